@@ -1,0 +1,1 @@
+"""Prikkfri: television sign-in and text messages that stand when everyone comes at once."""

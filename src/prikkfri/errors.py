@@ -1,0 +1,51 @@
+"""The errors of Prikkfri, drawn once.
+
+An expected refusal (queue full, no entitlement, wrong password) is a value that is returned and journalled, never an
+exception. What is raised is one of these::
+
+    PrikkfriError
+    ├── UsageError            the person who typed is wrong; one line says what and how to mend it
+    │   └── ConfigError       ... in the configuration file, with its line
+    ├── StorageError          the database said no
+    │   ├── StorageUnavailable    not reachable, or the disk is full: try again later
+    │   └── FencedOut             another writer has taken over this stream: stop
+    └── ProtocolError         bytes that break a protocol
+        ├── LocalProtocolError    ours: we were asked to send what may not be sent
+        └── RemoteProtocolError   theirs: the peer sent what may not be received
+"""
+
+
+class PrikkfriError(Exception):
+    """Anything that Prikkfri raises on purpose."""
+
+
+class UsageError(PrikkfriError):
+    """Bad usage or bad input; the text is one line for the person who typed it."""
+
+
+class ConfigError(UsageError):
+    """A wrong setting. `str()` gives file, line, what is wrong and how to mend it."""
+
+
+class StorageError(PrikkfriError):
+    """The database refused; nothing of the transaction was kept."""
+
+
+class StorageUnavailable(StorageError):
+    """The database cannot be reached or cannot write (a full disk); nothing was kept."""
+
+
+class FencedOut(StorageError):
+    """Another incarnation writes this stream now; this one must stop."""
+
+
+class ProtocolError(PrikkfriError):
+    """Bytes that break a protocol."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We were asked to send what the protocol does not allow here."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent what the protocol does not allow here."""
