@@ -1,0 +1,324 @@
+"""The configuration: one TOML file, each setting also an environment variable `PRIKKFRI_SECTION_NAME`.
+
+The dataclasses below are the schema. An unknown or wrong setting is refused with its line and the mend.
+"""
+
+import dataclasses
+import difflib
+import re
+import tomllib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from prikkfri.errors import ConfigError
+
+ROLES = ("viewer", "signin", "playout", "sms", "assurance", "status", "door")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """Where a role listens, and the address by which the world reaches it."""
+
+    port: int
+    public_url: str = ""
+    """Empty: `http://localhost:PORT`."""
+
+    @property
+    def url(self) -> str:
+        return self.public_url.rstrip("/") or f"http://localhost:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmsEdge(Edge):
+    smpp_port: int = 2775
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    url: str = ""
+    """`postgresql://...`; empty: SQLite files in the home folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Journal:
+    spool_outcomes_max: int = 1_000_000
+    """What a role without a database keeps for a follower that is away; more is counted and dropped."""
+    kept_days: float = 30.0
+    """How long a journal keeps what every follower has taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signin:
+    hash_threads: int = 0
+    """0: as many as there are cores."""
+    hash_queue_seconds_max: float = 4.0
+    """Work that may wait, in seconds of measured hashing; whoever comes after that is refused at once."""
+    session_lifetime_days: float = 30.0
+    device_token_lifetime_days: float = 90.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Programme:
+    title: str
+    start: str
+    """`HH:MM` each day, local time, or an ISO 8601 moment."""
+    minutes: float
+    description: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    id: str
+    name: str
+    number: int
+    colour: str = "#5b8def"
+    package: str = "basic"
+    source: str = "test-picture"
+    """`test-picture`, a video file, or an address that PyAV can open."""
+    open: bool = False
+    """Always open: anybody may watch without signing in."""
+    programmes: tuple[Programme, ...] = ()
+    xmltv: str = ""
+    """An XMLTV file with this channel's schedule (its id, or `xmltv_id`)."""
+    xmltv_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Streaming:
+    token_lifetime_hours: float = 12.0
+    expired_token_grace_hours: float = 6.0
+    segment_seconds: float = 2.0
+    window_seconds: float = 60.0
+    channels: tuple[Channel, ...] = ()
+    timezone: str = "Europe/Oslo"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """One who submits messages over SMPP or HTTP."""
+
+    system_id: str
+    password: str
+    message_class: str = "ordinary"
+    short_codes: tuple[str, ...] = ()
+    """Numbers that belong to this account: messages to them are delivered to it."""
+    throughput_per_second_max: float = 500.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """One connection from us to a network or a partner, to whose SMSC we bind as a transceiver."""
+
+    name: str
+    partner: str
+    host: str
+    port: int
+    system_id: str
+    password: str
+    prefixes: tuple[str, ...]
+    """Digits without `+`; the longest match wins."""
+    window: int = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sms:
+    accounts: tuple[Account, ...] = ()
+    links: tuple[Link, ...] = ()
+    validity_hours_max: float = 72.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roles:
+    viewer: Edge = Edge(port=8080)
+    signin: Edge = Edge(port=8081)
+    playout: Edge = Edge(port=8082)
+    sms: SmsEdge = SmsEdge(port=8083)
+    assurance: Edge = Edge(port=8084)
+    status: Edge = Edge(port=8085)
+    door: Edge = Edge(port=8086)
+
+    def edge(self, role: str) -> Edge:
+        edge: Edge = getattr(self, role)
+        return edge
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    home: Path = Path("prikkfri-home")
+    demo: bool = False
+    bind: Literal["loopback", "all"] = "loopback"
+    """`loopback`: 127.0.0.1 and ::1; `all`: every address of the machine."""
+    operator: str = "Prikkfri"
+    """The name that the public reads on the viewer and on the status page."""
+    roles: Roles = Roles()
+    storage: Storage = Storage()
+    journal: Journal = Journal()
+    signin: Signin = Signin()
+    streaming: Streaming = Streaming()
+    sms: Sms = Sms()
+
+
+_FROM_THE_COMMAND_LINE = {"home", "demo"}
+T = TypeVar("T")
+
+
+def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo: bool = False) -> Config:
+    """The configuration in `file` (default: `prikkfri.toml` in `home`, all defaults if missing) and environment.
+
+    Raises `ConfigError` with file, line and mend.
+    """
+    path = file or home / "prikkfri.toml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if file is not None:
+            raise ConfigError(f"{path}: there is no such file; leave out --config to run on defaults") from None
+        text = ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    source = _Source(str(path), text)
+    config = _build(Config, document, (), source)
+    config = _with_environment(config, environment)
+    return dataclasses.replace(config, home=home, demo=demo)
+
+
+@dataclass(frozen=True)
+class _Source:
+    name: str
+    text: str
+
+    def refuse(self, path: tuple[str, ...], message: str) -> ConfigError:
+        line = self._line(path)
+        where = f"{self.name}:{line}" if line else self.name
+        return ConfigError(f"{where}: {message}")
+
+    def _line(self, path: tuple[str, ...]) -> int:
+        """The line of a setting such as `("sms", "links", "1", "port")`; 0 when it cannot be told."""
+        header = [part for part in path if not part.isdigit()]
+        index = [int(part) for part in path if part.isdigit()]
+        for depth in range(len(header), -1, -1):
+            table, key = ".".join(header[:depth]), header[depth] if depth < len(header) else ""
+            wanted = index[-1] if index else 0
+            current, seen, last = "", -1, 0
+            for number, line in enumerate(self.text.splitlines(), 1):
+                if match := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
+                    current = match[1].replace('"', "").replace(" ", "")
+                    if current == table:
+                        seen, last = seen + 1, number
+                elif current == table and key and re.match(rf'\s*"?{re.escape(key)}"?\s*[.=]', line):
+                    if not table or not index or seen == wanted:
+                        return number
+            if last and not key:
+                return last
+        return 0
+
+
+def _build(kind: type[T], table: object, path: tuple[str, ...], source: _Source) -> T:
+    name = ".".join(path) or "the file"
+    if not isinstance(table, dict):
+        raise source.refuse(path, f"{name} must be a table, is {table!r}")
+    hints = typing.get_type_hints(kind)
+    known = {f.name: f for f in fields(typing.cast(Any, kind)) if path or f.name not in _FROM_THE_COMMAND_LINE}
+    values: dict[str, object] = {}
+    for key, value in table.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            mend = f"did you mean `{near[0]}`?" if near else "known here: " + ", ".join(sorted(known))
+            raise source.refuse((*path, key), f"unknown setting `{'.'.join((*path, key))}`; {mend}")
+        values[key] = _convert(hints[key], value, (*path, key), source)
+    required = {
+        f.name
+        for f in known.values()
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    }
+    for missing in sorted(required - set(values)):
+        if default := _default_of(path, missing):
+            values[missing] = default
+        else:
+            raise source.refuse(path, f"{name} lacks `{missing}`")
+    return kind(**values)
+
+
+def _default_of(path: tuple[str, ...], name: str) -> object:
+    """`[roles.door]` may name its public_url and leave its port as it is."""
+    if len(path) == 2 and path[0] == "roles" and name == "port":
+        return Roles().edge(path[1]).port
+    return None
+
+
+def _convert(hint: Any, value: object, path: tuple[str, ...], source: _Source) -> object:
+    name = ".".join(path)
+    origin = typing.get_origin(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return _build(hint, value, path, source)
+    if origin is tuple:
+        item = typing.get_args(hint)[0]
+        if not isinstance(value, list):
+            raise source.refuse(path, f"`{name}` must be a list, is {value!r}")
+        return tuple(_convert(item, v, (*path, str(i)), source) for i, v in enumerate(value))
+    if origin is Literal:
+        allowed = typing.get_args(hint)
+        if value not in allowed:
+            raise source.refuse(path, f"`{name}` must be one of {', '.join(map(repr, allowed))}, is {value!r}")
+        return value
+    if hint is float and type(value) is int:
+        value = float(value)
+    if type(value) is not hint:
+        kinds = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+        raise source.refuse(path, f"`{name}` must be {kinds[hint]}, is {value!r}")
+    if isinstance(value, float) and not 0 <= value < 1e12 or isinstance(value, int) and value < 0:
+        raise source.refuse(path, f"`{name}` must not be negative, is {value!r}")
+    if path[-1] in ("port", "smpp_port") and not 0 < typing.cast(int, value) < 65536:
+        raise source.refuse(path, f"`{name}` must be a port from 1 to 65535, is {value!r}")
+    return value
+
+
+def _with_environment(config: Config, environment: Mapping[str, str]) -> Config:
+    settings = dict(_paths(Config, ()))
+    for variable, text in sorted(environment.items()):
+        if not variable.startswith("PRIKKFRI_"):
+            continue
+        if variable not in settings:
+            near = difflib.get_close_matches(variable, settings, 1)
+            mend = f"did you mean {near[0]}?" if near else "no setting has that name; unset it"
+            raise ConfigError(f"environment: unknown variable {variable}; {mend}")
+        path, hint = settings[variable]
+        config = _replaced(config, path, _parse(hint, text, variable, path))
+    return config
+
+
+def _paths(kind: Any, path: tuple[str, ...]) -> typing.Iterator[tuple[str, tuple[tuple[str, ...], Any]]]:
+    hints = typing.get_type_hints(kind)
+    for f in fields(kind):
+        hint = hints[f.name]
+        if not path and f.name in _FROM_THE_COMMAND_LINE:
+            continue
+        if dataclasses.is_dataclass(hint):
+            yield from _paths(hint, (*path, f.name))
+        else:
+            yield "_".join(("PRIKKFRI", *path, f.name)).upper(), ((*path, f.name), hint)
+
+
+def _parse(hint: Any, text: str, variable: str, path: tuple[str, ...]) -> object:
+    source = _Source(f"environment {variable}", "")
+    if hint is str or typing.get_origin(hint) is Literal:
+        value: object = text
+    else:
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+    return _convert(hint, value, path, source)
+
+
+def _replaced(node: Any, path: tuple[str, ...], value: object) -> Any:
+    if len(path) > 1:
+        value = _replaced(getattr(node, path[0]), path[1:], value)
+    return dataclasses.replace(node, **{path[0]: value})
