@@ -212,9 +212,13 @@ class _Source:
                     current = match[1].replace('"', "").replace(" ", "")
                     if current == table:
                         seen, last = seen + 1, number
-                elif current == table and key and re.match(rf'\s*"?{re.escape(key)}"?\s*[.=]', line):
-                    if not table or not index or seen == wanted:
-                        return number
+                elif (
+                    current == table
+                    and key
+                    and (not table or not index or seen == wanted)
+                    and re.match(rf'\s*"?{re.escape(key)}"?\s*[.=]', line)
+                ):
+                    return number
             if last and not key:
                 return last
         return 0
@@ -234,9 +238,7 @@ def _build(kind: type[T], table: object, path: tuple[str, ...], source: _Source)
             raise source.refuse((*path, key), f"unknown setting `{'.'.join((*path, key))}`; {mend}")
         values[key] = _convert(hints[key], value, (*path, key), source)
     required = {
-        f.name
-        for f in known.values()
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        f.name for f in known.values() if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     }
     for missing in sorted(required - set(values)):
         if default := _default_of(path, missing):
@@ -273,7 +275,7 @@ def _convert(hint: Any, value: object, path: tuple[str, ...], source: _Source) -
     if type(value) is not hint:
         kinds = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
         raise source.refuse(path, f"`{name}` must be {kinds[hint]}, is {value!r}")
-    if isinstance(value, float) and not 0 <= value < 1e12 or isinstance(value, int) and value < 0:
+    if (isinstance(value, float) and not 0 <= value < 1e12) or (isinstance(value, int) and value < 0):
         raise source.refuse(path, f"`{name}` must not be negative, is {value!r}")
     if path[-1] in ("port", "smpp_port") and not 0 < typing.cast(int, value) < 65536:
         raise source.refuse(path, f"`{name}` must be a port from 1 to 65535, is {value!r}")

@@ -1,0 +1,18 @@
+"""What each customer asked for and got: outcomes in streams without gaps, and those who follow them."""
+
+from prikkfri.journal.following import Follower, Page, Source, read_page, taken_to
+from prikkfri.journal.outcomes import Outcome
+from prikkfri.journal.writing import Journal, Spool, open_journal, trim
+
+__all__ = [
+    "Follower",
+    "Journal",
+    "Outcome",
+    "Page",
+    "Source",
+    "Spool",
+    "open_journal",
+    "read_page",
+    "taken_to",
+    "trim",
+]

@@ -1,0 +1,16 @@
+"""The database: group commit over SQLite or PostgreSQL, and one migration history."""
+
+from prikkfri.storage.database import Database, Queries, Row, Transaction
+from prikkfri.storage.opening import Location, open_database, open_reader, open_spool, open_spool_reader
+
+__all__ = [
+    "Database",
+    "Location",
+    "Queries",
+    "Row",
+    "Transaction",
+    "open_database",
+    "open_reader",
+    "open_spool",
+    "open_spool_reader",
+]

@@ -1,0 +1,200 @@
+"""A database as its users see it: group commit for writes, snapshots for reads, one SQL path over two thin engines.
+
+Writers that arrive while a group is being committed form the next group: one transaction, one fsync. A work is
+therefore an async function of a transaction that has no effect outside it, since it runs again, alone, when another
+work of its group failed. SQL is portable and takes named parameters (`:name`); rows are tuples.
+
+Theory of operation. One task owns the write connection. It takes what has arrived, begins, runs each work on the
+loop's thread, lets the commit hooks add what belongs to the group as a whole (the journal's positions), and commits;
+`write` returns after the commit is durable. Nothing else ever touches that connection.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from prikkfri.errors import StorageUnavailable
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Parameters = Mapping[str, object]
+
+GROUP_WORKS_MAX = 2_000
+PENDING_WORKS_MAX = 20_000
+
+
+class Queries(Protocol):
+    """What may be done in a snapshot."""
+
+    async def fetch(self, sql: str, parameters: Parameters | None = None) -> list[Row]: ...
+
+    async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None: ...
+
+
+class Transaction(Queries, Protocol):
+    """What may be done in a group's transaction."""
+
+    collected: list[Any]
+    """What the works leave for the commit hooks."""
+
+    async def execute(self, sql: str, parameters: Parameters | None = None) -> int:
+        """Runs one statement and returns the number of rows that it changed."""
+        ...
+
+    async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None: ...
+
+
+class Engine(Protocol):
+    """One connection pair to a database: all that differs between SQLite and PostgreSQL."""
+
+    def ddl(self, statement: str) -> str:
+        """A migration's statement in the engine's words: `{blob}` is its type for bytes."""
+        ...
+
+    async def prepare(self) -> None:
+        """Makes the area's container if the engine has one (a schema)."""
+        ...
+
+    async def lock_for_migration(self, transaction: Transaction) -> None:
+        """Makes another process that migrates the same area wait until this transaction ends."""
+        ...
+
+    async def begin(self) -> Transaction: ...
+
+    async def commit(self) -> None:
+        """Returns when the transaction is on disk. Raises `StorageError`; then nothing was kept."""
+        ...
+
+    async def rollback(self) -> None: ...
+
+    async def read(self, work: Callable[[Queries], Awaitable[T]]) -> T: ...
+
+    async def between_groups(self) -> None:
+        """Housekeeping while nothing is being written (SQLite's checkpoint)."""
+        ...
+
+    def portable(self, error: BaseException) -> BaseException:
+        """The engine's exception as one of ours, or the same when it is not the engine's."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+CommitHook = Callable[[Transaction], Awaitable[None]]
+
+
+@dataclass
+class _Pending:
+    work: Callable[[Transaction], Awaitable[Any]]
+    done: asyncio.Future[Any]
+    result: Any = None
+
+
+@dataclass
+class Counters:
+    groups: int = 0
+    works: int = 0
+    failed_groups: int = 0
+
+
+class Database:
+    """One area: a SQLite file or a PostgreSQL schema. Made by `storage.open_database`."""
+
+    def __init__(self, engine: Engine, *, area: str) -> None:
+        self.area = area
+        self.engine = engine
+        self.counters = Counters()
+        self._pending: deque[_Pending] = deque()
+        self._arrived = asyncio.Event()
+        self._hooks: list[CommitHook] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._closing = False
+
+    def on_commit(self, hook: CommitHook) -> None:
+        """Calls `hook` in every group's transaction, after its works and before its commit."""
+        self._hooks.append(hook)
+
+    async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Runs `work` in a group's transaction; returns its result once that is durable.
+
+        Raises what `work` raised (its changes are undone, its neighbours' stay) or `StorageError`.
+        """
+        if self._closing:
+            raise StorageUnavailable(f"{self.area}: the database is closing")
+        if len(self._pending) >= PENDING_WORKS_MAX:
+            raise StorageUnavailable(f"{self.area}: {PENDING_WORKS_MAX} writes are waiting already")
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_groups(), name=f"writer of {self.area}")
+        pending = _Pending(work, asyncio.get_running_loop().create_future())
+        self._pending.append(pending)
+        self._arrived.set()
+        result: T = await pending.done
+        return result
+
+    async def read(self, work: Callable[[Queries], Awaitable[T]]) -> T:
+        """Runs `work` on a snapshot of what is committed."""
+        try:
+            return await self.engine.read(work)
+        except Exception as error:
+            raise self.engine.portable(error) from error
+
+    async def close(self) -> None:
+        """Commits what has been handed in, then closes."""
+        self._closing = True
+        self._arrived.set()
+        if self._writer is not None:
+            await self._writer
+        await self.engine.close()
+
+    async def _write_groups(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._pending:
+                group = [self._pending.popleft() for _ in range(min(len(self._pending), GROUP_WORKS_MAX))]
+                await self._write_group(group)
+            if self._closing:
+                return
+
+    async def _write_group(self, group: list[_Pending]) -> None:
+        group = [pending for pending in group if not pending.done.cancelled()]
+        if not group:
+            return
+        try:
+            await self._attempt(group)
+        except Exception as error:
+            self.counters.failed_groups += 1
+            if len(group) == 1:
+                if not group[0].done.done():
+                    group[0].done.set_exception(self.engine.portable(error))
+                return
+            # One bad work must not take its neighbours down: each runs again in a transaction of its own. After the
+            # database itself has failed that would only multiply the wait.
+            portable = self.engine.portable(error)
+            for pending in group:
+                if isinstance(portable, StorageUnavailable):
+                    if not pending.done.done():
+                        pending.done.set_exception(portable)
+                else:
+                    await self._write_group([pending])
+            return
+        self.counters.groups += 1
+        self.counters.works += len(group)
+        for pending in group:
+            if not pending.done.done():
+                pending.done.set_result(pending.result)
+        await self.engine.between_groups()
+
+    async def _attempt(self, group: list[_Pending]) -> None:
+        transaction = await self.engine.begin()
+        try:
+            for pending in group:
+                pending.result = await pending.work(transaction)
+            for hook in self._hooks:
+                await hook(transaction)
+            await self.engine.commit()
+        except BaseException:
+            await self.engine.rollback()
+            raise

