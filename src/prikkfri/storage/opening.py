@@ -21,7 +21,8 @@ class Location:
     url: str = ""
 
 
-def _open(location: Location, area: str, *, read_only: bool) -> Database:
+def open_unmigrated(location: Location, area: str, *, read_only: bool = False) -> Database:
+    """Opens an area with the tables that it has."""
     if area not in AREAS:
         raise StorageError(f"there is no area {area!r}")
     if location.url:
@@ -31,12 +32,12 @@ def _open(location: Location, area: str, *, read_only: bool) -> Database:
 
 async def open_database(location: Location, area: str) -> Database:
     """Opens an area for writing and reading and migrates it. Raises `StorageError`."""
-    return await _migrated(_open(location, area, read_only=False))
+    return await _migrated(open_unmigrated(location, area))
 
 
 def open_reader(location: Location, area: str) -> Database:
     """Opens another role's area to read. Raises `StorageUnavailable` when a SQLite file does not exist yet."""
-    return _open(location, area, read_only=True)
+    return open_unmigrated(location, area, read_only=True)
 
 
 def _spool_file(home: Path, role: str) -> Path:
