@@ -1,0 +1,156 @@
+"""Long messages: cut into parts for sending, put together on arrival.
+
+A part says which it is in a user data header (3GPP TS 23.040, 9.2.3.24: 8 or 16 bit reference) or in the sar_*
+parameters of SMPP (5.3.2.22); a whole long message may travel in message_payload (5.3.2.32).
+"""
+
+from collections import OrderedDict
+
+import msgspec
+
+from prikkfri.errors import LocalProtocolError, RemoteProtocolError
+
+from .pdu import ShortMessage, Tag
+from .text import ESCAPE, DataCoding
+
+ESM_CLASS_HEADER = 0x40
+"""The bit of esm_class that says a user data header stands first in the message."""
+PARTS_MAX = 255
+_USER_DATA_OCTETS = 140  # what one message carries over the air, header included
+_CONCATENATION_8, _CONCATENATION_16 = 0x00, 0x08
+
+
+class Part(msgspec.Struct, frozen=True, gc=False):
+    """Which part of which long message; `number` counts from 1."""
+
+    reference: int
+    total: int
+    number: int
+
+
+def split_header(octets: bytes) -> tuple[tuple[tuple[int, bytes], ...], bytes]:
+    """The elements of a user data header and what follows it. Raises RemoteProtocolError when it is cut short."""
+    end = octets[0] + 1 if octets else 1
+    if end > len(octets):
+        raise RemoteProtocolError("user data header longer than its message")
+    elements: list[tuple[int, bytes]] = []
+    at = 1
+    while at < end:
+        if at + 2 > end or at + 2 + octets[at + 1] > end:
+            raise RemoteProtocolError("element longer than its user data header")
+        start = at + 2
+        at = start + octets[start - 1]
+        elements.append((octets[start - 2], octets[start:at]))
+    return tuple(elements), octets[end:]
+
+
+def payload(message: ShortMessage) -> bytes:
+    """The message's octets, wherever they travel: short_message or message_payload."""
+    return message.octets or message.tlv(Tag.MESSAGE_PAYLOAD) or b""
+
+
+def _checked(part: Part) -> Part:
+    if not 1 <= part.number <= part.total:
+        raise RemoteProtocolError(f"part {part.number} of {part.total}")
+    return part
+
+
+def read_part(message: ShortMessage) -> tuple[Part | None, bytes]:
+    """Which part a message is (None: whole) and its octets without the header. Raises RemoteProtocolError."""
+    octets = payload(message)
+    if message.esm_class & ESM_CLASS_HEADER:
+        elements, octets = split_header(octets)
+        for element, value in elements:
+            if element == _CONCATENATION_8 and len(value) == 3:
+                return _checked(Part(value[0], value[1], value[2])), octets
+            if element == _CONCATENATION_16 and len(value) == 4:
+                return _checked(Part(value[0] << 8 | value[1], value[2], value[3])), octets
+        return None, octets
+    reference = message.tlv(Tag.SAR_REFERENCE)
+    total = message.tlv(Tag.SAR_TOTAL)
+    number = message.tlv(Tag.SAR_SEQUENCE)
+    if reference is None or total is None or number is None:
+        return None, octets
+    if (len(reference), len(total), len(number)) != (2, 1, 1):
+        raise RemoteProtocolError("sar parameters of wrong length")
+    return _checked(Part(int.from_bytes(reference, "big"), total[0], number[0])), octets
+
+
+def _cut_before(octets: bytes, data_coding: int, end: int) -> int:
+    """The last place at or before `end` where no escape pair and no surrogate pair is broken."""
+    if end >= len(octets):
+        return len(octets)
+    if data_coding == DataCoding.GSM and octets[end - 1] == ESCAPE:
+        return end - 1
+    if data_coding == DataCoding.UCS_2 and 0xD8 <= octets[end - 2] <= 0xDB:
+        return end - 2
+    return end
+
+
+def fits_one(octets: bytes, data_coding: int) -> bool:
+    """Whether the octets go in one message, without a header."""
+    return len(octets) <= (160 if data_coding == DataCoding.GSM else _USER_DATA_OCTETS)
+
+
+def split(octets: bytes, data_coding: int, reference: int, *, wide: bool = False) -> tuple[bytes, ...]:
+    """Parts, each with its header before it (set ESM_CLASS_HEADER); `wide` takes a 16-bit reference.
+
+    Call it only when `fits_one` says no. Raises LocalProtocolError beyond PARTS_MAX parts.
+    """
+    if data_coding == DataCoding.GSM:
+        room = 152 if wide else 153  # septets beside a header of 7 or 6 octets
+    else:
+        room = _USER_DATA_OCTETS - (7 if wide else 6)
+        if data_coding == DataCoding.UCS_2:
+            room -= room % 2
+    pieces: list[bytes] = []
+    at = 0
+    while at < len(octets):
+        end = _cut_before(octets, data_coding, at + room)
+        pieces.append(octets[at:end])
+        at = end
+    total = len(pieces)
+    if total > PARTS_MAX:
+        raise LocalProtocolError(f"{total} parts, more than {PARTS_MAX}")
+    if wide:
+        start = bytes((6, _CONCATENATION_16, 4, reference >> 8 & 0xFF, reference & 0xFF, total))
+    else:
+        start = bytes((5, _CONCATENATION_8, 3, reference & 0xFF, total))
+    return tuple(start + bytes((number,)) + piece for number, piece in enumerate(pieces, 1))
+
+
+class Reassembly:
+    """Parts that wait for their siblings, keyed by sender, recipient, reference and total.
+
+    Without the sender in the key two senders' references collide, and one person reads another's text. Bounded: beyond
+    `messages_max` the message that has waited longest for its next part is given up, and a part that comes more than
+    `age_seconds_max` after the last one begins anew.
+    """
+
+    def __init__(self, *, messages_max: int = 10_000, age_seconds_max: float = 86_400.0) -> None:
+        self._messages_max = messages_max
+        self._age_seconds_max = age_seconds_max
+        self._waiting: OrderedDict[tuple[str, str, int, int], tuple[float, dict[int, tuple[int, bytes]]]]
+        self._waiting = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(
+        self, sender: str, recipient: str, part: Part, data_coding: int, octets: bytes, now: float
+    ) -> tuple[tuple[int, bytes], ...] | None:
+        """All parts in order as (data_coding, octets) when this was the last one missing, else None.
+
+        A part that came before is kept as it first came.
+        """
+        key = (sender, recipient, part.reference, part.total)
+        since, parts = self._waiting.pop(key, (now, {}))
+        if now - since > self._age_seconds_max:
+            parts = {}  # the reference has been reused
+        parts.setdefault(part.number, (data_coding, octets))
+        if len(parts) == part.total:
+            return tuple(parts[number] for number in range(1, part.total + 1))
+        self._waiting[key] = (now, parts)
+        while len(self._waiting) > self._messages_max:
+            self._waiting.popitem(last=False)
+        return None

@@ -1,0 +1,311 @@
+"""One SMPP session, either side, without I/O: bytes in give events; commands and the passing of time give bytes.
+
+Theory of operation. The shell hands `receive` what came from the socket, calls `tick` now and then, and after either,
+or after any command, writes out what `outgoing` returns. What the book settles by itself (enquire_link, unbind, a PDU
+that is unknown, malformed or out of place) the session answers itself; every `Request` event is for the application,
+which answers it with `answer`. Requests of ours wait in the window, each with the context that its caller gave and
+gets back in `Answered` or `Unanswered`. Ended comes once, and last; what is then still in the window is in doubt.
+
+             bind ok                      unbind, silence, or broken framing
+    OPEN ------------> TRANSMITTER    -----------------------------------------> ENDED
+                       RECEIVER
+                       TRANSCEIVER
+"""
+
+from collections import OrderedDict
+from enum import Enum, auto
+
+import msgspec
+
+from prikkfri.errors import LocalProtocolError
+
+from .pdu import (
+    BINDS,
+    HEADER,
+    NOTHING,
+    RESPONSE,
+    Bind,
+    BindAnswer,
+    Body,
+    Command,
+    MalformedPdu,
+    ShortMessage,
+    Status,
+    decode_body,
+    encode_body,
+)
+
+
+class Side(Enum):
+    ESME = auto()
+    """The side that binds: an account at our server, or ourselves at a partner's."""
+    CENTRE = auto()
+
+
+class State(Enum):
+    OPEN = auto()
+    TRANSMITTER = auto()
+    RECEIVER = auto()
+    TRANSCEIVER = auto()
+    ENDED = auto()
+
+
+_BOUND_BY = {
+    Command.BIND_TRANSMITTER: State.TRANSMITTER,
+    Command.BIND_RECEIVER: State.RECEIVER,
+    Command.BIND_TRANSCEIVER: State.TRANSCEIVER,
+}
+_ALWAYS = frozenset({Command.ENQUIRE_LINK, Command.UNBIND})
+# What each side may ask in each state (2.2, table 2-1). In OPEN the book allows enquire_link to both.
+_MAY_ASK: dict[tuple[Side, State], frozenset[Command]] = {
+    (Side.ESME, State.OPEN): BINDS | {Command.ENQUIRE_LINK},
+    (Side.ESME, State.TRANSMITTER): _ALWAYS | {Command.SUBMIT_SM},
+    (Side.ESME, State.RECEIVER): _ALWAYS,
+    (Side.ESME, State.TRANSCEIVER): _ALWAYS | {Command.SUBMIT_SM},
+    (Side.ESME, State.ENDED): frozenset(),
+    (Side.CENTRE, State.OPEN): frozenset({Command.ENQUIRE_LINK}),
+    (Side.CENTRE, State.TRANSMITTER): _ALWAYS,
+    (Side.CENTRE, State.RECEIVER): _ALWAYS | {Command.DELIVER_SM},
+    (Side.CENTRE, State.TRANSCEIVER): _ALWAYS | {Command.DELIVER_SM},
+    (Side.CENTRE, State.ENDED): frozenset(),
+}
+_REQUESTS = BINDS | _ALWAYS | {Command.SUBMIT_SM, Command.DELIVER_SM}
+_ANSWERS = frozenset(command | RESPONSE for command in _REQUESTS) | {Command.GENERIC_NACK}
+_SEQUENCE_MAX = 0x7FFFFFFF
+
+
+class Limits(msgspec.Struct, frozen=True):
+    pdu_octets_max: int = 70_000
+    window: int = 10
+    """Our requests that may wait for their answers at once."""
+    late_answers_max: int = 1_000
+    bind_seconds_max: float = 10.0
+    answer_seconds_max: float = 60.0
+    """After which a request of ours counts as unanswered (a late answer is still handed on)."""
+    enquire_seconds: float = 30.0
+    """Silence after which we ask whether the peer is there."""
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """The peer asks (a bind, submit_sm or deliver_sm); the application owes it an `answer`."""
+
+    command: int
+    sequence: int
+    body: Bind | ShortMessage
+
+
+class Answered(msgspec.Struct, frozen=True, gc=False):
+    """The answer to a request of ours. A generic_nack is one too, with an empty body."""
+
+    context: object
+    status: int
+    body: Body
+
+
+class Unanswered(msgspec.Struct, frozen=True, gc=False):
+    """No answer in time; it may still come."""
+
+    context: object
+
+
+class Ended(msgspec.Struct, frozen=True):
+    reason: str
+    in_doubt: tuple[object, ...]
+    """The contexts of requests that no answer came to, oldest first; unanswered ones were told of before."""
+
+
+Event = Request | Answered | Unanswered | Ended
+
+
+class Session:
+    def __init__(self, side: Side, limits: Limits, now: float) -> None:
+        self.side = side
+        self.state = State.OPEN
+        self.limits = limits
+        self._asked_by_peer = _MAY_ASK[Side.CENTRE if side is Side.ESME else Side.ESME, State.OPEN]
+        self._unread = b""
+        self._unwritten: list[bytes] = []
+        self._sequence = 0
+        self._window: OrderedDict[int, tuple[float, int, object]] = OrderedDict()
+        self._late: OrderedDict[int, tuple[float, int, object]] = OrderedDict()
+        self._opened_at = self._heard_at = now
+        self._enquired_at: float | None = None
+
+    @property
+    def window_room(self) -> int:
+        """How many more requests may be sent before an answer must come."""
+        return self.limits.window - len(self._window)
+
+    def may_ask(self, command: Command) -> bool:
+        return command in _MAY_ASK[self.side, self.state]
+
+    def outgoing(self) -> bytes:
+        """What is to be written to the socket now."""
+        octets = b"".join(self._unwritten)
+        self._unwritten.clear()
+        return octets
+
+    # commands
+
+    def ask(self, command: Command, body: bytes, context: object, now: float) -> None:
+        """Sends a request with an encoded body. Raises LocalProtocolError when state or window forbid it."""
+        if command not in _MAY_ASK[self.side, self.state]:
+            raise LocalProtocolError(f"{command.name} may not be sent in state {self.state.name}")
+        if len(self._window) >= self.limits.window:
+            raise LocalProtocolError("the window is full")
+        sequence = self._next_sequence()
+        self._window[sequence] = (now, command, context)
+        self._put(command, Status.OK, sequence, body)
+
+    def bind(self, command: Command, bind: Bind, now: float) -> None:
+        self.ask(command, encode_body(bind), bind, now)
+
+    def answer(self, request: Request, status: int, body: Body = NOTHING) -> None:
+        """Answers a request; an accepted bind makes the session bound. After Ended it is a no-op."""
+        if self.state is State.ENDED:
+            return
+        if status == Status.OK and request.command in BINDS:
+            self._become(_BOUND_BY[Command(request.command)])
+        if isinstance(body, BindAnswer) and status != Status.OK:
+            body = NOTHING
+        self._put(request.command | RESPONSE, status, request.sequence, encode_body(body))
+
+    def unbind(self, now: float) -> None:
+        """Says goodbye; Ended follows when the peer has answered. A no-op when not bound."""
+        if self.may_ask(Command.UNBIND):
+            sequence = self._next_sequence()  # a full window does not keep anyone from leaving
+            self._window[sequence] = (now, Command.UNBIND, None)
+            self._put(Command.UNBIND, Status.OK, sequence, b"")
+
+    def end(self, reason: str) -> list[Event]:
+        """The connection is gone, or to be given up. Empty when the session had ended before."""
+        if self.state is State.ENDED:
+            return []
+        self._become(State.ENDED)
+        ours = (Command.SUBMIT_SM, Command.DELIVER_SM)
+        in_doubt = tuple(context for _, command, context in self._window.values() if command in ours)
+        self._window.clear()
+        self._late.clear()
+        return [Ended(reason, in_doubt)]
+
+    # time
+
+    def tick(self, now: float) -> list[Event]:
+        """What the passing of time brings. To be called every second or so."""
+        if self.state is State.ENDED:
+            return []
+        events: list[Event] = []
+        while self._window:
+            sequence, waiting = next(iter(self._window.items()))
+            if now - waiting[0] < self.limits.answer_seconds_max:
+                break
+            del self._window[sequence]
+            if waiting[1] not in (Command.SUBMIT_SM, Command.DELIVER_SM):
+                return events + self.end(f"no answer to {Command(waiting[1]).name.lower()}")
+            self._late[sequence] = waiting
+            if len(self._late) > self.limits.late_answers_max:
+                self._late.popitem(last=False)
+            events.append(Unanswered(waiting[2]))
+        if self.state is State.OPEN:
+            if now - self._opened_at >= self.limits.bind_seconds_max:
+                return events + self.end("no bind in time")
+        elif self._enquired_at is not None:
+            if now - self._enquired_at >= self.limits.answer_seconds_max:
+                return events + self.end("no answer to enquire_link")
+        elif now - self._heard_at >= self.limits.enquire_seconds:
+            # Beside the window: a full window is just when it matters to know whether the peer lives.
+            self._enquired_at = now
+            self._put(Command.ENQUIRE_LINK, Status.OK, self._next_sequence(), b"")
+        return events
+
+    # bytes
+
+    def receive(self, octets: bytes, now: float) -> list[Event]:
+        """What these bytes bring. Never raises."""
+        if self.state is State.ENDED:
+            return []
+        self._heard_at = now
+        self._enquired_at = None
+        if self._unread:
+            octets = self._unread + octets
+        events: list[Event] = []
+        start, have = 0, len(octets)
+        while have - start >= HEADER.size:
+            length, command, status, sequence = HEADER.unpack_from(octets, start)
+            if not HEADER.size <= length <= self.limits.pdu_octets_max:
+                self._put(Command.GENERIC_NACK, Status.INVALID_COMMAND_LENGTH, sequence, b"")
+                return events + self.end("command_length out of bounds")  # there is no way back into step
+            if have - start < length:
+                break
+            if command in _ANSWERS:
+                self._receive_answer(events, command, status, sequence, octets, start, start + length)
+            else:
+                self._receive_request(events, command, sequence, octets, start, start + length)
+            start += length
+            if events and isinstance(events[-1], Ended):
+                return events
+        self._unread = octets[start:]
+        return events
+
+    def _receive_request(
+        self, events: list[Event], command: int, sequence: int, octets: bytes, start: int, end: int
+    ) -> None:
+        if command not in self._asked_by_peer:
+            if command not in _REQUESTS:
+                self._put(Command.GENERIC_NACK, Status.INVALID_COMMAND_ID, sequence, b"")
+            else:
+                again = command in BINDS and self.state is not State.OPEN
+                status = Status.ALREADY_BOUND if again else Status.INVALID_BIND_STATUS
+                self._put(command | RESPONSE, status, sequence, b"")
+            return
+        try:
+            body = decode_body(command, octets, start + HEADER.size, end)
+        except MalformedPdu as error:
+            self._put(command | RESPONSE, error.status, sequence, b"")
+            return
+        if isinstance(body, Bind):
+            self._asked_by_peer -= BINDS  # one bind at a time
+        if isinstance(body, (ShortMessage, Bind)):
+            events.append(Request(command, sequence, body))
+            return
+        self._put(command | RESPONSE, Status.OK, sequence, b"")
+        if command == Command.UNBIND:
+            events += self.end("the peer unbound")
+
+    def _receive_answer(
+        self, events: list[Event], command: int, status: int, sequence: int, octets: bytes, start: int, end: int
+    ) -> None:
+        waiting_in = self._window if sequence in self._window else self._late
+        if sequence not in waiting_in:
+            return
+        _, asked, context = waiting_in[sequence]
+        if command not in (asked | RESPONSE, Command.GENERIC_NACK):
+            return  # the answer to another question settles nothing
+        del waiting_in[sequence]
+        try:
+            body = decode_body(command, octets, start + HEADER.size, end)
+        except MalformedPdu as error:
+            events += [Unanswered(context), *self.end(f"an answer that cannot be read: {error}")]
+            return
+        if command == Command.GENERIC_NACK and status == Status.OK:
+            status = Status.SYSTEM_ERROR
+        if asked in BINDS and status == Status.OK:
+            self._become(_BOUND_BY[Command(asked)])
+        if asked == Command.UNBIND:
+            events += self.end("unbound")
+            return
+        events.append(Answered(context, status, body))
+
+    def _next_sequence(self) -> int:
+        self._sequence = self._sequence % _SEQUENCE_MAX + 1
+        return self._sequence
+
+    def _become(self, state: State) -> None:
+        self.state = state
+        peer = Side.CENTRE if self.side is Side.ESME else Side.ESME
+        self._asked_by_peer = _MAY_ASK[peer, state]
+
+    def _put(self, command: int, status: int, sequence: int, body: bytes) -> None:
+        self._unwritten.append(HEADER.pack(HEADER.size + len(body), command, status, sequence))
+        if body:
+            self._unwritten.append(body)

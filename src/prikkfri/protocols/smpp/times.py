@@ -1,0 +1,41 @@
+"""Times as SMPP writes them (7.1.1): `YYMMDDhhmmsstnnp`, absolute or relative."""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+from prikkfri.errors import RemoteProtocolError
+
+_TIME = re.compile(r"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d)(\d\d)([-+R])", re.ASCII)
+_DAY_SECONDS = 86_400
+
+
+def parse_time(text: str, now: float) -> float | None:
+    """Seconds since 1970 UTC, None when empty. Raises RemoteProtocolError."""
+    if not text:
+        return None
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise RemoteProtocolError("time not of the form YYMMDDhhmmsstnnp")
+    year, month, day, hour, minute, second, tenth, quarters = (int(match[group]) for group in range(1, 9))
+    if match[9] == "R":
+        days = year * 365 + month * 30 + day
+        return now + days * _DAY_SECONDS + hour * 3600 + minute * 60 + second
+    offset = timedelta(minutes=quarters * 15 * (-1 if match[9] == "-" else 1))
+    try:
+        moment = datetime(2000 + year, month, day, hour, minute, second, tenth * 100_000, tzinfo=timezone(offset))
+        return moment.timestamp()
+    except (ValueError, OverflowError) as error:
+        raise RemoteProtocolError(f"no such time: {error}") from None
+
+
+def format_relative(seconds: float) -> str:
+    """A validity period from now, rounded up to the second and cut at 63 days, which is all that networks keep."""
+    whole = min(max(int(-(-seconds // 1)), 1), 63 * _DAY_SECONDS)
+    days, rest = divmod(whole, _DAY_SECONDS)
+    months, days = divmod(days, 30)
+    return f"00{months:02}{days:02}{rest // 3600:02}{rest // 60 % 60:02}{rest % 60:02}000R"
+
+
+def format_minute(moment: float) -> str:
+    """`YYMMDDhhmm` in UTC, as delivery receipts carry it."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%y%m%d%H%M")
