@@ -1,0 +1,3 @@
+from prikkfri.cli import main
+
+main()

@@ -1,0 +1,81 @@
+"""One role as a process: what the supervisor starts."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from prikkfri.app.logs import configure_logs
+from prikkfri.app.roles import BUILDERS, Role
+from prikkfri.app.serving import listen, serve, with_health
+from prikkfri.clock import SystemClock
+from prikkfri.config import ROLES, Config, load
+from prikkfri.errors import StorageError, UsageError
+
+log = logging.getLogger("prikkfri.app")
+
+
+async def run(name: str, config: Config) -> None:
+    """Runs one role until SIGTERM, SIGINT or the end of standard input."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    sockets = listen(config.roles.edge(name).port, config.bind)
+    role: Role = await BUILDERS[name](config, SystemClock())
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            application = with_health(role.application, name, role.counters)
+            running = [tasks.create_task(serve(application, sockets))]
+            running += [tasks.create_task(work()) for work in role.work]
+            watching = tasks.create_task(_supervisor_gone(stopping))
+            log.info("ready on port %d", config.roles.edge(name).port)
+            print("ready", flush=True)
+            await stopping.wait()
+            log.info("stopping")
+            watching.cancel()
+            for task in running:
+                task.cancel()
+    finally:
+        await role.close()
+
+
+async def _supervisor_gone(stopping: asyncio.Event) -> None:
+    """Stops the role when standard input ends: its supervisor has been killed."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.read(1_024):
+        pass
+    stopping.set()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m prikkfri.app", description="Runs one role; see `prikkfri serve`.")
+    parser.add_argument("role", choices=ROLES)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--demo", action="store_true")
+    arguments = parser.parse_args()
+    configure_logs(arguments.home, arguments.role)
+    try:
+        config = load(arguments.home, file=arguments.config, environment=os.environ, demo=arguments.demo)
+        uvloop.run(run(arguments.role, config))
+    except UsageError as error:
+        print(error, file=sys.stderr, flush=True)
+        return 2
+    except StorageError as error:
+        log.error("%s", error)
+        return 1
+    except Exception:
+        log.exception("the role ends")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

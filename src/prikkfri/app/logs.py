@@ -1,0 +1,44 @@
+"""Structured logs: one JSON object a line in `HOME/logs/ROLE.log`, rotated so that no disk is filled."""
+
+import json
+import logging
+import logging.handlers
+import time
+from pathlib import Path
+
+BYTES_MAX = 20_000_000
+FILES_MAX = 3
+
+
+def log_file(home: Path, role: str) -> Path:
+    return home / "logs" / f"{role}.log"
+
+
+class _Lines(logging.Formatter):
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self._role = role
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.gmtime(record.created)
+        entry = {
+            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', moment)}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "role": self._role,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def configure_logs(home: Path, role: str) -> None:
+    path = log_file(home, role)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=BYTES_MAX, backupCount=FILES_MAX, encoding="utf-8")
+    handler.setFormatter(_Lines(role))
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    # Request lines of the libraries hold addresses with tokens in them.
+    for noisy in ("uvicorn.access", "httpx", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

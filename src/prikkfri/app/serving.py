@@ -1,0 +1,112 @@
+"""Serving one role's HTTP: both loopback addresses, limits, `/health`, `/metrics`, a clean stop."""
+
+import asyncio
+import contextlib
+import json
+import resource
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+import uvicorn
+
+from prikkfri.errors import UsageError
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Counters = Callable[[], Mapping[str, float]]
+
+CONNECTIONS_MAX = 20_000
+BACKLOG = 4_096
+KEEP_ALIVE_SECONDS = 30
+STOP_SECONDS_MAX = 3
+"""Server-sent events never end by themselves."""
+
+
+def listen(port: int, bind: str) -> list[socket.socket]:
+    """Listening sockets for IPv4 and, where the machine has it, IPv6. Raises `UsageError` when the port is taken."""
+    addresses = {"loopback": ("127.0.0.1", "::1"), "all": ("0.0.0.0", "::")}[bind]  # noqa: S104
+    sockets: list[socket.socket] = []
+    for family, address in zip((socket.AF_INET, socket.AF_INET6), addresses, strict=True):
+        try:
+            listening = socket.socket(family, socket.SOCK_STREAM)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listening.bind((address, port))
+            listening.listen(BACKLOG)
+            listening.setblocking(False)
+        except OSError as error:
+            if family == socket.AF_INET6 and sockets:
+                continue  # a machine without IPv6
+            raise UsageError(f"port {port} cannot be opened ({error.strerror}); is another Prikkfri running?") from None
+        sockets.append(listening)
+    return sockets
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The role's process has its own signal handling."""
+        yield
+
+
+async def serve(application: Application, sockets: list[socket.socket]) -> None:
+    """Serves until cancelled; then lets requests end for `STOP_SECONDS_MAX`."""
+    server = _Server(
+        uvicorn.Config(
+            application,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=CONNECTIONS_MAX,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=STOP_SECONDS_MAX,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=sockets), name="http")
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await serving
+        raise
+
+
+def with_health(application: Application, role: str, counters: Counters) -> Application:
+    """Answers `/health` and Prometheus' `/metrics`, hands on the rest."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path")
+        if scope["type"] != "http" or path not in ("/health", "/metrics"):
+            await application(scope, receive, send)
+            return
+        if path == "/health":
+            body, kind = json.dumps({"role": role, "status": "ok"}).encode(), b"application/json"
+        else:
+            body, kind = _metrics(role, counters()), b"text/plain; version=0.0.4; charset=utf-8"
+        headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return answer
+
+
+def _metrics(role: str, counters: Mapping[str, float]) -> bytes:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    values = {
+        **counters,
+        "process_cpu_seconds_total": usage.ru_utime + usage.ru_stime,
+        "process_memory_peak_bytes": usage.ru_maxrss * 1024,
+    }
+    lines = []
+    for name, value in values.items():
+        metric = name if name.startswith("process_") else f"prikkfri_{role}_{name}"
+        kind = "counter" if name.endswith("_total") else "gauge"
+        lines += [f"# TYPE {metric} {kind}", f"{metric} {value:g}"]
+    return ("\n".join(lines) + "\n").encode()

@@ -1,0 +1,161 @@
+"""Supervision: every role a process, restarted when it ends, with growing pauses; stopped cleanly within 10 s.
+
+A role tells that it is ready by a line on its standard output. It ends by itself when its standard input closes, so
+that no role outlives a supervisor that was killed.
+"""
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+STOP_SECONDS_MAX = 8.0
+READY_SECONDS_MAX = 60.0
+PAUSE_SECONDS_MAX = 30.0
+CRASH_LOOP = 4
+"""So many ends within `CRASH_LOOP_SECONDS` are called a crash loop."""
+CRASH_LOOP_SECONDS = 60.0
+BAD_USAGE = 2
+"""The exit code with which a role says that no restart will help."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process to keep alive."""
+
+    name: str
+    arguments: Sequence[str]
+    """What follows `python`."""
+    log: Path
+    """Where its standard error goes."""
+
+
+def pause_before_restart(ends: Sequence[float], now: float) -> float:
+    """Seconds to wait before starting again a program that has ended at `ends` (monotonic seconds)."""
+    recent = [end for end in ends if now - end < CRASH_LOOP_SECONDS]
+    return float(min(0.25 * 2 ** max(len(recent) - 1, 0), PAUSE_SECONDS_MAX))
+
+
+@dataclass
+class _Running:
+    program: Program
+    process: asyncio.subprocess.Process | None = None
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    ends: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+
+
+class Supervisor:
+    def __init__(self, programs: Sequence[Program], *, say: Say) -> None:
+        self._running = [_Running(program) for program in programs]
+        self._say = say
+        self._stopping = asyncio.Event()
+        self._failed: str = ""
+
+    async def run(self, *, when_ready: Callable[[], None]) -> int:
+        """Keeps the programs alive until SIGINT or SIGTERM; returns the exit code for the shell."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stopping.set)
+        async with asyncio.TaskGroup() as tasks:
+            keepers = [tasks.create_task(self._keep(running)) for running in self._running]
+            announcing = tasks.create_task(self._announce(when_ready))
+            await self._stopping.wait()
+            announcing.cancel()
+            await self._stop()
+            for keeper in keepers:
+                keeper.cancel()
+        if self._failed:
+            self._say(self._failed)
+            return BAD_USAGE
+        return 0
+
+    async def _announce(self, when_ready: Callable[[], None]) -> None:
+        try:
+            async with asyncio.timeout(READY_SECONDS_MAX):
+                for running in self._running:
+                    await running.ready.wait()
+        except TimeoutError:
+            late = ", ".join(r.program.name for r in self._running if not r.ready.is_set())
+            self._say(f"not ready after {READY_SECONDS_MAX:.0f} s: {late}; see their logs")
+            return
+        when_ready()
+
+    async def _keep(self, running: _Running) -> None:
+        while not self._stopping.is_set():
+            code = await self._run_once(running)
+            if self._stopping.is_set():
+                return
+            program = running.program
+            if code == BAD_USAGE and not running.ready.is_set():
+                self._failed = f"{program.name} cannot start: {_last_line(program.log)}"
+                self._stopping.set()
+                return
+            now = time.monotonic()
+            running.ends.append(now)
+            pause = pause_before_restart(running.ends, now)
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+            recent = sum(now - end < CRASH_LOOP_SECONDS for end in running.ends)
+            if recent >= CRASH_LOOP:
+                self._say(
+                    f"{program.name} is in a crash loop: {recent} ends in {CRASH_LOOP_SECONDS:.0f} s; it {how}, last "
+                    f"said: {_last_line(program.log)}; next try in {pause:.0f} s"
+                )
+            else:
+                self._say(f"{program.name} {how}; starting it again in {pause:g} s")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+
+    async def _run_once(self, running: _Running) -> int:
+        running.program.log.parent.mkdir(parents=True, exist_ok=True)
+        with running.program.log.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *running.program.arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                process_group=0,  # Ctrl-C is for us; we tell them
+            )
+        running.process = process
+        assert process.stdout is not None
+        try:
+            while line := await process.stdout.readline():
+                if line == b"ready\n":
+                    running.ready.set()
+            return await process.wait()
+        finally:
+            running.process = None
+
+    async def _stop(self) -> None:
+        processes = [running.process for running in self._running if running.process is not None]
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGCONT)  # a frozen one could not hear it
+        try:
+            async with asyncio.timeout(STOP_SECONDS_MAX):
+                for process in processes:
+                    await process.wait()
+        except TimeoutError:
+            for running in self._running:
+                if running.process is not None:
+                    self._say(f"{running.program.name} did not stop within {STOP_SECONDS_MAX:.0f} s and was killed")
+                    with contextlib.suppress(ProcessLookupError):
+                        running.process.kill()
+
+
+def _last_line(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(log.stat().st_size - 2_000, 0))
+            lines = file.read().decode("utf-8", "replace").strip().splitlines()
+    except OSError:
+        return "(no log)"
+    return lines[-1] if lines else "(nothing)"

@@ -1,0 +1,64 @@
+"""The house rules that no linter knows."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "prikkfri"
+DOMAINS = ("assurance", "door", "signin", "sms", "streaming", "subscribers")
+SHELL = {"service.py", "store.py", "http.py", "server.py", "__init__.py"}
+IMPURE = {"asyncio", "httpx", "os", "random", "secrets", "shutil", "socket", "ssl", "subprocess", "tempfile",
+          "threading", "time", "urllib.request"}  # fmt: skip
+
+
+def decision_files() -> list[Path]:
+    return sorted(
+        path for domain in DOMAINS for path in (SOURCE / domain).rglob("*.py") if path.name not in SHELL | SHELLS
+    )
+
+
+SHELLS: set[str] = set()
+"""Further files that do I/O, each with its reason in docs/architecture.md."""
+
+
+@pytest.mark.parametrize("path", decision_files(), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_a_decision_file_is_pure(path: Path) -> None:
+    """Only service.py, store.py, http.py and server.py wait, look at a clock, draw lots or touch the outside.
+
+    Move the effect there and hand its result to the decision as an argument: then the same decision runs under the
+    simulation's clock, network and disk.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith):
+            found.append(f"line {node.lineno}: async")
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        found += [f"line {node.lineno}: imports {name}" for name in names if name in IMPURE or name == "prikkfri.clock"]
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("open", "print", "input")
+        ):
+            found.append(f"line {node.lineno}: {node.func.id}()")
+        if (
+            isinstance(node, ast.Attribute)
+            and node.attr in ("now", "today", "utcnow")
+            and (isinstance(node.value, ast.Name) and node.value.id in ("datetime", "date"))
+        ):
+            found.append(f"line {node.lineno}: looks at the clock")
+    assert not found, f"{path.relative_to(SOURCE)} decides, so it must be pure: {'; '.join(found)}"
+
+
+def test_no_registry_and_no_address_of_one_is_named() -> None:
+    root = SOURCE.parents[1]
+    for name in ("constraints.txt", "package-lock.json", ".npmrc", "pyproject.toml", "Makefile"):
+        text = (root / name).read_text(encoding="utf-8")
+        assert "resolved" not in text.replace("omit-lockfile-registry-resolved", ""), name
+        assert not re.search(r"(index-url|find-links|registry\s*=)", text), name
