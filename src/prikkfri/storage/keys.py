@@ -1,0 +1,117 @@
+"""Keys on disk: made at first start with mode 0600, their public halves published for whoever verifies."""
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from prikkfri.errors import StorageError
+from prikkfri.protocols.cat import public_jwk
+
+Use = Literal["playback", "device", "pass"]
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    kid: str
+    private: ec.EllipticCurvePrivateKey
+
+
+def signing_key(home: Path, name: str) -> SigningKey:
+    """The P-256 key in `HOME/keys/NAME.pem`, made if missing. Raises `StorageError` when the file holds no such key."""
+    path = home / "keys" / f"{name}.pem"
+    if not path.exists():
+        fresh = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        _create(path, fresh)
+    try:
+        private = serialization.load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise StorageError(f"{path}: not a private key in PEM: {type(error).__name__}") from None
+    if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
+        raise StorageError(f"{path}: not a P-256 key")
+    return SigningKey(f"{name}-{_thumbprint(private.public_key())[:16]}", private)
+
+
+def secret_key(home: Path, name: str) -> bytes:
+    """The 32 random bytes of `HOME/keys/NAME.key` (base64url there), made if missing. Raises `StorageError`."""
+    return base64.urlsafe_b64decode(_secret(home, name))
+
+
+def command_key(home: Path, role: str) -> str:
+    """What callers of a role's commands send as `Authorization: Bearer`; made if missing. Raises `StorageError`."""
+    return _secret(home, f"{role}-command").decode()
+
+
+def publish_public_key(home: Path, use: Use, issuer: str, key: SigningKey) -> None:
+    """Adds the public half to `HOME/public/USE-keys/ISSUER.json`; earlier keys stay, as tokens by them live on."""
+    path = home / "public" / f"{use}-keys" / f"{issuer}.json"
+    earlier = []
+    with suppress(FileNotFoundError):
+        earlier = [jwk for jwk in json.loads(path.read_bytes())["keys"] if jwk["kid"] != key.kid]
+    write_whole(path, json.dumps({"keys": [*earlier, public_jwk(key.private.public_key(), key.kid)]}).encode())
+
+
+def read_public_keys(home: Path, use: Use) -> bytes:
+    """The public keys of all issuers as one JWK set. Raises `StorageError` when a file is not a JWK set."""
+    keys: list[object] = []
+    for path in sorted((home / "public" / f"{use}-keys").glob("*.json")):
+        try:
+            keys += json.loads(path.read_bytes())["keys"]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise StorageError(f"{path}: not a JWK set: {type(error).__name__}") from None
+    return json.dumps({"keys": keys}).encode()
+
+
+def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Replaces a file so that a reader, or a crash, meets the old content or the new and nothing between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path, content, mode)
+    os.replace(temporary, path)
+
+
+def _secret(home: Path, name: str) -> bytes:
+    path = home / "keys" / f"{name}.key"
+    if not path.exists():
+        _create(path, base64.urlsafe_b64encode(secrets.token_bytes(32)))
+    content = path.read_bytes().strip()
+    try:
+        if len(base64.urlsafe_b64decode(content)) == 32:
+            return content
+    except ValueError:
+        pass
+    raise StorageError(f"{path}: not 32 bytes in base64url; remove the file to have a new key made")
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Of two processes that start at once, one makes the key and both use it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = _temporary(path, content, 0o600)
+    with suppress(FileExistsError):
+        os.link(temporary, path)
+    temporary.unlink()
+
+
+def _temporary(path: Path, content: bytes, mode: int) -> Path:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return temporary
+
+
+def _thumbprint(public: ec.EllipticCurvePublicKey) -> str:
+    """RFC 7638, base64url."""
+    jwk = public_jwk(public, "")
+    members = json.dumps({name: jwk[name] for name in ("crv", "kty", "x", "y")}, separators=(",", ":"))
+    return base64.urlsafe_b64encode(hashlib.sha256(members.encode()).digest()).rstrip(b"=").decode()
