@@ -131,6 +131,16 @@ class Sms:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Assurance:
+    outcomes_kept_days: float = 90.0
+    """After that an outcome, and with it what a customer did, is erased."""
+    counts_kept_days: float = 30.0
+    """How long the counts by second, which name no customer, are kept."""
+    looks_kept_days: float = 730.0
+    """How long it can be told which person looked at which customer's data."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Roles:
     viewer: Edge = Edge(port=8080)
     signin: Edge = Edge(port=8081)
@@ -159,9 +169,12 @@ class Config:
     signin: Signin = Signin()
     streaming: Streaming = Streaming()
     sms: Sms = Sms()
+    assurance: Assurance = Assurance()
 
 
 _FROM_THE_COMMAND_LINE = {"home", "demo"}
+SECRETS = {"password"}
+"""Settings whose value no message may repeat."""
 T = TypeVar("T")
 
 
@@ -274,7 +287,8 @@ def _convert(hint: Any, value: object, path: tuple[str, ...], source: _Source) -
         value = float(value)
     if type(value) is not hint:
         kinds = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-        raise source.refuse(path, f"`{name}` must be {kinds[hint]}, is {value!r}")
+        shown = "something else" if path[-1] in SECRETS else repr(value)
+        raise source.refuse(path, f"`{name}` must be {kinds[hint]}, is {shown}")
     if (isinstance(value, float) and not 0 <= value < 1e12) or (isinstance(value, int) and value < 0):
         raise source.refuse(path, f"`{name}` must not be negative, is {value!r}")
     if path[-1] in ("port", "smpp_port") and not 0 < typing.cast(int, value) < 65536:
