@@ -1,0 +1,1 @@
+"""The viewer role: the interface that people watch with, as static files."""

@@ -1,0 +1,140 @@
+// Puts the viewer together. After the first visit every file of it comes from this device (service_worker.js).
+
+import { makeCatalogue } from "./catalogue.js";
+import { $, element, write } from "./element.js";
+import { move, rove } from "./focus.js";
+import { device, keep, read } from "./kept.js";
+import { makeRoles, settings } from "./roles.js";
+import { makeSession } from "./session.js";
+import { makeSignIn } from "./sign_in.js";
+import { makeWatch } from "./watch.js";
+import { LANGUAGES, chooseLanguage, say, sayAll, speak, spokenLanguage } from "./words.js";
+
+const THEMES = ["dark", "light", "system"];
+
+const at = await settings();
+chooseLanguage(read("language"));
+wear(read("theme") ?? "dark");
+
+const roles = makeRoles(at, device());
+const session = makeSession(roles, onSession);
+const catalogue = makeCatalogue(roles, () => {
+  watch.refresh();
+  signIn.render();
+});
+const watch = makeWatch({
+  roles,
+  session,
+  catalogue,
+  statusPage: at.status,
+  onSignIn: (why) => session.signOut(why),
+  onSettings: openSettings,
+});
+const signIn = makeSignIn({ session, catalogue, statusPage: at.status, onOpenChannel: watchOpen });
+
+function onSession(state) {
+  if (state.kind === "in") {
+    signIn.hide();
+    watch.wake();
+  } else if (state.kind === "out") {
+    if (watch.awake) watch.sleep();
+    signIn.show();
+    signIn.fault(state.why, state.why === "wrong" ? $("password") : null);
+  }
+  signIn.render();
+}
+
+function watchOpen(channel) {
+  session.cancel();
+  signIn.hide();
+  watch.wake(channel);
+}
+
+// Settings
+
+function wear(theme) {
+  keep("theme", theme);
+  if (theme === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+}
+
+function segment(pressed, words, onPress) {
+  return element(
+    "button",
+    { type: "button", "aria-pressed": String(pressed), dataset: { stop: "" }, on: { click: onPress } },
+    words,
+  );
+}
+
+function languageSegments(target) {
+  const choose = (language) => {
+    speak(language);
+    keep("language", language);
+    sayEverything();
+    [...$(target).children].find((each) => each.getAttribute("aria-pressed") === "true").focus();
+  };
+  $(target).replaceChildren(
+    ...Object.entries(LANGUAGES).map(([language, name]) => {
+      const made = segment(language === spokenLanguage(), name, () => choose(language));
+      made.lang = language;
+      return made;
+    }),
+  );
+}
+
+function themeSegments() {
+  const worn = read("theme");
+  const choose = (theme) => {
+    wear(theme);
+    themeSegments();
+    $("settings-themes").children[THEMES.indexOf(theme)].focus();
+  };
+  $("settings-themes").replaceChildren(...THEMES.map((theme) => segment(theme === worn, say(theme), () => choose(theme))));
+  rove($("settings"));
+}
+
+function sayEverything() {
+  sayAll(document);
+  languageSegments("languages");
+  languageSegments("settings-languages");
+  themeSegments();
+  rove($("sign-in"));
+  signIn.render();
+  watch.render();
+}
+
+function openSettings() {
+  const name = session.name();
+  write($("settings-name"), name ? say("signedInAs", { name }) : "");
+  write($("sign-out"), say(session.state.kind === "in" ? "signOut" : "signIn"));
+  $("settings").showModal();
+  rove($("settings"));
+  $("settings-close").focus();
+}
+
+$("settings-status").href = at.status;
+$("settings-close").addEventListener("click", () => $("settings").close());
+$("sign-out").addEventListener("click", () => {
+  $("settings").close();
+  session.signOut();
+});
+$("settings").addEventListener("keydown", (event) => {
+  if (event.key.startsWith("Arrow") && move($("settings"), event.key)) event.preventDefault();
+});
+
+sayEverything();
+catalogue.follow();
+onSession(session.state);
+
+// The shell stays on the device; a new version is taken in quietly and worn at the next visit, or now when nobody
+// is watching.
+
+if ("serviceWorker" in navigator) {
+  const policy = window.trustedTypes?.createPolicy("viewer", { createScriptURL: () => "/service_worker.js" });
+  const address = policy?.createScriptURL("") ?? "/service_worker.js";
+  const hadShell = Boolean(navigator.serviceWorker.controller);
+  navigator.serviceWorker.addEventListener("controllerchange", () => {
+    if (hadShell && session.state.kind === "out" && !watch.awake && !$("login").value) location.reload();
+  });
+  navigator.serviceWorker.register(address).catch(() => {}); // forbidden here: the viewer then needs its role
+}

@@ -1,0 +1,110 @@
+// Talks to the other roles, as docs/architecture.md says. Every request has an end.
+
+const ANSWER_SECONDS_MAX = 10;
+const SIGN_IN_SECONDS_MAX = 20; // longer than a queue at sign-in may be: who hangs up early wastes its work
+const REPORT_PAUSE_SECONDS = 60; // the same report at most this often
+const REPORTS_PER_HOUR_MAX = 20;
+
+// The role answered, and said no. `error` is the slug of the answer, `retryAfter` its wish in seconds or null.
+export class Refused extends Error {
+  constructor(status, error, retryAfter) {
+    super(`refused: ${status} ${error}`);
+    this.status = status;
+    this.error = error;
+    this.retryAfter = retryAfter;
+  }
+}
+
+// The role gave no answer that can be used; `reason` is `no-answer`, `timeout`, `http-500` and so on.
+export class Unreachable extends Error {
+  constructor(reason) {
+    super(`unreachable: ${reason}`);
+    this.reason = reason;
+  }
+}
+
+// Resolves to the JSON of the answer (null when it has none); rejects with Refused, Unreachable, or AbortError when
+// `signal` was aborted.
+async function ask(url, { seconds = ANSWER_SECONDS_MAX, signal, ...request } = {}) {
+  const end = new AbortController();
+  const timer = setTimeout(() => end.abort("timeout"), seconds * 1000);
+  const leave = () => end.abort("left");
+  signal?.addEventListener("abort", leave);
+  try {
+    const response = await fetch(url, { ...request, cache: "no-store", signal: end.signal });
+    const text = await response.text();
+    const answer = text ? parsed(text) : null;
+    if (response.ok) return answer;
+    const busy = response.status === 503 || response.status === 429;
+    if (response.status >= 500 && !busy) throw new Unreachable(`http-${response.status}`);
+    const wait = answer?.retry_after_s ?? Number(response.headers.get("Retry-After"));
+    throw new Refused(response.status, answer?.error ?? "", busy && wait > 0 ? wait : null);
+  } catch (error) {
+    if (error instanceof Refused || error instanceof Unreachable) throw error;
+    if (signal?.aborted) throw new DOMException("left", "AbortError");
+    throw new Unreachable(end.signal.aborted ? "timeout" : "no-answer");
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", leave);
+  }
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Unreachable("not-json");
+  }
+}
+
+const json = (body) => ({
+  method: "POST",
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify(body),
+});
+
+export const settings = () => ask("/settings.json");
+
+// `at` are the public URLs of the roles, `device` this device's pseudonym.
+export function makeRoles(at, device) {
+  const reported = new Map(); // what was said -> when, in milliseconds
+  return {
+    signIn: (login, password, signal) =>
+      ask(`${at.signin}/sign-in`, {
+        ...json({ login, password, device }),
+        credentials: "include",
+        seconds: SIGN_IN_SECONDS_MAX,
+        signal,
+      }),
+    signOut: () => ask(`${at.signin}/sign-out`, { method: "POST", credentials: "include", keepalive: true }),
+    playbackToken: (deviceToken) =>
+      ask(`${at.door}/playback-token`, { method: "POST", headers: { Authorization: `Bearer ${deviceToken}` } }),
+    channels: () => ask(`${at.playout}/channels`),
+    guide: (from, to) => ask(`${at.playout}/guide?from=${Math.floor(from)}&to=${Math.floor(to)}`),
+    openChannels: () => ask(`${at.playout}/open`),
+    liveAddress: (token, channel) => `${at.playout}/live/${token}/${encodeURIComponent(channel)}/index.m3u8`,
+    openAddress: (channel) => `${at.playout}/open/${encodeURIComponent(channel)}/index.m3u8`,
+    // The slug with which playout refuses a stream, or null when it does not refuse.
+    async refusal(address) {
+      try {
+        const response = await fetch(address, { cache: "no-store" });
+        return response.status < 400 || response.status >= 500 ? null : (parsed(await response.text()).error ?? "");
+      } catch {
+        return null;
+      }
+    },
+    // Tells playout of a step that broke on this device. Never waited for, and seldom: a device that fails must not
+    // become a crowd.
+    reportBroken(step, reason, channel = null) {
+      const time = Date.now();
+      for (const [said, when] of reported) if (time - when > 3600_000) reported.delete(said);
+      const said = `${step} ${reason} ${channel}`;
+      if (time - (reported.get(said) ?? -Infinity) < REPORT_PAUSE_SECONDS * 1000) return;
+      if (reported.size >= REPORTS_PER_HOUR_MAX) return;
+      reported.set(said, time);
+      ask(`${at.playout}/report`, { ...json({ device, step, kept: false, reason, channel }), keepalive: true }).catch(
+        () => {},
+      );
+    },
+  };
+}

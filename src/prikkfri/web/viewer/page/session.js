@@ -1,0 +1,129 @@
+// Who is in, and how one comes in. A viewer who is in stays in: nothing here takes a token away because a role is
+// silent; only the viewer, or a door that says no, does.
+//
+//   out ----sign in----> asking ---tokens---> in ---sign out, or refused at the door---> out
+//                        |    ^
+//       wrong password:  |    |  the wait is over, or "try now"
+//       out, with why    v    |
+//                       waiting (busy: the role said when; silent: it said nothing)
+//
+// `waiting` holds the password in memory only, and lets go of it when the viewer cancels.
+
+import { forget, keep, read } from "./kept.js";
+import { Refused } from "./roles.js";
+import { pauseSeconds, spread } from "./waiting.js";
+
+const WRONG_STATUSES = [400, 401, 422]; // not told apart: nobody learns who exists
+const BUSY_STATUSES = [429, 503];
+const RENEWAL_SECONDS_MAX = 6 * 3600; // a timer never sleeps longer: devices suspend, clocks are set
+const now = () => Date.now() / 1000;
+
+export function makeSession(roles, onChange) {
+  let state = read("playback") || read("device_token") ? { kind: "in" } : { kind: "out", why: null };
+  let leave = null; // aborts the request under way
+  let timer = null; // the next try to sign in
+  let renewal = null; // the next renewal of the playback token
+  let renewing = null; // the renewal under way
+  let renewalTries = 0;
+
+  function become(next) {
+    state = next;
+    onChange(state);
+  }
+
+  async function signIn(login, password, wait = null) {
+    stopTrying();
+    const leaving = (leave = new AbortController());
+    become({ kind: "asking", wait });
+    try {
+      const answer = await roles.signIn(login, password, leaving.signal);
+      keep("device_token", answer.device_token);
+      keep("name", answer.name);
+      keepPlayback(answer);
+      become({ kind: "in" });
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (WRONG_STATUSES.includes(error.status)) {
+        become({ kind: "out", why: "wrong" });
+        return;
+      }
+      const kind = BUSY_STATUSES.includes(error.status) ? "busy" : "silent";
+      const tries = (wait?.tries ?? -1) + 1;
+      const seconds = error.retryAfter ? spread(error.retryAfter) : pauseSeconds(tries + 1);
+      const next = {
+        kind,
+        tries,
+        since: wait?.kind === kind ? wait.since : now(),
+        seconds,
+        nextTryAt: now() + seconds,
+        tryNow: () => signIn(login, password, next),
+      };
+      if (kind === "silent") roles.reportBroken("sign-in", error.reason ?? `http-${error.status}`);
+      timer = setTimeout(next.tryNow, seconds * 1000);
+      become({ kind: "waiting", wait: next });
+    }
+  }
+
+  function stopTrying() {
+    leave?.abort();
+    clearTimeout(timer);
+  }
+
+  function keepPlayback({ playback_token, expires_at, renew_after }) {
+    keep("playback", { token: playback_token, expiresAt: expires_at, renewAfter: renew_after });
+    renewalTries = 0;
+    // Not all at the half of life to the second: those who came in together must not renew together.
+    scheduleRenewal(renew_after - now() + Math.random() * Math.max(0, (expires_at - renew_after) / 2));
+  }
+
+  function scheduleRenewal(seconds) {
+    clearTimeout(renewal);
+    const sleep = Math.min(Math.max(seconds, 0), RENEWAL_SECONDS_MAX);
+    renewal = setTimeout(() => (sleep < seconds ? scheduleRenewal(seconds - sleep) : renew()), sleep * 1000);
+  }
+
+  // Asks the door for a new playback token. Resolves to `renewed`, `refused` or `silent`.
+  function renew() {
+    renewing ??= renewOnce().finally(() => (renewing = null));
+    return renewing;
+  }
+
+  async function renewOnce() {
+    const deviceToken = read("device_token");
+    if (!deviceToken) return "refused";
+    try {
+      keepPlayback(await roles.playbackToken(deviceToken));
+      return "renewed";
+    } catch (error) {
+      const refused = error instanceof Refused && error.status === 401;
+      // Refused at the door, the old token is still tried at playout: that one decides who may watch.
+      scheduleRenewal(refused ? RENEWAL_SECONDS_MAX : (error.retryAfter ?? 10 * pauseSeconds(renewalTries++)));
+      return refused ? "refused" : "silent";
+    }
+  }
+
+  const playback = read("playback");
+  if (state.kind === "in") scheduleRenewal(playback ? playback.renewAfter - now() + Math.random() * 60 : 0);
+
+  return {
+    get state() {
+      return state;
+    },
+    signIn,
+    renew,
+    token: () => read("playback")?.token ?? null,
+    name: () => read("name"),
+    cancel() {
+      stopTrying();
+      become({ kind: "out", why: null });
+    },
+    // Out here at once, whether or not signin is there to hear of it.
+    signOut(why = null) {
+      stopTrying();
+      clearTimeout(renewal);
+      forget("device_token", "playback", "name");
+      roles.signOut().catch(() => {});
+      become({ kind: "out", why });
+    },
+  };
+}

@@ -1,0 +1,142 @@
+// The way in: the form, and the wait when sign-in is full or silent.
+
+import { $, channelStyle, element, show, write } from "./element.js";
+import { move, rove, watchFocus } from "./focus.js";
+import { clockTime, say } from "./words.js";
+
+const TICK_SECONDS = 0.25;
+const now = () => Date.now() / 1000;
+
+// `onOpenChannel(channel)` is called when somebody watches an open channel without signing in.
+export function makeSignIn({ session, catalogue, statusPage, onOpenChannel }) {
+  const page = $("sign-in");
+  const form = $("sign-in-form");
+  let told = null; // the wait that the screen reader has been told of
+  let openShown = "";
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const login = $("login").value.trim();
+    const password = $("password").value;
+    if (!login || !password) {
+      fault("missing", login ? $("password") : $("login"));
+      return;
+    }
+    fault(null);
+    session.signIn(login, password);
+  });
+  $("reveal").addEventListener("click", () => {
+    const shown = $("password").type === "text";
+    $("password").type = shown ? "password" : "text";
+    $("reveal").setAttribute("aria-pressed", String(!shown));
+    write($("reveal"), say(shown ? "reveal" : "conceal"));
+  });
+  $("wait-now").addEventListener("click", () => session.state.wait?.tryNow());
+  $("wait-cancel").addEventListener("click", () => session.cancel());
+  $("wait-status").href = statusPage;
+  watchFocus(page);
+  page.addEventListener("keydown", (event) => {
+    const { key, target } = event;
+    const writing = target.tagName === "INPUT";
+    if (key === "Escape" && session.state.kind === "waiting") session.cancel();
+    else if (key === "ArrowUp" || key === "ArrowDown" || (key.startsWith("Arrow") && !writing)) {
+      if (move(page, key)) event.preventDefault();
+    } else if (key === "ArrowRight" && target === $("password") && target.selectionStart === target.value.length) {
+      if (move(page, key)) event.preventDefault();
+    }
+  });
+
+  function fault(key, field = null) {
+    for (const input of [$("login"), $("password")]) {
+      if (key) {
+        input.setAttribute("aria-invalid", "true");
+        input.setAttribute("aria-describedby", "form-error");
+      } else {
+        input.removeAttribute("aria-invalid");
+        input.removeAttribute("aria-describedby");
+      }
+    }
+    $("form-error").dataset.key = key ?? "";
+    write($("form-error"), key ? say(key) : "");
+    show($("form-error"), Boolean(key));
+    field?.focus();
+  }
+
+  function render() {
+    if (page.hidden) return;
+    const { state } = session;
+    const wait = state.wait ?? null; // kept while the next try is under way, so that the page stands still
+    show(form, !wait);
+    show($("wait"), Boolean(wait));
+    page.classList.toggle("waiting", Boolean(wait));
+    $("sign-in-button").disabled = state.kind === "asking";
+    write($("sign-in-button"), say(state.kind === "asking" ? "signingIn" : "signIn"));
+    if ($("form-error").dataset.key) write($("form-error"), say($("form-error").dataset.key));
+    if (wait) renderWait(state, wait);
+    else told = null;
+    renderOpen();
+  }
+
+  function renderWait(state, wait) {
+    const left = Math.max(0, wait.nextTryAt - now());
+    const seconds = Math.ceil(left);
+    const asking = state.kind === "asking";
+    $("wait").style.setProperty("--left", asking ? 0 : left / wait.seconds);
+    $("wait").classList.toggle("asking", asking);
+    write($("wait-seconds"), asking ? "" : String(seconds));
+    write($("wait-title"), say(`${wait.kind}Title`, { time: clockTime(wait.since) }));
+    write($("wait-text"), asking ? say("tryingAgain") : say(`${wait.kind}Text`, { s: seconds }));
+    $("wait-now").disabled = asking;
+    show($("wait-now"), wait.kind === "silent"); // when it is full, coming early helps nobody
+    show($("wait-status"), wait.kind === "silent");
+    if (told === wait.kind) return;
+    told = wait.kind;
+    rove(page);
+    $("wait-title").focus();
+    write($("announcer"), `${$("wait-title").textContent}. ${$("wait-text").textContent}`);
+  }
+
+  function renderOpen() {
+    const channels = catalogue.openChannels;
+    show($("open"), channels.length > 0);
+    const key = JSON.stringify(channels.map(({ id, name, number, now: on }) => [id, name, number, on?.title]));
+    if (key === openShown) return;
+    openShown = key;
+    $("open-channels").replaceChildren(
+      ...channels.map((channel) =>
+        element(
+          "button",
+          {
+            type: "button",
+            class: "open-channel",
+            style: channelStyle(channel),
+            dataset: { stop: "" },
+            on: { click: () => onOpenChannel(channel) },
+          },
+          element("span", { class: "tile" }, element("span", { class: "tile-name" }, channel.name)),
+          element("span", { class: "open-title" }, channel.now?.title ?? channel.name),
+        ),
+      ),
+    );
+    rove(page);
+  }
+
+  setInterval(render, TICK_SECONDS * 1000);
+
+  return {
+    render,
+    show() {
+      if (!page.hidden) return;
+      show(page, true);
+      document.title = "Prikkfri";
+      rove(page);
+      render();
+      $("login").focus();
+    },
+    hide() {
+      show(page, false);
+      $("password").value = "";
+    },
+    fault,
+  };
+}

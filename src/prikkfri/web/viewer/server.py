@@ -1,0 +1,143 @@
+"""Serves the viewer's files from memory, under a content security policy that names the other roles' origins."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+PAGES = Path(__file__).parent.parent
+MEDIA_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".json": "application/json",
+    ".webmanifest": "application/manifest+json",
+}
+MISSING_VENDOR = "browser parts are missing in {folder}; mend it: npm ci && npm run build"
+
+
+@dataclass(frozen=True)
+class ServedFile:
+    """One file, ready to send: its body plain and compressed, and the headers of both."""
+
+    body: bytes
+    compressed: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    etag: bytes
+
+
+def content_security_policy(settings: Mapping[str, object]) -> str:
+    """The policy that allows scripts from the viewer alone and connections to exactly the roles in `settings`."""
+    origin = {role: _origin(str(settings[role])) for role in ("signin", "door", "playout", "status")}
+    directives = {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self'",
+        "manifest-src": "'self'",
+        "worker-src": "'self'",
+        "connect-src": f"'self' {origin['signin']} {origin['door']} {origin['playout']} {origin['status']}",
+        "media-src": f"blob: {origin['playout']}",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+        # Strings never become markup or code; the one named policy lets the service worker be registered.
+        "require-trusted-types-for": "'script'",
+        "trusted-types": "viewer",
+    }
+    return "; ".join(f"{name} {value}" for name, value in directives.items())
+
+
+def shell_files(settings: Mapping[str, object], pages: Path = PAGES) -> dict[str, bytes]:
+    """Every file of the interface by its path, with the settings, and the service worker that keeps them all.
+
+    Raises `FileNotFoundError` with the mend when the browser parts have not been built.
+    """
+    vendor = pages / "vendor"
+    if not (vendor / "hls.mjs").is_file():
+        raise FileNotFoundError(MISSING_VENDOR.format(folder=vendor))
+    page = pages / "viewer" / "page"
+    files = {
+        f"/{path.relative_to(page).as_posix()}": path.read_bytes() for path in sorted(page.rglob("*")) if path.is_file()
+    }
+    files["/"] = files.pop("/index.html")
+    files["/tokens.css"] = (pages / "tokens.css").read_bytes()
+    files["/vendor/hls.mjs"] = (vendor / "hls.mjs").read_bytes()
+    files["/settings.json"] = json.dumps(settings).encode()
+    worker = files.pop("/service_worker.js")
+    # The worker is told what to keep, and under which name: when any file changes, so does it, and the browser
+    # fetches the whole shell anew. Old and new files are never mixed.
+    version = hashlib.sha256(b"".join(name.encode() + b"\0" + body for name, body in files.items()))
+    shell = {"version": version.hexdigest()[:16], "files": sorted(files)}
+    files["/service_worker.js"] = f"const SHELL = {json.dumps(shell)};\n".encode() + worker
+    return files
+
+
+def application(settings: Mapping[str, object]) -> ASGIApp:
+    """The ASGI application of the viewer role.
+
+    `settings` are what `GET /settings.json` answers: the public URLs of signin, door, playout and status, and `demo`.
+    """
+    policy = content_security_policy(settings).encode()
+    served = {path: _served(path, body, policy) for path, body in shell_files(settings).items()}
+
+    async def viewer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        file = served.get(scope["path"])
+        if file is None:
+            await _answer(send, 404, [(b"content-type", b"text/plain")], b"There is no such page.\n")
+        elif scope["method"] not in ("GET", "HEAD"):
+            await _answer(send, 405, [(b"allow", b"GET, HEAD")], b"")
+        else:
+            await _send_file(file, scope, send)
+
+    return viewer
+
+
+async def _send_file(file: ServedFile, scope: Scope, send: Send) -> None:
+    asked = dict(scope["headers"])
+    headers = list(file.headers)
+    if asked.get(b"if-none-match") == file.etag:
+        await _answer(send, 304, headers, b"")
+        return
+    body = file.body
+    if b"gzip" in asked.get(b"accept-encoding", b""):
+        body = file.compressed
+        headers.append((b"content-encoding", b"gzip"))
+    headers.append((b"content-length", str(len(body)).encode()))
+    await _answer(send, 200, headers, body if scope["method"] == "GET" else b"")
+
+
+async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _served(path: str, body: bytes, policy: bytes) -> ServedFile:
+    suffix = ".html" if path == "/" else Path(path).suffix
+    etag = b'"' + hashlib.sha256(body).hexdigest()[:24].encode() + b'"'
+    headers = (
+        (b"content-type", MEDIA_TYPES[suffix].encode()),
+        (b"etag", etag),
+        (b"cache-control", b"no-cache"),  # ask each time; the service worker is what makes it quick
+        (b"vary", b"accept-encoding"),
+        (b"content-security-policy", policy),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cross-origin-opener-policy", b"same-origin"),
+        (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+    )
+    return ServedFile(body=body, compressed=gzip.compress(body, mtime=0), headers=headers, etag=etag)
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
