@@ -1,0 +1,52 @@
+"""Admission pass: the waiting room has let this device in, and signin takes those who hold one first.
+
+Signed by the door, verified by signin with public keys alone. Short-lived.
+"""
+
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from prikkfri.protocols import jwt
+from prikkfri.protocols.device_token import is_device
+
+TYPE = "pass+jwt"
+ISSUER = "door"
+ID_LENGTH_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    pass_id: str
+    device: str
+    expires_at: float
+    promise: str
+    """The asking that this pass answers; empty when its holder did not have to wait."""
+
+
+def issue(private_key: ec.EllipticCurvePrivateKey, kid: str, admission: Pass) -> str:
+    return jwt.sign(
+        private_key,
+        kid,
+        TYPE,
+        {
+            "iss": ISSUER,
+            "jti": admission.pass_id,
+            "device": admission.device,
+            "exp": int(admission.expires_at),
+            "promise": admission.promise,
+        },
+    )
+
+
+def verified(token: str, public_keys: jwt.PublicKeys) -> Pass | None:
+    """What a pass says whose signature holds, expired or not; None when it does not hold."""
+    claims = jwt.verified(token, TYPE, public_keys)
+    if claims is None or claims.get("iss") != ISSUER:
+        return None
+    pass_id, device, expires_at, promise = (claims.get(name) for name in ("jti", "device", "exp", "promise"))
+    if not (isinstance(pass_id, str) and isinstance(promise, str) and isinstance(device, str) and is_device(device)):
+        return None
+    if type(expires_at) is not int or not 0 < len(pass_id) <= ID_LENGTH_MAX or len(promise) > ID_LENGTH_MAX:
+        return None
+    return Pass(pass_id, device, float(expires_at), promise)
