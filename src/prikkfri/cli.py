@@ -17,9 +17,9 @@ from prikkfri.errors import PrikkfriError, UsageError
 application = typer.Typer(
     name="prikkfri",
     help="Television sign-in and text messages that stand when everyone comes at once, and answers.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 console = Console(highlight=False)
 
@@ -33,13 +33,23 @@ HOME = Path("prikkfri-home")
 def main() -> None:
     """Runs a command; bad usage and bad input are one line and exit code 2."""
     try:
-        application()
+        sys.exit(application(sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
+    except typer.Abort:
+        sys.exit(130)
+    except typer.TyperException as error:
+        print(f"prikkfri: {error} See prikkfri --help.", file=sys.stderr)
+        sys.exit(2)
     except UsageError as error:
         print(f"prikkfri: {error}", file=sys.stderr)
         sys.exit(2)
     except PrikkfriError as error:
         print(f"prikkfri: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+@application.callback()
+def _commands() -> None:
+    """Keeps `serve` a command of its own, however few there are."""
 
 
 def configuration(home: Path, file: Path | None, *, demo: bool = False) -> Config:

@@ -3,9 +3,11 @@
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 
-from prikkfri.app.serving import Application
+from starlette.types import ASGIApp
+
 from prikkfri.clock import Clock
 from prikkfri.config import Config
+from prikkfri.web.viewer import server as web_viewer
 
 
 async def _nothing() -> None:
@@ -14,7 +16,7 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Role:
-    application: Application
+    application: ASGIApp
     work: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     """Runs until cancelled."""
     counters: Callable[[], Mapping[str, float]] = field(default=dict)
@@ -23,4 +25,12 @@ class Role:
 
 Builder = Callable[[Config, Clock], Awaitable[Role]]
 
-BUILDERS: dict[str, Builder] = {}
+
+async def viewer(config: Config, clock: Clock) -> Role:
+    settings: dict[str, object] = {
+        role: config.roles.edge(role).url for role in ("signin", "playout", "door", "status")
+    }
+    return Role(web_viewer.application({**settings, "demo": config.demo, "operator": config.operator}))
+
+
+BUILDERS: dict[str, Builder] = {"viewer": viewer}

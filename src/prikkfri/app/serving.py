@@ -5,17 +5,13 @@ import contextlib
 import json
 import resource
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from prikkfri.errors import UsageError
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Counters = Callable[[], Mapping[str, float]]
 
 CONNECTIONS_MAX = 20_000
@@ -53,7 +49,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(application: Application, sockets: list[socket.socket]) -> None:
+async def serve(application: ASGIApp, sockets: list[socket.socket]) -> None:
     """Serves until cancelled; then lets requests end for `STOP_SECONDS_MAX`."""
     server = _Server(
         uvicorn.Config(
@@ -78,7 +74,7 @@ async def serve(application: Application, sockets: list[socket.socket]) -> None:
         raise
 
 
-def with_health(application: Application, role: str, counters: Counters) -> Application:
+def with_health(application: ASGIApp, role: str, counters: Counters) -> ASGIApp:
     """Answers `/health` and Prometheus' `/metrics`, hands on the rest."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

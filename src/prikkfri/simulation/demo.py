@@ -1,0 +1,112 @@
+"""The made-up customers, accounts and channels of `prikkfri serve --demo`; no person, number or firm is real."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+PASSWORD = "prikkfri-demo"
+"""Of every made-up customer. The demo listens on loopback only."""
+SMPP_PASSWORD = "demo1234"  # SMPP 3.4 has room for 8 characters
+HANDSET_SMPP_PORT = 2776
+HANDSET_HTTP_PORT = 8090
+NETWORK = "Fjordmobil"
+
+FIRST_NAMES = ("Kari", "Ola", "Ingrid", "Lars", "Sigrid", "Nils", "Astrid", "Erik", "Maja", "Oskar", "Elin", "Jonas")
+LAST_NAMES = ("Nordmann", "Berg", "Lund", "Dahl", "Haugen", "Moen", "Strand", "Vik", "Solberg", "Eide")
+
+
+@dataclass(frozen=True)
+class Person:
+    subscriber_id: str
+    name: str
+    email: str
+    msisdn: str
+    """E.164."""
+    packages: tuple[str, ...]
+
+
+def people(count: int, *, seed: int = 1) -> list[Person]:
+    """The first `count` of an endless list of made-up people; the first one has everything."""
+    lots = random.Random(seed)
+    found = []
+    for number in range(count):
+        first, last = lots.choice(FIRST_NAMES), lots.choice(LAST_NAMES)
+        if number == 0:
+            first, last = "Kari", "Nordmann"
+        packages = ("basic", "sport") if number == 0 or lots.random() < 0.7 else ("basic",)
+        email = "kari@example.no" if number == 0 else f"{first}.{last}.{number}@example.no".lower()
+        found.append(Person(f"demo-{number:05d}", f"{first} {last}", email, f"+4790{100_000 + number:06d}", packages))
+    return found
+
+
+def subscribers_csv(persons: list[Person]) -> str:
+    """The people as a file for `prikkfri subscribers import`."""
+    lines = ["subscriber_id,name,email,kind,product,msisdn,from,to"]
+    for person in persons:
+        head = f"{person.subscriber_id},{person.name},{person.email}"
+        lines.append(f"{head},mobile,Fri 20,{person.msisdn},2024-01-01,")
+        lines += [f"{head},television,{package},,2024-01-01," for package in person.packages]
+    return "\n".join(lines) + "\n"
+
+
+CONFIGURATION = f"""\
+# Made by `prikkfri serve --demo`. Change what you like; every setting has a default.
+operator = "Fjordnett"
+
+[[streaming.channels]]
+id = "fjord-1"
+name = "Fjord 1"
+number = 1
+colour = "#3aa0ff"
+package = "basic"
+
+[[streaming.channels]]
+id = "fjord-sport"
+name = "Fjord Sport"
+number = 2
+colour = "#25c26e"
+package = "sport"
+
+[[streaming.channels]]
+id = "fjord-aktuelt"
+name = "Fjord Aktuelt"
+number = 3
+colour = "#ff7a59"
+package = "basic"
+
+# Who may submit messages, over SMPP (port 2775) and over HTTP (port 8083).
+[[sms.accounts]]
+system_id = "middag"
+password = "{SMPP_PASSWORD}"
+message_class = "notice"
+short_codes = ["2010"]
+
+[[sms.accounts]]
+system_id = "legevakt"
+password = "{SMPP_PASSWORD}"
+message_class = "log-in-code"
+
+[[sms.accounts]]
+system_id = "operator"
+password = "{SMPP_PASSWORD}"
+
+# Where messages are delivered: the simulated handset network of the demo.
+[[sms.links]]
+name = "handsets"
+partner = "{NETWORK}"
+host = "127.0.0.1"
+port = {HANDSET_SMPP_PORT}
+system_id = "prikkfri"
+password = "{SMPP_PASSWORD}"
+prefixes = ["47"]
+"""
+
+
+def write_configuration(home: Path) -> bool:
+    """Writes the demo's configuration unless the home has one; says whether it did."""
+    path = home / "prikkfri.toml"
+    if path.exists():
+        return False
+    path.touch(mode=0o600)
+    path.write_text(CONFIGURATION, encoding="utf-8")
+    return True
