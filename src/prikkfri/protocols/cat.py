@@ -184,6 +184,4 @@ def _claims_of(claims: object) -> Claims | None:
         return None
     if not isinstance(claims[_CTI], bytes) or not 0 < len(claims[_CTI]) <= TOKEN_ID_BYTES_MAX:
         return None
-    return Claims(
-        issuer, subscriber, float(claims[_IAT]), float(claims[_EXP]), claims[_CTI], frozenset(packages)
-    )
+    return Claims(issuer, subscriber, float(claims[_IAT]), float(claims[_EXP]), claims[_CTI], frozenset(packages))
