@@ -1,0 +1,80 @@
+"""Numbers at the edges: the short way gives what the library gives, and nobody's number is shown whole."""
+
+import phonenumbers
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from prikkfri.subscribers.numbers import WRITTEN_CHARACTERS_MAX, by_phonenumbers, country_code, e164, masked
+
+REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
+CODES = sorted(str(code) for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+
+digits = st.text("0123456789", min_size=1, max_size=16)
+written = st.one_of(
+    st.builds("{}{}{}".format, st.sampled_from(["+", "00", "", "0", "+ ", " +"]), st.sampled_from(CODES), digits),
+    digits,
+    st.text("+0123456789 -().;x٣ ", max_size=WRITTEN_CHARACTERS_MAX + 2),
+)
+
+
+@settings(max_examples=1_500)
+@given(written, st.sampled_from(REGIONS) | st.sampled_from(["NO", "SE"]))
+@example("994881385200", "FI")  # 99 is a prefix for calls abroad there
+@example("+54 9 11 2345 6789", "AR")  # its 9 is moved
+@example("+390612345678", "IT")  # its 0 stays
+@example("4791234567", "NO")  # a country code without +
+@example("02800", "NO")
+@example("0701234567", "SE")
+def test_the_short_way_gives_what_the_library_gives(text: str, region: str) -> None:
+    assert e164(text, region) == by_phonenumbers(text, region)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_short_way_is_right_for_every_country_and_length(code: str) -> None:
+    for length in range(1, 16):
+        for lead in "0123456789":
+            text = f"+{code}{lead}{'23456789123456'[: length - 1]}"
+            assert e164(text, "NO") == by_phonenumbers(text, "NO")
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "expected"),
+    [
+        ("912 34 567", "NO", "+4791234567"),
+        ("+47 91 23 45 67", "SE", "+4791234567"),
+        ("0047 912 34 567", "NO", "+4791234567"),
+        ("070-123 45 67", "SE", "+46701234567"),
+        ("+46 (0)70 123 45 67", "NO", "+46701234567"),
+        ("9123", "NO", None),
+        ("91234567890", "NO", None),
+        ("", "NO", None),
+        ("Kirken", "NO", None),
+        ("912 34 567 ext. 9", "NO", None),
+        ("9" * 10_000, "NO", None),
+        ("+4791234567", "nowhere", "+4791234567"),
+    ],
+)
+def test_what_people_write_becomes_e164(text: str, region: str, expected: str | None) -> None:
+    assert e164(text, region) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        ("+4791234567", "+47 ••••• 567"),
+        ("+46701234567", "+46 •••••• 567"),
+        ("+35840123456", "+358 ••••• 456"),
+        ("91234567", "••••• 567"),
+        ("+47912345", "+47 ••••••"),
+        ("", ""),
+    ],
+)
+def test_a_masked_number_shows_country_and_three_digits(number: str, expected: str) -> None:
+    assert masked(number) == expected
+
+
+@given(st.text(max_size=30))
+def test_masking_never_shows_more_than_half_of_anything(text: str) -> None:
+    shown = masked(text).removeprefix(f"+{country_code(text)}").strip()
+    assert sum(character != "•" for character in shown.replace(" ", "")) <= max(0, len(text) / 2)
