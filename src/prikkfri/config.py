@@ -61,6 +61,14 @@ class Signin:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Door:
+    waiting_room: Literal["on", "off"] = "on"
+    """`on`: whoever asked the door first is signed in first; signin takes others with what is to spare."""
+    pass_lifetime_seconds: float = 300.0
+    """How long a device that was let in may take to sign in."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Programme:
     title: str
     start: str
@@ -167,6 +175,7 @@ class Config:
     storage: Storage = Storage()
     journal: Journal = Journal()
     signin: Signin = Signin()
+    door: Door = Door()
     streaming: Streaming = Streaming()
     sms: Sms = Sms()
     assurance: Assurance = Assurance()
