@@ -1,0 +1,142 @@
+"""The HTTP edge of playout, raw ASGI: thousands of players ask for a playlist every second or two."""
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from prikkfri.errors import RemoteProtocolError
+from prikkfri.streaming.reports import REPORT_BYTES_MAX, read_report
+from prikkfri.streaming.service import RETRY_AFTER_SECONDS, Answer, Playout
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_JSON = (b"content-type", b"application/json")
+_NO_STORE = (b"cache-control", b"no-store")
+_TYPE_OF_SUFFIX = {"m4s": b"video/iso.segment", "mp4": b"video/mp4"}
+_PLAYLIST: Headers = [(b"content-type", b"application/vnd.apple.mpegurl"), (b"cache-control", b"max-age=1")]
+_IMMUTABLE = (b"cache-control", b"public, max-age=31536000, immutable")
+_TOKEN_IN_PATH = re.compile(r"(/live/)[^/\s]+")
+
+
+def application(playout: Playout, viewer_origin: str) -> Application:
+    """The ASGI application. `viewer_origin` is the one origin whose pages may read the answers."""
+    origin = viewer_origin.encode()
+    shared: Headers = [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+    foreign: Headers = [(b"vary", b"Origin")]
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        asked_by = _header(scope, b"origin")
+        cors = shared if asked_by == origin else foreign
+        status, headers, body = await _answered(playout, scope, receive, asked_by == origin)
+        length = (b"content-length", str(len(body)).encode())
+        await send({"type": "http.response.start", "status": status, "headers": [*headers, *cors, length]})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    return serve
+
+
+def redacted(path: str) -> str:
+    """The path as it may be logged: without the playback token."""
+    return _TOKEN_IN_PATH.sub(r"\1***", path)
+
+
+class RedactTokens(logging.Filter):
+    """For an access log whose arguments hold paths."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = redacted(record.msg) if isinstance(record.msg, str) else record.msg
+        if isinstance(record.args, tuple):
+            record.args = tuple(redacted(part) if isinstance(part, str) else part for part in record.args)
+        return True
+
+
+async def _answered(playout: Playout, scope: Scope, receive: Receive, from_viewer: bool) -> tuple[int, Headers, bytes]:
+    method: str = scope["method"]
+    parts = scope["path"].split("/")[1:]
+    if method == "OPTIONS":
+        allowed = (b"access-control-allow-methods", b"GET, HEAD, POST")
+        return 204, [allowed, (b"access-control-allow-headers", b"content-type"), _max_age(600)], b""
+    if parts == ["report"]:
+        if method != "POST":
+            return _refused(405, "method-not-allowed", "reports are posted", (b"allow", b"POST, OPTIONS"))
+        if not from_viewer:
+            return _refused(403, "wrong-origin", "reports are taken from the viewer's pages only")
+        return await _report(playout, receive)
+    if method not in ("GET", "HEAD"):
+        return _refused(405, "method-not-allowed", "here one can only look", (b"allow", b"GET, HEAD, OPTIONS"))
+    match parts:
+        case ["live", token, channel, name]:
+            return _watched(playout.watch(token, channel, name), name)
+        case ["open", channel, name]:
+            return _watched(playout.watch_open(channel, name), name)
+        case ["open"]:
+            return 200, [_JSON, (b"cache-control", b"max-age=1")], playout.channels_document(only_open=True)
+        case ["channels"]:
+            return 200, [_JSON, (b"cache-control", b"max-age=1")], playout.channels_document()
+        case ["guide"]:
+            return _guide(playout, scope["query_string"])
+    return _refused(404, "not-found", "there is nothing here")
+
+
+def _watched(answer: Answer, name: str) -> tuple[int, Headers, bytes]:
+    if answer.kind == "playlist":
+        return 200, _PLAYLIST, answer.body
+    if answer.kind == "media":
+        return 200, [(b"content-type", _TYPE_OF_SUFFIX[name.rpartition(".")[2]]), _IMMUTABLE], answer.body
+    headers = [_JSON, _NO_STORE]
+    if answer.status == 503:
+        headers.append((b"retry-after", str(RETRY_AFTER_SECONDS).encode()))
+    return answer.status, headers, answer.body
+
+
+def _guide(playout: Playout, query: bytes) -> tuple[int, Headers, bytes]:
+    try:
+        asked = parse_qs(query.decode("ascii"), max_num_fields=8)
+        start, stop = (float(asked[name][0]) if name in asked else None for name in ("from", "to"))
+    except ValueError:
+        return _refused(400, "bad-time", "`from` and `to` are seconds since 1970 UTC")
+    document = playout.guide_document(start, stop)
+    if document is None:
+        return _refused(400, "bad-time", "the guide holds two days back and eight days ahead")
+    return 200, [_JSON, (b"cache-control", b"max-age=30")], document
+
+
+async def _report(playout: Playout, receive: Receive) -> tuple[int, Headers, bytes]:
+    body = b""
+    while len(body) <= REPORT_BYTES_MAX:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    try:
+        playout.report(read_report(body))
+    except RemoteProtocolError as error:
+        return _refused(400, "bad-report", str(error))
+    return 204, [_NO_STORE], b""
+
+
+def _refused(status: int, error: str, message: str, *headers: tuple[bytes, bytes]) -> tuple[int, Headers, bytes]:
+    return status, [_JSON, _NO_STORE, *headers], msgspec.json.encode({"error": error, "message": message})
+
+
+def _max_age(seconds: int) -> tuple[bytes, bytes]:
+    return b"access-control-max-age", str(seconds).encode()
+
+
+def _header(scope: Scope, wanted: bytes) -> bytes:
+    for name, value in scope["headers"]:
+        if name == wanted:
+            return bytes(value)
+    return b""

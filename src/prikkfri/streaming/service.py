@@ -1,0 +1,364 @@
+"""Playout as a whole: who may watch what, what is on, and what became of it. It needs no other role to be up."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from prikkfri.clock import Clock
+from prikkfri.config import Channel, Streaming
+from prikkfri.errors import ProtocolError, RemoteProtocolError
+from prikkfri.journal.outcomes import Outcome
+from prikkfri.protocols import cat, xmltv
+from prikkfri.streaming import revocations, schedule
+from prikkfri.streaming.admission import OncePerPeriod, Presence, refusal
+from prikkfri.streaming.channels import checked, source_kind
+from prikkfri.streaming.fallback import open_channels
+from prikkfri.streaming.picture import Design, colour_of
+from prikkfri.streaming.playout import MEDIA_PLAYLIST, ChannelPlayout, Feed, SourceFeed, TestFeed
+from prikkfri.streaming.reports import Report, reported
+
+INDEX = "index.m3u8"
+WIDTH, HEIGHT = 960, 540
+STALLED_SECONDS = 10.0
+"""A channel without a new segment for so long has no picture to promise."""
+HOUSEKEEPING_SECONDS = 1.0
+SCHEDULE_RENEWAL_SECONDS = 600.0
+GUIDE_PAST_SECONDS_MAX, GUIDE_AHEAD_SECONDS_MAX = 2 * 86400.0, 8 * 86400.0
+GUIDES_KEPT_MAX = 64
+VERIFIED_TOKENS_MAX = 20_000
+PRESENT_VIEWERS_MAX = 50_000
+ABSENT_SECONDS = 300.0
+REFUSAL_PERIOD_SECONDS = 60.0
+REFUSED_CUSTOMERS_MAX = 200_000
+REFUSED_STRANGERS_MAX = 2_000
+REPORT_PERIOD_SECONDS = 10.0
+REPORTS_PER_PERIOD_MAX = 20_000
+KEYS_BYTES_MAX = 1 << 20
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: Literal[200, 403, 404, 503]
+    kind: Literal["playlist", "media", "error"]
+    body: bytes
+
+
+class Playout:
+    """`record` takes outcomes; it neither waits nor fails. `folder` is what relative file names are relative to."""
+
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        settings: Streaming,
+        *,
+        folder: Path,
+        keys_path: Path,
+        revocations_path: Path,
+        record: Callable[[Outcome], None],
+        clock: Clock,
+        slate_text: str = "Vi er straks tilbake",
+    ) -> None:
+        self.counters: Counter[tuple[str, str]] = Counter()
+        self._channels = {channel.id: channel for channel in checked(channels)}
+        self._settings = settings
+        self._timezone = ZoneInfo(settings.timezone)
+        self._record = record
+        self._clock = clock
+        self._keys = _WatchedFile(keys_path, cat.read_jwks, KEYS_BYTES_MAX)
+        self._revocations = _WatchedFile(revocations_path, revocations.read_revocations, revocations.DOCUMENT_BYTES_MAX)
+        self._guides = {
+            name: _WatchedFile(folder / name, xmltv.read_xmltv, xmltv.DOCUMENT_BYTES_MAX)
+            for name in {channel.xmltv for channel in self._channels.values() if channel.xmltv}
+        }
+        self._revoked = revocations.Revocations()
+        self._alarmed_stale = False
+        self._verified: dict[str, cat.Claims] = {}
+        self._presence = Presence(absent_seconds=ABSENT_SECONDS, viewers_max=PRESENT_VIEWERS_MAX)
+        self._refused_customers = OncePerPeriod(period_seconds=REFUSAL_PERIOD_SECONDS, keys_max=REFUSED_CUSTOMERS_MAX)
+        self._refused_strangers = OncePerPeriod(period_seconds=REFUSAL_PERIOD_SECONDS, keys_max=REFUSED_STRANGERS_MAX)
+        self._reports = OncePerPeriod(period_seconds=REPORT_PERIOD_SECONDS, keys_max=REPORTS_PER_PERIOD_MAX)
+        self._schedules: dict[str, schedule.Schedule] = {}
+        self._schedules_at = float("-inf")
+        self._guide_documents: dict[tuple[float, float], bytes] = {}
+        self._channels_document = (0, b"")
+        self._on_air = {channel.id: self._channel_playout(channel, folder, slate_text) for channel in checked(channels)}
+
+    def _channel_playout(self, channel: Channel, folder: Path, slate_text: str) -> ChannelPlayout:
+        design = Design(WIDTH, HEIGHT, channel.name, channel.number, colour_of(channel.colour), self._timezone)
+        kind = source_kind(channel.source)
+        feed: Feed
+        if kind == "test-picture":
+            feed = TestFeed(design, lambda now: self._title_at(channel.id, now))
+        else:
+            address = channel.source if kind == "address" else str(folder / channel.source)
+            feed = SourceFeed(address, design, slate_text)
+        return ChannelPlayout(
+            channel.id,
+            feed,
+            design,
+            clock=self._clock,
+            segment_seconds=self._settings.segment_seconds,
+            window_seconds=self._settings.window_seconds,
+        )
+
+    async def run(self) -> None:
+        """Puts the channels on air until cancelled."""
+        await self._keep_house()
+        for channel in self._on_air.values():
+            channel.start()
+        try:
+            while True:
+                await asyncio.sleep(HOUSEKEEPING_SECONDS)
+                await self._keep_house()
+        finally:
+            for channel in self._on_air.values():
+                channel.stop()
+            for channel in self._on_air.values():
+                await asyncio.to_thread(channel.join)
+
+    def watch(self, token: str, channel_id: str, name: str) -> Answer:
+        """What `/live/TOKEN/CHANNEL/NAME` answers."""
+        channel = self._channels.get(channel_id)
+        if channel is None:
+            return _NOT_FOUND
+        now = self._clock.now()
+        verdict = self._verdict(token, now)
+        if refused := refusal(verdict, channel, self._revoked):
+            self.counters["refusals_total", refused.reason] += 1
+            if verdict.claims:
+                self._record_broken(verdict.claims, channel_id, refused.reason, now)
+            elif self._refused_strangers.lets_through((token, channel_id), now):
+                self._record(_start_playback(now, channel_id, refused.reason))
+            return _error(403, refused.error, "this channel cannot be watched with this token")
+        answer = self._serve(channel_id, name, now)
+        if name == MEDIA_PLAYLIST and verdict.claims:
+            if answer.status != 200:
+                self._record_broken(verdict.claims, channel_id, "no-picture", now)
+            elif self._presence.comes(verdict.claims, channel_id, now):
+                self._record(_start_playback(now, channel_id, customer=verdict.claims.subscriber))
+        return answer
+
+    def watch_open(self, channel_id: str, name: str) -> Answer:
+        """What `/open/CHANNEL/NAME` answers: no token is asked for while the channel is open."""
+        if channel_id not in {channel.id for channel in open_channels(tuple(self._channels.values()))}:
+            return _NOT_FOUND
+        return self._serve(channel_id, name, self._clock.now())
+
+    def report(self, report: Report) -> None:
+        """Records what a device reports; what it says again within seconds, and what is too much, is only counted."""
+        now = self._clock.now()
+        if report.channel and report.channel not in self._channels:
+            report = msgspec.structs.replace(report, channel="")
+        key = (report.device, report.step, str(report.kept), report.reason, report.channel)
+        if self._reports.lets_through(key, now):
+            self._record(reported(report, now))
+        else:
+            self.counters["reports_dropped_total", ""] += 1
+
+    def channels_document(self, *, only_open: bool = False) -> bytes:
+        """The channels with what is on now and next."""
+        now = int(self._clock.now())
+        if only_open:
+            return self._channels_json(open_channels(tuple(self._channels.values())), now)
+        if self._channels_document[0] != now:  # the crowd of a kick-off asks thousands of times a second
+            self._channels_document = now, self._channels_json(tuple(self._channels.values()), now)
+        return self._channels_document[1]
+
+    def guide_document(self, start: float | None, stop: float | None) -> bytes | None:
+        """The programmes that touch a time, to the minute; None when it is beyond what a guide holds."""
+        now = self._clock.now()
+        start = (now - 3600 if start is None else start) // 60 * 60
+        stop = (start + 86400 if stop is None else stop) // 60 * 60
+        if not now - GUIDE_PAST_SECONDS_MAX - 60 <= start < stop <= now + GUIDE_AHEAD_SECONDS_MAX:
+            return None
+        if (document := self._guide_documents.get((start, stop))) is None:
+            document = msgspec.json.encode(
+                [
+                    {"id": channel_id, "programmes": schedule.between(programmes, start, stop)}
+                    for channel_id, programmes in self._schedules.items()
+                ]
+            )
+            if len(self._guide_documents) >= GUIDES_KEPT_MAX:
+                self._guide_documents.clear()
+            self._guide_documents[start, stop] = document
+        return document
+
+    def troubles(self) -> list[str]:
+        """What is wrong at this moment, a sentence each; empty when all is well."""
+        now = self._clock.now()
+        troubles = []
+        if not self._keys.value:
+            troubles.append("no key for playback tokens is known, so nobody can start to watch")
+        if self._revocations.broken:
+            troubles.append("the revocation list cannot be read; the last good one is in force")
+        if self._revocations.value and self._revoked.is_stale(now):
+            troubles.append(
+                f"the revocation list is {now - self._revoked.updated_at:.0f} s old; it refuses nobody anew"
+            )
+        for channel_id, playout in self._on_air.items():
+            if now - playout.live.end > STALLED_SECONDS:
+                troubles.append(f"channel {channel_id} has no picture")
+            elif playout.feed.on_air == "slate":
+                troubles.append(f"channel {channel_id} shows the slate: its source is away")
+        return troubles
+
+    def metrics(self) -> dict[str, float]:
+        """Counters and gauges by their Prometheus names."""
+        now = self._clock.now()
+        values: dict[str, float] = {
+            f"prikkfri_playout_{name}" + (f'{{reason="{reason}"}}' if reason else ""): count
+            for (name, reason), count in self.counters.items()
+        }
+        values["prikkfri_playout_public_keys"] = len(self._keys.value or {})
+        values["prikkfri_playout_verified_tokens"] = len(self._verified)
+        values["prikkfri_playout_revocation_list_broken"] = self._revocations.broken
+        if self._revocations.value:
+            values["prikkfri_playout_revocation_list_age_seconds"] = now - self._revoked.updated_at
+        for channel_id, playout in self._on_air.items():
+            label = f'{{channel="{channel_id}"}}'
+            values[f"prikkfri_playout_segment_age_seconds{label}"] = now - playout.live.end
+            values[f"prikkfri_playout_slate{label}"] = playout.feed.on_air == "slate"
+            values[f"prikkfri_playout_runs_total{label}"] = playout.runs
+        return values
+
+    def _serve(self, channel_id: str, name: str, now: float) -> Answer:
+        live = self._on_air[channel_id].live
+        if name in (INDEX, MEDIA_PLAYLIST):
+            if now - live.end > STALLED_SECONDS:
+                return _error(503, "no-picture", "the channel has no picture at the moment")
+            self.counters["playlists_total", ""] += 1
+            return Answer(200, "playlist", live.multivariant if name == INDEX else live.playlist)
+        content = live.files.get(name)
+        if content is None:
+            return _NOT_FOUND
+        self.counters["segments_total", ""] += 1
+        return Answer(200, "media", content)
+
+    def _verdict(self, token: str, now: float) -> cat.Verdict:
+        grace_s = self._settings.expired_token_grace_hours * 3600
+        if claims := self._verified.get(token):
+            return cat.judge(claims, now, grace_s)
+        verdict = cat.verify(token, self._keys.value or {}, now, grace_s)
+        if verdict.claims:
+            if len(self._verified) >= VERIFIED_TOKENS_MAX:
+                del self._verified[next(iter(self._verified))]
+            self._verified[token] = verdict.claims
+        return verdict
+
+    def _record_broken(self, claims: cat.Claims, channel_id: str, reason: str, now: float) -> None:
+        if self._refused_customers.lets_through((claims.subscriber, channel_id, reason), now):
+            self._record(_start_playback(now, channel_id, reason, customer=claims.subscriber))
+
+    def _channels_json(self, channels: Sequence[Channel], now: float) -> bytes:
+        described = []
+        for channel in channels:
+            on, following = schedule.now_and_next(self._schedules.get(channel.id, ()), now)
+            described.append(
+                {
+                    "id": channel.id,
+                    "name": channel.name,
+                    "number": channel.number,
+                    "colour": channel.colour,
+                    "package": channel.package,
+                    "now": on,
+                    "next": following,
+                }
+            )
+        return msgspec.json.encode(described)
+
+    def _title_at(self, channel_id: str, now: float) -> str:
+        on, _ = schedule.now_and_next(self._schedules.get(channel_id, ()), now)
+        return on.title if on else ""
+
+    async def _keep_house(self) -> None:
+        if await asyncio.to_thread(self._keys.refresh):
+            self._verified.clear()  # a token whose key is gone is worth nothing any more
+        if await asyncio.to_thread(self._revocations.refresh) and self._revocations.value:
+            self._revoked = self._revocations.value
+        stale = self._revocations.value is not None and self._revoked.is_stale(self._clock.now())
+        if stale and not self._alarmed_stale:
+            log.error("the revocation list is stale; what it holds stays in force, and it refuses nobody anew")
+        self._alarmed_stale = stale
+        renewed = [await asyncio.to_thread(guide.refresh) for guide in self._guides.values()]
+        if any(renewed) or self._clock.now() - self._schedules_at > SCHEDULE_RENEWAL_SECONDS:
+            self._renew_schedules(self._clock.now())
+
+    def _renew_schedules(self, now: float) -> None:
+        start, stop = now - GUIDE_PAST_SECONDS_MAX - 3600, now + GUIDE_AHEAD_SECONDS_MAX + 3600
+        schedules = {}
+        for channel in self._channels.values():
+            programmes = schedule.from_configuration(channel.programmes, self._timezone, start, stop)
+            if channel.xmltv and (guide := self._guides[channel.xmltv].value):
+                programmes += schedule.from_listings(guide.listings, channel.xmltv_id or channel.id)
+            schedules[channel.id] = schedule.between(schedule.schedule(programmes), start, stop)
+        self._schedules, self._schedules_at = schedules, now
+        self._guide_documents.clear()
+
+
+class _WatchedFile(Generic[T]):
+    """A file that another role replaces: read anew when it has changed; a broken one leaves the last good in force."""
+
+    def __init__(self, path: Path, parse: Callable[[bytes], T], bytes_max: int) -> None:
+        self.value: T | None = None
+        self.broken = False
+        self._path = path
+        self._parse = parse
+        self._bytes_max = bytes_max
+        self._seen: tuple[int, int, int] | None = None
+
+    def refresh(self) -> bool:
+        """Whether there is a new value."""
+        try:
+            stat = self._path.stat()
+            seen = stat.st_mtime_ns, stat.st_size, stat.st_ino
+            if seen == self._seen:
+                return False
+            self._seen = seen
+            if stat.st_size > self._bytes_max:
+                raise RemoteProtocolError(f"larger than {self._bytes_max} bytes")
+            self.value = self._parse(self._path.read_bytes())
+        except FileNotFoundError:
+            self.broken = self.value is not None
+            self._seen = None
+            return False
+        except (OSError, ProtocolError) as error:
+            if not self.broken:
+                log.error("%s cannot be used; the last good one stays in force: %s", self._path.name, error)
+            self.broken = True
+            return False
+        self.broken = False
+        return True
+
+
+def _start_playback(now: float, channel_id: str, reason: str = "", *, customer: str = "") -> Outcome:
+    return Outcome(
+        time=now,
+        service="television",
+        step="start-playback",
+        layer="streams",
+        verdict="broken" if reason else "kept",
+        reason=reason,
+        customer=customer,
+        dimensions={"channel": channel_id},
+    )
+
+
+def _error(status: Literal[403, 404, 503], error: str, message: str) -> Answer:
+    fields: dict[str, object] = {"error": error, "message": message}
+    if status == 503:
+        fields["retry_after_s"] = RETRY_AFTER_SECONDS
+    return Answer(status, "error", msgspec.json.encode(fields))
+
+
+RETRY_AFTER_SECONDS = 2
+_NOT_FOUND = _error(404, "not-found", "there is no such channel or segment here")
