@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
+from prikkfri.app import checking
 from prikkfri.app.logs import log_file
 from prikkfri.app.supervisor import Program, Supervisor
+from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES, Config, load
 from prikkfri.errors import PrikkfriError, UsageError
 
@@ -77,6 +80,20 @@ def serve(
     console.print(f"starting {', '.join(roles)} …")
     code = asyncio.run(supervisor.run(when_ready=lambda: console.print("ready")))
     raise typer.Exit(code)
+
+
+@application.command()
+def check(home: Home = HOME, config: ConfigFile = None) -> None:
+    """Look at configuration, keys, database, clock, ports and disk."""
+    settings = configuration(home, config)
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    findings = asyncio.run(checking.check(settings, SystemClock()))
+    table = Table("", "what", "found", box=None, header_style="dim")
+    table.add_row("✓", "configuration", str(config or home / "prikkfri.toml"))
+    for finding in findings:
+        table.add_row("✓" if finding.holds else "[red]✗[/red]", finding.subject, finding.detail)
+    console.print(table)
+    raise typer.Exit(0 if all(finding.holds for finding in findings) else 1)
 
 
 def role_program(role: str, settings: Config, config: Path | None) -> Program:

@@ -1,6 +1,6 @@
 """What each customer asked for and got: outcomes in streams without gaps, and those who follow them."""
 
-from prikkfri.journal.following import Follower, Page, Source, read_page, taken_to
+from prikkfri.journal.following import Follower, Page, Source, last_written_at, read_page, taken_to
 from prikkfri.journal.outcomes import Outcome
 from prikkfri.journal.writing import Journal, Spool, open_journal, trim
 
@@ -11,6 +11,7 @@ __all__ = [
     "Page",
     "Source",
     "Spool",
+    "last_written_at",
     "open_journal",
     "read_page",
     "taken_to",

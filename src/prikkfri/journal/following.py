@@ -172,3 +172,12 @@ async def taken_to(followers: Database, stream: str) -> int:
         return lowest
 
     return await followers.read(work)
+
+
+async def last_written_at(database: Database) -> float:
+    """When the newest batch of any stream in this database was written; 0 when none was."""
+    row = await database.read(
+        lambda queries: queries.fetch_one("SELECT COALESCE(MAX(written_at), 0) FROM journal_batch")
+    )
+    assert row is not None
+    return float(row[0])

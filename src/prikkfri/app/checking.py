@@ -1,0 +1,111 @@
+"""`prikkfri check`: what could keep an installation from starting or from staying up, each with its mend."""
+
+import asyncio
+import json
+import shutil
+import socket
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from prikkfri.clock import Clock
+from prikkfri.config import ROLES, Config
+from prikkfri.errors import StorageError
+from prikkfri.journal import last_written_at
+from prikkfri.storage import Location, open_database
+from prikkfri.storage.opening import AREAS
+
+FREE_BYTES_MIN = 1_000_000_000
+CLOCK_BEHIND_SECONDS_MAX = 2.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    subject: str
+    holds: bool
+    detail: str
+
+
+async def check(config: Config, clock: Clock) -> list[Finding]:
+    """Looks at disk, keys, databases, clock and ports; changes nothing but missing tables."""
+    found = [_disk(config.home), _keys(config.home)]
+    for area in AREAS:
+        found += await _database(Location(config.home, config.storage.url), area, clock)
+    ports = [(role, config.roles.edge(role).port) for role in ROLES]
+    found += await asyncio.gather(*(asyncio.to_thread(_port, role, port) for role, port in ports))
+    found.append(await asyncio.to_thread(_smpp_port, config.roles.sms.smpp_port))
+    return found
+
+
+def _disk(home: Path) -> Finding:
+    free = shutil.disk_usage(home).free
+    detail = f"{free / 1e9:.1f} GB free under {home}"
+    if free < FREE_BYTES_MIN:
+        return Finding("disk", False, f"{detail}; make room: what cannot be written is not acknowledged")
+    return Finding("disk", True, detail)
+
+
+def _keys(home: Path) -> Finding:
+    files = sorted((home / "keys").glob("*")) if (home / "keys").is_dir() else []
+    if not files:
+        return Finding("keys", True, "none yet; each role makes its own at first start")
+    loose = [file.name for file in files if stat.S_IMODE(file.stat().st_mode) & 0o077]
+    if loose:
+        return Finding("keys", False, f"others can read {', '.join(loose)}; chmod 600 them and consider new ones")
+    return Finding("keys", True, f"{len(files)}, readable by their owner alone")
+
+
+async def _database(location: Location, area: str, clock: Clock) -> list[Finding]:
+    try:
+        database = await open_database(location, area)
+    except StorageError as error:
+        return [Finding(f"database {area}", False, str(error))]
+    try:
+        written_at = await last_written_at(database)
+    finally:
+        await database.close()
+    findings = [Finding(f"database {area}", True, "PostgreSQL" if location.url else str(location.home / f"{area}.db"))]
+    if written_at > clock.now() + CLOCK_BEHIND_SECONDS_MAX:
+        behind = written_at - clock.now()
+        findings.append(
+            Finding("clock", False, f"{behind:.0f} s behind the journal of {area}; set it before you start")
+        )
+    return findings
+
+
+def _port(role: str, port: int) -> Finding:
+    answer = _health(port)
+    if answer is None:
+        return Finding(f"port {port}", True, f"free for {role}")
+    if answer == role:
+        return Finding(f"port {port}", True, f"{role} answers")
+    return Finding(
+        f"port {port}", False, f"wanted by {role}, held by {answer or 'something else'}; free it or set a port"
+    )
+
+
+def _health(port: int) -> str | None:
+    """The role that answers on a port; empty when something else does, None when nobody does."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            connection.sendall(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            answer = b""
+            while chunk := connection.recv(4_096):
+                answer += chunk
+                if len(answer) > 65_536:
+                    break
+    except ConnectionRefusedError:
+        return None
+    except OSError:
+        return ""
+    try:
+        return str(json.loads(answer.partition(b"\r\n\r\n")[2])["role"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _smpp_port(port: int) -> Finding:
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        held = probe.connect_ex(("127.0.0.1", port)) == 0
+    return Finding(f"port {port}", True, "something answers (SMPP)" if held else "free for SMPP")
