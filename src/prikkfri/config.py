@@ -113,6 +113,10 @@ class Account:
     message_class: str = "ordinary"
     short_codes: tuple[str, ...] = ()
     """Numbers that belong to this account: messages to them are delivered to it."""
+    senders: tuple[str, ...] = ()
+    """Whom its messages may be from; empty: anybody."""
+    in_doubt: Literal["resend", "report"] = "resend"
+    """A message that may or may not have reached the network: send it again, or tell the account and leave it."""
     throughput_per_second_max: float = 500.0
 
 
@@ -136,13 +140,17 @@ class Sms:
     accounts: tuple[Account, ...] = ()
     links: tuple[Link, ...] = ()
     validity_hours_max: float = 72.0
+    kept_days: float = 30.0
+    """How long the trail of a message that has ended is kept; its body is erased at once."""
+    in_doubt_seconds: float = 60.0
+    """How long a message in doubt waits, while its link is bound, for a receipt to tell what became of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Assurance:
     outcomes_kept_days: float = 90.0
     """After that an outcome, and with it what a customer did, is erased."""
-    counts_kept_days: float = 30.0
+    counts_kept_days: float = 3.0
     """How long the counts by second, which name no customer, are kept."""
     looks_kept_days: float = 730.0
     """How long it can be told which person looked at which customer's data."""

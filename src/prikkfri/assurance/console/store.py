@@ -1,0 +1,99 @@
+"""The tables of the console: accounts, sessions, looks."""
+
+from dataclasses import dataclass
+
+from prikkfri.storage import Queries, Transaction
+
+
+@dataclass(frozen=True)
+class Account:
+    """One who may work on the console."""
+
+    name: str
+    created_at: float
+    created_by: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """One person's look at a customer's data."""
+
+    at: float
+    who: str
+    what: str
+    subject: str
+    """The customer, or the outcomes that were listed."""
+    why: str
+
+
+async def add_account(transaction: Transaction, name: str, password_hash: str, *, by: str, now: float) -> bool:
+    """False when the name is taken."""
+    added = await transaction.execute(
+        "INSERT INTO console_account (name, password_hash, created_at, created_by)"
+        " VALUES (:name, :hash, :now, :by) ON CONFLICT (name) DO NOTHING",
+        {"name": name, "hash": password_hash, "now": now, "by": by},
+    )
+    return added == 1
+
+
+async def accounts(queries: Queries) -> list[Account]:
+    rows = await queries.fetch("SELECT name, created_at, created_by FROM console_account ORDER BY name")
+    return [Account(*row) for row in rows]
+
+
+async def password_hash(queries: Queries, name: str) -> str | None:
+    row = await queries.fetch_one("SELECT password_hash FROM console_account WHERE name = :name", {"name": name})
+    return row[0] if row else None
+
+
+async def set_password_hash(transaction: Transaction, name: str, password_hash: str) -> None:
+    """Sets it and ends every session that the old password had opened."""
+    await transaction.execute(
+        "UPDATE console_account SET password_hash = :hash WHERE name = :name", {"name": name, "hash": password_hash}
+    )
+    await transaction.execute("DELETE FROM console_session WHERE name = :name", {"name": name})
+
+
+async def remove_account(transaction: Transaction, name: str) -> None:
+    await transaction.execute("DELETE FROM console_session WHERE name = :name", {"name": name})
+    await transaction.execute("DELETE FROM console_account WHERE name = :name", {"name": name})
+
+
+async def add_session(transaction: Transaction, token_digest: str, name: str, *, expires_at: float, now: float) -> None:
+    await transaction.execute("DELETE FROM console_session WHERE expires_at <= :now", {"now": now})
+    await transaction.execute(
+        "INSERT INTO console_session (token_digest, name, expires_at) VALUES (:digest, :name, :expires)",
+        {"digest": token_digest, "name": name, "expires": expires_at},
+    )
+
+
+async def session_name(queries: Queries, token_digest: str, now: float) -> str | None:
+    """Whose session it is; None when there is none or it is past its time."""
+    row = await queries.fetch_one(
+        "SELECT name FROM console_session WHERE token_digest = :digest AND expires_at > :now",
+        {"digest": token_digest, "now": now},
+    )
+    return row[0] if row else None
+
+
+async def remove_session(transaction: Transaction, token_digest: str) -> None:
+    await transaction.execute("DELETE FROM console_session WHERE token_digest = :digest", {"digest": token_digest})
+
+
+async def add_look(transaction: Transaction, id: str, look: Look) -> None:
+    await transaction.execute(
+        "INSERT INTO look (look, at, who, what, subject, why) VALUES (:id, :at, :who, :what, :subject, :why)",
+        {"id": id, "at": look.at, "who": look.who, "what": look.what, "subject": look.subject, "why": look.why},
+    )
+
+
+async def looks(queries: Queries, *, most: int) -> list[Look]:
+    """The newest first."""
+    rows = await queries.fetch(
+        "SELECT at, who, what, subject, why FROM look ORDER BY at DESC LIMIT :most", {"most": most}
+    )
+    return [Look(*row) for row in rows]
+
+
+async def erase_looks(transaction: Transaction, *, before: float) -> None:
+    await transaction.execute("DELETE FROM look WHERE at < :before", {"before": before})

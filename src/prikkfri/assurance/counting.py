@@ -1,0 +1,58 @@
+"""Counting: how many promises were kept and broken in each second, by service, step, layer and reason."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+from prikkfri.journal import Outcome
+
+KINDS_IN_A_PAGE_MAX = 500
+"""What devices report is theirs to choose; past this many kinds the rest are one, `other`."""
+TIME_MAX = 1e11
+_SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+
+
+class Count(NamedTuple):
+    """`outcomes` of one kind in the period that starts at `second`."""
+
+    second: int
+    service: str
+    step: str
+    layer: str
+    verdict: str
+    reason: str
+    observed: bool
+    outcomes: int
+
+
+def plausible_time(time: float, now: float) -> float:
+    """`time`, or `now` when a writer's clock or a device gave what cannot be one."""
+    return time if math.isfinite(time) and 0 <= time < TIME_MAX else now
+
+
+def count(outcomes: Iterable[Outcome], now: float) -> list[Count]:
+    """The counts that a page of outcomes adds, one for each second and kind."""
+    kinds: set[tuple[str, str, str, str, str, bool]] = set()
+    counted: Counter[tuple[int, str, str, str, str, str, bool]] = Counter()
+    for outcome in outcomes:
+        kind = (
+            _slug(outcome.service),
+            _slug(outcome.step),
+            _slug(outcome.layer),
+            outcome.verdict,
+            _slug(outcome.reason),
+            outcome.observed,
+        )
+        if kind not in kinds and len(kinds) >= KINDS_IN_A_PAGE_MAX:
+            kind = ("other", "other", "other", outcome.verdict, "", outcome.observed)
+        kinds.add(kind)
+        counted[(int(plausible_time(outcome.time, now)), *kind)] += 1
+    return [Count(*key, outcomes) for key, outcomes in sorted(counted.items())]
+
+
+@lru_cache(maxsize=4_096)
+def _slug(text: str) -> str:
+    return text if not text or _SLUG.fullmatch(text) else "other"

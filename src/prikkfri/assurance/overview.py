@@ -1,0 +1,250 @@
+"""What the last minutes come to: which promises were kept and broken, what is broken now, and what is not known.
+
+The rule for "broken now" is the plain one (a share of the last minute); detection, which knows the ordinary level of
+each series, may say more.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from prikkfri.assurance.counting import Count
+from prikkfri.assurance.tally import OWN_ERRORS
+
+PERIOD_SECONDS = 5
+"""Length of one period of counts within the quarter of an hour that is looked at."""
+WINDOW_SECONDS = 900
+RECENT_SECONDS = 60
+BROKEN_SHARE = 0.05
+BROKEN_LEAST = 3
+"""A step is broken now when, in the last minute, this share and at least this many of its promises were broken."""
+STALE_SECONDS = 15.0
+"""A stream that could not be read, or is behind, for longer than this hides what happens now."""
+SETTLING_SECONDS = 1
+"""The newest second is still being counted: a chart that showed it would always seem to plunge."""
+JOURNEY = ("enter", "sign-in", "playback-token", "start-playback", "switch-channel", "submit", "deliver", "receipt")
+REASONS_SHOWN = 3
+
+Tone = Literal["kept", "broken", "warning", "unknown"]
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """How far a role's stream has been followed."""
+
+    stream: str
+    exists: bool | None = None
+    """None: not looked for yet; False: its role has never written."""
+    current_at: float = 0.0
+    """When it was last read to its end; 0: not yet."""
+    trouble: str = ""
+    """Why it cannot be read."""
+    trouble_since: float = 0.0
+    behind: int = 0
+    """Outcomes that are written and not yet taken."""
+    overflowed: int = 0
+    """Outcomes that its writer had to drop."""
+
+    def blind_since(self, now: float) -> float | None:
+        """Since when what this stream says of the present is not known; None when it is known."""
+        if self.exists is False and not self.trouble:
+            return None  # its role's health tells more than this silence
+        if now - self.current_at <= STALE_SECONDS:
+            return None
+        return self.current_at or self.trouble_since or now
+
+
+@dataclass(frozen=True)
+class RoleState:
+    """Whether a role answers `/health`."""
+
+    role: str
+    answers: bool | None = None
+    """None: not asked yet."""
+    since: float = 0.0
+    """Since when the answer has been the same."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The promises of one step in one layer."""
+
+    service: str
+    step: str
+    layer: str
+    observed: bool
+    asked: int
+    kept: int
+    broken: int
+    declined: int
+    """By the customer's own doing (a wrong password): neither kept nor broken."""
+    recent_kept: int
+    recent_broken: int
+    reasons: tuple[tuple[str, int], ...]
+    """Why, the most frequent first."""
+
+    @property
+    def share_broken(self) -> float | None:
+        """None when nothing was settled."""
+        settled = self.kept + self.broken
+        return self.broken / settled if settled else None
+
+
+@dataclass(frozen=True)
+class Breakage:
+    """A step that is broken now."""
+
+    service: str
+    step: str
+    since: float
+    certain: bool
+    """False when it had begun before the window that was looked at."""
+    recent_broken: int
+    recent_settled: int
+
+
+@dataclass(frozen=True)
+class Overview:
+    at: float
+    tone: Tone
+    rows: tuple[Row, ...]
+    breakages: tuple[Breakage, ...]
+    blind: tuple[tuple[str, float], ...]
+    """Streams of which the present is not known, and since when."""
+    silent_roles: tuple[RoleState, ...]
+    """Roles that do not answer."""
+    newest: float
+    """When the newest outcome was decided; 0 when there is none in the window."""
+
+    @property
+    def kept(self) -> int:
+        return sum(row.kept for row in self.rows)
+
+    @property
+    def broken(self) -> int:
+        return sum(row.broken for row in self.rows)
+
+
+def overview(
+    counts: Sequence[Count], streams: Sequence[StreamState], roles: Sequence[RoleState], now: float
+) -> Overview:
+    """`counts` cover the last `WINDOW_SECONDS` in periods of `PERIOD_SECONDS`."""
+    rows = _rows(counts, now)
+    breakages = tuple(_breakages(counts, now))
+    blind = tuple((s.stream, since) for s in streams if (since := s.blind_since(now)) is not None)
+    silent = tuple(role for role in roles if role.answers is False)
+    newest = max((count.second + PERIOD_SECONDS for count in counts), default=0)
+    tone: Tone
+    if breakages:
+        tone = "broken"
+    elif blind or silent:
+        tone = "warning"
+    elif not any(row.kept or row.broken for row in rows):
+        tone = "unknown"
+    else:
+        tone = "kept"
+    return Overview(now, tone, rows, breakages, blind, silent, min(float(newest), now) if newest else 0.0)
+
+
+def _settled(count: Count) -> str:
+    """How an outcome counts: `kept`, `broken`, `asked`, or `declined` by the customer's own doing."""
+    return "declined" if count.verdict == "broken" and count.reason in OWN_ERRORS else count.verdict
+
+
+def _rows(counts: Iterable[Count], now: float) -> tuple[Row, ...]:
+    totals: dict[tuple[str, str, str, bool], Counter[str]] = {}
+    reasons: dict[tuple[str, str, str, bool], Counter[str]] = {}
+    for count in counts:
+        key = (count.service, count.step, count.layer, count.observed)
+        total = totals.setdefault(key, Counter())
+        settled = _settled(count)
+        total[settled] += count.outcomes
+        if count.second >= now - RECENT_SECONDS:
+            total[f"recent {settled}"] += count.outcomes
+        if settled in ("broken", "declined"):
+            reasons.setdefault(key, Counter())[count.reason or "no reason given"] += count.outcomes
+    return tuple(
+        Row(
+            *key,
+            asked=total["asked"],
+            kept=total["kept"],
+            broken=total["broken"],
+            declined=total["declined"],
+            recent_kept=total["recent kept"],
+            recent_broken=total["recent broken"],
+            reasons=tuple(reasons.get(key, Counter()).most_common(REASONS_SHOWN)),
+        )
+        for key, total in sorted(totals.items(), key=lambda item: (item[0][0], journey_place(item[0][1]), item[0][2:]))
+    )
+
+
+def journey_place(step: str) -> tuple[int, str]:
+    """Sorts steps as a customer meets them; what we do not know comes last, by name."""
+    return (JOURNEY.index(step) if step in JOURNEY else len(JOURNEY), step)
+
+
+def _breakages(counts: Iterable[Count], now: float) -> Iterable[Breakage]:
+    by_step: dict[tuple[str, str], dict[int, Counter[str]]] = {}
+    for count in counts:
+        settled = _settled(count)
+        if settled in ("kept", "broken"):
+            periods = by_step.setdefault((count.service, count.step), {})
+            periods.setdefault(count.second, Counter())[settled] += count.outcomes
+    for (service, step), periods in sorted(by_step.items(), key=lambda item: (item[0][0], journey_place(item[0][1]))):
+        recent = [total for second, total in periods.items() if second >= now - RECENT_SECONDS]
+        broken = sum(total["broken"] for total in recent)
+        settled_recently = broken + sum(total["kept"] for total in recent)
+        if broken >= BROKEN_LEAST and broken >= BROKEN_SHARE * settled_recently:
+            since, certain = _began(periods, now)
+            yield Breakage(service, step, since, certain, broken, settled_recently)
+
+
+def _began(periods: dict[int, Counter[str]], now: float) -> tuple[float, bool]:
+    """The start of the run of bad periods that reaches the present; good for less than a minute does not end it."""
+    bad = sorted(
+        (s for s, total in periods.items() if total["broken"] >= BROKEN_SHARE * total.total() and total["broken"]),
+        reverse=True,
+    )
+    began = bad[0]
+    for second in bad[1:]:
+        if began - second > RECENT_SECONDS:
+            break
+        began = second
+    return float(began), began > now - WINDOW_SECONDS + RECENT_SECONDS
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of the chart: promises a second, kept and broken, in each period."""
+
+    service: str
+    step: str
+    observed: bool
+    kept: tuple[float, ...]
+    broken: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    period_seconds: int
+    times: tuple[int, ...]
+    """The start of each period."""
+    series: tuple[Series, ...]
+
+
+def chart(counts: Iterable[Count], *, since: int, until: int, period: int) -> Chart:
+    """Whole periods from `since` to before `until`; both are multiples of `period` seconds."""
+    times = tuple(range(since, until, period))
+    lines: dict[tuple[str, str, bool], dict[str, list[float]]] = {}
+    for count in counts:
+        settled, place = _settled(count), (count.second - since) // period
+        if settled in ("kept", "broken") and 0 <= place < len(times):
+            key = (count.service, count.step, count.observed)
+            line = lines.setdefault(key, {"kept": [0.0] * len(times), "broken": [0.0] * len(times)})
+            line[settled][place] += count.outcomes / period
+    series = tuple(
+        Series(*key, kept=tuple(line["kept"]), broken=tuple(line["broken"]))
+        for key, line in sorted(lines.items(), key=lambda item: (item[0][0], journey_place(item[0][1]), item[0][2]))
+    )
+    return Chart(period, times, series)

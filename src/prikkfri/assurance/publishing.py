@@ -1,0 +1,120 @@
+"""What the public is told: the overview as a summary document in the shape that Statuspage made common.
+
+It never says more than is known. Statuspage has no word for "not known", so a component of which nothing is known is
+`degraded_performance` and its description says what is meant; our own `state` and `since` stand beside it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from prikkfri.assurance.overview import Breakage, Overview, RoleState
+
+MAJOR_SHARE = 0.5
+"""From this share of broken promises on, a component is a major outage; below it a partial one."""
+
+State = Literal["operational", "partial_outage", "major_outage", "unknown"]
+
+
+@dataclass(frozen=True)
+class Component:
+    """A part of the service as the public knows it, and what it stands on."""
+
+    id: str
+    name: str
+    service: str
+    steps: tuple[str, ...]
+    """Empty: every step of the service."""
+    roles: tuple[str, ...]
+
+    def concerns(self, service: str, step: str) -> bool:
+        return service == self.service and (not self.steps or step in self.steps)
+
+
+COMPONENTS = (
+    Component("sign-in", "Signing in", "television", ("enter", "sign-in", "playback-token"), ("signin", "door")),
+    Component("watch", "Watching", "television", ("start-playback", "switch-channel", "watch"), ("playout",)),
+    Component("messages", "Text messages", "messages", (), ("sms",)),
+)
+_STATUS = {
+    "operational": "operational",
+    "partial_outage": "partial_outage",
+    "major_outage": "major_outage",
+    "unknown": "degraded_performance",
+}
+_SEVERITY = ("operational", "unknown", "partial_outage", "major_outage")
+_OVERALL = {
+    "operational": ("none", "All Systems Operational"),
+    "unknown": ("minor", "Not Everything Is Known Right Now"),
+    "partial_outage": ("major", "Partial System Outage"),
+    "major_outage": ("critical", "Major Service Outage"),
+}
+
+
+def summary(overview: Overview, roles: Sequence[RoleState], *, operator: str, url: str) -> dict[str, Any]:
+    """The document for `/api/v2/summary.json`."""
+    states = {component.id: _state(component, overview, roles) for component in COMPONENTS}
+    worst = max((state for state, _ in states.values()), key=_SEVERITY.index)
+    indicator, description = _OVERALL[worst]
+    updated_at = iso(overview.at)
+    return {
+        "page": {"id": "prikkfri", "name": operator, "url": url, "time_zone": "Etc/UTC", "updated_at": updated_at},
+        "status": {"indicator": indicator, "description": description},
+        "components": [
+            _component(component, *states[component.id], position, updated_at)
+            for position, component in enumerate(COMPONENTS, 1)
+        ],
+        "incidents": [],
+        "scheduled_maintenances": [],
+    }
+
+
+def _state(component: Component, overview: Overview, roles: Sequence[RoleState]) -> tuple[State, float | None]:
+    """The state, and since when it is so when that is known."""
+    broken = [b for b in overview.breakages if component.concerns(b.service, b.step)]
+    if broken:
+        since = min(b.since for b in broken)
+        return ("major_outage" if max(map(_share, broken)) >= MAJOR_SHARE else "partial_outage"), since
+    unseen = [since for stream, since in overview.blind if stream in component.roles]
+    unseen += [role.since for role in roles if role.role in component.roles and role.answers is not True]
+    if unseen:
+        return "unknown", min(unseen) or None
+    return "operational", None
+
+
+def _share(breakage: Breakage) -> float:
+    return breakage.recent_broken / breakage.recent_settled
+
+
+def _component(
+    component: Component, state: State, since: float | None, position: int, updated_at: str
+) -> dict[str, Any]:
+    told = {
+        "operational": None,
+        "unknown": "Not known right now",
+        "partial_outage": "Fails for some",
+        "major_outage": "Fails for most",
+    }[state]
+    return {
+        "id": component.id,
+        "name": component.name,
+        "status": _STATUS[state],
+        "state": state,
+        "since": iso(since) if since else None,
+        "description": told,
+        "position": position,
+        "page_id": "prikkfri",
+        "group_id": None,
+        "group": False,
+        "showcase": True,
+        "only_show_if_degraded": False,
+        "start_date": None,
+        "created_at": updated_at,
+        "updated_at": updated_at,
+    }
+
+
+def iso(moment: float) -> str:
+    """A moment as ISO 8601 in UTC with milliseconds."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,298 @@
+"""Assurance at work: follows every role's stream, watches who answers, publishes, erases on time.
+
+Theory of operation. One task follows each stream. A page of outcomes is stored, counted and joined to subscribers in
+the transaction that moves the follower's position on, so that a crash of either side loses nothing and doubles
+nothing. Everything that is told (the overview, the chart, the status page) is read from those tables, so that a
+restart needs no rebuilding.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+import msgspec
+
+from prikkfri.assurance import store
+from prikkfri.assurance.console import store as console_store
+from prikkfri.assurance.counting import count
+from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.overview import (
+    PERIOD_SECONDS,
+    SETTLING_SECONDS,
+    WINDOW_SECONDS,
+    Chart,
+    Overview,
+    RoleState,
+    StreamState,
+    chart,
+    overview,
+)
+from prikkfri.assurance.publishing import summary
+from prikkfri.clock import Clock
+from prikkfri.config import Assurance as Settings
+from prikkfri.errors import StorageError, StorageUnavailable
+from prikkfri.journal import Follower, Page, Source, read_page
+from prikkfri.storage import Database, Transaction
+
+log = logging.getLogger("prikkfri.assurance")
+T = TypeVar("T")
+
+FOLLOW_SECONDS = 0.2
+TROUBLE_SECONDS = 2.0
+REOPEN_SECONDS = 60.0
+HEALTH_SECONDS = 5.0
+PUBLISH_SECONDS = 5.0
+ERASE_SECONDS = 600.0
+DAY_SECONDS = 86_400
+ALARMS_PENDING_MAX = 1_000
+ALARMS_SHOWN_MAX = 50
+OUTCOMES_SHOWN_MAX = 200
+
+
+class OthersArea:
+    """An area that another role writes: opened when it is there, and again now and then, since it may be replaced."""
+
+    def __init__(self, opened: Callable[[], Database], clock: Clock) -> None:
+        """`opened` opens the area to read; it raises `StorageUnavailable` while there is none."""
+        self._opened = opened
+        self._clock = clock
+        self._reader: Database | None = None
+        self._opened_at = 0.0
+        self._using = asyncio.Lock()
+
+    async def page(self, stream: str, after: int) -> Page | None:
+        """A `Source` of the journal. Raises `StorageError`."""
+        return await self.use(lambda reader: read_page(reader, stream, after))
+
+    async def use(self, work: Callable[[Database], Awaitable[T]]) -> T | None:
+        """What `work` reads in the area; None while there is none. Raises `StorageError`."""
+        async with self._using:
+            if self._clock.monotonic() - self._opened_at > REOPEN_SECONDS:
+                await self._close()  # a file restored from a backup is another file under the same name
+            if self._reader is None:
+                try:
+                    self._reader = self._opened()
+                except StorageUnavailable:
+                    return None
+                self._opened_at = self._clock.monotonic()
+            try:
+                return await work(self._reader)
+            except StorageError:
+                await self._close()
+                raise
+
+    async def _close(self) -> None:
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            await reader.close()
+
+    async def close(self) -> None:
+        async with self._using:
+            await self._close()
+
+
+class Assurance:
+    """Everything that the console and the status page tell, from what the roles have written."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        sources: Mapping[str, Source],
+        neighbours: Neighbours,
+        clock: Clock,
+        settings: Settings,
+        operator: str,
+        status_url: str,
+    ) -> None:
+        """`sources` reads each stream by its name (`signin`, `sms`, `playout`, `door`)."""
+        self.database = database
+        self.clock = clock
+        self.streams = {stream: StreamState(stream) for stream in sources}
+        self.roles = {role: RoleState(role) for role in neighbours.roles}
+        self.published_at = 0.0
+        """When the status page last took the summary; 0: not yet."""
+        self.publish_trouble = ""
+        self._sources = sources
+        self._neighbours = neighbours
+        self._settings = settings
+        self._operator = operator
+        self._status_url = status_url
+        self._taken = 0
+        self._alarms: list[str] = []
+        self._follower = Follower(database, name="assurance", take=self._take, alarm=self._note_alarm)
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for stream in self._sources:
+                tasks.create_task(self._follow(stream), name=f"follow {stream}")
+            for role in self.roles:
+                tasks.create_task(self._watch(role), name=f"watch {role}")
+            tasks.create_task(self._publish(), name="publish")
+            tasks.create_task(self._erase(), name="erase")
+
+    # Following.
+
+    async def _follow(self, stream: str) -> None:
+        while True:
+            pause_seconds = await self.step(stream)
+            await asyncio.sleep(pause_seconds)
+
+    async def step(self, stream: str) -> float:
+        """Takes one page of a stream, if there is one; returns the seconds until it should be looked at again."""
+        state = self.streams[stream]
+        now = self.clock.now()
+        found = False
+
+        async def source(stream: str, after: int) -> Page | None:
+            nonlocal found
+            page = await self._sources[stream](stream, after)
+            found = page is not None
+            return page
+
+        try:
+            taken = await self._follower.step(stream, source)
+            await self._store_alarms()
+        except (StorageError, ValueError) as error:
+            if not state.trouble:
+                log.warning("stream %s cannot be followed: %s", stream, error)
+            self.streams[stream] = replace(state, trouble=str(error), trouble_since=state.trouble_since or now)
+            return TROUBLE_SECONDS
+        if state.trouble:
+            log.info("stream %s is followed again", stream)
+        overflowed = self._follower.overflowed.get(stream, 0)
+        if overflowed > state.overflowed:
+            self._note_alarm(
+                f"stream {stream}: its role has dropped {overflowed} outcomes; lists made from it are incomplete"
+            )
+        behind = self._follower.behind.get(stream, 0)
+        self.streams[stream] = StreamState(
+            stream,
+            exists=found,
+            current_at=now if not behind else state.current_at,
+            behind=behind,
+            overflowed=overflowed,
+        )
+        self._taken += taken
+        return 0.0 if behind else FOLLOW_SECONDS
+
+    async def _take(self, transaction: Transaction, stream: str, page: Page) -> None:
+        now = self.clock.now()
+        await store.add_outcomes(transaction, stream, page, now)
+        await store.add_counts(transaction, count(page.outcomes, now))
+        await store.join_devices(transaction, page.outcomes, now)
+
+    def _note_alarm(self, text: str) -> None:
+        log.error("%s", text)
+        if len(self._alarms) < ALARMS_PENDING_MAX:
+            self._alarms.append(text)
+
+    async def _store_alarms(self) -> None:
+        if not self._alarms:
+            return
+        texts, self._alarms = self._alarms, []
+        now = self.clock.now()
+
+        async def work(transaction: Transaction) -> None:
+            for text in texts:
+                await store.raise_alarm(transaction, text, now)
+
+        try:
+            await self.database.write(work)
+        except StorageError:
+            self._alarms = texts + self._alarms
+            raise
+
+    # Watching, publishing, erasing.
+
+    async def _watch(self, role: str) -> None:
+        while True:
+            answers = await self._neighbours.answers(role)
+            if self.roles[role].answers is not answers:
+                self.roles[role] = RoleState(role, answers, self.clock.now())
+            await asyncio.sleep(HEALTH_SECONDS)
+
+    async def _publish(self) -> None:
+        while True:
+            await self.publish()
+            await asyncio.sleep(PUBLISH_SECONDS)
+
+    async def publish(self) -> None:
+        """Tells the status page once; what goes wrong is kept for the console and tried again later."""
+        try:
+            seen = await self.overview()
+        except StorageError as error:
+            self.publish_trouble = f"nothing can be read: {error}"
+            return
+        document = summary(seen, list(self.roles.values()), operator=self._operator, url=self._status_url)
+        self.publish_trouble = await self._neighbours.publish(msgspec.json.encode(document))
+        if not self.publish_trouble:
+            self.published_at = self.clock.now()
+
+    async def _erase(self) -> None:
+        while True:
+            try:
+                await self.erase()
+            except StorageError as error:
+                log.warning("what is past its time could not be erased: %s", error)
+            await asyncio.sleep(ERASE_SECONDS)
+
+    async def erase(self) -> None:
+        """Erases what has been kept for as long as the settings say."""
+        now, settings = self.clock.now(), self._settings
+        outcomes_before = now - settings.outcomes_kept_days * DAY_SECONDS
+        counts_before = now - settings.counts_kept_days * DAY_SECONDS
+        erased = 1
+        while erased:
+            erased = await self.database.write(lambda t: store.erase_outcomes(t, before=outcomes_before))
+        erased = 1
+        while erased:
+            erased = await self.database.write(lambda t: store.erase_counts(t, before=counts_before))
+        looks_before = now - settings.looks_kept_days * DAY_SECONDS
+        await self.database.write(lambda t: console_store.erase_looks(t, before=looks_before))
+
+    # Telling.
+
+    async def overview(self) -> Overview:
+        """What the last quarter of an hour comes to. Raises `StorageError`."""
+        now = self.clock.now()
+        until = int(now) + PERIOD_SECONDS
+        since = (int(now) - WINDOW_SECONDS) // PERIOD_SECONDS * PERIOD_SECONDS
+        counts = await self.database.read(lambda q: store.counts(q, since=since, until=until, period=PERIOD_SECONDS))
+        return overview(counts, list(self.streams.values()), list(self.roles.values()), now)
+
+    async def chart(self, *, seconds: int, period: int) -> Chart:
+        """The last whole periods that are settled, over about `seconds`. Raises `StorageError`."""
+        until = int(self.clock.now() - SETTLING_SECONDS) // period * period
+        since = until - seconds // period * period
+        counts = await self.database.read(lambda q: store.counts(q, since=since, until=until, period=period))
+        return chart(counts, since=since, until=until, period=period)
+
+    async def outcomes(self, sought: store.Sought) -> list[store.Taken]:
+        """The newest outcomes that answer to `sought`, at most `OUTCOMES_SHOWN_MAX`."""
+        return await self.database.read(lambda q: store.outcomes(q, sought, most=OUTCOMES_SHOWN_MAX))
+
+    async def outcomes_of_customer(self, customer: str) -> list[store.Taken]:
+        """The newest outcomes of a subscriber, with those of a device from before they had signed in on it."""
+        return await self.database.read(lambda q: store.outcomes_of_customer(q, customer, most=OUTCOMES_SHOWN_MAX))
+
+    async def alarms(self) -> list[store.Alarm]:
+        return await self.database.read(lambda q: store.alarms(q, most=ALARMS_SHOWN_MAX))
+
+    async def mark_alarm_seen(self, text: str, by: str) -> None:
+        now = self.clock.now()
+        await self.database.write(lambda t: store.mark_alarm_seen(t, text, by=by, now=now))
+
+    def counters(self) -> dict[str, float]:
+        """Figures for `/metrics`."""
+        now = self.clock.now()
+        return {
+            "outcomes_taken_total": self._taken,
+            "outcomes_behind": sum(state.behind for state in self.streams.values()),
+            "outcomes_overflowed": sum(state.overflowed for state in self.streams.values()),
+            "streams_blind": sum(state.blind_since(now) is not None for state in self.streams.values()),
+            "status_published_at_seconds": self.published_at,
+        }

@@ -1,0 +1,227 @@
+"""All SQL of assurance: outcomes taken from the journal, what is counted of them, who holds a device, alarms."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
+
+import msgspec
+
+from prikkfri.assurance.counting import Count, plausible_time
+from prikkfri.journal import Outcome, Page
+from prikkfri.storage import Queries, Row, Transaction
+
+ERASED_IN_A_TRANSACTION_MAX = 5_000
+TEXT_CHARACTERS_MAX = 200
+DIMENSIONS_MAX = 20
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An outcome as it was taken from a stream."""
+
+    stream: str
+    position: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Something that a follower could not explain, until a person has seen it."""
+
+    text: str
+    first_at: float
+    last_at: float
+    times: int
+    seen_by: str
+    seen_at: float
+
+
+@dataclass(frozen=True)
+class Sought:
+    """Which outcomes to list; an empty text means any."""
+
+    since: float
+    until: float
+    service: str = ""
+    step: str = ""
+    layer: str = ""
+    verdict: str = ""
+    reason: str = ""
+
+
+async def add_outcomes(transaction: Transaction, stream: str, page: Page, now: float) -> None:
+    """Stores a page of a stream. Raises `StorageError` when any of it is stored already."""
+    await transaction.execute_many(
+        "INSERT INTO outcome (stream, incarnation, position, time, service, step, layer, verdict, reason, customer,"
+        " device, promise, observed, dimensions) VALUES (:stream, :incarnation, :position, :time, :service, :step,"
+        " :layer, :verdict, :reason, :customer, :device, :promise, :observed, :dimensions)",
+        [
+            {
+                "stream": stream,
+                "incarnation": page.incarnation,
+                "position": page.first + index,
+                "time": plausible_time(outcome.time, now),
+                "service": _text(outcome.service),
+                "step": _text(outcome.step),
+                "layer": _text(outcome.layer),
+                "verdict": outcome.verdict,
+                "reason": _text(outcome.reason),
+                "customer": _text(outcome.customer),
+                "device": _text(outcome.device),
+                "promise": _text(outcome.promise),
+                "observed": outcome.observed,
+                "dimensions": _dimensions(outcome.dimensions),
+            }
+            for index, outcome in enumerate(page.outcomes)
+        ],
+    )
+
+
+def _text(value: str) -> str:
+    # One outcome that a database cannot hold (PostgreSQL refuses NUL) would hold up its whole stream for good.
+    return value.replace("\0", "\ufffd")[:TEXT_CHARACTERS_MAX]
+
+
+def _dimensions(dimensions: Mapping[str, str]) -> str:
+    kept = {_text(name): _text(value) for name, value in islice(dimensions.items(), DIMENSIONS_MAX)}
+    return msgspec.json.encode(kept).decode()
+
+
+async def add_counts(transaction: Transaction, counts: Iterable[Count]) -> None:
+    await transaction.execute_many(
+        "INSERT INTO outcome_count (second, service, step, layer, verdict, reason, observed, outcomes)"
+        " VALUES (:second, :service, :step, :layer, :verdict, :reason, :observed, :outcomes)"
+        " ON CONFLICT (second, service, step, layer, verdict, reason, observed)"
+        " DO UPDATE SET outcomes = outcome_count.outcomes + excluded.outcomes",
+        [count._asdict() for count in counts],
+    )
+
+
+async def join_devices(transaction: Transaction, outcomes: Iterable[Outcome], now: float) -> None:
+    """Remembers who held a device when, from outcomes that a role saw and that name both."""
+    seen: dict[tuple[str, str], list[float]] = {}
+    for outcome in outcomes:
+        if outcome.observed and outcome.customer and outcome.device:
+            seen.setdefault((_text(outcome.device), _text(outcome.customer)), []).append(
+                plausible_time(outcome.time, now)
+            )
+    await transaction.execute_many(
+        "INSERT INTO device_holder (device, customer, first_seen, last_seen)"
+        " VALUES (:device, :customer, :first, :last) ON CONFLICT (device, customer) DO UPDATE SET"
+        " first_seen = CASE WHEN excluded.first_seen < device_holder.first_seen"
+        " THEN excluded.first_seen ELSE device_holder.first_seen END,"
+        " last_seen = CASE WHEN excluded.last_seen > device_holder.last_seen"
+        " THEN excluded.last_seen ELSE device_holder.last_seen END",
+        [
+            {"device": device, "customer": customer, "first": min(times), "last": max(times)}
+            for (device, customer), times in sorted(seen.items())
+        ],
+    )
+
+
+async def counts(queries: Queries, *, since: int, until: int, period: int) -> list[Count]:
+    """What was counted from `since` to before `until`, added up in periods of `period` seconds."""
+    rows = await queries.fetch(
+        "SELECT second / :period * :period, service, step, layer, verdict, reason, observed,"
+        " CAST(SUM(outcomes) AS BIGINT) FROM outcome_count WHERE second >= :since AND second < :until"
+        " GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1",
+        {"since": since, "until": until, "period": period},
+    )
+    return [Count(*row)._replace(observed=bool(row[6])) for row in rows]
+
+
+_OUTCOMES = (
+    "SELECT stream, position, time, service, step, layer, verdict, reason, customer, device, promise, observed,"
+    " dimensions FROM outcome"
+)
+_OF_CUSTOMER = "WHERE customer = :customer AND customer <> ''"
+_OF_HELD_DEVICES = (
+    "WHERE customer = '' AND device <> '' AND device IN (SELECT device FROM device_holder WHERE customer = :customer)"
+)
+
+
+async def outcomes(queries: Queries, sought: Sought, *, most: int) -> list[Taken]:
+    """The newest outcomes that answer to `sought`, newest first."""
+    # The constant lets the planner take the partial index of broken outcomes.
+    broken = " AND verdict = 'broken'" if sought.verdict == "broken" else ""
+    rows = await queries.fetch(
+        _OUTCOMES + " WHERE time >= :since AND time < :until"
+        " AND (:service = '' OR service = :service) AND (:step = '' OR step = :step)"
+        " AND (:layer = '' OR layer = :layer) AND (:verdict = '' OR verdict = :verdict)"
+        " AND (:reason = '' OR reason = :reason)" + broken + " ORDER BY time DESC, position DESC LIMIT :most",
+        {**asdict(sought), "most": most},
+    )
+    return [_taken(row) for row in rows]
+
+
+async def outcomes_of_customer(queries: Queries, customer: str, *, most: int) -> list[Taken]:
+    """The newest outcomes of a subscriber, and those of a held device from before anyone had signed in on it."""
+    rows = await queries.fetch(
+        f"{_OUTCOMES} {_OF_CUSTOMER} UNION ALL {_OUTCOMES} {_OF_HELD_DEVICES} ORDER BY time DESC, position DESC LIMIT :most",
+        {"customer": customer, "most": most},
+    )
+    return [_taken(row) for row in rows]
+
+
+def _taken(row: Row) -> Taken:
+    stream, position, time, service, step, layer, verdict, reason, customer, device, promise, observed, dimensions = row
+    return Taken(
+        stream,
+        position,
+        Outcome(
+            time=time,
+            service=service,
+            step=step,
+            layer=layer,
+            verdict=verdict,
+            reason=reason,
+            customer=customer,
+            device=device,
+            promise=promise,
+            observed=bool(observed),
+            dimensions=msgspec.json.decode(dimensions, type=dict[str, str]),
+        ),
+    )
+
+
+async def raise_alarm(transaction: Transaction, text: str, now: float) -> None:
+    """Stores an alarm; the same text, which names positions, is the same event met again."""
+    await transaction.execute(
+        "INSERT INTO alarm (text, first_at, last_at, times, seen_by, seen_at) VALUES (:text, :now, :now, 1, '', 0)"
+        " ON CONFLICT (text) DO UPDATE SET last_at = excluded.last_at, times = alarm.times + 1",
+        {"text": _text(text), "now": now},
+    )
+
+
+async def alarms(queries: Queries, *, most: int) -> list[Alarm]:
+    """Unseen alarms first, then the newest."""
+    rows = await queries.fetch(
+        "SELECT text, first_at, last_at, times, seen_by, seen_at FROM alarm"
+        " ORDER BY CASE WHEN seen_by = '' THEN 0 ELSE 1 END, last_at DESC LIMIT :most",
+        {"most": most},
+    )
+    return [Alarm(*row) for row in rows]
+
+
+async def mark_alarm_seen(transaction: Transaction, text: str, *, by: str, now: float) -> None:
+    await transaction.execute(
+        "UPDATE alarm SET seen_by = :by, seen_at = :now WHERE text = :text AND seen_by = ''",
+        {"text": text, "by": by, "now": now},
+    )
+
+
+async def erase_outcomes(transaction: Transaction, *, before: float) -> int:
+    """Erases some of what is older; 0 when nothing is left to erase. Short, so that nobody waits long behind it."""
+    erased = await transaction.execute(
+        "DELETE FROM outcome WHERE (stream, incarnation, position) IN"
+        " (SELECT stream, incarnation, position FROM outcome WHERE time < :before LIMIT :most)",
+        {"before": before, "most": ERASED_IN_A_TRANSACTION_MAX},
+    )
+    return erased + await transaction.execute("DELETE FROM device_holder WHERE last_seen < :before", {"before": before})
+
+
+async def erase_counts(transaction: Transaction, *, before: float) -> int:
+    return await transaction.execute(
+        "DELETE FROM outcome_count WHERE second < :before AND second <= (SELECT MIN(second) + 600 FROM outcome_count)",
+        {"before": int(before)},
+    )
