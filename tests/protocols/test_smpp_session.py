@@ -204,8 +204,11 @@ def test_unbind_is_answered_and_both_sides_end() -> None:
     for context in range(3):
         esme.ask(Command.SUBMIT_SM, MESSAGE, context, 0.0)
     esme.unbind(0.0)  # a full window does not keep anyone from leaving
-    events = centre.receive(esme.outgoing(), 0.0)
-    assert isinstance(events[-1], Ended)
+    *_, unbind = centre.receive(esme.outgoing(), 0.0)
+    assert isinstance(unbind, Request)
+    assert unbind.command == Command.UNBIND
+    centre.answer(unbind, Status.OK)
+    assert centre.end("the peer unbound") == [Ended("the peer unbound", ())]
     assert esme.receive(centre.outgoing(), 0.0) == [Ended("unbound", (0, 1, 2))]
     assert esme.state is centre.state is State.ENDED
 

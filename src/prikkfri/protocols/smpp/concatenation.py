@@ -9,9 +9,8 @@ from collections import OrderedDict
 import msgspec
 
 from prikkfri.errors import LocalProtocolError, RemoteProtocolError
-
-from .pdu import ShortMessage, Tag
-from .text import ESCAPE, DataCoding
+from prikkfri.protocols.smpp.pdu import ShortMessage, Tag
+from prikkfri.protocols.smpp.text import ESCAPE, DataCoding
 
 ESM_CLASS_HEADER = 0x40
 """The bit of esm_class that says a user data header stands first in the message."""

@@ -10,9 +10,8 @@ from enum import IntEnum
 import msgspec
 
 from prikkfri.errors import RemoteProtocolError
-
-from .pdu import ShortMessage, Tag
-from .times import format_minute
+from prikkfri.protocols.smpp.pdu import ShortMessage, Tag
+from prikkfri.protocols.smpp.times import format_minute
 
 REGISTERED_ANY = 0x03
 """The bits of registered_delivery that ask for a receipt: 1 of any end, 2 of a bad one only."""

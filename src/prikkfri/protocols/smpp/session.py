@@ -1,10 +1,11 @@
 """One SMPP session, either side, without I/O: bytes in give events; commands and the passing of time give bytes.
 
 Theory of operation. The shell hands `receive` what came from the socket, calls `tick` now and then, and after either,
-or after any command, writes out what `outgoing` returns. What the book settles by itself (enquire_link, unbind, a PDU
-that is unknown, malformed or out of place) the session answers itself; every `Request` event is for the application,
-which answers it with `answer`. Requests of ours wait in the window, each with the context that its caller gave and
-gets back in `Answered` or `Unanswered`. Ended comes once, and last; what is then still in the window is in doubt.
+or after any command, writes out what `outgoing` returns. What the book settles by itself (enquire_link, a PDU that is
+unknown, malformed or out of place) the session answers itself; every `Request` event is for the application, which
+answers it with `answer`: an unbind too, since what came before it is to be answered first. Requests of ours wait in
+the window, each with the context that its caller gave and gets back in `Answered` or `Unanswered`. Ended comes once,
+and last; what is then still in the window is in doubt.
 
              bind ok                      unbind, silence, or broken framing
     OPEN ------------> TRANSMITTER    -----------------------------------------> ENDED
@@ -18,8 +19,7 @@ from enum import Enum, auto
 import msgspec
 
 from prikkfri.errors import LocalProtocolError
-
-from .pdu import (
+from prikkfri.protocols.smpp.pdu import (
     BINDS,
     HEADER,
     NOTHING,
@@ -29,7 +29,6 @@ from .pdu import (
     Body,
     Command,
     MalformedPdu,
-    ShortMessage,
     Status,
     decode_body,
     encode_body,
@@ -87,11 +86,11 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """The peer asks (a bind, submit_sm or deliver_sm); the application owes it an `answer`."""
+    """The peer asks (a bind, submit_sm, deliver_sm or unbind); the application owes it an `answer`."""
 
     command: int
     sequence: int
-    body: Bind | ShortMessage
+    body: Body
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):
@@ -161,7 +160,10 @@ class Session:
         self.ask(command, encode_body(bind), bind, now)
 
     def answer(self, request: Request, status: int, body: Body = NOTHING) -> None:
-        """Answers a request; an accepted bind makes the session bound. After Ended it is a no-op."""
+        """Answers a request; an accepted bind makes the session bound. After Ended it is a no-op.
+
+        After the answer to an unbind the connection is the caller's to `end`.
+        """
         if self.state is State.ENDED:
             return
         if status == Status.OK and request.command in BINDS:
@@ -265,12 +267,10 @@ class Session:
             return
         if isinstance(body, Bind):
             self._asked_by_peer -= BINDS  # one bind at a time
-        if isinstance(body, (ShortMessage, Bind)):
+        if command == Command.ENQUIRE_LINK:
+            self._put(Command.ENQUIRE_LINK_RESP, Status.OK, sequence, b"")
+        else:
             events.append(Request(command, sequence, body))
-            return
-        self._put(command | RESPONSE, Status.OK, sequence, b"")
-        if command == Command.UNBIND:
-            events += self.end("the peer unbound")
 
     def _receive_answer(
         self, events: list[Event], command: int, status: int, sequence: int, octets: bytes, start: int, end: int

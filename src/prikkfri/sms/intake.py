@@ -1,0 +1,179 @@
+"""What a batch of a party's events comes to, before anything of it is stored or answered."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from prikkfri.errors import RemoteProtocolError
+from prikkfri.journal import Outcome
+from prikkfri.protocols.smpp.pdu import NOTHING, Body, Command, MessageAnswer, ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.receipt import FINAL, Receipt, is_receipt, parse_receipt
+from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered
+from prikkfri.sms import outcomes
+from prikkfri.sms.addresses import read_recipient
+from prikkfri.sms.delivery import Retry, after_refusal, status_reason
+from prikkfri.sms.messages import DueReceipt, Message, State, message_id
+from prikkfri.sms.sealing import NONCE_OCTETS, Sealer
+from prikkfri.sms.submission import Bucket, Refusal, Rules, decide, sealed_messages
+from prikkfri.sms.trail import Step
+
+ID_ENTROPY_OCTETS = 5
+
+
+@dataclass(frozen=True)
+class Told:
+    """A network's receipt: what became of a message."""
+
+    request: Request
+    receipt: Receipt
+    recipient: str
+    reference: int | None
+    """The user_message_reference, where the network gives it back."""
+    since: float
+    """When it came: seconds since 1970 UTC. One that fits no message is put back for a while, and read again."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What reading a batch needs beside the events."""
+
+    rules: Rules
+    sealer: Sealer
+    partners: outcomes.Partners
+    entropy: Callable[[int], bytes]
+    """So many random octets."""
+    now: float
+
+
+@dataclass
+class Intake:
+    bucket: Bucket
+    messages: list[Message] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    answers: list[tuple[Request, Status, Body]] = field(default_factory=list)
+    """To be given when all else here is stored."""
+    told: list[Told] = field(default_factory=list)
+    sent: list[tuple[str, str]] = field(default_factory=list)
+    """(message id, the id that the next hop gave it)."""
+    ended: list[tuple[str, State, str]] = field(default_factory=list)
+    put_off: list[tuple[str, Retry]] = field(default_factory=list)
+    in_doubt: list[str] = field(default_factory=list)
+    receipts_given: list[str] = field(default_factory=list)
+    receipts_put_off: list[str] = field(default_factory=list)
+    events: list[tuple[str, Step]] = field(default_factory=list)
+    refused: int = 0
+    throttled: bool = False
+    """The party asked us to slow down."""
+    unbind: Request | None = None
+    over: Ended | None = None
+
+
+def read_events(events: Sequence[Event | Told], bucket: Bucket, given: Given) -> Intake:
+    intake = Intake(bucket)
+    for event in events:
+        match event:
+            case Told():
+                intake.told.append(event)
+            case Request(command=Command.DELIVER_SM, body=ShortMessage() as message) if is_receipt(message):
+                _read_receipt(intake, event, message, given.now)
+            case Request(body=ShortMessage() as message):
+                status, identity = hand_in(intake, message, given)
+                intake.answers.append((event, status, MessageAnswer(identity)))
+            case Request(command=Command.UNBIND):
+                intake.unbind = event
+            case Request():  # a bind when bound; the session lets none through
+                intake.answers.append((event, Status.ALREADY_BOUND, NOTHING))
+            case Answered(context=Message() as message, status=status, body=body):
+                _read_answer(intake, message, status, body, given)
+            case Answered(context=DueReceipt() as receipt, status=status):
+                _read_receipt_answer(intake, receipt, status, given.now)
+            case Unanswered(context=context):
+                _doubt(intake, context, given.now, "no answer in time")
+            case Ended(in_doubt=contexts, reason=reason):
+                intake.over = event
+                for context in contexts:
+                    _doubt(intake, context, given.now, reason)
+    return intake
+
+
+def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status, str]:
+    """Takes one message on or refuses it: the status and the id for the sender (empty when refused)."""
+    rules, now = given.rules, given.now
+    left = intake.bucket.take(rules.throughput_per_second_max, now)
+    entropy = given.entropy(ID_ENTROPY_OCTETS)
+    if left is None:
+        decision: Refusal = Refusal(Status.THROTTLED, "throttled")
+    else:
+        intake.bucket = left
+        accepted = decide(message, rules, reference=entropy[0], now=now)
+        if not isinstance(accepted, Refusal):
+            identity = message_id(now, entropy)
+            nonces = [given.entropy(NONCE_OCTETS) for _ in accepted.envelopes]
+            messages = sealed_messages(accepted, rules, identity=identity, sealer=given.sealer, nonces=nonces, now=now)
+            intake.messages += messages
+            intake.outcomes.append(
+                outcomes.submitted(rules.party, rules.message_class, given.partners, reason="", now=now)
+            )
+            intake.outcomes.append(outcomes.asked(messages[0], given.partners))
+            return Status.OK, identity
+        decision = accepted
+    intake.refused += 1
+    intake.outcomes.append(
+        outcomes.submitted(rules.party, rules.message_class, given.partners, reason=decision.reason, now=now)
+    )
+    return decision.status, ""
+
+
+def _read_receipt(intake: Intake, request: Request, message: ShortMessage, now: float) -> None:
+    try:
+        receipt = parse_receipt(message)
+    except RemoteProtocolError:
+        intake.answers.append((request, Status.PERMANENT_APPLICATION_ERROR, MessageAnswer()))
+        return
+    if receipt.state not in FINAL:
+        intake.answers.append((request, Status.OK, MessageAnswer()))  # still on its way: nothing to settle
+        return
+    phone = read_recipient(message.source)
+    reference = message.tlv(Tag.USER_MESSAGE_REFERENCE)
+    intake.told.append(
+        Told(
+            request,
+            receipt,
+            phone.text if phone else message.source,
+            int.from_bytes(reference, "big") if reference else None,
+            now,
+        )
+    )
+
+
+def _read_answer(intake: Intake, message: Message, status: int, body: Body, given: Given) -> None:
+    if status == Status.OK:
+        if message.target.startswith("account:"):
+            intake.ended.append((message.id, State.DELIVERED, ""))
+        else:
+            intake.sent.append((message.id, body.message_id if isinstance(body, MessageAnswer) else ""))
+        return
+    intake.throttled |= status == Status.THROTTLED
+    decision = after_refusal(status, message.attempts, given.now)
+    if isinstance(decision, Retry):
+        intake.put_off.append((message.id, decision))
+        intake.events.append((message.id, Step(given.now, "refused-for-now", decision.reason)))
+    else:
+        intake.ended.append((message.id, decision.state, decision.reason))
+
+
+def _read_receipt_answer(intake: Intake, receipt: DueReceipt, status: int, now: float) -> None:
+    if status == Status.OK:
+        intake.receipts_given.append(receipt.id)
+    elif isinstance(after_refusal(status, 1, now), Retry):
+        intake.receipts_put_off.append(receipt.id)
+    else:
+        intake.receipts_given.append(receipt.id)  # it has been told, and does not want to know
+        intake.events.append((receipt.id, Step(now, "receipt-refused", status_reason(status))))
+
+
+def _doubt(intake: Intake, context: object, now: float, reason: str) -> None:
+    if isinstance(context, Message):
+        intake.in_doubt.append(context.id)
+        intake.events.append((context.id, Step(now, "in-doubt", reason)))
+    elif isinstance(context, DueReceipt):
+        intake.receipts_put_off.append(context.id)  # to hear of it twice does no harm

@@ -1,0 +1,158 @@
+"""The message: one PDU's worth of somebody's words, and the states it goes through.
+
+A long text is one submission of several messages, each with its own seal, attempts and receipt; what the submission
+came to is decided when its last message has ended.
+
+                      +--- refused for now ----+
+                      v                        |
+    accepted ---> WAITING ---> SENDING ---> SENT ---> DELIVERED, UNDELIVERABLE, REJECTED, EXPIRED, UNREPORTED
+                   ^    |         |  |                 ^
+                   |    |         |  +-----------------+  refused for good; or an account took it
+                   |    +--> EXPIRED |
+                   |              v  v
+                   +---------- IN_DOUBT ---> SENT (a late answer), ended (a receipt told), UNREPORTED
+                                  QUARANTINED  (from SENDING, before a byte was written)
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from prikkfri.protocols.smpp.receipt import MessageState
+from prikkfri.sms.sealing import Binding
+
+
+class State(StrEnum):
+    WAITING = "waiting"
+    SENDING = "sending"
+    """Claimed for the wire; whether it was written is known only to the process that claimed it."""
+    SENT = "sent"
+    """The next hop took it and gave its id; a receipt will tell the rest."""
+    IN_DOUBT = "in-doubt"
+    """Written, and the answer never came."""
+    QUARANTINED = "quarantined"
+    DELIVERED = "delivered"
+    UNDELIVERABLE = "undeliverable"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    UNREPORTED = "unreported"
+    """Handed on, perhaps, and no word of it came back in time."""
+
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.WAITING: frozenset({State.SENDING, State.EXPIRED}),
+    State.SENDING: frozenset(
+        {State.WAITING, State.SENT, State.IN_DOUBT, State.QUARANTINED, State.DELIVERED, State.REJECTED}
+    ),
+    State.IN_DOUBT: frozenset(
+        {
+            State.WAITING,
+            State.SENT,
+            State.DELIVERED,
+            State.UNDELIVERABLE,
+            State.REJECTED,
+            State.EXPIRED,
+            State.UNREPORTED,
+        }
+    ),
+    State.SENT: frozenset({State.DELIVERED, State.UNDELIVERABLE, State.REJECTED, State.EXPIRED, State.UNREPORTED}),
+    State.QUARANTINED: frozenset(),
+    State.DELIVERED: frozenset(),
+    State.UNDELIVERABLE: frozenset(),
+    State.REJECTED: frozenset(),
+    State.EXPIRED: frozenset(),
+    State.UNREPORTED: frozenset(),
+}
+ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
+RECEIPT_STATES: dict[State, MessageState] = {
+    State.DELIVERED: MessageState.DELIVERED,
+    State.UNDELIVERABLE: MessageState.UNDELIVERABLE,
+    State.REJECTED: MessageState.REJECTED,
+    State.EXPIRED: MessageState.EXPIRED,
+    State.UNREPORTED: MessageState.UNKNOWN,
+    State.QUARANTINED: MessageState.UNKNOWN,
+}
+"""What the sender is told."""
+_NETWORK_STATES: dict[MessageState, State] = {
+    MessageState.DELIVERED: State.DELIVERED,
+    MessageState.EXPIRED: State.EXPIRED,
+    MessageState.DELETED: State.UNDELIVERABLE,
+    MessageState.UNDELIVERABLE: State.UNDELIVERABLE,
+    MessageState.UNKNOWN: State.UNREPORTED,
+    MessageState.REJECTED: State.REJECTED,
+}
+
+
+def before(state: State) -> tuple[State, ...]:
+    """The states from which a message may come to `state`."""
+    return tuple(sorted(known for known, following in TRANSITIONS.items() if state in following))
+
+
+def network_state(told: MessageState) -> State | None:
+    """What a network's receipt means; None when the message is still on its way."""
+    return _NETWORK_STATES.get(told)
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message as it is stored; `store.COLUMNS` follows the order of these fields."""
+
+    id: str
+    submission: str
+    """The id that the sender was given: that of the first message."""
+    part: int
+    parts: int
+    origin: str
+    """The party that handed it in, as `kind:name`."""
+    target: str
+    message_class: str
+    sender: str
+    recipient: str
+    sealed: bytes | None
+    """None once the message has ended: a body is erased when nobody needs it any more."""
+    registered: int
+    """The receipt bits of registered_delivery: 1 asks for any end, 2 for a bad one."""
+    accepted_at: float
+    due_at: float
+    expires_at: float
+    attempts: int = 0
+
+    @property
+    def binding(self) -> Binding:
+        return Binding(self.id, self.sender, self.recipient, self.expires_at)
+
+
+class Ending(NamedTuple):
+    """A message that has just ended, as those need it who tell of it."""
+
+    id: str
+    submission: str
+    parts: int
+    origin: str
+    target: str
+    message_class: str
+    sender: str
+    recipient: str
+    state: State
+    reason: str
+
+
+class DueReceipt(NamedTuple):
+    """A receipt that an account waits for; `id` is the submission that it knows."""
+
+    id: str
+    sender: str
+    recipient: str
+    state: int
+    accepted_at: float
+    ended_at: float
+
+
+def message_id(now: float, entropy: bytes) -> str:
+    """Ids sort by time and cannot be guessed from their neighbours; `entropy`: five octets."""
+    return f"{int(now * 1000):011x}{entropy.hex()}"
+
+
+def reference_of(message: str) -> int:
+    """The 16-bit user_message_reference by which a network's receipt can be told to belong to a message."""
+    return int.from_bytes(message.encode("ascii")[-12:], "big") % 65_521

@@ -1,0 +1,170 @@
+"""What a message handed in shall become: accepted, or refused by a status and a reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec import structs
+
+from prikkfri.errors import LocalProtocolError, RemoteProtocolError
+from prikkfri.protocols.smpp import concatenation
+from prikkfri.protocols.smpp.pdu import ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.receipt import REGISTERED_ANY
+from prikkfri.protocols.smpp.text import encode_text
+from prikkfri.protocols.smpp.times import parse_time
+from prikkfri.sms.addresses import Address, read_recipient, read_sender
+from prikkfri.sms.messages import Message
+from prikkfri.sms.routing import Party, Routes, find_route
+from prikkfri.sms.sealing import Binding, Envelope, Sealer
+
+TEXT_LETTERS_MAX = 4_000
+_ESM_CLASS_KEPT = 0xC0  # user data header and reply path; the rest is between the sender and us
+_OURS_TO_SET = frozenset({Tag.MESSAGE_PAYLOAD, Tag.USER_MESSAGE_REFERENCE, Tag.RECEIPTED_MESSAGE_ID, Tag.MESSAGE_STATE})
+
+
+@dataclass(frozen=True)
+class Refusal:
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """How much a party may still hand in: filled by its rate, at most one second's worth."""
+
+    tokens: float
+    at: float
+
+    def take(self, rate: float, now: float) -> "Bucket | None":
+        """The bucket with one token less, None when it is empty."""
+        tokens = min(self.tokens + max(now - self.at, 0.0) * rate, max(rate, 1.0))
+        return Bucket(tokens - 1.0, now) if tokens >= 1.0 else None
+
+    def seconds_until_token(self, rate: float, now: float) -> float:
+        """How long until there is one."""
+        return max((1.0 - self.tokens) / rate - (now - self.at), 0.0) if rate > 0 else 3_600.0
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What holds for the party that hands in."""
+
+    party: Party
+    routes: Routes
+    message_class: str = "ordinary"
+    senders: tuple[str, ...] = ()
+    """Empty: any."""
+    validity_seconds_max: float = 259_200.0
+    throughput_per_second_max: float = 1e9
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A submission that may be stored: one envelope for each message."""
+
+    target: Party
+    sender: Address
+    recipient: Address
+    envelopes: tuple[Envelope, ...]
+    registered: int
+    due_at: float
+    expires_at: float
+
+
+def text_message(sender: str, recipient: str, text: str) -> ShortMessage | Refusal:
+    """A text handed in by other ways than SMPP, as if it had come by it; its trail tells what became of it."""
+    if not text or len(text) > TEXT_LETTERS_MAX:
+        return Refusal(Status.INVALID_MESSAGE_LENGTH, "text-length")
+    try:
+        coding, octets = encode_text(text)
+    except UnicodeEncodeError:
+        return Refusal(Status.INVALID_MESSAGE_LENGTH, "not-text")
+    return ShortMessage(sender, recipient, data_coding=coding, tlvs=((Tag.MESSAGE_PAYLOAD, octets),))
+
+
+def decide(message: ShortMessage, rules: Rules, *, reference: int, now: float) -> Accepted | Refusal:
+    """`reference` marks the parts of a text that has to be split."""
+    recipient = read_recipient(message.destination)
+    if recipient is None:
+        return Refusal(Status.INVALID_DESTINATION, "bad-recipient")
+    sender = read_sender(message.source)
+    if sender is None or (rules.senders and sender.text not in rules.senders):
+        return Refusal(Status.INVALID_SOURCE, "bad-sender")
+    route = find_route(rules.routes, recipient.text)
+    if route is None:
+        return Refusal(Status.INVALID_DESTINATION, "no-route")
+    try:
+        due_at = parse_time(message.schedule, now) or now
+    except RemoteProtocolError:
+        return Refusal(Status.INVALID_SCHEDULE, "bad-schedule")
+    try:
+        asked = parse_time(message.validity, now)
+    except RemoteProtocolError:
+        return Refusal(Status.INVALID_VALIDITY, "bad-validity")
+    expires_at = min(asked or now + rules.validity_seconds_max, now + rules.validity_seconds_max)
+    if expires_at <= max(now, due_at):
+        return Refusal(Status.INVALID_VALIDITY, "expires-before-due")
+    envelopes = _envelopes(message, sender, reference)
+    if isinstance(envelopes, Refusal):
+        return envelopes
+    registered = message.registered_delivery & REGISTERED_ANY
+    return Accepted(route.party, sender, recipient, envelopes, registered, due_at, expires_at)
+
+
+def _envelopes(message: ShortMessage, sender: Address, reference: int) -> tuple[Envelope, ...] | Refusal:
+    try:
+        part, _ = concatenation.read_part(message)
+    except RemoteProtocolError:
+        return Refusal(Status.INVALID_ESM_CLASS, "bad-header")
+    octets = concatenation.payload(message)
+    whole = Envelope(
+        octets,
+        message.data_coding,
+        message.esm_class & _ESM_CLASS_KEPT,
+        message.source_ton or sender.ton,
+        message.source_npi or sender.npi,
+        message.protocol_id,
+        message.priority,
+        message.service_type,
+        tuple(tlv for tlv in message.tlvs if tlv[0] not in _OURS_TO_SET),
+    )
+    has_header = message.esm_class & concatenation.ESM_CLASS_HEADER
+    if part is not None or has_header or concatenation.fits_one(octets, message.data_coding):
+        return (whole,) if len(octets) <= 254 else Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
+    try:
+        pieces = concatenation.split(octets, message.data_coding, reference)
+    except LocalProtocolError:
+        return Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
+    return tuple(
+        structs.replace(whole, octets=piece, esm_class=whole.esm_class | concatenation.ESM_CLASS_HEADER)
+        for piece in pieces
+    )
+
+
+def sealed_messages(
+    accepted: Accepted, rules: Rules, *, identity: str, sealer: Sealer, nonces: Sequence[bytes], now: float
+) -> list[Message]:
+    """The messages to store. `identity`: the id that the sender is given; one fresh nonce for each envelope."""
+    messages = []
+    sender, recipient = accepted.sender.text, accepted.recipient.text
+    for number, (envelope, nonce) in enumerate(zip(accepted.envelopes, nonces, strict=True), 1):
+        message_id = identity if number == 1 else f"{identity}-{number}"
+        binding = Binding(message_id, sender, recipient, accepted.expires_at)
+        messages.append(
+            Message(
+                id=message_id,
+                submission=identity,
+                part=number,
+                parts=len(accepted.envelopes),
+                origin=str(rules.party),
+                target=str(accepted.target),
+                message_class=rules.message_class,
+                sender=sender,
+                recipient=recipient,
+                sealed=sealer.seal(envelope, binding, nonce),
+                registered=accepted.registered,
+                accepted_at=now,
+                due_at=accepted.due_at,
+                expires_at=accepted.expires_at,
+            )
+        )
+    return messages
