@@ -117,6 +117,11 @@ export function makeGuide(catalogue, onChoose) {
     write($("hero-description"), programme?.description ?? "");
   }
 
+  // Who looks away from the cards is told of what plays again.
+  const lookAway = () => (pointed = null);
+  $("rows").addEventListener("pointerleave", lookAway);
+  $("rows").addEventListener("focusout", (event) => $("rows").contains(event.relatedTarget) || lookAway());
+
   return {
     render,
     // Puts the focus on what `channel` sends now.

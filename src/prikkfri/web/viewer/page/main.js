@@ -13,6 +13,7 @@ import { LANGUAGES, chooseLanguage, say, sayAll, speak, spokenLanguage } from ".
 const THEMES = ["dark", "light", "system"];
 
 const at = await settings();
+for (const name of document.querySelectorAll(".brand-name")) write(name, at.operator ?? "Prikkfri");
 chooseLanguage(read("language"));
 wear(read("theme") ?? "dark");
 

@@ -239,7 +239,9 @@ export function makeWatch({ roles, session, catalogue, statusPage, onSignIn, onS
 
   function renderControls() {
     const set = (id, icon, words) => {
-      $(id).querySelector("use").setAttribute("href", `/icons.svg#${icon}`);
+      const use = $(id).querySelector("use");
+      const address = `/icons.svg#${icon}`;
+      if (use.getAttribute("href") !== address) use.setAttribute("href", address); // set again, it would flicker
       $(id).setAttribute("aria-label", say(words));
     };
     set("pause", player.paused ? "play" : "pause", player.paused ? "play" : "pause");
@@ -271,7 +273,7 @@ export function makeWatch({ roles, session, catalogue, statusPage, onSignIn, onS
     // Screen readers are told once, not every second: the countdown is only for the eye.
     $("notice-text").setAttribute("aria-live", "off");
     write($("notice-text"), say(text, values));
-    show($("notice-action"), Boolean(action));
+    show($("notice-action"), Boolean(action) && !(action === "openGuide" && upright.matches));
     if (action) write($("notice-action"), say(action));
     $("notice-action").onclick = {
       tryNow: player.tryNow,
