@@ -1,13 +1,32 @@
 """How each role is put together: configuration in, a role out that can be served."""
 
+import asyncio
+import logging
+import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp
 
+from prikkfri.app.serving import listen
 from prikkfri.clock import Clock
 from prikkfri.config import Config
+from prikkfri.errors import StorageError
+from prikkfri.journal import Journal, Spool, open_journal, taken_to, trim
+from prikkfri.signin import http as signin_http
+from prikkfri.signin.service import SignIn, load_keys
+from prikkfri.sms import http as sms_http
+from prikkfri.sms.service import SmsCentre
+from prikkfri.storage import Location, open_database, open_reader, open_spool
+from prikkfri.storage.keys import command_key, secret_key
+from prikkfri.streaming import http as playout_http
+from prikkfri.streaming.demo import channels as demo_channels
+from prikkfri.streaming.service import Playout
 from prikkfri.web.viewer import server as web_viewer
+
+log = logging.getLogger("prikkfri.app")
+
+TRIM_SECONDS = 60.0
 
 
 async def _nothing() -> None:
@@ -27,10 +46,111 @@ Builder = Callable[[Config, Clock], Awaitable[Role]]
 
 
 async def viewer(config: Config, clock: Clock) -> Role:
-    settings: dict[str, object] = {
-        role: config.roles.edge(role).url for role in ("signin", "playout", "door", "status")
-    }
-    return Role(web_viewer.application({**settings, "demo": config.demo, "operator": config.operator}))
+    urls = {role: config.roles.edge(role).url for role in ("signin", "playout", "door", "status")}
+    return Role(web_viewer.application({**urls, "demo": config.demo, "operator": config.operator}))
 
 
-BUILDERS: dict[str, Builder] = {"viewer": viewer}
+async def signin(config: Config, clock: Clock) -> Role:
+    location = _location(config)
+    database = await open_database(location, "signin")
+    subscribers = await open_database(location, "subscribers")
+    journal = await open_journal(database, stream="signin", clock=clock)
+    spool = _spool(journal, config)
+    service = SignIn(
+        database=database,
+        subscribers=subscribers,
+        journal=journal,
+        record=spool.record,
+        config=config,
+        keys=load_keys(config.home),
+        clock=clock,
+    )
+    url = config.roles.signin.url
+
+    async def close() -> None:
+        await database.close()
+        await subscribers.close()
+
+    return Role(
+        signin_http.application(
+            service,
+            viewer_origin=config.roles.viewer.url,
+            secure=url.startswith("https://"),
+            command_key=command_key(config.home, "signin"),
+        ),
+        work=(service.run, spool.run, _trimming(journal, config, clock)),
+        counters=service.counters,
+        close=close,
+    )
+
+
+async def playout(config: Config, clock: Clock) -> Role:
+    database = await open_spool(config.home, "playout")
+    journal = await open_journal(database, stream="playout", clock=clock)
+    spool = _spool(journal, config)
+    channels = config.streaming.channels or (demo_channels() if config.demo else ())
+    service = Playout(
+        channels,
+        config.streaming,
+        folder=config.home,
+        keys_path=config.home / "public" / "playback-keys",
+        revocations_path=config.home / "public" / "revoked.json",
+        record=spool.record,
+        clock=clock,
+    )
+    return Role(
+        playout_http.application(service, config.roles.viewer.url),
+        work=(service.run, spool.run, _trimming(journal, config, clock)),
+        counters=service.metrics,
+        close=database.close,
+    )
+
+
+async def sms(config: Config, clock: Clock) -> Role:
+    database = await open_database(_location(config), "sms")
+    journal = await open_journal(database, stream="sms", clock=clock)
+    centre = SmsCentre(
+        database=database,
+        journal=journal,
+        settings=config.sms,
+        sealing_key=secret_key(config.home, "sealing"),
+        clock=clock,
+        entropy=secrets.token_bytes,
+        smpp_sockets=listen(config.roles.sms.smpp_port, config.bind),
+    )
+    return Role(
+        sms_http.application(centre),
+        work=(centre.run, _trimming(journal, config, clock)),
+        counters=centre.counters,
+        close=database.close,
+    )
+
+
+def _location(config: Config) -> Location:
+    return Location(config.home, config.storage.url)
+
+
+def _spool(journal: Journal, config: Config) -> Spool:
+    return Spool(journal, outcomes_max=config.journal.spool_outcomes_max, alarm=log.error)
+
+
+def _trimming(journal: Journal, config: Config, clock: Clock) -> Callable[[], Coroutine[None, None, None]]:
+    """Drops what assurance has taken and what is old enough, for as long as the role runs."""
+
+    async def work() -> None:
+        while True:
+            await asyncio.sleep(TRIM_SECONDS)
+            try:
+                followers = open_reader(_location(config), "assurance")
+                try:
+                    taken = await taken_to(followers, journal.stream)
+                finally:
+                    await followers.close()
+                await trim(journal, taken_to=taken, written_before=clock.now() - config.journal.kept_days * 86_400)
+            except StorageError as error:
+                log.warning("the journal is not trimmed: %s", error)
+
+    return work
+
+
+BUILDERS: dict[str, Builder] = {"viewer": viewer, "signin": signin, "playout": playout, "sms": sms}

@@ -94,15 +94,20 @@ def with_health(application: ASGIApp, role: str, counters: Counters) -> ASGIApp:
 
 
 def _metrics(role: str, counters: Mapping[str, float]) -> bytes:
+    """Prometheus' text format; a name may carry labels (`refusals_total{reason="expired"}`)."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     values = {
         **counters,
         "process_cpu_seconds_total": usage.ru_utime + usage.ru_stime,
         "process_memory_peak_bytes": usage.ru_maxrss * 1024,
     }
-    lines = []
+    lines: list[str] = []
+    typed: set[str] = set()
     for name, value in values.items():
-        metric = name if name.startswith("process_") else f"prikkfri_{role}_{name}"
-        kind = "counter" if name.endswith("_total") else "gauge"
-        lines += [f"# TYPE {metric} {kind}", f"{metric} {value:g}"]
+        metric = name if name.startswith(("process_", "prikkfri_")) else f"prikkfri_{role}_{name}"
+        family = metric.partition("{")[0]
+        if family not in typed:
+            typed.add(family)
+            lines.append(f"# TYPE {family} {'counter' if family.endswith('_total') else 'gauge'}")
+        lines.append(f"{metric} {value:g}")
     return ("\n".join(lines) + "\n").encode()

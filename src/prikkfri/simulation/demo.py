@@ -1,4 +1,4 @@
-"""The made-up customers, accounts and channels of `prikkfri serve --demo`; no person, number or firm is real."""
+"""The made-up customers, accounts and links of `prikkfri serve --demo`; no person, number or firm is real."""
 
 import random
 from dataclasses import dataclass
@@ -52,27 +52,6 @@ def subscribers_csv(persons: list[Person]) -> str:
 CONFIGURATION = f"""\
 # Made by `prikkfri serve --demo`. Change what you like; every setting has a default.
 operator = "Fjordnett"
-
-[[streaming.channels]]
-id = "fjord-1"
-name = "Fjord 1"
-number = 1
-colour = "#3aa0ff"
-package = "basic"
-
-[[streaming.channels]]
-id = "fjord-sport"
-name = "Fjord Sport"
-number = 2
-colour = "#25c26e"
-package = "sport"
-
-[[streaming.channels]]
-id = "fjord-aktuelt"
-name = "Fjord Aktuelt"
-number = 3
-colour = "#ff7a59"
-package = "basic"
 
 # Who may submit messages, over SMPP (port 2775) and over HTTP (port 8083).
 [[sms.accounts]]
