@@ -98,7 +98,7 @@ def _plan(code: str) -> _Plan | None:
         return None
     region = phonenumbers.region_code_for_country_code(int(code))
     metadata = PhoneMetadata.metadata_for_region_or_calling_code(int(code), region)
-    if metadata is None or metadata.national_prefix_transform_rule:
+    if metadata is None or metadata.general_desc is None or metadata.national_prefix_transform_rule:
         return None
     trunk_prefix = metadata.national_prefix_for_parsing or ""
     if trunk_prefix and not trunk_prefix.isdigit():
@@ -110,7 +110,7 @@ def _plan(code: str) -> _Plan | None:
 def _domestic_plan(region: str) -> _Plan | None:
     """The plan for numbers written without a country code, None where a call abroad does not begin with 00."""
     metadata = PhoneMetadata.metadata_for_region(region, None)
-    if metadata is None or metadata.international_prefix != "00":
+    if metadata is None or metadata.country_code is None or metadata.international_prefix != "00":
         return None
     plan = _plan(str(metadata.country_code))
     # Regions that share a country code (Svalbard, the Isle of Man) have rules of their own.

@@ -1,8 +1,16 @@
 """The tables of the subscribers."""
 
-from prikkfri.storage import Queries
+from collections.abc import Collection, Sequence
+
+from prikkfri.storage import Queries, Row, Transaction
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.subscriptions import Subscriber, Subscription
+
+VALUES_IN_A_STATEMENT = 500
+
+_PLACES = ", ".join(f":v{i}" for i in range(VALUES_IN_A_STATEMENT))
+_MOBILE = "subscriber_id, 'mobile', product, msisdn, starts, ends FROM mobile_number"
+_FIXED = "subscriber_id, kind, product, '', starts, ends FROM fixed_subscription"
 
 
 async def subscriber(queries: Queries, subscriber_id: str) -> Subscriber | None:
@@ -44,22 +52,67 @@ async def packages_at(queries: Queries, subscriber_id: str, now: float) -> tuple
 
 async def subscriptions_of(queries: Queries, subscriber_id: str) -> list[Subscription]:
     """All that a subscriber has had, oldest first."""
-    numbers = await queries.fetch(
-        "SELECT subscriber_id, 'mobile', product, msisdn, starts, ends FROM mobile_number WHERE subscriber_id = :id",
-        {"id": subscriber_id},
-    )
-    fixed = await queries.fetch(
-        "SELECT subscriber_id, kind, product, '', starts, ends FROM fixed_subscription WHERE subscriber_id = :id",
-        {"id": subscriber_id},
-    )
+    numbers = await queries.fetch(f"SELECT {_MOBILE} WHERE subscriber_id = :id", {"id": subscriber_id})
+    fixed = await queries.fetch(f"SELECT {_FIXED} WHERE subscriber_id = :id", {"id": subscriber_id})
     return sorted((Subscription(*row) for row in numbers + fixed), key=lambda s: (s.starts, s.kind, s.product))
 
 
 async def holders_of(queries: Queries, msisdn: str) -> list[Subscription]:
     """Everyone who has held a mobile number (E.164), oldest first."""
-    rows = await queries.fetch(
-        "SELECT subscriber_id, 'mobile', product, msisdn, starts, ends FROM mobile_number"
-        " WHERE msisdn = :msisdn ORDER BY starts",
-        {"msisdn": msisdn},
-    )
+    rows = await queries.fetch(f"SELECT {_MOBILE} WHERE msisdn = :msisdn ORDER BY starts", {"msisdn": msisdn})
     return [Subscription(*row) for row in rows]
+
+
+async def take_turns(transaction: Transaction) -> None:
+    """Makes two imports write one batch after the other: the row's lock lasts until the commit."""
+    await transaction.execute("UPDATE subscriber_import SET batches = batches + 1 WHERE id = 1")
+
+
+async def subscribers_known(queries: Queries, ids: Collection[str], emails: Collection[str]) -> list[Subscriber]:
+    """Those with one of these ids or one of these e-mail addresses."""
+    rows = await _fetch_in(queries, "SELECT id, name, email FROM subscriber WHERE id IN", ids)
+    rows += await _fetch_in(queries, "SELECT id, name, email FROM subscriber WHERE email <> '' AND email IN", emails)
+    return [Subscriber(*row) for row in rows]
+
+
+async def subscriptions_known(
+    queries: Queries, subscriber_ids: Collection[str], msisdns: Collection[str]
+) -> list[Subscription]:
+    """What these subscribers have had of broadband and television, and everyone who has held one of these numbers."""
+    rows = await _fetch_in(queries, f"SELECT {_FIXED} WHERE subscriber_id IN", subscriber_ids)
+    rows += await _fetch_in(queries, f"SELECT {_MOBILE} WHERE msisdn IN", msisdns)
+    return [Subscription(*row) for row in rows]
+
+
+async def write_subscribers(transaction: Transaction, subscribers: Sequence[Subscriber]) -> None:
+    await transaction.execute_many(
+        "INSERT INTO subscriber (id, name, email) VALUES (:id, :name, :email)"
+        " ON CONFLICT (id) DO UPDATE SET name = excluded.name, email = excluded.email",
+        [vars(subscriber) for subscriber in subscribers],
+    )
+
+
+async def write_subscriptions(transaction: Transaction, subscriptions: Sequence[Subscription]) -> None:
+    await transaction.execute_many(
+        "INSERT INTO mobile_number (msisdn, starts, ends, subscriber_id, product)"
+        " VALUES (:msisdn, :starts, :ends, :subscriber_id, :product) ON CONFLICT (msisdn, starts)"
+        " DO UPDATE SET ends = excluded.ends, product = excluded.product",
+        [vars(subscription) for subscription in subscriptions if subscription.msisdn],
+    )
+    await transaction.execute_many(
+        "INSERT INTO fixed_subscription (subscriber_id, kind, product, starts, ends)"
+        " VALUES (:subscriber_id, :kind, :product, :starts, :ends)"
+        " ON CONFLICT (subscriber_id, kind, product, starts) DO UPDATE SET ends = excluded.ends",
+        [vars(subscription) for subscription in subscriptions if not subscription.msisdn],
+    )
+
+
+async def _fetch_in(queries: Queries, select: str, values: Collection[str]) -> list[Row]:
+    """Rows of `SELECT ... IN` these values, in statements of one length, so that each is prepared once."""
+    rows: list[Row] = []
+    ordered = list(values)
+    for start in range(0, len(ordered), VALUES_IN_A_STATEMENT):
+        some = ordered[start : start + VALUES_IN_A_STATEMENT]
+        some += some[-1:] * (VALUES_IN_A_STATEMENT - len(some))
+        rows += await queries.fetch(f"{select} ({_PLACES})", {f"v{i}": value for i, value in enumerate(some)})
+    return rows

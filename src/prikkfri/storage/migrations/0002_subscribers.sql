@@ -21,3 +21,8 @@ CREATE TABLE fixed_subscription (
     ends DOUBLE PRECISION NOT NULL,
     PRIMARY KEY (subscriber_id, kind, product, starts)
 );
+CREATE TABLE subscriber_import (
+    id BIGINT PRIMARY KEY,
+    batches BIGINT NOT NULL
+);
+INSERT INTO subscriber_import (id, batches) VALUES (1, 0);

@@ -1,0 +1,166 @@
+"""The file that customers come in: CSV as programs and spreadsheets write it (docs/subscribers.md has its columns)."""
+
+import csv
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from functools import lru_cache
+from operator import itemgetter
+
+from prikkfri.errors import UsageError
+from prikkfri.subscribers.numbers import e164
+from prikkfri.subscribers.subscriptions import STILL, Subscriber, Subscription
+
+COLUMNS = ("subscriber_id", "name", "email", "kind", "product", "msisdn", "from", "to")
+KINDS = ("mobile", "broadband", "television")
+DELIMITERS = ",;\t"
+LINE_CHARACTERS_MAX = 4_000
+FIELD_CHARACTERS_MAX = 254
+RECORD_LINES_MAX = 20
+"""Lines that one quoted field may spread a record over; a quote that is never closed must not swallow the file."""
+
+Fields = list[str]
+
+
+@dataclass(frozen=True)
+class Header:
+    """How this file is laid out, as its first line tells."""
+
+    delimiter: str
+    names: Fields
+    wanted: Callable[[Fields], tuple[str, ...]]
+    """Picks the fields of `COLUMNS` out of a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The fields that begin on a line."""
+
+    line: int
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record that makes sense: a person and one thing subscribed to."""
+
+    record: Record
+    subscriber: Subscriber
+    subscription: Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that does not, and why."""
+
+    record: Record
+    reason: str
+
+
+def header(line: str, file: str) -> Header:
+    """Reads the first line. Raises `UsageError` when it does not name the columns."""
+    candidates = [(d, [name.strip().lower() for name in fields]) for d in DELIMITERS for fields in _fields([line], d)]
+    delimiter, names = max(candidates, key=lambda c: len(set(COLUMNS) & set(c[1])), default=("", []))
+    if missing := [name for name in COLUMNS if name not in names]:
+        raise UsageError(
+            f"{file}: the first line must name the columns {','.join(COLUMNS)}, and lacks {', '.join(missing)}"
+            " (CSV in UTF-8)"
+        )
+    if twice := sorted({name for name in COLUMNS if names.count(name) > 1}):
+        raise UsageError(f"{file}: the first line names {', '.join(twice)} more than once; keep one")
+    return Header(delimiter, names, itemgetter(*(names.index(name) for name in COLUMNS)))
+
+
+def records(lines: Iterator[str], header: Header) -> Iterator[Record | Refused]:
+    """Splits the lines after the header, each with its line ending, into records; blank lines are passed over."""
+    numbered = enumerate(lines, 2)
+    ahead: deque[tuple[int, str]] = deque()
+    blank = header.delimiter + " \t\r\n"
+    while numbered_line := ahead.popleft() if ahead else next(numbered, None):
+        number, line = numbered_line
+        if len(line) > LINE_CHARACTERS_MAX:
+            yield Refused(Record(number, []), f"longer than {LINE_CHARACTERS_MAX} characters")
+        elif '"' not in line:
+            if line.strip(blank):
+                yield Record(number, line.rstrip("\r\n").split(header.delimiter))
+        else:
+            # A field in quotes may hold line endings: take lines until the quotes are even. They are one record only
+            # when all is as it should be; else the first is refused and the others are read by themselves.
+            taken = [numbered_line]
+            quotes = line.count('"')
+            while quotes % 2 and len(taken) < RECORD_LINES_MAX:
+                following = ahead.popleft() if ahead else next(numbered, None)
+                if following is None:
+                    break
+                taken.append(following)
+                quotes += following[1].count('"')
+            split = _fields([text[:LINE_CHARACTERS_MAX] for _, text in taken], header.delimiter)
+            whole = len(split) == 1 and (len(taken) == 1 or len(split[0]) == len(header.names))
+            if whole and quotes % 2 == 0:
+                yield Record(number, split[0])
+            else:
+                ahead.extendleft(reversed(taken[1:]))
+                yield Refused(Record(number, []), "a quote is opened and not closed, or closed within a field")
+
+
+def entry(record: Record, header: Header, *, region: str, timezone: tzinfo) -> Entry | Refused:
+    """What a record says, or why it cannot be taken."""
+    if len(record.fields) != len(header.names):
+        return Refused(record, f"has {len(record.fields)} fields where the first line has {len(header.names)}")
+    fields = tuple(map(str.strip, header.wanted(record.fields)))
+    if not "".join(fields).isprintable():
+        fields = tuple(" ".join(field.split()) for field in fields)  # line endings, tabs, spaces that do not break
+        for column, field in zip(COLUMNS, fields, strict=True):
+            if not field.isprintable():
+                undecoded = any("\udc80" <= character <= "\udcff" for character in field)
+                return Refused(record, f"{column} is not UTF-8" if undecoded else f"{column} has control characters")
+    for column, field in zip(COLUMNS, fields, strict=True):
+        if len(field) > FIELD_CHARACTERS_MAX:
+            return Refused(record, f"{column} is longer than {FIELD_CHARACTERS_MAX} characters")
+    subscriber_id, name, email, kind, product, written, starts_text, ends_text = fields
+    for column, field in (
+        ("subscriber_id", subscriber_id),
+        ("name", name),
+        ("product", product),
+        ("from", starts_text),
+    ):
+        if not field:
+            return Refused(record, f"{column} is empty")
+    if kind not in KINDS:
+        return Refused(record, f"kind must be {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    if email and (email.count("@") != 1 or " " in email or email[0] == "@" or email[-1] == "@"):
+        return Refused(record, "email is not an address")
+    if bool(written) != (kind == "mobile"):
+        return Refused(record, "msisdn is empty" if kind == "mobile" else f"a {kind} subscription has no msisdn")
+    msisdn = e164(written, region) if written else ""
+    if msisdn is None:
+        return Refused(record, "msisdn is not a telephone number")
+    starts = moment(starts_text, timezone)
+    ends = moment(ends_text, timezone) if ends_text else STILL
+    if starts is None or ends is None:
+        return Refused(record, f"{'from' if starts is None else 'to'} is not a date (2024-05-31)")
+    if ends <= starts:
+        return Refused(record, "to is not after from")
+    return Entry(
+        record,
+        Subscriber(subscriber_id, name, email.lower()),
+        Subscription(subscriber_id, kind, product, msisdn, starts, ends),  # type: ignore[arg-type]
+    )
+
+
+@lru_cache(maxsize=50_000)
+def moment(text: str, timezone: tzinfo) -> float | None:
+    """A date's first moment in `timezone`, or an ISO 8601 moment: seconds since 1970 UTC. None when it is neither."""
+    try:
+        parsed = datetime.fromisoformat(text)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _fields(lines: Sequence[str], delimiter: str) -> list[Fields]:
+    try:
+        return list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error:
+        return []

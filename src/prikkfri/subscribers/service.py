@@ -1,0 +1,202 @@
+"""Importing the customers from a file, and showing one of them."""
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from io import TextIOWrapper
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+from prikkfri.clock import Clock
+from prikkfri.errors import UsageError
+from prikkfri.storage import Database, Queries, Transaction
+from prikkfri.subscribers import store
+from prikkfri.subscribers.customer_file import LINE_CHARACTERS_MAX, Entry, Header, Record, Refused, entry, header
+from prikkfri.subscribers.customer_file import records as records_of
+from prikkfri.subscribers.merging import Merged, merge
+from prikkfri.subscribers.numbers import e164
+from prikkfri.subscribers.profile import Profile, profile
+
+BATCH_RECORDS = 1_000
+CONFLICTS_RETRIED_MAX = 10_000
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What became of the rows of a file: each was added, changed something, changed nothing, or was rejected."""
+
+    rows: int
+    added: int
+    changed: int
+    unchanged: int
+    rejected: int
+    rejected_file: Path | None
+    """The rejected rows with line and reason; None when there are none."""
+    seconds: float
+
+
+Progress = Callable[[int, int], None]
+"""Told how many bytes of how many have been read."""
+
+
+async def import_file(
+    database: Database, path: Path, *, region: str, timezone: tzinfo, clock: Clock, progress: Progress
+) -> ImportReport:
+    """Imports a file of customers into the area `subscribers`; safe to break off and to repeat.
+
+    Numbers without a country code are of `region`, dates begin at midnight in `timezone`. Raises `UsageError` when
+    the file cannot be read or lacks a column, `StorageError` when the database fails; what was imported before stays.
+    """
+    began = clock.monotonic()
+    try:
+        binary = path.open("rb")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    size = os.fstat(binary.fileno()).st_size
+    with TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        lines = _lines(file)
+        layout = header(next(lines, ""), str(path))
+        with _Rejections(path, layout) as rejections:
+            run = _Import(database, layout, region, timezone, rejections)
+            records = records_of(lines, layout)
+            conflicts: list[Refused] = []
+            while batch := list(islice(records, BATCH_RECORDS)):
+                conflicts += await run.take(batch)
+                while len(conflicts) > CONFLICTS_RETRIED_MAX:
+                    rejections.add(conflicts.pop())
+                progress(binary.tell(), size)
+            # A number or an address may have passed from one to another, and the row that ends it stood further down.
+            for start in range(0, len(conflicts), BATCH_RECORDS):
+                again = [conflict.record for conflict in conflicts[start : start + BATCH_RECORDS]]
+                for conflict in await run.take(again):
+                    rejections.add(conflict)
+    return ImportReport(
+        rows=run.counts.total() + rejections.count,
+        added=run.counts["added"],
+        changed=run.counts["changed"],
+        unchanged=run.counts["unchanged"],
+        rejected=rejections.count,
+        rejected_file=rejections.path if rejections.count else None,
+        seconds=clock.monotonic() - began,
+    )
+
+
+async def show(
+    database: Database, key: str, *, region: str, timezone: tzinfo, now: float, unmasked: bool = False
+) -> Profile | None:
+    """The subscriber with this id, or who holds (or last held) this mobile number; None when there is nobody."""
+
+    async def work(queries: Queries) -> Profile | None:
+        msisdn = ""
+        subscriber = await store.subscriber(queries, key)
+        if subscriber is None:
+            msisdn = e164(key, region) or ""
+            holdings = await store.holders_of(queries, msisdn)
+            begun = [holding for holding in holdings if holding.starts <= now] or holdings[:1]
+            subscriber = await store.subscriber(queries, begun[-1].subscriber_id) if begun else None
+        if subscriber is None:
+            return None
+        subscriptions = await store.subscriptions_of(queries, subscriber.id)
+        holdings = await store.holders_of(queries, msisdn) if msisdn else []
+        return profile(subscriber, subscriptions, holdings, now=now, timezone=timezone, unmasked=unmasked)
+
+    return await database.read(work)
+
+
+@dataclass
+class _Import:
+    database: Database
+    layout: Header
+    region: str
+    timezone: tzinfo
+    rejections: "_Rejections"
+    counts: Counter[str] = field(default_factory=Counter)
+
+    async def take(self, batch: Sequence[Record | Refused]) -> list[Refused]:
+        """Imports a batch; returns what contradicts what is known."""
+        entries: list[Entry] = []
+        for record in batch:
+            made = self._entry(record)
+            if isinstance(made, Refused):
+                self.rejections.add(made)
+            else:
+                entries.append(made)
+        merged = await self.database.write(lambda transaction: _merge(transaction, entries))
+        self.counts.update(merged.effects)
+        return merged.conflicts
+
+    def _entry(self, record: Record | Refused) -> Entry | Refused:
+        if isinstance(record, Refused):
+            return record
+        return entry(record, self.layout, region=self.region, timezone=self.timezone)
+
+
+async def _merge(transaction: Transaction, entries: Sequence[Entry]) -> Merged:
+    await store.take_turns(transaction)
+    ids = {entry.subscriber.id for entry in entries}
+    emails = {entry.subscriber.email for entry in entries if entry.subscriber.email}
+    msisdns = {entry.subscription.msisdn for entry in entries if entry.subscription.msisdn}
+    merged = merge(
+        entries,
+        await store.subscribers_known(transaction, ids, emails),
+        await store.subscriptions_known(transaction, ids, msisdns),
+    )
+    await store.write_subscribers(transaction, merged.subscribers)
+    await store.write_subscriptions(transaction, merged.subscriptions)
+    return merged
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """The lines of a file; of one that is too long only so much that it can be told."""
+    while line := file.readline(LINE_CHARACTERS_MAX + 1):
+        rest = line
+        while len(rest) > LINE_CHARACTERS_MAX and rest[-1] not in "\r\n":
+            rest = file.readline(LINE_CHARACTERS_MAX + 1)
+        yield line
+
+
+class _Rejections:
+    """The file of rejected rows, in the columns of the imported file and then line and reason: mended, it can be
+    imported itself. It takes the place of an earlier import's when all has been read."""
+
+    def __init__(self, imported: Path, layout: Header) -> None:
+        self.path = imported.with_suffix(".rejected.csv")
+        self.count = 0
+        self._unfinished = imported.with_suffix(".rejected.unfinished")
+        self._layout = layout
+        self._file: TextIO | None = None
+
+    def add(self, refused: Refused) -> None:
+        if self._file is None:
+            self._file = self._open()
+            self._writer = csv.writer(self._file, delimiter=self._layout.delimiter)
+            self._writer.writerow([*self._layout.names, "line", "reason"])
+        width = len(self._layout.names)
+        fields = (refused.record.fields + [""] * width)[:width]
+        self._writer.writerow([*fields, refused.record.line, refused.reason])
+        self.count += 1
+
+    def _open(self) -> TextIO:
+        try:
+            # Mode 0600: it is people's data.
+            descriptor = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        except OSError as error:
+            raise UsageError(f"{self._unfinished}: rejected rows cannot be written: {error.strerror}") from None
+        return os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="")
+
+    def __enter__(self) -> "_Rejections":
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if self._file is not None:
+            self._file.close()
+        if kind is not None:
+            self._unfinished.unlink(missing_ok=True)
+        elif self.count:
+            self._unfinished.replace(self.path)
+        else:
+            self.path.unlink(missing_ok=True)

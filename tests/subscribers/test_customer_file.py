@@ -1,0 +1,130 @@
+"""The file that customers come in, as programs, spreadsheets and people write it."""
+
+import csv
+import io
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prikkfri.errors import UsageError
+from prikkfri.subscribers.customer_file import COLUMNS, LINE_CHARACTERS_MAX, Entry, Record, Refused, entry, header
+from prikkfri.subscribers.customer_file import records as records_of
+from prikkfri.subscribers.subscriptions import STILL, Subscriber, Subscription
+
+OSLO = ZoneInfo("Europe/Oslo")
+HEADER = header(",".join(COLUMNS), "FILE.csv")
+UNCLOSED = "a quote is opened and not closed, or closed within a field"
+GOOD = "S1,Kari Nordmann,kari@example.no,mobile,Frihet,912 34 567,2021-05-01,"
+
+
+def read(*lines: str) -> list[Entry | Refused]:
+    found = records_of((line if line.endswith("\n") else line + "\n" for line in lines), HEADER)
+    return [f if isinstance(f, Refused) else entry(f, HEADER, region="NO", timezone=OSLO) for f in found]
+
+
+def reasons(*lines: str) -> list[tuple[int, str]]:
+    return [(refused.record.line, refused.reason) for refused in read(*lines) if isinstance(refused, Refused)]
+
+
+def test_a_row_is_a_person_and_a_subscription() -> None:
+    (made,) = read(GOOD)
+    assert isinstance(made, Entry)
+    assert made.subscriber == Subscriber("S1", "Kari Nordmann", "kari@example.no")
+    assert made.subscription == Subscription("S1", "mobile", "Frihet", "+4791234567", 1619820000.0, STILL)
+
+
+def test_dates_begin_at_midnight_where_the_operator_is_and_moments_are_moments() -> None:
+    (made,) = read("S1,A,,television,sport,,2021-12-01,2021-12-01T12:00:00Z")
+    assert isinstance(made, Entry)
+    assert (made.subscription.starts, made.subscription.ends) == (1638313200.0, 1638360000.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("S1,A,,mobile,P,91234567,2021-05-01", "has 7 fields where the first line has 8"),
+        (",A,,mobile,P,91234567,2021-05-01,", "subscriber_id is empty"),
+        ("S1, ,,mobile,P,91234567,2021-05-01,", "name is empty"),
+        ("S1,A,,mobile,,91234567,2021-05-01,", "product is empty"),
+        ("S1,A,,telephone,P,91234567,2021-05-01,", "kind must be mobile, broadband or television"),
+        ("S1,A,a@b@c,mobile,P,91234567,2021-05-01,", "email is not an address"),
+        ("S1,A,kari@,mobile,P,91234567,2021-05-01,", "email is not an address"),
+        ("S1,A,,mobile,P,,2021-05-01,", "msisdn is empty"),
+        ("S1,A,,broadband,P,91234567,2021-05-01,", "a broadband subscription has no msisdn"),
+        ("S1,A,,mobile,P,9123,2021-05-01,", "msisdn is not a telephone number"),
+        ("S1,A,,mobile,P,91234567,,", "from is empty"),
+        ("S1,A,,mobile,P,91234567,01.05.2021,", "from is not a date (2024-05-31)"),
+        ("S1,A,,mobile,P,91234567,2021-05-01,soon", "to is not a date (2024-05-31)"),
+        ("S1,A,,mobile,P,91234567,2021-05-01,2021-05-01", "to is not after from"),
+        ("S1,A\x00,,mobile,P,91234567,2021-05-01,", "name has control characters"),
+        ("S1,Bj\udcf8rn,,mobile,P,91234567,2021-05-01,", "name is not UTF-8"),
+        (f"S1,{'A' * 255},,mobile,P,91234567,2021-05-01,", "name is longer than 254 characters"),
+        (f"S1,A,,{'x' * LINE_CHARACTERS_MAX}", f"longer than {LINE_CHARACTERS_MAX} characters"),
+    ],
+)
+def test_a_bad_row_is_refused_with_its_line_and_reason(line: str, reason: str) -> None:
+    assert reasons(GOOD, line, GOOD) == [(3, reason)]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_header_tells_delimiter_and_order(delimiter: str) -> None:
+    names = ["remark", *reversed(COLUMNS)]
+    found = header(delimiter.join(names) + "\r\n", "FILE.csv")
+    assert found.delimiter == delimiter
+    assert found.wanted([name.upper() for name in names]) == tuple(name.upper() for name in COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("", "lacks subscriber_id, name"),
+        ("subscriber_id,name,email,kind,product,msisdn,from", "lacks to (CSV in UTF-8)"),
+        (",".join(COLUMNS) + ",from", "names from more than once"),
+    ],
+)
+def test_a_file_without_its_columns_is_refused_in_one_line(line: str, said: str) -> None:
+    with pytest.raises(UsageError, match=r"^FILE.csv: ") as refused:
+        header(line, "FILE.csv")
+    assert said in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_field_in_quotes_may_hold_delimiters_quotes_and_line_endings() -> None:
+    made = read('S1,"Nordmann, ""Kari""\r\n', 'Anne",,television,sport,,2021-05-01,\n', GOOD)
+    assert [m.record.line for m in made] == [2, 4]
+    assert isinstance(made[0], Entry)
+    assert made[0].subscriber.name == 'Nordmann, "Kari" Anne'
+
+
+def test_a_quote_that_is_never_closed_takes_no_other_row_with_it() -> None:
+    lines = [GOOD.replace("Kari", '"Kari', 1), *[GOOD] * 100]
+    assert reasons(*lines) == [(2, UNCLOSED)]
+    assert len(read(*lines)) == 101
+    stray = GOOD.replace("S1,", 'S1,"')
+    assert reasons(stray, GOOD, stray, GOOD) == [(line, UNCLOSED) for line in (2, 4)]
+    assert reasons(GOOD.replace("Kari", '"Kari"', 1)) == [(2, UNCLOSED)]
+
+
+def test_blank_lines_are_passed_over_and_counted() -> None:
+    assert [made.record.line for made in read("\n", GOOD, ",,,,,,,\n", GOOD)] == [3, 5]
+
+
+fields = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), min_size=8, max_size=8)
+
+
+@given(st.lists(fields, max_size=6))
+def test_whatever_a_csv_writer_writes_is_read_back(rows: list[list[str]]) -> None:
+    rows = [row for row in rows if "".join(row).strip(" ,\t\r\n")]
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    lines = io.StringIO(text.getvalue(), newline="")
+    found = list(records_of(iter(lines), HEADER))
+    assert [record.fields for record in found if isinstance(record, Record)] == rows
+
+
+@given(st.lists(st.text('a",;\r\n\t0@\x00é', max_size=30), max_size=40))
+def test_rubbish_is_refused_or_read_and_each_line_is_accounted_for_once(lines: list[str]) -> None:
+    found = read(*lines)
+    numbers = [made.record.line for made in found]
+    assert numbers == sorted(set(numbers))
