@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from prikkfri.clock import Clock
 from prikkfri.protocols.smpp.session import Ended, Event, Limits, Session, Side, State
@@ -46,8 +46,7 @@ class Connection(asyncio.Protocol, Generic[Later]):
     # what the loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         self._opened(self)
 
     def data_received(self, data: bytes) -> None:
