@@ -1,21 +1,33 @@
 """What an operator types."""
 
 import asyncio
+import json
 import os
 import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
+from zoneinfo import ZoneInfo
 
+import httpx
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from prikkfri.app import checking
 from prikkfri.app.logs import log_file
+from prikkfri.app.roles import first_account_file
 from prikkfri.app.supervisor import Program, Supervisor
 from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES, Config, load
 from prikkfri.errors import PrikkfriError, UsageError
+from prikkfri.simulation import demo as demonstration
+from prikkfri.sms.service import message_trail
+from prikkfri.storage import Database, Location, open_database, open_reader
+from prikkfri.subscribers.service import ImportReport, import_file, show
 
 application = typer.Typer(
     name="prikkfri",
@@ -24,13 +36,18 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+subscribers_commands = typer.Typer(help="Who the customers are.", rich_markup_mode=None)
+application.add_typer(subscribers_commands, name="subscribers")
 console = Console(highlight=False)
 
 Home = Annotated[Path, typer.Option(help="Where everything is kept.", envvar="PRIKKFRI_HOME_FOLDER")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="The TOML file (default: prikkfri.toml in the home).")
 ]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write one JSON document there (-: standard output).")]
 HOME = Path("prikkfri-home")
+SEND_SECONDS_MAX = 10.0
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -74,12 +91,57 @@ def serve(
     if unknown := [role for role in roles if role not in ROLES]:
         raise UsageError(f"there is no role {unknown[0]!r}; the roles are {', '.join(ROLES)}")
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if demo and config is None:
+        demonstration.write_configuration(home)
     settings = configuration(home, config, demo=demo)
     programs = [role_program(role, settings, config) for role in roles]
+    if demo and len(roles) == len(ROLES):
+        programs += demo_programs(settings)
     supervisor = Supervisor(programs, say=lambda line: console.print(f"· {line}", soft_wrap=True))
-    console.print(f"starting {', '.join(roles)} …")
-    code = asyncio.run(supervisor.run(when_ready=lambda: console.print("ready")))
-    raise typer.Exit(code)
+    console.print(f"starting {', '.join(program.name for program in programs)} …")
+
+    async def run() -> int:
+        if demo:
+            await demonstration.seed(settings, demonstration.people(demonstration.PEOPLE))
+        return await supervisor.run(when_ready=lambda: say_ready(settings, roles))
+
+    raise typer.Exit(asyncio.run(run()))
+
+
+def say_ready(settings: Config, roles: list[str]) -> None:
+    """The addresses, how to sign in, and what to try."""
+    shown = {"viewer": "watch", "assurance": "console", "status": "status page"}
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for role, label in shown.items():
+        if role in roles:
+            table.add_row(label, settings.roles.edge(role).url, _sign_in_with(settings, role))
+    if settings.demo:
+        table.add_row("phones", f"http://localhost:{demonstration.HANDSET_HTTP_PORT}", "text messages arrive here")
+    console.print(table)
+    if settings.demo:
+        phone = demonstration.people(1)[0].msisdn
+        message = f'prikkfri send --from 2010 --to {phone} "Middag kl. 18" --home {settings.home}'
+        console.print(f"\ntry    .venv/bin/{message}", soft_wrap=True)
+        console.print(
+            f"       or an SMPP client of your own on localhost:{settings.roles.sms.smpp_port}", soft_wrap=True
+        )
+    console.print("Ctrl-C stops everything.", style="dim")
+
+
+def _sign_in_with(settings: Config, role: str) -> str:
+    if role == "viewer" and settings.demo:
+        return f"{demonstration.people(1)[0].email} / {demonstration.PASSWORD}"
+    file = first_account_file(settings.home)
+    if role == "assurance" and file.exists():
+        return file.read_text(encoding="utf-8").strip() if settings.demo else f"name and first password: {file}"
+    return ""
+
+
+def demo_programs(settings: Config) -> list[Program]:
+    """The world around the demo: phones behind an SMSC, and a little life."""
+    phones = [f"{p.msisdn}={p.name}" for p in demonstration.people(demonstration.PHONES)]
+    handsets = ["-m", "prikkfri.simulation.handsets", "--name", demonstration.NETWORK, *phones]
+    return [Program("handsets", handsets, log_file(settings.home, "handsets"))]
 
 
 @application.command()
@@ -94,6 +156,168 @@ def check(home: Home = HOME, config: ConfigFile = None) -> None:
         table.add_row("✓" if finding.holds else "[red]✗[/red]", finding.subject, finding.detail)
     console.print(table)
     raise typer.Exit(0 if all(finding.holds for finding in findings) else 1)
+
+
+@application.command()
+def send(
+    text: Annotated[str, typer.Argument(help="What the message says.")],
+    sender: Annotated[str, typer.Option("--from", help="A number, a short code or up to eleven letters.")],
+    recipient: Annotated[str, typer.Option("--to", help="The recipient's number, with its country code.")],
+    account: Annotated[str, typer.Option(help="The account that sends (default: the first one configured).")] = "",
+    json_file: JsonFile = None,
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """Hand a text message to the SMS centre, and print its id."""
+    settings = configuration(home, config)
+    accounts = {known.system_id: known for known in settings.sms.accounts}
+    chosen = accounts.get(account) if account else next(iter(accounts.values()), None)
+    if chosen is None:
+        raise UsageError(
+            f"there is no account {account!r}" if account else "no account: add one under [[sms.accounts]]"
+        )
+    url = f"http://localhost:{settings.roles.sms.port}/messages"
+    try:
+        answer = httpx.post(
+            url,
+            json={"from": sender, "to": recipient, "text": text},
+            auth=(chosen.system_id, chosen.password),
+            timeout=SEND_SECONDS_MAX,
+        )
+        document = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise PrikkfriError(f"the SMS centre does not answer on {url}: {type(error).__name__}") from None
+    if answer.status_code != httpx.codes.ACCEPTED:
+        kind = UsageError if answer.is_client_error else PrikkfriError
+        raise kind(f"not accepted: {document.get('message', answer.status_code)}")
+    if json_file is not None:
+        write_json(document, json_file)
+    else:
+        console.print(f"{document['id']}  accepted; follow it with: prikkfri message {document['id']}")
+
+
+@application.command()
+def message(
+    message_id: Annotated[str, typer.Argument(metavar="ID", help="As given when it was accepted.")],
+    json_file: JsonFile = None,
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """Show the trail of one message, step by step; never its body."""
+    settings = configuration(home, config)
+    trail = asyncio.run(reading(settings, "sms", lambda database: message_trail(database, message_id)))
+    if trail is None:
+        raise PrikkfriError(f"there is no message {message_id}")
+    if json_file is not None:
+        write_json(asdict(trail), json_file)
+        return
+    console.print(f"{trail.id}  {trail.sender} → {trail.recipient}  [bold]{trail.state}[/bold]")
+    table = Table(box=None, show_header=False)
+    for step in trail.steps:
+        table.add_row(moment(step.time), step.event, step.detail, style="" if step.event else "dim")
+    console.print(table)
+
+
+@subscribers_commands.command("import")
+def import_subscribers(
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Its columns: docs/subscribers.md.")],
+    json_file: JsonFile = None,
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """Import customers and what they subscribe to; safe to break off and to repeat."""
+    settings = configuration(home, config)
+
+    async def work(progress: Callable[[int, int], None]) -> ImportReport:
+        database = await open_database(Location(settings.home, settings.storage.url), "subscribers")
+        try:
+            return await import_file(
+                database,
+                file,
+                region=settings.region,
+                timezone=ZoneInfo(settings.streaming.timezone),
+                clock=SystemClock(),
+                progress=progress,
+            )
+        finally:
+            await database.close()
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(file.name, total=None)
+        report = asyncio.run(work(lambda done, size: bar.update(task, completed=done, total=size)))
+    if json_file is not None:
+        write_json({**asdict(report), "rejected_file": str(report.rejected_file or "")}, json_file)
+    else:
+        console.print(
+            f"{report.rows:,} rows in {report.seconds:.1f} s: {report.added:,} added, {report.changed:,} changed, "
+            f"{report.unchanged:,} as they were, {report.rejected:,} rejected"
+        )
+        if report.rejected_file:
+            console.print(f"what was rejected, with line and reason: {report.rejected_file}")
+    raise typer.Exit(1 if report.rejected else 0)
+
+
+@subscribers_commands.command("show")
+def show_subscriber(
+    key: Annotated[str, typer.Argument(metavar="MSISDN|ID")],
+    unmasked: Annotated[bool, typer.Option("--unmasked", help="Names and numbers in full.")] = False,
+    json_file: JsonFile = None,
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """Show one customer, masked: what is held, from when to when, and who held a number before."""
+    settings = configuration(home, config)
+    profile = asyncio.run(
+        reading(
+            settings,
+            "subscribers",
+            lambda database: show(
+                database,
+                key,
+                region=settings.region,
+                timezone=ZoneInfo(settings.streaming.timezone),
+                now=SystemClock().now(),
+                unmasked=unmasked,
+            ),
+        )
+    )
+    if profile is None:
+        raise PrikkfriError(f"nobody is or holds {key!r}")
+    if json_file is not None:
+        write_json(asdict(profile), json_file)
+        return
+    console.print(f"{profile.id}  {profile.name}  {profile.email}")
+    for title, held in (("", profile.subscriptions), ("who has held this number", profile.holders)):
+        table = Table(box=None, show_header=False, title=title or None, title_justify="left")
+        for item in held:
+            period = f"{item.since} – {item.until}"
+            table.add_row(
+                item.subscriber_id if title else item.kind, item.product, item.number, period, "now" if item.now else ""
+            )
+        if held:
+            console.print(table)
+
+
+async def reading(settings: Config, area: str, work: Callable[[Database], Awaitable[T]]) -> T:
+    """What `work` reads in an area that another process writes."""
+    database = open_reader(Location(settings.home, settings.storage.url), area)
+    try:
+        return await work(database)
+    finally:
+        await database.close()
+
+
+def write_json(document: object, file: Path) -> None:
+    """Writes one JSON document and nothing else; `-` is standard output."""
+    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    if str(file) == "-":
+        sys.stdout.write(text)
+    else:
+        file.write_text(text, encoding="utf-8")
+
+
+def moment(time: float) -> str:
+    return f"{datetime.fromtimestamp(time).astimezone():%Y-%m-%d %H:%M:%S}.{int(time % 1 * 1000):03d}"
 
 
 def role_program(role: str, settings: Config, config: Path | None) -> Program:

@@ -179,6 +179,8 @@ class Config:
     """`loopback`: 127.0.0.1 and ::1; `all`: every address of the machine."""
     operator: str = "Prikkfri"
     """The name that the public reads on the viewer and on the status page."""
+    region: str = "NO"
+    """Of numbers that are written without a country code."""
     roles: Roles = Roles()
     storage: Storage = Storage()
     journal: Journal = Journal()

@@ -5,6 +5,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -124,6 +125,11 @@ async def sms(config: Config, clock: Clock) -> Role:
         counters=centre.counters,
         close=database.close,
     )
+
+
+def first_account_file(home: Path) -> Path:
+    """Where the console's first account is told, once, mode 0600; to be removed when it has been read."""
+    return home / "console-first-account"
 
 
 def _location(config: Config) -> Location:

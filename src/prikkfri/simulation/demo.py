@@ -1,15 +1,28 @@
 """The made-up customers, accounts and links of `prikkfri serve --demo`; no person, number or firm is real."""
 
 import random
+import secrets
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
-PASSWORD = "prikkfri-demo"
+from prikkfri.clock import SystemClock
+from prikkfri.config import Config
+from prikkfri.signin.credentials import SALT_BYTES, hash_password
+from prikkfri.signin.service import set_password_hashes
+from prikkfri.storage import Location, open_database
+from prikkfri.subscribers.service import import_file
+
+PASSWORD = "prikkfri-demo"  # noqa: S105
 """Of every made-up customer. The demo listens on loopback only."""
-SMPP_PASSWORD = "demo1234"  # SMPP 3.4 has room for 8 characters
+SMPP_PASSWORD = "demo1234"  # noqa: S105  # SMPP 3.4 has room for 8 characters
 HANDSET_SMPP_PORT = 2776
 HANDSET_HTTP_PORT = 8090
 NETWORK = "Fjordmobil"
+PEOPLE = 24
+PHONES = 6
+"""So many of the people have a phone on the page."""
 
 FIRST_NAMES = ("Kari", "Ola", "Ingrid", "Lars", "Sigrid", "Nils", "Astrid", "Erik", "Maja", "Oskar", "Elin", "Jonas")
 LAST_NAMES = ("Nordmann", "Berg", "Lund", "Dahl", "Haugen", "Moen", "Strand", "Vik", "Solberg", "Eide")
@@ -55,6 +68,10 @@ operator = "Fjordnett"
 
 # Who may submit messages, over SMPP (port 2775) and over HTTP (port 8083).
 [[sms.accounts]]
+system_id = "operator"
+password = "{SMPP_PASSWORD}"
+
+[[sms.accounts]]
 system_id = "middag"
 password = "{SMPP_PASSWORD}"
 message_class = "notice"
@@ -64,10 +81,6 @@ short_codes = ["2010"]
 system_id = "legevakt"
 password = "{SMPP_PASSWORD}"
 message_class = "log-in-code"
-
-[[sms.accounts]]
-system_id = "operator"
-password = "{SMPP_PASSWORD}"
 
 # Where messages are delivered: the simulated handset network of the demo.
 [[sms.links]]
@@ -89,3 +102,27 @@ def write_configuration(home: Path) -> bool:
     path.touch(mode=0o600)
     path.write_text(CONFIGURATION, encoding="utf-8")
     return True
+
+
+async def seed(config: Config, persons: list[Person]) -> None:
+    """Imports the people and gives them their password; safe to repeat."""
+    clock = SystemClock()
+    location = Location(config.home, config.storage.url)
+    subscribers = await open_database(location, "subscribers")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "people.csv"
+        file.write_text(subscribers_csv(persons), encoding="utf-8")
+        await import_file(
+            subscribers,
+            file,
+            region=config.region,
+            timezone=ZoneInfo(config.streaming.timezone),
+            clock=clock,
+            progress=lambda done, size: None,
+        )
+    await subscribers.close()
+    # One hash for all: with a password that is printed on the screen, salt has nothing to protect.
+    hashed = hash_password(PASSWORD, secrets.token_bytes(SALT_BYTES))
+    signin = await open_database(location, "signin")
+    await set_password_hashes(signin, [(person.subscriber_id, hashed) for person in persons], clock.now())
+    await signin.close()
