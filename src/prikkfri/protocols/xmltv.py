@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
-from xml.parsers import expat  # bandit's advice is followed by hand: see `_refuse_entity`
+from xml.parsers import expat
 
 from prikkfri.errors import RemoteProtocolError
 
@@ -76,9 +76,10 @@ def read_time(text: str) -> float | None:
             return None
         zone = timezone(offset if sign == "+" else -offset)
     try:
-        return datetime(*(int(number or 0) for number in numbers), tzinfo=zone).timestamp()  # type: ignore[misc,arg-type]
+        time = datetime(*(int(number or 0) for number in numbers), tzinfo=zone).timestamp()  # type: ignore[misc,arg-type]
     except (ValueError, OverflowError):
         return None
+    return time if time >= 0 else None
 
 
 def _refuse_entity(*_: object) -> None:
@@ -105,7 +106,8 @@ class _Reader:
             raise RemoteProtocolError(f"elements nested deeper than {DEPTH_MAX}")
         if len(self._path) == 2:
             self._attributes, self._texts = attributes, {}
-        self._collected = "" if len(self._path) == 3 and name not in self._texts else None
+        if len(self._path) == 3:
+            self._collected = "" if name not in self._texts else None
 
     def text(self, text: str) -> None:
         if self._collected is not None and len(self._collected) < TEXT_LENGTH_MAX:
@@ -114,7 +116,7 @@ class _Reader:
     def end(self, name: str) -> None:
         if len(self._path) == 3 and self._collected is not None:
             self._texts[name] = " ".join(self._collected[:TEXT_LENGTH_MAX].split())
-        self._collected = None
+            self._collected = None
         self._path.pop()
         if len(self._path) == 1 and (finish := self._finish().get(name)):
             finish()
