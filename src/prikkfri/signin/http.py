@@ -1,0 +1,195 @@
+"""The edge of sign-in: JSON over HTTP, a cookie for the session, and an eye on whether the client is still there."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import msgspec
+
+from prikkfri.errors import StorageError
+from prikkfri.protocols.asgi import (
+    NOT_FOUND,
+    Answer,
+    Application,
+    ClientLeft,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    bearer,
+    cookie,
+    cross_origin,
+    from_another_origin,
+    header,
+    preflight,
+    read_body,
+    refusal,
+    respond,
+    same_secret,
+    until_disconnect,
+)
+from prikkfri.protocols.device_token import is_device
+from prikkfri.signin.clients import client_kind
+from prikkfri.signin.credentials import PASSWORD_LENGTH_MAX
+from prikkfri.signin.service import DATABASE_RETRY_AFTER_SECONDS, Attempt, Refused, SignedIn, SignIn
+
+COOKIE = "prikkfri-signin"
+BODY_BYTES_MAX = 8_192
+BODY_SECONDS_MAX = 10.0
+LOGIN_LENGTH_MAX = 254
+"""The longest e-mail address (RFC 5321)."""
+PASS_LENGTH_MAX = 2_048
+
+_ANSWERS = {
+    "wrong-credentials": (401, "E-mail or number and password do not belong together."),
+    "too-many-tries": (429, "Too many tries that went wrong; please wait a little."),
+    "overloaded": (503, "Very many are signing in right now; please try again in a moment."),
+    "no-subscription": (403, "This subscription has no television."),
+    "database-unavailable": (503, "Sign-in does not work right now. We know, and are on it."),
+}
+_UNAVAILABLE = refusal(
+    503,
+    "database-unavailable",
+    _ANSWERS["database-unavailable"][1],
+    retry_after_s=DATABASE_RETRY_AFTER_SECONDS,
+)
+_METHODS = {"/sign-in": "POST", "/session": "GET", "/sign-out": "POST", "/capacity": "GET"}
+
+_Printable = r"^[^\x00-\x1f\x7f]+$"
+
+
+class _SignInBody(msgspec.Struct):
+    login: Annotated[str, msgspec.Meta(max_length=LOGIN_LENGTH_MAX, pattern=_Printable)]
+    password: Annotated[str, msgspec.Meta(min_length=1, max_length=PASSWORD_LENGTH_MAX)]
+    device: str
+    admission: Annotated[str, msgspec.Meta(max_length=PASS_LENGTH_MAX)] = msgspec.field(default="", name="pass")
+
+
+_decoder = msgspec.json.Decoder(_SignInBody)
+
+
+def application(service: SignIn, *, viewer_origin: str, secure: bool, command_key: str) -> Application:
+    """`secure`: our own address is https, and the cookie travels on no other."""
+    cors = cross_origin(viewer_origin, credentials=True)
+    cookie_attributes = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
+
+    async def sign_in(scope: Scope, receive: Receive) -> Answer | None:
+        try:
+            async with asyncio.timeout(BODY_SECONDS_MAX):
+                body = await read_body(receive, BODY_BYTES_MAX)
+        except TimeoutError:
+            return refusal(408, "too-slow", f"The request was not complete after {BODY_SECONDS_MAX:.0f} s.")
+        if body is None:
+            return refusal(413, "too-large", f"At most {BODY_BYTES_MAX} bytes.")
+        try:
+            asked = _decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            return refusal(400, "bad-request", str(error))
+        if not is_device(asked.device):
+            return refusal(400, "bad-request", "`device` must be `d-` and 22 base64url characters.")
+        client = scope.get("client")
+        attempt = Attempt(
+            login=asked.login,
+            password=asked.password,
+            device=asked.device,
+            address=client[0] if client else "",
+            client=client_kind(header(scope, b"user-agent")),
+            admission=asked.admission,
+        )
+        answer = await _while_connected(receive, lambda: service.sign_in(attempt))
+        if answer is None:
+            return None
+        if isinstance(answer, Refused):
+            status, message = _ANSWERS[answer.reason]
+            return refusal(status, answer.reason, message, retry_after_s=answer.retry_after_s)
+        return Answer(200, _document(answer), _set_cookie(answer.session, answer.session_lifetime_s))
+
+    async def session(scope: Scope) -> Answer:
+        value = cookie(scope, COOKIE)
+        found = await service.session(value) if value else None
+        if found is None:
+            return refusal(401, "no-session", "Nobody is signed in here.")
+        return Answer(
+            200,
+            {
+                "name": found.name,
+                "device": found.device,
+                "signed_in_at": found.started_at,
+                "expires_at": found.expires_at,
+            },
+        )
+
+    async def sign_out(scope: Scope) -> Answer:
+        if value := cookie(scope, COOKIE):
+            await service.sign_out(value)
+        return Answer(204, None, _set_cookie("", 0))
+
+    def capacity(scope: Scope) -> Answer:
+        if not same_secret(bearer(scope), command_key):
+            return refusal(401, "bad-command-key", "This is a command between roles.")
+        return Answer(200, service.capacity())
+
+    def _set_cookie(value: str, lifetime_s: float) -> Headers:
+        return ((b"set-cookie", f"{COOKIE}={value}; Max-Age={lifetime_s:.0f}{cookie_attributes}".encode()),)
+
+    async def decide(scope: Scope, receive: Receive) -> Answer | None:
+        method, path = scope["method"], scope["path"]
+        expected = _METHODS.get(path)
+        if expected is None:
+            return NOT_FOUND
+        if method == "OPTIONS":
+            return preflight(frozenset({expected}))
+        if method != expected:
+            return refusal(405, "bad-method", f"Only {expected}.")
+        if method == "POST" and from_another_origin(scope, viewer_origin):
+            return refusal(403, "bad-origin", "Only pages of the viewer may ask this.")
+        if path == "/sign-in":
+            return await sign_in(scope, receive)
+        if path == "/capacity":
+            return capacity(scope)
+        try:
+            return await (session(scope) if path == "/session" else sign_out(scope))
+        except (StorageError, TimeoutError):
+            return _UNAVAILABLE
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            decided = await decide(scope, receive)
+        except ClientLeft:
+            return
+        if decided is not None:
+            await respond(send, decided, cors)
+
+    return answer
+
+
+async def _while_connected(
+    receive: Receive, work: Callable[[], Awaitable[SignedIn | Refused]]
+) -> SignedIn | Refused | None:
+    """The result of `work`, which is cancelled when the client leaves; then None."""
+    working = asyncio.ensure_future(work())
+    leaving = asyncio.ensure_future(until_disconnect(receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+        return None
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+def _document(signed_in: SignedIn) -> dict[str, object]:
+    return {
+        "name": signed_in.name,
+        "device_token": signed_in.device_token,
+        "playback_token": signed_in.playback_token,
+        "expires_at": signed_in.expires_at,
+        "renew_after": signed_in.renew_after,
+    }

@@ -1,0 +1,384 @@
+"""Sign-in: a password in, a session, a device token and a playback token out; each try an outcome.
+
+What changes no state, a refusal, is recorded in a spool beside the database: a sign-in whose database is dead can
+still say who was turned away. A sign-in that is kept is journalled in the transaction of its session.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from prikkfri.clock import Clock
+from prikkfri.config import Config
+from prikkfri.errors import RemoteProtocolError, StorageError, UsageError
+from prikkfri.journal import Journal, Outcome
+from prikkfri.journal.outcomes import Verdict
+from prikkfri.protocols import admission_pass, cat, device_token, jwt
+from prikkfri.protocols.admission_pass import Pass
+from prikkfri.protocols.device_token import DeviceToken
+from prikkfri.signin import store, tries
+from prikkfri.signin.credentials import SALT_BYTES, costs_the_same, hash_password, matches
+from prikkfri.signin.hash_pool import HashPool, Overloaded
+from prikkfri.storage import Database, Transaction
+from prikkfri.storage.keys import SigningKey, publish_public_key, read_public_keys, signing_key, write_whole
+from prikkfri.subscribers.numbers import e164
+from prikkfri.subscribers.store import packages_at, subscriber, subscriber_by_login
+from prikkfri.subscribers.subscriptions import Subscriber
+
+log = logging.getLogger(__name__)
+
+DATABASE_SECONDS_MAX = 3.0
+DATABASE_RETRY_AFTER_SECONDS = 5.0
+TRIES_WITH_ONE_PASS = 5
+"""Somebody who waited in line and mistypes does not go back to its end."""
+PASSES_REMEMBERED_MAX = 100_000
+REVOKED_PUBLISHED_SECONDS = 60.0
+REVOKED_KEPT_SECONDS = 2 * 86_400.0
+"""Beyond the end of a device token, since the playback tokens that came of it live on for some hours."""
+CREDENTIALS_PER_WRITE = 1_000
+
+Reason = Literal["wrong-credentials", "too-many-tries", "overloaded", "no-subscription", "database-unavailable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    login: str
+    password: str = field(repr=False)
+    device: str
+    address: str
+    client: str
+    """Its kind, see `clients`."""
+    admission: str = field(default="", repr=False)
+    """The pass of the waiting room."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    session: str = field(repr=False)
+    session_lifetime_s: float
+    device_token: str = field(repr=False)
+    playback_token: str = field(repr=False)
+    expires_at: float
+    """Of the playback token, like `renew_after`."""
+    renew_after: float
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    reason: Reason
+    retry_after_s: float | None = None
+    customer: str = ""
+    """Only whom the password has proven; the others are devices."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentSession:
+    name: str
+    device: str
+    started_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    device: SigningKey
+    playback: SigningKey
+
+
+def load_keys(home: Path) -> Keys:
+    """Makes the keys at first start and publishes their public halves. Raises `StorageError`."""
+    keys = Keys(signing_key(home, "signin-device"), signing_key(home, "signin-playback"))
+    publish_public_key(home, "device", "signin", keys.device)
+    publish_public_key(home, "playback", "signin", keys.playback)
+    return keys
+
+
+class SignIn:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        subscribers: Database,
+        journal: Journal,
+        record: Callable[[Outcome], None],
+        config: Config,
+        keys: Keys,
+        clock: Clock,
+    ) -> None:
+        self.pool = HashPool(
+            threads=config.signin.hash_threads,
+            queue_seconds_max=config.signin.hash_queue_seconds_max,
+            waiting_room=config.door.waiting_room == "on",
+        )
+        self._database = database
+        self._subscribers = subscribers
+        self._journal = journal
+        self._record = record
+        self._home = config.home
+        self._session_lifetime_s = config.signin.session_lifetime_days * 86_400
+        self._device_token_lifetime_s = config.signin.device_token_lifetime_days * 86_400
+        self._playback_token_lifetime_s = config.streaming.token_lifetime_hours * 3_600
+        self._keys = keys
+        self._clock = clock
+        self._decoy = hash_password(secrets.token_urlsafe(), secrets.token_bytes(SALT_BYTES))
+        self._buckets: OrderedDict[tries.Key, tries.Bucket] = OrderedDict()
+        self._passes: OrderedDict[str, int] = OrderedDict()
+        self._pass_keys: jwt.PublicKeys = {}
+        self._pass_keys_read_at = 0.0
+        self._revoked_changed = asyncio.Event()
+        self._answers: dict[str, int] = {}
+
+    async def sign_in(self, attempt: Attempt) -> SignedIn | Refused:
+        """Cancel it when the client has left: it is then not hashed, and counted as abandoned."""
+        admitted = self._valid_pass(attempt)
+        try:
+            answer = await self._decide(attempt, admitted)
+        except asyncio.CancelledError:
+            self._broken(attempt, admitted, "abandoned")
+            raise
+        except (StorageError, TimeoutError) as error:
+            log.warning("a sign-in is refused: %s", str(error) or "the database did not answer in time")
+            answer = Refused("database-unavailable", DATABASE_RETRY_AFTER_SECONDS)
+        if isinstance(answer, Refused):
+            self._broken(attempt, admitted, answer.reason, answer.customer)
+        return answer
+
+    async def session(self, cookie: str) -> CurrentSession | None:
+        """Raises `StorageError` or `TimeoutError` when the database does not answer."""
+        async with asyncio.timeout(DATABASE_SECONDS_MAX):
+            now = self._clock.now()
+            found = await self._database.read(lambda q: store.session(q, _hashed(cookie), now))
+            if found is None:
+                return None
+            who = await self._subscribers.read(lambda q: subscriber(q, found.subscriber_id))
+        return CurrentSession(who.name if who else "", found.device, found.started_at, found.expires_at)
+
+    async def sign_out(self, cookie: str) -> None:
+        """Ends the session and revokes its tokens; of no effect when there is none. Raises like `session`."""
+        now = self._clock.now()
+        async with asyncio.timeout(DATABASE_SECONDS_MAX):
+            if await self._database.write(lambda t: store.end_session(t, _hashed(cookie), now)):
+                self._revoked_changed.set()
+
+    def capacity(self) -> dict[str, float]:
+        """What the waiting room lets people in by: measured sign-ins a second, and the wait of those it let in."""
+        load = self.pool.load
+        return {
+            "per_second": load.per_second,
+            "waiting_s": load.wait_s(with_pass=True),
+            "waiting": load.waiting_with_pass + load.waiting_without,
+        }
+
+    def counters(self) -> dict[str, float]:
+        load = self.pool.load
+        return {
+            **{f"sign_ins_{reason.replace('-', '_')}_total": n for reason, n in self._answers.items()},
+            **{f"{name}_total": number for name, number in asdict(self.pool.counters).items()},
+            "hash_threads": load.threads,
+            "hash_capacity_per_second": load.per_second,
+            "hash_queue_with_pass": load.waiting_with_pass,
+            "hash_queue_without_pass": load.waiting_without,
+            "hash_queue_wait_seconds": load.wait_s(with_pass=False),
+        }
+
+    async def run(self) -> None:
+        """Housekeeping until cancelled: the revocation list, and forgetting what has expired."""
+        while True:
+            self._revoked_changed.clear()
+            try:
+                await self._publish_revoked()
+                await self._forget_expired()
+            except (StorageError, OSError) as error:
+                log.warning("housekeeping is put off: %s", error)
+            await asyncio.sleep(1.0)  # many sign-outs at once are one list
+            try:
+                async with asyncio.timeout(REVOKED_PUBLISHED_SECONDS):
+                    await self._revoked_changed.wait()
+            except TimeoutError:
+                continue
+
+    async def measure(self) -> None:
+        """One hash before anybody comes, so that capacity is known from the start."""
+        await self.pool.run(partial(matches, "", self._decoy), with_pass=True)
+
+    def close(self) -> None:
+        self.pool.close()
+
+    async def _decide(self, attempt: Attempt, admitted: Pass | None) -> SignedIn | Refused:
+        with_pass = admitted is not None
+        if refusal := self.pool.refusal(with_pass=with_pass):
+            return Refused("overloaded", refusal.retry_after_s)
+        now = self._clock.now()
+        tried = tries.limits(e164(attempt.login, "NO") or attempt.login.strip().lower(), attempt.address)
+        if (wait := tries.retry_after(self._buckets, tried, now)) is not None:
+            return Refused("too-many-tries", wait)
+        async with asyncio.timeout(DATABASE_SECONDS_MAX):
+            who = await self._subscribers.read(lambda q: subscriber_by_login(q, attempt.login, now))
+            subscriber_id = who.id if who else ""
+            # An unknown login takes every step that a known one takes.
+            packages = await self._subscribers.read(lambda q: packages_at(q, subscriber_id, now))
+            expected = await self._database.read(lambda q: store.password_hash(q, subscriber_id))
+        hashed = await self.pool.run(partial(matches, attempt.password, expected or self._decoy), with_pass=with_pass)
+        if isinstance(hashed, Overloaded):
+            return Refused("overloaded", hashed.retry_after_s)
+        if not hashed.result or who is None or expected is None:
+            self._remember_failure(tried)
+            return Refused("wrong-credentials")
+        if not packages:
+            return Refused("no-subscription", customer=who.id)
+        signed_in = await self._open_session(attempt, admitted, who, packages)
+        if admitted:
+            self._passes[admitted.pass_id] = TRIES_WITH_ONE_PASS
+        return signed_in
+
+    async def _open_session(
+        self, attempt: Attempt, admitted: Pass | None, who: Subscriber, packages: tuple[str, ...]
+    ) -> SignedIn:
+        now = self._clock.now()
+        secret = secrets.token_urlsafe(32)
+        token = DeviceToken(
+            who.id,
+            attempt.device,
+            packages,
+            now,
+            now + self._device_token_lifetime_s,
+            secrets.token_bytes(device_token.TOKEN_ID_BYTES),
+        )
+        signed_in = SignedIn(
+            session=secret,
+            session_lifetime_s=self._session_lifetime_s,
+            device_token=device_token.issue(self._keys.device.private, self._keys.device.kid, token),
+            playback_token=cat.issue(
+                self._keys.playback.private,
+                self._keys.playback.kid,
+                "signin",
+                who.id,
+                packages,
+                now,
+                self._playback_token_lifetime_s,
+                token.token_id + secrets.token_bytes(8),
+            ),
+            expires_at=now + self._playback_token_lifetime_s,
+            renew_after=now + self._playback_token_lifetime_s / 2,
+            name=who.name,
+        )
+        session = store.Session(_hashed(secret), who.id, attempt.device, token.jti, now, now + self._session_lifetime_s)
+        outcome = self._outcome(attempt, admitted, "kept", "", who.id)
+
+        async def work(transaction: Transaction) -> None:
+            await store.open_session(transaction, session, token_expires_at=token.expires_at)
+            self._journal.record(transaction, outcome)
+
+        async with asyncio.timeout(DATABASE_SECONDS_MAX):
+            await self._database.write(work)
+        self._count("kept")
+        return signed_in
+
+    def _valid_pass(self, attempt: Attempt) -> Pass | None:
+        """The pass, if it is this device's, in time, and not used up; one more of its tries is then spent."""
+        if not attempt.admission:
+            return None
+        now = self._clock.now()
+        self._know_key_of(attempt.admission, now)
+        admitted = admission_pass.verified(attempt.admission, self._pass_keys)
+        if admitted is None or admitted.device != attempt.device or admitted.expires_at <= now:
+            return None
+        spent = self._passes.get(admitted.pass_id, 0)
+        if spent >= TRIES_WITH_ONE_PASS:
+            return None
+        self._passes[admitted.pass_id] = spent + 1
+        _keep_newest(self._passes, PASSES_REMEMBERED_MAX)
+        return admitted
+
+    def _know_key_of(self, token: str, now: float) -> None:
+        """The door may have made its key after we started; looks at most once a second."""
+        kid = jwt.key_id(token)
+        if kid is None or kid in self._pass_keys or abs(now - self._pass_keys_read_at) < 1:
+            return
+        self._pass_keys_read_at = now
+        try:
+            self._pass_keys = jwt.read_jwks(read_public_keys(self._home, "pass"))
+        except (StorageError, RemoteProtocolError) as error:
+            log.error("the door's public keys cannot be read: %s", error)
+
+    def _remember_failure(self, tried: dict[tries.Key, tries.Limit]) -> None:
+        for key, bucket in tries.after_failure(self._buckets, tried, self._clock.now()).items():
+            self._buckets[key] = bucket
+            self._buckets.move_to_end(key)
+        _keep_newest(self._buckets, tries.BUCKETS_MAX)
+
+    def _broken(self, attempt: Attempt, admitted: Pass | None, reason: str, customer: str = "") -> None:
+        self._count(reason)
+        self._record(self._outcome(attempt, admitted, "broken", reason, customer))
+
+    def _outcome(
+        self, attempt: Attempt, admitted: Pass | None, verdict: Verdict, reason: str, customer: str
+    ) -> Outcome:
+        return Outcome(
+            time=self._clock.now(),
+            service="television",
+            step="sign-in",
+            layer="signin",
+            verdict=verdict,
+            reason=reason,
+            customer=customer,
+            device=attempt.device,
+            promise=admitted.promise if admitted else "",
+            dimensions={"client": attempt.client},
+        )
+
+    def _count(self, answer: str) -> None:
+        self._answers[answer] = self._answers.get(answer, 0) + 1
+
+    async def _publish_revoked(self) -> None:
+        now = self._clock.now()
+        tokens = await self._database.read(lambda q: store.revoked_tokens(q, now - REVOKED_KEPT_SECONDS))
+        document = json.dumps({"as_of": now, "device_tokens": tokens}).encode()
+        await asyncio.to_thread(write_whole, self._home / "public" / "revoked.json", document)
+
+    async def _forget_expired(self) -> None:
+        now = self._clock.now()
+        await self._database.write(
+            lambda t: store.forget_expired(t, sessions_before=now, tokens_before=now - REVOKED_KEPT_SECONDS)
+        )
+
+
+async def set_password(database: Database, subscriber_id: str, password: str, now: float) -> None:
+    """Sets one subscriber's password; hashes in another thread, outside of the write."""
+    hashed = await asyncio.to_thread(hash_password, password, secrets.token_bytes(SALT_BYTES))
+    await set_password_hashes(database, [(subscriber_id, hashed)], now)
+
+
+async def set_password_hashes(database: Database, hashes: Iterable[tuple[str, str]], now: float) -> int:
+    """Sets many (subscriber id, Argon2id hash in PHC form); returns their number.
+
+    Raises `UsageError` for a hash of another cost than ours; what came before it is kept.
+    """
+    done = 0
+    rest = iter(hashes)
+    while part := list(islice(rest, CREDENTIALS_PER_WRITE)):
+        for subscriber_id, hashed in part:
+            if not costs_the_same(hashed):
+                raise UsageError(f"subscriber {subscriber_id}: not an Argon2id hash with m=19456,t=2,p=1")
+        await database.write(partial(store.put_credentials, hashes=part, now=now))
+        done += len(part)
+    return done
+
+
+def _hashed(cookie: str) -> bytes:
+    return hashlib.sha256(cookie.encode()).digest()
+
+
+def _keep_newest(entries: "OrderedDict[tries.Key, tries.Bucket] | OrderedDict[str, int]", number_max: int) -> None:
+    while len(entries) > number_max:
+        entries.popitem(last=False)
