@@ -28,7 +28,8 @@ export function makeCatalogue(roles, onChange) {
       channels = (await roles.channels()).sort((one, other) => one.number - other.number);
       open = await roles.openChannels();
       if (now() - guideAt > GUIDE_REFRESH_SECONDS) {
-        const rows = await roles.guide(now() - GUIDE_BEFORE_SECONDS, now() + GUIDE_AFTER_SECONDS);
+        const hour = Math.floor(now() / 3600) * 3600; // all devices ask alike, so that playout answers from one copy
+        const rows = await roles.guide(hour - GUIDE_BEFORE_SECONDS, hour + GUIDE_AFTER_SECONDS);
         guide = new Map(rows.map(({ id, programmes }) => [id, programmes]));
         guideAt = now();
         keep("guide", Object.fromEntries(guide));

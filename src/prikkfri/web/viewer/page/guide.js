@@ -76,6 +76,7 @@ export function makeGuide(catalogue, onChoose) {
 
   function makeCard(channel, programme, time) {
     const point = () => {
+      if (pointed?.channel === channel && pointed.programme === programme) return;
       pointed = { channel, programme };
       renderHero(null, Date.now() / 1000);
     };
@@ -91,7 +92,7 @@ export function makeGuide(catalogue, onChoose) {
         type: "button",
         class: "card",
         dataset: { stop: "" },
-        on: { focus: point, click: choose, pointerenter: (event) => event.pointerType === "mouse" && point() },
+        on: { focus: point, click: choose, pointermove: (event) => event.pointerType === "mouse" && point() },
       },
       element("span", { class: "card-title" }, programme?.title ?? say("noProgramme")),
       element("span", { class: "card-times" }, programme ? times(programme) : "", left),

@@ -40,7 +40,7 @@ function onSession(state) {
   } else if (state.kind === "out") {
     if (watch.awake) watch.sleep();
     signIn.show();
-    signIn.fault(state.why, state.why === "wrong" ? $("password") : null);
+    signIn.fault(state.why, state.why === "wrong" ? $("password") : null, { s: Math.ceil(state.seconds ?? 0) });
   }
   signIn.render();
 }

@@ -19,8 +19,9 @@ const TOKEN_IN_PATH = /\/live\/[^/]+\//;
 
 const now = () => Date.now() / 1000;
 
-// `addressOf(channel)` is where its stream is now, with the newest token, or null when there is none; `refusal(address)` asks playout why it
-// refuses; `renew()` gets a new token; `reportBroken(reason, channel)` tells; `onChange(state)` hears every state.
+// `addressOf(channel)` is where its stream is now, with the newest token, or null when there is none;
+// `refusal(address)` asks playout why it refuses; `renew()` gets a new token; `reportBroken(step, reason, channel)`
+// tells; `onChange(state)` hears every state.
 export function makePlayer(video, { addressOf, token, refusal, renew, reportBroken, onChange }) {
   let state = { kind: "idle" };
   let channel = null;
@@ -30,7 +31,7 @@ export function makePlayer(video, { addressOf, token, refusal, renew, reportBrok
   let retry = null;
   let place = -1; // currentTime when last looked
   let movedAt = 0; // when the picture last moved
-  let goodSince = null;
+  let goodSince = null; // of this load, when the picture began to move
   let paused = false; // by the viewer
 
   function become(next) {
@@ -49,7 +50,8 @@ export function makePlayer(video, { addressOf, token, refusal, renew, reportBrok
   function load() {
     clearTimeout(retry);
     unload();
-    become({ kind: "tuning", channel, since: state.kind === "retrying" ? state.since : now() });
+    const another = state.kind === "retrying" && tries > 0;
+    become({ kind: "tuning", again: another, channel, since: another ? state.since : now() });
     movedAt = now();
     goodSince = null;
     place = -1;
@@ -104,7 +106,7 @@ export function makePlayer(video, { addressOf, token, refusal, renew, reportBrok
     const status = error.response?.code ?? 0;
     if (error.type === Hls.ErrorTypes.MEDIA_ERROR && error.details === Hls.ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR) {
       become({ kind: "unplayable", channel, since: now() });
-      reportBroken("unplayable", channel);
+      reportBroken("start-playback", "unplayable", channel);
     } else if (status >= 400 && status < 500) {
       refused();
     } else {
@@ -141,7 +143,7 @@ export function makePlayer(video, { addressOf, token, refusal, renew, reportBrok
   // Takes the stream up anew after a growing pause.
   function again(reason) {
     unload();
-    reportBroken(reason, channel);
+    reportBroken(goodSince !== null ? "watch" : "start-playback", reason, channel);
     const seconds = pauseSeconds(tries++);
     const since = state.kind === "stalled" || state.kind === "tuning" ? state.since : (state.since ?? now());
     become({ kind: "retrying", reason, channel, since, nextTryAt: now() + seconds });
@@ -158,15 +160,16 @@ export function makePlayer(video, { addressOf, token, refusal, renew, reportBrok
       place = video.currentTime;
       movedAt = time;
       if (first) return; // two looks that differ: it moves
-      goodSince ??= time;
+      if (state.kind !== "playing") {
+        goodSince = time;
+        become({ kind: "playing", channel, since: time });
+      }
       if (time - goodSince > RECOVERED_SECONDS) tries = 0;
-      if (state.kind !== "playing") become({ kind: "playing", channel, since: time });
       return;
     }
     const still = time - movedAt;
     if (still < STALL_SECONDS) return;
-    goodSince = null;
-    if (still > GIVE_UP_SECONDS) again("stalled");
+    if (still > GIVE_UP_SECONDS) again("no-progress");
     else if (state.kind === "playing") become({ kind: "stalled", channel, since: movedAt });
     if (video.paused) start(); // the browser paused it: a phone call, a tab in the background
   }

@@ -5,17 +5,17 @@ const SIGN_IN_SECONDS_MAX = 20; // longer than a queue at sign-in may be: who ha
 const REPORT_PAUSE_SECONDS = 60; // the same report at most this often
 const REPORTS_PER_HOUR_MAX = 20;
 
-// The role answered, and said no. `error` is the slug of the answer, `retryAfter` its wish in seconds or null.
+// The role answered, and said no. `reason` is the slug of its answer, `retryAfter` its wish in seconds, or null.
 export class Refused extends Error {
-  constructor(status, error, retryAfter) {
-    super(`refused: ${status} ${error}`);
+  constructor(status, reason, retryAfter) {
+    super(`refused: ${status} ${reason}`);
     this.status = status;
-    this.error = error;
+    this.reason = reason;
     this.retryAfter = retryAfter;
   }
 }
 
-// The role gave no answer that can be used; `reason` is `no-answer`, `timeout`, `http-500` and so on.
+// The role gave no answer; `reason` is `no-answer` or `timeout`.
 export class Unreachable extends Error {
   constructor(reason) {
     super(`unreachable: ${reason}`);
@@ -32,13 +32,10 @@ async function ask(url, { seconds = ANSWER_SECONDS_MAX, signal, ...request } = {
   signal?.addEventListener("abort", leave);
   try {
     const response = await fetch(url, { ...request, cache: "no-store", signal: end.signal });
-    const text = await response.text();
-    const answer = text ? parsed(text) : null;
+    const answer = parsed(await response.text());
     if (response.ok) return answer;
-    const busy = response.status === 503 || response.status === 429;
-    if (response.status >= 500 && !busy) throw new Unreachable(`http-${response.status}`);
-    const wait = answer?.retry_after_s ?? Number(response.headers.get("Retry-After"));
-    throw new Refused(response.status, answer?.error ?? "", busy && wait > 0 ? wait : null);
+    const reason = answer?.error ?? `http-${response.status}`;
+    throw new Refused(response.status, reason, answer?.retry_after_s ?? null);
   } catch (error) {
     if (error instanceof Refused || error instanceof Unreachable) throw error;
     if (signal?.aborted) throw new DOMException("left", "AbortError");
@@ -53,7 +50,7 @@ function parsed(text) {
   try {
     return JSON.parse(text);
   } catch {
-    throw new Unreachable("not-json");
+    return null;
   }
 }
 
@@ -88,14 +85,15 @@ export function makeRoles(at, device) {
     async refusal(address) {
       try {
         const response = await fetch(address, { cache: "no-store" });
-        return response.status < 400 || response.status >= 500 ? null : (parsed(await response.text()).error ?? "");
+        return response.status < 400 || response.status >= 500 ? null : (parsed(await response.text())?.error ?? "");
       } catch {
         return null;
       }
     },
     // Tells playout of a step that broke on this device. Never waited for, and seldom: a device that fails must not
     // become a crowd.
-    reportBroken(step, reason, channel = null) {
+    reportBroken(step, cause, channel = "") {
+      const reason = cause.replace(/([A-Z])/g, "-$1").toLowerCase();
       const time = Date.now();
       for (const [said, when] of reported) if (time - when > 3600_000) reported.delete(said);
       const said = `${step} ${reason} ${channel}`;

@@ -3,18 +3,16 @@
 //
 //   out ----sign in----> asking ---tokens---> in ---sign out, or refused at the door---> out
 //                        |    ^
-//       wrong password:  |    |  the wait is over, or "try now"
-//       out, with why    v    |
-//                       waiting (busy: the role said when; silent: it said nothing)
+//       no (a wrong      |    |  the wait is over, or "try now"
+//       password, say):  v    |
+//       out, with why   waiting (busy: full, the role said when; silent: it does not work)
 //
 // `waiting` holds the password in memory only, and lets go of it when the viewer cancels.
 
 import { forget, keep, read } from "./kept.js";
-import { Refused } from "./roles.js";
 import { pauseSeconds, spread } from "./waiting.js";
 
-const WRONG_STATUSES = [400, 401, 422]; // not told apart: nobody learns who exists
-const BUSY_STATUSES = [429, 503];
+const WHY_OF_STATUS = { 400: "wrong", 401: "wrong", 403: "noSubscription", 429: "tooMany" };
 const RENEWAL_SECONDS_MAX = 6 * 3600; // a timer never sleeps longer: devices suspend, clocks are set
 const now = () => Date.now() / 1000;
 
@@ -43,11 +41,12 @@ export function makeSession(roles, onChange) {
       become({ kind: "in" });
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (WRONG_STATUSES.includes(error.status)) {
-        become({ kind: "out", why: "wrong" });
+      const why = WHY_OF_STATUS[error.status];
+      if (why) {
+        become({ kind: "out", why, seconds: error.retryAfter });
         return;
       }
-      const kind = BUSY_STATUSES.includes(error.status) ? "busy" : "silent";
+      const kind = error.reason === "overloaded" ? "busy" : "silent";
       const tries = (wait?.tries ?? -1) + 1;
       const seconds = error.retryAfter ? spread(error.retryAfter) : pauseSeconds(tries + 1);
       const next = {
@@ -58,7 +57,7 @@ export function makeSession(roles, onChange) {
         nextTryAt: now() + seconds,
         tryNow: () => signIn(login, password, next),
       };
-      if (kind === "silent") roles.reportBroken("sign-in", error.reason ?? `http-${error.status}`);
+      if (kind === "silent") roles.reportBroken("sign-in", error.reason);
       timer = setTimeout(next.tryNow, seconds * 1000);
       become({ kind: "waiting", wait: next });
     }
@@ -95,7 +94,8 @@ export function makeSession(roles, onChange) {
       keepPlayback(await roles.playbackToken(deviceToken));
       return "renewed";
     } catch (error) {
-      const refused = error instanceof Refused && error.status === 401;
+      const refused = error.status === 401;
+      if (!refused) roles.reportBroken("playback-token", error.reason);
       // Refused at the door, the old token is still tried at playout: that one decides who may watch.
       scheduleRenewal(refused ? RENEWAL_SECONDS_MAX : (error.retryAfter ?? 10 * pauseSeconds(renewalTries++)));
       return refused ? "refused" : "silent";

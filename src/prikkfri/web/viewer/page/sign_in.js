@@ -13,6 +13,7 @@ export function makeSignIn({ session, catalogue, statusPage, onOpenChannel }) {
   const form = $("sign-in-form");
   let told = null; // the wait that the screen reader has been told of
   let openShown = "";
+  let sayFault = () => {}; // again, when the language changes
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -46,7 +47,8 @@ export function makeSignIn({ session, catalogue, statusPage, onOpenChannel }) {
     }
   });
 
-  function fault(key, field = null) {
+  // Says below the form what is wrong, in the words for `key`; null: nothing is.
+  function fault(key, field = null, values = {}) {
     for (const input of [$("login"), $("password")]) {
       if (key) {
         input.setAttribute("aria-invalid", "true");
@@ -56,8 +58,8 @@ export function makeSignIn({ session, catalogue, statusPage, onOpenChannel }) {
         input.removeAttribute("aria-describedby");
       }
     }
-    $("form-error").dataset.key = key ?? "";
-    write($("form-error"), key ? say(key) : "");
+    sayFault = () => write($("form-error"), key ? say(key, values) : "");
+    sayFault();
     show($("form-error"), Boolean(key));
     field?.focus();
   }
@@ -71,7 +73,7 @@ export function makeSignIn({ session, catalogue, statusPage, onOpenChannel }) {
     page.classList.toggle("waiting", Boolean(wait));
     $("sign-in-button").disabled = state.kind === "asking";
     write($("sign-in-button"), say(state.kind === "asking" ? "signingIn" : "signIn"));
-    if ($("form-error").dataset.key) write($("form-error"), say($("form-error").dataset.key));
+    sayFault();
     if (wait) renderWait(state, wait);
     else told = null;
     renderOpen();

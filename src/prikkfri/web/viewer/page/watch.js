@@ -34,13 +34,13 @@ export function makeWatch({ roles, session, catalogue, statusPage, onSignIn, onS
 
   const player = makePlayer(video, {
     addressOf(wanted) {
-      if (session.state.kind !== "in") return roles.openAddress(wanted.id);
+      if (session.state.kind !== "in") return catalogue.isOpen(wanted.id) ? roles.openAddress(wanted.id) : null;
       return session.token() ? roles.liveAddress(session.token(), wanted.id) : null;
     },
     token: session.token,
     refusal: roles.refusal,
     renew: session.renew,
-    reportBroken: (reason, which) => roles.reportBroken("start-playback", reason, which.id),
+    reportBroken: (step, reason, which) => roles.reportBroken(step, reason, which.id),
     onChange: render,
   });
   const guide = makeGuide(catalogue, (chosen) => {
@@ -257,8 +257,9 @@ export function makeWatch({ roles, session, catalogue, statusPage, onSignIn, onS
     if (state.kind === "stalled") told = ["stalledTitle", "stalledText"];
     else if (state.kind === "unplayable") told = ["unplayableTitle", "unplayableText"];
     else if (state.kind === "refused" && state.slug === "not-entitled") told = ["notEntitledTitle", "notEntitledText", "openGuide"];
-    else if (state.kind === "refused") told = ["expiredTitle", "signedOutByServer", "signInInstead"];
+    else if (state.kind === "refused") told = ["signInTitle", "signInText", "signInInstead"];
     else if (state.kind === "retrying") told = retryingNotice(state);
+    else if (state.kind === "tuning" && state.again) told = ["stalledTitle", "tryingAgain"];
     else if (!channel && catalogue.silence) {
       Object.assign(values, {
         time: clockTime(catalogue.silence.since),
@@ -285,7 +286,7 @@ export function makeWatch({ roles, session, catalogue, statusPage, onSignIn, onS
 
   function retryingNotice({ reason }) {
     if (reason === "expired" || reason === "bad-token" || reason === "revoked") return ["expiredTitle", "expiredText", "tryNow"];
-    if (reason === "http-404" || reason === "unknown-channel") return ["goneTitle", "goneText", "openGuide"];
+    if (reason === "not-found") return ["goneTitle", "goneText", "openGuide"];
     return ["stalledTitle", "retryText", "tryNow"];
   }
 
