@@ -193,7 +193,8 @@ def send(
     if json_file is not None:
         write_json(document, json_file)
     else:
-        console.print(f"{document['id']}  accepted; follow it with: prikkfri message {document['id']}")
+        follow = f"prikkfri message {document['id']} --home {settings.home}"
+        console.print(f"accepted as {document['id']}; follow it with: {follow}", soft_wrap=True)
 
 
 @application.command()

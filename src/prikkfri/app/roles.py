@@ -7,22 +7,29 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 from starlette.types import ASGIApp
 
 from prikkfri.app.serving import listen
+from prikkfri.assurance.console.service import Console, ensure_first_account
+from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.service import Assurance, OthersArea
 from prikkfri.clock import Clock
-from prikkfri.config import Config
+from prikkfri.config import ROLES, Config
 from prikkfri.errors import StorageError
 from prikkfri.journal import Journal, Spool, open_journal, taken_to, trim
 from prikkfri.signin import http as signin_http
 from prikkfri.signin.service import SignIn, load_keys
 from prikkfri.sms import http as sms_http
 from prikkfri.sms.service import SmsCentre
-from prikkfri.storage import Location, open_database, open_reader, open_spool
-from prikkfri.storage.keys import command_key, secret_key
+from prikkfri.storage import Database, Location, Queries, open_database, open_reader, open_spool, open_spool_reader
+from prikkfri.storage.keys import command_key, secret_key, write_whole
 from prikkfri.streaming import http as playout_http
 from prikkfri.streaming.demo import channels as demo_channels
 from prikkfri.streaming.service import Playout
+from prikkfri.subscribers.store import subscriber, subscriber_by_login
+from prikkfri.subscribers.subscriptions import Subscriber
+from prikkfri.web.console import server as web_console
 from prikkfri.web.viewer import server as web_viewer
 
 log = logging.getLogger("prikkfri.app")
@@ -127,6 +134,68 @@ async def sms(config: Config, clock: Clock) -> Role:
     )
 
 
+async def assurance(config: Config, clock: Clock) -> Role:
+    location = _location(config)
+    database = await open_database(location, "assurance")
+    subscribers = OthersArea(lambda: open_reader(location, "subscribers"), clock)
+    spools = {role: OthersArea(_spool_of(config, role), clock) for role in ("playout", "door")}
+    areas = {area: OthersArea(_area_of(location, area), clock) for area in ("signin", "sms")}
+    sources = spools | areas
+    others = [role for role in ROLES if role != "assurance"]
+    neighbours = Neighbours(
+        httpx.AsyncClient(),
+        urls={role: f"http://localhost:{config.roles.edge(role).port}" for role in others},
+        status_command_key=command_key(config.home, "status"),
+    )
+    service = Assurance(
+        database,
+        sources={stream: area.page for stream, area in sources.items()},
+        neighbours=neighbours,
+        clock=clock,
+        settings=config.assurance,
+        operator=config.operator,
+        status_url=config.roles.status.url,
+    )
+    if first := await ensure_first_account(database, clock):
+        write_whole(first_account_file(config.home), " / ".join(first).encode() + b"\n", mode=0o600)
+
+    async def find_subscriber(key: str) -> Subscriber | None:
+        async def found(queries: Queries) -> Subscriber | None:
+            by_id = await subscriber(queries, key)
+            return by_id or await subscriber_by_login(queries, key, clock.now(), region=config.region)
+
+        return await subscribers.use(lambda reader: reader.read(found))
+
+    async def close() -> None:
+        await neighbours.close()
+        for area in (subscribers, *sources.values()):
+            await area.close()
+        await database.close()
+
+    return Role(
+        web_console.application(
+            service,
+            Console(database, clock=clock),
+            find_subscriber=find_subscriber,
+            clock=clock,
+            public_url=config.roles.assurance.url,
+            timezone=config.streaming.timezone,
+            operator=config.operator,
+        ),
+        work=(service.run,),
+        counters=service.counters,
+        close=close,
+    )
+
+
+def _spool_of(config: Config, role: str) -> Callable[[], Database]:
+    return lambda: open_spool_reader(config.home, role)
+
+
+def _area_of(location: Location, area: str) -> Callable[[], Database]:
+    return lambda: open_reader(location, area)
+
+
 def first_account_file(home: Path) -> Path:
     """Where the console's first account is told, once, mode 0600; to be removed when it has been read."""
     return home / "console-first-account"
@@ -159,4 +228,10 @@ def _trimming(journal: Journal, config: Config, clock: Clock) -> Callable[[], Co
     return work
 
 
-BUILDERS: dict[str, Builder] = {"viewer": viewer, "signin": signin, "playout": playout, "sms": sms}
+BUILDERS: dict[str, Builder] = {
+    "viewer": viewer,
+    "signin": signin,
+    "playout": playout,
+    "sms": sms,
+    "assurance": assurance,
+}

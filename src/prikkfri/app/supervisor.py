@@ -6,6 +6,7 @@ that no role outlives a supervisor that was killed.
 
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 import time
@@ -20,6 +21,7 @@ PAUSE_SECONDS_MAX = 30.0
 CRASH_LOOP = 4
 """So many ends within `CRASH_LOOP_SECONDS` are called a crash loop."""
 CRASH_LOOP_SECONDS = 60.0
+LINE_BYTES_MAX = 20_000
 BAD_USAGE = 2
 """The exit code with which a role says that no restart will help."""
 
@@ -94,7 +96,7 @@ class Supervisor:
                 return
             program = running.program
             if code == BAD_USAGE and not running.ready.is_set():
-                self._failed = f"{program.name} cannot start: {_last_line(program.log)}"
+                self._failed = f"{program.name} cannot start: {_last_words(program.log)}"
                 self._stopping.set()
                 return
             now = time.monotonic()
@@ -105,7 +107,7 @@ class Supervisor:
             if recent >= CRASH_LOOP:
                 self._say(
                     f"{program.name} is in a crash loop: {recent} ends in {CRASH_LOOP_SECONDS:.0f} s; it {how}, last "
-                    f"said: {_last_line(program.log)}; next try in {pause:.0f} s"
+                    f"said: {_last_words(program.log)}; next try in {pause:.0f} s"
                 )
             else:
                 self._say(f"{program.name} {how}; starting it again in {pause:g} s")
@@ -151,10 +153,21 @@ class Supervisor:
                         running.process.kill()
 
 
+def _last_words(log: Path) -> str:
+    """What a program wrote last: plain text, or the message and the exception of a structured line."""
+    line = _last_line(log)
+    try:
+        entry = json.loads(line)
+        exception = entry.get("exception", "").strip().splitlines()[-1:]
+        return ": ".join([entry["message"], *exception])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return line
+
+
 def _last_line(log: Path) -> str:
     try:
         with log.open("rb") as file:
-            file.seek(max(log.stat().st_size - 2_000, 0))
+            file.seek(max(log.stat().st_size - LINE_BYTES_MAX, 0))
             lines = file.read().decode("utf-8", "replace").strip().splitlines()
     except OSError:
         return "(no log)"
