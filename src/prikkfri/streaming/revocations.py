@@ -1,44 +1,42 @@
-"""Revocations: tokens and subscribers that may no longer watch, however long their tokens last."""
+"""Revocations: device tokens that are signed out; no playback token that came of one may be watched with any more."""
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
 from prikkfri.errors import RemoteProtocolError
 from prikkfri.protocols.cat import Claims
 
-DOCUMENT_BYTES_MAX = 16 << 20
-STALE_SECONDS = 600.0
-"""The writer renews the list at least every minute; one that is older than this raises an alarm."""
+STALE_SECONDS = 300.0
+"""It is written every minute; one that is older than this raises an alarm."""
+DEVICE_TOKEN_ID_BYTES = 16
+"""With these the id of a playback token begins."""
 
 
 class _Document(msgspec.Struct):
-    updated_at: float
-    token_ids: list[str] = []
-    """base64url without padding."""
-    subscribers: dict[str, float] = {}
-    """Tokens that were issued to them before this moment are void."""
+    as_of: float
+    device_tokens: list[str]
+    """Their ids: base64url without padding."""
 
 
 @dataclass(frozen=True)
 class Revocations:
-    updated_at: float = 0.0
-    token_ids: frozenset[bytes] = frozenset()
-    subscribers: dict[str, float] = field(default_factory=dict)
+    as_of: float = 0.0
+    device_tokens: frozenset[bytes] = frozenset()
 
     def cover(self, claims: Claims) -> bool:
-        return claims.token_id in self.token_ids or claims.issued_at < self.subscribers.get(claims.subscriber, 0.0)
+        return claims.token_id[:DEVICE_TOKEN_ID_BYTES] in self.device_tokens
 
     def is_stale(self, now: float) -> bool:
-        return now - self.updated_at > STALE_SECONDS
+        return now - self.as_of > STALE_SECONDS
 
 
 def read_revocations(document: bytes) -> Revocations:
     """Raises `RemoteProtocolError` when it is not such a list."""
     try:
         read = msgspec.json.decode(document, type=_Document)
-        token_ids = frozenset(base64.urlsafe_b64decode(token_id + "==") for token_id in read.token_ids)
-    except (msgspec.MsgspecError, ValueError) as error:
+        device_tokens = frozenset(base64.urlsafe_b64decode(token_id + "==") for token_id in read.device_tokens)
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
         raise RemoteProtocolError(f"not a revocation list: {error}") from None
-    return Revocations(read.updated_at, token_ids, read.subscribers)
+    return Revocations(read.as_of, device_tokens)

@@ -16,13 +16,14 @@ from prikkfri.config import Channel, Streaming
 from prikkfri.errors import ProtocolError, RemoteProtocolError
 from prikkfri.journal.outcomes import Outcome
 from prikkfri.protocols import cat, xmltv
-from prikkfri.streaming import revocations, schedule
+from prikkfri.streaming import schedule
 from prikkfri.streaming.admission import OncePerPeriod, Presence, refusal
 from prikkfri.streaming.channels import checked, source_kind
 from prikkfri.streaming.fallback import open_channels
 from prikkfri.streaming.picture import Design, colour_of
 from prikkfri.streaming.playout import MEDIA_PLAYLIST, ChannelPlayout, Feed, SourceFeed, TestFeed
 from prikkfri.streaming.reports import Report, reported
+from prikkfri.streaming.revocations import Revocations, read_revocations
 
 INDEX = "index.m3u8"
 WIDTH, HEIGHT = 960, 540
@@ -40,7 +41,8 @@ REFUSED_CUSTOMERS_MAX = 200_000
 REFUSED_STRANGERS_MAX = 2_000
 REPORT_PERIOD_SECONDS = 10.0
 REPORTS_PER_PERIOD_MAX = 20_000
-KEYS_BYTES_MAX = 1 << 20
+KEYS_BYTES_MAX, REVOCATIONS_BYTES_MAX = 1 << 20, 16 << 20
+KEYS_REFRESH_SECONDS = 0.25
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -54,7 +56,10 @@ class Answer:
 
 
 class Playout:
-    """`record` takes outcomes; it neither waits nor fails. `folder` is what relative file names are relative to."""
+    """`record` takes outcomes; it neither waits nor fails. `folder` is what relative file names are relative to.
+
+    `keys_path` is a JWK set, or a folder of them (`*.json`, one for each issuer).
+    """
 
     def __init__(
         self,
@@ -74,13 +79,14 @@ class Playout:
         self._timezone = ZoneInfo(settings.timezone)
         self._record = record
         self._clock = clock
-        self._keys = _WatchedFile(keys_path, cat.read_jwks, KEYS_BYTES_MAX)
-        self._revocations = _WatchedFile(revocations_path, revocations.read_revocations, revocations.DOCUMENT_BYTES_MAX)
+        self._keys = _Watched(keys_path, _all_keys, KEYS_BYTES_MAX)
+        self._revocations = _Watched(revocations_path, _revocations, REVOCATIONS_BYTES_MAX)
         self._guides = {
-            name: _WatchedFile(folder / name, xmltv.read_xmltv, xmltv.DOCUMENT_BYTES_MAX)
+            name: _Watched(folder / name, _guide, xmltv.DOCUMENT_BYTES_MAX)
             for name in {channel.xmltv for channel in self._channels.values() if channel.xmltv}
         }
-        self._revoked = revocations.Revocations()
+        self._revoked = Revocations()
+        self._keys_refreshed_at = float("-inf")
         self._alarmed_stale = False
         self._verified: dict[str, cat.Claims] = {}
         self._presence = Presence(absent_seconds=ABSENT_SECONDS, viewers_max=PRESENT_VIEWERS_MAX)
@@ -202,9 +208,7 @@ class Playout:
         if self._revocations.broken:
             troubles.append("the revocation list cannot be read; the last good one is in force")
         if self._revocations.value and self._revoked.is_stale(now):
-            troubles.append(
-                f"the revocation list is {now - self._revoked.updated_at:.0f} s old; it refuses nobody anew"
-            )
+            troubles.append(f"the revocation list is {now - self._revoked.as_of:.0f} s old; it refuses nobody anew")
         for channel_id, playout in self._on_air.items():
             if now - playout.live.end > STALLED_SECONDS:
                 troubles.append(f"channel {channel_id} has no picture")
@@ -223,7 +227,7 @@ class Playout:
         values["prikkfri_playout_verified_tokens"] = len(self._verified)
         values["prikkfri_playout_revocation_list_broken"] = self._revocations.broken
         if self._revocations.value:
-            values["prikkfri_playout_revocation_list_age_seconds"] = now - self._revoked.updated_at
+            values["prikkfri_playout_revocation_list_age_seconds"] = now - self._revoked.as_of
         for channel_id, playout in self._on_air.items():
             label = f'{{channel="{channel_id}"}}'
             values[f"prikkfri_playout_segment_age_seconds{label}"] = now - playout.live.end
@@ -249,6 +253,8 @@ class Playout:
         if claims := self._verified.get(token):
             return cat.judge(claims, now, grace_s)
         verdict = cat.verify(token, self._keys.value or {}, now, grace_s)
+        if verdict.reason == "unknown-key" and self._refresh_keys():  # an issuer's first token, or its next key's
+            verdict = cat.verify(token, self._keys.value or {}, now, grace_s)
         if verdict.claims:
             if len(self._verified) >= VERIFIED_TOKENS_MAX:
                 del self._verified[next(iter(self._verified))]
@@ -280,9 +286,18 @@ class Playout:
         on, _ = schedule.now_and_next(self._schedules.get(channel_id, ()), now)
         return on.title if on else ""
 
-    async def _keep_house(self) -> None:
-        if await asyncio.to_thread(self._keys.refresh):
+    def _refresh_keys(self) -> bool:
+        now = self._clock.monotonic()
+        if now - self._keys_refreshed_at < KEYS_REFRESH_SECONDS:
+            return False
+        self._keys_refreshed_at = now
+        renewed = self._keys.refresh()
+        if renewed:
             self._verified.clear()  # a token whose key is gone is worth nothing any more
+        return renewed
+
+    async def _keep_house(self) -> None:
+        self._refresh_keys()
         if await asyncio.to_thread(self._revocations.refresh) and self._revocations.value:
             self._revoked = self._revocations.value
         stale = self._revocations.value is not None and self._revoked.is_stale(self._clock.now())
@@ -305,39 +320,51 @@ class Playout:
         self._guide_documents.clear()
 
 
-class _WatchedFile(Generic[T]):
-    """A file that another role replaces: read anew when it has changed; a broken one leaves the last good in force."""
+class _Watched(Generic[T]):
+    """A file, or a folder of files, that another role replaces: read anew when it has changed. A broken one leaves the
+    last good in force."""
 
-    def __init__(self, path: Path, parse: Callable[[bytes], T], bytes_max: int) -> None:
+    def __init__(self, path: Path, parse: Callable[[list[bytes]], T], bytes_max: int) -> None:
         self.value: T | None = None
         self.broken = False
         self._path = path
         self._parse = parse
         self._bytes_max = bytes_max
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: list[tuple[str, int, int, int]] = []
 
     def refresh(self) -> bool:
         """Whether there is a new value."""
         try:
-            stat = self._path.stat()
-            seen = stat.st_mtime_ns, stat.st_size, stat.st_ino
+            paths = sorted(self._path.glob("*.json")) if self._path.is_dir() else [self._path]
+            stats = [(path.name, path.stat()) for path in paths]
+            seen = [(name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in stats]
             if seen == self._seen:
                 return False
             self._seen = seen
-            if stat.st_size > self._bytes_max:
+            if sum(stat.st_size for _, stat in stats) > self._bytes_max:
                 raise RemoteProtocolError(f"larger than {self._bytes_max} bytes")
-            self.value = self._parse(self._path.read_bytes())
+            self.value = self._parse([path.read_bytes() for path in paths])
         except FileNotFoundError:
-            self.broken = self.value is not None
-            self._seen = None
+            self.broken, self._seen = self.value is not None, []
             return False
         except (OSError, ProtocolError) as error:
-            if not self.broken:
-                log.error("%s cannot be used; the last good one stays in force: %s", self._path.name, error)
+            log.error("%s cannot be used; the last good one stays in force: %s", self._path.name, error)
             self.broken = True
             return False
         self.broken = False
         return True
+
+
+def _all_keys(documents: list[bytes]) -> cat.PublicKeys:
+    return {kid: key for document in documents for kid, key in cat.read_jwks(document).items()}
+
+
+def _revocations(documents: list[bytes]) -> Revocations:
+    return read_revocations(documents[0])
+
+
+def _guide(documents: list[bytes]) -> xmltv.Guide:
+    return xmltv.read_xmltv(documents[0])
 
 
 def _start_playback(now: float, channel_id: str, reason: str = "", *, customer: str = "") -> Outcome:
