@@ -82,7 +82,9 @@ class Row:
     recent_kept: int
     recent_broken: int
     reasons: tuple[tuple[str, int], ...]
-    """Why, the most frequent first."""
+    """Why promises were broken, the most frequent first."""
+    own_reasons: tuple[tuple[str, int], ...]
+    """Why customers were declined."""
 
     @property
     def share_broken(self) -> float | None:
@@ -154,7 +156,7 @@ def _settled(count: Count) -> str:
 
 def _rows(counts: Iterable[Count], now: float) -> tuple[Row, ...]:
     totals: dict[tuple[str, str, str, bool], Counter[str]] = {}
-    reasons: dict[tuple[str, str, str, bool], Counter[str]] = {}
+    reasons: dict[tuple[str, str, str, bool, str], Counter[str]] = {}
     for count in counts:
         key = (count.service, count.step, count.layer, count.observed)
         total = totals.setdefault(key, Counter())
@@ -163,7 +165,7 @@ def _rows(counts: Iterable[Count], now: float) -> tuple[Row, ...]:
         if count.second >= now - RECENT_SECONDS:
             total[f"recent {settled}"] += count.outcomes
         if settled in ("broken", "declined"):
-            reasons.setdefault(key, Counter())[count.reason or "no reason given"] += count.outcomes
+            reasons.setdefault((*key, settled), Counter())[count.reason or "no reason given"] += count.outcomes
     return tuple(
         Row(
             *key,
@@ -173,7 +175,8 @@ def _rows(counts: Iterable[Count], now: float) -> tuple[Row, ...]:
             declined=total["declined"],
             recent_kept=total["recent kept"],
             recent_broken=total["recent broken"],
-            reasons=tuple(reasons.get(key, Counter()).most_common(REASONS_SHOWN)),
+            reasons=tuple(reasons.get((*key, "broken"), Counter()).most_common(REASONS_SHOWN)),
+            own_reasons=tuple(reasons.get((*key, "declined"), Counter()).most_common(REASONS_SHOWN)),
         )
         for key, total in sorted(totals.items(), key=lambda item: (item[0][0], journey_place(item[0][1]), item[0][2:]))
     )

@@ -119,7 +119,7 @@ class Assurance:
         self._neighbours = neighbours
         self._settings = settings
         self._operator = operator
-        self._status_url = status_url
+        self.status_url = status_url
         self._taken = 0
         self._alarms: list[str] = []
         self._follower = Follower(database, name="assurance", take=self._take, alarm=self._note_alarm)
@@ -227,7 +227,7 @@ class Assurance:
         except StorageError as error:
             self.publish_trouble = f"nothing can be read: {error}"
             return
-        document = summary(seen, list(self.roles.values()), operator=self._operator, url=self._status_url)
+        document = summary(seen, list(self.roles.values()), operator=self._operator, url=self.status_url)
         self.publish_trouble = await self._neighbours.publish(msgspec.json.encode(document))
         if not self.publish_trouble:
             self.published_at = self.clock.now()

@@ -157,7 +157,8 @@ async def outcomes(queries: Queries, sought: Sought, *, most: int) -> list[Taken
 async def outcomes_of_customer(queries: Queries, customer: str, *, most: int) -> list[Taken]:
     """The newest outcomes of a subscriber, and those of a held device from before anyone had signed in on it."""
     rows = await queries.fetch(
-        f"{_OUTCOMES} {_OF_CUSTOMER} UNION ALL {_OUTCOMES} {_OF_HELD_DEVICES} ORDER BY time DESC, position DESC LIMIT :most",
+        f"{_OUTCOMES} {_OF_CUSTOMER} UNION ALL {_OUTCOMES} {_OF_HELD_DEVICES}"
+        " ORDER BY time DESC, position DESC LIMIT :most",
         {"customer": customer, "most": most},
     )
     return [_taken(row) for row in rows]

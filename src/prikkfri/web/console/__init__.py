@@ -1,0 +1,1 @@
+"""The console: what the people on duty see and do."""

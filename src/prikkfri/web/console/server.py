@@ -1,0 +1,346 @@
+"""The console's pages over HTTP: server-rendered, then kept current by server-sent events."""
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, urlencode
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from prikkfri.assurance.console import Busy, Console
+from prikkfri.assurance.overview import WINDOW_SECONDS, Overview
+from prikkfri.assurance.service import OUTCOMES_SHOWN_MAX, Assurance
+from prikkfri.assurance.store import Sought, Taken
+from prikkfri.clock import Clock
+from prikkfri.errors import StorageError
+from prikkfri.subscribers.subscriptions import Subscriber
+from prikkfri.web.console import wording
+from prikkfri.web.console.guarding import Guard
+from prikkfri.web.console.live import WATCHERS_MAX, WINDOWS, Live, chart_document
+
+log = logging.getLogger("prikkfri.console")
+
+PAGES = Path(__file__).parent.parent
+STATIC = {
+    "tokens.css": PAGES / "tokens.css",
+    "console.css": PAGES / "console" / "static" / "console.css",
+    "live.js": PAGES / "console" / "static" / "live.js",
+    "chart.js": PAGES / "console" / "static" / "chart.js",
+    "uplot.mjs": PAGES / "vendor" / "uplot.mjs",
+    "uplot.css": PAGES / "vendor" / "uplot.css",
+}
+MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".mjs": "text/javascript"}
+NAVIGATION = (
+    ("/", "Now"),
+    ("/customers", "Customers"),
+    ("/system", "System"),
+    ("/looks", "Looks"),
+    ("/people", "People"),
+)
+WHY_CHARACTERS_MIN = 4
+WHY_CHARACTERS_MAX = 200
+RETRY_AFTER_SECONDS = 5
+
+FindSubscriber = Callable[[str], Awaitable[Subscriber | None]]
+"""A subscriber by id, e-mail address or number. Raises `StorageError`."""
+Page = Callable[[Request, str], Awaitable[Response]]
+"""A page for somebody who has signed in: the request and their name."""
+
+
+def application(
+    assurance: Assurance,
+    console: Console,
+    *,
+    find_subscriber: FindSubscriber,
+    clock: Clock,
+    public_url: str,
+    timezone: str,
+    operator: str,
+) -> ASGIApp:
+    """The ASGI application of the assurance role.
+
+    `public_url` is the one origin from which it takes orders. Raises `FileNotFoundError` with the mend when the
+    browser parts have not been built.
+    """
+    if missing := [path for path in STATIC.values() if not path.is_file()]:
+        raise FileNotFoundError(f"{missing[0]} is missing; mend it: npm ci && npm run build")
+    pages = _Pages(assurance, console, find_subscriber, clock, public_url.rstrip("/"), ZoneInfo(timezone), operator)
+    return Guard(Starlette(routes=pages.routes()), origin=pages.origin)
+
+
+class _Pages:
+    def __init__(
+        self,
+        assurance: Assurance,
+        console: Console,
+        find_subscriber: FindSubscriber,
+        clock: Clock,
+        origin: str,
+        zone: ZoneInfo,
+        operator: str,
+    ) -> None:
+        self.origin = origin
+        self._assurance = assurance
+        self._console = console
+        self._find_subscriber = find_subscriber
+        self._clock = clock
+        # A __Host- cookie is one that no neighbour on the same site can plant; it needs HTTPS.
+        self._secure = origin.startswith("https://")
+        self._cookie = "__Host-prikkfri-console" if self._secure else "prikkfri-console"
+        self._templates = Environment(
+            loader=PackageLoader("prikkfri.web.console"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals.update(
+            words=wording, zone=zone, operator=operator, navigation=NAVIGATION, outcomes_url=_outcomes_url
+        )
+        self._live = Live(assurance, render=self._moving_parts, clock=clock)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/static/{name}", self._static),
+            Route("/sign-in", self._sign_in, methods=["GET", "POST"]),
+            Route("/sign-out", self._for_members(self._sign_out), methods=["POST"]),
+            Route("/", self._for_members(self._overview)),
+            Route("/live", self._for_members(self._events)),
+            Route("/chart.json", self._for_members(self._chart)),
+            Route("/outcomes", self._for_members(self._outcomes)),
+            Route("/customers", self._for_members(self._customers), methods=["GET", "POST"]),
+            Route("/system", self._for_members(self._system)),
+            Route("/alarms/seen", self._for_members(self._alarm_seen), methods=["POST"]),
+            Route("/looks", self._for_members(self._looks)),
+            Route("/people", self._for_members(self._people), methods=["GET", "POST"]),
+            Route("/people/remove", self._for_members(self._remove_person), methods=["POST"]),
+            Route("/people/password", self._for_members(self._change_password), methods=["POST"]),
+        ]
+
+    # Who is there.
+
+    def _for_members(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            try:
+                who = await self._console.who(request.cookies.get(self._cookie, ""))
+                if who is not None:
+                    return await page(request, who)
+            except (StorageError, Busy) as error:
+                return self._trouble(request, error)
+            if request.url.path in ("/live", "/chart.json"):
+                return JSONResponse({"error": "signed-out", "message": "sign in again"}, 401)
+            wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/sign-in?to={quote(wanted)}" if request.method == "GET" else "/sign-in", 303)
+
+        return guarded
+
+    def _trouble(self, request: Request, error: Exception) -> Response:
+        log.warning("%s: %s", request.url.path, error)
+        trouble = "Too much is asked at once." if isinstance(error, Busy) else "The console's database does not answer."
+        return self._page("trouble.html", request, "", status=503, trouble=trouble, at=self._clock.now())
+
+    async def _sign_in(self, request: Request) -> Response:
+        wanted = _own_path(request.query_params.get("to", ""))
+        if request.method == "GET":
+            return self._page("sign_in.html", request, "", to=wanted, trouble="")
+        form = await _form(request)
+        name, password = form.get("name", ""), form.get("password", "")
+        try:
+            token = await self._console.sign_in(name, password)
+        except Busy:
+            trouble = "Too many are signing in at this moment. Try again in a few seconds."
+            return self._page("sign_in.html", request, "", status=503, to=wanted, trouble=trouble)
+        except StorageError as error:
+            return self._trouble(request, error)
+        if token is None:
+            trouble = "Name or password is wrong."
+            return self._page("sign_in.html", request, "", status=401, to=wanted, trouble=trouble)
+        response = RedirectResponse(wanted, 303)
+        response.set_cookie(self._cookie, token, httponly=True, secure=self._secure, samesite="lax", path="/")
+        return response
+
+    async def _sign_out(self, request: Request, who: str) -> Response:
+        await self._console.sign_out(request.cookies[self._cookie])
+        response = RedirectResponse("/sign-in", 303)
+        response.delete_cookie(self._cookie, path="/", secure=self._secure, httponly=True, samesite="lax")
+        return response
+
+    # Now.
+
+    async def _overview(self, request: Request, who: str) -> Response:
+        seen = await self._assurance.overview()
+        window = _window(request)
+        return self._page("overview.html", request, who, parts=self._moving_parts(seen), window=window, at=seen.at)
+
+    def _moving_parts(self, seen: Overview) -> dict[str, str]:
+        facts = {
+            "seen": seen,
+            "services": [(service, list(rows)) for service, rows in groupby(seen.rows, key=lambda row: row.service)],
+            "failing": {(breakage.service, breakage.step) for breakage in seen.breakages},
+            "assurance": self._assurance,
+            "now": seen.at,
+        }
+        return {name: self._templates.get_template(f"parts/{name}.html").render(facts) for name in PARTS}
+
+    async def _events(self, request: Request, who: str) -> Response:
+        if self._live.watchers >= WATCHERS_MAX:
+            headers = {"retry-after": str(RETRY_AFTER_SECONDS)}
+            return JSONResponse({"error": "overloaded", "message": "too many watch at once"}, 503, headers)
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(self._live.events(_window(request)), media_type="text/event-stream", headers=headers)
+
+    async def _chart(self, request: Request, who: str) -> Response:
+        seconds, period = WINDOWS[_window(request)]
+        shown = await self._assurance.chart(seconds=seconds, period=period)
+        return JSONResponse(chart_document(shown), headers={"cache-control": "no-store"})
+
+    # Single outcomes, customers.
+
+    async def _outcomes(self, request: Request, who: str) -> Response:
+        now = self._clock.now()
+        asked = {name: request.query_params.get(name, "")[:200] for name in FILTERS}
+        sought = Sought(now - WINDOW_SECONDS, now + 60, **asked)
+        subject = ", ".join(f"{name}={value}" for name, value in asked.items() if value) or "all"
+        await self._console.record_look(who=who, what="single outcomes, masked", subject=subject, why="")
+        found = await self._assurance.outcomes(sought)
+        return self._page(
+            "outcomes.html", request, who, sought=sought, asked=asked, found=found, most=OUTCOMES_SHOWN_MAX, now=now
+        )
+
+    async def _customers(self, request: Request, who: str) -> Response:
+        if request.method == "GET":
+            return self._customers_page(request, who)
+        form = await _form(request)
+        query, why = form.get("query", ""), form.get("why", "")
+        if not query or not WHY_CHARACTERS_MIN <= len(why) <= WHY_CHARACTERS_MAX:
+            trouble = f"Say whom you look for, and why, in {WHY_CHARACTERS_MIN} to {WHY_CHARACTERS_MAX} characters."
+            return self._customers_page(request, who, status=422, query=query, why=why, trouble=trouble)
+        subscriber = await self._find_subscriber(query)
+        if subscriber is None:
+            subject = wording.masked_value(query)
+            await self._console.record_look(who=who, what="customer sought, not found", subject=subject, why=why)
+            trouble = "No subscriber has that id, e-mail address or number now."
+            return self._customers_page(request, who, status=404, query=query, why=why, trouble=trouble)
+        await self._console.record_look(who=who, what="outcomes of a customer", subject=subscriber.id, why=why)
+        found = await self._assurance.outcomes_of_customer(subscriber.id)
+        return self._customers_page(request, who, query=query, why=why, subscriber=subscriber, found=found)
+
+    def _customers_page(
+        self,
+        request: Request,
+        who: str,
+        *,
+        status: int = 200,
+        query: str = "",
+        why: str = "",
+        trouble: str = "",
+        subscriber: Subscriber | None = None,
+        found: Sequence[Taken] = (),
+    ) -> Response:
+        return self._page(
+            "customers.html",
+            request,
+            who,
+            status=status,
+            query=query,
+            why=why,
+            why_max=WHY_CHARACTERS_MAX,
+            trouble=trouble,
+            subscriber=subscriber,
+            found=found,
+            most=OUTCOMES_SHOWN_MAX,
+        )
+
+    async def _looks(self, request: Request, who: str) -> Response:
+        looks = await self._console.looks()
+        return self._page("looks.html", request, who, looks=looks, now=self._clock.now())
+
+    # The system and its people.
+
+    async def _system(self, request: Request, who: str) -> Response:
+        alarms = await self._assurance.alarms()
+        return self._page("system.html", request, who, assurance=self._assurance, alarms=alarms, now=self._clock.now())
+
+    async def _alarm_seen(self, request: Request, who: str) -> Response:
+        form = await _form(request)
+        await self._assurance.mark_alarm_seen(form.get("text", ""), who)
+        return RedirectResponse("/system", 303)
+
+    async def _people(self, request: Request, who: str) -> Response:
+        if request.method == "GET":
+            return await self._people_page(request, who)
+        form = await _form(request)
+        name = form.get("name", "")
+        password = await self._console.add_account(name, by=who)
+        if password is None:
+            return await self._people_page(request, who, trouble="That name is taken, or cannot be one.", status=422)
+        return await self._people_page(request, who, made=(name, password))
+
+    async def _remove_person(self, request: Request, who: str) -> Response:
+        form = await _form(request)
+        name = form.get("name", "")
+        if name == who:
+            trouble = "You cannot remove yourself: somebody has to be able to sign in."
+            return await self._people_page(request, who, trouble=trouble, status=422)
+        await self._console.remove_account(name)
+        return RedirectResponse("/people", 303)
+
+    async def _change_password(self, request: Request, who: str) -> Response:
+        form = await _form(request)
+        old, new = form.get("old", ""), form.get("new", "")
+        if not await self._console.change_password(who, old, new):
+            trouble = (
+                "The password was not changed: the old one is wrong, or the new one is shorter than 12 characters."
+            )
+            return await self._people_page(request, who, trouble=trouble, status=422)
+        return RedirectResponse("/sign-in", 303)
+
+    async def _people_page(
+        self, request: Request, who: str, *, trouble: str = "", made: tuple[str, str] | None = None, status: int = 200
+    ) -> Response:
+        accounts = await self._console.accounts()
+        return self._page("people.html", request, who, status=status, accounts=accounts, trouble=trouble, made=made)
+
+    # Files and templates.
+
+    async def _static(self, request: Request) -> Response:
+        path = STATIC.get(request.path_params["name"])
+        if path is None:
+            return Response(status_code=404)
+        return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers={"cache-control": "no-cache"})
+
+    def _page(self, template: str, request: Request, who: str, *, status: int = 200, **facts: object) -> Response:
+        html = self._templates.get_template(template).render(who=who, path=request.url.path, **facts)
+        return HTMLResponse(html, status, headers={"cache-control": "no-store"})
+
+
+PARTS = ("sentence", "age", "table", "roles")
+FILTERS = ("service", "step", "layer", "verdict", "reason")
+
+
+def _window(request: Request) -> str:
+    window = request.query_params.get("window", "15m")
+    return window if window in WINDOWS else "15m"
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of an ordinary form, without the blanks around them; the guard has bounded it."""
+    body = await request.body()
+    return {name: value.strip() for name, value in parse_qsl(body.decode("utf-8", "replace"), max_num_fields=20)}
+
+
+def _own_path(path: str) -> str:
+    """`path` when it is one of ours, so that nobody is sent elsewhere after signing in."""
+    return path if re.fullmatch(r"/(?![/\\])[\x21-\x7e]*", path) else "/"
+
+
+def _outcomes_url(**sought: str) -> str:
+    return "/outcomes?" + urlencode({name: value for name, value in sought.items() if value})

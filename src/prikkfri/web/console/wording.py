@@ -1,0 +1,118 @@
+"""The console's words and figures: how what is known is said to the people on duty."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from prikkfri.assurance.overview import WINDOW_SECONDS, Breakage, Overview, Row
+from prikkfri.subscribers.numbers import masked
+
+WINDOW_TEXT = f"{WINDOW_SECONDS // 60} minutes"
+ID_CHARACTERS_SHOWN = 4
+
+
+def capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def number(value: float) -> str:
+    """`31,204`."""
+    return f"{value:,.0f}"
+
+
+def share(value: float | None) -> str:
+    """A share as per cent, never rounded to nothing or to everything; `–` when there is none."""
+    if value is None:
+        return "–"
+    percent = value * 100
+    if 0 < percent < 0.01:
+        return "< 0.01 %"
+    if 99.99 < percent < 100:
+        return "> 99.99 %"
+    digits = 0 if percent in (0, 100) else 2 if percent < 1 or percent > 99 else 1
+    return f"{percent:.{digits}f} %"
+
+
+def rate(value: float) -> str:
+    """A number of times in a second: `12`, `3.4`, `0.05`."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 or value == 0 else f"{value:.2f}"
+
+
+def clock_time(moment: float, now: float, zone: ZoneInfo) -> str:
+    """`21:03` today, `19 Aug 21:03` on another day."""
+    then, today = datetime.fromtimestamp(moment, zone), datetime.fromtimestamp(now, zone)
+    return f"{then:%H:%M}" if then.date() == today.date() else f"{then.day} {then:%b %H:%M}"
+
+
+def precise_time(moment: float, zone: ZoneInfo) -> str:
+    """`19 Aug 21:03:07.250`."""
+    then = datetime.fromtimestamp(moment, zone)
+    return f"{then.day} {then:%b %H:%M:%S}.{then.microsecond // 1000:03d}"
+
+
+def age(seconds: float) -> str:
+    """`3 s`, `4 min`, `2 h`, `5 d`."""
+    for limit, size, unit in ((100, 1, "s"), (100 * 60, 60, "min"), (48 * 3_600, 3_600, "h")):
+        if seconds < limit:
+            return f"{max(seconds, 0) / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def masked_id(text: str) -> str:
+    """An id with only its end shown: enough to tell two apart, too little to look one up."""
+    return f"…{text[-ID_CHARACTERS_SHOWN:]}" if len(text) > ID_CHARACTERS_SHOWN else "…" if text else ""
+
+
+def masked_value(text: str) -> str:
+    """A dimension's value, masked when it could be somebody's number."""
+    digits = text.lstrip("+")
+    return masked(text) if digits.isdigit() and len(digits) >= 7 else text
+
+
+def sentence(seen: Overview, zone: ZoneInfo) -> str:
+    """The one sentence that comes first."""
+    if seen.breakages:
+        return capital("; ".join(_broken(b, seen.at, zone) for b in seen.breakages)) + "."
+    if seen.silent_roles:
+        names = " and ".join(role.role for role in seen.silent_roles)
+        since = clock_time(min(role.since for role in seen.silent_roles), seen.at, zone)
+        have = "has" if len(seen.silent_roles) == 1 else "have"
+        return f"No promise is known to be broken, but {names} {have} not answered since {since}."
+    if seen.blind:
+        names = " and ".join(stream for stream, _ in seen.blind)
+        since = clock_time(min(since for _, since in seen.blind), seen.at, zone)
+        return f"What happens now is not known: nothing current has been read from {names} since {since}."
+    if not seen.kept and not seen.broken:
+        return f"Nobody has asked for anything in the last {WINDOW_TEXT}."
+    if not seen.broken:
+        return f"All promises kept in the last {WINDOW_TEXT}."
+    kept = share(seen.kept / (seen.kept + seen.broken))
+    return f"{kept} of promises kept in the last {WINDOW_TEXT}; {number(seen.broken)} broken."
+
+
+def _broken(breakage: Breakage, now: float, zone: ZoneInfo) -> str:
+    since = clock_time(breakage.since, now, zone)
+    return f"{breakage.step} broken since {since if breakage.certain else f'before {since}'}"
+
+
+def particulars(seen: Overview, zone: ZoneInfo) -> list[str]:
+    """What stands beside the sentence: how bad, and what never failed."""
+    told = [
+        f"{breakage.step}: {number(breakage.recent_broken)} of {number(breakage.recent_settled)} in the last minute"
+        f" ({share(breakage.recent_broken / breakage.recent_settled)})"
+        for breakage in seen.breakages
+    ]
+    failed = {(row.service, row.step) for row in seen.rows if row.broken}
+    whole = dict.fromkeys(row.step for row in seen.rows if row.kept and (row.service, row.step) not in failed)
+    if whole and seen.broken:
+        told.append("kept throughout: " + ", ".join(whole))
+    if seen.breakages:
+        told += [f"{stream} not read since {clock_time(since, seen.at, zone)}" for stream, since in seen.blind]
+        told += [f"{role.role} does not answer" for role in seen.silent_roles]
+    return told
+
+
+def reasons(row: Row) -> str:
+    """Why promises were broken, then why customers were declined by their own doing."""
+    told = [f"{reason} {number(times)}" for reason, times in row.reasons]
+    told += [f"own error: {reason} {number(times)}" for reason, times in row.own_reasons]
+    return ", ".join(told)
