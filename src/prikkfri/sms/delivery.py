@@ -10,7 +10,7 @@ from prikkfri.sms.messages import Message, State, reference_of
 from prikkfri.sms.routing import Party
 from prikkfri.sms.sealing import SealBroken, Sealer
 
-RETRY_SECONDS = (5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0)
+RETRY_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0)
 """Pauses after each refusal for now; the last one repeats until the message expires."""
 THROTTLED_SECONDS = 1.0
 """How long a party that says THROTTLED is left alone."""

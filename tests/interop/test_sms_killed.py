@@ -1,0 +1,113 @@
+"""kill -9 in mid-stream: nothing that was acknowledged is lost, and no text reaches another phone."""
+
+import random
+import threading
+import time
+from collections import Counter
+
+import pytest
+from smpp_peers import PASSWORD, PHONES, Centre, Handsets, basic, get, wait_for
+
+pytestmark = pytest.mark.slow
+
+KILLS = 3
+
+
+class Stream:
+    """A client that submits as fast as it gets answers, over whatever connection it can get, until told to stop."""
+
+    def __init__(self, centre: Centre) -> None:
+        self.acknowledged: dict[str, tuple[str, str]] = {}
+        self.submitted = 0
+        self._centre = centre
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Stream":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        import smpplib.client
+        import smpplib.exceptions
+
+        while not self._stopping.is_set():
+            client = smpplib.client.Client(
+                "127.0.0.1", self._centre.smpp_port, timeout=5, allow_unknown_opt_params=True
+            )
+            try:
+                client.connect()
+                client.bind_transmitter(system_id="shop", password=PASSWORD)
+                self._submit_until_it_breaks(client)
+            except (smpplib.exceptions.ConnectionError, OSError):
+                time.sleep(0.05)
+            finally:
+                client.disconnect()
+
+    def _submit_until_it_breaks(self, client) -> None:
+        waiting: dict[int, tuple[str, str]] = {}
+
+        def sent(pdu) -> None:
+            assert pdu.status == 0
+            self.acknowledged[pdu.message_id.decode()] = waiting.pop(pdu.sequence)
+
+        client.set_message_sent_handler(sent)
+        while not self._stopping.is_set() or waiting:
+            while len(waiting) < 20 and not self._stopping.is_set():
+                self.submitted += 1
+                message = (PHONES[self.submitted % len(PHONES)], f"text number {self.submitted}")
+                pdu = client.send_message(
+                    source_addr_ton=5,
+                    source_addr="Shop",
+                    dest_addr_ton=1,
+                    dest_addr_npi=1,
+                    destination_addr=message[0],
+                    short_message=message[1].encode(),
+                )
+                waiting[pdu.sequence] = message
+            client.read_once()
+        client.unbind()
+
+
+def test_what_was_acknowledged_survives_kill_9(centre: Centre, handsets: Handsets) -> None:
+    lots = random.Random(7)
+    with Stream(centre) as stream:
+        for _ in range(KILLS):
+            before = len(stream.acknowledged)
+            wait_for(lambda before=before: len(stream.acknowledged) > before + 50, "messages flow")
+            time.sleep(lots.random() * 0.3)
+            centre.process.kill()
+            centre.process.start()
+    centre.wait_until_linked()
+    wanted = Counter(stream.acknowledged.values())
+
+    def arrived() -> Counter[tuple[str, str]]:
+        return Counter((phone, entry["text"]) for phone in PHONES for entry in handsets.inbox(phone))
+
+    wait_for(lambda: not wanted - arrived(), "every acknowledged text is on its phone")
+
+    # Nothing but what was submitted is on any phone, and each on the phone it was for.
+    sent_to = {f"text number {n}": PHONES[n % len(PHONES)] for n in range(1, stream.submitted + 1)}
+    for phone, text in arrived():
+        assert sent_to[text] == phone
+
+    def undecided() -> list[str]:
+        states = (
+            get(f"{centre.url}/messages/{identity}", **basic("shop"))["state"] for identity in stream.acknowledged
+        )
+        return [state for state in states if state in ("waiting", "sending", "in-doubt")]
+
+    wait_for(lambda: not undecided(), "no message is left undecided")
+    # A message that was on its way when the process died may come twice; its trail says that it was sent again.
+    twice = [key for key, count in arrived().items() if count > 1]
+    resent = 0
+    for identity, message in stream.acknowledged.items():
+        if message in twice:
+            assert "in-doubt" in [step["event"] for step in trail(identity)["steps"]]
+            resent += 1
+    assert len(twice) <= resent + KILLS * 20  # the rest were never acknowledged
