@@ -115,18 +115,13 @@ def entry(record: Record, header: Header, *, region: str, timezone: tzinfo) -> E
             if not field.isprintable():
                 undecoded = any("\udc80" <= character <= "\udcff" for character in field)
                 return Refused(record, f"{column} is not UTF-8" if undecoded else f"{column} has control characters")
-    for column, field in zip(COLUMNS, fields, strict=True):
-        if len(field) > FIELD_CHARACTERS_MAX:
-            return Refused(record, f"{column} is longer than {FIELD_CHARACTERS_MAX} characters")
+    if max(map(len, fields)) > FIELD_CHARACTERS_MAX:
+        column = next(c for c, field in zip(COLUMNS, fields, strict=True) if len(field) > FIELD_CHARACTERS_MAX)
+        return Refused(record, f"{column} is longer than {FIELD_CHARACTERS_MAX} characters")
     subscriber_id, name, email, kind, product, written, starts_text, ends_text = fields
-    for column, field in (
-        ("subscriber_id", subscriber_id),
-        ("name", name),
-        ("product", product),
-        ("from", starts_text),
-    ):
-        if not field:
-            return Refused(record, f"{column} is empty")
+    if not (subscriber_id and name and product and starts_text):
+        column = next(c for c in ("subscriber_id", "name", "product", "from") if not fields[COLUMNS.index(c)])
+        return Refused(record, f"{column} is empty")
     if kind not in KINDS:
         return Refused(record, f"kind must be {', '.join(KINDS[:-1])} or {KINDS[-1]}")
     if email and (email.count("@") != 1 or " " in email or email[0] == "@" or email[-1] == "@"):

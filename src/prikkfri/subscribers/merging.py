@@ -31,7 +31,7 @@ def merge(entries: Iterable[Entry], subscribers: Iterable[Subscriber], subscript
     people = {subscriber.id: subscriber for subscriber in subscribers}
     owners = {subscriber.email: subscriber.id for subscriber in people.values() if subscriber.email}
     known = {subscription.key: subscription for subscription in subscriptions}
-    holders: dict[str, dict[tuple[str, ...], Subscription]] = defaultdict(dict)
+    holders: dict[str, dict[tuple[str | float, ...], Subscription]] = defaultdict(dict)
     for subscription in known.values():
         if subscription.msisdn:
             holders[subscription.msisdn][subscription.key] = subscription

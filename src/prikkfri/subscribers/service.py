@@ -138,7 +138,7 @@ class _Import:
 async def _merge(transaction: Transaction, entries: Sequence[Entry]) -> Merged:
     await store.take_turns(transaction)
     ids = {entry.subscriber.id for entry in entries}
-    emails = {entry.subscriber.email for entry in entries if entry.subscriber.email}
+    emails = {entry.subscriber.email for entry in entries}
     msisdns = {entry.subscription.msisdn for entry in entries if entry.subscription.msisdn}
     merged = merge(
         entries,

@@ -1,12 +1,12 @@
 """The tables of the subscribers."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 
 from prikkfri.storage import Queries, Row, Transaction
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.subscriptions import Subscriber, Subscription
 
-VALUES_IN_A_STATEMENT = 500
+VALUES_IN_A_STATEMENT = 200
 
 _PLACES = ", ".join(f":v{i}" for i in range(VALUES_IN_A_STATEMENT))
 _MOBILE = "subscriber_id, 'mobile', product, msisdn, starts, ends FROM mobile_number"
@@ -68,10 +68,11 @@ async def take_turns(transaction: Transaction) -> None:
     await transaction.execute("UPDATE subscriber_import SET batches = batches + 1 WHERE id = 1")
 
 
-async def subscribers_known(queries: Queries, ids: Collection[str], emails: Collection[str]) -> list[Subscriber]:
-    """Those with one of these ids or one of these e-mail addresses."""
+async def subscribers_known(queries: Queries, ids: Set[str], emails: Set[str]) -> list[Subscriber]:
+    """Those with one of these ids, and those with one of these e-mail addresses."""
     rows = await _fetch_in(queries, "SELECT id, name, email FROM subscriber WHERE id IN", ids)
-    rows += await _fetch_in(queries, "SELECT id, name, email FROM subscriber WHERE email <> '' AND email IN", emails)
+    unknown = emails - {row[2] for row in rows} - {""}
+    rows += await _fetch_in(queries, "SELECT id, name, email FROM subscriber WHERE email <> '' AND email IN", unknown)
     return [Subscriber(*row) for row in rows]
 
 

@@ -33,11 +33,11 @@ class Subscription:
     ends: float = STILL
 
     @property
-    def key(self) -> tuple[str, ...]:
+    def key(self) -> tuple[str | float, ...]:
         """What makes it this subscription; the rest of it may be corrected later."""
         if self.kind == "mobile":
-            return (self.msisdn, repr(self.starts))
-        return (self.subscriber_id, self.kind, self.product, repr(self.starts))
+            return (self.msisdn, self.starts)
+        return (self.subscriber_id, self.kind, self.product, self.starts)
 
     def overlaps(self, other: "Subscription") -> bool:
         return self.starts < other.ends and other.starts < self.ends
