@@ -141,7 +141,11 @@ def demo_programs(settings: Config) -> list[Program]:
     """The world around the demo: phones behind an SMSC, and a little life."""
     phones = [f"{p.msisdn}={p.name}" for p in demonstration.people(demonstration.PHONES)]
     handsets = ["-m", "prikkfri.simulation.handsets", "--name", demonstration.NETWORK, *phones]
-    return [Program("handsets", handsets, log_file(settings.home, "handsets"))]
+    life = ["-m", "prikkfri.simulation.life", "--home", str(settings.home)]
+    return [
+        Program("handsets", handsets, log_file(settings.home, "handsets")),
+        Program("life", life, log_file(settings.home, "life")),
+    ]
 
 
 @application.command()

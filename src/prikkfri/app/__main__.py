@@ -4,13 +4,13 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import sys
 from pathlib import Path
 
 import uvloop
 
 from prikkfri.app.logs import configure_logs
+from prikkfri.app.process import run_until_told, say_ready
 from prikkfri.app.roles import BUILDERS, Role
 from prikkfri.app.serving import listen, serve, with_health
 from prikkfri.clock import SystemClock
@@ -21,37 +21,19 @@ log = logging.getLogger("prikkfri.app")
 
 
 async def run(name: str, config: Config) -> None:
-    """Runs one role until SIGTERM, SIGINT or the end of standard input."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
+    """Runs one role until cancelled."""
     sockets = listen(config.roles.edge(name).port, config.bind)
     role: Role = await BUILDERS[name](config, SystemClock())
     try:
         async with asyncio.TaskGroup() as tasks:
-            application = with_health(role.application, name, role.counters)
-            running = [tasks.create_task(serve(application, sockets))]
-            running += [tasks.create_task(work()) for work in role.work]
-            watching = tasks.create_task(_supervisor_gone(stopping))
+            tasks.create_task(serve(with_health(role.application, name, role.counters), sockets))
+            for work in role.work:
+                tasks.create_task(work())
             log.info("ready on port %d", config.roles.edge(name).port)
-            print("ready", flush=True)
-            await stopping.wait()
-            log.info("stopping")
-            watching.cancel()
-            for task in running:
-                task.cancel()
+            say_ready()
     finally:
+        log.info("stopping")
         await role.close()
-
-
-async def _supervisor_gone(stopping: asyncio.Event) -> None:
-    """Stops the role when standard input ends: its supervisor has been killed."""
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while await reader.read(1_024):
-        pass
-    stopping.set()
 
 
 def main() -> int:
@@ -64,7 +46,7 @@ def main() -> int:
     configure_logs(arguments.home, arguments.role)
     try:
         config = load(arguments.home, file=arguments.config, environment=os.environ, demo=arguments.demo)
-        uvloop.run(run(arguments.role, config))
+        uvloop.run(run_until_told(lambda: run(arguments.role, config)))
     except UsageError as error:
         print(error, file=sys.stderr, flush=True)
         return 2

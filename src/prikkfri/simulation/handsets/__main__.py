@@ -2,42 +2,24 @@
 
 import argparse
 import asyncio
-import contextlib
-import signal
 import sys
 
+from prikkfri.app.process import run_until_told, say_ready
 from prikkfri.app.serving import listen
 from prikkfri.errors import UsageError
 from prikkfri.simulation.handsets.server import run
 
 
 async def _run(arguments: argparse.Namespace) -> None:
-    loop = asyncio.get_running_loop()
-    serving = asyncio.create_task(
-        run(
-            [(number, name) for number, _, name in (phone.partition("=") for phone in arguments.phones)],
-            smpp_sockets=listen(arguments.smpp_port, "loopback"),
-            http_sockets=listen(arguments.http_port, "loopback"),
-            password=arguments.password,
-            name=arguments.name,
-        )
+    smpp_sockets, http_sockets = listen(arguments.smpp_port, "loopback"), listen(arguments.http_port, "loopback")
+    say_ready()
+    await run(
+        [(number, name) for number, _, name in (phone.partition("=") for phone in arguments.phones)],
+        smpp_sockets=smpp_sockets,
+        http_sockets=http_sockets,
+        password=arguments.password,
+        name=arguments.name,
     )
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signal_number, serving.cancel)
-    ending = asyncio.create_task(_input_ends())
-    ending.add_done_callback(lambda _: serving.cancel())
-    print("ready", flush=True)
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
-    ending.cancel()
-
-
-async def _input_ends() -> None:
-    """Whoever started us is gone when it no longer holds our standard input."""
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while await reader.read(1_024):
-        pass
 
 
 def main() -> int:
@@ -51,7 +33,8 @@ def main() -> int:
     parser.add_argument("--password", default="demo1234", help="what a link must say when it binds")
     parser.add_argument("--name", default="", help="what the page calls this network")
     try:
-        asyncio.run(_run(parser.parse_args()))
+        arguments = parser.parse_args()
+        asyncio.run(run_until_told(lambda: _run(arguments)))
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2

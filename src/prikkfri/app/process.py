@@ -1,0 +1,46 @@
+"""What every supervised process does: says when it is ready, and ends when it is told or left alone."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+
+
+async def run_until_told(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Runs `work` until it ends, or until SIGTERM, SIGINT or the end of standard input; then cancels it and waits.
+
+    Standard input ends when the supervisor has been killed. Raises what `work` raises, other than its cancellation.
+    """
+    working = asyncio.create_task(work())
+    watching = asyncio.create_task(_input_ends())
+    told = False
+
+    def tell(*_: object) -> None:
+        nonlocal told
+        told = True
+        working.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, tell)
+    watching.add_done_callback(tell)
+    try:
+        await working
+    except asyncio.CancelledError:
+        if not told:
+            raise
+    finally:
+        watching.remove_done_callback(tell)
+        watching.cancel()
+
+
+def say_ready() -> None:
+    """Tells the supervisor that this process serves."""
+    print("ready", flush=True)
+
+
+async def _input_ends() -> None:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.read(1_024):
+        pass

@@ -1,0 +1,184 @@
+"""People at the edge of the house: they enter, wait, sign in, watch and switch channel over real sockets.
+
+A person knows only what a customer knows. What they asked for and got is kept here, apart from the product, so that a
+rehearsal can hold the product's list against it.
+"""
+
+import asyncio
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urljoin
+
+import aiohttp
+
+from prikkfri.clock import Clock
+from prikkfri.simulation.demo import Person
+
+ANSWER_SECONDS_MAX = 5.0
+TROUBLE = (aiohttp.ClientError, TimeoutError, OSError)
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where a customer's device finds the roles."""
+
+    signin: str
+    playout: str
+    door: str
+    viewer: str
+
+
+def device_pseudonym(number: int, *, seed: int) -> str:
+    """A device's pseudonym in the form that the viewer makes."""
+    content = number.to_bytes(8, "big") + seed.to_bytes(8, "big")
+    return "d-" + base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+@dataclass
+class Asked:
+    """What one person asked for, and what they got, by their own watch (seconds since 1970 UTC)."""
+
+    subscriber_id: str
+    asked_at: float
+    got_at: float = 0.0
+    """0: never."""
+    refused: int = 0
+    waited_in_line: bool = False
+    saw_open_channel_at: float = 0.0
+    """When the open channel was playing for somebody who stood outside; 0: never."""
+
+
+def open_session(connections_max: int = 0) -> aiohttp.ClientSession:
+    """One for many people: they share no cookies, and each request has a limit."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections_max, keepalive_timeout=20),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX),
+    )
+
+
+@dataclass
+class Viewer:
+    """A subscriber with a device."""
+
+    person: Person
+    device: str
+    password: str = field(repr=False)
+    http: aiohttp.ClientSession = field(repr=False)
+    at: Addresses
+    clock: Clock
+    device_token: str = field(default="", repr=False)
+    playback_token: str = field(default="", repr=False)
+
+    async def sign_in(self, *, give_up_at: float, asked: Asked | None = None) -> Asked:
+        """Enters, waits as told, signs in; tries again as told until `give_up_at`."""
+        asked = asked or Asked(self.person.subscriber_id, self.clock.now())
+        admission = ""
+        ticket = ""
+        while self.clock.now() < give_up_at:
+            pause = 1.0
+            try:
+                if not admission:
+                    answer = await self._wait_in_line(ticket)
+                    admission, ticket = str(answer.get("admitted", "")), str(answer.get("ticket", ""))
+                    if ticket:
+                        asked.waited_in_line = True
+                        pause = _seconds(answer.get("poll_after_s"), 1.0)
+                        if answer.get("open") and not asked.saw_open_channel_at:
+                            asked.saw_open_channel_at = await self._watch_open_channel(str(answer["open"]))
+                if not ticket:
+                    pause = await self._submit(admission, asked)
+                    if asked.got_at:
+                        return asked
+                    asked.refused += 1
+            except TROUBLE:
+                asked.refused += 1
+            await asyncio.sleep(pause)
+        return asked
+
+    async def watch(self, channel: str, *, segments: int = 1) -> bool:
+        """Fetches the playlist of a channel and its newest segments; says whether all of it came."""
+        return bool(self.playback_token) and await self._fetch_stream(
+            f"{self.at.playout}/live/{self.playback_token}/{channel}/index.m3u8", segments
+        )
+
+    async def renew(self) -> bool:
+        """Turns the device token into a fresh playback token at the door."""
+        headers = {"Authorization": f"Bearer {self.device_token}"}
+        try:
+            async with self.http.post(f"{self.at.door}/playback-token", headers=headers) as response:
+                if response.status != 200:
+                    return False
+                self.playback_token = (await response.json())["playback_token"]
+                return True
+        except TROUBLE:
+            return False
+
+    async def _wait_in_line(self, ticket: str) -> Mapping[str, object]:
+        """The door's answer; without a door, an empty one: then the person goes on without a pass."""
+        try:
+            if ticket:
+                async with self.http.get(f"{self.at.door}/waiting", params={"ticket": ticket}) as response:
+                    if response.status == 200:
+                        return dict(await response.json())
+            async with self.http.post(f"{self.at.door}/enter", json={"device": self.device}, headers=self._origin) as r:
+                if r.status == 200:
+                    return dict(await r.json())
+                await asyncio.sleep(_seconds(r.headers.get("Retry-After"), 1.0))
+        except TROUBLE:
+            pass
+        return {}
+
+    async def _submit(self, admission: str, asked: Asked) -> float:
+        """Signs in once; returns the pause before the next try."""
+        body = {"login": self.person.email, "password": self.password, "device": self.device}
+        if admission:
+            body["pass"] = admission
+        async with self.http.post(f"{self.at.signin}/sign-in", json=body, headers=self._origin) as response:
+            if response.status == 200:
+                answer = await response.json()
+                self.device_token, self.playback_token = answer["device_token"], answer["playback_token"]
+                asked.got_at = self.clock.now()
+            return _seconds(response.headers.get("Retry-After"), 1.0)
+
+    async def _watch_open_channel(self, address: str) -> float:
+        """When an open channel was playing; 0 when none did."""
+        try:
+            async with self.http.get(address) as response:
+                channels = await response.json()
+        except TROUBLE:
+            return 0.0
+        for channel in channels:
+            if await self._fetch_stream(urljoin(address + "/", f"/open/{channel['id']}/index.m3u8"), 1):
+                return self.clock.now()
+        return 0.0
+
+    async def _fetch_stream(self, playlist: str, segments: int) -> bool:
+        try:
+            async with self.http.get(playlist) as response:
+                if response.status != 200:
+                    return False
+                text = await response.text()
+            if inner := re.search(r"^#EXT-X-STREAM-INF.*\n(\S+)", text, re.MULTILINE):
+                return await self._fetch_stream(urljoin(playlist, inner[1]), segments)
+            names = [line for line in text.splitlines() if line and not line.startswith("#")]
+            for name in names[-segments:]:
+                async with self.http.get(urljoin(playlist, name)) as response:
+                    if response.status != 200 or not await response.read():
+                        return False
+            return bool(names)
+        except TROUBLE:
+            return False
+
+    @property
+    def _origin(self) -> dict[str, str]:
+        return {"Origin": self.at.viewer}
+
+
+def _seconds(value: object, otherwise: float) -> float:
+    try:
+        return min(max(float(str(value)), 0.05), 30.0)
+    except ValueError:
+        return otherwise
