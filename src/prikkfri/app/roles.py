@@ -16,6 +16,9 @@ from prikkfri.assurance.http import Neighbours
 from prikkfri.assurance.service import Assurance, OthersArea
 from prikkfri.clock import Clock
 from prikkfri.config import ROLES, Config
+from prikkfri.door import http as door_http
+from prikkfri.door.service import Door, asking_signin
+from prikkfri.door.service import load_keys as door_keys
 from prikkfri.errors import StorageError
 from prikkfri.journal import Journal, Spool, open_journal, taken_to, trim
 from prikkfri.signin import http as signin_http
@@ -134,6 +137,35 @@ async def sms(config: Config, clock: Clock) -> Role:
     )
 
 
+async def door(config: Config, clock: Clock) -> Role:
+    database = await open_spool(config.home, "door")
+    journal = await open_journal(database, stream="door", clock=clock)
+    spool = _spool(journal, config)
+    client = httpx.AsyncClient()
+    service = Door(
+        record=spool.record,
+        config=config,
+        keys=door_keys(config.home),
+        clock=clock,
+        ask_capacity=asking_signin(client, f"http://localhost:{config.roles.signin.port}", config.home),
+    )
+
+    async def close() -> None:
+        await client.aclose()
+        await database.close()
+
+    return Role(
+        door_http.application(
+            service,
+            viewer_origin=config.roles.viewer.url,
+            open_channels_url=f"{config.roles.playout.url}/open",
+        ),
+        work=(service.run, spool.run, _trimming(journal, config, clock)),
+        counters=service.counters,
+        close=close,
+    )
+
+
 async def assurance(config: Config, clock: Clock) -> Role:
     location = _location(config)
     database = await open_database(location, "assurance")
@@ -234,4 +266,5 @@ BUILDERS: dict[str, Builder] = {
     "playout": playout,
     "sms": sms,
     "assurance": assurance,
+    "door": door,
 }
