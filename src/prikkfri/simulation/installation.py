@@ -1,0 +1,136 @@
+"""A whole Prikkfri of a rehearsal's own: its roles are real processes in a temporary home, and can be hurt."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from prikkfri.config import ROLES, Config, load
+from prikkfri.errors import PrikkfriError
+
+Harm = Literal["kill", "freeze", "slow"]
+READY_SECONDS_MAX = 40.0
+STOP_SECONDS_MAX = 10.0
+SLOW_PERIOD_SECONDS = 0.25
+SLOW_AWAKE_SHARE = 0.06
+"""A slowed role runs for so much of each period and is stopped for the rest."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on just now."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in sockets]
+
+
+def ports_section(ports: Sequence[int]) -> str:
+    """The `[roles]` of a configuration: eight ports, the last one for SMPP."""
+    lines = [f"[roles.{role}]\nport = {port}" for role, port in zip(ROLES, ports, strict=False)]
+    return "\n".join(lines).replace("[roles.sms]", f"[roles.sms]\nsmpp_port = {ports[len(ROLES)]}") + "\n"
+
+
+@dataclass
+class _Process:
+    arguments: list[str]
+    process: asyncio.subprocess.Process
+    slowing: asyncio.Task[None] | None = None
+
+
+@dataclass
+class Installation:
+    """Roles (and the world's own programs) by name."""
+
+    home: Path
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    _running: dict[str, _Process] = field(default_factory=dict)
+
+    def configuration(self) -> Config:
+        return load(self.home, file=None, environment={}, demo=True)
+
+    async def start(self, roles: Sequence[str] = ROLES) -> None:
+        """Starts roles and waits until they serve. Raises `PrikkfriError` with the role that does not."""
+        await asyncio.gather(*(self._start_role(role) for role in roles))
+
+    async def start_program(self, name: str, arguments: list[str]) -> None:
+        """Starts another program of ours (`-m prikkfri.simulation.handsets ...`) and waits until it is ready."""
+        log = self.home / "logs" / f"{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as errors:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                env=self.environment,
+                process_group=0,
+            )
+        self._running[name] = _Process(arguments, process)
+        assert process.stdout is not None
+        try:
+            line = await asyncio.wait_for(process.stdout.readline(), READY_SECONDS_MAX)
+        except TimeoutError:
+            line = b""
+        if line != b"ready\n":
+            raise PrikkfriError(f"{name} does not start; see {log}")
+
+    async def harm(self, role: str, harm: Harm) -> None:
+        """Kills, freezes or slows a role until it is given back."""
+        running = self._running[role]
+        if harm == "kill":
+            running.process.kill()
+            await running.process.wait()
+        elif harm == "freeze":
+            running.process.send_signal(signal.SIGSTOP)
+        else:
+            running.slowing = asyncio.create_task(self._slow(running.process), name=f"slow {role}")
+
+    async def give_back(self, role: str) -> None:
+        """Undoes what harmed a role: starts it again, lets it go on, or at full speed."""
+        running = self._running[role]
+        if running.slowing is not None:
+            running.slowing.cancel()
+            await asyncio.gather(running.slowing, return_exceptions=True)
+            running.slowing = None
+        if running.process.returncode is None:
+            running.process.send_signal(signal.SIGCONT)
+        else:
+            await self._start_role(role)
+
+    async def stop(self) -> None:
+        """Ends everything; kills what has not ended after `STOP_SECONDS_MAX`."""
+        for running in self._running.values():
+            if running.slowing is not None:
+                running.slowing.cancel()
+            with contextlib.suppress(ProcessLookupError):
+                running.process.terminate()
+                running.process.send_signal(signal.SIGCONT)
+        for running in self._running.values():
+            try:
+                await asyncio.wait_for(running.process.wait(), STOP_SECONDS_MAX)
+            except TimeoutError:
+                running.process.kill()
+                await running.process.wait()
+        self._running.clear()
+
+    async def _start_role(self, role: str) -> None:
+        await self.start_program(role, ["-m", "prikkfri.app", role, "--home", str(self.home), "--demo"])
+
+    async def _slow(self, process: asyncio.subprocess.Process) -> None:
+        try:
+            while True:
+                process.send_signal(signal.SIGSTOP)
+                await asyncio.sleep(SLOW_PERIOD_SECONDS * (1 - SLOW_AWAKE_SHARE))
+                process.send_signal(signal.SIGCONT)
+                await asyncio.sleep(SLOW_PERIOD_SECONDS * SLOW_AWAKE_SHARE)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGCONT)
