@@ -62,7 +62,9 @@ def subscribers_csv(persons: list[Person]) -> str:
     return "\n".join(lines) + "\n"
 
 
-CONFIGURATION = f"""\
+def configuration(*, handset_smpp_port: int = HANDSET_SMPP_PORT) -> str:
+    """The demo's configuration file."""
+    return f"""\
 # Made by `prikkfri serve --demo`. Change what you like; every setting has a default.
 operator = "Fjordnett"
 
@@ -87,7 +89,7 @@ message_class = "log-in-code"
 name = "handsets"
 partner = "{NETWORK}"
 host = "127.0.0.1"
-port = {HANDSET_SMPP_PORT}
+port = {handset_smpp_port}
 system_id = "prikkfri"
 password = "{SMPP_PASSWORD}"
 prefixes = ["47"]
@@ -100,7 +102,7 @@ def write_configuration(home: Path) -> bool:
     if path.exists():
         return False
     path.touch(mode=0o600)
-    path.write_text(CONFIGURATION, encoding="utf-8")
+    path.write_text(configuration(), encoding="utf-8")
     return True
 
 
