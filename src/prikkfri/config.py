@@ -117,6 +117,8 @@ class Account:
     """Whom its messages may be from; empty: anybody."""
     in_doubt: Literal["resend", "report"] = "resend"
     """A message that may or may not have reached the network: send it again, or tell the account and leave it."""
+    data_coding_1: Literal["gsm", "as-is"] = "gsm"
+    """By the book it is ASCII, but node-smpp writes it over GSM 7-bit; `gsm`: pass it on as what it then is."""
     throughput_per_second_max: float = 500.0
 
 

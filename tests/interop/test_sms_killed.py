@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
+from typing import Any
 
 import pytest
 from smpp_peers import PASSWORD, PHONES, Centre, Handsets, basic, get, wait_for
@@ -96,10 +97,11 @@ def test_what_was_acknowledged_survives_kill_9(centre: Centre, handsets: Handset
     for phone, text in arrived():
         assert sent_to[text] == phone
 
+    def trail(identity: str) -> dict[str, Any]:
+        return get(f"{centre.url}/messages/{identity}", **basic("shop"))
+
     def undecided() -> list[str]:
-        states = (
-            get(f"{centre.url}/messages/{identity}", **basic("shop"))["state"] for identity in stream.acknowledged
-        )
+        states = (trail(identity)["state"] for identity in stream.acknowledged)
         return [state for state in states if state in ("waiting", "sending", "in-doubt")]
 
     wait_for(lambda: not undecided(), "no message is left undecided")

@@ -598,6 +598,7 @@ class SmsCentre:
             account.senders,
             validity,
             account.throughput_per_second_max,
+            account.data_coding_1 == "gsm",
         )
 
     def _wake(self, parties: Iterable[Party]) -> None:

@@ -9,7 +9,7 @@ from prikkfri.errors import LocalProtocolError, RemoteProtocolError
 from prikkfri.protocols.smpp import concatenation
 from prikkfri.protocols.smpp.pdu import ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import REGISTERED_ANY
-from prikkfri.protocols.smpp.text import encode_text
+from prikkfri.protocols.smpp.text import DataCoding, encode_text
 from prikkfri.protocols.smpp.times import parse_time
 from prikkfri.sms.addresses import Address, read_recipient, read_sender
 from prikkfri.sms.messages import Message
@@ -55,6 +55,8 @@ class Rules:
     """Empty: any."""
     validity_seconds_max: float = 259_200.0
     throughput_per_second_max: float = 1e9
+    ascii_is_gsm: bool = False
+    """Whether octets under data_coding 1 are of the GSM alphabet in truth."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ def decide(message: ShortMessage, rules: Rules, *, reference: int, now: float) -
     expires_at = min(asked or now + rules.validity_seconds_max, now + rules.validity_seconds_max)
     if expires_at <= max(now, due_at):
         return Refusal(Status.INVALID_VALIDITY, "expires-before-due")
+    if rules.ascii_is_gsm and message.data_coding == DataCoding.ASCII:
+        message = structs.replace(message, data_coding=int(DataCoding.GSM))
     envelopes = _envelopes(message, sender, reference)
     if isinstance(envelopes, Refusal):
         return envelopes

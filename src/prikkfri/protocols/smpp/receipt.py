@@ -90,7 +90,8 @@ def format_receipt(receipt: Receipt, *, submitted: float, done: float) -> bytes:
 
 
 def receipt_message(receipt: Receipt, message: ShortMessage, *, submitted: float, done: float) -> ShortMessage:
-    """The `deliver_sm` that tells the sender of `message` what became of it."""
+    """The `deliver_sm` that tells the sender of `message` what became of it; its user_message_reference comes back."""
+    reference = message.tlv(Tag.USER_MESSAGE_REFERENCE)
     return ShortMessage(
         source=message.destination,
         destination=message.source,
@@ -104,5 +105,6 @@ def receipt_message(receipt: Receipt, message: ShortMessage, *, submitted: float
         tlvs=(
             (Tag.RECEIPTED_MESSAGE_ID, receipt.message_id.encode("latin-1") + b"\0"),
             (Tag.MESSAGE_STATE, bytes((receipt.state,))),
+            *(((Tag.USER_MESSAGE_REFERENCE, reference),) if reference else ()),
         ),
     )
