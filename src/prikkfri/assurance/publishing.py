@@ -4,7 +4,7 @@ It never says more than is known. Statuspage has no word for "not known", so a c
 `degraded_performance` and its description says what is meant; our own `state` and `since` stand beside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -13,6 +13,10 @@ from prikkfri.assurance.overview import Breakage, Overview, RoleState
 
 MAJOR_SHARE = 0.5
 """From this share of broken promises on, a component is a major outage; below it a partial one."""
+
+KNOWN_SECONDS = 60.0
+"""How long a document may be told as the present; assurance publishes every few seconds."""
+PAGE_ID = "prikkfri"
 
 State = Literal["operational", "partial_outage", "major_outage", "unknown"]
 
@@ -43,6 +47,12 @@ _STATUS = {
     "major_outage": "major_outage",
     "unknown": "degraded_performance",
 }
+_TOLD = {
+    "operational": None,
+    "unknown": "Not known right now",
+    "partial_outage": "Fails for some",
+    "major_outage": "Fails for most",
+}
 _SEVERITY = ("operational", "unknown", "partial_outage", "major_outage")
 _OVERALL = {
     "operational": ("none", "All Systems Operational"),
@@ -59,8 +69,8 @@ def summary(overview: Overview, roles: Sequence[RoleState], *, operator: str, ur
     indicator, description = _OVERALL[worst]
     updated_at = iso(overview.at)
     return {
-        "page": {"id": "prikkfri", "name": operator, "url": url, "time_zone": "Etc/UTC", "updated_at": updated_at},
-        "status": {"indicator": indicator, "description": description},
+        "page": {"id": PAGE_ID, "name": operator, "url": url, "time_zone": "Etc/UTC", "updated_at": updated_at},
+        "status": {"indicator": indicator, "description": description, "state": worst},
         "components": [
             _component(component, *states[component.id], position, updated_at)
             for position, component in enumerate(COMPONENTS, 1)
@@ -90,21 +100,15 @@ def _share(breakage: Breakage) -> float:
 def _component(
     component: Component, state: State, since: float | None, position: int, updated_at: str
 ) -> dict[str, Any]:
-    told = {
-        "operational": None,
-        "unknown": "Not known right now",
-        "partial_outage": "Fails for some",
-        "major_outage": "Fails for most",
-    }[state]
     return {
         "id": component.id,
         "name": component.name,
         "status": _STATUS[state],
         "state": state,
         "since": iso(since) if since else None,
-        "description": told,
+        "description": _TOLD[state],
         "position": position,
-        "page_id": "prikkfri",
+        "page_id": PAGE_ID,
         "group_id": None,
         "group": False,
         "showcase": True,
@@ -113,6 +117,49 @@ def _component(
         "created_at": updated_at,
         "updated_at": updated_at,
     }
+
+
+def as_known(document: Mapping[str, Any], now: float) -> dict[str, Any]:
+    """`document` as it may be told at `now`: what has not been confirmed for `KNOWN_SECONDS` is not known any more.
+
+    Whatever was said to work is then `degraded_performance` and `unknown`; whatever was said to fail stays so, and
+    `status.last_known` keeps what was last said. Raises `ValueError` when it has no `page.updated_at`.
+    """
+    told: dict[str, Any] = {**document}
+    updated_at = moment(document["page"]["updated_at"])
+    if now - updated_at <= KNOWN_SECONDS:
+        return told
+    status = document["status"]
+    told["components"] = [_forgotten(component, updated_at) for component in document["components"]]
+    told["status"] = {
+        "indicator": "minor" if status["indicator"] == "none" else status["indicator"],
+        "description": f"Not Known Since {document['page']['updated_at']}; Last Known: {status['description']}",
+        "state": "unknown",
+        "last_known": status,
+    }
+    return told
+
+
+def _forgotten(component: Mapping[str, Any], since: float) -> dict[str, Any]:
+    if component["status"] != "operational":
+        return {**component}
+    forgotten = {"status": _STATUS["unknown"], "state": "unknown", "since": iso(since)}
+    return {**component, **forgotten, "description": _TOLD["unknown"]}
+
+
+def never_told(operator: str, url: str) -> dict[str, Any]:
+    """The document of a status page that has never been told anything."""
+    page = {"id": PAGE_ID, "name": operator, "url": url, "time_zone": "Etc/UTC", "updated_at": iso(0)}
+    status = {"indicator": "minor", "description": "Not Known Yet", "state": "unknown"}
+    return {"page": page, "status": status, "components": [], "incidents": [], "scheduled_maintenances": []}
+
+
+def moment(text: str) -> float:
+    """Seconds since 1970 UTC of an ISO 8601 time with its zone. Raises `ValueError`."""
+    parsed = datetime.fromisoformat(text)
+    if parsed.tzinfo is None:
+        raise ValueError(f"{text!r} says no zone")
+    return parsed.timestamp()
 
 
 def iso(moment: float) -> str:
