@@ -125,6 +125,7 @@ class SignIn:
         self._journal = journal
         self._record = record
         self._home = config.home
+        self._region = config.region
         self._session_lifetime_s = config.signin.session_lifetime_days * 86_400
         self._device_token_lifetime_s = config.signin.device_token_lifetime_days * 86_400
         self._playback_token_lifetime_s = config.streaming.token_lifetime_hours * 3_600
@@ -192,7 +193,8 @@ class SignIn:
         }
 
     async def run(self) -> None:
-        """Housekeeping until cancelled: the revocation list, and forgetting what has expired."""
+        """Until cancelled: first measures what a hash takes, then keeps house: revocation list, what has expired."""
+        await self.measure()
         while True:
             self._revoked_changed.clear()
             try:
@@ -219,11 +221,13 @@ class SignIn:
         if refusal := self.pool.refusal(with_pass=with_pass):
             return Refused("overloaded", refusal.retry_after_s)
         now = self._clock.now()
-        tried = tries.limits(e164(attempt.login, "NO") or attempt.login.strip().lower(), attempt.address)
+        tried = tries.limits(e164(attempt.login, self._region) or attempt.login.strip().lower(), attempt.address)
         if (wait := tries.retry_after(self._buckets, tried, now)) is not None:
             return Refused("too-many-tries", wait)
         async with asyncio.timeout(DATABASE_SECONDS_MAX):
-            who = await self._subscribers.read(lambda q: subscriber_by_login(q, attempt.login, now))
+            who = await self._subscribers.read(
+                lambda q: subscriber_by_login(q, attempt.login, now, region=self._region)
+            )
             subscriber_id = who.id if who else ""
             # An unknown login takes every step that a known one takes.
             packages = await self._subscribers.read(lambda q: packages_at(q, subscriber_id, now))

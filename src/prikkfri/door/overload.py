@@ -1,0 +1,21 @@
+"""The overload gate: beyond what is answered in time, refuse at once and say when to come back."""
+
+from dataclasses import dataclass
+
+RETRY_AFTER_SECONDS_MIN = 2.0
+RETRY_AFTER_SECONDS_MAX = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    lag_seconds_max: float = 0.5
+    """How late the loop may run: whoever comes has waited as long already, unseen."""
+    in_flight_max: int = 2_000
+
+
+def retry_after(lag_s: float, in_flight: int, limits: Limits = Limits()) -> float | None:
+    """None: take it. Otherwise refuse, and the seconds after which to try again: longer, the further behind."""
+    behind = max(lag_s / limits.lag_seconds_max, in_flight / limits.in_flight_max)
+    if behind <= 1:
+        return None
+    return min(RETRY_AFTER_SECONDS_MIN * behind, RETRY_AFTER_SECONDS_MAX)

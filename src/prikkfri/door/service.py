@@ -1,0 +1,348 @@
+"""The door: device tokens become playback tokens, and crowds a line, with nothing but keys on disk.
+
+Needs neither signin nor a database to let those in who have a device token.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import math
+import secrets
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import httpx
+
+from prikkfri.clock import Clock
+from prikkfri.config import Config
+from prikkfri.door import overload, waiting_room
+from prikkfri.door.ticket import ID_BYTES, Ticket, opened, sealed
+from prikkfri.door.waiting_room import Capacity
+from prikkfri.errors import RemoteProtocolError, StorageError
+from prikkfri.journal.outcomes import Outcome, Verdict
+from prikkfri.protocols import admission_pass, cat, device_token, jwt
+from prikkfri.protocols.admission_pass import Pass
+from prikkfri.protocols.device_token import DeviceToken
+from prikkfri.storage.keys import (
+    SigningKey,
+    command_key,
+    publish_public_key,
+    read_public_keys,
+    secret_key,
+    signing_key,
+    write_whole,
+)
+
+log = logging.getLogger(__name__)
+
+VERDICTS_REMEMBERED_MAX = 50_000
+REVOKED_READ_SECONDS = 5.0
+LAG_MEASURED_SECONDS = 0.1
+LINE_KEPT_SECONDS = 1.0
+CAPACITY_ASKED_SECONDS = 1.0
+
+AskCapacity = Callable[[], Awaitable[Capacity | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    playback_token: str = field(repr=False)
+    expires_at: float
+    renew_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    admission: str = field(repr=False)
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    ticket: str = field(repr=False)
+    place: int
+    wait_s: float | None
+    poll_after_s: float
+    since: float | None
+    """Since when the line has stood still because signin does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    reason: Literal["bad-token", "expired", "revoked", "bad-ticket", "overloaded"]
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    playback: SigningKey
+    admission: SigningKey
+    ticket: bytes = field(repr=False)
+
+
+def load_keys(home: Path) -> Keys:
+    """Makes the keys at first start and publishes their public halves. Raises `StorageError`."""
+    keys = Keys(signing_key(home, "door-playback"), signing_key(home, "door-pass"), secret_key(home, "door-ticket"))
+    publish_public_key(home, "playback", "door", keys.playback)
+    publish_public_key(home, "pass", "door", keys.admission)
+    return keys
+
+
+class Door:
+    def __init__(
+        self,
+        *,
+        record: Callable[[Outcome], None],
+        config: Config,
+        keys: Keys,
+        clock: Clock,
+        ask_capacity: AskCapacity,
+    ) -> None:
+        self.in_flight = 0
+        """Requests that the edge has taken and not yet answered."""
+        self._record = record
+        self._home = config.home
+        self._playback_token_lifetime_s = config.streaming.token_lifetime_hours * 3_600
+        self._pass_lifetime_s = config.door.pass_lifetime_seconds
+        self._waiting_room = config.door.waiting_room == "on"
+        self._keys = keys
+        self._clock = clock
+        self._ask_capacity = ask_capacity
+        self._lag_s = 0.0
+        self._device_keys: jwt.PublicKeys = {}
+        self._device_keys_read_at = -math.inf
+        self._verdicts: OrderedDict[bytes, DeviceToken] = OrderedDict()
+        self._revoked: frozenset[str] = frozenset()
+        self._revoked_as_of = 0.0
+        self._line = self._line_as_left()
+        self._answers: dict[str, int] = {}
+
+    def overloaded(self, step: str) -> Refused | None:
+        """Whether to turn a request away before anything is done for it; that is then recorded."""
+        retry_after_s = overload.retry_after(self._lag_s, self.in_flight)
+        if retry_after_s is None:
+            return None
+        self._outcome(step, "broken", "overloaded")
+        return Refused("overloaded", retry_after_s)
+
+    def playback_token(self, token: str) -> Issued | Refused:
+        now = self._clock.now()
+        known = self._verified(token)
+        reason: Literal["bad-token", "expired", "revoked"] | None = None
+        if known is None:
+            reason = "bad-token"
+        elif known.jti in self._revoked:
+            reason = "revoked"
+        elif known.expires_at <= now:
+            reason = "expired"
+        if known is None or reason is not None:
+            refused = reason or "bad-token"
+            self._outcome("playback-token", "broken", refused, known)
+            return Refused(refused)
+        playback_token = cat.issue(
+            self._keys.playback.private,
+            self._keys.playback.kid,
+            "door",
+            known.subscriber,
+            known.packages,
+            now,
+            self._playback_token_lifetime_s,
+            known.token_id + secrets.token_bytes(8),
+        )
+        self._outcome("playback-token", "kept", "", known)
+        lifetime = self._playback_token_lifetime_s
+        return Issued(playback_token, now + lifetime, now + lifetime / 2)
+
+    def enter(self, device: str) -> Admitted | Waiting:
+        now = self._clock.now()
+        if not self._waiting_room:
+            return self._admitted_at_once(device, now)
+        self._line, number = waiting_room.joined(waiting_room.moved(self._line, now))
+        if line := waiting_room.let_in(self._line, number, waited=False):
+            self._line = line
+            return self._admitted_at_once(device, now)
+        ticket = Ticket(number, now, secrets.token_bytes(ID_BYTES), device)
+        self._outcome("enter", "asked", device=device, promise=ticket.promise)
+        return self._waiting(ticket, sealed(ticket, self._keys.ticket))
+
+    def waiting(self, text: str) -> Admitted | Waiting | Refused:
+        now = self._clock.now()
+        ticket = opened(text, self._keys.ticket, now)
+        if ticket is None:
+            return Refused("bad-ticket")
+        self._line = waiting_room.remembered(waiting_room.moved(self._line, now), ticket.number)
+        if line := waiting_room.let_in(self._line, ticket.number, waited=True):
+            self._line = line
+            # The same pass again for whoever asks again: its id is the ticket's.
+            return self._pass(ticket.promise, ticket.device, ticket.promise, now)
+        return self._waiting(ticket, text)
+
+    def counters(self) -> dict[str, float]:
+        return {
+            **{f"{answer.replace('-', '_')}_total": number for answer, number in self._answers.items()},
+            "loop_lag_seconds": self._lag_s,
+            "line_waiting": self._line.waiting,
+            "line_front": self._line.front,
+            "line_rate_per_second": self._line.rate,
+            "line_standing_still": float(self._line.silent_since is not None),
+            "revoked_list_age_seconds": self._clock.now() - self._revoked_as_of,
+            "verdicts_remembered": len(self._verdicts),
+        }
+
+    async def run(self) -> None:
+        """Until cancelled: watches its own lag, follows the revocation list and, for the line, signin."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_lag())
+            tasks.create_task(self._follow_revoked())
+            if self._waiting_room:
+                tasks.create_task(self._follow_signin())
+                tasks.create_task(self._keep_line())
+
+    def _verified(self, token: str) -> DeviceToken | None:
+        """The verdict on a signature does not change, and verifying costs a hundred times what remembering does."""
+        digest = hashlib.sha256(token.encode()).digest()
+        if known := self._verdicts.get(digest):
+            self._verdicts.move_to_end(digest)
+            return known
+        self._know_key_of(token)
+        known = device_token.verified(token, self._device_keys)
+        if known is not None:
+            self._verdicts[digest] = known
+            if len(self._verdicts) > VERDICTS_REMEMBERED_MAX:
+                self._verdicts.popitem(last=False)
+        return known
+
+    def _know_key_of(self, token: str) -> None:
+        """Signin may have made its key after we started; looks at most once a second."""
+        kid = jwt.key_id(token)
+        now = self._clock.monotonic()
+        if kid is None or kid in self._device_keys or now - self._device_keys_read_at < 1:
+            return
+        self._device_keys_read_at = now
+        try:
+            self._device_keys = jwt.read_jwks(read_public_keys(self._home, "device"))
+        except (StorageError, RemoteProtocolError) as error:
+            log.error("the public keys of device tokens cannot be read: %s", error)
+
+    def _admitted_at_once(self, device: str, now: float) -> Admitted:
+        self._outcome("enter", "kept", device=device)
+        return self._pass(secrets.token_urlsafe(ID_BYTES), device, "", now)
+
+    def _pass(self, pass_id: str, device: str, promise: str, now: float) -> Admitted:
+        admission = Pass(pass_id, device, now + self._pass_lifetime_s, promise)
+        signed = admission_pass.issue(self._keys.admission.private, self._keys.admission.kid, admission)
+        return Admitted(signed, admission.expires_at)
+
+    def _waiting(self, ticket: Ticket, text: str) -> Waiting:
+        place = waiting_room.place(self._line, ticket.number)
+        return Waiting(text, place.ahead, place.wait_s, place.poll_after_s, self._line.silent_since)
+
+    def _outcome(
+        self,
+        step: str,
+        verdict: Verdict,
+        reason: str = "",
+        known: DeviceToken | None = None,
+        *,
+        device: str = "",
+        promise: str = "",
+    ) -> None:
+        answer = f"{step}-{reason or verdict}"
+        self._answers[answer] = self._answers.get(answer, 0) + 1
+        self._record(
+            Outcome(
+                time=self._clock.now(),
+                service="television",
+                step=step,
+                layer="door",
+                verdict=verdict,
+                reason=reason,
+                customer=known.subscriber if known else "",
+                device=known.device if known else device,
+                promise=promise,
+            )
+        )
+
+    async def _watch_lag(self) -> None:
+        while True:
+            asked = self._clock.monotonic()
+            await asyncio.sleep(LAG_MEASURED_SECONDS)
+            self._lag_s = max(0.0, self._clock.monotonic() - asked - LAG_MEASURED_SECONDS)
+
+    async def _follow_revoked(self) -> None:
+        """A list that is missing or unreadable refuses nobody; the one last read goes on being honoured."""
+        read = 0.0
+        while True:
+            try:
+                path = self._home / "public" / "revoked.json"
+                changed = path.stat().st_mtime
+                if changed != read:
+                    document = json.loads(await asyncio.to_thread(path.read_bytes))
+                    self._revoked = frozenset(map(str, document["device_tokens"]))
+                    self._revoked_as_of = float(document["as_of"])
+                    read = changed
+            except FileNotFoundError:
+                pass
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                log.error("the revocation list cannot be read: %s", type(error).__name__)
+            await asyncio.sleep(REVOKED_READ_SECONDS)
+
+    async def _follow_signin(self) -> None:
+        while True:
+            capacity = await self._ask_capacity()
+            now = self._clock.now()
+            was_silent = self._line.silent_since is not None
+            self._line = waiting_room.moved(self._line, now)
+            if capacity is not None:
+                self._line = waiting_room.heard(self._line, capacity, now)
+            if was_silent != (self._line.silent_since is not None):
+                log.warning("signin is %s", "heard again: the line moves" if was_silent else "silent: the line stands")
+            await asyncio.sleep(CAPACITY_ASKED_SECONDS)
+
+    async def _keep_line(self) -> None:
+        kept = None
+        while True:
+            state = {"next_number": self._line.next_number, "front": self._line.front}
+            if state != kept:
+                try:
+                    await asyncio.to_thread(write_whole, self._line_file, json.dumps(state).encode())
+                    kept = state
+                except OSError as error:
+                    log.error("the line cannot be kept over a restart: %s", error)
+            await asyncio.sleep(LINE_KEPT_SECONDS)
+
+    def _line_as_left(self) -> waiting_room.Line:
+        now = self._clock.now()
+        try:
+            state = json.loads(self._line_file.read_bytes())
+            return waiting_room.opened(int(state["next_number"]), float(state["front"]), now)
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            log.error("the line is forgotten, its file cannot be read: %s", type(error).__name__)
+        return waiting_room.opened(0, 0.0, now)
+
+    @property
+    def _line_file(self) -> Path:
+        return self._home / "door" / "line.json"
+
+
+def asking_signin(client: httpx.AsyncClient, url: str, home: Path) -> AskCapacity:
+    """How the door asks signin for its capacity; the answer is None when signin does not give one."""
+    headers = {"authorization": f"Bearer {command_key(home, 'signin')}"}
+
+    async def ask() -> Capacity | None:
+        try:
+            answer = await client.get(f"{url}/capacity", headers=headers, timeout=CAPACITY_ASKED_SECONDS)
+            document = answer.raise_for_status().json()
+            capacity = Capacity(float(document["per_second"]), float(document["waiting_s"]))
+        except (httpx.HTTPError, ValueError, TypeError, KeyError):
+            return None
+        plausible = 0 <= capacity.per_second < 1e6 and 0 <= capacity.waiting_s < 1e6
+        return capacity if plausible else None
+
+    return ask

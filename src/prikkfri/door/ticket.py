@@ -1,0 +1,54 @@
+"""The ticket of the waiting room: a place in the line that its holder keeps, sealed (HMAC-SHA256) against bettering."""
+
+import base64
+import binascii
+import hmac
+import struct
+from dataclasses import dataclass
+
+TAG_BYTES = 16
+ID_BYTES = 12
+LIFETIME_SECONDS = 6 * 3_600.0
+"""Old tickets would be a stock of places at the front."""
+
+_layout = struct.Struct(f">Qd{ID_BYTES}s24s")
+_LENGTH = (_layout.size + TAG_BYTES + 2) // 3 * 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    number: int
+    joined_at: float
+    ticket_id: bytes
+    """12 random bytes: the line may forget a number in a crash and give it twice."""
+    device: str
+
+    @property
+    def promise(self) -> str:
+        return f"enter-{base64.urlsafe_b64encode(self.ticket_id).decode()}"
+
+
+def sealed(ticket: Ticket, key: bytes) -> str:
+    content = _layout.pack(ticket.number, ticket.joined_at, ticket.ticket_id, ticket.device.encode())
+    return base64.urlsafe_b64encode(content + _tag(content, key)).rstrip(b"=").decode()
+
+
+def opened(text: str, key: bytes, now: float) -> Ticket | None:
+    """None for one that is not ours, was altered, or is older than `LIFETIME_SECONDS`."""
+    if len(text) > _LENGTH or not text.isascii():
+        return None
+    try:
+        signed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error:
+        return None
+    content, tag = signed[: _layout.size], signed[_layout.size :]
+    if len(content) != _layout.size or not hmac.compare_digest(tag, _tag(content, key)):
+        return None
+    number, joined_at, ticket_id, device = _layout.unpack(content)
+    if now - joined_at > LIFETIME_SECONDS:
+        return None
+    return Ticket(number, joined_at, ticket_id, device.decode())
+
+
+def _tag(content: bytes, key: bytes) -> bytes:
+    return hmac.digest(key, content, "sha256")[:TAG_BYTES]
