@@ -33,6 +33,7 @@ from prikkfri.streaming.service import Playout
 from prikkfri.subscribers.store import subscriber, subscriber_by_login
 from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console import server as web_console
+from prikkfri.web.status_page import server as web_status_page
 from prikkfri.web.viewer import server as web_viewer
 
 log = logging.getLogger("prikkfri.app")
@@ -220,6 +221,19 @@ async def assurance(config: Config, clock: Clock) -> Role:
     )
 
 
+async def status(config: Config, clock: Clock) -> Role:
+    return Role(
+        web_status_page.application(
+            config.home / "status",
+            command_key=command_key(config.home, "status"),
+            clock=clock,
+            operator=config.operator,
+            public_url=config.roles.status.url,
+            timezone=config.streaming.timezone,
+        )
+    )
+
+
 def _spool_of(config: Config, role: str) -> Callable[[], Database]:
     return lambda: open_spool_reader(config.home, role)
 
@@ -267,4 +281,5 @@ BUILDERS: dict[str, Builder] = {
     "sms": sms,
     "assurance": assurance,
     "door": door,
+    "status": status,
 }
