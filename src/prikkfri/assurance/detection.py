@@ -1,0 +1,261 @@
+"""Detection: from the counts of one series to alarms.
+
+Theory of operation. Two tests run on each series, bucket by bucket, each against the *recent level* of that series: an
+exponentially forgotten average that learns only while nothing is suspected.
+
+*A rising share of broken promises.* Of n promises settled in a bucket, b were broken. The worst share that is still
+called ordinary is ``q = max(floor, slack * level)``. For each of a few alternatives ``p > q`` (odds of q times 4, 20,
+400: five in a hundred of one partner, half, everything) the log-likelihood ratio
+
+    L = b ln(p/q) + (n - b) ln((1 - p)/(1 - q))
+
+is summed by ``S := max(0, S + L)``: Page's CUSUM (E. S. Page, Biometrika 41, 1954), which is the likelihood-ratio test
+of "the share rose to p at some past moment, not yet ended" (G. Lorden, Ann. Math. Stat. 42, 1971). The alarm is raised
+when S reaches h; the share rose where S last stood at zero.
+
+*A plunge of the promises kept.* The same sum over the Poisson likelihood of the count x, with the worst ordinary rate
+``q = ordinary_fall * level`` and the alternative ``p = plunge * level``: ``L = (x ln(p/q) - (p - q)) / dispersion``.
+The dispersion is ``1 + level * v``, where v is the learned variance of x/level beyond Poisson's. The level of this
+test is quick, so that it follows half-time and final whistle: those halve a crowd in minutes, a fault in seconds.
+
+*The threshold.* Lorden's theorem: as long as the true share is at most q, the mean time to a false alarm of one such
+sum is at least exp(h) buckets, whatever the volume. With ``sums`` of them per bucket, ``h = ln(sums * buckets_per_year
+/ false_alarms_per_year)`` keeps the whole installation below the stated rate. It is a bound for the share (a test
+simulates it); for the plunge it holds as far as traffic is overdispersed Poisson around at least ``ordinary_fall``
+of its level, which is checked on a month of real football crowds.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import exp, log
+from typing import Literal
+
+from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.tally import Bucket
+
+SECONDS_PER_YEAR = 365.25 * 86_400
+ODDS_RATIOS = (4.0, 20.0, 400.0)
+
+_EVERYTHING = Segment()
+
+Kind = Literal["share", "plunge"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    bucket_seconds: float = 1.0
+    false_alarms_per_year: float = 1.0
+    """In the whole installation."""
+    series: int = 500
+    """Series that are watched; more of them raise the threshold."""
+    share_floor: float = 0.005
+    """Shares up to this are ordinary in any series."""
+    share_slack: float = 1.5
+    """Shares up to this times the level are ordinary: shares drift more than a fair coin does."""
+    share_half_life_seconds: float = 3_600.0
+    share_prior_promises: float = 200.0
+    """What the floor weighs in the level while little has been seen."""
+    volume_half_life_seconds: float = 60.0
+    volume_ordinary_fall: float = 0.5
+    """A fall to this part of the level is ordinary ..."""
+    volume_plunge: float = 0.25
+    """... and a fall to this part or less is what the test looks for."""
+    warm_up_buckets: int = 30
+    """Buckets before the level of the volume is believed."""
+
+    @cached_property
+    def threshold(self) -> float:
+        """h, in nats: see the theory of operation."""
+        sums = self.series * (len(ODDS_RATIOS) + 1)
+        return max(1.0, log(sums * SECONDS_PER_YEAR / self.bucket_seconds / self.false_alarms_per_year))
+
+
+@dataclass(frozen=True)
+class Alarm:
+    kind: Kind
+    segment: Segment
+    raised_at: float
+    since: float
+    """When it most likely began: where the sum last stood at zero."""
+    level: float
+    """The ordinary share (`share`), or the ordinary count a second (`plunge`)."""
+    seen: float
+    """The same figure since `since`."""
+    promises: float
+    """Settled since `since` (`share`), or expected and not kept (`plunge`)."""
+    evidence: float
+    """The log-likelihood ratio, in nats."""
+    threshold: float
+
+    @property
+    def sentence(self) -> str:
+        if self.kind == "share":
+            return (
+                f"{self.segment}: {self.seen:.1%} broken of {self.promises:.0f} promises, ordinarily {self.level:.2%}"
+                f" (evidence {self.evidence:.0f}, threshold {self.threshold:.0f})"
+            )
+        return (
+            f"{self.segment}: {self.seen:.2g} kept a second, ordinarily {self.level:.2g}"
+            f" (evidence {self.evidence:.0f}, threshold {self.threshold:.0f})"
+        )
+
+
+@dataclass(frozen=True)
+class Sum:
+    """One CUSUM: its height, and what it was made of since it last stood at zero."""
+
+    height: float = 0.0
+    since: float = 0.0
+    expected: float = 0.0
+    """Promises settled, or the count that the level promised."""
+    seen: float = 0.0
+    """Promises broken, or the count that came."""
+
+    def added(self, evidence: float, bucket: Bucket, expected: float, seen: float) -> "Sum":
+        if self.height + evidence <= 0:
+            return Sum()
+        since = self.since if self.height > 0 else bucket.time
+        return Sum(self.height + evidence, since, self.expected + expected, self.seen + seen)
+
+    def capped(self, height: float) -> "Sum":
+        """No higher than `height`, so that it comes down as soon as the fault has gone."""
+        return self if self.height <= height else replace(self, height=height)
+
+
+@dataclass(frozen=True)
+class Level:
+    """What is ordinary in a series of late; weights are exponentially forgotten."""
+
+    settled: float = 0.0
+    broken: float = 0.0
+    volume: float = 0.0
+    """Kept promises a bucket."""
+    variance: float = 0.0
+    """Of kept/volume, beyond Poisson's."""
+    buckets: int = 0
+
+    def share(self, settings: Settings) -> float:
+        prior = settings.share_prior_promises
+        return (self.broken + prior * settings.share_floor) / (self.settled + prior)
+
+
+@dataclass(frozen=True)
+class State:
+    """All that is remembered of one series."""
+
+    segment: Segment
+    level: Level = Level()
+    shares: tuple[Sum, ...] = (Sum(),) * len(ODDS_RATIOS)
+    plunge: Sum = Sum()
+    raised: tuple[Alarm, ...] = ()
+    """Alarms that stand: while one does, the level of its test does not learn."""
+
+
+def step(state: State, bucket: Bucket, settings: Settings) -> tuple[State, tuple[Alarm, ...]]:
+    """Takes one bucket; returns the new state and the alarms that it raised.
+
+    Buckets come in order, one each `bucket_seconds`, empty ones too: silence is what a plunge is made of.
+    """
+    threshold = settings.threshold
+    shares = _share_sums(state, bucket, settings)
+    plunge = _plunge_sum(state, bucket, settings)
+    share = max(shares, key=lambda each: each.height)
+    standing = {alarm.kind for alarm in state.raised}
+    alarms: list[Alarm] = []
+    if share.height >= threshold and "share" not in standing:
+        alarms.append(_share_alarm(state, bucket, share, settings))
+    if plunge.height >= threshold and "plunge" not in standing:
+        alarms.append(_plunge_alarm(state, bucket, plunge, settings))
+    # An alarm stands until the evidence for it is used up: until as much speaks for "ordinary" as spoke against it.
+    over = {kind for kind, height in (("share", share.height), ("plunge", plunge.height)) if height == 0}
+    raised = tuple(alarm for alarm in (*state.raised, *alarms) if alarm.kind not in over)
+    calm = share.height < threshold / 4
+    learned = _learned(state.level, bucket, settings, share=calm, volume=plunge.height == 0)
+    return State(
+        state.segment,
+        learned,
+        shares=tuple(each.capped(threshold) for each in shares),
+        plunge=plunge.capped(threshold),
+        raised=raised,
+    ), tuple(alarms)
+
+
+def detect(series: Iterable[Bucket], settings: Settings, segment: Segment = _EVERYTHING) -> list[Alarm]:
+    """All alarms of a recorded series, whose buckets are `settings.bucket_seconds` apart."""
+    state = State(segment)
+    found: list[Alarm] = []
+    for bucket in series:
+        state, alarms = step(state, bucket, settings)
+        found += alarms
+    return found
+
+
+def _share_sums(state: State, bucket: Bucket, settings: Settings) -> tuple[Sum, ...]:
+    if not bucket.settled:
+        return state.shares
+    ordinary = min(0.5, max(settings.share_floor, settings.share_slack * state.level.share(settings)))
+    sums = []
+    for previous, ratio in zip(state.shares, ODDS_RATIOS, strict=True):
+        odds = ratio * ordinary / (1 - ordinary)
+        risen = odds / (1 + odds)
+        evidence = bucket.broken * log(risen / ordinary) + bucket.kept * log((1 - risen) / (1 - ordinary))
+        sums.append(previous.added(evidence, bucket, bucket.settled, bucket.broken))
+    return tuple(sums)
+
+
+def _plunge_sum(state: State, bucket: Bucket, settings: Settings) -> Sum:
+    level = state.level
+    if level.buckets < settings.warm_up_buckets or level.volume <= 0:
+        return state.plunge
+    ordinary, fallen = settings.volume_ordinary_fall * level.volume, settings.volume_plunge * level.volume
+    dispersion = 1 + level.variance * level.volume
+    evidence = (bucket.kept * log(fallen / ordinary) - (fallen - ordinary)) / dispersion
+    return state.plunge.added(evidence, bucket, level.volume, bucket.kept)
+
+
+def _learned(level: Level, bucket: Bucket, settings: Settings, *, share: bool, volume: bool) -> Level:
+    settled, broken = level.settled, level.broken
+    if share:
+        keep = exp(-log(2) * settings.bucket_seconds / settings.share_half_life_seconds)
+        settled, broken = settled * keep + bucket.settled, broken * keep + bucket.broken
+    mean, variance, buckets = level.volume, level.variance, level.buckets
+    if volume:
+        # In the warm-up a plain average, so that the first bucket does not weigh for minutes.
+        new = max(1 - exp(-log(2) * settings.bucket_seconds / settings.volume_half_life_seconds), 1 / (buckets + 1))
+        if mean > 0:
+            beyond = ((bucket.kept - mean) ** 2 - mean) / mean**2
+            # The variance learns ten times slower than the level, and one wild bucket counts for at most a doubling.
+            variance = max(0.0, variance + max(new / 10, 1 / (buckets + 1)) * (min(beyond, 1.0) - variance))
+        mean, buckets = mean + new * (bucket.kept - mean), buckets + 1
+    return Level(settled, broken, mean, variance, buckets)
+
+
+def _share_alarm(state: State, bucket: Bucket, highest: Sum, settings: Settings) -> Alarm:
+    return Alarm(
+        kind="share",
+        segment=state.segment,
+        raised_at=bucket.time + settings.bucket_seconds,
+        since=highest.since,
+        level=state.level.share(settings),
+        seen=highest.seen / highest.expected,
+        promises=highest.expected,
+        evidence=highest.height,
+        threshold=settings.threshold,
+    )
+
+
+def _plunge_alarm(state: State, bucket: Bucket, plunge: Sum, settings: Settings) -> Alarm:
+    raised_at = bucket.time + settings.bucket_seconds
+    seconds = raised_at - plunge.since
+    return Alarm(
+        kind="plunge",
+        segment=state.segment,
+        raised_at=raised_at,
+        since=plunge.since,
+        level=plunge.expected / seconds,
+        seen=plunge.seen / seconds,
+        promises=plunge.expected - plunge.seen,
+        evidence=plunge.height,
+        threshold=settings.threshold,
+    )

@@ -1,0 +1,113 @@
+"""Recordings: CSV files of series and tables, read as values; for `detect`, `locate` and the benchmarks."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from statistics import median
+
+from prikkfri.assurance.localisation import Cell, Placement, place
+from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.tally import Bucket
+from prikkfri.errors import UsageError
+
+ROWS_MAX = 2_000_000
+
+
+@dataclass(frozen=True)
+class Series:
+    buckets: tuple[Bucket, ...]
+    bucket_seconds: float
+    """The usual distance of two rows."""
+    labelled: tuple[bool, ...]
+    """True where the file's own column `anomaly` says so; empty without that column."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one combination of dimension values counted in one minute."""
+
+    minute: int
+    cell: Cell
+
+
+def read_series(lines: Iterable[str]) -> Series:
+    """Reads `time_utc,count[,anomaly]` or `time_utc,kept,broken`; times are ISO 8601, UTC if they do not say.
+
+    Raises `UsageError` with the line that is wrong.
+    """
+    reader = csv.DictReader(lines)
+    names = set(reader.fieldnames or ())
+    if not ({"time_utc", "count"} <= names or {"time_utc", "kept", "broken"} <= names):
+        raise UsageError("line 1: the header must name time_utc and count, or time_utc, kept and broken")
+    buckets: list[Bucket] = []
+    labelled: list[bool] = []
+    for row in reader:
+        time = _moment(row["time_utc"], reader.line_num)
+        if buckets and time <= buckets[-1].time:
+            raise UsageError(f"line {reader.line_num}: times must rise; sort the file by time_utc")
+        if "count" in names:
+            buckets.append(Bucket(time, kept=_count(row["count"], reader.line_num)))
+        else:
+            kept, broken = _count(row["kept"], reader.line_num), _count(row["broken"], reader.line_num)
+            buckets.append(Bucket(time, kept=kept, broken=broken))
+        if "anomaly" in names:
+            labelled.append(row["anomaly"] not in ("", "0", None))
+        if len(buckets) > ROWS_MAX:
+            raise UsageError(f"more than {ROWS_MAX} rows; cut the file in parts")
+    if len(buckets) < 2:
+        raise UsageError("fewer than two rows: there is nothing to compare")
+    steps = [later.time - earlier.time for earlier, later in pairwise(buckets)]
+    return Series(tuple(buckets), median(steps), tuple(labelled))
+
+
+def read_table(lines: Iterable[str]) -> list[Row]:
+    """Reads `minute,DIMENSION...,failed,total`. Raises `UsageError` with the line that is wrong."""
+    reader = csv.DictReader(lines)
+    names = list(reader.fieldnames or ())
+    dimensions = [name for name in names if name not in ("minute", "failed", "total")]
+    if not {"minute", "failed", "total"} <= set(names) or not dimensions:
+        raise UsageError("line 1: the header must name minute, one dimension or more, failed and total")
+    rows: list[Row] = []
+    for row in reader:
+        minute = int(_count(row["minute"], reader.line_num))
+        failed, total = _count(row["failed"], reader.line_num), _count(row["total"], reader.line_num)
+        if failed > total:
+            raise UsageError(f"line {reader.line_num}: more failed than total")
+        segment = Segment.of({name: row[name] or "" for name in dimensions})
+        rows.append(Row(minute, Cell(segment, total, failed)))
+        if len(rows) > ROWS_MAX:
+            raise UsageError(f"more than {ROWS_MAX} rows; cut the file in parts")
+    return rows
+
+
+def locate(rows: Sequence[Row], minute: int) -> Placement:
+    """Where the fault of `minute` is; the minutes before it say what is usual.
+
+    Raises `UsageError` when the table has no such minute.
+    """
+    now = [row.cell for row in rows if row.minute == minute]
+    if not now:
+        known = sorted({row.minute for row in rows})
+        mend = f"it has {known[0]} to {known[-1]}" if known else "it is empty"
+        raise UsageError(f"the table has no minute {minute}; {mend}")
+    return place(now, [row.cell for row in rows if row.minute < minute])
+
+
+def _moment(text: str | None, line: int) -> float:
+    try:
+        moment = datetime.fromisoformat((text or "").strip())
+    except ValueError:
+        raise UsageError(f"line {line}: {text!r} is not a time such as 2018-08-20T19:00:00") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _count(text: str | None, line: int) -> float:
+    try:
+        count = float(text or "")
+    except ValueError:
+        count = -1.0
+    if not 0 <= count < 1e15:
+        raise UsageError(f"line {line}: {text!r} is not a count")
+    return count

@@ -1,0 +1,58 @@
+"""Segments: the set of dimension values that a series, an alarm or an incident is about.
+
+Service, step and layer are dimensions like any other here, so that "layer=link" and "partner=Telia" are said, compared
+and stored in one way.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prikkfri.journal import Outcome
+
+Value = tuple[str, str]
+"""A dimension and its value: `("partner", "Telia")`."""
+
+_ORDER = ("service", "step", "layer")
+
+
+def _place(value: Value) -> tuple[int, Value]:
+    return (_ORDER.index(value[0]) if value[0] in _ORDER else len(_ORDER), value)
+
+
+@dataclass(frozen=True, order=True)
+class Segment:
+    """Dimension values that all hold at once; the empty segment is everything. Make it with `Segment.of`."""
+
+    values: tuple[Value, ...] = ()
+
+    @classmethod
+    def of(cls, dimensions: Mapping[str, str]) -> "Segment":
+        return cls(tuple(sorted(dimensions.items(), key=_place)))
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}={value}" for name, value in self.values) or "everything"
+
+    def get(self, name: str) -> str:
+        """The value of a dimension, empty when the segment does not name it."""
+        return next((value for key, value in self.values if key == name), "")
+
+    def without(self, *names: str) -> "Segment":
+        return Segment(tuple(value for value in self.values if value[0] not in names))
+
+    def holds(self, other: "Segment") -> bool:
+        """True when whatever lies in `other` lies in this segment too."""
+        return set(self.values) <= set(other.values)
+
+    def meets(self, other: "Segment") -> bool:
+        """True when no dimension tells the two apart: something may lie in both."""
+        return all(other.get(name) in ("", value) for name, value in self.values)
+
+
+def dimensions_of(outcome: Outcome) -> dict[str, str]:
+    """Everything that an outcome can be placed by."""
+    return {**outcome.dimensions, "service": outcome.service, "step": outcome.step, "layer": outcome.layer}
+
+
+def segment_of(outcome: Outcome) -> Segment:
+    """The narrowest segment that an outcome lies in."""
+    return Segment.of(dimensions_of(outcome))
