@@ -193,11 +193,11 @@ def started_centre(folder: Path, *, link_port: int, handsets: Handsets | None = 
 
 @functools.cache
 def node_modules() -> None:
-    """Fetches node-smpp when it is not here yet; skips the test when it cannot be had."""
+    """Fetches the foreign peers when one is not here yet; skips the test when they cannot be had."""
     here = Path(__file__).parent
     if not shutil.which("node") or not shutil.which("npm"):
         pytest.skip("node and npm are not here")
-    if not (here / "node_modules" / "smpp").is_dir():
+    if not all((here / "node_modules" / name).is_dir() for name in ("smpp", "@aero/statuspage")):
         done = subprocess.run(["npm", "ci", "--silent"], cwd=here, capture_output=True)
         if done.returncode:
-            pytest.skip(f"npm cannot fetch node-smpp: {done.stderr.decode()[-200:]}")
+            pytest.skip(f"npm cannot fetch the foreign peers: {done.stderr.decode()[-200:]}")

@@ -113,7 +113,8 @@ class _StatusPage:
         self._operator = operator
         self._zone = zone
         self._publishing = asyncio.Lock()
-        self._document = self._read() or never_told(operator, public_url)
+        self._document = self._read()
+        self._never_told = never_told(operator, public_url)
         style = (PAGES / "tokens.css").read_bytes() + (PAGES / "status_page" / "static" / "status.css").read_bytes()
         script = (PAGES / "status_page" / "static" / "age.js").read_bytes()
         self._static = {
@@ -219,7 +220,7 @@ class _StatusPage:
         if made_for != self._made_for:
             self._made, self._made_for = {}, made_for
         if (kind, variant) not in self._made:
-            document = as_known(self._document, now)
+            document = as_known(self._document, now) if self._document else self._never_told
             self._made[kind, variant] = (
                 self._page(document, variant, now) if kind == "page" else _json(document, variant)
             )
@@ -258,7 +259,6 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "status.json": ("page", "status"),
     "components.json": ("page", "components"),
     "incidents/unresolved.json": ("page", "incidents"),
-    "scheduled-maintenances.json": ("page", "scheduled_maintenances"),
 }
 
 
