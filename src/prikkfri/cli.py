@@ -18,8 +18,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from prikkfri.app import checking
+from prikkfri.app.first_account import first_account_file
 from prikkfri.app.logs import log_file
-from prikkfri.app.roles import first_account_file
 from prikkfri.app.supervisor import Program, Supervisor
 from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES, Config, load

@@ -11,7 +11,7 @@ import uvloop
 
 from prikkfri.app.logs import configure_logs
 from prikkfri.app.process import run_until_told, say_ready
-from prikkfri.app.roles import BUILDERS, Role
+from prikkfri.app.roles import build
 from prikkfri.app.serving import listen, serve, with_health
 from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES, Config, load
@@ -23,7 +23,7 @@ log = logging.getLogger("prikkfri.app")
 async def run(name: str, config: Config) -> None:
     """Runs one role until cancelled."""
     sockets = listen(config.roles.edge(name).port, config.bind)
-    role: Role = await BUILDERS[name](config, SystemClock())
+    role = await build(name, config, SystemClock())
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve(with_health(role.application, name, role.counters), sockets))

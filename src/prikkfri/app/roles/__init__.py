@@ -1,0 +1,35 @@
+"""How each role is put together: configuration in, a role out that can be served.
+
+A module for each, named after the role, with one function `build`. Each is imported only by the process that needs
+it, so that a role carries no other's code in its memory.
+"""
+
+import importlib
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+
+from starlette.types import ASGIApp
+
+from prikkfri.clock import Clock
+from prikkfri.config import Config
+
+Work = Callable[[], Coroutine[None, None, None]]
+
+
+async def _nothing() -> None:
+    """A role that holds nothing open has nothing to close."""
+
+
+@dataclass(frozen=True)
+class Role:
+    application: ASGIApp
+    work: tuple[Work, ...] = ()
+    """Runs until cancelled."""
+    counters: Callable[[], Mapping[str, float]] = field(default=dict)
+    close: Callable[[], Awaitable[None]] = _nothing
+
+
+async def build(name: str, config: Config, clock: Clock) -> Role:
+    """Puts the role together. Raises `StorageError` and `UsageError`."""
+    role: Role = await importlib.import_module(f"{__name__}.{name}").build(config, clock)
+    return role

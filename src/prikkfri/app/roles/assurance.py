@@ -1,0 +1,81 @@
+"""The assurance role: follows everyone, serves the console, over its database."""
+
+from collections.abc import Callable
+
+import httpx
+
+from prikkfri.app.first_account import first_account_file
+from prikkfri.app.roles import Role
+from prikkfri.app.roles.journals import location_of
+from prikkfri.assurance.console.service import Console, ensure_first_account
+from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.service import Assurance, OthersArea
+from prikkfri.clock import Clock
+from prikkfri.config import ROLES, Config
+from prikkfri.storage import Database, Location, Queries, open_database, open_reader, open_spool_reader
+from prikkfri.storage.keys import command_key, write_whole
+from prikkfri.subscribers.store import subscriber, subscriber_by_login
+from prikkfri.subscribers.subscriptions import Subscriber
+from prikkfri.web.console.server import application
+
+
+async def build(config: Config, clock: Clock) -> Role:
+    location = location_of(config)
+    database = await open_database(location, "assurance")
+    subscribers = OthersArea(lambda: open_reader(location, "subscribers"), clock)
+    spools = {role: OthersArea(_spool_of(config, role), clock) for role in ("playout", "door")}
+    areas = {area: OthersArea(_area_of(location, area), clock) for area in ("signin", "sms")}
+    sources = spools | areas
+    others = [role for role in ROLES if role != "assurance"]
+    neighbours = Neighbours(
+        httpx.AsyncClient(),
+        urls={role: f"http://localhost:{config.roles.edge(role).port}" for role in others},
+        status_command_key=command_key(config.home, "status"),
+    )
+    service = Assurance(
+        database,
+        sources={stream: area.page for stream, area in sources.items()},
+        neighbours=neighbours,
+        clock=clock,
+        settings=config.assurance,
+        operator=config.operator,
+        status_url=config.roles.status.url,
+    )
+    if first := await ensure_first_account(database, clock):
+        write_whole(first_account_file(config.home), " / ".join(first).encode() + b"\n", mode=0o600)
+
+    async def find_subscriber(key: str) -> Subscriber | None:
+        async def found(queries: Queries) -> Subscriber | None:
+            by_id = await subscriber(queries, key)
+            return by_id or await subscriber_by_login(queries, key, clock.now(), region=config.region)
+
+        return await subscribers.use(lambda reader: reader.read(found))
+
+    async def close() -> None:
+        await neighbours.close()
+        for area in (subscribers, *sources.values()):
+            await area.close()
+        await database.close()
+
+    return Role(
+        application(
+            service,
+            Console(database, clock=clock),
+            find_subscriber=find_subscriber,
+            clock=clock,
+            public_url=config.roles.assurance.url,
+            timezone=config.streaming.timezone,
+            operator=config.operator,
+        ),
+        work=(service.run,),
+        counters=service.counters,
+        close=close,
+    )
+
+
+def _spool_of(config: Config, role: str) -> Callable[[], Database]:
+    return lambda: open_spool_reader(config.home, role)
+
+
+def _area_of(location: Location, area: str) -> Callable[[], Database]:
+    return lambda: open_reader(location, area)

@@ -1,0 +1,41 @@
+"""The door role: waiting room and playback tokens, which need nothing but keys on disk."""
+
+import httpx
+
+from prikkfri.app.roles import Role
+from prikkfri.app.roles.journals import spool_over, trimming
+from prikkfri.clock import Clock
+from prikkfri.config import Config
+from prikkfri.door.http import application
+from prikkfri.door.service import Door, asking_signin, load_keys
+from prikkfri.journal import open_journal
+from prikkfri.storage import open_spool
+
+
+async def build(config: Config, clock: Clock) -> Role:
+    database = await open_spool(config.home, "door")
+    journal = await open_journal(database, stream="door", clock=clock)
+    spool = spool_over(journal, config)
+    client = httpx.AsyncClient()
+    service = Door(
+        record=spool.record,
+        config=config,
+        keys=load_keys(config.home),
+        clock=clock,
+        ask_capacity=asking_signin(client, f"http://localhost:{config.roles.signin.port}", config.home),
+    )
+
+    async def close() -> None:
+        await client.aclose()
+        await database.close()
+
+    return Role(
+        application(
+            service,
+            viewer_origin=config.roles.viewer.url,
+            open_channels_url=f"{config.roles.playout.url}/open",
+        ),
+        work=(service.run, spool.run, trimming(journal, config, clock)),
+        counters=service.counters,
+        close=close,
+    )

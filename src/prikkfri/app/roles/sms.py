@@ -1,0 +1,34 @@
+"""The sms role: SMPP, the message API and delivery, over its database."""
+
+import secrets
+
+from prikkfri.app.roles import Role
+from prikkfri.app.roles.journals import location_of, trimming
+from prikkfri.app.serving import listen
+from prikkfri.clock import Clock
+from prikkfri.config import Config
+from prikkfri.journal import open_journal
+from prikkfri.sms.http import application
+from prikkfri.sms.service import SmsCentre
+from prikkfri.storage import open_database
+from prikkfri.storage.keys import secret_key
+
+
+async def build(config: Config, clock: Clock) -> Role:
+    database = await open_database(location_of(config), "sms")
+    journal = await open_journal(database, stream="sms", clock=clock)
+    centre = SmsCentre(
+        database=database,
+        journal=journal,
+        settings=config.sms,
+        sealing_key=secret_key(config.home, "sealing"),
+        clock=clock,
+        entropy=secrets.token_bytes,
+        smpp_sockets=listen(config.roles.sms.smpp_port, config.bind),
+    )
+    return Role(
+        application(centre),
+        work=(centre.run, trimming(journal, config, clock)),
+        counters=centre.counters,
+        close=database.close,
+    )
