@@ -12,11 +12,12 @@ from prikkfri.journal import Outcome
 Value = tuple[str, str]
 """A dimension and its value: `("partner", "Telia")`."""
 
-_ORDER = ("service", "step", "layer")
+BASE = ("service", "step", "layer", "seen")
+"""What every outcome says; `seen=reported` only of those that a device told and no role saw."""
 
 
 def _place(value: Value) -> tuple[int, Value]:
-    return (_ORDER.index(value[0]) if value[0] in _ORDER else len(_ORDER), value)
+    return (BASE.index(value[0]) if value[0] in BASE else len(BASE), value)
 
 
 @dataclass(frozen=True, order=True)
@@ -39,6 +40,11 @@ class Segment:
     def without(self, *names: str) -> "Segment":
         return Segment(tuple(value for value in self.values if value[0] not in names))
 
+    @property
+    def base(self) -> "Segment":
+        """Only service, step and layer (and that it was only reported)."""
+        return Segment(tuple(value for value in self.values if value[0] in BASE))
+
     def holds(self, other: "Segment") -> bool:
         """True when whatever lies in `other` lies in this segment too."""
         return set(self.values) <= set(other.values)
@@ -50,7 +56,9 @@ class Segment:
 
 def dimensions_of(outcome: Outcome) -> dict[str, str]:
     """Everything that an outcome can be placed by."""
-    return {**outcome.dimensions, "service": outcome.service, "step": outcome.step, "layer": outcome.layer}
+    own = {"service": outcome.service, "step": outcome.step, "layer": outcome.layer}
+    seen = {} if outcome.observed else {"seen": "reported"}
+    return {**outcome.dimensions, **own, **seen}
 
 
 def segment_of(outcome: Outcome) -> Segment:

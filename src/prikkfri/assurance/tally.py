@@ -11,7 +11,7 @@ of its own (`seen=reported`), so that nobody can raise an alarm about what our o
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.segments import BASE, Segment, dimensions_of
 from prikkfri.journal import Outcome
 
 OWN_ERRORS = frozenset(
@@ -52,11 +52,13 @@ class Expectation:
     """The time within which a promise has to be kept."""
     repeatable: bool = True
     """True when a later try makes good for an earlier one (a sign-in); a message is itself or nothing."""
+    carried_to: str = ""
+    """The later step that settles promises made at this one: whoever waits in a line waits for what comes after it."""
 
 
 EXPECTATIONS: Mapping[tuple[str, str], Expectation] = {
     # Who was told an honest wait is still waiting; after this long nobody calls it honest.
-    ("television", "enter"): Expectation(300.0),
+    ("television", "enter"): Expectation(300.0, carried_to="sign-in"),
     ("television", "sign-in"): Expectation(60.0),
     ("messages", "submit"): Expectation(30.0, repeatable=False),
     ("messages", "deliver"): Expectation(300.0, repeatable=False),
@@ -71,12 +73,10 @@ def expectation(outcome: Outcome, expectations: Mapping[tuple[str, str], Expecta
 
 def series_of(outcome: Outcome) -> Iterable[Segment]:
     """The series in which an outcome counts: that of its layer, and one for each dimension value."""
-    base = {"service": outcome.service, "step": outcome.step, "layer": outcome.layer}
-    if not outcome.observed:
-        base["seen"] = "reported"
+    base = {name: value for name, value in dimensions_of(outcome).items() if name in BASE}
     yield Segment.of(base)
     for name, value in outcome.dimensions.items():
-        if name not in base:
+        if name not in BASE:
             yield Segment.of({**base, name: value})
 
 

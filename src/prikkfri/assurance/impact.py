@@ -1,0 +1,298 @@
+"""Impact: exactly those who asked in the incident's segment and time and did not get it within the grace time.
+
+Theory of operation. From the outcomes, each asking becomes one of a person's *tries*: one for each promise id, one for
+each outcome without. A try is answered by whatever kept its promise; where a step is repeatable (`Expectation`), by
+anything that kept that step, or the step that it is carried to, for the same person. A person is *hit* when a try that
+stood open in the incident's time, in its segment, was not answered within its grace time. An answer that came later is
+evidence on the list and takes nobody off it. What went wrong by the customer's own hand is not a try.
+
+A promise that nobody settled has only the layer that saw the asking: the layer that should have answered wrote
+nothing, which is the fault. Such a try lies in a segment whatever layer that names.
+
+A person is the subscriber, or a device whose holder is not known yet; the list is made anew as outcomes come late and
+devices are joined, and its digest says whether it changed.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from prikkfri.assurance.segments import Segment, dimensions_of, segment_of
+from prikkfri.assurance.tally import EXPECTATIONS, OWN_ERRORS, Expectation, expectation
+from prikkfri.journal import Outcome
+
+Holder = Callable[[str, float], str]
+"""The subscriber who held a device (or number) at a time; empty when not known."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What an impact is asked of."""
+
+    segments: tuple[Segment, ...]
+    since: float
+    until: float
+    """For an incident that is not over, the present."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One who was hit, with the evidence."""
+
+    customer: str
+    """Empty while only the device is known."""
+    device: str
+    """The device of the first try; a message's recipient as number."""
+    service: str
+    step: str
+    """Of the first try that was not answered."""
+    first_asked: float
+    tries: int
+    """All in the incident's segment and time, answered or not."""
+    unanswered: int
+    """Of them, those that were not answered within the grace time."""
+    last_reason: str
+    """Empty: nobody answered at all."""
+    kept_later_at: float | None
+    """When one who was not answered in time got it after all."""
+    observed: bool
+    """True when a role saw an unanswered try; False when only the device reported it."""
+
+    @property
+    def key(self) -> str:
+        """Who it is: `customer:ID` or `device:PSEUDONYM`."""
+        return f"customer:{self.customer}" if self.customer else f"device:{self.device}"
+
+
+@dataclass(frozen=True)
+class Impact:
+    """The list of those hit, as known at a moment."""
+
+    scope: Scope
+    hits: tuple[Hit, ...]
+    """By person."""
+    asked: int
+    """Persons who asked in the segment and time, hit or not."""
+    unsettled: int
+    """Persons whose grace time still runs: they may yet get it, or be hit."""
+    digest: str
+    """SHA-256 over the scope and the hits: two lists with one digest are the same list."""
+
+    @property
+    def customers(self) -> int:
+        return sum(1 for hit in self.hits if hit.customer)
+
+
+@dataclass
+class _Try:
+    person: str
+    customer: str
+    device: str
+    asked: Outcome
+    """The outcome that it began with."""
+    expectation: Expectation
+    outcomes: list[Outcome]
+    kept: Outcome | None = None
+    """What answered it, in time or not."""
+
+    @property
+    def deadline(self) -> float:
+        return self.asked.time + self.expectation.grace_seconds
+
+    @property
+    def last_word(self) -> Outcome | None:
+        """What its own outcomes say of it: kept if it ever was, else broken; None when nobody answered."""
+        settled = [outcome for outcome in self.outcomes if outcome.verdict != "asked"]
+        return next((outcome for outcome in settled if outcome.verdict == "kept"), settled[-1] if settled else None)
+
+
+def impact(
+    outcomes: Iterable[Outcome],
+    scope: Scope,
+    *,
+    now: float,
+    holder: Holder | None = None,
+    expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
+) -> Impact:
+    """The list as of `now`; `outcomes` are those of the scope's time, with a grace time before and after."""
+    ordered = sorted(outcomes, key=lambda outcome: (outcome.time, outcome.verdict != "asked"))
+    tries = _tries(ordered, _joined(ordered, holder), expectations)
+    _answer_repeats(tries)
+    by_person: dict[str, list[_Try]] = {}
+    for each in tries:
+        if _in_scope(each, scope):
+            by_person.setdefault(each.person, []).append(each)
+    hits: list[Hit] = []
+    unsettled = 0
+    for _, theirs in sorted(by_person.items()):
+        missed = [each for each in theirs if _missed(each, now)]
+        if missed:
+            hits.append(_hit(theirs, missed))
+        elif any(each.kept is None for each in theirs):
+            unsettled += 1
+    return Impact(scope, tuple(hits), len(by_person), unsettled, _digest(scope, hits))
+
+
+def _joined(ordered: Sequence[Outcome], holder: Holder | None) -> Holder:
+    """Who held a device: by what is known already, else by what these outcomes say themselves when they agree."""
+    named: dict[str, set[str]] = {}
+    for outcome in ordered:
+        if outcome.observed and outcome.device and outcome.customer:
+            named.setdefault(outcome.device, set()).add(outcome.customer)
+
+    def joined(device: str, at: float) -> str:
+        if holder is not None and (known := holder(device, at)):
+            return known
+        customers = named.get(device, set())
+        return next(iter(customers)) if len(customers) == 1 else ""
+
+    return joined
+
+
+def _tries(
+    ordered: Sequence[Outcome], holder: Holder, expectations: Mapping[tuple[str, str], Expectation]
+) -> list[_Try]:
+    by_promise: dict[str, list[Outcome]] = {}
+    alone: list[list[Outcome]] = []
+    for outcome in ordered:
+        if outcome.promise:
+            by_promise.setdefault(outcome.promise, []).append(outcome)
+        else:
+            alone.append([outcome])
+    tries: list[_Try] = []
+    for theirs in (*by_promise.values(), *alone):
+        first = theirs[0]
+        device = next((outcome.device for outcome in theirs if outcome.device), "")
+        customer = next((outcome.customer for outcome in theirs if outcome.customer), "")
+        customer = customer or (holder(device, first.time) if device else "")
+        if not customer and not device:
+            continue  # nobody is named: this counts in the figures and cannot stand on a list
+        person = f"customer:{customer}" if customer else f"device:{device}"
+        kept = next((outcome for outcome in theirs if outcome.verdict == "kept"), None)
+        tries.append(_Try(person, customer, device, first, expectation(first, expectations), theirs, kept))
+    return sorted(tries, key=lambda each: each.asked.time)
+
+
+def _answer_repeats(tries: Sequence[_Try]) -> None:
+    """At a repeatable step, the next thing that the person got answers the tries before it."""
+    got: dict[tuple[str, str, str], list[Outcome]] = {}
+    for each in tries:
+        if each.kept:
+            got.setdefault((each.person, each.kept.service, each.kept.step), []).append(each.kept)
+    for each in tries:
+        if each.kept is None and each.expectation.repeatable:
+            steps = {each.asked.step, each.expectation.carried_to or each.asked.step}
+            answers = [
+                outcome
+                for step in steps
+                for outcome in got.get((each.person, each.asked.service, step), ())
+                if outcome.time >= each.asked.time
+            ]
+            each.kept = min(answers, key=lambda outcome: outcome.time, default=None)
+
+
+def _in_scope(each: _Try, scope: Scope) -> bool:
+    last_word = each.last_word
+    open_until = min(each.deadline, last_word.time) if last_word else each.deadline
+    if each.asked.time >= scope.until or open_until < scope.since:
+        return False
+    if last_word is None:
+        return _unanswered_in(each, scope)
+    if last_word.verdict == "broken" and last_word.reason in OWN_ERRORS:
+        return False
+    lies_in = [segment_of(outcome) for outcome in each.outcomes]
+    return any(segment.holds(place) for segment in scope.segments for place in lies_in)
+
+
+def _unanswered_in(each: _Try, scope: Scope) -> bool:
+    lies_in = [segment_of(each.asked).without("layer")]
+    if each.expectation.carried_to:
+        carried = dimensions_of(each.asked) | {"step": each.expectation.carried_to}
+        lies_in.append(Segment.of(carried).without("layer"))
+    return any(segment.without("layer").holds(place) for segment in scope.segments for place in lies_in)
+
+
+def _missed(each: _Try, now: float) -> bool:
+    return each.kept.time > each.deadline if each.kept else now > each.deadline
+
+
+def _hit(theirs: Sequence[_Try], missed: Sequence[_Try]) -> Hit:
+    first = missed[0]
+    reasons = [outcome.reason for each in missed for outcome in each.outcomes if outcome.verdict == "broken"]
+    return Hit(
+        customer=first.customer,
+        device=first.device,
+        service=first.asked.service,
+        step=first.asked.step,
+        first_asked=first.asked.time,
+        tries=len(theirs),
+        unanswered=len(missed),
+        last_reason=reasons[-1] if reasons else "",
+        kept_later_at=min((each.kept.time for each in missed if each.kept), default=None),
+        observed=any(outcome.observed for each in missed for outcome in each.outcomes),
+    )
+
+
+def _digest(scope: Scope, hits: Sequence[Hit]) -> str:
+    lines = [[str(segment) for segment in scope.segments], [scope.since, scope.until]]
+    digest = hashlib.sha256()
+    for line in (*lines, *(_line(hit) for hit in hits)):
+        digest.update(json.dumps(line, ensure_ascii=True, separators=(",", ":")).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _line(hit: Hit) -> list[object]:
+    """A hit in canonical form: what stands in the CSV, in its order."""
+    return [
+        hit.key, hit.device, hit.service, hit.step, round(hit.first_asked, 3), hit.tries, hit.unanswered,
+        hit.last_reason, None if hit.kept_later_at is None else round(hit.kept_later_at, 3), hit.observed,
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """A message that went a way on which messages came to strangers: who may have read it is not known."""
+
+    message: str
+    """Its id (the promise); never its body."""
+    recipient: str
+    """The number that it was meant for."""
+    customer: str
+    """Who held that number; empty when nobody of ours."""
+    account: str
+    """Who sent it."""
+    message_class: str
+    sent_at: float
+    verdict: str
+    """`kept`, `broken`, or `asked` when nothing was heard of it."""
+
+
+def exposure(outcomes: Iterable[Outcome], scope: Scope, *, holder: Holder | None = None) -> tuple[Exposed, ...]:
+    """The messages that went the scope's way in its time, oldest first; other steps than `deliver` are left out."""
+    ordered = sorted(outcomes, key=lambda outcome: outcome.time)
+    joined = _joined(ordered, holder)
+    found: dict[str, Exposed] = {}
+    for outcome in ordered:
+        if outcome.step != "deliver" or not outcome.promise:
+            continue
+        known = found.get(outcome.promise)
+        if known is None and not _went_there(outcome, scope):
+            continue
+        found[outcome.promise] = Exposed(
+            message=outcome.promise,
+            recipient=outcome.device,
+            customer=outcome.customer or joined(outcome.device, outcome.time),
+            account=outcome.dimensions.get("account", ""),
+            message_class=outcome.dimensions.get("class", ""),
+            sent_at=known.sent_at if known else outcome.time,
+            verdict=outcome.verdict,
+        )
+    return tuple(found.values())
+
+
+def _went_there(outcome: Outcome, scope: Scope) -> bool:
+    # The layer says who settled it, which is no matter here: what counts is the way that it went.
+    place = segment_of(outcome).without("layer")
+    in_time = scope.since <= outcome.time < scope.until
+    return in_time and any(segment.without("layer").holds(place) for segment in scope.segments)

@@ -1,0 +1,254 @@
+"""Incidents: a period in which a promise is broken for a segment, its states as a table, its timeline.
+
+Theory of operation. An incident is moved by *facts*: what the data says (an alarm, evidence enough, shares back, held)
+and what people and rules do (mitigate, declare over, review). `TRANSITIONS` is all that there is to the states; a fact
+that is not in it leaves the state as it is and still stands in the timeline.
+
+    suspected -> confirmed -> mitigated -> recovering -> resolved -> reviewed
+                     ^------------------------' |            |
+                     ^--------------------------+------------'   by the data, when it was said to be over too early
+
+One thing gone wrong raises alarms in many series. Those of one service that follow upon each other join one incident;
+where it is, is then a matter of localisation, not of which alarm came first.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from prikkfri.assurance.detection import Alarm
+from prikkfri.assurance.localisation import Placement
+from prikkfri.assurance.segments import Segment
+
+State = Literal["suspected", "confirmed", "mitigated", "recovering", "resolved", "reviewed"]
+Kind = Literal[
+    "alarm",  # a series says so (again)
+    "evidence",  # more than one alarm, or one that stood long enough
+    "confirm",  # a person says so
+    "dismiss",  # a person says that it is nothing
+    "mitigate",  # something was done that helps those hit: a channel opened, a route stopped
+    "act",  # something was done
+    "improving",  # shares and traffic are back where they were
+    "relapse",  # ... and broken again
+    "proven",  # back for long enough: recovery says that it is over
+    "all-clear",  # a person says that it is over
+    "review",  # looked back on
+    "estimate",  # a person gives the expected solution or the time of the next word
+    "note",
+    "placed",  # localisation says where
+    "listed",  # the list of those hit was made
+    "told",  # the public or those hit were told
+    "credited",
+]
+
+TRANSITIONS: Mapping[tuple[State, Kind], State] = {
+    ("suspected", "evidence"): "confirmed",
+    ("suspected", "confirm"): "confirmed",
+    ("suspected", "mitigate"): "mitigated",
+    ("suspected", "improving"): "recovering",
+    ("suspected", "dismiss"): "resolved",
+    ("suspected", "all-clear"): "resolved",
+    ("confirmed", "mitigate"): "mitigated",
+    ("confirmed", "improving"): "recovering",
+    ("confirmed", "dismiss"): "resolved",
+    ("confirmed", "all-clear"): "resolved",
+    ("mitigated", "improving"): "recovering",
+    ("mitigated", "all-clear"): "resolved",
+    ("recovering", "relapse"): "confirmed",
+    ("recovering", "alarm"): "confirmed",
+    ("recovering", "proven"): "resolved",
+    ("recovering", "all-clear"): "resolved",
+    ("resolved", "relapse"): "confirmed",
+    ("resolved", "alarm"): "confirmed",
+    ("resolved", "review"): "reviewed",
+}
+OPEN: frozenset[State] = frozenset({"suspected", "confirmed", "mitigated", "recovering"})
+CONFIRMED: frozenset[State] = frozenset({"confirmed", "mitigated", "recovering"})
+"""States in which the public is told."""
+
+JOIN_SECONDS = 900.0
+"""An alarm of the same service joins an incident that is open, or was resolved within this time."""
+CONFIRM_SECONDS = 10.0
+"""One alarm confirms an incident when it has stood this long; two that count different promises confirm it at once."""
+SEGMENTS_MAX = 50
+ENTRIES_MAX = 10_000
+DATA = "data"
+"""Who, when it was no person: what the system itself saw."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that happened to an incident."""
+
+    kind: Kind
+    at: float
+    who: str = DATA
+    """`data`, `rule:NAME`, or the name of a person."""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the timeline."""
+
+    at: float
+    who: str
+    kind: Kind
+    text: str
+    state: State
+    """The state after it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incident:
+    id: str
+    service: str
+    state: State
+    since: float
+    """When it most likely began."""
+    opened_at: float
+    """When the system saw it."""
+    alarms: tuple[Alarm, ...]
+    """One for each series and kind, the first."""
+    placement: Placement = field(default_factory=Placement)
+    ended_at: float | None = None
+    """When the last broken promise of it was made, as known when it was resolved."""
+    confirmed_at: float | None = None
+    resolved_at: float | None = None
+    resolved_by: str = ""
+    unproven: bool = False
+    """A person said that it was over; the data did not, yet."""
+    dismissed: bool = False
+    """A person said that it was nothing."""
+    reopened: int = 0
+    expected_solution_at: float | None = None
+    next_update_at: float | None = None
+    timeline: tuple[Entry, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        return self.state in OPEN
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """What it is about: the placed segments within the series that raised it, or those series."""
+        series = tuple(dict.fromkeys(alarm.segment for alarm in self.alarms))
+        broadest = tuple(each for each in series if not any(o != each and o.holds(each) for o in series))
+        return tuple(each.segment for each in self.placement.placed) or broadest
+
+
+def opened(identifier: str, alarm: Alarm, now: float) -> Incident:
+    """A new incident, suspected on one alarm."""
+    incident = Incident(
+        id=identifier,
+        service=alarm.segment.get("service"),
+        state="suspected",
+        since=alarm.since,
+        opened_at=now,
+        alarms=(alarm,),
+    )
+    return _noted(incident, Fact("alarm", now, text=alarm.sentence))
+
+
+def joins(incident: Incident, alarm: Alarm) -> bool:
+    """Whether an alarm is about this incident."""
+    if alarm.segment.get("service") != incident.service or incident.state == "reviewed":
+        return False
+    return incident.open or (incident.resolved_at is not None and alarm.raised_at - incident.resolved_at < JOIN_SECONDS)
+
+
+def alarmed(incident: Incident, alarm: Alarm, now: float) -> Incident:
+    """Takes one more alarm: a second sign confirms, and one after an all-clear reopens."""
+    known = any((each.segment, each.kind) == (alarm.segment, alarm.kind) for each in incident.alarms)
+    if not known and len(incident.alarms) < SEGMENTS_MAX:
+        # One that reopens began anew: it does not move the beginning of the whole.
+        since = min(incident.since, alarm.since) if incident.state != "resolved" else incident.since
+        incident = replace(incident, alarms=(*incident.alarms, alarm), since=since)
+    incident = happened(incident, Fact("alarm", now, text=alarm.sentence))
+    signs = {(each.kind, each.segment.base) for each in incident.alarms}
+    if incident.state == "suspected" and len(signs) > 1:
+        incident = happened(incident, Fact("evidence", now, text=f"{len(signs)} signs that count different promises"))
+    return incident
+
+
+def stood(incident: Incident, standing: Iterable[Segment], now: float) -> Incident:
+    """Confirms a suspicion whose alarm has not gone away; `standing` are the series whose alarms stand now."""
+    ours = {alarm.segment for alarm in incident.alarms} & set(standing)
+    if incident.state == "suspected" and ours and now - incident.opened_at >= CONFIRM_SECONDS:
+        return happened(incident, Fact("evidence", now, text=f"has stood for {now - incident.opened_at:.0f} s"))
+    return incident
+
+
+def placed(incident: Incident, placement: Placement, now: float) -> Incident:
+    """Takes a new placement; the timeline has a line when the place or what is cleared has changed."""
+    before = incident.placement
+    changed = [p.segment for p in before.placed] != [p.segment for p in placement.placed]
+    newly_cleared = {c.segment for c in placement.cleared} - {c.segment for c in before.cleared}
+    incident = replace(incident, placement=placement)
+    if changed and placement.placed:
+        text = "; ".join(each.sentence for each in placement.placed)
+        incident = _noted(incident, Fact("placed", now, text=text))
+    elif newly_cleared and placement.placed:
+        text = "cleared: " + ", ".join(str(segment) for segment in sorted(newly_cleared))
+        incident = _noted(incident, Fact("placed", now, text=text))
+    return incident
+
+
+def accepts(incident: Incident, kind: Kind) -> bool:
+    """Whether a fact of this kind moves the incident."""
+    return (incident.state, kind) in TRANSITIONS
+
+
+def happened(incident: Incident, fact: Fact) -> Incident:
+    """The incident after a fact; its timeline has it in any case."""
+    before, after = incident.state, TRANSITIONS.get((incident.state, fact.kind), incident.state)
+    incident = replace(incident, state=after)
+    if after in CONFIRMED and incident.confirmed_at is None:
+        incident = replace(incident, confirmed_at=fact.at)
+    if after == "resolved" != before:
+        incident = replace(
+            incident,
+            resolved_at=fact.at,
+            resolved_by=fact.who,
+            unproven=fact.kind == "all-clear",
+            dismissed=fact.kind == "dismiss",
+        )
+    if before == "resolved" and after in OPEN:
+        incident = replace(incident, resolved_at=None, resolved_by="", ended_at=None, reopened=incident.reopened + 1)
+    return _noted(incident, fact)
+
+
+def estimated(
+    incident: Incident, *, who: str, now: float, solution_at: float | None, next_update_at: float | None
+) -> Incident:
+    """A person says when it will be solved and when the next word comes."""
+    incident = replace(incident, expected_solution_at=solution_at, next_update_at=next_update_at)
+    return _noted(incident, Fact("estimate", now, who, _estimate_text(now, solution_at, next_update_at)))
+
+
+def _estimate_text(now: float, solution_at: float | None, next_update_at: float | None) -> str:
+    def in_minutes(at: float | None) -> str:
+        return "not known yet" if at is None else f"in {max(0.0, at - now) / 60:.0f} min"
+
+    return f"expected solution {in_minutes(solution_at)}, next word {in_minutes(next_update_at)}"
+
+
+def _noted(incident: Incident, fact: Fact) -> Incident:
+    if len(incident.timeline) >= ENTRIES_MAX:
+        return incident
+    entry = Entry(fact.at, fact.who, fact.kind, fact.text, incident.state)
+    return replace(incident, timeline=(*incident.timeline, entry))
+
+
+def recurrences(incident: Incident, history: Sequence[Incident]) -> tuple[Incident, ...]:
+    """Earlier incidents of the same service in a place that meets this one's, the newest first."""
+    found = [
+        earlier
+        for earlier in history
+        if earlier.id != incident.id
+        and not earlier.dismissed
+        and earlier.service == incident.service
+        and earlier.opened_at < incident.opened_at
+        and any(ours.meets(theirs) for ours in incident.segments for theirs in earlier.segments)
+    ]
+    return tuple(sorted(found, key=lambda earlier: earlier.opened_at, reverse=True))

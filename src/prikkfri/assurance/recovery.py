@@ -1,0 +1,170 @@
+"""Recovery: is it over, and how do we know?
+
+Theory of operation. Four checks, each with its figure.
+
+*Shares back*: since the last change point the promises of the incident's segment speak for the ordinary share against
+the share of the fault, by a log-likelihood ratio of at least `PROOF_NATS` (a sequential test: A. Wald, Ann. Math.
+Stat. 16, 1945; the chance of saying "over" wrongly is at most exp(-nats)). Silence is no proof: somebody must have
+come and got it.
+*Traffic back*: promises are kept at no less than a part of the rate that is ordinary at this hour, where that is known.
+*Contacts falling*: fewer people turn to customer service than at the worst, where such a signal is taken in.
+*Held*: it has been well for a time without a break.
+
+What cannot be known is said. Without a signal of contacts or of ordinary traffic the proof rests on the rest.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+
+from prikkfri.assurance.tally import Bucket
+
+PROOF_NATS = 5.0
+"""exp(-5): one wrong "over" in 150."""
+SHARE_SLACK = 1.5
+TRAFFIC_BACK = 0.5
+"""Part of the ordinary rate of kept promises that counts as traffic back."""
+CONTACTS_FALLEN = 0.5
+"""Part of the worst rate of contacts that counts as falling ..."""
+CONTACTS_FEW = 3
+"""... and so many in a period are always few."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Criteria:
+    hold_seconds: float = 300.0
+    """How long all must have been well."""
+    share_floor: float = 0.005
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What is known of an incident's segment."""
+
+    buckets: Sequence[Bucket]
+    """Its counts up to the present, in order, at least over the time to be held."""
+    bucket_seconds: float
+    usual_share: float
+    """Broken, before the incident."""
+    fault_share: float
+    """Broken, during the incident."""
+    usual_rate: float | None = None
+    """Kept a second, as is ordinary at this hour; None when not known."""
+    contacts: Sequence[tuple[float, float]] | None = None
+    """Contacts with customer service by (time, count), in order; None when no such signal is taken in."""
+    blind_since: float | None = None
+    """Since when nothing is known of the present, because a stream cannot be read; None when all is seen."""
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    met: bool | None
+    """None: not known."""
+    text: str
+    """The figure."""
+
+
+@dataclass(frozen=True)
+class Recovery:
+    over: bool
+    improving: bool
+    """Shares and traffic are back, not yet for long enough."""
+    broken: bool
+    """The data speaks for the fault: it is there (again)."""
+    checks: tuple[Check, ...]
+    held_seconds: float
+    well_since: float | None
+
+    @property
+    def sentence(self) -> str:
+        return "; ".join(check.text for check in self.checks)
+
+
+def judge(evidence: Evidence, criteria: Criteria, *, now: float) -> Recovery:
+    """Whether it is over, as of `now`."""
+    if evidence.blind_since is not None:
+        text = f"the present is not seen, since {now - evidence.blind_since:.0f} s"
+        return Recovery(False, False, False, (Check("shares back", None, text),), 0.0, None)
+    well_since = _well_since(evidence, criteria)
+    shares = _shares_back(evidence, criteria, well_since)
+    traffic = _traffic_back(evidence, well_since, now)
+    contacts = _contacts_falling(evidence.contacts)
+    held_seconds = now - well_since if well_since is not None else 0.0
+    held = Check(
+        "held", held_seconds >= criteria.hold_seconds, f"well for {held_seconds:.0f} of {criteria.hold_seconds:.0f} s"
+    )
+    improving = bool(shares.met) and traffic.met is not False
+    over = improving and bool(held.met) and contacts.met is not False
+    return Recovery(
+        over=over,
+        improving=improving,
+        broken=_broken(evidence, criteria, now),
+        checks=(shares, traffic, contacts, held),
+        held_seconds=held_seconds,
+        well_since=well_since,
+    )
+
+
+def _ordinary(evidence: Evidence, criteria: Criteria) -> float:
+    return min(0.5, max(criteria.share_floor, SHARE_SLACK * evidence.usual_share))
+
+
+def _log_ratio(buckets: Sequence[Bucket], ordinary: float, fault: float) -> float:
+    """Nats by which the counts speak for the ordinary share against the share of the fault."""
+    kept, broken = sum(b.kept for b in buckets), sum(b.broken for b in buckets)
+    fault = min(max(fault, 2 * ordinary), 0.999)
+    return kept * log((1 - ordinary) / (1 - fault)) + broken * log(ordinary / fault)
+
+
+def _well_since(evidence: Evidence, criteria: Criteria) -> float | None:
+    """The last change point by maximum likelihood: where the running sum for "ordinary" was lowest."""
+    ordinary = _ordinary(evidence, criteria)
+    lowest, total, since = 0.0, 0.0, evidence.buckets[0].time if evidence.buckets else None
+    for bucket in evidence.buckets:
+        total += _log_ratio([bucket], ordinary, evidence.fault_share)
+        if total <= lowest and bucket.broken:
+            lowest, since = total, bucket.time + evidence.bucket_seconds
+    return since
+
+
+def _since(evidence: Evidence, moment: float | None) -> list[Bucket]:
+    return [] if moment is None else [bucket for bucket in evidence.buckets if bucket.time >= moment]
+
+
+def _shares_back(evidence: Evidence, criteria: Criteria, well_since: float | None) -> Check:
+    buckets = _since(evidence, well_since)
+    settled, broken = sum(b.settled for b in buckets), sum(b.broken for b in buckets)
+    if not settled:
+        return Check("shares back", None, "no promise has been settled since")
+    proof = _log_ratio(buckets, _ordinary(evidence, criteria), evidence.fault_share)
+    text = (
+        f"{broken / settled:.2%} of {settled:.0f} broken, {evidence.fault_share:.1%} at the time of the fault"
+        f" (proof {proof:.1f} of {PROOF_NATS:.0f})"
+    )
+    return Check("shares back", proof >= PROOF_NATS, text)
+
+
+def _traffic_back(evidence: Evidence, well_since: float | None, now: float) -> Check:
+    if evidence.usual_rate is None:
+        return Check("traffic back", None, "the ordinary traffic is not known")
+    seconds = now - well_since if well_since is not None else 0.0
+    if seconds <= 0:
+        return Check("traffic back", False, "not yet")
+    rate = sum(bucket.kept for bucket in _since(evidence, well_since)) / seconds
+    text = f"{rate:.2g} kept a second, ordinarily {evidence.usual_rate:.2g}"
+    return Check("traffic back", rate >= TRAFFIC_BACK * evidence.usual_rate, text)
+
+
+def _contacts_falling(contacts: Sequence[tuple[float, float]] | None) -> Check:
+    if not contacts:
+        return Check("contacts falling", None, "no signal of customer contacts is taken in")
+    worst, last = max(count for _, count in contacts), contacts[-1][1]
+    few = max(CONTACTS_FEW, CONTACTS_FALLEN * worst)
+    return Check("contacts falling", last <= few, f"{last:.0f} contacts of late, {worst:.0f} at the worst")
+
+
+def _broken(evidence: Evidence, criteria: Criteria, now: float) -> bool:
+    """The last stretch, as long as the time to be held, speaks for the fault."""
+    recent = [bucket for bucket in evidence.buckets if bucket.time >= now - criteria.hold_seconds]
+    return _log_ratio(recent, _ordinary(evidence, criteria), evidence.fault_share) <= -PROOF_NATS
