@@ -6,6 +6,8 @@ A number is digits with its country code and no `+`; a short code is three to si
 import re
 from typing import NamedTuple
 
+from prikkfri.subscribers import numbers
+
 _RECIPIENT = re.compile(r"(?:\+|00)?([1-9][0-9]{6,14})|([0-9]{3,6})", re.ASCII)
 _LETTERS = re.compile(r"(?=.*[A-Za-z])[\x20-\x7e]{1,11}", re.ASCII)
 _INTERNATIONAL, _NETWORK, _LETTERED = 1, 3, 5
@@ -44,5 +46,5 @@ def is_number(text: str) -> bool:
 
 
 def masked(text: str) -> str:
-    """A number as people may see it: `47900****1`; what is no number is shown as it is."""
-    return f"{text[:-5]}****{text[-1]}" if is_number(text) else text
+    """A number as people may see it; what is no number is shown as it is."""
+    return numbers.masked(f"+{text}") if is_number(text) else text

@@ -29,7 +29,7 @@ class Connection(asyncio.Protocol, Generic[Later]):
         self._clock = clock
         self._opened = opened
         self._events: deque[Event | Later] = deque()
-        self._arrived = asyncio.Event()
+        self._arrival = asyncio.Event()
         self._transport: asyncio.Transport | None = None
         self._reading = True
 
@@ -72,8 +72,12 @@ class Connection(asyncio.Protocol, Generic[Later]):
     async def take(self, events_max: int) -> list[Event | Later]:
         """The next events, at least one; the last that ever comes is Ended."""
         while not self._events:
-            self._arrived.clear()
-            await self._arrived.wait()
+            self._arrival.clear()
+            await self._arrival.wait()
+        return self.arrived(events_max)
+
+    def arrived(self, events_max: int) -> list[Event | Later]:
+        """What there is to take now, perhaps nothing."""
         batch = [self._events.popleft() for _ in range(min(events_max, len(self._events)))]
         self._read_or_not()
         return batch
@@ -82,7 +86,7 @@ class Connection(asyncio.Protocol, Generic[Later]):
         """A no-op when the session has ended."""
         if not self.ended:
             self._events.append(event)
-            self._arrived.set()
+            self._arrival.set()
 
     def tick(self) -> None:
         """To be called every second."""
@@ -112,7 +116,7 @@ class Connection(asyncio.Protocol, Generic[Later]):
         if not events:
             return
         self._events.extend(events)
-        self._arrived.set()
+        self._arrival.set()
         if isinstance(events[-1], Ended):
             self.awake.set()
         self._read_or_not()

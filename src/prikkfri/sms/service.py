@@ -290,6 +290,7 @@ class SmsCentre:
                     log.error("%s: cannot store: %s", party, error)
                     batch = self._refuse_requests(connection, batch)
                     await asyncio.sleep(STORAGE_PAUSE_SECONDS)
+                    batch += connection.arrived(BATCH_EVENTS_MAX)
                     continue
                 if over:
                     return

@@ -1,0 +1,425 @@
+"""The centre as its clients and networks meet it, on both engines."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prikkfri.errors import StorageUnavailable
+from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.receipt import MessageState, is_receipt, parse_receipt
+from prikkfri.protocols.smpp.session import Ended, Request
+from prikkfri.sms import delivery, service
+from prikkfri.sms.submission import Refusal
+
+NUMBER = "4790000001"
+SECRET = b"your code is 483 201"
+
+
+async def test_who_may_bind_is_asked_for_a_password_and_told_nothing_else(house: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(service, "WRONG_PASSWORD_SECONDS", 0.05)
+    async with house() as at:
+        _, wrong = await at.client(password="guess")
+        _, nobody = await at.client("nobody", password="guess")
+        _, empty = await at.client("nobody", password="")
+        assert wrong == nobody == empty == Status.INVALID_PASSWORD
+        receiver = await at.bound_client(command=Command.BIND_RECEIVER)
+        assert not receiver.connection.session.may_ask(Command.SUBMIT_SM)
+
+
+async def test_a_message_goes_all_the_way_and_its_receipt_comes_back(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        status, identity = await client.submit(octets=SECRET, registered_delivery=1)
+        assert status == Status.OK
+        request, message = await link.message()
+        assert (message.source, message.destination, message.octets) == ("Shop", NUMBER, SECRET)
+        link.take_message(request, "net-1")
+        link.tell(message, "net-1")
+        assert (await link.answered()).status == Status.OK
+
+        receipt_request, receipt = await client.message()
+        assert is_receipt(receipt)
+        assert (receipt.source, receipt.destination) == (NUMBER, "Shop")
+        told = parse_receipt(receipt)
+        assert (told.message_id, told.state) == (identity, MessageState.DELIVERED)
+        client.answer(receipt_request, body=MessageAnswer())
+        await at.until("SELECT receipt FROM sms_message", "given")
+
+        trail = await at.centre.trail(identity)
+        assert trail is not None
+        events = [step.event for step in trail.steps]
+        assert events == ["accepted", "attempted", "sent", "delivered", "receipt-given"]
+        assert "90000001" not in str(trail)
+        [submitted] = await at.outcomes("submit")
+        asked, kept = await at.outcomes("deliver")
+        assert (submitted.verdict, asked.verdict, kept.verdict) == ("kept", "asked", "kept")
+        assert asked.promise == kept.promise == identity
+        assert kept.dimensions == {
+            "class": "ordinary",
+            "account": "shop",
+            "link": "nord",
+            "partner": "Fjordmobil",
+            "direction": "out",
+        }
+
+
+async def test_an_answer_means_that_the_message_is_stored_and_sealed(house: Any, tmp_path: Path) -> None:
+    async with house() as at:  # the link is not bound: the message rests
+        client = await at.bound_client()
+        status, identity = await client.submit(octets=SECRET)
+        assert status == Status.OK
+        [(stored, state, sealed)] = await at.fetch("SELECT id, state, sealed FROM sms_message")
+        assert (stored, state) == (identity, "waiting")
+        assert SECRET not in bytes(sealed)
+        for file in tmp_path.glob("sms.db*"):
+            assert SECRET not in file.read_bytes()
+
+
+async def test_a_body_is_erased_when_its_message_has_ended(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await client.submit(octets=SECRET)
+        request, message = await link.message()
+        link.take_message(request, "net-1")
+        link.tell(message, "net-1")
+        await at.until("SELECT state FROM sms_message", "delivered")
+        assert await at.fetch("SELECT sealed FROM sms_message") == [(None,)]
+
+
+async def test_what_the_database_cannot_take_is_not_acknowledged(house: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(service, "STORAGE_PAUSE_SECONDS", 0.05)
+    async with house() as at:
+        client = await at.bound_client()
+        honest = at.database.write
+
+        async def full(work: Any) -> Any:
+            raise StorageUnavailable("the disk is full")
+
+        monkeypatch.setattr(at.database, "write", full)
+        status, identity = await client.submit()
+        assert (status, identity) == (Status.QUEUE_FULL, "")
+        monkeypatch.setattr(at.database, "write", honest)
+        status, identity = await client.submit()
+        assert status == Status.OK
+        assert [row[0] for row in await at.fetch("SELECT id FROM sms_message")] == [identity]
+
+
+async def test_an_answer_of_the_network_is_kept_until_the_database_takes_it(house: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(service, "STORAGE_PAUSE_SECONDS", 0.05)
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await client.submit()
+        request, message = await link.message()
+        honest, refusals = at.database.write, 0
+
+        async def full(work: Any) -> Any:
+            nonlocal refusals
+            refusals += 1
+            raise StorageUnavailable("the disk is full")
+
+        monkeypatch.setattr(at.database, "write", full)
+        link.take_message(request, "net-1")
+        link.tell(message, "net-1")
+        assert (await link.answered()).status == Status.TEMPORARY_APPLICATION_ERROR
+        assert refusals
+        monkeypatch.setattr(at.database, "write", honest)
+        await at.until("SELECT next_hop_id FROM sms_message", "net-1")
+        link.tell(message, "net-1")
+        assert (await link.answered()).status == Status.OK
+        await at.until("SELECT state FROM sms_message", "delivered")
+
+
+async def test_a_receipt_waits_for_its_account_to_come_back(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client(command=Command.BIND_TRANSMITTER)
+        _, identity = await client.submit(registered_delivery=1)
+        client.cut()
+        request, message = await link.message()
+        link.take_message(request, "net-1")
+        link.tell(message, "net-1", MessageState.UNDELIVERABLE)
+        await at.until("SELECT state FROM sms_message", "undeliverable")
+        receiver = await at.bound_client(command=Command.BIND_RECEIVER)
+        _, receipt = await receiver.message()
+        assert parse_receipt(receipt).message_id == identity
+        assert parse_receipt(receipt).state is MessageState.UNDELIVERABLE
+        receiver.cut()  # before it has answered: told again
+        again = await at.bound_client(command=Command.BIND_RECEIVER)
+        await at.change("UPDATE sms_message SET receipt_at = 0 WHERE receipt = 'waiting'")
+        _, receipt = await again.message()
+        assert parse_receipt(receipt).message_id == identity
+        [_, broken] = await at.outcomes("deliver")
+        assert (broken.verdict, broken.layer, broken.device) == ("broken", "link", f"+{NUMBER}")
+
+
+@pytest.mark.parametrize(("registered", "state", "told"), [(0, 5, False), (2, 2, False), (2, 5, True), (1, 2, True)])
+async def test_receipts_are_given_to_those_who_asked(house: Any, registered: int, state: int, told: bool) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await client.submit(registered_delivery=registered)
+        request, message = await link.message()
+        link.take_message(request, "net-1")
+        link.tell(message, "net-1", MessageState(state))
+        if told:
+            _, receipt = await client.message()
+            assert parse_receipt(receipt).state == state
+        else:
+            await at.until("SELECT ended_at > 0 FROM sms_message", True)
+            await client.silent()
+
+
+async def test_a_long_message_has_one_receipt_when_all_its_parts_have_ended(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        long = ((Tag.MESSAGE_PAYLOAD, b"x" * 400),)
+        _, identity = await client.submit(octets=b"", tlvs=long, registered_delivery=1)
+        parts = [await link.message() for _ in range(3)]
+        for number, (request, _) in enumerate(parts):
+            link.take_message(request, f"net-{number}")
+        states = [MessageState.DELIVERED, MessageState.UNDELIVERABLE, MessageState.DELIVERED]
+        for number, ((_, message), state) in enumerate(zip(parts, states, strict=True)):
+            await client.silent(0.1)
+            link.tell(message, f"net-{number}", state)
+        _, receipt = await client.message()
+        assert parse_receipt(receipt).message_id == identity
+        assert parse_receipt(receipt).state is MessageState.UNDELIVERABLE
+        await client.silent()
+        verdicts = [(outcome.verdict, outcome.promise) for outcome in await at.outcomes("deliver")]
+        assert verdicts == [("asked", identity), ("broken", identity)]
+
+
+async def test_a_refusal_for_now_is_tried_again_and_one_for_good_ends(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await client.submit()
+        request, _ = await link.message()
+        link.answer(request, Status.THROTTLED, MessageAnswer())
+        request, message = await link.message()
+        assert message.destination == NUMBER
+        link.answer(request, Status.INVALID_DESTINATION, MessageAnswer())
+        await at.until("SELECT state FROM sms_message", "rejected")
+        [_, broken] = await at.outcomes("deliver")
+        assert (broken.verdict, broken.reason) == ("broken", "smpp-0b")
+
+
+async def in_doubt(at: Any, account: str) -> tuple[Any, ShortMessage, str]:
+    """A message was written, and the link broke before its answer came."""
+    link, client = await at.network.bound(), await at.bound_client(account)
+    _, identity = await client.submit(registered_delivery=1)
+    _, message = await link.message()
+    link.cut()
+    await at.until("SELECT state FROM sms_message", "in-doubt")
+    return client, message, identity
+
+
+async def test_in_doubt_a_message_is_sent_again_when_no_receipt_tells_more(house: Any) -> None:
+    async with house() as at:
+        _, message, identity = await in_doubt(at, "shop")
+        link = await at.network.bound()
+        request, again = await link.message()
+        assert again.octets == message.octets
+        # The network can tell by the same reference that it is the same message.
+        assert again.tlv(Tag.USER_MESSAGE_REFERENCE) == message.tlv(Tag.USER_MESSAGE_REFERENCE)
+        link.take_message(request, "net-2")
+        await at.until("SELECT state FROM sms_message", "sent")
+        trail = await at.centre.trail(identity)
+        assert [step.event for step in trail.steps if "doubt" in step.event + step.detail] == [
+            "in-doubt",
+            "to-be-sent-again",
+        ]
+
+
+async def test_in_doubt_a_message_is_reported_where_twice_would_be_worse(house: Any) -> None:
+    async with house() as at:
+        client, _, identity = await in_doubt(at, "clinic")
+        link = await at.network.bound()
+        _, receipt = await client.message()
+        assert parse_receipt(receipt).message_id == identity
+        assert parse_receipt(receipt).state is MessageState.UNKNOWN
+        await link.silent()
+        [_, broken] = await at.outcomes("deliver")
+        assert (broken.verdict, broken.reason) == ("broken", "in-doubt")
+
+
+async def test_a_receipt_settles_a_doubt(house: Any) -> None:
+    async with house() as at:
+        client, message, _ = await in_doubt(at, "shop")
+        link = await at.network.bound()
+        link.tell(message, "net-1")  # an id that we were never told; the reference says which message it is
+        assert (await link.answered()).status == Status.OK
+        _, receipt = await client.message()
+        assert parse_receipt(receipt).state is MessageState.DELIVERED
+        await link.silent(1.5)
+
+
+async def test_another_message_with_a_like_receipt_settles_no_doubt(house: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(delivery, "EARLY_RECEIPT_SECONDS", 0.1)
+    async with house() as at:
+        _, message, _ = await in_doubt(at, "clinic")
+        link = await at.network.bound()
+        elsewhere = ShortMessage(source="Shop", destination="4790000002", tlvs=message.tlvs)
+        link.tell(elsewhere, "net-1")
+        await at.until("SELECT recipient FROM sms_quarantined_receipt", "4790000002")
+        await at.until("SELECT state FROM sms_message", "unreported")
+
+
+async def test_a_receipt_may_overtake_the_answer_that_names_its_message(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await client.submit()
+        request, message = await link.message()
+        link.tell(message, "net-1")
+        await asyncio.sleep(0.1)
+        link.take_message(request, "net-1")
+        assert (await link.answered()).status == Status.OK
+        await at.until("SELECT state FROM sms_message", "delivered")
+        assert await at.fetch("SELECT 1 FROM sms_quarantined_receipt") == []
+
+
+async def test_a_receipt_for_another_number_changes_nothing_and_is_held(house: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(delivery, "EARLY_RECEIPT_SECONDS", 0.1)
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await client.submit(registered_delivery=1)
+        request, _ = await link.message()
+        link.take_message(request, "net-1")
+        link.tell(ShortMessage(source="Shop", destination="4790000002"), "net-1")
+        assert (await link.answered()).status == Status.OK
+        [held] = await at.fetch("SELECT link, next_hop_id, recipient FROM sms_quarantined_receipt")
+        assert held == ("nord", "net-1", "4790000002")
+        assert await at.fetch("SELECT state FROM sms_message") == [("sent",)]
+        await client.silent()
+
+
+async def test_a_row_whose_recipient_was_changed_never_leaves_the_house(house: Any) -> None:
+    async with house() as at:
+        client = await at.bound_client()
+        _, first = await client.submit(octets=SECRET, registered_delivery=1)
+        await client.submit(octets=b"hello", destination="4790000002")
+        await at.change(f"UPDATE sms_message SET recipient = '4790000009' WHERE id = '{first}'")
+        link = await at.network.bound()
+        _, message = await link.message()
+        assert message.octets == b"hello"
+        await link.silent()
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{first}'", "quarantined")
+        assert at.centre.counters()["messages_quarantined_total"] == 1
+        _, receipt = await client.message()
+        assert parse_receipt(receipt).state is MessageState.UNKNOWN
+        broken = [outcome for outcome in await at.outcomes("deliver") if outcome.verdict == "broken"]
+        assert [(outcome.reason, outcome.layer) for outcome in broken] == [("misdirected", "sms-centre")]
+        [(sealed,)] = await at.fetch(f"SELECT sealed FROM sms_message WHERE id = '{first}'")
+        assert sealed is not None  # kept for a human to look into
+
+
+async def test_what_no_link_takes_expires_openly(house: Any) -> None:
+    async with house() as at:
+        client = await at.bound_client()
+        await client.submit(validity="000000000001000R", registered_delivery=1)
+        _, receipt = await client.message()
+        assert parse_receipt(receipt).state is MessageState.EXPIRED
+        [_, broken] = await at.outcomes("deliver")
+        assert (broken.verdict, broken.reason, broken.layer) == ("broken", "expired", "sms-centre")
+
+
+async def test_a_phone_reaches_a_short_code_and_what_has_no_route_is_refused(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=b"STOPP"))
+        assert (await link.answered()).status == Status.OK
+        request, message = await client.message()
+        assert (message.source, message.destination, message.octets) == (NUMBER, "2010", b"STOPP")
+        client.answer(request, body=MessageAnswer())
+        await at.until("SELECT state FROM sms_message", "delivered")
+        [_, kept] = await at.outcomes("deliver")
+        assert kept.dimensions["direction"] == "in"
+        link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2999", octets=b"?"))
+        assert (await link.answered()).status == Status.INVALID_DESTINATION
+        assert [outcome.reason for outcome in await at.outcomes("submit")] == ["", "no-route"]
+
+
+async def test_an_account_gets_only_what_is_for_it(house: Any) -> None:
+    async with house() as at:
+        link, other = await at.network.bound(), await at.bound_client("clinic")
+        link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=b"STOPP"))
+        assert (await link.answered()).status == Status.OK
+        await other.silent(1.2)
+
+
+async def test_an_account_that_sends_too_fast_is_slowed(house: Any) -> None:
+    async with house() as at:
+        client = await at.bound_client("slow")
+        statuses = [(await client.submit())[0] for _ in range(5)]
+        assert statuses[:2] == [Status.OK, Status.OK]
+        assert statuses[-1] == Status.THROTTLED
+        assert {outcome.reason for outcome in await at.outcomes("submit")} == {"", "throttled"}
+
+
+async def test_what_came_before_an_unbind_is_answered_before_it(house: Any) -> None:
+    async with house() as at:
+        client = await at.bound_client()
+        client.ask(Command.SUBMIT_SM, ShortMessage(source="Shop", destination=NUMBER, octets=b"hei"), "message")
+        client.connection.session.unbind(0.0)
+        client.connection.flush()
+        assert (await client.answered()).context == "message"
+        assert await client.event() == Ended("unbound", ())
+
+
+async def test_the_centre_leaves_with_a_goodbye_and_comes_back_to_what_it_left(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await client.submit(octets=b"first")
+        request, _ = await link.message()
+        link.take_message(request, "net-1")
+        await at.until("SELECT state FROM sms_message", "sent")
+        leaving = at
+    unbind = await link.request()
+    assert unbind.command == Command.UNBIND
+    assert isinstance(await client.event(), Request)
+    del leaving
+    async with house() as at:
+        link = await at.network.bound()
+        link.tell(ShortMessage(source="Shop", destination=NUMBER), "net-1")
+        assert (await link.answered()).status == Status.OK
+        await at.until("SELECT state FROM sms_message", "delivered")
+
+
+async def test_a_link_comes_back_after_a_refused_bind_and_after_a_cut(house: Any) -> None:
+    async with house() as at:
+        await at.network.bound(Status.BIND_FAILED)
+        link = await at.network.bound()
+        link.cut()
+        await at.network.bound()
+
+
+async def test_texts_by_the_api_are_taken_or_refused_with_a_reason(house: Any) -> None:
+    async with house() as at:
+        account = at.centre.authenticate("shop", "secret12")
+        assert account is not None
+        link = await at.network.bound()
+        identity = await at.centre.submit(account, "Shop", f"+{NUMBER}", "Hei på deg 😀")
+        request, message = await link.message()
+        assert message.octets == "Hei på deg 😀".encode("utf-16-be")
+        link.take_message(request, "net-1")
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{identity}'", "sent")
+        for to, text, reason in (
+            ("+4512345678", "hei", "no-route"),
+            ("x", "hei", "bad-recipient"),
+            (NUMBER, "", "text-length"),
+        ):
+            refused = await at.centre.submit(account, "Shop", to, text)
+            assert isinstance(refused, Refusal)
+            assert refused.reason == reason
+
+
+async def test_old_trails_are_erased(house: Any, monkeypatch: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        _, identity = await client.submit()
+        request, _ = await link.message()
+        link.answer(request, Status.INVALID_DESTINATION, MessageAnswer())
+        await at.until("SELECT state FROM sms_message", "rejected")
+        await at.centre._erase(at.centre._clock.now() + 29 * 86_400)
+        assert await at.centre.trail(identity) is not None
+        await at.centre._erase(at.centre._clock.now() + 31 * 86_400)
+        assert await at.centre.trail(identity) is None
