@@ -29,9 +29,10 @@ from starlette.types import ASGIApp
 
 from prikkfri.web.viewer.server import application
 
+WIDTH, HEIGHT = 320, 180
 FRAMES_PER_SECOND = 25
 SEGMENT_SECONDS = 2
-SEGMENTS = 10
+SEGMENTS = 5
 WINDOW_SEGMENTS = 6
 SAMPLE_RATE = 48000
 LOGIN, PASSWORD = "kari@example.no", "riktig hest batteri stift"
@@ -91,10 +92,10 @@ def make_clip(folder: Path, hue: float) -> None:
         },
     ) as output:
         picture = output.add_stream("libx264", rate=FRAMES_PER_SECOND)
-        picture.width, picture.height, picture.pix_fmt = 640, 360, "yuv420p"
+        picture.width, picture.height, picture.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         picture.options = {"preset": "ultrafast", "g": str(FRAMES_PER_SECOND * SEGMENT_SECONDS), "sc_threshold": "0"}
         sound = output.add_stream("aac", rate=SAMPLE_RATE)
-        y, x = np.mgrid[0:360, 0:640] / 360
+        y, x = np.mgrid[0:HEIGHT, 0:WIDTH] / HEIGHT
         samples = np.arange(SAMPLE_RATE // FRAMES_PER_SECOND)
         for number in range(SEGMENTS * SEGMENT_SECONDS * FRAMES_PER_SECOND):
             at = number / FRAMES_PER_SECOND
@@ -262,7 +263,7 @@ class Served:
 
 
 def serve(app: ASGIApp, listener: socket.socket) -> Served:
-    config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=0)
+    config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=0)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -279,7 +280,8 @@ def serve(app: ASGIApp, listener: socket.socket) -> Served:
 def television(clips: Path) -> Iterator[tuple[Double, dict[str, Served]]]:
     """The viewer role, and doubles of the roles that it talks to, for as long as the context lasts."""
     double = Double()
-    listeners = {role: socket.create_server(("127.0.0.1", 0)) for role in ("signin", "door", "playout", "status", "viewer")}
+    names = ("signin", "door", "playout", "status", "viewer")
+    listeners = {role: socket.create_server(("127.0.0.1", 0)) for role in names}
     urls = {role: f"http://localhost:{listener.getsockname()[1]}" for role, listener in listeners.items()}
     routes = {
         "signin": signin(double),

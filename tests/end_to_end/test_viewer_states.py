@@ -1,0 +1,262 @@
+"""The viewer against doubles of the other roles, in a real browser: each state that a person can meet."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+from viewer_browser import NEEDS_CHROMIUM, PHONE, WIDE, Viewer, chromium
+from viewer_double import CHANNELS, LOGIN, PASSWORD, Double, Served, make_clip, television
+
+pytestmark = [pytest.mark.browser, NEEDS_CHROMIUM]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    for number, channel in enumerate(CHANNELS):
+        make_clip(folder / str(channel["id"]), number / len(CHANNELS))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+class Room:
+    """The roles, and a viewer in front of them."""
+
+    def __init__(self, double: Double, roles: dict[str, Served], viewer: Viewer) -> None:
+        self.double = double
+        self.roles = roles
+        self.viewer = viewer
+        self.page = viewer.page
+
+    def sign_in(self) -> None:
+        self.viewer.open()
+        self.viewer.sign_in(LOGIN, PASSWORD)
+
+    def asked_for(self, start: str) -> bool:
+        return any(address.startswith(start) for address in self.double.addresses)
+
+
+@pytest.fixture
+def room(browser: Browser, clips: Path, request: pytest.FixtureRequest) -> Iterator[Room]:
+    size = getattr(request, "param", WIDE)
+    with television(clips) as (double, roles):
+        viewer = Viewer(browser, roles["viewer"].url, size)
+        yield Room(double, roles, viewer)
+        viewer.close()
+
+
+def test_a_remote_is_enough(room: Room) -> None:
+    room.sign_in()
+    room.viewer.watches(2)
+    assert room.asked_for("/live/first/en/")
+    room.viewer.press("Escape", "Enter")
+    first_row = room.page.locator(".row").first.locator(".card")
+    second_row = room.page.locator(".row").nth(1).locator(".card")
+    expect(first_row.first).to_be_focused()
+    room.viewer.press("ArrowRight", "ArrowRight")
+    expect(first_row.nth(2)).to_be_focused()
+    room.viewer.press("ArrowDown", "ArrowLeft", "ArrowLeft", "ArrowLeft")
+    expect(second_row.first).to_be_focused()
+    room.viewer.press("ArrowUp")
+    expect(first_row.nth(2)).to_be_focused()  # each row remembers its place
+    room.viewer.press("ArrowDown", "Enter")
+    room.viewer.watches(2)
+    assert room.viewer.channel() == "Sport"
+    assert room.asked_for("/live/first/sport/")
+    room.viewer.press("ArrowUp")
+    room.viewer.watches(1)
+    assert room.viewer.channel() == "Nyheter"
+    room.viewer.press("4")
+    expect(room.page.locator("#banner-tile .tile-name")).to_have_text("Natur")
+
+
+def test_back_closes_the_guide(room: Room) -> None:
+    room.sign_in()
+    room.viewer.sees_the_picture()
+    room.viewer.press("Escape", "Enter")
+    expect(room.page.locator("#guide")).to_be_visible()
+    room.page.go_back()
+    expect(room.page.locator("#guide")).not_to_be_visible()
+    room.viewer.press("Enter")
+    expect(room.page.locator("#guide")).to_be_visible()
+    room.viewer.press("Escape")
+    expect(room.page.locator("#guide")).not_to_be_visible()
+    expect(room.page.locator("#stage")).to_be_focused()
+
+
+@pytest.mark.parametrize("room", [PHONE], indirect=True, ids=["phone"])
+def test_a_finger_switches_channel(room: Room) -> None:
+    room.sign_in()
+    room.viewer.watches(1)
+    room.page.locator(".row").nth(2).locator(".card").first.tap()
+    room.viewer.watches(1)
+    assert room.asked_for("/live/first/nyheter/")
+    width = room.page.evaluate("document.documentElement.scrollWidth")
+    assert width == PHONE["width"]  # nothing sticks out at the side
+
+
+def test_a_wrong_password_tells_nothing_of_who_exists(room: Room) -> None:
+    said = []
+    for login in (LOGIN, "nobody@example.no"):
+        room.viewer.open()
+        room.viewer.sign_in(login, "wrong")
+        expect(room.page.locator("#form-error")).to_be_visible()
+        expect(room.page.locator("#password")).to_be_focused()
+        said.append(room.page.locator("#form-error").inner_text())
+    assert said[0] == said[1]
+
+
+def test_the_crowd_is_waited_out(room: Room) -> None:
+    room.double.sign_in_answers = iter(["busy", "busy", "ok"])
+    room.double.retry_after_s = 1
+    room.sign_in()
+    expect(room.page.locator("#wait-title")).to_have_text("Many are on their way in")
+    room.viewer.watches(1)
+    assert [body["login"] for body in room.double.sign_ins] == [LOGIN] * 3
+    assert re.fullmatch(r"d-[A-Za-z0-9_-]{22}", room.double.sign_ins[0]["device"])
+    assert not room.double.reports  # a refusal is the role's own outcome, not the device's
+
+
+def test_a_wait_can_be_given_up(room: Room) -> None:
+    room.double.sign_in_answers = itertools.repeat("busy")
+    room.double.retry_after_s = 1
+    room.sign_in()
+    expect(room.page.locator("#wait-text")).to_contain_text("1 s")
+    room.viewer.press("Escape")
+    expect(room.page.locator("#login")).to_be_visible()
+    tries = len(room.double.sign_ins)
+    room.page.wait_for_timeout(2500)
+    assert len(room.double.sign_ins) == tries
+
+
+def test_a_dead_sign_in_is_said_with_what_can_be_watched_meanwhile(room: Room) -> None:
+    room.double.open_ids = {"nyheter"}
+    room.roles["signin"].stop()
+    room.sign_in()
+    expect(room.page.locator("#wait-title")).to_contain_text(re.compile(r"not worked since \d\d:\d\d"))
+    expect(room.page.locator("#wait-status")).to_have_attribute("href", room.roles["status"].url)
+    room.page.locator(".open-channel").click()
+    room.viewer.watches(2)
+    assert not room.asked_for("/live/")
+    report = {"step": "sign-in", "kept": False, "reason": "no-answer", "channel": ""}
+    assert report.items() <= room.double.reports[0].items()
+    assert len(room.double.reports) == 1
+
+
+def test_a_channel_that_is_not_open_asks_for_sign_in(room: Room) -> None:
+    room.double.open_ids = {"nyheter"}
+    room.viewer.open()
+    room.page.locator(".open-channel").click()
+    room.viewer.sees_the_picture()
+    room.viewer.press("Escape", "Enter", "ArrowUp", "Enter")
+    expect(room.page.locator("#notice-title")).to_have_text("Sign in to watch Sport")
+    room.page.locator("#notice-action").click()
+    expect(room.page.locator("#login")).to_be_visible()
+
+
+def test_who_is_in_stays_in_when_all_but_playout_are_dead(room: Room) -> None:
+    room.sign_in()
+    room.viewer.watches(1)
+    room.viewer.keeps_the_shell()
+    for role in ("viewer", "signin", "door", "status"):
+        room.roles[role].stop()
+    room.viewer.watches(3)
+    room.viewer.press("ArrowUp")
+    room.viewer.watches(2)
+    assert room.viewer.channel() == "Sport"
+    room.page.reload()
+    room.viewer.watches(2)
+    assert room.viewer.channel() == "Sport"  # what was watched last
+    room.viewer.press("ArrowDown")
+    room.viewer.watches(1)
+    assert room.viewer.channel() == "Prikkfri En"
+
+
+def test_an_expired_token_is_renewed_at_the_door_alone(room: Room) -> None:
+    room.sign_in()
+    room.viewer.sees_the_picture()
+    room.roles["signin"].stop()
+    room.double.tokens.clear()
+    room.viewer.press("ArrowUp")
+    room.viewer.watches(2)
+    assert room.double.renewals == ["Bearer a-device-token"]
+    assert room.asked_for("/live/renewed-1/sport/")
+
+
+def test_a_running_picture_takes_the_renewed_token(room: Room) -> None:
+    room.double.lifetime_seconds = 4
+    room.sign_in()
+    room.viewer.watches(8)
+    assert room.asked_for("/live/renewed-1/en/")
+    assert not room.page.locator("#notice").is_visible()
+
+
+def test_refused_at_door_and_playout_one_must_sign_in(room: Room) -> None:
+    room.sign_in()
+    room.viewer.sees_the_picture()
+    room.double.tokens.clear()
+    room.double.door_answers = "refused"
+    room.viewer.press("ArrowUp")
+    expect(room.page.locator("#notice-title")).to_have_text("Sign in to watch Sport")
+
+
+def test_a_silent_door_is_told_and_tried_again(room: Room) -> None:
+    room.sign_in()
+    room.viewer.sees_the_picture()
+    room.double.tokens.clear()
+    room.double.door_answers = "broken"
+    room.viewer.press("ArrowUp")
+    expect(room.page.locator("#notice-title")).to_have_text("Your right to watch must be renewed")
+    room.double.door_answers = "ok"
+    room.viewer.watches(1)
+    assert {"step": "playback-token", "reason": "http-500"}.items() <= room.double.reports[0].items()
+
+
+def test_a_picture_that_stops_is_told_and_comes_back(room: Room) -> None:
+    room.sign_in()
+    room.viewer.watches(1)
+    room.double.stream_answers = "broken"
+    expect(room.page.locator("#notice-title")).to_have_text("The picture has stopped")
+    expect(room.page.locator("#notice-action")).to_be_visible()
+    room.double.stream_answers = "ok"
+    room.viewer.watches(2)
+    expect(room.page.locator("#notice")).not_to_be_visible()
+    assert {"step": "watch", "kept": False, "channel": "en"}.items() <= room.double.reports[0].items()
+
+
+def test_a_channel_outside_the_subscription_is_said_plainly(room: Room) -> None:
+    room.sign_in()
+    room.viewer.sees_the_picture()
+    room.viewer.press("5")
+    expect(room.page.locator("#notice-title")).to_have_text("Kino is not in your subscription")
+
+
+def test_language_is_chosen_and_remembered(room: Room) -> None:
+    room.viewer.open()
+    expect(room.page.locator("html")).to_have_attribute("lang", "en")
+    room.page.get_by_role("button", name="Svenska").click()
+    expect(room.page.locator("#sign-in-button")).to_have_text("Logga in")
+    room.page.reload()
+    expect(room.page.locator("html")).to_have_attribute("lang", "sv")
+    expect(room.page.locator("#sign-in-button")).to_have_text("Logga in")
+
+
+def test_sign_out_forgets(room: Room) -> None:
+    room.sign_in()
+    room.viewer.sees_the_picture()
+    room.page.mouse.move(300, 300)
+    room.page.locator("#open-settings").click()
+    expect(room.page.locator("#settings-name")).to_have_text("Signed in as Kari")
+    room.page.locator("#sign-out").click()
+    expect(room.page.locator("#login")).to_be_visible()
+    kept = room.page.evaluate("Object.keys(localStorage)")
+    assert not {"prikkfri.device_token", "prikkfri.playback", "prikkfri.name"} & set(kept)
+    assert room.double.sign_outs == 1
