@@ -85,6 +85,10 @@ class Fact:
     who: str = DATA
     """`data`, `rule:NAME`, or the name of a person."""
     text: str = ""
+    solution_at: float | None = None
+    """Of an `estimate`: when it is expected to be solved."""
+    next_update_at: float | None = None
+    """Of an `estimate`: when the public gets the next word."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class Entry:
     text: str
     state: State
     """The state after it."""
+    solution_at: float | None = None
+    next_update_at: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,10 +137,12 @@ class Incident:
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """What it is about: the placed segments within the series that raised it, or those series."""
+        """Where it is: the placed segments of its service, or, before it is placed, the broadest series that alarmed."""
+        if self.placement.placed:
+            places = (dict(each.segment.values) for each in self.placement.placed)
+            return tuple(Segment.of({**place, "service": self.service}) for place in places)
         series = tuple(dict.fromkeys(alarm.segment for alarm in self.alarms))
-        broadest = tuple(each for each in series if not any(o != each and o.holds(each) for o in series))
-        return tuple(each.segment for each in self.placement.placed) or broadest
+        return tuple(each for each in series if not any(other != each and other.holds(each) for other in series))
 
 
 def opened(identifier: str, alarm: Alarm, now: float) -> Incident:
@@ -205,6 +213,8 @@ def happened(incident: Incident, fact: Fact) -> Incident:
     incident = replace(incident, state=after)
     if after in CONFIRMED and incident.confirmed_at is None:
         incident = replace(incident, confirmed_at=fact.at)
+    if fact.kind == "estimate":
+        incident = replace(incident, expected_solution_at=fact.solution_at, next_update_at=fact.next_update_at)
     if after == "resolved" != before:
         incident = replace(
             incident,
@@ -218,25 +228,10 @@ def happened(incident: Incident, fact: Fact) -> Incident:
     return _noted(incident, fact)
 
 
-def estimated(
-    incident: Incident, *, who: str, now: float, solution_at: float | None, next_update_at: float | None
-) -> Incident:
-    """A person says when it will be solved and when the next word comes."""
-    incident = replace(incident, expected_solution_at=solution_at, next_update_at=next_update_at)
-    return _noted(incident, Fact("estimate", now, who, _estimate_text(now, solution_at, next_update_at)))
-
-
-def _estimate_text(now: float, solution_at: float | None, next_update_at: float | None) -> str:
-    def in_minutes(at: float | None) -> str:
-        return "not known yet" if at is None else f"in {max(0.0, at - now) / 60:.0f} min"
-
-    return f"expected solution {in_minutes(solution_at)}, next word {in_minutes(next_update_at)}"
-
-
 def _noted(incident: Incident, fact: Fact) -> Incident:
     if len(incident.timeline) >= ENTRIES_MAX:
         return incident
-    entry = Entry(fact.at, fact.who, fact.kind, fact.text, incident.state)
+    entry = Entry(fact.at, fact.who, fact.kind, fact.text, incident.state, fact.solution_at, fact.next_update_at)
     return replace(incident, timeline=(*incident.timeline, entry))
 
 

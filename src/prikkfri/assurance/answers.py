@@ -1,0 +1,286 @@
+"""Answers: the answer sheet, eleven questions that a spokesperson is asked, each with its evidence or "not known yet".
+
+One structure for the console, the command line and the report; it decides what is said, they decide how it looks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from prikkfri.assurance.impact import Exposed, Impact
+from prikkfri.assurance.incidents import Incident
+from prikkfri.assurance.notices import Notice, sensitive_count
+from prikkfri.assurance.recovery import Recovery
+from prikkfri.assurance.remedies import Trial
+from prikkfri.assurance.segments import Segment
+
+QUESTIONS = (
+    "What failed, since when?",
+    "What never failed?",
+    "Was it load?",
+    "Where: which layer, partner, direction, region; one or several?",
+    "How many were hit, and who exactly?",
+    "Is anyone exposed to harm, and to which?",
+    "What was done, by whom, when, and did it help?",
+    "When will it be solved, when is the next word?",
+    "Is it over, and how do we know?",
+    "Has it happened before?",
+    "What do those hit get, and have they got it?",
+)
+NOT_KNOWN = "Not known yet."
+CLEARED_SHOWN = 6
+DONE_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Answer:
+    number: int
+    """1 to 11."""
+    question: str
+    text: str
+    """One sentence or two."""
+    evidence: tuple[str, ...] = ()
+    """Figures, with their uncertainty."""
+    known: bool = True
+
+
+@dataclass(frozen=True)
+class Load:
+    """The crowd against what the machines were measured to take, at the layer at fault."""
+
+    layer: str
+    peak_per_second: float
+    capacity_per_second: float
+    measured_at: float
+    """When the capacity was measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """All that is known of an incident; what is None is not known."""
+
+    incident: Incident
+    impact: Impact | None = None
+    incomplete: str = ""
+    """Why the list may lack somebody: a spool that overflowed, a stream that is behind. Empty: it does not."""
+    load: Load | None = None
+    exposed: Sequence[Exposed] | None = None
+    """None: not asked; empty: nobody."""
+    notices: Sequence[Notice] = ()
+    recovery: Recovery | None = None
+    history: Sequence[Incident] | None = None
+    """Earlier incidents of this place, the newest first; None: the history was not looked into."""
+    remedy: Trial | None = None
+    """What the policy gives."""
+    credited: int | None = None
+    """Credits that have been given."""
+    told: int | None = None
+    """Customers who have been told."""
+
+
+def answer_sheet(known: Known, *, now: float, zone: tzinfo) -> tuple[Answer, ...]:
+    """The eleven answers as of `now`; times in the texts are those of `zone`."""
+    answers = (
+        _what_failed(known, zone),
+        _what_never_failed(known),
+        _was_it_load(known, zone),
+        _where(known),
+        _how_many(known),
+        _exposed(known, now, zone),
+        _what_was_done(known, zone),
+        _when_solved(known, now, zone),
+        _is_it_over(known, zone),
+        _before(known, zone),
+        _what_they_get(known),
+    )
+    return tuple(
+        Answer(number, question, text or NOT_KNOWN, tuple(evidence), known=bool(text))
+        for number, (question, (text, evidence)) in enumerate(zip(QUESTIONS, answers, strict=True), 1)
+    )
+
+
+def headline(known: Known, zone: tzinfo) -> str:
+    """One sentence for the top of a page: what, since when, what is cleared, how many."""
+    incident = known.incident
+    parts = [f"{_name(incident.segments)} broken since {_clock(incident.since, zone)}"]
+    if cleared := _cleared_names(incident):
+        parts.append(f"{', '.join(cleared[:2])} cleared")
+    if known.impact is not None:
+        parts.append(f"{len(known.impact.hits):,} hit")
+    return "; ".join(parts)
+
+
+_Said = tuple[str, Sequence[str]]
+"""The text (empty: not known) and its evidence."""
+
+
+def _what_failed(known: Known, zone: tzinfo) -> _Said:
+    incident = known.incident
+    name, since = _name(incident.segments), _clock(incident.since, zone)
+    if incident.ended_at is None:
+        text = f"{name} has failed since {since}."
+    else:
+        text = f"{name} failed from {since} to {_clock(incident.ended_at, zone)}."
+    seen_after = incident.opened_at - incident.since
+    evidence = [alarm.sentence for alarm in incident.alarms[:CLEARED_SHOWN]]
+    return text, [*evidence, f"seen by the system {seen_after:.0f} s after it most likely began"]
+
+
+def _what_never_failed(known: Known) -> _Said:
+    cleared = known.incident.placement.cleared
+    if not cleared:
+        return "", ()
+    names = _cleared_names(known.incident)
+    more = f" and {len(names) - CLEARED_SHOWN} more" if len(names) > CLEARED_SHOWN else ""
+    return f"{', '.join(names[:CLEARED_SHOWN])}{more}.", [each.sentence for each in cleared[:CLEARED_SHOWN]]
+
+
+def _was_it_load(known: Known, zone: tzinfo) -> _Said:
+    load = known.load
+    if load is None or load.capacity_per_second <= 0:
+        return "", ()
+    part = load.peak_per_second / load.capacity_per_second
+    verdict = "Yes" if part >= 1 else "Close to it" if part >= 0.8 else "No"
+    text = f"{verdict}: {load.layer} was asked for at most {part:.0%} of its measured capacity."
+    return text, [
+        f"{load.peak_per_second:.3g} a second at the peak, {load.capacity_per_second:.3g} measured"
+        f" ({_moment(load.measured_at, zone)})"
+    ]
+
+
+def _where(known: Known) -> _Said:
+    placement = known.incident.placement
+    if not placement.placed:
+        return "", ()
+    several = f"{len(placement.placed)} places" if placement.several else "One place"
+    text = f"{several}: {'; '.join(str(each.segment) for each in placement.placed)}."
+    return text, [each.sentence for each in placement.placed]
+
+
+def _how_many(known: Known) -> _Said:
+    impact = known.impact
+    if impact is None:
+        return "", ()
+    devices = len(impact.hits) - impact.customers
+    text = f"{len(impact.hits):,} of {impact.asked:,} who asked; the list names each."
+    evidence = [f"digest of the list {impact.digest[:16]}"]
+    if devices:
+        evidence.append(f"{devices:,} of them are devices whose holder is not known yet")
+    if impact.unsettled:
+        evidence.append(f"{impact.unsettled:,} more still wait within the grace time")
+    reported = sum(1 for hit in impact.hits if not hit.observed)
+    if reported:
+        evidence.append(f"{reported:,} are known only from what their device reported")
+    if known.incomplete:
+        evidence.append(f"the list may lack somebody: {known.incomplete}")
+    return text, evidence
+
+
+def _exposed(known: Known, now: float, zone: tzinfo) -> _Said:
+    if known.exposed is None:
+        return "", ()
+    if not known.exposed:
+        return "Nobody, as far as the journal shows.", ()
+    sensitive = sensitive_count(known.exposed)
+    text = (
+        f"{len(known.exposed):,} messages went that way and may have been read by strangers; {sensitive:,} sensitive."
+    )
+    evidence = ["which of them a stranger saw is not known; no body is kept in this list"]
+    for notice in known.notices:
+        state = "overdue" if notice.overdue(now) else f"due {_moment(notice.due_at, zone)}"
+        evidence.append(f"notice to {notice.to}: {state} ({notice.basis})")
+    return text, evidence
+
+
+def _what_was_done(known: Known, zone: tzinfo) -> _Said:
+    done = [entry for entry in known.incident.timeline if entry.kind in ("mitigate", "act", "told", "credited")]
+    if not done:
+        return "Nothing yet.", ()
+    last = done[-1]
+    helped = {
+        "recovering": "It seems to have helped.",
+        "resolved": "It is over since.",
+        "reviewed": "It is over since.",
+    }.get(known.incident.state, "Whether it helped does not show yet.")
+    text = f"{len(done)} measures, the last by {last.who} at {_clock(last.at, zone)}. {helped}"
+    return text, [f"{_clock(entry.at, zone)} {entry.who}: {entry.text or entry.kind}" for entry in done[-DONE_SHOWN:]]
+
+
+def _when_solved(known: Known, now: float, zone: tzinfo) -> _Said:
+    incident = known.incident
+    if not incident.open:
+        return f"It was solved at {_clock(incident.resolved_at or now, zone)}.", ()
+    if incident.expected_solution_at is None and incident.next_update_at is None:
+        return "", ()
+    parts = []
+    for name, at in (("expected solution", incident.expected_solution_at), ("next word", incident.next_update_at)):
+        late = f", overdue by {(now - at) / 60:.0f} min" if at is not None and now > at else ""
+        parts.append(f"{name} {'not known yet' if at is None else _clock(at, zone)}{late}")
+    return f"{'; '.join(parts).capitalize()}.", ()
+
+
+def _is_it_over(known: Known, zone: tzinfo) -> _Said:
+    incident, recovery = known.incident, known.recovery
+    evidence = [f"{check.name}: {check.text}" for check in recovery.checks] if recovery else []
+    if incident.reopened:
+        evidence.append(f"it was said to be over {incident.reopened} times before, and was not")
+    if incident.dismissed:
+        return f"{incident.resolved_by} found that it was nothing.", evidence
+    if not incident.open:
+        proof = "said a person; the data had not proven it" if incident.unproven else "by the data"
+        return f"Yes, since {_clock(incident.resolved_at or incident.opened_at, zone)}, {proof}.", evidence
+    if recovery is None:
+        return "", ()
+    if recovery.improving:
+        return f"Not yet certain: it has been well for {recovery.held_seconds:.0f} s.", evidence
+    return "No.", evidence
+
+
+def _before(known: Known, zone: tzinfo) -> _Said:
+    if known.history is None:
+        return "", ()
+    if not known.history:
+        return "Not in the history that we have.", ()
+    times = "once" if len(known.history) == 1 else f"{len(known.history)} times"
+    text = f"Yes, {times} in this place; the last began {_moment(known.history[0].since, zone)}."
+    return text, [f"{earlier.id}: {_name(earlier.segments)}" for earlier in known.history[:CLEARED_SHOWN]]
+
+
+def _what_they_get(known: Known) -> _Said:
+    remedy = known.remedy
+    if remedy is None:
+        return "", ()
+    evidence = [f"{count:,} get nothing: {reason}" for reason, count in sorted(remedy.left_out.items())]
+    if not remedy.credits:
+        return "Nothing, by the policy.", evidence
+    first = remedy.credits[0]
+    given = "none is given yet" if not known.credited else f"{known.credited:,} are given"
+    text = f"{remedy.customers:,} get {remedy.total / 100:,.2f} {first.currency} together ({first.policy}); {given}."
+    if remedy.over_cap:
+        evidence.append("the sum is above the policy's cap: a person must release it")
+    evidence.append(f"{known.told or 0:,} have been told")
+    return text, evidence
+
+
+def _cleared_names(incident: Incident) -> list[str]:
+    return [_said(each.segment) for each in incident.placement.cleared]
+
+
+def _name(segments: Sequence[Segment]) -> str:
+    text = " and ".join(dict.fromkeys(_said(segment) for segment in segments))
+    return text[:1].upper() + text[1:] or "Something"
+
+
+def _said(segment: Segment) -> str:
+    """A segment as people say it: "sign-in", "streams", "deliver (partner=Telia)"."""
+    base = segment.get("step") or segment.get("layer") or segment.get("service")
+    others = Segment(tuple(value for value in segment.values if value not in segment.base.values))
+    return f"{base} ({others})" if base and others.values else base or str(others)
+
+
+def _clock(at: float, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(at, zone).strftime("%H:%M:%S")
+
+
+def _moment(at: float, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M")

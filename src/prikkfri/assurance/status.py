@@ -1,0 +1,243 @@
+"""Status: what the public may be told of incidents, in three languages; never more than is known, never less.
+
+A suspicion is not told. From confirmation until the proof that it is over a component is not operational, whatever the
+last minute looks like. A promise of ours to the public (the expected solution, the next word) that has passed is shown
+as overdue by itself. Partners, numbers and causes are not named here: a person may, in words of their own.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Literal
+
+from prikkfri.assurance.incidents import Entry, Incident, State
+from prikkfri.assurance.segments import Segment
+
+Texts = Mapping[str, str]
+"""A text by language: `nb`, `sv`, `en`."""
+Severity = Literal["operational", "partial_outage", "major_outage"]
+Stage = Literal["investigating", "identified", "monitoring", "resolved"]
+"""Statuspage's words for an incident."""
+
+MAJOR_SHARE = 0.5
+TOLD_AFTER_SECONDS = 86_400.0
+"""A resolved incident stays on the page for this long."""
+LANGUAGES = ("nb", "sv", "en")
+
+_STAGE: Mapping[State, Stage] = {
+    "confirmed": "investigating",
+    "mitigated": "identified",
+    "recovering": "monitoring",
+    "resolved": "resolved",
+    "reviewed": "resolved",
+}
+_WHAT: Mapping[tuple[str, str], Texts] = {
+    ("television", "sign-in"): {
+        "nb": "Innlogging til TV svikter",
+        "sv": "Inloggning till tv fungerar inte som den ska",
+        "en": "Signing in to television fails",
+    },
+    ("television", ""): {
+        "nb": "TV-tjenesten svikter",
+        "sv": "Tv-tjänsten fungerar inte som den ska",
+        "en": "Television fails",
+    },
+    ("messages", ""): {
+        "nb": "Tekstmeldinger kommer ikke alltid fram",
+        "sv": "Sms kommer inte alltid fram",
+        "en": "Text messages do not always arrive",
+    },
+    ("", ""): {
+        "nb": "En tjeneste svikter",
+        "sv": "En tjänst fungerar inte som den ska",
+        "en": "A service fails",
+    },
+}
+_SIGN_IN_STEPS = frozenset({"enter", "sign-in", "playback-token"})
+_EXTENT: Mapping[Severity, Texts] = {
+    "operational": {"nb": "", "sv": "", "en": ""},
+    "partial_outage": {"nb": "Noen er rammet.", "sv": "Några är drabbade.", "en": "Some are affected."},
+    "major_outage": {"nb": "Mange er rammet.", "sv": "Många är drabbade.", "en": "Many are affected."},
+}
+_TOLD: Mapping[Stage, Texts] = {
+    "investigating": {
+        "nb": "Vi ser feilen og arbeider med å rette den.",
+        "sv": "Vi ser felet och arbetar med att rätta till det.",
+        "en": "We see the fault and are working to mend it.",
+    },
+    "identified": {
+        "nb": "Vi har satt inn tiltak og arbeider videre.",
+        "sv": "Vi har satt in åtgärder och arbetar vidare.",
+        "en": "Measures have been taken, and we are working on.",
+    },
+    "monitoring": {
+        "nb": "Det ser ut til å virke igjen. Vi følger med til det er sikkert.",
+        "sv": "Det ser ut att fungera igen. Vi följer läget tills det är säkert.",
+        "en": "It seems to work again. We are watching until that is certain.",
+    },
+    "resolved": {"nb": "Feilen er rettet.", "sv": "Felet är rättat.", "en": "The fault is mended."},
+}
+_AGAIN: Texts = {
+    "nb": "Feilen er tilbake, eller var ikke over.",
+    "sv": "Felet är tillbaka, eller var inte över.",
+    "en": "The fault is back, or was not over.",
+}
+_UNPROVEN: Texts = {
+    "nb": "Vi mener at feilen er rettet, og følger fortsatt med.",
+    "sv": "Vi anser att felet är rättat och följer fortfarande läget.",
+    "en": "We believe that the fault is mended, and are still watching.",
+}
+_SOLUTION: Texts = {"nb": "Ventes løst {at}.", "sv": "Väntas vara löst {at}.", "en": "Expected to be solved by {at}."}
+_NO_SOLUTION: Texts = {
+    "nb": "Når det er løst, vet vi ikke ennå.",
+    "sv": "När det är löst vet vi inte än.",
+    "en": "When it will be solved is not known yet.",
+}
+_SOLUTION_OVERDUE: Texts = {
+    "nb": "Det skulle vært løst {at}. Det er det ikke.",
+    "sv": "Det skulle ha varit löst {at}. Det är det inte.",
+    "en": "It was to be solved by {at}. It is not.",
+}
+_NEXT: Texts = {"nb": "Neste melding {at}.", "sv": "Nästa besked {at}.", "en": "Next word by {at}."}
+_NEXT_OVERDUE: Texts = {
+    "nb": "Meldingen som var lovet {at}, er forsinket.",
+    "sv": "Beskedet som utlovades {at} är försenat.",
+    "en": "The word promised for {at} is late.",
+}
+
+
+@dataclass(frozen=True)
+class Update:
+    """One thing told about an incident."""
+
+    at: float
+    stage: Stage
+    body: Texts
+
+
+@dataclass(frozen=True)
+class Statement:
+    """All that the public is told about an incident."""
+
+    id: str
+    service: str
+    steps: tuple[str, ...]
+    """Empty: the whole service."""
+    severity: Severity
+    stage: Stage
+    title: Texts
+    since: float
+    updated_at: float
+    resolved_at: float | None
+    expected_solution_at: float | None
+    next_update_at: float | None
+    solution_overdue: bool
+    next_update_overdue: bool
+    updates: tuple[Update, ...]
+    """The newest first."""
+
+    @property
+    def over(self) -> bool:
+        return self.stage == "resolved"
+
+
+def statements(incidents: Iterable[Incident], *, now: float, zone: tzinfo) -> tuple[Statement, ...]:
+    """What the public is told at `now`, the newest incident first; times in the texts are those of `zone`."""
+    told = [incident for incident in incidents if _told(incident, now)]
+    told.sort(key=lambda incident: incident.opened_at, reverse=True)
+    return tuple(_statement(incident, now, zone) for incident in told)
+
+
+def severity(told: Sequence[Statement], service: str, steps: Sequence[str]) -> Severity:
+    """The least that must be said of a component that stands on these steps of a service (none: all of them)."""
+    concerned = [
+        each.severity
+        for each in told
+        if not each.over and each.service == service and (not steps or not each.steps or set(steps) & set(each.steps))
+    ]
+    order: tuple[Severity, ...] = ("operational", "partial_outage", "major_outage")
+    return max(concerned, key=order.index, default="operational")
+
+
+def _told(incident: Incident, now: float) -> bool:
+    if incident.confirmed_at is None or incident.dismissed:
+        return False
+    return incident.open or now - (incident.resolved_at or now) < TOLD_AFTER_SECONDS
+
+
+def _statement(incident: Incident, now: float, zone: tzinfo) -> Statement:
+    steps = _steps(incident.segments)
+    stage = _STAGE.get(incident.state, "investigating")
+    solution, following = incident.expected_solution_at, incident.next_update_at
+    solution_overdue = incident.open and solution is not None and now > solution
+    next_overdue = incident.open and following is not None and now > following
+    updates = _updates(incident, zone)
+    if solution is not None and solution_overdue:
+        updates.append(Update(solution, stage, _at(_SOLUTION_OVERDUE, solution, zone)))
+    if following is not None and next_overdue:
+        updates.append(Update(following, stage, _at(_NEXT_OVERDUE, following, zone)))
+    updates.sort(key=lambda update: update.at, reverse=True)
+    return Statement(
+        id=incident.id,
+        service=incident.service,
+        steps=steps,
+        severity=_severity(incident),
+        stage=stage,
+        title=_what(incident.service, steps),
+        since=incident.since,
+        updated_at=updates[0].at if updates else incident.opened_at,
+        resolved_at=incident.resolved_at,
+        expected_solution_at=solution,
+        next_update_at=following,
+        solution_overdue=solution_overdue,
+        next_update_overdue=next_overdue,
+        updates=tuple(updates),
+    )
+
+
+def _steps(segments: Iterable[Segment]) -> tuple[str, ...]:
+    steps = {segment.get("step") for segment in segments}
+    return () if "" in steps else tuple(sorted(steps))
+
+
+def _severity(incident: Incident) -> Severity:
+    placed = [each.share for each in incident.placement.placed]
+    shares = placed or [alarm.seen for alarm in incident.alarms if alarm.kind == "share"]
+    plunged = any(alarm.kind == "plunge" for alarm in incident.alarms)
+    return "major_outage" if plunged or max(shares, default=0.0) >= MAJOR_SHARE else "partial_outage"
+
+
+def _what(service: str, steps: Sequence[str]) -> Texts:
+    step = "sign-in" if steps and set(steps) <= _SIGN_IN_STEPS else ""
+    return _WHAT.get((service, step)) or _WHAT.get((service, "")) or _WHAT["", ""]
+
+
+def _updates(incident: Incident, zone: tzinfo) -> list[Update]:
+    """One for each entry of the timeline that the public is told of: changed states, and estimates."""
+    updates: list[Update] = []
+    before: Entry | None = None
+    for entry in incident.timeline:
+        stage = _STAGE.get(entry.state)
+        changed = before is None or entry.state != before.state
+        if stage and (changed or entry.kind in ("estimate", "confirm")):
+            again = changed and before is not None and before.state in ("resolved", "recovering")
+            updates.append(Update(entry.at, stage, _body(incident, entry, stage, again, zone)))
+        before = entry
+    return updates
+
+
+def _body(incident: Incident, entry: Entry, stage: Stage, again: bool, zone: tzinfo) -> Texts:
+    told: Texts = _UNPROVEN if entry.kind == "all-clear" else _TOLD[stage]
+    parts = [_AGAIN, told] if again and stage == "investigating" else [told]
+    if stage == "investigating":
+        parts.append(_EXTENT[_severity(incident)])
+    if entry.kind == "estimate":
+        parts.append(_NO_SOLUTION if entry.solution_at is None else _at(_SOLUTION, entry.solution_at, zone))
+        if entry.next_update_at is not None:
+            parts.append(_at(_NEXT, entry.next_update_at, zone))
+    return {language: " ".join(part[language] for part in parts) for language in LANGUAGES}
+
+
+def _at(texts: Texts, moment: float, zone: tzinfo) -> Texts:
+    at = datetime.fromtimestamp(moment, zone).strftime("%H:%M")
+    return {language: text.format(at=at) for language, text in texts.items()}
