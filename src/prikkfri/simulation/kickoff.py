@@ -1,0 +1,244 @@
+"""The evening of the kick-off, staged against real roles: who watches, who comes, what breaks, and what they got.
+
+Theory of operation. The people inside sign in first and watch. From 20:30 (second 0 of the evening) a crowd comes in
+the shape of a real match. At a moment the fault takes sign-in and the interface away, later it gives them back. Every
+person keeps what they asked for and got by their own watch, without looking into the product. That is the truth with
+which the product's own account is compared afterwards.
+"""
+
+import asyncio
+import random
+import statistics
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from prikkfri.clock import Clock
+from prikkfri.simulation.crowd import arrivals, match_shape
+from prikkfri.simulation.demo import PASSWORD, Person
+from prikkfri.simulation.installation import Harm, Installation
+from prikkfri.simulation.people import TROUBLE, Addresses, Asked, Viewer, device_pseudonym
+
+WATCH_SECONDS = 2.0
+SWITCH_SHARE = 0.15
+"""How often, each time they fetch, somebody inside switches channel."""
+HARMED = ("signin", "viewer")
+"""What failed that evening: sign-in and the interface (K2)."""
+POLL_SECONDS = 0.3
+START_OF_THE_EVENING = (20, 30)
+
+
+@dataclass(frozen=True)
+class Plan:
+    inside: int = 100
+    outside: int = 400
+    crowd_seconds: float = 45.0
+    """The 50 minutes from 20:30 on take so long here."""
+    tail_seconds: float = 30.0
+    """How long the evening goes on after the last one has come."""
+    fault: Harm | None = "kill"
+    fault_from: float = 0.3
+    """At this part of the crowd's time ..."""
+    fault_to: float = 0.65
+    """... until this part."""
+    grace_seconds: float = 6.0
+    """Who has waited longer than this did not get what was promised."""
+    seed: int = 1
+
+
+@dataclass
+class Inside:
+    """What somebody who was in before the crowd went through."""
+
+    fetches: int = 0
+    failed: int = 0
+    switches: int = 0
+    switches_failed: int = 0
+
+
+@dataclass
+class Truth:
+    """What really happened, told by the people themselves and by whoever broke things."""
+
+    plan: Plan
+    began_at: float
+    """20:30, in seconds since 1970 UTC."""
+    inside: list[Inside] = field(default_factory=list)
+    outside: list[Asked] = field(default_factory=list)
+    fault_at: float = 0.0
+    given_back_at: float = 0.0
+    last_back_in_at: float = 0.0
+    """When a sign-in succeeded again after the fault; 0: never."""
+    offered: list[float] = field(default_factory=list)
+    """When each one came, seconds since the beginning."""
+    status_at: list[tuple[float, str]] = field(default_factory=list)
+    """When the public status page first said what: indicator by time."""
+    open_channel_at: float = 0.0
+    """When an open channel was first offered by playout that was not open before."""
+    always_open: frozenset[str] = frozenset()
+
+    def hit(self) -> set[str]:
+        """Who asked and did not get it within the grace time."""
+        grace = self.plan.grace_seconds
+        return {a.subscriber_id for a in self.outside if not a.got_at or a.got_at - a.asked_at > grace}
+
+    def certain(self, tolerance_seconds: float) -> set[str]:
+        """Those for whom no quarrel about a watch decides whether they were hit."""
+        grace = self.plan.grace_seconds
+        return {
+            a.subscriber_id
+            for a in self.outside
+            if not a.got_at or abs(a.got_at - a.asked_at - grace) > tolerance_seconds
+        }
+
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Evening:
+    """The people of one evening at the edge of an installation."""
+
+    installation: Installation
+    plan: Plan
+    people: list[Person]
+    http: aiohttp.ClientSession
+    clock: Clock
+    say: Say
+
+    def __post_init__(self) -> None:
+        roles = self.installation.configuration().roles
+        self.at = Addresses(roles.signin.url, roles.playout.url, roles.door.url, roles.viewer.url)
+        self.status_url = f"{roles.status.url}/api/v2/summary.json"
+        self._lots = random.Random(self.plan.seed)
+
+    async def stage(self) -> Truth:
+        """Lets the evening happen; returns the truth about it."""
+        plan = self.plan
+        insiders = [self._viewer(number) for number in range(plan.inside)]
+        self.say(f"{plan.inside} viewers sign in and begin to watch")
+        await asyncio.gather(*(viewer.sign_in(give_up_at=self.clock.now() + 60) for viewer in insiders))
+        packages = await self._packages()
+        truth = Truth(plan, began_at=self.clock.now())
+        truth.always_open = frozenset(await self._open_channels())
+        truth.inside = [Inside() for _ in insiders]
+        end = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            for viewer, told in zip(insiders, truth.inside, strict=True):
+                tasks.create_task(self._watch(viewer, told, packages, end))
+            tasks.create_task(self._look_at_the_status_page(truth, end))
+            tasks.create_task(self._look_for_open_channels(truth, end))
+            tasks.create_task(self._tell(truth, end))
+            if plan.fault is not None:
+                tasks.create_task(self._break(truth, plan.fault))
+            crowd = asyncio.gather(*(tasks.create_task(come) for come in self._crowd(truth)))
+            await asyncio.sleep(plan.crowd_seconds + plan.tail_seconds)
+            end.set()
+            await crowd
+        return truth
+
+    def _viewer(self, number: int) -> Viewer:
+        device = device_pseudonym(number, seed=self.plan.seed)
+        return Viewer(self.people[number], device, PASSWORD, self.http, self.at, self.clock)
+
+    async def _packages(self) -> dict[str, str]:
+        async with self.http.get(f"{self.at.playout}/channels") as response:
+            return {channel["id"]: channel["package"] for channel in await response.json()}
+
+    async def _open_channels(self) -> list[str]:
+        try:
+            async with self.http.get(f"{self.at.playout}/open") as response:
+                return [channel["id"] for channel in await response.json()]
+        except TROUBLE:
+            return []
+
+    async def _watch(self, viewer: Viewer, told: Inside, packages: dict[str, str], end: asyncio.Event) -> None:
+        mine = [channel for channel, package in packages.items() if package in viewer.person.packages]
+        lots = random.Random(f"{self.plan.seed} {viewer.device}")
+        channel = lots.choice(mine)
+        await asyncio.sleep(lots.random() * WATCH_SECONDS)
+        while not end.is_set():
+            switching = lots.random() < SWITCH_SHARE
+            if switching:
+                channel = lots.choice([other for other in mine if other != channel] or mine)
+            seen = await viewer.watch(channel)
+            told.fetches += 1
+            told.failed += not seen
+            told.switches += switching
+            told.switches_failed += switching and not seen
+            await asyncio.sleep(WATCH_SECONDS)
+
+    def _crowd(self, truth: Truth) -> list[Coroutine[None, None, None]]:
+        plan = self.plan
+        moments = arrivals(match_shape(), plan.outside, seconds=plan.crowd_seconds, lots=self._lots)
+        truth.offered = moments
+        give_up_at = truth.began_at + plan.crowd_seconds + plan.tail_seconds
+        coming = []
+        for number, moment in enumerate(moments, plan.inside):
+            told = Asked(self.people[number].subscriber_id, asked_at=truth.began_at + moment)
+            truth.outside.append(told)
+            coming.append(self._come(self._viewer(number), told, give_up_at, truth))
+        return coming
+
+    async def _come(self, viewer: Viewer, told: Asked, give_up_at: float, truth: Truth) -> None:
+        await asyncio.sleep(told.asked_at - self.clock.now())
+        told.asked_at = self.clock.now()
+        await viewer.sign_in(give_up_at=give_up_at, asked=told)
+        if told.got_at and truth.given_back_at and not truth.last_back_in_at:
+            truth.last_back_in_at = told.got_at
+
+    async def _break(self, truth: Truth, fault: Harm) -> None:
+        plan = self.plan
+        await asyncio.sleep(plan.crowd_seconds * plan.fault_from)
+        truth.fault_at = self.clock.now()
+        self.say(f"the fault: {', '.join(HARMED)}: {fault}")
+        await asyncio.gather(*(self.installation.harm(role, fault) for role in HARMED))
+        await asyncio.sleep(plan.crowd_seconds * (plan.fault_to - plan.fault_from))
+        self.say(f"{', '.join(HARMED)} are given back")
+        truth.given_back_at = self.clock.now()
+        await asyncio.gather(*(self.installation.give_back(role) for role in HARMED))
+
+    async def _look_at_the_status_page(self, truth: Truth, end: asyncio.Event) -> None:
+        while not end.is_set():
+            try:
+                async with self.http.get(self.status_url) as response:
+                    indicator = (await response.json())["status"]["indicator"]
+            except TROUBLE:
+                indicator = "unreachable"
+            if not truth.status_at or truth.status_at[-1][1] != indicator:
+                truth.status_at.append((self.clock.now(), indicator))
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _look_for_open_channels(self, truth: Truth, end: asyncio.Event) -> None:
+        while not end.is_set() and not truth.open_channel_at:
+            if set(await self._open_channels()) - truth.always_open:
+                truth.open_channel_at = self.clock.now()
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _tell(self, truth: Truth, end: asyncio.Event) -> None:
+        """A line now and then for whoever looks on, with the evening's own clock."""
+        while not end.is_set():
+            came = sum(asked.asked_at <= self.clock.now() for asked in truth.outside)
+            got_in = sum(bool(asked.got_at) for asked in truth.outside)
+            self.say(f"{came - got_in:4d} outside, {got_in:4d} got in")
+            await asyncio.sleep(5)
+
+
+def evening_clock(plan: Plan, seconds: float) -> str:
+    """What the clock shows so many seconds after the beginning, when 50 minutes take `crowd_seconds`."""
+    hour, minute = START_OF_THE_EVENING
+    minutes = hour * 60 + minute + seconds / plan.crowd_seconds * len(match_shape())
+    return f"{int(minutes // 60) % 24:02d}:{int(minutes % 60):02d}"
+
+
+def waits(truth: Truth) -> list[float]:
+    """How long each one who got in has waited: seconds, in order."""
+    return sorted(asked.got_at - asked.asked_at for asked in truth.outside if asked.got_at)
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The value below which `share` of them lie; 0 without values."""
+    if len(values) < 2:
+        return values[0] if values else 0.0
+    return statistics.quantiles(values, n=100, method="inclusive")[round(share * 100) - 1]
