@@ -45,8 +45,10 @@ class House:
         )
 
     async def journalled(self) -> list[Outcome]:
-        page = await read_page(self.database, "signin", 0)
-        return list(page.outcomes) if page else []
+        outcomes: list[Outcome] = []
+        while (page := await read_page(self.database, "signin", len(outcomes))) and page.outcomes:
+            outcomes += page.outcomes
+        return outcomes
 
 
 BuildHouse = Callable[..., Awaitable[House]]

@@ -1,6 +1,9 @@
 """Who may stand in the line before the hash threads: never more than can be served before people give up.
 
 The line has two lanes. Those whom the waiting room has let in go first; the others are taken with what is to spare.
+
+A line that is longer than people's patience is worse than none: whoever reaches its head is just about to leave, and
+every hash is for nobody. So patience is measured too, and the line kept well below it.
 """
 
 from dataclasses import dataclass
@@ -10,6 +13,13 @@ NEWEST_WEIGHT = 0.1
 WAITING_MAX = 20_000
 SPARE_SHARE = 0.25
 """Of the limit, up to which the line may have grown for someone without a pass while the waiting room is on."""
+LEAVER_WEIGHT = 0.2
+"""Of the newest one who left, in the moving mean of how long people wait."""
+PATIENCE_SHARE = 0.5
+"""Of people's patience that the line may take up."""
+PATIENCE_BACK_SECONDS = 60.0
+"""After which, when nobody leaves any more, people count as patient again."""
+LIMIT_SECONDS_MIN = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +49,35 @@ def measured(hash_s: float, newest_s: float) -> float:
     return hash_s + NEWEST_WEIGHT * (min(newest_s, 10 * hash_s) - hash_s)
 
 
-def retry_after(load: Load, *, with_pass: bool, waiting_room: bool, seconds_max: float) -> float | None:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long people wait before they leave, as far as it has shown; at most what the line may take anyway."""
+
+    seconds: float
+    seconds_max: float
+    at: float = 0.0
+
+    def now(self, now: float) -> float:
+        """It comes back with time: those who left may have been of one kind."""
+        return min(self.seconds_max, self.seconds + (now - self.at) * self.seconds_max / PATIENCE_BACK_SECONDS)
+
+
+def patience_of(queue_seconds_max: float) -> Patience:
+    """Before anybody has left: as long as the line may be."""
+    return Patience(queue_seconds_max / PATIENCE_SHARE, queue_seconds_max / PATIENCE_SHARE)
+
+
+def left(patience: Patience, waited_s: float, now: float) -> Patience:
+    """Patience after somebody has left who had waited so long."""
+    known = patience.now(now)
+    return Patience(min(patience.seconds_max, known + LEAVER_WEIGHT * (waited_s - known)), patience.seconds_max, now)
+
+
+def retry_after(load: Load, patience: Patience, now: float, *, with_pass: bool, waiting_room: bool) -> float | None:
     """None: may wait in the line. Otherwise refused, and the seconds until the line will have passed."""
-    limit = seconds_max * SPARE_SHARE if waiting_room and not with_pass else seconds_max
+    limit = max(PATIENCE_SHARE * patience.now(now), LIMIT_SECONDS_MIN)
+    if waiting_room and not with_pass:
+        limit *= SPARE_SHARE
     wait = load.wait_s(with_pass=with_pass)
     if wait <= limit and load.waiting_with_pass + load.waiting_without < WAITING_MAX:
         return None

@@ -50,6 +50,7 @@ class HashPool:
         self._queue_seconds_max = queue_seconds_max
         self._waiting_room = waiting_room
         self._hash_s = 0.05
+        self._patience = admission.patience_of(queue_seconds_max)
         self._running = 0
         self._with_pass: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._without: OrderedDict[asyncio.Future[None], None] = OrderedDict()
@@ -62,7 +63,7 @@ class HashPool:
     def refusal(self, *, with_pass: bool) -> Overloaded | None:
         """What `run` would say now, before any other work is done for the client."""
         retry_after_s = admission.retry_after(
-            self.load, with_pass=with_pass, waiting_room=self._waiting_room, seconds_max=self._queue_seconds_max
+            self.load, self._patience, time.monotonic(), with_pass=with_pass, waiting_room=self._waiting_room
         )
         if retry_after_s is None:
             return None
@@ -76,12 +77,19 @@ class HashPool:
         """
         if refusal := self.refusal(with_pass=with_pass):
             return refusal
-        if not await self._turn(self._with_pass if with_pass else self._without):
-            self.counters.refused += 1
-            return Overloaded(self.load.wait_s(with_pass=with_pass))
-        running = asyncio.get_running_loop().run_in_executor(self._executor, _timed, work)
-        running.add_done_callback(self._done)
-        result, _ = await asyncio.shield(running)
+        came = time.monotonic()
+        try:
+            if not await self._turn(self._with_pass if with_pass else self._without):
+                self.counters.refused += 1
+                return Overloaded(self.load.wait_s(with_pass=with_pass))
+            running = asyncio.get_running_loop().run_in_executor(self._executor, _timed, work)
+            running.add_done_callback(self._done)
+            result, _ = await asyncio.shield(running)
+        except asyncio.CancelledError:
+            now = time.monotonic()
+            self._patience = admission.left(self._patience, now - came, now)
+            self.counters.left += 1
+            raise
         return Hashed(result)
 
     def close(self) -> None:
@@ -102,7 +110,6 @@ class HashPool:
                 self._call_next()
             if isinstance(reason, TimeoutError):
                 return False
-            self.counters.left += 1
             raise
         return True
 

@@ -1,0 +1,70 @@
+"""Beyond capacity, over real HTTP: the work goes on, and all of it is for people who are still there."""
+
+import asyncio
+import contextlib
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from signin_crowd import crowd
+from signin_house import BuildHouse, House
+
+from prikkfri.app.serving import serve
+from prikkfri.config import Door, Signin
+
+TIMES_CAPACITY = 3.0
+
+
+@dataclass
+class Served:
+    house: House
+    port: int
+
+
+@pytest.fixture
+async def served(build_house: BuildHouse) -> AsyncIterator[Served]:
+    """With a line far longer than people's patience, so that it is full of people who leave."""
+    house = await build_house(Signin(hash_queue_seconds_max=6.0), door=Door(waiting_room="off"))
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(4_096)
+    listening.setblocking(False)
+    serving = asyncio.create_task(serve(house.application, [listening]))
+    await house.service.measure()
+    yield Served(house, listening.getsockname()[1])
+    serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+async def test_at_three_times_capacity_the_hashes_are_for_people_who_are_still_there(served: Served) -> None:
+    pool = served.house.service.pool
+
+    async def come(seconds: float, first: int) -> Counter[str]:
+        per_second = TIMES_CAPACITY * pool.load.per_second
+        return await crowd(served.port, first=first, per_second=per_second, seconds=seconds, patience_s=1.0)
+
+    learning = await come(3.0, 0)  # so far nobody knew how patient people are
+    while pool.load.running:
+        await asyncio.sleep(0.01)
+    hashes, kept = pool.counters.hashes, len(await served.house.journalled())
+    answers = await come(4.0, 100_000)
+    while pool.load.running:
+        await asyncio.sleep(0.01)
+    hashes = pool.counters.hashes - hashes
+    assert set(answers) <= {"200", "503", "left"}
+    assert answers["503"] > 0 and answers["200"] > 0
+    assert answers["200"] >= 0.75 * hashes
+    assert pool.load.waiting_without == 0
+
+    outcomes = await served.house.journalled()
+    assert len(outcomes) - kept >= answers["200"]
+    assert len({outcome.device for outcome in outcomes}) == len(outcomes)
+    refused = [outcome for outcome in served.house.recorded if outcome.reason == "overloaded"]
+    assert len(refused) == answers["503"] + learning["503"]
+    assert {outcome.reason for outcome in served.house.recorded} <= {"overloaded", "abandoned"}
+
+    afterwards = await crowd(served.port, first=200_000, per_second=5, seconds=1, patience_s=10)
+    assert afterwards == {"200": 5}  # the crowd has left nothing behind
