@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from prikkfri.clock import Clock
+from prikkfri.errors import PrikkfriError
 from prikkfri.simulation.crowd import arrivals, match_shape
 from prikkfri.simulation.demo import PASSWORD, Person
 from prikkfri.simulation.installation import Harm, Installation
@@ -26,6 +27,8 @@ SWITCH_SHARE = 0.15
 HARMED = ("signin", "viewer")
 """What failed that evening: sign-in and the interface (K2)."""
 POLL_SECONDS = 0.3
+EARLY_AT_ONCE = 4
+"""Before the crowd nobody is in a hurry."""
 START_OF_THE_EVENING = (20, 30)
 
 
@@ -118,7 +121,8 @@ class Evening:
         plan = self.plan
         insiders = [self._viewer(number) for number in range(plan.inside)]
         self.say(f"{plan.inside} viewers sign in and begin to watch")
-        await asyncio.gather(*(viewer.sign_in(give_up_at=self.clock.now() + 60) for viewer in insiders))
+        few = asyncio.Semaphore(EARLY_AT_ONCE)
+        await asyncio.gather(*(self._come_early(viewer, few) for viewer in insiders))
         packages = await self._packages()
         truth = Truth(plan, began_at=self.clock.now())
         truth.always_open = frozenset(await self._open_channels())
@@ -137,6 +141,11 @@ class Evening:
             end.set()
             await crowd
         return truth
+
+    async def _come_early(self, viewer: Viewer, few: asyncio.Semaphore) -> None:
+        async with few:
+            if not (await viewer.sign_in(give_up_at=self.clock.now() + 60)).got_at:
+                raise PrikkfriError("somebody who came before the crowd could not sign in; see the logs in the home")
 
     def _viewer(self, number: int) -> Viewer:
         device = device_pseudonym(number, seed=self.plan.seed)
