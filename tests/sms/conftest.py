@@ -222,6 +222,8 @@ def house(database: Database, monkeypatch: pytest.MonkeyPatch) -> Opener:
                 with contextlib.suppress(asyncio.CancelledError):
                     await running
             server.close()
+            for listening in (smpp, network.listening):  # a centre that never came to run has not closed them
+                listening.close()
             await asyncio.sleep(0)
 
     return opened

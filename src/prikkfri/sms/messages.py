@@ -15,6 +15,7 @@ came to is decided when its last message has ended.
 """
 
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 
 import msgspec
@@ -84,6 +85,7 @@ _NETWORK_STATES: dict[MessageState, State] = {
 }
 
 
+@cache
 def before(state: State) -> tuple[State, ...]:
     """The states from which a message may come to `state`."""
     return tuple(sorted(known for known, following in TRANSITIONS.items() if state in following))

@@ -5,6 +5,7 @@ What is put into the SQL's text are the names of columns and states below; every
 # ruff: noqa: S608
 
 from collections.abc import Sequence
+from functools import cache
 
 from msgspec import structs
 
@@ -22,6 +23,7 @@ _INSERT = (
 )
 
 
+@cache
 def _from(state: State) -> str:
     return ", ".join(f"'{known}'" for known in before(state))
 
