@@ -1,0 +1,263 @@
+"""The console over HTTP: who may come in, what is masked, what leaves a trace."""
+
+import html
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from prikkfri.assurance.console import Console, ensure_first_account
+from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.service import Assurance, OthersArea
+from prikkfri.clock import ManualClock
+from prikkfri.config import Assurance as Settings
+from prikkfri.errors import StorageUnavailable
+from prikkfri.journal import Journal, Outcome, open_journal
+from prikkfri.storage import Location, open_database, open_reader
+from prikkfri.subscribers.subscriptions import Subscriber
+from prikkfri.web.console.live import Live
+from prikkfri.web.console.server import application
+
+ORIGIN = "http://console.test"
+KARI = Subscriber("subscriber-0042", "Kari Nordmann", "kari@example.no")
+NUMBER = "+4791234567"
+
+
+@dataclass
+class House:
+    """A console with a journal to write to, and a browser that is not signed in."""
+
+    browser: httpx.AsyncClient
+    assurance: Assurance
+    console: Console
+    signin: Journal
+    clock: ManualClock
+    password: str
+
+    async def sign_in(self, name: str = "duty", password: str = "") -> httpx.Response:
+        return await self.post("/sign-in", name=name, password=password or self.password)
+
+    async def post(self, path: str, *, origin: str = ORIGIN, **fields: str) -> httpx.Response:
+        return await self.browser.post(path, data=fields, headers={"origin": origin})
+
+    async def happened(self, **what: object) -> None:
+        told = {"time": self.clock.now(), "service": "television", "step": "sign-in", "layer": "signin"}
+        await self.signin.append(Outcome(**told, **what))  # type: ignore[arg-type]
+        await self.assurance.step("signin")
+
+
+@pytest.fixture
+async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
+    location = Location(tmp_path)
+    database = await open_database(location, "assurance")
+    writing = await open_database(location, "signin")
+    reading = OthersArea(lambda: open_reader(location, "signin"), clock)
+    nobody = httpx.AsyncClient(transport=httpx.MockTransport(lambda request: httpx.Response(503)))
+    assurance = Assurance(
+        database,
+        sources={"signin": reading.page},
+        neighbours=Neighbours(nobody, urls={"signin": "http://signin.test"}, status_command_key=""),
+        clock=clock,
+        settings=Settings(),
+        operator="Nordavind",
+        status_url="http://status.test",
+    )
+    made = await ensure_first_account(database, clock)
+    assert made is not None
+
+    async def find(query: str) -> Subscriber | None:
+        return KARI if query in (KARI.id, KARI.email, NUMBER) else None
+
+    console = Console(database, clock=clock)
+    pages = application(
+        assurance,
+        console,
+        find_subscriber=find,
+        clock=clock,
+        public_url=ORIGIN,
+        timezone="Europe/Oslo",
+        operator="Nordavind",
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN) as browser:
+        yield House(
+            browser, assurance, console, await open_journal(writing, stream="signin", clock=clock), clock, made[1]
+        )
+    for closing in (reading, writing, database):
+        await closing.close()
+
+
+PAGES = ("/", "/outcomes", "/customers", "/system", "/looks", "/people", "/live", "/chart.json")
+
+
+async def test_nobody_sees_anything_who_has_not_signed_in(house: House) -> None:
+    wrong = await house.sign_in(password="wrong")
+    assert wrong.status_code == 401 and "set-cookie" not in wrong.headers
+    assert (await house.sign_in(name="nobody")).status_code == 401
+    for page in PAGES:
+        answer = await house.browser.get(page)
+        assert answer.status_code in (303, 401), page
+        assert answer.text == "" or "signed-out" in answer.text
+
+
+async def test_the_first_account_is_made_once(house: House) -> None:
+    assert await ensure_first_account(house.assurance.database, house.clock) is None
+    assert len(house.password.replace("-", "")) == 20
+
+
+async def test_a_session_ends_by_signing_out_and_by_itself(house: House) -> None:
+    assert (await house.sign_in()).headers["location"] == "/"
+    cookie = house.browser.cookies["prikkfri-console"]
+    assert (await house.browser.get("/")).status_code == 200
+    await house.post("/sign-out")
+    house.browser.cookies.set("prikkfri-console", cookie)  # whoever had copied it is out too
+    assert (await house.browser.get("/")).status_code == 303
+    house.browser.cookies.clear()
+    await house.sign_in()
+    house.clock.advance(13 * 3_600)
+    assert (await house.browser.get("/")).status_code == 303
+
+
+async def test_the_cookie_is_for_the_console_alone(house: House) -> None:
+    cookie = (await house.sign_in()).headers["set-cookie"].lower()
+    assert "httponly" in cookie and "samesite=lax" in cookie and "path=/" in cookie
+
+
+async def test_signing_in_leads_nowhere_else(house: House) -> None:
+    form = {"data": {"name": "duty", "password": house.password}, "headers": {"origin": ORIGIN}}
+    for to in ("//evil.test/", "https://evil.test/", "/\\evil.test", "javascript:1", ""):
+        answer = await house.browser.post("/sign-in", params={"to": to}, **form)  # type: ignore[arg-type]
+        assert answer.headers["location"] == "/", to
+    answer = await house.browser.post("/sign-in", params={"to": "/outcomes?step=deliver"}, **form)  # type: ignore[arg-type]
+    assert answer.headers["location"] == "/outcomes?step=deliver"
+
+
+async def test_orders_come_from_the_console_itself(house: House) -> None:
+    await house.sign_in()
+    for path in ("/sign-in", "/sign-out", "/customers", "/alarms/seen", "/people", "/people/remove"):
+        for origin in ("", "null", "http://evil.test", ORIGIN + ":8080", "https://console.test"):
+            answer = await house.post(path, origin=origin, name="duty", query=KARI.id, why="case 4711")
+            assert (answer.status_code, answer.json()["error"]) == (403, "wrong-origin"), (path, origin)
+    assert await house.console.looks() == []
+
+
+async def test_too_large_an_order_is_refused(house: House) -> None:
+    assert (await house.post("/sign-in", name="x" * 30_000)).status_code == 413
+
+
+async def test_the_overview_says_it_in_one_sentence(house: House) -> None:
+    await house.sign_in()
+    await house.happened(verdict="kept", customer="a")
+    page = await house.browser.get("/")
+    assert "All promises kept in the last 15 minutes." in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    for _ in range(5):
+        await house.happened(verdict="broken", reason="overloaded", customer="a")
+    assert "Sign-in broken since 23:13." in (await house.browser.get("/")).text
+
+
+async def test_outcomes_are_masked_and_the_look_is_recorded(house: House) -> None:
+    await house.sign_in()
+    await house.happened(
+        verdict="broken", reason="overloaded", customer=KARI.id, device="d-" + "k" * 22, dimensions={"to": NUMBER}
+    )
+    page = html.unescape((await house.browser.get("/outcomes?verdict=broken")).text)
+    assert "overloaded" in page and "…0042" in page
+    for secret in (KARI.id, "k" * 22, NUMBER, NUMBER[1:], "91234567"):
+        assert secret not in page
+    (look,) = await house.console.looks()
+    assert (look.who, look.subject) == ("duty", "verdict=broken")
+    assert "verdict=broken" in (await house.browser.get("/looks")).text
+
+
+@pytest.mark.parametrize("query", [KARI.id, KARI.email, NUMBER])
+async def test_a_customer_is_shown_when_it_is_said_why_and_that_is_recorded(house: House, query: str) -> None:
+    await house.sign_in()
+    device = "d-" + "k" * 22
+    await house.happened(verdict="broken", reason="overloaded", device=device)
+    await house.happened(verdict="kept", customer=KARI.id, device=device)
+    refused = await house.post("/customers", query=query, why=" ")
+    assert refused.status_code == 422 and "overloaded" not in refused.text
+    assert await house.console.looks() == []
+    page = await house.post("/customers", query=query, why="case 4711")
+    assert "overloaded" in page.text and device not in page.text
+    (look,) = await house.console.looks()
+    assert (look.who, look.what, look.subject, look.why) == ("duty", "outcomes of a customer", KARI.id, "case 4711")
+
+
+async def test_looking_for_somebody_who_is_not_there_is_a_look_too(house: House) -> None:
+    await house.sign_in()
+    assert (await house.post("/customers", query="+4799999999", why="case 4711")).status_code == 404
+    (look,) = await house.console.looks()
+    assert "99999999" not in look.subject
+
+
+async def test_nothing_is_shown_when_the_trace_cannot_be_kept(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full_disk(**look: str) -> None:
+        raise StorageUnavailable("disk full")
+
+    await house.sign_in()
+    await house.happened(verdict="broken", reason="overloaded", customer=KARI.id)
+    monkeypatch.setattr(house.console, "record_look", full_disk)
+    for answer in (
+        await house.browser.get("/outcomes"),
+        await house.post("/customers", query=KARI.id, why="case 4711"),
+    ):
+        assert answer.status_code == 503
+        assert "overloaded" not in answer.text and "does not answer" in answer.text
+
+
+async def test_people_come_and_go(house: House) -> None:
+    await house.sign_in()
+    page = (await house.post("/people", name="ola")).text
+    password = page.split('<code class="password">')[1].split("<")[0]
+    assert (await house.post("/people", name="ola")).status_code == 422
+    assert (await house.post("/people/remove", name="duty")).status_code == 422
+    other = httpx.AsyncClient(transport=house.browser._transport, base_url=ORIGIN)
+    form = {"data": {"name": "ola", "password": password}, "headers": {"origin": ORIGIN}}
+    assert (await other.post("/sign-in", **form)).status_code == 303  # type: ignore[arg-type]
+    assert (await other.get("/")).status_code == 200
+    await house.post("/people/remove", name="ola")
+    assert (await other.get("/")).status_code == 303
+    assert (await other.post("/sign-in", **form)).status_code == 401  # type: ignore[arg-type]
+
+
+async def test_a_changed_password_ends_the_old_sessions(house: House) -> None:
+    await house.sign_in()
+    assert (await house.post("/people/password", old=house.password, new="short")).status_code == 422
+    assert (await house.post("/people/password", old="wrong", new="long enough, surely")).status_code == 422
+    assert (await house.post("/people/password", old=house.password, new="long enough, surely")).status_code == 303
+    assert (await house.browser.get("/")).status_code == 303
+    assert (await house.sign_in()).status_code == 401
+    assert (await house.sign_in(password="long enough, surely")).status_code == 303
+
+
+async def test_no_password_and_no_session_is_kept_as_it_is(house: House) -> None:
+    await house.sign_in()
+    token = house.browser.cookies["prikkfri-console"]
+    for table in ("console_account", "console_session"):
+        rows = await house.assurance.database.read(lambda q, table=table: q.fetch(f"SELECT * FROM {table}"))
+        assert rows and house.password not in str(rows) and token not in str(rows)
+
+
+async def test_events_carry_the_page_and_the_chart(house: House) -> None:
+    await house.sign_in()
+    await house.happened(verdict="kept")
+    house.clock.advance(20)
+    chart = (await house.browser.get("/chart.json?window=15m")).json()
+    (line,) = chart["series"]
+    assert chart["period"] == 5 and len(chart["times"]) == 180
+    assert line["key"] == "television/sign-in" and sum(line["kept"]) * 5 == pytest.approx(1)
+    # ASGITransport waits for the end of an answer, and a stream of events has none: take the first from its source.
+    live = Live(house.assurance, render=lambda seen: {"sentence": seen.tone}, clock=house.clock)
+    events = live.events("15m")
+    assert await anext(events) == b"retry: 2000\n\n"
+    name, data = (await anext(events)).decode().strip().split("\n")
+    assert name == "event: overview"
+    event = json.loads(data.removeprefix("data: "))
+    assert event["at"] == house.clock.now() and event["chart"]["series"][0]["key"] == "television/sign-in"
+    assert live.watchers == 1
+    await events.aclose()  # type: ignore[attr-defined]
+    assert live.watchers == 0
