@@ -8,6 +8,7 @@ exception. What is raised is one of these::
     │   └── ConfigError       ... in the configuration file, with its line
     ├── StorageError          the database said no
     │   ├── StorageUnavailable    not reachable, or the disk is full: try again later
+    │   ├── InDoubt               the connection was lost at the commit: kept or not, nobody can tell yet
     │   └── FencedOut             another writer has taken over this stream: stop
     └── ProtocolError         bytes that break a protocol
         ├── LocalProtocolError    ours: we were asked to send what may not be sent
@@ -28,11 +29,15 @@ class ConfigError(UsageError):
 
 
 class StorageError(PrikkfriError):
-    """The database refused; nothing of the transaction was kept."""
+    """The database refused; nothing of the transaction was kept (but see `InDoubt`)."""
 
 
 class StorageUnavailable(StorageError):
     """The database cannot be reached or cannot write (a full disk); nothing was kept."""
+
+
+class InDoubt(StorageError):
+    """The database was lost while it committed; the transaction was kept as a whole or not at all."""
 
 
 class FencedOut(StorageError):

@@ -206,12 +206,12 @@ async def test_unreadable_streams_are_told_and_taken_up_again(
     await follow(assurance)
     assert "signin" not in dict((await assurance.overview()).blind)
     seen_last = clock.now()
-    await signin.database.write(lambda t: t.execute("ALTER TABLE journal_stream RENAME TO gone"))
+    await signin.database.write(lambda t: t.execute("ALTER TABLE journal_batch RENAME TO gone"))
     clock.advance(30)
     await assurance.step("signin")
     assert assurance.streams["signin"].trouble
     assert ("signin", seen_last) in (await assurance.overview()).blind
-    await signin.database.write(lambda t: t.execute("ALTER TABLE gone RENAME TO journal_stream"))
+    await signin.database.write(lambda t: t.execute("ALTER TABLE gone RENAME TO journal_batch"))
     await signin.append(outcome(clock, 2))
     await follow(assurance)
     assert not assurance.streams["signin"].trouble

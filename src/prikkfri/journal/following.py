@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import msgspec
 
+from prikkfri.errors import StorageError
 from prikkfri.journal.outcomes import Outcome, decode_batch
 from prikkfri.storage import Database, Queries, Transaction
 
-BATCH_OUTCOMES_MAX = 5_000
+PAGE_OUTCOMES_MAX = 5_000
 """A long reader keeps SQLite's log from being reset; each statement reads at most about this much."""
+PAGE_BATCHES_MAX = 1_000
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ Source = Callable[[str, int], Awaitable[Page | None]]
 
 
 async def read_page(database: Database, stream: str, after: int) -> Page | None:
-    """Reads about `BATCH_OUTCOMES_MAX` outcomes, at least one batch if there is one."""
+    """Reads at most `PAGE_OUTCOMES_MAX` outcomes, but at least one batch if there is one. Raises `StorageError`."""
 
     async def work(queries: Queries) -> Page | None:
         head = await queries.fetch_one(
@@ -54,26 +56,33 @@ async def read_page(database: Database, stream: str, after: int) -> Page | None:
         if head is None:
             return None
         incarnation, newest, trimmed_to, overflowed = head
-        rows = await queries.fetch(
-            "SELECT position, outcomes, payload FROM journal_batch WHERE stream = :stream AND position > :after"
-            " AND position <= :newest ORDER BY position LIMIT 200",
-            {"stream": stream, "after": after, "newest": newest},
+        batches = await queries.fetch(
+            "SELECT position, outcomes FROM journal_batch WHERE stream = :stream AND position > :after"
+            " AND position <= :newest ORDER BY position LIMIT :most",
+            {"stream": stream, "after": after, "newest": newest, "most": PAGE_BATCHES_MAX},
+        )
+        first = batches[0][0] - batches[0][1] + 1 if batches else after
+        last = first - 1 if batches else after
+        for position, count in batches:
+            if position - count != last or (last >= first and position - first >= PAGE_OUTCOMES_MAX):
+                break
+            last = position
+        payloads = await queries.fetch(
+            "SELECT payload FROM journal_batch WHERE stream = :stream AND position > :after AND position <= :last"
+            " ORDER BY position",
+            {"stream": stream, "after": after, "last": last},
         )
         outcomes: list[Outcome] = []
-        first = last = after
-        for position, count, payload in rows:
-            if outcomes and (len(outcomes) + count > BATCH_OUTCOMES_MAX or position - count != last):
-                break
-            if not outcomes:
-                first = position - count + 1
+        for (payload,) in payloads:
             outcomes += decode_batch(payload)
-            last = position
+        if outcomes and len(outcomes) != last - first + 1:
+            raise StorageError(f"journal stream {stream}: {first} to {last} holds {len(outcomes)} outcomes")
         return Page(incarnation, first, last, outcomes, newest, trimmed_to, overflowed)
 
     try:
         return await database.read(work)
     except msgspec.DecodeError as error:
-        raise ValueError(f"journal stream {stream} after {after}: unreadable batch: {error}") from error
+        raise StorageError(f"journal stream {stream}: unreadable after {after}: {error}") from error
 
 
 Take = Callable[[Transaction, str, Page], Awaitable[None]]
@@ -94,74 +103,80 @@ class Follower:
         self._alarm = alarm
         self._positions: dict[str, Position] = {}
 
-    async def position(self, stream: str) -> Position:
-        if stream not in self._positions:
-            self._positions[stream] = await self._database.read(lambda queries: self._stored(queries, stream))
-        return self._positions[stream]
-
     async def step(self, stream: str, source: Source) -> int:
         """Takes one page; returns the number of outcomes taken (0: nothing new, or no such stream yet).
 
-        Raises `StorageError`; then nothing was taken.
+        Raises `StorageError`; then nothing was taken, or (`InDoubt`) it is found out by the next step.
         """
-        at = await self.position(stream)
-        page = await source(stream, at.position)
+        at = self._positions.pop(stream, None)  # known again when this step has succeeded
+        if at is None:
+            at = await self._database.write(lambda transaction: self._registered(transaction, stream))
+        after = at.position
+        page = await source(stream, after)
+        if page is not None and at.incarnation not in ("", page.incarnation):
+            self._alarm(f"stream {stream} is a new incarnation: what it held after {after} is not known")
+            after = 0
+            page = await source(stream, after)
         if page is None:
             return 0
-        if page.incarnation != at.incarnation:
-            if at.incarnation:
-                self._alarm(f"stream {stream} is a new incarnation: what it held after {at.position} is not known")
-                self._positions[stream] = at = Position(page.incarnation, 0)
-                page = await source(stream, 0)
-                if page is None:
-                    return 0
-            at = Position(page.incarnation, at.position)
-        self.behind[stream] = page.newest - page.last
+        self.behind[stream] = max(page.newest - page.last, 0)
         self.overflowed[stream] = page.overflowed
-        if not page.outcomes:
-            if page.newest > at.position:
-                # The writer has positions and no batches for them: trimmed, or lost.
-                self._alarm(f"stream {stream}: {page.newest - at.position} outcomes after {at.position} are missing")
-                await self._store_position(stream, Position(page.incarnation, page.newest))
-            return 0
-        if page.first != at.position + 1:
-            self._alarm(f"stream {stream}: a gap: after {at.position} comes {page.first}")
+        reached = page.last
+        if page.newest < after:
+            self._alarm(f"stream {stream} went back from {after} to {page.newest}, as from a backup: some is not known")
+            reached = page.newest
+        elif page.newest > after and not page.outcomes:
+            self._alarm(f"stream {stream}: {page.newest - after} outcomes after {after} are missing")
+            reached = page.newest
+        elif page.outcomes and page.first != after + 1:
+            self._alarm(f"stream {stream}: a gap: after {after} comes {page.first}")
+        now_at = Position(page.incarnation, reached)
+        if now_at != at:
 
-        async def work(transaction: Transaction) -> None:
-            await self._take(transaction, stream, page)
-            await self._write_position(transaction, stream, Position(page.incarnation, page.last))
+            async def work(transaction: Transaction) -> None:
+                await self._move(transaction, stream, at, now_at)
+                if page.outcomes:
+                    await self._take(transaction, stream, page)
 
-        await self._database.write(work)
-        self._positions[stream] = Position(page.incarnation, page.last)
+            await self._database.write(work)
+        self._positions[stream] = now_at
         return len(page.outcomes)
 
-    async def _stored(self, queries: Queries, stream: str) -> Position:
-        row = await queries.fetch_one(
-            "SELECT incarnation, position FROM journal_follower WHERE follower = :follower AND stream = :stream",
-            {"follower": self._name, "stream": stream},
-        )
-        return Position(*row) if row else Position()
-
-    async def _store_position(self, stream: str, position: Position) -> None:
-        await self._database.write(lambda transaction: self._write_position(transaction, stream, position))
-        self._positions[stream] = position
-
-    async def _write_position(self, transaction: Transaction, stream: str, position: Position) -> None:
+    async def _registered(self, transaction: Transaction, stream: str) -> Position:
+        """The stored position; from now on trimming waits for this follower."""
+        key = {"follower": self._name, "stream": stream}
         await transaction.execute(
             "INSERT INTO journal_follower (follower, stream, incarnation, position)"
-            " VALUES (:follower, :stream, :incarnation, :position) ON CONFLICT (follower, stream)"
-            " DO UPDATE SET incarnation = excluded.incarnation, position = excluded.position",
+            " VALUES (:follower, :stream, '', 0) ON CONFLICT (follower, stream) DO NOTHING",
+            key,
+        )
+        row = await transaction.fetch_one(
+            "SELECT incarnation, position FROM journal_follower WHERE follower = :follower AND stream = :stream", key
+        )
+        assert row is not None
+        return Position(*row)
+
+    async def _move(self, transaction: Transaction, stream: str, was: Position, now: Position) -> None:
+        """Stores the new position if the old one still holds: of two followers of one name only one takes a page."""
+        moved = await transaction.fetch_one(
+            "UPDATE journal_follower SET incarnation = :incarnation, position = :position"
+            " WHERE follower = :follower AND stream = :stream"
+            " AND incarnation = :was_incarnation AND position = :was_position RETURNING position",
             {
                 "follower": self._name,
                 "stream": stream,
-                "incarnation": position.incarnation,
-                "position": position.position,
+                "incarnation": now.incarnation,
+                "position": now.position,
+                "was_incarnation": was.incarnation,
+                "was_position": was.position,
             },
         )
+        if moved is None:
+            raise StorageError(f"stream {stream}: another process follows it as {self._name}")
 
 
 async def taken_to(followers: Database, stream: str) -> int:
-    """The lowest position of `stream` that a follower in this database has committed; 0 when none has."""
+    """The lowest position of `stream` that a follower in this database has committed; 0 when there is none."""
 
     async def work(queries: Queries) -> int:
         row = await queries.fetch_one(

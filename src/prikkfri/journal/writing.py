@@ -10,13 +10,19 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from itertools import islice
 
 from prikkfri.clock import Clock
-from prikkfri.errors import FencedOut, StorageError
+from prikkfri.errors import FencedOut, InDoubt, StorageError
 from prikkfri.journal.outcomes import Outcome, encode_batch
 from prikkfri.storage import Database, Transaction
 
 SPOOL_PENDING_OUTCOMES_MAX = 50_000
+SPOOL_BATCH_OUTCOMES_MAX = 5_000
+SPOOL_PAUSE_SECONDS = 1.0
+TRIMMED_BATCHES_MAX = 500
+"""Batches dropped in one transaction, so that nobody waits long behind it."""
 
 
 class Journal:
@@ -25,6 +31,8 @@ class Journal:
     def __init__(self, database: Database, *, stream: str, clock: Clock, epoch: int) -> None:
         self.stream = stream
         self.database = database
+        self.taken_to = 0
+        """The position up to which every follower has taken the stream, as far as `trim` has been told."""
         self._clock = clock
         self._epoch = epoch
         database.on_commit(self._append)
@@ -42,9 +50,8 @@ class Journal:
         await self.database.write(work)
 
     async def _append(self, transaction: Transaction) -> None:
+        # Also where there is nothing to append: what a fenced writer does to other state is not wanted either.
         outcomes: list[Outcome] = transaction.collected
-        if not outcomes:
-            return
         row = await transaction.fetch_one(
             "UPDATE journal_stream SET position = position + :n WHERE stream = :stream AND epoch = :epoch"
             " RETURNING position",
@@ -52,6 +59,8 @@ class Journal:
         )
         if row is None:
             raise FencedOut(f"another process writes the journal stream {self.stream} now")
+        if not outcomes:
+            return
         await transaction.execute(
             "INSERT INTO journal_batch (stream, position, outcomes, written_at, payload)"
             " VALUES (:stream, :position, :outcomes, :written_at, :payload)",
@@ -86,16 +95,27 @@ async def open_journal(database: Database, *, stream: str, clock: Clock) -> Jour
 
 
 class Spool:
-    """The journal of a role without a database: `record` never waits and never fails; what overflows is counted."""
+    """The journal of a role without a database: `record` never waits and never fails; what overflows is counted.
+
+    `outcomes_max` limits what is kept for followers that are away, `SPOOL_PENDING_OUTCOMES_MAX` what waits in memory
+    for the disk.
+    """
 
     def __init__(self, journal: Journal, *, outcomes_max: int, alarm: Callable[[str], None]) -> None:
         self.overflowed = 0
+        """Dropped, and not yet told to the followers."""
         self._journal = journal
         self._outcomes_max = outcomes_max
         self._pending: deque[Outcome] = deque()
         self._arrived = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         self._alarm = alarm
+        self._in_trouble = False
+
+    @property
+    def pending(self) -> int:
+        """Outcomes that wait for the disk."""
+        return len(self._pending)
 
     def record(self, outcome: Outcome) -> None:
         if len(self._pending) >= SPOOL_PENDING_OUTCOMES_MAX:
@@ -105,7 +125,7 @@ class Spool:
         self._arrived.set()
 
     async def run(self) -> None:
-        """Writes what is recorded until cancelled; then writes what is left."""
+        """Writes what is recorded until cancelled; then writes what is left. Raises `FencedOut`."""
         try:
             while True:
                 await self._arrived.wait()
@@ -113,56 +133,82 @@ class Spool:
                 # A batch that is on its way to the disk is not to be abandoned half known.
                 self._writing = asyncio.create_task(self._write_pending(), name="spool")
                 await asyncio.shield(self._writing)
+                if self._pending:
+                    await asyncio.sleep(SPOOL_PAUSE_SECONDS)
+                    self._arrived.set()
         finally:
             if self._writing is not None:
                 await self._writing
             await self._write_pending()
+            if lost := len(self._pending) + self.overflowed:
+                self._alarm(f"the spool cannot be written: {lost} outcomes are lost")
 
     async def _write_pending(self) -> None:
+        """Writes until nothing waits, or until the disk refuses: the role serves on, and what waits is tried again."""
         while self._pending:
-            batch = [self._pending.popleft() for _ in range(min(len(self._pending), 5_000))]
-            dropped, self.overflowed = self.overflowed, 0
-
-            async def work(transaction: Transaction, batch: list[Outcome] = batch, dropped: int = dropped) -> int:
-                room = await self._room(transaction)
-                kept = batch[: max(room, 0)]
-                self._journal.record(transaction, *kept)
-                lost = dropped + len(batch) - len(kept)
-                if lost:
-                    await transaction.execute(
-                        "UPDATE journal_stream SET overflowed = overflowed + :lost WHERE stream = :stream",
-                        {"lost": lost, "stream": self._journal.stream},
-                    )
-                return lost
-
+            batch = list(islice(self._pending, SPOOL_BATCH_OUTCOMES_MAX))
+            dropped = self.overflowed
             try:
-                if lost := await self._journal.database.write(work):
-                    self._alarm(f"the spool is full: {lost} outcomes were dropped")
+                lost = await self._journal.database.write(partial(self._write, batch, dropped))
+            except FencedOut:
+                raise
+            except InDoubt as error:
+                # Written or not: to write it again might count it twice, so that it is called lost.
+                self._alarm(f"{len(batch)} outcomes may be lost: {error}")
+                self.overflowed += len(batch)
             except StorageError as error:
-                # The role serves on: a full disk must not take the door down with it.
-                self.overflowed += dropped + len(batch)
-                self._alarm(f"the spool cannot be written: {len(batch)} outcomes were dropped: {error}")
+                if not self._in_trouble:
+                    self._alarm(f"the spool cannot be written: {error}")
+                self._in_trouble = True
+                return
+            else:
+                self.overflowed -= dropped
+                self._in_trouble = False
+                if lost:
+                    self._alarm(f"the spool is full: {lost} outcomes were dropped")
+            for _ in batch:
+                self._pending.popleft()
 
-    async def _room(self, transaction: Transaction) -> int:
+    async def _write(self, batch: list[Outcome], dropped: int, transaction: Transaction) -> int:
+        """Writes as much of a batch as there is room for; returns how many are lost."""
         row = await transaction.fetch_one(
-            "SELECT position - trimmed_to FROM journal_stream WHERE stream = :stream", {"stream": self._journal.stream}
+            "SELECT position, trimmed_to FROM journal_stream WHERE stream = :stream", {"stream": self._journal.stream}
         )
         assert row is not None
-        held: int = row[0]
-        return self._outcomes_max - held
+        position, trimmed_to = row
+        room = self._outcomes_max - (position - max(trimmed_to, self._journal.taken_to))
+        kept = batch[: max(room, 0)]
+        self._journal.record(transaction, *kept)
+        lost = dropped + len(batch) - len(kept)
+        if lost:
+            await transaction.execute(
+                "UPDATE journal_stream SET overflowed = overflowed + :lost WHERE stream = :stream",
+                {"lost": lost, "stream": self._journal.stream},
+            )
+        return lost
 
 
-async def trim(journal: Journal, *, taken_to: int, written_before: float) -> int:
+async def trim(journal: Journal, *, taken_to: int, written_before: float, held_max: int | None = None) -> int:
     """Drops batches that every follower has taken and that are older than `written_before`; returns the new floor.
 
-    `taken_to` is the lowest position that a follower has committed.
+    `taken_to` is the lowest position that a follower has committed. With `held_max` a taken batch goes, however
+    young, when more outcomes than that have come after it. Returns 0 when there was nothing to drop.
     """
+    journal.taken_to = max(journal.taken_to, taken_to)
 
     async def work(transaction: Transaction) -> int:
         row = await transaction.fetch_one(
-            "SELECT COALESCE(MAX(position), 0) FROM journal_batch"
-            " WHERE stream = :stream AND position <= :taken_to AND written_at < :before",
-            {"stream": journal.stream, "taken_to": taken_to, "before": written_before},
+            "SELECT COALESCE(MAX(oldest.position), 0) FROM (SELECT position, written_at FROM journal_batch"
+            " WHERE stream = :stream AND position <= :taken_to ORDER BY position LIMIT :most) AS oldest,"
+            " journal_stream s WHERE s.stream = :stream"
+            " AND (oldest.written_at < :before OR oldest.position <= s.position - :held_max)",
+            {
+                "stream": journal.stream,
+                "taken_to": taken_to,
+                "most": TRIMMED_BATCHES_MAX,
+                "before": written_before,
+                "held_max": 1 << 62 if held_max is None else held_max,
+            },
         )
         assert row is not None
         floor: int = row[0]
@@ -177,4 +223,7 @@ async def trim(journal: Journal, *, taken_to: int, written_before: float) -> int
             )
         return floor
 
-    return await journal.database.write(work)
+    floor = 0
+    while trimmed_to := await journal.database.write(work):
+        floor = trimmed_to
+    return floor

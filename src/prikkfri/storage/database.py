@@ -1,8 +1,8 @@
 """A database as its users see it: group commit for writes, snapshots for reads, one SQL path over two thin engines.
 
 Writers that arrive while a group is being committed form the next group: one transaction, one fsync. A work is
-therefore an async function of a transaction that has no effect outside it, since it runs again, alone, when another
-work of its group failed. SQL is portable and takes named parameters (`:name`); rows are tuples.
+therefore an async function of a transaction that has no effect outside it, since it runs again when another work of
+its group failed. SQL is portable and takes named parameters (`:name`); rows are tuples.
 
 Theory of operation. One task owns the write connection. It takes what has arrived, begins, runs each work on the
 loop's thread, lets the commit hooks add what belongs to the group as a whole (the journal's positions), and commits;
@@ -10,13 +10,15 @@ loop's thread, lets the commit hooks add what belongs to the group as a whole (t
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from prikkfri.errors import StorageUnavailable
+from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Parameters = Mapping[str, object]
@@ -64,10 +66,12 @@ class Engine(Protocol):
     async def begin(self) -> Transaction: ...
 
     async def commit(self) -> None:
-        """Returns when the transaction is on disk. Raises `StorageError`; then nothing was kept."""
+        """Returns when the transaction is on disk. Raises `InDoubt` when that cannot be told."""
         ...
 
-    async def rollback(self) -> None: ...
+    async def rollback(self) -> None:
+        """Ends a transaction that has failed; raises nothing."""
+        ...
 
     async def read(self, work: Callable[[Queries], Awaitable[T]]) -> T: ...
 
@@ -119,9 +123,10 @@ class Database:
     async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Runs `work` in a group's transaction; returns its result once that is durable.
 
-        Raises what `work` raised (its changes are undone, its neighbours' stay) or `StorageError`.
+        Raises what `work` raised (its changes are undone, its neighbours' stay) or `StorageError`. Whoever is
+        cancelled while waiting does not know whether the work was done.
         """
-        if self._closing:
+        if self._closing or (self._writer is not None and self._writer.done()):
             raise StorageUnavailable(f"{self.area}: the database is closing")
         if len(self._pending) >= PENDING_WORKS_MAX:
             raise StorageUnavailable(f"{self.area}: {PENDING_WORKS_MAX} writes are waiting already")
@@ -149,14 +154,19 @@ class Database:
         await self.engine.close()
 
     async def _write_groups(self) -> None:
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            while self._pending:
-                group = [self._pending.popleft() for _ in range(min(len(self._pending), GROUP_WORKS_MAX))]
-                await self._write_group(group)
-            if self._closing:
-                return
+        group: list[_Pending] = []
+        try:
+            while not self._closing or self._pending:
+                await self._arrived.wait()
+                self._arrived.clear()
+                while self._pending:
+                    group = [self._pending.popleft() for _ in range(min(len(self._pending), GROUP_WORKS_MAX))]
+                    await self._write_group(group)
+                    await self._keep_house()
+        finally:
+            # Nobody is left waiting for ever when the loop ends without `close`.
+            for pending in (*group, *self._pending):
+                pending.done.cancel()
 
     async def _write_group(self, group: list[_Pending]) -> None:
         group = [pending for pending in group if not pending.done.cancelled()]
@@ -166,26 +176,30 @@ class Database:
             await self._attempt(group)
         except Exception as error:
             self.counters.failed_groups += 1
-            if len(group) == 1:
-                if not group[0].done.done():
-                    group[0].done.set_exception(self.engine.portable(error))
-                return
-            # One bad work must not take its neighbours down: each runs again in a transaction of its own. After the
-            # database itself has failed that would only multiply the wait.
             portable = self.engine.portable(error)
+            if len(group) > 1 and not isinstance(portable, StorageUnavailable | InDoubt | FencedOut):
+                # One bad work must not take its neighbours down: halving finds it in few transactions. (When the
+                # database itself has failed, trying again would only multiply the wait.)
+                middle = len(group) // 2
+                await self._write_group(group[:middle])
+                await self._write_group(group[middle:])
+                return
             for pending in group:
-                if isinstance(portable, StorageUnavailable):
-                    if not pending.done.done():
-                        pending.done.set_exception(portable)
-                else:
-                    await self._write_group([pending])
+                if not pending.done.done():
+                    pending.done.set_exception(portable)
             return
         self.counters.groups += 1
         self.counters.works += len(group)
         for pending in group:
             if not pending.done.done():
                 pending.done.set_result(pending.result)
-        await self.engine.between_groups()
+
+    async def _keep_house(self) -> None:
+        try:
+            await self.engine.between_groups()
+        except Exception as error:
+            # What is committed is safe; a full disk, say, is told by the next write.
+            log.warning("%s: housekeeping failed: %s", self.area, error)
 
     async def _attempt(self, group: list[_Pending]) -> None:
         transaction = await self.engine.begin()

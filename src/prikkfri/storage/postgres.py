@@ -8,12 +8,16 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from prikkfri.errors import StorageError, StorageUnavailable
+from prikkfri.errors import InDoubt, StorageError, StorageUnavailable
 from prikkfri.storage.database import Parameters, Queries, Row, Transaction
 
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_SECONDS = 5
+IDLE_IN_TRANSACTION_SECONDS_MAX = 10
+"""A writer that is frozen in the middle of a transaction must not hold its stream's row against its successor."""
+IN_DOUBT_SECONDS_MAX = 10.0
+"""How long we try to find out what became of a commit whose answer was lost."""
 MIGRATION_LOCK = 20180820
 """Any number that no other user of the database takes: the kick-off's date."""
 
@@ -58,14 +62,25 @@ class PostgresEngine:
         self._writer: psycopg.AsyncConnection[Row] | None = None
         self._reader: psycopg.AsyncConnection[Row] | None = None
         self._reading = asyncio.Lock()
+        self._settings = {
+            "search_path": area,
+            "client_min_messages": "warning",
+            "synchronous_commit": "on",
+            "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS_MAX}s",
+        }
 
     async def _connect(self) -> psycopg.AsyncConnection[Row]:
         return await psycopg.AsyncConnection.connect(
             self._url,
             autocommit=True,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            options=f"-c search_path={self._area} -c client_min_messages=warning",
+            options=" ".join(f"-c {name}={value}" for name, value in self._settings.items()),
             application_name=f"prikkfri {self._area}",
+            # A server that is gone without a word is noticed within half a minute.
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=30_000,
         )
 
     def ddl(self, statement: str) -> str:
@@ -82,28 +97,60 @@ class PostgresEngine:
         await transaction.fetch("SELECT pg_advisory_xact_lock(:lock)", {"lock": MIGRATION_LOCK})
 
     async def begin(self) -> Transaction:
-        if self._writer is None or self._writer.closed:
-            self._writer = await self._connect()
+        if self._writer is not None and not self._writer.closed:
+            try:
+                await self._writer.execute("BEGIN")
+                return _Connection(self._writer)
+            except psycopg.OperationalError:
+                await self._writer.close()  # the server was restarted, say: nothing had begun, so nothing is lost
+        self._writer = await self._connect()
         await self._writer.execute("BEGIN")
         return _Connection(self._writer)
 
     async def commit(self) -> None:
         assert self._writer is not None
-        await self._writer.execute("COMMIT")
+        cursor = await self._writer.execute("SELECT pg_current_xact_id_if_assigned()::text")
+        (transaction_id,) = await cursor.fetchone() or (None,)
+        try:
+            await self._writer.execute("COMMIT")
+        except psycopg.OperationalError as error:
+            await self._writer.close()
+            if transaction_id is None or not await self._was_committed(transaction_id, error):
+                raise
+
+    async def _was_committed(self, transaction_id: str, lost: psycopg.OperationalError) -> bool:
+        """What became of a transaction whose COMMIT was not answered. Raises `InDoubt` when the server does not say."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + IN_DOUBT_SECONDS_MAX
+        while loop.time() < deadline:
+            try:
+                async with await self._connect() as connection:
+                    cursor = await connection.execute("SELECT pg_xact_status(%s::xid8)", (transaction_id,))
+                    (status,) = await cursor.fetchone() or (None,)
+            except psycopg.OperationalError:
+                status = "unreachable"
+            if status in ("committed", "aborted"):
+                return bool(status == "committed")
+            await asyncio.sleep(0.2)  # not reachable yet, or the lost session has not ended yet
+        raise InDoubt(f"PostgreSQL, {self._area}: lost while committing: {str(lost).strip()}")
 
     async def rollback(self) -> None:
-        assert self._writer is not None
-        if self._writer.closed:
+        if self._writer is None or self._writer.closed:
             return
         try:
             await self._writer.execute("ROLLBACK")
-        except psycopg.OperationalError:
+        except psycopg.Error:
             await self._writer.close()  # the server undoes what it never committed
 
     async def read(self, work: Callable[[Queries], Awaitable[T]]) -> T:
         async with self._reading:
-            if self._reader is None or self._reader.closed:
-                self._reader = await self._connect()
+            if self._reader is not None and not self._reader.closed:
+                try:
+                    return await work(_Connection(self._reader))
+                except psycopg.OperationalError:
+                    if not self._reader.closed:
+                        raise
+            self._reader = await self._connect()  # for the first time, or because the server was restarted
             return await work(_Connection(self._reader))
 
     async def between_groups(self) -> None:

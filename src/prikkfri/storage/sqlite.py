@@ -7,19 +7,22 @@ interpreter's lock.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 
-from prikkfri.errors import StorageError, StorageUnavailable
+from prikkfri.errors import InDoubt, StorageError, StorageUnavailable
 from prikkfri.storage.database import Parameters, Queries, Row, Transaction
 
 T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 2_000
 WAL_PAGES_BEFORE_CHECKPOINT = 1_000
+WAL_BYTES_KEPT_MAX = 64 << 20
+"""A reader that was frozen in the middle of a statement lets the log grow; afterwards it shrinks to this."""
 
 
 @lru_cache(maxsize=1)
@@ -64,8 +67,8 @@ class SqliteEngine:
                 self._writer.set_busy_timeout(BUSY_TIMEOUT_MS)
                 self._writer.execute("PRAGMA journal_mode = WAL")
                 self._writer.execute("PRAGMA synchronous = FULL")
-                self._writer.execute("PRAGMA foreign_keys = ON")
                 self._writer.execute("PRAGMA wal_autocheckpoint = 0")
+                self._writer.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT_MAX}")
                 self._writer.set_wal_hook(self._remember_wal_pages)
             self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
             self._reader.set_busy_timeout(BUSY_TIMEOUT_MS)
@@ -88,15 +91,35 @@ class SqliteEngine:
         """BEGIN IMMEDIATE has taken the lock."""
 
     async def begin(self) -> Transaction:
-        self._writer.execute("BEGIN IMMEDIATE")
+        await self.rollback()  # what could not be ended before
+        # Another process may hold the lock (an import, a migration). Only then is waiting for it worth a thread.
+        self._writer.set_busy_timeout(0)
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+        except apsw.BusyError:
+            self._writer.set_busy_timeout(BUSY_TIMEOUT_MS)
+            await self._in_thread(self._writer.execute, "BEGIN IMMEDIATE")
         return _Connection(self._writer)
 
     async def commit(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._commits, self._writer.execute, "COMMIT")
+        try:
+            await self._in_thread(self._writer.execute, "COMMIT")
+        except apsw.IOError as error:
+            # What a failed fsync left in the log, a restart may find whole and keep.
+            raise InDoubt(f"{self._path}: {error}") from error
 
     async def rollback(self) -> None:
         if self._writer.in_transaction:
-            self._writer.execute("ROLLBACK")
+            with suppress(apsw.Error):  # a disk that fails fails here too; then `begin` says so
+                self._writer.execute("ROLLBACK")
+
+    async def _in_thread(self, function: Callable[..., Any], *arguments: object) -> None:
+        running = asyncio.get_running_loop().run_in_executor(self._commits, function, *arguments)
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])  # until it returns the connection is that thread's
+            raise
 
     async def read(self, work: Callable[[Queries], Awaitable[T]]) -> T:
         # No explicit transaction: each statement is its own short snapshot, so that nobody's WAL grows behind us.
@@ -105,7 +128,7 @@ class SqliteEngine:
     async def between_groups(self) -> None:
         if self._wal_pages >= WAL_PAGES_BEFORE_CHECKPOINT:
             self._wal_pages = 0
-            await asyncio.get_running_loop().run_in_executor(self._commits, self._checkpoint)
+            await self._in_thread(self._checkpoint)
 
     def _checkpoint(self) -> None:
         self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
