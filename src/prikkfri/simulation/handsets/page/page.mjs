@@ -10,7 +10,10 @@ const SHOWN_MAX = 200;
 const cards = new Map();
 
 function spaced(number) {
-  return /^\d{7,}$/.test(number) ? `+${number.slice(0, 2)} ${number.slice(2).replace(/(\d{3})(?=\d)/g, "$1 ")}` : number;
+  const [, country, national] = number.match(/^(\d\d)(\d{5,})$/) ?? [];
+  if (!national) return number;
+  const grouped = national.length === 8 ? /(\d{3})(\d\d)(\d{3})/ : /(\d{3})(?=\d)/g;
+  return `+${country} ${national.replace(grouped, national.length === 8 ? "$1 $2 $3" : "$1 ")}`;
 }
 
 function about(entry) {
