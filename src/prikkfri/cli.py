@@ -22,7 +22,7 @@ from prikkfri.app.first_account import first_account_file
 from prikkfri.app.logs import log_file
 from prikkfri.app.supervisor import Program, Supervisor
 from prikkfri.clock import SystemClock
-from prikkfri.config import ROLES, Config, load
+from prikkfri.config import HOME_VARIABLE, ROLES, Config, load
 from prikkfri.errors import PrikkfriError, UsageError
 from prikkfri.simulation import demo as demonstration
 from prikkfri.sms.service import message_trail
@@ -40,7 +40,7 @@ subscribers_commands = typer.Typer(help="Who the customers are.", rich_markup_mo
 application.add_typer(subscribers_commands, name="subscribers")
 console = Console(highlight=False)
 
-Home = Annotated[Path, typer.Option(help="Where everything is kept.", envvar="PRIKKFRI_HOME_FOLDER")]
+Home = Annotated[Path, typer.Option(help="Where everything is kept.", envvar=HOME_VARIABLE)]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="The TOML file (default: prikkfri.toml in the home).")
 ]
@@ -95,7 +95,7 @@ def serve(
         demonstration.write_configuration(home)
     settings = configuration(home, config, demo=demo)
     programs = [role_program(role, settings, config) for role in roles]
-    if demo and len(roles) == len(ROLES):
+    if demo and len(roles) == len(ROLES) and settings.sms.links:
         programs += demo_programs(settings)
     supervisor = Supervisor(programs, say=lambda line: console.print(f"· {line}", soft_wrap=True))
     console.print(f"starting {', '.join(program.name for program in programs)} …")
@@ -116,7 +116,7 @@ def say_ready(settings: Config, roles: list[str]) -> None:
         if role in roles:
             table.add_row(label, settings.roles.edge(role).url, _sign_in_with(settings, role))
     if settings.demo:
-        table.add_row("phones", f"http://localhost:{demonstration.HANDSET_HTTP_PORT}", "text messages arrive here")
+        table.add_row("phones", f"http://localhost:{settings.phones_port}", "text messages arrive here")
     console.print(table)
     if settings.demo:
         phone = demonstration.people(1)[0].msisdn
@@ -140,7 +140,8 @@ def _sign_in_with(settings: Config, role: str) -> str:
 def demo_programs(settings: Config) -> list[Program]:
     """The world around the demo: phones behind an SMSC, and a little life."""
     phones = [f"{p.msisdn}={p.name}" for p in demonstration.people(demonstration.PHONES)]
-    handsets = ["-m", "prikkfri.simulation.handsets", "--name", demonstration.NETWORK, *phones]
+    handsets = ["-m", "prikkfri.simulation.handsets", "--name", demonstration.NETWORK]
+    handsets += [f"--http-port={settings.phones_port}", f"--smpp-port={settings.sms.links[0].port}", *phones]
     life = ["-m", "prikkfri.simulation.life", "--home", str(settings.home)]
     return [
         Program("handsets", handsets, log_file(settings.home, "handsets")),

@@ -183,6 +183,8 @@ class Config:
     """The name that the public reads on the viewer and on the status page."""
     region: str = "NO"
     """Of numbers that are written without a country code."""
+    phones_port: int = 8090
+    """Where the demo shows its simulated phones."""
     roles: Roles = Roles()
     storage: Storage = Storage()
     journal: Journal = Journal()
@@ -193,6 +195,7 @@ class Config:
     assurance: Assurance = Assurance()
 
 
+HOME_VARIABLE = "PRIKKFRI_HOME"
 _FROM_THE_COMMAND_LINE = {"home", "demo"}
 SECRETS = {"password"}
 """Settings whose value no message may repeat."""
@@ -312,7 +315,7 @@ def _convert(hint: Any, value: object, path: tuple[str, ...], source: _Source) -
         raise source.refuse(path, f"`{name}` must be {kinds[hint]}, is {shown}")
     if (isinstance(value, float) and not 0 <= value < 1e12) or (isinstance(value, int) and value < 0):
         raise source.refuse(path, f"`{name}` must not be negative, is {value!r}")
-    if path[-1] in ("port", "smpp_port") and not 0 < typing.cast(int, value) < 65536:
+    if path[-1].endswith("port") and not 0 < typing.cast(int, value) < 65536:
         raise source.refuse(path, f"`{name}` must be a port from 1 to 65535, is {value!r}")
     return value
 
@@ -320,7 +323,7 @@ def _convert(hint: Any, value: object, path: tuple[str, ...], source: _Source) -
 def _with_environment(config: Config, environment: Mapping[str, str]) -> Config:
     settings = dict(_paths(Config, ()))
     for variable, text in sorted(environment.items()):
-        if not variable.startswith("PRIKKFRI_"):
+        if not variable.startswith("PRIKKFRI_") or variable == HOME_VARIABLE:
             continue
         if variable not in settings:
             near = difflib.get_close_matches(variable, settings, 1)

@@ -1,57 +1,13 @@
 """A whole installation for the end-to-end tests: seven roles and the handset network, on ports of its own."""
 
-import asyncio
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Iterator
 
 import pytest
+from running_house import House, Loop
 
-from prikkfri.config import ROLES, Config
+from prikkfri.config import ROLES
 from prikkfri.simulation import demo
 from prikkfri.simulation.installation import Installation, free_ports, ports_section
-
-T = TypeVar("T")
-
-
-class Loop:
-    """An event loop in a thread, so that tests which drive a browser can ask for what is asynchronous."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-
-    def run(self, work: Callable[[], Coroutine[object, object, T]]) -> T:
-        future: Future[T] = asyncio.run_coroutine_threadsafe(work(), self._loop)
-        return future.result(120)
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-
-@dataclass(frozen=True)
-class House:
-    """Everything running; hurt it with `harm`, and give back what you hurt."""
-
-    config: Config
-    installation: Installation
-    loop: Loop
-    handsets_url: str
-    people: list[demo.Person]
-
-    def url(self, role: str) -> str:
-        return self.config.roles.edge(role).url
-
-    def harm(self, role: str, how: str) -> None:
-        self.loop.run(lambda: self.installation.harm(role, how))  # type: ignore[arg-type]
-
-    def give_back(self, role: str) -> None:
-        self.loop.run(lambda: self.installation.give_back(role))
 
 
 @pytest.fixture(scope="module")

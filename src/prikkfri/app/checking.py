@@ -1,12 +1,13 @@
 """`prikkfri check`: what could keep an installation from starting or from staying up, each with its mend."""
 
 import asyncio
-import json
 import shutil
 import socket
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+
+import httpx
 
 from prikkfri.clock import Clock
 from prikkfri.config import ROLES, Config
@@ -87,20 +88,10 @@ def _port(role: str, port: int) -> Finding:
 def _health(port: int) -> str | None:
     """The role that answers on a port; empty when something else does, None when nobody does."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-            connection.sendall(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n")
-            answer = b""
-            while chunk := connection.recv(4_096):
-                answer += chunk
-                if len(answer) > 65_536:
-                    break
-    except ConnectionRefusedError:
+        return str(httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).json()["role"])
+    except httpx.ConnectError:
         return None
-    except OSError:
-        return ""
-    try:
-        return str(json.loads(answer.partition(b"\r\n\r\n")[2])["role"])
-    except (ValueError, KeyError, TypeError):
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return ""
 
 

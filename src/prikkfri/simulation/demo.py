@@ -18,7 +18,6 @@ PASSWORD = "prikkfri-demo"  # noqa: S105
 """Of every made-up customer. The demo listens on loopback only."""
 SMPP_PASSWORD = "demo1234"  # noqa: S105  # SMPP 3.4 has room for 8 characters
 HANDSET_SMPP_PORT = 2776
-HANDSET_HTTP_PORT = 8090
 NETWORK = "Fjordmobil"
 PEOPLE = 24
 PHONES = 6

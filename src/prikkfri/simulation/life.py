@@ -15,7 +15,7 @@ import aiohttp
 from prikkfri.app.process import run_until_told, say_ready
 from prikkfri.clock import SystemClock
 from prikkfri.config import Config, load
-from prikkfri.simulation.demo import HANDSET_HTTP_PORT, PASSWORD, PEOPLE, PHONES, SMPP_PASSWORD, people
+from prikkfri.simulation.demo import PASSWORD, PEOPLE, PHONES, SMPP_PASSWORD, people
 from prikkfri.simulation.people import TROUBLE, Addresses, Viewer, device_pseudonym, open_session
 
 VIEWERS = 5
@@ -58,12 +58,13 @@ async def send_notices(http: aiohttp.ClientSession, url: str, numbers: list[str]
         await asyncio.sleep(lots.uniform(0.5, 1.5) * MESSAGE_SECONDS)
 
 
-async def reply(http: aiohttp.ClientSession, numbers: list[str], lots: random.Random) -> None:
+async def reply(http: aiohttp.ClientSession, phones: str, numbers: list[str], lots: random.Random) -> None:
     while True:
         await asyncio.sleep(lots.uniform(0.5, 1.5) * REPLY_SECONDS)
-        phone = f"http://localhost:{HANDSET_HTTP_PORT}/phones/{lots.choice(numbers)}/send"
         with contextlib.suppress(*TROUBLE):
-            await http.post(phone, json={"to": "2010", "text": lots.choice(REPLIES)})
+            await http.post(
+                f"{phones}/phones/{lots.choice(numbers)}/send", json={"to": "2010", "text": lots.choice(REPLIES)}
+            )
 
 
 async def _channels(http: aiohttp.ClientSession, playout: str) -> dict[str, str]:
@@ -91,7 +92,7 @@ async def live(config: Config) -> None:
             may_watch = tuple(channel for channel, package in channels.items() if package in person.packages)
             tasks.create_task(watch(viewer, may_watch, lots))
         tasks.create_task(send_notices(http, roles.sms.url, numbers, lots))
-        tasks.create_task(reply(http, numbers, lots))
+        tasks.create_task(reply(http, f"http://localhost:{config.phones_port}", numbers, lots))
 
 
 if __name__ == "__main__":
