@@ -44,6 +44,11 @@ READ_SECONDS_MAX = 10.0
 RETRY_SECONDS = 1.0
 CORRUPT_PACKETS_IN_A_ROW_MAX = 100
 STOP_SECONDS_MAX = 2.0
+DISCONTINUITY_NUMBERS = 100_000
+"""Discontinuities are numbered below this: hls.js keeps and walks an array as long as the number, and a number told by
+the clock alone, 900 million, made the browser stand still for a minute."""
+
+_STANDING = {True: "away: the slate is shown", False: "on air"}
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +125,8 @@ class SourceFeed:
     def take(self, tick: int) -> Tick:
         was, self._switch = self._switch.on_air, switched(self._switch, self._reader.ticks.qsize())
         if self._switch.on_air != was and "slate" in (self._switch.on_air, was):
-            log.warning("channel source %s: %s", self._reader.name, "away" if was != "slate" else "on air")
+            away = self._switch.on_air == "slate"
+            log.log(logging.WARNING if away else logging.INFO, "source %s is %s", self._reader.name, _STANDING[away])
         if self._switch.on_air == "source":
             taken = self._reader.ticks.get_nowait()
             self._last_picture = taken.picture
@@ -165,7 +171,7 @@ class SourceReader:
             except Exception as error:  # the edge of the thread: whatever a foreign file provokes, the channel goes on
                 reason = f"{type(error).__name__}: {getattr(error, 'strerror', None) or 'cannot be read'}"
                 if reason != trouble:
-                    log.warning("channel source %s: %s; trying again every %g s", self.name, reason, RETRY_SECONDS)
+                    log.warning("source %s: %s; trying again every %g s", self.name, reason, RETRY_SECONDS)
                 trouble = reason
                 played = False
             if not played:
@@ -253,7 +259,8 @@ class ChannelPlayout:
         # Numbers that are told by the clock go on growing when the role is started anew, and so does the number of
         # discontinuities: a player that was watching finds its way, and no cached segment is taken for another.
         number = int(clock.now() / seconds)
-        self._window = Window(max(6, round(window_seconds / seconds)), seconds, number, discontinuities_gone=number)
+        gone = number % DISCONTINUITY_NUMBERS
+        self._window = Window(max(6, round(window_seconds / seconds)), seconds, number, discontinuities_gone=gone)
         self._map_uri = ""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"channel-{channel_id}", daemon=True)

@@ -29,10 +29,10 @@ def schedule(programmes: Iterable[Programme]) -> Schedule:
     """In order; a programme ends where the next begins, and of two that begin together the later given counts."""
     by_start = {programme.start: programme for programme in programmes if programme.stop > programme.start}
     ordered = [by_start[start] for start in sorted(by_start)]
-    following = [programme.start for programme in ordered[1:]] + [float("inf")]
+    limits = [*(programme.start for programme in ordered[1:]), float("inf")]
     return tuple(
         programme if programme.stop <= limit else replace(programme, stop=limit)
-        for programme, limit in zip(ordered, following, strict=True)
+        for programme, limit in zip(ordered, limits, strict=False)
     )
 
 

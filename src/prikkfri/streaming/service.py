@@ -205,6 +205,8 @@ class Playout:
         troubles = []
         if not self._keys.value:
             troubles.append("no key for playback tokens is known, so nobody can start to watch")
+        if self._keys.broken:
+            troubles.append("the keys for playback tokens cannot be read; the last good ones are in force")
         if self._revocations.broken:
             troubles.append("the revocation list cannot be read; the last good one is in force")
         if self._revocations.value and self._revoked.is_stale(now):
@@ -224,6 +226,7 @@ class Playout:
             for (name, reason), count in self.counters.items()
         }
         values["prikkfri_playout_public_keys"] = len(self._keys.value or {})
+        values["prikkfri_playout_public_keys_broken"] = self._keys.broken
         values["prikkfri_playout_verified_tokens"] = len(self._verified)
         values["prikkfri_playout_revocation_list_broken"] = self._revocations.broken
         if self._revocations.value:

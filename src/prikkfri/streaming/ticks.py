@@ -51,6 +51,7 @@ JUMP_SECONDS = 1.0
 """A step in a stream's timestamps beyond which the stream is taken to have begun anew."""
 _TICK_SECONDS = 1 / TICKS_PER_SECOND
 _SOUND_SLACK_SECONDS = 0.05
+_WAITING_SAMPLES_MAX = 2 * SAMPLE_RATE
 
 
 class Assembler:
@@ -72,36 +73,45 @@ class Assembler:
         """When the next tick begins; unknown until the first picture."""
 
     def add_picture(self, time: float, picture: Planes) -> list[Tick]:
+        end = None if self._last_picture is None else self._last_picture + _TICK_SECONDS
+        self._picture_shift += self._correction(time + self._picture_shift, end)
         time += self._picture_shift
-        if self._last_picture is not None and not -_TICK_SECONDS < time - self._last_picture < JUMP_SECONDS:
-            shift = self._last_picture + _TICK_SECONDS - time
-            self._picture_shift += shift
-            time += shift
         self._last_picture = time
         self._pictures.append((time, picture))
         if self._next is None:
             self._next = time
+            if self._sound_end is not None and abs(self._sound_end - time) > 2 * JUMP_SECONDS:
+                self._sound_shift += time - self._sound_end
+                self._sound_end = time
         return self._take()
 
     def add_sound(self, time: float, samples: Sound) -> list[Tick]:
         """Samples of two channels at `SAMPLE_RATE`."""
+        self._sound_shift += self._correction(time + self._sound_shift, self._sound_end)
         time += self._sound_shift
         if self._sound_end is None:
             self._sound_end = time
         gap = time - self._sound_end
-        if not -JUMP_SECONDS < gap < JUMP_SECONDS:
-            self._sound_shift -= gap
-        elif gap > _SOUND_SLACK_SECONDS:
+        if gap > _SOUND_SLACK_SECONDS:
             self._append(np.zeros((2, round(gap * SAMPLE_RATE)), np.float32))
         elif gap < -_SOUND_SLACK_SECONDS:
             samples = samples[:, round(-gap * SAMPLE_RATE) :]
         self._append(samples)
         return self._take()
 
+    def _correction(self, time: float, end: float | None) -> float:
+        """What to add to a stream's times: nothing, or what brings it back to its own end or to the next tick."""
+        if end is not None and abs(time - end) > JUMP_SECONDS:
+            return end - time + self._correction(end, None)
+        if self._next is not None and abs(time - self._next) > 2 * JUMP_SECONDS:
+            return self._next - time
+        return 0.0
+
     def _append(self, samples: Sound) -> None:
         assert self._sound_end is not None
         self._sound = np.concatenate([self._sound, samples], axis=1)
         self._sound_end += samples.shape[1] / SAMPLE_RATE
+        self._sound = self._sound[:, -_WAITING_SAMPLES_MAX:]
 
     def _take(self) -> list[Tick]:
         ticks = []

@@ -1,0 +1,96 @@
+"""A playout that is served over real HTTP, in a thread with a loop of its own."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from prikkfri.clock import Clock
+from prikkfri.config import Channel, Streaming
+from prikkfri.journal.outcomes import Outcome
+from prikkfri.protocols import cat
+from prikkfri.streaming.http import application
+from prikkfri.streaming.service import Playout
+
+VIEWER = "http://localhost:8080"
+DEVICE_TOKEN_ID = b"0123456789abcdef"
+
+
+class ServedPlayout:
+    """What a test needs to watch, to issue tokens, and to see what was recorded."""
+
+    def __init__(self, folder: Path, channels: tuple[Channel, ...], clock: Clock) -> None:
+        self.folder = folder
+        self.outcomes: list[Outcome] = []
+        self.private_key = ec.generate_private_key(ec.SECP256R1())
+        self.keys_folder = folder / "playback-keys"
+        self.keys_folder.mkdir()
+        self.publish_key("door", self.private_key)
+        self.revocations_path = folder / "revoked.json"
+        self.playout = Playout(
+            channels,
+            Streaming(segment_seconds=1.0, window_seconds=20.0),
+            folder=folder,
+            keys_path=self.keys_folder,
+            revocations_path=self.revocations_path,
+            record=self.outcomes.append,
+            clock=clock,
+        )
+        config = uvicorn.Config(application(self.playout, VIEWER), port=0, log_config=None, access_log=False)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self.url = ""
+
+    def publish_key(self, issuer: str, key: ec.EllipticCurvePrivateKey) -> None:
+        document = {"keys": [cat.public_jwk(key.public_key(), f"{issuer}-1")]}
+        (self.keys_folder / f"{issuer}.json").write_text(json.dumps(document))
+
+    def token(
+        self, *packages: str, subscriber: str = "s-1", age_s: float = 0.0, token_id: bytes = DEVICE_TOKEN_ID
+    ) -> str:
+        issued = time.time() - age_s
+        return cat.issue(self.private_key, "door-1", "door", subscriber, packages, issued, 3600.0, token_id)
+
+    def get(self, path: str, **options: object) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=10, **options)  # type: ignore[arg-type]
+
+    def recorded(self, customer: str) -> list[tuple[str, str, str]]:
+        return [
+            (outcome.verdict, outcome.reason, outcome.dimensions["channel"])
+            for outcome in self.outcomes
+            if outcome.customer == customer
+        ]
+
+    async def _serve(self) -> None:
+        running = asyncio.create_task(self.playout.run())
+        await self._server.serve()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    @contextmanager
+    def running(self) -> Iterator["ServedPlayout"]:
+        self._thread.start()
+        try:
+            until(lambda: self._server.started)
+            port = self._server.servers[0].sockets[0].getsockname()[1]
+            self.url = f"http://127.0.0.1:{port}"
+            yield self
+        finally:
+            self._server.should_exit = True
+            self._thread.join(20)
+            assert not self._thread.is_alive()
+
+
+def until(holds: Callable[[], object], seconds_max: float = 30.0) -> None:
+    """Waits until it holds; generous, since a test says what happens and not how fast the machine is."""
+    deadline = time.monotonic() + seconds_max
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to hold"
+        time.sleep(0.05)

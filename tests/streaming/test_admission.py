@@ -1,0 +1,130 @@
+import base64
+import json
+
+import pytest
+
+from prikkfri.config import Channel
+from prikkfri.errors import RemoteProtocolError
+from prikkfri.protocols.cat import Claims, Verdict
+from prikkfri.streaming.admission import OncePerPeriod, Presence, refusal
+from prikkfri.streaming.reports import LAYER_OF_STEP, Report, read_report, reported
+from prikkfri.streaming.revocations import STALE_SECONDS, Revocations, read_revocations
+
+DEVICE_TOKEN_ID = b"0123456789abcdef"
+CLAIMS = Claims("door", "s-1", 1000.0, 2000.0, DEVICE_TOKEN_ID + b"-1", frozenset({"basic"}))
+BASIC = Channel(id="a", name="A", number=1, package="basic")
+SPORT = Channel(id="b", name="B", number=2, package="sport")
+NOBODY = Revocations()
+SIGNED_OUT = Revocations(1000.0, frozenset({DEVICE_TOKEN_ID}))
+DEVICE = "d-" + "A" * 22
+
+
+@pytest.mark.parametrize(
+    ("verdict", "channel", "revocations", "error"),
+    [
+        (Verdict("ok", CLAIMS), BASIC, NOBODY, None),
+        (Verdict("expired-but-honoured", CLAIMS), BASIC, NOBODY, None),
+        (Verdict("ok", CLAIMS), SPORT, NOBODY, "not-entitled"),
+        (Verdict("expired", CLAIMS), BASIC, NOBODY, "expired"),
+        (Verdict("bad", reason="bad-signature"), BASIC, NOBODY, "bad-token"),
+        (Verdict("ok", CLAIMS), BASIC, SIGNED_OUT, "revoked"),
+        (Verdict("expired-but-honoured", CLAIMS), BASIC, SIGNED_OUT, "revoked"),
+        (Verdict("ok", CLAIMS), BASIC, Revocations(1.0, frozenset({b"someone else's id"})), None),
+    ],
+)
+def test_admission(verdict: Verdict, channel: Channel, revocations: Revocations, error: str | None) -> None:
+    refused = refusal(verdict, channel, revocations)
+    assert (refused.error if refused else None) == error
+
+
+def test_the_revocation_list() -> None:
+    token_id = base64.urlsafe_b64encode(DEVICE_TOKEN_ID).rstrip(b"=").decode()
+    read = read_revocations(json.dumps({"as_of": 1000.0, "device_tokens": [token_id], "later": 1}).encode())
+    assert read == SIGNED_OUT
+    assert not read.is_stale(1000.0 + STALE_SECONDS)
+    assert read.is_stale(1000.1 + STALE_SECONDS)
+    for document in (
+        b"",
+        b"{}",
+        b"[]",
+        b'{"as_of": "x", "device_tokens": []}',
+        b'{"as_of": 1, "device_tokens": ["A"]}',
+    ):
+        with pytest.raises(RemoteProtocolError):
+            read_revocations(document)
+
+
+def test_one_who_stays_is_not_taken_for_one_who_comes() -> None:
+    presence = Presence(absent_seconds=300, viewers_max=1000)
+    assert [presence.comes(CLAIMS, "a", now) for now in (0, 2, 250, 549, 850, 851)] == [
+        True,
+        False,
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert presence.comes(CLAIMS, "b", 851)
+
+
+def test_the_longest_unseen_is_forgotten_first() -> None:
+    presence = Presence(absent_seconds=300, viewers_max=2)
+    for channel in "aba":
+        presence.comes(CLAIMS, channel, 0)
+    assert presence.comes(CLAIMS, "c", 1)  # forgets b
+    assert not presence.comes(CLAIMS, "a", 1)
+    assert presence.comes(CLAIMS, "b", 1)
+
+
+def test_a_key_passes_once_in_a_period_and_so_many_keys() -> None:
+    gate = OncePerPeriod(period_seconds=60, keys_max=2)
+    assert [gate.lets_through((key,), now) for key, now in (("a", 100), ("a", 101), ("b", 102), ("c", 103))] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert gate.lets_through(("c",), 160)
+    assert gate.lets_through(("a",), 161)
+
+
+def test_a_report_becomes_a_reported_outcome() -> None:
+    body = json.dumps({"device": DEVICE, "step": "sign-in", "kept": False, "reason": "unreachable"}).encode()
+    outcome = reported(read_report(body), 5.0)
+    assert (outcome.step, outcome.layer, outcome.verdict, outcome.reason) == (
+        "sign-in",
+        "signin",
+        "broken",
+        "unreachable",
+    )
+    assert not outcome.observed
+    assert outcome.device == DEVICE
+    watched = reported(Report(DEVICE, "watch", True, "ignored", "a"), 5.0)
+    assert (watched.verdict, watched.reason, watched.dimensions) == ("kept", "", {"channel": "a"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"device": "d-short"},
+        {"device": "x-" + "A" * 22},
+        {"step": "teleport"},
+        {"kept": "yes"},
+        {"reason": ""},
+        {"reason": "Free text <b>"},
+        {"reason": "x" * 65},
+        {"channel": 7},
+        {"padding": "x" * 3000},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_report_outside_its_shape_is_refused(change: dict[str, object]) -> None:
+    report = {"device": DEVICE, "step": "watch", "kept": False, "reason": "stalled", "channel": "a"}
+    assert read_report(json.dumps(report).encode()).reason == "stalled"
+    with pytest.raises(RemoteProtocolError):
+        read_report(json.dumps(report | change).encode())
+
+
+def test_every_step_of_the_journey_can_be_reported() -> None:
+    for step in ("enter", "sign-in", "playback-token", "start-playback"):
+        assert step in LAYER_OF_STEP

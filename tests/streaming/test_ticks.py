@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prikkfri.streaming.switching import HELD_TICKS_MAX, READY_TICKS_MIN, Switch, switched
+from prikkfri.streaming.ticks import (
+    PICTURES_AHEAD_SECONDS_MAX,
+    SAMPLE_RATE,
+    SAMPLES_PER_TICK,
+    TICKS_PER_SECOND,
+    Assembler,
+    Sound,
+    Tick,
+    letterboxed,
+)
+
+
+def picture(number: int) -> np.ndarray:
+    return np.full((3, 2), number % 256, np.uint8)
+
+
+def numbers(ticks: list[Tick]) -> list[int]:
+    return [int(tick.picture[0, 0]) for tick in ticks]
+
+
+def ramp(first: int, count: int) -> Sound:
+    """Sound whose samples tell their own number."""
+    return np.tile(np.arange(first, first + count, dtype=np.float32), (2, 1))
+
+
+@pytest.mark.parametrize("rate", [10, 24, 25, 30, 50, 60])
+def test_any_picture_rate_becomes_25_and_keeps_its_speed(rate: int) -> None:
+    assembler = Assembler(has_sound=False)
+    ticks = [tick for n in range(4 * rate) for tick in assembler.add_picture(100 + n / rate, picture(n))]
+    assert abs(len(ticks) - 4 * TICKS_PER_SECOND) <= 1 + TICKS_PER_SECOND / rate
+    for n, shown in enumerate(numbers(ticks)):
+        assert abs(shown / rate - n / TICKS_PER_SECOND) <= max(1 / rate, 0.5 / TICKS_PER_SECOND) + 1e-6
+
+
+@pytest.mark.parametrize("samples", [1024, 1152, 480, 7])
+def test_sound_comes_out_as_it_went_in(samples: int) -> None:
+    assembler, ticks, sent = Assembler(has_sound=True), [], 0
+    for n in range(3 * TICKS_PER_SECOND):
+        ticks += assembler.add_picture(n / TICKS_PER_SECOND, picture(n))
+        while sent < (n + 1) * SAMPLES_PER_TICK:
+            ticks += assembler.add_sound(sent / SAMPLE_RATE, ramp(sent, samples))
+            sent += samples
+    heard = np.concatenate([tick.sound for tick in ticks], axis=1)
+    assert len(ticks) >= 3 * TICKS_PER_SECOND - 2
+    assert np.array_equal(heard, ramp(0, heard.shape[1]))
+
+
+def test_sound_that_begins_later_or_earlier_than_the_picture_stays_with_it() -> None:
+    for lead in (-480, 480):
+        assembler = Assembler(has_sound=True)
+        ticks = assembler.add_sound(10 + lead / SAMPLE_RATE, ramp(SAMPLE_RATE + lead, 3 * SAMPLES_PER_TICK))
+        for n in range(3):
+            ticks += assembler.add_picture(10 + n / TICKS_PER_SECOND, picture(n))
+        first = ticks[0].sound[0]
+        assert first[-1] == SAMPLE_RATE + SAMPLES_PER_TICK - 1
+        assert first[0] == (SAMPLE_RATE if lead < 0 else 0)
+
+
+def test_missing_sound_is_silence_and_a_missing_picture_is_repeated() -> None:
+    assembler, ticks = Assembler(has_sound=True), []
+    for n in range(TICKS_PER_SECOND):
+        ticks += assembler.add_picture(n / TICKS_PER_SECOND, picture(n))
+    assert len(ticks) == pytest.approx(TICKS_PER_SECOND * (1 - PICTURES_AHEAD_SECONDS_MAX), abs=1)
+    assert not any(tick.sound.any() for tick in ticks)
+
+    assembler, ticks = Assembler(has_sound=True), assembler.add_picture(0, picture(7))
+    ticks = assembler.add_picture(0, picture(7))
+    for n in range(TICKS_PER_SECOND):
+        ticks += assembler.add_sound(n / TICKS_PER_SECOND, ramp(1, SAMPLES_PER_TICK))
+    assert len(ticks) == pytest.approx(TICKS_PER_SECOND * (1 - PICTURES_AHEAD_SECONDS_MAX), abs=1)
+    assert set(numbers(ticks)) == {7}
+
+
+@pytest.mark.parametrize("jump", [-5000.0, -1.5, 3.0, 95443.7])
+def test_a_jump_of_the_timestamps_is_passed_over(jump: float) -> None:
+    assembler, ticks = Assembler(has_sound=True), []
+    for n in range(100):
+        at = n / TICKS_PER_SECOND + (jump if n >= 50 else 0)
+        ticks += assembler.add_picture(at, picture(n))
+        ticks += assembler.add_sound(at, ramp(n * SAMPLES_PER_TICK, SAMPLES_PER_TICK))
+    assert numbers(ticks) == list(range(len(ticks)))
+    assert len(ticks) >= 98
+    heard = np.concatenate([tick.sound for tick in ticks], axis=1)
+    assert np.array_equal(heard, ramp(0, heard.shape[1]))
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.floats(-1e5, 1e5) | st.floats(0, 3), st.integers(1, 2000)), min_size=1, max_size=60
+    )
+)
+@settings(deadline=None)
+def test_whatever_the_timestamps_ticks_are_whole_and_few_wait(events: list[tuple[bool, float, int]]) -> None:
+    assembler = Assembler(has_sound=True)
+    for is_picture, time, samples in events:
+        ticks = assembler.add_picture(time, picture(1)) if is_picture else assembler.add_sound(time, ramp(0, samples))
+        assert all(tick.sound.shape == (2, SAMPLES_PER_TICK) for tick in ticks)
+        assert len(ticks) <= 4 * TICKS_PER_SECOND
+        assert assembler._sound.shape[1] <= 2 * SAMPLE_RATE
+
+
+def test_a_narrow_picture_stands_in_the_middle_of_black() -> None:
+    inner = np.concatenate([np.full((4, 4), 200, np.uint8), np.full((2, 4), 90, np.uint8)])
+    whole = letterboxed(inner, width=8, height=4)
+    assert whole.shape == (6, 8)
+    assert whole[:4].tolist() == [[16, 16, 200, 200, 200, 200, 16, 16]] * 4
+    assert whole[4:].reshape(-1).tolist() == [128, 90, 90, 128] * 4
+    assert letterboxed(whole, 8, 4) is whole
+
+
+def test_a_source_that_stops_is_held_and_then_becomes_the_slate_within_three_seconds() -> None:
+    switch = switched(Switch(), READY_TICKS_MIN)
+    assert switch.on_air == "source"
+    shown = []
+    for _ in range(3 * TICKS_PER_SECOND):
+        switch = switched(switch, 0)
+        shown.append(switch.on_air)
+    assert shown == ["held"] * HELD_TICKS_MAX + ["slate"] * (3 * TICKS_PER_SECOND - HELD_TICKS_MAX)
+    assert "slate" in shown
+
+
+def test_a_source_that_returns_is_taken_up_when_enough_of_it_waits() -> None:
+    assert [switched(Switch(), ready).on_air for ready in range(READY_TICKS_MIN + 1)] == ["slate"] * READY_TICKS_MIN + [
+        "source"
+    ]
+    assert switched(Switch("held", 40), 1) == Switch("source")
