@@ -101,7 +101,7 @@ class PostgresEngine:
             try:
                 await self._writer.execute("BEGIN")
                 return _Connection(self._writer)
-            except psycopg.OperationalError:
+            except psycopg.Error:
                 await self._writer.close()  # the server was restarted, say: nothing had begun, so nothing is lost
         self._writer = await self._connect()
         await self._writer.execute("BEGIN")
@@ -157,7 +157,8 @@ class PostgresEngine:
         """PostgreSQL looks after itself."""
 
     def portable(self, error: BaseException) -> BaseException:
-        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        gone = psycopg.OperationalError | psycopg.InterfaceError | psycopg.errors.IdleInTransactionSessionTimeout
+        if isinstance(error, gone):
             return StorageUnavailable(f"PostgreSQL, {self._area}: {str(error).strip()}")
         if isinstance(error, psycopg.Error):
             return StorageError(f"PostgreSQL, {self._area}: {str(error).strip()}")

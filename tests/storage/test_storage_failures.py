@@ -1,0 +1,302 @@
+"""When the machine below fails: what is acknowledged is kept, what is refused is not, and the next write works."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import apsw
+import psycopg
+import pytest
+
+from prikkfri.clock import ManualClock
+from prikkfri.errors import FencedOut, InDoubt, StorageError, StorageUnavailable
+from prikkfri.journal import open_journal
+from prikkfri.storage import Database, Location, Queries, Transaction, open_database, postgres, sqlite
+
+THING = "CREATE TABLE thing (id BIGINT PRIMARY KEY, name TEXT NOT NULL)"
+
+
+async def insert(transaction: Transaction, id: int, name: str = "a") -> None:
+    await transaction.execute("INSERT INTO thing (id, name) VALUES (:id, :name)", {"id": id, "name": name})
+
+
+async def ids(database: Database) -> list[int]:
+    async def work(queries: Queries) -> list[int]:
+        return [row[0] for row in await queries.fetch("SELECT id FROM thing ORDER BY id")]
+
+    return await database.read(work)
+
+
+async def test_a_few_bad_works_among_many_cost_few_transactions(database: Database) -> None:
+    await database.write(lambda t: t.execute(THING))
+    before = database.counters.groups + database.counters.failed_groups
+    works = [database.write(lambda t, i=i: insert(t, 0 if i in (400, 900) else i)) for i in range(1_000)]
+    results = await asyncio.gather(*works, return_exceptions=True)
+    assert [i for i, result in enumerate(results) if result is not None] == [400, 900]
+    assert await ids(database) == [i for i in range(1_000) if i not in (400, 900)]
+    assert database.counters.groups + database.counters.failed_groups - before < 60
+
+
+async def test_failing_housekeeping_stops_nobody(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def failing() -> None:
+        raise apsw.FullError("no room for the checkpoint")
+
+    monkeypatch.setattr(database.engine, "between_groups", failing)
+    await database.write(lambda t: t.execute(THING))
+    await database.write(lambda t: insert(t, 1))
+    assert await ids(database) == [1]
+
+
+async def test_who_is_cancelled_while_waiting_disturbs_nobody(database: Database) -> None:
+    await database.write(lambda t: t.execute(THING))
+    waiting = [asyncio.create_task(database.write(lambda t, i=i: insert(t, i))) for i in range(30)]
+    for turn in range(30):
+        await asyncio.sleep(0)
+        waiting[turn].cancel()
+        if turn == 20:
+            break
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert set(range(21, 30)) <= set(await ids(database))
+    assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
+    await database.write(lambda t: insert(t, 100))
+
+
+def test_a_loop_that_ends_without_close_leaves_nobody_waiting(tmp_path: Path) -> None:
+    async def main() -> None:
+        database = await open_database(Location(tmp_path), "sms")
+        await database.write(lambda t: t.execute(THING))
+        writing = [asyncio.create_task(database.write(lambda t, i=i: insert(t, i))) for i in range(10)]
+        await asyncio.sleep(0.01)
+        assert writing
+
+    asyncio.run(main())
+    asyncio.run(_opens_again(tmp_path))
+
+
+async def _opens_again(home: Path) -> None:
+    database = await open_database(Location(home), "sms")
+    await database.write(lambda t: insert(t, 100))
+    await database.close()
+
+
+# SQLite.
+
+
+async def test_a_full_disk_refuses_and_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+    database = await open_database(Location(tmp_path), "sms")
+    assert isinstance(database.engine, sqlite.SqliteEngine)
+    await database.write(lambda t: t.execute(THING))
+    pages = database.engine._writer.pragma("page_count")
+    database.engine._writer.pragma("max_page_count", pages + 20)  # SQLite's own way of being full
+    acknowledged, refused = [], 0
+    for i in range(100):
+        try:
+            await database.write(lambda t, i=i: insert(t, i, "x" * 2_000))
+            acknowledged.append(i)
+        except StorageUnavailable:
+            refused += 1
+    assert acknowledged and refused
+    assert await ids(database) == acknowledged
+    database.engine._writer.pragma("max_page_count", 1 << 30)
+    await database.write(lambda t: insert(t, 1_000))
+    assert await ids(database) == [*acknowledged, 1_000]
+    await database.close()
+
+
+async def test_another_process_with_the_lock_does_not_stop_the_loop(tmp_path: Path) -> None:
+    database = await open_database(Location(tmp_path), "sms")
+    await database.write(lambda t: t.execute(THING))
+    other = apsw.Connection(str(tmp_path / "sms.db"))
+    other.execute("BEGIN IMMEDIATE")
+    writing = asyncio.create_task(database.write(lambda t: insert(t, 1)))
+    for _ in range(20):
+        await asyncio.sleep(0.005)  # these pass only while the loop runs, and the lock goes only after them
+    assert not writing.done()
+    other.execute("ROLLBACK")
+    await writing
+    assert await ids(database) == [1]
+    other.close()
+    await database.close()
+
+
+async def test_a_frozen_reader_lets_the_log_grow_and_afterwards_it_is_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "WAL_BYTES_KEPT_MAX", 1 << 20)
+    database = await open_database(Location(tmp_path), "sms")
+    await database.write(lambda t: t.execute(THING))
+    log = tmp_path / "sms.db-wal"
+    frozen = apsw.Connection(str(tmp_path / "sms.db"), flags=apsw.SQLITE_OPEN_READWRITE)
+    frozen.execute("BEGIN")
+    frozen.execute("SELECT * FROM thing").fetchall()
+    for i in range(100):
+        await database.write(lambda t, i=i: insert(t, i, "x" * 100_000))
+    assert log.stat().st_size > 10_000_000
+    frozen.execute("COMMIT")
+    for i in range(100, 200):
+        await database.write(lambda t, i=i: insert(t, i, "x" * 100_000))
+    assert log.stat().st_size < 10_000_000
+    frozen.close()
+    await database.close()
+
+
+# PostgreSQL: a server that goes away, before, in and after a commit.
+
+
+class Wire:
+    """Between us and the real server: breaks when the client commits, before or after the server has done it."""
+
+    def __init__(self, server: str, folder: Path) -> None:
+        self.url = server.replace(_socket_folder(server), str(folder))
+        self.before_commit = False
+        self.after_commit = False
+        self.commits = 0
+        self._real = f"{_socket_folder(server)}/.s.PGSQL.5432"
+        self._mine = folder / ".s.PGSQL.5432"
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def open(self) -> None:
+        self._listening = await asyncio.start_unix_server(self._connected, self._mine)
+
+    async def close(self) -> None:
+        self._listening.close()
+        for writer in self._writers:
+            writer.close()
+        await self._listening.wait_closed()
+
+    async def _connected(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        server, to_server = await asyncio.open_unix_connection(self._real)
+        self._writers += [to_client, to_server]
+        answering = asyncio.create_task(self._copy(server, to_client))
+        while data := await client.read(65536):
+            if b"COMMIT" in data:
+                self.commits += 1
+                if self.before_commit:
+                    break
+                if self.after_commit:
+                    answering.cancel()
+                    to_server.write(data)
+                    await server.read(65536)  # the server has answered, and nobody will hear it
+                    break
+            to_server.write(data)
+        answering.cancel()
+        to_client.close()
+        to_server.close()
+
+    async def _copy(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            target.write(data)
+        target.close()
+
+
+def _socket_folder(url: str) -> str:
+    return url.split("host=", 1)[1]
+
+
+@pytest.fixture
+async def wire(postgres_url: str) -> AsyncIterator[Wire]:
+    with tempfile.TemporaryDirectory(prefix="pf-wire-") as folder:
+        wire = Wire(postgres_url, Path(folder))
+        await wire.open()
+        yield wire
+        await wire.close()
+
+
+@pytest.fixture
+async def wired(wire: Wire, tmp_path: Path) -> AsyncIterator[Database]:
+    database = await open_database(Location(tmp_path, wire.url), "sms")
+    await database.write(lambda t: t.execute(THING))
+    yield database
+    await database.close()
+
+
+async def test_a_commit_whose_answer_is_lost_is_found_to_be_done(wire: Wire, wired: Database) -> None:
+    wire.after_commit = True
+    before = wire.commits
+    writing = asyncio.create_task(wired.write(lambda t: insert(t, 1)))
+    while wire.commits == before:
+        await asyncio.sleep(0.001)
+    wire.after_commit = False
+    await writing
+    assert await ids(wired) == [1]
+
+
+async def test_a_commit_that_never_arrived_is_refused_and_not_kept(wire: Wire, wired: Database) -> None:
+    wire.before_commit = True
+    before = wire.commits
+    writing = asyncio.create_task(wired.write(lambda t: insert(t, 1)))
+    while wire.commits == before:
+        await asyncio.sleep(0.001)
+    wire.before_commit = False
+    with pytest.raises(StorageUnavailable):
+        await writing
+    await wired.write(lambda t: insert(t, 2))
+    assert await ids(wired) == [2]
+
+
+async def test_a_commit_of_which_nobody_can_tell_is_in_doubt(
+    wire: Wire, wired: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "IN_DOUBT_SECONDS_MAX", 0.3)
+    wire.after_commit = True
+    writing = asyncio.create_task(wired.write(lambda t: insert(t, 1)))
+    before = wire.commits
+    while wire.commits == before:
+        await asyncio.sleep(0.001)
+    await wire.close()
+    with pytest.raises(InDoubt):
+        await writing
+    wire.after_commit = False
+    await wire.open()
+    await wired.write(lambda t: insert(t, 2))
+    assert await ids(wired) == [1, 2]
+
+
+async def test_a_server_that_was_restarted_between_writes_is_not_noticed(wired: Database, postgres_url: str) -> None:
+    await wired.write(lambda t: insert(t, 1))
+    assert await ids(wired) == [1]
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name LIKE 'prikkfri%' AND datname = current_database()"
+        )
+    await wired.write(lambda t: insert(t, 2))
+    assert await ids(wired) == [1, 2]
+
+
+async def test_a_work_that_hides_an_error_is_not_taken_for_committed(wired: Database) -> None:
+    async def work(transaction: Transaction) -> None:
+        await insert(transaction, 1)
+        with suppress(psycopg.Error):
+            await insert(transaction, 1)
+
+    with pytest.raises(StorageError):
+        await wired.write(work)
+    assert await ids(wired) == []
+
+
+async def test_a_writer_frozen_in_its_transaction_does_not_hold_its_successor(
+    postgres_url: str, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "IDLE_IN_TRANSACTION_SECONDS_MAX", 1)
+    location = Location(tmp_path, postgres_url)
+    database = await open_database(location, "sms")
+    journal = await open_journal(database, stream="sms", clock=clock)
+    thawed = asyncio.Event()
+
+    async def freeze(transaction: Transaction) -> None:
+        await thawed.wait()
+
+    database.on_commit(freeze)  # after the journal has taken its positions, and with them the row's lock
+    writing = asyncio.create_task(journal.append())
+    successor = await open_database(location, "sms")
+    await (await open_journal(successor, stream="sms", clock=clock)).append()
+    thawed.set()
+    with pytest.raises(StorageUnavailable):
+        await writing
+    with pytest.raises(FencedOut):
+        await journal.append()
+    await successor.close()
+    await database.close()
