@@ -35,7 +35,11 @@ async def build(config: Config, clock: Clock) -> Role:
             viewer_origin=config.roles.viewer.url,
             open_channels_url=f"{config.roles.playout.url}/open",
         ),
-        work=(service.run, spool.run, trimming(journal, config, clock)),
+        work=(
+            service.run,
+            spool.run,
+            trimming(journal, config, clock, held_max=config.journal.spool_outcomes_max),
+        ),
         counters=service.counters,
         close=close,
     )

@@ -12,7 +12,7 @@ from prikkfri.storage import Location, open_reader
 
 log = logging.getLogger("prikkfri.app")
 
-TRIM_SECONDS = 60.0
+TRIM_SECONDS = 10.0
 
 
 def location_of(config: Config) -> Location:
@@ -23,20 +23,21 @@ def spool_over(journal: Journal, config: Config) -> Spool:
     return Spool(journal, outcomes_max=config.journal.spool_outcomes_max, alarm=log.error)
 
 
-def trimming(journal: Journal, config: Config, clock: Clock) -> Work:
-    """Drops what assurance has taken and what is old enough, for as long as the role runs."""
+def trimming(journal: Journal, config: Config, clock: Clock, *, held_max: int | None = None) -> Work:
+    """Drops what assurance has taken and what is old enough (or beyond `held_max`), for as long as the role runs."""
 
     async def work() -> None:
         while True:
-            await asyncio.sleep(TRIM_SECONDS)
             try:
                 followers = open_reader(location_of(config), "assurance")
                 try:
                     taken = await taken_to(followers, journal.stream)
                 finally:
                     await followers.close()
-                await trim(journal, taken_to=taken, written_before=clock.now() - config.journal.kept_days * 86_400)
+                before = clock.now() - config.journal.kept_days * 86_400
+                await trim(journal, taken_to=taken, written_before=before, held_max=held_max)
             except StorageError as error:
                 log.warning("the journal is not trimmed: %s", error)
+            await asyncio.sleep(TRIM_SECONDS)
 
     return work

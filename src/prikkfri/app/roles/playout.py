@@ -27,7 +27,11 @@ async def build(config: Config, clock: Clock) -> Role:
     )
     return Role(
         application(service, config.roles.viewer.url),
-        work=(service.run, spool.run, trimming(journal, config, clock)),
+        work=(
+            service.run,
+            spool.run,
+            trimming(journal, config, clock, held_max=config.journal.spool_outcomes_max),
+        ),
         counters=service.metrics,
         close=database.close,
     )
