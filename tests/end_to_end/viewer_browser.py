@@ -82,8 +82,8 @@ class Viewer:
             self.page.wait_for_timeout(200)
 
     def channel(self) -> str:
-        """The name of the channel that is on, as the banner tells it."""
-        return self.page.locator("#banner-tile .tile-name").inner_text()
+        """The name of the channel that is on, as the banner tells it, shown or not."""
+        return self.page.locator("#banner-tile .tile-name").text_content() or ""
 
     def notice(self) -> str:
         return self.page.locator("#notice").inner_text()
