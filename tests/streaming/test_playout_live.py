@@ -318,6 +318,21 @@ def test_a_break_of_time_is_a_discontinuity_and_the_numbers_go_on(
     assert done.returncode == 0
 
 
+def test_a_short_stall_is_made_up_for_without_a_seam(serve: Serve) -> None:
+    clock = JumpingClock()
+    playout = serve(Channel(id="picture", name="Picture", number=1, open=True), clock=clock)
+    channel = playout.playout._on_air["picture"]
+    until(lambda: channel.live.playlist.count(b"EXTINF") >= 2)
+    before = channel.live.end
+    clock.wall += 4
+    clock.steady += 4
+    until(lambda: abs(clock.now() - channel.live.end) < 2)
+    assert channel.runs == 1
+    pieces = [piece.segment for piece in channel._window.pieces if piece.segment.start >= before]
+    assert len(pieces) >= 3
+    assert all(abs(one.start + one.duration_s - other.start) < 0.001 for one, other in pairwise(pieces))
+
+
 def test_a_new_start_goes_on_with_higher_numbers(serve: Serve) -> None:
     def first_number(playout: ServedPlayout) -> int:
         channel = playout.playout._on_air["picture"]

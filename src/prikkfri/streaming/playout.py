@@ -35,7 +35,10 @@ from prikkfri.streaming.ticks import (
 from prikkfri.streaming.window import Piece, Window
 
 MEDIA_PLAYLIST = "media.m3u8"
-LATE_SECONDS_MAX = 2.0
+HURRY_SECONDS = 0.5
+"""A channel further behind than this (the machine is overloaded) repeats its picture until it has caught up: players
+would rather have a second that stands still than a second that is missing."""
+LATE_SECONDS_MAX = 6.0
 """A channel further behind than this (the machine slept) gives up what it missed and begins a new run."""
 CLOCK_STEP_SECONDS_MAX = 0.5
 SOURCE_TICKS_WAITING_MAX = 12
@@ -66,8 +69,8 @@ class Live:
 
 
 class Feed(Protocol):
-    def take(self, tick: int) -> Tick:
-        """What is on air in this tick; returns at once."""
+    def take(self, tick: int, *, hurried: bool) -> Tick:
+        """What is on air in this tick; returns at once, and spares all work it can while hurried."""
         ...
 
     @property
@@ -94,11 +97,15 @@ class TestFeed:
         self._picture = TestPicture(design)
         self._title_at = title_at
         self._title = ""
+        self._last_picture: Planes | None = None
 
-    def take(self, tick: int) -> Tick:
+    def take(self, tick: int, *, hurried: bool) -> Tick:
+        if hurried and self._last_picture is not None:
+            return Tick(self._last_picture, SILENCE)
         if tick % TICKS_PER_SECOND == 0 or not self._title:
             self._title = self._title_at(tick / TICKS_PER_SECOND)
-        return Tick(self._picture.draw(tick, self._title), test_tone(tick))
+        self._last_picture = self._picture.draw(tick, self._title)
+        return Tick(self._last_picture, test_tone(tick))
 
     def start(self) -> None:
         pass
@@ -122,7 +129,7 @@ class SourceFeed:
     def on_air(self) -> str:
         return self._switch.on_air
 
-    def take(self, tick: int) -> Tick:
+    def take(self, tick: int, *, hurried: bool) -> Tick:
         was, self._switch = self._switch.on_air, switched(self._switch, self._reader.ticks.qsize())
         if self._switch.on_air != was and "slate" in (self._switch.on_air, was):
             away = self._switch.on_air == "slate"
@@ -303,7 +310,10 @@ class ChannelPlayout:
             broken = wait < -LATE_SECONDS_MAX or (key and abs(step) > CLOCK_STEP_SECONDS_MAX)
             if broken:
                 log.warning("channel %s: %.1f s late, clock stepped %.1f s", self._channel_id, max(0.0, -wait), step)
-            for fragment in encoder.finish() if broken else encoder.encode(self.feed.take(tick), key=key):
+                fragments = encoder.finish()
+            else:
+                fragments = encoder.encode(self.feed.take(tick, hurried=wait < -HURRY_SECONDS), key=key)
+            for fragment in fragments:
                 self._publish(fragment, encoder, published, begins_run=published == first)
                 published += fragment.ticks
             if broken:
