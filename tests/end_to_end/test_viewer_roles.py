@@ -1,0 +1,74 @@
+"""The viewer in a real browser, against the real roles: watch, switch channel, and stay in when all else is gone."""
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import House
+from playwright.sync_api import Browser, ViewportSize, expect
+from viewer_browser import NEEDS_CHROMIUM, PHONE, WIDE, Viewer, chromium
+
+from prikkfri.config import ROLES
+from prikkfri.simulation.demo import PASSWORD
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, NEEDS_CHROMIUM]
+ALL_BUT_PLAYOUT = [role for role in ROLES if role != "playout"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+def signed_in(browser: Browser, house: House, size: ViewportSize) -> Viewer:
+    viewer = Viewer(browser, house.url("viewer"), size, locale="nb-NO")
+    viewer.open()
+    viewer.sign_in(house.people[0].email, PASSWORD)
+    viewer.sees_the_picture()
+    return viewer
+
+
+def test_watches_and_switches_with_keys(browser: Browser, house: House) -> None:
+    viewer = signed_in(browser, house, WIDE)
+    viewer.watches(10)
+    first = viewer.channel()
+    viewer.press("Escape", "Enter")
+    expect(viewer.page.locator(".row").first.locator(".card").first).to_be_focused()
+    viewer.press("ArrowDown", "Enter")
+    viewer.watches(5)
+    assert viewer.channel() != first
+    viewer.close()
+
+
+def test_watches_and_switches_on_a_phone(browser: Browser, house: House) -> None:
+    viewer = signed_in(browser, house, PHONE)
+    viewer.watches(10)
+    first = viewer.page.locator("#hero-channel").inner_text()
+    viewer.page.locator(".row").nth(1).locator(".card").first.tap()
+    expect(viewer.page.locator("#hero-channel")).not_to_have_text(first)
+    viewer.watches(5)
+    viewer.close()
+
+
+@pytest.mark.parametrize("harm", ["kill", "freeze"])
+def test_who_is_in_stays_in(browser: Browser, house: House, harm: str) -> None:
+    viewer = signed_in(browser, house, WIDE)
+    viewer.keeps_the_shell()
+    try:
+        for role in ALL_BUT_PLAYOUT:
+            house.harm(role, harm)
+        viewer.watches(10)
+        first = viewer.channel()
+        viewer.press("ArrowUp")
+        viewer.watches(5)
+        assert viewer.channel() != first
+        viewer.page.reload()
+        viewer.watches(5)
+        viewer.press("ArrowDown")
+        viewer.watches(5)
+        assert viewer.channel() == first
+        assert not viewer.page.locator("#notice").is_visible()
+    finally:
+        for role in ALL_BUT_PLAYOUT:
+            house.give_back(role)
+        viewer.close()
