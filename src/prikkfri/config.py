@@ -153,7 +153,7 @@ class Assurance:
     outcomes_kept_days: float = 90.0
     """After that an outcome, and with it what a customer did, is erased."""
     counts_kept_days: float = 3.0
-    """How long the counts by second, which name no customer, are kept."""
+    """How long the counts that name no customer are kept."""
     looks_kept_days: float = 730.0
     """How long it can be told which person looked at which customer's data."""
 

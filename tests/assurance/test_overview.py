@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prikkfri.assurance.counting import KINDS_IN_A_PAGE_MAX, Count, count
+from prikkfri.assurance.counting import KINDS_IN_A_PAGE_MAX, PERIOD_SECONDS, Count, count
 from prikkfri.assurance.overview import (
-    PERIOD_SECONDS,
     STALE_SECONDS,
     WINDOW_SECONDS,
     Overview,

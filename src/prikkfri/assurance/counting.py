@@ -1,4 +1,4 @@
-"""Counting: how many promises were kept and broken in each second, by service, step, layer and reason."""
+"""Counting: how many promises were kept and broken in each period, by service, step, layer and reason."""
 
 import math
 import re
@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from prikkfri.journal import Outcome
 
+PERIOD_SECONDS = 5
+"""The finest that counts are kept: a quarter of an hour is read once a second while somebody watches."""
 KINDS_IN_A_PAGE_MAX = 500
 """What devices report is theirs to choose; past this many kinds the rest are one, `other`."""
 TIME_MAX = 1e11
@@ -16,7 +18,7 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 
 
 class Count(NamedTuple):
-    """`outcomes` of one kind in the period that starts at `second`."""
+    """`outcomes` of one kind in the period that starts at `second` (since 1970 UTC)."""
 
     second: int
     service: str
@@ -34,7 +36,7 @@ def plausible_time(time: float, now: float) -> float:
 
 
 def count(outcomes: Iterable[Outcome], now: float) -> list[Count]:
-    """The counts that a page of outcomes adds, one for each second and kind."""
+    """The counts that a page of outcomes adds, one for each period and kind."""
     kinds: set[tuple[str, str, str, str, str, bool]] = set()
     counted: Counter[tuple[int, str, str, str, str, str, bool]] = Counter()
     for outcome in outcomes:
@@ -49,7 +51,8 @@ def count(outcomes: Iterable[Outcome], now: float) -> list[Count]:
         if kind not in kinds and len(kinds) >= KINDS_IN_A_PAGE_MAX:
             kind = ("other", "other", "other", outcome.verdict, "", outcome.observed)
         kinds.add(kind)
-        counted[(int(plausible_time(outcome.time, now)), *kind)] += 1
+        second = int(plausible_time(outcome.time, now)) // PERIOD_SECONDS * PERIOD_SECONDS
+        counted[(second, *kind)] += 1
     return [Count(*key, outcomes) for key, outcomes in sorted(counted.items())]
 
 

@@ -9,11 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from prikkfri.assurance.counting import Count
+from prikkfri.assurance.counting import PERIOD_SECONDS, Count
 from prikkfri.assurance.tally import OWN_ERRORS
 
-PERIOD_SECONDS = 5
-"""Length of one period of counts within the quarter of an hour that is looked at."""
 WINDOW_SECONDS = 900
 RECENT_SECONDS = 60
 BROKEN_SHARE = 0.05
@@ -131,7 +129,7 @@ class Overview:
 def overview(
     counts: Sequence[Count], streams: Sequence[StreamState], roles: Sequence[RoleState], now: float
 ) -> Overview:
-    """`counts` cover the last `WINDOW_SECONDS` in periods of `PERIOD_SECONDS`."""
+    """`counts` cover the last `WINDOW_SECONDS`, in the periods in which they are kept."""
     rows = _rows(counts, now)
     breakages = tuple(_breakages(counts, now))
     blind = tuple((s.stream, since) for s in streams if (since := s.blind_since(now)) is not None)

@@ -16,10 +16,9 @@ import msgspec
 
 from prikkfri.assurance import store
 from prikkfri.assurance.console import store as console_store
-from prikkfri.assurance.counting import count
+from prikkfri.assurance.counting import PERIOD_SECONDS, count
 from prikkfri.assurance.http import Neighbours
 from prikkfri.assurance.overview import (
-    PERIOD_SECONDS,
     SETTLING_SECONDS,
     WINDOW_SECONDS,
     Chart,

@@ -120,7 +120,10 @@ async def join_devices(transaction: Transaction, outcomes: Iterable[Outcome], no
 
 
 async def counts(queries: Queries, *, since: int, until: int, period: int) -> list[Count]:
-    """What was counted from `since` to before `until`, added up in periods of `period` seconds."""
+    """What was counted from `since` to before `until`, added up in periods of `period` seconds.
+
+    `period` is a multiple of the periods in which counts are kept.
+    """
     rows = await queries.fetch(
         "SELECT second / :period * :period, service, step, layer, verdict, reason, observed,"
         " CAST(SUM(outcomes) AS BIGINT) FROM outcome_count WHERE second >= :since AND second < :until"
