@@ -134,17 +134,23 @@ async def tokens(house: House) -> list[str]:
 
 
 async def revoked(house: House) -> dict[str, Any]:
-    """The list as one round of housekeeping writes it."""
-    path = house.config.home / "public" / "revoked.json"
-    path.unlink(missing_ok=True)
-    running = asyncio.create_task(house.service.run())
-    async with asyncio.timeout(10):
-        while not path.exists():
-            await asyncio.sleep(0.01)
-    running.cancel()
-    document: dict[str, Any] = json.loads(path.read_bytes())
+    """The list after a round of housekeeping."""
+    await house.service.keep_house()
+    document: dict[str, Any] = json.loads((house.config.home / "public" / "revoked.json").read_bytes())
     assert document["as_of"] == house.clock.now()
     return document
+
+
+async def test_a_sign_out_is_published_without_waiting_for_the_next_round(house: House) -> None:
+    running = asyncio.create_task(house.service.run())
+    async with house.client() as client, asyncio.timeout(20):
+        await client.post("/sign-in", json=body())
+        await client.post("/sign-out")
+        path = house.config.home / "public" / "revoked.json"
+        while not (path.exists() and json.loads(path.read_bytes())["device_tokens"]):
+            await asyncio.sleep(0.05)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_what_has_expired_is_forgotten(house: House) -> None:

@@ -1,7 +1,7 @@
 """Sign-in: a password in, a session, a device token and a playback token out; each try an outcome.
 
-What changes no state, a refusal, is recorded in a spool beside the database: a sign-in whose database is dead can
-still say who was turned away. A sign-in that is kept is journalled in the transaction of its session.
+A sign-in that is kept is journalled in the transaction of its session. A refusal changes no state and is recorded
+behind its answer, by a spool: neither a full disk nor a dead database holds it up.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from typing import Literal
 
 from prikkfri.clock import Clock
 from prikkfri.config import Config
-from prikkfri.errors import RemoteProtocolError, StorageError, UsageError
+from prikkfri.errors import FencedOut, RemoteProtocolError, StorageError, UsageError
 from prikkfri.journal import Journal, Outcome
 from prikkfri.journal.outcomes import Verdict
 from prikkfri.protocols import admission_pass, cat, device_token, jwt
@@ -193,13 +193,17 @@ class SignIn:
         }
 
     async def run(self) -> None:
-        """Until cancelled: first measures what a hash takes, then keeps house: revocation list, what has expired."""
+        """Until cancelled: first measures what a hash takes, then keeps house.
+
+        Raises `FencedOut` when another process has taken over.
+        """
         await self.measure()
         while True:
             self._revoked_changed.clear()
             try:
-                await self._publish_revoked()
-                await self._forget_expired()
+                await self.keep_house()
+            except FencedOut:
+                raise
             except (StorageError, OSError) as error:
                 log.warning("housekeeping is put off: %s", error)
             await asyncio.sleep(1.0)  # many sign-outs at once are one list
@@ -208,6 +212,15 @@ class SignIn:
                     await self._revoked_changed.wait()
             except TimeoutError:
                 continue
+
+    async def keep_house(self) -> None:
+        """Publishes the revocation list and forgets what has expired. Raises `StorageError` or `OSError`."""
+        now = self._clock.now()
+        before = now - REVOKED_KEPT_SECONDS
+        tokens = await self._database.read(lambda q: store.revoked_tokens(q, before))
+        document = json.dumps({"as_of": now, "device_tokens": tokens}).encode()
+        await asyncio.to_thread(write_whole, self._home / "public" / "revoked.json", document)
+        await self._database.write(lambda t: store.forget_expired(t, sessions_before=now, tokens_before=before))
 
     async def measure(self) -> None:
         """One hash before anybody comes, so that capacity is known from the start."""
@@ -343,18 +356,6 @@ class SignIn:
 
     def _count(self, answer: str) -> None:
         self._answers[answer] = self._answers.get(answer, 0) + 1
-
-    async def _publish_revoked(self) -> None:
-        now = self._clock.now()
-        tokens = await self._database.read(lambda q: store.revoked_tokens(q, now - REVOKED_KEPT_SECONDS))
-        document = json.dumps({"as_of": now, "device_tokens": tokens}).encode()
-        await asyncio.to_thread(write_whole, self._home / "public" / "revoked.json", document)
-
-    async def _forget_expired(self) -> None:
-        now = self._clock.now()
-        await self._database.write(
-            lambda t: store.forget_expired(t, sessions_before=now, tokens_before=now - REVOKED_KEPT_SECONDS)
-        )
 
 
 async def set_password(database: Database, subscriber_id: str, password: str, now: float) -> None:
