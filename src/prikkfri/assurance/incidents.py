@@ -137,7 +137,7 @@ class Incident:
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """Where it is: the placed segments of its service, or, before it is placed, the broadest series that alarmed."""
+        """Where it is: the placed segments of its service; until placed, the broadest series that alarmed."""
         if self.placement.placed:
             places = (dict(each.segment.values) for each in self.placement.placed)
             return tuple(Segment.of({**place, "service": self.service}) for place in places)

@@ -1,16 +1,17 @@
 """Localisation: where the fault is, and what is cleared.
 
 Theory of operation. A *cell* counts promises, settled and broken, of one combination of dimension values. For a segment
-with n promises and share p, let q be the share of everything outside it, drawn towards the whole with the weight of
-`SMOOTHING` of all promises, so that a handful of lucky promises outside proves nothing. The evidence that the fault is
-inside is the log-likelihood ratio of "p inside" against "q inside, as outside" (a binomial scan statistic after
-M. Kulldorff, Communications in Statistics 26, 1997):
+with n promises and share p, let q be the share of everything outside it: drawn towards the whole with the weight of
+`SMOOTHING` of all promises, and at least what is usual there, so that a lucky minute outside proves nothing. The
+evidence that the fault is inside is the log-likelihood ratio of "p inside" against "q inside, as outside" (a binomial
+scan statistic after M. Kulldorff, Communications in Statistics 26, 1997):
 
     evidence = n * (p ln(p/q) + (1 - p) ln((1 - p)/(1 - q)))     where p > q, else 0
 
 The scan takes the single value with the most evidence and goes down: a further value is added as long as the evidence
-*grows*, which it does only when what is left behind is no worse than the rest. It then looks again without the
-promises of that segment, and places a second and third only if they are broken as badly and were not so before.
+*grows*, which it does only when what is left behind is no worse than the rest. What is found must also be worse than
+it was before itself. The scan then looks again without the promises of that segment, and places a second and third
+only if they are broken nearly as badly.
 
 *Cleared* is a value whose promises outside the placed segments are broken no more than usual, and were enough to have
 shown the fault if it had been there.
@@ -22,7 +23,7 @@ from math import log
 
 from prikkfri.assurance.segments import Segment, Value
 
-SMOOTHING = 0.02
+SMOOTHING = 0.05
 EVIDENCE_MIN = 8.0
 """Nats: a segment whose evidence is less is not placed; e**8 is three thousand to one."""
 CLEARING_EVIDENCE_MIN = 4.0
@@ -101,42 +102,78 @@ class Placement:
 
 def place(now: Sequence[Cell], before: Sequence[Cell] = ()) -> Placement:
     """Where the fault is in the cells of `now`, compared with what was usual `before`."""
-    usual = _total(before)
     placed: list[Placed] = []
     rest = list(now)
     while rest and len(placed) < SEGMENTS_MAX:
         found = _worst(rest, before)
-        if found is None or found.evidence < EVIDENCE_MIN or (placed and not _as_bad(found, placed[0])):
+        if found is None or (placed and not _as_bad(found, placed[0])):
             break
         placed.append(found)
         rest = [cell for cell in rest if not found.segment.holds(cell.segment)]
     if not placed:
         return Placement()
-    usual_share = usual[1] / usual[0] if usual[0] else min(each.outside for each in placed)
-    return Placement(tuple(placed), tuple(_cleared(rest, before, placed, usual_share)))
+    known = _total(before)
+    usual = known.share if known.settled else min(each.outside for each in placed)
+    return Placement(tuple(placed), tuple(_cleared(rest, before, placed, usual)))
+
+
+@dataclass(frozen=True)
+class _Count:
+    settled: float = 0.0
+    broken: float = 0.0
+
+    @property
+    def share(self) -> float:
+        return self.broken / self.settled if self.settled else 0.0
+
+    def __sub__(self, other: "_Count") -> "_Count":
+        return _Count(self.settled - other.settled, self.broken - other.broken)
+
+    def towards(self, share: float, weight: float) -> float:
+        """Its share, drawn towards another with the weight of so many promises."""
+        return (self.broken + weight * share) / (self.settled + weight) if self.settled + weight else share
+
+    def evidence(self, share: float) -> float:
+        """Nats by which its own share, if it is higher, explains it better than `share` does."""
+        return self.settled * _divergence(self.share, share) if self.share > share else 0.0
+
+
+_NOTHING = _Count()
 
 
 def _worst(cells: Sequence[Cell], before: Sequence[Cell]) -> Placed | None:
-    settled, broken = _total(cells)
-    segment, inside, evidence = Segment(), list(cells), 0.0
-    totals = (settled, broken)
+    """The segment with the most evidence that was not as bad before; None when none has enough."""
+    whole, usual = _total(cells), _total(before)
+    segment, count, known, evidence = Segment(), whole, usual, 0.0
+    inside, inside_before = list(cells), list(before)
     while len(segment.values) < VALUES_MAX:
-        best: tuple[float, Value, tuple[float, float]] | None = None
-        for value, counted in _by_value(inside, segment).items():
-            gained = _evidence(counted, (settled, broken))
+        best: tuple[float, Value] | None = None
+        counts, counts_before = _by_value(inside, segment), _by_value(inside_before, segment)
+        weight, weight_before = SMOOTHING * whole.settled, SMOOTHING * usual.settled
+        for value, candidate in counts.items():
+            outside = (whole - candidate).towards(whole.share, weight)
+            outside_before = (usual - counts_before.get(value, _NOTHING)).towards(usual.share, weight_before)
+            gained = candidate.evidence(max(outside, outside_before))
             if gained > evidence * (1 + 1e-9) and (best is None or gained > best[0]):
-                best = (gained, value, counted)
+                best = (gained, value)
         if best is None:
             break
-        evidence, value, totals = best
+        evidence, value = best
         segment = Segment.of(dict((*segment.values, value)))
+        count, known = counts[value], counts_before.get(value, _NOTHING)
         inside = [cell for cell in inside if value in cell.segment.values]
-    if not segment.values:
+        inside_before = [cell for cell in inside_before if value in cell.segment.values]
+    ordinary = known.towards(usual.share, SMOOTHING * usual.settled)
+    if evidence < EVIDENCE_MIN or count.evidence(ordinary) < EVIDENCE_MIN:
         return None
-    outside = (broken - totals[1]) / (settled - totals[0]) if settled > totals[0] else 0.0
-    known = _total(cell for cell in before if segment.holds(cell.segment))
-    usual = known[1] / known[0] if known[0] else None
-    return Placed(segment, *totals, outside=outside, usual=usual, evidence=evidence)
+    return Placed(
+        segment,
+        count.settled,
+        count.broken,
+        outside=(whole - count).share,
+        usual=known.share if known.settled else None,
+        evidence=evidence,
+    )
 
 
 def _as_bad(further: Placed, first: Placed) -> bool:
@@ -147,51 +184,36 @@ def _as_bad(further: Placed, first: Placed) -> bool:
     )
 
 
-def _cleared(
-    rest: Sequence[Cell], before: Sequence[Cell], placed: Sequence[Placed], usual_share: float
-) -> Iterator[Cleared]:
+def _cleared(rest: Sequence[Cell], before: Sequence[Cell], placed: Sequence[Placed], usual: float) -> Iterator[Cleared]:
     known = _by_value(before, Segment())
     named = {value for each in placed for value in each.segment.values}
     fault = max(each.share for each in placed)
-    for value, (settled, broken) in sorted(_by_value(rest, Segment()).items()):
-        if value in named or settled <= 0:
+    for value, count in sorted(_by_value(rest, Segment()).items()):
+        if value in named or not count.settled:
             continue
-        past = known.get(value, (0.0, 0.0))
-        usual = past[1] / past[0] if past[0] else usual_share
-        ordinary = ORDINARY_SLACK * max(usual, usual_share)
-        # Would the fault have shown here? How much less likely is this count if the value were broken like the fault.
-        against_fault = settled * _divergence(broken / settled, fault) if broken / settled < fault else 0.0
-        risen = settled * _divergence(broken / settled, ordinary) if broken / settled > ordinary else 0.0
+        own_usual = known[value].share if value in known else usual
+        risen = count.evidence(ORDINARY_SLACK * max(own_usual, usual))
+        # Would the fault have shown here? By so much is the count less likely if it were broken like the fault.
+        against_fault = count.settled * _divergence(count.share, fault) if count.share < fault else 0.0
         if against_fault >= CLEARING_EVIDENCE_MIN and risen < CLEARING_EVIDENCE_MIN:
-            yield Cleared(Segment((value,)), settled, broken, usual)
+            yield Cleared(Segment((value,)), count.settled, count.broken, own_usual)
 
 
-def _by_value(cells: Iterable[Cell], segment: Segment) -> dict[Value, tuple[float, float]]:
-    """Settled and broken by each value of the dimensions that `segment` does not name."""
+def _by_value(cells: Iterable[Cell], segment: Segment) -> dict[Value, _Count]:
+    """The counts of each value of the dimensions that `segment` does not name."""
     named = {name for name, _ in segment.values}
-    counts: dict[Value, tuple[float, float]] = {}
+    sums: dict[Value, list[float]] = {}
     for cell in cells:
         for value in cell.segment.values:
             if value[0] not in named:
-                settled, broken = counts.get(value, (0.0, 0.0))
-                counts[value] = (settled + cell.settled, broken + cell.broken)
-    return counts
+                counted = sums.setdefault(value, [0.0, 0.0])
+                counted[0] += cell.settled
+                counted[1] += cell.broken
+    return {value: _Count(*counted) for value, counted in sums.items()}
 
 
-def _total(cells: Iterable[Cell]) -> tuple[float, float]:
-    settled = broken = 0.0
-    for cell in cells:
-        settled, broken = settled + cell.settled, broken + cell.broken
-    return settled, broken
-
-
-def _evidence(inside: tuple[float, float], whole: tuple[float, float]) -> float:
-    if inside[0] <= 0:
-        return 0.0
-    weight = SMOOTHING * whole[0]
-    outside = (whole[1] - inside[1] + weight * whole[1] / whole[0]) / (whole[0] - inside[0] + weight)
-    share = inside[1] / inside[0]
-    return inside[0] * _divergence(share, outside) if share > outside else 0.0
+def _total(cells: Sequence[Cell]) -> _Count:
+    return _Count(sum(cell.settled for cell in cells), sum(cell.broken for cell in cells))
 
 
 def _divergence(p: float, q: float) -> float:

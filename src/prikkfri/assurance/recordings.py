@@ -45,8 +45,8 @@ def read_series(lines: Iterable[str]) -> Series:
     labelled: list[bool] = []
     for row in reader:
         time = _moment(row["time_utc"], reader.line_num)
-        if buckets and time <= buckets[-1].time:
-            raise UsageError(f"line {reader.line_num}: times must rise; sort the file by time_utc")
+        if buckets and time < buckets[-1].time:
+            raise UsageError(f"line {reader.line_num}: times must not fall; sort the file by time_utc")
         if "count" in names:
             buckets.append(Bucket(time, kept=_count(row["count"], reader.line_num)))
         else:
