@@ -135,7 +135,7 @@ port = {http}
 smpp_port = {smpp}
 
 [sms]
-in_doubt_seconds = 1.0
+in_doubt_seconds = 3.0
 
 [[sms.accounts]]
 system_id = "shop"
