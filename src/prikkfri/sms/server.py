@@ -8,7 +8,7 @@ from typing import Generic, TypeVar, cast
 from prikkfri.clock import Clock
 from prikkfri.protocols.smpp.session import Ended, Event, Limits, Session, Side, State
 
-EVENTS_MAX = 2_000
+EVENTS_MAX = 500
 """Beyond so many events that wait to be taken we read no more from that connection."""
 
 

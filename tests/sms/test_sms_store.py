@@ -1,0 +1,79 @@
+"""The store's statements against full tables: none reads a table from end to end."""
+
+from typing import Any
+
+import pytest
+
+from prikkfri.sms import store
+from prikkfri.sms.messages import State
+from prikkfri.storage import Database, Location, open_database
+
+STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
+    (store.claim, {"target": "link:nord", "limit": 10, "now": 1.0}),
+    (store.release, {"ids": ["a"]}),
+    (store.mark_sent, {"sent": [("a", "n")], "now": 1.0}),
+    (store.put_off, {"message": "a", "due_at": 1.0, "reason": ""}),
+    (store.mark_in_doubt, {"ids": ["a"], "due_at": 1.0}),
+    (store.doubt_what_was_sending, {"due_at": 1.0}),
+    (store.settled_doubts, {"target": "link:nord", "limit": 10, "now": 1.0}),
+    (store.end, {"message": "a", "state": State.DELIVERED, "reason": "", "now": 1.0}),
+    (store.end_by_receipt, {"target": "link:nord", "next_hop_id": "n", "recipient": "47", "state": State.DELIVERED,
+                            "reason": "", "now": 1.0}),
+    (store.end_submission, {"submission": "a", "now": 1.0}),
+    (store.find_in_doubt, {"target": "link:nord", "recipient": "47"}),
+    (store.is_known_id, {"target": "link:nord", "next_hop_id": "n", "recipient": "47"}),
+    (store.overdue, {"limit": 10, "waiting_before": 1.0, "sent_before": 0.0}),
+    (store.claim_receipts, {"origin": "account:shop", "limit": 10, "now": 1.0}),
+    (store.receipts_given, {"ids": ["a"], "now": 1.0}),
+    (store.put_off_receipts, {"ids": ["a"], "due_at": 1.0}),
+    (store.facts, {"submission": "a"}),
+    (store.events, {"messages": ["a"]}),
+    (store.erase, {"ended_before": 1.0, "limit": 10}),
+]  # fmt: skip
+
+
+class Listening:
+    """Passes statements on and remembers them."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.heard: list[tuple[str, Any]] = []
+
+    async def execute(self, sql: str, parameters: Any = None) -> int:
+        self.heard.append((sql, parameters))
+        return await self.inner.execute(sql, parameters)
+
+    async def execute_many(self, sql: str, rows: Any) -> None:
+        self.heard += [(sql, row) for row in rows]
+        await self.inner.execute_many(sql, rows)
+
+    async def fetch(self, sql: str, parameters: Any = None) -> Any:
+        self.heard.append((sql, parameters))
+        return await self.inner.fetch(sql, parameters)
+
+    async def fetch_one(self, sql: str, parameters: Any = None) -> Any:
+        self.heard.append((sql, parameters))
+        return await self.inner.fetch_one(sql, parameters)
+
+
+@pytest.fixture
+async def area(tmp_path: Any) -> Any:
+    database = await open_database(Location(tmp_path), "sms")
+    yield database
+    await database.close()
+
+
+@pytest.mark.parametrize(("function", "arguments"), STATEMENTS, ids=lambda value: getattr(value, "__name__", ""))
+async def test_a_statement_finds_its_rows_by_an_index(area: Database, function: Any, arguments: dict[str, Any]) -> None:
+    async def work(tx: Any) -> list[str]:
+        listening = Listening(tx)
+        await function(listening, **arguments)
+        assert listening.heard
+        plans = []
+        for sql, parameters in listening.heard:
+            plans += [row[-1] for row in await tx.fetch(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+        return plans
+
+    for step in await area.write(work):
+        # Our indexes are partial: to go through one of them is to go through what is open.
+        assert not step.startswith("SCAN sms_") or "USING INDEX" in step, step
