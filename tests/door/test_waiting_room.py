@@ -71,6 +71,8 @@ def test_silence_is_told_with_its_beginning_and_no_wait_is_invented() -> None:
     assert waiting_room.let_in(line, number, waited=True) is not None
     line = waiting_room.moved(line, 105.0)
     assert line.silent_since == 101.0
+    line, newcomer = waiting_room.joined(line)
+    assert newcomer < line.front and waiting_room.let_in(line, newcomer, waited=False) is None
 
 
 def test_a_number_that_the_line_forgot_in_a_crash_keeps_its_place() -> None:

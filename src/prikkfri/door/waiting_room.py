@@ -148,7 +148,7 @@ def let_in(line: Line, number: int, *, waited: bool) -> Line | None:
 
     Whoever was called gets in, in debt of the passes if need be: in the order of the line, not by luck.
     """
-    if number >= line.front or (line.passes < 1 and not waited):
+    if line.silent_since is not None or number >= line.front or (line.passes < 1 and not waited):
         return None
     return replace(line, passes=line.passes - 1, came=line.came + waited)
 

@@ -44,6 +44,7 @@ PASSES_REMEMBERED_MAX = 100_000
 REVOKED_PUBLISHED_SECONDS = 60.0
 REVOKED_KEPT_SECONDS = 2 * 86_400.0
 """Beyond the end of a device token, since the playback tokens that came of it live on for some hours."""
+MEASURED_PER_THREAD = 4
 CREDENTIALS_PER_WRITE = 1_000
 
 Reason = Literal["wrong-credentials", "too-many-tries", "overloaded", "no-subscription", "database-unavailable"]
@@ -223,8 +224,9 @@ class SignIn:
         await self._database.write(lambda t: store.forget_expired(t, sessions_before=now, tokens_before=before))
 
     async def measure(self) -> None:
-        """One hash before anybody comes, so that capacity is known from the start."""
-        await self.pool.run(partial(matches, "", self._decoy), with_pass=True)
+        """Some hashes before anybody comes, so that capacity is known from the start."""
+        work = partial(matches, "", self._decoy)
+        await asyncio.gather(*(self.pool.run(work) for _ in range(MEASURED_PER_THREAD * self.pool.load.threads)))
 
     def close(self) -> None:
         self.pool.close()
