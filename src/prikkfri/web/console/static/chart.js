@@ -154,7 +154,7 @@ export class PromisesChart {
 
   #read(index) {
     const data = this.#data;
-    if (!data?.times.length) return;
+    if (!data?.series.length) return;
     index = data.times[index] ? index : data.times.length - 1; // no pointer on the chart: what is now
     const time = new Intl.DateTimeFormat("en-GB", { timeZone: this.#zone, timeStyle: "medium" });
     const told = [document.createElement("b")];
