@@ -56,7 +56,7 @@ class Settings:
     share_half_life_seconds: float = 3_600.0
     share_prior_promises: float = 200.0
     """What the floor weighs in the level while little has been seen."""
-    volume_half_life_seconds: float = 120.0
+    volume_half_life_seconds: float = 60.0
     volume_ordinary_fall: float = 0.5
     """A fall to this part of the level is ordinary ..."""
     volume_plunge: float = 0.25
@@ -227,9 +227,7 @@ def _learned(level: Level, bucket: Bucket, settings: Settings, *, share: bool, v
             beyond = ((bucket.kept - mean) ** 2 - mean) / mean**2
             # The variance learns ten times slower than the level, and one wild bucket counts for at most a doubling.
             variance = max(0.0, variance + max(new / 10, 1 / (buckets + 1)) * (min(beyond, 1.0) - variance))
-        # A spike of one bucket must not make what follows it look like a plunge: it counts for at most a doubling.
-        seen = min(bucket.kept, 2 * mean + 10) if buckets else bucket.kept
-        mean, buckets = mean + new * (seen - mean), buckets + 1
+        mean, buckets = mean + new * (bucket.kept - mean), buckets + 1
     return Level(settled, broken, mean, variance, buckets)
 
 

@@ -1,7 +1,7 @@
 """Recordings: CSV files of series and tables, read as values; for `detect`, `locate` and the benchmarks."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -37,25 +37,22 @@ def read_series(lines: Iterable[str]) -> Series:
 
     Raises `UsageError` with the line that is wrong.
     """
-    reader = csv.DictReader(lines)
-    names = set(reader.fieldnames or ())
-    if not ({"time_utc", "count"} <= names or {"time_utc", "kept", "broken"} <= names):
+    names, rows = _read(lines)
+    if not ({"time_utc", "count"} <= set(names) or {"time_utc", "kept", "broken"} <= set(names)):
         raise UsageError("line 1: the header must name time_utc and count, or time_utc, kept and broken")
     buckets: list[Bucket] = []
     labelled: list[bool] = []
-    for row in reader:
-        time = _moment(row["time_utc"], reader.line_num)
+    for line, row in rows:
+        time = _moment(row["time_utc"], line)
         if buckets and time < buckets[-1].time:
-            raise UsageError(f"line {reader.line_num}: times must not fall; sort the file by time_utc")
+            raise UsageError(f"line {line}: times must not fall; sort the file by time_utc")
         if "count" in names:
-            buckets.append(Bucket(time, kept=_count(row["count"], reader.line_num)))
+            buckets.append(Bucket(time, kept=_count(row["count"], line)))
         else:
-            kept, broken = _count(row["kept"], reader.line_num), _count(row["broken"], reader.line_num)
+            kept, broken = _count(row["kept"], line), _count(row["broken"], line)
             buckets.append(Bucket(time, kept=kept, broken=broken))
         if "anomaly" in names:
             labelled.append(row["anomaly"] not in ("", "0", None))
-        if len(buckets) > ROWS_MAX:
-            raise UsageError(f"more than {ROWS_MAX} rows; cut the file in parts")
     if len(buckets) < 2:
         raise UsageError("fewer than two rows: there is nothing to compare")
     steps = [later.time - earlier.time for earlier, later in pairwise(buckets)]
@@ -64,22 +61,19 @@ def read_series(lines: Iterable[str]) -> Series:
 
 def read_table(lines: Iterable[str]) -> list[Row]:
     """Reads `minute,DIMENSION...,failed,total`. Raises `UsageError` with the line that is wrong."""
-    reader = csv.DictReader(lines)
-    names = list(reader.fieldnames or ())
+    names, rows = _read(lines)
     dimensions = [name for name in names if name not in ("minute", "failed", "total")]
     if not {"minute", "failed", "total"} <= set(names) or not dimensions:
         raise UsageError("line 1: the header must name minute, one dimension or more, failed and total")
-    rows: list[Row] = []
-    for row in reader:
-        minute = int(_count(row["minute"], reader.line_num))
-        failed, total = _count(row["failed"], reader.line_num), _count(row["total"], reader.line_num)
+    table: list[Row] = []
+    for line, row in rows:
+        minute = int(_count(row["minute"], line))
+        failed, total = _count(row["failed"], line), _count(row["total"], line)
         if failed > total:
-            raise UsageError(f"line {reader.line_num}: more failed than total")
+            raise UsageError(f"line {line}: more failed than total")
         segment = Segment.of({name: row[name] or "" for name in dimensions})
-        rows.append(Row(minute, Cell(segment, total, failed)))
-        if len(rows) > ROWS_MAX:
-            raise UsageError(f"more than {ROWS_MAX} rows; cut the file in parts")
-    return rows
+        table.append(Row(minute, Cell(segment, total, failed)))
+    return table
 
 
 def locate(rows: Sequence[Row], minute: int) -> Placement:
@@ -93,6 +87,25 @@ def locate(rows: Sequence[Row], minute: int) -> Placement:
         mend = f"it has {known[0]} to {known[-1]}" if known else "it is empty"
         raise UsageError(f"the table has no minute {minute}; {mend}")
     return place(now, [row.cell for row in rows if row.minute < minute])
+
+
+def _read(lines: Iterable[str]) -> tuple[list[str], Iterator[tuple[int, dict[str, str | None]]]]:
+    """The names in the header, and each row with the number of its line."""
+    reader = csv.DictReader(lines)
+
+    def rows() -> Iterator[tuple[int, dict[str, str | None]]]:
+        try:
+            for count, row in enumerate(reader, 1):
+                if count > ROWS_MAX:
+                    raise UsageError(f"more than {ROWS_MAX} rows; cut the file in parts")
+                yield reader.line_num, row
+        except csv.Error as error:
+            raise UsageError(f"line {reader.line_num + 1}: not CSV: {error}") from None
+
+    try:
+        return list(reader.fieldnames or ()), rows()
+    except csv.Error as error:
+        raise UsageError(f"line 1: not CSV: {error}") from None
 
 
 def _moment(text: str | None, line: int) -> float:

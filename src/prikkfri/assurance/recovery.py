@@ -2,9 +2,9 @@
 
 Theory of operation. Four checks, each with its figure.
 
-*Shares back*: since the last change point the promises of the incident's segment speak for the ordinary share against
-the share of the fault, by a log-likelihood ratio of at least `PROOF_NATS` (a sequential test: A. Wald, Ann. Math.
-Stat. 16, 1945; the chance of saying "over" wrongly is at most exp(-nats)). Silence is no proof: somebody must have
+*Shares back*: since the fault was last in evidence the promises of the incident's segment speak for the ordinary share
+against the share of the fault, by a log-likelihood ratio of at least `PROOF_NATS` (a sequential test: A. Wald, Ann.
+Math. Stat. 16, 1945; the chance of saying "over" wrongly is at most exp(-nats)). Silence is no proof: somebody must have
 come and got it.
 *Traffic back*: promises are kept at no less than a part of the rate that is ordinary at this hour, where that is known.
 *Contacts falling*: fewer people turn to customer service than at the worst, where such a signal is taken in.
@@ -118,13 +118,13 @@ def _log_ratio(buckets: Sequence[Bucket], ordinary: float, fault: float) -> floa
 
 
 def _well_since(evidence: Evidence, criteria: Criteria) -> float | None:
-    """The last change point by maximum likelihood: where the running sum for "ordinary" was lowest."""
+    """The end of the last bucket in which the evidence for the fault stood at `PROOF_NATS`; it is summed as a CUSUM."""
     ordinary = _ordinary(evidence, criteria)
-    lowest, total, since = 0.0, 0.0, evidence.buckets[0].time if evidence.buckets else None
+    fault, since = 0.0, evidence.buckets[0].time if evidence.buckets else None
     for bucket in evidence.buckets:
-        total += _log_ratio([bucket], ordinary, evidence.fault_share)
-        if total <= lowest and bucket.broken:
-            lowest, since = total, bucket.time + evidence.bucket_seconds
+        fault = min(PROOF_NATS, max(0.0, fault - _log_ratio([bucket], ordinary, evidence.fault_share)))
+        if fault == PROOF_NATS and bucket.broken:
+            since = bucket.time + evidence.bucket_seconds
     return since
 
 

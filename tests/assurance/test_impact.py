@@ -1,0 +1,188 @@
+"""Impact: the list against a world that knows the truth, and each rule of it by an example."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prikkfri.assurance.impact import Scope, exposure, impact
+from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.tally import Expectation
+from prikkfri.journal import Outcome
+
+SIGN_IN = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
+SCOPE = Scope((SIGN_IN,), since=1_000.0, until=2_000.0)
+LATE = 10_000.0
+
+
+def sign_in(time: float, verdict: str = "broken", *, reason: str = "overloaded", **fields: object) -> Outcome:
+    known = {"service": "television", "step": "sign-in", "layer": "signin", "device": "d-1", "time": time}
+    return Outcome(**{**known, "verdict": verdict, "reason": reason if verdict == "broken" else "", **fields})  # type: ignore[arg-type]
+
+
+def enter(time: float, verdict: str = "asked", **fields: object) -> Outcome:
+    return sign_in(time, verdict, step="enter", layer="door", **fields)
+
+
+def hit(*outcomes: Outcome, scope: Scope = SCOPE, now: float = LATE) -> list[str]:
+    return [each.key for each in impact(outcomes, scope, now=now).hits]
+
+
+def test_one_who_asked_and_never_got_it_is_hit_with_the_evidence() -> None:
+    found = impact([sign_in(1_100.0), sign_in(1_200.0, reason="abandoned")], SCOPE, now=LATE)
+    (only,) = found.hits
+    assert (only.key, only.first_asked, only.tries, only.unanswered, only.last_reason, only.kept_later_at) == (
+        "device:d-1", 1_100.0, 2, 2, "abandoned", None,
+    )  # fmt: skip
+    assert (found.asked, found.unsettled, only.observed) == (1, 0, True)
+
+
+def test_one_who_got_it_within_the_grace_time_is_not_hit() -> None:
+    assert hit(sign_in(1_100.0), sign_in(1_159.0, "kept")) == []
+
+
+def test_one_who_got_it_later_is_hit_and_the_list_says_when() -> None:
+    found = impact([sign_in(1_100.0), sign_in(1_161.0, "kept")], SCOPE, now=LATE)
+    assert [each.kept_later_at for each in found.hits] == [1_161.0]
+
+
+def test_before_and_after_the_incident_nobody_is_hit() -> None:
+    assert hit(sign_in(999.0), sign_in(2_000.0, device="d-2")) == []
+
+
+def test_another_segment_is_not_this_incident() -> None:
+    assert hit(sign_in(1_100.0, layer="door", step="playback-token")) == []
+
+
+def test_a_wrong_password_is_the_customers_own() -> None:
+    assert hit(sign_in(1_100.0, reason="wrong-credentials")) == []
+    # ... also when the right one comes long after.
+    assert hit(sign_in(1_100.0, reason="wrong-credentials"), sign_in(1_500.0, "kept")) == []
+
+
+def test_a_wrong_password_does_not_hide_the_overload_that_the_same_person_met() -> None:
+    assert hit(sign_in(1_100.0, reason="wrong-credentials"), sign_in(1_200.0)) == ["device:d-1"]
+
+
+def test_while_the_grace_time_runs_one_is_neither_hit_nor_forgotten() -> None:
+    found = impact([sign_in(1_100.0)], SCOPE, now=1_150.0)
+    assert (found.hits, found.unsettled) == ((), 1)
+
+
+def test_who_waits_in_line_for_a_dead_sign_in_is_hit_though_nobody_wrote_a_word() -> None:
+    assert hit(enter(990.0, promise="p1")) == ["device:d-1"]
+    assert hit(enter(990.0, promise="p1"), sign_in(1_200.0, "kept", promise="p1")) == []
+    # The line was left and joined anew: the second place in it is what counts.
+    anew = [enter(1_000.0, promise="p1"), enter(1_100.0, promise="p2"), sign_in(1_200.0, "kept", promise="p2")]
+    assert hit(*anew) == []
+    # Being let in is not yet being in.
+    assert hit(enter(1_000.0, promise="p1"), enter(1_010.0, "kept"), sign_in(1_020.0)) == ["device:d-1"]
+
+
+def test_a_device_is_joined_to_its_subscriber_by_what_comes_later() -> None:
+    assert hit(sign_in(1_100.0), sign_in(3_000.0, "kept", customer="C7")) == ["customer:C7"]
+    known = impact([sign_in(1_100.0)], SCOPE, now=LATE, holder=lambda device, at: "C9" if device == "d-1" else "")
+    assert [each.customer for each in known.hits] == ["C9"]
+
+
+def test_a_device_that_two_have_used_is_neithers() -> None:
+    both = [sign_in(3_000.0, "kept", customer="C1"), sign_in(4_000.0, "kept", customer="C2")]
+    assert hit(sign_in(1_100.0), *both) == ["device:d-1"]
+
+
+def test_a_subscriber_with_two_devices_is_on_the_list_once() -> None:
+    found = impact([sign_in(1_100.0, customer="C1"), sign_in(1_200.0, customer="C1", device="d-2")], SCOPE, now=LATE)
+    assert [(each.key, each.tries) for each in found.hits] == [("customer:C1", 2)]
+
+
+def test_what_only_the_device_tells_is_marked() -> None:
+    found = impact([sign_in(1_100.0, observed=False, reason="unreachable")], SCOPE, now=LATE)
+    assert [each.observed for each in found.hits] == [False]
+
+
+def deliver(time: float, verdict: str, promise: str, **fields: object) -> Outcome:
+    known = {"service": "messages", "step": "deliver", "layer": "link", "device": "+4790000001", "time": time}
+    dimensions = {"partner": "Telia", "class": "code", "account": "clinic"}
+    return Outcome(**{**known, "verdict": verdict, "promise": promise, "dimensions": dimensions, **fields})  # type: ignore[arg-type]
+
+
+TELIA = Scope((Segment.of({"service": "messages", "partner": "Telia"}),), 1_000.0, 2_000.0)
+
+
+def test_a_message_is_itself_or_nothing() -> None:
+    lost, other = deliver(1_100.0, "asked", "m1", layer="sms-centre"), deliver(1_150.0, "kept", "m2")
+    assert hit(lost, other, scope=TELIA) == ["device:+4790000001"]
+    assert hit(lost, deliver(1_300.0, "kept", "m1"), scope=TELIA) == []
+    late = impact([lost, deliver(1_500.0, "kept", "m1")], TELIA, now=LATE)
+    assert [each.kept_later_at for each in late.hits] == [1_500.0]
+
+
+def test_the_exposure_list_names_each_message_that_went_that_way_once_and_holds_no_body() -> None:
+    found = exposure(
+        [
+            deliver(1_100.0, "asked", "m1", layer="sms-centre"),
+            deliver(1_101.0, "kept", "m1"),
+            deliver(1_200.0, "broken", "m2"),
+            deliver(990.0, "kept", "early"),
+            deliver(1_300.0, "kept", "m3", dimensions={"partner": "Tre", "class": "code"}),
+        ],
+        TELIA,
+        holder=lambda number, at: "C1",
+    )
+    assert [(each.message, each.verdict, each.message_class, each.sent_at) for each in found] == [
+        ("m1", "kept", "code", 1_100.0),
+        ("m2", "broken", "code", 1_200.0),
+    ]
+    assert {each.customer for each in found} == {"C1"}
+
+
+def test_the_same_outcomes_in_any_order_make_the_same_list() -> None:
+    rng = random.Random(8)
+    outcomes, _ = evening(rng, people=60)
+    first = impact(outcomes, SCOPE, now=LATE)
+    rng.shuffle(outcomes)
+    second = impact(outcomes, SCOPE, now=LATE)
+    assert (first.hits, first.digest) == (second.hits, second.digest)
+
+
+def test_a_late_outcome_changes_the_digest() -> None:
+    early = impact([sign_in(1_100.0)], SCOPE, now=LATE)
+    late = impact([sign_in(1_100.0), sign_in(1_900.0, "kept")], SCOPE, now=LATE)
+    assert early.digest != late.digest
+
+
+def evening(rng: random.Random, people: int) -> tuple[list[Outcome], set[str]]:
+    """People who try to sign in now and then; what becomes of each try, and who was hit by the rule in plain words."""
+    outcomes: list[Outcome] = []
+    truth: set[str] = set()
+    for number in range(people):
+        device = f"d-{number}"
+        tries = sorted(rng.uniform(800.0, 2_200.0) for _ in range(rng.randrange(1, 6)))
+        verdicts = [rng.choice(("kept", "broken", "broken", "own", "silent")) for _ in tries]
+        got = [at for at, verdict in zip(tries, verdicts, strict=True) if verdict == "kept"]
+        for index, (at, verdict) in enumerate(zip(tries, verdicts, strict=True)):
+            if verdict == "silent":
+                outcomes.append(sign_in(at, "asked", device=device, promise=f"{device}-{index}"))
+            else:
+                reason = "wrong-credentials" if verdict == "own" else "overloaded"
+                outcomes.append(sign_in(at, "kept" if verdict == "kept" else "broken", device=device, reason=reason))
+            if verdict in ("broken", "silent") and not any(at <= moment <= at + 60.0 for moment in got):
+                # A try that was answered stood open for an instant; one that was not, until its grace time was over.
+                open_until = at if verdict == "broken" else at + 60.0
+                if at < 2_000.0 and open_until >= 1_000.0:
+                    truth.add(f"device:{device}")
+    return outcomes, truth
+
+
+@given(st.integers(min_value=0, max_value=2**32))
+def test_exactly_those_who_were_hit_are_listed(seed: int) -> None:
+    outcomes, truth = evening(random.Random(seed), people=30)
+    assert {each.key for each in impact(outcomes, SCOPE, now=LATE).hits} == truth
+
+
+@pytest.mark.parametrize("grace_seconds", [5.0, 600.0])
+def test_the_grace_time_is_the_operators_to_set(grace_seconds: float) -> None:
+    expectations = {("television", "sign-in"): Expectation(grace_seconds)}
+    found = impact([sign_in(1_100.0), sign_in(1_159.0, "kept")], SCOPE, now=LATE, expectations=expectations)
+    assert len(found.hits) == (1 if grace_seconds == 5.0 else 0)
