@@ -45,10 +45,22 @@ Source = Callable[[str, int], Awaitable[Page | None]]
 """Reads a page of a stream after a position; None when the stream does not exist. Raises `StorageError`."""
 
 
-async def read_page(database: Database, stream: str, after: int) -> Page | None:
+class Batches(msgspec.Struct, frozen=True, array_like=True):
+    """A page as it is stored and sent: whole batches, each still encoded."""
+
+    incarnation: str
+    first: int
+    last: int
+    payloads: list[bytes]
+    newest: int
+    trimmed_to: int
+    overflowed: int
+
+
+async def read_batches(database: Database, stream: str, after: int) -> Batches | None:
     """Reads at most `PAGE_OUTCOMES_MAX` outcomes, but at least one batch if there is one. Raises `StorageError`."""
 
-    async def work(queries: Queries) -> Page | None:
+    async def work(queries: Queries) -> Batches | None:
         head = await queries.fetch_one(
             "SELECT incarnation, position, trimmed_to, overflowed FROM journal_stream WHERE stream = :stream",
             {"stream": stream},
@@ -61,8 +73,10 @@ async def read_page(database: Database, stream: str, after: int) -> Page | None:
             " AND position <= :newest ORDER BY position LIMIT :most",
             {"stream": stream, "after": after, "newest": newest, "most": PAGE_BATCHES_MAX},
         )
-        first = batches[0][0] - batches[0][1] + 1 if batches else after
-        last = first - 1 if batches else after
+        if not batches:
+            return Batches(incarnation, after, after, [], newest, trimmed_to, overflowed)
+        first = batches[0][0] - batches[0][1] + 1
+        last = first - 1
         for position, count in batches:
             if position - count != last or (last >= first and position - first >= PAGE_OUTCOMES_MAX):
                 break
@@ -72,17 +86,36 @@ async def read_page(database: Database, stream: str, after: int) -> Page | None:
             " ORDER BY position",
             {"stream": stream, "after": after, "last": last},
         )
-        outcomes: list[Outcome] = []
-        for (payload,) in payloads:
-            outcomes += decode_batch(payload)
-        if outcomes and len(outcomes) != last - first + 1:
-            raise StorageError(f"journal stream {stream}: {first} to {last} holds {len(outcomes)} outcomes")
-        return Page(incarnation, first, last, outcomes, newest, trimmed_to, overflowed)
+        return Batches(incarnation, first, last, [row[0] for row in payloads], newest, trimmed_to, overflowed)
 
+    return await database.read(work)
+
+
+def decoded(stream: str, batches: Batches) -> Page:
+    """Raises `StorageError` when the batches do not hold what they say."""
+    outcomes: list[Outcome] = []
     try:
-        return await database.read(work)
+        for payload in batches.payloads:
+            outcomes += decode_batch(payload)
     except msgspec.DecodeError as error:
-        raise StorageError(f"journal stream {stream}: unreadable after {after}: {error}") from error
+        raise StorageError(f"journal stream {stream}: unreadable from {batches.first}: {error}") from error
+    if batches.payloads and len(outcomes) != batches.last - batches.first + 1:
+        raise StorageError(f"journal stream {stream}: {batches.first} to {batches.last} holds {len(outcomes)} outcomes")
+    return Page(
+        batches.incarnation,
+        batches.first,
+        batches.last,
+        outcomes,
+        batches.newest,
+        batches.trimmed_to,
+        batches.overflowed,
+    )
+
+
+async def read_page(database: Database, stream: str, after: int) -> Page | None:
+    """Reads what `read_batches` reads. Raises `StorageError`."""
+    batches = await read_batches(database, stream, after)
+    return None if batches is None else decoded(stream, batches)
 
 
 Take = Callable[[Transaction, str, Page], Awaitable[None]]

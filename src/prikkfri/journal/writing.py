@@ -32,7 +32,7 @@ class Journal:
         self.stream = stream
         self.database = database
         self.taken_to = 0
-        """The position up to which every follower has taken the stream, as far as `trim` has been told."""
+        """The position up to which every follower has taken the stream, as last told."""
         self._clock = clock
         self._epoch = epoch
         database.on_commit(self._append)
@@ -194,7 +194,7 @@ async def trim(journal: Journal, *, taken_to: int, written_before: float, held_m
     `taken_to` is the lowest position that a follower has committed. With `held_max` a taken batch goes, however
     young, when more outcomes than that have come after it. Returns 0 when there was nothing to drop.
     """
-    journal.taken_to = max(journal.taken_to, taken_to)
+    journal.taken_to = taken_to
 
     async def work(transaction: Transaction) -> int:
         row = await transaction.fetch_one(

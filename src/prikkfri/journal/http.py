@@ -1,0 +1,86 @@
+"""A journal for followers on another machine: `GET /journal/STREAM?after=POSITION`, with the role's command key.
+
+The answer is a `Batches` in MessagePack. What a follower asks for tells how far it has come, since it asks from the
+position that it has stored: that is what trimming goes by.
+"""
+
+import asyncio
+import hmac
+
+import httpx
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from prikkfri.errors import StorageError, StorageUnavailable
+from prikkfri.journal.following import Batches, Page, Source, decoded, read_batches
+from prikkfri.journal.writing import Journal
+
+ANSWER_BYTES_MAX = 64 << 20
+ANSWER_SECONDS_MAX = 10.0
+POSITION_MAX = (1 << 63) - 1
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Batches)
+
+
+def application(journal: Journal, key: str) -> Starlette:
+    """Serves a journal to whoever has the command key of its role."""
+    expected = f"Bearer {key}".encode()
+
+    async def batches(request: Request) -> Response:
+        # Latin-1 is what Starlette decodes headers with: so this never fails, and compares the bytes that came.
+        if not hmac.compare_digest(request.headers.get("authorization", "").encode("latin-1"), expected):
+            return Response(status_code=401)
+        after = request.query_params.get("after", "0")
+        if not (after.isascii() and after.isdigit() and len(after) < 20 and int(after) <= POSITION_MAX):
+            return Response("after must be a position", status_code=400)
+        if request.path_params["stream"] != journal.stream:
+            return Response(status_code=404)
+        try:
+            found = await read_batches(journal.database, journal.stream, int(after))
+        except StorageError:
+            return Response(status_code=503, headers={"Retry-After": "2"})
+        journal.taken_to = int(after)
+        return Response(_encoder.encode(found), media_type="application/msgpack")
+
+    return Starlette(routes=[Route("/journal/{stream}", batches)])
+
+
+def remote_source(client: httpx.AsyncClient, url: str, key: str) -> Source:
+    """Reads the journal of the role at `url`; raises `StorageError` when it does not answer as it should."""
+
+    async def source(stream: str, after: int) -> Page | None:
+        try:
+            async with (
+                asyncio.timeout(ANSWER_SECONDS_MAX),
+                client.stream(
+                    "GET",
+                    f"{url}/journal/{stream}",
+                    params={"after": after},
+                    headers={"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"},
+                    follow_redirects=False,
+                ) as response,
+            ):
+                if response.status_code == 404:
+                    return None
+                if response.status_code != 200:
+                    raise StorageUnavailable(f"journal at {url}: answers {response.status_code}")
+                body = bytearray()
+                async for chunk in response.aiter_raw():
+                    body += chunk
+                    if len(body) > ANSWER_BYTES_MAX:
+                        raise StorageError(f"journal at {url}: answers more than {ANSWER_BYTES_MAX} bytes")
+        except TimeoutError:
+            raise StorageUnavailable(f"journal at {url}: no answer within {ANSWER_SECONDS_MAX:.0f} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise StorageUnavailable(f"journal at {url}: {error or type(error).__name__}") from None
+        try:
+            batches = _decoder.decode(body)
+        except msgspec.DecodeError as error:
+            raise StorageError(f"journal at {url}: unreadable answer: {error}") from None
+        return decoded(stream, batches)
+
+    return source

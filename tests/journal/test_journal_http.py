@@ -1,0 +1,174 @@
+"""A journal over HTTP, through a real socket: the same follower, and peers that are wrong, slow, boundless or dead."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from prikkfri.clock import ManualClock
+from prikkfri.errors import StorageError, StorageUnavailable
+from prikkfri.journal import Follower, Journal, Outcome, Page, Source, open_journal, trim
+from prikkfri.journal import http as journal_http
+from prikkfri.journal.http import application, remote_source
+from prikkfri.storage import Location, Transaction, open_database
+
+KEY = "command-key-of-the-role"
+
+
+def outcome(number: int) -> Outcome:
+    return Outcome(time=0.0, service="s", step="t", layer="l", verdict="kept", promise=str(number))
+
+
+@pytest.fixture
+async def journal(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Journal]:
+    database = await open_database(Location(tmp_path), "sms")
+    yield await open_journal(database, stream="sms", clock=clock)
+    await database.close()
+
+
+@pytest.fixture
+async def url(journal: Journal) -> AsyncIterator[str]:
+    server = uvicorn.Server(uvicorn.Config(application(journal, KEY), port=0, log_config=None, lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.001)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    await serving
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient() as client:
+        yield client
+
+
+async def test_a_follower_elsewhere_takes_everything_and_makes_room(
+    journal: Journal, url: str, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    own = await open_database(Location(tmp_path / "elsewhere"), "assurance")
+    took: list[str] = []
+    alarms: list[str] = []
+
+    async def take(transaction: Transaction, stream: str, page: Page) -> None:
+        took.extend(o.promise for o in page.outcomes)
+
+    follower = Follower(own, name="assurance", take=take, alarm=alarms.append)
+    source = remote_source(client, url, KEY)
+    for i in range(0, 60, 3):
+        await journal.append(*(outcome(i + k) for k in range(3)))
+        await follower.step("sms", source)
+    assert await follower.step("sms", source) == 0
+    assert took == [str(i) for i in range(60)] and alarms == []
+    assert journal.taken_to == 60
+    assert await trim(journal, taken_to=journal.taken_to, written_before=2e9) == 60
+    assert await follower.step("another", source) == 0
+    await own.close()
+
+
+@pytest.mark.parametrize("key", ["", "wrong", KEY[:-1], KEY + "x", "æøå"])
+async def test_without_the_key_nothing_is_told(journal: Journal, url: str, client: httpx.AsyncClient, key: str) -> None:
+    await journal.append(outcome(1))
+    for stream in ("sms", "another"):
+        answer = await client.get(
+            f"{url}/journal/{stream}?after=5", headers={b"Authorization": f"Bearer {key}".strip().encode()}
+        )
+        assert (answer.status_code, answer.content) == (401, b"")
+    assert (await client.get(f"{url}/journal/sms")).status_code == 401
+    assert journal.taken_to == 0
+
+
+@pytest.mark.parametrize("after", ["-1", "x", "", "9" * 19, "1" * 100_0, "٣", "1.0", " 1"])
+async def test_a_position_that_is_none_is_refused(url: str, client: httpx.AsyncClient, after: str) -> None:
+    answer = await client.get(f"{url}/journal/sms", params={"after": after}, headers={"Authorization": f"Bearer {KEY}"})
+    assert answer.status_code == 400
+
+
+async def test_a_wrong_key_is_said_without_telling_it(journal: Journal, url: str, client: httpx.AsyncClient) -> None:
+    with pytest.raises(StorageUnavailable, match="answers 401") as error:
+        await remote_source(client, url, "a-secret")("sms", 0)
+    assert "a-secret" not in str(error.value)
+
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def source_of(answer: Answer, client: httpx.AsyncClient) -> tuple[Source, asyncio.Server]:
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    return remote_source(client, f"http://127.0.0.1:{port}", KEY), server
+
+
+def answering(head: bytes, body: bytes = b"", *, forever: bool = False) -> Answer:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(head + body)
+            while forever:
+                writer.write(body)
+                await writer.drain()
+                await asyncio.sleep(0)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    return answer
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/msgpack\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (answering(OK, b"<html>rubbish"), "unreadable answer"),
+        (answering(OK, b""), "unreadable answer"),
+        (answering(OK, b"\x97\xa1i\x01\x02\x91\xc4\x01\x90\x02\x00\x00"), "1 to 2 holds 0 outcomes"),
+        (answering(OK, b"\x97\xa1i\x01\x01\x91\xc4\x02\x91\x01\x01\x00\x00"), "unreadable from 1"),
+        (answering(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n"), "answers 302"),
+        (answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"), "peer closed"),
+        (answering(b"SSH-2.0-OpenSSH\r\n\r\n"), "illegal|invalid|SSH"),
+        (answering(b""), "disconnected"),
+        (answering(OK, b"x" * 65536, forever=True), "more than 1000000 bytes"),
+    ],
+)
+async def test_a_peer_that_answers_rubbish_is_refused(
+    client: httpx.AsyncClient, answer: Answer, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_http, "ANSWER_BYTES_MAX", 1_000_000)
+    source, server = await source_of(answer, client)
+    with pytest.raises(StorageError, match=said):
+        await source("sms", 0)
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_peer_that_drips_or_is_dead_is_given_up(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_http, "ANSWER_SECONDS_MAX", 0.3)
+
+    dripped = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)
+        while not reader.at_eof():
+            writer.write(b"\x97")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(65536), 0.05)
+        writer.close()
+        dripped.set()
+
+    source, server = await source_of(drip, client)
+    with pytest.raises(StorageUnavailable, match="no answer within"):
+        await source("sms", 0)
+    await dripped.wait()
+    server.close()
+    await server.wait_closed()
+    with pytest.raises(StorageUnavailable):
+        await source("sms", 0)
