@@ -135,6 +135,18 @@ class Link:
     prefixes: tuple[str, ...]
     """Digits without `+`; the longest match wins."""
     window: int = 50
+    instead: str = ""
+    """The link that takes its messages while its route is stopped; empty: they are kept until it is open again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canary:
+    """A phone of our own in a partner's network, which tells us what it received."""
+
+    msisdn: str
+    """E.164."""
+    link: str
+    """The link whose way it proves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,10 +154,19 @@ class Sms:
     accounts: tuple[Account, ...] = ()
     links: tuple[Link, ...] = ()
     validity_hours_max: float = 72.0
+    waiting_max: int = 1_000_000
+    """Messages that may wait for one link or account; more are refused until some have gone."""
     kept_days: float = 30.0
     """How long the trail of a message that has ended is kept; its body is erased at once."""
     in_doubt_seconds: float = 60.0
     """How long a message in doubt waits, while its link is bound, for a receipt to tell what became of it."""
+    canaries: tuple[Canary, ...] = ()
+    canary_seconds: float = 5.0
+    """How often each link is proven by a message to one of its canary phones."""
+    canary_grace_seconds: float = 30.0
+    """How long one may take from the network to its phone."""
+    canary_rule: Literal["stop", "watch"] = "stop"
+    """What to do when canaries show that a partner misdelivers: stop its route at once, or leave that to a person."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -187,7 +187,7 @@ def house(database: Database, monkeypatch: pytest.MonkeyPatch) -> Opener:
     journal: Journal | None = None
 
     @asynccontextmanager
-    async def opened(settings: Sms = SETTINGS, clock: Any = None) -> AsyncIterator[House]:
+    async def opened(**changes: Any) -> AsyncIterator[House]:
         nonlocal journal
         network = Network()
         loop = asyncio.get_running_loop()
@@ -201,13 +201,13 @@ def house(database: Database, monkeypatch: pytest.MonkeyPatch) -> Opener:
             password=PASSWORD,
             prefixes=("47",),
         )
-        clock = clock or SystemClock()
+        clock = SystemClock()
         journal = journal or await open_journal(database, stream="sms", clock=clock)
         smpp = socket.create_server(("127.0.0.1", 0))
         centre = SmsCentre(
             database=database,
             journal=journal,
-            settings=replace(settings, links=(link,)),
+            settings=replace(SETTINGS, links=(link,), **changes),
             sealing_key=bytes(range(32)),
             clock=clock,
             entropy=os.urandom,

@@ -355,6 +355,22 @@ async def test_an_account_that_sends_too_fast_is_slowed(house: Any) -> None:
         assert {outcome.reason for outcome in await at.outcomes("submit")} == {"", "throttled"}
 
 
+async def test_what_waits_has_a_limit_that_is_told(house: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(service, "COUNT_EVERY_SECONDS", 0.0)
+    async with house(waiting_max=2) as at:
+        client = await at.bound_client()
+        assert [(await client.submit())[0] for _ in range(2)] == [Status.OK, Status.OK]
+        await asyncio.sleep(1.5 * service.LOOK_SECONDS)
+        assert (await client.submit())[0] == Status.QUEUE_FULL
+        link = await at.network.bound()
+        for _ in range(2):
+            request, _ = await link.message()
+            link.take_message(request, "net-1")
+        await asyncio.sleep(1.5 * service.LOOK_SECONDS)
+        assert (await client.submit())[0] == Status.OK
+        assert [outcome.reason for outcome in await at.outcomes("submit")] == ["", "", "queue-full", ""]
+
+
 async def test_what_came_before_an_unbind_is_answered_before_it(house: Any) -> None:
     async with house() as at:
         client = await at.bound_client()

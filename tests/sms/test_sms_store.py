@@ -10,6 +10,7 @@ from prikkfri.storage import Database, Location, open_database
 
 STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.claim, {"target": "link:nord", "limit": 10, "now": 1.0}),
+    (store.is_full, {"target": "link:nord", "limit": 10}),
     (store.release, {"ids": ["a"]}),
     (store.mark_sent, {"sent": [("a", "n")], "now": 1.0}),
     (store.put_off, {"message": "a", "due_at": 1.0, "reason": ""}),

@@ -93,6 +93,8 @@ def application(centre: SmsCentre) -> ASGIApp:
         if isinstance(taken, Refusal):
             if taken.status is Status.THROTTLED:
                 return _refuse(503, "throttled", "this account sends faster than it may")
+            if taken.status is Status.QUEUE_FULL:
+                return _refuse(503, "queue-full", "too many messages wait for this network already")
             return _refuse(422, taken.reason, _MESSAGES.get(taken.reason, taken.reason))
         return JSONResponse({"id": taken}, 202, {"Location": f"/messages/{taken}"})
 

@@ -59,6 +59,7 @@ EARLY_RECEIPT_LOOK_SECONDS = 0.25
 HOUSEKEEPING_BATCH = 500
 RECEIPT_RETRY_SECONDS = 15.0
 ERASE_EVERY_SECONDS = 600.0
+COUNT_EVERY_SECONDS = 5.0
 
 
 @dataclass
@@ -97,6 +98,8 @@ class SmsCentre:
         self._accounts = {account.system_id: account for account in settings.accounts}
         self._partners = {link.name: link.partner for link in settings.links}
         self._buckets: dict[Party, Bucket] = {}
+        self._full: frozenset[Party] = frozenset()
+        """Parties for whom as much waits as may wait."""
         self._bound: defaultdict[Party, list[Connection]] = defaultdict(list)
         self._bound_at: dict[Party, float] = {}
         self._connections: set[Connection] = set()
@@ -152,6 +155,7 @@ class SmsCentre:
         party = Party("account", account.system_id)
         intake = Intake(self._bucket(party))
         status, identity = hand_in(intake, message, self._given(party))
+        self._buckets[party] = intake.bucket
         await self._store(party, intake)
         return identity or Refusal(status, intake.outcomes[-1].reason)
 
@@ -312,6 +316,7 @@ class SmsCentre:
 
     async def _process(self, connection: Connection, party: Party, batch: list[Event | Told]) -> Ended | None:
         intake = read_events(batch, self._bucket(party), self._given(party))
+        self._buckets[party] = intake.bucket  # before anything is awaited: an account may have several connections
         unmatched = await self._store(party, intake)
         for request, status, body in intake.answers:
             connection.session.answer(request, status, body)
@@ -359,7 +364,6 @@ class SmsCentre:
             return unmatched, ended
 
         unmatched, ended = await self._database.write(work)
-        self._buckets[party] = intake.bucket
         self._counters.accepted += len(intake.messages)
         self._counters.refused += intake.refused
         self._counters.sent += len(intake.sent)
@@ -402,9 +406,13 @@ class SmsCentre:
     async def _held(self, connection: Connection, party: Party, told: Told) -> bool:
         """A receipt that fits no message may be early: it is put back for a while (False), then held in quarantine."""
         now = self._clock.now()
-        if now - told.since < delivery.EARLY_RECEIPT_SECONDS or connection.ended:
+
+        def later() -> bool:
             asyncio.get_running_loop().call_later(EARLY_RECEIPT_LOOK_SECONDS, connection.put_back, told)
             return False
+
+        if now - told.since < delivery.EARLY_RECEIPT_SECONDS or connection.ended:
+            return later()
 
         async def work(tx: Transaction) -> None:
             receipt = told.receipt
@@ -412,7 +420,12 @@ class SmsCentre:
                 tx, party.name, receipt.message_id, receipt.state, told.recipient, reason="fits-no-message", now=now
             )
 
-        await self._database.write(work)
+        try:
+            await self._database.write(work)
+        except FencedOut:
+            raise
+        except StorageError:
+            return later()
         self._counters.receipts_unmatched += 1
         log.error("link %s: a receipt fits no message and is in quarantine", party.name)
         return True
@@ -514,11 +527,14 @@ class SmsCentre:
             log.warning("%d messages were on their way when the last process ended: in doubt", len(doubtful))
 
     async def _housekeep(self) -> None:
-        erased_at = 0.0
+        erased_at = counted_at = 0.0
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             now = self._clock.now()
             try:
+                if now - counted_at >= COUNT_EVERY_SECONDS:
+                    counted_at = now
+                    await self._find_full()
                 await self._expire(now)
                 for party, bound in list(self._bound.items()):
                     if bound and self._bound_at[party] + self._settings.in_doubt_seconds <= now:
@@ -570,6 +586,21 @@ class SmsCentre:
         self._count_and_wake(await self._database.write(work))
         self._wake([party])
 
+    async def _find_full(self) -> None:
+        limit = self._settings.waiting_max
+        parties = [
+            *(Party("link", name) for name in self._partners),
+            *(Party("account", name) for name in self._accounts),
+        ]
+
+        async def work(queries: Queries) -> frozenset[Party]:
+            return frozenset([party for party in parties if await store.is_full(queries, str(party), limit=limit)])
+
+        full = await self._database.read(work)
+        for party in full - self._full:
+            log.error("%d messages wait for %s: no more are taken on for it", limit, party)
+        self._full = full
+
     async def _erase(self, now: float) -> None:
         async def work(tx: Transaction) -> int:
             before = now - self._settings.kept_days * 86_400
@@ -590,16 +621,17 @@ class SmsCentre:
     def _rules(self, party: Party) -> Rules:
         validity = self._settings.validity_hours_max * 3600
         if party.kind == "link":
-            return Rules(party, self._routes, "ordinary", (), validity)
+            return Rules(party, self._routes, full=self._full, validity_seconds_max=validity)
         account = self._accounts[party.name]
         return Rules(
             party,
             self._routes,
-            account.message_class,
-            account.senders,
-            validity,
-            account.throughput_per_second_max,
-            account.data_coding_1 == "gsm",
+            full=self._full,
+            message_class=account.message_class,
+            senders=account.senders,
+            validity_seconds_max=validity,
+            throughput_per_second_max=account.throughput_per_second_max,
+            ascii_is_gsm=account.data_coding_1 == "gsm",
         )
 
     def _wake(self, parties: Iterable[Party]) -> None:

@@ -46,6 +46,15 @@ async def claim(tx: Transaction, target: str, *, limit: int, now: float) -> list
     return sorted((Message(*row) for row in rows), key=lambda message: (message.due_at, message.id))
 
 
+async def is_full(queries: Queries, target: str, *, limit: int) -> bool:
+    """Whether at least `limit` messages wait for a party."""
+    row = await queries.fetch_one(
+        "SELECT 1 FROM sms_message WHERE target = :target AND state = 'waiting' LIMIT 1 OFFSET :others",
+        {"target": target, "others": max(limit - 1, 0)},
+    )
+    return row is not None
+
+
 async def release(tx: Transaction, ids: Sequence[str]) -> None:
     """Gives back what was claimed and never written to the wire."""
     await tx.execute_many(

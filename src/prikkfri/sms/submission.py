@@ -50,6 +50,8 @@ class Rules:
 
     party: Party
     routes: Routes
+    full: frozenset[Party] = frozenset()
+    """Parties for whom no more may wait."""
     message_class: str = "ordinary"
     senders: tuple[str, ...] = ()
     """Empty: any."""
@@ -94,6 +96,8 @@ def decide(message: ShortMessage, rules: Rules, *, reference: int, now: float) -
     route = find_route(rules.routes, recipient.text)
     if route is None:
         return Refusal(Status.INVALID_DESTINATION, "no-route")
+    if route.party in rules.full:
+        return Refusal(Status.QUEUE_FULL, "queue-full")
     try:
         due_at = parse_time(message.schedule, now) or now
     except RemoteProtocolError:
