@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prikkfri.assurance.segments import Segment, dimensions_of, segment_of
-from prikkfri.assurance.tally import EXPECTATIONS, OWN_ERRORS, Expectation, expectation
+from prikkfri.assurance.tally import EXPECTATIONS, Expectation, expectation, own_error
 from prikkfri.journal import Outcome
 
 Holder = Callable[[str, float], str]
@@ -199,7 +199,7 @@ def _in_scope(each: _Try, scope: Scope) -> bool:
         return False
     if last_word is None:
         return _unanswered_in(each, scope)
-    if last_word.verdict == "broken" and last_word.reason in OWN_ERRORS:
+    if last_word.verdict == "broken" and own_error(each.asked.service, last_word.reason):
         return False
     lies_in = [segment_of(outcome) for outcome in each.outcomes]
     return any(segment.holds(place) for segment in scope.segments for place in lies_in)

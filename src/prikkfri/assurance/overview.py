@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prikkfri.assurance.counting import PERIOD_SECONDS, Count
-from prikkfri.assurance.tally import OWN_ERRORS
+from prikkfri.assurance.tally import own_error
 
 WINDOW_SECONDS = 900
 RECENT_SECONDS = 60
@@ -149,7 +149,7 @@ def overview(
 
 def _settled(count: Count) -> str:
     """How an outcome counts: `kept`, `broken`, `asked`, or `declined` by the customer's own doing."""
-    return "declined" if count.verdict == "broken" and count.reason in OWN_ERRORS else count.verdict
+    return "declined" if count.verdict == "broken" and own_error(count.service, count.reason) else count.verdict
 
 
 def _rows(counts: Iterable[Count], now: float) -> tuple[Row, ...]:

@@ -157,6 +157,15 @@ async def outcomes(queries: Queries, sought: Sought, *, most: int) -> list[Taken
     return [_taken(row) for row in rows]
 
 
+async def outcomes_in(queries: Queries, *, since: float, until: float) -> list[Taken]:
+    """Every outcome of a time, oldest first."""
+    rows = await queries.fetch(
+        f"{_OUTCOMES} WHERE time >= :since AND time < :until ORDER BY time, stream, position",
+        {"since": since, "until": until},
+    )
+    return [_taken(row) for row in rows]
+
+
 async def outcomes_of_customer(queries: Queries, customer: str, *, most: int) -> list[Taken]:
     """The newest outcomes of a subscriber, and those of a held device from before anyone had signed in on it."""
     rows = await queries.fetch(

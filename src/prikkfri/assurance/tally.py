@@ -11,19 +11,21 @@ of its own (`seen=reported`), so that nobody can raise an alarm about what our o
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from prikkfri.assurance.segments import BASE, Segment, dimensions_of
 from prikkfri.journal import Outcome
 
-OWN_ERRORS = frozenset(
-    {
-        # Signing in and watching.
-        *("wrong-credentials", "too-many-tries", "no-subscription", "bad-token", "expired", "revoked", "not-entitled"),
-        # Submitting.
-        *("text-length", "not-text", "too-long", "bad-recipient", "bad-sender", "bad-header"),
-        *("bad-schedule", "bad-validity", "expires-before-due"),
-    }
-)
-"""Reasons that are the customer's own: neither kept nor broken by us."""
+OWN_ERRORS: Mapping[str, frozenset[str]] = {
+    "television": frozenset(
+        ("wrong-credentials", "too-many-tries", "no-subscription", "bad-token", "expired", "revoked", "not-entitled")
+    ),
+    "messages": frozenset(
+        ("text-length", "not-text", "too-long", "bad-recipient", "bad-sender", "bad-header", "bad-schedule",
+         "bad-validity", "expires-before-due")
+    ),
+}  # fmt: skip
+"""Reasons by service that are the customer's own: neither kept nor broken by us. (A message that `expired` is ours.)"""
 
 OPEN_PROMISES_MAX = 1_000_000
 """Promises that may be open at once; past it the oldest are given up as broken before their time."""
@@ -54,11 +56,13 @@ class Expectation:
     """True when a later try makes good for an earlier one (a sign-in); a message is itself or nothing."""
     carried_to: str = ""
     """The later step that settles promises made at this one: whoever waits in a line waits for what comes after it."""
+    carried_layer: str = ""
+    """The layer that answers there: when nobody answered, it is the one that did not."""
 
 
 EXPECTATIONS: Mapping[tuple[str, str], Expectation] = {
     # Who was told an honest wait is still waiting; after this long nobody calls it honest.
-    ("television", "enter"): Expectation(300.0, carried_to="sign-in"),
+    ("television", "enter"): Expectation(300.0, carried_to="sign-in", carried_layer="signin"),
     ("television", "sign-in"): Expectation(60.0),
     ("messages", "submit"): Expectation(30.0, repeatable=False),
     ("messages", "deliver"): Expectation(300.0, repeatable=False),
@@ -69,6 +73,23 @@ _DEFAULT = Expectation()
 
 def expectation(outcome: Outcome, expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS) -> Expectation:
     return expectations.get((outcome.service, outcome.step), _DEFAULT)
+
+
+def own_error(service: str, reason: str) -> bool:
+    """Whether a broken promise was the customer's own doing."""
+    return reason in OWN_ERRORS.get(service, frozenset())
+
+
+def unanswered(asking: Outcome, expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS) -> Outcome:
+    """An asking that nobody settled, as the broken promise of whoever should have."""
+    expected = expectation(asking, expectations)
+    return structs.replace(
+        asking,
+        verdict="broken",
+        reason="unanswered",
+        step=expected.carried_to or asking.step,
+        layer=expected.carried_layer or asking.layer,
+    )
 
 
 def series_of(outcome: Outcome) -> Iterable[Segment]:
@@ -112,12 +133,12 @@ def tally(
                 waiting[outcome.promise] = outcome
         else:
             waiting.pop(outcome.promise, None)
-            if outcome.reason not in OWN_ERRORS:
+            if not own_error(outcome.service, outcome.reason):
                 count(outcome, 0 if outcome.verdict == "kept" else 1)
     excess = len(waiting) - OPEN_PROMISES_MAX
     for number, (promise, asking) in enumerate(list(waiting.items())):
         if number < excess or asking.time + expectation(asking, expectations).grace_seconds <= now:
-            count(asking, 1)
+            count(unanswered(asking, expectations), 1)
             del waiting[promise]
     buckets = {series: Bucket(start, kept, broken, asked) for series, (kept, broken, asked) in counts.items()}
     return Tally(buckets, waiting)
