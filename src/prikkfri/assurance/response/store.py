@@ -1,0 +1,216 @@
+"""All SQL of incident response: incidents, the list of those hit, credits, contacts."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import msgspec
+
+from prikkfri.assurance.impact import Hit, Impact, Scope
+from prikkfri.assurance.incidents import Incident
+from prikkfri.assurance.remedies import ServiceCredit
+from prikkfri.assurance.store import Taken, outcomes_in
+from prikkfri.journal import Outcome
+from prikkfri.storage import Queries, Transaction
+
+
+@dataclass(frozen=True)
+class Given:
+    """A credit that has been given."""
+
+    credit: ServiceCredit
+    given_by: str
+    given_at: float
+    told_message: str
+    """The id of the message that told the customer; empty: not told."""
+    told_at: float
+
+
+@dataclass(frozen=True)
+class Contact:
+    """Somebody who turned to customer service."""
+
+    id: str
+    at: float
+    service: str
+    kind: str
+    channel: str
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The list as it was when the incident was resolved."""
+
+    digest: str
+    at: float
+
+
+async def save_incident(transaction: Transaction, incident: Incident) -> None:
+    await transaction.execute(
+        "INSERT INTO incident (id, service, state, opened_at, document)"
+        " VALUES (:id, :service, :state, :opened_at, :document) ON CONFLICT (id)"
+        " DO UPDATE SET state = excluded.state, document = excluded.document",
+        {
+            "id": incident.id,
+            "service": incident.service,
+            "state": incident.state,
+            "opened_at": incident.opened_at,
+            "document": msgspec.json.encode(incident).decode(),
+        },
+    )
+
+
+async def incident(queries: Queries, identifier: str) -> Incident | None:
+    row = await queries.fetch_one("SELECT document FROM incident WHERE id = :id", {"id": identifier})
+    return msgspec.json.decode(row[0], type=Incident) if row else None
+
+
+async def incidents(queries: Queries, *, most: int) -> list[Incident]:
+    """The newest first."""
+    rows = await queries.fetch(
+        "SELECT document FROM incident ORDER BY opened_at DESC, id DESC LIMIT :most", {"most": most}
+    )
+    return [msgspec.json.decode(row[0], type=Incident) for row in rows]
+
+
+async def save_impact(transaction: Transaction, identifier: str, impact: Impact, incomplete: str, now: float) -> None:
+    """Replaces the list of those hit; what it was frozen at stays."""
+    await transaction.execute("DELETE FROM incident_hit WHERE incident = :id", {"id": identifier})
+    await transaction.execute_many(
+        "INSERT INTO incident_hit (incident, person, customer, device, service, step, first_asked, tries, unanswered,"
+        " last_reason, kept_later_at, observed) VALUES (:incident, :person, :customer, :device, :service, :step,"
+        " :first_asked, :tries, :unanswered, :last_reason, :kept_later_at, :observed)",
+        [{"incident": identifier, "person": hit.key, **asdict(hit)} for hit in impact.hits],
+    )
+    await transaction.execute(
+        "INSERT INTO incident_impact (incident, made_at, digest, asked, unsettled, since, until, incomplete,"
+        " frozen_digest, frozen_at) VALUES (:id, :now, :digest, :asked, :unsettled, :since, :until, :incomplete, '', 0)"
+        " ON CONFLICT (incident) DO UPDATE SET made_at = excluded.made_at, digest = excluded.digest,"
+        " asked = excluded.asked, unsettled = excluded.unsettled, since = excluded.since, until = excluded.until,"
+        " incomplete = excluded.incomplete",
+        {
+            "id": identifier,
+            "now": now,
+            "digest": impact.digest,
+            "asked": impact.asked,
+            "unsettled": impact.unsettled,
+            "since": impact.scope.since,
+            "until": impact.scope.until,
+            "incomplete": incomplete,
+        },
+    )
+
+
+async def freeze_impact(transaction: Transaction, identifier: str, now: float) -> None:
+    """Keeps the digest of the list as it is now, beside those to come."""
+    await transaction.execute(
+        "UPDATE incident_impact SET frozen_digest = digest, frozen_at = :now WHERE incident = :id",
+        {"id": identifier, "now": now},
+    )
+
+
+async def impact_of(queries: Queries, incident: Incident) -> tuple[Impact, str, Frozen] | None:
+    """The list as last made, why it may be incomplete, and what it was frozen at."""
+    row = await queries.fetch_one(
+        "SELECT since, until, asked, unsettled, digest, incomplete, frozen_digest, frozen_at FROM incident_impact"
+        " WHERE incident = :id",
+        {"id": incident.id},
+    )
+    if row is None:
+        return None
+    since, until, asked, unsettled, digest, incomplete, frozen_digest, frozen_at = row
+    hits = await hits_of(queries, incident.id)
+    impact = Impact(Scope(incident.segments, since, until), tuple(hits), asked, unsettled, digest)
+    return impact, incomplete, Frozen(frozen_digest, frozen_at)
+
+
+async def hits_of(queries: Queries, identifier: str) -> list[Hit]:
+    rows = await queries.fetch(
+        "SELECT customer, device, service, step, first_asked, tries, unanswered, last_reason, kept_later_at, observed"
+        " FROM incident_hit WHERE incident = :id ORDER BY person",
+        {"id": identifier},
+    )
+    return [Hit(*row[:9], bool(row[9])) for row in rows]
+
+
+async def incidents_that_hit(queries: Queries, customer: str) -> list[tuple[str, Hit]]:
+    """Was this customer hit, and in which incidents? The newest first."""
+    rows = await queries.fetch(
+        "SELECT h.incident, h.customer, h.device, h.service, h.step, h.first_asked, h.tries, h.unanswered,"
+        " h.last_reason, h.kept_later_at, h.observed FROM incident_hit h WHERE h.customer = :customer"
+        " AND h.customer <> '' ORDER BY h.first_asked DESC LIMIT 100",
+        {"customer": customer},
+    )
+    return [(row[0], Hit(*row[1:10], bool(row[10]))) for row in rows]
+
+
+async def give_credits(
+    transaction: Transaction, credits: Iterable[ServiceCredit], *, given_by: str, now: float
+) -> list[ServiceCredit]:
+    """Gives those that have not been given; returns them. The key in the database is what makes it once."""
+    given = []
+    for credit in credits:
+        values = asdict(credit)
+        added = await transaction.execute(
+            "INSERT INTO service_credit (credit_key, incident, customer, amount, currency, policy, reason, given_by,"
+            " given_at, told_message, told_at) VALUES (:key, :incident, :customer, :amount, :currency, :policy,"
+            " :reason, :given_by, :given_at, '', 0) ON CONFLICT (credit_key) DO NOTHING",
+            {**values, "given_by": given_by, "given_at": now},
+        )
+        if added:
+            given.append(credit)
+    return given
+
+
+async def credits_of(queries: Queries, identifier: str) -> list[Given]:
+    rows = await queries.fetch(
+        "SELECT credit_key, incident, customer, amount, currency, policy, reason, given_by, given_at, told_message,"
+        " told_at FROM service_credit WHERE incident = :id ORDER BY credit_key",
+        {"id": identifier},
+    )
+    return [Given(ServiceCredit(*row[:7]), *row[7:]) for row in rows]
+
+
+async def mark_told(transaction: Transaction, key: str, message: str, now: float) -> None:
+    await transaction.execute(
+        "UPDATE service_credit SET told_message = :message, told_at = :now WHERE credit_key = :key",
+        {"key": key, "message": message, "now": now},
+    )
+
+
+async def add_contacts(transaction: Transaction, contacts: Iterable[Contact]) -> int:
+    """Takes contacts in; one that is known by its id changes nothing. Returns how many were new."""
+    added = 0
+    for contact in contacts:
+        added += await transaction.execute(
+            "INSERT INTO contact (id, at, service, kind, channel) VALUES (:id, :at, :service, :kind, :channel)"
+            " ON CONFLICT (id) DO NOTHING",
+            asdict(contact),
+        )
+    return added
+
+
+async def contact_counts(
+    queries: Queries, service: str, *, since: float, period_seconds: float
+) -> list[tuple[float, float]]:
+    """Contacts about a service by (start of period, count), in order; empty periods are left out."""
+    rows = await queries.fetch(
+        "SELECT at FROM contact WHERE service = :service AND at >= :since ORDER BY at",
+        {"service": service, "since": since},
+    )
+    found: dict[float, float] = {}
+    for (at,) in rows:
+        start = since + (at - since) // period_seconds * period_seconds
+        found[start] = found.get(start, 0) + 1
+    return sorted(found.items())
+
+
+async def outcomes_between(queries: Queries, *, since: float, until: float) -> list[Outcome]:
+    """Every outcome of a time, in the order of time."""
+    found: Sequence[Taken] = await outcomes_in(queries, since=since, until=until)
+    return [taken.outcome for taken in found]
+
+
+async def holders(queries: Queries) -> list[tuple[str, str, float, float]]:
+    """Who held a device: device, customer, first and last seen."""
+    rows = await queries.fetch("SELECT device, customer, first_seen, last_seen FROM device_holder")
+    return [(device, customer, first, last) for device, customer, first, last in rows]
