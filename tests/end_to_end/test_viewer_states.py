@@ -125,6 +125,46 @@ def test_the_crowd_is_waited_out(room: Room) -> None:
     assert not room.double.reports  # a refusal is the role's own outcome, not the device's
 
 
+def test_the_line_is_stood_in_and_ends_with_a_pass(room: Room) -> None:
+    room.double.line = [300, 2, 1]
+    room.sign_in()
+    expect(room.page.locator("#wait-text")).to_contain_text("number 300 in line, about 5 min")
+    room.viewer.watches(1)
+    assert room.double.entered == ["enter", "a-ticket", "a-ticket", "a-ticket"]
+    assert [body.get("pass") for body in room.double.sign_ins] == ["a-pass"]
+
+
+def test_a_reload_keeps_the_place_in_the_line(room: Room) -> None:
+    room.double.line = [9] * 1000
+    room.sign_in()
+    expect(room.page.locator("#wait-figure")).to_have_text("9")
+    room.double.line = []
+    room.sign_in()
+    room.viewer.sees_the_picture()
+    assert room.double.entered.count("enter") == 1
+
+
+def test_a_typing_error_costs_no_second_pass(room: Room) -> None:
+    room.viewer.open()
+    room.viewer.sign_in(LOGIN, "wrong")
+    expect(room.page.locator("#form-error")).to_be_visible()
+    room.page.locator("#password").fill(PASSWORD)
+    room.viewer.press("Enter")
+    room.viewer.sees_the_picture()
+    assert room.double.entered == ["enter"]
+
+
+@pytest.mark.parametrize("trouble", ["a dead door", "a line that stands"])
+def test_without_a_waiting_room_one_tries_all_the_same(room: Room, trouble: str) -> None:
+    if trouble == "a dead door":
+        room.roles["door"].stop()
+    else:
+        room.double.line_stands_since = 1.7e9
+    room.sign_in()
+    room.viewer.sees_the_picture()
+    assert ["pass" in body for body in room.double.sign_ins] == [False]
+
+
 def test_a_wait_can_be_given_up(room: Room) -> None:
     room.double.sign_in_answers = itertools.repeat("busy")
     room.double.retry_after_s = 1

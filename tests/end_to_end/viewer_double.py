@@ -66,6 +66,11 @@ class Double:
     tokens: set[str] = field(default_factory=lambda: {"first"})
     """The playback tokens that playout takes."""
     door_answers: str = "ok"
+    line: list[int] = field(default_factory=list)
+    """The places that the waiting room tells in turn, before it gives a pass."""
+    line_stands_since: float | None = None
+    entered: list[str] = field(default_factory=list)
+    """Each knock at the waiting room: `enter`, or the ticket shown."""
     stream_answers: str = "ok"
     """`ok` or `broken` (500)."""
     lifetime_seconds: float = 12 * 3600
@@ -206,7 +211,29 @@ def door(double: Double) -> list[Route]:
         double.tokens.add(token)
         return JSONResponse(playback(double, token))
 
-    return [Route("/playback-token", playback_token, methods=["POST"])]
+    def in_line() -> Response:
+        if double.line_stands_since is None and not double.line:
+            return JSONResponse({"admitted": "a-pass", "expires_at": time.time() + 60})
+        place = double.line.pop(0) if double.line else 1
+        wait_s = None if double.line_stands_since else float(place)
+        told = {"ticket": "a-ticket", "place": place, "wait_s": wait_s, "poll_after_s": 1.0}
+        return JSONResponse(told | {"since": double.line_stands_since, "open": "playout"})
+
+    async def enter(_: Request) -> Response:
+        double.entered.append("enter")
+        return in_line()
+
+    async def waiting(request: Request) -> Response:
+        double.entered.append(request.query_params["ticket"])
+        if request.query_params["ticket"] != "a-ticket":
+            return JSONResponse({"error": "bad-ticket", "message": "No."}, 400)
+        return in_line()
+
+    return [
+        Route("/playback-token", playback_token, methods=["POST"]),
+        Route("/enter", enter, methods=["POST"]),
+        Route("/waiting", waiting),
+    ]
 
 
 def playout(double: Double, clips: Path) -> list[Route]:

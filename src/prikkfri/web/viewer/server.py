@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from prikkfri.errors import UsageError
+
 PAGES = Path(__file__).parent.parent
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -58,11 +60,11 @@ def content_security_policy(settings: Mapping[str, object]) -> str:
 def shell_files(settings: Mapping[str, object], pages: Path = PAGES) -> dict[str, bytes]:
     """Every file of the interface by its path, with the settings, and the service worker that keeps them all.
 
-    Raises `FileNotFoundError` with the mend when the browser parts have not been built.
+    Raises `UsageError` with the mend when the browser parts have not been built.
     """
     vendor = pages / "vendor"
     if not (vendor / "hls.mjs").is_file():
-        raise FileNotFoundError(MISSING_VENDOR.format(folder=vendor))
+        raise UsageError(MISSING_VENDOR.format(folder=vendor))
     page = pages / "viewer" / "page"
     files = {
         f"/{path.relative_to(page).as_posix()}": path.read_bytes() for path in sorted(page.rglob("*")) if path.is_file()

@@ -66,9 +66,11 @@ export const settings = () => ask("/settings.json");
 export function makeRoles(at, device) {
   const reported = new Map(); // what was said -> when, in milliseconds
   return {
-    signIn: (login, password, signal) =>
+    enter: (signal) => ask(`${at.door}/enter`, { ...json({ device }), signal }),
+    waiting: (ticket, signal) => ask(`${at.door}/waiting?ticket=${encodeURIComponent(ticket)}`, { signal }),
+    signIn: (login, password, pass, signal) =>
       ask(`${at.signin}/sign-in`, {
-        ...json({ login, password, device }),
+        ...json({ login, password, device, pass }),
         credentials: "include",
         seconds: SIGN_IN_SECONDS_MAX,
         signal,

@@ -5,14 +5,17 @@
 //                        |    ^
 //       no (a wrong      |    |  the wait is over, or "try now"
 //       password, say):  v    |
-//       out, with why   waiting (busy: full, the role said when; silent: it does not work)
+//       out, with why   waiting (line: in the waiting room of the door; busy: full, the role said when;
+//                                silent: it does not work)
 //
-// `waiting` holds the password in memory only, and lets go of it when the viewer cancels.
+// `waiting` holds the password in memory only, and lets go of it when the viewer cancels. The ticket of the waiting
+// room is kept on the device, so that a reload costs nobody a place.
 
 import { forget, keep, read } from "./kept.js";
 import { pauseSeconds, spread } from "./waiting.js";
 
 const WHY_OF_STATUS = { 400: "wrong", 401: "wrong", 403: "noSubscription", 429: "tooMany" };
+const PASS_SECONDS_MIN = 5; // a pass with less left is not worth a try
 const RENEWAL_SECONDS_MAX = 6 * 3600; // a timer never sleeps longer: devices suspend, clocks are set
 const now = () => Date.now() / 1000;
 
@@ -31,10 +34,34 @@ export function makeSession(roles, onChange) {
 
   async function signIn(login, password, wait = null) {
     stopTrying();
-    const leaving = (leave = new AbortController());
+    const { signal } = (leave = new AbortController());
     become({ kind: "asking", wait });
+
+    // Waits, as what happened demands, and tries again; `since` lasts for as long as the kind of wait does.
+    function waitFor(kind, seconds, told = {}) {
+      const next = {
+        since: wait?.kind === kind ? wait.since : now(),
+        tries: wait?.kind === kind ? wait.tries + 1 : 1,
+        kind,
+        seconds,
+        nextTryAt: now() + seconds,
+        tryNow: () => signIn(login, password, next),
+        ...told,
+      };
+      timer = setTimeout(next.tryNow, seconds * 1000);
+      become({ kind: "waiting", wait: next });
+    }
+
     try {
-      const answer = await roles.signIn(login, password, leaving.signal);
+      const { pass, line } = await admission(signal);
+      if (line) {
+        const seconds = line.wait_s ?? line.poll_after_s;
+        const firstSeconds = wait?.kind === "line" ? wait.firstSeconds : seconds;
+        waitFor("line", line.poll_after_s, { place: line.place, firstSeconds, turnAt: now() + seconds });
+        return;
+      }
+      const answer = await roles.signIn(login, password, pass, signal);
+      forget("pass", "ticket");
       keep("device_token", answer.device_token);
       keep("name", answer.name);
       keepPlayback(answer);
@@ -47,19 +74,33 @@ export function makeSession(roles, onChange) {
         return;
       }
       const kind = error.reason === "overloaded" ? "busy" : "silent";
-      const tries = (wait?.tries ?? -1) + 1;
-      const seconds = error.retryAfter ? spread(error.retryAfter) : pauseSeconds(tries + 1);
-      const next = {
-        kind,
-        tries,
-        since: wait?.kind === kind ? wait.since : now(),
-        seconds,
-        nextTryAt: now() + seconds,
-        tryNow: () => signIn(login, password, next),
-      };
       if (kind === "silent") roles.reportBroken("sign-in", error.reason);
-      timer = setTimeout(next.tryNow, seconds * 1000);
-      become({ kind: "waiting", wait: next });
+      waitFor(kind, error.retryAfter ? spread(error.retryAfter) : pauseSeconds(wait?.kind === kind ? wait.tries : 1));
+    }
+  }
+
+  // How this device may come in now: by the waiting room's `pass`, with a place in the `line`, or with neither, when
+  // the door is silent or the line stands still because signin is: then one tries without (signin has some to spare).
+  async function admission(signal) {
+    const kept = read("pass");
+    if (kept && kept.expiresAt - now() > PASS_SECONDS_MIN) return { pass: kept.pass };
+    try {
+      const ticket = read("ticket");
+      const answer = await (ticket ? roles.waiting(ticket, signal) : roles.enter(signal));
+      if (answer.admitted) {
+        keep("pass", { pass: answer.admitted, expiresAt: answer.expires_at });
+        return { pass: answer.admitted };
+      }
+      keep("ticket", answer.ticket);
+      return answer.since === null ? { line: answer } : {};
+    } catch (error) {
+      if (error.name === "AbortError" || error.reason === "overloaded") throw error;
+      if (error.reason === "bad-ticket") {
+        forget("ticket");
+        return admission(signal);
+      }
+      roles.reportBroken("enter", error.reason);
+      return {};
     }
   }
 

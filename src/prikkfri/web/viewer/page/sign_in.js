@@ -2,7 +2,7 @@
 
 import { $, channelStyle, element, show, write } from "./element.js";
 import { move, rove, watchFocus } from "./focus.js";
-import { clockTime, say } from "./words.js";
+import { clockTime, duration, say } from "./words.js";
 
 const TICK_SECONDS = 0.25;
 const now = () => Date.now() / 1000;
@@ -80,14 +80,15 @@ export function makeSignIn({ session, catalogue, statusPage, onOpenChannel }) {
   }
 
   function renderWait(state, wait) {
-    const left = Math.max(0, wait.nextTryAt - now());
-    const seconds = Math.ceil(left);
-    const asking = state.kind === "asking";
-    $("wait").style.setProperty("--left", asking ? 0 : left / wait.seconds);
+    const inLine = wait.kind === "line";
+    const left = Math.max(0, (inLine ? wait.turnAt : wait.nextTryAt) - now());
+    const asking = state.kind === "asking" && !inLine; // asking for one's place is nothing to tell of
+    $("wait").style.setProperty("--left", asking ? 0 : Math.min(1, left / (inLine ? wait.firstSeconds : wait.seconds)));
     $("wait").classList.toggle("asking", asking);
-    write($("wait-seconds"), asking ? "" : String(seconds));
+    write($("wait-figure"), asking ? "" : String(inLine ? wait.place : Math.ceil(left)));
     write($("wait-title"), say(`${wait.kind}Title`, { time: clockTime(wait.since) }));
-    write($("wait-text"), asking ? say("tryingAgain") : say(`${wait.kind}Text`, { s: seconds }));
+    const values = { s: Math.ceil(left), place: wait.place, duration: duration(left) };
+    write($("wait-text"), asking ? say("tryingAgain") : say(`${wait.kind}Text`, values));
     $("wait-now").disabled = asking;
     show($("wait-now"), wait.kind === "silent"); // when it is full, coming early helps nobody
     show($("wait-status"), wait.kind === "silent");

@@ -29,6 +29,8 @@ const WORDS = {
     tooMany: "Too many tries that went wrong. Wait {s} s before the next one.",
     noSubscription: "This subscription has no television in it.",
     signedOutByServer: "Sign in to go on watching.",
+    lineTitle: "Many are on their way in",
+    lineText: "You are number {place} in line, about {duration} from the door. Leave this page open; you keep your place.",
     busyTitle: "Many are on their way in",
     busyText: "We try again for you in {s} s. Leave this page open; there is nothing you need to do.",
     silentTitle: "Sign-in has not worked since {time}",
@@ -100,6 +102,8 @@ const WORDS = {
     tooMany: "For mange mislykkede forsøk. Vent {s} s før du prøver igjen.",
     noSubscription: "Dette abonnementet har ikke TV.",
     signedOutByServer: "Logg inn for å se videre.",
+    lineTitle: "Mange er på vei inn",
+    lineText: "Du er nummer {place} i køen, omtrent {duration} fra døren. La siden stå åpen, du beholder plassen.",
     busyTitle: "Mange er på vei inn",
     busyText: "Vi prøver igjen for deg om {s} s. La siden stå åpen, du trenger ikke gjøre noe.",
     silentTitle: "Innloggingen har ikke virket siden {time}",
@@ -171,6 +175,8 @@ const WORDS = {
     tooMany: "För många misslyckade försök. Vänta {s} s innan du försöker igen.",
     noSubscription: "I det här abonnemanget ingår ingen tv.",
     signedOutByServer: "Logga in för att se vidare.",
+    lineTitle: "Många är på väg in",
+    lineText: "Du är nummer {place} i kön, ungefär {duration} från dörren. Låt sidan vara öppen, du behåller din plats.",
     busyTitle: "Många är på väg in",
     busyText: "Vi försöker igen åt dig om {s} s. Låt sidan vara öppen, du behöver inte göra något.",
     silentTitle: "Inloggningen har inte fungerat sedan {time}",
@@ -242,6 +248,11 @@ export function say(key, values = {}) {
 // A time of day on the viewer's own clock; `time` in seconds since 1970 UTC.
 export function clockTime(time) {
   return new Intl.DateTimeFormat(spoken, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(time * 1000);
+}
+
+// A wait as people say it: seconds, from a minute and a half on minutes.
+export function duration(seconds) {
+  return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
 }
 
 // Puts words into every element that names them: data-say as its text, data-say-label as its accessible name.

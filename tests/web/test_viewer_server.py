@@ -1,0 +1,100 @@
+"""The viewer role serves its files from memory, each under the same strict policy."""
+
+import gzip
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from prikkfri.errors import UsageError
+from prikkfri.web.viewer.server import PAGES, application, content_security_policy, shell_files
+
+SETTINGS = {
+    "signin": "https://signin.example:8081",
+    "playout": "https://playout.example/under/a/path",
+    "door": "https://door.example",
+    "status": "https://status.example.org",
+    "demo": False,
+    "operator": "Fjordnett",
+}
+pytestmark = pytest.mark.skipif(
+    not (PAGES / "vendor" / "hls.mjs").exists(), reason="browser parts are not built; mend it: npm ci && npm run build"
+)
+
+
+@pytest.fixture
+def client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(application(SETTINGS)), base_url="http://viewer")
+
+
+def directives(policy: str) -> dict[str, list[str]]:
+    return {name: values for name, *values in (part.split() for part in policy.split("; "))}
+
+
+def test_policy_names_exactly_the_origins() -> None:
+    policy = directives(content_security_policy(SETTINGS))
+    assert policy["default-src"] == ["'none'"]
+    assert policy["script-src"] == ["'self'"]
+    origins = ["https://signin.example:8081", "https://door.example", "https://playout.example"]
+    assert policy["connect-src"] == ["'self'", *origins, "https://status.example.org"]
+    assert policy["media-src"] == ["blob:", "https://playout.example"]
+    assert "unsafe" not in content_security_policy(SETTINGS)
+
+
+async def test_every_file_of_the_shell_is_served_under_the_policy(client: httpx.AsyncClient) -> None:
+    files = shell_files(SETTINGS)
+    assert {"/", "/main.js", "/vendor/hls.mjs", "/tokens.css", "/settings.json", "/service_worker.js"} <= files.keys()
+    for path, body in files.items():
+        answer = await client.get(path)
+        assert answer.status_code == 200
+        assert answer.content == body
+        assert answer.headers["content-security-policy"] == content_security_policy(SETTINGS)
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-cache"
+
+
+async def test_settings(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/settings.json")).json() == SETTINGS
+
+
+async def test_a_file_that_the_browser_has_is_not_sent_again(client: httpx.AsyncClient) -> None:
+    first = await client.get("/main.js")
+    again = await client.get("/main.js", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_compressed_only_for_who_asks(client: httpx.AsyncClient) -> None:
+    async with client.stream("GET", "/main.js", headers={"accept-encoding": "gzip, br"}) as answer:
+        raw = b"".join([chunk async for chunk in answer.aiter_raw()])
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.headers["content-length"] == str(len(raw))
+    plain = await client.get("/main.js", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert gzip.decompress(raw) == plain.content
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nothing", 404), ("GET", "/../config.py", 404), ("POST", "/", 405), ("HEAD", "/", 200)],
+)
+async def test_nothing_else(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+    answer = await client.request(method, path)
+    assert answer.status_code == status
+    assert not (method == "HEAD" and answer.content)
+
+
+def test_the_shell_has_another_version_when_anything_changed() -> None:
+    def version(settings: dict[str, object]) -> str:
+        first_line = shell_files(settings)["/service_worker.js"].split(b";\n")[0]
+        shell = json.loads(first_line.removeprefix(b"const SHELL = "))
+        assert "/service_worker.js" not in shell["files"]
+        return str(shell["version"])
+
+    assert version(SETTINGS) == version(dict(SETTINGS))
+    assert version(SETTINGS) != version(SETTINGS | {"door": "https://other.example"})
+
+
+def test_missing_browser_parts_say_the_mend(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="npm run build"):
+        shell_files(SETTINGS, tmp_path)
