@@ -218,13 +218,15 @@ def house(database: Database, monkeypatch: pytest.MonkeyPatch) -> Opener:
             yield House(database, centre, smpp.getsockname()[1], network)
         finally:
             running.cancel()
-            async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                with contextlib.suppress(asyncio.CancelledError):
-                    await running
-            server.close()
-            for listening in (smpp, network.listening):  # a centre that never came to run has not closed them
-                listening.close()
-            await asyncio.sleep(0)
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await running
+            finally:
+                server.close()
+                for listening in (smpp, network.listening):  # a centre that never came to run has not closed them
+                    listening.close()
+                await asyncio.sleep(0)
 
     return opened
 

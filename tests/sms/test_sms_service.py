@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prikkfri.errors import StorageUnavailable
+from prikkfri.errors import InDoubt, StorageUnavailable
 from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, is_receipt, parse_receipt
 from prikkfri.protocols.smpp.session import Ended, Request
@@ -104,6 +104,22 @@ async def test_what_the_database_cannot_take_is_not_acknowledged(house: Any, mon
         status, identity = await client.submit()
         assert status == Status.OK
         assert [row[0] for row in await at.fetch("SELECT id FROM sms_message")] == [identity]
+
+
+async def test_a_commit_in_doubt_is_answered_by_nobody_and_ends_the_centre(house: Any, monkeypatch: Any) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        async with house() as at:
+            client = await at.bound_client()
+
+            async def lost(work: Any) -> Any:
+                raise InDoubt("lost while committing")
+
+            monkeypatch.setattr(at.database, "write", lost)
+            client.ask(Command.SUBMIT_SM, ShortMessage(source="Shop", destination=NUMBER, octets=b"hei"))
+            ended = await client.event()
+            assert isinstance(ended, Request | Ended)  # an unbind or the end, and no answer
+            await asyncio.sleep(0.5)
+    assert caught.group_contains(InDoubt)
 
 
 async def test_an_answer_of_the_network_is_kept_until_the_database_takes_it(house: Any, monkeypatch: Any) -> None:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from prikkfri.config import Account
-from prikkfri.errors import StorageError
+from prikkfri.errors import InDoubt, StorageError
 from prikkfri.protocols.smpp.pdu import Status
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.submission import Refusal
@@ -88,6 +88,8 @@ def application(centre: SmsCentre) -> ASGIApp:
             return _refuse(400, "bad-request", f"not the JSON that is wanted: {error}")
         try:
             taken = await centre.submit(account, wanted.sender, wanted.recipient, wanted.text)
+        except InDoubt:
+            return _refuse(500, "in-doubt", "the message may or may not have been taken on; look before sending again")
         except StorageError:
             return _refuse(503, "storage", "messages cannot be stored just now")
         if isinstance(taken, Refusal):

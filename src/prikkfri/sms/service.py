@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from prikkfri.clock import Clock
 from prikkfri.config import Account, Link, Sms
-from prikkfri.errors import FencedOut, LocalProtocolError, StorageError
+from prikkfri.errors import FencedOut, InDoubt, LocalProtocolError, StorageError
 from prikkfri.journal import Journal
 from prikkfri.protocols.smpp.pdu import (
     Bind,
@@ -44,6 +44,9 @@ from prikkfri.storage import Database, Queries, Transaction
 log = logging.getLogger("prikkfri.sms")
 
 Connection = server.Connection[Told]
+FATAL = (FencedOut, InDoubt)
+"""Another process writes, or nobody can tell what is written: to answer or to claim now would be a guess. The role
+ends, and finds out when it starts again what there is."""
 
 SYSTEM_ID = "prikkfri"
 CONNECTIONS_MAX = 1_000
@@ -186,7 +189,7 @@ class SmsCentre:
             account = await self._welcome(connection)
             if account is not None:
                 await self._attend(connection, Party("account", account.system_id))
-        except FencedOut:
+        except FATAL:
             raise
         except Exception:
             # One connection's misfortune is not to take down the centre.
@@ -226,7 +229,7 @@ class SmsCentre:
                     log.info("link %s has ended", link.name)
             except (OSError, TimeoutError) as error:
                 log.warning("link %s: cannot connect: %s", link.name, error or "no answer")
-            except FencedOut:
+            except FATAL:
                 raise
             except Exception:
                 log.exception("link %s: connection given up", link.name)
@@ -288,7 +291,7 @@ class SmsCentre:
             while batch:
                 try:
                     over = await self._process(connection, party, batch)
-                except FencedOut:
+                except FATAL:
                     raise
                 except StorageError as error:
                     log.error("%s: cannot store: %s", party, error)
@@ -422,7 +425,7 @@ class SmsCentre:
 
         try:
             await self._database.write(work)
-        except FencedOut:
+        except FATAL:
             raise
         except StorageError:
             return later()
@@ -460,7 +463,7 @@ class SmsCentre:
 
         try:
             receipts, messages = await self._database.write(work)
-        except FencedOut:
+        except FATAL:
             raise
         except StorageError as error:
             log.error("%s: cannot claim: %s", party, error)
@@ -542,7 +545,7 @@ class SmsCentre:
                 if now - erased_at >= ERASE_EVERY_SECONDS:
                     erased_at = now
                     await self._erase(now)
-            except FencedOut:
+            except FATAL:
                 raise
             except StorageError as error:
                 log.error("housekeeping: %s", error)
