@@ -2,10 +2,10 @@
 
 Theory of operation. Four checks, each with its figure.
 
-*Shares back*: since the fault was last in evidence the promises of the incident's segment speak for the ordinary share
-against the share of the fault, by a log-likelihood ratio of at least `PROOF_NATS` (a sequential test: A. Wald, Ann.
-Math. Stat. 16, 1945; the chance of saying "over" wrongly is at most exp(-nats)). Silence is no proof: somebody must have
-come and got it.
+*Shares back*: since the fault was last in evidence, the promises of the incident's segment speak for the ordinary
+share against the share of the fault, by a log-likelihood ratio of at least `PROOF_NATS` (a sequential test: A. Wald,
+Ann. Math. Stat. 16, 1945; the chance of saying "over" wrongly is at most exp(-nats)). Silence is no proof: somebody
+must have come and got it.
 *Traffic back*: promises are kept at no less than a part of the rate that is ordinary at this hour, where that is known.
 *Contacts falling*: fewer people turn to customer service than at the worst, where such a signal is taken in.
 *Held*: it has been well for a time without a break.

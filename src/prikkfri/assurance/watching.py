@@ -1,0 +1,101 @@
+"""Watching: outcomes as they come in, into seconds, into the detection of every series.
+
+Theory of operation. A second is counted when every stream that can be read has been read beyond it, so that what a
+role writes late is not silence. A stream that cannot be read is *blind*: its series stand still meanwhile, since not
+seeing a plunge and seeing none look the same. What comes for a second that is counted already counts in the next.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from math import inf
+
+from prikkfri.assurance.detection import Alarm, Settings, State, step
+from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.tally import EXPECTATIONS, Bucket, Expectation, series_of, tally
+from prikkfri.journal import Outcome
+
+SERIES_MAX = 2_000
+"""Series that are watched; what comes after that is counted only in the series that are there."""
+CATCH_UP_SECONDS_MAX = 900.0
+"""After a longer pause the time before is skipped: what it held can be looked up, and no alarm helps it any more."""
+
+Arrival = tuple[str, Outcome]
+"""A stream and an outcome from it."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is known of all series up to a moment."""
+
+    counted_to: float
+    """The end of the last bucket that was counted."""
+    states: Mapping[Segment, State] = field(default_factory=dict)
+    streams: Mapping[Segment, str] = field(default_factory=dict)
+    """The stream that each series first came from; empty when no outcome has come, only promises that ran out."""
+    open: Mapping[str, Outcome] = field(default_factory=dict)
+    """Promises that were asked and are not settled, by id."""
+    early: tuple[Arrival, ...] = ()
+    """Outcomes of seconds that are not counted yet."""
+
+    @property
+    def standing(self) -> tuple[Alarm, ...]:
+        """The alarms that stand now."""
+        return tuple(alarm for state in self.states.values() for alarm in state.raised)
+
+
+def advance(
+    watch: Watch,
+    arrived: Iterable[Arrival],
+    settings: Settings,
+    *,
+    until: float,
+    blind: frozenset[str] = frozenset(),
+    expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
+) -> tuple[Watch, tuple[Alarm, ...]]:
+    """Counts every whole bucket up to `until`; returns the new watch and the alarms that were raised."""
+    waiting = sorted((*watch.early, *arrived), key=lambda arrival: arrival[1].time)
+    times = [outcome.time for _, outcome in waiting]
+    taken = 0
+    watch = replace(watch, early=())
+    if until - watch.counted_to > CATCH_UP_SECONDS_MAX:
+        watch = replace(watch, counted_to=until - CATCH_UP_SECONDS_MAX)
+    alarms: list[Alarm] = []
+    while watch.counted_to + settings.bucket_seconds <= until:
+        end = watch.counted_to + settings.bucket_seconds
+        due = bisect_left(times, end, lo=taken)
+        watch, raised = _one_bucket(watch, waiting[taken:due], settings, blind, expectations)
+        alarms += raised
+        taken = due
+    return replace(watch, early=tuple(waiting[taken:])), tuple(alarms)
+
+
+def _one_bucket(
+    watch: Watch,
+    due: Sequence[Arrival],
+    settings: Settings,
+    blind: frozenset[str],
+    expectations: Mapping[tuple[str, str], Expectation],
+) -> tuple[Watch, list[Alarm]]:
+    start, end = watch.counted_to, watch.counted_to + settings.bucket_seconds
+    # While a stream is blind, a promise may be kept without our knowing it: none runs out.
+    clock = -inf if blind else end
+    counted = tally((outcome for _, outcome in due), watch.open, start=start, now=clock, expectations=expectations)
+    streams = dict(watch.streams)
+    arrived = ((series, stream) for stream, outcome in due for series in series_of(outcome))
+    # A promise that ran out counts in a series from which nothing may ever have come: no stream tells of it.
+    ran_out = ((series, "") for series in counted.buckets)
+    for series, stream in chain(arrived, ran_out):
+        if series not in streams and len(streams) < SERIES_MAX:
+            streams[series] = stream
+    states: dict[Segment, State] = {}
+    alarms: list[Alarm] = []
+    for series, stream in streams.items():
+        state = watch.states.get(series) or State(series)
+        bucket = counted.buckets.get(series)
+        if bucket is not None or stream not in blind:
+            state, raised = step(state, bucket or Bucket(start), settings)
+            alarms += raised
+        states[series] = state
+    return replace(watch, counted_to=end, states=states, streams=streams, open=counted.open), alarms
