@@ -170,6 +170,28 @@ class Sms:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tier:
+    from_minutes: float
+    amount: int
+    """In the currency's smallest unit (øre)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remedy:
+    """What a customer who was hit gets, by the time from asking until getting it."""
+
+    name: str
+    service: str
+    tiers: tuple[Tier, ...]
+    currency: str = "NOK"
+    products: tuple[str, ...] = ("*",)
+    """Which products are credited; `*`: all."""
+    cap_per_customer: int = 100_00
+    cap_total: int = 1_000_000_00
+    """The most that one incident may cost without a person."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Assurance:
     outcomes_kept_days: float = 90.0
     """After that an outcome, and with it what a customer did, is erased."""
@@ -177,6 +199,20 @@ class Assurance:
     """How long the counts that name no customer are kept."""
     looks_kept_days: float = 730.0
     """How long it can be told which person looked at which customer's data."""
+    sign_in_grace_seconds: float = 60.0
+    """Who asked to sign in and has waited longer did not get what was promised."""
+    line_grace_seconds: float = 300.0
+    """The same for those who were told an honest wait."""
+    delivery_grace_seconds: float = 300.0
+    """The same for a message that was accepted."""
+    warm_up_seconds: float = 30.0
+    """How long a series is watched before its level is believed."""
+    hold_seconds: float = 300.0
+    """How long all must have been well before an incident is over."""
+    remedies: tuple[Remedy, ...] = ()
+    """The first one of a service is its policy."""
+    tell_account: str = ""
+    """The account whose name stands on messages to those who were hit; empty: nobody is told by SMS."""
 
 
 @dataclass(frozen=True, kw_only=True)

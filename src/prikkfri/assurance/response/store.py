@@ -10,7 +10,7 @@ from prikkfri.assurance.incidents import Incident
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.store import Taken, outcomes_in
 from prikkfri.journal import Outcome
-from prikkfri.storage import Queries, Transaction
+from prikkfri.storage import Queries, Row, Transaction
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,14 @@ async def hits_of(queries: Queries, identifier: str) -> list[Hit]:
         " FROM incident_hit WHERE incident = :id ORDER BY person",
         {"id": identifier},
     )
-    return [Hit(*row[:9], bool(row[9])) for row in rows]
+    return [_hit(row) for row in rows]
+
+
+def _hit(row: Row) -> Hit:
+    customer, device, service, step, first_asked, tries, unanswered, last_reason, kept_later_at, observed = row
+    return Hit(
+        customer, device, service, step, first_asked, tries, unanswered, last_reason, kept_later_at, bool(observed)
+    )
 
 
 async def incidents_that_hit(queries: Queries, customer: str) -> list[tuple[str, Hit]]:
@@ -140,7 +147,7 @@ async def incidents_that_hit(queries: Queries, customer: str) -> list[tuple[str,
         " AND h.customer <> '' ORDER BY h.first_asked DESC LIMIT 100",
         {"customer": customer},
     )
-    return [(row[0], Hit(*row[1:10], bool(row[10]))) for row in rows]
+    return [(row[0], _hit(row[1:])) for row in rows]
 
 
 async def give_credits(

@@ -1,0 +1,79 @@
+"""Assessing: from outcomes to the counts that placing and recovery judge by."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from prikkfri.assurance.localisation import Cell
+from prikkfri.assurance.segments import Segment, segment_of
+from prikkfri.assurance.tally import EXPECTATIONS, Bucket, Expectation, expectation, own_error, unanswered
+from prikkfri.journal import Outcome
+
+Expectations = Mapping[tuple[str, str], Expectation]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """One promise as kept or broken, and when that was known."""
+
+    at: float
+    segment: Segment
+    kept: bool
+
+
+def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectations = EXPECTATIONS) -> list[Settled]:
+    """Every promise of `outcomes` (oldest first) that is settled at `now`; one nobody answered when its grace ended."""
+    waiting: dict[str, Outcome] = {}
+    found: list[Settled] = []
+    for outcome in outcomes:
+        if outcome.verdict == "asked":
+            waiting[outcome.promise] = outcome
+            continue
+        waiting.pop(outcome.promise, None)
+        if not own_error(outcome.service, outcome.reason):
+            found.append(Settled(outcome.time, segment_of(outcome), outcome.verdict == "kept"))
+    for asking in waiting.values():
+        deadline = asking.time + expectation(asking, expectations).grace_seconds
+        if deadline <= now:
+            found.append(Settled(deadline, segment_of(unanswered(asking, expectations)), kept=False))
+    found.sort(key=lambda each: each.at)
+    return found
+
+
+def cells(promises: Iterable[Settled], *, since: float, until: float) -> list[Cell]:
+    """Counts by combination of dimension values, of what was settled from `since` to before `until`."""
+    counts: dict[Segment, list[int]] = {}
+    for each in promises:
+        if since <= each.at < until:
+            count = counts.setdefault(each.segment, [0, 0])
+            count[0] += 1
+            count[1] += not each.kept
+    return [Cell(segment, total, broken) for segment, (total, broken) in counts.items()]
+
+
+def buckets(
+    promises: Sequence[Settled], segments: Sequence[Segment], *, since: float, until: float, seconds: float
+) -> list[Bucket]:
+    """Counts of the segments in stretches of `seconds`, empty ones too."""
+    kept = [0] * max(int((until - since) / seconds), 0)
+    broken = list(kept)
+    for each in promises:
+        index = int((each.at - since) / seconds) if each.at >= since else -1
+        if 0 <= index < len(kept) and any(segment.holds(each.segment) for segment in segments):
+            (kept if each.kept else broken)[index] += 1
+    return [Bucket(since + i * seconds, k, b) for i, (k, b) in enumerate(zip(kept, broken, strict=True))]
+
+
+def last_broken(promises: Iterable[Settled], segments: Sequence[Segment]) -> float | None:
+    """When the last promise of the segments was broken."""
+    times = [p.at for p in promises if not p.kept and any(segment.holds(p.segment) for segment in segments)]
+    return max(times, default=None)
+
+
+def peak_per_second(outcomes: Iterable[Outcome], *, steps: Sequence[str], since: float, over_seconds: float) -> float:
+    """The most that was asked for in a second at these steps, averaged over stretches of `over_seconds`."""
+    counts: dict[int, int] = {}
+    for outcome in outcomes:
+        if outcome.step in steps and outcome.time >= since:
+            stretch = int(outcome.time // over_seconds)
+            counts[stretch] = counts.get(stretch, 0) + 1
+    return max(counts.values(), default=0) / over_seconds
