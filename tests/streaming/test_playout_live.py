@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,13 +35,14 @@ def ffprobe(source: str | Path, *options: str) -> dict[str, list[dict[str, str]]
     return found
 
 
-def film(path: Path, colour: tuple[int, int, int] = RED, seconds: int = 2, size: tuple[int, int] = (320, 180)) -> None:
-    """A file of one colour, with a tone, at 30 pictures a second and 44,100 samples: neither is ours."""
+def film(path: Path, seconds: int = 2, size: tuple[int, int] = (320, 180), pixels: str = "1/1") -> None:
+    """A file that is red, with a tone, at 30 pictures a second and 44,100 samples: neither is ours."""
     width, height = size
     with av.open(str(path), "w") as container:
         video, sound = container.add_stream("libx264", rate=30), container.add_stream("aac", rate=44100)
+        video.codec_context.sample_aspect_ratio = Fraction(pixels)
         video.width, video.height, video.pix_fmt, sound.layout = width, height, "yuv420p", "stereo"
-        luma, *chroma = colour
+        luma, *chroma = RED
         planes = np.concatenate(
             [np.full(width * height, luma), *(np.full(width * height // 4, value) for value in chroma)]
         ).astype(np.uint8)
@@ -181,15 +183,24 @@ def test_a_file_that_disappears_becomes_a_slate_and_returns(
     assert playout.playout._on_air["film"].runs == 1 + caplog.text.count("channel film:")
 
 
-@pytest.mark.parametrize("size", [(240, 180), (320, 120)])
-def test_a_picture_of_another_shape_stands_on_black(serve: Serve, tmp_path: Path, size: tuple[int, int]) -> None:
-    film(tmp_path / "film.mp4", size=size)
+@pytest.mark.parametrize(
+    ("size", "pixels", "black"),
+    [
+        ((240, 180), "1/1", "sides"),
+        ((320, 120), "1/1", "top"),
+        ((180, 180), "16/9", "nothing"),
+        ((320, 180), "3/4", "sides"),
+    ],
+)
+def test_a_picture_of_another_shape_stands_on_black(
+    serve: Serve, tmp_path: Path, size: tuple[int, int], pixels: str, black: str
+) -> None:
+    film(tmp_path / "film.mp4", size=size, pixels=pixels)
     playout = serve(Channel(id="film", name="Film", number=1, source=str(tmp_path / "film.mp4")))
     until(lambda: on_air(playout) == "source" and playout.playout._on_air["film"].live.end)
     until(lambda: is_red(last_picture(playout, "film", tmp_path)))
     picture = last_picture(playout, "film", tmp_path)
-    edge = picture[:, :100] if size[0] * 9 < size[1] * 16 else picture[:80]
-    assert edge.max() < 30
+    assert (picture[:, :100].max() < 30, picture[:80].max() < 30) == (black == "sides", black == "top")
 
 
 @pytest.mark.parametrize("content", [b"", b"no film at all" * 1000, None])

@@ -10,7 +10,7 @@ from prikkfri import config
 from prikkfri.errors import ConfigError
 from prikkfri.protocols.xmltv import Listing
 from prikkfri.streaming import demo
-from prikkfri.streaming.channels import checked, source_kind
+from prikkfri.streaming.channels import checked, loggable, source_kind
 from prikkfri.streaming.fallback import open_channels
 from prikkfri.streaming.schedule import (
     STOP_UNKNOWN_SECONDS,
@@ -136,3 +136,15 @@ def test_kinds_of_source() -> None:
     assert source_kind("test-picture") == "test-picture"
     assert source_kind("https://origin.example/index.m3u8") == "address"
     assert source_kind("films/match.mp4") == "file"
+
+
+@pytest.mark.parametrize(
+    ("source", "logged"),
+    [
+        ("https://user:secret@origin.example/live.m3u8?key=secret", "https://origin.example/live.m3u8"),
+        ("http://origin.example/live/0oRLogEmBE/sport/index.m3u8", "http://origin.example/live/***/sport/index.m3u8"),
+        ("films/a@b?.mp4", "films/a@b?.mp4"),
+    ],
+)
+def test_secrets_of_a_source_are_not_logged(source: str, logged: str) -> None:
+    assert loggable(source) == logged

@@ -41,12 +41,22 @@ class Presence:
 
     def comes(self, claims: Claims, channel_id: str, now: float) -> bool:
         """Whether the holder of the token was not on this channel before; marks them as seen."""
-        viewer = hash((claims.token_id, claims.subscriber, channel_id))
-        last = self._last_seen.pop(viewer, None)
+        came = not self.stays(claims, channel_id, now)
+        viewer = _viewer(claims, channel_id)
+        self._last_seen.pop(viewer, None)
         self._last_seen[viewer] = now
         if len(self._last_seen) > self._viewers_max:
             del self._last_seen[next(iter(self._last_seen))]
-        return last is None or now - last > self._absent_seconds
+        return came
+
+    def stays(self, claims: Claims, channel_id: str, now: float) -> bool:
+        """Whether the holder of the token has been on this channel lately."""
+        last = self._last_seen.get(_viewer(claims, channel_id))
+        return last is not None and now - last <= self._absent_seconds
+
+
+def _viewer(claims: Claims, channel_id: str) -> int:
+    return hash((claims.token_id, claims.subscriber, channel_id))
 
 
 class OncePerPeriod:

@@ -12,6 +12,7 @@ from prikkfri.streaming.schedule import from_configuration
 
 CHANNELS_MAX = 64
 TEST_PICTURE = "test-picture"
+_TOKEN_IN_PATH = re.compile(r"/live/[^/]+/")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 
 
@@ -48,3 +49,11 @@ def source_kind(source: str) -> Literal["test-picture", "address", "file"]:
     if source == TEST_PICTURE:
         return "test-picture"
     return "address" if "://" in source else "file"
+
+
+def loggable(source: str) -> str:
+    """The source as it may be logged: without user, password, query and playback token."""
+    scheme, separator, rest = source.partition("://")
+    if not separator:
+        return source
+    return f"{scheme}://{_TOKEN_IN_PATH.sub('/live/***/', rest.partition('?')[0].rpartition('@')[2])}"

@@ -11,6 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Protocol
 
 import av
@@ -20,6 +21,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from prikkfri.clock import Clock
 from prikkfri.protocols.hls.playlist import Rendition, Segment, multivariant_playlist
+from prikkfri.streaming.channels import loggable
 from prikkfri.streaming.encoder import BITS_PER_SECOND_MAX, Encoder, Fragment
 from prikkfri.streaming.picture import Design, Slate, TestPicture, test_tone
 from prikkfri.streaming.switching import Switch, switched
@@ -153,7 +155,7 @@ class SourceReader:
     """Reads a source over and over into a short queue of ticks, in a thread that nobody waits for."""
 
     def __init__(self, address: str, width: int, height: int) -> None:
-        self.name = address.rpartition("@")[2].partition("?")[0]  # without user, password and query
+        self.name = loggable(address)
         self.ticks: queue.Queue[Tick] = queue.Queue(SOURCE_TICKS_WAITING_MAX)
         self._address = address
         self._size = width, height
@@ -194,14 +196,17 @@ class SourceReader:
 
     def _read(self) -> Iterator[Tick]:
         """The ticks of one pass through the source. Raises `av.FFmpegError` and what a broken source provokes."""
-        options = {"protocol_whitelist": "http,https,tcp,tls,crypto"} if "://" in self._address else {}
+        # What a playlist from afar names is not to be looked for among the files of this machine.
+        from_afar = self._address.startswith(("http://", "https://"))
+        options = {"protocol_whitelist": "http,https,tcp,tls,crypto"} if from_afar else {}
         with av.open(self._address, options=options, timeout=(OPEN_SECONDS_MAX, READ_SECONDS_MAX)) as container:
             yield from self._decoded(container)
 
     def _decoded(self, container: InputContainer) -> Iterator[Tick]:
         if not container.streams.video:
             raise ValueError("no picture in it")
-        streams = [container.streams.video[0], *container.streams.audio[:1]]
+        video = container.streams.video[0]
+        streams = [video, *container.streams.audio[:1]]
         for stream in streams:
             stream.codec_context.thread_count = 1
         assembler = Assembler(has_sound=len(streams) > 1)
@@ -220,17 +225,18 @@ class SourceReader:
                 continue
             for frame in frames:
                 if isinstance(frame, av.VideoFrame) and frame.time is not None:
-                    yield from assembler.add_picture(frame.time, self._fitted(frame, scaler))
+                    yield from assembler.add_picture(frame.time, self._fitted(frame, video.sample_aspect_ratio, scaler))
                 elif isinstance(frame, av.AudioFrame) and frame.time is not None:
                     for resampled in resampler.resample(frame):
                         samples = resampled.to_ndarray().astype(np.float32, copy=False)
                         yield from assembler.add_sound(resampled.time or 0.0, samples)
 
-    def _fitted(self, frame: av.VideoFrame, scaler: VideoReformatter) -> Planes:
+    def _fitted(self, frame: av.VideoFrame, pixel_aspect: Fraction | None, scaler: VideoReformatter) -> Planes:
         """The picture scaled to fit, in proportion, on black."""
         width, height = self._size
-        scale = min(width / frame.width, height / frame.height)
-        inner = max(2, round(frame.width * scale / 2) * 2), max(2, round(frame.height * scale / 2) * 2)
+        shown_width = frame.width * float(pixel_aspect or 1)
+        scale = min(width / shown_width, height / frame.height)
+        inner = max(2, round(shown_width * scale / 2) * 2), max(2, round(frame.height * scale / 2) * 2)
         scaled = scaler.reformat(
             frame, *inner, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
         )

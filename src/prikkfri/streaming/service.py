@@ -32,7 +32,7 @@ STALLED_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 1.0
 SCHEDULE_RENEWAL_SECONDS = 600.0
 GUIDE_PAST_SECONDS_MAX, GUIDE_AHEAD_SECONDS_MAX = 2 * 86400.0, 8 * 86400.0
-GUIDES_KEPT_MAX = 64
+GUIDES_KEPT_MAX = 8
 VERIFIED_TOKENS_MAX = 20_000
 PRESENT_VIEWERS_MAX = 50_000
 ABSENT_SECONDS = 300.0
@@ -144,14 +144,15 @@ class Playout:
             if verdict.claims:
                 self._record_broken(verdict.claims, channel_id, refused.reason, now)
             elif self._refused_strangers.lets_through((token, channel_id), now):
-                self._record(_start_playback(now, channel_id, refused.reason))
+                self._record(_outcome(now, channel_id, refused.reason))
             return _error(403, refused.error, "this channel cannot be watched with this token")
         answer = self._serve(channel_id, name, now)
         if name == MEDIA_PLAYLIST and verdict.claims:
             if answer.status != 200:
-                self._record_broken(verdict.claims, channel_id, "no-picture", now)
+                step = "watch" if self._presence.stays(verdict.claims, channel_id, now) else "start-playback"
+                self._record_broken(verdict.claims, channel_id, "no-picture", now, step=step)
             elif self._presence.comes(verdict.claims, channel_id, now):
-                self._record(_start_playback(now, channel_id, customer=verdict.claims.subscriber))
+                self._record(_outcome(now, channel_id, customer=verdict.claims.subscriber))
         return answer
 
     def watch_open(self, channel_id: str, name: str) -> Answer:
@@ -264,9 +265,11 @@ class Playout:
             self._verified[token] = verdict.claims
         return verdict
 
-    def _record_broken(self, claims: cat.Claims, channel_id: str, reason: str, now: float) -> None:
+    def _record_broken(
+        self, claims: cat.Claims, channel_id: str, reason: str, now: float, *, step: str = "start-playback"
+    ) -> None:
         if self._refused_customers.lets_through((claims.subscriber, channel_id, reason), now):
-            self._record(_start_playback(now, channel_id, reason, customer=claims.subscriber))
+            self._record(_outcome(now, channel_id, reason, customer=claims.subscriber, step=step))
 
     def _channels_json(self, channels: Sequence[Channel], now: float) -> bytes:
         described = []
@@ -370,11 +373,13 @@ def _guide(documents: list[bytes]) -> xmltv.Guide:
     return xmltv.read_xmltv(documents[0])
 
 
-def _start_playback(now: float, channel_id: str, reason: str = "", *, customer: str = "") -> Outcome:
+def _outcome(
+    now: float, channel_id: str, reason: str = "", *, customer: str = "", step: str = "start-playback"
+) -> Outcome:
     return Outcome(
         time=now,
         service="television",
-        step="start-playback",
+        step=step,
         layer="streams",
         verdict="broken" if reason else "kept",
         reason=reason,
