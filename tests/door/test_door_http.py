@@ -16,7 +16,7 @@ from prikkfri.clock import ManualClock
 from prikkfri.config import Config
 from prikkfri.config import Door as DoorSettings
 from prikkfri.door.http import application
-from prikkfri.door.overload import Limits, retry_after
+from prikkfri.door.overload import Limits, lag, retry_after
 from prikkfri.door.service import Door, asking_signin, load_keys
 from prikkfri.door.waiting_room import Capacity
 from prikkfri.journal import Outcome
@@ -215,6 +215,9 @@ def test_the_gate_asks_for_longer_pauses_the_further_behind_it_is() -> None:
     waits = [retry_after(lag, 0, limits) for lag in (0.6, 1, 2, 60)]
     assert waits == sorted(w for w in waits if w) and waits[-1] == 30
     assert retry_after(0, 101, limits)
+    once = lag(0.0, 1.5)
+    assert retry_after(once, 0, limits) is None
+    assert retry_after(lag(once, 1.5), 0, limits)
 
 
 async def test_when_nobody_waits_a_pass_comes_at_once(entrance: Entrance) -> None:

@@ -6,6 +6,7 @@ from signin_house import DEVICE, PASSWORD, BuildHouse, House
 from prikkfri.config import Door, Signin
 from prikkfri.protocols import admission_pass
 from prikkfri.protocols.admission_pass import Pass
+from prikkfri.signin.hash_pool import Overloaded
 from prikkfri.storage.keys import SigningKey, publish_public_key, signing_key
 
 OTHER_DEVICE = "d-BBBBBBBBBBBBBBBBBBBBBB"
@@ -64,6 +65,19 @@ async def test_a_pass_outlives_typing_errors_but_not_guessing(
         for _ in range(6):
             assert (await client.post("/sign-in", json=body(admission, "feil"))).status_code == 401
     assert lanes == [True] * 5 + [False]
+
+
+async def test_a_refusal_for_load_costs_no_try(
+    house: House, door_key: SigningKey, lanes: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admission = issue(house, door_key)
+    async with house.client() as client:
+        with monkeypatch.context() as full:
+            full.setattr(house.service.pool, "refusal", lambda **_: Overloaded(1.0))
+            for _ in range(7):
+                assert (await client.post("/sign-in", json=body(admission))).status_code == 503
+        assert (await client.post("/sign-in", json=body(admission))).status_code == 200
+    assert lanes == [True]
 
 
 async def test_a_pass_that_is_late_or_anothers_is_none(house: House, door_key: SigningKey, lanes: list[bool]) -> None:

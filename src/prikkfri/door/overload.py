@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 RETRY_AFTER_SECONDS_MIN = 2.0
 RETRY_AFTER_SECONDS_MAX = 30.0
+NEWEST_WEIGHT = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +12,11 @@ class Limits:
     lag_seconds_max: float = 0.5
     """How late the loop may run: whoever comes has waited as long already, unseen."""
     in_flight_max: int = 2_000
+
+
+def lag(lag_s: float, newest_s: float) -> float:
+    """The moving mean of how late the loop runs: one pause that the machine made is no overload."""
+    return lag_s + NEWEST_WEIGHT * (newest_s - lag_s)
 
 
 def retry_after(lag_s: float, in_flight: int, limits: Limits = Limits()) -> float | None:

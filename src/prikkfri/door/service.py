@@ -271,7 +271,8 @@ class Door:
         while True:
             asked = self._clock.monotonic()
             await asyncio.sleep(LAG_MEASURED_SECONDS)
-            self._lag_s = max(0.0, self._clock.monotonic() - asked - LAG_MEASURED_SECONDS)
+            late_s = max(0.0, self._clock.monotonic() - asked - LAG_MEASURED_SECONDS)
+            self._lag_s = overload.lag(self._lag_s, late_s)
 
     async def _follow_revoked(self) -> None:
         """A list that is missing or unreadable refuses nobody; the one last read goes on being honoured."""

@@ -152,6 +152,9 @@ class SignIn:
             log.warning("a sign-in is refused: %s", str(error) or "the database did not answer in time")
             answer = Refused("database-unavailable", DATABASE_RETRY_AFTER_SECONDS)
         if isinstance(answer, Refused):
+            if admitted and answer.reason in ("overloaded", "database-unavailable"):
+                # Our fault, and no try of theirs.
+                self._passes[admitted.pass_id] = self._passes.get(admitted.pass_id, 1) - 1
             self._broken(attempt, admitted, answer.reason, answer.customer)
         return answer
 
@@ -316,6 +319,7 @@ class SignIn:
         if spent >= TRIES_WITH_ONE_PASS:
             return None
         self._passes[admitted.pass_id] = spent + 1
+        self._passes.move_to_end(admitted.pass_id)
         _keep_newest(self._passes, PASSES_REMEMBERED_MAX)
         return admitted
 

@@ -1,0 +1,101 @@
+"""A crowd of several times what the machine can take, through the real door and the real sign-in: all of it gets in."""
+
+import asyncio
+import base64
+import secrets
+from pathlib import Path
+
+import httpx
+import pytest
+
+from prikkfri.config import ROLES, Config
+from prikkfri.journal import Outcome, read_page
+from prikkfri.simulation import demo
+from prikkfri.simulation.installation import Installation, free_ports, ports_section
+from prikkfri.storage import Database, Location, open_reader, open_spool_reader
+from prikkfri.storage.keys import command_key
+
+pytestmark = pytest.mark.slow
+
+TIMES_CAPACITY = 3.0
+SECONDS = 6.0
+
+
+async def person(config: Config, client: httpx.AsyncClient, login: str) -> tuple[bool, int, int]:
+    """One viewer, as the contract says a client behaves: whether they waited, what sign-in said in the end, and how
+    often before that it said to try again."""
+    device = f"d-{base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()[:22]}"
+    door = config.roles.door.url
+    _, answer = await answered(client, client.build_request("POST", f"{door}/enter", json={"device": device}))
+    waited = "ticket" in answer.json()
+    while "admitted" not in answer.json():
+        await asyncio.sleep(answer.json()["poll_after_s"])
+        again = client.build_request("GET", f"{door}/waiting", params={"ticket": answer.json()["ticket"]})
+        _, answer = await answered(client, again)
+    body = {"login": login, "password": demo.PASSWORD, "device": device, "pass": answer.json()["admitted"]}
+    refused, answer = await answered(
+        client, client.build_request("POST", f"{config.roles.signin.url}/sign-in", json=body)
+    )
+    return waited, answer.status_code, refused
+
+
+async def answered(client: httpx.AsyncClient, request: httpx.Request) -> tuple[int, httpx.Response]:
+    """What a role says in the end, and how often it was too busy and said when to ask again."""
+    refused = 0
+    while True:
+        answer = await client.send(request)
+        if answer.status_code != 503:
+            return refused, answer
+        refused += 1
+        await asyncio.sleep(answer.json()["retry_after_s"])
+
+
+async def outcomes(database: Database, stream: str) -> list[Outcome]:
+    found: list[Outcome] = []
+    while (page := await read_page(database, stream, len(found))) and page.outcomes:
+        found += page.outcomes
+    await database.close()
+    return found
+
+
+async def test_a_crowd_of_three_times_the_capacity_waits_in_line_and_gets_in(tmp_path: Path) -> None:
+    (tmp_path / "prikkfri.toml").write_text(ports_section(free_ports(len(ROLES) + 1)), encoding="utf-8")
+    installation = Installation(tmp_path)
+    config = installation.configuration()
+    people = demo.people(demo.PEOPLE)
+    logins = [somebody.email for somebody in people if somebody.packages and somebody.email]
+    await demo.seed(config, people)
+    try:
+        await installation.start(("signin", "door"))
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+        origin = {"origin": config.roles.viewer.url}
+        async with httpx.AsyncClient(timeout=60, limits=limits, headers=origin) as client:
+            ask = {"authorization": f"Bearer {command_key(tmp_path, 'signin')}"}
+            await asyncio.sleep(4)  # the first hashes are measured, and the door has heard of it
+            capacity = (await client.get(f"{config.roles.signin.url}/capacity", headers=ask)).json()["per_second"]
+            crowd = []
+            for number in range(int(TIMES_CAPACITY * capacity * SECONDS)):
+                crowd.append(asyncio.create_task(person(config, client, logins[number % len(logins)])))
+                await asyncio.sleep(1 / (TIMES_CAPACITY * capacity))
+            answers = await asyncio.gather(*crowd)
+        await asyncio.sleep(1)  # the door's spool is written behind its answers
+    finally:
+        await installation.stop()
+    assert {status for _, status, _ in answers} == {200}
+    had_to_wait = sum(waited for waited, _, _ in answers)
+    assert had_to_wait > len(answers) / 2, "a crowd of three times the capacity that nobody waited in"
+    # The machines' own capacity may fall while people are on their way (other work on them): some are sent back.
+    refused = sum(refused for _, _, refused in answers)
+    assert refused < len(answers) / 4
+
+    signin = await outcomes(open_reader(Location(tmp_path), "signin"), "signin")
+    kept = [outcome for outcome in signin if outcome.verdict == "kept"]
+    asked = {
+        outcome.promise
+        for outcome in await outcomes(open_spool_reader(tmp_path, "door"), "door")
+        if outcome.verdict == "asked"
+    }
+    assert len(asked) == had_to_wait
+    assert len(kept) == len(answers)
+    assert {outcome.reason for outcome in signin if outcome.verdict == "broken"} <= {"overloaded"}
+    assert {outcome.promise for outcome in kept if outcome.promise} == asked
