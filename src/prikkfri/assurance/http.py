@@ -40,5 +40,28 @@ class Neighbours:
             return f"the status role cannot be reached ({type(error).__name__})"
         return "" if response.is_success else f"the status role answered {response.status_code}"
 
+    async def capacity_per_second(self, command_key: str) -> float | None:
+        """Sign-ins a second that signin measures; None when it does not say."""
+        headers = {"authorization": f"Bearer {command_key}"}
+        try:
+            async with asyncio.timeout(HEALTH_SECONDS_MAX):
+                response = await self._client.get(f"{self._urls['signin']}/capacity", headers=headers)
+            per_second = float(response.raise_for_status().json()["per_second"])
+        except (httpx.HTTPError, TimeoutError, ValueError, KeyError, TypeError):
+            return None
+        return per_second if 0 < per_second < 1e6 else None
+
+    async def send_message(self, account: str, password: str, sender: str, recipient: str, text: str) -> str:
+        """Hands a text message to the SMS centre; returns its id, empty when it was not accepted."""
+        message = {"from": sender, "to": recipient, "text": text}
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS_MAX):
+                response = await self._client.post(
+                    f"{self._urls['sms']}/messages", json=message, auth=(account, password)
+                )
+            return str(response.raise_for_status().json()["id"])
+        except (httpx.HTTPError, TimeoutError, ValueError, KeyError, TypeError):
+            return ""
+
     async def close(self) -> None:
         await self._client.aclose()

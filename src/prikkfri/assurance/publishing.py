@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from prikkfri.assurance.overview import Breakage, Overview, RoleState
+from prikkfri.assurance.status import Statement, severity
 
 MAJOR_SHARE = 0.5
 """From this share of broken promises on, a component is a major outage; below it a partial one."""
@@ -62,9 +63,11 @@ _OVERALL = {
 }
 
 
-def summary(overview: Overview, roles: Sequence[RoleState], *, operator: str, url: str) -> dict[str, Any]:
-    """The document for `/api/v2/summary.json`."""
-    states = {component.id: _state(component, overview, roles) for component in COMPONENTS}
+def summary(
+    overview: Overview, roles: Sequence[RoleState], *, operator: str, url: str, told: Sequence[Statement] = ()
+) -> dict[str, Any]:
+    """The document for `/api/v2/summary.json`; `told` is what the public is told of incidents."""
+    states = {component.id: _state(component, overview, roles, told) for component in COMPONENTS}
     worst = max((state for state, _ in states.values()), key=_SEVERITY.index)
     indicator, description = _OVERALL[worst]
     updated_at = iso(overview.at)
@@ -75,13 +78,48 @@ def summary(overview: Overview, roles: Sequence[RoleState], *, operator: str, ur
             _component(component, *states[component.id], position, updated_at)
             for position, component in enumerate(COMPONENTS, 1)
         ],
-        "incidents": [],
+        "incidents": [_incident(statement) for statement in told],
         "scheduled_maintenances": [],
     }
 
 
-def _state(component: Component, overview: Overview, roles: Sequence[RoleState]) -> tuple[State, float | None]:
+def _incident(statement: Statement) -> dict[str, Any]:
+    """An incident in Statuspage's shape; beside it, in our own fields, the promises to the public and the languages."""
+    return {
+        "id": statement.id,
+        "name": statement.title["en"],
+        "names": dict(statement.title),
+        "status": statement.stage,
+        "impact": "critical" if statement.severity == "major_outage" else "major",
+        "started_at": iso(statement.since),
+        "created_at": iso(statement.since),
+        "updated_at": iso(statement.updated_at),
+        "resolved_at": iso(statement.resolved_at) if statement.resolved_at else None,
+        "expected_at": iso(statement.expected_solution_at) if statement.expected_solution_at else None,
+        "next_update_at": iso(statement.next_update_at) if statement.next_update_at else None,
+        "page_id": PAGE_ID,
+        "shortlink": "",
+        "incident_updates": [
+            {
+                "id": f"{statement.id}-{update.at:.0f}-{update.stage}",
+                "incident_id": statement.id,
+                "status": update.stage,
+                "body": update.body["en"],
+                "bodies": dict(update.body),
+                "created_at": iso(update.at),
+                "updated_at": iso(update.at),
+            }
+            for update in statement.updates
+        ],
+    }
+
+
+def _state(
+    component: Component, overview: Overview, roles: Sequence[RoleState], told: Sequence[Statement]
+) -> tuple[State, float | None]:
     """The state, and since when it is so when that is known."""
+    if (severe := severity(told, component.service, component.steps)) != "operational":
+        return severe, min(each.since for each in told if not each.over and each.service == component.service)
     broken = [b for b in overview.breakages if component.concerns(b.service, b.step)]
     if broken:
         since = min(b.since for b in broken)

@@ -7,8 +7,9 @@ restart needs no rebuilding.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -29,10 +30,11 @@ from prikkfri.assurance.overview import (
     overview,
 )
 from prikkfri.assurance.publishing import summary
+from prikkfri.assurance.status import Statement
 from prikkfri.clock import Clock
 from prikkfri.config import Assurance as Settings
 from prikkfri.errors import StorageError, StorageUnavailable
-from prikkfri.journal import Follower, Page, Source, read_page
+from prikkfri.journal import Follower, Outcome, Page, Source, read_page
 from prikkfri.storage import Database, Transaction
 
 log = logging.getLogger("prikkfri.assurance")
@@ -105,8 +107,13 @@ class Assurance:
         settings: Settings,
         operator: str,
         status_url: str,
+        arrived: Callable[[str, Sequence[Outcome]], None] = lambda stream, outcomes: None,
+        told: Callable[[], Awaitable[Sequence[Statement]]] | None = None,
     ) -> None:
-        """`sources` reads each stream by its name (`signin`, `sms`, `playout`, `door`)."""
+        """`sources` reads each stream by its name (`signin`, `sms`, `playout`, `door`).
+
+        `arrived` is called with what has been stored; `told` gives what the public is told of incidents.
+        """
         self.database = database
         self.clock = clock
         self.streams = {stream: StreamState(stream) for stream in sources}
@@ -119,6 +126,10 @@ class Assurance:
         self._settings = settings
         self._operator = operator
         self.status_url = status_url
+        self._arrived = arrived
+        self._told = told
+        self._publishing = asyncio.Event()
+        self._fresh_of: dict[str, Sequence[Outcome]] = {}
         self._taken = 0
         self._alarms: list[str] = []
         self._follower = Follower(database, name="assurance", take=self._take, alarm=self._note_alarm)
@@ -176,6 +187,8 @@ class Assurance:
             overflowed=overflowed,
         )
         self._taken += taken
+        if taken:
+            self._arrived(stream, self._fresh_of.pop(stream))
         return 0.0 if behind else FOLLOW_SECONDS
 
     async def _take(self, transaction: Transaction, stream: str, page: Page) -> None:
@@ -183,6 +196,7 @@ class Assurance:
         await store.add_outcomes(transaction, stream, page, now)
         await store.add_counts(transaction, count(page.outcomes, now))
         await store.join_devices(transaction, page.outcomes, now)
+        self._fresh_of[stream] = page.outcomes
 
     def _note_alarm(self, text: str) -> None:
         log.error("%s", text)
@@ -217,16 +231,24 @@ class Assurance:
     async def _publish(self) -> None:
         while True:
             await self.publish()
-            await asyncio.sleep(PUBLISH_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._publishing.wait(), PUBLISH_SECONDS)
+            self._publishing.clear()
+
+    def publish_soon(self) -> None:
+        """Something has changed that the public should not wait for."""
+        self._publishing.set()
 
     async def publish(self) -> None:
         """Tells the status page once; what goes wrong is kept for the console and tried again later."""
         try:
             seen = await self.overview()
+            told = await self._told() if self._told else ()
         except StorageError as error:
             self.publish_trouble = f"nothing can be read: {error}"
             return
-        document = summary(seen, list(self.roles.values()), operator=self._operator, url=self.status_url)
+        roles = list(self.roles.values())
+        document = summary(seen, roles, operator=self._operator, url=self.status_url, told=told)
         self.publish_trouble = await self._neighbours.publish(msgspec.json.encode(document))
         if not self.publish_trouble:
             self.published_at = self.clock.now()
@@ -295,3 +317,14 @@ class Assurance:
             "streams_blind": sum(state.blind_since(now) is not None for state in self.streams.values()),
             "status_published_at_seconds": self.published_at,
         }
+
+    def blind(self) -> frozenset[str]:
+        """The streams that cannot be read to their end just now."""
+        now = self.clock.now()
+        return frozenset(s.stream for s in self.streams.values() if s.behind or s.blind_since(now) is not None)
+
+    def incomplete(self) -> str:
+        """Why a list made from the journal may lack somebody; empty when it does not."""
+        dropped = [f"{s.stream} dropped {s.overflowed} outcomes" for s in self.streams.values() if s.overflowed]
+        unread = [f"{stream} is not read to its end" for stream in sorted(self.blind())]
+        return "; ".join(dropped + unread)

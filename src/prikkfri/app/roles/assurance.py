@@ -1,6 +1,8 @@
 """The assurance role: follows everyone, serves the console, over its database."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from zoneinfo import ZoneInfo
 
 import httpx
 
@@ -9,14 +11,17 @@ from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import location_of
 from prikkfri.assurance.console.service import Console, ensure_first_account
 from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.response.service import Response, Surroundings
 from prikkfri.assurance.service import Assurance, OthersArea
 from prikkfri.clock import Clock
 from prikkfri.config import ROLES, Config
 from prikkfri.storage import Database, Location, Queries, open_database, open_reader, open_spool_reader
 from prikkfri.storage.keys import command_key, write_whole
-from prikkfri.subscribers.store import subscriber, subscriber_by_login
+from prikkfri.subscribers.store import packages_at, subscriber, subscriber_by_login, subscriptions_of
 from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console.server import application
+
+CAPACITY_SECONDS = 5.0
 
 
 async def build(config: Config, clock: Clock) -> Role:
@@ -32,6 +37,49 @@ async def build(config: Config, clock: Clock) -> Role:
         urls={role: f"http://localhost:{config.roles.edge(role).port}" for role in others},
         status_command_key=command_key(config.home, "status"),
     )
+    measured: list[tuple[float, float]] = []
+    """Signin's capacity as last measured, and when."""
+
+    async def measure() -> None:
+        key = command_key(config.home, "signin")
+        while True:
+            if (per_second := await neighbours.capacity_per_second(key)) is not None:
+                measured[:] = [(per_second, clock.now())]
+            await asyncio.sleep(CAPACITY_SECONDS)
+
+    async def products(customers: Sequence[str], at: float) -> Mapping[str, str]:
+        async def found(queries: Queries) -> dict[str, str]:
+            packages = {customer: await packages_at(queries, customer, at) for customer in customers}
+            return {customer: "+".join(names) for customer, names in packages.items() if names}
+
+        return await subscribers.use(lambda reader: reader.read(found)) or {}
+
+    async def tell(customer: str, text: str) -> str:
+        async def number(queries: Queries) -> str:
+            held = await subscriptions_of(queries, customer)
+            return next((s.msisdn for s in held if s.msisdn and s.starts <= clock.now() < s.ends), "")
+
+        recipient = await subscribers.use(lambda reader: reader.read(number))
+        account = next((a for a in config.sms.accounts if a.system_id == config.assurance.tell_account), None)
+        if not recipient or account is None:
+            return ""
+        sender = config.operator[:11]
+        return await neighbours.send_message(account.system_id, account.password, sender, recipient, text)
+
+    response = Response(
+        database,
+        settings=config.assurance,
+        surroundings=Surroundings(
+            blind=lambda: service.blind(),
+            incomplete=lambda: service.incomplete(),
+            capacity_per_second=lambda: measured[0] if measured else None,
+            products=products,
+            tell=tell,
+            changed=lambda: service.publish_soon(),
+        ),
+        clock=clock,
+        zone=ZoneInfo(config.streaming.timezone),
+    )
     service = Assurance(
         database,
         sources={stream: area.page for stream, area in sources.items()},
@@ -40,6 +88,8 @@ async def build(config: Config, clock: Clock) -> Role:
         settings=config.assurance,
         operator=config.operator,
         status_url=config.roles.status.url,
+        arrived=response.arrived,
+        told=response.told,
     )
     if first := await ensure_first_account(database, clock):
         write_whole(first_account_file(config.home), " / ".join(first).encode() + b"\n", mode=0o600)
@@ -67,7 +117,7 @@ async def build(config: Config, clock: Clock) -> Role:
             timezone=config.streaming.timezone,
             operator=config.operator,
         ),
-        work=(service.run,),
+        work=(service.run, response.run, measure),
         counters=service.counters,
         close=close,
     )

@@ -26,6 +26,7 @@ from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.remedies import Policy, Tier, Trial, trial
 from prikkfri.assurance.response import assessing, store
 from prikkfri.assurance.response.store import Contact, Given
+from prikkfri.assurance.status import Statement, statements
 from prikkfri.assurance.tally import EXPECTATIONS, Bucket
 from prikkfri.clock import Clock
 from prikkfri.config import Assurance as Settings
@@ -322,6 +323,11 @@ class Response:
             credited=len(given),
             told=sum(bool(each.told_at) for each in given),
         )
+
+    async def told(self) -> Sequence[Statement]:
+        """What the public is told."""
+        now = self._clock.now()
+        return statements(await self.incidents(most=HISTORY_MAX), now=now, zone=self._zone)
 
     async def answers(self, known: Known) -> tuple[Answer, ...]:
         return answer_sheet(known, now=self._clock.now(), zone=self._zone)
