@@ -20,7 +20,7 @@ from pathlib import Path
 import apsw
 
 from prikkfri.clock import SystemClock
-from prikkfri.journal import Outcome, Spool, open_journal
+from prikkfri.journal import Journal, Outcome, Spool, open_journal
 from prikkfri.journal.outcomes import encode_batch
 from prikkfri.storage import Database, Location, open_database, open_spool
 
@@ -79,7 +79,11 @@ async def appended(name: str, database: Database, seconds: float, writers: int, 
 async def spooled(folder: Path, seconds: float) -> float:
     database = await open_spool(folder, "door")
     journal = await open_journal(database, stream="door", clock=SystemClock())
-    spool = Spool(journal, outcomes_max=1 << 40, alarm=print)
+
+    async def opened() -> Journal:
+        return journal
+
+    spool = Spool(opened, outcomes_max=1 << 40, alarm=print)
     running = asyncio.create_task(spool.run())
     until = time.perf_counter() + seconds
     number = 0

@@ -8,6 +8,7 @@ exception. What is raised is one of these::
     │   └── ConfigError       ... in the configuration file, with its line
     ├── StorageError          the database said no
     │   ├── StorageUnavailable    not reachable, or the disk is full: try again later
+    │   ├── StorageDamaged        the file is no database any more: restore it
     │   ├── InDoubt               the connection was lost at the commit: kept or not, nobody can tell yet
     │   └── FencedOut             another writer has taken over this stream: stop
     └── ProtocolError         bytes that break a protocol
@@ -34,6 +35,10 @@ class StorageError(PrikkfriError):
 
 class StorageUnavailable(StorageError):
     """The database cannot be reached or cannot write (a full disk); nothing was kept."""
+
+
+class StorageDamaged(StorageError):
+    """The database's file does not hold what it should."""
 
 
 class InDoubt(StorageError):

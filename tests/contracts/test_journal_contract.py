@@ -177,7 +177,11 @@ async def test_a_full_spool_counts_what_it_drops_and_never_raises(
     database: Database, journal: Journal, taken: Taken
 ) -> None:
     alarms: list[str] = []
-    spool = Spool(journal, outcomes_max=10, alarm=alarms.append)
+
+    async def opened() -> Journal:
+        return journal
+
+    spool = Spool(opened, outcomes_max=10, alarm=alarms.append)
     for i in range(25):
         spool.record(outcome(i))
     task = asyncio.create_task(spool.run())

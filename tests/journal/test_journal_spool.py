@@ -1,7 +1,7 @@
 """The spool of a role without a database: it never waits, keeps what it can, and counts what it cannot."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,6 +22,13 @@ async def journal(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Journal]:
     database = await open_spool(tmp_path, "door")
     yield await open_journal(database, stream="door", clock=clock)
     await database.close()
+
+
+def opening(journal: Journal) -> Callable[[], Awaitable[Journal]]:
+    async def opened() -> Journal:
+        return journal
+
+    return opened
 
 
 @asynccontextmanager
@@ -47,7 +54,7 @@ async def page(journal: Journal) -> Page:
 async def test_what_was_taken_makes_room_at_once_and_is_held_to_a_number(journal: Journal) -> None:
     """A spool that counted what is merely not yet old would be full for a month after one big evening."""
     alarms: list[str] = []
-    spool = Spool(journal, outcomes_max=100, alarm=alarms.append)
+    spool = Spool(opening(journal), outcomes_max=100, alarm=alarms.append)
     async with running(spool):
         for turn in range(1, 21):
             for i in range(10):
@@ -84,7 +91,7 @@ async def test_a_disk_that_refuses_for_a_while_costs_nothing(journal: Journal, m
 
     monkeypatch.setattr(journal.database.engine, "commit", refusing)
     alarms: list[str] = []
-    spool = Spool(journal, outcomes_max=1_000, alarm=alarms.append)
+    spool = Spool(opening(journal), outcomes_max=1_000, alarm=alarms.append)
     async with running(spool):
         for i in range(20):
             spool.record(outcome(i))
@@ -109,7 +116,7 @@ async def test_a_disk_that_refuses_for_long_costs_what_memory_cannot_hold_and_no
 
     monkeypatch.setattr(journal.database.engine, "commit", refusing)
     alarms: list[str] = []
-    spool = Spool(journal, outcomes_max=1_000, alarm=alarms.append)
+    spool = Spool(opening(journal), outcomes_max=1_000, alarm=alarms.append)
     async with running(spool):
         for i in range(25):
             spool.record(outcome(i))
@@ -135,7 +142,7 @@ async def test_a_batch_in_doubt_is_not_written_twice_and_is_called_lost(
             raise InDoubt("the disk did not answer")
 
     monkeypatch.setattr(journal.database.engine, "commit", doubtful)
-    spool = Spool(journal, outcomes_max=1_000, alarm=lambda text: None)
+    spool = Spool(opening(journal), outcomes_max=1_000, alarm=lambda text: None)
     async with running(spool):
         spool.record(outcome(1))
         await settle(spool)
@@ -149,7 +156,7 @@ async def test_a_batch_in_doubt_is_not_written_twice_and_is_called_lost(
 async def test_a_spool_that_another_process_has_taken_over_stops(
     journal: Journal, clock: ManualClock, tmp_path: Path
 ) -> None:
-    stale = Spool(journal, outcomes_max=1_000, alarm=lambda text: None)
+    stale = Spool(opening(journal), outcomes_max=1_000, alarm=lambda text: None)
     successor = await open_spool(tmp_path, "door")
     await open_journal(successor, stream="door", clock=clock)
     await successor.close()
@@ -159,8 +166,51 @@ async def test_a_spool_that_another_process_has_taken_over_stops(
 
 
 async def test_what_waits_is_written_when_the_role_stops(journal: Journal) -> None:
-    spool = Spool(journal, outcomes_max=1_000, alarm=lambda text: None)
+    spool = Spool(opening(journal), outcomes_max=1_000, alarm=lambda text: None)
     async with running(spool):
         for i in range(100):
             spool.record(outcome(i))
     assert (await page(journal)).newest == 100
+
+
+async def test_a_role_whose_spool_cannot_be_opened_records_and_writes_later(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "SPOOL_PAUSE_SECONDS", 0.001)
+    alarms: list[str] = []
+    tries = 0
+
+    async def opened() -> Journal:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise StorageUnavailable("the disk is full")
+        return journal
+
+    spool = Spool(opened, outcomes_max=1_000, alarm=alarms.append)
+    async with running(spool):
+        for i in range(5):
+            spool.record(outcome(i))
+        await settle(spool)
+    assert [o.promise for o in (await page(journal)).outcomes] == [str(i) for i in range(5)]
+    assert alarms == ["the spool cannot be written: the disk is full"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"no database at all" * 1_000])
+async def test_a_damaged_spool_is_set_aside_and_begun_anew(tmp_path: Path, clock: ManualClock, damage: bytes) -> None:
+    before = await open_spool(tmp_path, "door")
+    first = await open_journal(before, stream="door", clock=clock)
+    for i in range(200):
+        await first.append(outcome(i))
+    incarnation = (await page(first)).incarnation
+    await before.close()
+    file = tmp_path / "spool" / "door.db"
+    whole = file.read_bytes()
+    file.write_bytes(damage or whole[:4096] + b"\xff" * 8192 + whole[12288:])
+    database = await open_spool(tmp_path, "door")
+    anew = await open_journal(database, stream="door", clock=clock)
+    await anew.append(outcome(1))
+    found = await page(anew)
+    assert found.newest == 1 and found.incarnation != incarnation
+    assert file.with_name("door.db.damaged").exists()
+    await database.close()

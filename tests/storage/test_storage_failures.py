@@ -81,6 +81,20 @@ async def _opens_again(home: Path) -> None:
     await database.close()
 
 
+async def test_close_commits_what_was_handed_in_and_takes_no_more(location: Location) -> None:
+    database = await open_database(location, "sms")
+    await database.write(lambda t: t.execute(THING))
+    writing = [asyncio.create_task(database.write(lambda t, i=i: insert(t, i))) for i in range(3_000)]
+    await asyncio.sleep(0)
+    await database.close()
+    assert await asyncio.gather(*writing) == [None] * 3_000
+    with pytest.raises(StorageUnavailable):
+        await database.write(lambda t: insert(t, 5_000))
+    again = await open_database(location, "sms")
+    assert await ids(again) == list(range(3_000))
+    await again.close()
+
+
 # SQLite.
 
 

@@ -9,7 +9,7 @@ last outcome.
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import islice
 
@@ -101,10 +101,15 @@ class Spool:
     for the disk.
     """
 
-    def __init__(self, journal: Journal, *, outcomes_max: int, alarm: Callable[[str], None]) -> None:
+    def __init__(
+        self, opening: Callable[[], Awaitable[Journal]], *, outcomes_max: int, alarm: Callable[[str], None]
+    ) -> None:
+        """`opening` opens the journal when the spool runs: a role starts, and serves, also where that fails."""
         self.overflowed = 0
         """Dropped, and not yet told to the followers."""
-        self._journal = journal
+        self.journal: Journal | None = None
+        """None until it could be opened."""
+        self._opening = opening
         self._outcomes_max = outcomes_max
         self._pending: deque[Outcome] = deque()
         self._arrived = asyncio.Event()
@@ -128,6 +133,9 @@ class Spool:
         """Writes what is recorded until cancelled; then writes what is left. Raises `FencedOut`."""
         try:
             while True:
+                if self.journal is None and not await self._opened():
+                    await asyncio.sleep(SPOOL_PAUSE_SECONDS)
+                    continue
                 await self._arrived.wait()
                 self._arrived.clear()
                 # A batch that is on its way to the disk is not to be abandoned half known.
@@ -139,17 +147,38 @@ class Spool:
         finally:
             if self._writing is not None:
                 await self._writing
-            await self._write_pending()
+            if self.journal is not None or await self._opened():
+                await self._write_pending()
             if lost := len(self._pending) + self.overflowed:
                 self._alarm(f"the spool cannot be written: {lost} outcomes are lost")
 
+    async def close(self) -> None:
+        """Closes the journal's database, once `run` has ended."""
+        if self.journal is not None:
+            await self.journal.database.close()
+
+    async def _opened(self) -> bool:
+        try:
+            self.journal = await self._opening()
+        except StorageError as error:
+            self._note_trouble(error)
+            return False
+        self._in_trouble = False
+        return True
+
+    def _note_trouble(self, error: StorageError) -> None:
+        if not self._in_trouble:
+            self._alarm(f"the spool cannot be written: {error}")
+        self._in_trouble = True
+
     async def _write_pending(self) -> None:
         """Writes until nothing waits, or until the disk refuses: the role serves on, and what waits is tried again."""
+        assert self.journal is not None
         while self._pending:
             batch = list(islice(self._pending, SPOOL_BATCH_OUTCOMES_MAX))
             dropped = self.overflowed
             try:
-                lost = await self._journal.database.write(partial(self._write, batch, dropped))
+                lost = await self.journal.database.write(partial(self._write, self.journal, batch, dropped))
             except FencedOut:
                 raise
             except InDoubt as error:
@@ -157,9 +186,7 @@ class Spool:
                 self._alarm(f"{len(batch)} outcomes may be lost: {error}")
                 self.overflowed += len(batch)
             except StorageError as error:
-                if not self._in_trouble:
-                    self._alarm(f"the spool cannot be written: {error}")
-                self._in_trouble = True
+                self._note_trouble(error)
                 return
             else:
                 self.overflowed -= dropped
@@ -169,21 +196,21 @@ class Spool:
             for _ in batch:
                 self._pending.popleft()
 
-    async def _write(self, batch: list[Outcome], dropped: int, transaction: Transaction) -> int:
+    async def _write(self, journal: Journal, batch: list[Outcome], dropped: int, transaction: Transaction) -> int:
         """Writes as much of a batch as there is room for; returns how many are lost."""
         row = await transaction.fetch_one(
-            "SELECT position, trimmed_to FROM journal_stream WHERE stream = :stream", {"stream": self._journal.stream}
+            "SELECT position, trimmed_to FROM journal_stream WHERE stream = :stream", {"stream": journal.stream}
         )
         assert row is not None
         position, trimmed_to = row
-        room = self._outcomes_max - (position - max(trimmed_to, self._journal.taken_to))
+        room = self._outcomes_max - (position - max(trimmed_to, journal.taken_to))
         kept = batch[: max(room, 0)]
-        self._journal.record(transaction, *kept)
+        journal.record(transaction, *kept)
         lost = dropped + len(batch) - len(kept)
         if lost:
             await transaction.execute(
                 "UPDATE journal_stream SET overflowed = overflowed + :lost WHERE stream = :stream",
-                {"lost": lost, "stream": self._journal.stream},
+                {"lost": lost, "stream": journal.stream},
             )
         return lost
 

@@ -1,13 +1,16 @@
 """Opening an area: find its engine, bring its tables up to date."""
 
+import logging
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from prikkfri.errors import StorageError
+from prikkfri.errors import StorageDamaged, StorageError
 from prikkfri.storage.database import Database, Queries, Transaction
 from prikkfri.storage.postgres import PostgresEngine
 from prikkfri.storage.sqlite import SqliteEngine
+
+log = logging.getLogger(__name__)
 
 AREAS = ("signin", "sms", "assurance", "subscribers")
 """Each a SQLite file or a PostgreSQL schema, written by one role (subscribers: by the import)."""
@@ -45,8 +48,20 @@ def _spool_file(home: Path, role: str) -> Path:
 
 
 async def open_spool(home: Path, role: str) -> Database:
-    """A role without a database has a SQLite file for its journal, whatever the others use."""
-    return await _migrated(Database(SqliteEngine(_spool_file(home, role)), area=role))
+    """A role without a database has a SQLite file for its journal, whatever the others use.
+
+    A file that is damaged is set aside as `ROLE.db.damaged` and begun anew: who follows is alarmed, the role runs.
+    """
+    file = _spool_file(home, role)
+    try:
+        return await _migrated(Database(SqliteEngine(file), area=role))
+    except StorageDamaged as error:
+        log.error("%s; it is set aside", error)
+        for suffix in ("", "-wal", "-shm"):
+            part = file.with_name(file.name + suffix)
+            if part.exists():
+                part.replace(file.with_name(f"{file.name}.damaged{suffix}"))
+        return await _migrated(Database(SqliteEngine(file), area=role))
 
 
 def open_spool_reader(home: Path, role: str) -> Database:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from prikkfri.errors import InDoubt, StorageError, StorageUnavailable
+from prikkfri.errors import InDoubt, StorageDamaged, StorageError, StorageUnavailable
 from prikkfri.storage.database import Parameters, Queries, Row, Transaction
 
 T = TypeVar("T")
@@ -73,8 +73,10 @@ class SqliteEngine:
             self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
             self._reader.set_busy_timeout(BUSY_TIMEOUT_MS)
             self._reader.execute("PRAGMA query_only = ON")
-        except (apsw.Error, OSError) as error:
+        except OSError as error:
             raise StorageUnavailable(f"{path}: cannot be opened: {error}") from error
+        except apsw.Error as error:
+            raise self.portable(error) from error
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="commit")
 
     def _remember_wal_pages(self, connection: apsw.Connection, name: str, pages: int) -> int:
@@ -136,6 +138,8 @@ class SqliteEngine:
     def portable(self, error: BaseException) -> BaseException:
         if isinstance(error, apsw.FullError | apsw.IOError | apsw.BusyError | apsw.CantOpenError | apsw.ReadOnlyError):
             return StorageUnavailable(f"{self._path}: {error}")
+        if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+            return StorageDamaged(f"{self._path}: {error}")
         if isinstance(error, apsw.Error):
             return StorageError(f"{self._path}: {error}")
         return error

@@ -3,19 +3,15 @@
 import httpx
 
 from prikkfri.app.roles import Role
-from prikkfri.app.roles.journals import spool_over, trimming
+from prikkfri.app.roles.journals import spool_of, trimming_spool
 from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.door.http import application
 from prikkfri.door.service import Door, asking_signin, load_keys
-from prikkfri.journal import open_journal
-from prikkfri.storage import open_spool
 
 
 async def build(config: Config, clock: Clock) -> Role:
-    database = await open_spool(config.home, "door")
-    journal = await open_journal(database, stream="door", clock=clock)
-    spool = spool_over(journal, config)
+    spool = spool_of("door", config, clock)
     client = httpx.AsyncClient()
     service = Door(
         record=spool.record,
@@ -27,7 +23,7 @@ async def build(config: Config, clock: Clock) -> Role:
 
     async def close() -> None:
         await client.aclose()
-        await database.close()
+        await spool.close()
 
     return Role(
         application(
@@ -35,11 +31,7 @@ async def build(config: Config, clock: Clock) -> Role:
             viewer_origin=config.roles.viewer.url,
             open_channels_url=f"{config.roles.playout.url}/open",
         ),
-        work=(
-            service.run,
-            spool.run,
-            trimming(journal, config, clock, held_max=config.journal.spool_outcomes_max),
-        ),
+        work=(service.run, spool.run, trimming_spool(spool, config, clock)),
         counters=service.counters,
         close=close,
     )

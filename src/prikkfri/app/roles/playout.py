@@ -1,20 +1,16 @@
 """The playout role: live channels, which need nothing but public keys."""
 
 from prikkfri.app.roles import Role
-from prikkfri.app.roles.journals import spool_over, trimming
+from prikkfri.app.roles.journals import spool_of, trimming_spool
 from prikkfri.clock import Clock
 from prikkfri.config import Config
-from prikkfri.journal import open_journal
-from prikkfri.storage import open_spool
 from prikkfri.streaming.demo import channels as demo_channels
 from prikkfri.streaming.http import application
 from prikkfri.streaming.service import Playout
 
 
 async def build(config: Config, clock: Clock) -> Role:
-    database = await open_spool(config.home, "playout")
-    journal = await open_journal(database, stream="playout", clock=clock)
-    spool = spool_over(journal, config)
+    spool = spool_of("playout", config, clock)
     channels = config.streaming.channels or (demo_channels() if config.demo else ())
     service = Playout(
         channels,
@@ -27,11 +23,7 @@ async def build(config: Config, clock: Clock) -> Role:
     )
     return Role(
         application(service, config.roles.viewer.url),
-        work=(
-            service.run,
-            spool.run,
-            trimming(journal, config, clock, held_max=config.journal.spool_outcomes_max),
-        ),
+        work=(service.run, spool.run, trimming_spool(spool, config, clock)),
         counters=service.metrics,
-        close=database.close,
+        close=spool.close,
     )

@@ -1,0 +1,35 @@
+"""A role without a database starts and serves, also where its spool cannot be opened."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from prikkfri.app.roles import build
+from prikkfri.clock import SystemClock
+from prikkfri.config import Config
+from prikkfri.journal import read_page, writing
+from prikkfri.storage import open_spool_reader
+
+
+@pytest.mark.parametrize("name", ["door", "playout"])
+async def test_a_disk_that_takes_no_spool_stops_no_role(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(writing, "SPOOL_PAUSE_SECONDS", 0.01)
+    (tmp_path / "spool").write_text("in the way")
+    role = await build(name, Config(home=tmp_path, demo=True), SystemClock())
+    working = [asyncio.create_task(work()) for work in role.work]
+    while "the spool cannot be written" not in caplog.text:
+        await asyncio.sleep(0.01)
+    assert not any(task.done() for task in working)
+    (tmp_path / "spool").unlink()
+    while not (tmp_path / "spool" / f"{name}.db").exists():
+        await asyncio.sleep(0.01)
+    for task in working:
+        task.cancel()
+    await asyncio.gather(*working, return_exceptions=True)
+    await role.close()
+    reader = open_spool_reader(tmp_path, name)
+    assert await read_page(reader, name, 0) is not None
+    await reader.close()
