@@ -101,12 +101,23 @@ def answer_sheet(known: Known, *, now: float, zone: tzinfo) -> tuple[Answer, ...
 
 def headline(known: Known, zone: tzinfo) -> str:
     """One sentence for the top of a page: what, since when, what is cleared, how many."""
-    incident = known.incident
-    parts = [f"{_name(incident.segments)} broken since {_clock(incident.since, zone)}"]
+    return sentence(known.incident, None if known.impact is None else len(known.impact.hits), zone)
+
+
+def sentence(incident: Incident, hit: int | None, zone: tzinfo) -> str:
+    """The headline from less: `hit` is how many stand on the list, None before it was made."""
+    name, since = _name(incident.segments), _clock(incident.since, zone)
+    if incident.open:
+        parts = [f"{name} broken since {since}"]
+    elif incident.dismissed:
+        return f"{name} seemed broken from {since}; {incident.resolved_by} found that it was nothing"
+    else:
+        ended_at = incident.ended_at or incident.resolved_at or incident.opened_at
+        parts = [f"{name} was broken from {since} to {_clock(ended_at, zone)}"]
     if cleared := _cleared_names(incident):
         parts.append(f"{', '.join(cleared[:2])} cleared")
-    if known.impact is not None:
-        parts.append(f"{len(known.impact.hits):,} hit")
+    if hit is not None:
+        parts.append(f"{hit:,} hit")
     return "; ".join(parts)
 
 

@@ -25,7 +25,7 @@ from prikkfri.assurance.notices import notices
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.remedies import Policy, Tier, Trial, trial
 from prikkfri.assurance.response import assessing, store
-from prikkfri.assurance.response.store import Contact, Given
+from prikkfri.assurance.response.store import Contact, Given, Listed
 from prikkfri.assurance.status import Statement, statements
 from prikkfri.assurance.tally import EXPECTATIONS, Bucket
 from prikkfri.clock import Clock
@@ -298,6 +298,16 @@ class Response:
     async def incidents(self, *, most: int = 100) -> list[Incident]:
         """The newest first."""
         return await self._database.read(lambda q: store.incidents(q, most=most))
+
+    @property
+    def open_incidents(self) -> list[Incident]:
+        """The newest first, from memory."""
+        found = [incident for incident in self._incidents.values() if incident.open]
+        return sorted(found, key=lambda incident: incident.opened_at, reverse=True)
+
+    async def listed(self, identifier: str) -> Listed | None:
+        """The figures of the list of those hit; None before it was made."""
+        return await self._database.read(lambda q: store.listed(q, identifier))
 
     async def known(self, identifier: str) -> Known | None:
         """All that is known of an incident; None when there is no such."""

@@ -44,6 +44,17 @@ class Frozen:
     at: float
 
 
+@dataclass(frozen=True)
+class Listed:
+    """What can be said of a list without reading it."""
+
+    hit: int
+    made_at: float
+    digest: str
+    frozen: Frozen
+    """Its digest is empty while the incident has not been resolved."""
+
+
 async def save_incident(transaction: Transaction, incident: Incident) -> None:
     await transaction.execute(
         "INSERT INTO incident (id, service, state, opened_at, document)"
@@ -121,6 +132,16 @@ async def impact_of(queries: Queries, incident: Incident) -> tuple[Impact, str, 
     hits = await hits_of(queries, incident.id)
     impact = Impact(Scope(incident.segments, since, until), tuple(hits), asked, unsettled, digest)
     return impact, incomplete, Frozen(frozen_digest, frozen_at)
+
+
+async def listed(queries: Queries, identifier: str) -> Listed | None:
+    """The figures of the list without the list."""
+    row = await queries.fetch_one(
+        "SELECT (SELECT COUNT(*) FROM incident_hit h WHERE h.incident = i.incident), made_at, digest, frozen_digest,"
+        " frozen_at FROM incident_impact i WHERE incident = :id",
+        {"id": identifier},
+    )
+    return Listed(row[0], row[1], row[2], Frozen(row[3], row[4])) if row else None
 
 
 async def hits_of(queries: Queries, identifier: str) -> list[Hit]:
