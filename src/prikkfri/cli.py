@@ -1,17 +1,19 @@
 """What an operator types."""
 
 import asyncio
+import csv
 import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -21,6 +23,10 @@ from prikkfri.app import checking
 from prikkfri.app.first_account import first_account_file
 from prikkfri.app.logs import log_file
 from prikkfri.app.supervisor import Program, Supervisor
+from prikkfri.assurance.answers import Answer
+from prikkfri.assurance.impact import Hit, Impact
+from prikkfri.assurance.incidents import Incident
+from prikkfri.assurance.response import store as response_store
 from prikkfri.clock import SystemClock
 from prikkfri.config import HOME_VARIABLE, ROLES, Config, load
 from prikkfri.errors import PrikkfriError, UsageError
@@ -47,6 +53,7 @@ ConfigFile = Annotated[
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write one JSON document there (-: standard output).")]
 HOME = Path("prikkfri-home")
 SEND_SECONDS_MAX = 10.0
+INCIDENTS_SHOWN_MAX = 100
 T = TypeVar("T")
 
 
@@ -302,6 +309,103 @@ def show_subscriber(
             )
         if held:
             console.print(table)
+
+
+incidents_commands = typer.Typer(help="What has been broken, and the answers.", rich_markup_mode=None)
+application.add_typer(incidents_commands, name="incidents", invoke_without_command=True)
+
+
+@incidents_commands.callback()
+def incidents(context: typer.Context, json_file: JsonFile = None, home: Home = HOME, config: ConfigFile = None) -> None:
+    """List incidents, the newest first; exit code 1 while one is open."""
+    if context.invoked_subcommand is not None:
+        return
+    found = asyncio.run(
+        reading(
+            configuration(home, config),
+            "assurance",
+            lambda database: database.read(lambda q: response_store.incidents(q, most=INCIDENTS_SHOWN_MAX)),
+        )
+    )
+    if json_file is not None:
+        write_json([msgspec.to_builtins(incident) for incident in found], json_file)
+    elif not found:
+        console.print("no incident")
+    else:
+        table = Table("id", "state", "since", "where", box=None, header_style="dim")
+        for incident in found:
+            where = "; ".join(str(segment) for segment in incident.segments)
+            table.add_row(incident.id, incident.state, moment(incident.since), where)
+        console.print(table)
+    raise typer.Exit(1 if any(incident.open for incident in found) else 0)
+
+
+@incidents_commands.command("show")
+def show_incident(
+    identifier: Annotated[str, typer.Argument(metavar="ID")],
+    json_file: JsonFile = None,
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """The answer sheet of one incident, and its timeline."""
+
+    async def work(database: Database) -> tuple[Incident | None, list[Answer]]:
+        incident = await database.read(lambda q: response_store.incident(q, identifier))
+        return incident, await database.read(lambda q: response_store.answers(q, identifier))
+
+    incident, answers = asyncio.run(reading(configuration(home, config), "assurance", work))
+    if incident is None:
+        raise UsageError(f"there is no incident {identifier}; list them with: prikkfri incidents")
+    if json_file is not None:
+        document = {"incident": msgspec.to_builtins(incident), "answers": [asdict(answer) for answer in answers]}
+        write_json(document, json_file)
+        return
+    console.print(f"{incident.id}  [bold]{incident.state}[/bold]  since {moment(incident.since)}\n")
+    for answer in answers:
+        console.print(f"{answer.number:2}. [bold]{answer.question}[/bold]", soft_wrap=True)
+        console.print(f"    {answer.text}", style="" if answer.known else "dim", soft_wrap=True)
+        for line in answer.evidence:
+            console.print(f"      · {line}", style="dim", soft_wrap=True)
+    table = Table(box=None, show_header=False, title="timeline", title_justify="left")
+    for entry in incident.timeline:
+        table.add_row(moment(entry.at), entry.who, entry.kind, entry.state, entry.text)
+    console.print("", table)
+
+
+@application.command()
+def affected(
+    identifier: Annotated[str, typer.Argument(metavar="INCIDENT")],
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the list there, with the evidence.")] = None,
+    json_file: JsonFile = None,
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """Who was hit by an incident: how many, and the list."""
+
+    async def work(database: Database) -> tuple[Impact, str] | None:
+        incident = await database.read(lambda q: response_store.incident(q, identifier))
+        if incident is None:
+            raise UsageError(f"there is no incident {identifier}; list them with: prikkfri incidents")
+        found = await database.read(lambda q: response_store.impact_of(q, incident))
+        return found and found[:2]
+
+    found = asyncio.run(reading(configuration(home, config), "assurance", work))
+    if found is None:
+        raise PrikkfriError("the list has not been made yet; it is a few seconds after an incident is opened")
+    impact, incomplete = found
+    if csv_file is not None:
+        with csv_file.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, [field.name for field in fields(Hit)])
+            writer.writeheader()
+            writer.writerows(asdict(hit) for hit in impact.hits)
+    if json_file is not None:
+        write_json({**asdict(impact), "incomplete": incomplete}, json_file)
+        return
+    console.print(f"{len(impact.hits):,} of {impact.asked:,} who asked were hit; digest {impact.digest}")
+    if impact.unsettled:
+        console.print(f"{impact.unsettled:,} more still wait within the grace time")
+    if incomplete:
+        console.print(f"the list may lack somebody: {incomplete}")
 
 
 async def reading(settings: Config, area: str, work: Callable[[Database], Awaitable[T]]) -> T:

@@ -217,6 +217,9 @@ class Response:
         await self._save(incident)
         if incident.state == "resolved" and not incident.unproven and (just_resolved or listed_anew):
             await self._give(incident, by=RULE, over_cap=False)
+        if known := await self.known(incident.id):
+            sheet = await self.answers(known)
+            await self._database.write(lambda t: store.save_answers(t, incident.id, sheet))
 
     def _judge(
         self,

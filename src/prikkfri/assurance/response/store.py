@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 import msgspec
 
+from prikkfri.assurance.answers import Answer
 from prikkfri.assurance.impact import Hit, Impact, Scope
 from prikkfri.assurance.incidents import Incident
 from prikkfri.assurance.remedies import ServiceCredit
@@ -57,8 +58,8 @@ class Listed:
 
 async def save_incident(transaction: Transaction, incident: Incident) -> None:
     await transaction.execute(
-        "INSERT INTO incident (id, service, state, opened_at, document)"
-        " VALUES (:id, :service, :state, :opened_at, :document) ON CONFLICT (id)"
+        "INSERT INTO incident (id, service, state, opened_at, document, answers)"
+        " VALUES (:id, :service, :state, :opened_at, :document, '[]') ON CONFLICT (id)"
         " DO UPDATE SET state = excluded.state, document = excluded.document",
         {
             "id": incident.id,
@@ -68,6 +69,19 @@ async def save_incident(transaction: Transaction, incident: Incident) -> None:
             "document": msgspec.json.encode(incident).decode(),
         },
     )
+
+
+async def save_answers(transaction: Transaction, identifier: str, answers: Sequence[Answer]) -> None:
+    """Keeps the answer sheet as it stands, for whoever reads without asking the running role."""
+    await transaction.execute(
+        "UPDATE incident SET answers = :answers WHERE id = :id",
+        {"id": identifier, "answers": msgspec.json.encode(answers).decode()},
+    )
+
+
+async def answers(queries: Queries, identifier: str) -> list[Answer]:
+    row = await queries.fetch_one("SELECT answers FROM incident WHERE id = :id", {"id": identifier})
+    return msgspec.json.decode(row[0], type=list[Answer]) if row else []
 
 
 async def incident(queries: Queries, identifier: str) -> Incident | None:

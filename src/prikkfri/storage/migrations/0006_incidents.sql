@@ -3,7 +3,8 @@ CREATE TABLE incident (
     service TEXT NOT NULL,
     state TEXT NOT NULL,
     opened_at DOUBLE PRECISION NOT NULL,
-    document TEXT NOT NULL
+    document TEXT NOT NULL,
+    answers TEXT NOT NULL
 );
 CREATE INDEX incident_opened ON incident (opened_at);
 CREATE TABLE incident_impact (
