@@ -87,11 +87,11 @@ def read_events(events: Sequence[Event | Told], bucket: Bucket, given: Given) ->
             case Answered(context=DueReceipt() as receipt, status=status):
                 _read_receipt_answer(intake, receipt, status, given.now)
             case Unanswered(context=context):
-                _doubt(intake, context, given.now, "no answer in time")
+                _doubt(intake, context, given, "no answer in time")
             case Ended(in_doubt=contexts, reason=reason):
                 intake.over = event
                 for context in contexts:
-                    _doubt(intake, context, given.now, reason)
+                    _doubt(intake, context, given, reason)
     return intake
 
 
@@ -151,6 +151,7 @@ def _read_answer(intake: Intake, message: Message, status: int, body: Body, give
             intake.ended.append((message.id, State.DELIVERED, ""))
         else:
             intake.sent.append((message.id, body.message_id if isinstance(body, MessageAnswer) else ""))
+            _hand_over(intake, message, given)
         return
     intake.throttled |= status == Status.THROTTLED
     decision = after_refusal(status, message.attempts, given.now)
@@ -171,9 +172,15 @@ def _read_receipt_answer(intake: Intake, receipt: DueReceipt, status: int, now: 
         intake.events.append((receipt.id, Step(now, "receipt-refused", status_reason(status))))
 
 
-def _doubt(intake: Intake, context: object, now: float, reason: str) -> None:
+def _hand_over(intake: Intake, message: Message, given: Given, reason: str = "") -> None:
+    if message.goes_to_network:
+        intake.outcomes.append(outcomes.handed_over(message, given.partners, reason=reason, now=given.now))
+
+
+def _doubt(intake: Intake, context: object, given: Given, reason: str) -> None:
     if isinstance(context, Message):
         intake.in_doubt.append(context.id)
-        intake.events.append((context.id, Step(now, "in-doubt", reason)))
+        intake.events.append((context.id, Step(given.now, "in-doubt", reason)))
+        _hand_over(intake, context, given, "in-doubt")
     elif isinstance(context, DueReceipt):
         intake.receipts_put_off.append(context.id)  # to hear of it twice does no harm

@@ -120,6 +120,11 @@ class Message(msgspec.Struct, frozen=True):
     attempts: int = 0
 
     @property
+    def goes_to_network(self) -> bool:
+        """Whether it is somebody's message that goes to a link; ours that prove links are not."""
+        return self.target.startswith("link:") and not self.origin.startswith("canary:")
+
+    @property
     def binding(self) -> Binding:
         return Binding(self.id, self.sender, self.recipient, self.expires_at)
 

@@ -1,10 +1,15 @@
-"""What the messages' journal says: `submit` of each request to take one on, `deliver` of each that was taken on."""
+"""What the messages' journal says: `submit` of each request to take one on, `deliver` of each that was taken on.
+
+`deliver` is asked twice: of the centre, with the way that is meant, and of the link once the message has gone to it.
+What the link was asked is what went that way. Canaries are nobody's messages: they have steps of their own.
+"""
 
 from collections.abc import Mapping
 
 from prikkfri.journal import Outcome
 from prikkfri.journal.outcomes import Verdict
 from prikkfri.sms.addresses import is_number
+from prikkfri.sms.canaries import verdicts
 from prikkfri.sms.messages import Message, State
 from prikkfri.sms.routing import Party
 
@@ -17,18 +22,22 @@ def dimensions(origin: str, target: str, message_class: str, partners: Partners)
     """`direction` is seen from the house: `out` over a link, `in` from one."""
     found = {"class": message_class}
     for party, direction in ((Party.parse(origin), "in"), (Party.parse(target), "out")):
-        if party.kind == "link":
-            found |= {"link": party.name, "partner": partners.get(party.name, ""), "direction": direction}
+        if party.kind in ("link", "held"):
+            found |= _way(party.name, partners, direction)
         else:
             found["account"] = party.name
     return found
+
+
+def _way(link: str, partners: Partners, direction: str) -> dict[str, str]:
+    return {"link": link, "partner": partners.get(link, ""), "direction": direction}
 
 
 def submitted(origin: Party, message_class: str, partners: Partners, *, reason: str, now: float) -> Outcome:
     """`reason` empty: the message was taken on."""
     found = {"class": message_class, origin.kind: origin.name}
     if origin.kind == "link":
-        found |= {"partner": partners.get(origin.name, ""), "direction": "in"}
+        found |= _way(origin.name, partners, "in")
     verdict: Verdict = "broken" if reason else "kept"
     return Outcome(
         time=now,
@@ -42,12 +51,30 @@ def submitted(origin: Party, message_class: str, partners: Partners, *, reason: 
 
 
 def asked(message: Message, partners: Partners) -> Outcome:
+    """A message has been taken on; it is kept here for now when its route is stopped."""
+    held = Party.parse(message.target).kind == "held"
     return Outcome(
         time=message.accepted_at,
         service=SERVICE,
         step="deliver",
         layer="sms-centre",
         verdict="asked",
+        reason="route-stopped" if held else "",
+        device=device(message.recipient),
+        promise=message.submission,
+        dimensions=dimensions(message.origin, message.target, message.message_class, partners),
+    )
+
+
+def handed_over(message: Message, partners: Partners, *, reason: str = "", now: float) -> Outcome:
+    """A message has gone to a link; `reason` `in-doubt`: perhaps."""
+    return Outcome(
+        time=now,
+        service=SERVICE,
+        step="deliver",
+        layer="link",
+        verdict="asked",
+        reason=reason,
         device=device(message.recipient),
         promise=message.submission,
         dimensions=dimensions(message.origin, message.target, message.message_class, partners),
@@ -73,3 +100,42 @@ def settled(submission: str, recipient: str, state: State, reason: str, dims: di
 def device(recipient: str) -> str:
     """A phone is known by its number (E.164 with `+`) until somebody tells whose it was; others have no device."""
     return f"+{recipient}" if is_number(recipient) else ""
+
+
+def canary(judged: verdicts.Judged, partners: Partners, *, trusted: bool, now: float) -> list[Outcome]:
+    """What a canary tells of its link: whether it arrived, whether its receipt came, and whether the way is trusted.
+
+    Nothing when nobody knows what became of it.
+    """
+    if judged.verdict is verdicts.Verdict.UNTOLD:
+        return []
+    arrived = judged.verdict is verdicts.Verdict.ARRIVED
+    told = [("canary", "" if arrived else str(judged.verdict)), ("route", "" if trusted else "misdelivery")]
+    if arrived or judged.receipted:
+        told.append(("receipt", "" if judged.receipted else "no-receipt"))
+    return [
+        Outcome(
+            time=now,
+            service=SERVICE,
+            step=step,
+            layer="link",
+            verdict="broken" if reason else "kept",
+            reason=reason,
+            promise=judged.canary.message,
+            dimensions=_way(judged.canary.link, partners, "out"),
+        )
+        for step, reason in told
+    ]
+
+
+def switched(link: str, state: str, partners: Partners, *, who: str, reason: str, now: float) -> Outcome:
+    """A route was stopped or opened; `who`: `rule:canaries` or the name of a person."""
+    return Outcome(
+        time=now,
+        service=SERVICE,
+        step="stop-route" if state == "stopped" else "open-route",
+        layer="sms-centre",
+        verdict="kept",
+        reason=reason,
+        dimensions={**_way(link, partners, "out"), "by": who},
+    )

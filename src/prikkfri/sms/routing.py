@@ -1,17 +1,17 @@
 """Routing: from a recipient to the party that takes the message on."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
-from prikkfri.config import Sms
+from prikkfri.config import Link, Sms
 
 
 class Party(NamedTuple):
     """One who hands messages in and takes them out: an account, or a link to a network."""
 
     kind: str
-    """`account` or `link`."""
+    """`account` or `link`; `held`: a link whose route is stopped; `canary`: ourselves, proving a link."""
     name: str
 
     def __str__(self) -> str:
@@ -22,14 +22,62 @@ class Party(NamedTuple):
         return cls(*text.split(":", 1))
 
 
+class Stop(NamedTuple):
+    """What is known of a route that was ever stopped; `store._STOP` follows the order of these fields."""
+
+    state: str
+    """`stopped` or `open`."""
+    changed_at: float
+    who: str
+    """`rule:canaries` or the name of a person."""
+    reason: str
+    stopped_at: float
+    """The last time, as all below."""
+    exposed_since: float
+    """From here on it cannot be excluded that messages went astray; 0: not known."""
+    likely_since: float
+    """From here on they most likely did; 0: not known."""
+
+    @property
+    def stopped(self) -> bool:
+        return self.state == "stopped"
+
+
+def switched(
+    known: Stop | None, state: str, *, who: str, reason: str, exposed_since: float, likely_since: float, now: float
+) -> Stop | None:
+    """What is known after a route was stopped or opened; None when it is so already."""
+    if state == (known.state if known else "open"):
+        return None
+    if state == "stopped" or known is None:
+        return Stop(state, now, who, reason, now, exposed_since, likely_since)
+    return known._replace(state=state, changed_at=now, who=who, reason=reason)
+
+
+class Exposed(NamedTuple):
+    """A message that went a way on which messages went astray; never its body. `store.exposed` follows the order."""
+
+    message: str
+    """The id that its sender was given."""
+    sent_at: float
+    sender: str
+    recipient: str
+    message_class: str
+    origin: str
+    state: str
+
+
 @dataclass(frozen=True)
 class Routes:
     short_codes: Mapping[str, Party]
     prefixes: Mapping[str, Party]
     prefix_digits_max: int
+    detours: Mapping[Party, Party] = field(default_factory=dict)
+    """Where messages for a link go whose route is stopped."""
 
     @classmethod
-    def of(cls, settings: Sms) -> Self:
+    def of(cls, settings: Sms, stopped: Collection[str] = ()) -> Self:
+        """`stopped`: the links that no message may take."""
         prefixes = {prefix: Party("link", link.name) for link in settings.links for prefix in link.prefixes}
         return cls(
             {
@@ -39,7 +87,13 @@ class Routes:
             },
             prefixes,
             max(map(len, prefixes), default=0),
+            detours(settings.links, stopped),
         )
+
+    @classmethod
+    def over(cls, link: str) -> Self:
+        """Every number by one link, whatever its prefix and whether or not it is stopped: what canaries take."""
+        return cls({}, {"": Party("link", link)}, 0)
 
 
 @dataclass(frozen=True)
@@ -55,5 +109,26 @@ def find_route(routes: Routes, recipient: str) -> Route | None:
         return Route(owner, recipient)
     for digits in range(min(len(recipient), routes.prefix_digits_max), -1, -1):
         if link := routes.prefixes.get(recipient[:digits]):
-            return Route(link, recipient[:digits])
+            return Route(routes.detours.get(link, link), recipient[:digits])
     return None
+
+
+def detours(links: Iterable[Link], stopped: Collection[str]) -> dict[Party, Party]:
+    """For each stopped link, the link that takes its messages instead; they are held when that is stopped too."""
+    found = {}
+    for link in links:
+        if link.name in stopped:
+            open_way = link.instead and link.instead not in stopped
+            found[Party("link", link.name)] = Party("link", link.instead) if open_way else Party("held", link.name)
+    return found
+
+
+def moves(links: Iterable[Link], ever_stopped: Collection[str], stopped: Collection[str]) -> list[tuple[Party, Party]]:
+    """From which party to which the messages that wait have to be moved, so that they are where the routes say."""
+    ways = detours(links, stopped)
+    found = []
+    for name in sorted(ever_stopped):
+        link, held = Party("link", name), Party("held", name)
+        now_for = ways.get(link, link)
+        found += [(source, now_for) for source in (link, held) if source != now_for]
+    return found

@@ -12,8 +12,9 @@ import hmac
 import logging
 import socket
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from prikkfri.clock import Clock
 from prikkfri.config import Account, Link, Sms
@@ -35,7 +36,7 @@ from prikkfri.sms import delivery, outcomes, server, store
 from prikkfri.sms.addresses import Address, read_sender
 from prikkfri.sms.intake import Given, Intake, Told, hand_in, read_events
 from prikkfri.sms.messages import DueReceipt, Ending, Message, State, network_state, reference_of
-from prikkfri.sms.routing import Party, Routes
+from prikkfri.sms.routing import Exposed, Party, Routes, Stop, moves, switched
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Refusal, Rules, text_message
 from prikkfri.sms.trail import Step, Trail, build_trail
@@ -61,6 +62,8 @@ LEAVE_SECONDS_MAX = 3.0
 EARLY_RECEIPT_LOOK_SECONDS = 0.25
 HOUSEKEEPING_BATCH = 500
 RECEIPT_RETRY_SECONDS = 15.0
+MOVING_BATCH = 5_000
+EXPOSED_MAX = 200_000
 ERASE_EVERY_SECONDS = 600.0
 COUNT_EVERY_SECONDS = 5.0
 
@@ -110,6 +113,7 @@ class SmsCentre:
         self._nobody_bound.set()
         self._leaving = False
         self._counters = Counters()
+        self._stops: dict[str, Stop] = {}
 
     # what others call
 
@@ -164,6 +168,65 @@ class SmsCentre:
 
     async def trail(self, message: str) -> Trail | None:
         return await message_trail(self._database, message)
+
+    async def send_canary(
+        self, link: str, phone: str, text: str, *, seconds: float, note: Callable[[Transaction, str], Awaitable[None]]
+    ) -> None:
+        """Sends our own message over a link, stopped or not; `note` stores with it, by its id, what it is for.
+
+        `seconds`: how long it may wait for the link. Raises `StorageError`.
+        """
+        message = text_message(SYSTEM_ID, phone, text)
+        assert not isinstance(message, Refusal)
+        rules = Rules(Party("canary", link), Routes.over(link), message_class="canary", validity_seconds_max=seconds)
+        given = Given(rules, self._sealer, self._partners, self._entropy, self._clock.now())
+        intake = Intake(Bucket(1.0, given.now))
+        _, identity = hand_in(intake, message, given)  # its outcomes are dropped: it is nobody's message
+
+        async def work(tx: Transaction) -> None:
+            await store.insert(tx, intake.messages)
+            await note(tx, identity)
+
+        await self._database.write(work)
+        self._wake([Party("link", link)])
+
+    def stop_of(self, link: str) -> Stop | None:
+        """What is known of the last time that a link's route was stopped."""
+        return self._stops.get(link)
+
+    async def switch_route(
+        self, link: str, state: str, *, who: str, reason: str, exposed_since: float = 0.0, likely_since: float = 0.0
+    ) -> None:
+        """Makes a link's route `stopped` or `open`; a no-op when it is so. Raises `StorageError`.
+
+        Stopped, its messages are kept, or go by the link that is configured to take them instead.
+        """
+
+        async def work(tx: Transaction) -> dict[str, Stop]:
+            stops, now = await store.routes(tx), self._clock.now()
+            stop = switched(
+                stops.get(link), state, who=who, reason=reason, exposed_since=exposed_since, likely_since=likely_since,
+                now=now,
+            )  # fmt: skip
+            if stop is not None:
+                stops[link] = stop
+                await store.put_route(tx, link, stop)
+                self._journal.record(
+                    tx, outcomes.switched(link, state, self._partners, who=who, reason=reason, now=now)
+                )
+            return stops
+
+        self._know_routes(await self._database.write(work))
+        await self._move_waiting()
+
+    async def waiting(self, link: str) -> int:
+        """How many messages wait for a link, those that are held included."""
+        parties = [Party("link", link), Party("held", link)]
+        return sum([await self._database.read(partial(store.waiting, target=str(party))) for party in parties])
+
+    async def exposed(self, link: str, *, since: float, until: float) -> list[Exposed]:
+        """The messages that went over a link in a time, `EXPOSED_MAX` at most."""
+        return await exposed(self._database, self._settings, link, since=since, until=until)
 
     def counters(self) -> dict[str, float]:
         counted = self._counters
@@ -396,6 +459,8 @@ class SmsCentre:
 
     async def _record_endings(self, tx: Transaction, endings: Iterable[Ending], now: float) -> None:
         for ending in endings:
+            if Party.parse(ending.origin).kind == "canary":
+                continue
             state: State | None = ending.state
             if ending.parts > 1:
                 state = await store.end_submission(tx, ending.submission, now=now)
@@ -517,13 +582,18 @@ class SmsCentre:
     async def _recover(self) -> None:
         now = self._clock.now()
 
-        async def work(tx: Transaction) -> list[str]:
+        async def work(tx: Transaction) -> list[Message]:
             doubtful = await store.doubt_what_was_sending(tx, due_at=now + self._settings.in_doubt_seconds)
             await store.add_events(
-                tx, [(message, Step(now, "in-doubt", "the centre restarted")) for message in doubtful]
+                tx, [(message.id, Step(now, "in-doubt", "the centre restarted")) for message in doubtful]
+            )
+            gone = [message for message in doubtful if message.goes_to_network]
+            self._journal.record(
+                tx, *(outcomes.handed_over(each, self._partners, reason="in-doubt", now=now) for each in gone)
             )
             return doubtful
 
+        self._know_routes(await self._database.read(store.routes))
         doubtful = await self._database.write(work)
         self._counters.in_doubt += len(doubtful)
         if doubtful:
@@ -550,6 +620,28 @@ class SmsCentre:
             except StorageError as error:
                 log.error("housekeeping: %s", error)
 
+    def _know_routes(self, stops: dict[str, Stop]) -> None:
+        self._stops = stops
+        self._routes = Routes.of(self._settings, self._stopped())
+
+    def _stopped(self) -> set[str]:
+        return {link for link, stop in self._stops.items() if stop.stopped}
+
+    async def _move_waiting(self) -> None:
+        """Brings the messages that wait to where the routes say, after a switch and for what comes back later."""
+        for source, target in moves(self._settings.links, self._stops, self._stopped()):
+            event = {"held": "held", "link": "freed" if source.kind == "held" else "sent-another-way"}[target.kind]
+
+            async def work(tx: Transaction, source: Party = source, target: Party = target, event: str = event) -> int:
+                moved = await store.move(tx, str(source), str(target), limit=MOVING_BATCH)
+                step = Step(self._clock.now(), event, f"from {source.kind} to {target.kind} {target.name}")
+                await store.add_events(tx, [(message, step) for message in moved])
+                return len(moved)
+
+            while await self._database.write(work) == MOVING_BATCH:
+                pass
+            self._wake([target])
+
     async def _expire(self, now: float) -> None:
         async def work(tx: Transaction) -> list[Ending]:
             ended = []
@@ -575,7 +667,7 @@ class SmsCentre:
             ended = []
             for message, origin in await store.settled_doubts(tx, str(party), limit=HOUSEKEEPING_BATCH, now=now):
                 account = self._accounts.get(Party.parse(origin).name)
-                if account is not None and account.in_doubt == "report":
+                if Party.parse(origin).kind == "canary" or (account is not None and account.in_doubt == "report"):
                     if ending := await store.end(tx, message, State.UNREPORTED, reason="in-doubt", now=now):
                         ended.append(ending)
                 else:
@@ -665,6 +757,22 @@ def _receipt_body(due: DueReceipt) -> bytes:
         destination_npi=recipient.npi,
     )
     return encode_body(receipt_message(told, submitted, submitted=due.accepted_at, done=due.ended_at))
+
+
+async def exposed(database: Database, settings: Sms, link: str, *, since: float, until: float) -> list[Exposed]:
+    """The messages that went over a link in a time, oldest first, `EXPOSED_MAX` at most; canaries left out."""
+
+    async def work(queries: Queries) -> list[Exposed]:
+        return await store.exposed(
+            queries,
+            str(Party("link", link)),
+            since=since,
+            until=until,
+            validity_seconds_max=settings.validity_hours_max * 3600,
+            limit=EXPOSED_MAX,
+        )
+
+    return await database.read(work)
 
 
 async def message_trail(database: Database, message: str) -> Trail | None:

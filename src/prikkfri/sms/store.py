@@ -9,7 +9,8 @@ from functools import cache
 
 from msgspec import structs
 
-from prikkfri.sms.messages import ENDED, RECEIPT_STATES, DueReceipt, Ending, Message, State, before
+from prikkfri.sms.messages import ENDED, RECEIPT_STATES, DueReceipt, Ending, Message, State, before, message_id
+from prikkfri.sms.routing import Exposed, Stop
 from prikkfri.sms.trail import Facts, Step
 from prikkfri.storage import Queries, Transaction
 
@@ -29,6 +30,7 @@ def _from(state: State) -> str:
 
 
 _ENDING = ", ".join(Ending._fields)
+_STOP = ", ".join(Stop._fields)
 
 
 async def insert(tx: Transaction, messages: Sequence[Message]) -> None:
@@ -36,12 +38,17 @@ async def insert(tx: Transaction, messages: Sequence[Message]) -> None:
 
 
 async def claim(tx: Transaction, target: str, *, limit: int, now: float) -> list[Message]:
-    """Takes what is due for a party and marks it SENDING, so that a crash leaves doubt and never a loss."""
+    """Takes what is due for a party and marks it SENDING, so that a crash leaves doubt and never a loss.
+
+    Over a stopped route only canaries go: from the commit that stops it on, nobody's message is claimed for it.
+    """
     rows = await tx.fetch(
         "UPDATE sms_message SET state = 'sending', attempts = attempts + 1, attempted_at = :now WHERE id IN"
         " (SELECT id FROM sms_message WHERE target = :target AND state = 'waiting' AND due_at <= :now"
+        " AND (message_class = 'canary' OR NOT EXISTS"
+        " (SELECT 1 FROM sms_route WHERE link = :link AND state = 'stopped'))"
         f" ORDER BY due_at LIMIT :limit) AND state = 'waiting' AND expires_at > :now RETURNING {COLUMNS}",
-        {"target": target, "limit": limit, "now": now},
+        {"target": target, "link": target.removeprefix("link:"), "limit": limit, "now": now},
     )
     return sorted((Message(*row) for row in rows), key=lambda message: (message.due_at, message.id))
 
@@ -89,15 +96,15 @@ async def mark_in_doubt(tx: Transaction, ids: Sequence[str], *, due_at: float) -
     )
 
 
-async def doubt_what_was_sending(tx: Transaction, *, due_at: float) -> list[str]:
+async def doubt_what_was_sending(tx: Transaction, *, due_at: float) -> list[Message]:
     """After a crash: what the last process had claimed may or may not have reached the wire."""
     await tx.execute("UPDATE sms_message SET receipt = 'waiting' WHERE receipt = 'sending'")
     rows = await tx.fetch(
         "UPDATE sms_message SET state = 'in-doubt', reason = 'restart', due_at = :due_at WHERE state = 'sending'"
-        " RETURNING id",
+        f" RETURNING {COLUMNS}",
         {"due_at": due_at},
     )
-    return [row[0] for row in rows]
+    return [Message(*row) for row in rows]
 
 
 async def settled_doubts(queries: Queries, target: str, *, limit: int, now: float) -> list[tuple[str, str]]:
@@ -267,6 +274,60 @@ async def events(queries: Queries, messages: Sequence[str]) -> list[Step]:
         )
         steps += [Step(*row) for row in rows]
     return steps
+
+
+async def routes(queries: Queries) -> dict[str, Stop]:
+    """By link, each route that was ever stopped."""
+    rows = await queries.fetch(f"SELECT link, {_STOP} FROM sms_route")
+    return {row[0]: Stop(*row[1:]) for row in rows}
+
+
+async def put_route(tx: Transaction, link: str, stop: Stop) -> None:
+    await tx.execute(
+        f"INSERT INTO sms_route (link, {_STOP}) VALUES (:link, {', '.join(f':{name}' for name in Stop._fields)})"
+        f" ON CONFLICT (link) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in Stop._fields)}",
+        {"link": link, **stop._asdict()},
+    )
+
+
+async def move(tx: Transaction, source: str, target: str, *, limit: int) -> list[str]:
+    """Gives messages that wait for one party to another; returns their ids. Canaries stay where they are."""
+    rows = await tx.fetch(
+        "UPDATE sms_message SET target = :target WHERE id IN (SELECT id FROM sms_message WHERE target = :source"
+        " AND state = 'waiting' AND message_class <> 'canary' LIMIT :limit) RETURNING id",
+        {"source": source, "target": target, "limit": limit},
+    )
+    return [row[0] for row in rows]
+
+
+async def waiting(queries: Queries, target: str) -> int:
+    row = await queries.fetch_one(
+        "SELECT COUNT(*) FROM sms_message WHERE target = :target AND state = 'waiting'", {"target": target}
+    )
+    return row[0] if row else 0
+
+
+async def exposed(
+    queries: Queries, target: str, *, since: float, until: float, validity_seconds_max: float, limit: int
+) -> list[Exposed]:
+    """The messages that went to a link in a time, oldest first; canaries are nobody's."""
+    rows = await queries.fetch(
+        "SELECT submission, MIN(attempted_at), sender, recipient, message_class, origin, MIN(state) FROM sms_message"
+        # Ids begin with the time of acceptance: this takes the primary key, not the whole table.
+        " WHERE id >= :first AND id < :last AND target = :target AND message_class <> 'canary'"
+        " AND attempted_at >= :since AND attempted_at < :until"
+        " AND (sent_at > 0 OR state IN ('sending', 'in-doubt', 'unreported'))"
+        " GROUP BY submission, sender, recipient, message_class, origin ORDER BY 2 LIMIT :limit",
+        {
+            "first": message_id(max(since - validity_seconds_max, 0.0), b""),
+            "last": message_id(until + 1.0, b""),
+            "target": target,
+            "since": since,
+            "until": until,
+            "limit": limit,
+        },
+    )
+    return [Exposed(*row) for row in rows]
 
 
 async def erase(tx: Transaction, *, ended_before: float, limit: int) -> int:

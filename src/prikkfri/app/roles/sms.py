@@ -8,10 +8,11 @@ from prikkfri.app.serving import listen
 from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.journal import open_journal
-from prikkfri.sms.http import application
+from prikkfri.sms.canaries.service import Canaries
+from prikkfri.sms.http import application, commands
 from prikkfri.sms.service import SmsCentre
 from prikkfri.storage import open_database
-from prikkfri.storage.keys import secret_key
+from prikkfri.storage.keys import command_key, secret_key
 
 
 async def build(config: Config, clock: Clock) -> Role:
@@ -26,9 +27,13 @@ async def build(config: Config, clock: Clock) -> Role:
         entropy=secrets.token_bytes,
         smpp_sockets=listen(config.roles.sms.smpp_port, config.bind),
     )
+    canaries = Canaries(
+        centre, database=database, journal=journal, settings=config.sms, clock=clock, entropy=secrets.token_bytes
+    )
+    keys = {"command_key": command_key(config.home, "sms"), "canary_key": command_key(config.home, "canaries")}
     return Role(
-        application(centre),
-        work=(centre.run, trimming(journal, config, clock)),
-        counters=centre.counters,
+        application(centre, commands(canaries, **keys)),
+        work=(centre.run, canaries.run, trimming(journal, config, clock)),
+        counters=lambda: {**centre.counters(), **canaries.counters()},
         close=database.close,
     )

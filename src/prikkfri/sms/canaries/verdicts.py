@@ -164,13 +164,14 @@ def opened(trust: Trust) -> Trust:
     return replace(trust, evidence=0.0, excused=True)
 
 
-def remembered(verdicts: Sequence[tuple[str, bool]]) -> Trust:
-    """The trust after verdicts in the order of their decision, each with whether it came after the last opening."""
-    trust, before = Trust(), True
-    for verdict, since_opening in verdicts:
-        if since_opening and before:
-            trust, before = opened(trust), False
-        trust = observe(trust, Verdict(verdict))
+def remembered(verdicts: Sequence[tuple[float, str]], opened_at: float) -> Trust:
+    """The trust after (time decided, verdict) in that order; `opened_at`: when a person last opened it, or 0."""
+    trust = Trust()
+    for decided_at, verdict in (*verdicts, (float("inf"), "")):
+        if opened_at and decided_at > opened_at:
+            trust, opened_at = opened(trust), 0.0
+        if verdict:
+            trust = observe(trust, Verdict(verdict))
     return trust
 
 
