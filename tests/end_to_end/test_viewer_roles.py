@@ -72,3 +72,30 @@ def test_who_is_in_stays_in(browser: Browser, house: House, harm: str) -> None:
         for role in ALL_BUT_PLAYOUT:
             house.give_back(role)
         viewer.close()
+
+
+def test_the_door_alone_lets_a_known_device_in(browser: Browser, house: House) -> None:
+    viewer = signed_in(browser, house, WIDE)
+    viewer.page.evaluate("localStorage.removeItem('prikkfri.playback')")
+    house.harm("signin", "kill")
+    try:
+        viewer.page.reload()
+        viewer.watches(3)
+    finally:
+        house.give_back("signin")
+        viewer.close()
+
+
+@pytest.mark.parametrize("harm", ["kill", "freeze"])
+def test_the_picture_comes_back_with_playout(browser: Browser, house: House, harm: str) -> None:
+    viewer = signed_in(browser, house, WIDE)
+    viewer.watches(3)
+    house.harm("playout", harm)
+    try:
+        expect(viewer.page.locator("#notice-title")).to_have_text("Bildet har stanset")
+        expect(viewer.page.locator("#notice-action")).to_be_visible()
+    finally:
+        house.give_back("playout")
+    viewer.watches(5)
+    expect(viewer.page.locator("#notice")).not_to_be_visible()
+    viewer.close()
