@@ -1,4 +1,7 @@
 import contextlib
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -101,3 +104,21 @@ def test_a_long_text_is_cut() -> None:
 def test_any_bytes_are_read_or_refused(document: bytes) -> None:
     with contextlib.suppress(RemoteProtocolError):
         read_xmltv(document)
+
+
+@pytest.mark.skipif(shutil.which("tv_sort") is None, reason="tv_sort is not here: apt install xmltv-util")
+def test_we_read_what_the_xmltv_project_writes(tmp_path: Path) -> None:
+    path = tmp_path / "guide.xml"
+    path.write_text(
+        '<?xml version="1.0" encoding="UTF-8"?><!DOCTYPE tv SYSTEM "xmltv.dtd"><tv>'
+        '<channel id="bane.example"><display-name>Bane</display-name></channel>'
+        '<programme start="20180820230000 +0200" stop="20180821003000 +0200" channel="bane.example">'
+        "<title>Øl &amp; ærlighet</title></programme>"
+        '<programme start="20180820210000 +0200" channel="bane.example"><title>Kampen</title></programme></tv>',
+        encoding="utf-8",
+    )
+    done = subprocess.run(["tv_sort", str(path)], capture_output=True, check=True, timeout=60)
+    assert read_xmltv(done.stdout).listings == (
+        Listing("bane.example", 1534791600.0, 1534798800.0, "Kampen", ""),
+        Listing("bane.example", 1534798800.0, 1534804200.0, "Øl & ærlighet", ""),
+    )

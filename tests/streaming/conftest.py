@@ -1,15 +1,13 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from served_playout import ServedPlayout, until
+from served_playout import Serve, ServedPlayout, until
 
 from prikkfri.clock import Clock, SystemClock
 from prikkfri.config import Channel
 from prikkfri.streaming.demo import channels as demo_channels
-
-Serve = Callable[..., ServedPlayout]
 
 
 @pytest.fixture

@@ -94,3 +94,7 @@ def until(holds: Callable[[], object], seconds_max: float = 30.0) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it never came to hold"
         time.sleep(0.05)
+
+
+Serve = Callable[..., ServedPlayout]
+"""Serves the channels that it is given until the test ends."""

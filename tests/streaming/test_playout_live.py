@@ -17,8 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from conftest import Serve
-from served_playout import ServedPlayout, until
+from served_playout import Serve, ServedPlayout, until
 
 from prikkfri.clock import SystemClock
 from prikkfri.config import Channel

@@ -4,11 +4,14 @@ import base64
 import json
 import logging
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from served_playout import DEVICE_TOKEN_ID, VIEWER, ServedPlayout, until
+from served_playout import DEVICE_TOKEN_ID, VIEWER, Serve, ServedPlayout, until
+
+from prikkfri.config import Channel
 
 DEVICE = "d-" + "A" * 22
 
@@ -248,3 +251,26 @@ def test_a_channel_without_a_picture_is_told(served: ServedPlayout, monkeypatch:
     steps = {o.customer: o.step for o in served.outcomes if o.reason == "no-picture"}
     assert steps == {"s-stays": "watch", "s-comes": "start-playback"}
     assert served.recorded("s-stays") == [("kept", "", "sport"), ("broken", "no-picture", "sport")]
+
+
+def xmltv(title: str) -> str:
+    start = time.strftime("%Y%m%d%H%M%S +0000", time.gmtime(time.time() - 600))
+    return f'<tv><programme start="{start}" channel="bane.example"><title>{title}</title></programme></tv>'
+
+
+def test_a_guide_is_imported_and_read_again_when_it_changes(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "guide.xml"
+    path.write_text(xmltv("Match"))
+    channel = Channel(id="bane", name="Bane", number=1, xmltv=str(path), xmltv_id="bane.example")
+    playout = serve(channel, Channel(id="other", name="Other", number=2, xmltv=str(path)))
+
+    def titles() -> list[str | None]:
+        return [one["now"] and one["now"]["title"] for one in playout.get("/channels").json()]
+
+    until(lambda: titles() == ["Match", None])
+    path.write_text("<tv>")
+    time.sleep(1.5)
+    assert titles() == ["Match", None]  # a broken guide leaves the last good one in force
+    path.write_text(xmltv("Extra time"))
+    until(lambda: titles() == ["Extra time", None])
+    assert playout.get("/guide").json()[0]["programmes"][0]["title"] == "Extra time"

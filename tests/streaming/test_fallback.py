@@ -1,0 +1,60 @@
+"""The open channel: by rule when sign-in does not answer, by a person's word before all."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prikkfri.config import Channel, Streaming
+from prikkfri.streaming.fallback import Fallback, SignInSeen, open_channels, ruled, said
+
+CHANNELS = (
+    Channel(id="news", name="News", number=1),
+    Channel(id="sport", name="Sport", number=2),
+    Channel(id="square", name="Square", number=3, open=True),
+)
+SETTINGS = Streaming(fallback_channels=("sport",), fallback_after_seconds=3.0, fallback_held_seconds=60.0)
+
+
+def opened(fallback: Fallback) -> set[str]:
+    return {channel.id for channel in open_channels(CHANNELS, fallback, SETTINGS)}
+
+
+def evening(answers: list[bool]) -> list[set[str]]:
+    """What stands open after each second in which sign-in did or did not answer."""
+    fallback, seen, told = Fallback(), SignInSeen(True, 0.0), []
+    for second, answer in enumerate(answers):
+        seen = seen.asked(answer, float(second))
+        fallback = ruled(fallback, seen, SETTINGS, now=float(second))
+        told.append(opened(fallback))
+    return told
+
+
+def test_it_opens_after_the_time_that_is_set_and_closes_when_sign_in_has_held() -> None:
+    told = evening([True] * 10 + [False] * 10 + [True] * 70)
+    assert told[12] == {"square"}
+    assert told[13] == {"square", "sport"}
+    assert told[20 + 59] == {"square", "sport"}
+    assert told[20 + 60] == {"square"}
+
+
+def test_a_short_silence_opens_nothing() -> None:
+    assert evening([True, False, False, True] * 10)[-1] == {"square"}
+
+
+def test_sign_in_that_comes_and_goes_keeps_it_open() -> None:
+    told = evening([False] * 5 + ([True] * 30 + [False] * 2) * 5)
+    assert all("sport" in each for each in told[4:])
+
+
+@given(st.lists(st.booleans(), max_size=200))
+def test_the_rule_never_touches_other_channels(answers: list[bool]) -> None:
+    assert all(each - {"sport"} == {"square"} for each in evening(answers))
+
+
+def test_a_persons_word_goes_before_the_rule_until_it_is_taken_back() -> None:
+    by_rule = ruled(Fallback(), SignInSeen(False, 0.0), SETTINGS, now=10.0)
+    assert opened(by_rule) == {"square", "sport"}
+    closed = said(said(by_rule, "sport", "closed"), "square", "closed")
+    assert opened(closed) == set()
+    assert opened(ruled(closed, SignInSeen(False, 0.0), SETTINGS, now=20.0)) == set()
+    assert opened(said(closed, "news", "open")) == {"news"}
+    assert opened(said(closed, "sport", None)) == {"sport"}
