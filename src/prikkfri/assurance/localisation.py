@@ -141,6 +141,11 @@ class _Count:
 _NOTHING = _Count()
 
 
+def _preference(value: Value) -> tuple[int, Value]:
+    """Of values that hold the same promises, the layer is what people mend, and the step only where it shows."""
+    return ({"layer": 0, "step": 2}.get(value[0], 1), value)
+
+
 def _worst(cells: Sequence[Cell], before: Sequence[Cell]) -> Placed | None:
     """The segment with the most evidence that was not as bad before; None when none has enough."""
     whole, usual = _total(cells), _total(before)
@@ -150,7 +155,8 @@ def _worst(cells: Sequence[Cell], before: Sequence[Cell]) -> Placed | None:
         best: tuple[float, Value] | None = None
         counts, counts_before = _by_value(inside, segment), _by_value(inside_before, segment)
         weight, weight_before = SMOOTHING * whole.settled, SMOOTHING * usual.settled
-        for value, candidate in counts.items():
+        for value in sorted(counts, key=_preference):
+            candidate = counts[value]
             outside = (whole - candidate).towards(whole.share, weight)
             outside_before = (usual - counts_before.get(value, _NOTHING)).towards(usual.share, weight_before)
             gained = candidate.evidence(max(outside, outside_before))
