@@ -101,6 +101,12 @@ class Streaming:
     segment_seconds: float = 2.0
     window_seconds: float = 60.0
     channels: tuple[Channel, ...] = ()
+    fallback_channels: tuple[str, ...] = ()
+    """These open, without sign-in, while sign-in does not answer; the demo opens its sport channel."""
+    fallback_after_seconds: float = 3.0
+    """Sign-in has not answered for so long."""
+    fallback_held_seconds: float = 120.0
+    """Sign-in has answered again for so long before they close."""
     timezone: str = "Europe/Oslo"
 
 

@@ -4,6 +4,9 @@ from datetime import datetime, timedelta
 
 from prikkfri.config import Channel, Programme
 
+FALLBACK = "sport"
+"""The channel that opens when sign-in does not answer: the one with the match."""
+
 _HARBOUR = """
 00:10 Nattradio med bilder        | Rolig musikk og havnelys til langt på natt.
 05:50 Morgenværet                 | Vind, bølger og temperatur langs hele kysten.

@@ -3,13 +3,15 @@
 Nothing here is logged: playback tokens stand in the paths.
 """
 
+import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs
 
 import msgspec
 
 from prikkfri.errors import RemoteProtocolError
+from prikkfri.streaming.fallback import Said
 from prikkfri.streaming.reports import REPORT_BYTES_MAX, read_report
 from prikkfri.streaming.service import RETRY_AFTER_SECONDS, Answer, Playout
 
@@ -26,8 +28,11 @@ _PLAYLIST: Headers = [(b"content-type", b"application/vnd.apple.mpegurl"), (b"ca
 _IMMUTABLE = (b"cache-control", b"public, max-age=31536000, immutable")
 
 
-def application(playout: Playout, viewer_origin: str) -> Application:
-    """The ASGI application. `viewer_origin` is the one origin whose pages may read the answers."""
+def application(playout: Playout, viewer_origin: str, command_key: str = "") -> Application:
+    """The ASGI application. `viewer_origin` is the one origin whose pages may read the answers.
+
+    `command_key` is what commands carry; without one none is taken.
+    """
     origin = viewer_origin.encode()
     shared: Headers = [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
     foreign: Headers = [(b"vary", b"Origin")]
@@ -37,12 +42,35 @@ def application(playout: Playout, viewer_origin: str) -> Application:
             return
         asked_by = _header(scope, b"origin")
         cors = shared if asked_by == origin else foreign
-        status, headers, body = await _answered(playout, scope, receive, asked_by == origin)
+        if scope["method"] == "PUT":
+            status, headers, body = await _commanded(playout, scope, receive, command_key)
+        else:
+            status, headers, body = await _answered(playout, scope, receive, asked_by == origin)
         length = (b"content-length", str(len(body)).encode())
         await send({"type": "http.response.start", "status": status, "headers": [*headers, *cors, length]})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     return serve
+
+
+class _Command(msgspec.Struct, forbid_unknown_fields=True):
+    state: Literal["open", "closed", "rule"]
+
+
+async def _commanded(playout: Playout, scope: Scope, receive: Receive, key: str) -> tuple[int, Headers, bytes]:
+    """`PUT /open/CHANNEL` with `{"state": "open" | "closed" | "rule"}`: what a person says of a channel."""
+    parts = scope["path"].split("/")[1:]
+    given = _header(scope, b"authorization").removeprefix(b"Bearer ")
+    if not key or not hmac.compare_digest(given, key.encode()):
+        return _refused(401, "bad-command-key", "commands carry this role's command key")
+    try:
+        wanted = msgspec.json.decode(await _body(receive), type=_Command).state
+    except msgspec.DecodeError:
+        return _refused(400, "bad-command", '`state` is "open", "closed" or "rule"')
+    word: Said | None = None if wanted == "rule" else wanted
+    if len(parts) != 2 or parts[0] != "open" or not playout.say(parts[1], word):
+        return _refused(404, "not-found", "there is no such channel")
+    return 204, [], b""
 
 
 async def _answered(playout: Playout, scope: Scope, receive: Receive, from_viewer: bool) -> tuple[int, Headers, bytes]:
@@ -96,7 +124,8 @@ def _guide(playout: Playout, query: bytes) -> tuple[int, Headers, bytes]:
     return 200, [_JSON, (b"cache-control", b"max-age=30")], document
 
 
-async def _report(playout: Playout, receive: Receive) -> tuple[int, Headers, bytes]:
+async def _body(receive: Receive) -> bytes:
+    """A small body; what is beyond the limit is not read."""
     body = b""
     while len(body) <= REPORT_BYTES_MAX:
         message = await receive()
@@ -105,6 +134,11 @@ async def _report(playout: Playout, receive: Receive) -> tuple[int, Headers, byt
         body += message.get("body", b"")
         if not message.get("more_body"):
             break
+    return body
+
+
+async def _report(playout: Playout, receive: Receive) -> tuple[int, Headers, bytes]:
+    body = await _body(receive)
     try:
         playout.report(read_report(body))
     except RemoteProtocolError as error:

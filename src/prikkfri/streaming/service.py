@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
@@ -16,10 +16,11 @@ from prikkfri.config import Channel, Streaming
 from prikkfri.errors import ProtocolError, RemoteProtocolError
 from prikkfri.journal.outcomes import Outcome
 from prikkfri.protocols import cat, xmltv
+from prikkfri.storage.keys import write_whole
 from prikkfri.streaming import schedule
 from prikkfri.streaming.admission import OncePerPeriod, Presence, refusal
 from prikkfri.streaming.channels import checked, source_kind
-from prikkfri.streaming.fallback import open_channels
+from prikkfri.streaming.fallback import Fallback, Said, SignInSeen, open_channels, ruled, said
 from prikkfri.streaming.picture import Design, colour_of
 from prikkfri.streaming.playout import MEDIA_PLAYLIST, ChannelPlayout, Feed, SourceFeed, TestFeed
 from prikkfri.streaming.reports import Report, reported
@@ -29,6 +30,7 @@ INDEX = "index.m3u8"
 WIDTH, HEIGHT = 960, 540
 STALLED_SECONDS = 10.0
 """A channel without a new segment for so long has no picture to promise."""
+SIGN_IN_ASKED_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 1.0
 SCHEDULE_RENEWAL_SECONDS = 600.0
 GUIDE_PAST_SECONDS_MAX, GUIDE_AHEAD_SECONDS_MAX = 2 * 86400.0, 8 * 86400.0
@@ -71,6 +73,7 @@ class Playout:
         revocations_path: Path,
         record: Callable[[Outcome], None],
         clock: Clock,
+        sign_in_answers: Callable[[], Awaitable[bool]] | None = None,
         slate_text: str = "Vi er straks tilbake",
     ) -> None:
         self.counters: Counter[tuple[str, str]] = Counter()
@@ -97,6 +100,10 @@ class Playout:
         self._schedules_at = float("-inf")
         self._guide_documents: dict[tuple[float, float], bytes] = {}
         self._channels_document = (0, b"")
+        self._sign_in_answers = sign_in_answers
+        self._sign_in_seen = SignInSeen(True, clock.now())
+        self._fallback_path = folder / "playout" / "fallback.json"
+        self._fallback = _read_fallback(self._fallback_path)
         self._on_air = {channel.id: self._channel_playout(channel, folder, slate_text) for channel in checked(channels)}
 
     def _channel_playout(self, channel: Channel, folder: Path, slate_text: str) -> ChannelPlayout:
@@ -122,15 +129,49 @@ class Playout:
         await self._keep_house()
         for channel in self._on_air.values():
             channel.start()
+        watching = self._sign_in_answers and asyncio.create_task(self._watch_sign_in(self._sign_in_answers))
         try:
             while True:
                 await asyncio.sleep(HOUSEKEEPING_SECONDS)
                 await self._keep_house()
         finally:
+            if watching:
+                watching.cancel()
             for channel in self._on_air.values():
                 channel.stop()
             for channel in self._on_air.values():
                 await asyncio.to_thread(channel.join)
+
+    async def _watch_sign_in(self, sign_in_answers: Callable[[], Awaitable[bool]]) -> None:
+        """Opens and closes the fallback channels by rule; needs nobody else to be alive."""
+        while True:
+            answers = await sign_in_answers()
+            now = self._clock.now()
+            self._sign_in_seen = self._sign_in_seen.asked(answers, now)
+            self._decide(ruled(self._fallback, self._sign_in_seen, self._settings, now=now))
+            await asyncio.sleep(SIGN_IN_ASKED_SECONDS)
+
+    def say(self, channel_id: str, what: Said | None) -> bool:
+        """Opens or closes a channel at a person's word (None: by the rule again); False when there is no such."""
+        if channel_id not in self._channels:
+            return False
+        self._decide(said(self._fallback, channel_id, what))
+        return True
+
+    def _decide(self, fallback: Fallback) -> None:
+        if fallback == self._fallback:
+            return
+        before = {channel.id for channel in self.open_channels()}
+        self._fallback = fallback
+        after = {channel.id for channel in self.open_channels()}
+        log.warning("open channels: %s (were: %s)", ", ".join(sorted(after)), ", ".join(sorted(before)))
+        try:
+            write_whole(self._fallback_path, msgspec.json.encode(fallback), mode=0o600)
+        except OSError as error:
+            log.error("what was decided of open channels cannot be kept over a restart: %s", error)
+
+    def open_channels(self) -> tuple[Channel, ...]:
+        return open_channels(tuple(self._channels.values()), self._fallback, self._settings)
 
     def watch(self, token: str, channel_id: str, name: str) -> Answer:
         """What `/live/TOKEN/CHANNEL/NAME` answers."""
@@ -157,7 +198,7 @@ class Playout:
 
     def watch_open(self, channel_id: str, name: str) -> Answer:
         """What `/open/CHANNEL/NAME` answers: no token is asked for while the channel is open."""
-        if channel_id not in {channel.id for channel in open_channels(tuple(self._channels.values()))}:
+        if channel_id not in {channel.id for channel in self.open_channels()}:
             return _NOT_FOUND
         return self._serve(channel_id, name, self._clock.now())
 
@@ -176,7 +217,7 @@ class Playout:
         """The channels with what is on now and next."""
         now = int(self._clock.now())
         if only_open:
-            return self._channels_json(open_channels(tuple(self._channels.values())), now)
+            return self._channels_json(self.open_channels(), now)
         if self._channels_document[0] != now:  # the crowd of a kick-off asks thousands of times a second
             self._channels_document = now, self._channels_json(tuple(self._channels.values()), now)
         return self._channels_document[1]
@@ -397,3 +438,10 @@ def _error(status: Literal[403, 404, 503], error: str, message: str) -> Answer:
 
 RETRY_AFTER_SECONDS = 2
 _NOT_FOUND = _error(404, "not-found", "there is no such channel or segment here")
+
+
+def _read_fallback(path: Path) -> Fallback:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Fallback)
+    except (OSError, msgspec.DecodeError):
+        return Fallback()

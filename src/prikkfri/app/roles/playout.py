@@ -1,29 +1,55 @@
 """The playout role: live channels, which need nothing but public keys."""
 
+from dataclasses import replace
+
+import httpx
+
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import spool_of, trimming_spool
 from prikkfri.clock import Clock
 from prikkfri.config import Config
+from prikkfri.storage.keys import command_key
+from prikkfri.streaming.demo import FALLBACK as DEMO_FALLBACK
 from prikkfri.streaming.demo import channels as demo_channels
 from prikkfri.streaming.http import application
 from prikkfri.streaming.service import Playout
+
+SIGN_IN_ANSWER_SECONDS_MAX = 1.0
 
 
 async def build(config: Config, clock: Clock) -> Role:
     spool = spool_of("playout", config, clock)
     channels = config.streaming.channels or (demo_channels() if config.demo else ())
+    settings = config.streaming
+    if config.demo and not settings.channels:
+        settings = replace(settings, fallback_channels=(DEMO_FALLBACK,))
+    client = httpx.AsyncClient(timeout=SIGN_IN_ANSWER_SECONDS_MAX)
+
+    async def sign_in_answers() -> bool:
+        try:
+            response = await client.get(f"http://localhost:{config.roles.signin.port}/health")
+        except httpx.HTTPError:
+            return False
+        return response.is_success
+
     service = Playout(
         channels,
-        config.streaming,
+        settings,
         folder=config.home,
         keys_path=config.home / "public" / "playback-keys",
         revocations_path=config.home / "public" / "revoked.json",
         record=spool.record,
         clock=clock,
+        sign_in_answers=sign_in_answers,
     )
+
+    async def close() -> None:
+        await client.aclose()
+        await spool.close()
+
     return Role(
-        application(service, config.roles.viewer.url),
+        application(service, config.roles.viewer.url, command_key(config.home, "playout")),
         work=(service.run, spool.run, trimming_spool(spool, config, clock)),
         counters=service.metrics,
-        close=spool.close,
+        close=close,
     )
