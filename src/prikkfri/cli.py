@@ -5,9 +5,10 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo
@@ -26,11 +27,15 @@ from prikkfri.app.supervisor import Program, Supervisor
 from prikkfri.assurance.answers import Answer
 from prikkfri.assurance.impact import Hit, Impact
 from prikkfri.assurance.incidents import Incident
+from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store as response_store
 from prikkfri.clock import SystemClock
 from prikkfri.config import HOME_VARIABLE, ROLES, Config, load
 from prikkfri.errors import PrikkfriError, UsageError
 from prikkfri.simulation import demo as demonstration
+from prikkfri.simulation.kickoff import Plan
+from prikkfri.simulation.rehearsing import rehearse_kickoff, report_of_kickoff
+from prikkfri.simulation.report import Check
 from prikkfri.sms.service import message_trail
 from prikkfri.storage import Database, Location, open_database, open_reader
 from prikkfri.subscribers.service import ImportReport, import_file, show
@@ -44,6 +49,8 @@ application = typer.Typer(
 )
 subscribers_commands = typer.Typer(help="Who the customers are.", rich_markup_mode=None)
 application.add_typer(subscribers_commands, name="subscribers")
+rehearse_commands = typer.Typer(help="Stage an incident against real roles.", rich_markup_mode=None)
+application.add_typer(rehearse_commands, name="rehearse")
 console = Console(highlight=False)
 
 Home = Annotated[Path, typer.Option(help="Where everything is kept.", envvar=HOME_VARIABLE)]
@@ -55,6 +62,13 @@ HOME = Path("prikkfri-home")
 SEND_SECONDS_MAX = 10.0
 INCIDENTS_SHOWN_MAX = 100
 T = TypeVar("T")
+
+
+class Fault(StrEnum):
+    kill = "kill"
+    freeze = "freeze"
+    slow = "slow"
+    none = "none"
 
 
 def main() -> None:
@@ -406,6 +420,83 @@ def affected(
         console.print(f"{impact.unsettled:,} more still wait within the grace time")
     if incomplete:
         console.print(f"the list may lack somebody: {incomplete}")
+
+
+@application.command()
+def credits(
+    identifier: Annotated[str, typer.Argument(metavar="INCIDENT")],
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write them there, for billing.")] = None,
+    json_file: JsonFile = None,
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """The service credits given for an incident: one for each customer hit."""
+    given = asyncio.run(
+        reading(
+            configuration(home, config),
+            "assurance",
+            lambda database: database.read(lambda q: response_store.credits_of(q, identifier)),
+        )
+    )
+    rows = [{**asdict(each.credit), "given_by": each.given_by, "given_at": each.given_at} for each in given]
+    if csv_file is not None:
+        with csv_file.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, [*(f.name for f in fields(ServiceCredit)), "given_by", "given_at"])
+            writer.writeheader()
+            writer.writerows(rows)
+    if json_file is not None:
+        write_json(rows, json_file)
+        return
+    total = sum(each.credit.amount for each in given) / 100
+    told = sum(bool(each.told_at) for each in given)
+    console.print(f"{len(given):,} credits, {total:,.2f} together; {told:,} customers have been told")
+
+
+@rehearse_commands.command("kickoff")
+def rehearse_kickoff_command(
+    fault: Annotated[Fault, typer.Option(help="What happens to sign-in and the interface.")] = Fault.kill,
+    inside: Annotated[int, typer.Option(min=1, help="Viewers who came before the crowd.")] = Plan.inside,
+    outside: Annotated[int, typer.Option(min=1, help="People in the crowd.")] = Plan.outside,
+    seconds: Annotated[float, typer.Option(min=20, help="How long the 75 minutes take.")] = Plan.evening_seconds,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn by lot.")] = Plan.seed,
+    json_file: JsonFile = None,
+    report_file: Annotated[Path | None, typer.Option("--report", help="Write the evening as one HTML page.")] = None,
+) -> None:
+    """Stage a kick-off whose sign-in fails, against real roles, and hold the account against the truth."""
+    plan = Plan(
+        inside=inside,
+        outside=outside,
+        evening_seconds=seconds,
+        fault=None if fault is Fault.none else fault.value,
+        seed=seed,
+    )
+    began = SystemClock().monotonic()
+
+    def say(line: str) -> None:
+        progress.print(f"{SystemClock().monotonic() - began:6.1f} s  {line}", soft_wrap=True)
+
+    progress = Console(stderr=True, highlight=False)
+    result, checks, truth, told = asyncio.run(rehearse_kickoff(plan, say=say))
+    again = (
+        f"prikkfri rehearse kickoff --fault {fault.value} --inside {inside} --outside {outside} "
+        f"--seconds {seconds:g} --seed {seed}"
+    )
+    if report_file is not None:
+        report_file.write_text(report_of_kickoff(truth, told, result, checks, again=again), encoding="utf-8")
+    if json_file is not None:
+        write_json(asdict(result), json_file)
+    say_checks(checks, again)
+    raise typer.Exit(0 if result.passed else 1)
+
+
+def say_checks(checks: Sequence[Check], again: str) -> None:
+    """The checks of a rehearsal, on standard error, so that `--json -` stays one document."""
+    progress = Console(stderr=True, highlight=False)
+    table = Table(box=None, show_header=False)
+    for check_ in checks:
+        table.add_row("[green]✓[/green]" if check_.holds else "[red]✗[/red]", check_.name, check_.figure)
+    progress.print(table)
+    progress.print(f"again: {again}", style="dim", soft_wrap=True)
 
 
 async def reading(settings: Config, area: str, work: Callable[[Database], Awaitable[T]]) -> T:

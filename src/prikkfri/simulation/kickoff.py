@@ -34,16 +34,14 @@ START_OF_THE_EVENING = (20, 30)
 
 @dataclass(frozen=True)
 class Plan:
-    inside: int = 100
+    inside: int = 60
     outside: int = 400
-    crowd_seconds: float = 45.0
-    """The 50 minutes from 20:30 on take so long here."""
-    tail_seconds: float = 30.0
-    """How long the evening goes on after the last one has come."""
+    evening_seconds: float = 62.0
+    """The 75 minutes from 20:30 on take so long here; people come until the end."""
     fault: Harm | None = "kill"
-    fault_from: float = 0.3
-    """At this part of the crowd's time ..."""
-    fault_to: float = 0.65
+    fault_from: float = 0.28
+    """At this part of the evening ..."""
+    fault_to: float = 0.5
     """... until this part."""
     grace_seconds: float = 6.0
     """Who has waited longer than this did not get what was promised."""
@@ -81,19 +79,20 @@ class Truth:
     """When an open channel was first offered by playout that was not open before."""
     always_open: frozenset[str] = frozenset()
 
+    ended_at: float = 0.0
+
     def hit(self) -> set[str]:
         """Who asked and did not get it within the grace time."""
-        grace = self.plan.grace_seconds
-        return {a.subscriber_id for a in self.outside if not a.got_at or a.got_at - a.asked_at > grace}
+        return {asked.subscriber_id for asked in self.outside if self._waited(asked) > self.plan.grace_seconds}
 
     def certain(self, tolerance_seconds: float) -> set[str]:
         """Those for whom no quarrel about a watch decides whether they were hit."""
         grace = self.plan.grace_seconds
-        return {
-            a.subscriber_id
-            for a in self.outside
-            if not a.got_at or abs(a.got_at - a.asked_at - grace) > tolerance_seconds
-        }
+        return {a.subscriber_id for a in self.outside if abs(self._waited(a) - grace) > tolerance_seconds}
+
+    def _waited(self, asked: Asked) -> float:
+        """Seconds until they got it, or until the evening ended."""
+        return (asked.got_at or self.ended_at) - asked.asked_at
 
 
 Say = Callable[[str], None]
@@ -137,7 +136,8 @@ class Evening:
             if plan.fault is not None:
                 tasks.create_task(self._break(truth, plan.fault))
             crowd = asyncio.gather(*(tasks.create_task(come) for come in self._crowd(truth)))
-            await asyncio.sleep(plan.crowd_seconds + plan.tail_seconds)
+            await asyncio.sleep(plan.evening_seconds)
+            truth.ended_at = self.clock.now()
             end.set()
             await crowd
         return truth
@@ -180,9 +180,9 @@ class Evening:
 
     def _crowd(self, truth: Truth) -> list[Coroutine[None, None, None]]:
         plan = self.plan
-        moments = arrivals(match_shape(), plan.outside, seconds=plan.crowd_seconds, lots=self._lots)
+        moments = arrivals(match_shape(), plan.outside, seconds=plan.evening_seconds, lots=self._lots)
         truth.offered = moments
-        give_up_at = truth.began_at + plan.crowd_seconds + plan.tail_seconds
+        give_up_at = truth.began_at + plan.evening_seconds
         coming = []
         for number, moment in enumerate(moments, plan.inside):
             told = Asked(self.people[number].subscriber_id, asked_at=truth.began_at + moment)
@@ -199,11 +199,11 @@ class Evening:
 
     async def _break(self, truth: Truth, fault: Harm) -> None:
         plan = self.plan
-        await asyncio.sleep(plan.crowd_seconds * plan.fault_from)
+        await asyncio.sleep(plan.evening_seconds * plan.fault_from)
         truth.fault_at = self.clock.now()
         self.say(f"the fault: {', '.join(HARMED)}: {fault}")
         await asyncio.gather(*(self.installation.harm(role, fault) for role in HARMED))
-        await asyncio.sleep(plan.crowd_seconds * (plan.fault_to - plan.fault_from))
+        await asyncio.sleep(plan.evening_seconds * (plan.fault_to - plan.fault_from))
         self.say(f"{', '.join(HARMED)} are given back")
         truth.given_back_at = self.clock.now()
         await asyncio.gather(*(self.installation.give_back(role) for role in HARMED))
@@ -235,9 +235,9 @@ class Evening:
 
 
 def evening_clock(plan: Plan, seconds: float) -> str:
-    """What the clock shows so many seconds after the beginning, when 50 minutes take `crowd_seconds`."""
+    """What the clock shows so many seconds after the beginning, when 75 minutes take `evening_seconds`."""
     hour, minute = START_OF_THE_EVENING
-    minutes = hour * 60 + minute + seconds / plan.crowd_seconds * len(match_shape())
+    minutes = hour * 60 + minute + seconds / plan.evening_seconds * len(match_shape())
     return f"{int(minutes // 60) % 24:02d}:{int(minutes % 60):02d}"
 
 

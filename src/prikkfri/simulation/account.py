@@ -1,0 +1,49 @@
+"""The product's own account of an evening, read where an operator reads it: from its commands."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prikkfri.errors import PrikkfriError
+
+COMMAND_SECONDS_MAX = 60.0
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the product says of one incident; documents as its commands print them."""
+
+    incident: dict[str, Any]
+    answers: Sequence[dict[str, Any]]
+    affected: dict[str, Any]
+    credits: Sequence[dict[str, Any]]
+
+
+async def accounts(home: Path, service: str) -> list[Account]:
+    """Its incidents of a service, the oldest first."""
+    found = [incident for incident in reversed(await _command(home, "incidents")) if incident["service"] == service]
+    told = []
+    for incident in found:
+        shown = await _command(home, "incidents", "show", incident["id"])
+        affected = await _command(home, "affected", incident["id"])
+        credits = await _command(home, "credits", incident["id"])
+        told.append(Account(shown["incident"], shown["answers"], affected or {"hits": [], "asked": 0}, credits or []))
+    return told
+
+
+async def _command(home: Path, *arguments: str) -> Any:
+    """The JSON that a command prints; None when it has nothing to show."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "prikkfri", *arguments, "--json", "-", "--home", str(home),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, errors = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS_MAX)
+    if not out and process.returncode == 1:
+        return None
+    if not out:
+        raise PrikkfriError(f"prikkfri {' '.join(arguments)}: {errors.decode().strip()}")
+    return json.loads(out)

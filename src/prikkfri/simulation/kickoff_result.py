@@ -1,0 +1,235 @@
+"""The account of the evening held against its truth: figures, checks, the report."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from prikkfri.simulation.account import Account
+from prikkfri.simulation.kickoff import HARMED, Truth, evening_clock, quantile, waits
+from prikkfri.simulation.report import Check, Event, Line, Period, Question, Report
+
+WATCH_TOLERANCE_SECONDS = 0.75
+"""A person's watch and a role's differ by what a request takes on a busy machine."""
+DETECTED_SECONDS_MAX = 15.0
+STATUS_PAGE_SECONDS_MAX = 25.0
+OPEN_CHANNEL_SECONDS_MAX = 10.0
+NOT_YET = -1.0
+"""A moment that never came."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The figures, named as in the JSON; seconds are counted from the fault, or from its end for what follows that."""
+
+    viewers: int
+    inside: int
+    inside_disturbed: int
+    inside_switches: int
+    inside_switches_failed: int
+    outside: int
+    got_in: int
+    saw_open_channel: int
+    turned_away: int
+    wait_p50_s: float
+    wait_p99_s: float
+    detected_after_s: float
+    placed: list[str]
+    cleared: list[str]
+    status_page_after_s: float
+    open_channel_after_s: float
+    hit_true: int
+    hit_listed: int
+    hit_missed: int
+    hit_wrongly_listed: int
+    credited: int
+    credited_twice: int
+    recovered_after_s: float
+    declared_over_after_s: float
+    passed: bool
+
+
+def judge(truth: Truth, accounts: Sequence[Account]) -> tuple[Result, list[Check]]:
+    """Compares what the people went through with what the product says of it."""
+    account = accounts[0] if accounts else None
+    true = truth.hit()
+    listed = {hit["customer"] or hit["device"] for each in accounts for hit in each.affected["hits"]}
+    certain = truth.certain(WATCH_TOLERANCE_SECONDS)
+    credited = [credit["customer"] for each in accounts for credit in each.credits]
+    waited = waits(truth)
+    fault = truth.fault_at
+    told_at = next((at for at, says in truth.status_at if at >= fault and says in ("major", "critical")), 0.0)
+    resolved_at = account.incident["resolved_at"] if account else None
+    result = Result(
+        viewers=len(truth.inside) + len(truth.outside),
+        inside=len(truth.inside),
+        inside_disturbed=sum(bool(each.failed) for each in truth.inside),
+        inside_switches=sum(each.switches for each in truth.inside),
+        inside_switches_failed=sum(each.switches_failed for each in truth.inside),
+        outside=len(truth.outside),
+        got_in=len(waited),
+        saw_open_channel=sum(bool(each.saw_open_channel_at) for each in truth.outside),
+        turned_away=sum(not each.got_at and each.subscriber_id in true for each in truth.outside),
+        wait_p50_s=round(quantile(waited, 0.5), 2),
+        wait_p99_s=round(quantile(waited, 0.99), 2),
+        detected_after_s=_after(fault, account.incident["opened_at"] if account else None),
+        placed=_placed(account),
+        cleared=_cleared(account),
+        status_page_after_s=_after(fault, told_at),
+        open_channel_after_s=_after(fault, truth.open_channel_at),
+        hit_true=len(true),
+        hit_listed=len(listed),
+        hit_missed=len((true & certain) - listed),
+        hit_wrongly_listed=len((listed - true) & certain) + len(listed - {a.subscriber_id for a in truth.outside}),
+        credited=len(set(credited)),
+        credited_twice=len(credited) - len(set(credited)),
+        recovered_after_s=_after(truth.given_back_at, truth.last_back_in_at),
+        declared_over_after_s=_after(truth.given_back_at, resolved_at),
+        passed=False,
+    )
+    checks = _checks_of_a_fault(truth, result, account) if fault else _checks_of_a_calm_evening(result, accounts)
+    return Result(**{**asdict(result), "passed": all(check.holds for check in checks)}), checks
+
+
+def _after(start: float, moment: float | None) -> float:
+    return round(moment - start, 2) if moment and start else NOT_YET
+
+
+def _placed(account: Account | None) -> list[str]:
+    return [_segment(each["segment"]) for each in account.incident["placement"]["placed"]] if account else []
+
+
+def _cleared(account: Account | None) -> list[str]:
+    return [_segment(each["segment"]) for each in account.incident["placement"]["cleared"]] if account else []
+
+
+def _segment(segment: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in segment["values"])
+
+
+def _within(figure: float, most: float) -> bool:
+    return 0 <= figure <= most
+
+
+def _shared_checks(result: Result) -> list[Check]:
+    return [
+        Check("Nobody who was inside was disturbed", f"{result.inside_disturbed} of {result.inside}",
+              result.inside_disturbed == 0),
+        Check("Everybody inside could switch channel", f"{result.inside_switches_failed} of {result.inside_switches} failed",
+              result.inside_switches > 0 and result.inside_switches_failed == 0),
+    ]  # fmt: skip
+
+
+def _checks_of_a_fault(truth: Truth, result: Result, account: Account | None) -> list[Check]:
+    over_too_early = 0 <= result.declared_over_after_s < result.recovered_after_s
+    return [
+        *_shared_checks(result),
+        Check(f"The incident was raised within {DETECTED_SECONDS_MAX:.0f} s", _seconds(result.detected_after_s),
+              _within(result.detected_after_s, DETECTED_SECONDS_MAX)),
+        Check("It was placed at sign-in", "; ".join(result.placed) or "nowhere",
+              bool(result.placed) and all("signin" in place or "sign-in" in place for place in result.placed)),
+        Check("The streams were cleared", "; ".join(result.cleared) or "nothing",
+              any("streams" in place for place in result.cleared)),
+        Check(f"The status page told of it within {STATUS_PAGE_SECONDS_MAX:.0f} s", _seconds(result.status_page_after_s),
+              _within(result.status_page_after_s, STATUS_PAGE_SECONDS_MAX)),
+        Check(f"An open channel was there within {OPEN_CHANNEL_SECONDS_MAX:.0f} s", _seconds(result.open_channel_after_s),
+              _within(result.open_channel_after_s, OPEN_CHANNEL_SECONDS_MAX)),
+        Check("Nobody who was hit is missing from the list", f"{result.hit_missed} of {result.hit_true}",
+              result.hit_true > 0 and result.hit_missed == 0),
+        Check("Nobody is on the list who was not hit", f"{result.hit_wrongly_listed} of {result.hit_listed}",
+              result.hit_wrongly_listed == 0),
+        Check("Everybody on the list who is known is credited", f"{result.credited} of {result.hit_listed}",
+              result.credited > 0 and result.credited == sum(bool(h["customer"]) for h in account.affected["hits"])
+              if account else False),
+        Check("Nobody is credited twice", f"{result.credited_twice}", result.credited_twice == 0),
+        Check("Everybody who came got in before the end, or had not waited long", f"{result.turned_away} turned away",
+              result.turned_away == 0),
+        Check("It was declared over by the data, and not too early", _seconds(result.declared_over_after_s),
+              result.declared_over_after_s >= 0 and not over_too_early),
+    ]  # fmt: skip
+
+
+def _checks_of_a_calm_evening(result: Result, accounts: Sequence[Account]) -> list[Check]:
+    opened = [account for account in accounts if account.incident["confirmed_at"]]
+    return [
+        *_shared_checks(result),
+        Check("No incident was confirmed, since there was none", f"{len(opened)}", not opened),
+        Check("Nobody was listed", f"{result.hit_listed}", result.hit_listed == 0),
+    ]
+
+
+def _seconds(figure: float) -> str:
+    return "never" if figure == NOT_YET else f"{figure:.1f} s"
+
+
+def report(
+    truth: Truth, accounts: Sequence[Account], result: Result, checks: Sequence[Check], *, staged_at: str, machine: str,
+    again: str, commit: str,
+) -> Report:  # fmt: skip
+    """The evening as a page."""
+    account = accounts[0] if accounts else None
+    seconds = int(truth.plan.evening_seconds) + 1
+    offered, goodput, waiting = [0.0] * seconds, [0.0] * seconds, [0.0] * seconds
+    for asked in truth.outside:
+        start = int(asked.asked_at - truth.began_at)
+        end = int(asked.got_at - truth.began_at) if asked.got_at else seconds
+        if 0 <= start < seconds:
+            offered[start] += 1
+        if 0 <= end < seconds:
+            goodput[end] += 1
+        for second in range(max(start, 0), min(end, seconds)):
+            waiting[second] += 1
+    listed, true = result.hit_listed, result.hit_true
+    sentence = (
+        f"{result.outside} people came to a kick-off while {result.inside} were watching; {', '.join(HARMED)} failed. "
+        f"{true} did not get in within {truth.plan.grace_seconds:.0f} s; the product lists {listed}, misses "
+        f"{result.hit_missed} and lists {result.hit_wrongly_listed} wrongly."
+        if truth.fault_at
+        else f"{result.outside} people came to a kick-off while {result.inside} were watching; nothing failed."
+    )
+    fault = [
+        Period("the fault", truth.fault_at - truth.began_at, truth.given_back_at - truth.began_at)
+    ] if truth.fault_at else []  # fmt: skip
+    return Report(
+        title="Rehearsal: the kick-off",
+        sentence=sentence,
+        passed=result.passed,
+        staged_at=staged_at,
+        machine=machine,
+        again=again,
+        commit=commit,
+        checks=checks,
+        events=_events(truth, account),
+        lines=[Line("came", offered), Line("got in", goodput), Line("stand outside", waiting)],
+        unit="people a second, and people outside",
+        periods=fault,
+        comparison=[
+            ("Hit", f"{true}", f"{listed}"),
+            ("Got in", f"{result.got_in}", "-"),
+            ("Saw the open channel", f"{result.saw_open_channel}", "-"),
+            ("Broken", ", ".join(HARMED) if truth.fault_at else "nothing", "; ".join(result.placed) or "nothing"),
+        ],
+        answers=[Question(a["number"], a["question"], a["text"], a["evidence"], a["known"]) for a in account.answers]
+        if account
+        else [],
+    )
+
+
+def _events(truth: Truth, account: Account | None) -> list[Event]:
+    told: list[tuple[float, str, str]] = [(truth.began_at, "happened", "the crowd begins to come")]
+    if truth.fault_at:
+        told.append((truth.fault_at, "happened", f"{', '.join(HARMED)}: {truth.plan.fault}"))
+        told.append((truth.given_back_at, "happened", f"{', '.join(HARMED)} are given back"))
+    if truth.last_back_in_at:
+        told.append((truth.last_back_in_at, "happened", "the first one gets in again"))
+    if truth.open_channel_at:
+        told.append((truth.open_channel_at, "done", "a channel stands open, no sign-in needed"))
+    told += [(at, "seen", f"the status page says: {says}") for at, says in truth.status_at]
+    if account:
+        seen = {"alarm", "evidence", "placed", "improving", "relapse", "proven"}
+        for entry in account.incident["timeline"]:
+            told.append((entry["at"], "seen" if entry["kind"] in seen else "done",
+                         f"{entry['who']}: {entry['text'] or entry['kind']} ({entry['state']})"))  # fmt: skip
+    return [
+        Event(round(at - truth.began_at, 1), evening_clock(truth.plan, at - truth.began_at), kind, text)
+        for at, kind, text in sorted(told)
+    ]
