@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prikkfri.assurance.impact import Scope, exposure, impact
+from prikkfri.assurance.impact import Scope, condemned, exposure, impact
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome
@@ -122,19 +122,40 @@ def test_the_exposure_list_names_each_message_that_went_that_way_once_and_holds_
     found = exposure(
         [
             deliver(1_100.0, "asked", "m1", layer="sms-centre"),
-            deliver(1_101.0, "kept", "m1"),
+            deliver(1_101.0, "asked", "m1"),
+            deliver(1_102.0, "kept", "m1"),
             deliver(1_200.0, "broken", "m2"),
             deliver(990.0, "kept", "early"),
+            deliver(995.0, "asked", "gone before"),
+            deliver(1_005.0, "kept", "gone before"),
+            deliver(1_150.0, "asked", "held until after", layer="sms-centre"),
+            deliver(2_150.0, "asked", "held until after"),
+            deliver(1_160.0, "asked", "sent another way", layer="sms-centre"),
+            deliver(1_170.0, "asked", "sent another way", dimensions={"partner": "Tre", "class": "code"}),
+            deliver(1_180.0, "kept", "to us", dimensions={"partner": "Telia", "direction": "in"}),
             deliver(1_300.0, "kept", "m3", dimensions={"partner": "Tre", "class": "code"}),
         ],
         TELIA,
         holder=lambda number, at: "C1",
     )
     assert [(each.message, each.verdict, each.message_class, each.sent_at) for each in found] == [
-        ("m1", "kept", "code", 1_100.0),
+        ("m1", "kept", "code", 1_101.0),
         ("m2", "broken", "code", 1_200.0),
     ]
     assert {each.customer for each in found} == {"C1"}
+
+
+def test_canaries_say_since_when_and_until_when_a_way_is_not_to_be_trusted() -> None:
+    def route(time: float, verdict: str, partner: str) -> Outcome:
+        return deliver(time, verdict, "", step="route", device="", dimensions={"partner": partner, "direction": "out"})
+
+    told = [route(800.0, "broken", "Telia"), route(900.0, "kept", "Telia"), route(1_250.0, "broken", "Telia")]
+    told += [route(700.0, "broken", "Tre"), route(1_900.0, "broken", "Tre"), route(1_400.0, "kept", "Telia")]
+    by_canaries = Scope((Segment.of({"service": "messages", "step": "route", "partner": "Telia"}),), 1_000.0, 2_000.0)
+    assert condemned(told, by_canaries) == Scope(by_canaries.segments, 800.0, 1_250.0)
+    assert condemned(told[:0], by_canaries) == by_canaries
+    sent = [deliver(850.0, "asked", "before anybody knew"), deliver(1_300.0, "asked", "after it was proven")]
+    assert [each.message for each in exposure(sent, condemned(told, by_canaries))] == ["before anybody knew"]
 
 
 def test_the_same_outcomes_in_any_order_make_the_same_list() -> None:

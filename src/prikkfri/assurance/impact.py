@@ -269,30 +269,57 @@ class Exposed:
 
 
 def exposure(outcomes: Iterable[Outcome], scope: Scope, *, holder: Holder | None = None) -> tuple[Exposed, ...]:
-    """The messages that went the scope's way in its time, oldest first; other steps than `deliver` are left out."""
+    """The messages that went the scope's way in its time, oldest first.
+
+    A message went the way of the link that was asked to deliver it; where no link's asking is told, of the one that
+    settled it.
+    """
     ordered = sorted(outcomes, key=lambda outcome: outcome.time)
     joined = _joined(ordered, holder)
-    found: dict[str, Exposed] = {}
+    by_promise: dict[str, list[Outcome]] = {}
     for outcome in ordered:
-        if outcome.step != "deliver" or not outcome.promise:
+        if outcome.step == "deliver" and outcome.promise:
+            by_promise.setdefault(outcome.promise, []).append(outcome)
+    found = []
+    for promise, theirs in by_promise.items():
+        by_link = [outcome for outcome in theirs if _went_out(outcome)]
+        handed_over = [outcome for outcome in by_link if outcome.verdict == "asked"] or by_link[:1]
+        gone = next((outcome for outcome in handed_over if _went_there(outcome, scope)), None)
+        if gone is None:
             continue
-        known = found.get(outcome.promise)
-        if known is None and not _went_there(outcome, scope):
-            continue
-        found[outcome.promise] = Exposed(
-            message=outcome.promise,
-            recipient=outcome.device,
-            customer=outcome.customer or joined(outcome.device, outcome.time),
-            account=outcome.dimensions.get("account", ""),
-            message_class=outcome.dimensions.get("class", ""),
-            sent_at=known.sent_at if known else outcome.time,
-            verdict=outcome.verdict,
+        found.append(
+            Exposed(
+                message=promise,
+                recipient=gone.device,
+                customer=gone.customer or joined(gone.device, gone.time),
+                account=gone.dimensions.get("account", ""),
+                message_class=gone.dimensions.get("class", ""),
+                sent_at=gone.time,
+                verdict=theirs[-1].verdict,
+            )
         )
-    return tuple(found.values())
+    return tuple(sorted(found, key=lambda each: each.sent_at))
+
+
+def condemned(outcomes: Iterable[Outcome], scope: Scope) -> Scope:
+    """The scope in the time in which canaries say that messages go astray on its way; the same when none says so."""
+    told = [
+        outcome.time
+        for outcome in outcomes
+        if outcome.step == "route" and outcome.verdict == "broken" and _on_the_way(outcome, scope)
+    ]
+    return Scope(scope.segments, min(told), max(told)) if told else scope
+
+
+def _went_out(outcome: Outcome) -> bool:
+    return outcome.layer == "link" and outcome.dimensions.get("direction") != "in"
 
 
 def _went_there(outcome: Outcome, scope: Scope) -> bool:
-    # The layer says who settled it, which is no matter here: what counts is the way that it went.
-    place = segment_of(outcome).without("layer")
-    in_time = scope.since <= outcome.time < scope.until
-    return in_time and any(segment.without("layer").holds(place) for segment in scope.segments)
+    return scope.since <= outcome.time < scope.until and _on_the_way(outcome, scope)
+
+
+def _on_the_way(outcome: Outcome, scope: Scope) -> bool:
+    # Step and layer say what told of the fault, a canary perhaps: what counts is the way.
+    place = segment_of(outcome)
+    return any(segment.without("step", "layer").holds(place) for segment in scope.segments)

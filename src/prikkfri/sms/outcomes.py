@@ -128,6 +128,25 @@ def canary(judged: verdicts.Judged, partners: Partners, *, trusted: bool, now: f
     ]
 
 
+def condemned(link: str, partners: Partners, *, earliest: float, likeliest: float) -> list[Outcome]:
+    """Since when messages go astray on a way: since `likeliest`, and from `earliest` on it cannot be excluded.
+
+    They stand at the time that they tell of, so that a list made from the journal begins there.
+    """
+    return [
+        Outcome(
+            time=time,
+            service=SERVICE,
+            step="route",
+            layer="link",
+            verdict="broken",
+            reason=reason,
+            dimensions=_way(link, partners, "out"),
+        )
+        for time, reason in ((earliest, "misdelivery-not-excluded"), (likeliest, "misdelivery"))
+    ]
+
+
 def switched(link: str, state: str, partners: Partners, *, who: str, reason: str, now: float) -> Outcome:
     """A route was stopped or opened; `who`: `rule:canaries` or the name of a person."""
     return Outcome(

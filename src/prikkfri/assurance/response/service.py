@@ -18,7 +18,7 @@ from prikkfri.assurance import incidents, recovery, watching
 from prikkfri.assurance.answers import Answer, Known, Load, answer_sheet
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.detection import Settings as Detection
-from prikkfri.assurance.impact import Exposed, Hit, Holder, Impact, Scope, exposure, impact
+from prikkfri.assurance.impact import Exposed, Hit, Holder, Impact, Scope, condemned, exposure, impact
 from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.localisation import place
 from prikkfri.assurance.notices import notices
@@ -46,6 +46,8 @@ ASSESS_COST_MAX = 0.1
 BEFORE_SECONDS = 600.0
 """What is usual is taken from so long before an incident."""
 RELEARN_SECONDS = 1_800.0
+EXPOSED_BEFORE_SECONDS = 3_600.0
+"""Messages may have gone astray so long before the first sign of it; canaries tell since when."""
 AFTER_SECONDS = 900.0
 """A resolved incident is looked at for so long: late outcomes and a relapse still count."""
 LOAD_STRETCH_SECONDS = 5.0
@@ -452,7 +454,9 @@ class Response:
         if incident.service != "messages":
             return ()
         scope = Scope(incident.segments, incident.since, _until(incident, self._clock.now()))
-        return exposure(outcomes, scope)
+        before = await self._outcomes(incident.since - EXPOSED_BEFORE_SECONDS, incident.since)
+        outcomes = [*before, *outcomes]
+        return exposure(outcomes, condemned(outcomes, scope))
 
 
 def _worth_looking_at(incident: Incident, now: float) -> bool:

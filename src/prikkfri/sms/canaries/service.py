@@ -217,6 +217,9 @@ class Canaries:
             self._verdicts[each.verdict] += 1
             if each.verdict in ASTRAY:
                 log.error("link %s: canary %s: %s", link, each.canary.message, each.verdict)
+            if self._trust[link].condemned and not before.condemned and (since := await self._since(link)):
+                told = outcomes.condemned(link, self._partners, earliest=since.earliest, likeliest=since.likeliest)
+                await self._journal.append(*told)
             if before.condemned and not self._trust[link].condemned:
                 log.warning("link %s: proven again; its route is to be opened by a person", link)
         for link in {each.canary.link for each in judged}:
