@@ -324,7 +324,10 @@ def television(clips: Path) -> Iterator[tuple[Double, dict[str, Served]]]:
         allow_headers=["Authorization", "Content-Type"],
     )
     apps: dict[str, ASGIApp] = {role: Starlette(routes=r, middleware=[cors]) for role, r in routes.items()}
-    settings = {role: urls[role] for role in ("signin", "door", "playout", "status")} | {"demo": True}
+    settings = {role: urls[role] for role in ("signin", "door", "playout", "status")} | {
+        "demo": True,
+        "operator": "Fjordnett",
+    }
     apps["viewer"] = application(settings)
     served = {role: serve(app, listeners[role]) for role, app in apps.items()}
     try:

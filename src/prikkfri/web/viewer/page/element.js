@@ -28,7 +28,7 @@ export function show(target, shown) {
 }
 
 // Black or white, whichever reads better on `colour` (#rrggbb): one of them always has 4.5:1.
-export function inkOn(colour) {
+function inkOn(colour) {
   const [red, green, blue] = [1, 3, 5].map((i) => {
     const part = parseInt(colour.slice(i, i + 2), 16) / 255;
     return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;

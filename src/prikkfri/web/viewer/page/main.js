@@ -13,7 +13,7 @@ import { LANGUAGES, chooseLanguage, say, sayAll, speak, spokenLanguage } from ".
 const THEMES = ["dark", "light", "system"];
 
 const at = await settings();
-for (const name of document.querySelectorAll(".brand-name")) write(name, at.operator ?? "Prikkfri");
+for (const brand of document.querySelectorAll(".brand-name")) write(brand, at.operator);
 chooseLanguage(read("language"));
 wear(read("theme") ?? "dark");
 
@@ -27,11 +27,18 @@ const watch = makeWatch({
   roles,
   session,
   catalogue,
+  operator: at.operator,
   statusPage: at.status,
   onSignIn: (why) => session.signOut(why),
   onSettings: openSettings,
 });
-const signIn = makeSignIn({ session, catalogue, statusPage: at.status, onOpenChannel: watchOpen });
+const signIn = makeSignIn({
+  session,
+  catalogue,
+  operator: at.operator,
+  statusPage: at.status,
+  onOpenChannel: watchOpen,
+});
 
 function onSession(state) {
   if (state.kind === "in") {

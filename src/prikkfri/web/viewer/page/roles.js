@@ -1,12 +1,14 @@
 // Talks to the other roles, as docs/architecture.md says. Every request has an end.
 
+import { pauseSeconds } from "./waiting.js";
+
 const ANSWER_SECONDS_MAX = 10;
 const SIGN_IN_SECONDS_MAX = 20; // longer than a queue at sign-in may be: who hangs up early wastes its work
 const REPORT_PAUSE_SECONDS = 60; // the same report at most this often
 const REPORTS_PER_HOUR_MAX = 20;
 
 // The role answered, and said no. `reason` is the slug of its answer, `retryAfter` its wish in seconds, or null.
-export class Refused extends Error {
+class Refused extends Error {
   constructor(status, reason, retryAfter) {
     super(`refused: ${status} ${reason}`);
     this.status = status;
@@ -16,7 +18,7 @@ export class Refused extends Error {
 }
 
 // The role gave no answer; `reason` is `no-answer` or `timeout`.
-export class Unreachable extends Error {
+class Unreachable extends Error {
   constructor(reason) {
     super(`unreachable: ${reason}`);
     this.reason = reason;
@@ -60,7 +62,16 @@ const json = (body) => ({
   body: JSON.stringify(body),
 });
 
-export const settings = () => ask("/settings.json");
+// Asks until it is told; the shell on the device answers at once.
+export async function settings() {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await ask("/settings.json");
+    } catch {
+      await new Promise((wake) => setTimeout(wake, 1000 * pauseSeconds(tries)));
+    }
+  }
+}
 
 // `at` are the public URLs of the roles, `device` this device's pseudonym.
 export function makeRoles(at, device) {

@@ -8,7 +8,7 @@ const TICK_SECONDS = 0.25;
 const now = () => Date.now() / 1000;
 
 // `onOpenChannel(channel)` is called when somebody watches an open channel without signing in.
-export function makeSignIn({ session, catalogue, statusPage, onOpenChannel }) {
+export function makeSignIn({ session, catalogue, operator, statusPage, onOpenChannel }) {
   const page = $("sign-in");
   const form = $("sign-in-form");
   let told = null; // the wait that the screen reader has been told of
@@ -39,7 +39,7 @@ export function makeSignIn({ session, catalogue, statusPage, onOpenChannel }) {
   page.addEventListener("keydown", (event) => {
     const { key, target } = event;
     const writing = target.tagName === "INPUT";
-    if (key === "Escape" && session.state.kind === "waiting") session.cancel();
+    if (key === "Escape" && session.state.wait) session.cancel();
     else if (key === "ArrowUp" || key === "ArrowDown" || (key.startsWith("Arrow") && !writing)) {
       if (move(page, key)) event.preventDefault();
     } else if (key === "ArrowRight" && target === $("password") && target.selectionStart === target.value.length) {
@@ -131,7 +131,7 @@ export function makeSignIn({ session, catalogue, statusPage, onOpenChannel }) {
     show() {
       if (!page.hidden) return;
       show(page, true);
-      document.title = "Prikkfri";
+      document.title = operator;
       rove(page);
       render();
       $("login").focus();

@@ -20,7 +20,7 @@ const BACK = ["Escape", "GoBack", "BrowserBack", "Backspace"];
 const now = () => Date.now() / 1000;
 
 // `onSignIn(why)` is called when watching on needs a new sign-in; `onSettings()` when the settings are asked for.
-export function makeWatch({ roles, session, catalogue, statusPage, onSignIn, onSettings }) {
+export function makeWatch({ roles, session, catalogue, operator, statusPage, onSignIn, onSettings }) {
   const stage = $("stage");
   const guideElement = $("guide");
   const video = $("video");
@@ -216,7 +216,7 @@ export function makeWatch({ roles, session, catalogue, statusPage, onSignIn, onS
     const covered = state.kind !== "playing" && state.kind !== "stalled";
     stage.classList.toggle("covered", covered);
     stage.classList.toggle("tuning-now", state.kind === "tuning");
-    document.title = channel ? `${channel.name} – Prikkfri` : "Prikkfri";
+    document.title = channel ? `${channel.name} – ${operator}` : operator;
   }
 
   function renderBanner(time) {
