@@ -10,7 +10,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -33,6 +33,7 @@ from prikkfri.clock import SystemClock
 from prikkfri.config import HOME_VARIABLE, ROLES, Config, load
 from prikkfri.errors import PrikkfriError, UsageError
 from prikkfri.simulation import demo as demonstration
+from prikkfri.simulation.installation import Harm
 from prikkfri.simulation.kickoff import Plan
 from prikkfri.simulation.rehearsing import rehearse_kickoff, report_of_kickoff
 from prikkfri.simulation.report import Check
@@ -69,6 +70,10 @@ class Fault(StrEnum):
     freeze = "freeze"
     slow = "slow"
     none = "none"
+
+    @property
+    def harm(self) -> Harm | None:
+        return None if self is Fault.none else cast(Harm, self.value)
 
 
 def main() -> None:
@@ -467,7 +472,7 @@ def rehearse_kickoff_command(
         inside=inside,
         outside=outside,
         evening_seconds=seconds,
-        fault=None if fault is Fault.none else fault.value,
+        fault=fault.harm,
         seed=seed,
     )
     began = SystemClock().monotonic()

@@ -114,7 +114,8 @@ def _shared_checks(result: Result) -> list[Check]:
     return [
         Check("Nobody who was inside was disturbed", f"{result.inside_disturbed} of {result.inside}",
               result.inside_disturbed == 0),
-        Check("Everybody inside could switch channel", f"{result.inside_switches_failed} of {result.inside_switches} failed",
+        Check("Everybody inside could switch channel",
+              f"{result.inside_switches_failed} of {result.inside_switches} failed",
               result.inside_switches > 0 and result.inside_switches_failed == 0),
     ]  # fmt: skip
 
@@ -129,9 +130,11 @@ def _checks_of_a_fault(truth: Truth, result: Result, account: Account | None) ->
               bool(result.placed) and all("signin" in place or "sign-in" in place for place in result.placed)),
         Check("The streams were cleared", "; ".join(result.cleared) or "nothing",
               any("streams" in place for place in result.cleared)),
-        Check(f"The status page told of it within {STATUS_PAGE_SECONDS_MAX:.0f} s", _seconds(result.status_page_after_s),
+        Check(f"The status page told of it within {STATUS_PAGE_SECONDS_MAX:.0f} s",
+              _seconds(result.status_page_after_s),
               _within(result.status_page_after_s, STATUS_PAGE_SECONDS_MAX)),
-        Check(f"An open channel was there within {OPEN_CHANNEL_SECONDS_MAX:.0f} s", _seconds(result.open_channel_after_s),
+        Check(f"An open channel was there within {OPEN_CHANNEL_SECONDS_MAX:.0f} s",
+              _seconds(result.open_channel_after_s),
               _within(result.open_channel_after_s, OPEN_CHANNEL_SECONDS_MAX)),
         Check("Nobody who was hit is missing from the list", f"{result.hit_missed} of {result.hit_true}",
               result.hit_true > 0 and result.hit_missed == 0),

@@ -111,6 +111,7 @@ async def build(config: Config, clock: Clock) -> Role:
         application(
             service,
             Console(database, clock=clock),
+            response=response,
             find_subscriber=find_subscriber,
             clock=clock,
             public_url=config.roles.assurance.url,
