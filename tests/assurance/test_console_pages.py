@@ -2,15 +2,18 @@
 
 import html
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from prikkfri.assurance.console import Console, ensure_first_account
 from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.overview import Overview
+from prikkfri.assurance.response.service import Response, Surroundings
 from prikkfri.assurance.service import Assurance, OthersArea
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
@@ -18,7 +21,7 @@ from prikkfri.errors import StorageUnavailable
 from prikkfri.journal import Journal, Outcome, open_journal
 from prikkfri.storage import Location, open_database, open_reader
 from prikkfri.subscribers.subscriptions import Subscriber
-from prikkfri.web.console.live import Live
+from prikkfri.web.console.live import Live, look_at_overview
 from prikkfri.web.console.server import application
 
 ORIGIN = "http://console.test"
@@ -49,6 +52,25 @@ class House:
         await self.assurance.step("signin")
 
 
+def nothing_else() -> Surroundings:
+    """A house in which incident response finds nobody to ask."""
+
+    async def products(customers: Sequence[str], at: float) -> Mapping[str, str]:
+        return {}
+
+    async def tell(customer: str, text: str) -> str:
+        return ""
+
+    return Surroundings(
+        blind=frozenset,
+        incomplete=lambda: "",
+        capacity_per_second=lambda: None,
+        products=products,
+        tell=tell,
+        changed=lambda: None,
+    )
+
+
 @pytest.fixture
 async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     location = Location(tmp_path)
@@ -72,9 +94,13 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
         return KARI if query in (KARI.id, KARI.email, NUMBER) else None
 
     console = Console(database, clock=clock)
+    response = Response(
+        database, settings=Settings(), surroundings=nothing_else(), clock=clock, zone=ZoneInfo("Europe/Oslo")
+    )
     pages = application(
         assurance,
         console,
+        response=response,
         find_subscriber=find,
         clock=clock,
         public_url=ORIGIN,
@@ -89,7 +115,18 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
         await closing.close()
 
 
-PAGES = ("/", "/outcomes", "/customers", "/system", "/looks", "/people", "/live", "/chart.json")
+PAGES = (
+    "/",
+    "/outcomes",
+    "/incidents",
+    "/incidents/live",
+    "/customers",
+    "/system",
+    "/looks",
+    "/people",
+    "/live",
+    "/chart.json",
+)
 
 
 async def test_nobody_sees_anything_who_has_not_signed_in(house: House) -> None:
@@ -250,12 +287,16 @@ async def test_events_carry_the_page_and_the_chart(house: House) -> None:
     (line,) = chart["series"]
     assert chart["period"] == 5 and len(chart["times"]) == 180
     assert line["key"] == "television/sign-in" and sum(line["kept"]) * 5 == pytest.approx(1)
+
     # ASGITransport waits for the end of an answer, and a stream of events has none: take the first from its source.
-    live = Live(house.assurance, render=lambda seen: {"sentence": seen.tone}, clock=house.clock)
+    async def render(seen: Overview) -> dict[str, str]:
+        return {"sentence": seen.tone}
+
+    live = Live(look_at_overview(house.assurance, render), clock=house.clock)
     events = live.events("15m")
     assert await anext(events) == b"retry: 2000\n\n"
     name, data = (await anext(events)).decode().strip().split("\n")
-    assert name == "event: overview"
+    assert name == "event: seen"
     event = json.loads(data.removeprefix("data: "))
     assert event["at"] == house.clock.now() and event["chart"]["series"][0]["key"] == "television/sign-in"
     assert live.watchers == 1

@@ -1,5 +1,7 @@
 """What stands before every page of the console: orders from its own origin only, bounded bodies, a strict policy."""
 
+from collections.abc import Mapping
+
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,11 +16,15 @@ HEADERS = {
 
 
 class Guard:
-    """Refuses unsafe requests that do not come from `origin`, and those that carry too much."""
+    """Refuses unsafe requests that do not come from `origin`, and those that carry too much.
 
-    def __init__(self, application: ASGIApp, *, origin: str) -> None:
+    `larger`: how many bytes some paths take where that is more than `BODY_BYTES_MAX`.
+    """
+
+    def __init__(self, application: ASGIApp, *, origin: str, larger: Mapping[str, int]) -> None:
         self._application = application
         self._origin = origin.encode()
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -34,10 +40,11 @@ class Guard:
         refusal: JSONResponse | None = None
         if scope["method"] not in ("GET", "HEAD"):
             length = headers.get(b"content-length", b"")
+            most = self._larger.get(scope["path"], BODY_BYTES_MAX)
             if headers.get(b"origin", b"") != self._origin:
                 message = f"orders are taken from {self._origin.decode()} only"
                 refusal = JSONResponse({"error": "wrong-origin", "message": message}, 403)
-            elif not length.isdigit() or int(length) > BODY_BYTES_MAX:
-                message = f"a body of at most {BODY_BYTES_MAX} bytes, its length told"
+            elif not length.isdigit() or int(length) > most:
+                message = f"a body of at most {most} bytes, its length told"
                 refusal = JSONResponse({"error": "too-large", "message": message}, 413)
         await (refusal or self._application)(scope, receive, with_headers)

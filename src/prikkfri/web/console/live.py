@@ -1,8 +1,9 @@
-"""The live view: what the overview shows, once a second, for everybody who watches at the same time."""
+"""The live view: what a page shows, once a second, for everybody who watches at the same time."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from prikkfri.assurance.overview import Chart, Overview
@@ -11,6 +12,8 @@ from prikkfri.clock import Clock
 from prikkfri.errors import StorageError
 
 LIVE_SECONDS = 1.0
+LOOKING_SHARE_MAX = 0.1
+"""Looking takes at most this part of the time: what is slow to find out is shown less often."""
 WATCHERS_MAX = 200
 WATCH_SECONDS_MAX = 600
 """After that the browser comes again by itself, and its session is looked at anew."""
@@ -19,8 +22,10 @@ TAIL_SECONDS = 60
 WINDOWS = {"15m": (900, 5), "1h": (3_600, 20), "6h": (21_600, 120)}
 """What the chart can show: seconds in all, and seconds of a period."""
 
-Render = Callable[[Overview], dict[str, str]]
-"""The parts of the page that change, by the id of their place."""
+Parts = dict[str, str]
+"""What of a page changes, by the id of its place."""
+Look = Callable[[str], Awaitable[dict[str, Any]]]
+"""What is to be shown of a subject: `at`, `html` and whatever else its page takes. Raises `StorageError`."""
 
 
 def chart_document(shown: Chart) -> dict[str, Any]:
@@ -41,44 +46,64 @@ def chart_document(shown: Chart) -> dict[str, Any]:
     }
 
 
-class Live:
-    """One look at the database a second, however many watch; none when nobody does."""
+def look_at_overview(assurance: Assurance, render: Callable[[Overview], Awaitable[Parts]]) -> Look:
+    """Looks at the overview with a chart of a window."""
 
-    def __init__(self, assurance: Assurance, *, render: Render, clock: Clock) -> None:
-        self.watchers = 0
-        self._assurance = assurance
-        self._render = render
+    async def look(window: str) -> dict[str, Any]:
+        _, period = WINDOWS[window]
+        seen = await assurance.overview()
+        tail = await assurance.chart(seconds=max(TAIL_SECONDS, 3 * period), period=period)
+        return {"at": seen.at, "html": await render(seen), "chart": chart_document(tail)}
+
+    return look
+
+
+class Live:
+    """One look at each subject a second, however many watch; none when nobody does."""
+
+    def __init__(self, look: Look, *, clock: Clock) -> None:
+        self._look = look
         self._clock = clock
         self._looking = asyncio.Lock()
+        self._watching: Counter[str] = Counter()
         self._events: dict[str, tuple[float, bytes]] = {}
+        """The last event of each subject, and until when it is new enough."""
 
-    async def events(self, window: str) -> AsyncIterator[bytes]:
+    @property
+    def watchers(self) -> int:
+        return self._watching.total()
+
+    async def events(self, subject: str) -> AsyncIterator[bytes]:
         """Server-sent events until the watcher goes or has watched for `WATCH_SECONDS_MAX`."""
-        self.watchers += 1
+        self._watching[subject] += 1
         began = self._clock.monotonic()
         try:
             yield b"retry: 2000\n\n"
+            last = b""
             while self._clock.monotonic() - began < WATCH_SECONDS_MAX:
-                yield await self._event(window)
+                event = await self._event(subject)
+                yield event if event is not last else b"event: same\ndata: {}\n\n"
+                last = event
                 await asyncio.sleep(LIVE_SECONDS)
         finally:
-            self.watchers -= 1
+            self._watching[subject] -= 1
+            if not self._watching[subject]:
+                del self._watching[subject]
+                self._events.pop(subject, None)
 
-    async def _event(self, window: str) -> bytes:
+    async def _event(self, subject: str) -> bytes:
         async with self._looking:
-            made_at, event = self._events.get(window, (-LIVE_SECONDS, b""))
-            if self._clock.monotonic() - made_at >= LIVE_SECONDS * 0.9:
-                event = await self._look(window)
-                self._events[window] = (self._clock.monotonic(), event)
+            until, event = self._events.get(subject, (-LIVE_SECONDS, b""))
+            began = self._clock.monotonic()
+            if began >= until:
+                event = await self._look_now(subject)
+                cost = self._clock.monotonic() - began
+                self._events[subject] = (began + max(LIVE_SECONDS * 0.9, cost / LOOKING_SHARE_MAX), event)
             return event
 
-    async def _look(self, window: str) -> bytes:
-        _, period = WINDOWS[window]
+    async def _look_now(self, subject: str) -> bytes:
         try:
-            seen = await self._assurance.overview()
-            tail = await self._assurance.chart(seconds=max(TAIL_SECONDS, 3 * period), period=period)
+            name, document = "seen", await self._look(subject)
         except StorageError as error:
-            trouble = json.dumps({"at": self._clock.now(), "trouble": str(error)})
-            return f"event: trouble\ndata: {trouble}\n\n".encode()
-        document = {"at": seen.at, "html": self._render(seen), "chart": chart_document(tail)}
-        return f"event: overview\ndata: {json.dumps(document)}\n\n".encode()
+            name, document = "trouble", {"at": self._clock.now(), "trouble": str(error)}
+        return f"event: {name}\ndata: {json.dumps(document)}\n\n".encode()

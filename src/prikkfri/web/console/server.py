@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,14 +17,17 @@ from starlette.types import ASGIApp
 
 from prikkfri.assurance.console import Busy, Console
 from prikkfri.assurance.overview import WINDOW_SECONDS, Overview
+from prikkfri.assurance.response.service import Response as IncidentResponse
 from prikkfri.assurance.service import OUTCOMES_SHOWN_MAX, Assurance
 from prikkfri.assurance.store import Sought, Taken
 from prikkfri.clock import Clock
 from prikkfri.errors import StorageError
 from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console import wording
+from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_CHARACTERS_MIN, form_of, says_why
 from prikkfri.web.console.guarding import Guard
-from prikkfri.web.console.live import WATCHERS_MAX, WINDOWS, Live, chart_document
+from prikkfri.web.console.incidents import CONTACTS_BYTES_MAX, CONTACTS_PATH, IncidentPages
+from prikkfri.web.console.live import WATCHERS_MAX, WINDOWS, Live, Parts, chart_document, look_at_overview
 
 log = logging.getLogger("prikkfri.console")
 
@@ -32,7 +35,10 @@ PAGES = Path(__file__).parent.parent
 STATIC = {
     "tokens.css": PAGES / "tokens.css",
     "console.css": PAGES / "console" / "static" / "console.css",
+    "incidents.css": PAGES / "console" / "static" / "incidents.css",
     "live.js": PAGES / "console" / "static" / "live.js",
+    "watching.js": PAGES / "console" / "static" / "watching.js",
+    "incidents.js": PAGES / "console" / "static" / "incidents.js",
     "chart.js": PAGES / "console" / "static" / "chart.js",
     "uplot.mjs": PAGES / "vendor" / "uplot.mjs",
     "uplot.css": PAGES / "vendor" / "uplot.css",
@@ -40,13 +46,12 @@ STATIC = {
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".mjs": "text/javascript"}
 NAVIGATION = (
     ("/", "Now"),
+    ("/incidents", "Incidents"),
     ("/customers", "Customers"),
     ("/system", "System"),
     ("/looks", "Looks"),
     ("/people", "People"),
 )
-WHY_CHARACTERS_MIN = 4
-WHY_CHARACTERS_MAX = 200
 RETRY_AFTER_SECONDS = 5
 
 FindSubscriber = Callable[[str], Awaitable[Subscriber | None]]
@@ -59,6 +64,7 @@ def application(
     assurance: Assurance,
     console: Console,
     *,
+    response: IncidentResponse,
     find_subscriber: FindSubscriber,
     clock: Clock,
     public_url: str,
@@ -72,8 +78,10 @@ def application(
     """
     if missing := [path for path in STATIC.values() if not path.is_file()]:
         raise FileNotFoundError(f"{missing[0]} is missing; mend it: npm ci && npm run build")
-    pages = _Pages(assurance, console, find_subscriber, clock, public_url.rstrip("/"), ZoneInfo(timezone), operator)
-    return Guard(Starlette(routes=pages.routes()), origin=pages.origin)
+    origin, zone = public_url.rstrip("/"), ZoneInfo(timezone)
+    pages = _Pages(assurance, console, response, find_subscriber, clock, origin, zone, operator)
+    larger = {CONTACTS_PATH: CONTACTS_BYTES_MAX}
+    return Guard(Starlette(routes=pages.routes()), origin=pages.origin, larger=larger)
 
 
 class _Pages:
@@ -81,6 +89,7 @@ class _Pages:
         self,
         assurance: Assurance,
         console: Console,
+        response: IncidentResponse,
         find_subscriber: FindSubscriber,
         clock: Clock,
         origin: str,
@@ -105,7 +114,10 @@ class _Pages:
         self._templates.globals.update(
             words=wording, zone=zone, operator=operator, navigation=NAVIGATION, outcomes_url=_outcomes_url
         )
-        self._live = Live(assurance, render=self._moving_parts, clock=clock)
+        self._live = Live(look_at_overview(assurance, self._moving_parts), clock=clock)
+        self._incidents = IncidentPages(
+            response, console, show=self._page, templates=self._templates, clock=clock, zone=zone
+        )
 
     def routes(self) -> list[Route]:
         return [
@@ -117,6 +129,9 @@ class _Pages:
             Route("/chart.json", self._for_members(self._chart)),
             Route("/outcomes", self._for_members(self._outcomes)),
             Route("/customers", self._for_members(self._customers), methods=["GET", "POST"]),
+            Route("/incidents/live", self._for_members(self._incident_events)),
+            Route("/incidents/{id}/live", self._for_members(self._incident_events)),
+            *(Route(path, self._for_members(page), methods=methods) for path, page, methods in self._incidents.pages()),
             Route("/system", self._for_members(self._system)),
             Route("/alarms/seen", self._for_members(self._alarm_seen), methods=["POST"]),
             Route("/looks", self._for_members(self._looks)),
@@ -135,7 +150,7 @@ class _Pages:
                     return await page(request, who)
             except (StorageError, Busy) as error:
                 return self._trouble(request, error)
-            if request.url.path in ("/live", "/chart.json"):
+            if request.url.path.endswith(("/live", "/chart.json")):
                 return JSONResponse({"error": "signed-out", "message": "sign in again"}, 401)
             wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/sign-in?to={quote(wanted)}" if request.method == "GET" else "/sign-in", 303)
@@ -151,7 +166,7 @@ class _Pages:
         wanted = _own_path(request.query_params.get("to", ""))
         if request.method == "GET":
             return self._page("sign_in.html", request, "", to=wanted, trouble="")
-        form = await _form(request)
+        form = await form_of(request)
         name, password = form.get("name", ""), form.get("password", "")
         try:
             token = await self._console.sign_in(name, password)
@@ -178,11 +193,13 @@ class _Pages:
     async def _overview(self, request: Request, who: str) -> Response:
         seen = await self._assurance.overview()
         window = _window(request)
-        return self._page("overview.html", request, who, parts=self._moving_parts(seen), window=window, at=seen.at)
+        parts = await self._moving_parts(seen)
+        return self._page("overview.html", request, who, parts=parts, window=window, at=seen.at)
 
-    def _moving_parts(self, seen: Overview) -> dict[str, str]:
+    async def _moving_parts(self, seen: Overview) -> Parts:
         facts = {
             "seen": seen,
+            "open_incidents": await self._incidents.open(),
             "services": [(service, list(rows)) for service, rows in groupby(seen.rows, key=lambda row: row.service)],
             "failing": {(breakage.service, breakage.step) for breakage in seen.breakages},
             "assurance": self._assurance,
@@ -191,11 +208,10 @@ class _Pages:
         return {name: self._templates.get_template(f"parts/{name}.html").render(facts) for name in PARTS}
 
     async def _events(self, request: Request, who: str) -> Response:
-        if self._live.watchers >= WATCHERS_MAX:
-            headers = {"retry-after": str(RETRY_AFTER_SECONDS)}
-            return JSONResponse({"error": "overloaded", "message": "too many watch at once"}, 503, headers)
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(self._live.events(_window(request)), media_type="text/event-stream", headers=headers)
+        return _streamed(self._live, _window(request))
+
+    async def _incident_events(self, request: Request, who: str) -> Response:
+        return _streamed(self._incidents.live, request.path_params.get("id", ""))
 
     async def _chart(self, request: Request, who: str) -> Response:
         seconds, period = WINDOWS[_window(request)]
@@ -218,9 +234,9 @@ class _Pages:
     async def _customers(self, request: Request, who: str) -> Response:
         if request.method == "GET":
             return self._customers_page(request, who)
-        form = await _form(request)
+        form = await form_of(request)
         query, why = form.get("query", ""), form.get("why", "")
-        if not query or not WHY_CHARACTERS_MIN <= len(why) <= WHY_CHARACTERS_MAX:
+        if not query or not says_why(why):
             trouble = f"Say whom you look for, and why, in {WHY_CHARACTERS_MIN} to {WHY_CHARACTERS_MAX} characters."
             return self._customers_page(request, who, status=422, query=query, why=why, trouble=trouble)
         subscriber = await self._find_subscriber(query)
@@ -270,14 +286,14 @@ class _Pages:
         return self._page("system.html", request, who, assurance=self._assurance, alarms=alarms, now=self._clock.now())
 
     async def _alarm_seen(self, request: Request, who: str) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         await self._assurance.mark_alarm_seen(form.get("text", ""), who)
         return RedirectResponse("/system", 303)
 
     async def _people(self, request: Request, who: str) -> Response:
         if request.method == "GET":
             return await self._people_page(request, who)
-        form = await _form(request)
+        form = await form_of(request)
         name = form.get("name", "")
         password = await self._console.add_account(name, by=who)
         if password is None:
@@ -285,7 +301,7 @@ class _Pages:
         return await self._people_page(request, who, made=(name, password))
 
     async def _remove_person(self, request: Request, who: str) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         name = form.get("name", "")
         if name == who:
             trouble = "You cannot remove yourself: somebody has to be able to sign in."
@@ -294,7 +310,7 @@ class _Pages:
         return RedirectResponse("/people", 303)
 
     async def _change_password(self, request: Request, who: str) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         old, new = form.get("old", ""), form.get("new", "")
         if not await self._console.change_password(who, old, new):
             trouble = (
@@ -331,10 +347,12 @@ def _window(request: Request) -> str:
     return window if window in WINDOWS else "15m"
 
 
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of an ordinary form, without the blanks around them; the guard has bounded it."""
-    body = await request.body()
-    return {name: value.strip() for name, value in parse_qsl(body.decode("utf-8", "replace"), max_num_fields=20)}
+def _streamed(live: Live, subject: str) -> Response:
+    if live.watchers >= WATCHERS_MAX:
+        headers = {"retry-after": str(RETRY_AFTER_SECONDS)}
+        return JSONResponse({"error": "overloaded", "message": "too many watch at once"}, 503, headers)
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(live.events(subject), media_type="text/event-stream", headers=headers)
 
 
 def _own_path(path: str) -> str:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from prikkfri.assurance.incidents import DATA, Incident, Kind
 from prikkfri.assurance.overview import WINDOW_SECONDS, Breakage, Overview, Row
 from prikkfri.subscribers.numbers import masked
 
@@ -47,6 +48,21 @@ def precise_time(moment: float, zone: ZoneInfo) -> str:
     """`19 Aug 21:03:07.250`."""
     then = datetime.fromtimestamp(moment, zone)
     return f"{then.day} {then:%b %H:%M:%S}.{then.microsecond // 1000:03d}"
+
+
+def second_time(moment: float, now: float, zone: ZoneInfo) -> str:
+    """`21:03:07` today, `19 Aug 21:03:07` on another day."""
+    return f"{clock_time(moment, now, zone)}:{datetime.fromtimestamp(moment, zone):%S}"
+
+
+def field_time(moment: float | None, zone: ZoneInfo) -> str:
+    """As a field for a time takes it; empty when there is none."""
+    return "" if moment is None else f"{datetime.fromtimestamp(moment, zone):%Y-%m-%dT%H:%M}"
+
+
+def amount(minor: int, currency: str) -> str:
+    """`1,960.00 NOK`, from the smallest unit."""
+    return f"{minor / 100:,.2f} {currency}"
 
 
 def age(seconds: float) -> str:
@@ -116,3 +132,50 @@ def reasons(row: Row) -> str:
     told = [f"{reason} {number(times)}" for reason, times in row.reasons]
     told += [f"own error: {reason} {number(times)}" for reason, times in row.own_reasons]
     return ", ".join(told)
+
+
+def state_name(incident: Incident) -> str:
+    """The state of an incident, and what must be said with it."""
+    if incident.dismissed:
+        return "Dismissed"
+    unproven = incident.unproven and not incident.open
+    return capital(incident.state) + (", not proven" if unproven else "")
+
+
+def state_tone(incident: Incident) -> str:
+    """How it is marked: `broken` only while the fault is there and known."""
+    if incident.dismissed:
+        return "unknown"
+    if incident.open:
+        return "broken" if incident.state == "confirmed" else "warning"
+    return "warning" if incident.unproven else "kept"
+
+
+def who(name: str) -> str:
+    """Who a line of the timeline is by."""
+    return "the system" if name == DATA else f"rule {name.removeprefix('rule:')}" if name.startswith("rule:") else name
+
+
+def entry_name(kind: Kind) -> str:
+    return _ENTRIES[kind]
+
+
+_ENTRIES: dict[Kind, str] = {
+    "alarm": "Alarm:",
+    "evidence": "Confirmed:",
+    "confirm": "Confirmed.",
+    "dismiss": "Found to be nothing:",
+    "mitigate": "Mitigated:",
+    "act": "Done:",
+    "improving": "Improving:",
+    "relapse": "Broken again:",
+    "proven": "Proven over:",
+    "all-clear": "Said to be over:",
+    "review": "Reviewed:",
+    "estimate": "Promised:",
+    "note": "Note:",
+    "placed": "Placed:",
+    "listed": "Listed:",
+    "told": "Told:",
+    "credited": "Credited:",
+}

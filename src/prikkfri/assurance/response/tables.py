@@ -1,0 +1,141 @@
+"""Tables that leave the house and come into it as CSV: those hit, credits, messages exposed; contacts."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+
+from prikkfri.assurance.impact import Exposed, Hit
+from prikkfri.assurance.response.store import Contact, Given
+
+CONTACT_COLUMNS = ("id", "at", "service", "kind", "channel")
+CONTACTS_MAX = 10_000
+"""Rows of one file."""
+FIELD_CHARACTERS_MAX = 200
+AHEAD_SECONDS_MAX = 300.0
+"""A contact may be from a clock that is so far ahead of ours."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def hits_csv(hits: Iterable[Hit]) -> str:
+    """Those hit, with the evidence; times in UTC."""
+    head = ("customer", "device", "service", "step", "first_asked", "tries", "unanswered", "last_reason",
+            "kept_later_at", "observed")  # fmt: skip
+    rows = (
+        (
+            hit.customer, hit.device, hit.service, hit.step, _moment(hit.first_asked), hit.tries, hit.unanswered,
+            hit.last_reason, "" if hit.kept_later_at is None else _moment(hit.kept_later_at),
+            "observed" if hit.observed else "reported",
+        )
+        for hit in hits
+    )  # fmt: skip
+    return _csv(head, rows)
+
+
+def credits_csv(given: Iterable[Given]) -> str:
+    """Credits for billing: the amount in the smallest unit, the key that makes each one once."""
+    head = ("key", "incident", "customer", "amount_minor", "currency", "policy", "reason", "given_by", "given_at")
+    rows = (
+        (c.key, c.incident, c.customer, c.amount, c.currency, c.policy, c.reason, each.given_by, _moment(each.given_at))
+        for each in given
+        for c in (each.credit,)
+    )
+    return _csv(head, rows)
+
+
+def exposed_csv(exposed: Iterable[Exposed]) -> str:
+    """The messages that went the wrong way; no bodies."""
+    head = ("message", "recipient", "customer", "account", "class", "sent_at", "verdict")
+    rows = (
+        (e.message, e.recipient, e.customer, e.account, e.message_class, _moment(e.sent_at), e.verdict) for e in exposed
+    )
+    return _csv(head, rows)
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
+    written = io.StringIO()
+    writer = csv.writer(written)
+    writer.writerow(head)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return written.getvalue()
+
+
+def _cell(value: str | int) -> str | int:
+    """A text that a spreadsheet would take for a formula is marked as text; a number with its plus is none."""
+    if isinstance(value, str) and value.startswith(_FORMULA) and not value.lstrip("+").isdigit():
+        return f"'{value}"
+    return value
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """What a file of contacts came to."""
+
+    found: tuple[Contact, ...]
+    refused: tuple[tuple[int, str], ...]
+    """Line of the file and what is wrong with it."""
+
+
+def contacts_of(text: str, *, now: float, zone: tzinfo) -> Contacts:
+    """Contacts with customer service from CSV with a header of `CONTACT_COLUMNS` in any order.
+
+    `at` is ISO 8601 (without an offset: in `zone`) or seconds since 1970.
+    """
+    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
+    found: list[Contact] = []
+    refused: list[tuple[int, str]] = []
+    try:
+        head = [name.strip().lower() for name in next(rows, [])]
+        if missing := [name for name in CONTACT_COLUMNS if head.count(name) != 1]:
+            return Contacts((), ((1, f"the header must name {', '.join(missing)} once"),))
+        for row in rows:
+            if not any(field.strip() for field in row):
+                continue
+            if len(found) >= CONTACTS_MAX:
+                refused.append((rows.line_num, f"at most {CONTACTS_MAX} contacts in one file; the rest was not read"))
+                break
+            contact = _contact(dict(zip(head, row, strict=False)), len(row) == len(head), now, zone)
+            if isinstance(contact, Contact):
+                found.append(contact)
+            else:
+                refused.append((rows.line_num, contact))
+    except csv.Error as error:
+        refused.append((rows.line_num, f"not CSV: {error}; the rest was not read"))
+    return Contacts(tuple(found), tuple(refused))
+
+
+def _contact(row: dict[str, str], whole: bool, now: float, zone: tzinfo) -> Contact | str:
+    """The contact, or what is wrong with the row."""
+    if not whole:
+        return "not as many fields as the header has"
+    fields = {name: row[name].strip() for name in CONTACT_COLUMNS}
+    if empty := [name for name in ("id", "at", "service") if not fields[name]]:
+        return f"{empty[0]} is empty"
+    if long := [name for name, field in fields.items() if len(field) > FIELD_CHARACTERS_MAX or "\x00" in field]:
+        return f"{long[0]} is longer than {FIELD_CHARACTERS_MAX} characters, or no text"
+    at = _time_of(fields["at"], zone)
+    if at is None:
+        return "at is neither a time by ISO 8601 nor seconds since 1970"
+    if at > now + AHEAD_SECONDS_MAX:
+        return "at is in the future"
+    return Contact(fields["id"], at, fields["service"], fields["kind"], fields["channel"])
+
+
+def _time_of(text: str, zone: tzinfo) -> float | None:
+    try:
+        seconds = float(text)
+        return seconds if math.isfinite(seconds) and seconds >= 0 else None
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,315 @@
+"""The pages of incidents: the list, one incident with its answer sheet and what can be done, those hit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, get_args
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from prikkfri.assurance.answers import Known, answer_sheet, headline, sentence
+from prikkfri.assurance.console import Console
+from prikkfri.assurance.incidents import TRANSITIONS, Fact, Incident, Kind, accepts
+from prikkfri.assurance.response.service import Response as IncidentResponse
+from prikkfri.assurance.response.store import Given, Listed
+from prikkfri.assurance.response.tables import contacts_of, credits_csv, exposed_csv, hits_csv
+from prikkfri.clock import Clock
+from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_TROUBLE, file_of, form_of, says_why
+from prikkfri.web.console.live import Live, Parts
+
+INCIDENTS_SHOWN_MAX = 50
+ENTRIES_SHOWN_MAX = 200
+HITS_SHOWN_MAX = 500
+REFUSED_SHOWN_MAX = 20
+TEXT_CHARACTERS_MAX = 500
+PROMISE_SECONDS_MAX = 30 * 86_400.0
+"""How far ahead a solution or a next word may be promised."""
+CONTACTS_PATH = "/contacts"
+CONTACTS_BYTES_MAX = 1_000_000
+
+NEEDS_TEXT: dict[Kind, str] = {
+    "mitigate": "what was done",
+    "act": "what was done",
+    "note": "the note",
+    "all-clear": "how you know that it is over",
+    "dismiss": "why it is nothing",
+    "review": "what was learnt",
+}
+"""What a person does of which the timeline must say more, and what that is."""
+BY_PEOPLE: frozenset[Kind] = frozenset({*NEEDS_TEXT, "confirm", "estimate"})
+TABLES = ("hit", "credits", "exposed")
+
+ShowPage = Callable[..., Response]
+"""Renders a template for somebody: template, request, who, and what it takes."""
+
+
+class Page(Protocol):
+    async def __call__(self, request: Request, who: str) -> Response: ...
+
+
+@dataclass(frozen=True)
+class Money:
+    """What has been given, and what waits for a person."""
+
+    given: tuple[Given, ...]
+    waiting: int
+    """Customers whom the policy credits and who have nothing yet."""
+    reported: int
+    """Of those hit, customers of whom only their device tells."""
+    untold: int
+
+    @property
+    def total(self) -> int:
+        return sum(each.credit.amount for each in self.given)
+
+
+class IncidentPages:
+    def __init__(
+        self,
+        response: IncidentResponse,
+        console: Console,
+        *,
+        show: ShowPage,
+        templates: Environment,
+        clock: Clock,
+        zone: ZoneInfo,
+    ) -> None:
+        self._response = response
+        self._console = console
+        self._show = show
+        self._templates = templates
+        self._clock = clock
+        self._zone = zone
+        self.live = Live(self._look, clock=clock)
+        """By the id of an incident; empty: the list of them."""
+
+    def pages(self) -> list[tuple[str, Page, list[str]]]:
+        """Address, page and methods; all for those who have signed in."""
+        return [
+            ("/incidents", self._incidents, ["GET"]),
+            ("/incidents/{id}", self._incident, ["GET"]),
+            ("/incidents/{id}/act", self._act, ["POST"]),
+            ("/incidents/{id}/release", self._release, ["POST"]),
+            ("/incidents/{id}/tell", self._tell, ["POST"]),
+            ("/incidents/{id}/hit", self._hit, ["GET", "POST"]),
+            ("/incidents/{id}/csv", self._csv, ["POST"]),
+            (CONTACTS_PATH, self._contacts, ["POST"]),
+        ]
+
+    # The list of incidents.
+
+    async def open(self) -> list[tuple[Incident, str]]:
+        """Open incidents with a sentence each; the one to look at first stands first."""
+        found = sorted(self._response.open_incidents, key=lambda incident: incident.state == "suspected")
+        return [(incident, self._sentence(incident, await self._response.listed(incident.id))) for incident in found]
+
+    def _sentence(self, incident: Incident, listed: Listed | None) -> str:
+        return sentence(incident, listed.hit if listed else None, self._zone)
+
+    async def _incidents(self, request: Request, who: str) -> Response:
+        return await self._incidents_page(request, who)
+
+    async def _incidents_page(
+        self, request: Request, who: str, *, status: int = 200, trouble: str = "", **taken: object
+    ) -> Response:
+        parts = await self._list_parts()
+        facts = {"parts": parts, "trouble": trouble, "taken": taken, "at": self._clock.now()}
+        return self._show("incidents.html", request, who, status=status, **facts)
+
+    async def _list_parts(self) -> Parts:
+        found = await self._response.incidents(most=INCIDENTS_SHOWN_MAX)
+        rows = []
+        for incident in found:
+            listed = await self._response.listed(incident.id)
+            rows.append((incident, self._sentence(incident, listed), listed))
+        return self._parts(("incident_list",), rows=rows, now=self._clock.now(), most=INCIDENTS_SHOWN_MAX)
+
+    # One incident.
+
+    async def _incident(self, request: Request, who: str) -> Response:
+        return await self._incident_page(request, who)
+
+    async def _incident_page(
+        self, request: Request, who: str, *, status: int = 200, trouble: str = "", typed: dict[str, str] | None = None
+    ) -> Response:
+        known = await self._response.known(request.path_params["id"])
+        if known is None:
+            return self._nothing(request, who)
+        done = {name: int(n) for name in ("given", "told") if (n := request.query_params.get(name, "")).isdecimal()}
+        parts = await self._incident_parts(known, typed or {})
+        return self._show(
+            "incident.html", request, who, status=status, incident=known.incident, parts=parts, trouble=trouble,
+            done=done, at=self._clock.now(),
+        )  # fmt: skip
+
+    def _nothing(self, request: Request, who: str) -> Response:
+        return self._show("no_incident.html", request, who, status=404)
+
+    async def _incident_parts(self, known: Known, typed: dict[str, str]) -> Parts:
+        incident, now = known.incident, self._clock.now()
+        given = await self._response.credits(incident.id)
+        return self._parts(
+            ("incident_sentence", "answers", "timeline", "actions", "those_hit", "notices"),
+            known=known,
+            incident=incident,
+            sentence=headline(known, self._zone),
+            answers=answer_sheet(known, now=now, zone=self._zone),
+            entries=list(reversed(incident.timeline))[:ENTRIES_SHOWN_MAX],
+            accepted={kind for kind in BY_PEOPLE if accepts(incident, kind)},
+            proven=known.recovery is not None and known.recovery.over,
+            money=_money(known, given),
+            listed=await self._response.listed(incident.id),
+            typed=typed,
+            now=now,
+            text_max=TEXT_CHARACTERS_MAX,
+            why_max=WHY_CHARACTERS_MAX,
+        )
+
+    def _parts(self, names: tuple[str, ...], **facts: object) -> Parts:
+        return {name: self._templates.get_template(f"parts/{name}.html").render(facts) for name in names}
+
+    async def _look(self, identifier: str) -> dict[str, Any]:
+        at = self._clock.now()
+        if not identifier:
+            return {"at": at, "html": await self._list_parts()}
+        known = await self._response.known(identifier)
+        return {"at": at, "html": await self._incident_parts(known, {}) if known else {}}
+
+    # What people do.
+
+    async def _act(self, request: Request, who: str) -> Response:
+        form, now = await form_of(request), self._clock.now()
+        known = await self._response.known(request.path_params["id"])
+        if known is None:
+            return self._nothing(request, who)
+        fact = self._fact(form, who, now)
+        if isinstance(fact, Fact) and _in_vain(known.incident, fact.kind):
+            fact = f"That cannot be done any more: the incident is {known.incident.state}."
+        if isinstance(fact, str):
+            return await self._incident_page(request, who, status=422, trouble=fact, typed=form)
+        await self._response.act(known.incident.id, fact)
+        return _back(known.incident)
+
+    def _fact(self, form: dict[str, str], who: str, now: float) -> Fact | str:
+        """What a form says that somebody did, or what is wrong with it."""
+        kinds: dict[str, Kind] = {kind: kind for kind in get_args(Kind) if kind in BY_PEOPLE}
+        kind, text = kinds.get(form.get("kind", "")), form.get("text", "")
+        if kind is None:
+            return "Say what was done."
+        if kind in NEEDS_TEXT and not text:
+            return f"Say {NEEDS_TEXT[kind]}."
+        if len(text) > TEXT_CHARACTERS_MAX:
+            return f"Say it in at most {TEXT_CHARACTERS_MAX} characters."
+        if kind != "estimate":
+            return Fact(kind, now, who, text)
+        promised: list[float | None] = []
+        for name, field in (("expected solution", "solution_at"), ("next word", "next_update_at")):
+            at = _moment(form.get(field, ""), self._zone) if form.get(field) else None
+            if form.get(field) and (at is None or not now < at <= now + PROMISE_SECONDS_MAX):
+                return f"The {name} must be a time to come, within 30 days."
+            promised.append(at)
+        return Fact(kind, now, who, text, solution_at=promised[0], next_update_at=promised[1])
+
+    async def _release(self, request: Request, who: str) -> Response:
+        return await self._by_person(request, who, "given", self._response.release)
+
+    async def _tell(self, request: Request, who: str) -> Response:
+        return await self._by_person(request, who, "told", self._response.tell)
+
+    async def _by_person(self, request: Request, who: str, name: str, doing: Callable[..., Any]) -> Response:
+        known = await self._response.known(request.path_params["id"])
+        if known is None:
+            return self._nothing(request, who)
+        count = await doing(known.incident.id, by=who)
+        return _back(known.incident, f"?{name}={count}")
+
+    # Those hit: every look leaves a trace.
+
+    async def _hit(self, request: Request, who: str) -> Response:
+        known = await self._response.known(request.path_params["id"])
+        if known is None:
+            return self._nothing(request, who)
+        why = (await form_of(request)).get("why", "") if request.method == "POST" else ""
+        trouble = "" if request.method == "GET" or says_why(why) else WHY_TROUBLE
+        in_full = request.method == "POST" and not trouble
+        what = "those hit, in full" if in_full else "those hit, masked"
+        await self._console.record_look(
+            who=who, what=what, subject=f"incident {known.incident.id}", why=why if in_full else ""
+        )
+        hits = await self._response.hits(known.incident.id)
+        return self._show(
+            "hits.html", request, who, status=422 if trouble else 200, incident=known.incident, hits=hits,
+            shown=hits[:HITS_SHOWN_MAX], in_full=in_full, why=why, why_max=WHY_CHARACTERS_MAX, trouble=trouble,
+            sentence=headline(known, self._zone), exposed=len(known.exposed or ()), credited=known.credited or 0,
+        )  # fmt: skip
+
+    async def _csv(self, request: Request, who: str) -> Response:
+        form = await form_of(request)
+        table, why = form.get("table", ""), form.get("why", "")
+        known = await self._response.known(request.path_params["id"])
+        if known is None or table not in TABLES:
+            return self._nothing(request, who)
+        identifier = known.incident.id
+        if not says_why(why):
+            return await self._incident_page(request, who, status=422, trouble=WHY_TROUBLE)
+        await self._console.record_look(
+            who=who, what=f"CSV of an incident: {table}", subject=f"incident {identifier}", why=why
+        )
+        if table == "hit":
+            text = hits_csv(await self._response.hits(identifier))
+        elif table == "credits":
+            text = credits_csv(await self._response.credits(identifier))
+        else:
+            text = exposed_csv(known.exposed or ())
+        name = f"incident-{identifier}-{table}.csv"
+        headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
+        return Response(text, media_type="text/csv", headers=headers)
+
+    # Contacts with customer service.
+
+    async def _contacts(self, request: Request, who: str) -> Response:
+        text = await file_of(request, "file")
+        if not text:
+            trouble = "Choose a CSV file, in UTF-8, with at least its header."
+            return await self._incidents_page(request, who, status=422, trouble=trouble)
+        contacts = contacts_of(text, now=self._clock.now(), zone=self._zone)
+        new = await self._response.add_contacts(contacts.found) if contacts.found else 0
+        return await self._incidents_page(
+            request, who, status=200 if contacts.found or not contacts.refused else 422, found=len(contacts.found),
+            new=new, refused=len(contacts.refused), examples=contacts.refused[:REFUSED_SHOWN_MAX],
+        )  # fmt: skip
+
+
+def _money(known: Known, given: list[Given]) -> Money:
+    have = {each.credit.customer for each in given}
+    credited = known.remedy.credits if known.remedy else ()
+    hits = known.impact.hits if known.impact else ()
+    return Money(
+        given=tuple(given),
+        waiting=sum(1 for credit in credited if credit.customer not in have),
+        reported=len({hit.customer for hit in hits if hit.customer and not hit.observed} - have),
+        untold=sum(1 for each in given if not each.told_at),
+    )
+
+
+def _in_vain(incident: Incident, kind: Kind) -> bool:
+    """Whether this moves incidents, but not this one as it is."""
+    if kind == "estimate":
+        return not incident.open
+    moves = any(kind == moving for _, moving in TRANSITIONS)
+    return moves and not accepts(incident, kind)
+
+
+def _moment(text: str, zone: ZoneInfo) -> float | None:
+    """The time that a `datetime-local` field says, on the clocks of `zone`."""
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=zone).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _back(incident: Incident, query: str = "") -> Response:
+    return RedirectResponse(f"/incidents/{incident.id}{query}", 303)
