@@ -282,9 +282,13 @@ def _name(segments: Sequence[Segment]) -> str:
     return text[:1].upper() + text[1:] or "Something"
 
 
+_LAYERS_SAID = {"signin": "sign-in", "sms-centre": "message centre"}
+
+
 def _said(segment: Segment) -> str:
     """A segment as people say it: "sign-in", "streams", "deliver (partner=Telia)"."""
-    base = segment.get("step") or segment.get("layer") or segment.get("service")
+    layer = segment.get("layer")
+    base = segment.get("step") or _LAYERS_SAID.get(layer, layer) or segment.get("service")
     others = Segment(tuple(value for value in segment.values if value not in segment.base.values))
     return f"{base} ({others})" if base and others.values else base or str(others)
 
