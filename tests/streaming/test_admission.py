@@ -1,5 +1,6 @@
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -57,23 +58,39 @@ def test_the_revocation_list() -> None:
 def test_one_who_stays_is_not_taken_for_one_who_comes() -> None:
     presence = Presence(absent_seconds=300, viewers_max=1000)
     assert [presence.comes(CLAIMS, "a", now) for now in (0, 2, 250, 549, 850, 851)] == [
-        True,
-        False,
-        False,
-        False,
-        True,
-        False,
+        "start-playback",
+        "",
+        "",
+        "",
+        "start-playback",
+        "",
     ]
-    assert presence.comes(CLAIMS, "b", 851)
+
+
+def test_another_channel_is_a_switch_and_not_more_often_than_people_switch() -> None:
+    presence = Presence(absent_seconds=300, viewers_max=1000)
+    asked = [("a", 0), ("b", 10), ("b", 12), ("a", 20), ("b", 20.5), ("a", 20.6), ("b", 30)]
+    assert [presence.comes(CLAIMS, channel, now) for channel, now in asked] == [
+        "start-playback",
+        "switch-channel",
+        "",
+        "switch-channel",
+        "",
+        "",
+        "switch-channel",
+    ]
+    assert presence.stays(CLAIMS, "b", 31)
+    assert not presence.stays(CLAIMS, "a", 31)
 
 
 def test_the_longest_unseen_is_forgotten_first() -> None:
     presence = Presence(absent_seconds=300, viewers_max=2)
-    for channel in "aba":
-        presence.comes(CLAIMS, channel, 0)
-    assert presence.comes(CLAIMS, "c", 1)  # forgets b
-    assert not presence.comes(CLAIMS, "a", 1)
-    assert presence.comes(CLAIMS, "b", 1)
+    people = [replace(CLAIMS, subscriber=name) for name in "abc"]
+    for person in (people[0], people[1], people[0]):
+        presence.comes(person, "news", 0)
+    assert presence.comes(people[2], "news", 1)  # forgets b
+    assert not presence.comes(people[0], "news", 1)
+    assert presence.comes(people[1], "news", 1)
 
 
 def test_a_key_passes_once_in_a_period_and_so_many_keys() -> None:

@@ -63,7 +63,8 @@ class Expectation:
 EXPECTATIONS: Mapping[tuple[str, str], Expectation] = {
     # Who was told an honest wait is still waiting; after this long nobody calls it honest.
     ("television", "enter"): Expectation(300.0, carried_to="sign-in", carried_layer="signin"),
-    ("television", "sign-in"): Expectation(60.0),
+    # The door writes that it let somebody in to sign in; whatever comes of that is signin's to say.
+    ("television", "sign-in"): Expectation(60.0, carried_to="sign-in", carried_layer="signin"),
     ("messages", "submit"): Expectation(30.0, repeatable=False),
     ("messages", "deliver"): Expectation(300.0, repeatable=False),
 }

@@ -229,8 +229,11 @@ class Door:
             log.error("the public keys of device tokens cannot be read: %s", error)
 
     def _admitted_at_once(self, device: str, now: float) -> Admitted:
+        pass_id = secrets.token_urlsafe(ID_BYTES)
         self._outcome("enter", "kept", device=device)
-        return self._pass(secrets.token_urlsafe(ID_BYTES), device, "", now)
+        # Should signin die before it answers, this is all that tells that somebody asked.
+        self._outcome("sign-in", "asked", device=device, promise=pass_id)
+        return self._pass(pass_id, device, pass_id, now)
 
     def _pass(self, pass_id: str, device: str, promise: str, now: float) -> Admitted:
         admission = Pass(pass_id, device, now + self._pass_lifetime_s, promise)

@@ -7,6 +7,9 @@ from prikkfri.config import Channel
 from prikkfri.protocols.cat import Claims, Verdict
 from prikkfri.streaming.revocations import Revocations
 
+SWITCH_SECONDS_MIN = 1.0
+"""Nobody's switching counts more often than this: two players with one token do not flood the journal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -30,33 +33,46 @@ def refusal(verdict: Verdict, channel: Channel, revocations: Revocations) -> Ref
     return None
 
 
+Coming = Literal["start-playback", "switch-channel", ""]
+"""What a viewer did by asking for a channel's playlist; empty: went on watching."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    channel: str
+    at: float
+    told_at: float
+    """When it was last said that the viewer came or switched."""
+
+
 class Presence:
-    """Who has been seen lately: tells a viewer who comes from one who stays. The longest unseen are forgotten first,
-    so at worst one who stays is taken for one who comes."""
+    """Who has been seen lately on which channel: tells a viewer who comes or switches from one who stays. The longest
+    unseen are forgotten first, so at worst one who stays is taken for one who comes."""
 
     def __init__(self, *, absent_seconds: float, viewers_max: int) -> None:
         self._absent_seconds = absent_seconds
         self._viewers_max = viewers_max
-        self._last_seen: dict[int, float] = {}
+        self._seen: dict[int, _Seen] = {}
 
-    def comes(self, claims: Claims, channel_id: str, now: float) -> bool:
-        """Whether the holder of the token was not on this channel before; marks them as seen."""
-        came = not self.stays(claims, channel_id, now)
-        viewer = _viewer(claims, channel_id)
-        self._last_seen.pop(viewer, None)
-        self._last_seen[viewer] = now
-        if len(self._last_seen) > self._viewers_max:
-            del self._last_seen[next(iter(self._last_seen))]
-        return came
+    def comes(self, claims: Claims, channel_id: str, now: float) -> Coming:
+        """Whether the holder of the token comes, switches or stays; marks them as seen."""
+        viewer = hash((claims.token_id, claims.subscriber))
+        last = self._seen.pop(viewer, None)
+        coming: Coming = ""
+        if last is None or now - last.at > self._absent_seconds:
+            coming = "start-playback"
+        elif last.channel != channel_id and now - last.told_at >= SWITCH_SECONDS_MIN:
+            coming = "switch-channel"
+        kept = last.channel if last and not coming else channel_id
+        self._seen[viewer] = _Seen(kept, now, now if coming or last is None else last.told_at)
+        if len(self._seen) > self._viewers_max:
+            del self._seen[next(iter(self._seen))]
+        return coming
 
     def stays(self, claims: Claims, channel_id: str, now: float) -> bool:
         """Whether the holder of the token has been on this channel lately."""
-        last = self._last_seen.get(_viewer(claims, channel_id))
-        return last is not None and now - last <= self._absent_seconds
-
-
-def _viewer(claims: Claims, channel_id: str) -> int:
-    return hash((claims.token_id, claims.subscriber, channel_id))
+        last = self._seen.get(hash((claims.token_id, claims.subscriber)))
+        return last is not None and last.channel == channel_id and now - last.at <= self._absent_seconds
 
 
 class OncePerPeriod:

@@ -190,10 +190,11 @@ class Playout:
         answer = self._serve(channel_id, name, now)
         if name == MEDIA_PLAYLIST and verdict.claims:
             if answer.status != 200:
-                step = "watch" if self._presence.stays(verdict.claims, channel_id, now) else "start-playback"
-                self._record_broken(verdict.claims, channel_id, "no-picture", now, step=step)
-            elif self._presence.comes(verdict.claims, channel_id, now):
-                self._record(_outcome(now, channel_id, customer=verdict.claims.subscriber))
+                stays = self._presence.stays(verdict.claims, channel_id, now)
+                broken = "watch" if stays else "start-playback"
+                self._record_broken(verdict.claims, channel_id, "no-picture", now, step=broken)
+            elif step := self._presence.comes(verdict.claims, channel_id, now):
+                self._record(_outcome(now, channel_id, customer=verdict.claims.subscriber, step=step))
         return answer
 
     def watch_open(self, channel_id: str, name: str) -> Answer:

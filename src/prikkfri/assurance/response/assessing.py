@@ -26,7 +26,8 @@ def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectatio
     found: list[Settled] = []
     for outcome in outcomes:
         if outcome.verdict == "asked":
-            waiting[outcome.promise] = outcome
+            if outcome.promise:
+                waiting[outcome.promise] = outcome
             continue
         waiting.pop(outcome.promise, None)
         if not own_error(outcome.service, outcome.reason):
