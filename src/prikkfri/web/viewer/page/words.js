@@ -4,7 +4,7 @@ export const LANGUAGES = { nb: "Norsk", sv: "Svenska", en: "English" };
 
 const WORDS = {
   en: {
-    headline: "Live television.\nYou are in.",
+    headline: "Live television.\nCome in.",
     login: "E-mail or mobile number",
     password: "Password",
     reveal: "Show",
@@ -75,7 +75,7 @@ const WORDS = {
     signInInstead: "Sign in",
   },
   nb: {
-    headline: "Direktesendt TV.\nDu er inne.",
+    headline: "Direktesendt TV.\nKom inn.",
     login: "E-post eller mobilnummer",
     password: "Passord",
     reveal: "Vis",
@@ -146,7 +146,7 @@ const WORDS = {
     signInInstead: "Logg inn",
   },
   sv: {
-    headline: "Direktsänd tv.\nDu är inne.",
+    headline: "Direktsänd tv.\nKom in.",
     login: "E-post eller mobilnummer",
     password: "Lösenord",
     reveal: "Visa",
