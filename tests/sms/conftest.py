@@ -28,6 +28,7 @@ from prikkfri.protocols.smpp.pdu import (
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_message
 from prikkfri.protocols.smpp.session import Answered, Ended, Event, Limits, Request, Side
 from prikkfri.sms import service
+from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.server import Connection
 from prikkfri.sms.service import SmsCentre
 from prikkfri.storage import Database
@@ -123,11 +124,16 @@ class Network:
 class House:
     """The centre and what surrounds it."""
 
-    def __init__(self, database: Database, centre: SmsCentre, port: int, network: Network) -> None:
+    def __init__(
+        self, database: Database, centre: SmsCentre, canaries: Canaries, port: int, network: Network, other: Network
+    ) -> None:
         self.database = database
         self.centre = centre
+        self.canaries = canaries
         self.port = port
         self.network = network
+        self.other = other
+        """The network of the link that stands in, where a test asks for one."""
 
     async def client(
         self, account: str = "shop", *, password: str = PASSWORD, command: Command = Command.BIND_TRANSCEIVER
@@ -187,11 +193,11 @@ def house(database: Database, monkeypatch: pytest.MonkeyPatch) -> Opener:
     journal: Journal | None = None
 
     @asynccontextmanager
-    async def opened(**changes: Any) -> AsyncIterator[House]:
+    async def opened(*, instead: str = "", **changes: Any) -> AsyncIterator[House]:
         nonlocal journal
-        network = Network()
+        network, other = Network(), Network()
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(network.accept, sock=network.listening)
+        servers = [await loop.create_server(each.accept, sock=each.listening) for each in (network, other)]
         link = Link(
             name="nord",
             partner="Fjordmobil",
@@ -200,31 +206,41 @@ def house(database: Database, monkeypatch: pytest.MonkeyPatch) -> Opener:
             system_id="prikkfri",
             password=PASSWORD,
             prefixes=("47",),
+            instead=instead,
         )
+        beside = replace(link, name=instead, partner="Sydtel", port=other.port, prefixes=(), instead="")
+        settings = replace(SETTINGS, links=(link, beside) if instead else (link,), **changes)
         clock = SystemClock()
         journal = journal or await open_journal(database, stream="sms", clock=clock)
         smpp = socket.create_server(("127.0.0.1", 0))
         centre = SmsCentre(
             database=database,
             journal=journal,
-            settings=replace(SETTINGS, links=(link,), **changes),
+            settings=settings,
             sealing_key=bytes(range(32)),
             clock=clock,
             entropy=os.urandom,
             smpp_sockets=[smpp],
         )
-        running = asyncio.create_task(centre.run())
+        canaries = Canaries(
+            centre, database=database, journal=journal, settings=settings, clock=clock, entropy=os.urandom
+        )
+        running = [asyncio.create_task(work()) for work in (centre.run, canaries.run)]
         try:
-            yield House(database, centre, smpp.getsockname()[1], network)
+            yield House(database, centre, canaries, smpp.getsockname()[1], network, other)
         finally:
-            running.cancel()
+            for each in running:
+                each.cancel()
             try:
                 async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await running
+                    for each in running:
+                        with contextlib.suppress(asyncio.CancelledError):
+                            await each
             finally:
-                server.close()
-                for listening in (smpp, network.listening):  # a centre that never came to run has not closed them
+                for server in servers:
+                    server.close()
+                # A centre that never came to run has not closed them.
+                for listening in (smpp, network.listening, other.listening):
                     listening.close()
                 await asyncio.sleep(0)
 

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prikkfri.config import Link
+from prikkfri.config import Canary as CanaryPhone
+from prikkfri.config import Link, Sms
+from prikkfri.errors import ConfigError
+from prikkfri.sms.canaries.phones import phone_of_turn, phones_by_link
 from prikkfri.sms.canaries.verdicts import (
     ASTRAY,
     CONDEMNING_NATS,
@@ -75,7 +78,8 @@ def test_a_receipt_is_told_apart_from_an_arrival() -> None:
     assert (without.verdict, without.receipted) == (Verdict.ARRIVED, False)
 
 
-def after(verdicts: list[Verdict], trust: Trust = Trust()) -> Trust:
+def after(verdicts: list[Verdict], trust: Trust | None = None) -> Trust:
+    trust = trust or Trust()
     for each in verdicts:
         trust = observe(trust, each)
     return trust
@@ -105,10 +109,10 @@ def test_five_in_a_hundred_are_found_within_the_stated_number_of_canaries(
 
 
 def test_an_honest_way_is_not_condemned() -> None:
-    """By Lorden's bound once in 8.9 million canaries; here a third of that, twenty times as bad as honest ones are."""
+    """By Lorden's bound once in 8.9 million canaries; here 200,000."""
     lots = random.Random(12)
     trust = Trust()
-    for _ in range(500_000):
+    for _ in range(200_000):
         trust = observe(trust, Verdict.MISSING if lots.random() < 0.001 else Verdict.ARRIVED)
         assert not trust.condemned
 
@@ -241,3 +245,29 @@ def test_a_switch_that_changes_nothing_is_none_and_an_opening_keeps_what_is_know
     again = to(stopped, "open", 7.0)
     assert again is not None
     assert (again.stopped, again.changed_at, again.stopped_at, again.exposed_since) == (False, 7.0, 5.0, 1.0)
+
+
+def phone(msisdn: str, link: str = "nord") -> CanaryPhone:
+    return CanaryPhone(msisdn=msisdn, link=link)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Sms(links=LINKS, canaries=(phone("+4790000801", link="south"),)),
+        Sms(links=LINKS, canaries=(phone("90000801"),)),
+        Sms(links=LINKS, canaries=(phone("+nobody"),)),
+        Sms(links=(link("nord", instead="nord"),)),
+        Sms(links=(link("nord", instead="south"),)),
+    ],
+)
+def test_a_canary_or_a_stand_in_that_cannot_be_is_refused(settings: Sms) -> None:
+    with pytest.raises(ConfigError):
+        phones_by_link(settings)
+
+
+def test_each_phone_has_its_turn() -> None:
+    phones = tuple(phone(f"+479000080{number}") for number in range(3))
+    found = phones_by_link(Sms(links=LINKS, canaries=phones))
+    assert found == {"nord": ["4790000800", "4790000801", "4790000802"]}
+    assert {phone_of_turn(found["nord"], turn) for turn in range(5)} == set(found["nord"])

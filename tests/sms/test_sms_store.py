@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from prikkfri.sms import store
+from prikkfri.sms.canaries import store as canaries
 from prikkfri.sms.messages import State
 from prikkfri.storage import Database, Location, open_database
 
@@ -30,6 +31,13 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.facts, {"submission": "a"}),
     (store.events, {"messages": ["a"]}),
     (store.erase, {"ended_before": 1.0, "limit": 10}),
+    (store.move, {"source": "held:nord", "target": "link:nord", "limit": 10}),
+    (store.waiting, {"target": "held:nord"}),
+    (store.exposed, {"target": "link:nord", "since": 1.0, "until": 2.0, "validity_seconds_max": 60.0, "limit": 10}),
+    (canaries.mark_told, {"phone": "47", "tokens": ["t"], "now": 1.0}),
+    (canaries.undecided, {"limit": 10}),
+    (canaries.verdicts, {"link": "nord", "limit": 10}),
+    (canaries.erase, {"made_before": 1.0, "limit": 10}),
 ]  # fmt: skip
 
 

@@ -12,11 +12,11 @@ from functools import partial
 
 from prikkfri.clock import Clock
 from prikkfri.config import Sms
-from prikkfri.errors import ConfigError, StorageError
+from prikkfri.errors import StorageError
 from prikkfri.journal import Journal
 from prikkfri.sms import outcomes
-from prikkfri.sms.addresses import read_recipient
 from prikkfri.sms.canaries import store
+from prikkfri.sms.canaries.phones import digits, phone_of_turn, phones_by_link
 from prikkfri.sms.canaries.verdicts import (
     ASTRAY,
     Canary,
@@ -28,7 +28,6 @@ from prikkfri.sms.canaries.verdicts import (
     judge,
     observe,
     opened,
-    phone_of_turn,
     remembered,
 )
 from prikkfri.sms.routing import Exposed
@@ -98,9 +97,10 @@ class Canaries:
         self._entropy = entropy
         self._links = {link.name: link for link in settings.links}
         self._partners = {link.name: link.partner for link in settings.links}
-        self._phones = _phones_by_link(settings)
+        self._phones = phones_by_link(settings)
         self._heard_at: dict[str, float] = {phone: 0.0 for phones in self._phones.values() for phone in phones}
         self._trust: defaultdict[str, Trust] = defaultdict(Trust)
+        self._stopping = asyncio.Lock()
         self._sent = 0
         self._verdicts: defaultdict[Verdict, int] = defaultdict(int)
 
@@ -119,17 +119,17 @@ class Canaries:
         Raises `StorageError`.
         """
         now = self._clock.now()
-        known = [each for each in said if _digits(each.phone) in self._heard_at]
+        known = [each for each in said if digits(each.phone) in self._heard_at]
 
         async def work(tx: Transaction) -> list[Judged]:
             strays: list[Canary] = []
             for each in known:
-                strays += await store.mark_told(tx, _digits(each.phone), each.tokens, now=now)
+                strays += await store.mark_told(tx, digits(each.phone), each.tokens, now=now)
             return await self._record(tx, [_astray(canary) for canary in strays], now)
 
         judged = await self._database.write(work)
         for each in known:
-            self._heard_at[_digits(each.phone)] = now
+            self._heard_at[digits(each.phone)] = now
         await self._learn(judged)
         return len(known)
 
@@ -222,7 +222,11 @@ class Canaries:
                 await self._journal.append(*told)
             if before.condemned and not self._trust[link].condemned:
                 log.warning("link %s: proven again; its route is to be opened by a person", link)
-        for link in {each.canary.link for each in judged}:
+        async with self._stopping:
+            await self._stop_condemned({each.canary.link for each in judged})
+
+    async def _stop_condemned(self, links: Iterable[str]) -> None:
+        for link in links:
             if self._trust[link].to_be_stopped and self._settings.canary_rule == "stop" and not self._is_stopped(link):
                 log.critical("link %s: messages go to wrong phones; its route is stopped", link)
                 await self._stop(link, who=RULE, reason="misdelivery")
@@ -284,22 +288,3 @@ class Canaries:
 
 def _astray(canary: Canary) -> Judged:
     return Judged(canary, Verdict.WRONG_PHONE, False)
-
-
-def _digits(msisdn: str) -> str:
-    return msisdn.removeprefix("+")
-
-
-def _phones_by_link(settings: Sms) -> dict[str, list[str]]:
-    links = {link.name for link in settings.links}
-    for link in settings.links:
-        if link.instead and link.instead not in links - {link.name}:
-            raise ConfigError(f"sms.links: `instead` of {link.name} names no other link: {link.instead!r}")
-    found: dict[str, list[str]] = {}
-    for canary in settings.canaries:
-        if canary.link not in links:
-            raise ConfigError(f"sms.canaries: there is no link {canary.link!r}; known: {', '.join(sorted(links))}")
-        if not canary.msisdn.startswith("+") or read_recipient(canary.msisdn) is None:
-            raise ConfigError(f"sms.canaries: {canary.msisdn!r} is no number in E.164")
-        found.setdefault(canary.link, []).append(_digits(canary.msisdn))
-    return found

@@ -198,7 +198,3 @@ def change_point(verdicts: Sequence[tuple[float, str]]) -> Since | None:
     # The fault began after the canary before, which was sent and came home.
     before = [sent_at for sent_at, _ in verdicts if sent_at < earliest]
     return Since(max(before, default=earliest), likeliest)
-
-
-def phone_of_turn(phones: Sequence[str], turn: int) -> str:
-    return phones[turn % len(phones)]

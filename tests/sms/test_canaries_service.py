@@ -1,0 +1,245 @@
+"""Canaries and routes at work: the centre, networks that the test plays, phones that tell; on both engines."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from prikkfri.config import Canary
+from prikkfri.protocols.smpp.pdu import ShortMessage
+from prikkfri.sms.canaries import service
+from prikkfri.sms.canaries.service import Told
+from prikkfri.sms.http import application, commands
+
+NUMBER = "4790000001"
+PHONES = ("4790000801", "4790000802")
+OURS = {
+    "canaries": tuple(Canary(msisdn=f"+{phone}", link="nord") for phone in PHONES),
+    "canary_seconds": 0.02,
+    "canary_grace_seconds": 0.3,
+}
+BOTH = [Told(phone, ()) for phone in PHONES]
+
+
+def token_of(message: ShortMessage) -> str:
+    return message.octets.decode().split()[-1]
+
+
+class Handing:
+    """The network of link nord: hands canaries to their phones, or as the test says; all else it only keeps."""
+
+    def __init__(self, at: Any, link: Any) -> None:
+        self.at = at
+        self.link = link
+        self.astray = False
+        self.receipts = True
+        self.others: list[ShortMessage] = []
+        self.canaries = 0
+
+    async def run(self) -> None:
+        while True:
+            request, message = await self.message()
+            identity = f"net-{self.canaries}-{len(self.others)}"
+            self.link.take_message(request, identity)
+            if self.receipts:
+                self.link.tell(message, identity)
+            if message.destination not in PHONES:
+                self.others.append(message)
+                continue
+            self.canaries += 1
+            phone = message.destination
+            if self.astray and self.canaries % 4 == 0:
+                phone = next(other for other in PHONES if other != phone)
+            await self.at.canaries.told([Told(phone, [token_of(message)]), *BOTH])
+
+    async def message(self) -> Any:
+        while True:
+            event = await self.link.connection.take(1)
+            if isinstance(body := getattr(event[0], "body", None), ShortMessage):
+                return event[0], body
+
+    async def until(self, condition: Any, seconds: float = 15.0) -> None:
+        async with asyncio.timeout(seconds):
+            while not await condition():
+                await asyncio.sleep(0.05)
+
+    async def way(self) -> Any:
+        return (await self.at.canaries.ways())[0]
+
+
+@pytest.fixture
+async def handing(house: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(service, "JUDGE_SECONDS", 0.05)
+    async with house(**OURS) as at:
+        network = Handing(at, await at.network.bound())
+        running = asyncio.create_task(network.run())
+        yield network
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def send(at: Any, number: str = NUMBER) -> str:
+    identity = await at.centre.submit(at.centre._accounts["shop"], "Shop", f"+{number}", "Kassen kommer")
+    assert isinstance(identity, str), identity
+    return identity
+
+
+async def test_canaries_that_arrive_prove_the_way_and_are_nobodys_messages(handing: Any) -> None:
+    at = handing.at
+
+    async def proven() -> bool:
+        return (await handing.way()).judged >= 5
+
+    await handing.until(proven)
+    way = await handing.way()
+    assert (way.partner, way.state, way.trusted, way.astray) == ("Fjordmobil", "open", True, 0)
+    for step in ("canary", "route", "receipt"):
+        found = await at.outcomes(step)
+        assert {(o.verdict, o.layer, o.customer, o.device) for o in found} == {("kept", "link", "", "")}
+        assert found[0].dimensions == {"link": "nord", "partner": "Fjordmobil", "direction": "out"}
+    assert await at.outcomes("deliver") == await at.outcomes("submit") == []
+    assert at.canaries.counters()['canaries_total{verdict="arrived"}'] >= 5
+    tokens = await at.fetch("SELECT token FROM sms_canary")
+    assert len({token for (token,) in tokens}) == len(tokens)
+
+
+async def test_a_way_on_which_messages_go_astray_is_stopped_and_its_messages_are_kept(handing: Any) -> None:
+    at = handing.at
+    gone = await send(at)
+
+    async def went() -> bool:
+        return len(handing.others) == 1
+
+    await handing.until(went)
+    handing.astray = True
+
+    async def stopped() -> bool:
+        return (await handing.way()).state == "stopped"
+
+    await handing.until(stopped)
+    way = await handing.way()
+    assert (way.by, way.reason, way.trusted) == ("rule:canaries", "misdelivery", False)
+    assert 0 < way.exposed_since <= way.likely_since <= way.stopped_at
+
+    kept = await send(at)
+    astray_so_far = handing.canaries
+
+    async def canaries_go_on() -> bool:
+        return handing.canaries > astray_so_far + 5
+
+    await handing.until(canaries_go_on)
+    assert [message.destination for message in handing.others] == [NUMBER]
+    assert (await handing.way()).waiting == 1
+    asked = [o for o in await at.outcomes("deliver") if o.promise == kept]
+    assert [(o.verdict, o.reason, o.dimensions["partner"]) for o in asked] == [("asked", "route-stopped", "Fjordmobil")]
+    broken = [o for o in await at.outcomes("route") if o.verdict == "broken"]
+    assert min(o.time for o in broken) == pytest.approx(way.exposed_since)
+    assert [o.dimensions["by"] for o in await at.outcomes("stop-route")] == ["rule:canaries"]
+
+    listed = await at.canaries.exposed("nord", since=0.0, until=way.stopped_at)
+    assert [message.message for message in listed] == [gone]
+
+    handing.astray = False
+    assert await at.canaries.switch("nord", "open", who="Kari")
+
+    async def flowed() -> bool:
+        return "sent" in [step.event for step in (await at.centre.trail(kept)).steps]
+
+    await handing.until(flowed)
+    way = await handing.way()
+    assert (way.state, way.by, way.waiting) == ("open", "Kari", 0)
+    trail = await at.centre.trail(kept)
+    assert [step.event for step in trail.steps if step.event in ("held", "freed", "sent")] == ["freed", "sent"]
+    listed = await at.canaries.exposed("nord", since=0.0, until=way.stopped_at)
+    assert [message.message for message in listed] == [gone]
+
+
+async def test_lost_receipts_are_told_apart_and_stop_nothing(handing: Any) -> None:
+    handing.receipts = False
+
+    async def seen() -> bool:
+        return len(await handing.at.outcomes("receipt")) >= 30
+
+    await handing.until(seen)
+    assert {(o.verdict, o.reason) for o in await handing.at.outcomes("receipt")} == {("broken", "no-receipt")}
+    assert {o.verdict for o in await handing.at.outcomes("canary")} == {"kept"}
+    way = await handing.way()
+    assert (way.state, way.trusted, way.astray) == ("open", True, 0)
+
+
+async def test_phones_that_fall_silent_stop_nothing(handing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def deaf(said: Any) -> int:
+        return 0
+
+    monkeypatch.setattr(handing.at.canaries, "told", deaf)
+    await handing.at.until("SELECT verdict FROM sms_canary ORDER BY made_at LIMIT 1", "untold")
+    assert await handing.at.outcomes("route") == []
+    assert (await handing.way()).trusted
+
+
+async def test_a_restart_remembers_what_was_stopped_and_what_was_found(house: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(service, "JUDGE_SECONDS", 0.05)
+    async with house(**OURS) as at:
+        network = Handing(at, await at.network.bound())
+        network.astray = True
+        running = asyncio.create_task(network.run())
+        await at.until("SELECT state FROM sms_route", "stopped")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    async with house(**OURS) as at:
+        await at.network.bound()
+        await asyncio.sleep(0.2)
+        [way] = await at.canaries.ways()
+        assert (way.state, way.trusted) == ("stopped", False)
+        assert way.astray > 0
+        await send(at)
+        assert await at.fetch("SELECT target FROM sms_message WHERE message_class = 'ordinary'") == [("held:nord",)]
+
+
+async def test_messages_of_a_stopped_route_go_by_the_link_that_stands_in(house: Any) -> None:
+    async with house(instead="syd") as at:
+        waiting = await send(at)
+        assert await at.canaries.switch("nord", "stopped", who="Kari")
+        nord, syd = await at.network.bound(), await at.other.bound()
+        fresh = await send(at)
+        taken = []
+        for number in range(2):
+            request, message = await syd.message()
+            assert message.destination == NUMBER
+            syd.take_message(request, f"syd-{number}")
+            taken.append(message)
+        await nord.silent()
+        await at.until("SELECT COUNT(*) FROM sms_message WHERE state = 'sent'", 2)
+        events = [step.event for step in (await at.centre.trail(waiting)).steps]
+        assert "sent-another-way" in events
+        gone = {o.promise: o.dimensions["partner"] for o in await at.outcomes("deliver") if o.layer == "link"}
+        assert gone == {waiting: "Sydtel", fresh: "Sydtel"}
+        assert await at.canaries.exposed("nord", since=0.0, until=1e11) == []
+
+
+async def test_commands_need_their_key_and_say_what_is_wrong(house: Any) -> None:
+    async with house(canaries=OURS["canaries"], canary_seconds=60.0) as at:
+        app = application(at.centre, commands(at.canaries, command_key="role", canary_key="phone"))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sms") as http:
+            role, phone = {"Authorization": "Bearer role"}, {"Authorization": "Bearer phone"}
+            said = {"phones": [{"phone": f"+{PHONES[0]}", "tokens": ["x"]}, {"phone": "+4799999999", "tokens": []}]}
+            answer = await http.post("/canaries/received", json=said, headers=phone)
+            assert (answer.status_code, answer.json()) == (200, {"known": 1})
+            assert (await http.post("/canaries/received", json=said, headers=role)).status_code == 401
+            for method, path in (("GET", "/routes"), ("POST", "/routes/nord"), ("GET", "/routes/nord/exposed")):
+                assert (await http.request(method, path, headers=phone)).status_code == 401
+                assert (await http.request(method, path)).status_code == 401
+            stop = {"state": "stopped", "by": "Kari"}
+            for _ in range(2):
+                [way] = (await http.post("/routes/nord", json=stop, headers=role)).json()
+                assert (way["state"], way["by"], way["trusted"]) == ("stopped", "Kari", True)
+            assert len(await at.outcomes("stop-route")) == 1
+            assert (await http.post("/routes/south", json=stop, headers=role)).status_code == 404
+            for wrong in ({"state": "shut", "by": "Kari"}, {"state": "open"}, {"state": "open", "by": ""}):
+                assert (await http.post("/routes/nord", json=wrong, headers=role)).status_code == 400
+            assert (await http.get("/routes/nord/exposed?since=x&until=1", headers=role)).status_code == 400
+            assert (await http.get("/routes/nord/exposed?since=0&until=1", headers=role)).json() == []
+        closed = application(at.centre, commands(at.canaries, command_key="", canary_key=""))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(closed), base_url="http://sms") as http:
+            assert (await http.get("/routes", headers={"Authorization": "Bearer "})).status_code == 401
