@@ -228,11 +228,11 @@ async def test_when_nobody_waits_a_pass_comes_at_once(entrance: Entrance) -> Non
     keys = our_jwt.read_jwks(read_public_keys(entrance.home, "pass"))
     admitted = admission_pass.verified(answer.json()["admitted"], keys)
     assert admitted is not None
-    assert (admitted.device, admitted.promise, admitted.expires_at) == (DEVICE, "", entrance.clock.now() // 1 + 300)
+    assert (admitted.device, admitted.expires_at) == (DEVICE, entrance.clock.now() // 1 + 300)
     kept, asked = entrance.recorded
     assert (kept.step, kept.verdict, kept.device, kept.promise) == ("enter", "kept", DEVICE, "")
     assert (asked.step, asked.verdict, asked.device) == ("sign-in", "asked", DEVICE)
-    assert asked.promise
+    assert asked.promise == admitted.promise != ""
 
 
 async def test_a_crowd_gets_places_and_each_its_pass_in_turn(entrance: Entrance) -> None:
