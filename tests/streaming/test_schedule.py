@@ -11,7 +11,6 @@ from prikkfri.errors import ConfigError
 from prikkfri.protocols.xmltv import Listing
 from prikkfri.streaming import demo
 from prikkfri.streaming.channels import checked, loggable, source_kind
-from prikkfri.streaming.fallback import open_channels
 from prikkfri.streaming.schedule import (
     STOP_UNKNOWN_SECONDS,
     Programme,
@@ -106,7 +105,7 @@ def test_the_demo_fills_every_minute_of_the_day() -> None:
     sport = schedule(from_configuration(channels[1].programmes, OSLO, KICK_OFF, KICK_OFF + 1))
     assert sport[0].start == KICK_OFF
     assert sport[0].title.startswith("Fotball")
-    assert [channel.id for channel in open_channels(channels)] == ["torget"]
+    assert [channel.id for channel in channels if channel.open] == ["torget"]
 
 
 def channel(**settings: object) -> config.Channel:
