@@ -223,6 +223,8 @@ class IncidentPages:
         known = await self._response.known(request.path_params["id"])
         if known is None:
             return self._nothing(request, who)
+        if (await form_of(request)).get("sure") != "yes":
+            return await self._incident_page(request, who, status=422, trouble="Say that you are sure of it.")
         count = await doing(known.incident.id, by=who)
         return _back(known.incident, f"?{name}={count}")
 

@@ -1,0 +1,474 @@
+"""The pages of incidents over HTTP: what is shown, what can be done, what leaves a trace."""
+
+import asyncio
+import csv
+import html
+import io
+import json
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+from starlette.types import ASGIApp
+
+from prikkfri.assurance import recovery
+from prikkfri.assurance.answers import NOT_KNOWN, QUESTIONS
+from prikkfri.assurance.console import Console, ensure_first_account
+from prikkfri.assurance.detection import Alarm
+from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.impact import Scope, impact
+from prikkfri.assurance.incidents import Fact, Incident, happened, opened, placed
+from prikkfri.assurance.localisation import Cell, place
+from prikkfri.assurance.response import store
+from prikkfri.assurance.response.service import Response, Surroundings
+from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.service import Assurance
+from prikkfri.clock import ManualClock
+from prikkfri.config import Assurance as Settings
+from prikkfri.config import Remedy, Tier
+from prikkfri.errors import StorageUnavailable
+from prikkfri.journal import Outcome
+from prikkfri.storage import Database, Location, open_database
+from prikkfri.web.console.server import application
+
+ORIGIN = "http://console.test"
+OSLO = ZoneInfo("Europe/Oslo")
+SIGN_IN = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
+HIT = 40
+NUMBER = "+4791234567"
+EVIL = '<script>alert("x")</script>'
+
+
+@dataclass
+class House:
+    browser: httpx.AsyncClient
+    pages: ASGIApp
+    response: Response
+    console: Console
+    database: Database
+    clock: ManualClock
+    password: str
+    messages: list[tuple[str, str]] = field(default_factory=list)
+
+    async def post(self, path: str, *, origin: str = ORIGIN, **fields: str) -> httpx.Response:
+        return await self.browser.post(path, data=fields, headers={"origin": origin})
+
+    async def act(self, kind: str, **fields: str) -> httpx.Response:
+        return await self.post("/incidents/evening/act", kind=kind, **fields)
+
+    async def text(self, path: str = "/incidents/evening") -> str:
+        answer = await self.browser.get(path)
+        assert answer.status_code == 200, answer.text
+        return html.unescape(answer.text)
+
+    async def incident(self) -> Incident:
+        known = await self.response.known("evening")
+        assert known is not None
+        return known.incident
+
+    async def begins(self, *, confirmed: bool = True, reported: int = 0) -> None:
+        """An evening goes wrong for forty subscribers; the list of them is made."""
+        now = self.clock.now()
+        found = opened("evening", Alarm("share", SIGN_IN, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
+        if confirmed:
+            found = happened(found, Fact("evidence", now, text="has stood for 10 s"))
+        table = [
+            Cell(Segment.of({"step": "sign-in", "layer": "signin"}), 100, 90),
+            Cell(Segment.of({"step": "start-playback", "layer": "streams"}), 900, 1),
+        ]
+        found = placed(found, place(table), now)
+        outcomes = [
+            Outcome(
+                time=now, service="television", step="sign-in", layer="signin", verdict="broken", reason="overloaded",
+                customer=f"subscriber-{number:04}", device=f"d-secret-{number:04}", observed=number >= reported,
+            )
+            for number in range(HIT)
+        ]  # fmt: skip
+        listed = impact(outcomes, Scope(found.segments, now - 5, now + 60), now=now + 600)
+        assert len(listed.hits) == HIT
+
+        await self.database.write(lambda t: store.save_incident(t, found))
+        await self.database.write(lambda t: store.save_impact(t, "evening", listed, "", now))
+        await self.response.recover()
+
+    async def is_over(self) -> None:
+        await self.response.act("evening", Fact("improving", self.clock.now()))
+        await self.response.act("evening", Fact("proven", self.clock.now()))
+        await self.database.write(lambda t: store.freeze_impact(t, "evening", self.clock.now()))
+
+
+@pytest.fixture
+async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
+    database = await open_database(location, "assurance")
+    nobody = httpx.AsyncClient(transport=httpx.MockTransport(lambda request: httpx.Response(503)))
+    remedy = Remedy(name="kick-off", service="television", tiers=(Tier(from_minutes=0.0, amount=4_900),))
+    settings = Settings(remedies=(remedy,))
+    messages: list[tuple[str, str]] = []
+
+    async def products(customers: Sequence[str], at: float) -> Mapping[str, str]:
+        return dict.fromkeys(customers, "sport")
+
+    async def tell(customer: str, text: str) -> str:
+        messages.append((customer, text))
+        return f"m-{len(messages)}"
+
+    response = Response(
+        database,
+        settings=settings,
+        surroundings=Surroundings(
+            blind=frozenset, incomplete=str, capacity_per_second=lambda: None, products=products, tell=tell,
+            changed=lambda: None,
+        ),
+        clock=clock,
+        zone=OSLO,
+    )  # fmt: skip
+    assurance = Assurance(
+        database,
+        sources={},
+        neighbours=Neighbours(nobody, urls={}, status_command_key=""),
+        clock=clock,
+        settings=settings,
+        operator="Nordavind",
+        status_url="http://status.test",
+    )
+    made = await ensure_first_account(database, clock)
+    assert made is not None
+
+    async def find(query: str) -> None:
+        return None
+
+    console = Console(database, clock=clock)
+    pages = application(
+        assurance,
+        console,
+        response=response,
+        find_subscriber=find,
+        clock=clock,
+        public_url=ORIGIN,
+        timezone="Europe/Oslo",
+        operator="Nordavind",
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN) as browser:
+        house = House(browser, pages, response, console, database, clock, made[1], messages)
+        await house.post("/sign-in", name="duty", password=house.password)
+        yield house
+    await nobody.aclose()
+    await database.close()
+
+
+def local(at: float) -> str:
+    """As a browser's field for a time sends it."""
+    return datetime.fromtimestamp(at, OSLO).strftime("%Y-%m-%dT%H:%M")
+
+
+def form_with(page: str, words: str) -> str:
+    """The opening tag of the form that holds these words."""
+    start = page.rindex("<form", 0, page.index(words))
+    return page[start : page.index(">", start) + 1]
+
+
+async def test_the_list_says_when_there_is_none(house: House) -> None:
+    assert "No incident yet." in await house.text("/incidents")
+    assert (await house.browser.get("/incidents/unknown")).status_code == 404
+    for path in ("act", "release", "tell", "csv", "hit"):
+        answer = await house.post(f"/incidents/unknown/{path}", kind="note", text="x", table="hit", why="case 4711")
+        assert answer.status_code == 404, path
+    assert await house.console.looks() == []
+
+
+async def test_the_list_says_what_where_and_how_many(house: House) -> None:
+    await house.begins()
+    page = await house.text("/incidents")
+    assert "Sign-in broken since" in page and "streams, start-playback cleared; 40 hit" in page
+    assert 'href="/incidents/evening"' in page and "Confirmed" in page and "layer=signin" in page
+
+
+async def test_an_open_incident_is_the_sentence_of_the_first_page(house: House) -> None:
+    assert "/incidents/evening" not in await house.text("/")
+    await house.begins()
+    page = await house.text("/")
+    assert re.search(r'<h1>.*<a href="/incidents/evening">Sign-in broken since [\d:]+; .* 40 hit\.</a></h1>', page)
+    await house.is_over()
+    assert "/incidents/evening" not in await house.text("/")
+
+
+async def test_a_suspicion_never_hides_what_is_confirmed(house: House) -> None:
+    await house.begins()
+    now = house.clock.now()
+    later = opened("later", Alarm("share", Segment.of({"service": "messages"}), now, now, 0, 0.1, 40, 30.0, 25.0), now)
+    await house.database.write(lambda t: store.save_incident(t, replace(later, opened_at=now + 60)))
+    await house.response.recover()
+    page = await house.text("/")
+    assert page.index("/incidents/evening") < page.index("/incidents/later")
+
+
+async def test_the_answer_sheet_has_eleven_answers_and_says_what_is_not_known(house: House) -> None:
+    await house.begins()
+    page = await house.text()
+    places = [page.index(question) for question in QUESTIONS]
+    assert places == sorted(places)
+    assert "40 of 40 who asked; the list names each." in page
+    rows = page.split('<li class="answer')[1:]
+    assert len(rows) == 11
+    for row in rows:
+        assert (NOT_KNOWN in row) == row.startswith(" not-known")
+    assert sum(NOT_KNOWN in row for row in rows) == 3  # load, when solved, whether it is over
+
+
+async def test_the_page_of_an_incident_names_nobody(house: House) -> None:
+    await house.begins()
+    await house.is_over()
+    await house.post("/incidents/evening/release", sure="yes")
+    for path in ("/", "/incidents", "/incidents/evening"):
+        page = await house.text(path)
+        assert "subscriber-00" not in page and "d-secret" not in page, path
+    assert await house.console.looks() == []
+
+
+async def test_what_a_person_does_stands_on_the_timeline(house: House) -> None:
+    await house.begins(confirmed=False)
+    assert "hidden" not in form_with(await house.text(), "Confirm the incident")
+    assert (await house.act("confirm")).headers["location"] == "/incidents/evening"
+    assert "hidden" in form_with(await house.text(), "Confirm the incident")
+    await house.act("mitigate", text=f"Sport 1 on the open channel {EVIL}")
+    found = await house.incident()
+    assert found.state == "mitigated" and found.timeline[-1].who == "duty"
+    answer = await house.browser.get("/incidents/evening")
+    assert "Sport 1 on the open channel" in answer.text and EVIL not in answer.text
+
+
+async def test_a_promise_is_kept_as_the_operators_clock_says(house: House) -> None:
+    await house.begins()
+    now = house.clock.now()
+    at = now - now % 60 + 900
+    await house.act("estimate", solution_at=local(at), next_update_at="")
+    found = await house.incident()
+    assert (found.expected_solution_at, found.next_update_at) == (at, None)
+    house.clock.advance(1_800)
+    assert "overdue by" in await house.text()
+
+
+@pytest.mark.parametrize("ahead", [-60, 31 * 86_400])
+async def test_a_promise_must_be_one(house: House, ahead: float) -> None:
+    await house.begins()
+    answer = await house.act("estimate", solution_at=local(house.clock.now() + ahead))
+    assert answer.status_code == 422 and "must be a time to come" in answer.text
+    for wrong in ("soon", "99999-01-01T00:00"):
+        assert (await house.act("estimate", next_update_at=wrong)).status_code == 422
+    assert (await house.incident()).expected_solution_at is None
+
+
+async def test_what_is_wrong_is_said_and_what_was_typed_stays(house: House) -> None:
+    await house.begins()
+    before = (await house.incident()).timeline
+    for kind in ("", "proven", "alarm", "credited", "relapse"):  # what only the system can say
+        assert (await house.act(kind, text="x")).status_code == 422, kind
+    for kind in ("act", "note", "mitigate", "all-clear", "dismiss"):
+        assert (await house.act(kind, text=" ")).status_code == 422, kind
+    assert (await house.act("note", text="x" * 501)).status_code == 422
+    refused = await house.act("review", text="typed before it was over")
+    assert refused.status_code == 422 and "That cannot be done any more" in refused.text
+    assert 'value="typed before it was over"' in refused.text
+    assert (await house.incident()).timeline == before
+
+
+async def test_over_before_proof_is_marked_and_opened_again_by_the_data(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.begins()
+    assert "Declare it over before proof" in await house.text()
+    await house.act("all-clear", text="the phones are silent")
+    found = await house.incident()
+    assert found.state == "resolved" and found.unproven
+    page = await house.text()
+    assert "Resolved, not proven" in page and "said a person; the data had not proven it" in page
+    await house.response.act("evening", Fact("relapse", house.clock.now()))
+    page = await house.text()
+    assert "said to be over 1× before, and was not" in page
+    proof = recovery.Recovery(True, True, False, (), 600.0, house.clock.now() - 600)
+    monkeypatch.setitem(house.response._recoveries, "evening", proof)
+    assert "Declare it over before proof" not in await house.text()
+
+
+async def test_credits_wait_for_a_person_and_are_given_once(house: House) -> None:
+    await house.begins(reported=4)
+    assert "hidden" in form_with(await house.text(), "Release what waits")
+    await house.is_over()
+    assert "hidden" not in form_with(await house.text(), "Release what waits")
+    assert (await house.post("/incidents/evening/release")).status_code == 422
+    first = await house.post("/incidents/evening/release", sure="yes")
+    assert first.headers["location"] == "/incidents/evening?given=40"
+    assert (await house.post("/incidents/evening/release", sure="yes")).headers["location"].endswith("?given=0")
+    page = await house.text("/incidents/evening?given=40")
+    assert "40 credits were given just now." in page and "40, 1,960.00 NOK" in page
+    assert "hidden" in form_with(page, "Release what waits")
+    assert {given.given_by for given in await house.response.credits("evening")} == {"duty"}
+
+
+async def test_those_credited_are_told_once(house: House) -> None:
+    await house.begins()
+    await house.is_over()
+    assert "hidden" in form_with(await house.text(), "Tell those credited")
+    await house.post("/incidents/evening/release", sure="yes")
+    assert "hidden" not in form_with(await house.text(), "Tell those credited")
+    told = await house.post("/incidents/evening/tell", sure="yes")
+    assert told.headers["location"] == "/incidents/evening?told=40"
+    assert len({customer for customer, _ in house.messages}) == len(house.messages) == HIT
+    assert "hidden" in form_with(await house.text(), "Tell those credited")
+
+
+async def test_nobody_else_moves_money_or_incidents(house: House) -> None:
+    await house.begins()
+    await house.is_over()
+    orders = {"act": {"kind": "review", "text": "x"}, "release": {}, "tell": {}, "csv": {"table": "hit", "why": "4711"}}
+    for path, fields in orders.items():
+        for origin in ("", "null", "http://evil.test"):
+            answer = await house.post(f"/incidents/evening/{path}", origin=origin, **fields)
+            assert answer.status_code == 403, (path, origin)
+    for path in orders:
+        got = await house.browser.get(f"/incidents/evening/{path}")
+        assert got.status_code == 405, path
+    house.browser.cookies.clear()
+    for path, fields in orders.items():
+        answer = await house.post(f"/incidents/evening/{path}", **fields)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in"), path
+    for path in ("/incidents", "/incidents/evening", "/incidents/evening/hit"):
+        assert (await house.browser.get(path)).status_code == 303
+    for path in ("/incidents/live", "/incidents/evening/live"):
+        assert (await house.browser.get(path)).status_code == 401
+    assert (await house.incident()).state == "resolved" and await house.response.credits("evening") == []
+
+
+async def test_a_look_at_those_hit_leaves_a_trace_masked_or_in_full(house: House) -> None:
+    await house.begins()
+    masked = await house.text("/incidents/evening/hit")
+    assert "…0007" in masked and "subscriber-0007" not in masked and "d-secret" not in masked
+    refused = await house.post("/incidents/evening/hit", why=" ")
+    assert refused.status_code == 422 and "subscriber-0007" not in refused.text
+    full = await house.post("/incidents/evening/hit", why="case 4711")
+    assert "subscriber-0007" in full.text
+    looks = [(look.what, look.subject, look.why) for look in await house.console.looks()]
+    assert ("those hit, in full", "incident evening", "case 4711") in looks
+    assert looks.count(("those hit, masked", "incident evening", "")) == 2
+
+
+async def test_tables_leave_with_a_reason(house: House) -> None:
+    await house.begins()
+    await house.is_over()
+    await house.post("/incidents/evening/release", sure="yes")
+    for why in ("", "x", "y" * 201):
+        refused = await house.post("/incidents/evening/csv", table="hit", why=why)
+        assert refused.status_code == 422 and "subscriber-00" not in refused.text
+    assert await house.console.looks() == []
+    hit = await house.post("/incidents/evening/csv", table="hit", why="case 4711")
+    assert hit.headers["content-disposition"] == 'attachment; filename="incident-evening-hit.csv"'
+    rows = list(csv.DictReader(io.StringIO(hit.text)))
+    assert [row["customer"] for row in rows] == [f"subscriber-{number:04}" for number in range(HIT)]
+    credits = await house.post("/incidents/evening/csv", table="credits", why="billing run")
+    rows = list(csv.DictReader(io.StringIO(credits.text)))
+    assert len({row["key"] for row in rows}) == HIT and {row["amount_minor"] for row in rows} == {"4900"}
+    looks = {(look.what, look.why) for look in await house.console.looks()}
+    assert looks == {("CSV of an incident: credits", "billing run"), ("CSV of an incident: hit", "case 4711")}
+    assert (await house.post("/incidents/evening/csv", table="passwords", why="case 4711")).status_code == 404
+
+
+async def test_nothing_leaves_when_the_trace_cannot_be_kept(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full_disk(**look: str) -> None:
+        raise StorageUnavailable("disk full")
+
+    await house.begins()
+    monkeypatch.setattr(house.console, "record_look", full_disk)
+    for answer in (
+        await house.browser.get("/incidents/evening/hit"),
+        await house.post("/incidents/evening/hit", why="case 4711"),
+        await house.post("/incidents/evening/csv", table="hit", why="case 4711"),
+    ):
+        assert answer.status_code == 503 and "0007" not in answer.text
+
+
+async def test_the_list_tells_whether_it_is_the_one_that_was_frozen(house: House) -> None:
+    await house.begins()
+    assert "not frozen yet" in await house.text()
+    await house.is_over()
+    assert "the same list" in await house.text()
+    known = await house.response.known("evening")
+    assert known is not None and known.impact is not None
+    late = replace(known.impact, hits=known.impact.hits[1:], digest="0" * 64)
+    await house.database.write(lambda t: store.save_impact(t, "evening", late, "", house.clock.now()))
+    assert "changed since, by what came late" in await house.text()
+
+
+async def first_events(house: House, path: str, count: int) -> list[dict[str, Any]]:
+    """The first events of a stream that has no end, which `ASGITransport` would wait for."""
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def send(message: Any) -> None:
+        await heard.put(message.get("body", b""))
+
+    cookies = "; ".join(f"{name}={value}" for name, value in house.browser.cookies.items())
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "path": path,
+        "raw_path": path.encode(), "query_string": b"", "root_path": "", "scheme": "http", "client": None,
+        "server": ("console.test", 80), "headers": [(b"cookie", cookies.encode()), (b"host", b"console.test")],
+    }  # fmt: skip
+    nothing_more: asyncio.Queue[Any] = asyncio.Queue()
+    serving = asyncio.ensure_future(house.pages(scope, nothing_more.get, send))
+    try:
+        events: list[dict[str, Any]] = []
+        while len(events) < count:
+            chunk = (await heard.get()).decode()
+            if chunk.startswith("event: "):
+                name, data = chunk.strip().split("\n")
+                events.append({"event": name.removeprefix("event: "), **json.loads(data.removeprefix("data: "))})
+        return events
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+async def test_events_carry_the_parts_of_the_page(house: House) -> None:
+    await house.begins()
+    page = await house.text()
+    for path in ("/incidents/evening/live", "/incidents/live"):
+        first, second = await first_events(house, path, 2)
+        assert first["event"] == "seen" and first["at"] == house.clock.now()
+        assert second["event"] == "same"  # nothing is sent twice
+        shown = page if "evening" in path else await house.text("/incidents")
+        assert first["html"] and all(html.unescape(part) in shown for part in first["html"].values())
+        assert all(f'id="{place}"' in shown for place in first["html"])
+
+
+async def upload(house: House, content: bytes, field: str = "file") -> httpx.Response:
+    files = {field: ("contacts.csv", content, "text/csv")}
+    return await house.browser.post("/contacts", files=files, headers={"origin": ORIGIN})
+
+
+async def test_contacts_are_taken_in_once_and_bad_rows_told(house: House) -> None:
+    at = local(house.clock.now() - 60)
+    rows = [f"c{n},{at},television,cannot sign in,telephone" for n in range(5)]
+    text = "\n".join(["ID,at,service,kind,channel", *rows, "c9,tomorrow,television,x,y", ",0,television,x,y", "c1"])
+    answer = await upload(house, text.encode())
+    page = html.unescape(answer.text)
+    assert answer.status_code == 200 and "5 contacts read, 5 of them new; 3 rows refused." in page
+    assert "line 7: at is neither" in page and "line 8: id is empty" in page and "line 9: not as many" in page
+    assert "5 contacts read, 0 of them new" in (await upload(house, text.encode())).text
+    counts = await house.database.read(
+        lambda q: store.contact_counts(q, "television", since=house.clock.now() - 600, period_seconds=600)
+    )
+    assert sum(count for _, count in counts) == 5
+
+
+async def test_what_is_no_file_of_contacts_is_refused(house: House) -> None:
+    assert (await upload(house, b"id,at\n1,2\n")).status_code == 422
+    assert (await upload(house, b"\xff\xfe\x00")).status_code == 422
+    assert (await upload(house, b"")).status_code == 422
+    assert (await upload(house, b"id,at,service,kind,channel", field="other")).status_code == 422
+    assert (await house.post("/contacts", file="x")).status_code == 422
+    assert (await upload(house, b"x" * 1_100_000)).status_code == 413
+    evil = await house.browser.post("/contacts", files={"file": b"x"}, headers={"origin": "http://evil.test"})
+    assert evil.status_code == 403
