@@ -21,7 +21,7 @@ class Pass:
     device: str
     expires_at: float
     promise: str
-    """The asking that this pass answers; empty when its holder did not have to wait."""
+    """The asking that this pass answers, and that the sign-in settles."""
 
 
 def issue(private_key: ec.EllipticCurvePrivateKey, kid: str, admission: Pass) -> str:
