@@ -191,6 +191,7 @@ class Wire:
                     break
                 if self.after_commit:
                     answering.cancel()
+                    await asyncio.wait([answering])
                     to_server.write(data)
                     await server.read(65536)  # the server has answered, and nobody will hear it
                     break
