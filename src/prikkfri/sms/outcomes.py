@@ -14,6 +14,8 @@ from prikkfri.sms.messages import Message, State
 from prikkfri.sms.routing import Party
 
 SERVICE = "messages"
+RECEIPTS = "receipts"
+"""A receipt is promised to the sender, a message to its recipient: what breaks the one need not harm the other."""
 Partners = Mapping[str, str]
 """The partner that each link leads to."""
 
@@ -110,13 +112,16 @@ def canary(judged: verdicts.Judged, partners: Partners, *, trusted: bool, now: f
     if judged.verdict is verdicts.Verdict.UNTOLD:
         return []
     arrived = judged.verdict is verdicts.Verdict.ARRIVED
-    told = [("canary", "" if arrived else str(judged.verdict)), ("route", "" if trusted else "misdelivery")]
+    told = [
+        (SERVICE, "canary", "" if arrived else str(judged.verdict)),
+        (SERVICE, "route", "" if trusted else "misdelivery"),
+    ]
     if arrived or judged.receipted:
-        told.append(("receipt", "" if judged.receipted else "no-receipt"))
+        told.append((RECEIPTS, "receipt", "" if judged.receipted else "no-receipt"))
     return [
         Outcome(
             time=now,
-            service=SERVICE,
+            service=service,
             step=step,
             layer="link",
             verdict="broken" if reason else "kept",
@@ -124,7 +129,7 @@ def canary(judged: verdicts.Judged, partners: Partners, *, trusted: bool, now: f
             promise=judged.canary.message,
             dimensions=_way(judged.canary.link, partners, "out"),
         )
-        for step, reason in told
+        for service, step, reason in told
     ]
 
 

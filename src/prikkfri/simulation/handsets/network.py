@@ -27,6 +27,8 @@ class Entry:
     time: float
     parts: int = 1
     state: Literal["received", "sending", "sent", "failed"] = "received"
+    centre_id: str = ""
+    """The id that the message centre gave a message out."""
 
 
 @dataclass

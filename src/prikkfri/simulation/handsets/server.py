@@ -31,7 +31,7 @@ from prikkfri.protocols.smpp.pdu import (
     Status,
     encode_body,
 )
-from prikkfri.protocols.smpp.receipt import Receipt, receipt_message
+from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_message
 from prikkfri.protocols.smpp.session import Answered, Ended, Limits, Request, Side, Unanswered
 from prikkfri.simulation.handsets.network import Entry, Phone, Phones
 from prikkfri.sms.server import Connection
@@ -146,8 +146,8 @@ class HandsetNetwork:
                 identity = self._identity()
                 now = self._clock.now()
                 connection.session.answer(event, Status.OK, MessageAnswer(identity))
-                state, phone, entry = self.phones.receive(message, identity, now)
-                if message.registered_delivery & 1:
+                state, phone, entry = self.hand_over(message, identity, now)
+                if message.registered_delivery & 1 and state is not None:
                     receipt = receipt_message(Receipt(identity, state), message, submitted=now, done=now)
                     self._enqueue(_Outgoing(encode_body(receipt)))
                 if phone is not None and entry is not None:
@@ -157,12 +157,14 @@ class HandsetNetwork:
                 connection.close("the peer unbound")
             case Request():
                 connection.session.answer(event, Status.INVALID_COMMAND_ID, NOTHING)
-            case Answered(context=_Outgoing() as outgoing, status=status):
+            case Answered(context=_Outgoing() as outgoing, status=status, body=body):
                 if status in (Status.TEMPORARY_APPLICATION_ERROR, Status.QUEUE_FULL, Status.SYSTEM_ERROR):
                     self._again(outgoing)
                 elif outgoing.phone is not None and outgoing.entry is not None:
                     taken = status == Status.OK and outgoing.entry.state != "failed"
                     outgoing.entry.state = "sent" if taken else "failed"
+                    if isinstance(body, MessageAnswer):
+                        outgoing.entry.centre_id = outgoing.entry.centre_id or body.message_id
                     self._show(outgoing.phone, outgoing.entry)
             case Unanswered(context=context):
                 self._again(context)
@@ -191,6 +193,12 @@ class HandsetNetwork:
     def _identity(self) -> str:
         self._count += 1
         return f"{self._prefix}{self._count:08x}"
+
+    def hand_over(
+        self, message: ShortMessage, identity: str, now: float
+    ) -> tuple[MessageState | None, Phone | None, Entry | None]:
+        """Hands a message to its phone: what its receipt tells (None: there is none), and what shows where."""
+        return self.phones.receive(message, identity, now)
 
     # the people
 

@@ -1,0 +1,54 @@
+"""A partner's network as one process, with what the world needs beside its phones: its fault, and the truth."""
+
+import asyncio
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from prikkfri.app.serving import serve
+from prikkfri.clock import SystemClock
+from prikkfri.simulation.handsets import server as handsets
+from prikkfri.simulation.handsets.network import Phones
+from prikkfri.simulation.partners.network import Fault, PartnerNetwork
+
+
+def application(network: PartnerNetwork) -> Starlette:
+    """`PUT /fault`, `GET /deliveries?from=N`; all else as the handsets have it."""
+
+    async def put_fault(request: Request) -> Response:
+        network.fault = msgspec.json.decode(await request.body(), type=Fault)
+        return JSONResponse(asdict(network.fault))
+
+    async def deliveries(request: Request) -> Response:
+        first = int(request.query_params.get("from", "0"))
+        return JSONResponse([asdict(delivery) for delivery in network.deliveries[first:]])
+
+    return Starlette(
+        routes=[
+            Route("/fault", put_fault, methods=["PUT"]),
+            Route("/deliveries", deliveries),
+            Mount("/", handsets.application(network)),
+        ]
+    )
+
+
+async def run(
+    phones: Iterable[tuple[str, str]],
+    *,
+    smpp_sockets: Sequence[socket.socket],
+    http_sockets: list[socket.socket],
+    password: str,
+    name: str,
+    seed: int,
+) -> None:
+    """Serves until cancelled. `phones`: number and name of each; the sockets listen already."""
+    network = PartnerNetwork(Phones(phones), password=password, clock=SystemClock(), name=name, seed=seed)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(network.run(smpp_sockets))
+        tasks.create_task(serve(application(network), http_sockets))
