@@ -166,7 +166,7 @@ class Wire:
         self.url = server.replace(_socket_folder(server), str(folder))
         self.before_commit = False
         self.after_commit = False
-        self.commits = 0
+        self.broken = asyncio.Event()
         self._real = f"{_socket_folder(server)}/.s.PGSQL.5432"
         self._mine = folder / ".s.PGSQL.5432"
         self._writers: list[asyncio.StreamWriter] = []
@@ -186,14 +186,15 @@ class Wire:
         answering = asyncio.create_task(self._copy(server, to_client))
         while data := await client.read(65536):
             if b"COMMIT" in data:
-                self.commits += 1
                 if self.before_commit:
+                    self.broken.set()
                     break
                 if self.after_commit:
                     answering.cancel()
                     await asyncio.wait([answering])
                     to_server.write(data)
                     await server.read(65536)  # the server has answered, and nobody will hear it
+                    self.broken.set()
                     break
             to_server.write(data)
         answering.cancel()
@@ -229,10 +230,8 @@ async def wired(wire: Wire, tmp_path: Path) -> AsyncIterator[Database]:
 
 async def test_a_commit_whose_answer_is_lost_is_found_to_be_done(wire: Wire, wired: Database) -> None:
     wire.after_commit = True
-    before = wire.commits
     writing = asyncio.create_task(wired.write(lambda t: insert(t, 1)))
-    while wire.commits == before:
-        await asyncio.sleep(0.001)
+    await wire.broken.wait()
     wire.after_commit = False
     await writing
     assert await ids(wired) == [1]
@@ -240,10 +239,8 @@ async def test_a_commit_whose_answer_is_lost_is_found_to_be_done(wire: Wire, wir
 
 async def test_a_commit_that_never_arrived_is_refused_and_not_kept(wire: Wire, wired: Database) -> None:
     wire.before_commit = True
-    before = wire.commits
     writing = asyncio.create_task(wired.write(lambda t: insert(t, 1)))
-    while wire.commits == before:
-        await asyncio.sleep(0.001)
+    await wire.broken.wait()
     wire.before_commit = False
     with pytest.raises(StorageUnavailable):
         await writing
@@ -257,9 +254,7 @@ async def test_a_commit_of_which_nobody_can_tell_is_in_doubt(
     monkeypatch.setattr(postgres, "IN_DOUBT_SECONDS_MAX", 0.3)
     wire.after_commit = True
     writing = asyncio.create_task(wired.write(lambda t: insert(t, 1)))
-    before = wire.commits
-    while wire.commits == before:
-        await asyncio.sleep(0.001)
+    await wire.broken.wait()
     await wire.close()
     with pytest.raises(InDoubt):
         await writing
