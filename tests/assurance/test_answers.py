@@ -129,6 +129,30 @@ def test_a_suspicion_has_no_notices() -> None:
     assert notices(suspected, (), hit=None) == ()
 
 
+def test_what_holds_the_fault_is_not_cleared() -> None:
+    television = {"service": "television"}
+    table = [
+        Cell(Segment.of({**television, "step": "sign-in", "layer": "signin"}), 100, 90),
+        Cell(Segment.of({**television, "step": "start-playback", "layer": "streams"}), 900, 1),
+    ]
+    found = placed(incident(), place(table), NINE + 12)
+    assert Segment.of(television) in {each.segment for each in found.placement.cleared}
+    answers = answer_sheet(Known(incident=found), now=NINE + 20, zone=OSLO)
+    assert "television" not in answers[1].text and "streams" in answers[1].text
+    assert "television" not in headline(Known(incident=found), OSLO)
+
+
+def test_the_headline_of_what_is_over_says_until_when() -> None:
+    over = happened(incident(), Fact("all-clear", NINE + 60, "kari"))
+    assert headline(Known(incident=over), OSLO) == "Sign-in was broken from 20:59:55 to 21:01:00"
+    assert (
+        answer_sheet(Known(incident=over), now=NINE + 70, zone=OSLO)[0].text
+        == "Sign-in failed from 20:59:55 to 21:01:00."
+    )
+    nothing = happened(incident(), Fact("dismiss", NINE + 60, "kari"))
+    assert headline(Known(incident=nothing), OSLO).endswith("kari found that it was nothing")
+
+
 def test_the_headline_is_one_sentence() -> None:
     assert headline(whole(NINE + 300), OSLO) == (
         "Sign-in broken since 20:59:55; streams, start-playback cleared; 40 hit"

@@ -9,6 +9,7 @@ from datetime import datetime, tzinfo
 
 from prikkfri.assurance.impact import Exposed, Impact
 from prikkfri.assurance.incidents import Incident
+from prikkfri.assurance.localisation import Cleared
 from prikkfri.assurance.notices import Notice, sensitive_count
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.remedies import Trial
@@ -112,8 +113,7 @@ def sentence(incident: Incident, hit: int | None, zone: tzinfo) -> str:
     elif incident.dismissed:
         return f"{name} seemed broken from {since}; {incident.resolved_by} found that it was nothing"
     else:
-        ended_at = incident.ended_at or incident.resolved_at or incident.opened_at
-        parts = [f"{name} was broken from {since} to {_clock(ended_at, zone)}"]
+        parts = [f"{name} was broken from {since} to {_clock(_ended_at(incident), zone)}"]
     if cleared := _cleared_names(incident):
         parts.append(f"{', '.join(cleared[:2])} cleared")
     if hit is not None:
@@ -128,17 +128,17 @@ _Said = tuple[str, Sequence[str]]
 def _what_failed(known: Known, zone: tzinfo) -> _Said:
     incident = known.incident
     name, since = _name(incident.segments), _clock(incident.since, zone)
-    if incident.ended_at is None:
+    if incident.open:
         text = f"{name} has failed since {since}."
     else:
-        text = f"{name} failed from {since} to {_clock(incident.ended_at, zone)}."
+        text = f"{name} failed from {since} to {_clock(_ended_at(incident), zone)}."
     seen_after = incident.opened_at - incident.since
     evidence = [alarm.sentence for alarm in incident.alarms[:CLEARED_SHOWN]]
     return text, [*evidence, f"seen by the system {seen_after:.0f} s after it most likely began"]
 
 
 def _what_never_failed(known: Known) -> _Said:
-    cleared = known.incident.placement.cleared
+    cleared = _cleared(known.incident)
     if not cleared:
         return "", ()
     names = _cleared_names(known.incident)
@@ -213,7 +213,8 @@ def _what_was_done(known: Known, zone: tzinfo) -> _Said:
         "resolved": "It is over since.",
         "reviewed": "It is over since.",
     }.get(known.incident.state, "Whether it helped does not show yet.")
-    text = f"{len(done)} measures, the last by {last.who} at {_clock(last.at, zone)}. {helped}"
+    measures = f"{len(done)} measures, the last" if len(done) > 1 else "One measure,"
+    text = f"{measures} by {last.who} at {_clock(last.at, zone)}. {helped}"
     return text, [f"{_clock(entry.at, zone)} {entry.who}: {entry.text or entry.kind}" for entry in done[-DONE_SHOWN:]]
 
 
@@ -273,8 +274,19 @@ def _what_they_get(known: Known) -> _Said:
     return text, evidence
 
 
+def _cleared(incident: Incident) -> list[Cleared]:
+    """What is cleared and does not hold the fault itself: "television" is not, while its sign-in is broken."""
+    cleared = incident.placement.cleared
+    return [each for each in cleared if not any(each.segment.holds(ours) for ours in incident.segments)]
+
+
 def _cleared_names(incident: Incident) -> list[str]:
-    return [_said(each.segment) for each in incident.placement.cleared]
+    return [_said(each.segment) for each in _cleared(incident)]
+
+
+def _ended_at(incident: Incident) -> float:
+    """Of one that is over: the last broken promise where that is known, else when it was said to be over."""
+    return incident.ended_at or incident.resolved_at or incident.opened_at
 
 
 def _name(segments: Sequence[Segment]) -> str:

@@ -14,7 +14,7 @@ from prikkfri.assurance.answers import Known, answer_sheet, headline, sentence
 from prikkfri.assurance.console import Console
 from prikkfri.assurance.incidents import TRANSITIONS, Fact, Incident, Kind, accepts
 from prikkfri.assurance.response.service import Response as IncidentResponse
-from prikkfri.assurance.response.store import Given, Listed
+from prikkfri.assurance.response.store import Given
 from prikkfri.assurance.response.tables import contacts_of, credits_csv, exposed_csv, hits_csv
 from prikkfri.clock import Clock
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_TROUBLE, file_of, form_of, says_why
@@ -103,11 +103,11 @@ class IncidentPages:
 
     async def open(self) -> list[tuple[Incident, str]]:
         """Open incidents with a sentence each; the one to look at first stands first."""
-        found = sorted(self._response.open_incidents, key=lambda incident: incident.state == "suspected")
-        return [(incident, self._sentence(incident, await self._response.listed(incident.id))) for incident in found]
-
-    def _sentence(self, incident: Incident, listed: Listed | None) -> str:
-        return sentence(incident, listed.hit if listed else None, self._zone)
+        found = []
+        for incident in sorted(self._response.open_incidents, key=lambda incident: incident.state == "suspected"):
+            listed = await self._response.listed(incident.id)
+            found.append((incident, sentence(incident, listed.hit if listed else None, self._zone)))
+        return found
 
     async def _incidents(self, request: Request, who: str) -> Response:
         return await self._incidents_page(request, who)
@@ -124,7 +124,7 @@ class IncidentPages:
         rows = []
         for incident in found:
             listed = await self._response.listed(incident.id)
-            rows.append((incident, self._sentence(incident, listed), listed))
+            rows.append((incident, sentence(incident, None, self._zone), listed))
         return self._parts(("incident_list",), rows=rows, now=self._clock.now(), most=INCIDENTS_SHOWN_MAX)
 
     # One incident.

@@ -110,7 +110,7 @@ def _broken(breakage: Breakage, now: float, zone: ZoneInfo) -> str:
     return f"{breakage.step} broken since {since if breakage.certain else f'before {since}'}"
 
 
-def particulars(seen: Overview, zone: ZoneInfo) -> list[str]:
+def particulars(seen: Overview, zone: ZoneInfo, *, beside_incident: bool = False) -> list[str]:
     """What stands beside the sentence: how bad, and what never failed."""
     told = [
         f"{breakage.step}: {number(breakage.recent_broken)} of {number(breakage.recent_settled)} in the last minute"
@@ -121,7 +121,7 @@ def particulars(seen: Overview, zone: ZoneInfo) -> list[str]:
     whole = dict.fromkeys(row.step for row in seen.rows if row.kept and (row.service, row.step) not in failed)
     if whole and seen.broken:
         told.append("kept throughout: " + ", ".join(whole))
-    if seen.breakages:
+    if seen.breakages or beside_incident:
         told += [f"{stream} not read since {clock_time(since, seen.at, zone)}" for stream, since in seen.blind]
         told += [f"{role.role} does not answer" for role in seen.silent_roles]
     return told
