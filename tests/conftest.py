@@ -16,6 +16,13 @@ from prikkfri.storage import Database, Location, open_database
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A real PostgreSQL takes its time: `make check` runs on SQLite, `make test` on both."""
+    for item in items:
+        if "postgres" in item.name.partition("[")[2]:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real crowds, incidents and messages; tests that need them are skipped where they are missing."""

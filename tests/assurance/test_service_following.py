@@ -16,6 +16,8 @@ from prikkfri.config import Assurance as Settings
 from prikkfri.journal import Journal, Outcome, open_journal
 from prikkfri.storage import Database, Location, open_database, open_reader, open_spool, open_spool_reader
 
+pytestmark = pytest.mark.slow
+
 
 def outcome(clock: ManualClock, number: int = 0, **more: object) -> Outcome:
     values = {"service": "television", "step": "sign-in", "layer": "signin", "verdict": "kept", "promise": str(number)}

@@ -16,6 +16,8 @@ from prikkfri.errors import FencedOut
 from prikkfri.journal import Follower, Journal, Outcome, Page, Source, open_journal, read_page
 from prikkfri.storage import Database, Location, Queries, Transaction, open_database, open_reader
 
+pytestmark = pytest.mark.slow
+
 STREAMS = ("sms", "signin")
 WRITERS_OF_A_STREAM = 3
 APPENDS_OF_A_WRITER = 25

@@ -12,6 +12,8 @@ from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable
 from prikkfri.journal import Journal, Outcome, Page, Spool, open_journal, read_page, trim, writing
 from prikkfri.storage import open_spool
 
+pytestmark = pytest.mark.slow
+
 
 def outcome(number: int) -> Outcome:
     return Outcome(time=0.0, service="s", step="t", layer="l", verdict="kept", promise=str(number))

@@ -14,6 +14,8 @@ from signin_house import BuildHouse, House
 from prikkfri.app.serving import serve
 from prikkfri.config import Door, Signin
 
+pytestmark = pytest.mark.slow
+
 TIMES_CAPACITY = 3.0
 
 

@@ -22,6 +22,8 @@ from served_playout import Serve, ServedPlayout, until
 from prikkfri.clock import SystemClock
 from prikkfri.config import Channel
 
+pytestmark = pytest.mark.slow
+
 RED = (81, 90, 240)
 
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from served_playout import DEVICE_TOKEN_ID, VIEWER, Serve, ServedPlayout, until
 
 from prikkfri.config import Channel
+from prikkfri.streaming.admission import SWITCH_SECONDS_MIN
 
 DEVICE = "d-" + "A" * 22
 
@@ -36,8 +37,10 @@ def test_the_first_playlist_is_a_kept_promise_and_the_next_is_not_another(served
     for _ in range(3):
         assert served.get(f"{base}/sport/media.m3u8").status_code == 200
     assert served.recorded("s-kept") == [("kept", "", "sport")]
+    time.sleep(SWITCH_SECONDS_MIN)
     served.get(f"{base}/torget/media.m3u8")
     assert served.recorded("s-kept") == [("kept", "", "sport"), ("kept", "", "torget")]
+    assert [o.step for o in served.outcomes if o.customer == "s-kept"] == ["start-playback", "switch-channel"]
     outcome = next(outcome for outcome in served.outcomes if outcome.customer == "s-kept")
     assert (outcome.service, outcome.step, outcome.layer, outcome.observed) == (
         "television",
