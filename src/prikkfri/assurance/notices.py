@@ -17,7 +17,7 @@ from prikkfri.assurance.impact import Exposed
 from prikkfri.assurance.incidents import Incident
 
 HOUR = 3_600.0
-SENSITIVE_CLASSES = frozenset({"code", "login-code", "sensitive", "health", "otp"})
+SENSITIVE_CLASSES = frozenset({"code", "log-in-code", "sensitive", "health", "otp"})
 """Message classes whose reading by a stranger may do harm: log-in codes and what a clinic sends."""
 
 

@@ -3,10 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from prikkfri.assurance.incidents import Fact, Incident, Kind
 from prikkfri.assurance.localisation import Cell
 from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import EXPECTATIONS, Bucket, Expectation, expectation, own_error, unanswered
 from prikkfri.journal import Outcome
+
+DONE: Mapping[str, tuple[Kind, str]] = {
+    "stop-route": ("mitigate", "stopped the route over {link} ({partner}): {reason}"),
+    "open-route": ("act", "opened the route over {link} ({partner})"),
+}
+"""Steps by which a role tells what it did about a fault, by rule or because a person said so."""
 
 Expectations = Mapping[tuple[str, str], Expectation]
 
@@ -68,6 +75,21 @@ def last_broken(promises: Iterable[Settled], segments: Sequence[Segment]) -> flo
     """When the last promise of the segments was broken."""
     times = [p.at for p in promises if not p.kept and any(segment.holds(p.segment) for segment in segments)]
     return max(times, default=None)
+
+
+def done(outcomes: Iterable[Outcome], incident: Incident) -> list[Fact]:
+    """What was done on an incident's way since it began, and does not stand in its timeline yet."""
+    known = {(entry.at, entry.kind) for entry in incident.timeline}
+    places = [segment.without("step", "layer") for segment in incident.segments]
+    facts = []
+    for outcome in outcomes:
+        kind, text = DONE.get(outcome.step, (None, ""))
+        if kind is None or outcome.time < incident.since or (outcome.time, kind) in known:
+            continue
+        if any(place.holds(segment_of(outcome)) for place in places):
+            told = text.format_map({"link": "", "partner": "", **outcome.dimensions, "reason": outcome.reason})
+            facts.append(Fact(kind, outcome.time, outcome.dimensions.get("by", ""), told))
+    return facts
 
 
 def peak_per_second(outcomes: Iterable[Outcome], *, steps: Sequence[str], since: float, over_seconds: float) -> float:

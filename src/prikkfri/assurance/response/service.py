@@ -208,6 +208,8 @@ class Response:
             placement = place(broken, usual)
             if placement.placed:
                 incident = incidents.placed(incident, placement, now)
+        for fact in assessing.done(outcomes, incident):
+            incident = incidents.happened(incident, fact)
         judged = self._judge(incident, promises, now, await self._contacts(incident))
         self._recoveries[incident.id] = judged
         before = incident.state
