@@ -33,9 +33,7 @@ class Esme:
         """Raises `PrikkfriError` when the centre does not let it in."""
         connection: Connection[None] = Connection(Side.ESME, Limits(window=50), self.clock, lambda _: None)
         await asyncio.get_running_loop().create_connection(lambda: connection, "127.0.0.1", self.port)
-        connection.session.bind(
-            Command.BIND_TRANSCEIVER, Bind(self.account, self.password), self.clock.monotonic()
-        )
+        connection.session.bind(Command.BIND_TRANSCEIVER, Bind(self.account, self.password), self.clock.monotonic())
         connection.flush()
         [first] = await connection.take(1)
         if not isinstance(first, Answered) or first.status != Status.OK:

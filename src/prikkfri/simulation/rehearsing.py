@@ -13,7 +13,7 @@ from pathlib import Path
 
 from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES
-from prikkfri.simulation import demo, kickoff_result
+from prikkfri.simulation import demo, kickoff_result, misdelivery, misdelivery_result
 from prikkfri.simulation.account import Account, accounts
 from prikkfri.simulation.installation import Installation, free_ports, ports_section
 from prikkfri.simulation.kickoff import Evening, Plan, Say, Truth
@@ -76,6 +76,60 @@ async def rehearse_kickoff(plan: Plan, *, say: Say) -> tuple[Result, list[Check]
             await installation.stop()
     result, checks = kickoff_result.judge(truth, told)
     return result, checks, truth, told
+
+
+async def rehearse_misdelivery(
+    plan: misdelivery.Plan, *, say: Say
+) -> tuple[misdelivery_result.Result, list[Check], misdelivery.Truth, list[Account], misdelivery.Seen]:
+    """Stages the misdelivery in a temporary home, and holds the product's account against the truth."""
+    with tempfile.TemporaryDirectory(prefix="prikkfri-rehearsal-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        ports = free_ports(len(ROLES) + 1 + 2 * len(misdelivery.PARTNERS))
+        smpp, http = ports[-6:-3], ports[-3:]
+        (home / "prikkfri.toml").write_text(misdelivery.configuration(plan, ports, smpp), encoding="utf-8")
+        (home / "prikkfri.toml").chmod(0o600)
+        installation = Installation(home)
+
+        async def account() -> list[Account]:
+            messages, receipts = await asyncio.gather(accounts(home, "messages"), accounts(home, "receipts"))
+            return [*messages, *receipts]
+
+        say(f"{len(misdelivery.ROLES_NEEDED)} roles and {len(misdelivery.PARTNERS)} partners start, in {home}")
+        try:
+            partners = await misdelivery.start_partners(installation, plan, smpp, http)
+            await installation.start(misdelivery.ROLES_NEEDED)
+            async with open_session() as session:
+                evening = misdelivery.Evening(installation, plan, partners, session, SystemClock(), say)
+                truth, told = await evening.stage(account)
+        finally:
+            await installation.stop()
+    result, checks = misdelivery_result.judge(truth, told, evening.seen)
+    return result, checks, truth, told, evening.seen
+
+
+def report_of_misdelivery(
+    truth: misdelivery.Truth,
+    told: Sequence[Account],
+    seen: misdelivery.Seen,
+    result: misdelivery_result.Result,
+    checks: Sequence[Check],
+    *,
+    again: str,
+) -> str:
+    """The evening as one page of HTML."""
+    return render(
+        misdelivery_result.report(
+            truth,
+            told,
+            seen,
+            result,
+            checks,
+            staged_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            machine=machine(),
+            again=again,
+            commit=commit(),
+        )
+    )
 
 
 def report_of_kickoff(

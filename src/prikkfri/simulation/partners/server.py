@@ -19,7 +19,7 @@ from prikkfri.simulation.partners.network import Fault, PartnerNetwork
 
 
 def application(network: PartnerNetwork) -> Starlette:
-    """`PUT /fault`, `GET /deliveries?from=N`; all else as the handsets have it."""
+    """`PUT /fault`, `GET /deliveries?from=N`, `GET /sent`; all else as the handsets have it."""
 
     async def put_fault(request: Request) -> Response:
         network.fault = msgspec.json.decode(await request.body(), type=Fault)
@@ -29,8 +29,21 @@ def application(network: PartnerNetwork) -> Starlette:
         first = int(request.query_params.get("from", "0"))
         return JSONResponse([asdict(delivery) for delivery in network.deliveries[first:]])
 
+    async def sent(request: Request) -> Response:
+        """What was typed on the phones, with the ids that the message centre gave it."""
+        phones = network.phones.by_number.values()
+        return JSONResponse(
+            [
+                {"from": phone.msisdn, "to": entry.other, "text": entry.text, "id": entry.centre_id}
+                for phone in phones
+                for entry in phone.entries
+                if entry.direction == "out"
+            ]
+        )
+
     return Starlette(
         routes=[
+            Route("/sent", sent),
             Route("/fault", put_fault, methods=["PUT"]),
             Route("/deliveries", deliveries),
             Mount("/", handsets.application(network)),

@@ -1,0 +1,437 @@
+"""The evening of the misdelivery, staged against real roles: who writes to whom, what goes wrong, what arrived where.
+
+Theory of operation. Three partner operators, each a network of phones behind an SMSC of its own, are linked to the
+message centre. People write to each other, a food-box company sends notices and takes replies, a clinic sends log-in
+codes. At a moment one partner begins to hand 5 % of the messages to wrong phones and says "delivered" all the same;
+another loses receipts, which harms nobody's privacy and must be told apart. After the route has been stopped (by the
+product's own rule) the partners are mended; once the canaries have proven the way, a person opens it again.
+
+The world writes a token of its own into every text, and the partners keep what they really did. That is the truth,
+with which the product's own account is compared afterwards.
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import cycle
+from typing import Any, Literal, TypeVar
+
+import aiohttp
+
+from prikkfri.clock import Clock
+from prikkfri.errors import PrikkfriError
+from prikkfri.simulation.canary_phones import CanaryPhones
+from prikkfri.simulation.demo import FIRST_NAMES, SMPP_PASSWORD
+from prikkfri.simulation.esme import Esme
+from prikkfri.simulation.installation import Installation, ports_section
+from prikkfri.simulation.kickoff import Say
+from prikkfri.simulation.partners.network import Delivery, Fault
+from prikkfri.simulation.people import TROUBLE
+from prikkfri.storage.keys import command_key
+
+T = TypeVar("T")
+
+ROLES_NEEDED = ("sms", "assurance", "status")
+"""Text messages need no other."""
+POLL_SECONDS = 0.25
+DRAIN_SECONDS = 4.0
+"""How long what is on its way at the end gets to arrive."""
+PERSON = "Kari"
+"""Who is on duty."""
+FOOD_BOX, CLINIC, SHORT_CODE = "middag", "legevakt", "2010"
+
+Kind = Literal["conversation", "notice", "code", "reply"]
+KINDS: Mapping[Kind, float] = {"conversation": 0.4, "notice": 0.3, "code": 0.2, "reply": 0.1}
+TEXTS: Mapping[Kind, tuple[str, ...]] = {
+    "conversation": ("Kommer du i kveld?", "På vei nå 😊", "Kan du kjøpe melk?", "Ring meg når du kan"),
+    "notice": ("Middagskassen din kommer i dag mellom 16 og 18.", "Kassen står utenfor døra. God middag!"),
+    "code": ("Koden din til Legevaktens timebok er 483 201. Del den ikke.",),
+    "reply": ("BYTT", "STOPP til mandag, takk"),
+}
+_TOKEN = re.compile(r"\(m(\d+)\)$")
+
+
+@dataclass(frozen=True)
+class Partner:
+    link: str
+    name: str
+    prefix: str
+    """Digits with country code."""
+
+    def number(self, phone: int) -> str:
+        return f"{self.prefix}{100_000 + phone:06d}"
+
+
+PARTNERS = (
+    Partner("fjordmobil", "Fjordmobil", "4790"),
+    Partner("nordtel", "Nordtel", "4791"),
+    Partner("sydtel", "Sydtel", "4792"),
+)
+MISDELIVERS, LOSES_RECEIPTS = PARTNERS[1], PARTNERS[2]
+
+
+@dataclass(frozen=True)
+class Plan:
+    people: int = 14
+    """Phones in each partner's network ..."""
+    canaries: int = 8
+    """... and canary phones beside them."""
+    messages_per_second: float = 12.0
+    canary_seconds: float = 0.06
+    canary_grace_seconds: float = 2.0
+    fault: bool = True
+    misdeliver: float = 0.05
+    lose_receipts: float = 0.3
+    calm_seconds: float = 15.0
+    """Before anything goes wrong."""
+    stopped_seconds: float = 3.0
+    """From the stop until the partners have mended what was wrong."""
+    tail_seconds: float = 12.0
+    """After the route was opened again."""
+    detect_seconds_max: float = 45.0
+    prove_seconds_max: float = 30.0
+    seed: int = 1
+
+
+@dataclass
+class Sent:
+    """A message that somebody handed in."""
+
+    token: str
+    kind: Kind
+    recipient: str
+    """Digits, or the short code."""
+    at: float
+    id: str = ""
+    """What the message centre gave its sender; empty: it was not taken on."""
+
+
+@dataclass
+class Truth:
+    """What really happened, told by senders, phones and partners, and by whoever broke things; times since 1970 UTC."""
+
+    plan: Plan
+    began_at: float
+    sent: list[Sent] = field(default_factory=list)
+    deliveries: dict[str, list[Delivery]] = field(default_factory=dict)
+    """By link."""
+    replies: list[tuple[str, str]] = field(default_factory=list)
+    """(token, the short code at which it came in)."""
+    receipts: int = 0
+    """That the food-box company got."""
+    fault_at: float = 0.0
+    mended_at: float = 0.0
+    opened_at: float = 0.0
+    """When the person opened the route again."""
+    status_at: list[tuple[float, str]] = field(default_factory=list)
+
+    def accepted(self) -> dict[str, Sent]:
+        """By token."""
+        return {each.token: each for each in self.sent if each.id}
+
+    def misdelivered_by_us(self) -> int:
+        """Handed to a number, or an account, that it was not meant for."""
+        meant = {each.token: each.recipient for each in self.sent}
+        handed = [(token_of(each.text), each.destination) for each in self._delivered()]
+        return sum(token in meant and meant[token] != to for token, to in [*handed, *self.replies])
+
+    def misdelivered_by_partner(self) -> list[Delivery]:
+        """People's messages on the wrong phone."""
+        return [each for each in self._delivered() if token_of(each.text) and each.phone not in ("", each.destination)]
+
+    def lost(self) -> set[str]:
+        """Taken on, and neither on a phone nor at an account."""
+        arrived = {token_of(each.text) for each in self._delivered() if each.phone} | {
+            token for token, _ in self.replies
+        }
+        return set(self.accepted()) - arrived
+
+    def twice(self) -> int:
+        """Messages that came more than once."""
+        came = [token_of(each.text) for each in self._delivered() if each.phone] + [token for token, _ in self.replies]
+        return len([token for token in came if token]) - len({token for token in came if token})
+
+    def exposed(self) -> set[str]:
+        """The ids of the messages that went to the partner while it handed messages to wrong phones."""
+        accepted = self.accepted()
+        gone = {token_of(each.text) for each in self.deliveries.get(MISDELIVERS.link, ()) if each.misdelivering}
+        return {accepted[token].id for token in gone & set(accepted)}
+
+    def went_there(self) -> set[str]:
+        """The ids of all that ever went to that partner."""
+        accepted = self.accepted()
+        gone = {token_of(each.text) for each in self.deliveries.get(MISDELIVERS.link, ())}
+        return {accepted[token].id for token in gone & set(accepted)}
+
+    def _delivered(self) -> Iterable[Delivery]:
+        return (each for theirs in self.deliveries.values() for each in theirs)
+
+
+@dataclass
+class Seen:
+    """What the product says of its routes, asked where a person on duty asks."""
+
+    ways: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By link, as it was last."""
+    stops: list[tuple[float, str, str]] = field(default_factory=list)
+    """(time, link, by whom) of each stop that was seen."""
+    proven_at: float = 0.0
+    exposed: list[dict[str, Any]] = field(default_factory=list)
+    """The list of the messages that went the stopped way."""
+
+
+def token_of(text: str) -> str:
+    """The world's own mark in a text; empty in what is not the world's."""
+    found = _TOKEN.search(text)
+    return found[1] if found else ""
+
+
+def configuration(plan: Plan, ports: Sequence[int], smpp_ports: Sequence[int]) -> str:
+    """Accounts, partners and canaries, with times as compressed as the evening is."""
+    text = f"""\
+operator = "Fjordnett"
+
+[sms]
+canary_seconds = {plan.canary_seconds}
+canary_grace_seconds = {plan.canary_grace_seconds}
+
+[[sms.accounts]]
+system_id = "{FOOD_BOX}"
+password = "{SMPP_PASSWORD}"
+message_class = "notice"
+short_codes = ["{SHORT_CODE}"]
+
+[[sms.accounts]]
+system_id = "{CLINIC}"
+password = "{SMPP_PASSWORD}"
+message_class = "log-in-code"
+
+[assurance]
+warm_up_seconds = 8
+hold_seconds = 6
+
+{ports_section(ports)}"""
+    for partner, port in zip(PARTNERS, smpp_ports, strict=True):
+        text += f"""
+[[sms.links]]
+name = "{partner.link}"
+partner = "{partner.name}"
+host = "127.0.0.1"
+port = {port}
+system_id = "prikkfri"
+password = "{SMPP_PASSWORD}"
+prefixes = ["{partner.prefix}"]
+"""
+        for phone in canary_numbers(plan, partner):
+            text += f'\n[[sms.canaries]]\nmsisdn = "+{phone}"\nlink = "{partner.link}"\n'
+    return text
+
+
+def people_numbers(plan: Plan, partner: Partner) -> list[str]:
+    return [partner.number(phone) for phone in range(plan.people)]
+
+
+def canary_numbers(plan: Plan, partner: Partner) -> list[str]:
+    return [partner.number(phone) for phone in range(plan.people, plan.people + plan.canaries)]
+
+
+async def start_partners(
+    installation: Installation, plan: Plan, smpp_ports: Sequence[int], http_ports: Sequence[int]
+) -> dict[str, str]:
+    """Starts the three; returns their addresses by link."""
+    for partner, smpp_port, http_port in zip(PARTNERS, smpp_ports, http_ports, strict=True):
+        people = [f"{number}={name}" for number, name in zip(people_numbers(plan, partner), cycle(FIRST_NAMES))]
+        phones = [*people, *(f"{number}=canary" for number in canary_numbers(plan, partner))]
+        ports = [f"--smpp-port={smpp_port}", f"--http-port={http_port}"]
+        await installation.start_program(
+            partner.link,
+            ["-m", "prikkfri.simulation.partners", f"--name={partner.name}", f"--seed={plan.seed}", *ports, *phones],
+        )
+    return {partner.link: f"http://127.0.0.1:{port}" for partner, port in zip(PARTNERS, http_ports, strict=True)}
+
+
+@dataclass
+class Evening:
+    """The people, accounts and partners of one evening at the edge of an installation."""
+
+    installation: Installation
+    plan: Plan
+    partners: Mapping[str, str]
+    """Each partner's address by link."""
+    http: aiohttp.ClientSession
+    clock: Clock
+    say: Say
+
+    def __post_init__(self) -> None:
+        config = self.installation.configuration()
+        self._centre = config.roles.sms.url
+        self._status = f"{config.roles.status.url}/api/v2/summary.json"
+        self._duty = {"Authorization": f"Bearer {command_key(config.home, 'sms')}"}
+        self._canary_key = command_key(config.home, "canaries")
+        self._lots = random.Random(self.plan.seed)
+        self._food_box = Esme(config.roles.sms.smpp_port, FOOD_BOX, SMPP_PASSWORD, self.clock)
+        self._numbers = [number for partner in PARTNERS for number in people_numbers(self.plan, partner)]
+        self._home = {number: partner for partner in PARTNERS for number in people_numbers(self.plan, partner)}
+        self.seen = Seen()
+
+    async def stage(self, account: Callable[[], Awaitable[T]]) -> tuple[Truth, T]:
+        """Lets the evening happen; returns the truth about it, and the account that the product gives towards its end.
+
+        What the product says meanwhile is in `seen`.
+        """
+        plan = self.plan
+        await self._food_box.bind()
+        truth = Truth(plan, began_at=self.clock.now())
+        self.say(f"people write to each other over {len(PARTNERS)} partners; canaries fly")
+        enough = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            always = [tasks.create_task(self._canary_phones(partner).run()) for partner in PARTNERS]
+            always.append(tasks.create_task(self._look_at_the_status_page(truth)))
+            traffic = tasks.create_task(self._write(truth, enough))
+            await asyncio.sleep(plan.calm_seconds)
+            if plan.fault:
+                await self._go_wrong(truth)
+            await asyncio.sleep(plan.tail_seconds)
+            self.say("the product gives its account")
+            told = await account()
+            enough.set()
+            await traffic
+            await asyncio.sleep(DRAIN_SECONDS)
+            await self._tell(truth)
+            for each in always:
+                each.cancel()
+        await self._food_box.unbind()
+        return truth, told
+
+    def _canary_phones(self, partner: Partner) -> CanaryPhones:
+        numbers = canary_numbers(self.plan, partner)
+        return CanaryPhones(self.http, self.partners[partner.link], self._centre, self._canary_key, numbers)
+
+    # what goes wrong, and what is done about it
+
+    async def _go_wrong(self, truth: Truth) -> None:
+        plan = self.plan
+        truth.fault_at = self.clock.now()
+        await self._set_fault(MISDELIVERS, Fault(misdeliver=plan.misdeliver))
+        await self._set_fault(LOSES_RECEIPTS, Fault(lose_receipts=plan.lose_receipts))
+        self.say(
+            f"{MISDELIVERS.name} hands {plan.misdeliver:.0%} to wrong phones;"
+            f" {LOSES_RECEIPTS.name} loses {plan.lose_receipts:.0%} of its receipts"
+        )
+        stopped = await self._until(lambda way: way["state"] == "stopped", plan.detect_seconds_max)
+        if stopped:
+            self.say(f"the route over {MISDELIVERS.link} is stopped by {stopped['by']}")
+        await asyncio.sleep(plan.stopped_seconds)
+        truth.mended_at = self.clock.now()
+        for partner in (MISDELIVERS, LOSES_RECEIPTS):
+            await self._set_fault(partner, Fault())
+        self.say("the partners have restarted their systems")
+        if not stopped:
+            return
+        if await self._until(lambda way: way["trusted"], plan.prove_seconds_max):
+            self.seen.proven_at = self.clock.now()
+            self.say("the canaries have proven the way again")
+        truth.opened_at = self.clock.now()
+        await self._command("POST", f"/routes/{MISDELIVERS.link}", json={"state": "open", "by": PERSON})
+        self.say(f"{PERSON} opens the route; {self.seen.ways[MISDELIVERS.link]['waiting']} messages had been kept")
+
+    async def _set_fault(self, partner: Partner, fault: Fault) -> None:
+        async with self.http.put(f"{self.partners[partner.link]}/fault", json=asdict(fault)) as response:
+            if response.status != 200:
+                raise PrikkfriError(f"{partner.name} cannot be told what to do")
+
+    async def _until(self, condition: Any, seconds_max: float) -> dict[str, Any] | None:
+        """Looks at the routes until that of the bad partner is so; None when it does not come to that."""
+        end = self.clock.now() + seconds_max
+        while self.clock.now() < end:
+            await self._look_at_the_routes()
+            way = self.seen.ways.get(MISDELIVERS.link)
+            if way and condition(way):
+                return way
+            await asyncio.sleep(POLL_SECONDS)
+        return None
+
+    async def _look_at_the_routes(self) -> None:
+        for way in await self._command("GET", "/routes") or []:
+            before = self.seen.ways.get(way["link"])
+            if way["state"] == "stopped" and (before is None or before["state"] != "stopped"):
+                self.seen.stops.append((way["since"], way["link"], way["by"]))
+            self.seen.ways[way["link"]] = way
+
+    async def _command(self, method: str, path: str, **sent: Any) -> Any:
+        try:
+            async with self.http.request(method, self._centre + path, headers=self._duty, **sent) as response:
+                return await response.json() if response.status == 200 else None
+        except TROUBLE:
+            return None
+
+    # who writes to whom
+
+    async def _write(self, truth: Truth, until: asyncio.Event) -> None:
+        """Somebody writes every now and then; nobody waits for another's answer."""
+        async with asyncio.TaskGroup() as tasks:
+            while not until.is_set():
+                [kind] = self._lots.choices(list(KINDS), list(KINDS.values()))
+                sender, recipient = self._pair()
+                if kind == "reply":
+                    recipient = SHORT_CODE
+                token = f"{len(truth.sent) + 1:05d}"
+                message = Sent(token, kind, recipient, self.clock.now())
+                truth.sent.append(message)
+                text = f"{self._lots.choice(TEXTS[kind])} (m{token})"
+                tasks.create_task(self._hand_in(message, sender, text))
+                await asyncio.sleep(self._lots.expovariate(self.plan.messages_per_second))
+
+    def _pair(self) -> tuple[str, str]:
+        """Two people; the one written to is as often with the partner that goes wrong as with the others together."""
+        mine = people_numbers(self.plan, MISDELIVERS)
+        recipient = self._lots.choice(mine if self._lots.random() < 0.5 else self._numbers)
+        sender = self._lots.choice([number for number in self._numbers if number != recipient])
+        return sender, recipient
+
+    async def _hand_in(self, message: Sent, sender: str, text: str) -> None:
+        try:
+            if message.kind == "notice":
+                message.id = await self._food_box.submit(SHORT_CODE, message.recipient, text)
+            elif message.kind == "code":
+                body = {"from": "Legevakt", "to": f"+{message.recipient}", "text": text}
+                account = {"Authorization": aiohttp.encode_basic_auth(CLINIC, SMPP_PASSWORD)}
+                async with self.http.post(f"{self._centre}/messages", json=body, headers=account) as response:
+                    message.id = (await response.json())["id"] if response.status == 202 else ""
+            else:  # the id is what the network was answered; see `_tell`
+                phone = f"{self.partners[self._home[sender].link]}/phones/{sender}/send"
+                await self.http.post(phone, json={"to": message.recipient, "text": text})
+        except TROUBLE:
+            return
+
+    async def _look_at_the_status_page(self, truth: Truth) -> None:
+        while True:
+            try:
+                async with self.http.get(self._status) as response:
+                    indicator = (await response.json())["status"]["indicator"]
+            except TROUBLE:
+                indicator = "unreachable"
+            if not truth.status_at or truth.status_at[-1][1] != indicator:
+                truth.status_at.append((self.clock.now(), indicator))
+            await asyncio.sleep(POLL_SECONDS)
+
+    # what was seen in the end
+
+    async def _tell(self, truth: Truth) -> None:
+        by_token = {each.token: each for each in truth.sent}
+        for link, address in self.partners.items():
+            async with self.http.get(f"{address}/deliveries") as response:
+                truth.deliveries[link] = [Delivery(**each) for each in await response.json()]
+            async with self.http.get(f"{address}/sent") as response:
+                for each in await response.json():
+                    if (message := by_token.get(token_of(each["text"]))) is not None:
+                        message.id = each["id"]
+        truth.replies = [(token_of(text), SHORT_CODE) for _, _, text in self._food_box.replies]
+        truth.receipts = len(self._food_box.receipts)
+        await self._look_at_the_routes()
+        way = self.seen.ways[MISDELIVERS.link]
+        if way["stopped_at"]:
+            asked = {"since": way["exposed_since"], "until": way["stopped_at"]}
+            self.seen.exposed = await self._command("GET", f"/routes/{MISDELIVERS.link}/exposed", params=asked) or []
