@@ -1,9 +1,9 @@
 """The pages of incidents: the list, one incident with its answer sheet and what can be done, those hit."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment
@@ -42,12 +42,10 @@ NEEDS_TEXT: dict[Kind, str] = {
 BY_PEOPLE: frozenset[Kind] = frozenset({*NEEDS_TEXT, "confirm", "estimate"})
 TABLES = ("hit", "credits", "exposed")
 
+Page = Callable[[Request, str], Awaitable[Response]]
+"""A page for somebody who has signed in: the request and their name."""
 ShowPage = Callable[..., Response]
 """Renders a template for somebody: template, request, who, and what it takes."""
-
-
-class Page(Protocol):
-    async def __call__(self, request: Request, who: str) -> Response: ...
 
 
 @dataclass(frozen=True)
@@ -219,7 +217,7 @@ class IncidentPages:
     async def _tell(self, request: Request, who: str) -> Response:
         return await self._by_person(request, who, "told", self._response.tell)
 
-    async def _by_person(self, request: Request, who: str, name: str, doing: Callable[..., Any]) -> Response:
+    async def _by_person(self, request: Request, who: str, name: str, doing: Callable[..., Awaitable[int]]) -> Response:
         known = await self._response.known(request.path_params["id"])
         if known is None:
             return self._nothing(request, who)

@@ -26,7 +26,7 @@ from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console import wording
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_CHARACTERS_MIN, form_of, says_why
 from prikkfri.web.console.guarding import Guard
-from prikkfri.web.console.incidents import CONTACTS_BYTES_MAX, CONTACTS_PATH, IncidentPages
+from prikkfri.web.console.incidents import CONTACTS_BYTES_MAX, CONTACTS_PATH, IncidentPages, Page
 from prikkfri.web.console.live import WATCHERS_MAX, WINDOWS, Live, Parts, chart_document, look_at_overview
 
 log = logging.getLogger("prikkfri.console")
@@ -56,8 +56,6 @@ RETRY_AFTER_SECONDS = 5
 
 FindSubscriber = Callable[[str], Awaitable[Subscriber | None]]
 """A subscriber by id, e-mail address or number. Raises `StorageError`."""
-Page = Callable[[Request, str], Awaitable[Response]]
-"""A page for somebody who has signed in: the request and their name."""
 
 
 def application(
