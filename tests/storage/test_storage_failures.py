@@ -184,6 +184,19 @@ class Wire:
         server, to_server = await asyncio.open_unix_connection(self._real)
         self._writers += [to_client, to_server]
         answering = asyncio.create_task(self._copy(server, to_client))
+        with suppress(ConnectionError):
+            await self._forward(client, server, to_server, answering)
+        answering.cancel()
+        to_client.close()
+        to_server.close()
+
+    async def _forward(
+        self,
+        client: asyncio.StreamReader,
+        server: asyncio.StreamReader,
+        to_server: asyncio.StreamWriter,
+        answering: asyncio.Task[None],
+    ) -> None:
         while data := await client.read(65536):
             if b"COMMIT" in data:
                 if self.before_commit:
@@ -197,13 +210,11 @@ class Wire:
                     self.broken.set()
                     break
             to_server.write(data)
-        answering.cancel()
-        to_client.close()
-        to_server.close()
 
     async def _copy(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        while data := await source.read(65536):
-            target.write(data)
+        with suppress(ConnectionError):
+            while data := await source.read(65536):
+                target.write(data)
         target.close()
 
 
