@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -33,9 +33,15 @@ from prikkfri.clock import SystemClock
 from prikkfri.config import HOME_VARIABLE, ROLES, Config, load
 from prikkfri.errors import PrikkfriError, UsageError
 from prikkfri.simulation import demo as demonstration
+from prikkfri.simulation import misdelivery
 from prikkfri.simulation.installation import Harm
 from prikkfri.simulation.kickoff import Plan
-from prikkfri.simulation.rehearsing import rehearse_kickoff, report_of_kickoff
+from prikkfri.simulation.rehearsing import (
+    rehearse_kickoff,
+    rehearse_misdelivery,
+    report_of_kickoff,
+    report_of_misdelivery,
+)
 from prikkfri.simulation.report import Check
 from prikkfri.sms.service import message_trail
 from prikkfri.storage import Database, Location, open_database, open_reader
@@ -475,13 +481,7 @@ def rehearse_kickoff_command(
         fault=fault.harm,
         seed=seed,
     )
-    began = SystemClock().monotonic()
-
-    def say(line: str) -> None:
-        progress.print(f"{SystemClock().monotonic() - began:6.1f} s  {line}", soft_wrap=True)
-
-    progress = Console(stderr=True, highlight=False)
-    result, checks, truth, told = asyncio.run(rehearse_kickoff(plan, say=say))
+    result, checks, truth, told = asyncio.run(rehearse_kickoff(plan, say=progress_since_now()))
     again = (
         f"prikkfri rehearse kickoff --fault {fault.value} --inside {inside} --outside {outside} "
         f"--seconds {seconds:g} --seed {seed}"
@@ -492,6 +492,33 @@ def rehearse_kickoff_command(
         write_json(asdict(result), json_file)
     say_checks(checks, again)
     raise typer.Exit(0 if result.passed else 1)
+
+
+@rehearse_commands.command("misdelivery")
+def rehearse_misdelivery_command(
+    fault: Annotated[bool, typer.Option(help="Let one partner misdeliver and another lose receipts.")] = True,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn by lot.")] = 1,
+    small: Annotated[bool, typer.Option("--small", help="Fewer phones, under a minute.")] = False,
+    json_file: JsonFile = None,
+    report_file: Annotated[Path | None, typer.Option("--report", help="Write the evening as one HTML page.")] = None,
+) -> None:
+    """Stage a partner that hands messages to strangers, and hold the account against the truth."""
+    plan = replace(misdelivery.SMALL if small else misdelivery.Plan(), fault=fault, seed=seed)
+    result, checks, truth, told, seen = asyncio.run(rehearse_misdelivery(plan, say=progress_since_now()))
+    again = f"prikkfri rehearse misdelivery{' --small' if small else ''}{'' if fault else ' --no-fault'} --seed {seed}"
+    if report_file is not None:
+        page = report_of_misdelivery(truth, told, seen, result, checks, again=again)
+        report_file.write_text(page, encoding="utf-8")
+    if json_file is not None:
+        write_json(asdict(result), json_file)
+    say_checks(checks, again)
+    raise typer.Exit(0 if result.passed else 1)
+
+
+def progress_since_now() -> Callable[[str], None]:
+    """Says lines on standard error, each with the seconds that have passed."""
+    progress, began = Console(stderr=True, highlight=False), SystemClock().monotonic()
+    return lambda line: progress.print(f"{SystemClock().monotonic() - began:6.1f} s  {line}", soft_wrap=True)
 
 
 def say_checks(checks: Sequence[Check], again: str) -> None:
