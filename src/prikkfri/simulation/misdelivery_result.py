@@ -6,8 +6,9 @@ from typing import Any
 
 from prikkfri.simulation.account import Account
 from prikkfri.simulation.kickoff_result import NOT_YET
-from prikkfri.simulation.misdelivery import LOSES_RECEIPTS, MISDELIVERS, Partner, Seen, Truth, token_of
+from prikkfri.simulation.misdelivery import LOSES_RECEIPTS, MISDELIVERS, PERSON, Partner, Seen, Truth, token_of
 from prikkfri.simulation.report import Check, Event, Line, Period, Question, Report
+from prikkfri.sms.canaries.service import RULE
 
 DETECTED_SECONDS_MAX = 45.0
 """A share of 5 % is found after some 80 canaries in the mean; see docs/decisions/canaries.md."""
@@ -104,6 +105,7 @@ def _shared_checks(truth: Truth, result: Result) -> list[Check]:
 def _checks(truth: Truth, result: Result, accounts: Sequence[Account], seen: Seen) -> list[Check]:
     others = sorted({link for _, link, _ in seen.stops} - {MISDELIVERS.link})
     by = {who for _, link, who in seen.stops if link == MISDELIVERS.link}
+    stopper = RULE if truth.plan.canary_rule == "stop" else PERSON
     deaf = seen.ways.get(LOSES_RECEIPTS.link, {})
     account, receipts = _of(accounts, "messages"), _placed(_of(accounts, "receipts"))
     resolved_at = account.incident["resolved_at"] if account else None
@@ -114,9 +116,9 @@ def _checks(truth: Truth, result: Result, accounts: Sequence[Account], seen: See
               0 <= result.detected_after_s <= DETECTED_SECONDS_MAX),
         Check(f"It was placed at {MISDELIVERS.name} and nowhere else", "; ".join(result.placed) or "nowhere",
               _is_at(MISDELIVERS, result.placed)),
-        Check(f"The route was stopped by rule within {DETECTED_SECONDS_MAX:.0f} s",
-              _seconds(result.route_stopped_after_s),
-              by == {"rule:canaries"} and 0 <= result.route_stopped_after_s <= DETECTED_SECONDS_MAX),
+        Check(f"The route was stopped within {DETECTED_SECONDS_MAX:.0f} s by {stopper}",
+              f"{_seconds(result.route_stopped_after_s)} by {', '.join(sorted(by)) or 'nobody'}",
+              by == {stopper} and 0 <= result.route_stopped_after_s <= DETECTED_SECONDS_MAX),
         Check("No other route was stopped", ", ".join(others) or "none", not others),
         Check(f"{LOSES_RECEIPTS.name}'s lost receipts were not taken for misdelivery",
               f"{deaf.get('astray', '?')} canaries astray there",
