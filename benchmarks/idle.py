@@ -35,9 +35,8 @@ def main() -> None:
             processes = {child.cmdline()[3]: child for child in supervisor.children()} | {"supervisor": supervisor}
             before = {name: sum(process.cpu_times()[:2]) for name, process in processes.items()}
             time.sleep(MEASURE_SECONDS)
-            print(
-                f"{datetime.now(UTC):%Y-%m-%d}, {psutil.cpu_count()} cores, {platform.machine()}, load {psutil.getloadavg()[0]:.1f}"
-            )
+            where = f"{psutil.cpu_count()} cores, {platform.machine()}, load {psutil.getloadavg()[0]:.1f}"
+            print(f"{datetime.now(UTC):%Y-%m-%d}, {where}")
             total_mb = total_percent = 0.0
             for name, process in processes.items():
                 percent = (sum(process.cpu_times()[:2]) - before[name]) / MEASURE_SECONDS * 100

@@ -212,11 +212,12 @@ class Response:
             incident = incidents.happened(incident, fact)
         judged = self._judge(incident, promises, now, await self._contacts(incident))
         self._recoveries[incident.id] = judged
-        before = incident.state
-        incident = _moved(incident, judged, now)
-        if incident.state == "resolved" != before:
-            incident = replace(incident, ended_at=assessing.last_broken(promises, incident.segments))
-        just_resolved = incident.state == "resolved" != before
+        incident = _moved(incident, judged, now, settled_after_seconds=self._settings.hold_seconds)
+        # By the data just now, or by a person since the last look: either way it gets its end, and its list is frozen.
+        just_resolved = incident.state == "resolved" and incident.ended_at is None
+        if just_resolved:
+            last_broken = assessing.last_broken(promises, incident.segments)
+            incident = replace(incident, ended_at=last_broken or incident.resolved_at)
         listed_anew = await self._list(incident, outcomes, now, freeze=just_resolved)
         await self._save(incident)
         if incident.state == "resolved" and not incident.unproven and (just_resolved or listed_anew):
@@ -470,12 +471,18 @@ def _until(incident: Incident, now: float) -> float:
     return now if incident.open or incident.ended_at is None else incident.ended_at + 0.001
 
 
-def _moved(incident: Incident, judged: Recovery, now: float) -> Incident:
-    """The incident after what the data says of its recovery."""
+def _moved(incident: Incident, judged: Recovery, now: float, *, settled_after_seconds: float) -> Incident:
+    """The incident after what the data says of its recovery.
+
+    What was resolved is judged again after `settled_after_seconds`: before that the judgement rests on broken promises
+    from before the all-clear. (An alarm reopens it at once.)
+    """
     if judged.over and incident.state == "recovering":
         return incidents.happened(incident, Fact("proven", now, text=judged.sentence))
     if judged.improving and incidents.accepts(incident, "improving") and incident.state != "suspected":
         return incidents.happened(incident, Fact("improving", now, text=judged.sentence))
+    if incident.resolved_at is not None and now - incident.resolved_at < settled_after_seconds:
+        return incident
     if judged.broken and incident.state in ("recovering", "resolved") and not incident.dismissed:
         return incidents.happened(incident, Fact("relapse", now, text=judged.sentence))
     return incident
