@@ -23,11 +23,15 @@ class Account:
     credits: Sequence[dict[str, Any]]
 
 
-async def accounts(home: Path, service: str) -> list[Account]:
+async def incidents(home: Path, service: str) -> list[dict[str, Any]]:
     """Its incidents of a service, the oldest first."""
-    found = [incident for incident in reversed(await _command(home, "incidents")) if incident["service"] == service]
+    return [incident for incident in reversed(await _command(home, "incidents")) if incident["service"] == service]
+
+
+async def accounts(home: Path, service: str) -> list[Account]:
+    """All that it says of its incidents of a service, the oldest first."""
     told = []
-    for incident in found:
+    for incident in await incidents(home, service):
         shown = await _command(home, "incidents", "show", incident["id"])
         affected = await _command(home, "affected", incident["id"])
         credits = await _command(home, "credits", incident["id"])

@@ -36,7 +36,7 @@ T = TypeVar("T")
 ROLES_NEEDED = ("sms", "assurance", "status")
 """Text messages need no other."""
 POLL_SECONDS = 0.25
-DRAIN_SECONDS = 3.0
+DRAIN_SECONDS = 2.0
 """How long what is on its way at the end gets to arrive."""
 PERSON = "Kari"
 """Who is on duty."""
@@ -97,7 +97,7 @@ class Plan:
     seed: int = 1
 
 
-SMALL = Plan(people=8, calm_seconds=10.0, stopped_seconds=2.0, tail_seconds=9.0, canary_seconds=0.05)
+SMALL = Plan(people=8, calm_seconds=9.0, stopped_seconds=2.0, tail_seconds=9.0, canary_seconds=0.05)
 """For the tests: under a minute."""
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES
 from prikkfri.simulation import demo, kickoff_result, misdelivery, misdelivery_result
-from prikkfri.simulation.account import Account, accounts
+from prikkfri.simulation.account import Account, accounts, incidents
 from prikkfri.simulation.installation import Installation, free_ports, ports_section
 from prikkfri.simulation.kickoff import Evening, Plan, Say, Truth
 from prikkfri.simulation.kickoff_result import Result
@@ -91,8 +91,8 @@ async def rehearse_misdelivery(
         installation = Installation(home)
 
         async def account() -> list[Account]:
-            messages, receipts = await asyncio.gather(accounts(home, "messages"), accounts(home, "receipts"))
-            return [*messages, *receipts]
+            messages, receipts = await asyncio.gather(accounts(home, "messages"), incidents(home, "receipts"))
+            return [*messages, *(Account(incident, (), {"hits": []}, ()) for incident in receipts)]
 
         say(f"{len(misdelivery.ROLES_NEEDED)} roles and {len(misdelivery.PARTNERS)} partners start, in {home}")
         try:

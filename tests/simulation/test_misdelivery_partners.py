@@ -1,0 +1,212 @@
+"""A partner that goes wrong, over real sockets: what it does, what it says, and what only the world is told."""
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+from aiohttp import web
+
+from prikkfri.clock import SystemClock
+from prikkfri.config import load
+from prikkfri.protocols.smpp.pdu import Bind, Command, MessageAnswer, ShortMessage, Status, encode_body
+from prikkfri.protocols.smpp.receipt import MessageState, parse_receipt
+from prikkfri.protocols.smpp.session import Answered, Event, Limits, Request, Side
+from prikkfri.simulation.canary_phones import CanaryPhones, token_of
+from prikkfri.simulation.handsets.network import Phones
+from prikkfri.simulation.misdelivery import Plan, configuration
+from prikkfri.simulation.partners.network import Fault, PartnerNetwork
+from prikkfri.simulation.partners.server import application
+from prikkfri.sms.canaries.phones import phones_by_link
+from prikkfri.sms.server import Connection
+
+KARI, OLA, EVA = "4791100000", "4791100001", "4791100002"
+PASSWORD = "secret12"
+
+
+def partner(seed: int = 1) -> PartnerNetwork:
+    phones = Phones([(KARI, "Kari"), (OLA, "Ola"), (EVA, "Eva")])
+    return PartnerNetwork(phones, password=PASSWORD, clock=SystemClock(), name="Nordtel", seed=seed)
+
+
+def message(to: str, text: bytes = b"Koden er 1 (m00001)") -> ShortMessage:
+    return ShortMessage("Legevakt", to, text, registered_delivery=1)
+
+
+class Link:
+    """A message centre's link to the partner, in the test's hand."""
+
+    def __init__(self, connection: Connection[None]) -> None:
+        self.connection = connection
+        self.events: list[Event] = []
+
+    async def submit(self, to: str) -> MessageState | None:
+        """What the receipt says; None when none comes."""
+        self.connection.session.ask(Command.SUBMIT_SM, encode_body(message(to)), "submit", 0.0)
+        self.connection.flush()
+        assert isinstance(await self.event(5.0), Answered)
+        told = await self.event(0.3)
+        if told is None:
+            return None
+        assert isinstance(told, Request)
+        assert isinstance(told.body, ShortMessage)
+        self.connection.session.answer(told, Status.OK, MessageAnswer())
+        self.connection.flush()
+        return parse_receipt(told.body).state
+
+    async def event(self, seconds: float) -> Event | None:
+        if not self.events:
+            try:
+                async with asyncio.timeout(seconds):
+                    self.events = await self.connection.take(10)
+            except TimeoutError:
+                return None
+        return self.events.pop(0)
+
+
+@asynccontextmanager
+async def linked(network: PartnerNetwork) -> Any:
+    listening = socket.create_server(("127.0.0.1", 0))
+    running = asyncio.create_task(network.run([listening]))
+    await asyncio.sleep(0)
+    connection: Connection[None] = Connection(Side.ESME, Limits(), SystemClock(), lambda _: None)
+    await asyncio.get_running_loop().create_connection(lambda: connection, "127.0.0.1", listening.getsockname()[1])
+    connection.session.bind(Command.BIND_TRANSCEIVER, Bind("prikkfri", PASSWORD), 0.0)
+    connection.flush()
+    await connection.take(1)
+    try:
+        yield Link(connection)
+    finally:
+        connection.close("done")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        listening.close()
+
+
+def screens(network: PartnerNetwork) -> dict[str, int]:
+    return {number: len(phone.entries) for number, phone in network.phones.by_number.items()}
+
+
+async def test_an_honest_partner_hands_each_message_to_its_phone() -> None:
+    network = partner()
+    async with linked(network) as link:
+        assert await link.submit(KARI) is MessageState.DELIVERED
+    assert screens(network) == {KARI: 1, OLA: 0, EVA: 0}
+    [delivery] = network.deliveries
+    assert (delivery.destination, delivery.phone, delivery.misdelivering) == (KARI, KARI, False)
+
+
+async def test_a_bad_partner_says_delivered_of_what_it_handed_to_a_stranger() -> None:
+    network = partner()
+    network.fault = Fault(misdeliver=1.0)
+    async with linked(network) as link:
+        assert await link.submit(KARI) is MessageState.DELIVERED
+    assert screens(network)[KARI] == 0
+    assert sum(screens(network).values()) == 1
+    [delivery] = network.deliveries
+    assert delivery.destination == KARI
+    assert delivery.phone in (OLA, EVA)
+    assert delivery.misdelivering
+
+
+async def test_lost_receipts_lose_no_message() -> None:
+    network = partner()
+    network.fault = Fault(lose_receipts=1.0)
+    async with linked(network) as link:
+        assert await link.submit(KARI) is None
+    assert screens(network) == {KARI: 1, OLA: 0, EVA: 0}
+
+
+def handed_over(network: PartnerNetwork, count: int) -> list[str]:
+    for number in range(count):
+        network.hand_over(message(KARI), str(number), float(number))
+    return [delivery.phone for delivery in network.deliveries]
+
+
+def test_the_share_is_as_told_and_the_same_seed_draws_the_same_lots() -> None:
+    networks = [partner(seed=7), partner(seed=7), partner(seed=8)]
+    for network in networks:
+        network.fault = Fault(misdeliver=0.05)
+    first, second, other = (handed_over(network, 4_000) for network in networks)
+    assert 140 <= sum(phone != KARI for phone in first) <= 260
+    assert first == second != other
+
+
+async def test_only_the_world_is_told_the_truth_and_sets_the_fault() -> None:
+    network = partner()
+    transport = httpx.ASGITransport(application(network))
+    async with httpx.AsyncClient(transport=transport, base_url="http://nordtel") as http:
+        assert (await http.put("/fault", json={"misdeliver": 0.5})).json() == {"misdeliver": 0.5, "lose_receipts": 0.0}
+        handed_over(network, 40)
+        told = (await http.get("/deliveries?from=10")).json()
+        assert len(told) == 30
+        assert {delivery["phone"] for delivery in told} == {KARI, OLA, EVA}
+        phone = network.phones.by_number[KARI]
+        network.type_message(phone, f"+{OLA}", "hei (m00002)").centre_id = "id-2"
+        assert (await http.get("/sent")).json() == [{"from": KARI, "to": OLA, "text": "hei (m00002)", "id": "id-2"}]
+        assert (await http.get("/phones")).json()["network"] == "Nordtel"  # the phones' page is there too
+
+
+@pytest.mark.parametrize(
+    ("text", "token"), [("Prikkfri canary ab12", "ab12"), ("Koden er 1", ""), ("prikkfri canary x", ""), ("", "")]
+)
+def test_a_canary_phone_tells_tokens_and_never_somebodys_text(text: str, token: str) -> None:
+    assert token_of(text) == token
+
+
+async def test_a_canary_phone_tells_again_what_the_centre_did_not_take() -> None:
+    told: list[dict[str, list[str]]] = []
+    enough = asyncio.Event()
+
+    async def received(request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer key"
+        body = await request.json()
+        told.append({phone["phone"]: phone["tokens"] for phone in body["phones"]})
+        return web.json_response({"known": 1}, status=503 if len(told) == 1 else 200)
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        text = 'data: {"msisdn": "%s", "direction": "in", "text": "%s"}\n\n'
+        await response.write((text % (KARI, "Prikkfri canary new") + text % (KARI, "til en annen")).encode())
+        await enough.wait()
+        return response
+
+    async def phones(_: web.Request) -> web.Response:
+        entries = [{"text": "Prikkfri canary old"}]
+        return web.json_response(
+            {"phones": [{"msisdn": KARI, "entries": entries}, {"msisdn": OLA, "entries": entries}]}
+        )
+
+    house = web.Application()
+    house.add_routes([web.post("/canaries/received", received), web.get("/events", events), web.get("/phones", phones)])
+    runner = web.AppRunner(house)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with aiohttp.ClientSession() as http:
+        running = asyncio.create_task(CanaryPhones(http, address, address, "key", [KARI]).run())
+        async with asyncio.timeout(10):
+            while len(told) < 3:
+                await asyncio.sleep(0.05)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    enough.set()
+    await runner.cleanup()
+    assert told[0] == told[1] == {f"+{KARI}": ["old", "new"]}
+    assert told[2] == {f"+{KARI}": []}  # a sign of life
+
+
+def test_the_configuration_holds(tmp_path: Any) -> None:
+    plan = Plan()
+    (tmp_path / "prikkfri.toml").write_text(configuration(plan, range(9_001, 9_009), (9_011, 9_012, 9_013)))
+    settings = load(tmp_path, file=None, environment={}).sms
+    assert {link: len(phones) for link, phones in phones_by_link(settings).items()} == {
+        link.name: plan.canaries for link in settings.links
+    }
+    assert all(phone.msisdn[1:5] in link.prefixes for link in settings.links for phone in settings.canaries
+               if phone.link == link.name)  # fmt: skip

@@ -1,0 +1,246 @@
+"""The account against the truth: an honest evening passes, and each kind of lie turns its check red."""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+
+from prikkfri.simulation.account import Account
+from prikkfri.simulation.misdelivery import SHORT_CODE, Plan, Seen, Sent, Truth, token_of
+from prikkfri.simulation.misdelivery_result import judge, report
+from prikkfri.simulation.partners.network import Delivery
+from prikkfri.simulation.report import render
+
+BEGAN = 1_000.0
+FAULT, STOPPED, MENDED, PROVEN, OPENED, OVER = 1_020.0, 1_030.0, 1_033.0, 1_040.0, 1_041.0, 1_047.0
+NORD, SYD, STRANGER = "4791100000", "4792100000", "4791100001"
+KEYS = [
+    "messages",
+    "misdelivered_by_us",
+    "lost",
+    "misdelivered_by_partner",
+    "detected_after_s",
+    "placed",
+    "route_stopped_after_s",
+    "exposed_true",
+    "exposed_listed",
+    "exposed_missed",
+    "exposed_wrongly_listed",
+    "declared_over_too_early",
+    "passed",
+]
+
+
+def truth() -> Truth:
+    """Ten messages to Nordtel, one each four seconds; the fifth of them reaches a stranger; one reply to the box."""
+    found = Truth(Plan(), began_at=BEGAN, fault_at=FAULT, mended_at=MENDED, opened_at=OPENED)
+    found.deliveries = {"fjordmobil": [], "nordtel": [], "sydtel": []}
+    for number in range(10):
+        at, token = BEGAN + 5 * number, f"{number:05d}"
+        found.sent.append(Sent(token, "code", NORD, at, f"id-{number}"))
+        held = STOPPED <= at < OPENED
+        handed_at = OPENED + 0.1 if held else at
+        phone = STRANGER if number == 5 else NORD
+        bad = FAULT <= handed_at < MENDED
+        found.deliveries["nordtel"].append(Delivery(handed_at, NORD, phone, f"Koden er 1 (m{token})", bad))
+    found.deliveries["nordtel"].append(Delivery(FAULT + 3, NORD, STRANGER, "Prikkfri canary x", True))
+    found.sent.append(Sent("00010", "reply", SHORT_CODE, BEGAN, "id-10"))
+    found.replies = [("00010", SHORT_CODE)]
+    return found
+
+
+def seen() -> Seen:
+    ways: dict[str, dict[str, Any]] = {
+        link: {"link": link, "state": "open", "trusted": True, "astray": 0, "judged": 500}
+        for link in ("fjordmobil", "nordtel", "sydtel")
+    }
+    ways["nordtel"] |= {"astray": 5, "stopped_at": STOPPED, "exposed_since": BEGAN + 12, "likely_since": FAULT}
+    listed = [{"message": f"id-{number}", "sent_at": BEGAN + 5 * number} for number in (3, 4, 5)]
+    return Seen(ways, [(STOPPED, "nordtel", "rule:canaries")], PROVEN, listed)
+
+
+def account(service: str, place: tuple[str, str], told: str = "") -> Account:
+    incident = {
+        "service": service,
+        "opened_at": STOPPED + 2,
+        "confirmed_at": STOPPED + 8,
+        "resolved_at": OVER,
+        "unproven": False,
+        "placement": {"placed": [{"segment": {"values": [place]}}], "cleared": []},
+        "timeline": [{"at": STOPPED, "kind": "mitigate", "who": "rule", "text": "stopped", "state": "mitigated"}],
+    }
+    answer = {"number": 6, "question": "Exposed?", "text": told, "evidence": [], "known": True}
+    return Account(incident, [answer], {"hits": []}, [])
+
+
+def accounts() -> list[Account]:
+    told = "3 messages went that way and may have been read by strangers; 3 sensitive."
+    return [account("messages", ("link", "nordtel"), told), account("receipts", ("partner", "Sydtel"))]
+
+
+def red(truth: Truth, accounts: list[Account], seen: Seen) -> set[str]:
+    result, checks = judge(truth, accounts, seen)
+    assert result.passed is all(check.holds for check in checks)
+    return {check.name for check in checks if not check.holds}
+
+
+def test_an_honest_account_passes() -> None:
+    result, checks = judge(truth(), accounts(), seen())
+    assert [check.name for check in checks if not check.holds] == []
+    assert list(asdict(result)) == KEYS
+    assert (result.messages, result.misdelivered_by_partner, result.exposed_true, result.exposed_listed) == (
+        11,
+        1,
+        2,
+        3,
+    )
+    assert (result.route_stopped_after_s, result.detected_after_s, result.passed) == (10.0, 12.0, True)
+
+
+def lose(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    del truth.deliveries["nordtel"][0]
+
+
+def hand_to_another_number(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    truth.deliveries["nordtel"][0] = replace(truth.deliveries["nordtel"][0], destination=STRANGER, phone=STRANGER)
+
+
+def hand_to_another_account(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    truth.replies.append(("00000", SHORT_CODE))
+
+
+def send_twice(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    truth.deliveries["nordtel"].append(truth.deliveries["nordtel"][9])
+
+
+def refuse(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    truth.sent.append(Sent("00011", "code", SYD, BEGAN))
+
+
+def raise_nothing(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    accounts.clear()
+
+
+def place_elsewhere(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    accounts[0] = account("messages", ("link", "sydtel"), "3 messages went that way")
+
+
+def place_at_all_partners(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    accounts[0] = account("messages", ("step", "route"), "3 messages went that way")
+
+
+def never_stop(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    seen.stops.clear()
+
+
+def stop_too_late(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    seen.stops[0] = (FAULT + 60, "nordtel", "rule:canaries")
+
+
+def stop_another(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    seen.stops.append((STOPPED, "sydtel", "rule:canaries"))
+
+
+def take_lost_receipts_for_misdelivery(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    seen.ways["sydtel"]["astray"] = 3
+
+
+def miss_one(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    seen.exposed.pop()
+
+
+def list_one_too_many(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    seen.exposed.append({"message": "id-9", "sent_at": FAULT + 25})
+
+
+def list_what_never_went_there(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    seen.exposed.append({"message": "id-10", "sent_at": BEGAN + 13})
+
+
+def say_another_number(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    accounts[0] = account("messages", ("link", "nordtel"), "30 messages went that way")
+
+
+def open_unproven(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    seen.proven_at = 0.0
+
+
+def prove_too_early(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    seen.proven_at = MENDED - 1
+
+
+def resolve_too_early(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    accounts[0].incident["resolved_at"] = MENDED - 1
+
+
+def never_resolve(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    accounts[0].incident["resolved_at"] = None
+
+
+def resolve_by_word_alone(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+    accounts[0].incident["unproven"] = True
+
+
+Lie = Callable[[Truth, list[Account], Seen], None]
+
+
+@pytest.mark.parametrize(
+    ("lie", "turned_red"),
+    [
+        (lose, "No message was lost"),
+        (hand_to_another_number, "We handed no message to anyone but its recipient"),
+        (hand_to_another_account, "We handed no message to anyone but its recipient"),
+        (send_twice, "No message came twice"),
+        (refuse, "Every message was taken on"),
+        (raise_nothing, "An incident was raised within 45 s"),
+        (raise_nothing, "They were told as an incident of receipts at Sydtel"),
+        (place_elsewhere, "It was placed at Nordtel and nowhere else"),
+        (place_at_all_partners, "It was placed at Nordtel and nowhere else"),
+        (never_stop, "The route was stopped within 45 s by rule:canaries"),
+        (stop_too_late, "The route was stopped within 45 s by rule:canaries"),
+        (stop_another, "No other route was stopped"),
+        (take_lost_receipts_for_misdelivery, "Sydtel's lost receipts were not taken for misdelivery"),
+        (miss_one, "No message that went that way is missing from the list"),
+        (list_one_too_many, "No other message is on the list as gone that way"),
+        (list_what_never_went_there, "No other message is on the list as gone that way"),
+        (say_another_number, "The answer sheet names as many"),
+        (open_unproven, "The route was proven by canaries before a person opened it"),
+        (prove_too_early, "Nothing was declared over too early"),
+        (resolve_too_early, "Nothing was declared over too early"),
+        (never_resolve, "It was declared over by the data"),
+        (resolve_by_word_alone, "It was declared over by the data"),
+    ],
+)
+def test_each_lie_turns_its_check_red(lie: Lie, turned_red: str) -> None:
+    evening = truth(), accounts(), seen()
+    lie(*evening)
+    assert turned_red in red(*evening)
+
+
+def test_a_calm_evening_has_no_incident_and_no_stop() -> None:
+    calm, quiet = truth(), seen()
+    calm.fault_at = calm.mended_at = 0.0
+    quiet.stops.clear()
+    quiet.ways["nordtel"] |= {"astray": 0, "stopped_at": 0.0}
+    quiet.exposed.clear()
+    assert red(calm, [], quiet) == set()
+    assert red(calm, accounts(), quiet) == {"No incident was confirmed, since there was none"}
+    assert "No route was stopped" in red(calm, [], replace(quiet, stops=[(STOPPED, "nordtel", "rule:canaries")]))
+
+
+def test_the_worlds_own_mark_is_read_from_its_texts_alone() -> None:
+    assert token_of("Ring meg (m00012)") == "00012"
+    assert token_of("Prikkfri canary 00ab") == token_of("(m1) og mer") == ""
+
+
+def test_the_report_is_a_page() -> None:
+    evening = truth(), accounts(), seen()
+    result, checks = judge(*evening)
+    page = report(*evening, result, checks, staged_at="now", machine="m", again="prikkfri rehearse", commit="c")
+    text = render(page)
+    assert "Nordtel" in text
+    assert page.lines[0].values and sum(page.lines[0].values) == 11
+    assert sum(page.lines[2].values) == 2
+    clocks = [event.second for event in page.events]
+    assert clocks == sorted(clocks)
