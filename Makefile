@@ -7,7 +7,7 @@ HOME_FOLDER ?= prikkfri-home
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 
-.PHONY: help run test check bench clean setup setup-tests
+.PHONY: help run test check quality bench clean setup setup-tests
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -15,15 +15,18 @@ help:  ## List the targets
 run: setup  ## Run everything on this machine, with demo data
 	@$(BIN)/prikkfri serve --demo --home $(HOME_FOLDER)
 
-test: setup-tests check  ## Set up, then run every test
-	$(BIN)/pytest -q -m "slow or browser" --durations=10
+# The slow tests start dozens of real processes on however few cores there are: one that fails is tried once more, alone.
+test: setup-tests quality  ## Set up, then run every test
+	$(BIN)/pytest -q --durations=10 || { echo "· once more, what failed"; $(BIN)/pytest -q --last-failed --last-failed-no-failures none; }
 
-check: .venv/.tests .pages  ## Format, types, import contracts and unit tests: the quick part
+check: quality  ## Format, types, import contracts and unit tests: the quick part
+	$(BIN)/pytest -q -m "not slow and not browser"
+
+quality: .venv/.tests .pages
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check -q .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -m "not slow and not browser"
 
 bench: .venv/.tests  ## Run the benchmarks (minutes), each with machine and date
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
