@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import signal
 import sys
 from pathlib import Path
 
@@ -26,22 +25,34 @@ class Killed:
         self._arguments = [sys.executable, str(PROGRAM), what, str(location.home), location.url]
         self._chance = random.Random(f"{what} {seed}")
 
-    async def lives(self) -> None:
+    async def lives(self, enough: asyncio.Event) -> None:
+        """Lives and is killed, again and again, or until there is `enough`."""
+        stopping = asyncio.create_task(enough.wait())
         for _ in range(KILLS):
             process = await asyncio.create_subprocess_exec(*self._arguments, stdout=asyncio.subprocess.PIPE)
-            assert process.stdout is not None
-            try:
-                # Killed after so many lines and not after so many seconds: then each life has done something.
-                for _ in range(self._chance.randint(1, 300)):
-                    line = await process.stdout.readline()
-                    assert line, f"{self._arguments} ended by itself"
-                    self.said.append(line.decode().strip())
-            finally:
-                process.send_signal(signal.SIGKILL)
-            rest = await process.stdout.read()
-            # What it had said before it died counts too, but for a line that it did not finish.
-            self.said += rest.decode().split("\n")[:-1]
+            # Killed after so many lines and not after so many seconds: then each life has done something.
+            heard = asyncio.Event()
+            listening = asyncio.create_task(self._listen(process, self._chance.randint(1, 300), heard))
+            hearing = asyncio.create_task(heard.wait())
+            await asyncio.wait({hearing, listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            assert not listening.done(), f"{self._arguments} ended by itself"
+            process.kill()
+            await listening
+            hearing.cancel()
             await process.wait()
+            if enough.is_set():
+                break
+        stopping.cancel()
+
+    async def _listen(self, process: asyncio.subprocess.Process, lines: int, heard: asyncio.Event) -> None:
+        """Listens to the end: what it had said before it died counts, but for a line that it did not finish."""
+        assert process.stdout is not None
+        async for line in process.stdout:
+            if line.endswith(b"\n"):
+                self.said.append(line.decode().strip())
+            lines -= 1
+            if lines == 0:
+                heard.set()
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -50,11 +61,11 @@ async def test_killed_writers_and_followers_lose_nothing_and_take_nothing_twice(
     await own.write(lambda t: t.execute("CREATE TABLE took (n BIGINT PRIMARY KEY, promise TEXT NOT NULL)"))
     await (await open_database(location, "sms")).close()
     writer, follower = Killed("write", location, seed), Killed("follow", location, seed)
-    writing = asyncio.create_task(writer.lives())
-    following = asyncio.create_task(follower.lives())
-    await writing
-    following.cancel()  # it may be waiting for outcomes that nobody writes any more
-    await asyncio.gather(following, return_exceptions=True)
+    written = asyncio.Event()
+    following = asyncio.create_task(follower.lives(written))
+    await writer.lives(asyncio.Event())
+    written.set()  # the follower may be waiting for outcomes that nobody writes any more
+    await following
 
     reader = open_reader(location, "sms")
     alarms = [line for line in follower.said if line.startswith("ALARM")]
