@@ -102,11 +102,13 @@ class Streaming:
     window_seconds: float = 60.0
     channels: tuple[Channel, ...] = ()
     fallback_channels: tuple[str, ...] = ()
-    """These open, without sign-in, while sign-in does not answer; the demo opens its sport channel."""
+    """These open, without sign-in, while people do not get in; the demo opens its sport channel."""
     fallback_after_seconds: float = 3.0
-    """Sign-in has not answered for so long."""
+    """Sign-in has not answered for so long, or the line was too long for so long."""
+    fallback_wait_seconds: float = 60.0
+    """A line in which whoever comes now waits longer than this is too long."""
     fallback_held_seconds: float = 120.0
-    """Sign-in has answered again for so long before they close."""
+    """People have got in again for so long before they close."""
     timezone: str = "Europe/Oslo"
 
 

@@ -130,7 +130,7 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
     assurance = Assurance(
         database,
         sources={},
-        neighbours=Neighbours(nobody, urls={}, status_command_key=""),
+        neighbours=Neighbours(nobody, urls={}, command_keys={}),
         clock=clock,
         settings=settings,
         operator="Nordavind",

@@ -81,7 +81,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     assurance = Assurance(
         database,
         sources={"signin": reading.page},
-        neighbours=Neighbours(nobody, urls={"signin": "http://signin.test"}, status_command_key=""),
+        neighbours=Neighbours(nobody, urls={"signin": "http://signin.test"}, command_keys={}),
         clock=clock,
         settings=Settings(),
         operator="Nordavind",

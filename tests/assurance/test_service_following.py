@@ -45,7 +45,7 @@ class Installation:
         return Assurance(
             self.database,
             sources={stream: area.page for stream, area in self.areas.items()},
-            neighbours=Neighbours(everyone_is_dead, urls={"status": "http://status"}, status_command_key="key"),
+            neighbours=Neighbours(everyone_is_dead, urls={"status": "http://status"}, command_keys={"status": "key"}),
             clock=self.clock,
             settings=Settings(),
             operator="Test",
@@ -117,7 +117,7 @@ async def main():
     area = OthersArea(lambda: open_reader(location, "signin"), clock)
     assurance = Assurance(
         await open_database(location, "assurance"), sources={"signin": area.page},
-        neighbours=Neighbours(httpx.AsyncClient(), urls={}, status_command_key=""),
+        neighbours=Neighbours(httpx.AsyncClient(), urls={}, command_keys={}),
         clock=clock, settings=Settings(), operator="", status_url="",
     )
     print("following", flush=True)

@@ -46,3 +46,8 @@ def test_a_promise_that_is_settled_is_no_longer_open() -> None:
     asked = tally([outcome("asked", promise="m1"), outcome("asked", promise="m2")], {}, start=100, now=101)
     settled = tally([outcome(promise="m2", time=102.0)], asked.open, start=102, now=103)
     assert list(settled.open) == ["m1"]
+
+
+def test_what_was_done_about_a_fault_is_no_promise() -> None:
+    acts = [outcome(step=step) for step in ("open-channel", "close-channel", "stop-route", "open-route")]
+    assert tally(acts, {}, start=100, now=101).buckets == {}

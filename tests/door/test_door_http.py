@@ -338,3 +338,27 @@ async def test_signins_report_is_asked_for_with_the_command_key_and_not_trusted_
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(signin)) as client:
         assert await asking_signin(client, "http://localhost:8081", tmp_path)() == expected
+
+
+async def test_the_wait_of_whoever_comes_now_is_told_to_anybody(build: BuildDoor) -> None:
+    entrance = build()
+    async with entrance.client() as client:
+
+        async def wait_s() -> float | None:
+            answer = await client.get("/line")
+            assert answer.status_code == 200
+            return answer.json()["wait_s"]  # type: ignore[no-any-return]
+
+        assert await wait_s() is None  # signin was not heard yet: the line stands still
+        await entrance.settle()
+        entrance.clock.advance(1)
+        assert await wait_s() == 0.0
+        before = list(entrance.recorded)
+        for _ in range(60):
+            await client.post("/enter", json={"device": DEVICE})
+        entrance.recorded[:] = before
+        told = await wait_s()
+        assert told is not None and told > 2
+        assert entrance.recorded == before  # a question, and nobody's promise
+        entrance.clock.advance(10)
+        assert await wait_s() is None

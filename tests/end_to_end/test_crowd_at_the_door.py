@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.slow
 
 TIMES_CAPACITY = 3.0
 SECONDS = 6.0
+CAPACITY_ASKED_SECONDS = 0.25
 
 
 async def person(config: Config, client: httpx.AsyncClient, login: str) -> tuple[bool, int, int]:
@@ -50,6 +52,26 @@ async def answered(client: httpx.AsyncClient, request: httpx.Request) -> tuple[i
         await asyncio.sleep(answer.json()["retry_after_s"])
 
 
+async def capacity(config: Config, client: httpx.AsyncClient) -> float:
+    """Sign-ins a second, as signin measures just now."""
+    ask = {"authorization": f"Bearer {command_key(config.home, 'signin')}"}
+    return float((await client.get(f"{config.roles.signin.url}/capacity", headers=ask)).json()["per_second"])
+
+
+async def moments(measured: Callable[[], Awaitable[float]]) -> AsyncIterator[None]:
+    """One for each who comes, at `TIMES_CAPACITY` of what the machine takes at that time: that changes as the other
+    work on it does, and what was measured at the start may be half of it."""
+    began = asked_at = asyncio.get_running_loop().time()
+    due, per_second = began, await measured()
+    while due < began + SECONDS:
+        now = asyncio.get_running_loop().time()
+        if now - asked_at > CAPACITY_ASKED_SECONDS:
+            asked_at, per_second = now, await measured()
+        await asyncio.sleep(due - now)
+        yield
+        due += 1 / (TIMES_CAPACITY * per_second)
+
+
 async def outcomes(database: Database, stream: str) -> list[Outcome]:
     found: list[Outcome] = []
     while (page := await read_page(database, stream, len(found))) and page.outcomes:
@@ -70,13 +92,10 @@ async def test_a_crowd_of_three_times_the_capacity_waits_in_line_and_gets_in(tmp
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
         origin = {"origin": config.roles.viewer.url}
         async with httpx.AsyncClient(timeout=60, limits=limits, headers=origin) as client:
-            ask = {"authorization": f"Bearer {command_key(tmp_path, 'signin')}"}
             await asyncio.sleep(4)  # the first hashes are measured, and the door has heard of it
-            capacity = (await client.get(f"{config.roles.signin.url}/capacity", headers=ask)).json()["per_second"]
-            crowd = []
-            for number in range(int(TIMES_CAPACITY * capacity * SECONDS)):
-                crowd.append(asyncio.create_task(person(config, client, logins[number % len(logins)])))
-                await asyncio.sleep(1 / (TIMES_CAPACITY * capacity))
+            crowd: list[asyncio.Task[tuple[bool, int, int]]] = []
+            async for _ in moments(lambda: capacity(config, client)):
+                crowd.append(asyncio.create_task(person(config, client, logins[len(crowd) % len(logins)])))
             answers = await asyncio.gather(*crowd)
         await asyncio.sleep(1)  # the door's spool is written behind its answers
     finally:

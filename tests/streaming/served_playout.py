@@ -20,6 +20,7 @@ from prikkfri.streaming.http import application
 from prikkfri.streaming.service import Playout
 
 VIEWER = "http://localhost:8080"
+COMMAND_KEY = "the key of playout"
 DEVICE_TOKEN_ID = b"0123456789abcdef"
 
 
@@ -43,7 +44,9 @@ class ServedPlayout:
             record=self.outcomes.append,
             clock=clock,
         )
-        config = uvicorn.Config(application(self.playout, VIEWER), port=0, log_config=None, access_log=False)
+        config = uvicorn.Config(
+            application(self.playout, VIEWER, COMMAND_KEY), port=0, log_config=None, access_log=False
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self.url = ""

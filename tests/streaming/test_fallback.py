@@ -4,13 +4,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.config import Channel, Streaming
-from prikkfri.streaming.fallback import Fallback, SignInSeen, open_channels, ruled, said
+from prikkfri.streaming.fallback import (
+    LONG_LINE,
+    NOT_ANSWERING,
+    RULE,
+    Fallback,
+    SignInSeen,
+    Word,
+    open_channels,
+    ruled,
+    said,
+    standings,
+    trouble_of,
+)
 
 CHANNELS = (
     Channel(id="news", name="News", number=1),
     Channel(id="sport", name="Sport", number=2),
     Channel(id="square", name="Square", number=3, open=True),
 )
+CLOSED = Word("closed", "Kari")
 SETTINGS = Streaming(fallback_channels=("sport",), fallback_after_seconds=3.0, fallback_held_seconds=60.0)
 
 
@@ -20,9 +33,9 @@ def opened(fallback: Fallback) -> set[str]:
 
 def evening(answers: list[bool]) -> list[set[str]]:
     """What stands open after each second in which sign-in did or did not answer."""
-    fallback, seen, told = Fallback(), SignInSeen(True, 0.0), []
+    fallback, seen, told = Fallback(), SignInSeen("", 0.0), []
     for second, answer in enumerate(answers):
-        seen = seen.asked(answer, float(second))
+        seen = seen.asked("" if answer else NOT_ANSWERING, float(second))
         fallback = ruled(fallback, seen, SETTINGS, now=float(second))
         told.append(opened(fallback))
     return told
@@ -51,10 +64,29 @@ def test_the_rule_never_touches_other_channels(answers: list[bool]) -> None:
 
 
 def test_a_persons_word_goes_before_the_rule_until_it_is_taken_back() -> None:
-    by_rule = ruled(Fallback(), SignInSeen(False, 0.0), SETTINGS, now=10.0)
+    by_rule = ruled(Fallback(), SignInSeen(NOT_ANSWERING, 0.0), SETTINGS, now=10.0)
     assert opened(by_rule) == {"square", "sport"}
-    closed = said(said(by_rule, "sport", "closed"), "square", "closed")
+    closed = said(said(by_rule, "sport", CLOSED), "square", CLOSED)
     assert opened(closed) == set()
-    assert opened(ruled(closed, SignInSeen(False, 0.0), SETTINGS, now=20.0)) == set()
-    assert opened(said(closed, "news", "open")) == {"news"}
+    assert opened(ruled(closed, SignInSeen(NOT_ANSWERING, 0.0), SETTINGS, now=20.0)) == set()
+    assert opened(said(closed, "news", Word("open", "Kari"))) == {"news"}
     assert opened(said(closed, "sport", None)) == {"sport"}
+
+
+def test_a_line_that_is_too_long_opens_it_as_silence_does() -> None:
+    patient = SETTINGS.fallback_wait_seconds
+    assert trouble_of(True, patient, SETTINGS) == trouble_of(True, None, SETTINGS) == ""
+    assert trouble_of(True, patient + 1, SETTINGS) == LONG_LINE
+    assert trouble_of(False, 0.0, SETTINGS) == NOT_ANSWERING
+    # From the one trouble to the other is still trouble: the time goes on.
+    assert SignInSeen(LONG_LINE, 5.0).asked(NOT_ANSWERING, 8.0) == SignInSeen(NOT_ANSWERING, 5.0)
+
+
+def test_each_channel_tells_who_wants_it_as_it_is() -> None:
+    by_rule = ruled(Fallback(), SignInSeen(NOT_ANSWERING, 0.0), SETTINGS, now=10.0)
+    told = standings(CHANNELS, said(by_rule, "news", CLOSED), SETTINGS)
+    assert [(each.channel.id, each.open, each.by) for each in told] == [
+        ("news", False, "Kari"),
+        ("sport", True, RULE),
+        ("square", True, "configuration"),
+    ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from served_playout import DEVICE_TOKEN_ID, VIEWER, Serve, ServedPlayout, until
+from served_playout import COMMAND_KEY, DEVICE_TOKEN_ID, VIEWER, Serve, ServedPlayout, until
 
 from prikkfri.config import Channel
 from prikkfri.streaming.admission import SWITCH_SECONDS_MIN
@@ -277,3 +277,43 @@ def test_a_guide_is_imported_and_read_again_when_it_changes(serve: Serve, tmp_pa
     path.write_text(xmltv("Extra time"))
     until(lambda: titles() == ["Extra time", None])
     assert playout.get("/guide").json()[0]["programmes"][0]["title"] == "Extra time"
+
+
+def test_a_person_opens_a_channel_to_everybody_and_takes_it_back(serve: Serve) -> None:
+    playout = serve(Channel(id="sport", name="Sport", number=1))
+    until(lambda: playout.get(f"/live/{playout.token('basic')}/sport/index.m3u8").status_code == 200)
+    assert playout.get("/open/sport/index.m3u8").status_code == 404
+    assert command(playout, state="open", by="Kari") == 204
+    assert playout.get("/open/sport/index.m3u8").status_code == 200
+    assert standings(playout) == [{"id": "sport", "name": "Sport", "open": True, "by": "Kari"}]
+    assert command(playout, state="open", by="Kari") == 204  # said twice, done once
+    assert command(playout, state="rule", by="Ola") == 204
+    assert playout.get("/open/sport/index.m3u8").status_code == 404
+    acts = [(o.step, o.dimensions) for o in playout.outcomes if o.step.endswith("-channel")]
+    assert acts == [
+        ("open-channel", {"channel": "sport", "by": "Kari"}),
+        ("close-channel", {"channel": "sport", "by": "Ola"}),
+    ]
+
+
+def test_commands_need_the_key_and_their_form(served: ServedPlayout) -> None:
+    assert command(served, key="wrong", state="open", by="Kari") == 401
+    assert served.get("/standings").status_code == 401
+    assert command(served, state="ajar", by="Kari") == 400
+    assert command(served, state="open") == 400
+    assert command(served, state="open", by="") == 400
+    assert command(served, channel="nowhere", state="open", by="Kari") == 404
+    assert httpx.put(f"{served.url}/open/sport", content=b"\xff", headers=key_of(COMMAND_KEY)).status_code == 400
+    assert served.get("/open/sport/index.m3u8").status_code == 404
+
+
+def command(playout: ServedPlayout, *, channel: str = "sport", key: str = COMMAND_KEY, **document: str) -> int:
+    return httpx.put(f"{playout.url}/open/{channel}", json=document, headers=key_of(key), timeout=10).status_code
+
+
+def standings(playout: ServedPlayout) -> object:
+    return playout.get("/standings", headers=key_of(COMMAND_KEY)).json()
+
+
+def key_of(secret: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {secret}"}

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
+from prikkfri.assurance.tally import ACTS
 from prikkfri.journal import Outcome
 
 PERIOD_SECONDS = 5
@@ -40,6 +41,8 @@ def count(outcomes: Iterable[Outcome], now: float) -> list[Count]:
     kinds: set[tuple[str, str, str, str, str, bool]] = set()
     counted: Counter[tuple[int, str, str, str, str, str, bool]] = Counter()
     for outcome in outcomes:
+        if outcome.step in ACTS:
+            continue
         kind = (
             _slug(outcome.service),
             _slug(outcome.step),

@@ -1,23 +1,27 @@
-"""What assurance asks of the other roles: whether they answer, and that the status page takes its summary."""
+"""What assurance asks of the other roles: whether they answer, what they measure, and what people tell them to do."""
 
 import asyncio
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import httpx
+import msgspec
+
+from prikkfri.assurance.controls import ChannelControl, RouteControl, channels_of, routes_of
 
 HEALTH_SECONDS_MAX = 2.0
-PUBLISH_SECONDS_MAX = 3.0
+COMMAND_SECONDS_MAX = 3.0
 
 
 class Neighbours:
     """The other roles by HTTP; nothing here raises because one of them is dead."""
 
-    def __init__(self, client: httpx.AsyncClient, *, urls: Mapping[str, str], status_command_key: str) -> None:
-        """`urls`: the address of each role by its name, `status` among them."""
+    def __init__(self, client: httpx.AsyncClient, *, urls: Mapping[str, str], command_keys: Mapping[str, str]) -> None:
+        """`urls`: the address of each role by its name, `status` among them; `command_keys` of those it commands."""
         self.roles = tuple(urls)
         self._client = client
         self._urls = urls
-        self._status_command_key = status_command_key
+        self._keys = command_keys
 
     async def answers(self, role: str) -> bool:
         """Whether `/health` answers 200 in time."""
@@ -30,32 +34,43 @@ class Neighbours:
 
     async def publish(self, document: bytes) -> str:
         """Hands the summary to the status role; returns what went wrong, empty when it was taken."""
-        headers = {"authorization": f"Bearer {self._status_command_key}", "content-type": "application/json"}
-        try:
-            async with asyncio.timeout(PUBLISH_SECONDS_MAX):
-                response = await self._client.put(f"{self._urls['status']}/publish", content=document, headers=headers)
-        except TimeoutError:
-            return "the status role does not answer"
-        except httpx.HTTPError as error:
-            return f"the status role cannot be reached ({type(error).__name__})"
-        return "" if response.is_success else f"the status role answered {response.status_code}"
+        return await self._command("PUT", "status", "/publish", document)
 
-    async def capacity_per_second(self, command_key: str) -> float | None:
+    async def capacity_per_second(self) -> float | None:
         """Sign-ins a second that signin measures; None when it does not say."""
-        headers = {"authorization": f"Bearer {command_key}"}
         try:
-            async with asyncio.timeout(HEALTH_SECONDS_MAX):
-                response = await self._client.get(f"{self._urls['signin']}/capacity", headers=headers)
-            per_second = float(response.raise_for_status().json()["per_second"])
-        except (httpx.HTTPError, TimeoutError, ValueError, KeyError, TypeError):
+            per_second = float(msgspec.json.decode(await self._told("signin", "/capacity"))["per_second"])
+        except (msgspec.DecodeError, ValueError, KeyError, TypeError):
             return None
         return per_second if 0 < per_second < 1e6 else None
+
+    async def channels(self) -> tuple[ChannelControl, ...] | None:
+        """How the channels stand; None when playout does not say."""
+        try:
+            return channels_of(await self._told("playout", "/standings"))
+        except msgspec.DecodeError:
+            return None
+
+    async def routes(self) -> tuple[RouteControl, ...] | None:
+        """How the routes of messages stand; None when the SMS centre does not say."""
+        try:
+            return routes_of(await self._told("sms", "/routes"))
+        except msgspec.DecodeError:
+            return None
+
+    async def switch_channel(self, channel: str, state: str, *, by: str) -> str:
+        """Opens or closes a channel, or leaves it to the rule; returns what went wrong, empty when it was done."""
+        return await self._command("PUT", "playout", f"/open/{quote(channel, safe='')}", _switch(state, by))
+
+    async def switch_route(self, link: str, state: str, *, by: str) -> str:
+        """Stops or opens a route; returns what went wrong, empty when it was done."""
+        return await self._command("POST", "sms", f"/routes/{quote(link, safe='')}", _switch(state, by))
 
     async def send_message(self, account: str, password: str, sender: str, recipient: str, text: str) -> str:
         """Hands a text message to the SMS centre; returns its id, empty when it was not accepted."""
         message = {"from": sender, "to": recipient, "text": text}
         try:
-            async with asyncio.timeout(PUBLISH_SECONDS_MAX):
+            async with asyncio.timeout(COMMAND_SECONDS_MAX):
                 response = await self._client.post(
                     f"{self._urls['sms']}/messages", json=message, auth=(account, password)
                 )
@@ -65,3 +80,35 @@ class Neighbours:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+    async def _told(self, role: str, path: str) -> bytes:
+        """What a role tells whoever has its command key; empty when it tells nothing."""
+        if role not in self._urls:
+            return b""
+        try:
+            async with asyncio.timeout(HEALTH_SECONDS_MAX):
+                response = await self._client.get(f"{self._urls[role]}{path}", headers=self._authorization(role))
+        except (httpx.HTTPError, TimeoutError):
+            return b""
+        return response.content if response.is_success else b""
+
+    async def _command(self, method: str, role: str, path: str, document: bytes) -> str:
+        """Tells a role to do something; returns what went wrong, empty when it was done."""
+        headers = {"content-type": "application/json", **self._authorization(role)}
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS_MAX):
+                response = await self._client.request(
+                    method, f"{self._urls[role]}{path}", content=document, headers=headers
+                )
+        except TimeoutError:
+            return f"the {role} role does not answer"
+        except httpx.HTTPError as error:
+            return f"the {role} role cannot be reached ({type(error).__name__})"
+        return "" if response.is_success else f"the {role} role answered {response.status_code}"
+
+    def _authorization(self, role: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._keys[role]}"}
+
+
+def _switch(state: str, by: str) -> bytes:
+    return msgspec.json.encode({"state": state, "by": by})

@@ -17,6 +17,7 @@ import msgspec
 
 from prikkfri.assurance import store
 from prikkfri.assurance.console import store as console_store
+from prikkfri.assurance.controls import Controls
 from prikkfri.assurance.counting import PERIOD_SECONDS, count
 from prikkfri.assurance.http import Neighbours
 from prikkfri.assurance.overview import (
@@ -45,6 +46,7 @@ TROUBLE_SECONDS = 2.0
 REOPEN_SECONDS = 60.0
 HEALTH_SECONDS = 5.0
 PUBLISH_SECONDS = 5.0
+CONTROLS_SECONDS = 3.0
 ERASE_SECONDS = 600.0
 DAY_SECONDS = 86_400
 ALARMS_PENDING_MAX = 1_000
@@ -118,6 +120,8 @@ class Assurance:
         self.clock = clock
         self.streams = {stream: StreamState(stream) for stream in sources}
         self.roles = {role: RoleState(role) for role in neighbours.roles}
+        self.controls = Controls()
+        """What people on duty can switch, as the roles last told."""
         self.published_at = 0.0
         """When the status page last took the summary; 0: not yet."""
         self.publish_trouble = ""
@@ -142,6 +146,7 @@ class Assurance:
             for role in self.roles:
                 tasks.create_task(self._watch(role), name=f"watch {role}")
             tasks.create_task(self._publish(), name="publish")
+            tasks.create_task(self._follow_controls(), name="controls")
             tasks.create_task(self._erase(), name="erase")
 
     # Following.
@@ -252,6 +257,33 @@ class Assurance:
         self.publish_trouble = await self._neighbours.publish(msgspec.json.encode(document))
         if not self.publish_trouble:
             self.published_at = self.clock.now()
+
+    # What people on duty switch.
+
+    async def _follow_controls(self) -> None:
+        while True:
+            await self.look_at_controls()
+            await asyncio.sleep(CONTROLS_SECONDS)
+
+    async def look_at_controls(self) -> None:
+        """Asks the roles once how their channels and routes stand."""
+        channels, routes = await asyncio.gather(self._neighbours.channels(), self._neighbours.routes())
+        self.controls = Controls(channels, routes)
+
+    async def switch_channel(self, channel: str, state: str, *, by: str) -> str:
+        """Opens a channel to everybody (`open`), closes it (`closed`), or leaves it to the rule (`rule`).
+
+        Returns what went wrong; empty when it was done.
+        """
+        trouble = await self._neighbours.switch_channel(channel, state, by=by)
+        await self.look_at_controls()
+        return trouble
+
+    async def switch_route(self, link: str, state: str, *, by: str) -> str:
+        """Stops a route (`stopped`) or opens it (`open`); returns what went wrong, empty when it was done."""
+        trouble = await self._neighbours.switch_route(link, state, by=by)
+        await self.look_at_controls()
+        return trouble
 
     async def _erase(self) -> None:
         while True:

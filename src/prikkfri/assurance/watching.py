@@ -13,7 +13,7 @@ from math import inf
 
 from prikkfri.assurance.detection import Alarm, Settings, State, step
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.tally import EXPECTATIONS, Bucket, Expectation, series_of, tally
+from prikkfri.assurance.tally import ACTS, EXPECTATIONS, Bucket, Expectation, series_of, tally
 from prikkfri.journal import Outcome
 
 SERIES_MAX = 2_000
@@ -83,7 +83,7 @@ def _one_bucket(
     clock = -inf if blind else end
     counted = tally((outcome for _, outcome in due), watch.open, start=start, now=clock, expectations=expectations)
     streams = dict(watch.streams)
-    arrived = ((series, stream) for stream, outcome in due for series in series_of(outcome))
+    arrived = ((series, stream) for stream, told in due if told.step not in ACTS for series in series_of(told))
     # A promise that ran out counts in a series from which nothing may ever have come: no stream tells of it.
     ran_out = ((series, "") for series in counted.buckets)
     for series, stream in chain(arrived, ran_out):

@@ -21,7 +21,7 @@ from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.door import overload, waiting_room
 from prikkfri.door.ticket import ID_BYTES, Ticket, opened, sealed
-from prikkfri.door.waiting_room import Capacity
+from prikkfri.door.waiting_room import Capacity, Place
 from prikkfri.errors import RemoteProtocolError, StorageError
 from prikkfri.journal.outcomes import Outcome, Verdict
 from prikkfri.protocols import admission_pass, cat, device_token, jwt
@@ -180,6 +180,13 @@ class Door:
             # The same pass again for whoever asks again: its id is the ticket's.
             return self._pass(ticket.promise, ticket.device, ticket.promise, now)
         return self._waiting(ticket, text)
+
+    def line(self) -> Place | None:
+        """The place that whoever comes now would get; None when they would be let in at once."""
+        self._line = line = waiting_room.moved(self._line, self._clock.now())
+        if not self._waiting_room or waiting_room.let_in(line, line.next_number, waited=False):
+            return None
+        return waiting_room.place(line, line.next_number)
 
     def counters(self) -> dict[str, float]:
         return {

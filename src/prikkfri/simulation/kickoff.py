@@ -27,6 +27,7 @@ SWITCH_SHARE = 0.15
 HARMED = ("signin", "viewer")
 """What failed that evening: sign-in and the interface (K2)."""
 POLL_SECONDS = 0.3
+ON_AIR_SECONDS_MAX = 20.0
 EARLY_AT_ONCE = 4
 """Before the crowd nobody is in a hurry."""
 START_OF_THE_EVENING = (20, 30)
@@ -54,6 +55,8 @@ class Inside:
 
     fetches: int = 0
     failed: int = 0
+    troubles: list[tuple[float, str]] = field(default_factory=list)
+    """When what did not come, seconds since the beginning."""
     switches: int = 0
     switches_failed: int = 0
 
@@ -123,13 +126,14 @@ class Evening:
         few = asyncio.Semaphore(EARLY_AT_ONCE)
         await asyncio.gather(*(self._come_early(viewer, few) for viewer in insiders))
         packages = await self._packages()
+        await self._until_on_air(insiders[0], packages)
         truth = Truth(plan, began_at=self.clock.now())
         truth.always_open = frozenset(await self._open_channels())
         truth.inside = [Inside() for _ in insiders]
         end = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             for viewer, told in zip(insiders, truth.inside, strict=True):
-                tasks.create_task(self._watch(viewer, told, packages, end))
+                tasks.create_task(self._watch(viewer, told, packages, truth, end))
             tasks.create_task(self._look_at_the_status_page(truth, end))
             tasks.create_task(self._look_for_open_channels(truth, end))
             tasks.create_task(self._tell(truth, end))
@@ -162,7 +166,18 @@ class Evening:
         except TROUBLE:
             return []
 
-    async def _watch(self, viewer: Viewer, told: Inside, packages: dict[str, str], end: asyncio.Event) -> None:
+    async def _until_on_air(self, viewer: Viewer, packages: dict[str, str]) -> None:
+        """Channels that were started with the house have their first picture some seconds later."""
+        give_up_at = self.clock.now() + ON_AIR_SECONDS_MAX
+        for channel in (channel for channel, package in packages.items() if package in viewer.person.packages):
+            while trouble := await viewer.watch(channel):
+                if self.clock.now() > give_up_at:
+                    raise PrikkfriError(f"the channel {channel} does not come on air: {trouble}")
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _watch(
+        self, viewer: Viewer, told: Inside, packages: dict[str, str], truth: Truth, end: asyncio.Event
+    ) -> None:
         mine = [channel for channel, package in packages.items() if package in viewer.person.packages]
         lots = random.Random(f"{self.plan.seed} {viewer.device}")
         channel = lots.choice(mine)
@@ -171,11 +186,13 @@ class Evening:
             switching = lots.random() < SWITCH_SHARE
             if switching:
                 channel = lots.choice([other for other in mine if other != channel] or mine)
-            seen = await viewer.watch(channel)
+            trouble = await viewer.watch(channel)
             told.fetches += 1
-            told.failed += not seen
             told.switches += switching
-            told.switches_failed += switching and not seen
+            if trouble:
+                told.failed += 1
+                told.switches_failed += switching
+                told.troubles.append((self.clock.now() - truth.began_at, f"{channel}: {trouble}"))
             await asyncio.sleep(WATCH_SECONDS)
 
     def _crowd(self, truth: Truth) -> list[Coroutine[None, None, None]]:

@@ -86,7 +86,7 @@ def judge(truth: Truth, accounts: Sequence[Account]) -> tuple[Result, list[Check
         declared_over_after_s=_after(truth.given_back_at, resolved_at),
         passed=False,
     )
-    checks = _checks_of_a_fault(truth, result, account) if fault else _checks_of_a_calm_evening(result, accounts)
+    checks = _checks_of_a_fault(truth, result, account) if fault else _checks_of_a_calm_evening(truth, result, accounts)
     return Result(**{**asdict(result), "passed": all(check.holds for check in checks)}), checks
 
 
@@ -110,9 +110,11 @@ def _within(figure: float, most: float) -> bool:
     return 0 <= figure <= most
 
 
-def _shared_checks(result: Result) -> list[Check]:
+def _shared_checks(truth: Truth, result: Result) -> list[Check]:
+    troubles = sorted(trouble for each in truth.inside for trouble in each.troubles)
+    first = f"; first after {troubles[0][0]:.1f} s, {troubles[0][1]}" if troubles else ""
     return [
-        Check("Nobody who was inside was disturbed", f"{result.inside_disturbed} of {result.inside}",
+        Check("Nobody who was inside was disturbed", f"{result.inside_disturbed} of {result.inside}{first}",
               result.inside_disturbed == 0),
         Check("Everybody inside could switch channel",
               f"{result.inside_switches_failed} of {result.inside_switches} failed",
@@ -123,7 +125,7 @@ def _shared_checks(result: Result) -> list[Check]:
 def _checks_of_a_fault(truth: Truth, result: Result, account: Account | None) -> list[Check]:
     over_too_early = 0 <= result.declared_over_after_s < result.recovered_after_s
     return [
-        *_shared_checks(result),
+        *_shared_checks(truth, result),
         Check(f"The incident was raised within {DETECTED_SECONDS_MAX:.0f} s", _seconds(result.detected_after_s),
               _within(result.detected_after_s, DETECTED_SECONDS_MAX)),
         Check("It was placed at sign-in", "; ".join(result.placed) or "nowhere",
@@ -151,10 +153,10 @@ def _checks_of_a_fault(truth: Truth, result: Result, account: Account | None) ->
     ]  # fmt: skip
 
 
-def _checks_of_a_calm_evening(result: Result, accounts: Sequence[Account]) -> list[Check]:
+def _checks_of_a_calm_evening(truth: Truth, result: Result, accounts: Sequence[Account]) -> list[Check]:
     opened = [account for account in accounts if account.incident["confirmed_at"]]
     return [
-        *_shared_checks(result),
+        *_shared_checks(truth, result),
         Check("No incident was confirmed, since there was none", f"{len(opened)}", not opened),
         Check("Nobody was listed", f"{result.hit_listed}", result.hit_listed == 0),
     ]

@@ -98,11 +98,11 @@ class Viewer:
             await asyncio.sleep(pause)
         return asked
 
-    async def watch(self, channel: str, *, segments: int = 1) -> bool:
-        """Fetches the playlist of a channel and its newest segments; says whether all of it came."""
-        return bool(self.playback_token) and await self._fetch_stream(
-            f"{self.at.playout}/live/{self.playback_token}/{channel}/index.m3u8", segments
-        )
+    async def watch(self, channel: str, *, segments: int = 1) -> str:
+        """Fetches the playlist of a channel and its newest segments; says what did not come, empty when all did."""
+        if not self.playback_token:
+            return "no playback token"
+        return await self._fetch_stream(f"{self.at.playout}/live/{self.playback_token}/{channel}/index.m3u8", segments)
 
     async def renew(self) -> bool:
         """Turns the device token into a fresh playback token at the door."""
@@ -151,15 +151,16 @@ class Viewer:
         except TROUBLE:
             return 0.0
         for channel in channels:
-            if await self._fetch_stream(urljoin(address + "/", f"/open/{channel['id']}/index.m3u8"), 1):
+            if not await self._fetch_stream(urljoin(address + "/", f"/open/{channel['id']}/index.m3u8"), 1):
                 return self.clock.now()
         return 0.0
 
-    async def _fetch_stream(self, playlist: str, segments: int) -> bool:
+    async def _fetch_stream(self, playlist: str, segments: int) -> str:
+        """What did not come; empty when all did."""
         try:
             async with self.http.get(playlist) as response:
                 if response.status != 200:
-                    return False
+                    return f"playlist: {response.status}"
                 text = await response.text()
             if inner := re.search(r"^#EXT-X-STREAM-INF.*\n(\S+)", text, re.MULTILINE):
                 return await self._fetch_stream(urljoin(playlist, inner[1]), segments)
@@ -167,10 +168,10 @@ class Viewer:
             for name in names[-segments:]:
                 async with self.http.get(urljoin(playlist, name)) as response:
                     if response.status != 200 or not await response.read():
-                        return False
-            return bool(names)
-        except TROUBLE:
-            return False
+                        return f"segment: {response.status}"
+            return "" if names else "playlist: empty"
+        except TROUBLE as error:
+            return type(error).__name__
 
     @property
     def _origin(self) -> dict[str, str]:

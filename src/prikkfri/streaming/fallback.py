@@ -1,9 +1,10 @@
 """Fallback: which channels are open, where no sign-in is needed.
 
-Theory of operation. When sign-in has not answered for `fallback_after_seconds`, the configured channels open by rule:
-whoever cannot get in has the programme at a plain address. They close by rule once sign-in has answered without a
-break for `fallback_held_seconds`, so that nobody is thrown out while the crowd is still coming back. A person may open
-or close a channel; what a person has said, no rule takes back until a person lets the rule decide again.
+Theory of operation. When people have not been let in for `fallback_after_seconds`, because sign-in does not answer or
+because the line before it is too long, the configured channels open by rule: whoever stands outside has the programme
+at a plain address. They close by rule once all has been well without a break for `fallback_held_seconds`, so that
+nobody is thrown out while the crowd is still coming back. A person may open or close a channel; what a person has said,
+no rule takes back until a person lets the rule decide again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,20 @@ from typing import Literal
 
 from prikkfri.config import Channel, Streaming
 
+RULE = "rule:fallback"
+NOT_ANSWERING = "sign-in does not answer"
+LONG_LINE = "the line before sign-in is too long"
+
 Said = Literal["open", "closed"]
+
+
+@dataclass(frozen=True)
+class Word:
+    """What a person has said of a channel."""
+
+    said: Said
+    by: str
+    """Their name."""
 
 
 @dataclass(frozen=True)
@@ -21,44 +35,70 @@ class Fallback:
 
     by_rule_since: float | None = None
     """Since when the rule holds the fallback channels open."""
-    by_person: Mapping[str, Said] = field(default_factory=dict)
-    """What a person has said of a channel."""
+    by_person: Mapping[str, Word] = field(default_factory=dict)
+    """By channel."""
 
 
 @dataclass(frozen=True)
 class SignInSeen:
-    """How sign-in has answered of late, as playout itself has seen it."""
+    """How sign-in has done of late, as playout itself has seen it."""
 
-    answers: bool
+    trouble: str
+    """Why people do not get in, as it was last; empty: they do."""
     since: float
-    """Since when it is so."""
+    """Since when they do, or do not."""
 
-    def asked(self, answers: bool, now: float) -> "SignInSeen":
-        return self if answers == self.answers else SignInSeen(answers, now)
+    def asked(self, trouble: str, now: float) -> "SignInSeen":
+        return SignInSeen(trouble, self.since if bool(trouble) == bool(self.trouble) else now)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether a channel stands open, and who wants it so."""
+
+    channel: Channel
+    open: bool
+    by: str
+    """`configuration`, `rule:fallback` or the name of a person; empty for one that is closed and that nobody closed."""
+
+
+def trouble_of(answers: bool, wait_s: float | None, settings: Streaming) -> str:
+    """Why people do not get in; `wait_s` is what whoever comes now has to wait, None when nobody says."""
+    if not answers:
+        return NOT_ANSWERING
+    return LONG_LINE if wait_s is not None and wait_s > settings.fallback_wait_seconds else ""
 
 
 def ruled(fallback: Fallback, seen: SignInSeen, settings: Streaming, *, now: float) -> Fallback:
-    """What the rule makes of how sign-in answers."""
+    """What the rule makes of how sign-in does."""
     lasted = now - seen.since
-    if fallback.by_rule_since is None and not seen.answers and lasted >= settings.fallback_after_seconds:
+    if fallback.by_rule_since is None and seen.trouble and lasted >= settings.fallback_after_seconds:
         return replace(fallback, by_rule_since=now)
-    if fallback.by_rule_since is not None and seen.answers and lasted >= settings.fallback_held_seconds:
+    if fallback.by_rule_since is not None and not seen.trouble and lasted >= settings.fallback_held_seconds:
         return replace(fallback, by_rule_since=None)
     return fallback
 
 
-def said(fallback: Fallback, channel: str, what: Said | None) -> Fallback:
+def said(fallback: Fallback, channel: str, word: Word | None) -> Fallback:
     """What a person says of a channel; None lets the rule decide again."""
-    others = {known: word for known, word in fallback.by_person.items() if known != channel}
-    return replace(fallback, by_person=others if what is None else {**others, channel: what})
+    others = {known: other for known, other in fallback.by_person.items() if known != channel}
+    return replace(fallback, by_person=others if word is None else {**others, channel: word})
+
+
+def standings(channels: Sequence[Channel], fallback: Fallback, settings: Streaming) -> tuple[Standing, ...]:
+    """How every channel stands now."""
+    by_rule = settings.fallback_channels if fallback.by_rule_since is not None else ()
+
+    def standing(channel: Channel) -> Standing:
+        if word := fallback.by_person.get(channel.id):
+            return Standing(channel, word.said == "open", word.by)
+        if channel.open:
+            return Standing(channel, True, "configuration")
+        return Standing(channel, True, RULE) if channel.id in by_rule else Standing(channel, False, "")
+
+    return tuple(standing(channel) for channel in channels)
 
 
 def open_channels(channels: Sequence[Channel], fallback: Fallback, settings: Streaming) -> tuple[Channel, ...]:
     """The channels that anybody may watch now."""
-
-    def stands_open(channel: Channel) -> bool:
-        word = fallback.by_person.get(channel.id)
-        by_rule = fallback.by_rule_since is not None and channel.id in settings.fallback_channels
-        return word == "open" or (word is None and (channel.open or by_rule))
-
-    return tuple(channel for channel in channels if stands_open(channel))
+    return tuple(each.channel for each in standings(channels, fallback, settings) if each.open)

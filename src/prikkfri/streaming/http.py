@@ -3,15 +3,15 @@
 Nothing here is logged: playback tokens stand in the paths.
 """
 
-import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs
 
 import msgspec
 
 from prikkfri.errors import RemoteProtocolError
-from prikkfri.streaming.fallback import Said
+from prikkfri.protocols.asgi import bearer, same_secret
+from prikkfri.streaming.fallback import Standing, Word
 from prikkfri.streaming.reports import REPORT_BYTES_MAX, read_report
 from prikkfri.streaming.service import RETRY_AFTER_SECONDS, Answer, Playout
 
@@ -21,6 +21,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
+STANDINGS_PATH = "/standings"
 _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
 _TYPE_OF_SUFFIX = {"m4s": b"video/iso.segment", "mp4": b"video/mp4"}
@@ -42,7 +43,7 @@ def application(playout: Playout, viewer_origin: str, command_key: str = "") -> 
             return
         asked_by = _header(scope, b"origin")
         cors = shared if asked_by == origin else foreign
-        if scope["method"] == "PUT":
+        if scope["method"] == "PUT" or scope["path"] == STANDINGS_PATH:
             status, headers, body = await _commanded(playout, scope, receive, command_key)
         else:
             status, headers, body = await _answered(playout, scope, receive, asked_by == origin)
@@ -55,22 +56,30 @@ def application(playout: Playout, viewer_origin: str, command_key: str = "") -> 
 
 class _Command(msgspec.Struct, forbid_unknown_fields=True):
     state: Literal["open", "closed", "rule"]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    """The name of the person who says so."""
 
 
 async def _commanded(playout: Playout, scope: Scope, receive: Receive, key: str) -> tuple[int, Headers, bytes]:
-    """`PUT /open/CHANNEL` with `{"state": "open" | "closed" | "rule"}`: what a person says of a channel."""
+    """`GET /standings`: how every channel stands. `PUT /open/CHANNEL`: what a person says of one."""
     parts = scope["path"].split("/")[1:]
-    given = _header(scope, b"authorization").removeprefix(b"Bearer ")
-    if not key or not hmac.compare_digest(given, key.encode()):
+    if not key or not same_secret(bearer(scope), key):
         return _refused(401, "bad-command-key", "commands carry this role's command key")
+    if scope["method"] == "GET":
+        return 200, [_JSON, _NO_STORE], msgspec.json.encode([_shown(standing) for standing in playout.standings()])
     try:
-        wanted = msgspec.json.decode(await _body(receive), type=_Command).state
-    except msgspec.DecodeError:
-        return _refused(400, "bad-command", '`state` is "open", "closed" or "rule"')
-    word: Said | None = None if wanted == "rule" else wanted
-    if len(parts) != 2 or parts[0] != "open" or not playout.say(parts[1], word):
+        wanted = msgspec.json.decode(await _body(receive), type=_Command)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _refused(400, "bad-command", '`state` is "open", "closed" or "rule", `by` is who says so')
+    word = None if wanted.state == "rule" else Word(wanted.state, wanted.by)
+    if len(parts) != 2 or parts[0] != "open" or not playout.say(parts[1], word, by=wanted.by):
         return _refused(404, "not-found", "there is no such channel")
     return 204, [], b""
+
+
+def _shown(standing: Standing) -> dict[str, object]:
+    channel = standing.channel
+    return {"id": channel.id, "name": channel.name, "open": standing.open, "by": standing.by}
 
 
 async def _answered(playout: Playout, scope: Scope, receive: Receive, from_viewer: bool) -> tuple[int, Headers, bytes]:

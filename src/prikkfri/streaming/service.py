@@ -20,7 +20,17 @@ from prikkfri.storage.keys import write_whole
 from prikkfri.streaming import schedule
 from prikkfri.streaming.admission import OncePerPeriod, Presence, refusal
 from prikkfri.streaming.channels import checked, source_kind
-from prikkfri.streaming.fallback import Fallback, Said, SignInSeen, open_channels, ruled, said
+from prikkfri.streaming.fallback import (
+    RULE,
+    Fallback,
+    SignInSeen,
+    Standing,
+    Word,
+    open_channels,
+    ruled,
+    said,
+    standings,
+)
 from prikkfri.streaming.picture import Design, colour_of
 from prikkfri.streaming.playout import MEDIA_PLAYLIST, ChannelPlayout, Feed, SourceFeed, TestFeed
 from prikkfri.streaming.reports import Report, reported
@@ -60,7 +70,8 @@ class Answer:
 class Playout:
     """`record` takes outcomes; it neither waits nor fails. `folder` is what relative file names are relative to.
 
-    `keys_path` is a JWK set, or a folder of them (`*.json`, one for each issuer).
+    `keys_path` is a JWK set, or a folder of them (`*.json`, one for each issuer). `sign_in_trouble` says why people do
+    not get in just now, empty when they do.
     """
 
     def __init__(
@@ -73,7 +84,7 @@ class Playout:
         revocations_path: Path,
         record: Callable[[Outcome], None],
         clock: Clock,
-        sign_in_answers: Callable[[], Awaitable[bool]] | None = None,
+        sign_in_trouble: Callable[[], Awaitable[str]] | None = None,
         slate_text: str = "Vi er straks tilbake",
     ) -> None:
         self.counters: Counter[tuple[str, str]] = Counter()
@@ -100,8 +111,8 @@ class Playout:
         self._schedules_at = float("-inf")
         self._guide_documents: dict[tuple[float, float], bytes] = {}
         self._channels_document = (0, b"")
-        self._sign_in_answers = sign_in_answers
-        self._sign_in_seen = SignInSeen(True, clock.now())
+        self._sign_in_trouble = sign_in_trouble
+        self._sign_in_seen = SignInSeen("", clock.now())
         self._fallback_path = folder / "playout" / "fallback.json"
         self._fallback = _read_fallback(self._fallback_path)
         self._on_air = {channel.id: self._channel_playout(channel, folder, slate_text) for channel in checked(channels)}
@@ -129,7 +140,7 @@ class Playout:
         await self._keep_house()
         for channel in self._on_air.values():
             channel.start()
-        watching = self._sign_in_answers and asyncio.create_task(self._watch_sign_in(self._sign_in_answers))
+        watching = self._sign_in_trouble and asyncio.create_task(self._watch_sign_in(self._sign_in_trouble))
         try:
             while True:
                 await asyncio.sleep(HOUSEKEEPING_SECONDS)
@@ -142,29 +153,33 @@ class Playout:
             for channel in self._on_air.values():
                 await asyncio.to_thread(channel.join)
 
-    async def _watch_sign_in(self, sign_in_answers: Callable[[], Awaitable[bool]]) -> None:
+    async def _watch_sign_in(self, sign_in_trouble: Callable[[], Awaitable[str]]) -> None:
         """Opens and closes the fallback channels by rule; needs nobody else to be alive."""
         while True:
-            answers = await sign_in_answers()
+            trouble = await sign_in_trouble()
             now = self._clock.now()
-            self._sign_in_seen = self._sign_in_seen.asked(answers, now)
-            self._decide(ruled(self._fallback, self._sign_in_seen, self._settings, now=now))
+            self._sign_in_seen = self._sign_in_seen.asked(trouble, now)
+            decided = ruled(self._fallback, self._sign_in_seen, self._settings, now=now)
+            self._decide(decided, RULE, trouble or "people get in again")
             await asyncio.sleep(SIGN_IN_ASKED_SECONDS)
 
-    def say(self, channel_id: str, what: Said | None) -> bool:
+    def say(self, channel_id: str, word: Word | None, *, by: str) -> bool:
         """Opens or closes a channel at a person's word (None: by the rule again); False when there is no such."""
         if channel_id not in self._channels:
             return False
-        self._decide(said(self._fallback, channel_id, what))
+        self._decide(said(self._fallback, channel_id, word), by, "")
         return True
 
-    def _decide(self, fallback: Fallback) -> None:
+    def _decide(self, fallback: Fallback, by: str, reason: str) -> None:
         if fallback == self._fallback:
             return
         before = {channel.id for channel in self.open_channels()}
         self._fallback = fallback
         after = {channel.id for channel in self.open_channels()}
         log.warning("open channels: %s (were: %s)", ", ".join(sorted(after)), ", ".join(sorted(before)))
+        now = self._clock.now()
+        for channel_id in sorted(after ^ before):
+            self._record(_switched(now, channel_id, opened=channel_id in after, by=by, reason=reason))
         try:
             write_whole(self._fallback_path, msgspec.json.encode(fallback), mode=0o600)
         except OSError as error:
@@ -172,6 +187,10 @@ class Playout:
 
     def open_channels(self) -> tuple[Channel, ...]:
         return open_channels(tuple(self._channels.values()), self._fallback, self._settings)
+
+    def standings(self) -> tuple[Standing, ...]:
+        """Whether each channel stands open, and who wants it so."""
+        return standings(tuple(self._channels.values()), self._fallback, self._settings)
 
     def watch(self, token: str, channel_id: str, name: str) -> Answer:
         """What `/live/TOKEN/CHANNEL/NAME` answers."""
@@ -427,6 +446,19 @@ def _outcome(
         reason=reason,
         customer=customer,
         dimensions={"channel": channel_id},
+    )
+
+
+def _switched(now: float, channel_id: str, *, opened: bool, by: str, reason: str) -> Outcome:
+    """A channel was opened to everybody, or closed; `by`: `rule:fallback` or the name of a person."""
+    return Outcome(
+        time=now,
+        service="television",
+        step="open-channel" if opened else "close-channel",
+        layer="streams",
+        verdict="kept",
+        reason=reason,
+        dimensions={"channel": channel_id, "by": by},
     )
 
 

@@ -22,6 +22,7 @@ from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console.server import application
 
 CAPACITY_SECONDS = 5.0
+COMMANDED = ("signin", "playout", "sms", "status")
 
 
 async def build(config: Config, clock: Clock) -> Role:
@@ -35,15 +36,14 @@ async def build(config: Config, clock: Clock) -> Role:
     neighbours = Neighbours(
         httpx.AsyncClient(),
         urls={role: f"http://localhost:{config.roles.edge(role).port}" for role in others},
-        status_command_key=command_key(config.home, "status"),
+        command_keys={role: command_key(config.home, role) for role in COMMANDED},
     )
     measured: list[tuple[float, float]] = []
     """Signin's capacity as last measured, and when."""
 
     async def measure() -> None:
-        key = command_key(config.home, "signin")
         while True:
-            if (per_second := await neighbours.capacity_per_second(key)) is not None:
+            if (per_second := await neighbours.capacity_per_second()) is not None:
                 measured[:] = [(per_second, clock.now())]
             await asyncio.sleep(CAPACITY_SECONDS)
 

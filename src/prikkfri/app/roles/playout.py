@@ -1,5 +1,6 @@
 """The playout role: live channels, which need nothing but public keys."""
 
+import asyncio
 from dataclasses import replace
 
 import httpx
@@ -11,6 +12,7 @@ from prikkfri.config import Config
 from prikkfri.storage.keys import command_key
 from prikkfri.streaming.demo import FALLBACK as DEMO_FALLBACK
 from prikkfri.streaming.demo import channels as demo_channels
+from prikkfri.streaming.fallback import trouble_of
 from prikkfri.streaming.http import application
 from prikkfri.streaming.service import Playout
 
@@ -25,12 +27,9 @@ async def build(config: Config, clock: Clock) -> Role:
         settings = replace(settings, fallback_channels=(DEMO_FALLBACK,))
     client = httpx.AsyncClient(timeout=SIGN_IN_ANSWER_SECONDS_MAX)
 
-    async def sign_in_answers() -> bool:
-        try:
-            response = await client.get(f"http://localhost:{config.roles.signin.port}/health")
-        except httpx.HTTPError:
-            return False
-        return response.is_success
+    async def sign_in_trouble() -> str:
+        answers, wait_s = await asyncio.gather(_answers(client, config), _wait_s(client, config))
+        return trouble_of(answers, wait_s, settings)
 
     service = Playout(
         channels,
@@ -40,7 +39,7 @@ async def build(config: Config, clock: Clock) -> Role:
         revocations_path=config.home / "public" / "revoked.json",
         record=spool.record,
         clock=clock,
-        sign_in_answers=sign_in_answers,
+        sign_in_trouble=sign_in_trouble,
     )
 
     async def close() -> None:
@@ -53,3 +52,21 @@ async def build(config: Config, clock: Clock) -> Role:
         counters=service.metrics,
         close=close,
     )
+
+
+async def _answers(client: httpx.AsyncClient, config: Config) -> bool:
+    """Whether signin answers at all."""
+    try:
+        response = await client.get(f"http://localhost:{config.roles.signin.port}/health")
+    except httpx.HTTPError:
+        return False
+    return response.is_success
+
+
+async def _wait_s(client: httpx.AsyncClient, config: Config) -> float | None:
+    """What whoever comes to the door now has to wait; None when the door does not say."""
+    try:
+        response = await client.get(f"http://localhost:{config.roles.door.port}/line")
+        return float(response.raise_for_status().json()["wait_s"])
+    except (httpx.HTTPError, ValueError, TypeError, KeyError):
+        return None

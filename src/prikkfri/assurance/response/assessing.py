@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from prikkfri.assurance.incidents import Fact, Incident, Kind
 from prikkfri.assurance.localisation import Cell
 from prikkfri.assurance.segments import Segment, segment_of
-from prikkfri.assurance.tally import EXPECTATIONS, Bucket, Expectation, expectation, own_error, unanswered
+from prikkfri.assurance.tally import ACTS, EXPECTATIONS, Bucket, Expectation, expectation, own_error, unanswered
 from prikkfri.journal import Outcome
 
 DONE: Mapping[str, tuple[Kind, str]] = {
     "stop-route": ("mitigate", "stopped the route over {link} ({partner}): {reason}"),
     "open-route": ("act", "opened the route over {link} ({partner})"),
+    "open-channel": ("mitigate", "opened the channel {channel} to everybody: {reason}"),
+    "close-channel": ("act", "closed the channel {channel} again: {reason}"),
 }
-"""Steps by which a role tells what it did about a fault, by rule or because a person said so."""
+"""What the acts that roles tell of are in an incident's timeline."""
 
 Expectations = Mapping[tuple[str, str], Expectation]
 
@@ -32,6 +34,8 @@ def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectatio
     waiting: dict[str, Outcome] = {}
     found: list[Settled] = []
     for outcome in outcomes:
+        if outcome.step in ACTS:
+            continue
         if outcome.verdict == "asked":
             if outcome.promise:
                 waiting[outcome.promise] = outcome
@@ -88,6 +92,7 @@ def done(outcomes: Iterable[Outcome], incident: Incident) -> list[Fact]:
             continue
         if any(place.holds(segment_of(outcome)) for place in places):
             told = text.format_map({"link": "", "partner": "", **outcome.dimensions, "reason": outcome.reason})
+            told = told.removesuffix(": ")
             facts.append(Fact(kind, outcome.time, outcome.dimensions.get("by", ""), told))
     return facts
 

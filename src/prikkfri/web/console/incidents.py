@@ -70,6 +70,7 @@ class IncidentPages:
         response: IncidentResponse,
         console: Console,
         *,
+        switches: Callable[..., str],
         show: ShowPage,
         templates: Environment,
         clock: Clock,
@@ -77,6 +78,7 @@ class IncidentPages:
     ) -> None:
         self._response = response
         self._console = console
+        self._switches = switches
         self._show = show
         self._templates = templates
         self._clock = clock
@@ -149,7 +151,8 @@ class IncidentPages:
     async def _incident_parts(self, known: Known, typed: dict[str, str]) -> Parts:
         incident, now = known.incident, self._clock.now()
         given = await self._response.credits(incident.id)
-        return self._parts(
+        switches = self._switches(service=incident.service, back=f"/incidents/{incident.id}")
+        return {"controls": switches} | self._parts(
             ("incident_sentence", "answers", "timeline", "actions", "those_hit", "notices"),
             known=known,
             incident=incident,

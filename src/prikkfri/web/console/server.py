@@ -24,6 +24,7 @@ from prikkfri.clock import Clock
 from prikkfri.errors import StorageError
 from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console import wording
+from prikkfri.web.console.controls import ControlPages
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_CHARACTERS_MIN, form_of, says_why
 from prikkfri.web.console.guarding import Guard
 from prikkfri.web.console.incidents import CONTACTS_BYTES_MAX, CONTACTS_PATH, IncidentPages, Page
@@ -47,6 +48,7 @@ MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".mjs": "text/javas
 NAVIGATION = (
     ("/", "Now"),
     ("/incidents", "Incidents"),
+    ("/controls", "Controls"),
     ("/customers", "Customers"),
     ("/system", "System"),
     ("/looks", "Looks"),
@@ -113,8 +115,15 @@ class _Pages:
             words=wording, zone=zone, operator=operator, navigation=NAVIGATION, outcomes_url=_outcomes_url
         )
         self._live = Live(look_at_overview(assurance, self._moving_parts), clock=clock)
+        self._controls = ControlPages(assurance, show=self._page, templates=self._templates, clock=clock)
         self._incidents = IncidentPages(
-            response, console, show=self._page, templates=self._templates, clock=clock, zone=zone
+            response,
+            console,
+            switches=self._controls.part,
+            show=self._page,
+            templates=self._templates,
+            clock=clock,
+            zone=zone,
         )
 
     def routes(self) -> list[Route]:
@@ -129,7 +138,11 @@ class _Pages:
             Route("/customers", self._for_members(self._customers), methods=["GET", "POST"]),
             Route("/incidents/live", self._for_members(self._incident_events)),
             Route("/incidents/{id}/live", self._for_members(self._incident_events)),
-            *(Route(path, self._for_members(page), methods=methods) for path, page, methods in self._incidents.pages()),
+            Route("/controls/live", self._for_members(self._control_events)),
+            *(
+                Route(path, self._for_members(page), methods=methods)
+                for path, page, methods in (*self._controls.pages(), *self._incidents.pages())
+            ),
             Route("/system", self._for_members(self._system)),
             Route("/alarms/seen", self._for_members(self._alarm_seen), methods=["POST"]),
             Route("/looks", self._for_members(self._looks)),
@@ -210,6 +223,9 @@ class _Pages:
 
     async def _incident_events(self, request: Request, who: str) -> Response:
         return _streamed(self._incidents.live, request.path_params.get("id", ""))
+
+    async def _control_events(self, request: Request, who: str) -> Response:
+        return _streamed(self._controls.live, "")
 
     async def _chart(self, request: Request, who: str) -> Response:
         seconds, period = WINDOWS[_window(request)]

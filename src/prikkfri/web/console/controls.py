@@ -1,0 +1,73 @@
+"""What people on duty switch: a channel opened to everybody, a route stopped; one click each, and one to undo it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from jinja2 import Environment
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from prikkfri.assurance.service import Assurance
+from prikkfri.clock import Clock
+from prikkfri.web.console.forms import form_of
+from prikkfri.web.console.live import Live, Parts
+
+CONTROLS_PATH = "/controls"
+CHANNEL_STATES = ("open", "closed", "rule")
+ROUTE_STATES = ("stopped", "open")
+
+Page = Callable[[Request, str], Awaitable[Response]]
+ShowPage = Callable[..., Response]
+
+
+class ControlPages:
+    def __init__(self, assurance: Assurance, *, show: ShowPage, templates: Environment, clock: Clock) -> None:
+        self._assurance = assurance
+        self._show = show
+        self._templates = templates
+        self._clock = clock
+        self.live = Live(self._look, clock=clock)
+
+    def pages(self) -> list[tuple[str, Page, list[str]]]:
+        """Address, page and methods; all for those who have signed in."""
+        return [
+            (CONTROLS_PATH, self._controls, ["GET"]),
+            (f"{CONTROLS_PATH}/channel", self._channel, ["POST"]),
+            (f"{CONTROLS_PATH}/route", self._route, ["POST"]),
+        ]
+
+    def part(self, *, service: str = "", back: str = CONTROLS_PATH) -> str:
+        """The switches of a service (empty: of all); whoever uses one comes to the page `back` afterwards."""
+        now = self._clock.now()
+        template = self._templates.get_template("parts/controls.html")
+        return template.render(controls=self._assurance.controls, service=service, back=back, now=now)
+
+    async def _controls(self, request: Request, who: str) -> Response:
+        return self._page(request, who)
+
+    def _page(self, request: Request, who: str, *, status: int = 200, trouble: str = "") -> Response:
+        facts = {"parts": self._parts(), "trouble": trouble, "at": self._clock.now()}
+        return self._show("controls.html", request, who, status=status, **facts)
+
+    def _parts(self) -> Parts:
+        return {"controls": self.part()}
+
+    async def _look(self, _: str) -> dict[str, Any]:
+        return {"at": self._clock.now(), "html": self._parts()}
+
+    async def _channel(self, request: Request, who: str) -> Response:
+        return await self._switch(request, who, self._assurance.switch_channel, CHANNEL_STATES)
+
+    async def _route(self, request: Request, who: str) -> Response:
+        return await self._switch(request, who, self._assurance.switch_route, ROUTE_STATES)
+
+    async def _switch(
+        self, request: Request, who: str, switch: Callable[..., Awaitable[str]], states: tuple[str, ...]
+    ) -> Response:
+        form = await form_of(request)
+        name, state, back = form.get("name", ""), form.get("state", ""), form.get("back", "")
+        if not name or state not in states:
+            return self._page(request, who, status=422, trouble="Say what is to be switched, and how.")
+        if trouble := await switch(name, state, by=who):
+            return self._page(request, who, status=503, trouble=f"{name} was not switched: {trouble}.")
+        return RedirectResponse(back if back.startswith("/incidents/") else CONTROLS_PATH, 303)
