@@ -157,7 +157,8 @@ async def test_from_the_first_page_to_the_all_clear_by_keyboard(evening: Evening
         await expect(page.locator(".sentence")).to_contain_text("Resolved, not proven")
         await expect(other.locator(".sentence")).to_contain_text("Resolved, not proven")
 
-        # Money: by keyboard too.
+        # Money: by keyboard too, as soon as the list that it goes by is made.
+        await expect(page.get_by_label("I have looked at the sum")).to_be_visible()
         await tab_to(page, "I have looked at the sum")
         await page.keyboard.press("Space")
         await page.keyboard.press("Enter")

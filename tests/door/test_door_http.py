@@ -175,7 +175,7 @@ async def test_a_key_that_signin_makes_later_is_found(build: BuildDoor) -> None:
 
 
 async def test_verdicts_are_remembered_in_bounds(entrance: Entrance, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prikkfri.door.service.VERDICTS_REMEMBERED_MAX", 3)
+    monkeypatch.setattr("prikkfri.storage.device_tokens.VERDICTS_REMEMBERED_MAX", 3)
     async with entrance.client() as client:
         for subscriber in "abcdea":
             token = entrance.token(subscriber=subscriber)

@@ -43,6 +43,10 @@ class Room:
     def asked_for(self, start: str) -> bool:
         return any(address.startswith(start) for address in self.double.addresses)
 
+    def was_told(self, report: dict[str, object]) -> bool:
+        """Whether the device has reported this; on a busy machine it may have more to report."""
+        return any(report.items() <= told.items() for told in self.double.reports)
+
 
 @pytest.fixture
 def room(browser: Browser, clips: Path, request: pytest.FixtureRequest) -> Iterator[Room]:
@@ -187,7 +191,7 @@ def test_a_dead_sign_in_is_said_with_what_can_be_watched_meanwhile(room: Room) -
     room.viewer.watches(2)
     assert not room.asked_for("/live/")
     report = {"step": "sign-in", "kept": False, "reason": "no-answer", "channel": ""}
-    assert report.items() <= room.double.reports[0].items()
+    assert room.was_told(report)
     assert len(room.double.reports) == 1
 
 
@@ -257,7 +261,7 @@ def test_a_silent_door_is_told_and_tried_again(room: Room) -> None:
     expect(room.page.locator("#notice-title")).to_have_text("Your right to watch must be renewed")
     room.double.door_answers = "ok"
     room.viewer.watches(1)
-    assert {"step": "playback-token", "reason": "http-500"}.items() <= room.double.reports[0].items()
+    assert room.was_told({"step": "playback-token", "reason": "http-500"})
 
 
 def test_a_picture_that_stops_is_told_and_comes_back(room: Room) -> None:
@@ -269,7 +273,7 @@ def test_a_picture_that_stops_is_told_and_comes_back(room: Room) -> None:
     room.double.stream_answers = "ok"
     room.viewer.watches(2)
     expect(room.page.locator("#notice")).not_to_be_visible()
-    assert {"step": "watch", "kept": False, "channel": "en"}.items() <= room.double.reports[0].items()
+    assert room.was_told({"step": "watch", "kept": False, "channel": "en"})
 
 
 def test_a_channel_outside_the_subscription_is_said_plainly(room: Room) -> None:

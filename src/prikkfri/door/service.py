@@ -4,12 +4,9 @@ Needs neither signin nor a database to let those in who have a device token.
 """
 
 import asyncio
-import hashlib
 import json
 import logging
-import math
 import secrets
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,16 +19,15 @@ from prikkfri.config import Config
 from prikkfri.door import overload, waiting_room
 from prikkfri.door.ticket import ID_BYTES, Ticket, opened, sealed
 from prikkfri.door.waiting_room import Capacity, Place
-from prikkfri.errors import RemoteProtocolError, StorageError
 from prikkfri.journal.outcomes import Outcome, Verdict
-from prikkfri.protocols import admission_pass, cat, device_token, jwt
+from prikkfri.protocols import admission_pass, cat
 from prikkfri.protocols.admission_pass import Pass
 from prikkfri.protocols.device_token import DeviceToken
+from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import (
     SigningKey,
     command_key,
     publish_public_key,
-    read_public_keys,
     secret_key,
     signing_key,
     write_whole,
@@ -39,8 +35,6 @@ from prikkfri.storage.keys import (
 
 log = logging.getLogger(__name__)
 
-VERDICTS_REMEMBERED_MAX = 50_000
-REVOKED_READ_SECONDS = 5.0
 LAG_MEASURED_SECONDS = 0.1
 LINE_KEPT_SECONDS = 1.0
 CAPACITY_ASKED_SECONDS = 1.0
@@ -113,11 +107,7 @@ class Door:
         self._clock = clock
         self._ask_capacity = ask_capacity
         self._lag_s = 0.0
-        self._device_keys: jwt.PublicKeys = {}
-        self._device_keys_read_at = -math.inf
-        self._verdicts: OrderedDict[bytes, DeviceToken] = OrderedDict()
-        self._revoked: frozenset[str] = frozenset()
-        self._revoked_as_of = 0.0
+        self._tokens = DeviceTokens(config.home, clock)
         self._line = self._line_as_left()
         self._answers: dict[str, int] = {}
 
@@ -131,14 +121,7 @@ class Door:
 
     def playback_token(self, token: str) -> Issued | Refused:
         now = self._clock.now()
-        known = self._verified(token)
-        reason: Literal["bad-token", "expired", "revoked"] | None = None
-        if known is None:
-            reason = "bad-token"
-        elif known.jti in self._revoked:
-            reason = "revoked"
-        elif known.expires_at <= now:
-            reason = "expired"
+        known, reason = self._tokens.judge(token)
         if known is None or reason is not None:
             refused = reason or "bad-token"
             self._outcome("playback-token", "broken", refused, known)
@@ -196,44 +179,18 @@ class Door:
             "line_front": self._line.front,
             "line_rate_per_second": self._line.rate,
             "line_standing_still": float(self._line.silent_since is not None),
-            "revoked_list_age_seconds": self._clock.now() - self._revoked_as_of,
-            "verdicts_remembered": len(self._verdicts),
+            "revoked_list_age_seconds": self._clock.now() - self._tokens.revoked_as_of,
+            "verdicts_remembered": self._tokens.remembered,
         }
 
     async def run(self) -> None:
         """Until cancelled: watches its own lag, follows the revocation list and, for the line, signin."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_lag())
-            tasks.create_task(self._follow_revoked())
+            tasks.create_task(self._tokens.follow())
             if self._waiting_room:
                 tasks.create_task(self._follow_signin())
                 tasks.create_task(self._keep_line())
-
-    def _verified(self, token: str) -> DeviceToken | None:
-        """The verdict on a signature does not change, and verifying costs a hundred times what remembering does."""
-        digest = hashlib.sha256(token.encode()).digest()
-        if known := self._verdicts.get(digest):
-            self._verdicts.move_to_end(digest)
-            return known
-        self._know_key_of(token)
-        known = device_token.verified(token, self._device_keys)
-        if known is not None:
-            self._verdicts[digest] = known
-            if len(self._verdicts) > VERDICTS_REMEMBERED_MAX:
-                self._verdicts.popitem(last=False)
-        return known
-
-    def _know_key_of(self, token: str) -> None:
-        """Signin may have made its key after we started; looks at most once a second."""
-        kid = jwt.key_id(token)
-        now = self._clock.monotonic()
-        if kid is None or kid in self._device_keys or now - self._device_keys_read_at < 1:
-            return
-        self._device_keys_read_at = now
-        try:
-            self._device_keys = jwt.read_jwks(read_public_keys(self._home, "device"))
-        except (StorageError, RemoteProtocolError) as error:
-            log.error("the public keys of device tokens cannot be read: %s", error)
 
     def _admitted_at_once(self, device: str, now: float) -> Admitted:
         pass_id = secrets.token_urlsafe(ID_BYTES)
@@ -283,24 +240,6 @@ class Door:
             await asyncio.sleep(LAG_MEASURED_SECONDS)
             late_s = max(0.0, self._clock.monotonic() - asked - LAG_MEASURED_SECONDS)
             self._lag_s = overload.lag(self._lag_s, late_s)
-
-    async def _follow_revoked(self) -> None:
-        """A list that is missing or unreadable refuses nobody; the one last read goes on being honoured."""
-        read = 0.0
-        while True:
-            try:
-                path = self._home / "public" / "revoked.json"
-                changed = path.stat().st_mtime
-                if changed != read:
-                    document = json.loads(await asyncio.to_thread(path.read_bytes))
-                    self._revoked = frozenset(map(str, document["device_tokens"]))
-                    self._revoked_as_of = float(document["as_of"])
-                    read = changed
-            except FileNotFoundError:
-                pass
-            except (OSError, ValueError, TypeError, KeyError) as error:
-                log.error("the revocation list cannot be read: %s", type(error).__name__)
-            await asyncio.sleep(REVOKED_READ_SECONDS)
 
     async def _follow_signin(self) -> None:
         while True:
