@@ -318,6 +318,10 @@ async def test_those_credited_are_told_once(house: House) -> None:
     assert "hidden" not in form_with(await house.text(), "Tell those credited")
     told = await house.post("/incidents/evening/tell", sure="yes")
     assert told.headers["location"] == "/incidents/evening?told=40"
+    assert "40 text messages are on their way" in await house.text("/incidents/evening?told=40")
+    await house.post("/incidents/evening/tell", sure="yes")  # somebody clicks again, impatient
+    await house.response.tell_next()
+    await house.response.tell_next()
     assert len({customer for customer, _ in house.messages}) == len(house.messages) == HIT
     assert "hidden" in form_with(await house.text(), "Tell those credited")
 

@@ -304,3 +304,28 @@ def test_sign_out_forgets(room: Room) -> None:
     kept = room.page.evaluate("Object.keys(localStorage)")
     assert not {"prikkfri.device_token", "prikkfri.playback", "prikkfri.name"} & set(kept)
     assert room.double.sign_outs == 1
+
+
+def test_was_i_hit_is_answered_to_whoever_is_signed_in(room: Room) -> None:
+    """Nothing of it stands in the way of watching: assurance may be dead."""
+    since = 1_787_000_000.0
+    what = {"nb": "Innlogging til TV svikter", "sv": "Inloggning fungerar inte", "en": "Signing in fails"}
+    hit = {"what": what, "since": since, "until": since + 1_200, "asked_at": since + 60, "got_at": since + 900}
+    told = room.page.locator("#hits-told")
+    room.sign_in()
+    room.viewer.sees_the_picture()
+    room.viewer.press("Escape")
+    room.page.locator("#open-settings").click()
+    room.page.locator("#ask-hit").click()
+    expect(told).to_have_text("No. As far as we know, you got what you asked for.")
+    room.double.hits = [{**hit, "credit": {"amount": 4900, "currency": "NOK"}}]
+    room.page.locator("#ask-hit").press("Enter")
+    expect(told.locator("li")).to_have_count(1)
+    expect(told).to_contain_text("Signing in fails, ")
+    expect(told).to_contain_text("NOK\xa049.00 comes off your next bill.")
+    expect(told).to_contain_text("and got it")
+    room.roles["assurance"].stop()
+    room.page.locator("#ask-hit").click()
+    expect(told).to_have_text("That cannot be looked up right now. Try again a little later.")
+    room.page.locator("#settings-close").click()
+    room.viewer.watches(1)

@@ -78,6 +78,8 @@ class Double:
     sign_outs: int = 0
     renewals: list[str] = field(default_factory=list)
     reports: list[dict[str, object]] = field(default_factory=list)
+    hits: list[dict[str, object]] = field(default_factory=list)
+    """The incidents in which the one who is signed in was hit."""
     addresses: list[str] = field(default_factory=list)
     """Every path asked of playout."""
 
@@ -281,6 +283,15 @@ def playout(double: Double, clips: Path) -> list[Route]:
     ]
 
 
+def assurance(double: Double) -> list[Route]:
+    async def was_i_hit(request: Request) -> Response:
+        if request.headers["Authorization"] != "Bearer a-device-token":
+            return JSONResponse({"error": "bad-token", "message": "No."}, 401)
+        return JSONResponse({"incidents": double.hits})
+
+    return [Route("/was-i-hit", was_i_hit)]
+
+
 @dataclass
 class Served:
     """A role in its own thread, which can be stopped."""
@@ -307,7 +318,7 @@ def serve(app: ASGIApp, listener: socket.socket) -> Served:
 def television(clips: Path) -> Iterator[tuple[Double, dict[str, Served]]]:
     """The viewer role, and doubles of the roles that it talks to, for as long as the context lasts."""
     double = Double()
-    names = ("signin", "door", "playout", "status", "viewer")
+    names = ("signin", "door", "playout", "status", "assurance", "viewer")
     listeners = {role: socket.create_server(("127.0.0.1", 0)) for role in names}
     urls = {role: f"http://localhost:{listener.getsockname()[1]}" for role, listener in listeners.items()}
     routes = {
@@ -315,6 +326,7 @@ def television(clips: Path) -> Iterator[tuple[Double, dict[str, Served]]]:
         "door": door(double),
         "playout": playout(double, clips),
         "status": [Route("/", lambda _: PlainTextResponse("All is told here."))],
+        "assurance": assurance(double),
     }
     cors = Middleware(
         CORSMiddleware,
@@ -324,7 +336,7 @@ def television(clips: Path) -> Iterator[tuple[Double, dict[str, Served]]]:
         allow_headers=["Authorization", "Content-Type"],
     )
     apps: dict[str, ASGIApp] = {role: Starlette(routes=r, middleware=[cors]) for role, r in routes.items()}
-    settings = {role: urls[role] for role in ("signin", "door", "playout", "status")} | {
+    settings = {role: urls[role] for role in ("signin", "door", "playout", "status", "assurance")} | {
         "demo": True,
         "operator": "Fjordnett",
     }

@@ -15,6 +15,7 @@ SETTINGS = {
     "playout": "https://playout.example/under/a/path",
     "door": "https://door.example",
     "status": "https://status.example.org",
+    "assurance": "https://assurance.example.org",
     "demo": False,
     "operator": "Fjordnett",
 }
@@ -37,7 +38,7 @@ def test_policy_names_exactly_the_origins() -> None:
     assert policy["default-src"] == ["'none'"]
     assert policy["script-src"] == ["'self'"]
     origins = ["https://signin.example:8081", "https://door.example", "https://playout.example"]
-    assert policy["connect-src"] == ["'self'", *origins, "https://status.example.org"]
+    assert policy["connect-src"] == ["'self'", *origins, "https://status.example.org", "https://assurance.example.org"]
     assert policy["media-src"] == ["blob:", "https://playout.example"]
     assert "unsafe" not in content_security_policy(SETTINGS)
 

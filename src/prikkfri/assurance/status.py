@@ -54,6 +54,12 @@ _WHAT: Mapping[tuple[str, str], Texts] = {
     },
 }
 _SIGN_IN_STEPS = frozenset({"enter", "sign-in", "playback-token"})
+_STEPS_OF_LAYER: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("television", "signin"): ("sign-in",),
+    ("television", "door"): ("enter", "playback-token"),
+    ("television", "streams"): ("start-playback", "switch-channel", "watch"),
+}
+"""What a customer asks of a layer: when the layer is at fault, these fail and no others."""
 _EXTENT: Mapping[Severity, Texts] = {
     "operational": {"nb": "", "sv": "", "en": ""},
     "partial_outage": {"nb": "Noen er rammet.", "sv": "Några är drabbade.", "en": "Some are affected."},
@@ -143,9 +149,19 @@ class Statement:
 
 def statements(incidents: Iterable[Incident], *, now: float, zone: tzinfo) -> tuple[Statement, ...]:
     """What the public is told at `now`, the newest incident first; times in the texts are those of `zone`."""
-    told = [incident for incident in incidents if _told(incident, now)]
-    told.sort(key=lambda incident: incident.opened_at, reverse=True)
-    return tuple(_statement(incident, now, zone) for incident in told)
+    lately = [incident for incident in incidents if told(incident) and _of_late(incident, now)]
+    lately.sort(key=lambda incident: incident.opened_at, reverse=True)
+    return tuple(_statement(incident, now, zone) for incident in lately)
+
+
+def what(incident: Incident) -> Texts:
+    """What an incident is, in a few words for the public."""
+    return _what(incident.service, _steps(incident.segments))
+
+
+def told(incident: Incident) -> bool:
+    """Whether the public, or one of those hit, may be told of it: not of a suspicion, nor of what was nothing."""
+    return incident.confirmed_at is not None and not incident.dismissed
 
 
 def severity(told: Sequence[Statement], service: str, steps: Sequence[str]) -> Severity:
@@ -159,9 +175,7 @@ def severity(told: Sequence[Statement], service: str, steps: Sequence[str]) -> S
     return max(concerned, key=order.index, default="operational")
 
 
-def _told(incident: Incident, now: float) -> bool:
-    if incident.confirmed_at is None or incident.dismissed:
-        return False
+def _of_late(incident: Incident, now: float) -> bool:
     return incident.open or now - (incident.resolved_at or now) < TOLD_AFTER_SECONDS
 
 
@@ -183,7 +197,7 @@ def _statement(incident: Incident, now: float, zone: tzinfo) -> Statement:
         steps=steps,
         severity=_severity(incident),
         stage=stage,
-        title=_what(incident.service, steps),
+        title=what(incident),
         since=incident.since,
         updated_at=updates[0].at if updates else incident.opened_at,
         resolved_at=incident.resolved_at,
@@ -196,8 +210,14 @@ def _statement(incident: Incident, now: float, zone: tzinfo) -> Statement:
 
 
 def _steps(segments: Iterable[Segment]) -> tuple[str, ...]:
-    steps = {segment.get("step") for segment in segments}
-    return () if "" in steps else tuple(sorted(steps))
+    steps: set[str] = set()
+    for segment in segments:
+        layer = (segment.get("service"), segment.get("layer"))
+        found = (segment.get("step"),) if segment.get("step") else _STEPS_OF_LAYER.get(layer, ())
+        if not found:
+            return ()
+        steps.update(found)
+    return tuple(sorted(steps))
 
 
 def _severity(incident: Incident) -> Severity:

@@ -33,6 +33,7 @@ class DeviceTokens:
         self._keys_read_at = -math.inf
         self._verdicts: OrderedDict[bytes, DeviceToken] = OrderedDict()
         self._revoked: frozenset[str] = frozenset()
+        self._revoked_changed = 0.0
 
     @property
     def remembered(self) -> int:
@@ -53,21 +54,24 @@ class DeviceTokens:
 
         One that is missing or unreadable refuses nobody; the one last read goes on being honoured.
         """
-        read = 0.0
         while True:
-            try:
-                path = self._home / "public" / "revoked.json"
-                changed = path.stat().st_mtime
-                if changed != read:
-                    document = json.loads(await asyncio.to_thread(path.read_bytes))
-                    self._revoked = frozenset(map(str, document["device_tokens"]))
-                    self.revoked_as_of = float(document["as_of"])
-                    read = changed
-            except FileNotFoundError:
-                pass
-            except (OSError, ValueError, TypeError, KeyError) as error:
-                log.error("the revocation list cannot be read: %s", type(error).__name__)
+            await self.read_revoked()
             await asyncio.sleep(REVOKED_READ_SECONDS)
+
+    async def read_revoked(self) -> None:
+        """Reads the list if it has changed."""
+        try:
+            path = self._home / "public" / "revoked.json"
+            changed = path.stat().st_mtime
+            if changed != self._revoked_changed:
+                document = json.loads(await asyncio.to_thread(path.read_bytes))
+                self._revoked = frozenset(map(str, document["device_tokens"]))
+                self.revoked_as_of = float(document["as_of"])
+                self._revoked_changed = changed
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            log.error("the revocation list cannot be read: %s", type(error).__name__)
 
     def _verified(self, token: str) -> DeviceToken | None:
         """The verdict on a signature does not change, and verifying costs a hundred times what remembering does."""

@@ -5,17 +5,20 @@ from collections.abc import Callable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 import httpx
+from starlette.types import Receive, Scope, Send
 
 from prikkfri.app.first_account import first_account_file
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import location_of
 from prikkfri.assurance.console.service import Console, ensure_first_account
 from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.response import http as customers
 from prikkfri.assurance.response.service import Response, Surroundings
 from prikkfri.assurance.service import Assurance, OthersArea
 from prikkfri.clock import Clock
 from prikkfri.config import ROLES, Config
 from prikkfri.storage import Database, Location, Queries, open_database, open_reader, open_spool_reader
+from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import command_key, write_whole
 from prikkfri.subscribers.store import packages_at, subscriber, subscriber_by_login, subscriptions_of
 from prikkfri.subscribers.subscriptions import Subscriber
@@ -107,18 +110,26 @@ async def build(config: Config, clock: Clock) -> Role:
             await area.close()
         await database.close()
 
+    tokens = DeviceTokens(config.home, clock)
+    console = application(
+        service,
+        Console(database, clock=clock),
+        response=response,
+        find_subscriber=find_subscriber,
+        clock=clock,
+        public_url=config.roles.assurance.url,
+        timezone=config.streaming.timezone,
+        operator=config.operator,
+    )
+    for_customers = customers.application(response, tokens, viewer_origin=config.roles.viewer.url)
+
+    async def edge(scope: Scope, receive: Receive, send: Send) -> None:
+        asked_by_customer = scope["type"] == "http" and scope["path"] == customers.PATH
+        await (for_customers if asked_by_customer else console)(scope, receive, send)
+
     return Role(
-        application(
-            service,
-            Console(database, clock=clock),
-            response=response,
-            find_subscriber=find_subscriber,
-            clock=clock,
-            public_url=config.roles.assurance.url,
-            timezone=config.streaming.timezone,
-            operator=config.operator,
-        ),
-        work=(service.run, response.run, measure),
+        edge,
+        work=(service.run, response.run, measure, tokens.follow),
         counters=service.counters,
         close=close,
     )

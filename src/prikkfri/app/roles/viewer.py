@@ -7,5 +7,5 @@ from prikkfri.web.viewer.server import application
 
 
 async def build(config: Config, clock: Clock) -> Role:
-    urls = {role: config.roles.edge(role).url for role in ("signin", "playout", "door", "status")}
+    urls = {role: config.roles.edge(role).url for role in ("signin", "playout", "door", "status", "assurance")}
     return Role(application({**urls, "demo": config.demo, "operator": config.operator}))

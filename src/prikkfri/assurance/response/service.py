@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 
-from prikkfri.assurance import incidents, recovery, watching
+from prikkfri.assurance import incidents, recovery, status, watching
 from prikkfri.assurance.answers import Answer, Known, Load, answer_sheet
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.detection import Settings as Detection
@@ -74,6 +74,19 @@ class Surroundings:
     """An incident has changed: tell the public."""
 
 
+@dataclass(frozen=True)
+class Befallen:
+    """An incident as one customer met it."""
+
+    incident: Incident
+    asked_at: float
+    got_at: float | None
+    """When they got it after all."""
+    amount: int
+    """Of their service credit, in the smallest unit; 0: none was given (yet)."""
+    currency: str
+
+
 class Response:
     def __init__(
         self,
@@ -105,6 +118,8 @@ class Response:
         self._recoveries: dict[str, Recovery] = {}
         self._assess_at = 0.0
         self._acting = asyncio.Lock()
+        self._to_tell: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        """Incidents of which those credited are to be told, and the person who said so."""
 
     # What comes in.
 
@@ -115,6 +130,11 @@ class Response:
     async def run(self) -> None:
         """Works until cancelled."""
         await self.recover()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_watch(), name="incidents")
+            tasks.create_task(self._keep_telling(), name="tell those credited")
+
+    async def _keep_watch(self) -> None:
         while True:
             try:
                 await self.tick()
@@ -356,9 +376,14 @@ class Response:
     async def credits(self, identifier: str) -> list[Given]:
         return await self._database.read(lambda q: store.credits_of(q, identifier))
 
-    async def was_hit(self, customer: str) -> list[tuple[str, Hit]]:
-        """The incidents in which a customer was hit, the newest first."""
-        return await self._database.read(lambda q: store.incidents_that_hit(q, customer))
+    async def was_hit(self, customer: str) -> list[Befallen]:
+        """The incidents in which a customer was hit and of which one may be told, the newest first."""
+        found = []
+        for hit in await self._database.read(lambda q: store.incidents_that_hit(q, customer)):
+            incident = await self._database.read(lambda q, hit=hit: store.incident(q, hit.incident))  # type: ignore[misc]
+            if incident is not None and status.told(incident):
+                found.append(Befallen(incident, hit.asked_at, hit.got_at, hit.amount, hit.currency))
+        return found
 
     async def add_contacts(self, contacts: Sequence[Contact]) -> int:
         """Takes in contacts with customer service; returns how many were new."""
@@ -386,8 +411,26 @@ class Response:
         return await self._give(incident, by=by, over_cap=True)
 
     async def tell(self, identifier: str, *, by: str) -> int:
-        """Tells those credited by a text message, each once; returns how many were told."""
-        told = 0
+        """Has those credited told by a text message; returns how many are still to be told.
+
+        They are told one after the other while people work on; after a restart somebody has to say so again.
+        """
+        untold = sum(not given.told_at for given in await self.credits(identifier))
+        if untold:
+            self._to_tell.put_nowait((identifier, by))
+        return untold
+
+    async def _keep_telling(self) -> None:
+        while True:
+            try:
+                await self.tell_next()
+            except StorageError as error:
+                log.error("those hit were not all told: %s", error)
+
+    async def tell_next(self) -> None:
+        """Waits until somebody has those credited told, and tells them, each once. Raises `StorageError`."""
+        identifier, by = await self._to_tell.get()
+        told = failed = 0
         for given in await self.credits(identifier):
             if given.told_at:
                 continue
@@ -399,12 +442,14 @@ class Response:
             message = await self._around.tell(given.credit.customer, text)
             if not message:
                 await self._database.write(lambda t, key=key: store.mark_told(t, key, "", 0.0))  # type: ignore[misc]
+                failed += 1
                 continue
             await self._database.write(lambda t, key=key, m=message, now=now: store.mark_told(t, key, m, now))  # type: ignore[misc]
             told += 1
-        if told:
-            await self.act(identifier, Fact("told", self._clock.now(), by, f"{told} customers were told by SMS"))
-        return told
+        if told or failed:
+            rest = f"; {failed} could not be" if failed else ""
+            text = f"{told} customers were told by SMS{rest}"
+            await self.act(identifier, Fact("told", self._clock.now(), by, text))
 
     # Remedies.
 

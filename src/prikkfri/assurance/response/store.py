@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -54,6 +55,16 @@ class Listed:
     digest: str
     frozen: Frozen
     """Its digest is empty while the incident has not been resolved."""
+
+
+class HitIn(NamedTuple):
+    """One customer on the list of one incident."""
+
+    incident: str
+    asked_at: float
+    got_at: float | None
+    amount: int
+    currency: str
 
 
 async def save_incident(transaction: Transaction, incident: Incident) -> None:
@@ -174,15 +185,15 @@ def _hit(row: Row) -> Hit:
     )
 
 
-async def incidents_that_hit(queries: Queries, customer: str) -> list[tuple[str, Hit]]:
-    """Was this customer hit, and in which incidents? The newest first."""
+async def incidents_that_hit(queries: Queries, customer: str, *, most: int = 20) -> list[HitIn]:
+    """Was this customer hit, in which incidents, and what was given for it? The newest first."""
     rows = await queries.fetch(
-        "SELECT h.incident, h.customer, h.device, h.service, h.step, h.first_asked, h.tries, h.unanswered,"
-        " h.last_reason, h.kept_later_at, h.observed FROM incident_hit h WHERE h.customer = :customer"
-        " AND h.customer <> '' ORDER BY h.first_asked DESC LIMIT 100",
-        {"customer": customer},
+        "SELECT h.incident, h.first_asked, h.kept_later_at, COALESCE(c.amount, 0), COALESCE(c.currency, '')"
+        " FROM incident_hit h LEFT JOIN service_credit c ON c.incident = h.incident AND c.customer = h.customer"
+        " WHERE h.customer = :customer AND h.customer <> '' ORDER BY h.first_asked DESC LIMIT :most",
+        {"customer": customer, "most": most},
     )
-    return [(row[0], _hit(row[1:])) for row in rows]
+    return [HitIn(*row) for row in rows]
 
 
 async def give_credits(

@@ -37,7 +37,7 @@ class ServedFile:
 
 def content_security_policy(settings: Mapping[str, object]) -> str:
     """The policy that allows scripts from the viewer alone and connections to exactly the roles in `settings`."""
-    origin = {role: _origin(str(settings[role])) for role in ("signin", "door", "playout", "status")}
+    origin = {role: _origin(str(settings[role])) for role in ("signin", "door", "playout", "status", "assurance")}
     directives = {
         "default-src": "'none'",
         "script-src": "'self'",
@@ -45,7 +45,7 @@ def content_security_policy(settings: Mapping[str, object]) -> str:
         "img-src": "'self'",
         "manifest-src": "'self'",
         "worker-src": "'self'",
-        "connect-src": f"'self' {origin['signin']} {origin['door']} {origin['playout']} {origin['status']}",
+        "connect-src": " ".join(("'self'", *origin.values())),
         "media-src": f"blob: {origin['playout']}",
         "base-uri": "'none'",
         "form-action": "'none'",
@@ -85,7 +85,7 @@ def shell_files(settings: Mapping[str, object], pages: Path = PAGES) -> dict[str
 def application(settings: Mapping[str, object]) -> ASGIApp:
     """The ASGI application of the viewer role.
 
-    `settings` are what `GET /settings.json` answers: the public URLs of signin, door, playout and status, and `demo`.
+    `settings` are what `GET /settings.json` answers: the public URLs of the other roles that it talks to, and `demo`.
     """
     policy = content_security_policy(settings).encode()
     served = {path: _served(path, body, policy) for path, body in shell_files(settings).items()}

@@ -3,6 +3,7 @@
 import { makeCatalogue } from "./catalogue.js";
 import { $, element, write } from "./element.js";
 import { move, rove } from "./focus.js";
+import { makeHits } from "./hits.js";
 import { device, keep, read } from "./kept.js";
 import { makeRoles, settings } from "./roles.js";
 import { makeSession } from "./session.js";
@@ -32,6 +33,7 @@ const watch = makeWatch({
   onSignIn: (why) => session.signOut(why),
   onSettings: openSettings,
 });
+const hits = makeHits(roles, () => read("device_token") ?? null);
 const signIn = makeSignIn({
   session,
   catalogue,
@@ -109,12 +111,14 @@ function sayEverything() {
   rove($("sign-in"));
   signIn.render();
   watch.render();
+  hits.render();
 }
 
 function openSettings() {
   const name = session.name();
   write($("settings-name"), name ? say("signedInAs", { name }) : "");
   write($("sign-out"), say(session.state.kind === "in" ? "signOut" : "signIn"));
+  hits.forget();
   $("settings").showModal();
   rove($("settings"));
   $("settings-close").focus();

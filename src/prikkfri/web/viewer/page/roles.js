@@ -89,6 +89,8 @@ export function makeRoles(at, device) {
     signOut: () => ask(`${at.signin}/sign-out`, { method: "POST", credentials: "include", keepalive: true }),
     playbackToken: (deviceToken) =>
       ask(`${at.door}/playback-token`, { method: "POST", headers: { Authorization: `Bearer ${deviceToken}` } }),
+    wasIHit: (deviceToken) =>
+      ask(`${at.assurance}/was-i-hit`, { headers: { Authorization: `Bearer ${deviceToken}` } }),
     channels: () => ask(`${at.playout}/channels`),
     guide: (from, to) => ask(`${at.playout}/guide?from=${Math.floor(from)}&to=${Math.floor(to)}`),
     openChannels: () => ask(`${at.playout}/open`),

@@ -73,6 +73,16 @@ const WORDS = {
     signInText: "Open channels can be watched without.",
     openGuide: "Open the guide",
     signInInstead: "Sign in",
+
+    wasIHit: "Was I hit by a fault?",
+    hitAsking: "Looking …",
+    notHit: "No. As far as we know, you got what you asked for.",
+    hitSilent: "That cannot be looked up right now. Try again a little later.",
+    hitOver: "{what}, {from} to {to}.",
+    hitNow: "{what}, since {from}.",
+    hitAsked: "You tried {asked} and did not get it.",
+    hitGot: "You tried {asked} and got it {got}.",
+    hitCredit: "{amount} comes off your next bill.",
   },
   nb: {
     headline: "Direktesendt TV.\nKom inn.",
@@ -143,6 +153,15 @@ const WORDS = {
     signInTitle: "Logg inn for å se {channel}",
     signInText: "Åpne kanaler kan ses uten.",
     openGuide: "Åpne guiden",
+    wasIHit: "Ble jeg rammet av en feil?",
+    hitAsking: "Ser etter …",
+    notHit: "Nei. Så vidt vi vet, fikk du det du ba om.",
+    hitSilent: "Det kan ikke slås opp akkurat nå. Prøv igjen litt senere.",
+    hitOver: "{what}, {from} til {to}.",
+    hitNow: "{what}, siden {from}.",
+    hitAsked: "Du prøvde {asked} og fikk det ikke til.",
+    hitGot: "Du prøvde {asked} og fikk det til {got}.",
+    hitCredit: "{amount} trekkes fra den neste regningen din.",
     signInInstead: "Logg inn",
   },
   sv: {
@@ -214,6 +233,15 @@ const WORDS = {
     signInTitle: "Logga in för att se {channel}",
     signInText: "Öppna kanaler kan ses utan.",
     openGuide: "Öppna guiden",
+    wasIHit: "Drabbades jag av ett fel?",
+    hitAsking: "Letar …",
+    notHit: "Nej. Så vitt vi vet fick du det du bad om.",
+    hitSilent: "Det kan inte tas fram just nu. Försök igen lite senare.",
+    hitOver: "{what}, {from} till {to}.",
+    hitNow: "{what}, sedan {from}.",
+    hitAsked: "Du försökte {asked} och kom inte fram.",
+    hitGot: "Du försökte {asked} och kom fram {got}.",
+    hitCredit: "{amount} dras av på din nästa faktura.",
     signInInstead: "Logga in",
   },
 };
@@ -242,6 +270,17 @@ export function say(key, values = {}) {
 // A time of day on the viewer's own clock; `time` in seconds since 1970 UTC.
 export function clockTime(time) {
   return new Intl.DateTimeFormat(spoken, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(time * 1000);
+}
+
+// A day and a time of day; `time` in seconds since 1970 UTC.
+export function dayTime(time) {
+  const how = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  return new Intl.DateTimeFormat(spoken, how).format(time * 1000);
+}
+
+// An amount of money; `amount` in the currency's smallest unit.
+export function money(amount, currency) {
+  return new Intl.NumberFormat(spoken, { style: "currency", currency }).format(amount / 100);
 }
 
 // A wait as people say it: seconds, from a minute and a half on minutes.

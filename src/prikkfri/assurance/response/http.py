@@ -1,0 +1,73 @@
+"""Was I hit? What a customer who is signed in may ask of incident response, from the viewer's pages."""
+
+import asyncio
+
+from prikkfri.assurance import status
+from prikkfri.assurance.response.service import Befallen, Response
+from prikkfri.errors import StorageError
+from prikkfri.protocols.asgi import (
+    Answer,
+    Application,
+    Receive,
+    Scope,
+    Send,
+    bearer,
+    cross_origin,
+    preflight,
+    refusal,
+    respond,
+)
+from prikkfri.storage.device_tokens import DeviceTokens
+
+PATH = "/was-i-hit"
+ASKED_AT_ONCE_MAX = 20
+"""A crowd that asks this after an incident must not slow down what watches for the next."""
+ANSWER_SECONDS_MAX = 5.0
+RETRY_AFTER_SECONDS = 10.0
+
+_BUSY = refusal(503, "overloaded", "Very many ask just now; please try again.", retry_after_s=RETRY_AFTER_SECONDS)
+_SILENT = refusal(503, "database-unavailable", "This cannot be looked up now.", retry_after_s=RETRY_AFTER_SECONDS)
+
+
+def application(response: Response, tokens: DeviceTokens, *, viewer_origin: str) -> Application:
+    """`GET /was-i-hit` with a device token."""
+    cors = cross_origin(viewer_origin, credentials=False)
+    asking = 0
+
+    async def decide(scope: Scope) -> Answer:
+        nonlocal asking
+        if scope["method"] == "OPTIONS":
+            return preflight(frozenset({"GET"}))
+        if scope["method"] != "GET":
+            return refusal(405, "bad-method", "Only GET.")
+        known, wrong = tokens.judge(bearer(scope))
+        if known is None or wrong is not None:
+            return refusal(401, wrong or "bad-token", "Please sign in again.")
+        if asking >= ASKED_AT_ONCE_MAX:
+            return _BUSY
+        asking += 1
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                found = await response.was_hit(known.subscriber)
+        except (StorageError, TimeoutError):
+            return _SILENT
+        finally:
+            asking -= 1
+        return Answer(200, {"incidents": [_shown(each) for each in found]})
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, await decide(scope), cors)
+
+    return answer
+
+
+def _shown(each: Befallen) -> dict[str, object]:
+    incident = each.incident
+    return {
+        "what": dict(status.what(incident)),
+        "since": incident.since,
+        "until": None if incident.open else incident.ended_at or incident.resolved_at,
+        "asked_at": each.asked_at,
+        "got_at": each.got_at,
+        "credit": {"amount": each.amount, "currency": each.currency} if each.amount else None,
+    }
