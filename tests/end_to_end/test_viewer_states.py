@@ -314,7 +314,7 @@ def test_was_i_hit_is_answered_to_whoever_is_signed_in(room: Room) -> None:
     told = room.page.locator("#hits-told")
     room.sign_in()
     room.viewer.sees_the_picture()
-    room.viewer.press("Escape")
+    room.page.mouse.move(300, 300)
     room.page.locator("#open-settings").click()
     room.page.locator("#ask-hit").click()
     expect(told).to_have_text("No. As far as we know, you got what you asked for.")
