@@ -5,7 +5,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime
 from enum import StrEnum
@@ -33,7 +33,7 @@ from prikkfri.clock import SystemClock
 from prikkfri.config import HOME_VARIABLE, ROLES, Config, load
 from prikkfri.errors import PrikkfriError, UsageError
 from prikkfri.simulation import demo as demonstration
-from prikkfri.simulation import misdelivery
+from prikkfri.simulation import mechanisms, misdelivery
 from prikkfri.simulation.installation import Harm
 from prikkfri.simulation.kickoff import Plan
 from prikkfri.simulation.rehearsing import (
@@ -129,7 +129,7 @@ def serve(
     programs = [role_program(role, settings, config) for role in roles]
     if demo and len(roles) == len(ROLES) and settings.sms.links:
         programs += demo_programs(settings)
-    supervisor = Supervisor(programs, say=lambda line: console.print(f"· {line}", soft_wrap=True))
+    supervisor = Supervisor(programs, home=home, say=lambda line: console.print(f"· {line}", soft_wrap=True))
     console.print(f"starting {', '.join(program.name for program in programs)} …")
 
     async def run() -> int:
@@ -171,7 +171,7 @@ def _sign_in_with(settings: Config, role: str) -> str:
 
 def demo_programs(settings: Config) -> list[Program]:
     """The world around the demo: phones behind an SMSC, and a little life."""
-    phones = [f"{p.msisdn}={p.name}" for p in demonstration.people(demonstration.PHONES)]
+    phones = demonstration.phones(demonstration.people(demonstration.PEOPLE))
     handsets = ["-m", "prikkfri.simulation.handsets", "--name", demonstration.NETWORK]
     handsets += [f"--http-port={settings.phones_port}", f"--smpp-port={settings.sms.links[0].port}", *phones]
     life = ["-m", "prikkfri.simulation.life", "--home", str(settings.home)]
@@ -472,6 +472,8 @@ def rehearse_kickoff_command(
     seed: Annotated[int, typer.Option(help="Of everything that is drawn by lot.")] = Plan.seed,
     json_file: JsonFile = None,
     report_file: Annotated[Path | None, typer.Option("--report", help="Write the evening as one HTML page.")] = None,
+    home: Annotated[Path | None, typer.Option(help="A demo that runs (default: an installation of its own).")] = None,
+    without: Annotated[str, typer.Option(help=f"Switch a mechanism off: {', '.join(mechanisms.KICKOFF)}.")] = "",
 ) -> None:
     """Stage a kick-off whose sign-in fails, against real roles, and hold the account against the truth."""
     plan = Plan(
@@ -481,11 +483,14 @@ def rehearse_kickoff_command(
         fault=fault.harm,
         seed=seed,
     )
-    result, checks, truth, told = asyncio.run(rehearse_kickoff(plan, say=progress_since_now()))
-    again = (
-        f"prikkfri rehearse kickoff --fault {fault.value} --inside {inside} --outside {outside} "
-        f"--seconds {seconds:g} --seed {seed}"
-    )
+    if home is not None and without:
+        raise UsageError("nothing is switched off in a demo that runs; leave out --home or --without")
+    mechanism = mechanism_of(mechanisms.KICKOFF, without)
+    staging = rehearse_kickoff(plan, say=progress_since_now(), home=home, without=mechanism)
+    result, checks, truth, told = asyncio.run(staging)
+    again = f"prikkfri rehearse kickoff --fault {fault.value} --inside {inside} --outside {outside}"
+    again += f" --seconds {seconds:g} --seed {seed}"
+    again += (f" --home {home}" if home else "") + (f" --without {without}" if without else "")
     if report_file is not None:
         report_file.write_text(report_of_kickoff(truth, told, result, checks, again=again), encoding="utf-8")
     if json_file is not None:
@@ -499,13 +504,17 @@ def rehearse_misdelivery_command(
     fault: Annotated[bool, typer.Option(help="Let one partner misdeliver and another lose receipts.")] = True,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn by lot.")] = 1,
     small: Annotated[bool, typer.Option("--small", help="Fewer phones, under a minute.")] = False,
+    without: Annotated[str, typer.Option(help=f"Switch a mechanism off: {', '.join(mechanisms.MISDELIVERY)}.")] = "",
     json_file: JsonFile = None,
     report_file: Annotated[Path | None, typer.Option("--report", help="Write the evening as one HTML page.")] = None,
 ) -> None:
     """Stage a partner that hands messages to strangers, and hold the account against the truth."""
     plan = replace(misdelivery.SMALL if small else misdelivery.Plan(), fault=fault, seed=seed)
-    result, checks, truth, told, seen = asyncio.run(rehearse_misdelivery(plan, say=progress_since_now()))
+    mechanism = mechanism_of(mechanisms.MISDELIVERY, without)
+    staging = rehearse_misdelivery(plan, say=progress_since_now(), without=mechanism)
+    result, checks, truth, told, seen = asyncio.run(staging)
     again = f"prikkfri rehearse misdelivery{' --small' if small else ''}{'' if fault else ' --no-fault'} --seed {seed}"
+    again += f" --without {without}" if without else ""
     if report_file is not None:
         page = report_of_misdelivery(truth, told, seen, result, checks, again=again)
         report_file.write_text(page, encoding="utf-8")
@@ -513,6 +522,12 @@ def rehearse_misdelivery_command(
         write_json(asdict(result), json_file)
     say_checks(checks, again)
     raise typer.Exit(0 if result.passed else 1)
+
+
+def mechanism_of(known: Mapping[str, mechanisms.Mechanism], name: str) -> mechanisms.Mechanism | None:
+    if name and name not in known:
+        raise UsageError(f"there is no mechanism {name!r} to switch off; there are {', '.join(known)}")
+    return known.get(name)
 
 
 def progress_since_now() -> Callable[[str], None]:

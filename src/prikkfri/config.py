@@ -213,6 +213,8 @@ class Assurance:
     """The same for those who were told an honest wait."""
     delivery_grace_seconds: float = 300.0
     """The same for a message that was accepted."""
+    false_alarms_per_year: float = 1.0
+    """That the whole installation may raise; the threshold of detection follows from it."""
     warm_up_seconds: float = 30.0
     """How long a series is watched before its level is believed."""
     hold_seconds: float = 300.0

@@ -36,7 +36,7 @@ class Scene:
         return Program(name, [str(file)], self.folder / f"{name}.log")
 
     def start(self, *programs: Program) -> asyncio.Task[int]:
-        supervisor = Supervisor(programs, say=self.said.append)
+        supervisor = Supervisor(programs, home=self.folder, say=self.said.append)
         return asyncio.create_task(supervisor.run(when_ready=self.ready.set))
 
     async def until(self, words: str) -> None:
@@ -108,7 +108,7 @@ async def test_programs_end_when_their_supervisor_is_killed(scene: Scene) -> Non
         "import asyncio, pathlib\n"
         "from prikkfri.app.supervisor import Program, Supervisor\n"
         f"program = Program('f', [{child.arguments[0]!r}], pathlib.Path({str(child.log)!r}))\n"
-        "asyncio.run(Supervisor([program], say=print).run(when_ready=lambda: None))\n",
+        "asyncio.run(Supervisor([program], home=program.log.parent, say=print).run(when_ready=lambda: None))\n",
         encoding="utf-8",
     )
     supervisor = await asyncio.create_subprocess_exec(sys.executable, str(parent))

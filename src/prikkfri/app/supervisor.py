@@ -39,6 +39,11 @@ class Program:
     """Where its standard error goes."""
 
 
+def pid_file(home: Path, name: str) -> Path:
+    """Where the process id of a program that is supervised in a home stands while it runs."""
+    return home / "run" / f"{name}.pid"
+
+
 def pause_before_restart(ends: Sequence[float], now: float) -> float:
     """Seconds to wait before starting again a program that has ended at `ends` (monotonic seconds)."""
     recent = [end for end in ends if now - end < CRASH_LOOP_SECONDS]
@@ -54,7 +59,8 @@ class _Running:
 
 
 class Supervisor:
-    def __init__(self, programs: Sequence[Program], *, say: Say) -> None:
+    def __init__(self, programs: Sequence[Program], *, home: Path, say: Say) -> None:
+        self._home = home
         self._running = [_Running(program) for program in programs]
         self._say = say
         self._stopping = asyncio.Event()
@@ -127,6 +133,9 @@ class Supervisor:
             )
         running.process = process
         assert process.stdout is not None
+        file = pid_file(self._home, running.program.name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{process.pid}\n", encoding="ascii")
         try:
             while line := await process.stdout.readline():
                 if line == b"ready\n":
@@ -134,6 +143,7 @@ class Supervisor:
             return await process.wait()
         finally:
             running.process = None
+            file.unlink(missing_ok=True)
 
     async def _stop(self) -> None:
         processes = [running.process for running in self._running if running.process is not None]

@@ -19,9 +19,9 @@ PASSWORD = "prikkfri-demo"  # noqa: S105
 SMPP_PASSWORD = "demo1234"  # noqa: S105  # SMPP 3.4 has room for 8 characters
 HANDSET_SMPP_PORT = 2776
 NETWORK = "Fjordmobil"
-PEOPLE = 24
+PEOPLE = 500
 PHONES = 6
-"""So many of the people have a phone on the page."""
+"""So many of the people have their phone on the page; the others' are in their pockets."""
 
 FIRST_NAMES = ("Kari", "Ola", "Ingrid", "Lars", "Sigrid", "Nils", "Astrid", "Erik", "Maja", "Oskar", "Elin", "Jonas")
 LAST_NAMES = ("Nordmann", "Berg", "Lund", "Dahl", "Haugen", "Moen", "Strand", "Vik", "Solberg", "Eide")
@@ -61,11 +61,29 @@ def subscribers_csv(persons: list[Person]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def configuration(*, handset_smpp_port: int = HANDSET_SMPP_PORT) -> str:
+def configuration(*, handset_smpp_port: int = HANDSET_SMPP_PORT, grace_seconds: float = 6.0) -> str:
     """The demo's configuration file."""
     return f"""\
 # Made by `prikkfri serve --demo`. Change what you like; every setting has a default.
 operator = "Fjordnett"
+
+# Times are short here, so that an incident can be watched from its first second to the credit within two minutes.
+# docs/configuration.md has the ordinary ones.
+[streaming]
+fallback_wait_seconds = 4
+fallback_held_seconds = 20
+
+[assurance]
+sign_in_grace_seconds = {grace_seconds:g}
+line_grace_seconds = {grace_seconds:g}
+warm_up_seconds = 8
+hold_seconds = 6
+tell_account = "operator"
+
+[[assurance.remedies]]
+name = "Sign-in failed at a live event"
+service = "television"
+tiers = [{{from_minutes = 0, amount = 4900}}]
 
 # Who may submit messages, over SMPP (port 2775) and over HTTP (port 8083).
 [[sms.accounts]]
@@ -103,6 +121,11 @@ def write_configuration(home: Path) -> bool:
     path.touch(mode=0o600)
     path.write_text(configuration(), encoding="utf-8")
     return True
+
+
+def phones(persons: list[Person]) -> list[str]:
+    """The phones of all of them, as the handset network takes them."""
+    return [f"{person.msisdn}={person.name if n < PHONES else ''}" for n, person in enumerate(persons)]
 
 
 async def seed(config: Config, persons: list[Person]) -> None:

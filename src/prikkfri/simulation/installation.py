@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from prikkfri.app.supervisor import pid_file
 from prikkfri.config import ROLES, Config, load
 from prikkfri.errors import PrikkfriError
 
 Harm = Literal["kill", "freeze", "slow"]
 READY_SECONDS_MAX = 40.0
 STOP_SECONDS_MAX = 10.0
+PID_SECONDS = 0.1
 SLOW_PERIOD_SECONDS = 0.25
 SLOW_AWAKE_SHARE = 0.06
 """A slowed role runs for so much of each period and is stopped for the rest."""
@@ -37,6 +39,10 @@ def ports_section(ports: Sequence[int]) -> str:
     return "\n".join(lines).replace("[roles.sms]", f"[roles.sms]\nsmpp_port = {ports[len(ROLES)]}") + "\n"
 
 
+def _without_ours(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith("PRIKKFRI_")}
+
+
 @dataclass
 class _Process:
     arguments: list[str]
@@ -49,11 +55,12 @@ class Installation:
     """Roles (and the world's own programs) by name."""
 
     home: Path
-    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """`PRIKKFRI_...` variables for its roles; those of whoever runs the rehearsal are not theirs."""
     _running: dict[str, _Process] = field(default_factory=dict)
 
     def configuration(self) -> Config:
-        return load(self.home, file=None, environment={}, demo=True)
+        return load(self.home, file=None, environment=self.settings, demo=True)
 
     async def start(self, roles: Sequence[str] = ROLES) -> None:
         """Starts roles and waits until they serve. Raises `PrikkfriError` with the role that does not."""
@@ -70,7 +77,7 @@ class Installation:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
-                env=self.environment,
+                env=_without_ours(os.environ) | dict(self.settings),
                 process_group=0,
             )
         self._running[name] = _Process(arguments, process)
@@ -91,7 +98,7 @@ class Installation:
         elif harm == "freeze":
             running.process.send_signal(signal.SIGSTOP)
         else:
-            running.slowing = asyncio.create_task(self._slow(running.process), name=f"slow {role}")
+            running.slowing = asyncio.create_task(slow(running.process.pid), name=f"slow {role}")
 
     async def give_back(self, role: str) -> None:
         """Undoes what harmed a role: starts it again, lets it go on, or at full speed."""
@@ -124,13 +131,77 @@ class Installation:
     async def _start_role(self, role: str) -> None:
         await self.start_program(role, ["-m", "prikkfri.app", role, "--home", str(self.home), "--demo"])
 
-    async def _slow(self, process: asyncio.subprocess.Process) -> None:
+
+@dataclass
+class Borrowed:
+    """A Prikkfri that runs already, under its own supervisor: its roles can be hurt, and are given back.
+
+    One that is killed is killed again each time its supervisor has started it, until it is given back: a crash loop.
+    """
+
+    home: Path
+    _harming: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _frozen: dict[str, int] = field(default_factory=dict)
+
+    def configuration(self) -> Config:
+        return load(self.home, file=None, environment={}, demo=True)
+
+    async def harm(self, role: str, harm: Harm) -> None:
+        """Kills, freezes or slows a role until it is given back. Raises `PrikkfriError` when it does not run."""
+        if harm == "freeze":
+            self._frozen[role] = self._pid(role)
+            os.kill(self._frozen[role], signal.SIGSTOP)
+            return
+        work = self._kill(role, self._pid(role)) if harm == "kill" else slow(self._pid(role))
+        self._harming[role] = asyncio.create_task(work, name=f"{harm} {role}")
+
+    async def give_back(self, role: str) -> None:
+        if task := self._harming.pop(role, None):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if pid := self._frozen.pop(role, 0):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    async def stop(self) -> None:
+        """Gives back whatever is still hurt; what runs goes on."""
+        for role in {*self._harming, *self._frozen}:
+            await self.give_back(role)
+
+    async def _kill(self, role: str, pid: int) -> None:
+        killed = 0
+        while True:
+            if pid != killed:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                killed = pid
+            await asyncio.sleep(PID_SECONDS)
+            with contextlib.suppress(PrikkfriError):
+                pid = self._pid(role)
+
+    def _pid(self, role: str) -> int:
+        file = pid_file(self.home, role)
+        try:
+            pid = int(file.read_text(encoding="ascii"))
+            # A file that was left behind may name a process that is nobody's business here.
+            runs = f"prikkfri.app\0{role}\0" in Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            runs = False
+        if not runs:
+            raise PrikkfriError(
+                f"{role} does not run under {self.home}; start it with prikkfri serve --demo --home {self.home}"
+            )
+        return pid
+
+
+async def slow(pid: int) -> None:
+    """Lets a process run for a small part of the time, until cancelled or until it has ended."""
+    with contextlib.suppress(ProcessLookupError):
         try:
             while True:
-                process.send_signal(signal.SIGSTOP)
+                os.kill(pid, signal.SIGSTOP)
                 await asyncio.sleep(SLOW_PERIOD_SECONDS * (1 - SLOW_AWAKE_SHARE))
-                process.send_signal(signal.SIGCONT)
+                os.kill(pid, signal.SIGCONT)
                 await asyncio.sleep(SLOW_PERIOD_SECONDS * SLOW_AWAKE_SHARE)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGCONT)
+            os.kill(pid, signal.SIGCONT)

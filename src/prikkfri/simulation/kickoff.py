@@ -9,7 +9,7 @@ which the product's own account is compared afterwards.
 import asyncio
 import random
 import statistics
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -18,16 +18,23 @@ from prikkfri.clock import Clock
 from prikkfri.errors import PrikkfriError
 from prikkfri.simulation.crowd import arrivals, match_shape
 from prikkfri.simulation.demo import PASSWORD, Person
-from prikkfri.simulation.installation import Harm, Installation
+from prikkfri.simulation.duty import Duty
+from prikkfri.simulation.installation import Borrowed, Harm, Installation
 from prikkfri.simulation.people import TROUBLE, Addresses, Asked, Viewer, device_pseudonym
+from prikkfri.streaming.demo import FALLBACK
 
 WATCH_SECONDS = 2.0
 SWITCH_SHARE = 0.15
 """How often, each time they fetch, somebody inside switches channel."""
 HARMED = ("signin", "viewer")
 """What failed that evening: sign-in and the interface (K2)."""
+OUTSIDE_SECONDS = 5.0
+"""Who has got in before that needs no open channel."""
+TEXTS_SECONDS_MAX = 20.0
+ASKING_AT_ONCE = 10
 POLL_SECONDS = 0.3
 ON_AIR_SECONDS_MAX = 20.0
+CLOSED_SECONDS_MAX = 60.0
 EARLY_AT_ONCE = 4
 """Before the crowd nobody is in a hurry."""
 START_OF_THE_EVENING = (20, 30)
@@ -81,19 +88,30 @@ class Truth:
     open_channel_at: float = 0.0
     """When an open channel was first offered by playout that was not open before."""
     always_open: frozenset[str] = frozenset()
-
+    inside_ids: frozenset[str] = frozenset()
+    others_ask: bool = False
+    """Others than these people use the installation, too: of whether they were hit the truth knows nothing."""
     ended_at: float = 0.0
+    told_hit: dict[str, bool] = field(default_factory=dict)
+    """What each one who asked afterwards was told, by subscriber: whether a fault had hit them."""
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    """What came on each one's phone about it, by subscriber."""
 
     def hit(self) -> set[str]:
         """Who asked and did not get it within the grace time."""
-        return {asked.subscriber_id for asked in self.outside if self._waited(asked) > self.plan.grace_seconds}
+        return {asked.subscriber_id for asked in self.outside if self.waited(asked) > self.plan.grace_seconds}
 
     def certain(self, tolerance_seconds: float) -> set[str]:
         """Those for whom no quarrel about a watch decides whether they were hit."""
         grace = self.plan.grace_seconds
-        return {a.subscriber_id for a in self.outside if abs(self._waited(a) - grace) > tolerance_seconds}
+        return {a.subscriber_id for a in self.outside if abs(self.waited(a) - grace) > tolerance_seconds}
 
-    def _waited(self, asked: Asked) -> float:
+    def open_channel_delays(self) -> list[float]:
+        """Seconds from coming until an open channel was playing, in order; for those who stood outside longer."""
+        outside = [asked for asked in self.outside if self.waited(asked) > OUTSIDE_SECONDS]
+        return sorted((asked.saw_open_channel_at or self.ended_at) - asked.asked_at for asked in outside)
+
+    def waited(self, asked: Asked) -> float:
         """Seconds until they got it, or until the evening ended."""
         return (asked.got_at or self.ended_at) - asked.asked_at
 
@@ -105,18 +123,21 @@ Say = Callable[[str], None]
 class Evening:
     """The people of one evening at the edge of an installation."""
 
-    installation: Installation
+    installation: Installation | Borrowed
     plan: Plan
     people: list[Person]
+    phones: str
+    """Where the phones of the people are to be seen."""
     http: aiohttp.ClientSession
     clock: Clock
     say: Say
 
     def __post_init__(self) -> None:
-        roles = self.installation.configuration().roles
-        self.at = Addresses(roles.signin.url, roles.playout.url, roles.door.url, roles.viewer.url)
-        self.status_url = f"{roles.status.url}/api/v2/summary.json"
+        self.config = self.installation.configuration()
+        self.at = Addresses.of(self.config)
+        self.status_url = f"{self.config.roles.status.url}/api/v2/summary.json"
         self._lots = random.Random(self.plan.seed)
+        self._outside: list[Viewer] = []
 
     async def stage(self) -> Truth:
         """Lets the evening happen; returns the truth about it."""
@@ -127,8 +148,11 @@ class Evening:
         await asyncio.gather(*(self._come_early(viewer, few) for viewer in insiders))
         packages = await self._packages()
         await self._until_on_air(insiders[0], packages)
+        await self._until_closed()
         truth = Truth(plan, began_at=self.clock.now())
         truth.always_open = frozenset(await self._open_channels())
+        truth.others_ask = isinstance(self.installation, Borrowed)
+        truth.inside_ids = frozenset(viewer.person.subscriber_id for viewer in insiders)
         truth.inside = [Inside() for _ in insiders]
         end = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
@@ -146,12 +170,56 @@ class Evening:
             await crowd
         return truth
 
+    async def look_back(self, truth: Truth, credited: Mapping[str, Collection[str]]) -> None:
+        """The morning after: a person has those credited told, and whoever has got in asks whether a fault hit them.
+
+        `credited`: the subscribers who got a credit, by incident.
+        """
+        if any(credited.values()):
+            self.say("a person on duty has those credited told by SMS")
+            duty = await Duty.signed_in(self.http, self.config)
+            for incident in (incident for incident, subscribers in credited.items() if subscribers):
+                await duty.tell_those_credited(incident)
+            await self._read_texts(truth, {subscriber for theirs in credited.values() for subscriber in theirs})
+        few = asyncio.Semaphore(ASKING_AT_ONCE)
+        await asyncio.gather(*(self._ask_whether_hit(viewer, truth, few) for viewer in self._outside))
+
+    async def _read_texts(self, truth: Truth, expected: set[str]) -> None:
+        """Looks at everybody's phone until all who are expected to have been told have been, or for long enough."""
+        give_up_at = self.clock.now() + TEXTS_SECONDS_MAX
+        while self.clock.now() < give_up_at:
+            for viewer in self._outside:
+                texts = await self._texts(viewer.person, since=truth.began_at)
+                if texts is not None:
+                    truth.texts[viewer.person.subscriber_id] = texts
+            if all(truth.texts.get(subscriber) for subscriber in expected):
+                return
+            await asyncio.sleep(1)
+
+    async def _texts(self, person: Person, *, since: float) -> list[str] | None:
+        """What has come on a phone from the operator; None when nobody can look at it."""
+        try:
+            async with self.http.get(f"{self.phones}/phones/{person.msisdn}/inbox") as response:
+                if response.status != 200:
+                    return None
+                sender = self.config.operator[:11]
+                theirs = [entry for entry in await response.json() if entry["from"] == sender]
+                return [entry["text"] for entry in theirs if entry["received_at"] >= since]
+        except TROUBLE:
+            return None
+
+    async def _ask_whether_hit(self, viewer: Viewer, truth: Truth, few: asyncio.Semaphore) -> None:
+        async with few:
+            if viewer.device_token and (told := await viewer.was_hit()) is not None:
+                truth.told_hit[viewer.person.subscriber_id] = told
+
     async def _come_early(self, viewer: Viewer, few: asyncio.Semaphore) -> None:
         async with few:
             if not (await viewer.sign_in(give_up_at=self.clock.now() + 60)).got_at:
                 raise PrikkfriError("somebody who came before the crowd could not sign in; see the logs in the home")
 
     def _viewer(self, number: int) -> Viewer:
+        """One of the people, by their place among those who take part."""
         device = device_pseudonym(number, seed=self.plan.seed)
         return Viewer(self.people[number], device, PASSWORD, self.http, self.at, self.clock)
 
@@ -174,6 +242,14 @@ class Evening:
                 if self.clock.now() > give_up_at:
                     raise PrikkfriError(f"the channel {channel} does not come on air: {trouble}")
                 await asyncio.sleep(POLL_SECONDS)
+
+    async def _until_closed(self) -> None:
+        """An earlier evening may have opened the channel of the match."""
+        give_up_at = self.clock.now() + CLOSED_SECONDS_MAX
+        while FALLBACK in await self._open_channels():
+            if self.clock.now() > give_up_at:
+                raise PrikkfriError(f"the channel {FALLBACK} stands open already; close it in the console")
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _watch(
         self, viewer: Viewer, told: Inside, packages: dict[str, str], truth: Truth, end: asyncio.Event
@@ -204,7 +280,9 @@ class Evening:
         for number, moment in enumerate(moments, plan.inside):
             told = Asked(self.people[number].subscriber_id, asked_at=truth.began_at + moment)
             truth.outside.append(told)
-            coming.append(self._come(self._viewer(number), told, give_up_at, truth))
+            viewer = self._viewer(number)
+            self._outside.append(viewer)
+            coming.append(self._come(viewer, told, give_up_at, truth))
         return coming
 
     async def _come(self, viewer: Viewer, told: Asked, give_up_at: float, truth: Truth) -> None:

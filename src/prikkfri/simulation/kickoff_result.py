@@ -13,6 +13,7 @@ WATCH_TOLERANCE_SECONDS = 0.75
 DETECTED_SECONDS_MAX = 15.0
 STATUS_PAGE_SECONDS_MAX = 25.0
 OPEN_CHANNEL_SECONDS_MAX = 10.0
+OFFERED_SECONDS_MAX = 5.0
 NOT_YET = -1.0
 """A moment that never came."""
 
@@ -53,6 +54,8 @@ def judge(truth: Truth, accounts: Sequence[Account]) -> tuple[Result, list[Check
     account = accounts[0] if accounts else None
     true = truth.hit()
     listed = {hit["customer"] or hit["device"] for each in accounts for hit in each.affected["hits"]}
+    if truth.others_ask:
+        listed &= {asked.subscriber_id for asked in truth.outside} | truth.inside_ids
     certain = truth.certain(WATCH_TOLERANCE_SECONDS)
     credited = [credit["customer"] for each in accounts for credit in each.credits]
     waited = waits(truth)
@@ -86,7 +89,11 @@ def judge(truth: Truth, accounts: Sequence[Account]) -> tuple[Result, list[Check
         declared_over_after_s=_after(truth.given_back_at, resolved_at),
         passed=False,
     )
-    checks = _checks_of_a_fault(truth, result, account) if fault else _checks_of_a_calm_evening(truth, result, accounts)
+    checks = (
+        _checks_of_a_fault(truth, result, account, set(credited))
+        if fault
+        else _checks_of_a_calm_evening(truth, result, accounts)
+    )
     return Result(**{**asdict(result), "passed": all(check.holds for check in checks)}), checks
 
 
@@ -122,7 +129,7 @@ def _shared_checks(truth: Truth, result: Result) -> list[Check]:
     ]  # fmt: skip
 
 
-def _checks_of_a_fault(truth: Truth, result: Result, account: Account | None) -> list[Check]:
+def _checks_of_a_fault(truth: Truth, result: Result, account: Account | None, credited: set[str]) -> list[Check]:
     over_too_early = 0 <= result.declared_over_after_s < result.recovered_after_s
     return [
         *_shared_checks(truth, result),
@@ -135,9 +142,10 @@ def _checks_of_a_fault(truth: Truth, result: Result, account: Account | None) ->
         Check(f"The status page told of it within {STATUS_PAGE_SECONDS_MAX:.0f} s",
               _seconds(result.status_page_after_s),
               _within(result.status_page_after_s, STATUS_PAGE_SECONDS_MAX)),
-        Check(f"An open channel was there within {OPEN_CHANNEL_SECONDS_MAX:.0f} s",
+        Check(f"The match stood open, no sign-in needed, within {OPEN_CHANNEL_SECONDS_MAX:.0f} s",
               _seconds(result.open_channel_after_s),
               _within(result.open_channel_after_s, OPEN_CHANNEL_SECONDS_MAX)),
+        _offered_check(truth),
         Check("Nobody who was hit is missing from the list", f"{result.hit_missed} of {result.hit_true}",
               result.hit_true > 0 and result.hit_missed == 0),
         Check("Nobody is on the list who was not hit", f"{result.hit_wrongly_listed} of {result.hit_listed}",
@@ -146,11 +154,35 @@ def _checks_of_a_fault(truth: Truth, result: Result, account: Account | None) ->
               result.credited > 0 and result.credited == sum(bool(h["customer"]) for h in account.affected["hits"])
               if account else False),
         Check("Nobody is credited twice", f"{result.credited_twice}", result.credited_twice == 0),
+        *_look_back_checks(truth, credited),
         Check("Everybody who came got in before the end, or had not waited long", f"{result.turned_away} turned away",
               result.turned_away == 0),
         Check("It was declared over by the data, and not too early", _seconds(result.declared_over_after_s),
               result.declared_over_after_s >= 0 and not over_too_early),
     ]  # fmt: skip
+
+
+def _look_back_checks(truth: Truth, credited: set[str]) -> list[Check]:
+    """What those hit have of it in the end."""
+    with_phone = credited & set(truth.texts)
+    once = sum(len(truth.texts[subscriber]) == 1 for subscriber in with_phone)
+    others = sum(bool(texts) for subscriber, texts in truth.texts.items() if subscriber not in credited)
+    certain = truth.certain(WATCH_TOLERANCE_SECONDS) & set(truth.told_hit)
+    wrongly = sum(truth.told_hit[subscriber] != (subscriber in truth.hit()) for subscriber in certain)
+    return [
+        Check("Everybody credited was told by SMS, once, and nobody else",
+              f"{once} of {len(credited)}, and {others} others",
+              bool(credited) and once == len(credited) and others == 0),
+        Check("Whoever asks afterwards is told rightly whether they were hit",
+              f"{wrongly} of {len(certain)} who asked wrongly", bool(certain) and wrongly == 0),
+    ]  # fmt: skip
+
+
+def _offered_check(truth: Truth) -> Check:
+    delays = truth.open_channel_delays()
+    late = sum(delay > OFFERED_SECONDS_MAX for delay in delays)
+    return Check(f"Whoever stood outside had an open channel playing within {OFFERED_SECONDS_MAX:.0f} s",
+                 f"{late} of {len(delays)} later; the slowest {max(delays, default=0):.1f} s", not late)  # fmt: skip
 
 
 def _checks_of_a_calm_evening(truth: Truth, result: Result, accounts: Sequence[Account]) -> list[Check]:

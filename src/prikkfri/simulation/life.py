@@ -80,7 +80,7 @@ async def live(config: Config) -> None:
     """Goes on until cancelled."""
     lots = random.Random()
     roles = config.roles
-    addresses = Addresses(roles.signin.url, roles.playout.url, roles.door.url, roles.viewer.url)
+    addresses = Addresses.of(config)
     persons = people(PEOPLE)
     numbers = [person.msisdn for person in persons[:PHONES]]
     say_ready()

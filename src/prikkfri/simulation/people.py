@@ -14,6 +14,7 @@ from urllib.parse import urljoin
 import aiohttp
 
 from prikkfri.clock import Clock
+from prikkfri.config import Config
 from prikkfri.simulation.demo import Person
 
 ANSWER_SECONDS_MAX = 5.0
@@ -28,6 +29,12 @@ class Addresses:
     playout: str
     door: str
     viewer: str
+    assurance: str
+
+    @classmethod
+    def of(cls, config: Config) -> "Addresses":
+        roles = config.roles
+        return cls(roles.signin.url, roles.playout.url, roles.door.url, roles.viewer.url, roles.assurance.url)
 
 
 def device_pseudonym(number: int, *, seed: int) -> str:
@@ -92,11 +99,20 @@ class Viewer:
                     pause = await self._submit(admission, asked)
                     if asked.got_at:
                         return asked
-                    asked.refused += 1
+                    await self._meets_trouble(asked)
             except TROUBLE:
-                asked.refused += 1
+                await self._meets_trouble(asked)
             await asyncio.sleep(pause)
         return asked
+
+    async def was_hit(self) -> bool | None:
+        """Asks whether a fault has hit them; None: no answer."""
+        headers = {"Authorization": f"Bearer {self.device_token}", **self._origin}
+        try:
+            async with self.http.get(f"{self.at.assurance}/was-i-hit", headers=headers) as response:
+                return bool((await response.json())["incidents"]) if response.status == 200 else None
+        except TROUBLE:
+            return None
 
     async def watch(self, channel: str, *, segments: int = 1) -> str:
         """Fetches the playlist of a channel and its newest segments; says what did not come, empty when all did."""
@@ -130,6 +146,12 @@ class Viewer:
         except TROUBLE:
             pass
         return {}
+
+    async def _meets_trouble(self, asked: Asked) -> None:
+        """Sees an error, and beside it, as the viewer shows them, the channels that need no sign-in."""
+        asked.refused += 1
+        if not asked.saw_open_channel_at:
+            asked.saw_open_channel_at = await self._watch_open_channel(f"{self.at.playout}/open")
 
     async def _submit(self, admission: str, asked: Asked) -> float:
         """Signs in once; returns the pause before the next try."""

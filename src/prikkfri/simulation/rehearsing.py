@@ -7,17 +7,19 @@ import platform
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES
-from prikkfri.simulation import demo, kickoff_result, misdelivery, misdelivery_result
+from prikkfri.errors import UsageError
+from prikkfri.simulation import demo, kickoff_result, life, misdelivery, misdelivery_result
 from prikkfri.simulation.account import Account, accounts, incidents
-from prikkfri.simulation.installation import Installation, free_ports, ports_section
+from prikkfri.simulation.installation import Borrowed, Installation, free_ports, ports_section
 from prikkfri.simulation.kickoff import Evening, Plan, Say, Truth
 from prikkfri.simulation.kickoff_result import Result
+from prikkfri.simulation.mechanisms import Mechanism
 from prikkfri.simulation.people import open_session
 from prikkfri.simulation.report import Check, render
 
@@ -25,61 +27,83 @@ LATE_SECONDS = 3.0
 """So long the product gets, after the evening, to take in what came last."""
 
 
-def _configuration(plan: Plan, ports: Sequence[int], handset_smpp_port: int) -> str:
-    """The demo's, with the times of assurance as compressed as the evening is."""
-    return (
-        demo.configuration(handset_smpp_port=handset_smpp_port)
-        + ports_section(ports)
-        + f"""
-[assurance]
-sign_in_grace_seconds = {plan.grace_seconds}
-line_grace_seconds = {plan.grace_seconds}
-warm_up_seconds = 8
-hold_seconds = 6
-tell_account = "operator"
+async def rehearse_kickoff(
+    plan: Plan, *, say: Say, home: Path | None = None, without: Mechanism | None = None
+) -> tuple[Result, list[Check], Truth, list[Account]]:
+    """Stages the evening, and holds the product's account against the truth.
 
-[[assurance.remedies]]
-name = "Sign-in failed at a live event"
-service = "television"
-tiers = [{{from_minutes = 0, amount = 4900}}]
-"""
-    )
-
-
-async def rehearse_kickoff(plan: Plan, *, say: Say) -> tuple[Result, list[Check], Truth, list[Account]]:
-    """Stages the evening in a temporary home, and holds the product's account against the truth."""
-    with tempfile.TemporaryDirectory(prefix="prikkfri-rehearsal-", ignore_cleanup_errors=True) as folder:
-        home = Path(folder)
-        *ports, handset_smpp, handset_http = free_ports(len(ROLES) + 3)
-        (home / "prikkfri.toml").write_text(_configuration(plan, ports, handset_smpp), encoding="utf-8")
-        (home / "prikkfri.toml").chmod(0o600)
-        people = demo.people(plan.inside + plan.outside, seed=plan.seed)
-        installation = Installation(home)
-        say(f"seven roles start, with {len(people)} customers, in {home}")
-        try:
-            await demo.seed(installation.configuration(), people)
-            phones = [
-                "-m",
-                "prikkfri.simulation.handsets",
-                f"--smpp-port={handset_smpp}",
-                f"--http-port={handset_http}",
-            ]
-            await installation.start_program("handsets", [*phones, f"{people[0].msisdn}={people[0].name}"])
-            await installation.start()
-            async with open_session() as http:
-                evening = Evening(installation, plan, people, http, SystemClock(), say)
-                truth = await evening.stage()
-            await asyncio.sleep(LATE_SECONDS)
-            say("the product gives its account")
-            told = await accounts(home, "television")
-        finally:
-            await installation.stop()
+    In a temporary home, `without` a mechanism if one is named; or in `home`, against a demo that runs there.
+    Raises `PrikkfriError`.
+    """
+    if home is not None:
+        truth, told = await _kickoff_in(home, plan, say)
+    else:
+        truth, told = await _kickoff_of_its_own(plan, say, without or Mechanism("nothing"))
     result, checks = kickoff_result.judge(truth, told)
     return result, checks, truth, told
 
 
+async def _kickoff_of_its_own(plan: Plan, say: Say, without: Mechanism) -> tuple[Truth, list[Account]]:
+    with tempfile.TemporaryDirectory(prefix="prikkfri-rehearsal-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        *ports, handset_smpp, handset_http = free_ports(len(ROLES) + 3)
+        settings = demo.configuration(handset_smpp_port=handset_smpp, grace_seconds=plan.grace_seconds)
+        (home / "prikkfri.toml").write_text(settings + ports_section(ports), encoding="utf-8")
+        (home / "prikkfri.toml").chmod(0o600)
+        people = demo.people(plan.inside + plan.outside, seed=plan.seed)
+        installation = Installation(home, without.settings)
+        say(f"seven roles start, with {len(people)} customers, in {home}")
+        try:
+            await demo.seed(installation.configuration(), people)
+            phones = ["-m", "prikkfri.simulation.handsets"]
+            phones += [f"--smpp-port={handset_smpp}", f"--http-port={handset_http}", *demo.phones(people)]
+            await installation.start_program("handsets", phones)
+            await installation.start([role for role in ROLES if role != without.role])
+            async with open_session() as http:
+                phones_url = f"http://localhost:{handset_http}"
+                evening = Evening(installation, plan, people, phones_url, http, SystemClock(), say)
+                return await _stage(evening)
+        finally:
+            await installation.stop()
+
+
+async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[Account]]:
+    installation = Borrowed(home)
+    config = installation.configuration()
+    # Those of whom the demo's own life is made have asked for things of which the rehearsal knows nothing.
+    people = demo.people(demo.PEOPLE)[life.VIEWERS + 1 :]
+    if plan.inside + plan.outside > len(people):
+        raise UsageError(f"the demo has {len(people)} customers for a rehearsal; ask for fewer with --outside")
+    grace_seconds = config.assurance.sign_in_grace_seconds
+    if grace_seconds >= plan.evening_seconds * (plan.fault_to - plan.fault_from):
+        raise UsageError(
+            f"{home}: with a grace time of {grace_seconds:g} s nobody is hit; set sign_in_grace_seconds and"
+            " line_grace_seconds to 6 under [assurance]"
+        )
+    plan = replace(plan, grace_seconds=grace_seconds)
+    try:
+        async with open_session() as http:
+            phones_url = f"http://localhost:{config.phones_port}"
+            evening = Evening(installation, plan, people, phones_url, http, SystemClock(), say)
+            return await _stage(evening)
+    finally:
+        await installation.stop()
+
+
+async def _stage(evening: Evening) -> tuple[Truth, list[Account]]:
+    """The evening, the product's account of it, and the morning after."""
+    truth = await evening.stage()
+    await asyncio.sleep(LATE_SECONDS)
+    evening.say("the product gives its account")
+    home = evening.config.home
+    told = [each for each in await accounts(home, "television") if each.incident["opened_at"] >= truth.began_at]
+    credited = {each.incident["id"]: {credit["customer"] for credit in each.credits} for each in told}
+    await evening.look_back(truth, credited)
+    return truth, told
+
+
 async def rehearse_misdelivery(
-    plan: misdelivery.Plan, *, say: Say
+    plan: misdelivery.Plan, *, say: Say, without: Mechanism | None = None
 ) -> tuple[misdelivery_result.Result, list[Check], misdelivery.Truth, list[Account], misdelivery.Seen]:
     """Stages the misdelivery in a temporary home, and holds the product's account against the truth."""
     with tempfile.TemporaryDirectory(prefix="prikkfri-rehearsal-", ignore_cleanup_errors=True) as folder:
@@ -88,7 +112,7 @@ async def rehearse_misdelivery(
         smpp, http = ports[-6:-3], ports[-3:]
         (home / "prikkfri.toml").write_text(misdelivery.configuration(plan, ports, smpp), encoding="utf-8")
         (home / "prikkfri.toml").chmod(0o600)
-        installation = Installation(home)
+        installation = Installation(home, without.settings if without else {})
 
         async def account() -> list[Account]:
             messages, receipts = await asyncio.gather(accounts(home, "messages"), incidents(home, "receipts"))

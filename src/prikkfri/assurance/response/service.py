@@ -16,7 +16,7 @@ from datetime import UTC, datetime, tzinfo
 
 from prikkfri.assurance import incidents, recovery, status, watching
 from prikkfri.assurance.answers import Answer, Known, Load, answer_sheet
-from prikkfri.assurance.detection import Alarm
+from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
 from prikkfri.assurance.detection import Settings as Detection
 from prikkfri.assurance.impact import Exposed, Hit, Holder, Impact, Scope, condemned, exposure, impact
 from prikkfri.assurance.incidents import Fact, Incident
@@ -102,7 +102,11 @@ class Response:
         self._around = surroundings
         self._clock = clock
         self._zone = zone
-        self._detection = Detection(warm_up_buckets=max(int(settings.warm_up_seconds), 1))
+        self._detection = Detection(
+            warm_up_buckets=max(int(settings.warm_up_seconds), 1),
+            # More than once a second is no alarm any more, and never would need an infinite threshold.
+            false_alarms_per_year=min(max(settings.false_alarms_per_year, 1e-300), SECONDS_PER_YEAR),
+        )
         self._criteria = recovery.Criteria(hold_seconds=settings.hold_seconds)
         self._expectations = dict(EXPECTATIONS)
         for step, seconds in (

@@ -27,7 +27,7 @@ def main() -> int:
         prog="python -m prikkfri.simulation.handsets",
         description="Simulated phones behind an SMSC; a page shows them and sends from them.",
     )
-    parser.add_argument("phones", nargs="+", metavar="NUMBER=NAME")
+    parser.add_argument("phones", nargs="+", metavar="NUMBER=NAME", help="without a name it is not on the page")
     parser.add_argument("--smpp-port", type=int, default=2776)
     parser.add_argument("--http-port", type=int, default=8090)
     parser.add_argument("--password", default="demo1234", help="what a link must say when it binds")

@@ -36,6 +36,7 @@ class Phone:
     msisdn: str
     """Digits with country code, without `+`."""
     name: str
+    """Empty: in somebody's pocket, and not on the page."""
     entries: deque[Entry] = field(default_factory=lambda: deque(maxlen=SCREEN_ENTRIES_MAX))
     references: int = 0
 

@@ -217,7 +217,8 @@ class HandsetNetwork:
         return entry
 
     def _show(self, phone: Phone, entry: Entry) -> None:
-        self._tell("entry", {"msisdn": phone.msisdn, **asdict(entry)})
+        if phone.name:
+            self._tell("entry", {"msisdn": phone.msisdn, **asdict(entry)})
 
     def _tell(self, kind: str, data: dict[str, object]) -> None:
         line = f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
@@ -259,6 +260,7 @@ def application(network: HandsetNetwork) -> ASGIApp:
         shown = [
             {"msisdn": phone.msisdn, "name": phone.name, "entries": [asdict(entry) for entry in phone.entries][-50:]}
             for phone in network.phones.by_number.values()
+            if phone.name
         ]
         return JSONResponse({"network": network.name, "linked": network.linked, "phones": shown})
 

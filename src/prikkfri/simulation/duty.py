@@ -1,0 +1,42 @@
+"""The person on duty, at the console as anybody else is: over HTTP, with a name and a password."""
+
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from prikkfri.app.first_account import first_account_file
+from prikkfri.config import Config
+from prikkfri.errors import PrikkfriError
+
+
+@dataclass
+class Duty:
+    """Signed in to the console."""
+
+    http: aiohttp.ClientSession = field(repr=False)
+    url: str
+    _cookie: str = field(repr=False)
+
+    @classmethod
+    async def signed_in(cls, http: aiohttp.ClientSession, config: Config) -> "Duty":
+        """With the console's first account. Raises `PrikkfriError` when that has been removed or changed."""
+        file, url = first_account_file(config.home), config.roles.assurance.url
+        try:
+            name, _, password = file.read_text(encoding="utf-8").strip().partition(" / ")
+        except OSError:
+            raise PrikkfriError(f"{file} is gone: nobody can sign in to the console for the rehearsal") from None
+        form = {"name": name, "password": password}
+        async with http.post(f"{url}/sign-in", data=form, headers={"Origin": url}, allow_redirects=False) as answer:
+            if answer.status != 303:
+                raise PrikkfriError(f"the account in {file} cannot sign in to the console any more")
+            cookie = "; ".join(f"{morsel.key}={morsel.value}" for morsel in answer.cookies.values())
+        return cls(http, url, cookie)
+
+    async def tell_those_credited(self, incident: str) -> None:
+        await self._order(f"/incidents/{incident}/tell", sure="yes")
+
+    async def _order(self, path: str, **form: str) -> None:
+        headers = {"Origin": self.url, "Cookie": self._cookie}
+        async with self.http.post(f"{self.url}{path}", data=form, headers=headers, allow_redirects=False) as answer:
+            if answer.status != 303:
+                raise PrikkfriError(f"the console answers {answer.status} to {path}")
