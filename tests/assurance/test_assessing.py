@@ -2,7 +2,7 @@
 
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import happened, opened
-from prikkfri.assurance.response.assessing import cells, done, settled
+from prikkfri.assurance.response.assessing import began, cells, done, settled, sign
 from prikkfri.assurance.segments import Segment
 from prikkfri.journal import Outcome
 
@@ -52,3 +52,42 @@ def channel(time: float, step: str = "close-channel", by: str = "", reason: str 
         time=time, service="television", step=step, layer="streams", verdict="kept", reason=reason,
         dimensions={"channel": "sport", "by": by},
     )  # fmt: skip
+
+
+def asking(time: float, promise: str) -> Outcome:
+    return Outcome(
+        time=time, service="television", step="sign-in", layer="door", verdict="asked", promise=promise, device="d-1"
+    )  # fmt: skip
+
+
+def got(time: float, promise: str) -> Outcome:
+    return Outcome(
+        time=time, service="television", step="sign-in", layer="signin", verdict="kept", promise=promise, customer="s"
+    )  # fmt: skip
+
+
+def test_it_began_when_the_first_asked_whom_nobody_answered() -> None:
+    outcomes = [asking(990.0, "a"), got(991.0, "a"), *(asking(1_000.0 + n, f"b{n}") for n in range(10))]
+    sign_in = Segment.of({"service": "television", "layer": "signin"})
+    # Each is known to be broken 60 s later, and so is the fault.
+    assert began(settled(outcomes, now=1_100.0), (sign_in,), since=1_062.0) == 1_002.0
+    assert began(settled(outcomes, now=1_100.0), (sign_in,), since=1_060.0) == 1_000.0
+
+
+def test_what_was_asked_while_others_still_got_it_says_nothing() -> None:
+    outcomes = [asking(900.0, "early"), asking(950.0, "a"), got(955.0, "a"), asking(957.0, "b")]
+    sign_in = Segment.of({"service": "television", "layer": "signin"})
+    assert began(settled(outcomes, now=1_100.0), (sign_in,), since=960.0) == 957.0
+    assert began(settled(outcomes[:3], now=1_100.0), (sign_in,), since=960.0) == 960.0
+    streams = Segment.of({"service": "television", "layer": "streams"})
+    assert began(settled(outcomes, now=1_100.0), (streams,), since=960.0) == 960.0
+
+
+def test_the_rule_that_opened_a_channel_is_a_sign_and_a_person_who_did_is_none() -> None:
+    told = sign(channel(1_003.0, "open-channel", "rule:fallback", "sign-in does not answer"))
+    assert told is not None and (told.kind, told.raised_at) == ("told", 1_003.0)
+    assert told.sentence.endswith("sign-in does not answer, as playout sees it")
+    assert told.segment.get("layer") == "signin"
+    assert sign(channel(1_003.0, "open-channel", "Kari")) is None
+    assert sign(channel(1_003.0, "close-channel", "rule:fallback", "people get in again")) is None
+    assert sign(channel(1_003.0, "open-channel", "rule:fallback", "the line before sign-in is too long")) is None

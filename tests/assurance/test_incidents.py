@@ -126,7 +126,7 @@ def test_every_state_can_be_left_and_reviewed_is_the_end() -> None:
 def test_nothing_but_the_data_or_a_person_resolves() -> None:
     ends = {(state, kind) for (state, kind), after in TRANSITIONS.items() if after == "resolved"}
     assert {kind for _, kind in ends} == {"proven", "all-clear", "dismiss"}
-    assert {state for state, kind in ends if kind == "proven"} == {"recovering"}
+    assert {state for state, kind in ends if kind == "proven"} == {"recovering", "suspected"}
 
 
 @given(st.lists(st.sampled_from(get_args(Kind)), max_size=30))

@@ -39,7 +39,8 @@ ODDS_RATIOS = (4.0, 20.0, 400.0)
 
 _EVERYTHING = Segment()
 
-Kind = Literal["share", "plunge"]
+Kind = Literal["share", "plunge", "told"]
+"""`told`: no test of ours, but a role that saw it with its own eyes and acted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +88,13 @@ class Alarm:
     evidence: float
     """The log-likelihood ratio, in nats."""
     threshold: float
+    text: str = ""
+    """What was told."""
 
     @property
     def sentence(self) -> str:
+        if self.kind == "told":
+            return f"{self.segment}: {self.text}"
         if self.kind == "share":
             return (
                 f"{self.segment}: {self.seen:.1%} broken of {self.promises:.0f} promises, ordinarily {self.level:.2%}"

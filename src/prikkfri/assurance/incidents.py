@@ -8,6 +8,8 @@ that is not in it leaves the state as it is and still stands in the timeline.
                      ^------------------------' |            |
                      ^--------------------------+------------'   by the data, when it was said to be over too early
 
+A suspicion that the data takes back is resolved without ever having been confirmed: nobody outside hears of it.
+
 One thing gone wrong raises alarms in many series. Those of one service that follow upon each other join one incident;
 where it is, is then a matter of localisation, not of which alarm came first.
 """
@@ -45,7 +47,7 @@ TRANSITIONS: Mapping[tuple[State, Kind], State] = {
     ("suspected", "evidence"): "confirmed",
     ("suspected", "confirm"): "confirmed",
     ("suspected", "mitigate"): "mitigated",
-    ("suspected", "improving"): "recovering",
+    ("suspected", "proven"): "resolved",
     ("suspected", "dismiss"): "resolved",
     ("suspected", "all-clear"): "resolved",
     ("confirmed", "mitigate"): "mitigated",

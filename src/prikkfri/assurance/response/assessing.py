@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, Kind
 from prikkfri.assurance.localisation import Cell
 from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import ACTS, EXPECTATIONS, Bucket, Expectation, expectation, own_error, unanswered
 from prikkfri.journal import Outcome
+from prikkfri.streaming.fallback import NOT_ANSWERING, RULE
 
 DONE: Mapping[str, tuple[Kind, str]] = {
     "stop-route": ("mitigate", "stopped the route over {link} ({partner}): {reason}"),
@@ -25,6 +27,8 @@ class Settled:
     """One promise as kept or broken, and when that was known."""
 
     at: float
+    asked: float
+    """When it was made, of one that nobody answered; else the same."""
     segment: Segment
     kept: bool
 
@@ -42,11 +46,11 @@ def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectatio
             continue
         waiting.pop(outcome.promise, None)
         if not own_error(outcome.service, outcome.reason):
-            found.append(Settled(outcome.time, segment_of(outcome), outcome.verdict == "kept"))
+            found.append(Settled(outcome.time, outcome.time, segment_of(outcome), outcome.verdict == "kept"))
     for asking in waiting.values():
         deadline = asking.time + expectation(asking, expectations).grace_seconds
         if deadline <= now:
-            found.append(Settled(deadline, segment_of(unanswered(asking, expectations)), kept=False))
+            found.append(Settled(deadline, asking.time, segment_of(unanswered(asking, expectations)), kept=False))
     found.sort(key=lambda each: each.at)
     return found
 
@@ -79,6 +83,36 @@ def last_broken(promises: Iterable[Settled], segments: Sequence[Segment]) -> flo
     """When the last promise of the segments was broken."""
     times = [p.at for p in promises if not p.kept and any(segment.holds(p.segment) for segment in segments)]
     return max(times, default=None)
+
+
+def began(promises: Iterable[Settled], segments: Sequence[Segment], *, since: float) -> float:
+    """When it began: `since`, by what was broken, or the first asking before that which nobody ever answered.
+
+    An unanswered promise is known to be broken a whole grace time after the fault that broke it. What was asked before
+    the last promise that was kept says nothing: then it still worked, at least for some.
+    """
+    ours = [each for each in promises if any(segment.holds(each.segment) for segment in segments)]
+    last_kept = max((each.at for each in ours if each.kept and each.at < since), default=0.0)
+    unanswered = [each.asked for each in ours if not each.kept and each.asked < each.at and each.at >= since]
+    return min([since, *(asked for asked in unanswered if asked > last_kept)])
+
+
+def sign(outcome: Outcome) -> Alarm | None:
+    """What a role's act says of a fault that it saw itself; None: nothing."""
+    if (outcome.step, outcome.dimensions.get("by"), outcome.reason) != ("open-channel", RULE, NOT_ANSWERING):
+        return None
+    return Alarm(
+        kind="told",
+        segment=Segment.of({"service": "television", "step": "sign-in", "layer": "signin"}),
+        raised_at=outcome.time,
+        since=outcome.time,
+        level=0.0,
+        seen=1.0,
+        promises=0.0,
+        evidence=0.0,
+        threshold=0.0,
+        text=f"{NOT_ANSWERING}, as playout sees it",
+    )
 
 
 def done(outcomes: Iterable[Outcome], incident: Incident) -> list[Fact]:

@@ -165,8 +165,9 @@ class Response:
         now = self._clock.now()
         arrived, self._arrived = self._arrived, []
         self._watch, alarms = self._advance(arrived, until=now - SETTLING_SECONDS)
+        told = [alarm for _, outcome in arrived if (alarm := assessing.sign(outcome))]
         async with self._acting:
-            for alarm in alarms:
+            for alarm in (*told, *alarms):
                 await self._take_alarm(alarm, now)
             standing = [alarm.segment for alarm in self._watch.standing]
             for incident in list(self._incidents.values()):
@@ -232,10 +233,17 @@ class Response:
             placement = place(broken, usual)
             if placement.placed:
                 incident = incidents.placed(incident, placement, now)
-        for fact in assessing.done(outcomes, incident):
-            incident = incidents.happened(incident, fact)
+            since = assessing.began(promises, incident.segments, since=incident.since)
+            incident = replace(incident, since=since)
+        if incident.state != "suspected":
+            # A rule that acts on what it sees is one sign, not two: it does not confirm what it has raised itself.
+            for fact in assessing.done(outcomes, incident):
+                incident = incidents.happened(incident, fact)
         judged = self._judge(incident, promises, now, await self._contacts(incident))
         self._recoveries[incident.id] = judged
+        alarmed = {alarm.segment for alarm in incident.alarms} & {alarm.segment for alarm in self._watch.standing}
+        if incident.state == "suspected" and judged.over and not alarmed:
+            incident = incidents.happened(incident, Fact("proven", now, text=judged.sentence))
         incident = _moved(incident, judged, now, settled_after_seconds=self._settings.hold_seconds)
         # By the data just now, or by a person since the last look: either way it gets its end, and its list is frozen.
         just_resolved = incident.state == "resolved" and incident.ended_at is None
@@ -244,7 +252,7 @@ class Response:
             incident = replace(incident, ended_at=last_broken or incident.resolved_at)
         listed_anew = await self._list(incident, outcomes, now, freeze=just_resolved)
         await self._save(incident)
-        if incident.state == "resolved" and not incident.unproven and (just_resolved or listed_anew):
+        if status.told(incident) and _proven(incident) and (just_resolved or listed_anew):
             await self._give(incident, by=RULE, over_cap=False)
         if known := await self.known(incident.id):
             sheet = await self.answers(known)
@@ -535,6 +543,11 @@ def _moved(incident: Incident, judged: Recovery, now: float, *, settled_after_se
     if judged.broken and incident.state in ("recovering", "resolved") and not incident.dismissed:
         return incidents.happened(incident, Fact("relapse", now, text=judged.sentence))
     return incident
+
+
+def _proven(incident: Incident) -> bool:
+    """Whether the data says that it is over: only then money moves by itself."""
+    return incident.state == "resolved" and not incident.unproven
 
 
 def _share(buckets: Sequence[Bucket]) -> float:

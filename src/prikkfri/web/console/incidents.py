@@ -158,7 +158,7 @@ class IncidentPages:
             incident=incident,
             sentence=headline(known, self._zone),
             answers=answer_sheet(known, now=now, zone=self._zone),
-            entries=list(reversed(incident.timeline))[:ENTRIES_SHOWN_MAX],
+            entries=sorted(reversed(incident.timeline), key=lambda entry: -entry.at)[:ENTRIES_SHOWN_MAX],
             accepted={kind for kind in BY_PEOPLE if accepts(incident, kind)},
             proven=known.recovery is not None and known.recovery.over,
             money=_money(known, given),

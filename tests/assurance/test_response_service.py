@@ -1,0 +1,140 @@
+"""Incident response over a real database: from outcomes as they come in to what is decided and given."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from prikkfri.assurance import store
+from prikkfri.assurance.incidents import Fact, Incident
+from prikkfri.assurance.response.service import Response, Surroundings
+from prikkfri.clock import ManualClock
+from prikkfri.config import Assurance as Settings
+from prikkfri.config import Remedy, Tier
+from prikkfri.journal import Outcome, Page
+from prikkfri.storage import Database, Location, open_database
+
+REMEDY = Remedy(name="kick-off", service="television", tiers=(Tier(from_minutes=0.0, amount=4_900),))
+SETTINGS = Settings(
+    sign_in_grace_seconds=10.0, line_grace_seconds=10.0, warm_up_seconds=8.0, hold_seconds=6.0, remedies=(REMEDY,)
+)
+
+
+@dataclass
+class Evening:
+    response: Response
+    database: Database
+    clock: ManualClock
+    taken: int = 0
+    customers: int = 0
+    changed: list[None] = field(default_factory=list)
+
+    async def arrive(self, *outcomes: Outcome) -> None:
+        page = Page("i", self.taken + 1, self.taken + len(outcomes), list(outcomes), self.taken + len(outcomes), 0, 0)
+        self.taken += len(outcomes)
+        now = self.clock.now()
+        await self.database.write(lambda t: store.add_outcomes(t, "signin", page, now))
+        self.response.arrived("signin", outcomes)
+
+    async def seconds(self, count: int, *, answered: bool = True, each: int = 3) -> None:
+        """So many seconds in which people come to sign in, and are answered or not."""
+        for _ in range(count):
+            outcomes = []
+            for number in range(each):
+                self.customers += 1
+                who, at = f"s-{self.customers}", self.clock.now() + number / each
+                asked = {"service": "television", "step": "sign-in", "device": f"d-{who}", "promise": f"p-{who}"}
+                outcomes.append(Outcome(time=at, layer="door", verdict="asked", **asked))  # type: ignore[arg-type]
+                if answered:
+                    kept = {**asked, "customer": who}
+                    outcomes.append(Outcome(time=at, layer="signin", verdict="kept", **kept))  # type: ignore[arg-type]
+            await self.arrive(*outcomes)
+            self.clock.advance(1)
+            await self.response.tick()
+
+    async def incident(self) -> Incident:
+        (found,) = await self.response.incidents()
+        return found
+
+
+@pytest.fixture
+async def evening(location: Location, clock: ManualClock) -> AsyncIterator[Evening]:
+    database = await open_database(location, "assurance")
+
+    async def products(customers: Sequence[str], at: float) -> Mapping[str, str]:
+        return dict.fromkeys(customers, "sport")
+
+    async def tell(*_: Any) -> str:
+        return ""
+
+    surroundings = Surroundings(
+        blind=frozenset, incomplete=str, capacity_per_second=lambda: (40.0, clock.now()), products=products, tell=tell,
+        changed=lambda: None,
+    )  # fmt: skip
+    zone = ZoneInfo("Europe/Oslo")
+    response = Response(database, settings=SETTINGS, surroundings=surroundings, clock=clock, zone=zone)
+    yield Evening(response, database, clock)
+    await database.close()
+
+
+def opened_by_rule(at: float) -> Outcome:
+    return Outcome(
+        time=at, service="television", step="open-channel", layer="streams", verdict="kept",
+        reason="sign-in does not answer", dimensions={"channel": "sport", "by": "rule:fallback"},
+    )  # fmt: skip
+
+
+async def test_a_fault_is_told_by_its_beginning_and_what_the_rule_did_helps(evening: Evening) -> None:
+    await evening.seconds(20)
+    fault = evening.clock.now()
+    await evening.seconds(4, answered=False)
+    await evening.arrive(opened_by_rule(evening.clock.now() - 0.5))
+    await evening.seconds(3, answered=False)
+    suspicion = await evening.incident()
+    assert suspicion.state == "suspected" and await evening.response.told() == ()
+    await evening.seconds(20, answered=False)
+    incident = await evening.incident()
+    assert incident.state == "mitigated"
+    assert incident.since == fault
+    assert [entry.who for entry in incident.timeline if entry.kind == "mitigate"] == ["rule:fallback"]
+    (told,) = await evening.response.told()
+    assert (told.title["en"], told.severity) == ("Signing in to television fails", "major_outage")
+    await evening.seconds(40)
+    incident = await evening.incident()
+    assert incident.state == "resolved"
+    given = await evening.response.credits(incident.id)
+    hits = await evening.response.hits(incident.id)
+    # Nobody came to a customer's name on a device that never got in: they are listed, and wait to be known.
+    assert len(hits) == 27 * 3 and given == []
+
+
+async def test_a_suspicion_that_the_data_takes_back_is_nobodys_business(evening: Evening) -> None:
+    await evening.seconds(20)
+    await evening.arrive(opened_by_rule(evening.clock.now()))
+    await evening.seconds(2)
+    assert (await evening.incident()).state == "suspected"
+    await evening.seconds(20)
+    incident = await evening.incident()
+    assert (incident.state, incident.resolved_by, incident.confirmed_at) == ("resolved", "data", None)
+    assert await evening.response.told() == () and await evening.response.credits(incident.id) == []
+
+
+async def test_what_a_person_dismissed_gives_nobody_anything(evening: Evening) -> None:
+    await evening.seconds(20)
+    refused = [
+        Outcome(
+            time=evening.clock.now(), service="television", step="sign-in", layer="signin", verdict="broken",
+            reason="overloaded", customer=f"s-{n}", device=f"d-s-{n}",
+        )
+        for n in range(40)
+    ]  # fmt: skip
+    await evening.arrive(*refused)
+    await evening.seconds(6)
+    incident = await evening.incident()
+    await evening.response.act(incident.id, Fact("dismiss", evening.clock.now(), "Kari", "a test of ours"))
+    await evening.seconds(10)
+    incident = await evening.incident()
+    assert incident.dismissed and await evening.response.hits(incident.id) != []
+    assert await evening.response.credits(incident.id) == []
