@@ -101,7 +101,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     assert made is not None
     pages = application(
         assurance, Console(database, clock=clock), response=response, find_subscriber=nothing, clock=clock,
-        public_url=ORIGIN, timezone="Europe/Oslo", operator="Nordavind",
+        public_url=ORIGIN, playout_url="http://playout.test", timezone="Europe/Oslo", operator="Nordavind",
     )  # fmt: skip
     async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN) as browser:
         await browser.post("/sign-in", data={"name": "duty", "password": made[1]}, headers={"origin": ORIGIN})
@@ -117,6 +117,7 @@ async def test_a_channel_is_opened_by_one_click_and_left_to_its_rule_by_another(
     assert (answer.status_code, answer.headers["location"]) == (303, "/controls")
     assert house.elsewhere.channels["sport"] == {"id": "sport", "name": "Sport", "open": True, "by": "duty"}
     page = await house.page()
+    assert "http://playout.test/open/sport/index.m3u8" in page
     assert "open to everybody" in page and "by duty" in page and "Leave it to the rule" in page
     await house.switch("channel", name="sport", state="rule")
     assert not house.elsewhere.channels["sport"]["open"]

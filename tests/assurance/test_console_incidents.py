@@ -150,6 +150,7 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
         find_subscriber=find,
         clock=clock,
         public_url=ORIGIN,
+        playout_url="http://playout.test",
         timezone="Europe/Oslo",
         operator="Nordavind",
     )

@@ -104,6 +104,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
         find_subscriber=find,
         clock=clock,
         public_url=ORIGIN,
+        playout_url="http://playout.test",
         timezone="Europe/Oslo",
         operator="Nordavind",
     )

@@ -118,6 +118,7 @@ async def build(config: Config, clock: Clock) -> Role:
         find_subscriber=find_subscriber,
         clock=clock,
         public_url=config.roles.assurance.url,
+        playout_url=config.roles.playout.url,
         timezone=config.streaming.timezone,
         operator=config.operator,
     )

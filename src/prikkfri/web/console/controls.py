@@ -21,8 +21,12 @@ ShowPage = Callable[..., Response]
 
 
 class ControlPages:
-    def __init__(self, assurance: Assurance, *, show: ShowPage, templates: Environment, clock: Clock) -> None:
+    def __init__(
+        self, assurance: Assurance, *, playout_url: str, show: ShowPage, templates: Environment, clock: Clock
+    ) -> None:
+        """`playout_url`: where everybody finds playout."""
         self._assurance = assurance
+        self._playout_url = playout_url
         self._show = show
         self._templates = templates
         self._clock = clock
@@ -40,7 +44,8 @@ class ControlPages:
         """The switches of a service (empty: of all); whoever uses one comes to the page `back` afterwards."""
         now = self._clock.now()
         template = self._templates.get_template("parts/controls.html")
-        return template.render(controls=self._assurance.controls, service=service, back=back, now=now)
+        facts = {"controls": self._assurance.controls, "playout_url": self._playout_url}
+        return template.render(facts, service=service, back=back, now=now)
 
     async def _controls(self, request: Request, who: str) -> Response:
         return self._page(request, who)

@@ -68,6 +68,7 @@ def application(
     find_subscriber: FindSubscriber,
     clock: Clock,
     public_url: str,
+    playout_url: str,
     timezone: str,
     operator: str,
 ) -> ASGIApp:
@@ -79,7 +80,7 @@ def application(
     if missing := [path for path in STATIC.values() if not path.is_file()]:
         raise FileNotFoundError(f"{missing[0]} is missing; mend it: npm ci && npm run build")
     origin, zone = public_url.rstrip("/"), ZoneInfo(timezone)
-    pages = _Pages(assurance, console, response, find_subscriber, clock, origin, zone, operator)
+    pages = _Pages(assurance, console, response, find_subscriber, clock, origin, playout_url, zone, operator)
     larger = {CONTACTS_PATH: CONTACTS_BYTES_MAX}
     return Guard(Starlette(routes=pages.routes()), origin=pages.origin, larger=larger)
 
@@ -93,6 +94,7 @@ class _Pages:
         find_subscriber: FindSubscriber,
         clock: Clock,
         origin: str,
+        playout_url: str,
         zone: ZoneInfo,
         operator: str,
     ) -> None:
@@ -115,7 +117,9 @@ class _Pages:
             words=wording, zone=zone, operator=operator, navigation=NAVIGATION, outcomes_url=_outcomes_url
         )
         self._live = Live(look_at_overview(assurance, self._moving_parts), clock=clock)
-        self._controls = ControlPages(assurance, show=self._page, templates=self._templates, clock=clock)
+        self._controls = ControlPages(
+            assurance, playout_url=playout_url, show=self._page, templates=self._templates, clock=clock
+        )
         self._incidents = IncidentPages(
             response,
             console,
