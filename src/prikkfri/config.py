@@ -215,8 +215,8 @@ class Assurance:
     """The same for a message that was accepted."""
     false_alarms_per_year: float = 1.0
     """That the whole installation may raise; the threshold of detection follows from it."""
-    warm_up_seconds: float = 30.0
-    """How long a series is watched before its level is believed."""
+    warm_up_seconds: float = 300.0
+    """How long a series is watched before a fall of it is believed."""
     hold_seconds: float = 300.0
     """How long all must have been well before an incident is over."""
     remedies: tuple[Remedy, ...] = ()

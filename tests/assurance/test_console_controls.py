@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from surroundings import surroundings
 
 from prikkfri.assurance.console import Console, ensure_first_account
 from prikkfri.assurance.http import Neighbours
-from prikkfri.assurance.response.service import Response, Surroundings
+from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
@@ -87,12 +88,8 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     async def nothing(*_: object) -> Any:
         return {}
 
-    surroundings = Surroundings(
-        blind=frozenset, incomplete=str, capacity_per_second=lambda: None, products=nothing, tell=nothing,
-        changed=lambda: None,
-    )  # fmt: skip
     zone = ZoneInfo("Europe/Oslo")
-    response = Response(database, settings=Settings(), surroundings=surroundings, clock=clock, zone=zone)
+    response = Response(database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=zone)
     assurance = Assurance(
         database, sources={}, neighbours=Neighbours(client, urls=urls, command_keys=KEYS), clock=clock,
         settings=Settings(), operator="Nordavind", status_url="http://status.test",

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 from starlette.types import ASGIApp
+from surroundings import surroundings
 
 from prikkfri.assurance import recovery
 from prikkfri.assurance.answers import NOT_KNOWN, QUESTIONS
@@ -25,7 +26,7 @@ from prikkfri.assurance.impact import Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, happened, opened, placed
 from prikkfri.assurance.localisation import Cell, place
 from prikkfri.assurance.response import store
-from prikkfri.assurance.response.service import Response, Surroundings
+from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.service import Assurance
 from prikkfri.clock import ManualClock
@@ -120,10 +121,7 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
     response = Response(
         database,
         settings=settings,
-        surroundings=Surroundings(
-            blind=frozenset, incomplete=str, capacity_per_second=lambda: None, products=products, tell=tell,
-            changed=lambda: None,
-        ),
+        surroundings=surroundings(products=products, tell=tell),
         clock=clock,
         zone=OSLO,
     )  # fmt: skip

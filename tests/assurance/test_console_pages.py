@@ -2,18 +2,19 @@
 
 import html
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from surroundings import surroundings
 
 from prikkfri.assurance.console import Console, ensure_first_account
 from prikkfri.assurance.http import Neighbours
 from prikkfri.assurance.overview import Overview
-from prikkfri.assurance.response.service import Response, Surroundings
+from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance, OthersArea
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
@@ -52,25 +53,6 @@ class House:
         await self.assurance.step("signin")
 
 
-def nothing_else() -> Surroundings:
-    """A house in which incident response finds nobody to ask."""
-
-    async def products(customers: Sequence[str], at: float) -> Mapping[str, str]:
-        return {}
-
-    async def tell(customer: str, text: str) -> str:
-        return ""
-
-    return Surroundings(
-        blind=frozenset,
-        incomplete=lambda: "",
-        capacity_per_second=lambda: None,
-        products=products,
-        tell=tell,
-        changed=lambda: None,
-    )
-
-
 @pytest.fixture
 async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     location = Location(tmp_path)
@@ -95,7 +77,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
 
     console = Console(database, clock=clock)
     response = Response(
-        database, settings=Settings(), surroundings=nothing_else(), clock=clock, zone=ZoneInfo("Europe/Oslo")
+        database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=ZoneInfo("Europe/Oslo")
     )
     pages = application(
         assurance,

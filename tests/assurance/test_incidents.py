@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import (
     CONFIRM_SECONDS,
-    JOIN_SECONDS,
+    HITS_CONFIRM,
+    PLUNGE_CONFIRM_SECONDS,
     TRANSITIONS,
     Fact,
     Incident,
@@ -17,12 +18,15 @@ from prikkfri.assurance.incidents import (
     State,
     accepts,
     alarmed,
+    counted,
     happened,
     joins,
     opened,
     placed,
     recurrences,
+    silent,
     stood,
+    taken_back,
 )
 from prikkfri.assurance.localisation import Cell, place
 from prikkfri.assurance.segments import Segment
@@ -44,9 +48,37 @@ def confirmed() -> Incident:
 def test_one_alarm_suspects_and_standing_confirms() -> None:
     incident = opened("1", alarm(), 100.0)
     assert (incident.state, incident.since, incident.service) == ("suspected", 96.0, "television")
-    assert stood(incident, [SIGN_IN], 100.0 + CONFIRM_SECONDS - 1).state == "suspected"
-    assert stood(incident, [START], 100.0 + CONFIRM_SECONDS).state == "suspected"
-    assert stood(incident, [SIGN_IN], 100.0 + CONFIRM_SECONDS).state == "confirmed"
+    assert stood(incident, [alarm()], 100.0 + CONFIRM_SECONDS - 1).state == "suspected"
+    assert stood(incident, [alarm(START)], 100.0 + CONFIRM_SECONDS).state == "suspected"
+    assert stood(incident, [alarm()], 100.0 + CONFIRM_SECONDS).state == "confirmed"
+
+
+def test_a_fall_has_to_stand_longer_and_counts_once_however_many_series_count_it() -> None:
+    fall = opened("1", alarm(kind="plunge"), 100.0)
+    fall = alarmed(fall, alarm(START, kind="plunge"), 101.0)
+    assert stood(fall, [alarm(kind="plunge")], 100.0 + CONFIRM_SECONDS).state == "suspected"
+    assert stood(fall, [alarm(kind="plunge")], 100.0 + PLUNGE_CONFIRM_SECONDS).state == "confirmed"
+    assert alarmed(fall, alarm(START), 102.0).state == "confirmed"
+
+
+def test_a_role_of_its_service_that_is_silent_confirms() -> None:
+    fall = opened("1", alarm(kind="plunge"), 100.0)
+    assert silent(fall, ["sms", "status"], 110.0).state == "suspected"
+    told = silent(fall, ["viewer", "sms"], 110.0)
+    assert (told.state, told.timeline[-1].text) == ("confirmed", "no answer from viewer")
+
+
+def test_customers_hit_are_no_suspicion() -> None:
+    assert counted(opened("1", alarm(), 100.0), HITS_CONFIRM - 1, 101.0).state == "suspected"
+    assert counted(opened("1", alarm(), 100.0), HITS_CONFIRM, 101.0).state == "confirmed"
+    assert counted(opened("1", alarm(kind="plunge"), 100.0), HITS_CONFIRM, 101.0).state == "suspected"
+
+
+def test_a_suspicion_that_the_data_takes_back_is_nothing_unless_somebody_was_hit() -> None:
+    nothing = taken_back(opened("1", alarm(), 100.0), 0, "all is well", 130.0)
+    assert (nothing.state, nothing.confirmed_at, nothing.timeline[-1].text) == ("resolved", None, "all is well")
+    assert taken_back(opened("1", alarm(), 100.0), 3, "all is well", 130.0).state == "confirmed"
+    assert taken_back(confirmed(), 0, "all is well", 130.0) == confirmed()
 
 
 def test_a_sign_of_other_promises_confirms_at_once_and_the_same_promises_do_not() -> None:
@@ -58,11 +90,20 @@ def test_a_sign_of_other_promises_confirms_at_once_and_the_same_promises_do_not(
 
 def test_an_alarm_joins_the_incident_of_its_service() -> None:
     incident = confirmed()
-    assert joins(incident, alarm(START))
-    assert not joins(incident, alarm(DELIVER))
+    assert joins(incident, alarm(START), within_seconds=900.0)
+    assert not joins(incident, alarm(DELIVER), within_seconds=900.0)
     over = happened(incident, Fact("all-clear", 200.0, "kari"))
-    assert joins(over, alarm(at=201.0))
-    assert not joins(over, alarm(at=200.0 + JOIN_SECONDS))
+    assert joins(over, alarm(at=201.0), within_seconds=900.0)
+    assert not joins(over, alarm(at=1_100.0), within_seconds=900.0)
+
+
+def test_a_crowd_that_goes_is_no_relapse() -> None:
+    recovering = happened(confirmed(), Fact("improving", 150.0))
+    again = alarmed(recovering, alarm(at=160.0, kind="plunge"), 160.0)
+    assert (again.state, again.timeline[-1].kind) == ("recovering", "alarm")
+    assert alarmed(recovering, alarm(at=160.0), 160.0).state == "confirmed"
+    over = happened(recovering, Fact("proven", 200.0))
+    assert not joins(over, alarm(at=201.0, kind="plunge"), within_seconds=900.0)
 
 
 def test_an_all_clear_by_a_person_is_possible_marked_and_reopened_by_the_data() -> None:

@@ -61,14 +61,15 @@ class Duty:
         self.settled += settled(arrived)
         self.watch, alarms = advance(self.watch, [("all", outcome) for outcome in arrived], SETTINGS, until=now)
         for alarm in alarms:
-            known = next((index for index, each in enumerate(self.incidents) if joins(each, alarm)), None)
+            known = next(
+                (index for index, each in enumerate(self.incidents) if joins(each, alarm, within_seconds=900.0)), None
+            )
             if known is None:
                 self.incidents.append(opened(str(len(self.incidents) + 1), alarm, now))
             else:
                 self.incidents[known] = alarmed(self.incidents[known], alarm, now)
-        standing = [alarm.segment for alarm in self.watch.standing]
         for index, incident in enumerate(self.incidents):
-            incident = stood(incident, standing, now)
+            incident = stood(incident, self.watch.standing, now)
             if incident.open and int(now) % 10 == 0:
                 incident = self.look(incident, now)
             self.incidents[index] = incident

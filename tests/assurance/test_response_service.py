@@ -6,10 +6,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from surroundings import surroundings
 
 from prikkfri.assurance import store
 from prikkfri.assurance.incidents import Fact, Incident
-from prikkfri.assurance.response.service import Response, Surroundings
+from prikkfri.assurance.response.service import Response
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.config import Remedy, Tier
@@ -69,12 +70,14 @@ async def evening(location: Location, clock: ManualClock) -> AsyncIterator[Eveni
     async def tell(*_: Any) -> str:
         return ""
 
-    surroundings = Surroundings(
-        blind=frozenset, incomplete=str, capacity_per_second=lambda: (40.0, clock.now()), products=products, tell=tell,
-        changed=lambda: None,
-    )  # fmt: skip
     zone = ZoneInfo("Europe/Oslo")
-    response = Response(database, settings=SETTINGS, surroundings=surroundings, clock=clock, zone=zone)
+    response = Response(
+        database,
+        settings=SETTINGS,
+        surroundings=surroundings(capacity_per_second=lambda: (40.0, clock.now()), products=products),
+        clock=clock,
+        zone=zone,
+    )
     yield Evening(response, database, clock)
     await database.close()
 

@@ -8,13 +8,14 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from surroundings import surroundings
 
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, happened, opened
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import http, store
-from prikkfri.assurance.response.service import Response, Surroundings
+from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.segments import Segment
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
@@ -72,12 +73,8 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
     async def nothing(*_: object) -> Any:
         return {}
 
-    surroundings = Surroundings(
-        blind=frozenset, incomplete=str, capacity_per_second=lambda: None, products=nothing, tell=nothing,
-        changed=lambda: None,
-    )  # fmt: skip
     zone = ZoneInfo("Europe/Oslo")
-    response = Response(database, settings=Settings(), surroundings=surroundings, clock=clock, zone=zone)
+    response = Response(database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=zone)
     key = signing_key(location.home, "signin-device")
     publish_public_key(location.home, "device", "signin", key)
     edge = http.application(response, DeviceTokens(location.home, clock), viewer_origin=VIEWER)

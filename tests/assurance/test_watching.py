@@ -9,7 +9,7 @@ from prikkfri.assurance.tally import Expectation
 from prikkfri.assurance.watching import CATCH_UP_SECONDS_MAX, SERIES_MAX, Arrival, Watch, advance
 from prikkfri.journal import Outcome
 
-SETTINGS = Settings()
+SETTINGS = Settings(warm_up_buckets=60)
 START = 1_000.0
 SIGN_IN = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
 

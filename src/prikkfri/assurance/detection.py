@@ -16,7 +16,9 @@ when S reaches h; the share rose where S last stood at zero.
 *A plunge of the promises kept.* The same sum over the Poisson likelihood of the count x, with the worst ordinary rate
 ``q = ordinary_fall * level`` and the alternative ``p = plunge * level``: ``L = (x ln(p/q) - (p - q)) / dispersion``.
 The dispersion is ``1 + level * v``, where v is the learned variance of x/level beyond Poisson's. The level of this
-test is quick, so that it follows half-time and final whistle: those halve a crowd in minutes, a fault in seconds.
+test is the lower of two: a quick average, which follows half-time and final whistle (those halve a crowd in minutes, a
+fault in seconds), and the median of the last minutes, which a burst of seconds does not move: what comes after it is
+no plunge. A series that has fallen for good is ordinary again when the median has come down.
 
 *The threshold.* Lorden's theorem: as long as the true share is at most q, the mean time to a false alarm of one such
 sum is at least exp(h) buckets, whatever the volume. With ``sums`` of them per bucket, ``h = ln(sums * buckets_per_year
@@ -29,6 +31,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import exp, log
+from statistics import median
 from typing import Literal
 
 from prikkfri.assurance.segments import Segment
@@ -62,8 +65,14 @@ class Settings:
     """A fall to this part of the level is ordinary ..."""
     volume_plunge: float = 0.25
     """... and a fall to this part or less is what the test looks for."""
-    warm_up_buckets: int = 30
+    volume_stretches: int = 9
+    """Stretches, each as long as the half-life, whose median is the other level."""
+    warm_up_buckets: int = 300
     """Buckets before the level of the volume is believed."""
+
+    @cached_property
+    def stretch_buckets(self) -> int:
+        return max(1, round(self.volume_half_life_seconds / self.bucket_seconds))
 
     @cached_property
     def threshold(self) -> float:
@@ -139,6 +148,25 @@ class Level:
     variance: float = 0.0
     """Of kept/volume, beyond Poisson's."""
     buckets: int = 0
+    stretches: tuple[float, ...] = ()
+    """Kept promises a bucket in each of the last whole stretches, the newest last."""
+    stretch: float = 0.0
+    """Kept promises in the stretch that is not whole yet ..."""
+    stretch_buckets: int = 0
+    """... and its buckets so far."""
+
+    @property
+    def steady(self) -> float:
+        """Kept promises a bucket, as a plunge is measured against."""
+        return min(self.volume, median(self.stretches)) if self.stretches else self.volume
+
+    def counted(self, kept: float, settings: Settings) -> "Level":
+        """With one more bucket in the stretches, whatever is suspected."""
+        if self.stretch_buckets + 1 < settings.stretch_buckets:
+            return replace(self, stretch=self.stretch + kept, stretch_buckets=self.stretch_buckets + 1)
+        whole = (self.stretch + kept) / settings.stretch_buckets
+        stretches = (*self.stretches, whole)[-settings.volume_stretches :]
+        return replace(self, stretches=stretches, stretch=0.0, stretch_buckets=0)
 
     def share(self, settings: Settings) -> float:
         prior = settings.share_prior_promises
@@ -211,12 +239,13 @@ def _share_sums(state: State, bucket: Bucket, settings: Settings) -> tuple[Sum, 
 
 def _plunge_sum(state: State, bucket: Bucket, settings: Settings) -> Sum:
     level = state.level
-    if level.buckets < settings.warm_up_buckets or level.volume <= 0:
-        return state.plunge
-    ordinary, fallen = settings.volume_ordinary_fall * level.volume, settings.volume_plunge * level.volume
-    dispersion = 1 + level.variance * level.volume
+    steady = level.steady
+    if level.buckets < settings.warm_up_buckets or steady <= 0:
+        return Sum()
+    ordinary, fallen = settings.volume_ordinary_fall * steady, settings.volume_plunge * steady
+    dispersion = 1 + level.variance * steady
     evidence = (bucket.kept * log(fallen / ordinary) - (fallen - ordinary)) / dispersion
-    return state.plunge.added(evidence, bucket, level.volume, bucket.kept)
+    return state.plunge.added(evidence, bucket, steady, bucket.kept)
 
 
 def _learned(level: Level, bucket: Bucket, settings: Settings, *, share: bool, volume: bool) -> Level:
@@ -233,7 +262,8 @@ def _learned(level: Level, bucket: Bucket, settings: Settings, *, share: bool, v
             # The variance learns ten times slower than the level, and one wild bucket counts for at most a doubling.
             variance = max(0.0, variance + max(new / 10, 1 / (buckets + 1)) * (min(beyond, 1.0) - variance))
         mean, buckets = mean + new * (bucket.kept - mean), buckets + 1
-    return Level(settled, broken, mean, variance, buckets)
+    learned = replace(level, settled=settled, broken=broken, volume=mean, variance=variance, buckets=buckets)
+    return learned.counted(bucket.kept, settings)
 
 
 def _share_alarm(state: State, bucket: Bucket, highest: Sum, settings: Settings) -> Alarm:

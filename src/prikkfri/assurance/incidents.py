@@ -68,10 +68,19 @@ OPEN: frozenset[State] = frozenset({"suspected", "confirmed", "mitigated", "reco
 CONFIRMED: frozenset[State] = frozenset({"confirmed", "mitigated", "recovering"})
 """States in which the public is told."""
 
-JOIN_SECONDS = 900.0
-"""An alarm of the same service joins an incident that is open, or was resolved within this time."""
+JOIN_HOLDS = 3.0
+"""An alarm of the same service joins an incident that is open, or was resolved within so many times the time for which
+all has to be well before one is."""
 CONFIRM_SECONDS = 10.0
-"""One alarm confirms an incident when it has stood this long; two that count different promises confirm it at once."""
+"""One alarm of broken promises confirms an incident when it has stood this long; two signs confirm it at once."""
+PLUNGE_CONFIRM_SECONDS = 60.0
+"""The same for a fall: fewer who come is no promise broken, as far as anybody knows."""
+HITS_CONFIRM = 10
+"""So many customers who did not get it are no suspicion."""
+ROLES_OF_SERVICE: Mapping[str, frozenset[str]] = {
+    "television": frozenset({"viewer", "signin", "playout", "door"}),
+    "messages": frozenset({"sms"}),
+}
 SEGMENTS_MAX = 50
 ENTRIES_MAX = 10_000
 DATA = "data"
@@ -160,33 +169,68 @@ def opened(identifier: str, alarm: Alarm, now: float) -> Incident:
     return _noted(incident, Fact("alarm", now, text=alarm.sentence))
 
 
-def joins(incident: Incident, alarm: Alarm) -> bool:
-    """Whether an alarm is about this incident."""
+def joins(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
+    """Whether an alarm is about this incident, which was resolved within this time if it is not open.
+
+    A crowd that has got in, and goes, is no relapse.
+    """
     if alarm.segment.get("service") != incident.service or incident.state == "reviewed":
         return False
-    return incident.open or (incident.resolved_at is not None and alarm.raised_at - incident.resolved_at < JOIN_SECONDS)
+    lately = incident.resolved_at is not None and alarm.raised_at - incident.resolved_at < within_seconds
+    return incident.open or (lately and alarm.kind != "plunge")
 
 
 def alarmed(incident: Incident, alarm: Alarm, now: float) -> Incident:
     """Takes one more alarm: a second sign confirms, and one after an all-clear reopens."""
+    if alarm.kind == "plunge" and incident.state == "recovering":
+        return _noted(incident, Fact("alarm", now, text=alarm.sentence))
     known = any((each.segment, each.kind) == (alarm.segment, alarm.kind) for each in incident.alarms)
     if not known and len(incident.alarms) < SEGMENTS_MAX:
         # One that reopens began anew: it does not move the beginning of the whole.
         since = min(incident.since, alarm.since) if incident.state != "resolved" else incident.since
         incident = replace(incident, alarms=(*incident.alarms, alarm), since=since)
     incident = happened(incident, Fact("alarm", now, text=alarm.sentence))
-    signs = {(each.kind, each.segment.base) for each in incident.alarms}
+    # When fewer come, all series that count them fall alike: that is one sign.
+    signs = {(each.kind, None if each.kind == "plunge" else each.segment.base) for each in incident.alarms}
     if incident.state == "suspected" and len(signs) > 1:
         incident = happened(incident, Fact("evidence", now, text=f"{len(signs)} signs that count different promises"))
     return incident
 
 
-def stood(incident: Incident, standing: Iterable[Segment], now: float) -> Incident:
-    """Confirms a suspicion whose alarm has not gone away; `standing` are the series whose alarms stand now."""
-    ours = {alarm.segment for alarm in incident.alarms} & set(standing)
-    if incident.state == "suspected" and ours and now - incident.opened_at >= CONFIRM_SECONDS:
+def stood(incident: Incident, standing: Iterable[Alarm], now: float) -> Incident:
+    """Confirms a suspicion whose alarm has not gone away; `standing` are the alarms that stand now."""
+    if incident.state != "suspected":
+        return incident
+    ours = {(alarm.segment, alarm.kind) for alarm in incident.alarms}
+    kinds = {alarm.kind for alarm in standing if (alarm.segment, alarm.kind) in ours}
+    seconds = CONFIRM_SECONDS if "share" in kinds else PLUNGE_CONFIRM_SECONDS
+    if kinds and now - incident.opened_at >= seconds:
         return happened(incident, Fact("evidence", now, text=f"has stood for {now - incident.opened_at:.0f} s"))
     return incident
+
+
+def silent(incident: Incident, roles: Iterable[str], now: float) -> Incident:
+    """Confirms a suspicion when roles that the service stands on do not answer."""
+    ours = sorted(ROLES_OF_SERVICE.get(incident.service, frozenset()) & set(roles))
+    if incident.state == "suspected" and ours:
+        return happened(incident, Fact("evidence", now, text=f"no answer from {', '.join(ours)}"))
+    return incident
+
+
+def counted(incident: Incident, hits: int, now: float) -> Incident:
+    """Confirms a suspicion when that many customers have not got what they asked for."""
+    if incident.state == "suspected" and hits >= HITS_CONFIRM and any(a.kind == "share" for a in incident.alarms):
+        return happened(incident, Fact("evidence", now, text=f"{hits} customers hit"))
+    return incident
+
+
+def taken_back(incident: Incident, hits: int, sentence: str, now: float) -> Incident:
+    """A suspicion after the data says that all is well: nothing, unless customers were hit meanwhile."""
+    if incident.state != "suspected":
+        return incident
+    if hits and any(alarm.kind == "share" for alarm in incident.alarms):
+        return happened(incident, Fact("evidence", now, text=f"{hits} customers were hit"))
+    return happened(incident, Fact("proven", now, text=sentence))
 
 
 def placed(incident: Incident, placement: Placement, now: float) -> Incident:

@@ -47,6 +47,8 @@ REOPEN_SECONDS = 60.0
 HEALTH_SECONDS = 5.0
 PUBLISH_SECONDS = 5.0
 CONTROLS_SECONDS = 3.0
+SILENT_SECONDS = 5.0
+"""A role that is started anew is silent for less."""
 ERASE_SECONDS = 600.0
 DAY_SECONDS = 86_400
 ALARMS_PENDING_MAX = 1_000
@@ -354,6 +356,15 @@ class Assurance:
         """The streams that cannot be read to their end just now."""
         now = self.clock.now()
         return frozenset(s.stream for s in self.streams.values() if s.behind or s.blind_since(now) is not None)
+
+    def silent(self) -> frozenset[str]:
+        """The roles that have not answered for a while."""
+        now = self.clock.now()
+        return frozenset(
+            state.role
+            for state in self.roles.values()
+            if state.answers is False and now - state.since >= SILENT_SECONDS
+        )
 
     def incomplete(self) -> str:
         """Why a list made from the journal may lack somebody; empty when it does not."""

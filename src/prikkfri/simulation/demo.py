@@ -76,7 +76,6 @@ fallback_held_seconds = 20
 [assurance]
 sign_in_grace_seconds = {grace_seconds:g}
 line_grace_seconds = {grace_seconds:g}
-warm_up_seconds = 8
 hold_seconds = 6
 tell_account = "operator"
 

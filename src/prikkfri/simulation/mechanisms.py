@@ -23,7 +23,6 @@ KICKOFF: Mapping[str, Mechanism] = {
     ),
     "fallback-rule": Mechanism("the rule that opens the channel", {"PRIKKFRI_STREAMING_FALLBACK_AFTER_SECONDS": NEVER}),
     "detection": Mechanism("detection", {"PRIKKFRI_ASSURANCE_FALSE_ALARMS_PER_YEAR": "1e-300"}),
-    "plunge-test": Mechanism("the test of a plunge", {"PRIKKFRI_ASSURANCE_WARM_UP_SECONDS": NEVER}),
     "grace-times": Mechanism(
         "grace times, after which an unanswered promise is broken",
         {"PRIKKFRI_ASSURANCE_SIGN_IN_GRACE_SECONDS": NEVER, "PRIKKFRI_ASSURANCE_LINE_GRACE_SECONDS": NEVER},

@@ -216,7 +216,6 @@ password = "{SMPP_PASSWORD}"
 message_class = "log-in-code"
 
 [assurance]
-warm_up_seconds = 8
 hold_seconds = 6
 
 {ports_section(ports)}"""

@@ -74,6 +74,7 @@ async def build(config: Config, clock: Clock) -> Role:
         settings=config.assurance,
         surroundings=Surroundings(
             blind=lambda: service.blind(),
+            silent=lambda: service.silent(),
             incomplete=lambda: service.incomplete(),
             capacity_per_second=lambda: measured[0] if measured else None,
             products=products,

@@ -26,6 +26,7 @@ from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.remedies import Policy, Tier, Trial, trial
 from prikkfri.assurance.response import assessing, store
 from prikkfri.assurance.response.store import Contact, Given, Listed
+from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.status import Statement, statements
 from prikkfri.assurance.tally import EXPECTATIONS, Bucket
 from prikkfri.clock import Clock
@@ -62,6 +63,8 @@ class Surroundings:
 
     blind: Callable[[], frozenset[str]]
     """The streams that cannot be read just now."""
+    silent: Callable[[], frozenset[str]]
+    """The roles that do not answer just now."""
     incomplete: Callable[[], str]
     """Why a list may lack somebody; empty when it does not."""
     capacity_per_second: Callable[[], tuple[float, float] | None]
@@ -169,15 +172,20 @@ class Response:
         async with self._acting:
             for alarm in (*told, *alarms):
                 await self._take_alarm(alarm, now)
-            standing = [alarm.segment for alarm in self._watch.standing]
             for incident in list(self._incidents.values()):
-                await self._save(incidents.stood(incident, standing, now))
+                incident = incidents.stood(incident, self._watch.standing, now)
+                await self._save(incidents.silent(incident, self._around.silent(), now))
             if self._incidents and now >= self._assess_at:
                 began = self._clock.monotonic()
                 for incident in list(self._incidents.values()):
                     await self._assess(incident, now)
                 cost = self._clock.monotonic() - began
                 self._assess_at = now + max(ASSESS_SECONDS, cost / ASSESS_COST_MAX)
+
+    @property
+    def _alarmed(self) -> set[Segment]:
+        """The series whose alarms stand."""
+        return {alarm.segment for alarm in self._watch.standing}
 
     def _advance(
         self, arrived: Sequence[watching.Arrival], *, until: float
@@ -199,7 +207,7 @@ class Response:
     async def _take_alarm(self, alarm: Alarm, now: float) -> None:
         log.warning("alarm: %s", alarm.sentence)
         for incident in self._incidents.values():
-            if incidents.joins(incident, alarm):
+            if incidents.joins(incident, alarm, within_seconds=incidents.JOIN_HOLDS * self._settings.hold_seconds):
                 await self._save(incidents.alarmed(incident, alarm, now))
                 return
         moment = datetime.fromtimestamp(now, UTC)
@@ -241,9 +249,11 @@ class Response:
                 incident = incidents.happened(incident, fact)
         judged = self._judge(incident, promises, now, await self._contacts(incident))
         self._recoveries[incident.id] = judged
-        alarmed = {alarm.segment for alarm in incident.alarms} & {alarm.segment for alarm in self._watch.standing}
-        if incident.state == "suspected" and judged.over and not alarmed:
-            incident = incidents.happened(incident, Fact("proven", now, text=judged.sentence))
+        listed = await self.listed(incident.id)
+        hits = listed.hit if listed else 0
+        incident = incidents.counted(incident, hits, now)
+        if judged.over and not {alarm.segment for alarm in incident.alarms} & self._alarmed:
+            incident = incidents.taken_back(incident, hits, judged.sentence, now)
         incident = _moved(incident, judged, now, settled_after_seconds=self._settings.hold_seconds)
         # By the data just now, or by a person since the last look: either way it gets its end, and its list is frozen.
         just_resolved = incident.state == "resolved" and incident.ended_at is None
