@@ -344,6 +344,9 @@ application.add_typer(incidents_commands, name="incidents", invoke_without_comma
 def incidents(context: typer.Context, json_file: JsonFile = None, home: Home = HOME, config: ConfigFile = None) -> None:
     """List incidents, the newest first; exit code 1 while one is open."""
     if context.invoked_subcommand is not None:
+        sources = [context.get_parameter_source(name) for name in ("home", "config", "json_file")]
+        if any(source is not None and source.name == "COMMANDLINE" for source in sources):
+            raise UsageError(f"options come last: prikkfri incidents {context.invoked_subcommand} ID --home ...")
         return
     found = asyncio.run(
         reading(

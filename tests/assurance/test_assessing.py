@@ -2,7 +2,7 @@
 
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import happened, opened
-from prikkfri.assurance.response.assessing import began, cells, done, settled, sign
+from prikkfri.assurance.response.assessing import began, cells, done, last_broken, settled, sign
 from prikkfri.assurance.segments import Segment
 from prikkfri.journal import Outcome
 
@@ -91,3 +91,16 @@ def test_the_rule_that_opened_a_channel_is_a_sign_and_a_person_who_did_is_none()
     assert sign(channel(1_003.0, "open-channel", "Kari")) is None
     assert sign(channel(1_003.0, "close-channel", "rule:fallback", "people get in again")) is None
     assert sign(channel(1_003.0, "open-channel", "rule:fallback", "the line before sign-in is too long")) is None
+
+
+def test_who_got_it_too_late_did_not_get_it() -> None:
+    outcomes = [asking(1_000.0, "a"), got(1_059.0, "a"), asking(1_001.0, "b"), got(1_070.0, "b")]
+    told = settled(sorted(outcomes, key=lambda outcome: outcome.time), now=1_100.0)
+    assert [(each.at, each.kept) for each in told] == [(1_059.0, True), (1_061.0, False)]
+
+
+def test_the_end_of_an_earlier_fault_is_not_the_end_of_this_one() -> None:
+    sign_in = Segment.of({"service": "television", "layer": "signin"})
+    told = settled([asking(500.0, "a"), asking(1_000.0, "b")], now=1_100.0)
+    assert last_broken(told, (sign_in,), since=990.0) == 1_060.0
+    assert last_broken(told, (sign_in,), since=1_070.0) is None

@@ -5,8 +5,9 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from prikkfri.assurance.impact import Scope, condemned, exposure, impact
+from prikkfri.assurance.impact import Scope, condemned, exposure, impact, proven
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome
@@ -153,9 +154,13 @@ def test_canaries_say_since_when_and_until_when_a_way_is_not_to_be_trusted() -> 
     told += [route(700.0, "broken", "Tre"), route(1_900.0, "broken", "Tre"), route(1_400.0, "kept", "Telia")]
     by_canaries = Scope((Segment.of({"service": "messages", "step": "route", "partner": "Telia"}),), 1_000.0, 2_000.0)
     assert condemned(told, by_canaries) == Scope(by_canaries.segments, 800.0, 1_250.0)
-    assert condemned(told[:0], by_canaries) == by_canaries
+    assert condemned(told[:0], by_canaries) is None and not proven(told[:0], by_canaries)
+    kept = [structs.replace(outcome, verdict="kept") for outcome in told]
+    assert condemned(kept, by_canaries) is None and proven(kept, by_canaries)
     sent = [deliver(850.0, "asked", "before anybody knew"), deliver(1_300.0, "asked", "after it was proven")]
-    assert [each.message for each in exposure(sent, condemned(told, by_canaries))] == ["before anybody knew"]
+    astray = condemned(told, by_canaries)
+    assert astray is not None
+    assert [each.message for each in exposure(sent, astray)] == ["before anybody knew"]
 
 
 def test_the_same_outcomes_in_any_order_make_the_same_list() -> None:

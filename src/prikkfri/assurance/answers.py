@@ -66,7 +66,7 @@ class Known:
     """Why the list may lack somebody: a spool that overflowed, a stream that is behind. Empty: it does not."""
     load: Load | None = None
     exposed: Sequence[Exposed] | None = None
-    """None: not asked; empty: nobody."""
+    """None: nothing proves the way, so nobody can say; empty: nobody."""
     notices: Sequence[Notice] = ()
     recovery: Recovery | None = None
     history: Sequence[Incident] | None = None
@@ -189,7 +189,7 @@ def _how_many(known: Known) -> _Said:
 
 def _exposed(known: Known, now: float, zone: tzinfo) -> _Said:
     if known.exposed is None:
-        return "", ()
+        return "", ["no canary proves this way, so whether messages went to strangers cannot be seen"]
     if not known.exposed:
         return "Nobody, as far as the journal shows.", ()
     sensitive = sensitive_count(known.exposed)

@@ -15,7 +15,7 @@ devices are joined, and its digest says whether it changed.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prikkfri.assurance.segments import Segment, dimensions_of, segment_of
@@ -301,14 +301,19 @@ def exposure(outcomes: Iterable[Outcome], scope: Scope, *, holder: Holder | None
     return tuple(sorted(found, key=lambda each: each.sent_at))
 
 
-def condemned(outcomes: Iterable[Outcome], scope: Scope) -> Scope:
-    """The scope in the time in which canaries say that messages go astray on its way; the same when none says so."""
-    told = [
-        outcome.time
-        for outcome in outcomes
-        if outcome.step == "route" and outcome.verdict == "broken" and _on_the_way(outcome, scope)
-    ]
-    return Scope(scope.segments, min(told), max(told)) if told else scope
+def condemned(outcomes: Iterable[Outcome], scope: Scope) -> Scope | None:
+    """The scope in the time in which canaries say that messages go astray on its way; None when none says so."""
+    told = [outcome.time for outcome in _routes(outcomes, scope) if outcome.verdict == "broken"]
+    return Scope(scope.segments, min(told), max(told)) if told else None
+
+
+def proven(outcomes: Iterable[Outcome], scope: Scope) -> bool:
+    """Whether canaries fly on the scope's way, so that their silence says something."""
+    return any(True for _ in _routes(outcomes, scope))
+
+
+def _routes(outcomes: Iterable[Outcome], scope: Scope) -> Iterator[Outcome]:
+    return (outcome for outcome in outcomes if outcome.step == "route" and _on_the_way(outcome, scope))
 
 
 def _went_out(outcome: Outcome) -> bool:

@@ -34,7 +34,11 @@ class Settled:
 
 
 def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectations = EXPECTATIONS) -> list[Settled]:
-    """Every promise of `outcomes` (oldest first) that is settled at `now`; one nobody answered when its grace ended."""
+    """Every promise of `outcomes` (oldest first) that is settled at `now`.
+
+    One that nobody answered in its grace time is broken when that ended, whatever came later: as on the list of those
+    hit.
+    """
     waiting: dict[str, Outcome] = {}
     found: list[Settled] = []
     for outcome in outcomes:
@@ -44,15 +48,24 @@ def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectatio
             if outcome.promise:
                 waiting[outcome.promise] = outcome
             continue
-        waiting.pop(outcome.promise, None)
-        if not own_error(outcome.service, outcome.reason):
+        asking = waiting.pop(outcome.promise, None)
+        if asking is not None and outcome.time > (deadline := _deadline(asking, expectations)):
+            found.append(_unanswered(asking, deadline, expectations))
+        elif not own_error(outcome.service, outcome.reason):
             found.append(Settled(outcome.time, outcome.time, segment_of(outcome), outcome.verdict == "kept"))
     for asking in waiting.values():
-        deadline = asking.time + expectation(asking, expectations).grace_seconds
-        if deadline <= now:
-            found.append(Settled(deadline, asking.time, segment_of(unanswered(asking, expectations)), kept=False))
+        if (deadline := _deadline(asking, expectations)) <= now:
+            found.append(_unanswered(asking, deadline, expectations))
     found.sort(key=lambda each: each.at)
     return found
+
+
+def _deadline(asking: Outcome, expectations: Expectations) -> float:
+    return asking.time + expectation(asking, expectations).grace_seconds
+
+
+def _unanswered(asking: Outcome, deadline: float, expectations: Expectations) -> Settled:
+    return Settled(deadline, asking.time, segment_of(unanswered(asking, expectations)), kept=False)
 
 
 def cells(promises: Iterable[Settled], *, since: float, until: float) -> list[Cell]:
@@ -79,10 +92,10 @@ def buckets(
     return [Bucket(since + i * seconds, k, b) for i, (k, b) in enumerate(zip(kept, broken, strict=True))]
 
 
-def last_broken(promises: Iterable[Settled], segments: Sequence[Segment]) -> float | None:
-    """When the last promise of the segments was broken."""
-    times = [p.at for p in promises if not p.kept and any(segment.holds(p.segment) for segment in segments)]
-    return max(times, default=None)
+def last_broken(promises: Iterable[Settled], segments: Sequence[Segment], *, since: float) -> float | None:
+    """When the last promise of the segments was broken, since then."""
+    broken = (each for each in promises if not each.kept and each.at >= since)
+    return max((p.at for p in broken if any(segment.holds(p.segment) for segment in segments)), default=None)
 
 
 def began(promises: Iterable[Settled], segments: Sequence[Segment], *, since: float) -> float:

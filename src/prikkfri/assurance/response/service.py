@@ -18,7 +18,7 @@ from prikkfri.assurance import incidents, recovery, status, watching
 from prikkfri.assurance.answers import Answer, Known, Load, answer_sheet
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
 from prikkfri.assurance.detection import Settings as Detection
-from prikkfri.assurance.impact import Exposed, Hit, Holder, Impact, Scope, condemned, exposure, impact
+from prikkfri.assurance.impact import Exposed, Hit, Holder, Impact, Scope, condemned, exposure, impact, proven
 from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.localisation import place
 from prikkfri.assurance.notices import notices
@@ -258,7 +258,7 @@ class Response:
         # By the data just now, or by a person since the last look: either way it gets its end, and its list is frozen.
         just_resolved = incident.state == "resolved" and incident.ended_at is None
         if just_resolved:
-            last_broken = assessing.last_broken(promises, incident.segments)
+            last_broken = assessing.last_broken(promises, incident.segments, since=incident.since)
             incident = replace(incident, ended_at=last_broken or incident.resolved_at)
         listed_anew = await self._list(incident, outcomes, now, freeze=just_resolved)
         await self._save(incident)
@@ -526,7 +526,10 @@ class Response:
         scope = Scope(incident.segments, incident.since, _until(incident, self._clock.now()))
         before = await self._outcomes(incident.since - EXPOSED_BEFORE_SECONDS, incident.since)
         outcomes = [*before, *outcomes]
-        return exposure(outcomes, condemned(outcomes, scope))
+        if (astray := condemned(outcomes, scope)) is not None:
+            return exposure(outcomes, astray)
+        # Failing to arrive exposes nobody. That none went astray, only canaries can say.
+        return () if proven(outcomes, scope) else None
 
 
 def _worth_looking_at(incident: Incident, now: float) -> bool:
