@@ -195,6 +195,24 @@ def test_a_dead_sign_in_is_said_with_what_can_be_watched_meanwhile(room: Room) -
     assert len(room.double.reports) == 1
 
 
+@pytest.mark.parametrize("trouble", ["frozen", "dead", "a long line"])
+def test_a_channel_that_opens_meanwhile_is_offered_to_whoever_stands_outside(room: Room, trouble: str) -> None:
+    if trouble == "frozen":
+        room.double.sign_in_answers = itertools.repeat("silent")
+    elif trouble == "dead":
+        room.roles["signin"].stop()
+    else:
+        room.double.line = [500] * 1000
+    room.sign_in()
+    if trouble == "frozen":
+        expect(room.page.locator("#sign-in-button")).to_be_disabled()
+    else:
+        expect(room.page.locator("#wait-title")).to_be_visible()
+    assert not room.page.locator(".open-channel").is_visible()
+    room.double.open_ids = {"sport"}
+    expect(room.page.locator(".open-channel")).to_contain_text("Sport")
+
+
 def test_a_channel_that_is_not_open_asks_for_sign_in(room: Room) -> None:
     room.double.open_ids = {"nyheter"}
     room.viewer.open()

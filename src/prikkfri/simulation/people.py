@@ -18,6 +18,8 @@ from prikkfri.config import Config
 from prikkfri.simulation.demo import Person
 
 ANSWER_SECONDS_MAX = 5.0
+PATIENT_SECONDS = 2.0
+"""After which the viewer looks for open channels."""
 TROUBLE = (aiohttp.ClientError, TimeoutError, OSError)
 
 
@@ -96,7 +98,7 @@ class Viewer:
                         if answer.get("open") and not asked.saw_open_channel_at:
                             asked.saw_open_channel_at = await self._watch_open_channel(str(answer["open"]))
                 if not ticket:
-                    pause = await self._submit(admission, asked)
+                    pause = await self._submit_and_look_round(admission, asked)
                     if asked.got_at:
                         return asked
                     await self._meets_trouble(asked)
@@ -152,6 +154,14 @@ class Viewer:
         asked.refused += 1
         if not asked.saw_open_channel_at:
             asked.saw_open_channel_at = await self._watch_open_channel(f"{self.at.playout}/open")
+
+    async def _submit_and_look_round(self, admission: str, asked: Asked) -> float:
+        """Signs in once, and looks at what is open while that takes long; returns the pause before the next try."""
+        submitting = asyncio.create_task(self._submit(admission, asked))
+        done, _ = await asyncio.wait({submitting}, timeout=PATIENT_SECONDS)
+        if not done and not asked.saw_open_channel_at:
+            asked.saw_open_channel_at = await self._watch_open_channel(f"{self.at.playout}/open")
+        return await submitting
 
     async def _submit(self, admission: str, asked: Asked) -> float:
         """Signs in once; returns the pause before the next try."""

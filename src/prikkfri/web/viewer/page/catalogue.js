@@ -50,7 +50,18 @@ export function makeCatalogue(roles, onChange) {
     }
   }
 
+  // Only what is open: whoever stands outside hears of a channel that opens within seconds.
+  async function refreshOpen() {
+    try {
+      open = await roles.openChannels();
+      onChange();
+    } catch {
+      // The whole catalogue is asked for again anyway, and says since when playout is silent.
+    }
+  }
+
   return {
+    refreshOpen,
     get channels() {
       return channels;
     },

@@ -5,6 +5,8 @@ import { move, rove, watchFocus } from "./focus.js";
 import { clockTime, duration, say } from "./words.js";
 
 const TICK_SECONDS = 0.25;
+const PATIENT_SECONDS = 2; // an ordinary sign-in is over by then, and asks playout for nothing
+const OPEN_SECONDS = { silent: 4, busy: 10, line: 10 }; // how often to look for open channels, by the kind of the wait
 const now = () => Date.now() / 1000;
 
 // `onOpenChannel(channel)` is called when somebody watches an open channel without signing in.
@@ -13,6 +15,8 @@ export function makeSignIn({ session, catalogue, operator, statusPage, onOpenCha
   const form = $("sign-in-form");
   let told = null; // the wait that the screen reader has been told of
   let openShown = "";
+  let outsideSince = null; // since when somebody has stood outside who wants in
+  let openAskedAt = 0;
   let sayFault = () => {}; // again, when the language changes
 
   form.addEventListener("submit", (event) => {
@@ -76,7 +80,19 @@ export function makeSignIn({ session, catalogue, operator, statusPage, onOpenCha
     sayFault();
     if (wait) renderWait(state, wait);
     else told = null;
+    lookForOpen(state, wait);
     renderOpen();
+  }
+
+  function lookForOpen(state, wait) {
+    const outside = wait || state.kind === "asking";
+    outsideSince = outside ? (outsideSince ?? now()) : null;
+    if (!outside || now() - outsideSince < PATIENT_SECONDS) return;
+    // The first look comes at once, and differently late for each: a crowd must not ask all together.
+    const seconds = openAskedAt < outsideSince ? Math.random() : OPEN_SECONDS[wait?.kind ?? "silent"];
+    if (now() - Math.max(openAskedAt, outsideSince + PATIENT_SECONDS) < seconds) return;
+    openAskedAt = now();
+    catalogue.refreshOpen();
   }
 
   function renderWait(state, wait) {
