@@ -157,6 +157,10 @@ def say_ready(settings: Config, roles: list[str]) -> None:
         console.print(
             f"       or an SMPP client of your own on localhost:{settings.roles.sms.smpp_port}", soft_wrap=True
         )
+        rehearsal = f"prikkfri rehearse kickoff --home {settings.home}"
+        console.print(
+            f"       or an evening that goes wrong, while you watch the console: .venv/bin/{rehearsal}", soft_wrap=True
+        )
     console.print("Ctrl-C stops everything.", style="dim")
 
 

@@ -74,6 +74,24 @@ def test_who_is_in_stays_in(browser: Browser, house: House, harm: str) -> None:
         viewer.close()
 
 
+def test_each_role_frozen_alone_leaves_who_is_in_alone(browser: Browser, house: House) -> None:
+    viewer = signed_in(browser, house, WIDE)
+    viewer.keeps_the_shell()
+    try:
+        for number, role in enumerate(ALL_BUT_PLAYOUT):
+            house.harm(role, "freeze")
+            before = viewer.channel()
+            viewer.watches(3)
+            viewer.press("ArrowUp" if number % 2 == 0 else "ArrowDown")
+            viewer.watches(2)
+            assert viewer.channel() != before, role
+            house.give_back(role)
+    finally:
+        for role in ALL_BUT_PLAYOUT:
+            house.give_back(role)
+        viewer.close()
+
+
 def test_the_door_alone_lets_a_known_device_in(browser: Browser, house: House) -> None:
     viewer = signed_in(browser, house, WIDE)
     viewer.page.evaluate("localStorage.removeItem('prikkfri.playback')")
