@@ -104,3 +104,12 @@ def test_the_end_of_an_earlier_fault_is_not_the_end_of_this_one() -> None:
     told = settled([asking(500.0, "a"), asking(1_000.0, "b")], now=1_100.0)
     assert last_broken(told, (sign_in,), since=990.0) == 1_060.0
     assert last_broken(told, (sign_in,), since=1_070.0) is None
+
+
+def test_the_rule_that_stopped_a_route_is_a_sign_too() -> None:
+    told = sign(switch(1_001.0))
+    assert told is not None
+    assert told.segment == NORD
+    assert told.sentence.endswith("misdelivery, as the message centre sees it by its canaries")
+    assert sign(switch(1_001.0, by="Kari")) is None
+    assert sign(switch(1_001.0, "open-route")) is None

@@ -112,11 +112,19 @@ def began(promises: Iterable[Settled], segments: Sequence[Segment], *, since: fl
 
 def sign(outcome: Outcome) -> Alarm | None:
     """What a role's act says of a fault that it saw itself; None: nothing."""
-    if (outcome.step, outcome.dimensions.get("by"), outcome.reason) != ("open-channel", RULE, NOT_ANSWERING):
+    by = outcome.dimensions.get("by", "")
+    if (outcome.step, by, outcome.reason) == ("open-channel", RULE, NOT_ANSWERING):
+        segment = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
+        text = f"{NOT_ANSWERING}, as playout sees it"
+    elif outcome.step == "stop-route" and by.startswith("rule:"):
+        link = outcome.dimensions.get("link", "")
+        segment = Segment.of({"service": "messages", "step": "route", "layer": "link", "link": link})
+        text = f"{outcome.reason}, as the message centre sees it by its canaries"
+    else:
         return None
     return Alarm(
         kind="told",
-        segment=Segment.of({"service": "television", "step": "sign-in", "layer": "signin"}),
+        segment=segment,
         raised_at=outcome.time,
         since=outcome.time,
         level=0.0,
@@ -124,7 +132,7 @@ def sign(outcome: Outcome) -> Alarm | None:
         promises=0.0,
         evidence=0.0,
         threshold=0.0,
-        text=f"{NOT_ANSWERING}, as playout sees it",
+        text=text,
     )
 
 

@@ -42,7 +42,7 @@ TICK_SECONDS = 0.5
 SETTLING_SECONDS = 1.5
 """An outcome is on its way from its role to here for about so long."""
 ASSESS_SECONDS = 2.0
-ASSESS_COST_MAX = 0.1
+ASSESS_COST_MAX = 0.25
 """Assessing takes at most this part of the time, however much there is to read."""
 BEFORE_SECONDS = 600.0
 """What is usual is taken from so long before an incident."""
