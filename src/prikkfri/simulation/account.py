@@ -25,7 +25,8 @@ class Account:
 
 async def incidents(home: Path, service: str) -> list[dict[str, Any]]:
     """Its incidents of a service, the oldest first."""
-    return [incident for incident in reversed(await _command(home, "incidents")) if incident["service"] == service]
+    found = await _command(home, "incidents") or []  # without assurance there is no account at all
+    return [incident for incident in reversed(found) if incident["service"] == service]
 
 
 async def accounts(home: Path, service: str) -> list[Account]:

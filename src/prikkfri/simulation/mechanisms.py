@@ -22,7 +22,13 @@ KICKOFF: Mapping[str, Mechanism] = {
         {"PRIKKFRI_STREAMING_TOKEN_LIFETIME_HOURS": "0.004", "PRIKKFRI_STREAMING_EXPIRED_TOKEN_GRACE_HOURS": "0"},
     ),
     "fallback-rule": Mechanism("the rule that opens the channel", {"PRIKKFRI_STREAMING_FALLBACK_AFTER_SECONDS": NEVER}),
-    "detection": Mechanism("detection", {"PRIKKFRI_ASSURANCE_FALSE_ALARMS_PER_YEAR": "1e-300"}),
+    "detection": Mechanism(
+        "the tests of detection, and the rule whose word is a sign beside them (each makes up for the other)",
+        {
+            "PRIKKFRI_ASSURANCE_FALSE_ALARMS_PER_YEAR": "1e-300",
+            "PRIKKFRI_STREAMING_FALLBACK_AFTER_SECONDS": NEVER,
+        },
+    ),
     "grace-times": Mechanism(
         "grace times, after which an unanswered promise is broken",
         {"PRIKKFRI_ASSURANCE_SIGN_IN_GRACE_SECONDS": NEVER, "PRIKKFRI_ASSURANCE_LINE_GRACE_SECONDS": NEVER},
