@@ -20,7 +20,7 @@ READY_SECONDS_MAX = 40.0
 STOP_SECONDS_MAX = 10.0
 PID_SECONDS = 0.1
 SLOW_PERIOD_SECONDS = 0.25
-SLOW_AWAKE_SHARE = 0.06
+SLOW_AWAKE_SHARE = 0.02
 """A slowed role runs for so much of each period and is stopped for the rest."""
 
 
