@@ -63,7 +63,7 @@ class _Command(msgspec.Struct, forbid_unknown_fields=True):
 async def _commanded(playout: Playout, scope: Scope, receive: Receive, key: str) -> tuple[int, Headers, bytes]:
     """`GET /standings`: how every channel stands. `PUT /open/CHANNEL`: what a person says of one."""
     parts = scope["path"].split("/")[1:]
-    if not key or not same_secret(bearer(scope), key):
+    if not same_secret(bearer(scope), key):
         return _refused(401, "bad-command-key", "commands carry this role's command key")
     if scope["method"] == "GET":
         return 200, [_JSON, _NO_STORE], msgspec.json.encode([_shown(standing) for standing in playout.standings()])

@@ -10,14 +10,12 @@ from starlette.responses import RedirectResponse, Response
 from prikkfri.assurance.service import Assurance
 from prikkfri.clock import Clock
 from prikkfri.web.console.forms import form_of
+from prikkfri.web.console.incidents import Page, ShowPage
 from prikkfri.web.console.live import Live, Parts
 
 CONTROLS_PATH = "/controls"
 CHANNEL_STATES = ("open", "closed", "rule")
 ROUTE_STATES = ("stopped", "open")
-
-Page = Callable[[Request, str], Awaitable[Response]]
-ShowPage = Callable[..., Response]
 
 
 class ControlPages:
