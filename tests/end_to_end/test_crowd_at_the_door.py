@@ -5,8 +5,9 @@ import base64
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
-import httpx
+import aiohttp
 import pytest
 
 from prikkfri.config import ROLES, Config
@@ -23,39 +24,38 @@ SECONDS = 6.0
 CAPACITY_ASKED_SECONDS = 0.25
 
 
-async def person(config: Config, client: httpx.AsyncClient, login: str) -> tuple[bool, int, int]:
+async def person(config: Config, client: aiohttp.ClientSession, login: str) -> tuple[bool, int, int]:
     """One viewer, as the contract says a client behaves: whether they waited, what sign-in said in the end, and how
     often before that it said to try again."""
     device = f"d-{base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()[:22]}"
     door = config.roles.door.url
-    _, answer = await answered(client, client.build_request("POST", f"{door}/enter", json={"device": device}))
-    waited = "ticket" in answer.json()
-    while "admitted" not in answer.json():
-        await asyncio.sleep(answer.json()["poll_after_s"])
-        again = client.build_request("GET", f"{door}/waiting", params={"ticket": answer.json()["ticket"]})
-        _, answer = await answered(client, again)
-    body = {"login": login, "password": demo.PASSWORD, "device": device, "pass": answer.json()["admitted"]}
-    refused, answer = await answered(
-        client, client.build_request("POST", f"{config.roles.signin.url}/sign-in", json=body)
-    )
-    return waited, answer.status_code, refused
+    _, _, answer = await answered(client, "POST", f"{door}/enter", json={"device": device})
+    waited = "ticket" in answer
+    while "admitted" not in answer:
+        await asyncio.sleep(answer["poll_after_s"])
+        _, _, answer = await answered(client, "GET", f"{door}/waiting", params={"ticket": answer["ticket"]})
+    body = {"login": login, "password": demo.PASSWORD, "device": device, "pass": answer["admitted"]}
+    refused, status, _ = await answered(client, "POST", f"{config.roles.signin.url}/sign-in", json=body)
+    return waited, status, refused
 
 
-async def answered(client: httpx.AsyncClient, request: httpx.Request) -> tuple[int, httpx.Response]:
-    """What a role says in the end, and how often it was too busy and said when to ask again."""
+async def answered(client: aiohttp.ClientSession, method: str, url: str, **more: Any) -> tuple[int, int, Any]:
+    """How often a role was too busy and said when to ask again, and the status and document in the end."""
     refused = 0
     while True:
-        answer = await client.send(request)
-        if answer.status_code != 503:
-            return refused, answer
+        async with client.request(method, url, **more) as answer:
+            document = await answer.json()
+        if answer.status != 503:
+            return refused, answer.status, document
         refused += 1
-        await asyncio.sleep(answer.json()["retry_after_s"])
+        await asyncio.sleep(document["retry_after_s"])
 
 
-async def capacity(config: Config, client: httpx.AsyncClient) -> float:
+async def capacity(config: Config, client: aiohttp.ClientSession) -> float:
     """Sign-ins a second, as signin measures just now."""
     ask = {"authorization": f"Bearer {command_key(config.home, 'signin')}"}
-    return float((await client.get(f"{config.roles.signin.url}/capacity", headers=ask)).json()["per_second"])
+    async with client.get(f"{config.roles.signin.url}/capacity", headers=ask) as answer:
+        return float((await answer.json())["per_second"])
 
 
 async def moments(measured: Callable[[], Awaitable[float]]) -> AsyncIterator[None]:
@@ -89,9 +89,8 @@ async def test_a_crowd_of_three_times_the_capacity_waits_in_line_and_gets_in(tmp
     await demo.seed(config, people)
     try:
         await installation.start(("signin", "door"))
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
         origin = {"origin": config.roles.viewer.url}
-        async with httpx.AsyncClient(timeout=60, limits=limits, headers=origin) as client:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=origin) as client:
             await asyncio.sleep(4)  # the first hashes are measured, and the door has heard of it
             crowd: list[asyncio.Task[tuple[bool, int, int]]] = []
             async for _ in moments(lambda: capacity(config, client)):
