@@ -48,6 +48,21 @@ def test_one_who_got_it_later_is_hit_and_the_list_says_when() -> None:
     assert [each.kept_later_at for each in found.hits] == [1_161.0]
 
 
+def test_an_answer_that_reached_nobody_answers_nothing() -> None:
+    lost = sign_in(1_105.0, "kept", promise="p-1"), sign_in(1_105.5, reason="undelivered", promise="p-1")
+    asked = sign_in(1_100.0, "asked", layer="door", promise="p-1")
+    assert hit(asked, *lost) == ["device:d-1"]
+    assert hit(asked, *lost, sign_in(1_150.0, "kept", promise="p-1")) == []
+    found = impact([asked, *lost, sign_in(1_200.0, "kept", promise="p-1")], SCOPE, now=LATE)
+    assert [(each.kept_later_at, each.last_reason) for each in found.hits] == [(1_200.0, "undelivered")]
+    # Nobody tries again for what they have got.
+    again = sign_in(1_105.0, "kept", promise="p-1"), sign_in(1_160.5, "kept", promise="p-1")
+    assert [each.kept_later_at for each in impact([asked, *again], SCOPE, now=LATE).hits] == [1_160.5]
+    # Somebody else's, and another asking of the same person, stand as they were.
+    kept = sign_in(1_105.0, "kept", promise="p-1")
+    assert hit(asked, kept, sign_in(1_105.5, reason="undelivered", device="d-2")) == ["device:d-2"]
+
+
 def test_before_and_after_the_incident_nobody_is_hit() -> None:
     assert hit(sign_in(999.0), sign_in(2_000.0, device="d-2")) == []
 

@@ -353,6 +353,11 @@ async def test_the_wait_of_whoever_comes_now_is_told_to_anybody(build: BuildDoor
         await entrance.settle()
         entrance.clock.advance(1)
         assert await wait_s() == 0.0
+        entrance.capacity.append(Capacity(10, 5.5))  # whoever has a pass waits there
+        await entrance.settle()
+        assert await wait_s() == 5.5
+        entrance.capacity.append(Capacity(10, 0))
+        await entrance.settle()
         before = list(entrance.recorded)
         for _ in range(60):
             await client.post("/enter", json={"device": DEVICE})

@@ -120,6 +120,20 @@ async def test_the_line_is_limited_in_seconds_of_measured_work(build: BuildPool,
     assert len(gate.worked_for) + len(refused) == 100
 
 
+async def test_a_machine_that_stalls_is_told_before_any_hash_of_it_is_done(build: BuildPool, gate: Gate) -> None:
+    pool = build()
+    assert pool.wait_s() == 0.0
+    tasks = [await start(pool, gate, number, with_pass=True) for number in range(2)]
+    expected = pool.load.wait_s(with_pass=True)
+    assert pool.wait_s() == expected
+    while pool.wait_s() < 2 * expected:  # the one under way takes longer than the mean foretells
+        await asyncio.sleep(0.01)
+    assert pool.load.wait_s(with_pass=True) == expected
+    gate.open.set()
+    await asyncio.gather(*tasks)
+    assert pool.wait_s() == 0.0
+
+
 async def test_without_a_pass_only_a_quarter_of_the_line_can_be_had(build: BuildPool, gate: Gate) -> None:
     for waiting_room, share in ((True, 0.25), (False, 1.0)):
         pool = build(waiting_room=waiting_room)

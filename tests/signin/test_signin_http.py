@@ -286,8 +286,45 @@ async def test_a_database_that_hangs_is_given_up(house: House, monkeypatch: pyte
     monkeypatch.setattr(house.database, "write", hang)
     async with house.client() as client:
         assert (await client.post("/sign-in", json=body())).status_code == 503
-    assert [(o.verdict, o.reason) for o in house.recorded] == [("broken", "database-unavailable")]
+    # It may yet write, and then the journal says kept.
+    assert [(o.verdict, o.reason) for o in house.recorded] == [("broken", "undelivered")]
     assert await house.journalled() == []
+
+
+@pytest.mark.parametrize("leaves_after_write", [False, True])
+async def test_who_leaves_while_the_session_is_written_has_got_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch, leaves_after_write: bool
+) -> None:
+    write, left = house.database.write, asyncio.Event()
+
+    async def write_meanwhile(work: Any) -> Any:
+        if leaves_after_write:
+            written = await write(work)
+            left.set()
+            return written
+        writing = asyncio.ensure_future(write(work))
+        left.set()
+        return await asyncio.shield(writing)
+
+    monkeypatch.setattr(house.database, "write", write_meanwhile)
+    messages = iter([{"type": "http.request", "body": json.dumps(body()).encode()}])
+
+    async def receive() -> Any:
+        if message := next(messages, None):
+            return message
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        pass
+
+    scope = {"type": "http", "method": "POST", "path": "/sign-in", "headers": [(b"origin", VIEWER.encode())]}
+    await house.application({**scope, "client": ("127.0.0.1", 1)}, receive, send)
+    async with asyncio.timeout(5):
+        while not (kept := await house.journalled()):
+            await asyncio.sleep(0.01)
+    assert [(o.verdict, o.customer) for o in kept] == [("kept", "s-1")]
+    assert [(o.verdict, o.reason) for o in house.recorded] == [("broken", "undelivered")]
 
 
 async def test_a_password_can_be_set_and_a_hash_of_another_cost_cannot(house: House) -> None:

@@ -49,12 +49,15 @@ def lanes(house: House, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return lanes
 
 
-async def test_a_pass_is_good_for_one_sign_in(house: House, door_key: SigningKey, lanes: list[bool]) -> None:
+async def test_whose_answer_is_lost_comes_again_with_the_same_pass_and_promise(
+    house: House, door_key: SigningKey, lanes: list[bool]
+) -> None:
     admission = issue(house, door_key)
     async with house.client() as client:
-        for _ in range(2):
+        for _ in range(6):
             assert (await client.post("/sign-in", json=body(admission))).status_code == 200
-    assert lanes == [True, False]
+    assert lanes == [True] * 5 + [False]
+    assert [outcome.promise for outcome in await house.journalled()] == ["enter-1"] * 5 + [""]
 
 
 async def test_a_pass_outlives_typing_errors_but_not_guessing(

@@ -1,5 +1,7 @@
 """The open channel: by rule when sign-in does not answer, by a person's word before all."""
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,7 +78,7 @@ def test_a_persons_word_goes_before_the_rule_until_it_is_taken_back() -> None:
 def test_a_line_that_is_too_long_opens_it_as_silence_does() -> None:
     patient = SETTINGS.fallback_wait_seconds
     assert trouble_of(True, patient, SETTINGS) == trouble_of(True, None, SETTINGS) == ""
-    assert trouble_of(True, patient + 1, SETTINGS) == LONG_LINE
+    assert trouble_of(True, patient + 1, SETTINGS) == trouble_of(True, math.inf, SETTINGS) == LONG_LINE
     assert trouble_of(False, 0.0, SETTINGS) == NOT_ANSWERING
     # From the one trouble to the other is still trouble: the time goes on.
     assert SignInSeen(LONG_LINE, 5.0).asked(NOT_ANSWERING, 8.0) == SignInSeen(NOT_ANSWERING, 5.0)

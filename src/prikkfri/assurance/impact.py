@@ -2,7 +2,8 @@
 
 Theory of operation. From the outcomes, each asking becomes one of a person's *tries*: one for each promise id, one for
 each outcome without. A try is answered by whatever kept its promise; where a step is repeatable (`Expectation`), by
-anything that kept that step, or the step that it is carried to, for the same person. A person is *hit* when a try that
+anything that kept that step, or the step that it is carried to, for the same person. An answer that
+reached nobody is none: whoever tries again for the same promise has not got it. A person is *hit* when a try that
 stood open in the incident's time, in its segment, was not answered within its grace time. An answer that came later is
 evidence on the list and takes nobody off it. What went wrong by the customer's own hand is not a try.
 
@@ -21,6 +22,9 @@ from dataclasses import dataclass
 from prikkfri.assurance.segments import Segment, dimensions_of, segment_of
 from prikkfri.assurance.tally import EXPECTATIONS, Expectation, expectation, own_error
 from prikkfri.journal import Outcome
+
+UNDELIVERED = "undelivered"
+"""The reason of a role whose answer reached nobody: what it has said of the same asking before, it takes back."""
 
 Holder = Callable[[str, float], str]
 """The subscriber who held a device (or number) at a time; empty when not known."""
@@ -117,6 +121,7 @@ def impact(
 ) -> Impact:
     """The list as of `now`; `outcomes` are those of the scope's time, with a grace time before and after."""
     ordered = sorted(outcomes, key=lambda outcome: (outcome.time, outcome.verdict != "asked"))
+    ordered = _delivered(ordered, expectations)
     tries = _tries(ordered, _joined(ordered, holder), expectations)
     _answer_repeats(tries)
     by_person: dict[str, list[_Try]] = {}
@@ -132,6 +137,22 @@ def impact(
         elif any(each.kept is None for each in theirs):
             unsettled += 1
     return Impact(scope, tuple(hits), len(by_person), unsettled, _digest(scope, hits))
+
+
+def _delivered(ordered: Sequence[Outcome], expectations: Mapping[tuple[str, str], Expectation]) -> list[Outcome]:
+    """Without what was kept and reached nobody: the role says so, or they tried again for the same promise."""
+    last_kept: dict[tuple[str, str, str], int] = {}
+    in_vain: set[int] = set()
+    for index, outcome in enumerate(ordered):
+        if outcome.verdict == "asked":
+            continue
+        asked = (outcome.service, outcome.step, outcome.promise or outcome.device)
+        again = bool(outcome.promise) and expectation(outcome, expectations).repeatable
+        if asked in last_kept and (again or outcome.reason == UNDELIVERED):
+            in_vain.add(last_kept.pop(asked))
+        if outcome.verdict == "kept":
+            last_kept[asked] = index
+    return [outcome for index, outcome in enumerate(ordered) if index not in in_vain]
 
 
 def _joined(ordered: Sequence[Outcome], holder: Holder | None) -> Holder:

@@ -7,7 +7,6 @@ from urllib.parse import parse_qs
 import msgspec
 
 from prikkfri.door.service import Admitted, Door, Issued, Refused, Waiting
-from prikkfri.door.waiting_room import Place
 from prikkfri.protocols.asgi import (
     NOT_FOUND,
     Answer,
@@ -46,11 +45,6 @@ class _EnterBody(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_EnterBody)
-
-
-def _wait_of(place: Place | None) -> float | None:
-    """Seconds that whoever comes now has to wait; None while nobody can say, because the line stands still."""
-    return 0.0 if place is None else place.wait_s
 
 
 def application(door: Door, *, viewer_origin: str, open_channels_url: str) -> Application:
@@ -120,7 +114,7 @@ def application(door: Door, *, viewer_origin: str, open_channels_url: str) -> Ap
         if method == "POST" and from_another_origin(scope, viewer_origin):
             return refusal(403, "bad-origin", "Only pages of the viewer may ask this.")
         if path == "/line":
-            return Answer(200, {"wait_s": _wait_of(door.line())})
+            return Answer(200, {"wait_s": door.wait_s()})
         if refused := door.overloaded(_STEPS[path]):
             return document(refused)
         if path == "/enter":

@@ -18,7 +18,7 @@ from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.door import overload, waiting_room
 from prikkfri.door.ticket import ID_BYTES, Ticket, opened, sealed
-from prikkfri.door.waiting_room import Capacity, Place
+from prikkfri.door.waiting_room import Capacity
 from prikkfri.journal.outcomes import Outcome, Verdict
 from prikkfri.protocols import admission_pass, cat
 from prikkfri.protocols.admission_pass import Pass
@@ -164,12 +164,14 @@ class Door:
             return self._pass(ticket.promise, ticket.device, ticket.promise, now)
         return self._waiting(ticket, text)
 
-    def line(self) -> Place | None:
-        """The place that whoever comes now would get; None when they would be let in at once."""
+    def wait_s(self) -> float | None:
+        """What whoever comes now waits until signin takes them up, here and there; None: it is not known to move."""
         self._line = line = waiting_room.moved(self._line, self._clock.now())
+        there_s = line.capacity.waiting_s if line.capacity else 0.0
         if not self._waiting_room or waiting_room.let_in(line, line.next_number, waited=False):
-            return None
-        return waiting_room.place(line, line.next_number)
+            return there_s
+        here_s = waiting_room.place(line, line.next_number).wait_s
+        return None if here_s is None else here_s + there_s
 
     def counters(self) -> dict[str, float]:
         return {

@@ -12,8 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 from prikkfri.signin import admission
 from prikkfri.signin.admission import Load
@@ -54,11 +54,21 @@ class HashPool:
         self._running = 0
         self._with_pass: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._without: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+        self._started: dict[asyncio.Future[Any], float] = {}
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="hash", initializer=_yield_to_others)
 
     @property
     def load(self) -> Load:
         return Load(self._threads, self._hash_s, self._running, len(self._with_pass), len(self._without))
+
+    def wait_s(self) -> float:
+        """How long somebody who comes now with a pass will wait, if hashes take as long as the one under way already.
+
+        The mean follows slowly when a machine becomes slow at once; the first hash of it may be long under way.
+        """
+        under_way_s = time.monotonic() - min(self._started.values()) if self._started else 0.0
+        load = self.load
+        return replace(load, hash_s=max(load.hash_s, under_way_s)).wait_s(with_pass=True)
 
     def refusal(self, *, with_pass: bool) -> Overloaded | None:
         """What `run` would say now, before any other work is done for the client."""
@@ -83,6 +93,7 @@ class HashPool:
                 self.counters.refused += 1
                 return Overloaded(self.load.wait_s(with_pass=with_pass))
             running = asyncio.get_running_loop().run_in_executor(self._executor, _timed, work)
+            self._started[running] = time.monotonic()
             running.add_done_callback(self._done)
             result, _ = await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -122,6 +133,7 @@ class HashPool:
 
     def _done(self, running: "asyncio.Future[tuple[T, float]]") -> None:
         self._running -= 1
+        del self._started[running]
         if not running.cancelled() and not running.exception():
             _, seconds = running.result()
             self._hash_s = admission.measured(self._hash_s, seconds)

@@ -97,7 +97,11 @@ def application(service: SignIn, *, viewer_origin: str, secure: bool, command_ke
             client=client_kind(header(scope, b"user-agent")),
             admission=asked.admission,
         )
-        answer = await _while_connected(receive, lambda: service.sign_in(attempt))
+        answer = await _while_connected(
+            receive,
+            lambda: service.sign_in(attempt),
+            in_vain=lambda answer: service.left_before_answer(attempt, answer),
+        )
         if answer is None:
             return None
         if isinstance(answer, Refused):
@@ -167,14 +171,18 @@ def application(service: SignIn, *, viewer_origin: str, secure: bool, command_ke
 
 
 async def _while_connected(
-    receive: Receive, work: Callable[[], Awaitable[SignedIn | Refused]]
+    receive: Receive,
+    work: Callable[[], Awaitable[SignedIn | Refused]],
+    in_vain: Callable[[SignedIn | Refused], None],
 ) -> SignedIn | Refused | None:
-    """The result of `work`, which is cancelled when the client leaves; then None."""
+    """The result of `work`, which is cancelled when the client leaves; then None. `in_vain` is told one too late."""
     working = asyncio.ensure_future(work())
     leaving = asyncio.ensure_future(until_disconnect(receive))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
+            if leaving.done():
+                in_vain(working.result())
             return working.result()
         working.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -19,7 +19,7 @@ from typing import Literal
 
 from prikkfri.clock import Clock
 from prikkfri.config import Config
-from prikkfri.errors import FencedOut, RemoteProtocolError, StorageError, UsageError
+from prikkfri.errors import FencedOut, InDoubt, RemoteProtocolError, StorageError, UsageError
 from prikkfri.journal import Journal, Outcome
 from prikkfri.journal.outcomes import Verdict
 from prikkfri.protocols import admission_pass, cat, device_token, jwt
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 DATABASE_SECONDS_MAX = 3.0
 DATABASE_RETRY_AFTER_SECONDS = 5.0
 TRIES_WITH_ONE_PASS = 5
-"""Somebody who waited in line and mistypes does not go back to its end."""
+"""Somebody who waited in line and mistypes, or whose answer is lost on the way, does not go back to its end."""
 PASSES_REMEMBERED_MAX = 100_000
 REVOKED_PUBLISHED_SECONDS = 60.0
 REVOKED_KEPT_SECONDS = 2 * 86_400.0
@@ -80,6 +80,16 @@ class Refused:
     retry_after_s: float | None = None
     customer: str = ""
     """Only whom the password has proven; the others are devices."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """A session that is to be opened."""
+
+    signed_in: SignedIn
+    session: store.Session
+    token_expires_at: float
+    kept: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +151,36 @@ class SignIn:
         self._answers: dict[str, int] = {}
 
     async def sign_in(self, attempt: Attempt) -> SignedIn | Refused:
-        """Cancel it when the client has left: it is then not hashed, and counted as abandoned."""
+        """Cancel it when the client has left: it is then not hashed, and counted as abandoned.
+
+        From the moment when its session is on the way to the disk, it may be kept all the same: whatever the journal
+        says of it, nobody was told.
+        """
         admitted = self._valid_pass(attempt)
+        answer: SignedIn | Refused
+        writing = in_doubt = False
         try:
-            answer = await self._decide(attempt, admitted)
+            decided = await self._decide(attempt, admitted)
+            writing = isinstance(decided, _Opening)
+            answer = await self._open_session(decided) if isinstance(decided, _Opening) else decided
         except asyncio.CancelledError:
-            self._broken(attempt, admitted, "abandoned")
+            self._broken(attempt, admitted, "undelivered" if writing else "abandoned")
             raise
         except (StorageError, TimeoutError) as error:
             log.warning("a sign-in is refused: %s", str(error) or "the database did not answer in time")
             answer = Refused("database-unavailable", DATABASE_RETRY_AFTER_SECONDS)
+            in_doubt = writing and isinstance(error, InDoubt | TimeoutError)
         if isinstance(answer, Refused):
             if admitted and answer.reason in ("overloaded", "database-unavailable"):
                 # Our fault, and no try of theirs.
                 self._passes[admitted.pass_id] = self._passes.get(admitted.pass_id, 1) - 1
-            self._broken(attempt, admitted, answer.reason, answer.customer)
+            self._broken(attempt, admitted, "undelivered" if in_doubt else answer.reason, answer.customer)
         return answer
+
+    def left_before_answer(self, attempt: Attempt, answer: SignedIn | Refused) -> None:
+        """Whoever asked had left when the answer was ready."""
+        if isinstance(answer, SignedIn):
+            self._broken(attempt, self._pass_of(attempt), "undelivered")
 
     async def session(self, cookie: str) -> CurrentSession | None:
         """Raises `StorageError` or `TimeoutError` when the database does not answer."""
@@ -180,7 +204,7 @@ class SignIn:
         load = self.pool.load
         return {
             "per_second": load.per_second,
-            "waiting_s": load.wait_s(with_pass=True),
+            "waiting_s": self.pool.wait_s(),
             "waiting": load.waiting_with_pass + load.waiting_without,
         }
 
@@ -234,7 +258,7 @@ class SignIn:
     def close(self) -> None:
         self.pool.close()
 
-    async def _decide(self, attempt: Attempt, admitted: Pass | None) -> SignedIn | Refused:
+    async def _decide(self, attempt: Attempt, admitted: Pass | None) -> "_Opening | Refused":
         with_pass = admitted is not None
         if refusal := self.pool.refusal(with_pass=with_pass):
             return Refused("overloaded", refusal.retry_after_s)
@@ -258,14 +282,11 @@ class SignIn:
             return Refused("wrong-credentials")
         if not packages:
             return Refused("no-subscription", customer=who.id)
-        signed_in = await self._open_session(attempt, admitted, who, packages)
-        if admitted:
-            self._passes[admitted.pass_id] = TRIES_WITH_ONE_PASS
-        return signed_in
+        return self._opening(attempt, admitted, who, packages)
 
-    async def _open_session(
+    def _opening(
         self, attempt: Attempt, admitted: Pass | None, who: Subscriber, packages: tuple[str, ...]
-    ) -> SignedIn:
+    ) -> "_Opening":
         now = self._clock.now()
         secret = secrets.token_urlsafe(32)
         token = DeviceToken(
@@ -295,25 +316,24 @@ class SignIn:
             name=who.name,
         )
         session = store.Session(_hashed(secret), who.id, attempt.device, token.jti, now, now + self._session_lifetime_s)
-        outcome = self._outcome(attempt, admitted, "kept", "", who.id)
+        kept = self._outcome(attempt, admitted, "kept", "", who.id)
+        return _Opening(signed_in, session, token.expires_at, kept)
 
+    async def _open_session(self, opening: "_Opening") -> SignedIn:
         async def work(transaction: Transaction) -> None:
-            await store.open_session(transaction, session, token_expires_at=token.expires_at)
-            self._journal.record(transaction, outcome)
+            await store.open_session(transaction, opening.session, token_expires_at=opening.token_expires_at)
+            self._journal.record(transaction, opening.kept)
 
         async with asyncio.timeout(DATABASE_SECONDS_MAX):
             await self._database.write(work)
         self._count("kept")
-        return signed_in
+        return opening.signed_in
 
     def _valid_pass(self, attempt: Attempt) -> Pass | None:
         """The pass, if it is this device's, in time, and not used up; one more of its tries is then spent."""
-        if not attempt.admission:
-            return None
         now = self._clock.now()
-        self._know_key_of(attempt.admission, now)
-        admitted = admission_pass.verified(attempt.admission, self._pass_keys)
-        if admitted is None or admitted.device != attempt.device or admitted.expires_at <= now:
+        admitted = self._pass_of(attempt)
+        if admitted is None or admitted.expires_at <= now:
             return None
         spent = self._passes.get(admitted.pass_id, 0)
         if spent >= TRIES_WITH_ONE_PASS:
@@ -322,6 +342,14 @@ class SignIn:
         self._passes.move_to_end(admitted.pass_id)
         _keep_newest(self._passes, PASSES_REMEMBERED_MAX)
         return admitted
+
+    def _pass_of(self, attempt: Attempt) -> Pass | None:
+        """The pass, if the door gave it to this device."""
+        if not attempt.admission:
+            return None
+        self._know_key_of(attempt.admission, self._clock.now())
+        admitted = admission_pass.verified(attempt.admission, self._pass_keys)
+        return admitted if admitted and admitted.device == attempt.device else None
 
     def _know_key_of(self, token: str, now: float) -> None:
         """The door may have made its key after we started; looks at most once a second."""

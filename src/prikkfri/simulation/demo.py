@@ -70,7 +70,7 @@ operator = "Fjordnett"
 # Times are short here, so that an incident can be watched from its first second to the credit within two minutes.
 # docs/configuration.md has the ordinary ones.
 [streaming]
-fallback_wait_seconds = 4
+fallback_wait_seconds = 3
 fallback_held_seconds = 20
 
 [assurance]

@@ -63,7 +63,8 @@ class Standing:
 
 
 def trouble_of(answers: bool, wait_s: float | None, settings: Streaming) -> str:
-    """Why people do not get in; `wait_s` is what whoever comes now has to wait, None when nobody says."""
+    """Why people do not get in; `wait_s` is what whoever comes now has to wait (endless: nobody gets in), None
+    when nobody says."""
     if not answers:
         return NOT_ANSWERING
     return LONG_LINE if wait_s is not None and wait_s > settings.fallback_wait_seconds else ""

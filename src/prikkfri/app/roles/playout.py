@@ -1,6 +1,7 @@
 """The playout role: live channels, which need nothing but public keys."""
 
 import asyncio
+import math
 from dataclasses import replace
 
 import httpx
@@ -64,9 +65,10 @@ async def _answers(client: httpx.AsyncClient, config: Config) -> bool:
 
 
 async def _wait_s(client: httpx.AsyncClient, config: Config) -> float | None:
-    """What whoever comes to the door now has to wait; None when the door does not say."""
+    """What whoever comes to the door now has to wait, endless while the line stands still; None: the door is silent."""
     try:
         response = await client.get(f"http://localhost:{config.roles.door.port}/line")
-        return float(response.raise_for_status().json()["wait_s"])
+        wait_s = response.raise_for_status().json()["wait_s"]
+        return math.inf if wait_s is None else float(wait_s)
     except (httpx.HTTPError, ValueError, TypeError, KeyError):
         return None
