@@ -21,7 +21,8 @@ def say(line: str) -> None:
 
 
 async def kickoff(without: Mechanism | None) -> Sequence[Check]:
-    _, checks, _, _ = await rehearse_kickoff(Plan(), say=say, without=without)
+    plan = Plan(fault=without.fault) if without else Plan()
+    _, checks, _, _ = await rehearse_kickoff(plan, say=say, without=without)
     return checks
 
 
@@ -50,7 +51,8 @@ def main() -> None:
         for name, mechanism in everything.items():
             if only in ("", name):
                 checks = asyncio.run(stage(mechanism))
-                print(row(rehearsal, name, mechanism.what if mechanism else "nothing", checks), flush=True)
+                evening = f", `--fault {mechanism.fault}`" if mechanism and mechanism.fault != "kill" else ""
+                print(row(rehearsal + evening, name, mechanism.what if mechanism else "nothing", checks), flush=True)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,7 @@ from prikkfri.config import HOME_VARIABLE, ROLES, Config, load
 from prikkfri.errors import PrikkfriError, UsageError
 from prikkfri.simulation import demo as demonstration
 from prikkfri.simulation import mechanisms, misdelivery
-from prikkfri.simulation.installation import Harm
-from prikkfri.simulation.kickoff import Plan
+from prikkfri.simulation.kickoff import Fault, Plan
 from prikkfri.simulation.rehearsing import (
     rehearse_kickoff,
     rehearse_misdelivery,
@@ -71,15 +70,16 @@ INCIDENTS_SHOWN_MAX = 100
 T = TypeVar("T")
 
 
-class Fault(StrEnum):
+class FaultName(StrEnum):
     kill = "kill"
     freeze = "freeze"
     slow = "slow"
+    crowd = "crowd"
     none = "none"
 
     @property
-    def harm(self) -> Harm | None:
-        return None if self is Fault.none else cast(Harm, self.value)
+    def fault(self) -> Fault | None:
+        return None if self is FaultName.none else cast(Fault, self.value)
 
 
 def main() -> None:
@@ -472,9 +472,13 @@ def credits(
 
 @rehearse_commands.command("kickoff")
 def rehearse_kickoff_command(
-    fault: Annotated[Fault, typer.Option(help="What happens to sign-in and the interface.")] = Fault.kill,
+    fault: Annotated[
+        FaultName,
+        typer.Option(help="What happens to sign-in and the interface; crowd: more come at once than they can take."),
+    ] = FaultName.kill,
     inside: Annotated[int, typer.Option(min=1, help="Viewers who came before the crowd.")] = Plan.inside,
     outside: Annotated[int, typer.Option(min=1, help="People in the crowd.")] = Plan.outside,
+    rush: Annotated[int, typer.Option(min=1, help="With --fault crowd: people more, at once.")] = Plan.rush,
     seconds: Annotated[float, typer.Option(min=20, help="How long the 75 minutes take.")] = Plan.evening_seconds,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn by lot.")] = Plan.seed,
     json_file: JsonFile = None,
@@ -487,7 +491,8 @@ def rehearse_kickoff_command(
         inside=inside,
         outside=outside,
         evening_seconds=seconds,
-        fault=fault.harm,
+        fault=fault.fault,
+        rush=rush,
         seed=seed,
     )
     if home is not None and without:
@@ -496,6 +501,7 @@ def rehearse_kickoff_command(
     staging = rehearse_kickoff(plan, say=progress_since_now(), home=home, without=mechanism)
     result, checks, truth, told = asyncio.run(staging)
     again = f"prikkfri rehearse kickoff --fault {fault.value} --inside {inside} --outside {outside}"
+    again += f" --rush {rush}" if fault is FaultName.crowd else ""
     again += f" --seconds {seconds:g} --seed {seed}"
     again += (f" --home {home}" if home else "") + (f" --without {without}" if without else "")
     if report_file is not None:

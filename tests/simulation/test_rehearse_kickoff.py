@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from prikkfri.simulation.crowd import arrivals, match_shape
+from prikkfri.simulation.kickoff import Plan, Truth
+from prikkfri.simulation.kickoff_result import crowd_checks, overtaken_by, paces
+from prikkfri.simulation.people import Asked
 
 KEYS = [
     "viewers",
@@ -51,7 +54,7 @@ def rehearse(folder: Path, *arguments: str) -> tuple[dict[str, object], str, str
 @pytest.mark.slow
 def test_sign_in_killed_at_the_kick_off(tmp_path: Path) -> None:
     """What must hold on any machine; how quick it was is the rehearsal's to say, not a test's."""
-    result, report, said = rehearse(tmp_path, "--inside", "20", "--outside", "160", "--seconds", "40")
+    result, report, said = rehearse(tmp_path, "--inside", "20", "--outside", "300", "--seconds", "36")
     assert list(result) == KEYS
     assert result["inside_disturbed"] == 0, said
     assert result["inside_switches"] and result["inside_switches_failed"] == 0, said
@@ -63,6 +66,37 @@ def test_sign_in_killed_at_the_kick_off(tmp_path: Path) -> None:
         assert f"✓  {check}" in said, said
     assert "The answer sheet" in report
     assert "http-equiv" not in report and "src=" not in report, "the page stands alone"
+
+
+@pytest.mark.slow
+def test_more_come_at_once_than_sign_in_can_take(tmp_path: Path) -> None:
+    crowd = "--fault", "crowd", "--rush", "1400"
+    result, report, said = rehearse(tmp_path, *crowd, "--inside", "20", "--outside", "80", "--seconds", "36")
+    assert result["inside_disturbed"] == 0 and result["inside_switches_failed"] == 0, said
+    assert result["hit_true"] and result["hit_missed"] == 0 and result["hit_wrongly_listed"] == 0, said
+    assert result["credited_twice"] == 0
+    assert "1400 people come within 8 s" in report
+
+
+def outside(*waits: tuple[float, float]) -> Truth:
+    """Those who came and got in at such times, 0: never."""
+    truth = Truth(Plan(fault="crowd"), began_at=1_000.0, fault_at=1_000.0, ended_at=1_060.0)
+    truth.outside = [Asked(f"s-{number}", asked, got) for number, (asked, got) in enumerate(waits)]
+    return truth
+
+
+def test_whoever_is_overtaken_is_seen() -> None:
+    assert overtaken_by(outside((1_000, 1_004), (1_001, 1_005), (1_002, 1_006))) == [0, 0, 0]
+    assert sorted(overtaken_by(outside((1_000, 1_009), (1_001, 1_005), (1_002, 1_003), (1_003, 0)))) == [0, 2, 6]
+
+
+def test_the_pace_is_that_of_the_time_in_which_people_wait() -> None:
+    in_line = [(1_000.0, 1_000.5 + number / 10) for number in range(100)]
+    assert paces(outside(*in_line)) == pytest.approx([10.0, 10.0], abs=0.4)  # from second 9 on nobody is left behind
+    collapsed = outside(*in_line[:30], *((1_000.0, 0.0) for _ in range(200)))
+    assert min(paces(collapsed)) == 0
+    red = [check.name for check in crowd_checks(collapsed) if not check.holds]
+    assert red == ["Sign-ins went on at their pace while the crowd waited"]
 
 
 def test_a_crowd_comes_in_the_shape_of_the_match() -> None:

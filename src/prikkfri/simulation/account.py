@@ -33,9 +33,11 @@ async def accounts(home: Path, service: str) -> list[Account]:
     """All that it says of its incidents of a service, the oldest first."""
     told = []
     for incident in await incidents(home, service):
-        shown = await _command(home, "incidents", "show", incident["id"])
-        affected = await _command(home, "affected", incident["id"])
-        credits = await _command(home, "credits", incident["id"])
+        shown, affected, credits = await asyncio.gather(
+            _command(home, "incidents", "show", incident["id"]),
+            _command(home, "affected", incident["id"]),
+            _command(home, "credits", incident["id"]),
+        )
         told.append(Account(shown["incident"], shown["answers"], affected or {"hits": [], "asked": 0}, credits or []))
     return told
 

@@ -11,6 +11,7 @@ import random
 import statistics
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import aiohttp
 
@@ -37,6 +38,7 @@ ON_AIR_SECONDS_MAX = 20.0
 CLOSED_SECONDS_MAX = 60.0
 EARLY_AT_ONCE = 4
 """Before the crowd nobody is in a hurry."""
+Fault = Harm | Literal["crowd"]
 START_OF_THE_EVENING = (20, 30)
 
 
@@ -46,14 +48,30 @@ class Plan:
     outside: int = 400
     evening_seconds: float = 62.0
     """The 75 minutes from 20:30 on take so long here; people come until the end."""
-    fault: Harm | None = "kill"
+    fault: Fault | None = "kill"
+    """With `crowd` nothing breaks: so many more come at once that sign-in cannot take them all."""
     fault_from: float = 0.28
     """At this part of the evening ..."""
     fault_to: float = 0.5
     """... until this part."""
+    rush: int = 1_200
+    """Those who then come at once ..."""
+    rush_seconds: float = 8.0
+    """... within this time."""
     grace_seconds: float = 6.0
     """Who has waited longer than this did not get what was promised."""
     seed: int = 1
+
+    @property
+    def coming(self) -> int:
+        """People in the crowd."""
+        return self.outside + (self.rush if self.fault == "crowd" else 0)
+
+    @property
+    def what_fails(self) -> str:
+        if self.fault == "crowd":
+            return f"{self.rush} people come within {self.rush_seconds:g} s"
+        return f"{', '.join(HARMED)}: {self.fault}" if self.fault else "nothing"
 
 
 @dataclass
@@ -274,6 +292,10 @@ class Evening:
     def _crowd(self, truth: Truth) -> list[Coroutine[None, None, None]]:
         plan = self.plan
         moments = arrivals(match_shape(), plan.outside, seconds=plan.evening_seconds, lots=self._lots)
+        if plan.fault == "crowd":
+            start = plan.evening_seconds * plan.fault_from
+            moments += (start + self._lots.random() * plan.rush_seconds for _ in range(plan.rush))
+            moments.sort()
         truth.offered = moments
         give_up_at = truth.began_at + plan.evening_seconds
         coming = []
@@ -292,11 +314,16 @@ class Evening:
         if told.got_at and truth.given_back_at and not truth.last_back_in_at:
             truth.last_back_in_at = told.got_at
 
-    async def _break(self, truth: Truth, fault: Harm) -> None:
+    async def _break(self, truth: Truth, fault: Fault) -> None:
         plan = self.plan
         await asyncio.sleep(plan.evening_seconds * plan.fault_from)
         truth.fault_at = self.clock.now()
-        self.say(f"the fault: {', '.join(HARMED)}: {fault}")
+        self.say(f"the fault: {plan.what_fails}")
+        if fault == "crowd":
+            await asyncio.sleep(plan.rush_seconds)
+            truth.given_back_at = self.clock.now()
+            self.say("no more come than on any evening")
+            return
         await asyncio.gather(*(self.installation.harm(role, fault) for role in HARMED))
         await asyncio.sleep(plan.evening_seconds * (plan.fault_to - plan.fault_from))
         self.say(f"{', '.join(HARMED)} are given back")

@@ -14,6 +14,10 @@ DETECTED_SECONDS_MAX = 15.0
 STATUS_PAGE_SECONDS_MAX = 25.0
 OPEN_CHANNEL_SECONDS_MAX = 10.0
 OFFERED_SECONDS_MAX = 5.0
+ERRORS_ONE_IN = 100
+OVERTAKEN_SECONDS_MAX = 5.0
+PACE_SECONDS = 3.0
+PACE_SHARE_MIN = 0.5
 NOT_YET = -1.0
 """A moment that never came."""
 
@@ -155,6 +159,7 @@ def _checks_of_a_fault(truth: Truth, result: Result, account: Account | None, cr
               if account else False),
         Check("Nobody is credited twice", f"{result.credited_twice}", result.credited_twice == 0),
         *_look_back_checks(truth, credited),
+        *(crowd_checks(truth) if truth.plan.fault == "crowd" else ()),
         Check("Everybody who came got in before the end, or had not waited long", f"{result.turned_away} turned away",
               result.turned_away == 0),
         Check("It was declared over by the data, and not too early", _seconds(result.declared_over_after_s),
@@ -176,6 +181,49 @@ def _look_back_checks(truth: Truth, credited: set[str]) -> list[Check]:
         Check("Whoever asks afterwards is told rightly whether they were hit",
               f"{wrongly} of {len(certain)} who asked wrongly", bool(certain) and wrongly == 0),
     ]  # fmt: skip
+
+
+def crowd_checks(truth: Truth) -> list[Check]:
+    """Whether a line is a line: nobody meets an error, nobody is overtaken, and the machines never work in vain."""
+    met_error = sum(bool(asked.refused) for asked in truth.outside)
+    overtaken = overtaken_by(truth)
+    pace = paces(truth)
+    return [
+        Check(f"At most 1 in {ERRORS_ONE_IN} met an error instead of a place in the line",
+              f"{met_error} of {len(truth.outside)}", met_error * ERRORS_ONE_IN <= len(truth.outside)),
+        Check(f"Nobody got in more than {OVERTAKEN_SECONDS_MAX:.0f} s after somebody who came later",
+              f"{max(overtaken, default=0):.1f} s at most", max(overtaken, default=0) <= OVERTAKEN_SECONDS_MAX),
+        Check("Sign-ins went on at their pace while the crowd waited",
+              f"{min(pace, default=0):.0f} a second in the slowest {PACE_SECONDS:.0f} s, {max(pace, default=0):.0f} in "
+              "the fastest", bool(pace) and min(pace) >= PACE_SHARE_MIN * max(pace)),
+    ]  # fmt: skip
+
+
+def overtaken_by(truth: Truth) -> list[float]:
+    """Seconds by which each one who got in did so after somebody who had come later."""
+    came = sorted((asked for asked in truth.outside if asked.got_at), key=lambda asked: asked.asked_at)
+    overtaken, soonest_later = [], float("inf")
+    for asked in reversed(came):
+        overtaken.append(max(0.0, asked.got_at - soonest_later))
+        soonest_later = min(soonest_later, asked.got_at)
+    return overtaken
+
+
+def paces(truth: Truth) -> list[float]:
+    """Sign-ins a second, in stretches of `PACE_SECONDS`, while more stood outside than get in within one."""
+    if not truth.fault_at:
+        return []
+    got = sorted(asked.got_at for asked in truth.outside if asked.got_at)
+    found = []
+    start = truth.fault_at
+    while start + PACE_SECONDS <= truth.ended_at:
+        end = start + PACE_SECONDS
+        waiting = sum(asked.asked_at < start and not 0 < asked.got_at < start for asked in truth.outside)
+        inside = sum(start <= at < end for at in got)
+        if waiting > inside:
+            found.append(inside / PACE_SECONDS)
+        start = end
+    return found
 
 
 def _offered_check(truth: Truth) -> Check:
@@ -217,7 +265,7 @@ def report(
             waiting[second] += 1
     listed, true = result.hit_listed, result.hit_true
     sentence = (
-        f"{result.outside} people came to a kick-off while {result.inside} were watching; {', '.join(HARMED)} failed. "
+        f"{result.outside} people came to a kick-off while {result.inside} were watching; {truth.plan.what_fails}. "
         f"{true} did not get in within {truth.plan.grace_seconds:.0f} s; the product lists {listed}, misses "
         f"{result.hit_missed} and lists {result.hit_wrongly_listed} wrongly."
         if truth.fault_at
@@ -243,7 +291,7 @@ def report(
             ("Hit", f"{true}", f"{listed}"),
             ("Got in", f"{result.got_in}", "-"),
             ("Saw the open channel", f"{result.saw_open_channel}", "-"),
-            ("Broken", ", ".join(HARMED) if truth.fault_at else "nothing", "; ".join(result.placed) or "nothing"),
+            ("Broken", truth.plan.what_fails, "; ".join(result.placed) or "nothing"),
         ],
         answers=[Question(a["number"], a["question"], a["text"], a["evidence"], a["known"]) for a in account.answers]
         if account
@@ -254,8 +302,9 @@ def report(
 def _events(truth: Truth, account: Account | None) -> list[Event]:
     told: list[tuple[float, str, str]] = [(truth.began_at, "happened", "the crowd begins to come")]
     if truth.fault_at:
-        told.append((truth.fault_at, "happened", f"{', '.join(HARMED)}: {truth.plan.fault}"))
-        told.append((truth.given_back_at, "happened", f"{', '.join(HARMED)} are given back"))
+        told.append((truth.fault_at, "happened", truth.plan.what_fails))
+        given_back = "no more come than usual" if truth.plan.fault == "crowd" else f"{', '.join(HARMED)} are given back"
+        told.append((truth.given_back_at, "happened", given_back))
     if truth.last_back_in_at:
         told.append((truth.last_back_in_at, "happened", "the first one gets in again"))
     if truth.open_channel_at:

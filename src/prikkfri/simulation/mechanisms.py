@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from prikkfri.simulation.kickoff import Fault
+
 
 @dataclass(frozen=True)
 class Mechanism:
@@ -13,6 +15,8 @@ class Mechanism:
     """As in the environment of the roles."""
     role: str = ""
     """The role that is not started."""
+    fault: Fault = "kill"
+    """In which evening it shows."""
 
 
 NEVER = "1e9"
@@ -33,6 +37,7 @@ KICKOFF: Mapping[str, Mechanism] = {
         "grace times, after which an unanswered promise is broken",
         {"PRIKKFRI_ASSURANCE_SIGN_IN_GRACE_SECONDS": NEVER, "PRIKKFRI_ASSURANCE_LINE_GRACE_SECONDS": NEVER},
     ),
+    "waiting-room": Mechanism("the waiting room", {"PRIKKFRI_DOOR_WAITING_ROOM": "off"}, fault="crowd"),
     "remedies": Mechanism("the policy of service credits", {"PRIKKFRI_ASSURANCE_REMEDIES": "[]"}),
     "telling": Mechanism("the account in whose name customers are told", {"PRIKKFRI_ASSURANCE_TELL_ACCOUNT": ""}),
     "status": Mechanism("the status page", role="status"),

@@ -50,7 +50,7 @@ async def _kickoff_of_its_own(plan: Plan, say: Say, without: Mechanism) -> tuple
         settings = demo.configuration(handset_smpp_port=handset_smpp, grace_seconds=plan.grace_seconds)
         (home / "prikkfri.toml").write_text(settings + ports_section(ports), encoding="utf-8")
         (home / "prikkfri.toml").chmod(0o600)
-        people = demo.people(plan.inside + plan.outside, seed=plan.seed)
+        people = demo.people(plan.inside + plan.coming, seed=plan.seed)
         installation = Installation(home, without.settings)
         say(f"seven roles start, with {len(people)} customers, in {home}")
         try:
@@ -72,7 +72,7 @@ async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[Acc
     config = installation.configuration()
     # Those of whom the demo's own life is made have asked for things of which the rehearsal knows nothing.
     people = demo.people(demo.PEOPLE)[life.VIEWERS + 1 :]
-    if plan.inside + plan.outside > len(people):
+    if plan.inside + plan.coming > len(people):
         raise UsageError(f"the demo has {len(people)} customers for a rehearsal; ask for fewer with --outside")
     grace_seconds = config.assurance.sign_in_grace_seconds
     if grace_seconds >= plan.evening_seconds * (plan.fault_to - plan.fault_from):
