@@ -27,7 +27,8 @@ def listen(port: int, bind: str) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     for family, address in zip((socket.AF_INET, socket.AF_INET6), addresses, strict=True):
         try:
-            listening = socket.socket(family, socket.SOCK_STREAM)
+            # Named as TCP, since asyncio sets TCP_NODELAY on no other.
+            listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
