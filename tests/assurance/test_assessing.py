@@ -1,8 +1,10 @@
 """What the roles tell of what was done about an incident."""
 
+import pytest
+
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import happened, opened
-from prikkfri.assurance.response.assessing import began, cells, done, last_broken, settled, sign
+from prikkfri.assurance.response.assessing import began, cells, done, last_broken, peak_per_second, settled, sign
 from prikkfri.assurance.segments import Segment
 from prikkfri.journal import Outcome
 
@@ -54,9 +56,9 @@ def channel(time: float, step: str = "close-channel", by: str = "", reason: str 
     )  # fmt: skip
 
 
-def asking(time: float, promise: str) -> Outcome:
+def asking(time: float, promise: str, step: str = "sign-in") -> Outcome:
     return Outcome(
-        time=time, service="television", step="sign-in", layer="door", verdict="asked", promise=promise, device="d-1"
+        time=time, service="television", step=step, layer="door", verdict="asked", promise=promise, device="d-1"
     )  # fmt: skip
 
 
@@ -81,6 +83,24 @@ def test_what_was_asked_while_others_still_got_it_says_nothing() -> None:
     assert began(settled(outcomes[:3], now=1_100.0), (sign_in,), since=960.0) == 960.0
     streams = Segment.of({"service": "television", "layer": "streams"})
     assert began(settled(outcomes, now=1_100.0), (streams,), since=960.0) == 960.0
+
+
+def test_in_a_line_the_first_who_waited_too_long_asked_before_others_got_it() -> None:
+    sign_in = Segment.of({"service": "television", "layer": "signin"})
+    waits = [(1_000.0 + n, 6.0 * n) for n in range(30)]  # each one longer than the one before
+    outcomes = [asking(at, f"p{n}") for n, (at, _) in enumerate(waits)]
+    outcomes += [got(at + wait, f"p{n}") for n, (at, wait) in enumerate(waits)]
+    told = settled(sorted(outcomes, key=lambda outcome: outcome.time), now=1_300.0)
+    first_too_late = next(at for at, wait in waits if wait > 60)
+    assert began(told, (sign_in,), since=first_too_late + 60) == first_too_late
+
+
+def test_the_peak_is_that_of_the_busiest_stretch_wherever_it_begins() -> None:
+    outcomes = [asking(1_000.0 + n / 10, f"p{n}", "enter") for n in range(40)]
+    outcomes += [asking(1_003.9 + n / 100, f"q{n}", "enter") for n in range(100)]
+    assert peak_per_second(outcomes, step="enter", over_seconds=1.0) == pytest.approx(102, abs=8)
+    assert peak_per_second([], step="enter", over_seconds=1.0) == 0
+    assert peak_per_second(outcomes, step="sign-in", over_seconds=1.0) == 0
 
 
 def test_the_rule_that_opened_a_channel_is_a_sign_and_a_person_who_did_is_none() -> None:

@@ -21,6 +21,7 @@ from prikkfri.assurance.incidents import (
     counted,
     happened,
     joins,
+    of_few,
     opened,
     placed,
     recurrences,
@@ -72,6 +73,16 @@ def test_customers_hit_are_no_suspicion() -> None:
     assert counted(opened("1", alarm(), 100.0), HITS_CONFIRM - 1, 101.0).state == "suspected"
     assert counted(opened("1", alarm(), 100.0), HITS_CONFIRM, 101.0).state == "confirmed"
     assert counted(opened("1", alarm(kind="plunge"), 100.0), HITS_CONFIRM, 101.0).state == "suspected"
+
+
+def test_a_phone_that_is_off_is_no_incident_while_others_get_their_messages() -> None:
+    off = opened("1", alarm(DELIVER), 100.0)
+    assert of_few(off, 1, 5) and of_few(off, 2, 10)
+    assert not of_few(off, 1, 4)  # who could tell?
+    assert not of_few(off, 3, 100)
+    assert not of_few(off, 0, 100)  # nobody is named
+    assert not of_few(opened("1", alarm(), 100.0), 1, 5)
+    assert not of_few(alarmed(off, alarm(Segment.of({**dict(DELIVER.values), "step": "route"})), 101.0), 1, 5)
 
 
 def test_a_suspicion_that_the_data_takes_back_is_nothing_unless_somebody_was_hit() -> None:

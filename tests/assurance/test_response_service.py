@@ -141,3 +141,64 @@ async def test_what_a_person_dismissed_gives_nobody_anything(evening: Evening) -
     incident = await evening.incident()
     assert incident.dismissed and await evening.response.hits(incident.id) != []
     assert await evening.response.credits(incident.id) == []
+
+
+async def deliver(evening: Evening, seconds: int, *, refusing: str, others: int = 4) -> None:
+    """Messages to one phone that refuses them, a second apart, and to others that do not."""
+    for _ in range(seconds):
+        now = evening.clock.now()
+        sent = [*([refusing] if refusing else []), *(f"+4790000{evening.customers + n:03d}" for n in range(others))]
+        evening.customers += others
+        await evening.arrive(
+            *(
+                Outcome(
+                    time=now, service="messages", step="deliver", layer="link", device=number,
+                    verdict="broken" if number == refusing else "kept",
+                    reason="undeliverable" if number == refusing else "", dimensions={"link": "nord"},
+                )
+                for number in sent
+            )
+        )  # fmt: skip
+        evening.clock.advance(1)
+        await evening.response.tick()
+
+
+async def test_a_phone_that_is_off_is_no_incident_however_many_messages_are_sent_to_it(evening: Evening) -> None:
+    await deliver(evening, 10, refusing="", others=4)
+    await deliver(evening, 40, refusing="+4799999999")
+    suspicion = await evening.incident()
+    assert (suspicion.state, suspicion.confirmed_at) == ("suspected", None)
+    assert await evening.response.told() == ()
+    await deliver(evening, 110, refusing="")
+    assert ((await evening.incident()).state, (await evening.incident()).confirmed_at) == ("resolved", None)
+
+
+async def test_a_crowd_that_waited_too_long_was_load(evening: Evening) -> None:
+    await evening.seconds(20)
+    came = evening.clock.now()
+    crowd = [
+        Outcome(
+            time=came + n / 100, service="television", step="enter", layer="door", verdict="asked",
+            device=f"d-c-{n}", promise=f"c-{n}",
+        )
+        for n in range(400)
+    ]  # fmt: skip
+    await evening.arrive(*crowd)
+    for second in range(30):  # ten a second get in, in the order in which they came
+        now = evening.clock.now()
+        got_in = [
+            Outcome(
+                time=now, service="television", step="sign-in", layer="signin", verdict="kept",
+                device=f"d-c-{n}", promise=f"c-{n}", customer=f"c-{n}",
+            )
+            for n in range(second * 10, second * 10 + 10)
+        ]  # fmt: skip
+        await evening.arrive(*got_in)
+        evening.clock.advance(1)
+        await evening.response.tick()
+    incident = await evening.incident()
+    assert came < incident.since < came + 2  # the first who were to wait too long
+    known = await evening.response.known(incident.id)
+    assert known is not None and known.load is not None and known.load.peak_per_second >= 80
+    [was_it_load] = [answer.text for answer in await evening.response.answers(known) if answer.number == 3]
+    assert was_it_load.startswith("Yes: signin was asked for at most 200%")

@@ -77,6 +77,8 @@ PLUNGE_CONFIRM_SECONDS = 60.0
 """The same for a fall: fewer who come is no promise broken, as far as anybody knows."""
 HITS_CONFIRM = 10
 """So many customers who did not get it are no suspicion."""
+FEW = 2
+OTHERS_FOR_EACH = 5
 ROLES_OF_SERVICE: Mapping[str, frozenset[str]] = {
     "television": frozenset({"viewer", "signin", "playout", "door"}),
     "messages": frozenset({"sms"}),
@@ -195,6 +197,15 @@ def alarmed(incident: Incident, alarm: Alarm, now: float) -> Incident:
     if incident.state == "suspected" and len(signs) > 1:
         incident = happened(incident, Fact("evidence", now, text=f"{len(signs)} signs that count different promises"))
     return incident
+
+
+def of_few(incident: Incident, failing: int, getting: int) -> bool:
+    """Whether messages fail to arrive at a phone or two while others get theirs: those phones are off, and no more.
+
+    `failing`, `getting`: people for whom a promise was broken, or kept, in the incident's place since it began.
+    """
+    about_arriving = all(a.kind == "share" and a.segment.get("step") == "deliver" for a in incident.alarms)
+    return about_arriving and 0 < failing <= FEW and getting >= OTHERS_FOR_EACH * failing
 
 
 def stood(incident: Incident, standing: Iterable[Alarm], now: float) -> Incident:

@@ -271,8 +271,9 @@ def report(
         if truth.fault_at
         else f"{result.outside} people came to a kick-off while {result.inside} were watching; nothing failed."
     )
+    name = "the rush" if truth.plan.fault == "crowd" else "the fault"
     fault = [
-        Period("the fault", truth.fault_at - truth.began_at, truth.given_back_at - truth.began_at)
+        Period(name, truth.fault_at - truth.began_at, truth.given_back_at - truth.began_at)
     ] if truth.fault_at else []  # fmt: skip
     return Report(
         title="Rehearsal: the kick-off",

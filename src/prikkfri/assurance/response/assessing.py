@@ -28,7 +28,7 @@ class Settled:
 
     at: float
     asked: float
-    """When it was made, of one that nobody answered; else the same."""
+    """When it was made; of one whose asking is not told, the same."""
     segment: Segment
     kept: bool
 
@@ -52,7 +52,8 @@ def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectatio
         if asking is not None and outcome.time > (deadline := _deadline(asking, expectations)):
             found.append(_unanswered(asking, deadline, expectations))
         elif not own_error(outcome.service, outcome.reason):
-            found.append(Settled(outcome.time, outcome.time, segment_of(outcome), outcome.verdict == "kept"))
+            asked = asking.time if asking is not None else outcome.time
+            found.append(Settled(outcome.time, asked, segment_of(outcome), outcome.verdict == "kept"))
     for asking in waiting.values():
         if (deadline := _deadline(asking, expectations)) <= now:
             found.append(_unanswered(asking, deadline, expectations))
@@ -99,15 +100,15 @@ def last_broken(promises: Iterable[Settled], segments: Sequence[Segment], *, sin
 
 
 def began(promises: Iterable[Settled], segments: Sequence[Segment], *, since: float) -> float:
-    """When it began: `since`, by what was broken, or the first asking before that which nobody ever answered.
+    """When it began: `since`, by what was broken, or the first asking before that which was not answered in time.
 
     An unanswered promise is known to be broken a whole grace time after the fault that broke it. What was asked before
-    the last promise that was kept says nothing: then it still worked, at least for some.
+    something that was kept says nothing: then it still worked, at least for some.
     """
     ours = [each for each in promises if any(segment.holds(each.segment) for segment in segments)]
-    last_kept = max((each.at for each in ours if each.kept and each.at < since), default=0.0)
-    unanswered = [each.asked for each in ours if not each.kept and each.asked < each.at and each.at >= since]
-    return min([since, *(asked for asked in unanswered if asked > last_kept)])
+    last_kept = max((each.asked for each in ours if each.kept and each.at < since), default=0.0)
+    broken = (each.asked for each in ours if not each.kept and each.at >= since)
+    return min([since, *(asked for asked in broken if asked > last_kept)])
 
 
 def sign(outcome: Outcome) -> Alarm | None:
@@ -152,11 +153,25 @@ def done(outcomes: Iterable[Outcome], incident: Incident) -> list[Fact]:
     return facts
 
 
-def peak_per_second(outcomes: Iterable[Outcome], *, steps: Sequence[str], since: float, over_seconds: float) -> float:
-    """The most that was asked for in a second at these steps, averaged over stretches of `over_seconds`."""
-    counts: dict[int, int] = {}
+def people(outcomes: Iterable[Outcome], segments: Sequence[Segment], *, since: float) -> tuple[int, int]:
+    """How many are named for whom a promise of the segments was broken since then, and for how many one was kept."""
+    found: dict[str, set[str]] = {"broken": set(), "kept": set()}
     for outcome in outcomes:
-        if outcome.step in steps and outcome.time >= since:
-            stretch = int(outcome.time // over_seconds)
-            counts[stretch] = counts.get(stretch, 0) + 1
-    return max(counts.values(), default=0) / over_seconds
+        who = outcome.device or outcome.customer
+        if outcome.time < since or not who or outcome.verdict not in found:
+            continue
+        ours = any(segment.holds(segment_of(outcome)) for segment in segments)
+        if ours and not own_error(outcome.service, outcome.reason):
+            found[outcome.verdict].add(who)
+    return len(found["broken"]), len(found["kept"])
+
+
+def peak_per_second(outcomes: Iterable[Outcome], *, step: str, over_seconds: float) -> float:
+    """The most that was asked for in a second at a step, averaged over any stretch of `over_seconds`."""
+    moments = sorted(outcome.time for outcome in outcomes if outcome.step == step)
+    start = most = 0
+    for end, moment in enumerate(moments):
+        while moment - moments[start] >= over_seconds:
+            start += 1
+        most = max(most, end + 1 - start)
+    return most / over_seconds

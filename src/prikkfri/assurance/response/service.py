@@ -52,6 +52,8 @@ EXPOSED_BEFORE_SECONDS = 3_600.0
 AFTER_SECONDS = 900.0
 """A resolved incident is looked at for so long: late outcomes and a relapse still count."""
 LOAD_STRETCH_SECONDS = 5.0
+LOAD_BEFORE_SECONDS = 120.0
+"""A line fills before anybody has waited too long."""
 HISTORY_MAX = 200
 CONTACT_PERIOD_SECONDS = 60.0
 RULE = "rule:policy"
@@ -173,7 +175,6 @@ class Response:
             for alarm in (*told, *alarms):
                 await self._take_alarm(alarm, now)
             for incident in list(self._incidents.values()):
-                incident = incidents.stood(incident, self._watch.standing, now)
                 await self._save(incidents.silent(incident, self._around.silent(), now))
             if self._incidents and now >= self._assess_at:
                 began = self._clock.monotonic()
@@ -251,6 +252,10 @@ class Response:
         self._recoveries[incident.id] = judged
         listed = await self.listed(incident.id)
         hits = listed.hit if listed else 0
+        if incidents.of_few(incident, *assessing.people(outcomes, incident.segments, since=incident.since)):
+            hits = 0
+        else:
+            incident = incidents.stood(incident, self._watch.standing, now)
         incident = incidents.counted(incident, hits, now)
         if judged.over and not {alarm.segment for alarm in incident.alarms} & self._alarmed:
             incident = incidents.taken_back(incident, hits, judged.sentence, now)
@@ -374,7 +379,7 @@ class Response:
             incident=incident,
             impact=made,
             incomplete=incomplete,
-            load=self._load(incident, outcomes),
+            load=await self._load(incident, outcomes),
             exposed=exposed,
             notices=notices(incident, exposed or (), hit=len(made.hits) if made else None),
             recovery=self._recoveries.get(identifier),
@@ -511,14 +516,15 @@ class Response:
 
     # What else is known.
 
-    def _load(self, incident: Incident, outcomes: Sequence[Outcome]) -> Load | None:
+    async def _load(self, incident: Incident, outcomes: Sequence[Outcome]) -> Load | None:
         capacity = self._around.capacity_per_second()
         if incident.service != "television" or capacity is None:
             return None
-        peak = assessing.peak_per_second(
-            outcomes, steps=("enter",), since=incident.since, over_seconds=LOAD_STRETCH_SECONDS
+        before = await self._outcomes(incident.since - LOAD_BEFORE_SECONDS, incident.since)
+        came = [*before, *outcomes]
+        return Load(
+            "signin", assessing.peak_per_second(came, step="enter", over_seconds=LOAD_STRETCH_SECONDS), *capacity
         )
-        return Load("signin", peak, *capacity)
 
     async def _exposed(self, incident: Incident, outcomes: Sequence[Outcome]) -> Sequence[Exposed] | None:
         if incident.service != "messages":
