@@ -1,5 +1,6 @@
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,12 @@ def test_a_relapse_starts_the_holding_anew() -> None:
 
 def test_while_broken_it_is_broken() -> None:
     found = judge(evidence((100, 20, 0.9)), CRITERIA, now=100.0)
+    assert (found.over, found.improving, found.broken) == (False, False, True)
+
+
+@pytest.mark.parametrize("left", [0.5, 0.2, 0.08])
+def test_an_outage_of_which_a_part_is_left_is_not_over(left: float) -> None:
+    found = judge(evidence((100, 20, 1.0), (400, 20, left), fault_share=1.0), CRITERIA, now=500.0)
     assert (found.over, found.improving, found.broken) == (False, False, True)
 
 

@@ -118,7 +118,7 @@ async def test_a_suspicion_that_the_data_takes_back_is_nobodys_business(evening:
     await evening.arrive(opened_by_rule(evening.clock.now()))
     await evening.seconds(2)
     assert (await evening.incident()).state == "suspected"
-    await evening.seconds(20)
+    await evening.seconds(45)
     incident = await evening.incident()
     assert (incident.state, incident.resolved_by, incident.confirmed_at) == ("resolved", "data", None)
     assert await evening.response.told() == () and await evening.response.credits(incident.id) == []

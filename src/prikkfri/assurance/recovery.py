@@ -3,9 +3,9 @@
 Theory of operation. Four checks, each with its figure.
 
 *Shares back*: since the fault was last in evidence, the promises of the incident's segment speak for the ordinary
-share against the share of the fault, by a log-likelihood ratio of at least `PROOF_NATS` (a sequential test: A. Wald,
-Ann. Math. Stat. 16, 1945; the chance of saying "over" wrongly is at most exp(-nats)). Silence is no proof: somebody
-must have come and got it.
+share against a share that is still the fault's (a tenth of what it was, or ten times the ordinary one), by a
+log-likelihood ratio of at least `PROOF_NATS` (a sequential test: A. Wald, Ann. Math. Stat. 16, 1945; the chance of
+saying "over" wrongly is at most exp(-nats)). Silence is no proof: somebody must have come and got it.
 *Traffic back*: promises are kept at no less than a part of the rate that is ordinary at this hour, where that is known.
 *Contacts falling*: fewer people turn to customer service than at the worst, where such a signal is taken in.
 *Held*: it has been well for a time without a break.
@@ -22,6 +22,10 @@ from prikkfri.assurance.tally import Bucket
 PROOF_NATS = 5.0
 """exp(-5): one wrong "over" in 150."""
 SHARE_SLACK = 1.5
+STILL_PART = 0.1
+"""Of the share of the fault that is still the fault ..."""
+STILL_TIMES_ORDINARY = 10.0
+"""... or so many times the ordinary share, if that is more."""
 TRAFFIC_BACK = 0.5
 """Part of the ordinary rate of kept promises that counts as traffic back."""
 CONTACTS_FALLEN = 0.5
@@ -111,9 +115,13 @@ def _ordinary(evidence: Evidence, criteria: Criteria) -> float:
 
 
 def _log_ratio(buckets: Sequence[Bucket], ordinary: float, fault: float) -> float:
-    """Nats by which the counts speak for the ordinary share against the share of the fault."""
+    """Nats by which the counts speak for the ordinary share against what is left of the share of the fault.
+
+    Against the share of the fault itself, the first kept promise after a total outage would be proof enough.
+    """
     kept, broken = sum(b.kept for b in buckets), sum(b.broken for b in buckets)
-    fault = min(max(fault, 2 * ordinary), 0.999)
+    still = min(fault, max(STILL_PART * fault, STILL_TIMES_ORDINARY * ordinary))
+    fault = min(max(still, 2 * ordinary), 0.999)
     return kept * log((1 - ordinary) / (1 - fault)) + broken * log(ordinary / fault)
 
 

@@ -1,0 +1,135 @@
+"""An evening of an operator's size through incident response: how long one look takes, and what it holds up.
+
+    python benchmarks/evening.py [--people 50000] [--minutes 3]
+
+Sign-in answers nobody for some minutes while people come at an even rate, after ten ordinary minutes of the same.
+Outcomes go through the same store, detection, placing and list as those of a real evening (SQLite in a temporary
+folder); people and roles are made up. Printed are the CPU seconds of each look at the incident, the longest time for
+which the loop (the console, say) was held up by it, and the list against the truth. What was seen stands in
+docs/decisions/looking-at-an-incident.md.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from prikkfri.assurance import store
+from prikkfri.assurance.response.service import Response, Surroundings
+from prikkfri.clock import ManualClock
+from prikkfri.config import Assurance, Remedy, Tier
+from prikkfri.journal import Outcome, Page
+from prikkfri.storage import Database, Location, open_database
+
+ORDINARY_MINUTES = 10
+LOOKED_AT_EVERY_SECONDS = 10
+BEAT_SECONDS = 0.01
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--people", type=int, default=50_000, help="who come while sign-in answers nobody")
+    arguments.add_argument("--minutes", type=int, default=3, help="for which it answers nobody")
+    chosen = arguments.parse_args()
+    print(f"{platform.platform()}, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+    print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f} before")
+    with tempfile.TemporaryDirectory(prefix="pf-evening-") as folder:
+        asyncio.run(evening(Path(folder), chosen.people, chosen.minutes))
+
+
+async def evening(folder: Path, people: int, minutes: int) -> None:
+    clock = ManualClock(1_700_000_000.0)
+    database = await open_database(Location(folder), "assurance")
+    remedy = Remedy(name="kick-off", service="television", tiers=(Tier(from_minutes=0.0, amount=4_900),))
+    settings = Assurance(sign_in_grace_seconds=60.0, warm_up_seconds=120.0, hold_seconds=60.0, remedies=(remedy,))
+    response = Response(
+        database, settings=settings, surroundings=nothing_else(clock), clock=clock, zone=ZoneInfo("Europe/Oslo")
+    )
+    per_second = people // (minutes * 60)
+    fault = clock.now() + ORDINARY_MINUTES * 60
+    end = fault + minutes * 60
+    looks: list[tuple[float, float]] = []
+    held_up: list[float] = []
+    taken = 0
+    beating = asyncio.create_task(beat(held_up))
+    async for outcomes in seconds(clock, until=end + 150, fault=fault, end=end, per_second=per_second):
+        page = Page("i", taken + 1, taken + len(outcomes), outcomes, taken + len(outcomes), 0, 0)
+        taken += len(outcomes)
+        await database.write(lambda t, page=page: store.add_outcomes(t, "signin", page, clock.now()))  # type: ignore[misc]
+        response.arrived("signin", outcomes)
+        clock.advance(1)
+        if int(clock.now()) % LOOKED_AT_EVERY_SECONDS == 0:
+            await asyncio.sleep(2 * BEAT_SECONDS)
+            held_up.clear()
+            spent = time.process_time()
+            await response.tick()
+            spent = time.process_time() - spent
+            await asyncio.sleep(2 * BEAT_SECONDS)
+            looks.append((spent, max(held_up, default=0.0)))
+    beating.cancel()
+    await report(response, database, taken, per_second * minutes * 60, looks)
+    await database.close()
+
+
+async def report(
+    response: Response, database: Database, taken: int, hit: int, looks: Sequence[tuple[float, float]]
+) -> None:
+    [incident] = await response.incidents()
+    listed = await response.listed(incident.id)
+    given = await response.credits(incident.id)
+    print(f"  {taken:,} outcomes; {hit:,} hit; listed {listed.hit if listed else 0:,}, credited {len(given):,};")
+    print(f"  the incident is {incident.state}, placed at {', '.join(str(segment) for segment in incident.segments)}")
+    slowest = max(looks)
+    print(f"  a look at it: {slowest[0]:.1f} CPU s at most ({taken / slowest[0]:,.0f} outcomes a CPU second),")
+    print(f"  {sum(cpu for cpu, _ in looks) / len(looks):.1f} on the mean of {len(looks)};")
+    print(f"  the loop was held up for {max(held for _, held in looks):.2f} s at most by it")
+    print(f"  {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB at the peak")
+
+
+async def seconds(
+    clock: ManualClock, *, until: float, fault: float, end: float, per_second: int
+) -> AsyncIterator[list[Outcome]]:
+    """The outcomes of each second: everybody asks at the door; while the fault lasts nobody is answered."""
+    number = 0
+    while clock.now() < until:
+        outcomes = []
+        for index in range(per_second):
+            number += 1
+            at = clock.now() + index / per_second
+            asked = {"service": "television", "step": "sign-in", "device": f"d-{number:022d}", "promise": f"p-{number}"}
+            outcomes.append(Outcome(time=at, layer="door", verdict="asked", **asked))  # type: ignore[arg-type]
+            if not fault <= clock.now() < end:
+                kept = {**asked, "customer": f"s-{number}", "dimensions": {"client": "phone"}}
+                outcomes.append(Outcome(time=at + 0.1, layer="signin", verdict="kept", **kept))  # type: ignore[arg-type]
+        yield outcomes
+
+
+async def beat(held_up: list[float]) -> None:
+    while True:
+        began = time.perf_counter()
+        await asyncio.sleep(BEAT_SECONDS)
+        held_up.append(time.perf_counter() - began - BEAT_SECONDS)
+
+
+def nothing_else(clock: ManualClock) -> Surroundings:
+    async def products(customers: Sequence[str], at: float) -> Mapping[str, str]:
+        return dict.fromkeys(customers, "sport")
+
+    async def tell(customer: str, text: str) -> str:
+        return ""
+
+    return Surroundings(
+        blind=frozenset, silent=frozenset, incomplete=str, capacity_per_second=lambda: (80.0, clock.now()),
+        products=products, tell=tell, changed=lambda: None,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
