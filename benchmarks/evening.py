@@ -70,6 +70,7 @@ async def evening(folder: Path, people: int, minutes: int) -> None:
             held_up.clear()
             spent = time.process_time()
             await response.tick()
+            await response.look()
             spent = time.process_time() - spent
             await asyncio.sleep(2 * BEAT_SECONDS)
             looks.append((spent, max(held_up, default=0.0)))

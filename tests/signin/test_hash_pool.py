@@ -132,6 +132,18 @@ async def test_a_machine_that_stalls_is_told_before_any_hash_of_it_is_done(build
     gate.open.set()
     await asyncio.gather(*tasks)
     assert pool.wait_s() == 0.0
+    # Two that were slow are no pause: whoever waits behind the next one is told so at once.
+    gate.open.clear()
+    for who in ("slow", "slower"):
+        task = await start(pool, gate, who, with_pass=True)
+        await asyncio.sleep(0.35)
+        gate.open.set()
+        await task
+        gate.open.clear()
+    tasks = [await start(pool, gate, number, with_pass=True) for number in range(3)]
+    assert pool.wait_s() >= 0.9 > pool.load.wait_s(with_pass=True)
+    gate.open.set()
+    await asyncio.gather(*tasks)
 
 
 async def test_without_a_pass_only_a_quarter_of_the_line_can_be_had(build: BuildPool, gate: Gate) -> None:

@@ -226,7 +226,7 @@ def test_a_report_is_recorded_as_reported(served: ServedPlayout) -> None:
     assert served.playout.metrics()["prikkfri_playout_reports_dropped_total"] >= 1
     assert post(report, "http://evil.example") == 403
     assert post(report | {"step": "x"}) == 400
-    assert post(report | {"reason": "x" * 5000}) == 400
+    assert post(report | {"reason": "x" * 5000}) == 413
     assert httpx.get(f"{served.url}/report").status_code == 405
     assert len(served.outcomes) == before + 2
 

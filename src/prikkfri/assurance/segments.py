@@ -6,6 +6,7 @@ and stored in one way.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from prikkfri.journal import Outcome
 
@@ -47,7 +48,7 @@ class Segment:
 
     def holds(self, other: "Segment") -> bool:
         """True when whatever lies in `other` lies in this segment too."""
-        return set(self.values) <= set(other.values)
+        return _within(self.values, other.values)
 
     def meets(self, other: "Segment") -> bool:
         """True when no dimension tells the two apart: something may lie in both."""
@@ -56,11 +57,25 @@ class Segment:
 
 def dimensions_of(outcome: Outcome) -> dict[str, str]:
     """Everything that an outcome can be placed by."""
-    own = {"service": outcome.service, "step": outcome.step, "layer": outcome.layer}
-    seen = {} if outcome.observed else {"seen": "reported"}
-    return {**outcome.dimensions, **own, **seen}
+    return dict(segment_of(outcome).values)
 
 
 def segment_of(outcome: Outcome) -> Segment:
     """The narrowest segment that an outcome lies in."""
-    return Segment.of(dimensions_of(outcome))
+    own = (outcome.service, outcome.step, outcome.layer, outcome.observed)
+    return _segment(own, tuple(outcome.dimensions.items()))
+
+
+# A great many outcomes lie in a few segments.
+
+
+@lru_cache(maxsize=16_384)
+def _segment(own: tuple[str, str, str, bool], dimensions: tuple[Value, ...]) -> Segment:
+    service, step, layer, observed = own
+    said = {**dict(dimensions), "service": service, "step": step, "layer": layer}
+    return Segment.of(said if observed else {**said, "seen": "reported"})
+
+
+@lru_cache(maxsize=16_384)
+def _within(wide: tuple[Value, ...], narrow: tuple[Value, ...]) -> bool:
+    return set(wide) <= set(narrow)

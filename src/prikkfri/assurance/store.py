@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import islice
 
 import msgspec
@@ -157,11 +158,16 @@ async def outcomes(queries: Queries, sought: Sought, *, most: int) -> list[Taken
     return [_taken(row) for row in rows]
 
 
-async def outcomes_in(queries: Queries, *, since: float, until: float) -> list[Taken]:
-    """Every outcome of a time, oldest first."""
+async def outcomes_in(
+    queries: Queries, *, since: float, until: float, after: Taken | None = None, most: int
+) -> list[Taken]:
+    """The first `most` outcomes of a time, oldest first; `after` one of them, the next."""
+    stream, position = (after.stream, after.position) if after else ("", -1)
+    since = after.outcome.time if after else since
     rows = await queries.fetch(
-        f"{_OUTCOMES} WHERE time >= :since AND time < :until ORDER BY time, stream, position",
-        {"since": since, "until": until},
+        f"{_OUTCOMES} WHERE time >= :since AND time < :until"
+        " AND (time, stream, position) > (:since, :stream, :position) ORDER BY time, stream, position LIMIT :most",
+        {"since": since, "until": until, "stream": stream, "position": position, "most": most},
     )
     return [_taken(row) for row in rows]
 
@@ -192,9 +198,15 @@ def _taken(row: Row) -> Taken:
             device=device,
             promise=promise,
             observed=bool(observed),
-            dimensions=msgspec.json.decode(dimensions, type=dict[str, str]),
+            dimensions=_dimensions_of(dimensions),
         ),
     )
+
+
+@lru_cache(maxsize=4_096)
+def _dimensions_of(text: str) -> Mapping[str, str]:
+    """The same few stand in a great many outcomes."""
+    return msgspec.json.decode(text, type=dict[str, str])
 
 
 async def raise_alarm(transaction: Transaction, text: str, now: float) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import os
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -55,6 +55,7 @@ class HashPool:
         self._with_pass: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._without: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._started: dict[asyncio.Future[Any], float] = {}
+        self._last = deque([0.0, 0.0], maxlen=2)
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="hash", initializer=_yield_to_others)
 
     @property
@@ -62,13 +63,14 @@ class HashPool:
         return Load(self._threads, self._hash_s, self._running, len(self._with_pass), len(self._without))
 
     def wait_s(self) -> float:
-        """How long somebody who comes now with a pass will wait, if hashes take as long as the one under way already.
+        """How long somebody who comes now with a pass will wait, if hashes take as long as the last ones have.
 
-        The mean follows slowly when a machine becomes slow at once; the first hash of it may be long under way.
+        The mean follows slowly when a machine becomes slow at once. The last two count whole, the shorter of them, so
+        that one pause is none; and so does the one that is under way, when it is longer already.
         """
         under_way_s = time.monotonic() - min(self._started.values()) if self._started else 0.0
         load = self.load
-        return replace(load, hash_s=max(load.hash_s, under_way_s)).wait_s(with_pass=True)
+        return replace(load, hash_s=max(load.hash_s, under_way_s, min(self._last))).wait_s(with_pass=True)
 
     def refusal(self, *, with_pass: bool) -> Overloaded | None:
         """What `run` would say now, before any other work is done for the client."""
@@ -137,6 +139,7 @@ class HashPool:
         if not running.cancelled() and not running.exception():
             _, seconds = running.result()
             self._hash_s = admission.measured(self._hash_s, seconds)
+            self._last.append(seconds)
             self.counters.hashes += 1
             self.counters.hash_seconds += seconds
         self._call_next()

@@ -300,9 +300,9 @@ class Evening:
         give_up_at = truth.began_at + plan.evening_seconds
         coming = []
         for number, moment in enumerate(moments, plan.inside):
-            told = Asked(self.people[number].subscriber_id, asked_at=truth.began_at + moment)
-            truth.outside.append(told)
             viewer = self._viewer(number)
+            told = Asked(viewer.person.subscriber_id, asked_at=truth.began_at + moment, device=viewer.device)
+            truth.outside.append(told)
             self._outside.append(viewer)
             coming.append(self._come(viewer, told, give_up_at, truth))
         return coming

@@ -57,7 +57,9 @@ def judge(truth: Truth, accounts: Sequence[Account]) -> tuple[Result, list[Check
     """Compares what the people went through with what the product says of it."""
     account = accounts[0] if accounts else None
     true = truth.hit()
-    listed = {hit["customer"] or hit["device"] for each in accounts for hit in each.affected["hits"]}
+    held_by = {asked.device: asked.subscriber_id for asked in truth.outside}
+    hits = [hit for each in accounts for hit in each.affected["hits"]]
+    listed = {hit["customer"] or held_by.get(hit["device"], hit["device"]) for hit in hits}
     if truth.others_ask:
         listed &= {asked.subscriber_id for asked in truth.outside} | truth.inside_ids
     certain = truth.certain(WATCH_TOLERANCE_SECONDS)

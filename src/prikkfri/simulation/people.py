@@ -53,6 +53,8 @@ class Asked:
     asked_at: float
     got_at: float = 0.0
     """0: never."""
+    device: str = ""
+    """The pseudonym by which alone one is known who never got in."""
     refused: int = 0
     waited_in_line: bool = False
     saw_open_channel_at: float = 0.0

@@ -3,22 +3,27 @@
 Nothing here is logged: playback tokens stand in the paths.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import parse_qs
 
 import msgspec
 
 from prikkfri.errors import RemoteProtocolError
-from prikkfri.protocols.asgi import bearer, same_secret
+from prikkfri.protocols.asgi import (
+    Application,
+    ClientLeft,
+    Receive,
+    Scope,
+    Send,
+    bearer,
+    header,
+    read_body,
+    same_secret,
+)
 from prikkfri.streaming.fallback import Standing, Word
 from prikkfri.streaming.reports import REPORT_BYTES_MAX, read_report
 from prikkfri.streaming.service import RETRY_AFTER_SECONDS, Answer, Playout
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 STANDINGS_PATH = "/standings"
@@ -34,19 +39,21 @@ def application(playout: Playout, viewer_origin: str, command_key: str = "") -> 
 
     `command_key` is what commands carry; without one none is taken.
     """
-    origin = viewer_origin.encode()
-    shared: Headers = [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+    shared: Headers = [(b"access-control-allow-origin", viewer_origin.encode()), (b"vary", b"Origin")]
     foreign: Headers = [(b"vary", b"Origin")]
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        asked_by = _header(scope, b"origin")
-        cors = shared if asked_by == origin else foreign
-        if scope["method"] == "PUT" or scope["path"] == STANDINGS_PATH:
-            status, headers, body = await _commanded(playout, scope, receive, command_key)
-        else:
-            status, headers, body = await _answered(playout, scope, receive, asked_by == origin)
+        from_viewer = header(scope, b"origin") == viewer_origin
+        cors = shared if from_viewer else foreign
+        try:
+            if scope["method"] == "PUT" or scope["path"] == STANDINGS_PATH:
+                status, headers, body = await _commanded(playout, scope, receive, command_key)
+            else:
+                status, headers, body = await _answered(playout, scope, receive, from_viewer)
+        except ClientLeft:
+            return
         length = (b"content-length", str(len(body)).encode())
         await send({"type": "http.response.start", "status": status, "headers": [*headers, *cors, length]})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
@@ -68,7 +75,7 @@ async def _commanded(playout: Playout, scope: Scope, receive: Receive, key: str)
     if scope["method"] == "GET":
         return 200, [_JSON, _NO_STORE], msgspec.json.encode([_shown(standing) for standing in playout.standings()])
     try:
-        wanted = msgspec.json.decode(await _body(receive), type=_Command)
+        wanted = msgspec.json.decode(await read_body(receive, REPORT_BYTES_MAX) or b"", type=_Command)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _refused(400, "bad-command", '`state` is "open", "closed" or "rule", `by` is who says so')
     word = None if wanted.state == "rule" else Word(wanted.state, wanted.by)
@@ -133,21 +140,10 @@ def _guide(playout: Playout, query: bytes) -> tuple[int, Headers, bytes]:
     return 200, [_JSON, (b"cache-control", b"max-age=30")], document
 
 
-async def _body(receive: Receive) -> bytes:
-    """A small body; what is beyond the limit is not read."""
-    body = b""
-    while len(body) <= REPORT_BYTES_MAX:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            break
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            break
-    return body
-
-
 async def _report(playout: Playout, receive: Receive) -> tuple[int, Headers, bytes]:
-    body = await _body(receive)
+    body = await read_body(receive, REPORT_BYTES_MAX)
+    if body is None:
+        return _refused(413, "too-large", f"at most {REPORT_BYTES_MAX} bytes")
     try:
         playout.report(read_report(body))
     except RemoteProtocolError as error:
@@ -161,10 +157,3 @@ def _refused(status: int, error: str, message: str, *headers: tuple[bytes, bytes
 
 def _max_age(seconds: int) -> tuple[bytes, bytes]:
     return b"access-control-max-age", str(seconds).encode()
-
-
-def _header(scope: Scope, wanted: bytes) -> bytes:
-    for name, value in scope["headers"]:
-        if name == wanted:
-            return bytes(value)
-    return b""

@@ -1,8 +1,9 @@
 """Incident response at work: from outcomes to incidents, the list of those hit, and what is done about them.
 
 Theory of operation. Outcomes come from the followers; every second `watching` counts what is settled and steps the
-detection of every series. An alarm opens an incident or joins one. Each open incident is assessed every few seconds
-from the stored outcomes themselves: where it is, who was hit, whether it is over. All of it is stored, so that a
+detection of every series. An alarm opens an incident or joins one. Each open incident is looked at every few seconds,
+from the stored outcomes themselves: where it is, who was hit, whether it is over. The look is taken in another thread,
+on the incident as it was; what has happened to it meanwhile goes before. All of it is stored, so that a
 restart goes on; the levels of the series are learned anew from the last half hour.
 """
 
@@ -18,17 +19,16 @@ from prikkfri.assurance import incidents, recovery, status, watching
 from prikkfri.assurance.answers import Answer, Known, Load, answer_sheet
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
 from prikkfri.assurance.detection import Settings as Detection
-from prikkfri.assurance.impact import Exposed, Hit, Holder, Impact, Scope, condemned, exposure, impact, proven
+from prikkfri.assurance.impact import Exposed, Hit, Holder, Impact, Scope, condemned, exposure, proven
 from prikkfri.assurance.incidents import Fact, Incident
-from prikkfri.assurance.localisation import place
 from prikkfri.assurance.notices import notices
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.remedies import Policy, Tier, Trial, trial
-from prikkfri.assurance.response import assessing, store
+from prikkfri.assurance.response import assessing, looking, store
 from prikkfri.assurance.response.store import Contact, Given, Listed
-from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.status import Statement, statements
-from prikkfri.assurance.tally import EXPECTATIONS, Bucket
+from prikkfri.assurance.store import Taken, outcomes_in
+from prikkfri.assurance.tally import EXPECTATIONS
 from prikkfri.clock import Clock
 from prikkfri.config import Assurance as Settings
 from prikkfri.config import Remedy
@@ -41,11 +41,10 @@ log = logging.getLogger("prikkfri.assurance")
 TICK_SECONDS = 0.5
 SETTLING_SECONDS = 1.5
 """An outcome is on its way from its role to here for about so long."""
-ASSESS_SECONDS = 2.0
-ASSESS_COST_MAX = 0.25
-"""Assessing takes at most this part of the time, however much there is to read."""
-BEFORE_SECONDS = 600.0
-"""What is usual is taken from so long before an incident."""
+OUTCOMES_AT_ONCE = 2_000
+LOOK_SECONDS = 2.0
+LOOKING_SHARE_MAX = 0.25
+"""Looking at incidents takes at most this part of the time, however much there is to read."""
 RELEARN_SECONDS = 1_800.0
 EXPOSED_BEFORE_SECONDS = 3_600.0
 """Messages may have gone astray so long before the first sign of it; canaries tell since when."""
@@ -125,7 +124,8 @@ class Response:
         self._incidents: dict[str, Incident] = {}
         """Those that are open, and those resolved lately."""
         self._recoveries: dict[str, Recovery] = {}
-        self._assess_at = 0.0
+        self._lists: dict[str, dict[str, Hit]] = {}
+        """Who stands on each incident's list in the database, by person; without one that is not known."""
         self._acting = asyncio.Lock()
         self._to_tell: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         """Incidents of which those credited are to be told, and the person who said so."""
@@ -140,7 +140,8 @@ class Response:
         """Works until cancelled."""
         await self.recover()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_watch(), name="incidents")
+            tasks.create_task(self._keep_watch(), name="watch")
+            tasks.create_task(self._keep_looking(), name="look at incidents")
             tasks.create_task(self._keep_telling(), name="tell those credited")
 
     async def _keep_watch(self) -> None:
@@ -150,6 +151,16 @@ class Response:
             except StorageError as error:
                 log.warning("incident response waits for its database: %s", error)
             await asyncio.sleep(TICK_SECONDS)
+
+    async def _keep_looking(self) -> None:
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self.look()
+            except StorageError as error:
+                log.warning("incident response waits for its database: %s", error)
+            cost = self._clock.monotonic() - began
+            await asyncio.sleep(max(LOOK_SECONDS, cost / LOOKING_SHARE_MAX - cost))
 
     async def recover(self) -> None:
         """Goes on where an earlier run has stopped: open incidents, and levels learned from the last half hour."""
@@ -166,7 +177,7 @@ class Response:
         self._arrived.clear()
 
     async def tick(self) -> None:
-        """Counts what has settled, and acts on it. Raises `StorageError`; then it is tried again."""
+        """Counts what has settled, and takes the alarms that this raises. Raises `StorageError`."""
         now = self._clock.now()
         arrived, self._arrived = self._arrived, []
         self._watch, alarms = self._advance(arrived, until=now - SETTLING_SECONDS)
@@ -176,17 +187,15 @@ class Response:
                 await self._take_alarm(alarm, now)
             for incident in list(self._incidents.values()):
                 await self._save(incidents.silent(incident, self._around.silent(), now))
-            if self._incidents and now >= self._assess_at:
-                began = self._clock.monotonic()
-                for incident in list(self._incidents.values()):
-                    await self._assess(incident, now)
-                cost = self._clock.monotonic() - began
-                self._assess_at = now + max(ASSESS_SECONDS, cost / ASSESS_COST_MAX)
 
-    @property
-    def _alarmed(self) -> set[Segment]:
-        """The series whose alarms stand."""
-        return {alarm.segment for alarm in self._watch.standing}
+    async def look(self) -> None:
+        """Looks at every incident that is open, or was resolved lately. Raises `StorageError`."""
+        for incident in list(self._incidents.values()):
+            if _worth_looking_at(incident, self._clock.now()):
+                await self._look_at(incident)
+            else:
+                del self._incidents[incident.id]
+                self._lists.pop(incident.id, None)
 
     def _advance(
         self, arrived: Sequence[watching.Arrival], *, until: float
@@ -201,7 +210,18 @@ class Response:
         )
 
     async def _outcomes(self, since: float, until: float) -> list[Outcome]:
-        return await self._database.read(lambda q: store.outcomes_between(q, since=since, until=until))
+        """In the order of time; read in parts, so that many hold nobody up."""
+        found: list[Outcome] = []
+        last: Taken | None = None
+        while True:
+            part = await self._database.read(
+                lambda q, last=last: outcomes_in(q, since=since, until=until, after=last, most=OUTCOMES_AT_ONCE)  # type: ignore[misc]
+            )
+            found += (taken.outcome for taken in part)
+            if len(part) < OUTCOMES_AT_ONCE:
+                return found
+            last = part[-1]
+            await asyncio.sleep(0)
 
     # Incidents.
 
@@ -224,88 +244,36 @@ class Response:
             log.warning("incident %s is %s: %s", incident.id, incident.state, incident.timeline[-1].text)
             self._around.changed()
 
-    async def _assess(self, incident: Incident, now: float) -> None:
+    async def _look_at(self, incident: Incident) -> None:
         """Where it is, who was hit, whether it is over: from the outcomes themselves."""
-        if not _worth_looking_at(incident, now):
-            del self._incidents[incident.id]
-            return
+        now = self._clock.now()
         outcomes = [
             outcome
-            for outcome in await self._outcomes(incident.since - BEFORE_SECONDS, now + 1)
+            for outcome in await self._outcomes(incident.since - looking.BEFORE_SECONDS, now + 1)
             if outcome.service == incident.service
         ]
-        promises = assessing.settled(outcomes, now=now, expectations=self._expectations)
-        usual = assessing.cells(promises, since=incident.since - BEFORE_SECONDS, until=incident.since)
-        if incident.state in ("suspected", "confirmed", "mitigated"):
-            # Once it is getting better the place stands: later minutes would only water it down.
-            broken = assessing.cells(promises, since=incident.since, until=now)
-            placement = place(broken, usual)
-            if placement.placed:
-                incident = incidents.placed(incident, placement, now)
-            since = assessing.began(promises, incident.segments, since=incident.since)
-            incident = replace(incident, since=since)
-        if incident.state != "suspected":
-            # A rule that acts on what it sees is one sign, not two: it does not confirm what it has raised itself.
-            for fact in assessing.done(outcomes, incident):
-                incident = incidents.happened(incident, fact)
-        judged = self._judge(incident, promises, now, await self._contacts(incident))
-        self._recoveries[incident.id] = judged
-        listed = await self.listed(incident.id)
-        hits = listed.hit if listed else 0
-        if incidents.of_few(incident, *assessing.people(outcomes, incident.segments, since=incident.since)):
-            hits = 0
-        else:
-            incident = incidents.stood(incident, self._watch.standing, now)
-        incident = incidents.counted(incident, hits, now)
-        if judged.over and not {alarm.segment for alarm in incident.alarms} & self._alarmed:
-            incident = incidents.taken_back(incident, hits, judged.sentence, now)
-        incident = _moved(incident, judged, now, settled_after_seconds=self._settings.hold_seconds)
-        # By the data just now, or by a person since the last look: either way it gets its end, and its list is frozen.
-        just_resolved = incident.state == "resolved" and incident.ended_at is None
-        if just_resolved:
-            last_broken = assessing.last_broken(promises, incident.segments, since=incident.since)
-            incident = replace(incident, ended_at=last_broken or incident.resolved_at)
-        listed_anew = await self._list(incident, outcomes, now, freeze=just_resolved)
-        await self._save(incident)
-        if status.told(incident) and _proven(incident) and (just_resolved or listed_anew):
-            await self._give(incident, by=RULE, over_cap=False)
-        if known := await self.known(incident.id):
-            sheet = await self.answers(known)
-            await self._database.write(lambda t: store.save_answers(t, incident.id, sheet))
-
-    def _judge(
-        self,
-        incident: Incident,
-        promises: Sequence[assessing.Settled],
-        now: float,
-        contacts: Sequence[tuple[float, float]] | None,
-    ) -> Recovery:
-        def counted(since: float, until: float) -> list[Bucket]:
-            return assessing.buckets(promises, incident.segments, since=since, until=until, seconds=1.0)
-
-        before, during = counted(incident.since - BEFORE_SECONDS, incident.since), counted(incident.since, now)
-        # The seconds from the first kept promise on: before that there was nothing to be usual.
-        first = next((index for index, bucket in enumerate(before) if bucket.kept), len(before))
-        kept_before = sum(bucket.kept for bucket in before[first:])
-        fault = [placed.share for placed in incident.placement.placed] or [
-            alarm.seen for alarm in incident.alarms if alarm.kind == "share"
-        ]
-        return recovery.judge(
-            recovery.Evidence(
-                buckets=during,
-                bucket_seconds=1.0,
-                usual_share=_share(before),
-                fault_share=max([*fault, _share(during)]) or 0.5,
-                usual_rate=kept_before / (len(before) - first) if kept_before else None,
-                contacts=contacts,
-                blind_since=now if self._around.blind() else None,
-            ),
-            self._criteria,
-            now=now,
+        grounds = looking.Grounds(
+            standing=self._watch.standing,
+            blind=bool(self._around.blind()),
+            contacts=await self._contacts(incident),
+            holder=await self._holder(incident.since - looking.BEFORE_SECONDS),
+            expectations=self._expectations,
+            criteria=self._criteria,
         )
+        seen = await asyncio.to_thread(looking.look, incident, outcomes, grounds, now=now)
+        async with self._acting:
+            if self._incidents.get(incident.id) != incident:
+                return  # something has happened to it meanwhile: the next look sees that, too
+            self._recoveries[incident.id] = seen.recovery
+            listed_anew = await self._list(seen, now)
+            await self._save(seen.incident)
+            if status.told(seen.incident) and _proven(seen.incident) and (seen.just_resolved or listed_anew):
+                await self._give(seen.incident, seen.impact, by=RULE, over_cap=False)
+        sheet = await self.answers(await self._known(self._incidents[incident.id], seen.impact, outcomes))
+        await self._database.write(lambda t: store.save_answers(t, incident.id, sheet))
 
     async def _contacts(self, incident: Incident) -> list[tuple[float, float]] | None:
-        since = incident.since - BEFORE_SECONDS
+        since = incident.since - looking.BEFORE_SECONDS
         found = await self._database.read(
             lambda q: store.contact_counts(q, incident.service, since=since, period_seconds=CONTACT_PERIOD_SECONDS)
         )
@@ -317,26 +285,27 @@ class Response:
 
     # The list.
 
-    async def _list(self, incident: Incident, outcomes: Sequence[Outcome], now: float, *, freeze: bool) -> bool:
-        """Makes the list anew; says whether it has changed."""
-        scope = Scope(incident.segments, incident.since, _until(incident, now))
-        made = impact(outcomes, scope, now=now, holder=await self._holder(), expectations=self._expectations)
-        known = await self._database.read(lambda q: store.impact_of(q, incident))
-        if known is not None and known[0].hits == made.hits and not freeze:
+    async def _list(self, seen: looking.Look, now: float) -> bool:
+        """Stores the list of those hit when it has changed; says whether it has."""
+        identifier, hits = seen.incident.id, {hit.key: hit for hit in seen.impact.hits}
+        before = self._lists.get(identifier)
+        if before == hits and not seen.just_resolved:
             return False
         incomplete = self._around.incomplete()
 
         async def work(transaction: Transaction) -> None:
-            await store.save_impact(transaction, incident.id, made, incomplete, now)
-            if freeze:
-                await store.freeze_impact(transaction, incident.id, now)
+            await store.save_impact(transaction, identifier, seen.impact, incomplete, now, before=before)
+            if seen.just_resolved:
+                await store.freeze_impact(transaction, identifier, now)
 
+        self._lists.pop(identifier, None)  # should the write fail, nobody knows what is stored
         await self._database.write(work)
+        self._lists[identifier] = hits
         return True
 
-    async def _holder(self) -> Holder:
+    async def _holder(self, since: float) -> Holder:
         held: dict[str, list[tuple[str, float, float]]] = {}
-        for device, customer, first, last in await self._database.read(store.holders):
+        for device, customer, first, last in await self._database.read(lambda q: store.holders(q, since=since)):
             held.setdefault(device, []).append((customer, first, last))
 
         def holder(device: str, at: float) -> str:
@@ -370,19 +339,25 @@ class Response:
         if incident is None:
             return None
         listed = await self._database.read(lambda q: store.impact_of(q, incident))
-        made, incomplete, _ = listed or (None, "", None)
-        outcomes = await self._outcomes(incident.since, _until(incident, self._clock.now()))
+        outcomes = await self._outcomes(
+            incident.since - LOAD_BEFORE_SECONDS, looking.until(incident, self._clock.now())
+        )
+        return await self._known(incident, listed[0] if listed else None, outcomes)
+
+    async def _known(self, incident: Incident, made: Impact | None, outcomes: Sequence[Outcome]) -> Known:
+        """`outcomes` may begin before it and go on after it."""
+        listed = await self.listed(incident.id)
         exposed = await self._exposed(incident, outcomes)
-        given = await self.credits(identifier)
+        given = await self.credits(incident.id)
         history = await self._database.read(lambda q: store.incidents(q, most=HISTORY_MAX))
         return Known(
             incident=incident,
             impact=made,
-            incomplete=incomplete,
-            load=await self._load(incident, outcomes),
+            incomplete=listed.incomplete if listed else "",
+            load=self._load(incident, outcomes),
             exposed=exposed,
             notices=notices(incident, exposed or (), hit=len(made.hits) if made else None),
-            recovery=self._recoveries.get(identifier),
+            recovery=self._recoveries.get(incident.id),
             history=incidents.recurrences(incident, history),
             remedy=await self._trial(incident, made) if made else None,
             credited=len(given),
@@ -435,7 +410,9 @@ class Response:
         incident = await self._database.read(lambda q: store.incident(q, identifier))
         if incident is None:
             raise UsageError(f"there is no incident {identifier}")
-        return await self._give(incident, by=by, over_cap=True)
+        async with self._acting:
+            listed = await self._database.read(lambda q: store.impact_of(q, incident))
+            return await self._give(incident, listed[0], by=by, over_cap=True) if listed else 0
 
     async def tell(self, identifier: str, *, by: str) -> int:
         """Has those credited told by a text message; returns how many are still to be told.
@@ -500,9 +477,8 @@ class Response:
             reported_released=released,
         )
 
-    async def _give(self, incident: Incident, *, by: str, over_cap: bool) -> int:
-        listed = await self._database.read(lambda q: store.impact_of(q, incident))
-        tried = await self._trial(incident, listed[0], released=over_cap) if listed else None
+    async def _give(self, incident: Incident, made: Impact, *, by: str, over_cap: bool) -> int:
+        tried = await self._trial(incident, made, released=over_cap)
         if tried is None or not tried.credits or (tried.over_cap and not over_cap):
             return 0
         now = self._clock.now()
@@ -516,12 +492,12 @@ class Response:
 
     # What else is known.
 
-    async def _load(self, incident: Incident, outcomes: Sequence[Outcome]) -> Load | None:
+    def _load(self, incident: Incident, outcomes: Sequence[Outcome]) -> Load | None:
         capacity = self._around.capacity_per_second()
         if incident.service != "television" or capacity is None:
             return None
-        before = await self._outcomes(incident.since - LOAD_BEFORE_SECONDS, incident.since)
-        came = [*before, *outcomes]
+        since, until = incident.since - LOAD_BEFORE_SECONDS, looking.until(incident, self._clock.now())
+        came = (outcome for outcome in outcomes if since <= outcome.time < until)
         return Load(
             "signin", assessing.peak_per_second(came, step="enter", over_seconds=LOAD_STRETCH_SECONDS), *capacity
         )
@@ -529,7 +505,8 @@ class Response:
     async def _exposed(self, incident: Incident, outcomes: Sequence[Outcome]) -> Sequence[Exposed] | None:
         if incident.service != "messages":
             return ()
-        scope = Scope(incident.segments, incident.since, _until(incident, self._clock.now()))
+        scope = Scope(incident.segments, incident.since, looking.until(incident, self._clock.now()))
+        outcomes = [outcome for outcome in outcomes if incident.since <= outcome.time < scope.until]
         before = await self._outcomes(incident.since - EXPOSED_BEFORE_SECONDS, incident.since)
         outcomes = [*before, *outcomes]
         if (astray := condemned(outcomes, scope)) is not None:
@@ -542,36 +519,9 @@ def _worth_looking_at(incident: Incident, now: float) -> bool:
     return incident.open or (incident.resolved_at is not None and now - incident.resolved_at < AFTER_SECONDS)
 
 
-def _until(incident: Incident, now: float) -> float:
-    """Up to the last broken promise of an incident that is over; else the present."""
-    return now if incident.open or incident.ended_at is None else incident.ended_at + 0.001
-
-
-def _moved(incident: Incident, judged: Recovery, now: float, *, settled_after_seconds: float) -> Incident:
-    """The incident after what the data says of its recovery.
-
-    What was resolved is judged again after `settled_after_seconds`: before that the judgement rests on broken promises
-    from before the all-clear. (An alarm reopens it at once.)
-    """
-    if judged.over and incident.state == "recovering":
-        return incidents.happened(incident, Fact("proven", now, text=judged.sentence))
-    if judged.improving and incidents.accepts(incident, "improving") and incident.state != "suspected":
-        return incidents.happened(incident, Fact("improving", now, text=judged.sentence))
-    if incident.resolved_at is not None and now - incident.resolved_at < settled_after_seconds:
-        return incident
-    if judged.broken and incident.state in ("recovering", "resolved") and not incident.dismissed:
-        return incidents.happened(incident, Fact("relapse", now, text=judged.sentence))
-    return incident
-
-
 def _proven(incident: Incident) -> bool:
     """Whether the data says that it is over: only then money moves by itself."""
     return incident.state == "resolved" and not incident.unproven
-
-
-def _share(buckets: Sequence[Bucket]) -> float:
-    settled = sum(bucket.settled for bucket in buckets)
-    return sum(bucket.broken for bucket in buckets) / settled if settled else 0.0
 
 
 def _policy(remedy: Remedy) -> Policy:

@@ -1,6 +1,7 @@
 """All SQL of incident response: incidents, the list of those hit, credits, contacts."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -10,9 +11,9 @@ from prikkfri.assurance.answers import Answer
 from prikkfri.assurance.impact import Hit, Impact, Scope
 from prikkfri.assurance.incidents import Incident
 from prikkfri.assurance.remedies import ServiceCredit
-from prikkfri.assurance.store import Taken, outcomes_in
-from prikkfri.journal import Outcome
 from prikkfri.storage import Queries, Row, Transaction
+
+ROWS_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Listed:
     hit: int
     made_at: float
     digest: str
+    incomplete: str
+    """Why it may lack somebody; empty when it does not."""
     frozen: Frozen
     """Its digest is empty while the incident has not been resolved."""
 
@@ -108,15 +111,36 @@ async def incidents(queries: Queries, *, most: int) -> list[Incident]:
     return [msgspec.json.decode(row[0], type=Incident) for row in rows]
 
 
-async def save_impact(transaction: Transaction, identifier: str, impact: Impact, incomplete: str, now: float) -> None:
-    """Replaces the list of those hit; what it was frozen at stays."""
-    await transaction.execute("DELETE FROM incident_hit WHERE incident = :id", {"id": identifier})
-    await transaction.execute_many(
-        "INSERT INTO incident_hit (incident, person, customer, device, service, step, first_asked, tries, unanswered,"
-        " last_reason, kept_later_at, observed) VALUES (:incident, :person, :customer, :device, :service, :step,"
-        " :first_asked, :tries, :unanswered, :last_reason, :kept_later_at, :observed)",
-        [{"incident": identifier, "person": hit.key, **asdict(hit)} for hit in impact.hits],
-    )
+async def save_impact(
+    transaction: Transaction,
+    identifier: str,
+    impact: Impact,
+    incomplete: str,
+    now: float,
+    *,
+    before: Mapping[str, Hit] | None = None,
+) -> None:
+    """Replaces the list of those hit; what it was frozen at stays. `before`: who is on it, by person, where known."""
+    if before is None:
+        await transaction.execute("DELETE FROM incident_hit WHERE incident = :id", {"id": identifier})
+    hits = {hit.key: hit for hit in impact.hits}
+    known = before or {}
+    for part in _parts([{"incident": identifier, "person": key} for key in known.keys() - hits.keys()]):
+        await transaction.execute_many("DELETE FROM incident_hit WHERE incident = :incident AND person = :person", part)
+        await asyncio.sleep(0)
+    changed = [(key, hit) for key, hit in hits.items() if known.get(key) != hit]
+    for part in _parts([{"incident": identifier, "person": key, **vars(hit)} for key, hit in changed]):
+        await transaction.execute_many(
+            "INSERT INTO incident_hit (incident, person, customer, device, service, step, first_asked, tries,"
+            " unanswered, last_reason, kept_later_at, observed) VALUES (:incident, :person, :customer, :device,"
+            " :service, :step, :first_asked, :tries, :unanswered, :last_reason, :kept_later_at, :observed)"
+            " ON CONFLICT (incident, person) DO UPDATE SET customer = excluded.customer, device = excluded.device,"
+            " service = excluded.service, step = excluded.step, first_asked = excluded.first_asked,"
+            " tries = excluded.tries, unanswered = excluded.unanswered, last_reason = excluded.last_reason,"
+            " kept_later_at = excluded.kept_later_at, observed = excluded.observed",
+            part,
+        )
+        await asyncio.sleep(0)
     await transaction.execute(
         "INSERT INTO incident_impact (incident, made_at, digest, asked, unsettled, since, until, incomplete,"
         " frozen_digest, frozen_at) VALUES (:id, :now, :digest, :asked, :unsettled, :since, :until, :incomplete, '', 0)"
@@ -134,6 +158,11 @@ async def save_impact(transaction: Transaction, identifier: str, impact: Impact,
             "incomplete": incomplete,
         },
     )
+
+
+def _parts(rows: list[dict[str, object]]) -> Iterator[list[dict[str, object]]]:
+    """Some at a time, so that a long list holds nobody up."""
+    return (rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE))
 
 
 async def freeze_impact(transaction: Transaction, identifier: str, now: float) -> None:
@@ -162,11 +191,11 @@ async def impact_of(queries: Queries, incident: Incident) -> tuple[Impact, str, 
 async def listed(queries: Queries, identifier: str) -> Listed | None:
     """The figures of the list without the list."""
     row = await queries.fetch_one(
-        "SELECT (SELECT COUNT(*) FROM incident_hit h WHERE h.incident = i.incident), made_at, digest, frozen_digest,"
-        " frozen_at FROM incident_impact i WHERE incident = :id",
+        "SELECT (SELECT COUNT(*) FROM incident_hit h WHERE h.incident = i.incident), made_at, digest, incomplete,"
+        " frozen_digest, frozen_at FROM incident_impact i WHERE incident = :id",
         {"id": identifier},
     )
-    return Listed(row[0], row[1], row[2], Frozen(row[3], row[4])) if row else None
+    return Listed(row[0], row[1], row[2], row[3], Frozen(row[4], row[5])) if row else None
 
 
 async def hits_of(queries: Queries, identifier: str) -> list[Hit]:
@@ -257,13 +286,11 @@ async def contact_counts(
     return sorted(found.items())
 
 
-async def outcomes_between(queries: Queries, *, since: float, until: float) -> list[Outcome]:
-    """Every outcome of a time, in the order of time."""
-    found: Sequence[Taken] = await outcomes_in(queries, since=since, until=until)
-    return [taken.outcome for taken in found]
-
-
-async def holders(queries: Queries) -> list[tuple[str, str, float, float]]:
-    """Who held a device: device, customer, first and last seen."""
-    rows = await queries.fetch("SELECT device, customer, first_seen, last_seen FROM device_holder")
+async def holders(queries: Queries, *, since: float) -> list[tuple[str, str, float, float]]:
+    """Who held the devices of which outcomes tell since then: device, customer, first and last seen."""
+    rows = await queries.fetch(
+        "SELECT device, customer, first_seen, last_seen FROM device_holder WHERE device IN"
+        " (SELECT device FROM outcome WHERE time >= :since AND device <> '')",
+        {"since": since},
+    )
     return [(device, customer, first, last) for device, customer, first, last in rows]

@@ -1,0 +1,143 @@
+"""One look at an incident: from its outcomes to where it is, who was hit, and whether it is over.
+
+Nothing is read or written here, so that a look of many seconds can be had in another thread while people work on.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from prikkfri.assurance import incidents, recovery
+from prikkfri.assurance.detection import Alarm
+from prikkfri.assurance.impact import Holder, Impact, Scope, impact
+from prikkfri.assurance.incidents import Fact, Incident
+from prikkfri.assurance.localisation import place
+from prikkfri.assurance.recovery import Recovery
+from prikkfri.assurance.response import assessing
+from prikkfri.assurance.tally import Bucket, Expectation
+from prikkfri.journal import Outcome
+
+BEFORE_SECONDS = 600.0
+"""What is usual is taken from so long before an incident."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grounds:
+    """What a look goes by, beside the outcomes."""
+
+    standing: tuple[Alarm, ...]
+    """The alarms that stand now."""
+    blind: bool
+    """Some stream cannot be read just now."""
+    contacts: Sequence[tuple[float, float]] | None
+    """Contacts with customer service, by (time, count); None when no such signal is taken in."""
+    holder: Holder
+    expectations: Mapping[tuple[str, str], Expectation]
+    criteria: recovery.Criteria
+
+
+@dataclass(frozen=True)
+class Look:
+    """An incident as it is after a look."""
+
+    incident: Incident
+    recovery: Recovery
+    impact: Impact
+    just_resolved: bool
+    """By the data just now, or by a person since the last look: its list is to be frozen."""
+
+
+def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, now: float) -> Look:
+    """`outcomes`: those of the incident's service from `BEFORE_SECONDS` before it began up to `now`, oldest first."""
+    promises = assessing.settled(outcomes, now=now, expectations=grounds.expectations)
+    incident = _placed(incident, promises, now)
+    if incident.state != "suspected":
+        # A rule that acts on what it sees is one sign, not two: it does not confirm what it has raised itself.
+        for fact in assessing.done(outcomes, incident):
+            incident = incidents.happened(incident, fact)
+    judged = _judge(incident, promises, grounds, now)
+    made = impact_of(incident, outcomes, grounds, now=now)
+    hits = len(made.hits)
+    if incidents.of_few(incident, *assessing.people(outcomes, incident.segments, since=incident.since)):
+        hits = 0
+    else:
+        incident = incidents.stood(incident, grounds.standing, now)
+    incident = incidents.counted(incident, hits, now)
+    if judged.over and not {alarm.segment for alarm in incident.alarms} & {alarm.segment for alarm in grounds.standing}:
+        incident = incidents.taken_back(incident, hits, judged.sentence, now)
+    incident = _moved(incident, judged, now, settled_after_seconds=grounds.criteria.hold_seconds)
+    just_resolved = incident.state == "resolved" and incident.ended_at is None
+    if just_resolved:
+        last_broken = assessing.last_broken(promises, incident.segments, since=incident.since)
+        incident = replace(incident, ended_at=last_broken or incident.resolved_at)
+        made = impact_of(incident, outcomes, grounds, now=now)
+    return Look(incident, judged, made, just_resolved)
+
+
+def until(incident: Incident, now: float) -> float:
+    """Up to the last broken promise of an incident that is over; else the present."""
+    return now if incident.open or incident.ended_at is None else incident.ended_at + 0.001
+
+
+def impact_of(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, now: float) -> Impact:
+    """Who was hit by it, as known now."""
+    scope = Scope(incident.segments, incident.since, until(incident, now))
+    return impact(outcomes, scope, now=now, holder=grounds.holder, expectations=grounds.expectations)
+
+
+def _placed(incident: Incident, promises: Sequence[assessing.Settled], now: float) -> Incident:
+    """Once it is getting better the place stands: later minutes would only water it down."""
+    if incident.state not in ("suspected", "confirmed", "mitigated"):
+        return incident
+    usual = assessing.cells(promises, since=incident.since - BEFORE_SECONDS, until=incident.since)
+    placement = place(assessing.cells(promises, since=incident.since, until=now), usual)
+    if placement.placed:
+        incident = incidents.placed(incident, placement, now)
+    return replace(incident, since=assessing.began(promises, incident.segments, since=incident.since))
+
+
+def _judge(incident: Incident, promises: Sequence[assessing.Settled], grounds: Grounds, now: float) -> Recovery:
+    def counted(since: float, until: float) -> list[Bucket]:
+        return assessing.buckets(promises, incident.segments, since=since, until=until, seconds=1.0)
+
+    before, during = counted(incident.since - BEFORE_SECONDS, incident.since), counted(incident.since, now)
+    # The seconds from the first kept promise on: before that there was nothing to be usual.
+    first = next((index for index, bucket in enumerate(before) if bucket.kept), len(before))
+    kept_before = sum(bucket.kept for bucket in before[first:])
+    fault = [placed.share for placed in incident.placement.placed] or [
+        alarm.seen for alarm in incident.alarms if alarm.kind == "share"
+    ]
+    return recovery.judge(
+        recovery.Evidence(
+            buckets=during,
+            bucket_seconds=1.0,
+            usual_share=_share(before),
+            fault_share=max([*fault, _share(during)]) or 0.5,
+            usual_rate=kept_before / (len(before) - first) if kept_before else None,
+            contacts=grounds.contacts,
+            blind_since=now if grounds.blind else None,
+        ),
+        grounds.criteria,
+        now=now,
+    )
+
+
+def _moved(incident: Incident, judged: Recovery, now: float, *, settled_after_seconds: float) -> Incident:
+    """The incident after what the data says of its recovery.
+
+    What was resolved is judged again after `settled_after_seconds`: before that the judgement rests on broken promises
+    from before the all-clear. (An alarm reopens it at once.)
+    """
+    if judged.over and incident.state == "recovering":
+        return incidents.happened(incident, Fact("proven", now, text=judged.sentence))
+    if judged.improving and incidents.accepts(incident, "improving") and incident.state != "suspected":
+        return incidents.happened(incident, Fact("improving", now, text=judged.sentence))
+    if incident.resolved_at is not None and now - incident.resolved_at < settled_after_seconds:
+        return incident
+    if judged.broken and incident.state in ("recovering", "resolved") and not incident.dismissed:
+        return incidents.happened(incident, Fact("relapse", now, text=judged.sentence))
+    return incident
+
+
+def _share(buckets: Sequence[Bucket]) -> float:
+    settled = sum(bucket.settled for bucket in buckets)
+    return sum(bucket.broken for bucket in buckets) / settled if settled else 0.0
