@@ -29,6 +29,7 @@ SWITCH_SHARE = 0.15
 """How often, each time they fetch, somebody inside switches channel."""
 HARMED = ("signin", "viewer")
 """What failed that evening: sign-in and the interface (K2)."""
+DONE_TO: Mapping[Harm, str] = {"kill": "are killed", "freeze": "are frozen", "slow": "become slow"}
 OUTSIDE_SECONDS = 5.0
 """Who has got in before that needs no open channel."""
 TEXTS_SECONDS_MAX = 20.0
@@ -71,7 +72,7 @@ class Plan:
     def what_fails(self) -> str:
         if self.fault == "crowd":
             return f"{self.rush} people come within {self.rush_seconds:g} s"
-        return f"{', '.join(HARMED)}: {self.fault}" if self.fault else "nothing"
+        return f"{' and '.join(HARMED)} {DONE_TO[self.fault]}" if self.fault else "nothing"
 
 
 @dataclass
