@@ -10,7 +10,9 @@ import pytest
 from surroundings import surroundings
 
 from prikkfri.assurance import store
+from prikkfri.assurance.impact import Hit, Impact, Scope
 from prikkfri.assurance.incidents import Fact, Incident
+from prikkfri.assurance.response import store as response_store
 from prikkfri.assurance.response.service import Response
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
@@ -229,3 +231,21 @@ async def test_what_a_person_says_during_a_look_goes_before_it(
     assert (await evening.incident()).dismissed
     await evening.response.look()
     assert (await evening.incident()).dismissed
+
+
+async def test_of_a_list_what_has_changed_is_written(evening: Evening) -> None:
+    def hit(number: int, *, unanswered: int = 1) -> Hit:
+        return Hit(f"s-{number}", f"d-{number}", "television", "sign-in", 1.0, 1, unanswered, "", None, True)
+
+    async def stored(hits: Sequence[Hit], before: Sequence[Hit] | None) -> list[Hit]:
+        made = Impact(Scope((), 0.0, 1.0), tuple(hits), len(hits), 0, "digest")
+        known = {each.key: each for each in before} if before is not None else None
+        await evening.database.write(lambda t: response_store.save_impact(t, "i", made, "", 1.0, before=known))
+        return await evening.database.read(lambda q: response_store.hits_of(q, "i"))
+
+    first = [hit(number) for number in range(5)]
+    assert await stored(first, None) == first
+    then = [hit(0), hit(2, unanswered=7), hit(4), hit(5)]
+    assert await stored(then, first) == then
+    assert await stored([], then) == []
+    assert await stored(first, None) == first
