@@ -85,6 +85,12 @@ def outside(*waits: tuple[float, float]) -> Truth:
     return truth
 
 
+def test_of_who_still_waited_at_the_end_too_early_to_be_hit_nobody_knows() -> None:
+    truth = outside((1_000, 1_002), (1_000, 1_050), (1_020, 0), (1_056, 0), (1_000, 1_006.5))
+    assert truth.hit() == {"s-1", "s-2", "s-4"}
+    assert truth.certain(0.75) == {"s-0", "s-1", "s-2"}
+
+
 def test_whoever_is_overtaken_is_seen() -> None:
     assert overtaken_by(outside((1_000, 1_004), (1_001, 1_005), (1_002, 1_006))) == [0, 0, 0]
     assert sorted(overtaken_by(outside((1_000, 1_009), (1_001, 1_005), (1_002, 1_003), (1_003, 0)))) == [0, 2, 6]

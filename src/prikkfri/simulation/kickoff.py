@@ -121,9 +121,13 @@ class Truth:
         return {asked.subscriber_id for asked in self.outside if self.waited(asked) > self.plan.grace_seconds}
 
     def certain(self, tolerance_seconds: float) -> set[str]:
-        """Those for whom no quarrel about a watch decides whether they were hit."""
+        """Those for whom no quarrel about a watch decides whether they were hit.
+
+        Of somebody who was still waiting when the evening ended, too early to be hit, nobody knows.
+        """
         grace = self.plan.grace_seconds
-        return {a.subscriber_id for a in self.outside if abs(self.waited(a) - grace) > tolerance_seconds}
+        far = (a for a in self.outside if abs(self.waited(a) - grace) > tolerance_seconds)
+        return {a.subscriber_id for a in far if a.got_at or self.waited(a) > grace}
 
     def open_channel_delays(self) -> list[float]:
         """Seconds from coming until an open channel was playing, in order; for those who stood outside longer."""
