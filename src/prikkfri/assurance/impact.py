@@ -2,10 +2,10 @@
 
 Theory of operation. From the outcomes, each asking becomes one of a person's *tries*: one for each promise id, one for
 each outcome without. A try is answered by whatever kept its promise; where a step is repeatable (`Expectation`), by
-anything that kept that step, or the step that it is carried to, for the same person. An answer that
-reached nobody is none: whoever tries again for the same promise has not got it. A person is *hit* when a try that
-stood open in the incident's time, in its segment, was not answered within its grace time. An answer that came later is
-evidence on the list and takes nobody off it. What went wrong by the customer's own hand is not a try.
+anything that kept that step, or the step that it is carried to, for the same person. An answer that reached nobody is
+none: whoever tries again for the same promise has not got it. A person is *hit* when a try that stood open in the
+incident's time, in its segment, was not answered within its grace time. An answer that came later is evidence on the
+list and takes nobody off it. What went wrong by the customer's own hand is not a try.
 
 A promise that nobody settled has only the layer that saw the asking: the layer that should have answered wrote
 nothing, which is the fault. Such a try lies in a segment whatever layer that names.

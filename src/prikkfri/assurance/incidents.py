@@ -78,7 +78,9 @@ PLUNGE_CONFIRM_SECONDS = 60.0
 HITS_CONFIRM = 10
 """So many customers who did not get it are no suspicion."""
 FEW = 2
+"""So many phones to which messages fail ..."""
 OTHERS_FOR_EACH = 5
+"""... while so many times as many people get theirs, are off, and no incident."""
 ROLES_OF_SERVICE: Mapping[str, frozenset[str]] = {
     "television": frozenset({"viewer", "signin", "playout", "door"}),
     "messages": frozenset({"sms"}),

@@ -74,6 +74,10 @@ class Plan:
             return f"{self.rush} people come within {self.rush_seconds:g} s"
         return f"{' and '.join(HARMED)} {DONE_TO[self.fault]}" if self.fault else "nothing"
 
+    @property
+    def how_it_ends(self) -> str:
+        return "no more come than usual" if self.fault == "crowd" else f"{' and '.join(HARMED)} are given back"
+
 
 @dataclass
 class Inside:
@@ -327,11 +331,11 @@ class Evening:
         if fault == "crowd":
             await asyncio.sleep(plan.rush_seconds)
             truth.given_back_at = self.clock.now()
-            self.say("no more come than on any evening")
+            self.say(plan.how_it_ends)
             return
         await asyncio.gather(*(self.installation.harm(role, fault) for role in HARMED))
         await asyncio.sleep(plan.evening_seconds * (plan.fault_to - plan.fault_from))
-        self.say(f"{', '.join(HARMED)} are given back")
+        self.say(plan.how_it_ends)
         truth.given_back_at = self.clock.now()
         await asyncio.gather(*(self.installation.give_back(role) for role in HARMED))
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from prikkfri.simulation.account import Account
-from prikkfri.simulation.kickoff import HARMED, Truth, evening_clock, quantile, waits
+from prikkfri.simulation.kickoff import Truth, evening_clock, quantile, waits
 from prikkfri.simulation.report import Check, Event, Line, Period, Question, Report
 
 WATCH_TOLERANCE_SECONDS = 0.75
@@ -306,8 +306,7 @@ def _events(truth: Truth, account: Account | None) -> list[Event]:
     told: list[tuple[float, str, str]] = [(truth.began_at, "happened", "the crowd begins to come")]
     if truth.fault_at:
         told.append((truth.fault_at, "happened", truth.plan.what_fails))
-        given_back = "no more come than usual" if truth.plan.fault == "crowd" else f"{', '.join(HARMED)} are given back"
-        told.append((truth.given_back_at, "happened", given_back))
+        told.append((truth.given_back_at, "happened", truth.plan.how_it_ends))
     if truth.last_back_in_at:
         told.append((truth.last_back_in_at, "happened", "the first one gets in again"))
     if truth.open_channel_at:

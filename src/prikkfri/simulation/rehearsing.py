@@ -73,7 +73,8 @@ async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[Acc
     # Those of whom the demo's own life is made have asked for things of which the rehearsal knows nothing.
     people = demo.people(demo.PEOPLE)[life.VIEWERS + 1 :]
     if plan.inside + plan.coming > len(people):
-        raise UsageError(f"the demo has {len(people)} customers for a rehearsal; ask for fewer with --outside")
+        fewer = "--outside or --rush" if plan.fault == "crowd" else "--outside"
+        raise UsageError(f"the demo has {len(people)} customers for a rehearsal; ask for fewer with {fewer}")
     grace_seconds = config.assurance.sign_in_grace_seconds
     if grace_seconds >= plan.evening_seconds * (plan.fault_to - plan.fault_from):
         raise UsageError(
