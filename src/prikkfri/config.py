@@ -5,6 +5,7 @@ The dataclasses below are the schema. An unknown or wrong setting is refused wit
 
 import dataclasses
 import difflib
+import ipaddress
 import re
 import tomllib
 import typing
@@ -246,6 +247,8 @@ class Config:
     demo: bool = False
     bind: Literal["loopback", "all"] = "loopback"
     """`loopback`: 127.0.0.1 and ::1; `all`: every address of the machine."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks whose `X-Forwarded-For` is believed: your own reverse proxies. Empty: nobody's."""
     operator: str = "Prikkfri"
     """The name that the public reads on the viewer and on the status page."""
     region: str = "NO"
@@ -290,6 +293,13 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
     source = _Source(str(path), text)
     config = _build(Config, document, (), source)
     config = _with_environment(config, environment)
+    for index, proxy in enumerate(config.trusted_proxies):
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError as error:
+            raise source.refuse(
+                ("trusted_proxies", str(index)), f"`trusted_proxies` are addresses or networks, not {proxy!r}: {error}"
+            ) from None
     return dataclasses.replace(config, home=home, demo=demo)
 
 

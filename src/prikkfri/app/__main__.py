@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvloop
 
+from prikkfri.app.connections import Connections, limits_for, raise_descriptor_limit
 from prikkfri.app.logs import configure_logs
 from prikkfri.app.process import run_until_told, say_ready
 from prikkfri.app.roles import build
@@ -23,10 +24,17 @@ log = logging.getLogger("prikkfri.app")
 async def run(name: str, config: Config) -> None:
     """Runs one role until cancelled."""
     sockets = listen(config.roles.edge(name).port, config.bind)
+    connections = Connections(limits_for(raise_descriptor_limit()), config.trusted_proxies)
     role = await build(name, config, SystemClock())
+
+    def counters() -> dict[str, float]:
+        held = {"connections_open": connections.open, "connections_refused_total": connections.refused_total}
+        return {**role.counters(), **held}
+
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(with_health(role.application, name, role.counters), sockets))
+            serving = with_health(role.application, name, counters)
+            tasks.create_task(serve(serving, sockets, connections=connections, trusted_proxies=config.trusted_proxies))
             for work in role.work:
                 tasks.create_task(work())
             log.info("ready on port %d", config.roles.edge(name).port)

@@ -5,18 +5,17 @@ import contextlib
 import json
 import resource
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from prikkfri.app.connections import Connections, Limits, protocol_of
 from prikkfri.errors import UsageError
 
 Counters = Callable[[], Mapping[str, float]]
 
-CONNECTIONS_MAX = 20_000
 BACKLOG = 4_096
-KEEP_ALIVE_SECONDS = 30
 STOP_SECONDS_MAX = 3
 """Server-sent events never end by themselves."""
 
@@ -50,19 +49,30 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(application: ASGIApp, sockets: list[socket.socket]) -> None:
-    """Serves until cancelled; then lets requests end for `STOP_SECONDS_MAX`."""
+async def serve(
+    application: ASGIApp,
+    sockets: list[socket.socket],
+    *,
+    connections: Connections | None = None,
+    trusted_proxies: Sequence[str] = (),
+) -> None:
+    """Serves until cancelled; then lets requests end for `STOP_SECONDS_MAX`.
+
+    Only `trusted_proxies` (addresses or networks) are believed when they name the client that they speak for.
+    """
+    connections = connections or Connections(Limits(), trusted_proxies)
     server = _Server(
         uvicorn.Config(
             application,
-            http="httptools",
+            http=protocol_of(connections),
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=CONNECTIONS_MAX,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            proxy_headers=bool(trusted_proxies),
+            forwarded_allow_ips=list(trusted_proxies),
+            timeout_keep_alive=round(connections.limits.idle_seconds_max),
             timeout_graceful_shutdown=STOP_SECONDS_MAX,
         )
     )
