@@ -227,13 +227,16 @@ def test_a_length_that_lies_reaches_nothing_of_a_neighbour(lie: str) -> None:
 def test_a_message_cut_anywhere_is_refused_and_its_neighbour_heard() -> None:
     """Wherever a string has lost its NUL, that of the neighbour's length ends nothing."""
     whole = short_message(schedule=b"000001000000000R", parameters=parameter(0x1400, b"xyz") + parameter(0x1401, b""))
+    text = len(whole) - 11 - len(b"hei")
     readable = {len(whole), len(whole) - 4, len(whole) - 11}  # after each parameter, and before the first
     for cut in range(len(whole) + 1):
         centre = bound_centre()
         heard = messages(centre.receive(pdu(SUBMIT, 1, whole[:cut]) + NEIGHBOUR, 0.0))
         assert heard[-1:] == NEIGHBOURS
         assert len(heard) == (2 if cut in readable else 1), cut
-        assert bool(answers(centre)) is (cut not in readable), cut
+        in_text = text <= cut < text + len(b"hei")
+        status = Status.INVALID_MESSAGE_LENGTH if in_text else CUT
+        assert answers(centre) == ([] if cut in readable else [(SUBMIT | RESPONSE, status, 1)]), cut
 
 
 def test_a_bind_cut_anywhere_is_refused() -> None:
