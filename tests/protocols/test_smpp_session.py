@@ -419,6 +419,24 @@ def test_who_is_not_bound_has_nothing_to_leave() -> None:
     assert sent(centre) == [Pdu(6 | RESPONSE, Status.INVALID_BIND_STATUS, 3)]
 
 
+def test_the_times_are_those_that_a_partner_is_promised() -> None:
+    """docs/messages.md: 10 s to bind, and we ask after 30 s of silence; an answer may take a minute."""
+    limits = Limits()
+    waiting = Session(Side.CENTRE, limits, 0.0)
+    assert waiting.tick(9.99) == []
+    assert waiting.tick(10.0) == [Ended("no bind in time", ())]
+    esme, _ = bound(limits=limits)
+    esme.ask(Command.SUBMIT_SM, MESSAGE, "mine", 0.0)
+    sent(esme)
+    assert esme.tick(29.99) == []
+    assert sent(esme) == []
+    assert esme.tick(30.0) == []
+    [enquiry] = sent(esme)
+    assert esme.receive(encode(Pdu(Command.ENQUIRE_LINK_RESP, 0, enquiry.sequence)), 59.0) == []
+    assert esme.tick(59.99) == []
+    assert esme.tick(60.0) == [Unanswered("mine")]
+
+
 def test_an_unanswered_bind_is_in_no_doubt() -> None:
     esme = Session(Side.ESME, LIMITS, 0.0)
     esme.bind(Command.BIND_TRANSCEIVER, Bind("shop", "secret"), 0.0)

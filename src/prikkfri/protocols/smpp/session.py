@@ -187,8 +187,6 @@ class Session:
         self._become(State.ENDED)
         ours = (Command.SUBMIT_SM, Command.DELIVER_SM)
         in_doubt = tuple(context for _, command, context in self._window.values() if command in ours)
-        self._window.clear()
-        self._late.clear()
         return [Ended(reason, in_doubt)]
 
     # time
