@@ -9,6 +9,7 @@ from prikkfri.protocols.smpp.concatenation import (
     Part,
     Reassembly,
     fits_one,
+    payload,
     read_part,
     split,
     split_header,
@@ -57,6 +58,7 @@ def test_the_book_room_in_a_message() -> None:
 
 
 def test_no_more_parts_than_a_header_can_count() -> None:
+    assert PARTS_MAX == 255
     assert len(split(b"x" * 153 * PARTS_MAX, 0, 1)) == PARTS_MAX
     with pytest.raises(LocalProtocolError):
         split(b"x" * (153 * PARTS_MAX + 1), 0, 1)
@@ -156,8 +158,8 @@ def test_a_header_or_element_longer_than_what_holds_it_is_refused(octets: bytes)
 )
 def test_a_header_says_which_part_a_message_is(header: bytes, part: Part | None) -> None:
     assert read_part(ShortMessage(octets=header + b"text", esm_class=0xC3)) == (part, b"text")
-    payload = ((Tag.MESSAGE_PAYLOAD, header + b"text"),)
-    assert read_part(ShortMessage(tlvs=payload, esm_class=ESM_CLASS_HEADER)) == (part, b"text")
+    tlvs = ((Tag.MESSAGE_PAYLOAD, header + b"text"),)
+    assert read_part(ShortMessage(tlvs=tlvs, esm_class=ESM_CLASS_HEADER)) == (part, b"text")
     # Without the bit these octets are text.
     assert read_part(ShortMessage(octets=header + b"text", esm_class=0xBF)) == (None, header + b"text")
 
@@ -206,6 +208,11 @@ def test_sar_parameters_and_message_payload_are_read() -> None:
     sar = ((Tag.SAR_REFERENCE, b"\x01\x02"), (Tag.SAR_TOTAL, b"\x03"), (Tag.SAR_SEQUENCE, b"\x02"))
     assert read_part(ShortMessage(octets=b"abc", tlvs=sar)) == (Part(0x0102, 3, 2), b"abc")
     assert read_part(ShortMessage(tlvs=((Tag.MESSAGE_PAYLOAD, b"long"),))) == (None, b"long")
+    # By the book only one of them is there (5.3.2.32); of two, short_message is the one.
+    both = ShortMessage(octets=b"short", tlvs=((Tag.MESSAGE_PAYLOAD, b"long"),))
+    assert payload(both) == b"short"
+    assert read_part(both) == (None, b"short")
+    assert payload(ShortMessage()) == b""
 
 
 @given(

@@ -40,7 +40,7 @@ class Entropy:
         self.drawn: list[bytes] = []
 
     def __call__(self, octets: int) -> bytes:
-        self.drawn.append((len(self.drawn) + 1).to_bytes(octets, "big"))
+        self.drawn.append((len(self.drawn) + 1).to_bytes(octets, "little"))
         return self.drawn[-1]
 
 
@@ -95,6 +95,10 @@ def test_no_nonce_is_ever_used_twice() -> None:
     assert set(nonces) <= set(by.entropy.drawn)  # what is random, and nothing made from it
     texts = [SEALER.open(message.sealed, message.binding).octets for message in intake.messages[:7]]
     assert b"".join(text[6:] for text in texts) == b"x" * 1_000
+    # Two texts under one reference would be mixed by the phone that puts them together.
+    last = SEALER.open(intake.messages[8].sealed, intake.messages[8].binding).octets
+    assert len({text[3] for text in texts}) == 1
+    assert last[3] != texts[0][3]
     assert {message.submission for message in intake.messages[:7]} == {intake.answers[0][2].message_id}
 
 

@@ -75,6 +75,7 @@ def test_a_bucket_left_alone_is_full_after_a_while_and_holds_a_seconds_worth(rat
         assert burst(empty, NOW + silence)[0] == 0
         assert burst(empty, NOW + silence - 50.0)[0] == 0  # a clock that was set back gives nothing
         assert burst(empty, NOW + silence + 100.0)[0] == worth
+    assert Bucket(1.0, NOW).take(rate, NOW - 50.0) == Bucket(0.0, NOW - 50.0)  # and takes nothing away
     # A bucket that begins with more than it may hold, after the rate was lowered, has a second's worth too.
     assert burst(Bucket(1e6, NOW), NOW)[0] == worth
 
