@@ -690,7 +690,7 @@ class SmsCentre:
     async def _find_full(self) -> None:
         limit = self._settings.waiting_max
         parties = [
-            *(Party("link", name) for name in self._partners),
+            *(Party(kind, name) for name in self._partners for kind in ("link", "held")),
             *(Party("account", name) for name in self._accounts),
         ]
 
