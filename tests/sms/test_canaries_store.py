@@ -28,8 +28,8 @@ COLUMNS = (
 
 
 def canary(token: str, **columns: Any) -> Row:
-    row = {"token": token, "message": f"m-{token}", "link": "nord", "phone": PHONE, "made_at": NOW - 50, "arrived_at": 0.0,
-           "stray_at": 0.0, "stray_on": "", "verdict": "", "decided_at": 0.0}  # fmt: skip
+    row = {"token": token, "message": f"m-{token}", "link": "nord", "phone": PHONE, "made_at": NOW - 50,
+           "arrived_at": 0.0, "stray_at": 0.0, "stray_on": "", "verdict": "", "decided_at": 0.0}  # fmt: skip
     return {**row, **columns}
 
 
