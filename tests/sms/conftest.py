@@ -28,7 +28,9 @@ async def house(database: Database) -> AsyncIterator[Opener]:
     journal: Journal | None = None
 
     @asynccontextmanager
-    async def opened(*, instead: str = "", timing: Timing = HURRIED, **changes: Any) -> AsyncIterator[House]:
+    async def opened(
+        *, instead: str = "", timing: Timing = HURRIED, window: int = 10, **changes: Any
+    ) -> AsyncIterator[House]:
         nonlocal journal
         network, other = Network(), Network()
         loop = asyncio.get_running_loop()
@@ -42,6 +44,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
             password=PASSWORD,
             prefixes=("47",),
             instead=instead,
+            window=window,
         )
         beside = replace(link, name=instead, partner="Sydtel", port=other.port, prefixes=(), instead="")
         settings = replace(SETTINGS, links=(link, beside) if instead else (link,), **changes)

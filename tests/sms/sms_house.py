@@ -205,17 +205,28 @@ class House:
         self.other = other
         """The network of the link that stands in, where a test asks for one."""
 
-    async def client(
-        self, account: str = "shop", *, password: str = PASSWORD, command: Command = Command.BIND_TRANSCEIVER
-    ) -> tuple[Peer, int]:
-        """A client that has asked to bind, and the status that it was answered."""
+    async def asking_client(
+        self,
+        account: str = "shop",
+        *,
+        password: str = PASSWORD,
+        command: Command = Command.BIND_TRANSCEIVER,
+        version: int = 0x34,
+    ) -> tuple[Peer, Event]:
+        """A client that has asked to bind, and what it was answered."""
         loop = asyncio.get_running_loop()
         connection: Connection[None] = Connection(Side.ESME, Limits(), SystemClock(), lambda _: None)
         await loop.create_connection(lambda: connection, "127.0.0.1", self.port)
-        connection.session.bind(command, Bind(account, password), 0.0)
+        connection.session.bind(command, Bind(account, password, interface_version=version), 0.0)
         connection.flush()
         peer = Peer(connection)
-        found = await peer.event()
+        return peer, await peer.event()
+
+    async def client(
+        self, account: str = "shop", *, password: str = PASSWORD, command: Command = Command.BIND_TRANSCEIVER
+    ) -> tuple[Peer, int]:
+        """The same with the status alone, -1 where none came."""
+        peer, found = await self.asking_client(account, password=password, command=command)
         return peer, found.status if isinstance(found, Answered) else -1
 
     async def bound_client(self, account: str = "shop", command: Command = Command.BIND_TRANSCEIVER) -> Peer:

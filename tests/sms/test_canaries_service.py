@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
-from sms_house import PASSWORD
+from sms_house import HURRIED, PASSWORD
 from waiting import eventually
 
 from prikkfri.config import Canary
@@ -148,6 +149,10 @@ async def test_a_way_on_which_messages_go_astray_is_stopped_and_its_messages_are
     assert [(o.verdict, o.reason, o.dimensions["partner"]) for o in asked] == [("asked", "route-stopped", "Fjordmobil")]
     broken = [o for o in await at.outcomes("route") if o.verdict == "broken"]
     assert min(o.time for o in broken) == pytest.approx(way.exposed_since)
+    assert {o.reason: o.time for o in broken if o.promise == ""} == {
+        "misdelivery-not-excluded": way.exposed_since,
+        "misdelivery": way.likely_since,
+    }
     assert [o.dimensions["by"] for o in await at.outcomes("stop-route")] == ["rule:canaries"]
 
     listed = await at.canaries.exposed("nord", since=0.0, until=way.stopped_at)
@@ -205,6 +210,68 @@ async def test_a_restart_remembers_what_was_stopped_and_what_was_found(house: An
         assert (way.stopped_at, way.exposed_since) == (stopped.stopped_at, stopped.exposed_since)
         await send(at)
         assert await at.fetch("SELECT target FROM sms_message WHERE message_class = 'ordinary'") == [("held:nord",)]
+
+
+async def test_where_a_person_decides_the_rule_only_says_that_messages_go_astray(house: Any) -> None:
+    async with house(**OURS, canary_rule="watch") as at, handing_over(at, astray=True) as handing:
+        await handing.until_way(trusted=False)
+        going = handing.canaries
+        await eventually(lambda: handing.canaries > going + 8)
+        way = await handing.way()
+        assert (way.state, way.by, way.stopped_at) == ("open", "", 0.0)
+        assert at.canaries.counters()["routes_not_trusted"] == 1
+        # Since when messages go astray is told once, when it is found.
+        told = [o.reason for o in await at.outcomes("route") if o.promise == "" and o.verdict == "broken"]
+        assert sorted(told) == ["misdelivery", "misdelivery-not-excluded"]
+        assert await at.outcomes("stop-route") == []
+
+
+async def test_a_person_may_open_a_way_that_is_not_proven_and_only_what_is_new_stops_it_again(house: Any) -> None:
+    async with house(**OURS) as at, handing_over(at, astray=True) as handing:
+        await handing.until_way(state="stopped")
+        handing.astray = False
+        assert await at.canaries.switch("nord", "open", who="Kari")
+        going = handing.canaries
+        await eventually(lambda: handing.canaries > going + 8)
+        way = await handing.way()
+        assert (way.state, way.trusted, way.by, way.reason) == ("open", False, "Kari", "opened")
+    async with house(**OURS) as at, handing_over(at) as handing:
+        going = handing.canaries
+        await eventually(lambda: handing.canaries > going + 8)
+        way = await handing.way()
+        assert (way.state, way.trusted) == ("open", False)
+        handing.astray = True
+        await handing.until_way(state="stopped", by="rule:canaries")
+
+
+async def test_canaries_go_to_each_phone_in_turn_and_wait_no_longer_than_they_prove_anything(handing: Any) -> None:
+    at = handing.at
+    await eventually(lambda: handing.canaries >= 4)
+    phones = [phone for (phone,) in await at.fetch("SELECT phone FROM sms_canary ORDER BY made_at LIMIT 4")]
+    assert sorted(phones) == [PHONES[0]] * 2 + [PHONES[1]] * 2
+    [(seconds,)] = await at.fetch("SELECT MAX(expires_at - accepted_at) FROM sms_message")
+    assert seconds == pytest.approx(2 * GRACE_SECONDS + OURS["canary_seconds"])
+
+
+async def test_a_phone_that_is_not_ours_cannot_say_that_canaries_strayed(house: Any) -> None:
+    async with house(**OURS) as at, handing_over(at, phones_tell=False):
+        await at.until("SELECT COUNT(*) > 0 FROM sms_canary", True)
+        [(token,)] = await at.fetch("SELECT token FROM sms_canary ORDER BY made_at LIMIT 1")
+        assert await at.canaries.told([Told("+4799999999", [token]), Told("+" + PHONES[0], [])]) == 1
+        assert await at.fetch("SELECT COUNT(*) FROM sms_canary WHERE stray_at > 0 OR arrived_at > 0") == [(0,)]
+
+
+async def test_canaries_are_erased_with_their_messages_after_two_days(house: Any) -> None:
+    async with house(**OURS) as at, handing_over(at):
+        await at.until("SELECT COUNT(*) > 0 FROM sms_canary WHERE verdict <> ''", True)
+        [(oldest, message)] = await at.fetch("SELECT token, message FROM sms_canary ORDER BY made_at LIMIT 1")
+    at.clock.advance(1.9 * 86_400)
+    async with house(**OURS, timing=replace(HURRIED, erase_every_seconds=0.02)) as at, handing_over(at) as handing:
+        await eventually(lambda: handing.canaries > 3)
+        assert await at.fetch(f"SELECT COUNT(*) FROM sms_canary WHERE token = '{oldest}'") == [(1,)]
+        at.clock.advance(0.2 * 86_400)
+        await at.until(f"SELECT COUNT(*) FROM sms_canary WHERE token = '{oldest}'", 0)
+        assert await at.fetch(f"SELECT 1 FROM sms_message WHERE id = '{message}'") == []
 
 
 async def test_messages_of_a_stopped_route_go_by_the_link_that_stands_in(house: Any) -> None:

@@ -27,7 +27,9 @@ async def test_a_message_is_taken_and_its_trail_shown_to_its_account_alone(house
         answer = await shop.post("/messages", json={"from": "Shop", "to": NUMBER, "text": "Koden er 483 201"})
         assert answer.status_code == 202
         identity = answer.json()["id"]
+        assert answer.headers["location"] == f"/messages/{identity}"
         trail = await shop.get(f"/messages/{identity}")
+        assert trail.headers["cache-control"] == "no-store"
         assert trail.json()["state"] == "waiting"
         assert [step["event"] for step in trail.json()["steps"]] == ["accepted"]
         assert "483 201" not in trail.text
@@ -151,7 +153,7 @@ async def test_who_may_be_exposed_is_shown_masked_and_by_link_and_time(house: An
             assert listed.pop("to").endswith(NUMBER[-2:])
             assert listed == {"message": identity, "sent_at": now, "from": "Shop", "class": "ordinary",
                               "account": "shop", "state": "sent"}  # fmt: skip
-            for since, until in ((now - 1, now), (now + 0.5, now + 1)):
+            for since, until in ((now - 1, now), (now + 0.5, now + 1), (now, now)):
                 assert (await http.get(f"/routes/nord/exposed?since={since}&until={until}")).json() == []
             for wrong in ("", "?since=1", "?until=1", "?since=2&until=1", "?since=nan&until=1"):
                 answer = await http.get(f"/routes/nord/exposed{wrong}")
@@ -166,3 +168,18 @@ async def test_who_may_be_exposed_is_shown_masked_and_by_link_and_time(house: An
                 answer = await http.request(method, path)
                 assert (answer.status_code, answer.json()["error"]) == (503, "storage")
             at.engine.refusal = at.engine.deaf = None
+
+
+async def test_the_scheme_may_be_written_in_any_case_and_a_request_be_as_long_as_is_said(house: Any) -> None:
+    async with house() as at:
+        transport = httpx.ASGITransport(application(at.centre))
+        secret = base64.b64encode(b"shop:secret12").decode()
+        async with httpx.AsyncClient(transport=transport, base_url="http://sms") as http:
+            for scheme in ("Basic", "basic", "BASIC"):
+                answer = await http.get("/messages/x", headers={"Authorization": f"{scheme} {secret}"})
+                assert answer.status_code == 404
+            longest = b"{}" + b" " * (BODY_OCTETS_MAX - 2)
+            answer = await http.post("/messages", content=longest, headers={"Authorization": f"Basic {secret}"})
+            assert answer.status_code == 400
+            answer = await http.post("/messages", content=longest + b" ", headers={"Authorization": f"Basic {secret}"})
+            assert answer.status_code == 413
