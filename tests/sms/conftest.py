@@ -29,7 +29,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
 
     @asynccontextmanager
     async def opened(
-        *, instead: str = "", timing: Timing = HURRIED, window: int = 10, **changes: Any
+        *, instead: str = "", timing: Timing = HURRIED, window: int = 10, connections_max: int = 100, **changes: Any
     ) -> AsyncIterator[House]:
         nonlocal journal
         network, other = Network(), Network()
@@ -59,6 +59,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
             entropy=os.urandom,
             smpp_sockets=[smpp],
             timing=timing,
+            connections_max=connections_max,
         )
         canaries = Canaries(
             centre,

@@ -6,10 +6,12 @@ from typing import Any
 
 from message_table import BASE, Row, fill, numbered
 from sms_house import HURRIED, PASSWORD
+from waiting import eventually
 
 from prikkfri.config import Account
 from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, parse_receipt
+from prikkfri.protocols.smpp.session import Ended
 from prikkfri.sms.submission import Refusal
 
 NUMBER = "4790000001"
@@ -217,3 +219,16 @@ async def test_an_older_peer_is_not_told_what_it_does_not_expect(house: Any) -> 
             _, answered = await at.asking_client(version=version)
             assert answered.body.tlvs == told
             assert answered.body.system_id == "prikkfri"
+
+
+async def test_more_connections_than_may_be_are_cut_at_once_and_one_that_left_makes_room(house: Any) -> None:
+    async with house(connections_max=3) as at:  # the link's own is one
+        await at.bound_link()
+        first = await at.bound_client()
+        await at.bound_client()
+        for _ in range(2):
+            _, cut = await at.asking_client()
+            assert isinstance(cut, Ended)
+        first.cut()
+        await eventually(lambda: at.centre.counters()["connections"] == 2)
+        await at.bound_client()

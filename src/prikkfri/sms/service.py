@@ -83,6 +83,7 @@ class SmsCentre:
         entropy: Callable[[int], bytes],
         smpp_sockets: Sequence[socket.socket],
         timing: Timing = TIMING,
+        connections_max: int = CONNECTIONS_MAX,
     ) -> None:
         """`smpp_sockets` listen already; `entropy(n)` gives n random octets fit for keys."""
         self._database = database
@@ -92,6 +93,7 @@ class SmsCentre:
         self._entropy = entropy
         self._sockets = smpp_sockets
         self._timing = timing
+        self._connections_max = connections_max
         self._sealer = Sealer(sealing_key)
         self._routes = Routes.of(settings)
         self._accounts = {account.system_id: account for account in settings.accounts}
@@ -118,7 +120,7 @@ class SmsCentre:
         async with asyncio.TaskGroup() as tasks:
 
             def opened(connection: Connection) -> None:
-                if self._leaving or len(self._connections) >= CONNECTIONS_MAX:
+                if self._leaving or len(self._connections) >= self._connections_max:
                     connection.abort()
                 else:
                     tasks.create_task(self._serve_account(connection), name="account")
