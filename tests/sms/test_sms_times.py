@@ -232,3 +232,41 @@ async def test_more_connections_than_may_be_are_cut_at_once_and_one_that_left_ma
         first.cut()
         await eventually(lambda: at.centre.counters()["connections"] == 2)
         await at.bound_client()
+
+
+async def test_what_can_go_goes_at_once_and_not_at_the_next_look(house: Any) -> None:
+    async with house(timing=replace(HURRIED, look_seconds=600.0), window=1) as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        for number in (1, 2):
+            client.ask(Command.SUBMIT_SM, ShortMessage(source="Shop", destination=NUMBER, octets=b"x",
+                                                       registered_delivery=1), number)  # fmt: skip
+        for _ in range(2):
+            assert (await client.answered()).status == Status.OK
+        for number in (1, 2):
+            request, message = await link.message()
+            link.take_message(request, f"net-{number}")
+        link.tell(message, "net-2")
+        assert (await link.answered()).status == Status.OK
+        request, receipt = await client.message()
+        assert parse_receipt(receipt).state is MessageState.DELIVERED
+        client.answer(request, body=MessageAnswer())
+        await at.centre.switch_route("nord", "stopped", who="Kari", reason="r")
+
+        async def note(tx: Any, message: str) -> None:
+            await tx.execute("UPDATE sms_message SET reason = 'noted' WHERE id = :id", {"id": message})
+
+        await at.centre.send_canary("nord", "4790000801", "canary", seconds=5.0, note=note)
+        request, message = await link.message()
+        assert message.destination == "4790000801"
+        assert await at.fetch("SELECT reason FROM sms_message WHERE message_class = 'canary'") == [("noted",)]
+        link.take_message(request, "net-3")
+        assert (await client.submit(destination="4790000002"))[0] == Status.OK
+        assert await at.fetch("SELECT target FROM sms_message WHERE recipient = '4790000002'") == [("held:nord",)]
+        await at.centre.switch_route("nord", "open", who="Kari", reason="r")
+        request, message = await link.message()
+        assert message.destination == "4790000002"
+        link.take_message(request, "net-4")
+        link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=b"STOPP"))
+        assert (await link.answered()).status == Status.OK
+        _, message = await client.message()
+        assert message.octets == b"STOPP"
