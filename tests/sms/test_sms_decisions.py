@@ -210,18 +210,6 @@ def test_two_rows_with_their_bodies_swapped_are_both_held() -> None:
             wire_body(structs.replace(row, sealed=sealed), Sealer(KEY), NORD, now=NOW)
 
 
-def test_an_encoder_that_writes_something_else_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    [message] = stored()
-    honest = delivery.encode_body
-
-    def wrong(body: ShortMessage) -> bytes:
-        return honest(structs.replace(body, destination="4712345679"))
-
-    monkeypatch.setattr(delivery, "encode_body", wrong)
-    with pytest.raises(Misdirected):
-        wire_body(message, Sealer(KEY), NORD, now=NOW)
-
-
 def test_refusals_for_now_are_tried_again_ever_more_seldom_and_others_end() -> None:
     pauses = [after_refusal(Status.QUEUE_FULL, attempts, NOW) for attempts in range(1, 12)]
     dues = [found.due_at for found in pauses if isinstance(found, Retry)]
