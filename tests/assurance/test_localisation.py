@@ -77,13 +77,14 @@ def test_too_few_promises_clear_nothing() -> None:
         Cell(Segment.of({"layer": "signin"}), 200, 200),
         Cell(Segment.of({"layer": "streams"}), 300, 0),
         Cell(Segment.of({"layer": "door"}), 1, 0),
+        Cell(Segment.of({"layer": "interface"}), 20, 0),
     ]
     placement = place(now, [Cell(Segment.of({"layer": "door"}), 500, 0)])
     assert [each.segment for each in placement.placed] == [Segment.of({"layer": "signin"})]
-    assert Segment.of({"layer": "streams"}) in {each.segment for each in placement.cleared}
-    # One promise kept where all would fail is proof; one kept where one in twenty fails would be none.
+    assert named(placement)[1] == {"layer=streams", "layer=door", "layer=interface"}
+    # One promise kept where all would fail is proof; twenty kept where one in twenty fails would be none.
     weak = [Cell(cell.segment, cell.settled, 10 if cell.broken else 0) for cell in now]
-    assert Segment.of({"layer": "door"}) not in {each.segment for each in place(weak).cleared}
+    assert named(place(weak))[1] == {"layer=streams"}
 
 
 Shares = dict[str, float]
@@ -165,11 +166,54 @@ def test_what_is_broken_itself_is_never_cleared_by_promises_that_were_kept_elsew
 
 
 def test_what_got_worse_itself_is_not_cleared_because_another_is_worse_still() -> None:
-    now = table({"Telia": 0.9, "Tre": 0.02})
+    now = table({"Telia": 0.9, "Tre": 0.006})
     placed, cleared = named(place(now, table({}, each=5_000)))
     assert placed == ["partner=Telia"]
     assert "partner=Tre" not in cleared
     assert "partner=Tele2" in cleared
+
+
+def test_what_is_well_is_cleared_by_what_is_usual_for_it_or_for_all() -> None:
+    """A little over the usual with ever so many promises; and as usual for all, where little was known of it."""
+    now = [
+        Cell(Segment.of({"link": "broken"}), 5_000, 500),
+        Cell(Segment.of({"link": "large"}), 1_000_000, 2_600),
+        Cell(Segment.of({"link": "new"}), 20_000, 40),
+    ]
+    before = [
+        Cell(Segment.of({"link": "broken"}), 5_000, 10),
+        Cell(Segment.of({"link": "large"}), 1_000_000, 2_000),
+        Cell(Segment.of({"link": "new"}), 50, 0),
+    ]
+    assert named(place(now, before)) == (["link=broken"], {"link=large", "link=new"})
+
+
+def test_a_lucky_minute_of_the_others_proves_nothing() -> None:
+    now = [Cell(Segment.of({"link": "a"}), 10_000, 90), Cell(Segment.of({"link": "b"}), 50_000, 50)]
+    before = [Cell(Segment.of({"link": "a"}), 10_000, 50), Cell(Segment.of({"link": "b"}), 50_000, 500)]
+    assert named(place(now, before)) == ([], set())
+
+
+def test_a_second_place_is_broken_as_badly_on_as_good_evidence_and_was_not_before() -> None:
+    first, well = Cell(Segment.of({"link": "a"}), 5_000, 2_750), Cell(Segment.of({"link": "b"}), 50_000, 100)
+    before = [Cell(Segment.of({"link": "a"}), 5_000, 10), Cell(Segment.of({"link": "b"}), 50_000, 100)]
+    few = Cell(Segment.of({"link": "c"}), 20, 12)
+    assert named(place([first, well, few], before)) == (["link=a"], {"link=b"})
+    always = Cell(Segment.of({"link": "c"}), 3_000, 1_500)
+    usual = Cell(Segment.of({"link": "c"}), 10_000, 4_000)
+    assert named(place([first, well, always], [*before, usual])) == (["link=a"], {"link=b", "link=c"})
+
+
+def test_of_two_places_the_milder_says_what_would_have_shown() -> None:
+    now = [
+        Cell(Segment.of({"link": "a"}), 1_000, 900),
+        Cell(Segment.of({"link": "b"}), 1_000, 650),
+        Cell(Segment.of({"link": "c"}), 3, 0),
+        Cell(Segment.of({"link": "d"}), 10_000, 20),
+    ]
+    placement = place(now)
+    assert named(placement) == (["link=a", "link=b"], {"link=d"})
+    assert [each.usual for each in placement.cleared] == [20 / 10_003], "as outside all that is at fault"
 
 
 def test_no_more_than_three_places_are_named_and_the_fourth_is_not_cleared() -> None:
