@@ -189,7 +189,7 @@ def test_what_is_well_is_cleared_by_what_is_usual_for_it_or_for_all() -> None:
 
 
 def test_a_lucky_minute_of_the_others_proves_nothing() -> None:
-    now = [Cell(Segment.of({"link": "a"}), 10_000, 90), Cell(Segment.of({"link": "b"}), 50_000, 50)]
+    now = [Cell(Segment.of({"link": "a"}), 10_000, 110), Cell(Segment.of({"link": "b"}), 50_000, 50)]
     before = [Cell(Segment.of({"link": "a"}), 10_000, 50), Cell(Segment.of({"link": "b"}), 50_000, 500)]
     assert named(place(now, before)) == ([], set())
 
