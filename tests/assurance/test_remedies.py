@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.assurance.impact import Hit
-from prikkfri.assurance.remedies import Policy, Tier, credits, trial
+from prikkfri.assurance.remedies import Policy, Tier, trial
 
 POLICY = Policy(
     name="kick-off",
