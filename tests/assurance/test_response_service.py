@@ -1,6 +1,5 @@
 """Incident response over a real database: from outcomes as they come in to what is decided and given."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -208,29 +207,6 @@ async def test_a_crowd_that_waited_too_long_was_load(evening: Evening) -> None:
     assert known is not None and known.load is not None and known.load.peak_per_second >= 80
     [was_it_load] = [answer.text for answer in await evening.response.answers(known) if answer.number == 3]
     assert was_it_load.startswith("Yes: signin was asked for at most 200%")
-
-
-async def test_what_a_person_says_during_a_look_goes_before_it(
-    evening: Evening, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await evening.seconds(20)
-    await evening.arrive(opened_by_rule(evening.clock.now()))
-    await evening.seconds(5, answered=False)
-    suspicion = await evening.incident()
-    in_thread = asyncio.to_thread
-
-    async def dismissed_meanwhile(work: Any, *arguments: Any, **more: Any) -> Any:
-        seen = await in_thread(work, *arguments, **more)
-        await evening.response.act(suspicion.id, Fact("dismiss", evening.clock.now(), "Kari", "a test of ours"))
-        return seen
-
-    evening.clock.advance(30)
-    with monkeypatch.context() as slowly:
-        slowly.setattr("prikkfri.assurance.response.service.asyncio.to_thread", dismissed_meanwhile)
-        await evening.response.look()
-    assert (await evening.incident()).dismissed
-    await evening.response.look()
-    assert (await evening.incident()).dismissed
 
 
 async def test_of_a_list_what_has_changed_is_written(evening: Evening) -> None:
