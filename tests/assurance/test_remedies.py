@@ -28,6 +28,7 @@ def test_the_amount_follows_the_wait_the_product_and_the_cap() -> None:
     assert amount() == 2_000
     assert amount(customer="C2") == 1_000
     assert amount(kept_later_at=1_000.0 + 3_600) == 8_000
+    assert amount(kept_later_at=1_000.0 + 3_600, customer="C2") == 5_000  # half of the tier, not of the cap
     assert amount(kept_later_at=1_030.0) == 0
 
 
@@ -77,6 +78,8 @@ def test_who_asked_after_the_end_has_not_waited_for_a_negative_time() -> None:
         ({"sport": 1.0}, 2_000),
         ({"*": 0.5}, 1_000),
         ({"sport": 0.25, "*": 1.0}, 500),
+        ({"sport": 3.0}, 6_000),
+        ({"sport": 9.0}, 8_000),
         ({"sport": 0.0, "*": 1.0}, 0),
         ({"basic": 1.0}, 0),
         ({}, 0),

@@ -148,7 +148,7 @@ async def test_what_a_person_dismissed_gives_nobody_anything(evening: Evening) -
 
 async def deliver(evening: Evening, seconds: int, *, refusing: str, others: int = 4) -> None:
     """Messages to one phone that refuses them, a second apart, and to others that do not."""
-    for _ in range(seconds):
+    for second in range(seconds):
         now = evening.clock.now()
         sent = [*([refusing] if refusing else []), *(f"+4790000{evening.customers + n:03d}" for n in range(others))]
         evening.customers += others
@@ -164,7 +164,8 @@ async def deliver(evening: Evening, seconds: int, *, refusing: str, others: int 
         )  # fmt: skip
         evening.clock.advance(1)
         await evening.response.tick()
-        await evening.response.look()
+        if second % 2:
+            await evening.response.look()
 
 
 async def test_a_phone_that_is_off_is_no_incident_however_many_messages_are_sent_to_it(evening: Evening) -> None:
