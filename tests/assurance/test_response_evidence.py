@@ -273,6 +273,38 @@ async def test_an_alarm_joins_the_incident_of_its_service_and_else_opens_another
     assert [entry.kind for entry in (await house.incident(new.id)).timeline] == ["alarm", "alarm"]
 
 
+@pytest.mark.parametrize(("after_seconds", "reopened"), [(89, True), (90, False)])
+async def test_an_alarm_soon_after_the_end_reopens_and_a_later_one_is_another_incident(
+    house: House, after_seconds: int, reopened: bool
+) -> None:
+    await house.fault()
+    response = await house.start()
+    await response.look()
+    assert (await house.incident()).state == "resolved"
+    house.clock.advance(after_seconds)  # three times as long as all had to be well
+    response.arrived("playout", [channel_opened(house.clock.now())])
+    await response.tick()
+    assert len(await response.incidents()) == (1 if reopened else 2)
+    first = await house.incident()
+    assert (first.state, first.reopened) == (("confirmed", 1) if reopened else ("resolved", 0))
+
+
+async def test_what_fails_in_another_service_is_no_part_of_it(house: House) -> None:
+    began = house.began_at
+    others = {"service": "music", "step": "play", "layer": "player"}
+    await house.fault(
+        *(tried(began - 30 + n / 2, kept=True, **others) for n in range(60)),
+        *(tried(began + n, f"m{n}", device=f"d{n}", **others) for n in range(60)),
+        *(tried(began + n, f"c{n}") for n in range(60)),
+        facts=[Fact("evidence", began + 20)],
+    )
+    response = await house.start()
+    await response.look()
+    incident = await house.incident()
+    assert {(each.get("service"), each.get("step")) for each in incident.segments} == {("television", "sign-in")}
+    assert {hit.service for hit in await response.hits("i")} == {"television"}
+
+
 async def test_after_a_restart_what_the_last_half_hour_has_raised_is_not_raised_again(house: House) -> None:
     house.timing = Timing()
     now = house.clock.now()

@@ -192,13 +192,22 @@ async def test_what_a_person_found_to_be_nothing_gives_nobody_anything(house: Ho
     assert len(await response.hits("i")) == 1 and await house.amounts() == {}
 
 
-async def test_while_it_is_not_over_nobody_is_credited(house: House) -> None:
-    await house.fault(tried(house.began_at, "a"), tried(house.clock.now() - 1, "b"))
-    house.around["blind"] = lambda: frozenset({"signin"})
+async def test_while_it_is_not_over_nobody_is_credited_and_the_list_is_frozen_when_it_is(house: House) -> None:
+    await house.fault(tried(house.began_at, "a"))
+    blind = {"signin"}
+    house.around["blind"] = lambda: frozenset(blind)
     response = await house.start()
-    await response.look()
+    for _ in range(2):
+        await response.look()
     assert (await house.incident()).state == "recovering"
     assert len(await response.hits("i")) == 1 and await house.amounts() == {}
+    open_still = await response.listed("i")
+    assert open_still is not None and open_still.frozen == store.Frozen("", 0.0)
+    blind.clear()
+    await response.look()
+    assert await house.amounts() == {"a": 5_000}
+    listed = await response.listed("i")
+    assert listed is not None and listed.frozen == store.Frozen(listed.digest, house.clock.now())
 
 
 async def test_what_could_not_be_given_is_given_by_the_next_look(house: House) -> None:
