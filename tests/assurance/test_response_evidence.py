@@ -13,6 +13,7 @@ from prikkfri.assurance.answers import Load
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, happened, opened
 from prikkfri.assurance.recovery import Check
+from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store
 from prikkfri.assurance.response.store import Contact
 from prikkfri.assurance.response.timing import Timing
@@ -333,25 +334,32 @@ async def test_a_fault_that_begins_is_an_incident_when_what_has_arrived_is_settl
     assert incident.id.startswith("20231114-22") and house.changed == 1
 
 
-async def test_a_database_that_fails_for_a_while_ends_no_watch(house: House) -> None:
-    """The area is there again after a moment: what has come meanwhile is looked at."""
+async def test_a_database_that_fails_for_a_while_ends_no_watch(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Its tables are there again after a moment: what was raised and said meanwhile is not lost."""
     house.timing = replace(house.timing, tick_seconds=0.001, look_seconds=0.001)
     await house.fault(tried(house.began_at, "a"))
-    house.subscribers_dead = True
-    await house.start()
-    running = asyncio.create_task(house.response.run())
-    await eventually(lambda: resolved(house))
-    house.subscribers_dead = False
-    await eventually(house.given)
-    house.response.arrived("playout", [channel_opened(house.clock.now())])
-    await eventually(lambda: house.response.open_incidents)
+    credit = ServiceCredit("i:b", "i", "b", 1_000, "NOK", "kick-off", "")
+    await house.database.write(lambda t: store.give_credits(t, [credit], given_by="Kari", now=1.0))
+    response = await house.start()
+    assert await response.tell("i", by="Kari") == 1
+    tables = ("incident", "service_credit")
+    running = asyncio.create_task(response.run())
+    await eventually(lambda: said(house, "told"))
+    for table in tables:
+        await house.database.write(lambda t, table=table: t.execute(f"ALTER TABLE {table} RENAME TO no_{table}"))  # type: ignore[misc]
+    caplog.clear()
+    response.arrived("playout", [channel_opened(house.clock.now())])
+    await eventually(lambda: caplog.text.count("incident response waits for its database") > 5)
+    for table in tables:
+        await house.database.write(lambda t, table=table: t.execute(f"ALTER TABLE no_{table} RENAME TO {table}"))  # type: ignore[misc]
+    await eventually(lambda: response.open_incidents)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
 
-async def resolved(house: House) -> bool:
-    return (await house.incident()).state == "resolved"
+async def said(house: House, kind: str) -> bool:
+    return bool(house.entries(await house.incident(), kind))
 
 
 async def test_what_a_person_says_during_a_look_goes_before_it(house: House) -> None:

@@ -142,6 +142,20 @@ async def test_the_running_role_tells_whenever_somebody_says_so(house: House) ->
         await running
 
 
+async def test_telling_goes_on_after_a_failure_of_the_database(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    assert await house.response.tell("i", by="Kari") == 3
+    await house.database.write(lambda t: t.execute("ALTER TABLE service_credit RENAME TO away"))
+    running = asyncio.create_task(house.response.run())
+    await eventually(lambda: "those hit were not all told" in caplog.text)
+    await house.database.write(lambda t: t.execute("ALTER TABLE away RENAME TO service_credit"))
+    assert await house.response.tell("i", by="Ola") == 3
+    await eventually(lambda: said(house, 1))
+    assert sorted(await told(house)) == list(CUSTOMERS) and len(house.sms.accepted) == 3
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 async def said(house: House, times: int) -> bool:
     return len(house.entries(await house.incident(), "told")) == times
 

@@ -111,6 +111,8 @@ class Response:
         ):
             self._expectations[step] = replace(self._expectations[step], grace_seconds=seconds)
         self._arrived: list[watching.Arrival] = []
+        self._raised: list[Alarm] = []
+        """Alarms that stand in no incident yet: the database may fail by the very fault that raised them."""
         self._watch = watching.Watch(clock.now() - self._timing.settling_seconds)
         self._incidents: dict[str, Incident] = {}
         """Those that are open, and those resolved lately."""
@@ -173,9 +175,11 @@ class Response:
         arrived, self._arrived = self._arrived, []
         self._watch, alarms = self._advance(arrived, until=now - self._timing.settling_seconds)
         told = [alarm for _, outcome in arrived if (alarm := assessing.sign(outcome))]
+        self._raised += (*told, *alarms)
         async with self._acting:
-            for alarm in (*told, *alarms):
-                await self._take_alarm(alarm, now)
+            while self._raised:
+                await self._take_alarm(self._raised[0], now)
+                del self._raised[0]
             for incident in list(self._incidents.values()):
                 await self._save(incidents.silent(incident, self._around.silent(), now))
 
@@ -353,6 +357,11 @@ class Response:
         exposed = await self._exposed(incident, outcomes)
         given = await self.credits(incident.id)
         history = await self._database.read(lambda q: store.incidents(q, most=HISTORY_MAX))
+        try:
+            remedy = await self._trial(incident, made, given) if made else None
+        except StorageError as error:  # of another role's area: who has which product is not known, the rest is
+            log.warning("incident %s: what those hit get is not known now: %s", incident.id, error)
+            remedy = None
         return Known(
             incident=incident,
             impact=made,
@@ -362,7 +371,7 @@ class Response:
             notices=notices(incident, exposed or (), hit=len(made.hits) if made else None),
             recovery=self._recoveries.get(incident.id),
             history=incidents.recurrences(incident, history),
-            remedy=await self._trial(incident, made, given) if made else None,
+            remedy=remedy,
             credited=len(given),
             told=sum(bool(each.told_message) for each in given),
         )
