@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 from response_house import FAULT_SECONDS, SIGN_IN, WELL_SECONDS, House, open_house, tried
 from waiting import eventually
 
@@ -315,6 +316,82 @@ async def test_after_a_restart_what_the_last_half_hour_has_raised_is_not_raised_
     house.clock.advance(1)
     await response.tick()
     assert await response.incidents() == []
+
+
+async def test_what_arrives_while_an_earlier_run_is_read_is_not_lost_and_what_came_before_is_not_doubled(
+    house: House,
+) -> None:
+    response = await house.start()
+    response.arrived("playout", [channel_opened(house.clock.now())])
+    recovering = asyncio.create_task(response.recover())
+    await asyncio.sleep(0)
+    await recovering
+    await response.tick()
+    assert await response.incidents() == []
+    recovering = asyncio.create_task(response.recover())
+    await asyncio.sleep(0)
+    response.arrived("playout", [channel_opened(house.clock.now())])
+    await recovering
+    await response.tick()
+    assert len(await response.incidents()) == 1
+
+
+@pytest.mark.parametrize("blind", [frozenset(), frozenset({"signin"})])
+async def test_what_is_not_answered_breaks_a_promise_unless_nothing_can_be_seen(
+    house: House, blind: frozenset[str]
+) -> None:
+    house.timing = Timing()
+    now = house.clock.now()
+    await house.outcomes(*(tried(now - 300 + n / 2, kept=True) for n in range(600)))
+    house.around["blind"] = lambda: blind
+    response = await house.start()
+    asked = [
+        tried(now + n / 10, verdict="asked", reason="", layer="door", promise=f"p{n}", device=f"d{n}")
+        for n in range(100)
+    ]
+    response.arrived("door", asked)
+    for _ in range(8):
+        house.clock.advance(10)
+        response.arrived("signin", [tried(house.clock.now() - 5 + n / 2, kept=True) for n in range(10)])
+        await response.tick()
+    assert [incident.alarms[0].kind for incident in await response.incidents()] == ([] if blind else ["share"])
+
+
+@pytest.mark.parametrize(
+    ("step", "layer", "after_seconds", "listed"),
+    [("sign-in", "door", 10, 0), ("sign-in", "door", 11, 1), ("enter", "door", 20, 0), ("enter", "door", 21, 1)],
+)
+async def test_grace_times_are_the_operators_to_set(
+    house: House, step: str, layer: str, after_seconds: int, listed: int
+) -> None:
+    house.settings = replace(house.settings, sign_in_grace_seconds=10.0, line_grace_seconds=20.0)
+    asked = tried(house.began_at, verdict="asked", reason="", step=step, layer=layer, promise="p", device="d")
+    await house.fault(asked, tried(house.began_at + after_seconds, "a", kept=True, promise="p", device="d"))
+    response = await house.start()
+    await response.look()
+    assert len(await response.hits("i")) == listed
+
+
+@pytest.mark.parametrize(("after_seconds", "listed"), [(5, 0), (6, 1)])
+async def test_the_grace_time_of_a_message_is_the_operators_to_set(
+    house: House, after_seconds: int, listed: int
+) -> None:
+    house.settings = replace(house.settings, delivery_grace_seconds=5.0)
+    incident = await messages_fail(house, NORD)
+    asked = sent(incident.since + 1, "m1")
+    await house.outcomes(asked, structs.replace(asked, time=asked.time + after_seconds, verdict="kept"))
+    await house.response.look()
+    assert len(await house.response.hits("m")) == listed
+
+
+async def test_a_list_that_may_lack_somebody_says_so(house: House) -> None:
+    house.around["incomplete"] = lambda: "7 outcomes were dropped"
+    await house.fault(tried(house.began_at, "a"))
+    response = await house.start()
+    await response.look()
+    listed, known = await response.listed("i"), await response.known("i")
+    assert listed is not None and listed.incomplete == "7 outcomes were dropped"
+    assert known is not None and known.incomplete == "7 outcomes were dropped"
 
 
 async def test_a_fault_that_begins_is_an_incident_when_what_has_arrived_is_settled(house: House) -> None:

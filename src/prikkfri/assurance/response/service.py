@@ -158,6 +158,7 @@ class Response:
     async def recover(self) -> None:
         """Goes on where an earlier run has stopped: open incidents, and levels learned from the last half hour."""
         now = self._clock.now()
+        self._arrived.clear()  # stored, and so read below; what arrives while that is read is not
         for incident in await self._database.read(lambda q: store.incidents(q, most=HISTORY_MAX)):
             if self._worth_looking_at(incident, now):
                 self._incidents[incident.id] = incident
@@ -167,7 +168,6 @@ class Response:
             arrivals = [("", outcome) for outcome in past]
             # What was raised then has been dealt with then.
             self._watch, _ = self._advance(arrivals, until=now - self._timing.settling_seconds)
-        self._arrived.clear()
 
     async def tick(self) -> None:
         """Counts what has settled, and takes the alarms that this raises. Raises `StorageError`."""
