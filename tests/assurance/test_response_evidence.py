@@ -321,11 +321,11 @@ async def test_after_a_restart_what_the_last_half_hour_has_raised_is_not_raised_
 async def test_what_arrives_while_an_earlier_run_is_read_is_not_lost_and_what_came_before_is_not_doubled(
     house: House,
 ) -> None:
+    house.timing = replace(house.timing, outcomes_at_once_max=1)  # so that reading takes a while
+    await house.outcomes(*(tried(house.clock.now() - 4 + n, kept=True) for n in range(4)))
     response = await house.start()
     response.arrived("playout", [channel_opened(house.clock.now())])
-    recovering = asyncio.create_task(response.recover())
-    await asyncio.sleep(0)
-    await recovering
+    await response.recover()
     await response.tick()
     assert await response.incidents() == []
     recovering = asyncio.create_task(response.recover())
