@@ -216,6 +216,13 @@ async def test_load_is_told_by_the_busiest_seconds_of_the_incident_and_for_telev
     assert incident.open
 
 
+async def test_of_messages_the_load_is_not_measured(house: House) -> None:
+    house.around["capacity_per_second"] = lambda: (40.0, 1.0)
+    await messages_fail(house, NORD)
+    known = await house.response.known("m")
+    assert known is not None and known.load is None
+
+
 def entered(at: float) -> Outcome:
     return tried(at, step="enter", layer="door", kept=True)
 

@@ -67,6 +67,7 @@ async def test_who_comes_to_the_list_late_is_credited_and_the_others_stay_as_the
     await response.look()
     frozen = await response.listed("i")
     house.clock.advance(60)
+    response = await house.start()
     await house.outcomes(tried(house.began_at + 1, "late"))
     await response.look()
     assert await house.amounts() == {"a": 5_000, "late": 2_000}
