@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from response_house import FAULT_SECONDS, House, open_house, tried
+from response_house import FAULT_SECONDS, WELL_SECONDS, House, open_house, tried
 
 from prikkfri.assurance.incidents import Fact
 from prikkfri.assurance.remedies import ServiceCredit
@@ -249,6 +249,17 @@ async def test_a_crash_before_credits_are_given_forgets_nobody_however_long_the_
     response = await house.start()
     await response.look()
     assert (await house.incident()).state == "resolved" and await house.amounts() == {"a": 5_000}
+
+
+@pytest.mark.parametrize(("hold_seconds", "over"), [(WELL_SECONDS - 1, True), (WELL_SECONDS, False)])
+async def test_it_is_over_when_it_has_held_for_as_long_as_the_operator_says(
+    house: House, hold_seconds: float, over: bool
+) -> None:
+    house.settings = replace(house.settings, hold_seconds=hold_seconds)
+    await house.fault(tried(house.began_at, "a"))
+    await (await house.start()).look()
+    assert ((await house.incident()).state == "resolved") == over
+    assert await house.amounts() == ({"a": 5_000} if over else {})
 
 
 async def test_without_a_policy_for_the_service_there_is_nothing_to_give(house: House) -> None:
