@@ -51,6 +51,10 @@ def test_once_per_customer_and_incident_by_the_longest_wait() -> None:
     for hits in ([HIT, longer], [longer, HIT]):
         (credit,) = trial(POLICY, hits, incident="7", ended_at=1_600.0, products=PRODUCTS).credits
         assert credit == ServiceCredit("7:C1", "7", "C1", 8_000, "NOK", "kick-off", "sign-in failed for 60 min")
+    # Of two that are worth the same the first is the reason.
+    again = replace(HIT, step="start-playback")
+    (credit,) = trial(POLICY, [HIT, again], incident="7", ended_at=1_600.0, products=PRODUCTS).credits
+    assert credit.reason == "sign-in failed for 10 min"
     (elsewhere,) = trial(POLICY, [HIT], incident="8", ended_at=1_600.0, products=PRODUCTS).credits
     assert elsewhere.key == "8:C1"
 
@@ -89,6 +93,12 @@ def test_a_product_is_credited_by_its_own_factor_or_that_of_the_rest(products: d
     policy = replace(POLICY, products=products)
     tried = trial(policy, [HIT], incident="7", ended_at=1_600.0, products=PRODUCTS)
     assert tried.total == amount and (amount or tried.left_out == {"the product is not credited": 1})
+
+
+def test_one_who_has_no_product_is_credited_as_the_rest_unless_the_policy_says_otherwise() -> None:
+    for products, amount in (({"*": 1.0}, 2_000), ({"": 0.0, "*": 1.0}, 0), ({"sport": 1.0}, 0)):
+        policy = replace(POLICY, products=products)
+        assert trial(policy, [HIT], incident="7", ended_at=1_600.0, products={}).total == amount
 
 
 def test_above_the_cap_is_what_costs_more_than_it_with_what_was_given_before() -> None:
