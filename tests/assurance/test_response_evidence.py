@@ -13,6 +13,7 @@ from waiting import eventually
 from prikkfri.assurance.answers import Load
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, happened, opened
+from prikkfri.assurance.notices import notices
 from prikkfri.assurance.recovery import Check
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store
@@ -107,6 +108,11 @@ async def test_exposed_is_what_went_that_way_from_the_first_canary_that_strayed(
     assert await exposed(house) == ["first", "second"]
     known = await house.response.known("m")
     assert known is not None and known.notices
+    assert known.notices == notices(known.incident, known.exposed or (), hit=None)
+    await house.response.look()
+    known = await house.response.known("m")
+    assert known is not None and known.impact is not None
+    assert known.notices == notices(known.incident, known.exposed or (), hit=len(known.impact.hits))
 
 
 async def test_nothing_of_television_exposes_anybody(house: House) -> None:
@@ -274,6 +280,7 @@ async def test_an_alarm_joins_the_incident_of_its_service_and_else_opens_another
     (new,) = [incident for incident in await response.incidents() if incident.id != "m"]
     assert (new.service, new.state, new.since) == ("television", "suspected", house.clock.now())
     assert [entry.kind for entry in (await house.incident("m")).timeline] == ["alarm", "evidence"]
+    assert [incident.id for incident in response.open_incidents] == [new.id, "m"]
     house.clock.advance(1)
     response.arrived("playout", [channel_opened(house.clock.now())])
     await response.tick()
@@ -456,6 +463,31 @@ async def test_what_a_person_says_during_a_look_goes_before_it(house: House) -> 
     assert (await house.incident()).dismissed
     await response.look()
     assert (await house.incident()).dismissed
+
+
+async def test_the_public_is_told_soon_of_a_promise_and_of_nothing_that_has_not_changed(house: House) -> None:
+    await house.fault()
+    response = await house.start()
+    await response.act("i", Fact("estimate", house.clock.now(), "Kari", solution_at=house.clock.now() + 600))
+    assert house.changed == 1
+    await response.tick()
+    assert house.changed == 1
+    await response.look()
+    assert house.changed == 2 and response.open_incidents == []
+    await response.look()
+    assert house.changed == 2
+
+
+async def test_two_signs_at_once_are_both_taken(house: House) -> None:
+    response = await house.start()
+    route = Outcome(
+        time=house.clock.now(), service="messages", step="stop-route", layer="sms-centre", verdict="kept",
+        reason="misdelivery", dimensions={"link": "nord", "by": "rule:canaries"},
+    )  # fmt: skip
+    response.arrived("playout", [channel_opened(house.clock.now())])
+    response.arrived("sms", [route])
+    await response.tick()
+    assert {incident.service for incident in await response.incidents()} == {"television", "messages"}
 
 
 async def test_a_resolved_incident_is_looked_at_for_a_while_and_then_left(house: House) -> None:
