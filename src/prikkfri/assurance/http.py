@@ -66,8 +66,11 @@ class Neighbours:
         """Stops or opens a route; returns what went wrong, empty when it was done."""
         return await self._command("POST", "sms", f"/routes/{quote(link, safe='')}", _switch(state, by))
 
-    async def send_message(self, account: str, password: str, sender: str, recipient: str, text: str) -> str:
-        """Hands a text message to the SMS centre; returns its id, empty when it was not accepted."""
+    async def send_message(self, account: str, password: str, sender: str, recipient: str, text: str) -> str | None:
+        """Hands a text message to the SMS centre; returns its id, empty when it was not accepted.
+
+        None: no answer came, and nobody knows whether it was.
+        """
         message = {"from": sender, "to": recipient, "text": text}
         try:
             async with asyncio.timeout(COMMAND_SECONDS_MAX):
@@ -75,8 +78,10 @@ class Neighbours:
                     f"{self._urls['sms']}/messages", json=message, auth=(account, password)
                 )
             return str(response.raise_for_status().json()["id"])
-        except (httpx.HTTPError, TimeoutError, ValueError, KeyError, TypeError):
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.HTTPStatusError):
             return ""
+        except (httpx.HTTPError, TimeoutError, ValueError, KeyError, TypeError):
+            return None
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -8,6 +8,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -21,17 +22,23 @@ from prikkfri.storage import Database
 T = TypeVar("T")
 
 FIRST_ACCOUNT = "duty"
-SESSION_SECONDS = 12 * 3_600
-"""A long shift."""
 PASSWORD_CHARACTERS_MIN = 12
 PASSWORD_CHARACTERS_MAX = 200
 NAME_CHARACTERS_MAX = 40
-ACCOUNTS_MAX = 1_000
-HASHES_WAITING_MAX = 20
-LOOKS_SHOWN_MAX = 500
 WORD_CHARACTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 """Without what is easily mistaken for something else."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    session_seconds: float = 12 * 3_600
+    """A long shift."""
+    accounts_max: int = 1_000
+    hashes_waiting_max: int = 20
+    looks_shown_max: int = 500
+
+
+LIMITS = Limits()
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 
@@ -58,16 +65,17 @@ async def ensure_first_account(database: Database, clock: Clock) -> tuple[str, s
 class Console:
     """Accounts, sessions and looks."""
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: Database, *, clock: Clock, limits: Limits = LIMITS) -> None:
         self._database = database
         self._clock = clock
+        self._limits = limits
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="console-password")
         self._hashes_waiting = 0
         # What is verified for a name that does not exist, so that the time tells nothing.
         self._nobody = _hasher.hash(secrets.token_urlsafe())
 
     async def _hashed(self, work: Callable[[], T]) -> T:
-        if self._hashes_waiting >= HASHES_WAITING_MAX:
+        if self._hashes_waiting >= self._limits.hashes_waiting_max:
             raise Busy
         self._hashes_waiting += 1
         try:
@@ -83,7 +91,7 @@ class Console:
             return None
         token, now = secrets.token_urlsafe(32), self._clock.now()
         await self._database.write(
-            lambda t: store.add_session(t, _digest(token), name, expires_at=now + SESSION_SECONDS, now=now)
+            lambda t: store.add_session(t, _digest(token), name, expires_at=now + self._limits.session_seconds, now=now)
         )
         return token
 
@@ -102,7 +110,7 @@ class Console:
         """The password of the new account, shown once; None when the name is taken or cannot be one. Raises `Busy`."""
         if not 0 < len(name) <= NAME_CHARACTERS_MAX or not name.isprintable() or name != name.strip():
             return None
-        if len(await self.accounts()) >= ACCOUNTS_MAX:
+        if len(await self.accounts()) >= self._limits.accounts_max:
             return None
         password = generated_password()
         hashed = await self._hashed(lambda: _hasher.hash(password))
@@ -131,7 +139,7 @@ class Console:
         await self._database.write(lambda t: store.add_look(t, secrets.token_hex(16), look))
 
     async def looks(self) -> list[Look]:
-        return await self._database.read(lambda q: store.looks(q, most=LOOKS_SHOWN_MAX))
+        return await self._database.read(lambda q: store.looks(q, most=self._limits.looks_shown_max))
 
 
 def _digest(token: str) -> str:
