@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from console_doubles import QUICK_HASHER, Disk
 from starlette.types import ASGIApp
 from surroundings import surroundings
 
@@ -32,9 +33,9 @@ from prikkfri.assurance.service import Assurance
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.config import Remedy, Tier
-from prikkfri.errors import StorageUnavailable
 from prikkfri.journal import Outcome
-from prikkfri.storage import Database, Location, open_database
+from prikkfri.storage import Location, open_database
+from prikkfri.web.console.live import Pace
 from prikkfri.web.console.server import application
 
 ORIGIN = "http://console.test"
@@ -51,7 +52,7 @@ class House:
     pages: ASGIApp
     response: Response
     console: Console
-    database: Database
+    database: Disk
     clock: ManualClock
     password: str
     messages: list[tuple[str, str]] = field(default_factory=list)
@@ -105,7 +106,7 @@ class House:
 
 @pytest.fixture
 async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
-    database = await open_database(location, "assurance")
+    database = Disk(await open_database(location, "assurance"))
     nobody = httpx.AsyncClient(transport=httpx.MockTransport(lambda request: httpx.Response(503)))
     remedy = Remedy(name="kick-off", service="television", tiers=(Tier(from_minutes=0.0, amount=4_900),))
     settings = Settings(remedies=(remedy,))
@@ -134,13 +135,13 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
         operator="Nordavind",
         status_url="http://status.test",
     )
-    made = await ensure_first_account(database, clock)
+    made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
     assert made is not None
 
     async def find(query: str) -> None:
         return None
 
-    console = Console(database, clock=clock)
+    console = Console(database, clock=clock, hasher=QUICK_HASHER)
     pages = application(
         assurance,
         console,
@@ -151,6 +152,7 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
         playout_url="http://playout.test",
         timezone="Europe/Oslo",
         operator="Nordavind",
+        pace=Pace(live_seconds=0.01),
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN) as browser:
         house = House(browser, pages, response, console, database, clock, made[1], messages)
@@ -380,12 +382,9 @@ async def test_tables_leave_with_a_reason(house: House) -> None:
     assert (await house.post("/incidents/evening/csv", table="passwords", why="case 4711")).status_code == 404
 
 
-async def test_nothing_leaves_when_the_trace_cannot_be_kept(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def full_disk(**look: str) -> None:
-        raise StorageUnavailable("disk full")
-
+async def test_nothing_leaves_when_the_trace_cannot_be_kept(house: House) -> None:
     await house.begins()
-    monkeypatch.setattr(house.console, "record_look", full_disk)
+    house.database.full = True
     for answer in (
         await house.browser.get("/incidents/evening/hit"),
         await house.post("/incidents/evening/hit", why="case 4711"),

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from console_doubles import QUICK_HASHER, Disk
 from surroundings import surroundings
 
 from prikkfri.assurance.console import Console, ensure_first_account
@@ -18,11 +19,10 @@ from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance, OthersArea
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
-from prikkfri.errors import StorageUnavailable
 from prikkfri.journal import Journal, Outcome, open_journal
 from prikkfri.storage import Location, open_database, open_reader
 from prikkfri.subscribers.subscriptions import Subscriber
-from prikkfri.web.console.live import Live, look_at_overview
+from prikkfri.web.console.live import PACE, Live, look_at_overview
 from prikkfri.web.console.server import application
 
 ORIGIN = "http://console.test"
@@ -39,6 +39,7 @@ class House:
     console: Console
     signin: Journal
     clock: ManualClock
+    disk: Disk
     password: str
 
     async def sign_in(self, name: str = "duty", password: str = "") -> httpx.Response:
@@ -56,7 +57,7 @@ class House:
 @pytest.fixture
 async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     location = Location(tmp_path)
-    database = await open_database(location, "assurance")
+    database = Disk(await open_database(location, "assurance"))
     writing = await open_database(location, "signin")
     reading = OthersArea(lambda: open_reader(location, "signin"), clock)
     nobody = httpx.AsyncClient(transport=httpx.MockTransport(lambda request: httpx.Response(503)))
@@ -69,13 +70,13 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
         operator="Nordavind",
         status_url="http://status.test",
     )
-    made = await ensure_first_account(database, clock)
+    made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
     assert made is not None
 
     async def find(query: str) -> Subscriber | None:
         return KARI if query in (KARI.id, KARI.email, NUMBER) else None
 
-    console = Console(database, clock=clock)
+    console = Console(database, clock=clock, hasher=QUICK_HASHER)
     response = Response(
         database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=ZoneInfo("Europe/Oslo")
     )
@@ -92,7 +93,13 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN) as browser:
         yield House(
-            browser, assurance, console, await open_journal(writing, stream="signin", clock=clock), clock, made[1]
+            browser,
+            assurance,
+            console,
+            await open_journal(writing, stream="signin", clock=clock),
+            clock,
+            database,
+            made[1],
         )
     for closing in (reading, writing, database):
         await closing.close()
@@ -123,7 +130,7 @@ async def test_nobody_sees_anything_who_has_not_signed_in(house: House) -> None:
 
 
 async def test_the_first_account_is_made_once(house: House) -> None:
-    assert await ensure_first_account(house.assurance.database, house.clock) is None
+    assert await ensure_first_account(house.assurance.database, house.clock, hasher=QUICK_HASHER) is None
     assert len(house.password.replace("-", "")) == 20
 
 
@@ -214,13 +221,10 @@ async def test_looking_for_somebody_who_is_not_there_is_a_look_too(house: House)
     assert "99999999" not in look.subject
 
 
-async def test_nothing_is_shown_when_the_trace_cannot_be_kept(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def full_disk(**look: str) -> None:
-        raise StorageUnavailable("disk full")
-
+async def test_nothing_is_shown_when_the_trace_cannot_be_kept(house: House) -> None:
     await house.sign_in()
     await house.happened(verdict="broken", reason="overloaded", customer=KARI.id)
-    monkeypatch.setattr(house.console, "record_look", full_disk)
+    house.disk.full = True
     for answer in (
         await house.browser.get("/outcomes"),
         await house.post("/customers", query=KARI.id, why="case 4711"),
@@ -275,7 +279,7 @@ async def test_events_carry_the_page_and_the_chart(house: House) -> None:
     async def render(seen: Overview) -> dict[str, str]:
         return {"sentence": seen.tone}
 
-    live = Live(look_at_overview(house.assurance, render), clock=house.clock)
+    live = Live(look_at_overview(house.assurance, render), clock=house.clock, pace=PACE)
     events = live.events("15m")
     assert await anext(events) == b"retry: 2000\n\n"
     name, data = (await anext(events)).decode().strip().split("\n")
