@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, happened, opened
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.status import LANGUAGES, TOLD_AFTER_SECONDS, severity, statements
+from prikkfri.assurance.status import LANGUAGES, TOLD_AFTER_SECONDS, Statement, concerned, statements
 
 OSLO = ZoneInfo("Europe/Oslo")
 NINE = 1_534_791_600.0  # 20 August 2018, 21:00 in Oslo
@@ -21,6 +21,12 @@ def confirmed(seen: float = 0.9) -> Incident:
 
 def told(*incidents: Incident, now: float = NINE + 20) -> list[str]:
     return [each.id for each in statements(incidents, now=now, zone=OSLO)]
+
+
+def severity(public: tuple[Statement, ...], service: str, steps: list[str]) -> str:
+    """The worst that is told of these steps of a service."""
+    order = ("operational", "partial_outage", "major_outage")
+    return max((each.severity for each in concerned(public, service, steps)), key=order.index, default="operational")
 
 
 def test_a_suspicion_is_not_told_and_a_confirmed_incident_is() -> None:

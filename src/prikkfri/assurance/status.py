@@ -164,15 +164,13 @@ def told(incident: Incident) -> bool:
     return incident.confirmed_at is not None and not incident.dismissed
 
 
-def severity(told: Sequence[Statement], service: str, steps: Sequence[str]) -> Severity:
-    """The least that must be said of a component that stands on these steps of a service (none: all of them)."""
-    concerned = [
-        each.severity
+def concerned(told: Sequence[Statement], service: str, steps: Sequence[str]) -> list[Statement]:
+    """What is not over of a component that stands on these steps of a service (none: all of them)."""
+    return [
+        each
         for each in told
         if not each.over and each.service == service and (not steps or not each.steps or set(steps) & set(each.steps))
     ]
-    order: tuple[Severity, ...] = ("operational", "partial_outage", "major_outage")
-    return max(concerned, key=order.index, default="operational")
 
 
 def _of_late(incident: Incident, now: float) -> bool:

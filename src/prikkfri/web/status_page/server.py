@@ -19,7 +19,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from prikkfri.assurance.publishing import as_known, iso, moment, never_told
+from prikkfri.assurance.publishing import KNOWN_SECONDS, as_known, iso, moment, never_told
 from prikkfri.clock import Clock
 from prikkfri.storage.keys import write_whole
 from prikkfri.web.status_page.words import (
@@ -37,6 +37,8 @@ log = logging.getLogger("prikkfri.status")
 
 DOCUMENT_BYTES_MAX = 1_000_000
 CACHE_SECONDS = 5
+OVER = ("resolved", "postmortem")
+"""Statuspage's words for incidents that are not `unresolved`."""
 PAGES = Path(__file__).parent.parent
 STATIC_SECONDS = 3_600
 POLICY = (
@@ -245,6 +247,7 @@ class _StatusPage:
             particulars=particulars(document, words, time),
             time=time,
             overdue=lambda text: moment(text) < now,
+            missed=lambda text: moment(text) < (now if now - updated_at <= KNOWN_SECONDS else updated_at),
             zone=self._zone.key,
             age=age_said(now - updated_at, language) if updated_at else "",
             updated_at=updated_at,
@@ -263,7 +266,10 @@ _PARTS: dict[str, tuple[str, ...]] = {
 
 
 def _json(document: Mapping[str, Any], name: str) -> bytes:
-    return json.dumps({part: document[part] for part in _PARTS[name]}, ensure_ascii=False).encode()
+    parts = {part: document[part] for part in _PARTS[name]}
+    if name.startswith("incidents/"):
+        parts["incidents"] = [each for each in parts["incidents"] if each["status"] not in OVER]
+    return json.dumps(parts, ensure_ascii=False).encode()
 
 
 def _refusal(status: int, error: str, message: str) -> tuple[int, dict[str, str], bytes]:
