@@ -231,12 +231,12 @@ def _what(service: str, steps: Sequence[str]) -> Texts:
 
 
 def _updates(incident: Incident, zone: tzinfo) -> list[Update]:
-    """One for each entry of the timeline that the public is told of: changed states, and estimates."""
+    """One for each entry of the timeline that the public is told of: changed stages, and estimates."""
     updates: list[Update] = []
     before: Entry | None = None
     for entry in incident.timeline:
         stage = _STAGE.get(entry.state)
-        changed = before is None or entry.state != before.state
+        changed = before is None or stage != _STAGE.get(before.state)
         if stage and (changed or entry.kind in ("estimate", "confirm")):
             again = changed and before is not None and before.state in ("resolved", "recovering")
             updates.append(Update(entry.at, stage, _body(incident, entry, stage, again, zone)))
