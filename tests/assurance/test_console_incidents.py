@@ -6,6 +6,7 @@ import html
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -18,7 +19,6 @@ from console_doubles import QUICK_HASHER, Disk
 from starlette.types import ASGIApp
 from surroundings import surroundings
 
-from prikkfri.assurance import recovery
 from prikkfri.assurance.answers import NOT_KNOWN, QUESTIONS
 from prikkfri.assurance.console import Console, ensure_first_account
 from prikkfri.assurance.detection import Alarm
@@ -30,10 +30,11 @@ from prikkfri.assurance.response import store
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.service import Assurance
+from prikkfri.assurance.store import add_outcomes, join_devices
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.config import Remedy, Tier
-from prikkfri.journal import Outcome
+from prikkfri.journal import Outcome, Page
 from prikkfri.storage import Location, open_database
 from prikkfri.web.console.live import Pace
 from prikkfri.web.console.server import application
@@ -42,6 +43,7 @@ ORIGIN = "http://console.test"
 OSLO = ZoneInfo("Europe/Oslo")
 SIGN_IN = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
 HIT = 40
+HOLD_SECONDS = 6.0
 NUMBER = "+4791234567"
 EVIL = '<script>alert("x")</script>'
 
@@ -56,6 +58,7 @@ class House:
     clock: ManualClock
     password: str
     messages: list[tuple[str, str]] = field(default_factory=list)
+    taken: int = 0
 
     async def post(self, path: str, *, origin: str = ORIGIN, **fields: str) -> httpx.Response:
         return await self.browser.post(path, data=fields, headers={"origin": origin})
@@ -86,19 +89,42 @@ class House:
         found = placed(found, place(table), now)
         outcomes = [
             Outcome(
-                time=now, service="television", step="sign-in", layer="signin", verdict="broken", reason="overloaded",
-                customer=f"subscriber-{number:04}", device=f"d-secret-{number:04}", observed=number >= reported,
+                time=now - 3, service="television", step="sign-in", layer="signin", verdict="broken",
+                reason="overloaded", customer=f"subscriber-{number:04}", device=f"d-secret-{number:04}", observed=number >= reported,
             )
             for number in range(HIT)
         ]  # fmt: skip
         listed = impact(outcomes, Scope(found.segments, now - 5, now + 60), now=now + 600)
         assert len(listed.hits) == HIT
+        await self._happened(outcomes)
 
         await self.database.write(lambda t: store.save_incident(t, found))
         await self.database.write(lambda t: store.save_impact(t, "evening", listed, "", now))
         await self.response.recover()
 
+    async def _happened(self, outcomes: list[Outcome]) -> None:
+        last, now = self.taken + len(outcomes), self.clock.now()
+        page = Page("i", self.taken + 1, last, outcomes, last, 0, 0)
+        await self.database.write(lambda t: add_outcomes(t, "signin", page, now))
+        await self.database.write(lambda t: join_devices(t, outcomes, now))
+        self.taken = last
+
+    async def people_get_in(self, seconds: int) -> None:
+        """So many seconds of that, at the end of which the system looks."""
+        self.clock.advance(seconds)
+        now = self.clock.now()
+        kept = {"service": "television", "step": "sign-in", "layer": "signin", "verdict": "kept"}
+        await self._happened(
+            [
+                Outcome(time=now - ago, customer=f"other-{self.taken}-{ago}-{number}", **kept)  # type: ignore[arg-type]
+                for ago in range(seconds)
+                for number in range(20)
+            ]
+        )
+        await self.response.look()
+
     async def is_over(self) -> None:
+        """As the facts of the data would have it, without any data: no money moves by that."""
         await self.response.act("evening", Fact("improving", self.clock.now()))
         await self.response.act("evening", Fact("proven", self.clock.now()))
         await self.database.write(lambda t: store.freeze_impact(t, "evening", self.clock.now()))
@@ -109,7 +135,7 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
     database = Disk(await open_database(location, "assurance"))
     nobody = httpx.AsyncClient(transport=httpx.MockTransport(lambda request: httpx.Response(503)))
     remedy = Remedy(name="kick-off", service="television", tiers=(Tier(from_minutes=0.0, amount=4_900),))
-    settings = Settings(remedies=(remedy,))
+    settings = Settings(sign_in_grace_seconds=2.0, hold_seconds=HOLD_SECONDS, remedies=(remedy,))
     messages: list[tuple[str, str]] = []
 
     async def products(customers: Sequence[str], at: float) -> Mapping[str, str]:
@@ -278,9 +304,7 @@ async def test_what_is_wrong_is_said_and_what_was_typed_stays(house: House) -> N
     assert (await house.incident()).timeline == before
 
 
-async def test_over_before_proof_is_marked_and_opened_again_by_the_data(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_over_before_proof_is_marked_and_opened_again_by_the_data(house: House) -> None:
     await house.begins()
     assert "Declare it over before proof" in await house.text()
     await house.act("all-clear", text="the phones are silent")
@@ -291,17 +315,51 @@ async def test_over_before_proof_is_marked_and_opened_again_by_the_data(
     await house.response.act("evening", Fact("relapse", house.clock.now()))
     page = await house.text()
     assert "said to be over 1× before, and was not" in page
-    proof = recovery.Recovery(True, True, False, (), 600.0, house.clock.now() - 600)
-    monkeypatch.setitem(house.response._recoveries, "evening", proof)
+    # People get in again; the system has just not yet said so when somebody does.
+    await house.people_get_in(1)
+    assert "Declare it over before proof" in await house.text()
+    await house.people_get_in(10)
+    assert (await house.incident()).state == "recovering"
+    assert "The data has proven that it is." in await house.text()
     assert "Declare it over before proof" not in await house.text()
 
 
-async def test_credits_wait_for_a_person_and_are_given_once(house: House) -> None:
+async def test_what_our_roles_saw_is_credited_by_rule_and_the_rest_waits_for_a_person(house: House) -> None:
+    await house.begins(reported=4)
+    await house.people_get_in(3)
+    page = await house.text()
+    assert "36 customers, 1,764.00 NOK" in page and "Given by itself when it is proven over." in page
+    assert "Of 4 only their own device tells" in page
+    assert "hidden" in form_with(page, "Release what waits") and await house.response.credits("evening") == []
+    await house.people_get_in(7)
+    await house.people_get_in(1)
+    found = await house.incident()
+    assert found.state == "resolved" and not found.unproven
+    given = await house.response.credits("evening")
+    assert len(given) == 36 and {each.given_by for each in given} == {"rule:policy"}
+    page = await house.text()
+    assert "36, 1,764.00 NOK" in page and "Of 4 only their own device tells" in page
+    assert "hidden" not in form_with(page, "Release what waits")
+    await house.people_get_in(2)  # looked at again, nothing is given again
+    assert (await house.post("/incidents/evening/release", sure="yes")).headers["location"].endswith("?given=4")
+    assert (await house.post("/incidents/evening/release", sure="yes")).headers["location"].endswith("?given=0")
+    by = Counter(each.given_by for each in await house.response.credits("evening"))
+    assert by == {"rule:policy": 36, "duty": 4}
+    reported = {each.credit.customer for each in await house.response.credits("evening") if each.given_by == "duty"}
+    assert reported == {f"subscriber-{number:04}" for number in range(4)}
+    assert "hidden" in form_with(await house.text(), "Release what waits")
+
+
+async def test_all_credits_wait_for_a_person_when_a_person_said_that_it_is_over(house: House) -> None:
     await house.begins(reported=4)
     assert "hidden" in form_with(await house.text(), "Release what waits")
-    await house.is_over()
+    await house.act("all-clear", text="the phones are silent")
+    await house.response.look()
+    assert await house.response.credits("evening") == []
     assert "hidden" not in form_with(await house.text(), "Release what waits")
-    assert (await house.post("/incidents/evening/release")).status_code == 422
+    for sure in ({}, {"sure": "no"}):
+        assert (await house.post("/incidents/evening/release", **sure)).status_code == 422
+    assert await house.response.credits("evening") == []
     first = await house.post("/incidents/evening/release", sure="yes")
     assert first.headers["location"] == "/incidents/evening?given=40"
     assert (await house.post("/incidents/evening/release", sure="yes")).headers["location"].endswith("?given=0")
