@@ -90,7 +90,8 @@ class House:
         outcomes = [
             Outcome(
                 time=now - 3, service="television", step="sign-in", layer="signin", verdict="broken",
-                reason="overloaded", customer=f"subscriber-{number:04}", device=f"d-secret-{number:04}", observed=number >= reported,
+                reason="overloaded", customer=f"subscriber-{number:04}", device=f"d-secret-{number:04}",
+                observed=number >= reported,
             )
             for number in range(HIT)
         ]  # fmt: skip

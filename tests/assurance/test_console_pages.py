@@ -4,6 +4,7 @@ import html
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,11 +18,13 @@ from prikkfri.assurance.http import Neighbours
 from prikkfri.assurance.overview import Overview
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance, OthersArea
+from prikkfri.assurance.store import raise_alarm
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.journal import Journal, Outcome, open_journal
 from prikkfri.storage import Location, open_database, open_reader
 from prikkfri.subscribers.subscriptions import Subscriber
+from prikkfri.web.console.guarding import BODY_BYTES_MAX
 from prikkfri.web.console.live import PACE, Live, look_at_overview
 from prikkfri.web.console.server import application
 
@@ -64,7 +67,11 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     assurance = Assurance(
         database,
         sources={"signin": reading.page},
-        neighbours=Neighbours(nobody, urls={"signin": "http://signin.test"}, command_keys={}),
+        neighbours=Neighbours(
+            nobody,
+            urls={role: f"http://{role}.test" for role in ("signin", "playout")},
+            command_keys={"playout": "key"},
+        ),
         clock=clock,
         settings=Settings(),
         operator="Nordavind",
@@ -106,27 +113,73 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
 
 
 PAGES = (
-    "/",
-    "/outcomes",
-    "/incidents",
-    "/incidents/live",
-    "/customers",
-    "/system",
-    "/looks",
-    "/people",
-    "/live",
-    "/chart.json",
-)
+    "/", "/live", "/chart.json", "/outcomes", "/customers", "/incidents", "/incidents/live", "/incidents/x",
+    "/incidents/x/live", "/incidents/x/hit", "/controls", "/controls/live", "/system", "/looks", "/people",
+)  # fmt: skip
+ORDERS = (
+    "/sign-out", "/customers", "/alarms/seen", "/people", "/people/remove", "/people/password", "/contacts",
+    "/controls/channel", "/controls/route", "/incidents/x/act", "/incidents/x/release", "/incidents/x/tell",
+    "/incidents/x/hit", "/incidents/x/csv",
+)  # fmt: skip
+FIELDS = {
+    "name": "ola", "query": KARI.id, "why": "case 4711", "old": "x", "new": "long enough, surely", "kind": "confirm",
+    "sure": "yes", "table": "hit", "text": "gap",
+}  # fmt: skip
+"""Such that every order would do something."""
 
 
-async def test_nobody_sees_anything_who_has_not_signed_in(house: House) -> None:
+async def test_nobody_sees_or_does_anything_who_has_not_signed_in(house: House) -> None:
     wrong = await house.sign_in(password="wrong")
     assert wrong.status_code == 401 and "set-cookie" not in wrong.headers
     assert (await house.sign_in(name="nobody")).status_code == 401
-    for page in PAGES:
-        answer = await house.browser.get(page)
-        assert answer.status_code in (303, 401), page
-        assert answer.text == "" or "signed-out" in answer.text
+    await house.happened(verdict="broken", reason="overloaded", customer=KARI.id)
+    for cookie in ("", "made-up"):
+        if cookie:
+            house.browser.cookies.set("prikkfri-console", cookie)
+        for page in PAGES:
+            answer = await house.browser.get(page)
+            if page.endswith(("/live", "/chart.json")):
+                assert (answer.status_code, answer.json()["error"]) == (401, "signed-out"), page
+            else:
+                assert (answer.status_code, answer.text) == (303, ""), page
+                assert answer.headers["location"] == f"/sign-in?to={page}"
+        for order in ORDERS:
+            answer = await house.post(order, **FIELDS)
+            assert (answer.status_code, answer.text, answer.headers["location"]) == (303, "", "/sign-in"), order
+    assert [account.name for account in await house.console.accounts()] == ["duty"]
+    assert await house.console.looks() == []
+
+
+async def test_whoever_signs_in_comes_to_the_page_that_they_wanted(house: House) -> None:
+    asked = await house.browser.get("/outcomes?step=deliver&layer=link")
+    page = await house.browser.get(asked.headers["location"])
+    action = page.text.split('action="')[1].split('"')[0]
+    answer = await house.browser.post(
+        html.unescape(action), data={"name": "duty", "password": house.password}, headers={"origin": ORIGIN}
+    )
+    assert answer.headers["location"] == "/outcomes?step=deliver&layer=link"
+
+
+async def test_every_page_is_for_this_browser_alone_and_runs_nothing_foreign(house: House) -> None:
+    pages = [await house.browser.get("/sign-in"), await house.browser.get("/static/console.css")]
+    await house.sign_in()
+    pages += [await house.browser.get(page) for page in PAGES if not page.endswith("/live")]
+    for answer in pages:
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "script-src 'self';" in policy and "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy and answer.headers["x-content-type-options"] == "nosniff"
+        kept = "no-cache" if "static" in answer.url.path else "no-store"
+        assert answer.headers["cache-control"] == kept, answer.url
+
+
+async def test_nothing_else_is_served(house: House) -> None:
+    await house.sign_in()
+    for path in ("/static/server.py", "/static/..%2fserver.py", "/static/", "/nothing"):
+        assert (await house.browser.get(path)).status_code == 404, path
+    styled = await house.browser.get("/static/chart.js")
+    assert styled.headers["content-type"].startswith("text/javascript")
+    for order in {*ORDERS} - {*PAGES}:
+        assert (await house.browser.get(order)).status_code in (404, 405), order
 
 
 async def test_the_first_account_is_made_once(house: House) -> None:
@@ -163,15 +216,95 @@ async def test_signing_in_leads_nowhere_else(house: House) -> None:
 
 async def test_orders_come_from_the_console_itself(house: House) -> None:
     await house.sign_in()
-    for path in ("/sign-in", "/sign-out", "/customers", "/alarms/seen", "/people", "/people/remove"):
-        for origin in ("", "null", "http://evil.test", ORIGIN + ":8080", "https://console.test"):
-            answer = await house.post(path, origin=origin, name="duty", query=KARI.id, why="case 4711")
+    for path in ("/sign-in", *ORDERS):
+        for origin in ("", "null", "http://evil.test", ORIGIN + ":8080", "https://console.test", ORIGIN + ".evil.test"):
+            answer = await house.post(path, origin=origin, **FIELDS)
             assert (answer.status_code, answer.json()["error"]) == (403, "wrong-origin"), (path, origin)
+    for method in ("PUT", "DELETE", "PATCH"):
+        assert (await house.browser.request(method, "/people")).status_code == 403
     assert await house.console.looks() == []
+    assert (await house.browser.get("/")).status_code == 200
 
 
 async def test_too_large_an_order_is_refused(house: House) -> None:
-    assert (await house.post("/sign-in", name="x" * 30_000)).status_code == 413
+    for size, status in ((BODY_BYTES_MAX - len("name="), 401), (BODY_BYTES_MAX - len("name=") + 1, 413)):
+        assert (await house.post("/sign-in", name="x" * size)).status_code == status
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"name=duty"
+
+    answer = await house.browser.post("/sign-in", content=endless(), headers={"origin": ORIGIN})
+    assert (answer.status_code, answer.json()["error"]) == (413, "too-large")
+
+
+EVIL = "\"'><evil-x onload=1>&lt;{{7*7}}"
+
+
+class Seen(HTMLParser):
+    """What a browser makes of a page: its elements, and all of its texts and values."""
+
+    def __init__(self, page: httpx.Response) -> None:
+        super().__init__()
+        self.elements: set[str] = set()
+        self.texts: list[str] = []
+        self.feed(page.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements |= {tag, *(name for name, _ in attrs)}
+        self.texts += [value or "" for _, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+async def test_whatever_comes_from_outside_is_text(house: House) -> None:
+    await house.sign_in()
+    named = {"reason": EVIL, "dimensions": {EVIL: EVIL}, "customer": "x<i>", "device": "<b>"}
+    told = Outcome(time=house.clock.now(), service=EVIL, step=EVIL, layer=EVIL, verdict="broken", **named)  # type: ignore[arg-type]
+    await house.signin.append(told)
+    await house.assurance.step("signin")
+    await house.assurance.database.write(lambda t: raise_alarm(t, EVIL, house.clock.now()))
+    made = await house.post("/people", name=EVIL)
+    pages = {
+        "made": made,
+        "sought": await house.post("/customers", query=EVIL, why=EVIL),
+        "refused": await house.post("/customers", query=EVIL, why=""),
+        "customer": await house.post("/customers", query=KARI.id, why=EVIL),
+        "outcomes": await house.browser.get("/outcomes"),
+        "asked": await house.browser.get("/outcomes", params={"step": EVIL, "layer": EVIL, "verdict": EVIL}),
+        "switched": await house.post("/controls/channel", name=EVIL, state="open"),
+        "back": await house.browser.get("/sign-in", params={"to": "/" + EVIL}),
+        **{page: await house.browser.get(page) for page in ("/people", "/looks", "/system", "/", "/customers")},
+    }
+    for name, page in pages.items():
+        seen = Seen(page)
+        assert not {"evil-x", "onload", "i"} & seen.elements, name
+        if name not in ("/", "/customers", "back"):
+            assert any(EVIL.lower() in text.lower() for text in seen.texts), name
+
+
+async def test_pages_that_leave_no_trace_show_nothing_of_a_customer(house: House) -> None:
+    await house.sign_in()
+    for verdict in ("kept", "broken"):
+        await house.happened(
+            verdict=verdict, customer=KARI.id, device="d-secret", promise="p-secret", dimensions={"to": NUMBER}
+        )
+    for page in PAGES:
+        if page in ("/outcomes", "/incidents/x/hit") or page.endswith("/live"):
+            continue
+        answer = await house.browser.get(page)
+        for secret in (KARI.id, KARI.id[-4:], KARI.email, KARI.name, "secret", NUMBER[1:], NUMBER[-3:]):
+            assert secret not in answer.text, page
+    assert await house.console.looks() == []
+
+
+async def test_an_alarm_is_seen_by_somebody(house: House) -> None:
+    await house.sign_in()
+    for text in ("a gap", "another gap"):
+        await house.assurance.database.write(lambda t, text=text: raise_alarm(t, text, house.clock.now()))
+    await house.post("/alarms/seen", text="a gap")
+    seen = {alarm.text: alarm.seen_by for alarm in await house.assurance.alarms()}
+    assert seen == {"a gap": "duty", "another gap": ""}
 
 
 async def test_the_overview_says_it_in_one_sentence(house: House) -> None:
@@ -217,8 +350,11 @@ async def test_a_customer_is_shown_when_it_is_said_why_and_that_is_recorded(hous
 async def test_looking_for_somebody_who_is_not_there_is_a_look_too(house: House) -> None:
     await house.sign_in()
     assert (await house.post("/customers", query="+4799999999", why="case 4711")).status_code == 404
-    (look,) = await house.console.looks()
-    assert "99999999" not in look.subject
+    assert (await house.post("/customers", query="999 99 999", why="case 4712")).status_code == 404
+    second, first = await house.console.looks()
+    for look, why in ((first, "case 4711"), (second, "case 4712")):
+        assert (look.who, look.what, look.why) == ("duty", "customer sought, not found", why)
+        assert sum(character.isdigit() for character in look.subject) <= 5
 
 
 async def test_nothing_is_shown_when_the_trace_cannot_be_kept(house: House) -> None:
@@ -228,6 +364,7 @@ async def test_nothing_is_shown_when_the_trace_cannot_be_kept(house: House) -> N
     for answer in (
         await house.browser.get("/outcomes"),
         await house.post("/customers", query=KARI.id, why="case 4711"),
+        await house.post("/customers", query="nobody", why="case 4711"),
     ):
         assert answer.status_code == 503
         assert "overloaded" not in answer.text and "does not answer" in answer.text
