@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from console_doubles import QUICK_HASHER, Disk
+from console_doubles import EVIL, QUICK_HASHER, Disk, Seen
 from starlette.types import ASGIApp
 from surroundings import surroundings
 
@@ -23,11 +23,12 @@ from prikkfri.assurance.answers import NOT_KNOWN, QUESTIONS
 from prikkfri.assurance.console import Console, ensure_first_account
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.http import Neighbours
-from prikkfri.assurance.impact import Scope, impact
+from prikkfri.assurance.impact import Hit, Impact, Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, happened, opened, placed
 from prikkfri.assurance.localisation import Cell, place
 from prikkfri.assurance.response import store
 from prikkfri.assurance.response.service import Response
+from prikkfri.assurance.response.store import Contact
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.service import Assurance
 from prikkfri.assurance.store import add_outcomes, join_devices
@@ -45,7 +46,6 @@ SIGN_IN = Segment.of({"service": "television", "step": "sign-in", "layer": "sign
 HIT = 40
 HOLD_SECONDS = 6.0
 NUMBER = "+4791234567"
-EVIL = '<script>alert("x")</script>'
 
 
 @dataclass
@@ -268,6 +268,33 @@ async def test_what_a_person_does_stands_on_the_timeline(house: House) -> None:
     assert found.state == "mitigated" and found.timeline[-1].who == "duty"
     answer = await house.browser.get("/incidents/evening")
     assert "Sport 1 on the open channel" in answer.text and EVIL not in answer.text
+
+
+async def test_whatever_comes_from_outside_is_text(house: House) -> None:
+    now = house.clock.now()
+    partner = Segment.of({"service": "messages", "step": "deliver", "partner": EVIL})
+    found = opened("evening", Alarm("share", partner, now, now, 0.0, 0.9, 40, 30.0, 25.0), now)
+    for fact in (Fact("confirm", now, EVIL, EVIL), Fact("mitigate", now, EVIL, EVIL), Fact("note", now, EVIL, EVIL)):
+        found = happened(found, fact)
+    found = placed(found, place([Cell(partner, 100, 90), Cell(Segment.of({"step": EVIL}), 900, 1)]), now)
+    hit = Hit(EVIL, EVIL, "messages", EVIL, now, 1, 1, EVIL, None, True)
+    unknown = Hit("", "<b>", "messages", EVIL, now, 1, 1, EVIL, now, False)
+    listed = Impact(Scope(found.segments, now, now + 1), (hit, unknown), 9, 0, EVIL)
+    await house.database.write(lambda t: store.save_incident(t, found))
+    await house.database.write(lambda t: store.save_incident(t, replace(found, id="before", opened_at=now - 9)))
+    await house.database.write(lambda t: store.save_impact(t, "evening", listed, EVIL, now))
+    await house.response.recover()
+    await house.response.add_contacts([Contact("1", now, "messages", EVIL, EVIL)])
+    pages = {path: await house.browser.get(path) for path in ("/", "/incidents", "/incidents/evening", "/looks")}
+    pages["masked"] = await house.browser.get("/incidents/evening/hit")
+    pages["full"] = await house.post("/incidents/evening/hit", why=EVIL)
+    pages["typed"] = await house.act("review", text=EVIL)
+    pages["unsure"] = await house.act("estimate", solution_at=EVIL)
+    for name, page in pages.items():
+        seen = Seen(page)
+        assert not {"evil-x", "onload"} & seen.elements, name
+        assert any(EVIL.lower() in text.lower() for text in seen.texts) or name == "/looks", name
+    assert Seen(pages["full"]).texts.count(EVIL) > Seen(pages["masked"]).texts.count(EVIL)
 
 
 async def test_a_promise_is_kept_as_the_operators_clock_says(house: House) -> None:

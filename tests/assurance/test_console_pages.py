@@ -4,13 +4,12 @@ import html
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from console_doubles import QUICK_HASHER, Disk
+from console_doubles import EVIL, QUICK_HASHER, Disk, Seen
 from surroundings import surroundings
 
 from prikkfri.assurance.console import Console, ensure_first_account
@@ -235,26 +234,6 @@ async def test_too_large_an_order_is_refused(house: House) -> None:
 
     answer = await house.browser.post("/sign-in", content=endless(), headers={"origin": ORIGIN})
     assert (answer.status_code, answer.json()["error"]) == (413, "too-large")
-
-
-EVIL = "\"'><evil-x onload=1>&lt;{{7*7}}"
-
-
-class Seen(HTMLParser):
-    """What a browser makes of a page: its elements, and all of its texts and values."""
-
-    def __init__(self, page: httpx.Response) -> None:
-        super().__init__()
-        self.elements: set[str] = set()
-        self.texts: list[str] = []
-        self.feed(page.text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements |= {tag, *(name for name, _ in attrs)}
-        self.texts += [value or "" for _, value in attrs]
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
 
 
 async def test_whatever_comes_from_outside_is_text(house: House) -> None:

@@ -46,6 +46,14 @@ def test_what_turned_out_to_be_nothing_is_not_told() -> None:
     assert told(happened(confirmed(), Fact("dismiss", NINE + 15, "kari"))) == []
 
 
+def test_what_was_called_nothing_is_told_when_the_data_says_again_that_it_is_there() -> None:
+    nothing = happened(confirmed(), Fact("dismiss", NINE + 15, "kari"))
+    again = alarmed(nothing, alarm(SIGN_IN), NINE + 60)
+    assert again.open and told(again, now=NINE + 70) == ["1"]
+    over = happened(happened(again, Fact("improving", NINE + 80)), Fact("proven", NINE + 90))
+    assert told(over, now=NINE + 99) == ["1"]
+
+
 def test_a_component_is_not_operational_until_it_is_proven_over() -> None:
     incident = confirmed()
     for kind, expected in (

@@ -130,6 +130,8 @@ def _what_failed(known: Known, zone: tzinfo) -> _Said:
     name, since = _name(incident.segments), _clock(incident.since, zone)
     if incident.open:
         text = f"{name} has failed since {since}."
+    elif incident.dismissed:
+        text = f"{name} seemed to fail from {since} on; it was nothing."
     else:
         text = f"{name} failed from {since} to {_clock(_ended_at(incident), zone)}."
     seen_after = incident.opened_at - incident.since
@@ -220,6 +222,8 @@ def _what_was_done(known: Known, zone: tzinfo) -> _Said:
 
 def _when_solved(known: Known, now: float, zone: tzinfo) -> _Said:
     incident = known.incident
+    if incident.dismissed:
+        return "There was nothing to solve.", ()
     if not incident.open:
         return f"It was solved at {_clock(incident.resolved_at or now, zone)}.", ()
     if incident.expected_solution_at is None and incident.next_update_at is None:
@@ -235,7 +239,7 @@ def _is_it_over(known: Known, zone: tzinfo) -> _Said:
     incident, recovery = known.incident, known.recovery
     evidence = [f"{check.name}: {check.text}" for check in recovery.checks] if recovery else []
     if incident.reopened:
-        evidence.append(f"it was said to be over {incident.reopened} times before, and was not")
+        evidence.append(f"it was said to be over {_times(incident.reopened)} before, and was not")
     if incident.dismissed:
         return f"{incident.resolved_by} found that it was nothing.", evidence
     if not incident.open:
@@ -253,8 +257,7 @@ def _before(known: Known, zone: tzinfo) -> _Said:
         return "", ()
     if not known.history:
         return "Not in the history that we have.", ()
-    times = "once" if len(known.history) == 1 else f"{len(known.history)} times"
-    text = f"Yes, {times} in this place; the last began {_moment(known.history[0].since, zone)}."
+    text = f"Yes, {_times(len(known.history))} in this place; the last began {_moment(known.history[0].since, zone)}."
     return text, [f"{earlier.id}: {_name(earlier.segments)}" for earlier in known.history[:CLEARED_SHOWN]]
 
 
@@ -272,6 +275,10 @@ def _what_they_get(known: Known) -> _Said:
         evidence.append("the sum is above the policy's cap: a person must release it")
     evidence.append(f"{known.told or 0:,} have been told")
     return text, evidence
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _cleared(incident: Incident) -> list[Cleared]:
