@@ -32,12 +32,12 @@ class Row:
     cell: Cell
 
 
-def read_series(lines: Iterable[str]) -> Series:
+def read_series(lines: Iterable[str], *, rows_max: int = ROWS_MAX) -> Series:
     """Reads `time_utc,count[,anomaly]` or `time_utc,kept,broken`; times are ISO 8601, UTC if they do not say.
 
     Raises `UsageError` with the line that is wrong.
     """
-    names, rows = _read(lines)
+    names, rows = _read(lines, rows_max)
     if not ({"time_utc", "count"} <= set(names) or {"time_utc", "kept", "broken"} <= set(names)):
         raise UsageError("line 1: the header must name time_utc and count, or time_utc, kept and broken")
     buckets: list[Bucket] = []
@@ -59,9 +59,9 @@ def read_series(lines: Iterable[str]) -> Series:
     return Series(tuple(buckets), median(steps), tuple(labelled))
 
 
-def read_table(lines: Iterable[str]) -> list[Row]:
+def read_table(lines: Iterable[str], *, rows_max: int = ROWS_MAX) -> list[Row]:
     """Reads `minute,DIMENSION...,failed,total`. Raises `UsageError` with the line that is wrong."""
-    names, rows = _read(lines)
+    names, rows = _read(lines, rows_max)
     dimensions = [name for name in names if name not in ("minute", "failed", "total")]
     if not {"minute", "failed", "total"} <= set(names) or not dimensions:
         raise UsageError("line 1: the header must name minute, one dimension or more, failed and total")
@@ -89,15 +89,15 @@ def locate(rows: Sequence[Row], minute: int) -> Placement:
     return place(now, [row.cell for row in rows if row.minute < minute])
 
 
-def _read(lines: Iterable[str]) -> tuple[list[str], Iterator[tuple[int, dict[str, str | None]]]]:
+def _read(lines: Iterable[str], rows_max: int) -> tuple[list[str], Iterator[tuple[int, dict[str, str | None]]]]:
     """The names in the header, and each row with the number of its line."""
     reader = csv.DictReader(lines)
 
     def rows() -> Iterator[tuple[int, dict[str, str | None]]]:
         try:
             for count, row in enumerate(reader, 1):
-                if count > ROWS_MAX:
-                    raise UsageError(f"more than {ROWS_MAX} rows; cut the file in parts")
+                if count > rows_max:
+                    raise UsageError(f"more than {rows_max} rows; cut the file in parts")
                 yield reader.line_num, row
         except csv.Error as error:
             raise UsageError(f"line {reader.line_num + 1}: not CSV: {error}") from None
