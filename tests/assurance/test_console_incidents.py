@@ -7,7 +7,8 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -179,7 +180,7 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
         playout_url="http://playout.test",
         timezone="Europe/Oslo",
         operator="Nordavind",
-        pace=Pace(live_seconds=0.01),
+        pace=Pace(live_seconds=0.01, watchers_max=1),
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN) as browser:
         house = House(browser, pages, response, console, database, clock, made[1], messages)
@@ -316,6 +317,70 @@ async def test_a_promise_must_be_one(house: House, ahead: float) -> None:
     for wrong in ("soon", "99999-01-01T00:00"):
         assert (await house.act("estimate", next_update_at=wrong)).status_code == 422
     assert (await house.incident()).expected_solution_at is None
+
+
+async def test_each_promise_is_kept_under_its_own_name_up_to_thirty_days(house: House) -> None:
+    await house.begins()
+    now = house.clock.now()
+    at = now - now % 60 + 60
+    last = at - 60 + 30 * 86_400
+    await house.act("estimate", solution_at=local(last), next_update_at=local(at))
+    found = await house.incident()
+    assert (found.expected_solution_at, found.next_update_at) == (last, at)
+    assert (await house.act("estimate", solution_at=local(last + 60))).status_code == 422
+    await house.act("estimate", next_update_at=local(at + 60))  # what is left empty is not known any more
+    found = await house.incident()
+    assert (found.expected_solution_at, found.next_update_at) == (None, at + 60)
+    page = await house.text()
+    assert "expected solution: not known yet" in page
+    house.clock.advance(at + 60 - now)
+    assert "overdue" not in (await house.text()).partition('id="actions"')[0]
+    house.clock.advance(61)
+    assert f"{datetime.fromtimestamp(at + 60, OSLO):%H:%M}, overdue by 61 s" in await house.text()
+    await house.act("all-clear", text="it works")
+    assert "That cannot be done any more" in (await house.act("estimate", solution_at=local(last))).text
+
+
+async def test_a_text_may_be_as_long_as_is_said_and_no_longer(house: House) -> None:
+    await house.begins()
+    assert (await house.act("note", text="æ" * 500)).status_code == 303
+    assert (await house.incident()).timeline[-1].text == "æ" * 500
+    for why, status in (("123", 422), ("1234", 200), ("y" * 200, 200), ("y" * 201, 422), (" 12 ", 422)):
+        assert (await house.post("/incidents/evening/csv", table="hit", why=why)).status_code == status
+        assert (await house.post("/incidents/evening/hit", why=why)).status_code == status
+
+
+async def test_long_lists_are_cut_and_say_so(house: House) -> None:
+    await house.begins()
+    for n in range(210):
+        house.clock.advance(1)
+        await house.response.act("evening", Fact("note", house.clock.now(), "kari", f"note {n:03}"))
+    page = await house.text()
+    listed = re.findall(r"note (\d{3})", page)
+    assert listed == [f"{n:03}" for n in range(209, 9, -1)] and "The newest 200 of 213 entries." in page
+    known = await house.response.known("evening")
+    assert known is not None and known.impact is not None
+    hits = tuple(replace(known.impact.hits[0], customer=f"many-{n:04}") for n in range(501))
+    many = replace(known.impact, hits=hits)
+    await house.database.write(lambda t: store.save_impact(t, "evening", many, "", house.clock.now()))
+    full = (await house.post("/incidents/evening/hit", why="case 4711")).text
+    assert "many-0499" in full and "many-0500" not in full and "The first 500 of 501" in full
+    rows = (await house.post("/incidents/evening/csv", table="hit", why="case 4711")).text
+    assert rows.count("many-") == 501
+    for n in range(50):
+        other = replace(known.incident, id=f"other-{n:02}", opened_at=known.incident.opened_at + 1 + n)
+        await house.database.write(lambda t, other=other: store.save_incident(t, other))  # type: ignore[misc]
+    page = await house.text("/incidents")
+    assert page.index("other-49") < page.index("other-00") and "evening" not in page and "The newest 50;" in page
+
+
+async def test_a_list_that_may_lack_somebody_says_so(house: House) -> None:
+    await house.begins()
+    known = await house.response.known("evening")
+    assert known is not None and known.impact is not None
+    listed = known.impact
+    await house.database.write(lambda t: store.save_impact(t, "evening", listed, "door dropped 12", house.clock.now()))
+    assert "The list may lack somebody: door dropped 12." in await house.text()
 
 
 async def test_what_is_wrong_is_said_and_what_was_typed_stays(house: House) -> None:
@@ -491,12 +556,19 @@ async def test_the_list_tells_whether_it_is_the_one_that_was_frozen(house: House
     assert "changed since, by what came late" in await house.text()
 
 
-async def first_events(house: House, path: str, count: int) -> list[dict[str, Any]]:
-    """The first events of a stream that has no end, which `ASGITransport` would wait for."""
+@asynccontextmanager
+async def listening(house: House, path: str) -> AsyncIterator[Callable[[], Awaitable[dict[str, Any]]]]:
+    """The events of a stream that has no end, which `ASGITransport` would wait for, one after the other."""
     heard: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def send(message: Any) -> None:
         await heard.put(message.get("body", b""))
+
+    async def event() -> dict[str, Any]:
+        while not (chunk := (await heard.get()).decode()).startswith("event: "):
+            pass
+        name, data = chunk.removesuffix("\n\n").split("\n")
+        return {"event": name.removeprefix("event: "), **json.loads(data.removeprefix("data: "))}
 
     cookies = "; ".join(f"{name}={value}" for name, value in house.browser.cookies.items())
     scope = {
@@ -507,13 +579,7 @@ async def first_events(house: House, path: str, count: int) -> list[dict[str, An
     nothing_more: asyncio.Queue[Any] = asyncio.Queue()
     serving = asyncio.ensure_future(house.pages(scope, nothing_more.get, send))
     try:
-        events: list[dict[str, Any]] = []
-        while len(events) < count:
-            chunk = (await heard.get()).decode()
-            if chunk.startswith("event: "):
-                name, data = chunk.strip().split("\n")
-                events.append({"event": name.removeprefix("event: "), **json.loads(data.removeprefix("data: "))})
-        return events
+        yield event
     finally:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
@@ -521,14 +587,31 @@ async def first_events(house: House, path: str, count: int) -> list[dict[str, An
 
 async def test_events_carry_the_parts_of_the_page(house: House) -> None:
     await house.begins()
-    page = await house.text()
-    for path in ("/incidents/evening/live", "/incidents/live"):
-        first, second = await first_events(house, path, 2)
-        assert first["event"] == "seen" and first["at"] == house.clock.now()
-        assert second["event"] == "same"  # nothing is sent twice
-        shown = page if "evening" in path else await house.text("/incidents")
-        assert first["html"] and all(html.unescape(part) in shown for part in first["html"].values())
-        assert all(f'id="{place}"' in shown for place in first["html"])
+    for path in ("/incidents/evening", "/incidents", "/controls", "/"):
+        shown = await house.text(path)
+        async with listening(house, path.rstrip("/") + "/live") as event:
+            first = await event()
+            assert first["event"] == "seen" and first["at"] == house.clock.now()
+            assert await event() == {"event": "same"}  # nothing is sent twice
+            assert first["html"] and all(html.unescape(part) in shown for part in first["html"].values())
+            assert all(f'id="{place}"' in shown for place in first["html"])
+            house.clock.advance(1)
+            assert (await event())["event"] in ("same", "seen")
+
+
+async def test_of_an_incident_that_is_not_there_nothing_is_told(house: House) -> None:
+    async with listening(house, "/incidents/nothing/live") as event:
+        assert (await event())["html"] == {}
+
+
+async def test_more_than_can_be_told_live_are_told_to_come_again(house: House) -> None:
+    async with listening(house, "/incidents/live") as event:
+        await event()
+        answer = await house.browser.get("/incidents/evening/live")
+        assert (answer.status_code, answer.json()["error"]) == (503, "overloaded")
+        assert answer.headers["retry-after"] == "5"
+    async with listening(house, "/incidents/evening/live") as event:
+        assert (await event())["event"] == "seen"
 
 
 async def upload(house: House, content: bytes, field: str = "file") -> httpx.Response:

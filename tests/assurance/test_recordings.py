@@ -1,3 +1,4 @@
+import time
 from typing import Any
 
 import pytest
@@ -14,6 +15,17 @@ def test_a_series_of_counts_with_labels() -> None:
     series = read_series(["time_utc,count,anomaly", "1998-06-10T12:00:00,5,0", "1998-06-10T12:01:00,7.5,1"])
     assert [(bucket.time, bucket.kept) for bucket in series.buckets] == [(897480000.0, 5.0), (897480060.0, 7.5)]
     assert (series.bucket_seconds, series.labelled) == (60.0, (False, True))
+
+
+def test_a_time_that_does_not_say_its_zone_is_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        rows = ["1998-06-10T12:00:00,5", " 1998-06-10T21:00:00+09:00 ,5"]
+        assert {bucket.time for bucket in read_series(["time_utc,count", *rows]).buckets} == {897480000.0}
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_series_of_kept_and_broken() -> None:
