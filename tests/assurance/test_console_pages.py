@@ -2,8 +2,8 @@
 
 import html
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ from surroundings import surroundings
 
 from prikkfri.assurance.console import Console, ensure_first_account
 from prikkfri.assurance.http import Neighbours
-from prikkfri.assurance.overview import Overview
+from prikkfri.assurance.overview import Overview, RoleState
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance, OthersArea
 from prikkfri.assurance.store import raise_alarm
@@ -42,6 +42,8 @@ class House:
     signin: Journal
     clock: ManualClock
     disk: Disk
+    browser_at: Callable[[str], httpx.AsyncClient]
+    """A browser that finds the same console at another address."""
     password: str
 
     async def sign_in(self, name: str = "duty", password: str = "") -> httpx.Response:
@@ -68,8 +70,8 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
         sources={"signin": reading.page},
         neighbours=Neighbours(
             nobody,
-            urls={role: f"http://{role}.test" for role in ("signin", "playout")},
-            command_keys={"playout": "key"},
+            urls={role: f"http://{role}.test" for role in ("signin", "playout", "status")},
+            command_keys={"playout": "key", "status": "key"},
         ),
         clock=clock,
         settings=Settings(),
@@ -86,18 +88,22 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     response = Response(
         database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=ZoneInfo("Europe/Oslo")
     )
-    pages = application(
-        assurance,
-        console,
-        response=response,
-        find_subscriber=find,
-        clock=clock,
-        public_url=ORIGIN,
-        playout_url="http://playout.test",
-        timezone="Europe/Oslo",
-        operator="Nordavind",
-    )
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN) as browser:
+
+    def browser_at(public_url: str) -> httpx.AsyncClient:
+        pages = application(
+            assurance,
+            console,
+            response=response,
+            find_subscriber=find,
+            clock=clock,
+            public_url=public_url,
+            playout_url="http://playout.test",
+            timezone="Europe/Oslo",
+            operator="Nordavind",
+        )
+        return httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=public_url)
+
+    async with browser_at(ORIGIN) as browser:
         yield House(
             browser,
             assurance,
@@ -105,6 +111,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
             await open_journal(writing, stream="signin", clock=clock),
             clock,
             database,
+            browser_at,
             made[1],
         )
     for closing in (reading, writing, database):
@@ -202,6 +209,14 @@ async def test_a_session_ends_by_signing_out_and_by_itself(house: House) -> None
 async def test_the_cookie_is_for_the_console_alone(house: House) -> None:
     cookie = (await house.sign_in()).headers["set-cookie"].lower()
     assert "httponly" in cookie and "samesite=lax" in cookie and "path=/" in cookie
+    assert cookie.startswith("prikkfri-console=") and "domain" not in cookie and "; secure" not in cookie
+    form = {"name": "duty", "password": house.password}
+    async with house.browser_at("https://console.test/") as safe:
+        answer = await safe.post("/sign-in", data=form, headers={"origin": "https://console.test"})
+        cookie = answer.headers["set-cookie"].lower()
+        assert cookie.startswith("__host-prikkfri-console=") and "; secure" in cookie and "httponly" in cookie
+        assert (await safe.get("/")).status_code == 200
+        assert (await safe.post("/sign-out", headers={"origin": "http://console.test"})).status_code == 403
 
 
 async def test_signing_in_leads_nowhere_else(house: House) -> None:
@@ -275,6 +290,63 @@ async def test_pages_that_leave_no_trace_show_nothing_of_a_customer(house: House
         for secret in (KARI.id, KARI.id[-4:], KARI.email, KARI.name, "secret", NUMBER[1:], NUMBER[-3:]):
             assert secret not in answer.text, page
     assert await house.console.looks() == []
+
+
+async def test_what_is_old_is_not_shown_as_new(house: House) -> None:
+    await house.sign_in()
+    await house.happened(verdict="kept", customer="a")
+    page = (await house.browser.get("/")).text
+    assert "newest outcome 0 s ago" in page
+    system = (await house.browser.get("/system")).text
+    assert '<td class="kept"><span class="mark" aria-hidden="true"></span>followed</td>' in system
+    house.clock.advance(60)
+    page = (await house.browser.get("/")).text
+    assert "What happens now is not known: nothing current has been read from signin since 23:13." in page
+    assert "newest outcome 55 s ago" in page and "All promises kept" not in page
+    system = (await house.browser.get("/system")).text
+    assert "behind since 23:13" in system and "60 s ago" in system and ">followed<" not in system
+    house.clock.advance(900)
+    assert "no outcome in the last 15 minutes" in (await house.browser.get("/")).text
+
+
+async def test_who_does_not_answer_and_what_was_dropped_stands_beside(house: House) -> None:
+    await house.sign_in()
+    await house.happened(verdict="kept", customer="a")
+    page = (await house.browser.get("/")).text
+    assert page.count("not asked yet") == 3 and "Status page not told yet" in page
+    house.assurance.roles["signin"] = RoleState("signin", True, house.clock.now())
+    house.assurance.roles["playout"] = RoleState("playout", False, house.clock.now() - 60)
+    signin = house.assurance.streams["signin"]
+    house.assurance.streams["signin"] = replace(signin, behind=1_234, overflowed=5_678)
+    await house.assurance.publish()
+    for path in ("/", "/system"):
+        page = (await house.browser.get(path)).text
+        assert "silent since 23:12" in page and "1,234 behind" in page and "not asked yet" in page
+        assert "Status page not told yet: the status role answered 503" in page
+    assert '<td class="figure broken">5,678</td>' in page
+    house.clock.advance(60)
+    assert "not read since 23:13" in (await house.browser.get("/")).text
+    house.assurance.streams["signin"] = replace(signin, trouble="it is locked", trouble_since=house.clock.now())
+    assert "cannot be read since 23:14: it is locked" in (await house.browser.get("/system")).text
+
+
+async def test_figures_lead_to_the_outcomes_that_they_count(house: House) -> None:
+    await house.sign_in()
+    await house.happened(verdict="kept", customer="a")
+    await house.happened(verdict="broken", reason="overloaded", customer="b", observed=False)
+    await house.happened(verdict="broken", reason="overloaded", customer="c")
+    page = html.unescape((await house.browser.get("/")).text)
+    assert (
+        '<a class="broken" href="/outcomes?verdict=broken&service=television&step=sign-in&layer=signin">1</a>' in page
+    )
+    assert page.count(">reported</span>") == 1 and "50.0 %" in page and "100 %" in page
+    for query, shown, most in (("", 3, ""), ("verdict=broken", 2, ""), ("verdict=kept&step=deliver", 0, "No such")):
+        listed = (await house.browser.get(f"/outcomes?{query}")).text
+        assert listed.count('<td class="masked">') == 2 * shown and most in listed
+    house.clock.advance(901)
+    assert "No such outcome" in (await house.browser.get("/outcomes")).text
+    subjects = [look.subject for look in await house.console.looks()]
+    assert subjects == ["all", "step=deliver, verdict=kept", "verdict=broken", "all"]
 
 
 async def test_an_alarm_is_seen_by_somebody(house: House) -> None:
