@@ -137,6 +137,8 @@ def test_the_chart_has_a_rate_for_each_period_and_leaves_the_customers_own_out()
             Count(since + 10, "television", "sign-in", "signin", "broken", "overloaded", True, 1),
             Count(since + 10, "television", "sign-in", "signin", "broken", "wrong-credentials", True, 99),
             Count(until, "television", "sign-in", "signin", "kept", "", True, 99),
+            Count(since - 5, "television", "sign-in", "signin", "kept", "", True, 99),
+            Count(since, "television", "sign-in", "door", "asked", "", True, 99),
         ],
         since=since,
         until=until,

@@ -124,6 +124,13 @@ def test_a_small_incident_does_not_hide_that_most_fails_now() -> None:
     assert states(document)["sign-in"] == ("major_outage", iso(NOW - 60))
 
 
+def test_every_step_belongs_to_its_component() -> None:
+    for name, (service, steps, _) in STANDS_ON.items():
+        for step in steps:
+            document = told(seen(breakage(step, 0.9, service=service)))
+            assert [each for each, (state, _) in states(document).items() if state != "operational"] == [name], step
+
+
 def test_what_belongs_to_no_component_is_not_all_well_either() -> None:
     strange = statement(service="receipts", steps=())
     assert told(seen(), strange)["status"]["indicator"] == "critical"
