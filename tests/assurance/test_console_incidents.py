@@ -98,13 +98,13 @@ class House:
         ]  # fmt: skip
         listed = impact(outcomes, Scope(found.segments, now - 5, now + 60), now=now + 600)
         assert len(listed.hits) == HIT
-        await self._happened(outcomes)
+        await self.happened(outcomes)
 
         await self.database.write(lambda t: store.save_incident(t, found))
         await self.database.write(lambda t: store.save_impact(t, "evening", listed, "", now))
         await self.response.recover()
 
-    async def _happened(self, outcomes: list[Outcome]) -> None:
+    async def happened(self, outcomes: list[Outcome]) -> None:
         last, now = self.taken + len(outcomes), self.clock.now()
         page = Page("i", self.taken + 1, last, outcomes, last, 0, 0)
         await self.database.write(lambda t: add_outcomes(t, "signin", page, now))
@@ -116,7 +116,7 @@ class House:
         self.clock.advance(seconds)
         now = self.clock.now()
         kept = {"service": "television", "step": "sign-in", "layer": "signin", "verdict": "kept"}
-        await self._happened(
+        await self.happened(
             [
                 Outcome(time=now - ago, customer=f"other-{self.taken}-{ago}-{number}", **kept)  # type: ignore[arg-type]
                 for ago in range(seconds)

@@ -427,7 +427,7 @@ async def test_people_come_and_go(house: House) -> None:
     password = page.split('<code class="password">')[1].split("<")[0]
     assert (await house.post("/people", name="ola")).status_code == 422
     assert (await house.post("/people/remove", name="duty")).status_code == 422
-    other = httpx.AsyncClient(transport=house.browser._transport, base_url=ORIGIN)
+    other = house.browser_at(ORIGIN)
     form = {"data": {"name": "ola", "password": password}, "headers": {"origin": ORIGIN}}
     assert (await other.post("/sign-in", **form)).status_code == 303  # type: ignore[arg-type]
     assert (await other.get("/")).status_code == 200

@@ -11,8 +11,6 @@ from prikkfri.assurance.counting import KINDS_IN_A_PAGE_MAX, PERIOD_SECONDS, Cou
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Kind, happened, opened
 from prikkfri.assurance.overview import (
-    STALE_SECONDS,
-    WINDOW_SECONDS,
     Overview,
     RoleState,
     StreamState,
@@ -77,7 +75,7 @@ def test_broken_since_the_first_of_the_run_of_bad_periods() -> None:
 
 
 def test_a_breakage_older_than_the_window_is_since_before() -> None:
-    view = seen(*(counted("broken", 5, ago=ago) for ago in range(10, WINDOW_SECONDS, 5)))
+    view = seen(*(counted("broken", 5, ago=ago) for ago in range(10, 900, 5)))
     assert not view.breakages[0].certain
     assert "since before" in wording.sentence(view, ZONE)
     assert told(view)[0] == "critical"
@@ -105,9 +103,9 @@ def test_nobody_asked_is_not_all_kept() -> None:
     "state",
     [
         StreamState("signin"),
-        StreamState("signin", exists=True, current_at=NOW - STALE_SECONDS - 1),
-        StreamState("signin", exists=True, current_at=NOW - STALE_SECONDS - 1, behind=10_000),
-        StreamState("signin", trouble="locked", trouble_since=NOW - STALE_SECONDS - 1),
+        StreamState("signin", exists=True, current_at=NOW - 15 - 1),
+        StreamState("signin", exists=True, current_at=NOW - 15 - 1, behind=10_000),
+        StreamState("signin", trouble="locked", trouble_since=NOW - 15 - 1),
     ],
 )
 def test_what_is_not_read_is_not_known_and_never_well(state: StreamState) -> None:
@@ -247,8 +245,8 @@ def test_a_good_period_in_between_does_not_end_a_breakage_nor_a_bad_share_below_
     [
         (StreamState("s", exists=False), None),
         (StreamState("s", exists=False, trouble="locked", trouble_since=5.0), 5.0),
-        (StreamState("s", exists=True, current_at=NOW - STALE_SECONDS), None),
-        (StreamState("s", exists=True, current_at=NOW - STALE_SECONDS - 0.1), NOW - STALE_SECONDS - 0.1),
+        (StreamState("s", exists=True, current_at=NOW - 15), None),
+        (StreamState("s", exists=True, current_at=NOW - 15 - 0.1), NOW - 15 - 0.1),
         (StreamState("s", current_at=NOW - 99, trouble="locked", trouble_since=NOW - 50), NOW - 99),
         (StreamState("s", current_at=NOW - 1, trouble="locked", trouble_since=NOW - 1), None),
         (StreamState("s"), NOW),

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.assurance.overview import Breakage, Overview, RoleState
-from prikkfri.assurance.publishing import KNOWN_SECONDS, as_known, iso, moment, never_told, summary
+from prikkfri.assurance.publishing import as_known, iso, moment, never_told, summary
 from prikkfri.assurance.status import LANGUAGES, Statement, Update
 
 NOW = 1_700_000_000.0
+MINUTE = 60.0
 URL = "http://status.test"
 ROLES = ("viewer", "signin", "door", "playout", "sms", "status")
 HEALTHY = tuple(RoleState(role, True, NOW - 999) for role in ROLES)
@@ -209,8 +210,8 @@ def test_the_worst_that_is_known_of_a_component_is_said_and_well_only_what_is_se
 
 def test_what_is_not_confirmed_for_a_minute_is_not_known_any_more() -> None:
     document = told(seen(), statement(severity="partial_outage"))
-    assert as_known(document, NOW + KNOWN_SECONDS) == document
-    later = as_known(document, NOW + KNOWN_SECONDS + 0.001)
+    assert as_known(document, NOW + MINUTE) == document
+    later = as_known(document, NOW + MINUTE + 0.001)
     assert later["status"] == {
         "indicator": "major",
         "description": "Not Known Since 2023-11-14T22:13:20.000Z; Last Known: Partial System Outage",
