@@ -278,6 +278,13 @@ async def test_for_machines_what_is_over_is_not_unresolved(client: httpx.AsyncCl
     assert unresolved.keys() == {"page", "incidents"}
     assert [each["id"] for each in unresolved["incidents"]] == ["investigating", "identified", "monitoring"]
     assert len((await client.get("/api/v2/summary.json")).json()["incidents"]) == 5
+    page = (await client.get("/?lang=nb")).text
+    worked_on, _, earlier = page.partition("Tidligere")
+    assert "Dette arbeider vi med" in worked_on and (worked_on.count("<article"), earlier.count("<article")) == (3, 2)
+    told["incidents"] = told["incidents"][3:]
+    await publish(client, told)
+    page = (await client.get("/")).text
+    assert "What we are working on" not in page and "Earlier" in page  # what is over is not worked on
     components = await client.get("/api/v2/components.json")
     assert components.json().keys() == {"page", "components"}
     assert components.headers["content-type"] == "application/json; charset=utf-8"

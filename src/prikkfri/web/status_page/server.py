@@ -246,6 +246,8 @@ class _StatusPage:
         words = WORDS[language]
         updated_at = moment(document["page"]["updated_at"])
         style, script = self._static
+        unresolved = _unresolved(document)
+        earlier = [each for each in document["incidents"] if each not in unresolved]
 
         def time(text: str) -> str:
             return time_said(moment(text), now, self._zone, language)
@@ -254,6 +256,7 @@ class _StatusPage:
             _template()
             .render(
                 document=document,
+                told=(("incidents", unresolved), ("earlier", earlier)),
                 language=language,
                 languages=LANGUAGES,
                 words=words,
@@ -295,10 +298,14 @@ def _template() -> Template:
     return templates.get_template("page.html")
 
 
+def _unresolved(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [each for each in document["incidents"] if each["status"] not in OVER]
+
+
 def _json(document: Mapping[str, Any], name: str) -> bytes:
     parts = {part: document[part] for part in _PARTS[name]}
     if name.startswith("incidents/"):
-        parts["incidents"] = [each for each in parts["incidents"] if each["status"] not in OVER]
+        parts["incidents"] = _unresolved(document)
     return json.dumps(parts, ensure_ascii=False).encode()
 
 
