@@ -65,7 +65,9 @@ async def test_before_anything_was_told_nothing_is_known(client: httpx.AsyncClie
     summary = (await client.get("/api/v2/summary.json")).json()
     assert summary["status"]["indicator"] == "minor"
     assert summary["status"]["description"] == "Not Known Yet"
-    assert WORDS["en"]["unknown"] in (await client.get("/")).text
+    page = (await client.get("/")).text
+    assert WORDS["en"]["unknown"] in page and "Nothing known yet" in page and "Known as of" not in page
+    assert "This page has not been told anything yet. It looks again by itself." in page
 
 
 async def test_what_was_told_is_served_to_anyone_anywhere(client: httpx.AsyncClient, clock: ManualClock) -> None:
@@ -313,9 +315,58 @@ async def test_the_headline_says_what_the_document_says(
         assert [other for other in (*SAID["nb"], *SAID["sv"], *SAID["en"]) if f"</span>{other}" in page] == [words]
 
 
+PARTS = {
+    "operational": ("kept", "Virker", "Fungerar", "Works"),
+    "unknown": ("unknown", "Ikke kjent", "Inte känt", "Not known"),
+    "degraded_performance": ("warning", "Virker dårlig", "Fungerar dåligt", "Works badly"),
+    "partial_outage": ("warning", "Virker ikke for noen", "Fungerar inte för vissa", "Fails for some"),
+    "major_outage": ("broken", "Virker ikke for de fleste", "Fungerar inte för de flesta", "Fails for most"),
+    "under_maintenance": ("warning", "Vedlikehold pågår", "Underhåll pågår", "Being maintained"),
+}
+
+
+async def test_each_part_says_how_it_stands(client: httpx.AsyncClient, clock: ManualClock) -> None:
+    told = document(clock)
+    (part,) = told["components"]
+    told["components"] = [
+        part | {"id": name, "name": name} | ({"status": "degraded_performance", "state": name} if name == "unknown"
+                                             else {"status": name})
+        for name in PARTS
+    ]  # fmt: skip
+    told["components"] += [part | {"id": name} for name in ("sign-in", "watch", "messages")]
+    await publish(client, told)
+    names = {"nb": ("Innlogging", "TV-bildet", "Tekstmeldinger"), "sv": ("Inloggning", "Tv-bilden", "Sms"),
+             "en": ("Signing in", "Watching", "Text messages")}  # fmt: skip
+    for place, language in enumerate(("nb", "sv", "en"), 1):
+        page = (await client.get(f"/?lang={language}")).text
+        found = re.findall(
+            r'<li class="(\w+)">\s*<span class="name">(.*?)</span>\s*<span class="state">.*?</span>(.*?)</', page
+        )
+        assert found == [
+            *((words[0], name, words[place]) for name, words in PARTS.items()),
+            *(("kept", name, PARTS["operational"][place]) for name in names[language]),
+        ]
+
+
+async def test_of_a_head_only_the_head_is_sent(tmp_path: Path, clock: ManualClock) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is read")
+
+    scope = {"type": "http", "method": "HEAD", "path": "/", "headers": [], "query_string": b""}
+    await status_page(tmp_path, clock)(scope, receive, send)
+    assert int(dict(sent[0]["headers"])[b"content-length"]) > 1_000 and sent[1]["body"] == b""
+
+
 async def test_a_foreign_document_is_told_by_its_indicator(client: httpx.AsyncClient, clock: ManualClock) -> None:
     """One that gives no state of ours."""
-    for indicator, words in (("none", SAID["en"][0]), ("minor", SAID["en"][2]), ("critical", SAID["en"][3])):
+    for indicator, words in zip(
+        ("none", "minor", "major", "critical"), (SAID["en"][n] for n in (0, 2, 2, 3)), strict=True
+    ):
         await publish(client, document(clock, indicator=indicator))
         assert f"</span>{words}" in (await client.get("/")).text
 
@@ -375,6 +426,8 @@ def test_whatever_it_takes_it_can_show(
         ("de,sv;q=0.3,en;q=0.2", "sv"),
         ("en;q=0.1,sv;q=0.9", "sv"),
         ("nb;q=0,en", "en"),
+        ("nb;q=0", "en"),
+        ("no;q=0.4, sv ; q=0.4", "nb"),
         ("fr", "en"),
         ("", "en"),
         (";;q=,nb;q=x", "en"),
