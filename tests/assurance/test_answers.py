@@ -224,6 +224,17 @@ def test_several_places_are_counted_and_named() -> None:
     assert said(4, incident=incident()) == (NOT_KNOWN, ())
 
 
+def test_the_headline_names_two_of_what_is_cleared_and_the_draft_every_place() -> None:
+    cells = [Cell(Segment.of({"step": step}), 100, failed) for step, failed in
+             (("sign-in", 90), ("enter", 85), ("watch", 0), ("submit", 0), ("deliver", 0), ("zap", 0))]  # fmt: skip
+    found = placed(incident(), place(cells), NINE + 12)
+    assert len(found.placement.cleared) >= 3
+    names = [str(each.segment).removeprefix("step=") for each in found.placement.cleared]
+    assert headline(Known(incident=found), OSLO).endswith(f"; {names[0]}, {names[1]} cleared")
+    text = notices(found, (), hit=None)[0].text
+    assert text.startswith("Where: service=television, step=sign-in; service=television, step=enter.")
+
+
 def test_a_missed_promise_is_shown_as_missed() -> None:
     answers = answer_sheet(whole(NINE + 300), now=NINE + 1_200, zone=OSLO)
     assert "expected solution 21:15:00, overdue by 5 min" in answers[7].text.lower()

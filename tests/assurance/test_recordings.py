@@ -112,6 +112,8 @@ def test_what_was_before_the_minute_says_what_is_usual_and_what_came_after_does_
 
     assert placed(0, 40) == placed(0, 40, 40) == 1
     assert placed(40, 40) == placed(40, 40, 0) == 0
+    alone = [HEADER, *(f"1,{partner},{failed},500" for partner, failed in (("Telia", 400), ("Tre", 0), ("Ice", 0)))]
+    assert len(locate(read_table(alone), 1).placed) == 1
 
 
 @pytest.mark.parametrize("read", [read_series, read_table])
@@ -134,7 +136,7 @@ def test_what_is_no_csv_is_refused_with_its_line(header: str) -> None:
 
 def test_a_minute_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(UsageError, match="no minute 9; it has 1 to 5"):
-        locate(read_table([TABLE[0], *reversed(TABLE[1:])]), 9)
+        locate(read_table([TABLE[0], "3,Tre,1,500", *reversed(TABLE[1:])]), 9)
     with pytest.raises(UsageError, match="it is empty"):
         locate([], 9)
 

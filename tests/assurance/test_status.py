@@ -104,6 +104,22 @@ def test_what_fails_is_told_of_the_steps_that_it_is_about(
     assert len(concerned([statement], segment["service"], [])) == 1
 
 
+def test_all_ways_of_signing_in_together_are_signing_in() -> None:
+    layers = [Segment.of({"service": TELEVISION, "layer": layer}) for layer in ("signin", "door")]
+    incident = alarmed(opened("1", alarm(layers[0]), NINE), alarm(layers[1]), NINE + 1)
+    (statement,) = statements([incident], now=NINE + 20, zone=OSLO)
+    assert list(statement.steps) == sorted(SIGN_IN_STEPS)
+    assert statement.title == {
+        "nb": "Innlogging til TV svikter", "sv": "Inloggning till tv fungerar inte som den ska",
+        "en": "Signing in to television fails",
+    }  # fmt: skip
+
+
+def test_an_incident_of_which_nothing_was_written_down_is_told_as_of_its_opening() -> None:
+    (statement,) = statements([replace(confirmed(), timeline=())], now=NINE + 20, zone=OSLO)
+    assert (statement.updates, statement.updated_at, statement.stage) == ((), NINE, "investigating")
+
+
 def test_several_places_are_all_told_of() -> None:
     layers = [{"service": TELEVISION, "layer": layer} for layer in ("signin", "streams")]
     incident = opened("1", alarm(Segment.of(layers[0])), NINE)
@@ -206,6 +222,7 @@ def test_a_promise_that_has_passed_is_told_as_missed_in_every_language() -> None
         assert [update.at - NINE for update in statement.updates[:-2]] == list(missed)
         assert statement.updated_at == NINE + max((20, *missed))
         assert (statement.solution_overdue, statement.next_update_overdue) == (900 in missed, 600 in missed)
+        assert (statement.expected_solution_at, statement.next_update_at) == (NINE + 900, NINE + 600)
     assert [update.body for update in statement.updates[:2]] == [
         {"nb": "Det skulle vært løst 21:15. Det er det ikke.", "sv": "Det skulle ha varit löst 21:15. Det är det inte.",
          "en": "It was to be solved by 21:15. It is not."},

@@ -31,23 +31,23 @@ _STAGE: Mapping[State, Stage] = {
     "resolved": "resolved",
     "reviewed": "resolved",
 }
-_WHAT: Mapping[tuple[str, str], Texts] = {
-    ("television", "sign-in"): {
-        "nb": "Innlogging til TV svikter",
-        "sv": "Inloggning till tv fungerar inte som den ska",
-        "en": "Signing in to television fails",
-    },
-    ("television", ""): {
+_SIGN_IN: Texts = {
+    "nb": "Innlogging til TV svikter",
+    "sv": "Inloggning till tv fungerar inte som den ska",
+    "en": "Signing in to television fails",
+}
+_WHAT: Mapping[str, Texts] = {
+    "television": {
         "nb": "TV-tjenesten svikter",
         "sv": "Tv-tjänsten fungerar inte som den ska",
         "en": "Television fails",
     },
-    ("messages", ""): {
+    "messages": {
         "nb": "Tekstmeldinger kommer ikke alltid fram",
         "sv": "Sms kommer inte alltid fram",
         "en": "Text messages do not always arrive",
     },
-    ("", ""): {
+    "": {
         "nb": "En tjeneste svikter",
         "sv": "En tjänst fungerar inte som den ska",
         "en": "A service fails",
@@ -211,7 +211,7 @@ def _steps(segments: Iterable[Segment]) -> tuple[str, ...]:
     steps: set[str] = set()
     for segment in segments:
         layer = (segment.get("service"), segment.get("layer"))
-        found = (segment.get("step"),) if segment.get("step") else _STEPS_OF_LAYER.get(layer, ())
+        found = (segment.get("step"),) if segment.get("step") else _STEPS_OF_LAYER.get(layer)
         if not found:
             return ()
         steps.update(found)
@@ -226,8 +226,9 @@ def _severity(incident: Incident) -> Severity:
 
 
 def _what(service: str, steps: Sequence[str]) -> Texts:
-    step = "sign-in" if steps and set(steps) <= _SIGN_IN_STEPS else ""
-    return _WHAT.get((service, step)) or _WHAT.get((service, "")) or _WHAT["", ""]
+    if service == "television" and steps and set(steps) <= _SIGN_IN_STEPS:
+        return _SIGN_IN
+    return _WHAT.get(service, _WHAT[""])
 
 
 def _updates(incident: Incident, zone: tzinfo) -> list[Update]:
@@ -237,7 +238,7 @@ def _updates(incident: Incident, zone: tzinfo) -> list[Update]:
     for entry in incident.timeline:
         stage = _STAGE.get(entry.state)
         changed = before is None or stage != _STAGE.get(before.state)
-        if stage and (changed or entry.kind in ("estimate", "confirm")):
+        if stage and (changed or entry.kind == "estimate"):
             again = changed and before is not None and before.state in ("resolved", "recovering")
             updates.append(Update(entry.at, stage, _body(incident, entry, stage, again, zone)))
         before = entry
