@@ -221,7 +221,8 @@ async def test_the_cookie_is_for_the_console_alone(house: House) -> None:
 
 async def test_signing_in_leads_nowhere_else(house: House) -> None:
     form = {"data": {"name": "duty", "password": house.password}, "headers": {"origin": ORIGIN}}
-    for to in ("//evil.test/", "https://evil.test/", "/\\evil.test", "javascript:1", ""):
+    outside = ("//evil.test/", "https://evil.test/", "/\\evil.test", "javascript:1", "", "/a\r\nb: c", "/a b", "/æ")
+    for to in outside:
         answer = await house.browser.post("/sign-in", params={"to": to}, **form)  # type: ignore[arg-type]
         assert answer.headers["location"] == "/", to
     answer = await house.browser.post("/sign-in", params={"to": "/outcomes?step=deliver"}, **form)  # type: ignore[arg-type]
