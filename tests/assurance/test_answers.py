@@ -2,11 +2,13 @@ from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from prikkfri.assurance.answers import NOT_KNOWN, QUESTIONS, Known, Load, answer_sheet, headline
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Exposed, Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, happened, opened, placed
-from prikkfri.assurance.localisation import Cell, place
+from prikkfri.assurance.localisation import Cell, Cleared, Placement, place
 from prikkfri.assurance.notices import notices, sensitive_count
 from prikkfri.assurance.recovery import Criteria, Evidence, judge
 from prikkfri.assurance.remedies import Policy, Tier, trial
@@ -143,6 +145,7 @@ def test_whether_it_helped_is_said_by_how_it_went_on() -> None:
     )):  # fmt: skip
         found = happened(found, Fact(kind, NINE + n, who, ""))  # type: ignore[arg-type]
         assert said(7, incident=found)[0].endswith(says)
+    assert said(7, incident=replace(found, timeline=found.timeline[:-3]))[0].startswith("2 measures, the last by ola")
     assert said(7, incident=found) == (
         "4 measures, the last by rule:policy at 21:00:06. It is over since.",
         ("21:00:00 kari: mitigate", "21:00:02 ola: act", "21:00:05 kari: told", "21:00:06 rule:policy: credited"),
@@ -154,6 +157,7 @@ def test_when_it_is_solved_is_said_as_far_as_it_was_promised() -> None:
         (900, None, "Expected solution 21:15:00; next word not known yet."),
         (None, 600, "Expected solution not known yet; next word 21:10:00."),
         (299, 300, "Expected solution 21:04:59, overdue by 0 min; next word 21:05:00."),
+        (-3_300, 300, "Expected solution 20:05:00, overdue by 60 min; next word 21:05:00."),
     ):
         promised = Fact(
             "estimate", NINE, "kari", "", *(each and NINE + each for each in (solution, following))
@@ -201,6 +205,8 @@ def test_what_happened_before_and_what_they_get_is_told_or_not_known() -> None:
         "1,000 get nothing: a", "2 get nothing: z", "the sum is above the policy's cap: a person must release it",
         "0 have been told",
     )  # fmt: skip
+    one = replace(known.remedy, credits=known.remedy.credits[:1])
+    assert said(11, remedy=one, credited=1)[0] == "1 get 49.00 NOK together (kick-off); 1 are given."
     assert said(11, remedy=replace(costly, credits=())) == (
         "Nothing, by the policy.", ("1,000 get nothing: a", "2 get nothing: z")
     )  # fmt: skip
@@ -220,8 +226,38 @@ def test_several_places_are_counted_and_named() -> None:
     ]
     found = placed(incident(), place(cells), NINE + 12)
     text, evidence = said(4, incident=found)
-    assert text.startswith("2 places: ") and "partner=Telia" in text and "; " in text and len(evidence) == 2
+    assert text == "2 places: partner=Telia; partner=Tre." and len(evidence) == 2
+    assert headline(Known(incident=found), OSLO).startswith(
+        "Television (partner=Telia) and television (partner=Tre) broken"
+    )
     assert said(4, incident=incident()) == (NOT_KNOWN, ())
+
+
+@pytest.mark.parametrize(
+    ("segment", "name"),
+    [
+        ({"service": "television"}, "Television"),
+        ({"service": "television", "layer": "signin"}, "Sign-in"),
+        ({"service": "television", "layer": "streams"}, "Streams"),
+        ({"service": "messages", "layer": "sms-centre"}, "Message centre"),
+        ({"service": "messages", "step": "deliver", "partner": "Telia"}, "Deliver (partner=Telia)"),
+        ({"partner": "Telia", "direction": "in"}, "Direction=in, partner=Telia"),
+    ],
+)
+def test_a_place_is_named_as_people_say_it(segment: dict[str, str], name: str) -> None:
+    found = opened("1", Alarm("share", Segment.of(segment), NINE, NINE - 5, 0.005, 0.9, 40, 30.0, 25.0), NINE)
+    assert headline(Known(incident=found), OSLO) == f"{name} broken since 20:59:55"
+    assert headline(Known(incident=replace(found, alarms=())), OSLO) == "Something broken since 20:59:55"
+
+
+@pytest.mark.parametrize("count", [1, 6, 7, 8])
+def test_of_much_that_never_failed_six_are_named(count: int) -> None:
+    steps = [f"step-{n}" for n in range(count)]
+    cleared = tuple(Cleared(Segment.of({"step": step}), 900.0, 1.0, 0.0) for step in steps)
+    more = f" and {count - 6} more" if count > 6 else ""
+    found = replace(incident(), placement=Placement((), cleared))
+    text, evidence = said(2, incident=found)
+    assert text == f"{', '.join(steps[:6])}{more}." and evidence == tuple(each.sentence for each in cleared[:6])
 
 
 def test_the_headline_names_two_of_what_is_cleared_and_the_draft_every_place() -> None:
@@ -259,6 +295,8 @@ def test_load_is_a_cause_only_from_the_capacity_on() -> None:
 
     peaks = (31.0, 79.9, 80.0, 99.9, 100.0, 150.0)
     assert [said(peak).split(":")[0] for peak in peaks] == ["No", "No", *["Close to it"] * 2, "Yes", "Yes"]
+    small = Known(incident=incident(), load=Load("signin", 0.1, 0.5, NINE))
+    assert answer_sheet(small, now=NINE, zone=OSLO)[2].text.startswith("No: signin was asked for at most 20%")
     unmeasured = Known(incident=incident(), load=Load("signin", 5.0, 0.0, NINE))
     assert not answer_sheet(unmeasured, now=NINE, zone=OSLO)[2].known
 

@@ -232,7 +232,7 @@ def _when_solved(known: Known, now: float, zone: tzinfo) -> _Said:
     for name, at in (("expected solution", incident.expected_solution_at), ("next word", incident.next_update_at)):
         late = f", overdue by {(now - at) / 60:.0f} min" if at is not None and now > at else ""
         parts.append(f"{name} {'not known yet' if at is None else _clock(at, zone)}{late}")
-    return f"{'; '.join(parts).capitalize()}.", ()
+    return f"{_capital('; '.join(parts))}.", ()
 
 
 def _is_it_over(known: Known, zone: tzinfo) -> _Said:
@@ -297,8 +297,11 @@ def _ended_at(incident: Incident) -> float:
 
 
 def _name(segments: Sequence[Segment]) -> str:
-    text = " and ".join(dict.fromkeys(_said(segment) for segment in segments))
-    return text[:1].upper() + text[1:] or "Something"
+    return _capital(" and ".join(dict.fromkeys(_said(segment) for segment in segments))) or "Something"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 _LAYERS_SAID = {"signin": "sign-in", "sms-centre": "message centre"}

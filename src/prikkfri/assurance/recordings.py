@@ -1,6 +1,7 @@
 """Recordings: CSV files of series and tables, read as values; for `detect`, `locate` and the benchmarks."""
 
 import csv
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,7 +64,7 @@ def read_table(lines: Iterable[str], *, rows_max: int = ROWS_MAX) -> list[Row]:
     """Reads `minute,DIMENSION...,failed,total`. Raises `UsageError` with the line that is wrong."""
     names, rows = _read(lines, rows_max)
     dimensions = [name for name in names if name not in ("minute", "failed", "total")]
-    if not {"minute", "failed", "total"} <= set(names) or not dimensions:
+    if not {"minute", "failed", "total"} < set(names):
         raise UsageError("line 1: the header must name minute, one dimension or more, failed and total")
     table: list[Row] = []
     for line, row in rows:
@@ -110,7 +111,7 @@ def _read(lines: Iterable[str], rows_max: int) -> tuple[list[str], Iterator[tupl
 
 def _moment(text: str | None, line: int) -> float:
     try:
-        moment = datetime.fromisoformat((text or "").strip())
+        moment = datetime.fromisoformat(str(text).strip())
     except ValueError:
         raise UsageError(f"line {line}: {text!r} is not a time such as 2018-08-20T19:00:00") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
@@ -118,9 +119,9 @@ def _moment(text: str | None, line: int) -> float:
 
 def _count(text: str | None, line: int) -> float:
     try:
-        count = float(text or "")
+        count = float(str(text))
     except ValueError:
-        count = -1.0
+        count = math.nan
     if not 0 <= count < 1e15:
         raise UsageError(f"line {line}: {text!r} is not a count")
     return count
