@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -556,20 +556,27 @@ async def test_the_list_tells_whether_it_is_the_one_that_was_frozen(house: House
     assert "changed since, by what came late" in await house.text()
 
 
-@asynccontextmanager
-async def listening(house: House, path: str) -> AsyncIterator[Callable[[], Awaitable[dict[str, Any]]]]:
-    """The events of a stream that has no end, which `ASGITransport` would wait for, one after the other."""
-    heard: asyncio.Queue[bytes] = asyncio.Queue()
+class Heard:
+    """An answer as it comes: its beginning, then the events of a stream that may have no end."""
 
-    async def send(message: Any) -> None:
-        await heard.put(message.get("body", b""))
+    def __init__(self) -> None:
+        self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
-    async def event() -> dict[str, Any]:
-        while not (chunk := (await heard.get()).decode()).startswith("event: "):
+    async def begins(self) -> tuple[int, dict[bytes, bytes]]:
+        start = await self.messages.get()
+        return start["status"], dict(start["headers"])
+
+    async def event(self) -> dict[str, Any]:
+        while not (chunk := (await self.messages.get()).get("body", b"").decode()).startswith("event: "):
             pass
         name, data = chunk.removesuffix("\n\n").split("\n")
         return {"event": name.removeprefix("event: "), **json.loads(data.removeprefix("data: "))}
 
+
+@asynccontextmanager
+async def listening(house: House, path: str) -> AsyncIterator[Heard]:
+    """What comes of a stream, for whose end `ASGITransport` would wait."""
+    heard = Heard()
     cookies = "; ".join(f"{name}={value}" for name, value in house.browser.cookies.items())
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "path": path,
@@ -577,9 +584,9 @@ async def listening(house: House, path: str) -> AsyncIterator[Callable[[], Await
         "server": ("console.test", 80), "headers": [(b"cookie", cookies.encode()), (b"host", b"console.test")],
     }  # fmt: skip
     nothing_more: asyncio.Queue[Any] = asyncio.Queue()
-    serving = asyncio.ensure_future(house.pages(scope, nothing_more.get, send))
+    serving = asyncio.ensure_future(house.pages(scope, nothing_more.get, heard.messages.put))
     try:
-        yield event
+        yield heard
     finally:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
@@ -589,29 +596,29 @@ async def test_events_carry_the_parts_of_the_page(house: House) -> None:
     await house.begins()
     for path in ("/incidents/evening", "/incidents", "/controls", "/"):
         shown = await house.text(path)
-        async with listening(house, path.rstrip("/") + "/live") as event:
-            first = await event()
+        async with listening(house, path.rstrip("/") + "/live") as heard:
+            first = await heard.event()
             assert first["event"] == "seen" and first["at"] == house.clock.now()
-            assert await event() == {"event": "same"}  # nothing is sent twice
+            assert await heard.event() == {"event": "same"}  # nothing is sent twice
             assert first["html"] and all(html.unescape(part) in shown for part in first["html"].values())
             assert all(f'id="{place}"' in shown for place in first["html"])
             house.clock.advance(1)
-            assert (await event())["event"] in ("same", "seen")
+            assert (await heard.event())["event"] in ("same", "seen")
 
 
 async def test_of_an_incident_that_is_not_there_nothing_is_told(house: House) -> None:
-    async with listening(house, "/incidents/nothing/live") as event:
-        assert (await event())["html"] == {}
+    async with listening(house, "/incidents/nothing/live") as heard:
+        assert (await heard.event())["html"] == {}
 
 
 async def test_more_than_can_be_told_live_are_told_to_come_again(house: House) -> None:
-    async with listening(house, "/incidents/live") as event:
-        await event()
-        answer = await house.browser.get("/incidents/evening/live")
-        assert (answer.status_code, answer.json()["error"]) == (503, "overloaded")
-        assert answer.headers["retry-after"] == "5"
-    async with listening(house, "/incidents/evening/live") as event:
-        assert (await event())["event"] == "seen"
+    async with listening(house, "/incidents/live") as heard:
+        await heard.event()
+        async with listening(house, "/incidents/evening/live") as refused:
+            status, headers = await refused.begins()
+            assert (status, headers[b"retry-after"]) == (503, b"5")
+    async with listening(house, "/incidents/evening/live") as heard:
+        assert (await heard.event())["event"] == "seen"
 
 
 async def upload(house: House, content: bytes, field: str = "file") -> httpx.Response:
