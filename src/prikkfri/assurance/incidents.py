@@ -285,7 +285,9 @@ def happened(incident: Incident, fact: Fact) -> Incident:
             dismissed=fact.kind == "dismiss",
         )
     if before == "resolved" and after in OPEN:
-        incident = replace(incident, resolved_at=None, resolved_by="", ended_at=None, reopened=incident.reopened + 1)
+        incident = replace(
+            incident, resolved_at=None, resolved_by="", ended_at=None, dismissed=False, reopened=incident.reopened + 1
+        )
     return _noted(incident, fact)
 
 

@@ -39,7 +39,7 @@ class Limits:
 
 
 LIMITS = Limits()
-_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 
 class Busy(Exception):
@@ -51,12 +51,14 @@ def generated_password() -> str:
     return "-".join("".join(secrets.choice(WORD_CHARACTERS) for _ in range(4)) for _ in range(5))
 
 
-async def ensure_first_account(database: Database, clock: Clock) -> tuple[str, str] | None:
+async def ensure_first_account(
+    database: Database, clock: Clock, *, hasher: PasswordHasher = HASHER
+) -> tuple[str, str] | None:
     """Makes the first account when there is none; returns its name and its password, which is not kept anywhere."""
     if await database.read(store.accounts):
         return None
     password = generated_password()
-    hashed = await asyncio.to_thread(_hasher.hash, password)
+    hashed = await asyncio.to_thread(hasher.hash, password)
     now = clock.now()
     added = await database.write(lambda t: store.add_account(t, FIRST_ACCOUNT, hashed, by="first start", now=now))
     return (FIRST_ACCOUNT, password) if added else None
@@ -65,14 +67,17 @@ async def ensure_first_account(database: Database, clock: Clock) -> tuple[str, s
 class Console:
     """Accounts, sessions and looks."""
 
-    def __init__(self, database: Database, *, clock: Clock, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self, database: Database, *, clock: Clock, limits: Limits = LIMITS, hasher: PasswordHasher = HASHER
+    ) -> None:
         self._database = database
+        self._hasher = hasher
         self._clock = clock
         self._limits = limits
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="console-password")
         self._hashes_waiting = 0
         # What is verified for a name that does not exist, so that the time tells nothing.
-        self._nobody = _hasher.hash(secrets.token_urlsafe())
+        self._nobody = hasher.hash(secrets.token_urlsafe())
 
     async def _hashed(self, work: Callable[[], T]) -> T:
         if self._hashes_waiting >= self._limits.hashes_waiting_max:
@@ -86,7 +91,7 @@ class Console:
     async def sign_in(self, name: str, password: str) -> str | None:
         """The token of a new session, None when name or password is wrong. Raises `Busy`."""
         stored = await self._database.read(lambda q: store.password_hash(q, name))
-        matches = await self._hashed(lambda: _matches(stored or self._nobody, password))
+        matches = await self._hashed(lambda: self._matches(stored or self._nobody, password))
         if stored is None or not matches:
             return None
         token, now = secrets.token_urlsafe(32), self._clock.now()
@@ -113,7 +118,7 @@ class Console:
         if len(await self.accounts()) >= self._limits.accounts_max:
             return None
         password = generated_password()
-        hashed = await self._hashed(lambda: _hasher.hash(password))
+        hashed = await self._hashed(lambda: self._hasher.hash(password))
         now = self._clock.now()
         added = await self._database.write(lambda t: store.add_account(t, name, hashed, by=by, now=now))
         return password if added else None
@@ -127,11 +132,17 @@ class Console:
         if not PASSWORD_CHARACTERS_MIN <= len(new) <= PASSWORD_CHARACTERS_MAX:
             return False
         stored = await self._database.read(lambda q: store.password_hash(q, name))
-        if stored is None or not await self._hashed(lambda: _matches(stored, old)):
+        if stored is None or not await self._hashed(lambda: self._matches(stored, old)):
             return False
-        hashed = await self._hashed(lambda: _hasher.hash(new))
+        hashed = await self._hashed(lambda: self._hasher.hash(new))
         await self._database.write(lambda t: store.set_password_hash(t, name, hashed))
         return True
+
+    def _matches(self, hashed: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(hashed, password[:PASSWORD_CHARACTERS_MAX])
+        except (VerificationError, InvalidHashError):
+            return False
 
     async def record_look(self, *, who: str, what: str, subject: str, why: str) -> None:
         """Returns when the trace is durable: only then may the data be shown."""
@@ -144,10 +155,3 @@ class Console:
 
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def _matches(hashed: str, password: str) -> bool:
-    try:
-        return _hasher.verify(hashed, password[:PASSWORD_CHARACTERS_MAX])
-    except (VerificationError, InvalidHashError):
-        return False
