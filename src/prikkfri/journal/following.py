@@ -207,12 +207,17 @@ class Follower:
             raise StorageError(f"stream {stream}: another process follows it as {self._name}")
 
 
-async def taken_to(followers: Database, stream: str) -> int:
-    """The lowest position of `stream` that a follower in this database has committed; 0 when there is none."""
+async def taken_to(followers: Database, stream: str, *, incarnation: str) -> int:
+    """The lowest position that a follower in this database has committed; 0 when there is none.
+
+    Positions of another incarnation say nothing about this one: who has not yet met it has taken none of it.
+    """
 
     async def work(queries: Queries) -> int:
         row = await queries.fetch_one(
-            "SELECT COALESCE(MIN(position), 0) FROM journal_follower WHERE stream = :stream", {"stream": stream}
+            "SELECT COALESCE(MIN(CASE WHEN incarnation = :incarnation THEN position ELSE 0 END), 0)"
+            " FROM journal_follower WHERE stream = :stream",
+            {"stream": stream, "incarnation": incarnation},
         )
         assert row is not None
         lowest: int = row[0]

@@ -42,7 +42,8 @@ def application(journal: Journal, key: str) -> Starlette:
             found = await read_batches(journal.database, journal.stream, int(after))
         except StorageError:
             return Response(status_code=503, headers={"Retry-After": "2"})
-        journal.taken_to = int(after)
+        if found is not None and int(after) <= found.newest:  # else it has taken another incarnation, and none of this
+            journal.taken_to = int(after)
         return Response(_encoder.encode(found), media_type="application/msgpack")
 
     return Starlette(routes=[Route("/journal/{stream}", batches)])

@@ -23,13 +23,16 @@ from prikkfri.storage import Database, Transaction
 class Journal:
     """The writer of one stream in a role's own database."""
 
-    def __init__(self, database: Database, *, stream: str, clock: Clock, epoch: int) -> None:
+    def __init__(self, database: Database, *, stream: str, clock: Clock, incarnation: str, epoch: int) -> None:
         self.stream = stream
+        self.incarnation = incarnation
+        """Which of the streams of this name it is: another one begins when a file is lost."""
+        self.epoch = epoch
+        """Who writes it: the newest epoch alone may."""
         self.database = database
         self.taken_to = 0
         """The position up to which every follower has taken the stream, as last told."""
         self._clock = clock
-        self._epoch = epoch
         database.on_commit(self._append)
 
     def record(self, transaction: Transaction, *outcomes: Outcome) -> None:
@@ -50,7 +53,7 @@ class Journal:
         row = await transaction.fetch_one(
             "UPDATE journal_stream SET position = position + :n WHERE stream = :stream AND epoch = :epoch"
             " RETURNING position",
-            {"n": len(outcomes), "stream": self.stream, "epoch": self._epoch},
+            {"n": len(outcomes), "stream": self.stream, "epoch": self.epoch},
         )
         if row is None:
             raise FencedOut(f"another process writes the journal stream {self.stream} now")
@@ -71,22 +74,22 @@ class Journal:
 
 async def open_journal(database: Database, *, stream: str, clock: Clock) -> Journal:
     """Takes a stream over: whoever wrote it before is fenced out from now on."""
-    incarnation = secrets.token_hex(8)
 
-    async def claim(transaction: Transaction) -> int:
+    async def claim(transaction: Transaction) -> tuple[str, int]:
         await transaction.execute(
             "INSERT INTO journal_stream (stream, incarnation, epoch, position, trimmed_to, overflowed)"
             " VALUES (:stream, :incarnation, 0, 0, 0, 0) ON CONFLICT (stream) DO NOTHING",
-            {"stream": stream, "incarnation": incarnation},
+            {"stream": stream, "incarnation": secrets.token_hex(8)},
         )
         row = await transaction.fetch_one(
-            "UPDATE journal_stream SET epoch = epoch + 1 WHERE stream = :stream RETURNING epoch", {"stream": stream}
+            "UPDATE journal_stream SET epoch = epoch + 1 WHERE stream = :stream RETURNING incarnation, epoch",
+            {"stream": stream},
         )
         assert row is not None
-        epoch: int = row[0]
-        return epoch
+        return row[0], row[1]
 
-    return Journal(database, stream=stream, clock=clock, epoch=await database.write(claim))
+    incarnation, epoch = await database.write(claim)
+    return Journal(database, stream=stream, clock=clock, incarnation=incarnation, epoch=epoch)
 
 
 class Spool:
@@ -145,12 +148,14 @@ class Spool:
                     await asyncio.sleep(self._limits.pause_seconds)
                     self._arrived.set()
         finally:
-            if self._writing is not None:
-                await self._writing
-            if self.journal is not None or await self._opened():
-                await self._write_pending()
-            if lost := len(self._pending) + self.overflowed:
-                self._alarm(f"the spool cannot be written: {lost} outcomes are lost")
+            try:
+                if self._writing is not None:
+                    await self._writing
+                if self.journal is not None or await self._opened():
+                    await self._write_pending()
+            finally:  # also when another process has taken the stream over
+                if lost := len(self._pending) + self.overflowed:
+                    self._alarm(f"the spool cannot be written: {lost} outcomes are lost")
 
     async def close(self) -> None:
         """Closes the journal's database, once `run` has ended."""

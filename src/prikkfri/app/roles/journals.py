@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from prikkfri.app.roles import Work
 from prikkfri.clock import Clock
 from prikkfri.config import Config
-from prikkfri.errors import StorageError
-from prikkfri.journal import Journal, Spool, open_journal, taken_to, trim
+from prikkfri.errors import FencedOut, StorageError
+from prikkfri.journal import Journal, JournalLimits, Spool, open_journal, taken_to, trim
+from prikkfri.journal.limits import LIMITS
 from prikkfri.storage import Location, open_reader, open_spool
 
 log = logging.getLogger("prikkfri.app")
@@ -26,10 +27,10 @@ def spool_over(journal: Journal, config: Config) -> Spool:
     async def opened() -> Journal:
         return journal
 
-    return _spool(opened, config)
+    return _spool(opened, config, LIMITS)
 
 
-def spool_of(role: str, config: Config, clock: Clock) -> Spool:
+def spool_of(role: str, config: Config, clock: Clock, *, limits: JournalLimits = LIMITS) -> Spool:
     """The journal of a role without a database, in a file of its own."""
 
     async def opened() -> Journal:
@@ -40,11 +41,11 @@ def spool_of(role: str, config: Config, clock: Clock) -> Spool:
             await database.close()
             raise
 
-    return _spool(opened, config)
+    return _spool(opened, config, limits)
 
 
-def _spool(opening: Callable[[], Awaitable[Journal]], config: Config) -> Spool:
-    return Spool(opening, outcomes_max=config.journal.spool_outcomes_max, alarm=log.error)
+def _spool(opening: Callable[[], Awaitable[Journal]], config: Config, limits: JournalLimits) -> Spool:
+    return Spool(opening, outcomes_max=config.journal.spool_outcomes_max, alarm=log.error, limits=limits)
 
 
 def trimming(journal: Journal, config: Config, clock: Clock) -> Work:
@@ -63,6 +64,8 @@ def _trimming(journal: Callable[[], Journal | None], config: Config, clock: Cloc
             if (opened := journal()) is not None:
                 try:
                     await _trim(opened, config, clock.now(), held_max)
+                except FencedOut:
+                    raise
                 except StorageError as error:
                     log.warning("the journal is not trimmed: %s", error)
             await asyncio.sleep(TRIM_SECONDS)
@@ -73,7 +76,7 @@ def _trimming(journal: Callable[[], Journal | None], config: Config, clock: Cloc
 async def _trim(journal: Journal, config: Config, now: float, held_max: int | None) -> None:
     followers = open_reader(location_of(config), "assurance")
     try:
-        taken = await taken_to(followers, journal.stream)
+        taken = await taken_to(followers, journal.stream, incarnation=journal.incarnation)
     finally:
         await followers.close()
     await trim(journal, taken_to=taken, written_before=now - config.journal.kept_days * 86_400, held_max=held_max)
