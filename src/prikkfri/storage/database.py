@@ -149,7 +149,7 @@ class Database:
         self._closing = True
         self._arrived.set()
         if self._writer is not None:
-            await self._writer
+            await asyncio.wait([self._writer])  # the engine is closed also when the writer was cancelled
         await self.engine.close()
 
     async def _write_groups(self) -> None:

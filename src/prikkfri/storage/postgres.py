@@ -66,12 +66,13 @@ class PostgresEngine:
             "idle_in_transaction_session_timeout": f"{limits.idle_in_transaction_seconds_max}s",
         }
 
-    async def _connect(self) -> psycopg.AsyncConnection[Row]:
+    async def _connect(self, *, read_only: bool = False) -> psycopg.AsyncConnection[Row]:
+        settings = {**self._settings, "default_transaction_read_only": "on" if read_only else "off"}
         return await psycopg.AsyncConnection.connect(
             self._url,
             autocommit=True,
             connect_timeout=self._limits.connect_seconds_max,
-            options=" ".join(f"-c {name}={value}" for name, value in self._settings.items()),
+            options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
             application_name=f"prikkfri {self._area}",
             # A server that is gone without a word is noticed within half a minute.
             keepalives_idle=10,
@@ -147,7 +148,7 @@ class PostgresEngine:
                 except psycopg.OperationalError:
                     if not self._reader.closed:
                         raise
-            self._reader = await self._connect()  # for the first time, or because the server was restarted
+            self._reader = await self._connect(read_only=True)  # for the first time, or because the server was restarted
             return await work(_Connection(self._reader))
 
     async def between_groups(self) -> None:
