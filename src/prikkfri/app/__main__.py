@@ -5,6 +5,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -36,13 +37,14 @@ async def run(name: str, config: Config) -> None:
         await role.close()
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs one role until it is told to stop; returns the exit code. `words`: what was typed (None: `sys.argv`)."""
     parser = argparse.ArgumentParser(prog="python -m prikkfri.app", description="Runs one role; see `prikkfri serve`.")
     parser.add_argument("role", choices=ROLES)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--demo", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     configure_logs(arguments.home, arguments.role)
     try:
         config = load(arguments.home, file=arguments.config, environment=os.environ, demo=arguments.demo)

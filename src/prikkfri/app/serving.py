@@ -10,15 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from prikkfri.app.limits import LIMITS, AppLimits
 from prikkfri.errors import UsageError
 
 Counters = Callable[[], Mapping[str, float]]
 
-CONNECTIONS_MAX = 20_000
 BACKLOG = 4_096
-KEEP_ALIVE_SECONDS = 30
-STOP_SECONDS_MAX = 3
-"""Server-sent events never end by themselves."""
 
 
 def listen(port: int, bind: str) -> list[socket.socket]:
@@ -50,8 +47,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(application: ASGIApp, sockets: list[socket.socket]) -> None:
-    """Serves until cancelled; then lets requests end for `STOP_SECONDS_MAX`."""
+async def serve(application: ASGIApp, sockets: list[socket.socket], *, limits: AppLimits = LIMITS) -> None:
+    """Serves until cancelled; then lets requests end for a while."""
     server = _Server(
         uvicorn.Config(
             application,
@@ -61,9 +58,9 @@ async def serve(application: ASGIApp, sockets: list[socket.socket]) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=CONNECTIONS_MAX,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=STOP_SECONDS_MAX,
+            limit_concurrency=limits.connections_max,
+            timeout_keep_alive=limits.keep_alive_seconds,
+            timeout_graceful_shutdown=limits.answers_end_seconds_max,
         )
     )
     serving = asyncio.create_task(server.serve(sockets=sockets), name="http")

@@ -148,7 +148,9 @@ class PostgresEngine:
                 except psycopg.OperationalError:
                     if not self._reader.closed:
                         raise
-            self._reader = await self._connect(read_only=True)  # for the first time, or because the server was restarted
+            self._reader = await self._connect(
+                read_only=True
+            )  # for the first time, or because the server was restarted
             return await work(_Connection(self._reader))
 
     async def between_groups(self) -> None:

@@ -1,0 +1,24 @@
+"""What a role's process changes for itself, given back to the process of the tests."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture
+def own_logs() -> Iterator[None]:
+    """The root logger as it was, after a test that lets a role configure it."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    quiet = {name: logging.getLogger(name).level for name in ("uvicorn.access", "httpx", "httpcore")}
+    root.handlers[:] = []  # so that none of them is closed
+    try:
+        yield
+    finally:
+        for handler in root.handlers:
+            handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        for name, before in quiet.items():
+            logging.getLogger(name).setLevel(before)
