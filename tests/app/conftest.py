@@ -11,7 +11,11 @@ def own_logs() -> Iterator[None]:
     """The root logger as it was, after a test that lets a role configure it."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    quiet = {name: logging.getLogger(name).level for name in ("uvicorn.access", "httpx", "httpcore")}
+    quiet = [logging.getLogger(name) for name in ("uvicorn.access", "httpx", "httpcore")]
+    before = [(logger.level, logger.propagate) for logger in quiet]
+    for logger in quiet:
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
     root.handlers[:] = []  # so that none of them is closed
     try:
         yield
@@ -20,5 +24,6 @@ def own_logs() -> Iterator[None]:
             handler.close()
         root.handlers[:] = handlers
         root.setLevel(level)
-        for name, before in quiet.items():
-            logging.getLogger(name).setLevel(before)
+        for logger, (logger_level, propagate) in zip(quiet, before, strict=True):
+            logger.setLevel(logger_level)
+            logger.propagate = propagate

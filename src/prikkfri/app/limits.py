@@ -12,6 +12,9 @@ class AppLimits:
     """What a role's requests get when it stops: server-sent events never end by themselves."""
     trim_seconds: float = 10.0
     """From one trimming of the journal to the next."""
+    log_bytes_max: int = 20_000_000
+    log_files_max: int = 3
+    """Earlier ones that are kept beside the one that is written."""
     stop_seconds_max: float = 8.0
     """What a role gets to stop before it is killed."""
     ready_seconds_max: float = 60.0

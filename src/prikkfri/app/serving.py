@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import resource
 import socket
@@ -16,6 +17,8 @@ from prikkfri.errors import UsageError
 Counters = Callable[[], Mapping[str, float]]
 
 BACKLOG = 4_096
+WITHOUT_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+"""What a machine without it says."""
 
 
 def listen(port: int, bind: str) -> list[socket.socket]:
@@ -24,20 +27,30 @@ def listen(port: int, bind: str) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     for family, address in zip((socket.AF_INET, socket.AF_INET6), addresses, strict=True):
         try:
-            # Named as TCP, since asyncio sets TCP_NODELAY on no other.
-            listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listening.bind((address, port))
-            listening.listen(BACKLOG)
-            listening.setblocking(False)
+            sockets.append(_listening(family, address, port))
         except OSError as error:
-            if family == socket.AF_INET6 and sockets:
-                continue  # a machine without IPv6
+            if family == socket.AF_INET6 and error.errno in WITHOUT_IPV6:
+                continue
+            for opened in sockets:
+                opened.close()
             raise UsageError(f"port {port} cannot be opened ({error.strerror}); is another Prikkfri running?") from None
-        sockets.append(listening)
     return sockets
+
+
+def _listening(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    # Named as TCP, since asyncio sets TCP_NODELAY on no other.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind((address, port))
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening
 
 
 class _Server(uvicorn.Server):

@@ -162,11 +162,11 @@ class Supervisor:
                     await process.wait()
         except TimeoutError:
             for running in self._running:
-                if (process := running.process) is not None:
+                if (stuck := running.process) is not None:
                     self._say(f"{running.program.name} did not stop within {seconds_max:.0f} s and was killed")
                     with contextlib.suppress(ProcessLookupError, TimeoutError):
-                        process.kill()
-                        await asyncio.wait_for(process.wait(), KILLED_SECONDS_MAX)
+                        stuck.kill()
+                        await asyncio.wait_for(stuck.wait(), KILLED_SECONDS_MAX)
 
 
 def _last_words(log: Path) -> str:
