@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from waiting import eventually
 
 from prikkfri.app.checking import Finding, check
 from prikkfri.clock import ManualClock
@@ -92,11 +94,15 @@ async def test_a_disk_with_too_little_room_is_named(config: Config, clock: Manua
 async def test_who_holds_a_port_is_told_apart(config: Config, clock: ManualClock) -> None:
     """A role that runs already, another role, somebody else, and an SMPP centre."""
     roles = config.roles
+    answered: list[bytes] = []
 
     def answering(text: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(text)
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+            answered.append(text)
 
         return answer
 
@@ -112,6 +118,7 @@ async def test_who_holds_a_port_is_told_apart(config: Config, clock: ManualClock
     }
     servers = [await asyncio.start_server(answering(text), "127.0.0.1", port) for port, text in held.items()]
     findings = await found(config, clock)
+    await eventually(lambda: len(answered) == len(held))
     for server in servers:
         server.close()
         await server.wait_closed()

@@ -5,10 +5,12 @@ import signal
 import sys
 from pathlib import Path
 
-import pytest
+import prikkfri
 
-SCRIPT = """
+SOURCE = Path(prikkfri.__file__).parents[1]
+SCRIPT = f"""
 import asyncio, sys
+sys.path.insert(0, {str(SOURCE)!r})
 from prikkfri.app.process import run_until_told, say_ready
 
 async def work():
@@ -35,22 +37,10 @@ except LookupError:
 """
 
 
-@pytest.mark.parametrize(
-    ("how", "said", "code"),
-    [
-        ("SIGTERM", "ready\ncleaned up\n", 0),
-        ("SIGINT", "ready\ncleaned up\n", 0),
-        ("left alone", "ready\ncleaned up\n", 0),
-        ("ends", "", 0),
-        ("fails", "", 4),
-        ("cancels itself", "", 3),
-    ],
-)
-async def test_a_process_ends_as_it_is_told_and_cleans_up_first(tmp_path: Path, how: str, said: str, code: int) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
+async def ended(script: Path, how: str) -> tuple[str, int]:
+    """What a process says that ends in some way, and its exit code."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(script), how, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-S", str(script), how, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdin is not None and process.stdout is not None
     first = await asyncio.wait_for(process.stdout.readline(), 60)
@@ -60,4 +50,18 @@ async def test_a_process_ends_as_it_is_told_and_cleans_up_first(tmp_path: Path, 
         process.stdin.write(b"words that mean nothing")
         process.stdin.close()
     rest = await asyncio.wait_for(process.stdout.read(), 60)
-    assert ((first + rest).decode(), await asyncio.wait_for(process.wait(), 60)) == (said, code)
+    return (first + rest).decode(), await asyncio.wait_for(process.wait(), 60)
+
+
+async def test_a_process_ends_as_it_is_told_and_cleans_up_first(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    for how, said, code in (
+        ("SIGTERM", "ready\ncleaned up\n", 0),
+        ("SIGINT", "ready\ncleaned up\n", 0),
+        ("left alone", "ready\ncleaned up\n", 0),
+        ("ends", "", 0),
+        ("fails", "", 4),
+        ("cancels itself", "", 3),
+    ):
+        assert await ended(script, how) == (said, code), how

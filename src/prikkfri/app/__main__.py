@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -23,18 +24,19 @@ log = logging.getLogger("prikkfri.app")
 
 async def run(name: str, config: Config) -> None:
     """Runs one role until cancelled."""
-    sockets = listen(config.roles.edge(name).port, config.bind)
-    role = await build(name, config, SystemClock())
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(with_health(role.application, name, role.counters), sockets))
-            for work in role.work:
-                tasks.create_task(work())
-            log.info("ready on port %d", config.roles.edge(name).port)
-            say_ready()
-    finally:
-        log.info("stopping")
-        await role.close()
+    with contextlib.ExitStack() as opened:
+        sockets = [opened.enter_context(each) for each in listen(config.roles.edge(name).port, config.bind)]
+        role = await build(name, config, SystemClock())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(serve(with_health(role.application, name, role.counters), sockets))
+                for work in role.work:
+                    tasks.create_task(work())
+                log.info("ready on port %d", config.roles.edge(name).port)
+                say_ready()
+        finally:
+            log.info("stopping")
+            await role.close()
 
 
 def main(words: Sequence[str] | None = None) -> int:
