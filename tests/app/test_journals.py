@@ -184,3 +184,19 @@ async def test_a_spool_that_cannot_be_opened_is_tried_again_and_leaves_nothing_o
     page = await read_page(reader, "door", 0)
     assert page is not None and [o.promise for o in page.outcomes] == ["1"]
     await reader.close()
+
+
+@pytest.mark.parametrize("turns", [0, 3, 9, 21])
+async def test_a_role_that_stops_while_its_spool_is_being_opened_leaves_nothing_open(
+    tmp_path: Path, clock: ManualClock, turns: int
+) -> None:
+    spool = spool_of("door", Config(home=tmp_path), clock)
+    running = asyncio.create_task(spool.run())
+    spool.record(outcome(1))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await spool.close()
+    found = [file.name for file in (tmp_path / "spool").iterdir()] if turns else []
+    assert found == (["door.db"] if turns else [])

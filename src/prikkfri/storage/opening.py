@@ -76,7 +76,7 @@ async def _migrated(database: Database) -> Database:
     try:
         await database.engine.prepare()
         await migrate(database)
-    except Exception as error:
+    except BaseException as error:  # also when whoever opens is told to stop
         await database.close()
         raise database.engine.portable(error) from error
     return database

@@ -36,7 +36,7 @@ def spool_of(role: str, config: Config, clock: Clock, *, limits: JournalLimits =
         database = await open_spool(config.home, role)
         try:
             return await open_journal(database, stream=role, clock=clock)
-        except StorageError:
+        except BaseException:  # also when the role is told to stop
             await database.close()
             raise
 
