@@ -76,8 +76,9 @@ async def drain(follower: Follower, database: Database) -> None:
     async def source(stream: str, after: int) -> Page | None:
         return await read_page(database, stream, after)
 
-    while await follower.step("sms", source):
-        pass
+    async with asyncio.timeout(20):  # a follower that is stuck
+        while await follower.step("sms", source):
+            await asyncio.sleep(0)
 
 
 async def test_a_follower_takes_everything_once_and_in_order(

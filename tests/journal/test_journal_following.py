@@ -32,6 +32,9 @@ def outcome(number: int, **fields: object) -> Outcome:
     )
 
 
+STUCK_SECONDS = 20
+
+
 class Taking:
     """A journal, a database of its follower's own, and what the follower took and was alarmed about."""
 
@@ -53,8 +56,9 @@ class Taking:
         return await read_page(self.journal.database, stream, after, limits=self.limits)
 
     async def drain(self, follower: Follower) -> None:
-        while await follower.step("sms", self.source) or follower.behind.get("sms"):
-            pass
+        async with asyncio.timeout(STUCK_SECONDS):
+            while await follower.step("sms", self.source) or follower.behind.get("sms"):
+                await asyncio.sleep(0)
 
     async def taken_to(self, stream: str = "sms") -> int:
         return await taken_to(self.database, stream, incarnation=self.journal.incarnation)
