@@ -113,10 +113,22 @@ async def test_room_is_what_nobody_has_taken_to_the_last_outcome(disk: Disk) -> 
         assert await recorded(2) == (20, 3)
         await trim(disk.journal, taken_to=13, written_before=0.0)  # taken, and not trimmed
         assert await recorded(4) == (23, 4)
+        await trim(disk.journal, taken_to=20, written_before=2e9)
         disk.journal.taken_to = 0  # as after a restart: what was trimmed is known all the same
-        assert await recorded(1) == (23, 5)
+        assert await recorded(8) == (30, 5)
     assert disk.alarms == [f"the spool is full: {lost} outcomes were dropped" for lost in (1, 2, 1, 1)]
     assert spool.overflowed == 0
+
+
+async def test_a_spool_that_may_hold_less_than_it_does_keeps_nothing_more(disk: Disk) -> None:
+    await disk.journal.append(*(outcome(i) for i in range(10)))
+    spool = disk.spool(outcomes_max=4)
+    for i in range(10, 30):
+        spool.record(outcome(i))
+    async with running(spool):
+        await settled(spool)
+    found = await disk.page()
+    assert ([o.promise for o in found.outcomes], found.overflowed) == (numbers(0, 10), 20)
 
 
 async def test_what_is_dropped_is_what_came_last(disk: Disk) -> None:
