@@ -24,11 +24,13 @@ Wrong = Literal["bad-token", "expired", "revoked"]
 
 
 class DeviceTokens:
-    def __init__(self, home: Path, clock: Clock) -> None:
+    def __init__(self, home: Path, clock: Clock, *, remembered_max: int = VERDICTS_REMEMBERED_MAX) -> None:
+        """`remembered_max`: verdicts on signatures that are kept."""
         self.revoked_as_of = 0.0
         """Of the revocation list as last read; 0: none was."""
         self._home = home
         self._clock = clock
+        self._remembered_max = remembered_max
         self._keys: jwt.PublicKeys = {}
         self._keys_read_at = -math.inf
         self._verdicts: OrderedDict[bytes, DeviceToken] = OrderedDict()
@@ -83,7 +85,7 @@ class DeviceTokens:
         known = device_token.verified(token, self._keys)
         if known is not None:
             self._verdicts[digest] = known
-            if len(self._verdicts) > VERDICTS_REMEMBERED_MAX:
+            if len(self._verdicts) > self._remembered_max:
                 self._verdicts.popitem(last=False)
         return known
 
