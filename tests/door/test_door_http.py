@@ -233,6 +233,16 @@ def test_the_gate_asks_for_longer_pauses_the_further_behind_it_is() -> None:
     assert retry_after(lag(once, 1.5), 0, limits)
 
 
+@pytest.mark.parametrize(
+    ("lag_s", "in_flight", "wait_s"),
+    [(0.5, 100, None), (0.75, 0, 3.0), (0.0, 200, 4.0), (0.75, 200, 4.0), (1.0, 110, 4.0), (0.0, 100_000, 30.0)],
+)
+def test_the_gate_goes_by_what_is_further_behind(lag_s: float, in_flight: int, wait_s: float | None) -> None:
+    found = retry_after(lag_s, in_flight, Limits(lag_seconds_max=0.5, in_flight_max=100))
+    assert found == (None if wait_s is None else pytest.approx(wait_s))
+    assert lag(0.5, 1.5) == pytest.approx(0.8)
+
+
 async def test_when_nobody_waits_a_pass_comes_at_once(entrance: Entrance) -> None:
     await entrance.settle()
     entrance.clock.advance(0.5)

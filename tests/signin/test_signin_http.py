@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jwt as pyjwt
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,8 +18,9 @@ from waiting import eventually
 from prikkfri.config import Signin
 from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable, UsageError
 from prikkfri.protocols import cat
+from prikkfri.signin.http import application
 from prikkfri.signin.limits import Limits
-from prikkfri.signin.service import Attempt, SignedIn, set_password, set_password_hashes
+from prikkfri.signin.service import Attempt, Refused, SignedIn, set_password, set_password_hashes
 from prikkfri.storage import Database, Location, open_reader
 from prikkfri.storage.keys import read_public_keys
 
@@ -347,8 +349,6 @@ async def test_what_is_no_sign_in_is_refused_unhashed(house: House) -> None:
 @given(login=st.text(max_size=300), password=st.text(max_size=300), cookie=st.text('abc=;"\\ ,\t', max_size=60))
 def test_any_text_gets_an_answer(login: str, password: str, cookie: str, tmp_path_factory: Any) -> None:
     """Decoding and cookies only; the service behind them is a double that knows nobody."""
-    from prikkfri.signin.http import application
-    from prikkfri.signin.service import Attempt, Refused
 
     class NobodyKnown:
         async def sign_in(self, attempt: Attempt) -> Refused:
@@ -356,8 +356,6 @@ def test_any_text_gets_an_answer(login: str, password: str, cookie: str, tmp_pat
 
         async def session(self, cookie: str) -> None:
             return None
-
-    import httpx
 
     edge = application(NobodyKnown(), viewer_origin=VIEWER, secure=True, command_key="k")  # type: ignore[arg-type]
 
@@ -373,14 +371,126 @@ def test_any_text_gets_an_answer(login: str, password: str, cookie: str, tmp_pat
     assert first in (400, 401) and second == 401
 
 
-async def test_capacity_is_told_to_who_has_the_command_key(house: House) -> None:
-    await house.service.measure()
+async def test_capacity_is_told_to_who_has_the_command_key(build_house: BuildHouse, passwords: Passwords) -> None:
+    house = await build_house(Signin(hash_threads=2), matches=passwords)
+    passwords.open.clear()
     async with house.client() as client:
-        assert (await client.get("/capacity")).status_code == 401
-        assert (await client.get("/capacity", headers={"authorization": "Bearer "})).status_code == 401
-        answer = await client.get("/capacity", headers={"authorization": f"Bearer {COMMAND_KEY}"})
-    assert answer.json()["per_second"] > 0
-    assert answer.json()["waiting_s"] == 0
+        for authorization in ("", "Bearer ", f"Bearer {COMMAND_KEY}x", f"Basic {COMMAND_KEY}"):
+            answer = await client.get("/capacity", headers={"authorization": authorization})
+            assert (answer.status_code, answer.json()["error"]) == (401, "bad-command-key")
+        command = {"authorization": f"Bearer {COMMAND_KEY}"}
+        assert (await client.get("/capacity", headers=command)).json() == {
+            "per_second": 40.0, "waiting_s": 0.0, "waiting": 0,
+        }  # fmt: skip
+        asking = [asyncio.create_task(client.post("/sign-in", json=body())) for _ in range(5)]
+        await eventually(lambda: house.service.pool.load.waiting_without == 3)
+        told = (await client.get("/capacity", headers=command)).json()
+        # Whoever comes with a pass goes before the three.
+        assert (told["per_second"], told["waiting"], told["waiting_s"]) == (40.0, 3, pytest.approx(0.025))
+        passwords.open.set()
+        await asyncio.gather(*asking)
+
+
+async def test_the_figures_of_sign_in_say_what_they_count(build_house: BuildHouse, passwords: Passwords) -> None:
+    house = await build_house(Signin(hash_threads=1), matches=passwords)
+    async with house.client() as client:
+        await client.post("/sign-in", json=body())
+        await client.post("/sign-in", json=body("ola@example.no"))
+        for _ in range(7):
+            await client.post("/sign-in", json=body(password="feil"))
+    counted = house.service.counters()
+    assert {name: number for name, number in counted.items() if name.endswith("_total")} == {
+        "sign_ins_kept_total": 1,
+        "sign_ins_no_subscription_total": 1,
+        "sign_ins_wrong_credentials_total": 6,
+        "sign_ins_too_many_tries_total": 1,
+        "hashes_total": 8,
+        "hash_seconds_total": 0.0,
+        "refused_total": 0,
+        "left_total": 0,
+    }
+    assert counted["hash_threads"] == 1
+    assert counted["hash_queue_with_pass"] == counted["hash_queue_without_pass"] == 0
+    assert counted["hash_queue_wait_seconds"] == 0
+
+
+async def test_what_is_measured_before_anybody_comes_is_a_few_hashes_of_each_thread(
+    build_house: BuildHouse, passwords: Passwords
+) -> None:
+    house = await build_house(Signin(hash_threads=2), matches=passwords)
+    await house.service.measure()
+    assert house.service.pool.counters.hashes == 8
+    assert {password_hash != passwords.right_hash for _, password_hash in passwords.compared} == {True}
+    assert house.recorded == []
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_the_cookie_is_for_this_role_alone_and_goes_with_the_sign_out(quick_house: House, secure: bool) -> None:
+    house = quick_house
+    edge = application(house.service, viewer_origin=VIEWER, secure=secure, command_key=COMMAND_KEY)
+    house.application = edge
+    async with house.client() as client:
+        signed_in = (await client.post("/sign-in", json=body())).headers["set-cookie"].split("; ")
+        client.cookies.set("prikkfri-signin", signed_in[0].partition("=")[2])
+        session = (await client.get("/session")).json()
+        signed_out = (await client.post("/sign-out")).headers["set-cookie"].split("; ")
+    attributes = ["Path=/", "HttpOnly", "SameSite=Lax", *["Secure"] * secure]
+    assert signed_in[1:] == [f"Max-Age={30 * 86_400}", *attributes]
+    assert len(signed_in[0]) == len("prikkfri-signin=") + 43  # 32 random bytes
+    assert signed_out == ["prikkfri-signin=", "Max-Age=0", *attributes]
+    now = house.clock.now()
+    assert session == {
+        "name": "Kari Nordmann", "device": DEVICE, "signed_in_at": now, "expires_at": now + 30 * 86_400,
+    }  # fmt: skip
+
+
+async def test_one_device_signed_out_leaves_the_others_of_the_same_person(quick_house: House) -> None:
+    house = quick_house
+    async with house.client() as here, house.client() as there:
+        await here.post("/sign-in", json=body())
+        [first] = await tokens(house)
+        await there.post("/sign-in", json=body(device="d-BBBBBBBBBBBBBBBBBBBBBB"))
+        await here.post("/sign-out")
+        assert (await here.get("/session")).status_code == 401
+        assert (await there.get("/session")).json()["device"] == "d-BBBBBBBBBBBBBBBBBBBBBB"
+    assert (await revoked(house))["device_tokens"] == [first]
+    assert len(await tokens(house)) == 2
+
+
+async def test_a_sign_in_at_its_limits_is_taken(quick_house: House, passwords: Passwords) -> None:
+    house = quick_house
+    longest = {"login": "k" * 254, "password": "x" * 256, "device": DEVICE, "pass": "p" * 2_048}
+    async with house.client() as client:
+        assert (await client.post("/sign-in", json=longest)).status_code == 401
+        padded = json.dumps(body()).encode().ljust(8_192)
+        assert (await client.post("/sign-in", content=padded)).status_code == 200
+        assert (await client.post("/sign-in", json=longest | {"pass": "p" * 2_049})).status_code == 400
+        assert (await client.post("/sign-in", json=longest | {"password": "å" * 256})).status_code == 401
+    assert len(passwords.compared) == 3
+
+
+async def test_what_kind_of_client_signed_in_is_told_with_the_outcome(quick_house: House) -> None:
+    house = quick_house
+    async with house.client() as client:
+        await client.post("/sign-in", json=body(), headers={"user-agent": "Mozilla/5.0 (SMART-TV; Tizen 6.0)"})
+        await client.post("/sign-in", json=body(password="feil"), headers={"user-agent": "curl/8"})
+    told = [*await house.journalled(), *house.recorded]
+    assert [(o.service, o.step, o.layer, o.device, o.dimensions) for o in told] == [
+        ("television", "sign-in", "signin", DEVICE, {"client": "television"}),
+        ("television", "sign-in", "signin", DEVICE, {"client": "other"}),
+    ]
+    assert {o.time for o in told} == {house.clock.now()}
+
+
+async def test_each_address_takes_its_own_method(quick_house: House) -> None:
+    house = quick_house
+    right = {"/sign-in": "POST", "/session": "GET", "/sign-out": "POST", "/capacity": "GET"}
+    async with house.client() as client:
+        for path, method in right.items():
+            for other in {"GET", "POST", "PUT", "DELETE"} - {method}:
+                assert (await client.request(other, path)).status_code == 405
+            asked = await client.options(path)
+            assert (asked.status_code, asked.headers["access-control-allow-methods"]) == (204, method)
 
 
 def no_database(whole: Database) -> Hindered:
