@@ -9,9 +9,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from prikkfri.clock import ManualClock
 from prikkfri.storage import Database, Location, open_database
+
+# A busy machine is slow, and that is no fault of what is tested.
+settings.register_profile("prikkfri", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("prikkfri")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
