@@ -175,6 +175,7 @@ async def test_what_expired_or_was_revoked_is_refused_also_when_it_was_good_befo
         answer = await client.post("/playback-token", headers=bearer(token))
         assert (answer.status_code, answer.json()["error"]) == (401, "expired")
     assert [o.reason for o in entrance.recorded] == ["", "revoked", "", "", "revoked", "expired"]
+    assert {(o.customer, o.device) for o in entrance.recorded} == {("s-1", DEVICE)}  # its signature has proven who
 
 
 async def test_a_key_that_signin_makes_later_is_found(build: BuildDoor) -> None:
@@ -346,6 +347,13 @@ async def test_with_the_waiting_room_off_everyone_gets_a_pass(build: BuildDoor) 
         (200, {"per_second": 70.5, "waiting_s": 0.5, "waiting": 3}, Capacity(70.5, 0.5)),
         (200, {"per_second": -1, "waiting_s": 0}, None),
         (200, {"per_second": 1e300, "waiting_s": 0}, None),
+        (200, {"per_second": 0, "waiting_s": 0}, Capacity(0, 0)),
+        (200, {"per_second": 999_999, "waiting_s": 999_999}, Capacity(999_999, 999_999)),
+        (200, {"per_second": 1e6, "waiting_s": 0}, None),
+        (200, {"per_second": 10, "waiting_s": 1e6}, None),
+        (200, {"per_second": 10, "waiting_s": -0.1}, None),
+        (200, {"per_second": "many", "waiting_s": 0}, None),
+        (200, {"per_second": 10}, None),
         (200, ["no"], None),
         (401, {"error": "bad-command-key"}, None),
         (503, {"error": "overloaded"}, None),
@@ -361,6 +369,17 @@ async def test_signins_report_is_asked_for_with_the_command_key_and_not_trusted_
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(signin)) as client:
         assert await asking_signin(client, "http://localhost:8081", tmp_path)() == expected
+
+
+@pytest.mark.parametrize("failure", [httpx.ConnectError("refused"), httpx.ReadTimeout("slow"), None])
+async def test_a_signin_that_is_dead_or_talks_nonsense_is_silent(tmp_path: Path, failure: Exception | None) -> None:
+    def dead(request: httpx.Request) -> httpx.Response:
+        if failure:
+            raise failure
+        return httpx.Response(200, content=b"{ torn")
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(dead)) as client:
+        assert await asking_signin(client, "http://localhost:8081", tmp_path)() is None
 
 
 async def test_the_wait_of_whoever_comes_now_is_told_to_anybody(build: BuildDoor) -> None:
@@ -387,6 +406,10 @@ async def test_the_wait_of_whoever_comes_now_is_told_to_anybody(build: BuildDoor
         entrance.recorded[:] = before
         told = await wait_s()
         assert told is not None and told > 2
+        entrance.capacity.append(Capacity(10, 0.5))
+        await entrance.settle()
+        there = await wait_s()
+        assert there is not None and there == pytest.approx(told + 0.5)  # here, and then at signin
         assert entrance.recorded == before  # a question, and nobody's promise
         entrance.clock.advance(10)
         assert await wait_s() is None
