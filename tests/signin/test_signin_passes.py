@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
-from signin_house import DEVICE, PASSWORD, BuildHouse, House, Passwords
+from signin_house import DEVICE, PASSWORD, BuildHouse, Hindered, House, Passwords
 from waiting import eventually
 
 from prikkfri.config import Door, Signin
+from prikkfri.errors import StorageUnavailable
 from prikkfri.protocols import admission_pass
 from prikkfri.protocols.admission_pass import Pass
 from prikkfri.signin.limits import Limits
+from prikkfri.storage import Database
 from prikkfri.storage.keys import SigningKey, publish_public_key, signing_key
 
 OTHER_DEVICE = "d-BBBBBBBBBBBBBBBBBBBBBB"
@@ -140,15 +142,46 @@ async def test_a_refusal_for_load_costs_no_try_and_no_hash(full_house: House, pa
     assert promises(house) == ["enter-1"] * 5 + [""]
 
 
-async def test_so_many_passes_are_remembered_and_the_newest(build_house: BuildHouse, passwords: Passwords) -> None:
+@pytest.mark.parametrize(
+    ("used", "honoured"),
+    [
+        ("000000", "00000-"),
+        ("00000120", "00000120"),  # the first is forgotten: memory is bounded
+        ("01020000", "0102000-"),  # the one that is used stays known
+    ],
+)
+async def test_so_many_passes_are_remembered_and_the_newest(
+    build_house: BuildHouse, passwords: Passwords, used: str, honoured: str
+) -> None:
     house = await build_house(matches=passwords, limits=Limits(passes_remembered_max=2))
     key = made_key(house)
-    passes = [issue(house, key, pass_id=f"pass-{number}", promise=f"enter-{number}") for number in range(3)]
+    passes = [issue(house, key, pass_id=f"pass-{number}", promise=str(number)) for number in range(3)]
     async with house.client() as client:
-        for number in (0, 0, 0, 0, 0, 1, 0, 2, 0, 0):  # the one that is used stays known, the first is forgotten once
-            await client.post("/sign-in", json=body(passes[number], "feil" if number else PASSWORD))
-    kept = [outcome.promise for outcome in await house.journalled()]
-    assert kept == ["enter-0"] * 5 + [""] + ["enter-0"] * 2
+        for number in map(int, used):
+            await client.post("/sign-in", json=body(passes[number]))
+    assert "".join(outcome.promise or "-" for outcome in await house.journalled()) == honoured
+
+
+async def test_a_database_that_is_dead_costs_no_try(build_house: BuildHouse, passwords: Passwords) -> None:
+    failures = [StorageUnavailable("the disk is full")] * 7
+
+    def seen_through(whole: Database) -> Hindered:
+        async def write(work: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return await whole.write(work)
+
+        hindered = Hindered(whole)
+        hindered.write = write
+        return hindered
+
+    house = await build_house(matches=passwords, seen_through=seen_through)
+    admission = issue(house, made_key(house))
+    async with house.client() as client:
+        statuses = [(await client.post("/sign-in", json=body(admission))).status_code for _ in range(13)]
+    assert statuses == [503] * 7 + [200] * 6
+    assert promises(house) == ["enter-1"] * 7
+    assert [outcome.promise for outcome in await house.journalled()] == ["enter-1"] * 5 + [""]
 
 
 async def test_a_pass_that_is_late_or_anothers_is_none(house: House, door_key: SigningKey) -> None:
@@ -193,13 +226,30 @@ async def test_while_the_waiting_room_is_on_those_without_a_pass_have_a_quarter_
     build_house: BuildHouse, passwords: Passwords, waiting_room: Literal["on", "off"], queued: int
 ) -> None:
     signin = Signin(hash_threads=1, hash_queue_seconds_max=1.0)
-    house = await build_house(signin, matches=passwords, door=Door(waiting_room=waiting_room))
+    reads = 0
+
+    def seen_through(whole: Database) -> Hindered:
+        async def read(work: Any) -> Any:
+            nonlocal reads
+            reads += 1
+            return await whole.read(work)
+
+        hindered = Hindered(whole)
+        hindered.read = read
+        return hindered
+
+    house = await build_house(
+        signin, matches=passwords, door=Door(waiting_room=waiting_room), seen_through=seen_through
+    )
     passwords.open.clear()
     refused = 30 - 1 - queued  # one is being hashed
     async with house.client() as client:
         asking = [asyncio.create_task(client.post("/sign-in", json=body(""))) for _ in range(30)]
         await eventually(lambda: house.service.pool.counters.refused >= refused)
         assert house.service.pool.load.waiting_without == queued
+        before = reads
+        assert (await client.post("/sign-in", json=body(""))).status_code == 503
+        assert reads == before  # nothing is done for whoever is refused
         passwords.open.set()
         statuses = [answer.status_code for answer in await asyncio.gather(*asking)]
     assert statuses.count(503) == refused
