@@ -13,16 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from signin_house import COMMAND_KEY, DEVICE, PASSWORD, VIEWER, BuildHouse, Hindered, House, Passwords
-from waiting import eventually
+from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.config import Signin
 from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable, UsageError
-from prikkfri.protocols import cat
+from prikkfri.protocols import admission_pass, cat
+from prikkfri.protocols.admission_pass import Pass
 from prikkfri.signin.http import application
 from prikkfri.signin.limits import Limits
 from prikkfri.signin.service import Attempt, Refused, SignedIn, set_password, set_password_hashes
 from prikkfri.storage import Database, Location, open_reader
-from prikkfri.storage.keys import read_public_keys
+from prikkfri.storage.keys import publish_public_key, read_public_keys, signing_key
 
 
 def body(login: str = "kari@example.no", password: str = PASSWORD, **more: object) -> dict[str, object]:
@@ -271,8 +272,9 @@ async def test_who_is_fenced_out_stops_publishing(build_house: BuildHouse, passw
         return hindered
 
     house = await build_house(matches=passwords, seen_through=see_through)
+    running = asyncio.create_task(house.service.run())
     with pytest.raises(FencedOut):
-        await house.service.run()
+        await asyncio.wait_for(running, WAIT_SECONDS_MAX)  # it would publish on and on
     assert published(house) is None
 
 
@@ -301,6 +303,18 @@ async def test_what_has_expired_is_forgotten(house: House) -> None:
         house.clock.advance(63 * 86_400)
         await revoked(house)
         assert await tokens(house) == []
+
+
+async def test_what_was_signed_out_is_listed_until_the_last_playback_token_of_it_is_dead(quick_house: House) -> None:
+    house = quick_house
+    async with house.client() as client:
+        await client.post("/sign-in", json=body())
+        [token] = await tokens(house)
+        await client.post("/sign-out")
+    house.clock.advance(90 * 86_400 + 2 * 86_400 - 1)  # the device token has ended two days ago
+    assert (await revoked(house))["device_tokens"] == [token]
+    house.clock.advance(2)
+    assert (await revoked(house))["device_tokens"] == []
 
 
 async def test_only_the_viewers_pages_may_ask(house: House) -> None:
@@ -628,11 +642,14 @@ async def test_who_leaves_while_the_session_is_written_has_got_nothing(
         return hindered
 
     house = await build_house(matches=passwords, seen_through=seen_through)
-    callers.append(Caller(house, body()))
+    key = signing_key(house.config.home, "door-pass")
+    publish_public_key(house.config.home, "pass", "door", key)
+    admission = admission_pass.issue(key.private, key.kid, Pass("p", DEVICE, house.clock.now() + 60, "enter-1"))
+    callers.append(Caller(house, body() | {"pass": admission}))
     await callers[0].ask()
     kept = await eventually(house.journalled)
-    assert [(o.verdict, o.customer) for o in kept] == [("kept", "s-1")]
-    assert [(o.verdict, o.reason) for o in house.recorded] == [("broken", "undelivered")]
+    assert [(o.verdict, o.customer, o.promise) for o in kept] == [("kept", "s-1", "enter-1")]
+    assert [(o.verdict, o.reason, o.promise) for o in house.recorded] == [("broken", "undelivered", "enter-1")]
 
 
 async def test_who_leaves_while_waiting_is_never_hashed_and_has_abandoned(
