@@ -3,7 +3,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from served_playout import Serve, ServedPlayout, until
+from served_playout import Serve, ServedPlayout
+from waiting import until
 
 from prikkfri.clock import Clock, SystemClock
 from prikkfri.config import Channel

@@ -56,7 +56,7 @@ def test_the_revocation_list() -> None:
 
 
 def test_one_who_stays_is_not_taken_for_one_who_comes() -> None:
-    presence = Presence(absent_seconds=300, viewers_max=1000)
+    presence = Presence(absent_seconds=300, switch_seconds_min=1, viewers_max=1000)
     assert [presence.comes(CLAIMS, "a", now) for now in (0, 2, 250, 549, 850, 851)] == [
         "start-playback",
         "",
@@ -68,7 +68,7 @@ def test_one_who_stays_is_not_taken_for_one_who_comes() -> None:
 
 
 def test_another_channel_is_a_switch_and_not_more_often_than_people_switch() -> None:
-    presence = Presence(absent_seconds=300, viewers_max=1000)
+    presence = Presence(absent_seconds=300, switch_seconds_min=1, viewers_max=1000)
     asked = [("a", 0), ("b", 10), ("b", 12), ("a", 20), ("b", 20.5), ("a", 20.6), ("b", 30)]
     assert [presence.comes(CLAIMS, channel, now) for channel, now in asked] == [
         "start-playback",
@@ -84,7 +84,7 @@ def test_another_channel_is_a_switch_and_not_more_often_than_people_switch() -> 
 
 
 def test_the_longest_unseen_is_forgotten_first() -> None:
-    presence = Presence(absent_seconds=300, viewers_max=2)
+    presence = Presence(absent_seconds=300, switch_seconds_min=1, viewers_max=2)
     people = [replace(CLAIMS, subscriber=name) for name in "abc"]
     for person in (people[0], people[1], people[0]):
         presence.comes(person, "news", 0)

@@ -17,7 +17,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from served_playout import Serve, ServedPlayout, until
+from served_playout import Serve, ServedPlayout
+from waiting import until
 
 from prikkfri.clock import SystemClock
 from prikkfri.config import Channel
@@ -60,7 +61,7 @@ def film(path: Path, seconds: int = 2, size: tuple[int, int] = (320, 180), pixel
 
 def newest(playout: ServedPlayout, channel: str) -> bytes:
     """The newest segment with its initialisation section: a file of its own."""
-    live = playout.playout._on_air[channel].live
+    live = playout.playout.on_air[channel].live
     lines = live.playlist.decode().splitlines()
     initialisation = [line for line in lines if "EXT-X-MAP" in line][-1].split('"')[1]
     return live.files[initialisation] + live.files[lines[-1]]
@@ -86,7 +87,7 @@ def is_red(picture: np.ndarray) -> bool:
 
 
 def on_air(playout: ServedPlayout, channel: str = "film") -> str:
-    return playout.playout._on_air[channel].feed.on_air
+    return playout.playout.on_air[channel].feed.on_air
 
 
 def test_the_stream_is_what_the_playlist_says(served: ServedPlayout, tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_ffmpeg_plays_it_live_without_a_complaint(served: ServedPlayout) -> None
 
 def test_timestamps_grow_without_gaps(served: ServedPlayout, tmp_path: Path) -> None:
     """Each listed segment ends where the next begins, to the tick, and each begins with a key picture."""
-    playout = served.playout._on_air["torget"]
+    playout = served.playout.on_air["torget"]
     until(lambda: playout.live.playlist.count(b"#EXTINF") >= 5)
     live = playout.live
     lines = live.playlist.decode().splitlines()
@@ -139,7 +140,7 @@ def test_timestamps_grow_without_gaps(served: ServedPlayout, tmp_path: Path) -> 
 
 def onsets(playout: ServedPlayout, channel: str, path: Path) -> list[float]:
     """When sound sets in after silence, in seconds after a whole second of the wall clock; of the newest run."""
-    window = playout.playout._on_air[channel]._window
+    window = playout.playout.on_air[channel].window
     pieces = [piece for piece in window.pieces if piece.segment.map_uri == window.pieces[-1].segment.map_uri]
     path.write_bytes(b"".join([pieces[0].initialisation, *(piece.content for piece in pieces)]))
     done = subprocess.run(
@@ -157,7 +158,7 @@ def onsets(playout: ServedPlayout, channel: str, path: Path) -> list[float]:
 def test_the_pips_come_with_the_seconds(served: ServedPlayout, tmp_path: Path) -> None:
     """Picture and sound share one timeline, and it is the wall clock's."""
     path = tmp_path / "run.mp4"
-    until(lambda: served.playout._on_air["torget"].live.end)
+    until(lambda: served.playout.on_air["torget"].live.end)
     until(lambda: len(onsets(served, "torget", path)) >= 3)
     assert all(abs(onset) < 0.005 for onset in onsets(served, "torget", path))
 
@@ -181,7 +182,7 @@ def test_a_file_that_disappears_becomes_a_slate_and_returns(
     until(lambda: on_air(playout) == "source")
     until(lambda: is_red(last_picture(playout, "film", tmp_path)))
     # The slate came and went without a seam: only a machine that cannot keep up begins a new run.
-    assert playout.playout._on_air["film"].runs == 1 + caplog.text.count("channel film:")
+    assert playout.playout.on_air["film"].runs == 1 + caplog.text.count("channel film:")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def test_a_picture_of_another_shape_stands_on_black(
 ) -> None:
     film(tmp_path / "film.mp4", size=size, pixels=pixels)
     playout = serve(Channel(id="film", name="Film", number=1, source=str(tmp_path / "film.mp4")))
-    until(lambda: on_air(playout) == "source" and playout.playout._on_air["film"].live.end)
+    until(lambda: on_air(playout) == "source" and playout.playout.on_air["film"].live.end)
     until(lambda: is_red(last_picture(playout, "film", tmp_path)))
     picture = last_picture(playout, "film", tmp_path)
     assert (picture[:, :100].max() < 30, picture[:80].max() < 30) == (black == "sides", black == "top")
@@ -226,7 +227,7 @@ def test_a_source_that_never_answers_blocks_nobody(serve: Serve) -> None:
         )
         for channel in ("film", "picture"):
             until(lambda channel=channel: playout.get(f"/open/{channel}/media.m3u8").status_code == 200)  # type: ignore[misc]
-        film_channel = playout.playout._on_air["film"]
+        film_channel = playout.playout.on_air["film"]
         before = film_channel.live.end
         until(lambda: film_channel.live.end >= before + 3)
         assert on_air(playout) == "slate"
@@ -234,7 +235,8 @@ def test_a_source_that_never_answers_blocks_nobody(serve: Serve) -> None:
 
 ORIGIN = """
 import sys
-from served_playout import ServedPlayout, until
+from served_playout import ServedPlayout
+from waiting import until
 from pathlib import Path
 from prikkfri.clock import SystemClock
 from prikkfri.config import Channel
@@ -269,10 +271,10 @@ def test_an_hls_origin_that_freezes_becomes_a_slate_and_is_taken_up_again(serve:
         until(lambda: playout.get("/open/film/media.m3u8").status_code == 200)
         os.kill(origin.pid, signal.SIGSTOP)
         until(lambda: on_air(playout) == "slate")
-        ends = [playout.playout._on_air[channel].live.end for channel in ("film", "picture")]
+        ends = [playout.playout.on_air[channel].live.end for channel in ("film", "picture")]
         until(
             lambda: all(
-                playout.playout._on_air[c].live.end > end + 2 for c, end in zip(("film", "picture"), ends, strict=True)
+                playout.playout.on_air[c].live.end > end + 2 for c, end in zip(("film", "picture"), ends, strict=True)
             )
         )
         os.kill(origin.pid, signal.SIGCONT)
@@ -314,7 +316,7 @@ def test_a_break_of_time_is_a_discontinuity_and_the_numbers_go_on(
 ) -> None:
     clock = JumpingClock()
     playout = serve(Channel(id="picture", name="Picture", number=1, open=True), clock=clock)
-    channel = playout.playout._on_air["picture"]
+    channel = playout.playout.on_air["picture"]
     until(lambda: channel.live.playlist.count(b"EXTINF") >= 2)
     event(clock)
     until(lambda: channel.live.playlist.count(b"#EXT-X-DISCONTINUITY\n") >= 2)
@@ -333,21 +335,21 @@ def test_a_break_of_time_is_a_discontinuity_and_the_numbers_go_on(
 def test_a_short_stall_is_made_up_for_without_a_seam(serve: Serve) -> None:
     clock = JumpingClock()
     playout = serve(Channel(id="picture", name="Picture", number=1, open=True), clock=clock)
-    channel = playout.playout._on_air["picture"]
+    channel = playout.playout.on_air["picture"]
     until(lambda: channel.live.playlist.count(b"EXTINF") >= 2)
     before = channel.live.end
     clock.wall += 4
     clock.steady += 4
     until(lambda: abs(clock.now() - channel.live.end) < 2)
     assert channel.runs == 1
-    pieces = [piece.segment for piece in channel._window.pieces if piece.segment.start >= before]
+    pieces = [piece.segment for piece in channel.window.pieces if piece.segment.start >= before]
     assert len(pieces) >= 3
     assert all(abs(one.start + one.duration_s - other.start) < 0.001 for one, other in pairwise(pieces))
 
 
 def test_a_new_start_goes_on_with_higher_numbers(serve: Serve) -> None:
     def first_number(playout: ServedPlayout) -> int:
-        channel = playout.playout._on_air["picture"]
+        channel = playout.playout.on_air["picture"]
         until(lambda: channel.live.playlist)
         return int(re.findall(rb"MEDIA-SEQUENCE:(\d+)", channel.live.playlist)[0])
 
@@ -365,7 +367,7 @@ def test_it_stops_cleanly_even_while_a_source_hangs(tmp_path: Path) -> None:
     )
     (tmp_path / "home").mkdir()
     with ServedPlayout(tmp_path / "home", channels, SystemClock()).running() as playout:
-        until(lambda: playout.playout._on_air["hung"].live.end)
+        until(lambda: playout.playout.on_air["hung"].live.end)
     assert not {"channel-hung", "channel-moving"} & {thread.name for thread in threading.enumerate()}
     os.close(os.open(tmp_path / "film.mp4", os.O_WRONLY))  # lets the thread of the source go
     until(lambda: not [thread.name for thread in threading.enumerate() if thread.name == "source"])

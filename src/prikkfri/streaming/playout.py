@@ -247,6 +247,22 @@ def _resampler() -> av.AudioResampler:
     return av.AudioResampler(format="fltp", layout="stereo", rate=SAMPLE_RATE)
 
 
+class OnAir(Protocol):
+    """A channel as the edge sees it."""
+
+    live: Live
+    runs: int
+
+    @property
+    def feed(self) -> Feed: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def join(self) -> None: ...
+
+
 class ChannelPlayout:
     """One channel on air, from `start` to `stop`."""
 
@@ -273,7 +289,7 @@ class ChannelPlayout:
         # discontinuities: a player that was watching finds its way, and no cached segment is taken for another.
         number = int(clock.now() / seconds)
         gone = number % DISCONTINUITY_NUMBERS
-        self._window = Window(max(6, round(window_seconds / seconds)), seconds, number, discontinuities_gone=gone)
+        self.window = Window(max(6, round(window_seconds / seconds)), seconds, number, discontinuities_gone=gone)
         self._map_uri = ""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"channel-{channel_id}", daemon=True)
@@ -327,7 +343,7 @@ class ChannelPlayout:
             tick += 1
 
     def _publish(self, fragment: Fragment, encoder: Encoder, tick: int, *, begins_run: bool) -> None:
-        number = self._window.next_number
+        number = self.window.next_number
         if begins_run:
             self._map_uri = f"init-{number}.mp4"
         segment = Segment(
@@ -337,7 +353,7 @@ class ChannelPlayout:
             duration_s=fragment.ticks / TICKS_PER_SECOND,
             discontinuous=begins_run,
         )
-        self._window = self._window.with_piece(Piece(segment, fragment.content, encoder.initialisation))
+        self.window = self.window.with_piece(Piece(segment, fragment.content, encoder.initialisation))
         rendition = Rendition(
             MEDIA_PLAYLIST,
             encoder.codecs,
@@ -347,5 +363,5 @@ class ChannelPlayout:
             BITS_PER_SECOND_MAX,
         )
         self.live = Live(
-            self._window.playlist(), multivariant_playlist([rendition]), self._window.files(), self._window.end
+            self.window.playlist(), multivariant_playlist([rendition]), self.window.files(), self.window.end
         )
