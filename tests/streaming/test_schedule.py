@@ -117,6 +117,7 @@ def channel(**settings: object) -> config.Channel:
     [
         ([channel(id="A/b")], "an id is"),
         ([channel(id="")], "an id is"),
+        ([channel(id="x" * 33)], "an id is"),
         ([channel(colour="blue")], "#rrggbb"),
         ([channel(colour="#12345g")], "#rrggbb"),
         ([channel(), channel(number=2)], "the id 'a'"),
@@ -131,6 +132,11 @@ def test_a_channel_that_cannot_go_on_air_is_refused(channels: list[config.Channe
         checked(channels)
 
 
+def test_as_many_channels_as_one_playout_carries_go_on_air_in_order_of_their_numbers() -> None:
+    most = [channel(id=f"c{n}" + "x" * (30 - len(str(n))), number=100 - n) for n in range(64)]
+    assert [each.number for each in checked(most)] == list(range(37, 101))
+
+
 def test_kinds_of_source() -> None:
     assert source_kind("test-picture") == "test-picture"
     assert source_kind("https://origin.example/index.m3u8") == "address"
@@ -140,6 +146,7 @@ def test_kinds_of_source() -> None:
 @pytest.mark.parametrize(
     ("source", "logged"),
     [
+        ("https://user:p@ss@origin.example/live.m3u8", "https://origin.example/live.m3u8"),
         ("https://user:secret@origin.example/live.m3u8?key=secret", "https://origin.example/live.m3u8"),
         ("http://origin.example/live/0oRLogEmBE/sport/index.m3u8", "http://origin.example/live/***/sport/index.m3u8"),
         ("films/a@b?.mp4", "films/a@b?.mp4"),

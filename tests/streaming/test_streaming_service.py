@@ -25,6 +25,7 @@ from waiting import eventually
 
 from prikkfri.config import Channel, Programme, Streaming
 from prikkfri.streaming.fallback import LONG_LINE, NOT_ANSWERING, RULE
+from prikkfri.streaming.http import application
 from prikkfri.streaming.service import GUIDE_AHEAD_SECONDS_MAX, GUIDE_PAST_SECONDS_MAX
 
 OTHER_DEVICE = b"another-device-t"
@@ -285,6 +286,8 @@ async def test_only_what_is_open_is_had_without_a_token(tmp_path: Path) -> None:
         assert await at.open_to_all() == {"sport"}
         assert await at.say("sport", "rule") == 204
         assert await at.open_to_all() == set()
+        standing = {each.channel.id: (each.open, each.by) for each in at.playout.standings()}
+        assert standing == {"news": (False, ""), "sport": (False, ""), "square": (False, "Kari")}
         # Whoever has a token watches as before, whatever is open or closed.
         assert await at.watch(at.token(BASIC), "square") == ADMITTED
         assert await at.watch(at.token(BASIC), "sport") == NOT_ENTITLED
@@ -312,8 +315,6 @@ async def test_nobody_opens_a_channel_without_the_key(tmp_path: Path) -> None:
 
 
 async def test_a_playout_without_a_command_key_takes_no_command(tmp_path: Path) -> None:
-    from prikkfri.streaming.http import application
-
     at = StillPlayout(tmp_path)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(application(at.playout, VIEWER)), base_url="http://p"
@@ -321,6 +322,56 @@ async def test_a_playout_without_a_command_key_takes_no_command(tmp_path: Path) 
         for headers in ({}, {"authorization": "Bearer "}, {"authorization": "Bearer"}):
             asked = {"state": "open", "by": "Kari"}
             assert (await http.put("/open/sport", json=asked, headers=headers)).status_code == 401
+
+
+async def test_what_may_be_kept_by_others_is_said_and_no_refusal_is(tmp_path: Path) -> None:
+    """A playlist for a second, a segment for ever, who is open for a second: and a refusal, or a command, never."""
+    async with StillPlayout(tmp_path).running() as at:
+        token = at.token(BASIC)
+        kept = {
+            path: (await at.http.get(path)).headers["cache-control"]
+            for path in (
+                f"/live/{token}/news/{INDEX}",
+                f"/live/{token}/news/{MEDIA}",
+                f"/live/{token}/news/{SEGMENT}",
+                f"/live/{token}/sport/{MEDIA}",
+                f"/open/square/{MEDIA}",
+                f"/open/sport/{MEDIA}",
+                "/open",
+                "/channels",
+                "/guide",
+                "/guide?from=x",
+                "/nothing",
+            )
+        }
+        second = "max-age=1"
+        assert list(kept.values()) == [
+            *(second, second, "public, max-age=31536000, immutable", "no-store", second, "no-store"),
+            *(second, second, "max-age=30", "no-store", "no-store"),
+        ]
+        told = await at.http.get("/standings", headers=bearer(COMMAND_KEY))
+        assert (told.status_code, told.headers["cache-control"]) == (200, "no-store")
+
+
+async def test_a_look_at_the_head_has_no_body(tmp_path: Path) -> None:
+    async with StillPlayout(tmp_path).running() as at:
+        head, whole = await at.http.head("/channels"), await at.http.get("/channels")
+        assert (head.content, head.headers["content-length"]) == (b"", str(len(whole.content)))
+
+
+async def test_one_who_leaves_in_the_middle_of_a_report_is_no_failure(tmp_path: Path) -> None:
+    at, answered = StillPlayout(tmp_path), []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(event: object) -> None:
+        answered.append(event)
+
+    scope = {"type": "http", "method": "POST", "path": "/report", "headers": [(b"origin", VIEWER.encode())]}
+    await application(at.playout, VIEWER)(scope, receive, send)  # type: ignore[arg-type]
+    assert answered == []
+    assert at.outcomes == []
 
 
 async def test_each_opening_and_closing_is_recorded_once_with_who_wanted_it(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from prikkfri.streaming.ticks import (
     Tick,
     letterboxed,
 )
+from prikkfri.streaming.timing import Timing
 from prikkfri.streaming.window import Piece, Window
 
 MEDIA_PLAYLIST = "media.m3u8"
@@ -46,7 +47,6 @@ CLOCK_STEP_SECONDS_MAX = 0.5
 SOURCE_TICKS_WAITING_MAX = 12
 OPEN_SECONDS_MAX = 5.0
 READ_SECONDS_MAX = 10.0
-RETRY_SECONDS = 1.0
 CORRUPT_PACKETS_IN_A_ROW_MAX = 100
 STOP_SECONDS_MAX = 2.0
 DISCONTINUITY_NUMBERS = 100_000
@@ -121,9 +121,9 @@ class SourceFeed:
 
     preset = "superfast"
 
-    def __init__(self, address: str, design: Design, slate_text: str) -> None:
+    def __init__(self, address: str, design: Design, slate_text: str, timing: Timing) -> None:
         self._slate = Slate(design, slate_text)
-        self._reader = SourceReader(address, design.width, design.height)
+        self._reader = SourceReader(address, design.width, design.height, timing)
         self._switch = Switch()
         self._last_picture: Planes | None = None
 
@@ -154,11 +154,12 @@ class SourceFeed:
 class SourceReader:
     """Reads a source over and over into a short queue of ticks, in a thread that nobody waits for."""
 
-    def __init__(self, address: str, width: int, height: int) -> None:
+    def __init__(self, address: str, width: int, height: int, timing: Timing) -> None:
         self.name = loggable(address)
         self.ticks: queue.Queue[Tick] = queue.Queue(SOURCE_TICKS_WAITING_MAX)
         self._address = address
         self._size = width, height
+        self._retry_seconds = timing.retry_seconds
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="source", daemon=True)
 
@@ -180,11 +181,11 @@ class SourceReader:
             except Exception as error:  # the edge of the thread: whatever a foreign file provokes, the channel goes on
                 reason = f"{type(error).__name__}: {getattr(error, 'strerror', None) or 'cannot be read'}"
                 if reason != trouble:
-                    log.warning("source %s: %s; trying again every %g s", self.name, reason, RETRY_SECONDS)
+                    log.warning("source %s: %s; trying again every %g s", self.name, reason, self._retry_seconds)
                 trouble = reason
                 played = False
             if not played:
-                self._stopped.wait(RETRY_SECONDS)
+                self._stopped.wait(self._retry_seconds)
 
     def _put(self, tick: Tick) -> None:
         while not self._stopped.is_set():
@@ -275,6 +276,7 @@ class ChannelPlayout:
         clock: Clock,
         segment_seconds: float,
         window_seconds: float,
+        timing: Timing,
     ) -> None:
         self.live = Live()
         self.runs = 0
@@ -283,6 +285,7 @@ class ChannelPlayout:
         self._channel_id = channel_id
         self._design = design
         self._clock = clock
+        self._retry_seconds = timing.retry_seconds
         self._ticks_per_segment = max(1, round(segment_seconds * TICKS_PER_SECOND))
         seconds = self._ticks_per_segment / TICKS_PER_SECOND
         # Numbers that are told by the clock go on growing when the role is started anew, and so does the number of
@@ -312,7 +315,7 @@ class ChannelPlayout:
                 self._run_unbroken()
             except Exception:  # the edge of the thread: a channel that failed is better begun anew than black
                 log.exception("channel %s: the encoder failed; it is begun anew", self._channel_id)
-                self._stopped.wait(RETRY_SECONDS)
+                self._stopped.wait(self._retry_seconds)
 
     def _run_unbroken(self) -> None:
         """Encodes until the channel is stopped or the timeline breaks."""

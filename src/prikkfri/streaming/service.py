@@ -130,7 +130,7 @@ class Playout:
             feed = TestFeed(design, lambda now: self._title_at(channel.id, now))
         else:
             address = channel.source if kind == "address" else str(folder / channel.source)
-            feed = SourceFeed(address, design, slate_text)
+            feed = SourceFeed(address, design, slate_text, self._timing)
         return ChannelPlayout(
             channel.id,
             feed,
@@ -138,6 +138,7 @@ class Playout:
             clock=self._clock,
             segment_seconds=self._settings.segment_seconds,
             window_seconds=self._settings.window_seconds,
+            timing=self._timing,
         )
 
     async def run(self) -> None:

@@ -18,3 +18,5 @@ class Timing:
     """Nobody's switching counts more often than this: two players with one token do not flood the journal."""
     refusal_period_seconds: float = 60.0
     report_period_seconds: float = 10.0
+    retry_seconds: float = 1.0
+    """After which a source that cannot be read, or an encoder that failed, is tried again."""
