@@ -16,7 +16,8 @@ from prikkfri.config import ROLES, Config, load
 from prikkfri.errors import PrikkfriError
 
 Harm = Literal["kill", "freeze", "slow"]
-READY_SECONDS_MAX = 40.0
+READY_SECONDS_MAX = 90.0
+"""Many roles start at once, on however few cores there are."""
 STOP_SECONDS_MAX = 10.0
 PID_SECONDS = 0.1
 SLOW_PERIOD_SECONDS = 0.25
