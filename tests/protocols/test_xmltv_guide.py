@@ -27,6 +27,7 @@ GUIDE = """<?xml version="1.0" encoding="UTF-8"?>
   </programme>
   <programme start="201808202100" channel="bane.example"><title>Uten slutt</title></programme>
   <programme start="20180820210000" channel="bane.example"/>
+  <programme start="20180820210000" stop="20180820210000" channel="bane.example"><title>Uten tid</title></programme>
   <programme start="tomorrow" channel="bane.example"><title>Uten tid</title></programme>
   <programme start="20180820210000" stop="20180820200000" channel="bane.example"><title>Baklengs</title></programme>
 </tv>
@@ -40,7 +41,7 @@ def test_a_guide() -> None:
         Listing("bane.example", 1534791600.0, 1534798500.0, "Fotball: Fjordvik & Skogheim", "Direkte fra stadion."),
         Listing("bane.example", 1534798800.0, None, "Uten slutt", ""),
     )
-    assert guide.left_out == 3
+    assert guide.left_out == 4
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,10 @@ def test_a_guide() -> None:
         ("20180820210000 +0200", 1534791600.0),
         ("20180820210000 +02:00", 1534791600.0),
         ("20180820210000+0200", 1534791600.0),
+        ("20180821003000 +0530", 1534791600.0),
+        ("20180820153000 -0330", 1534791600.0),
+        ("19700101000000", 0.0),
+        ("19691231235959", None),
         ("20180820190000", 1534791600.0),
         ("201808201900 UTC", 1534791600.0),
         ("20180820140000 -0500", 1534791600.0),

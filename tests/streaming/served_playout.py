@@ -18,13 +18,13 @@ from prikkfri.config import Channel, Streaming
 from prikkfri.journal.outcomes import Outcome
 from prikkfri.protocols import cat
 from prikkfri.streaming.http import application
+from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.service import Playout
-from prikkfri.streaming.timing import Timing
 
 VIEWER = "http://localhost:8080"
 COMMAND_KEY = "the key of playout"
 DEVICE_TOKEN_ID = b"0123456789abcdef"
-QUICK = Timing(housekeeping_seconds=0.02, keys_refresh_seconds=0.01)
+QUICK = Limits(housekeeping_seconds=0.02, keys_refresh_seconds=0.01)
 """What is only a matter of patience takes no time."""
 
 
@@ -47,7 +47,7 @@ class ServedPlayout:
             revocations_path=self.revocations_path,
             record=self.outcomes.append,
             clock=clock,
-            timing=QUICK,
+            limits=QUICK,
         )
         config = uvicorn.Config(
             application(self.playout, VIEWER, COMMAND_KEY), port=0, log_config=None, access_log=False

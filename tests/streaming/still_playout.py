@@ -18,16 +18,16 @@ from prikkfri.config import Channel, Streaming
 from prikkfri.journal.outcomes import Outcome
 from prikkfri.protocols import cat
 from prikkfri.streaming.http import application
+from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.playout import Live
 from prikkfri.streaming.service import Playout
-from prikkfri.streaming.timing import Timing
 
 VIEWER = "http://localhost:8080"
 COMMAND_KEY = "the key of playout"
 DEVICE = b"0123456789abcdef"
 """The id of a device token: with it the ids of its playback tokens begin."""
 HOUR = 3600.0
-QUICK = Timing(housekeeping_seconds=0.002, sign_in_asked_seconds=0.002)
+QUICK = Limits(housekeeping_seconds=0.002, sign_in_asked_seconds=0.002)
 INDEX, MEDIA, SEGMENT = "index.m3u8", "media.m3u8", "7.m4s"
 NEWS = Channel(id="news", name="News", number=1, package="basic")
 SPORT = Channel(id="sport", name="Sport", number=2, package="sport")
@@ -75,6 +75,7 @@ class StillPlayout:
         *channels: Channel,
         settings: Streaming | None = None,
         sign_in_trouble: Callable[[], Awaitable[str]] | None = None,
+        limits: Limits = QUICK,
     ) -> None:
         self.clock = ManualClock()
         self.outcomes: list[Outcome] = []
@@ -92,7 +93,7 @@ class StillPlayout:
             record=self.outcomes.append,
             clock=self.clock,
             sign_in_trouble=sign_in_trouble,
-            timing=QUICK,
+            limits=limits,
             put_on_air=lambda channel: StillChannel(channel, self.clock),
         )
         self.http = httpx.AsyncClient(

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from waiting import until
 
+from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.picture import Design
 from prikkfri.streaming.playout import HURRY_SECONDS, ChannelPlayout, SourceFeed, SourceReader, TestFeed
 from prikkfri.streaming.ticks import SILENCE, TICKS_PER_SECOND, Tick
-from prikkfri.streaming.timing import Timing
 
 WIDTH, HEIGHT = 64, 36
 DESIGN = Design(WIDTH, HEIGHT, "Small", 1, (255, 0, 0), UTC)
@@ -84,7 +84,7 @@ def on_air(
         clock=clock,
         segment_seconds=0.4,
         window_seconds=window_seconds,
-        timing=Timing(retry_seconds=0.0),
+        limits=Limits(retry_seconds=0.0),
     )
     channel.start()
     assert feed.enough.wait(60)
@@ -222,7 +222,7 @@ def film(path: Path) -> None:
         container.mux(video.encode(None))
 
 
-QUICK = Timing(retry_seconds=0.01)
+QUICK = Limits(retry_seconds=0.01)
 
 
 @pytest.fixture

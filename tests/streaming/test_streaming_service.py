@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -14,6 +15,7 @@ from still_playout import (
     INDEX,
     MEDIA,
     NEWS,
+    QUICK,
     SEGMENT,
     SPORT,
     SQUARE,
@@ -148,6 +150,23 @@ async def test_without_any_key_it_says_that_nobody_can_start(tmp_path: Path) -> 
     async with at.running():
         assert await at.watch(at.token(BASIC)) == BAD_TOKEN
         assert at.playout.troubles() == ["no key for playback tokens is known, so nobody can start to watch"]
+
+
+async def test_what_is_kept_of_tokens_and_read_of_lists_has_a_limit_and_costs_nobody_their_right(
+    tmp_path: Path,
+) -> None:
+    limits = replace(QUICK, verified_tokens_max=2, revocations_bytes_max=200)
+    async with StillPlayout(tmp_path, limits=limits).running() as at:
+        tokens = [at.token(BASIC, subscriber=f"s-{number}") for number in range(5)]
+        for token in [*tokens, *tokens]:
+            assert await at.watch(token) == ADMITTED
+            assert at.playout.metrics()["prikkfri_playout_verified_tokens"] <= 2
+        at.revoke(OTHER_DEVICE)
+        await at.until_revocations_of(at.clock.now())
+        at.clock.advance(10)
+        at.revoke(*(b"%016d" % number for number in range(20)))
+        await eventually(lambda: at.playout.metrics()["prikkfri_playout_revocation_list_broken"])
+        assert await at.watch(at.token(BASIC, device=OTHER_DEVICE)) == REVOKED
 
 
 # what is recorded
@@ -499,11 +518,18 @@ def test_a_record_of_the_fallback_that_cannot_be_read_opens_nothing(tmp_path: Pa
     assert [channel.id for channel in StillPlayout(tmp_path).playout.open_channels()] == ["square"]
 
 
-async def test_channels_are_started_once_and_stopped_with_the_role(tmp_path: Path) -> None:
-    at = StillPlayout(tmp_path)
+async def test_channels_are_started_once_and_stopped_with_the_role_and_nothing_is_asked_any_more(
+    tmp_path: Path,
+) -> None:
+    signin = SignIn()
+    at = StillPlayout(tmp_path, sign_in_trouble=signin)
     async with at.running():
-        await asyncio.sleep(0)
+        pass
     assert {(each.started, each.stopped, each.joined) for each in at.playout.on_air.values()} == {(1, 1, 1)}  # type: ignore[attr-defined]
+
+    asked = signin.asked
+    await asyncio.sleep(5 * QUICK.sign_in_asked_seconds)
+    assert signin.asked == asked
 
 
 # what is on
@@ -521,6 +547,10 @@ async def test_the_list_of_channels_tells_what_is_on_now_as_time_goes(tmp_path: 
         async def on() -> tuple[str, str]:
             [clock, other] = (await at.http.get("/channels")).json()
             assert other["now"] is None and other["next"] is None
+            assert [(each["package"], each["number"], each["colour"]) for each in (clock, other)] == [
+                ("basic", 1, channel.colour),
+                ("sport", 2, SPORT.colour),
+            ]
             assert clock["now"]["start"] <= at.clock.now() < clock["now"]["stop"] == clock["next"]["start"]
             return clock["now"]["title"], clock["next"]["title"]
 

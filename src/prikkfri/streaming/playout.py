@@ -23,6 +23,7 @@ from prikkfri.clock import Clock
 from prikkfri.protocols.hls.playlist import Rendition, Segment, multivariant_playlist
 from prikkfri.streaming.channels import loggable
 from prikkfri.streaming.encoder import BITS_PER_SECOND_MAX, Encoder, Fragment
+from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.picture import Design, Slate, TestPicture, test_tone
 from prikkfri.streaming.switching import Switch, switched
 from prikkfri.streaming.ticks import (
@@ -34,7 +35,6 @@ from prikkfri.streaming.ticks import (
     Tick,
     letterboxed,
 )
-from prikkfri.streaming.timing import Timing
 from prikkfri.streaming.window import Piece, Window
 
 MEDIA_PLAYLIST = "media.m3u8"
@@ -121,9 +121,9 @@ class SourceFeed:
 
     preset = "superfast"
 
-    def __init__(self, address: str, design: Design, slate_text: str, timing: Timing) -> None:
+    def __init__(self, address: str, design: Design, slate_text: str, limits: Limits) -> None:
         self._slate = Slate(design, slate_text)
-        self._reader = SourceReader(address, design.width, design.height, timing)
+        self._reader = SourceReader(address, design.width, design.height, limits)
         self._switch = Switch()
         self._last_picture: Planes | None = None
 
@@ -154,12 +154,12 @@ class SourceFeed:
 class SourceReader:
     """Reads a source over and over into a short queue of ticks, in a thread that nobody waits for."""
 
-    def __init__(self, address: str, width: int, height: int, timing: Timing) -> None:
+    def __init__(self, address: str, width: int, height: int, limits: Limits) -> None:
         self.name = loggable(address)
         self.ticks: queue.Queue[Tick] = queue.Queue(SOURCE_TICKS_WAITING_MAX)
         self._address = address
         self._size = width, height
-        self._retry_seconds = timing.retry_seconds
+        self._retry_seconds = limits.retry_seconds
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="source", daemon=True)
 
@@ -276,7 +276,7 @@ class ChannelPlayout:
         clock: Clock,
         segment_seconds: float,
         window_seconds: float,
-        timing: Timing,
+        limits: Limits,
     ) -> None:
         self.live = Live()
         self.runs = 0
@@ -285,7 +285,7 @@ class ChannelPlayout:
         self._channel_id = channel_id
         self._design = design
         self._clock = clock
-        self._retry_seconds = timing.retry_seconds
+        self._retry_seconds = limits.retry_seconds
         self._ticks_per_segment = max(1, round(segment_seconds * TICKS_PER_SECOND))
         seconds = self._ticks_per_segment / TICKS_PER_SECOND
         # Numbers that are told by the clock go on growing when the role is started anew, and so does the number of

@@ -32,24 +32,17 @@ from prikkfri.streaming.fallback import (
     said,
     standings,
 )
+from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.picture import Design, colour_of
 from prikkfri.streaming.playout import MEDIA_PLAYLIST, ChannelPlayout, Feed, OnAir, SourceFeed, TestFeed
 from prikkfri.streaming.reports import Report, reported
 from prikkfri.streaming.revocations import Revocations, read_revocations
-from prikkfri.streaming.timing import Timing
 
 INDEX = "index.m3u8"
 WIDTH, HEIGHT = 960, 540
 GUIDE_PAST_SECONDS_MAX, GUIDE_AHEAD_SECONDS_MAX = 2 * 86400.0, 8 * 86400.0
-GUIDES_KEPT_MAX = 8
-VERIFIED_TOKENS_MAX = 20_000
-PRESENT_VIEWERS_MAX = 50_000
-REFUSED_CUSTOMERS_MAX = 200_000
-REFUSED_STRANGERS_MAX = 2_000
-REPORTS_PER_PERIOD_MAX = 20_000
-KEYS_BYTES_MAX, REVOCATIONS_BYTES_MAX = 1 << 20, 16 << 20
 
-DEFAULT_TIMING = Timing()
+LIMITS = Limits()
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -81,18 +74,18 @@ class Playout:
         clock: Clock,
         sign_in_trouble: Callable[[], Awaitable[str]] | None = None,
         slate_text: str = "Vi er straks tilbake",
-        timing: Timing = DEFAULT_TIMING,
+        limits: Limits = LIMITS,
         put_on_air: Callable[[Channel], OnAir] | None = None,
     ) -> None:
         self.counters: Counter[tuple[str, str]] = Counter()
         self._channels = {channel.id: channel for channel in checked(channels)}
         self._settings = settings
-        self._timing = timing
+        self._limits = limits
         self._timezone = ZoneInfo(settings.timezone)
         self._record = record
         self._clock = clock
-        self._keys = _Watched(keys_path, _all_keys, KEYS_BYTES_MAX)
-        self._revocations = _Watched(revocations_path, _revocations, REVOCATIONS_BYTES_MAX)
+        self._keys = _Watched(keys_path, _all_keys, limits.keys_bytes_max)
+        self._revocations = _Watched(revocations_path, _revocations, limits.revocations_bytes_max)
         self._guides = {
             name: _Watched(folder / name, _guide, xmltv.LIMITS.document_bytes_max)
             for name in {channel.xmltv for channel in self._channels.values() if channel.xmltv}
@@ -102,14 +95,14 @@ class Playout:
         self._alarmed_stale = False
         self._verified: dict[str, cat.Claims] = {}
         self._presence = Presence(
-            absent_seconds=timing.absent_seconds,
-            switch_seconds_min=timing.switch_seconds_min,
-            viewers_max=PRESENT_VIEWERS_MAX,
+            absent_seconds=limits.absent_seconds,
+            switch_seconds_min=limits.switch_seconds_min,
+            viewers_max=limits.present_viewers_max,
         )
-        refusals_s, reports_s = timing.refusal_period_seconds, timing.report_period_seconds
-        self._refused_customers = OncePerPeriod(period_seconds=refusals_s, keys_max=REFUSED_CUSTOMERS_MAX)
-        self._refused_strangers = OncePerPeriod(period_seconds=refusals_s, keys_max=REFUSED_STRANGERS_MAX)
-        self._reports = OncePerPeriod(period_seconds=reports_s, keys_max=REPORTS_PER_PERIOD_MAX)
+        refusals_s, reports_s = limits.refusal_period_seconds, limits.report_period_seconds
+        self._refused_customers = OncePerPeriod(period_seconds=refusals_s, keys_max=limits.refused_customers_max)
+        self._refused_strangers = OncePerPeriod(period_seconds=refusals_s, keys_max=limits.refused_strangers_max)
+        self._reports = OncePerPeriod(period_seconds=reports_s, keys_max=limits.reports_per_period_max)
         self._schedules: dict[str, schedule.Schedule] = {}
         self._schedules_at = float("-inf")
         self._guide_documents: dict[tuple[float, float], bytes] = {}
@@ -130,7 +123,7 @@ class Playout:
             feed = TestFeed(design, lambda now: self._title_at(channel.id, now))
         else:
             address = channel.source if kind == "address" else str(folder / channel.source)
-            feed = SourceFeed(address, design, slate_text, self._timing)
+            feed = SourceFeed(address, design, slate_text, self._limits)
         return ChannelPlayout(
             channel.id,
             feed,
@@ -138,7 +131,7 @@ class Playout:
             clock=self._clock,
             segment_seconds=self._settings.segment_seconds,
             window_seconds=self._settings.window_seconds,
-            timing=self._timing,
+            limits=self._limits,
         )
 
     async def run(self) -> None:
@@ -149,7 +142,7 @@ class Playout:
         watching = self._sign_in_trouble and asyncio.create_task(self._watch_sign_in(self._sign_in_trouble))
         try:
             while True:
-                await asyncio.sleep(self._timing.housekeeping_seconds)
+                await asyncio.sleep(self._limits.housekeeping_seconds)
                 await self._keep_house()
         finally:
             if watching:
@@ -166,7 +159,7 @@ class Playout:
                 self._see_sign_in(await sign_in_trouble())
             except Exception:  # the edge of the task: one question that failed must not be the last one asked
                 log.exception("how sign-in does could not be found out")
-            await asyncio.sleep(self._timing.sign_in_asked_seconds)
+            await asyncio.sleep(self._limits.sign_in_asked_seconds)
 
     def _see_sign_in(self, trouble: str) -> None:
         now = self._clock.now()
@@ -267,7 +260,7 @@ class Playout:
                     for channel_id, programmes in self._schedules.items()
                 ]
             )
-            if len(self._guide_documents) >= GUIDES_KEPT_MAX:
+            if len(self._guide_documents) >= self._limits.guides_kept_max:
                 self._guide_documents.clear()
             self._guide_documents[start, stop] = document
         return document
@@ -285,7 +278,7 @@ class Playout:
         if self._revocations.value and self._revoked.is_stale(now):
             troubles.append(f"the revocation list is {now - self._revoked.as_of:.0f} s old; it refuses nobody anew")
         for channel_id, playout in self.on_air.items():
-            if now - playout.live.end > self._timing.stalled_seconds:
+            if now - playout.live.end > self._limits.stalled_seconds:
                 troubles.append(f"channel {channel_id} has no picture")
             elif playout.feed.on_air == "slate":
                 troubles.append(f"channel {channel_id} shows the slate: its source is away")
@@ -314,7 +307,7 @@ class Playout:
     def _serve(self, channel_id: str, name: str, now: float) -> Answer:
         live = self.on_air[channel_id].live
         if name in (INDEX, MEDIA_PLAYLIST):
-            if now - live.end > self._timing.stalled_seconds:
+            if now - live.end > self._limits.stalled_seconds:
                 return _error(503, "no-picture", "the channel has no picture at the moment")
             self.counters["playlists_total", ""] += 1
             return Answer(200, "playlist", live.multivariant if name == INDEX else live.playlist)
@@ -332,7 +325,7 @@ class Playout:
         if verdict.reason == "unknown-key" and self._refresh_keys():  # an issuer's first token, or its next key's
             verdict = cat.verify(token, self._keys.value or {}, now, grace_s)
         if verdict.claims:
-            if len(self._verified) >= VERIFIED_TOKENS_MAX:
+            if len(self._verified) >= self._limits.verified_tokens_max:
                 del self._verified[next(iter(self._verified))]
             self._verified[token] = verdict.claims
         return verdict
@@ -366,7 +359,7 @@ class Playout:
 
     def _refresh_keys(self) -> bool:
         now = self._clock.monotonic()
-        if now - self._keys_refreshed_at < self._timing.keys_refresh_seconds:
+        if now - self._keys_refreshed_at < self._limits.keys_refresh_seconds:
             return False
         self._keys_refreshed_at = now
         renewed = self._keys.refresh()
@@ -383,7 +376,7 @@ class Playout:
             log.error("the revocation list is stale; what it holds stays in force, and it refuses nobody anew")
         self._alarmed_stale = stale
         renewed = [await asyncio.to_thread(guide.refresh) for guide in self._guides.values()]
-        if any(renewed) or self._clock.now() - self._schedules_at > self._timing.schedule_renewal_seconds:
+        if any(renewed) or self._clock.now() - self._schedules_at > self._limits.schedule_renewal_seconds:
             self._renew_schedules(self._clock.now())
 
     def _renew_schedules(self, now: float) -> None:

@@ -1,10 +1,10 @@
-"""The constants of time of playout: one value, so that whoever builds it may run it at another pace."""
+"""The constants of time and size of playout: one value, so that whoever builds it may run it at another pace."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timing:
+class Limits:
     stalled_seconds: float = 10.0
     """A channel without a new segment for so long has no picture to promise."""
     sign_in_asked_seconds: float = 0.5
@@ -20,3 +20,12 @@ class Timing:
     report_period_seconds: float = 10.0
     retry_seconds: float = 1.0
     """After which a source that cannot be read, or an encoder that failed, is tried again."""
+
+    present_viewers_max: int = 50_000
+    verified_tokens_max: int = 20_000
+    refused_customers_max: int = 200_000
+    refused_strangers_max: int = 2_000
+    reports_per_period_max: int = 20_000
+    guides_kept_max: int = 8
+    keys_bytes_max: int = 1 << 20
+    revocations_bytes_max: int = 16 << 20
