@@ -31,7 +31,9 @@ QUICK = Limits(housekeeping_seconds=0.02, keys_refresh_seconds=0.01)
 class ServedPlayout:
     """What a test needs to watch, to issue tokens, and to see what was recorded."""
 
-    def __init__(self, folder: Path, channels: tuple[Channel, ...], clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, channels: tuple[Channel, ...], clock: Clock, *, segment_seconds: float = 0.4
+    ) -> None:
         self.folder = folder
         self.outcomes: list[Outcome] = []
         self.private_key = ec.generate_private_key(ec.SECP256R1())
@@ -41,7 +43,7 @@ class ServedPlayout:
         self.revocations_path = folder / "revoked.json"
         self.playout = Playout(
             channels,
-            Streaming(segment_seconds=1.0, window_seconds=20.0),
+            Streaming(segment_seconds=segment_seconds, window_seconds=20.0),
             folder=folder,
             keys_path=self.keys_folder,
             revocations_path=self.revocations_path,

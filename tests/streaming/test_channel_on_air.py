@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from channel_clock import BEGAN, TICK_SECONDS, Clock
 from waiting import until
 
 from prikkfri.streaming.limits import Limits
@@ -23,22 +24,6 @@ from prikkfri.streaming.ticks import SILENCE, TICKS_PER_SECOND, Tick
 WIDTH, HEIGHT = 64, 36
 DESIGN = Design(WIDTH, HEIGHT, "Small", 1, (255, 0, 0), UTC)
 PICTURE = np.full((HEIGHT * 3 // 2, WIDTH), 128, np.uint8)
-TICK_SECONDS = 1 / TICKS_PER_SECOND
-BEGAN = 1_700_000_000.4
-
-
-class Clock:
-    """Moves as a channel's work takes time; just before a tick is due when it begins."""
-
-    def __init__(self) -> None:
-        self.steady = 0.0
-        self.wall_ahead = BEGAN + 0.99 * TICK_SECONDS
-
-    def monotonic(self) -> float:
-        return self.steady
-
-    def now(self) -> float:
-        return self.steady + self.wall_ahead
 
 
 class Events:
@@ -148,6 +133,8 @@ def test_only_a_long_sleep_or_a_step_of_the_clock_begins_a_new_run(steady: float
     told = runs_of(channel)
     assert len(told) == runs
     assert abs(clock.now() - channel.live.end) < 1.0, "its times are those of the clock again"
+    for one, other in pairwise(piece.segment for piece in channel.window.pieces):
+        assert other.discontinuous or one.start + one.duration_s == pytest.approx(other.start, abs=1e-6)
     numbers = [int(piece.segment.uri.partition(".")[0]) for piece in channel.window.pieces]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     maps = [piece.segment.map_uri for piece in channel.window.pieces if piece.segment.discontinuous]
