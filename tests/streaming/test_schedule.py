@@ -12,7 +12,6 @@ from prikkfri.protocols.xmltv import Listing
 from prikkfri.streaming import demo
 from prikkfri.streaming.channels import checked, loggable, source_kind
 from prikkfri.streaming.schedule import (
-    STOP_UNKNOWN_SECONDS,
     Programme,
     between,
     from_configuration,
@@ -87,9 +86,19 @@ def test_now_and_next() -> None:
     assert now_and_next((), 0) == (None, None)
 
 
+def test_a_daily_programme_comes_on_every_day_that_is_asked_for() -> None:
+    match = config.Programme(title="Match", start="21:00", minutes=115)
+    for hour in range(24):
+        start = KICK_OFF + hour * 3600 + 115 * 60
+        for days in (1, 2, 10):
+            began = [each.start for each in from_configuration([match], OSLO, start, start + days * DAY)]
+            last = start + days * DAY
+            assert began == [KICK_OFF + n * DAY for n in range(12) if start - 115 * 60 < KICK_OFF + n * DAY < last]
+
+
 def test_listings_become_programmes_of_their_channel() -> None:
     listings = [Listing("bane", 10, None, "No end", "told"), Listing("other", 10, 20, "Elsewhere", "")]
-    assert from_listings(listings, "bane") == [Programme("No end", "told", 10, 10 + STOP_UNKNOWN_SECONDS)]
+    assert from_listings(listings, "bane") == [Programme("No end", "told", 10, 10 + 7200)]
 
 
 def test_the_demo_fills_every_minute_of_the_day() -> None:
@@ -117,6 +126,7 @@ def channel(**settings: object) -> config.Channel:
     [
         ([channel(id="A/b")], "an id is"),
         ([channel(id="")], "an id is"),
+        ([channel(id="x" * 33)], "an id is"),
         ([channel(colour="blue")], "#rrggbb"),
         ([channel(colour="#12345g")], "#rrggbb"),
         ([channel(), channel(number=2)], "the id 'a'"),
@@ -131,6 +141,11 @@ def test_a_channel_that_cannot_go_on_air_is_refused(channels: list[config.Channe
         checked(channels)
 
 
+def test_as_many_channels_as_one_playout_carries_go_on_air_in_order_of_their_numbers() -> None:
+    most = [channel(id=f"c{n}" + "x" * (30 - len(str(n))), number=100 - n) for n in range(64)]
+    assert [each.number for each in checked(most)] == list(range(37, 101))
+
+
 def test_kinds_of_source() -> None:
     assert source_kind("test-picture") == "test-picture"
     assert source_kind("https://origin.example/index.m3u8") == "address"
@@ -140,6 +155,7 @@ def test_kinds_of_source() -> None:
 @pytest.mark.parametrize(
     ("source", "logged"),
     [
+        ("https://user:p@ss@origin.example/live.m3u8", "https://origin.example/live.m3u8"),
         ("https://user:secret@origin.example/live.m3u8?key=secret", "https://origin.example/live.m3u8"),
         ("http://origin.example/live/0oRLogEmBE/sport/index.m3u8", "http://origin.example/live/***/sport/index.m3u8"),
         ("films/a@b?.mp4", "films/a@b?.mp4"),

@@ -8,6 +8,7 @@ from prikkfri.streaming.ticks import (
     PICTURES_AHEAD_SECONDS_MAX,
     SAMPLE_RATE,
     SAMPLES_PER_TICK,
+    SOUND_WAITING_SECONDS_MAX,
     TICKS_PER_SECOND,
     Assembler,
     Sound,
@@ -102,7 +103,31 @@ def test_whatever_the_timestamps_ticks_are_whole_and_few_wait(events: list[tuple
         ticks = assembler.add_picture(time, picture(1)) if is_picture else assembler.add_sound(time, ramp(0, samples))
         assert all(tick.sound.shape == (2, SAMPLES_PER_TICK) for tick in ticks)
         assert len(ticks) <= 4 * TICKS_PER_SECOND
-        assert assembler._sound.shape[1] <= 2 * SAMPLE_RATE
+        assert assembler.sound_waiting_seconds <= SOUND_WAITING_SECONDS_MAX
+
+
+def test_of_sound_without_a_picture_only_the_newest_two_seconds_are_kept() -> None:
+    assembler = Assembler(has_sound=True)
+    for second in range(5):
+        assembler.add_sound(second, ramp(second * SAMPLE_RATE, SAMPLE_RATE))
+    assert assembler.sound_waiting_seconds == 2.0
+    [first, *_] = assembler.add_picture(3, picture(1)) + assembler.add_picture(4, picture(2))
+    assert first.sound[0, 0] == 3 * SAMPLE_RATE
+
+
+@pytest.mark.parametrize(("width", "height"), [(4, 6), (4, 10), (10, 4), (6, 4), (14, 14)])
+def test_a_picture_on_black_keeps_the_grid_of_its_colours(width: int, height: int) -> None:
+    """Colours are half as fine as the picture: an odd step would put them beside what they colour."""
+    inner = np.concatenate([np.full((4, 4), 200, np.uint8), np.full((2, 4), 90, np.uint8)])
+    whole = letterboxed(inner, width=width, height=height)
+    rows, columns = np.nonzero(whole[:height] == 200)
+    top, left = int(rows.min()), int(columns.min())
+    assert (top % 2, left % 2, rows.size) == (0, 0, 16)
+    for plane in np.split(whole.reshape(-1)[width * height :], 2):
+        coloured = np.argwhere(plane.reshape(height // 2, width // 2) == 90)
+        assert [tuple(at) for at in coloured] == [
+            (top // 2 + row, left // 2 + column) for row in range(2) for column in range(2)
+        ]
 
 
 def test_a_narrow_picture_stands_in_the_middle_of_black() -> None:

@@ -27,9 +27,12 @@ def test_numbers_only_grow_and_a_segment_keeps_its_numbers(breaks: list[bool]) -
     known: dict[str, tuple[int, int]] = {}
     for window in slid([True, *breaks]):
         lines = window.playlist().decode().splitlines()
+        target = int(next(line for line in lines if "TARGETDURATION" in line).partition(":")[2])
         number = int(next(line for line in lines if "MEDIA-SEQUENCE" in line).partition(":")[2])
         discontinuity = int(next(line for line in lines if "DISCONTINUITY-SEQUENCE" in line).partition(":")[2])
         for line in lines:
+            if line.startswith("#EXTINF:"):
+                assert float(line[8:-1]) <= target
             discontinuity += line == "#EXT-X-DISCONTINUITY"
             if not line.startswith("#"):
                 assert known.setdefault(line, (number, discontinuity)) == (number, discontinuity)

@@ -51,7 +51,7 @@ JUMP_SECONDS = 1.0
 """A step in a stream's timestamps beyond which the stream is taken to have begun anew."""
 _TICK_SECONDS = 1 / TICKS_PER_SECOND
 _SOUND_SLACK_SECONDS = 0.05
-_WAITING_SAMPLES_MAX = 2 * SAMPLE_RATE
+SOUND_WAITING_SECONDS_MAX = 2.0
 
 
 class Assembler:
@@ -71,6 +71,11 @@ class Assembler:
         self._sound_end: float | None = None
         self._next: float | None = None
         """When the next tick begins; unknown until the first picture."""
+
+    @property
+    def sound_waiting_seconds(self) -> float:
+        """Of sound that has come and is in no tick yet."""
+        return float(self._sound.shape[1] / SAMPLE_RATE)
 
     def add_picture(self, time: float, picture: Planes) -> list[Tick]:
         end = None if self._last_picture is None else self._last_picture + _TICK_SECONDS
@@ -111,7 +116,7 @@ class Assembler:
         assert self._sound_end is not None
         self._sound = np.concatenate([self._sound, samples], axis=1)
         self._sound_end += samples.shape[1] / SAMPLE_RATE
-        self._sound = self._sound[:, -_WAITING_SAMPLES_MAX:]
+        self._sound = self._sound[:, -round(SOUND_WAITING_SECONDS_MAX * SAMPLE_RATE) :]
 
     def _take(self) -> list[Tick]:
         ticks = []
