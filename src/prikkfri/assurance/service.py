@@ -212,7 +212,7 @@ class Assurance:
     async def _settle_doubt(self, stream: str) -> None:
         """Finds out whether what was lost at its commit has been stored; if so it is handed on."""
         if page := self._doubtful.get(stream):
-            stored = await taken_to(self.database, stream) >= page.last
+            stored = await taken_to(self.database, stream, incarnation=page.incarnation) >= page.last
             del self._doubtful[stream]
             if stored:
                 self._hand_on(stream, page)
