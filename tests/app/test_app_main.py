@@ -54,6 +54,7 @@ async def test_a_role_says_ready_when_it_serves_and_leaves_nothing_open_when_it_
 
 def test_a_port_that_is_taken_is_bad_usage_and_never_ready(config: Config, capfd: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # it is held for this test, and for nobody else
         taken.bind(("127.0.0.1", config.roles.status.port))
         taken.listen()
         assert main(["status", "--home", str(config.home)]) == 2

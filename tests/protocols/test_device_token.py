@@ -199,7 +199,7 @@ def jwk(**changes: object) -> dict[str, object]:
         )),
         json.dumps({"keys": [jwk(kid=str(number)) for number in range(33)]}).encode(),
     ],
-    ids=lambda document: document[-30:].decode(),
+    ids=lambda _: "document",
 )  # fmt: skip
 def test_what_is_no_public_key_set_is_refused(document: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
