@@ -128,6 +128,7 @@ def test_a_header_is_read_element_by_element() -> None:
         b"",
         b"\x01",
         b"\x05\x00\x03ab",
+        b"\x01\x00",
         b"\x01\x00text",  # half an element
         b"\x05\x00\x04abctext",  # an element that reaches into the text
         b"\x06\x00\x03abc\x24text",
@@ -198,6 +199,8 @@ def test_a_text_is_cut_before_what_must_stay_together() -> None:
         assert [len(piece) - 6 for piece in split(pairs, 8, 1)] == [132, 22]
         assert [len(piece) - 7 for piece in split(pairs, 8, 1, wide=True)] == [132, 22]  # 133 would cut a letter in two
         assert [len(piece) - 6 for piece in split(pairs, 4, 1)] == [134, 20]
+    assert [len(piece) - 7 for piece in split(b"x" * 266, 3, 1, wide=True)] == [133, 133]
+    assert [len(piece) - 6 for piece in split(b"x" * 305 + b"\x1b", 0, 1)] == [153, 153]  # nothing follows it
     for other in (0xD7, 0xDC):
         letters = b"\0x" * 66 + bytes((other, 0)) + b"\0y" * 9
         assert [len(piece) - 6 for piece in split(letters, 8, 1)] == [134, 18]

@@ -1,5 +1,7 @@
 import calendar
 import contextlib
+import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import example, given
@@ -208,6 +210,7 @@ def test_a_relative_time_is_read_as_it_was_written(seconds: int) -> None:
         (1.0, "000000000001000R"),
         (1.01, "000000000002000R"),
         (59.5, "000000000100000R"),
+        (3_600.0, "000000010000000R"),
         (3_599.0, "000000005959000R"),
         (86_399.0, "000000235959000R"),
         (86_400.0, "000001000000000R"),
@@ -222,6 +225,17 @@ def test_a_validity_is_rounded_up_and_cut_at_what_networks_keep(seconds: float, 
     assert format_relative(seconds) == text
 
 
+@pytest.fixture
+def _ahead_of_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose own time is an hour ahead of UTC."""
+    monkeypatch.setenv("TZ", "CET-1")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_ahead_of_utc")
 def test_a_receipts_minute_is_in_utc() -> None:
     assert format_minute(NOW) == "2311142213"
     assert format_minute(NOW + 39.9) == "2311142213"

@@ -422,9 +422,9 @@ def test_who_is_not_bound_has_nothing_to_leave() -> None:
 def test_the_times_are_those_that_a_partner_is_promised() -> None:
     """docs/messages.md: 10 s to bind, and we ask after 30 s of silence; an answer may take a minute."""
     limits = Limits()
-    waiting = Session(Side.CENTRE, limits, 0.0)
-    assert waiting.tick(9.99) == []
-    assert waiting.tick(10.0) == [Ended("no bind in time", ())]
+    waiting = Session(Side.CENTRE, limits, 1_000.0)
+    assert waiting.tick(1_009.99) == []
+    assert waiting.tick(1_010.0) == [Ended("no bind in time", ())]
     esme, _ = bound(limits=limits)
     esme.ask(Command.SUBMIT_SM, MESSAGE, "mine", 0.0)
     sent(esme)
@@ -435,6 +435,13 @@ def test_the_times_are_those_that_a_partner_is_promised() -> None:
     assert esme.receive(encode(Pdu(Command.ENQUIRE_LINK_RESP, 0, enquiry.sequence)), 59.0) == []
     assert esme.tick(59.99) == []
     assert esme.tick(60.0) == [Unanswered("mine")]
+
+
+def test_what_is_a_header_by_the_book_is_a_header_alone() -> None:
+    esme, _ = bound()
+    esme.tick(30.0)
+    esme.unbind(30.0)
+    assert esme.outgoing() == bytes.fromhex("00000010 00000015 00000000 00000002 00000010 00000006 00000000 00000003")
 
 
 def test_an_unanswered_bind_is_in_no_doubt() -> None:
