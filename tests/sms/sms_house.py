@@ -1,6 +1,7 @@
 """The centre in this process, with a client and a network that do exactly what a test says, over real sockets."""
 
 import asyncio
+import math
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -153,9 +154,10 @@ class FailingEngine:
         self.deaf: Exception | None = None
         """Raised by every look at the database."""
         self.failed = asyncio.Event()
+        self.commits_left = math.inf
+        """After so many a commit waits for `go_on`, and says by `waiting` that it does."""
+        self.waiting = asyncio.Event()
         self.go_on = asyncio.Event()
-        """Cleared: commits wait until it is set."""
-        self.go_on.set()
 
     def _fail(self, error: Exception | None) -> None:
         if error is not None:
@@ -167,7 +169,10 @@ class FailingEngine:
         return await self.inner.begin()
 
     async def commit(self) -> None:
-        await self.go_on.wait()
+        if self.commits_left <= 0 and not self.go_on.is_set():
+            self.waiting.set()
+            await self.go_on.wait()
+        self.commits_left -= 1
         await self.inner.commit()
         self._fail(self.lost)
 

@@ -90,6 +90,14 @@ def test_evidence_that_reaches_the_limit_exactly_condemns() -> None:
     assert not observe(Trust(evidence=CONDEMNING_NATS), A).condemned  # what is good never does
 
 
+def test_more_light_on_a_canary_weighs_as_much_as_all_of_it_at_once() -> None:
+    trust = Trust(evidence=1.0)
+    assert observe(observe(trust, M), W, earlier=M) == observe(trust, W)
+    assert observe(observe(trust, Verdict.LOST), W, earlier=Verdict.LOST) == observe(trust, W)
+    assert observe(trust, Verdict.LOST).evidence == 1.0
+    assert observe(Trust(), A).evidence == 0.0
+
+
 def test_a_way_is_counted_by_canaries_and_not_by_verdicts() -> None:
     trust = after(A, M, Verdict.LOST)
     assert (trust.judged, trust.astray) == (3, 1)
@@ -156,3 +164,11 @@ def test_since_when_is_the_likeliest_canary_and_the_last_one_before_it_could_hav
     text: str, earliest: float, likeliest: float
 ) -> None:
     assert change_point(told(text)) == Since(earliest, likeliest)
+
+
+def test_what_says_nothing_of_strays_neither_begins_nor_ends_anything() -> None:
+    lost = [(float(number), str(Verdict.LOST)) for number in range(1, 30)]
+    assert change_point(lost) is None
+    assert change_point([]) is None
+    assert change_point([*lost, (30.0, str(W))]) == Since(1.0, 30.0)
+    assert change_point([*lost, (30.0, str(M)), (31.0, str(Verdict.LOST))]) == Since(1.0, 30.0)

@@ -94,20 +94,26 @@ def test_an_encoder_that_writes_something_else_is_caught(change: dict[str, objec
     def wrong(body: ShortMessage) -> bytes:
         return encode_body(structs.replace(body, **change))
 
-    with pytest.raises(Misdirected):
+    with pytest.raises(Misdirected, match="differ from the message"):
         wire_body(stored(), SEALER, NORD, now=NOW, encode=wrong)
 
 
 def test_what_cannot_be_encoded_is_held_and_so_is_a_number_in_another_form() -> None:
-    with pytest.raises(Misdirected):
+    with pytest.raises(Misdirected, match="cannot be encoded"):
         on_the_wire(stored(structs.replace(ENVELOPE, octets=b"x" * 255)))
-    with pytest.raises(Misdirected):
+    with pytest.raises(Misdirected, match="differ from the message"):
         on_the_wire(stored(recipient="+4790000001"))
+    with pytest.raises(Misdirected, match="no recipient"):
+        on_the_wire(stored(recipient="nobody"))
+    with pytest.raises(Misdirected, match="nothing sealed"):
+        on_the_wire(structs.replace(stored(), sealed=None))
+    with pytest.raises(Misdirected, match="does not open for this recipient"):
+        on_the_wire(structs.replace(stored(), recipient="4790000002"))
 
 
 @pytest.mark.parametrize("party", [Party("link", "syd"), Party("account", "nord"), Party("held", "nord")])
 def test_what_is_claimed_for_another_is_held(party: Party) -> None:
-    with pytest.raises(Misdirected):
+    with pytest.raises(Misdirected, match="for another party"):
         on_the_wire(stored(), party)
 
 
@@ -144,4 +150,4 @@ def test_links_come_back_ever_later_to_half_a_minute_and_not_in_step() -> None:
     assert [reconnect_pause(failures, 0.5) for failures in range(4)] == [0.25, 0.5, 1.0, 2.0]
     assert reconnect_pause(10**6, 0.5) == delivery.RECONNECT_SECONDS_MAX == 30.0
     assert (reconnect_pause(2, 0.0), reconnect_pause(2, 1.0)) == (0.75, 1.25)
-    assert reconnect_pause(1, 0.5, first_seconds=0.01) == 0.02
+    assert [reconnect_pause(n, 0.5, first_seconds=0.01) for n in (1, 10, 11)] == [0.02, 10.24, 10.24]

@@ -68,6 +68,11 @@ def test_an_empty_prefix_takes_all_numbers_that_no_other_takes() -> None:
     assert find_route(Routes.of(Sms()), "4712345678") is None
 
 
+def test_a_party_has_a_kind_and_a_name_whatever_stands_in_it() -> None:
+    assert Party.parse("link:a:b:c") == ("link", "a:b:c")
+    assert str(Party("account", "shop")) == "account:shop"
+
+
 def test_a_canary_goes_over_its_link_whatever_its_number_and_whether_or_not_it_is_stopped() -> None:
     for number in ("4790000801", "1", "2010"):
         assert find_route(Routes.over("nord"), number) == to("link:nord", "")

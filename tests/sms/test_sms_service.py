@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sms_house import HURRIED
+from sms_house import ANSWER_SECONDS_MAX, HURRIED
 from waiting import eventually
 
 from prikkfri.errors import InDoubt, StorageUnavailable
@@ -107,6 +107,7 @@ async def test_a_commit_in_doubt_is_answered_by_nobody_and_ends_the_centre(house
     with pytest.raises(ExceptionGroup) as caught:
         async with house(timing=replace(HURRIED, look_seconds=60.0)) as at:
             client = await at.bound_client()
+            await client.submit()  # whatever else was to be written is
             at.engine.lost = InDoubt("lost while committing")
             client.ask(Command.SUBMIT_SM, ShortMessage(source="Shop", destination=NUMBER, octets=b"hei"))
             while not isinstance(event := await client.event(), Ended):
@@ -518,7 +519,7 @@ async def test_what_is_claimed_while_the_centre_leaves_is_given_back(house: Any)
     async with house(timing=replace(HURRIED, leave_seconds_max=60.0)) as at:
         link, client = await at.network.bound(), await at.bound_client()
         await client.submit(schedule="000000000010000R")
-        at.engine.go_on.clear()
+        at.engine.commits_left = 0
         at.clock.advance(10.0)
 
         async def leave() -> None:
@@ -528,6 +529,25 @@ async def test_what_is_claimed_while_the_centre_leaves_is_given_back(house: Any)
         leaving = asyncio.create_task(leave())
     await leaving
     assert await at.fetch("SELECT state, attempts FROM sms_message") == [("waiting", 0)]
+
+
+async def test_what_is_claimed_while_its_link_breaks_goes_over_the_next_one(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        await client.submit(schedule="000000000010000R")
+        at.engine.commits_left = 0
+        at.clock.advance(10.0)
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            await at.engine.waiting.wait()
+        for _ in range(2):
+            await at.client(password="guess")  # takes longer than it takes until the link looks
+        link.cut()
+        await at.client(password="guess")  # and longer than until the centre knows of the cut
+        at.engine.go_on.set()
+        link = await at.network.bound()
+        _, message = await link.message()
+        assert message.destination == NUMBER
+        assert await at.fetch("SELECT state, attempts FROM sms_message") == [("sending", 1)]
 
 
 async def test_a_link_comes_back_after_a_refused_bind_and_after_a_cut(house: Any) -> None:

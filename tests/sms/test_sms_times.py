@@ -59,6 +59,21 @@ async def test_a_doubt_that_outlives_its_message_ends_as_a_doubt(house: Any) -> 
         assert await at.fetch("SELECT reason FROM sms_message") == [("in-doubt",)]
 
 
+async def test_an_answer_that_does_not_come_is_waited_for_and_then_for_a_receipt(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        at.clock.advance(600.0)  # the link has been bound for long
+        await client.submit()
+        await link.message()
+        at.clock.advance(60.0, on_the_wire=True)
+        await at.until(f"SELECT state FROM sms_message WHERE recipient = '{NUMBER}'", "in-doubt")
+        at.clock.advance(59.0)
+        await at.nothing_more_for(link, client)
+        at.clock.advance(1.0)
+        _, message = await link.message()
+        assert message.destination == NUMBER
+
+
 async def test_a_receipt_that_comes_again_is_answered_and_changes_nothing(house: Any) -> None:
     async with house() as at:
         link, _, message, identity = await sent(at)

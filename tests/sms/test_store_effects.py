@@ -100,6 +100,9 @@ async def test_a_party_is_full_when_as_much_waits_as_may(database: Database) -> 
         found = await effect(database, rows, partial(store.is_full, target=target, limit=limit))
         assert found.result is full, (target, limit)
         found.untouched()
+    for limit, full in ((1, True), (2, False)):
+        one = crossed(state=["waiting"])
+        assert (await effect(database, one, partial(store.is_full, target="link:nord", limit=limit))).result is full
 
 
 # what became of an attempt: each of these is asked of every row in the table, or of every second
@@ -319,6 +322,7 @@ PARTS: list[tuple[list[str], State | None]] = [
     (["delivered", "quarantined", "delivered"], State.QUARANTINED),
     (["unreported", "rejected", "delivered"], State.REJECTED),
     (["expired", "expired", "expired"], State.EXPIRED),
+    (["delivered", "undeliverable", "rejected", "expired", "unreported", "quarantined"], State.EXPIRED),
     (["delivered", "delivered", "sent"], None),
     (["in-doubt", "delivered", "undeliverable"], None),
     (["delivered", "waiting", "delivered"], None),

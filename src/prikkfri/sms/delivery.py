@@ -67,7 +67,7 @@ def wire_body(
         protocol_id=envelope.protocol_id,
         priority=envelope.priority,
         validity=format_relative(message.expires_at - now) if towards_network else "",
-        tlvs=(*envelope.tlvs, (Tag.USER_MESSAGE_REFERENCE, reference_of(message.id).to_bytes(2, "big"))),
+        tlvs=(*envelope.tlvs, (Tag.USER_MESSAGE_REFERENCE, reference_of(message.id).to_bytes(2))),
     )
     try:
         body = encode(outgoing)

@@ -303,11 +303,11 @@ async def move(tx: Transaction, source: str, target: str, *, limit: int) -> list
 
 async def waiting(queries: Queries, target: str) -> int:
     """How many messages wait for a party, canaries left out."""
-    row = await queries.fetch_one(
+    [[count]] = await queries.fetch(
         "SELECT COUNT(*) FROM sms_message WHERE target = :target AND state = 'waiting' AND message_class <> 'canary'",
         {"target": target},
     )
-    return row[0] if row else 0
+    return int(count)
 
 
 async def exposed(
