@@ -204,6 +204,20 @@ def test_a_second_place_is_broken_as_badly_on_as_good_evidence_and_was_not_befor
     assert named(place([first, well, always], [*before, usual])) == (["link=a"], {"link=b", "link=c"})
 
 
+def test_what_is_always_as_broken_as_the_fault_is_neither_named_nor_cleared() -> None:
+    now = [
+        Cell(Segment.of({"link": "a"}), 5_000, 2_000),
+        Cell(Segment.of({"link": "b"}), 50_000, 100),
+        Cell(Segment.of({"link": "c"}), 300, 170),
+    ]
+    before = [
+        Cell(Segment.of({"link": "a"}), 5_000, 10),
+        Cell(Segment.of({"link": "b"}), 50_000, 100),
+        Cell(Segment.of({"link": "c"}), 300, 150),
+    ]
+    assert named(place(now, before)) == (["link=a"], {"link=b"})
+
+
 def test_of_two_places_the_milder_says_what_would_have_shown() -> None:
     now = [
         Cell(Segment.of({"link": "a"}), 1_000, 900),
@@ -236,7 +250,7 @@ def test_of_the_same_promises_the_layer_is_named_and_not_the_step() -> None:
 
 
 def test_one_promise_names_nobody() -> None:
-    now = [Cell(Segment.of({"link": "a"}), 1, 1), Cell(Segment.of({"link": "b"}), 50, 0)]
+    now = [Cell(Segment.of({"link": "a"}), 1, 1), Cell(Segment.of({"link": "b"}), 55, 0)]
     assert named(place(now)) == ([], set())
     assert place([]) == place([], table({})) == Placement()
 

@@ -136,6 +136,9 @@ def test_what_got_it_means_at_each_step(
     asking = outcome("asked", service=service, step=step, layer="here", promise="p", customer="ann", device="d")
     expected = expectation(asking)
     assert (expected.grace_seconds, expected.repeatable) == (grace_seconds, repeatable)
+    patient = {(service, step): Expectation(1.0, carried_to="there", carried_layer="link")}
+    carried = unanswered(asking, patient)
+    assert (carried.step, carried.layer) == ("there", "link")
     broken = unanswered(asking)
     assert (broken.verdict, broken.reason, (broken.step, broken.layer)) == ("broken", "unanswered", carried_to)
     assert (broken.promise, broken.customer, broken.device, broken.time) == ("p", "ann", "d", asking.time)

@@ -200,8 +200,9 @@ def _cleared(rest: Sequence[Cell], before: Sequence[Cell], placed: Sequence[Plac
         own_usual = known[value].share if value in known else usual
         risen = count.evidence(ORDINARY_SLACK * max(own_usual, usual))
         # Would the fault have shown here? By so much is the count less likely if it were broken like the fault.
-        against_fault = count.settled * _divergence(count.share, fault) if count.share < fault else 0.0
-        if against_fault >= CLEARING_EVIDENCE_MIN and risen < CLEARING_EVIDENCE_MIN:
+        against_fault = count.settled * _divergence(count.share, fault)
+        shown = count.share < fault and against_fault > CLEARING_EVIDENCE_MIN
+        if shown and risen < CLEARING_EVIDENCE_MIN:
             yield Cleared(Segment((value,)), count.settled, count.broken, own_usual)
 
 
