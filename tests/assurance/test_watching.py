@@ -110,6 +110,13 @@ def test_after_a_long_pause_it_goes_on_from_the_present() -> None:
     assert watch.early == ()
 
 
+def test_a_pause_that_is_just_not_too_long_skips_nothing_and_a_minute_ahead_is_waited_for() -> None:
+    until = START + CATCH_UP_SECONDS_MAX
+    watch, _ = advance(Watch(START), [sign_in(START - 1), sign_in(until + 60)], QUIET, until=until)
+    assert watch.states[SIGN_IN].level.settled == pytest.approx(1)
+    assert [outcome.time for _, outcome in watch.early] == [until + 60]
+
+
 def test_in_a_long_pause_only_what_is_open_is_kept_in_mind() -> None:
     until = START + 10 * CATCH_UP_SECONDS_MAX
     asked_long_ago = waiting(START, 50)
