@@ -51,6 +51,7 @@ def confirmed() -> Incident:
 def test_one_alarm_suspects_and_standing_confirms() -> None:
     incident = opened("1", alarm(), 100.0)
     assert (incident.state, incident.since, incident.service) == ("suspected", 96.0, "television")
+    assert incident.timeline[-1].text == alarm().sentence
     assert stood(incident, [alarm()], 100.0 + CONFIRM_SECONDS - 1).state == "suspected"
     assert stood(incident, [alarm(START)], 100.0 + CONFIRM_SECONDS).state == "suspected"
     assert stood(incident, [alarm()], 100.0 + CONFIRM_SECONDS).state == "confirmed"
@@ -67,13 +68,14 @@ def test_a_fall_has_to_stand_longer_and_counts_once_however_many_series_count_it
 def test_a_role_of_its_service_that_is_silent_confirms() -> None:
     fall = opened("1", alarm(kind="plunge"), 100.0)
     assert silent(fall, ["sms", "status"], 110.0).state == "suspected"
-    told = silent(fall, ["viewer", "sms"], 110.0)
-    assert (told.state, told.timeline[-1].text) == ("confirmed", "no answer from viewer")
+    told = silent(fall, ["viewer", "sms", "door"], 110.0)
+    assert (told.state, told.timeline[-1].text) == ("confirmed", "no answer from door, viewer")
 
 
 def test_customers_hit_are_no_suspicion() -> None:
     assert counted(opened("1", alarm(), 100.0), HITS_CONFIRM - 1, 101.0).state == "suspected"
-    assert counted(opened("1", alarm(), 100.0), HITS_CONFIRM, 101.0).state == "confirmed"
+    told = counted(opened("1", alarm(), 100.0), HITS_CONFIRM, 101.0)
+    assert (told.state, told.timeline[-1].text) == ("confirmed", f"{HITS_CONFIRM} customers hit")
     assert counted(opened("1", alarm(kind="plunge"), 100.0), HITS_CONFIRM, 101.0).state == "suspected"
 
 
@@ -98,7 +100,11 @@ def test_a_suspicion_that_the_data_takes_back_is_nothing_unless_somebody_was_hit
 def test_a_sign_of_other_promises_confirms_at_once_and_the_same_promises_do_not() -> None:
     incident = opened("1", alarm(), 100.0)
     assert alarmed(incident, alarm(TELEVISION_SETS), 101.0).state == "suspected"
-    assert alarmed(incident, alarm(START), 101.0).state == "confirmed"
+    another = alarmed(incident, alarm(START), 101.0)
+    assert another.state == "confirmed"
+    assert [entry.text for entry in another.timeline[1:]] == [
+        alarm(START).sentence, "2 signs that count different promises",
+    ]  # fmt: skip
     assert alarmed(incident, alarm(kind="plunge"), 101.0).state == "confirmed"
 
 
@@ -109,12 +115,15 @@ def test_an_alarm_joins_the_incident_of_its_service() -> None:
     over = happened(incident, Fact("all-clear", 200.0, "kari"))
     assert joins(over, alarm(at=201.0), within_seconds=900.0)
     assert not joins(over, alarm(at=1_100.0), within_seconds=900.0)
+    tonight = replace(over, resolved_at=1_700_000_000.0)
+    assert joins(tonight, alarm(at=1_700_000_899.0), within_seconds=900.0)
 
 
 def test_a_crowd_that_goes_is_no_relapse() -> None:
     recovering = happened(confirmed(), Fact("improving", 150.0))
     again = alarmed(recovering, alarm(at=160.0, kind="plunge"), 160.0)
     assert (again.state, again.timeline[-1].kind) == ("recovering", "alarm")
+    assert again.timeline[-1].text == alarm(kind="plunge").sentence
     assert alarmed(recovering, alarm(at=160.0), 160.0).state == "confirmed"
     over = happened(recovering, Fact("proven", 200.0))
     assert not joins(over, alarm(at=201.0, kind="plunge"), within_seconds=900.0)
@@ -123,8 +132,8 @@ def test_a_crowd_that_goes_is_no_relapse() -> None:
 def test_an_all_clear_by_a_person_is_possible_marked_and_reopened_by_the_data() -> None:
     over = happened(confirmed(), Fact("all-clear", 200.0, "kari", "restarted"))
     assert (over.state, over.unproven, over.resolved_by) == ("resolved", True, "kari")
-    again = alarmed(over, alarm(at=210.0), 210.0)
-    assert (again.state, again.reopened, again.resolved_at) == ("confirmed", 1, None)
+    again = alarmed(replace(over, ended_at=199.0), alarm(at=210.0), 210.0)
+    assert (again.state, again.reopened, again.resolved_at, again.ended_at) == ("confirmed", 1, None, None)
     assert again.since == over.since
     assert [(entry.who, entry.kind, entry.state) for entry in again.timeline[-2:]] == [
         ("kari", "all-clear", "resolved"),
@@ -148,7 +157,8 @@ def test_proof_without_recovery_moves_nothing_and_is_noted() -> None:
 def test_an_estimate_is_kept_with_the_entry_that_gave_it() -> None:
     incident = happened(confirmed(), Fact("estimate", 110.0, "kari", solution_at=900.0, next_update_at=500.0))
     assert (incident.expected_solution_at, incident.next_update_at) == (900.0, 500.0)
-    assert (incident.timeline[-1].solution_at, incident.state) == (900.0, "confirmed")
+    last = incident.timeline[-1]
+    assert (last.solution_at, last.next_update_at, incident.state) == (900.0, 500.0, "confirmed")
 
 
 def test_placing_narrows_what_it_is_about_and_is_written_once() -> None:
@@ -338,7 +348,8 @@ def test_whose_silence_speaks_for_which_incident(role: str, services: str) -> No
 
 
 def test_of_customers_hit_one_is_enough_to_keep_a_suspicion_only_when_promises_were_broken() -> None:
-    assert taken_back(opened("1", alarm(), 100.0), 1, "all is well", 130.0).state == "confirmed"
+    hit = taken_back(opened("1", alarm(), 100.0), 1, "all is well", 130.0)
+    assert (hit.state, hit.timeline[-1].text) == ("confirmed", "1 customers were hit")
     fewer_came = taken_back(opened("1", alarm(kind="plunge"), 100.0), 1, "all is well", 130.0)
     assert (fewer_came.state, fewer_came.resolved_by, fewer_came.unproven) == ("resolved", "data", False)
 
@@ -352,6 +363,10 @@ def test_a_place_is_taken_with_what_is_cleared_and_each_change_is_written_once()
     more = place([Cell(signin, 100, 90), Cell(streams, 900, 1), Cell(door, 500, 1)])
     incident = placed(incident, more, 130.0)
     assert (incident.timeline[-1].kind, incident.timeline[-1].text) == ("placed", "cleared: layer=door")
+    both = placed(placed(confirmed(), replace(more, cleared=()), 120.0), more, 130.0)
+    assert both.timeline[-1].text == "cleared: layer=door, layer=streams"
+    two = place([Cell(signin, 1_000, 900), Cell(door, 1_000, 900), Cell(streams, 9_000, 1)])
+    assert placed(confirmed(), two, 120.0).timeline[-1].text == "; ".join(each.sentence for each in two.placed)
     fewer = placed(incident, first, 140.0)
     assert (fewer.placement, fewer.timeline) == (first, incident.timeline), "no longer cleared, and nothing new"
     moved = place([Cell(signin, 100, 1), Cell(streams, 900, 800)])

@@ -188,6 +188,28 @@ def test_what_is_well_is_cleared_by_what_is_usual_for_it_or_for_all() -> None:
     assert named(place(now, before)) == (["link=broken"], {"link=large", "link=new"})
 
 
+def test_the_step_is_named_last_and_no_more_than_three_values_are() -> None:
+    now = [
+        Cell(Segment.of({"step": "sign-in", "way": "a"}), 500, 400),
+        Cell(Segment.of({"step": "enter", "way": "b"}), 5_000, 5),
+    ]
+    assert named(place(now))[0] == ["way=a"]
+    four = [
+        Cell(Segment.of(dict(zip("abcd", values, strict=True))), 1_000, 900 if values == ("x",) * 4 else 2)
+        for values in itertools.product("xyz", repeat=4)
+    ]
+    assert named(place(four))[0][0].count("=x") == 3
+
+
+def test_seven_tenths_as_bad_is_as_bad_and_half_as_much_again_as_usual_is_usual() -> None:
+    well = Cell(Segment.of({"link": "w"}), 50_000, 100)
+    now = [Cell(Segment.of({"link": "a"}), 1_000, 1_000), Cell(Segment.of({"link": "b"}), 1_000, 700), well]
+    assert named(place(now))[0] == ["link=a", "link=b"]
+    usual = [Cell(Segment.of({"link": "a"}), 5_000, 10), Cell(Segment.of({"link": "b"}), 3_000, 750), well]
+    worse = [Cell(Segment.of({"link": "a"}), 5_000, 2_500), Cell(Segment.of({"link": "b"}), 3_000, 1_125), well]
+    assert named(place(worse, usual))[0] == ["link=a"]
+
+
 def test_a_lucky_minute_of_the_others_proves_nothing() -> None:
     now = [Cell(Segment.of({"link": "a"}), 10_000, 110), Cell(Segment.of({"link": "b"}), 50_000, 50)]
     before = [Cell(Segment.of({"link": "a"}), 10_000, 50), Cell(Segment.of({"link": "b"}), 50_000, 500)]
@@ -202,6 +224,20 @@ def test_a_second_place_is_broken_as_badly_on_as_good_evidence_and_was_not_befor
     always = Cell(Segment.of({"link": "c"}), 3_000, 1_500)
     usual = Cell(Segment.of({"link": "c"}), 10_000, 4_000)
     assert named(place([first, well, always], [*before, usual])) == (["link=a"], {"link=b", "link=c"})
+
+
+def test_what_is_always_as_broken_as_the_fault_is_neither_named_nor_cleared() -> None:
+    now = [
+        Cell(Segment.of({"link": "a"}), 5_000, 2_000),
+        Cell(Segment.of({"link": "b"}), 50_000, 100),
+        Cell(Segment.of({"link": "c"}), 300, 170),
+    ]
+    before = [
+        Cell(Segment.of({"link": "a"}), 5_000, 10),
+        Cell(Segment.of({"link": "b"}), 50_000, 100),
+        Cell(Segment.of({"link": "c"}), 300, 150),
+    ]
+    assert named(place(now, before)) == (["link=a"], {"link=b"})
 
 
 def test_of_two_places_the_milder_says_what_would_have_shown() -> None:
@@ -236,7 +272,7 @@ def test_of_the_same_promises_the_layer_is_named_and_not_the_step() -> None:
 
 
 def test_one_promise_names_nobody() -> None:
-    now = [Cell(Segment.of({"link": "a"}), 1, 1), Cell(Segment.of({"link": "b"}), 50, 0)]
+    now = [Cell(Segment.of({"link": "a"}), 1, 1), Cell(Segment.of({"link": "b"}), 55, 0)]
     assert named(place(now)) == ([], set())
     assert place([]) == place([], table({})) == Placement()
 

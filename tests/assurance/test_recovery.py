@@ -129,6 +129,11 @@ def test_it_is_well_from_the_last_broken_promise_that_spoke_for_the_fault() -> N
     assert (silent.well_since, silent.over) == (100, True), "silence proves nothing and moves nothing"
     straggler = judge(evidence((100, 20, 1.0), (200, 20, 0.0), (1, 1, 1.0), (100, 20, 0.0)), CRITERIA, now=401.0)
     assert (straggler.well_since, straggler.over) == (100, True), "one that is broken is ordinary"
+    for index in (0, 1):  # two of twelve are not quite evidence enough, in the first second or later
+        doubtful = [Bucket(float(second), kept=100) for second in range(10)]
+        doubtful[index] = Bucket(float(index), kept=10, broken=2)
+        known = Evidence(buckets=doubtful, bucket_seconds=1.0, usual_share=0.002, fault_share=0.9)
+        assert judge(known, CRITERIA, now=10.0).well_since == 0
     never = judge(evidence((100, 20, 0.0)), CRITERIA, now=100.0)
     assert (never.well_since, never.held_seconds) == (0, 100)
     nothing = judge(evidence(), CRITERIA, now=100.0)
@@ -153,6 +158,10 @@ def test_half_of_the_ordinary_traffic_is_back(usual_rate: float, back: bool) -> 
 def test_traffic_is_counted_since_it_has_been_well_and_is_not_back_while_it_is_broken() -> None:
     crowded = judge(evidence((100, 200, 0.5), (320, 4, 0.0), usual_rate=20.0), CRITERIA, now=420.0)
     assert check(crowded, "traffic back").text == "4 kept a second, ordinarily 20"
+    at_once = judge(evidence((100, 20, 1.0), (1, 20, 0.0), usual_rate=20.0), CRITERIA, now=101.0)
+    assert check(at_once, "traffic back") == Check("traffic back", True, "20 kept a second, ordinarily 20")
+    nothing = judge(evidence(usual_rate=20.0), CRITERIA, now=100.0)
+    assert check(nothing, "traffic back") == Check("traffic back", False, "not yet")
     still = judge(evidence((100, 20, 1.0), usual_rate=20.0), CRITERIA, now=100.0)
     assert check(still, "traffic back") == Check("traffic back", False, "not yet")
     assert check(still, "shares back").text == "no promise has been settled since"
@@ -189,6 +198,8 @@ def test_what_is_said_has_its_figures() -> None:
     found = judge(evidence((100, 20, 1.0), (300, 20, 0.0), fault_share=0.9), CRITERIA, now=400.0)
     assert check(found, "shares back").text.startswith("0.00% of 6000 broken, 90.0% at the time of the fault (proof 5")
     assert check(found, "shares back").text.endswith(" of 5)")
+    one = judge(evidence((100, 20, 1.0), (299, 1, 0.0), (1, 1, 1.0), fault_share=0.9), CRITERIA, now=400.0)
+    assert check(one, "shares back").text.startswith("0.33% of 300 broken, 90.0% at the time of the fault (proof ")
     unseen = judge(evidence((100, 20, 1.0), blind_since=97.0), CRITERIA, now=100.0)
     assert unseen.checks == (Check("shares back", None, "the present is not seen, since 3 s"),)
     assert (unseen.held_seconds, unseen.well_since) == (0, None)

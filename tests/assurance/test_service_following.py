@@ -17,6 +17,7 @@ from prikkfri.assurance.controls import Controls
 from prikkfri.assurance.counting import Count
 from prikkfri.assurance.http import Neighbours
 from prikkfri.assurance.service import FOLLOW_SECONDS, TROUBLE_SECONDS, Assurance, OthersArea
+from prikkfri.assurance.status import Statement
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.errors import InDoubt, StorageError, StorageUnavailable
@@ -212,6 +213,12 @@ async def test_what_is_stored_is_handed_on_when_an_alarm_cannot_be_stored(
     (alarm,) = await assurance.alarms()
     assert alarm.times == 1
     assert len(installation.arrived) == 2
+    # Two that wait are both stored: what was dropped, and that the stream is another one again.
+    await signin.database.write(lambda t: t.execute("UPDATE journal_stream SET overflowed = 7"))
+    await assurance.step("signin")
+    await signin.database.write(lambda t: t.execute("UPDATE journal_stream SET incarnation = 'again'"))
+    await assurance.step("signin")
+    assert [alarm.times for alarm in await assurance.alarms()] == [1, 1, 1]
 
 
 async def test_a_stream_is_looked_at_at_once_while_it_is_behind_and_is_not_seen_to_its_end(
@@ -305,7 +312,12 @@ async def test_the_public_is_told_and_what_goes_wrong_is_kept(installation: Inst
     async def of_incidents() -> list[Any]:
         if told:
             raise StorageUnavailable("the disk is away")
-        return []
+        return [Statement(
+            id="20260820-2103-ab12", service="television", steps=("sign-in",), severity="major_outage",
+            stage="investigating", title={"en": "Nobody gets in", "nb": "Ingen kommer inn"}, since=clock.now(),
+            updated_at=clock.now(), resolved_at=None, expected_solution_at=None, next_update_at=None,
+            solution_overdue=False, next_update_overdue=False, updates=(),
+        )]  # fmt: skip
 
     assurance = await installation.assurance(told=of_incidents)
     await assurance.publish()
@@ -315,7 +327,7 @@ async def test_the_public_is_told_and_what_goes_wrong_is_kept(installation: Inst
     assert (assurance.publish_trouble, assurance.published_at) == ("", clock.now())
     method, address, document = installation.requests[-1]
     assert (method, address) == ("PUT", "http://status/publish")
-    assert b'"name":"Test"' in document
+    assert b'"name":"Test"' in document and b"20260820-2103-ab12" in document
     before, requests = clock.now(), len(installation.requests)
     clock.advance(5)
     told.append("")

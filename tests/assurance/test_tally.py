@@ -71,6 +71,9 @@ def test_an_answer_that_is_read_before_its_asking_answers_it() -> None:
     assert (second.open, second.answered) == ({}, {})
     assert second.buckets[Segment.of(BASE)] == Bucket(125, asked=1)
     assert list(tally([asking], {}, start=125, now=126, answered=second.answered).open) == ["m1"], "it answers one"
+    refused = tally([outcome("broken", promise="t", service="television", step="enter")], {}, start=100, now=101)
+    entering = outcome("asked", promise="t", service="television", step="enter")
+    assert tally([entering], {}, start=100, now=101, answered=refused.answered).open == {}, "at its own step, or after"
     # What is asked well after an answer, or at another step, has not been answered by it.
     again = outcome("asked", promise="m1", time=106.0)
     assert list(tally([again], {}, start=106, now=107, answered=first.answered).open) == ["m1"]
@@ -136,6 +139,9 @@ def test_what_got_it_means_at_each_step(
     asking = outcome("asked", service=service, step=step, layer="here", promise="p", customer="ann", device="d")
     expected = expectation(asking)
     assert (expected.grace_seconds, expected.repeatable) == (grace_seconds, repeatable)
+    patient = {(service, step): Expectation(1.0, carried_to="there", carried_layer="link")}
+    carried = unanswered(asking, patient)
+    assert (carried.step, carried.layer) == ("there", "link")
     broken = unanswered(asking)
     assert (broken.verdict, broken.reason, (broken.step, broken.layer)) == ("broken", "unanswered", carried_to)
     assert (broken.promise, broken.customer, broken.device, broken.time) == ("p", "ann", "d", asking.time)

@@ -110,6 +110,13 @@ def test_after_a_long_pause_it_goes_on_from_the_present() -> None:
     assert watch.early == ()
 
 
+def test_a_pause_that_is_just_not_too_long_skips_nothing_and_a_minute_ahead_is_waited_for() -> None:
+    until = START + CATCH_UP_SECONDS_MAX
+    watch, _ = advance(Watch(START), [sign_in(START - 1), sign_in(until + 60)], QUIET, until=until)
+    assert watch.states[SIGN_IN].level.settled == pytest.approx(1)
+    assert [outcome.time for _, outcome in watch.early] == [until + 60]
+
+
 def test_in_a_long_pause_only_what_is_open_is_kept_in_mind() -> None:
     until = START + 10 * CATCH_UP_SECONDS_MAX
     asked_long_ago = waiting(START, 50)
@@ -117,11 +124,19 @@ def test_in_a_long_pause_only_what_is_open_is_kept_in_mind() -> None:
         ("door", structs.replace(o, time=until - 5, promise=f"late {o.promise}")) for _, o in asked_long_ago
     ]
     answered = [sign_in(START + 10, promise=f"p{n}") for n in range(20)]
-    watch, alarms = advance(
-        Watch(START), [*asked_long_ago, *answered, *asked_lately], SETTINGS, until=until, expectations=PATIENT
-    )
+    watch, _ = advance(Watch(START), asked_long_ago, SETTINGS, until=START + 5, expectations=PATIENT)
+    assert len(watch.open) == 50
+    watch, alarms = advance(watch, [*answered, *asked_lately], SETTINGS, until=until, expectations=PATIENT)
     assert alarms == (), "that 30 of them were never answered can be looked up"
     assert set(watch.open) == {f"late p{n}" for n in range(50)}
+
+
+def test_what_was_answered_in_a_long_pause_is_not_open_when_its_asking_is_read_at_last() -> None:
+    until, door = START + 10 * CATCH_UP_SECONDS_MAX, frozenset({"door"})
+    answered = [sign_in(START + 10, promise=f"p{n}") for n in range(50)]
+    watch, _ = advance(Watch(START), answered, SETTINGS, until=until, blind=door, expectations=PATIENT)
+    watch, alarms = advance(watch, waiting(START, 50), SETTINGS, until=until + 1, expectations=PATIENT)
+    assert (alarms, watch.open) == ((), {})
 
 
 @pytest.mark.parametrize("time", [nan, inf, -inf, -1.0, START + 10_000])

@@ -150,8 +150,9 @@ def tally(
             continue
         if outcome.verdict == "asked":
             count(outcome, 2)
-            answering = (outcome.promise, expectation(outcome, expectations).carried_to or outcome.step)
-            if outcome.promise and early.pop(answering, -inf) < outcome.time - CLOCKS_APART_SECONDS_MAX:
+            answering = {outcome.step, expectation(outcome, expectations).carried_to or outcome.step}
+            answered_at = max(early.pop((outcome.promise, step), -inf) for step in answering)
+            if outcome.promise and answered_at < outcome.time - CLOCKS_APART_SECONDS_MAX:
                 waiting[outcome.promise] = outcome
         else:
             if waiting.pop(outcome.promise, None) is None and outcome.promise:

@@ -13,6 +13,7 @@ from math import inf
 
 from msgspec import structs
 
+from prikkfri.assurance.counting import plausible_time
 from prikkfri.assurance.detection import Alarm, Settings, State, step
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import ACTS, EXPECTATIONS, Bucket, Expectation, Tally, series_of, tally
@@ -61,10 +62,11 @@ def advance(
     expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
 ) -> tuple[Watch, tuple[Alarm, ...]]:
     """Counts every whole bucket up to `until`; returns the new watch and the alarms that were raised."""
-    waiting = sorted((*watch.early, *(_possible(arrival, until) for arrival in arrived)), key=_order)
+    waiting = sorted(
+        (*watch.early, *(_possible(arrival, until) for arrival in arrived)), key=lambda arrival: arrival[1].time
+    )
     times = [outcome.time for _, outcome in waiting]
     taken = 0
-    watch = replace(watch, early=())
     if until - watch.counted_to > CATCH_UP_SECONDS_MAX:
         since = until - CATCH_UP_SECONDS_MAX
         taken = bisect_left(times, since)
@@ -72,23 +74,17 @@ def advance(
     alarms: list[Alarm] = []
     while watch.counted_to + settings.bucket_seconds <= until:
         end = watch.counted_to + settings.bucket_seconds
-        due = bisect_left(times, end, lo=taken)
+        due = bisect_left(times, end)
         watch, raised = _one_bucket(watch, waiting[taken:due], settings, blind, expectations)
         alarms += raised
         taken = due
     return replace(watch, early=tuple(waiting[taken:])), tuple(alarms)
 
 
-def _order(arrival: Arrival) -> tuple[float, bool]:
-    """By time; of the same moment the asking comes before its answer, from whichever stream they are."""
-    _, outcome = arrival
-    return outcome.time, outcome.verdict != "asked"
-
-
 def _possible(arrival: Arrival, until: float) -> Arrival:
     """With a time that can be one: what is told for no time, or for next year, would wait for ever to be counted."""
     stream, outcome = arrival
-    if 0 <= outcome.time <= until + AHEAD_SECONDS_MAX:
+    if plausible_time(outcome.time, inf) <= until + AHEAD_SECONDS_MAX:
         return arrival
     return stream, structs.replace(outcome, time=until)
 
