@@ -5,6 +5,7 @@ import pytest
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import happened, opened
 from prikkfri.assurance.response.assessing import (
+    Settled,
     began,
     buckets,
     cells,
@@ -16,6 +17,7 @@ from prikkfri.assurance.response.assessing import (
     sign,
 )
 from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome
 
 NORD = Segment.of({"service": "messages", "step": "route", "layer": "link", "link": "nord"})
@@ -117,7 +119,7 @@ def test_the_rule_that_opened_a_channel_is_a_sign_and_a_person_who_did_is_none()
     told = sign(channel(1_003.0, "open-channel", "rule:fallback", "sign-in does not answer"))
     assert told is not None and (told.kind, told.raised_at) == ("told", 1_003.0)
     assert told.sentence.endswith("sign-in does not answer, as playout sees it")
-    assert told.segment.get("layer") == "signin"
+    assert told.segment == SIGN_IN
     assert sign(channel(1_003.0, "open-channel", "Kari")) is None
     assert sign(channel(1_003.0, "close-channel", "rule:fallback", "people get in again")) is None
     assert sign(channel(1_003.0, "open-channel", "rule:fallback", "the line before sign-in is too long")) is None
@@ -210,6 +212,8 @@ def test_the_peak_counts_a_stretch_without_its_end() -> None:
     outcomes = [asking(1_000.0 + n, f"p{n}", "enter") for n in range(11)]
     assert peak_per_second(outcomes, step="enter", over_seconds=5.0) == 1.0
     assert peak_per_second(outcomes[:1], step="enter", over_seconds=5.0) == 0.2
+    uneven = [asking(1_000.0 + at, f"p{at}", "enter") for at in (0.0, 1.0, 2.0, 5.5, 5.6)]
+    assert peak_per_second(uneven, step="enter", over_seconds=5.0) == 0.8
 
 
 def test_what_was_done_at_the_very_beginning_counts_and_each_kind_for_itself() -> None:
@@ -223,3 +227,38 @@ def test_a_sign_says_when_and_of_what_and_nothing_of_how_many() -> None:
     told = sign(switch(1_001.0))
     assert told == Alarm("told", NORD, 1_001.0, 1_001.0, 0.0, 1.0, 0.0, 0.0, 0.0, text=told.text if told else "")
     assert sign(switch(1_001.0, by="rule:anything")) is not None
+    nameless = Outcome(
+        time=1.0, service="messages", step="stop-route", layer="sms-centre", verdict="kept", dimensions={"by": "rule:x"}
+    )
+    of_no_link = sign(nameless)
+    assert of_no_link is not None and of_no_link.segment.get("link") == ""
+
+
+def test_the_grace_time_and_the_step_it_is_carried_to_are_those_of_the_operator() -> None:
+    expectations = {("television", "sign-in"): Expectation(5.0, carried_to="enter", carried_layer="door")}
+    (only,) = settled([asking(1_000.0, "a")], now=1_005.0, expectations=expectations)
+    assert only.at == 1_005.0
+    assert only.segment == Segment.of({"service": "television", "step": "enter", "layer": "door"})
+    late = settled([asking(1_000.0, "a"), got(1_006.0, "a")], now=1_100.0, expectations=expectations)
+    assert [(each.at, each.kept, each.segment) for each in late] == [(1_005.0, False, only.segment)]
+
+
+@pytest.mark.parametrize(
+    ("broken_asked", "kept_asked", "kept_at", "expected"),
+    [
+        (90.0, 80.0, 85.0, 90.0),
+        (90.0, 90.0, 95.0, 100.0),  # asked in the same moment as what was kept: it still worked
+        (90.0, 95.0, 99.9, 100.0),
+        (90.0, 95.0, 100.0, 90.0),  # kept from then on is no longer before
+        (0.5, None, None, 0.5),
+        (110.0, 80.0, 85.0, 100.0),
+    ],
+)
+def test_it_began_with_the_first_asked_after_the_last_that_was_kept(
+    broken_asked: float, kept_asked: float | None, kept_at: float | None, expected: float
+) -> None:
+    told = [Settled(120.0, broken_asked, SIGN_IN, kept=False)]
+    if kept_asked is not None and kept_at is not None:
+        told.append(Settled(kept_at, kept_asked, SIGN_IN, kept=True))
+    told.append(Settled(99.0, 98.0, SIGN_IN, kept=False))  # broken before the fault, as now and then happens
+    assert began(told, (SIGN_IN,), since=100.0) == expected

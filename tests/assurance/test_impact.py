@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from prikkfri.assurance.impact import Hit, Scope, condemned, exposure, impact, proven
+from prikkfri.assurance.impact import Exposed, Hit, Scope, condemned, exposure, impact, proven
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome
@@ -322,3 +322,54 @@ def test_who_is_hit_is_told_by_the_first_try_that_failed_and_the_last_reason() -
         now=LATE,
     ).hits
     assert only == Hit("C1", "d-a", "television", "sign-in", 1_100.0, 4, 2, "abandoned", 1_300.0, True)
+
+
+def routed(time: float, partner: str = "Telia", **fields: object) -> Outcome:
+    """A canary that came where it should."""
+    dimensions = {"partner": partner, "direction": "out"}
+    return deliver(time, "kept", "", step="route", device="", dimensions=dimensions, **fields)
+
+
+def test_canaries_prove_a_way_in_its_time_and_of_several_each_its_own() -> None:
+    by_step = Scope((Segment.of({"service": "messages", "step": "deliver", "partner": "Telia"}),), 1_000.0, 2_000.0)
+    by_layer = Scope(
+        (Segment.of({"service": "messages", "layer": "sms-centre", "partner": "Telia"}),), 1_000.0, 2_000.0
+    )
+    for scope in (TELIA, by_step, by_layer):
+        assert [proven([routed(at)], scope) for at in (999.9, 1_000.0, 1_999.9, 2_000.0)] == [False, True, True, False]
+        assert not proven([routed(1_500.0, "Tre"), deliver(1_500.0, "kept", "m1")], scope)
+    two = Scope((*TELIA.segments, Segment.of({"service": "messages", "partner": "Tre"})), 1_000.0, 2_000.0)
+    assert not proven([routed(1_500.0)], two) and not proven([routed(1_500.0, "Tre")], two)
+    assert proven([routed(1_500.0), routed(1_600.0, "Tre")], two)
+    assert not proven([], Scope((), 1_000.0, 2_000.0))
+
+
+def test_condemned_and_exposed_is_a_way_whatever_step_and_layer_told_of_it() -> None:
+    told = [structs.replace(routed(at), verdict="broken", reason="misdelivery") for at in (1_200.0, 1_300.0)]
+    for named in ({"step": "deliver"}, {"layer": "sms-centre"}, {"step": "route", "layer": "sms-centre"}):
+        scope = Scope((Segment.of({"service": "messages", "partner": "Telia", **named}),), 1_000.0, 2_000.0)
+        assert condemned(told, scope) == Scope(scope.segments, 1_200.0, 1_300.0)
+        assert [each.message for each in exposure([deliver(1_250.0, "asked", "m1")], scope)] == ["m1"]
+
+
+def test_exposed_is_what_was_sent_from_the_first_moment_to_before_the_last_and_by_the_first_way() -> None:
+    sent = [deliver(at, "asked", f"m{at}") for at in (999.9, 1_000.0, 1_999.9, 2_000.0)]
+    assert [each.message for each in exposure(sent, TELIA)] == ["m1000.0", "m1999.9"]
+    elsewhere = {"partner": "Tre"}
+    settled_twice = [deliver(1_100.0, "broken", "m1", dimensions=elsewhere), deliver(1_200.0, "kept", "m1")]
+    assert exposure(settled_twice, TELIA) == ()
+    submitted = deliver(1_100.0, "kept", "m2", step="submit")
+    assert exposure([submitted, deliver(1_100.0, "kept", "")], TELIA) == ()
+    sent_on = [deliver(1_100.0, "asked", "m3", dimensions=elsewhere), deliver(1_200.0, "asked", "m3")]
+    assert [each.sent_at for each in exposure(sent_on, TELIA)] == [1_200.0]
+
+
+def test_a_message_exposed_stands_with_what_its_journal_says_and_nothing_else() -> None:
+    (whole,) = exposure([deliver(1_100.0, "asked", "m1", customer="C1"), deliver(1_200.0, "broken", "m1")], TELIA)
+    assert whole == Exposed("m1", "+4790000001", "C1", "clinic", "code", 1_100.0, "broken")
+    (bare,) = exposure([deliver(1_100.0, "asked", "m1", device="", dimensions={"partner": "Telia"})], TELIA)
+    assert bare == Exposed("m1", "", "", "", "", 1_100.0, "asked")
+    named = [deliver(900.0, "kept", "m0", customer="C7"), deliver(1_100.0, "asked", "m1")]
+    assert [each.customer for each in exposure(named, TELIA)] == ["C7"]
+    two = [deliver(1_300.0, "asked", "m2"), deliver(1_100.0, "asked", "m1")]
+    assert [each.message for each in exposure(two, TELIA)] == ["m1", "m2"]

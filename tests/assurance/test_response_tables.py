@@ -2,6 +2,7 @@ import csv
 import io
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +40,14 @@ def test_a_reason_that_a_device_reports_is_a_text_in_every_spreadsheet(reason: s
     shown = row["last_reason"]
     assert shown.removeprefix("'") == reason.removeprefix("'")
     assert not shown.startswith(("=", "-", "@", "\t", "\r")) and (shown[:1] != "+" or shown.lstrip("+").isdigit())
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("+4791234567", "+4791234567"), ("++47", "++47"), ("+X1", "'+X1"), ("+", "'+"), ("a=1", "a=1")]
+)
+def test_only_a_number_may_begin_with_a_plus(text: str, shown: str) -> None:
+    (row,) = csv.DictReader(io.StringIO(hits_csv([hit(reason=text)])))
+    assert row["last_reason"] == shown
 
 
 def test_every_column_of_those_hit_stands_under_its_name() -> None:

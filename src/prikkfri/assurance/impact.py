@@ -229,10 +229,10 @@ def _in_scope(each: _Try, scope: Scope) -> bool:
 
 
 def _unanswered_in(each: _Try, scope: Scope) -> bool:
-    lies_in = [segment_of(each.asked).without("layer")]
+    lies_in = [segment_of(each.asked)]
     if each.expectation.carried_to:
         carried = dimensions_of(each.asked) | {"step": each.expectation.carried_to}
-        lies_in.append(Segment.of(carried).without("layer"))
+        lies_in.append(Segment.of(carried))
     return any(segment.without("layer").holds(place) for segment in scope.segments for place in lies_in)
 
 
