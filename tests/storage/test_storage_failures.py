@@ -17,7 +17,17 @@ from waiting import eventually
 from prikkfri.clock import ManualClock
 from prikkfri.errors import FencedOut, InDoubt, StorageError, StorageUnavailable
 from prikkfri.journal import open_journal
-from prikkfri.storage import Database, Location, Queries, StorageLimits, Transaction, open_database, open_spool
+from prikkfri.storage import (
+    Database,
+    Location,
+    Queries,
+    StorageLimits,
+    Transaction,
+    open_database,
+    open_reader,
+    open_spool,
+)
+from prikkfri.storage.opening import open_unmigrated
 
 THING = "CREATE TABLE thing (id BIGINT PRIMARY KEY, name TEXT NOT NULL)"
 
@@ -149,6 +159,18 @@ async def test_close_commits_what_was_handed_in_and_takes_no_more(location: Loca
         await database.write(lambda t: insert(t, 5_000))
     again = await open_database(location, "sms")
     assert await ids(again) == list(range(3_000))
+    await again.close()
+
+
+async def test_close_commits_also_what_was_handed_in_first_of_all(location: Location) -> None:
+    database = open_unmigrated(location, "sms")
+    await database.engine.prepare()
+    writing = asyncio.create_task(database.write(lambda t: t.execute(THING)))
+    await asyncio.sleep(0)
+    await database.close()
+    await writing
+    again = open_reader(location, "sms")
+    assert await ids(again) == []
     await again.close()
 
 
