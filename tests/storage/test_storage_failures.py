@@ -245,6 +245,18 @@ async def test_databases_are_their_owners_alone_to_read(tmp_path: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+async def test_a_server_that_is_not_there_is_unavailable_to_open_to_read_and_to_write(tmp_path: Path) -> None:
+    nowhere = Location(tmp_path, f"postgresql:///prikkfri?host={tmp_path}")
+    with pytest.raises(StorageUnavailable, match="PostgreSQL, sms"):
+        await open_database(nowhere, "sms")
+    database = open_reader(nowhere, "sms")
+    with pytest.raises(StorageUnavailable, match="PostgreSQL, sms"):
+        await ids(database)
+    with pytest.raises(StorageUnavailable, match="PostgreSQL, sms"):
+        await database.write(lambda t: insert(t, 1))
+    await database.close()
+
+
 # PostgreSQL: a server that goes away, before, in and after a commit.
 
 
