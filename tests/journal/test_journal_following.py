@@ -117,6 +117,16 @@ async def test_after_a_failed_step_the_stored_position_counts_and_not_the_rememb
     assert await taking.took() == ["0", "1", "2", "3", "4"]
 
 
+async def test_a_follower_for_which_there_is_nothing_new_writes_nothing(taking: Taking) -> None:
+    await taking.journal.append(outcome(0))
+    follower = taking.follower()
+    await taking.drain(follower)
+    before = taking.database.counters.groups
+    for _ in range(3):
+        assert await follower.step("sms", taking.source) == 0
+    assert taking.database.counters.groups == before
+
+
 async def test_a_page_whose_effects_fail_is_not_passed_over(taking: Taking) -> None:
     for i in range(3):
         await taking.journal.append(outcome(i))

@@ -254,6 +254,16 @@ async def test_a_batch_in_doubt_is_not_written_twice_and_is_called_lost(disk: Di
     ]
 
 
+async def test_what_is_in_doubt_is_lost_beside_what_had_overflowed(disk: Disk) -> None:
+    spool = disk.spool(limits=JournalLimits(pending_outcomes_max=2))
+    disk.engine.answers_lost.append(InDoubt("the disk did not answer"))
+    for i in range(5):
+        spool.record(outcome(i))
+    async with running(spool):
+        await settled(spool)
+        assert spool.overflowed == 5
+
+
 async def test_a_batch_in_doubt_that_was_not_written_is_lost_and_said_so_at_the_end(disk: Disk) -> None:
     spool = disk.spool()
     async with running(spool):
