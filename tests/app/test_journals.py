@@ -16,7 +16,7 @@ from prikkfri.config import Config
 from prikkfri.config import Journal as JournalSettings
 from prikkfri.errors import FencedOut
 from prikkfri.journal import Follower, Journal, JournalLimits, Outcome, Page, open_journal, read_page
-from prikkfri.storage import Location, Transaction, open_database, open_spool_reader
+from prikkfri.storage import Location, Transaction, open_database, open_spool, open_spool_reader
 
 DAY = 86_400.0
 QUICK = AppLimits(trim_seconds=0.001)
@@ -203,3 +203,18 @@ async def test_a_role_that_stops_while_its_spool_is_being_opened_leaves_nothing_
     await spool.close()
     found = [file.name for file in (tmp_path / "spool").iterdir()] if turns else []
     assert found == (["door.db"] if turns else [])
+
+
+async def test_a_spool_whose_stream_cannot_be_claimed_leaves_nothing_open(
+    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = await open_spool(tmp_path, "door")
+    await database.write(lambda t: t.execute("DROP TABLE journal_stream"))
+    await database.close()
+    spool = spool_of("door", Config(home=tmp_path), clock)
+    running = asyncio.create_task(spool.run())
+    await eventually(lambda: "the spool cannot be written" in caplog.text)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await spool.close()
+    assert [file.name for file in (tmp_path / "spool").iterdir()] == ["door.db"]

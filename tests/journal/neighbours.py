@@ -25,6 +25,8 @@ async def move_in(database: Database) -> list[Row]:
             await transaction.execute(
                 "INSERT INTO journal_follower VALUES (:follower, 'neighbour', 'theirs', 3)", {"follower": follower}
             )
+        # Has looked and not yet taken: where every follower begins.
+        await transaction.execute("INSERT INTO journal_follower VALUES ('test', 'new neighbour', '', 0)")
 
     await database.write(work)
     return await neighbours(database)
@@ -34,7 +36,7 @@ async def neighbours(database: Database) -> list[Row]:
     async def work(queries: Queries) -> list[Row]:
         rows: list[Row] = []
         for table in TABLES:
-            rows += await queries.fetch(f"SELECT * FROM {table} WHERE stream = 'neighbour' ORDER BY 1, 2")
+            rows += await queries.fetch(f"SELECT * FROM {table} WHERE stream LIKE '%neighbour' ORDER BY 1, 2")
         return [tuple(bytes(cell) if isinstance(cell, memoryview) else cell for cell in row) for row in rows]
 
     return await database.read(work)

@@ -117,6 +117,16 @@ async def test_after_a_failed_step_the_stored_position_counts_and_not_the_rememb
     assert await taking.took() == ["0", "1", "2", "3", "4"]
 
 
+async def test_a_follower_for_which_there_is_nothing_new_writes_nothing(taking: Taking) -> None:
+    await taking.journal.append(outcome(0))
+    follower = taking.follower()
+    await taking.drain(follower)
+    before = taking.database.counters.groups
+    for _ in range(3):
+        assert await follower.step("sms", taking.source) == 0
+    assert taking.database.counters.groups == before
+
+
 async def test_a_page_whose_effects_fail_is_not_passed_over(taking: Taking) -> None:
     for i in range(3):
         await taking.journal.append(outcome(i))
@@ -266,6 +276,27 @@ async def test_a_new_incarnation_is_read_from_its_beginning_wherever_the_old_one
     assert [alarm.partition(":")[0] for alarm in taking.alarms] == ["stream sms is a new incarnation"] * 3
 
 
+async def test_of_two_followers_of_one_name_only_one_takes_a_new_incarnation_as_long_as_the_old_one(
+    taking: Taking,
+) -> None:
+    """Their positions are the same number then, and mean something else."""
+    first, second = taking.follower(), taking.follower()
+    for number in (0, 3):
+        for i in range(3):
+            await taking.journal.append(outcome(number + i))
+        await taking.drain(first)
+        if number == 0:
+            assert await second.step("sms", taking.source) == 0
+            await taking.journal.database.write(lambda t: t.execute("DELETE FROM journal_batch WHERE stream = 'sms'"))
+            await taking.journal.database.write(
+                lambda t: t.execute("UPDATE journal_stream SET position = 0, incarnation = 'anew' WHERE stream = 'sms'")
+            )
+    with pytest.raises(StorageError, match="another process follows it"):
+        await second.step("sms", taking.source)
+    assert await second.step("sms", taking.source) == 0
+    assert await taking.took() == [str(i) for i in range(6)]
+
+
 async def test_pages_are_bounded_whatever_the_size_of_the_batches(taking: Taking) -> None:
     taking.limits = JournalLimits(page_outcomes_max=100, page_batches_max=30)
     number = 0
@@ -319,9 +350,12 @@ async def nothing_yet(stream: str, after: int) -> Page | None:
 async def test_trimming_waits_for_a_follower_that_has_looked_and_not_yet_taken(taking: Taking) -> None:
     for i in range(3):
         await taking.journal.append(outcome(i))
+    await taking.follower("early").step("sms", nothing_yet)
     await taking.drain(taking.follower())
+    assert await taking.taken_to() == 0
+    await taking.drain(taking.follower("early"))
     assert await taking.taken_to() == 3
-    await taking.follower("other").step("sms", nothing_yet)
+    await taking.follower("late").step("sms", nothing_yet)
     assert await taking.taken_to() == 0
 
 

@@ -254,6 +254,16 @@ async def test_a_batch_in_doubt_is_not_written_twice_and_is_called_lost(disk: Di
     ]
 
 
+async def test_what_is_in_doubt_is_lost_beside_what_had_overflowed(disk: Disk) -> None:
+    spool = disk.spool(limits=JournalLimits(pending_outcomes_max=2))
+    disk.engine.answers_lost.append(InDoubt("the disk did not answer"))
+    for i in range(5):
+        spool.record(outcome(i))
+    async with running(spool):
+        await settled(spool)
+        assert spool.overflowed == 5
+
+
 async def test_a_batch_in_doubt_that_was_not_written_is_lost_and_said_so_at_the_end(disk: Disk) -> None:
     spool = disk.spool()
     async with running(spool):
@@ -390,6 +400,24 @@ async def test_a_damaged_spool_is_set_aside_and_begun_anew(tmp_path: Path, clock
     assert [o.promise for o in found.outcomes] == ["1"] and found.incarnation != first.incarnation
     assert file.with_name("door.db.damaged").read_bytes() == damaged
     await database.close()
+
+
+async def test_the_log_of_a_damaged_spool_is_not_taken_for_that_of_the_one_begun_anew(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    file, log = tmp_path / "spool" / "door.db", tmp_path / "spool" / "door.db-wal"
+    await (await open_spool(tmp_path, "door")).close()
+    before = await open_spool(tmp_path, "door")
+    await before.write(lambda t: t.execute("UPDATE migration SET name = 'of the old one'"))
+    left = log.read_bytes()
+    await before.close()
+    file.write_bytes(b"no database at all" * 1_000)
+    log.write_bytes(left)
+    anew = await open_spool(tmp_path, "door")
+    names = await anew.read(lambda q: q.fetch("SELECT name FROM migration"))
+    assert names and ("of the old one",) not in names
+    assert await anew.read(lambda q: q.fetch("PRAGMA integrity_check")) == [("ok",)]
+    await anew.close()
 
 
 async def test_a_spool_that_is_whole_and_cannot_be_opened_is_left_where_it_is(

@@ -17,7 +17,17 @@ from waiting import eventually
 from prikkfri.clock import ManualClock
 from prikkfri.errors import FencedOut, InDoubt, StorageError, StorageUnavailable
 from prikkfri.journal import open_journal
-from prikkfri.storage import Database, Location, Queries, StorageLimits, Transaction, open_database, open_spool
+from prikkfri.storage import (
+    Database,
+    Location,
+    Queries,
+    StorageLimits,
+    Transaction,
+    open_database,
+    open_reader,
+    open_spool,
+)
+from prikkfri.storage.opening import open_unmigrated
 
 THING = "CREATE TABLE thing (id BIGINT PRIMARY KEY, name TEXT NOT NULL)"
 
@@ -152,6 +162,18 @@ async def test_close_commits_what_was_handed_in_and_takes_no_more(location: Loca
     await again.close()
 
 
+async def test_close_commits_also_what_was_handed_in_first_of_all(location: Location) -> None:
+    database = open_unmigrated(location, "sms")
+    await database.engine.prepare()
+    writing = asyncio.create_task(database.write(lambda t: t.execute(THING)))
+    await asyncio.sleep(0)
+    await database.close()
+    await writing
+    again = open_reader(location, "sms")
+    assert await ids(again) == []
+    await again.close()
+
+
 # SQLite.
 
 
@@ -221,6 +243,18 @@ async def test_databases_are_their_owners_alone_to_read(tmp_path: Path) -> None:
         await database.close()
     for file in (tmp_path / "sms.db", tmp_path / "spool" / "door.db"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+async def test_a_server_that_is_not_there_is_unavailable_to_open_to_read_and_to_write(tmp_path: Path) -> None:
+    nowhere = Location(tmp_path, f"postgresql:///prikkfri?host={tmp_path}")
+    with pytest.raises(StorageUnavailable, match="PostgreSQL, sms"):
+        await open_database(nowhere, "sms")
+    database = open_reader(nowhere, "sms")
+    with pytest.raises(StorageUnavailable, match="PostgreSQL, sms"):
+        await ids(database)
+    with pytest.raises(StorageUnavailable, match="PostgreSQL, sms"):
+        await database.write(lambda t: insert(t, 1))
+    await database.close()
 
 
 # PostgreSQL: a server that goes away, before, in and after a commit.

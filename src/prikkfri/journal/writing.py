@@ -142,7 +142,7 @@ class Spool:
                 await self._arrived.wait()
                 self._arrived.clear()
                 # A batch that is on its way to the disk is not to be abandoned half known.
-                self._writing = asyncio.create_task(self._write_pending(), name="spool")
+                self._writing = asyncio.create_task(self._write_pending())
                 await asyncio.shield(self._writing)
                 if self._pending:
                     await asyncio.sleep(self._limits.pause_seconds)

@@ -69,8 +69,8 @@ class SqliteEngine:
                 self._writer.set_busy_timeout(limits.busy_milliseconds_max)
                 self._writer.execute("PRAGMA journal_mode = WAL")
                 self._writer.execute("PRAGMA synchronous = FULL")
-                self._writer.execute("PRAGMA wal_autocheckpoint = 0")
                 self._writer.execute(f"PRAGMA journal_size_limit = {limits.wal_bytes_kept_max}")
+                # In place of SQLite's own hook, which would bring the log into the file inside of COMMIT.
                 self._writer.set_wal_hook(self._remember_wal_pages)
             self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
             self._reader.set_busy_timeout(limits.busy_milliseconds_max)
