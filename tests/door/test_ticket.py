@@ -45,13 +45,32 @@ def test_any_text_is_no_ticket(text: str) -> None:
     assert opened(text, KEY, 0) is None
 
 
+def test_a_ticket_lives_for_an_evening_to_the_second() -> None:
+    text = sealed(TICKET, KEY)
+    assert opened(text, KEY, TICKET.joined_at + LIFETIME_SECONDS) == TICKET
+    assert opened(text, KEY, TICKET.joined_at + LIFETIME_SECONDS + 0.25) is None
+
+
+@pytest.mark.parametrize("length", [0, 1, 90, 92, 95, 300])
+def test_what_is_shorter_or_longer_is_none(length: int) -> None:
+    text = sealed(TICKET, KEY)
+    assert opened((text + "=AAAA" * 60)[:length], KEY, TICKET.joined_at) is None
+
+
 def test_a_ticket_is_made_as_the_documents_say_and_carries_its_holder() -> None:
     """What stands in a ticket is fixed: those who wait hold it over an update of the door."""
+    text = sealed(TICKET, KEY)
+    assert len(text) == 91 and "=" not in text  # as it stands in an address
     raw = base64.urlsafe_b64decode(sealed(TICKET, KEY) + "==")
     content, tag = raw[:-16], raw[-16:]
     assert struct.unpack(">Qd12s24s", content) == (5, 1_700_000_000.25, b"0123456789ab", TICKET.device.encode())
     assert tag == hmac.new(KEY, content, hashlib.sha256).digest()[:16]
     assert TICKET.promise == "enter-MDEyMzQ1Njc4OWFi"
+
+
+@pytest.mark.parametrize("text", ["é" * 91, "=" * 91, "." * 91, "A" * 91, "A" * 52 + "=" * 39, "\x00" * 91])
+def test_ninety_one_characters_alone_are_none(text: str) -> None:
+    assert opened(text, KEY, TICKET.joined_at) is None
 
 
 @pytest.mark.parametrize("tag_bytes", [0, 8, 15, 17, 32])

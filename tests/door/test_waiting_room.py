@@ -190,6 +190,7 @@ def test_who_is_let_in(facts: dict[str, Any], number: int, waited: bool, changed
         ({"front": 4.5, "pace": 2.0, "next_number": 9_004}, 50, (46, 23.25, 8.9995)),
         ({"front": 4.5, "pace": 2.0, "next_number": 90_004}, 90_000, (89_996, 44_998.25, 60.0)),
         ({"front": 4.0, "pace": 2.0}, 4, (1, 0.5, 1.0)),
+        ({"front": 4.0, "pace": 0.125}, 4, (1, 8.0, 2.0)),
         ({"front": 9.0, "pace": 2.0}, 4, (1, 0.5, 1.0)),  # called, and no pass is left
         ({"front": 4.5}, 10, (6, None, 1.0)),
         ({"front": 4.5, "pace": 2.0, "silent_since": 1.0}, 10, (6, None, 1.0)),
@@ -217,7 +218,7 @@ def test_a_wait_is_foretold_by_what_signin_says_until_the_line_has_a_pace_of_its
 
 def test_a_number_shown_is_remembered_only_when_it_is_news() -> None:
     line = line_of()
-    assert waiting_room.remembered(line, 99) == line
+    assert waiting_room.remembered(line, 99) == waiting_room.remembered(line, 5) == line
     assert waiting_room.remembered(line, 100) == replace(line, next_number=101)
 
 
