@@ -7,7 +7,11 @@ HOME_FOLDER ?= prikkfri-home
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 
-.PHONY: help run test check quality bench clean setup setup-tests
+.PHONY: help run test check quality mutants bench clean setup setup-tests
+
+# Most tests wait for processes that they started: three at a time keep two cores busy. What belongs together (one
+# installation, one browser) stays in one of them, and the longest begins first: tests/conftest.py.
+SIDE_BY_SIDE ?= -n 3 --dist loadgroup --no-loadscope-reorder
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -15,12 +19,11 @@ help:  ## List the targets
 run: setup  ## Run everything on this machine, with demo data
 	@$(BIN)/prikkfri serve --demo --home $(HOME_FOLDER)
 
-# The slow tests start dozens of real processes on however few cores there are: one that fails is tried once more, alone.
 test: setup-tests quality  ## Set up, then run every test
-	$(BIN)/pytest -q --durations=10 || { echo "· once more, what failed"; $(BIN)/pytest -q --last-failed --last-failed-no-failures none; }
+	$(BIN)/pytest -q $(SIDE_BY_SIDE) --durations=10
 
 check: quality  ## Format, types, import contracts and unit tests: the quick part
-	$(BIN)/pytest -q -m "not slow and not browser"
+	$(BIN)/pytest -q $(SIDE_BY_SIDE) -m "not slow and not browser"
 
 quality: .venv/.tests .pages
 	$(BIN)/ruff format --check -q .
@@ -28,16 +31,19 @@ quality: .venv/.tests .pages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+mutants: .venv/.mutants  ## What no quick test notices when it changes (hours; goes on where it stopped)
+	$(BIN)/python tests/mutants.py run
+
 bench: .venv/.tests  ## Run the benchmarks (minutes), each with machine and date
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean:  ## Remove what was built and installed, keep prikkfri-home
 	rm -rf .venv node_modules src/prikkfri/web/vendor .pages .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		tests/interop/node_modules
+		.mutants tests/interop/node_modules
 
 setup: .venv/.run .pages
 
-setup-tests: .venv/.tests .pages
+setup-tests: .venv/.tests .pages tests/interop/node_modules/.done
 	@bash .ci/machine
 
 .venv/bin/python:
@@ -54,6 +60,17 @@ setup-tests: .venv/.tests .pages
 	@echo "· Python packages for the tests"
 	@$(BIN)/pip install -q -c constraints.txt -e '.[test]' 2> >(grep -v ^WARNING >&2)
 	@touch .venv/.run $@
+
+.venv/.mutants: pyproject.toml constraints.txt .venv/.tests
+	@echo "· what changes the code, to see whether the tests notice"
+	@$(BIN)/pip install -q -c constraints.txt -e '.[test,mutants]' 2> >(grep -v ^WARNING >&2)
+	@touch .venv/.run .venv/.tests $@
+
+# Foreign SMPP peers and a foreign status page client; nothing of it is shipped.
+tests/interop/node_modules/.done: tests/interop/package.json tests/interop/package-lock.json
+	@echo "· foreign peers for the tests, by npm"
+	@cd tests/interop && npm ci --silent
+	@touch $@
 
 .pages: package.json package-lock.json src/prikkfri/web/vendor.mjs
 	@echo "· browser parts by npm"

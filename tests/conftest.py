@@ -9,18 +9,41 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from prikkfri.clock import ManualClock
 from prikkfri.storage import Database, Location, open_database
 
+# A busy machine is slow, and that is no fault of what is tested.
+settings.register_profile("prikkfri", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("prikkfri")
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+HOUSES = ("end_to_end/test_viewer_roles.py", "simulation/test_rehearse_", "simulation/test_misdelivery_rehearsal.py",
+          "end_to_end/test_crowd_at_the_door.py", "signin/test_signin_overload.py")  # fmt: skip
+"""With a crowd, or all the processes of an installation: one after the other, and first, since they last longest."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A real PostgreSQL takes its time: `make check` runs on SQLite, `make test` on both."""
+    """Which tests are slow, and which belong together when they run in several processes.
+
+    A real PostgreSQL takes its time: `make check` runs on SQLite, `make test` on both.
+    """
+    folder = Path(__file__).parent
+    rank: dict[pytest.Item, int] = {}
     for item in items:
         if "postgres" in item.name.partition("[")[2]:
             item.add_marker(pytest.mark.slow)
+        name = item.path.relative_to(folder).as_posix()
+        house = name.startswith(HOUSES)
+        together = house or item.path.parent.name in ("end_to_end", "interop") or item.get_closest_marker("browser")
+        if together:
+            item.add_marker(pytest.mark.xdist_group("houses" if house else name))
+        rank[item] = 0 if house else 1 if together else 2 if item.get_closest_marker("slow") else 3
+    items.sort(key=lambda item: rank[item])
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from console_doubles import QUICK_HASHER
 from surroundings import surroundings
 
 from prikkfri.assurance.console import Console, ensure_first_account
@@ -94,11 +95,11 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
         database, sources={}, neighbours=Neighbours(client, urls=urls, command_keys=KEYS), clock=clock,
         settings=Settings(), operator="Nordavind", status_url="http://status.test",
     )  # fmt: skip
-    made = await ensure_first_account(database, clock)
+    made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
     assert made is not None
     pages = application(
-        assurance, Console(database, clock=clock), response=response, find_subscriber=nothing, clock=clock,
-        public_url=ORIGIN, playout_url="http://playout.test", timezone="Europe/Oslo", operator="Nordavind",
+        assurance, Console(database, clock=clock, hasher=QUICK_HASHER), response=response, find_subscriber=nothing,
+        clock=clock, public_url=ORIGIN, playout_url="http://playout.test", timezone="Europe/Oslo", operator="Nordavind",
     )  # fmt: skip
     async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN) as browser:
         await browser.post("/sign-in", data={"name": "duty", "password": made[1]}, headers={"origin": ORIGIN})

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import resource
 import socket
@@ -10,15 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from prikkfri.app.limits import LIMITS, AppLimits
 from prikkfri.errors import UsageError
 
 Counters = Callable[[], Mapping[str, float]]
 
-CONNECTIONS_MAX = 20_000
 BACKLOG = 4_096
-KEEP_ALIVE_SECONDS = 30
-STOP_SECONDS_MAX = 3
-"""Server-sent events never end by themselves."""
+WITHOUT_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+"""What a machine without it says."""
 
 
 def listen(port: int, bind: str) -> list[socket.socket]:
@@ -27,20 +27,30 @@ def listen(port: int, bind: str) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     for family, address in zip((socket.AF_INET, socket.AF_INET6), addresses, strict=True):
         try:
-            # Named as TCP, since asyncio sets TCP_NODELAY on no other.
-            listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listening.bind((address, port))
-            listening.listen(BACKLOG)
-            listening.setblocking(False)
+            sockets.append(_listening(family, address, port))
         except OSError as error:
-            if family == socket.AF_INET6 and sockets:
-                continue  # a machine without IPv6
+            if family == socket.AF_INET6 and error.errno in WITHOUT_IPV6:
+                continue
+            for opened in sockets:
+                opened.close()
             raise UsageError(f"port {port} cannot be opened ({error.strerror}); is another Prikkfri running?") from None
-        sockets.append(listening)
     return sockets
+
+
+def _listening(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    # Named as TCP, since asyncio sets TCP_NODELAY on no other.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind((address, port))
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening
 
 
 class _Server(uvicorn.Server):
@@ -50,8 +60,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(application: ASGIApp, sockets: list[socket.socket]) -> None:
-    """Serves until cancelled; then lets requests end for `STOP_SECONDS_MAX`."""
+async def serve(application: ASGIApp, sockets: list[socket.socket], *, limits: AppLimits = LIMITS) -> None:
+    """Serves until cancelled; then lets requests end for a while."""
     server = _Server(
         uvicorn.Config(
             application,
@@ -61,9 +71,9 @@ async def serve(application: ASGIApp, sockets: list[socket.socket]) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=CONNECTIONS_MAX,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=STOP_SECONDS_MAX,
+            limit_concurrency=limits.connections_max,
+            timeout_keep_alive=limits.keep_alive_seconds,
+            timeout_graceful_shutdown=limits.answers_end_seconds_max,
         )
     )
     serving = asyncio.create_task(server.serve(sockets=sockets), name="http")

@@ -193,7 +193,7 @@ def _as_bad(further: Placed, first: Placed) -> bool:
 def _cleared(rest: Sequence[Cell], before: Sequence[Cell], placed: Sequence[Placed], usual: float) -> Iterator[Cleared]:
     known = _by_value(before, Segment())
     named = {value for each in placed for value in each.segment.values}
-    fault = max(each.share for each in placed)
+    fault = min(each.share for each in placed)  # the mildest shows least
     for value, count in sorted(_by_value(rest, Segment()).items()):
         if value in named or not count.settled:
             continue

@@ -45,9 +45,10 @@ async def claim(tx: Transaction, target: str, *, limit: int, now: float) -> list
     rows = await tx.fetch(
         "UPDATE sms_message SET state = 'sending', attempts = attempts + 1, attempted_at = :now WHERE id IN"
         " (SELECT id FROM sms_message WHERE target = :target AND state = 'waiting' AND due_at <= :now"
-        " AND (message_class = 'canary' OR NOT EXISTS"
+        # In here, or those whose time is up would take the places of those who still wait.
+        " AND expires_at > :now AND (message_class = 'canary' OR NOT EXISTS"
         " (SELECT 1 FROM sms_route WHERE link = :link AND state = 'stopped'))"
-        f" ORDER BY due_at LIMIT :limit) AND state = 'waiting' AND expires_at > :now RETURNING {COLUMNS}",
+        f" ORDER BY due_at LIMIT :limit) RETURNING {COLUMNS}",
         {"target": target, "link": target.removeprefix("link:"), "limit": limit, "now": now},
     )
     return sorted((Message(*row) for row in rows), key=lambda message: (message.due_at, message.id))
