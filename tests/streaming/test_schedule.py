@@ -90,7 +90,7 @@ def test_a_daily_programme_comes_on_every_day_that_is_asked_for() -> None:
     match = config.Programme(title="Match", start="21:00", minutes=115)
     for hour in range(24):
         start = KICK_OFF + hour * 3600 + 115 * 60
-        for days in (1, 2, 10):
+        for days in (1, 1.9, 2.5, 10):
             began = [each.start for each in from_configuration([match], OSLO, start, start + days * DAY)]
             last = start + days * DAY
             assert began == [KICK_OFF + n * DAY for n in range(12) if start - 115 * 60 < KICK_OFF + n * DAY < last]
