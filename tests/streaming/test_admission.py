@@ -36,7 +36,8 @@ DEVICE = "d-" + "A" * 22
 )
 def test_admission(verdict: Verdict, channel: Channel, revocations: Revocations, error: str | None) -> None:
     refused = refusal(verdict, channel, revocations)
-    assert (refused.error if refused else None) == error
+    reason = "token-bad-signature" if error == "bad-token" else error
+    assert (refused and (refused.error, refused.reason)) == (error and (error, reason))
 
 
 def test_the_revocation_list() -> None:
@@ -52,7 +53,7 @@ def test_the_revocation_list() -> None:
         b'{"as_of": "x", "device_tokens": []}',
         b'{"as_of": 1, "device_tokens": ["A"]}',
     ):
-        with pytest.raises(RemoteProtocolError):
+        with pytest.raises(RemoteProtocolError, match=r"not a revocation list: ."):
             read_revocations(document)
 
 
@@ -80,10 +81,12 @@ def test_another_channel_is_a_switch_and_not_more_often_than_people_switch() -> 
         "",
         "switch-channel",
     ]
-    assert presence.stays(CLAIMS, "b", 31)
-    assert not presence.stays(CLAIMS, "a", 31)
-    assert presence.stays(CLAIMS, "b", 330)
-    assert not presence.stays(CLAIMS, "b", 331)
+    assert presence.comes(CLAIMS, "a", 31) == "switch-channel", "a second is enough"
+    assert presence.comes(CLAIMS, "b", 32) == "switch-channel"
+    assert presence.stays(CLAIMS, "b", 33)
+    assert not presence.stays(CLAIMS, "a", 33)
+    assert presence.stays(CLAIMS, "b", 332)
+    assert not presence.stays(CLAIMS, "b", 333)
 
 
 def test_a_switch_back_that_is_too_quick_to_count_is_no_switch_afterwards() -> None:
@@ -134,24 +137,24 @@ def test_a_report_becomes_a_reported_outcome() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "said"),
     [
-        {"device": "d-short"},
-        {"device": "x-" + "A" * 22},
-        {"step": "teleport"},
-        {"kept": "yes"},
-        {"reason": ""},
-        {"reason": "Free text <b>"},
-        {"reason": "x" * 65},
-        {"channel": 7},
-        {"padding": "x" * 3000},
+        ({"device": "d-short"}, "`device` is d- and 22"),
+        ({"device": "x-" + "A" * 22}, "`device` is d- and 22"),
+        ({"step": "teleport"}, "`step` is one of open-page, enter, sign-in, playback-token, start-playback, watch$"),
+        ({"kept": "yes"}, "not a report: ."),
+        ({"reason": ""}, "a broken promise needs a `reason`"),
+        ({"reason": "Free text <b>"}, "`reason` is at most 64"),
+        ({"reason": "x" * 65}, "`reason` is at most 64"),
+        ({"channel": 7}, "not a report: ."),
+        ({"padding": "x" * 3000}, "at most 2048 bytes"),
     ],
-    ids=lambda change: next(iter(change)),
+    ids=lambda value: next(iter(value)),
 )
-def test_a_report_outside_its_shape_is_refused(change: dict[str, object]) -> None:
+def test_a_report_outside_its_shape_is_refused_in_words(change: dict[str, object], said: str) -> None:
     report = {"device": DEVICE, "step": "watch", "kept": False, "reason": "stalled", "channel": "a"}
     assert read_report(json.dumps(report).encode()).reason == "stalled"
-    with pytest.raises(RemoteProtocolError):
+    with pytest.raises(RemoteProtocolError, match=said):
         read_report(json.dumps(report | change).encode())
 
 

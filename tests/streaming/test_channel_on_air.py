@@ -159,10 +159,14 @@ def test_a_channel_that_is_behind_hurries_until_it_has_caught_up_and_no_longer()
 
 
 def test_an_encoder_that_fails_is_begun_anew_and_the_numbers_go_on(caplog: pytest.LogCaptureFixture) -> None:
-    def fail() -> None:
-        raise ValueError("the codec is out of order")
+    def fail(error: Exception) -> Callable[[], None]:
+        def raising() -> None:
+            raise error
 
-    channel, _ = on_air(Clock(), {60: fail, 200: fail}, ticks=300)
+        return raising
+
+    events = {60: fail(av.FFmpegError(1, "the codec is out of order")), 200: fail(RuntimeError("as is its feed"))}
+    channel, _ = on_air(Clock(), events, ticks=300)
     assert channel.runs == 3
     assert len(runs_of(channel)) == 3
     assert caplog.text.count("the encoder failed; it is begun anew") == 2

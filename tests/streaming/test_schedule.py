@@ -90,15 +90,22 @@ def test_a_daily_programme_comes_on_every_day_that_is_asked_for() -> None:
     match = config.Programme(title="Match", start="21:00", minutes=115)
     for hour in range(24):
         start = KICK_OFF + hour * 3600 + 115 * 60
-        for days in (1, 2, 10):
+        for days in (1, 1.9, 2.5, 10):
             began = [each.start for each in from_configuration([match], OSLO, start, start + days * DAY)]
             last = start + days * DAY
             assert began == [KICK_OFF + n * DAY for n in range(12) if start - 115 * 60 < KICK_OFF + n * DAY < last]
 
 
 def test_listings_become_programmes_of_their_channel() -> None:
-    listings = [Listing("bane", 10, None, "No end", "told"), Listing("other", 10, 20, "Elsewhere", "")]
-    assert from_listings(listings, "bane") == [Programme("No end", "told", 10, 10 + 7200)]
+    listings = [
+        Listing("bane", 10, None, "No end", "told"),
+        Listing("other", 10, 20, "Elsewhere", ""),
+        Listing("bane", 20, 30, "With an end", ""),
+    ]
+    assert from_listings(listings, "bane") == [
+        Programme("No end", "told", 10, 10 + 7200),
+        Programme("With an end", "", 20, 30),
+    ]
 
 
 def test_the_demo_fills_every_minute_of_the_day() -> None:
@@ -155,6 +162,7 @@ def test_kinds_of_source() -> None:
 @pytest.mark.parametrize(
     ("source", "logged"),
     [
+        ("https://user:secret@origin.example/fetch?of=http://x:y@far.example", "https://origin.example/fetch"),
         ("https://user:p@ss@origin.example/live.m3u8", "https://origin.example/live.m3u8"),
         ("https://user:secret@origin.example/live.m3u8?key=secret", "https://origin.example/live.m3u8"),
         ("http://origin.example/live/0oRLogEmBE/sport/index.m3u8", "http://origin.example/live/***/sport/index.m3u8"),

@@ -144,6 +144,20 @@ async def test_broken_keys_are_told_and_leave_the_last_good_in_force(tmp_path: P
         assert ["keys" in trouble for trouble in at.playout.troubles()] == [True]
 
 
+@pytest.mark.parametrize("gone", ["the file", "the folder"])
+async def test_keys_that_are_gone_altogether_put_out_nobody(tmp_path: Path, gone: str) -> None:
+    async with StillPlayout(tmp_path).running() as at:
+        token = at.token(BASIC)
+        assert await at.watch(token) == ADMITTED
+        (at.keys_folder / "door.json").unlink()
+        if gone == "the folder":
+            at.keys_folder.rmdir()
+        at.clock.advance(1)
+        await eventually(lambda: at.playout.metrics()["prikkfri_playout_public_keys_broken"])
+        assert await at.watch(token) == ADMITTED
+        assert await at.watch(at.token(BASIC, subscriber="never seen")) == ADMITTED
+
+
 async def test_without_any_key_it_says_that_nobody_can_start(tmp_path: Path) -> None:
     at = StillPlayout(tmp_path)
     (at.keys_folder / "door.json").unlink()

@@ -115,12 +115,15 @@ def test_of_sound_without_a_picture_only_the_newest_two_seconds_are_kept() -> No
     assert first.sound[0, 0] == 3 * SAMPLE_RATE
 
 
-@pytest.mark.parametrize(("width", "height"), [(4, 6), (4, 10), (10, 4), (6, 4), (14, 14)])
+@pytest.mark.parametrize(("width", "height"), [(4, 6), (4, 10), (10, 4), (6, 4), (12, 12), (14, 16)])
 def test_a_picture_on_black_keeps_the_grid_of_its_colours(width: int, height: int) -> None:
     """Colours are half as fine as the picture: an odd step would put them beside what they colour."""
     inner = np.concatenate([np.full((4, 4), 200, np.uint8), np.full((2, 4), 90, np.uint8)])
     whole = letterboxed(inner, width=width, height=height)
+    assert whole.dtype == np.uint8
     rows, columns = np.nonzero(whole[:height] == 200)
+    # In the middle, or as near to it as the grid allows.
+    assert abs(rows.min() - (height - 4) / 2) <= 1 and abs(columns.min() - (width - 4) / 2) <= 1
     top, left = int(rows.min()), int(columns.min())
     assert (top % 2, left % 2, rows.size) == (0, 0, 16)
     for plane in np.split(whole.reshape(-1)[width * height :], 2):

@@ -404,10 +404,18 @@ class _Watched(Generic[T]):
         self._bytes_max = bytes_max
         self._seen: list[tuple[str, int, int, int]] = []
 
+    def _files(self) -> list[Path]:
+        """Raises `FileNotFoundError` for a folder that was emptied, too: nobody who is in loses their right by that."""
+        if not self._path.is_dir():
+            return [self._path]
+        if found := sorted(self._path.glob("*.json")):
+            return found
+        raise FileNotFoundError(self._path)
+
     def refresh(self) -> bool:
         """Whether there is a new value."""
         try:
-            paths = sorted(self._path.glob("*.json")) if self._path.is_dir() else [self._path]
+            paths = self._files()
             stats = [(path.name, path.stat()) for path in paths]
             seen = [(name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in stats]
             if seen == self._seen:
