@@ -5,6 +5,7 @@ interpreter's lock.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -150,4 +151,6 @@ class SqliteEngine:
         self._commits.shutdown()
         self._reader.close()
         if not self._read_only:
-            self._writer.close()
+            # On a full disk the log stays beside the file, and nothing that is in it is lost.
+            with contextlib.suppress(apsw.Error):
+                self._writer.close()
