@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from prikkfri.assurance.overview import Chart, Series
 from prikkfri.clock import ManualClock
 from prikkfri.errors import StorageUnavailable
-from prikkfri.web.console.live import Live, Pace
+from prikkfri.web.console.live import Live, Pace, chart_document
 
 QUICK = Pace(live_seconds=0.001)
 
@@ -104,3 +105,13 @@ async def test_it_is_full_when_as_many_watch_as_may(clock: ManualClock) -> None:
             await told(two)
             assert live.full
         assert not live.full
+
+
+def test_what_devices_report_is_a_line_of_its_own() -> None:
+    lines = tuple(Series("television", "watch", observed, (1.23456,), (0.0,)) for observed in (True, False))
+    shown = chart_document(Chart(5, (100,), lines))
+    assert (shown["period"], shown["times"]) == (5, (100,))
+    assert [(line["key"], line["name"], line["kept"], line["broken"]) for line in shown["series"]] == [
+        ("television/watch", "watch", [1.235], [0.0]),
+        ("television/watch/reported", "watch (reported)", [1.235], [0.0]),
+    ]
