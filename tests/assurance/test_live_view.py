@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
+import pytest
+
+from prikkfri.assurance.overview import Chart, Series
 from prikkfri.clock import ManualClock
 from prikkfri.errors import StorageUnavailable
-from prikkfri.web.console.live import Live, Pace
+from prikkfri.web.console.live import Live, Pace, chart_document
 
 QUICK = Pace(live_seconds=0.001)
 
@@ -88,7 +91,9 @@ async def test_whoever_has_watched_for_long_has_to_come_again(clock: ManualClock
     clock.advance(9.9)
     await told(events)
     clock.advance(0.1)
-    assert [event async for event in events] == [] and live.watchers == 0
+    with pytest.raises(StopAsyncIteration):
+        await anext(events)
+    assert live.watchers == 0
 
 
 async def test_it_is_full_when_as_many_watch_as_may(clock: ManualClock) -> None:
@@ -100,3 +105,13 @@ async def test_it_is_full_when_as_many_watch_as_may(clock: ManualClock) -> None:
             await told(two)
             assert live.full
         assert not live.full
+
+
+def test_what_devices_report_is_a_line_of_its_own() -> None:
+    lines = tuple(Series("television", "watch", observed, (1.23456,), (0.0,)) for observed in (True, False))
+    shown = chart_document(Chart(5, (100,), lines))
+    assert (shown["period"], shown["times"]) == (5, (100,))
+    assert [(line["key"], line["name"], line["kept"], line["broken"]) for line in shown["series"]] == [
+        ("television/watch", "watch", [1.235], [0.0]),
+        ("television/watch/reported", "watch (reported)", [1.235], [0.0]),
+    ]
