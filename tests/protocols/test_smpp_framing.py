@@ -248,7 +248,7 @@ def test_a_bind_cut_anywhere_is_refused() -> None:
     assert decode(pdu(BIND, 1, whole)).body == Bind("shop", "secret", "vms", 0x34, 1, 1, "^47")
 
 
-@pytest.mark.parametrize("body", [b"net-1", b"net-1\0\x1d", b"net-1\0\x00\x1d\x00\x05abcd", b"\x00\x1d"])
+@pytest.mark.parametrize("body", [b"x", b"net-1", b"net-1\0\x1d", b"net-1\0\x00\x1d\x00\x05abcd", b"\x00\x1d"])
 def test_an_answer_cut_short_takes_no_id_from_its_neighbour(body: bytes) -> None:
     esme = bound_esme()
     esme.ask(Command.SUBMIT_SM, short_message(), "first", 0.0)
