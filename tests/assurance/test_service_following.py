@@ -249,6 +249,12 @@ async def test_a_stream_is_looked_at_at_once_while_it_is_behind_and_is_not_seen_
     assert await assurance.step("signin") == FOLLOW_SECONDS
     assert (assurance.blind(), assurance.incomplete()) == (frozenset(), "")
     assert assurance.streams["signin"].current_at == clock.now()
+    assert assurance.counters()["streams_blind"] == 0
+    await signin.append(outcome(clock, 3))
+    await signin.append(outcome(clock, 4))
+    installation.sources["signin"] = half
+    await assurance.step("signin")
+    assert assurance.blind() == {"signin"}, "at once: what is not read yet may be a whole outage"
 
 
 async def test_what_a_role_had_to_drop_is_an_alarm_once(installation: Installation, clock: ManualClock) -> None:
@@ -378,7 +384,9 @@ async def test_the_last_quarter_of_an_hour_and_settled_periods_are_shown(
     assurance = await installation.assurance()
     await follow(assurance)
     assert (await assurance.overview()).kept == 6
-    shown = await assurance.chart(seconds=60, period=5)
+    sought = store.Sought(since=0, until=clock.now() + 1)
+    assert len(await assurance.outcomes(sought)) == 7
+    shown = await assurance.chart(seconds=62, period=5)
     assert (shown.times[0], shown.times[-1], shown.period_seconds) == (int(now) - 65, int(now) - 10, 5)
     (series,) = shown.series
     assert [rate * 5 for rate in series.kept] == [1, *[0] * 10, 1]
