@@ -163,7 +163,9 @@ async def test_beyond_its_connections_a_role_refuses(served: Served) -> None:
 @pytest.mark.usefixtures("own_logs")
 async def test_addresses_which_may_hold_tokens_are_not_logged(edge: Edge) -> None:
     written = io.StringIO()
-    logging.basicConfig(stream=written, level=logging.INFO)
+    root = logging.getLogger()
+    root.addHandler(logging.StreamHandler(written))
+    root.setLevel(logging.INFO)
     served = Served(edge, AppLimits())
     edge.may_answer.set()
     reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(served.url).port)
