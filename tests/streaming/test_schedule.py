@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -86,14 +86,27 @@ def test_now_and_next() -> None:
     assert now_and_next((), 0) == (None, None)
 
 
-def test_a_daily_programme_comes_on_every_day_that_is_asked_for() -> None:
-    match = config.Programme(title="Match", start="21:00", minutes=115)
-    for hour in range(24):
-        start = KICK_OFF + hour * 3600 + 115 * 60
-        for days in (1, 1.9, 2.5, 10):
-            began = [each.start for each in from_configuration([match], OSLO, start, start + days * DAY)]
-            last = start + days * DAY
-            assert began == [KICK_OFF + n * DAY for n in range(12) if start - 115 * 60 < KICK_OFF + n * DAY < last]
+@given(
+    st.sampled_from(["Europe/Oslo", "America/New_York", "Pacific/Auckland", "UTC"]),
+    st.integers(0, 47),
+    st.integers(30, 1440),
+    st.integers(0, 60 * 24 * 3),
+    st.integers(1, 60 * 24 * 4),
+)
+def test_a_daily_programme_comes_whenever_it_touches_the_time(
+    zone: str, half_hours: int, minutes: int, after: int, span: int
+) -> None:
+    """As if every day for a week before and after were looked at."""
+    timezone = ZoneInfo(zone)
+    clock = f"{half_hours // 2:02d}:{half_hours % 2 * 30:02d}"
+    start = datetime(2018, 8, 20, tzinfo=UTC).timestamp() + after * 60
+    stop = start + span * 60
+    on = [
+        datetime.combine(date(2018, 8, 20) + timedelta(n), time.fromisoformat(clock), timezone) for n in range(-7, 15)
+    ]
+    wanted = [at.timestamp() for at in on if at.timestamp() < stop and at.timestamp() + minutes * 60 > start]
+    found = from_configuration([config.Programme(title="x", start=clock, minutes=minutes)], timezone, start, stop)
+    assert [each.start for each in found] == wanted
 
 
 def test_listings_become_programmes_of_their_channel() -> None:

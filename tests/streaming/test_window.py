@@ -47,7 +47,12 @@ def test_what_the_playlist_names_is_there_and_stays_as_long_again(breaks: list[b
         named = set(re.findall(r'^(\d+\.m4s)$|URI="(.*)"', window.playlist().decode(), re.MULTILINE))
         for later in windows[at : at + PIECES_MAX // 2]:
             assert {one or other for one, other in named} <= later.files().keys()
-        assert len(window.pieces) <= PIECES_MAX
+        listed = [
+            one for one, _ in re.findall(r'^(\d+\.m4s)$|URI="(.*)"', window.playlist().decode(), re.MULTILINE) if one
+        ]
+        newest = window.pieces[-(PIECES_MAX // 2) :]
+        assert listed == [piece.segment.uri for piece in newest]
+        assert len(window.pieces) == min(at + 1, PIECES_MAX)
         assert window.end == (500 + at + 1) * 2.0
 
 

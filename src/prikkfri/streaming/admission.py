@@ -80,7 +80,7 @@ class OncePerPeriod:
         self._period_seconds = period_seconds
         self._keys_max = keys_max
         self._keys: set[int] = set()
-        self._since = 0.0
+        self._since = float("-inf")
 
     def lets_through(self, key: tuple[str, ...], now: float) -> bool:
         if not 0 <= now - self._since < self._period_seconds:

@@ -43,8 +43,9 @@ def from_configuration(
 
     Raises `ValueError` for a start that is neither `HH:MM` nor an ISO 8601 moment.
     """
-    day = datetime.fromtimestamp(start, timezone).date() - timedelta(days=1)
-    days = [day + timedelta(days=n) for n in range(int((stop - start) // 86400) + 4)]
+    first, last = (datetime.fromtimestamp(at, timezone).date() for at in (start, stop))
+    # From the day before, since what began then may still be on.
+    days = [first + timedelta(days=n) for n in range(-1, (last - first).days + 1)]
     found = []
     for programme in programmes:
         for moment in _moments(programme.start, days, timezone):
