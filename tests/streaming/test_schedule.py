@@ -157,8 +157,10 @@ def channel(**settings: object) -> config.Channel:
     ],
 )
 def test_a_channel_that_cannot_go_on_air_is_refused(channels: list[config.Channel], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as told:
         checked(channels)
+    if len(channels) == 1:
+        assert str(told.value).startswith(f"channel `{channels[0].id}`: ")
 
 
 def test_as_many_channels_as_one_playout_carries_go_on_air_in_order_of_their_numbers() -> None:

@@ -63,6 +63,32 @@ def test_sound_that_begins_later_or_earlier_than_the_picture_stays_with_it() -> 
         assert first[0] == (SAMPLE_RATE if lead < 0 else 0)
 
 
+@pytest.mark.parametrize("gap", [-0.5, -0.2, -0.045, -0.04, 0.04, 0.045, 0.2, 0.9])
+def test_a_hole_in_the_sound_is_silence_and_an_overlap_is_heard_once(gap: float) -> None:
+    """Either way what follows is heard when it is due, to 0.05 s: what a source's clock trembles by is passed over."""
+    assembler, ticks = Assembler(has_sound=True), []
+    whole, slack = SAMPLE_RATE, 0.05
+    for n in range(3 * TICKS_PER_SECOND):
+        at = n / TICKS_PER_SECOND
+        ticks += assembler.add_picture(at, picture(n))
+        sent_at = at if at < 1 else at + gap
+        ticks += assembler.add_sound(sent_at, ramp(1 + round(sent_at * SAMPLE_RATE), SAMPLES_PER_TICK))
+    heard = np.concatenate([tick.sound[0] for tick in ticks])
+    assert np.array_equal(heard[:whole], 1 + np.arange(whole, dtype=np.float32))
+    after = heard[whole : whole + SAMPLE_RATE]
+    if abs(gap) <= slack:
+        assert after[0] == 1 + whole + round(gap * SAMPLE_RATE)
+        assert after.all()
+    elif gap > 0:
+        silent = round(gap * SAMPLE_RATE)
+        assert not after[:silent].any()
+        assert after[silent] == 1 + whole + silent
+    else:
+        late = 1 + whole - after[0]
+        assert 0 <= late <= slack * SAMPLE_RATE
+        assert np.array_equal(after, after[0] + np.arange(after.size, dtype=np.float32))
+
+
 def test_missing_sound_is_silence_and_a_missing_picture_is_repeated() -> None:
     assembler, ticks = Assembler(has_sound=True), []
     for n in range(TICKS_PER_SECOND):
