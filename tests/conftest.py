@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     folder = Path(__file__).parent
     rank: dict[pytest.Item, int] = {}
     for item in items:
-        if "postgres" in item.name.partition("[")[2]:
+        if "postgres" in item.name.partition("[")[2] or "postgres_url" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
         name = item.path.relative_to(folder).as_posix()
         house = name.startswith(HOUSES)

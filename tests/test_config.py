@@ -1,12 +1,15 @@
 """The configuration: what is wrong is refused with its line and the mend."""
 
+import dataclasses
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prikkfri.config import Config, load
+from prikkfri.config import ROLES, Config, load
 from prikkfri.errors import ConfigError
 
 GOOD = """
@@ -46,7 +49,9 @@ def read(home: Path, text: str, **environment: str) -> Config:
 def test_without_a_file_everything_has_a_default(tmp_path: Path) -> None:
     config = load(tmp_path, file=None, environment={})
     assert config.roles.viewer.url == "http://localhost:8080"
-    assert config.home == tmp_path
+    assert (config.home, config.demo) == (tmp_path, False)
+    assert load(tmp_path, file=None, environment={}, demo=True).demo
+    assert {role: config.roles.edge(role).port for role in ROLES} == dict(zip(ROLES, range(8080, 8087), strict=True))
 
 
 def test_a_file_is_read_and_the_environment_goes_over_it(tmp_path: Path) -> None:
@@ -56,6 +61,123 @@ def test_a_file_is_read_and_the_environment_goes_over_it(tmp_path: Path) -> None
     assert config.roles.door.url == "https://door.example.no"
     assert config.roles.door.port == 8086
     assert [link.name for link in config.sms.links] == ["north", "south"]
+    assert [(link.port, link.prefixes, link.window) for link in config.sms.links] == [
+        (2776, ("47",), 50), (2777, ("46",), 50),
+    ]  # fmt: skip
+    assert config.storage.url == "postgresql:///prikkfri"
+    (tmp_path / "other.toml").write_text('operator = "Third"')
+    named = load(tmp_path, file=tmp_path / "other.toml", environment={})
+    assert named.operator == "Third" and named.sms.links == ()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        ("OPERATOR", "12", "12"),
+        ("OPERATOR", 'Say "hi"', 'Say "hi"'),
+        ("BIND", "all", "all"),
+        ("PHONES_PORT", "1", 1),
+        ("PHONES_PORT", "65535", 65_535),
+        ("JOURNAL_KEPT_DAYS", "3", 3.0),
+        ("JOURNAL_KEPT_DAYS", "0.5", 0.5),
+        ("JOURNAL_KEPT_DAYS", "0", 0.0),
+        ("JOURNAL_KEPT_DAYS", "999999999999", 999999999999.0),
+        ("STREAMING_FALLBACK_CHANNELS", '["a", "b"]', ("a", "b")),
+        ("STREAMING_FALLBACK_CHANNELS", "[]", ()),
+        ("SIGNIN_HASH_THREADS", "0", 0),
+        ("ASSURANCE_TELL_ACCOUNT", "", ""),
+    ],
+)
+def test_a_variable_is_written_as_in_the_file_but_text_needs_no_quotes(
+    tmp_path: Path, variable: str, text: str, value: object
+) -> None:
+    config: Any = load(
+        tmp_path, file=None, environment={f"PRIKKFRI_{variable}": text, "HOME": "/x", "PRIKKFRI_HOME": "y"}
+    )
+    section, _, name = variable.lower().partition("_")
+    held = getattr(config, section, None)
+    found = getattr(held, name) if dataclasses.is_dataclass(held) else getattr(config, variable.lower())
+    assert (found, type(found)) == (value, type(value))
+    changed = {
+        field.name
+        for field in dataclasses.fields(config)
+        if getattr(config, field.name) != getattr(Config(home=tmp_path), field.name)
+    }
+    assert changed <= {section, variable.lower()}
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("journal.kept_days = -1", "`journal.kept_days` must not be negative, is -1.0"),
+        ("journal.kept_days = nan", "must not be negative, is nan"),
+        ("journal.kept_days = inf", "must not be negative"),
+        ("journal.kept_days = 1e12", "must not be negative"),
+        ("journal.kept_days = true", "must be a number, is True"),
+        ("signin.hash_threads = -1", "must not be negative, is -1"),
+        ("signin.hash_threads = 1.0", "a whole number"),
+        ("signin.hash_threads = false", "a whole number, is False"),
+        ("phones_port = 0", "a port from 1 to 65535, is 0"),
+        ("phones_port = 65536", "a port from 1 to 65535"),
+        ("roles.sms.smpp_port = 0", "a port from 1 to 65535"),
+        ("streaming.fallback_channels = [1]", "`streaming.fallback_channels.0` must be text, is 1"),
+        ("storage = 3", "storage must be a table, is 3"),
+        ('bind = "ALL"', "one of 'loopback', 'all', is 'ALL'"),
+        ("demo = true", "unknown setting `demo`"),
+        ('home = "x"', "unknown setting `home`"),
+        ("zzz = 1", "known here: assurance, bind, door, journal"),
+        ("[door]\nzzz = 1", "known here: pass_lifetime_seconds"),
+        ('[[sms.accounts]]\nsystem_id = "a"', "sms.accounts.0 lacks `password`"),
+        ("[[streaming.channels]]\nid = 'a'\nname = 'b'\nnumber = 1\nopen = 1", "must be true or false, is 1"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(tmp_path: Path, setting: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(says)) as refusal:
+        read(tmp_path, setting)
+    assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}")
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "prikkfri.toml").write_bytes(b"operator = '\xff'")
+    with pytest.raises(ConfigError, match="cannot be read as UTF-8 text"):
+        load(tmp_path, file=None, environment={})
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path, file=tmp_path / "folder", environment={})
+
+
+CHANNEL = "[[streaming.channels]]\nid='a'\nname='b'\nnumber=1\n"
+PROGRAMME = "[[streaming.channels.programmes]]\ntitle = 'a'\nstart = '21:00'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a.b = 1", 1),
+        ("\n\nstorage.url = 3", 3),
+        ("[storage]\n\nurl = 3", 3),
+        ("[ storage ]\n'url' = 3\n\"url\" = 3", 0),
+        ("[roles.door]\nport = 'x'\n[roles.sms]\nport = 1", 2),
+        ("[roles.door]\nport = 1\n[roles.sms]\nport = 'x'", 4),
+        ("[roles]\ndoor.port = 1\nsms.port = 'x'", 3),
+        ("port = 1", 1),
+        (f"{GOOD[1:]}\n[[sms.links]]\nname = 'third'", 27),
+        ("[[sms.links]]\nname = 3\n[[sms.links]]\nname = 4", 2),
+        ("[[sms.links]]\nname = 'a'\n[[sms.links]]\nname = 'b'", 1),
+        (f"{CHANNEL}{PROGRAMME}minutes = 1\n{CHANNEL}{PROGRAMME}minutes = 'x'", 16),
+        (f"{CHANNEL}{PROGRAMME}minutes = 1\n{PROGRAMME}minutes = 'x'", 12),
+        (f"{CHANNEL}[[streaming.channels.programmes]]\ntitle = 'a'\n{CHANNEL}{PROGRAMME}", 5),
+        ("[sms]\nwaiting_max = 1\nlinks = 3", 3),
+        ("operator = 'port'\nphones_port = 'x'", 2),
+        ('"phones_port" = 0', 1),
+        ("[[streaming.channels]]\nid='a'\nname='b'\nnumber=1\n[[streaming.channels.programmes]]\ntitle = 3", 6),
+    ],
+)
+def test_the_line_that_is_told_is_the_one_that_is_wrong(tmp_path: Path, text: str, line: int) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        read(tmp_path, text)
+    told = str(refusal.value).removeprefix(str(tmp_path / "prikkfri.toml"))
+    assert told.startswith(f":{line}: ") if line else ": not TOML" in told, told
 
 
 @pytest.mark.parametrize(
@@ -68,7 +190,7 @@ def test_a_file_is_read_and_the_environment_goes_over_it(tmp_path: Path) -> None
         ("[storage]", "[storagr]", 7, "did you mean `storage`?"),
         ('prefixes = ["46"]', "", 19, "lacks `prefixes`"),
         ('prefixes = ["46"]', 'prefixes = "46"', 26, "must be a list"),
-        ('url = "postgresql:///prikkfri"', "url = ", 8, "not TOML"),
+        ("\nurl = ", "\nurl ", 8, "not TOML"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_its_line(tmp_path: Path, old: str, new: str, line: int, says: str) -> None:
@@ -85,6 +207,10 @@ def test_a_wrong_setting_is_refused_with_its_line(tmp_path: Path, old: str, new:
     [
         ("PRIKKFRI_ROLES_DOR_PORT", "1", "did you mean PRIKKFRI_ROLES_DOOR_PORT?"),
         ("PRIKKFRI_ROLES_DOOR_PORT", "http", "whole number"),
+        ("PRIKKFRI_ROLES_DOOR_PORT", "0", "a port from 1 to 65535"),
+        ("PRIKKFRI_DEMO", "true", "unknown variable"),
+        ("PRIKKFRI_XXXXXXXXXXXXXXXXX", "", "no setting has that name; unset it"),
+        ("PRIKKFRI_SMS_LINKS", "[{}]", "lacks"),
         ("PRIKKFRI_BIND", "everywhere", "one of 'loopback', 'all'"),
     ],
 )
@@ -98,6 +224,9 @@ def test_a_wrong_variable_is_refused_by_name(tmp_path: Path, variable: str, valu
 def test_a_wrong_secret_is_not_repeated(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refusal:
         read(tmp_path, GOOD.replace('password = "secret"', "password = 73951", 1))
+    assert "73951" not in str(refusal.value) and "must be text, is something else" in str(refusal.value)
+    with pytest.raises(ConfigError) as refusal:
+        load(tmp_path, file=None, environment={"PRIKKFRI_SMS_ACCOUNTS": '[{system_id = "a", password = 73951}]'})
     assert "73951" not in str(refusal.value)
 
 

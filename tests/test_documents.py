@@ -1,44 +1,158 @@
-"""What exists is documented, and what is documented works."""
+"""What exists is documented, and what is documented exists."""
 
 import dataclasses
 import re
 import tomllib
 import typing
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
-from prikkfri.config import Config, load
+import prikkfri.cli
+from prikkfri.config import ROLES, Config, Roles, load
+from prikkfri.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "prikkfri"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+PACKAGES = {
+    "viewer": "web/viewer", "signin": "signin", "playout": "streaming", "sms": "sms", "assurance": "assurance",
+    "status": "web/status_page", "door": "door",
+}  # fmt: skip
+"""Where each role's addresses are served."""
 
 
-def settings(kind: type) -> set[str]:
-    """The names of all settings, those of lists' items too."""
-    names: set[str] = set()
-    for name, hint in typing.get_type_hints(kind).items():
-        item = typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else hint
-        if dataclasses.is_dataclass(item):
-            names |= settings(typing.cast(type, item))
-        names.add(name)
-    return names - {"home", "demo"}
+def text_of(document: Path) -> str:
+    return document.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", sorted(settings(Config)))
-def test_every_setting_is_documented(name: str) -> None:
-    assert re.search(rf"\b{name}\b", CONFIGURATION.read_text(encoding="utf-8"))
+def settings(kind: type, path: str = "") -> Iterator[tuple[str, Any, object]]:
+    """Every setting outside of a list, by its path: what it takes, and its default."""
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        if field.name in ("home", "demo") and not path:
+            continue  # said on the command line
+        if dataclasses.is_dataclass(hints[field.name]):
+            yield from settings(typing.cast(type, hints[field.name]), f"{path}{field.name}.")
+        else:
+            yield path + field.name, hints[field.name], field.default
+
+
+def settings_of_items(hint: Any) -> Iterator[str]:
+    """What the items of a list are made of; nothing when they are plain values."""
+    if typing.get_origin(hint) is not tuple or not dataclasses.is_dataclass(item := typing.get_args(hint)[0]):
+        return
+    for name, inner in typing.get_type_hints(item).items():
+        yield name
+        yield from settings_of_items(inner)
+
+
+SETTINGS = {path: (hint, default) for path, hint, default in settings(Config) if not path.startswith("roles.")}
+ROWS = {
+    row[1]: (row[2], row[3])
+    for row in re.finditer(r"^\| `([\w.]+)` \| (.*?) \| (.*)\|$", text_of(CONFIGURATION), re.MULTILINE)
+}
+"""The table of every setting: the default and what it means, by its path."""
+
+
+def plain(default: str) -> object:
+    """A default as the table writes it, as a value."""
+    if default == "empty" or default.startswith("none"):
+        return "", (), None
+    if default.startswith("`"):
+        return (tomllib.loads(f"value = {default.strip('`')}")["value"],)
+    return (float(default.replace(",", "")),)
+
+
+@pytest.mark.parametrize("path", sorted(SETTINGS))
+def test_every_setting_stands_in_the_table_with_its_default(path: str) -> None:
+    hint, default = SETTINGS[path]
+    written, meaning = ROWS[path]
+    assert default in plain(written), f"{path} is {default!r}, the table says {written}"
+    missing = [name for name in settings_of_items(hint) if f"`{name}`" not in meaning]
+    assert not missing, f"the row of {path} says nothing of {missing}"
+
+
+def test_the_table_has_no_setting_that_does_not_exist() -> None:
+    of_roles = {"roles.ROLE.port", "roles.ROLE.public_url", "roles.sms.smpp_port"}
+    assert ROWS.keys() == SETTINGS.keys() | of_roles
+    assert ROWS["roles.ROLE.port"] == ("8080 to 8086", ", ".join(ROLES) + " ")
+    assert [Roles().edge(role).port for role in ROLES] == list(range(8080, 8087))
+    assert ROWS["roles.ROLE.public_url"][0] == f"`{Roles().viewer.url.replace('8080', 'PORT')}`"
+    assert ROWS["roles.sms.smpp_port"][0] == str(Roles().sms.smpp_port)
+
+
+def test_every_variable_that_is_documented_exists(tmp_path: Path) -> None:
+    found = {name for document in DOCUMENTS for name in re.findall(r"\bPRIKKFRI_[A-Z_]+[A-Z]\b", text_of(document))}
+    assert "PRIKKFRI_ROLES_DOOR_PORT" in found
+    for name in found - {"PRIKKFRI_HOME", "PRIKKFRI_SECTION_NAME"}:
+        with pytest.raises(ConfigError) as refusal:
+            load(tmp_path, file=None, environment={name: "[not, a, value"})
+        assert "unknown variable" not in str(refusal.value), name
 
 
 def test_every_example_is_a_configuration(tmp_path: Path) -> None:
-    for document in (ROOT / "docs").glob("*.md"):
-        for block in re.findall(r"^```toml\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
-            tomllib.loads(block)
+    for document in DOCUMENTS:
+        for block in re.findall(r"^```toml\n(.*?)^```", text_of(document), re.MULTILINE | re.DOTALL):
             (tmp_path / "prikkfri.toml").write_text(block, encoding="utf-8")
-            load(tmp_path, file=None, environment={})
+            assert load(tmp_path, file=None, environment={}) != load(tmp_path / "none", file=None, environment={})
 
 
 def test_links_between_documents_lead_somewhere() -> None:
-    for document in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text_of(document)):
             assert (document.parent / target).exists(), f"{document.relative_to(ROOT)} leads to {target}"
+
+
+def test_every_file_of_ours_that_is_named_exists() -> None:
+    places = (ROOT, SOURCE, ROOT / "docs", *(folder for folder in SOURCE.rglob("*") if folder.is_dir()))
+    for document in DOCUMENTS:
+        for name in re.findall(r"`([\w.-]+/[\w./-]+\.(?:py|md|sql|js))`", text_of(document)):
+            found = any((place / name).is_file() for place in (*places, document.parent))
+            assert found, f"{document.relative_to(ROOT)} names {name}"
+
+
+COMMANDS = [
+    (document, line)
+    for document in DOCUMENTS
+    for line in re.findall(r"\bprikkfri ((?:[a-z]+\b)[^`\n]*)", "\n".join(re.findall(r"`[^`]+`", text_of(document))))
+]
+
+
+def test_every_command_that_is_documented_exists_with_its_options() -> None:
+    assert len(COMMANDS) >= 10
+    for document, line in COMMANDS:
+        command: Any = typer.main.get_command(prikkfri.cli.application)
+        words = line.split()
+        while words and words[0] in getattr(command, "commands", ()):
+            command = command.commands[words.pop(0)]
+        wrong = f"{document.relative_to(ROOT)}: prikkfri {line}"
+        assert not hasattr(command, "commands"), wrong
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known, wrong
+
+
+def test_every_make_target_that_is_documented_exists() -> None:
+    targets = set(re.findall(r"^([\w-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
+    named = {name for document in DOCUMENTS for name in re.findall(r"(?:`|^)make ([\w-]+)", text_of(document), re.M)}
+    assert {"run", "test", "check"} <= named and named <= targets
+
+
+def test_every_address_of_a_role_is_served_by_it() -> None:
+    """By the first step of its path, which stands in the role's own source."""
+    source = {
+        role: "".join(text_of(path) for path in (SOURCE / package).rglob("*.py")) for role, package in PACKAGES.items()
+    }
+    seen = 0
+    for line in text_of(ROOT / "docs" / "architecture.md").splitlines():
+        for role, asked in re.findall(r"^\| (\w+) \| (`(?:GET|POST|PUT) .*?) \|", line):
+            called = [(role, path) for path in re.findall(r"`(?:GET|POST|PUT) (/[\w.-]*)", asked)]
+            called += re.findall(r"`(?:GET|POST|PUT) (\w+):(/[\w.-]*)", asked)
+            for callee, path in called:
+                assert re.search(rf'"/?{re.escape(path[1:])}["/{{?]', source[callee]), f"{callee} does not serve {path}"
+                seen += 1
+    assert seen >= 20

@@ -314,28 +314,32 @@ class _Source:
         return ConfigError(f"{where}: {message}")
 
     def _line(self, path: tuple[str, ...]) -> int:
-        """The line of a setting such as `("sms", "links", "1", "port")`; 0 when it cannot be told."""
-        header = [part for part in path if not part.isdigit()]
-        index = [int(part) for part in path if part.isdigit()]
-        for depth in range(len(header), -1, -1):
-            table, key = ".".join(header[:depth]), header[depth] if depth < len(header) else ""
-            wanted = index[-1] if index else 0
-            current, seen, last = "", -1, 0
-            for number, line in enumerate(self.text.splitlines(), 1):
-                if match := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
-                    current = match[1].replace('"', "").replace(" ", "")
-                    if current == table:
-                        seen, last = seen + 1, number
-                elif (
-                    current == table
-                    and key
-                    and (not table or not index or seen == wanted)
-                    and re.match(rf'\s*"?{re.escape(key)}"?\s*[.=]', line)
-                ):
-                    return number
-            if last and not key:
-                return last
-        return 0
+        """The line of a setting such as `("sms", "links", "1", "port")`, or of what holds it; 0 when it is not told."""
+        tables: dict[tuple[str, ...], int] = {}  # how many of each list have begun
+        here: tuple[str, ...] = ()
+        best, found = 0, 0
+        for number, line in enumerate(self.text.splitlines(), 1):
+            if header := re.match(r"\s*\[(\[?)([^\]]+)\]", line):
+                names, here = _names(header[2]), ()
+                for depth, name in enumerate(names, 1):
+                    here = (*here, name)
+                    if header[1] and depth == len(names):
+                        tables[here] = tables.get(here, 0) + 1
+                    if here in tables:
+                        here = (*here, str(tables[here] - 1))
+                there = here
+            elif setting := re.match(r"\s*([\w.\-\"' ]+?)\s*=", line):
+                there = here + _names(setting[1])
+            else:
+                continue
+            shared = min(len(there), len(path))
+            if shared > best and path[:shared] == there[:shared]:
+                best, found = shared, number
+        return found
+
+
+def _names(dotted: str) -> tuple[str, ...]:
+    return tuple(name.strip(" \"'") for name in dotted.split("."))
 
 
 def _build(kind: type[T], table: object, path: tuple[str, ...], source: _Source) -> T:

@@ -58,9 +58,7 @@ def served() -> Served:
         role = Role(port, Connections(limits, trusted))
         application = with_health(role.answer, "door", dict)
         sockets = listen(port, "loopback")
-        running = asyncio.create_task(
-            serve(application, sockets, connections=role.connections, trusted_proxies=trusted)
-        )
+        running = asyncio.create_task(serve(application, sockets, connections=role.connections))
         try:
             yield role
         finally:

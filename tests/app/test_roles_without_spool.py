@@ -4,32 +4,31 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from waiting import eventually
 
 from prikkfri.app.roles import build
 from prikkfri.clock import SystemClock
 from prikkfri.config import Config
-from prikkfri.journal import read_page, writing
+from prikkfri.journal import read_page
 from prikkfri.storage import open_spool_reader
 
 
 @pytest.mark.parametrize("name", ["door", "playout"])
 async def test_a_disk_that_takes_no_spool_stops_no_role(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(writing, "SPOOL_PAUSE_SECONDS", 0.01)
+    """What it recorded meanwhile is written as soon as the disk takes it, at the latest when it stops."""
     (tmp_path / "spool").write_text("in the way")
     role = await build(name, Config(home=tmp_path, demo=True), SystemClock())
     working = [asyncio.create_task(work()) for work in role.work]
-    while "the spool cannot be written" not in caplog.text:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: "the spool cannot be written" in caplog.text)
     assert not any(task.done() for task in working)
     (tmp_path / "spool").unlink()
-    while not (tmp_path / "spool" / f"{name}.db").exists():
-        await asyncio.sleep(0.01)
     for task in working:
         task.cancel()
     await asyncio.gather(*working, return_exceptions=True)
     await role.close()
+    assert [file.name for file in (tmp_path / "spool").iterdir()] == [f"{name}.db"]
     reader = open_spool_reader(tmp_path, name)
     assert await read_page(reader, name, 0) is not None
     await reader.close()

@@ -1,9 +1,19 @@
-"""What every role's listening sockets have in common."""
+"""What every role's HTTP has in common: sockets, limits, health and metrics, a clean stop."""
 
 import asyncio
+import io
+import logging
 import socket
+from collections.abc import AsyncIterator, Mapping
 
-from prikkfri.app.serving import listen
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+from waiting import eventually
+
+from prikkfri.app.limits import AppLimits
+from prikkfri.app.serving import listen, serve, with_health
+from prikkfri.errors import UsageError
 from prikkfri.simulation.installation import free_ports
 
 
@@ -30,3 +40,178 @@ async def test_small_answers_are_not_held_back_for_the_last_ones_acknowledgement
         for server in servers:
             server.close()
             await server.wait_closed()
+
+
+def machine_has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("bind", "addresses"), [("loopback", ["127.0.0.1", "::1"]), ("all", ["0.0.0.0", "::"])])
+def test_a_role_listens_where_it_should_and_nowhere_else(bind: str, addresses: list[str]) -> None:
+    [port] = free_ports(1)
+    sockets = listen(port, bind)
+    try:
+        names = [each.getsockname()[:2] for each in sockets]
+        assert names == [(address, port) for address in addresses[: 2 if machine_has_ipv6() else 1]]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_port_that_is_taken_is_one_line_for_who_started_it(address: str) -> None:
+    """On either address: who asks for localhost would else be answered by somebody else."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    if family == socket.AF_INET6 and not machine_has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with socket.socket(family) as taken:
+        taken.bind((address, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port {port} cannot be opened .*is another Prikkfri running"):
+            listen(port, "loopback")
+
+
+class Edge:
+    """An application whose answers wait until they are let go."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.may_answer = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.asked += 1
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await self.may_answer.wait()
+        await send({"type": "http.response.body", "body": b"done"})
+
+
+class Served:
+    def __init__(self, edge: Edge, limits: AppLimits) -> None:
+        [port] = free_ports(1)
+        self.edge = edge
+        self.url = f"http://127.0.0.1:{port}"
+        self.task = asyncio.create_task(serve(edge, listen(port, "loopback"), limits=limits))
+
+    async def ask(self, path: str = "/") -> httpx.Response:
+        async with httpx.AsyncClient() as client:
+            return await client.get(self.url + path, timeout=60)
+
+    async def asking(self) -> asyncio.Task[httpx.Response]:
+        """A request that is being answered and has not been."""
+        before = self.edge.asked
+        task = asyncio.create_task(self.ask())
+        await eventually(lambda: self.edge.asked > before)
+        return task
+
+    async def stop(self) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+
+@pytest.fixture
+async def edge() -> Edge:
+    return Edge()
+
+
+@pytest.fixture
+async def served(edge: Edge, request: pytest.FixtureRequest) -> AsyncIterator[Served]:
+    served = Served(edge, getattr(request, "param", AppLimits()))
+    yield served
+    edge.may_answer.set()
+    await served.stop()
+
+
+async def test_a_role_that_stops_answers_first_what_it_has_been_asked(served: Served) -> None:
+    asking = await served.asking()
+    served.task.cancel()
+    await asyncio.sleep(0)
+    assert not served.task.done()
+    served.edge.may_answer.set()
+    with pytest.raises(asyncio.CancelledError):
+        await served.task
+    assert (await asking).text == "done"
+    with pytest.raises(httpx.ConnectError):
+        await served.ask()
+
+
+@pytest.mark.parametrize("served", [AppLimits(answers_end_seconds_max=0)], indirect=True)
+async def test_an_answer_without_an_end_does_not_keep_a_role_from_stopping(served: Served) -> None:
+    asking = await served.asking()
+    served.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await served.task
+    with pytest.raises(httpx.HTTPError):
+        await asking
+    assert not served.edge.may_answer.is_set()
+
+
+@pytest.mark.usefixtures("own_logs")
+async def test_addresses_which_may_hold_tokens_are_not_logged(edge: Edge) -> None:
+    written = io.StringIO()
+    root = logging.getLogger()
+    root.addHandler(logging.StreamHandler(written))
+    root.setLevel(logging.INFO)
+    served = Served(edge, AppLimits())
+    edge.may_answer.set()
+    reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(served.url).port)
+    writer.write(b"GET /live/a-secret-token/index.m3u8 HTTP/1.1\r\nHost: role\r\nConnection: close\r\n\r\n")
+    answer = await reader.read()
+    assert b"200 OK" in answer and answer.endswith(b"done") and b"uvicorn" not in answer
+    writer.close()
+    await writer.wait_closed()
+    await served.stop()
+    assert "a-secret-token" not in written.getvalue()
+
+
+async def asked(path: str, counters: Mapping[str, float] | None = None) -> httpx.Response:
+    async def edge(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 299, "headers": []})
+        await send({"type": "http.response.body", "body": b"the role's own"})
+
+    transport = httpx.ASGITransport(with_health(edge, "door", lambda: counters or {}))
+    async with httpx.AsyncClient(transport=transport, base_url="http://role") as client:
+        return await client.get(path)
+
+
+async def test_each_role_says_that_it_is_well_and_who_it_is() -> None:
+    answer = await asked("/health")
+    assert (answer.status_code, answer.json()) == (200, {"role": "door", "status": "ok"})
+    assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("application/json", "no-store")
+
+
+@pytest.mark.parametrize("path", ["/", "/health/", "/metrics/x", "/line"])
+async def test_all_other_requests_are_the_roles_own(path: str) -> None:
+    answer = await asked(path)
+    assert (answer.status_code, answer.text) == (299, "the role's own")
+
+
+async def test_metrics_are_counters_and_gauges_with_the_process_beside_them() -> None:
+    counters = {
+        'refusals_total{reason="expired"}': 2,
+        'refusals_total{reason="revoked"}': 3,
+        "waiting": 0.5,
+        "prikkfri_messages_total": 1_000_000,
+    }
+    answer = await asked("/metrics", counters)
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    lines = answer.text.splitlines()
+    assert lines[:7] == [
+        "# TYPE prikkfri_door_refusals_total counter",
+        'prikkfri_door_refusals_total{reason="expired"} 2',
+        'prikkfri_door_refusals_total{reason="revoked"} 3',
+        "# TYPE prikkfri_door_waiting gauge",
+        "prikkfri_door_waiting 0.5",
+        "# TYPE prikkfri_messages_total counter",
+        "prikkfri_messages_total 1e+06",
+    ]
+    assert lines[7] == "# TYPE process_cpu_seconds_total counter"
+    assert lines[9] == "# TYPE process_memory_peak_bytes gauge"
+    name, _, peak = lines[10].partition(" ")
+    assert name == "process_memory_peak_bytes" and 10e6 < float(peak) < 1e11
+    assert answer.text.endswith("\n")

@@ -1,12 +1,15 @@
 from dataclasses import replace
+from typing import Any
 from zoneinfo import ZoneInfo
+
+import pytest
 
 from prikkfri.assurance.answers import NOT_KNOWN, QUESTIONS, Known, Load, answer_sheet, headline
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Exposed, Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, happened, opened, placed
-from prikkfri.assurance.localisation import Cell, place
-from prikkfri.assurance.notices import notices
+from prikkfri.assurance.localisation import Cell, Cleared, Placement, place
+from prikkfri.assurance.notices import notices, sensitive_count
 from prikkfri.assurance.recovery import Criteria, Evidence, judge
 from prikkfri.assurance.remedies import Policy, Tier, trial
 from prikkfri.assurance.segments import Segment
@@ -85,6 +88,189 @@ def test_all_eleven_are_answered_from_what_is_known() -> None:
     assert texts[11] == "40 get 1,960.00 NOK together (kick-off); 40 are given."
 
 
+def said(number: int, now: float = NINE + 300, **known: Any) -> tuple[str, tuple[str, ...]]:
+    """The answer to a question, and its evidence, from the whole that is known with some of it otherwise."""
+    answer = answer_sheet(replace(whole(NINE + 300), **known), now=now, zone=OSLO)[number - 1]
+    assert answer.known == (answer.text != NOT_KNOWN)
+    return answer.text, answer.evidence
+
+
+def test_the_evidence_is_the_figures() -> None:
+    known = whole(NINE + 300)
+    assert known.impact is not None and known.recovery is not None
+    found = known.incident
+    assert said(1)[1] == (found.alarms[0].sentence, "seen by the system 5 s after it most likely began")
+    cleared = [each.sentence for each in found.placement.cleared if "sign-in" not in str(each.segment)]
+    assert said(2) == ("streams, start-playback.", tuple(cleared))
+    assert said(3)[1] == ("31 a second at the peak, 100 measured (2018-08-19 21:00)",)
+    assert said(4)[1] == (found.placement.placed[0].sentence,)
+    assert said(5)[1] == (f"digest of the list {known.impact.digest[:16]}",)
+    assert said(7) == (
+        "One measure, by rule:open-channel at 21:00:20. Whether it helped does not show yet.",
+        ("21:00:20 rule:open-channel: Sport 1 moved to the open channel",),
+    )
+    assert said(8)[1] == ()
+    assert said(9)[1] == tuple(f"{check.name}: {check.text}" for check in known.recovery.checks)
+    assert said(10) == (
+        "Yes, once in this place; the last began 2018-07-21 21:00.",
+        ("0: Sign-in",),
+    )
+    assert said(11)[1] == ("0 have been told",)
+
+
+def test_the_list_says_who_is_not_on_it_for_certain() -> None:
+    known = whole(NINE + 300)
+    assert known.impact is not None
+    hits = [
+        replace(hit, customer="" if n < 3 else hit.customer, observed=n < 38) for n, hit in enumerate(known.impact.hits)
+    ]
+    listed = replace(known.impact, hits=tuple(hits), asked=1_234, unsettled=1_001)
+    text, evidence = said(5, impact=listed)
+    assert text == "40 of 1,234 who asked; the list names each."
+    assert evidence[1:] == (
+        "3 of them are devices whose holder is not known yet",
+        "1,001 more still wait within the grace time",
+        "2 are known only from what their device reported",
+    )
+
+
+def test_whether_it_helped_is_said_by_how_it_went_on() -> None:
+    found = incident()
+    assert said(7, incident=found) == ("Nothing yet.", ())
+    for n, (kind, who, says) in enumerate((
+        ("mitigate", "kari", "Whether it helped does not show yet."), ("improving", "data", "It seems to have helped."),
+        ("act", "ola", "It seems to have helped."), ("proven", "data", "It is over since."),
+        ("review", "kari", "It is over since."), ("told", "kari", "It is over since."),
+        ("credited", "rule:policy", "It is over since."),
+    )):  # fmt: skip
+        found = happened(found, Fact(kind, NINE + n, who, ""))  # type: ignore[arg-type]
+        assert said(7, incident=found)[0].endswith(says)
+    assert said(7, incident=replace(found, timeline=found.timeline[:-3]))[0].startswith("2 measures, the last by ola")
+    assert said(7, incident=found) == (
+        "4 measures, the last by rule:policy at 21:00:06. It is over since.",
+        ("21:00:00 kari: mitigate", "21:00:02 ola: act", "21:00:05 kari: told", "21:00:06 rule:policy: credited"),
+    )
+
+
+def test_when_it_is_solved_is_said_as_far_as_it_was_promised() -> None:
+    for solution, following, says in (
+        (900, None, "Expected solution 21:15:00; next word not known yet."),
+        (None, 600, "Expected solution not known yet; next word 21:10:00."),
+        (299, 300, "Expected solution 21:04:59, overdue by 0 min; next word 21:05:00."),
+        (-3_300, 300, "Expected solution 20:05:00, overdue by 60 min; next word 21:05:00."),
+    ):
+        promised = Fact(
+            "estimate", NINE, "kari", "", *(each and NINE + each for each in (solution, following))
+        )  # fmt: skip
+        assert said(8, incident=happened(incident(), promised)) == (says, ())
+    over = happened(happened(incident(), Fact("improving", NINE + 60)), Fact("proven", NINE + 90))
+    assert said(8, incident=over) == ("It was solved at 21:01:30.", ())
+
+
+def test_whether_it_is_over_is_said_with_what_speaks_for_it() -> None:
+    known = whole(NINE + 300)
+    assert known.recovery is not None
+    checks = tuple(f"{check.name}: {check.text}" for check in known.recovery.checks)
+    assert said(9, recovery=replace(known.recovery, improving=False)) == ("No.", checks)
+    assert said(9, recovery=None) == (NOT_KNOWN, ())
+    found = happened(happened(incident(), Fact("improving", NINE + 60)), Fact("proven", NINE + 90))
+    assert said(9, incident=found) == ("Yes, since 21:01:30, by the data.", checks)
+    for times in ("once", "2 times"):
+        found = happened(found, Fact("relapse", NINE + 100))
+        found = happened(found, Fact("all-clear", NINE + 200, "kari"))
+        text, evidence = said(9, incident=found)
+        assert text == "Yes, since 21:03:20, said a person; the data had not proven it."
+        assert evidence == (*checks, f"it was said to be over {times} before, and was not")
+
+
+def test_what_was_nothing_is_not_told_as_a_failure() -> None:
+    nothing = happened(incident(), Fact("dismiss", NINE + 60, "kari"))
+    assert said(1, incident=nothing)[0] == "Sign-in seemed to fail from 20:59:55 on; it was nothing."
+    assert said(8, incident=nothing) == ("There was nothing to solve.", ())
+    assert said(9, incident=nothing)[0] == "kari found that it was nothing."
+
+
+def test_what_happened_before_and_what_they_get_is_told_or_not_known() -> None:
+    known = whole(NINE + 300)
+    assert known.history and known.remedy
+    (before,) = known.history
+    assert said(10, history=()) == ("Not in the history that we have.", ())
+    text, evidence = said(10, history=tuple(replace(before, id=str(n)) for n in range(9)))
+    assert text.startswith("Yes, 9 times in this place;") and len(evidence) == 6
+    assert said(11, credited=0, told=1_234) == (
+        "40 get 1,960.00 NOK together (kick-off); none is given yet.", ("1,234 have been told",)
+    )  # fmt: skip
+    costly = replace(known.remedy, over_cap=True, left_out={"z": 2, "a": 1_000})
+    assert said(11, remedy=costly, told=None)[1] == (
+        "1,000 get nothing: a", "2 get nothing: z", "the sum is above the policy's cap: a person must release it",
+        "0 have been told",
+    )  # fmt: skip
+    one = replace(known.remedy, credits=known.remedy.credits[:1])
+    assert said(11, remedy=one, credited=1)[0] == "1 get 49.00 NOK together (kick-off); 1 are given."
+    assert said(11, remedy=replace(costly, credits=())) == (
+        "Nothing, by the policy.", ("1,000 get nothing: a", "2 get nothing: z")
+    )  # fmt: skip
+
+
+def test_nobody_can_say_who_is_exposed_without_a_canary() -> None:
+    assert said(6, exposed=None) == (
+        NOT_KNOWN, ("no canary proves this way, so whether messages went to strangers cannot be seen",)
+    )  # fmt: skip
+    assert said(6) == ("Nobody, as far as the journal shows.", ())
+
+
+def test_several_places_are_counted_and_named() -> None:
+    cells = [
+        Cell(Segment.of({"partner": partner, "direction": "in"}), 100, failed)
+        for partner, failed in (("Telia", 90), ("Tre", 85), ("Tele2", 0), ("Ice", 0))
+    ]
+    found = placed(incident(), place(cells), NINE + 12)
+    text, evidence = said(4, incident=found)
+    assert text == "2 places: partner=Telia; partner=Tre." and len(evidence) == 2
+    assert headline(Known(incident=found), OSLO).startswith(
+        "Television (partner=Telia) and television (partner=Tre) broken"
+    )
+    assert said(4, incident=incident()) == (NOT_KNOWN, ())
+
+
+@pytest.mark.parametrize(
+    ("segment", "name"),
+    [
+        ({"service": "television"}, "Television"),
+        ({"service": "television", "layer": "signin"}, "Sign-in"),
+        ({"service": "television", "layer": "streams"}, "Streams"),
+        ({"service": "messages", "layer": "sms-centre"}, "Message centre"),
+        ({"service": "messages", "step": "deliver", "partner": "Telia"}, "Deliver (partner=Telia)"),
+        ({"partner": "Telia", "direction": "in"}, "Direction=in, partner=Telia"),
+    ],
+)
+def test_a_place_is_named_as_people_say_it(segment: dict[str, str], name: str) -> None:
+    found = opened("1", Alarm("share", Segment.of(segment), NINE, NINE - 5, 0.005, 0.9, 40, 30.0, 25.0), NINE)
+    assert headline(Known(incident=found), OSLO) == f"{name} broken since 20:59:55"
+    assert headline(Known(incident=replace(found, alarms=())), OSLO) == "Something broken since 20:59:55"
+
+
+@pytest.mark.parametrize("count", [1, 6, 7, 8])
+def test_of_much_that_never_failed_six_are_named(count: int) -> None:
+    steps = [f"step-{n}" for n in range(count)]
+    cleared = tuple(Cleared(Segment.of({"step": step}), 900.0, 1.0, 0.0) for step in steps)
+    more = f" and {count - 6} more" if count > 6 else ""
+    found = replace(incident(), placement=Placement((), cleared))
+    text, evidence = said(2, incident=found)
+    assert text == f"{', '.join(steps[:6])}{more}." and evidence == tuple(each.sentence for each in cleared[:6])
+
+
+def test_the_headline_names_two_of_what_is_cleared_and_the_draft_every_place() -> None:
+    cells = [Cell(Segment.of({"step": step}), 100, failed) for step, failed in
+             (("sign-in", 90), ("enter", 85), ("watch", 0), ("submit", 0), ("deliver", 0), ("zap", 0))]  # fmt: skip
+    found = placed(incident(), place(cells), NINE + 12)
+    assert len(found.placement.cleared) >= 3
+    names = [str(each.segment).removeprefix("step=") for each in found.placement.cleared]
+    assert headline(Known(incident=found), OSLO).endswith(f"; {names[0]}, {names[1]} cleared")
+    text = notices(found, (), hit=None)[0].text
+    assert text.startswith("Where: service=television, step=sign-in; service=television, step=enter.")
+
+
 def test_a_missed_promise_is_shown_as_missed() -> None:
     answers = answer_sheet(whole(NINE + 300), now=NINE + 1_200, zone=OSLO)
     assert "expected solution 21:15:00, overdue by 5 min" in answers[7].text.lower()
@@ -107,7 +293,12 @@ def test_load_is_a_cause_only_from_the_capacity_on() -> None:
         known = Known(incident=incident(), load=Load("signin", peak, 100.0, NINE))
         return answer_sheet(known, now=NINE, zone=OSLO)[2].text
 
-    assert [said(peak).split(":")[0] for peak in (31.0, 85.0, 150.0)] == ["No", "Close to it", "Yes"]
+    peaks = (31.0, 79.9, 80.0, 99.9, 100.0, 150.0)
+    assert [said(peak).split(":")[0] for peak in peaks] == ["No", "No", *["Close to it"] * 2, "Yes", "Yes"]
+    small = Known(incident=incident(), load=Load("signin", 0.1, 0.5, NINE))
+    assert answer_sheet(small, now=NINE, zone=OSLO)[2].text.startswith("No: signin was asked for at most 20%")
+    unmeasured = Known(incident=incident(), load=Load("signin", 5.0, 0.0, NINE))
+    assert not answer_sheet(unmeasured, now=NINE, zone=OSLO)[2].known
 
 
 def test_exposure_counts_the_sensitive_and_names_the_notices_that_are_due() -> None:
@@ -120,8 +311,59 @@ def test_exposure_counts_the_sensitive_and_names_the_notices_that_are_due() -> N
     )
     assert answers[5].text.startswith("10 messages went that way")
     assert "3 sensitive" in answers[5].text
-    assert sum("overdue" in line for line in answers[5].evidence) == 3
+    assert answers[5].text == (
+        "10 messages went that way and may have been read by strangers; 3 sensitive."
+    )  # fmt: skip
+    assert answers[5].evidence == (
+        "which of them a stranger saw is not known; no body is kept in this list",
+        "notice to those to whom the messages were sent: overdue (GDPR, article 34)",
+        "notice to the authority for network and information security: overdue"
+        " (NIS 2, article 23(4)(a): early warning, if the incident is significant)",
+        "notice to the authority for electronic communications: overdue"
+        " (Regulation (EU) 611/2013, article 2(2): personal data breach)",
+        "notice to the data protection authority: due 2018-08-23 21:00 (GDPR, article 33)",
+    )
     assert "+47" not in str(answers[5])
+
+
+def test_the_drafts_are_due_by_the_law_and_say_what_is_known_and_what_is_not() -> None:
+    classes = ["code", "otp", "notice", ""]
+    exposed = [Exposed(f"m{n}", "+4790000001", "", "clinic", name, NINE, "kept") for n, name in enumerate(classes)]
+    assert [sensitive_count([each]) for each in exposed] == [1, 1, 0, 0]
+    assert [sensitive_count([replace(exposed[0], message_class=name)]) for name in ("log-in-code", "health", "x")] == [
+        1, 1, 0,
+    ]  # fmt: skip
+    found = incident()
+    aware = NINE + 10
+    for hit, lacking in ((None, "who read the messages"), (0, "who read the messages"), (7, "")):
+        drafts = notices(found, exposed, hit=hit)
+        assert [(draft.due_at - aware) / 3_600 for draft in drafts] == [0, 24, 24, 72]
+        assert ["article 34" in drafts[0].basis, "NIS 2" in drafts[1].basis] == [True, True]
+        assert "611/2013" in drafts[2].basis and "article 33" in drafts[3].basis
+        facts = drafts[1].text.split("\n")
+        assert facts == [
+            "Where: service=television, step=sign-in, layer=signin.",
+            f"Customers hit: {'not known yet' if hit is None else hit}.",
+            "Messages that went that way: 4 (1 code, 1 otp, 1 notice, 1 unclassified);"
+            " which of them a stranger saw is not known.",
+            "Measures: none yet.",
+        ]
+        assert drafts[2].text == drafts[3].text == drafts[1].text
+        for draft in drafts[2:]:
+            assert draft.lacking == ("the likely consequences", "the contact point", *([lacking] if lacking else []))
+        assert drafts[0].lacking == () and "ask its sender for a new one" in drafts[0].text
+        assert drafts[1].lacking == (
+            "whether an unlawful or malicious act is suspected", "whether other countries are affected",
+        )  # fmt: skip
+    assert not drafts[0].overdue(drafts[0].due_at) and drafts[0].overdue(drafts[0].due_at + 1)
+    assert [draft.basis[:5] for draft in notices(found, exposed[2:], hit=1)] == ["NIS 2", "Regul", "GDPR,"]
+    assert [draft.basis[:5] for draft in notices(found, (), hit=1)] == ["NIS 2"]
+    assert "Messages" not in notices(found, (), hit=1)[0].text
+    for kind, text in (("mitigate", "route stopped"), ("note", "not a measure"), ("act", "called Telia"), ("act", "")):
+        found = happened(found, Fact(kind, NINE + 20, "kari", text))  # type: ignore[arg-type]
+    assert notices(found, (), hit=1)[0].text.endswith("Measures: route stopped; called Telia.")
+    assert notices(happened(found, Fact("proven", NINE + 30)), exposed, hit=1)
+    assert notices(happened(incident(), Fact("dismiss", NINE + 30, "kari")), exposed, hit=1) == ()
 
 
 def test_a_suspicion_has_no_notices() -> None:

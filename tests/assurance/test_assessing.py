@@ -4,8 +4,20 @@ import pytest
 
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import happened, opened
-from prikkfri.assurance.response.assessing import began, cells, done, last_broken, peak_per_second, settled, sign
+from prikkfri.assurance.response.assessing import (
+    Settled,
+    began,
+    buckets,
+    cells,
+    done,
+    last_broken,
+    peak_per_second,
+    people,
+    settled,
+    sign,
+)
 from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome
 
 NORD = Segment.of({"service": "messages", "step": "route", "layer": "link", "link": "nord"})
@@ -107,7 +119,7 @@ def test_the_rule_that_opened_a_channel_is_a_sign_and_a_person_who_did_is_none()
     told = sign(channel(1_003.0, "open-channel", "rule:fallback", "sign-in does not answer"))
     assert told is not None and (told.kind, told.raised_at) == ("told", 1_003.0)
     assert told.sentence.endswith("sign-in does not answer, as playout sees it")
-    assert told.segment.get("layer") == "signin"
+    assert told.segment == SIGN_IN
     assert sign(channel(1_003.0, "open-channel", "Kari")) is None
     assert sign(channel(1_003.0, "close-channel", "rule:fallback", "people get in again")) is None
     assert sign(channel(1_003.0, "open-channel", "rule:fallback", "the line before sign-in is too long")) is None
@@ -133,3 +145,120 @@ def test_the_rule_that_stopped_a_route_is_a_sign_too() -> None:
     assert told.sentence.endswith("misdelivery, as the message centre sees it by its canaries")
     assert sign(switch(1_001.0, by="Kari")) is None
     assert sign(switch(1_001.0, "open-route")) is None
+
+
+def refused(time: float, reason: str = "overloaded", **more: object) -> Outcome:
+    known = {"service": "television", "step": "sign-in", "layer": "signin", "device": "d-1", "time": time}
+    return Outcome(**{**known, "verdict": "broken", "reason": reason, **more})  # type: ignore[arg-type]
+
+
+def test_a_customers_own_error_is_neither_kept_nor_broken() -> None:
+    told = [refused(1_000.0, "wrong-credentials"), asking(1_001.0, "a"), refused(1_002.0, "expired", promise="a")]
+    assert settled(told, now=2_000.0) == []
+    # The same word of a message is ours.
+    expired = refused(1_003.0, "expired", service="messages", step="deliver", layer="sms-centre")
+    assert [each.kept for each in settled([expired, refused(1_004.0)], now=2_000.0)] == [False, False]
+
+
+def test_a_promise_is_broken_when_its_grace_time_is_over_and_not_before() -> None:
+    (only,) = settled([asking(1_000.0, "a")], now=1_060.0)
+    assert (only.at, only.asked, only.kept) == (1_060.0, 1_000.0, False)
+    assert only.segment == Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
+    assert settled([asking(1_000.0, "a")], now=1_059.9) == []
+    in_time = [asking(1_000.0, "a"), got(1_060.0, "a")]
+    assert [(each.at, each.asked, each.kept) for each in settled(in_time, now=2_000.0)] == [(1_060.0, 1_000.0, True)]
+    # An asking that no promise ties to anything says nothing by itself; nor is it anybody else's.
+    assert settled([asking(1_000.0, ""), got(1_001.0, "")], now=2_000.0)[0].asked == 1_001.0
+    assert len(settled([asking(1_000.0, "")], now=2_000.0)) == 0
+
+
+def test_what_is_settled_comes_in_the_order_in_which_it_was_known() -> None:
+    told = settled([asking(1_000.0, "a"), got(1_030.0, "b"), asking(1_031.0, "c"), got(1_200.0, "d")], now=1_300.0)
+    assert [each.at for each in told] == [1_030.0, 1_060.0, 1_091.0, 1_200.0]
+
+
+SIGN_IN = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
+
+
+def test_counts_are_those_of_a_time_its_end_left_out() -> None:
+    told = settled([refused(999.9), refused(1_000.0), got(1_004.9, "a"), got(1_005.0, "b"), refused(1_019.9),
+                    refused(1_020.0), refused(1_010.0, layer="streams")], now=2_000.0)  # fmt: skip
+    assert {(str(c.segment), c.settled, c.broken) for c in cells(told, since=1_000.0, until=1_020.0)} == {
+        ("service=television, step=sign-in, layer=signin", 4, 2),
+        ("service=television, step=sign-in, layer=streams", 1, 1),
+    }
+    counted = buckets(told, (SIGN_IN,), since=1_000.0, until=1_020.0, seconds=5.0)
+    assert [(b.time, b.kept, b.broken) for b in counted] == [
+        (1_000.0, 1, 1), (1_005.0, 1, 0), (1_010.0, 0, 0), (1_015.0, 0, 1),
+    ]  # fmt: skip
+    assert buckets(told, (SIGN_IN,), since=1_020.0, until=1_000.0, seconds=5.0) == []
+    # What lies in two places that overlap is counted once.
+    twice = buckets(told, (SIGN_IN, SIGN_IN.without("step")), since=1_000.0, until=1_020.0, seconds=20.0)
+    assert [(b.kept, b.broken) for b in twice] == [(2, 2)]
+
+
+def test_people_are_counted_once_by_what_they_got_and_what_they_did_not() -> None:
+    outcomes = [
+        refused(999.0, device="d-early"),
+        refused(1_000.0, device="d-1"), refused(1_001.0, device="d-1"), got(1_002.0, "x"),
+        refused(1_003.0, device="", customer="s-2"), refused(1_004.0, device=""),
+        refused(1_005.0, "wrong-credentials", device="d-3"), refused(1_006.0, device="d-4", layer="streams"),
+        asking(1_007.0, "b"),
+    ]  # fmt: skip
+    assert people(outcomes, (SIGN_IN,), since=1_000.0) == (2, 1)
+
+
+def test_the_peak_counts_a_stretch_without_its_end() -> None:
+    outcomes = [asking(1_000.0 + n, f"p{n}", "enter") for n in range(11)]
+    assert peak_per_second(outcomes, step="enter", over_seconds=5.0) == 1.0
+    assert peak_per_second(outcomes[:1], step="enter", over_seconds=5.0) == 0.2
+    uneven = [asking(1_000.0 + at, f"p{at}", "enter") for at in (0.0, 1.0, 2.0, 5.5, 5.6)]
+    assert peak_per_second(uneven, step="enter", over_seconds=5.0) == 0.8
+
+
+def test_what_was_done_at_the_very_beginning_counts_and_each_kind_for_itself() -> None:
+    told = [switch(1_000.0), switch(1_000.0, "open-route", by="Kari")]
+    assert [fact.kind for fact in done(told, INCIDENT)] == ["mitigate", "act"]
+    after = happened(INCIDENT, done(told[:1], INCIDENT)[0])
+    assert [fact.kind for fact in done(told, after)] == ["act"]
+
+
+def test_a_sign_says_when_and_of_what_and_nothing_of_how_many() -> None:
+    told = sign(switch(1_001.0))
+    assert told == Alarm("told", NORD, 1_001.0, 1_001.0, 0.0, 1.0, 0.0, 0.0, 0.0, text=told.text if told else "")
+    assert sign(switch(1_001.0, by="rule:anything")) is not None
+    nameless = Outcome(
+        time=1.0, service="messages", step="stop-route", layer="sms-centre", verdict="kept", dimensions={"by": "rule:x"}
+    )
+    of_no_link = sign(nameless)
+    assert of_no_link is not None and of_no_link.segment.get("link") == ""
+
+
+def test_the_grace_time_and_the_step_it_is_carried_to_are_those_of_the_operator() -> None:
+    expectations = {("television", "sign-in"): Expectation(5.0, carried_to="enter", carried_layer="door")}
+    (only,) = settled([asking(1_000.0, "a")], now=1_005.0, expectations=expectations)
+    assert only.at == 1_005.0
+    assert only.segment == Segment.of({"service": "television", "step": "enter", "layer": "door"})
+    late = settled([asking(1_000.0, "a"), got(1_006.0, "a")], now=1_100.0, expectations=expectations)
+    assert [(each.at, each.kept, each.segment) for each in late] == [(1_005.0, False, only.segment)]
+
+
+@pytest.mark.parametrize(
+    ("broken_asked", "kept_asked", "kept_at", "expected"),
+    [
+        (90.0, 80.0, 85.0, 90.0),
+        (90.0, 90.0, 95.0, 100.0),  # asked in the same moment as what was kept: it still worked
+        (90.0, 95.0, 99.9, 100.0),
+        (90.0, 95.0, 100.0, 90.0),  # kept from then on is no longer before
+        (0.5, None, None, 0.5),
+        (110.0, 80.0, 85.0, 100.0),
+    ],
+)
+def test_it_began_with_the_first_asked_after_the_last_that_was_kept(
+    broken_asked: float, kept_asked: float | None, kept_at: float | None, expected: float
+) -> None:
+    told = [Settled(120.0, broken_asked, SIGN_IN, kept=False)]
+    if kept_asked is not None and kept_at is not None:
+        told.append(Settled(kept_at, kept_asked, SIGN_IN, kept=True))
+    told.append(Settled(99.0, 98.0, SIGN_IN, kept=False))  # broken before the fault, as now and then happens
+    assert began(told, (SIGN_IN,), since=100.0) == expected

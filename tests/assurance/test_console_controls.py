@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from console_doubles import QUICK_HASHER
 from surroundings import surroundings
 
 from prikkfri.assurance.console import Console, ensure_first_account
@@ -94,11 +95,11 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
         database, sources={}, neighbours=Neighbours(client, urls=urls, command_keys=KEYS), clock=clock,
         settings=Settings(), operator="Nordavind", status_url="http://status.test",
     )  # fmt: skip
-    made = await ensure_first_account(database, clock)
+    made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
     assert made is not None
     pages = application(
-        assurance, Console(database, clock=clock), response=response, find_subscriber=nothing, clock=clock,
-        public_url=ORIGIN, playout_url="http://playout.test", timezone="Europe/Oslo", operator="Nordavind",
+        assurance, Console(database, clock=clock, hasher=QUICK_HASHER), response=response, find_subscriber=nothing,
+        clock=clock, public_url=ORIGIN, playout_url="http://playout.test", timezone="Europe/Oslo", operator="Nordavind",
     )  # fmt: skip
     async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN) as browser:
         await browser.post("/sign-in", data={"name": "duty", "password": made[1]}, headers={"origin": ORIGIN})
@@ -116,6 +117,11 @@ async def test_a_channel_is_opened_by_one_click_and_left_to_its_rule_by_another(
     page = await house.page()
     assert "http://playout.test/open/sport/index.m3u8" in page
     assert "open to everybody" in page and "by duty" in page and "Leave it to the rule" in page
+    await house.switch("channel", name="sport", state="closed")
+    assert house.elsewhere.channels["sport"] == {"id": "sport", "name": "Sport", "open": False, "by": "duty"}
+    page = await house.page()
+    assert "open to everybody" not in page and "Leave it to the rule" in page
+    await house.switch("channel", name="sport", state="open")
     await house.switch("channel", name="sport", state="rule")
     assert not house.elsewhere.channels["sport"]["open"]
     assert "Leave it to the rule" not in await house.page()
@@ -141,8 +147,9 @@ async def test_what_cannot_be_switched_says_why(house: House) -> None:
     assert answer.status_code == 503 and "nowhere was not switched: the playout role answered 404" in answer.text
     assert (await house.switch("channel", name="sport", state="open", origin="http://evil.test")).status_code == 403
     assert not house.elsewhere.channels["sport"]["open"]
-    answer = await house.switch("channel", name="sport", state="open", back="//evil.test/")
-    assert answer.headers["location"] == "/controls"
+    for back in ("//evil.test/", "https://evil.test/incidents/", "/people", ""):
+        answer = await house.switch("channel", name="sport", state="open", back=back)
+        assert answer.headers["location"] == "/controls"
 
 
 async def test_a_role_that_is_dead_is_said_to_be(house: House) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from prikkfri.assurance.impact import Scope, condemned, exposure, impact, proven
+from prikkfri.assurance.impact import Exposed, Hit, Scope, condemned, exposure, impact, proven
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome
@@ -105,6 +105,30 @@ def test_a_device_is_joined_to_its_subscriber_by_what_comes_later() -> None:
 def test_a_device_that_two_have_used_is_neithers() -> None:
     both = [sign_in(3_000.0, "kept", customer="C1"), sign_in(4_000.0, "kept", customer="C2")]
     assert hit(sign_in(1_100.0), *both) == ["device:d-1"]
+
+
+def test_whose_a_device_is_no_device_may_say() -> None:
+    said = (
+        sign_in(1_050.0, "kept", customer="thief", observed=False),
+        sign_in(3_000.0, customer="thief", observed=False),
+    )
+    assert hit(sign_in(1_100.0), said[1]) == ["device:d-1"]
+    # What a role saw stands, whatever a device says beside it.
+    seen = sign_in(3_000.0, "kept", customer="C1")
+    assert hit(sign_in(1_100.0), *said, seen) == ["customer:C1"]
+
+
+@pytest.mark.parametrize(("known", "listed"), [(None, "customer:C7"), ("", "device:d-1"), ("C9", "customer:C9")])
+def test_what_is_known_of_a_devices_holders_goes_before_what_shows_here(known: str | None, listed: str) -> None:
+    outcomes = [sign_in(1_100.0), sign_in(3_000.0, "kept", customer="C7")]
+    asked: list[tuple[str, float]] = []
+
+    def holder(device: str, at: float) -> str | None:
+        asked.append((device, at))
+        return known
+
+    assert [each.key for each in impact(outcomes, SCOPE, now=LATE, holder=holder).hits] == [listed]
+    assert asked == [("d-1", 1_100.0)]
 
 
 def test_a_subscriber_with_two_devices_is_on_the_list_once() -> None:
@@ -227,3 +251,125 @@ def test_the_grace_time_is_the_operators_to_set(grace_seconds: float) -> None:
     expectations = {("television", "sign-in"): Expectation(grace_seconds)}
     found = impact([sign_in(1_100.0), sign_in(1_159.0, "kept")], SCOPE, now=LATE, expectations=expectations)
     assert len(found.hits) == (1 if grace_seconds == 5.0 else 0)
+
+
+def test_every_line_of_the_list_is_evidence_for_its_digest() -> None:
+    """What a list says cannot change without its digest."""
+    told = {"customer": "C1", "promise": "p1"}
+    lists = [
+        [sign_in(1_100.0)],
+        [sign_in(1_100.0, device="d-2")],
+        [sign_in(1_100.0, **told)],
+        [sign_in(1_101.0)],
+        [sign_in(1_100.0, reason="abandoned")],
+        [sign_in(1_100.0, observed=False)],
+        [sign_in(1_100.0), sign_in(1_100.0)],
+        [sign_in(1_100.0), sign_in(1_200.0, reason="wrong-credentials")],
+        [sign_in(1_100.0), sign_in(1_300.0, "kept")],
+        [sign_in(1_100.0), sign_in(1_301.0, "kept")],
+        [],
+    ]
+    made = [impact(outcomes, SCOPE, now=LATE) for outcomes in lists]
+    made += [
+        impact(lists[0], scope, now=LATE)
+        for scope in (Scope((SIGN_IN,), 999.0, 2_000.0), Scope((SIGN_IN,), 1_000.0, 2_001.0))
+    ]
+    shown = {(each.scope, each.hits) for each in made}
+    assert len({each.digest for each in made}) == len(shown) == len(made) - 1  # an own error is no try
+
+
+@pytest.mark.parametrize(("kept", "missed"), [(1_160.0, False), (1_160.001, True), (None, True)])
+def test_the_grace_time_ends_with_its_last_moment(kept: float | None, missed: bool) -> None:
+    outcomes = [sign_in(1_100.0)] + ([sign_in(kept, "kept")] if kept else [])
+    assert hit(*outcomes) == (["device:d-1"] if missed else [])
+
+
+@pytest.mark.parametrize(("now", "listed"), [(1_160.0, 0), (1_160.1, 1)])
+def test_who_has_waited_for_the_grace_time_alone_is_not_hit_yet(now: float, listed: int) -> None:
+    found = impact([sign_in(1_100.0)], SCOPE, now=now)
+    assert (len(found.hits), found.unsettled, found.asked) == (listed, 1 - listed, 1)
+
+
+def test_what_stood_open_at_the_beginning_counts_and_what_was_asked_at_the_end_does_not() -> None:
+    asked = {
+        f"p{at}": sign_in(at, "asked", device=f"d-{at}", promise=f"p{at}") for at in (939.9, 940.0, 1_999.9, 2_000.0)
+    }
+    assert hit(*asked.values()) == ["device:d-1999.9", "device:d-940.0"]
+    said = [sign_in(at, device=f"d-{at}") for at in (999.9, 1_000.0)]
+    assert hit(*said) == ["device:d-1000.0"]
+
+
+def test_in_a_place_is_whoever_was_seen_there_at_any_step_of_their_try() -> None:
+    through = [sign_in(1_100.0, "asked", layer="door", promise="p1"), sign_in(1_101.0, promise="p1")]
+    assert hit(*through) == ["device:d-1"]
+    assert hit(*through, scope=Scope((Segment.of({"service": "television", "layer": "door"}),), 1_000.0, 2_000.0))
+    assert not hit(
+        *through, scope=Scope((Segment.of({"service": "television", "layer": "streams"}),), 1_000.0, 2_000.0)
+    )
+    two = Scope((Segment.of({"service": "messages"}), SIGN_IN), 1_000.0, 2_000.0)
+    assert hit(*through, scope=two) == ["device:d-1"]
+
+
+def test_who_is_hit_is_told_by_the_first_try_that_failed_and_the_last_reason() -> None:
+    (only,) = impact(
+        [
+            sign_in(1_050.0, "kept", customer="C1", device="d-0"),
+            sign_in(1_100.0, customer="C1", device="d-a", reason="overloaded", observed=False),
+            sign_in(1_200.0, customer="C1", device="d-b", reason="abandoned"),
+            sign_in(1_300.0, "kept", customer="C1", device="d-c"),
+        ],
+        SCOPE,
+        now=LATE,
+    ).hits
+    assert only == Hit("C1", "d-a", "television", "sign-in", 1_100.0, 4, 2, "abandoned", 1_300.0, True)
+
+
+def routed(time: float, partner: str = "Telia", **fields: object) -> Outcome:
+    """A canary that came where it should."""
+    dimensions = {"partner": partner, "direction": "out"}
+    return deliver(time, "kept", "", step="route", device="", dimensions=dimensions, **fields)
+
+
+def test_canaries_prove_a_way_in_its_time_and_of_several_each_its_own() -> None:
+    by_step = Scope((Segment.of({"service": "messages", "step": "deliver", "partner": "Telia"}),), 1_000.0, 2_000.0)
+    by_layer = Scope(
+        (Segment.of({"service": "messages", "layer": "sms-centre", "partner": "Telia"}),), 1_000.0, 2_000.0
+    )
+    for scope in (TELIA, by_step, by_layer):
+        assert [proven([routed(at)], scope) for at in (999.9, 1_000.0, 1_999.9, 2_000.0)] == [False, True, True, False]
+        assert not proven([routed(1_500.0, "Tre"), deliver(1_500.0, "kept", "m1")], scope)
+    two = Scope((*TELIA.segments, Segment.of({"service": "messages", "partner": "Tre"})), 1_000.0, 2_000.0)
+    assert not proven([routed(1_500.0)], two) and not proven([routed(1_500.0, "Tre")], two)
+    assert proven([routed(1_500.0), routed(1_600.0, "Tre")], two)
+    assert not proven([], Scope((), 1_000.0, 2_000.0))
+
+
+def test_condemned_and_exposed_is_a_way_whatever_step_and_layer_told_of_it() -> None:
+    told = [structs.replace(routed(at), verdict="broken", reason="misdelivery") for at in (1_200.0, 1_300.0)]
+    for named in ({"step": "deliver"}, {"layer": "sms-centre"}, {"step": "route", "layer": "sms-centre"}):
+        scope = Scope((Segment.of({"service": "messages", "partner": "Telia", **named}),), 1_000.0, 2_000.0)
+        assert condemned(told, scope) == Scope(scope.segments, 1_200.0, 1_300.0)
+        assert [each.message for each in exposure([deliver(1_250.0, "asked", "m1")], scope)] == ["m1"]
+
+
+def test_exposed_is_what_was_sent_from_the_first_moment_to_before_the_last_and_by_the_first_way() -> None:
+    sent = [deliver(at, "asked", f"m{at}") for at in (999.9, 1_000.0, 1_999.9, 2_000.0)]
+    assert [each.message for each in exposure(sent, TELIA)] == ["m1000.0", "m1999.9"]
+    elsewhere = {"partner": "Tre"}
+    settled_twice = [deliver(1_100.0, "broken", "m1", dimensions=elsewhere), deliver(1_200.0, "kept", "m1")]
+    assert exposure(settled_twice, TELIA) == ()
+    submitted = deliver(1_100.0, "kept", "m2", step="submit")
+    assert exposure([submitted, deliver(1_100.0, "kept", "")], TELIA) == ()
+    sent_on = [deliver(1_100.0, "asked", "m3", dimensions=elsewhere), deliver(1_200.0, "asked", "m3")]
+    assert [each.sent_at for each in exposure(sent_on, TELIA)] == [1_200.0]
+
+
+def test_a_message_exposed_stands_with_what_its_journal_says_and_nothing_else() -> None:
+    (whole,) = exposure([deliver(1_100.0, "asked", "m1", customer="C1"), deliver(1_200.0, "broken", "m1")], TELIA)
+    assert whole == Exposed("m1", "+4790000001", "C1", "clinic", "code", 1_100.0, "broken")
+    (bare,) = exposure([deliver(1_100.0, "asked", "m1", device="", dimensions={"partner": "Telia"})], TELIA)
+    assert bare == Exposed("m1", "", "", "", "", 1_100.0, "asked")
+    named = [deliver(900.0, "kept", "m0", customer="C7"), deliver(1_100.0, "asked", "m1")]
+    assert [each.customer for each in exposure(named, TELIA)] == ["C7"]
+    two = [deliver(1_300.0, "asked", "m2"), deliver(1_100.0, "asked", "m1")]
+    assert [each.message for each in exposure(two, TELIA)] == ["m1", "m2"]

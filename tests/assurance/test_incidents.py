@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import (
     CONFIRM_SECONDS,
+    ENTRIES_MAX,
     HITS_CONFIRM,
     PLUNGE_CONFIRM_SECONDS,
+    SEGMENTS_MAX,
     TRANSITIONS,
     Fact,
     Incident,
@@ -29,7 +31,7 @@ from prikkfri.assurance.incidents import (
     stood,
     taken_back,
 )
-from prikkfri.assurance.localisation import Cell, place
+from prikkfri.assurance.localisation import Cell, Placement, place
 from prikkfri.assurance.segments import Segment
 
 SIGN_IN = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
@@ -49,6 +51,7 @@ def confirmed() -> Incident:
 def test_one_alarm_suspects_and_standing_confirms() -> None:
     incident = opened("1", alarm(), 100.0)
     assert (incident.state, incident.since, incident.service) == ("suspected", 96.0, "television")
+    assert incident.timeline[-1].text == alarm().sentence
     assert stood(incident, [alarm()], 100.0 + CONFIRM_SECONDS - 1).state == "suspected"
     assert stood(incident, [alarm(START)], 100.0 + CONFIRM_SECONDS).state == "suspected"
     assert stood(incident, [alarm()], 100.0 + CONFIRM_SECONDS).state == "confirmed"
@@ -65,20 +68,22 @@ def test_a_fall_has_to_stand_longer_and_counts_once_however_many_series_count_it
 def test_a_role_of_its_service_that_is_silent_confirms() -> None:
     fall = opened("1", alarm(kind="plunge"), 100.0)
     assert silent(fall, ["sms", "status"], 110.0).state == "suspected"
-    told = silent(fall, ["viewer", "sms"], 110.0)
-    assert (told.state, told.timeline[-1].text) == ("confirmed", "no answer from viewer")
+    told = silent(fall, ["viewer", "sms", "door"], 110.0)
+    assert (told.state, told.timeline[-1].text) == ("confirmed", "no answer from door, viewer")
 
 
 def test_customers_hit_are_no_suspicion() -> None:
     assert counted(opened("1", alarm(), 100.0), HITS_CONFIRM - 1, 101.0).state == "suspected"
-    assert counted(opened("1", alarm(), 100.0), HITS_CONFIRM, 101.0).state == "confirmed"
+    told = counted(opened("1", alarm(), 100.0), HITS_CONFIRM, 101.0)
+    assert (told.state, told.timeline[-1].text) == ("confirmed", f"{HITS_CONFIRM} customers hit")
     assert counted(opened("1", alarm(kind="plunge"), 100.0), HITS_CONFIRM, 101.0).state == "suspected"
 
 
 def test_a_phone_that_is_off_is_no_incident_while_others_get_their_messages() -> None:
     off = opened("1", alarm(DELIVER), 100.0)
     assert of_few(off, 1, 5) and of_few(off, 2, 10)
-    assert not of_few(off, 1, 4)  # who could tell?
+    assert not of_few(off, 1, 4) and not of_few(off, 2, 9)  # who could tell?
+    assert not of_few(opened("1", alarm(DELIVER, kind="plunge"), 100.0), 1, 5)  # nobody's message failed
     assert not of_few(off, 3, 100)
     assert not of_few(off, 0, 100)  # nobody is named
     assert not of_few(opened("1", alarm(), 100.0), 1, 5)
@@ -95,7 +100,11 @@ def test_a_suspicion_that_the_data_takes_back_is_nothing_unless_somebody_was_hit
 def test_a_sign_of_other_promises_confirms_at_once_and_the_same_promises_do_not() -> None:
     incident = opened("1", alarm(), 100.0)
     assert alarmed(incident, alarm(TELEVISION_SETS), 101.0).state == "suspected"
-    assert alarmed(incident, alarm(START), 101.0).state == "confirmed"
+    another = alarmed(incident, alarm(START), 101.0)
+    assert another.state == "confirmed"
+    assert [entry.text for entry in another.timeline[1:]] == [
+        alarm(START).sentence, "2 signs that count different promises",
+    ]  # fmt: skip
     assert alarmed(incident, alarm(kind="plunge"), 101.0).state == "confirmed"
 
 
@@ -106,12 +115,15 @@ def test_an_alarm_joins_the_incident_of_its_service() -> None:
     over = happened(incident, Fact("all-clear", 200.0, "kari"))
     assert joins(over, alarm(at=201.0), within_seconds=900.0)
     assert not joins(over, alarm(at=1_100.0), within_seconds=900.0)
+    tonight = replace(over, resolved_at=1_700_000_000.0)
+    assert joins(tonight, alarm(at=1_700_000_899.0), within_seconds=900.0)
 
 
 def test_a_crowd_that_goes_is_no_relapse() -> None:
     recovering = happened(confirmed(), Fact("improving", 150.0))
     again = alarmed(recovering, alarm(at=160.0, kind="plunge"), 160.0)
     assert (again.state, again.timeline[-1].kind) == ("recovering", "alarm")
+    assert again.timeline[-1].text == alarm(kind="plunge").sentence
     assert alarmed(recovering, alarm(at=160.0), 160.0).state == "confirmed"
     over = happened(recovering, Fact("proven", 200.0))
     assert not joins(over, alarm(at=201.0, kind="plunge"), within_seconds=900.0)
@@ -120,8 +132,8 @@ def test_a_crowd_that_goes_is_no_relapse() -> None:
 def test_an_all_clear_by_a_person_is_possible_marked_and_reopened_by_the_data() -> None:
     over = happened(confirmed(), Fact("all-clear", 200.0, "kari", "restarted"))
     assert (over.state, over.unproven, over.resolved_by) == ("resolved", True, "kari")
-    again = alarmed(over, alarm(at=210.0), 210.0)
-    assert (again.state, again.reopened, again.resolved_at) == ("confirmed", 1, None)
+    again = alarmed(replace(over, ended_at=199.0), alarm(at=210.0), 210.0)
+    assert (again.state, again.reopened, again.resolved_at, again.ended_at) == ("confirmed", 1, None, None)
     assert again.since == over.since
     assert [(entry.who, entry.kind, entry.state) for entry in again.timeline[-2:]] == [
         ("kari", "all-clear", "resolved"),
@@ -145,7 +157,8 @@ def test_proof_without_recovery_moves_nothing_and_is_noted() -> None:
 def test_an_estimate_is_kept_with_the_entry_that_gave_it() -> None:
     incident = happened(confirmed(), Fact("estimate", 110.0, "kari", solution_at=900.0, next_update_at=500.0))
     assert (incident.expected_solution_at, incident.next_update_at) == (900.0, 500.0)
-    assert (incident.timeline[-1].solution_at, incident.state) == (900.0, "confirmed")
+    last = incident.timeline[-1]
+    assert (last.solution_at, last.next_update_at, incident.state) == (900.0, 500.0, "confirmed")
 
 
 def test_placing_narrows_what_it_is_about_and_is_written_once() -> None:
@@ -166,13 +179,200 @@ def test_what_recurs_is_recognised() -> None:
     earlier, elsewhere = confirmed(), replace(opened("2", alarm(DELIVER), 50.0), opened_at=50.0)
     now = replace(confirmed(), id="3", opened_at=500.0)
     dismissed = replace(earlier, id="4", dismissed=True)
-    assert [each.id for each in recurrences(now, [earlier, elsewhere, dismissed, now])] == ["1"]
+    newer, later = replace(earlier, id="5", opened_at=400.0), replace(earlier, id="6", opened_at=500.0)
+    streams = replace(opened("7", alarm(START), 50.0), opened_at=50.0)
+    assert [each.id for each in recurrences(now, [earlier, elsewhere, dismissed, streams, now, newer, later])] == [
+        "5",
+        "1",
+    ]
 
 
-def test_every_state_can_be_left_and_reviewed_is_the_end() -> None:
-    states = set(get_args(State))
-    assert {state for state, _ in TRANSITIONS} == states - {"reviewed"}
-    assert set(TRANSITIONS.values()) == states - {"suspected"}
+BY_FACTS: dict[State, dict[Kind, State]] = {
+    "suspected": {"evidence": "confirmed", "confirm": "confirmed", "mitigate": "mitigated",
+                  "proven": "resolved", "dismiss": "resolved", "all-clear": "resolved"},
+    "confirmed": {"mitigate": "mitigated", "improving": "recovering", "dismiss": "resolved", "all-clear": "resolved"},
+    "mitigated": {"improving": "recovering", "all-clear": "resolved"},
+    "recovering": {"relapse": "confirmed", "alarm": "confirmed", "proven": "resolved", "all-clear": "resolved"},
+    "resolved": {"relapse": "confirmed", "alarm": "confirmed", "review": "reviewed"},
+    "reviewed": {},
+}  # fmt: skip
+WAYS: dict[State, tuple[Kind, ...]] = {
+    "suspected": (),
+    "confirmed": ("confirm",),
+    "mitigated": ("confirm", "mitigate"),
+    "recovering": ("confirm", "improving"),
+    "resolved": ("confirm", "all-clear"),
+    "reviewed": ("confirm", "all-clear", "review"),
+}
+
+
+def brought_to(state: State) -> Incident:
+    incident = opened("1", alarm(), 100.0)
+    for at, kind in enumerate(WAYS[state], 101):
+        incident = happened(incident, Fact(kind, float(at), "kari"))
+    return incident
+
+
+@pytest.mark.parametrize("state", get_args(State))
+def test_a_fact_moves_an_incident_where_the_table_says_and_any_other_only_stands_in_the_timeline(state: State) -> None:
+    before = brought_to(state)
+    assert before.state == state
+    for kind in get_args(Kind):
+        after = happened(before, Fact(kind, 200.0, "kari", "a word"))
+        assert after.state == BY_FACTS[state].get(kind, state), kind
+        assert accepts(before, kind) == (kind in BY_FACTS[state])
+        last = after.timeline[-1]
+        assert (last.at, last.who, last.kind, last.text, last.state) == (200.0, "kari", kind, "a word", after.state)
+        assert after.timeline[:-1] == before.timeline
+        assert (after.confirmed_at is None) == (state == "suspected" and after.state in ("suspected", "resolved"))
+        assert after.reopened == (state == "resolved" and after.state == "confirmed")
+        assert after.open == (after.state not in ("resolved", "reviewed"))
+
+
+steps = st.one_of(
+    st.sampled_from(get_args(Kind)),
+    st.tuples(st.sampled_from([SIGN_IN, TELEVISION_SETS, START]), st.sampled_from(["share", "plunge", "told"])),
+    st.sampled_from(["stood", "silent", "counted", "taken back: nobody", "taken back: one"]),
+)
+
+
+@given(st.lists(steps, max_size=25))
+def test_whatever_happens_no_incident_goes_where_its_table_does_not_allow(happenings: list[object]) -> None:
+    incident, at = opened("1", alarm(), 100.0), 100.0
+    for happening in happenings:
+        before, at = incident, at + 40
+        if isinstance(happening, tuple):
+            incident = alarmed(incident, alarm(happening[0], at, happening[1]), at)
+        elif happening == "stood":
+            incident = stood(incident, incident.alarms, at)
+        elif happening == "silent":
+            incident = silent(incident, ["signin"], at)
+        elif happening == "counted":
+            incident = counted(incident, 1_000, at)
+        elif happening == "taken back: nobody":
+            incident = taken_back(incident, 0, "all is well", at)
+        elif happening == "taken back: one":
+            incident = taken_back(incident, 1, "all is well", at)
+        else:
+            incident = happened(incident, Fact(happening, at, "kari"))  # type: ignore[arg-type]
+        # Every step on the way stands in the timeline, with what moved it.
+        state = before.state
+        assert incident.timeline[: len(before.timeline)] == before.timeline
+        for entry in incident.timeline[len(before.timeline) :]:
+            goes = isinstance(happening, tuple) and happening[1] == "plunge" and state == "recovering"
+            assert entry.state == (state if goes else BY_FACTS[state].get(entry.kind, state))
+            state = entry.state
+        assert state == incident.state
+        # What is told of it agrees.
+        ever = {entry.state for entry in incident.timeline}
+        assert (incident.confirmed_at is not None) == bool(ever & {"confirmed", "mitigated", "recovering"})
+        assert before.confirmed_at in (None, incident.confirmed_at)
+        assert (incident.resolved_at is None) == incident.open
+        assert bool(incident.resolved_by) == (not incident.open)
+        assert incident.since <= before.since
+        if incident.state == "resolved" != before.state:
+            last = incident.timeline[-1]
+            assert (incident.resolved_at, incident.resolved_by) == (last.at, last.who)
+            assert (incident.unproven, incident.dismissed) == (last.kind == "all-clear", last.kind == "dismiss")
+        assert incident.reopened - before.reopened == (before.state == "resolved" and incident.open)
+
+
+def test_what_was_found_to_be_nothing_is_not_opened_again_by_one_alarm() -> None:
+    """The next alarm is a suspicion of its own: the public hears of it when it has been confirmed."""
+    taken = taken_back(opened("1", alarm(), 100.0), 0, "all is well", 130.0)
+    waved_off = happened(opened("1", alarm(), 100.0), Fact("all-clear", 130.0, "kari"))
+    dismissed = happened(confirmed(), Fact("dismiss", 130.0, "kari"))
+    for nothing in (taken, waved_off, dismissed):
+        assert not joins(nothing, alarm(at=131.0), within_seconds=900.0)
+    over = happened(confirmed(), Fact("all-clear", 130.0, "kari"))
+    assert joins(over, alarm(at=131.0), within_seconds=900.0)
+    assert not joins(over, alarm(at=1_030.0), within_seconds=900.0), "by then it is another one"
+    assert not joins(happened(over, Fact("review", 140.0, "kari")), alarm(at=141.0), within_seconds=900.0)
+    assert not joins(over, alarm(DELIVER, at=131.0), within_seconds=900.0)
+    assert joins(confirmed(), alarm(at=9_000.0, kind="plunge"), within_seconds=900.0), "while it is open, any"
+
+
+def test_it_began_when_the_earliest_of_its_alarms_did_but_not_later_and_not_with_a_relapse() -> None:
+    incident = opened("1", alarm(at=100.0), 100.0)
+    earlier = replace(alarm(START, at=103.0), since=80.0)
+    assert alarmed(incident, earlier, 103.0).since == 80.0
+    assert alarmed(incident, alarm(START, at=120.0), 120.0).since == 96.0
+    over = happened(confirmed(), Fact("all-clear", 200.0, "kari"))
+    again = alarmed(over, replace(earlier, raised_at=210.0), 210.0)
+    assert (again.since, again.state, len(again.alarms)) == (96.0, "confirmed", 2)
+
+
+def test_an_alarm_that_comes_again_is_written_and_not_counted_as_another() -> None:
+    again = alarmed(opened("1", alarm(), 100.0), replace(alarm(), raised_at=130.0, since=90.0), 130.0)
+    assert (again.state, len(again.alarms), again.since) == ("suspected", 1, 96.0)
+    assert [entry.kind for entry in again.timeline] == ["alarm", "alarm"]
+
+
+def test_no_more_series_are_kept_than_anybody_could_read_and_lines_neither() -> None:
+    incident = opened("1", alarm(), 100.0)
+    for number in range(SEGMENTS_MAX + 5):
+        incident = alarmed(incident, alarm(Segment.of({**dict(SIGN_IN.values), "client": str(number)})), 101.0)
+    assert len(incident.alarms) == SEGMENTS_MAX
+    full = replace(incident, timeline=incident.timeline[:1] * ENTRIES_MAX)
+    over = happened(full, Fact("all-clear", 200.0, "kari"))
+    assert (over.state, len(over.timeline)) == ("resolved", ENTRIES_MAX)
+
+
+def test_only_a_suspicion_is_confirmed_by_what_is_seen() -> None:
+    recovering = happened(confirmed(), Fact("improving", 150.0))
+    for known in (confirmed(), recovering, brought_to("mitigated"), brought_to("resolved")):
+        assert stood(known, [alarm()], 900.0) == known
+        assert silent(known, ["signin"], 900.0) == known
+        assert counted(known, 1_000, 900.0) == known
+        assert taken_back(known, 0, "all is well", 900.0) == known
+
+
+def test_what_stands_confirms_only_while_it_stands() -> None:
+    incident = opened("1", alarm(), 100.0)
+    assert stood(incident, [], 1_000.0) == incident
+    assert stood(incident, [alarm(kind="plunge")], 1_000.0) == incident, "another test's alarm"
+    both = alarmed(opened("1", alarm(kind="plunge"), 100.0), alarm(TELEVISION_SETS, kind="plunge"), 101.0)
+    standing = [alarm(TELEVISION_SETS, kind="plunge")]
+    assert stood(both, standing, 100.0 + PLUNGE_CONFIRM_SECONDS).timeline[-1].text == "has stood for 60 s"
+
+
+@pytest.mark.parametrize(
+    ("role", "services"),
+    [("viewer", "television"), ("signin", "television"), ("playout", "television"), ("door", "television"),
+     ("sms", "messages"), ("status", ""), ("assurance", "")],
+)  # fmt: skip
+def test_whose_silence_speaks_for_which_incident(role: str, services: str) -> None:
+    for segment in (SIGN_IN, DELIVER):
+        incident = silent(opened("1", alarm(segment), 100.0), [role], 110.0)
+        assert (incident.state == "confirmed") == (incident.service == services)
+
+
+def test_of_customers_hit_one_is_enough_to_keep_a_suspicion_only_when_promises_were_broken() -> None:
+    hit = taken_back(opened("1", alarm(), 100.0), 1, "all is well", 130.0)
+    assert (hit.state, hit.timeline[-1].text) == ("confirmed", "1 customers were hit")
+    fewer_came = taken_back(opened("1", alarm(kind="plunge"), 100.0), 1, "all is well", 130.0)
+    assert (fewer_came.state, fewer_came.resolved_by, fewer_came.unproven) == ("resolved", "data", False)
+
+
+def test_a_place_is_taken_with_what_is_cleared_and_each_change_is_written_once() -> None:
+    signin, streams = Segment.of({"layer": "signin"}), Segment.of({"layer": "streams"})
+    door = Segment.of({"layer": "door"})
+    first = place([Cell(signin, 100, 90), Cell(streams, 900, 1)])
+    incident = placed(confirmed(), first, 120.0)
+    assert incident.timeline[-1].text == "; ".join(each.sentence for each in first.placed)
+    more = place([Cell(signin, 100, 90), Cell(streams, 900, 1), Cell(door, 500, 1)])
+    incident = placed(incident, more, 130.0)
+    assert (incident.timeline[-1].kind, incident.timeline[-1].text) == ("placed", "cleared: layer=door")
+    both = placed(placed(confirmed(), replace(more, cleared=()), 120.0), more, 130.0)
+    assert both.timeline[-1].text == "cleared: layer=door, layer=streams"
+    two = place([Cell(signin, 1_000, 900), Cell(door, 1_000, 900), Cell(streams, 9_000, 1)])
+    assert placed(confirmed(), two, 120.0).timeline[-1].text == "; ".join(each.sentence for each in two.placed)
+    fewer = placed(incident, first, 140.0)
+    assert (fewer.placement, fewer.timeline) == (first, incident.timeline), "no longer cleared, and nothing new"
+    moved = place([Cell(signin, 100, 1), Cell(streams, 900, 800)])
+    assert placed(fewer, moved, 150.0).timeline[-1].text.startswith("layer=streams: 88.9% of 900 broken")
+    assert placed(fewer, Placement(), 150.0).timeline == fewer.timeline
+    assert placed(fewer, moved, 150.0).segments == (Segment.of({"service": "television", "layer": "streams"}),)
 
 
 def test_nothing_but_the_data_or_a_person_resolves() -> None:

@@ -1,10 +1,11 @@
 import random
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prikkfri.assurance.recovery import Criteria, Evidence, judge
+from prikkfri.assurance.recovery import Check, Criteria, Evidence, Recovery, judge
 from prikkfri.assurance.tally import Bucket
 
 CRITERIA = Criteria(hold_seconds=300.0)
@@ -86,6 +87,153 @@ def test_what_is_not_seen_is_not_over() -> None:
     found = judge(evidence((100, 20, 0.9), (320, 20, 0.002), blind_since=400.0), CRITERIA, now=420.0)
     assert (found.over, found.improving, found.broken) == (False, False, False)
     assert "not seen" in found.sentence
+
+
+def check(found: Recovery, name: str) -> Check:
+    (one,) = (each for each in found.checks if each.name == name)
+    return one
+
+
+def test_it_is_held_when_the_whole_time_has_been_well_and_not_a_second_before() -> None:
+    before, after = (judge(evidence((100, 20, 1.0), (n, 20, 0.0)), CRITERIA, now=100.0 + n) for n in (299, 300))
+    assert (before.over, before.improving, before.held_seconds, before.well_since) == (False, True, 299, 100)
+    assert (after.over, after.improving, after.held_seconds, after.well_since) == (True, True, 300, 100)
+    assert check(before, "held").text == "well for 299 of 300 s"
+    # The time runs with the clock, and what is held is what was seen: seconds without promises count, too.
+    assert judge(evidence((100, 20, 1.0), (100, 20, 0.0), (200, 0, 0.0)), CRITERIA, now=400.0).over
+
+
+@pytest.mark.parametrize(
+    ("usual", "fault", "too_few", "enough"),
+    [
+        (0.002, 1.0, 40, 60),  # against a tenth of the fault, not against all of it
+        (0.002, 0.05, 100, 120),  # against the fault itself, which is ten times the ordinary
+        (0.02, 0.5, 14, 17),  # against ten times the ordinary, which is more than a tenth of the fault
+        (0.0, 0.0, 900, 1_050),  # what has hardly been a fault is told from twice the ordinary only by a great many
+    ],
+)
+def test_so_many_have_to_come_and_get_it_before_it_is_better(
+    usual: float, fault: float, too_few: int, enough: int
+) -> None:
+    for count, improving in ((too_few, False), (enough, True)):
+        broken = [Bucket(float(second), broken=20) for second in range(10)]
+        known = Evidence(
+            buckets=[*broken, Bucket(10.0, kept=count)], bucket_seconds=1.0, usual_share=usual, fault_share=fault
+        )
+        found = judge(known, CRITERIA, now=11.0)
+        assert (found.improving, found.over) == (improving, False), count
+
+
+def test_it_is_well_from_the_last_broken_promise_that_spoke_for_the_fault() -> None:
+    silent = judge(evidence((100, 20, 1.0), (150, 0, 0.0), (150, 20, 0.0)), CRITERIA, now=400.0)
+    assert (silent.well_since, silent.over) == (100, True), "silence proves nothing and moves nothing"
+    straggler = judge(evidence((100, 20, 1.0), (200, 20, 0.0), (1, 1, 1.0), (100, 20, 0.0)), CRITERIA, now=401.0)
+    assert (straggler.well_since, straggler.over) == (100, True), "one that is broken is ordinary"
+    for index in (0, 1):  # two of twelve are not quite evidence enough, in the first second or later
+        doubtful = [Bucket(float(second), kept=100) for second in range(10)]
+        doubtful[index] = Bucket(float(index), kept=10, broken=2)
+        known = Evidence(buckets=doubtful, bucket_seconds=1.0, usual_share=0.002, fault_share=0.9)
+        assert judge(known, CRITERIA, now=10.0).well_since == 0
+    never = judge(evidence((100, 20, 0.0)), CRITERIA, now=100.0)
+    assert (never.well_since, never.held_seconds) == (0, 100)
+    nothing = judge(evidence(), CRITERIA, now=100.0)
+    assert (nothing.well_since, nothing.held_seconds, nothing.over, nothing.improving) == (None, 0, False, False)
+
+
+def test_stretches_of_ten_seconds_are_well_from_their_end() -> None:
+    buckets = [Bucket(10.0 * n, kept=0 if n < 10 else 200, broken=200 if n < 10 else 0) for n in range(40)]
+    known = Evidence(buckets=buckets, bucket_seconds=10.0, usual_share=0.002, fault_share=1.0, usual_rate=20.0)
+    found = judge(known, CRITERIA, now=400.0)
+    assert (found.well_since, found.held_seconds, found.over) == (100, 300, True)
+    assert check(found, "traffic back").text == "20 kept a second, ordinarily 20"
+
+
+@pytest.mark.parametrize(("usual_rate", "back"), [(40.0, True), (40.1, False)])
+def test_half_of_the_ordinary_traffic_is_back(usual_rate: float, back: bool) -> None:
+    found = judge(evidence((100, 20, 1.0), (320, 20, 0.0), usual_rate=usual_rate), CRITERIA, now=420.0)
+    assert check(found, "traffic back").met is back
+    assert (found.improving, found.over) == (back, back)
+
+
+def test_traffic_is_counted_since_it_has_been_well_and_is_not_back_while_it_is_broken() -> None:
+    crowded = judge(evidence((100, 200, 0.5), (320, 4, 0.0), usual_rate=20.0), CRITERIA, now=420.0)
+    assert check(crowded, "traffic back").text == "4 kept a second, ordinarily 20"
+    at_once = judge(evidence((100, 20, 1.0), (1, 20, 0.0), usual_rate=20.0), CRITERIA, now=101.0)
+    assert check(at_once, "traffic back") == Check("traffic back", True, "20 kept a second, ordinarily 20")
+    nothing = judge(evidence(usual_rate=20.0), CRITERIA, now=100.0)
+    assert check(nothing, "traffic back") == Check("traffic back", False, "not yet")
+    still = judge(evidence((100, 20, 1.0), usual_rate=20.0), CRITERIA, now=100.0)
+    assert check(still, "traffic back") == Check("traffic back", False, "not yet")
+    assert check(still, "shares back").text == "no promise has been settled since"
+    assert still.sentence == "; ".join(each.text for each in still.checks)
+
+
+@pytest.mark.parametrize(
+    ("contacts", "falling"),
+    [
+        ([(60.0, 80.0), (120.0, 40.0)], True),
+        ([(60.0, 80.0), (120.0, 41.0)], False),
+        ([(60.0, 3.0)], True),
+        ([(60.0, 4.0)], False),
+        ([(60.0, 10.0), (120.0, 2.0), (180.0, 9.0)], False),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_contacts_fall_to_half_of_the_worst_or_to_a_few(
+    contacts: list[tuple[float, float]] | None, falling: bool | None
+) -> None:
+    found = judge(evidence((100, 20, 1.0), (320, 20, 0.0), contacts=contacts), CRITERIA, now=420.0)
+    assert check(found, "contacts falling").met is falling
+    assert found.improving and found.over is (falling is not False)
+
+
+def test_it_is_broken_by_what_the_last_stretch_says() -> None:
+    assert judge(evidence((100, 20, 1.0), (300, 0, 0.0)), CRITERIA, now=399.0).broken
+    assert not judge(evidence((100, 20, 1.0), (300, 0, 0.0)), CRITERIA, now=400.0).broken
+    assert not judge(evidence((100, 20, 0.0), (1, 1, 1.0)), CRITERIA, now=101.0).broken
+
+
+def test_what_is_said_has_its_figures() -> None:
+    found = judge(evidence((100, 20, 1.0), (300, 20, 0.0), fault_share=0.9), CRITERIA, now=400.0)
+    assert check(found, "shares back").text.startswith("0.00% of 6000 broken, 90.0% at the time of the fault (proof 5")
+    assert check(found, "shares back").text.endswith(" of 5)")
+    one = judge(evidence((100, 20, 1.0), (299, 1, 0.0), (1, 1, 1.0), fault_share=0.9), CRITERIA, now=400.0)
+    assert check(one, "shares back").text.startswith("0.33% of 300 broken, 90.0% at the time of the fault (proof ")
+    unseen = judge(evidence((100, 20, 1.0), blind_since=97.0), CRITERIA, now=100.0)
+    assert unseen.checks == (Check("shares back", None, "the present is not seen, since 3 s"),)
+    assert (unseen.held_seconds, unseen.well_since) == (0, None)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=30),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.none() | st.floats(0, 50),
+    st.none() | st.lists(st.tuples(st.floats(0, 30), st.floats(0, 100)), max_size=4),
+)
+@settings(max_examples=60)
+def test_it_is_over_only_when_every_check_that_is_known_is_met(
+    counts: list[tuple[int, int]],
+    usual: float,
+    fault: float,
+    usual_rate: float | None,
+    contacts: list[tuple[float, float]] | None,
+) -> None:
+    known = Evidence(
+        buckets=[Bucket(float(index), kept, broken) for index, (kept, broken) in enumerate(counts)],
+        bucket_seconds=1.0, usual_share=usual, fault_share=fault, usual_rate=usual_rate, contacts=contacts,
+    )  # fmt: skip
+    found = judge(known, Criteria(hold_seconds=10.0), now=float(len(counts)))
+    met = {each.name: each.met for each in found.checks}
+    assert list(met) == ["shares back", "traffic back", "contacts falling", "held"]
+    assert found.over == (met["shares back"] is True and met["held"] is True and False not in met.values())
+    assert found.improving == (met["shares back"] is True and met["traffic back"] is not False)
+    if found.over:
+        assert found.well_since is not None and found.held_seconds >= 10
+        assert any(kept for kept, _ in counts[int(found.well_since) :]), "silence is no proof"
+    unseen = judge(replace(known, blind_since=float(len(counts))), Criteria(hold_seconds=10.0), now=float(len(counts)))
+    assert (unseen.over, unseen.improving, unseen.broken) == (False, False, False)
 
 
 @given(st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)), max_size=40), st.floats(0, 1), st.floats(0, 1))

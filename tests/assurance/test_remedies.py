@@ -1,10 +1,12 @@
+from collections.abc import Iterable
 from dataclasses import replace
 
-from hypothesis import given
+import pytest
+from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from prikkfri.assurance.impact import Hit
-from prikkfri.assurance.remedies import Policy, Tier, credits, trial
+from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, trial
 
 POLICY = Policy(
     name="kick-off",
@@ -26,6 +28,7 @@ def test_the_amount_follows_the_wait_the_product_and_the_cap() -> None:
     assert amount() == 2_000
     assert amount(customer="C2") == 1_000
     assert amount(kept_later_at=1_000.0 + 3_600) == 8_000
+    assert amount(kept_later_at=1_000.0 + 3_600, customer="C2") == 5_000  # half of the tier, not of the cap
     assert amount(kept_later_at=1_030.0) == 0
 
 
@@ -43,18 +46,76 @@ def test_who_is_left_out_and_why() -> None:
     assert [credit.customer for credit in released.credits] == ["C2"]
 
 
-def test_once_per_customer_and_incident() -> None:
-    found = credits(POLICY, [HIT, HIT], incident="7", ended_at=1_600.0, products=PRODUCTS)
-    assert [(credit.key, credit.amount, credit.currency) for credit in found] == [("7:C1", 2_000, "NOK")]
-    assert credits(POLICY, [HIT], incident="8", ended_at=1_600.0, products=PRODUCTS)[0].key != found[0].key
+def test_once_per_customer_and_incident_by_the_longest_wait() -> None:
+    longer = replace(HIT, device="d-2", kept_later_at=1_000.0 + 3_600)
+    for hits in ([HIT, longer], [longer, HIT]):
+        (credit,) = trial(POLICY, hits, incident="7", ended_at=1_600.0, products=PRODUCTS).credits
+        assert credit == ServiceCredit("7:C1", "7", "C1", 8_000, "NOK", "kick-off", "sign-in failed for 60 min")
+    # Of two that are worth the same the first is the reason.
+    again = replace(HIT, step="start-playback")
+    (credit,) = trial(POLICY, [HIT, again], incident="7", ended_at=1_600.0, products=PRODUCTS).credits
+    assert credit.reason == "sign-in failed for 10 min"
+    (elsewhere,) = trial(POLICY, [HIT], incident="8", ended_at=1_600.0, products=PRODUCTS).credits
+    assert elsewhere.key == "8:C1"
 
 
-def test_above_the_cap_nobody_is_credited_without_a_person() -> None:
+@pytest.mark.parametrize(
+    ("minutes", "amount"), [(0.0, 0), (0.99, 0), (1.0, 2_000), (59.99, 2_000), (60.0, 8_000), (600.0, 8_000)]
+)
+def test_a_tier_holds_from_its_minute_on_until_it_was_got_or_the_incident_ended(minutes: float, amount: int) -> None:
+    got_at = HIT.first_asked + minutes * 60
+    ended = trial(POLICY, [HIT], incident="7", ended_at=got_at, products=PRODUCTS)
+    got = trial(POLICY, [replace(HIT, kept_later_at=got_at)], incident="7", ended_at=9e9, products=PRODUCTS)
+    assert ended.total == got.total == amount
+    if not amount:
+        assert ended.left_out == got.left_out == {"the wait was too short": 1}
+
+
+def test_who_asked_after_the_end_has_not_waited_for_a_negative_time() -> None:
+    policy = replace(POLICY, tiers=(Tier(from_minutes=0.0, amount=100), Tier(from_minutes=-10.0, amount=1)))
+    assert trial(policy, [HIT], incident="7", ended_at=HIT.first_asked - 900, products=PRODUCTS).total == 100
+
+
+@pytest.mark.parametrize(
+    ("products", "amount"),
+    [
+        ({"sport": 1.0}, 2_000),
+        ({"*": 0.5}, 1_000),
+        ({"sport": 0.25, "*": 1.0}, 500),
+        ({"sport": 3.0}, 6_000),
+        ({"sport": 9.0}, 8_000),
+        ({"sport": 0.0, "*": 1.0}, 0),
+        ({"basic": 1.0}, 0),
+        ({}, 0),
+    ],
+)
+def test_a_product_is_credited_by_its_own_factor_or_that_of_the_rest(products: dict[str, float], amount: int) -> None:
+    policy = replace(POLICY, products=products)
+    tried = trial(policy, [HIT], incident="7", ended_at=1_600.0, products=PRODUCTS)
+    assert tried.total == amount and (amount or tried.left_out == {"the product is not credited": 1})
+
+
+def test_one_who_has_no_product_is_credited_as_the_rest_unless_the_policy_says_otherwise() -> None:
+    for products, amount in (({"*": 1.0}, 2_000), ({"": 0.0, "*": 1.0}, 0), ({"sport": 1.0}, 0)):
+        policy = replace(POLICY, products=products)
+        assert trial(policy, [HIT], incident="7", ended_at=1_600.0, products={}).total == amount
+
+
+def test_above_the_cap_is_what_costs_more_than_it_with_what_was_given_before() -> None:
     hits = [replace(HIT, customer=f"C{number}") for number in range(501)]
     everyone = dict.fromkeys((hit.customer for hit in hits), "sport")
-    assert trial(POLICY, hits, incident="7", ended_at=1_600.0, products=everyone).over_cap
-    assert credits(POLICY, hits, incident="7", ended_at=1_600.0, products=everyone) == []
-    assert len(credits(POLICY, hits[:500], incident="7", ended_at=1_600.0, products=everyone)) == 500
+
+    def over_cap(count: int, *given: ServiceCredit) -> bool:
+        return trial(POLICY, hits[:count], incident="7", ended_at=1_600.0, products=everyone, given=given).over_cap
+
+    def given(customer: str, amount: int) -> ServiceCredit:
+        return ServiceCredit(f"7:{customer}", "7", customer, amount, "NOK", "kick-off", "")
+
+    assert not over_cap(500) and over_cap(501)
+    assert over_cap(500, given("gone", 1))
+    # What one of them has got already is what they cost.
+    assert not over_cap(500, given("C1", 2_000)) and over_cap(500, given("C1", 2_001))
+    assert not over_cap(501, given("C1", 0))
 
 
 hits = st.builds(
@@ -66,12 +127,17 @@ hits = st.builds(
 )
 
 
-@given(st.lists(hits, max_size=20), st.floats(1_000.0, 10_000.0))
-def test_each_hit_is_credited_or_left_out_and_nobody_twice(found: list[Hit], ended_at: float) -> None:
-    tried = trial(POLICY, found, incident="7", ended_at=ended_at, products=PRODUCTS)
-    customers = [credit.customer for credit in tried.credits]
-    assert len(customers) == len(set(customers))
-    assert all(0 < credit.amount <= POLICY.cap_per_customer for credit in tried.credits)
-    assert sum(tried.left_out.values()) + len(customers) <= len(found)
-    repeated = trial(POLICY, reversed(found), incident="7", ended_at=ended_at, products=PRODUCTS)
-    assert {c.key: c.amount for c in repeated.credits} == {c.key: c.amount for c in tried.credits}
+@drawn(st.lists(hits, max_size=20), st.floats(1_000.0, 10_000.0))
+def test_each_hit_is_credited_or_left_out_and_each_customer_once_by_their_worst(
+    found: list[Hit], ended_at: float
+) -> None:
+    def tried(hits: Iterable[Hit]) -> Trial:
+        return trial(POLICY, hits, incident="7", ended_at=ended_at, products=PRODUCTS)
+
+    together, alone = tried(found), [tried([hit]) for hit in found]
+    credits = [credit for each in alone for credit in each.credits]
+    assert all(0 < credit.amount <= POLICY.cap_per_customer for credit in credits)
+    worst = {who: max(c.amount for c in credits if c.customer == who) for who in {c.customer for c in credits}}
+    assert [(c.customer, c.amount) for c in together.credits] == sorted(worst.items())
+    assert sum(together.left_out.values()) == len(found) - len(credits)
+    assert (together.customers, together.total) == (len(worst), sum(worst.values()))

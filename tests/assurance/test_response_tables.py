@@ -2,11 +2,22 @@ import csv
 import io
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.assurance.impact import Exposed, Hit
-from prikkfri.assurance.response.tables import CONTACTS_MAX, contacts_of, exposed_csv, hits_csv
+from prikkfri.assurance.remedies import ServiceCredit
+from prikkfri.assurance.response.store import Contact, Given
+from prikkfri.assurance.response.tables import (
+    AHEAD_SECONDS_MAX,
+    CONTACTS_MAX,
+    FIELD_CHARACTERS_MAX,
+    contacts_of,
+    credits_csv,
+    exposed_csv,
+    hits_csv,
+)
 
 OSLO = ZoneInfo("Europe/Oslo")
 NINE = 1_534_791_600.0  # 20 August 2018, 21:00 in Oslo
@@ -31,9 +42,41 @@ def test_a_reason_that_a_device_reports_is_a_text_in_every_spreadsheet(reason: s
     assert not shown.startswith(("=", "-", "@", "\t", "\r")) and (shown[:1] != "+" or shown.lstrip("+").isdigit())
 
 
-def test_what_was_exposed_has_no_body() -> None:
-    text = exposed_csv([Exposed("m1", "+4791234567", "c1", "clinic", "code", NINE, "kept")])
-    assert text.splitlines()[0] == "message,recipient,customer,account,class,sent_at,verdict"
+@pytest.mark.parametrize(
+    ("text", "shown"), [("+4791234567", "+4791234567"), ("++47", "++47"), ("+X1", "'+X1"), ("+", "'+"), ("a=1", "a=1")]
+)
+def test_only_a_number_may_begin_with_a_plus(text: str, shown: str) -> None:
+    (row,) = csv.DictReader(io.StringIO(hits_csv([hit(reason=text)])))
+    assert row["last_reason"] == shown
+
+
+def test_every_column_of_those_hit_stands_under_its_name() -> None:
+    known = Hit("c1", "d1", "television", "sign-in", NINE, 3, 2, "overloaded", None, True)
+    (row,) = csv.DictReader(io.StringIO(hits_csv([known])))
+    assert row == {
+        "customer": "c1", "device": "d1", "service": "television", "step": "sign-in",
+        "first_asked": "2018-08-20T19:00:00.000Z", "tries": "3", "unanswered": "2", "last_reason": "overloaded",
+        "kept_later_at": "", "observed": "observed",
+    }  # fmt: skip
+
+
+def test_billing_gets_the_amount_in_the_smallest_unit_and_the_key_that_makes_it_once() -> None:
+    credit = ServiceCredit("7:c1", "7", "c1", 4_950, "NOK", "kick-off", "=1+1")
+    (row,) = csv.DictReader(io.StringIO(credits_csv([Given(credit, "rule:policy", NINE, "m-1", NINE)])))
+    assert row == {
+        "key": "7:c1", "incident": "7", "customer": "c1", "amount_minor": "4950", "currency": "NOK",
+        "policy": "kick-off", "reason": "'=1+1", "given_by": "rule:policy", "given_at": "2018-08-20T19:00:00.000Z",
+    }  # fmt: skip
+
+
+def test_what_was_exposed_stands_under_its_name() -> None:
+    (row,) = csv.DictReader(
+        io.StringIO(exposed_csv([Exposed("m1", "+4791234567", "c1", "clinic", "code", NINE, "kept")]))
+    )
+    assert row == {
+        "message": "m1", "recipient": "+4791234567", "customer": "c1", "account": "clinic", "class": "code",
+        "sent_at": "2018-08-20T19:00:00.000Z", "verdict": "kept",
+    }  # fmt: skip
 
 
 def test_contacts_come_by_either_clock() -> None:
@@ -59,9 +102,47 @@ def test_bad_rows_are_refused_with_a_reason_and_the_rest_is_taken() -> None:
     assert len(contacts.found) == 1
 
 
+def test_a_refused_row_says_what_is_wrong_with_it_and_limits_are_the_last_that_is_allowed() -> None:
+    long = "x" * FIELD_CHARACTERS_MAX
+    ahead = NINE + AHEAD_SECONDS_MAX
+    rows = [
+        ",0,tv,,",
+        "1,,tv,,",
+        "1,0,,,",
+        "1,0",
+        "1,0,tv,,,",
+        f"1,{ahead + 1},tv,,",
+        f"1,0,tv,{long}x,",
+        "1,never,tv,,",
+    ]
+    contacts = contacts_of(HEAD + "\n".join([*rows, f"{long},{ahead},{long},{long},{long}"]), now=NINE, zone=OSLO)
+    assert contacts.found == (Contact(long, ahead, long, long, long),)
+    assert [text for _, text in contacts.refused] == [
+        "id is empty", "at is empty", "service is empty", *["not as many fields as the header has"] * 2,
+        "at is in the future", f"kind is longer than {FIELD_CHARACTERS_MAX} characters, or no text",
+        "at is neither a time by ISO 8601 nor seconds since 1970",
+    ]  # fmt: skip
+    unfinished = contacts_of(HEAD + '1,0,tv,,\n2,0,tv,"', now=NINE, zone=OSLO)
+    assert [contact.id for contact in unfinished.found] == ["1"]
+    ((line, text),) = unfinished.refused
+    assert line == 3 and text.startswith("not CSV:")
+    assert (
+        contacts_of("", now=NINE, zone=OSLO).refused
+        and contacts_of("id,id,at,service,kind,channel", now=NINE, zone=OSLO).refused
+    )
+
+
+def test_blank_lines_and_spaces_around_a_field_are_nothing() -> None:
+    contacts = contacts_of(HEAD + "\n  , ,,,\n 7 , 0 , tv , a b , \n", now=NINE, zone=OSLO)
+    assert contacts.found == (Contact("7", 0.0, "tv", "a b", ""),) and contacts.refused == ()
+
+
 def test_a_file_has_a_limit() -> None:
     contacts = contacts_of(HEAD + "".join(f"{n},0,tv,,\n" for n in range(CONTACTS_MAX + 5)), now=NINE, zone=OSLO)
-    assert len(contacts.found) == CONTACTS_MAX and len(contacts.refused) == 1
+    assert [contact.id for contact in contacts.found] == [str(n) for n in range(CONTACTS_MAX)]
+    assert contacts.refused == ((CONTACTS_MAX + 2, "at most 10000 contacts in one file; the rest was not read"),)
+    whole = contacts_of(HEAD + "".join(f"{n},0,tv,,\n" for n in range(CONTACTS_MAX)), now=NINE, zone=OSLO)
+    assert len(whole.found) == CONTACTS_MAX and whole.refused == ()
 
 
 @given(st.text(max_size=200))

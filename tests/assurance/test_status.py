@@ -1,14 +1,22 @@
 from dataclasses import replace
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.incidents import Fact, Incident, happened, opened
+from prikkfri.assurance.incidents import Fact, Incident, alarmed, happened, opened, placed
+from prikkfri.assurance.localisation import Cell, place
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.status import LANGUAGES, TOLD_AFTER_SECONDS, severity, statements
+from prikkfri.assurance.status import LANGUAGES, Statement, concerned, statements, what
 
 OSLO = ZoneInfo("Europe/Oslo")
 NINE = 1_534_791_600.0  # 20 August 2018, 21:00 in Oslo
 SIGN_IN = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
+
+
+def alarm(segment: Segment, kind: Any = "share", seen: float = 0.9) -> Alarm:
+    return Alarm(kind, segment, NINE, NINE - 5, 0.005, seen, 40, 30.0, 25.0)
 
 
 def suspected(seen: float = 0.9) -> Incident:
@@ -23,6 +31,12 @@ def told(*incidents: Incident, now: float = NINE + 20) -> list[str]:
     return [each.id for each in statements(incidents, now=now, zone=OSLO)]
 
 
+def severity(public: tuple[Statement, ...], service: str, steps: list[str]) -> str:
+    """The worst that is told of these steps of a service."""
+    order = ("operational", "partial_outage", "major_outage")
+    return max((each.severity for each in concerned(public, service, steps)), key=order.index, default="operational")
+
+
 def test_a_suspicion_is_not_told_and_a_confirmed_incident_is() -> None:
     assert told(suspected()) == []
     assert told(confirmed()) == ["1"]
@@ -30,6 +44,14 @@ def test_a_suspicion_is_not_told_and_a_confirmed_incident_is() -> None:
 
 def test_what_turned_out_to_be_nothing_is_not_told() -> None:
     assert told(happened(confirmed(), Fact("dismiss", NINE + 15, "kari"))) == []
+
+
+def test_what_was_called_nothing_is_told_when_the_data_says_again_that_it_is_there() -> None:
+    nothing = happened(confirmed(), Fact("dismiss", NINE + 15, "kari"))
+    again = alarmed(nothing, alarm(SIGN_IN), NINE + 60)
+    assert again.open and told(again, now=NINE + 70) == ["1"]
+    over = happened(happened(again, Fact("improving", NINE + 80)), Fact("proven", NINE + 90))
+    assert told(over, now=NINE + 99) == ["1"]
 
 
 def test_a_component_is_not_operational_until_it_is_proven_over() -> None:
@@ -44,6 +66,169 @@ def test_a_component_is_not_operational_until_it_is_proven_over() -> None:
     assert severity(public, "television", ["sign-in"]) == "partial_outage"
     assert severity(public, "television", ["start-playback"]) == "operational"
     assert severity(public, "messages", []) == "operational"
+
+
+TELEVISION, SIGN_IN_STEPS, WATCH_STEPS = "television", ["enter", "sign-in", "playback-token"], ["watch"]
+
+
+@pytest.mark.parametrize(
+    ("segment", "steps", "title"),
+    [
+        ({"service": TELEVISION, "step": "sign-in"}, ("sign-in",), "Signing in to television fails"),
+        ({"service": TELEVISION, "layer": "signin"}, ("sign-in",), "Signing in to television fails"),
+        ({"service": TELEVISION, "layer": "door"}, ("enter", "playback-token"), "Signing in to television fails"),
+        ({"service": TELEVISION, "step": "enter", "layer": "door"}, ("enter",), "Signing in to television fails"),
+        (
+            {"service": TELEVISION, "layer": "streams"},
+            ("start-playback", "switch-channel", "watch"),
+            "Television fails",
+        ),
+        ({"service": TELEVISION, "step": "watch"}, ("watch",), "Television fails"),
+        ({"service": TELEVISION}, (), "Television fails"),
+        ({"service": TELEVISION, "layer": "guide"}, (), "Television fails"),
+        ({"service": "messages", "layer": "signin"}, (), "Text messages do not always arrive"),
+        ({"service": "messages", "step": "deliver"}, ("deliver",), "Text messages do not always arrive"),
+        ({"service": "receipts"}, (), "A service fails"),
+    ],
+)
+def test_what_fails_is_told_of_the_steps_that_it_is_about(
+    segment: dict[str, str], steps: tuple[str, ...], title: str
+) -> None:
+    incident = happened(opened("1", alarm(Segment.of(segment)), NINE), Fact("evidence", NINE + 10))
+    (statement,) = statements([incident], now=NINE + 20, zone=OSLO)
+    assert (statement.steps, statement.title["en"]) == (steps, title)
+    assert statement.title == what(incident)
+    for asked in (SIGN_IN_STEPS, WATCH_STEPS):
+        concerns = segment["service"] == TELEVISION and (not steps or bool(set(asked) & set(steps)))
+        assert [each.id for each in concerned([statement], TELEVISION, asked)] == ["1"] * concerns
+    assert len(concerned([statement], segment["service"], [])) == 1
+
+
+def test_all_ways_of_signing_in_together_are_signing_in() -> None:
+    layers = [Segment.of({"service": TELEVISION, "layer": layer}) for layer in ("signin", "door")]
+    incident = alarmed(opened("1", alarm(layers[0]), NINE), alarm(layers[1]), NINE + 1)
+    (statement,) = statements([incident], now=NINE + 20, zone=OSLO)
+    assert list(statement.steps) == sorted(SIGN_IN_STEPS)
+    assert statement.title == {
+        "nb": "Innlogging til TV svikter", "sv": "Inloggning till tv fungerar inte som den ska",
+        "en": "Signing in to television fails",
+    }  # fmt: skip
+
+
+def test_an_incident_of_which_nothing_was_written_down_is_told_as_of_its_opening() -> None:
+    (statement,) = statements([replace(confirmed(), timeline=())], now=NINE + 20, zone=OSLO)
+    assert (statement.updates, statement.updated_at, statement.stage) == ((), NINE, "investigating")
+
+
+def test_several_places_are_all_told_of() -> None:
+    layers = [{"service": TELEVISION, "layer": layer} for layer in ("signin", "streams")]
+    incident = opened("1", alarm(Segment.of(layers[0])), NINE)
+    for more, steps in ((layers[1], ("sign-in", "start-playback", "switch-channel", "watch")), ({"layer": "x"}, ())):
+        incident = alarmed(incident, alarm(Segment.of({"service": TELEVISION, **more})), NINE + 1)
+        (statement,) = statements([incident], now=NINE + 20, zone=OSLO)
+        assert (statement.steps, statement.title["en"]) == (steps, "Television fails")
+
+
+@pytest.mark.parametrize(
+    ("alarms", "severity"),
+    [
+        ([("share", 0.49)], "partial_outage"), ([("share", 0.5)], "major_outage"),
+        ([("share", 0.1), ("share", 0.7)], "major_outage"), ([("share", 0.1), ("plunge", 0.0)], "major_outage"),
+        ([("told", 0.9)], "partial_outage"),
+    ],
+)  # fmt: skip
+def test_how_bad_it_is_goes_by_the_share_or_by_nobody_coming(alarms: list[tuple[str, float]], severity: str) -> None:
+    steps = ("sign-in", "enter")
+    made = [alarm(Segment.of({"service": TELEVISION, "step": step}), *each) for step, each in zip(steps, alarms)]  # noqa: B905
+    incident = opened("1", made[0], NINE)
+    for each in made[1:]:
+        incident = alarmed(incident, each, NINE + 1)
+    incident = happened(incident, Fact("confirm", NINE + 2))
+    (statement,) = statements([incident], now=NINE + 20, zone=OSLO)
+    assert statement.severity == severity
+
+
+def test_once_it_is_placed_the_share_in_that_place_says_how_bad_it_is() -> None:
+    cells = [Cell(Segment.of({"step": step}), 100, failed) for step, failed in (("sign-in", 40), ("enter", 0))]
+    (statement,) = statements([placed(confirmed(0.9), place(cells), NINE + 12)], now=NINE + 20, zone=OSLO)
+    assert statement.severity == "partial_outage"
+
+
+def test_the_newest_incident_stands_first() -> None:
+    older = replace(confirmed(), id="older", opened_at=NINE - 1)
+    assert told(older, confirmed()) == told(confirmed(), older) == ["1", "older"]
+
+
+STORY = [
+    (10, "investigating", "Vi ser feilen og arbeider med å rette den. Mange er rammet.",
+     "Vi ser felet och arbetar med att rätta till det. Många är drabbade.",
+     "We see the fault and are working to mend it. Many are affected."),
+    (20, "investigating",
+     "Vi ser feilen og arbeider med å rette den. Mange er rammet. Ventes løst 21:15. Neste melding 21:10.",
+     "Vi ser felet och arbetar med att rätta till det. Många är drabbade. Väntas vara löst 21:15. Nästa besked 21:10.",
+     "We see the fault and are working to mend it. Many are affected. Expected to be solved by 21:15."
+     " Next word by 21:10."),
+    (30, "identified", "Vi har satt inn tiltak og arbeider videre.", "Vi har satt in åtgärder och arbetar vidare.",
+     "Measures have been taken, and we are working on."),
+    (35, "identified", "Vi har satt inn tiltak og arbeider videre. Når det er løst, vet vi ikke ennå.",
+     "Vi har satt in åtgärder och arbetar vidare. När det är löst vet vi inte än.",
+     "Measures have been taken, and we are working on. When it will be solved is not known yet."),
+    (40, "monitoring", "Det ser ut til å virke igjen. Vi følger med til det er sikkert.",
+     "Det ser ut att fungera igen. Vi följer läget tills det är säkert.",
+     "It seems to work again. We are watching until that is certain."),
+    (50, "investigating",
+     "Feilen er tilbake, eller var ikke over. Vi ser feilen og arbeider med å rette den. Mange er rammet.",
+     "Felet är tillbaka, eller var inte över. Vi ser felet och arbetar med att rätta till det. Många är drabbade.",
+     "The fault is back, or was not over. We see the fault and are working to mend it. Many are affected."),
+    (60, "resolved", "Vi mener at feilen er rettet, og følger fortsatt med.",
+     "Vi anser att felet är rättat och följer fortfarande läget.",
+     "We believe that the fault is mended, and are still watching."),
+    (70, "investigating",
+     "Feilen er tilbake, eller var ikke over. Vi ser feilen og arbeider med å rette den. Mange er rammet.",
+     "Felet är tillbaka, eller var inte över. Vi ser felet och arbetar med att rätta till det. Många är drabbade.",
+     "The fault is back, or was not over. We see the fault and are working to mend it. Many are affected."),
+    (80, "monitoring", "Det ser ut til å virke igjen. Vi følger med til det er sikkert.",
+     "Det ser ut att fungera igen. Vi följer läget tills det är säkert.",
+     "It seems to work again. We are watching until that is certain."),
+    (90, "resolved", "Feilen er rettet.", "Felet är rättat.", "The fault is mended."),
+]  # fmt: skip
+"""What the public reads of one incident: seconds after nine, stage, and the text in each language."""
+
+
+def test_a_whole_evening_is_told_word_by_word() -> None:
+    incident = suspected()
+    for at, kind, promised in (
+        (10, "evidence", (None, None)), (15, "note", (None, None)), (20, "estimate", (900.0, 600.0)),
+        (25, "act", (None, None)), (30, "mitigate", (None, None)), (35, "estimate", (None, None)),
+        (40, "improving", (None, None)), (50, "relapse", (None, None)), (60, "all-clear", (None, None)),
+        (70, "alarm", (None, None)), (80, "improving", (None, None)), (90, "proven", (None, None)),
+        (95, "credited", (None, None)), (99, "review", (None, None)),
+    ):  # fmt: skip
+        solution, following = (NINE + each if each else None for each in promised)
+        incident = happened(incident, Fact(kind, NINE + at, "kari", "", solution, following))  # type: ignore[arg-type]
+    (statement,) = statements([incident], now=NINE + 99, zone=OSLO)
+    told = [(u.at - NINE, u.stage, u.body["nb"], u.body["sv"], u.body["en"]) for u in reversed(statement.updates)]
+    assert told == STORY
+    assert (statement.stage, statement.updated_at, statement.resolved_at) == ("resolved", NINE + 90, NINE + 90)
+    assert (statement.since, statement.service) == (NINE - 5, TELEVISION)
+
+
+def test_a_promise_that_has_passed_is_told_as_missed_in_every_language() -> None:
+    estimate = Fact("estimate", NINE + 20, "kari", solution_at=NINE + 900, next_update_at=NINE + 600)
+    incident = happened(confirmed(0.1), estimate)
+    assert "Noen er rammet." in statements([incident], now=NINE + 20, zone=OSLO)[0].updates[-1].body["nb"]
+    for now, missed in ((600, ()), (600.5, (600,)), (900, (600,)), (901, (900, 600))):
+        (statement,) = statements([incident], now=NINE + now, zone=OSLO)
+        assert [update.at - NINE for update in statement.updates[:-2]] == list(missed)
+        assert statement.updated_at == NINE + max((20, *missed))
+        assert (statement.solution_overdue, statement.next_update_overdue) == (900 in missed, 600 in missed)
+        assert (statement.expected_solution_at, statement.next_update_at) == (NINE + 900, NINE + 600)
+    assert [update.body for update in statement.updates[:2]] == [
+        {"nb": "Det skulle vært løst 21:15. Det er det ikke.", "sv": "Det skulle ha varit löst 21:15. Det är det inte.",
+         "en": "It was to be solved by 21:15. It is not."},
+        {"nb": "Meldingen som var lovet 21:10, er forsinket.", "sv": "Beskedet som utlovades 21:10 är försenat.",
+         "en": "The word promised for 21:10 is late."},
+    ]  # fmt: skip
 
 
 def test_every_text_is_told_in_every_language() -> None:
@@ -99,9 +284,12 @@ def test_a_persons_all_clear_is_told_as_a_belief() -> None:
     (statement,) = statements([over], now=NINE + 70, zone=OSLO)
     assert statement.over
     assert statement.updates[0].body["en"].startswith("We believe")
+    reviewed = happened(over, Fact("review", NINE + 3_600, "kari"))
+    (statement,) = statements([reviewed], now=NINE + 3_700, zone=OSLO)
+    assert statement.over and "is mended." not in str(statement.updates)
 
 
 def test_a_resolved_incident_leaves_the_page_after_a_day() -> None:
     over = replace(happened(confirmed(), Fact("all-clear", NINE + 60, "kari")), unproven=False)
-    assert told(over, now=NINE + 60 + TOLD_AFTER_SECONDS - 1) == ["1"]
-    assert told(over, now=NINE + 60 + TOLD_AFTER_SECONDS) == []
+    assert told(over, now=NINE + 60 + 86_400 - 1) == ["1"]
+    assert told(over, now=NINE + 60 + 86_400) == []

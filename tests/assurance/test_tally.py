@@ -1,5 +1,9 @@
+from math import inf
+
+import pytest
+
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.tally import Bucket, Expectation, tally
+from prikkfri.assurance.tally import Bucket, Expectation, expectation, tally, unanswered
 from prikkfri.journal import Outcome
 
 
@@ -46,6 +50,101 @@ def test_a_promise_that_is_settled_is_no_longer_open() -> None:
     asked = tally([outcome("asked", promise="m1"), outcome("asked", promise="m2")], {}, start=100, now=101)
     settled = tally([outcome(promise="m2", time=102.0)], asked.open, start=102, now=103)
     assert list(settled.open) == ["m1"]
+
+
+def test_who_waits_in_a_line_is_answered_by_what_comes_after_it_or_broken_there() -> None:
+    entering = {"service": "television", "step": "enter", "layer": "door", "dimensions": {"client": "phone"}}
+    asked = tally([outcome("asked", promise="t1", time=100.0, **entering)], {}, start=100, now=101)
+    assert tally([], asked.open, start=399, now=399.9).buckets == {}
+    over = tally([], asked.open, start=399, now=400.0)
+    sign_in = {"service": "television", "step": "sign-in", "layer": "signin"}
+    assert over.buckets == {
+        Segment.of(sign_in): Bucket(399, broken=1),
+        Segment.of({**sign_in, "client": "phone"}): Bucket(399, broken=1),
+    }
+
+
+def test_an_answer_that_is_read_before_its_asking_answers_it() -> None:
+    answer, asking = outcome(promise="m1", time=100.0), outcome("asked", promise="m1", time=104.0)
+    first = tally([answer], {}, start=100, now=101)
+    second = tally([asking], first.open, start=125, now=126, answered=first.answered)
+    assert (second.open, second.answered) == ({}, {})
+    assert second.buckets[Segment.of(BASE)] == Bucket(125, asked=1)
+    assert list(tally([asking], {}, start=125, now=126, answered=second.answered).open) == ["m1"], "it answers one"
+    refused = tally([outcome("broken", promise="t", service="television", step="enter")], {}, start=100, now=101)
+    entering = outcome("asked", promise="t", service="television", step="enter")
+    assert tally([entering], {}, start=100, now=101, answered=refused.answered).open == {}, "at its own step, or after"
+    # What is asked well after an answer, or at another step, has not been answered by it.
+    again = outcome("asked", promise="m1", time=106.0)
+    assert list(tally([again], {}, start=106, now=107, answered=first.answered).open) == ["m1"]
+    route = outcome("asked", promise="m1", step="route")
+    assert list(tally([route], {}, start=100, now=101, answered=first.answered).open) == ["m1"]
+    # Nor is it remembered for ever, unless a stream cannot be read.
+    assert tally([], {}, start=129, now=129.9, answered=first.answered).answered == first.answered
+    assert tally([], {}, start=129, now=130.0, answered=first.answered).answered == {}
+    assert tally([], {}, start=129, now=-inf, answered=first.answered).answered == first.answered
+
+
+def test_of_too_many_open_promises_the_oldest_are_given_up() -> None:
+    many = [outcome("asked", promise=f"m{n}") for n in range(7)]
+    found = tally(many, {}, start=100, now=101, open_max=5)
+    assert list(found.open) == ["m2", "m3", "m4", "m5", "m6"]
+    assert found.buckets[Segment.of(BASE)] == Bucket(100, asked=7, broken=2)
+    answers = [outcome(promise=f"m{n}") for n in range(7)]
+    assert [promise for promise, _ in tally(answers, {}, start=100, now=101, open_max=5).answered] == list(found.open)
+
+
+def test_what_has_no_promise_is_never_open() -> None:
+    found = tally([outcome("asked"), outcome()], {}, start=100, now=101)
+    assert (found.open, found.answered) == ({}, {})
+    assert found.buckets[Segment.of(BASE)] == Bucket(100, kept=1, asked=1)
+
+
+@pytest.mark.parametrize(
+    ("service", "reasons", "own"),
+    [
+        ("television", "wrong-credentials too-many-tries no-subscription bad-token expired revoked not-entitled", True),
+        ("messages", "text-length not-text too-long bad-recipient bad-sender bad-header bad-schedule", True),
+        ("messages", "bad-validity expires-before-due", True),
+        ("messages", "expired wrong-credentials unanswered", False),
+        ("television", "overloaded unanswered bad-recipient", False),
+        ("somebody-elses", "wrong-credentials bad-recipient", False),
+    ],
+)
+def test_whose_doing_it_was_depends_on_the_service(service: str, reasons: str, own: bool) -> None:
+    for reason in reasons.split():
+        found = tally([outcome("broken", service=service, reason=reason)], {}, start=100, now=101)
+        assert (found.buckets == {}) == own, reason
+
+
+def test_a_customers_own_error_is_an_answer() -> None:
+    asked = {"m1": outcome("asked", promise="m1")}
+    assert tally([outcome("broken", promise="m1", reason="bad-recipient")], asked, start=100, now=101).open == {}
+
+
+@pytest.mark.parametrize(
+    ("service", "step", "grace_seconds", "repeatable", "carried_to"),
+    [
+        ("television", "enter", 300, True, ("sign-in", "signin")),
+        ("television", "sign-in", 60, True, ("sign-in", "signin")),
+        ("messages", "submit", 30, False, ("submit", "here")),
+        ("messages", "deliver", 300, False, ("deliver", "here")),
+        ("television", "start-playback", 30, True, ("start-playback", "here")),
+        ("somebody-elses", "enter", 30, True, ("enter", "here")),
+    ],
+)
+def test_what_got_it_means_at_each_step(
+    service: str, step: str, grace_seconds: float, repeatable: bool, carried_to: tuple[str, str]
+) -> None:
+    asking = outcome("asked", service=service, step=step, layer="here", promise="p", customer="ann", device="d")
+    expected = expectation(asking)
+    assert (expected.grace_seconds, expected.repeatable) == (grace_seconds, repeatable)
+    patient = {(service, step): Expectation(1.0, carried_to="there", carried_layer="link")}
+    carried = unanswered(asking, patient)
+    assert (carried.step, carried.layer) == ("there", "link")
+    broken = unanswered(asking)
+    assert (broken.verdict, broken.reason, (broken.step, broken.layer)) == ("broken", "unanswered", carried_to)
+    assert (broken.promise, broken.customer, broken.device, broken.time) == ("p", "ann", "d", asking.time)
 
 
 def test_what_was_done_about_a_fault_is_no_promise() -> None:

@@ -1,5 +1,6 @@
 """Was I hit? As a customer's own device may ask, and nobody else."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -15,10 +16,12 @@ from prikkfri.assurance.impact import Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, happened, opened
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import http, store
-from prikkfri.assurance.response.service import Response
+from prikkfri.assurance.response.service import Befallen, Response
+from prikkfri.assurance.response.timing import Timing
 from prikkfri.assurance.segments import Segment
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
+from prikkfri.errors import StorageUnavailable
 from prikkfri.journal import Outcome
 from prikkfri.protocols import device_token
 from prikkfri.protocols.device_token import DeviceToken
@@ -127,3 +130,75 @@ async def test_a_signed_out_device_is_answered_no_more(house: House, location: L
     (public / "revoked.json").write_text(json.dumps({"as_of": house.clock.now(), "device_tokens": [known.jti]}))
     await tokens.read_revoked()
     assert tokens.judge(signed) == (known, "revoked")
+
+
+class Held(Response):
+    """One whose database takes its time, or is not there."""
+
+    let_go: asyncio.Event
+    dead = False
+
+    async def was_hit(self, customer: str) -> list[Befallen]:
+        if self.dead:
+            raise StorageUnavailable("nobody is there")
+        await self.let_go.wait()
+        return await super().was_hit(customer)
+
+
+async def test_a_crowd_that_asks_is_refused_beyond_a_few_and_those_who_come_after_it_are_answered(
+    house: House, location: Location
+) -> None:
+    held = Held(
+        house.database, settings=Settings(), surroundings=surroundings(), clock=house.clock, zone=ZoneInfo("UTC")
+    )
+    held.let_go = asyncio.Event()
+    timing = Timing(asked_at_once_max=3)
+    edge = http.application(held, DeviceTokens(location.home, house.clock), viewer_origin=VIEWER, timing=timing)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://assurance") as client:  # type: ignore[arg-type]
+        asking = [asyncio.create_task(client.get("/was-i-hit", headers=house.token("s-1"))) for _ in range(5)]
+        refused, waiting = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        while len(refused) < 2:
+            more, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            refused |= more
+        for answer in (task.result() for task in refused):
+            assert (answer.status_code, answer.json()["error"]) == (503, "overloaded")
+            assert (answer.headers["retry-after"], answer.json()["retry_after_s"]) == ("10", 10.0)
+            assert answer.headers["access-control-allow-origin"] == VIEWER
+        held.let_go.set()
+        assert [(await task).status_code for task in waiting] == [200] * 3
+        assert (await client.get("/was-i-hit", headers=house.token("s-1"))).status_code == 200
+
+
+@pytest.mark.parametrize("dead", [True, False])
+async def test_when_nothing_can_be_looked_up_that_is_said_soon(house: House, location: Location, dead: bool) -> None:
+    held = Held(
+        house.database, settings=Settings(), surroundings=surroundings(), clock=house.clock, zone=ZoneInfo("UTC")
+    )
+    held.let_go, held.dead = asyncio.Event(), dead
+    timing = Timing(answer_seconds_max=0.001, asked_at_once_max=1)
+    edge = http.application(held, DeviceTokens(location.home, house.clock), viewer_origin=VIEWER, timing=timing)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://assurance") as client:  # type: ignore[arg-type]
+        for _ in range(2):
+            answer = await client.get("/was-i-hit", headers=house.token("s-1"))
+            assert (answer.status_code, answer.json()["error"]) == (503, "database-unavailable")
+            assert answer.headers["retry-after"] == "10" and "incidents" not in answer.text
+
+
+async def test_of_several_incidents_the_newest_comes_first_with_its_end_and_its_own_credit(house: House) -> None:
+    now = house.clock.now()
+    over = Fact("evidence", now), Fact("improving", now + 30), Fact("proven", now + 60)
+    ended = replace(await house.happens("ended", *over), ended_at=now + 20)
+    await house.database.write(lambda t: store.save_incident(t, ended))
+    house.clock.advance(86_400)
+    await house.happens("newer", Fact("evidence", now + 86_400))
+    await house.happens("others", Fact("evidence", now + 86_400), customer="s-2")
+    await house.database.write(
+        lambda t: store.give_credits(
+            t, [replace(CREDIT, incident="ended"), replace(CREDIT, key="c-2", incident="newer", customer="s-2")],
+            given_by="Kari", now=now,
+        )
+    )  # fmt: skip
+    newer, older = await house.ask("s-1")
+    assert (newer["since"], newer["until"], newer["credit"]) == (now + 86_340, None, None)
+    assert (older["since"], older["until"]) == (now - 60, now + 20)
+    assert older["credit"] == {"amount": 4900, "currency": "NOK"}

@@ -1,9 +1,14 @@
 """Watching: what arrives late, early, or not at all, and what a stream that cannot be read must not look like."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+import random
+from math import inf, nan
 
-from prikkfri.assurance.detection import Settings
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+
+from prikkfri.assurance.detection import Level, Settings
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 from prikkfri.assurance.watching import CATCH_UP_SECONDS_MAX, SERIES_MAX, Arrival, Watch, advance
@@ -84,10 +89,70 @@ def test_no_promise_runs_out_while_a_stream_cannot_be_read() -> None:
     assert (alarms, watch.open) == ((), {})
 
 
+def test_an_asking_that_is_read_after_its_answer_is_no_broken_promise() -> None:
+    """The door's stream could not be read for minutes: its askings come when they are long answered."""
+    answers = [sign_in(START + 2, promise=f"p{n}") for n in range(50)]
+    watch, _ = advance(
+        Watch(START), answers, SETTINGS, until=START + 20, blind=frozenset({"door"}), expectations=PATIENT
+    )
+    watch, _ = advance(watch, [], SETTINGS, until=START + 200, blind=frozenset({"door"}), expectations=PATIENT)
+    watch, alarms = advance(watch, waiting(START, 50), SETTINGS, until=START + 240, expectations=PATIENT)
+    assert (alarms, watch.open) == ((), {})
+
+
 def test_after_a_long_pause_it_goes_on_from_the_present() -> None:
-    until = START + 10 * CATCH_UP_SECONDS_MAX
-    watch, _ = advance(ordinary(), [], SETTINGS, until=until)
+    until = START + 120 + 10 * CATCH_UP_SECONDS_MAX
+    long_ago = crowd(START + 200, 100, verdict="broken")
+    lately = crowd(until - 30, 30)
+    watch, alarms = advance(ordinary(), [*long_ago, *lately], SETTINGS, until=until)
     assert watch.counted_to == until
+    assert "share" not in [alarm.kind for alarm in alarms], "what was broken long ago is not broken now"
+    assert watch.early == ()
+
+
+def test_a_pause_that_is_just_not_too_long_skips_nothing_and_a_minute_ahead_is_waited_for() -> None:
+    until = START + CATCH_UP_SECONDS_MAX
+    watch, _ = advance(Watch(START), [sign_in(START - 1), sign_in(until + 60)], QUIET, until=until)
+    assert watch.states[SIGN_IN].level.settled == pytest.approx(1)
+    assert [outcome.time for _, outcome in watch.early] == [until + 60]
+
+
+def test_in_a_long_pause_only_what_is_open_is_kept_in_mind() -> None:
+    until = START + 10 * CATCH_UP_SECONDS_MAX
+    asked_long_ago = waiting(START, 50)
+    asked_lately = [
+        ("door", structs.replace(o, time=until - 5, promise=f"late {o.promise}")) for _, o in asked_long_ago
+    ]
+    answered = [sign_in(START + 10, promise=f"p{n}") for n in range(20)]
+    watch, _ = advance(Watch(START), asked_long_ago, SETTINGS, until=START + 5, expectations=PATIENT)
+    assert len(watch.open) == 50
+    watch, alarms = advance(watch, [*answered, *asked_lately], SETTINGS, until=until, expectations=PATIENT)
+    assert alarms == (), "that 30 of them were never answered can be looked up"
+    assert set(watch.open) == {f"late p{n}" for n in range(50)}
+
+
+def test_what_was_answered_in_a_long_pause_is_not_open_when_its_asking_is_read_at_last() -> None:
+    until, door = START + 10 * CATCH_UP_SECONDS_MAX, frozenset({"door"})
+    answered = [sign_in(START + 10, promise=f"p{n}") for n in range(50)]
+    watch, _ = advance(Watch(START), answered, SETTINGS, until=until, blind=door, expectations=PATIENT)
+    watch, alarms = advance(watch, waiting(START, 50), SETTINGS, until=until + 1, expectations=PATIENT)
+    assert (alarms, watch.open) == ((), {})
+
+
+@pytest.mark.parametrize("time", [nan, inf, -inf, -1.0, START + 10_000])
+def test_a_time_that_cannot_be_one_counts_at_once(time: float) -> None:
+    odd = [
+        sign_in(time),
+        ("door", Outcome(time=time, promise="p", service="television", step="enter", layer="door", verdict="asked")),
+    ]
+    watch, _ = advance(
+        Watch(START), [*crowd(START, 1), *odd, *crowd(START + 1, 1)], SETTINGS, until=START + 1, expectations=PATIENT
+    )
+    watch, _ = advance(watch, [], SETTINGS, until=START + 3, expectations=PATIENT)
+    assert watch.early == ()
+    assert watch.states[SIGN_IN].level.settled == pytest.approx(41, abs=0.1)
+    assert list(watch.open) == ["p"]
+    assert advance(watch, [], SETTINGS, until=START + 40, expectations=PATIENT)[0].open == {}
 
 
 def test_series_are_limited() -> None:
@@ -95,6 +160,77 @@ def test_series_are_limited() -> None:
     watch, _ = advance(Watch(START), many, SETTINGS, until=START + 1)
     assert len(watch.states) == SERIES_MAX
     assert SIGN_IN in watch.states
+
+
+def test_what_was_done_about_a_fault_is_no_series_and_no_traffic() -> None:
+    acts = [sign_in(START, step="open-channel"), sign_in(START, step="stop-route")]
+    watch, _ = advance(Watch(START), acts, SETTINGS, until=START + 1)
+    assert watch.states == {}
+
+
+def test_a_fall_in_one_series_is_seen_while_another_stream_cannot_be_read() -> None:
+    def playing(since: float, seconds: int) -> list[Arrival]:
+        return [
+            ("playout", o)
+            for _, o in (sign_in(a[1].time, step="start-playback", layer="streams") for a in crowd(since, seconds))
+        ]
+
+    watch, _ = advance(Watch(START), [*crowd(START, 120), *playing(START, 120)], SETTINGS, until=START + 120)
+    _, alarms = advance(watch, [], SETTINGS, until=START + 180, blind=frozenset({"signin"}))
+    assert {(alarm.kind, alarm.segment.get("step")) for alarm in alarms} == {("plunge", "start-playback")}
+
+
+QUIET = Settings(false_alarms_per_year=1e-300, share_half_life_seconds=1e12)
+"""Nothing is ever an alarm, and nothing is forgotten: the levels are the counts."""
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(START, START + 40),  # asked
+            st.none() | st.floats(-5, 20),  # answered so long after it, by another clock
+            st.floats(0, 20),  # the asking is read so much later
+            st.floats(0, 9),  # and the answer, still within the grace time
+        ),
+        max_size=12,
+    ),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=25)
+def test_each_promise_is_settled_once_however_late_and_in_whatever_order_it_is_told(
+    promises: list[tuple[float, float | None, float, float]], rng: random.Random
+) -> None:
+    told: list[tuple[float, Arrival]] = []
+    for number, (asked, after, asking_late, answer_late) in enumerate(promises):
+        known = {"service": "television", "step": "enter", "layer": "door", "promise": f"p{number}"}
+        told.append((asked + asking_late, ("door", Outcome(time=asked, verdict="asked", **known))))  # type: ignore[arg-type]
+        if after is not None:
+            told.append((asked + after + answer_late, sign_in(asked + after, promise=f"p{number}")))
+    rng.shuffle(told)
+    watch = Watch(START)
+    for until in range(int(START), int(START) + 100, 4):
+        arrived = [arrival for at, arrival in told if until - 4 <= at < until or (until == START and at < until)]
+        watch, _ = advance(watch, arrived, QUIET, until=float(until), expectations=PATIENT)
+    unanswered = sum(after is None for _, after, _, _ in promises)
+    level = watch.states[SIGN_IN].level if promises else Level()
+    assert (watch.open, watch.early) == ({}, ())
+    assert level.settled == pytest.approx(len(promises))
+    assert level.broken == pytest.approx(unanswered)
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=10)
+def test_in_whatever_order_a_second_comes_in_it_counts_the_same(rng: random.Random) -> None:
+    arrived = [
+        *waiting(START, 8),
+        *(sign_in(START + n / 8, promise=f"p{n}") for n in range(6)),
+        sign_in(START, "broken"),
+    ]
+    wanted = advance(Watch(START), arrived, SETTINGS, until=START + 40, expectations=PATIENT)
+    mixed = rng.sample(arrived, len(arrived))
+    watch, raised = advance(Watch(START), mixed[:5], SETTINGS, until=START + 0.5, expectations=PATIENT)
+    watch, more = advance(watch, mixed[5:], SETTINGS, until=START + 40, expectations=PATIENT)
+    assert (watch.states, watch.open, (*raised, *more)) == (wanted[0].states, wanted[0].open, wanted[1])
 
 
 @given(st.lists(st.floats(START - 50, START + 50), max_size=60), st.lists(st.integers(1, 20), max_size=8))

@@ -1,13 +1,26 @@
 """The journal on every engine: no gaps, nothing missed, nothing twice in its effects."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 
 import pytest
+from waiting import eventually
 
 from prikkfri.clock import ManualClock
 from prikkfri.errors import FencedOut
-from prikkfri.journal import Follower, Journal, Outcome, Page, Spool, open_journal, read_page, taken_to, trim
+from prikkfri.journal import (
+    Follower,
+    Journal,
+    JournalLimits,
+    Outcome,
+    Page,
+    Spool,
+    open_journal,
+    read_page,
+    taken_to,
+    trim,
+)
 from prikkfri.storage import Database, Location, Transaction, open_database
 
 
@@ -63,8 +76,9 @@ async def drain(follower: Follower, database: Database) -> None:
     async def source(stream: str, after: int) -> Page | None:
         return await read_page(database, stream, after)
 
-    while await follower.step("sms", source):
-        pass
+    async with asyncio.timeout(20):  # a follower that is stuck
+        while await follower.step("sms", source):
+            await asyncio.sleep(0)
 
 
 async def test_a_follower_takes_everything_once_and_in_order(
@@ -80,20 +94,25 @@ async def test_a_follower_takes_everything_once_and_in_order(
     assert taken.alarms == []
 
 
+async def taken_by(taken: Taken, journal: Journal) -> int:
+    return await taken_to(taken.database, journal.stream, incarnation=journal.incarnation)
+
+
 async def test_late_commits_and_several_writers_leave_no_gap(
     database: Database, journal: Journal, taken: Taken, location: Location
 ) -> None:
     """Readers run all the while; a writer's transaction stays open for a moment after it took its positions."""
 
     async def slow(transaction: Transaction) -> None:
-        await asyncio.sleep(0.002)
+        for _ in range(20):
+            await asyncio.sleep(0)
 
     database.on_commit(slow)
     follower = await taken.follower()
     writing = asyncio.gather(*(journal.append(outcome(i)) for i in range(40)))
     while not writing.done():
         await drain(follower, database)
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
         if database.counters.works % 3:
             await journal.append(outcome(1000 + database.counters.works))
     await writing
@@ -108,16 +127,46 @@ async def read_head(database: Database) -> Page:
     return page
 
 
-async def test_a_writer_that_was_replaced_is_fenced_out(
-    database: Database, journal: Journal, clock: ManualClock
+async def test_a_writer_that_was_replaced_is_fenced_out_of_everything_and_its_successor_goes_on(
+    database: Database, journal: Journal, clock: ManualClock, location: Location
 ) -> None:
     await journal.append(outcome(1))
-    stale = Journal(database, stream="sms", clock=clock, epoch=0)
-    with pytest.raises(FencedOut):
-        await stale.append(outcome(2))
-    page = await read_page(database, "sms", 0)
-    assert page is not None
-    assert page.newest == 1
+    successor = await open_database(location, "sms")
+    heir = await open_journal(successor, stream="sms", clock=clock)
+    assert (heir.incarnation, heir.epoch) == (journal.incarnation, journal.epoch + 1)
+    await heir.append(outcome(2))
+
+    async def other_state(transaction: Transaction) -> None:
+        await transaction.execute("UPDATE journal_stream SET overflowed = 99 WHERE stream = 'sms'")
+
+    for work in (journal.append(outcome(3)), journal.append(), database.write(other_state)):
+        with pytest.raises(FencedOut):
+            await work
+    before = database.counters.failed_groups
+    refused = await asyncio.gather(*(journal.append(outcome(i)) for i in range(20)), return_exceptions=True)
+    assert all(isinstance(each, FencedOut) for each in refused)
+    assert database.counters.failed_groups - before <= 2  # nobody asks again for each of them
+    await heir.append(outcome(4))
+    page = await read_head(database)
+    assert [o.promise for o in page.outcomes] == ["1", "2", "4"]
+    assert (page.newest, page.overflowed) == (3, 0)
+    await successor.close()
+
+
+async def test_each_batch_says_when_it_was_written_and_how_many_outcomes_it_holds(
+    database: Database, journal: Journal, clock: ManualClock
+) -> None:
+    written = []
+    for size in (3, 1, 5):
+        clock.advance(60)
+        await journal.append(*(outcome(i) for i in range(size)))
+        written.append((size, clock.now()))
+    await journal.append()  # nothing: no batch, no position
+    rows = await database.read(
+        lambda q: q.fetch("SELECT position, outcomes, written_at FROM journal_batch ORDER BY position")
+    )
+    assert rows == [(3, 3, written[0][1]), (4, 1, written[1][1]), (9, 5, written[2][1])]
+    assert (await read_head(database)).newest == 9
 
 
 async def test_an_outcome_lives_and_dies_with_its_transaction(
@@ -139,14 +188,65 @@ async def test_trimming_stays_below_what_every_follower_has(
 ) -> None:
     for i in range(5):
         await journal.append(outcome(i))
-    assert await trim(journal, taken_to=await taken_to(taken.database, "sms"), written_before=clock.now() + 1) == 0
+    assert await trim(journal, taken_to=await taken_by(taken, journal), written_before=clock.now() + 1) == 0
     follower = await taken.follower()
     await drain(follower, database)
     await journal.append(outcome(5))
-    assert await trim(journal, taken_to=await taken_to(taken.database, "sms"), written_before=clock.now() + 1) == 5
+    assert await trim(journal, taken_to=await taken_by(taken, journal), written_before=clock.now() + 1) == 5
+    assert journal.taken_to == 5
     await drain(follower, database)
     assert await taken.promises() == [str(i) for i in range(6)]
     assert taken.alarms == []
+
+
+async def test_trimming_drops_what_is_taken_and_is_old_or_too_much_and_nothing_else(
+    database: Database, journal: Journal, clock: ManualClock
+) -> None:
+    """Against what the words say, for random batches; a few at a time or all at once is the same."""
+    chance = random.Random(7)
+    began = clock.now()
+    for _ in range(25):
+        await database.write(lambda t: t.execute("DELETE FROM journal_batch WHERE stream = 'sms'"))
+        batches: list[tuple[int, float]] = []
+        newest = (await read_head(database)).newest
+        for _ in range(chance.randint(1, 8)):
+            clock.advance(chance.randint(0, 2))
+            size = chance.randint(1, 4)
+            await journal.append(*(outcome(i) for i in range(size)))
+            newest += size
+            batches.append((newest, clock.now()))
+        taken_to = newest - chance.randint(0, 12)
+        before = chance.choice([0.0, clock.now() - chance.randint(-1, 4), clock.now() + 1])
+        held_max = chance.choice([None, chance.randint(0, 12)])
+        goes = [
+            position
+            for position, written in batches
+            if position <= taken_to and (written < before or (held_max is not None and newest - position >= held_max))
+        ]
+        floor = max(goes, default=0)
+        told = await trim(
+            journal,
+            taken_to=taken_to,
+            written_before=before,
+            held_max=held_max,
+            limits=JournalLimits(trimmed_batches_max=chance.choice([1, 2, 500])),
+        )
+        left = await database.read(
+            lambda q: q.fetch("SELECT position FROM journal_batch WHERE stream = 'sms' ORDER BY position")
+        )
+        assert ([row[0] for row in left], told) == ([p for p, _ in batches if p > floor], floor)
+        head = await read_head(database)
+        assert head.newest == newest and (head.trimmed_to == floor or not floor)
+    assert clock.now() > began
+
+
+async def test_trimming_much_is_done_in_short_transactions(database: Database, journal: Journal) -> None:
+    for i in range(50):
+        await journal.append(outcome(i))
+    before = database.counters.groups
+    assert await trim(journal, taken_to=45, written_before=2e9, limits=JournalLimits(trimmed_batches_max=7)) == 45
+    assert database.counters.groups - before == 8
+    assert (await read_head(database)).first == 46
 
 
 async def test_a_stream_that_began_anew_is_an_alarm_and_is_taken(
@@ -185,7 +285,7 @@ async def test_a_full_spool_counts_what_it_drops_and_never_raises(
     for i in range(25):
         spool.record(outcome(i))
     task = asyncio.create_task(spool.run())
-    await asyncio.sleep(0)
+    await eventually(lambda: not spool.pending)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     follower = await taken.follower()

@@ -2,9 +2,12 @@
 
 import asyncio
 
+import apsw
 import pytest
+from failing_engine import failing
+from waiting import eventually
 
-from prikkfri.errors import StorageError
+from prikkfri.errors import FencedOut, InDoubt, StorageError, StorageUnavailable
 from prikkfri.storage import Database, Location, Queries, Transaction, open_database, open_reader
 from prikkfri.storage.opening import applied, history, migrate, open_unmigrated
 
@@ -56,14 +59,131 @@ async def test_hooks_add_to_the_group_and_not_to_a_failed_one(table: Database) -
 
     async def hook(transaction: Transaction) -> None:
         seen.append(list(transaction.collected))
+        await insert(transaction, 100 + len(seen))
 
     table.on_commit(hook)
 
-    async def work(transaction: Transaction) -> None:
-        transaction.collected.append("item")
+    async def work(transaction: Transaction, item: str) -> None:
+        transaction.collected.append(item)
+        if item == "bad":
+            raise LookupError
 
-    await table.write(work)
-    assert seen == [["item"]]
+    await asyncio.gather(table.write(lambda t: work(t, "one")), table.write(lambda t: work(t, "two")))
+    with pytest.raises(LookupError):
+        await table.write(lambda t: work(t, "bad"))
+    await table.write(lambda t: work(t, "three"))
+    assert seen == [["one", "two"], ["three"]]
+    assert await ids(table) == [101, 102]
+
+
+async def test_what_a_hook_refuses_undoes_its_whole_group(table: Database) -> None:
+    async def hook(transaction: Transaction) -> None:
+        raise FencedOut("somebody else writes")
+
+    table.on_commit(hook)
+    results = await asyncio.gather(
+        *(table.write(lambda t, i=i: insert(t, i)) for i in range(5)), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [FencedOut] * 5
+    assert await ids(table) == []
+
+
+async def test_each_write_gets_its_own_result_and_a_failed_neighbour_changes_none(table: Database) -> None:
+    async def work(transaction: Transaction, i: int) -> int:
+        if i in (3, 8):
+            raise LookupError(str(i))
+        await insert(transaction, i)
+        return i * i
+
+    results = await asyncio.gather(*(table.write(lambda t, i=i: work(t, i)) for i in range(10)), return_exceptions=True)
+    assert [str(r) if isinstance(r, LookupError) else r for r in results] == [
+        0, 1, 4, "3", 16, 25, 36, 49, "8", 81,
+    ]  # fmt: skip
+    assert await ids(table) == [0, 1, 2, 4, 5, 6, 7, 9]
+
+
+async def test_writes_are_done_in_the_order_in_which_they_came(table: Database) -> None:
+    """Also when a bad one among them has their group done again in halves."""
+
+    async def after_how_many(transaction: Transaction, i: int) -> None:
+        row = await transaction.fetch_one("SELECT COUNT(*) FROM thing")
+        assert row is not None
+        await insert(transaction, i, str(row[0]))
+        if i == 5:
+            raise LookupError
+
+    await asyncio.gather(*(table.write(lambda t, i=i: after_how_many(t, i)) for i in range(12)), return_exceptions=True)
+    rows = await table.read(lambda q: q.fetch("SELECT id, name FROM thing ORDER BY id"))
+    assert rows == [(i, str(i if i < 5 else i - 1)) for i in range(12) if i != 5]
+
+
+async def test_nothing_is_acknowledged_or_seen_before_it_is_committed(table: Database) -> None:
+    table, engine = failing(table)
+    engine.passing.clear()
+    writing = [asyncio.create_task(table.write(lambda t, i=i: insert(t, i))) for i in range(3)]
+    await eventually(lambda: engine.commits == 1)
+    assert not any(task.done() for task in writing)
+    assert await ids(table) == []
+    engine.passing.set()
+    await asyncio.gather(*writing)
+    assert await ids(table) == [0, 1, 2]
+    assert (table.counters.groups, table.counters.works, table.counters.failed_groups) == (1, 3, 0)
+
+
+async def test_what_a_commit_refuses_is_not_kept_and_the_next_write_works(table: Database) -> None:
+    table, engine = failing(table)
+    engine.refused_with = StorageError("no")
+    with pytest.raises(StorageError, match="no"):
+        await table.write(lambda t: insert(t, 1))
+    engine.refused_with = None
+    assert await ids(table) == []
+    await table.write(lambda t: insert(t, 1))
+    assert await ids(table) == [1]
+    assert (table.counters.groups, table.counters.failed_groups) == (1, 1)
+
+
+@pytest.mark.parametrize("failure", [StorageUnavailable, InDoubt, FencedOut])
+async def test_when_the_database_itself_has_failed_a_group_is_not_tried_again(
+    table: Database, failure: type[StorageError]
+) -> None:
+    """In doubt: trying again might do it twice. Unavailable or fenced out: it would only multiply the wait."""
+    table, engine = failing(table)
+    engine.refused_with = failure("the disk")
+    results = await asyncio.gather(
+        *(table.write(lambda t, i=i: insert(t, i)) for i in range(8)), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [failure] * 8
+    assert engine.commits == 1
+
+
+async def test_waiting_writes_are_bounded_and_who_comes_too_late_is_refused_at_once(table: Database) -> None:
+    table, engine = failing(table, pending_works_max=5)
+    engine.passing.clear()
+    writing = [asyncio.create_task(table.write(lambda t: insert(t, 0)))]
+    await eventually(lambda: engine.commits == 1)
+    for turn in range(3):  # as often as one likes
+        writing += [asyncio.create_task(table.write(lambda t, i=i: insert(t, i))) for i in range(1, 6) if not turn]
+        await asyncio.sleep(0)
+        late = asyncio.create_task(table.write(lambda t: insert(t, 100)))
+        await asyncio.sleep(0)
+        assert late.done()
+        with pytest.raises(StorageUnavailable, match="5 writes are waiting already"):
+            await late
+    engine.passing.set()
+    await asyncio.gather(*writing)
+    await table.write(lambda t: insert(t, 6))
+    assert await ids(table) == list(range(7))
+
+
+async def test_a_group_is_bounded_so_that_nobody_waits_behind_all_the_others(table: Database) -> None:
+    table, engine = failing(table, group_works_max=4)
+    engine.passing.clear()
+    writing = [asyncio.create_task(table.write(lambda t, i=i: insert(t, i))) for i in range(10)]
+    await eventually(lambda: engine.commits == 1)
+    engine.passing.set()
+    await asyncio.gather(*writing)
+    assert (table.counters.groups, table.counters.works) == (3, 10)
+    assert await ids(table) == list(range(10))
 
 
 async def test_execute_tells_how_many_rows_changed(table: Database) -> None:
@@ -97,24 +217,131 @@ async def test_a_reader_sees_what_another_process_commits_and_cannot_write(locat
     reader = open_reader(location, "sms")
     await table.write(lambda t: insert(t, 9))
     assert await ids(reader) == [9]
+    for each in (reader, table):
+        with pytest.raises(StorageError):
+            await each.read(lambda q: q.fetch("INSERT INTO thing (id, name) VALUES (1, 'a') RETURNING id"))
+    assert await ids(reader) == [9]
     await reader.close()
 
 
+async def test_what_sql_refuses_is_one_of_our_errors_in_reading_and_in_writing(table: Database) -> None:
+    with pytest.raises(StorageError, match="nothing_of_that_name"):
+        await table.read(lambda q: q.fetch("SELECT * FROM nothing_of_that_name"))
+    with pytest.raises(StorageError, match="nothing_of_that_name"):
+        await table.write(lambda t: t.execute("DELETE FROM nothing_of_that_name"))
+
+    async def wrong(queries: Queries) -> None:
+        raise LookupError("the reader's own")
+
+    with pytest.raises(LookupError, match="the reader's own"):
+        await table.read(wrong)
+
+
+async def test_a_database_that_is_not_there_yet_is_not_made_by_its_readers(location: Location) -> None:
+    async def look() -> None:
+        reader = open_reader(location, "signin")
+        try:
+            await reader.read(lambda q: q.fetch("SELECT * FROM journal_stream"))
+        finally:
+            await reader.close()
+
+    for _ in range(2):
+        with pytest.raises(StorageError):
+            await look()
+    assert not (location.home / "signin.db").exists()
+
+
+def test_an_area_that_nobody_knows_is_refused(location: Location) -> None:
+    with pytest.raises(StorageError, match="no area 'sms2'"):
+        open_unmigrated(location, "sms2")
+
+
+def tables_of(sql: str) -> dict[str, dict[str, object]]:
+    """What stands in the tables that some SQL makes on an empty database: a row that every column has room for."""
+    plain = apsw.Connection(":memory:")
+    plain.execute(sql.replace("{blob}", "BLOB"))
+    values: dict[str, object] = {
+        "TEXT": "word",
+        "BIGINT": 7,
+        "DOUBLE PRECISION": 0.5,
+        "BLOB": b"bytes",
+        "BOOLEAN": True,
+    }
+    names = [row[0] for row in plain.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+    return {
+        name: {column: values[kind] for _, column, kind, *_ in plain.execute(f"PRAGMA table_info({name})")}
+        for name in names
+    }
+
+
+def test_the_history_has_no_gap_and_no_number_twice() -> None:
+    assert [number for number, _, _ in history()] == list(range(1, len(history()) + 1))
+    assert history()[0][1] == "journal"
+
+
 @pytest.mark.parametrize("oldest", [number for number, _, _ in history()])
-async def test_every_earlier_database_can_be_brought_up_to_date(location: Location, oldest: int) -> None:
+async def test_every_earlier_database_can_be_brought_up_to_date_and_keeps_what_it_holds(
+    location: Location, oldest: int
+) -> None:
     old = open_unmigrated(location, "signin")
     await old.engine.prepare()
     await migrate(old, up_to=oldest)
-    assert max(await old.read(applied)) == oldest
+    assert await old.read(applied) == set(range(1, oldest + 1))
+    held = tables_of(";\n".join(sql for number, _, sql in history() if number <= oldest))
+
+    async def fill(transaction: Transaction) -> None:
+        for name, row in held.items():
+            columns = ", ".join(row)
+            values = ", ".join(f":{column}" for column in row)
+            await transaction.execute(f"INSERT INTO {name} ({columns}) VALUES ({values})", row)
+
+    await old.write(fill)
     await old.close()
     database = await open_database(location, "signin")
     assert await database.read(applied) == {number for number, _, _ in history()}
+
+    async def look(queries: Queries) -> None:
+        for name, row in held.items():
+            where = " AND ".join(f"{column} = :{column}" for column in row)
+            assert await queries.fetch_one(f"SELECT COUNT(*) FROM {name} WHERE {where}", row) == (1,), name
+        for name, row in tables_of(";\n".join(sql for _, _, sql in history())).items():
+            await queries.fetch(f"SELECT {', '.join(row)} FROM {name}")
+
+    await database.read(look)
     await database.close()
 
 
-async def test_a_database_of_a_newer_version_is_refused(location: Location) -> None:
+async def test_a_migration_that_fails_changes_nothing(location: Location) -> None:
+    old = open_unmigrated(location, "signin")
+    await old.engine.prepare()
+    await migrate(old, up_to=1)
+    await old.write(lambda t: t.execute("CREATE TABLE sms_message (in_the_way BIGINT)"))
+    await old.close()
+    with pytest.raises(StorageError, match="sms_message"):
+        await open_database(location, "signin")
+    again = open_unmigrated(location, "signin")
+    assert await again.read(applied) == {1}
+    with pytest.raises(StorageError):
+        await again.read(lambda q: q.fetch("SELECT * FROM subscriber"))
+    await again.write(lambda t: t.execute("DROP TABLE sms_message"))
+    await again.close()
+    await (await open_database(location, "signin")).close()
+
+
+async def test_of_many_that_open_a_new_area_at_once_one_makes_its_tables(location: Location) -> None:
+    opened = await asyncio.gather(*(open_database(location, "signin") for _ in range(3)))
+    for database in opened:
+        assert await database.read(applied) == {number for number, _, _ in history()}
+        await database.close()
+
+
+async def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(location: Location) -> None:
     database = await open_database(location, "sms")
     await database.write(lambda t: t.execute("INSERT INTO migration (number, name) VALUES (9999, 'tomorrow')"))
+    await database.write(lambda t: t.execute("DELETE FROM migration WHERE number = 7"))
     await database.close()
-    with pytest.raises(StorageError, match="newer version"):
+    with pytest.raises(StorageError, match="newer version \\(migration 9999\\); install that version"):
         await open_database(location, "sms")
+    again = open_unmigrated(location, "sms")
+    assert await again.read(applied) == {1, 2, 3, 4, 5, 6, 9999}
+    await again.close()

@@ -11,19 +11,24 @@ from typing import Any
 import httpx
 import jwt as pyjwt
 import pytest
+from waiting import eventually
 
 from prikkfri.clock import ManualClock
 from prikkfri.config import Config
 from prikkfri.config import Door as DoorSettings
 from prikkfri.door.http import application
 from prikkfri.door.overload import Limits, lag, retry_after
-from prikkfri.door.service import Door, asking_signin, load_keys
+from prikkfri.door.service import DEFAULT_TIMING, Admitted, Door, Issued, Waiting, asking_signin, load_keys
+from prikkfri.door.timing import Timing
 from prikkfri.door.waiting_room import Capacity
 from prikkfri.journal import Outcome
 from prikkfri.protocols import admission_pass, cat, device_token
 from prikkfri.protocols import jwt as our_jwt
 from prikkfri.protocols.device_token import DeviceToken
+from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import SigningKey, command_key, publish_public_key, read_public_keys, signing_key
+from prikkfri.storage.limits import LIMITS as STORAGE_LIMITS
+from prikkfri.storage.limits import StorageLimits
 
 VIEWER = "http://localhost:8080"
 OPEN = "http://localhost:8082/open"
@@ -35,13 +40,15 @@ class Entrance:
     door: Door
     clock: ManualClock
     home: Path
+    tokens: DeviceTokens
     recorded: list[Outcome]
     device_key: SigningKey
+    timing: Timing
     capacity: list[Capacity | None]
     """What signin says from now on: the last one."""
 
     def client(self) -> httpx.AsyncClient:
-        edge = application(self.door, viewer_origin=VIEWER, open_channels_url=OPEN)
+        edge = application(self.door, viewer_origin=VIEWER, open_channels_url=OPEN, timing=self.timing)
         transport = httpx.ASGITransport(edge)  # type: ignore[arg-type]
         return httpx.AsyncClient(transport=transport, base_url="http://localhost:8086", headers={"origin": VIEWER})
 
@@ -51,11 +58,10 @@ class Entrance:
         return device_token.issue(self.device_key.private, self.device_key.kid, replace(token, **changes))
 
     async def settle(self) -> None:
-        """Runs the door's own work once: reads the revocation list, asks signin, keeps the line."""
-        running = asyncio.create_task(self.door.run())
-        await asyncio.sleep(0.05)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        """A round of the door's own work: reads the revocation list, asks signin, keeps the line."""
+        await self.tokens.read_revoked()
+        await self.door.ask_signin()
+        await self.door.keep_line()
 
 
 BuildDoor = Callable[..., Entrance]
@@ -63,22 +69,31 @@ BuildDoor = Callable[..., Entrance]
 
 @pytest.fixture
 def build(tmp_path: Path, clock: ManualClock) -> BuildDoor:
-    def build(settings: DoorSettings | None = None) -> Entrance:
+    def build(
+        settings: DoorSettings | None = None,
+        *,
+        storage_limits: StorageLimits = STORAGE_LIMITS,
+        timing: Timing = DEFAULT_TIMING,
+        door_clock: ManualClock | None = None,
+    ) -> Entrance:
         recorded: list[Outcome] = []
         capacity: list[Capacity | None] = [Capacity(10, 0)]
 
         async def ask() -> Capacity | None:
             return capacity[-1]
 
+        tokens = DeviceTokens(tmp_path, clock, limits=storage_limits)
         door = Door(
             record=recorded.append,
             config=Config(home=tmp_path, door=settings or DoorSettings()),
             keys=load_keys(tmp_path),
-            clock=clock,
+            clock=door_clock or clock,
+            tokens=tokens,
+            timing=timing,
             ask_capacity=ask,
         )
         device_key = signing_key(tmp_path, "signin-device")
-        return Entrance(door, clock, tmp_path, recorded, device_key, capacity)
+        return Entrance(door, clock, tmp_path, tokens, recorded, device_key, timing, capacity)
 
     return build
 
@@ -163,6 +178,7 @@ async def test_what_expired_or_was_revoked_is_refused_also_when_it_was_good_befo
         answer = await client.post("/playback-token", headers=bearer(token))
         assert (answer.status_code, answer.json()["error"]) == (401, "expired")
     assert [o.reason for o in entrance.recorded] == ["", "revoked", "", "", "revoked", "expired"]
+    assert {(o.customer, o.device) for o in entrance.recorded} == {("s-1", DEVICE)}  # its signature has proven who
 
 
 async def test_a_key_that_signin_makes_later_is_found(build: BuildDoor) -> None:
@@ -174,8 +190,9 @@ async def test_a_key_that_signin_makes_later_is_found(build: BuildDoor) -> None:
         assert (await client.post("/playback-token", headers=bearer(entrance.token()))).status_code == 200
 
 
-async def test_verdicts_are_remembered_in_bounds(entrance: Entrance, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prikkfri.storage.device_tokens.VERDICTS_REMEMBERED_MAX", 3)
+async def test_verdicts_are_remembered_in_bounds(build: BuildDoor) -> None:
+    entrance = build(storage_limits=StorageLimits(verdicts_remembered_max=3))
+    publish_public_key(entrance.home, "device", "signin", entrance.device_key)
     async with entrance.client() as client:
         for subscriber in "abcdea":
             token = entrance.token(subscriber=subscriber)
@@ -218,6 +235,49 @@ def test_the_gate_asks_for_longer_pauses_the_further_behind_it_is() -> None:
     once = lag(0.0, 1.5)
     assert retry_after(once, 0, limits) is None
     assert retry_after(lag(once, 1.5), 0, limits)
+
+
+@pytest.mark.parametrize(
+    ("lag_s", "in_flight", "wait_s"),
+    [(0.5, 100, None), (0.75, 0, 3.0), (0.0, 200, 4.0), (0.75, 200, 4.0), (1.0, 110, 4.0), (0.0, 100_000, 30.0)],
+)
+def test_the_gate_goes_by_what_is_further_behind(lag_s: float, in_flight: int, wait_s: float | None) -> None:
+    found = retry_after(lag_s, in_flight, Limits(lag_seconds_max=0.5, in_flight_max=100))
+    assert found == (None if wait_s is None else pytest.approx(wait_s))
+    assert lag(0.5, 1.5) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("lag_s", "in_flight", "taken"), [(0.5, 2_000, True), (0.51, 0, False), (0.0, 2_001, False), (0.0, 0, True)]
+)
+def test_the_gate_closes_at_half_a_second_or_two_thousand_requests(lag_s: float, in_flight: int, taken: bool) -> None:
+    assert (retry_after(lag_s, in_flight) is None) is taken
+
+
+class LateClock(ManualClock):
+    """Whoever looks at it twice has been kept waiting in between."""
+
+    late_s = 0.0
+
+    def monotonic(self) -> float:
+        self.advance(self.late_s)
+        return super().monotonic()
+
+
+async def test_a_door_whose_loop_is_late_refuses_until_it_has_caught_up(build: BuildDoor) -> None:
+    late = LateClock()
+    entrance = build(timing=Timing(lag_measured_seconds=0), door_clock=late)
+    running = asyncio.create_task(entrance.door.run())
+    counters = entrance.door.counters
+    late.late_s = 1.0
+    await eventually(lambda: counters()["loop_lag_seconds"] > 0.5)
+    answer = entrance.door.overloaded("enter")
+    assert answer is not None and answer.reason == "overloaded"
+    late.late_s = 0.0
+    await eventually(lambda: counters()["loop_lag_seconds"] < 0.5)
+    assert entrance.door.overloaded("enter") is None
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_when_nobody_waits_a_pass_comes_at_once(entrance: Entrance) -> None:
@@ -294,8 +354,10 @@ async def test_what_is_no_ticket_is_refused(entrance: Entrance) -> None:
             assert (answer.status_code, answer.json()["error"]) == (400, "bad-ticket")
         assert (await client.get("/waiting?ticket=" + "A" * 600)).status_code == 413
         assert (await client.get("/waiting?" + "&" * 20)).status_code == 400
-        for body in (b"", b"{}", b'{"device": "x"}', b'{"device": 5}', b"\xff"):
-            assert (await client.post("/enter", content=body)).status_code == 400
+        devices = ("x", "d-short", f"{DEVICE}A", f"{DEVICE[:-1]}\\n", f"{DEVICE[:-1]}+", "d-" + "å" * 22)
+        bodies = [b'{"device": "%s"}' % device.encode() for device in devices]
+        for body in (b"", b"{}", b'{"device": 5}', b"\xff", b"[]", b"[" * 900, *bodies):
+            assert (await client.post("/enter", content=body)).status_code == 400, body
         assert (await client.post("/enter", content=b" " * 2_000)).status_code == 413
     assert entrance.recorded == []
 
@@ -323,6 +385,13 @@ async def test_with_the_waiting_room_off_everyone_gets_a_pass(build: BuildDoor) 
         (200, {"per_second": 70.5, "waiting_s": 0.5, "waiting": 3}, Capacity(70.5, 0.5)),
         (200, {"per_second": -1, "waiting_s": 0}, None),
         (200, {"per_second": 1e300, "waiting_s": 0}, None),
+        (200, {"per_second": 0, "waiting_s": 0}, Capacity(0, 0)),
+        (200, {"per_second": 999_999, "waiting_s": 999_999}, Capacity(999_999, 999_999)),
+        (200, {"per_second": 1e6, "waiting_s": 0}, None),
+        (200, {"per_second": 10, "waiting_s": 1e6}, None),
+        (200, {"per_second": 10, "waiting_s": -0.1}, None),
+        (200, {"per_second": "many", "waiting_s": 0}, None),
+        (200, {"per_second": 10}, None),
         (200, ["no"], None),
         (401, {"error": "bad-command-key"}, None),
         (503, {"error": "overloaded"}, None),
@@ -338,6 +407,17 @@ async def test_signins_report_is_asked_for_with_the_command_key_and_not_trusted_
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(signin)) as client:
         assert await asking_signin(client, "http://localhost:8081", tmp_path)() == expected
+
+
+@pytest.mark.parametrize("failure", [httpx.ConnectError("refused"), httpx.ReadTimeout("slow"), None])
+async def test_a_signin_that_is_dead_or_talks_nonsense_is_silent(tmp_path: Path, failure: Exception | None) -> None:
+    def dead(request: httpx.Request) -> httpx.Response:
+        if failure:
+            raise failure
+        return httpx.Response(200, content=b"{ torn")
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(dead)) as client:
+        assert await asking_signin(client, "http://localhost:8081", tmp_path)() is None
 
 
 async def test_the_wait_of_whoever_comes_now_is_told_to_anybody(build: BuildDoor) -> None:
@@ -364,6 +444,224 @@ async def test_the_wait_of_whoever_comes_now_is_told_to_anybody(build: BuildDoor
         entrance.recorded[:] = before
         told = await wait_s()
         assert told is not None and told > 2
+        entrance.capacity.append(Capacity(10, 0.5))
+        await entrance.settle()
+        there = await wait_s()
+        assert there is not None and there == pytest.approx(told + 0.5)  # here, and then at signin
         assert entrance.recorded == before  # a question, and nobody's promise
         entrance.clock.advance(10)
         assert await wait_s() is None
+
+
+async def test_a_frozen_door_lets_no_more_in_at_once_than_were_due_in_two_seconds(entrance: Entrance) -> None:
+    await entrance.settle()
+    entrance.clock.advance(1.0)
+    async with entrance.client() as client:
+        tickets = [(await client.post("/enter", json={"device": DEVICE})).json().get("ticket") for _ in range(100)]
+        waiting = [ticket for ticket in tickets if ticket]
+
+        async def let_in() -> int:
+            answers = [(await client.get("/waiting", params={"ticket": ticket})).json() for ticket in waiting]
+            return sum("admitted" in answer for answer in answers)
+
+        assert len(waiting) == 90
+        await entrance.settle()
+        entrance.clock.advance(2.9)  # signin does not count as silent yet
+        called = await let_in()
+        assert 23 <= called <= 35  # two seconds of its capacity, and half as many more, as not all come
+        entrance.clock.advance(3_600)
+        assert await let_in() == 0  # what signin can take now, nobody knows
+        await entrance.settle()
+        entrance.clock.advance(0.5)
+        assert called <= await let_in() <= called + 9
+
+
+async def test_a_door_that_starts_lets_nobody_in_before_signin_is_heard(build: BuildDoor) -> None:
+    entrance = build()
+    entrance.clock.advance(600)
+    async with entrance.client() as client:
+        answer = (await client.post("/enter", json={"device": DEVICE})).json()
+        assert (answer["place"], answer["wait_s"]) == (1, None)
+        await entrance.settle()
+        ticket = {"ticket": answer["ticket"]}
+        assert "admitted" not in (await client.get("/waiting", params=ticket)).json()
+        entrance.clock.advance(0.2)
+        assert "admitted" in (await client.get("/waiting", params=ticket)).json()
+
+
+async def test_a_pass_is_the_same_when_asked_for_again_until_the_ticket_is_old(entrance: Entrance) -> None:
+    async with entrance.client() as client:
+        ticket = {"ticket": (await client.post("/enter", json={"device": DEVICE})).json()["ticket"]}
+        await entrance.settle()
+        entrance.clock.advance(0.5)
+        first, second = [(await client.get("/waiting", params=ticket)).json() for _ in range(2)]
+        keys = our_jwt.read_jwks(read_public_keys(entrance.home, "pass"))
+        passes = [admission_pass.verified(answer["admitted"], keys) for answer in (first, second)]
+        assert passes[0] == passes[1] and passes[0] is not None
+        assert passes[0].device == DEVICE and passes[0].pass_id == passes[0].promise
+        assert [o.promise for o in entrance.recorded] == [passes[0].promise]  # the asking; entering is told by signin
+        assert first["expires_at"] == entrance.clock.now() + 300
+        entrance.clock.advance(6 * 3_600)
+        assert (await client.get("/waiting", params=ticket)).status_code == 400
+
+
+async def test_the_door_looks_after_itself_until_it_is_stopped(
+    build: BuildDoor, caplog: pytest.LogCaptureFixture
+) -> None:
+    entrance = build(timing=Timing(lag_measured_seconds=0, line_kept_seconds=0, capacity_asked_seconds=0))
+    listed = entrance.home / "public" / "revoked.json"
+    listed.parent.mkdir(exist_ok=True)
+    listed.write_text(json.dumps({"as_of": entrance.clock.now() - 7, "device_tokens": []}))
+    running = asyncio.create_task(entrance.door.run())
+    counters = entrance.door.counters
+    await eventually(lambda: counters()["line_standing_still"] == 0.0 and counters()["revoked_list_age_seconds"] == 7)
+    entrance.capacity.append(None)
+    entrance.clock.advance(3.1)
+    await eventually(lambda: counters()["line_standing_still"] == 1.0)
+    entrance.capacity.append(Capacity(10, 0))
+    await eventually(lambda: counters()["line_standing_still"] == 0.0)
+    async with entrance.client() as client:
+        await client.post("/enter", json={"device": DEVICE})
+    kept = entrance.home / "door" / "line.json"
+    await eventually(lambda: kept.exists() and json.loads(kept.read_bytes())["next_number"] == 1)
+    assert [record.message for record in caplog.records] == [
+        "signin is heard again: the line moves",
+        "signin is silent: the line stands",
+        "signin is heard again: the line moves",
+    ]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert running.cancelled()
+
+
+async def test_with_the_waiting_room_off_the_door_asks_nobody_and_keeps_no_line(build: BuildDoor) -> None:
+    quick = Timing(lag_measured_seconds=0, line_kept_seconds=0, capacity_asked_seconds=0)
+    entrance = build(DoorSettings(waiting_room="off"), timing=quick)
+    listed = entrance.home / "public" / "revoked.json"
+    listed.parent.mkdir(exist_ok=True)
+    listed.write_text(json.dumps({"as_of": entrance.clock.now() - 7, "device_tokens": []}))
+    running = asyncio.create_task(entrance.door.run())
+    await eventually(lambda: entrance.door.counters()["revoked_list_age_seconds"] == 7)
+    assert entrance.door.counters()["line_standing_still"] == 1.0
+    async with entrance.client() as client:
+        assert (await client.get("/line")).json() == {"wait_s": 0.0}
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert not (entrance.home / "door").exists()
+
+
+@pytest.mark.parametrize("content", ["{ torn", "[]", "{}", '{"next_number": "many", "front": 0}'])
+async def test_a_line_that_cannot_be_read_is_begun_anew_and_those_with_a_ticket_keep_their_place(
+    entrance: Entrance, build: BuildDoor, content: str
+) -> None:
+    async with entrance.client() as client:
+        tickets = [(await client.post("/enter", json={"device": DEVICE})).json()["ticket"] for _ in range(20)]
+    await entrance.settle()
+    (entrance.home / "door" / "line.json").write_text(content)
+    anew = build()
+    async with anew.client() as client:
+        places = [(await client.get("/waiting", params={"ticket": ticket})).json()["place"] for ticket in tickets[10:]]
+        assert places == list(range(11, 21))
+        assert (await client.post("/enter", json={"device": DEVICE})).json()["place"] == 21  # behind all who have shown
+
+
+async def test_a_line_that_cannot_be_written_stops_nobody_and_is_written_later(
+    entrance: Entrance, caplog: pytest.LogCaptureFixture
+) -> None:
+    blocking = entrance.home / "door"
+    blocking.write_text("a file where the folder should be")
+    await entrance.settle()
+    assert "cannot be kept over a restart" in caplog.text
+    blocking.unlink()
+    await entrance.settle()
+    line = blocking / "line.json"
+    assert json.loads(line.read_bytes())["next_number"] == 0
+    line.unlink()
+    await entrance.settle()
+    assert not line.exists()  # nothing has changed, so nothing is written
+    async with entrance.client() as client:
+        await client.post("/enter", json={"device": DEVICE})
+    await entrance.settle()
+    assert json.loads(line.read_bytes())["next_number"] == 1
+
+
+async def test_every_answer_is_counted_by_what_it_was(entrance: Entrance) -> None:
+    async with entrance.client() as client:
+        await client.post("/playback-token", headers=bearer(entrance.token()))
+        await client.post("/playback-token", headers=bearer("x"))
+        await client.post("/playback-token", headers=bearer("x"))
+        for _ in range(3):
+            await client.post("/enter", json={"device": DEVICE})
+    counted = entrance.door.counters()
+    assert {name: number for name, number in counted.items() if name.endswith("_total")} == {
+        "playback_token_kept_total": 1,
+        "playback_token_bad_token_total": 2,
+        "enter_asked_total": 3,
+    }
+    assert (counted["line_waiting"], counted["line_front"], counted["line_rate_per_second"]) == (3, 0.0, 0.0)
+    await entrance.settle()
+    entrance.clock.advance(0.1)
+    async with entrance.client() as client:
+        await client.get("/line")
+    moving = entrance.door.counters()
+    assert 0 < moving["line_front"] == 3 - moving["line_waiting"]
+    assert 11.5 <= moving["line_rate_per_second"] < 12.5
+
+
+async def test_the_request_that_is_too_much_is_refused_and_the_one_before_is_not(entrance: Entrance) -> None:
+    async with entrance.client() as client:
+        for others, status in ((1_999, 200), (2_000, 503)):
+            entrance.door.in_flight = others  # the request itself is one
+            assert (await client.post("/enter", json={"device": DEVICE})).status_code == status
+            assert entrance.door.in_flight == others
+            answer = await client.get("/waiting?ticket=x")
+            assert answer.status_code == (400 if status == 200 else 503)
+            assert (await client.get("/line")).status_code == 200  # costs nothing, and playout's rule goes by it
+
+
+async def test_who_leaves_or_dawdles_frees_their_place_and_is_promised_nothing(build: BuildDoor) -> None:
+    entrance = build(timing=Timing(body_seconds_max=0.01))
+    edge = application(entrance.door, viewer_origin=VIEWER, open_channels_url=OPEN, timing=entrance.timing)
+    scope = {"type": "http", "method": "POST", "path": "/enter", "headers": [], "query_string": b""}
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def leaves() -> Any:
+        assert entrance.door.in_flight == 1
+        return {"type": "http.disconnect"}
+
+    async def dawdles() -> Any:
+        await asyncio.Event().wait()
+
+    await edge(scope, leaves, send)
+    assert sent == []
+    await edge(scope, dawdles, send)
+    assert sent[0]["status"] == 408 and json.loads(sent[1]["body"])["error"] == "too-slow"
+    await edge({"type": "lifespan"}, dawdles, send)
+    assert (entrance.door.in_flight, entrance.recorded) == (0, [])
+
+
+async def test_each_address_takes_its_own_method(entrance: Entrance) -> None:
+    right = {"/playback-token": "POST", "/enter": "POST", "/waiting": "GET", "/line": "GET"}
+    async with entrance.client() as client:
+        for path, method in right.items():
+            for other in {"GET", "POST", "PUT", "DELETE"} - {method}:
+                assert (await client.request(other, path)).status_code == 405
+            asked = await client.options(path)
+            assert (asked.status_code, asked.headers["access-control-allow-methods"]) == (204, method)
+        assert (await client.get("/elsewhere")).status_code == 404
+    assert entrance.recorded == []
+
+
+def test_nothing_that_lets_somebody_in_shows_when_it_is_printed(entrance: Entrance) -> None:
+    shown = repr(
+        (
+            Issued("secret", 1.0, 2.0),
+            Admitted("secret", 1.0),
+            Waiting("secret", 1, 1.0, 1.0, None),
+            replace(load_keys(entrance.home), ticket=b"secret"),
+        )
+    )
+    assert "secret" not in shown

@@ -14,7 +14,11 @@ from prikkfri.simulation.installation import Installation, free_ports, ports_sec
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     home = tmp_path_factory.mktemp("home")
     *ports, handset_smpp, handset_http = free_ports(len(ROLES) + 3)
-    text = demo.configuration(handset_smpp_port=handset_smpp) + "\n" + ports_section(ports)
+    # Short segments, so that little is in store and whoever watches for some seconds has had many of them.
+    text = demo.configuration(handset_smpp_port=handset_smpp).replace(
+        "[streaming]", "[streaming]\nsegment_seconds = 1.0"
+    )
+    text += "\n" + ports_section(ports)
     (home / "prikkfri.toml").write_text(text, encoding="utf-8")
     people = demo.people(demo.PEOPLE)
     installation = Installation(home)

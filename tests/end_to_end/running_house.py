@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,6 +12,8 @@ from prikkfri.simulation import demo
 from prikkfri.simulation.installation import Harm, Installation
 
 T = TypeVar("T")
+LOOP_SECONDS_MAX = 300.0
+"""For a machine that is stuck; not a measure."""
 
 
 class Loop:
@@ -24,7 +26,7 @@ class Loop:
 
     def run(self, work: Callable[[], Coroutine[object, object, T]]) -> T:
         future: Future[T] = asyncio.run_coroutine_threadsafe(work(), self._loop)
-        return future.result(120)
+        return future.result(LOOP_SECONDS_MAX)
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -46,7 +48,21 @@ class House:
         return self.config.roles.edge(role).url
 
     def harm(self, role: str, how: Harm) -> None:
-        self.loop.run(lambda: self.installation.harm(role, how))
+        self.harm_all([role], how)
 
     def give_back(self, role: str) -> None:
-        self.loop.run(lambda: self.installation.give_back(role))
+        self.give_back_all([role])
+
+    def harm_all(self, roles: Sequence[str], how: Harm) -> None:
+        async def harm() -> None:
+            await asyncio.gather(*(self.installation.harm(role, how) for role in roles))
+
+        self.loop.run(harm)
+
+    def give_back_all(self, roles: Sequence[str]) -> None:
+        """All at once: one that was killed takes its time to start."""
+
+        async def give_back() -> None:
+            await asyncio.gather(*(self.installation.give_back(role) for role in roles))
+
+        self.loop.run(give_back)

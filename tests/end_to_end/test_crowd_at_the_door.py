@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from waiting import eventually
 
 from prikkfri.config import ROLES, Config
 from prikkfri.journal import Outcome, read_page
@@ -58,6 +60,15 @@ async def capacity(config: Config, client: aiohttp.ClientSession) -> float:
         return float((await answer.json())["per_second"])
 
 
+async def the_door_knows_the_capacity(config: Config, client: aiohttp.ClientSession) -> bool:
+    """Whether the first hashes have been measured, after which signin keeps house, and the door has heard of it."""
+    if not (config.home / "public" / "revoked.json").exists():
+        return False
+    async with client.get(f"{config.roles.door.url}/metrics") as answer:
+        rate = float(re.findall(r"^prikkfri_door_line_rate_per_second (\S+)", await answer.text(), re.MULTILINE)[0])
+    return rate > 0
+
+
 async def moments(measured: Callable[[], Awaitable[float]]) -> AsyncIterator[None]:
     """One for each who comes, at `TIMES_CAPACITY` of what the machine takes at that time: that changes as the other
     work on it does, and what was measured at the start may be half of it."""
@@ -91,14 +102,13 @@ async def test_a_crowd_of_three_times_the_capacity_waits_in_line_and_gets_in(tmp
         await installation.start(("signin", "door"))
         origin = {"origin": config.roles.viewer.url}
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=origin) as client:
-            await asyncio.sleep(4)  # the first hashes are measured, and the door has heard of it
+            await eventually(lambda: the_door_knows_the_capacity(config, client))
             crowd: list[asyncio.Task[tuple[bool, int, int]]] = []
             async for _ in moments(lambda: capacity(config, client)):
                 crowd.append(asyncio.create_task(person(config, client, logins[len(crowd) % len(logins)])))
             answers = await asyncio.gather(*crowd)
-        await asyncio.sleep(1)  # the door's spool is written behind its answers
     finally:
-        await installation.stop()
+        await installation.stop()  # what the door's spool still holds in memory is written then
     assert {status for _, status, _ in answers} == {200}
     had_to_wait = sum(waited for waited, _, _ in answers)
     assert had_to_wait > len(answers) / 2, "a crowd of three times the capacity that nobody waited in"

@@ -60,14 +60,14 @@ def banner(viewer: Viewer, double: Double) -> None:
     viewer.sign_in(LOGIN, PASSWORD)
     viewer.sees_the_picture()
     viewer.press("ArrowRight")
-    viewer.page.wait_for_timeout(500)
+    viewer.has_come_to_rest()
 
 
 def guide(viewer: Viewer, double: Double) -> None:
     viewer.sign_in(LOGIN, PASSWORD)
     viewer.sees_the_picture()
     viewer.press("Escape", "Enter")
-    viewer.page.wait_for_timeout(500)
+    viewer.has_come_to_rest()
 
 
 def notice(viewer: Viewer, double: Double) -> None:
@@ -80,7 +80,7 @@ def notice(viewer: Viewer, double: Double) -> None:
 def settings(viewer: Viewer, double: Double) -> None:
     banner(viewer, double)
     viewer.page.locator("#open-settings").click()
-    viewer.page.wait_for_timeout(500)
+    viewer.has_come_to_rest()
 
 
 @pytest.mark.parametrize(("theme", "size"), [("dark", WIDE), ("light", PHONE)], ids=["dark-wide", "light-phone"])

@@ -2,11 +2,11 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, ViewportSize, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")
@@ -76,10 +76,28 @@ class Viewer:
     def watches(self, seconds: float) -> None:
         """Returns when the picture has advanced by `seconds`; fails when it takes thrice that and `SECONDS_MAX`."""
         self.sees_the_picture()
-        start, end = self.position(), time.monotonic() + 3 * seconds + SECONDS_MAX
-        while self.position() - start < seconds:
-            assert time.monotonic() < end, f"the picture stands at {self.position()}, {self.notice()}"
-            self.page.wait_for_timeout(200)
+        script = "([video, until]) => video.currentTime >= until"
+        video = self.page.locator("#video").element_handle()
+        until = self.position() + seconds
+        try:
+            patience = 1000 * (3 * seconds + SECONDS_MAX)
+            self.page.wait_for_function(script, arg=[video, until], polling=100, timeout=patience)
+        except TimeoutError:
+            pytest.fail(f"the picture stands at {self.position()}, {self.notice()}")
+
+    def waits_until(self, condition: Callable[[], object], what: str) -> None:
+        """Lets the page go on until something outside of it has come about."""
+        end = time.monotonic() + SECONDS_MAX
+        while not condition():
+            assert time.monotonic() < end, f"waited in vain for {what}"
+            self.page.wait_for_timeout(20)
+
+    def has_come_to_rest(self) -> None:
+        """Returns when nothing moves into its place any more."""
+        script = """() => Promise.all(document.getAnimations()
+            .filter(animation => animation.effect.getComputedTiming().endTime !== Infinity)
+            .map(animation => animation.finished.catch(() => null))).then(() => true)"""
+        self.page.evaluate(script)
 
     def channel(self) -> str:
         """The name of the channel that is on, as the banner tells it, shown or not."""

@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,8 @@ from prikkfri.web.viewer.server import application
 
 WIDTH, HEIGHT = 320, 180
 FRAMES_PER_SECOND = 25
-SEGMENT_SECONDS = 2
+SEGMENT_SECONDS = 1
+"""Short, so that little is in store and a viewer soon shows what has changed."""
 SEGMENTS = 5
 WINDOW_SEGMENTS = 6
 SAMPLE_RATE = 48000
@@ -292,26 +293,34 @@ def assurance(double: Double) -> list[Route]:
     return [Route("/was-i-hit", was_i_hit)]
 
 
-@dataclass
 class Served:
     """A role in its own thread, which can be stopped."""
 
-    url: str
-    stop: Callable[[], None]
+    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+        self.url = f"http://localhost:{listener.getsockname()[1]}"
+        self._listener = listener
+        config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=0)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        stop_all([self])
+
+    def ask_to_stop(self) -> None:
+        self._server.should_exit = True
+
+    def join(self) -> None:
+        self._thread.join(10)
+        self._listener.close()
 
 
-def serve(app: ASGIApp, listener: socket.socket) -> Served:
-    config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=0)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-
-    def stop() -> None:
-        server.should_exit = True
-        thread.join(10)
-        listener.close()
-
-    return Served(f"http://localhost:{listener.getsockname()[1]}", stop)
+def stop_all(roles: Collection[Served]) -> None:
+    """All at once: each takes its time to notice."""
+    for role in roles:
+        role.ask_to_stop()
+    for role in roles:
+        role.join()
 
 
 @contextmanager
@@ -341,9 +350,8 @@ def television(clips: Path) -> Iterator[tuple[Double, dict[str, Served]]]:
         "operator": "Fjordnett",
     }
     apps["viewer"] = application(settings)
-    served = {role: serve(app, listeners[role]) for role, app in apps.items()}
+    served = {role: Served(app, listeners[role]) for role, app in apps.items()}
     try:
         yield double, served
     finally:
-        for role in served.values():
-            role.stop()
+        stop_all(served.values())

@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from smpp_peers import PASSWORD, Centre, basic, free_port, get, node_modules, post, started_centre, wait_for
+from smpp_peers import PASSWORD, Centre, basic, get, need_node_modules, post, started_centre
+from waiting import until
+
+from prikkfri.simulation.installation import free_ports
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def smsc() -> Iterator[tuple[int, str]]:
-    node_modules()
-    smpp, http = free_port(), free_port()
+    need_node_modules()
+    smpp, http = free_ports(2)
     command = ["node", str(Path(__file__).parent / "smsc.mjs"), str(smpp), str(http), PASSWORD]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -32,7 +35,7 @@ def test_messages_through_a_foreign_centre_end_delivered(tmp_path: Path, smsc: t
         def states() -> list[str]:
             return [get(f"{centre.url}/messages/{identity}", **basic("shop"))["state"] for identity in ids]
 
-        wait_for(lambda: set(states()) == {"delivered"}, "every message is delivered")
+        until(lambda: set(states()) == {"delivered"}, what="every message to be delivered")
         saw = get(url)
         assert saw["binds"] == [True]
         assert sorted(message["text"] for message in saw["messages"]) == sorted(wanted)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from smpp_peers import PASSWORD, PHONES, Centre, Handsets, node_modules, wait_for
+from smpp_peers import PASSWORD, PHONES, Centre, Handsets, need_node_modules
+from waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -124,7 +125,7 @@ def by_script(command: list[str], port: int, messages: list[tuple[str, str]]) ->
 
 
 def by_node(port: int, messages: list[tuple[str, str]]) -> Sent:
-    node_modules()
+    need_node_modules()
     return by_script(["node", str(HERE / "send.mjs")], port, messages)
 
 
@@ -184,5 +185,5 @@ def test_a_foreign_client_reads_what_phones_send(centre: Centre, handsets: Hands
 def test_a_message_from_phone_to_phone_arrives_once(centre: Centre, handsets: Handsets) -> None:
     text = "Kommer du på kampen? €😀" * 20
     handsets.send(PHONES[1], f"+{PHONES[2]}", text)
-    found = wait_for(lambda: [e for e in handsets.inbox(PHONES[2]) if e["from"] == PHONES[1]], "it arrives")
+    found = until(lambda: [e for e in handsets.inbox(PHONES[2]) if e["from"] == PHONES[1]], what="it to arrive")
     assert [entry["text"] for entry in found] == [text]

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from smpp_peers import node_modules
+from smpp_peers import need_node_modules
 
 from prikkfri.app.serving import listen, serve
 from prikkfri.assurance.overview import Breakage, Overview, RoleState
@@ -31,7 +31,7 @@ async def read_by_foreign_client(url: str) -> Any:
 
 @pytest.mark.slow
 async def test_a_foreign_client_understands_what_is_published(tmp_path: Path, clock: ManualClock) -> None:
-    node_modules()
+    need_node_modules()
     (port,) = free_ports(1)
     url = f"http://localhost:{port}"
     page = application(

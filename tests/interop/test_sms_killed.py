@@ -2,12 +2,12 @@
 
 import random
 import threading
-import time
 from collections import Counter
 from typing import Any
 
 import pytest
-from smpp_peers import PASSWORD, PHONES, Centre, Handsets, basic, get, wait_for
+from smpp_peers import PASSWORD, PHONES, Centre, Handsets, basic, get
+from waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,7 @@ class Stream:
                 client.bind_transmitter(system_id="shop", password=PASSWORD)
                 self._submit_until_it_breaks(client)
             except (smpplib.exceptions.ConnectionError, OSError):
-                time.sleep(0.05)
+                self._stopping.wait(0.05)
             finally:
                 client.disconnect()
 
@@ -79,32 +79,35 @@ def test_what_was_acknowledged_survives_kill_9(centre: Centre, handsets: Handset
     lots = random.Random(7)
     with Stream(centre) as stream:
         for _ in range(KILLS):
-            before = len(stream.acknowledged)
-            wait_for(lambda before=before: len(stream.acknowledged) > before + 50, "messages flow")
-            time.sleep(lots.random() * 0.3)
+            enough = len(stream.acknowledged) + 50 + lots.randrange(200)
+            until(lambda enough=enough: len(stream.acknowledged) > enough, what="messages to flow")
             centre.process.kill()
             centre.process.start()
     centre.wait_until_linked()
-    wanted = Counter(stream.acknowledged.values())
+
+    def trail(identity: str) -> dict[str, Any]:
+        return get(f"{centre.url}/messages/{identity}", **basic("shop"))
+
+    undecided = set(stream.acknowledged)
+
+    def all_decided() -> bool:
+        undecided.difference_update(
+            [each for each in undecided if trail(each)["state"] not in ("waiting", "sending", "in-doubt")]
+        )
+        return not undecided
+
+    until(all_decided, what="every message to be decided")
 
     def arrived() -> Counter[tuple[str, str]]:
         return Counter((phone, entry["text"]) for phone in PHONES for entry in handsets.inbox(phone))
 
-    wait_for(lambda: not wanted - arrived(), "every acknowledged text is on its phone")
+    assert not Counter(stream.acknowledged.values()) - arrived(), "an acknowledged text is on no phone"
 
     # Nothing but what was submitted is on any phone, and each on the phone it was for.
     sent_to = {f"text number {n}": PHONES[n % len(PHONES)] for n in range(1, stream.submitted + 1)}
     for phone, text in arrived():
         assert sent_to[text] == phone
 
-    def trail(identity: str) -> dict[str, Any]:
-        return get(f"{centre.url}/messages/{identity}", **basic("shop"))
-
-    def undecided() -> list[str]:
-        states = (trail(identity)["state"] for identity in stream.acknowledged)
-        return [state for state in states if state in ("waiting", "sending", "in-doubt")]
-
-    wait_for(lambda: not undecided(), "no message is left undecided")
     # What the network had taken when the process died, its receipts tell of afterwards; the rest is sent again. So each
     # came once, those too whose answer the client never saw.
     assert not [key for key, count in arrived().items() if count > 1]

@@ -8,11 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from neighbours import move_in
+from waiting import eventually
 
 from prikkfri.clock import ManualClock
 from prikkfri.errors import StorageError, StorageUnavailable
-from prikkfri.journal import Follower, Journal, Outcome, Page, Source, open_journal, trim
-from prikkfri.journal import http as journal_http
+from prikkfri.journal import Follower, Journal, JournalLimits, Outcome, Page, Source, open_journal, trim
 from prikkfri.journal.http import application, remote_source
 from prikkfri.storage import Location, Transaction, open_database
 
@@ -34,11 +35,18 @@ async def journal(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Journal]:
 async def url(journal: Journal) -> AsyncIterator[str]:
     server = uvicorn.Server(uvicorn.Config(application(journal, KEY), port=0, log_config=None, lifespan="off"))
     serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.001)
+    await eventually(lambda: server.started)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     await serving
+
+
+@pytest.fixture
+async def inside(journal: Journal) -> AsyncIterator[httpx.AsyncClient]:
+    """The same without a socket, for what does not depend on one."""
+    transport = httpx.ASGITransport(application(journal, KEY))
+    async with httpx.AsyncClient(transport=transport, base_url="http://role") as client:
+        yield client
 
 
 @pytest.fixture
@@ -71,20 +79,21 @@ async def test_a_follower_elsewhere_takes_everything_and_makes_room(
 
 
 @pytest.mark.parametrize("key", ["", "wrong", KEY[:-1], KEY + "x", "æøå"])
-async def test_without_the_key_nothing_is_told(journal: Journal, url: str, client: httpx.AsyncClient, key: str) -> None:
+async def test_without_the_key_nothing_is_told(journal: Journal, inside: httpx.AsyncClient, key: str) -> None:
     await journal.append(outcome(1))
     for stream in ("sms", "another"):
-        answer = await client.get(
-            f"{url}/journal/{stream}?after=5", headers={b"Authorization": f"Bearer {key}".strip().encode()}
+        answer = await inside.get(
+            f"/journal/{stream}?after=1", headers={b"Authorization": f"Bearer {key}".strip().encode()}
         )
         assert (answer.status_code, answer.content) == (401, b"")
-    assert (await client.get(f"{url}/journal/sms")).status_code == 401
+    assert (await inside.get("/journal/sms?after=1")).status_code == 401
+    assert (await inside.get("/journal/sms?after=1", headers={"Authorization": KEY})).status_code == 401
     assert journal.taken_to == 0
 
 
-@pytest.mark.parametrize("after", ["-1", "x", "", "9" * 19, "1" * 100_0, "٣", "1.0", " 1"])
-async def test_a_position_that_is_none_is_refused(url: str, client: httpx.AsyncClient, after: str) -> None:
-    answer = await client.get(f"{url}/journal/sms", params={"after": after}, headers={"Authorization": f"Bearer {KEY}"})
+@pytest.mark.parametrize("after", ["-1", "x", "", str(1 << 63), "9" * 19, "1" * 100_0, "٣", "1.0", " 1"])
+async def test_a_position_that_is_none_is_refused(inside: httpx.AsyncClient, after: str) -> None:
+    answer = await inside.get("/journal/sms", params={"after": after}, headers={"Authorization": f"Bearer {KEY}"})
     assert answer.status_code == 400
 
 
@@ -97,10 +106,10 @@ async def test_a_wrong_key_is_said_without_telling_it(journal: Journal, url: str
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-async def source_of(answer: Answer, client: httpx.AsyncClient) -> tuple[Source, asyncio.Server]:
+async def source_of(answer: Answer, client: httpx.AsyncClient, limits: JournalLimits) -> tuple[Source, asyncio.Server]:
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    return remote_source(client, f"http://127.0.0.1:{port}", KEY), server
+    return remote_source(client, f"http://127.0.0.1:{port}", KEY, limits=limits), server
 
 
 def answering(head: bytes, body: bytes = b"", *, forever: bool = False) -> Answer:
@@ -137,22 +146,15 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/msgpack\r\n\r\n"
         (answering(OK, b"x" * 65536, forever=True), "more than 1000000 bytes"),
     ],
 )
-async def test_a_peer_that_answers_rubbish_is_refused(
-    client: httpx.AsyncClient, answer: Answer, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(journal_http, "ANSWER_BYTES_MAX", 1_000_000)
-    source, server = await source_of(answer, client)
+async def test_a_peer_that_answers_rubbish_is_refused(client: httpx.AsyncClient, answer: Answer, said: str) -> None:
+    source, server = await source_of(answer, client, JournalLimits(answer_bytes_max=1_000_000))
     with pytest.raises(StorageError, match=said):
         await source("sms", 0)
     server.close()
     await server.wait_closed()
 
 
-async def test_a_peer_that_drips_or_is_dead_is_given_up(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(journal_http, "ANSWER_SECONDS_MAX", 0.3)
-
+async def test_a_peer_that_drips_or_is_dead_is_given_up(client: httpx.AsyncClient) -> None:
     dripped = asyncio.Event()
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -160,11 +162,11 @@ async def test_a_peer_that_drips_or_is_dead_is_given_up(
         while not reader.at_eof():
             writer.write(b"\x97")
             with suppress(TimeoutError):
-                await asyncio.wait_for(reader.read(65536), 0.05)
+                await asyncio.wait_for(reader.read(65536), 0.01)
         writer.close()
         dripped.set()
 
-    source, server = await source_of(drip, client)
+    source, server = await source_of(drip, client, JournalLimits(answer_seconds_max=0.1))
     with pytest.raises(StorageUnavailable, match="no answer within"):
         await source("sms", 0)
     await dripped.wait()
@@ -172,3 +174,63 @@ async def test_a_peer_that_drips_or_is_dead_is_given_up(
     await server.wait_closed()
     with pytest.raises(StorageUnavailable):
         await source("sms", 0)
+
+
+async def test_an_answer_of_just_the_size_that_is_taken_is_taken(journal: Journal, url: str) -> None:
+    await journal.append(outcome(1), outcome(2))
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}) as client:
+        size = len((await client.get(f"{url}/journal/sms")).content)
+        page = await remote_source(client, url, KEY, limits=JournalLimits(answer_bytes_max=size))("sms", 0)
+        assert page is not None and [o.promise for o in page.outcomes] == ["1", "2"]
+        with pytest.raises(StorageError, match=f"more than {size - 1} bytes"):
+            await remote_source(client, url, KEY, limits=JournalLimits(answer_bytes_max=size - 1))("sms", 0)
+
+
+async def test_how_far_a_follower_has_come_is_what_it_asks_from_and_not_what_it_is_given(
+    journal: Journal, url: str, client: httpx.AsyncClient
+) -> None:
+    """It has stored the one; the other may never arrive."""
+    await journal.append(*(outcome(i) for i in range(5)))
+    source = remote_source(client, url, KEY)
+    for after in (0, 3, 3):
+        page = await source("sms", after)
+        assert page is not None and page.last == 5
+        assert journal.taken_to == after
+
+
+async def test_what_a_follower_took_of_a_lost_file_makes_no_room_in_the_one_that_was_begun_anew(
+    journal: Journal, url: str, client: httpx.AsyncClient
+) -> None:
+    await journal.append(outcome(1), outcome(2))
+    source = remote_source(client, url, KEY)
+    for after in (3, 1_000, (1 << 63) - 1):
+        page = await source("sms", after)
+        assert page is not None and page.newest == 2 and page.outcomes == []
+        assert journal.taken_to == 0
+    await source("sms", 2)
+    assert journal.taken_to == 2
+
+
+async def test_a_journal_that_cannot_be_read_says_come_again_and_what_was_taken_stays_known(
+    journal: Journal, url: str, client: httpx.AsyncClient
+) -> None:
+    await journal.append(outcome(1))
+    await remote_source(client, url, KEY)("sms", 1)
+    await journal.database.close()
+    answer = await client.get(f"{url}/journal/sms?after=0", headers={"Authorization": f"Bearer {KEY}"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    with pytest.raises(StorageUnavailable, match="answers 503"):
+        await remote_source(client, url, KEY)("sms", 0)
+    assert journal.taken_to == 1
+
+
+async def test_a_stream_that_the_role_does_not_write_is_not_there(
+    journal: Journal, url: str, client: httpx.AsyncClient
+) -> None:
+    """Also where its tables hold one, as after a move."""
+    await move_in(journal.database)
+    source = remote_source(client, url, KEY)
+    assert await source("neighbour", 0) is None
+    page = await source("sms", 0)
+    assert page is not None and page.newest == 0
+    assert journal.taken_to == 0

@@ -37,16 +37,16 @@ class Trial:
         self.refused: Counter[str] = Counter()
         self.taken: dict[str, Counter[str]] = {}
         self.alarms: list[str] = []
-        self._opened: list[Database] = []
+        self.opened: list[Database] = []
         self._promises = iter(range(1 << 40))
 
     async def database(self, area: str) -> Database:
         database = await open_database(self.location, area)
-        self._opened.append(database)
+        self.opened.append(database)
         return database
 
     async def close(self) -> None:
-        for database in self._opened:
+        for database in self.opened:
             await database.close()
 
     async def pause(self, seconds_max: float = 0.004) -> None:
@@ -104,7 +104,7 @@ async def trial(postgres_url: str, tmp_path: object, request: pytest.FixtureRequ
 
 def reading(trial: Trial) -> Source:
     readers = {stream: open_reader(trial.location, stream) for stream in STREAMS}
-    trial._opened += readers.values()
+    trial.opened += readers.values()
 
     async def source(stream: str, after: int) -> Page | None:
         return await read_page(readers[stream], stream, after)
@@ -114,10 +114,12 @@ def reading(trial: Trial) -> Source:
 
 async def journals_of_one_epoch(trial: Trial, stream: str) -> list[Journal]:
     """Writers on connections of their own that all may write: the hardest case for the order of commits."""
-    journals = [await open_journal(await trial.database(stream), stream=stream, clock=SystemClock())]
+    first = await open_journal(await trial.database(stream), stream=stream, clock=SystemClock())
+    journals = [first]
     for _ in range(WRITERS_OF_A_STREAM - 1):
+        database = await trial.database(stream)
         journals.append(
-            Journal(await trial.database(stream), stream=stream, clock=SystemClock(), epoch=journals[0]._epoch)
+            Journal(database, stream=stream, clock=SystemClock(), incarnation=first.incarnation, epoch=first.epoch)
         )
     for journal in journals:
         journal.database.on_commit(trial.late)

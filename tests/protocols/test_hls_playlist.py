@@ -77,6 +77,13 @@ def test_a_box_of_an_impossible_size_is_refused(size: int) -> None:
         take_boxes(bytearray(size.to_bytes(4) + b"moof"))
 
 
+@pytest.mark.parametrize("size", [9, 64 << 20])
+def test_a_box_that_is_not_complete_is_waited_for(size: int) -> None:
+    buffer = bytearray(size.to_bytes(4) + b"moof")
+    assert take_boxes(buffer) == []
+    assert len(buffer) == 8
+
+
 def test_the_codec_is_read_from_the_decoder_configuration() -> None:
     assert avc_codec(b"....avcC\x01\x64\x00\x1f\xff") == "avc1.64001f"
     for initialisation in (b"", b"avcC\x01", b"no configuration"):

@@ -9,8 +9,10 @@ from prikkfri.protocols.smpp.concatenation import (
     Part,
     Reassembly,
     fits_one,
+    payload,
     read_part,
     split,
+    split_header,
 )
 from prikkfri.protocols.smpp.pdu import ShortMessage, Tag
 from prikkfri.protocols.smpp.text import decode_parts, decode_text, encode_text
@@ -56,6 +58,7 @@ def test_the_book_room_in_a_message() -> None:
 
 
 def test_no_more_parts_than_a_header_can_count() -> None:
+    assert PARTS_MAX == 255
     assert len(split(b"x" * 153 * PARTS_MAX, 0, 1)) == PARTS_MAX
     with pytest.raises(LocalProtocolError):
         split(b"x" * (153 * PARTS_MAX + 1), 0, 1)
@@ -82,10 +85,137 @@ def test_a_part_that_comes_twice_counts_once_and_old_ones_are_forgotten() -> Non
     assert len(reassembly) == 2
 
 
+def test_messages_cut_into_another_number_of_parts_never_mix() -> None:
+    """A sender's references begin again after 256 messages, and what was given up waits still."""
+    reassembly = Reassembly()
+    assert reassembly.add("bank", "kari", Part(1, 2, 1), 0, b"your code ", 0.0) is None
+    assert reassembly.add("bank", "kari", Part(1, 3, 2), 0, b"second of three", 0.0) is None
+    assert reassembly.add("bank", "kari", Part(2, 2, 2), 0, b"of another", 0.0) is None
+    assert reassembly.add("bank", "kari", Part(1, 2, 2), 0, b"is 1234", 0.0) == ((0, b"your code "), (0, b"is 1234"))
+    assert len(reassembly) == 2
+
+
+def test_a_message_grows_old_from_its_last_part_on() -> None:
+    reassembly = Reassembly(age_seconds_max=60.0)
+    for at, number in ((0.0, 1), (50.0, 2), (110.0, 3)):
+        assert reassembly.add("a", "b", Part(1, 4, number), 8, b"%d" % number, at) is None
+    whole = reassembly.add("a", "b", Part(1, 4, 4), 0, b"4", 170.0)
+    assert whole == ((8, b"1"), (8, b"2"), (8, b"3"), (0, b"4"))
+
+
+def test_what_has_waited_longest_for_its_next_part_is_given_up_first() -> None:
+    reassembly = Reassembly(messages_max=2)
+    for reference, number in ((1, 1), (2, 1), (1, 2), (3, 1)):  # 1 was heard of again: 2 goes
+        assert reassembly.add("a", "b", Part(reference, 3, number), 0, b"%d" % number, 0.0) is None
+    assert reassembly.add("a", "b", Part(1, 3, 3), 0, b"3", 0.0) == ((0, b"1"), (0, b"2"), (0, b"3"))
+    assert len(reassembly) == 1
+    assert reassembly.add("a", "b", Part(3, 3, 2), 0, b"", 0.0) is None
+    assert len(reassembly) == 1  # 3 has waited on
+
+
+# 3GPP TS 23.040, 9.2.3.24: length of the header, then elements of identifier, length and value.
+def test_a_header_is_read_element_by_element() -> None:
+    assert split_header(b"\x00text") == ((), b"text")
+    assert split_header(b"\x05\x00\x03abctext") == (((0, b"abc"),), b"text")
+    assert split_header(b"\x08\x24\x01\x01\x00\x03abctext") == (((0x24, b"\1"), (0, b"abc")), b"text")
+    assert split_header(b"\x02\x24\x00") == (((0x24, b""),), b"")
+    assert split_header(b"\x04\x05\x02\x0b\x84") == (((5, b"\x0b\x84"),), b"")
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"\x01",
+        b"\x05\x00\x03ab",
+        b"\x01\x00",
+        b"\x01\x00text",  # half an element
+        b"\x05\x00\x04abctext",  # an element that reaches into the text
+        b"\x06\x00\x03abc\x24text",
+        b"\x07\x00\x03abc\x24\x01text",
+    ],
+)
+def test_a_header_or_element_longer_than_what_holds_it_is_refused(octets: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        split_header(octets)
+    with pytest.raises(RemoteProtocolError):
+        read_part(ShortMessage(octets=octets, esm_class=ESM_CLASS_HEADER))
+
+
+@pytest.mark.parametrize(
+    ("header", "part"),
+    [
+        (b"\x05\x00\x03\x07\x02\x01", Part(7, 2, 1)),
+        (b"\x06\x08\x04\x01\x07\x02\x02", Part(0x0107, 2, 2)),
+        (b"\x05\x00\x03\xff\xff\xff", Part(255, 255, 255)),
+        (b"\x07\x24\x00\x00\x03\x07\x02\x01", Part(7, 2, 1)),
+        (b"\x06\x05\x04\x0b\x84\x00\x00", None),  # to a port: whole
+        (b"\x06\x00\x04\x07\x02\x01\x00", None),  # elements of another length say nothing of parts
+        (b"\x05\x08\x03\x07\x02\x01", None),
+        (b"\x07\x08\x05\x00\x07\x02\x01\x00", None),
+        (b"\x04\x00\x02\x07\x02", None),
+        (b"\x00", None),
+    ],
+)
+def test_a_header_says_which_part_a_message_is(header: bytes, part: Part | None) -> None:
+    assert read_part(ShortMessage(octets=header + b"text", esm_class=0xC3)) == (part, b"text")
+    tlvs = ((Tag.MESSAGE_PAYLOAD, header + b"text"),)
+    assert read_part(ShortMessage(tlvs=tlvs, esm_class=ESM_CLASS_HEADER)) == (part, b"text")
+    # Without the bit these octets are text.
+    assert read_part(ShortMessage(octets=header + b"text", esm_class=0xBF)) == (None, header + b"text")
+
+
+@pytest.mark.parametrize(("total", "number"), [(2, 0), (0, 0), (2, 3), (0, 1)])
+def test_a_part_that_is_none_of_the_whole_is_refused(total: int, number: int) -> None:
+    tail = bytes((total, number))
+    sar = ((Tag.SAR_REFERENCE, b"\0\1"), (Tag.SAR_TOTAL, tail[:1]), (Tag.SAR_SEQUENCE, tail[1:]))
+    for message in (
+        ShortMessage(octets=b"\x05\x00\x03\x07" + tail, esm_class=ESM_CLASS_HEADER),
+        ShortMessage(octets=b"\x06\x08\x04\x00\x07" + tail, esm_class=ESM_CLASS_HEADER),
+        ShortMessage(octets=b"x", tlvs=sar),
+    ):
+        with pytest.raises(RemoteProtocolError):
+            read_part(message)
+
+
+def test_sar_parameters_of_another_length_are_refused_and_a_part_of_them_is_none() -> None:
+    sar = {Tag.SAR_REFERENCE: b"\0\1", Tag.SAR_TOTAL: b"\2", Tag.SAR_SEQUENCE: b"\1"}
+    for tag in sar:
+        for wrong in (b"", b"\0\0\1"):
+            with pytest.raises(RemoteProtocolError):
+                read_part(ShortMessage(octets=b"x", tlvs=tuple({**sar, tag: wrong}.items())))
+        missing = tuple(each for each in sar.items() if each[0] != tag)
+        assert read_part(ShortMessage(octets=b"x", tlvs=missing)) == (None, b"x")
+
+
+def test_a_text_is_cut_before_what_must_stay_together() -> None:
+    letters = b"x" * 152 + b"\x1b\x65" + b"y" * 20  # an escape pair on the border of 153
+    assert [piece[6:] for piece in split(letters, 0, 1)] == [b"x" * 152, b"\x1b\x65" + b"y" * 20]
+    letters = b"x" * 151 + b"\x1b\x65" + b"y" * 20
+    assert [len(piece) - 7 for piece in split(letters, 0, 1, wide=True)] == [151, 22]
+    assert [len(piece) - 6 for piece in split(b"\x1b" * 154, 3, 1)] == [134, 20]  # 0x1B is an escape in GSM alone
+    for lead in (0xD8, 0xDB):
+        pairs = b"\0x" * 66 + bytes((lead, 0)) + b"\xdc\x00" + b"\0y" * 9
+        assert [len(piece) - 6 for piece in split(pairs, 8, 1)] == [132, 22]
+        assert [len(piece) - 7 for piece in split(pairs, 8, 1, wide=True)] == [132, 22]  # 133 would cut a letter in two
+        assert [len(piece) - 6 for piece in split(pairs, 4, 1)] == [134, 20]
+    assert [len(piece) - 7 for piece in split(b"x" * 266, 3, 1, wide=True)] == [133, 133]
+    assert [len(piece) - 6 for piece in split(b"x" * 305 + b"\x1b", 0, 1)] == [153, 153]  # nothing follows it
+    for other in (0xD7, 0xDC):
+        letters = b"\0x" * 66 + bytes((other, 0)) + b"\0y" * 9
+        assert [len(piece) - 6 for piece in split(letters, 8, 1)] == [134, 18]
+    assert [len(piece) - 6 for piece in split(b"\0x" * 134, 8, 1)] == [134, 134]
+
+
 def test_sar_parameters_and_message_payload_are_read() -> None:
     sar = ((Tag.SAR_REFERENCE, b"\x01\x02"), (Tag.SAR_TOTAL, b"\x03"), (Tag.SAR_SEQUENCE, b"\x02"))
     assert read_part(ShortMessage(octets=b"abc", tlvs=sar)) == (Part(0x0102, 3, 2), b"abc")
     assert read_part(ShortMessage(tlvs=((Tag.MESSAGE_PAYLOAD, b"long"),))) == (None, b"long")
+    # By the book only one of them is there (5.3.2.32); of two, short_message is the one.
+    both = ShortMessage(octets=b"short", tlvs=((Tag.MESSAGE_PAYLOAD, b"long"),))
+    assert payload(both) == b"short"
+    assert read_part(both) == (None, b"short")
+    assert payload(ShortMessage()) == b""
 
 
 @given(

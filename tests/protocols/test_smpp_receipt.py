@@ -1,19 +1,29 @@
 import calendar
 import contextlib
+import time
+from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prikkfri.errors import RemoteProtocolError
 from prikkfri.protocols.smpp.pdu import ShortMessage, Tag
-from prikkfri.protocols.smpp.receipt import MessageState, Receipt, is_receipt, parse_receipt, receipt_message
-from prikkfri.protocols.smpp.times import format_relative, parse_time
+from prikkfri.protocols.smpp.receipt import (
+    FINAL,
+    MessageState,
+    Receipt,
+    format_receipt,
+    is_receipt,
+    parse_receipt,
+    receipt_message,
+)
+from prikkfri.protocols.smpp.times import format_minute, format_relative, parse_time
 
 NOW = 1_700_000_000.0
 
 
-@given(st.from_regex(r"[0-9a-zA-Z-]{1,64}", fullmatch=True), st.sampled_from(MessageState))
+@given(st.text("0123456789abcdefXYZ-", min_size=1, max_size=64), st.sampled_from(MessageState))
 def test_a_receipt_is_read_as_it_was_written(message_id: str, state: MessageState) -> None:
     receipt = Receipt(message_id, state, "042")
     submitted = ShortMessage(source="Shop", destination="4790000001", octets=b"your code is 1234")
@@ -28,6 +38,128 @@ def test_a_receipt_is_read_as_it_was_written(message_id: str, state: MessageStat
 def test_a_receipt_as_networks_write_it() -> None:
     text = b"id:7220bb6bd0be98fa sub:001 dlvrd:000 submit date:2311142213 done date:2311142214 stat:UNDELIV err:1B2"
     assert parse_receipt(ShortMessage(octets=text)) == Receipt("7220bb6bd0be98fa", MessageState.UNDELIVERABLE, "1B2")
+
+
+# SMPP 3.4, appendix B and 5.2.28, written down from the book.
+WORDS = {
+    "ENROUTE": 1, "DELIVRD": 2, "EXPIRED": 3, "DELETED": 4, "UNDELIV": 5, "ACCEPTD": 6, "UNKNOWN": 7, "REJECTD": 8,
+}  # fmt: skip
+
+
+def told_state(octets: bytes, tlvs: tuple[tuple[int, bytes], ...] = ()) -> int | None:
+    """What a receipt says became of its message; None when it is no receipt that can be read."""
+    try:
+        return parse_receipt(ShortMessage(octets=octets, tlvs=tlvs)).state
+    except RemoteProtocolError:
+        return None
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_each_word_of_the_book_is_read_and_written(word: str) -> None:
+    for written in (word, word.lower()):
+        assert told_state(b"id:1 stat:%b err:000" % written.encode()) == WORDS[word]
+    assert (
+        told_state(b"", ((Tag.RECEIPTED_MESSAGE_ID, b"1\0"), (Tag.MESSAGE_STATE, bytes((WORDS[word],))))) == WORDS[word]
+    )
+    text = format_receipt(Receipt("1", MessageState(WORDS[word])), submitted=NOW, done=NOW)
+    assert b" stat:%b " % word.encode() in text
+    assert (b" dlvrd:001 " if word == "DELIVRD" else b" dlvrd:000 ") in text
+
+
+@given(st.text("ABCDEFGHIJKLMNOPRSTUVWXYZabcdefg0123456789_-", max_size=12).filter(lambda x: "DELIV" not in x.upper()))
+@example("FAILED")
+@example("NOTDELIVRD")
+@example("")
+def test_a_word_that_nobody_knows_never_means_delivered(word: str) -> None:
+    for written in (b"id:1 stat:%b err:000", b"id:1 stat:%b", b"id:1 sub:001 dlvrd:001 stat:%b err:000 Text:DELIVRD"):
+        assert told_state(written % word.encode()) != MessageState.DELIVERED
+
+
+def test_a_state_that_nobody_knows_never_means_delivered() -> None:
+    for octet in (0, *range(9, 256)):
+        parameters = ((Tag.RECEIPTED_MESSAGE_ID, b"1"), (Tag.MESSAGE_STATE, bytes((octet,))))
+        assert told_state(b"", parameters) != MessageState.DELIVERED
+
+
+@pytest.mark.parametrize("value", [b"", b"\x02\x02", b"\x00\x02"])
+def test_a_state_of_more_or_less_than_an_octet_never_means_delivered(value: bytes) -> None:
+    parameters = ((Tag.RECEIPTED_MESSAGE_ID, b"1"), (Tag.MESSAGE_STATE, value))
+    assert told_state(b"", parameters) != MessageState.DELIVERED
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"id:1 DELIVRD",
+        b"id:1 stat: DELIVRD",
+        b"id:1 restat:DELIVRD",
+        b"id:1 stat:DELIVRD9",
+        b"id:1 stat:xDELIVRD",
+        b"id:1 dlvrd:001 err:000",
+        b"stat:DELIVRD",
+        b"valid:1 stat:DELIVRD",
+        b"id: stat:DELIVRD",
+        # Networks give back the first words of the message, which its sender chose.
+        b"id:1 stat:UNDELIVERABLE err:001 Text:stat:DELIVRD",
+        b"id:1 err:001 text:stat:DELIVRD",
+        b"id: stat:UNDELIV Text:id:2 stat:DELIVRD",
+        b"stat:DELIVRD err:000 Text:\nid:2",
+    ],
+)
+def test_what_does_not_say_delivered_of_a_message_is_not_taken_for_it(octets: bytes) -> None:
+    assert told_state(octets) != MessageState.DELIVERED
+
+
+def test_an_id_has_a_limit_and_ends_at_a_nul() -> None:
+    state = (Tag.MESSAGE_STATE, b"\x02")
+    for value, wanted in ((b"1" * 64, "1" * 64), (b"1" * 64 + b"\0", "1" * 64), (b"1\0002", "1")):
+        found = parse_receipt(ShortMessage(octets=b"id:3", tlvs=((Tag.RECEIPTED_MESSAGE_ID, value), state)))
+        assert found.message_id == wanted
+    for value in (b"", b"\0", b"1" * 65, b"\0001"):
+        with pytest.raises(RemoteProtocolError):
+            parse_receipt(ShortMessage(octets=b"id:3", tlvs=((Tag.RECEIPTED_MESSAGE_ID, value), state)))
+    assert parse_receipt(ShortMessage(octets=b"ID:" + b"x" * 64 + b" STAT:DELIVRD")).message_id == "x" * 64
+
+
+def test_the_networks_own_reason_is_kept() -> None:
+    for text, reason in (
+        (b"err:1B2", "1B2"),
+        (b"Err:5 Text:", "5"),
+        (b"", "000"),
+        (b"err:1234", "000"),
+        (b"terr:7", "000"),
+    ):
+        assert parse_receipt(ShortMessage(octets=b"id:1 stat:UNDELIV " + text)).error == reason
+    parameters = ((Tag.RECEIPTED_MESSAGE_ID, b"1"), (Tag.MESSAGE_STATE, b"\x05"))
+    assert parse_receipt(ShortMessage(octets=b"stat:DELIVRD err:042", tlvs=parameters)).error == "042"
+
+
+def test_only_one_type_of_message_is_a_receipt() -> None:
+    """5.2.12: of the bits 5 to 2 only 0001 is a delivery receipt; others are people's or a handset's own words."""
+    for esm_class in range(256):
+        message = ShortMessage(octets=b"id:1 stat:DELIVRD", esm_class=esm_class)
+        assert is_receipt(message) is (f"{esm_class:08b}"[2:6] == "0001"), esm_class
+
+
+def test_a_receipt_as_the_book_lays_it_out() -> None:
+    submitted = ShortMessage(
+        source="Shop", source_ton=5, source_npi=9, destination="4790000001", destination_ton=1, destination_npi=2,
+        service_type="CMT", octets=b"your code is 1234", tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\x01\x02"),),
+    )  # fmt: skip
+    done = calendar.timegm((2023, 12, 1, 3, 4, 59))
+    receipt = Receipt("0a1b", MessageState.UNDELIVERABLE, "1B2")
+    text = b"id:0a1b sub:001 dlvrd:000 submit date:2311142213 done date:2312010304 stat:UNDELIV err:1B2 Text:"
+    assert receipt_message(receipt, submitted, submitted=NOW, done=done) == ShortMessage(
+        source="4790000001", source_ton=1, source_npi=2, destination="Shop", destination_ton=5, destination_npi=9,
+        service_type="CMT", esm_class=0x04, octets=text,
+        tlvs=((0x001E, b"0a1b\0"), (0x0427, b"\x05"), (0x0204, b"\x01\x02")),
+    )  # fmt: skip
+    bare = receipt_message(receipt, ShortMessage(source="Shop"), submitted=NOW, done=done)
+    assert [tag for tag, _ in bare.tlvs] == [0x001E, 0x0427]
+
+
+def test_some_states_are_not_the_end() -> None:
+    assert {int(state) for state in FINAL} == {2, 3, 4, 5, 7, 8}
 
 
 def test_parameters_count_before_text() -> None:
@@ -49,7 +181,12 @@ def test_times() -> None:
     assert parse_time("231114221320000+", NOW) == calendar.timegm((2023, 11, 14, 22, 13, 20))
     assert parse_time("231114231320004+", NOW) == NOW
     assert parse_time("231114211320004-", NOW) == NOW
-    for wrong in ("2311", "231399000000000+", "x" * 16, "0000020304050000"):
+    assert parse_time("231114221320900+", NOW) == NOW + 0.9
+    assert parse_time("000000000001900R", NOW) == NOW + 1
+    assert parse_time("010000000000000R", NOW) == NOW + 365 * 86_400
+    assert parse_time("000100000000000R", NOW) == NOW + 30 * 86_400
+    for wrong in ("2311", "231399000000000+", "x" * 16, "0000020304050000", "231114221320099+", "231114221360000+",
+                  "231114222360000-", "0000020304050000R", "000002030405000r", " 000002030405000R"):  # fmt: skip
         with pytest.raises(RemoteProtocolError):
             parse_time(wrong, NOW)
 
@@ -63,3 +200,43 @@ def test_any_text_is_a_time_or_a_remote_error(text: str, now: float) -> None:
 @given(st.integers(1, 60 * 86_400))
 def test_a_relative_time_is_read_as_it_was_written(seconds: int) -> None:
     assert parse_time(format_relative(seconds), NOW) == NOW + seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5.0, "000000000001000R"),
+        (0.0, "000000000001000R"),
+        (1.0, "000000000001000R"),
+        (1.01, "000000000002000R"),
+        (59.5, "000000000100000R"),
+        (3_600.0, "000000010000000R"),
+        (3_599.0, "000000005959000R"),
+        (86_399.0, "000000235959000R"),
+        (86_400.0, "000001000000000R"),
+        (29 * 86_400.0, "000029000000000R"),
+        (30 * 86_400.0, "000100000000000R"),
+        (63 * 86_400.0 - 1, "000202235959000R"),
+        (63 * 86_400.0, "000203000000000R"),
+        (1e9, "000203000000000R"),
+    ],
+)
+def test_a_validity_is_rounded_up_and_cut_at_what_networks_keep(seconds: float, text: str) -> None:
+    assert format_relative(seconds) == text
+
+
+@pytest.fixture
+def _ahead_of_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose own time is an hour ahead of UTC."""
+    monkeypatch.setenv("TZ", "CET-1")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_ahead_of_utc")
+def test_a_receipts_minute_is_in_utc() -> None:
+    assert format_minute(NOW) == "2311142213"
+    assert format_minute(NOW + 39.9) == "2311142213"
+    assert format_minute(NOW + 40.0) == "2311142214"

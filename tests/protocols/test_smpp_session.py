@@ -24,8 +24,8 @@ LIMITS = Limits(window=3, bind_seconds_max=5.0, answer_seconds_max=20.0, enquire
 MESSAGE = encode_body(ShortMessage(source="a", destination="b", octets=b"hei"))
 
 
-def bound(command: Command = Command.BIND_TRANSCEIVER) -> tuple[Session, Session]:
-    esme, centre = Session(Side.ESME, LIMITS, 0.0), Session(Side.CENTRE, LIMITS, 0.0)
+def bound(command: Command = Command.BIND_TRANSCEIVER, limits: Limits = LIMITS) -> tuple[Session, Session]:
+    esme, centre = Session(Side.ESME, limits, 0.0), Session(Side.CENTRE, limits, 0.0)
     esme.bind(command, Bind("shop", "secret"), 0.0)
     [request] = centre.receive(esme.outgoing(), 0.0)
     assert isinstance(request, Request)
@@ -211,6 +211,243 @@ def test_unbind_is_answered_and_both_sides_end() -> None:
     assert centre.end("the peer unbound") == [Ended("the peer unbound", ())]
     assert esme.receive(centre.outgoing(), 0.0) == [Ended("unbound", (0, 1, 2))]
     assert esme.state is centre.state is State.ENDED
+
+
+MESSAGES = (Command.SUBMIT_SM, Command.DELIVER_SM)
+
+
+def test_each_side_may_ask_what_the_book_allows() -> None:
+    """SMPP 3.4, table 2-1, by the sides that a test can bring into each state."""
+    enquire, leave = Command.ENQUIRE_LINK, Command.UNBIND
+    submit, deliver = Command.SUBMIT_SM, Command.DELIVER_SM
+    binds = {Command.BIND_RECEIVER, Command.BIND_TRANSMITTER, Command.BIND_TRANSCEIVER}
+    table = {
+        Command.BIND_TRANSMITTER: ({enquire, leave, submit}, {enquire, leave}),
+        Command.BIND_RECEIVER: ({enquire, leave}, {enquire, leave, deliver}),
+        Command.BIND_TRANSCEIVER: ({enquire, leave, submit}, {enquire, leave, deliver}),
+    }
+    for bind, allowed in table.items():
+        sides = bound(bind)
+        for session, may in zip(sides, allowed, strict=True):
+            assert {command for command in Command if session.may_ask(command)} == may
+            session.end("gone")
+            assert not any(session.may_ask(command) for command in Command)
+    for side, may in ((Side.ESME, binds | {enquire}), (Side.CENTRE, {enquire})):
+        session = Session(side, LIMITS, 0.0)
+        assert {command for command in Command if session.may_ask(command)} == may
+
+
+def test_an_esme_hears_what_its_bind_allows_the_centre() -> None:
+    for bind, heard in ((Command.BIND_TRANSMITTER, 0), (Command.BIND_RECEIVER, 1), (Command.BIND_TRANSCEIVER, 1)):
+        esme, _ = bound(bind)
+        assert len(esme.receive(encode(Pdu(5, 0, 9, ShortMessage())), 0.0)) == heard
+        assert [(p.command, p.status, p.sequence) for p in sent(esme)] == (
+            [] if heard else [(5 | RESPONSE, Status.INVALID_BIND_STATUS, 9)]
+        )
+
+
+@pytest.mark.parametrize("asked", MESSAGES)
+def test_a_nack_is_a_refusal_whatever_its_status(asked: Command) -> None:
+    esme, centre = bound()
+    session = esme if asked is Command.SUBMIT_SM else centre
+    session.ask(asked, MESSAGE, "mine", 0.0)
+    [pdu] = sent(session)
+    [answered] = session.receive(encode(Pdu(Command.GENERIC_NACK, Status.OK, pdu.sequence)), 0.0)
+    assert isinstance(answered, Answered)
+    assert answered.context == "mine"
+    assert answered.status == Status.SYSTEM_ERROR
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [(Command.GENERIC_NACK, 0), (Command.GENERIC_NACK, 3), (9 | RESPONSE, 0x0D), (9 | RESPONSE, 0xFFFFFFFF)],
+)
+def test_a_bind_that_is_not_accepted_binds_nobody(command: int, status: int) -> None:
+    esme = Session(Side.ESME, LIMITS, 0.0)
+    esme.bind(Command.BIND_TRANSCEIVER, Bind("shop", "secret"), 0.0)
+    esme.outgoing()
+    body = NOTHING if command == Command.GENERIC_NACK else BindAnswer("")
+    [answered] = esme.receive(encode(Pdu(command, status, 1, body)), 0.0)
+    assert isinstance(answered, Answered)
+    assert answered.status != Status.OK
+    assert esme.state is State.OPEN
+    assert not esme.may_ask(Command.SUBMIT_SM)
+
+
+def test_the_answer_to_another_bind_than_ours_binds_nobody() -> None:
+    esme = Session(Side.ESME, LIMITS, 0.0)
+    esme.bind(Command.BIND_RECEIVER, Bind("shop", "secret"), 0.0)
+    assert esme.receive(encode(Pdu(9 | RESPONSE, 0, 1, BindAnswer(""))), 0.0) == []
+    assert esme.state is State.OPEN
+    [answered] = esme.receive(encode(Pdu(1 | RESPONSE, 0, 1, BindAnswer("x"))), 0.0)
+    assert answered == Answered(Bind("shop", "secret"), Status.OK, BindAnswer("x"))
+    assert esme.state is State.RECEIVER
+
+
+def test_a_refused_bind_says_nothing_of_us() -> None:
+    centre = Session(Side.CENTRE, LIMITS, 0.0)
+    [request] = centre.receive(encode(Pdu(9, 0, 5, Bind("shop", "guess"))), 0.0)
+    assert isinstance(request, Request)
+    centre.answer(request, Status.INVALID_PASSWORD, BindAnswer("prikkfri", ((0x0210, b"\x34"),)))
+    assert centre.outgoing() == bytes.fromhex("00000010 80000009 0000000e 00000005")
+    assert centre.state is State.OPEN
+    assert centre.receive(encode(Pdu(4, 0, 6, ShortMessage())), 0.0) == []
+
+
+def test_a_request_answered_twice_by_the_peer_is_answered_once() -> None:
+    esme, _ = bound()
+    esme.ask(Command.SUBMIT_SM, MESSAGE, "mine", 0.0)
+    [pdu] = sent(esme)
+    answer = encode(Pdu(4 | RESPONSE, 0, pdu.sequence, MessageAnswer("x")))
+    refusal = encode(Pdu(4 | RESPONSE, 0x45, pdu.sequence, MessageAnswer()))
+    assert esme.receive(answer + refusal + answer, 0.0) == [Answered("mine", Status.OK, MessageAnswer("x"))]
+
+
+def test_statuses_that_nobody_knows_are_handed_on_as_they_are() -> None:
+    esme, _ = bound()
+    for status in (0x400, 0xFFFFFFFF):
+        esme.ask(Command.SUBMIT_SM, MESSAGE, "mine", 0.0)
+        [pdu] = sent(esme)
+        assert esme.receive(encode(Pdu(4 | RESPONSE, status, pdu.sequence, MessageAnswer())), 0.0) == [
+            Answered("mine", status, MessageAnswer())
+        ]
+
+
+def test_no_answer_counts_at_the_limit_and_not_before() -> None:
+    limits = Limits(window=5, answer_seconds_max=20.0, enquire_seconds=1e9)
+    esme = bound(limits=limits)[0]
+    for at, context in enumerate(("first", "second", "third")):
+        esme.ask(Command.SUBMIT_SM, MESSAGE, context, float(at))
+    assert esme.tick(19.99) == []
+    assert esme.tick(21.0) == [Unanswered("first"), Unanswered("second")]
+    assert esme.window_room == 4
+    assert esme.tick(21.99) == []
+    assert esme.end("lost") == [Ended("lost", ("third",))]
+
+
+def test_only_so_many_late_answers_are_waited_for() -> None:
+    limits = Limits(answer_seconds_max=20.0, enquire_seconds=1e9, late_answers_max=2)
+    esme = bound(limits=limits)[0]
+    for context in ("first", "second", "third"):
+        esme.ask(Command.SUBMIT_SM, MESSAGE, context, 0.0)
+    sequences = [pdu.sequence for pdu in sent(esme)]
+    assert esme.tick(20.0) == [Unanswered("first"), Unanswered("second"), Unanswered("third")]
+    answers = b"".join(encode(Pdu(4 | RESPONSE, 0, sequence, MessageAnswer("x"))) for sequence in sequences)
+    assert [event.context for event in esme.receive(answers, 21.0)] == ["second", "third"]
+    assert esme.end("lost") == [Ended("lost", ())]
+
+
+def test_a_bind_or_an_unbind_without_an_answer_ends_the_session() -> None:
+    esme = Session(Side.ESME, Limits(answer_seconds_max=5.0, bind_seconds_max=60.0), 0.0)
+    esme.bind(Command.BIND_RECEIVER, Bind("a", "b"), 0.0)
+    assert esme.tick(4.9) == []
+    assert esme.tick(5.0) == [Ended("no answer to bind_receiver", ())]
+    esme, _ = bound()
+    esme.ask(Command.SUBMIT_SM, MESSAGE, "mine", 1.0)
+    esme.unbind(2.0)
+    assert esme.tick(22.0) == [Unanswered("mine"), Ended("no answer to unbind", ())]
+    assert esme.tick(99.0) == []
+
+
+def test_a_peer_is_asked_whether_it_lives_while_the_window_is_full_and_any_word_is_an_answer() -> None:
+    limits = Limits(window=1, answer_seconds_max=20.0, enquire_seconds=10.0)
+    esme = bound(limits=limits)[0]
+    esme.ask(Command.SUBMIT_SM, MESSAGE, "mine", 5.0)
+    sent(esme)
+    assert esme.tick(9.99) == []
+    assert sent(esme) == []
+    assert esme.tick(10.0) == esme.tick(15.0) == []
+    [pdu] = sent(esme)
+    assert pdu == Pdu(Command.ENQUIRE_LINK, 0, pdu.sequence)
+    assert esme.receive(b"\0", 24.0) == []
+    assert esme.tick(25.0) == [Unanswered("mine")]
+    assert esme.tick(33.99) == []
+    assert sent(esme) == []
+    assert esme.tick(34.0) == []
+    assert len(sent(esme)) == 1
+    assert esme.tick(53.99) == []
+    assert esme.tick(54.0) == [Ended("no answer to enquire_link", ())]
+
+
+def test_sequence_numbers_begin_again_at_1() -> None:
+    esme, _ = bound(limits=Limits(sequence_max=3))
+    for wanted in (2, 3, 1, 2):
+        esme.ask(Command.SUBMIT_SM, MESSAGE, wanted, 0.0)
+        [pdu] = sent(esme)
+        assert pdu.sequence == wanted
+        assert esme.receive(encode(Pdu(4 | RESPONSE, 0, wanted, MessageAnswer("x"))), 0.0)
+    assert Limits().sequence_max == 0x7FFFFFFF  # 3.2, sequence_number
+
+
+def test_the_longest_pdu_is_heard_and_one_octet_more_is_not() -> None:
+    longest = encode(Pdu(4, 0, 8, ShortMessage(octets=b"x" * 20)))
+    for spare, kinds in ((0, [Request, Request]), (-1, [Ended])):
+        _, centre = bound(limits=Limits(pdu_octets_max=len(longest) + spare))
+        assert [type(event) for event in centre.receive(longest + longest, 0.0)] == kinds
+
+
+def test_after_the_end_nothing_is_said_and_nothing_heard() -> None:
+    esme, centre = bound()
+    centre.ask(Command.DELIVER_SM, MESSAGE, "mine", 0.0)
+    [request] = esme.receive(centre.outgoing(), 0.0)
+    assert isinstance(request, Request)
+    esme.end("lost")
+    esme.answer(request, Status.OK, MessageAnswer())
+    esme.unbind(0.0)
+    with pytest.raises(LocalProtocolError):
+        esme.ask(Command.SUBMIT_SM, MESSAGE, None, 0.0)
+    assert esme.outgoing() == b""
+    assert esme.receive(encode(Pdu(5, 0, 9, ShortMessage())), 1.0) == []
+    assert esme.tick(1e9) == []
+
+
+def test_nothing_that_follows_the_end_in_the_same_bytes_is_heard() -> None:
+    esme, _ = bound()
+    esme.unbind(0.0)
+    [unbind] = sent(esme)
+    stream = encode(Pdu(6 | RESPONSE, 0, unbind.sequence)) + encode(Pdu(5, 0, 9, ShortMessage()))
+    assert esme.receive(stream, 0.0) == [Ended("unbound", ())]
+    assert esme.outgoing() == b""
+
+
+def test_who_is_not_bound_has_nothing_to_leave() -> None:
+    esme = Session(Side.ESME, LIMITS, 0.0)
+    esme.unbind(0.0)
+    assert esme.outgoing() == b""
+    centre = Session(Side.CENTRE, LIMITS, 0.0)
+    assert centre.receive(encode(Pdu(6, 0, 3)), 0.0) == []
+    assert sent(centre) == [Pdu(6 | RESPONSE, Status.INVALID_BIND_STATUS, 3)]
+
+
+def test_the_times_are_those_that_a_partner_is_promised() -> None:
+    """docs/messages.md: 10 s to bind, and we ask after 30 s of silence; an answer may take a minute."""
+    limits = Limits()
+    waiting = Session(Side.CENTRE, limits, 1_000.0)
+    assert waiting.tick(1_009.99) == []
+    assert waiting.tick(1_010.0) == [Ended("no bind in time", ())]
+    esme, _ = bound(limits=limits)
+    esme.ask(Command.SUBMIT_SM, MESSAGE, "mine", 0.0)
+    sent(esme)
+    assert esme.tick(29.99) == []
+    assert sent(esme) == []
+    assert esme.tick(30.0) == []
+    [enquiry] = sent(esme)
+    assert esme.receive(encode(Pdu(Command.ENQUIRE_LINK_RESP, 0, enquiry.sequence)), 59.0) == []
+    assert esme.tick(59.99) == []
+    assert esme.tick(60.0) == [Unanswered("mine")]
+
+
+def test_what_is_a_header_by_the_book_is_a_header_alone() -> None:
+    esme, _ = bound()
+    esme.tick(30.0)
+    esme.unbind(30.0)
+    assert esme.outgoing() == bytes.fromhex("00000010 00000015 00000000 00000002 00000010 00000006 00000000 00000003")
+
+
+def test_an_unanswered_bind_is_in_no_doubt() -> None:
+    esme = Session(Side.ESME, LIMITS, 0.0)
+    esme.bind(Command.BIND_TRANSCEIVER, Bind("shop", "secret"), 0.0)
+    assert esme.end("lost") == [Ended("lost", ())]
 
 
 @given(st.lists(st.binary(max_size=200)), st.sampled_from(Side))

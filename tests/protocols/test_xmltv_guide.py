@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.errors import RemoteProtocolError
-from prikkfri.protocols import xmltv
-from prikkfri.protocols.xmltv import Listing, read_time, read_xmltv
+from prikkfri.protocols.xmltv import LIMITS, Limits, Listing, read_time, read_xmltv
 
 GUIDE = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE tv SYSTEM "xmltv.dtd">
@@ -28,6 +27,7 @@ GUIDE = """<?xml version="1.0" encoding="UTF-8"?>
   </programme>
   <programme start="201808202100" channel="bane.example"><title>Uten slutt</title></programme>
   <programme start="20180820210000" channel="bane.example"/>
+  <programme start="20180820210000" stop="20180820210000" channel="bane.example"><title>Uten tid</title></programme>
   <programme start="tomorrow" channel="bane.example"><title>Uten tid</title></programme>
   <programme start="20180820210000" stop="20180820200000" channel="bane.example"><title>Baklengs</title></programme>
 </tv>
@@ -41,7 +41,7 @@ def test_a_guide() -> None:
         Listing("bane.example", 1534791600.0, 1534798500.0, "Fotball: Fjordvik & Skogheim", "Direkte fra stadion."),
         Listing("bane.example", 1534798800.0, None, "Uten slutt", ""),
     )
-    assert guide.left_out == 3
+    assert guide.left_out == 4
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,10 @@ def test_a_guide() -> None:
         ("20180820210000 +0200", 1534791600.0),
         ("20180820210000 +02:00", 1534791600.0),
         ("20180820210000+0200", 1534791600.0),
+        ("20180821003000 +0530", 1534791600.0),
+        ("20180820153000 -0330", 1534791600.0),
+        ("19700101000000", 0.0),
+        ("19691231235959", None),
         ("20180820190000", 1534791600.0),
         ("201808201900 UTC", 1534791600.0),
         ("20180820140000 -0500", 1534791600.0),
@@ -86,18 +90,27 @@ def test_what_is_no_guide_is_refused(document: bytes) -> None:
         read_xmltv(document)
 
 
-def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xmltv, "PROGRAMMES_MAX", 1)
-    with pytest.raises(RemoteProtocolError, match="programmes"):
-        read_xmltv(GUIDE.encode())
-    monkeypatch.setattr(xmltv, "DOCUMENT_BYTES_MAX", 100)
-    with pytest.raises(RemoteProtocolError, match="bytes"):
-        read_xmltv(GUIDE.encode())
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (Limits(document_bytes_max=len(GUIDE.encode())), ""),
+        (Limits(document_bytes_max=len(GUIDE.encode()) - 1), "bytes"),
+        (Limits(programmes_max=2), ""),
+        (Limits(programmes_max=1), "more than 1 programmes"),
+        (Limits(channels_max=1), ""),
+        (Limits(channels_max=0), "more than 0 channels"),
+        (Limits(depth_max=4), ""),
+        (Limits(depth_max=3), "nested deeper"),
+    ],
+)
+def test_limits_hold_to_the_last_one(limits: Limits, message: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=message) if message else contextlib.nullcontext():
+        read_xmltv(GUIDE.encode(), limits)
 
 
 def test_a_long_text_is_cut() -> None:
     document = f"<tv><programme start='20180820190000' channel='c'><title>{'å' * 9000}</title></programme></tv>"
-    assert len(read_xmltv(document.encode()).listings[0].title) == xmltv.TEXT_LENGTH_MAX
+    assert len(read_xmltv(document.encode()).listings[0].title) == LIMITS.text_length_max
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: f"<tv>{text}</tv>".encode(errors="replace")))

@@ -1,23 +1,40 @@
 """A sign-in on either engine."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from typing import cast
 
 import pytest
-from signin_house import COMMAND_KEY, PASSWORD, SEED, VIEWER, BuildHouse, House
+from signin_house import COMMAND_KEY, PASSWORD, SEED, VIEWER, BuildHouse, Hindered, House, Passwords
 
-from prikkfri.clock import ManualClock
+from prikkfri.clock import Clock, ManualClock
 from prikkfri.config import Config, Signin
 from prikkfri.journal import Outcome, open_journal
+from prikkfri.signin import credentials
 from prikkfri.signin.credentials import hash_password
 from prikkfri.signin.http import application
-from prikkfri.signin.service import SignIn, load_keys, set_password_hashes
-from prikkfri.storage import Location, Transaction, open_database
+from prikkfri.signin.limits import Limits
+from prikkfri.signin.service import DEFAULT_LIMITS, SignIn, load_keys, set_password_hashes
+from prikkfri.storage import Database, Location, Transaction, open_database
 
 
 @pytest.fixture(scope="session")
 def hashed() -> str:
     return hash_password(PASSWORD, b"salt of the test")
+
+
+@pytest.fixture
+def passwords(hashed: str) -> Iterator[Passwords]:
+    passwords = Passwords(hashed)
+    yield passwords
+    passwords.open.set()
+
+
+@pytest.fixture
+async def quick_house(build_house: BuildHouse, passwords: Passwords) -> House:
+    """Where passwords are compared in no time."""
+    return await build_house(matches=passwords)
 
 
 @pytest.fixture
@@ -34,25 +51,35 @@ async def build_house(location: Location, clock: ManualClock, hashed: str) -> As
     journal = await open_journal(database, stream="signin", clock=clock)
     built: list[SignIn] = []
 
-    async def build(signin: Signin = Signin(), **settings: object) -> House:  # noqa: B008
+    async def build(
+        signin: Signin = Signin(),  # noqa: B008
+        *,
+        seen_through: Callable[[Database], Hindered] | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        matches: Callable[[str, str], bool] = credentials.matches,
+        service_clock: Clock | None = None,
+        **settings: object,
+    ) -> House:
         recorded: list[Outcome] = []
         config = replace(Config(home=location.home, signin=signin), **settings)  # type: ignore[arg-type]
         service = SignIn(
-            database=database,
+            database=cast(Database, seen_through(database)) if seen_through else database,
             subscribers=subscribers,
             journal=journal,
             record=recorded.append,
             config=config,
             keys=load_keys(location.home),
-            clock=clock,
+            clock=service_clock or clock,
+            limits=limits,
+            matches=matches,
         )
         built.append(service)
-        edge = application(service, viewer_origin=VIEWER, secure=False, command_key=COMMAND_KEY)
+        edge = application(service, viewer_origin=VIEWER, secure=False, command_key=COMMAND_KEY, limits=limits)
         return House(service, edge, config, clock, database, subscribers, recorded)
 
     yield build
     for service in built:
-        service.close()
+        await asyncio.to_thread(service.close)
     await database.close()
     await subscribers.close()
 

@@ -1,7 +1,9 @@
 """The sign-in that the tests talk to, with a few subscribers, and what its outcomes were."""
 
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -37,9 +39,9 @@ class House:
     subscribers: Database
     recorded: list[Outcome]
 
-    def client(self) -> httpx.AsyncClient:
+    def client(self, address: str = "127.0.0.1") -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            transport=httpx.ASGITransport(self.application),  # type: ignore[arg-type]
+            transport=httpx.ASGITransport(self.application, client=(address, 1)),  # type: ignore[arg-type]
             base_url="http://localhost:8081",
             headers={"origin": VIEWER},
         )
@@ -49,6 +51,37 @@ class House:
         while (page := await read_page(self.database, "signin", len(outcomes))) and page.outcomes:
             outcomes += page.outcomes
         return outcomes
+
+
+class Passwords:
+    """Compares passwords in no time, or when the test opens the gate; `matches` of a sign-in that is not about hashing.
+
+    Like the real one it says yes only to the right password with the right hash.
+    """
+
+    def __init__(self, right_hash: str) -> None:
+        self.right_hash = right_hash
+        self.open = threading.Event()
+        self.open.set()
+        self.compared: list[tuple[str, str]] = []
+        """Password and hash, in the order in which threads took them up."""
+
+    def __call__(self, password: str, password_hash: str) -> bool:
+        self.compared.append((password, password_hash))
+        assert self.open.wait(60)
+        return password == PASSWORD and password_hash == self.right_hash
+
+
+class Hindered:
+    """A database as sign-in sees it, with what a test puts in the way of its reads and writes."""
+
+    def __init__(self, whole: Database) -> None:
+        self.whole = whole
+        self.read: Callable[[Any], Awaitable[Any]] = whole.read
+        self.write: Callable[[Any], Awaitable[Any]] = whole.write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.whole, name)
 
 
 BuildHouse = Callable[..., Awaitable[House]]

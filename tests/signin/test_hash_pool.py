@@ -1,11 +1,14 @@
 """The line before the hash threads: measured, limited, two lanes, and empty of those who have left."""
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from waiting import eventually
 
+from prikkfri.clock import ManualClock
 from prikkfri.signin.hash_pool import Hashed, HashPool, Overloaded
 
 BuildPool = Callable[..., HashPool]
@@ -16,11 +19,13 @@ class Gate:
 
     def __init__(self) -> None:
         self.open = threading.Event()
+        self.begun = 0
         self.worked_for: list[object] = []
 
     def work(self, who: object) -> Callable[[], object]:
         def run() -> object:
-            assert self.open.wait(10)
+            self.begun += 1
+            assert self.open.wait(60)
             self.worked_for.append(who)
             return who
 
@@ -35,11 +40,11 @@ async def gate() -> AsyncIterator[Gate]:
 
 
 @pytest.fixture
-async def build(gate: Gate) -> AsyncIterator[BuildPool]:
+async def build(gate: Gate, clock: ManualClock) -> AsyncIterator[BuildPool]:
     pools: list[HashPool] = []
 
     def build(*, queue_seconds_max: float = 4.0, waiting_room: bool = True) -> HashPool:
-        pools.append(HashPool(threads=1, queue_seconds_max=queue_seconds_max, waiting_room=waiting_room))
+        pools.append(HashPool(threads=1, queue_seconds_max=queue_seconds_max, waiting_room=waiting_room, clock=clock))
         return pools[-1]
 
     yield build
@@ -96,7 +101,7 @@ async def test_who_is_called_and_leaves_in_the_same_moment_gives_the_thread_on(b
 async def test_who_leaves_while_being_hashed_keeps_the_thread_until_it_is_done(build: BuildPool, gate: Gate) -> None:
     pool = build()
     first = await start(pool, gate, "first")
-    await asyncio.sleep(0.01)
+    await eventually(lambda: gate.begun)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     assert pool.load.running == 1
@@ -120,30 +125,59 @@ async def test_the_line_is_limited_in_seconds_of_measured_work(build: BuildPool,
     assert len(gate.worked_for) + len(refused) == 100
 
 
-async def test_a_machine_that_stalls_is_told_before_any_hash_of_it_is_done(build: BuildPool, gate: Gate) -> None:
+async def test_a_machine_that_stalls_is_told_before_any_hash_of_it_is_done(
+    build: BuildPool, gate: Gate, clock: ManualClock
+) -> None:
     pool = build()
     assert pool.wait_s() == 0.0
     tasks = [await start(pool, gate, number, with_pass=True) for number in range(2)]
-    expected = pool.load.wait_s(with_pass=True)
-    assert pool.wait_s() == expected
-    while pool.wait_s() < 2 * expected:  # the one under way takes longer than the mean foretells
-        await asyncio.sleep(0.01)
-    assert pool.load.wait_s(with_pass=True) == expected
+    await eventually(lambda: gate.begun)
+    assert pool.wait_s() == pool.load.wait_s(with_pass=True) == pytest.approx(0.1)
+    clock.advance(0.5)  # the one under way takes longer than the mean foretells
+    assert pool.wait_s() == pytest.approx(1.0)
+    assert pool.load.wait_s(with_pass=True) == pytest.approx(0.1)
     gate.open.set()
     await asyncio.gather(*tasks)
     assert pool.wait_s() == 0.0
-    # Two that were slow are no pause: whoever waits behind the next one is told so at once.
-    gate.open.clear()
-    for who in ("slow", "slower"):
-        task = await start(pool, gate, who, with_pass=True)
-        await asyncio.sleep(0.35)
-        gate.open.set()
-        await task
-        gate.open.clear()
+
+
+@pytest.mark.parametrize(("last", "hash_s"), [((0.35, 0.4), 0.35), ((0.4, 0.35), 0.35), ((0.01, 0.4), None)])
+async def test_two_hashes_that_were_slow_count_whole_and_one_is_a_pause(
+    build: BuildPool, gate: Gate, clock: ManualClock, last: tuple[float, ...], hash_s: float | None
+) -> None:
+    pool = build()
+    for seconds in (9.0, *last):
+        await pool.run(lambda seconds=seconds: clock.advance(seconds))
+    assert pool.counters.hash_seconds == pytest.approx(9.0 + sum(last))
+    mean = pool.load.hash_s
     tasks = [await start(pool, gate, number, with_pass=True) for number in range(3)]
-    assert pool.wait_s() >= 0.9 > pool.load.wait_s(with_pass=True)
+    assert pool.load.wait_s(with_pass=True) == 3 * mean < 0.9
+    assert pool.wait_s() == pytest.approx(3 * (hash_s or mean))
     gate.open.set()
     await asyncio.gather(*tasks)
+
+
+async def test_the_line_shortens_when_people_leave_it_early(build: BuildPool, gate: Gate, clock: ManualClock) -> None:
+    pool = build()
+    tasks = [await start(pool, gate, number, with_pass=True) for number in range(41)]
+    clock.advance(0.5)
+    for task in tasks[1:]:
+        task.cancel()
+    await asyncio.gather(*tasks[1:], return_exceptions=True)
+    assert pool.counters.left == 40
+    again = [await start(pool, gate, number, with_pass=True) for number in range(20)]
+    assert [task.done() for task in again] == [False] * 5 + [True] * 15  # half of half a second, not four
+    assert pool.counters.refused == 15
+    clock.advance(60)
+    assert pool.refusal(with_pass=True) is None  # whoever left early may have been of one kind
+    gate.open.set()
+    await asyncio.gather(*tasks[:1], *again)
+
+
+async def test_without_a_number_of_threads_there_are_as_many_as_cores(clock: ManualClock) -> None:
+    pool = HashPool(threads=0, queue_seconds_max=4.0, waiting_room=True, clock=clock)
+    assert pool.load.threads == len(os.sched_getaffinity(0))
+    pool.close()
 
 
 async def test_without_a_pass_only_a_quarter_of_the_line_can_be_had(build: BuildPool, gate: Gate) -> None:
@@ -157,10 +191,12 @@ async def test_without_a_pass_only_a_quarter_of_the_line_can_be_had(build: Build
 
 
 async def test_nobody_waits_for_ever_behind_those_with_a_pass(build: BuildPool, gate: Gate) -> None:
-    pool = build(queue_seconds_max=0.2)
+    pool = build(queue_seconds_max=0.01)
     first = await start(pool, gate, "first", with_pass=True)
     second = await start(pool, gate, "second")
-    assert isinstance(await second, Overloaded)
+    answer = await second
+    assert isinstance(answer, Overloaded) and answer.retry_after_s > 0
+    assert (pool.counters.refused, pool.counters.left) == (1, 0)
     gate.open.set()
     assert await first == "first"
     assert pool.load.waiting_without == 0

@@ -1,5 +1,8 @@
 """The decisions of sign-in that need no server: admission, slowed guessing, kinds of clients."""
 
+from collections.abc import Callable
+
+import argon2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +57,73 @@ def test_the_line_shortens_to_half_of_peoples_patience_and_comes_back() -> None:
     assert admitted(admission.PATIENCE_BACK_SECONDS)
 
 
+@pytest.mark.parametrize(
+    ("running", "waiting", "with_pass", "wait_s"),
+    [
+        (1, (9, 5), True, 0.0),  # a thread is free
+        (2, (0, 0), True, 0.02),
+        (2, (9, 5), True, 0.2),  # goes before those without a pass
+        (2, (9, 5), False, 0.3),
+        (3, (0, 5), True, 0.02),
+    ],
+)
+def test_the_wait_is_of_those_who_go_before(
+    running: int, waiting: tuple[int, int], with_pass: bool, wait_s: float
+) -> None:
+    load = Load(2, 0.04, running, *waiting)
+    assert load.wait_s(with_pass=with_pass) == pytest.approx(wait_s)
+    assert load.per_second == 50
+
+
+@pytest.mark.parametrize(
+    ("waiting", "seconds", "with_pass", "waiting_room", "taken"),
+    [
+        # One thread, a hash a second: whoever comes waits as many seconds as wait before, and one.
+        ((3, 0), 8.0, True, True, True),
+        ((4, 0), 8.0, True, True, False),  # half of people's patience, and no more
+        ((0, 0), 8.0, False, True, True),  # of that a quarter while there is a waiting room
+        ((0, 1), 8.0, False, True, False),
+        ((1, 0), 8.0, False, True, False),
+        ((0, 3), 8.0, False, False, True),
+        ((0, 4), 8.0, False, False, False),
+        ((0, 100), 8.0, True, True, True),
+        ((0, 20_000), 1e9, True, True, False),
+        ((10_000, 10_000), 1e9, True, True, False),
+        ((9_999, 10_000), 1e9, True, True, True),
+    ],
+)
+def test_who_may_wait_in_the_line(
+    waiting: tuple[int, int], seconds: float, with_pass: bool, waiting_room: bool, taken: bool
+) -> None:
+    load, patience = Load(1, 1.0, 1, *waiting), admission.Patience(seconds, seconds)
+    answer = admission.retry_after(load, patience, 0.0, with_pass=with_pass, waiting_room=waiting_room)
+    assert answer == (None if taken else load.wait_s(with_pass=with_pass))
+
+
+def test_however_impatient_people_are_a_short_line_remains() -> None:
+    patience = admission.Patience(0.01, 8.0)
+    for waiting, taken in ((1, True), (2, False)):
+        answer = admission.retry_after(Load(1, 0.1, 1, waiting, 0), patience, 0.0, with_pass=True, waiting_room=True)
+        assert (answer is None) is taken
+
+
+def test_patience_is_learned_from_those_who_leave_and_forgotten_in_a_minute() -> None:
+    patience = admission.patience_of(4.0)
+    assert (patience.now(0.0), patience.now(100.0)) == (8.0, 8.0)
+    patience = admission.left(patience, 3.0, 100.0)
+    assert patience.now(100.0) == 7.0
+    assert patience.now(103.0) == pytest.approx(7.4)
+    patience = admission.left(patience, 3.4, 103.0)
+    assert patience.now(103.0) == pytest.approx(6.6)
+    assert admission.left(patience, 1_000.0, 103.0).now(103.0) == 8.0
+    assert patience.now(163.0) == 8.0
+
+
+@pytest.mark.parametrize(("newest_s", "mean_s"), [(0.15, 0.06), (0.05, 0.05), (0.5, 0.095), (60.0, 0.095), (0, 0.045)])
+def test_a_hash_counts_a_tenth_in_the_mean_and_a_pause_at_most_tenfold(newest_s: float, mean_s: float) -> None:
+    assert admission.measured(0.05, newest_s) == pytest.approx(mean_s)
+
+
 @given(st.lists(st.floats(0.0001, 1_000), min_size=1, max_size=200))
 def test_the_measured_cost_stays_within_what_was_measured_and_one_pause_moves_it_little(samples: list[float]) -> None:
     mean = 0.05
@@ -91,6 +161,56 @@ def test_a_guesser_elsewhere_does_not_lock_the_owner_out_and_one_address_is_limi
     assert tries.retry_after(buckets, guesser, 900.0) is None
 
 
+def failed(buckets: dict[tries.Key, Bucket], login: str, address: str, times: int, now: float) -> None:
+    for _ in range(times):
+        buckets |= tries.after_failure(buckets, tries.limits(login, address), now)
+
+
+def test_one_login_is_not_guessed_from_many_addresses() -> None:
+    buckets: dict[tries.Key, Bucket] = {}
+    for number in range(49):
+        failed(buckets, "kari@example.no", f"192.0.2.{number}", 1, 0.0)
+    fresh = tries.limits("kari@example.no", "198.51.100.1")
+    assert tries.retry_after(buckets, fresh, 0.0) is None
+    failed(buckets, "kari@example.no", "192.0.2.200", 1, 0.0)
+    assert tries.retry_after(buckets, fresh, 0.0) == 18.0  # fifty in a quarter of an hour
+    assert tries.retry_after(buckets, fresh, 18.0) is None
+    assert tries.retry_after(buckets, tries.limits("ola@example.no", "192.0.2.1"), 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("failures", "now", "wait"),
+    [
+        ([], 0.0, None),
+        ([("kari", "home", 5)], 0.0, None),
+        ([("kari", "home", 6)], 0.0, 50.0),
+        ([("kari", "home", 6)], 20.0, 30.0),
+        ([("kari", "home", 6)], 50.0, None),
+        ([("kari", "home", 12)], 0.0, 350.0),
+        ([("ola", "home", 2_999)], 0.0, None),
+        ([("ola", "home", 3_000)], 0.0, 0.3),
+        ([("kari", "away", 50)], 0.0, 18.0),
+        ([("kari", "home", 6), ("kari", "away", 44)], 0.0, 50.0),  # the longest of the waits: all must have room
+        ([("kari", "home", 7), ("kari", "away", 49)], 0.0, 126.0),
+    ],
+)
+def test_a_try_waits_until_every_bucket_has_room(
+    failures: list[tuple[str, str, int]], now: float, wait: float | None
+) -> None:
+    buckets: dict[tries.Key, Bucket] = {}
+    for login, address, times in failures:
+        failed(buckets, login, address, times, 0.0)
+    found = tries.retry_after(buckets, tries.limits("kari", "home"), now)
+    assert found == (None if wait is None else pytest.approx(wait))
+
+
+def test_a_bucket_that_has_drained_is_empty_and_not_less() -> None:
+    buckets: dict[tries.Key, Bucket] = {}
+    failed(buckets, "kari", "home", 6, 0.0)
+    failed(buckets, "kari", "home", 6, 100_000.0)
+    assert tries.retry_after(buckets, tries.limits("kari", "home"), 100_000.0) == 50.0
+
+
 def test_waiting_as_long_as_told_is_enough() -> None:
     buckets: dict[tries.Key, Bucket] = {}
     tried = tries.limits("kari@example.no", "192.0.2.1")
@@ -108,6 +228,19 @@ def test_waiting_as_long_as_told_is_enough() -> None:
         ("Mozilla/5.0 (Web0S; Linux/SmartTV) AppleWebKit/537.36 Chrome/87 Safari/537.36", "television"),
         ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148", "phone"),
         ("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", "computer"),
+        ("Mozilla/5.0 (Linux; Android 9; AFTMM) AppleWebKit/537.36 Mobile Safari/537.36", "television"),
+        ("Mozilla/5.0 (Linux; Android 10; BRAVIA 4K) AppleWebKit/537.36", "television"),
+        ("AppleTV11,1/11.1", "television"),
+        ("Mozilla/5.0 (Linux; Android TV 12) GoogleTV", "television"),
+        ("Mozilla/5.0 (Web0S; Linux) AppleWebKit", "television"),
+        ("LG webOS.TV-2023", "television"),
+        ("Tizen", "television"),
+        ("Mozilla/5.0 SmartTV", "television"),
+        ("Mozilla/5.0 (iPad; CPU OS 17_0 like Mac OS X)", "phone"),
+        ("Mozilla/5.0 (Linux; Android 14; Pixel 8)", "phone"),
+        ("IPHONE", "phone"),
+        ("Mozilla/5.0 (Mobile; rv:109.0) Gecko", "phone"),
+        ("mozilla/5.0 " + "x" * 500 + " iphone", "computer"),  # nobody reads so far
         ("curl/8.5.0", "other"),
         ("", "other"),
     ],
@@ -122,3 +255,34 @@ def test_a_hash_is_verified_and_rubbish_matches_nothing() -> None:
     assert not matches("passord", "$argon2id$v=19$m=19456,t=2,p=1$rubbish")
     assert not matches("passord", "")
     assert not costs_the_same("$2b$12$abcdefghijklmnopqrstuv") and not costs_the_same(hashed.replace("t=2", "t=3"))
+
+
+def test_the_hash_is_what_was_decided_and_a_keyboard_makes_no_difference() -> None:
+    hashed = hash_password("nytt påssord", b"0123456789abcdef")
+    parameters = argon2.extract_parameters(hashed)
+    assert (parameters.type, parameters.version) == (argon2.Type.ID, 19)
+    assert (parameters.memory_cost, parameters.time_cost, parameters.parallelism) == (19_456, 2, 1)
+    assert (parameters.salt_len, parameters.hash_len) == (16, 32)
+    assert argon2.PasswordHasher().verify(hashed, "nytt p\u00e5ssord")
+    assert matches("nytt pa\u030assord", hashed)
+    assert hash_password("nytt pa\u030assord", b"0123456789abcdef") == hashed
+
+
+@pytest.mark.parametrize(
+    ("altered", "same"),
+    [
+        (lambda hashed: hashed, True),
+        (lambda hashed: hashed + "A" * (256 - len(hashed)), True),
+        (lambda hashed: hashed + "A" * (257 - len(hashed)), False),
+        (lambda hashed: hashed + "é", False),
+        (lambda hashed: " " + hashed, False),
+        (lambda hashed: hashed.replace("argon2id", "argon2i"), False),
+        (lambda hashed: hashed.replace("m=19456", "m=19457"), False),
+        (lambda hashed: hashed.replace("p=1", "p=11"), False),
+        (lambda hashed: hashed.replace("v=19", "v=16"), False),
+        (lambda hashed: "", False),
+    ],
+)
+def test_only_a_hash_of_our_cost_may_be_taken_in(altered: Callable[[str], str], same: bool) -> None:
+    hashed = "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA"
+    assert costs_the_same(altered(hashed)) is same

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import pytest
 from signin_crowd import crowd
 from signin_house import BuildHouse, House
+from waiting import eventually
 
 from prikkfri.app.serving import serve
+from prikkfri.clock import SystemClock
 from prikkfri.config import Door, Signin
 
 pytestmark = pytest.mark.slow
@@ -28,7 +30,9 @@ class Served:
 @pytest.fixture
 async def served(build_house: BuildHouse) -> AsyncIterator[Served]:
     """With a line far longer than people's patience, so that it is full of people who leave."""
-    house = await build_house(Signin(hash_queue_seconds_max=6.0), door=Door(waiting_room="off"))
+    house = await build_house(
+        Signin(hash_queue_seconds_max=6.0), door=Door(waiting_room="off"), service_clock=SystemClock()
+    )
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     listening.listen(4_096)
@@ -49,12 +53,10 @@ async def test_at_three_times_capacity_the_hashes_are_for_people_who_are_still_t
         return await crowd(served.port, first=first, per_second=per_second, seconds=seconds, patience_s=1.0)
 
     learning = await come(3.0, 0)  # so far nobody knew how patient people are
-    while pool.load.running:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: not pool.load.running)
     hashes, kept = pool.counters.hashes, len(await served.house.journalled())
     answers = await come(4.0, 100_000)
-    while pool.load.running:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: not pool.load.running)
     hashes = pool.counters.hashes - hashes
     assert set(answers) <= {"200", "503", "left"}
     assert answers["503"] > 0 and answers["200"] > 0

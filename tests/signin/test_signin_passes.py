@@ -1,19 +1,36 @@
-"""The waiting room's passes, as sign-in honours them."""
+"""The waiting room's passes, as sign-in honours them: who has a good one goes first, and their promise is settled."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Literal
 
 import pytest
-from signin_house import DEVICE, PASSWORD, BuildHouse, House
+from signin_house import DEVICE, PASSWORD, BuildHouse, Hindered, House, Passwords
+from waiting import eventually
 
 from prikkfri.config import Door, Signin
+from prikkfri.errors import StorageUnavailable
 from prikkfri.protocols import admission_pass
 from prikkfri.protocols.admission_pass import Pass
-from prikkfri.signin.hash_pool import Overloaded
+from prikkfri.signin.limits import Limits
+from prikkfri.storage import Database
 from prikkfri.storage.keys import SigningKey, publish_public_key, signing_key
 
 OTHER_DEVICE = "d-BBBBBBBBBBBBBBBBBBBBBB"
 
 
 @pytest.fixture
+async def house(build_house: BuildHouse, passwords: Passwords) -> House:
+    """With one thread, so that it shows who goes first."""
+    return await build_house(Signin(hash_threads=1), matches=passwords)
+
+
+@pytest.fixture
 def door_key(house: House) -> SigningKey:
+    return made_key(house)
+
+
+def made_key(house: House) -> SigningKey:
     key = signing_key(house.config.home, "door-pass")
     publish_public_key(house.config.home, "pass", "door", key)
     return key
@@ -23,9 +40,16 @@ def body(admission: str, password: str = PASSWORD, device: str = DEVICE) -> dict
     return {"login": "kari@example.no", "password": password, "device": device, "pass": admission}
 
 
-def issue(house: House, key: SigningKey, *, promise: str = "enter-1", lifetime_s: float = 300) -> str:
-    admission = Pass("pass-1", DEVICE, house.clock.now() + lifetime_s, promise)
+def issue(
+    house: House, key: SigningKey, *, pass_id: str = "pass-1", promise: str = "enter-1", lifetime_s: float = 300
+) -> str:
+    admission = Pass(pass_id, DEVICE, house.clock.now() + lifetime_s, promise)
     return admission_pass.issue(key.private, key.kid, admission)
+
+
+def promises(house: House) -> list[str]:
+    """Of the sign-ins that were refused: which had a pass that was honoured."""
+    return [outcome.promise for outcome in house.recorded]
 
 
 async def test_a_kept_sign_in_settles_the_promise_that_its_pass_carries(house: House, door_key: SigningKey) -> None:
@@ -35,71 +59,197 @@ async def test_a_kept_sign_in_settles_the_promise_that_its_pass_carries(house: H
     assert [outcome.promise for outcome in await house.journalled()] == ["enter-1", ""]
 
 
-@pytest.fixture
-def lanes(house: House, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """In which lane each hash was asked for."""
-    lanes: list[bool] = []
-    run = house.service.pool.run
-
-    async def noted(work: object, *, with_pass: bool = False) -> object:
-        lanes.append(with_pass)
-        return await run(work, with_pass=with_pass)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(house.service.pool, "run", noted)
-    return lanes
+async def test_who_has_a_pass_goes_first_and_each_in_the_order_of_coming(
+    house: House, door_key: SigningKey, passwords: Passwords
+) -> None:
+    passwords.open.clear()
+    first = issue(house, door_key)
+    stranger = signing_key(house.config.home, "stranger")
+    forged = admission_pass.issue(stranger.private, door_key.kid, Pass("p", DEVICE, house.clock.now() + 60, ""))
+    late = issue(house, door_key, lifetime_s=0)
+    anothers = admission_pass.issue(
+        door_key.private, door_key.kid, Pass("pass-2", OTHER_DEVICE, house.clock.now() + 60, "enter-2")
+    )
+    come = [("a", ""), ("b", forged), ("c", late), ("d", anothers), ("e", ""), ("f", first), ("g", first)]
+    load = lambda: house.service.pool.load  # noqa: E731
+    async with house.client() as client:
+        asking = []
+        for number, (name, admission) in enumerate(come):
+            asking.append(asyncio.create_task(client.post("/sign-in", json=body(admission, name))))
+            await eventually(
+                lambda number=number: (
+                    passwords.compared and sum((load().waiting_with_pass, load().waiting_without)) == number
+                )
+            )
+        assert (load().waiting_with_pass, load().waiting_without) == (2, 4)
+        passwords.open.set()
+        await asyncio.gather(*asking)
+    assert "".join(password for password, _ in passwords.compared) == "afgbcde"
 
 
 async def test_whose_answer_is_lost_comes_again_with_the_same_pass_and_promise(
-    house: House, door_key: SigningKey, lanes: list[bool]
+    house: House, door_key: SigningKey
 ) -> None:
     admission = issue(house, door_key)
     async with house.client() as client:
         for _ in range(6):
             assert (await client.post("/sign-in", json=body(admission))).status_code == 200
-    assert lanes == [True] * 5 + [False]
     assert [outcome.promise for outcome in await house.journalled()] == ["enter-1"] * 5 + [""]
 
 
-async def test_a_pass_outlives_typing_errors_but_not_guessing(
-    house: House, door_key: SigningKey, lanes: list[bool]
-) -> None:
+async def test_a_pass_outlives_typing_errors_but_not_guessing(house: House, door_key: SigningKey) -> None:
     admission = issue(house, door_key)
     async with house.client() as client:
         for _ in range(6):
             assert (await client.post("/sign-in", json=body(admission, "feil"))).status_code == 401
-    assert lanes == [True] * 5 + [False]
+    assert promises(house) == ["enter-1"] * 5 + [""]
 
 
-async def test_a_refusal_for_load_costs_no_try(
-    house: House, door_key: SigningKey, lanes: list[bool], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+async def full_house(build_house: BuildHouse, passwords: Passwords) -> AsyncIterator[House]:
+    """Its one thread is busy, and its line so long that nobody else is taken."""
+    house = await build_house(Signin(hash_threads=1, hash_queue_seconds_max=0.1), matches=passwords)
+    passwords.open.clear()
+    others = made_key(house)
+    async with house.client() as client:
+        asking = []
+        for number in range(5):
+            admission = issue(house, others, pass_id=f"other-{number}", promise="")
+            asking.append(asyncio.create_task(client.post("/sign-in", json=body(admission, "feil"))))
+        await eventually(lambda: house.service.pool.refusal(with_pass=True))
+        yield house
+        passwords.open.set()
+        await asyncio.gather(*asking)
+
+
+async def test_a_refusal_for_load_costs_no_try_and_no_hash(full_house: House, passwords: Passwords) -> None:
+    house = full_house
+    admission = issue(house, signing_key(house.config.home, "door-pass"))
+    async with house.client() as client:
+        for _ in range(7):
+            answer = await client.post("/sign-in", json=body(admission, "typed wrongly"))
+            assert (answer.status_code, answer.json()["error"]) == (503, "overloaded")
+            assert int(answer.headers["retry-after"]) >= 1
+        assert [(o.verdict, o.reason, o.customer) for o in house.recorded] == [("broken", "overloaded", "")] * 7
+        assert promises(house) == ["enter-1"] * 7
+        passwords.open.set()
+        await eventually(lambda: not house.service.pool.load.running)
+        del house.recorded[:]
+        house.clock.advance(300 - 1)
+        for _ in range(6):
+            assert (await client.post("/sign-in", json=body(admission, "typed wrongly"))).status_code == 401
+            house.clock.advance(0.1)
+    assert promises(house) == ["enter-1"] * 5 + [""]
+
+
+@pytest.mark.parametrize(
+    ("used", "honoured"),
+    [
+        ("000000", "00000-"),
+        ("00000120", "00000120"),  # the first is forgotten: memory is bounded
+        ("01020000", "0102000-"),  # the one that is used stays known
+    ],
+)
+async def test_so_many_passes_are_remembered_and_the_newest(
+    build_house: BuildHouse, passwords: Passwords, used: str, honoured: str
 ) -> None:
-    admission = issue(house, door_key)
+    house = await build_house(matches=passwords, limits=Limits(passes_remembered_max=2))
+    key = made_key(house)
+    passes = [issue(house, key, pass_id=f"pass-{number}", promise=str(number)) for number in range(3)]
     async with house.client() as client:
-        with monkeypatch.context() as full:
-            full.setattr(house.service.pool, "refusal", lambda **_: Overloaded(1.0))
-            for _ in range(7):
-                assert (await client.post("/sign-in", json=body(admission))).status_code == 503
-        assert (await client.post("/sign-in", json=body(admission))).status_code == 200
-    assert lanes == [True]
+        for number in map(int, used):
+            await client.post("/sign-in", json=body(passes[number]))
+    assert "".join(outcome.promise or "-" for outcome in await house.journalled()) == honoured
 
 
-async def test_a_pass_that_is_late_or_anothers_is_none(house: House, door_key: SigningKey, lanes: list[bool]) -> None:
+async def test_a_database_that_is_dead_costs_no_try(build_house: BuildHouse, passwords: Passwords) -> None:
+    failures = [StorageUnavailable("the disk is full")] * 7
+
+    def seen_through(whole: Database) -> Hindered:
+        async def write(work: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return await whole.write(work)
+
+        hindered = Hindered(whole)
+        hindered.write = write
+        return hindered
+
+    house = await build_house(matches=passwords, seen_through=seen_through)
+    admission = issue(house, made_key(house))
+    async with house.client() as client:
+        statuses = [(await client.post("/sign-in", json=body(admission))).status_code for _ in range(13)]
+    assert statuses == [503] * 7 + [200] * 6
+    assert promises(house) == ["enter-1"] * 7
+    assert [outcome.promise for outcome in await house.journalled()] == ["enter-1"] * 5 + [""]
+
+
+async def test_a_pass_that_is_late_or_anothers_is_none(house: House, door_key: SigningKey) -> None:
     stranger = signing_key(house.config.home, "stranger")
-    forged = admission_pass.issue(stranger.private, door_key.kid, Pass("p", DEVICE, house.clock.now() + 60, ""))
+    forged = admission_pass.issue(stranger.private, door_key.kid, Pass("p", DEVICE, house.clock.now() + 60, "p"))
     async with house.client() as client:
-        await client.post("/sign-in", json=body(issue(house, door_key, lifetime_s=-1)))
-        await client.post("/sign-in", json=body(issue(house, door_key), device=OTHER_DEVICE))
-        await client.post("/sign-in", json=body(forged))
-        signed = (await client.post("/sign-in", json=body(issue(house, door_key)))).json()
+        for admission, device in (
+            (issue(house, door_key, lifetime_s=-1), DEVICE),
+            (issue(house, door_key, lifetime_s=0), DEVICE),
+            (issue(house, door_key), OTHER_DEVICE),
+            (forged, DEVICE),
+            (issue(house, door_key, lifetime_s=1), DEVICE),
+        ):
+            signed = (await client.post("/sign-in", json=body(admission, device=device))).json()
         await client.post("/sign-in", json=body(signed["device_token"]))
-    assert lanes == [False, False, False, True, False]
+    assert [outcome.promise for outcome in await house.journalled()] == ["", "", "", "", "enter-1", ""]
 
 
-async def test_a_refusal_for_load_hashes_nothing_and_is_recorded(build_house: BuildHouse) -> None:
-    house = await build_house(Signin(hash_threads=1, hash_queue_seconds_max=0.0001), door=Door(waiting_room="on"))
-    house.service.pool._running = 1  # the only thread is busy
+async def test_a_key_that_the_door_makes_later_is_found_and_asked_for_at_most_once_a_second(house: House) -> None:
+    early = signing_key(house.config.home, "door-pass")
     async with house.client() as client:
-        answer = await client.post("/sign-in", json=body(""))
-    assert (answer.status_code, answer.json()["error"]) == (503, "overloaded")
-    assert [(o.verdict, o.reason, o.customer) for o in house.recorded] == [("broken", "overloaded", "")]
-    assert house.service.pool.counters.hashes == 0
+        await client.post("/sign-in", json=body(issue(house, early)))
+        publish_public_key(house.config.home, "pass", "door", early)
+        house.clock.advance(0.9)
+        await client.post("/sign-in", json=body(issue(house, early)))
+        house.clock.advance(0.2)
+        await client.post("/sign-in", json=body(issue(house, early)))
+    assert [outcome.promise for outcome in await house.journalled()] == ["", "", "enter-1"]
+
+
+async def test_a_torn_key_file_takes_nothing_from_those_who_come_without_a_pass(
+    house: House, door_key: SigningKey
+) -> None:
+    (house.config.home / "public" / "pass-keys" / "door.json").write_text("{ torn")
+    async with house.client() as client:
+        assert (await client.post("/sign-in", json=body(issue(house, door_key)))).status_code == 200
+    assert [outcome.promise for outcome in await house.journalled()] == [""]
+
+
+@pytest.mark.parametrize(("waiting_room", "queued"), [("on", 5), ("off", 20)])
+async def test_while_the_waiting_room_is_on_those_without_a_pass_have_a_quarter_of_the_line(
+    build_house: BuildHouse, passwords: Passwords, waiting_room: Literal["on", "off"], queued: int
+) -> None:
+    signin = Signin(hash_threads=1, hash_queue_seconds_max=1.0)
+    reads = 0
+
+    def seen_through(whole: Database) -> Hindered:
+        async def read(work: Any) -> Any:
+            nonlocal reads
+            reads += 1
+            return await whole.read(work)
+
+        hindered = Hindered(whole)
+        hindered.read = read
+        return hindered
+
+    house = await build_house(
+        signin, matches=passwords, door=Door(waiting_room=waiting_room), seen_through=seen_through
+    )
+    passwords.open.clear()
+    refused = 30 - 1 - queued  # one is being hashed
+    async with house.client() as client:
+        asking = [asyncio.create_task(client.post("/sign-in", json=body(""))) for _ in range(30)]
+        await eventually(lambda: house.service.pool.counters.refused >= refused)
+        assert house.service.pool.load.waiting_without == queued
+        before = reads
+        assert (await client.post("/sign-in", json=body(""))).status_code == 503
+        assert reads == before  # nothing is done for whoever is refused
+        passwords.open.set()
+        statuses = [answer.status_code for answer in await asyncio.gather(*asking)]
+    assert statuses.count(503) == refused

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import eventually
 
 from prikkfri.clock import SystemClock
 from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER, read_part, split
@@ -139,12 +140,17 @@ async def test_a_phone_sends_over_the_link_and_knows_whether_it_was_taken() -> N
         assert again.body == request.body
         at.link.session.answer(again, Status.INVALID_DESTINATION, MessageAnswer())
         at.link.flush()
-        for _ in range(100):
+
+        async def state() -> str:
             shown = (await at.http.get("/phones")).json()
-            if (state := shown["phones"][0]["entries"][0]["state"]) != "sending":
-                break
-            await asyncio.sleep(0.02)
-        assert state == "failed"
+            return str(shown["phones"][0]["entries"][0]["state"])
+
+        async def decided() -> bool:
+            return await state() != "sending"
+
+        await eventually(decided)
+        assert await state() == "failed"
+        shown = (await at.http.get("/phones")).json()
         assert (shown["network"], shown["linked"]) == ("Fjordmobil", True)
 
 

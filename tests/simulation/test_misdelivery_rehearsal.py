@@ -28,7 +28,7 @@ KEYS = [
 def rehearse(folder: Path, *arguments: str) -> tuple[dict[str, Any], str, str]:
     command = [sys.executable, "-m", "prikkfri", "rehearse", "misdelivery", "--small", *arguments]
     command += ["--json", str(folder / "result.json"), "--report", str(folder / "report.html")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, cwd=folder)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder)
     assert done.returncode in (0, 1), done.stderr
     report = (folder / "report.html").read_text(encoding="utf-8")
     return json.loads((folder / "result.json").read_text(encoding="utf-8")), report, done.stderr

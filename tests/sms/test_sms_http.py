@@ -1,12 +1,18 @@
 """The message API as an integrator meets it, over ASGI."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import httpx
+from sms_house import HURRIED
+from waiting import eventually
 
-from prikkfri.sms.http import BODY_OCTETS_MAX, application
+from prikkfri.errors import InDoubt, StorageUnavailable
+from prikkfri.protocols.smpp.pdu import Status
+from prikkfri.sms.http import BODY_OCTETS_MAX, application, commands
 
+STILL = replace(HURRIED, look_seconds=60.0)
 PASSWORD = "secret12"
 NUMBER = "+4790000001"
 
@@ -21,7 +27,9 @@ async def test_a_message_is_taken_and_its_trail_shown_to_its_account_alone(house
         answer = await shop.post("/messages", json={"from": "Shop", "to": NUMBER, "text": "Koden er 483 201"})
         assert answer.status_code == 202
         identity = answer.json()["id"]
+        assert answer.headers["location"] == f"/messages/{identity}"
         trail = await shop.get(f"/messages/{identity}")
+        assert trail.headers["cache-control"] == "no-store"
         assert trail.json()["state"] == "waiting"
         assert [step["event"] for step in trail.json()["steps"]] == ["accepted"]
         assert "483 201" not in trail.text
@@ -86,3 +94,92 @@ async def test_who_sends_too_fast_is_told_when_to_try_again(house: Any) -> None:
         refused = answers[-1]
         assert (refused.status_code, refused.json()["error"]) == (503, "throttled")
         assert refused.headers["retry-after"] == str(refused.json()["retry_after_s"]) == "1"
+
+
+async def test_what_the_database_cannot_take_or_show_is_asked_again_later(house: Any) -> None:
+    async with house() as at, caller(at) as shop:
+        body = {"from": "Shop", "to": NUMBER, "text": "hei"}
+        await at.bound_client()  # the centre has begun
+        at.engine.refusal = at.engine.deaf = StorageUnavailable("the disk is full")
+        for answer in (await shop.post("/messages", json=body), await shop.get("/messages/x")):
+            assert (answer.status_code, answer.json()["error"]) == (503, "storage")
+            assert answer.headers["retry-after"] == str(answer.json()["retry_after_s"]) == "1"
+        at.engine.refusal = at.engine.deaf = None
+        assert await at.fetch("SELECT id FROM sms_message") == []
+        assert (await shop.post("/messages", json=body)).status_code == 202
+
+
+async def test_who_cannot_know_whether_a_message_was_taken_is_told_so(house: Any) -> None:
+    async with house(timing=STILL) as at, caller(at) as shop:
+        await (await at.bound_client()).submit()  # the centre has begun, and has nothing more to write
+        at.engine.lost = InDoubt("lost while committing")
+        answer = await shop.post("/messages", json={"from": "Shop", "to": NUMBER, "text": "hei"})
+        assert (answer.status_code, answer.json()["error"]) == (500, "in-doubt")
+        assert "retry-after" not in answer.headers
+        at.engine.lost = None
+
+
+async def test_where_too_much_waits_already_it_is_said(house: Any) -> None:
+    async with house(waiting_max=1) as at, caller(at) as shop:
+        body = {"from": "Shop", "to": NUMBER, "text": "hei"}
+        assert (await shop.post("/messages", json=body)).status_code == 202
+        at.clock.advance(5.0)
+
+        client = await at.bound_client()
+
+        async def is_full() -> bool:
+            return (await client.submit(schedule="never"))[0] == Status.QUEUE_FULL
+
+        await eventually(is_full)
+        answer = await shop.post("/messages", json=body)
+        assert (answer.status_code, answer.json()["error"]) == (503, "queue-full")
+        assert answer.headers["retry-after"] == "1"
+
+
+async def test_who_may_be_exposed_is_shown_masked_and_by_link_and_time(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        _, identity = await client.submit()
+        request, _ = await link.message()
+        link.take_message(request, "net-1")
+        await at.until("SELECT state FROM sms_message", "sent")
+        app = application(at.centre, commands(at.canaries, command_key="role", canary_key="phone"))
+        role, now = {"Authorization": "Bearer role"}, at.clock.now()
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sms", headers=role) as http:
+            answer = await http.get(f"/routes/nord/exposed?since={now}&until={now + 1}")
+            [listed] = answer.json()
+            assert answer.headers["cache-control"] == "no-store"
+            assert "90000001" not in answer.text
+            assert listed.pop("to").endswith(NUMBER[-2:])
+            assert listed == {"message": identity, "sent_at": now, "from": "Shop", "class": "ordinary",
+                              "account": "shop", "state": "sent"}  # fmt: skip
+            for since, until in ((now - 1, now), (now + 0.5, now + 1), (now, now)):
+                assert (await http.get(f"/routes/nord/exposed?since={since}&until={until}")).json() == []
+            for wrong in ("", "?since=1", "?until=1", "?since=2&until=1", "?since=nan&until=1"):
+                answer = await http.get(f"/routes/nord/exposed{wrong}")
+                assert (answer.status_code, answer.json()["error"]) == (400, "bad-request"), wrong
+            answer = await http.get("/routes/south/exposed?since=0&until=1")
+            assert (answer.status_code, answer.json()["error"]) == (404, "unknown-link")
+            answer = await http.post("/canaries/received", content=b"x" * (BODY_OCTETS_MAX + 1),
+                                     headers={"Authorization": "Bearer phone"})  # fmt: skip
+            assert (answer.status_code, answer.json()["error"]) == (413, "too-long")
+            at.engine.refusal = at.engine.deaf = StorageUnavailable("the disk is full")
+            for method, path in (("GET", "/routes"), ("GET", f"/routes/nord/exposed?since=0&until={now}")):
+                answer = await http.request(method, path)
+                assert (answer.status_code, answer.json()["error"]) == (503, "storage")
+            at.engine.refusal = at.engine.deaf = None
+
+
+async def test_the_scheme_may_be_written_in_any_case_and_a_request_be_as_long_as_is_said(house: Any) -> None:
+    async with house() as at:
+        transport = httpx.ASGITransport(application(at.centre))
+        secret = base64.b64encode(b"shop:secret12").decode()
+        async with httpx.AsyncClient(transport=transport, base_url="http://sms") as http:
+            for scheme in ("Basic", "basic", "BASIC"):
+                answer = await http.get("/messages/x", headers={"Authorization": f"{scheme} {secret}"})
+                assert answer.status_code == 404
+            longest = b"{}" + b" " * (BODY_OCTETS_MAX - 2)
+            answer = await http.post("/messages", content=longest, headers={"Authorization": f"Basic {secret}"})
+            assert answer.status_code == 400
+            answer = await http.post("/messages", content=longest + b" ", headers={"Authorization": f"Basic {secret}"})
+            assert answer.status_code == 413

@@ -1,24 +1,25 @@
 """The centre as its clients and networks meet it, on both engines."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sms_house import ANSWER_SECONDS_MAX, HURRIED
+from waiting import eventually
 
 from prikkfri.errors import InDoubt, StorageUnavailable
 from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, is_receipt, parse_receipt
 from prikkfri.protocols.smpp.session import Ended, Request
-from prikkfri.sms import delivery, service
 from prikkfri.sms.submission import Refusal
 
 NUMBER = "4790000001"
 SECRET = b"your code is 483 201"
 
 
-async def test_who_may_bind_is_asked_for_a_password_and_told_nothing_else(house: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(service, "WRONG_PASSWORD_SECONDS", 0.05)
+async def test_who_may_bind_is_asked_for_a_password_and_told_nothing_else(house: Any) -> None:
     async with house() as at:
         _, wrong = await at.client(password="guess")
         _, nobody = await at.client("nobody", password="guess")
@@ -89,59 +90,41 @@ async def test_a_body_is_erased_when_its_message_has_ended(house: Any) -> None:
         assert await at.fetch("SELECT sealed FROM sms_message") == [(None,)]
 
 
-async def test_what_the_database_cannot_take_is_not_acknowledged(house: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(service, "STORAGE_PAUSE_SECONDS", 0.05)
+async def test_what_the_database_cannot_take_is_not_acknowledged(house: Any) -> None:
     async with house() as at:
         client = await at.bound_client()
-        honest = at.database.write
-
-        async def full(work: Any) -> Any:
-            raise StorageUnavailable("the disk is full")
-
-        monkeypatch.setattr(at.database, "write", full)
+        at.engine.refusal = StorageUnavailable("the disk is full")
         status, identity = await client.submit()
         assert (status, identity) == (Status.QUEUE_FULL, "")
-        monkeypatch.setattr(at.database, "write", honest)
+        at.engine.refusal = None
         status, identity = await client.submit()
         assert status == Status.OK
         assert [row[0] for row in await at.fetch("SELECT id FROM sms_message")] == [identity]
+        assert [outcome.verdict for outcome in await at.outcomes("submit")] == ["kept"]
 
 
-async def test_a_commit_in_doubt_is_answered_by_nobody_and_ends_the_centre(house: Any, monkeypatch: Any) -> None:
+async def test_a_commit_in_doubt_is_answered_by_nobody_and_ends_the_centre(house: Any) -> None:
     with pytest.raises(ExceptionGroup) as caught:
-        async with house() as at:
+        async with house(timing=replace(HURRIED, look_seconds=60.0)) as at:
             client = await at.bound_client()
-
-            async def lost(work: Any) -> Any:
-                raise InDoubt("lost while committing")
-
-            monkeypatch.setattr(at.database, "write", lost)
+            await client.submit()  # whatever else was to be written is
+            at.engine.lost = InDoubt("lost while committing")
             client.ask(Command.SUBMIT_SM, ShortMessage(source="Shop", destination=NUMBER, octets=b"hei"))
-            ended = await client.event()
-            assert isinstance(ended, Request | Ended)  # an unbind or the end, and no answer
-            await asyncio.sleep(0.5)
+            while not isinstance(event := await client.event(), Ended):
+                assert isinstance(event, Request)  # an unbind perhaps, and no answer
     assert caught.group_contains(InDoubt)
 
 
-async def test_an_answer_of_the_network_is_kept_until_the_database_takes_it(house: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(service, "STORAGE_PAUSE_SECONDS", 0.05)
+async def test_an_answer_of_the_network_is_kept_until_the_database_takes_it(house: Any) -> None:
     async with house() as at:
         link, client = await at.network.bound(), await at.bound_client()
         await client.submit()
         request, message = await link.message()
-        honest, refusals = at.database.write, 0
-
-        async def full(work: Any) -> Any:
-            nonlocal refusals
-            refusals += 1
-            raise StorageUnavailable("the disk is full")
-
-        monkeypatch.setattr(at.database, "write", full)
+        at.engine.refusal = StorageUnavailable("the disk is full")
         link.take_message(request, "net-1")
         link.tell(message, "net-1")
         assert (await link.answered()).status == Status.TEMPORARY_APPLICATION_ERROR
-        assert refusals
-        monkeypatch.setattr(at.database, "write", honest)
+        at.engine.refusal = None
         await at.until("SELECT next_hop_id FROM sms_message", "net-1")
         link.tell(message, "net-1")
         assert (await link.answered()).status == Status.OK
@@ -163,7 +146,8 @@ async def test_a_receipt_waits_for_its_account_to_come_back(house: Any) -> None:
         assert parse_receipt(receipt).state is MessageState.UNDELIVERABLE
         receiver.cut()  # before it has answered: told again
         again = await at.bound_client(command=Command.BIND_RECEIVER)
-        await at.change("UPDATE sms_message SET receipt_at = 0 WHERE receipt = 'waiting'")
+        await at.until("SELECT receipt FROM sms_message", "waiting")
+        at.clock.advance(15.0)
         _, receipt = await again.message()
         assert parse_receipt(receipt).message_id == identity
         [_, _, broken] = await at.outcomes("deliver")
@@ -183,7 +167,8 @@ async def test_receipts_are_given_to_those_who_asked(house: Any, registered: int
             assert parse_receipt(receipt).state == state
         else:
             await at.until("SELECT ended_at > 0 FROM sms_message", True)
-            await client.silent()
+            assert (await link.answered()).status == Status.OK
+            await at.nothing_more_for_account(client, link)
 
 
 async def test_a_long_message_has_one_receipt_when_all_its_parts_have_ended(house: Any) -> None:
@@ -196,16 +181,32 @@ async def test_a_long_message_has_one_receipt_when_all_its_parts_have_ended(hous
             link.take_message(request, f"net-{number}")
         states = [MessageState.DELIVERED, MessageState.UNDELIVERABLE, MessageState.DELIVERED]
         for number, ((_, message), state) in enumerate(zip(parts, states, strict=True)):
-            await client.silent(0.1)
+            await at.nothing_more_for_account(client, link)
             link.tell(message, f"net-{number}", state)
-        _, receipt = await client.message()
+            assert (await link.answered()).status == Status.OK
+        request, receipt = await client.message()
         assert parse_receipt(receipt).message_id == identity
         assert parse_receipt(receipt).state is MessageState.UNDELIVERABLE
-        await client.silent()
-        found = await at.outcomes("deliver")
+        client.answer(request, body=MessageAnswer())
+        await at.nothing_more_for_account(client, link)
+        found = [outcome for outcome in await at.outcomes("deliver") if outcome.dimensions["direction"] == "out"]
         assert {outcome.promise for outcome in found} == {identity}
         assert [outcome.verdict for outcome in found if outcome.layer == "sms-centre"] == ["asked"]
         assert [outcome.verdict for outcome in found if outcome.verdict != "asked"] == ["broken"]
+
+
+async def test_parts_that_end_together_are_told_of_once(house: Any) -> None:
+    async with house() as at:
+        client = await at.bound_client()
+        long = ((Tag.MESSAGE_PAYLOAD, b"x" * 400),)
+        _, identity = await client.submit(octets=b"", tlvs=long, registered_delivery=1, validity="000000000001000R")
+        at.clock.advance(1.0)
+        request, receipt = await client.message()
+        assert parse_receipt(receipt).message_id == identity
+        client.answer(request, body=MessageAnswer())
+        assert await at.fetch("SELECT DISTINCT state FROM sms_message") == [("expired",)]
+        [_, broken] = await at.outcomes("deliver")
+        assert (broken.verdict, broken.reason, broken.promise) == ("broken", "expired", identity)
 
 
 async def test_a_refusal_for_now_is_tried_again_and_one_for_good_ends(house: Any) -> None:
@@ -213,13 +214,36 @@ async def test_a_refusal_for_now_is_tried_again_and_one_for_good_ends(house: Any
         link, client = await at.network.bound(), await at.bound_client()
         await client.submit()
         request, _ = await link.message()
-        link.answer(request, Status.THROTTLED, MessageAnswer())
+        link.answer(request, Status.SYSTEM_ERROR, MessageAnswer())
+        await at.until("SELECT reason FROM sms_message", "smpp-08")
+        await at.nothing_more_for(link, client)  # its time has not come
+        at.clock.advance(1.0)
         request, message = await link.message()
         assert message.destination == NUMBER
         link.answer(request, Status.INVALID_DESTINATION, MessageAnswer())
-        await at.until("SELECT state FROM sms_message", "rejected")
-        [_, broken] = await at.outcomes("deliver")
+        await at.until("SELECT COUNT(*) FROM sms_message WHERE state = 'rejected'", 1)
+        [broken] = [outcome for outcome in await at.outcomes("deliver") if outcome.verdict == "broken"]
         assert (broken.verdict, broken.reason) == ("broken", "smpp-0b")
+
+
+async def test_who_is_throttled_is_left_alone_for_a_while_by_all_messages(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await client.submit()
+        request, _ = await link.message()
+        link.answer(request, Status.THROTTLED, MessageAnswer())
+        await at.until("SELECT reason FROM sms_message", "smpp-58")
+        assert (await client.submit(destination="4790000002"))[0] == Status.OK
+        # Whoever is not left alone gets what is for others at once.
+        link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=b"hei"))
+        assert (await link.answered()).status == Status.OK
+        await client.message()
+        assert await at.fetch("SELECT attempts FROM sms_message WHERE recipient = '4790000002'") == [(0,)]
+        at.clock.advance(1.0, on_the_wire=True)
+        assert {(await link.message())[1].destination for _ in range(2)} == {NUMBER, "4790000002"}
+
+
+IN_DOUBT_SECONDS = 60.0
 
 
 async def in_doubt(at: Any, account: str) -> tuple[Any, ShortMessage, str]:
@@ -234,53 +258,94 @@ async def in_doubt(at: Any, account: str) -> tuple[Any, ShortMessage, str]:
 
 async def test_in_doubt_a_message_is_sent_again_when_no_receipt_tells_more(house: Any) -> None:
     async with house() as at:
-        _, message, identity = await in_doubt(at, "shop")
-        link = await at.network.bound()
+        client, message, identity = await in_doubt(at, "shop")
+        at.clock.advance(10 * IN_DOUBT_SECONDS)  # nothing could tell us while the link was away
+        link = await at.bound_link()
+        await at.nothing_more_for(link, client)
+        at.clock.advance(IN_DOUBT_SECONDS)
         request, again = await link.message()
         assert again.octets == message.octets
         # The network can tell by the same reference that it is the same message.
         assert again.tlv(Tag.USER_MESSAGE_REFERENCE) == message.tlv(Tag.USER_MESSAGE_REFERENCE)
         link.take_message(request, "net-2")
-        await at.until("SELECT state FROM sms_message", "sent")
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{identity}'", "sent")
         trail = await at.centre.trail(identity)
         assert [step.event for step in trail.steps if "doubt" in step.event + step.detail] == [
             "in-doubt",
             "to-be-sent-again",
         ]
+        assert at.centre.counters()["messages_in_doubt_total"] == 1
 
 
 async def test_in_doubt_a_message_is_reported_where_twice_would_be_worse(house: Any) -> None:
     async with house() as at:
         client, _, identity = await in_doubt(at, "clinic")
-        link = await at.network.bound()
+        link = await at.bound_link()
+        at.clock.advance(IN_DOUBT_SECONDS)
         _, receipt = await client.message()
         assert parse_receipt(receipt).message_id == identity
         assert parse_receipt(receipt).state is MessageState.UNKNOWN
-        await link.silent()
-        [_, _, broken] = await at.outcomes("deliver")
+        await at.nothing_more_for(link, await at.bound_client())
+        [broken] = [outcome for outcome in await at.outcomes("deliver") if outcome.verdict == "broken"]
         assert (broken.verdict, broken.reason) == ("broken", "in-doubt")
 
 
 async def test_a_receipt_settles_a_doubt(house: Any) -> None:
     async with house() as at:
-        client, message, _ = await in_doubt(at, "shop")
-        link = await at.network.bound()
+        client, message, identity = await in_doubt(at, "shop")
+        link = await at.bound_link()
         link.tell(message, "net-1")  # an id that we were never told; the reference says which message it is
         assert (await link.answered()).status == Status.OK
-        _, receipt = await client.message()
+        request, receipt = await client.message()
         assert parse_receipt(receipt).state is MessageState.DELIVERED
-        await link.silent(1.5)
+        client.answer(request, body=MessageAnswer())
+        at.clock.advance(2 * IN_DOUBT_SECONDS)
+        await at.nothing_more_for(link, client)
+        assert "doubt-settled" in [step.event for step in (await at.centre.trail(identity)).steps]
 
 
-async def test_another_message_with_a_like_receipt_settles_no_doubt(house: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(delivery, "EARLY_RECEIPT_SECONDS", 0.1)
+async def test_another_message_with_a_like_receipt_settles_no_doubt(house: Any) -> None:
     async with house() as at:
         _, message, _ = await in_doubt(at, "clinic")
-        link = await at.network.bound()
+        link = await at.bound_link()
         elsewhere = ShortMessage(source="Shop", destination="4790000002", tlvs=message.tlvs)
         link.tell(elsewhere, "net-1")
-        await at.until("SELECT recipient FROM sms_quarantined_receipt", "4790000002")
-        await at.until("SELECT state FROM sms_message", "unreported")
+        other = ShortMessage(source="Shop", destination=NUMBER, tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\0\1"),))
+        link.tell(other, "net-1")
+        await at.nothing_more_for_account(await at.bound_client(), link)
+        at.clock.advance(5.0)
+        await at.until("SELECT COUNT(*) FROM sms_quarantined_receipt", 2)
+        assert await at.fetch(f"SELECT state FROM sms_message WHERE recipient = '{NUMBER}'") == [("in-doubt",)]
+        at.clock.advance(IN_DOUBT_SECONDS)
+        await at.until(f"SELECT state FROM sms_message WHERE recipient = '{NUMBER}'", "unreported")
+
+
+async def test_what_was_being_sent_when_the_process_died_is_in_doubt_and_not_sent_at_once(house: Any) -> None:
+    async with house() as at:
+        client = await at.bound_client()
+        _, sending = await client.submit()
+        _, waiting = await client.submit(destination="4790000002")
+    async with house() as at:
+        pass
+    async with house() as at:
+        await at.change(f"UPDATE sms_message SET state = 'sending', attempts = 1 WHERE id = '{sending}'")
+    async with house() as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        request, message = await link.message()
+        assert message.destination == "4790000002"
+        link.take_message(request, "net-1")
+        await at.nothing_more_for(link, client)
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{waiting}'", "sent")
+        assert await at.fetch(f"SELECT state, reason FROM sms_message WHERE id = '{sending}'") == [
+            ("in-doubt", "restart")
+        ]
+        perhaps = [outcome for outcome in await at.outcomes("deliver") if outcome.reason == "in-doubt"]
+        assert [(outcome.promise, outcome.layer, outcome.verdict) for outcome in perhaps] == [
+            (sending, "link", "asked")
+        ]
+        at.clock.advance(IN_DOUBT_SECONDS)
+        _, message = await link.message()
+        assert message.destination == NUMBER
 
 
 async def test_a_receipt_may_overtake_the_answer_that_names_its_message(house: Any) -> None:
@@ -289,26 +354,29 @@ async def test_a_receipt_may_overtake_the_answer_that_names_its_message(house: A
         await client.submit()
         request, message = await link.message()
         link.tell(message, "net-1")
-        await asyncio.sleep(0.1)
+        await at.nothing_more_for_account(client, link)
+        at.clock.advance(4.9)
         link.take_message(request, "net-1")
         assert (await link.answered()).status == Status.OK
-        await at.until("SELECT state FROM sms_message", "delivered")
+        await at.until(f"SELECT state FROM sms_message WHERE recipient = '{NUMBER}'", "delivered")
         assert await at.fetch("SELECT 1 FROM sms_quarantined_receipt") == []
 
 
-async def test_a_receipt_for_another_number_changes_nothing_and_is_held(house: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(delivery, "EARLY_RECEIPT_SECONDS", 0.1)
+async def test_a_receipt_for_another_number_changes_nothing_and_is_held(house: Any) -> None:
     async with house() as at:
         link, client = await at.network.bound(), await at.bound_client()
         await client.submit(registered_delivery=1)
         request, _ = await link.message()
         link.take_message(request, "net-1")
         link.tell(ShortMessage(source="Shop", destination="4790000002"), "net-1")
+        await at.nothing_more_for_account(client, link)
+        at.clock.advance(5.0)
         assert (await link.answered()).status == Status.OK
         [held] = await at.fetch("SELECT link, next_hop_id, recipient FROM sms_quarantined_receipt")
         assert held == ("nord", "net-1", "4790000002")
-        assert await at.fetch("SELECT state FROM sms_message") == [("sent",)]
-        await client.silent()
+        assert await at.fetch(f"SELECT state FROM sms_message WHERE recipient = '{NUMBER}'") == [("sent",)]
+        await eventually(lambda: at.centre.counters()["receipts_unmatched_total"] == 1)
+        await at.nothing_more_for_account(client, link)
 
 
 async def test_a_row_whose_recipient_was_changed_never_leaves_the_house(house: Any) -> None:
@@ -320,21 +388,22 @@ async def test_a_row_whose_recipient_was_changed_never_leaves_the_house(house: A
         link = await at.network.bound()
         _, message = await link.message()
         assert message.octets == b"hello"
-        await link.silent()
         await at.until(f"SELECT state FROM sms_message WHERE id = '{first}'", "quarantined")
-        assert at.centre.counters()["messages_quarantined_total"] == 1
+        await eventually(lambda: at.centre.counters()["messages_quarantined_total"] == 1)
         _, receipt = await client.message()
         assert parse_receipt(receipt).state is MessageState.UNKNOWN
         broken = [outcome for outcome in await at.outcomes("deliver") if outcome.verdict == "broken"]
         assert [(outcome.reason, outcome.layer) for outcome in broken] == [("misdirected", "sms-centre")]
         [(sealed,)] = await at.fetch(f"SELECT sealed FROM sms_message WHERE id = '{first}'")
         assert sealed is not None  # kept for a human to look into
+        await at.nothing_more_for(link, await at.bound_client("clinic"))
 
 
 async def test_what_no_link_takes_expires_openly(house: Any) -> None:
     async with house() as at:
         client = await at.bound_client()
         await client.submit(validity="000000000001000R", registered_delivery=1)
+        at.clock.advance(1.0)
         _, receipt = await client.message()
         assert parse_receipt(receipt).state is MessageState.EXPIRED
         [_, broken] = await at.outcomes("deliver")
@@ -362,32 +431,61 @@ async def test_an_account_gets_only_what_is_for_it(house: Any) -> None:
         link, other = await at.network.bound(), await at.bound_client("clinic")
         link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=b"STOPP"))
         assert (await link.answered()).status == Status.OK
-        await other.silent(1.2)
+        await at.nothing_more_for_account(other, link, "2020")
+        _, message = await (await at.bound_client()).message()
+        assert message.octets == b"STOPP"
 
 
 async def test_an_account_that_sends_too_fast_is_slowed(house: Any) -> None:
     async with house() as at:
         client = await at.bound_client("slow")
         statuses = [(await client.submit())[0] for _ in range(5)]
-        assert statuses[:2] == [Status.OK, Status.OK]
-        assert statuses[-1] == Status.THROTTLED
+        assert statuses == [Status.OK] * 2 + [Status.THROTTLED] * 3
+        at.clock.advance(0.5)
+        assert [(await client.submit())[0] for _ in range(2)] == [Status.OK, Status.THROTTLED]
         assert {outcome.reason for outcome in await at.outcomes("submit")} == {"", "throttled"}
 
 
-async def test_what_waits_has_a_limit_that_is_told(house: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(service, "COUNT_EVERY_SECONDS", 0.0)
+async def test_what_waits_has_a_limit_that_is_told(house: Any) -> None:
     async with house(waiting_max=2) as at:
         client = await at.bound_client()
-        assert [(await client.submit())[0] for _ in range(2)] == [Status.OK, Status.OK]
-        await asyncio.sleep(1.5 * service.LOOK_SECONDS)
+
+        async def is_full() -> bool:
+            """What cannot be taken on for another reason is told of the limit first."""
+            return (await client.submit(schedule="never"))[0] == Status.QUEUE_FULL
+
+        assert (await client.submit())[0] == Status.OK
+        at.clock.advance(5.0)
+        assert (await client.submit())[0] == Status.OK
+        at.clock.advance(5.0)
+        await eventually(is_full)
         assert (await client.submit())[0] == Status.QUEUE_FULL
         link = await at.network.bound()
-        for _ in range(2):
+        for number in range(2):
             request, _ = await link.message()
-            link.take_message(request, "net-1")
-        await asyncio.sleep(1.5 * service.LOOK_SECONDS)
+            link.take_message(request, f"net-{number}")
+        at.clock.advance(5.0)
+        await eventually(lambda: not_so(is_full))
         assert (await client.submit())[0] == Status.OK
-        assert [outcome.reason for outcome in await at.outcomes("submit")] == ["", "", "queue-full", ""]
+        reasons = [outcome.reason for outcome in await at.outcomes("submit") if outcome.reason != "bad-schedule"]
+        assert (reasons[0], reasons[-1], set(reasons)) == ("", "", {"", "queue-full"})
+
+
+async def not_so(condition: Any) -> bool:
+    return not await condition()
+
+
+async def test_what_is_held_has_the_same_limit(house: Any) -> None:
+    async with house(waiting_max=1) as at:
+        client = await at.bound_client()
+        await at.centre.switch_route("nord", "stopped", who="Kari", reason="r")
+        assert (await client.submit())[0] == Status.OK
+        at.clock.advance(5.0)
+
+        async def is_full() -> bool:
+            return (await client.submit(schedule="never"))[0] == Status.QUEUE_FULL
+
+        await eventually(is_full)
 
 
 async def test_what_came_before_an_unbind_is_answered_before_it(house: Any) -> None:
@@ -401,22 +499,55 @@ async def test_what_came_before_an_unbind_is_answered_before_it(house: Any) -> N
 
 
 async def test_the_centre_leaves_with_a_goodbye_and_comes_back_to_what_it_left(house: Any) -> None:
-    async with house() as at:
+    async with house(timing=replace(HURRIED, leave_seconds_max=60.0)) as at:
         link, client = await at.network.bound(), await at.bound_client()
         await client.submit(octets=b"first")
         request, _ = await link.message()
         link.take_message(request, "net-1")
         await at.until("SELECT state FROM sms_message", "sent")
-        leaving = at
-    unbind = await link.request()
-    assert unbind.command == Command.UNBIND
-    assert isinstance(await client.event(), Request)
-    del leaving
+        # It waits for who says goodbye, and no longer than that.
+        goodbyes = asyncio.gather(link.say_goodbye(), client.say_goodbye())
+    await goodbyes
     async with house() as at:
         link = await at.network.bound()
         link.tell(ShortMessage(source="Shop", destination=NUMBER), "net-1")
         assert (await link.answered()).status == Status.OK
         await at.until("SELECT state FROM sms_message", "delivered")
+
+
+async def test_what_is_claimed_while_the_centre_leaves_is_given_back(house: Any) -> None:
+    async with house(timing=replace(HURRIED, leave_seconds_max=60.0)) as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await client.submit(schedule="000000000010000R")
+        at.engine.commits_left = 0
+        at.clock.advance(10.0)
+
+        async def leave() -> None:
+            await asyncio.gather(link.say_goodbye(), client.say_goodbye())
+            at.engine.go_on.set()
+
+        leaving = asyncio.create_task(leave())
+    await leaving
+    assert await at.fetch("SELECT state, attempts FROM sms_message") == [("waiting", 0)]
+
+
+async def test_what_is_claimed_while_its_link_breaks_goes_over_the_next_one(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        await client.submit(schedule="000000000010000R")
+        at.engine.commits_left = 0
+        at.clock.advance(10.0)
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            await at.engine.waiting.wait()
+        for _ in range(2):
+            await at.client(password="guess")  # takes longer than it takes until the link looks
+        link.cut()
+        await at.client(password="guess")  # and longer than until the centre knows of the cut
+        at.engine.go_on.set()
+        link = await at.network.bound()
+        _, message = await link.message()
+        assert message.destination == NUMBER
+        assert await at.fetch("SELECT state, attempts FROM sms_message") == [("sending", 1)]
 
 
 async def test_a_link_comes_back_after_a_refused_bind_and_after_a_cut(house: Any) -> None:
@@ -447,14 +578,17 @@ async def test_texts_by_the_api_are_taken_or_refused_with_a_reason(house: Any) -
             assert refused.reason == reason
 
 
-async def test_old_trails_are_erased(house: Any, monkeypatch: Any) -> None:
+async def test_old_trails_are_erased(house: Any) -> None:
     async with house() as at:
         link, client = await at.network.bound(), await at.bound_client()
         _, identity = await client.submit()
         request, _ = await link.message()
         link.answer(request, Status.INVALID_DESTINATION, MessageAnswer())
         await at.until("SELECT state FROM sms_message", "rejected")
-        await at.centre._erase(at.centre._clock.now() + 29 * 86_400)
+    at.clock.advance(29.9 * 86_400)
+    async with house(timing=replace(HURRIED, erase_every_seconds=0.0)) as at:
+        await at.nothing_more_for(await at.network.bound(), await at.bound_client())
         assert await at.centre.trail(identity) is not None
-        await at.centre._erase(at.centre._clock.now() + 31 * 86_400)
+        at.clock.advance(0.2 * 86_400)
+        await at.until(f"SELECT COUNT(*) FROM sms_message WHERE id = '{identity}'", 0)
         assert await at.centre.trail(identity) is None

@@ -1,23 +1,30 @@
 """The status role: tells what it was told, how old that is, and never more than is known."""
 
+import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import ASGIApp
 
-from prikkfri.assurance.publishing import KNOWN_SECONDS, as_known, iso, never_told
+from prikkfri.assurance.publishing import as_known, iso, never_told
 from prikkfri.clock import ManualClock
 from prikkfri.web.status_page.server import DOCUMENT_BYTES_MAX, application, checked
-from prikkfri.web.status_page.words import WORDS, age_said, wanted_language
+from prikkfri.web.status_page.words import LANGUAGES, WORDS, age_said, time_said, wanted_language
 
 KEY = "the status command key"
 URL = "http://status.test"
+MINUTE = 60.0
+
+
+STATES = {"none": "operational", "minor": "unknown", "major": "partial_outage", "critical": "major_outage"}
 
 
 def document(clock: ManualClock, *, status: str = "operational", indicator: str = "none") -> dict[str, Any]:
@@ -58,7 +65,9 @@ async def test_before_anything_was_told_nothing_is_known(client: httpx.AsyncClie
     summary = (await client.get("/api/v2/summary.json")).json()
     assert summary["status"]["indicator"] == "minor"
     assert summary["status"]["description"] == "Not Known Yet"
-    assert WORDS["en"]["unknown"] in (await client.get("/")).text
+    page = (await client.get("/")).text
+    assert WORDS["en"]["unknown"] in page and "Nothing known yet" in page and "Known as of" not in page
+    assert "This page has not been told anything yet. It looks again by itself." in page
 
 
 async def test_what_was_told_is_served_to_anyone_anywhere(client: httpx.AsyncClient, clock: ManualClock) -> None:
@@ -85,7 +94,7 @@ async def test_it_is_told_after_a_restart_with_everybody_else_dead(tmp_path: Pat
 async def test_after_a_minute_all_is_well_is_not_said_any_more(client: httpx.AsyncClient, clock: ManualClock) -> None:
     await publish(client, document(clock))
     told_at = document(clock)["page"]["updated_at"]
-    clock.advance(KNOWN_SECONDS)
+    clock.advance(MINUTE)
     assert (await client.get("/api/v2/status.json")).json()["status"]["indicator"] == "none"
     clock.advance(1)
     summary = (await client.get("/api/v2/summary.json")).json()
@@ -109,11 +118,42 @@ async def test_what_was_broken_stays_broken_when_nothing_more_is_known(
     assert summary["components"][0]["status"] == "major_outage"
 
 
-@pytest.mark.parametrize("key", ["", "wrong", KEY + "x", KEY[:-1]])
-async def test_only_who_holds_the_key_may_tell(client: httpx.AsyncClient, clock: ManualClock, key: str) -> None:
-    answer = await publish(client, document(clock), key=key or " ")
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer wrong", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}", KEY])
+async def test_only_who_holds_the_key_may_tell(
+    client: httpx.AsyncClient, clock: ManualClock, authorization: str
+) -> None:
+    headers = {"authorization": authorization} if authorization else {}
+    answer = await client.put("/publish", json=document(clock), headers=headers)
     assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized")
     assert (await client.get("/api/v2/status.json")).json()["status"]["description"] == "Not Known Yet"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("POST", "/publish", 405, "PUT"), ("GET", "/publish", 405, "PUT"), ("POST", "/", 405, "GET, HEAD"),
+        ("PUT", "/api/v2/summary.json", 405, "GET, HEAD"), ("GET", "/nothing", 404, None),
+        ("GET", "/api/v2/incidents.json", 404, None), ("GET", "/../config.py", 404, None),
+    ],
+)  # fmt: skip
+async def test_nothing_else_is_here(
+    client: httpx.AsyncClient, clock: ManualClock, method: str, path: str, status: int, allow: str | None
+) -> None:
+    answer = await client.request(method, path, json=document(clock), headers={"authorization": f"Bearer {KEY}"})
+    assert (answer.status_code, answer.headers.get("allow")) == (status, allow)
+    assert (await client.get("/api/v2/status.json")).json()["status"]["description"] == "Not Known Yet"
+
+
+async def test_the_page_brings_its_own_style_and_script(client: httpx.AsyncClient) -> None:
+    page = await client.get("/")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["x-content-type-options"] == "nosniff"
+    for pattern, kind in ((r'href="(/\w+\.css)"', "text/css"), (r'src="(/\w+\.js)"', "text/javascript")):
+        found = re.search(pattern, page.text)
+        assert found, pattern
+        answer = await client.get(found[1])
+        assert answer.headers["content-type"] == f"{kind}; charset=utf-8" and len(answer.content) > 500
+        assert "immutable" in answer.headers["cache-control"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"\xff", b'{"page": 1}', b"null"])
@@ -125,8 +165,28 @@ async def test_what_is_no_summary_is_refused_and_changes_nothing(
     assert (await client.get("/api/v2/summary.json")).json() == document(clock)
 
 
-async def test_too_much_is_refused(client: httpx.AsyncClient) -> None:
-    assert (await publish(client, b" " * (DOCUMENT_BYTES_MAX + 1))).status_code == 413
+async def test_too_much_is_refused(client: httpx.AsyncClient, clock: ManualClock) -> None:
+    body = json.dumps(document(clock)).encode()
+    assert (await publish(client, body + b" " * (DOCUMENT_BYTES_MAX + 1 - len(body)))).status_code == 413
+    assert (await client.get("/api/v2/status.json")).json()["status"]["description"] == "Not Known Yet"
+    assert (await publish(client, body + b" " * (DOCUMENT_BYTES_MAX - len(body)))).status_code == 204
+
+
+async def test_a_document_that_did_not_arrive_whole_changes_nothing(tmp_path: Path, clock: ManualClock) -> None:
+    page, sent = status_page(tmp_path, clock), []
+    chunks = [{"type": "http.request", "body": json.dumps(document(clock)).encode(), "more_body": True}]
+
+    async def receive() -> dict[str, Any]:
+        return chunks.pop() if chunks else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", f"Bearer {KEY}".encode())]
+    await page({"type": "http", "method": "PUT", "path": "/publish", "headers": headers}, receive, send)
+    assert sent[0]["status"] == 400
+    async with client_of(page) as client:
+        assert (await client.get("/api/v2/status.json")).json()["status"]["description"] == "Not Known Yet"
 
 
 async def test_a_broken_file_is_nothing_known(tmp_path: Path, clock: ManualClock) -> None:
@@ -143,11 +203,24 @@ async def test_a_full_disk_does_not_keep_the_public_from_what_is_known(tmp_path:
         assert (await client.get("/api/v2/status.json")).json()["status"]["indicator"] == "none"
 
 
+async def test_what_is_told_anew_is_shown_at_once_and_grows_old_by_the_second(
+    client: httpx.AsyncClient, clock: ManualClock
+) -> None:
+    await publish(client, document(clock))
+    assert WORDS["en"]["operational"] in (await client.get("/")).text
+    await publish(client, document(clock, status="major_outage", indicator="critical"))
+    page = (await client.get("/")).text
+    assert WORDS["en"]["major_outage"] in page and WORDS["en"]["operational"] not in page
+    assert (await client.get("/api/v2/status.json")).json()["status"]["indicator"] == "critical"
+    clock.advance(7)
+    assert "Known as of 7 s ago" in (await client.get("/")).text
+
+
 async def test_a_document_from_the_future_ages_from_now(client: httpx.AsyncClient, clock: ManualClock) -> None:
     ahead = document(clock)
     ahead["page"]["updated_at"] = iso(clock.now() + 86_400)
     await publish(client, ahead)
-    clock.advance(KNOWN_SECONDS + 1)
+    clock.advance(MINUTE + 1)
     assert (await client.get("/api/v2/status.json")).json()["status"]["indicator"] == "minor"
 
 
@@ -172,7 +245,175 @@ async def test_promises_of_an_incident_that_did_not_hold_are_shown_as_such(
     await publish(client, told)
     page = (await client.get("/")).text
     assert "Found it." in page
-    assert "Next word from us at" in page and "that did not hold" in page
+    assert "Next word from us at 23:23" in page and "Was expected to be solved at 23:12; that did not hold" in page
+    told["incidents"][0] |= {"next_update_at": iso(clock.now() - 60), "expected_at": iso(clock.now() + 60)}
+    await publish(client, told)
+    page = (await client.get("/")).text
+    assert "We promised the next word at 23:12; it is late" in page and "Expected to be solved at 23:14" in page
+    # Nobody has told this page since: that a word is late it knows by itself, what was mended meanwhile it does not.
+    clock.advance(MINUTE + 1)
+    page = (await client.get("/")).text
+    assert "it is late" in page and "Expected to be solved at 23:14" in page and "did not hold" not in page
+
+
+async def test_an_incident_is_told_in_the_readers_language(client: httpx.AsyncClient, clock: ManualClock) -> None:
+    told = document(clock, status="partial_outage", indicator="major")
+    told["components"][0] |= {"state": "partial_outage", "since": iso(clock.now() - 60)}
+    update = {"body": "Found.", "bodies": {"nb": "Funnet."}, "created_at": iso(clock.now() - 86_400)}
+    told["incidents"] = [
+        {"id": "i", "name": "It fails", "names": {"nb": "Det svikter"}, "status": "x", "incident_updates": [update]}
+    ]
+    await publish(client, told)
+    page = (await client.get("/?lang=nb")).text
+    assert "Det svikter" in page and "Funnet." in page and "It fails" not in page and "Found." not in page
+    assert "13. nov. 23:13" in page and "siden 23:12" in page and "Virker ikke for noen" in page
+    page = (await client.get("/?lang=sv")).text
+    assert "It fails" in page and "Found." in page and "Fungerar inte för vissa" in page
+
+
+async def test_for_machines_what_is_over_is_not_unresolved(client: httpx.AsyncClient, clock: ManualClock) -> None:
+    told = document(clock)
+    for status in ("investigating", "identified", "monitoring", "resolved", "postmortem"):
+        told["incidents"].append({"id": status, "name": "?", "status": status, "incident_updates": []})
+    await publish(client, told)
+    unresolved = (await client.get("/api/v2/incidents/unresolved.json")).json()
+    assert unresolved.keys() == {"page", "incidents"}
+    assert [each["id"] for each in unresolved["incidents"]] == ["investigating", "identified", "monitoring"]
+    assert len((await client.get("/api/v2/summary.json")).json()["incidents"]) == 5
+    page = (await client.get("/?lang=nb")).text
+    worked_on, _, earlier = page.partition("Tidligere")
+    assert "Dette arbeider vi med" in worked_on and (worked_on.count("<article"), earlier.count("<article")) == (3, 2)
+    told["incidents"] = told["incidents"][3:]
+    await publish(client, told)
+    page = (await client.get("/")).text
+    assert "What we are working on" not in page and "Earlier" in page  # what is over is not worked on
+    components = await client.get("/api/v2/components.json")
+    assert components.json().keys() == {"page", "components"}
+    assert components.headers["content-type"] == "application/json; charset=utf-8"
+
+
+SAID = {
+    "nb": ("Alt virker", "Vi vet ikke alt akkurat nå", "Noe virker ikke for noen", "Noe virker ikke for de fleste"),
+    "sv": ("Allt fungerar", "Vi vet inte allt just nu", "Något fungerar inte för vissa",
+           "Något fungerar inte för de flesta"),
+    "en": ("Everything works", "We do not know everything right now", "Something fails for some",
+           "Something fails for most"),
+}  # fmt: skip
+TONES = ("kept", "warning", "warning", "broken")
+
+
+@pytest.mark.parametrize("language", SAID)
+async def test_the_headline_says_what_the_document_says(
+    client: httpx.AsyncClient, clock: ManualClock, language: str
+) -> None:
+    for indicator, words, tone in zip(("none", "minor", "major", "critical"), SAID[language], TONES, strict=True):
+        told = document(clock, indicator=indicator)
+        told["status"]["state"] = STATES[indicator]
+        await publish(client, told)
+        page = (await client.get(f"/?lang={language}")).text
+        assert f'<section class="headline {tone}"' in page and f"</span>{words}" in page
+        assert [other for other in (*SAID["nb"], *SAID["sv"], *SAID["en"]) if f"</span>{other}" in page] == [words]
+
+
+PARTS = {
+    "operational": ("kept", "Virker", "Fungerar", "Works"),
+    "unknown": ("unknown", "Ikke kjent", "Inte känt", "Not known"),
+    "degraded_performance": ("warning", "Virker dårlig", "Fungerar dåligt", "Works badly"),
+    "partial_outage": ("warning", "Virker ikke for noen", "Fungerar inte för vissa", "Fails for some"),
+    "major_outage": ("broken", "Virker ikke for de fleste", "Fungerar inte för de flesta", "Fails for most"),
+    "under_maintenance": ("warning", "Vedlikehold pågår", "Underhåll pågår", "Being maintained"),
+}
+
+
+async def test_each_part_says_how_it_stands(client: httpx.AsyncClient, clock: ManualClock) -> None:
+    told = document(clock)
+    (part,) = told["components"]
+    told["components"] = [
+        part | {"id": name, "name": name} | ({"status": "degraded_performance", "state": name} if name == "unknown"
+                                             else {"status": name})
+        for name in PARTS
+    ]  # fmt: skip
+    told["components"] += [part | {"id": name} for name in ("sign-in", "watch", "messages")]
+    await publish(client, told)
+    names = {"nb": ("Innlogging", "TV-bildet", "Tekstmeldinger"), "sv": ("Inloggning", "Tv-bilden", "Sms"),
+             "en": ("Signing in", "Watching", "Text messages")}  # fmt: skip
+    for place, language in enumerate(("nb", "sv", "en"), 1):
+        page = (await client.get(f"/?lang={language}")).text
+        found = re.findall(
+            r'<li class="(\w+)">\s*<span class="name">(.*?)</span>\s*<span class="state">.*?</span>(.*?)</', page
+        )
+        assert found == [
+            *((words[0], name, words[place]) for name, words in PARTS.items()),
+            *(("kept", name, PARTS["operational"][place]) for name in names[language]),
+        ]
+
+
+async def test_of_a_head_only_the_head_is_sent(tmp_path: Path, clock: ManualClock) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is read")
+
+    scope = {"type": "http", "method": "HEAD", "path": "/", "headers": [], "query_string": b""}
+    await status_page(tmp_path, clock)(scope, receive, send)
+    assert int(dict(sent[0]["headers"])[b"content-length"]) > 1_000 and sent[1]["body"] == b""
+
+
+async def test_a_foreign_document_is_told_by_its_indicator(client: httpx.AsyncClient, clock: ManualClock) -> None:
+    """One that gives no state of ours."""
+    for indicator, words in zip(
+        ("none", "minor", "major", "critical"), (SAID["en"][n] for n in (0, 2, 2, 3)), strict=True
+    ):
+        await publish(client, document(clock, indicator=indicator))
+        assert f"</span>{words}" in (await client.get("/")).text
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+    | st.sampled_from(["9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "2018-08-20T21:00:00", "<b>", "{0}", "%s"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)  # fmt: skip
+FIELDS = [
+    ("page", "updated_at"), ("page", "name"), ("status", "indicator"), ("status", "state"), ("status", "last_known"),
+    ("status", "description"), ("components",), ("components", 0), ("components", 0, "since"), ("components", 0, "id"),
+    ("components", 0, "state"), ("components", 0, "status"), ("components", 0, "name"), ("incidents",),
+    ("incidents", 0, "names"), ("incidents", 0, "names", "en"), ("incidents", 0, "next_update_at"),
+    ("incidents", 0, "expected_at"), ("incidents", 0, "incident_updates"), ("incidents", 0, "status"),
+    ("incidents", 0, "incident_updates", 0, "bodies"), ("incidents", 0, "incident_updates", 0, "created_at"),
+    ("incidents", 0, "incident_updates", 0, "body"), ("scheduled_maintenances",),
+]  # fmt: skip
+
+
+@given(st.sampled_from(FIELDS), anything)
+@settings(max_examples=70)
+def test_whatever_it_takes_it_can_show(
+    tmp_path_factory: pytest.TempPathFactory, path: tuple[str | int, ...], value: object
+) -> None:
+    """A document that is taken and cannot be shown would leave the public with an error, also after a restart."""
+    clock = ManualClock()
+    told = document(clock)
+    update = {"body": "b", "bodies": {"en": "b"}, "created_at": iso(clock.now())}
+    told["incidents"] = [{"id": "i", "name": "n", "names": {}, "status": "identified", "incident_updates": [update]}]
+    place: Any = told
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+
+    async def shown() -> None:
+        async with client_of(status_page(tmp_path_factory.getbasetemp() / "any-summary", clock)) as client:
+            if (await publish(client, told)).status_code == 422:
+                return
+            for _ in range(2):
+                for address in (*(f"/?lang={language}" for language in LANGUAGES), "/api/v2/summary.json"):
+                    assert (await client.get(address)).status_code == 200
+                assert (await client.get("/api/v2/incidents/unresolved.json")).status_code == 200
+                clock.advance(MINUTE + 1)
+
+    asyncio.run(shown())
 
 
 @pytest.mark.parametrize(
@@ -185,6 +426,8 @@ async def test_promises_of_an_incident_that_did_not_hold_are_shown_as_such(
         ("de,sv;q=0.3,en;q=0.2", "sv"),
         ("en;q=0.1,sv;q=0.9", "sv"),
         ("nb;q=0,en", "en"),
+        ("nb;q=0", "en"),
+        ("no;q=0.4, sv ; q=0.4", "nb"),
         ("fr", "en"),
         ("", "en"),
         (";;q=,nb;q=x", "en"),
@@ -202,8 +445,42 @@ async def test_the_page_says_its_language(client: httpx.AsyncClient, clock: Manu
     assert "Allt fungerar" in (await client.get("/?lang=sv", headers={"accept-language": "nb"})).text
 
 
-def test_every_language_says_everything() -> None:
-    assert WORDS["en"].keys() == WORDS["nb"].keys() == WORDS["sv"].keys()
+def test_every_language_says_everything_with_the_same_figures() -> None:
+    assert WORDS["en"].keys() == WORDS["nb"].keys() == WORDS["sv"].keys() and WORDS.keys() == LANGUAGES.keys()
+    for key in WORDS["en"]:
+        assert len({tuple(re.findall(r"\{\w+\}", WORDS[language][key])) for language in WORDS}) == 1, key
+        assert all(WORDS[language][key] for language in WORDS)
+    for language, others in (("en", ("nb", "sv")), ("nb", ("en", "sv")), ("sv", ("en", "nb"))):
+        for state in ("operational", "unknown", "partial_outage", "major_outage"):
+            said = {WORDS[language][state], WORDS[language][f"state.{state}"]}
+            assert said.isdisjoint(WORDS[other][key] for other in others for key in (state, f"state.{state}"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-5, ("0 s", "0 s")), (0, ("0 s", "0 s")), (99.9, ("99 s", "99 s")), (100, ("1 min", "1 min")),
+        (5_999, ("99 min", "99 min")), (6_000, ("1 h", "1 t")), (172_799, ("47 h", "47 t")), (172_800, ("2 d", "2 d")),
+    ],
+)  # fmt: skip
+def test_an_age_is_never_said_to_be_less_than_a_step_below_it(seconds: float, said: tuple[str, str]) -> None:
+    assert (age_said(seconds, "en"), age_said(seconds, "nb")) == said
+
+
+def test_a_time_of_another_day_has_its_date() -> None:
+    oslo, noon = ZoneInfo("Europe/Oslo"), 1_534_759_200.0  # 20 August 2018, 12:00 in Oslo
+    assert {time_said(noon, noon + 12 * 3_600 - 1, oslo, language) for language in LANGUAGES} == {"12:00"}
+    said = [time_said(noon, noon + 12 * 3_600, oslo, language) for language in ("nb", "sv", "en")]
+    assert said == ["20. aug. 12:00", "20 aug. 12:00", "20 Aug 12:00"]
+    months = [
+        [time_said(noon + (n - 7) * 30.44 * 86_400, 0.0, oslo, name).split()[1] for n in range(12)]
+        for name in ("nb", "sv", "en")
+    ]
+    assert [[month[:3].lower().replace("maj", "mai") for month in each] for each in months[:2]] == [
+        ["jan", "feb", "mar", "apr", "mai", "jun", "jul", "aug", "sep", "okt", "nov", "des"],
+        ["jan", "feb", "mar", "apr", "mai", "jun", "jul", "aug", "sep", "okt", "nov", "dec"],
+    ]
+    assert months[2] == ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 @given(st.floats(0, 1e9))
@@ -222,4 +499,4 @@ def test_the_older_the_less_is_said_and_never_that_all_is_well(age: float, indic
     told = never_told("Nordavind", URL) | {"status": {"indicator": indicator, "description": "?"}}
     told["page"] = told["page"] | {"updated_at": iso(1_700_000_000)}
     known = as_known(told, 1_700_000_000 + age)
-    assert (known["status"]["indicator"] == "none") == (indicator == "none" and age <= KNOWN_SECONDS)
+    assert (known["status"]["indicator"] == "none") == (indicator == "none" and age <= MINUTE)

@@ -1,7 +1,9 @@
 """When the machine below fails: what is acknowledged is kept, what is refused is not, and the next write works."""
 
 import asyncio
+import stat
 import tempfile
+import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,11 +11,23 @@ from pathlib import Path
 import apsw
 import psycopg
 import pytest
+from failing_engine import failing
+from waiting import eventually
 
 from prikkfri.clock import ManualClock
 from prikkfri.errors import FencedOut, InDoubt, StorageError, StorageUnavailable
 from prikkfri.journal import open_journal
-from prikkfri.storage import Database, Location, Queries, Transaction, open_database, postgres, sqlite
+from prikkfri.storage import (
+    Database,
+    Location,
+    Queries,
+    StorageLimits,
+    Transaction,
+    open_database,
+    open_reader,
+    open_spool,
+)
+from prikkfri.storage.opening import open_unmigrated
 
 THING = "CREATE TABLE thing (id BIGINT PRIMARY KEY, name TEXT NOT NULL)"
 
@@ -39,46 +53,95 @@ async def test_a_few_bad_works_among_many_cost_few_transactions(database: Databa
     assert database.counters.groups + database.counters.failed_groups - before < 60
 
 
-async def test_failing_housekeeping_stops_nobody(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def failing() -> None:
-        raise apsw.FullError("no room for the checkpoint")
-
-    monkeypatch.setattr(database.engine, "between_groups", failing)
+async def test_failing_housekeeping_stops_nobody_and_is_told(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    database, engine = failing(database)
+    engine.housekeeping_fails_with = apsw.FullError("no room for the checkpoint")
     await database.write(lambda t: t.execute(THING))
     await database.write(lambda t: insert(t, 1))
     assert await ids(database) == [1]
+    assert "sms: housekeeping failed: no room for the checkpoint" in caplog.text
 
 
 async def test_who_is_cancelled_while_waiting_disturbs_nobody(database: Database) -> None:
     await database.write(lambda t: t.execute(THING))
     waiting = [asyncio.create_task(database.write(lambda t, i=i: insert(t, i))) for i in range(30)]
-    for turn in range(30):
+    for turn in range(21):
         await asyncio.sleep(0)
         waiting[turn].cancel()
-        if turn == 20:
-            break
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert set(range(21, 30)) <= set(await ids(database))
     assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
     await database.write(lambda t: insert(t, 100))
 
 
-def test_a_loop_that_ends_without_close_leaves_nobody_waiting(tmp_path: Path) -> None:
+async def test_what_was_cancelled_before_its_group_began_is_not_done(database: Database) -> None:
+    await database.write(lambda t: t.execute(THING))
+    database, engine = failing(database)
+    engine.passing.clear()
+    waiting = [asyncio.create_task(database.write(lambda t: insert(t, 0)))]
+    await eventually(lambda: engine.commits == 1)
+    waiting += [asyncio.create_task(database.write(lambda t, i=i: insert(t, i))) for i in range(1, 6)]
+    await asyncio.sleep(0)
+    for task in waiting[2:4]:
+        task.cancel()
+    engine.passing.set()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert await ids(database) == [0, 1, 4, 5]
+    waiting = [asyncio.create_task(database.write(lambda t, i=i: insert(t, i))) for i in (10, 11)]
+    await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await database.write(lambda t: insert(t, 12))
+    assert await ids(database) == [0, 1, 4, 5, 12]
+
+
+async def test_when_the_writer_ends_nobody_is_left_waiting(database: Database) -> None:
+    """As when the loop ends without `close`."""
+    await database.write(lambda t: t.execute(THING))
+    database, engine = failing(database)
+    engine.passing.clear()
+    waiting = [asyncio.create_task(database.write(lambda t, i=i: insert(t, i))) for i in range(3)]
+    await eventually(lambda: engine.commits == 1)
+    waiting += [asyncio.create_task(database.write(lambda t, i=i: insert(t, i))) for i in range(3, 6)]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    for task in asyncio.all_tasks():
+        if task.get_name() == "writer of sms":
+            task.cancel()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [asyncio.CancelledError] * 6
+    with pytest.raises(StorageUnavailable):
+        await database.write(lambda t: insert(t, 6))
+    assert await ids(database) == []
+
+
+def test_a_loop_that_ends_without_close_leaves_all_or_nothing_of_each_group(tmp_path: Path) -> None:
     async def main() -> None:
         database = await open_database(Location(tmp_path), "sms")
         await database.write(lambda t: t.execute(THING))
-        writing = [asyncio.create_task(database.write(lambda t, i=i: insert(t, i))) for i in range(10)]
-        await asyncio.sleep(0.01)
-        assert writing
+        begun = asyncio.Event()
+
+        async def work(transaction: Transaction, first: int) -> None:
+            for i in range(first, first + 3):
+                await insert(transaction, i)
+            begun.set()
+
+        tasks = [asyncio.create_task(database.write(lambda t, i=i: work(t, i))) for i in range(0, 30, 3)]
+        await begun.wait()
+        assert not any(task.done() for task in tasks)
+
+    async def found() -> list[int]:
+        database = await open_database(Location(tmp_path), "sms")
+        await database.write(lambda t: insert(t, 100))
+        rows = await ids(database)
+        await database.close()
+        return rows
 
     asyncio.run(main())
-    asyncio.run(_opens_again(tmp_path))
-
-
-async def _opens_again(home: Path) -> None:
-    database = await open_database(Location(home), "sms")
-    await database.write(lambda t: insert(t, 100))
-    await database.close()
+    assert asyncio.run(found()) in ([100], [*range(30), 100])
 
 
 async def test_close_commits_what_was_handed_in_and_takes_no_more(location: Location) -> None:
@@ -86,7 +149,11 @@ async def test_close_commits_what_was_handed_in_and_takes_no_more(location: Loca
     await database.write(lambda t: t.execute(THING))
     writing = [asyncio.create_task(database.write(lambda t, i=i: insert(t, i))) for i in range(3_000)]
     await asyncio.sleep(0)
-    await database.close()
+    closing = asyncio.create_task(database.close())
+    await asyncio.sleep(0)
+    with pytest.raises(StorageUnavailable):
+        await database.write(lambda t: insert(t, 5_000))
+    await closing
     assert await asyncio.gather(*writing) == [None] * 3_000
     with pytest.raises(StorageUnavailable):
         await database.write(lambda t: insert(t, 5_000))
@@ -95,64 +162,98 @@ async def test_close_commits_what_was_handed_in_and_takes_no_more(location: Loca
     await again.close()
 
 
+async def test_close_commits_also_what_was_handed_in_first_of_all(location: Location) -> None:
+    database = open_unmigrated(location, "sms")
+    await database.engine.prepare()
+    writing = asyncio.create_task(database.write(lambda t: t.execute(THING)))
+    await asyncio.sleep(0)
+    await database.close()
+    await writing
+    again = open_reader(location, "sms")
+    assert await ids(again) == []
+    await again.close()
+
+
 # SQLite.
 
 
-async def test_a_full_disk_refuses_and_keeps_what_was_acknowledged(tmp_path: Path) -> None:
-    database = await open_database(Location(tmp_path), "sms")
-    assert isinstance(database.engine, sqlite.SqliteEngine)
+async def test_another_process_with_the_lock_does_not_stop_the_loop(tmp_path: Path) -> None:
+    """The lock goes when the loop has turned, and not before."""
+    database = await open_database(Location(tmp_path), "sms", limits=StorageLimits(busy_milliseconds_max=120_000))
     await database.write(lambda t: t.execute(THING))
-    pages = database.engine._writer.pragma("page_count")
-    database.engine._writer.pragma("max_page_count", pages + 20)  # SQLite's own way of being full
-    acknowledged, refused = [], 0
-    for i in range(100):
-        try:
-            await database.write(lambda t, i=i: insert(t, i, "x" * 2_000))
-            acknowledged.append(i)
-        except StorageUnavailable:
-            refused += 1
-    assert acknowledged and refused
-    assert await ids(database) == acknowledged
-    database.engine._writer.pragma("max_page_count", 1 << 30)
-    await database.write(lambda t: insert(t, 1_000))
-    assert await ids(database) == [*acknowledged, 1_000]
+    turned = threading.Event()
+    held = threading.Event()
+    turned_while_held: list[bool] = []
+
+    def hold() -> None:
+        other = apsw.Connection(str(tmp_path / "sms.db"))
+        other.execute("BEGIN IMMEDIATE")
+        held.set()
+        turned_while_held.append(turned.wait(30))
+        other.execute("ROLLBACK")
+        other.close()
+
+    holding = asyncio.create_task(asyncio.to_thread(hold))
+    await eventually(held.is_set)
+    writing = asyncio.create_task(database.write(lambda t: insert(t, 1)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not writing.done()
+    turned.set()
+    await writing
+    await holding
+    assert turned_while_held == [True]
+    assert await ids(database) == [1]
     await database.close()
 
 
-async def test_another_process_with_the_lock_does_not_stop_the_loop(tmp_path: Path) -> None:
-    database = await open_database(Location(tmp_path), "sms")
+async def test_another_process_that_keeps_the_lock_is_a_refusal_and_ends_with_it(tmp_path: Path) -> None:
+    database = await open_database(Location(tmp_path), "sms", limits=StorageLimits(busy_milliseconds_max=1))
     await database.write(lambda t: t.execute(THING))
     other = apsw.Connection(str(tmp_path / "sms.db"))
     other.execute("BEGIN IMMEDIATE")
-    writing = asyncio.create_task(database.write(lambda t: insert(t, 1)))
-    for _ in range(20):
-        await asyncio.sleep(0.005)  # these pass only while the loop runs, and the lock goes only after them
-    assert not writing.done()
+    with pytest.raises(StorageUnavailable):
+        await database.write(lambda t: insert(t, 1))
     other.execute("ROLLBACK")
-    await writing
-    assert await ids(database) == [1]
+    await database.write(lambda t: insert(t, 2))
+    assert await ids(database) == [2]
     other.close()
     await database.close()
 
 
-async def test_a_frozen_reader_lets_the_log_grow_and_afterwards_it_is_used_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sqlite, "WAL_BYTES_KEPT_MAX", 1 << 20)
+async def test_a_write_that_failed_holds_no_lock(tmp_path: Path) -> None:
     database = await open_database(Location(tmp_path), "sms")
     await database.write(lambda t: t.execute(THING))
-    log = tmp_path / "sms.db-wal"
-    frozen = apsw.Connection(str(tmp_path / "sms.db"), flags=apsw.SQLITE_OPEN_READWRITE)
-    frozen.execute("BEGIN")
-    frozen.execute("SELECT * FROM thing").fetchall()
-    for i in range(100):
-        await database.write(lambda t, i=i: insert(t, i, "x" * 100_000))
-    assert log.stat().st_size > 10_000_000
-    frozen.execute("COMMIT")
-    for i in range(100, 200):
-        await database.write(lambda t, i=i: insert(t, i, "x" * 100_000))
-    assert log.stat().st_size < 10_000_000
-    frozen.close()
+
+    async def work(transaction: Transaction) -> None:
+        await insert(transaction, 1)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await database.write(work)
+    other = apsw.Connection(str(tmp_path / "sms.db"))
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("COMMIT")
+    other.close()
+    await database.close()
+
+
+async def test_databases_are_their_owners_alone_to_read(tmp_path: Path) -> None:
+    for database in (await open_database(Location(tmp_path), "sms"), await open_spool(tmp_path, "door")):
+        await database.close()
+    for file in (tmp_path / "sms.db", tmp_path / "spool" / "door.db"):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+async def test_a_server_that_is_not_there_is_unavailable_to_open_to_read_and_to_write(tmp_path: Path) -> None:
+    nowhere = Location(tmp_path, f"postgresql:///prikkfri?host={tmp_path}")
+    with pytest.raises(StorageUnavailable, match="PostgreSQL, sms"):
+        await open_database(nowhere, "sms")
+    database = open_reader(nowhere, "sms")
+    with pytest.raises(StorageUnavailable, match="PostgreSQL, sms"):
+        await ids(database)
+    with pytest.raises(StorageUnavailable, match="PostgreSQL, sms"):
+        await database.write(lambda t: insert(t, 1))
     await database.close()
 
 
@@ -259,20 +360,19 @@ async def test_a_commit_that_never_arrived_is_refused_and_not_kept(wire: Wire, w
     assert await ids(wired) == [2]
 
 
-async def test_a_commit_of_which_nobody_can_tell_is_in_doubt(
-    wire: Wire, wired: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postgres, "IN_DOUBT_SECONDS_MAX", 0.3)
+async def test_a_commit_of_which_nobody_can_tell_is_in_doubt(wire: Wire, wired: Database, tmp_path: Path) -> None:
+    hasty = await open_database(Location(tmp_path, wire.url), "sms", limits=StorageLimits(in_doubt_seconds_max=0.3))
     wire.after_commit = True
-    writing = asyncio.create_task(wired.write(lambda t: insert(t, 1)))
+    writing = asyncio.create_task(hasty.write(lambda t: insert(t, 1)))
     await wire.broken.wait()
     await wire.close()
     with pytest.raises(InDoubt):
         await writing
     wire.after_commit = False
     await wire.open()
-    await wired.write(lambda t: insert(t, 2))
+    await hasty.write(lambda t: insert(t, 2))
     assert await ids(wired) == [1, 2]
+    await hasty.close()
 
 
 async def test_a_server_that_was_restarted_between_writes_is_not_noticed(wired: Database, postgres_url: str) -> None:
@@ -299,11 +399,10 @@ async def test_a_work_that_hides_an_error_is_not_taken_for_committed(wired: Data
 
 
 async def test_a_writer_frozen_in_its_transaction_does_not_hold_its_successor(
-    postgres_url: str, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
-    monkeypatch.setattr(postgres, "IDLE_IN_TRANSACTION_SECONDS_MAX", 1)
     location = Location(tmp_path, postgres_url)
-    database = await open_database(location, "sms")
+    database = await open_database(location, "sms", limits=StorageLimits(idle_in_transaction_seconds_max=1))
     journal = await open_journal(database, stream="sms", clock=clock)
     thawed = asyncio.Event()
 

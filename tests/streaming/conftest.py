@@ -3,7 +3,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from served_playout import Serve, ServedPlayout, until
+from served_playout import Serve, ServedPlayout
+from waiting import until
 
 from prikkfri.clock import Clock, SystemClock
 from prikkfri.config import Channel
@@ -27,7 +28,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPlayout]:
     """Two channels with test pictures, one of them open; for tests that only watch."""
     _, sport, square = demo_channels()
-    with ServedPlayout(tmp_path_factory.mktemp("playout"), (sport, square), SystemClock()).running() as playout:
+    folder = tmp_path_factory.mktemp("playout")
+    with ServedPlayout(folder, (sport, square), SystemClock(), segment_seconds=1.0).running() as playout:
         until(lambda: playout.get("/open/torget/media.m3u8").status_code == 200)
         until(lambda: playout.get(f"/live/{playout.token('sport')}/sport/index.m3u8").status_code == 200)
         playout.outcomes.clear()

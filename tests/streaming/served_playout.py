@@ -11,23 +11,29 @@ from pathlib import Path
 import httpx
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
+from waiting import until
 
 from prikkfri.clock import Clock
 from prikkfri.config import Channel, Streaming
 from prikkfri.journal.outcomes import Outcome
 from prikkfri.protocols import cat
 from prikkfri.streaming.http import application
+from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.service import Playout
 
 VIEWER = "http://localhost:8080"
 COMMAND_KEY = "the key of playout"
 DEVICE_TOKEN_ID = b"0123456789abcdef"
+QUICK = Limits(housekeeping_seconds=0.02, keys_refresh_seconds=0.01)
+"""What is only a matter of patience takes no time."""
 
 
 class ServedPlayout:
     """What a test needs to watch, to issue tokens, and to see what was recorded."""
 
-    def __init__(self, folder: Path, channels: tuple[Channel, ...], clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, channels: tuple[Channel, ...], clock: Clock, *, segment_seconds: float = 0.4
+    ) -> None:
         self.folder = folder
         self.outcomes: list[Outcome] = []
         self.private_key = ec.generate_private_key(ec.SECP256R1())
@@ -37,12 +43,13 @@ class ServedPlayout:
         self.revocations_path = folder / "revoked.json"
         self.playout = Playout(
             channels,
-            Streaming(segment_seconds=1.0, window_seconds=20.0),
+            Streaming(segment_seconds=segment_seconds, window_seconds=20.0),
             folder=folder,
             keys_path=self.keys_folder,
             revocations_path=self.revocations_path,
             record=self.outcomes.append,
             clock=clock,
+            limits=QUICK,
         )
         config = uvicorn.Config(
             application(self.playout, VIEWER, COMMAND_KEY), port=0, log_config=None, access_log=False
@@ -50,6 +57,7 @@ class ServedPlayout:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self.url = ""
+        self.client = httpx.Client(timeout=30)
 
     def publish_key(self, issuer: str, key: ec.EllipticCurvePrivateKey) -> None:
         document = {"keys": [cat.public_jwk(key.public_key(), f"{issuer}-1")]}
@@ -62,7 +70,7 @@ class ServedPlayout:
         return cat.issue(self.private_key, "door-1", "door", subscriber, packages, issued, 3600.0, token_id)
 
     def get(self, path: str, **options: object) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=10, **options)  # type: ignore[arg-type]
+        return self.client.get(self.url + path, **options)  # type: ignore[arg-type]
 
     def recorded(self, customer: str) -> list[tuple[str, str, str]]:
         return [
@@ -86,17 +94,10 @@ class ServedPlayout:
             self.url = f"http://127.0.0.1:{port}"
             yield self
         finally:
+            self.client.close()
             self._server.should_exit = True
             self._thread.join(20)
             assert not self._thread.is_alive()
-
-
-def until(holds: Callable[[], object], seconds_max: float = 30.0) -> None:
-    """Waits until it holds; generous, since a test says what happens and not how fast the machine is."""
-    deadline = time.monotonic() + seconds_max
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.05)
 
 
 Serve = Callable[..., ServedPlayout]

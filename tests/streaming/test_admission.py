@@ -8,7 +8,7 @@ from prikkfri.config import Channel
 from prikkfri.errors import RemoteProtocolError
 from prikkfri.protocols.cat import Claims, Verdict
 from prikkfri.streaming.admission import OncePerPeriod, Presence, refusal
-from prikkfri.streaming.reports import LAYER_OF_STEP, Report, read_report, reported
+from prikkfri.streaming.reports import REPORT_BYTES_MAX, Report, read_report, reported
 from prikkfri.streaming.revocations import STALE_SECONDS, Revocations, read_revocations
 
 DEVICE_TOKEN_ID = b"0123456789abcdef"
@@ -26,6 +26,7 @@ DEVICE = "d-" + "A" * 22
         (Verdict("ok", CLAIMS), BASIC, NOBODY, None),
         (Verdict("expired-but-honoured", CLAIMS), BASIC, NOBODY, None),
         (Verdict("ok", CLAIMS), SPORT, NOBODY, "not-entitled"),
+        (Verdict("ok", replace(CLAIMS, packages=frozenset())), BASIC, NOBODY, "not-entitled"),
         (Verdict("expired", CLAIMS), BASIC, NOBODY, "expired"),
         (Verdict("bad", reason="bad-signature"), BASIC, NOBODY, "bad-token"),
         (Verdict("ok", CLAIMS), BASIC, SIGNED_OUT, "revoked"),
@@ -35,7 +36,8 @@ DEVICE = "d-" + "A" * 22
 )
 def test_admission(verdict: Verdict, channel: Channel, revocations: Revocations, error: str | None) -> None:
     refused = refusal(verdict, channel, revocations)
-    assert (refused.error if refused else None) == error
+    reason = "token-bad-signature" if error == "bad-token" else error
+    assert (refused and (refused.error, refused.reason)) == (error and (error, reason))
 
 
 def test_the_revocation_list() -> None:
@@ -51,12 +53,12 @@ def test_the_revocation_list() -> None:
         b'{"as_of": "x", "device_tokens": []}',
         b'{"as_of": 1, "device_tokens": ["A"]}',
     ):
-        with pytest.raises(RemoteProtocolError):
+        with pytest.raises(RemoteProtocolError, match=r"not a revocation list: ."):
             read_revocations(document)
 
 
 def test_one_who_stays_is_not_taken_for_one_who_comes() -> None:
-    presence = Presence(absent_seconds=300, viewers_max=1000)
+    presence = Presence(absent_seconds=300, switch_seconds_min=1, viewers_max=1000)
     assert [presence.comes(CLAIMS, "a", now) for now in (0, 2, 250, 549, 850, 851)] == [
         "start-playback",
         "",
@@ -68,7 +70,7 @@ def test_one_who_stays_is_not_taken_for_one_who_comes() -> None:
 
 
 def test_another_channel_is_a_switch_and_not_more_often_than_people_switch() -> None:
-    presence = Presence(absent_seconds=300, viewers_max=1000)
+    presence = Presence(absent_seconds=300, switch_seconds_min=1, viewers_max=1000)
     asked = [("a", 0), ("b", 10), ("b", 12), ("a", 20), ("b", 20.5), ("a", 20.6), ("b", 30)]
     assert [presence.comes(CLAIMS, channel, now) for channel, now in asked] == [
         "start-playback",
@@ -79,12 +81,25 @@ def test_another_channel_is_a_switch_and_not_more_often_than_people_switch() -> 
         "",
         "switch-channel",
     ]
-    assert presence.stays(CLAIMS, "b", 31)
-    assert not presence.stays(CLAIMS, "a", 31)
+    assert presence.comes(CLAIMS, "a", 31) == "switch-channel", "a second is enough"
+    assert presence.comes(CLAIMS, "b", 32) == "switch-channel"
+    assert presence.stays(CLAIMS, "b", 33)
+    assert not presence.stays(CLAIMS, "a", 33)
+    assert presence.stays(CLAIMS, "b", 332)
+    assert not presence.stays(CLAIMS, "b", 333)
+
+
+def test_a_switch_back_that_is_too_quick_to_count_is_no_switch_afterwards() -> None:
+    """Two players with one token, on two channels: of all their asking one switch a second counts, and from where it
+    was last said that they are."""
+    presence = Presence(absent_seconds=300, switch_seconds_min=1, viewers_max=1000)
+    asked = [("a", 0), ("b", 0.5), ("a", 1.5), ("b", 1.6), ("b", 2.6)]
+    told = ["start-playback", "", "", "switch-channel", ""]
+    assert [presence.comes(CLAIMS, channel, now) for channel, now in asked] == told
 
 
 def test_the_longest_unseen_is_forgotten_first() -> None:
-    presence = Presence(absent_seconds=300, viewers_max=2)
+    presence = Presence(absent_seconds=300, switch_seconds_min=1, viewers_max=2)
     people = [replace(CLAIMS, subscriber=name) for name in "abc"]
     for person in (people[0], people[1], people[0]):
         presence.comes(person, "news", 0)
@@ -103,6 +118,7 @@ def test_a_key_passes_once_in_a_period_and_so_many_keys() -> None:
     ]
     assert gate.lets_through(("c",), 160)
     assert gate.lets_through(("a",), 161)
+    assert gate.lets_through(("a",), 100), "a clock that was set back keeps nobody out until it has caught up"
 
 
 def test_a_report_becomes_a_reported_outcome() -> None:
@@ -121,27 +137,47 @@ def test_a_report_becomes_a_reported_outcome() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "said"),
     [
-        {"device": "d-short"},
-        {"device": "x-" + "A" * 22},
-        {"step": "teleport"},
-        {"kept": "yes"},
-        {"reason": ""},
-        {"reason": "Free text <b>"},
-        {"reason": "x" * 65},
-        {"channel": 7},
-        {"padding": "x" * 3000},
+        ({"device": "d-short"}, "`device` is d- and 22"),
+        ({"device": "x-" + "A" * 22}, "`device` is d- and 22"),
+        ({"step": "teleport"}, "`step` is one of open-page, enter, sign-in, playback-token, start-playback, watch$"),
+        ({"kept": "yes"}, "not a report: ."),
+        ({"reason": ""}, "a broken promise needs a `reason`"),
+        ({"reason": "Free text <b>"}, "`reason` is at most 64"),
+        ({"reason": "x" * 65}, "`reason` is at most 64"),
+        ({"channel": 7}, "not a report: ."),
+        ({"padding": "x" * 3000}, "at most 2048 bytes"),
     ],
-    ids=lambda change: next(iter(change)),
+    ids=lambda value: next(iter(value)),
 )
-def test_a_report_outside_its_shape_is_refused(change: dict[str, object]) -> None:
+def test_a_report_outside_its_shape_is_refused_in_words(change: dict[str, object], said: str) -> None:
     report = {"device": DEVICE, "step": "watch", "kept": False, "reason": "stalled", "channel": "a"}
     assert read_report(json.dumps(report).encode()).reason == "stalled"
-    with pytest.raises(RemoteProtocolError):
+    with pytest.raises(RemoteProtocolError, match=said):
         read_report(json.dumps(report | change).encode())
 
 
-def test_every_step_of_the_journey_can_be_reported() -> None:
-    for step in ("enter", "sign-in", "playback-token", "start-playback"):
-        assert step in LAYER_OF_STEP
+@pytest.mark.parametrize(
+    ("step", "layer"),
+    [
+        ("open-page", "interface"),
+        ("enter", "door"),
+        ("sign-in", "signin"),
+        ("playback-token", "door"),
+        ("start-playback", "streams"),
+        ("watch", "streams"),
+    ],
+)
+def test_every_step_of_the_journey_can_be_reported_and_points_at_who_answers_for_it(step: str, layer: str) -> None:
+    kept = reported(read_report(json.dumps({"device": DEVICE, "step": step, "kept": True}).encode()), 5.0)
+    assert (kept.time, kept.service, kept.step, kept.layer, kept.verdict) == (5.0, "television", step, layer, "kept")
+    broken = {"device": DEVICE, "step": step, "kept": False, "reason": "x" * 64}
+    assert reported(read_report(json.dumps(broken).encode()), 5.0).verdict == "broken"
+
+
+def test_a_report_may_be_as_long_as_it_is_said() -> None:
+    report = json.dumps({"device": DEVICE, "step": "watch", "kept": True}).encode()
+    assert read_report(report.ljust(REPORT_BYTES_MAX)).kept
+    with pytest.raises(RemoteProtocolError, match="at most 2048 bytes"):
+        read_report(report.ljust(REPORT_BYTES_MAX + 1))

@@ -1,6 +1,7 @@
 """The open channel: by rule when sign-in does not answer, by a person's word before all."""
 
 import math
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +50,16 @@ def test_it_opens_after_the_time_that_is_set_and_closes_when_sign_in_has_held() 
     assert told[13] == {"square", "sport"}
     assert told[20 + 59] == {"square", "sport"}
     assert told[20 + 60] == {"square"}
+
+
+def test_it_stays_open_however_long_the_trouble_lasts() -> None:
+    assert all("sport" in each for each in evening([False] * 200)[3:])
+
+
+def test_it_opens_at_the_very_first_moment_of_the_clock_too() -> None:
+    settings = replace(SETTINGS, fallback_after_seconds=0.0)
+    decided = ruled(Fallback(), SignInSeen(NOT_ANSWERING, 0.0), settings, now=0.0)
+    assert {channel.id for channel in open_channels(CHANNELS, decided, settings)} == {"square", "sport"}
 
 
 def test_a_short_silence_opens_nothing() -> None:

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,6 @@ from prikkfri.protocols.xmltv import Listing
 from prikkfri.streaming import demo
 from prikkfri.streaming.channels import checked, loggable, source_kind
 from prikkfri.streaming.schedule import (
-    STOP_UNKNOWN_SECONDS,
     Programme,
     between,
     from_configuration,
@@ -87,9 +86,39 @@ def test_now_and_next() -> None:
     assert now_and_next((), 0) == (None, None)
 
 
+@given(
+    st.sampled_from(["Europe/Oslo", "America/New_York", "Pacific/Auckland", "UTC"]),
+    st.integers(0, 47),
+    st.integers(30, 1440),
+    st.integers(0, 60 * 24 * 3),
+    st.integers(1, 60 * 24 * 4),
+)
+def test_a_daily_programme_comes_whenever_it_touches_the_time(
+    zone: str, half_hours: int, minutes: int, after: int, span: int
+) -> None:
+    """As if every day for a week before and after were looked at."""
+    timezone = ZoneInfo(zone)
+    clock = f"{half_hours // 2:02d}:{half_hours % 2 * 30:02d}"
+    start = datetime(2018, 8, 20, tzinfo=UTC).timestamp() + after * 60
+    stop = start + span * 60
+    on = [
+        datetime.combine(date(2018, 8, 20) + timedelta(n), time.fromisoformat(clock), timezone) for n in range(-7, 15)
+    ]
+    wanted = [at.timestamp() for at in on if at.timestamp() < stop and at.timestamp() + minutes * 60 > start]
+    found = from_configuration([config.Programme(title="x", start=clock, minutes=minutes)], timezone, start, stop)
+    assert [each.start for each in found] == wanted
+
+
 def test_listings_become_programmes_of_their_channel() -> None:
-    listings = [Listing("bane", 10, None, "No end", "told"), Listing("other", 10, 20, "Elsewhere", "")]
-    assert from_listings(listings, "bane") == [Programme("No end", "told", 10, 10 + STOP_UNKNOWN_SECONDS)]
+    listings = [
+        Listing("bane", 10, None, "No end", "told"),
+        Listing("other", 10, 20, "Elsewhere", ""),
+        Listing("bane", 20, 30, "With an end", ""),
+    ]
+    assert from_listings(listings, "bane") == [
+        Programme("No end", "told", 10, 10 + 7200),
+        Programme("With an end", "", 20, 30),
+    ]
 
 
 def test_the_demo_fills_every_minute_of_the_day() -> None:
@@ -117,6 +146,7 @@ def channel(**settings: object) -> config.Channel:
     [
         ([channel(id="A/b")], "an id is"),
         ([channel(id="")], "an id is"),
+        ([channel(id="x" * 33)], "an id is"),
         ([channel(colour="blue")], "#rrggbb"),
         ([channel(colour="#12345g")], "#rrggbb"),
         ([channel(), channel(number=2)], "the id 'a'"),
@@ -127,8 +157,15 @@ def channel(**settings: object) -> config.Channel:
     ],
 )
 def test_a_channel_that_cannot_go_on_air_is_refused(channels: list[config.Channel], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as told:
         checked(channels)
+    if len(channels) == 1:
+        assert str(told.value).startswith(f"channel `{channels[0].id}`: ")
+
+
+def test_as_many_channels_as_one_playout_carries_go_on_air_in_order_of_their_numbers() -> None:
+    most = [channel(id=f"c{n}" + "x" * (30 - len(str(n))), number=100 - n) for n in range(64)]
+    assert [each.number for each in checked(most)] == list(range(37, 101))
 
 
 def test_kinds_of_source() -> None:
@@ -140,6 +177,8 @@ def test_kinds_of_source() -> None:
 @pytest.mark.parametrize(
     ("source", "logged"),
     [
+        ("https://user:secret@origin.example/fetch?of=http://x:y@far.example", "https://origin.example/fetch"),
+        ("https://user:p@ss@origin.example/live.m3u8", "https://origin.example/live.m3u8"),
         ("https://user:secret@origin.example/live.m3u8?key=secret", "https://origin.example/live.m3u8"),
         ("http://origin.example/live/0oRLogEmBE/sport/index.m3u8", "http://origin.example/live/***/sport/index.m3u8"),
         ("films/a@b?.mp4", "films/a@b?.mp4"),

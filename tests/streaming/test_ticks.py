@@ -8,6 +8,7 @@ from prikkfri.streaming.ticks import (
     PICTURES_AHEAD_SECONDS_MAX,
     SAMPLE_RATE,
     SAMPLES_PER_TICK,
+    SOUND_WAITING_SECONDS_MAX,
     TICKS_PER_SECOND,
     Assembler,
     Sound,
@@ -62,6 +63,32 @@ def test_sound_that_begins_later_or_earlier_than_the_picture_stays_with_it() -> 
         assert first[0] == (SAMPLE_RATE if lead < 0 else 0)
 
 
+@pytest.mark.parametrize("gap", [-0.5, -0.2, -0.045, -0.04, 0.04, 0.045, 0.2, 0.9])
+def test_a_hole_in_the_sound_is_silence_and_an_overlap_is_heard_once(gap: float) -> None:
+    """Either way what follows is heard when it is due, to 0.05 s: what a source's clock trembles by is passed over."""
+    assembler, ticks = Assembler(has_sound=True), []
+    whole, slack = SAMPLE_RATE, 0.05
+    for n in range(3 * TICKS_PER_SECOND):
+        at = n / TICKS_PER_SECOND
+        ticks += assembler.add_picture(at, picture(n))
+        sent_at = at if at < 1 else at + gap
+        ticks += assembler.add_sound(sent_at, ramp(1 + round(sent_at * SAMPLE_RATE), SAMPLES_PER_TICK))
+    heard = np.concatenate([tick.sound[0] for tick in ticks])
+    assert np.array_equal(heard[:whole], 1 + np.arange(whole, dtype=np.float32))
+    after = heard[whole : whole + SAMPLE_RATE]
+    if abs(gap) <= slack:
+        assert after[0] == 1 + whole + round(gap * SAMPLE_RATE)
+        assert after.all()
+    elif gap > 0:
+        silent = round(gap * SAMPLE_RATE)
+        assert not after[:silent].any()
+        assert after[silent] == 1 + whole + silent
+    else:
+        late = 1 + whole - after[0]
+        assert 0 <= late <= slack * SAMPLE_RATE
+        assert np.array_equal(after, after[0] + np.arange(after.size, dtype=np.float32))
+
+
 def test_missing_sound_is_silence_and_a_missing_picture_is_repeated() -> None:
     assembler, ticks = Assembler(has_sound=True), []
     for n in range(TICKS_PER_SECOND):
@@ -102,7 +129,34 @@ def test_whatever_the_timestamps_ticks_are_whole_and_few_wait(events: list[tuple
         ticks = assembler.add_picture(time, picture(1)) if is_picture else assembler.add_sound(time, ramp(0, samples))
         assert all(tick.sound.shape == (2, SAMPLES_PER_TICK) for tick in ticks)
         assert len(ticks) <= 4 * TICKS_PER_SECOND
-        assert assembler._sound.shape[1] <= 2 * SAMPLE_RATE
+        assert assembler.sound_waiting_seconds <= SOUND_WAITING_SECONDS_MAX
+
+
+def test_of_sound_without_a_picture_only_the_newest_two_seconds_are_kept() -> None:
+    assembler = Assembler(has_sound=True)
+    for second in range(5):
+        assembler.add_sound(second, ramp(second * SAMPLE_RATE, SAMPLE_RATE))
+    assert assembler.sound_waiting_seconds == 2.0
+    [first, *_] = assembler.add_picture(3, picture(1)) + assembler.add_picture(4, picture(2))
+    assert first.sound[0, 0] == 3 * SAMPLE_RATE
+
+
+@pytest.mark.parametrize(("width", "height"), [(4, 6), (4, 10), (10, 4), (6, 4), (12, 12), (14, 16)])
+def test_a_picture_on_black_keeps_the_grid_of_its_colours(width: int, height: int) -> None:
+    """Colours are half as fine as the picture: an odd step would put them beside what they colour."""
+    inner = np.concatenate([np.full((4, 4), 200, np.uint8), np.full((2, 4), 90, np.uint8)])
+    whole = letterboxed(inner, width=width, height=height)
+    assert whole.dtype == np.uint8
+    rows, columns = np.nonzero(whole[:height] == 200)
+    # In the middle, or as near to it as the grid allows.
+    assert abs(rows.min() - (height - 4) / 2) <= 1 and abs(columns.min() - (width - 4) / 2) <= 1
+    top, left = int(rows.min()), int(columns.min())
+    assert (top % 2, left % 2, rows.size) == (0, 0, 16)
+    for plane in np.split(whole.reshape(-1)[width * height :], 2):
+        coloured = np.argwhere(plane.reshape(height // 2, width // 2) == 90)
+        assert [tuple(at) for at in coloured] == [
+            (top // 2 + row, left // 2 + column) for row in range(2) for column in range(2)
+        ]
 
 
 def test_a_narrow_picture_stands_in_the_middle_of_black() -> None:

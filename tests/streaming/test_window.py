@@ -27,9 +27,12 @@ def test_numbers_only_grow_and_a_segment_keeps_its_numbers(breaks: list[bool]) -
     known: dict[str, tuple[int, int]] = {}
     for window in slid([True, *breaks]):
         lines = window.playlist().decode().splitlines()
+        target = int(next(line for line in lines if "TARGETDURATION" in line).partition(":")[2])
         number = int(next(line for line in lines if "MEDIA-SEQUENCE" in line).partition(":")[2])
         discontinuity = int(next(line for line in lines if "DISCONTINUITY-SEQUENCE" in line).partition(":")[2])
         for line in lines:
+            if line.startswith("#EXTINF:"):
+                assert float(line[8:-1]) <= target
             discontinuity += line == "#EXT-X-DISCONTINUITY"
             if not line.startswith("#"):
                 assert known.setdefault(line, (number, discontinuity)) == (number, discontinuity)
@@ -44,7 +47,12 @@ def test_what_the_playlist_names_is_there_and_stays_as_long_again(breaks: list[b
         named = set(re.findall(r'^(\d+\.m4s)$|URI="(.*)"', window.playlist().decode(), re.MULTILINE))
         for later in windows[at : at + PIECES_MAX // 2]:
             assert {one or other for one, other in named} <= later.files().keys()
-        assert len(window.pieces) <= PIECES_MAX
+        listed = [
+            one for one, _ in re.findall(r'^(\d+\.m4s)$|URI="(.*)"', window.playlist().decode(), re.MULTILINE) if one
+        ]
+        newest = window.pieces[-(PIECES_MAX // 2) :]
+        assert listed == [piece.segment.uri for piece in newest]
+        assert len(window.pieces) == min(at + 1, PIECES_MAX)
         assert window.end == (500 + at + 1) * 2.0
 
 

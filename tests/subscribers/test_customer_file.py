@@ -5,10 +5,12 @@ import io
 from zoneinfo import ZoneInfo
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.errors import UsageError
+from prikkfri.protocols import cat
 from prikkfri.subscribers.customer_file import COLUMNS, LINE_CHARACTERS_MAX, Entry, Record, Refused, entry, header
 from prikkfri.subscribers.customer_file import records as records_of
 from prikkfri.subscribers.subscriptions import STILL, Subscriber, Subscription
@@ -61,11 +63,35 @@ def test_dates_begin_at_midnight_where_the_operator_is_and_moments_are_moments()
         ("S1,A\x00,,mobile,P,91234567,2021-05-01,", "name has control characters"),
         ("S1,Bj\udcf8rn,,mobile,P,91234567,2021-05-01,", "name is not UTF-8"),
         (f"S1,{'A' * 255},,mobile,P,91234567,2021-05-01,", "name is longer than 254 characters"),
+        (f"{'S' * 65},A,,mobile,P,91234567,2021-05-01,", "subscriber_id is longer than 64 characters"),
+        (f"S1,A,,television,{'p' * 65},,2021-05-01,", "product of television is longer than 64 characters"),
         (f"S1,A,,{'x' * LINE_CHARACTERS_MAX}", f"longer than {LINE_CHARACTERS_MAX} characters"),
     ],
 )
 def test_a_bad_row_is_refused_with_its_line_and_reason(line: str, reason: str) -> None:
     assert reasons(GOOD, line, GOOD) == [(3, reason)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{'S' * 64},{'A' * 254},,television,{'p' * 64},,2021-05-01,",
+        f"S1,A,{'k' * 250}@x.y,broadband,{'p' * 254},,2021-05-01,",
+        "S1,A,,mobile,P,91234567,2021-05-01,2021-05-02",
+        "S1,A,,mobile,P,91234567,2021-05-01T00:00:00,2021-05-01T00:00:01",
+        "S1,A\u00a0B,,mobile,P,91234567,2021-05-01," + " " * 3_000,
+    ],
+)
+def test_a_row_at_its_limits_is_taken(line: str) -> None:
+    (made,) = read(line)
+    assert isinstance(made, Entry)
+
+
+def test_whoever_is_taken_in_can_be_given_a_playback_token() -> None:
+    (made,) = read(f"{'S' * 64},A,,television,{'p' * 64},,2021-05-01,")
+    assert isinstance(made, Entry)
+    key, subscription = ec.generate_private_key(ec.SECP256R1()), made.subscription
+    assert cat.issue(key, "kid", "signin", subscription.subscriber_id, [subscription.product], 1e9, 60.0, b"id")
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

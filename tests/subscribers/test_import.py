@@ -1,8 +1,9 @@
 """Importing a file into a database on either engine."""
 
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,6 +12,7 @@ from prikkfri.clock import ManualClock
 from prikkfri.errors import StorageError, UsageError
 from prikkfri.storage import Database, Location, open_database
 from prikkfri.subscribers import service, store
+from prikkfri.subscribers.limits import Limits
 from prikkfri.subscribers.service import ImportReport, import_file, show
 from prikkfri.subscribers.subscriptions import Subscriber
 
@@ -32,6 +34,9 @@ class Importing:
     def __init__(self, database: Database, path: Path) -> None:
         self.database = database
         self.path = path
+        self.clock = ManualClock()
+        self.told: Callable[[int, int], None] = lambda done, of: None
+        self.limits = Limits(batch_records=10)
         self.progress: list[tuple[int, int]] = []
 
     async def rows(self, *rows: str, encoding: str = "utf-8", ending: str = "\n") -> ImportReport:
@@ -44,9 +49,14 @@ class Importing:
             self.path,
             region="NO",
             timezone=OSLO,
-            clock=ManualClock(),
-            progress=lambda done, of: self.progress.append((done, of)),
+            clock=self.clock,
+            progress=self._progressed,
+            limits=self.limits,
         )
+
+    def _progressed(self, done: int, of: int) -> None:
+        self.progress.append((done, of))
+        self.told(done, of)
 
     def rejected(self) -> list[str]:
         return self.path.with_suffix(".rejected.csv").read_text(encoding="utf-8").splitlines()[1:]
@@ -136,8 +146,8 @@ async def test_the_row_that_ends_a_period_may_stand_below_the_one_that_begins_th
     ola = "S2,Ola Nordmann,kari@example.no,mobile,Fast,+4791234567,2021-01-01,"
     kari = KARI.replace("Kari@", "kari.ny@") + "2021-01-01"
     report = await importing.rows(ola, *(OLA.replace("S2", f"X{i}").replace("ola@", f"x{i}@").replace(
-        "91234568", f"9000{i:04}") for i in range(service.BATCH_RECORDS)), kari)  # fmt: skip
-    assert counts(report) == (1 + service.BATCH_RECORDS, 1, 0, 0)
+        "91234568", f"9000{i:04}") for i in range(importing.limits.batch_records)), kari)  # fmt: skip
+    assert counts(report) == (1 + importing.limits.batch_records, 1, 0, 0)
     assert await importing.holder("+4791234567", YEAR_2022) == "S2"
     found = await importing.database.read(lambda q: store.subscriber_by_login(q, "kari@example.no", YEAR_2022))
     assert found and found.id == "S2"
@@ -199,26 +209,104 @@ async def test_a_file_that_cannot_be_read_is_said_in_one_line(importing: Importi
         await importing.again()
 
 
-async def test_what_was_imported_before_a_failure_stays_and_the_rest_comes_with_the_next_run(
-    importing: Importing, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = [f"S{i},Somebody,,broadband,fibre,,2020-01-01," for i in range(2_500)]
-    merging = service._merge
-    batches = 0
+class Failing:
+    """A database whose disk is full from the third write on."""
 
-    async def failing(*arguments: object) -> object:
-        nonlocal batches
-        batches += 1
-        if batches == 3:
+    def __init__(self, whole: Database) -> None:
+        self.whole = whole
+        self.writes = 0
+
+    async def write(self, work: Any) -> Any:
+        self.writes += 1
+        if self.writes == 3:
             raise StorageError("the disk is full")
-        return await merging(*arguments)  # type: ignore[arg-type]
+        return await self.whole.write(work)
 
-    monkeypatch.setattr(service, "_merge", failing)
+
+async def test_what_was_imported_before_a_failure_stays_and_the_rest_comes_with_the_next_run(
+    importing: Importing,
+) -> None:
+    rows = [f"S{i},Somebody,,broadband,fibre,,2020-01-01," for i in range(25)]
+    database, importing.database = importing.database, cast(Database, Failing(importing.database))
     with pytest.raises(StorageError):
-        await importing.rows(*rows)
-    monkeypatch.undo()
-    assert counts(await importing.again()) == (500, 0, 2_000, 0)
+        await importing.rows(*rows, "too,few")
+    importing.database = database
     assert sorted(importing.path.parent.glob("customers*")) == [importing.path]
+    assert counts(await importing.rows(*rows)) == (5, 0, 20, 0)
+    assert sorted(importing.path.parent.glob("customers*")) == [importing.path]
+
+
+async def test_a_row_that_is_refused_changes_nothing_of_whom_it_names(importing: Importing) -> None:
+    await importing.rows(KARI + "2021-07-01", OLA, "S3,Third,,mobile,Fri,+4791234567,2021-07-01,")
+    before = await everything(importing.database)
+    refused = [
+        KARI.replace("Kari Nordmann", "Somebody Else"),  # lasts on, though another holds the number now
+        OLA.replace("Ola", "Olav").replace("91234568", "91234567"),  # a number that others have held in that time
+        OLA.replace("Fast", "Fri").replace("ola@", "kari@"),  # another's address
+        "S9,Newcomer,KARI@example.no,broadband,fibre,,2020-01-01,",
+        "S9,Newcomer,,mobile,Fri,+4791234567,2021-06-30,2021-07-02",
+        "S3,Thirdly,,mobile,Fri,+4791234567,2020-01-01,2020-01-02",  # of the very moment when another's began
+    ]
+    assert counts(await importing.rows(*refused)) == (0, 0, 0, len(refused))
+    assert await everything(importing.database) == before
+    assert [line.rsplit(",", 2)[1:] for line in importing.rejected()] == [
+        ["2", "msisdn is held by subscriber S3 in that time"],
+        ["3", "msisdn is held by subscriber S1 in that time"],
+        ["4", "email is that of subscriber S1"],
+        ["5", "email is that of subscriber S1"],
+        ["6", "msisdn is held by subscriber S1 in that time"],
+        ["7", "msisdn is held by subscriber S1 in that time"],
+    ]
+
+
+async def everything(database: Database) -> list[Any]:
+    return [
+        await database.read(lambda q, table=table, order=order: q.fetch(f"SELECT * FROM {table} ORDER BY {order}"))
+        for table, order in (
+            ("subscriber", "id"),
+            ("mobile_number", "msisdn, starts"),
+            ("fixed_subscription", "subscriber_id, kind, product, starts"),
+        )
+    ]
+
+
+async def test_of_what_contradicts_so_much_is_tried_again_and_every_row_is_accounted_for(importing: Importing) -> None:
+    await importing.rows(KARI)
+    importing.limits = Limits(batch_records=2, conflicts_retried_max=3)
+    heirs = [
+        f"H{i},Heir,,mobile,Fri,+4791234567,202{i + 1}-01-01,202{i + 1}-06-01" for i in range(5)
+    ]  # each of them contradicts Kari, who gives up her number at the end of the file
+    report = await importing.rows(*heirs, KARI + "2021-01-01")
+    assert counts(report) == (3, 1, 0, 2)
+    assert {line.partition(",")[0] for line in importing.rejected()} < {f"H{i}" for i in range(5)}
+    held = [await importing.holder("+4791234567", 1_609_500_000 + year * 31_557_600) for year in range(5)]
+    assert sum(holder is not None for holder in held) == 3
+
+
+async def test_progress_and_time_are_told(importing: Importing) -> None:
+    clock = importing.clock
+    importing.told = lambda done, of: clock.advance(0.5)
+    report = await importing.rows(*[f"S{i},Somebody,,broadband,fibre,,2020-01-01," for i in range(25)])
+    assert (report.rows, report.seconds, report.rejected_file) == (25, 1.5, None)
+    size = importing.path.stat().st_size
+    assert [of for _, of in importing.progress] == [size] * 3
+    assert importing.progress[-1] == (size, size)
+
+
+async def test_a_number_is_shown_by_who_holds_it_or_held_it_last_or_will_hold_it(importing: Importing) -> None:
+    def row(number: int, since: str, until: str = "") -> str:
+        return f"S{number},Somebody,,mobile,Fri,+4791234567,{since},{until}"
+
+    async def shown(now: float) -> tuple[str, list[tuple[str, bool]]]:
+        found = await show(importing.database, "+47 912 34 567", region="SE", timezone=OSLO, now=now)
+        assert found is not None
+        return found.id, [(holder.subscriber_id, holder.now) for holder in found.holders]
+
+    await importing.rows(row(3, "2026-01-01"), row(1, "2020-01-01", "2021-01-01"), row(2, "2021-01-01", "2022-01-01"))
+    assert await shown(YEAR_2022 - 10 * 31_557_600) == ("S1", [("S1", False), ("S2", False), ("S3", False)])
+    assert await shown(YEAR_2022 - 5_000_000) == ("S2", [("S1", False), ("S2", True), ("S3", False)])
+    assert await shown(YEAR_2024) == ("S2", [("S1", False), ("S2", False), ("S3", False)])
+    assert await shown(YEAR_2024 + 10 * 31_557_600) == ("S3", [("S1", False), ("S2", False), ("S3", True)])
 
 
 async def test_show_masks_unless_told_and_finds_by_id_or_number(importing: Importing) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -10,6 +11,10 @@ import pytest
 from prikkfri.errors import UsageError
 from prikkfri.web.viewer.server import PAGES, application, content_security_policy, shell_files
 
+KINDS = {
+    "/": "text/html", ".css": "text/css", ".js": "text/javascript", ".mjs": "text/javascript", ".svg": "image/svg+xml",
+    ".json": "application/json", ".webmanifest": "application/manifest+json",
+}  # fmt: skip
 SETTINGS = {
     "signin": "https://signin.example:8081",
     "playout": "https://playout.example/under/a/path",
@@ -35,8 +40,11 @@ def directives(policy: str) -> dict[str, list[str]]:
 
 def test_policy_names_exactly_the_origins() -> None:
     policy = directives(content_security_policy(SETTINGS))
-    assert policy["default-src"] == ["'none'"]
-    assert policy["script-src"] == ["'self'"]
+    for directive in ("default-src", "base-uri", "form-action", "frame-ancestors"):
+        assert policy[directive] == ["'none'"], directive
+    for directive in ("script-src", "style-src", "img-src", "manifest-src", "worker-src"):
+        assert policy[directive] == ["'self'"], directive
+    assert policy["require-trusted-types-for"] == ["'script'"] and policy["trusted-types"] == ["viewer"]
     origins = ["https://signin.example:8081", "https://door.example", "https://playout.example"]
     assert policy["connect-src"] == ["'self'", *origins, "https://status.example.org", "https://assurance.example.org"]
     assert policy["media-src"] == ["blob:", "https://playout.example"]
@@ -53,6 +61,11 @@ async def test_every_file_of_the_shell_is_served_under_the_policy(client: httpx.
         assert answer.headers["content-security-policy"] == content_security_policy(SETTINGS)
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] == "no-cache"
+        assert answer.headers["vary"] == "accept-encoding" and answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+        assert answer.headers["permissions-policy"] == "camera=(), microphone=(), geolocation=()"
+        kind = KINDS["." + path.rpartition(".")[2] if "." in path else path]
+        assert answer.headers["content-type"].partition(";")[0] == kind, path
 
 
 async def test_settings(client: httpx.AsyncClient) -> None:
@@ -63,6 +76,18 @@ async def test_a_file_that_the_browser_has_is_not_sent_again(client: httpx.Async
     first = await client.get("/main.js")
     again = await client.get("/main.js", headers={"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+    other = await client.get("/main.js", headers={"if-none-match": (await client.get("/watch.js")).headers["etag"]})
+    assert (other.status_code, other.content) == (200, first.content)
+
+
+async def test_a_file_that_has_changed_is_sent_again(client: httpx.AsyncClient) -> None:
+    etag = (await client.get("/settings.json")).headers["etag"]
+    changed = httpx.ASGITransport(application(SETTINGS | {"operator": "Other"}))
+    async with httpx.AsyncClient(transport=changed, base_url="http://viewer") as other:
+        answer = await other.get("/settings.json", headers={"if-none-match": etag})
+        assert answer.status_code == 200 and answer.json()["operator"] == "Other"
+        kept = (await client.get("/main.js")).headers["etag"]
+        assert (await other.get("/main.js", headers={"if-none-match": kept})).status_code == 304
 
 
 async def test_compressed_only_for_who_asks(client: httpx.AsyncClient) -> None:
@@ -82,7 +107,23 @@ async def test_compressed_only_for_who_asks(client: httpx.AsyncClient) -> None:
 async def test_nothing_else(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:
     answer = await client.request(method, path)
     assert answer.status_code == status
-    assert not (method == "HEAD" and answer.content)
+    assert answer.headers.get("allow") == ("GET, HEAD" if status == 405 else None)
+    assert not answer.content or status == 404
+
+
+async def test_only_the_head_is_sent_to_who_asks_for_it() -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is read")
+
+    await application(SETTINGS)({"type": "http", "method": "HEAD", "path": "/main.js", "headers": []}, receive, send)
+    length = dict(sent[0]["headers"])[b"content-length"]
+    assert sent[0]["status"] == 200 and int(length) == len(shell_files(SETTINGS)["/main.js"])
+    assert [message["body"] for message in sent[1:]] == [b""]
 
 
 def test_the_shell_has_another_version_when_anything_changed() -> None:

@@ -2,9 +2,11 @@
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -23,34 +25,31 @@ log = logging.getLogger("prikkfri.app")
 
 async def run(name: str, config: Config) -> None:
     """Runs one role until cancelled."""
-    sockets = listen(config.roles.edge(name).port, config.bind)
-    connections = Connections(limits_for(raise_descriptor_limit()), config.trusted_proxies)
-    role = await build(name, config, SystemClock())
-
-    def counters() -> dict[str, float]:
-        held = {"connections_open": connections.open, "connections_refused_total": connections.refused_total}
-        return {**role.counters(), **held}
-
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            serving = with_health(role.application, name, counters)
-            tasks.create_task(serve(serving, sockets, connections=connections, trusted_proxies=config.trusted_proxies))
-            for work in role.work:
-                tasks.create_task(work())
-            log.info("ready on port %d", config.roles.edge(name).port)
-            say_ready()
-    finally:
-        log.info("stopping")
-        await role.close()
+    with contextlib.ExitStack() as opened:
+        sockets = [opened.enter_context(each) for each in listen(config.roles.edge(name).port, config.bind)]
+        connections = Connections(limits_for(raise_descriptor_limit()), config.trusted_proxies)
+        role = await build(name, config, SystemClock())
+        serving = with_health(role.application, name, lambda: {**role.counters(), **connections.counters()})
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(serve(serving, sockets, connections=connections))
+                for work in role.work:
+                    tasks.create_task(work())
+                log.info("ready on port %d", config.roles.edge(name).port)
+                say_ready()
+        finally:
+            log.info("stopping")
+            await role.close()
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs one role until it is told to stop; returns the exit code. `words`: what was typed (None: `sys.argv`)."""
     parser = argparse.ArgumentParser(prog="python -m prikkfri.app", description="Runs one role; see `prikkfri serve`.")
     parser.add_argument("role", choices=ROLES)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--demo", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     configure_logs(arguments.home, arguments.role)
     try:
         config = load(arguments.home, file=arguments.config, environment=os.environ, demo=arguments.demo)

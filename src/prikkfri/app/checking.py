@@ -18,6 +18,7 @@ from prikkfri.storage.opening import AREAS
 
 FREE_BYTES_MIN = 1_000_000_000
 CLOCK_BEHIND_SECONDS_MAX = 2.0
+ANSWER_SECONDS_MAX = 2.0
 
 
 @dataclass(frozen=True)
@@ -27,21 +28,22 @@ class Finding:
     detail: str
 
 
-async def check(config: Config, clock: Clock) -> list[Finding]:
+async def check(config: Config, clock: Clock, *, free_bytes_min: int = FREE_BYTES_MIN) -> list[Finding]:
     """Looks at disk, keys, databases, clock and ports; changes nothing but missing tables."""
-    found = [_disk(config.home), _keys(config.home)]
+    found = [_disk(config.home, free_bytes_min), _keys(config.home)]
     for area in AREAS:
         found += await _database(Location(config.home, config.storage.url), area, clock)
     ports = [(role, config.roles.edge(role).port) for role in ROLES]
-    found += await asyncio.gather(*(asyncio.to_thread(_port, role, port) for role, port in ports))
+    with httpx.Client(timeout=ANSWER_SECONDS_MAX) as client:
+        found += await asyncio.gather(*(asyncio.to_thread(_port, client, role, port) for role, port in ports))
     found.append(await asyncio.to_thread(_smpp_port, config.roles.sms.smpp_port))
     return found
 
 
-def _disk(home: Path) -> Finding:
+def _disk(home: Path, free_bytes_min: int) -> Finding:
     free = shutil.disk_usage(home).free
     detail = f"{free / 1e9:.1f} GB free under {home}"
-    if free < FREE_BYTES_MIN:
+    if free < free_bytes_min:
         return Finding("disk", False, f"{detail}; make room: what cannot be written is not acknowledged")
     return Finding("disk", True, detail)
 
@@ -74,8 +76,8 @@ async def _database(location: Location, area: str, clock: Clock) -> list[Finding
     return findings
 
 
-def _port(role: str, port: int) -> Finding:
-    answer = _health(port)
+def _port(client: httpx.Client, role: str, port: int) -> Finding:
+    answer = _health(client, port)
     if answer is None:
         return Finding(f"port {port}", True, f"free for {role}")
     if answer == role:
@@ -85,10 +87,10 @@ def _port(role: str, port: int) -> Finding:
     )
 
 
-def _health(port: int) -> str | None:
+def _health(client: httpx.Client, port: int) -> str | None:
     """The role that answers on a port; empty when something else does, None when nobody does."""
     try:
-        return str(httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).json()["role"])
+        return str(client.get(f"http://127.0.0.1:{port}/health").json()["role"])
     except httpx.ConnectError:
         return None
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
@@ -97,6 +99,6 @@ def _health(port: int) -> str | None:
 
 def _smpp_port(port: int) -> Finding:
     with socket.socket() as probe:
-        probe.settimeout(2)
+        probe.settimeout(ANSWER_SECONDS_MAX)
         held = probe.connect_ex(("127.0.0.1", port)) == 0
     return Finding(f"port {port}", True, "something answers (SMPP)" if held else "free for SMPP")

@@ -76,6 +76,7 @@ class Connections:
     def __init__(self, limits: Limits, trusted: Sequence[str] = ()) -> None:
         """`trusted`: addresses or networks of proxies, which hold connections for others."""
         self.limits = limits
+        self.trusted = tuple(trusted)
         self.refused_total = 0
         self._trusted = [ipaddress.ip_network(each, strict=False) for each in trusted]
         self._held: Counter[str] = Counter()
@@ -84,6 +85,10 @@ class Connections:
     @property
     def open(self) -> int:
         return self._all
+
+    def counters(self) -> dict[str, float]:
+        """Figures for `/metrics`."""
+        return {"connections_open": self._all, "connections_refused_total": self.refused_total}
 
     def take(self, address: str) -> "Place":
         """A place for a connection from `address`; to be given back with `give_back`."""

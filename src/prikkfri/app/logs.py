@@ -6,8 +6,7 @@ import logging.handlers
 import time
 from pathlib import Path
 
-BYTES_MAX = 20_000_000
-FILES_MAX = 3
+from prikkfri.app.limits import LIMITS, AppLimits
 
 
 def log_file(home: Path, role: str) -> Path:
@@ -33,10 +32,12 @@ class _Lines(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
-def configure_logs(home: Path, role: str) -> None:
+def configure_logs(home: Path, role: str, *, limits: AppLimits = LIMITS) -> None:
     path = log_file(home, role)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=BYTES_MAX, backupCount=FILES_MAX, encoding="utf-8")
+    handler = logging.handlers.RotatingFileHandler(
+        path, maxBytes=limits.log_bytes_max, backupCount=limits.log_files_max, encoding="utf-8"
+    )
     handler.setFormatter(_Lines(role))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     # Request lines of the libraries hold addresses with tokens in them.

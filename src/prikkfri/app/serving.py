@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import resource
 import socket
@@ -11,13 +12,14 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from prikkfri.app.connections import Connections, Limits, protocol_of
+from prikkfri.app.limits import LIMITS, AppLimits
 from prikkfri.errors import UsageError
 
 Counters = Callable[[], Mapping[str, float]]
 
 BACKLOG = 4_096
-STOP_SECONDS_MAX = 3
-"""Server-sent events never end by themselves."""
+WITHOUT_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+"""What a machine without it says."""
 
 
 def listen(port: int, bind: str) -> list[socket.socket]:
@@ -26,20 +28,30 @@ def listen(port: int, bind: str) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     for family, address in zip((socket.AF_INET, socket.AF_INET6), addresses, strict=True):
         try:
-            # Named as TCP, since asyncio sets TCP_NODELAY on no other.
-            listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listening.bind((address, port))
-            listening.listen(BACKLOG)
-            listening.setblocking(False)
+            sockets.append(_listening(family, address, port))
         except OSError as error:
-            if family == socket.AF_INET6 and sockets:
-                continue  # a machine without IPv6
+            if family == socket.AF_INET6 and error.errno in WITHOUT_IPV6:
+                continue
+            for opened in sockets:
+                opened.close()
             raise UsageError(f"port {port} cannot be opened ({error.strerror}); is another Prikkfri running?") from None
-        sockets.append(listening)
     return sockets
+
+
+def _listening(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    # Named as TCP, since asyncio sets TCP_NODELAY on no other.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind((address, port))
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening
 
 
 class _Server(uvicorn.Server):
@@ -54,13 +66,13 @@ async def serve(
     sockets: list[socket.socket],
     *,
     connections: Connections | None = None,
-    trusted_proxies: Sequence[str] = (),
+    limits: AppLimits = LIMITS,
 ) -> None:
-    """Serves until cancelled; then lets requests end for `STOP_SECONDS_MAX`.
+    """Serves until cancelled; then lets requests end for a while.
 
-    Only `trusted_proxies` (addresses or networks) are believed when they name the client that they speak for.
+    `connections`: what they may cost, and which proxies are believed when they name whom they speak for.
     """
-    connections = connections or Connections(Limits(), trusted_proxies)
+    connections = connections or Connections(Limits())
     server = _Server(
         uvicorn.Config(
             application,
@@ -70,10 +82,10 @@ async def serve(
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=bool(trusted_proxies),
-            forwarded_allow_ips=list(trusted_proxies),
+            proxy_headers=bool(connections.trusted),
+            forwarded_allow_ips=list(connections.trusted),
             timeout_keep_alive=round(connections.limits.idle_seconds_max),
-            timeout_graceful_shutdown=STOP_SECONDS_MAX,
+            timeout_graceful_shutdown=limits.answers_end_seconds_max,
         )
     )
     serving = asyncio.create_task(server.serve(sockets=sockets), name="http")

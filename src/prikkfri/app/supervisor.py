@@ -15,12 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-STOP_SECONDS_MAX = 8.0
-READY_SECONDS_MAX = 60.0
-PAUSE_SECONDS_MAX = 30.0
-CRASH_LOOP = 4
-"""So many ends within `CRASH_LOOP_SECONDS` are called a crash loop."""
-CRASH_LOOP_SECONDS = 60.0
+from prikkfri.app.limits import LIMITS, AppLimits
+
+KILLED_SECONDS_MAX = 1.0
+"""A process in the middle of a broken disk outlives even this signal."""
 LINE_BYTES_MAX = 20_000
 BAD_USAGE = 2
 """The exit code with which a role says that no restart will help."""
@@ -44,10 +42,15 @@ def pid_file(home: Path, name: str) -> Path:
     return home / "run" / f"{name}.pid"
 
 
-def pause_before_restart(ends: Sequence[float], now: float) -> float:
-    """Seconds to wait before starting again a program that has ended at `ends` (monotonic seconds)."""
-    recent = [end for end in ends if now - end < CRASH_LOOP_SECONDS]
-    return float(min(0.25 * 2 ** max(len(recent) - 1, 0), PAUSE_SECONDS_MAX))
+def recent_ends(ends: Sequence[float], now: float, limits: AppLimits = LIMITS) -> int:
+    """How many of a program's ends (monotonic seconds) count towards a crash loop."""
+    return sum(now - end < limits.crash_loop_seconds for end in ends)
+
+
+def pause_before_restart(ends: Sequence[float], now: float, limits: AppLimits = LIMITS) -> float:
+    """Seconds to wait before starting again a program that has ended at `ends`, `now` for the last time."""
+    doublings = max(recent_ends(ends, now, limits) - 1, 0)
+    return float(min(limits.pause_seconds * 2**doublings, limits.pause_seconds_max))
 
 
 @dataclass
@@ -59,10 +62,11 @@ class _Running:
 
 
 class Supervisor:
-    def __init__(self, programs: Sequence[Program], *, home: Path, say: Say) -> None:
+    def __init__(self, programs: Sequence[Program], *, home: Path, say: Say, limits: AppLimits = LIMITS) -> None:
         self._home = home
         self._running = [_Running(program) for program in programs]
         self._say = say
+        self._limits = limits
         self._stopping = asyncio.Event()
         self._failed: str = ""
 
@@ -86,12 +90,12 @@ class Supervisor:
 
     async def _announce(self, when_ready: Callable[[], None]) -> None:
         try:
-            async with asyncio.timeout(READY_SECONDS_MAX):
+            async with asyncio.timeout(self._limits.ready_seconds_max):
                 for running in self._running:
                     await running.ready.wait()
         except TimeoutError:
             late = ", ".join(r.program.name for r in self._running if not r.ready.is_set())
-            self._say(f"not ready after {READY_SECONDS_MAX:.0f} s: {late}; see their logs")
+            self._say(f"not ready after {self._limits.ready_seconds_max:.0f} s: {late}; see their logs")
             return
         when_ready()
 
@@ -107,13 +111,13 @@ class Supervisor:
                 return
             now = time.monotonic()
             running.ends.append(now)
-            pause = pause_before_restart(running.ends, now)
+            pause = pause_before_restart(running.ends, now, self._limits)
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-            recent = sum(now - end < CRASH_LOOP_SECONDS for end in running.ends)
-            if recent >= CRASH_LOOP:
+            recent = recent_ends(running.ends, now, self._limits)
+            if recent >= self._limits.crash_loop_ends:
                 self._say(
-                    f"{program.name} is in a crash loop: {recent} ends in {CRASH_LOOP_SECONDS:.0f} s; it {how}, last "
-                    f"said: {_last_words(program.log)}; next try in {pause:.0f} s"
+                    f"{program.name} is in a crash loop: {recent} ends in {self._limits.crash_loop_seconds:.0f} s; "
+                    f"it {how}, last said: {_last_words(program.log)}; next try in {pause:.0f} s"
                 )
             else:
                 self._say(f"{program.name} {how}; starting it again in {pause:g} s")
@@ -151,16 +155,18 @@ class Supervisor:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
                 process.send_signal(signal.SIGCONT)  # a frozen one could not hear it
+        seconds_max = self._limits.stop_seconds_max
         try:
-            async with asyncio.timeout(STOP_SECONDS_MAX):
+            async with asyncio.timeout(seconds_max):
                 for process in processes:
                     await process.wait()
         except TimeoutError:
             for running in self._running:
-                if running.process is not None:
-                    self._say(f"{running.program.name} did not stop within {STOP_SECONDS_MAX:.0f} s and was killed")
-                    with contextlib.suppress(ProcessLookupError):
-                        running.process.kill()
+                if (stuck := running.process) is not None:
+                    self._say(f"{running.program.name} did not stop within {seconds_max:.0f} s and was killed")
+                    with contextlib.suppress(ProcessLookupError, TimeoutError):
+                        stuck.kill()
+                        await asyncio.wait_for(stuck.wait(), KILLED_SECONDS_MAX)
 
 
 def _last_words(log: Path) -> str:

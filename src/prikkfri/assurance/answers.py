@@ -130,6 +130,8 @@ def _what_failed(known: Known, zone: tzinfo) -> _Said:
     name, since = _name(incident.segments), _clock(incident.since, zone)
     if incident.open:
         text = f"{name} has failed since {since}."
+    elif incident.dismissed:
+        text = f"{name} seemed to fail from {since} on; it was nothing."
     else:
         text = f"{name} failed from {since} to {_clock(_ended_at(incident), zone)}."
     seen_after = incident.opened_at - incident.since
@@ -220,6 +222,8 @@ def _what_was_done(known: Known, zone: tzinfo) -> _Said:
 
 def _when_solved(known: Known, now: float, zone: tzinfo) -> _Said:
     incident = known.incident
+    if incident.dismissed:
+        return "There was nothing to solve.", ()
     if not incident.open:
         return f"It was solved at {_clock(incident.resolved_at or now, zone)}.", ()
     if incident.expected_solution_at is None and incident.next_update_at is None:
@@ -228,14 +232,14 @@ def _when_solved(known: Known, now: float, zone: tzinfo) -> _Said:
     for name, at in (("expected solution", incident.expected_solution_at), ("next word", incident.next_update_at)):
         late = f", overdue by {(now - at) / 60:.0f} min" if at is not None and now > at else ""
         parts.append(f"{name} {'not known yet' if at is None else _clock(at, zone)}{late}")
-    return f"{'; '.join(parts).capitalize()}.", ()
+    return f"{_capital('; '.join(parts))}.", ()
 
 
 def _is_it_over(known: Known, zone: tzinfo) -> _Said:
     incident, recovery = known.incident, known.recovery
     evidence = [f"{check.name}: {check.text}" for check in recovery.checks] if recovery else []
     if incident.reopened:
-        evidence.append(f"it was said to be over {incident.reopened} times before, and was not")
+        evidence.append(f"it was said to be over {_times(incident.reopened)} before, and was not")
     if incident.dismissed:
         return f"{incident.resolved_by} found that it was nothing.", evidence
     if not incident.open:
@@ -253,8 +257,7 @@ def _before(known: Known, zone: tzinfo) -> _Said:
         return "", ()
     if not known.history:
         return "Not in the history that we have.", ()
-    times = "once" if len(known.history) == 1 else f"{len(known.history)} times"
-    text = f"Yes, {times} in this place; the last began {_moment(known.history[0].since, zone)}."
+    text = f"Yes, {_times(len(known.history))} in this place; the last began {_moment(known.history[0].since, zone)}."
     return text, [f"{earlier.id}: {_name(earlier.segments)}" for earlier in known.history[:CLEARED_SHOWN]]
 
 
@@ -274,6 +277,10 @@ def _what_they_get(known: Known) -> _Said:
     return text, evidence
 
 
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
 def _cleared(incident: Incident) -> list[Cleared]:
     """What is cleared and does not hold the fault itself: "television" is not, while its sign-in is broken."""
     cleared = incident.placement.cleared
@@ -290,8 +297,11 @@ def _ended_at(incident: Incident) -> float:
 
 
 def _name(segments: Sequence[Segment]) -> str:
-    text = " and ".join(dict.fromkeys(_said(segment) for segment in segments))
-    return text[:1].upper() + text[1:] or "Something"
+    return _capital(" and ".join(dict.fromkeys(_said(segment) for segment in segments))) or "Something"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 _LAYERS_SAID = {"signin": "sign-in", "sms-centre": "message centre"}

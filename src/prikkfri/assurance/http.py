@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import quote
 
 import httpx
@@ -9,24 +10,40 @@ import msgspec
 
 from prikkfri.assurance.controls import ChannelControl, RouteControl, channels_of, routes_of
 
-HEALTH_SECONDS_MAX = 2.0
-COMMAND_SECONDS_MAX = 3.0
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How long the other roles may take to answer."""
+
+    health_seconds_max: float = 2.0
+    command_seconds_max: float = 3.0
+
+
+LIMITS = Limits()
 
 
 class Neighbours:
     """The other roles by HTTP; nothing here raises because one of them is dead."""
 
-    def __init__(self, client: httpx.AsyncClient, *, urls: Mapping[str, str], command_keys: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        urls: Mapping[str, str],
+        command_keys: Mapping[str, str],
+        limits: Limits = LIMITS,
+    ) -> None:
         """`urls`: the address of each role by its name, `status` among them; `command_keys` of those it commands."""
         self.roles = tuple(urls)
         self._client = client
         self._urls = urls
         self._keys = command_keys
+        self._limits = limits
 
     async def answers(self, role: str) -> bool:
         """Whether `/health` answers 200 in time."""
         try:
-            async with asyncio.timeout(HEALTH_SECONDS_MAX):
+            async with asyncio.timeout(self._limits.health_seconds_max):
                 response = await self._client.get(f"{self._urls[role]}/health")
         except (httpx.HTTPError, TimeoutError):
             return False
@@ -66,17 +83,22 @@ class Neighbours:
         """Stops or opens a route; returns what went wrong, empty when it was done."""
         return await self._command("POST", "sms", f"/routes/{quote(link, safe='')}", _switch(state, by))
 
-    async def send_message(self, account: str, password: str, sender: str, recipient: str, text: str) -> str:
-        """Hands a text message to the SMS centre; returns its id, empty when it was not accepted."""
+    async def send_message(self, account: str, password: str, sender: str, recipient: str, text: str) -> str | None:
+        """Hands a text message to the SMS centre; returns its id, empty when it was not accepted.
+
+        None: no answer came, and nobody knows whether it was.
+        """
         message = {"from": sender, "to": recipient, "text": text}
         try:
-            async with asyncio.timeout(COMMAND_SECONDS_MAX):
+            async with asyncio.timeout(self._limits.command_seconds_max):
                 response = await self._client.post(
                     f"{self._urls['sms']}/messages", json=message, auth=(account, password)
                 )
             return str(response.raise_for_status().json()["id"])
-        except (httpx.HTTPError, TimeoutError, ValueError, KeyError, TypeError):
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.HTTPStatusError):
             return ""
+        except (httpx.HTTPError, TimeoutError, ValueError, KeyError, TypeError):
+            return None
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -86,7 +108,7 @@ class Neighbours:
         if role not in self._urls:
             return b""
         try:
-            async with asyncio.timeout(HEALTH_SECONDS_MAX):
+            async with asyncio.timeout(self._limits.health_seconds_max):
                 response = await self._client.get(f"{self._urls[role]}{path}", headers=self._authorization(role))
         except (httpx.HTTPError, TimeoutError):
             return b""
@@ -96,7 +118,7 @@ class Neighbours:
         """Tells a role to do something; returns what went wrong, empty when it was done."""
         headers = {"content-type": "application/json", **self._authorization(role)}
         try:
-            async with asyncio.timeout(COMMAND_SECONDS_MAX):
+            async with asyncio.timeout(self._limits.command_seconds_max):
                 response = await self._client.request(
                     method, f"{self._urls[role]}{path}", content=document, headers=headers
                 )

@@ -26,8 +26,8 @@ from prikkfri.journal import Outcome
 UNDELIVERED = "undelivered"
 """The reason of a role whose answer reached nobody: what it has said of the same asking before, it takes back."""
 
-Holder = Callable[[str, float], str]
-"""The subscriber who held a device (or number) at a time; empty when not known."""
+Holder = Callable[[str, float], str | None]
+"""The subscriber who held a device (or number) at a time; None when not known, empty when it may be one of several."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _delivered(ordered: Sequence[Outcome], expectations: Mapping[tuple[str, str]
     return [outcome for index, outcome in enumerate(ordered) if index not in in_vain]
 
 
-def _joined(ordered: Sequence[Outcome], holder: Holder | None) -> Holder:
+def _joined(ordered: Sequence[Outcome], holder: Holder | None) -> Callable[[str, float], str]:
     """Who held a device: by what is known already, else by what these outcomes say themselves when they agree."""
     named: dict[str, set[str]] = {}
     for outcome in ordered:
@@ -163,7 +163,7 @@ def _joined(ordered: Sequence[Outcome], holder: Holder | None) -> Holder:
             named.setdefault(outcome.device, set()).add(outcome.customer)
 
     def joined(device: str, at: float) -> str:
-        if holder is not None and (known := holder(device, at)):
+        if holder is not None and (known := holder(device, at)) is not None:
             return known
         customers = named.get(device, set())
         return next(iter(customers)) if len(customers) == 1 else ""
@@ -172,7 +172,9 @@ def _joined(ordered: Sequence[Outcome], holder: Holder | None) -> Holder:
 
 
 def _tries(
-    ordered: Sequence[Outcome], holder: Holder, expectations: Mapping[tuple[str, str], Expectation]
+    ordered: Sequence[Outcome],
+    holder: Callable[[str, float], str],
+    expectations: Mapping[tuple[str, str], Expectation],
 ) -> list[_Try]:
     by_promise: dict[str, list[Outcome]] = {}
     alone: list[list[Outcome]] = []
@@ -227,10 +229,10 @@ def _in_scope(each: _Try, scope: Scope) -> bool:
 
 
 def _unanswered_in(each: _Try, scope: Scope) -> bool:
-    lies_in = [segment_of(each.asked).without("layer")]
+    lies_in = [segment_of(each.asked)]
     if each.expectation.carried_to:
         carried = dimensions_of(each.asked) | {"step": each.expectation.carried_to}
-        lies_in.append(Segment.of(carried).without("layer"))
+        lies_in.append(Segment.of(carried))
     return any(segment.without("layer").holds(place) for segment in scope.segments for place in lies_in)
 
 
@@ -329,8 +331,10 @@ def condemned(outcomes: Iterable[Outcome], scope: Scope) -> Scope | None:
 
 
 def proven(outcomes: Iterable[Outcome], scope: Scope) -> bool:
-    """Whether canaries fly on the scope's way, so that their silence says something."""
-    return any(True for _ in _routes(outcomes, scope))
+    """Whether canaries flew on each of the scope's ways in its time, so that their silence says something."""
+    flew = [segment_of(o) for o in _routes(outcomes, scope) if scope.since <= o.time < scope.until]
+    ways = [segment.without("step", "layer") for segment in scope.segments]
+    return bool(flew) and all(any(way.holds(place) for place in flew) for way in ways)
 
 
 def _routes(outcomes: Iterable[Outcome], scope: Scope) -> Iterator[Outcome]:

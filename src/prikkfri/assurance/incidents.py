@@ -176,12 +176,14 @@ def opened(identifier: str, alarm: Alarm, now: float) -> Incident:
 def joins(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
     """Whether an alarm is about this incident, which was resolved within this time if it is not open.
 
-    A crowd that has got in, and goes, is no relapse.
+    A crowd that has got in, and goes, is no relapse; and what was nothing can have none: the public would hear of it
+    on one alarm.
     """
     if alarm.segment.get("service") != incident.service or incident.state == "reviewed":
         return False
+    was_one = incident.confirmed_at is not None and not incident.dismissed
     lately = incident.resolved_at is not None and alarm.raised_at - incident.resolved_at < within_seconds
-    return incident.open or (lately and alarm.kind != "plunge")
+    return incident.open or (was_one and lately and alarm.kind != "plunge")
 
 
 def alarmed(incident: Incident, alarm: Alarm, now: float) -> Incident:
@@ -283,7 +285,9 @@ def happened(incident: Incident, fact: Fact) -> Incident:
             dismissed=fact.kind == "dismiss",
         )
     if before == "resolved" and after in OPEN:
-        incident = replace(incident, resolved_at=None, resolved_by="", ended_at=None, reopened=incident.reopened + 1)
+        incident = replace(
+            incident, resolved_at=None, resolved_by="", ended_at=None, dismissed=False, reopened=incident.reopened + 1
+        )
     return _noted(incident, fact)
 
 

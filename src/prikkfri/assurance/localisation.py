@@ -131,7 +131,8 @@ class _Count:
 
     def towards(self, share: float, weight: float) -> float:
         """Its share, drawn towards another with the weight of so many promises."""
-        return (self.broken + weight * share) / (self.settled + weight) if self.settled + weight else share
+        settled = self.settled + weight
+        return (self.broken + weight * share) / settled if settled else share
 
     def evidence(self, share: float) -> float:
         """Nats by which its own share, if it is higher, explains it better than `share` does."""
@@ -141,9 +142,9 @@ class _Count:
 _NOTHING = _Count()
 
 
-def _preference(value: Value) -> tuple[int, Value]:
+def _preference(value: Value) -> tuple[bool, bool, Value]:
     """Of values that hold the same promises, the layer is what people mend, and the step only where it shows."""
-    return ({"layer": 0, "step": 2}.get(value[0], 1), value)
+    return value[0] != "layer", value[0] == "step", value
 
 
 def _worst(cells: Sequence[Cell], before: Sequence[Cell]) -> Placed | None:
@@ -153,7 +154,7 @@ def _worst(cells: Sequence[Cell], before: Sequence[Cell]) -> Placed | None:
     inside, inside_before = list(cells), list(before)
     while len(segment.values) < VALUES_MAX:
         best: tuple[float, Value] | None = None
-        counts, counts_before = _by_value(inside, segment), _by_value(inside_before, segment)
+        counts, counts_before = _by_value(inside), _by_value(inside_before)
         weight, weight_before = SMOOTHING * whole.settled, SMOOTHING * usual.settled
         for value in sorted(counts, key=_preference):
             candidate = counts[value]
@@ -191,30 +192,29 @@ def _as_bad(further: Placed, first: Placed) -> bool:
 
 
 def _cleared(rest: Sequence[Cell], before: Sequence[Cell], placed: Sequence[Placed], usual: float) -> Iterator[Cleared]:
-    known = _by_value(before, Segment())
+    known = _by_value(before)
     named = {value for each in placed for value in each.segment.values}
-    fault = max(each.share for each in placed)
-    for value, count in sorted(_by_value(rest, Segment()).items()):
+    fault = min(each.share for each in placed)  # the mildest shows least
+    for value, count in sorted(_by_value(rest).items()):
         if value in named or not count.settled:
             continue
         own_usual = known[value].share if value in known else usual
         risen = count.evidence(ORDINARY_SLACK * max(own_usual, usual))
         # Would the fault have shown here? By so much is the count less likely if it were broken like the fault.
-        against_fault = count.settled * _divergence(count.share, fault) if count.share < fault else 0.0
-        if against_fault >= CLEARING_EVIDENCE_MIN and risen < CLEARING_EVIDENCE_MIN:
+        against_fault = count.settled * _divergence(count.share, fault)
+        shown = count.share < fault and against_fault > CLEARING_EVIDENCE_MIN
+        if shown and risen < CLEARING_EVIDENCE_MIN:
             yield Cleared(Segment((value,)), count.settled, count.broken, own_usual)
 
 
-def _by_value(cells: Iterable[Cell], segment: Segment) -> dict[Value, _Count]:
-    """The counts of each value of the dimensions that `segment` does not name."""
-    named = {name for name, _ in segment.values}
+def _by_value(cells: Iterable[Cell]) -> dict[Value, _Count]:
+    """The counts of each value of each dimension."""
     sums: dict[Value, list[float]] = {}
     for cell in cells:
         for value in cell.segment.values:
-            if value[0] not in named:
-                counted = sums.setdefault(value, [0.0, 0.0])
-                counted[0] += cell.settled
-                counted[1] += cell.broken
+            counted = sums.setdefault(value, [0.0, 0.0])
+            counted[0] += cell.settled
+            counted[1] += cell.broken
     return {value: _Count(*counted) for value, counted in sums.items()}
 
 

@@ -134,7 +134,7 @@ def overview(
     breakages = tuple(_breakages(counts, now))
     blind = tuple((s.stream, since) for s in streams if (since := s.blind_since(now)) is not None)
     silent = tuple(role for role in roles if role.answers is False)
-    newest = max((count.second + PERIOD_SECONDS for count in counts), default=0)
+    newest = max((float(count.second + PERIOD_SECONDS) for count in counts), default=0.0)
     tone: Tone
     if breakages:
         tone = "broken"
@@ -144,7 +144,7 @@ def overview(
         tone = "unknown"
     else:
         tone = "kept"
-    return Overview(now, tone, rows, breakages, blind, silent, min(float(newest), now) if newest else 0.0)
+    return Overview(now, tone, rows, breakages, blind, silent, min(newest, now))
 
 
 def _settled(count: Count) -> str:

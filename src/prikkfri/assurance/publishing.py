@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from prikkfri.assurance.overview import Breakage, Overview, RoleState
-from prikkfri.assurance.status import Statement, severity
+from prikkfri.assurance.status import Severity, Statement, concerned
 
 MAJOR_SHARE = 0.5
 """From this share of broken promises on, a component is a major outage; below it a partial one."""
@@ -68,7 +68,11 @@ def summary(
 ) -> dict[str, Any]:
     """The document for `/api/v2/summary.json`; `told` is what the public is told of incidents."""
     states = {component.id: _state(component, overview, roles, told) for component in COMPONENTS}
-    worst = max((state for state, _ in states.values()), key=_SEVERITY.index)
+    found: list[State] = [state for state, _ in states.values()]
+    # What is told or broken outside of every component is no reason to say that all is well.
+    found += [each.severity for each in told if not each.over]
+    found += [_broken(breakage) for breakage in overview.breakages]
+    worst = max(found, key=_SEVERITY.index)
     indicator, description = _OVERALL[worst]
     updated_at = iso(overview.at)
     return {
@@ -95,8 +99,8 @@ def _incident(statement: Statement) -> dict[str, Any]:
         "created_at": iso(statement.since),
         "updated_at": iso(statement.updated_at),
         "resolved_at": iso(statement.resolved_at) if statement.resolved_at else None,
-        "expected_at": iso(statement.expected_solution_at) if statement.expected_solution_at else None,
-        "next_update_at": iso(statement.next_update_at) if statement.next_update_at else None,
+        "expected_at": _promised(statement, statement.expected_solution_at),
+        "next_update_at": _promised(statement, statement.next_update_at),
         "page_id": PAGE_ID,
         "shortlink": "",
         "incident_updates": [
@@ -114,16 +118,21 @@ def _incident(statement: Statement) -> dict[str, Any]:
     }
 
 
+def _promised(statement: Statement, moment: float | None) -> str | None:
+    """A promise to the public that still stands: none does, kept or not, once it is over."""
+    return iso(moment) if moment and not statement.over else None
+
+
 def _state(
     component: Component, overview: Overview, roles: Sequence[RoleState], told: Sequence[Statement]
 ) -> tuple[State, float | None]:
-    """The state, and since when it is so when that is known."""
-    if (severe := severity(told, component.service, component.steps)) != "operational":
-        return severe, min(each.since for each in told if not each.over and each.service == component.service)
-    broken = [b for b in overview.breakages if component.concerns(b.service, b.step)]
-    if broken:
-        since = min(b.since for b in broken)
-        return ("major_outage" if max(map(_share, broken)) >= MAJOR_SHARE else "partial_outage"), since
+    """The state, the worst of what is known, and since when it is so when that is known."""
+    faults: list[tuple[Severity, float]] = [
+        *((each.severity, each.since) for each in concerned(told, component.service, component.steps)),
+        *((_broken(b), b.since) for b in overview.breakages if component.concerns(b.service, b.step)),
+    ]
+    if faults:
+        return max((state for state, _ in faults), key=_SEVERITY.index), min(since for _, since in faults)
     unseen = [since for stream, since in overview.blind if stream in component.roles]
     unseen += [role.since for role in roles if role.role in component.roles and role.answers is not True]
     if unseen:
@@ -131,8 +140,9 @@ def _state(
     return "operational", None
 
 
-def _share(breakage: Breakage) -> float:
-    return breakage.recent_broken / breakage.recent_settled
+def _broken(breakage: Breakage) -> Severity:
+    share = breakage.recent_broken / breakage.recent_settled
+    return "major_outage" if share >= MAJOR_SHARE else "partial_outage"
 
 
 def _component(

@@ -1,6 +1,7 @@
 """Recordings: CSV files of series and tables, read as values; for `detect`, `locate` and the benchmarks."""
 
 import csv
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,12 +33,12 @@ class Row:
     cell: Cell
 
 
-def read_series(lines: Iterable[str]) -> Series:
+def read_series(lines: Iterable[str], *, rows_max: int = ROWS_MAX) -> Series:
     """Reads `time_utc,count[,anomaly]` or `time_utc,kept,broken`; times are ISO 8601, UTC if they do not say.
 
     Raises `UsageError` with the line that is wrong.
     """
-    names, rows = _read(lines)
+    names, rows = _read(lines, rows_max)
     if not ({"time_utc", "count"} <= set(names) or {"time_utc", "kept", "broken"} <= set(names)):
         raise UsageError("line 1: the header must name time_utc and count, or time_utc, kept and broken")
     buckets: list[Bucket] = []
@@ -59,11 +60,11 @@ def read_series(lines: Iterable[str]) -> Series:
     return Series(tuple(buckets), median(steps), tuple(labelled))
 
 
-def read_table(lines: Iterable[str]) -> list[Row]:
+def read_table(lines: Iterable[str], *, rows_max: int = ROWS_MAX) -> list[Row]:
     """Reads `minute,DIMENSION...,failed,total`. Raises `UsageError` with the line that is wrong."""
-    names, rows = _read(lines)
+    names, rows = _read(lines, rows_max)
     dimensions = [name for name in names if name not in ("minute", "failed", "total")]
-    if not {"minute", "failed", "total"} <= set(names) or not dimensions:
+    if not {"minute", "failed", "total"} < set(names):
         raise UsageError("line 1: the header must name minute, one dimension or more, failed and total")
     table: list[Row] = []
     for line, row in rows:
@@ -89,15 +90,15 @@ def locate(rows: Sequence[Row], minute: int) -> Placement:
     return place(now, [row.cell for row in rows if row.minute < minute])
 
 
-def _read(lines: Iterable[str]) -> tuple[list[str], Iterator[tuple[int, dict[str, str | None]]]]:
+def _read(lines: Iterable[str], rows_max: int) -> tuple[list[str], Iterator[tuple[int, dict[str, str | None]]]]:
     """The names in the header, and each row with the number of its line."""
     reader = csv.DictReader(lines)
 
     def rows() -> Iterator[tuple[int, dict[str, str | None]]]:
         try:
             for count, row in enumerate(reader, 1):
-                if count > ROWS_MAX:
-                    raise UsageError(f"more than {ROWS_MAX} rows; cut the file in parts")
+                if count > rows_max:
+                    raise UsageError(f"more than {rows_max} rows; cut the file in parts")
                 yield reader.line_num, row
         except csv.Error as error:
             raise UsageError(f"line {reader.line_num + 1}: not CSV: {error}") from None
@@ -110,7 +111,7 @@ def _read(lines: Iterable[str]) -> tuple[list[str], Iterator[tuple[int, dict[str
 
 def _moment(text: str | None, line: int) -> float:
     try:
-        moment = datetime.fromisoformat((text or "").strip())
+        moment = datetime.fromisoformat(str(text).strip())
     except ValueError:
         raise UsageError(f"line {line}: {text!r} is not a time such as 2018-08-20T19:00:00") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
@@ -118,9 +119,9 @@ def _moment(text: str | None, line: int) -> float:
 
 def _count(text: str | None, line: int) -> float:
     try:
-        count = float(text or "")
+        count = float(str(text))
     except ValueError:
-        count = -1.0
+        count = math.nan
     if not 0 <= count < 1e15:
         raise UsageError(f"line {line}: {text!r} is not a count")
     return count

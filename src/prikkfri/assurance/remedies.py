@@ -80,10 +80,12 @@ def trial(
     ended_at: float,
     products: Mapping[str, str],
     reported_released: bool = False,
+    given: Iterable[ServiceCredit] = (),
 ) -> Trial:
     """Tries a policy on those hit; `products` names each customer's product at the time of the incident.
 
-    `reported_released`: a person has released those of whom only their own device tells.
+    `reported_released`: a person has released those of whom only their own device tells. `given`: what the incident has
+    cost already, whoever stands on its list by now.
     """
     found: dict[str, ServiceCredit] = {}
     left_out: dict[str, int] = {}
@@ -97,15 +99,8 @@ def trial(
         if known is None or amount > known.amount:
             found[key] = ServiceCredit(key, incident, hit.customer, amount, policy.currency, policy.name, reason)
     credited = tuple(credit for _, credit in sorted(found.items()))
-    return Trial(credited, left_out, over_cap=sum(credit.amount for credit in credited) > policy.cap_total)
-
-
-def credits(
-    policy: Policy, hits: Iterable[Hit], *, incident: str, ended_at: float, products: Mapping[str, str]
-) -> list[ServiceCredit]:
-    """The credits that are given without a person; none at all when their sum is above the policy's cap."""
-    tried = trial(policy, hits, incident=incident, ended_at=ended_at, products=products)
-    return [] if tried.over_cap else list(tried.credits)
+    cost = {credit.key: credit.amount for credit in (*credited, *given)}
+    return Trial(credited, left_out, over_cap=sum(cost.values()) > policy.cap_total)
 
 
 def _amount(policy: Policy, hit: Hit, ended_at: float, product: str, reported_released: bool) -> tuple[int, str]:

@@ -34,8 +34,8 @@ from prikkfri.assurance.publishing import summary
 from prikkfri.assurance.status import Statement
 from prikkfri.clock import Clock
 from prikkfri.config import Assurance as Settings
-from prikkfri.errors import StorageError, StorageUnavailable
-from prikkfri.journal import Follower, Outcome, Page, Source, read_page
+from prikkfri.errors import InDoubt, StorageError, StorageUnavailable
+from prikkfri.journal import Follower, Outcome, Page, Source, read_page, taken_to
 from prikkfri.storage import Database, Transaction
 
 log = logging.getLogger("prikkfri.assurance")
@@ -135,7 +135,9 @@ class Assurance:
         self._arrived = arrived
         self._told = told
         self._publishing = asyncio.Event()
-        self._fresh_of: dict[str, Sequence[Outcome]] = {}
+        self._fresh_of: dict[str, Page] = {}
+        self._doubtful: dict[str, Page] = {}
+        """What was perhaps stored: the next step of its stream finds out."""
         self._taken = 0
         self._alarms: list[str] = []
         self._follower = Follower(database, name="assurance", take=self._take, alarm=self._note_alarm)
@@ -171,13 +173,18 @@ class Assurance:
             return page
 
         try:
+            await self._settle_doubt(stream)
             taken = await self._follower.step(stream, source)
+            if taken:
+                # Whatever fails after this: what is stored is not met again.
+                self._hand_on(stream, self._fresh_of.pop(stream))
             await self._store_alarms()
+        except InDoubt as error:
+            if page := self._fresh_of.pop(stream, None):
+                self._doubtful[stream] = page
+            return self._troubled(stream, error, now)
         except (StorageError, ValueError) as error:
-            if not state.trouble:
-                log.warning("stream %s cannot be followed: %s", stream, error)
-            self.streams[stream] = replace(state, trouble=str(error), trouble_since=state.trouble_since or now)
-            return TROUBLE_SECONDS
+            return self._troubled(stream, error, now)
         if state.trouble:
             log.info("stream %s is followed again", stream)
         overflowed = self._follower.overflowed.get(stream, 0)
@@ -193,17 +200,33 @@ class Assurance:
             behind=behind,
             overflowed=overflowed,
         )
-        self._taken += taken
-        if taken:
-            self._arrived(stream, self._fresh_of.pop(stream))
         return 0.0 if behind else FOLLOW_SECONDS
+
+    def _troubled(self, stream: str, error: Exception, now: float) -> float:
+        state = self.streams[stream]
+        if not state.trouble:
+            log.warning("stream %s cannot be followed: %s", stream, error)
+        self.streams[stream] = replace(state, trouble=str(error), trouble_since=state.trouble_since or now)
+        return TROUBLE_SECONDS
+
+    async def _settle_doubt(self, stream: str) -> None:
+        """Finds out whether what was lost at its commit has been stored; if so it is handed on."""
+        if page := self._doubtful.get(stream):
+            stored = await taken_to(self.database, stream, incarnation=page.incarnation) >= page.last
+            del self._doubtful[stream]
+            if stored:
+                self._hand_on(stream, page)
+
+    def _hand_on(self, stream: str, page: Page) -> None:
+        self._taken += len(page.outcomes)
+        self._arrived(stream, page.outcomes)
 
     async def _take(self, transaction: Transaction, stream: str, page: Page) -> None:
         now = self.clock.now()
         await store.add_outcomes(transaction, stream, page, now)
         await store.add_counts(transaction, count(page.outcomes, now))
         await store.join_devices(transaction, page.outcomes, now)
-        self._fresh_of[stream] = page.outcomes
+        self._fresh_of[stream] = page
 
     def _note_alarm(self, text: str) -> None:
         log.error("%s", text)
@@ -230,10 +253,14 @@ class Assurance:
 
     async def _watch(self, role: str) -> None:
         while True:
-            answers = await self._neighbours.answers(role)
-            if self.roles[role].answers is not answers:
-                self.roles[role] = RoleState(role, answers, self.clock.now())
+            await self.look_at(role)
             await asyncio.sleep(HEALTH_SECONDS)
+
+    async def look_at(self, role: str) -> None:
+        """Asks a role once whether it answers."""
+        answers = await self._neighbours.answers(role)
+        if self.roles[role].answers is not answers:
+            self.roles[role] = RoleState(role, answers, self.clock.now())
 
     async def _publish(self) -> None:
         while True:

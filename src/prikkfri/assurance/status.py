@@ -31,23 +31,23 @@ _STAGE: Mapping[State, Stage] = {
     "resolved": "resolved",
     "reviewed": "resolved",
 }
-_WHAT: Mapping[tuple[str, str], Texts] = {
-    ("television", "sign-in"): {
-        "nb": "Innlogging til TV svikter",
-        "sv": "Inloggning till tv fungerar inte som den ska",
-        "en": "Signing in to television fails",
-    },
-    ("television", ""): {
+_SIGN_IN: Texts = {
+    "nb": "Innlogging til TV svikter",
+    "sv": "Inloggning till tv fungerar inte som den ska",
+    "en": "Signing in to television fails",
+}
+_WHAT: Mapping[str, Texts] = {
+    "television": {
         "nb": "TV-tjenesten svikter",
         "sv": "Tv-tjänsten fungerar inte som den ska",
         "en": "Television fails",
     },
-    ("messages", ""): {
+    "messages": {
         "nb": "Tekstmeldinger kommer ikke alltid fram",
         "sv": "Sms kommer inte alltid fram",
         "en": "Text messages do not always arrive",
     },
-    ("", ""): {
+    "": {
         "nb": "En tjeneste svikter",
         "sv": "En tjänst fungerar inte som den ska",
         "en": "A service fails",
@@ -164,15 +164,13 @@ def told(incident: Incident) -> bool:
     return incident.confirmed_at is not None and not incident.dismissed
 
 
-def severity(told: Sequence[Statement], service: str, steps: Sequence[str]) -> Severity:
-    """The least that must be said of a component that stands on these steps of a service (none: all of them)."""
-    concerned = [
-        each.severity
+def concerned(told: Sequence[Statement], service: str, steps: Sequence[str]) -> list[Statement]:
+    """What is not over of a component that stands on these steps of a service (none: all of them)."""
+    return [
+        each
         for each in told
         if not each.over and each.service == service and (not steps or not each.steps or set(steps) & set(each.steps))
     ]
-    order: tuple[Severity, ...] = ("operational", "partial_outage", "major_outage")
-    return max(concerned, key=order.index, default="operational")
 
 
 def _of_late(incident: Incident, now: float) -> bool:
@@ -213,7 +211,7 @@ def _steps(segments: Iterable[Segment]) -> tuple[str, ...]:
     steps: set[str] = set()
     for segment in segments:
         layer = (segment.get("service"), segment.get("layer"))
-        found = (segment.get("step"),) if segment.get("step") else _STEPS_OF_LAYER.get(layer, ())
+        found = (segment.get("step"),) if segment.get("step") else _STEPS_OF_LAYER.get(layer)
         if not found:
             return ()
         steps.update(found)
@@ -228,18 +226,19 @@ def _severity(incident: Incident) -> Severity:
 
 
 def _what(service: str, steps: Sequence[str]) -> Texts:
-    step = "sign-in" if steps and set(steps) <= _SIGN_IN_STEPS else ""
-    return _WHAT.get((service, step)) or _WHAT.get((service, "")) or _WHAT["", ""]
+    if service == "television" and steps and set(steps) <= _SIGN_IN_STEPS:
+        return _SIGN_IN
+    return _WHAT.get(service, _WHAT[""])
 
 
 def _updates(incident: Incident, zone: tzinfo) -> list[Update]:
-    """One for each entry of the timeline that the public is told of: changed states, and estimates."""
+    """One for each entry of the timeline that the public is told of: changed stages, and estimates."""
     updates: list[Update] = []
     before: Entry | None = None
     for entry in incident.timeline:
         stage = _STAGE.get(entry.state)
-        changed = before is None or entry.state != before.state
-        if stage and (changed or entry.kind in ("estimate", "confirm")):
+        changed = before is None or stage != _STAGE.get(before.state)
+        if stage and (changed or entry.kind == "estimate"):
             again = changed and before is not None and before.state in ("resolved", "recovering")
             updates.append(Update(entry.at, stage, _body(incident, entry, stage, again, zone)))
         before = entry

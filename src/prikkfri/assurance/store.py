@@ -235,12 +235,12 @@ async def mark_alarm_seen(transaction: Transaction, text: str, *, by: str, now: 
     )
 
 
-async def erase_outcomes(transaction: Transaction, *, before: float) -> int:
+async def erase_outcomes(transaction: Transaction, *, before: float, most: int = ERASED_IN_A_TRANSACTION_MAX) -> int:
     """Erases some of what is older; 0 when nothing is left to erase. Short, so that nobody waits long behind it."""
     erased = await transaction.execute(
         "DELETE FROM outcome WHERE (stream, incarnation, position) IN"
         " (SELECT stream, incarnation, position FROM outcome WHERE time < :before LIMIT :most)",
-        {"before": before, "most": ERASED_IN_A_TRANSACTION_MAX},
+        {"before": before, "most": most},
     )
     return erased + await transaction.execute("DELETE FROM device_holder WHERE last_seen < :before", {"before": before})
 

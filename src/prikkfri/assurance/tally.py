@@ -4,12 +4,15 @@ A promise that was asked and not settled within its grace time counts as broken 
 a frozen server writes nothing, and that nothing must be seen. What went wrong by the customer's own hand (a wrong
 password) says nothing about us and is not counted.
 
+Streams are read one by one and clocks differ, so an answer may be read before its asking; it is remembered for a while.
+
 A series is (service, step, layer), and again for each value of each dimension. What only a device reported is a series
 of its own (`seen=reported`), so that nobody can raise an alarm about what our own roles saw.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 
 from msgspec import structs
 
@@ -32,6 +35,10 @@ ACTS = frozenset(("open-channel", "close-channel", "stop-route", "open-route"))
 
 OPEN_PROMISES_MAX = 1_000_000
 """Promises that may be open at once; past it the oldest are given up as broken before their time."""
+CLOCKS_APART_SECONDS_MAX = 5.0
+"""An asking that is so much younger than an answer of its promise may be the one that was answered."""
+ANSWERED_KEPT_SECONDS = 30.0
+"""So long the asking of what was answered may come in late."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,8 @@ class Tally:
     buckets: Mapping[Segment, Bucket]
     open: Mapping[str, Outcome]
     """The asking by promise id, oldest first."""
+    answered: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """When a promise was settled whose asking has not been read, by its id and the step that settled it."""
 
 
 def tally(
@@ -120,11 +129,17 @@ def tally(
     *,
     start: float,
     now: float,
+    answered: Mapping[tuple[str, str], float] | None = None,
     expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
+    open_max: int = OPEN_PROMISES_MAX,
 ) -> Tally:
-    """Counts what came in since `start`; promises in `still_open` whose grace time is over at `now` count as broken."""
+    """Counts what came in since `start`; promises in `still_open` whose grace time is over at `now` count as broken.
+
+    `still_open` and `answered` are what the tally before has left.
+    """
     counts: dict[Segment, list[int]] = {}
     waiting = dict(still_open)
+    early = dict(answered or {})
 
     def count(outcome: Outcome, index: int) -> None:
         for series in series_of(outcome):
@@ -135,16 +150,25 @@ def tally(
             continue
         if outcome.verdict == "asked":
             count(outcome, 2)
-            if outcome.promise:
+            answering = {outcome.step, expectation(outcome, expectations).carried_to or outcome.step}
+            answered_at = max(early.pop((outcome.promise, step), -inf) for step in answering)
+            if outcome.promise and answered_at < outcome.time - CLOCKS_APART_SECONDS_MAX:
                 waiting[outcome.promise] = outcome
         else:
-            waiting.pop(outcome.promise, None)
+            if waiting.pop(outcome.promise, None) is None and outcome.promise:
+                early[outcome.promise, outcome.step] = outcome.time
             if not own_error(outcome.service, outcome.reason):
                 count(outcome, 0 if outcome.verdict == "kept" else 1)
-    excess = len(waiting) - OPEN_PROMISES_MAX
+    excess = len(waiting) - open_max
     for number, (promise, asking) in enumerate(list(waiting.items())):
         if number < excess or asking.time + expectation(asking, expectations).grace_seconds <= now:
             count(unanswered(asking, expectations), 1)
             del waiting[promise]
     buckets = {series: Bucket(start, kept, broken, asked) for series, (kept, broken, asked) in counts.items()}
-    return Tally(buckets, waiting)
+    forgotten = len(early) - open_max
+    remembered = {
+        promise: at
+        for number, (promise, at) in enumerate(early.items())
+        if number >= forgotten and at + ANSWERED_KEPT_SECONDS > now
+    }
+    return Tally(buckets, waiting, remembered)

@@ -11,15 +11,20 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import inf
 
+from msgspec import structs
+
+from prikkfri.assurance.counting import plausible_time
 from prikkfri.assurance.detection import Alarm, Settings, State, step
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.tally import ACTS, EXPECTATIONS, Bucket, Expectation, series_of, tally
+from prikkfri.assurance.tally import ACTS, EXPECTATIONS, Bucket, Expectation, Tally, series_of, tally
 from prikkfri.journal import Outcome
 
 SERIES_MAX = 2_000
 """Series that are watched; what comes after that is counted only in the series that are there."""
 CATCH_UP_SECONDS_MAX = 900.0
 """After a longer pause the time before is skipped: what it held can be looked up, and no alarm helps it any more."""
+AHEAD_SECONDS_MAX = 60.0
+"""No clock of ours is so much ahead: such a time is none, and what it tells counts at once."""
 
 Arrival = tuple[str, Outcome]
 """A stream and an outcome from it."""
@@ -36,6 +41,8 @@ class Watch:
     """The stream that each series first came from; empty when no outcome has come, only promises that ran out."""
     open: Mapping[str, Outcome] = field(default_factory=dict)
     """Promises that were asked and are not settled, by id."""
+    answered: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """Promises that were settled before their asking was read."""
     early: tuple[Arrival, ...] = ()
     """Outcomes of seconds that are not counted yet."""
 
@@ -55,20 +62,62 @@ def advance(
     expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
 ) -> tuple[Watch, tuple[Alarm, ...]]:
     """Counts every whole bucket up to `until`; returns the new watch and the alarms that were raised."""
-    waiting = sorted((*watch.early, *arrived), key=lambda arrival: arrival[1].time)
+    waiting = sorted(
+        (*watch.early, *(_possible(arrival, until) for arrival in arrived)), key=lambda arrival: arrival[1].time
+    )
     times = [outcome.time for _, outcome in waiting]
     taken = 0
-    watch = replace(watch, early=())
     if until - watch.counted_to > CATCH_UP_SECONDS_MAX:
-        watch = replace(watch, counted_to=until - CATCH_UP_SECONDS_MAX)
+        since = until - CATCH_UP_SECONDS_MAX
+        taken = bisect_left(times, since)
+        watch = _skipped(replace(watch, counted_to=since), waiting[:taken], blind, expectations)
     alarms: list[Alarm] = []
     while watch.counted_to + settings.bucket_seconds <= until:
         end = watch.counted_to + settings.bucket_seconds
-        due = bisect_left(times, end, lo=taken)
+        due = bisect_left(times, end)
         watch, raised = _one_bucket(watch, waiting[taken:due], settings, blind, expectations)
         alarms += raised
         taken = due
     return replace(watch, early=tuple(waiting[taken:])), tuple(alarms)
+
+
+def _possible(arrival: Arrival, until: float) -> Arrival:
+    """With a time that can be one: what is told for no time, or for next year, would wait for ever to be counted."""
+    stream, outcome = arrival
+    if plausible_time(outcome.time, inf) <= until + AHEAD_SECONDS_MAX:
+        return arrival
+    return stream, structs.replace(outcome, time=until)
+
+
+def _skipped(
+    watch: Watch,
+    skipped: Sequence[Arrival],
+    blind: frozenset[str],
+    expectations: Mapping[tuple[str, str], Expectation],
+) -> Watch:
+    """Up to `counted_to` nothing is counted; only which promises are open is known after it."""
+    counted = _tallied(watch, skipped, blind, expectations, end=watch.counted_to)
+    return replace(watch, open=counted.open, answered=counted.answered)
+
+
+def _tallied(
+    watch: Watch,
+    due: Sequence[Arrival],
+    blind: frozenset[str],
+    expectations: Mapping[tuple[str, str], Expectation],
+    *,
+    end: float,
+) -> Tally:
+    # While a stream is blind, a promise may be kept without our knowing it: none runs out.
+    clock = -inf if blind else end
+    return tally(
+        (outcome for _, outcome in due),
+        watch.open,
+        start=watch.counted_to,
+        now=clock,
+        answered=watch.answered,
+        expectations=expectations,
+    )
 
 
 def _one_bucket(
@@ -79,9 +128,7 @@ def _one_bucket(
     expectations: Mapping[tuple[str, str], Expectation],
 ) -> tuple[Watch, list[Alarm]]:
     start, end = watch.counted_to, watch.counted_to + settings.bucket_seconds
-    # While a stream is blind, a promise may be kept without our knowing it: none runs out.
-    clock = -inf if blind else end
-    counted = tally((outcome for _, outcome in due), watch.open, start=start, now=clock, expectations=expectations)
+    counted = _tallied(watch, due, blind, expectations, end=end)
     streams = dict(watch.streams)
     arrived = ((series, stream) for stream, told in due if told.step not in ACTS for series in series_of(told))
     # A promise that ran out counts in a series from which nothing may ever have come: no stream tells of it.
@@ -98,4 +145,5 @@ def _one_bucket(
             state, raised = step(state, bucket or Bucket(start), settings)
             alarms += raised
         states[series] = state
-    return replace(watch, counted_to=end, states=states, streams=streams, open=counted.open), alarms
+    counted_on = replace(watch, counted_to=end, open=counted.open, answered=counted.answered)
+    return replace(counted_on, states=states, streams=streams), alarms

@@ -6,7 +6,8 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from prikkfri.door.service import Admitted, Door, Issued, Refused, Waiting
+from prikkfri.door.service import DEFAULT_TIMING, Admitted, Door, Issued, Refused, Waiting
+from prikkfri.door.timing import Timing
 from prikkfri.protocols.asgi import (
     NOT_FOUND,
     Answer,
@@ -26,7 +27,6 @@ from prikkfri.protocols.asgi import (
 from prikkfri.protocols.device_token import is_device
 
 BODY_BYTES_MAX = 1_024
-BODY_SECONDS_MAX = 10.0
 QUERY_BYTES_MAX = 512
 
 _ANSWERS = {
@@ -47,7 +47,9 @@ class _EnterBody(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_EnterBody)
 
 
-def application(door: Door, *, viewer_origin: str, open_channels_url: str) -> Application:
+def application(
+    door: Door, *, viewer_origin: str, open_channels_url: str, timing: Timing = DEFAULT_TIMING
+) -> Application:
     """`open_channels_url`: where playout lists the channels that need no sign-in."""
     cors = cross_origin(viewer_origin, credentials=False)
 
@@ -82,10 +84,10 @@ def application(door: Door, *, viewer_origin: str, open_channels_url: str) -> Ap
 
     async def enter(receive: Receive) -> Answer:
         try:
-            async with asyncio.timeout(BODY_SECONDS_MAX):
+            async with asyncio.timeout(timing.body_seconds_max):
                 body = await read_body(receive, BODY_BYTES_MAX)
         except TimeoutError:
-            return refusal(408, "too-slow", f"The request was not complete after {BODY_SECONDS_MAX:.0f} s.")
+            return refusal(408, "too-slow", f"The request was not complete after {timing.body_seconds_max:.0f} s.")
         if body is None:
             return refusal(413, "too-large", f"At most {BODY_BYTES_MAX} bytes.")
         try:

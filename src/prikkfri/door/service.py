@@ -18,6 +18,7 @@ from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.door import overload, waiting_room
 from prikkfri.door.ticket import ID_BYTES, Ticket, opened, sealed
+from prikkfri.door.timing import Timing
 from prikkfri.door.waiting_room import Capacity
 from prikkfri.journal.outcomes import Outcome, Verdict
 from prikkfri.protocols import admission_pass, cat
@@ -35,9 +36,7 @@ from prikkfri.storage.keys import (
 
 log = logging.getLogger(__name__)
 
-LAG_MEASURED_SECONDS = 0.1
-LINE_KEPT_SECONDS = 1.0
-CAPACITY_ASKED_SECONDS = 1.0
+DEFAULT_TIMING = Timing()
 
 AskCapacity = Callable[[], Awaitable[Capacity | None]]
 
@@ -94,7 +93,9 @@ class Door:
         config: Config,
         keys: Keys,
         clock: Clock,
+        tokens: DeviceTokens,
         ask_capacity: AskCapacity,
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
         self.in_flight = 0
         """Requests that the edge has taken and not yet answered."""
@@ -106,9 +107,11 @@ class Door:
         self._keys = keys
         self._clock = clock
         self._ask_capacity = ask_capacity
+        self._timing = timing
         self._lag_s = 0.0
-        self._tokens = DeviceTokens(config.home, clock)
+        self._tokens = tokens
         self._line = self._line_as_left()
+        self._line_kept: dict[str, float] | None = None
         self._answers: dict[str, int] = {}
 
     def overloaded(self, step: str) -> Refused | None:
@@ -194,6 +197,28 @@ class Door:
                 tasks.create_task(self._follow_signin())
                 tasks.create_task(self._keep_line())
 
+    async def ask_signin(self) -> None:
+        """Asks signin once how much it can take, and moves the line."""
+        capacity = await self._ask_capacity()
+        now = self._clock.now()
+        was_silent = self._line.silent_since is not None
+        self._line = waiting_room.moved(self._line, now)
+        if capacity is not None:
+            self._line = waiting_room.heard(self._line, capacity, now)
+        if was_silent != (self._line.silent_since is not None):
+            log.warning("signin is %s", "heard again: the line moves" if was_silent else "silent: the line stands")
+
+    async def keep_line(self) -> None:
+        """Writes the line down for the next start, if it has changed; a full disk stops nobody."""
+        state = {"next_number": self._line.next_number, "front": self._line.front}
+        if state == self._line_kept:
+            return
+        try:
+            await asyncio.to_thread(write_whole, self._line_file, json.dumps(state).encode())
+            self._line_kept = state
+        except OSError as error:
+            log.error("the line cannot be kept over a restart: %s", error)
+
     def _admitted_at_once(self, device: str, now: float) -> Admitted:
         pass_id = secrets.token_urlsafe(ID_BYTES)
         self._outcome("enter", "kept", device=device)
@@ -239,33 +264,19 @@ class Door:
     async def _watch_lag(self) -> None:
         while True:
             asked = self._clock.monotonic()
-            await asyncio.sleep(LAG_MEASURED_SECONDS)
-            late_s = max(0.0, self._clock.monotonic() - asked - LAG_MEASURED_SECONDS)
+            await asyncio.sleep(self._timing.lag_measured_seconds)
+            late_s = max(0.0, self._clock.monotonic() - asked - self._timing.lag_measured_seconds)
             self._lag_s = overload.lag(self._lag_s, late_s)
 
     async def _follow_signin(self) -> None:
         while True:
-            capacity = await self._ask_capacity()
-            now = self._clock.now()
-            was_silent = self._line.silent_since is not None
-            self._line = waiting_room.moved(self._line, now)
-            if capacity is not None:
-                self._line = waiting_room.heard(self._line, capacity, now)
-            if was_silent != (self._line.silent_since is not None):
-                log.warning("signin is %s", "heard again: the line moves" if was_silent else "silent: the line stands")
-            await asyncio.sleep(CAPACITY_ASKED_SECONDS)
+            await self.ask_signin()
+            await asyncio.sleep(self._timing.capacity_asked_seconds)
 
     async def _keep_line(self) -> None:
-        kept = None
         while True:
-            state = {"next_number": self._line.next_number, "front": self._line.front}
-            if state != kept:
-                try:
-                    await asyncio.to_thread(write_whole, self._line_file, json.dumps(state).encode())
-                    kept = state
-                except OSError as error:
-                    log.error("the line cannot be kept over a restart: %s", error)
-            await asyncio.sleep(LINE_KEPT_SECONDS)
+            await self.keep_line()
+            await asyncio.sleep(self._timing.line_kept_seconds)
 
     def _line_as_left(self) -> waiting_room.Line:
         now = self._clock.now()
@@ -289,7 +300,7 @@ def asking_signin(client: httpx.AsyncClient, url: str, home: Path) -> AskCapacit
 
     async def ask() -> Capacity | None:
         try:
-            answer = await client.get(f"{url}/capacity", headers=headers, timeout=CAPACITY_ASKED_SECONDS)
+            answer = await client.get(f"{url}/capacity", headers=headers, timeout=DEFAULT_TIMING.capacity_asked_seconds)
             document = answer.raise_for_status().json()
             capacity = Capacity(float(document["per_second"]), float(document["waiting_s"]))
         except (httpx.HTTPError, ValueError, TypeError, KeyError):

@@ -1,7 +1,7 @@
 """The ticket of the waiting room: a place in the line that its holder keeps, sealed (HMAC-SHA256) against bettering."""
 
 import base64
-import binascii
+import hashlib
 import hmac
 import struct
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ LIFETIME_SECONDS = 6 * 3_600.0
 """Old tickets would be a stock of places at the front."""
 
 _layout = struct.Struct(f">Qd{ID_BYTES}s24s")
-_LENGTH = (_layout.size + TAG_BYTES + 2) // 3 * 4
+_LENGTH = ((_layout.size + TAG_BYTES) * 4 + 2) // 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,14 @@ def sealed(ticket: Ticket, key: bytes) -> str:
 
 def opened(text: str, key: bytes, now: float) -> Ticket | None:
     """None for one that is not ours, was altered, or is older than `LIFETIME_SECONDS`."""
-    if len(text) > _LENGTH or not text.isascii():
+    if len(text) != _LENGTH:
         return None
     try:
-        signed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except binascii.Error:
+        signed = base64.urlsafe_b64decode(text + "=")
+    except ValueError:
         return None
     content, tag = signed[: _layout.size], signed[_layout.size :]
-    if len(content) != _layout.size or not hmac.compare_digest(tag, _tag(content, key)):
+    if not hmac.compare_digest(tag, _tag(content, key)):
         return None
     number, joined_at, ticket_id, device = _layout.unpack(content)
     if now - joined_at > LIFETIME_SECONDS:
@@ -51,4 +51,4 @@ def opened(text: str, key: bytes, now: float) -> Ticket | None:
 
 
 def _tag(content: bytes, key: bytes) -> bytes:
-    return hmac.digest(key, content, "sha256")[:TAG_BYTES]
+    return hmac.digest(key, content, hashlib.sha256)[:TAG_BYTES]

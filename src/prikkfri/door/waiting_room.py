@@ -24,7 +24,7 @@ SILENT_AFTER_SECONDS = 3.0
 STEP_SECONDS_MAX = 2.0
 """A door that was frozen must not let a minute's crowd in at once."""
 MEMORY_SECONDS = 15.0
-"""Over which the share of those who come is measured."""
+"""Over which the share of those who come is measured; longer than any step."""
 UNDER_WAY_SECONDS = 2.0
 """Those called so recently may still come."""
 COMING_MIN = 0.2
@@ -119,9 +119,9 @@ def moved(line: Line, now: float) -> Line:
     # Slower while more come than were expected. And never backwards: whoever has been called stays so.
     step = line.rate * elapsed * max(0.0, 1 + GAIN_OF_PASSES * passes / line.ahead_max)
     front = max(line.front, min(line.front + step, line.next_number + line.ahead_max))
-    pace = line.pace + (step / elapsed - line.pace) * min(1.0, elapsed / MEMORY_SECONDS) if line.rate else line.pace
+    pace = line.pace + (step / elapsed - line.pace) * elapsed / MEMORY_SECONDS if line.rate else line.pace
     called = min(front, line.next_number) - min(line.front, line.next_number)
-    fading = max(0.0, 1 - elapsed / MEMORY_SECONDS)
+    fading = 1 - elapsed / MEMORY_SECONDS
     return replace(
         line,
         front=front,

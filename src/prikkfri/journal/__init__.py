@@ -1,12 +1,14 @@
 """What each customer asked for and got: outcomes in streams without gaps, and those who follow them."""
 
 from prikkfri.journal.following import Follower, Page, Source, last_written_at, read_page, taken_to
+from prikkfri.journal.limits import JournalLimits
 from prikkfri.journal.outcomes import Outcome
 from prikkfri.journal.writing import Journal, Spool, open_journal, trim
 
 __all__ = [
     "Follower",
     "Journal",
+    "JournalLimits",
     "Outcome",
     "Page",
     "Source",

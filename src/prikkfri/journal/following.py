@@ -10,12 +10,9 @@ from dataclasses import dataclass
 import msgspec
 
 from prikkfri.errors import StorageError
+from prikkfri.journal.limits import LIMITS, JournalLimits
 from prikkfri.journal.outcomes import Outcome, decode_batch
 from prikkfri.storage import Database, Queries, Transaction
-
-PAGE_OUTCOMES_MAX = 5_000
-"""A long reader keeps SQLite's log from being reset; each statement reads at most about this much."""
-PAGE_BATCHES_MAX = 1_000
 
 
 @dataclass(frozen=True)
@@ -57,8 +54,10 @@ class Batches(msgspec.Struct, frozen=True, array_like=True):
     overflowed: int
 
 
-async def read_batches(database: Database, stream: str, after: int) -> Batches | None:
-    """Reads at most `PAGE_OUTCOMES_MAX` outcomes, but at least one batch if there is one. Raises `StorageError`."""
+async def read_batches(
+    database: Database, stream: str, after: int, *, limits: JournalLimits = LIMITS
+) -> Batches | None:
+    """Reads at most a page, but at least one batch if there is one. Raises `StorageError`."""
 
     async def work(queries: Queries) -> Batches | None:
         head = await queries.fetch_one(
@@ -71,14 +70,14 @@ async def read_batches(database: Database, stream: str, after: int) -> Batches |
         batches = await queries.fetch(
             "SELECT position, outcomes FROM journal_batch WHERE stream = :stream AND position > :after"
             " AND position <= :newest ORDER BY position LIMIT :most",
-            {"stream": stream, "after": after, "newest": newest, "most": PAGE_BATCHES_MAX},
+            {"stream": stream, "after": after, "newest": newest, "most": limits.page_batches_max},
         )
         if not batches:
             return Batches(incarnation, after, after, [], newest, trimmed_to, overflowed)
         first = batches[0][0] - batches[0][1] + 1
         last = first - 1
         for position, count in batches:
-            if position - count != last or (last >= first and position - first >= PAGE_OUTCOMES_MAX):
+            if position - count != last or (last >= first and position - first >= limits.page_outcomes_max):
                 break
             last = position
         payloads = await queries.fetch(
@@ -112,9 +111,9 @@ def decoded(stream: str, batches: Batches) -> Page:
     )
 
 
-async def read_page(database: Database, stream: str, after: int) -> Page | None:
+async def read_page(database: Database, stream: str, after: int, *, limits: JournalLimits = LIMITS) -> Page | None:
     """Reads what `read_batches` reads. Raises `StorageError`."""
-    batches = await read_batches(database, stream, after)
+    batches = await read_batches(database, stream, after, limits=limits)
     return None if batches is None else decoded(stream, batches)
 
 
@@ -208,12 +207,17 @@ class Follower:
             raise StorageError(f"stream {stream}: another process follows it as {self._name}")
 
 
-async def taken_to(followers: Database, stream: str) -> int:
-    """The lowest position of `stream` that a follower in this database has committed; 0 when there is none."""
+async def taken_to(followers: Database, stream: str, *, incarnation: str) -> int:
+    """The lowest position that a follower in this database has committed; 0 when there is none.
+
+    Positions of another incarnation say nothing about this one: who has not yet met it has taken none of it.
+    """
 
     async def work(queries: Queries) -> int:
         row = await queries.fetch_one(
-            "SELECT COALESCE(MIN(position), 0) FROM journal_follower WHERE stream = :stream", {"stream": stream}
+            "SELECT COALESCE(MIN(CASE WHEN incarnation = :incarnation THEN position ELSE 0 END), 0)"
+            " FROM journal_follower WHERE stream = :stream",
+            {"stream": stream, "incarnation": incarnation},
         )
         assert row is not None
         lowest: int = row[0]

@@ -16,10 +16,9 @@ from starlette.routing import Route
 
 from prikkfri.errors import StorageError, StorageUnavailable
 from prikkfri.journal.following import Batches, Page, Source, decoded, read_batches
+from prikkfri.journal.limits import LIMITS, JournalLimits
 from prikkfri.journal.writing import Journal
 
-ANSWER_BYTES_MAX = 64 << 20
-ANSWER_SECONDS_MAX = 10.0
 POSITION_MAX = (1 << 63) - 1
 
 _encoder = msgspec.msgpack.Encoder()
@@ -43,19 +42,20 @@ def application(journal: Journal, key: str) -> Starlette:
             found = await read_batches(journal.database, journal.stream, int(after))
         except StorageError:
             return Response(status_code=503, headers={"Retry-After": "2"})
-        journal.taken_to = int(after)
+        if found is not None and int(after) <= found.newest:  # else it has taken another incarnation, and none of this
+            journal.taken_to = int(after)
         return Response(_encoder.encode(found), media_type="application/msgpack")
 
     return Starlette(routes=[Route("/journal/{stream}", batches)])
 
 
-def remote_source(client: httpx.AsyncClient, url: str, key: str) -> Source:
+def remote_source(client: httpx.AsyncClient, url: str, key: str, *, limits: JournalLimits = LIMITS) -> Source:
     """Reads the journal of the role at `url`; raises `StorageError` when it does not answer as it should."""
 
     async def source(stream: str, after: int) -> Page | None:
         try:
             async with (
-                asyncio.timeout(ANSWER_SECONDS_MAX),
+                asyncio.timeout(limits.answer_seconds_max),
                 client.stream(
                     "GET",
                     f"{url}/journal/{stream}",
@@ -71,10 +71,10 @@ def remote_source(client: httpx.AsyncClient, url: str, key: str) -> Source:
                 body = bytearray()
                 async for chunk in response.aiter_raw():
                     body += chunk
-                    if len(body) > ANSWER_BYTES_MAX:
-                        raise StorageError(f"journal at {url}: answers more than {ANSWER_BYTES_MAX} bytes")
+                    if len(body) > limits.answer_bytes_max:
+                        raise StorageError(f"journal at {url}: answers more than {limits.answer_bytes_max} bytes")
         except TimeoutError:
-            raise StorageUnavailable(f"journal at {url}: no answer within {ANSWER_SECONDS_MAX:.0f} s") from None
+            raise StorageUnavailable(f"journal at {url}: no answer within {limits.answer_seconds_max:.0f} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise StorageUnavailable(f"journal at {url}: {error or type(error).__name__}") from None
         try:

@@ -15,26 +15,24 @@ from itertools import islice
 
 from prikkfri.clock import Clock
 from prikkfri.errors import FencedOut, InDoubt, StorageError
+from prikkfri.journal.limits import LIMITS, JournalLimits
 from prikkfri.journal.outcomes import Outcome, encode_batch
 from prikkfri.storage import Database, Transaction
-
-SPOOL_PENDING_OUTCOMES_MAX = 50_000
-SPOOL_BATCH_OUTCOMES_MAX = 5_000
-SPOOL_PAUSE_SECONDS = 1.0
-TRIMMED_BATCHES_MAX = 500
-"""Batches dropped in one transaction, so that nobody waits long behind it."""
 
 
 class Journal:
     """The writer of one stream in a role's own database."""
 
-    def __init__(self, database: Database, *, stream: str, clock: Clock, epoch: int) -> None:
+    def __init__(self, database: Database, *, stream: str, clock: Clock, incarnation: str, epoch: int) -> None:
         self.stream = stream
+        self.incarnation = incarnation
+        """Which of the streams of this name it is: another one begins when a file is lost."""
+        self.epoch = epoch
+        """Who writes it: the newest epoch alone may."""
         self.database = database
         self.taken_to = 0
         """The position up to which every follower has taken the stream, as last told."""
         self._clock = clock
-        self._epoch = epoch
         database.on_commit(self._append)
 
     def record(self, transaction: Transaction, *outcomes: Outcome) -> None:
@@ -55,7 +53,7 @@ class Journal:
         row = await transaction.fetch_one(
             "UPDATE journal_stream SET position = position + :n WHERE stream = :stream AND epoch = :epoch"
             " RETURNING position",
-            {"n": len(outcomes), "stream": self.stream, "epoch": self._epoch},
+            {"n": len(outcomes), "stream": self.stream, "epoch": self.epoch},
         )
         if row is None:
             raise FencedOut(f"another process writes the journal stream {self.stream} now")
@@ -76,33 +74,37 @@ class Journal:
 
 async def open_journal(database: Database, *, stream: str, clock: Clock) -> Journal:
     """Takes a stream over: whoever wrote it before is fenced out from now on."""
-    incarnation = secrets.token_hex(8)
 
-    async def claim(transaction: Transaction) -> int:
+    async def claim(transaction: Transaction) -> tuple[str, int]:
         await transaction.execute(
             "INSERT INTO journal_stream (stream, incarnation, epoch, position, trimmed_to, overflowed)"
             " VALUES (:stream, :incarnation, 0, 0, 0, 0) ON CONFLICT (stream) DO NOTHING",
-            {"stream": stream, "incarnation": incarnation},
+            {"stream": stream, "incarnation": secrets.token_hex(8)},
         )
         row = await transaction.fetch_one(
-            "UPDATE journal_stream SET epoch = epoch + 1 WHERE stream = :stream RETURNING epoch", {"stream": stream}
+            "UPDATE journal_stream SET epoch = epoch + 1 WHERE stream = :stream RETURNING incarnation, epoch",
+            {"stream": stream},
         )
         assert row is not None
-        epoch: int = row[0]
-        return epoch
+        return row[0], row[1]
 
-    return Journal(database, stream=stream, clock=clock, epoch=await database.write(claim))
+    incarnation, epoch = await database.write(claim)
+    return Journal(database, stream=stream, clock=clock, incarnation=incarnation, epoch=epoch)
 
 
 class Spool:
     """The journal of a role without a database: `record` never waits and never fails; what overflows is counted.
 
-    `outcomes_max` limits what is kept for followers that are away, `SPOOL_PENDING_OUTCOMES_MAX` what waits in memory
-    for the disk.
+    `outcomes_max` limits what is kept for followers that are away, `limits` what waits in memory for the disk.
     """
 
     def __init__(
-        self, opening: Callable[[], Awaitable[Journal]], *, outcomes_max: int, alarm: Callable[[str], None]
+        self,
+        opening: Callable[[], Awaitable[Journal]],
+        *,
+        outcomes_max: int,
+        alarm: Callable[[str], None],
+        limits: JournalLimits = LIMITS,
     ) -> None:
         """`opening` opens the journal when the spool runs: a role starts, and serves, also where that fails."""
         self.overflowed = 0
@@ -111,6 +113,7 @@ class Spool:
         """None until it could be opened."""
         self._opening = opening
         self._outcomes_max = outcomes_max
+        self._limits = limits
         self._pending: deque[Outcome] = deque()
         self._arrived = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
@@ -123,7 +126,7 @@ class Spool:
         return len(self._pending)
 
     def record(self, outcome: Outcome) -> None:
-        if len(self._pending) >= SPOOL_PENDING_OUTCOMES_MAX:
+        if len(self._pending) >= self._limits.pending_outcomes_max:
             self.overflowed += 1
             return
         self._pending.append(outcome)
@@ -134,23 +137,25 @@ class Spool:
         try:
             while True:
                 if self.journal is None and not await self._opened():
-                    await asyncio.sleep(SPOOL_PAUSE_SECONDS)
+                    await asyncio.sleep(self._limits.pause_seconds)
                     continue
                 await self._arrived.wait()
                 self._arrived.clear()
                 # A batch that is on its way to the disk is not to be abandoned half known.
-                self._writing = asyncio.create_task(self._write_pending(), name="spool")
+                self._writing = asyncio.create_task(self._write_pending())
                 await asyncio.shield(self._writing)
                 if self._pending:
-                    await asyncio.sleep(SPOOL_PAUSE_SECONDS)
+                    await asyncio.sleep(self._limits.pause_seconds)
                     self._arrived.set()
         finally:
-            if self._writing is not None:
-                await self._writing
-            if self.journal is not None or await self._opened():
-                await self._write_pending()
-            if lost := len(self._pending) + self.overflowed:
-                self._alarm(f"the spool cannot be written: {lost} outcomes are lost")
+            try:
+                if self._writing is not None:
+                    await self._writing
+                if self.journal is not None or await self._opened():
+                    await self._write_pending()
+            finally:  # also when another process has taken the stream over
+                if lost := len(self._pending) + self.overflowed:
+                    self._alarm(f"the spool cannot be written: {lost} outcomes are lost")
 
     async def close(self) -> None:
         """Closes the journal's database, once `run` has ended."""
@@ -175,7 +180,7 @@ class Spool:
         """Writes until nothing waits, or until the disk refuses: the role serves on, and what waits is tried again."""
         assert self.journal is not None
         while self._pending:
-            batch = list(islice(self._pending, SPOOL_BATCH_OUTCOMES_MAX))
+            batch = list(islice(self._pending, self._limits.batch_outcomes_max))
             dropped = self.overflowed
             try:
                 lost = await self.journal.database.write(partial(self._write, self.journal, batch, dropped))
@@ -215,7 +220,14 @@ class Spool:
         return lost
 
 
-async def trim(journal: Journal, *, taken_to: int, written_before: float, held_max: int | None = None) -> int:
+async def trim(
+    journal: Journal,
+    *,
+    taken_to: int,
+    written_before: float,
+    held_max: int | None = None,
+    limits: JournalLimits = LIMITS,
+) -> int:
     """Drops batches that every follower has taken and that are older than `written_before`; returns the new floor.
 
     `taken_to` is the lowest position that a follower has committed. With `held_max` a taken batch goes, however
@@ -232,7 +244,7 @@ async def trim(journal: Journal, *, taken_to: int, written_before: float, held_m
             {
                 "stream": journal.stream,
                 "taken_to": taken_to,
-                "most": TRIMMED_BATCHES_MAX,
+                "most": limits.trimmed_batches_max,
                 "before": written_before,
                 "held_max": 1 << 62 if held_max is None else held_max,
             },

@@ -14,6 +14,8 @@ TYPE = "pass+jwt"
 ISSUER = "door"
 ID_LENGTH_MAX = 64
 
+_CLAIMS = ("iss", "jti", "device", "exp", "promise")
+
 
 @dataclass(frozen=True, slots=True)
 class Pass:
@@ -41,12 +43,12 @@ def issue(private_key: ec.EllipticCurvePrivateKey, kid: str, admission: Pass) ->
 
 def verified(token: str, public_keys: jwt.PublicKeys) -> Pass | None:
     """What a pass says whose signature holds, expired or not; None when it does not hold."""
-    claims = jwt.verified(token, TYPE, public_keys)
-    if claims is None or claims.get("iss") != ISSUER:
+    claims = jwt.verified(token, TYPE, public_keys, issuer=ISSUER, names=_CLAIMS)
+    if claims is None:
         return None
-    pass_id, device, expires_at, promise = (claims.get(name) for name in ("jti", "device", "exp", "promise"))
+    pass_id, device, expires_at, promise = claims["jti"], claims["device"], claims["exp"], claims["promise"]
     if not (isinstance(pass_id, str) and isinstance(promise, str) and isinstance(device, str) and is_device(device)):
         return None
-    if type(expires_at) is not int or not 0 < len(pass_id) <= ID_LENGTH_MAX or len(promise) > ID_LENGTH_MAX:
+    if not jwt.is_time(expires_at) or not 0 < len(pass_id) <= ID_LENGTH_MAX or len(promise) > ID_LENGTH_MAX:
         return None
     return Pass(pass_id, device, float(expires_at), promise)

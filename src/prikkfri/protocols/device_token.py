@@ -17,6 +17,7 @@ TOKEN_ID_BYTES = 16
 PACKAGES_MAX = 32
 NAME_LENGTH_MAX = 64
 
+_CLAIMS = ("iss", "sub", "device", "packages", "iat", "exp", "jti")
 _DEVICE = re.compile(r"d-[A-Za-z0-9_-]{22}", re.ASCII)
 
 
@@ -59,18 +60,18 @@ def issue(private_key: ec.EllipticCurvePrivateKey, kid: str, token: DeviceToken)
 
 def verified(token: str, public_keys: jwt.PublicKeys) -> DeviceToken | None:
     """What a token says whose signature holds, expired or not; None when it does not hold."""
-    claims = jwt.verified(token, TYPE, public_keys)
-    if claims is None or claims.get("iss") != ISSUER:
+    claims = jwt.verified(token, TYPE, public_keys, issuer=ISSUER, names=_CLAIMS)
+    if claims is None:
         return None
-    subscriber, device, packages = claims.get("sub"), claims.get("device"), claims.get("packages")
-    issued_at, expires_at, jti = claims.get("iat"), claims.get("exp"), claims.get("jti")
+    subscriber, device, packages = claims["sub"], claims["device"], claims["packages"]
+    issued_at, expires_at, jti = claims["iat"], claims["exp"], claims["jti"]
     if not (isinstance(subscriber, str) and isinstance(device, str) and is_device(device) and isinstance(jti, str)):
         return None
     if not isinstance(packages, list) or len(packages) > PACKAGES_MAX:
         return None
     if not all(isinstance(name, str) and 0 < len(name) <= NAME_LENGTH_MAX for name in (subscriber, *packages)):
         return None
-    if type(issued_at) is not int or type(expires_at) is not int:
+    if not (jwt.is_time(issued_at) and jwt.is_time(expires_at)):
         return None
     try:
         token_id = base64.urlsafe_b64decode(jti + "==")

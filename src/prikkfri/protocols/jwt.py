@@ -1,9 +1,9 @@
 """JSON Web Tokens (RFC 7519) as used between our own roles: ES256, explicit types (RFC 8725 section 3.11)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -26,8 +26,14 @@ def sign(private_key: ec.EllipticCurvePrivateKey, kid: str, token_type: str, cla
     return jwt.encode(header, claims, _signing_key(private_key), registry=_registry)
 
 
-def verified(token: str, token_type: str, public_keys: PublicKeys) -> dict[str, Any] | None:
-    """The claims of a token of this type whose signature holds; None otherwise. Times are the caller's to judge."""
+def verified(
+    token: str, token_type: str, public_keys: PublicKeys, *, issuer: str, names: Collection[str]
+) -> dict[str, Any] | None:
+    """The claims of a token of this type and issuer whose signature holds; None otherwise.
+
+    A token that carries any other claims than those of `names`, or not all of them, is none: `nbf` and `aud` restrict
+    it, and to overlook a restriction would be to widen the right. Times are the caller's to judge.
+    """
     kid = key_id(token)
     key = public_keys.get(kid) if kid else None
     if key is None:
@@ -36,7 +42,14 @@ def verified(token: str, token_type: str, public_keys: PublicKeys) -> dict[str, 
         decoded = jwt.decode(token, key, registry=_registry)
     except (JoseError, ValueError, TypeError, RecursionError):
         return None
-    return dict(decoded.claims) if decoded.header.get("typ") == token_type else None
+    if decoded.header.get("typ") != token_type or decoded.claims.keys() != set(names):
+        return None
+    return dict(decoded.claims) if decoded.claims["iss"] == issuer else None
+
+
+def is_time(value: object) -> TypeGuard[int]:
+    """Whether a claim is whole seconds since 1970 UTC, and not so many that arithmetic fails."""
+    return type(value) is int and 0 < value < 1 << 40
 
 
 def key_id(token: str) -> str | None:

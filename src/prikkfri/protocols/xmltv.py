@@ -12,13 +12,20 @@ from xml.parsers import expat
 
 from prikkfri.errors import RemoteProtocolError
 
-DOCUMENT_BYTES_MAX = 64 << 20
-PROGRAMMES_MAX = 500_000
-CHANNELS_MAX = 10_000
-DEPTH_MAX = 16
-TEXT_LENGTH_MAX = 4_000
-
 _TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:\s*([+-])(\d\d):?(\d\d)|\s*(?:UTC|GMT|Z))?", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    document_bytes_max: int = 64 << 20
+    programmes_max: int = 500_000
+    channels_max: int = 10_000
+    depth_max: int = 16
+    text_length_max: int = 4_000
+    """Of a text that is longer the beginning is kept; whatever else is beyond its limit is refused."""
+
+
+LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +48,14 @@ class Guide:
     """Programmes that had no title, no channel or a time that cannot be."""
 
 
-def read_xmltv(document: bytes) -> Guide:
+def read_xmltv(document: bytes, limits: Limits = LIMITS) -> Guide:
     """Of several titles and descriptions (languages) the first is taken.
 
     Raises `RemoteProtocolError` for what is not XMLTV or beyond the limits.
     """
-    if len(document) > DOCUMENT_BYTES_MAX:
-        raise RemoteProtocolError(f"a guide of {len(document)} bytes; at most {DOCUMENT_BYTES_MAX}")
-    reader = _Reader()
+    if len(document) > limits.document_bytes_max:
+        raise RemoteProtocolError(f"a guide of {len(document)} bytes; at most {limits.document_bytes_max}")
+    reader = _Reader(limits)
     parser = expat.ParserCreate()
     parser.buffer_text = True
     parser.StartElementHandler = reader.start
@@ -90,6 +97,7 @@ def _refuse_entity(*_: object) -> None:
 class _Reader:
     """Follows the elements; what it does not know it passes over."""
 
+    limits: Limits
     channel_names: dict[str, str] = field(default_factory=dict)
     listings: list[Listing] = field(default_factory=list)
     left_out: int = 0
@@ -102,20 +110,20 @@ class _Reader:
         if not self._path and name != "tv":
             raise RemoteProtocolError(f"not XMLTV: the root is <{name[:40]}>")
         self._path.append(name)
-        if len(self._path) > DEPTH_MAX:
-            raise RemoteProtocolError(f"elements nested deeper than {DEPTH_MAX}")
+        if len(self._path) > self.limits.depth_max:
+            raise RemoteProtocolError(f"elements nested deeper than {self.limits.depth_max}")
         if len(self._path) == 2:
             self._attributes, self._texts = attributes, {}
         if len(self._path) == 3:
             self._collected = "" if name not in self._texts else None
 
     def text(self, text: str) -> None:
-        if self._collected is not None and len(self._collected) < TEXT_LENGTH_MAX:
+        if self._collected is not None and len(self._collected) < self.limits.text_length_max:
             self._collected += text
 
     def end(self, name: str) -> None:
         if len(self._path) == 3 and self._collected is not None:
-            self._texts[name] = " ".join(self._collected[:TEXT_LENGTH_MAX].split())
+            self._texts[name] = " ".join(self._collected[: self.limits.text_length_max].split())
             self._collected = None
         self._path.pop()
         if len(self._path) == 1 and (finish := self._finish().get(name)):
@@ -125,17 +133,17 @@ class _Reader:
         return {"channel": self._finish_channel, "programme": self._finish_programme}
 
     def _finish_channel(self) -> None:
-        if len(self.channel_names) >= CHANNELS_MAX:
-            raise RemoteProtocolError(f"more than {CHANNELS_MAX} channels")
+        if len(self.channel_names) >= self.limits.channels_max:
+            raise RemoteProtocolError(f"more than {self.limits.channels_max} channels")
         if channel := self._attributes.get("id"):
             self.channel_names[channel] = self._texts.get("display-name", channel)
 
     def _finish_programme(self) -> None:
-        if len(self.listings) >= PROGRAMMES_MAX:
-            raise RemoteProtocolError(f"more than {PROGRAMMES_MAX} programmes")
         start, stop = read_time(self._attributes.get("start", "")), read_time(self._attributes.get("stop", ""))
         channel, title = self._attributes.get("channel"), self._texts.get("title")
         if start is None or not channel or not title or (stop is not None and stop <= start):
             self.left_out += 1
             return
+        if len(self.listings) >= self.limits.programmes_max:
+            raise RemoteProtocolError(f"more than {self.limits.programmes_max} programmes")
         self.listings.append(Listing(channel, start, stop, title, self._texts.get("desc", "")))

@@ -7,7 +7,6 @@ it counts no more towards the line and no thread takes it up.
 import asyncio
 import os
 import threading
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
+from prikkfri.clock import Clock
 from prikkfri.signin import admission
 from prikkfri.signin.admission import Load
 
@@ -43,10 +43,11 @@ class Counters:
 
 
 class HashPool:
-    def __init__(self, *, threads: int, queue_seconds_max: float, waiting_room: bool) -> None:
+    def __init__(self, *, threads: int, queue_seconds_max: float, waiting_room: bool, clock: Clock) -> None:
         """`threads`: 0 for as many as there are cores."""
         self.counters = Counters()
         self._threads = threads or len(os.sched_getaffinity(0))
+        self._clock = clock
         self._queue_seconds_max = queue_seconds_max
         self._waiting_room = waiting_room
         self._hash_s = 0.05
@@ -68,14 +69,14 @@ class HashPool:
         The mean follows slowly when a machine becomes slow at once. The last two count whole, the shorter of them, so
         that one pause is none; and so does the one that is under way, when it is longer already.
         """
-        under_way_s = time.monotonic() - min(self._started.values()) if self._started else 0.0
+        under_way_s = self._clock.monotonic() - min(self._started.values()) if self._started else 0.0
         load = self.load
         return replace(load, hash_s=max(load.hash_s, under_way_s, min(self._last))).wait_s(with_pass=True)
 
     def refusal(self, *, with_pass: bool) -> Overloaded | None:
         """What `run` would say now, before any other work is done for the client."""
         retry_after_s = admission.retry_after(
-            self.load, self._patience, time.monotonic(), with_pass=with_pass, waiting_room=self._waiting_room
+            self.load, self._patience, self._clock.monotonic(), with_pass=with_pass, waiting_room=self._waiting_room
         )
         if retry_after_s is None:
             return None
@@ -89,17 +90,17 @@ class HashPool:
         """
         if refusal := self.refusal(with_pass=with_pass):
             return refusal
-        came = time.monotonic()
+        came = self._clock.monotonic()
         try:
             if not await self._turn(self._with_pass if with_pass else self._without):
                 self.counters.refused += 1
                 return Overloaded(self.load.wait_s(with_pass=with_pass))
-            running = asyncio.get_running_loop().run_in_executor(self._executor, _timed, work)
-            self._started[running] = time.monotonic()
+            running = asyncio.get_running_loop().run_in_executor(self._executor, self._timed, work)
+            self._started[running] = self._clock.monotonic()
             running.add_done_callback(self._done)
             result, _ = await asyncio.shield(running)
         except asyncio.CancelledError:
-            now = time.monotonic()
+            now = self._clock.monotonic()
             self._patience = admission.left(self._patience, now - came, now)
             self.counters.left += 1
             raise
@@ -144,11 +145,10 @@ class HashPool:
             self.counters.hash_seconds += seconds
         self._call_next()
 
-
-def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    started = time.monotonic()
-    result = work()
-    return result, time.monotonic() - started
+    def _timed(self, work: Callable[[], T]) -> tuple[T, float]:
+        started = self._clock.monotonic()
+        result = work()
+        return result, self._clock.monotonic() - started
 
 
 def _yield_to_others() -> None:

@@ -32,11 +32,18 @@ from prikkfri.protocols.asgi import (
 from prikkfri.protocols.device_token import is_device
 from prikkfri.signin.clients import client_kind
 from prikkfri.signin.credentials import PASSWORD_LENGTH_MAX
-from prikkfri.signin.service import DATABASE_RETRY_AFTER_SECONDS, Attempt, Refused, SignedIn, SignIn
+from prikkfri.signin.limits import Limits
+from prikkfri.signin.service import (
+    DATABASE_RETRY_AFTER_SECONDS,
+    DEFAULT_LIMITS,
+    Attempt,
+    Refused,
+    SignedIn,
+    SignIn,
+)
 
 COOKIE = "prikkfri-signin"
 BODY_BYTES_MAX = 8_192
-BODY_SECONDS_MAX = 10.0
 LOGIN_LENGTH_MAX = 254
 """The longest e-mail address (RFC 5321)."""
 PASS_LENGTH_MAX = 2_048
@@ -69,17 +76,19 @@ class _SignInBody(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_SignInBody)
 
 
-def application(service: SignIn, *, viewer_origin: str, secure: bool, command_key: str) -> Application:
+def application(
+    service: SignIn, *, viewer_origin: str, secure: bool, command_key: str, limits: Limits = DEFAULT_LIMITS
+) -> Application:
     """`secure`: our own address is https, and the cookie travels on no other."""
     cors = cross_origin(viewer_origin, credentials=True)
     cookie_attributes = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
 
     async def sign_in(scope: Scope, receive: Receive) -> Answer | None:
         try:
-            async with asyncio.timeout(BODY_SECONDS_MAX):
+            async with asyncio.timeout(limits.body_seconds_max):
                 body = await read_body(receive, BODY_BYTES_MAX)
         except TimeoutError:
-            return refusal(408, "too-slow", f"The request was not complete after {BODY_SECONDS_MAX:.0f} s.")
+            return refusal(408, "too-slow", f"The request was not complete after {limits.body_seconds_max:.0f} s.")
         if body is None:
             return refusal(413, "too-large", f"At most {BODY_BYTES_MAX} bytes.")
         try:

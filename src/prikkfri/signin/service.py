@@ -25,9 +25,10 @@ from prikkfri.journal.outcomes import Verdict
 from prikkfri.protocols import admission_pass, cat, device_token, jwt
 from prikkfri.protocols.admission_pass import Pass
 from prikkfri.protocols.device_token import DeviceToken
-from prikkfri.signin import store, tries
-from prikkfri.signin.credentials import SALT_BYTES, costs_the_same, hash_password, matches
+from prikkfri.signin import credentials, store, tries
+from prikkfri.signin.credentials import SALT_BYTES, costs_the_same, hash_password
 from prikkfri.signin.hash_pool import HashPool, Overloaded
+from prikkfri.signin.limits import Limits
 from prikkfri.storage import Database, Transaction
 from prikkfri.storage.keys import SigningKey, publish_public_key, read_public_keys, signing_key, write_whole
 from prikkfri.subscribers.numbers import e164
@@ -36,16 +37,14 @@ from prikkfri.subscribers.subscriptions import Subscriber
 
 log = logging.getLogger(__name__)
 
-DATABASE_SECONDS_MAX = 3.0
 DATABASE_RETRY_AFTER_SECONDS = 5.0
 TRIES_WITH_ONE_PASS = 5
 """Somebody who waited in line and mistypes, or whose answer is lost on the way, does not go back to its end."""
-PASSES_REMEMBERED_MAX = 100_000
-REVOKED_PUBLISHED_SECONDS = 60.0
 REVOKED_KEPT_SECONDS = 2 * 86_400.0
 """Beyond the end of a device token, since the playback tokens that came of it live on for some hours."""
 MEASURED_PER_THREAD = 4
 CREDENTIALS_PER_WRITE = 1_000
+DEFAULT_LIMITS = Limits()
 
 Reason = Literal["wrong-credentials", "too-many-tries", "overloaded", "no-subscription", "database-unavailable"]
 
@@ -125,11 +124,15 @@ class SignIn:
         config: Config,
         keys: Keys,
         clock: Clock,
+        limits: Limits = DEFAULT_LIMITS,
+        matches: Callable[[str, str], bool] = credentials.matches,
     ) -> None:
+        """`matches` runs in a hash thread: whether a password (first) belongs to a hash."""
         self.pool = HashPool(
             threads=config.signin.hash_threads,
             queue_seconds_max=config.signin.hash_queue_seconds_max,
             waiting_room=config.door.waiting_room == "on",
+            clock=clock,
         )
         self._database = database
         self._subscribers = subscribers
@@ -142,6 +145,8 @@ class SignIn:
         self._playback_token_lifetime_s = config.streaming.token_lifetime_hours * 3_600
         self._keys = keys
         self._clock = clock
+        self._limits = limits
+        self._matches = matches
         self._decoy = hash_password(secrets.token_urlsafe(), secrets.token_bytes(SALT_BYTES))
         self._buckets: OrderedDict[tries.Key, tries.Bucket] = OrderedDict()
         self._passes: OrderedDict[str, int] = OrderedDict()
@@ -184,7 +189,7 @@ class SignIn:
 
     async def session(self, cookie: str) -> CurrentSession | None:
         """Raises `StorageError` or `TimeoutError` when the database does not answer."""
-        async with asyncio.timeout(DATABASE_SECONDS_MAX):
+        async with asyncio.timeout(self._limits.database_seconds_max):
             now = self._clock.now()
             found = await self._database.read(lambda q: store.session(q, _hashed(cookie), now))
             if found is None:
@@ -195,7 +200,7 @@ class SignIn:
     async def sign_out(self, cookie: str) -> None:
         """Ends the session and revokes its tokens; of no effect when there is none. Raises like `session`."""
         now = self._clock.now()
-        async with asyncio.timeout(DATABASE_SECONDS_MAX):
+        async with asyncio.timeout(self._limits.database_seconds_max):
             if await self._database.write(lambda t: store.end_session(t, _hashed(cookie), now)):
                 self._revoked_changed.set()
 
@@ -234,9 +239,9 @@ class SignIn:
                 raise
             except (StorageError, OSError) as error:
                 log.warning("housekeeping is put off: %s", error)
-            await asyncio.sleep(1.0)  # many sign-outs at once are one list
+            await asyncio.sleep(self._limits.sign_outs_gathered_seconds)
             try:
-                async with asyncio.timeout(REVOKED_PUBLISHED_SECONDS):
+                async with asyncio.timeout(self._limits.revoked_published_seconds):
                     await self._revoked_changed.wait()
             except TimeoutError:
                 continue
@@ -252,7 +257,7 @@ class SignIn:
 
     async def measure(self) -> None:
         """Some hashes before anybody comes, so that capacity is known from the start."""
-        work = partial(matches, "", self._decoy)
+        work = partial(self._matches, "", self._decoy)
         await asyncio.gather(*(self.pool.run(work) for _ in range(MEASURED_PER_THREAD * self.pool.load.threads)))
 
     def close(self) -> None:
@@ -266,7 +271,7 @@ class SignIn:
         tried = tries.limits(e164(attempt.login, self._region) or attempt.login.strip().lower(), attempt.address)
         if (wait := tries.retry_after(self._buckets, tried, now)) is not None:
             return Refused("too-many-tries", wait)
-        async with asyncio.timeout(DATABASE_SECONDS_MAX):
+        async with asyncio.timeout(self._limits.database_seconds_max):
             who = await self._subscribers.read(
                 lambda q: subscriber_by_login(q, attempt.login, now, region=self._region)
             )
@@ -274,9 +279,12 @@ class SignIn:
             # An unknown login takes every step that a known one takes.
             packages = await self._subscribers.read(lambda q: packages_at(q, subscriber_id, now))
             expected = await self._database.read(lambda q: store.password_hash(q, subscriber_id))
-        hashed = await self.pool.run(partial(matches, attempt.password, expected or self._decoy), with_pass=with_pass)
+        work = partial(self._matches, attempt.password, expected or self._decoy)
+        hashed = await self.pool.run(work, with_pass=with_pass)
         if isinstance(hashed, Overloaded):
             return Refused("overloaded", hashed.retry_after_s)
+        if (wait := tries.retry_after(self._buckets, tried, self._clock.now())) is not None:
+            return Refused("too-many-tries", wait)  # a hundred guesses at once are no way around the limit
         if not hashed.result or who is None or expected is None:
             self._remember_failure(tried)
             return Refused("wrong-credentials")
@@ -324,7 +332,7 @@ class SignIn:
             await store.open_session(transaction, opening.session, token_expires_at=opening.token_expires_at)
             self._journal.record(transaction, opening.kept)
 
-        async with asyncio.timeout(DATABASE_SECONDS_MAX):
+        async with asyncio.timeout(self._limits.database_seconds_max):
             await self._database.write(work)
         self._count("kept")
         return opening.signed_in
@@ -340,7 +348,7 @@ class SignIn:
             return None
         self._passes[admitted.pass_id] = spent + 1
         self._passes.move_to_end(admitted.pass_id)
-        _keep_newest(self._passes, PASSES_REMEMBERED_MAX)
+        _keep_newest(self._passes, self._limits.passes_remembered_max)
         return admitted
 
     def _pass_of(self, attempt: Attempt) -> Pass | None:
@@ -366,7 +374,7 @@ class SignIn:
         for key, bucket in tries.after_failure(self._buckets, tried, self._clock.now()).items():
             self._buckets[key] = bucket
             self._buckets.move_to_end(key)
-        _keep_newest(self._buckets, tries.BUCKETS_MAX)
+        _keep_newest(self._buckets, self._limits.buckets_max)
 
     def _broken(self, attempt: Attempt, admitted: Pass | None, reason: str, customer: str = "") -> None:
         self._count(reason)

@@ -7,8 +7,6 @@ from this address, for the login from anywhere, and for the address with any log
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-BUCKETS_MAX = 200_000
-
 Key = tuple[str, str]
 
 

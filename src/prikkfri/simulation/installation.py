@@ -16,7 +16,8 @@ from prikkfri.config import ROLES, Config, load
 from prikkfri.errors import PrikkfriError
 
 Harm = Literal["kill", "freeze", "slow"]
-READY_SECONDS_MAX = 40.0
+READY_SECONDS_MAX = 90.0
+"""Many roles start at once, on however few cores there are."""
 STOP_SECONDS_MAX = 10.0
 PID_SECONDS = 0.1
 SLOW_PERIOD_SECONDS = 0.25
@@ -24,13 +25,21 @@ SLOW_AWAKE_SHARE = 0.02
 """A slowed role runs for so much of each period and is stopped for the rest."""
 
 
+_held: list[socket.socket] = []
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on just now."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in sockets:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in sockets]
+    """Ports that nobody listens on, and that this machine gives to nobody else until this process has ended.
+
+    They stay bound here without listening: whoever sets `SO_REUSEADDR`, as servers do, may listen on them all the same,
+    but no other search for a free port finds them and no outgoing connection is given one.
+    """
+    sockets = [socket.socket() for _ in range(count)]
+    for holding in sockets:
+        holding.bind(("127.0.0.1", 0))
+        holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _held.extend(sockets)
+    return [holding.getsockname()[1] for holding in sockets]
 
 
 def ports_section(ports: Sequence[int]) -> str:

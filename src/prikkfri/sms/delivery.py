@@ -1,5 +1,6 @@
 """Delivery: what is written to the wire, and what to do about each answer. See docs/decisions for messages in doubt."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from prikkfri.errors import ProtocolError
@@ -12,12 +13,7 @@ from prikkfri.sms.sealing import SealBroken, Sealer
 
 RETRY_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0)
 """Pauses after each refusal for now; the last one repeats until the message expires."""
-THROTTLED_SECONDS = 1.0
-"""How long a party that says THROTTLED is left alone."""
-UNREPORTED_SECONDS = 3_600.0
-"""After its expiry a message whose receipt never came counts as unreported."""
-EARLY_RECEIPT_SECONDS = 5.0
-"""A receipt may overtake the answer that tells its message's id by this much."""
+RECONNECT_SECONDS = 0.25
 RECONNECT_SECONDS_MAX = 30.0
 _FOR_NOW = frozenset(
     {
@@ -34,8 +30,18 @@ class Misdirected(Exception):
     """The bytes for the wire are not the message that was sealed: it must not leave the house."""
 
 
-def wire_body(message: Message, sealer: Sealer, party: Party, *, now: float) -> bytes:
-    """The body of the PDU that carries a message to a party. Raises Misdirected rather than guess (law 1)."""
+def wire_body(
+    message: Message,
+    sealer: Sealer,
+    party: Party,
+    *,
+    now: float,
+    encode: Callable[[ShortMessage], bytes] = encode_body,
+) -> bytes:
+    """The body of the PDU that carries a message to a party. Raises Misdirected rather than guess (law 1).
+
+    `encode` is not trusted: what it wrote is read back.
+    """
     if message.target != str(party):
         raise Misdirected("claimed for another party")
     recipient = read_recipient(message.recipient)
@@ -61,10 +67,10 @@ def wire_body(message: Message, sealer: Sealer, party: Party, *, now: float) -> 
         protocol_id=envelope.protocol_id,
         priority=envelope.priority,
         validity=format_relative(message.expires_at - now) if towards_network else "",
-        tlvs=(*envelope.tlvs, (Tag.USER_MESSAGE_REFERENCE, reference_of(message.id).to_bytes(2, "big"))),
+        tlvs=(*envelope.tlvs, (Tag.USER_MESSAGE_REFERENCE, reference_of(message.id).to_bytes(2))),
     )
     try:
-        body = encode_body(outgoing)
+        body = encode(outgoing)
         read_back = decode_body(Command.SUBMIT_SM, body)
     except ProtocolError as error:
         raise Misdirected(f"cannot be encoded: {error}") from None
@@ -97,6 +103,6 @@ def after_refusal(status: int, attempts: int, now: float) -> Ended | Retry:
     return Retry(now + pause, status_reason(status))
 
 
-def reconnect_pause(failures: int, spread: float) -> float:
+def reconnect_pause(failures: int, spread: float, *, first_seconds: float = RECONNECT_SECONDS) -> float:
     """Seconds before the next try to connect; `spread` from 0 to 1 keeps many links from coming back in step."""
-    return min(0.25 * 2.0 ** min(failures, 10), RECONNECT_SECONDS_MAX) * (0.75 + spread / 2)
+    return min(first_seconds * 2.0 ** min(failures, 10), RECONNECT_SECONDS_MAX) * (0.75 + spread / 2)

@@ -132,7 +132,10 @@ def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> ASGIApp:
         account = _account(centre, request)
         if account is None:
             return _unauthorized()
-        trail = await centre.trail(request.path_params["id"])
+        try:
+            trail = await centre.trail(request.path_params["id"])
+        except StorageError:
+            return _refuse(503, "storage", "messages cannot be looked up just now")
         if trail is None or trail.account != account.system_id:
             return _refuse(404, "unknown-message", "this account has sent no message of that id")
         return JSONResponse(asdict(trail), headers={"Cache-Control": "no-store"})

@@ -139,7 +139,7 @@ def _read_receipt(intake: Intake, request: Request, message: ShortMessage, now: 
             request,
             receipt,
             phone.text if phone else message.source,
-            int.from_bytes(reference, "big") if reference else None,
+            int.from_bytes(reference) if reference else None,
             now,
         )
     )

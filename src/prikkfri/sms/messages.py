@@ -162,4 +162,4 @@ def message_id(now: float, entropy: bytes) -> str:
 
 def reference_of(message: str) -> int:
     """The 16-bit user_message_reference by which a network's receipt can be told to belong to a message."""
-    return int.from_bytes(message.encode("ascii")[-12:], "big") % 65_521
+    return int.from_bytes(message.encode()[-12:]) % 65_521

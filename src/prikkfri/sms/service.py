@@ -39,6 +39,7 @@ from prikkfri.sms.messages import DueReceipt, Ending, Message, State, network_st
 from prikkfri.sms.routing import Exposed, Party, Routes, Stop, moves, switched
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Refusal, Rules, text_message
+from prikkfri.sms.timing import TIMING, Timing
 from prikkfri.sms.trail import Step, Trail, build_trail
 from prikkfri.storage import Database, Queries, Transaction
 
@@ -53,19 +54,9 @@ SYSTEM_ID = "prikkfri"
 CONNECTIONS_MAX = 1_000
 BATCH_EVENTS_MAX = 500
 ACCOUNT_WINDOW = 50
-LOOK_SECONDS = 1.0
-"""How often we look for what has become due while nothing else wakes us."""
-STORAGE_PAUSE_SECONDS = 1.0
-WRONG_PASSWORD_SECONDS = 1.0
-CONNECT_SECONDS_MAX = 10.0
-LEAVE_SECONDS_MAX = 3.0
-EARLY_RECEIPT_LOOK_SECONDS = 0.25
 HOUSEKEEPING_BATCH = 500
-RECEIPT_RETRY_SECONDS = 15.0
 MOVING_BATCH = 5_000
 EXPOSED_MAX = 200_000
-ERASE_EVERY_SECONDS = 600.0
-COUNT_EVERY_SECONDS = 5.0
 
 
 @dataclass
@@ -91,6 +82,8 @@ class SmsCentre:
         clock: Clock,
         entropy: Callable[[int], bytes],
         smpp_sockets: Sequence[socket.socket],
+        timing: Timing = TIMING,
+        connections_max: int = CONNECTIONS_MAX,
     ) -> None:
         """`smpp_sockets` listen already; `entropy(n)` gives n random octets fit for keys."""
         self._database = database
@@ -99,6 +92,8 @@ class SmsCentre:
         self._clock = clock
         self._entropy = entropy
         self._sockets = smpp_sockets
+        self._timing = timing
+        self._connections_max = connections_max
         self._sealer = Sealer(sealing_key)
         self._routes = Routes.of(settings)
         self._accounts = {account.system_id: account for account in settings.accounts}
@@ -108,6 +103,7 @@ class SmsCentre:
         """Parties for whom as much waits as may wait."""
         self._bound: defaultdict[Party, list[Connection]] = defaultdict(list)
         self._bound_at: dict[Party, float] = {}
+        self._throttled_until: dict[Party, float] = {}
         self._connections: set[Connection] = set()
         self._nobody_bound = asyncio.Event()
         self._nobody_bound.set()
@@ -124,7 +120,7 @@ class SmsCentre:
         async with asyncio.TaskGroup() as tasks:
 
             def opened(connection: Connection) -> None:
-                if self._leaving or len(self._connections) >= CONNECTIONS_MAX:
+                if self._leaving or len(self._connections) >= self._connections_max:
                     connection.abort()
                 else:
                     tasks.create_task(self._serve_account(connection), name="account")
@@ -138,7 +134,7 @@ class SmsCentre:
             tasks.create_task(self._housekeep(), name="housekeeping")
             try:
                 while True:
-                    await asyncio.sleep(LOOK_SECONDS)
+                    await asyncio.sleep(self._timing.look_seconds)
                     for connection in list(self._connections):
                         connection.tick()
             finally:
@@ -268,7 +264,7 @@ class SmsCentre:
         account = self.authenticate(first.body.system_id, first.body.password)
         if account is None:
             log.warning("bind from %s refused: wrong system_id or password", connection.peer)
-            await asyncio.sleep(WRONG_PASSWORD_SECONDS)
+            await asyncio.sleep(self._timing.wrong_password_seconds)
             connection.session.answer(first, Status.INVALID_PASSWORD)
             return None
         # Peers older than 3.4 do not expect optional parameters.
@@ -299,11 +295,14 @@ class SmsCentre:
             finally:
                 connection.close("closed")
                 self._connections.discard(connection)
-            await asyncio.sleep(delivery.reconnect_pause(failures, self._entropy(1)[0] / 255))
+            spread = self._entropy(1)[0] / 255
+            await asyncio.sleep(
+                delivery.reconnect_pause(failures, spread, first_seconds=self._timing.reconnect_seconds)
+            )
             failures += 1
 
     async def _connect(self, connection: Connection, link: Link) -> None:
-        async with asyncio.timeout(CONNECT_SECONDS_MAX):
+        async with asyncio.timeout(self._timing.connect_seconds_max):
             await asyncio.get_running_loop().create_connection(lambda: connection, link.host, link.port)
 
     async def _bind(self, connection: Connection, link: Link) -> bool:
@@ -339,7 +338,7 @@ class SmsCentre:
             connection.flush()
             connection.awake.set()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LEAVE_SECONDS_MAX):
+            async with asyncio.timeout(self._timing.leave_seconds_max):
                 await self._nobody_bound.wait()
         for connection in list(self._connections):
             connection.close("the centre stops")
@@ -359,7 +358,7 @@ class SmsCentre:
                 except StorageError as error:
                     log.error("%s: cannot store: %s", party, error)
                     batch = self._refuse_requests(connection, batch)
-                    await asyncio.sleep(STORAGE_PAUSE_SECONDS)
+                    await asyncio.sleep(self._timing.storage_pause_seconds)
                     batch += connection.arrived(BATCH_EVENTS_MAX)
                     continue
                 if over:
@@ -394,8 +393,8 @@ class SmsCentre:
             connection.close("the peer unbound")
         connection.flush()
         if intake.throttled:
-            asyncio.get_running_loop().call_later(delivery.THROTTLED_SECONDS, connection.awake.set)
-        elif any(isinstance(event, Answered) for event in batch):
+            self._throttled_until[party] = self._clock.monotonic() + self._timing.throttled_seconds
+        if any(isinstance(event, Answered) for event in batch):
             connection.awake.set()
         return intake.over
 
@@ -413,7 +412,7 @@ class SmsCentre:
             for message, retry in intake.put_off:
                 await store.put_off(tx, message, due_at=retry.due_at, reason=retry.reason)
             await store.receipts_given(tx, intake.receipts_given, now=now)
-            await store.put_off_receipts(tx, intake.receipts_put_off, due_at=now + RECEIPT_RETRY_SECONDS)
+            await store.put_off_receipts(tx, intake.receipts_put_off, due_at=now + self._timing.receipt_retry_seconds)
             await store.add_events(tx, intake.events)
             self._journal.record(tx, *intake.outcomes)
             endings = [
@@ -458,9 +457,12 @@ class SmsCentre:
         return None, False
 
     async def _record_endings(self, tx: Transaction, endings: Iterable[Ending], now: float) -> None:
+        told: set[str] = set()
         for ending in endings:
-            if Party.parse(ending.origin).kind == "canary":
+            # Parts may end together: what their submission came to is told once.
+            if Party.parse(ending.origin).kind == "canary" or ending.submission in told:
                 continue
+            told.add(ending.submission)
             state: State | None = ending.state
             if ending.parts > 1:
                 state = await store.end_submission(tx, ending.submission, now=now)
@@ -476,10 +478,10 @@ class SmsCentre:
         now = self._clock.now()
 
         def later() -> bool:
-            asyncio.get_running_loop().call_later(EARLY_RECEIPT_LOOK_SECONDS, connection.put_back, told)
+            asyncio.get_running_loop().call_later(self._timing.early_receipt_look_seconds, connection.put_back, told)
             return False
 
-        if now - told.since < delivery.EARLY_RECEIPT_SECONDS or connection.ended:
+        if now - told.since < self._timing.early_receipt_seconds or connection.ended:
             return later()
 
         async def work(tx: Transaction) -> None:
@@ -504,10 +506,12 @@ class SmsCentre:
         try:
             while not (connection.ended or self._leaving):
                 connection.awake.clear()
-                room = connection.session.window_room if connection.writable else 0
+                pause = self._throttled_until.get(party, 0.0) - self._clock.monotonic()
+                room = connection.session.window_room if connection.writable and pause <= 0 else 0
                 if room <= 0 or await self._send_due(connection, party, room) < room:
+                    look = self._timing.look_seconds
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(LOOK_SECONDS):
+                        async with asyncio.timeout(min(look, pause) if pause > 0 else look):
                             await connection.awake.wait()
         except BaseException:
             connection.close("nothing more can be sent")
@@ -602,17 +606,17 @@ class SmsCentre:
     async def _housekeep(self) -> None:
         erased_at = counted_at = 0.0
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._timing.look_seconds)
             now = self._clock.now()
             try:
-                if now - counted_at >= COUNT_EVERY_SECONDS:
+                if now - counted_at >= self._timing.count_every_seconds:
                     counted_at = now
                     await self._find_full()
                 await self._expire(now)
                 for party, bound in list(self._bound.items()):
                     if bound and self._bound_at[party] + self._settings.in_doubt_seconds <= now:
                         await self._decide_doubts(party, now)
-                if now - erased_at >= ERASE_EVERY_SECONDS:
+                if now - erased_at >= self._timing.erase_every_seconds:
                     erased_at = now
                     await self._erase(now)
             except FATAL:
@@ -643,22 +647,26 @@ class SmsCentre:
             self._wake([target])
 
     async def _expire(self, now: float) -> None:
-        async def work(tx: Transaction) -> list[Ending]:
+        async def work(tx: Transaction) -> tuple[int, list[Ending]]:
             ended = []
-            for message, state in await store.overdue(
+            overdue = await store.overdue(
                 tx,
                 limit=HOUSEKEEPING_BATCH,
                 waiting_before=now,
-                sent_before=now - delivery.UNREPORTED_SECONDS,
-            ):
+                sent_before=now - self._timing.unreported_seconds,
+            )
+            for message, state in overdue:
                 final = State.EXPIRED if state is State.WAITING else State.UNREPORTED
                 reason = "in-doubt" if state is State.IN_DOUBT else str(final)
                 if ending := await store.end(tx, message, final, reason=reason, now=now):
                     ended.append(ending)
             await self._record_endings(tx, ended, now)
-            return ended
+            return len(overdue), ended
 
-        self._count_and_wake(await self._database.write(work))
+        found = HOUSEKEEPING_BATCH
+        while found == HOUSEKEEPING_BATCH:
+            found, ended = await self._database.write(work)
+            self._count_and_wake(ended)
 
     async def _decide_doubts(self, party: Party, now: float) -> None:
         """No receipt has told what became of these: each account has said what it wants then."""
@@ -684,7 +692,7 @@ class SmsCentre:
     async def _find_full(self) -> None:
         limit = self._settings.waiting_max
         parties = [
-            *(Party("link", name) for name in self._partners),
+            *(Party(kind, name) for name in self._partners for kind in ("link", "held")),
             *(Party("account", name) for name in self._accounts),
         ]
 

@@ -45,9 +45,10 @@ async def claim(tx: Transaction, target: str, *, limit: int, now: float) -> list
     rows = await tx.fetch(
         "UPDATE sms_message SET state = 'sending', attempts = attempts + 1, attempted_at = :now WHERE id IN"
         " (SELECT id FROM sms_message WHERE target = :target AND state = 'waiting' AND due_at <= :now"
-        " AND (message_class = 'canary' OR NOT EXISTS"
+        # In here, or those whose time is up would take the places of those who still wait.
+        " AND expires_at > :now AND (message_class = 'canary' OR NOT EXISTS"
         " (SELECT 1 FROM sms_route WHERE link = :link AND state = 'stopped'))"
-        f" ORDER BY due_at LIMIT :limit) AND state = 'waiting' AND expires_at > :now RETURNING {COLUMNS}",
+        f" ORDER BY due_at LIMIT :limit) RETURNING {COLUMNS}",
         {"target": target, "link": target.removeprefix("link:"), "limit": limit, "now": now},
     )
     return sorted((Message(*row) for row in rows), key=lambda message: (message.due_at, message.id))
@@ -302,11 +303,11 @@ async def move(tx: Transaction, source: str, target: str, *, limit: int) -> list
 
 async def waiting(queries: Queries, target: str) -> int:
     """How many messages wait for a party, canaries left out."""
-    row = await queries.fetch_one(
+    [[count]] = await queries.fetch(
         "SELECT COUNT(*) FROM sms_message WHERE target = :target AND state = 'waiting' AND message_class <> 'canary'",
         {"target": target},
     )
-    return row[0] if row else 0
+    return int(count)
 
 
 async def exposed(

@@ -60,7 +60,7 @@ def _steps(facts: Facts) -> list[Step]:
             f"{part}from {origin.kind} {origin.name}, class {facts.message_class}, for {target.kind} {target.name}",
         )
     ]
-    if facts.attempted_at:
+    if facts.attempts:
         steps.append(Step(facts.attempted_at, "attempted", f"{part}attempt {facts.attempts}"))
     if facts.sent_at:
         steps.append(Step(facts.sent_at, "sent", f"{part}taken by {target.kind} {target.name}"))

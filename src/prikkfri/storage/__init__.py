@@ -1,6 +1,7 @@
 """The database: group commit over SQLite or PostgreSQL, and one migration history."""
 
 from prikkfri.storage.database import Database, Queries, Row, Transaction
+from prikkfri.storage.limits import StorageLimits
 from prikkfri.storage.opening import Location, open_database, open_reader, open_spool, open_spool_reader
 
 __all__ = [
@@ -8,6 +9,7 @@ __all__ = [
     "Location",
     "Queries",
     "Row",
+    "StorageLimits",
     "Transaction",
     "open_database",
     "open_reader",

@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable
+from prikkfri.storage.limits import LIMITS, StorageLimits
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Parameters = Mapping[str, object]
-
-GROUP_WORKS_MAX = 2_000
-PENDING_WORKS_MAX = 20_000
 
 
 class Queries(Protocol):
@@ -106,10 +104,11 @@ class Counters:
 class Database:
     """One area: a SQLite file or a PostgreSQL schema. Made by `storage.open_database`."""
 
-    def __init__(self, engine: Engine, *, area: str) -> None:
+    def __init__(self, engine: Engine, *, area: str, limits: StorageLimits = LIMITS) -> None:
         self.area = area
         self.engine = engine
         self.counters = Counters()
+        self._limits = limits
         self._pending: deque[_Pending] = deque()
         self._arrived = asyncio.Event()
         self._hooks: list[CommitHook] = []
@@ -128,8 +127,8 @@ class Database:
         """
         if self._closing or (self._writer is not None and self._writer.done()):
             raise StorageUnavailable(f"{self.area}: the database is closing")
-        if len(self._pending) >= PENDING_WORKS_MAX:
-            raise StorageUnavailable(f"{self.area}: {PENDING_WORKS_MAX} writes are waiting already")
+        if len(self._pending) >= self._limits.pending_works_max:
+            raise StorageUnavailable(f"{self.area}: {len(self._pending)} writes are waiting already")
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_groups(), name=f"writer of {self.area}")
         pending = _Pending(work, asyncio.get_running_loop().create_future())
@@ -150,7 +149,7 @@ class Database:
         self._closing = True
         self._arrived.set()
         if self._writer is not None:
-            await self._writer
+            await asyncio.wait([self._writer])  # the engine is closed also when the writer was cancelled
         await self.engine.close()
 
     async def _write_groups(self) -> None:
@@ -160,7 +159,8 @@ class Database:
                 await self._arrived.wait()
                 self._arrived.clear()
                 while self._pending:
-                    group = [self._pending.popleft() for _ in range(min(len(self._pending), GROUP_WORKS_MAX))]
+                    works = min(len(self._pending), self._limits.group_works_max)
+                    group = [self._pending.popleft() for _ in range(works)]
                     await self._write_group(group)
                     await self._keep_house()
         finally:

@@ -14,21 +14,20 @@ from prikkfri.errors import RemoteProtocolError, StorageError
 from prikkfri.protocols import device_token, jwt
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.storage.keys import read_public_keys
+from prikkfri.storage.limits import LIMITS, StorageLimits
 
 log = logging.getLogger(__name__)
-
-VERDICTS_REMEMBERED_MAX = 50_000
-REVOKED_READ_SECONDS = 5.0
 
 Wrong = Literal["bad-token", "expired", "revoked"]
 
 
 class DeviceTokens:
-    def __init__(self, home: Path, clock: Clock) -> None:
+    def __init__(self, home: Path, clock: Clock, *, limits: StorageLimits = LIMITS) -> None:
         self.revoked_as_of = 0.0
         """Of the revocation list as last read; 0: none was."""
         self._home = home
         self._clock = clock
+        self._limits = limits
         self._keys: jwt.PublicKeys = {}
         self._keys_read_at = -math.inf
         self._verdicts: OrderedDict[bytes, DeviceToken] = OrderedDict()
@@ -56,7 +55,7 @@ class DeviceTokens:
         """
         while True:
             await self.read_revoked()
-            await asyncio.sleep(REVOKED_READ_SECONDS)
+            await asyncio.sleep(self._limits.revoked_read_seconds)
 
     async def read_revoked(self) -> None:
         """Reads the list if it has changed."""
@@ -83,7 +82,7 @@ class DeviceTokens:
         known = device_token.verified(token, self._keys)
         if known is not None:
             self._verdicts[digest] = known
-            if len(self._verdicts) > VERDICTS_REMEMBERED_MAX:
+            if len(self._verdicts) > self._limits.verdicts_remembered_max:
                 self._verdicts.popitem(last=False)
         return known
 

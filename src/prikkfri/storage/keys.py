@@ -99,6 +99,11 @@ def _create(path: Path, content: bytes) -> None:
     with suppress(FileExistsError):
         os.link(temporary, path)
     temporary.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # messages are sealed and acknowledged with it from now on
+    finally:
+        os.close(folder)
 
 
 def _temporary(path: Path, content: bytes, mode: int) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prikkfri.errors import StorageDamaged, StorageError
 from prikkfri.storage.database import Database, Queries, Transaction
+from prikkfri.storage.limits import LIMITS, StorageLimits
 from prikkfri.storage.postgres import PostgresEngine
 from prikkfri.storage.sqlite import SqliteEngine
 
@@ -24,18 +25,21 @@ class Location:
     url: str = ""
 
 
-def open_unmigrated(location: Location, area: str, *, read_only: bool = False) -> Database:
+def open_unmigrated(
+    location: Location, area: str, *, read_only: bool = False, limits: StorageLimits = LIMITS
+) -> Database:
     """Opens an area with the tables that it has."""
     if area not in AREAS:
         raise StorageError(f"there is no area {area!r}")
     if location.url:
-        return Database(PostgresEngine(location.url, area=area), area=area)
-    return Database(SqliteEngine(location.home / f"{area}.db", read_only=read_only), area=area)
+        return Database(PostgresEngine(location.url, area=area, limits=limits), area=area, limits=limits)
+    engine = SqliteEngine(location.home / f"{area}.db", read_only=read_only, limits=limits)
+    return Database(engine, area=area, limits=limits)
 
 
-async def open_database(location: Location, area: str) -> Database:
+async def open_database(location: Location, area: str, *, limits: StorageLimits = LIMITS) -> Database:
     """Opens an area for writing and reading and migrates it. Raises `StorageError`."""
-    return await _migrated(open_unmigrated(location, area))
+    return await _migrated(open_unmigrated(location, area, limits=limits))
 
 
 def open_reader(location: Location, area: str) -> Database:
@@ -72,7 +76,7 @@ async def _migrated(database: Database) -> Database:
     try:
         await database.engine.prepare()
         await migrate(database)
-    except Exception as error:
+    except BaseException as error:  # also when whoever opens is told to stop
         await database.close()
         raise database.engine.portable(error) from error
     return database

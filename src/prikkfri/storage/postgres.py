@@ -10,14 +10,10 @@ import psycopg
 
 from prikkfri.errors import InDoubt, StorageError, StorageUnavailable
 from prikkfri.storage.database import Parameters, Queries, Row, Transaction
+from prikkfri.storage.limits import LIMITS, StorageLimits
 
 T = TypeVar("T")
 
-CONNECT_TIMEOUT_SECONDS = 5
-IDLE_IN_TRANSACTION_SECONDS_MAX = 10
-"""A writer that is frozen in the middle of a transaction must not hold its stream's row against its successor."""
-IN_DOUBT_SECONDS_MAX = 10.0
-"""How long we try to find out what became of a commit whose answer was lost."""
 MIGRATION_LOCK = 20180820
 """Any number that no other user of the database takes: the kick-off's date."""
 
@@ -56,9 +52,10 @@ class _Connection:
 
 
 class PostgresEngine:
-    def __init__(self, url: str, *, area: str) -> None:
+    def __init__(self, url: str, *, area: str, limits: StorageLimits = LIMITS) -> None:
         self._url = url
         self._area = area
+        self._limits = limits
         self._writer: psycopg.AsyncConnection[Row] | None = None
         self._reader: psycopg.AsyncConnection[Row] | None = None
         self._reading = asyncio.Lock()
@@ -66,15 +63,16 @@ class PostgresEngine:
             "search_path": area,
             "client_min_messages": "warning",
             "synchronous_commit": "on",
-            "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS_MAX}s",
+            "idle_in_transaction_session_timeout": f"{limits.idle_in_transaction_seconds_max}s",
         }
 
-    async def _connect(self) -> psycopg.AsyncConnection[Row]:
+    async def _connect(self, *, read_only: bool = False) -> psycopg.AsyncConnection[Row]:
+        settings = {**self._settings, "default_transaction_read_only": "on" if read_only else "off"}
         return await psycopg.AsyncConnection.connect(
             self._url,
             autocommit=True,
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            options=" ".join(f"-c {name}={value}" for name, value in self._settings.items()),
+            connect_timeout=self._limits.connect_seconds_max,
+            options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
             application_name=f"prikkfri {self._area}",
             # A server that is gone without a word is noticed within half a minute.
             keepalives_idle=10,
@@ -121,7 +119,7 @@ class PostgresEngine:
     async def _was_committed(self, transaction_id: str, lost: psycopg.OperationalError) -> bool:
         """What became of a transaction whose COMMIT was not answered. Raises `InDoubt` when the server does not say."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + IN_DOUBT_SECONDS_MAX
+        deadline = loop.time() + self._limits.in_doubt_seconds_max
         while loop.time() < deadline:
             try:
                 async with await self._connect() as connection:
@@ -150,7 +148,9 @@ class PostgresEngine:
                 except psycopg.OperationalError:
                     if not self._reader.closed:
                         raise
-            self._reader = await self._connect()  # for the first time, or because the server was restarted
+            self._reader = await self._connect(
+                read_only=True
+            )  # for the first time, or because the server was restarted
             return await work(_Connection(self._reader))
 
     async def between_groups(self) -> None:

@@ -5,6 +5,7 @@ interpreter's lock.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,13 +17,9 @@ import apsw
 
 from prikkfri.errors import InDoubt, StorageDamaged, StorageError, StorageUnavailable
 from prikkfri.storage.database import Parameters, Queries, Row, Transaction
+from prikkfri.storage.limits import LIMITS, StorageLimits
 
 T = TypeVar("T")
-
-BUSY_TIMEOUT_MS = 2_000
-WAL_PAGES_BEFORE_CHECKPOINT = 1_000
-WAL_BYTES_KEPT_MAX = 64 << 20
-"""A reader that was frozen in the middle of a statement lets the log grow; afterwards it shrinks to this."""
 
 
 @lru_cache(maxsize=1)
@@ -53,25 +50,31 @@ class _Connection:
 
 
 class SqliteEngine:
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        """Opens (and creates, unless `read_only`) the file. Raises `StorageUnavailable`."""
+    def __init__(
+        self, path: Path, *, read_only: bool = False, limits: StorageLimits = LIMITS, vfs: str | None = None
+    ) -> None:
+        """Opens (and creates, unless `read_only`) the file. Raises `StorageUnavailable`.
+
+        `vfs` names how SQLite reaches the disk: a simulated one can lose what was not synced.
+        """
         _quiet()
         self._path = path
         self._read_only = read_only
+        self._limits = limits
         self._wal_pages = 0
         try:
             if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch(mode=0o600, exist_ok=True)
-                self._writer = apsw.Connection(str(path))
-                self._writer.set_busy_timeout(BUSY_TIMEOUT_MS)
+                self._writer = apsw.Connection(str(path), vfs=vfs)
+                self._writer.set_busy_timeout(limits.busy_milliseconds_max)
                 self._writer.execute("PRAGMA journal_mode = WAL")
                 self._writer.execute("PRAGMA synchronous = FULL")
-                self._writer.execute("PRAGMA wal_autocheckpoint = 0")
-                self._writer.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT_MAX}")
+                self._writer.execute(f"PRAGMA journal_size_limit = {limits.wal_bytes_kept_max}")
+                # In place of SQLite's own hook, which would bring the log into the file inside of COMMIT.
                 self._writer.set_wal_hook(self._remember_wal_pages)
-            self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-            self._reader.set_busy_timeout(BUSY_TIMEOUT_MS)
+            self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+            self._reader.set_busy_timeout(limits.busy_milliseconds_max)
             self._reader.execute("PRAGMA query_only = ON")
         except OSError as error:
             raise StorageUnavailable(f"{path}: cannot be opened: {error}") from error
@@ -99,7 +102,7 @@ class SqliteEngine:
         try:
             self._writer.execute("BEGIN IMMEDIATE")
         except apsw.BusyError:
-            self._writer.set_busy_timeout(BUSY_TIMEOUT_MS)
+            self._writer.set_busy_timeout(self._limits.busy_milliseconds_max)
             await self._in_thread(self._writer.execute, "BEGIN IMMEDIATE")
         return _Connection(self._writer)
 
@@ -128,7 +131,7 @@ class SqliteEngine:
         return await work(_Connection(self._reader))
 
     async def between_groups(self) -> None:
-        if self._wal_pages >= WAL_PAGES_BEFORE_CHECKPOINT:
+        if self._wal_pages >= self._limits.wal_pages_before_checkpoint:
             self._wal_pages = 0
             await self._in_thread(self._checkpoint)
 
@@ -148,4 +151,6 @@ class SqliteEngine:
         self._commits.shutdown()
         self._reader.close()
         if not self._read_only:
-            self._writer.close()
+            # On a full disk the log stays beside the file, and nothing that is in it is lost.
+            with contextlib.suppress(apsw.Error):
+                self._writer.close()

@@ -7,9 +7,6 @@ from prikkfri.config import Channel
 from prikkfri.protocols.cat import Claims, Verdict
 from prikkfri.streaming.revocations import Revocations
 
-SWITCH_SECONDS_MIN = 1.0
-"""Nobody's switching counts more often than this: two players with one token do not flood the journal."""
-
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -49,8 +46,9 @@ class Presence:
     """Who has been seen lately on which channel: tells a viewer who comes or switches from one who stays. The longest
     unseen are forgotten first, so at worst one who stays is taken for one who comes."""
 
-    def __init__(self, *, absent_seconds: float, viewers_max: int) -> None:
+    def __init__(self, *, absent_seconds: float, switch_seconds_min: float, viewers_max: int) -> None:
         self._absent_seconds = absent_seconds
+        self._switch_seconds_min = switch_seconds_min
         self._viewers_max = viewers_max
         self._seen: dict[int, _Seen] = {}
 
@@ -61,7 +59,7 @@ class Presence:
         coming: Coming = ""
         if last is None or now - last.at > self._absent_seconds:
             coming = "start-playback"
-        elif last.channel != channel_id and now - last.told_at >= SWITCH_SECONDS_MIN:
+        elif last.channel != channel_id and now - last.told_at >= self._switch_seconds_min:
             coming = "switch-channel"
         kept = last.channel if last and not coming else channel_id
         self._seen[viewer] = _Seen(kept, now, now if coming or last is None else last.told_at)
@@ -82,7 +80,7 @@ class OncePerPeriod:
         self._period_seconds = period_seconds
         self._keys_max = keys_max
         self._keys: set[int] = set()
-        self._since = 0.0
+        self._since = float("-inf")
 
     def lets_through(self, key: tuple[str, ...], now: float) -> bool:
         if not 0 <= now - self._since < self._period_seconds:

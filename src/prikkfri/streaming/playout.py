@@ -23,6 +23,7 @@ from prikkfri.clock import Clock
 from prikkfri.protocols.hls.playlist import Rendition, Segment, multivariant_playlist
 from prikkfri.streaming.channels import loggable
 from prikkfri.streaming.encoder import BITS_PER_SECOND_MAX, Encoder, Fragment
+from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.picture import Design, Slate, TestPicture, test_tone
 from prikkfri.streaming.switching import Switch, switched
 from prikkfri.streaming.ticks import (
@@ -46,7 +47,6 @@ CLOCK_STEP_SECONDS_MAX = 0.5
 SOURCE_TICKS_WAITING_MAX = 12
 OPEN_SECONDS_MAX = 5.0
 READ_SECONDS_MAX = 10.0
-RETRY_SECONDS = 1.0
 CORRUPT_PACKETS_IN_A_ROW_MAX = 100
 STOP_SECONDS_MAX = 2.0
 DISCONTINUITY_NUMBERS = 100_000
@@ -121,9 +121,9 @@ class SourceFeed:
 
     preset = "superfast"
 
-    def __init__(self, address: str, design: Design, slate_text: str) -> None:
+    def __init__(self, address: str, design: Design, slate_text: str, limits: Limits) -> None:
         self._slate = Slate(design, slate_text)
-        self._reader = SourceReader(address, design.width, design.height)
+        self._reader = SourceReader(address, design.width, design.height, limits)
         self._switch = Switch()
         self._last_picture: Planes | None = None
 
@@ -154,11 +154,12 @@ class SourceFeed:
 class SourceReader:
     """Reads a source over and over into a short queue of ticks, in a thread that nobody waits for."""
 
-    def __init__(self, address: str, width: int, height: int) -> None:
+    def __init__(self, address: str, width: int, height: int, limits: Limits) -> None:
         self.name = loggable(address)
         self.ticks: queue.Queue[Tick] = queue.Queue(SOURCE_TICKS_WAITING_MAX)
         self._address = address
         self._size = width, height
+        self._retry_seconds = limits.retry_seconds
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="source", daemon=True)
 
@@ -180,11 +181,11 @@ class SourceReader:
             except Exception as error:  # the edge of the thread: whatever a foreign file provokes, the channel goes on
                 reason = f"{type(error).__name__}: {getattr(error, 'strerror', None) or 'cannot be read'}"
                 if reason != trouble:
-                    log.warning("source %s: %s; trying again every %g s", self.name, reason, RETRY_SECONDS)
+                    log.warning("source %s: %s; trying again every %g s", self.name, reason, self._retry_seconds)
                 trouble = reason
                 played = False
             if not played:
-                self._stopped.wait(RETRY_SECONDS)
+                self._stopped.wait(self._retry_seconds)
 
     def _put(self, tick: Tick) -> None:
         while not self._stopped.is_set():
@@ -247,6 +248,22 @@ def _resampler() -> av.AudioResampler:
     return av.AudioResampler(format="fltp", layout="stereo", rate=SAMPLE_RATE)
 
 
+class OnAir(Protocol):
+    """A channel as the edge sees it."""
+
+    live: Live
+    runs: int
+
+    @property
+    def feed(self) -> Feed: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def join(self) -> None: ...
+
+
 class ChannelPlayout:
     """One channel on air, from `start` to `stop`."""
 
@@ -259,6 +276,7 @@ class ChannelPlayout:
         clock: Clock,
         segment_seconds: float,
         window_seconds: float,
+        limits: Limits,
     ) -> None:
         self.live = Live()
         self.runs = 0
@@ -267,13 +285,14 @@ class ChannelPlayout:
         self._channel_id = channel_id
         self._design = design
         self._clock = clock
+        self._retry_seconds = limits.retry_seconds
         self._ticks_per_segment = max(1, round(segment_seconds * TICKS_PER_SECOND))
         seconds = self._ticks_per_segment / TICKS_PER_SECOND
         # Numbers that are told by the clock go on growing when the role is started anew, and so does the number of
         # discontinuities: a player that was watching finds its way, and no cached segment is taken for another.
         number = int(clock.now() / seconds)
         gone = number % DISCONTINUITY_NUMBERS
-        self._window = Window(max(6, round(window_seconds / seconds)), seconds, number, discontinuities_gone=gone)
+        self.window = Window(max(6, round(window_seconds / seconds)), seconds, number, discontinuities_gone=gone)
         self._map_uri = ""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"channel-{channel_id}", daemon=True)
@@ -296,7 +315,7 @@ class ChannelPlayout:
                 self._run_unbroken()
             except Exception:  # the edge of the thread: a channel that failed is better begun anew than black
                 log.exception("channel %s: the encoder failed; it is begun anew", self._channel_id)
-                self._stopped.wait(RETRY_SECONDS)
+                self._stopped.wait(self._retry_seconds)
 
     def _run_unbroken(self) -> None:
         """Encodes until the channel is stopped or the timeline breaks."""
@@ -327,7 +346,7 @@ class ChannelPlayout:
             tick += 1
 
     def _publish(self, fragment: Fragment, encoder: Encoder, tick: int, *, begins_run: bool) -> None:
-        number = self._window.next_number
+        number = self.window.next_number
         if begins_run:
             self._map_uri = f"init-{number}.mp4"
         segment = Segment(
@@ -337,7 +356,7 @@ class ChannelPlayout:
             duration_s=fragment.ticks / TICKS_PER_SECOND,
             discontinuous=begins_run,
         )
-        self._window = self._window.with_piece(Piece(segment, fragment.content, encoder.initialisation))
+        self.window = self.window.with_piece(Piece(segment, fragment.content, encoder.initialisation))
         rendition = Rendition(
             MEDIA_PLAYLIST,
             encoder.codecs,
@@ -347,5 +366,5 @@ class ChannelPlayout:
             BITS_PER_SECOND_MAX,
         )
         self.live = Live(
-            self._window.playlist(), multivariant_playlist([rendition]), self._window.files(), self._window.end
+            self.window.playlist(), multivariant_playlist([rendition]), self.window.files(), self.window.end
         )

@@ -1,5 +1,6 @@
 """The schedule: which programme is on a channel, and which comes next."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -29,10 +30,9 @@ def schedule(programmes: Iterable[Programme]) -> Schedule:
     """In order; a programme ends where the next begins, and of two that begin together the later given counts."""
     by_start = {programme.start: programme for programme in programmes if programme.stop > programme.start}
     ordered = [by_start[start] for start in sorted(by_start)]
-    limits = [*(programme.start for programme in ordered[1:]), float("inf")]
+    limits = [*(programme.start for programme in ordered[1:]), math.inf]
     return tuple(
-        programme if programme.stop <= limit else replace(programme, stop=limit)
-        for programme, limit in zip(ordered, limits, strict=False)
+        replace(programme, stop=min(programme.stop, limit)) for programme, limit in zip(ordered, limits, strict=False)
     )
 
 
@@ -43,8 +43,9 @@ def from_configuration(
 
     Raises `ValueError` for a start that is neither `HH:MM` nor an ISO 8601 moment.
     """
-    day = datetime.fromtimestamp(start, timezone).date() - timedelta(days=1)
-    days = [day + timedelta(days=n) for n in range(int((stop - start) // 86400) + 4)]
+    first, last = (datetime.fromtimestamp(at, timezone).date() for at in (start, stop))
+    # From the day before, since what began then may still be on.
+    days = [first + timedelta(days=n) for n in range(-1, (last - first).days + 1)]
     found = []
     for programme in programmes:
         for moment in _moments(programme.start, days, timezone):

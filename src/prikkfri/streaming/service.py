@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 from zoneinfo import ZoneInfo
@@ -31,30 +32,17 @@ from prikkfri.streaming.fallback import (
     said,
     standings,
 )
+from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.picture import Design, colour_of
-from prikkfri.streaming.playout import MEDIA_PLAYLIST, ChannelPlayout, Feed, SourceFeed, TestFeed
+from prikkfri.streaming.playout import MEDIA_PLAYLIST, ChannelPlayout, Feed, OnAir, SourceFeed, TestFeed
 from prikkfri.streaming.reports import Report, reported
 from prikkfri.streaming.revocations import Revocations, read_revocations
 
 INDEX = "index.m3u8"
 WIDTH, HEIGHT = 960, 540
-STALLED_SECONDS = 10.0
-"""A channel without a new segment for so long has no picture to promise."""
-SIGN_IN_ASKED_SECONDS = 0.5
-HOUSEKEEPING_SECONDS = 1.0
-SCHEDULE_RENEWAL_SECONDS = 600.0
 GUIDE_PAST_SECONDS_MAX, GUIDE_AHEAD_SECONDS_MAX = 2 * 86400.0, 8 * 86400.0
-GUIDES_KEPT_MAX = 8
-VERIFIED_TOKENS_MAX = 20_000
-PRESENT_VIEWERS_MAX = 50_000
-ABSENT_SECONDS = 300.0
-REFUSAL_PERIOD_SECONDS = 60.0
-REFUSED_CUSTOMERS_MAX = 200_000
-REFUSED_STRANGERS_MAX = 2_000
-REPORT_PERIOD_SECONDS = 10.0
-REPORTS_PER_PERIOD_MAX = 20_000
-KEYS_BYTES_MAX, REVOCATIONS_BYTES_MAX = 1 << 20, 16 << 20
-KEYS_REFRESH_SECONDS = 0.25
+
+LIMITS = Limits()
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -86,27 +74,35 @@ class Playout:
         clock: Clock,
         sign_in_trouble: Callable[[], Awaitable[str]] | None = None,
         slate_text: str = "Vi er straks tilbake",
+        limits: Limits = LIMITS,
+        put_on_air: Callable[[Channel], OnAir] | None = None,
     ) -> None:
         self.counters: Counter[tuple[str, str]] = Counter()
         self._channels = {channel.id: channel for channel in checked(channels)}
         self._settings = settings
+        self._limits = limits
         self._timezone = ZoneInfo(settings.timezone)
         self._record = record
         self._clock = clock
-        self._keys = _Watched(keys_path, _all_keys, KEYS_BYTES_MAX)
-        self._revocations = _Watched(revocations_path, _revocations, REVOCATIONS_BYTES_MAX)
+        self._keys = _Watched(keys_path, _all_keys, limits.keys_bytes_max)
+        self._revocations = _Watched(revocations_path, _revocations, limits.revocations_bytes_max)
         self._guides = {
-            name: _Watched(folder / name, _guide, xmltv.DOCUMENT_BYTES_MAX)
+            name: _Watched(folder / name, _guide, xmltv.LIMITS.document_bytes_max)
             for name in {channel.xmltv for channel in self._channels.values() if channel.xmltv}
         }
         self._revoked = Revocations()
         self._keys_refreshed_at = float("-inf")
         self._alarmed_stale = False
         self._verified: dict[str, cat.Claims] = {}
-        self._presence = Presence(absent_seconds=ABSENT_SECONDS, viewers_max=PRESENT_VIEWERS_MAX)
-        self._refused_customers = OncePerPeriod(period_seconds=REFUSAL_PERIOD_SECONDS, keys_max=REFUSED_CUSTOMERS_MAX)
-        self._refused_strangers = OncePerPeriod(period_seconds=REFUSAL_PERIOD_SECONDS, keys_max=REFUSED_STRANGERS_MAX)
-        self._reports = OncePerPeriod(period_seconds=REPORT_PERIOD_SECONDS, keys_max=REPORTS_PER_PERIOD_MAX)
+        self._presence = Presence(
+            absent_seconds=limits.absent_seconds,
+            switch_seconds_min=limits.switch_seconds_min,
+            viewers_max=limits.present_viewers_max,
+        )
+        refusals_s, reports_s = limits.refusal_period_seconds, limits.report_period_seconds
+        self._refused_customers = OncePerPeriod(period_seconds=refusals_s, keys_max=limits.refused_customers_max)
+        self._refused_strangers = OncePerPeriod(period_seconds=refusals_s, keys_max=limits.refused_strangers_max)
+        self._reports = OncePerPeriod(period_seconds=reports_s, keys_max=limits.reports_per_period_max)
         self._schedules: dict[str, schedule.Schedule] = {}
         self._schedules_at = float("-inf")
         self._guide_documents: dict[tuple[float, float], bytes] = {}
@@ -115,9 +111,11 @@ class Playout:
         self._sign_in_seen = SignInSeen("", clock.now())
         self._fallback_path = folder / "playout" / "fallback.json"
         self._fallback = _read_fallback(self._fallback_path)
-        self._on_air = {channel.id: self._channel_playout(channel, folder, slate_text) for channel in checked(channels)}
+        if put_on_air is None:
+            put_on_air = partial(self._channel_playout, folder=folder, slate_text=slate_text)
+        self.on_air = {channel.id: put_on_air(channel) for channel in self._channels.values()}
 
-    def _channel_playout(self, channel: Channel, folder: Path, slate_text: str) -> ChannelPlayout:
+    def _channel_playout(self, channel: Channel, *, folder: Path, slate_text: str) -> ChannelPlayout:
         design = Design(WIDTH, HEIGHT, channel.name, channel.number, colour_of(channel.colour), self._timezone)
         kind = source_kind(channel.source)
         feed: Feed
@@ -125,7 +123,7 @@ class Playout:
             feed = TestFeed(design, lambda now: self._title_at(channel.id, now))
         else:
             address = channel.source if kind == "address" else str(folder / channel.source)
-            feed = SourceFeed(address, design, slate_text)
+            feed = SourceFeed(address, design, slate_text, self._limits)
         return ChannelPlayout(
             channel.id,
             feed,
@@ -133,35 +131,41 @@ class Playout:
             clock=self._clock,
             segment_seconds=self._settings.segment_seconds,
             window_seconds=self._settings.window_seconds,
+            limits=self._limits,
         )
 
     async def run(self) -> None:
         """Puts the channels on air until cancelled."""
         await self._keep_house()
-        for channel in self._on_air.values():
+        for channel in self.on_air.values():
             channel.start()
         watching = self._sign_in_trouble and asyncio.create_task(self._watch_sign_in(self._sign_in_trouble))
         try:
             while True:
-                await asyncio.sleep(HOUSEKEEPING_SECONDS)
+                await asyncio.sleep(self._limits.housekeeping_seconds)
                 await self._keep_house()
         finally:
             if watching:
                 watching.cancel()
-            for channel in self._on_air.values():
+            for channel in self.on_air.values():
                 channel.stop()
-            for channel in self._on_air.values():
+            for channel in self.on_air.values():
                 await asyncio.to_thread(channel.join)
 
     async def _watch_sign_in(self, sign_in_trouble: Callable[[], Awaitable[str]]) -> None:
         """Opens and closes the fallback channels by rule; needs nobody else to be alive."""
         while True:
-            trouble = await sign_in_trouble()
-            now = self._clock.now()
-            self._sign_in_seen = self._sign_in_seen.asked(trouble, now)
-            decided = ruled(self._fallback, self._sign_in_seen, self._settings, now=now)
-            self._decide(decided, RULE, trouble or "people get in again")
-            await asyncio.sleep(SIGN_IN_ASKED_SECONDS)
+            try:
+                self._see_sign_in(await sign_in_trouble())
+            except Exception:  # the edge of the task: one question that failed must not be the last one asked
+                log.exception("how sign-in does could not be found out")
+            await asyncio.sleep(self._limits.sign_in_asked_seconds)
+
+    def _see_sign_in(self, trouble: str) -> None:
+        now = self._clock.now()
+        self._sign_in_seen = self._sign_in_seen.asked(trouble, now)
+        decided = ruled(self._fallback, self._sign_in_seen, self._settings, now=now)
+        self._decide(decided, RULE, trouble or "people get in again")
 
     def say(self, channel_id: str, word: Word | None, *, by: str) -> bool:
         """Opens or closes a channel at a person's word (None: by the rule again); False when there is no such."""
@@ -256,7 +260,7 @@ class Playout:
                     for channel_id, programmes in self._schedules.items()
                 ]
             )
-            if len(self._guide_documents) >= GUIDES_KEPT_MAX:
+            if len(self._guide_documents) >= self._limits.guides_kept_max:
                 self._guide_documents.clear()
             self._guide_documents[start, stop] = document
         return document
@@ -273,8 +277,8 @@ class Playout:
             troubles.append("the revocation list cannot be read; the last good one is in force")
         if self._revocations.value and self._revoked.is_stale(now):
             troubles.append(f"the revocation list is {now - self._revoked.as_of:.0f} s old; it refuses nobody anew")
-        for channel_id, playout in self._on_air.items():
-            if now - playout.live.end > STALLED_SECONDS:
+        for channel_id, playout in self.on_air.items():
+            if now - playout.live.end > self._limits.stalled_seconds:
                 troubles.append(f"channel {channel_id} has no picture")
             elif playout.feed.on_air == "slate":
                 troubles.append(f"channel {channel_id} shows the slate: its source is away")
@@ -293,7 +297,7 @@ class Playout:
         values["prikkfri_playout_revocation_list_broken"] = self._revocations.broken
         if self._revocations.value:
             values["prikkfri_playout_revocation_list_age_seconds"] = now - self._revoked.as_of
-        for channel_id, playout in self._on_air.items():
+        for channel_id, playout in self.on_air.items():
             label = f'{{channel="{channel_id}"}}'
             values[f"prikkfri_playout_segment_age_seconds{label}"] = now - playout.live.end
             values[f"prikkfri_playout_slate{label}"] = playout.feed.on_air == "slate"
@@ -301,9 +305,9 @@ class Playout:
         return values
 
     def _serve(self, channel_id: str, name: str, now: float) -> Answer:
-        live = self._on_air[channel_id].live
+        live = self.on_air[channel_id].live
         if name in (INDEX, MEDIA_PLAYLIST):
-            if now - live.end > STALLED_SECONDS:
+            if now - live.end > self._limits.stalled_seconds:
                 return _error(503, "no-picture", "the channel has no picture at the moment")
             self.counters["playlists_total", ""] += 1
             return Answer(200, "playlist", live.multivariant if name == INDEX else live.playlist)
@@ -321,7 +325,7 @@ class Playout:
         if verdict.reason == "unknown-key" and self._refresh_keys():  # an issuer's first token, or its next key's
             verdict = cat.verify(token, self._keys.value or {}, now, grace_s)
         if verdict.claims:
-            if len(self._verified) >= VERIFIED_TOKENS_MAX:
+            if len(self._verified) >= self._limits.verified_tokens_max:
                 del self._verified[next(iter(self._verified))]
             self._verified[token] = verdict.claims
         return verdict
@@ -355,7 +359,7 @@ class Playout:
 
     def _refresh_keys(self) -> bool:
         now = self._clock.monotonic()
-        if now - self._keys_refreshed_at < KEYS_REFRESH_SECONDS:
+        if now - self._keys_refreshed_at < self._limits.keys_refresh_seconds:
             return False
         self._keys_refreshed_at = now
         renewed = self._keys.refresh()
@@ -372,7 +376,7 @@ class Playout:
             log.error("the revocation list is stale; what it holds stays in force, and it refuses nobody anew")
         self._alarmed_stale = stale
         renewed = [await asyncio.to_thread(guide.refresh) for guide in self._guides.values()]
-        if any(renewed) or self._clock.now() - self._schedules_at > SCHEDULE_RENEWAL_SECONDS:
+        if any(renewed) or self._clock.now() - self._schedules_at > self._limits.schedule_renewal_seconds:
             self._renew_schedules(self._clock.now())
 
     def _renew_schedules(self, now: float) -> None:
@@ -384,6 +388,7 @@ class Playout:
                 programmes += schedule.from_listings(guide.listings, channel.xmltv_id or channel.id)
             schedules[channel.id] = schedule.between(schedule.schedule(programmes), start, stop)
         self._schedules, self._schedules_at = schedules, now
+        self._channels_document = (0, b"")
         self._guide_documents.clear()
 
 
@@ -399,10 +404,18 @@ class _Watched(Generic[T]):
         self._bytes_max = bytes_max
         self._seen: list[tuple[str, int, int, int]] = []
 
+    def _files(self) -> list[Path]:
+        """Raises `FileNotFoundError` for a folder that was emptied, too: nobody who is in loses their right by that."""
+        if not self._path.is_dir():
+            return [self._path]
+        if found := sorted(self._path.glob("*.json")):
+            return found
+        raise FileNotFoundError(self._path)
+
     def refresh(self) -> bool:
         """Whether there is a new value."""
         try:
-            paths = sorted(self._path.glob("*.json")) if self._path.is_dir() else [self._path]
+            paths = self._files()
             stats = [(path.name, path.stat()) for path in paths]
             seen = [(name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in stats]
             if seen == self._seen:

@@ -35,14 +35,14 @@ def letterboxed(picture: Planes, width: int, height: int) -> Planes:
     whole[height:] = 128
     top, left = (height - rows) // 4 * 2, (width - columns) // 4 * 2
     whole[top : top + rows, left : left + columns] = picture[:rows]
-    for into, plane in zip(_chroma(whole), _chroma(picture), strict=True):
-        into[top // 2 : (top + rows) // 2, left // 2 : (left + columns) // 2] = plane
+    _chroma(whole)[:, top // 2 : (top + rows) // 2, left // 2 : (left + columns) // 2] = _chroma(picture)
     return whole
 
 
-def _chroma(picture: Planes) -> list[Planes]:
+def _chroma(picture: Planes) -> Planes:
+    """Both planes of colour, half as fine as the picture: a view where the picture is in one piece."""
     rows, columns = picture.shape[0] * 2 // 3, picture.shape[1]
-    return [plane.reshape(rows // 2, columns // 2) for plane in np.split(picture.reshape(-1)[rows * columns :], 2)]
+    return picture.ravel()[rows * columns :].reshape(2, rows // 2, columns // 2)
 
 
 PICTURES_AHEAD_SECONDS_MAX = 0.5
@@ -51,7 +51,7 @@ JUMP_SECONDS = 1.0
 """A step in a stream's timestamps beyond which the stream is taken to have begun anew."""
 _TICK_SECONDS = 1 / TICKS_PER_SECOND
 _SOUND_SLACK_SECONDS = 0.05
-_WAITING_SAMPLES_MAX = 2 * SAMPLE_RATE
+SOUND_WAITING_SECONDS_MAX = 2.0
 
 
 class Assembler:
@@ -71,6 +71,11 @@ class Assembler:
         self._sound_end: float | None = None
         self._next: float | None = None
         """When the next tick begins; unknown until the first picture."""
+
+    @property
+    def sound_waiting_seconds(self) -> float:
+        """Of sound that has come and is in no tick yet."""
+        return float(self._sound.shape[1] / SAMPLE_RATE)
 
     def add_picture(self, time: float, picture: Planes) -> list[Tick]:
         end = None if self._last_picture is None else self._last_picture + _TICK_SECONDS
@@ -111,7 +116,7 @@ class Assembler:
         assert self._sound_end is not None
         self._sound = np.concatenate([self._sound, samples], axis=1)
         self._sound_end += samples.shape[1] / SAMPLE_RATE
-        self._sound = self._sound[:, -_WAITING_SAMPLES_MAX:]
+        self._sound = self._sound[:, -round(SOUND_WAITING_SECONDS_MAX * SAMPLE_RATE) :]
 
     def _take(self) -> list[Tick]:
         ticks = []

@@ -9,6 +9,7 @@ from functools import lru_cache
 from operator import itemgetter
 
 from prikkfri.errors import UsageError
+from prikkfri.protocols.cat import NAME_LENGTH_MAX
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.subscriptions import STILL, Subscriber, Subscription
 
@@ -124,6 +125,11 @@ def entry(record: Record, header: Header, *, region: str, timezone: tzinfo) -> E
         return Refused(record, f"{column} is empty")
     if kind not in KINDS:
         return Refused(record, f"kind must be {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    # Playback tokens carry both: whoever is taken in with longer ones could never sign in.
+    if len(subscriber_id) > NAME_LENGTH_MAX:
+        return Refused(record, f"subscriber_id is longer than {NAME_LENGTH_MAX} characters")
+    if kind == "television" and len(product) > NAME_LENGTH_MAX:
+        return Refused(record, f"product of television is longer than {NAME_LENGTH_MAX} characters")
     if email and (email.count("@") != 1 or " " in email or email[0] == "@" or email[-1] == "@"):
         return Refused(record, "email is not an address")
     if bool(written) != (kind == "mobile"):

@@ -17,12 +17,12 @@ from prikkfri.storage import Database, Queries, Transaction
 from prikkfri.subscribers import store
 from prikkfri.subscribers.customer_file import LINE_CHARACTERS_MAX, Entry, Header, Record, Refused, entry, header
 from prikkfri.subscribers.customer_file import records as records_of
+from prikkfri.subscribers.limits import Limits
 from prikkfri.subscribers.merging import Merged, merge
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.profile import Profile, profile
 
-BATCH_RECORDS = 1_000
-CONFLICTS_RETRIED_MAX = 10_000
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,14 @@ Progress = Callable[[int, int], None]
 
 
 async def import_file(
-    database: Database, path: Path, *, region: str, timezone: tzinfo, clock: Clock, progress: Progress
+    database: Database,
+    path: Path,
+    *,
+    region: str,
+    timezone: tzinfo,
+    clock: Clock,
+    progress: Progress,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> ImportReport:
     """Imports a file of customers into the area `subscribers`; safe to break off and to repeat.
 
@@ -64,14 +71,14 @@ async def import_file(
             run = _Import(database, layout, region, timezone, rejections)
             records = records_of(lines, layout)
             conflicts: list[Refused] = []
-            while batch := list(islice(records, BATCH_RECORDS)):
+            while batch := list(islice(records, limits.batch_records)):
                 conflicts += await run.take(batch)
-                while len(conflicts) > CONFLICTS_RETRIED_MAX:
+                while len(conflicts) > limits.conflicts_retried_max:
                     rejections.add(conflicts.pop())
                 progress(binary.tell(), size)
             # A number or an address may have passed from one to another, and the row that ends it stood further down.
-            for start in range(0, len(conflicts), BATCH_RECORDS):
-                again = [conflict.record for conflict in conflicts[start : start + BATCH_RECORDS]]
+            for start in range(0, len(conflicts), limits.batch_records):
+                again = [conflict.record for conflict in conflicts[start : start + limits.batch_records]]
                 for conflict in await run.take(again):
                     rejections.add(conflict)
     return ImportReport(

@@ -57,7 +57,7 @@ async def build(config: Config, clock: Clock) -> Role:
 
         return await subscribers.use(lambda reader: reader.read(found)) or {}
 
-    async def tell(customer: str, text: str) -> str:
+    async def tell(customer: str, text: str) -> str | None:
         async def number(queries: Queries) -> str:
             held = await subscriptions_of(queries, customer)
             return next((s.msisdn for s in held if s.msisdn and s.starts <= clock.now() < s.ends), "")

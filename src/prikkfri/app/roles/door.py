@@ -8,6 +8,7 @@ from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.door.http import application
 from prikkfri.door.service import Door, asking_signin, load_keys
+from prikkfri.storage.device_tokens import DeviceTokens
 
 
 async def build(config: Config, clock: Clock) -> Role:
@@ -18,6 +19,7 @@ async def build(config: Config, clock: Clock) -> Role:
         config=config,
         keys=load_keys(config.home),
         clock=clock,
+        tokens=DeviceTokens(config.home, clock),
         ask_capacity=asking_signin(client, f"http://localhost:{config.roles.signin.port}", config.home),
     )
 

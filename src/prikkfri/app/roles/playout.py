@@ -3,6 +3,7 @@
 import asyncio
 import math
 from dataclasses import replace
+from functools import partial
 
 import httpx
 
@@ -28,10 +29,6 @@ async def build(config: Config, clock: Clock) -> Role:
         settings = replace(settings, fallback_channels=(DEMO_FALLBACK,))
     client = httpx.AsyncClient(timeout=SIGN_IN_ANSWER_SECONDS_MAX)
 
-    async def sign_in_trouble() -> str:
-        answers, wait_s = await asyncio.gather(_answers(client, config), _wait_s(client, config))
-        return trouble_of(answers, wait_s, settings)
-
     service = Playout(
         channels,
         settings,
@@ -40,7 +37,7 @@ async def build(config: Config, clock: Clock) -> Role:
         revocations_path=config.home / "public" / "revoked.json",
         record=spool.record,
         clock=clock,
-        sign_in_trouble=sign_in_trouble,
+        sign_in_trouble=partial(sign_in_trouble, client, config),
     )
 
     async def close() -> None:
@@ -53,6 +50,12 @@ async def build(config: Config, clock: Clock) -> Role:
         counters=service.metrics,
         close=close,
     )
+
+
+async def sign_in_trouble(client: httpx.AsyncClient, config: Config) -> str:
+    """Why people do not get in just now, as signin and the door themselves answer; empty when they do."""
+    answers, wait_s = await asyncio.gather(_answers(client, config), _wait_s(client, config))
+    return trouble_of(answers, wait_s, config.streaming)
 
 
 async def _answers(client: httpx.AsyncClient, config: Config) -> bool:

@@ -8,6 +8,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -21,18 +22,24 @@ from prikkfri.storage import Database
 T = TypeVar("T")
 
 FIRST_ACCOUNT = "duty"
-SESSION_SECONDS = 12 * 3_600
-"""A long shift."""
 PASSWORD_CHARACTERS_MIN = 12
 PASSWORD_CHARACTERS_MAX = 200
 NAME_CHARACTERS_MAX = 40
-ACCOUNTS_MAX = 1_000
-HASHES_WAITING_MAX = 20
-LOOKS_SHOWN_MAX = 500
 WORD_CHARACTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 """Without what is easily mistaken for something else."""
 
-_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    session_seconds: float = 12 * 3_600
+    """A long shift."""
+    accounts_max: int = 1_000
+    hashes_waiting_max: int = 20
+    looks_shown_max: int = 500
+
+
+LIMITS = Limits()
+HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 
 class Busy(Exception):
@@ -44,12 +51,14 @@ def generated_password() -> str:
     return "-".join("".join(secrets.choice(WORD_CHARACTERS) for _ in range(4)) for _ in range(5))
 
 
-async def ensure_first_account(database: Database, clock: Clock) -> tuple[str, str] | None:
+async def ensure_first_account(
+    database: Database, clock: Clock, *, hasher: PasswordHasher = HASHER
+) -> tuple[str, str] | None:
     """Makes the first account when there is none; returns its name and its password, which is not kept anywhere."""
     if await database.read(store.accounts):
         return None
     password = generated_password()
-    hashed = await asyncio.to_thread(_hasher.hash, password)
+    hashed = await asyncio.to_thread(hasher.hash, password)
     now = clock.now()
     added = await database.write(lambda t: store.add_account(t, FIRST_ACCOUNT, hashed, by="first start", now=now))
     return (FIRST_ACCOUNT, password) if added else None
@@ -58,16 +67,20 @@ async def ensure_first_account(database: Database, clock: Clock) -> tuple[str, s
 class Console:
     """Accounts, sessions and looks."""
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, *, clock: Clock, limits: Limits = LIMITS, hasher: PasswordHasher = HASHER
+    ) -> None:
         self._database = database
+        self._hasher = hasher
         self._clock = clock
+        self._limits = limits
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="console-password")
         self._hashes_waiting = 0
         # What is verified for a name that does not exist, so that the time tells nothing.
-        self._nobody = _hasher.hash(secrets.token_urlsafe())
+        self._nobody = hasher.hash(secrets.token_urlsafe())
 
     async def _hashed(self, work: Callable[[], T]) -> T:
-        if self._hashes_waiting >= HASHES_WAITING_MAX:
+        if self._hashes_waiting >= self._limits.hashes_waiting_max:
             raise Busy
         self._hashes_waiting += 1
         try:
@@ -78,12 +91,12 @@ class Console:
     async def sign_in(self, name: str, password: str) -> str | None:
         """The token of a new session, None when name or password is wrong. Raises `Busy`."""
         stored = await self._database.read(lambda q: store.password_hash(q, name))
-        matches = await self._hashed(lambda: _matches(stored or self._nobody, password))
+        matches = await self._hashed(lambda: self._matches(stored or self._nobody, password))
         if stored is None or not matches:
             return None
         token, now = secrets.token_urlsafe(32), self._clock.now()
         await self._database.write(
-            lambda t: store.add_session(t, _digest(token), name, expires_at=now + SESSION_SECONDS, now=now)
+            lambda t: store.add_session(t, _digest(token), name, expires_at=now + self._limits.session_seconds, now=now)
         )
         return token
 
@@ -102,10 +115,10 @@ class Console:
         """The password of the new account, shown once; None when the name is taken or cannot be one. Raises `Busy`."""
         if not 0 < len(name) <= NAME_CHARACTERS_MAX or not name.isprintable() or name != name.strip():
             return None
-        if len(await self.accounts()) >= ACCOUNTS_MAX:
+        if len(await self.accounts()) >= self._limits.accounts_max:
             return None
         password = generated_password()
-        hashed = await self._hashed(lambda: _hasher.hash(password))
+        hashed = await self._hashed(lambda: self._hasher.hash(password))
         now = self._clock.now()
         added = await self._database.write(lambda t: store.add_account(t, name, hashed, by=by, now=now))
         return password if added else None
@@ -119,11 +132,17 @@ class Console:
         if not PASSWORD_CHARACTERS_MIN <= len(new) <= PASSWORD_CHARACTERS_MAX:
             return False
         stored = await self._database.read(lambda q: store.password_hash(q, name))
-        if stored is None or not await self._hashed(lambda: _matches(stored, old)):
+        if stored is None or not await self._hashed(lambda: self._matches(stored, old)):
             return False
-        hashed = await self._hashed(lambda: _hasher.hash(new))
+        hashed = await self._hashed(lambda: self._hasher.hash(new))
         await self._database.write(lambda t: store.set_password_hash(t, name, hashed))
         return True
+
+    def _matches(self, hashed: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(hashed, password[:PASSWORD_CHARACTERS_MAX])
+        except (VerificationError, InvalidHashError):
+            return False
 
     async def record_look(self, *, who: str, what: str, subject: str, why: str) -> None:
         """Returns when the trace is durable: only then may the data be shown."""
@@ -131,15 +150,8 @@ class Console:
         await self._database.write(lambda t: store.add_look(t, secrets.token_hex(16), look))
 
     async def looks(self) -> list[Look]:
-        return await self._database.read(lambda q: store.looks(q, most=LOOKS_SHOWN_MAX))
+        return await self._database.read(lambda q: store.looks(q, most=self._limits.looks_shown_max))
 
 
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def _matches(hashed: str, password: str) -> bool:
-    try:
-        return _hasher.verify(hashed, password[:PASSWORD_CHARACTERS_MAX])
-    except (VerificationError, InvalidHashError):
-        return False

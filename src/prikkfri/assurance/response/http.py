@@ -4,6 +4,7 @@ import asyncio
 
 from prikkfri.assurance import status
 from prikkfri.assurance.response.service import Befallen, Response
+from prikkfri.assurance.response.timing import TIMING, Timing
 from prikkfri.errors import StorageError
 from prikkfri.protocols.asgi import (
     Answer,
@@ -20,16 +21,15 @@ from prikkfri.protocols.asgi import (
 from prikkfri.storage.device_tokens import DeviceTokens
 
 PATH = "/was-i-hit"
-ASKED_AT_ONCE_MAX = 20
-"""A crowd that asks this after an incident must not slow down what watches for the next."""
-ANSWER_SECONDS_MAX = 5.0
 RETRY_AFTER_SECONDS = 10.0
 
 _BUSY = refusal(503, "overloaded", "Very many ask just now; please try again.", retry_after_s=RETRY_AFTER_SECONDS)
 _SILENT = refusal(503, "database-unavailable", "This cannot be looked up now.", retry_after_s=RETRY_AFTER_SECONDS)
 
 
-def application(response: Response, tokens: DeviceTokens, *, viewer_origin: str) -> Application:
+def application(
+    response: Response, tokens: DeviceTokens, *, viewer_origin: str, timing: Timing = TIMING
+) -> Application:
     """`GET /was-i-hit` with a device token."""
     cors = cross_origin(viewer_origin, credentials=False)
     asking = 0
@@ -43,11 +43,11 @@ def application(response: Response, tokens: DeviceTokens, *, viewer_origin: str)
         known, wrong = tokens.judge(bearer(scope))
         if known is None or wrong is not None:
             return refusal(401, wrong or "bad-token", "Please sign in again.")
-        if asking >= ASKED_AT_ONCE_MAX:
+        if asking >= timing.asked_at_once_max:
             return _BUSY
         asking += 1
         try:
-            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            async with asyncio.timeout(timing.answer_seconds_max):
                 found = await response.was_hit(known.subscriber)
         except (StorageError, TimeoutError):
             return _SILENT

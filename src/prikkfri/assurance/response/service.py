@@ -23,9 +23,10 @@ from prikkfri.assurance.impact import Exposed, Hit, Holder, Impact, Scope, conde
 from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.notices import notices
 from prikkfri.assurance.recovery import Recovery
-from prikkfri.assurance.remedies import Policy, Tier, Trial, trial
+from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, trial
 from prikkfri.assurance.response import assessing, looking, store
 from prikkfri.assurance.response.store import Contact, Given, Listed
+from prikkfri.assurance.response.timing import TIMING, Timing
 from prikkfri.assurance.status import Statement, statements
 from prikkfri.assurance.store import Taken, outcomes_in
 from prikkfri.assurance.tally import EXPECTATIONS
@@ -38,18 +39,6 @@ from prikkfri.storage import Database, Transaction
 
 log = logging.getLogger("prikkfri.assurance")
 
-TICK_SECONDS = 0.5
-SETTLING_SECONDS = 1.5
-"""An outcome is on its way from its role to here for about so long."""
-OUTCOMES_AT_ONCE = 2_000
-LOOK_SECONDS = 2.0
-LOOKING_SHARE_MAX = 0.25
-"""Looking at incidents takes at most this part of the time, however much there is to read."""
-RELEARN_SECONDS = 1_800.0
-EXPOSED_BEFORE_SECONDS = 3_600.0
-"""Messages may have gone astray so long before the first sign of it; canaries tell since when."""
-AFTER_SECONDS = 900.0
-"""A resolved incident is looked at for so long: late outcomes and a relapse still count."""
 LOAD_STRETCH_SECONDS = 5.0
 LOAD_BEFORE_SECONDS = 120.0
 """A line fills before anybody has waited too long."""
@@ -72,8 +61,8 @@ class Surroundings:
     """Sign-ins a second as last measured, and when; None when never."""
     products: Callable[[Sequence[str], float], Awaitable[Mapping[str, str]]]
     """Each customer's product at a time."""
-    tell: Callable[[str, str], Awaitable[str]]
-    """Sends a customer a text message; returns its id, empty when it was not accepted."""
+    tell: Callable[[str, str], Awaitable[str | None]]
+    """Sends a customer a text message; returns its id, empty when it was not accepted, None when nobody knows."""
     changed: Callable[[], None]
     """An incident has changed: tell the public."""
 
@@ -100,12 +89,14 @@ class Response:
         surroundings: Surroundings,
         clock: Clock,
         zone: tzinfo,
+        timing: Timing = TIMING,
     ) -> None:
         self._database = database
         self._settings = settings
         self._around = surroundings
         self._clock = clock
         self._zone = zone
+        self._timing = timing
         self._detection = Detection(
             warm_up_buckets=max(int(settings.warm_up_seconds), 1),
             # More than once a second is no alarm any more, and never would need an infinite threshold.
@@ -120,7 +111,9 @@ class Response:
         ):
             self._expectations[step] = replace(self._expectations[step], grace_seconds=seconds)
         self._arrived: list[watching.Arrival] = []
-        self._watch = watching.Watch(clock.now() - SETTLING_SECONDS)
+        self._raised: list[Alarm] = []
+        """Alarms that stand in no incident yet: the database may fail by the very fault that raised them."""
+        self._watch = watching.Watch(clock.now() - self._timing.settling_seconds)
         self._incidents: dict[str, Incident] = {}
         """Those that are open, and those resolved lately."""
         self._recoveries: dict[str, Recovery] = {}
@@ -150,7 +143,7 @@ class Response:
                 await self.tick()
             except StorageError as error:
                 log.warning("incident response waits for its database: %s", error)
-            await asyncio.sleep(TICK_SECONDS)
+            await asyncio.sleep(self._timing.tick_seconds)
 
     async def _keep_looking(self) -> None:
         while True:
@@ -160,42 +153,48 @@ class Response:
             except StorageError as error:
                 log.warning("incident response waits for its database: %s", error)
             cost = self._clock.monotonic() - began
-            await asyncio.sleep(max(LOOK_SECONDS, cost / LOOKING_SHARE_MAX - cost))
+            await asyncio.sleep(max(self._timing.look_seconds, cost / self._timing.looking_share_max - cost))
 
     async def recover(self) -> None:
         """Goes on where an earlier run has stopped: open incidents, and levels learned from the last half hour."""
         now = self._clock.now()
+        self._arrived.clear()  # stored, and so read below; what arrives while that is read is not
         for incident in await self._database.read(lambda q: store.incidents(q, most=HISTORY_MAX)):
-            if _worth_looking_at(incident, now):
+            if self._worth_looking_at(incident, now):
                 self._incidents[incident.id] = incident
-        past = await self._outcomes(now - RELEARN_SECONDS, now)
+        past = await self._outcomes(now - self._timing.relearn_seconds, now)
         if past:
             self._watch = watching.Watch(math.floor(past[0].time))
             arrivals = [("", outcome) for outcome in past]
             # What was raised then has been dealt with then.
-            self._watch, _ = self._advance(arrivals, until=now - SETTLING_SECONDS)
-        self._arrived.clear()
+            self._watch, _ = self._advance(arrivals, until=now - self._timing.settling_seconds)
 
     async def tick(self) -> None:
         """Counts what has settled, and takes the alarms that this raises. Raises `StorageError`."""
         now = self._clock.now()
         arrived, self._arrived = self._arrived, []
-        self._watch, alarms = self._advance(arrived, until=now - SETTLING_SECONDS)
+        self._watch, alarms = self._advance(arrived, until=now - self._timing.settling_seconds)
         told = [alarm for _, outcome in arrived if (alarm := assessing.sign(outcome))]
+        self._raised += (*told, *alarms)
         async with self._acting:
-            for alarm in (*told, *alarms):
-                await self._take_alarm(alarm, now)
+            while self._raised:
+                await self._take_alarm(self._raised[0], now)
+                del self._raised[0]
             for incident in list(self._incidents.values()):
                 await self._save(incidents.silent(incident, self._around.silent(), now))
 
     async def look(self) -> None:
         """Looks at every incident that is open, or was resolved lately. Raises `StorageError`."""
         for incident in list(self._incidents.values()):
-            if _worth_looking_at(incident, self._clock.now()):
+            if self._worth_looking_at(incident, self._clock.now()):
                 await self._look_at(incident)
             else:
                 del self._incidents[incident.id]
                 self._lists.pop(incident.id, None)
+
+    def _worth_looking_at(self, incident: Incident, now: float) -> bool:
+        after_seconds = self._timing.after_seconds
+        return incident.open or (incident.resolved_at is not None and now - incident.resolved_at < after_seconds)
 
     def _advance(
         self, arrived: Sequence[watching.Arrival], *, until: float
@@ -213,12 +212,15 @@ class Response:
         """In the order of time; read in parts, so that many hold nobody up."""
         found: list[Outcome] = []
         last: Taken | None = None
+        most = self._timing.outcomes_at_once_max
         while True:
             part = await self._database.read(
-                lambda q, last=last: outcomes_in(q, since=since, until=until, after=last, most=OUTCOMES_AT_ONCE)  # type: ignore[misc]
+                lambda q, last=last: outcomes_in(
+                    q, since=since, until=until, after=last, most=self._timing.outcomes_at_once_max
+                )  # type: ignore[misc]
             )
             found += (taken.outcome for taken in part)
-            if len(part) < OUTCOMES_AT_ONCE:
+            if len(part) < most:
                 return found
             last = part[-1]
             await asyncio.sleep(0)
@@ -265,10 +267,11 @@ class Response:
             if self._incidents.get(incident.id) != incident:
                 return  # something has happened to it meanwhile: the next look sees that, too
             self._recoveries[incident.id] = seen.recovery
-            listed_anew = await self._list(seen, now)
-            await self._save(seen.incident)
-            if status.told(seen.incident) and _proven(seen.incident) and (seen.just_resolved or listed_anew):
-                await self._give(seen.incident, seen.impact, by=RULE, over_cap=False)
+            given: list[ServiceCredit] = []
+            if await self._list(seen, now) and status.told(seen.incident) and _proven(seen.incident):
+                # Before it is saved as over: after a crash in between it is looked at again, and nobody is forgotten.
+                given = await self._give_by_rule(seen.incident, seen.impact)
+            await self._save(_credited(seen.incident, given, RULE, now))
         sheet = await self.answers(await self._known(self._incidents[incident.id], seen.impact, outcomes))
         await self._database.write(lambda t: store.save_answers(t, incident.id, sheet))
 
@@ -279,9 +282,12 @@ class Response:
         )
         if not found:
             return None
-        # A minute in which nobody rang is a minute with none.
-        last = since + (self._clock.now() - since) // CONTACT_PERIOD_SECONDS * CONTACT_PERIOD_SECONDS
-        return found if found[-1][0] >= last else [*found, (last, 0.0)]
+        running = since + (self._clock.now() - since) // CONTACT_PERIOD_SECONDS * CONTACT_PERIOD_SECONDS
+        last, counts = running - CONTACT_PERIOD_SECONDS, dict(found)
+        # A minute in which nobody rang is a minute with none; of the one that runs, only that it is worse is known.
+        whole = [*(each for each in found if each[0] < last), (last, counts.get(last, 0.0))]
+        worse = counts.get(running, 0.0)
+        return [*whole, (running, worse)] if worse > whole[-1][1] else whole
 
     # The list.
 
@@ -308,12 +314,13 @@ class Response:
         for device, customer, first, last in await self._database.read(lambda q: store.holders(q, since=since)):
             held.setdefault(device, []).append((customer, first, last))
 
-        def holder(device: str, at: float) -> str:
-            """Whoever was seen on the device at the time, or else next after it."""
+        def holder(device: str, at: float) -> str | None:
+            """Whoever was seen on the device at the time, or else next after it; of two at once, neither."""
             known = held.get(device, [])
             inside = [customer for customer, first, last in known if first <= at <= last]
-            after = sorted((first, customer) for customer, first, _ in known if first > at)
-            return inside[0] if len(inside) == 1 else after[0][1] if not inside and after else ""
+            following = min((first for _, first, _ in known if first > at), default=None)
+            found = inside or [customer for customer, first, _ in known if first == following]
+            return (found[0] if len(found) == 1 else "") if found else None
 
         return holder
 
@@ -350,6 +357,11 @@ class Response:
         exposed = await self._exposed(incident, outcomes)
         given = await self.credits(incident.id)
         history = await self._database.read(lambda q: store.incidents(q, most=HISTORY_MAX))
+        try:
+            remedy = await self._trial(incident, made, given) if made else None
+        except StorageError as error:  # of another role's area: who has which product is not known, the rest is
+            log.warning("incident %s: what those hit get is not known now: %s", incident.id, error)
+            remedy = None
         return Known(
             incident=incident,
             impact=made,
@@ -359,9 +371,9 @@ class Response:
             notices=notices(incident, exposed or (), hit=len(made.hits) if made else None),
             recovery=self._recoveries.get(incident.id),
             history=incidents.recurrences(incident, history),
-            remedy=await self._trial(incident, made) if made else None,
+            remedy=remedy,
             credited=len(given),
-            told=sum(bool(each.told_at) for each in given),
+            told=sum(bool(each.told_message) for each in given),
         )
 
     async def told(self) -> Sequence[Statement]:
@@ -412,7 +424,10 @@ class Response:
             raise UsageError(f"there is no incident {identifier}")
         async with self._acting:
             listed = await self._database.read(lambda q: store.impact_of(q, incident))
-            return await self._give(incident, listed[0], by=by, over_cap=True) if listed else 0
+            given = await self._give(incident, listed[0], by=by, by_person=True) if listed else []
+            if given:
+                await self._save(_credited(self._incidents.get(identifier, incident), given, by, self._clock.now()))
+            return len(given)
 
     async def tell(self, identifier: str, *, by: str) -> int:
         """Has those credited told by a text message; returns how many are still to be told.
@@ -432,28 +447,45 @@ class Response:
                 log.error("those hit were not all told: %s", error)
 
     async def tell_next(self) -> None:
-        """Waits until somebody has those credited told, and tells them, each once. Raises `StorageError`."""
+        """Waits until somebody has those credited told, and tells them, each once. Raises `StorageError`.
+
+        Whoever could not be told is told when somebody says so again; so are those after one of whom nobody knows
+        whether they were told: whatever does not answer now would leave the next in doubt as well.
+        """
         identifier, by = await self._to_tell.get()
+        untold = [given.credit for given in await self.credits(identifier) if not given.told_at]
         told = failed = 0
-        for given in await self.credits(identifier):
-            if given.told_at:
-                continue
-            key, now = given.credit.key, self._clock.now()
-            # Marked before it is sent: after a crash in between, one is not told rather than told twice.
-            await self._database.write(lambda t, key=key, now=now: store.mark_told(t, key, "", now))  # type: ignore[misc]
-            amount = f"{given.credit.amount / 100:.2f} {given.credit.currency}"
-            text = f"Du ble rammet av en feil hos oss, og det er vi lei for. {amount} trekkes fra neste regning."
-            message = await self._around.tell(given.credit.customer, text)
-            if not message:
-                await self._database.write(lambda t, key=key: store.mark_told(t, key, "", 0.0))  # type: ignore[misc]
-                failed += 1
-                continue
-            await self._database.write(lambda t, key=key, m=message, now=now: store.mark_told(t, key, m, now))  # type: ignore[misc]
-            told += 1
-        if told or failed:
-            rest = f"; {failed} could not be" if failed else ""
+        rest = ""
+        for credit in untold:
+            message = await self._tell(credit)
+            if message is None:
+                rest = f"; of one nobody knows, and {len(untold) - told - failed - 1} wait"
+                break
+            told, failed = told + bool(message), failed + (not message)
+        if untold:
+            rest = (f"; {failed} could not be" if failed else "") + rest
             text = f"{told} customers were told by SMS{rest}"
             await self.act(identifier, Fact("told", self._clock.now(), by, text))
+
+    async def _tell(self, credit: ServiceCredit) -> str | None:
+        """The id of the message, empty when the customer could not be told, None when nobody knows."""
+        now = self._clock.now()
+
+        async def mark(message: str, at: float) -> None:
+            await self._database.write(lambda t: store.mark_told(t, credit.key, message, at))
+
+        # Marked before it is sent: after a crash in between, one is not told rather than told twice.
+        await mark("", now)
+        amount = f"{credit.amount / 100:.2f} {credit.currency}"
+        text = f"Du ble rammet av en feil hos oss, og det er vi lei for. {amount} trekkes fra neste regning."
+        try:
+            message = await self._around.tell(credit.customer, text)
+        except StorageError as error:
+            log.error("a customer could not be told: %s", error)
+            message = ""
+        if message is not None:
+            await mark(message, now if message else 0.0)
+        return message
 
     # Remedies.
 
@@ -461,7 +493,9 @@ class Response:
         remedy = next((each for each in self._settings.remedies if each.service == service), None)
         return _policy(remedy) if remedy else None
 
-    async def _trial(self, incident: Incident, made: Impact, *, released: bool = False) -> Trial | None:
+    async def _trial(
+        self, incident: Incident, made: Impact, given: Sequence[Given], *, released: bool = False
+    ) -> Trial | None:
         policy = self._policy(incident.service)
         if policy is None:
             return None
@@ -475,20 +509,24 @@ class Response:
             ended_at=ended_at,
             products=products,
             reported_released=released,
+            given=[each.credit for each in given],
         )
 
-    async def _give(self, incident: Incident, made: Impact, *, by: str, over_cap: bool) -> int:
-        tried = await self._trial(incident, made, released=over_cap)
-        if tried is None or not tried.credits or (tried.over_cap and not over_cap):
-            return 0
+    async def _give_by_rule(self, incident: Incident, made: Impact) -> list[ServiceCredit]:
+        try:
+            return await self._give(incident, made, by=RULE, by_person=False)
+        except StorageError as error:
+            log.error("incident %s: its credits are not given yet: %s", incident.id, error)
+            self._lists.pop(incident.id, None)  # so that the next look lists anew, and gives
+            return []
+
+    async def _give(self, incident: Incident, made: Impact, *, by: str, by_person: bool) -> list[ServiceCredit]:
+        """Gives what has not been given; a person's word goes above the cap of the whole and for what was reported."""
+        tried = await self._trial(incident, made, await self.credits(incident.id), released=by_person)
+        if tried is None or not tried.credits or (tried.over_cap and not by_person):
+            return []
         now = self._clock.now()
-        given = await self._database.write(lambda t: store.give_credits(t, tried.credits, given_by=by, now=now))
-        if given:
-            total = sum(credit.amount for credit in given) / 100
-            text = f"{len(given)} customers were credited {total:,.2f} {given[0].currency} together"
-            current = self._incidents.get(incident.id, incident)
-            await self._save(incidents.happened(current, Fact("credited", now, by, text)))
-        return len(given)
+        return await self._database.write(lambda t: store.give_credits(t, tried.credits, given_by=by, now=now))
 
     # What else is known.
 
@@ -507,7 +545,7 @@ class Response:
             return ()
         scope = Scope(incident.segments, incident.since, looking.until(incident, self._clock.now()))
         outcomes = [outcome for outcome in outcomes if incident.since <= outcome.time < scope.until]
-        before = await self._outcomes(incident.since - EXPOSED_BEFORE_SECONDS, incident.since)
+        before = await self._outcomes(incident.since - self._timing.exposed_before_seconds, incident.since)
         outcomes = [*before, *outcomes]
         if (astray := condemned(outcomes, scope)) is not None:
             return exposure(outcomes, astray)
@@ -515,13 +553,18 @@ class Response:
         return () if proven(outcomes, scope) else None
 
 
-def _worth_looking_at(incident: Incident, now: float) -> bool:
-    return incident.open or (incident.resolved_at is not None and now - incident.resolved_at < AFTER_SECONDS)
-
-
 def _proven(incident: Incident) -> bool:
     """Whether the data says that it is over: only then money moves by itself."""
     return incident.state == "resolved" and not incident.unproven
+
+
+def _credited(incident: Incident, given: Sequence[ServiceCredit], by: str, now: float) -> Incident:
+    """The incident after credits were given, if any were."""
+    if not given:
+        return incident
+    total = sum(credit.amount for credit in given) / 100
+    text = f"{len(given)} customers were credited {total:,.2f} {given[0].currency} together"
+    return incidents.happened(incident, Fact("credited", now, by, text))
 
 
 def _policy(remedy: Remedy) -> Policy:

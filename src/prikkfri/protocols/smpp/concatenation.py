@@ -29,9 +29,9 @@ class Part(msgspec.Struct, frozen=True, gc=False):
 
 def split_header(octets: bytes) -> tuple[tuple[tuple[int, bytes], ...], bytes]:
     """The elements of a user data header and what follows it. Raises RemoteProtocolError when it is cut short."""
-    end = octets[0] + 1 if octets else 1
-    if end > len(octets):
+    if not octets or octets[0] >= len(octets):
         raise RemoteProtocolError("user data header longer than its message")
+    end = octets[0] + 1
     elements: list[tuple[int, bytes]] = []
     at = 1
     while at < end:

@@ -52,6 +52,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     """The network's own three letters or digits for what went wrong."""
 
 
+_TEXT_BODY = re.compile(rb"\btext:.*", re.IGNORECASE | re.DOTALL)
 _TEXT_ID = re.compile(rb"\bid:([^ ]{1,64})", re.IGNORECASE)
 _TEXT_STATE = re.compile(rb"\bstat:([A-Z]{1,8})\b", re.IGNORECASE)
 _TEXT_ERROR = re.compile(rb"\berr:([0-9A-Z]{1,3})\b", re.IGNORECASE)
@@ -63,20 +64,21 @@ def is_receipt(message: ShortMessage) -> bool:
 
 def parse_receipt(message: ShortMessage) -> Receipt:
     """Raises RemoteProtocolError when neither parameters nor text say which message and what became of it."""
+    told = _TEXT_BODY.sub(b"", message.octets)  # the first words of the message itself say nothing of its end
     identity = message.tlv(Tag.RECEIPTED_MESSAGE_ID)
     if identity is not None:
         identity = identity.partition(b"\0")[0]
-    elif found := _TEXT_ID.search(message.octets):
+    elif found := _TEXT_ID.search(told):
         identity = found[1]
     state_octet = message.tlv(Tag.MESSAGE_STATE)
     state = None
     if state_octet is not None and len(state_octet) == 1 and 1 <= state_octet[0] <= 8:
         state = MessageState(state_octet[0])
-    elif found := _TEXT_STATE.search(message.octets):
+    elif found := _TEXT_STATE.search(told):
         state = _STATES.get(found[1].decode("ascii").upper())
     if not identity or len(identity) > 64 or state is None:
         raise RemoteProtocolError("a receipt without message id or state")
-    error = _TEXT_ERROR.search(message.octets)
+    error = _TEXT_ERROR.search(told)
     return Receipt(identity.decode("latin-1"), state, error[1].decode("ascii") if error else "000")
 
 

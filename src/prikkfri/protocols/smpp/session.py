@@ -70,7 +70,6 @@ _MAY_ASK: dict[tuple[Side, State], frozenset[Command]] = {
 }
 _REQUESTS = BINDS | _ALWAYS | {Command.SUBMIT_SM, Command.DELIVER_SM}
 _ANSWERS = frozenset(command | RESPONSE for command in _REQUESTS) | {Command.GENERIC_NACK}
-_SEQUENCE_MAX = 0x7FFFFFFF
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -83,6 +82,8 @@ class Limits(msgspec.Struct, frozen=True):
     """After which a request of ours counts as unanswered (a late answer is still handed on)."""
     enquire_seconds: float = 30.0
     """Silence after which we ask whether the peer is there."""
+    sequence_max: int = 0x7FFFFFFF
+    """After which sequence numbers begin at 1 again (3.2)."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -186,8 +187,6 @@ class Session:
         self._become(State.ENDED)
         ours = (Command.SUBMIT_SM, Command.DELIVER_SM)
         in_doubt = tuple(context for _, command, context in self._window.values() if command in ours)
-        self._window.clear()
-        self._late.clear()
         return [Ended(reason, in_doubt)]
 
     # time
@@ -297,7 +296,7 @@ class Session:
         events.append(Answered(context, status, body))
 
     def _next_sequence(self) -> int:
-        self._sequence = self._sequence % _SEQUENCE_MAX + 1
+        self._sequence = self._sequence % self.limits.sequence_max + 1
         return self._sequence
 
     def _become(self, state: State) -> None:

@@ -20,7 +20,8 @@ def parse_time(text: str, now: float) -> float | None:
     if match[9] == "R":
         days = year * 365 + month * 30 + day
         return now + days * _DAY_SECONDS + hour * 3600 + minute * 60 + second
-    offset = timedelta(minutes=quarters * 15 * (-1 if match[9] == "-" else 1))
+    ahead = timedelta(minutes=quarters * 15)
+    offset = -ahead if match[9] == "-" else ahead
     try:
         moment = datetime(2000 + year, month, day, hour, minute, second, tenth * 100_000, tzinfo=timezone(offset))
         return moment.timestamp()

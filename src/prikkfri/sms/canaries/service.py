@@ -32,18 +32,16 @@ from prikkfri.sms.canaries.verdicts import (
 )
 from prikkfri.sms.routing import Exposed
 from prikkfri.sms.service import FATAL, SmsCentre
+from prikkfri.sms.timing import TIMING, Timing
 from prikkfri.storage import Database, Transaction
 
 log = logging.getLogger("prikkfri.sms.canaries")
 
-JUDGE_SECONDS = 0.5
 JUDGED_AT_ONCE_MAX = 1_000
 REMEMBERED_MAX = 5_000
 TOKEN_OCTETS = 9
 TEXT = "Prikkfri canary {token}"
 """What stands on its phone; the token is the last word."""
-KEPT_SECONDS = 2 * 86_400.0
-ERASE_SECONDS = 600.0
 ERASED_AT_ONCE_MAX = 500
 RULE = "rule:canaries"
 
@@ -87,6 +85,7 @@ class Canaries:
         settings: Sms,
         clock: Clock,
         entropy: Callable[[int], bytes],
+        timing: Timing = TIMING,
     ) -> None:
         """`entropy(n)` gives n random octets. Raises `ConfigError` when a canary names no link or has no number."""
         self._centre = centre
@@ -95,6 +94,7 @@ class Canaries:
         self._settings = settings
         self._clock = clock
         self._entropy = entropy
+        self._timing = timing
         self._links = {link.name: link for link in settings.links}
         self._partners = {link.name: link.partner for link in settings.links}
         self._phones = phones_by_link(settings)
@@ -182,7 +182,7 @@ class Canaries:
 
     async def _judge(self) -> None:
         while True:
-            await asyncio.sleep(JUDGE_SECONDS)
+            await asyncio.sleep(self._timing.judge_seconds)
             try:
                 await self._judge_once()
             except FATAL:
@@ -251,7 +251,7 @@ class Canaries:
 
     async def _erase(self) -> None:
         while True:
-            before = self._clock.now() - KEPT_SECONDS
+            before = self._clock.now() - self._timing.canaries_kept_seconds
             try:
                 erase = partial(store.erase, made_before=before, limit=ERASED_AT_ONCE_MAX)
                 while await self._database.write(erase) == ERASED_AT_ONCE_MAX:
@@ -260,7 +260,7 @@ class Canaries:
                 raise
             except StorageError as error:
                 log.warning("old canaries could not be erased: %s", error)
-            await asyncio.sleep(ERASE_SECONDS)
+            await asyncio.sleep(self._timing.erase_every_seconds)
 
     def _is_stopped(self, link: str) -> bool:
         stop = self._centre.stop_of(link)

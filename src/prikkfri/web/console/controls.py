@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -11,7 +10,8 @@ from prikkfri.assurance.service import Assurance
 from prikkfri.clock import Clock
 from prikkfri.web.console.forms import form_of
 from prikkfri.web.console.incidents import Page, ShowPage
-from prikkfri.web.console.live import Live, Parts
+from prikkfri.web.console.live import Live, Pace, Parts
+from prikkfri.web.console.rendering import Templates
 
 CONTROLS_PATH = "/controls"
 CHANNEL_STATES = ("open", "closed", "rule")
@@ -20,7 +20,14 @@ ROUTE_STATES = ("stopped", "open")
 
 class ControlPages:
     def __init__(
-        self, assurance: Assurance, *, playout_url: str, show: ShowPage, templates: Environment, clock: Clock
+        self,
+        assurance: Assurance,
+        *,
+        playout_url: str,
+        show: ShowPage,
+        templates: Templates,
+        clock: Clock,
+        pace: Pace,
     ) -> None:
         """`playout_url`: where everybody finds playout."""
         self._assurance = assurance
@@ -28,7 +35,7 @@ class ControlPages:
         self._show = show
         self._templates = templates
         self._clock = clock
-        self.live = Live(self._look, clock=clock)
+        self.live = Live(self._look, clock=clock, pace=pace)
 
     def pages(self) -> list[tuple[str, Page, list[str]]]:
         """Address, page and methods; all for those who have signed in."""
@@ -40,10 +47,10 @@ class ControlPages:
 
     def part(self, *, service: str = "", back: str = CONTROLS_PATH) -> str:
         """The switches of a service (empty: of all); whoever uses one comes to the page `back` afterwards."""
-        now = self._clock.now()
-        template = self._templates.get_template("parts/controls.html")
-        facts = {"controls": self._assurance.controls, "playout_url": self._playout_url}
-        return template.render(facts, service=service, back=back, now=now)
+        return self._templates.render(
+            "parts/controls.html", controls=self._assurance.controls, playout_url=self._playout_url, service=service,
+            back=back, now=self._clock.now(),
+        )  # fmt: skip
 
     async def _controls(self, request: Request, who: str) -> Response:
         return self._page(request, who)

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -18,7 +17,8 @@ from prikkfri.assurance.response.store import Given
 from prikkfri.assurance.response.tables import contacts_of, credits_csv, exposed_csv, hits_csv
 from prikkfri.clock import Clock
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_TROUBLE, file_of, form_of, says_why
-from prikkfri.web.console.live import Live, Parts
+from prikkfri.web.console.live import Live, Pace, Parts
+from prikkfri.web.console.rendering import Templates
 
 INCIDENTS_SHOWN_MAX = 50
 ENTRIES_SHOWN_MAX = 200
@@ -72,8 +72,9 @@ class IncidentPages:
         *,
         switches: Callable[..., str],
         show: ShowPage,
-        templates: Environment,
+        templates: Templates,
         clock: Clock,
+        pace: Pace,
         zone: ZoneInfo,
     ) -> None:
         self._response = response
@@ -83,7 +84,7 @@ class IncidentPages:
         self._templates = templates
         self._clock = clock
         self._zone = zone
-        self.live = Live(self._look, clock=clock)
+        self.live = Live(self._look, clock=clock, pace=pace)
         """By the id of an incident; empty: the list of them."""
 
     def pages(self) -> list[tuple[str, Page, list[str]]]:
@@ -170,7 +171,7 @@ class IncidentPages:
         )
 
     def _parts(self, names: tuple[str, ...], **facts: object) -> Parts:
-        return {name: self._templates.get_template(f"parts/{name}.html").render(facts) for name in names}
+        return {name: self._templates.render(f"parts/{name}.html", **facts) for name in names}
 
     async def _look(self, identifier: str) -> dict[str, Any]:
         at = self._clock.now()

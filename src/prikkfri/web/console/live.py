@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from prikkfri.assurance.overview import Chart, Overview
@@ -11,17 +13,25 @@ from prikkfri.assurance.service import Assurance
 from prikkfri.clock import Clock
 from prikkfri.errors import StorageError
 
-LIVE_SECONDS = 1.0
-LOOKING_SHARE_MAX = 0.1
-"""Looking takes at most this part of the time: what is slow to find out is shown less often."""
-WATCHERS_MAX = 200
-WATCH_SECONDS_MAX = 600
-"""After that the browser comes again by itself, and its session is looked at anew."""
 TAIL_SECONDS = 60
 """How far back an event tells the chart anew, for outcomes that came late."""
 WINDOWS = {"15m": (900, 5), "1h": (3_600, 20), "6h": (21_600, 120)}
 """What the chart can show: seconds in all, and seconds of a period."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How often the live view tells, how long and to how many."""
+
+    live_seconds: float = 1.0
+    looking_share_max: float = 0.1
+    """Looking takes at most this part of the time: what is slow to find out is shown less often."""
+    watchers_max: int = 200
+    watch_seconds_max: float = 600.0
+    """After that the browser comes again by itself, and its session is looked at anew."""
+
+
+PACE = Pace()
 Parts = dict[str, str]
 """What of a page changes, by the id of its place."""
 Look = Callable[[str], Awaitable[dict[str, Any]]]
@@ -61,9 +71,10 @@ def look_at_overview(assurance: Assurance, render: Callable[[Overview], Awaitabl
 class Live:
     """One look at each subject a second, however many watch; none when nobody does."""
 
-    def __init__(self, look: Look, *, clock: Clock) -> None:
+    def __init__(self, look: Look, *, clock: Clock, pace: Pace) -> None:
         self._look = look
         self._clock = clock
+        self._pace = pace
         self._looking = asyncio.Lock()
         self._watching: Counter[str] = Counter()
         self._events: dict[str, tuple[float, bytes]] = {}
@@ -73,18 +84,23 @@ class Live:
     def watchers(self) -> int:
         return self._watching.total()
 
+    @property
+    def full(self) -> bool:
+        """Whether one more would be too many."""
+        return self.watchers >= self._pace.watchers_max
+
     async def events(self, subject: str) -> AsyncIterator[bytes]:
-        """Server-sent events until the watcher goes or has watched for `WATCH_SECONDS_MAX`."""
+        """Server-sent events until the watcher goes or has watched for `watch_seconds_max`."""
         self._watching[subject] += 1
         began = self._clock.monotonic()
         try:
             yield b"retry: 2000\n\n"
             last = b""
-            while self._clock.monotonic() - began < WATCH_SECONDS_MAX:
+            while self._clock.monotonic() - began < self._pace.watch_seconds_max:
                 event = await self._event(subject)
                 yield event if event is not last else b"event: same\ndata: {}\n\n"
                 last = event
-                await asyncio.sleep(LIVE_SECONDS)
+                await asyncio.sleep(self._pace.live_seconds)
         finally:
             self._watching[subject] -= 1
             if not self._watching[subject]:
@@ -93,12 +109,13 @@ class Live:
 
     async def _event(self, subject: str) -> bytes:
         async with self._looking:
-            until, event = self._events.get(subject, (-LIVE_SECONDS, b""))
+            until, event = self._events.get(subject, (-math.inf, b""))
             began = self._clock.monotonic()
             if began >= until:
                 event = await self._look_now(subject)
                 cost = self._clock.monotonic() - began
-                self._events[subject] = (began + max(LIVE_SECONDS * 0.9, cost / LOOKING_SHARE_MAX), event)
+                pause = max(self._pace.live_seconds * 0.9, cost / self._pace.looking_share_max)
+                self._events[subject] = (began + pause, event)
             return event
 
     async def _look_now(self, subject: str) -> bytes:

@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
@@ -28,7 +27,8 @@ from prikkfri.web.console.controls import ControlPages
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_CHARACTERS_MIN, form_of, says_why
 from prikkfri.web.console.guarding import Guard
 from prikkfri.web.console.incidents import CONTACTS_BYTES_MAX, CONTACTS_PATH, IncidentPages, Page
-from prikkfri.web.console.live import WATCHERS_MAX, WINDOWS, Live, Parts, chart_document, look_at_overview
+from prikkfri.web.console.live import PACE, WINDOWS, Live, Pace, Parts, chart_document, look_at_overview
+from prikkfri.web.console.rendering import Templates
 
 log = logging.getLogger("prikkfri.console")
 
@@ -71,6 +71,7 @@ def application(
     playout_url: str,
     timezone: str,
     operator: str,
+    pace: Pace = PACE,
 ) -> ASGIApp:
     """The ASGI application of the assurance role.
 
@@ -80,7 +81,7 @@ def application(
     if missing := [path for path in STATIC.values() if not path.is_file()]:
         raise FileNotFoundError(f"{missing[0]} is missing; mend it: npm ci && npm run build")
     origin, zone = public_url.rstrip("/"), ZoneInfo(timezone)
-    pages = _Pages(assurance, console, response, find_subscriber, clock, origin, playout_url, zone, operator)
+    pages = _Pages(assurance, console, response, find_subscriber, clock, origin, playout_url, zone, operator, pace)
     larger = {CONTACTS_PATH: CONTACTS_BYTES_MAX}
     return Guard(Starlette(routes=pages.routes()), origin=pages.origin, larger=larger)
 
@@ -97,6 +98,7 @@ class _Pages:
         playout_url: str,
         zone: ZoneInfo,
         operator: str,
+        pace: Pace,
     ) -> None:
         self.origin = origin
         self._assurance = assurance
@@ -106,19 +108,12 @@ class _Pages:
         # A __Host- cookie is one that no neighbour on the same site can plant; it needs HTTPS.
         self._secure = origin.startswith("https://")
         self._cookie = "__Host-prikkfri-console" if self._secure else "prikkfri-console"
-        self._templates = Environment(
-            loader=PackageLoader("prikkfri.web.console"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.globals.update(
+        self._templates = Templates(
             words=wording, zone=zone, operator=operator, navigation=NAVIGATION, outcomes_url=_outcomes_url
         )
-        self._live = Live(look_at_overview(assurance, self._moving_parts), clock=clock)
+        self._live = Live(look_at_overview(assurance, self._moving_parts), clock=clock, pace=pace)
         self._controls = ControlPages(
-            assurance, playout_url=playout_url, show=self._page, templates=self._templates, clock=clock
+            assurance, playout_url=playout_url, show=self._page, templates=self._templates, clock=clock, pace=pace
         )
         self._incidents = IncidentPages(
             response,
@@ -127,6 +122,7 @@ class _Pages:
             show=self._page,
             templates=self._templates,
             clock=clock,
+            pace=pace,
             zone=zone,
         )
 
@@ -220,7 +216,7 @@ class _Pages:
             "assurance": self._assurance,
             "now": seen.at,
         }
-        return {name: self._templates.get_template(f"parts/{name}.html").render(facts) for name in PARTS}
+        return {name: self._templates.render(f"parts/{name}.html", **facts) for name in PARTS}
 
     async def _events(self, request: Request, who: str) -> Response:
         return _streamed(self._live, _window(request))
@@ -352,7 +348,7 @@ class _Pages:
         return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers={"cache-control": "no-cache"})
 
     def _page(self, template: str, request: Request, who: str, *, status: int = 200, **facts: object) -> Response:
-        html = self._templates.get_template(template).render(who=who, path=request.url.path, **facts)
+        html = self._templates.render(template, who=who, path=request.url.path, **facts)
         return HTMLResponse(html, status, headers={"cache-control": "no-store"})
 
 
@@ -366,7 +362,7 @@ def _window(request: Request) -> str:
 
 
 def _streamed(live: Live, subject: str) -> Response:
-    if live.watchers >= WATCHERS_MAX:
+    if live.full:
         headers = {"retry-after": str(RETRY_AFTER_SECONDS)}
         return JSONResponse({"error": "overloaded", "message": "too many watch at once"}, 503, headers)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}

@@ -1,5 +1,6 @@
 """The console's words and figures: how what is known is said to the people on duty."""
 
+import re
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,7 @@ from prikkfri.subscribers.numbers import masked
 
 WINDOW_TEXT = f"{WINDOW_SECONDS // 60} minutes"
 ID_CHARACTERS_SHOWN = 4
+_NUMBER = re.compile(r"\+?\d(?:[ ().-]*\d){6,}")
 
 
 def capital(text: str) -> str:
@@ -79,9 +81,8 @@ def masked_id(text: str) -> str:
 
 
 def masked_value(text: str) -> str:
-    """A dimension's value, masked when it could be somebody's number."""
-    digits = text.lstrip("+")
-    return masked(text) if digits.isdigit() and len(digits) >= 7 else text
+    """A text with whatever in it could be somebody's number masked, however they wrote it."""
+    return _NUMBER.sub(lambda number: masked(number[0]), text)
 
 
 def sentence(seen: Overview, zone: ZoneInfo) -> str:

@@ -9,17 +9,18 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from prikkfri.assurance.publishing import as_known, iso, moment, never_told
+from prikkfri.assurance.publishing import KNOWN_SECONDS, State, as_known, iso, moment, never_told
 from prikkfri.clock import Clock
 from prikkfri.storage.keys import write_whole
 from prikkfri.web.status_page.words import (
@@ -37,6 +38,10 @@ log = logging.getLogger("prikkfri.status")
 
 DOCUMENT_BYTES_MAX = 1_000_000
 CACHE_SECONDS = 5
+MOMENT_MAX = 1e11
+"""The year 5138: later ones cannot be said on every clock."""
+OVER = ("resolved", "postmortem")
+"""Statuspage's words for incidents that are not `unresolved`."""
 PAGES = Path(__file__).parent.parent
 STATIC_SECONDS = 3_600
 POLICY = (
@@ -54,17 +59,21 @@ class _Page(msgspec.Struct):
 class _Status(msgspec.Struct):
     indicator: Literal["none", "minor", "major", "critical"]
     description: str
+    state: State | None = None
 
 
 class _Component(msgspec.Struct):
     id: str
     name: str
     status: Literal["operational", "degraded_performance", "partial_outage", "major_outage", "under_maintenance"]
+    state: State | None = None
+    since: str | None = None
 
 
 class _Update(msgspec.Struct):
     body: str
     created_at: str
+    bodies: dict[str, str] = {}
 
 
 class _Incident(msgspec.Struct):
@@ -72,6 +81,9 @@ class _Incident(msgspec.Struct):
     name: str
     status: str
     incident_updates: list[_Update]
+    names: dict[str, str] = {}
+    next_update_at: str | None = None
+    expected_at: str | None = None
 
 
 class Summary(msgspec.Struct):
@@ -83,14 +95,26 @@ class Summary(msgspec.Struct):
     incidents: list[_Incident]
     scheduled_maintenances: list[_Incident]
 
+    def moments(self) -> Iterator[str]:
+        """Every time that the page says."""
+        yield self.page.updated_at
+        yield from (component.since for component in self.components if component.since)
+        for incident in (*self.incidents, *self.scheduled_maintenances):
+            yield from (at for at in (incident.next_update_at, incident.expected_at) if at)
+            yield from (update.created_at for update in incident.incident_updates)
+
 
 def checked(body: bytes, now: float) -> dict[str, Any]:
     """The document in `body`, never newer than `now`. Raises `ValueError` saying what is wrong with it."""
     try:
-        msgspec.json.decode(body, type=Summary)
+        summary = msgspec.json.decode(body, type=Summary)
         document: dict[str, Any] = msgspec.json.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(str(error)) from None
+    for text in summary.moments():
+        if not 0 <= moment(text) < MOMENT_MAX:
+            raise ValueError(f"{text!r} is no time that could be told")
+    document["status"].pop("last_known", None)  # that is for this page to say
     if moment(document["page"]["updated_at"]) > now:
         document["page"]["updated_at"] = iso(now)
     return document
@@ -121,14 +145,6 @@ class _StatusPage:
             f"/{hashlib.sha256(body).hexdigest()[:12]}{suffix}": (kind, body)
             for suffix, kind, body in ((".css", b"text/css", style), (".js", b"text/javascript", script))
         }
-        templates = Environment(
-            loader=PackageLoader("prikkfri.web.status_page"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._template = templates.get_template("page.html")
         # A crowd comes to a status page all at once: each answer is made once a second, not once a reader.
         self._made: dict[tuple[str, str], bytes] = {}
         self._made_for = (0, 0)
@@ -230,28 +246,36 @@ class _StatusPage:
         words = WORDS[language]
         updated_at = moment(document["page"]["updated_at"])
         style, script = self._static
+        unresolved = _unresolved(document)
+        earlier = [each for each in document["incidents"] if each not in unresolved]
 
         def time(text: str) -> str:
             return time_said(moment(text), now, self._zone, language)
 
-        return self._template.render(
-            document=document,
-            language=language,
-            languages=LANGUAGES,
-            words=words,
-            operator=self._operator,
-            headline=headline(document, words),
-            tone=tone(document),
-            particulars=particulars(document, words, time),
-            time=time,
-            overdue=lambda text: moment(text) < now,
-            zone=self._zone.key,
-            age=age_said(now - updated_at, language) if updated_at else "",
-            updated_at=updated_at,
-            now=now,
-            style=style,
-            script=script,
-        ).encode()
+        return (
+            _template()
+            .render(
+                document=document,
+                told=(("incidents", unresolved), ("earlier", earlier)),
+                language=language,
+                languages=LANGUAGES,
+                words=words,
+                operator=self._operator,
+                headline=headline(document, words),
+                tone=tone(document),
+                particulars=particulars(document, words, time),
+                time=time,
+                overdue=lambda text: moment(text) < now,
+                missed=lambda text: moment(text) < (now if now - updated_at <= KNOWN_SECONDS else updated_at),
+                zone=self._zone.key,
+                age=age_said(now - updated_at, language) if updated_at else "",
+                updated_at=updated_at,
+                now=now,
+                style=style,
+                script=script,
+            )
+            .encode()
+        )
 
 
 _PARTS: dict[str, tuple[str, ...]] = {
@@ -262,8 +286,27 @@ _PARTS: dict[str, tuple[str, ...]] = {
 }
 
 
+@cache
+def _template() -> Template:
+    templates = Environment(
+        loader=PackageLoader("prikkfri.web.status_page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return templates.get_template("page.html")
+
+
+def _unresolved(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [each for each in document["incidents"] if each["status"] not in OVER]
+
+
 def _json(document: Mapping[str, Any], name: str) -> bytes:
-    return json.dumps({part: document[part] for part in _PARTS[name]}, ensure_ascii=False).encode()
+    parts = {part: document[part] for part in _PARTS[name]}
+    if name.startswith("incidents/"):
+        parts["incidents"] = _unresolved(document)
+    return json.dumps(parts, ensure_ascii=False).encode()
 
 
 def _refusal(status: int, error: str, message: str) -> tuple[int, dict[str, str], bytes]:

@@ -1,0 +1,26 @@
+"""Sizes and times of supervising and serving: one value for every role."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AppLimits:
+    answers_end_seconds_max: int = 3
+    """What a role's requests get when it stops: server-sent events never end by themselves."""
+    trim_seconds: float = 10.0
+    """From one trimming of the journal to the next."""
+    log_bytes_max: int = 20_000_000
+    log_files_max: int = 3
+    """Earlier ones that are kept beside the one that is written."""
+    stop_seconds_max: float = 8.0
+    """What a role gets to stop before it is killed."""
+    ready_seconds_max: float = 60.0
+    pause_seconds: float = 0.25
+    """Before a role that has ended is started again; twice as long each time, up to `pause_seconds_max`."""
+    pause_seconds_max: float = 30.0
+    crash_loop_ends: int = 4
+    """So many ends within `crash_loop_seconds` are called a crash loop."""
+    crash_loop_seconds: float = 60.0
+
+
+LIMITS = AppLimits()

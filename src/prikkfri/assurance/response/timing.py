@@ -1,0 +1,25 @@
+"""The constants of time and size of incident response, as one value."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    tick_seconds: float = 0.5
+    settling_seconds: float = 1.5
+    """An outcome is on its way from its role to here for about so long."""
+    outcomes_at_once_max: int = 2_000
+    look_seconds: float = 2.0
+    looking_share_max: float = 0.25
+    """Looking at incidents takes at most this part of the time, however much there is to read."""
+    relearn_seconds: float = 1_800.0
+    exposed_before_seconds: float = 3_600.0
+    """Messages may have gone astray so long before the first sign of it; canaries tell since when."""
+    after_seconds: float = 900.0
+    """A resolved incident is looked at for so long: late outcomes and a relapse still count."""
+    asked_at_once_max: int = 20
+    """Customers who ask whether they were hit: a crowd of them must not slow down what watches for the next."""
+    answer_seconds_max: float = 5.0
+
+
+TIMING = Timing()

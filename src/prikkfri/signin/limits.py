@@ -1,0 +1,16 @@
+"""How long sign-in waits for others, and how much it remembers of them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    database_seconds_max: float = 3.0
+    body_seconds_max: float = 10.0
+    passes_remembered_max: int = 100_000
+    buckets_max: int = 200_000
+    """Of failed tries, see `tries`."""
+    revoked_published_seconds: float = 60.0
+    """The revocation list is written anew at least so often, and tells by its date that signin lives."""
+    sign_outs_gathered_seconds: float = 1.0
+    """Many sign-outs at once are one list."""

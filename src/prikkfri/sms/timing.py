@@ -1,0 +1,37 @@
+"""How long the message centre waits and how often it looks: one value, given by whoever builds it."""
+
+from dataclasses import dataclass
+
+from prikkfri.sms.delivery import RECONNECT_SECONDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    look_seconds: float = 1.0
+    """How often we look for what has become due while nothing else wakes us."""
+    storage_pause_seconds: float = 1.0
+    """How long a party waits whose events the database would not take."""
+    wrong_password_seconds: float = 1.0
+    connect_seconds_max: float = 10.0
+    reconnect_seconds: float = RECONNECT_SECONDS
+    """Before the first try to bind a link again; each further pause is twice as long (`delivery.reconnect_pause`)."""
+    leave_seconds_max: float = 3.0
+    """How long peers have to answer our unbind."""
+    throttled_seconds: float = 1.0
+    """How long a party that says THROTTLED is left alone."""
+    early_receipt_seconds: float = 5.0
+    """A receipt may overtake the answer that tells its message's id by this much."""
+    early_receipt_look_seconds: float = 0.25
+    receipt_retry_seconds: float = 15.0
+    """Before an account is told again what it would not hear, or did not answer."""
+    unreported_seconds: float = 3_600.0
+    """After its expiry a message whose receipt never came counts as unreported."""
+    count_every_seconds: float = 5.0
+    """How often we look for whom as much waits as may wait."""
+    erase_every_seconds: float = 600.0
+    judge_seconds: float = 0.5
+    """How often canaries are judged."""
+    canaries_kept_seconds: float = 2 * 86_400.0
+
+
+TIMING = Timing()

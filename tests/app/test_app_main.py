@@ -1,0 +1,77 @@
+"""One role as a process: what it tells its supervisor, and with which code it ends."""
+
+import asyncio
+import json
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+from waiting import eventually
+
+from prikkfri.app.__main__ import main, run
+from prikkfri.app.logs import log_file
+from prikkfri.config import ROLES, Config, load
+from prikkfri.simulation.installation import free_ports, ports_section
+from prikkfri.storage import open_spool_reader
+
+pytestmark = pytest.mark.usefixtures("own_logs")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    (tmp_path / "prikkfri.toml").write_text(ports_section(free_ports(len(ROLES) + 1)))
+    return load(tmp_path, file=None, environment={})
+
+
+def logged(home: Path, role: str) -> list[str]:
+    return [json.loads(line)["message"] for line in log_file(home, role).read_text().splitlines()]
+
+
+async def test_a_role_says_ready_when_it_serves_and_leaves_nothing_open_when_it_stops(
+    config: Config, capfd: pytest.CaptureFixture[str]
+) -> None:
+    running = asyncio.create_task(run("door", config))
+    said = ""
+
+    def ready() -> bool:
+        nonlocal said
+        said += capfd.readouterr().out
+        return said != ""
+
+    await eventually(ready)
+    assert said == "ready\n"
+    async with httpx.AsyncClient(headers={"Connection": "close"}) as client:
+        url = f"http://127.0.0.1:{config.roles.door.port}"
+        assert (await client.get(f"{url}/health")).json() == {"role": "door", "status": "ok"}
+        assert "prikkfri_door_" in (await client.get(f"{url}/metrics")).text
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [file.name for file in (config.home / "spool").iterdir()] == ["door.db"]
+    await open_spool_reader(config.home, "door").close()
+
+
+def test_a_port_that_is_taken_is_bad_usage_and_never_ready(config: Config, capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # it is held for this test, and for nobody else
+        taken.bind(("127.0.0.1", config.roles.status.port))
+        taken.listen()
+        assert main(["status", "--home", str(config.home)]) == 2
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"port {config.roles.status.port} cannot be opened")
+
+
+def test_a_wrong_setting_is_bad_usage(config: Config, capfd: pytest.CaptureFixture[str]) -> None:
+    wrong = config.home / "wrong.toml"
+    wrong.write_text("[rolls]")
+    assert main(["status", "--home", str(config.home), "--config", str(wrong)]) == 2
+    assert "wrong.toml" in capfd.readouterr().err
+
+
+def test_storage_that_says_no_may_be_tried_again_and_is_logged_in_one_line(config: Config) -> None:
+    (config.home / "keys").mkdir()
+    (config.home / "keys" / "status-command.key").write_text("rubbish")
+    assert main(["status", "--home", str(config.home)]) == 1
+    assert logged(config.home, "status")[-1].endswith("remove the file to have a new key made")

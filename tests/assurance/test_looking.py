@@ -1,0 +1,188 @@
+"""One look at an incident, as a function: what it may conclude from its outcomes, and what not yet."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from response_house import SIGN_IN, tried
+
+from prikkfri.assurance.detection import Alarm
+from prikkfri.assurance.incidents import Fact, Incident, happened, opened
+from prikkfri.assurance.recovery import Criteria
+from prikkfri.assurance.response.looking import BEFORE_SECONDS, Grounds, Look, look, until
+from prikkfri.assurance.tally import EXPECTATIONS
+from prikkfri.journal import Outcome
+
+BEGAN = 10_000.0
+ALARM = Alarm("share", SIGN_IN, BEGAN + 5, BEGAN, 0.005, 1.0, 40.0, 30.0, 25.0)
+HOLD_SECONDS = 30.0
+GROUNDS = Grounds(
+    standing=(),
+    blind=False,
+    contacts=None,
+    holder=lambda device, at: None,
+    expectations=EXPECTATIONS,
+    criteria=Criteria(hold_seconds=HOLD_SECONDS),
+)
+CONFIRMED = Fact("evidence", BEGAN + 10)
+RECOVERING = (CONFIRMED, Fact("improving", BEGAN + 70))
+RESOLVED = (*RECOVERING, Fact("proven", BEGAN + 100, text="well"))
+
+
+def incident(*facts: Fact, alarm: Alarm = ALARM, **more: Any) -> Incident:
+    found = opened("i", alarm, BEGAN + 5)
+    for fact in facts:
+        found = happened(found, fact)
+    return replace(found, **more)
+
+
+def sign_ins(start: float, end: float, *, kept: bool = True, each: float = 0.5, **more: Any) -> list[Outcome]:
+    """Somebody tries every half second."""
+    return [tried(start + n * each, kept=kept, **more) for n in range(int((end - start) / each))]
+
+
+BEFORE = sign_ins(BEGAN - 60, BEGAN)
+FAULT = sign_ins(BEGAN, BEGAN + 60, kept=False)
+
+
+def seen(found: Incident, outcomes: Sequence[Outcome], at: float, **grounds: Any) -> Look:
+    ordered = sorted(outcomes, key=lambda outcome: outcome.time)
+    return look(found, ordered, replace(GROUNDS, **grounds), now=BEGAN + at)
+
+
+def test_what_is_proven_over_ended_with_its_last_broken_promise_and_its_list_there() -> None:
+    who = [tried(BEGAN + 1, "a"), tried(BEGAN + 60, "last")]
+    proven = seen(incident(*RECOVERING), [*BEFORE, *FAULT, *who, *sign_ins(BEGAN + 61, BEGAN + 121)], 121.0)
+    assert (proven.incident.state, proven.incident.resolved_at) == ("resolved", BEGAN + 121)
+    assert proven.incident.ended_at == BEGAN + 60 and proven.just_resolved
+    assert proven.impact.scope.since == BEGAN and BEGAN + 60 < proven.impact.scope.until < BEGAN + 60.01
+    assert [hit.customer for hit in proven.impact.hits] == ["a", "last"]
+    again = seen(proven.incident, [*BEFORE, *FAULT, *who, *sign_ins(BEGAN + 61, BEGAN + 122)], 122.0)
+    assert (again.just_resolved, again.impact.digest, again.incident) == (False, proven.impact.digest, proven.incident)
+
+
+def test_what_a_person_said_to_be_over_is_frozen_by_the_next_look() -> None:
+    said = incident(CONFIRMED, Fact("all-clear", BEGAN + 90, "Kari"))
+    taken = seen(said, [*BEFORE, *FAULT], 91.0)
+    assert taken.just_resolved and taken.incident.ended_at == BEGAN + 59.5
+    # Of what nobody's promise was broken, the word is the end.
+    assert seen(said, BEFORE, 91.0).incident.ended_at == BEGAN + 90
+
+
+@pytest.mark.parametrize(
+    ("well_seconds", "grounds", "state"),
+    [
+        (29.9, {}, "recovering"),
+        (30.0, {}, "resolved"),
+        (40, {"blind": True}, "recovering"),
+        (40, {"contacts": [(0.0, 20.0), (60.0, 11.0)]}, "recovering"),
+        (40, {"contacts": [(0.0, 20.0), (60.0, 10.0)]}, "resolved"),
+    ],
+)
+def test_it_is_over_when_all_has_been_well_for_long_enough(
+    well_seconds: float, grounds: dict[str, Any], state: str
+) -> None:
+    well = sign_ins(BEGAN + 60, BEGAN + 60 + well_seconds)
+    assert seen(incident(*RECOVERING), [*BEFORE, *FAULT, *well], 60.0 + well_seconds, **grounds).incident.state == state
+
+
+def test_it_is_not_over_while_fewer_than_usual_get_it() -> None:
+    few = sign_ins(BEGAN + 60, BEGAN + 160, each=1.1)
+    assert seen(incident(*RECOVERING), [*BEFORE, *FAULT, *few], 160.0).incident.state == "recovering"
+    enough = sign_ins(BEGAN + 60, BEGAN + 160, each=0.95)
+    assert seen(incident(*RECOVERING), [*BEFORE, *FAULT, *enough], 160.0).incident.state == "resolved"
+    # What was usual is counted from the first who got it on; who asked long before was no part of it.
+    late = [*sign_ins(BEGAN - 10, BEGAN), *FAULT, *few]
+    assert seen(incident(*RECOVERING), late, 160.0).incident.state == "recovering"
+
+
+def test_what_fails_as_often_as_it_always_does_is_no_fault() -> None:
+    usual = [*BEFORE, *sign_ins(BEGAN - 60, BEGAN, each=3.0, kept=False)]
+    well = [*sign_ins(BEGAN + 60, BEGAN + 160), *sign_ins(BEGAN + 60, BEGAN + 160, each=3.0, kept=False)]
+    assert seen(incident(*RECOVERING), [*usual, *FAULT, *well], 160.0).incident.state == "resolved"
+    assert seen(incident(*RECOVERING), [*BEFORE, *FAULT, *well], 160.0).incident.state != "resolved"
+
+
+def test_when_it_gets_better_that_is_seen_and_when_it_breaks_again_too() -> None:
+    well = sign_ins(BEGAN + 60, BEGAN + 90)
+    better = seen(incident(CONFIRMED), [*BEFORE, *FAULT, *well], 90.0)
+    assert better.incident.state == "recovering" and better.recovery.improving
+    broken = sign_ins(BEGAN + 90, BEGAN + 100, kept=False)
+    worse = seen(incident(*RECOVERING), [*BEFORE, *FAULT, *well, *broken], 100.0)
+    assert worse.incident.state == "confirmed"
+    assert [entry.kind for entry in worse.incident.timeline][-1] == "relapse"
+
+
+@pytest.mark.parametrize(
+    ("facts", "at", "state"),
+    [
+        (RESOLVED, 100.0 + HOLD_SECONDS - 1, "resolved"),  # the judgement rests on what was before
+        (RESOLVED, 100.0 + HOLD_SECONDS, "confirmed"),
+        ((CONFIRMED, Fact("dismiss", BEGAN + 100, "Kari")), 100.0 + HOLD_SECONDS, "resolved"),
+        ((CONFIRMED, Fact("all-clear", BEGAN + 100, "Kari")), 100.0 + HOLD_SECONDS, "confirmed"),
+    ],
+)
+def test_what_was_said_to_be_over_and_is_not_is_open_again(facts: Sequence[Fact], at: float, state: str) -> None:
+    broken = sign_ins(BEGAN + 101, BEGAN + at, kept=False)
+    after = seen(incident(*facts), [*BEFORE, *FAULT, *sign_ins(BEGAN + 60, BEGAN + 101), *broken], at).incident
+    assert after.state == state
+    assert after.reopened == (state == "confirmed") and (after.ended_at is None) == (state == "confirmed")
+
+
+def opened_channel(at: float, by: str = "rule:fallback") -> Outcome:
+    return Outcome(
+        time=at, service="television", step="open-channel", layer="streams", verdict="kept",
+        reason="sign-in does not answer", dimensions={"channel": "sport", "by": by},
+    )  # fmt: skip
+
+
+def test_what_was_done_helps_what_is_known_and_confirms_no_suspicion() -> None:
+    outcomes = [*BEFORE, *FAULT[:4], opened_channel(BEGAN + 2)]
+    assert seen(incident(), outcomes, 3.0).incident.state == "suspected"
+    helped = seen(incident(CONFIRMED), outcomes, 3.0).incident
+    assert (helped.state, helped.timeline[-1].who) == ("mitigated", "rule:fallback")
+
+
+def test_a_suspicion_is_confirmed_by_those_hit_and_else_taken_back_by_the_data() -> None:
+    well = sign_ins(BEGAN + 1, BEGAN + 120)
+    nobody = seen(incident(), [*BEFORE, *well], 120.0).incident
+    assert (nobody.state, nobody.confirmed_at, nobody.resolved_by) == ("resolved", None, "data")
+    # While its alarm stands, it is not taken back, whatever else is well.
+    assert seen(incident(), [*BEFORE, *well], 14.0, standing=(ALARM,)).incident.state == "suspected"
+    few = [tried(BEGAN + 2, f"c{n}") for n in range(9)]
+    assert seen(incident(), [*BEFORE, *few], 70.0).incident.state == "suspected"
+    many = [*few, tried(BEGAN + 2, "tenth")]
+    assert seen(incident(), [*BEFORE, *many], 70.0).incident.state == "confirmed"
+    assert seen(incident(), BEFORE, 15.0, standing=(ALARM,)).incident.state == "confirmed"
+
+
+def test_where_it_is_is_placed_while_it_lasts_and_stands_once_it_gets_better() -> None:
+    places = {"client": "television"}, {"client": "phone"}
+    before = [each for place in places for each in sign_ins(BEGAN - 300, BEGAN, dimensions=place)]
+    during = sign_ins(BEGAN, BEGAN + 60, kept=False, dimensions=places[0])
+    others = sign_ins(BEGAN, BEGAN + 60, dimensions=places[1])
+    found = seen(incident(CONFIRMED), [*before, *during, *others], 60.0).incident
+    assert [segment.get("client") for segment in found.segments] == ["television"]
+    assert any(entry.kind == "placed" for entry in found.timeline)
+    better = happened(found, Fact("improving", BEGAN + 60))
+    later = sign_ins(BEGAN + 60, BEGAN + 70, kept=False, dimensions=places[1])
+    assert seen(better, [*before, *during, *others, *later], 70.0).incident.placement == found.placement
+    assert seen(found, [*before, *during, *others, *later], 70.0).incident.placement != found.placement
+
+
+def test_it_began_with_the_first_who_asked_in_vain() -> None:
+    asked = [
+        tried(BEGAN - 30 + n, verdict="asked", reason="", layer="door", promise=f"p{n}", device=f"d{n}")
+        for n in range(10)
+    ]
+    early = [outcome for outcome in BEFORE if outcome.time < BEGAN - 30]
+    assert seen(incident(CONFIRMED), [*early, *asked, *FAULT], 60.0).incident.since == BEGAN - 30
+
+
+def test_an_incident_that_is_over_reaches_to_its_end_and_an_open_one_to_the_present() -> None:
+    assert until(incident(CONFIRMED), BEGAN + 500) == BEGAN + 500
+    assert until(incident(*RESOLVED), BEGAN + 500) == BEGAN + 500
+    assert BEGAN + 60 < until(incident(*RESOLVED, ended_at=BEGAN + 60), BEGAN + 500) < BEGAN + 60.1
+    assert until(incident(CONFIRMED, ended_at=BEGAN + 60), BEGAN + 500) == BEGAN + 500
+    assert BEFORE_SECONDS == 600.0

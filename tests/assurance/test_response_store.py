@@ -1,0 +1,212 @@
+"""The tables of incident response on both engines: what each statement changes, and what it must leave alone."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from response_house import SIGN_IN, tried
+
+from prikkfri.assurance import store as outcome_store
+from prikkfri.assurance.answers import Answer
+from prikkfri.assurance.detection import Alarm
+from prikkfri.assurance.impact import Hit, Impact, Scope
+from prikkfri.assurance.incidents import Fact, Incident, happened, opened
+from prikkfri.assurance.remedies import ServiceCredit
+from prikkfri.assurance.response import store
+from prikkfri.assurance.response.store import Contact, Frozen, HitIn, Listed
+from prikkfri.journal import Page
+from prikkfri.storage import Database, Location, Row, open_database
+
+TABLES = ("incident", "incident_impact", "incident_hit", "service_credit", "contact")
+
+
+@pytest.fixture
+async def area(location: Location) -> AsyncIterator[Database]:
+    database = await open_database(location, "assurance")
+    yield database
+    await database.close()
+
+
+def incident(name: str, opened_at: float = 1_000.0) -> Incident:
+    return opened(name, Alarm("share", SIGN_IN, opened_at, opened_at - 5, 0.0, 1.0, 5.0, 30.0, 25.0), opened_at)
+
+
+def hit(number: int, **more: Any) -> Hit:
+    known = Hit(f"s-{number}", f"d-{number}", "television", "sign-in", 10.0 + number, 3, 2, "overloaded", None, True)
+    return replace(known, **more)
+
+
+def made(*hits: Hit, digest: str = "digest", asked: int = 9) -> Impact:
+    return Impact(Scope((SIGN_IN,), 1.0, 2.0), hits, asked, 4, digest)
+
+
+def credit(name: str, customer: str, amount: int = 4_900) -> ServiceCredit:
+    return ServiceCredit(f"{name}:{customer}", name, customer, amount, "NOK", "kick-off", "waited")
+
+
+async def rows(database: Database, name: str) -> dict[str, list[Row]]:
+    """All that stands of an incident, table by table."""
+    found = {}
+    for table in TABLES[:-1]:
+        column = "id" if table == "incident" else "incident"
+        found[table] = await database.read(
+            lambda q, table=table, column=column: q.fetch(  # type: ignore[misc]
+                f"SELECT * FROM {table} WHERE {column} = :name ORDER BY 1, 2", {"name": name}
+            )
+        )
+    return found
+
+
+@pytest.fixture
+async def neighbour(area: Database) -> AsyncIterator[None]:
+    """Another incident that hit the same customers, of which nothing may change."""
+    await area.write(lambda t: store.save_incident(t, incident("other", 900.0)))
+    await area.write(lambda t: store.save_answers(t, "other", [Answer(1, "?", "text", ())]))
+    await area.write(lambda t: store.save_impact(t, "other", made(hit(1), hit(2)), "a gap", 950.0))
+    await area.write(lambda t: store.freeze_impact(t, "other", 960.0))
+    await area.write(lambda t: store.give_credits(t, [credit("other", "s-1")], given_by="Ola", now=970.0))
+    before = await rows(area, "other")
+    assert all(before.values())
+    yield
+    assert await rows(area, "other") == before
+
+
+@pytest.mark.usefixtures("neighbour")
+async def test_an_incident_is_kept_as_it_last_was_and_found_by_its_name(area: Database) -> None:
+    first = incident("i")
+    await area.write(lambda t: store.save_incident(t, first))
+    await area.write(lambda t: store.save_answers(t, "i", [Answer(2, "what", "text", ("line",))]))
+    later = happened(first, Fact("evidence", 1_010.0))
+    await area.write(lambda t: store.save_incident(t, later))
+    assert await area.read(lambda q: store.incident(q, "i")) == later
+    assert await area.read(lambda q: store.incident(q, "j")) is None
+    assert await area.read(lambda q: store.answers(q, "i")) == [Answer(2, "what", "text", ("line",))]
+    assert await area.read(lambda q: store.answers(q, "j")) == []
+    (row,) = (await rows(area, "i"))["incident"]
+    assert row[:4] == ("i", "television", "confirmed", 1_000.0)
+
+
+async def test_incidents_come_newest_first_and_no_more_than_asked_for(area: Database) -> None:
+    for name, at in (("b", 5.0), ("d", 7.0), ("a", 5.0), ("c", 6.0)):
+        await area.write(lambda t, name=name, at=at: store.save_incident(t, incident(name, at)))  # type: ignore[misc]
+    assert [each.id for each in await area.read(lambda q: store.incidents(q, most=9))] == ["d", "c", "b", "a"]
+    assert [each.id for each in await area.read(lambda q: store.incidents(q, most=3))] == ["d", "c", "b"]
+
+
+@pytest.mark.usefixtures("neighbour")
+async def test_a_list_is_replaced_with_all_its_evidence_and_what_it_was_frozen_at_stays(area: Database) -> None:
+    ours = incident("i")
+    await area.write(lambda t: store.save_incident(t, ours))
+    assert await area.read(lambda q: store.listed(q, "i")) is None
+    assert await area.read(lambda q: store.impact_of(q, ours)) is None
+    first = made(hit(1), hit(2), hit(3), digest="first")
+    await area.write(lambda t: store.save_impact(t, "i", first, "", 1_100.0))
+    assert await area.read(lambda q: store.impact_of(q, ours)) == (first, "", Frozen("", 0.0))
+    await area.write(lambda t: store.freeze_impact(t, "i", 1_200.0))
+    changed = hit(
+        2, customer="", device="d-9", service="messages", step="deliver", first_asked=99.0, tries=8, unanswered=7,
+        last_reason="abandoned", kept_later_at=98.5, observed=False,
+    )  # fmt: skip
+    second = Impact(Scope((SIGN_IN,), 3.0, 4.0), (hit(1), replace(changed)), 5, 6, "second")
+    for before in (None, {each.key: each for each in first.hits}):
+        await area.write(lambda t: store.save_impact(t, "i", first, "", 1_100.0))
+        await area.write(lambda t, before=before: store.save_impact(t, "i", second, "a gap", 1_300.0, before=before))  # type: ignore[misc]
+        assert await area.read(lambda q: store.impact_of(q, ours)) == (second, "a gap", Frozen("first", 1_200.0))
+        assert await area.read(lambda q: store.listed(q, "i")) == Listed(
+            2, 1_300.0, "second", "a gap", Frozen("first", 1_200.0)
+        )
+        assert await area.read(lambda q: store.hits_of(q, "i")) == [hit(1), changed]
+    # The same person with other evidence is the same line.
+    other = hit(1, **{**vars(changed), "customer": "s-1"})
+    await area.write(lambda t: store.save_impact(t, "i", made(other), "", 1.0, before={hit(1).key: hit(1)}))
+    assert other in await area.read(lambda q: store.hits_of(q, "i"))
+
+
+@pytest.mark.usefixtures("neighbour")
+async def test_a_long_list_is_written_whole_in_parts(area: Database) -> None:
+    everybody = [hit(n) for n in range(2 * store.ROWS_AT_ONCE + 1)]
+    await area.write(lambda t: store.save_impact(t, "i", made(*everybody), "", 1.0, before={}))
+    count = "SELECT COUNT(*), MIN(first_asked), MAX(first_asked) FROM incident_hit WHERE incident = 'i'"
+    assert await area.read(lambda q: q.fetch_one(count)) == (4_001, 10.0, 4_010.0)
+    before = {each.key: each for each in everybody}
+    await area.write(lambda t: store.save_impact(t, "i", made(everybody[7]), "", 1.0, before=before))
+    assert await area.read(lambda q: store.hits_of(q, "i")) == [everybody[7]]
+
+
+@pytest.mark.usefixtures("neighbour")
+async def test_a_credit_is_given_once_whatever_is_said_later(area: Database) -> None:
+    both = [credit("i", "s-1"), credit("i", "s-2")]
+    given = await area.write(lambda t: store.give_credits(t, both[:1], given_by="rule:policy", now=5.0))
+    assert given == both[:1]
+    again = [credit("i", "s-1", amount=99_999), both[1]]
+    assert await area.write(lambda t: store.give_credits(t, again, given_by="Kari", now=6.0)) == both[1:]
+    assert await area.write(lambda t: store.give_credits(t, again, given_by="Kari", now=7.0)) == []
+    stored = await area.read(lambda q: store.credits_of(q, "i"))
+    assert stored == [store.Given(both[0], "rule:policy", 5.0, "", 0.0), store.Given(both[1], "Kari", 6.0, "", 0.0)]
+
+
+@pytest.mark.usefixtures("neighbour")
+async def test_one_is_marked_told_and_nobody_else(area: Database) -> None:
+    both = [credit("i", "s-1"), credit("i", "s-2")]
+    await area.write(lambda t: store.give_credits(t, both, given_by="rule:policy", now=5.0))
+    await area.write(lambda t: store.mark_told(t, "i:s-1", "m-1", 9.0))
+    stored = await area.read(lambda q: store.credits_of(q, "i"))
+    assert [(each.credit.customer, each.told_message, each.told_at) for each in stored] == [
+        ("s-1", "m-1", 9.0), ("s-2", "", 0.0),
+    ]  # fmt: skip
+    await area.write(lambda t: store.mark_told(t, "i:s-1", "", 0.0))
+    assert {each.told_at for each in await area.read(lambda q: store.credits_of(q, "i"))} == {0.0}
+
+
+async def test_a_customer_finds_their_own_incidents_newest_first_with_their_own_credit(area: Database) -> None:
+    for number in range(25):
+        name = f"i{number:02}"
+        hits = made(hit(1, first_asked=100.0 + number, kept_later_at=200.0), hit(2), hit(3, customer="", device="d-x"))
+        await area.write(lambda t, name=name, hits=hits: store.save_impact(t, name, hits, "", 1.0))  # type: ignore[misc]
+    given = [credit("i24", "s-1", 100), credit("i24", "s-2", 999), credit("i23", "s-2", 999)]
+    await area.write(lambda t: store.give_credits(t, given, given_by="Kari", now=5.0))
+    found = await area.read(lambda q: store.incidents_that_hit(q, "s-1"))
+    assert found[:2] == [HitIn("i24", 124.0, 200.0, 100, "NOK"), HitIn("i23", 123.0, 200.0, 0, "")]
+    assert [each.incident for each in found] == [f"i{number:02}" for number in range(24, 4, -1)]
+    assert len(await area.read(lambda q: store.incidents_that_hit(q, "s-1", most=2))) == 2
+    assert await area.read(lambda q: store.incidents_that_hit(q, "")) == []
+    assert await area.read(lambda q: store.incidents_that_hit(q, "s-9")) == []
+
+
+async def test_contacts_are_taken_in_once_and_counted_by_service_and_period(area: Database) -> None:
+    at = [(999.9, "television"), (1_000.0, "television"), (1_059.9, "television"), (1_060.0, "television"),
+          (1_061.0, "messages"), (1_185.0, "television")]  # fmt: skip
+    contacts = [Contact(str(n), moment, service, "kind", "chat") for n, (moment, service) in enumerate(at)]
+    assert await area.write(lambda t: store.add_contacts(t, contacts)) == 6
+    known = [replace(contacts[1], at=1_500.0), Contact("new", 1_240.0, "television", "", "")]
+    assert await area.write(lambda t: store.add_contacts(t, known)) == 1
+
+    async def counted(service: str) -> list[tuple[float, float]]:
+        return await area.read(lambda q: store.contact_counts(q, service, since=1_000.0, period_seconds=60.0))
+
+    assert await counted("television") == [(1_000.0, 2), (1_060.0, 1), (1_180.0, 1), (1_240.0, 1)]
+    assert await counted("messages") == [(1_060.0, 1)] and await counted("music") == []
+
+
+async def test_holders_are_those_of_the_devices_in_question(area: Database) -> None:
+    outcomes = [
+        tried(10.0, "s-1", device="d-1", kept=True),
+        tried(20.0, "s-2", device="d-1", kept=True),
+        tried(30.0, "s-1", device="d-1", kept=True),
+        tried(40.0, "s-3", device="d-old", kept=True),
+        tried(100.0, device="d-1"),
+        tried(101.0, "s-5", device="d-told", observed=False),
+        tried(102.0, "s-6"),
+    ]
+
+    async def work(transaction: Any) -> None:
+        page = Page("i", 1, len(outcomes), outcomes, len(outcomes), 0, 0)
+        await outcome_store.add_outcomes(transaction, "signin", page, 200.0)
+        await outcome_store.join_devices(transaction, outcomes, 200.0)
+
+    await area.write(work)
+    found = await area.read(lambda q: store.holders(q, since=100.0))
+    assert sorted(found) == [("d-1", "s-1", 10.0, 30.0), ("d-1", "s-2", 20.0, 20.0)]
+    assert len(await area.read(lambda q: store.holders(q, since=40.0))) == 3
+    assert await area.read(lambda q: store.holders(q, since=100.1)) == []

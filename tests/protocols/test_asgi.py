@@ -1,0 +1,228 @@
+"""What the JSON edges share: bodies in bounds, answers that a client can go by, and a browser's rules."""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prikkfri.protocols.asgi import (
+    NOT_FOUND,
+    Answer,
+    ClientLeft,
+    bearer,
+    cookie,
+    cross_origin,
+    from_another_origin,
+    header,
+    preflight,
+    read_body,
+    refusal,
+    respond,
+    same_secret,
+    until_disconnect,
+)
+
+VIEWER = "http://localhost:8080"
+
+
+class Client:
+    """What a server hears from a client, message by message."""
+
+    def __init__(self, messages: Iterable[dict[str, Any]]) -> None:
+        self.messages = list(messages)
+        self.heard = 0
+
+    async def receive(self) -> dict[str, Any]:
+        self.heard += 1
+        return self.messages[self.heard - 1]
+
+
+def parts(*bodies: bytes) -> list[dict[str, Any]]:
+    return [{"type": "http.request", "body": body, "more_body": i < len(bodies)} for i, body in enumerate(bodies, 1)]
+
+
+def scope(*headers: tuple[bytes, bytes]) -> dict[str, Any]:
+    return {"type": "http", "headers": headers}
+
+
+@given(st.lists(st.binary(max_size=8), min_size=1, max_size=6), st.integers(0, 40))
+def test_a_body_in_parts_is_whole_or_too_long(bodies: list[bytes], bytes_max: int) -> None:
+    whole = b"".join(bodies)
+    expected = whole if len(whole) <= bytes_max else None
+    assert asyncio.run(read_body(Client(parts(*bodies)).receive, bytes_max)) == expected
+
+
+async def test_of_a_body_that_is_too_long_no_more_is_read_than_tells() -> None:
+    client = Client(parts(b"12345", b"678", b"9", b"0"))
+    assert await read_body(client.receive, 7) is None
+    assert client.heard == 2
+    assert await read_body(Client([{"type": "http.request"}]).receive, 0) == b""
+
+
+async def test_who_leaves_within_the_request_is_told_apart() -> None:
+    with pytest.raises(ClientLeft):
+        await read_body(Client([*parts(b"1", b"2")[:1], {"type": "http.disconnect"}]).receive, 10)
+    client = Client([*parts(b"late", b"r"), {"type": "http.disconnect"}])
+    await until_disconnect(client.receive)
+    assert client.heard == 3
+
+
+async def answered(answer: Answer, *extra: tuple[bytes, bytes]) -> tuple[int, dict[bytes, bytes], bytes]:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await respond(send, answer, extra)
+    start, body = sent
+    assert (start["type"], body["type"]) == ("http.response.start", "http.response.body")
+    assert not body.get("more_body")
+    assert len(dict(start["headers"])) == len(start["headers"])
+    return start["status"], dict(start["headers"]), body["body"]
+
+
+async def test_an_answer_says_its_length_its_kind_and_that_nobody_may_keep_it() -> None:
+    status, headers, body = await answered(
+        Answer(200, {"name": "Åse"}, ((b"set-cookie", b"a=b"),)), (b"vary", b"Origin")
+    )
+    assert (status, json.loads(body)) == (200, {"name": "Åse"})
+    assert body == '{"name": "Åse"}'.encode()
+    assert headers == {
+        b"content-length": str(len(body)).encode(),
+        b"content-type": b"application/json",
+        b"cache-control": b"no-store",
+        b"set-cookie": b"a=b",
+        b"vary": b"Origin",
+    }
+    assert await answered(Answer(204)) == (204, {b"content-length": b"0", b"cache-control": b"no-store"}, b"")
+    assert (await answered(Answer(200, {})))[2] == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("retry_after_s", "whole"), [(0.0, 1), (0.2, 1), (1.0, 1), (1.01, 2), (5.0, 5), (29.5, 30), (None, None)]
+)
+async def test_a_refusal_says_when_to_come_again_never_too_early(
+    retry_after_s: float | None, whole: int | None
+) -> None:
+    status, headers, body = await answered(refusal(503, "overloaded", "Later.", retry_after_s=retry_after_s, n=3))
+    document = json.loads(body)
+    assert (status, document["error"], document["message"], document["n"]) == (503, "overloaded", "Later.", 3)
+    assert document.get("retry_after_s") == whole
+    assert headers.get(b"retry-after") == (str(whole).encode() if whole else None)
+    assert NOT_FOUND.status == 404
+
+
+@pytest.mark.parametrize(
+    ("value", "token"),
+    [
+        (b"Bearer abc", "abc"),
+        (b"bearer  abc ", "abc"),
+        (b"BEARER abc", "abc"),
+        (b"Bearer", ""),
+        (b"Bearer ", ""),
+        (b"Basic abc", ""),
+        (b"abc", ""),
+        (b"", ""),
+        (b"Bearer \xe9", "é"),
+        (b"Bearer a b", "a b"),
+    ],
+)
+def test_a_bearer_token_is_what_stands_behind_the_word(value: bytes, token: str) -> None:
+    assert bearer(scope((b"host", b"x"), (b"authorization", value))) == token
+
+
+def test_a_header_is_its_first_value_or_empty() -> None:
+    asked = scope((b"accept", b"a"), (b"origin", b"first"), (b"origin", b"second"))
+    assert (header(asked, b"origin"), header(asked, b"cookie"), bearer(asked)) == ("first", "", "")
+
+
+@pytest.mark.parametrize(
+    ("sent", "value"),
+    [
+        (b"prikkfri-signin=abc", "abc"),
+        (b"a=1; prikkfri-signin=abc; b=2", "abc"),
+        (b"not-prikkfri-signin=abc", ""),
+        (b"prikkfri-signin-old=abc", ""),
+        (b"prikkfri-signin=", ""),
+        (b"", ""),
+        (b"\xff=\xff; =;;", ""),
+    ],
+)
+def test_a_cookie_is_found_by_its_whole_name(sent: bytes, value: str) -> None:
+    assert cookie(scope((b"cookie", sent)), "prikkfri-signin") == value
+
+
+class Guarded(bytes):
+    """Bytes of which an ordinary comparison would tell, by its time, how far they agree."""
+
+    __hash__ = bytes.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("a secret is compared with ==")
+
+    __ne__ = __eq__
+
+
+class Secret(str):
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("a secret is compared with ==")
+
+    __ne__ = __eq__
+
+    def encode(self, *arguments: Any) -> bytes:
+        return Guarded(super().encode(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected", "same"),
+    [("key", "key", True), ("kez", "key", False), ("", "key", False), ("ke", "key", False), ("key", "", False),
+     ("", "", False), ("né", "né", True), ("KEY", "key", False)],
+)  # fmt: skip
+def test_a_secret_is_compared_in_constant_time_and_none_equals_nothing(given: str, expected: str, same: bool) -> None:
+    assert same_secret(Secret(given), Secret(expected)) is same
+
+
+def test_only_pages_of_the_viewer_may_read_an_answer() -> None:
+    without, with_cookies = (dict(cross_origin(VIEWER, credentials=allowed)) for allowed in (False, True))
+    assert without == {
+        b"access-control-allow-origin": VIEWER.encode(),
+        b"vary": b"Origin",
+        b"access-control-expose-headers": b"Retry-After",
+    }
+    assert with_cookies == without | {b"access-control-allow-credentials": b"true"}
+
+
+def test_a_browser_is_told_what_it_may_send() -> None:
+    answer = preflight(frozenset({"PUT", "GET"}))
+    assert (answer.status, answer.document, dict(answer.headers)) == (
+        204,
+        None,
+        {
+            b"access-control-allow-methods": b"GET, PUT",
+            b"access-control-allow-headers": b"Authorization, Content-Type",
+            b"access-control-max-age": b"7200",
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "refused"),
+    [
+        ([(b"origin", VIEWER.encode())], False),
+        ([(b"origin", VIEWER.encode()), (b"cookie", b"a=b")], False),
+        ([], False),  # no browser, and it acts for nobody
+        ([(b"cookie", b"a=b")], True),
+        ([(b"origin", b"null")], True),
+        ([(b"origin", b"http://localhost:8081")], True),
+        ([(b"origin", b"https://localhost:8080")], True),
+        ([(b"origin", b"http://localhost:8080.example.org"), (b"cookie", b"a=b")], True),
+    ],
+)
+def test_an_unsafe_request_of_another_page_is_told(headers: list[tuple[bytes, bytes]], refused: bool) -> None:
+    assert from_another_origin(scope(*headers), VIEWER) is refused

@@ -1,0 +1,318 @@
+"""What a batch of events comes to: who is answered what, and what is stored of it."""
+
+from dataclasses import replace
+
+import pytest
+from msgspec import structs
+
+from prikkfri.protocols.smpp.pdu import NOTHING, Bind, Command, MessageAnswer, ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.receipt import MessageState, Receipt
+from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered
+from prikkfri.sms.delivery import Retry
+from prikkfri.sms.intake import Given, Intake, Told, read_events
+from prikkfri.sms.messages import DueReceipt, Message, State
+from prikkfri.sms.routing import Party, Routes
+from prikkfri.sms.sealing import Sealer
+from prikkfri.sms.submission import Bucket, Rules
+from prikkfri.sms.trail import Step
+
+NOW = 1_700_000_000.0
+PARTNERS = {"nord": "Fjordmobil"}
+NORD = Party("link", "nord")
+SHOP = Party("account", "shop")
+ROUTES = Routes({"2010": SHOP}, {"47": NORD}, 2)
+SEALER = Sealer(bytes(range(32)))
+FOR_NOW = {
+    Status.SYSTEM_ERROR: 0x08,
+    Status.QUEUE_FULL: 0x14,
+    Status.THROTTLED: 0x58,
+    Status.TEMPORARY_APPLICATION_ERROR: 0x64,
+    Status.INVALID_BIND_STATUS: 0x04,
+}
+"""Refusals that say nothing of the message itself: it is tried again."""
+FOR_GOOD = (0x01, 0x0A, 0x0B, 0x43, 0x45, 0x65, 0xFE, 0x400)
+
+
+class Entropy:
+    """Octets that never come twice."""
+
+    def __init__(self) -> None:
+        self.drawn: list[bytes] = []
+
+    def __call__(self, octets: int) -> bytes:
+        self.drawn.append((len(self.drawn) + 1).to_bytes(octets, "little"))
+        return self.drawn[-1]
+
+
+def given(party: Party = SHOP, **rules: object) -> Given:
+    return Given(Rules(party, ROUTES, **rules), SEALER, PARTNERS, Entropy(), NOW)
+
+
+def read(*events: Event | Told, by: Given | None = None, tokens: float = 100.0) -> Intake:
+    return read_events(events, Bucket(tokens, NOW), by or given())
+
+
+def submitted(sequence: int = 1, command: Command = Command.SUBMIT_SM, **fields: object) -> Request:
+    message = ShortMessage(**{"source": "Shop", "destination": "4790000001", "octets": b"hei", **fields})
+    return Request(command, sequence, message)
+
+
+def stored(**fields: object) -> Message:
+    """A message of ours that went to a link."""
+    [message] = read(submitted()).messages
+    return structs.replace(message, **{"attempts": 1, **fields})
+
+
+RECEIPT = DueReceipt("id-1", "Shop", "4790000001", 2, NOW - 60, NOW - 1)
+
+
+def test_each_message_of_a_batch_is_answered_with_its_own_id_and_holds_its_own_text() -> None:
+    requests = [submitted(n, destination=f"479000000{n}", octets=b"code %d" % n) for n in range(1, 6)]
+    requests.insert(2, submitted(9, destination="nobody"))
+    intake = read(*requests)
+    assert [request for request, _, _ in intake.answers] == requests
+    by_id = {message.id: message for message in intake.messages}
+    assert len(by_id) == len(intake.messages) == 5
+    for request, status, body in intake.answers:
+        if request.sequence == 9:
+            assert (status, body) == (Status.INVALID_DESTINATION, MessageAnswer(""))
+            continue
+        message = by_id[body.message_id]
+        assert status == Status.OK
+        assert message.recipient == request.body.destination
+        assert SEALER.open(message.sealed, message.binding).octets == request.body.octets
+    assert intake.refused == 1
+
+
+def test_no_nonce_is_ever_used_twice() -> None:
+    """Two texts under one nonce of AES-GCM tell each other's letters, and let anybody forge a third."""
+    by = given()
+    long = {"octets": b"", "tlvs": ((Tag.MESSAGE_PAYLOAD, b"x" * 1_000),)}
+    intake = read(submitted(1, **long), submitted(2), submitted(3, **long), by=by)
+    nonces = [message.sealed[:12] for message in intake.messages]
+    assert len(nonces) == 7 + 1 + 7
+    assert len(set(nonces)) == len(nonces)
+    assert set(nonces) <= set(by.entropy.drawn)  # what is random, and nothing made from it
+    texts = [SEALER.open(message.sealed, message.binding).octets for message in intake.messages[:7]]
+    assert b"".join(text[6:] for text in texts) == b"x" * 1_000
+    # Two texts under one reference would be mixed by the phone that puts them together.
+    last = SEALER.open(intake.messages[8].sealed, intake.messages[8].binding).octets
+    assert len({text[3] for text in texts}) == 1
+    assert last[3] != texts[0][3]
+    assert {message.submission for message in intake.messages[:7]} == {intake.answers[0][2].message_id}
+
+
+def test_ids_tell_the_time_and_cannot_be_guessed() -> None:
+    by = given()
+    intake = read(submitted(1), submitted(2), by=by)
+    ids = [body.message_id for _, _, body in intake.answers]
+    assert [identity[:11] for identity in ids] == [f"{int(NOW * 1000):011x}"] * 2
+    assert len(set(ids)) == 2
+    for identity in ids:
+        assert bytes.fromhex(identity[11:]) in by.entropy.drawn
+        assert len(identity[11:]) == 2 * 5
+
+
+def test_what_is_taken_on_and_what_is_refused_are_outcomes() -> None:
+    intake = read(submitted(1), submitted(2, source=""), by=given(message_class="log-in-code"))
+    told = [(o.step, o.verdict, o.reason, o.promise, o.layer, o.time) for o in intake.outcomes]
+    identity = intake.answers[0][2].message_id
+    assert told == [
+        ("submit", "kept", "", "", "sms-centre", NOW),
+        ("deliver", "asked", "", identity, "sms-centre", NOW),
+        ("submit", "broken", "bad-sender", "", "sms-centre", NOW),
+    ]
+    assert {o.dimensions["class"] for o in intake.outcomes} == {"log-in-code"}
+    assert intake.outcomes[0].dimensions["account"] == intake.outcomes[2].dimensions["account"] == "shop"
+    assert intake.outcomes[1].device == "+4790000001"
+
+
+def test_who_is_too_fast_is_told_so_and_nothing_is_kept() -> None:
+    by = given(throughput_per_second_max=2.0)
+    intake = read(*(submitted(n) for n in range(1, 5)), by=by, tokens=2.0)
+    assert [status for _, status, _ in intake.answers] == [Status.OK, Status.OK, Status.THROTTLED, Status.THROTTLED]
+    assert [body.message_id for _, _, body in intake.answers[2:]] == ["", ""]
+    assert len(intake.messages) == intake.refused == 2
+    assert [o.reason for o in intake.outcomes if o.step == "submit"] == ["", "", "throttled", "throttled"]
+    assert intake.throttled is False  # the party is throttled; it has not asked us to be
+    later = replace(by, now=NOW + 0.5)
+    assert read_events([submitted(5)], intake.bucket, later).answers[0][1] == Status.OK
+    assert read_events([submitted(5)], intake.bucket, replace(by, now=NOW + 0.4)).refused == 1
+
+
+def test_a_refused_message_takes_a_token_as_one_taken_on_does() -> None:
+    intake = read(submitted(1, destination="nobody"), submitted(2), by=given(throughput_per_second_max=1.0), tokens=1.0)
+    assert [status for _, status, _ in intake.answers] == [Status.INVALID_DESTINATION, Status.THROTTLED]
+
+
+def test_the_network_takes_a_message_and_gives_it_an_id() -> None:
+    message = stored()
+    intake = read(Answered(message, Status.OK, MessageAnswer("net-1")), by=given(NORD))
+    assert intake.sent == [(message.id, "net-1")]
+    [outcome] = intake.outcomes
+    assert (outcome.step, outcome.layer, outcome.verdict, outcome.reason) == ("deliver", "link", "asked", "")
+    assert outcome.promise == message.submission
+    assert outcome.dimensions == {
+        "class": "ordinary",
+        "account": "shop",
+        "link": "nord",
+        "partner": "Fjordmobil",
+        "direction": "out",
+    }
+    assert (intake.ended, intake.put_off, intake.in_doubt, intake.answers, intake.events) == ([], [], [], [], [])
+    assert read(Answered(message, Status.OK, NOTHING), by=given(NORD)).sent == [(message.id, "")]
+
+
+def test_an_account_that_takes_a_message_has_it() -> None:
+    message = stored(target="account:shop", recipient="2010")
+    intake = read(Answered(message, Status.OK, MessageAnswer()))
+    assert intake.ended == [(message.id, State.DELIVERED, "")]
+    assert (intake.sent, intake.outcomes) == ([], [])
+
+
+def test_a_canary_is_nobodys_message() -> None:
+    canary = stored(origin="canary:nord")
+    for event in (Answered(canary, Status.OK, MessageAnswer("net-1")), Unanswered(canary)):
+        intake = read(event, by=given(NORD))
+        assert intake.outcomes == []
+        assert intake.sent == [(canary.id, "net-1")] or intake.in_doubt == [canary.id]
+
+
+@pytest.mark.parametrize("status", FOR_NOW, ids=lambda status: status.name)
+def test_a_refusal_for_now_puts_a_message_off(status: Status) -> None:
+    assert status == FOR_NOW[status]
+    for attempts in range(1, 12):
+        message = stored(attempts=attempts)
+        intake = read(Answered(message, status, MessageAnswer("net-1")), by=given(NORD))
+        reason = f"smpp-{FOR_NOW[status]:02x}"
+        pause = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0)[min(attempts, 7) - 1]
+        assert intake.put_off == [(message.id, Retry(NOW + pause, reason))]
+        assert intake.events == [(message.id, Step(NOW, "refused-for-now", reason))]
+        assert (intake.sent, intake.ended, intake.in_doubt, intake.outcomes) == ([], [], [], [])
+        assert intake.throttled is (status == Status.THROTTLED)
+
+
+def test_one_refusal_among_others_slows_the_whole_link() -> None:
+    events = [Answered(stored(), status, MessageAnswer()) for status in (0, Status.THROTTLED, Status.QUEUE_FULL)]
+    assert read(*events, by=given(NORD)).throttled is True
+
+
+@pytest.mark.parametrize("status", FOR_GOOD)
+def test_a_refusal_for_good_ends_a_message(status: int) -> None:
+    message = stored()
+    intake = read(Answered(message, status, MessageAnswer()), by=given(NORD))
+    assert intake.ended == [(message.id, State.REJECTED, f"smpp-{status:02x}")]
+    assert (intake.sent, intake.put_off, intake.in_doubt, intake.outcomes) == ([], [], [], [])
+    assert intake.throttled is False
+
+
+def test_a_receipt_that_was_taken_is_not_offered_again() -> None:
+    intake = read(Answered(RECEIPT, Status.OK, MessageAnswer()))
+    assert (intake.receipts_given, intake.receipts_put_off, intake.events) == (["id-1"], [], [])
+
+
+@pytest.mark.parametrize("status", FOR_NOW, ids=lambda status: status.name)
+def test_a_receipt_refused_for_now_is_offered_again(status: Status) -> None:
+    intake = read(Answered(RECEIPT, status, MessageAnswer()))
+    assert (intake.receipts_given, intake.receipts_put_off, intake.events) == ([], ["id-1"], [])
+
+
+@pytest.mark.parametrize("status", FOR_GOOD)
+def test_a_receipt_that_the_account_refuses_for_good_is_not_offered_for_ever(status: int) -> None:
+    intake = read(Answered(RECEIPT, status, MessageAnswer()))
+    assert (intake.receipts_given, intake.receipts_put_off) == (["id-1"], [])
+    assert intake.events == [("id-1", Step(NOW, "receipt-refused", f"smpp-{status:02x}"))]
+
+
+def test_what_is_unanswered_is_in_doubt_and_receipts_are_told_again() -> None:
+    message = stored()
+    intake = read(Unanswered(message), Unanswered(RECEIPT), by=given(NORD))
+    assert intake.in_doubt == [message.id]
+    assert intake.events == [(message.id, Step(NOW, "in-doubt", "no answer in time"))]
+    assert (intake.receipts_put_off, intake.receipts_given) == (["id-1"], [])
+    [outcome] = intake.outcomes
+    assert (outcome.verdict, outcome.layer, outcome.reason) == ("asked", "link", "in-doubt")
+    assert (intake.sent, intake.put_off, intake.ended) == ([], [], [])
+
+
+def test_what_is_unanswered_at_the_end_is_in_doubt_for_the_reason_of_the_end() -> None:
+    first, second = stored(), stored(id="other", target="account:shop")
+    over = Ended("connection lost", (first, RECEIPT, second, None))
+    intake = read(over, by=given(NORD))
+    assert intake.over is over
+    assert intake.in_doubt == [first.id, "other"]
+    assert intake.events == [(identity, Step(NOW, "in-doubt", "connection lost")) for identity in (first.id, "other")]
+    assert intake.receipts_put_off == ["id-1"]
+    assert [outcome.promise for outcome in intake.outcomes] == [first.submission]  # an account is no network
+
+
+def told_by(octets: bytes, source: str = "4790000001", **fields: object) -> Request:
+    return Request(
+        Command.DELIVER_SM, 7, ShortMessage(**{"source": source, "destination": "Shop", "octets": octets, **fields})
+    )
+
+
+def test_a_receipt_settles_nothing_before_it_is_stored() -> None:
+    reference = ((Tag.USER_MESSAGE_REFERENCE, b"\x01\x02"),)
+    request = told_by(b"id:net-1 stat:UNDELIV err:042", source="+4790000001", esm_class=0x04, tlvs=reference)
+    intake = read(request, by=given(NORD))
+    assert intake.told == [
+        Told(request, Receipt("net-1", MessageState.UNDELIVERABLE, "042"), "4790000001", 0x0102, NOW)
+    ]
+    assert (intake.answers, intake.messages, intake.outcomes, intake.ended) == ([], [], [], [])
+    for tlvs in ((), ((Tag.USER_MESSAGE_REFERENCE, b""),)):
+        [told] = read(told_by(b"id:1 stat:DELIVRD", source="Shop", esm_class=4, tlvs=tlvs), by=given(NORD)).told
+        assert (told.reference, told.recipient) == (None, "Shop")
+    put_back = read(told, by=given(NORD))
+    assert put_back.told == [told]
+    assert put_back.answers == []
+
+
+@pytest.mark.parametrize("word", ["ENROUTE", "ACCEPTD"])
+def test_a_message_still_on_its_way_is_noted_and_settles_nothing(word: str) -> None:
+    request = told_by(f"id:net-1 stat:{word}".encode(), esm_class=0x04)
+    intake = read(request, by=given(NORD))
+    assert intake.answers == [(request, Status.OK, MessageAnswer())]
+    assert intake.told == []
+
+
+def test_a_receipt_that_names_no_message_is_refused_for_good() -> None:
+    request = told_by(b"stat:DELIVRD", esm_class=0x04)
+    intake = read(request, by=given(NORD))
+    assert intake.answers == [(request, Status.PERMANENT_APPLICATION_ERROR, MessageAnswer())]
+    assert (intake.told, intake.messages) == ([], [])
+
+
+@pytest.mark.parametrize("esm_class", [0x00, 0x01, 0x08, 0x10, 0x18, 0x0C, 0x14, 0x24, 0x3C, 0x80])
+def test_a_persons_text_is_never_taken_for_a_receipt(esm_class: int) -> None:
+    """A phone may write what it likes: what makes a receipt is the network's word for it."""
+    text = b"id:net-1 sub:001 dlvrd:001 stat:DELIVRD err:000"
+    request = Request(Command.DELIVER_SM, 7, ShortMessage("4790000001", "2010", text, esm_class=esm_class))
+    intake = read(request, by=given(NORD))
+    assert intake.told == []
+    [message] = intake.messages
+    assert (message.recipient, message.target, message.origin) == ("2010", "account:shop", "link:nord")
+    assert intake.answers == [(request, Status.OK, MessageAnswer(message.id))]
+
+
+def test_an_account_cannot_write_a_receipt() -> None:
+    intake = read(submitted(esm_class=0x04, octets=b"id:net-1 stat:DELIVRD"))
+    assert intake.told == []
+    [message] = intake.messages
+    assert SEALER.open(message.sealed, message.binding).esm_class == 0
+
+
+def test_a_goodbye_is_kept_for_last_and_a_second_bind_refused() -> None:
+    unbind, bind = Request(Command.UNBIND, 5, NOTHING), Request(Command.BIND_TRANSCEIVER, 6, Bind())
+    intake = read(unbind, bind, submitted(7))
+    assert intake.unbind is unbind
+    assert [(request.sequence, status) for request, status, _ in intake.answers] == [
+        (6, Status.ALREADY_BOUND),
+        (7, Status.OK),
+    ]
+    assert intake.over is None
+    assert read(bind).unbind is None
+
+
+def test_nothing_comes_of_nothing() -> None:
+    assert read() == Intake(Bucket(100.0, NOW))

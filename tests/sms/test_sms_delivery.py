@@ -1,0 +1,153 @@
+"""What is written to the wire, and what is done about each answer."""
+
+import pytest
+from msgspec import structs
+
+from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body, encode_body
+from prikkfri.sms import delivery
+from prikkfri.sms.delivery import Ended, Misdirected, Retry, after_refusal, reconnect_pause, wire_body
+from prikkfri.sms.messages import Message, State, reference_of
+from prikkfri.sms.routing import Party
+from prikkfri.sms.sealing import Binding, Envelope, Sealer
+
+NOW = 1_700_000_000.0
+SEALER = Sealer(bytes(range(32)))
+NORD, SHOP = Party("link", "nord"), Party("account", "shop")
+ENVELOPE = Envelope(
+    octets=b"\x05\x00\x03\x07\x02\x01part",
+    data_coding=8,
+    esm_class=0xC0,
+    sender_ton=5,
+    sender_npi=9,
+    protocol_id=17,
+    priority=2,
+    service_type="CMT",
+    tlvs=((0x1401, b"x"), (0x1402, b"")),
+)
+
+
+def stored(envelope: Envelope = ENVELOPE, **changes: object) -> Message:
+    """A message whose seal is what its row says."""
+    row = Message("0018bcfe568000102030405", "s", 1, 1, "account:shop", "link:nord", "ordinary", "Shop", "4790000001",
+                  None, 1, NOW - 60, NOW, NOW + 3_600, 1)  # fmt: skip
+    row = structs.replace(row, **changes)
+    binding = Binding(row.id, row.sender, row.recipient, row.expires_at)
+    return structs.replace(row, sealed=SEALER.seal(envelope, binding, bytes(12)))
+
+
+def on_the_wire(message: Message, party: Party = NORD, *, now: float = NOW) -> ShortMessage:
+    body = decode_body(Command.SUBMIT_SM, wire_body(message, SEALER, party, now=now))
+    assert isinstance(body, ShortMessage)
+    return body
+
+
+def test_all_that_the_sender_said_of_a_message_goes_out_and_what_is_between_us_and_the_next() -> None:
+    reference = (Tag.USER_MESSAGE_REFERENCE, reference_of(stored().id).to_bytes(2, "big"))
+    expected = ShortMessage(
+        source="Shop",
+        destination="4790000001",
+        octets=ENVELOPE.octets,
+        data_coding=8,
+        esm_class=0xC0,
+        registered_delivery=1,
+        source_ton=5,
+        source_npi=9,
+        destination_ton=1,
+        destination_npi=1,
+        service_type="CMT",
+        protocol_id=17,
+        priority=2,
+        validity="000000010000000R",
+        tlvs=(*ENVELOPE.tlvs, reference),
+    )
+    assert on_the_wire(stored()) == expected
+    to_account = on_the_wire(stored(target="account:shop"), SHOP)
+    assert to_account == structs.replace(expected, registered_delivery=0, validity="")
+
+
+def test_a_network_is_given_the_time_that_a_message_has_left() -> None:
+    assert on_the_wire(stored(), now=NOW + 3_000).validity == "000000001000000R"
+    assert on_the_wire(stored(), now=NOW + 3_599).validity == "000000000001000R"
+    assert on_the_wire(stored(accepted_at=NOW - 9_999), now=NOW).validity == "000000010000000R"
+
+
+def test_the_same_message_bears_the_same_reference_at_every_attempt() -> None:
+    first, again = stored(attempts=1), stored(attempts=2)
+    assert on_the_wire(first).tlv(Tag.USER_MESSAGE_REFERENCE) == on_the_wire(again).tlv(Tag.USER_MESSAGE_REFERENCE)
+    other = stored(id="0018bcfe568000102030406")
+    assert on_the_wire(first).tlv(Tag.USER_MESSAGE_REFERENCE) != on_the_wire(other).tlv(Tag.USER_MESSAGE_REFERENCE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"destination": "4790000002"},
+        {"source": "Bank"},
+        {"octets": b"your code is 483 201"},
+        {"esm_class": 0},
+        {"data_coding": 0},
+        {"validity": ""},
+        {"tlvs": ()},
+    ],
+)
+def test_an_encoder_that_writes_something_else_is_caught(change: dict[str, object]) -> None:
+    def wrong(body: ShortMessage) -> bytes:
+        return encode_body(structs.replace(body, **change))
+
+    with pytest.raises(Misdirected, match="differ from the message"):
+        wire_body(stored(), SEALER, NORD, now=NOW, encode=wrong)
+
+
+def test_what_cannot_be_encoded_is_held_and_so_is_a_number_in_another_form() -> None:
+    with pytest.raises(Misdirected, match="cannot be encoded"):
+        on_the_wire(stored(structs.replace(ENVELOPE, octets=b"x" * 255)))
+    with pytest.raises(Misdirected, match="differ from the message"):
+        on_the_wire(stored(recipient="+4790000001"))
+    with pytest.raises(Misdirected, match="no recipient"):
+        on_the_wire(stored(recipient="nobody"))
+    with pytest.raises(Misdirected, match="nothing sealed"):
+        on_the_wire(structs.replace(stored(), sealed=None))
+    with pytest.raises(Misdirected, match="does not open for this recipient"):
+        on_the_wire(structs.replace(stored(), recipient="4790000002"))
+
+
+@pytest.mark.parametrize("party", [Party("link", "syd"), Party("account", "nord"), Party("held", "nord")])
+def test_what_is_claimed_for_another_is_held(party: Party) -> None:
+    with pytest.raises(Misdirected, match="for another party"):
+        on_the_wire(stored(), party)
+
+
+FOR_NOW = {
+    Status.SYSTEM_ERROR,
+    Status.QUEUE_FULL,
+    Status.THROTTLED,
+    Status.TEMPORARY_APPLICATION_ERROR,
+    Status.INVALID_BIND_STATUS,
+}
+
+
+def test_each_status_says_whether_to_come_again() -> None:
+    for status in {*map(int, Status), 0x33, 0x400, 0xFF} - {Status.OK}:
+        found = after_refusal(status, 1, NOW)
+        reason = f"smpp-{status:02x}"
+        wanted: Ended | Retry = Retry(NOW + 1.0, reason) if status in FOR_NOW else Ended(State.REJECTED, reason)
+        assert found == wanted
+    assert after_refusal(Status.THROTTLED, 1, NOW) == Retry(NOW + 1.0, "smpp-58")
+    assert after_refusal(Status.INVALID_DESTINATION, 1, NOW) == Ended(State.REJECTED, "smpp-0b")
+    assert after_refusal(0x8, 1, NOW) == Retry(NOW + 1.0, "smpp-08")
+
+
+def test_pauses_between_attempts_grow_to_half_an_hour() -> None:
+    pauses = []
+    for attempts in range(1, 11):
+        found = after_refusal(Status.QUEUE_FULL, attempts, NOW)
+        assert isinstance(found, Retry)
+        pauses.append(found.due_at - NOW)
+    assert pauses == [1, 5, 15, 60, 300, 900, 1_800, 1_800, 1_800, 1_800]
+
+
+def test_links_come_back_ever_later_to_half_a_minute_and_not_in_step() -> None:
+    assert [reconnect_pause(failures, 0.5) for failures in range(4)] == [0.25, 0.5, 1.0, 2.0]
+    assert reconnect_pause(10**6, 0.5) == delivery.RECONNECT_SECONDS_MAX == 30.0
+    assert (reconnect_pause(2, 0.0), reconnect_pause(2, 1.0)) == (0.75, 1.25)
+    assert [reconnect_pause(n, 0.5, first_seconds=0.01) for n in (1, 10, 11)] == [0.02, 10.24, 10.24]

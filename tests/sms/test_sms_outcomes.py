@@ -1,0 +1,137 @@
+"""What the journal is told of messages and canaries."""
+
+import pytest
+from msgspec import structs
+
+from prikkfri.journal import Outcome
+from prikkfri.sms import outcomes
+from prikkfri.sms.canaries.verdicts import Canary, Judged, Verdict
+from prikkfri.sms.messages import Message, State
+from prikkfri.sms.routing import Party
+
+NOW = 1_700_000_000.0
+PARTNERS = {"nord": "Fjordmobil", "syd": "Sydtel"}
+OUT = {"link": "nord", "partner": "Fjordmobil", "direction": "out"}
+IN = {"link": "syd", "partner": "Sydtel", "direction": "in"}
+MESSAGE = Message("id-2", "id", 2, 3, "account:shop", "link:nord", "log-in-code", "Shop", "4790000001", b"x", 1,
+                  NOW - 60, NOW - 50, NOW + 60)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("origin", "target", "found"),
+    [
+        ("account:shop", "link:nord", {"account": "shop", **OUT}),
+        ("account:shop", "held:nord", {"account": "shop", **OUT}),
+        ("link:syd", "account:clinic", {**IN, "account": "clinic"}),
+        ("link:syd", "link:nord", OUT),
+        ("account:shop", "link:fjord", {"account": "shop", "link": "fjord", "partner": "", "direction": "out"}),
+    ],
+)
+def test_an_outcome_says_whose_message_went_which_way(origin: str, target: str, found: dict[str, str]) -> None:
+    assert outcomes.dimensions(origin, target, "ordinary", PARTNERS) == {"class": "ordinary", **found}
+
+
+def said(outcome: Outcome) -> tuple[object, ...]:
+    return (outcome.service, outcome.step, outcome.layer, outcome.verdict, outcome.reason, outcome.time)
+
+
+def test_a_request_is_kept_or_refused_in_its_partys_name() -> None:
+    taken = outcomes.submitted(Party("account", "shop"), "ordinary", PARTNERS, reason="", now=NOW)
+    assert said(taken) == ("messages", "submit", "sms-centre", "kept", "", NOW)
+    assert taken.dimensions == {"class": "ordinary", "account": "shop"}
+    refused = outcomes.submitted(Party("link", "syd"), "ordinary", PARTNERS, reason="no-route", now=NOW)
+    assert said(refused) == ("messages", "submit", "sms-centre", "broken", "no-route", NOW)
+    assert refused.dimensions == {"class": "ordinary", **IN}
+
+
+def test_what_was_taken_on_is_promised_to_the_phone_under_the_id_that_the_sender_knows() -> None:
+    ways = {"class": "log-in-code", "account": "shop", **OUT}
+    for target, reason in (("link:nord", ""), ("held:nord", "route-stopped")):
+        asked = outcomes.asked(structs.replace(MESSAGE, target=target), PARTNERS)
+        assert said(asked) == ("messages", "deliver", "sms-centre", "asked", reason, NOW - 60)
+        assert (asked.device, asked.promise, asked.dimensions) == ("+4790000001", "id", ways)
+    gone = outcomes.handed_over(MESSAGE, PARTNERS, reason="in-doubt", now=NOW)
+    assert said(gone) == ("messages", "deliver", "link", "asked", "in-doubt", NOW)
+    assert (gone.device, gone.promise, gone.dimensions) == ("+4790000001", "id", ways)
+    assert outcomes.handed_over(MESSAGE, PARTNERS, now=NOW).reason == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "told"),
+    [
+        (State.DELIVERED, "", ("link", "kept", "")),
+        (State.DELIVERED, "network-000", ("link", "kept", "")),
+        (State.UNDELIVERABLE, "network-011", ("link", "broken", "network-011")),
+        (State.REJECTED, "smpp-0b", ("link", "broken", "smpp-0b")),
+        (State.UNREPORTED, "in-doubt", ("link", "broken", "in-doubt")),
+        (State.UNREPORTED, "", ("link", "broken", "unreported")),
+        (State.EXPIRED, "expired", ("sms-centre", "broken", "expired")),
+        (State.QUARANTINED, "misdirected", ("sms-centre", "broken", "misdirected")),
+    ],
+)
+def test_only_what_was_delivered_is_kept_and_who_gave_it_up_is_named(
+    state: State, reason: str, told: tuple[str, str, str]
+) -> None:
+    outcome = outcomes.settled("id", "4790000001", state, reason, {"class": "ordinary"}, now=NOW)
+    assert said(outcome) == ("messages", "deliver", *told, NOW)
+    assert (outcome.device, outcome.promise, outcome.dimensions) == ("+4790000001", "id", {"class": "ordinary"})
+
+
+def test_who_has_no_number_has_no_device() -> None:
+    assert outcomes.device("4790000001") == "+4790000001"
+    assert outcomes.device("2010") == ""
+
+
+CANARY = Canary("token", "id", "nord", "4790000801", State.DELIVERED, 1.0, 2.0, 3.0, 4.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "receipted", "canary", "receipt"),
+    [
+        (Verdict.ARRIVED, True, "", ""),
+        (Verdict.ARRIVED, False, "", "no-receipt"),
+        (Verdict.LATE, True, "late", ""),
+        (Verdict.LATE, False, "late", None),
+        (Verdict.WRONG_PHONE, True, "wrong-phone", ""),
+        (Verdict.MISSING, True, "not-on-its-phone", ""),
+        (Verdict.LOST, False, "lost", None),
+        (Verdict.REFUSED, False, "refused", None),
+        (Verdict.UNSENT, False, "unsent", None),
+    ],
+)
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_canary_tells_of_its_arrival_of_its_receipt_and_of_the_trust_in_its_way(
+    verdict: Verdict, receipted: bool, canary: str, receipt: str | None, trusted: bool
+) -> None:
+    told = outcomes.canary(Judged(CANARY, verdict, receipted), PARTNERS, trusted=trusted, now=NOW)
+
+    def outcome(service: str, step: str, reason: str) -> tuple[object, ...]:
+        return (service, step, "link", "broken" if reason else "kept", reason, NOW)
+
+    expected = [outcome("messages", "canary", canary), outcome("messages", "route", "" if trusted else "misdelivery")]
+    if receipt is not None:
+        expected.append(outcome("receipts", "receipt", receipt))
+    assert [said(each) for each in told] == expected
+    assert {(each.promise, each.device, each.customer, *each.dimensions.values()) for each in told} == {
+        ("id", "", "", "nord", "Fjordmobil", "out")
+    }
+
+
+def test_of_a_canary_that_nobody_knows_of_nothing_is_told() -> None:
+    assert outcomes.canary(Judged(CANARY, Verdict.UNTOLD, True), PARTNERS, trusted=True, now=NOW) == []
+
+
+def test_since_when_messages_go_astray_stands_at_that_time() -> None:
+    told = outcomes.condemned("nord", PARTNERS, earliest=5.0, likeliest=7.0)
+    assert [said(each) for each in told] == [
+        ("messages", "route", "link", "broken", "misdelivery-not-excluded", 5.0),
+        ("messages", "route", "link", "broken", "misdelivery", 7.0),
+    ]
+    assert [each.dimensions for each in told] == [OUT, OUT]
+
+
+@pytest.mark.parametrize(("state", "step"), [("stopped", "stop-route"), ("open", "open-route")])
+def test_who_switched_a_route_is_told(state: str, step: str) -> None:
+    told = outcomes.switched("nord", state, PARTNERS, who="Kari", reason="why", now=NOW)
+    assert said(told) == ("messages", step, "sms-centre", "kept", "why", NOW)
+    assert told.dimensions == {**OUT, "by": "Kari"}

@@ -1,0 +1,121 @@
+"""Where a message goes, and what is known of a route that was stopped."""
+
+from typing import Any
+
+import pytest
+
+from prikkfri.config import Account, Link, Sms
+from prikkfri.sms.routing import Party, Route, Routes, Stop, detours, find_route, moves, switched
+
+
+def link(name: str, *prefixes: str, instead: str = "") -> Link:
+    return Link(name=name, partner=name.title(), host="h", port=1, system_id="s", password="p", prefixes=prefixes,
+                instead=instead)  # fmt: skip
+
+
+LINKS = (link("nord", "47", "4690"), link("syd", "46", "479", instead="fjord"), link("fjord", "45"))
+SETTINGS = Sms(
+    accounts=(
+        Account(system_id="shop", password="x", short_codes=("2010", "2011")),
+        Account(system_id="clinic", password="x", short_codes=("47",)),
+    ),
+    links=LINKS,
+)
+
+
+def to(text: str, matched: str) -> Route:
+    return Route(Party.parse(text), matched)
+
+
+FOUND = {
+    "2010": to("account:shop", "2010"),
+    "2011": to("account:shop", "2011"),
+    "47": to("account:clinic", "47"),  # a short code before any prefix
+    "4712345678": to("link:nord", "47"),
+    "4790000001": to("link:syd", "479"),
+    "4690000001": to("link:nord", "4690"),
+    "4680000001": to("link:syd", "46"),
+    "469": to("link:syd", "46"),
+    "4512345678": to("link:fjord", "45"),
+    "20100": None,
+    "4412345678": None,
+    "4": None,
+}
+
+
+def test_a_short_code_goes_to_its_account_and_a_number_by_its_longest_prefix() -> None:
+    routes = Routes.of(SETTINGS)
+    assert {recipient: find_route(routes, recipient) for recipient in FOUND} == FOUND
+
+
+def test_what_would_take_a_stopped_link_is_held_or_goes_by_the_one_that_stands_in() -> None:
+    def by(*stopped: str) -> dict[str, str]:
+        routes = Routes.of(SETTINGS, stopped)
+        found = {number: find_route(routes, number) for number in ("2010", "4712345678", "4790000001", "4512345678")}
+        return {number: f"{route.party} {route.matched}" for number, route in found.items() if route is not None}
+
+    usual = by()
+    assert by("nord") == usual | {"4712345678": "held:nord 47"}
+    assert by("syd") == usual | {"4790000001": "link:fjord 479"}
+    assert by("syd", "fjord") == usual | {"4790000001": "held:syd 479", "4512345678": "held:fjord 45"}
+    assert by("fjord") == usual | {"4512345678": "held:fjord 45"}
+
+
+def test_an_empty_prefix_takes_all_numbers_that_no_other_takes() -> None:
+    routes = Routes.of(Sms(links=(link("rest", ""), link("nord", "47"))))
+    assert find_route(routes, "4512345678") == to("link:rest", "")
+    assert find_route(routes, "4712345678") == to("link:nord", "47")
+    assert find_route(Routes.of(Sms()), "4712345678") is None
+
+
+def test_a_party_has_a_kind_and_a_name_whatever_stands_in_it() -> None:
+    assert Party.parse("link:a:b:c") == ("link", "a:b:c")
+    assert str(Party("account", "shop")) == "account:shop"
+
+
+def test_a_canary_goes_over_its_link_whatever_its_number_and_whether_or_not_it_is_stopped() -> None:
+    for number in ("4790000801", "1", "2010"):
+        assert find_route(Routes.over("nord"), number) == to("link:nord", "")
+
+
+def parties(found: Any) -> Any:
+    return [(str(source), str(target)) for source, target in found]
+
+
+@pytest.mark.parametrize(
+    ("ever", "stopped", "moved"),
+    [
+        ((), (), []),
+        (("nord",), ("nord",), [("link:nord", "held:nord")]),
+        (("nord",), (), [("held:nord", "link:nord")]),
+        (("syd",), ("syd",), [("link:syd", "link:fjord"), ("held:syd", "link:fjord")]),
+        (("syd", "fjord"), ("syd", "fjord"), [("link:fjord", "held:fjord"), ("link:syd", "held:syd")]),
+        (("syd", "nord"), ("nord",), [("link:nord", "held:nord"), ("held:syd", "link:syd")]),
+    ],
+)
+def test_what_waits_is_moved_to_where_the_routes_say(ever: Any, stopped: Any, moved: Any) -> None:
+    assert parties(moves(LINKS, ever, stopped)) == moved
+    ways = detours(LINKS, stopped)
+    assert {str(party) for party in ways} == {f"link:{name}" for name in stopped}
+
+
+def switch(known: Stop | None, state: str, now: float, *, by: str = "Kari", since: float = 0.0) -> Stop | None:
+    return switched(
+        known, state, who=by, reason=f"because {by}", exposed_since=since, likely_since=since + 0.5, now=now
+    )
+
+
+def test_an_opening_keeps_all_that_is_known_of_the_stop_and_a_new_stop_nothing() -> None:
+    stopped = switch(None, "stopped", 5.0, since=1.0)
+    assert stopped == Stop("stopped", 5.0, "Kari", "because Kari", 5.0, 1.0, 1.5)
+    opened = switch(stopped, "open", 7.0, by="Ola")
+    assert opened == Stop("open", 7.0, "Ola", "because Ola", 5.0, 1.0, 1.5)
+    assert switch(opened, "stopped", 9.0, since=8.0) == Stop("stopped", 9.0, "Kari", "because Kari", 9.0, 8.0, 8.5)
+    assert (stopped.stopped, opened.stopped) == (True, False)
+
+
+def test_a_route_that_is_so_already_is_not_switched() -> None:
+    stopped = switch(None, "stopped", 5.0)
+    assert switch(None, "open", 5.0) is None
+    assert switch(stopped, "stopped", 6.0, by="Ola") is None
+    assert switch(switch(stopped, "open", 7.0), "open", 8.0, by="Ola") is None

@@ -1,0 +1,627 @@
+"""What each statement of the message store does, and to whom not, on both engines."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+from message_table import BASE, GONE, NOW, STATES, Row, crossed, effect, fill, message, neighbours, numbered, read
+
+from prikkfri.protocols.smpp.receipt import MessageState
+from prikkfri.sms import store
+from prikkfri.sms.messages import DueReceipt, Ending, Message, State, message_id
+from prikkfri.sms.routing import Exposed, Stop
+from prikkfri.sms.trail import Step
+from prikkfri.storage import Database, Transaction
+
+MAY_COME_FROM: dict[State, set[str]] = {
+    State.DELIVERED: {"sending", "sent", "in-doubt"},
+    State.REJECTED: {"sending", "sent", "in-doubt"},
+    State.UNDELIVERABLE: {"sent", "in-doubt"},
+    State.EXPIRED: {"waiting", "sent", "in-doubt"},
+    State.UNREPORTED: {"sent", "in-doubt"},
+    State.QUARANTINED: {"sending"},
+}
+"""Each end, and the states that it may be the end of."""
+TOLD = {
+    State.DELIVERED: MessageState.DELIVERED,
+    State.REJECTED: MessageState.REJECTED,
+    State.UNDELIVERABLE: MessageState.UNDELIVERABLE,
+    State.EXPIRED: MessageState.EXPIRED,
+    State.UNREPORTED: MessageState.UNKNOWN,
+    State.QUARANTINED: MessageState.UNKNOWN,
+}
+
+
+def on(row: Row, **columns: Any) -> bool:
+    return all(row[column] == value for column, value in columns.items())
+
+
+# taking on
+
+
+async def test_a_message_is_stored_as_it_was_taken_on_and_waits(database: Database) -> None:
+    new = Message("new", "whole", 2, 3, "account:shop", "link:nord", "log-in-code", "Shop", "4790000001", b"\0x", 2,
+                  NOW, NOW + 1, NOW + 2)  # fmt: skip
+    found = await effect(database, crossed(state=STATES), lambda tx: store.insert(tx, [new]))
+    assert found.after.pop("new") == {
+        **{field: getattr(new, field) for field in Message.__struct_fields__},
+        **{"state": "waiting", "reason": "", "next_hop_id": "", "attempted_at": 0, "sent_at": 0, "ended_at": 0},
+        **{"receipt": "", "receipt_state": 0, "receipt_at": 0, "attempts": 0},
+    }
+    found.untouched()
+
+
+# claiming
+
+
+def due(row: Row, target: str = "link:nord") -> bool:
+    return on(row, target=target, state="waiting") and row["due_at"] <= NOW < row["expires_at"]
+
+
+def claimed(row: Row) -> Row:
+    return {"state": "sending", "attempts": row["attempts"] + 1, "attempted_at": NOW}
+
+
+async def test_what_is_due_and_has_not_expired_is_claimed_for_its_party_alone(database: Database) -> None:
+    claim = partial(store.claim, target="link:nord", limit=10_000, now=NOW)
+    for routes in ({}, {"nord": "open", "syd": "stopped", "link:nord": "stopped"}):
+        found = await effect(database, neighbours(), claim, routes=routes)
+        found.must_be(lambda row: claimed(row) if due(row) else None)
+        mine = [row for row in found.after.values() if row["state"] == "sending" and row["attempted_at"] == NOW]
+        assert found.result == [message(row) for row in sorted(mine, key=lambda row: (row["due_at"], row["id"]))]
+
+
+async def test_over_a_stopped_route_only_canaries_are_claimed(database: Database) -> None:
+    claim = partial(store.claim, target="link:nord", limit=10_000, now=NOW)
+    found = await effect(database, neighbours(), claim, routes={"nord": "stopped", "syd": "open"})
+    found.must_be(lambda row: claimed(row) if due(row) and on(row, message_class="canary") else None)
+    assert {each.message_class for each in found.result} == {"canary"}
+
+
+async def test_an_account_of_a_stopped_links_name_is_no_link(database: Database) -> None:
+    claim = partial(store.claim, target="account:shop", limit=10_000, now=NOW)
+    found = await effect(database, neighbours(), claim, routes={"shop": "stopped", "nord": "stopped"})
+    found.must_be(lambda row: claimed(row) if due(row, "account:shop") else None)
+
+
+async def test_who_has_been_due_longest_is_claimed_first_whatever_has_expired(database: Database) -> None:
+    order = [5, 3, 9, 1, 7, 0, 2, 8]
+    rows = [{**BASE, "due_at": NOW - 10 + late, "expires_at": NOW - 5 if late < 2 else NOW + 5} for late in order]
+    claim = partial(store.claim, target="link:nord", limit=3, now=NOW)
+    found = await effect(database, numbered(rows), claim)
+    assert [each.due_at - NOW + 10 for each in found.result] == [2, 3, 5]
+    found.must_be(lambda row: claimed(row) if row["due_at"] in (NOW - 8, NOW - 7, NOW - 5) else None)
+
+
+async def test_a_party_is_full_when_as_much_waits_as_may(database: Database) -> None:
+    rows = crossed(state=STATES, target=("link:nord", "link:syd"), due_at=(NOW, NOW + 5))
+    limits = [("link:nord", 0, True), ("link:nord", 1, True), ("link:nord", 2, True), ("link:nord", 3, False)]
+    for target, limit, full in (*limits, ("account:shop", 0, False), ("account:shop", 1, False)):
+        found = await effect(database, rows, partial(store.is_full, target=target, limit=limit))
+        assert found.result is full, (target, limit)
+        found.untouched()
+    for limit, full in ((1, True), (2, False)):
+        one = crossed(state=["waiting"])
+        assert (await effect(database, one, partial(store.is_full, target="link:nord", limit=limit))).result is full
+
+
+# what became of an attempt: each of these is asked of every row in the table, or of every second
+
+
+def every_second(rows: list[Row]) -> list[str]:
+    return [row["id"] for row in rows[::2]]
+
+
+async def test_what_was_claimed_and_not_written_is_given_back_and_nothing_else(database: Database) -> None:
+    rows = crossed(state=STATES, target=("link:nord", "link:syd"), attempts=(1, 4))
+    asked = every_second(rows)
+    found = await effect(database, rows, partial(store.release, ids=asked))
+    found.must_be(
+        lambda row: (
+            {"state": "waiting", "attempts": row["attempts"] - 1}
+            if row["id"] in asked and on(row, state="sending")
+            else None
+        )
+    )
+
+
+async def test_only_what_was_on_its_way_becomes_sent(database: Database) -> None:
+    rows = crossed(state=STATES, target=("link:nord", "link:syd"), next_hop_id=("", "old"))
+    asked = every_second(rows)
+    sent = [(identity, f"net-{identity}") for identity in asked]
+    found = await effect(database, rows, partial(store.mark_sent, sent=sent, now=NOW))
+    found.must_be(
+        lambda row: (
+            {"state": "sent", "reason": "", "next_hop_id": f"net-{row['id']}", "sent_at": NOW}
+            if row["id"] in asked and row["state"] in ("sending", "in-doubt")
+            else None
+        )
+    )
+
+
+async def test_only_what_was_on_its_way_is_put_off(database: Database) -> None:
+    rows = crossed(state=STATES, target=("link:nord", "link:syd"), due_at=(NOW - 5, NOW + 5))
+    asked = every_second(rows)
+
+    async def put_off(tx: Transaction) -> None:
+        for identity in asked:
+            await store.put_off(tx, identity, due_at=NOW + 60, reason="smpp-58")
+
+    found = await effect(database, rows, put_off)
+    found.must_be(
+        lambda row: (
+            {"state": "waiting", "reason": "smpp-58", "due_at": NOW + 60}
+            if row["id"] in asked and row["state"] in ("sending", "in-doubt")
+            else None
+        )
+    )
+
+
+async def test_only_what_was_being_sent_comes_into_doubt(database: Database) -> None:
+    rows = crossed(state=STATES, target=("link:nord", "link:syd"), due_at=(NOW - 5, NOW + 5))
+    asked = every_second(rows)
+    found = await effect(database, rows, partial(store.mark_in_doubt, ids=asked, due_at=NOW + 60))
+    found.must_be(
+        lambda row: (
+            {"state": "in-doubt", "reason": "no-answer", "due_at": NOW + 60}
+            if row["id"] in asked and on(row, state="sending")
+            else None
+        )
+    )
+
+
+async def test_after_a_crash_all_that_was_being_sent_is_in_doubt_and_nothing_of_it_is_due(database: Database) -> None:
+    rows = crossed(state=STATES, receipt=("", "waiting", "sending", "given"), target=("link:nord", "account:shop"))
+
+    async def restart(tx: Transaction) -> Any:
+        doubtful = await store.doubt_what_was_sending(tx, due_at=NOW + 60)
+        before = await read(tx)
+        for target in ("link:nord", "account:shop"):
+            claimed_now = await store.claim(tx, target, limit=10_000, now=NOW)
+            assert {before[each.id]["state"] for each in claimed_now} == {"waiting"}
+        return doubtful, before
+
+    found = await effect(database, rows, restart)
+    doubtful, found.after = found.result
+
+    def expected(row: Row) -> Row | None:
+        new: Row = {}
+        if on(row, state="sending"):
+            new |= {"state": "in-doubt", "reason": "restart", "due_at": NOW + 60}
+        if on(row, receipt="sending"):
+            new |= {"receipt": "waiting"}
+        return new or None
+
+    found.must_be(expected)
+    was_sending = [row for row in found.after.values() if row["reason"] == "restart"]
+    by_id = {each.id: each for each in doubtful}
+    assert by_id == {row["id"]: message(row) for row in was_sending}
+
+
+async def test_a_doubt_is_decided_when_its_time_has_come_for_its_party_alone(database: Database) -> None:
+    rows = neighbours(state="in-doubt")
+    found = await effect(database, rows, partial(store.settled_doubts, target="link:nord", limit=10_000, now=NOW))
+    found.untouched()
+    assert sorted(found.result) == sorted(
+        (row["id"], row["origin"])
+        for row in rows
+        if on(row, state="in-doubt", target="link:nord") and row["due_at"] <= NOW
+    )
+    few = await effect(database, rows, partial(store.settled_doubts, target="link:nord", limit=3, now=NOW))
+    assert len(few.result) == 3
+
+
+# ends
+
+
+@pytest.mark.parametrize("state", MAY_COME_FROM)
+async def test_a_message_ends_once_without_its_body_and_with_the_receipt_that_was_asked_for(
+    database: Database, state: State
+) -> None:
+    rows = crossed(state=STATES, registered=(0, 1, 2), parts=(1, 3))
+    asked = [row["id"] for row in rows if row["registered"] or row["parts"] == 1]
+
+    async def end(tx: Transaction) -> list[Ending | None]:
+        return [await store.end(tx, identity, state, reason="why", now=NOW) for identity in asked]
+
+    found = await effect(database, rows, end)
+
+    def expected(row: Row) -> Row | None:
+        if row["id"] not in asked or row["state"] not in MAY_COME_FROM[state]:
+            return None
+        wanted = row["registered"] == 1 or (row["registered"] == 2 and state is not State.DELIVERED)
+        return {
+            "state": str(state),
+            "reason": "why",
+            "ended_at": NOW,
+            "sealed": b"sealed" if state is State.QUARANTINED else None,  # a person may have to look into it
+            "receipt": "waiting" if wanted and row["parts"] == 1 else "",
+            "receipt_state": TOLD[state],
+            "receipt_at": NOW,
+        }
+
+    found.must_be(expected)
+    for identity, ending in zip(asked, found.result, strict=True):
+        row = found.before[identity]
+        told = (row["id"], row["submission"], row["parts"], row["origin"], row["target"], row["message_class"])
+        ended = row["state"] in MAY_COME_FROM[state]
+        assert ending == (Ending(*told, row["sender"], row["recipient"], state, "why") if ended else None)
+        assert ending is None or ending.state is state
+
+
+@pytest.mark.parametrize("state", [State.DELIVERED, State.UNDELIVERABLE])
+async def test_a_receipt_ends_the_message_of_its_link_its_id_and_its_number(database: Database, state: State) -> None:
+    rows = [row for row in neighbours(state="sent") if row["ended_at"] == 0.0]
+
+    async def end(tx: Transaction) -> Ending | None:
+        return await store.end_by_receipt(tx, "link:nord", "net-1", "4790000001", state, reason="r", now=NOW)
+
+    found = await effect(database, rows, end)
+
+    def fits(row: Row) -> bool:
+        meant = on(row, target="link:nord", next_hop_id="net-1", recipient="4790000001")
+        return meant and row["state"] in MAY_COME_FROM[state]
+
+    badly = state is not State.DELIVERED
+    found.must_be(
+        lambda row: (
+            {
+                "state": str(state),
+                "reason": "r",
+                "ended_at": NOW,
+                "sealed": None,
+                "receipt": "waiting" if row["registered"] == 1 or (badly and row["registered"] == 2) else "",
+                "receipt_state": TOLD[state],
+                "receipt_at": NOW,
+            }
+            if fits(row)
+            else None
+        )
+    )
+    assert fits(found.before[found.result.id])
+
+
+async def test_a_receipt_that_fits_nothing_ends_nothing(database: Database) -> None:
+    strange = [
+        ("link:nord", "", "4790000001"),
+        ("link:nord", "net-3", "4790000001"),
+        ("link:nord", "net-1", "4790000003"),
+        ("link:fjord", "net-1", "4790000001"),
+    ]
+
+    async def end(tx: Transaction) -> list[Any]:
+        ended = [await store.end_by_receipt(tx, *told, State.DELIVERED, reason="", now=NOW) for told in strange]
+        return ended + [await store.is_known_id(tx, *told) for told in strange]
+
+    found = await effect(database, neighbours(state="sent"), end)
+    found.untouched()
+    assert found.result == [None] * 4 + [False] * 4
+
+
+async def test_a_receipt_that_comes_again_is_known_by_link_id_and_number_together(database: Database) -> None:
+    rows = numbered(
+        [
+            {**BASE, "state": "delivered", "next_hop_id": "net-1", "recipient": "1"},
+            {**BASE, "state": "sent", "next_hop_id": "net-2", "recipient": "2"},
+            {**BASE, "state": "sent", "next_hop_id": "net-3", "recipient": "1", "target": "link:syd"},
+        ]
+    )
+    asked = [(target, hop, phone) for target in ("link:nord", "link:syd") for hop in ("net-1", "net-2", "net-3", "")
+             for phone in "12"]  # fmt: skip
+
+    async def known(tx: Transaction) -> set[tuple[str, str, str]]:
+        return {each for each in asked if await store.is_known_id(tx, *each)}
+
+    found = await effect(database, rows, known)
+    assert found.result == {(row["target"], row["next_hop_id"], row["recipient"]) for row in rows}
+
+
+PARTS: list[tuple[list[str], State | None]] = [
+    (["delivered", "delivered", "delivered"], State.DELIVERED),
+    (["delivered", "undeliverable", "delivered"], State.UNDELIVERABLE),
+    (["delivered", "quarantined", "delivered"], State.QUARANTINED),
+    (["unreported", "rejected", "delivered"], State.REJECTED),
+    (["expired", "expired", "expired"], State.EXPIRED),
+    (["delivered", "undeliverable", "rejected", "expired", "unreported", "quarantined"], State.EXPIRED),
+    (["delivered", "delivered", "sent"], None),
+    (["in-doubt", "delivered", "undeliverable"], None),
+    (["delivered", "waiting", "delivered"], None),
+    (["delivered", "sending", "delivered"], None),
+]
+
+
+async def test_a_long_message_has_come_to_something_when_its_last_part_has_ended(database: Database) -> None:
+    for states, outcome in PARTS:
+        for registered in (0, 1, 2):
+            await comes_to(database, states, outcome, registered)
+
+
+async def comes_to(database: Database, states: list[str], outcome: State | None, registered: int) -> None:
+    def parts_of(submission: str, ended: list[str], parts: int) -> list[Row]:
+        return [
+            {**BASE, "id": f"{submission}-{number}" if number else submission, "submission": submission, "part": number,
+             "parts": parts, "state": state, "registered": registered}
+            for number, state in enumerate(ended)
+        ]  # fmt: skip
+
+    rows = [*parts_of("one", states, 3), *parts_of("two", ["waiting"] * 3, 3), *parts_of("alone", ["delivered"], 1)]
+    found = await effect(database, rows, partial(store.end_submission, submission="one", now=NOW))
+    assert found.result is outcome
+    if outcome is None:
+        found.untouched()
+        return
+    wanted = registered == 1 or (registered == 2 and outcome is not State.DELIVERED)
+    told = {"receipt": "waiting" if wanted else "", "receipt_state": TOLD[outcome], "receipt_at": NOW}
+    found.must_be(lambda row: told if row["id"] == "one" else None)
+
+
+async def test_a_receipt_without_an_id_may_be_of_what_is_in_doubt_towards_its_number(database: Database) -> None:
+    rows = neighbours(state="in-doubt")
+    found = await effect(database, rows, partial(store.find_in_doubt, target="link:nord", recipient="4790000001"))
+    meant = {row["id"] for row in rows if on(row, state="in-doubt", target="link:nord", recipient="4790000001")}
+    assert len(found.result) == min(len(meant), 200)
+    assert set(found.result) <= meant
+    few = [row for row in rows if row["receipt"] == "sending"]
+    found = await effect(database, few, partial(store.find_in_doubt, target="link:nord", recipient="4790000001"))
+    assert set(found.result) == meant & {row["id"] for row in few}
+
+
+async def test_a_receipt_in_quarantine_is_kept_as_it_was_told(database: Database) -> None:
+    async def hold(tx: Transaction) -> None:
+        await store.hold_receipt(tx, "nord", "net-9", 5, "4790000001", reason="fits-no-message", now=NOW)
+
+    await database.write(hold)
+    held = await database.read(
+        lambda q: q.fetch("SELECT link, next_hop_id, state, recipient, reason, held_at FROM sms_quarantined_receipt")
+    )
+    assert held == [("nord", "net-9", 5, "4790000001", "fits-no-message", NOW)]
+
+
+async def test_what_is_overdue_is_found_the_longest_first(database: Database) -> None:
+    rows = neighbours(expires_at=NOW)
+    times = {"waiting_before": NOW, "sent_before": NOW - 3_600}
+    found = await effect(database, rows, partial(store.overdue, limit=10_000, **times))
+    found.untouched()
+
+    def over(row: Row) -> bool:
+        limit = {"waiting": NOW, "in-doubt": NOW, "sent": NOW - 3_600}.get(row["state"])
+        return limit is not None and row["expires_at"] <= limit
+
+    assert set(found.result) == {(row["id"], row["state"]) for row in rows if over(row)}
+    assert {state for _, state in found.result} == {State.WAITING, State.IN_DOUBT, State.SENT}
+    expiries = [found.before[identity]["expires_at"] for identity, _ in found.result]
+    assert expiries == sorted(expiries)
+    few = await effect(database, rows, partial(store.overdue, limit=2, **times))
+    assert [found.before[identity]["expires_at"] for identity, _ in few.result] == expiries[:2]
+
+
+# receipts
+
+
+async def test_receipts_are_claimed_for_their_account_when_they_are_due(database: Database) -> None:
+    rows = neighbours(state="delivered", receipt="waiting", ended_at=NOW - 100)
+    found = await effect(database, rows, partial(store.claim_receipts, origin="account:shop", limit=10_000, now=NOW))
+
+    def is_due(row: Row) -> bool:
+        return on(row, origin="account:shop", receipt="waiting") and row["receipt_at"] <= NOW
+
+    found.must_be(lambda row: {"receipt": "sending"} if is_due(row) else None)
+    wanted = [
+        DueReceipt(
+            row["id"], row["sender"], row["recipient"], row["receipt_state"], row["accepted_at"], row["ended_at"]
+        )
+        for row in rows
+        if is_due(row)
+    ]
+    assert sorted(found.result) == sorted(wanted)
+    assert [each.ended_at for each in found.result] == sorted(each.ended_at for each in wanted)
+
+
+async def test_the_receipt_that_has_waited_longest_is_claimed_first(database: Database) -> None:
+    rows = numbered([{**BASE, "receipt": "waiting", "receipt_at": NOW - late} for late in (1, 4, 2, 5, 3)])
+    found = await effect(database, rows, partial(store.claim_receipts, origin="account:shop", limit=2, now=NOW))
+    found.must_be(lambda row: {"receipt": "sending"} if row["receipt_at"] <= NOW - 4 else None)
+
+
+async def test_a_receipt_is_given_or_put_off_by_its_message(database: Database) -> None:
+    rows = crossed(state=STATES, receipt=("", "waiting", "sending", "given"), receipt_at=(0.0, NOW - 5))
+    asked = [row["id"] for row in rows[::2] if row["receipt"] == "sending"]
+    found = await effect(database, rows, partial(store.receipts_given, ids=asked, now=NOW))
+    found.must_be(lambda row: {"receipt": "given", "receipt_at": NOW} if row["id"] in asked else None)
+    asked = every_second(rows)
+    found = await effect(database, rows, partial(store.put_off_receipts, ids=asked, due_at=NOW + 15))
+    found.must_be(
+        lambda row: (
+            {"receipt": "waiting", "receipt_at": NOW + 15}
+            if row["id"] in asked and on(row, receipt="sending")
+            else None
+        )
+    )
+
+
+# trails
+
+
+async def test_a_trail_has_all_parts_in_order_and_what_befell_them(database: Database) -> None:
+    def part(number: int, submission: str, parts: int = 3) -> Row:
+        return {**BASE, "id": f"{submission}-{number}" if number > 1 else submission, "submission": submission,
+                "part": number, "parts": parts, "state": "sent"}  # fmt: skip
+
+    rows = [*(part(number, "one") for number in (3, 1, 2)), *(part(number, "two") for number in (2, 3, 1))]
+    # A single message whose id is also called a submission elsewhere belongs to nobody else.
+    rows += [{**part(1, "three", 1)}, {**part(1, "four", 1), "submission": "one"}]
+
+    async def look(tx: Transaction) -> Any:
+        await store.add_events(
+            tx, [("one", Step(3.0, "b", "x")), ("two", Step(0.0, "c")), ("one", Step(1.0, "a", "y"))]
+        )
+        await store.add_events(tx, [("one-2", Step(2.0, "d"))])
+        return (
+            [facts.id for facts in await store.facts(tx, "one")],
+            [facts.id for facts in await store.facts(tx, "one-2")],
+            await store.facts(tx, "three"),
+            await store.facts(tx, "five"),
+            await store.events(tx, ["one", "one-2"]),
+        )
+
+    found = await effect(database, rows, look)
+    found.untouched()
+    of_one, of_part, [alone], nothing, events = found.result
+    assert of_one == ["one", "one-2", "one-3"]
+    assert of_part == ["one-2"]
+    assert nothing == []
+    assert events == [Step(1.0, "a", "y"), Step(3.0, "b", "x"), Step(2.0, "d")]
+    assert {field: getattr(alone, field) for field in alone.__dataclass_fields__} == {
+        field: found.before["three"][field] for field in alone.__dataclass_fields__
+    }
+
+
+# routes
+
+
+async def test_a_route_is_remembered_whole_and_changed_alone(database: Database) -> None:
+    stopped = Stop("stopped", 5.0, "rule:canaries", "misdelivery", 4.0, 2.0, 3.0)
+    other = Stop("open", 9.0, "Kari", "opened", 8.0, 6.0, 7.0)
+    later = Stop("open", 19.0, "Ola", "opened again", 18.0, 16.0, 17.0)
+
+    async def work(tx: Transaction) -> list[dict[str, Stop]]:
+        known = [await store.routes(tx)]
+        for link, stop in (("nord", stopped), ("syd", other), ("nord", later)):
+            await store.put_route(tx, link, stop)
+            known.append(await store.routes(tx))
+        return known
+
+    assert await database.write(work) == [
+        {},
+        {"nord": stopped},
+        {"nord": stopped, "syd": other},
+        {"nord": later, "syd": other},
+    ]
+
+
+async def test_what_waits_for_a_party_is_moved_and_canaries_stay(database: Database) -> None:
+    rows = neighbours()
+    found = await effect(database, rows, partial(store.move, source="link:nord", target="held:nord", limit=10_000))
+
+    def moved(row: Row) -> bool:
+        return on(row, target="link:nord", state="waiting") and row["message_class"] != "canary"
+
+    found.must_be(lambda row: {"target": "held:nord"} if moved(row) else None)
+    assert sorted(found.result) == sorted(row["id"] for row in rows if moved(row))
+    few = await effect(database, rows, partial(store.move, source="link:nord", target="held:nord", limit=3))
+    few.must_be(lambda row: {"target": "held:nord"} if row["id"] in few.result else None)
+    assert len(few.result) == 3
+
+
+async def test_what_waits_for_a_party_is_counted_without_canaries(database: Database) -> None:
+    rows = neighbours()
+    found = await effect(database, rows, partial(store.waiting, target="link:nord"))
+    assert found.result == len(
+        [row for row in rows if on(row, target="link:nord", state="waiting") and row["message_class"] != "canary"]
+    )
+    nothing = await effect(database, rows, partial(store.waiting, target="link:fjord"))
+    assert nothing.result == 0
+
+
+VALIDITY = 3_600.0
+
+
+async def exposed_of(database: Database, rows: list[Row], *, limit: int = 10_000) -> list[Exposed]:
+    look = partial(
+        store.exposed, target="link:nord", since=NOW, until=NOW + 60, validity_seconds_max=VALIDITY, limit=limit
+    )
+    found = await effect(database, rows, look)
+    found.untouched()
+    result: list[Exposed] = found.result
+    return result
+
+
+def aged(number: int, accepted_at: float = NOW - 10) -> str:
+    return message_id(accepted_at, number.to_bytes(5, "big"))
+
+
+async def test_exposed_is_whatever_went_or_may_have_gone_over_the_link_in_the_time(database: Database) -> None:
+    rows = crossed(
+        state=STATES,
+        target=("link:nord", "link:syd"),
+        message_class=("ordinary", "canary"),
+        attempted_at=(NOW - 0.5, NOW, NOW + 59.5, NOW + 60),
+        sent_at=(0.0, NOW + 1),
+    )
+    for number, row in enumerate(rows):
+        row["id"] = row["submission"] = aged(number)
+
+    def is_exposed(row: Row) -> bool:
+        gone = row["sent_at"] > 0 or row["state"] in ("sending", "in-doubt", "unreported")
+        return on(row, target="link:nord", message_class="ordinary") and NOW <= row["attempted_at"] < NOW + 60 and gone
+
+    listed = await exposed_of(database, rows)
+    assert {each.message for each in listed} == {row["id"] for row in rows if is_exposed(row)}
+    assert [each.sent_at for each in listed] == sorted(each.sent_at for each in listed)
+    by_id = {row["id"]: row for row in rows}
+    for each in listed:
+        row = by_id[each.message]
+        wanted = (row["id"], row["attempted_at"], row["sender"], row["recipient"], row["message_class"], row["origin"])
+        assert each == (*wanted, row["state"])
+    half = len(listed) // 2 + 3
+    few = await exposed_of(database, rows, limit=half)
+    assert set(few) <= set(listed)
+    assert [each.sent_at for each in few] == [each.sent_at for each in listed[:half]]
+
+
+async def test_exposed_are_messages_as_old_as_one_may_become(database: Database) -> None:
+    """The list is found by the time in the ids: nobody falls out of it who may still have been sent."""
+    ages = {"oldest": NOW - VALIDITY, "older": NOW - VALIDITY - 1, "newest": NOW + 59.9, "middle": NOW}
+    rows = [
+        {**BASE, "id": aged(number, at), "submission": name, "attempted_at": NOW + number, "state": "sent"}
+        for number, (name, at) in enumerate(ages.items())
+    ]
+    assert [each.message for each in await exposed_of(database, rows)] == ["oldest", "newest", "middle"]
+
+
+async def test_a_long_message_is_exposed_once_from_its_first_part_on(database: Database) -> None:
+    rows = [
+        {**BASE, "id": f"{aged(1)}-{part}", "submission": aged(1), "part": part, "parts": 3, "state": state,
+         "attempted_at": NOW + 10 - part}
+        for part, state in ((1, "sent"), (2, "delivered"), (3, "undeliverable"))
+    ]  # fmt: skip
+    rows.append({**BASE, "id": aged(2), "submission": aged(2), "state": "sent", "attempted_at": NOW + 8})
+    first, second = await exposed_of(database, rows)
+    assert (first.message, first.sent_at, first.state) == (aged(1), NOW + 7, "delivered")
+    assert second.message == aged(2)
+
+
+# erasing
+
+
+async def test_what_ended_long_ago_is_erased_with_its_events_and_quarantine_is_not(database: Database) -> None:
+    rows = neighbours(state="delivered", ended_at=NOW - 200)
+
+    async def erase(tx: Transaction) -> Any:
+        await store.add_events(tx, [(row["id"], Step(1.0, "seen")) for row in rows])
+        erased = await store.erase(tx, ended_before=NOW - 100, limit=10_000)
+        return erased, {row[0] for row in await tx.fetch("SELECT message FROM sms_event")}
+
+    found = await effect(database, rows, erase)
+
+    def old(row: Row) -> bool:
+        return 0 < row["ended_at"] <= NOW - 100 and row["state"] != "quarantined"
+
+    found.must_be(lambda row: GONE if old(row) else None)
+    erased, with_events = found.result
+    assert erased == len([row for row in rows if old(row)])
+    assert with_events == set(found.after)
+    few = await effect(database, rows, partial(store.erase, ended_before=NOW - 100, limit=4))
+    assert few.result == len(few.before) - len(few.after) == 4
+
+
+async def test_what_was_claimed_once_is_not_claimed_again(database: Database) -> None:
+    async def twice(tx: Transaction) -> Any:
+        await fill(tx, [])
+        first = await store.claim(tx, "link:nord", limit=3, now=NOW)
+        return first, await store.claim(tx, "link:nord", limit=10, now=NOW)
+
+    found = await effect(database, crossed(due_at=[NOW - each for each in range(5)]), twice)
+    first, second = found.result
+    assert (len(first), len(second)) == (3, 2)
+    assert len({each.id for each in (*first, *second)}) == 5

@@ -1,0 +1,328 @@
+"""What is handed in: taken on or refused, with what status, for how long, in how many pieces, and how fast."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+
+from prikkfri.protocols.smpp.pdu import ShortMessage, Status, Tag
+from prikkfri.sms.messages import Message
+from prikkfri.sms.routing import Party, Routes
+from prikkfri.sms.sealing import Binding, Envelope, Sealer
+from prikkfri.sms.submission import Accepted, Bucket, Refusal, Rules, decide, sealed_messages, text_message
+
+NOW = 1_700_000_000.0
+SHOP, NORD, SOR = Party("account", "shop"), Party("link", "nord"), Party("link", "sor")
+HELD = Party("held", "sor")
+ROUTES = Routes({"2010": SHOP}, {"47": NORD, "46": SOR}, 2, {SOR: HELD})
+RULES = Rules(SHOP, ROUTES)
+HOUR = 3_600.0
+SUBMIT = ShortMessage(source="Shop", destination="4790000001", octets=b"hei")
+
+
+def decided(rules: Rules = RULES, reference: int = 7, **fields: object) -> Accepted | Refusal:
+    return decide(structs.replace(SUBMIT, **fields), rules, reference=reference, now=NOW)
+
+
+def accepted(rules: Rules = RULES, reference: int = 7, **fields: object) -> Accepted:
+    found = decided(rules, reference, **fields)
+    assert isinstance(found, Accepted), found
+    return found
+
+
+def envelope(rules: Rules = RULES, **fields: object) -> Envelope:
+    [found] = accepted(rules, **fields).envelopes
+    return found
+
+
+# how fast
+
+
+@given(
+    st.floats(0.5, 200),
+    st.lists(st.one_of(st.just(0.0), st.floats(0, 0.5), st.floats(0, 1_000)), min_size=1, max_size=120),
+)
+@settings(max_examples=60, deadline=None)
+def test_in_no_stretch_of_time_does_a_bucket_give_more_than_its_rate_and_a_second(
+    rate: float, gaps: list[float]
+) -> None:
+    """However long a party was silent before: it has saved up one second's worth, and no more."""
+    bucket, now, taken = Bucket(rate, NOW), NOW, []
+    for gap in gaps:
+        now += gap
+        for _ in range(3):
+            if left := bucket.take(rate, now):
+                bucket = left
+                taken.append(now)
+    for first in range(len(taken)):
+        for last in range(first, len(taken)):
+            assert last - first + 1 <= max(rate, 1.0) + rate * (taken[last] - taken[first]) + 1e-3
+
+
+@pytest.mark.parametrize(("rate", "worth"), [(0.25, 1), (1.0, 1), (1.5, 1), (2.0, 2), (50.0, 50)])
+def test_a_bucket_left_alone_is_full_after_a_while_and_holds_a_seconds_worth(rate: float, worth: int) -> None:
+    def burst(bucket: Bucket, now: float) -> tuple[int, Bucket]:
+        count = 0
+        while left := bucket.take(rate, now):
+            bucket, count = left, count + 1
+        return count, bucket
+
+    for silence in (4.0, 60.0, 1e9):
+        count, empty = burst(Bucket(0.0, NOW), NOW + silence)
+        assert count == worth
+        assert burst(empty, NOW + silence)[0] == 0
+        assert burst(empty, NOW + silence - 50.0)[0] == 0  # a clock that was set back gives nothing
+        assert burst(empty, NOW + silence + 100.0)[0] == worth
+    assert Bucket(1.0, NOW).take(rate, NOW - 50.0) == Bucket(0.0, NOW - 50.0)  # and takes nothing away
+    # A bucket that begins with more than it may hold, after the rate was lowered, has a second's worth too.
+    assert burst(Bucket(1e6, NOW), NOW)[0] == worth
+
+
+def test_a_token_comes_when_it_was_said_to_come() -> None:
+    empty = Bucket(0.0, NOW)
+    assert empty.seconds_until_token(2.0, NOW) == 0.5
+    assert empty.seconds_until_token(2.0, NOW + 0.25) == 0.25
+    assert empty.seconds_until_token(2.0, NOW + 9.0) == 0.0
+    assert Bucket(0.75, NOW).seconds_until_token(0.5, NOW) == 0.5
+    assert Bucket(5.0, NOW).seconds_until_token(2.0, NOW) == 0.0
+    assert empty.take(2.0, NOW + 0.25) is None
+    assert empty.take(2.0, NOW + 0.5) == Bucket(0.0, NOW + 0.5)
+    assert empty.seconds_until_token(0.0, NOW) == 3_600.0  # never, told as a long time
+    assert empty.take(0.0, NOW + 1e6) is None
+
+
+# taken on or refused
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "reason"),
+    [
+        ({"destination": "nobody"}, 0x0B, "bad-recipient"),
+        ({"destination": ""}, 0x0B, "bad-recipient"),
+        ({"source": ""}, 0x0A, "bad-sender"),
+        ({"source": "twelve letter"}, 0x0A, "bad-sender"),
+        ({"destination": "4512345678"}, 0x0B, "no-route"),
+        ({"destination": "2011"}, 0x0B, "no-route"),
+        ({"schedule": "x"}, 0x61, "bad-schedule"),
+        ({"validity": "tomorrow"}, 0x62, "bad-validity"),
+        ({"validity": "000000000000000R"}, 0x62, "expires-before-due"),
+        ({"validity": "201114221320000+"}, 0x62, "expires-before-due"),
+        ({"schedule": "000000010000000R", "validity": "000000010000000R"}, 0x62, "expires-before-due"),
+        ({"schedule": "000003000000000R"}, 0x62, "expires-before-due"),
+        ({"esm_class": 0x40, "octets": b"\xffa"}, 0x43, "bad-header"),
+        ({"esm_class": 0x40, "octets": b""}, 0x43, "bad-header"),
+        ({"esm_class": 0x40, "octets": b"\x05\x00\x03\x07\x02\x03abc"}, 0x43, "bad-header"),
+        ({"tlvs": ((0x20C, b"\1"), (0x20E, b"\2"), (0x20F, b"\1"))}, 0x43, "bad-header"),
+        ({"octets": b"", "tlvs": ((0x424, b"x" * (153 * 255 + 1)),)}, 0x01, "too-long"),
+        ({"esm_class": 0x40, "octets": b"", "tlvs": ((0x424, b"\x00" + b"x" * 254),)}, 0x01, "too-long"),
+        # What is wrong with the recipient is told before what is wrong with the sender, and that before the text.
+        ({"destination": "", "source": "", "schedule": "x"}, 0x0B, "bad-recipient"),
+        ({"destination": "2011", "source": ""}, 0x0A, "bad-sender"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_a_status_and_a_reason(
+    fields: dict[str, object], status: int, reason: str
+) -> None:
+    assert decided(**fields) == Refusal(Status(status), reason)
+
+
+def test_a_full_queue_refuses_those_for_it_and_no_others() -> None:
+    full = replace(RULES, full=frozenset({NORD}))
+    assert decided(full) == Refusal(Status.QUEUE_FULL, "queue-full")
+    assert accepted(full, destination="2010").target == SHOP
+    assert accepted(full, destination="4690000001").target == HELD
+    # What waits in a queue counts where it waits: with the link that is stopped, or with the one that stands in.
+    assert decided(replace(RULES, full=frozenset({HELD})), destination="4690000001").status == Status.QUEUE_FULL
+    assert accepted(replace(RULES, full=frozenset({SOR})), destination="4690000001").target == HELD
+
+
+def test_a_party_may_be_held_to_its_own_names_however_they_are_written() -> None:
+    rules = replace(RULES, senders=("Shop", "4790000009"))
+    assert accepted(rules).sender.text == "Shop"
+    assert accepted(rules, source="+4790000009").sender.text == "4790000009"
+    for source in ("Bank", "shop", "4790000008", "2010"):
+        assert decided(rules, source=source) == Refusal(Status.INVALID_SOURCE, "bad-sender")
+    assert accepted(source="Bank").sender.text == "Bank"  # no names: any
+
+
+def test_what_is_taken_on_knows_whose_it_is_and_where_it_goes() -> None:
+    found = accepted(destination="+4790000001", source="004790000002")
+    assert (found.target, found.sender, found.recipient) == (NORD, ("4790000002", 1, 1), ("4790000001", 1, 1))
+    assert (found.due_at, found.expires_at) == (NOW, NOW + 259_200.0)
+
+
+def test_only_the_bits_that_ask_for_a_receipt_are_kept() -> None:
+    for registered in range(256):
+        assert accepted(registered_delivery=registered).registered == registered % 4
+
+
+@pytest.mark.parametrize(
+    ("schedule", "validity", "due_in", "expires_in"),
+    [
+        ("", "", 0.0, 72 * HOUR),
+        ("", "000000010000000R", 0.0, HOUR),
+        ("", "000002235959000R", 0.0, 72 * HOUR - 1),
+        ("", "000003000001000R", 0.0, 72 * HOUR),
+        ("", "000100000000000R", 0.0, 72 * HOUR),
+        ("000000010000000R", "", HOUR, 72 * HOUR),
+        ("000000010000000R", "000000010001000R", HOUR, HOUR + 1),
+        ("231114231320000+", "231115221320000+", HOUR, 24 * HOUR),
+        ("201114221320000+", "", 1_605_392_000.0 - NOW, 72 * HOUR),
+    ],
+)
+def test_a_message_is_due_when_it_asks_and_lives_no_longer_than_we_allow(
+    schedule: str, validity: str, due_in: float, expires_in: float
+) -> None:
+    found = accepted(schedule=schedule, validity=validity)
+    assert (found.due_at, found.expires_at) == (NOW + due_in, NOW + expires_in)
+
+
+def test_how_long_a_message_may_live_is_set() -> None:
+    rules = replace(RULES, validity_seconds_max=60.0)
+    assert accepted(rules).expires_at == NOW + 60
+    assert accepted(rules, validity="000000010000000R").expires_at == NOW + 60
+    assert accepted(rules, validity="000000000059000R").expires_at == NOW + 59
+
+
+# what goes on
+
+
+def test_all_that_is_the_recipients_is_in_the_envelope() -> None:
+    found = envelope(
+        octets=b"abc", data_coding=3, esm_class=0x83, source_ton=5, source_npi=9, protocol_id=11, priority=2,
+        service_type="CMT", destination_ton=4, destination_npi=6, replace_if_present=1, default_message_id=9,
+        tlvs=((0x1401, b"x"), (0x1402, b"")),
+    )  # fmt: skip
+    assert found == Envelope(b"abc", 3, 0x80, 5, 9, 11, 2, "CMT", ((0x1401, b"x"), (0x1402, b"")))
+
+
+def test_the_mode_and_type_that_a_sender_writes_stay_between_it_and_us() -> None:
+    """A message of the type of a receipt would be read as one further on."""
+    for esm_class in range(64):
+        assert envelope(esm_class=esm_class).esm_class == 0
+        assert envelope(esm_class=0x80 | esm_class).esm_class == 0x80
+        assert envelope(esm_class=0x40 | esm_class, octets=b"\0hei").esm_class == 0x40
+
+
+@pytest.mark.parametrize(
+    ("source", "fields", "kind"),
+    [
+        ("Shop", {}, (5, 0)),
+        ("4790000002", {}, (1, 1)),
+        ("2010", {}, (3, 0)),
+        ("2010", {"source_ton": 6, "source_npi": 9}, (6, 9)),
+        ("4790000002", {"source_ton": 2}, (2, 1)),
+        ("4790000002", {"source_npi": 8}, (1, 8)),
+    ],
+)
+def test_a_sender_that_does_not_say_what_it_is_is_said_to_be_what_it_looks_like(
+    source: str, fields: dict[str, object], kind: tuple[int, int]
+) -> None:
+    found = envelope(source=source, **fields)
+    assert (found.sender_ton, found.sender_npi) == kind
+
+
+@pytest.mark.parametrize("tag", [0x001E, 0x0204, 0x0424, 0x0427])
+def test_parameters_that_are_ours_to_set_are_not_passed_on_from_a_sender(tag: int) -> None:
+    """The network gives the first user_message_reference back, and by it a doubt is settled: it has to be ours."""
+    assert envelope(tlvs=((0x1401, b"x"), (tag, b"\x00\x01"), (0x0205, b"y"))).tlvs == ((0x1401, b"x"), (0x0205, b"y"))
+
+
+def test_octets_under_data_coding_1_are_gsm_where_the_account_says_so() -> None:
+    rules = replace(RULES, ascii_is_gsm=True)
+    assert [envelope(rules, data_coding=coding).data_coding for coding in (0, 1, 3, 4, 8)] == [0, 0, 3, 4, 8]
+    assert [envelope(data_coding=coding).data_coding for coding in (0, 1, 3, 4, 8)] == [0, 1, 3, 4, 8]
+    # 160 septets fit one message, 140 octets do; what the coding is decides before it is counted.
+    long = {"octets": b"x" * 150, "data_coding": 1}
+    assert len(accepted(rules, **long).envelopes) == 1
+    assert len(accepted(**long).envelopes) == 2
+
+
+@pytest.mark.parametrize(
+    ("coding", "length", "pieces"),
+    [(0, 160, 1), (0, 161, 2), (0, 306, 2), (0, 307, 3), (3, 140, 1), (3, 141, 2), (3, 268, 2), (3, 269, 3),
+     (8, 140, 1), (8, 142, 2), (8, 268, 2), (8, 270, 3), (4, 254, 2)],
+)  # fmt: skip
+def test_what_comes_whole_is_cut_when_it_does_not_fit(coding: int, length: int, pieces: int) -> None:
+    octets = b"\0x" * (length // 2) + b"x" * (length % 2)
+    carried = [{"octets": b"", "tlvs": ((Tag.MESSAGE_PAYLOAD, octets),)}]
+    carried += [{"octets": octets}] if length <= 254 else []
+    for fields in carried:
+        found = accepted(reference=0x17, data_coding=coding, esm_class=0x80, priority=2, **fields).envelopes
+        assert len(found) == pieces
+        assert all((each.data_coding, each.priority, each.tlvs) == (coding, 2, ()) for each in found)
+        if pieces == 1:
+            assert (found[0].octets, found[0].esm_class) == (octets, 0x80)
+        else:
+            assert b"".join(each.octets[6:] for each in found) == octets
+            assert [each.octets[:6] for each in found] == [
+                bytes((5, 0, 3, 0x17, pieces, number)) for number in range(1, pieces + 1)
+            ]
+            assert {each.esm_class for each in found} == {0xC0}
+
+
+@pytest.mark.parametrize(
+    "header", [b"\x05\x00\x03\x01\x02\x01", b"\x06\x08\x04\x01\x01\x02\x01", b"\x06\x05\x04\0\1\0\2"]
+)
+def test_what_its_sender_gave_a_header_is_never_cut_again(header: bytes) -> None:
+    octets = header + b"x" * (254 - len(header))
+    assert envelope(octets=octets, esm_class=0x40).octets == octets
+    assert decided(octets=b"", esm_class=0x40, tlvs=((0x424, octets + b"x"),)) == Refusal(
+        Status.INVALID_MESSAGE_LENGTH, "too-long"
+    )
+
+
+def test_what_its_sender_cut_by_sar_parameters_goes_on_with_them() -> None:
+    sar = ((0x20C, b"\1\2"), (0x20E, b"\3"), (0x20F, b"\2"))
+    found = envelope(octets=b"x" * 200, tlvs=sar)
+    assert (found.octets, found.esm_class, found.tlvs) == (b"x" * 200, 0, sar)
+
+
+# texts by other ways
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("", "text-length"), ("x" * 4_001, "text-length"), ("hei \ud83d", "not-text"), ("\ude00", "not-text")],
+)
+def test_a_text_that_is_none_is_refused(text: str, reason: str) -> None:
+    assert text_message("Shop", "4790000001", text) == Refusal(Status.INVALID_MESSAGE_LENGTH, reason)
+
+
+def test_a_text_is_as_if_it_had_come_by_smpp() -> None:
+    assert text_message("Shop", "4790000001", "hei") == ShortMessage(
+        "Shop", "4790000001", data_coding=0, tlvs=((0x424, b"hei"),)
+    )
+    assert text_message("Shop", "4790000001", "ж") == ShortMessage(
+        "Shop", "4790000001", data_coding=8, tlvs=((0x424, b"\x04\x36"),)
+    )
+    for text in ("x" * 4_000, "😀" * 4_000):
+        message = text_message("Shop", "4790000001", text)
+        assert isinstance(message, ShortMessage)
+        assert isinstance(decide(message, RULES, reference=1, now=NOW), Accepted)
+
+
+# what is stored
+
+
+def test_each_piece_is_a_message_of_its_own_that_opens_as_itself_alone() -> None:
+    sealer = Sealer(bytes(range(32)))
+    found = accepted(octets=b"x" * 161, registered_delivery=1, schedule="000000010000000R")
+    nonces = [b"a" * 12, b"b" * 12]
+    first, second = sealed_messages(
+        found, replace(RULES, message_class="log-in-code"), identity="id", sealer=sealer, nonces=nonces, now=NOW
+    )
+    expires_at = NOW + 72 * HOUR
+    assert first == Message(
+        id="id", submission="id", part=1, parts=2, origin="account:shop", target="link:nord",
+        message_class="log-in-code", sender="Shop", recipient="4790000001", sealed=first.sealed, registered=1,
+        accepted_at=NOW, due_at=NOW + HOUR, expires_at=expires_at, attempts=0,
+    )  # fmt: skip
+    assert second == structs.replace(first, id="id-2", part=2, sealed=second.sealed)
+    assert (first.sealed[:12], second.sealed[:12]) == tuple(nonces)
+    assert sealer.open(first.sealed, Binding("id", "Shop", "4790000001", expires_at)) == found.envelopes[0]
+    assert sealer.open(second.sealed, Binding("id-2", "Shop", "4790000001", expires_at)) == found.envelopes[1]
+    with pytest.raises(ValueError, match="zip"):
+        sealed_messages(found, RULES, identity="id", sealer=sealer, nonces=nonces[:1], now=NOW)

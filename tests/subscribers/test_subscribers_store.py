@@ -1,0 +1,120 @@
+"""What the tables of the subscribers answer and hold, on both engines."""
+
+import pytest
+
+from prikkfri.storage import Database
+from prikkfri.subscribers import store
+from prikkfri.subscribers.subscriptions import STILL, Subscriber, Subscription
+
+KARI = Subscriber("s-1", "Kari", "kari@example.no")
+OLA = Subscriber("s-2", "Ola", "")
+PER = Subscriber("s-3", "Per", "")
+NUMBER, OTHER = "+4791234567", "+4791234568"
+HELD = [
+    Subscription("s-1", "mobile", "Fri", NUMBER, 100.0, 200.0),
+    Subscription("s-2", "mobile", "Fri", NUMBER, 200.0, 300.0),
+    Subscription("s-1", "mobile", "Fast", NUMBER, 400.0, STILL),
+    Subscription("s-2", "mobile", "Fast", OTHER, 0.0, STILL),
+]
+FIXED = [
+    Subscription("s-1", "television", "sport", "", 100.0, 200.0),
+    Subscription("s-1", "television", "sport", "", 200.0, STILL),
+    Subscription("s-1", "television", "basic", "", 50.0, STILL),
+    Subscription("s-1", "broadband", "fibre", "", 0.0, STILL),
+    Subscription("s-2", "television", "film", "", 0.0, STILL),
+]
+
+
+@pytest.fixture
+async def people(database: Database) -> Database:
+    await database.write(lambda t: store.write_subscribers(t, [KARI, OLA, PER]))
+    await database.write(lambda t: store.write_subscriptions(t, [*HELD, *FIXED]))
+    return database
+
+
+@pytest.mark.parametrize(
+    ("when", "holder"),
+    [(99.9, None), (100.0, KARI), (199.9, KARI), (200.0, OLA), (299.9, OLA), (300.0, None), (400.0, KARI),
+     (1e12, KARI)],
+)  # fmt: skip
+async def test_a_number_is_held_from_its_first_moment_up_to_the_next(
+    people: Database, when: float, holder: Subscriber | None
+) -> None:
+    assert await people.read(lambda q: store.holder_at(q, NUMBER, when)) == holder
+    assert await people.read(lambda q: store.subscriber_by_login(q, "912 34 567", when)) == holder
+    assert await people.read(lambda q: store.holder_at(q, OTHER, when)) == OLA
+    assert await people.read(lambda q: store.holder_at(q, "+4790000000", when)) is None
+
+
+@pytest.mark.parametrize(
+    ("login", "region", "who"),
+    [
+        ("kari@example.no", "NO", KARI),
+        (" KARI@Example.no\t", "NO", KARI),
+        ("kari@example.se", "NO", None),
+        ("%@example.no", "NO", None),
+        ("@", "NO", None),
+        (" ", "NO", None),
+        ("s-1", "NO", None),
+        ("91234568", "NO", OLA),
+        ("91234568", "SE", None),
+        ("+47 91234568", "SE", OLA),
+    ],
+)
+async def test_a_login_is_an_address_or_a_number_as_people_there_write_it(
+    people: Database, login: str, region: str, who: Subscriber | None
+) -> None:
+    assert await people.read(lambda q: store.subscriber_by_login(q, login, 500.0, region=region)) == who
+
+
+@pytest.mark.parametrize(
+    ("now", "packages"),
+    [(49.9, ()), (50.0, ("basic",)), (100.0, ("basic", "sport")), (199.9, ("basic", "sport")),
+     (200.0, ("basic", "sport")), (1e12, ("basic", "sport"))],
+)  # fmt: skip
+async def test_packages_are_ones_own_of_television_and_of_the_moment(
+    people: Database, now: float, packages: tuple[str, ...]
+) -> None:
+    assert await people.read(lambda q: store.packages_at(q, "s-1", now)) == packages
+    assert await people.read(lambda q: store.packages_at(q, "s-2", now)) == ("film",)
+    assert await people.read(lambda q: store.packages_at(q, "", now)) == ()
+
+
+async def test_what_somebody_has_and_who_has_held_a_number_is_told_oldest_first(people: Database) -> None:
+    assert await people.read(lambda q: store.subscriptions_of(q, "s-1")) == [
+        FIXED[3], FIXED[2], HELD[0], FIXED[0], FIXED[1], HELD[2],
+    ]  # fmt: skip
+    assert await people.read(lambda q: store.holders_of(q, NUMBER)) == HELD[:3]
+    assert await people.read(lambda q: store.subscriptions_of(q, "s-3")) == []
+    assert await people.read(lambda q: store.subscriber(q, "s-2")) == OLA
+    assert await people.read(lambda q: store.subscriber(q, "s-9")) is None
+
+
+async def test_what_is_known_is_known_of_those_asked_for_and_of_nobody_else(people: Database) -> None:
+    async def known(ids: set[str], emails: set[str]) -> list[Subscriber]:
+        return sorted(await people.read(lambda q: store.subscribers_known(q, ids, emails)), key=lambda p: p.id)
+
+    assert await known({"s-2"}, {""}) == [OLA]  # an address that is not known is nobody's
+    assert await known({"s-2"}, {"kari@example.no", ""}) == [KARI, OLA]
+    assert await known({"s-1"}, {"kari@example.no"}) == [KARI]  # once
+    assert await known(set(), set()) == []
+    many = {f"x-{number}" for number in range(450)}
+    assert await known(many | {"s-1", "s-3"}, {f"{name}@x.no" for name in many}) == [KARI, PER]
+
+    things = await people.read(lambda q: store.subscriptions_known(q, {"s-2"} | many, {NUMBER}))
+    assert sorted(things, key=lambda s: (s.kind, s.starts)) == [*HELD[:3], FIXED[4]]
+
+
+async def test_what_is_written_again_changes_its_own_row(people: Database) -> None:
+    changed = [
+        Subscription("s-1", "mobile", "Fri+", NUMBER, 400.0, 500.0),
+        Subscription("s-1", "television", "sport", "", 200.0, 500.0),
+    ]
+    await people.write(lambda t: store.write_subscribers(t, [Subscriber("s-1", "Kari N", "k@example.no")]))
+    await people.write(lambda t: store.write_subscriptions(t, changed))
+    assert await people.read(lambda q: store.subscriber(q, "s-1")) == Subscriber("s-1", "Kari N", "k@example.no")
+    assert await people.read(lambda q: store.subscriber(q, "s-2")) == OLA
+    assert await people.read(lambda q: store.holders_of(q, NUMBER)) == [*HELD[:2], changed[0]]
+    own = await people.read(lambda q: store.subscriptions_of(q, "s-1"))
+    assert own == [FIXED[3], FIXED[2], HELD[0], FIXED[0], changed[1], changed[0]]
+    assert await people.read(lambda q: store.subscriptions_of(q, "s-2")) == [HELD[3], FIXED[4], HELD[1]]
