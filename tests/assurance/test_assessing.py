@@ -135,6 +135,7 @@ def test_the_end_of_an_earlier_fault_is_not_the_end_of_this_one() -> None:
     sign_in = Segment.of({"service": "television", "layer": "signin"})
     told = settled([asking(500.0, "a"), asking(1_000.0, "b")], now=1_100.0)
     assert last_broken(told, (sign_in,), since=990.0) == 1_060.0
+    assert last_broken(told, (sign_in,), since=1_060.0) == 1_060.0
     assert last_broken(told, (sign_in,), since=1_070.0) is None
 
 

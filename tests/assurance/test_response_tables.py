@@ -114,6 +114,7 @@ def test_a_refused_row_says_what_is_wrong_with_it_and_limits_are_the_last_that_i
         f"1,{ahead + 1},tv,,",
         f"1,0,tv,{long}x,",
         "1,never,tv,,",
+        "1,0,tv,,a\x00b",
     ]
     contacts = contacts_of(HEAD + "\n".join([*rows, f"{long},{ahead},{long},{long},{long}"]), now=NINE, zone=OSLO)
     assert contacts.found == (Contact(long, ahead, long, long, long),)
@@ -121,6 +122,7 @@ def test_a_refused_row_says_what_is_wrong_with_it_and_limits_are_the_last_that_i
         "id is empty", "at is empty", "service is empty", *["not as many fields as the header has"] * 2,
         "at is in the future", f"kind is longer than {FIELD_CHARACTERS_MAX} characters, or no text",
         "at is neither a time by ISO 8601 nor seconds since 1970",
+        f"channel is longer than {FIELD_CHARACTERS_MAX} characters, or no text",
     ]  # fmt: skip
     unfinished = contacts_of(HEAD + '1,0,tv,,\n2,0,tv,"', now=NINE, zone=OSLO)
     assert [contact.id for contact in unfinished.found] == ["1"]
