@@ -6,7 +6,7 @@ import errno
 import json
 import resource
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
