@@ -114,7 +114,9 @@ def only_wording(mutant: Mutant) -> bool:
         return False
     changed = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
     return all(
-        " " in a[1:-1].strip() and "'" not in a[1:-1] and (a.lower() == b.lower() or b[1:-1] == f"XX{a[1:-1]}XX")
+        " " in a[1:-1].strip()
+        and not re.search(r"'[^']*[a-zA-Z][^']*'", a[1:-1])  # a value in SQL: its case does matter
+        and (a.lower() == b.lower() or b[1:-1] == f"XX{a[1:-1]}XX")
         for a, b in changed
     )
 
