@@ -1,6 +1,7 @@
 """What one connection may cost a role: heads and bodies without end, silence, more connections than there is room."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -10,8 +11,9 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from waiting import eventually
 
-from prikkfri.app.connections import Connections, Limits, limits_for, network_of
+from prikkfri.app.connections import Connections, Limits, limits_for
 from prikkfri.app.serving import listen, serve, with_health
+from prikkfri.protocols.networks import network_of
 from prikkfri.simulation.installation import free_ports
 
 LIMITS = Limits(head_seconds_max=0.3, body_seconds_max=0.3, idle_seconds_max=0.3, linger_seconds_max=0.2)
@@ -24,13 +26,20 @@ class Role:
         self.port = port
         self.connections = connections
         self.asked: list[str] = []
+        self.left: list[str] = []
+        self.answers = b""
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.asked.append(scope["path"])
         while scope["method"] == "POST" and (event := await receive()).get("more_body"):
             if event["type"] == "http.disconnect":
                 return
-        client = scope["client"][0].encode()
+        if scope["path"] == "/wait":
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            self.left.append(scope["path"])
+            return
+        client = self.answers or scope["client"][0].encode()
         headers = [(b"content-length", str(len(client)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if scope["path"] == "/stream":
@@ -75,6 +84,7 @@ def refusal(answer: bytes) -> tuple[int, str]:
     return int(head.split()[1]), json.loads(body)["error"]
 
 
+BODY = b"POST / HTTP/1.1\r\nhost: here\r\ntransfer-encoding: chunked\r\n\r\n"
 GET = b"GET /%b HTTP/1.1\r\nhost: here\r\n%b\r\n"
 
 
@@ -86,9 +96,22 @@ GET = b"GET /%b HTTP/1.1\r\nhost: here\r\n%b\r\n"
         (b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 4_000, (431, "headers-too-large")),
         (b"\r\n" * 10_000, (414, "address-too-long")),
         (GET % (b"", b"") + GET % (b"b" * 16_500, b""), (431, "headers-too-large")),
+        (BODY + b"0\r\nx: " + b"a" * 40_000, (431, "headers-too-large")),
+        (BODY + b"0\r\n" + b"x: y\r\n" * 8_000, (431, "headers-too-large")),
+        (BODY + b"1;" + b"a" * 40_000, (431, "headers-too-large")),
         (b"nonsense\r\n\r\n", (400, "bad-request")),
     ],
-    ids=["address", "one header", "many headers", "empty lines", "behind another", "no HTTP"],
+    ids=[
+        "address",
+        "one header",
+        "many headers",
+        "empty lines",
+        "behind another",
+        "one trailer",
+        "many trailers",
+        "chunk extension",
+        "no HTTP",
+    ],
 )
 async def test_a_head_without_end_is_refused_as_it_passes_the_limit(
     served: Served, octets: bytes, refused: tuple[int, str]
@@ -132,6 +155,39 @@ async def test_a_connection_that_asks_nothing_is_closed_and_an_answer_that_strea
         assert await eventually(lambda: role.connections.open == 0)
 
 
+async def test_whoever_does_not_take_the_answer_is_let_go(served: Served) -> None:
+    async with served(replace(LIMITS, unread_seconds_max=0.1)) as role:
+        role.answers = b"a" * 20_000_000
+        _, writer = await role.open()
+        writer.write(GET % (b"", b""))
+        assert await eventually(lambda: role.asked)
+        assert await eventually(lambda: role.connections.open == 0)
+        writer.close()
+
+
+async def test_a_request_answered_before_its_body_has_come_gets_no_second_answer(served: Served) -> None:
+    async with served(LIMITS) as role:
+        answer = await role.say(b"PUT / HTTP/1.1\r\nhost: here\r\ncontent-length: 10\r\n\r\nhalf")
+        assert answer.count(b"HTTP/1.1 ") == 1 and answer.startswith(b"HTTP/1.1 200")
+
+
+async def test_requests_that_pile_up_on_one_connection_are_nobodys(served: Served) -> None:
+    async with served() as role:
+        with contextlib.suppress(ConnectionError):
+            await role.say(GET % (b"", b"") * 700)
+        assert await eventually(lambda: role.connections.open == 0)
+        assert len(role.asked) <= 20
+
+
+async def test_who_leaves_is_noticed_also_with_another_request_behind(served: Served) -> None:
+    async with served() as role:
+        _, writer = await role.open()
+        writer.write(GET % (b"wait", b"") + GET % (b"", b""))
+        assert await eventually(lambda: role.asked == ["/wait"])
+        writer.transport.abort()
+        assert await eventually(lambda: role.left == ["/wait"])
+
+
 async def test_requests_follow_each_other_on_one_connection(served: Served) -> None:
     async with served() as role:
         reader, writer = await role.open()
@@ -163,6 +219,22 @@ def test_a_full_role_answers_health_until_nothing_is_left() -> None:
         connections.give_back(place)
     assert connections.open == 0
     assert connections.take("10.0.0.1").serves == "any"
+
+
+async def test_one_address_keeps_nobody_out_with_what_it_is_refused(served: Served) -> None:
+    few = replace(PATIENT, connections_max=20, connections_of_address_max=5, health_seconds_max=0.3)
+    connections = Connections(few)
+    places = [connections.take("10.0.0.1") for _ in range(100)]
+    assert [place.serves for place in places] == ["any"] * 5 + ["health"] * 4 + ["none"] * 91
+    assert [connections.take(f"10.0.1.{number}").serves for number in range(15)] == ["any"] * 15
+    async with served(replace(few, connections_of_address_max=1)) as role:
+        _, held = await role.open()
+        await eventually(lambda: role.connections.open == 1)
+        silent = [await role.open() for _ in range(4)]
+        assert [await reader.read() for reader, _ in silent] == [b""] * 4, "the last places are given back in time"
+        assert b'"status": "ok"' in await role.say(GET % (b"health", b""))
+        for writer in (held, *(writer for _, writer in silent)):
+            writer.close()
 
 
 def test_a_proxy_that_is_trusted_holds_connections_for_others() -> None:

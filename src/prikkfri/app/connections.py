@@ -6,26 +6,27 @@ shared out, so that nobody shuts the others out and `/health` is always answered
 """
 
 import asyncio
-import ipaddress
 import json
 import resource
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from prikkfri.protocols.networks import Shares
 
 DESCRIPTORS_KEPT = 128
 """Of the process's descriptors so many are no connection's: databases, spools, keys, logs, calls to other roles."""
 CONNECTIONS_MAX = 20_000
 HEALTH_CONNECTIONS_MAX = 16
-"""Beyond the last connection so many more are taken on, to be answered `/health` and nothing else."""
+"""Beyond the last connection so many more are taken on, to be answered `/health` once and nothing else."""
+HEALTH_OF_ADDRESS_MAX = 4
+PIPELINED_MAX = 16
+"""Requests that may wait behind another on one connection; a browser sends none."""
 ADDRESS_SHARE = 4
 """One address may hold a quarter: behind an operator's address translation there are thousands of homes."""
-IPV6_PREFIX = 64
-"""What one subscriber holds, and so counts as one address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,10 @@ class Limits:
     body_seconds_max: float = 30.0
     idle_seconds_max: float = 60.0
     """How long a connection may stay without a request under way."""
+    health_seconds_max: float = 2.0
+    """How long one that is taken on for `/health` alone may take to ask."""
+    unread_seconds_max: float = 30.0
+    """How long an answer may wait for a client that does not take it."""
     linger_seconds_max: float = 1.0
     """How long what a refused client still sends is thrown away, so that it can read why."""
     connections_max: int = CONNECTIONS_MAX
@@ -57,19 +62,6 @@ def limits_for(descriptors: int) -> Limits:
     return Limits(connections_max=most, connections_of_address_max=max(32, most // ADDRESS_SHARE))
 
 
-def network_of(address: str) -> str:
-    """The address as it is counted: IPv4 whole, IPv6 by the prefix that one subscriber holds."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))
-    return str(parsed)
-
-
 class Connections:
     """Who holds how many of a role's connections."""
 
@@ -78,40 +70,29 @@ class Connections:
         self.limits = limits
         self.trusted = tuple(trusted)
         self.refused_total = 0
-        self._trusted = [ipaddress.ip_network(each, strict=False) for each in trusted]
-        self._held: Counter[str] = Counter()
-        self._all = 0
+        self._any = Shares(limits.connections_max, limits.connections_of_address_max, trusted)
+        # Apart, or whoever has used up their share would hold everybody else's places with what is refused to them.
+        self._health = Shares(HEALTH_CONNECTIONS_MAX, HEALTH_OF_ADDRESS_MAX)
 
     @property
     def open(self) -> int:
-        return self._all
+        return self._any.held + self._health.held
 
     def counters(self) -> dict[str, float]:
         """Figures for `/metrics`."""
-        return {"connections_open": self._all, "connections_refused_total": self.refused_total}
+        return {"connections_open": self.open, "connections_refused_total": self.refused_total}
 
     def take(self, address: str) -> "Place":
         """A place for a connection from `address`; to be given back with `give_back`."""
-        network = network_of(address)
-        self._all += 1
-        self._held[network] += 1
-        if self._all > self.limits.connections_max + HEALTH_CONNECTIONS_MAX:
-            return Place(network, "none")
-        of_address = self._held[network] > self.limits.connections_of_address_max and not self._is_trusted(address)
-        return Place(network, "health" if of_address or self._all > self.limits.connections_max else "any")
+        if (network := self._any.take(address)) is not None:
+            return Place(network, "any")
+        if (network := self._health.take(address)) is not None:
+            return Place(network, "health")
+        return Place("", "none")
 
     def give_back(self, place: "Place") -> None:
-        self._all -= 1
-        self._held[place.network] -= 1
-        if not self._held[place.network]:
-            del self._held[place.network]
-
-    def _is_trusted(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._trusted)
+        if place.serves != "none":
+            (self._any if place.serves == "any" else self._health).give_back(place.network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,27 +114,37 @@ class Connection(HttpToolsProtocol):
         self._head_open = True
         """Whether a request head is awaited or under way."""
         self._head_bytes = 0
+        self._unheard_bytes = 0
+        """Of a body what has come since the application was last handed some of it: chunk extensions, trailers."""
         self._refused = False
         self._timer: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None
         if self._place.serves == "none":
             self.shared.refused_total += 1
             self._refused = True
             transport.abort()
             return
-        self._within(self._limits.idle_seconds_max, self._close)
+        only_health = self._place.serves == "health"
+        self._within(self._limits.health_seconds_max if only_health else self._limits.idle_seconds_max, self._close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._unread_no_more()
         self.shared.give_back(self._place)
+        self._tell_running()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         while data and not self._refused:
             if not self._head_open:
                 piece, data = data[: self._limits.head_bytes_max], data[self._limits.head_bytes_max :]
+                self._unheard_bytes += len(piece)
                 super().data_received(piece)
+                if self._unheard_bytes > self._limits.head_bytes_max and not self._refused:
+                    self._refuse_head()
                 continue
-            if not self._head_bytes:
+            if not self._head_bytes and self._place.serves == "any":
                 self._within(self._limits.head_seconds_max, self._too_slow)
             room = self._limits.head_bytes_max - self._head_bytes
             piece, data = data[:room], data[room:]
@@ -173,7 +164,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_open = False
-        self._head_bytes = 0
+        self._head_bytes = self._unheard_bytes = 0
         if self._refused:
             return
         # Of a request that came behind another in one piece no byte was counted.
@@ -187,18 +178,49 @@ class Connection(HttpToolsProtocol):
             self.shared.refused_total += 1
             self.refuse(503, "overloaded", "Too many connections are open; please try again in a moment.", retry_s=1)
             return
-        self._within(self._limits.body_seconds_max, self._too_slow)
+        if len(self.pipeline) >= PIPELINED_MAX:
+            self.shared.refused_total += 1
+            self._refused = True
+            self.transport.abort()
+            return
+        if self._place.serves == "any":
+            self._within(self._limits.body_seconds_max, self._too_slow)
         super().on_headers_complete()
+        if self._place.serves == "health":
+            self.cycle.keep_alive = False
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
+        self._unheard_bytes = 0
         if not self._refused:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._stop_timer()
         self._head_open = True
+        self._unheard_bytes = 0
         if not self._refused:
+            self._stop_timer()
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._unread_within(self._limits.unread_seconds_max)  # closing waits for a client to read, for ever
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread_within(self._limits.unread_seconds_max)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._unread_no_more()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._close()
 
     def send_400_response(self, msg: str) -> None:
         self.refuse(400, "bad-request", "This is not HTTP/1.1.")
@@ -208,8 +230,15 @@ class Connection(HttpToolsProtocol):
         self._refused = True
         self._stop_timer()
         self._unset_keepalive_if_required()
-        if self.cycle is not None and not self.cycle.response_complete and self.cycle.response_started:
+        if self.transport.is_closing():
+            self.transport.abort()
+            return
+        running = self._running
+        if running is not None and running.response_started and not running.response_complete:
             self.transport.abort()  # in the middle of another answer
+            return
+        if running is not None and running.response_complete and running.scope is self.scope and not self._head_open:
+            self._close()  # a second answer to one request would be read as the one to the next
             return
         document: dict[str, Any] = {"error": slug, "message": message}
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "content-type: application/json"]
@@ -219,12 +248,16 @@ class Connection(HttpToolsProtocol):
         body = json.dumps(document)
         lines += [f"content-length: {len(body)}", "cache-control: no-store", "connection: close", "", body]
         self.transport.write("\r\n".join(lines).encode())
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        self._tell_running()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._within(self._limits.linger_seconds_max, self.transport.abort)
+
+    def _tell_running(self) -> None:
+        """Tells the request that is being answered that its client has left; uvicorn tells the last that came."""
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def _refuse_head(self) -> None:
         most = self._limits.head_bytes_max
@@ -240,6 +273,16 @@ class Connection(HttpToolsProtocol):
     def _close(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+            self._unread_within(self._limits.linger_seconds_max)
+
+    def _unread_within(self, seconds: float) -> None:
+        self._unread_no_more()
+        self._unread = self.loop.call_later(seconds, self.transport.abort)
+
+    def _unread_no_more(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _within(self, seconds: float, otherwise: Any) -> None:
         self._stop_timer()
