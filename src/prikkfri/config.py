@@ -129,6 +129,8 @@ class Account:
     data_coding_1: Literal["gsm", "as-is"] = "gsm"
     """By the book it is ASCII, but node-smpp writes it over GSM 7-bit; `gsm`: pass it on as what it then is."""
     throughput_per_second_max: float = 500.0
+    binds_max: int = 10
+    """SMPP sessions that it may have at once; 0: HTTP only."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from waiting import eventually
 
-from prikkfri.app.connections import Connections, Limits, limits_for
+from prikkfri.app.connections import Connections, Limits, limits_for, smpp_connections_for
 from prikkfri.app.serving import listen, serve, with_health
 from prikkfri.protocols.networks import network_of
 from prikkfri.simulation.installation import free_ports
@@ -247,6 +247,13 @@ def test_one_subscribers_addresses_count_as_one() -> None:
     assert network_of("2001:db8:1:2:3::4") == network_of("2001:db8:1:2:ffff::1") != network_of("2001:db8:1:3::1")
     assert network_of("::ffff:192.0.2.1") == network_of("192.0.2.1")
     assert network_of("192.0.2.1") != network_of("192.0.2.2")
+
+
+@pytest.mark.parametrize("descriptors", [512, 1_024, 4_096, 65_536])
+def test_smpp_and_http_leave_each_other_room(descriptors: int) -> None:
+    smpp = smpp_connections_for(descriptors)
+    assert 32 <= smpp <= 1_000
+    assert limits_for(descriptors, smpp=smpp).connections_max + smpp + 16 + 100 <= descriptors
 
 
 @pytest.mark.parametrize("descriptors", [256, 1_024, 65_536, 1_048_576])

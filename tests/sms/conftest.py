@@ -14,6 +14,7 @@ from sms_house import ANSWER_SECONDS_MAX, HURRIED, PASSWORD, SETTINGS, FailingEn
 
 from prikkfri.config import Link
 from prikkfri.journal import Journal, open_journal
+from prikkfri.sms.binding import Room
 from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.timing import Timing
@@ -29,7 +30,14 @@ async def house(database: Database) -> AsyncIterator[Opener]:
 
     @asynccontextmanager
     async def opened(
-        *, instead: str = "", timing: Timing = HURRIED, window: int = 10, connections_max: int = 100, **changes: Any
+        *,
+        instead: str = "",
+        timing: Timing = HURRIED,
+        window: int = 10,
+        connections_max: int = 100,
+        room: Room | None = None,
+        trusted: tuple[str, ...] = (),
+        **changes: Any,
     ) -> AsyncIterator[House]:
         nonlocal journal
         network, other = Network(), Network()
@@ -59,7 +67,8 @@ async def house(database: Database) -> AsyncIterator[Opener]:
             entropy=os.urandom,
             smpp_sockets=[smpp],
             timing=timing,
-            connections_max=connections_max,
+            room=room or Room(connections_max=connections_max),
+            trusted=trusted,
         )
         canaries = Canaries(
             centre,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from prikkfri.app.connections import Connections, limits_for, raise_descriptor_limit
+from prikkfri.app.connections import Connections, limits_for, raise_descriptor_limit, smpp_connections_for
 from prikkfri.app.logs import configure_logs
 from prikkfri.app.process import run_until_told, say_ready
 from prikkfri.app.roles import build
@@ -27,7 +27,9 @@ async def run(name: str, config: Config) -> None:
     """Runs one role until cancelled."""
     with contextlib.ExitStack() as opened:
         sockets = [opened.enter_context(each) for each in listen(config.roles.edge(name).port, config.bind)]
-        connections = Connections(limits_for(raise_descriptor_limit()), config.trusted_proxies)
+        descriptors = raise_descriptor_limit()
+        smpp = smpp_connections_for(descriptors) if name == "sms" else 0
+        connections = Connections(limits_for(descriptors, smpp=smpp), config.trusted_proxies)
         role = await build(name, config, SystemClock())
         serving = with_health(role.application, name, lambda: {**role.counters(), **connections.counters()})
         try:

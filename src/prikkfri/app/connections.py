@@ -20,6 +20,7 @@ from prikkfri.protocols.networks import Shares
 DESCRIPTORS_KEPT = 128
 """Of the process's descriptors so many are no connection's: databases, spools, keys, logs, calls to other roles."""
 CONNECTIONS_MAX = 20_000
+SMPP_CONNECTIONS_MAX = 1_000
 HEALTH_CONNECTIONS_MAX = 16
 """Beyond the last connection so many more are taken on, to be answered `/health` once and nothing else."""
 HEALTH_OF_ADDRESS_MAX = 4
@@ -56,9 +57,14 @@ def raise_descriptor_limit() -> int:
     return hard
 
 
-def limits_for(descriptors: int) -> Limits:
-    """What fits a process that may have so many files open."""
-    most = max(64, min(CONNECTIONS_MAX, descriptors - DESCRIPTORS_KEPT - HEALTH_CONNECTIONS_MAX))
+def smpp_connections_for(descriptors: int) -> int:
+    """How many SMPP connections fit a process that may have so many files open, beside as many of HTTP."""
+    return max(32, min(SMPP_CONNECTIONS_MAX, (descriptors - DESCRIPTORS_KEPT) // 2))
+
+
+def limits_for(descriptors: int, *, smpp: int = 0) -> Limits:
+    """What fits a process that may have so many files open, and has `smpp` SMPP connections beside."""
+    most = max(64, min(CONNECTIONS_MAX, descriptors - DESCRIPTORS_KEPT - HEALTH_CONNECTIONS_MAX - smpp))
     return Limits(connections_max=most, connections_of_address_max=max(32, most // ADDRESS_SHARE))
 
 

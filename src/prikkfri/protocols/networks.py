@@ -36,14 +36,16 @@ class Shares:
 
     def take(self, address: str) -> str | None:
         """The network that the place is counted for, to be given to `give_back`; None: there is no place for it."""
+        if self.held >= self._places_max or self.used_up(address):
+            return None
         network = network_of(address)
-        if self.held >= self._places_max:
-            return None
-        if self._by_network[network] >= self._of_network_max and not self._is_trusted(address):
-            return None
         self.held += 1
         self._by_network[network] += 1
         return network
+
+    def used_up(self, address: str) -> bool:
+        """Whether the network of `address` has its whole share."""
+        return self._by_network[network_of(address)] >= self._of_network_max and not self._is_trusted(address)
 
     def give_back(self, network: str) -> None:
         self.held -= 1

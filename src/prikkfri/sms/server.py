@@ -38,6 +38,12 @@ class Connection(asyncio.Protocol, Generic[Later]):
         return self.session.state is State.ENDED
 
     @property
+    def address(self) -> str:
+        """The other end's address without its port; empty when the connection is gone."""
+        peer = self._transport.get_extra_info("peername") if self._transport else None
+        return str(peer[0]) if peer else ""
+
+    @property
     def peer(self) -> str:
         """The other end's address, for the log."""
         address = self._transport.get_extra_info("peername") if self._transport else None

@@ -34,6 +34,7 @@ from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_messa
 from prikkfri.protocols.smpp.session import Answered, Ended, Event, Limits, Request, Side
 from prikkfri.sms import delivery, outcomes, server, store
 from prikkfri.sms.addresses import Address, read_sender
+from prikkfri.sms.binding import ROOM, Room, Unbound, bind_refused
 from prikkfri.sms.intake import Given, Intake, Told, hand_in, read_events
 from prikkfri.sms.messages import DueReceipt, Ending, Message, State, network_state, reference_of
 from prikkfri.sms.routing import Exposed, Party, Routes, Stop, moves, switched
@@ -51,7 +52,6 @@ FATAL = (FencedOut, InDoubt)
 ends, and finds out when it starts again what there is."""
 
 SYSTEM_ID = "prikkfri"
-CONNECTIONS_MAX = 1_000
 BATCH_EVENTS_MAX = 500
 ACCOUNT_WINDOW = 50
 HOUSEKEEPING_BATCH = 500
@@ -69,6 +69,9 @@ class Counters:
     in_doubt: int = 0
     quarantined: int = 0
     receipts_unmatched: int = 0
+    cut: int = 0
+    """Connections for which there was no room, or that made room for others."""
+    binds_refused: int = 0
 
 
 class SmsCentre:
@@ -83,9 +86,13 @@ class SmsCentre:
         entropy: Callable[[int], bytes],
         smpp_sockets: Sequence[socket.socket],
         timing: Timing = TIMING,
-        connections_max: int = CONNECTIONS_MAX,
+        room: Room = ROOM,
+        trusted: Sequence[str] = (),
     ) -> None:
-        """`smpp_sockets` listen already; `entropy(n)` gives n random octets fit for keys."""
+        """`smpp_sockets` listen already; `entropy(n)` gives n random octets fit for keys.
+
+        `trusted`: addresses or networks of proxies, which connect for others.
+        """
         self._database = database
         self._journal = journal
         self._settings = settings
@@ -93,7 +100,7 @@ class SmsCentre:
         self._entropy = entropy
         self._sockets = smpp_sockets
         self._timing = timing
-        self._connections_max = connections_max
+        self._room = room
         self._sealer = Sealer(sealing_key)
         self._routes = Routes.of(settings)
         self._accounts = {account.system_id: account for account in settings.accounts}
@@ -105,6 +112,8 @@ class SmsCentre:
         self._bound_at: dict[Party, float] = {}
         self._throttled_until: dict[Party, float] = {}
         self._connections: set[Connection] = set()
+        self._unbound: Unbound[Connection] = Unbound(room, trusted)
+        self._binds: dict[str, Bucket] = {}
         self._nobody_bound = asyncio.Event()
         self._nobody_bound.set()
         self._leaving = False
@@ -120,13 +129,15 @@ class SmsCentre:
         async with asyncio.TaskGroup() as tasks:
 
             def opened(connection: Connection) -> None:
-                if self._leaving or len(self._connections) >= self._connections_max:
-                    connection.abort()
-                else:
+                if self._makes_room_for(connection):
                     tasks.create_task(self._serve_account(connection), name="account")
+                else:
+                    connection.abort()
+
+            limits = Limits(window=ACCOUNT_WINDOW, bind_seconds_max=self._timing.bind_seconds_max)
 
             def accept() -> Connection:
-                return server.Connection(Side.CENTRE, Limits(window=ACCOUNT_WINDOW), self._clock, opened)
+                return server.Connection(Side.CENTRE, limits, self._clock, opened)
 
             listening = [await loop.create_server(accept, sock=at) for at in self._sockets]
             for link in self._settings.links:
@@ -236,14 +247,36 @@ class SmsCentre:
             "messages_quarantined_total": counted.quarantined,
             "receipts_unmatched_total": counted.receipts_unmatched,
             "connections": len(self._connections),
+            "connections_unbound": len(self._unbound),
+            "connections_cut_total": counted.cut,
+            "binds_refused_total": counted.binds_refused,
             "links_bound": sum(len(bound) for party, bound in self._bound.items() if party.kind == "link"),
             "links": len(self._settings.links),
         }
 
     # connections
 
-    async def _serve_account(self, connection: Connection) -> None:
+    def _makes_room_for(self, connection: Connection) -> bool:
+        """Takes a new connection on, if need be in the place of one that has not bound; whether it could."""
+        if self._leaving:
+            return False
+        if len(self._connections) >= self._room.connections_max:
+            if (silent := self._unbound.oldest()) is None:
+                self._counters.cut += 1
+                return False
+            self._cut(silent)
+        if (silent := self._unbound.enter(connection, connection.address)) is not None:
+            self._cut(silent)
         self._connections.add(connection)
+        return True
+
+    def _cut(self, connection: Connection) -> None:
+        self._counters.cut += 1
+        self._unbound.leave(connection)
+        self._connections.discard(connection)
+        connection.abort()
+
+    async def _serve_account(self, connection: Connection) -> None:
         try:
             account = await self._welcome(connection)
             if account is not None:
@@ -256,6 +289,7 @@ class SmsCentre:
         finally:
             connection.close("closed")
             self._connections.discard(connection)
+            self._unbound.leave(connection)
 
     async def _welcome(self, connection: Connection) -> Account | None:
         [first] = await connection.take(1)
@@ -263,15 +297,27 @@ class SmsCentre:
             return None
         account = self.authenticate(first.body.system_id, first.body.password)
         if account is None:
-            log.warning("bind from %s refused: wrong system_id or password", connection.peer)
-            await asyncio.sleep(self._timing.wrong_password_seconds)
-            connection.session.answer(first, Status.INVALID_PASSWORD)
+            await self._refuse_bind(connection, first, Status.INVALID_PASSWORD, "wrong system_id or password")
             return None
+        party, now = Party("account", account.system_id), self._clock.monotonic()
+        bucket = self._binds.get(account.system_id) or Bucket(account.binds_max, now)
+        left = bind_refused(account, len(self._bound[party]), bucket, self._room, now)
+        if isinstance(left, str):
+            await self._refuse_bind(connection, first, Status.BIND_FAILED, f"{party}: {left}")
+            return None
+        self._binds[account.system_id] = left
+        self._unbound.leave(connection)
         # Peers older than 3.4 do not expect optional parameters.
         tlvs = ((Tag.SC_INTERFACE_VERSION, b"\x34"),) if first.body.interface_version >= 0x34 else ()
         connection.session.answer(first, Status.OK, BindAnswer(SYSTEM_ID, tlvs))
         connection.flush()
         return account
+
+    async def _refuse_bind(self, connection: Connection, bind: Request, status: Status, why: str) -> None:
+        log.warning("bind from %s refused: %s", connection.peer, why)
+        self._counters.binds_refused += 1
+        await asyncio.sleep(self._timing.wrong_password_seconds)
+        connection.session.answer(bind, status)
 
     async def _keep_link(self, link: Link) -> None:
         failures = 0

@@ -29,14 +29,14 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Bucket:
-    """How much a party may still hand in: filled by its rate, at most one second's worth."""
+    """How much a party may still do: filled by its rate, at most one second's worth, or `burst` if that is more."""
 
     tokens: float
     at: float
 
-    def take(self, rate: float, now: float) -> "Bucket | None":
+    def take(self, rate: float, now: float, *, burst: float = 1.0) -> "Bucket | None":
         """The bucket with one token less, None when it is empty."""
-        tokens = min(self.tokens + max(now - self.at, 0.0) * rate, max(rate, 1.0))
+        tokens = min(self.tokens + max(now - self.at, 0.0) * rate, max(rate, burst))
         return Bucket(tokens - 1.0, now) if tokens >= 1.0 else None
 
     def seconds_until_token(self, rate: float, now: float) -> float:

@@ -11,7 +11,10 @@ class Timing:
     """How often we look for what has become due while nothing else wakes us."""
     storage_pause_seconds: float = 1.0
     """How long a party waits whose events the database would not take."""
+    bind_seconds_max: float = 5.0
+    """How long a connection may take to bind."""
     wrong_password_seconds: float = 1.0
+    """How long a bind that is refused, for whatever reason, waits for its answer."""
     connect_seconds_max: float = 10.0
     reconnect_seconds: float = RECONNECT_SECONDS
     """Before the first try to bind a link again; each further pause is twice as long (`delivery.reconnect_pause`)."""

@@ -1,13 +1,16 @@
 """The sms role: SMPP, the message API and delivery, over its database."""
 
+import resource
 import secrets
 
+from prikkfri.app.connections import smpp_connections_for
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import location_of, trimming
 from prikkfri.app.serving import listen
 from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.journal import open_journal
+from prikkfri.sms.binding import Room
 from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.http import application, commands
 from prikkfri.sms.service import SmsCentre
@@ -26,6 +29,8 @@ async def build(config: Config, clock: Clock) -> Role:
         clock=clock,
         entropy=secrets.token_bytes,
         smpp_sockets=listen(config.roles.sms.smpp_port, config.bind),
+        room=Room(connections_max=smpp_connections_for(resource.getrlimit(resource.RLIMIT_NOFILE)[0])),
+        trusted=config.trusted_proxies,
     )
     canaries = Canaries(
         centre, database=database, journal=journal, settings=config.sms, clock=clock, entropy=secrets.token_bytes

@@ -1,0 +1,69 @@
+"""Who may connect and bind: connections that have not bound have a room of their own, accounts a number of binds.
+
+A stranger can open connections and say nothing. That must shut no account out, so whoever comes to a full room takes
+the place of whoever has been silent longest: of its own network when that has used up its share, else of all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from prikkfri.config import Account
+from prikkfri.protocols.networks import Shares, network_of
+from prikkfri.sms.submission import Bucket
+
+Connection = TypeVar("Connection")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    connections_max: int = 1_000
+    """Of accounts and links together, bound or not."""
+    unbound_max: int = 250
+    unbound_of_address_max: int = 50
+    binds_per_second_max: float = 2.0
+    """Of one account, once it has taken as many at once as it may hold."""
+
+
+ROOM = Room()
+
+
+class Unbound(Generic[Connection]):
+    """The connections that have not bound yet. `trusted`: networks of proxies, which connect for others."""
+
+    def __init__(self, room: Room, trusted: Sequence[str] = ()) -> None:
+        self._shares = Shares(room.unbound_max, min(room.unbound_of_address_max, room.unbound_max), trusted)
+        self._places: dict[Connection, str] = {}
+        """The network of each, the oldest first."""
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def enter(self, connection: Connection, address: str) -> Connection | None:
+        """Gives `connection` a place; returns the one that must leave for it, None when there was room."""
+        gone = None
+        network = self._shares.take(address)
+        if network is None:
+            own = next((each for each, held in self._places.items() if held == network_of(address)), None)
+            gone = own if own is not None and self._shares.used_up(address) else next(iter(self._places))
+            self.leave(gone)
+            network = self._shares.take(address)
+        assert network is not None
+        self._places[connection] = network
+        return gone
+
+    def oldest(self) -> Connection | None:
+        return next(iter(self._places), None)
+
+    def leave(self, connection: Connection) -> None:
+        """It has bound, or is gone; a no-op when it had no place."""
+        if (network := self._places.pop(connection, None)) is not None:
+            self._shares.give_back(network)
+
+
+def bind_refused(account: Account, bound: int, bucket: Bucket, room: Room, now: float) -> str | Bucket:
+    """Why an account that has `bound` binds may not have one more, or what is left of its bucket when it may."""
+    if bound >= account.binds_max:
+        return f"{bound} binds, and `binds_max` is {account.binds_max}"
+    left = bucket.take(room.binds_per_second_max, now, burst=account.binds_max)
+    return f"more than {room.binds_per_second_max:g} binds a second" if left is None else left
