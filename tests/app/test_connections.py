@@ -34,6 +34,8 @@ class Role:
         while scope["method"] == "POST" and (event := await receive()).get("more_body"):
             if event["type"] == "http.disconnect":
                 return
+        if scope["path"] == "/fault":
+            raise ValueError("secret")
         if scope["path"] == "/wait":
             while (await receive())["type"] != "http.disconnect":
                 pass
@@ -186,6 +188,16 @@ async def test_who_leaves_is_noticed_also_with_another_request_behind(served: Se
         assert await eventually(lambda: role.asked == ["/wait"])
         writer.transport.abort()
         assert await eventually(lambda: role.left == ["/wait"])
+
+
+async def test_a_fault_of_ours_is_said_like_everything_else_and_nothing_of_it(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served() as role:
+        answer = await role.say(GET % (b"fault", b"connection: close\r\n"))
+        assert refusal(answer) == (500, "internal")
+        assert b"secret" not in answer and b"/fault" not in answer
+        assert "a request failed" in caplog.text
 
 
 async def test_requests_follow_each_other_on_one_connection(served: Served) -> None:

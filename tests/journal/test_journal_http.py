@@ -85,7 +85,7 @@ async def test_without_the_key_nothing_is_told(journal: Journal, inside: httpx.A
         answer = await inside.get(
             f"/journal/{stream}?after=1", headers={b"Authorization": f"Bearer {key}".strip().encode()}
         )
-        assert (answer.status_code, answer.content) == (401, b"")
+        assert (answer.status_code, answer.json()["error"]) == (401, "bad-command-key")
     assert (await inside.get("/journal/sms?after=1")).status_code == 401
     assert (await inside.get("/journal/sms?after=1", headers={"Authorization": KEY})).status_code == 401
     assert journal.taken_to == 0

@@ -74,7 +74,7 @@ async def build_house(location: Location, clock: ManualClock, hashed: str) -> As
             matches=matches,
         )
         built.append(service)
-        edge = application(service, viewer_origin=VIEWER, secure=False, command_key=COMMAND_KEY, limits=limits)
+        edge = application(service, viewer_origin=VIEWER, secure=False, command_key=COMMAND_KEY)
         return House(service, edge, config, clock, database, subscribers, recorded)
 
     yield build

@@ -687,24 +687,6 @@ async def test_who_leaves_before_the_request_is_whole_has_asked_for_nothing(quic
     assert house.recorded == []
 
 
-async def test_a_request_that_does_not_come_to_its_end_is_refused(
-    build_house: BuildHouse, passwords: Passwords
-) -> None:
-    house = await build_house(matches=passwords, limits=Limits(body_seconds_max=0.01))
-    caller = Caller(house, body())
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        await asyncio.Event().wait()
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await house.application(caller.scope, receive, send)
-    assert sent[0]["status"] == 408
-    assert json.loads(sent[1]["body"])["error"] == "too-slow"
-
-
 async def test_nothing_secret_is_logged_or_kept_readable(
     house: House, caplog: pytest.LogCaptureFixture, location: Location
 ) -> None:

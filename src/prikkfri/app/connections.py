@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from prikkfri.protocols.asgi import refused
 from prikkfri.protocols.networks import Shares
 
 DESCRIPTORS_KEPT = 128
@@ -182,7 +183,7 @@ class Connection(HttpToolsProtocol):
             return
         if self._place.serves == "health" and self.url.partition(b"?")[0] != b"/health":
             self.shared.refused_total += 1
-            self.refuse(503, "overloaded", "Too many connections are open; please try again in a moment.", retry_s=1)
+            self.refuse("overloaded", retry_s=1)
             return
         if len(self.pipeline) >= PIPELINED_MAX:
             self.shared.refused_total += 1
@@ -229,9 +230,9 @@ class Connection(HttpToolsProtocol):
         self._close()
 
     def send_400_response(self, msg: str) -> None:
-        self.refuse(400, "bad-request", "This is not HTTP/1.1.")
+        self.refuse("bad-request")
 
-    def refuse(self, status: int, slug: str, message: str, *, retry_s: int = 0) -> None:
+    def refuse(self, slug: str, *, retry_s: int = 0, **facts: Any) -> None:
         """Answers and closes, with nothing asked of the application. What is still sent is thrown away for a while."""
         self._refused = True
         self._stop_timer()
@@ -246,7 +247,8 @@ class Connection(HttpToolsProtocol):
         if running is not None and running.response_complete and running.scope is self.scope and not self._head_open:
             self._close()  # a second answer to one request would be read as the one to the next
             return
-        document: dict[str, Any] = {"error": slug, "message": message}
+        answer = refused(slug, **facts)
+        status, document = answer.status, cast(dict[str, Any], answer.document)
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "content-type: application/json"]
         if retry_s:
             document["retry_after_s"] = retry_s
@@ -266,15 +268,12 @@ class Connection(HttpToolsProtocol):
             self._running.message_event.set()
 
     def _refuse_head(self) -> None:
-        most = self._limits.head_bytes_max
-        if self._url_ended:
-            self.refuse(431, "headers-too-large", f"Request line and headers have at most {most} bytes together.")
-        else:
-            self.refuse(414, "address-too-long", f"Request line and headers have at most {most} bytes together.")
+        slug = "headers-too-large" if self._url_ended else "address-too-long"
+        self.refuse(slug, bytes_max=self._limits.head_bytes_max)
 
     def _too_slow(self) -> None:
         seconds = self._limits.head_seconds_max if self._head_open else self._limits.body_seconds_max
-        self.refuse(408, "too-slow", f"The request was not complete after {seconds:.0f} s.")
+        self.refuse("too-slow", seconds=seconds)
 
     def _close(self) -> None:
         if not self.transport.is_closing():

@@ -3,17 +3,20 @@
 import asyncio
 import contextlib
 import errno
-import json
+import logging
 import resource
 import socket
 from collections.abc import Callable, Iterator, Mapping
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prikkfri.app.connections import Connections, Limits, protocol_of
 from prikkfri.app.limits import LIMITS, AppLimits
 from prikkfri.errors import UsageError
+from prikkfri.protocols.asgi import Answer, Request, Route, edge, refused, respond
+
+log = logging.getLogger("prikkfri.app")
 
 Counters = Callable[[], Mapping[str, float]]
 
@@ -98,20 +101,33 @@ async def serve(
 
 
 def with_health(application: ASGIApp, role: str, counters: Counters) -> ASGIApp:
-    """Answers `/health` and Prometheus' `/metrics`, hands on the rest."""
+    """Answers `/health` and Prometheus' `/metrics`, hands on the rest, and says it when that fails."""
+
+    async def health(request: Request) -> Answer:
+        return Answer(200, {"role": role, "status": "ok"})
+
+    async def metrics(request: Request) -> Answer:
+        kind = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+        return Answer(200, None, (kind,), _metrics(role, counters()))
+
+    own = {"/health": health, "/metrics": metrics}
+    answer_own = edge([Route("GET", path, answer) for path, answer in own.items()])
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path")
-        if scope["type"] != "http" or path not in ("/health", "/metrics"):
-            await application(scope, receive, send)
-            return
-        if path == "/health":
-            body, kind = json.dumps({"role": role, "status": "ok"}).encode(), b"application/json"
-        else:
-            body, kind = _metrics(role, counters()), b"text/plain; version=0.0.4; charset=utf-8"
-        headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await (answer_own if scope.get("path") in own else application)(scope, receive, sending)
+        except Exception:
+            if started or scope["type"] != "http":
+                raise
+            log.exception("a request failed")  # of its path nothing: tokens stand in some
+            await respond(send, refused("internal"), head=scope["method"] == "HEAD")
 
     return answer
 

@@ -1,28 +1,25 @@
 """The edge of the door: raw ASGI, since every viewer of a kick-off knocks here."""
 
-import asyncio
 from typing import Annotated
 from urllib.parse import parse_qs
 
 import msgspec
 
-from prikkfri.door.service import DEFAULT_TIMING, Admitted, Door, Issued, Refused, Waiting
-from prikkfri.door.timing import Timing
+from prikkfri.door.service import Admitted, Door, Issued, Refused, Waiting
 from prikkfri.protocols.asgi import (
-    NOT_FOUND,
     Answer,
     Application,
-    ClientLeft,
+    Handler,
     Receive,
+    Request,
+    Route,
     Scope,
     Send,
     bearer,
     cross_origin,
-    from_another_origin,
-    preflight,
-    read_body,
+    edge,
     refusal,
-    respond,
+    refused,
 )
 from prikkfri.protocols.device_token import is_device
 
@@ -36,8 +33,6 @@ _ANSWERS = {
     "bad-ticket": (400, "This is no ticket of ours; please take a new one."),
     "overloaded": (503, "Very many are coming right now; please try again in a moment."),
 }
-_METHODS = {"/playback-token": "POST", "/enter": "POST", "/waiting": "GET", "/line": "GET"}
-_STEPS = {"/playback-token": "playback-token", "/enter": "enter", "/waiting": "enter"}
 
 
 class _EnterBody(msgspec.Struct):
@@ -47,11 +42,8 @@ class _EnterBody(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_EnterBody)
 
 
-def application(
-    door: Door, *, viewer_origin: str, open_channels_url: str, timing: Timing = DEFAULT_TIMING
-) -> Application:
+def application(door: Door, *, viewer_origin: str, open_channels_url: str) -> Application:
     """`open_channels_url`: where playout lists the channels that need no sign-in."""
-    cors = cross_origin(viewer_origin, credentials=False)
 
     def document(answer: Issued | Admitted | Waiting | Refused) -> Answer:
         match answer:
@@ -82,14 +74,12 @@ def application(
                 status, message = _ANSWERS[answer.reason]
                 return refusal(status, answer.reason, message, retry_after_s=answer.retry_after_s)
 
-    async def enter(receive: Receive) -> Answer:
+    async def enter(request: Request) -> Answer:
+        door.in_flight -= 1  # whoever's body has not come yet is nobody we work for
         try:
-            async with asyncio.timeout(timing.body_seconds_max):
-                body = await read_body(receive, BODY_BYTES_MAX)
-        except TimeoutError:
-            return refusal(408, "too-slow", f"The request was not complete after {timing.body_seconds_max:.0f} s.")
-        if body is None:
-            return refusal(413, "too-large", f"At most {BODY_BYTES_MAX} bytes.")
+            body = await request.body()
+        finally:
+            door.in_flight += 1
         try:
             device = _decoder.decode(body).device
         except (msgspec.DecodeError, UnicodeError) as error:
@@ -98,41 +88,38 @@ def application(
             return refusal(400, "bad-request", "`device` must be `d-` and 22 base64url characters.")
         return document(door.enter(device))
 
-    def waiting(query: bytes) -> Answer:
-        if len(query) > QUERY_BYTES_MAX:
-            return refusal(413, "too-large", f"At most {QUERY_BYTES_MAX} bytes.")
-        [ticket] = parse_qs(query.decode("latin-1")).get("ticket", [""])[:1]
+    async def waiting(request: Request) -> Answer:
+        if len(request.query) > QUERY_BYTES_MAX:
+            return refused("too-large", bytes_max=QUERY_BYTES_MAX)
+        [ticket] = parse_qs(request.query.decode("latin-1")).get("ticket", [""])[:1]
         return document(door.waiting(ticket))
 
-    async def decide(scope: Scope, receive: Receive) -> Answer:
-        method, path = scope["method"], scope["path"]
-        expected = _METHODS.get(path)
-        if expected is None:
-            return NOT_FOUND
-        if method == "OPTIONS":
-            return preflight(frozenset({expected}))
-        if method != expected:
-            return refusal(405, "bad-method", f"Only {expected}.")
-        if method == "POST" and from_another_origin(scope, viewer_origin):
-            return refusal(403, "bad-origin", "Only pages of the viewer may ask this.")
-        if path == "/line":
-            return Answer(200, {"wait_s": door.wait_s()})
-        if refused := door.overloaded(_STEPS[path]):
-            return document(refused)
-        if path == "/enter":
-            return await enter(receive)
-        if path == "/waiting":
-            return waiting(scope["query_string"])
-        return document(door.playback_token(bearer(scope)))
+    async def playback_token(request: Request) -> Answer:
+        return document(door.playback_token(bearer(request.scope)))
+
+    async def line(request: Request) -> Answer:
+        return Answer(200, {"wait_s": door.wait_s()})
+
+    def gated(step: str, handler: Handler) -> Handler:
+        async def answer(request: Request) -> Answer | None:
+            if overloaded := door.overloaded(step):
+                return document(overloaded)
+            return await handler(request)
+
+        return answer
+
+    routes = (
+        Route("POST", "/playback-token", gated("playback-token", playback_token), origin=viewer_origin),
+        Route("POST", "/enter", gated("enter", enter), body_bytes_max=BODY_BYTES_MAX, origin=viewer_origin),
+        Route("GET", "/waiting", gated("enter", waiting)),
+        Route("GET", "/line", line),
+    )
+    answering = edge(routes, cors=cross_origin(viewer_origin, credentials=False))
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
         door.in_flight += 1
         try:
-            await respond(send, await decide(scope, receive), cors)
-        except ClientLeft:
-            return
+            await answering(scope, receive, send)
         finally:
             door.in_flight -= 1
 

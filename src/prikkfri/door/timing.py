@@ -8,4 +8,3 @@ class Timing:
     lag_measured_seconds: float = 0.1
     line_kept_seconds: float = 1.0
     capacity_asked_seconds: float = 1.0
-    body_seconds_max: float = 10.0

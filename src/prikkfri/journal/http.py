@@ -5,48 +5,42 @@ position that it has stored: that is what trimming goes by.
 """
 
 import asyncio
-import hmac
+from urllib.parse import parse_qs
 
 import httpx
 import msgspec
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from prikkfri.errors import StorageError, StorageUnavailable
 from prikkfri.journal.following import Batches, Page, Source, decoded, read_batches
 from prikkfri.journal.limits import LIMITS, JournalLimits
 from prikkfri.journal.writing import Journal
+from prikkfri.protocols.asgi import NOT_FOUND, Answer, Application, Request, Route, edge, refusal
 
 POSITION_MAX = (1 << 63) - 1
+RETRY_AFTER_SECONDS = 2.0
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Batches)
 
 
-def application(journal: Journal, key: str) -> Starlette:
+def application(journal: Journal, key: str) -> Application:
     """Serves a journal to whoever has the command key of its role."""
-    expected = f"Bearer {key}".encode()
 
-    async def batches(request: Request) -> Response:
-        # Latin-1 is what Starlette decodes headers with: so this never fails, and compares the bytes that came.
-        if not hmac.compare_digest(request.headers.get("authorization", "").encode("latin-1"), expected):
-            return Response(status_code=401)
-        after = request.query_params.get("after", "0")
+    async def batches(request: Request) -> Answer:
+        [after] = parse_qs(request.query.decode("latin-1"), keep_blank_values=True).get("after", ["0"])[:1]
         if not (after.isascii() and after.isdigit() and len(after) < 20 and int(after) <= POSITION_MAX):
-            return Response("after must be a position", status_code=400)
-        if request.path_params["stream"] != journal.stream:
-            return Response(status_code=404)
+            return refusal(400, "bad-request", "`after` must be a position.")
+        if request.parts["stream"] != journal.stream:
+            return NOT_FOUND
         try:
             found = await read_batches(journal.database, journal.stream, int(after))
         except StorageError:
-            return Response(status_code=503, headers={"Retry-After": "2"})
+            return refusal(503, "storage", "The journal cannot be read just now.", retry_after_s=RETRY_AFTER_SECONDS)
         if found is not None and int(after) <= found.newest:  # else it has taken another incarnation, and none of this
             journal.taken_to = int(after)
-        return Response(_encoder.encode(found), media_type="application/msgpack")
+        return Answer(200, None, ((b"content-type", b"application/msgpack"),), _encoder.encode(found))
 
-    return Starlette(routes=[Route("/journal/{stream}", batches)])
+    return edge([Route("GET", "/journal/{stream}", batches, key=key)])
 
 
 def remote_source(client: httpx.AsyncClient, url: str, key: str, *, limits: JournalLimits = LIMITS) -> Source:

@@ -1,13 +1,15 @@
-"""What the JSON edges share of ASGI 3: bodies with a limit, answers, refusals, and the browser's cross-origin rules.
+"""How an HTTP edge is written, over ASGI 3: a table of routes, answers, one table of refusals, bodies with a limit, and
+the browser's cross-origin rules.
 
-No framework, because a refusal must cost next to nothing while a crowd is being refused.
+No framework, because a refusal must cost next to nothing while a crowd is being refused. Every refusal is JSON,
+`{"error", "message"}`; where people look, `edge` may be given a page to show to browsers instead.
 """
 
 import hmac
 import json
 import math
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
@@ -17,6 +19,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 
+NO_STORE = (b"cache-control", b"no-store")
+JSON = (b"content-type", b"application/json")
 PREFLIGHT_SECONDS = 7200
 """How long a browser may remember what is allowed; Chromium's own limit."""
 
@@ -25,12 +29,19 @@ class ClientLeft(Exception):
     """The client closed the connection before its request was complete."""
 
 
+class BodyTooLarge(Exception):
+    """The body is longer than its route takes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     status: int
     document: object = None
-    """Sent as JSON; None: no body."""
+    """Sent as JSON; None: no body, or `body`."""
     headers: Headers = ()
+    """`cache-control` among them takes the place of `no-store`."""
+    body: bytes = b""
+    """Sent as it is; `headers` say of what kind."""
 
 
 def refusal(status: int, slug: str, message: str, *, retry_after_s: float | None = None, **facts: object) -> Answer:
@@ -42,7 +53,29 @@ def refusal(status: int, slug: str, message: str, *, retry_after_s: float | None
     return Answer(status, {**document, "retry_after_s": seconds}, ((b"retry-after", str(seconds).encode()),))
 
 
-NOT_FOUND = refusal(404, "not-found", "There is nothing at this address.")
+REFUSALS: Mapping[str, tuple[int, str]] = {
+    "bad-request": (400, "This is not what is wanted here."),
+    "bad-command-key": (401, "This is a command between roles."),
+    "bad-origin": (403, "Only our own pages may ask this."),
+    "not-found": (404, "There is nothing at this address."),
+    "bad-method": (405, "Only {allowed}."),
+    "too-slow": (408, "The request was not complete after {seconds:.0f} s."),
+    "too-large": (413, "At most {bytes_max} bytes."),
+    "address-too-long": (414, "Request line and headers have at most {bytes_max} bytes together."),
+    "headers-too-large": (431, "Request line and headers have at most {bytes_max} bytes together."),
+    "internal": (500, "Something went wrong here, and has been noted."),
+    "overloaded": (503, "Too many connections are open; please try again in a moment."),
+}
+"""What every edge refuses alike: status and sentence by slug. What only one refuses stands in its own `http.py`."""
+
+
+def refused(slug: str, /, *, name: str = "", headers: Headers = (), **facts: object) -> Answer:
+    """A refusal of the table. `name`: what clients of this edge know it by; `facts` stand in its sentence."""
+    status, sentence = REFUSALS[slug]
+    return Answer(status, {"error": name or slug, "message": sentence.format(**facts)}, headers)
+
+
+NOT_FOUND = refused("not-found")
 
 
 async def read_body(receive: Receive, bytes_max: int) -> bytes | None:
@@ -69,13 +102,16 @@ async def until_disconnect(receive: Receive) -> None:
         pass
 
 
-async def respond(send: Send, answer: Answer, extra: Headers = ()) -> None:
-    body = b"" if answer.document is None else json.dumps(answer.document, ensure_ascii=False).encode()
-    headers = [(b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store"), *answer.headers, *extra]
+async def respond(send: Send, answer: Answer, extra: Headers = (), *, head: bool = False) -> None:
+    """`head`: the headers alone are asked for."""
+    body = answer.body if answer.document is None else json.dumps(answer.document, ensure_ascii=False).encode()
+    headers = [(b"content-length", str(len(body)).encode()), *answer.headers, *extra]
+    if not any(name == b"cache-control" for name, _ in answer.headers):
+        headers.append(NO_STORE)
     if answer.document is not None:
-        headers.append((b"content-type", b"application/json"))
+        headers.append(JSON)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": b"" if head else body})
 
 
 def header(scope: Scope, name: bytes) -> str:
@@ -135,3 +171,128 @@ def from_another_origin(scope: Scope, viewer_origin: str) -> bool:
     """
     origin = header(scope, b"origin")
     return origin != viewer_origin and bool(origin or header(scope, b"cookie"))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    scope: Scope
+    receive: Receive
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """What stands in the path where its route has `{name}`."""
+    body_bytes_max: int = 0
+
+    @property
+    def query(self) -> bytes:
+        asked: bytes = self.scope.get("query_string", b"")
+        return asked
+
+    async def body(self) -> bytes:
+        """To be read once. Raises `BodyTooLarge` and `ClientLeft`, which the edge answers."""
+        body = await read_body(self.receive, self.body_bytes_max)
+        if body is None:
+            raise BodyTooLarge
+        return body
+
+
+Handler = Callable[[Request], Awaitable[Answer | None]]
+"""None: the client has left, and nothing is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    """GET is answered to HEAD as well, and OPTIONS by itself."""
+    path: str
+    """`/journal/{stream}`: a part in braces stands for any that is not empty."""
+    answer: Handler
+    body_bytes_max: int = 0
+    origin: str = ""
+    """Pages of other origins may not ask this; empty: any may."""
+    key: str | None = None
+    """The command key that must come with it; an empty one lets nobody in."""
+
+
+class _Table:
+    """Routes by path, those without braces first."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._whole: dict[str, dict[str, Route]] = {}
+        self._in_parts: dict[int, dict[tuple[str, ...], dict[str, Route]]] = {}
+        for route in routes:
+            parts = tuple(route.path.split("/"))
+            at = self._in_parts.setdefault(len(parts), {}) if "{" in route.path else None
+            methods = self._whole.setdefault(route.path, {}) if at is None else at.setdefault(parts, {})
+            methods[route.method] = route
+
+    def find(self, path: str) -> tuple[Mapping[str, Route], Mapping[str, str]]:
+        """The routes of a path by method, none when there is nothing there, and the parts that stand for a name."""
+        if (methods := self._whole.get(path)) is not None:
+            return methods, {}
+        asked = path.split("/")
+        for pattern, methods in self._in_parts.get(len(asked), {}).items():
+            found: dict[str, str] = {}
+            for wanted, part in zip(pattern, asked, strict=True):
+                if wanted.startswith("{") and part:
+                    found[wanted[1:-1]] = part
+                elif wanted != part:
+                    break
+            else:
+                return methods, found
+        return {}, {}
+
+
+def edge(
+    routes: Iterable[Route],
+    *,
+    cors: Headers = (),
+    names: Mapping[str, str] | None = None,
+    page: Callable[[Scope, Answer], Answer] | None = None,
+) -> Application:
+    """The ASGI application that answers `routes`, and refuses the rest.
+
+    `cors`: what `cross_origin` gives, on every answer. `names`: what this edge calls a refusal of `REFUSALS` where its
+    clients know it by another slug. `page`: what people are shown in place of a refusal, when their browser wants that.
+    """
+    table, known_as = _Table(routes), names or {}
+
+    def refuse(scope: Scope, slug: str, *, headers: Headers = (), **facts: object) -> Answer:
+        answer = refused(slug, name=known_as.get(slug, ""), headers=headers, **facts)
+        return answer if page is None else page(scope, answer)
+
+    async def decide(scope: Scope, receive: Receive) -> Answer | None:
+        method: str = scope["method"]
+        methods, parts = table.find(scope["path"])
+        if not methods:
+            return refuse(scope, "not-found")
+        if method == "OPTIONS":
+            return preflight(methods) if cors else Answer(204, None, (allow(methods),))
+        route = methods.get("GET" if method == "HEAD" else method)
+        if route is None:
+            allowed = allow(methods)
+            return refuse(scope, "bad-method", headers=(allowed,), allowed=allowed[1].decode())
+        if route.origin and from_another_origin(scope, route.origin):
+            return refuse(scope, "bad-origin")
+        if route.key is not None and not same_secret(bearer(scope), route.key):
+            return refuse(scope, "bad-command-key")
+        try:
+            return await route.answer(Request(scope, receive, parts, route.body_bytes_max))
+        except BodyTooLarge:
+            return refuse(scope, "too-large", bytes_max=route.body_bytes_max)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            decided = await decide(scope, receive)
+        except ClientLeft:
+            return
+        if decided is not None:
+            await respond(send, decided, cors, head=scope["method"] == "HEAD")
+
+    return answer
+
+
+def allow(methods: Iterable[str]) -> tuple[bytes, bytes]:
+    """The header that says by which methods a path may be asked."""
+    known = {*methods, *(["HEAD"] if "GET" in methods else [])}
+    return b"allow", ", ".join(sorted(known)).encode()

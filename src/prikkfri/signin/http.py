@@ -9,33 +9,25 @@ import msgspec
 
 from prikkfri.errors import StorageError
 from prikkfri.protocols.asgi import (
-    NOT_FOUND,
     Answer,
     Application,
-    ClientLeft,
+    Handler,
     Headers,
     Receive,
-    Scope,
-    Send,
-    bearer,
+    Request,
+    Route,
     cookie,
     cross_origin,
-    from_another_origin,
+    edge,
     header,
-    preflight,
-    read_body,
     refusal,
-    respond,
-    same_secret,
     until_disconnect,
 )
 from prikkfri.protocols.device_token import is_device
 from prikkfri.signin.clients import client_kind
 from prikkfri.signin.credentials import PASSWORD_LENGTH_MAX
-from prikkfri.signin.limits import Limits
 from prikkfri.signin.service import (
     DATABASE_RETRY_AFTER_SECONDS,
-    DEFAULT_LIMITS,
     Attempt,
     Refused,
     SignedIn,
@@ -61,7 +53,6 @@ _UNAVAILABLE = refusal(
     _ANSWERS["database-unavailable"][1],
     retry_after_s=DATABASE_RETRY_AFTER_SECONDS,
 )
-_METHODS = {"/sign-in": "POST", "/session": "GET", "/sign-out": "POST", "/capacity": "GET"}
 
 _Printable = r"^[^\x00-\x1f\x7f]+$"
 
@@ -76,21 +67,13 @@ class _SignInBody(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_SignInBody)
 
 
-def application(
-    service: SignIn, *, viewer_origin: str, secure: bool, command_key: str, limits: Limits = DEFAULT_LIMITS
-) -> Application:
+def application(service: SignIn, *, viewer_origin: str, secure: bool, command_key: str) -> Application:
     """`secure`: our own address is https, and the cookie travels on no other."""
-    cors = cross_origin(viewer_origin, credentials=True)
     cookie_attributes = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
 
-    async def sign_in(scope: Scope, receive: Receive) -> Answer | None:
-        try:
-            async with asyncio.timeout(limits.body_seconds_max):
-                body = await read_body(receive, BODY_BYTES_MAX)
-        except TimeoutError:
-            return refusal(408, "too-slow", f"The request was not complete after {limits.body_seconds_max:.0f} s.")
-        if body is None:
-            return refusal(413, "too-large", f"At most {BODY_BYTES_MAX} bytes.")
+    async def sign_in(request: Request) -> Answer | None:
+        scope, receive = request.scope, request.receive
+        body = await request.body()
         try:
             asked = _decoder.decode(body)
         except (msgspec.DecodeError, UnicodeError) as error:
@@ -118,8 +101,8 @@ def application(
             return refusal(status, answer.reason, message, retry_after_s=answer.retry_after_s)
         return Answer(200, _document(answer), _set_cookie(answer.session, answer.session_lifetime_s))
 
-    async def session(scope: Scope) -> Answer:
-        value = cookie(scope, COOKIE)
+    async def session(request: Request) -> Answer:
+        value = cookie(request.scope, COOKIE)
         found = await service.session(value) if value else None
         if found is None:
             return refusal(401, "no-session", "Nobody is signed in here.")
@@ -133,50 +116,33 @@ def application(
             },
         )
 
-    async def sign_out(scope: Scope) -> Answer:
-        if value := cookie(scope, COOKIE):
+    async def sign_out(request: Request) -> Answer:
+        if value := cookie(request.scope, COOKIE):
             await service.sign_out(value)
         return Answer(204, None, _set_cookie("", 0))
 
-    def capacity(scope: Scope) -> Answer:
-        if not same_secret(bearer(scope), command_key):
-            return refusal(401, "bad-command-key", "This is a command between roles.")
+    async def capacity(request: Request) -> Answer:
         return Answer(200, service.capacity())
+
+    def when_stored(handler: Handler) -> Handler:
+        async def answer(request: Request) -> Answer | None:
+            try:
+                return await handler(request)
+            except (StorageError, TimeoutError):
+                return _UNAVAILABLE
+
+        return answer
 
     def _set_cookie(value: str, lifetime_s: float) -> Headers:
         return ((b"set-cookie", f"{COOKIE}={value}; Max-Age={lifetime_s:.0f}{cookie_attributes}".encode()),)
 
-    async def decide(scope: Scope, receive: Receive) -> Answer | None:
-        method, path = scope["method"], scope["path"]
-        expected = _METHODS.get(path)
-        if expected is None:
-            return NOT_FOUND
-        if method == "OPTIONS":
-            return preflight(frozenset({expected}))
-        if method != expected:
-            return refusal(405, "bad-method", f"Only {expected}.")
-        if method == "POST" and from_another_origin(scope, viewer_origin):
-            return refusal(403, "bad-origin", "Only pages of the viewer may ask this.")
-        if path == "/sign-in":
-            return await sign_in(scope, receive)
-        if path == "/capacity":
-            return capacity(scope)
-        try:
-            return await (session(scope) if path == "/session" else sign_out(scope))
-        except (StorageError, TimeoutError):
-            return _UNAVAILABLE
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        try:
-            decided = await decide(scope, receive)
-        except ClientLeft:
-            return
-        if decided is not None:
-            await respond(send, decided, cors)
-
-    return answer
+    routes = (
+        Route("POST", "/sign-in", sign_in, body_bytes_max=BODY_BYTES_MAX, origin=viewer_origin),
+        Route("GET", "/session", when_stored(session)),
+        Route("POST", "/sign-out", when_stored(sign_out), origin=viewer_origin),
+        Route("GET", "/capacity", capacity, key=command_key),
+    )
+    return edge(routes, cors=cross_origin(viewer_origin, credentials=True))
 
 
 async def _while_connected(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Limits:
     database_seconds_max: float = 3.0
-    body_seconds_max: float = 10.0
     passes_remembered_max: int = 100_000
     buckets_max: int = 200_000
     """Of failed tries, see `tries`."""

@@ -2,21 +2,16 @@
 
 import base64
 import binascii
-import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from prikkfri.config import Account
 from prikkfri.errors import InDoubt, StorageError
-from prikkfri.protocols.asgi import bearer, same_secret
+from prikkfri.protocols.asgi import Answer, Application, Handler, Request, Route, edge, header, refusal
 from prikkfri.protocols.smpp.pdu import Status
 from prikkfri.sms.addresses import masked
 from prikkfri.sms.canaries.service import Canaries, Told
@@ -24,10 +19,9 @@ from prikkfri.sms.routing import Exposed, Party
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.submission import Refusal
 
-Command = Callable[[Request], Awaitable[Response]]
-
 BODY_OCTETS_MAX = 65_536
-_RETRY_SECONDS = 1
+NAMES = {"too-large": "too-long"}
+_RETRY_SECONDS = 1.0
 _MESSAGES = {
     "bad-recipient": "`to` is neither a number with its country code nor a short code",
     "bad-sender": "`from` is not a number, a short code or one to eleven letters that this account may send from",
@@ -62,16 +56,12 @@ class _Switch(msgspec.Struct, forbid_unknown_fields=True):
     """The name of the person who says so."""
 
 
-def _refuse(status: int, error: str, message: str, **headers: str) -> Response:
-    body: dict[str, object] = {"error": error, "message": message}
-    if status == 503:
-        body["retry_after_s"] = _RETRY_SECONDS
-        headers["Retry-After"] = str(math.ceil(_RETRY_SECONDS))
-    return JSONResponse(body, status, headers)
+def _later(error: str, message: str) -> Answer:
+    return refusal(503, error, message, retry_after_s=_RETRY_SECONDS)
 
 
 def _account(centre: SmsCentre, request: Request) -> Account | None:
-    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    scheme, _, credentials = header(request.scope, b"authorization").partition(" ")
     if scheme.lower() != "basic":
         return None
     try:
@@ -81,117 +71,102 @@ def _account(centre: SmsCentre, request: Request) -> Account | None:
     return centre.authenticate(name, secret)
 
 
-def _unauthorized() -> Response:
-    return _refuse(
-        401,
-        "wrong-credentials",
-        "name and secret of an account are needed",
-        **{"WWW-Authenticate": 'Basic realm="messages"'},
-    )
+_UNAUTHORIZED = Answer(
+    401,
+    {"error": "wrong-credentials", "message": "name and secret of an account are needed"},
+    ((b"www-authenticate", b'Basic realm="messages"'),),
+)
 
 
-async def _body(request: Request) -> bytes | None:
-    """None when it is longer than BODY_OCTETS_MAX."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_OCTETS_MAX:
-            return None
-    return body
-
-
-def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> ASGIApp:
+def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> Application:
     """`commands`: see there; without them no other role can ask anything."""
 
-    async def submit(request: Request) -> Response:
+    async def submit(request: Request) -> Answer:
         account = _account(centre, request)
         if account is None:
-            return _unauthorized()
-        body = await _body(request)
-        if body is None:
-            return _refuse(413, "too-long", f"a request has at most {BODY_OCTETS_MAX} octets")
+            return _UNAUTHORIZED
+        body = await request.body()
         try:
             wanted = msgspec.json.decode(body, type=Submission)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return _refuse(400, "bad-request", f"not the JSON that is wanted: {error}")
+            return refusal(400, "bad-request", f"not the JSON that is wanted: {error}")
         try:
             taken = await centre.submit(account, wanted.sender, wanted.recipient, wanted.text)
         except InDoubt:
-            return _refuse(500, "in-doubt", "the message may or may not have been taken on; look before sending again")
+            return refusal(500, "in-doubt", "the message may or may not have been taken on; look before sending again")
         except StorageError:
-            return _refuse(503, "storage", "messages cannot be stored just now")
+            return _later("storage", "messages cannot be stored just now")
         if isinstance(taken, Refusal):
             if taken.status is Status.THROTTLED:
-                return _refuse(503, "throttled", "this account sends faster than it may")
+                return _later("throttled", "this account sends faster than it may")
             if taken.status is Status.QUEUE_FULL:
-                return _refuse(503, "queue-full", "too many messages wait for this network already")
-            return _refuse(422, taken.reason, _MESSAGES.get(taken.reason, taken.reason))
-        return JSONResponse({"id": taken}, 202, {"Location": f"/messages/{taken}"})
+                return _later("queue-full", "too many messages wait for this network already")
+            return refusal(422, taken.reason, _MESSAGES.get(taken.reason, taken.reason))
+        return Answer(202, {"id": taken}, ((b"location", f"/messages/{taken}".encode()),))
 
-    async def show(request: Request) -> Response:
+    async def show(request: Request) -> Answer:
         account = _account(centre, request)
         if account is None:
-            return _unauthorized()
+            return _UNAUTHORIZED
         try:
-            trail = await centre.trail(request.path_params["id"])
+            trail = await centre.trail(request.parts["id"])
         except StorageError:
-            return _refuse(503, "storage", "messages cannot be looked up just now")
+            return _later("storage", "messages cannot be looked up just now")
         if trail is None or trail.account != account.system_id:
-            return _refuse(404, "unknown-message", "this account has sent no message of that id")
-        return JSONResponse(asdict(trail), headers={"Cache-Control": "no-store"})
+            return refusal(404, "unknown-message", "this account has sent no message of that id")
+        return Answer(200, asdict(trail))
 
-    return Starlette(
-        routes=[Route("/messages", submit, methods=["POST"]), Route("/messages/{id}", show, methods=["GET"]), *commands]
+    routes = (
+        Route("POST", "/messages", submit, body_bytes_max=BODY_OCTETS_MAX),
+        Route("GET", "/messages/{id}", show),
+        *commands,
     )
+    return edge(routes, names=NAMES)
 
 
 def commands(canaries: Canaries, *, command_key: str, canary_key: str) -> list[Route]:
     """What other roles may ask with `command_key`, and canary phones, which stand outside, may tell with theirs."""
 
-    def guarded(key: str, answer: Command) -> Command:
-        async def guard(request: Request) -> Response:
-            if not same_secret(bearer(request.scope), key):
-                return _refuse(401, "bad-command-key", "this is a command between roles")
+    def careful(handler: Handler) -> Handler:
+        async def answer(request: Request) -> Answer | None:
             try:
-                return await answer(request)
+                return await handler(request)
             except StorageError:
-                return _refuse(503, "storage", "the database does not answer just now")
+                return _later("storage", "the database does not answer just now")
             except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-                return _refuse(400, "bad-request", f"not what is wanted: {error}")
+                return refusal(400, "bad-request", f"not what is wanted: {error}")
 
-        return guard
+        return answer
 
-    async def received(request: Request) -> Response:
-        body = await _body(request)
-        if body is None:
-            return _refuse(413, "too-long", f"a request has at most {BODY_OCTETS_MAX} octets")
-        phones = msgspec.json.decode(body, type=_Received).phones
-        return JSONResponse({"known": await canaries.told([Told(each.phone, each.tokens) for each in phones])})
+    async def received(request: Request) -> Answer:
+        phones = msgspec.json.decode(await request.body(), type=_Received).phones
+        return Answer(200, {"known": await canaries.told([Told(each.phone, each.tokens) for each in phones])})
 
-    async def routes(request: Request) -> Response:
-        return JSONResponse([asdict(way) for way in await canaries.ways()], headers={"Cache-Control": "no-store"})
+    async def routes(request: Request) -> Answer:
+        return Answer(200, [asdict(way) for way in await canaries.ways()])
 
-    async def switch(request: Request) -> Response:
-        wanted = msgspec.json.decode(await _body(request) or b"", type=_Switch)
-        if not await canaries.switch(request.path_params["link"], wanted.state, who=wanted.by):
-            return _refuse(404, "unknown-link", "there is no link of that name")
+    async def switch(request: Request) -> Answer:
+        wanted = msgspec.json.decode(await request.body(), type=_Switch)
+        if not await canaries.switch(request.parts["link"], wanted.state, who=wanted.by):
+            return refusal(404, "unknown-link", "there is no link of that name")
         return await routes(request)
 
-    async def exposed(request: Request) -> Response:
-        asked = request.query_params
+    async def exposed(request: Request) -> Answer:
+        asked = dict(parse_qsl(request.query.decode("latin-1")))
         since, until = float(asked.get("since", "nan")), float(asked.get("until", "nan"))
         if not since <= until:
-            return _refuse(400, "bad-request", "since and until are seconds since 1970 UTC")
-        found = await canaries.exposed(request.path_params["link"], since=since, until=until)
+            return refusal(400, "bad-request", "since and until are seconds since 1970 UTC")
+        found = await canaries.exposed(request.parts["link"], since=since, until=until)
         if found is None:
-            return _refuse(404, "unknown-link", "there is no link of that name")
-        return JSONResponse([_shown(each) for each in found], headers={"Cache-Control": "no-store"})
+            return refusal(404, "unknown-link", "there is no link of that name")
+        return Answer(200, [_shown(each) for each in found])
 
+    most = BODY_OCTETS_MAX
     return [
-        Route("/canaries/received", guarded(canary_key, received), methods=["POST"]),
-        Route("/routes", guarded(command_key, routes), methods=["GET"]),
-        Route("/routes/{link}", guarded(command_key, switch), methods=["POST"]),
-        Route("/routes/{link}/exposed", guarded(command_key, exposed), methods=["GET"]),
+        Route("POST", "/canaries/received", careful(received), body_bytes_max=most, key=canary_key),
+        Route("GET", "/routes", careful(routes), key=command_key),
+        Route("POST", "/routes/{link}", careful(switch), body_bytes_max=most, key=command_key),
+        Route("GET", "/routes/{link}/exposed", careful(exposed), key=command_key),
     ]
 
 

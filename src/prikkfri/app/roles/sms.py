@@ -21,6 +21,13 @@ from prikkfri.storage.keys import command_key, secret_key
 async def build(config: Config, clock: Clock) -> Role:
     database = await open_database(location_of(config), "sms")
     journal = await open_journal(database, stream="sms", clock=clock)
+    sockets = listen(config.roles.sms.smpp_port, config.bind)
+
+    async def close() -> None:
+        for each in sockets:  # those of a centre that never came to run, too
+            each.close()
+        await database.close()
+
     centre = SmsCentre(
         database=database,
         journal=journal,
@@ -28,7 +35,7 @@ async def build(config: Config, clock: Clock) -> Role:
         sealing_key=secret_key(config.home, "sealing"),
         clock=clock,
         entropy=secrets.token_bytes,
-        smpp_sockets=listen(config.roles.sms.smpp_port, config.bind),
+        smpp_sockets=sockets,
         room=Room(connections_max=smpp_connections_for(resource.getrlimit(resource.RLIMIT_NOFILE)[0])),
         trusted=config.trusted_proxies,
     )
@@ -40,5 +47,5 @@ async def build(config: Config, clock: Clock) -> Role:
         application(centre, commands(canaries, **keys)),
         work=(centre.run, canaries.run, trimming(journal, config, clock)),
         counters=lambda: {**centre.counters(), **canaries.counters()},
-        close=database.close,
+        close=close,
     )

@@ -9,14 +9,12 @@ from prikkfri.errors import StorageError
 from prikkfri.protocols.asgi import (
     Answer,
     Application,
-    Receive,
-    Scope,
-    Send,
+    Request,
+    Route,
     bearer,
     cross_origin,
-    preflight,
+    edge,
     refusal,
-    respond,
 )
 from prikkfri.storage.device_tokens import DeviceTokens
 
@@ -31,16 +29,11 @@ def application(
     response: Response, tokens: DeviceTokens, *, viewer_origin: str, timing: Timing = TIMING
 ) -> Application:
     """`GET /was-i-hit` with a device token."""
-    cors = cross_origin(viewer_origin, credentials=False)
     asking = 0
 
-    async def decide(scope: Scope) -> Answer:
+    async def was_hit(request: Request) -> Answer:
         nonlocal asking
-        if scope["method"] == "OPTIONS":
-            return preflight(frozenset({"GET"}))
-        if scope["method"] != "GET":
-            return refusal(405, "bad-method", "Only GET.")
-        known, wrong = tokens.judge(bearer(scope))
+        known, wrong = tokens.judge(bearer(request.scope))
         if known is None or wrong is not None:
             return refusal(401, wrong or "bad-token", "Please sign in again.")
         if asking >= timing.asked_at_once_max:
@@ -55,10 +48,7 @@ def application(
             asking -= 1
         return Answer(200, {"incidents": [_shown(each) for each in found]})
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        await respond(send, await decide(scope), cors)
-
-    return answer
+    return edge([Route("GET", PATH, was_hit)], cors=cross_origin(viewer_origin, credentials=False))
 
 
 def _shown(each: Befallen) -> dict[str, object]:

@@ -1,9 +1,15 @@
 """What stands before every page of the console: orders from its own origin only, bounded bodies, a strict policy."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from prikkfri.protocols.asgi import Answer, refused, respond
+from prikkfri.web.refusal_page import refusal_page
 
 BODY_BYTES_MAX = 20_000
 HEADERS = {
@@ -13,6 +19,35 @@ HEADERS = {
     "referrer-policy": "same-origin",  # not no-referrer: the Origin of a form would then be "null"
     "cross-origin-opener-policy": "same-origin",
 }
+
+
+NAMES = {"bad-origin": "wrong-origin"}
+_SLUGS = {404: "not-found", 405: "bad-method", 500: "internal"}
+
+
+def refuse(scope: Scope, slug: str, **facts: Any) -> Answer:
+    """A refusal of the table that all edges share; a page for who asks for one."""
+    return refusal_page(scope, refused(slug, name=NAMES.get(slug, ""), **facts))
+
+
+async def answer_refusal(request: Request, error: Exception) -> Response:
+    """What Starlette raises (no such page, another method, a fault of ours), as every other edge says it."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    allowed = ((isinstance(error, HTTPException) and error.headers) or {}).get("Allow", "")
+    if status == 405 and request.method == "OPTIONS":
+        return Response(status_code=204, headers={"allow": allowed, "cache-control": "no-store"})
+    return Answered(refuse(request.scope, _SLUGS.get(status, "bad-request"), allowed=allowed), allowed)
+
+
+class Answered(Response):
+    """What all edges answer alike, as Starlette wants it. `allowed`: the methods of the path."""
+
+    def __init__(self, answer: Answer, allowed: str = "") -> None:
+        super().__init__(status_code=answer.status)
+        self._answer, self._more = answer, ((b"allow", allowed.encode()),) if allowed else ()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, self._answer, self._more, head=scope["method"] == "HEAD")
 
 
 class Guard:
@@ -32,19 +67,23 @@ class Guard:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                told = {name for name, _ in message["headers"]}
+                added = [
+                    (name.encode(), value.encode()) for name, value in HEADERS.items() if name.encode() not in told
+                ]
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
         headers = dict(scope["headers"])
-        refusal: JSONResponse | None = None
-        if scope["method"] not in ("GET", "HEAD"):
+        refusal: Answer | None = None
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
             length = headers.get(b"content-length", b"")
             most = self._larger.get(scope["path"], BODY_BYTES_MAX)
             if headers.get(b"origin", b"") != self._origin:
-                message = f"orders are taken from {self._origin.decode()} only"
-                refusal = JSONResponse({"error": "wrong-origin", "message": message}, 403)
+                refusal = refuse(scope, "bad-origin")
             elif not length.isdigit() or int(length) > most:
-                message = f"a body of at most {most} bytes, its length told"
-                refusal = JSONResponse({"error": "too-large", "message": message}, 413)
-        await (refusal or self._application)(scope, receive, with_headers)
+                refusal = refuse(scope, "too-large", bytes_max=most)
+        if refusal is not None:
+            await respond(with_headers, refusal)
+        else:
+            await self._application(scope, receive, with_headers)

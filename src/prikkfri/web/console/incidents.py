@@ -237,7 +237,7 @@ class IncidentPages:
         if known is None:
             return self._nothing(request, who)
         why = (await form_of(request)).get("why", "") if request.method == "POST" else ""
-        trouble = "" if request.method == "GET" or says_why(why) else WHY_TROUBLE
+        trouble = "" if request.method != "POST" or says_why(why) else WHY_TROUBLE
         in_full = request.method == "POST" and not trouble
         what = "those hit, in full" if in_full else "those hit, masked"
         await self._console.record_look(

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -21,11 +22,12 @@ from prikkfri.assurance.service import OUTCOMES_SHOWN_MAX, Assurance
 from prikkfri.assurance.store import Sought, Taken
 from prikkfri.clock import Clock
 from prikkfri.errors import StorageError
+from prikkfri.protocols.asgi import refusal
 from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console import wording
 from prikkfri.web.console.controls import ControlPages
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_CHARACTERS_MIN, form_of, says_why
-from prikkfri.web.console.guarding import Guard
+from prikkfri.web.console.guarding import Answered, Guard, answer_refusal
 from prikkfri.web.console.incidents import CONTACTS_BYTES_MAX, CONTACTS_PATH, IncidentPages, Page
 from prikkfri.web.console.live import PACE, WINDOWS, Live, Pace, Parts, chart_document, look_at_overview
 from prikkfri.web.console.rendering import Templates
@@ -82,8 +84,9 @@ def application(
         raise FileNotFoundError(f"{missing[0]} is missing; mend it: npm ci && npm run build")
     origin, zone = public_url.rstrip("/"), ZoneInfo(timezone)
     pages = _Pages(assurance, console, response, find_subscriber, clock, origin, playout_url, zone, operator, pace)
+    handlers = {HTTPException: answer_refusal, Exception: answer_refusal}
     larger = {CONTACTS_PATH: CONTACTS_BYTES_MAX}
-    return Guard(Starlette(routes=pages.routes()), origin=pages.origin, larger=larger)
+    return Guard(Starlette(routes=pages.routes(), exception_handlers=handlers), origin=pages.origin, larger=larger)
 
 
 class _Pages:
@@ -162,9 +165,9 @@ class _Pages:
             except (StorageError, Busy) as error:
                 return self._trouble(request, error)
             if request.url.path.endswith(("/live", "/chart.json")):
-                return JSONResponse({"error": "signed-out", "message": "sign in again"}, 401)
+                return Answered(refusal(401, "signed-out", "sign in again"))
             wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(f"/sign-in?to={quote(wanted)}" if request.method == "GET" else "/sign-in", 303)
+            return RedirectResponse(f"/sign-in?to={quote(wanted)}" if request.method != "POST" else "/sign-in", 303)
 
         return guarded
 
@@ -175,7 +178,7 @@ class _Pages:
 
     async def _sign_in(self, request: Request) -> Response:
         wanted = _own_path(request.query_params.get("to", ""))
-        if request.method == "GET":
+        if request.method != "POST":
             return self._page("sign_in.html", request, "", to=wanted, trouble="")
         form = await form_of(request)
         name, password = form.get("name", ""), form.get("password", "")
@@ -219,13 +222,13 @@ class _Pages:
         return {name: self._templates.render(f"parts/{name}.html", **facts) for name in PARTS}
 
     async def _events(self, request: Request, who: str) -> Response:
-        return _streamed(self._live, _window(request))
+        return _streamed(request, self._live, _window(request))
 
     async def _incident_events(self, request: Request, who: str) -> Response:
-        return _streamed(self._incidents.live, request.path_params.get("id", ""))
+        return _streamed(request, self._incidents.live, request.path_params.get("id", ""))
 
     async def _control_events(self, request: Request, who: str) -> Response:
-        return _streamed(self._controls.live, "")
+        return _streamed(request, self._controls.live, "")
 
     async def _chart(self, request: Request, who: str) -> Response:
         seconds, period = WINDOWS[_window(request)]
@@ -246,7 +249,7 @@ class _Pages:
         )
 
     async def _customers(self, request: Request, who: str) -> Response:
-        if request.method == "GET":
+        if request.method != "POST":
             return self._customers_page(request, who)
         form = await form_of(request)
         query, why = form.get("query", ""), form.get("why", "")
@@ -305,7 +308,7 @@ class _Pages:
         return RedirectResponse("/system", 303)
 
     async def _people(self, request: Request, who: str) -> Response:
-        if request.method == "GET":
+        if request.method != "POST":
             return await self._people_page(request, who)
         form = await form_of(request)
         name = form.get("name", "")
@@ -344,7 +347,7 @@ class _Pages:
     async def _static(self, request: Request) -> Response:
         path = STATIC.get(request.path_params["name"])
         if path is None:
-            return Response(status_code=404)
+            raise HTTPException(404)
         return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers={"cache-control": "no-cache"})
 
     def _page(self, template: str, request: Request, who: str, *, status: int = 200, **facts: object) -> Response:
@@ -361,11 +364,12 @@ def _window(request: Request) -> str:
     return window if window in WINDOWS else "15m"
 
 
-def _streamed(live: Live, subject: str) -> Response:
+def _streamed(request: Request, live: Live, subject: str) -> Response:
     if live.full:
-        headers = {"retry-after": str(RETRY_AFTER_SECONDS)}
-        return JSONResponse({"error": "overloaded", "message": "too many watch at once"}, 503, headers)
+        return Answered(refusal(503, "overloaded", "too many watch at once", retry_after_s=RETRY_AFTER_SECONDS))
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    if request.method == "HEAD":  # whoever asks for the head alone watches nothing
+        return Response(headers=headers, media_type="text/event-stream")
     return StreamingResponse(live.events(subject), media_type="text/event-stream", headers=headers)
 
 

@@ -6,7 +6,6 @@ not known any more.
 
 import asyncio
 import hashlib
-import hmac
 import json
 import logging
 from collections.abc import Iterator, Mapping
@@ -18,11 +17,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from prikkfri.assurance.publishing import KNOWN_SECONDS, State, as_known, iso, moment, never_told
 from prikkfri.clock import Clock
+from prikkfri.protocols.asgi import Answer, Application, Headers, Request, Route, edge, header, refusal
 from prikkfri.storage.keys import write_whole
+from prikkfri.web.refusal_page import refusal_page
 from prikkfri.web.status_page.words import (
     LANGUAGES,
     WORDS,
@@ -47,6 +47,24 @@ STATIC_SECONDS = 3_600
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none';"
     " form-action 'none'; frame-ancestors 'none'"
+)
+
+NAMES = {"bad-command-key": "unauthorized"}
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+_FRESH = (b"cache-control", f"public, max-age={CACHE_SECONDS}".encode())
+PAGE_HEADERS: Headers = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"vary", b"accept-language"),
+    (b"content-security-policy", POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+    NOSNIFF,
+    _FRESH,
+)
+JSON_HEADERS: Headers = (
+    (b"content-type", b"application/json; charset=utf-8"),
+    (b"access-control-allow-origin", b"*"),
+    NOSNIFF,
+    _FRESH,
 )
 
 
@@ -122,17 +140,15 @@ def checked(body: bytes, now: float) -> dict[str, Any]:
 
 def application(
     folder: Path, *, command_key: str, clock: Clock, operator: str, public_url: str, timezone: str
-) -> ASGIApp:
+) -> Application:
     """The ASGI application of the status role; what it is told is kept in `folder`."""
-    return _StatusPage(folder / "summary.json", command_key, clock, operator, public_url, ZoneInfo(timezone))
+    page = _StatusPage(folder / "summary.json", clock, operator, public_url, ZoneInfo(timezone))
+    return edge(page.routes(command_key), names=NAMES, page=refusal_page)
 
 
 class _StatusPage:
-    def __init__(
-        self, path: Path, command_key: str, clock: Clock, operator: str, public_url: str, zone: ZoneInfo
-    ) -> None:
+    def __init__(self, path: Path, clock: Clock, operator: str, public_url: str, zone: ZoneInfo) -> None:
         self._path = path
-        self._command_key = command_key.encode()
         self._clock = clock
         self._operator = operator
         self._zone = zone
@@ -159,43 +175,22 @@ class _StatusPage:
             log.error("%s: not a summary, nothing is known: %s", self._path, error)
             return None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        method, path = scope["method"], scope["path"]
-        if path == "/publish":
-            status, headers, body = await self._publish(method, dict(scope["headers"]), receive)
-        elif method not in ("GET", "HEAD"):
-            status, headers, body = 405, {"allow": "GET, HEAD"}, b""
-        else:
-            status, headers, body = self._answer(path, dict(scope["headers"]), scope["query_string"])
-        headers |= {"content-length": str(len(body)), "x-content-type-options": "nosniff"}
-        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": status, "headers": encoded})
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+    def routes(self, command_key: str) -> list[Route]:
+        return [
+            Route("PUT", "/publish", self._publish, body_bytes_max=DOCUMENT_BYTES_MAX, key=command_key),
+            Route("GET", "/", self._page),
+            *(Route("GET", f"/api/v2/{name}", self._json) for name in _PARTS),
+            *(Route("GET", path, self._file) for path in self._static),
+        ]
 
     # Told.
 
-    async def _publish(
-        self, method: str, headers: Mapping[bytes, bytes], receive: Receive
-    ) -> tuple[int, dict[str, str], bytes]:
-        if method != "PUT":
-            return 405, {"allow": "PUT"}, b""
-        if not hmac.compare_digest(headers.get(b"authorization", b""), b"Bearer " + self._command_key):
-            return _refusal(401, "unauthorized", "this command needs the status role's command key")
-        body, more = b"", True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return _refusal(400, "incomplete", "the document did not arrive whole")
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > DOCUMENT_BYTES_MAX:
-                return _refusal(413, "too-large", f"at most {DOCUMENT_BYTES_MAX} bytes")
+    async def _publish(self, request: Request) -> Answer:
+        body = await request.body()
         try:
             document = checked(body, self._clock.now())
         except ValueError as error:
-            return _refusal(422, "not-a-summary", str(error))
+            return refusal(422, "not-a-summary", str(error))
         async with self._publishing:
             try:
                 await asyncio.to_thread(write_whole, self._path, json.dumps(document).encode())
@@ -204,31 +199,24 @@ class _StatusPage:
                 log.error("%s cannot be written: %s", self._path, error)
             self._document = document
             self._documents += 1
-        return 204, {}, b""
+        return Answer(204, None, (NOSNIFF,))
 
     # Telling.
 
-    def _answer(self, path: str, asked: Mapping[bytes, bytes], query: bytes) -> tuple[int, dict[str, str], bytes]:
-        if path in self._static:
-            kind, body = self._static[path]
-            cache = f"public, max-age={STATIC_SECONDS}, immutable"
-            return 200, {"content-type": f"{kind.decode()}; charset=utf-8", "cache-control": cache}, body
-        if path == "/":
-            chosen = parse_qs(query.decode("ascii", "replace")).get("lang", [""])[0]
-            accepted = wanted_language(asked.get(b"accept-language", b"").decode("latin-1"))
-            body = self._once_a_second("page", chosen if chosen in LANGUAGES else accepted)
-            headers = {
-                "content-type": "text/html; charset=utf-8",
-                "vary": "accept-language",
-                "content-security-policy": POLICY,
-                "referrer-policy": "no-referrer",
-            }
-        elif path.startswith("/api/v2/") and path.removeprefix("/api/v2/") in _PARTS:
-            body = self._once_a_second("json", path.removeprefix("/api/v2/"))
-            headers = {"content-type": "application/json; charset=utf-8", "access-control-allow-origin": "*"}
-        else:
-            return 404, {"content-type": "text/plain; charset=utf-8"}, b"There is no such page.\n"
-        return 200, headers | {"cache-control": f"public, max-age={CACHE_SECONDS}"}, body
+    async def _file(self, request: Request) -> Answer:
+        kind, body = self._static[request.scope["path"]]
+        cache = f"public, max-age={STATIC_SECONDS}, immutable"
+        headers = ((b"content-type", kind + b"; charset=utf-8"), (b"cache-control", cache.encode()), NOSNIFF)
+        return Answer(200, None, headers, body)
+
+    async def _page(self, request: Request) -> Answer:
+        chosen = parse_qs(request.query.decode("ascii", "replace")).get("lang", [""])[0]
+        accepted = wanted_language(header(request.scope, b"accept-language"))
+        body = self._once_a_second("page", chosen if chosen in LANGUAGES else accepted)
+        return Answer(200, None, PAGE_HEADERS, body)
+
+    async def _json(self, request: Request) -> Answer:
+        return Answer(200, None, JSON_HEADERS, self._once_a_second("json", request.scope["path"][len("/api/v2/") :]))
 
     def _once_a_second(self, kind: str, variant: str) -> bytes:
         now = self._clock.now()
@@ -238,11 +226,11 @@ class _StatusPage:
         if (kind, variant) not in self._made:
             document = as_known(self._document, now) if self._document else self._never_told
             self._made[kind, variant] = (
-                self._page(document, variant, now) if kind == "page" else _json(document, variant)
+                self._rendered(document, variant, now) if kind == "page" else _json(document, variant)
             )
         return self._made[kind, variant]
 
-    def _page(self, document: Mapping[str, Any], language: str, now: float) -> bytes:
+    def _rendered(self, document: Mapping[str, Any], language: str, now: float) -> bytes:
         words = WORDS[language]
         updated_at = moment(document["page"]["updated_at"])
         style, script = self._static
@@ -307,7 +295,3 @@ def _json(document: Mapping[str, Any], name: str) -> bytes:
     if name.startswith("incidents/"):
         parts["incidents"] = _unresolved(document)
     return json.dumps(parts, ensure_ascii=False).encode()
-
-
-def _refusal(status: int, error: str, message: str) -> tuple[int, dict[str, str], bytes]:
-    return status, {"content-type": "application/json"}, json.dumps({"error": error, "message": message}).encode()

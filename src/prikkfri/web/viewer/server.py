@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from prikkfri.errors import UsageError
+from prikkfri.protocols.asgi import Answer, Application, Request, Route, edge, header
+from prikkfri.web.refusal_page import refusal_page
 
 PAGES = Path(__file__).parent.parent
 MEDIA_TYPES = {
@@ -82,7 +82,7 @@ def shell_files(settings: Mapping[str, object], pages: Path = PAGES) -> dict[str
     return files
 
 
-def application(settings: Mapping[str, object]) -> ASGIApp:
+def application(settings: Mapping[str, object]) -> Application:
     """The ASGI application of the viewer role.
 
     `settings` are what `GET /settings.json` answers: the public URLs of the other roles that it talks to, and `demo`.
@@ -90,37 +90,18 @@ def application(settings: Mapping[str, object]) -> ASGIApp:
     policy = content_security_policy(settings).encode()
     served = {path: _served(path, body, policy) for path, body in shell_files(settings).items()}
 
-    async def viewer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        file = served.get(scope["path"])
-        if file is None:
-            await _answer(send, 404, [(b"content-type", b"text/plain")], b"There is no such page.\n")
-        elif scope["method"] not in ("GET", "HEAD"):
-            await _answer(send, 405, [(b"allow", b"GET, HEAD")], b"")
-        else:
-            await _send_file(file, scope, send)
+    async def file(request: Request) -> Answer:
+        return _file(served[request.scope["path"]], request)
 
-    return viewer
+    return edge([Route("GET", path, file) for path in served], page=refusal_page)
 
 
-async def _send_file(file: ServedFile, scope: Scope, send: Send) -> None:
-    asked = dict(scope["headers"])
-    headers = list(file.headers)
-    if asked.get(b"if-none-match") == file.etag:
-        await _answer(send, 304, headers, b"")
-        return
-    body = file.body
-    if b"gzip" in asked.get(b"accept-encoding", b""):
-        body = file.compressed
-        headers.append((b"content-encoding", b"gzip"))
-    headers.append((b"content-length", str(len(body)).encode()))
-    await _answer(send, 200, headers, body if scope["method"] == "GET" else b"")
-
-
-async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _file(file: ServedFile, request: Request) -> Answer:
+    if header(request.scope, b"if-none-match").encode("latin-1") == file.etag:
+        return Answer(304, None, file.headers)
+    if "gzip" in header(request.scope, b"accept-encoding"):
+        return Answer(200, None, (*file.headers, (b"content-encoding", b"gzip")), file.compressed)
+    return Answer(200, None, file.headers, file.body)
 
 
 def _served(path: str, body: bytes, policy: bytes) -> ServedFile:

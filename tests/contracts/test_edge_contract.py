@@ -1,0 +1,195 @@
+"""What every role's HTTP answers alike, whatever it serves: one shape of refusal, methods, bodies, origins."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from prikkfri.app.roles import build
+from prikkfri.app.serving import with_health
+from prikkfri.clock import SystemClock
+from prikkfri.config import ROLES, Account, Config, Sms, SmsEdge
+from prikkfri.simulation.installation import free_ports
+from prikkfri.storage.keys import command_key
+
+CONFIG = Config(sms=Sms(accounts=(Account(system_id="shop", password="secret12"),)))
+VIEWER, CONSOLE = CONFIG.roles.viewer.url, CONFIG.roles.assurance.url
+
+
+@dataclass(frozen=True)
+class Known:
+    """One path of a role: by which methods it is asked, and what else a request must bring to have its body read."""
+
+    role: str
+    path: str
+    allow: str
+    status: int = 200
+    """Of a GET; 0: it is not looked at."""
+    body_max: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    cors: str = ""
+    too_large: str = "too-large"
+    bad_method: str = "bad-method"
+
+    def __str__(self) -> str:
+        return f"{self.role}:{self.path}"
+
+
+BASIC = (("authorization", "Basic c2hvcDpzZWNyZXQxMg=="),)
+KEY = (("authorization", "Bearer KEY"),)
+FROM_VIEWER, FROM_CONSOLE = (("origin", VIEWER),), (("origin", CONSOLE),)
+PATHS = [
+    *(Known(role, path, "GET, HEAD") for role in ROLES for path in ("/health", "/metrics")),
+    Known("viewer", "/", "GET, HEAD"),
+    Known("viewer", "/settings.json", "GET, HEAD"),
+    Known("signin", "/session", "GET, HEAD", 401, cors=VIEWER),
+    Known("signin", "/capacity", "GET, HEAD", 401, cors=VIEWER),
+    Known("signin", "/sign-in", "POST", 0, 8_192, FROM_VIEWER, cors=VIEWER),
+    Known("signin", "/sign-out", "POST", 0, cors=VIEWER),
+    Known("door", "/line", "GET, HEAD", cors=VIEWER),
+    Known("door", "/waiting", "GET, HEAD", 400, cors=VIEWER),
+    Known("door", "/enter", "POST", 0, 1_024, FROM_VIEWER, cors=VIEWER),
+    Known("door", "/playback-token", "POST", 0, cors=VIEWER),
+    *(
+        Known("playout", path, "GET, HEAD", status, cors=VIEWER, bad_method="method-not-allowed")
+        for path, status in (("/channels", 200), ("/open", 200), ("/guide", 200), ("/standings", 401),
+                             ("/live/a/b/c", 404), ("/open/a/b", 404))
+    ),
+    Known("playout", "/report", "POST", 0, 2_048, FROM_VIEWER, cors=VIEWER, bad_method="method-not-allowed"),
+    Known("playout", "/open/sport", "PUT", 0, 2_048, KEY, cors=VIEWER, bad_method="method-not-allowed"),
+    Known("sms", "/messages", "POST", 0, 65_536, BASIC, too_large="too-long"),
+    Known("sms", "/messages/x", "GET, HEAD", 401),
+    Known("sms", "/routes", "GET, HEAD", 401),
+    Known("sms", "/routes/nord", "POST", 0, 65_536, KEY, too_large="too-long"),
+    Known("sms", "/routes/nord/exposed", "GET, HEAD", 401),
+    Known("sms", "/canaries/received", "POST", 0),
+    Known("assurance", "/was-i-hit", "GET, HEAD", 401, cors=VIEWER),
+    Known("assurance", "/sign-in", "GET, HEAD, POST", 200, 20_000, FROM_CONSOLE),
+    Known("assurance", "/chart.json", "GET, HEAD", 401),
+    Known("assurance", "/sign-out", "POST", 0),
+    Known("status", "/", "GET, HEAD"),
+    Known("status", "/api/v2/summary.json", "GET, HEAD"),
+    Known("status", "/publish", "PUT", 0, 1_000_000, KEY),
+]  # fmt: skip
+
+
+class Edges:
+    """The roles' applications, each built when it is first asked."""
+
+    def __init__(self, home: Path, stack: AsyncExitStack) -> None:
+        [port] = free_ports(1)
+        roles = replace(CONFIG.roles, sms=SmsEdge(port=8083, smpp_port=port))
+        self._config = replace(CONFIG, home=home, roles=roles)
+        self._stack = stack
+
+    async def client(self, name: str) -> httpx.AsyncClient:
+        role = await build(name, self._config, SystemClock())
+        self._stack.push_async_callback(role.close)
+        transport = httpx.ASGITransport(with_health(role.application, name, role.counters))
+        client = httpx.AsyncClient(transport=transport, base_url=self._config.roles.edge(name).url)
+        return await self._stack.enter_async_context(client)
+
+    def headers(self, path: Known) -> dict[str, str]:
+        key = command_key(self._config.home, path.role) if path.headers == KEY else ""
+        return {name: value.replace("KEY", key) if key else value for name, value in path.headers}
+
+
+@pytest.fixture
+async def edges(tmp_path: Path) -> AsyncIterator[Edges]:
+    async with AsyncExitStack() as stack:
+        yield Edges(tmp_path, stack)
+
+
+def refused(answer: httpx.Response, status: int, slug: str = "", *, told: str = "") -> None:
+    """It is a refusal of the one shape; `told`: what it is about."""
+    assert answer.status_code == status, (told, answer.text[:200])
+    assert answer.headers["content-type"].startswith("application/json"), told
+    document = answer.json()
+    assert document["message"] and document["error"] == (slug or document["error"]), told
+    assert answer.headers["cache-control"] == "no-store", told
+    if status == 405:
+        assert answer.headers["allow"], told
+
+
+def of(role: str) -> list[Known]:
+    return [path for path in PATHS if path.role == role]
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_every_role_refuses_alike(edges: Edges, role: str) -> None:
+    client = await edges.client(role)
+    cors = {path.cors for path in of(role) if path.cors}
+    for path in ("/nothing", "/nothing/at/all", "/health/", "/.env"):
+        for method in ("GET", "HEAD", "DELETE", "OPTIONS"):
+            answer = await client.request(method, path, headers={"origin": CONSOLE, "content-length": "0"})
+            if method == "HEAD":
+                assert (answer.status_code, answer.content) == (404, b"")
+            else:
+                refused(answer, 404, "not-found", told=f"{method} {path}")
+            if role != "assurance":
+                assert answer.headers.get("access-control-allow-origin") == next(iter(cors), None)
+    for path in of(role):
+        for method in {"GET", "POST", "PUT", "DELETE", "PATCH"} - set(path.allow.split(", ")):
+            headers = {"origin": CONSOLE, "content-length": "0"}
+            answer = await client.request(method, path.path, headers=headers)
+            refused(answer, 405, path.bad_method, told=f"{method} {path}")
+            assert ", ".join(sorted(answer.headers["allow"].split(", "))) == path.allow
+            assert answer.headers.get("access-control-allow-origin", "") == path.cors, str(path)
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_head_is_answered_where_get_is_and_options_everywhere(edges: Edges, role: str) -> None:
+    client = await edges.client(role)
+    for path in of(role):
+        options = await client.options(path.path, headers={"origin": VIEWER})
+        assert (options.status_code, options.content) == (204, b""), str(path)
+        assert options.headers.get("access-control-allow-origin", "") == path.cors, str(path)
+        asked_by = set(path.allow.split(", ")) - {"HEAD"}
+        if path.cors:
+            assert set(options.headers["access-control-allow-methods"].split(", ")) == asked_by, str(path)
+        else:
+            assert set(options.headers["allow"].split(", ")) - {"HEAD"} == asked_by, str(path)
+            assert "access-control-allow-methods" not in options.headers
+        if "GET" not in asked_by:
+            continue
+        got, head = await client.get(path.path), await client.head(path.path)
+        assert got.status_code == head.status_code == path.status, str(path)
+        assert head.content == b""
+        if path.path != "/metrics":
+            assert head.headers.get("content-length") == got.headers.get("content-length"), str(path)
+        assert head.headers["content-type"] == got.headers["content-type"]
+        assert got.headers.get("access-control-allow-origin", "") == (
+            path.cors or ("*" if path.path.startswith("/api/") else "")
+        )
+        if path.status >= 400:
+            refused(got, path.status, told=str(path))
+
+
+@pytest.mark.parametrize("role", sorted({path.role for path in PATHS if path.body_max}))
+async def test_a_body_has_a_limit(edges: Edges, role: str) -> None:
+    client = await edges.client(role)
+    for path in of(role):
+        if path.body_max:
+            method = next(method for method in ("POST", "PUT") if method in path.allow)
+            for size in (path.body_max, path.body_max + 1):
+                answer = await client.request(method, path.path, content=b"x" * size, headers=edges.headers(path))
+                if size > path.body_max:
+                    refused(answer, 413, path.too_large, told=str(path))
+                else:
+                    assert answer.status_code in (400, 401, 404, 422), (path, answer.text)
+
+
+@pytest.mark.parametrize("role", ["viewer", "status", "assurance"])
+@pytest.mark.parametrize(("language", "said"), [("nb", "Her er det ingenting."), ("sv-SE, en;q=0.5",
+                         "Här finns ingenting."), ("en-GB", "There is nothing here.")])  # fmt: skip
+async def test_a_browser_is_shown_a_page_where_people_look(edges: Edges, role: str, language: str, said: str) -> None:
+    client = await edges.client(role)
+    headers = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8", "accept-language": language}
+    answer = await client.get("/nothing", headers=headers)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert len(answer.headers.get_list("content-security-policy")) == 1
+    assert f"<h1>{said}</h1>" in answer.text
