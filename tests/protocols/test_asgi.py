@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 
 from prikkfri.protocols.asgi import (
     NOT_FOUND,
+    REFUSALS,
     Answer,
     ClientLeft,
+    Request,
+    Route,
     bearer,
     cookie,
     cross_origin,
+    edge,
     from_another_origin,
     header,
     preflight,
@@ -226,3 +230,77 @@ def test_a_browser_is_told_what_it_may_send() -> None:
 )
 def test_an_unsafe_request_of_another_page_is_told(headers: list[tuple[bytes, bytes]], refused: bool) -> None:
     assert from_another_origin(scope(*headers), VIEWER) is refused
+
+
+async def told(request: Request) -> Answer:
+    return Answer(200, dict(request.parts))
+
+
+async def taken(request: Request) -> Answer:
+    return Answer(200, {"bytes": len(await request.body())})
+
+
+EDGE = edge(
+    [
+        Route("GET", "/a", told),
+        Route("GET", "/a/fixed", told),
+        Route("GET", "/a/{x}", told),
+        Route("PUT", "/a/{x}", taken, body_bytes_max=4),
+        Route("GET", "/a/{x}/b/{y}", told),
+        Route("GET", "/{z}/{x}/c", told),
+        Route("GET", "/closed", told, key=""),
+        Route("GET", "/command", told, key="the key"),
+        Route("POST", "/order", taken, origin=VIEWER),
+    ],
+    names={"too-large": "too-long"},
+)
+
+
+async def asked(method: str, path: str, *headers: tuple[bytes, bytes], body: bytes = b"") -> tuple[int, Any]:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asking = {"type": "http", "method": method, "path": path, "headers": headers}
+    await EDGE(asking, Client(parts(body)).receive, send)
+    return sent[0]["status"], json.loads(sent[1]["body"] or b"null")
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [("/a", {}), ("/a/fixed", {}), ("/a/other", {"x": "other"}), ("/a/1/b/2", {"x": "1", "y": "2"}),
+     ("/z/1/c", {"z": "z", "x": "1"}), ("/a/1/c", {"z": "a", "x": "1"}), ("/a/é {x}", {"x": "é {x}"})],
+)  # fmt: skip
+async def test_a_path_finds_its_route_and_what_its_names_stand_for(path: str, parts: dict[str, str]) -> None:
+    assert await asked("GET", path) == (200, parts)
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/", "a", "/a/", "/a//b/2", "/a/1/b/", "/a/1/b/2/", "/A", "//a", "/{x}", "/a/1/d"]
+)
+async def test_whatever_else_is_asked_is_not_there(path: str) -> None:
+    status, document = await asked("GET", path)
+    assert (status, document["error"]) == (404, "not-found")
+
+
+async def test_a_route_says_who_may_ask_and_how_much() -> None:
+    mine, other = (b"origin", VIEWER.encode()), (b"origin", b"http://evil.example")
+    right, wrong = (b"authorization", b"Bearer the key"), (b"authorization", b"Bearer the kez")
+    assert (await asked("GET", "/command", right))[0] == 200
+    for path, headers in (("/command", [wrong]), ("/command", []), ("/closed", []), ("/closed", [right])):
+        status, document = await asked("GET", path, *headers)
+        assert (status, document["error"]) == (401, "bad-command-key")
+    assert (await asked("POST", "/order", mine))[0] == 200
+    assert (await asked("POST", "/order", other))[1]["error"] == "bad-origin"
+    assert await asked("PUT", "/a/1", body=b"1234") == (200, {"bytes": 4})
+    status, document = await asked("PUT", "/a/1", body=b"12345")
+    assert (status, document) == (413, {"error": "too-long", "message": "At most 4 bytes."})
+    assert (await asked("POST", "/order", mine, body=b"1"))[0] == 413
+    assert await asked("HEAD", "/a") == (200, None)
+    assert (await asked("POST", "/a/1"))[1] == {"error": "bad-method", "message": "Only GET, HEAD, PUT."}
+
+
+def test_every_refusal_has_a_sentence_for_people() -> None:
+    for slug, (status, sentence) in REFUSALS.items():
+        assert 400 <= status < 600 and slug == slug.lower() and sentence.endswith("."), slug

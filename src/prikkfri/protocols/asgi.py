@@ -106,7 +106,7 @@ async def respond(send: Send, answer: Answer, extra: Headers = (), *, head: bool
     """`head`: the headers alone are asked for."""
     body = answer.body if answer.document is None else json.dumps(answer.document, ensure_ascii=False).encode()
     headers = [(b"content-length", str(len(body)).encode()), *answer.headers, *extra]
-    if not any(name == b"cache-control" for name, _ in answer.headers):
+    if b"cache-control" not in [name for name, _ in answer.headers]:
         headers.append(NO_STORE)
     if answer.document is not None:
         headers.append(JSON)
@@ -173,7 +173,7 @@ def from_another_origin(scope: Scope, viewer_origin: str) -> bool:
     return origin != viewer_origin and bool(origin or header(scope, b"cookie"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     scope: Scope
     receive: Receive
@@ -217,28 +217,42 @@ class _Table:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._whole: dict[str, dict[str, Route]] = {}
-        self._in_parts: dict[int, dict[tuple[str, ...], dict[str, Route]]] = {}
+        self._patterns: dict[int, list[_Pattern]] = {}
         for route in routes:
-            parts = tuple(route.path.split("/"))
-            at = self._in_parts.setdefault(len(parts), {}) if "{" in route.path else None
-            methods = self._whole.setdefault(route.path, {}) if at is None else at.setdefault(parts, {})
-            methods[route.method] = route
+            if "{" not in route.path:
+                self._whole.setdefault(route.path, {})[route.method] = route
+                continue
+            parts = route.path.split("/")
+            of_length = self._patterns.setdefault(len(parts), [])
+            pattern = next((each for each in of_length if each.path == route.path), None)
+            if pattern is None:
+                pattern = _Pattern(
+                    route.path,
+                    tuple((at, part) for at, part in enumerate(parts) if not part.startswith("{")),
+                    tuple((part[1:-1], at) for at, part in enumerate(parts) if part.startswith("{")),
+                )
+                of_length.append(pattern)
+            pattern.methods[route.method] = route
 
     def find(self, path: str) -> tuple[Mapping[str, Route], Mapping[str, str]]:
         """The routes of a path by method, none when there is nothing there, and the parts that stand for a name."""
         if (methods := self._whole.get(path)) is not None:
             return methods, {}
         asked = path.split("/")
-        for pattern, methods in self._in_parts.get(len(asked), {}).items():
-            found: dict[str, str] = {}
-            for wanted, part in zip(pattern, asked, strict=True):
-                if wanted.startswith("{") and part:
-                    found[wanted[1:-1]] = part
-                elif wanted != part:
-                    break
-            else:
-                return methods, found
+        for pattern in self._patterns.get(len(asked), ()):
+            if all([asked[at] == part for at, part in pattern.fixed]):
+                parts = {name: asked[at] for name, at in pattern.named}
+                if all(parts.values()):
+                    return pattern.methods, parts
         return {}, {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    path: str
+    fixed: tuple[tuple[int, str], ...]
+    named: tuple[tuple[str, int], ...]
+    methods: dict[str, Route] = field(default_factory=dict)
 
 
 def edge(
