@@ -28,12 +28,14 @@ class Role:
         self.asked: list[str] = []
         self.left: list[str] = []
         self.answers = b""
+        self.headers: list[tuple[bytes, bytes]] = []
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.asked.append(scope["path"])
         while scope["method"] == "POST" and (event := await receive()).get("more_body"):
             if event["type"] == "http.disconnect":
                 return
+        self.headers = scope["headers"]
         if scope["path"] == "/fault":
             raise ValueError("secret")
         if scope["path"] == "/wait":
@@ -87,6 +89,7 @@ def refusal(answer: bytes) -> tuple[int, str]:
 
 
 BODY = b"POST / HTTP/1.1\r\nhost: here\r\ntransfer-encoding: chunked\r\n\r\n"
+CLOSING = BODY.replace(b"transfer", b"connection: close\r\ntransfer", 1)
 GET = b"GET /%b HTTP/1.1\r\nhost: here\r\n%b\r\n"
 
 
@@ -171,6 +174,12 @@ async def test_a_request_answered_before_its_body_has_come_gets_no_second_answer
     async with served(LIMITS) as role:
         answer = await role.say(b"PUT / HTTP/1.1\r\nhost: here\r\ncontent-length: 10\r\n\r\nhalf")
         assert answer.count(b"HTTP/1.1 ") == 1 and answer.startswith(b"HTTP/1.1 200")
+
+
+async def test_what_comes_behind_a_body_is_no_header(served: Served) -> None:
+    async with served() as role:
+        assert (await role.say(CLOSING + b"1\r\na\r\n0\r\norigin: x\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        assert [name for name, _ in role.headers] == [b"host", b"connection", b"transfer-encoding"]
 
 
 async def test_requests_that_pile_up_on_one_connection_are_nobodys(served: Served) -> None:

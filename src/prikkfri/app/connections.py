@@ -167,7 +167,8 @@ class Connection(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._url_ended = True
-        super().on_header(name, value)
+        if self._head_open:  # what comes behind a body is no header: it was not there when the request was judged
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._head_open = False
