@@ -28,6 +28,7 @@ import ast
 import difflib
 import json
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,8 @@ ROOT = Path(__file__).parents[1]
 SOURCES = "src/prikkfri"
 REGISTER = ROOT / "tests" / "survivors"
 NOTICED_SHARE_MIN = 0.95
+MEMORY_BYTES_MAX = 6 << 30
+"""Of one process."""
 
 KILLED, BY_TYPES, SURVIVED, NOT_TRIED = "killed", "by types", "survived", "not tried"
 VERDICTS = {0: SURVIVED, 5: SURVIVED, 33: SURVIVED, 37: BY_TYPES, 2: NOT_TRIED, None: NOT_TRIED}
@@ -166,9 +169,14 @@ def run(files: list[str], tests: list[str], children: int) -> None:
     programs = Path(sys.executable).parent
     environment = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(Path.home()), "LANG": "C.UTF-8"}
     command = [str(programs / "mutmut"), "run", f"--max-children={children}"]
-    done = subprocess.run(command, cwd=folder, env=environment)
+    done = subprocess.run(command, cwd=folder, env=environment, preexec_fn=bounded)
     if done.returncode:
         sys.exit(f"mutmut ended with {done.returncode}; its last lines say why")
+
+
+def bounded() -> None:
+    """Some changes never end and take more memory all the while."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
 
 
 def types() -> None:

@@ -225,6 +225,8 @@ def test_a_fact_moves_an_incident_where_the_table_says_and_any_other_only_stands
         assert (last.at, last.who, last.kind, last.text, last.state) == (200.0, "kari", kind, "a word", after.state)
         assert after.timeline[:-1] == before.timeline
         assert (after.confirmed_at is None) == (state == "suspected" and after.state in ("suspected", "resolved"))
+        if before.resolved_at is not None and after.state in ("resolved", "reviewed"):
+            assert (after.resolved_at, after.resolved_by, after.unproven) == (before.resolved_at, "kari", True)
         assert after.reopened == (state == "resolved" and after.state == "confirmed")
         assert after.open == (after.state not in ("resolved", "reviewed"))
 
@@ -275,6 +277,12 @@ def test_whatever_happens_no_incident_goes_where_its_table_does_not_allow(happen
             assert (incident.resolved_at, incident.resolved_by) == (last.at, last.who)
             assert (incident.unproven, incident.dismissed) == (last.kind == "all-clear", last.kind == "dismiss")
         assert incident.reopened - before.reopened == (before.state == "resolved" and incident.open)
+
+
+def test_what_was_dismissed_and_came_back_is_not_dismissed_when_it_is_over() -> None:
+    again = happened(happened(confirmed(), Fact("dismiss", 130.0, "kari")), Fact("relapse", 140.0))
+    over = happened(happened(again, Fact("improving", 150.0)), Fact("proven", 450.0))
+    assert (over.state, over.dismissed, over.unproven) == ("resolved", False, False)
 
 
 def test_what_was_found_to_be_nothing_is_not_opened_again_by_one_alarm() -> None:

@@ -158,6 +158,9 @@ def test_half_of_the_ordinary_traffic_is_back(usual_rate: float, back: bool) -> 
 def test_traffic_is_counted_since_it_has_been_well_and_is_not_back_while_it_is_broken() -> None:
     crowded = judge(evidence((100, 200, 0.5), (320, 4, 0.0), usual_rate=20.0), CRITERIA, now=420.0)
     assert check(crowded, "traffic back").text == "4 kept a second, ordinarily 20"
+    some_broken = [Bucket(float(n), kept=19, broken=1) for n in range(320)]
+    refused = Evidence(buckets=some_broken, bucket_seconds=1.0, usual_share=0.05, fault_share=0.9, usual_rate=39.0)
+    assert check(judge(refused, CRITERIA, now=320.0), "traffic back").met is False, "a refusal is no traffic"
     at_once = judge(evidence((100, 20, 1.0), (1, 20, 0.0), usual_rate=20.0), CRITERIA, now=101.0)
     assert check(at_once, "traffic back") == Check("traffic back", True, "20 kept a second, ordinarily 20")
     nothing = judge(evidence(usual_rate=20.0), CRITERIA, now=100.0)

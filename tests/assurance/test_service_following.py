@@ -363,12 +363,20 @@ async def test_it_works_by_itself_until_it_is_stopped(installation: Installation
     signin = await installation.journal("signin")
     await signin.append(outcome(clock, 1))
     installation.answers |= {"http://": 200}
+    await signin.append(outcome(clock, 0, time=clock.now() - 86_400 * (Settings().outcomes_kept_days + 1)))
     assurance = await installation.assurance()
+    await follow(assurance)
+    assert len(await stored(assurance)) == 2
+    await signin.append(outcome(clock, 2))
     working = asyncio.create_task(assurance.run())
-    await eventually(lambda: ("signin", ["1"]) in installation.arrived and assurance.published_at)
+    await eventually(lambda: ("signin", ["2"]) in installation.arrived and assurance.published_at)
     await eventually(lambda: all(state.answers for state in assurance.roles.values()))
     await eventually(lambda: assurance.controls == Controls((), ()))
-    assert await stored(assurance) == ["1"]
+
+    async def only_what_is_kept() -> bool:
+        return await stored(assurance) == ["1", "2"]
+
+    await eventually(only_what_is_kept)
     assert assurance.streams["door"].exists is False
     working.cancel()
     with pytest.raises(asyncio.CancelledError):

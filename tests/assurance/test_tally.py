@@ -23,6 +23,12 @@ def test_a_series_for_the_layer_and_for_each_dimension_value() -> None:
     }
 
 
+def test_an_asking_is_not_settled_and_a_dimension_does_not_pass_for_a_layer() -> None:
+    assert Bucket(0, kept=2, broken=1, asked=5).settled == 3
+    found = tally([outcome(dimensions={"layer": "signin", "service": "television"})], {}, start=100, now=101)
+    assert found.buckets == {Segment.of(BASE): Bucket(100, kept=1)}
+
+
 def test_what_only_a_device_reports_is_a_series_of_its_own() -> None:
     found = tally([outcome(observed=False)], {}, start=100, now=101)
     assert list(found.buckets) == [Segment.of({**BASE, "seen": "reported"})]

@@ -60,6 +60,26 @@ def test_a_stream_that_cannot_be_read_is_not_silence() -> None:
     assert alarms == ()
 
 
+def test_what_is_read_of_a_stream_that_is_not_read_to_its_end_counts() -> None:
+    broken = crowd(START + 120, 3, verdict="broken")
+    _, alarms = advance(ordinary(), broken, SETTINGS, until=START + 123, blind=frozenset({"signin"}))
+    assert "share" in [alarm.kind for alarm in alarms]
+
+
+def test_all_alarms_of_a_second_are_raised_and_all_that_stand_are_told() -> None:
+    phones = [("signin", structs.replace(o, dimensions={"client": "phone"})) for _, o in crowd(START, 120)]
+    watch, _ = advance(Watch(START), phones, SETTINGS, until=START + 120)
+    refused = [
+        ("signin", structs.replace(o, dimensions={"client": "phone"}))
+        for _, o in crowd(START + 120, 15, verdict="broken")
+    ]
+    watch, alarms = advance(watch, refused, SETTINGS, until=START + 135)
+    phone = Segment.of({**dict(SIGN_IN.values), "client": "phone"})
+    raised = {(alarm.kind, alarm.segment) for alarm in alarms}
+    assert raised == {(kind, segment) for kind in ("share", "plunge") for segment in (SIGN_IN, phone)}
+    assert {(alarm.kind, alarm.segment) for alarm in watch.standing} == raised
+
+
 def test_what_is_broken_raises_the_alarm() -> None:
     _, alarms = advance(ordinary(), crowd(START + 120, 3, verdict="broken"), SETTINGS, until=START + 123)
     assert "share" in [alarm.kind for alarm in alarms]

@@ -256,9 +256,9 @@ def test_whatever_happens_the_front_never_goes_back_and_stays_near_the_line(
         else:
             now += seconds  # clocks are set back, too
             line = waiting_room.moved(line, now)
-            assert line.passes <= line.ahead_max
             assert line.front - before.front <= 1.5 * before.rate * min(max(seconds, 0.0), 2.0) + 1e-6
         ahead = max(waiting_room.AHEAD_MIN, (line.capacity.per_second if line.capacity else 0.0))
+        assert line.passes <= line.ahead_max
         assert before.front <= line.front <= max(line.next_number + ahead, before.front)
         assert line.rate >= 0 and line.pace >= 0 and 0 < line.coming <= 1 and 0 <= line.waiting <= line.next_number
         if handed_out:

@@ -109,6 +109,14 @@ def test_a_daily_programme_comes_whenever_it_touches_the_time(
     assert [each.start for each in found] == wanted
 
 
+def test_what_begins_or_ends_just_at_the_edge_does_not_touch_the_time() -> None:
+    match = [config.Programme(title="Match", start="21:00", minutes=60)]
+    assert from_configuration(match, OSLO, KICK_OFF - 60, KICK_OFF) == []
+    assert from_configuration(match, OSLO, KICK_OFF + 3600, KICK_OFF + 3660) == []
+    assert len(from_configuration(match, OSLO, KICK_OFF - 60, KICK_OFF + 1)) == 1
+    assert len(from_configuration(match, OSLO, KICK_OFF + 3599, KICK_OFF + 3660)) == 1
+
+
 def test_listings_become_programmes_of_their_channel() -> None:
     listings = [
         Listing("bane", 10, None, "No end", "told"),

@@ -63,6 +63,21 @@ def test_sound_that_begins_later_or_earlier_than_the_picture_stays_with_it() -> 
         assert first[0] == (SAMPLE_RATE if lead < 0 else 0)
 
 
+@pytest.mark.parametrize("ahead", [-5000.0, -2.5, 2.5, 95443.7])
+def test_sound_that_is_reckoned_from_another_moment_begins_with_the_picture(ahead: float) -> None:
+    """As in a stream that is joined while one of its clocks has just begun anew."""
+    assembler, began = Assembler(has_sound=True), 100.0
+    ticks = assembler.add_sound(began + ahead, ramp(1, SAMPLES_PER_TICK))
+    for n in range(TICKS_PER_SECOND):
+        ticks += assembler.add_picture(began + n / TICKS_PER_SECOND, picture(n))
+        sent = 1 + (n + 1) * SAMPLES_PER_TICK
+        ticks += assembler.add_sound(began + ahead + (n + 1) / TICKS_PER_SECOND, ramp(sent, SAMPLES_PER_TICK))
+    heard = np.concatenate([tick.sound[0] for tick in ticks])
+    assert len(ticks) >= TICKS_PER_SECOND - 1
+    # The tick of sound that had come before is taken to end where the picture begins.
+    assert np.array_equal(heard, 1 + SAMPLES_PER_TICK + np.arange(heard.size, dtype=np.float32))
+
+
 @pytest.mark.parametrize("gap", [-0.5, -0.2, -0.045, -0.04, 0.04, 0.045, 0.2, 0.9])
 def test_a_hole_in_the_sound_is_silence_and_an_overlap_is_heard_once(gap: float) -> None:
     """Either way what follows is heard when it is due, to 0.05 s: what a source's clock trembles by is passed over."""

@@ -105,7 +105,9 @@ def opened(next_number: int, front: float, now: float) -> Line:
 
 def heard(line: Line, capacity: Capacity, now: float) -> Line:
     pace = capacity.per_second if line.capacity is None or not line.waiting else line.pace
-    return replace(line, capacity=capacity, heard_at=now, silent_since=None, pace=pace)
+    line = replace(line, capacity=capacity, heard_at=now, silent_since=None, pace=pace)
+    # What signin could take a moment ago is no promise of what it can now.
+    return replace(line, passes=min(line.passes, line.ahead_max))
 
 
 def moved(line: Line, now: float) -> Line:

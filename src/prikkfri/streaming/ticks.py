@@ -49,6 +49,8 @@ PICTURES_AHEAD_SECONDS_MAX = 0.5
 """For how long pictures wait for sound, or sound for pictures, before a tick goes without."""
 JUMP_SECONDS = 1.0
 """A step in a stream's timestamps beyond which the stream is taken to have begun anew."""
+APART_SECONDS_MAX = 2.0
+"""A step between picture and sound beyond which the one is brought to the other."""
 _TICK_SECONDS = 1 / TICKS_PER_SECOND
 _SOUND_SLACK_SECONDS = 0.05
 SOUND_WAITING_SECONDS_MAX = 2.0
@@ -85,7 +87,7 @@ class Assembler:
         self._pictures.append((time, picture))
         if self._next is None:
             self._next = time
-            if self._sound_end is not None and abs(self._sound_end - time) > 2 * JUMP_SECONDS:
+            if self._sound_end is not None and abs(self._sound_end - time) > APART_SECONDS_MAX:
                 self._sound_shift += time - self._sound_end
                 self._sound_end = time
         return self._take()
@@ -108,7 +110,7 @@ class Assembler:
         """What to add to a stream's times: nothing, or what brings it back to its own end or to the next tick."""
         if end is not None and abs(time - end) > JUMP_SECONDS:
             return end - time + self._correction(end, None)
-        if self._next is not None and abs(time - self._next) > 2 * JUMP_SECONDS:
+        if self._next is not None and abs(time - self._next) > APART_SECONDS_MAX:
             return self._next - time
         return 0.0
 
