@@ -6,7 +6,7 @@ import errno
 import json
 import resource
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -97,8 +97,13 @@ async def serve(
         raise
 
 
-def with_health(application: ASGIApp, role: str, counters: Counters) -> ASGIApp:
-    """Answers `/health` and Prometheus' `/metrics`, hands on the rest."""
+def with_health(
+    application: ASGIApp, role: str, counters: Counters, *, troubles: Callable[[], Sequence[str]] | None = None
+) -> ASGIApp:
+    """Answers `/health` and Prometheus' `/metrics`, hands on the rest.
+
+    `troubles`: what is wrong at this moment though the role serves; it is told, and the answer is still 200.
+    """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path")
@@ -106,7 +111,8 @@ def with_health(application: ASGIApp, role: str, counters: Counters) -> ASGIApp:
             await application(scope, receive, send)
             return
         if path == "/health":
-            body, kind = json.dumps({"role": role, "status": "ok"}).encode(), b"application/json"
+            told = {} if troubles is None else {"troubles": list(troubles())}
+            body, kind = json.dumps({"role": role, "status": "ok", **told}).encode(), b"application/json"
         else:
             body, kind = _metrics(role, counters()), b"text/plain; version=0.0.4; charset=utf-8"
         headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
