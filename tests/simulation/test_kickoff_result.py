@@ -279,6 +279,7 @@ def test_on_a_machine_that_was_too_busy_what_is_a_matter_of_time_is_not_judged()
     found.inside[0].failed = 1
     lies = verdicts(found, [replace(account(), credits=[{"customer": "s-3"}, {"customer": "s-3"}])])
     assert lies["Nobody who was inside was disturbed"] == "not judged"
+    assert lies["Everybody on the list who is known is credited"] == "not judged"
     assert lies["Nobody is credited twice"] == "fails"
 
 

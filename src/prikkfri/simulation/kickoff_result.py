@@ -165,10 +165,10 @@ def _checks_of_a_fault(truth: Truth, result: Result, account: Account | None, cr
         *_shared_checks(truth, result),
         within(f"The incident was raised within {DETECTED_SECONDS_MAX:.0f} s", result.detected_after_s,
                DETECTED_SECONDS_MAX, busy, figure=_seconds(result.detected_after_s)),
-        Check("It was placed at sign-in", "; ".join(result.placed) or "nowhere",
-              bool(result.placed) and all("signin" in place or "sign-in" in place for place in result.placed)),
-        Check("The streams were cleared", "; ".join(result.cleared) or "nothing",
-              any("streams" in place for place in result.cleared)),
+        unless_held(Check("It was placed at sign-in", "; ".join(result.placed) or "nowhere",
+              bool(result.placed) and all("signin" in place or "sign-in" in place for place in result.placed)), busy),
+        unless_held(Check("The streams were cleared", "; ".join(result.cleared) or "nothing",
+              any("streams" in place for place in result.cleared)), busy),
         within(f"The status page told of it within {STATUS_PAGE_SECONDS_MAX:.0f} s", result.status_page_after_s,
                STATUS_PAGE_SECONDS_MAX, busy, figure=_seconds(result.status_page_after_s)),
         within(f"The match stood open, no sign-in needed, within {OPEN_CHANNEL_SECONDS_MAX:.0f} s",
@@ -179,9 +179,9 @@ def _checks_of_a_fault(truth: Truth, result: Result, account: Account | None, cr
               result.hit_true > 0 and result.hit_missed == 0),
         Check("Nobody is on the list who was not hit", f"{result.hit_wrongly_listed} of {result.hit_listed}",
               result.hit_wrongly_listed == 0),
-        Check("Everybody on the list who is known is credited", f"{result.credited} of {result.hit_listed}",
+        unless_held(Check("Everybody on the list who is known is credited", f"{result.credited} of {result.hit_listed}",
               result.credited > 0 and result.credited == sum(bool(h["customer"]) for h in account.affected["hits"])
-              if account else False),
+              if account else False), busy),
         Check("Nobody is credited twice", f"{result.credited_twice}", result.credited_twice == 0),
         *_look_back_checks(truth, credited),
         *(crowd_checks(truth) if truth.plan.fault == "crowd" else ()),
@@ -204,15 +204,16 @@ def _over_check(result: Result, busy: str) -> Check:
 
 def _look_back_checks(truth: Truth, credited: set[str]) -> list[Check]:
     """What those hit have of it in the end."""
+    busy = lateness(truth.late).too_busy
     with_phone = credited & set(truth.texts)
     once = sum(len(truth.texts[subscriber]) == 1 for subscriber in with_phone)
     others = sum(bool(texts) for subscriber, texts in truth.texts.items() if subscriber not in credited)
     certain = truth.certain(WATCH_TOLERANCE_SECONDS) & set(truth.told_hit)
     wrongly = sum(truth.told_hit[subscriber] != (subscriber in truth.hit()) for subscriber in certain)
     return [
-        Check("Everybody credited was told by SMS, once, and nobody else",
+        unless_held(Check("Everybody credited was told by SMS, once, and nobody else",
               f"{once} of {len(credited)}, and {others} others",
-              bool(credited) and once == len(credited) and others == 0),
+              bool(credited) and once == len(credited) and others == 0), busy),
         Check("Whoever asks afterwards is told rightly whether they were hit",
               f"{wrongly} of {len(certain)} who asked wrongly", bool(certain) and wrongly == 0),
     ]  # fmt: skip
@@ -225,8 +226,8 @@ def crowd_checks(truth: Truth) -> list[Check]:
     overtaken = overtaken_by(truth)
     pace = paces(truth)
     return [
-        Check(f"At most 1 in {ERRORS_ONE_IN} met an error instead of a place in the line",
-              f"{met_error} of {len(truth.outside)}", met_error * ERRORS_ONE_IN <= len(truth.outside)),
+        unless_held(Check(f"At most 1 in {ERRORS_ONE_IN} met an error instead of a place in the line",
+              f"{met_error} of {len(truth.outside)}", met_error * ERRORS_ONE_IN <= len(truth.outside)), busy),
         timed(Check(f"Nobody got in more than {OVERTAKEN_SECONDS_MAX:.0f} s after somebody who came later",
               f"{max(overtaken, default=0):.1f} s at most", max(overtaken, default=0) <= OVERTAKEN_SECONDS_MAX), busy),
         timed(Check("Sign-ins went on at their pace while the crowd waited",

@@ -66,7 +66,7 @@ def timed(check: Check, busy: str) -> Check:
 
 
 def unless_held(check: Check, busy: str) -> Check:
-    """A check that a busy machine may have broken: when it holds, it holds."""
+    """A check that a busy machine may have broken, by what came too late to be counted: when it holds, it holds."""
     return not_judged(check, busy) if busy and not check.holds else check
 
 
