@@ -1,14 +1,16 @@
 """What an operator types."""
 
 import asyncio
+import contextlib
 import csv
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar, cast
 from zoneinfo import ZoneInfo
@@ -22,6 +24,7 @@ from rich.table import Table
 
 from prikkfri.app import checking
 from prikkfri.app.first_account import first_account_file
+from prikkfri.app.locks import SUPERVISED, held, out_of_reach, refuse_held
 from prikkfri.app.logs import log_file
 from prikkfri.app.supervisor import Program, Supervisor
 from prikkfri.assurance.answers import Answer
@@ -31,10 +34,11 @@ from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store as response_store
 from prikkfri.clock import SystemClock
 from prikkfri.config import HOME_VARIABLE, ROLES, Config, load
-from prikkfri.errors import PrikkfriError, UsageError
+from prikkfri.errors import PrikkfriError, StorageDamaged, StorageUnwritable, UsageError
 from prikkfri.simulation import demo as demonstration
 from prikkfri.simulation import mechanisms, misdelivery
 from prikkfri.simulation.kickoff import Fault, Plan
+from prikkfri.simulation.lateness import reason_not_judged
 from prikkfri.simulation.rehearsing import (
     rehearse_kickoff,
     rehearse_misdelivery,
@@ -97,6 +101,11 @@ def main() -> None:
     except PrikkfriError as error:
         print(f"prikkfri: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"prikkfri: {out_of_reach(error)}", file=sys.stderr)
+        sys.exit(2)
 
 
 @application.callback()
@@ -122,25 +131,45 @@ def serve(
     roles = [role.strip() for role in only.split(",") if role.strip()] or list(ROLES)
     if unknown := [role for role in roles if role not in ROLES]:
         raise UsageError(f"there is no role {unknown[0]!r}; the roles are {', '.join(ROLES)}")
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with alone_with(home, roles):
+        raise typer.Exit(serve_roles(home, roles, config, demo=demo))
+
+
+@contextlib.contextmanager
+def alone_with(home: Path, roles: Sequence[str]) -> Iterator[None]:
+    """Nobody else keeps these roles running on this home meanwhile. Raises `UsageError` when somebody does."""
+    with contextlib.ExitStack() as locks:
+        for role in roles:
+            locks.enter_context(held(home, SUPERVISED + role))
+        for role in roles:
+            refuse_held(home, role)
+        yield
+
+
+def serve_roles(home: Path, roles: Sequence[str], config: Path | None, *, demo: bool) -> int:
+    """Keeps the roles running until it is told to stop; returns the exit code."""
     if demo and config is None:
         demonstration.write_configuration(home)
     settings = configuration(home, config, demo=demo)
     programs = [role_program(role, settings, config) for role in roles]
     if demo and len(roles) == len(ROLES) and settings.sms.links:
         programs += demo_programs(settings)
-    supervisor = Supervisor(programs, home=home, say=lambda line: console.print(f"· {line}", soft_wrap=True))
+    say = partial(console.print, "·", soft_wrap=True)
+    supervisor = Supervisor(programs, home=home, say=say)
     console.print(f"starting {', '.join(program.name for program in programs)} …")
 
     async def run() -> int:
         if demo:
-            await demonstration.seed(settings, demonstration.people(demonstration.PEOPLE))
+            try:
+                await demonstration.seed(settings, demonstration.people(demonstration.PEOPLE))
+            except (StorageDamaged, StorageUnwritable) as error:
+                say(f"nobody is made up: {error}")
         return await supervisor.run(when_ready=lambda: say_ready(settings, roles))
 
-    raise typer.Exit(asyncio.run(run()))
+    return asyncio.run(run())
 
 
-def say_ready(settings: Config, roles: list[str]) -> None:
+def say_ready(settings: Config, roles: Sequence[str]) -> None:
     """The addresses, how to sign in, and what to try."""
     shown = {"viewer": "watch", "assurance": "console", "status": "status page"}
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -180,8 +209,8 @@ def demo_programs(settings: Config) -> list[Program]:
     handsets += [f"--http-port={settings.phones_port}", f"--smpp-port={settings.sms.links[0].port}", *phones]
     life = ["-m", "prikkfri.simulation.life", "--home", str(settings.home)]
     return [
-        Program("handsets", handsets, log_file(settings.home, "handsets")),
-        Program("life", life, log_file(settings.home, "life")),
+        Program("handsets", handsets, log_file(settings.home, "handsets"), helper=True),
+        Program("life", life, log_file(settings.home, "life"), helper=True),
     ]
 
 
@@ -329,14 +358,14 @@ def show_subscriber(
         write_json(asdict(profile), json_file)
         return
     console.print(f"{profile.id}  {profile.name}  {profile.email}")
-    for title, held in (("", profile.subscriptions), ("who has held this number", profile.holders)):
+    for title, rows in (("", profile.subscriptions), ("who has held this number", profile.holders)):
         table = Table(box=None, show_header=False, title=title or None, title_justify="left")
-        for item in held:
+        for item in rows:
             period = f"{item.since} – {item.until}"
             table.add_row(
                 item.subscriber_id if title else item.kind, item.product, item.number, period, "now" if item.now else ""
             )
-        if held:
+        if rows:
             console.print(table)
 
 
@@ -553,9 +582,12 @@ def say_checks(checks: Sequence[Check], again: str) -> None:
     """The checks of a rehearsal, on standard error, so that `--json -` stays one document."""
     progress = Console(stderr=True, highlight=False)
     table = Table(box=None, show_header=False)
+    marks = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[yellow]?[/yellow]"}
     for check_ in checks:
-        table.add_row("[green]✓[/green]" if check_.holds else "[red]✗[/red]", check_.name, check_.figure)
+        table.add_row(marks[check_.holds], check_.name, check_.figure)
     progress.print(table)
+    if reason := reason_not_judged(checks):
+        progress.print(f"not judged: {reason}", style="yellow", soft_wrap=True)
     progress.print(f"again: {again}", style="dim", soft_wrap=True)
 
 

@@ -7,7 +7,8 @@ exception. What is raised is one of these::
     ├── UsageError            the person who typed is wrong; one line says what and how to mend it
     │   └── ConfigError       ... in the configuration file, with its line
     ├── StorageError          the database said no
-    │   ├── StorageUnavailable    not reachable, or the disk is full: try again later
+    │   ├── StorageUnavailable    not reachable just now: try again later
+    │   │   └── StorageUnwritable     the file may not be written, or the disk is full: a person makes room
     │   ├── StorageDamaged        the file is no database any more: restore it
     │   ├── InDoubt               the connection was lost at the commit: kept or not, nobody can tell yet
     │   └── FencedOut             another writer has taken over this stream: stop
@@ -35,6 +36,10 @@ class StorageError(PrikkfriError):
 
 class StorageUnavailable(StorageError):
     """The database cannot be reached or cannot write (a full disk); nothing was kept."""
+
+
+class StorageUnwritable(StorageUnavailable):
+    """The database's file cannot be made or written until a person makes room for it."""
 
 
 class StorageDamaged(StorageError):

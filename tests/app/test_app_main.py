@@ -1,6 +1,7 @@
 """One role as a process: what it tells its supervisor, and with which code it ends."""
 
 import asyncio
+import errno
 import json
 import socket
 from pathlib import Path
@@ -9,9 +10,10 @@ import httpx
 import pytest
 from waiting import eventually
 
-from prikkfri.app.__main__ import main, run
+from prikkfri.app.__main__ import main, mend_of, run
 from prikkfri.app.logs import log_file
 from prikkfri.config import ROLES, Config, load
+from prikkfri.errors import FencedOut, InDoubt, StorageDamaged, StorageUnavailable, StorageUnwritable
 from prikkfri.simulation.installation import free_ports, ports_section
 from prikkfri.storage import open_spool_reader
 
@@ -70,8 +72,43 @@ def test_a_wrong_setting_is_bad_usage(config: Config, capfd: pytest.CaptureFixtu
     assert "wrong.toml" in capfd.readouterr().err
 
 
-def test_storage_that_says_no_may_be_tried_again_and_is_logged_in_one_line(config: Config) -> None:
+def test_a_key_that_is_none_is_for_a_person_to_mend(config: Config, capfd: pytest.CaptureFixture[str]) -> None:
     (config.home / "keys").mkdir()
     (config.home / "keys" / "status-command.key").write_text("rubbish")
-    assert main(["status", "--home", str(config.home)]) == 1
-    assert logged(config.home, "status")[-1].endswith("remove the file to have a new key made")
+    assert main(["status", "--home", str(config.home)]) == 2
+    assert capfd.readouterr().err.endswith("remove the file to have a new key made\n")
+
+
+def test_a_damaged_database_and_a_home_in_which_nothing_can_be_written_are_one_line_each(
+    config: Config, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (config.home / "sms.db").write_text("no database at all" * 1_000)
+    (config.home / "public").write_text("in the way")
+    (config.home / "logs").mkdir()
+    (config.home / "logs" / "viewer.log").mkdir()
+    for role, said in (
+        ("sms", "sms.db: file is not a database; put a copy back in its place, or move the file away"),
+        ("door", "door.json: Not a directory; let whoever runs Prikkfri read and write there"),
+        ("viewer", "viewer.log: Is a directory; let whoever runs Prikkfri read and write there"),
+    ):
+        assert main([role, "--home", str(config.home)]) == 2
+        line = capfd.readouterr().err
+        assert line.count("\n") == 1 and said in line
+
+
+def test_what_a_person_has_to_mend_and_what_another_try_may() -> None:
+    file = OSError(errno.ENOSPC, "No space left on device", "/home/x")
+    assert mend_of(file).startswith("/home/x: No space left on device; ")
+    assert mend_of(ExceptionGroup("tasks", [ValueError(), StorageDamaged("x.db: restore it")])) == "x.db: restore it"
+    assert mend_of(StorageUnwritable("disk full")) == "disk full"
+    for passing in (StorageUnavailable("away"), InDoubt("?"), FencedOut("another"), ConnectionError(), ValueError()):
+        assert mend_of(passing) == mend_of(ExceptionGroup("tasks", [passing])) == ""
+
+
+def test_a_database_that_is_away_may_be_tried_again_and_is_logged_in_one_line(config: Config) -> None:
+    nobody = f"postgresql://127.0.0.1:{free_ports(1)[0]}/x?connect_timeout=1"
+    file = config.home / "prikkfri.toml"
+    file.write_text(f'{file.read_text()}\n[storage]\nurl = "{nobody}"\n')
+    assert main(["sms", "--home", str(config.home)]) == 1
+    [line] = logged(config.home, "sms")
+    assert "sms" in line and "Traceback" not in line

@@ -4,7 +4,7 @@ import asyncio
 import io
 import logging
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import httpx
 import pytest
@@ -169,12 +169,14 @@ async def test_addresses_which_may_hold_tokens_are_not_logged(edge: Edge) -> Non
     assert "a-secret-token" not in written.getvalue()
 
 
-async def asked(path: str, counters: Mapping[str, float] | None = None) -> httpx.Response:
+async def asked(
+    path: str, counters: Mapping[str, float] | None = None, troubles: Callable[[], Sequence[str]] | None = None
+) -> httpx.Response:
     async def edge(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 299, "headers": []})
         await send({"type": "http.response.body", "body": b"the role's own"})
 
-    transport = httpx.ASGITransport(with_health(edge, "door", lambda: counters or {}))
+    transport = httpx.ASGITransport(with_health(edge, "door", lambda: counters or {}, troubles=troubles))
     async with httpx.AsyncClient(transport=transport, base_url="http://role") as client:
         return await client.get(path)
 
@@ -183,6 +185,13 @@ async def test_each_role_says_that_it_is_well_and_who_it_is() -> None:
     answer = await asked("/health")
     assert (answer.status_code, answer.json()) == (200, {"role": "door", "status": "ok"})
     assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("application/json", "no-store")
+
+
+async def test_what_is_wrong_though_it_serves_is_told_beside_and_the_role_still_answers() -> None:
+    for troubles in ((), ("channel news shows the slate: its source is away",)):
+        answer = await asked("/health", troubles=lambda troubles=troubles: troubles)  # type: ignore[misc]
+        assert answer.status_code == 200
+        assert answer.json() == {"role": "door", "status": "ok", "troubles": list(troubles)}
 
 
 @pytest.mark.parametrize("path", ["/", "/health/", "/metrics/x", "/line"])

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from waiting import eventually
 
 from prikkfri.app.limits import AppLimits
 from prikkfri.app.supervisor import Program, Supervisor, pause_before_restart, pid_file
+from prikkfri.simulation.installation import Installation
 
 QUICK = AppLimits(pause_seconds=0.01, pause_seconds_max=0.02)
 
@@ -140,22 +142,67 @@ async def test_last_words_of_a_structured_log_are_its_message_and_exception(scen
     assert await scene.stopped(running) == 0
 
 
-async def test_bad_usage_stops_everything_with_the_reason(scene: Scene) -> None:
-    running = scene.start(
-        scene.program("c", "import sys; print('port 1 is taken', file=sys.stderr); sys.exit(2)"),
-        scene.program("d", STAYS),
-    )
+NEEDS_MENDING = NOTES_ITS_PID + (
+    "if not os.path.exists(sys.argv[0] + '.mended'):\n    print('port 1 is taken', file=sys.stderr); sys.exit(2)\n"
+    "print('ready', flush=True); sys.stdin.read()"
+)
+
+
+async def test_one_that_a_person_has_to_mend_stays_down_is_said_once_and_comes_up_once_mended(scene: Scene) -> None:
+    limits = AppLimits(mended_asked_seconds=0.01)
+    running = scene.start(scene.program("c", NEEDS_MENDING), scene.program("d", STAYS), limits=limits)
+    await asyncio.wait_for(scene.ready.wait(), 60)
+    await scene.noted("c", 4)
+    assert scene.said == ["c stays down: port 1 is taken"]
+    (scene.folder / "c.py.mended").touch()
+    await scene.until("c serves: what kept it down is mended")
+    assert await scene.stopped(running) == 0
+    assert len(scene.said) == 2 and len(await scene.noted("d", 1)) == 1
+
+
+async def test_what_has_served_and_then_has_to_be_mended_is_no_crash_loop(scene: Scene) -> None:
+    script = NOTES_ITS_PID + "print('ready', flush=True); print('x.db: restore it', file=sys.stderr); sys.exit(2)"
+    running = scene.start(scene.program("c", script), scene.program("d", STAYS))
+    await scene.until("c stays down: x.db: restore it")
+    assert await scene.stopped(running) == 0
+    assert len(scene.said) == 1 and len(await scene.noted("c", 1)) == 1
+
+
+async def test_when_every_role_is_down_there_is_nothing_to_serve(scene: Scene) -> None:
+    """What stands beside the roles does not count."""
+    helper = replace(scene.program("phones", STAYS), helper=True)
+    in_the_way = replace(scene.program("d", STAYS), log=scene.folder / "c.py" / "d.log")
+    running = scene.start(scene.program("c", NEEDS_MENDING), in_the_way, helper)
     assert await asyncio.wait_for(running, 60) == 2
-    assert scene.said == ["c cannot start: port 1 is taken"]
+    down, in_the_way_of = sorted(scene.said[:2])
+    assert down == "c stays down: port 1 is taken"
+    assert in_the_way_of.startswith(f"d stays down: {scene.folder / 'c.py'}: File exists; let whoever runs Prikkfri ")
+    assert scene.said[2:] == ["nothing can be served before that is mended"]
     assert not scene.ready.is_set()
 
 
-async def test_who_has_served_is_started_again_whatever_it_ends_with(scene: Scene) -> None:
-    script = NOTES_ITS_PID + "print('ready', flush=True); sys.exit(2)"
-    running = scene.start(scene.program("c", script), scene.program("d", STAYS))
-    await scene.until("c ended with code 2; starting it again")
-    await scene.noted("c", 2)
+async def test_a_program_whose_place_among_those_that_run_cannot_be_written_does_not_run_on(scene: Scene) -> None:
+    (scene.folder / "run").write_text("in the way")
+    running = scene.start(scene.program("a", STAYS))
+    assert await asyncio.wait_for(running, 60) == 2
+    assert scene.said[0].startswith(f"a stays down: {scene.folder / 'run'}")
+    notes = scene.folder / "a.py.notes"
+    assert not notes.exists() or gone(int(notes.read_text()))
+
+
+async def test_the_folder_where_somebody_stands_is_not_on_the_import_path(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (scene.folder / "token.py").write_text("raise SystemExit('not the token that was meant')")
+    monkeypatch.chdir(scene.folder)
+    words = ["-c", "import sys, token; print('ready', flush=True); sys.stdin.read()"]
+    running = scene.start(Program("a", words, scene.folder / "logs" / "a.log"))
+    await asyncio.wait_for(scene.ready.wait(), 60)
+    installation = Installation(scene.folder)
+    await installation.start_program("b", words)
+    await installation.stop()
     assert await scene.stopped(running) == 0
+    assert scene.said == []
 
 
 async def test_a_frozen_program_is_stopped_too_and_cleans_up(scene: Scene) -> None:

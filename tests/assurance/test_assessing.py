@@ -13,6 +13,8 @@ from prikkfri.assurance.response.assessing import (
     last_broken,
     peak_per_second,
     people,
+    picture_channel,
+    pictures,
     settled,
     sign,
 )
@@ -123,6 +125,28 @@ def test_the_rule_that_opened_a_channel_is_a_sign_and_a_person_who_did_is_none()
     assert sign(channel(1_003.0, "open-channel", "Kari")) is None
     assert sign(channel(1_003.0, "close-channel", "rule:fallback", "people get in again")) is None
     assert sign(channel(1_003.0, "open-channel", "rule:fallback", "the line before sign-in is too long")) is None
+
+
+def picture(at: float, channel: str = "sport", reason: str = "slate", *, observed: bool = True) -> Outcome:
+    return Outcome(
+        time=at, service="television", step="picture", layer="streams", verdict="broken" if reason else "kept",
+        reason=reason, dimensions={"channel": channel}, observed=observed,
+    )  # fmt: skip
+
+
+def test_a_picture_that_has_gone_is_a_sign_and_one_that_is_back_is_none() -> None:
+    told = sign(picture(1_003.0))
+    assert told is not None and (told.kind, told.since, picture_channel(told)) == ("told", 1_003.0, "sport")
+    assert told.sentence.endswith("the picture has gone (slate), as playout sees it")
+    assert told.segment.holds(Segment.of({"service": "television", "step": "start-playback", "layer": "streams",
+                                          "channel": "sport"}))  # fmt: skip
+    assert sign(picture(1_003.0, reason="")) is None and sign(picture(1_003.0, observed=False)) is None
+    others = (sign(switch(1_001.0)), sign(channel(1.0, "open-channel", "rule:fallback", "sign-in does not answer")))
+    assert [other and picture_channel(other) for other in others] == ["", ""]
+    last = pictures([picture(1.0), picture(2.0, "news"), picture(3.0, reason=""), picture(4.0, observed=False)])
+    assert {name: (each.time, each.verdict) for name, each in last.items()} == {
+        "sport": (3.0, "kept"), "news": (2.0, "broken"),
+    }  # fmt: skip
 
 
 def test_who_got_it_too_late_did_not_get_it() -> None:

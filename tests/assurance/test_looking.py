@@ -11,6 +11,7 @@ from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, happened, opened
 from prikkfri.assurance.recovery import Criteria
 from prikkfri.assurance.response.looking import BEFORE_SECONDS, Grounds, Look, look, until
+from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import EXPECTATIONS
 from prikkfri.journal import Outcome
 
@@ -186,3 +187,66 @@ def test_an_incident_that_is_over_reaches_to_its_end_and_an_open_one_to_the_pres
     assert BEGAN + 60 < until(incident(*RESOLVED, ended_at=BEGAN + 60), BEGAN + 500) < BEGAN + 60.1
     assert until(incident(CONFIRMED, ended_at=BEGAN + 60), BEGAN + 500) == BEGAN + 500
     assert BEFORE_SECONDS == 600.0
+
+
+SPORT = Segment.of({"service": "television", "layer": "streams", "channel": "sport"})
+GONE = Alarm("told", SPORT, BEGAN, BEGAN, 0.0, 1.0, 0.0, 0.0, 0.0, "the picture has gone")
+
+
+def picture(at: float, gone: str = "slate", channel: str = "sport") -> Outcome:
+    return Outcome(
+        time=at, service="television", step="picture", layer="streams", verdict="broken" if gone else "kept",
+        reason=gone, dimensions={"channel": channel},
+    )  # fmt: skip
+
+
+def start(at: float, customer: str, *, kept: bool, channel: str = "sport") -> Outcome:
+    return Outcome(
+        time=at, service="television", step="start-playback", layer="streams", verdict="kept" if kept else "broken",
+        reason="" if kept else "slate", customer=customer, dimensions={"channel": channel},
+    )  # fmt: skip
+
+
+def test_a_picture_that_stays_away_is_an_incident_and_over_once_it_has_been_back_for_long_enough() -> None:
+    suspected = opened("i", GONE, BEGAN)
+    away = [picture(BEGAN)]
+    assert seen(suspected, away, 9.0).incident.state == "suspected"
+    confirmed = seen(suspected, away, 10.0).incident
+    assert confirmed.state == "confirmed" and confirmed.segments == (SPORT,)
+    assert seen(confirmed, away, 600.0).incident.state == "confirmed", "however quiet it is"
+    back = [*away, picture(BEGAN + 600, "")]
+    better = seen(confirmed, back, 610.0)
+    assert better.incident.state == "recovering"
+    assert (better.recovery.checks[0].name, better.recovery.checks[0].met) == ("picture back", True)
+    assert "back for 10 of 30 s" in better.recovery.sentence
+    assert seen(better.incident, back, 600.0 + HOLD_SECONDS - 1).incident.state == "recovering"
+    over = seen(better.incident, back, 600.0 + HOLD_SECONDS)
+    assert over.incident.state == "resolved" and over.just_resolved and over.impact.hits == ()
+    again = seen(better.incident, [*back, picture(BEGAN + 615)], 616.0)
+    assert again.incident.state == "confirmed" and "no picture on sport" in again.recovery.sentence
+    # What cannot be seen is not over.
+    assert seen(better.incident, back, 700.0, blind=True).incident.state == "recovering"
+
+
+def test_a_picture_that_was_away_for_a_moment_was_nothing() -> None:
+    back = [picture(BEGAN), picture(BEGAN + 5, "")]
+    nothing = seen(opened("i", GONE, BEGAN), back, 5.0 + HOLD_SECONDS).incident
+    assert (nothing.state, nothing.confirmed_at) == ("resolved", None)
+
+
+def test_those_who_came_to_the_slate_are_hit_and_with_other_signs_the_promises_must_be_kept_again_too() -> None:
+    usual = [start(BEGAN - 100 + n, f"u{n}", kept=True) for n in range(100)]
+    vain = [start(BEGAN + n, f"v{n}", kept=False) for n in range(60)]
+    others = [start(BEGAN - 100 + n, f"o{n}", kept=True, channel="news") for n in range(170)]
+    share = replace(ALARM, segment=Segment.of({"service": "television", "step": "start-playback", "layer": "streams"}))
+    both = replace(incident(CONFIRMED, alarm=GONE), alarms=(GONE, share))
+    told = [*usual, *others, picture(BEGAN), *vain, picture(BEGAN + 60, "")]
+    seen_now = seen(both, told, 90.0)  # the last one's grace is over
+    assert {hit.customer for hit in seen_now.impact.hits} == {f"v{n}" for n in range(60)}
+    assert seen_now.incident.state == "confirmed", "nobody has started since"
+    well = [start(BEGAN + 60 + n / 4, f"w{n}", kept=True) for n in range(160)]
+    better = seen(seen_now.incident, [*told, *well], 100.0).incident
+    assert better.state == "recovering"
+    assert seen(better, [*told, *well], 100.0).incident.state == "resolved"
+    still_away = [each for each in told if each.time != BEGAN + 60 or each.step != "picture"]
+    assert seen(seen_now.incident, [*still_away, *well], 100.0).incident.state == "confirmed"

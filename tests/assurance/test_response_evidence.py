@@ -14,6 +14,8 @@ from prikkfri.assurance.answers import Load
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, happened, opened
 from prikkfri.assurance.notices import notices
+from prikkfri.assurance.overview import RoleState, overview
+from prikkfri.assurance.publishing import summary
 from prikkfri.assurance.recovery import Check
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store
@@ -287,6 +289,41 @@ async def test_an_alarm_joins_the_incident_of_its_service_and_else_opens_another
     await response.tick()
     assert len(await response.incidents()) == 2
     assert [entry.kind for entry in (await house.incident(new.id)).timeline] == ["alarm", "alarm"]
+
+
+def picture(at: float, gone: str = "") -> Outcome:
+    return Outcome(
+        time=at, service="television", step="picture", layer="streams", verdict="broken" if gone else "kept",
+        reason=gone, dimensions={"channel": "sport"},
+    )  # fmt: skip
+
+
+async def test_a_picture_that_is_gone_is_told_of_watching_alone_until_it_is_back(house: House) -> None:
+    response = await house.start()
+
+    async def passes(seconds: float, *told: Outcome) -> dict[str, str]:
+        """What the public reads of each component after this."""
+        await house.outcomes(*told)
+        response.arrived("playout", told)
+        house.clock.advance(seconds)
+        await response.tick()
+        await response.look()
+        now = house.clock.now()
+        document = summary(
+            overview([], [], [], now), [RoleState("playout", True)], operator="X", url="u", told=await response.told()
+        )
+        return {component["id"]: component["state"] for component in document["components"]}
+
+    assert (await passes(1, picture(house.clock.now())))["watch"] == "operational"
+    assert (await passes(3, picture(house.clock.now(), "slate")))["watch"] == "operational"
+    shown = await passes(10)
+    assert shown["watch"] == "partial_outage"
+    assert {state for component, state in shown.items() if component != "watch"} == {"operational"}
+    assert (await passes(600))["watch"] == "partial_outage"
+    await passes(3, picture(house.clock.now()))
+    assert (await passes(30))["watch"] == "operational"
+    (incident,) = await response.incidents()
+    assert (incident.state, incident.resolved_by) == ("resolved", "data")
 
 
 @pytest.mark.parametrize(("after_seconds", "reopened"), [(89, True), (90, False)])

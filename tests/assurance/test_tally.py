@@ -154,5 +154,5 @@ def test_what_got_it_means_at_each_step(
 
 
 def test_what_was_done_about_a_fault_is_no_promise() -> None:
-    acts = [outcome(step=step) for step in ("open-channel", "close-channel", "stop-route", "open-route")]
+    acts = [outcome(step=step) for step in ("open-channel", "close-channel", "stop-route", "open-route", "picture")]
     assert tally(acts, {}, start=100, now=101).buckets == {}

@@ -15,6 +15,7 @@ from joserfc.jwk import ECKey
 from prikkfri.errors import StorageError
 from prikkfri.protocols import jwt
 from prikkfri.storage.keys import (
+    CallersKeys,
     SigningKey,
     command_key,
     publish_public_key,
@@ -99,6 +100,17 @@ def test_a_secret_that_is_too_short_or_none_is_refused_and_not_told(tmp_path: Pa
     assert not content or content.decode("latin-1") not in str(error.value)
 
 
+def test_who_calls_a_role_whose_key_is_none_goes_on_and_has_the_key_once_it_is_mended(tmp_path: Path) -> None:
+    keys = CallersKeys(tmp_path, ["sms", "status"])
+    (tmp_path / "keys").mkdir()
+    file = tmp_path / "keys" / "sms-command.key"
+    file.write_bytes(b"rubbish")
+    assert keys["sms"] == "" and keys["status"] == command_key(tmp_path, "status")
+    file.unlink()
+    assert keys["sms"] == command_key(tmp_path, "sms") != ""
+    assert list(keys) == ["sms", "status"] and "signin" not in keys
+
+
 def test_of_many_that_start_at_once_all_use_the_key_that_one_has_made(tmp_path: Path) -> None:
     for turn in range(5):
         home = tmp_path / str(turn)
@@ -142,6 +154,8 @@ def test_a_published_file_that_is_no_key_set_is_said(tmp_path: Path, content: by
     (tmp_path / "public" / "playback-keys" / "signin.json").write_bytes(content)
     with pytest.raises(StorageError, match=r"signin\.json: not a JWK set"):
         read_public_keys(tmp_path, "playback")
+    with pytest.raises(StorageError, match=r"signin\.json: not a JWK set; .* remove it"):
+        publish_public_key(tmp_path, "playback", "signin", signing_key(tmp_path, "signin"))
 
 
 def test_a_file_is_replaced_whole_so_that_who_reads_the_old_one_goes_on_reading_it(tmp_path: Path) -> None:

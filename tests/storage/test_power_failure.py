@@ -11,7 +11,7 @@ from power import Disk, disk
 from waiting import eventually
 
 from prikkfri.clock import ManualClock
-from prikkfri.errors import InDoubt, StorageDamaged, StorageUnavailable
+from prikkfri.errors import InDoubt, StorageDamaged, StorageUnavailable, StorageUnwritable
 from prikkfri.journal import Outcome, open_journal
 from prikkfri.journal.outcomes import decode_batch
 from prikkfri.storage import Database, Location, StorageLimits, Transaction, open_database, open_reader
@@ -196,14 +196,14 @@ async def test_a_frozen_reader_lets_the_log_grow_and_afterwards_it_is_used_again
 
 async def test_a_file_that_is_no_database_any_more_is_said_to_be_damaged(tmp_path: Path) -> None:
     (tmp_path / "sms.db").write_bytes(b"no database at all" * 1_000)
-    with pytest.raises(StorageDamaged, match=r"sms\.db"):
+    with pytest.raises(StorageDamaged, match=r"sms\.db.*put a copy back"):
         await open_database(Location(tmp_path), "sms")
     assert (tmp_path / "sms.db").read_bytes() == b"no database at all" * 1_000
 
 
 async def test_a_file_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("in the way")
-    with pytest.raises(StorageUnavailable, match="cannot be opened"):
+    with pytest.raises(StorageUnwritable, match=r"cannot be opened.*; make room on the disk"):
         await open_database(Location(tmp_path / "home"), "sms")
     with pytest.raises(StorageUnavailable):
         open_reader(Location(tmp_path), "sms")

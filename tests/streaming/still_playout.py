@@ -19,6 +19,7 @@ from prikkfri.journal.outcomes import Outcome
 from prikkfri.protocols import cat
 from prikkfri.streaming.http import application
 from prikkfri.streaming.limits import Limits
+from prikkfri.streaming.pictures import PICTURE
 from prikkfri.streaming.playout import Live
 from prikkfri.streaming.service import Playout
 
@@ -79,6 +80,8 @@ class StillPlayout:
     ) -> None:
         self.clock = ManualClock()
         self.outcomes: list[Outcome] = []
+        """All but what is told of pictures, which concerns nobody's promise."""
+        self.pictures: list[Outcome] = []
         self.keys: dict[str, ec.EllipticCurvePrivateKey] = {}
         self.keys_folder = folder / "playback-keys"
         self.keys_folder.mkdir(exist_ok=True)
@@ -90,7 +93,7 @@ class StillPlayout:
             folder=folder,
             keys_path=self.keys_folder,
             revocations_path=self.revocations,
-            record=self.outcomes.append,
+            record=self._record,
             clock=self.clock,
             sign_in_trouble=sign_in_trouble,
             limits=limits,
@@ -99,6 +102,9 @@ class StillPlayout:
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(application(self.playout, VIEWER, COMMAND_KEY)), base_url="http://playout"
         )
+
+    def _record(self, outcome: Outcome) -> None:
+        (self.pictures if outcome.step == PICTURE else self.outcomes).append(outcome)
 
     def new_key(self, issuer: str) -> None:
         """The issuer signs with a new key from now on, and has published it."""

@@ -273,12 +273,13 @@ async def test_a_channel_without_a_picture_breaks_the_watching_or_the_start(tmp_
         assert at.steps("s-comes")[-1] == ("start-playback", "kept", "", "news")
 
 
-async def test_a_slate_is_told_and_is_a_picture(tmp_path: Path) -> None:
+async def test_a_slate_is_told_and_is_shown_to_whoever_may_watch(tmp_path: Path) -> None:
     async with StillPlayout(tmp_path).running() as at:
         at.playout.on_air["sport"].feed.on_air = "slate"  # type: ignore[misc]
         assert at.playout.troubles() == ["channel sport shows the slate: its source is away"]
         slates = [name for name, value in at.playout.metrics().items() if "_slate{" in name and value]
         assert slates == ['prikkfri_playout_slate{channel="sport"}']
+        assert at.playout.metrics()["prikkfri_playout_troubles"] == 1
         assert await at.watch(at.token("sport"), "sport") == ADMITTED
 
 

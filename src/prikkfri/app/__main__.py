@@ -12,13 +12,14 @@ from pathlib import Path
 import uvloop
 
 from prikkfri.app.connections import Connections, limits_for, raise_descriptor_limit, smpp_connections_for
+from prikkfri.app.locks import held, out_of_reach
 from prikkfri.app.logs import configure_logs
 from prikkfri.app.process import run_until_told, say_ready
 from prikkfri.app.roles import build
 from prikkfri.app.serving import listen, serve, with_health
 from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES, Config, load
-from prikkfri.errors import StorageError, UsageError
+from prikkfri.errors import FencedOut, InDoubt, StorageError, StorageUnavailable, StorageUnwritable, UsageError
 
 log = logging.getLogger("prikkfri.app")
 
@@ -31,7 +32,9 @@ async def run(name: str, config: Config) -> None:
         smpp = smpp_connections_for(descriptors) if name == "sms" else 0
         connections = Connections(limits_for(descriptors, smpp=smpp), config.trusted_proxies)
         role = await build(name, config, SystemClock())
-        serving = with_health(role.application, name, lambda: {**role.counters(), **connections.counters()})
+        serving = with_health(
+            role.application, name, lambda: {**role.counters(), **connections.counters()}, troubles=role.troubles
+        )
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(serve(serving, sockets, connections=connections))
@@ -44,6 +47,22 @@ async def run(name: str, config: Config) -> None:
             await role.close()
 
 
+def mend_of(error: BaseException) -> str:
+    """What a person has to mend before the role can run, in one line; empty when starting it again may help."""
+    match error:
+        case BaseExceptionGroup():
+            return next(filter(None, map(mend_of, error.exceptions)), "")
+        case UsageError() | StorageUnwritable():
+            return str(error)
+        case StorageUnavailable() | InDoubt() | FencedOut():
+            return ""
+        case StorageError():
+            return str(error)
+        case OSError(filename=str() | bytes() | Path()):
+            return out_of_reach(error)
+    return ""
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Runs one role until it is told to stop; returns the exit code. `words`: what was typed (None: `sys.argv`)."""
     parser = argparse.ArgumentParser(prog="python -m prikkfri.app", description="Runs one role; see `prikkfri serve`.")
@@ -52,18 +71,19 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path)
     parser.add_argument("--demo", action="store_true")
     arguments = parser.parse_args(words)
-    configure_logs(arguments.home, arguments.role)
     try:
-        config = load(arguments.home, file=arguments.config, environment=os.environ, demo=arguments.demo)
-        uvloop.run(run_until_told(lambda: run(arguments.role, config)))
-    except UsageError as error:
-        print(error, file=sys.stderr, flush=True)
-        return 2
-    except StorageError as error:
-        log.error("%s", error)
-        return 1
-    except Exception:
-        log.exception("the role ends")
+        with held(arguments.home, arguments.role):
+            configure_logs(arguments.home, arguments.role)
+            config = load(arguments.home, file=arguments.config, environment=os.environ, demo=arguments.demo)
+            uvloop.run(run_until_told(lambda: run(arguments.role, config)))
+    except Exception as error:  # the edge of the process
+        if line := mend_of(error):
+            print(line, file=sys.stderr, flush=True)
+            return 2
+        if isinstance(error, StorageError):
+            log.error("%s", error)
+        else:
+            log.exception("the role ends")
         return 1
     return 0
 

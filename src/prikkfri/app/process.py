@@ -1,9 +1,17 @@
-"""What every supervised process does: says when it is ready, and ends when it is told or left alone."""
+"""How a process of ours is begun, and what each one does: says when it is ready, ends when it is told or left alone."""
 
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+
+
+def python(arguments: Sequence[str]) -> list[str]:
+    """The command line of another process of ours.
+
+    The folder in which somebody stands is not on its import path: a `token.py` there is not Python's own.
+    """
+    return [sys.executable, "-P", *arguments]
 
 
 async def run_until_told(work: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -6,7 +6,7 @@ import errno
 import logging
 import resource
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -100,11 +100,17 @@ async def serve(
         raise
 
 
-def with_health(application: ASGIApp, role: str, counters: Counters) -> ASGIApp:
-    """Answers `/health` and Prometheus' `/metrics`, hands on the rest, and says it when that fails."""
+def with_health(
+    application: ASGIApp, role: str, counters: Counters, *, troubles: Callable[[], Sequence[str]] | None = None
+) -> ASGIApp:
+    """Answers `/health` and Prometheus' `/metrics`, hands on the rest, and says it when that fails.
+
+    `troubles`: what is wrong at this moment though the role serves; it is told, and the answer is still 200.
+    """
 
     async def health(request: Request) -> Answer:
-        return Answer(200, {"role": role, "status": "ok"})
+        told = {} if troubles is None else {"troubles": list(troubles())}
+        return Answer(200, {"role": role, "status": "ok", **told})
 
     async def metrics(request: Request) -> Answer:
         kind = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")

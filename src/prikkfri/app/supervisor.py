@@ -1,5 +1,8 @@
 """Supervision: every role a process, restarted when it ends, with growing pauses; stopped cleanly within 10 s.
 
+One that says that a person has to mend something first stays down, is said once, and is tried again now and then. The
+others serve.
+
 A role tells that it is ready by a line on its standard output. It ends by itself when its standard input closes, so
 that no role outlives a supervisor that was killed.
 """
@@ -8,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,12 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prikkfri.app.limits import LIMITS, AppLimits
+from prikkfri.app.locks import out_of_reach
+from prikkfri.app.process import python
 
 KILLED_SECONDS_MAX = 1.0
 """A process in the middle of a broken disk outlives even this signal."""
 LINE_BYTES_MAX = 20_000
 BAD_USAGE = 2
-"""The exit code with which a role says that no restart will help."""
+"""The exit code with which a program says that no restart will help before a person has mended something."""
 
 Say = Callable[[str], None]
 
@@ -35,6 +39,8 @@ class Program:
     """What follows `python`."""
     log: Path
     """Where its standard error goes."""
+    helper: bool = False
+    """One beside the roles: when it alone runs, nothing is served."""
 
 
 def pid_file(home: Path, name: str) -> Path:
@@ -57,7 +63,10 @@ def pause_before_restart(ends: Sequence[float], now: float, limits: AppLimits = 
 class _Running:
     program: Program
     process: asyncio.subprocess.Process | None = None
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """It has been ready, or stays down."""
+    down: str = ""
+    """What has to be mended before it can run; empty: nothing that is known."""
     ends: deque[float] = field(default_factory=lambda: deque(maxlen=20))
 
 
@@ -92,24 +101,30 @@ class Supervisor:
         try:
             async with asyncio.timeout(self._limits.ready_seconds_max):
                 for running in self._running:
-                    await running.ready.wait()
+                    await running.settled.wait()
         except TimeoutError:
-            late = ", ".join(r.program.name for r in self._running if not r.ready.is_set())
+            late = ", ".join(r.program.name for r in self._running if not r.settled.is_set())
             self._say(f"not ready after {self._limits.ready_seconds_max:.0f} s: {late}; see their logs")
             return
-        when_ready()
+        if not self._stopping.is_set():
+            when_ready()
 
     async def _keep(self, running: _Running) -> None:
         while not self._stopping.is_set():
-            code = await self._run_once(running)
+            mend = ""
+            try:
+                if (code := await self._run_once(running)) == BAD_USAGE:
+                    mend = _last_words(running.program.log)
+            except OSError as error:  # its log, or its place among those that run
+                code, mend = BAD_USAGE, out_of_reach(error)
             if self._stopping.is_set():
                 return
             program = running.program
-            if code == BAD_USAGE and not running.ready.is_set():
-                self._failed = f"{program.name} cannot start: {_last_words(program.log)}"
-                self._stopping.set()
-                return
-            now = time.monotonic()
+            if mend:
+                self._stays_down(running, mend)
+                await self._pause(self._limits.mended_asked_seconds)
+                continue
+            running.down, now = "", time.monotonic()
             running.ends.append(now)
             pause = pause_before_restart(running.ends, now, self._limits)
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
@@ -121,15 +136,32 @@ class Supervisor:
                 )
             else:
                 self._say(f"{program.name} {how}; starting it again in {pause:g} s")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+            await self._pause(pause)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    def _stays_down(self, running: _Running, mend: str) -> None:
+        if mend != running.down:
+            self._say(f"{running.program.name} stays down: {mend}")
+        running.down = mend
+        running.settled.set()
+        if all(each.down for each in self._running if not each.program.helper):
+            self._failed = "nothing can be served before that is mended"
+            self._stopping.set()
+
+    def _serves(self, running: _Running) -> None:
+        if running.down:
+            self._say(f"{running.program.name} serves: what kept it down is mended")
+        running.down = ""
+        running.settled.set()
 
     async def _run_once(self, running: _Running) -> int:
         running.program.log.parent.mkdir(parents=True, exist_ok=True)
         with running.program.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *running.program.arguments,
+                *python(running.program.arguments),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
@@ -138,16 +170,20 @@ class Supervisor:
         running.process = process
         assert process.stdout is not None
         file = pid_file(self._home, running.program.name)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{process.pid}\n", encoding="ascii")
         try:
+            _write_pid(file, process.pid)
             while line := await process.stdout.readline():
                 if line == b"ready\n":
-                    running.ready.set()
+                    self._serves(running)
             return await process.wait()
+        except OSError:
+            process.kill()
+            await process.wait()
+            raise
         finally:
             running.process = None
-            file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                file.unlink()
 
     async def _stop(self) -> None:
         processes = [running.process for running in self._running if running.process is not None]
@@ -167,6 +203,11 @@ class Supervisor:
                     with contextlib.suppress(ProcessLookupError, TimeoutError):
                         stuck.kill()
                         await asyncio.wait_for(stuck.wait(), KILLED_SECONDS_MAX)
+
+
+def _write_pid(file: Path, pid: int) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"{pid}\n", encoding="ascii")
 
 
 def _last_words(log: Path) -> str:

@@ -218,7 +218,7 @@ def stood(incident: Incident, standing: Iterable[Alarm], now: float) -> Incident
         return incident
     ours = {(alarm.segment, alarm.kind) for alarm in incident.alarms}
     kinds = {alarm.kind for alarm in standing if (alarm.segment, alarm.kind) in ours}
-    seconds = CONFIRM_SECONDS if "share" in kinds else PLUNGE_CONFIRM_SECONDS
+    seconds = PLUNGE_CONFIRM_SECONDS if kinds == {"plunge"} else CONFIRM_SECONDS
     if kinds and now - incident.opened_at >= seconds:
         return happened(incident, Fact("evidence", now, text=f"has stood for {now - incident.opened_at:.0f} s"))
     return incident

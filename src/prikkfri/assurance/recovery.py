@@ -14,7 +14,7 @@ What cannot be known is said. Without a signal of contacts or of ordinary traffi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 
 from prikkfri.assurance.tally import Bucket
@@ -107,6 +107,31 @@ def judge(evidence: Evidence, criteria: Criteria, *, now: float) -> Recovery:
         checks=(shares, traffic, contacts, held),
         held_seconds=held_seconds,
         well_since=well_since,
+    )
+
+
+def with_pictures(
+    judged: Recovery, gone: Sequence[str], criteria: Criteria, *, back_since: float, alone: bool, now: float
+) -> Recovery:
+    """What was judged by promises, of an incident that began with channels without a picture.
+
+    `gone`: those that still have none; `back_since`: when the last of the others had it back. `alone`: nothing else
+    speaks for the incident. Then a picture that holds is the proof, whether or not somebody comes to see it.
+    """
+    back_seconds = 0.0 if gone else now - back_since
+    text = (
+        f"no picture on {', '.join(gone)}"
+        if gone
+        else f"the picture has been back for {back_seconds:.0f} of {criteria.hold_seconds:.0f} s"
+    )
+    back = not gone
+    held = back_seconds >= criteria.hold_seconds
+    return replace(
+        judged,
+        over=back and held and (not judged.broken if alone else judged.over),
+        improving=back and (not judged.broken if alone else judged.improving),
+        broken=bool(gone) or judged.broken,
+        checks=(Check("picture back", back, text), *judged.checks),
     )
 
 

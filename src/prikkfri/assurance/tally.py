@@ -30,8 +30,9 @@ OWN_ERRORS: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 """Reasons by service that are the customer's own: neither kept nor broken by us. (A message that `expired` is ours.)"""
 
-ACTS = frozenset(("open-channel", "close-channel", "stop-route", "open-route"))
-"""Steps at which a role tells what was done about a fault: no promise to anybody, so they count nowhere."""
+ACTS = frozenset(("open-channel", "close-channel", "stop-route", "open-route", "picture"))
+"""Steps at which a role tells what was done about a fault, or that a channel has lost its picture: no promise to
+anybody, so they count nowhere."""
 
 OPEN_PROMISES_MAX = 1_000_000
 """Promises that may be open at once; past it the oldest are given up as broken before their time."""

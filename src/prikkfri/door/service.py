@@ -26,8 +26,8 @@ from prikkfri.protocols.admission_pass import Pass
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import (
+    CallersKeys,
     SigningKey,
-    command_key,
     publish_public_key,
     secret_key,
     signing_key,
@@ -296,9 +296,10 @@ class Door:
 
 def asking_signin(client: httpx.AsyncClient, url: str, home: Path) -> AskCapacity:
     """How the door asks signin for its capacity; the answer is None when signin does not give one."""
-    headers = {"authorization": f"Bearer {command_key(home, 'signin')}"}
+    keys = CallersKeys(home, ["signin"])
 
     async def ask() -> Capacity | None:
+        headers = {"authorization": f"Bearer {keys['signin']}"}
         try:
             answer = await client.get(f"{url}/capacity", headers=headers, timeout=DEFAULT_TIMING.capacity_asked_seconds)
             document = answer.raise_for_status().json()

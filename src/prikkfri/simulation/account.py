@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prikkfri.app.process import python
 from prikkfri.errors import PrikkfriError
 
 COMMAND_SECONDS_MAX = 60.0
@@ -45,7 +45,7 @@ async def accounts(home: Path, service: str) -> list[Account]:
 async def _command(home: Path, *arguments: str) -> Any:
     """The JSON that a command prints; None when it has nothing to show."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "prikkfri", *arguments, "--json", "-", "--home", str(home),
+        *python(["-m", "prikkfri", *arguments, "--json", "-", "--home", str(home)]),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, errors = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS_MAX)

@@ -5,12 +5,12 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from prikkfri.app.process import python
 from prikkfri.app.supervisor import pid_file
 from prikkfri.config import ROLES, Config, load
 from prikkfri.errors import PrikkfriError
@@ -81,8 +81,7 @@ class Installation:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as errors:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *arguments,
+                *python(arguments),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,

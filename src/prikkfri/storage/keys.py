@@ -5,16 +5,20 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from prikkfri.errors import StorageError
 from prikkfri.protocols.cat import public_jwk
+
+NEW_KEY = "put the right one back, or remove the file to have a new key made"
 
 Use = Literal["playback", "device", "pass"]
 
@@ -35,10 +39,10 @@ def signing_key(home: Path, name: str) -> SigningKey:
         _create(path, fresh)
     try:
         private = serialization.load_pem_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
-        raise StorageError(f"{path}: not a private key in PEM: {type(error).__name__}") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise StorageError(f"{path}: not a private key in PEM; {NEW_KEY}") from None
     if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
-        raise StorageError(f"{path}: not a P-256 key")
+        raise StorageError(f"{path}: not a P-256 key; {NEW_KEY}")
     return SigningKey(f"{name}-{_thumbprint(private.public_key())[:16]}", private)
 
 
@@ -52,12 +56,46 @@ def command_key(home: Path, role: str) -> str:
     return _secret(home, f"{role}-command").decode()
 
 
+class CallersKeys(Mapping[str, str]):
+    """The command keys of roles as their callers send them, read at each call.
+
+    Empty while the file is none: then the callee is down and says so, and whoever calls it has no reason to be.
+    """
+
+    def __init__(self, home: Path, roles: Sequence[str]) -> None:
+        self._home = home
+        self._roles = roles
+
+    def __getitem__(self, role: str) -> str:
+        if role not in self._roles:
+            raise KeyError(role)
+        try:
+            return command_key(self._home, role)
+        except (StorageError, OSError):
+            return ""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._roles)
+
+    def __len__(self) -> int:
+        return len(self._roles)
+
+
 def publish_public_key(home: Path, use: Use, issuer: str, key: SigningKey) -> None:
-    """Adds the public half to `HOME/public/USE-keys/ISSUER.json`; earlier keys stay, as tokens by them live on."""
+    """Adds the public half to `HOME/public/USE-keys/ISSUER.json`; earlier keys stay, as tokens by them live on.
+
+    Raises `StorageError` when the file holds something else.
+    """
     path = home / "public" / f"{use}-keys" / f"{issuer}.json"
     earlier = []
-    with suppress(FileNotFoundError):
+    try:
         earlier = [jwk for jwk in json.loads(path.read_bytes())["keys"] if jwk["kid"] != key.kid]
+    except FileNotFoundError:
+        pass
+    except (ValueError, TypeError, KeyError):
+        raise StorageError(
+            f"{path}: not a JWK set; put the right one back, or remove it (what earlier keys signed is refused then)"
+        ) from None
     write_whole(path, json.dumps({"keys": [*earlier, public_jwk(key.private.public_key(), key.kid)]}).encode())
 
 
@@ -89,7 +127,7 @@ def _secret(home: Path, name: str) -> bytes:
             return content
     except ValueError:
         pass
-    raise StorageError(f"{path}: not 32 bytes in base64url; remove the file to have a new key made")
+    raise StorageError(f"{path}: not 32 bytes in base64url; {NEW_KEY}")
 
 
 def _create(path: Path, content: bytes) -> None:

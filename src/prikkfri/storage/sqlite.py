@@ -15,11 +15,14 @@ from typing import Any, TypeVar
 
 import apsw
 
-from prikkfri.errors import InDoubt, StorageDamaged, StorageError, StorageUnavailable
+from prikkfri.errors import InDoubt, StorageDamaged, StorageError, StorageUnavailable, StorageUnwritable
 from prikkfri.storage.database import Parameters, Queries, Row, Transaction
 from prikkfri.storage.limits import LIMITS, StorageLimits
 
 T = TypeVar("T")
+
+MAKE_ROOM = "make room on the disk, and let whoever runs Prikkfri write there"
+RESTORE = "put a copy back in its place, or move the file away to begin with an empty one"
 
 
 @lru_cache(maxsize=1)
@@ -77,7 +80,7 @@ class SqliteEngine:
             self._reader.set_busy_timeout(limits.busy_milliseconds_max)
             self._reader.execute("PRAGMA query_only = ON")
         except OSError as error:
-            raise StorageUnavailable(f"{path}: cannot be opened: {error}") from error
+            raise StorageUnwritable(f"{path}: cannot be opened: {error.strerror}; {MAKE_ROOM}") from error
         except apsw.Error as error:
             raise self.portable(error) from error
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="commit")
@@ -139,10 +142,12 @@ class SqliteEngine:
         self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def portable(self, error: BaseException) -> BaseException:
+        if isinstance(error, apsw.FullError | apsw.CantOpenError | apsw.ReadOnlyError) and not self._read_only:
+            return StorageUnwritable(f"{self._path}: {error}; {MAKE_ROOM}")
         if isinstance(error, apsw.FullError | apsw.IOError | apsw.BusyError | apsw.CantOpenError | apsw.ReadOnlyError):
             return StorageUnavailable(f"{self._path}: {error}")
         if isinstance(error, apsw.CorruptError | apsw.NotADBError):
-            return StorageDamaged(f"{self._path}: {error}")
+            return StorageDamaged(f"{self._path}: {error}; {RESTORE}")
         if isinstance(error, apsw.Error):
             return StorageError(f"{self._path}: {error}")
         return error

@@ -54,18 +54,23 @@ class Presence:
 
     def comes(self, claims: Claims, channel_id: str, now: float) -> Coming:
         """Whether the holder of the token comes, switches or stays; marks them as seen."""
+        coming = self.coming(claims, channel_id, now)
         viewer = hash((claims.token_id, claims.subscriber))
         last = self._seen.pop(viewer, None)
-        coming: Coming = ""
-        if last is None or now - last.at > self._absent_seconds:
-            coming = "start-playback"
-        elif last.channel != channel_id and now - last.told_at >= self._switch_seconds_min:
-            coming = "switch-channel"
         kept = last.channel if last and not coming else channel_id
         self._seen[viewer] = _Seen(kept, now, now if coming or last is None else last.told_at)
         if len(self._seen) > self._viewers_max:
             del self._seen[next(iter(self._seen))]
         return coming
+
+    def coming(self, claims: Claims, channel_id: str, now: float) -> Coming:
+        """Whether the holder of the token comes, switches or stays; marks nobody."""
+        last = self._seen.get(hash((claims.token_id, claims.subscriber)))
+        if last is None or now - last.at > self._absent_seconds:
+            return "start-playback"
+        if last.channel != channel_id and now - last.told_at >= self._switch_seconds_min:
+            return "switch-channel"
+        return ""
 
     def stays(self, claims: Claims, channel_id: str, now: float) -> bool:
         """Whether the holder of the token has been on this channel lately."""

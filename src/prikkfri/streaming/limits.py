@@ -7,6 +7,8 @@ from dataclasses import dataclass
 class Limits:
     stalled_seconds: float = 10.0
     """A channel without a new segment for so long has no picture to promise."""
+    picture_told_seconds: float = 3.0
+    """A picture that has gone, or is back, for so long is told."""
     sign_in_asked_seconds: float = 0.5
     housekeeping_seconds: float = 1.0
     schedule_renewal_seconds: float = 600.0

@@ -18,7 +18,7 @@ from prikkfri.errors import ProtocolError, RemoteProtocolError
 from prikkfri.journal.outcomes import Outcome
 from prikkfri.protocols import cat, xmltv
 from prikkfri.storage.keys import write_whole
-from prikkfri.streaming import schedule
+from prikkfri.streaming import pictures, schedule
 from prikkfri.streaming.admission import OncePerPeriod, Presence, refusal
 from prikkfri.streaming.channels import checked, source_kind
 from prikkfri.streaming.fallback import (
@@ -34,6 +34,7 @@ from prikkfri.streaming.fallback import (
 )
 from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.picture import Design, colour_of
+from prikkfri.streaming.pictures import PICTURE, Gone, Picture
 from prikkfri.streaming.playout import MEDIA_PLAYLIST, ChannelPlayout, Feed, OnAir, SourceFeed, TestFeed
 from prikkfri.streaming.reports import Report, reported
 from prikkfri.streaming.revocations import Revocations, read_revocations
@@ -93,6 +94,8 @@ class Playout:
         self._revoked = Revocations()
         self._keys_refreshed_at = float("-inf")
         self._alarmed_stale = False
+        self._began_at = clock.now()
+        self._pictures: dict[str, Picture] = {}
         self._verified: dict[str, cat.Claims] = {}
         self._presence = Presence(
             absent_seconds=limits.absent_seconds,
@@ -136,6 +139,7 @@ class Playout:
 
     async def run(self) -> None:
         """Puts the channels on air until cancelled."""
+        self._began_at = self._clock.now()
         await self._keep_house()
         for channel in self.on_air.values():
             channel.start()
@@ -216,6 +220,9 @@ class Playout:
                 stays = self._presence.stays(verdict.claims, channel_id, now)
                 broken = "watch" if stays else "start-playback"
                 self._record_broken(verdict.claims, channel_id, "no-picture", now, step=broken)
+            elif self._on_slate(channel_id) and (step := self._presence.coming(verdict.claims, channel_id, now)):
+                # Who comes to a slate has not come yet: the start is kept when the picture is there.
+                self._record_broken(verdict.claims, channel_id, "slate", now, step=step)
             elif step := self._presence.comes(verdict.claims, channel_id, now):
                 self._record(_outcome(now, channel_id, customer=verdict.claims.subscriber, step=step))
         return answer
@@ -280,7 +287,7 @@ class Playout:
         for channel_id, playout in self.on_air.items():
             if now - playout.live.end > self._limits.stalled_seconds:
                 troubles.append(f"channel {channel_id} has no picture")
-            elif playout.feed.on_air == "slate":
+            elif self._on_slate(channel_id):
                 troubles.append(f"channel {channel_id} shows the slate: its source is away")
         return troubles
 
@@ -297,12 +304,29 @@ class Playout:
         values["prikkfri_playout_revocation_list_broken"] = self._revocations.broken
         if self._revocations.value:
             values["prikkfri_playout_revocation_list_age_seconds"] = now - self._revoked.as_of
+        values["prikkfri_playout_troubles"] = len(self.troubles())
         for channel_id, playout in self.on_air.items():
             label = f'{{channel="{channel_id}"}}'
             values[f"prikkfri_playout_segment_age_seconds{label}"] = now - playout.live.end
-            values[f"prikkfri_playout_slate{label}"] = playout.feed.on_air == "slate"
+            values[f"prikkfri_playout_slate{label}"] = self._on_slate(channel_id)
             values[f"prikkfri_playout_runs_total{label}"] = playout.runs
         return values
+
+    def _on_slate(self, channel_id: str) -> bool:
+        return self.on_air[channel_id].feed.on_air == "slate"
+
+    def _tell_pictures(self, now: float) -> None:
+        """Records each channel whose picture has gone or come back; after a start, how each of them stands."""
+        for channel_id, playout in self.on_air.items():
+            stalled = now - max(playout.live.end, self._began_at) > self._limits.stalled_seconds
+            if not playout.live.end and not stalled:
+                continue  # its first segment is being made
+            gone: Gone = "no-picture" if stalled else "slate" if self._on_slate(channel_id) else ""
+            picture = pictures.seen(self._pictures.get(channel_id), gone, now)
+            if picture.to_tell(now, after_seconds=self._limits.picture_told_seconds):
+                self._record(_outcome(picture.since, channel_id, gone, step=PICTURE))
+                picture = picture.as_told()
+            self._pictures[channel_id] = picture
 
     def _serve(self, channel_id: str, name: str, now: float) -> Answer:
         live = self.on_air[channel_id].live
@@ -375,6 +399,7 @@ class Playout:
         if stale and not self._alarmed_stale:
             log.error("the revocation list is stale; what it holds stays in force, and it refuses nobody anew")
         self._alarmed_stale = stale
+        self._tell_pictures(self._clock.now())
         renewed = [await asyncio.to_thread(guide.refresh) for guide in self._guides.values()]
         if any(renewed) or self._clock.now() - self._schedules_at > self._limits.schedule_renewal_seconds:
             self._renew_schedules(self._clock.now())

@@ -5,7 +5,7 @@ it, so that a role carries no other's code in its memory.
 """
 
 import importlib
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp
@@ -26,6 +26,8 @@ class Role:
     work: tuple[Work, ...] = ()
     """Runs until cancelled."""
     counters: Callable[[], Mapping[str, float]] = field(default=dict)
+    troubles: Callable[[], Sequence[str]] | None = None
+    """What is wrong at this moment though it serves, a sentence each; None: it has nothing of the kind to tell."""
     close: Callable[[], Awaitable[None]] = _nothing
 
 

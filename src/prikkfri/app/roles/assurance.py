@@ -19,7 +19,7 @@ from prikkfri.clock import Clock
 from prikkfri.config import ROLES, Config
 from prikkfri.storage import Database, Location, Queries, open_database, open_reader, open_spool_reader
 from prikkfri.storage.device_tokens import DeviceTokens
-from prikkfri.storage.keys import command_key, write_whole
+from prikkfri.storage.keys import CallersKeys, write_whole
 from prikkfri.subscribers.store import packages_at, subscriber, subscriber_by_login, subscriptions_of
 from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console.server import application
@@ -39,7 +39,7 @@ async def build(config: Config, clock: Clock) -> Role:
     neighbours = Neighbours(
         httpx.AsyncClient(),
         urls={role: f"http://localhost:{config.roles.edge(role).port}" for role in others},
-        command_keys={role: command_key(config.home, role) for role in COMMANDED},
+        command_keys=CallersKeys(config.home, COMMANDED),
     )
     measured: list[tuple[float, float]] = []
     """Signin's capacity as last measured, and when."""

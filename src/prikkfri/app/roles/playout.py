@@ -48,6 +48,7 @@ async def build(config: Config, clock: Clock) -> Role:
         application(service, config.roles.viewer.url, command_key(config.home, "playout")),
         work=(service.run, spool.run, trimming_spool(spool, config, clock)),
         counters=service.metrics,
+        troubles=service.troubles,
         close=close,
     )
 

@@ -10,6 +10,7 @@ from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import ACTS, EXPECTATIONS, Bucket, Expectation, expectation, own_error, unanswered
 from prikkfri.journal import Outcome
 from prikkfri.streaming.fallback import NOT_ANSWERING, RULE
+from prikkfri.streaming.pictures import PICTURE
 
 DONE: Mapping[str, tuple[Kind, str]] = {
     "stop-route": ("mitigate", "stopped the route over {link} ({partner}): {reason}"),
@@ -121,6 +122,11 @@ def sign(outcome: Outcome) -> Alarm | None:
         link = outcome.dimensions.get("link", "")
         segment = Segment.of({"service": "messages", "step": "route", "layer": "link", "link": link})
         text = f"{outcome.reason}, as the message centre sees it by its canaries"
+    elif (outcome.step, outcome.verdict, outcome.observed) == (PICTURE, "broken", True):
+        # Without a step: whatever is asked of the channel's streams is in it.
+        channel = outcome.dimensions.get("channel", "")
+        segment = Segment.of({"service": "television", "layer": "streams", "channel": channel})
+        text = f"the picture has gone ({outcome.reason}), as playout sees it"
     else:
         return None
     return Alarm(
@@ -135,6 +141,16 @@ def sign(outcome: Outcome) -> Alarm | None:
         threshold=0.0,
         text=text,
     )
+
+
+def picture_channel(alarm: Alarm) -> str:
+    """The channel whose picture has gone, when that is what an alarm says; else empty."""
+    return alarm.segment.get("channel") if alarm.kind == "told" and alarm.segment.get("layer") == "streams" else ""
+
+
+def pictures(outcomes: Iterable[Outcome]) -> dict[str, Outcome]:
+    """What playout said last of each channel's picture; `outcomes` are oldest first."""
+    return {o.dimensions.get("channel", ""): o for o in outcomes if o.step == PICTURE and o.observed}
 
 
 def done(outcomes: Iterable[Outcome], incident: Incident) -> list[Fact]:

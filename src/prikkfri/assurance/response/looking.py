@@ -54,13 +54,15 @@ def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, n
         # A rule that acts on what it sees is one sign, not two: it does not confirm what it has raised itself.
         for fact in assessing.done(outcomes, incident):
             incident = incidents.happened(incident, fact)
-    judged = _judge(incident, promises, grounds, now)
+    pictures = assessing.pictures(outcomes)
+    judged = _with_pictures(incident, _judge(incident, promises, grounds, now), pictures, grounds, now)
     made = impact_of(incident, outcomes, grounds, now=now)
     hits = len(made.hits)
     if incidents.of_few(incident, *assessing.people(outcomes, incident.segments, since=incident.since)):
         hits = 0
     else:
-        incident = incidents.stood(incident, grounds.standing, now)
+        gone = [alarm for alarm in incident.alarms if _gone(assessing.picture_channel(alarm), pictures)]
+        incident = incidents.stood(incident, (*grounds.standing, *gone), now)
     incident = incidents.counted(incident, hits, now)
     if judged.over and not {alarm.segment for alarm in incident.alarms} & {alarm.segment for alarm in grounds.standing}:
         incident = incidents.taken_back(incident, hits, judged.sentence, now)
@@ -117,6 +119,27 @@ def _judge(incident: Incident, promises: Sequence[assessing.Settled], grounds: G
             blind_since=now if grounds.blind else None,
         ),
         grounds.criteria,
+        now=now,
+    )
+
+
+def _gone(channel: str, pictures: Mapping[str, Outcome]) -> bool:
+    return channel in pictures and pictures[channel].verdict == "broken"
+
+
+def _with_pictures(
+    incident: Incident, judged: Recovery, pictures: Mapping[str, Outcome], grounds: Grounds, now: float
+) -> Recovery:
+    channels = {alarm: channel for alarm in incident.alarms if (channel := assessing.picture_channel(alarm))}
+    if not channels or grounds.blind:
+        return judged
+    back = [pictures[each].time for each in channels.values() if each in pictures and not _gone(each, pictures)]
+    return recovery.with_pictures(
+        judged,
+        [channel for channel in channels.values() if _gone(channel, pictures)],
+        grounds.criteria,
+        back_since=max(back, default=incident.since),
+        alone=len(channels) == len(incident.alarms),
         now=now,
     )
 

@@ -1,0 +1,75 @@
+"""One process of a kind on one home: a lock that the kernel takes back when its holder ends, however it ends.
+
+A frozen holder keeps it. The files stay where they are: one that was removed could be held twice.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from prikkfri.errors import UsageError
+
+PID_BYTES_MAX = 20
+
+
+SUPERVISED = "supervised-"
+"""Before the name of a role: the lock of whoever keeps it running."""
+
+
+def lock_file(home: Path, name: str) -> Path:
+    return home / "run" / f"{name}.lock"
+
+
+@contextlib.contextmanager
+def held(home: Path, name: str) -> Iterator[None]:
+    """Holds a lock of a home, named after a role. Raises `UsageError` with the holder when another process has it."""
+    path = lock_file(home, name)
+    try:
+        for folder in (home, path.parent):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise UsageError(out_of_reach(error)) from None
+    try:
+        _take(file, fcntl.LOCK_EX, home, name)
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(file)
+
+
+def refuse_held(home: Path, name: str) -> None:
+    """Raises `UsageError` when a process holds the lock; makes nothing."""
+    try:
+        file = os.open(lock_file(home, name), os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(out_of_reach(error)) from None
+    try:
+        _take(file, fcntl.LOCK_SH, home, name)
+    finally:
+        os.close(file)
+
+
+def _take(file: int, kind: int, home: Path, name: str) -> None:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.pread(file, PID_BYTES_MAX, 0).decode("ascii", "replace").strip()
+        who = f"process {pid}" if pid else "another process"
+        raise UsageError(
+            f"{name.removeprefix(SUPERVISED)} runs on {home} already: {who} holds it; stop that one first"
+            f"{f' (kill {pid})' if pid else ''}, or choose another home with --home"
+        ) from None
+
+
+def out_of_reach(error: OSError) -> str:
+    """One line for a file or folder that cannot be used, with the mend."""
+    return (
+        f"{error.filename}: {error.strerror}; let whoever runs Prikkfri read and write there, make room on the disk, "
+        "or choose another home with --home"
+    )
