@@ -10,8 +10,9 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from waiting import eventually
 
-from prikkfri.app.connections import Connections, Limits, limits_for, network_of
+from prikkfri.app.connections import Connections, Limits, limits_for
 from prikkfri.app.serving import listen, serve, with_health
+from prikkfri.protocols.networks import network_of
 from prikkfri.simulation.installation import free_ports
 
 LIMITS = Limits(head_seconds_max=0.3, body_seconds_max=0.3, idle_seconds_max=0.3, linger_seconds_max=0.2)

@@ -27,7 +27,8 @@ from prikkfri.protocols.asgi import (
 from prikkfri.protocols.device_token import is_device
 
 BODY_BYTES_MAX = 1_024
-QUERY_BYTES_MAX = 512
+QUERY_BYTES_MAX = 1_024
+"""A pass stands in it, too."""
 
 _ANSWERS = {
     "bad-token": (401, "Please sign in again."),
@@ -35,6 +36,7 @@ _ANSWERS = {
     "revoked": (401, "This device has been signed out."),
     "bad-ticket": (400, "This is no ticket of ours; please take a new one."),
     "overloaded": (503, "Very many are coming right now; please try again in a moment."),
+    "too-many-joins": (503, "Very many come from your network right now; please try again in a moment."),
 }
 _METHODS = {"/playback-token": "POST", "/enter": "POST", "/waiting": "GET", "/line": "GET"}
 _STEPS = {"/playback-token": "playback-token", "/enter": "enter", "/waiting": "enter"}
@@ -82,7 +84,7 @@ def application(
                 status, message = _ANSWERS[answer.reason]
                 return refusal(status, answer.reason, message, retry_after_s=answer.retry_after_s)
 
-    async def enter(receive: Receive) -> Answer:
+    async def enter(scope: Scope, receive: Receive) -> Answer:
         try:
             async with asyncio.timeout(timing.body_seconds_max):
                 body = await read_body(receive, BODY_BYTES_MAX)
@@ -96,7 +98,7 @@ def application(
             return refusal(400, "bad-request", str(error))
         if not is_device(device):
             return refusal(400, "bad-request", "`device` must be `d-` and 22 base64url characters.")
-        return document(door.enter(device))
+        return document(door.enter(device, (scope.get("client") or ("",))[0]))
 
     def waiting(query: bytes) -> Answer:
         if len(query) > QUERY_BYTES_MAX:
@@ -120,7 +122,7 @@ def application(
         if refused := door.overloaded(_STEPS[path]):
             return document(refused)
         if path == "/enter":
-            return await enter(receive)
+            return await enter(scope, receive)
         if path == "/waiting":
             return waiting(scope["query_string"])
         return document(door.playback_token(bearer(scope)))

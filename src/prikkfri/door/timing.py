@@ -9,3 +9,11 @@ class Timing:
     line_kept_seconds: float = 1.0
     capacity_asked_seconds: float = 1.0
     body_seconds_max: float = 10.0
+    follow_up_seconds: float = 1.0
+    """Whoever joins comes back after so long, and then has a place in the line."""
+    newcomer_seconds_max: float = 3.0
+    """Who has not come back after so long is not counted as before anybody any more."""
+    refused_told_seconds: float = 1.0
+    """Joins that are refused are told to the journal so often for each network; all are counted."""
+    returned_max: int = 100_000
+    """Tickets and passes of which it is remembered that their holder came back."""

@@ -56,7 +56,7 @@ def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, n
             incident = incidents.happened(incident, fact)
     judged = _judge(incident, promises, grounds, now)
     made = impact_of(incident, outcomes, grounds, now=now)
-    hits = len(made.hits)
+    hits = made.seen
     if incidents.of_few(incident, *assessing.people(outcomes, incident.segments, since=incident.since)):
         hits = 0
     else:
