@@ -176,7 +176,7 @@ def test_only_the_viewers_pages_may_read(served: ServedPlayout) -> None:
     assert preflight.status_code == 204
     assert preflight.headers["access-control-allow-origin"] == VIEWER
     assert "POST" in preflight.headers["access-control-allow-methods"]
-    assert preflight.headers["access-control-allow-headers"] == "content-type"
+    assert preflight.headers["access-control-allow-headers"] == "authorization, content-type"
 
 
 def test_head_is_get_without_the_body(served: ServedPlayout) -> None:
@@ -201,8 +201,8 @@ def test_a_report_is_recorded_as_reported(served: ServedPlayout) -> None:
     assert post(report) == 204  # said again within seconds: counted, not recorded
     assert post(report | {"channel": "unknown"}) == 204
     assert [(o.device, o.reason, o.observed, dict(o.dimensions)) for o in served.outcomes[before:]] == [
-        (DEVICE, "stalled", False, {"channel": "sport"}),
-        (DEVICE, "stalled", False, {}),
+        (DEVICE, "stalled", False, {"channel": "sport", "proof": "none"}),
+        (DEVICE, "stalled", False, {"proof": "none"}),
     ]
     assert served.playout.metrics()["prikkfri_playout_reports_dropped_total"] >= 1
     assert post(report, "http://evil.example") == 403

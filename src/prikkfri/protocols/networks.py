@@ -6,6 +6,8 @@ from collections.abc import Sequence
 IPV6_PREFIX = 64
 """What one subscriber holds, and so counts as one address."""
 NETWORKS_MAX = 100_000
+EARLY_SECONDS = 1e-3
+"""Finer than this no time of day is told apart after a long sum."""
 
 
 def network_of(address: str, ipv4_prefix: int = 32) -> str:
@@ -72,7 +74,7 @@ class Allowance:
         network = network_of(address, self._ipv4_prefix)
         # A clock that was set back owes nobody more than the whole burst.
         debt = min(max(self._debts.get(network, now), now), now + self._ahead_seconds + self._each_seconds)
-        if (early := debt - now - self._ahead_seconds) > 1e-9:
+        if (early := debt - now - self._ahead_seconds) > EARLY_SECONDS:
             return early
         self._debts.pop(network, None)
         self._debts[network] = debt + self._each_seconds

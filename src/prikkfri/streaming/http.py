@@ -3,6 +3,7 @@
 Nothing here is logged: playback tokens stand in the paths.
 """
 
+import math
 from typing import Annotated, Literal
 from urllib.parse import parse_qs
 
@@ -94,13 +95,13 @@ async def _answered(playout: Playout, scope: Scope, receive: Receive, from_viewe
     parts = scope["path"].split("/")[1:]
     if method == "OPTIONS":
         allowed = (b"access-control-allow-methods", b"GET, HEAD, POST")
-        return 204, [allowed, (b"access-control-allow-headers", b"content-type"), _max_age(600)], b""
+        return 204, [allowed, (b"access-control-allow-headers", b"authorization, content-type"), _max_age(600)], b""
     if parts == ["report"]:
         if method != "POST":
             return _refused(405, "method-not-allowed", "reports are posted", (b"allow", b"POST, OPTIONS"))
         if not from_viewer:
             return _refused(403, "wrong-origin", "reports are taken from the viewer's pages only")
-        return await _report(playout, receive)
+        return await _report(playout, scope, receive)
     if method not in ("GET", "HEAD"):
         return _refused(405, "method-not-allowed", "here one can only look", (b"allow", b"GET, HEAD, OPTIONS"))
     match parts:
@@ -140,14 +141,18 @@ def _guide(playout: Playout, query: bytes) -> tuple[int, Headers, bytes]:
     return 200, [_JSON, (b"cache-control", b"max-age=30")], document
 
 
-async def _report(playout: Playout, receive: Receive) -> tuple[int, Headers, bytes]:
+async def _report(playout: Playout, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
     body = await read_body(receive, REPORT_BYTES_MAX)
     if body is None:
         return _refused(413, "too-large", f"at most {REPORT_BYTES_MAX} bytes")
     try:
-        playout.report(read_report(body))
+        report = read_report(body)
     except RemoteProtocolError as error:
         return _refused(400, "bad-report", str(error))
+    address = (scope.get("client") or ("",))[0]
+    if (retry_after_s := playout.report(report, bearer=bearer(scope), address=address)) is not None:
+        retry_after = (b"retry-after", str(max(1, math.ceil(retry_after_s))).encode())
+        return _refused(429, "too-many-reports", "your network has reported enough for now", retry_after)
     return 204, [_NO_STORE], b""
 
 
