@@ -172,6 +172,11 @@ async def test_a_customer_finds_their_own_incidents_newest_first_with_their_own_
     assert len(await area.read(lambda q: store.incidents_that_hit(q, "s-1", most=2))) == 2
     assert await area.read(lambda q: store.incidents_that_hit(q, "")) == []
     assert await area.read(lambda q: store.incidents_that_hit(q, "s-9")) == []
+    # Of what only their own device told they hear once a person has given something for it.
+    await area.write(lambda t: store.save_impact(t, "told", made(hit(7, observed=False)), "", 1.0))
+    assert await area.read(lambda q: store.incidents_that_hit(q, "s-7")) == []
+    await area.write(lambda t: store.give_credits(t, [credit("told", "s-7", 100)], given_by="Kari", now=5.0))
+    assert [each.amount for each in await area.read(lambda q: store.incidents_that_hit(q, "s-7"))] == [100]
 
 
 async def test_contacts_are_taken_in_once_and_counted_by_service_and_period(area: Database) -> None:

@@ -215,7 +215,9 @@ def _tries(
         person = f"customer:{customer}" if customer else f"device:{device}"
         if customer or any(outcome.observed and not _is_of_joining(outcome) for outcome in told):
             real.add(person)
-        theirs = [asking_of(outcome) if outcome.step == JOIN else outcome for outcome in told]
+        # What the door tells of them later has the time of joining to the second: the joining itself goes before.
+        begun = sorted(told, key=lambda outcome: outcome.step != JOIN)
+        theirs = [asking_of(outcome) if outcome.step == JOIN else outcome for outcome in begun]
         kept = next((outcome for outcome in theirs if outcome.verdict == "kept"), None)
         tries.append(_Try(person, customer, device, theirs[0], expectation(theirs[0], expectations), theirs, kept))
     for each in tries:

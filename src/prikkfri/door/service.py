@@ -168,7 +168,8 @@ class Door:
             return Refused("too-many-joins", retry_after_s)
         if not self._waiting_room:
             return self._admitted_at_once(device, now)
-        line, number = waiting_room.joined(waiting_room.moved(self._line, now))
+        self._line = waiting_room.moved(self._line, now)
+        line, number = waiting_room.joined(self._line)
         if admitting := waiting_room.let_in(line, number, waited=False):
             self._line = admitting
             return self._admitted_at_once(device, now)
@@ -176,7 +177,7 @@ class Door:
         ahead = self._newcomers_at(now)
         self._newcomers[ticket.ticket_id] = now
         self._outcome("join", "asked", device=device, promise=ticket.promise, dimensions={"for": "enter"})
-        place = waiting_room.place(self._line, self._line.next_number + ahead)
+        place = waiting_room.place(self._line, number + ahead)
         text = sealed(ticket, self._keys.ticket)
         return Waiting(text, place.ahead, place.wait_s, self._timing.follow_up_seconds, self._line.silent_since)
 
@@ -289,7 +290,8 @@ class Door:
 
     def _newcomers_at(self, now: float) -> int:
         """How many have joined who may still come back for their place."""
-        for ticket_id, joined_at in list(self._newcomers.items()):
+        while self._newcomers:
+            ticket_id, joined_at = next(iter(self._newcomers.items()))
             if 0 <= now - joined_at <= self._timing.newcomer_seconds_max:
                 break
             del self._newcomers[ticket_id]
