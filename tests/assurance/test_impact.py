@@ -435,3 +435,11 @@ def test_a_message_exposed_stands_with_what_its_journal_says_and_nothing_else() 
     assert [each.customer for each in exposure(named, TELIA)] == ["C7"]
     two = [deliver(1_300.0, "asked", "m2"), deliver(1_100.0, "asked", "m1")]
     assert [each.message for each in exposure(two, TELIA)] == ["m1", "m2"]
+
+
+def test_who_is_let_in_when_they_join_again_has_not_got_in_by_that() -> None:
+    first = joining(1_100.0, "d-1", "enter-1")
+    again = [entered(1_103.0, "d-1"), joining(1_103.0, "d-1", "p-2", "sign-in")]
+    got_in = sign_in(1_420.0, "kept", device="d-1", promise="p-2")
+    found = impact([first, *again, got_in], SCOPE, now=LATE)
+    assert [(each.first_asked, each.kept_later_at) for each in found.hits] == [(1_100.0, 1_420.0)]

@@ -2,8 +2,8 @@
 
 Theory of operation. From the outcomes, each asking becomes one of a person's *tries*: one for each promise id, one for
 each outcome without. A try is answered by whatever kept its promise; where a step is repeatable (`Expectation`), by
-anything that kept that step, or the step that it is carried to, for the same person. An answer that reached nobody is
-none: whoever tries again for the same promise has not got it. A person is *hit* when a try that stood open in the
+anything that kept that step for the same person, or the later step that it is carried to. An answer that reached nobody
+is none: whoever tries again for the same promise has not got it. A person is *hit* when a try that stood open in the
 incident's time, in its segment, was not answered within its grace time. An answer that came later is evidence on the
 list and takes nobody off it. What went wrong by the customer's own hand is not a try.
 
@@ -239,13 +239,10 @@ def _answer_repeats(tries: Sequence[_Try]) -> None:
             got.setdefault((each.person, each.kept.service, each.kept.step), []).append(each.kept)
     for each in tries:
         if each.kept is None and each.expectation.repeatable:
-            steps = {each.asked.step, each.expectation.carried_to or each.asked.step}
-            answers = [
-                outcome
-                for step in steps
-                for outcome in got.get((each.person, each.asked.service, step), ())
-                if outcome.time >= each.asked.time
-            ]
+            # A place in the line, or a pass, is no answer to who asked to come in.
+            step = each.expectation.carried_to or each.asked.step
+            theirs = got.get((each.person, each.asked.service, step), ())
+            answers = [outcome for outcome in theirs if outcome.time >= each.asked.time]
             each.kept = min(answers, key=lambda outcome: outcome.time, default=None)
 
 
