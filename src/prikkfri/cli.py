@@ -462,7 +462,11 @@ def affected(
     if json_file is not None:
         write_json({**asdict(impact), "incomplete": incomplete}, json_file)
         return
-    console.print(f"{len(impact.hits):,} of {impact.asked:,} who asked were hit; digest {impact.digest}")
+    console.print(f"{impact.seen:,} of {impact.asked:,} who asked were hit; digest {impact.digest}")
+    if reported := len(impact.hits) - impact.seen:
+        console.print(f"{reported:,} more are known only from what their device reported")
+    if impact.unconfirmed:
+        console.print(f"{impact.unconfirmed:,} devices may be made up (never came back) and are on no list")
     if impact.unsettled:
         console.print(f"{impact.unsettled:,} more still wait within the grace time")
     if incomplete:

@@ -67,6 +67,15 @@ class Door:
     """`on`: whoever asked the door first is signed in first; signin takes others with what is to spare."""
     pass_lifetime_seconds: float = 300.0
     """How long a device that was let in may take to sign in."""
+    joins_per_network: int = 200
+    """So many devices of one network may join the line at once; 0: as many as like. Homes behind an operator's address
+    translation share one address."""
+    joins_per_network_per_minute: float = 300.0
+    """And then so many a minute; the others are told when to come again."""
+    joins_ipv4_prefix: int = 32
+    """IPv4 addresses that share so many bits are one network; 32: each by itself. Of IPv6 it is 64 bits."""
+    joins_unlimited: tuple[str, ...] = ()
+    """Addresses or networks whose devices may join as they like, beside the trusted proxies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,13 +304,20 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
     source = _Source(str(path), text)
     config = _build(Config, document, (), source)
     config = _with_environment(config, environment)
-    for index, proxy in enumerate(config.trusted_proxies):
-        try:
-            ipaddress.ip_network(proxy)
-        except ValueError as error:
-            raise source.refuse(
-                ("trusted_proxies", str(index)), f"`trusted_proxies` are addresses or networks, not {proxy!r}: {error}"
-            ) from None
+    lists = ((("trusted_proxies",), config.trusted_proxies), (("door", "joins_unlimited"), config.door.joins_unlimited))
+    for setting, networks in lists:
+        for index, network in enumerate(networks):
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                name = ".".join(setting)
+                raise source.refuse(
+                    (*setting, str(index)), f"`{name}` are addresses or networks, not {network!r}: {error}"
+                ) from None
+    if config.door.joins_ipv4_prefix > 32:
+        raise source.refuse(
+            ("door", "joins_ipv4_prefix"), f"`door.joins_ipv4_prefix` is at most 32, is {config.door.joins_ipv4_prefix}"
+        )
     return dataclasses.replace(config, home=home, demo=demo)
 
 

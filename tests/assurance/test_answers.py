@@ -124,13 +124,14 @@ def test_the_list_says_who_is_not_on_it_for_certain() -> None:
     hits = [
         replace(hit, customer="" if n < 3 else hit.customer, observed=n < 38) for n, hit in enumerate(known.impact.hits)
     ]
-    listed = replace(known.impact, hits=tuple(hits), asked=1_234, unsettled=1_001)
+    listed = replace(known.impact, hits=tuple(hits), asked=1_234, unsettled=1_001, unconfirmed=1_672)
     text, evidence = said(5, impact=listed)
-    assert text == "40 of 1,234 who asked; the list names each."
+    assert text == "38 of 1,234 who asked; the list names each."
     assert evidence[1:] == (
         "3 of them are devices whose holder is not known yet",
         "1,001 more still wait within the grace time",
-        "2 are known only from what their device reported",
+        "2 more are known only from what their device reported",
+        "1,672 devices may be made up (never came back) and are on no list",
     )
 
 

@@ -1,6 +1,7 @@
 """What the roles tell of what was done about an incident."""
 
 import pytest
+from msgspec import structs
 
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import happened, opened
@@ -287,3 +288,30 @@ def test_it_began_with_the_first_asked_after_the_last_that_was_kept(
         told.append(Settled(kept_at, kept_asked, SIGN_IN, kept=True))
     told.append(Settled(99.0, 98.0, SIGN_IN, kept=False))  # broken before the fault, as now and then happens
     assert began(told, (SIGN_IN,), since=100.0) == expected
+
+
+def test_what_devices_report_and_who_only_joins_weighs_nothing_and_acts_for_nobody() -> None:
+    known = {"service": "messages", "step": "deliver", "layer": "link", "device": "d-1", "observed": False}
+    told = [Outcome(time=1_001.0 + n, verdict="broken", reason="lost", **known) for n in range(9)]  # type: ignore[arg-type]
+    told += [Outcome(time=1_020.0, verdict="kept", **known)]  # type: ignore[arg-type]
+    told += [structs.replace(switch(1_030.0), observed=False)]
+    told += [Outcome(time=1_040.0, service="television", step="join", layer="door", verdict="asked", promise="p")]
+    assert settled(told, now=9_999.0) == [] and done(told, INCIDENT) == []
+    assert people(told, [Segment.of({"service": "messages"})], since=0.0) == (0, 0)
+    assert [sign(outcome) for outcome in told] == [None] * len(told)
+    assert peak_per_second(told, step="deliver", over_seconds=1.0) == 0
+
+
+def test_who_joined_and_signed_in_late_was_answered_too_late() -> None:
+    joined = Outcome(
+        time=1_000.0, service="television", step="join", layer="door", verdict="asked", promise="p",
+        dimensions={"for": "sign-in"},
+    )  # fmt: skip
+    known = {"service": "television", "step": "sign-in", "layer": "signin", "verdict": "kept", "promise": "p"}
+
+    def found(at: float) -> list[tuple[float, float, bool]]:
+        answered = Outcome(time=at, **known)  # type: ignore[arg-type]
+        return [(each.at, each.asked, each.kept) for each in settled([joined, answered], now=9_999.0)]
+
+    assert found(1_059.0) == [(1_059.0, 1_000.0, True)]
+    assert found(1_061.0) == [(1_060.0, 1_000.0, False)]

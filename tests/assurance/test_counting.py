@@ -29,6 +29,13 @@ def test_outcomes_count_in_their_period_by_kind() -> None:
     ]
 
 
+def test_what_devices_report_hides_nothing_that_roles_saw() -> None:
+    noise = [outcome(verdict="broken", reason=f"r{n}", observed=False) for n in range(2 * KINDS_IN_A_PAGE_MAX)]
+    found = count([*noise, outcome(verdict="broken", reason="overloaded")], NOW)
+    assert [(each.step, each.reason) for each in found if each.observed] == [("sign-in", "overloaded")]
+    assert count([outcome(step="join", verdict="asked")], NOW) == []
+
+
 def test_what_was_done_about_a_fault_is_not_counted() -> None:
     acts = [outcome(step=step) for step in ("open-channel", "close-channel", "stop-route", "open-route")]
     assert [(each.step, each.outcomes) for each in count([*acts, outcome()], NOW)] == [("sign-in", 1)]

@@ -137,8 +137,70 @@ def test_a_subscriber_with_two_devices_is_on_the_list_once() -> None:
 
 
 def test_what_only_the_device_tells_is_marked() -> None:
-    found = impact([sign_in(1_100.0, observed=False, reason="unreachable")], SCOPE, now=LATE)
+    told = sign_in(1_100.0, observed=False, reason="unreachable", customer="C1")
+    found = impact([told], SCOPE, now=LATE)
     assert [each.observed for each in found.hits] == [False]
+    assert (found.seen, found.asked, found.unconfirmed) == (0, 1, 0)
+
+
+def test_a_report_without_the_token_of_a_subscriber_is_on_no_list() -> None:
+    reports = [sign_in(1_100.0, observed=False, reason="unreachable", device=f"d-{n}") for n in range(150)]
+    found = impact([*reports, sign_in(1_100.0, device="d-real")], SCOPE, now=LATE)
+    assert [each.device for each in found.hits] == ["d-real"]
+    assert (found.asked, found.unconfirmed) == (1, 150)
+
+
+def test_what_a_device_reports_answers_nothing_and_takes_nothing_back() -> None:
+    told = sign_in(1_110.0, "kept", customer="C1", observed=False)
+    assert hit(sign_in(1_100.0, customer="C1"), told) == ["customer:C1"]
+    kept = sign_in(1_110.0, "kept", customer="C1")
+    taken_back = sign_in(1_111.0, reason="undelivered", customer="C1", observed=False, promise="p")
+    found = impact([sign_in(1_100.0, customer="C1", promise="p"), kept, taken_back], SCOPE, now=LATE)
+    assert (len(found.hits), found.seen) == (1, 0)  # only the report itself, marked
+
+
+def joining(time: float, device: str, promise: str, asks: str = "enter") -> Outcome:
+    return Outcome(
+        time=time, service="television", step="join", layer="door", verdict="asked", device=device, promise=promise,
+        dimensions={"for": asks},
+    )  # fmt: skip
+
+
+def entered(time: float, device: str) -> Outcome:
+    return Outcome(time=time, service="television", step="enter", layer="door", verdict="kept", device=device)
+
+
+def test_who_only_joined_is_counted_apart_and_on_no_list() -> None:
+    invented = [joining(1_100.0, f"d-{n}", f"enter-{n}") for n in range(300)]
+    at_once = [
+        o
+        for n in range(300, 310)
+        for o in (entered(1_100.0, f"d-{n}"), joining(1_100.0, f"d-{n}", f"p-{n}", "sign-in"))
+    ]
+    came_back = Outcome(
+        time=1_100.0,
+        service="television",
+        step="enter",
+        layer="door",
+        verdict="asked",
+        device="d-real",
+        promise="enter-r",
+    )
+    honest = [joining(1_100.0, "d-real", "enter-r"), came_back]
+    found = impact([*invented, *at_once, *honest], SCOPE, now=LATE)
+    assert [(each.device, each.step, each.tries) for each in found.hits] == [("d-real", "enter", 1)]
+    assert (found.asked, found.unconfirmed, found.unsettled) == (1, 310, 0)
+    assert impact([*invented, *at_once], SCOPE, now=1_110.0).unconfirmed == 0  # their grace time still runs
+
+
+def test_who_joined_and_is_a_subscriber_or_was_seen_elsewhere_is_no_invention() -> None:
+    joined = [entered(1_100.0, "d-1"), joining(1_100.0, "d-1", "p-1", "sign-in")]
+    held = impact(joined, SCOPE, now=LATE, holder=lambda device, at: "C1")
+    assert [(each.key, each.step, each.first_asked) for each in held.hits] == [("customer:C1", "sign-in", 1_100.0)]
+    # They came with their pass to a sign-in that turned them away, and that is when they had asked.
+    refused = sign_in(1_130.0, reason="overloaded", device="d-1", promise="p-1")
+    found = impact([*joined, refused], SCOPE, now=LATE)
+    assert [(each.first_asked, each.last_reason) for each in found.hits] == [(1_100.0, "overloaded")]
 
 
 def deliver(time: float, verdict: str, promise: str, **fields: object) -> Outcome:
@@ -262,7 +324,7 @@ def test_every_line_of_the_list_is_evidence_for_its_digest() -> None:
         [sign_in(1_100.0, **told)],
         [sign_in(1_101.0)],
         [sign_in(1_100.0, reason="abandoned")],
-        [sign_in(1_100.0, observed=False)],
+        [sign_in(1_100.0, observed=False, customer="C2")],
         [sign_in(1_100.0), sign_in(1_100.0)],
         [sign_in(1_100.0), sign_in(1_200.0, reason="wrong-credentials")],
         [sign_in(1_100.0), sign_in(1_300.0, "kept")],
@@ -373,3 +435,11 @@ def test_a_message_exposed_stands_with_what_its_journal_says_and_nothing_else() 
     assert [each.customer for each in exposure(named, TELIA)] == ["C7"]
     two = [deliver(1_300.0, "asked", "m2"), deliver(1_100.0, "asked", "m1")]
     assert [each.message for each in exposure(two, TELIA)] == ["m1", "m2"]
+
+
+def test_who_is_let_in_when_they_join_again_has_not_got_in_by_that() -> None:
+    first = joining(1_100.0, "d-1", "enter-1")
+    again = [entered(1_103.0, "d-1"), joining(1_103.0, "d-1", "p-2", "sign-in")]
+    got_in = sign_in(1_420.0, "kept", device="d-1", promise="p-2")
+    found = impact([first, *again, got_in], SCOPE, now=LATE)
+    assert [(each.first_asked, each.kept_later_at) for each in found.hits] == [(1_100.0, 1_420.0)]

@@ -108,13 +108,13 @@ async def test_a_list_is_replaced_with_all_its_evidence_and_what_it_was_frozen_a
         2, customer="", device="d-9", service="messages", step="deliver", first_asked=99.0, tries=8, unanswered=7,
         last_reason="abandoned", kept_later_at=98.5, observed=False,
     )  # fmt: skip
-    second = Impact(Scope((SIGN_IN,), 3.0, 4.0), (hit(1), replace(changed)), 5, 6, "second")
+    second = Impact(Scope((SIGN_IN,), 3.0, 4.0), (hit(1), replace(changed)), 5, 6, "second", 7)
     for before in (None, {each.key: each for each in first.hits}):
         await area.write(lambda t: store.save_impact(t, "i", first, "", 1_100.0))
         await area.write(lambda t, before=before: store.save_impact(t, "i", second, "a gap", 1_300.0, before=before))  # type: ignore[misc]
         assert await area.read(lambda q: store.impact_of(q, ours)) == (second, "a gap", Frozen("first", 1_200.0))
         assert await area.read(lambda q: store.listed(q, "i")) == Listed(
-            2, 1_300.0, "second", "a gap", Frozen("first", 1_200.0)
+            1, 1_300.0, "second", "a gap", Frozen("first", 1_200.0)
         )
         assert await area.read(lambda q: store.hits_of(q, "i")) == [hit(1), changed]
     # The same person with other evidence is the same line.
@@ -172,6 +172,11 @@ async def test_a_customer_finds_their_own_incidents_newest_first_with_their_own_
     assert len(await area.read(lambda q: store.incidents_that_hit(q, "s-1", most=2))) == 2
     assert await area.read(lambda q: store.incidents_that_hit(q, "")) == []
     assert await area.read(lambda q: store.incidents_that_hit(q, "s-9")) == []
+    # Of what only their own device told they hear once a person has given something for it.
+    await area.write(lambda t: store.save_impact(t, "told", made(hit(7, observed=False)), "", 1.0))
+    assert await area.read(lambda q: store.incidents_that_hit(q, "s-7")) == []
+    await area.write(lambda t: store.give_credits(t, [credit("told", "s-7", 100)], given_by="Kari", now=5.0))
+    assert [each.amount for each in await area.read(lambda q: store.incidents_that_hit(q, "s-7"))] == [100]
 
 
 async def test_contacts_are_taken_in_once_and_counted_by_service_and_period(area: Database) -> None:

@@ -29,9 +29,12 @@ def test_an_asking_is_not_settled_and_a_dimension_does_not_pass_for_a_layer() ->
     assert found.buckets == {Segment.of(BASE): Bucket(100, kept=1)}
 
 
-def test_what_only_a_device_reports_is_a_series_of_its_own() -> None:
-    found = tally([outcome(observed=False)], {}, start=100, now=101)
-    assert list(found.buckets) == [Segment.of({**BASE, "seen": "reported"})]
+def test_what_only_a_device_reports_or_who_only_joins_counts_in_no_series() -> None:
+    joined = outcome("asked", step="join", promise="p-1", dimensions={"for": "sign-in"})
+    found = tally(
+        [outcome(observed=False), outcome("asked", observed=False, promise="p-2"), joined], {}, start=100, now=9_999
+    )
+    assert (found.buckets, found.open) == ({}, {})
 
 
 def test_the_customers_own_error_is_neither_kept_nor_broken() -> None:

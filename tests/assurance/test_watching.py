@@ -267,3 +267,17 @@ def test_every_outcome_is_counted_once_however_it_arrives(times: list[float], pa
     counted = watch.states[SIGN_IN].level.settled if times else 0.0
     forgotten = 0.5 ** (300 / SETTINGS.share_half_life_seconds)
     assert len(times) * forgotten <= counted <= len(times)
+
+
+def test_that_fewer_join_the_line_is_no_sign_and_that_fewer_sign_in_is() -> None:
+    """A flood of made-up devices ends as suddenly as it began."""
+    settings = Settings(warm_up_buckets=60)
+    arrived = [
+        ("door", Outcome(time=second + n / 20, service="television", step=step, layer=layer, verdict="kept"))
+        for second in range(900)
+        for n in range(15)
+        for step, layer in (("enter", "door"), ("sign-in", "signin"))
+    ]
+    watch, _ = advance(Watch(0.0), arrived, settings, until=900.0)
+    _, alarms = advance(watch, [], settings, until=1_000.0)
+    assert {(alarm.kind, alarm.segment.get("step")) for alarm in alarms} == {("plunge", "sign-in")}

@@ -47,9 +47,9 @@ class Entrance:
     capacity: list[Capacity | None]
     """What signin says from now on: the last one."""
 
-    def client(self) -> httpx.AsyncClient:
+    def client(self, address: str = "127.0.0.1") -> httpx.AsyncClient:
         edge = application(self.door, viewer_origin=VIEWER, open_channels_url=OPEN)
-        transport = httpx.ASGITransport(edge)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(edge, client=(address, 5_000))  # type: ignore[arg-type]
         return httpx.AsyncClient(transport=transport, base_url="http://localhost:8086", headers={"origin": VIEWER})
 
     def token(self, **changes: Any) -> str:
@@ -75,6 +75,7 @@ def build(tmp_path: Path, clock: ManualClock) -> BuildDoor:
         storage_limits: StorageLimits = STORAGE_LIMITS,
         timing: Timing = DEFAULT_TIMING,
         door_clock: ManualClock | None = None,
+        trusted_proxies: tuple[str, ...] = (),
     ) -> Entrance:
         recorded: list[Outcome] = []
         capacity: list[Capacity | None] = [Capacity(10, 0)]
@@ -85,7 +86,7 @@ def build(tmp_path: Path, clock: ManualClock) -> BuildDoor:
         tokens = DeviceTokens(tmp_path, clock, limits=storage_limits)
         door = Door(
             record=recorded.append,
-            config=Config(home=tmp_path, door=settings or DoorSettings()),
+            config=Config(home=tmp_path, door=settings or DoorSettings(), trusted_proxies=trusted_proxies),
             keys=load_keys(tmp_path),
             clock=door_clock or clock,
             tokens=tokens,
@@ -107,6 +108,14 @@ def entrance(build: BuildDoor) -> Entrance:
 
 def bearer(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
+
+
+async def joined(client: httpx.AsyncClient, device: str = DEVICE) -> dict[str, Any]:
+    """The answer to somebody who joins and, when they are to wait, comes back for their place."""
+    answer: dict[str, Any] = (await client.post("/enter", json={"device": device})).json()
+    if "ticket" in answer:
+        answer = (await client.get("/waiting", params={"ticket": answer["ticket"]})).json()
+    return answer
 
 
 async def test_a_device_token_becomes_a_playback_token(entrance: Entrance) -> None:
@@ -291,7 +300,7 @@ async def test_when_nobody_waits_a_pass_comes_at_once(entrance: Entrance) -> Non
     assert (admitted.device, admitted.expires_at) == (DEVICE, entrance.clock.now() // 1 + 300)
     kept, asked = entrance.recorded
     assert (kept.step, kept.verdict, kept.device, kept.promise) == ("enter", "kept", DEVICE, "")
-    assert (asked.step, asked.verdict, asked.device) == ("sign-in", "asked", DEVICE)
+    assert (asked.step, asked.verdict, asked.device) == ("join", "asked", DEVICE)
     assert asked.promise == admitted.promise != ""
 
 
@@ -299,7 +308,7 @@ async def test_a_crowd_gets_places_and_each_its_pass_in_turn(entrance: Entrance)
     await entrance.settle()
     entrance.clock.advance(1.0)
     async with entrance.client() as client:
-        answers = [(await client.post("/enter", json={"device": DEVICE})).json() for _ in range(40)]
+        answers = [await joined(client) for _ in range(40)]
         at_once = [a for a in answers if "admitted" in a]
         waiting = [a for a in answers if "ticket" in a]
         assert len(at_once) == 10  # one second of capacity
@@ -329,7 +338,7 @@ async def test_when_signin_is_silent_the_line_stands_says_since_when_and_outlive
     entrance.clock.advance(5.0)
     async with entrance.client() as client:
         for _ in range(20):
-            last = (await client.post("/enter", json={"device": DEVICE})).json()
+            last = await joined(client)
         assert (last["place"], last["wait_s"], last["since"]) == (20, None, died)
     await entrance.settle()
 
@@ -338,7 +347,7 @@ async def test_when_signin_is_silent_the_line_stands_says_since_when_and_outlive
     async with anew.client() as client:
         standing = (await client.get("/waiting", params={"ticket": last["ticket"]})).json()
         assert (standing["place"], standing["wait_s"]) == (20, None)
-        newcomer = (await client.post("/enter", json={"device": DEVICE})).json()
+        newcomer = await joined(client)
         assert newcomer["place"] == 21
         await anew.settle()
         anew.clock.advance(1)
@@ -352,7 +361,7 @@ async def test_what_is_no_ticket_is_refused(entrance: Entrance) -> None:
         for query in ("", "?ticket=", "?ticket=abc", "?ticket=%00", "?other=1", "?ticket=" + "A" * 400):
             answer = await client.get(f"/waiting{query}")
             assert (answer.status_code, answer.json()["error"]) == (400, "bad-ticket")
-        assert (await client.get("/waiting?ticket=" + "A" * 600)).status_code == 413
+        assert (await client.get("/waiting?ticket=" + "A" * 1_100)).status_code == 413
         assert (await client.get("/waiting?" + "&" * 20)).status_code == 400
         devices = ("x", "d-short", f"{DEVICE}A", f"{DEVICE[:-1]}\\n", f"{DEVICE[:-1]}+", "d-" + "å" * 22)
         bodies = [b'{"device": "%s"}' % device.encode() for device in devices]
@@ -440,7 +449,7 @@ async def test_the_wait_of_whoever_comes_now_is_told_to_anybody(build: BuildDoor
         await entrance.settle()
         before = list(entrance.recorded)
         for _ in range(60):
-            await client.post("/enter", json={"device": DEVICE})
+            await joined(client)
         entrance.recorded[:] = before
         told = await wait_s()
         assert told is not None and told > 2
@@ -457,7 +466,7 @@ async def test_a_frozen_door_lets_no_more_in_at_once_than_were_due_in_two_second
     await entrance.settle()
     entrance.clock.advance(1.0)
     async with entrance.client() as client:
-        tickets = [(await client.post("/enter", json={"device": DEVICE})).json().get("ticket") for _ in range(100)]
+        tickets = [(await joined(client)).get("ticket") for _ in range(100)]
         waiting = [ticket for ticket in tickets if ticket]
 
         async def let_in() -> int:
@@ -480,7 +489,7 @@ async def test_a_door_that_starts_lets_nobody_in_before_signin_is_heard(build: B
     entrance = build()
     entrance.clock.advance(600)
     async with entrance.client() as client:
-        answer = (await client.post("/enter", json={"device": DEVICE})).json()
+        answer = await joined(client)
         assert (answer["place"], answer["wait_s"]) == (1, None)
         await entrance.settle()
         ticket = {"ticket": answer["ticket"]}
@@ -499,7 +508,8 @@ async def test_a_pass_is_the_same_when_asked_for_again_until_the_ticket_is_old(e
         passes = [admission_pass.verified(answer["admitted"], keys) for answer in (first, second)]
         assert passes[0] == passes[1] and passes[0] is not None
         assert passes[0].device == DEVICE and passes[0].pass_id == passes[0].promise
-        assert [o.promise for o in entrance.recorded] == [passes[0].promise]  # the asking; entering is told by signin
+        told = [(o.step, o.verdict, o.promise) for o in entrance.recorded]  # entering is told by signin
+        assert told == [("join", "asked", passes[0].promise), ("enter", "asked", passes[0].promise)]
         assert first["expires_at"] == entrance.clock.now() + 300
         entrance.clock.advance(6 * 3_600)
         assert (await client.get("/waiting", params=ticket)).status_code == 400
@@ -521,7 +531,7 @@ async def test_the_door_looks_after_itself_until_it_is_stopped(
     entrance.capacity.append(Capacity(10, 0))
     await eventually(lambda: counters()["line_standing_still"] == 0.0)
     async with entrance.client() as client:
-        await client.post("/enter", json={"device": DEVICE})
+        await joined(client)
     kept = entrance.home / "door" / "line.json"
     await eventually(lambda: kept.exists() and json.loads(kept.read_bytes())["next_number"] == 1)
     assert [record.message for record in caplog.records] == [
@@ -555,14 +565,14 @@ async def test_a_line_that_cannot_be_read_is_begun_anew_and_those_with_a_ticket_
     entrance: Entrance, build: BuildDoor, content: str
 ) -> None:
     async with entrance.client() as client:
-        tickets = [(await client.post("/enter", json={"device": DEVICE})).json()["ticket"] for _ in range(20)]
+        tickets = [(await joined(client))["ticket"] for _ in range(20)]
     await entrance.settle()
     (entrance.home / "door" / "line.json").write_text(content)
     anew = build()
     async with anew.client() as client:
         places = [(await client.get("/waiting", params={"ticket": ticket})).json()["place"] for ticket in tickets[10:]]
         assert places == list(range(11, 21))
-        assert (await client.post("/enter", json={"device": DEVICE})).json()["place"] == 21  # behind all who have shown
+        assert (await joined(client))["place"] == 21  # behind all who have shown
 
 
 async def test_a_line_that_cannot_be_written_stops_nobody_and_is_written_later(
@@ -580,7 +590,7 @@ async def test_a_line_that_cannot_be_written_stops_nobody_and_is_written_later(
     await entrance.settle()
     assert not line.exists()  # nothing has changed, so nothing is written
     async with entrance.client() as client:
-        await client.post("/enter", json={"device": DEVICE})
+        await joined(client)
     await entrance.settle()
     assert json.loads(line.read_bytes())["next_number"] == 1
 
@@ -591,11 +601,12 @@ async def test_every_answer_is_counted_by_what_it_was(entrance: Entrance) -> Non
         await client.post("/playback-token", headers=bearer("x"))
         await client.post("/playback-token", headers=bearer("x"))
         for _ in range(3):
-            await client.post("/enter", json={"device": DEVICE})
+            await joined(client)
     counted = entrance.door.counters()
     assert {name: number for name, number in counted.items() if name.endswith("_total")} == {
         "playback_token_kept_total": 1,
         "playback_token_bad_token_total": 2,
+        "join_asked_total": 3,
         "enter_asked_total": 3,
     }
     assert (counted["line_waiting"], counted["line_front"], counted["line_rate_per_second"]) == (3, 0.0, 0.0)
@@ -658,3 +669,96 @@ def test_nothing_that_lets_somebody_in_shows_when_it_is_printed(entrance: Entran
         )
     )
     assert "secret" not in shown
+
+
+def invented(number: int) -> str:
+    return f"d-{number:022d}"
+
+
+async def test_a_flood_of_invented_joins_makes_no_wait_for_who_comes_honestly(entrance: Entrance) -> None:
+    """527 joins in 10 s of which nobody comes back: the line is as long as those who do."""
+    await entrance.settle()
+    entrance.clock.advance(1.0)
+    refused, waits = 0, []
+    async with entrance.client("203.0.113.9") as flood, entrance.client("192.0.2.1") as home:
+        for second in range(10):
+            answers = [await flood.post("/enter", json={"device": invented(100 * second + n)}) for n in range(53)]
+            refused += sum(answer.status_code == 503 for answer in answers)
+            entrance.clock.advance(1.0)
+            await entrance.settle()
+            waits.append((await home.get("/line")).json()["wait_s"])
+        assert max(waits) < 1 and 200 <= 530 - refused <= 250
+        honest = (await home.post("/enter", json={"device": DEVICE})).json()
+        if "ticket" in honest:
+            entrance.clock.advance(honest["poll_after_s"])
+            honest = (await home.get("/waiting", params={"ticket": honest["ticket"]})).json()
+        assert "admitted" in honest
+    told = [o for o in entrance.recorded if o.verdict == "broken"]
+    assert {(o.step, o.reason) for o in told} == {("enter", "too-many-joins")} and len(told) <= 11
+    assert entrance.door.counters()["enter_too_many_joins_total"] == refused
+
+
+async def test_joins_are_limited_by_network_and_the_refusal_says_when_to_come_again(build: BuildDoor) -> None:
+    settings = DoorSettings(joins_per_network=3, joins_per_network_per_minute=30, joins_unlimited=("192.0.2.0/24",))
+    entrance = build(settings, trusted_proxies=("10.0.0.1",))
+
+    async def joins(address: str, count: int) -> list[int]:
+        async with entrance.client(address) as client:
+            return [(await client.post("/enter", json={"device": DEVICE})).status_code for _ in range(count)]
+
+    assert await joins("203.0.113.9", 5) == [200, 200, 200, 503, 503]
+    assert await joins("203.0.113.10", 1) == [200]
+    assert await joins("2001:db8::1", 3) == [200] * 3
+    assert await joins("2001:db8::ffff", 1) == [503]  # one home
+    assert await joins("2001:db8:0:1::1", 1) == [200]
+    assert await joins("192.0.2.7", 9) == await joins("10.0.0.1", 9) == await joins("::ffff:192.0.2.7", 9) == [200] * 9
+    async with entrance.client("203.0.113.9") as client:
+        refused = await client.post("/enter", json={"device": DEVICE})
+        assert (refused.json()["error"], refused.headers["retry-after"]) == ("too-many-joins", "2")
+        entrance.clock.advance(2.0)
+        assert (await client.post("/enter", json={"device": DEVICE})).status_code == 200
+
+
+async def test_behind_one_address_a_thousand_homes_come_within_minutes(build: BuildDoor) -> None:
+    entrance = build()
+    async with entrance.client("198.51.100.1") as client:
+        for _ in range(500):
+            entrance.clock.advance(0.25)
+            assert (await client.post("/enter", json={"device": DEVICE})).status_code == 200
+
+
+async def test_who_comes_back_is_told_once_with_the_time_at_which_they_asked(entrance: Entrance) -> None:
+    asked_at = entrance.clock.now()
+    async with entrance.client() as client:
+        first = (await client.post("/enter", json={"device": DEVICE})).json()
+        entrance.clock.advance(first["poll_after_s"])
+        answers = [(await client.get("/waiting", params={"ticket": first["ticket"]})).json() for _ in range(3)]
+        assert [answer["place"] for answer in answers] == [1, 1, 1]
+        await client.get("/waiting", params={"ticket": answers[-1]["ticket"]})
+    told = [(o.step, o.verdict, o.time) for o in entrance.recorded]
+    assert told == [("join", "asked", asked_at), ("enter", "asked", asked_at)]
+
+
+async def test_who_comes_back_with_a_pass_gets_it_again_and_that_is_told_once(entrance: Entrance) -> None:
+    await entrance.settle()
+    entrance.clock.advance(0.5)
+    asked_at = entrance.clock.now()
+    async with entrance.client() as client:
+        admitted = (await client.post("/enter", json={"device": DEVICE})).json()["admitted"]
+        entrance.clock.advance(20)
+        for _ in range(2):
+            again = await client.get("/waiting", params={"ticket": admitted})
+            assert again.json()["admitted"] == admitted
+        entrance.clock.advance(300)
+        assert (await client.get("/waiting", params={"ticket": admitted})).status_code == 400
+    *_, joined_, asked = entrance.recorded
+    assert (asked.step, asked.verdict, asked.device, asked.promise) == ("sign-in", "asked", DEVICE, joined_.promise)
+    assert len(entrance.recorded) == 3 and abs(asked.time - asked_at) <= 1
+
+
+async def test_what_the_door_remembers_of_who_came_back_is_bounded(build: BuildDoor) -> None:
+    entrance = build(timing=Timing(returned_max=2))
+    async with entrance.client() as client:
+        tickets = [(await client.post("/enter", json={"device": DEVICE})).json()["ticket"] for _ in range(3)]
+        places = [(await client.get("/waiting", params={"ticket": t})).json()["place"] for t in (*tickets, tickets[0])]
+    assert places == [1, 2, 3, 4]  # the longest ago is forgotten: a place of theirs again, at the end

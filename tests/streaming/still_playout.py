@@ -17,6 +17,7 @@ from prikkfri.clock import ManualClock
 from prikkfri.config import Channel, Streaming
 from prikkfri.journal.outcomes import Outcome
 from prikkfri.protocols import cat
+from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.streaming.http import application
 from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.pictures import PICTURE
@@ -77,6 +78,7 @@ class StillPlayout:
         settings: Streaming | None = None,
         sign_in_trouble: Callable[[], Awaitable[str]] | None = None,
         limits: Limits = QUICK,
+        trusted_proxies: tuple[str, ...] = (),
     ) -> None:
         self.clock = ManualClock()
         self.outcomes: list[Outcome] = []
@@ -98,10 +100,11 @@ class StillPlayout:
             sign_in_trouble=sign_in_trouble,
             limits=limits,
             put_on_air=lambda channel: StillChannel(channel, self.clock),
+            device_tokens=DeviceTokens(folder, self.clock),
+            trusted_proxies=trusted_proxies,
         )
-        self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(application(self.playout, VIEWER, COMMAND_KEY)), base_url="http://playout"
-        )
+        self.application = application(self.playout, VIEWER, COMMAND_KEY)
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.application), base_url="http://playout")
 
     def _record(self, outcome: Outcome) -> None:
         (self.pictures if outcome.step == PICTURE else self.outcomes).append(outcome)

@@ -132,8 +132,10 @@ def test_a_report_becomes_a_reported_outcome() -> None:
     )
     assert not outcome.observed
     assert outcome.device == DEVICE
-    watched = reported(Report(DEVICE, "watch", True, "ignored", "a"), 5.0)
+    assert (outcome.customer, outcome.dimensions) == ("", {"proof": "none"})
+    watched = reported(Report(DEVICE, "watch", True, "ignored", "a"), 5.0, "s-1")
     assert (watched.verdict, watched.reason, watched.dimensions) == ("kept", "", {"channel": "a"})
+    assert (watched.customer, watched.observed) == ("s-1", False)
 
 
 @pytest.mark.parametrize(

@@ -201,8 +201,8 @@ def test_a_report_is_recorded_as_reported(served: ServedPlayout) -> None:
     assert post(report) == 204  # said again within seconds: counted, not recorded
     assert post(report | {"channel": "unknown"}) == 204
     assert [(o.device, o.reason, o.observed, dict(o.dimensions)) for o in served.outcomes[before:]] == [
-        (DEVICE, "stalled", False, {"channel": "sport"}),
-        (DEVICE, "stalled", False, {}),
+        (DEVICE, "stalled", False, {"channel": "sport", "proof": "none"}),
+        (DEVICE, "stalled", False, {"proof": "none"}),
     ]
     assert served.playout.metrics()["prikkfri_playout_reports_dropped_total"] >= 1
     assert post(report, "http://evil.example") == 403

@@ -5,6 +5,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -26,9 +27,11 @@ from still_playout import (
 from waiting import eventually
 
 from prikkfri.config import Channel, Programme, Streaming
+from prikkfri.protocols.device_token import DeviceToken, issue
+from prikkfri.storage.keys import publish_public_key, signing_key
 from prikkfri.streaming.fallback import LONG_LINE, NOT_ANSWERING, RULE
 from prikkfri.streaming.http import application
-from prikkfri.streaming.service import GUIDE_AHEAD_SECONDS_MAX, GUIDE_PAST_SECONDS_MAX
+from prikkfri.streaming.service import GUIDE_AHEAD_SECONDS_MAX, GUIDE_PAST_SECONDS_MAX, LIMITS
 
 OTHER_DEVICE = b"another-device-t"
 BASIC = "basic"
@@ -305,7 +308,7 @@ async def test_reports_are_thinned_out_for_each_device_and_never_move_a_customer
         await told()
         assert len(at.outcomes) == len(changes) + 1
         assert await told(channel="nowhere") == 204
-        assert at.outcomes[-1].dimensions == {}
+        assert at.outcomes[-1].dimensions == {"proof": "none"}
 
 
 # open to everybody
@@ -392,6 +395,62 @@ async def test_a_look_at_the_head_has_no_body(tmp_path: Path) -> None:
     async with StillPlayout(tmp_path).running() as at:
         head, whole = await at.http.head("/channels"), await at.http.get("/channels")
         assert (head.content, head.headers["content-length"]) == (b"", str(len(whole.content)))
+
+
+REPORT: dict[str, Any] = {"device": "d-" + "A" * 22, "step": "watch", "kept": False, "reason": "stalled"}
+
+
+async def test_a_report_says_whose_it_is_by_its_token_and_without_a_good_one_proves_nothing(tmp_path: Path) -> None:
+    key = signing_key(tmp_path, "signin-device")
+    publish_public_key(tmp_path, "device", "signin", key)
+    async with StillPlayout(tmp_path).running() as at:
+
+        async def whose(token: str, *, header: bool = False) -> tuple[str, str]:
+            at.clock.advance(10)
+            sent: dict[str, Any] = {"json": REPORT, "headers": {"origin": VIEWER}}
+            if header:
+                sent["headers"] |= bearer(token)
+            else:
+                sent["json"] = REPORT | {"token": token}
+            assert (await at.http.post("/report", **sent)).status_code == 204
+            assert not at.outcomes[-1].observed
+            return at.outcomes[-1].customer, at.outcomes[-1].dimensions.get("proof", "")
+
+        def device_token(lifetime_s: float) -> str:
+            now = at.clock.now()
+            told = DeviceToken("s-2", REPORT["device"], ("basic",), now, now + lifetime_s, b"fedcba9876543210")
+            return issue(key.private, key.kid, told)
+
+        assert await whose(at.token("basic")) == await whose(at.token("basic"), header=True) == ("s-1", "")
+        assert await whose(device_token(HOUR)) == await whose(device_token(HOUR), header=True) == ("s-2", "")
+        nothing = ("", "none")
+        for token in ("", "nonsense", at.token("basic", age_s=20 * HOUR), device_token(5), at.token("basic") + "A"):
+            assert await whose(token) == nothing, token
+        at.revoke(DEVICE)
+        await at.until_revocations_of(at.clock.now())
+        assert await whose(at.token("basic")) == nothing
+        metrics = at.playout.metrics()
+        assert metrics["prikkfri_playout_reports_total"] == 4
+        assert metrics["prikkfri_playout_reports_unproven_total"] == 6
+
+
+async def test_reports_are_limited_by_network_and_what_is_too_much_leaves_no_trace(tmp_path: Path) -> None:
+    async with StillPlayout(tmp_path, trusted_proxies=("10.0.0.1",)).running() as at:
+
+        async def answers(address: str, count: int) -> list[int]:
+            transport = httpx.ASGITransport(at.application, client=(address, 1))  # type: ignore[arg-type]
+            async with httpx.AsyncClient(transport=transport, base_url="http://playout") as client:
+                reports = [{**REPORT, "device": f"d-{n:022}"} for n in range(count)]
+                sent = [await client.post("/report", json=each, headers={"origin": VIEWER}) for each in reports]
+            assert all(each.headers["retry-after"] == "1" for each in sent if each.status_code == 429)
+            return [each.status_code for each in sent]
+
+        taken = LIMITS.reports_per_network
+        assert await answers("192.0.2.1", taken + 30) == [204] * taken + [429] * 30
+        assert len(at.outcomes) == taken
+        assert at.playout.metrics()["prikkfri_playout_reports_refused_total"] == 30
+        assert await answers("192.0.2.2", 1) == [204]
+        assert 429 not in await answers("10.0.0.1", taken + 1)
 
 
 async def test_one_who_leaves_in_the_middle_of_a_report_is_no_failure(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def answer_sheet(known: Known, *, now: float, zone: tzinfo) -> tuple[Answer, ...
 
 def headline(known: Known, zone: tzinfo) -> str:
     """One sentence for the top of a page: what, since when, what is cleared, how many."""
-    return sentence(known.incident, None if known.impact is None else len(known.impact.hits), zone)
+    return sentence(known.incident, None if known.impact is None else known.impact.seen, zone)
 
 
 def sentence(incident: Incident, hit: int | None, zone: tzinfo) -> str:
@@ -174,16 +174,17 @@ def _how_many(known: Known) -> _Said:
     impact = known.impact
     if impact is None:
         return "", ()
-    devices = len(impact.hits) - impact.customers
-    text = f"{len(impact.hits):,} of {impact.asked:,} who asked; the list names each."
+    devices = sum(1 for hit in impact.hits if hit.observed and not hit.customer)
+    text = f"{impact.seen:,} of {impact.asked:,} who asked; the list names each."
     evidence = [f"digest of the list {impact.digest[:16]}"]
     if devices:
         evidence.append(f"{devices:,} of them are devices whose holder is not known yet")
     if impact.unsettled:
         evidence.append(f"{impact.unsettled:,} more still wait within the grace time")
-    reported = sum(1 for hit in impact.hits if not hit.observed)
-    if reported:
-        evidence.append(f"{reported:,} are known only from what their device reported")
+    if reported := len(impact.hits) - impact.seen:
+        evidence.append(f"{reported:,} more are known only from what their device reported")
+    if impact.unconfirmed:
+        evidence.append(f"{impact.unconfirmed:,} devices may be made up (never came back) and are on no list")
     if known.incomplete:
         evidence.append(f"the list may lack somebody: {known.incomplete}")
     return text, evidence

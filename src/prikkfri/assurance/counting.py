@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from prikkfri.assurance.tally import ACTS
+from prikkfri.assurance.tally import ACTS, JOIN
 from prikkfri.journal import Outcome
 
 PERIOD_SECONDS = 5
 """The finest that counts are kept: a quarter of an hour is read once a second while somebody watches."""
 KINDS_IN_A_PAGE_MAX = 500
-"""What devices report is theirs to choose; past this many kinds the rest are one, `other`."""
+"""Past this many kinds the rest are one, `other`. What devices report has as many of its own: its words are theirs to
+choose, and must not hide what roles saw."""
 TIME_MAX = 1e11
 _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 
@@ -37,10 +38,10 @@ def plausible_time(time: float, now: float) -> float:
 
 def count(outcomes: Iterable[Outcome], now: float) -> list[Count]:
     """The counts that a page of outcomes adds, one for each period and kind."""
-    kinds: set[tuple[str, str, str, str, str, bool]] = set()
+    kinds: dict[bool, set[tuple[str, str, str, str, str, bool]]] = {True: set(), False: set()}
     counted: Counter[tuple[int, str, str, str, str, str, bool]] = Counter()
     for outcome in outcomes:
-        if outcome.step in ACTS:
+        if outcome.step in ACTS or outcome.step == JOIN:
             continue
         kind = (
             _slug(outcome.service),
@@ -50,9 +51,10 @@ def count(outcomes: Iterable[Outcome], now: float) -> list[Count]:
             _slug(outcome.reason),
             outcome.observed,
         )
-        if kind not in kinds and len(kinds) >= KINDS_IN_A_PAGE_MAX:
+        known = kinds[outcome.observed]
+        if kind not in known and len(known) >= KINDS_IN_A_PAGE_MAX:
             kind = ("other", "other", "other", outcome.verdict, "", outcome.observed)
-        kinds.add(kind)
+        known.add(kind)
         second = int(plausible_time(outcome.time, now)) // PERIOD_SECONDS * PERIOD_SECONDS
         counted[(second, *kind)] += 1
     return [Count(*key, outcomes) for key, outcomes in sorted(counted.items())]

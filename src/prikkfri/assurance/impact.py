@@ -2,13 +2,17 @@
 
 Theory of operation. From the outcomes, each asking becomes one of a person's *tries*: one for each promise id, one for
 each outcome without. A try is answered by whatever kept its promise; where a step is repeatable (`Expectation`), by
-anything that kept that step, or the step that it is carried to, for the same person. An answer that reached nobody is
-none: whoever tries again for the same promise has not got it. A person is *hit* when a try that stood open in the
+anything that kept that step for the same person, or the later step that it is carried to. An answer that reached nobody
+is none: whoever tries again for the same promise has not got it. A person is *hit* when a try that stood open in the
 incident's time, in its segment, was not answered within its grace time. An answer that came later is evidence on the
 list and takes nobody off it. What went wrong by the customer's own hand is not a try.
 
 A promise that nobody settled has only the layer that saw the asking: the layer that should have answered wrote
 nothing, which is the fault. Such a try lies in a segment whatever layer that names.
+
+Who only joined the line, never came back for their place and is no subscriber whom we know may be made up; so may
+whoever reports without the token of a subscriber. They are counted apart, as *unconfirmed*, and stand on no list. What
+a device reports answers nothing and takes nothing back; it is on the list, marked, beside what roles saw.
 
 A person is the subscriber, or a device whose holder is not known yet; the list is made anew as outcomes come late and
 devices are joined, and its digest says whether it changed.
@@ -20,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prikkfri.assurance.segments import Segment, dimensions_of, segment_of
-from prikkfri.assurance.tally import EXPECTATIONS, Expectation, expectation, own_error
+from prikkfri.assurance.tally import EXPECTATIONS, JOIN, Expectation, asking_of, expectation, own_error
 from prikkfri.journal import Outcome
 
 UNDELIVERED = "undelivered"
@@ -82,10 +86,17 @@ class Impact:
     """Persons whose grace time still runs: they may yet get it, or be hit."""
     digest: str
     """SHA-256 over the scope and the hits: two lists with one digest are the same list."""
+    unconfirmed: int = 0
+    """Devices that may be made up: they joined and never came back, or reported without a subscriber's token."""
 
     @property
     def customers(self) -> int:
         return sum(1 for hit in self.hits if hit.customer)
+
+    @property
+    def seen(self) -> int:
+        """Those hit whom a role saw; of the others only their own device tells."""
+        return sum(1 for hit in self.hits if hit.observed)
 
 
 @dataclass
@@ -99,6 +110,8 @@ class _Try:
     outcomes: list[Outcome]
     kept: Outcome | None = None
     """What answered it, in time or not."""
+    confirmed: bool = True
+    """False while nothing says that there is anybody: only a device joined, or reported."""
 
     @property
     def deadline(self) -> float:
@@ -130,13 +143,20 @@ def impact(
             by_person.setdefault(each.person, []).append(each)
     hits: list[Hit] = []
     unsettled = 0
-    for _, theirs in sorted(by_person.items()):
+    unconfirmed = 0
+    asked = 0
+    for _, everything in sorted(by_person.items()):
+        theirs = [each for each in everything if each.confirmed]
+        if not theirs:
+            unconfirmed += any(_missed(each, now) for each in everything)
+            continue
+        asked += 1
         missed = [each for each in theirs if _missed(each, now)]
         if missed:
             hits.append(_hit(theirs, missed))
         elif any(each.kept is None for each in theirs):
             unsettled += 1
-    return Impact(scope, tuple(hits), len(by_person), unsettled, _digest(scope, hits))
+    return Impact(scope, tuple(hits), asked, unsettled, _digest(scope, hits), unconfirmed)
 
 
 def _delivered(ordered: Sequence[Outcome], expectations: Mapping[tuple[str, str], Expectation]) -> list[Outcome]:
@@ -144,7 +164,7 @@ def _delivered(ordered: Sequence[Outcome], expectations: Mapping[tuple[str, str]
     last_kept: dict[tuple[str, str, str], int] = {}
     in_vain: set[int] = set()
     for index, outcome in enumerate(ordered):
-        if outcome.verdict == "asked":
+        if outcome.verdict == "asked" or not outcome.observed:
             continue
         asked = (outcome.service, outcome.step, outcome.promise or outcome.device)
         again = bool(outcome.promise) and expectation(outcome, expectations).repeatable
@@ -179,39 +199,50 @@ def _tries(
     by_promise: dict[str, list[Outcome]] = {}
     alone: list[list[Outcome]] = []
     for outcome in ordered:
-        if outcome.promise:
+        if outcome.promise and outcome.observed:
             by_promise.setdefault(outcome.promise, []).append(outcome)
         else:
             alone.append([outcome])
     tries: list[_Try] = []
-    for theirs in (*by_promise.values(), *alone):
-        first = theirs[0]
-        device = next((outcome.device for outcome in theirs if outcome.device), "")
-        customer = next((outcome.customer for outcome in theirs if outcome.customer), "")
-        customer = customer or (holder(device, first.time) if device else "")
+    real: set[str] = set()
+    """Persons of whom more is seen than that they joined."""
+    for told in (*by_promise.values(), *alone):
+        device = next((outcome.device for outcome in told if outcome.device), "")
+        customer = next((outcome.customer for outcome in told if outcome.customer), "")
+        customer = customer or (holder(device, told[0].time) if device else "")
         if not customer and not device:
             continue  # nobody is named: this counts in the figures and cannot stand on a list
         person = f"customer:{customer}" if customer else f"device:{device}"
+        if customer or any(outcome.observed and not _is_of_joining(outcome) for outcome in told):
+            real.add(person)
+        # What the door tells of them later has the time of joining to the second: the joining itself goes before.
+        begun = sorted(told, key=lambda outcome: outcome.step != JOIN)
+        theirs = [asking_of(outcome) if outcome.step == JOIN else outcome for outcome in begun]
         kept = next((outcome for outcome in theirs if outcome.verdict == "kept"), None)
-        tries.append(_Try(person, customer, device, first, expectation(first, expectations), theirs, kept))
+        tries.append(_Try(person, customer, device, theirs[0], expectation(theirs[0], expectations), theirs, kept))
+    for each in tries:
+        told_by_token = any(outcome.customer for outcome in each.outcomes)
+        each.confirmed = each.person in real if each.asked.observed else told_by_token
     return sorted(tries, key=lambda each: each.asked.time)
+
+
+def _is_of_joining(outcome: Outcome) -> bool:
+    """What the door writes of whoever joins, made up or not."""
+    return outcome.step == JOIN or (outcome.step == "enter" and not outcome.promise)
 
 
 def _answer_repeats(tries: Sequence[_Try]) -> None:
     """At a repeatable step, the next thing that the person got answers the tries before it."""
     got: dict[tuple[str, str, str], list[Outcome]] = {}
     for each in tries:
-        if each.kept:
+        if each.kept and each.kept.observed:
             got.setdefault((each.person, each.kept.service, each.kept.step), []).append(each.kept)
     for each in tries:
         if each.kept is None and each.expectation.repeatable:
-            steps = {each.asked.step, each.expectation.carried_to or each.asked.step}
-            answers = [
-                outcome
-                for step in steps
-                for outcome in got.get((each.person, each.asked.service, step), ())
-                if outcome.time >= each.asked.time
-            ]
+            # A place in the line, or a pass, is no answer to who asked to come in.
+            step = each.expectation.carried_to or each.asked.step
+            theirs = got.get((each.person, each.asked.service, step), ())
+            answers = [outcome for outcome in theirs if outcome.time >= each.asked.time]
             each.kept = min(answers, key=lambda outcome: outcome.time, default=None)
 
 

@@ -1,5 +1,7 @@
 """What the last minutes come to: which promises were kept and broken, what is broken now, and what is not known.
 
+What devices report is shown in rows of its own, and decides nothing.
+
 The rule for "broken now" is the plain one (a share of the last minute); detection, which knows the ordinary level of
 each series, may say more.
 """
@@ -119,11 +121,11 @@ class Overview:
 
     @property
     def kept(self) -> int:
-        return sum(row.kept for row in self.rows)
+        return sum(row.kept for row in self.rows if row.observed)
 
     @property
     def broken(self) -> int:
-        return sum(row.broken for row in self.rows)
+        return sum(row.broken for row in self.rows if row.observed)
 
 
 def overview(
@@ -140,7 +142,7 @@ def overview(
         tone = "broken"
     elif blind or silent:
         tone = "warning"
-    elif not any(row.kept or row.broken for row in rows):
+    elif not any(row.observed and (row.kept or row.broken) for row in rows):
         tone = "unknown"
     else:
         tone = "kept"
@@ -189,7 +191,7 @@ def _breakages(counts: Iterable[Count], now: float) -> Iterable[Breakage]:
     by_step: dict[tuple[str, str], dict[int, Counter[str]]] = {}
     for count in counts:
         settled = _settled(count)
-        if settled in ("kept", "broken"):
+        if count.observed and settled in ("kept", "broken"):
             periods = by_step.setdefault((count.service, count.step), {})
             periods.setdefault(count.second, Counter())[settled] += count.outcomes
     for (service, step), periods in sorted(by_step.items(), key=lambda item: (item[0][0], journey_place(item[0][1]))):

@@ -1,13 +1,15 @@
 """Tally: outcomes into counts of promises kept and broken, by series and bucket of time.
 
+Only what a role has seen counts. What a device reports anybody may say, and whoever joins the line may be made up: a
+joining is a promise once they have come back for their place, which the door then tells.
+
 A promise that was asked and not settled within its grace time counts as broken at the moment when that time ran out:
 a frozen server writes nothing, and that nothing must be seen. What went wrong by the customer's own hand (a wrong
 password) says nothing about us and is not counted.
 
 Streams are read one by one and clocks differ, so an answer may be read before its asking; it is remembered for a while.
 
-A series is (service, step, layer), and again for each value of each dimension. What only a device reported is a series
-of its own (`seen=reported`), so that nobody can raise an alarm about what our own roles saw.
+A series is (service, step, layer), and again for each value of each dimension.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +23,8 @@ from prikkfri.journal import Outcome
 
 OWN_ERRORS: Mapping[str, frozenset[str]] = {
     "television": frozenset(
-        ("wrong-credentials", "too-many-tries", "no-subscription", "bad-token", "expired", "revoked", "not-entitled")
+        ("wrong-credentials", "too-many-tries", "no-subscription", "bad-token", "expired", "revoked", "not-entitled",
+         "too-many-joins")
     ),
     "messages": frozenset(
         ("text-length", "not-text", "too-long", "bad-recipient", "bad-sender", "bad-header", "bad-schedule",
@@ -33,6 +36,10 @@ OWN_ERRORS: Mapping[str, frozenset[str]] = {
 ACTS = frozenset(("open-channel", "close-channel", "stop-route", "open-route", "picture"))
 """Steps at which a role tells what was done about a fault, or that a channel has lost its picture: no promise to
 anybody, so they count nowhere."""
+
+JOIN = "join"
+"""The step at which the door tells that a device joined: a promise of the step in its dimension `for`, if they come
+back."""
 
 OPEN_PROMISES_MAX = 1_000_000
 """Promises that may be open at once; past it the oldest are given up as broken before their time."""
@@ -92,6 +99,17 @@ def own_error(service: str, reason: str) -> bool:
     return reason in OWN_ERRORS.get(service, frozenset())
 
 
+def is_promise(outcome: Outcome) -> bool:
+    """Whether an outcome says by itself that a promise was made, kept or broken: a role saw it, and it is neither an
+    act nor a joining."""
+    return outcome.observed and outcome.step not in ACTS and outcome.step != JOIN
+
+
+def asking_of(joining: Outcome) -> Outcome:
+    """What whoever joined has asked for, as an asking like any other."""
+    return structs.replace(joining, step=joining.dimensions.get("for", "enter"), dimensions={})
+
+
 def unanswered(asking: Outcome, expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS) -> Outcome:
     """An asking that nobody settled, as the broken promise of whoever should have."""
     expected = expectation(asking, expectations)
@@ -147,7 +165,7 @@ def tally(
             counts.setdefault(series, [0, 0, 0])[index] += 1
 
     for outcome in outcomes:
-        if outcome.step in ACTS:
+        if not is_promise(outcome):
             continue
         if outcome.verdict == "asked":
             count(outcome, 2)

@@ -24,7 +24,8 @@ from prikkfri.protocols.asgi import (
 from prikkfri.protocols.device_token import is_device
 
 BODY_BYTES_MAX = 1_024
-QUERY_BYTES_MAX = 512
+QUERY_BYTES_MAX = 1_024
+"""A pass stands in it, too."""
 
 _ANSWERS = {
     "bad-token": (401, "Please sign in again."),
@@ -32,6 +33,7 @@ _ANSWERS = {
     "revoked": (401, "This device has been signed out."),
     "bad-ticket": (400, "This is no ticket of ours; please take a new one."),
     "overloaded": (503, "Very many are coming right now; please try again in a moment."),
+    "too-many-joins": (503, "Very many come from your network right now; please try again in a moment."),
 }
 
 
@@ -86,7 +88,7 @@ def application(door: Door, *, viewer_origin: str, open_channels_url: str) -> Ap
             return refusal(400, "bad-request", str(error))
         if not is_device(device):
             return refusal(400, "bad-request", "`device` must be `d-` and 22 base64url characters.")
-        return document(door.enter(device))
+        return document(door.enter(device, (request.scope.get("client") or ("",))[0]))
 
     async def waiting(request: Request) -> Answer:
         if len(request.query) > QUERY_BYTES_MAX:

@@ -7,8 +7,8 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,18 +17,20 @@ import httpx
 from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.door import overload, waiting_room
-from prikkfri.door.ticket import ID_BYTES, Ticket, opened, sealed
+from prikkfri.door.ticket import ID_BYTES, PROMISE_PREFIX, Ticket, opened, sealed
 from prikkfri.door.timing import Timing
 from prikkfri.door.waiting_room import Capacity
 from prikkfri.journal.outcomes import Outcome, Verdict
-from prikkfri.protocols import admission_pass, cat
+from prikkfri.protocols import admission_pass, cat, jwt
 from prikkfri.protocols.admission_pass import Pass
 from prikkfri.protocols.device_token import DeviceToken
+from prikkfri.protocols.networks import Allowance, Networks
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import (
     CallersKeys,
     SigningKey,
     publish_public_key,
+    read_public_keys,
     secret_key,
     signing_key,
     write_whole,
@@ -66,7 +68,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    reason: Literal["bad-token", "expired", "revoked", "bad-ticket", "overloaded"]
+    reason: Literal["bad-token", "expired", "revoked", "bad-ticket", "overloaded", "too-many-joins"]
     retry_after_s: float | None = None
 
 
@@ -104,8 +106,22 @@ class Door:
         self._playback_token_lifetime_s = config.streaming.token_lifetime_hours * 3_600
         self._pass_lifetime_s = config.door.pass_lifetime_seconds
         self._waiting_room = config.door.waiting_room == "on"
+        self._joins = Allowance(
+            burst=config.door.joins_per_network,
+            per_second=config.door.joins_per_network_per_minute / 60,
+            free=Networks((*config.trusted_proxies, *config.door.joins_unlimited)),
+            ipv4_prefix=config.door.joins_ipv4_prefix,
+        )
+        self._joins_told = Allowance(
+            burst=1, per_second=1 / timing.refused_told_seconds, ipv4_prefix=config.door.joins_ipv4_prefix
+        )
+        self._newcomers: dict[bytes, float] = {}
+        """Who has joined and may still come back for their place: when they joined, by ticket, oldest first."""
+        self._returned: dict[str, int] = {}
+        """The number (of a pass: 0) of whoever has come back, by promise: their first question may be asked twice."""
         self._keys = keys
         self._clock = clock
+        self._pass_keys = jwt.read_jwks(read_public_keys(config.home, "pass"))
         self._ask_capacity = ask_capacity
         self._timing = timing
         self._lag_s = 0.0
@@ -143,29 +159,44 @@ class Door:
         lifetime = self._playback_token_lifetime_s
         return Issued(playback_token, now + lifetime, now + lifetime / 2)
 
-    def enter(self, device: str) -> Admitted | Waiting:
+    def enter(self, device: str, address: str = "") -> Admitted | Waiting | Refused:
+        """`address`: where it asks from; so many may join from one network."""
         now = self._clock.now()
+        if (retry_after_s := self._joins.take(address, now)) is not None:
+            told = self._joins_told.take(address, now) is None
+            self._outcome("enter", "broken", "too-many-joins", device=device, recorded=told)
+            return Refused("too-many-joins", retry_after_s)
         if not self._waiting_room:
             return self._admitted_at_once(device, now)
-        self._line, number = waiting_room.joined(waiting_room.moved(self._line, now))
-        if line := waiting_room.let_in(self._line, number, waited=False):
-            self._line = line
+        self._line = waiting_room.moved(self._line, now)
+        line, number = waiting_room.joined(self._line)
+        if admitting := waiting_room.let_in(line, number, waited=False):
+            self._line = admitting
             return self._admitted_at_once(device, now)
-        ticket = Ticket(number, now, secrets.token_bytes(ID_BYTES), device)
-        self._outcome("enter", "asked", device=device, promise=ticket.promise)
-        return self._waiting(ticket, sealed(ticket, self._keys.ticket))
+        ticket = Ticket(None, now, secrets.token_bytes(ID_BYTES), device)
+        ahead = self._newcomers_at(now)
+        self._newcomers[ticket.ticket_id] = now
+        self._outcome("join", "asked", device=device, promise=ticket.promise, dimensions={"for": "enter"})
+        place = waiting_room.place(self._line, number + ahead)
+        text = sealed(ticket, self._keys.ticket)
+        return Waiting(text, place.ahead, place.wait_s, self._timing.follow_up_seconds, self._line.silent_since)
 
     def waiting(self, text: str) -> Admitted | Waiting | Refused:
+        """What becomes of whoever holds a ticket, or a pass to which signin gave no answer."""
         now = self._clock.now()
         ticket = opened(text, self._keys.ticket, now)
         if ticket is None:
-            return Refused("bad-ticket")
-        self._line = waiting_room.remembered(waiting_room.moved(self._line, now), ticket.number)
-        if line := waiting_room.let_in(self._line, ticket.number, waited=True):
+            return self._with_pass(text, now)
+        ticket = self._with_number(ticket, now)
+        number = ticket.number or 0
+        self._line = waiting_room.remembered(waiting_room.moved(self._line, now), number)
+        if line := waiting_room.let_in(self._line, number, waited=True):
             self._line = line
             # The same pass again for whoever asks again: its id is the ticket's.
             return self._pass(ticket.promise, ticket.device, ticket.promise, now)
-        return self._waiting(ticket, text)
+        place = waiting_room.place(self._line, number)
+        text = sealed(ticket, self._keys.ticket)
+        return Waiting(text, place.ahead, place.wait_s, place.poll_after_s, self._line.silent_since)
 
     def wait_s(self) -> float | None:
         """What whoever comes now waits until signin takes them up, here and there; None: it is not known to move."""
@@ -181,6 +212,8 @@ class Door:
             **{f"{answer.replace('-', '_')}_total": number for answer, number in self._answers.items()},
             "loop_lag_seconds": self._lag_s,
             "line_waiting": self._line.waiting,
+            "line_newcomers": len(self._newcomers),
+            "join_networks": len(self._joins),
             "line_front": self._line.front,
             "line_rate_per_second": self._line.rate,
             "line_standing_still": float(self._line.silent_since is not None),
@@ -222,18 +255,52 @@ class Door:
     def _admitted_at_once(self, device: str, now: float) -> Admitted:
         pass_id = secrets.token_urlsafe(ID_BYTES)
         self._outcome("enter", "kept", device=device)
-        # Should signin die before it answers, this is all that tells that somebody asked.
-        self._outcome("sign-in", "asked", device=device, promise=pass_id)
+        # Should signin die before it answers, and they come back, this is all that tells that somebody asked.
+        self._outcome("join", "asked", device=device, promise=pass_id, dimensions={"for": "sign-in"})
         return self._pass(pass_id, device, pass_id, now)
+
+    def _with_number(self, ticket: Ticket, now: float) -> Ticket:
+        """The ticket with a place in the line, which whoever joined gets when they come back; that is then told."""
+        self._newcomers.pop(ticket.ticket_id, None)
+        if ticket.number is not None:
+            return ticket
+        number = self._returned.get(ticket.promise)
+        if number is None:
+            self._line, number = waiting_room.joined(self._line)
+            self._remember(ticket.promise, number)
+            self._outcome("enter", "asked", device=ticket.device, promise=ticket.promise, time=ticket.joined_at)
+        return replace(ticket, number=number)
+
+    def _with_pass(self, text: str, now: float) -> Admitted | Refused:
+        """The same pass for whoever comes back with it; of whoever was let in at once, that is then told."""
+        admission = admission_pass.verified(text, self._pass_keys)
+        if admission is None or admission.expires_at <= now:
+            return Refused("bad-ticket")
+        at_once = not admission.promise.startswith(PROMISE_PREFIX)
+        if at_once and admission.promise not in self._returned:
+            self._remember(admission.promise, 0)
+            asked_at = admission.expires_at - self._pass_lifetime_s
+            self._outcome("sign-in", "asked", device=admission.device, promise=admission.promise, time=asked_at)
+        return Admitted(text, admission.expires_at)
+
+    def _remember(self, promise: str, number: int) -> None:
+        self._returned[promise] = number
+        if len(self._returned) > self._timing.returned_max:
+            del self._returned[next(iter(self._returned))]
+
+    def _newcomers_at(self, now: float) -> int:
+        """How many have joined who may still come back for their place."""
+        while self._newcomers:
+            ticket_id, joined_at = next(iter(self._newcomers.items()))
+            if 0 <= now - joined_at <= self._timing.newcomer_seconds_max:
+                break
+            del self._newcomers[ticket_id]
+        return len(self._newcomers)
 
     def _pass(self, pass_id: str, device: str, promise: str, now: float) -> Admitted:
         admission = Pass(pass_id, device, now + self._pass_lifetime_s, promise)
         signed = admission_pass.issue(self._keys.admission.private, self._keys.admission.kid, admission)
         return Admitted(signed, admission.expires_at)
-
-    def _waiting(self, ticket: Ticket, text: str) -> Waiting:
-        place = waiting_room.place(self._line, ticket.number)
-        return Waiting(text, place.ahead, place.wait_s, place.poll_after_s, self._line.silent_since)
 
     def _outcome(
         self,
@@ -244,12 +311,18 @@ class Door:
         *,
         device: str = "",
         promise: str = "",
+        time: float | None = None,
+        dimensions: Mapping[str, str] = {},
+        recorded: bool = True,
     ) -> None:
+        """Counts an answer and records it; `time`: of what is told later than it was asked."""
         answer = f"{step}-{reason or verdict}"
         self._answers[answer] = self._answers.get(answer, 0) + 1
+        if not recorded:
+            return
         self._record(
             Outcome(
-                time=self._clock.now(),
+                time=self._clock.now() if time is None else time,
                 service="television",
                 step=step,
                 layer="door",
@@ -258,6 +331,7 @@ class Door:
                 customer=known.subscriber if known else "",
                 device=known.device if known else device,
                 promise=promise,
+                dimensions=dimensions,
             )
         )
 

@@ -8,3 +8,11 @@ class Timing:
     lag_measured_seconds: float = 0.1
     line_kept_seconds: float = 1.0
     capacity_asked_seconds: float = 1.0
+    follow_up_seconds: float = 1.0
+    """Whoever joins comes back after so long, and then has a place in the line."""
+    newcomer_seconds_max: float = 3.0
+    """Who has not come back after so long is not counted as before anybody any more."""
+    refused_told_seconds: float = 1.0
+    """Joins that are refused are told to the journal so often for each network; all are counted."""
+    returned_max: int = 100_000
+    """Tickets and passes of which it is remembered that their holder came back."""

@@ -67,6 +67,10 @@ def configuration(*, handset_smpp_port: int = HANDSET_SMPP_PORT, grace_seconds: 
 # Made by `prikkfri serve --demo`. Change what you like; every setting has a default.
 operator = "Fjordnett"
 
+[door]
+# The crowd of a rehearsal comes from this one machine.
+joins_per_network = 5000
+
 # Times are short here, so that an incident can be watched from its first second to the credit within two minutes.
 # docs/configuration.md has the ordinary ones.
 [streaming]

@@ -6,6 +6,7 @@ rehearsal can hold the product's list against it.
 
 import asyncio
 import base64
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -82,6 +83,8 @@ class Viewer:
     clock: Clock
     device_token: str = field(default="", repr=False)
     playback_token: str = field(default="", repr=False)
+    _shown: set[str] = field(default_factory=set, repr=False)
+    """Passes with which they have come back to the door."""
 
     async def sign_in(self, *, give_up_at: float, asked: Asked | None = None) -> Asked:
         """Enters, waits as told, signs in; tries again as told until `give_up_at`."""
@@ -105,6 +108,7 @@ class Viewer:
                         return asked
                     await self._meets_trouble(asked)
             except TROUBLE:
+                await self._come_back(admission)
                 await self._meets_trouble(asked)
             await asyncio.sleep(pause)
         return asked
@@ -150,6 +154,14 @@ class Viewer:
         except TROUBLE:
             pass
         return {}
+
+    async def _come_back(self, admission: str) -> None:
+        """Shows the door the pass to which sign-in has given no answer: so it knows that there is somebody."""
+        if admission and admission not in self._shown:
+            self._shown.add(admission)
+            with contextlib.suppress(*TROUBLE):
+                async with self.http.get(f"{self.at.door}/waiting", params={"ticket": admission}):
+                    pass
 
     async def _meets_trouble(self, asked: Asked) -> None:
         """Sees an error, and beside it, as the viewer shows them, the channels that need no sign-in."""

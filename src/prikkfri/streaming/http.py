@@ -16,6 +16,7 @@ from prikkfri.protocols.asgi import (
     Headers,
     Request,
     Route,
+    bearer,
     cross_origin,
     edge,
     header,
@@ -77,9 +78,14 @@ def application(playout: Playout, viewer_origin: str, command_key: str = "") -> 
         if header(request.scope, b"origin") != viewer_origin:
             return refused("bad-origin", name=NAMES["bad-origin"])
         try:
-            playout.report(read_report(await request.body()))
+            reported = read_report(await request.body())
         except RemoteProtocolError as error:
             return refusal(400, "bad-report", str(error))
+        address = (request.scope.get("client") or ("",))[0]
+        retry_after_s = playout.report(reported, bearer=bearer(request.scope), address=address)
+        if retry_after_s is not None:
+            message = "your network has reported enough for now"
+            return refusal(429, "too-many-reports", message, retry_after_s=retry_after_s)
         return Answer(204)
 
     routes = (

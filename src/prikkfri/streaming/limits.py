@@ -28,6 +28,10 @@ class Limits:
     refused_customers_max: int = 200_000
     refused_strangers_max: int = 2_000
     reports_per_period_max: int = 20_000
+    reports_per_network: int = 120
+    """So many reports of one network are taken at once; homes behind one address share it, and what is not taken costs
+    nobody anything."""
+    reports_per_network_per_second: float = 5.0
     guides_kept_max: int = 8
     keys_bytes_max: int = 1 << 20
     revocations_bytes_max: int = 16 << 20

@@ -1,4 +1,8 @@
-"""Reports: what a customer's device says became of its promise. It is marked as reported, and moves no money."""
+"""Reports: what a customer's device says became of its promise.
+
+Anybody may say anything: a report is marked as reported, moves no money, raises nothing and answers nothing. It says
+whose device it is when it comes with a token of ours; without one it is marked as unproven, too.
+"""
 
 import re
 
@@ -26,6 +30,8 @@ class Report(msgspec.Struct, frozen=True):
     kept: bool
     reason: str = ""
     channel: str = ""
+    token: str = ""
+    """A playback or device token, when the device has one and does not send it as a bearer token."""
 
 
 def read_report(body: bytes) -> Report:
@@ -47,7 +53,9 @@ def read_report(body: bytes) -> Report:
     return report
 
 
-def reported(report: Report, now: float) -> Outcome:
+def reported(report: Report, now: float, customer: str = "") -> Outcome:
+    """`customer`: whose token it came with; empty: it proves nothing."""
+    dimensions = {"channel": report.channel} if report.channel else {}
     return Outcome(
         time=now,
         service="television",
@@ -55,7 +63,8 @@ def reported(report: Report, now: float) -> Outcome:
         layer=LAYER_OF_STEP[report.step],
         verdict="kept" if report.kept else "broken",
         reason="" if report.kept else report.reason,
+        customer=customer,
         device=report.device,
         observed=False,
-        dimensions={"channel": report.channel} if report.channel else {},
+        dimensions=dimensions if customer else {**dimensions, "proof": "none"},
     )

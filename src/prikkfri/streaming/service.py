@@ -17,6 +17,8 @@ from prikkfri.config import Channel, Streaming
 from prikkfri.errors import ProtocolError, RemoteProtocolError
 from prikkfri.journal.outcomes import Outcome
 from prikkfri.protocols import cat, xmltv
+from prikkfri.protocols.networks import Allowance, Networks
+from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import write_whole
 from prikkfri.streaming import pictures, schedule
 from prikkfri.streaming.admission import OncePerPeriod, Presence, refusal
@@ -60,7 +62,7 @@ class Playout:
     """`record` takes outcomes; it neither waits nor fails. `folder` is what relative file names are relative to.
 
     `keys_path` is a JWK set, or a folder of them (`*.json`, one for each issuer). `sign_in_trouble` says why people do
-    not get in just now, empty when they do.
+    not get in just now, empty when they do. `device_tokens` judges the device tokens that reports come with.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class Playout:
         slate_text: str = "Vi er straks tilbake",
         limits: Limits = LIMITS,
         put_on_air: Callable[[Channel], OnAir] | None = None,
+        device_tokens: DeviceTokens | None = None,
+        trusted_proxies: Sequence[str] = (),
     ) -> None:
         self.counters: Counter[tuple[str, str]] = Counter()
         self._channels = {channel.id: channel for channel in checked(channels)}
@@ -106,6 +110,12 @@ class Playout:
         self._refused_customers = OncePerPeriod(period_seconds=refusals_s, keys_max=limits.refused_customers_max)
         self._refused_strangers = OncePerPeriod(period_seconds=refusals_s, keys_max=limits.refused_strangers_max)
         self._reports = OncePerPeriod(period_seconds=reports_s, keys_max=limits.reports_per_period_max)
+        self._reporting = Allowance(
+            burst=limits.reports_per_network,
+            per_second=limits.reports_per_network_per_second,
+            free=Networks(trusted_proxies),
+        )
+        self._device_tokens = device_tokens
         self._schedules: dict[str, schedule.Schedule] = {}
         self._schedules_at = float("-inf")
         self._guide_documents: dict[tuple[float, float], bytes] = {}
@@ -233,16 +243,38 @@ class Playout:
             return _NOT_FOUND
         return self._serve(channel_id, name, self._clock.now())
 
-    def report(self, report: Report) -> None:
-        """Records what a device reports; what it says again within seconds, and what is too much, is only counted."""
+    def report(self, report: Report, *, bearer: str = "", address: str = "") -> float | None:
+        """Records what a device reports; what it says again within seconds, and what is too much, is only counted.
+
+        Returns None, or the seconds after which its network may report again.
+        """
         now = self._clock.now()
+        if (retry_after_s := self._reporting.take(address, now)) is not None:
+            self.counters["reports_refused_total", ""] += 1
+            return retry_after_s
         if report.channel and report.channel not in self._channels:
             report = msgspec.structs.replace(report, channel="")
-        key = (report.device, report.step, str(report.kept), report.reason, report.channel)
+        customer = self._reported_by(bearer or report.token, now)
+        self.counters["reports_total" if customer else "reports_unproven_total", ""] += 1
+        key = (customer, report.device, report.step, str(report.kept), report.reason, report.channel)
         if self._reports.lets_through(key, now):
-            self._record(reported(report, now))
+            self._record(reported(report, now, customer))
         else:
             self.counters["reports_dropped_total", ""] += 1
+        return None
+
+    def _reported_by(self, token: str, now: float) -> str:
+        """Whose token a report came with; empty when with none that is good."""
+        if not token:
+            return ""
+        verdict = self._verdict(token, now)
+        if verdict.claims is not None:
+            good = verdict.standing != "expired" and not self._revoked.cover(verdict.claims)
+            return verdict.claims.subscriber if good else ""
+        if self._device_tokens is None:
+            return ""
+        known, wrong = self._device_tokens.judge(token)
+        return known.subscriber if known is not None and wrong is None else ""
 
     def channels_document(self, *, only_open: bool = False) -> bytes:
         """The channels with what is on now and next."""

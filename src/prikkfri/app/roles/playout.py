@@ -11,6 +11,7 @@ from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import spool_of, trimming_spool
 from prikkfri.clock import Clock
 from prikkfri.config import Config
+from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import command_key
 from prikkfri.streaming.demo import FALLBACK as DEMO_FALLBACK
 from prikkfri.streaming.demo import channels as demo_channels
@@ -27,6 +28,7 @@ async def build(config: Config, clock: Clock) -> Role:
     settings = config.streaming
     if config.demo and not settings.channels:
         settings = replace(settings, fallback_channels=(DEMO_FALLBACK,))
+    tokens = DeviceTokens(config.home, clock)
     client = httpx.AsyncClient(timeout=SIGN_IN_ANSWER_SECONDS_MAX)
 
     service = Playout(
@@ -38,6 +40,8 @@ async def build(config: Config, clock: Clock) -> Role:
         record=spool.record,
         clock=clock,
         sign_in_trouble=partial(sign_in_trouble, client, config),
+        device_tokens=tokens,
+        trusted_proxies=config.trusted_proxies,
     )
 
     async def close() -> None:
@@ -46,7 +50,7 @@ async def build(config: Config, clock: Clock) -> Role:
 
     return Role(
         application(service, config.roles.viewer.url, command_key(config.home, "playout")),
-        work=(service.run, spool.run, trimming_spool(spool, config, clock)),
+        work=(service.run, tokens.follow, spool.run, trimming_spool(spool, config, clock)),
         counters=service.metrics,
         troubles=service.troubles,
         close=close,

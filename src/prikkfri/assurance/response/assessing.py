@@ -7,7 +7,17 @@ from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, Kind
 from prikkfri.assurance.localisation import Cell
 from prikkfri.assurance.segments import Segment, segment_of
-from prikkfri.assurance.tally import ACTS, EXPECTATIONS, Bucket, Expectation, expectation, own_error, unanswered
+from prikkfri.assurance.tally import (
+    EXPECTATIONS,
+    JOIN,
+    Bucket,
+    Expectation,
+    asking_of,
+    expectation,
+    is_promise,
+    own_error,
+    unanswered,
+)
 from prikkfri.journal import Outcome
 from prikkfri.streaming.fallback import NOT_ANSWERING, RULE
 from prikkfri.streaming.pictures import PICTURE
@@ -41,15 +51,18 @@ def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectatio
     hit.
     """
     waiting: dict[str, Outcome] = {}
+    joined: dict[str, Outcome] = {}
     found: list[Settled] = []
     for outcome in outcomes:
-        if outcome.step in ACTS:
+        if outcome.observed and outcome.step == JOIN:
+            joined[outcome.promise] = asking_of(outcome)
+        if not is_promise(outcome):
             continue
         if outcome.verdict == "asked":
             if outcome.promise:
                 waiting[outcome.promise] = outcome
             continue
-        asking = waiting.pop(outcome.promise, None)
+        asking = waiting.pop(outcome.promise, None) or joined.pop(outcome.promise, None)
         if asking is not None and outcome.time > (deadline := _deadline(asking, expectations)):
             found.append(_unanswered(asking, deadline, expectations))
         elif not own_error(outcome.service, outcome.reason):
@@ -115,6 +128,8 @@ def began(promises: Iterable[Settled], segments: Sequence[Segment], *, since: fl
 def sign(outcome: Outcome) -> Alarm | None:
     """What a role's act says of a fault that it saw itself; None: nothing."""
     by = outcome.dimensions.get("by", "")
+    if not outcome.observed:
+        return None
     if (outcome.step, by, outcome.reason) == ("open-channel", RULE, NOT_ANSWERING):
         segment = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
         text = f"{NOT_ANSWERING}, as playout sees it"
@@ -160,7 +175,7 @@ def done(outcomes: Iterable[Outcome], incident: Incident) -> list[Fact]:
     facts = []
     for outcome in outcomes:
         kind, text = DONE.get(outcome.step, (None, ""))
-        if kind is None or outcome.time < incident.since or (outcome.time, kind) in known:
+        if kind is None or not outcome.observed or outcome.time < incident.since or (outcome.time, kind) in known:
             continue
         if any(place.holds(segment_of(outcome)) for place in places):
             told = text.format_map({"link": "", "partner": "", **outcome.dimensions, "reason": outcome.reason})
@@ -174,7 +189,7 @@ def people(outcomes: Iterable[Outcome], segments: Sequence[Segment], *, since: f
     found: dict[str, set[str]] = {"broken": set(), "kept": set()}
     for outcome in outcomes:
         who = outcome.device or outcome.customer
-        if outcome.time < since or not who or outcome.verdict not in found:
+        if outcome.time < since or not who or outcome.verdict not in found or not is_promise(outcome):
             continue
         ours = any(segment.holds(segment_of(outcome)) for segment in segments)
         if ours and not own_error(outcome.service, outcome.reason):
@@ -184,7 +199,7 @@ def people(outcomes: Iterable[Outcome], segments: Sequence[Segment], *, since: f
 
 def peak_per_second(outcomes: Iterable[Outcome], *, step: str, over_seconds: float) -> float:
     """The most that was asked for in a second at a step, averaged over any stretch of `over_seconds`."""
-    moments = sorted(outcome.time for outcome in outcomes if outcome.step == step)
+    moments = sorted(outcome.time for outcome in outcomes if outcome.step == step and is_promise(outcome))
     start = most = 0
     for end, moment in enumerate(moments):
         while moment - moments[start] >= over_seconds:

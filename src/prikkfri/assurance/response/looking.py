@@ -57,7 +57,7 @@ def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, n
     pictures = assessing.pictures(outcomes)
     judged = _with_pictures(incident, _judge(incident, promises, grounds, now), pictures, grounds, now)
     made = impact_of(incident, outcomes, grounds, now=now)
-    hits = len(made.hits)
+    hits = made.seen
     if incidents.of_few(incident, *assessing.people(outcomes, incident.segments, since=incident.since)):
         hits = 0
     else:

@@ -368,7 +368,7 @@ class Response:
             incomplete=listed.incomplete if listed else "",
             load=self._load(incident, outcomes),
             exposed=exposed,
-            notices=notices(incident, exposed or (), hit=len(made.hits) if made else None),
+            notices=notices(incident, exposed or (), hit=made.seen if made else None),
             recovery=self._recoveries.get(incident.id),
             history=incidents.recurrences(incident, history),
             remedy=remedy,

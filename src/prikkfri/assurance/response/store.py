@@ -52,6 +52,7 @@ class Listed:
     """What can be said of a list without reading it."""
 
     hit: int
+    """Those whom a role saw."""
     made_at: float
     digest: str
     incomplete: str
@@ -142,17 +143,19 @@ async def save_impact(
         )
         await asyncio.sleep(0)
     await transaction.execute(
-        "INSERT INTO incident_impact (incident, made_at, digest, asked, unsettled, since, until, incomplete,"
-        " frozen_digest, frozen_at) VALUES (:id, :now, :digest, :asked, :unsettled, :since, :until, :incomplete, '', 0)"
+        "INSERT INTO incident_impact (incident, made_at, digest, asked, unsettled, unconfirmed, since, until,"
+        " incomplete, frozen_digest, frozen_at) VALUES (:id, :now, :digest, :asked, :unsettled, :unconfirmed, :since,"
+        " :until, :incomplete, '', 0)"
         " ON CONFLICT (incident) DO UPDATE SET made_at = excluded.made_at, digest = excluded.digest,"
-        " asked = excluded.asked, unsettled = excluded.unsettled, since = excluded.since, until = excluded.until,"
-        " incomplete = excluded.incomplete",
+        " asked = excluded.asked, unsettled = excluded.unsettled, unconfirmed = excluded.unconfirmed,"
+        " since = excluded.since, until = excluded.until, incomplete = excluded.incomplete",
         {
             "id": identifier,
             "now": now,
             "digest": impact.digest,
             "asked": impact.asked,
             "unsettled": impact.unsettled,
+            "unconfirmed": impact.unconfirmed,
             "since": impact.scope.since,
             "until": impact.scope.until,
             "incomplete": incomplete,
@@ -176,23 +179,23 @@ async def freeze_impact(transaction: Transaction, identifier: str, now: float) -
 async def impact_of(queries: Queries, incident: Incident) -> tuple[Impact, str, Frozen] | None:
     """The list as last made, why it may be incomplete, and what it was frozen at."""
     row = await queries.fetch_one(
-        "SELECT since, until, asked, unsettled, digest, incomplete, frozen_digest, frozen_at FROM incident_impact"
-        " WHERE incident = :id",
+        "SELECT since, until, asked, unsettled, unconfirmed, digest, incomplete, frozen_digest, frozen_at"
+        " FROM incident_impact WHERE incident = :id",
         {"id": incident.id},
     )
     if row is None:
         return None
-    since, until, asked, unsettled, digest, incomplete, frozen_digest, frozen_at = row
+    since, until, asked, unsettled, unconfirmed, digest, incomplete, frozen_digest, frozen_at = row
     hits = await hits_of(queries, incident.id)
-    impact = Impact(Scope(incident.segments, since, until), tuple(hits), asked, unsettled, digest)
+    impact = Impact(Scope(incident.segments, since, until), tuple(hits), asked, unsettled, digest, unconfirmed)
     return impact, incomplete, Frozen(frozen_digest, frozen_at)
 
 
 async def listed(queries: Queries, identifier: str) -> Listed | None:
     """The figures of the list without the list."""
     row = await queries.fetch_one(
-        "SELECT (SELECT COUNT(*) FROM incident_hit h WHERE h.incident = i.incident), made_at, digest, incomplete,"
-        " frozen_digest, frozen_at FROM incident_impact i WHERE incident = :id",
+        "SELECT (SELECT COUNT(*) FROM incident_hit h WHERE h.incident = i.incident AND h.observed), made_at, digest,"
+        " incomplete, frozen_digest, frozen_at FROM incident_impact i WHERE incident = :id",
         {"id": identifier},
     )
     return Listed(row[0], row[1], row[2], row[3], Frozen(row[4], row[5])) if row else None
@@ -215,11 +218,15 @@ def _hit(row: Row) -> Hit:
 
 
 async def incidents_that_hit(queries: Queries, customer: str, *, most: int = 20) -> list[HitIn]:
-    """Was this customer hit, in which incidents, and what was given for it? The newest first."""
+    """Was this customer hit, in which incidents, and what was given for it? The newest first.
+
+    What only their own device told counts once a person has given something for it.
+    """
     rows = await queries.fetch(
         "SELECT h.incident, h.first_asked, h.kept_later_at, COALESCE(c.amount, 0), COALESCE(c.currency, '')"
         " FROM incident_hit h LEFT JOIN service_credit c ON c.incident = h.incident AND c.customer = h.customer"
-        " WHERE h.customer = :customer AND h.customer <> '' ORDER BY h.first_asked DESC LIMIT :most",
+        " WHERE h.customer = :customer AND h.customer <> '' AND"
+        " (h.observed OR c.amount IS NOT NULL) ORDER BY h.first_asked DESC LIMIT :most",
         {"customer": customer, "most": most},
     )
     return [HitIn(*row) for row in rows]

@@ -18,7 +18,7 @@ for (const brand of document.querySelectorAll(".brand-name")) write(brand, at.op
 chooseLanguage(read("language"));
 wear(read("theme") ?? "dark");
 
-const roles = makeRoles(at, device());
+const roles = makeRoles(at, device(), () => read("playback")?.token ?? read("device_token") ?? null);
 const session = makeSession(roles, onSession);
 const catalogue = makeCatalogue(roles, () => {
   watch.refresh();

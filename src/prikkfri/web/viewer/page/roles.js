@@ -73,8 +73,9 @@ export async function settings() {
   }
 }
 
-// `at` are the public URLs of the roles, `device` this device's pseudonym.
-export function makeRoles(at, device) {
+// `at` are the public URLs of the roles, `device` this device's pseudonym, `token()` a token that says whose it is, or
+// null.
+export function makeRoles(at, device, token) {
   const reported = new Map(); // what was said -> when, in milliseconds
   return {
     enter: (signal) => ask(`${at.door}/enter`, { ...json({ device }), signal }),
@@ -115,7 +116,7 @@ export function makeRoles(at, device) {
       if (time - (reported.get(said) ?? -Infinity) < REPORT_PAUSE_SECONDS * 1000) return;
       if (reported.size >= REPORTS_PER_HOUR_MAX) return;
       reported.set(said, time);
-      ask(`${at.playout}/report`, { ...json({ device, step, kept: false, reason, channel }), keepalive: true }).catch(
+      ask(`${at.playout}/report`, { ...json({ device, step, kept: false, reason, channel, token: token() ?? "" }), keepalive: true }).catch(
         () => {},
       );
     },

@@ -14,6 +14,7 @@
 import { forget, keep, read } from "./kept.js";
 import { pauseSeconds, spread } from "./waiting.js";
 
+const BUSY = ["overloaded", "too-many-joins"]; // refused for now, with a time to come again
 const WHY_OF_STATUS = { 400: "wrong", 401: "wrong", 403: "noSubscription", 429: "tooMany" };
 const PASS_SECONDS_MIN = 5; // a pass with less left is not worth a try
 const RENEWAL_SECONDS_MAX = 6 * 3600; // a timer never sleeps longer: devices suspend, clocks are set
@@ -73,8 +74,11 @@ export function makeSession(roles, onChange) {
         become({ kind: "out", why, seconds: error.retryAfter });
         return;
       }
-      const kind = error.reason === "overloaded" ? "busy" : "silent";
-      if (kind === "silent") roles.reportBroken("sign-in", error.reason);
+      const kind = BUSY.includes(error.reason) ? "busy" : "silent";
+      if (kind === "silent") {
+        roles.reportBroken("sign-in", error.reason);
+        showPass();
+      }
       waitFor(kind, error.retryAfter ? spread(error.retryAfter) : pauseSeconds(wait?.kind === kind ? wait.tries : 1));
     }
   }
@@ -94,7 +98,7 @@ export function makeSession(roles, onChange) {
       keep("ticket", answer.ticket);
       return answer.since === null ? { line: answer } : {};
     } catch (error) {
-      if (error.name === "AbortError" || error.reason === "overloaded") throw error;
+      if (error.name === "AbortError" || BUSY.includes(error.reason)) throw error;
       if (error.reason === "bad-ticket") {
         forget("ticket");
         return admission(signal);
@@ -102,6 +106,14 @@ export function makeSession(roles, onChange) {
       roles.reportBroken("enter", error.reason);
       return {};
     }
+  }
+
+  // Shows the door, once, the pass to which signin gave no answer: by that it knows that somebody came for it.
+  function showPass() {
+    const kept = read("pass");
+    if (!kept || kept.shown) return;
+    keep("pass", { ...kept, shown: true });
+    roles.waiting(kept.pass).catch(() => {});
   }
 
   function stopTrying() {

@@ -1,0 +1,1 @@
+ALTER TABLE incident_impact ADD COLUMN unconfirmed BIGINT NOT NULL DEFAULT 0;

@@ -1,0 +1,72 @@
+"""Networks: what counts as one sender, and how much each of them may do."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prikkfri.protocols.networks import Allowance, Networks, network_of
+
+
+@pytest.mark.parametrize(
+    ("address", "prefix", "network"),
+    [
+        ("192.0.2.77", 32, "192.0.2.77"),
+        ("192.0.2.77", 24, "192.0.2.0/24"),
+        ("::ffff:192.0.2.77", 24, "192.0.2.0/24"),
+        ("2001:db8:1:2:3::4", 24, "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", 32, "fe80::/64"),
+        ("", 32, ""),
+        ("a socket", 32, "a socket"),
+    ],
+)
+def test_an_address_counts_by_its_network(address: str, prefix: int, network: str) -> None:
+    assert network_of(address, prefix) == network
+
+
+def test_networks_hold_their_addresses_and_no_others() -> None:
+    networks = Networks(["192.0.2.0/24", "2001:db8::1"])
+    assert all(networks.hold(each) for each in ("192.0.2.9", "::ffff:192.0.2.9", "2001:db8::1"))
+    assert not any(networks.hold(each) for each in ("192.0.3.9", "2001:db8::2", "", "nonsense"))
+    assert not Networks().hold("127.0.0.1")
+
+
+@given(
+    st.integers(1, 20), st.floats(0.1, 50), st.lists(st.floats(0, 3), max_size=60), st.sampled_from(["a", "192.0.2.1"])
+)
+def test_no_more_than_the_burst_and_the_rate_are_taken_in_any_time(
+    burst: int, per_second: float, pauses: list[float], address: str
+) -> None:
+    allowance = Allowance(burst=burst, per_second=per_second)
+    now, taken = 0.0, []
+    for pause in pauses:
+        now += pause
+        retry_after_s = allowance.take(address, now)
+        if retry_after_s is None:
+            taken.append(now)
+        else:
+            assert 0 < retry_after_s <= 1 / per_second + 1e-6
+            assert len(taken) >= burst  # nobody is refused who has not had the whole burst
+    for start, first in enumerate(taken):
+        for end in range(start, len(taken)):
+            assert end - start + 1 <= burst + (taken[end] - first) * per_second + 0.06
+
+
+def test_whoever_waits_as_told_is_taken() -> None:
+    allowance = Allowance(burst=2, per_second=0.5)
+    assert [allowance.take("a", 0.0) for _ in range(3)] == [None, None, 2.0]
+    assert allowance.take("a", 2.0) is None
+    assert allowance.take("a", -1_000.0) == 2.0  # a clock that was set back forgives nothing, and adds nothing
+    assert allowance.take("b", 2.0) is None
+
+
+def test_without_a_burst_and_for_free_networks_there_is_no_limit() -> None:
+    assert all(Allowance(burst=0, per_second=0).take("a", 0.0) is None for _ in range(10))
+    free = Allowance(burst=1, per_second=0, free=Networks(["192.0.2.1"]))
+    assert all(free.take("192.0.2.1", 0.0) is None for _ in range(10)) and len(free) == 0
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    allowance = Allowance(burst=1, per_second=0.001, networks_max=3)
+    assert all(allowance.take(name, 0.0) is None for name in "abcd")
+    assert len(allowance) == 3
+    assert allowance.take("d", 0.0) is not None and allowance.take("a", 0.0) is None
