@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from waiting import eventually
 
-from prikkfri.app.connections import Connections, Limits, limits_for, network_of
+from prikkfri.app.connections import Connections, Limits, limits_for
 from prikkfri.app.serving import listen, serve, with_health
 from prikkfri.simulation.installation import free_ports
 
@@ -169,12 +169,6 @@ def test_a_proxy_that_is_trusted_holds_connections_for_others() -> None:
     connections = Connections(replace(PATIENT, connections_of_address_max=2), ["10.1.0.0/16"])
     assert [connections.take("10.1.2.3").serves for _ in range(4)] == ["any"] * 4
     assert [connections.take("10.2.2.3").serves for _ in range(4)] == ["any", "any", "health", "health"]
-
-
-def test_one_subscribers_addresses_count_as_one() -> None:
-    assert network_of("2001:db8:1:2:3::4") == network_of("2001:db8:1:2:ffff::1") != network_of("2001:db8:1:3::1")
-    assert network_of("::ffff:192.0.2.1") == network_of("192.0.2.1")
-    assert network_of("192.0.2.1") != network_of("192.0.2.2")
 
 
 @pytest.mark.parametrize("descriptors", [256, 1_024, 65_536, 1_048_576])

@@ -6,7 +6,6 @@ shared out, so that nobody shuts the others out and `/health` is always answered
 """
 
 import asyncio
-import ipaddress
 import json
 import resource
 from collections import Counter
@@ -17,6 +16,8 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from prikkfri.protocols.networks import is_within, network_of
+
 DESCRIPTORS_KEPT = 128
 """Of the process's descriptors so many are no connection's: databases, spools, keys, logs, calls to other roles."""
 CONNECTIONS_MAX = 20_000
@@ -24,8 +25,6 @@ HEALTH_CONNECTIONS_MAX = 16
 """Beyond the last connection so many more are taken on, to be answered `/health` and nothing else."""
 ADDRESS_SHARE = 4
 """One address may hold a quarter: behind an operator's address translation there are thousands of homes."""
-IPV6_PREFIX = 64
-"""What one subscriber holds, and so counts as one address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +56,6 @@ def limits_for(descriptors: int) -> Limits:
     return Limits(connections_max=most, connections_of_address_max=max(32, most // ADDRESS_SHARE))
 
 
-def network_of(address: str) -> str:
-    """The address as it is counted: IPv4 whole, IPv6 by the prefix that one subscriber holds."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))
-    return str(parsed)
-
-
 class Connections:
     """Who holds how many of a role's connections."""
 
@@ -78,7 +64,6 @@ class Connections:
         self.limits = limits
         self.trusted = tuple(trusted)
         self.refused_total = 0
-        self._trusted = [ipaddress.ip_network(each, strict=False) for each in trusted]
         self._held: Counter[str] = Counter()
         self._all = 0
 
@@ -97,7 +82,9 @@ class Connections:
         self._held[network] += 1
         if self._all > self.limits.connections_max + HEALTH_CONNECTIONS_MAX:
             return Place(network, "none")
-        of_address = self._held[network] > self.limits.connections_of_address_max and not self._is_trusted(address)
+        of_address = self._held[network] > self.limits.connections_of_address_max and not is_within(
+            address, self.trusted
+        )
         return Place(network, "health" if of_address or self._all > self.limits.connections_max else "any")
 
     def give_back(self, place: "Place") -> None:
@@ -105,13 +92,6 @@ class Connections:
         self._held[place.network] -= 1
         if not self._held[place.network]:
             del self._held[place.network]
-
-    def _is_trusted(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._trusted)
 
 
 @dataclass(frozen=True, slots=True)
