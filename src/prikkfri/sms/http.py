@@ -19,6 +19,7 @@ from prikkfri.errors import InDoubt, StorageError
 from prikkfri.protocols.asgi import bearer, same_secret
 from prikkfri.protocols.smpp.pdu import Status
 from prikkfri.sms.addresses import masked
+from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.canaries.service import Canaries, Told
 from prikkfri.sms.routing import Exposed, Party
 from prikkfri.sms.service import SmsCentre
@@ -70,18 +71,26 @@ def _refuse(status: int, error: str, message: str, **headers: str) -> Response:
     return JSONResponse(body, status, headers)
 
 
-def _account(centre: SmsCentre, request: Request) -> Account | None:
+def _account(centre: SmsCentre, request: Request) -> Account | Rejected:
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
-        return None
+        return Rejected()
     try:
         name, _, secret = base64.b64decode(credentials, validate=True).decode("utf-8").partition(":")
     except (binascii.Error, UnicodeDecodeError, ValueError):
-        return None
-    return centre.authenticate(name, secret)
+        return Rejected()
+    return centre.authenticate(name, secret, address=request.client.host if request.client else "")
 
 
-def _unauthorized() -> Response:
+def _unauthorized(rejected: Rejected) -> Response:
+    if rejected.retry_after_s is not None:
+        seconds = max(1, math.ceil(rejected.retry_after_s))
+        body = {
+            "error": "too-many-tries",
+            "message": "too much went wrong with this account or from this network; wait a little",
+            "retry_after_s": seconds,
+        }
+        return JSONResponse(body, 429, {"Retry-After": str(seconds)})
     return _refuse(
         401,
         "wrong-credentials",
@@ -105,8 +114,8 @@ def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> ASGIApp:
 
     async def submit(request: Request) -> Response:
         account = _account(centre, request)
-        if account is None:
-            return _unauthorized()
+        if isinstance(account, Rejected):
+            return _unauthorized(account)
         body = await _body(request)
         if body is None:
             return _refuse(413, "too-long", f"a request has at most {BODY_OCTETS_MAX} octets")
@@ -130,8 +139,8 @@ def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> ASGIApp:
 
     async def show(request: Request) -> Response:
         account = _account(centre, request)
-        if account is None:
-            return _unauthorized()
+        if isinstance(account, Rejected):
+            return _unauthorized(account)
         try:
             trail = await centre.trail(request.path_params["id"])
         except StorageError:

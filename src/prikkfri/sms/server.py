@@ -43,6 +43,12 @@ class Connection(asyncio.Protocol, Generic[Later]):
         address = self._transport.get_extra_info("peername") if self._transport else None
         return f"{address[0]}:{address[1]}" if address else "?"
 
+    @property
+    def address(self) -> str:
+        """The other end's address alone, empty when it has gone."""
+        address = self._transport.get_extra_info("peername") if self._transport else None
+        return str(address[0]) if address else ""
+
     # what the loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -8,7 +8,6 @@ crash loses nothing: what is WAITING is claimed again, what was SENDING is in do
 
 import asyncio
 import contextlib
-import hmac
 import logging
 import socket
 from collections import defaultdict
@@ -34,6 +33,7 @@ from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_messa
 from prikkfri.protocols.smpp.session import Answered, Ended, Event, Limits, Request, Side
 from prikkfri.sms import delivery, outcomes, server, store
 from prikkfri.sms.addresses import Address, read_sender
+from prikkfri.sms.authentication import Rejected, Secrets
 from prikkfri.sms.intake import Given, Intake, Told, hand_in, read_events
 from prikkfri.sms.messages import DueReceipt, Ending, Message, State, network_state, reference_of
 from prikkfri.sms.routing import Exposed, Party, Routes, Stop, moves, switched
@@ -69,6 +69,8 @@ class Counters:
     in_doubt: int = 0
     quarantined: int = 0
     receipts_unmatched: int = 0
+    secrets_wrong: int = 0
+    secrets_not_looked_at: int = 0
 
 
 class SmsCentre:
@@ -96,6 +98,7 @@ class SmsCentre:
         self._connections_max = connections_max
         self._sealer = Sealer(sealing_key)
         self._routes = Routes.of(settings)
+        self._secrets = Secrets(settings.accounts)
         self._accounts = {account.system_id: account for account in settings.accounts}
         self._partners = {link.name: link.partner for link in settings.links}
         self._buckets: dict[Party, Bucket] = {}
@@ -143,12 +146,12 @@ class SmsCentre:
                     each.close()
                 await self._leave()
 
-    def authenticate(self, system_id: str, password: str) -> Account | None:
-        """The account, None when name or password is wrong; which of them takes the same time."""
-        account = self._accounts.get(system_id)
-        expected = account.password if account else ""
-        matches = hmac.compare_digest(password.encode(), expected.encode())
-        return account if account is not None and expected and matches else None
+    def authenticate(self, system_id: str, password: str, *, address: str) -> Account | Rejected:
+        """Over either edge; `address` is the client's."""
+        found = self._secrets.authenticate(system_id, password, address=address, now=self._clock.now())
+        self._counters.secrets_wrong += isinstance(found, Rejected) and found.retry_after_s is None
+        self._counters.secrets_not_looked_at += isinstance(found, Rejected) and found.retry_after_s is not None
+        return found
 
     async def submit(self, account: Account, sender: str, recipient: str, text: str) -> str | Refusal:
         """Takes a text on: returns its id once it is durable. Raises `StorageError`."""
@@ -235,6 +238,8 @@ class SmsCentre:
             "messages_in_doubt_total": counted.in_doubt,
             "messages_quarantined_total": counted.quarantined,
             "receipts_unmatched_total": counted.receipts_unmatched,
+            "secrets_wrong_total": counted.secrets_wrong,
+            "secrets_not_looked_at_total": counted.secrets_not_looked_at,
             "connections": len(self._connections),
             "links_bound": sum(len(bound) for party, bound in self._bound.items() if party.kind == "link"),
             "links": len(self._settings.links),
@@ -261,8 +266,11 @@ class SmsCentre:
         [first] = await connection.take(1)
         if not isinstance(first, Request) or not isinstance(first.body, Bind):
             return None
-        account = self.authenticate(first.body.system_id, first.body.password)
-        if account is None:
+        account = self.authenticate(first.body.system_id, first.body.password, address=connection.address)
+        if isinstance(account, Rejected) and account.retry_after_s is not None:
+            connection.session.answer(first, Status.BIND_FAILED)
+            return None
+        if isinstance(account, Rejected):
             log.warning("bind from %s refused: wrong system_id or password", connection.peer)
             await asyncio.sleep(self._timing.wrong_password_seconds)
             connection.session.answer(first, Status.INVALID_PASSWORD)
