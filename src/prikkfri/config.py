@@ -123,7 +123,7 @@ class Account:
     short_codes: tuple[str, ...] = ()
     """Numbers that belong to this account: messages to them are delivered to it."""
     senders: tuple[str, ...] = ()
-    """Whom its messages may be from; empty: anybody."""
+    """Whom its messages may be from, beside its short codes; `*`: anybody, for an aggregator."""
     in_doubt: Literal["resend", "report"] = "resend"
     """A message that may or may not have reached the network: send it again, or tell the account and leave it."""
     data_coding_1: Literal["gsm", "as-is"] = "gsm"
@@ -300,6 +300,19 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
             raise source.refuse(
                 ("trusted_proxies", str(index)), f"`trusted_proxies` are addresses or networks, not {proxy!r}: {error}"
             ) from None
+    for index, account in enumerate(config.sms.accounts):
+        if not any(account.senders):
+            raise source.refuse(
+                ("sms", "accounts", str(index), "senders"),
+                f"account {account.system_id!r} lacks `senders`: name those whom its messages may be from, such as"
+                ' senders = ["Shop"], or say senders = ["*"] if it may send in anybody\'s name',
+            )
+        if account.system_id == config.assurance.tell_account and not {"*", config.operator[:11]} & {*account.senders}:
+            raise source.refuse(
+                ("sms", "accounts", str(index), "senders"),
+                f"account {account.system_id!r} tells those who were hit in the operator's name: add"
+                f" {config.operator[:11]!r} to its `senders`",
+            )
     return dataclasses.replace(config, home=home, demo=demo)
 
 

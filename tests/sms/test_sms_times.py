@@ -189,9 +189,17 @@ async def test_while_it_says_goodbye_the_centre_still_takes_what_it_is_told(hous
 
 
 ACCOUNTS = (
-    Account(system_id="shop", password=PASSWORD, senders=("Shop",), message_class="log-in-code", data_coding_1="gsm"),
-    Account(system_id="open", password=""),
-    Account(system_id="slow", password=PASSWORD, throughput_per_second_max=1.0),
+    Account(
+        system_id="shop",
+        password=PASSWORD,
+        senders=("Shop",),
+        short_codes=("2010",),
+        message_class="log-in-code",
+        data_coding_1="gsm",
+    ),
+    Account(system_id="open", password="", message_class="log-in-code"),
+    Account(system_id="slow", password=PASSWORD, senders=("*",), throughput_per_second_max=1.0),
+    Account(system_id="aggregator", password=PASSWORD, senders=("*",), message_class="log-in-code"),
 )
 
 
@@ -201,6 +209,12 @@ async def test_each_account_has_its_own_names_class_alphabet_and_password(house:
             assert at.centre.authenticate(*wrong, address="127.0.0.1") == Rejected()
         link, client = await at.bound_link(), await at.bound_client()
         assert (await client.submit(source="Bank"))[0] == Status.INVALID_SOURCE
+        refusal = await at.centre.submit(ACCOUNTS[1], "Bank", f"+{NUMBER}", "hei")  # no `senders`: in nobody's name
+        assert isinstance(refusal, Refusal) and refusal.reason == "bad-sender"
+        assert isinstance(await at.centre.submit(ACCOUNTS[3], "Anybody", f"+{NUMBER}", "hei"), str)
+        link.take_message((await link.message())[0], "net-0")
+        assert (await client.submit(source="2010"))[0] == Status.OK
+        link.take_message((await link.message())[0], "net-00")
         await client.submit(data_coding=1)
         request, message = await link.message()
         assert (message.data_coding, message.validity) == (0, "000000020000000R")

@@ -51,6 +51,8 @@ FATAL = (FencedOut, InDoubt)
 ends, and finds out when it starts again what there is."""
 
 SYSTEM_ID = "prikkfri"
+ANYBODY = "*"
+"""Among the `senders` of an account that sends for others."""
 CONNECTIONS_MAX = 1_000
 BATCH_EVENTS_MAX = 500
 ACCOUNT_WINDOW = 50
@@ -739,7 +741,7 @@ class SmsCentre:
             self._routes,
             full=self._full,
             message_class=account.message_class,
-            senders=account.senders,
+            senders=None if ANYBODY in account.senders else (*account.senders, *account.short_codes),
             validity_seconds_max=validity,
             throughput_per_second_max=account.throughput_per_second_max,
             ascii_is_gsm=account.data_coding_1 == "gsm",
