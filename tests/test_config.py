@@ -245,6 +245,13 @@ def test_any_text_is_a_config_or_one_line_of_refusal(tmp_path_factory: pytest.Te
         assert "\n" not in str(refusal)
 
 
+@pytest.mark.parametrize("setting", ["trusted_proxies", "metrics_from"])
+def test_what_is_no_network_is_refused_with_its_line(tmp_path: Path, setting: str) -> None:
+    assert getattr(read(tmp_path, f'{setting} = ["192.0.2.0/24", "::1"]'), setting) == ("192.0.2.0/24", "::1")
+    with pytest.raises(ConfigError, match=f":2: `{setting}` are addresses or networks, not '192.0.2.7/24'"):
+        read(tmp_path, f'operator = "X"\n{setting} = ["192.0.2.7/24"]')
+
+
 ACCOUNT = """
 [[sms.accounts]]
 system_id = "first"

@@ -249,6 +249,8 @@ class Config:
     """`loopback`: 127.0.0.1 and ::1; `all`: every address of the machine."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks whose `X-Forwarded-For` is believed: your own reverse proxies. Empty: nobody's."""
+    metrics_from: tuple[str, ...] = ("127.0.0.0/8", "::1")
+    """Addresses or networks that may read `/metrics`, on every role."""
     operator: str = "Prikkfri"
     """The name that the public reads on the viewer and on the status page."""
     region: str = "NO"
@@ -293,13 +295,14 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
     source = _Source(str(path), text)
     config = _build(Config, document, (), source)
     config = _with_environment(config, environment)
-    for index, proxy in enumerate(config.trusted_proxies):
-        try:
-            ipaddress.ip_network(proxy)
-        except ValueError as error:
-            raise source.refuse(
-                ("trusted_proxies", str(index)), f"`trusted_proxies` are addresses or networks, not {proxy!r}: {error}"
-            ) from None
+    for name in ("trusted_proxies", "metrics_from"):
+        for index, network in enumerate(getattr(config, name)):
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise source.refuse(
+                    (name, str(index)), f"`{name}` are addresses or networks, not {network!r}: {error}"
+                ) from None
     for index, account in enumerate(config.sms.accounts):
         if not any(account.senders):
             raise source.refuse(

@@ -29,7 +29,12 @@ async def run(name: str, config: Config) -> None:
         sockets = [opened.enter_context(each) for each in listen(config.roles.edge(name).port, config.bind)]
         connections = Connections(limits_for(raise_descriptor_limit()), config.trusted_proxies)
         role = await build(name, config, SystemClock())
-        serving = with_health(role.application, name, lambda: {**role.counters(), **connections.counters()})
+        serving = with_health(
+            role.application,
+            name,
+            lambda: {**role.counters(), **connections.counters()},
+            metrics_from=config.metrics_from,
+        )
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(serve(serving, sockets, connections=connections))

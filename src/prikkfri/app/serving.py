@@ -6,7 +6,7 @@ import errno
 import json
 import resource
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,10 +14,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from prikkfri.app.connections import Connections, Limits, protocol_of
 from prikkfri.app.limits import LIMITS, AppLimits
 from prikkfri.errors import UsageError
+from prikkfri.protocols.networks import is_within
 
 Counters = Callable[[], Mapping[str, float]]
 
 BACKLOG = 4_096
+LOOPBACK = ("127.0.0.0/8", "::1")
 WITHOUT_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 """What a machine without it says."""
 
@@ -97,20 +99,27 @@ async def serve(
         raise
 
 
-def with_health(application: ASGIApp, role: str, counters: Counters) -> ASGIApp:
-    """Answers `/health` and Prometheus' `/metrics`, hands on the rest."""
+def with_health(
+    application: ASGIApp, role: str, counters: Counters, *, metrics_from: Sequence[str] = LOOPBACK
+) -> ASGIApp:
+    """Answers `/health` and, to those networks, Prometheus' `/metrics`; hands on the rest."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path")
         if scope["type"] != "http" or path not in ("/health", "/metrics"):
             await application(scope, receive, send)
             return
+        status, client = 200, scope.get("client")
         if path == "/health":
             body, kind = json.dumps({"role": role, "status": "ok"}).encode(), b"application/json"
+        elif not is_within(client[0] if client else "", metrics_from):
+            status, kind = 403, b"application/json"
+            message = "These figures are for the operator's own networks; `metrics_from` names them."
+            body = json.dumps({"error": "not-for-you", "message": message}).encode()
         else:
             body, kind = _metrics(role, counters()), b"text/plain; version=0.0.4; charset=utf-8"
         headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     return answer
