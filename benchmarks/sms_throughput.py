@@ -58,6 +58,7 @@ port = {http}
 smpp_port = {smpp}
 [[sms.accounts]]
 system_id = "bench"
+senders = ["*"]
 password = "{password}"
 throughput_per_second_max = 1000000.0
 [[sms.links]]

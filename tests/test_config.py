@@ -245,3 +245,45 @@ def test_any_text_is_a_config_or_one_line_of_refusal(tmp_path_factory: pytest.Te
         load(file.parent, file=file, environment={})
     except ConfigError as refusal:
         assert "\n" not in str(refusal)
+
+
+@pytest.mark.parametrize("setting", ["trusted_proxies", "metrics_from"])
+def test_what_is_no_network_is_refused_with_its_line(tmp_path: Path, setting: str) -> None:
+    assert getattr(read(tmp_path, f'{setting} = ["192.0.2.0/24", "::1"]'), setting) == ("192.0.2.0/24", "::1")
+    with pytest.raises(ConfigError, match=f":2: `{setting}` are addresses or networks, not '192.0.2.7/24'"):
+        read(tmp_path, f'operator = "X"\n{setting} = ["192.0.2.7/24"]')
+
+
+ACCOUNT = """
+[[sms.accounts]]
+system_id = "first"
+password = "secret"
+senders = ["First"]
+
+[[sms.accounts]]
+system_id = "shop"
+password = "secret"
+short_codes = ["2010"]
+"""
+
+
+@pytest.mark.parametrize("senders", ["", "senders = []\n", 'senders = [""]\n'])
+def test_an_account_that_names_no_senders_is_refused_with_the_line_and_the_mend(tmp_path: Path, senders: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape('or say senders = ["*"]')) as refusal:
+        read(tmp_path, ACCOUNT + senders)
+    line = 11 if senders else 7
+    assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}:{line}: account 'shop' lacks `senders`")
+
+
+@pytest.mark.parametrize("senders", [("Shop",), ("*",)])
+def test_an_account_names_its_senders_or_says_that_they_are_anybody(tmp_path: Path, senders: tuple[str, ...]) -> None:
+    config = read(tmp_path, f"{ACCOUNT}senders = {list(senders)}")
+    assert config.sms.accounts[1].senders == senders
+
+
+def test_who_tells_those_hit_may_do_so_in_the_operators_name(tmp_path: Path) -> None:
+    text = ACCOUNT + 'senders = ["%s"]\n[assurance]\ntell_account = "shop"\n'
+    with pytest.raises(ConfigError, match=r":11: .* add 'Langt navn ' to its `senders`"):
+        read(tmp_path, 'operator = "Langt navn AS"' + text % "Shop")
+    for sender in ("Langt navn ", "*"):
+        assert read(tmp_path, 'operator = "Langt navn AS"' + text % sender).assurance.tell_account == "shop"

@@ -64,7 +64,8 @@ def plain(default: str) -> object:
     if default == "empty" or default.startswith("none"):
         return "", (), None
     if default.startswith("`"):
-        return (tomllib.loads(f"value = {default.strip('`')}")["value"],)
+        value = tomllib.loads(f"value = {default.strip('`')}")["value"]
+        return (tuple(value) if isinstance(value, list) else value,)
     return (float(default.replace(",", "")),)
 
 

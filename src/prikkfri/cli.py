@@ -35,6 +35,7 @@ from prikkfri.assurance.response import store as response_store
 from prikkfri.clock import SystemClock
 from prikkfri.config import HOME_VARIABLE, ROLES, Config, load
 from prikkfri.errors import PrikkfriError, StorageDamaged, StorageUnwritable, UsageError
+from prikkfri.protocols.spreadsheet import cell
 from prikkfri.simulation import demo as demonstration
 from prikkfri.simulation import mechanisms, misdelivery
 from prikkfri.simulation.kickoff import Fault, Plan
@@ -458,7 +459,7 @@ def affected(
         with csv_file.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, [field.name for field in fields(Hit)])
             writer.writeheader()
-            writer.writerows(asdict(hit) for hit in impact.hits)
+            writer.writerows({name: cell(value) for name, value in asdict(hit).items()} for hit in impact.hits)
     if json_file is not None:
         write_json({**asdict(impact), "incomplete": incomplete}, json_file)
         return
@@ -494,7 +495,7 @@ def credits(
         with csv_file.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, [*(f.name for f in fields(ServiceCredit)), "given_by", "given_at"])
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
     if json_file is not None:
         write_json(rows, json_file)
         return

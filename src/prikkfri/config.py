@@ -132,7 +132,7 @@ class Account:
     short_codes: tuple[str, ...] = ()
     """Numbers that belong to this account: messages to them are delivered to it."""
     senders: tuple[str, ...] = ()
-    """Whom its messages may be from; empty: anybody."""
+    """Whom its messages may be from, beside its short codes; `*`: anybody, for an aggregator."""
     in_doubt: Literal["resend", "report"] = "resend"
     """A message that may or may not have reached the network: send it again, or tell the account and leave it."""
     data_coding_1: Literal["gsm", "as-is"] = "gsm"
@@ -260,6 +260,8 @@ class Config:
     """`loopback`: 127.0.0.1 and ::1; `all`: every address of the machine."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks whose `X-Forwarded-For` is believed: your own reverse proxies. Empty: nobody's."""
+    metrics_from: tuple[str, ...] = ("127.0.0.0/8", "::1")
+    """Addresses or networks that may read `/metrics`, on every role."""
     operator: str = "Prikkfri"
     """The name that the public reads on the viewer and on the status page."""
     region: str = "NO"
@@ -304,7 +306,11 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
     source = _Source(str(path), text)
     config = _build(Config, document, (), source)
     config = _with_environment(config, environment)
-    lists = ((("trusted_proxies",), config.trusted_proxies), (("door", "joins_unlimited"), config.door.joins_unlimited))
+    lists = (
+        (("trusted_proxies",), config.trusted_proxies),
+        (("metrics_from",), config.metrics_from),
+        (("door", "joins_unlimited"), config.door.joins_unlimited),
+    )
     for setting, networks in lists:
         for index, network in enumerate(networks):
             try:
@@ -318,6 +324,19 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
         raise source.refuse(
             ("door", "joins_ipv4_prefix"), f"`door.joins_ipv4_prefix` is at most 32, is {config.door.joins_ipv4_prefix}"
         )
+    for index, account in enumerate(config.sms.accounts):
+        if not any(account.senders):
+            raise source.refuse(
+                ("sms", "accounts", str(index), "senders"),
+                f"account {account.system_id!r} lacks `senders`: name those whom its messages may be from, such as"
+                ' senders = ["Shop"], or say senders = ["*"] if it may send in anybody\'s name',
+            )
+        if account.system_id == config.assurance.tell_account and not {"*", config.operator[:11]} & {*account.senders}:
+            raise source.refuse(
+                ("sms", "accounts", str(index), "senders"),
+                f"account {account.system_id!r} tells those who were hit in the operator's name: add"
+                f" {config.operator[:11]!r} to its `senders`",
+            )
     return dataclasses.replace(config, home=home, demo=demo)
 
 

@@ -4,7 +4,8 @@ import asyncio
 import io
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import httpx
 import pytest
@@ -170,15 +171,16 @@ async def test_addresses_which_may_hold_tokens_are_not_logged(edge: Edge) -> Non
 
 
 async def asked(
-    path: str, counters: Mapping[str, float] | None = None, troubles: Callable[[], Sequence[str]] | None = None
+    path: str, counters: Mapping[str, float] | None = None, *, client: str = "127.0.0.1", **settings: Any
 ) -> httpx.Response:
     async def edge(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 299, "headers": []})
         await send({"type": "http.response.body", "body": b"the role's own"})
 
-    transport = httpx.ASGITransport(with_health(edge, "door", lambda: counters or {}, troubles=troubles))
-    async with httpx.AsyncClient(transport=transport, base_url="http://role") as client:
-        return await client.get(path)
+    served = with_health(edge, "door", lambda: counters or {}, **settings)
+    transport = httpx.ASGITransport(served, client=(client, 1))  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://role") as asking:
+        return await asking.get(path)
 
 
 async def test_each_role_says_that_it_is_well_and_who_it_is() -> None:
@@ -224,3 +226,23 @@ async def test_metrics_are_counters_and_gauges_with_the_process_beside_them() ->
     name, _, peak = lines[10].partition(" ")
     assert name == "process_memory_peak_bytes" and 10e6 < float(peak) < 1e11
     assert answer.text.endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("client", "metrics_from", "status"),
+    [
+        ("127.0.0.2", None, 200), ("::1", None, 200), ("::ffff:127.0.0.1", None, 200), ("192.0.2.1", None, 403),
+        ("", None, 403), ("192.0.2.1", ("192.0.2.0/24",), 200), ("2001:db8::7", ("2001:db8::/64",), 200),
+        ("127.0.0.1", ("192.0.2.0/24",), 403), ("127.0.0.1", (), 403),
+    ],
+)  # fmt: skip
+async def test_figures_are_for_the_networks_that_are_named_and_health_is_for_everybody(
+    client: str, metrics_from: tuple[str, ...] | None, status: int
+) -> None:
+    settings = {} if metrics_from is None else {"metrics_from": metrics_from}
+    answer = await asked("/metrics", {"waiting": 3}, client=client, **settings)
+    assert answer.status_code == status
+    assert ("prikkfri_door_waiting" in answer.text) == (status == 200)
+    if status == 403:
+        assert answer.json()["error"] == "not-for-you" and "metrics_from" in answer.json()["message"]
+    assert (await asked("/health", client=client, **settings)).status_code == 200

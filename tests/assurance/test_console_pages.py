@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from console_doubles import EVIL, QUICK_HASHER, Disk, Seen
+from console_doubles import EVIL, KEY, QUICK_HASHER, Disk, Seen
 from surroundings import surroundings
 
-from prikkfri.assurance.console import Console, ensure_first_account
+from prikkfri.assurance.console import Account, Console, ensure_first_account
 from prikkfri.assurance.http import Neighbours
 from prikkfri.assurance.overview import Overview, RoleState
 from prikkfri.assurance.response.service import Response
@@ -21,7 +21,9 @@ from prikkfri.assurance.store import raise_alarm
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.journal import Journal, Outcome, open_journal
+from prikkfri.protocols.one_time import hotp, read_secret, step_at
 from prikkfri.storage import Location, open_database, open_reader
+from prikkfri.storage.opening import history, migrate, open_unmigrated
 from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console.guarding import BODY_BYTES_MAX
 from prikkfri.web.console.live import PACE, Live, look_at_overview
@@ -84,7 +86,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     async def find(query: str) -> Subscriber | None:
         return KARI if query in (KARI.id, KARI.email, NUMBER) else None
 
-    console = Console(database, clock=clock, hasher=QUICK_HASHER)
+    console = Console(database, clock=clock, key=KEY, hasher=QUICK_HASHER)
     response = Response(
         database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=ZoneInfo("Europe/Oslo")
     )
@@ -124,6 +126,7 @@ PAGES = (
 )  # fmt: skip
 ORDERS = (
     "/sign-out", "/customers", "/alarms/seen", "/people", "/people/remove", "/people/password", "/contacts",
+    "/people/code", "/people/remove-code",
     "/controls/channel", "/controls/route", "/incidents/x/act", "/incidents/x/release", "/incidents/x/tell",
     "/incidents/x/hit", "/incidents/x/csv",
 )  # fmt: skip
@@ -217,6 +220,20 @@ async def test_the_cookie_is_for_the_console_alone(house: House) -> None:
         assert cookie.startswith("__host-prikkfri-console=") and "; secure" in cookie and "httponly" in cookie
         assert (await safe.get("/")).status_code == 200
         assert (await safe.post("/sign-out", headers={"origin": "http://console.test"})).status_code == 403
+
+
+async def test_a_browser_that_signed_in_gets_in_while_its_name_is_guessed_at(house: House) -> None:
+    answer = await house.sign_in()
+    cookie = answer.headers.get_list("set-cookie")[1].lower()
+    assert cookie.startswith("prikkfri-console-browser=") and "max-age=34560000" in cookie and "httponly" in cookie
+    await house.post("/sign-out")
+    async with house.browser_at(ORIGIN) as stranger:
+        form = {"data": {"name": "duty", "password": "wrong"}, "headers": {"origin": ORIGIN}}
+        guesses = [await stranger.post("/sign-in", **form) for _ in range(8)]  # type: ignore[arg-type]
+    assert [guess.status_code for guess in guesses] == [401] * 6 + [429] * 2
+    assert guesses[-1].headers["retry-after"] == "50" and "Wait a little" in guesses[-1].text
+    assert (await house.sign_in()).status_code == 303
+    assert (await house.browser.get("/")).status_code == 200
 
 
 async def test_signing_in_leads_nowhere_else(house: House) -> None:
@@ -420,6 +437,94 @@ async def test_nothing_is_shown_when_the_trace_cannot_be_kept(house: House) -> N
     ):
         assert answer.status_code == 503
         assert "overloaded" not in answer.text and "does not answer" in answer.text
+
+
+LOOKS = ("/customers", "/people/password", "/people/code", "/incidents/x/hit", "/incidents/x/csv", "/sign-out")
+"""Orders that change nothing but one's own; signing out last."""
+
+
+async def test_an_account_that_looks_sees_everything_and_changes_nothing(house: House) -> None:
+    await house.sign_in()
+    page = (await house.post("/people", name="ola", role="look")).text
+    password = page.split('<code class="password">')[1].split("<")[0]
+    before = await house.browser.get("/people")
+    assert "looks-only" not in before.text
+    assert [(each.name, each.role) for each in await house.console.accounts()] == [("duty", "act"), ("ola", "look")]
+    await house.happened(verdict="broken", reason="overloaded", customer=KARI.id)
+    await house.sign_in("ola", password)
+    for path in PAGES:
+        if not path.endswith("/live"):
+            answer = await house.browser.get(path)
+            assert answer.status_code == (404 if "/x" in path else 200), path
+            assert path == "/chart.json" or '<body class="looks-only">' in answer.text, path
+    for order in ORDERS:
+        if order not in LOOKS:
+            answer = await house.post(order, **FIELDS | {"name": "duty"})
+            assert (answer.status_code, "does not act" in answer.text) == (403, True), order
+    assert [(each.name, each.role) for each in await house.console.accounts()] == [("duty", "act"), ("ola", "look")]
+    for order in LOOKS:
+        assert (await house.post(order, **FIELDS)).status_code != 403, order
+    assert (await house.browser.get("/")).status_code == 303
+
+
+@pytest.mark.parametrize("role", ["", "admin", "ACT"])
+async def test_an_account_of_no_known_role_only_looks(house: House, role: str) -> None:
+    await house.sign_in()
+    await house.post("/people", name="ola", role=role)
+    assert [each.role for each in await house.console.accounts() if each.name == "ola"] == ["look"]
+    page = await house.browser.get("/people")
+    assert "<td>look</td>" in page.text and "<td>act</td>" in page.text
+
+
+async def test_accounts_from_before_there_were_roles_act(tmp_path: Path, clock: ManualClock) -> None:
+    old = open_unmigrated(Location(tmp_path), "assurance")
+    await old.engine.prepare()
+    await migrate(old, up_to=next(number for number, name, _ in history() if name == "console_roles") - 1)
+    await old.write(
+        lambda t: t.execute(
+            "INSERT INTO console_account (name, password_hash, created_at, created_by) VALUES ('kari', '', 0, 'duty')"
+        )
+    )
+    await old.close()
+    database = await open_database(Location(tmp_path), "assurance")
+    accounts = await Console(database, clock=clock, key=KEY, hasher=QUICK_HASHER).accounts()
+    assert accounts == [Account("kari", 0.0, "duty", "act")]
+    await database.close()
+
+
+async def test_a_second_factor_is_set_up_asked_for_and_removed_by_somebody_else(house: House) -> None:
+    await house.sign_in()
+    made = (await house.post("/people", name="ola", role="look")).text
+    password = made.split('<code class="password">')[1].split("<")[0]
+    await house.sign_in("ola", password)
+    offer = (await house.post("/people/code")).text
+    salt = offer.split('name="salt" value="')[1].split('"')[0]
+    shown = offer.split('<code class="password">')[1].split("<")[0]
+    secret = read_secret(shown)
+    assert secret and html.unescape(offer).count(f"otpauth://totp/Nordavind%20Prikkfri:ola?secret={shown}&") == 1
+
+    def code() -> str:
+        return hotp(secret, step_at(house.clock.now()))
+
+    wrong = await house.post("/people/code", salt=salt, code="000000")
+    assert wrong.status_code == 422 and shown in wrong.text
+    assert (await house.post("/people/code", salt=salt, code=f"{code()[:3]} {code()[3:]}")).status_code == 303
+    page = (await house.browser.get("/people")).text
+    assert "asks for a code" in page and shown not in page and "<td>code</td>" in page
+    assert (await house.post("/people/remove-code", name="ola")).status_code == 403
+    await house.post("/sign-out")
+    house.clock.advance(30)
+    asked = await house.sign_in("ola", password)
+    assert asked.status_code == 200 and "Now the code" in asked.text and "prikkfri-console" not in house.browser.cookies
+    half_in = asked.text.split('name="half_in" value="')[1].split('"')[0]
+    refused = await house.post("/sign-in", half_in=half_in, code="000000")
+    assert refused.status_code == 401 and half_in in refused.text
+    assert (await house.post("/sign-in", half_in=half_in, code=code())).status_code == 303
+    assert (await house.browser.get("/")).status_code == 200
+    await house.sign_in()
+    assert (await house.post("/people/remove-code", name="duty")).status_code == 422
+    assert (await house.post("/people/remove-code", name="ola")).status_code == 303
+    assert (await house.sign_in("ola", password)).status_code == 303
 
 
 async def test_people_come_and_go(house: House) -> None:

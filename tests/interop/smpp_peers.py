@@ -125,12 +125,14 @@ in_doubt_seconds = 3.0
 system_id = "shop"
 password = "{password}"
 short_codes = ["2010"]
+senders = ["*"]
 throughput_per_second_max = 100000.0
 
 [[sms.accounts]]
 system_id = "clinic"
 password = "{password}"
 message_class = "log-in-code"
+senders = ["*"]
 in_doubt = "report"
 throughput_per_second_max = 100000.0
 

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prikkfri.signin import admission, tries
+from prikkfri.signin import admission
 from prikkfri.signin.admission import Load
 from prikkfri.signin.clients import client_kind
 from prikkfri.signin.credentials import costs_the_same, hash_password, matches
-from prikkfri.signin.tries import Bucket
 
 loads = st.builds(
     Load,
@@ -131,94 +130,6 @@ def test_the_measured_cost_stays_within_what_was_measured_and_one_pause_moves_it
         before = mean
         mean = admission.measured(mean, sample)
         assert min(before, sample) <= mean <= before * 2
-
-
-@given(st.lists(st.tuples(st.booleans(), st.floats(0, 200)), max_size=80))
-def test_failures_are_limited_over_any_stretch_of_time(events: list[tuple[bool, float]]) -> None:
-    buckets: dict[tries.Key, Bucket] = {}
-    tried = tries.limits("kari@example.no", "192.0.2.1")
-    now, failed = 0.0, []
-    for tries_now, pause in events:
-        now += pause
-        if tries_now and tries.retry_after(buckets, tried, now) is None:
-            buckets |= tries.after_failure(buckets, tried, now)
-            failed.append(now)
-    limit = tries.SAME_LOGIN_AND_ADDRESS
-    for i, start in enumerate(failed):
-        within = [at for at in failed[i:] if at <= start + limit.drains_in_s]
-        assert len(within) <= 2 * limit.failures_max
-
-
-def test_a_guesser_elsewhere_does_not_lock_the_owner_out_and_one_address_is_limited() -> None:
-    buckets: dict[tries.Key, Bucket] = {}
-    guesser = tries.limits("kari@example.no", "203.0.113.9")
-    while tries.retry_after(buckets, guesser, 0.0) is None:
-        buckets |= tries.after_failure(buckets, guesser, 0.0)
-    assert tries.retry_after(buckets, tries.limits("kari@example.no", "192.0.2.1"), 0.0) is None
-    for number in range(3_000):
-        buckets |= tries.after_failure(buckets, tries.limits(f"{number}@example.no", "203.0.113.9"), 0.0)
-    assert tries.retry_after(buckets, tries.limits("new@example.no", "203.0.113.9"), 0.0)
-    assert tries.retry_after(buckets, guesser, 900.0) is None
-
-
-def failed(buckets: dict[tries.Key, Bucket], login: str, address: str, times: int, now: float) -> None:
-    for _ in range(times):
-        buckets |= tries.after_failure(buckets, tries.limits(login, address), now)
-
-
-def test_one_login_is_not_guessed_from_many_addresses() -> None:
-    buckets: dict[tries.Key, Bucket] = {}
-    for number in range(49):
-        failed(buckets, "kari@example.no", f"192.0.2.{number}", 1, 0.0)
-    fresh = tries.limits("kari@example.no", "198.51.100.1")
-    assert tries.retry_after(buckets, fresh, 0.0) is None
-    failed(buckets, "kari@example.no", "192.0.2.200", 1, 0.0)
-    assert tries.retry_after(buckets, fresh, 0.0) == 18.0  # fifty in a quarter of an hour
-    assert tries.retry_after(buckets, fresh, 18.0) is None
-    assert tries.retry_after(buckets, tries.limits("ola@example.no", "192.0.2.1"), 0.0) is None
-
-
-@pytest.mark.parametrize(
-    ("failures", "now", "wait"),
-    [
-        ([], 0.0, None),
-        ([("kari", "home", 5)], 0.0, None),
-        ([("kari", "home", 6)], 0.0, 50.0),
-        ([("kari", "home", 6)], 20.0, 30.0),
-        ([("kari", "home", 6)], 50.0, None),
-        ([("kari", "home", 12)], 0.0, 350.0),
-        ([("ola", "home", 2_999)], 0.0, None),
-        ([("ola", "home", 3_000)], 0.0, 0.3),
-        ([("kari", "away", 50)], 0.0, 18.0),
-        ([("kari", "home", 6), ("kari", "away", 44)], 0.0, 50.0),  # the longest of the waits: all must have room
-        ([("kari", "home", 7), ("kari", "away", 49)], 0.0, 126.0),
-    ],
-)
-def test_a_try_waits_until_every_bucket_has_room(
-    failures: list[tuple[str, str, int]], now: float, wait: float | None
-) -> None:
-    buckets: dict[tries.Key, Bucket] = {}
-    for login, address, times in failures:
-        failed(buckets, login, address, times, 0.0)
-    found = tries.retry_after(buckets, tries.limits("kari", "home"), now)
-    assert found == (None if wait is None else pytest.approx(wait))
-
-
-def test_a_bucket_that_has_drained_is_empty_and_not_less() -> None:
-    buckets: dict[tries.Key, Bucket] = {}
-    failed(buckets, "kari", "home", 6, 0.0)
-    failed(buckets, "kari", "home", 6, 100_000.0)
-    assert tries.retry_after(buckets, tries.limits("kari", "home"), 100_000.0) == 50.0
-
-
-def test_waiting_as_long_as_told_is_enough() -> None:
-    buckets: dict[tries.Key, Bucket] = {}
-    tried = tries.limits("kari@example.no", "192.0.2.1")
-    for _ in range(6):
-        buckets |= tries.after_failure(buckets, tried, 10.0)
-    wait = tries.retry_after(buckets, tried, 10.0)
-    assert wait == 50.0
-    assert tries.retry_after(buckets, tried, 10.0 + wait) is None
 
 
 @pytest.mark.parametrize(

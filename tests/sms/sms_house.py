@@ -289,15 +289,22 @@ Opener = Callable[..., AbstractAsyncContextManager[House]]
 
 SETTINGS = Sms(
     accounts=(
-        Account(system_id="shop", password=PASSWORD, short_codes=("2010",), throughput_per_second_max=1_000.0),
+        Account(
+            system_id="shop",
+            password=PASSWORD,
+            senders=("*",),
+            short_codes=("2010",),
+            throughput_per_second_max=1_000.0,
+        ),
         Account(
             system_id="clinic",
             password=PASSWORD,
             short_codes=("2020",),
+            senders=("*",),
             message_class="log-in-code",
             in_doubt="report",
         ),
-        Account(system_id="slow", password=PASSWORD, throughput_per_second_max=2.0),
+        Account(system_id="slow", password=PASSWORD, senders=("*",), throughput_per_second_max=2.0),
     ),
 )
 HURRIED = Timing(

@@ -9,6 +9,7 @@ import pytest
 from sms_house import ANSWER_SECONDS_MAX, HURRIED
 from waiting import eventually
 
+from prikkfri.config import Account
 from prikkfri.errors import InDoubt, StorageUnavailable
 from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, is_receipt, parse_receipt
@@ -560,8 +561,8 @@ async def test_a_link_comes_back_after_a_refused_bind_and_after_a_cut(house: Any
 
 async def test_texts_by_the_api_are_taken_or_refused_with_a_reason(house: Any) -> None:
     async with house() as at:
-        account = at.centre.authenticate("shop", "secret12")
-        assert account is not None
+        account = at.centre.authenticate("shop", "secret12", address="127.0.0.1")
+        assert isinstance(account, Account)
         link = await at.network.bound()
         identity = await at.centre.submit(account, "Shop", f"+{NUMBER}", "Hei på deg 😀")
         request, message = await link.message()

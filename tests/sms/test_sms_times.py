@@ -12,6 +12,7 @@ from prikkfri.config import Account
 from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, parse_receipt
 from prikkfri.protocols.smpp.session import Ended
+from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.submission import Refusal
 
 NUMBER = "4790000001"
@@ -188,29 +189,43 @@ async def test_while_it_says_goodbye_the_centre_still_takes_what_it_is_told(hous
 
 
 ACCOUNTS = (
-    Account(system_id="shop", password=PASSWORD, senders=("Shop",), message_class="log-in-code", data_coding_1="gsm"),
-    Account(system_id="open", password=""),
-    Account(system_id="slow", password=PASSWORD, throughput_per_second_max=1.0),
+    Account(
+        system_id="shop",
+        password=PASSWORD,
+        senders=("Shop",),
+        short_codes=("2010",),
+        message_class="log-in-code",
+        data_coding_1="gsm",
+    ),
+    Account(system_id="open", password="", message_class="log-in-code"),
+    Account(system_id="slow", password=PASSWORD, senders=("*",), throughput_per_second_max=1.0),
+    Account(system_id="aggregator", password=PASSWORD, senders=("*",), message_class="log-in-code"),
 )
 
 
 async def test_each_account_has_its_own_names_class_alphabet_and_password(house: Any) -> None:
     async with house(accounts=ACCOUNTS, validity_hours_max=2.0) as at:
         for wrong in (("open", ""), ("shop", ""), ("shop", PASSWORD[:-1]), ("shop", PASSWORD + "x"), ("", PASSWORD)):
-            assert at.centre.authenticate(*wrong) is None
+            assert at.centre.authenticate(*wrong, address="127.0.0.1") == Rejected()
         link, client = await at.bound_link(), await at.bound_client()
         assert (await client.submit(source="Bank"))[0] == Status.INVALID_SOURCE
+        refusal = await at.centre.submit(ACCOUNTS[1], "Bank", f"+{NUMBER}", "hei")  # no `senders`: in nobody's name
+        assert isinstance(refusal, Refusal) and refusal.reason == "bad-sender"
+        assert isinstance(await at.centre.submit(ACCOUNTS[3], "Anybody", f"+{NUMBER}", "hei"), str)
+        link.take_message((await link.message())[0], "net-0")
+        assert (await client.submit(source="2010"))[0] == Status.OK
+        link.take_message((await link.message())[0], "net-00")
         await client.submit(data_coding=1)
         request, message = await link.message()
         assert (message.data_coding, message.validity) == (0, "000000020000000R")
         assert {o.dimensions["class"] for o in await at.outcomes("submit")} == {"log-in-code"}
         link.take_message(request, "net-1")
-        slow = at.centre.authenticate("slow", PASSWORD)
+        slow = at.centre.authenticate("slow", PASSWORD, address="127.0.0.1")
         assert isinstance(await at.centre.submit(slow, "Shop", f"+{NUMBER}", "hei"), str)
         refused = await at.centre.submit(slow, "Shop", f"+{NUMBER}", "hei")
         assert isinstance(refused, Refusal)
         assert refused.reason == "throttled"
-        shop = at.centre.authenticate("shop", PASSWORD)
+        shop = at.centre.authenticate("shop", PASSWORD, address="127.0.0.1")
         assert isinstance(await at.centre.submit(shop, "Shop", f"+{NUMBER}", "hei"), str)
 
 

@@ -1,5 +1,6 @@
 """Importing a file into a database on either engine."""
 
+import csv
 import stat
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -187,6 +188,20 @@ async def test_rejected_rows_are_told_with_line_and_reason_and_can_be_mended(imp
     assert counts(await mended.again()) == (1, 0, 0, 1)
     assert counts(await importing.rows(KARI)) == (0, 0, 1, 0)
     assert not rejected.exists()
+
+
+async def test_a_rejected_formula_is_written_as_text_and_comes_back_as_it_was(importing: Importing) -> None:
+    name = '=HYPERLINK("http://evil.example")'
+    bad = 'S2,"=HYPERLINK(""http://evil.example"")",@ola,mobile,-1,12,2020-01-01,'
+    assert counts(await importing.rows(bad)) == (0, 0, 0, 1)
+    rejected = importing.path.with_suffix(".rejected.csv")
+    with rejected.open(encoding="utf-8", newline="") as file:
+        row = list(csv.reader(file))[1]
+    assert row[:6] == ["S2", f"'{name}", "'@ola", "mobile", "'-1", "12"]
+    rejected.write_text(rejected.read_text().replace(",12,", ",91234568,").replace("'@ola", ""))
+    assert counts(await Importing(importing.database, rejected).again()) == (1, 0, 0, 0)
+    found = await importing.database.read(lambda queries: store.subscriber(queries, "S2"))
+    assert found is not None and found.name == name
 
 
 async def test_lines_without_end_and_bytes_that_are_no_text_cost_only_themselves(importing: Importing) -> None:

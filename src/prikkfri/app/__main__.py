@@ -33,7 +33,11 @@ async def run(name: str, config: Config) -> None:
         connections = Connections(limits_for(descriptors, smpp=smpp), config.trusted_proxies)
         role = await build(name, config, SystemClock())
         serving = with_health(
-            role.application, name, lambda: {**role.counters(), **connections.counters()}, troubles=role.troubles
+            role.application,
+            name,
+            lambda: {**role.counters(), **connections.counters()},
+            troubles=role.troubles,
+            metrics_from=config.metrics_from,
         )
         try:
             async with asyncio.TaskGroup() as tasks:

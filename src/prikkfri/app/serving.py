@@ -14,13 +14,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from prikkfri.app.connections import Connections, Limits, protocol_of
 from prikkfri.app.limits import LIMITS, AppLimits
 from prikkfri.errors import UsageError
-from prikkfri.protocols.asgi import Answer, Request, Route, edge, refused, respond
+from prikkfri.protocols.asgi import Answer, Request, Route, edge, refusal, refused, respond
+from prikkfri.protocols.networks import Networks
 
 log = logging.getLogger("prikkfri.app")
 
 Counters = Callable[[], Mapping[str, float]]
 
 BACKLOG = 4_096
+LOOPBACK = ("127.0.0.0/8", "::1")
 WITHOUT_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 """What a machine without it says."""
 
@@ -101,18 +103,29 @@ async def serve(
 
 
 def with_health(
-    application: ASGIApp, role: str, counters: Counters, *, troubles: Callable[[], Sequence[str]] | None = None
+    application: ASGIApp,
+    role: str,
+    counters: Counters,
+    *,
+    troubles: Callable[[], Sequence[str]] | None = None,
+    metrics_from: Sequence[str] = LOOPBACK,
 ) -> ASGIApp:
-    """Answers `/health` and Prometheus' `/metrics`, hands on the rest, and says it when that fails.
+    """Answers `/health` and, to `metrics_from`, Prometheus' `/metrics`; hands on the rest, and says it when that fails.
 
     `troubles`: what is wrong at this moment though the role serves; it is told, and the answer is still 200.
+    `metrics_from`: addresses or networks.
     """
 
     async def health(request: Request) -> Answer:
         told = {} if troubles is None else {"troubles": list(troubles())}
         return Answer(200, {"role": role, "status": "ok", **told})
 
+    readers = Networks(metrics_from)
+
     async def metrics(request: Request) -> Answer:
+        if not readers.hold((request.scope.get("client") or ("",))[0]):
+            message = "These figures are for the operator's own networks; `metrics_from` names them."
+            return refusal(403, "not-for-you", message)
         kind = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
         return Answer(200, None, (kind,), _metrics(role, counters()))
 

@@ -22,10 +22,12 @@ from prikkfri.config import Config
 from prikkfri.errors import FencedOut, InDoubt, RemoteProtocolError, StorageError, UsageError
 from prikkfri.journal import Journal, Outcome
 from prikkfri.journal.outcomes import Verdict
-from prikkfri.protocols import admission_pass, cat, device_token, jwt
+from prikkfri.protocols import admission_pass, cat, device_token, guessing, jwt
 from prikkfri.protocols.admission_pass import Pass
 from prikkfri.protocols.device_token import DeviceToken
-from prikkfri.signin import credentials, store, tries
+from prikkfri.protocols.guessing import Guesses
+from prikkfri.protocols.networks import network_of
+from prikkfri.signin import credentials, store
 from prikkfri.signin.credentials import SALT_BYTES, costs_the_same, hash_password
 from prikkfri.signin.hash_pool import HashPool, Overloaded
 from prikkfri.signin.limits import Limits
@@ -148,7 +150,7 @@ class SignIn:
         self._limits = limits
         self._matches = matches
         self._decoy = hash_password(secrets.token_urlsafe(), secrets.token_bytes(SALT_BYTES))
-        self._buckets: OrderedDict[tries.Key, tries.Bucket] = OrderedDict()
+        self._guesses = Guesses(buckets_max=limits.buckets_max)
         self._passes: OrderedDict[str, int] = OrderedDict()
         self._pass_keys: jwt.PublicKeys = {}
         self._pass_keys_read_at = 0.0
@@ -264,13 +266,40 @@ class SignIn:
         self.pool.close()
 
     async def _decide(self, attempt: Attempt, admitted: Pass | None) -> "_Opening | Refused":
-        with_pass = admitted is not None
-        if refusal := self.pool.refusal(with_pass=with_pass):
+        if refusal := self.pool.refusal(with_pass=admitted is not None):
             return Refused("overloaded", refusal.retry_after_s)
+        name = e164(attempt.login, self._region) or attempt.login.strip().lower()
+        of_device = guessing.acquaintance(name, attempt.device, self._limits.guesses)
+        tried = guessing.stranger(name, network_of(attempt.address), self._limits.guesses) | of_device
+        wait_s = self._guesses.reserve(tried, self._clock.now())
+        if wait_s is not None:
+            if not await self._is_known_device(attempt):
+                return Refused("too-many-tries", wait_s)
+            tried = of_device
+            wait_s = self._guesses.reserve(tried, self._clock.now())
+            if wait_s is not None:
+                return Refused("too-many-tries", wait_s)
+        failed = False
+        try:
+            decided = await self._compare(attempt, admitted)
+            failed = isinstance(decided, Refused) and decided.reason == "wrong-credentials"
+            return decided
+        finally:
+            self._guesses.settle(tried, self._clock.now(), failed=failed)
+
+    async def _is_known_device(self, attempt: Attempt) -> bool:
+        """Whether this device signed in to this account before: strangers' guesses do not lock it out."""
         now = self._clock.now()
-        tried = tries.limits(e164(attempt.login, self._region) or attempt.login.strip().lower(), attempt.address)
-        if (wait := tries.retry_after(self._buckets, tried, now)) is not None:
-            return Refused("too-many-tries", wait)
+        async with asyncio.timeout(self._limits.database_seconds_max):
+            who = await self._subscribers.read(
+                lambda q: subscriber_by_login(q, attempt.login, now, region=self._region)
+            )
+            subscriber_id = who.id if who else ""
+            return await self._database.read(lambda q: store.has_signed_in(q, subscriber_id, attempt.device))
+
+    async def _compare(self, attempt: Attempt, admitted: Pass | None) -> "_Opening | Refused":
+        with_pass = admitted is not None
+        now = self._clock.now()
         async with asyncio.timeout(self._limits.database_seconds_max):
             who = await self._subscribers.read(
                 lambda q: subscriber_by_login(q, attempt.login, now, region=self._region)
@@ -283,10 +312,7 @@ class SignIn:
         hashed = await self.pool.run(work, with_pass=with_pass)
         if isinstance(hashed, Overloaded):
             return Refused("overloaded", hashed.retry_after_s)
-        if (wait := tries.retry_after(self._buckets, tried, self._clock.now())) is not None:
-            return Refused("too-many-tries", wait)  # a hundred guesses at once are no way around the limit
         if not hashed.result or who is None or expected is None:
-            self._remember_failure(tried)
             return Refused("wrong-credentials")
         if not packages:
             return Refused("no-subscription", customer=who.id)
@@ -370,12 +396,6 @@ class SignIn:
         except (StorageError, RemoteProtocolError) as error:
             log.error("the door's public keys cannot be read: %s", error)
 
-    def _remember_failure(self, tried: dict[tries.Key, tries.Limit]) -> None:
-        for key, bucket in tries.after_failure(self._buckets, tried, self._clock.now()).items():
-            self._buckets[key] = bucket
-            self._buckets.move_to_end(key)
-        _keep_newest(self._buckets, self._limits.buckets_max)
-
     def _broken(self, attempt: Attempt, admitted: Pass | None, reason: str, customer: str = "") -> None:
         self._count(reason)
         self._record(self._outcome(attempt, admitted, "broken", reason, customer))
@@ -426,6 +446,6 @@ def _hashed(cookie: str) -> bytes:
     return hashlib.sha256(cookie.encode()).digest()
 
 
-def _keep_newest(entries: "OrderedDict[tries.Key, tries.Bucket] | OrderedDict[str, int]", number_max: int) -> None:
+def _keep_newest(entries: OrderedDict[str, int], number_max: int) -> None:
     while len(entries) > number_max:
         entries.popitem(last=False)

@@ -34,6 +34,15 @@ async def put_credentials(transaction: Transaction, hashes: Sequence[tuple[str, 
     )
 
 
+async def has_signed_in(queries: Queries, subscriber_id: str, device: str) -> bool:
+    """Whether the device was given a token of this subscriber that is still remembered, be it revoked."""
+    row = await queries.fetch_one(
+        "SELECT 1 FROM device_token WHERE subscriber_id = :id AND device = :device LIMIT 1",
+        {"id": subscriber_id, "device": device},
+    )
+    return row is not None
+
+
 async def open_session(transaction: Transaction, session: Session, *, token_expires_at: float) -> None:
     """Adds a session with the device token that was issued with it."""
     await transaction.execute(

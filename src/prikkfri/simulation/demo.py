@@ -92,16 +92,19 @@ tiers = [{{from_minutes = 0, amount = 4900}}]
 [[sms.accounts]]
 system_id = "operator"
 password = "{SMPP_PASSWORD}"
+senders = ["*"]
 
 [[sms.accounts]]
 system_id = "middag"
 password = "{SMPP_PASSWORD}"
 message_class = "notice"
 short_codes = ["2010"]
+senders = ["2010", "Middag"]
 
 [[sms.accounts]]
 system_id = "legevakt"
 password = "{SMPP_PASSWORD}"
+senders = ["Legevakt"]
 message_class = "log-in-code"
 
 # Where messages are delivered: the simulated handset network of the demo.

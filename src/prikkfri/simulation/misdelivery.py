@@ -212,10 +212,12 @@ system_id = "{FOOD_BOX}"
 password = "{SMPP_PASSWORD}"
 message_class = "notice"
 short_codes = ["{SHORT_CODE}"]
+senders = ["{SHORT_CODE}"]
 
 [[sms.accounts]]
 system_id = "{CLINIC}"
 password = "{SMPP_PASSWORD}"
+senders = ["Legevakt"]
 message_class = "log-in-code"
 
 [assurance]

@@ -14,6 +14,7 @@ from prikkfri.errors import InDoubt, StorageError
 from prikkfri.protocols.asgi import Answer, Application, Handler, Request, Route, edge, header, refusal
 from prikkfri.protocols.smpp.pdu import Status
 from prikkfri.sms.addresses import masked
+from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.canaries.service import Canaries, Told
 from prikkfri.sms.routing import Exposed, Party
 from prikkfri.sms.service import SmsCentre
@@ -60,15 +61,15 @@ def _later(error: str, message: str) -> Answer:
     return refusal(503, error, message, retry_after_s=_RETRY_SECONDS)
 
 
-def _account(centre: SmsCentre, request: Request) -> Account | None:
+def _account(centre: SmsCentre, request: Request) -> Account | Rejected:
     scheme, _, credentials = header(request.scope, b"authorization").partition(" ")
     if scheme.lower() != "basic":
-        return None
+        return Rejected()
     try:
         name, _, secret = base64.b64decode(credentials, validate=True).decode("utf-8").partition(":")
     except (binascii.Error, UnicodeDecodeError, ValueError):
-        return None
-    return centre.authenticate(name, secret)
+        return Rejected()
+    return centre.authenticate(name, secret, address=(request.scope.get("client") or ("",))[0])
 
 
 _UNAUTHORIZED = Answer(
@@ -78,13 +79,20 @@ _UNAUTHORIZED = Answer(
 )
 
 
+def _unauthorized(rejected: Rejected) -> Answer:
+    if rejected.retry_after_s is None:
+        return _UNAUTHORIZED
+    message = "too much went wrong with this account or from this network; wait a little"
+    return refusal(429, "too-many-tries", message, retry_after_s=rejected.retry_after_s)
+
+
 def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> Application:
     """`commands`: see there; without them no other role can ask anything."""
 
     async def submit(request: Request) -> Answer:
         account = _account(centre, request)
-        if account is None:
-            return _UNAUTHORIZED
+        if isinstance(account, Rejected):
+            return _unauthorized(account)
         body = await request.body()
         try:
             wanted = msgspec.json.decode(body, type=Submission)
@@ -106,8 +114,8 @@ def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> Applicatio
 
     async def show(request: Request) -> Answer:
         account = _account(centre, request)
-        if account is None:
-            return _UNAUTHORIZED
+        if isinstance(account, Rejected):
+            return _unauthorized(account)
         try:
             trail = await centre.trail(request.parts["id"])
         except StorageError:

@@ -8,7 +8,6 @@ crash loses nothing: what is WAITING is claimed again, what was SENDING is in do
 
 import asyncio
 import contextlib
-import hmac
 import logging
 import socket
 from collections import defaultdict
@@ -34,6 +33,7 @@ from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_messa
 from prikkfri.protocols.smpp.session import Answered, Ended, Event, Limits, Request, Side
 from prikkfri.sms import delivery, outcomes, server, store
 from prikkfri.sms.addresses import Address, read_sender
+from prikkfri.sms.authentication import Rejected, Secrets
 from prikkfri.sms.binding import ROOM, Room, Unbound, bind_refused
 from prikkfri.sms.intake import Given, Intake, Told, hand_in, read_events
 from prikkfri.sms.messages import DueReceipt, Ending, Message, State, network_state, reference_of
@@ -52,6 +52,8 @@ FATAL = (FencedOut, InDoubt)
 ends, and finds out when it starts again what there is."""
 
 SYSTEM_ID = "prikkfri"
+ANYBODY = "*"
+"""Among the `senders` of an account that sends for others."""
 BATCH_EVENTS_MAX = 500
 ACCOUNT_WINDOW = 50
 HOUSEKEEPING_BATCH = 500
@@ -72,6 +74,8 @@ class Counters:
     cut: int = 0
     """Connections for which there was no room, or that made room for others."""
     binds_refused: int = 0
+    secrets_wrong: int = 0
+    secrets_not_looked_at: int = 0
 
 
 class SmsCentre:
@@ -103,6 +107,7 @@ class SmsCentre:
         self._room = room
         self._sealer = Sealer(sealing_key)
         self._routes = Routes.of(settings)
+        self._secrets = Secrets(settings.accounts)
         self._accounts = {account.system_id: account for account in settings.accounts}
         self._partners = {link.name: link.partner for link in settings.links}
         self._buckets: dict[Party, Bucket] = {}
@@ -154,12 +159,12 @@ class SmsCentre:
                     each.close()
                 await self._leave()
 
-    def authenticate(self, system_id: str, password: str) -> Account | None:
-        """The account, None when name or password is wrong; which of them takes the same time."""
-        account = self._accounts.get(system_id)
-        expected = account.password if account else ""
-        matches = hmac.compare_digest(password.encode(), expected.encode())
-        return account if account is not None and expected and matches else None
+    def authenticate(self, system_id: str, password: str, *, address: str) -> Account | Rejected:
+        """Over either edge; `address` is the client's."""
+        found = self._secrets.authenticate(system_id, password, address=address, now=self._clock.now())
+        self._counters.secrets_wrong += isinstance(found, Rejected) and found.retry_after_s is None
+        self._counters.secrets_not_looked_at += isinstance(found, Rejected) and found.retry_after_s is not None
+        return found
 
     async def submit(self, account: Account, sender: str, recipient: str, text: str) -> str | Refusal:
         """Takes a text on: returns its id once it is durable. Raises `StorageError`."""
@@ -246,6 +251,8 @@ class SmsCentre:
             "messages_in_doubt_total": counted.in_doubt,
             "messages_quarantined_total": counted.quarantined,
             "receipts_unmatched_total": counted.receipts_unmatched,
+            "secrets_wrong_total": counted.secrets_wrong,
+            "secrets_not_looked_at_total": counted.secrets_not_looked_at,
             "connections": len(self._connections),
             "connections_unbound": len(self._unbound),
             "connections_cut_total": counted.cut,
@@ -295,9 +302,12 @@ class SmsCentre:
         [first] = await connection.take(1)
         if not isinstance(first, Request) or not isinstance(first.body, Bind):
             return None
-        account = self.authenticate(first.body.system_id, first.body.password)
-        if account is None:
-            await self._refuse_bind(connection, first, Status.INVALID_PASSWORD, "wrong system_id or password")
+        account = self.authenticate(first.body.system_id, first.body.password, address=connection.address)
+        if isinstance(account, Rejected):
+            if account.retry_after_s is not None:
+                connection.session.answer(first, Status.BIND_FAILED)
+            else:
+                await self._refuse_bind(connection, first, Status.INVALID_PASSWORD, "wrong system_id or password")
             return None
         party, now = Party("account", account.system_id), self._clock.monotonic()
         bucket = self._binds.get(account.system_id) or Bucket(account.binds_max, now)
@@ -777,7 +787,7 @@ class SmsCentre:
             self._routes,
             full=self._full,
             message_class=account.message_class,
-            senders=account.senders,
+            senders=None if ANYBODY in account.senders else (*account.senders, *account.short_codes),
             validity_seconds_max=validity,
             throughput_per_second_max=account.throughput_per_second_max,
             ascii_is_gsm=account.data_coding_1 == "gsm",

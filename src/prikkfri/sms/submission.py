@@ -53,8 +53,8 @@ class Rules:
     full: frozenset[Party] = frozenset()
     """Parties for whom no more may wait."""
     message_class: str = "ordinary"
-    senders: tuple[str, ...] = ()
-    """Empty: any."""
+    senders: tuple[str, ...] | None = None
+    """None: any."""
     validity_seconds_max: float = 259_200.0
     throughput_per_second_max: float = 1e9
     ascii_is_gsm: bool = False
@@ -91,7 +91,7 @@ def decide(message: ShortMessage, rules: Rules, *, reference: int, now: float) -
     if recipient is None:
         return Refusal(Status.INVALID_DESTINATION, "bad-recipient")
     sender = read_sender(message.source)
-    if sender is None or (rules.senders and sender.text not in rules.senders):
+    if sender is None or (rules.senders is not None and sender.text not in rules.senders):
         return Refusal(Status.INVALID_SOURCE, "bad-sender")
     route = find_route(rules.routes, recipient.text)
     if route is None:

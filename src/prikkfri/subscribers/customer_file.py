@@ -10,6 +10,7 @@ from operator import itemgetter
 
 from prikkfri.errors import UsageError
 from prikkfri.protocols.cat import NAME_LENGTH_MAX
+from prikkfri.protocols.spreadsheet import typed
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.subscriptions import STILL, Subscriber, Subscription
 
@@ -162,6 +163,6 @@ def moment(text: str, timezone: tzinfo) -> float | None:
 
 def _fields(lines: Sequence[str], delimiter: str) -> list[Fields]:
     try:
-        return list(csv.reader(lines, delimiter=delimiter, strict=True))
+        return [[typed(text) for text in row] for row in csv.reader(lines, delimiter=delimiter, strict=True)]
     except csv.Error:
         return []

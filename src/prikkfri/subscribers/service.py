@@ -13,6 +13,7 @@ from typing import TextIO
 
 from prikkfri.clock import Clock
 from prikkfri.errors import UsageError
+from prikkfri.protocols.spreadsheet import cell
 from prikkfri.storage import Database, Queries, Transaction
 from prikkfri.subscribers import store
 from prikkfri.subscribers.customer_file import LINE_CHARACTERS_MAX, Entry, Header, Record, Refused, entry, header
@@ -168,7 +169,7 @@ def _lines(file: TextIO) -> Iterator[str]:
 
 class _Rejections:
     """The file of rejected rows, in the columns of the imported file and then line and reason: mended, it can be
-    imported itself. It takes the place of an earlier import's when all has been read."""
+    imported itself, and no cell is a formula. It takes the place of an earlier import's when all has been read."""
 
     def __init__(self, imported: Path, layout: Header) -> None:
         self.path = imported.with_suffix(".rejected.csv")
@@ -181,10 +182,10 @@ class _Rejections:
         if self._file is None:
             self._file = self._open()
             self._writer = csv.writer(self._file, delimiter=self._layout.delimiter)
-            self._writer.writerow([*self._layout.names, "line", "reason"])
+            self._writer.writerow([*map(cell, self._layout.names), "line", "reason"])
         width = len(self._layout.names)
         fields = (refused.record.fields + [""] * width)[:width]
-        self._writer.writerow([*fields, refused.record.line, refused.reason])
+        self._writer.writerow(map(cell, [*fields, refused.record.line, refused.reason]))
         self.count += 1
 
     def _open(self) -> TextIO:

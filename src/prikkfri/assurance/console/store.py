@@ -1,8 +1,12 @@
 """The tables of the console: accounts, sessions, looks."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from prikkfri.storage import Queries, Transaction
+
+Role = Literal["look", "act"]
+"""`look` sees everything and changes nothing; `act` does everything."""
 
 
 @dataclass(frozen=True)
@@ -12,6 +16,16 @@ class Account:
     name: str
     created_at: float
     created_by: str
+    role: Role = "act"
+    two_factor: bool = False
+
+
+@dataclass(frozen=True)
+class Member:
+    """One who has signed in."""
+
+    name: str
+    role: Role
 
 
 @dataclass(frozen=True)
@@ -26,19 +40,62 @@ class Look:
     why: str
 
 
-async def add_account(transaction: Transaction, name: str, password_hash: str, *, by: str, now: float) -> bool:
+async def add_account(
+    transaction: Transaction, name: str, password_hash: str, *, role: Role, by: str, now: float
+) -> bool:
     """False when the name is taken."""
     added = await transaction.execute(
-        "INSERT INTO console_account (name, password_hash, created_at, created_by)"
-        " VALUES (:name, :hash, :now, :by) ON CONFLICT (name) DO NOTHING",
-        {"name": name, "hash": password_hash, "now": now, "by": by},
+        "INSERT INTO console_account (name, password_hash, created_at, created_by, role)"
+        " VALUES (:name, :hash, :now, :by, :role) ON CONFLICT (name) DO NOTHING",
+        {"name": name, "hash": password_hash, "now": now, "by": by, "role": role},
     )
     return added == 1
 
 
 async def accounts(queries: Queries) -> list[Account]:
-    rows = await queries.fetch("SELECT name, created_at, created_by FROM console_account ORDER BY name")
-    return [Account(*row) for row in rows]
+    rows = await queries.fetch(
+        "SELECT name, created_at, created_by, role, code_salt FROM console_account ORDER BY name"
+    )
+    return [Account(name, at, by, role, bool(salt)) for name, at, by, role, salt in rows]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The second factor of an account."""
+
+    salt: str
+    """From it and a key that is not in the database comes the secret; empty: none is asked for."""
+    step: int
+    """Of the last code that was used."""
+
+
+async def codes(queries: Queries, name: str) -> Codes:
+    row = await queries.fetch_one("SELECT code_salt, code_step FROM console_account WHERE name = :name", {"name": name})
+    return Codes(*row) if row else Codes("", 0)
+
+
+async def set_codes(transaction: Transaction, name: str, codes: Codes) -> bool:
+    """Sets them where there were none; False where there are some."""
+    changed = await transaction.execute(
+        "UPDATE console_account SET code_salt = :salt, code_step = :step WHERE name = :name AND code_salt = ''",
+        {"name": name, "salt": codes.salt, "step": codes.step},
+    )
+    return changed == 1
+
+
+async def remove_codes(transaction: Transaction, name: str) -> None:
+    await transaction.execute(
+        "UPDATE console_account SET code_salt = '', code_step = 0 WHERE name = :name", {"name": name}
+    )
+
+
+async def use_code(transaction: Transaction, name: str, codes: Codes) -> bool:
+    """Notes the step of a code; False when it, or a later one, has been used: of two at once one gets in."""
+    changed = await transaction.execute(
+        "UPDATE console_account SET code_step = :step WHERE name = :name AND code_salt = :salt AND code_step < :step",
+        {"name": name, "salt": codes.salt, "step": codes.step},
+    )
+    return changed == 1
 
 
 async def password_hash(queries: Queries, name: str) -> str | None:
@@ -56,7 +113,41 @@ async def set_password_hash(transaction: Transaction, name: str, password_hash: 
 
 async def remove_account(transaction: Transaction, name: str) -> None:
     await transaction.execute("DELETE FROM console_session WHERE name = :name", {"name": name})
+    await transaction.execute("DELETE FROM console_browser WHERE name = :name", {"name": name})
     await transaction.execute("DELETE FROM console_account WHERE name = :name", {"name": name})
+
+
+async def knows_browser(queries: Queries, token_digest: str, name: str, *, since: float) -> bool:
+    """Whether this browser has signed in to the account since then."""
+    row = await queries.fetch_one(
+        "SELECT 1 FROM console_browser WHERE token_digest = :digest AND name = :name AND seen_at > :since",
+        {"digest": token_digest, "name": name, "since": since},
+    )
+    return row is not None
+
+
+async def has_browser(queries: Queries, token_digest: str) -> bool:
+    """Whether we gave it that token."""
+    row = await queries.fetch_one(
+        "SELECT 1 FROM console_browser WHERE token_digest = :digest LIMIT 1", {"digest": token_digest}
+    )
+    return row is not None
+
+
+async def remember_browser(
+    transaction: Transaction, token_digest: str, name: str, *, now: float, most: int, forgotten_before: float
+) -> None:
+    """Keeps the newest `most` of an account, and none that was last seen before then."""
+    await transaction.execute(
+        "INSERT INTO console_browser (token_digest, name, seen_at) VALUES (:digest, :name, :now)"
+        " ON CONFLICT (token_digest, name) DO UPDATE SET seen_at = excluded.seen_at",
+        {"digest": token_digest, "name": name, "now": now},
+    )
+    await transaction.execute(
+        "DELETE FROM console_browser WHERE seen_at < :before OR (name = :name AND token_digest NOT IN"
+        " (SELECT token_digest FROM console_browser WHERE name = :name ORDER BY seen_at DESC LIMIT :most))",
+        {"before": forgotten_before, "name": name, "most": most},
+    )
 
 
 async def add_session(transaction: Transaction, token_digest: str, name: str, *, expires_at: float, now: float) -> None:
@@ -67,13 +158,14 @@ async def add_session(transaction: Transaction, token_digest: str, name: str, *,
     )
 
 
-async def session_name(queries: Queries, token_digest: str, now: float) -> str | None:
+async def member(queries: Queries, token_digest: str, now: float) -> Member | None:
     """Whose session it is; None when there is none or it is past its time."""
     row = await queries.fetch_one(
-        "SELECT name FROM console_session WHERE token_digest = :digest AND expires_at > :now",
+        "SELECT name, role FROM console_session JOIN console_account USING (name)"
+        " WHERE token_digest = :digest AND expires_at > :now",
         {"digest": token_digest, "now": now},
     )
-    return row[0] if row else None
+    return Member(*row) if row else None
 
 
 async def remove_session(transaction: Transaction, token_digest: str) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, tzinfo
 
 from prikkfri.assurance.impact import Exposed, Hit
 from prikkfri.assurance.response.store import Contact, Given
+from prikkfri.protocols.spreadsheet import cell
 
 CONTACT_COLUMNS = ("id", "at", "service", "kind", "channel")
 CONTACTS_MAX = 10_000
@@ -16,8 +17,6 @@ CONTACTS_MAX = 10_000
 FIELD_CHARACTERS_MAX = 200
 AHEAD_SECONDS_MAX = 300.0
 """A contact may be from a clock that is so far ahead of ours."""
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def hits_csv(hits: Iterable[Hit]) -> str:
@@ -59,15 +58,8 @@ def _csv(head: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
     written = io.StringIO()
     writer = csv.writer(written)
     writer.writerow(head)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    writer.writerows([cell(value) for value in row] for row in rows)
     return written.getvalue()
-
-
-def _cell(value: str | int) -> str | int:
-    """A text that a spreadsheet would take for a formula is marked as text; a number with its plus is none."""
-    if isinstance(value, str) and value.startswith(_FORMULA) and not value.lstrip("+").isdigit():
-        return f"'{value}"
-    return value
 
 
 def _moment(at: float) -> str:

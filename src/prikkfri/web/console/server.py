@@ -1,6 +1,7 @@
 """The console's pages over HTTP: server-rendered, then kept current by server-sent events."""
 
 import logging
+import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
@@ -15,13 +16,14 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Redire
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from prikkfri.assurance.console import Busy, Console
+from prikkfri.assurance.console import Busy, CodeNeeded, Console, Role, TooManyTries
 from prikkfri.assurance.overview import WINDOW_SECONDS, Overview
 from prikkfri.assurance.response.service import Response as IncidentResponse
 from prikkfri.assurance.service import OUTCOMES_SHOWN_MAX, Assurance
 from prikkfri.assurance.store import Sought, Taken
 from prikkfri.clock import Clock
 from prikkfri.errors import StorageError
+from prikkfri.protocols import one_time
 from prikkfri.protocols.asgi import refusal
 from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console import wording
@@ -57,6 +59,11 @@ NAVIGATION = (
     ("/people", "People"),
 )
 RETRY_AFTER_SECONDS = 5
+WRONG_CODE = "That is not the code of this moment, or it was used. Is the clock of the telephone right?"
+TOO_MANY = (
+    "Too many tries went wrong, with this name or from this network. Wait a little, or use a browser that has signed in"
+    " to this account before."
+)
 
 FindSubscriber = Callable[[str], Awaitable[Subscriber | None]]
 """A subscriber by id, e-mail address or number. Raises `StorageError`."""
@@ -106,11 +113,13 @@ class _Pages:
         self.origin = origin
         self._assurance = assurance
         self._console = console
+        self._operator = operator
         self._find_subscriber = find_subscriber
         self._clock = clock
         # A __Host- cookie is one that no neighbour on the same site can plant; it needs HTTPS.
         self._secure = origin.startswith("https://")
         self._cookie = "__Host-prikkfri-console" if self._secure else "prikkfri-console"
+        self._browser_cookie = f"{self._cookie}-browser"
         self._templates = Templates(
             words=wording, zone=zone, operator=operator, navigation=NAVIGATION, outcomes_url=_outcomes_url
         )
@@ -130,39 +139,50 @@ class _Pages:
         )
 
     def routes(self) -> list[Route]:
+        for_members: list[tuple[str, Page, list[str]]] = [
+            ("/sign-out", self._sign_out, ["POST"]),
+            ("/", self._overview, ["GET"]),
+            ("/live", self._events, ["GET"]),
+            ("/chart.json", self._chart, ["GET"]),
+            ("/outcomes", self._outcomes, ["GET"]),
+            ("/customers", self._customers, ["GET", "POST"]),
+            ("/incidents/live", self._incident_events, ["GET"]),
+            ("/incidents/{id}/live", self._incident_events, ["GET"]),
+            ("/controls/live", self._control_events, ["GET"]),
+            *self._controls.pages(),
+            *self._incidents.pages(),
+            ("/system", self._system, ["GET"]),
+            ("/alarms/seen", self._alarm_seen, ["POST"]),
+            ("/looks", self._looks, ["GET"]),
+            ("/people", self._people, ["GET", "POST"]),
+            ("/people/remove", self._remove_person, ["POST"]),
+            ("/people/password", self._change_password, ["POST"]),
+            ("/people/code", self._begin_codes, ["POST"]),
+            ("/people/remove-code", self._remove_codes, ["POST"]),
+        ]
         return [
             Route("/static/{name}", self._static),
             Route("/sign-in", self._sign_in, methods=["GET", "POST"]),
-            Route("/sign-out", self._for_members(self._sign_out), methods=["POST"]),
-            Route("/", self._for_members(self._overview)),
-            Route("/live", self._for_members(self._events)),
-            Route("/chart.json", self._for_members(self._chart)),
-            Route("/outcomes", self._for_members(self._outcomes)),
-            Route("/customers", self._for_members(self._customers), methods=["GET", "POST"]),
-            Route("/incidents/live", self._for_members(self._incident_events)),
-            Route("/incidents/{id}/live", self._for_members(self._incident_events)),
-            Route("/controls/live", self._for_members(self._control_events)),
             *(
-                Route(path, self._for_members(page), methods=methods)
-                for path, page, methods in (*self._controls.pages(), *self._incidents.pages())
+                Route(path, self._for_members(page, looks=path in LOOKING), methods=methods)
+                for path, page, methods in for_members
             ),
-            Route("/system", self._for_members(self._system)),
-            Route("/alarms/seen", self._for_members(self._alarm_seen), methods=["POST"]),
-            Route("/looks", self._for_members(self._looks)),
-            Route("/people", self._for_members(self._people), methods=["GET", "POST"]),
-            Route("/people/remove", self._for_members(self._remove_person), methods=["POST"]),
-            Route("/people/password", self._for_members(self._change_password), methods=["POST"]),
         ]
 
     # Who is there.
 
-    def _for_members(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
+    def _for_members(self, page: Page, *, looks: bool) -> Callable[[Request], Awaitable[Response]]:
+        """`looks`: whoever may only look may send it, too."""
+
         async def guarded(request: Request) -> Response:
             try:
-                who = await self._console.who(request.cookies.get(self._cookie, ""))
-                if who is not None:
-                    return await page(request, who)
-            except (StorageError, Busy) as error:
+                member = await self._console.member(request.cookies.get(self._cookie, ""))
+                if member is not None:
+                    request.state.acts = member.role == "act"
+                    if request.method not in ("GET", "HEAD") and not looks and not request.state.acts:
+                        return self._page("looks_only.html", request, member.name, status=403)
+                    return await page(request, member.name)
+            except (StorageError, Busy, TooManyTries) as error:
                 return self._trouble(request, error)
             if request.url.path.endswith(("/live", "/chart.json")):
                 return Answered(refusal(401, "signed-out", "sign in again"))
@@ -173,28 +193,54 @@ class _Pages:
 
     def _trouble(self, request: Request, error: Exception) -> Response:
         log.warning("%s: %s", request.url.path, error)
+        if isinstance(error, TooManyTries):
+            return self._page("trouble.html", request, "", status=429, trouble=TOO_MANY, at=self._clock.now())
         trouble = "Too much is asked at once." if isinstance(error, Busy) else "The console's database does not answer."
         return self._page("trouble.html", request, "", status=503, trouble=trouble, at=self._clock.now())
 
     async def _sign_in(self, request: Request) -> Response:
         wanted = _own_path(request.query_params.get("to", ""))
         if request.method != "POST":
-            return self._page("sign_in.html", request, "", to=wanted, trouble="")
+            return self._page("sign_in.html", request, "", to=wanted, trouble="", half_in="")
         form = await form_of(request)
-        name, password = form.get("name", ""), form.get("password", "")
+        half_in = form.get("half_in", "")
+        browser = request.cookies.get(self._browser_cookie, "")
         try:
-            token = await self._console.sign_in(name, password)
+            entered = await (self._by_code(form) if half_in else self._by_password(request, form, browser))
+            if isinstance(entered, CodeNeeded):
+                return self._page("sign_in.html", request, "", to=wanted, trouble="", half_in=entered.half_in)
+            known = await self._console.remember_browser(entered[0], browser) if entered else ""
         except Busy:
             trouble = "Too many are signing in at this moment. Try again in a few seconds."
-            return self._page("sign_in.html", request, "", status=503, to=wanted, trouble=trouble)
+            return self._page("sign_in.html", request, "", status=503, to=wanted, trouble=trouble, half_in=half_in)
+        except TooManyTries as error:
+            page = self._page("sign_in.html", request, "", status=429, to=wanted, trouble=TOO_MANY, half_in=half_in)
+            page.headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
+            return page
         except StorageError as error:
             return self._trouble(request, error)
-        if token is None:
-            trouble = "Name or password is wrong."
-            return self._page("sign_in.html", request, "", status=401, to=wanted, trouble=trouble)
+        if entered is None:
+            trouble = WRONG_CODE if half_in else "Name or password is wrong."
+            return self._page("sign_in.html", request, "", status=401, to=wanted, trouble=trouble, half_in=half_in)
+        token = entered[1]
         response = RedirectResponse(wanted, 303)
         response.set_cookie(self._cookie, token, httponly=True, secure=self._secure, samesite="lax", path="/")
+        response.set_cookie(
+            self._browser_cookie, known, max_age=round(self._console.browser_seconds), httponly=True,
+            secure=self._secure, samesite="lax", path="/",
+        )  # fmt: skip
         return response
+
+    async def _by_password(
+        self, request: Request, form: dict[str, str], browser: str
+    ) -> tuple[str, str] | CodeNeeded | None:
+        """Name and session."""
+        name, address = form.get("name", ""), request.client.host if request.client else ""
+        entered = await self._console.sign_in(name, form.get("password", ""), address=address, browser=browser)
+        return (name, entered) if isinstance(entered, str) else entered
+
+    async def _by_code(self, form: dict[str, str]) -> tuple[str, str] | None:
+        return await self._console.sign_in_with_code(form["half_in"], form.get("code", "").replace(" ", ""))
 
     async def _sign_out(self, request: Request, who: str) -> Response:
         await self._console.sign_out(request.cookies[self._cookie])
@@ -312,7 +358,8 @@ class _Pages:
             return await self._people_page(request, who)
         form = await form_of(request)
         name = form.get("name", "")
-        password = await self._console.add_account(name, by=who)
+        role: Role = "act" if form.get("role") == "act" else "look"
+        password = await self._console.add_account(name, by=who, role=role)
         if password is None:
             return await self._people_page(request, who, trouble="That name is taken, or cannot be one.", status=422)
         return await self._people_page(request, who, made=(name, password))
@@ -336,11 +383,37 @@ class _Pages:
             return await self._people_page(request, who, trouble=trouble, status=422)
         return RedirectResponse("/sign-in", 303)
 
+    async def _begin_codes(self, request: Request, who: str) -> Response:
+        """Offers a secret; the second time, with a code of it, has the sign-in ask for one from then on."""
+        form = await form_of(request)
+        salt = form.get("salt", "")
+        if not salt:
+            salt, _ = self._console.offer_codes(who)
+            return await self._people_page(request, who, offered=salt)
+        if await self._console.begin_codes(who, salt, form.get("code", "").replace(" ", "")):
+            return RedirectResponse("/people", 303)
+        return await self._people_page(request, who, trouble=WRONG_CODE, offered=salt, status=422)
+
+    async def _remove_codes(self, request: Request, who: str) -> Response:
+        name = (await form_of(request)).get("name", "")
+        if name == who:
+            trouble = "Somebody else whose account acts has to remove yours: else whoever sits at your desk could."
+            return await self._people_page(request, who, trouble=trouble, status=422)
+        await self._console.remove_codes(name)
+        return RedirectResponse("/people", 303)
+
     async def _people_page(
-        self, request: Request, who: str, *, trouble: str = "", made: tuple[str, str] | None = None, status: int = 200
-    ) -> Response:
+        self, request: Request, who: str, *, trouble: str = "", made: tuple[str, str] | None = None,
+        offered: str = "", status: int = 200,
+    ) -> Response:  # fmt: skip
         accounts = await self._console.accounts()
-        return self._page("people.html", request, who, status=status, accounts=accounts, trouble=trouble, made=made)
+        secret = self._console.secret_of(who, offered)
+        return self._page(
+            "people.html", request, who, status=status, accounts=accounts, trouble=trouble, made=made, offered=offered,
+            secret=one_time.shown_secret(secret),
+            otpauth=one_time.otpauth(secret, issuer=f"{self._operator} Prikkfri", name=who),
+            two_factor=any(each.two_factor for each in accounts if each.name == who),
+        )  # fmt: skip
 
     # Files and templates.
 
@@ -351,11 +424,15 @@ class _Pages:
         return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers={"cache-control": "no-cache"})
 
     def _page(self, template: str, request: Request, who: str, *, status: int = 200, **facts: object) -> Response:
-        html = self._templates.render(template, who=who, path=request.url.path, **facts)
+        html = self._templates.render(
+            template, who=who, acts=getattr(request.state, "acts", True), path=request.url.path, **facts
+        )
         return HTMLResponse(html, status, headers={"cache-control": "no-store"})
 
 
 PARTS = ("sentence", "age", "table", "roles")
+LOOKING = ("/sign-out", "/customers", "/people/password", "/people/code", "/incidents/{id}/hit", "/incidents/{id}/csv")
+"""What is sent and changes nothing but one's own."""
 FILTERS = ("service", "step", "layer", "verdict", "reason")
 
 
