@@ -19,12 +19,13 @@ from prikkfri.journal.outcomes import Outcome
 from prikkfri.protocols import cat
 from prikkfri.streaming.http import application
 from prikkfri.streaming.limits import Limits
+from prikkfri.streaming.pictures import PICTURE
 from prikkfri.streaming.service import Playout
 
 VIEWER = "http://localhost:8080"
 COMMAND_KEY = "the key of playout"
 DEVICE_TOKEN_ID = b"0123456789abcdef"
-QUICK = Limits(housekeeping_seconds=0.02, keys_refresh_seconds=0.01)
+QUICK = Limits(housekeeping_seconds=0.02, keys_refresh_seconds=0.01, picture_told_seconds=0.1)
 """What is only a matter of patience takes no time."""
 
 
@@ -36,6 +37,9 @@ class ServedPlayout:
     ) -> None:
         self.folder = folder
         self.outcomes: list[Outcome] = []
+        """All but what is told of pictures, which concerns nobody's promise."""
+        self.pictures: list[tuple[str, str]] = []
+        """What was told of the channels' pictures: verdict and reason."""
         self.private_key = ec.generate_private_key(ec.SECP256R1())
         self.keys_folder = folder / "playback-keys"
         self.keys_folder.mkdir()
@@ -47,7 +51,7 @@ class ServedPlayout:
             folder=folder,
             keys_path=self.keys_folder,
             revocations_path=self.revocations_path,
-            record=self.outcomes.append,
+            record=self._record,
             clock=clock,
             limits=QUICK,
         )
@@ -84,6 +88,12 @@ class ServedPlayout:
         await self._server.serve()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+    def _record(self, outcome: Outcome) -> None:
+        if outcome.step == PICTURE:
+            self.pictures.append((outcome.verdict, outcome.reason))
+        else:
+            self.outcomes.append(outcome)
 
     @contextmanager
     def running(self) -> Iterator["ServedPlayout"]:

@@ -203,6 +203,8 @@ def test_a_file_that_disappears_becomes_a_slate_and_returns(
     (tmp_path / "away.mp4").rename(source)
     until(lambda: on_air(playout) == "source")
     until(lambda: is_red(last_picture(playout, "film", tmp_path)))
+    until(lambda: playout.pictures[-1:] == [("kept", "")])
+    assert ("broken", "slate") in playout.pictures
     # The slate came and went without a seam: only a machine that cannot keep up begins a new run.
     assert playout.playout.on_air["film"].runs == 1 + caplog.text.count("channel film:")
 
@@ -237,6 +239,7 @@ def test_what_is_no_film_shows_the_slate(serve: Serve, tmp_path: Path, content: 
     playout = serve(Channel(id="film", name="Film", number=1, source=str(source), open=True))
     until(lambda: playout.get("/open/film/media.m3u8").status_code == 200)
     assert on_air(playout) == "slate"
+    until(lambda: playout.pictures == [("broken", "slate")])
 
 
 def test_a_source_that_never_answers_blocks_nobody(serve: Serve) -> None:
