@@ -33,7 +33,7 @@ async def misdelivered(without: Mechanism | None) -> Sequence[Check]:
 
 def row(rehearsal: str, name: str, what: str, checks: Sequence[Check]) -> str:
     red = [f"{check.name}: {check.figure}" for check in checks if not check.holds]
-    return f"| {rehearsal} | `{name}` | {what} | {'<br>'.join(red) or 'none'} | {sum(c.holds for c in checks)} |"
+    return f"| {rehearsal} | `{name}` | {what} | {'<br>'.join(red) or 'none'} | {sum(bool(c.holds) for c in checks)} |"
 
 
 def main() -> None:

@@ -38,6 +38,7 @@ from prikkfri.errors import PrikkfriError, StorageDamaged, StorageUnwritable, Us
 from prikkfri.simulation import demo as demonstration
 from prikkfri.simulation import mechanisms, misdelivery
 from prikkfri.simulation.kickoff import Fault, Plan
+from prikkfri.simulation.lateness import reason_not_judged
 from prikkfri.simulation.rehearsing import (
     rehearse_kickoff,
     rehearse_misdelivery,
@@ -581,9 +582,12 @@ def say_checks(checks: Sequence[Check], again: str) -> None:
     """The checks of a rehearsal, on standard error, so that `--json -` stays one document."""
     progress = Console(stderr=True, highlight=False)
     table = Table(box=None, show_header=False)
+    marks = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[yellow]?[/yellow]"}
     for check_ in checks:
-        table.add_row("[green]✓[/green]" if check_.holds else "[red]✗[/red]", check_.name, check_.figure)
+        table.add_row(marks[check_.holds], check_.name, check_.figure)
     progress.print(table)
+    if reason := reason_not_judged(checks):
+        progress.print(f"not judged: {reason}", style="yellow", soft_wrap=True)
     progress.print(f"again: {again}", style="dim", soft_wrap=True)
 
 

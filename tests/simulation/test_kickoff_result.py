@@ -1,6 +1,7 @@
 """The account of a kick-off against its truth: an honest one passes, and each kind of lie turns its check red."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -247,3 +248,59 @@ def test_on_a_calm_evening_nothing_is_confirmed_and_nobody_listed() -> None:
     assert red((calm, [])) == set()
     assert red((calm, [suspected])) == {"Nobody was listed"}
     assert red((calm, [account()])) == {"Nobody was listed", "No incident was confirmed, since there was none"}
+
+
+def verdicts(found: Truth, told: list[Account]) -> dict[str, str]:
+    result, checks = judge(found, told)
+    assert result.passed is all(check.verdict == "holds" for check in checks)
+    assert bool(result.not_judged) is any(check.verdict == "not judged" for check in checks)
+    return {check.name: check.verdict for check in checks}
+
+
+TIMED = {
+    "The incident was raised within 15 s",
+    "The status page told of it within 25 s",
+    "The match stood open, no sign-in needed, within 10 s",
+    "Whoever stood outside had an open channel playing within 5 s",
+}
+
+
+def test_on_a_machine_that_was_too_busy_what_is_a_matter_of_time_is_not_judged() -> None:
+    found = truth()
+    found.outside[3].got_at = 1_055
+    found.late = [0.0] * 80 + [0.3] * 20
+    told = verdicts(found, [account()])
+    assert {name for name, verdict in told.items() if verdict == "not judged"} == TIMED
+    assert "fails" not in told.values()
+    result, _ = judge(found, [account()])
+    assert not result.passed and result.not_judged.startswith("the machine was too busy: 20% of what")
+    assert (result.late_share, result.late_worst_s) == (0.2, 0.3)
+    # What a busy machine does to people is no fault of the product; what is false is, however busy it was.
+    found.inside[0].failed = 1
+    lies = verdicts(found, [replace(account(), credits=[{"customer": "s-3"}, {"customer": "s-3"}])])
+    assert lies["Nobody who was inside was disturbed"] == "not judged"
+    assert lies["Everybody on the list who is known is credited"] == "not judged"
+    assert lies["Nobody is credited twice"] == "fails"
+
+
+def test_what_came_before_the_fault_is_no_figure_to_judge_by() -> None:
+    found, told = truth(), account()
+    found.status_at = [(FAULT - 3, "major"), (OVER, "none")]
+    found.open_channel_at = FAULT - 0.5
+    told.incident["opened_at"] = FAULT - 4.4
+    said = verdicts(found, [told])
+    assert {name for name, verdict in said.items() if verdict == "not judged"} == TIMED - {
+        "Whoever stood outside had an open channel playing within 5 s"
+    }
+    result, checks = judge(found, [told])
+    assert (result.detected_after_s, result.status_page_after_s, result.open_channel_after_s) == (None, None, None)
+    assert not any(check.figure.startswith("-") for check in checks)
+
+
+def test_what_is_declared_over_while_it_lasts_is_too_early_on_any_machine() -> None:
+    found, told = truth(), account()
+    found.late = [5.0]
+    told.incident["resolved_at"] = GIVEN_BACK - 1
+    assert verdicts(found, [told])["It was declared over by the data, and not too early"] == "fails"
+    told.incident["resolved_at"] = None
+    assert verdicts(found, [told])["It was declared over by the data, and not too early"] == "not judged"

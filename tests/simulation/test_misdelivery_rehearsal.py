@@ -21,12 +21,16 @@ KEYS = [
     "exposed_missed",
     "exposed_wrongly_listed",
     "declared_over_too_early",
+    "late_share",
+    "late_worst_s",
+    "not_judged",
     "passed",
 ]
 
 
 def rehearse(folder: Path, *arguments: str) -> tuple[dict[str, Any], str, str]:
-    command = [sys.executable, "-m", "prikkfri", "rehearse", "misdelivery", "--small", *arguments]
+    command = [sys.executable, "-P", "-m", "prikkfri", "rehearse", "misdelivery", "--small", *arguments]
+    (folder / "token.py").write_text("raise SystemExit('not the token that was meant')")
     command += ["--json", str(folder / "result.json"), "--report", str(folder / "report.html")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder)
     assert done.returncode in (0, 1), done.stderr

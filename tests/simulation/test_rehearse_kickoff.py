@@ -39,12 +39,16 @@ KEYS = [
     "credited_twice",
     "recovered_after_s",
     "declared_over_after_s",
+    "late_share",
+    "late_worst_s",
+    "not_judged",
     "passed",
 ]
 
 
 def rehearse(folder: Path, *arguments: str) -> tuple[dict[str, object], str, str]:
-    command = [sys.executable, "-m", "prikkfri", "rehearse", "kickoff", *arguments]
+    command = [sys.executable, "-P", "-m", "prikkfri", "rehearse", "kickoff", *arguments]
+    (folder / "token.py").write_text("raise SystemExit('not the token that was meant')")
     command += ["--json", str(folder / "result.json"), "--report", str(folder / "report.html")]
     wide = {**os.environ, "COLUMNS": "200"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder, env=wide)

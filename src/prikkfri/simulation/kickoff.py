@@ -21,6 +21,7 @@ from prikkfri.simulation.crowd import arrivals, match_shape
 from prikkfri.simulation.demo import PASSWORD, Person
 from prikkfri.simulation.duty import Duty
 from prikkfri.simulation.installation import Borrowed, Harm, Installation
+from prikkfri.simulation.lateness import keep_time
 from prikkfri.simulation.people import TROUBLE, Addresses, Asked, Viewer, device_pseudonym
 from prikkfri.streaming.demo import FALLBACK
 
@@ -115,6 +116,8 @@ class Truth:
     others_ask: bool = False
     """Others than these people use the installation, too: of whether they were hit the truth knows nothing."""
     ended_at: float = 0.0
+    late: list[float] = field(default_factory=list)
+    """By how much each tick of the rehearsal's own clock, and each one who came, was late."""
     told_hit: dict[str, bool] = field(default_factory=dict)
     """What each one who asked afterwards was told, by subscriber: whether a fault had hit them."""
     texts: dict[str, list[str]] = field(default_factory=dict)
@@ -188,12 +191,14 @@ class Evening:
             tasks.create_task(self._look_at_the_status_page(truth, end))
             tasks.create_task(self._look_for_open_channels(truth, end))
             tasks.create_task(self._tell(truth, end))
+            time_keeping = tasks.create_task(keep_time(truth.late, self.clock))
             if plan.fault is not None:
                 tasks.create_task(self._break(truth, plan.fault))
             crowd = asyncio.gather(*(tasks.create_task(come) for come in self._crowd(truth)))
             await asyncio.sleep(plan.evening_seconds)
             truth.ended_at = self.clock.now()
             end.set()
+            time_keeping.cancel()
             await crowd
         return truth
 
@@ -317,8 +322,10 @@ class Evening:
         return coming
 
     async def _come(self, viewer: Viewer, told: Asked, give_up_at: float, truth: Truth) -> None:
-        await asyncio.sleep(told.asked_at - self.clock.now())
+        planned_at = told.asked_at
+        await asyncio.sleep(planned_at - self.clock.now())
         told.asked_at = self.clock.now()
+        truth.late.append(told.asked_at - planned_at)
         await viewer.sign_in(give_up_at=give_up_at, asked=told)
         if told.got_at and truth.given_back_at and not truth.last_back_in_at:
             truth.last_back_in_at = told.got_at

@@ -1,11 +1,12 @@
 """The account of the evening held against its truth: figures, checks, the report."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prikkfri.simulation.account import Account
 from prikkfri.simulation.kickoff import Truth, evening_clock, quantile, waits
+from prikkfri.simulation.lateness import lateness, reason_not_judged, timed, unless_held, within
 from prikkfri.simulation.report import Check, Event, Line, Period, Question, Report
 
 WATCH_TOLERANCE_SECONDS = 0.75
@@ -24,7 +25,10 @@ NOT_YET = -1.0
 
 @dataclass(frozen=True)
 class Result:
-    """The figures, named as in the JSON; seconds are counted from the fault, or from its end for what follows that."""
+    """The figures, named as in the JSON; seconds are counted from the fault, or from its end for what follows that.
+
+    Seconds are -1 for what never came, and null for what came before it could: that is no figure to judge by.
+    """
 
     viewers: int
     inside: int
@@ -37,19 +41,24 @@ class Result:
     turned_away: int
     wait_p50_s: float
     wait_p99_s: float
-    detected_after_s: float
+    detected_after_s: float | None
     placed: list[str]
     cleared: list[str]
-    status_page_after_s: float
-    open_channel_after_s: float
+    status_page_after_s: float | None
+    open_channel_after_s: float | None
     hit_true: int
     hit_listed: int
     hit_missed: int
     hit_wrongly_listed: int
     credited: int
     credited_twice: int
-    recovered_after_s: float
-    declared_over_after_s: float
+    recovered_after_s: float | None
+    declared_over_after_s: float | None
+    late_share: float
+    """Of what the rehearsal itself wanted to do at a moment: how much came late."""
+    late_worst_s: float
+    not_judged: str
+    """Why some checks could not be judged; empty: all were."""
     passed: bool
 
 
@@ -66,7 +75,7 @@ def judge(truth: Truth, accounts: Sequence[Account]) -> tuple[Result, list[Check
     credited = [credit["customer"] for each in accounts for credit in each.credits]
     waited = waits(truth)
     fault = truth.fault_at
-    told_at = next((at for at, says in truth.status_at if at >= fault and says in ("major", "critical")), 0.0)
+    timeliness = lateness(truth.late)
     resolved_at = account.incident["resolved_at"] if account else None
     result = Result(
         viewers=len(truth.inside) + len(truth.outside),
@@ -83,7 +92,7 @@ def judge(truth: Truth, accounts: Sequence[Account]) -> tuple[Result, list[Check
         detected_after_s=_after(fault, account.incident["opened_at"] if account else None),
         placed=_placed(account),
         cleared=_cleared(account),
-        status_page_after_s=_after(fault, told_at),
+        status_page_after_s=_after(fault, _status_told_at(truth)),
         open_channel_after_s=_after(fault, truth.open_channel_at),
         hit_true=len(true),
         hit_listed=len(listed),
@@ -93,6 +102,9 @@ def judge(truth: Truth, accounts: Sequence[Account]) -> tuple[Result, list[Check
         credited_twice=len(credited) - len(set(credited)),
         recovered_after_s=_after(truth.given_back_at, truth.last_back_in_at),
         declared_over_after_s=_after(truth.given_back_at, resolved_at),
+        late_share=timeliness.share,
+        late_worst_s=timeliness.worst_s,
+        not_judged="",
         passed=False,
     )
     checks = (
@@ -100,11 +112,25 @@ def judge(truth: Truth, accounts: Sequence[Account]) -> tuple[Result, list[Check
         if fault
         else _checks_of_a_calm_evening(truth, result, accounts)
     )
-    return Result(**{**asdict(result), "passed": all(check.holds for check in checks)}), checks
+    passed = all(check.holds for check in checks)
+    return replace(result, not_judged=reason_not_judged(checks), passed=passed), checks
 
 
-def _after(start: float, moment: float | None) -> float:
-    return round(moment - start, 2) if moment and start else NOT_YET
+def _after(start: float, moment: float | None) -> float | None:
+    """Seconds from `start`; None when the moment was before it."""
+    if not moment or not start:
+        return NOT_YET
+    return round(moment - start, 2) if moment >= start else None
+
+
+def _status_told_at(truth: Truth) -> float:
+    """When the status page told of an outage, after the fault or since before it; 0: never."""
+    tells = [says in ("major", "critical") for _, says in truth.status_at]
+    at = [at for at, _ in truth.status_at]
+    before = [index for index, moment in enumerate(at) if moment < truth.fault_at]
+    if before and tells[before[-1]]:
+        return at[before[-1]]
+    return next((moment for moment, told in zip(at, tells, strict=True) if told and moment >= truth.fault_at), 0.0)
 
 
 def _placed(account: Account | None) -> list[str]:
@@ -119,67 +145,75 @@ def _segment(segment: dict[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in segment["values"])
 
 
-def _within(figure: float, most: float) -> bool:
-    return 0 <= figure <= most
-
-
 def _shared_checks(truth: Truth, result: Result) -> list[Check]:
+    busy = lateness(truth.late).too_busy
     troubles = sorted(trouble for each in truth.inside for trouble in each.troubles)
     first = f"; first after {troubles[0][0]:.1f} s, {troubles[0][1]}" if troubles else ""
-    return [
+    disturbed = [
         Check("Nobody who was inside was disturbed", f"{result.inside_disturbed} of {result.inside}{first}",
               result.inside_disturbed == 0),
         Check("Everybody inside could switch channel",
               f"{result.inside_switches_failed} of {result.inside_switches} failed",
               result.inside_switches > 0 and result.inside_switches_failed == 0),
     ]  # fmt: skip
+    return [unless_held(check, busy) for check in disturbed]
 
 
 def _checks_of_a_fault(truth: Truth, result: Result, account: Account | None, credited: set[str]) -> list[Check]:
-    over_too_early = 0 <= result.declared_over_after_s < result.recovered_after_s
+    busy = lateness(truth.late).too_busy
     return [
         *_shared_checks(truth, result),
-        Check(f"The incident was raised within {DETECTED_SECONDS_MAX:.0f} s", _seconds(result.detected_after_s),
-              _within(result.detected_after_s, DETECTED_SECONDS_MAX)),
-        Check("It was placed at sign-in", "; ".join(result.placed) or "nowhere",
-              bool(result.placed) and all("signin" in place or "sign-in" in place for place in result.placed)),
-        Check("The streams were cleared", "; ".join(result.cleared) or "nothing",
-              any("streams" in place for place in result.cleared)),
-        Check(f"The status page told of it within {STATUS_PAGE_SECONDS_MAX:.0f} s",
-              _seconds(result.status_page_after_s),
-              _within(result.status_page_after_s, STATUS_PAGE_SECONDS_MAX)),
-        Check(f"The match stood open, no sign-in needed, within {OPEN_CHANNEL_SECONDS_MAX:.0f} s",
-              _seconds(result.open_channel_after_s),
-              _within(result.open_channel_after_s, OPEN_CHANNEL_SECONDS_MAX)),
-        _offered_check(truth),
+        within(f"The incident was raised within {DETECTED_SECONDS_MAX:.0f} s", result.detected_after_s,
+               DETECTED_SECONDS_MAX, busy, figure=_seconds(result.detected_after_s)),
+        unless_held(Check("It was placed at sign-in", "; ".join(result.placed) or "nowhere",
+              bool(result.placed) and all("signin" in place or "sign-in" in place for place in result.placed)), busy),
+        unless_held(Check("The streams were cleared", "; ".join(result.cleared) or "nothing",
+              any("streams" in place for place in result.cleared)), busy),
+        within(f"The status page told of it within {STATUS_PAGE_SECONDS_MAX:.0f} s", result.status_page_after_s,
+               STATUS_PAGE_SECONDS_MAX, busy, figure=_seconds(result.status_page_after_s)),
+        within(f"The match stood open, no sign-in needed, within {OPEN_CHANNEL_SECONDS_MAX:.0f} s",
+               result.open_channel_after_s, OPEN_CHANNEL_SECONDS_MAX, busy,
+               figure=_seconds(result.open_channel_after_s)),
+        timed(_offered_check(truth), busy),
         Check("Nobody who was hit is missing from the list", f"{result.hit_missed} of {result.hit_true}",
               result.hit_true > 0 and result.hit_missed == 0),
         Check("Nobody is on the list who was not hit", f"{result.hit_wrongly_listed} of {result.hit_listed}",
               result.hit_wrongly_listed == 0),
-        Check("Everybody on the list who is known is credited", f"{result.credited} of {result.hit_listed}",
+        unless_held(Check("Everybody on the list who is known is credited", f"{result.credited} of {result.hit_listed}",
               result.credited > 0 and result.credited == sum(bool(h["customer"]) for h in account.affected["hits"])
-              if account else False),
+              if account else False), busy),
         Check("Nobody is credited twice", f"{result.credited_twice}", result.credited_twice == 0),
         *_look_back_checks(truth, credited),
         *(crowd_checks(truth) if truth.plan.fault == "crowd" else ()),
-        Check("Everybody who came got in before the end, or had not waited long", f"{result.turned_away} turned away",
-              result.turned_away == 0),
-        Check("It was declared over by the data, and not too early", _seconds(result.declared_over_after_s),
-              result.declared_over_after_s >= 0 and not over_too_early),
+        unless_held(Check("Everybody who came got in before the end, or had not waited long",
+                          f"{result.turned_away} turned away", result.turned_away == 0), busy),
+        _over_check(result, busy),
     ]  # fmt: skip
+
+
+def _over_check(result: Result, busy: str) -> Check:
+    name, after_s, recovered_s = (
+        "It was declared over by the data, and not too early", result.declared_over_after_s, result.recovered_after_s,
+    )  # fmt: skip
+    if after_s is None:
+        return Check(name, "before the fault had ended", False)
+    if after_s == NOT_YET:
+        return unless_held(Check(name, _seconds(after_s), False), busy)
+    return Check(name, _seconds(after_s), after_s >= (recovered_s or 0.0))
 
 
 def _look_back_checks(truth: Truth, credited: set[str]) -> list[Check]:
     """What those hit have of it in the end."""
+    busy = lateness(truth.late).too_busy
     with_phone = credited & set(truth.texts)
     once = sum(len(truth.texts[subscriber]) == 1 for subscriber in with_phone)
     others = sum(bool(texts) for subscriber, texts in truth.texts.items() if subscriber not in credited)
     certain = truth.certain(WATCH_TOLERANCE_SECONDS) & set(truth.told_hit)
     wrongly = sum(truth.told_hit[subscriber] != (subscriber in truth.hit()) for subscriber in certain)
     return [
-        Check("Everybody credited was told by SMS, once, and nobody else",
+        unless_held(Check("Everybody credited was told by SMS, once, and nobody else",
               f"{once} of {len(credited)}, and {others} others",
-              bool(credited) and once == len(credited) and others == 0),
+              bool(credited) and once == len(credited) and others == 0), busy),
         Check("Whoever asks afterwards is told rightly whether they were hit",
               f"{wrongly} of {len(certain)} who asked wrongly", bool(certain) and wrongly == 0),
     ]  # fmt: skip
@@ -187,17 +221,18 @@ def _look_back_checks(truth: Truth, credited: set[str]) -> list[Check]:
 
 def crowd_checks(truth: Truth) -> list[Check]:
     """Whether a line is a line: nobody meets an error, nobody is overtaken, and the machines never work in vain."""
+    busy = lateness(truth.late).too_busy
     met_error = sum(bool(asked.refused) for asked in truth.outside)
     overtaken = overtaken_by(truth)
     pace = paces(truth)
     return [
-        Check(f"At most 1 in {ERRORS_ONE_IN} met an error instead of a place in the line",
-              f"{met_error} of {len(truth.outside)}", met_error * ERRORS_ONE_IN <= len(truth.outside)),
-        Check(f"Nobody got in more than {OVERTAKEN_SECONDS_MAX:.0f} s after somebody who came later",
-              f"{max(overtaken, default=0):.1f} s at most", max(overtaken, default=0) <= OVERTAKEN_SECONDS_MAX),
-        Check("Sign-ins went on at their pace while the crowd waited",
+        unless_held(Check(f"At most 1 in {ERRORS_ONE_IN} met an error instead of a place in the line",
+              f"{met_error} of {len(truth.outside)}", met_error * ERRORS_ONE_IN <= len(truth.outside)), busy),
+        timed(Check(f"Nobody got in more than {OVERTAKEN_SECONDS_MAX:.0f} s after somebody who came later",
+              f"{max(overtaken, default=0):.1f} s at most", max(overtaken, default=0) <= OVERTAKEN_SECONDS_MAX), busy),
+        timed(Check("Sign-ins went on at their pace while the crowd waited",
               f"{min(pace, default=0):.0f} a second in the slowest {PACE_SECONDS:.0f} s, {max(pace, default=0):.0f} in "
-              "the fastest", bool(pace) and min(pace) >= PACE_SHARE_MIN * max(pace)),
+              "the fastest", bool(pace) and min(pace) >= PACE_SHARE_MIN * max(pace)), busy),
     ]  # fmt: skip
 
 
@@ -244,8 +279,8 @@ def _checks_of_a_calm_evening(truth: Truth, result: Result, accounts: Sequence[A
     ]
 
 
-def _seconds(figure: float) -> str:
-    return "never" if figure == NOT_YET else f"{figure:.1f} s"
+def _seconds(figure: float | None) -> str:
+    return "never" if figure is None or figure == NOT_YET else f"{figure:.1f} s"
 
 
 def report(

@@ -27,6 +27,7 @@ from prikkfri.simulation.demo import FIRST_NAMES, SMPP_PASSWORD
 from prikkfri.simulation.esme import Esme
 from prikkfri.simulation.installation import Installation, ports_section
 from prikkfri.simulation.kickoff import Say
+from prikkfri.simulation.lateness import keep_time
 from prikkfri.simulation.partners.network import Delivery, Fault
 from prikkfri.simulation.people import TROUBLE
 from prikkfri.storage.keys import command_key
@@ -132,6 +133,8 @@ class Truth:
     opened_at: float = 0.0
     """When the person opened the route again."""
     status_at: list[tuple[float, str]] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
+    """By how much each tick of the rehearsal's own clock was late."""
 
     def accepted(self) -> dict[str, Sent]:
         """By token."""
@@ -295,6 +298,7 @@ class Evening:
         async with asyncio.TaskGroup() as tasks:
             always = [tasks.create_task(self._canary_phones(partner).run()) for partner in PARTNERS]
             always.append(tasks.create_task(self._look_at_the_status_page(truth)))
+            always.append(tasks.create_task(keep_time(truth.late, self.clock)))
             traffic = tasks.create_task(self._write(truth, enough))
             await asyncio.sleep(plan.calm_seconds)
             if plan.fault:

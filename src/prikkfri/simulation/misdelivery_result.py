@@ -1,11 +1,12 @@
 """The account of the misdelivery held against its truth: figures, checks, the report."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prikkfri.simulation.account import Account
 from prikkfri.simulation.kickoff_result import NOT_YET
+from prikkfri.simulation.lateness import ALREADY, lateness, not_judged, reason_not_judged, unless_held, within
 from prikkfri.simulation.misdelivery import LOSES_RECEIPTS, MISDELIVERS, PERSON, Partner, Seen, Truth, token_of
 from prikkfri.simulation.report import Check, Event, Line, Period, Question, Report
 from prikkfri.sms.canaries.service import RULE
@@ -16,21 +17,29 @@ DETECTED_SECONDS_MAX = 45.0
 
 @dataclass(frozen=True)
 class Result:
-    """The figures, named as in the JSON; seconds are counted from the fault."""
+    """The figures, named as in the JSON; seconds are counted from the fault.
+
+    They are -1 for what never came, and null for what came before the fault: that is no figure to judge by.
+    """
 
     messages: int
     misdelivered_by_us: int
     lost: int
     misdelivered_by_partner: int
-    detected_after_s: float
+    detected_after_s: float | None
     placed: list[str]
-    route_stopped_after_s: float
+    route_stopped_after_s: float | None
     exposed_true: int
     exposed_listed: int
     exposed_missed: int
     exposed_wrongly_listed: int
     """Listed as gone that way when it most likely misdelivered, and did not; or that never went that way."""
     declared_over_too_early: bool
+    late_share: float
+    """Of what the rehearsal itself wanted to do at a moment: how much came late."""
+    late_worst_s: float
+    not_judged: str
+    """Why some checks could not be judged; empty: all were."""
     passed: bool
 
 
@@ -42,6 +51,7 @@ def judge(truth: Truth, accounts: Sequence[Account], seen: Seen) -> tuple[Result
     listed = {each["message"] for each in seen.exposed}
     certain = {each["message"] for each in seen.exposed if each["sent_at"] >= way["likely_since"]}
     stops = [at for at, link, _ in seen.stops if link == MISDELIVERS.link]
+    timeliness = lateness(truth.late)
     result = Result(
         messages=len(truth.accepted()),
         misdelivered_by_us=truth.misdelivered_by_us(),
@@ -55,10 +65,14 @@ def judge(truth: Truth, accounts: Sequence[Account], seen: Seen) -> tuple[Result
         exposed_missed=len(true - listed),
         exposed_wrongly_listed=len(certain - true) + len(listed - went_there),
         declared_over_too_early=_over_too_early(truth, accounts, seen),
+        late_share=timeliness.share,
+        late_worst_s=timeliness.worst_s,
+        not_judged="",
         passed=False,
     )
     checks = _checks(truth, result, accounts, seen) if truth.fault_at else _calm_checks(truth, result, accounts, seen)
-    return Result(**{**asdict(result), "passed": all(check.holds for check in checks)}), checks
+    passed = all(check.holds for check in checks)
+    return replace(result, not_judged=reason_not_judged(checks), passed=passed), checks
 
 
 def _of(accounts: Sequence[Account], service: str) -> Account | None:
@@ -80,8 +94,11 @@ def _is_at(partner: Partner, places: Sequence[str]) -> bool:
     return bool(places) and all(any(name in place for name in names) for place in places)
 
 
-def _after(truth: Truth, moment: float | None) -> float:
-    return round(moment - truth.fault_at, 2) if moment and truth.fault_at else NOT_YET
+def _after(truth: Truth, moment: float | None) -> float | None:
+    """Seconds from the fault; None when the moment was before it."""
+    if not moment or not truth.fault_at:
+        return NOT_YET
+    return round(moment - truth.fault_at, 2) if moment >= truth.fault_at else None
 
 
 def _over_too_early(truth: Truth, accounts: Sequence[Account], seen: Seen) -> bool:
@@ -110,21 +127,23 @@ def _checks(truth: Truth, result: Result, accounts: Sequence[Account], seen: See
     account, receipts = _of(accounts, "messages"), _placed(_of(accounts, "receipts"))
     resolved_at = account.incident["resolved_at"] if account else None
     exposed_told = _exposed_told(account)
+    busy = lateness(truth.late).too_busy
+    over_s, proven_s = _after(truth, resolved_at), _after(truth, seen.proven_at)
     return [
         *_shared_checks(truth, result),
-        Check(f"An incident was raised within {DETECTED_SECONDS_MAX:.0f} s", _seconds(result.detected_after_s),
-              0 <= result.detected_after_s <= DETECTED_SECONDS_MAX),
-        Check(f"It was placed at {MISDELIVERS.name} and nowhere else", "; ".join(result.placed) or "nowhere",
-              _is_at(MISDELIVERS, result.placed)),
-        Check(f"The route was stopped within {DETECTED_SECONDS_MAX:.0f} s by {stopper}",
-              f"{_seconds(result.route_stopped_after_s)} by {', '.join(sorted(by)) or 'nobody'}",
-              by == {stopper} and 0 <= result.route_stopped_after_s <= DETECTED_SECONDS_MAX),
+        within(f"An incident was raised within {DETECTED_SECONDS_MAX:.0f} s", result.detected_after_s,
+               DETECTED_SECONDS_MAX, busy, figure=_seconds(result.detected_after_s)),
+        unless_held(Check(f"It was placed at {MISDELIVERS.name} and nowhere else",
+                          "; ".join(result.placed) or "nowhere", _is_at(MISDELIVERS, result.placed)), busy),
+        within(f"The route was stopped within {DETECTED_SECONDS_MAX:.0f} s by {stopper}", result.route_stopped_after_s,
+               DETECTED_SECONDS_MAX, busy, also=by == {stopper},
+               figure=f"{_seconds(result.route_stopped_after_s)} by {', '.join(sorted(by)) or 'nobody'}"),
         Check("No other route was stopped", ", ".join(others) or "none", not others),
         Check(f"{LOSES_RECEIPTS.name}'s lost receipts were not taken for misdelivery",
               f"{deaf.get('astray', '?')} canaries astray there",
               deaf.get("astray") == 0 and deaf.get("trusted") is True),
-        Check(f"They were told as an incident of receipts at {LOSES_RECEIPTS.name}", "; ".join(receipts) or "nowhere",
-              _is_at(LOSES_RECEIPTS, receipts)),
+        unless_held(Check(f"They were told as an incident of receipts at {LOSES_RECEIPTS.name}",
+                          "; ".join(receipts) or "nowhere", _is_at(LOSES_RECEIPTS, receipts)), busy),
         Check("No message that went that way is missing from the list",
               f"{result.exposed_missed} of {result.exposed_true}",
               result.exposed_true > 0 and result.exposed_missed == 0),
@@ -132,13 +151,21 @@ def _checks(truth: Truth, result: Result, accounts: Sequence[Account], seen: See
               f" {result.exposed_listed}", result.exposed_wrongly_listed == 0),
         Check("The answer sheet names as many", exposed_told or "it says nothing",
               exposed_told.startswith(f"{result.exposed_listed:,} messages ")),
-        Check("The route was proven by canaries before a person opened it", _seconds(_after(truth, seen.proven_at)),
-              bool(seen.proven_at) and seen.proven_at <= truth.opened_at),
-        Check("Nothing was declared over too early", _seconds(_after(truth, resolved_at)),
-              not result.declared_over_too_early),
-        Check("It was declared over by the data", _seconds(_after(truth, resolved_at)),
-              bool(account) and bool(resolved_at) and not (account and account.incident["unproven"])),
+        _in_order(Check("The route was proven by canaries before a person opened it", _seconds(proven_s),
+                        bool(seen.proven_at) and seen.proven_at <= truth.opened_at), proven_s, busy),
+        _in_order(Check("Nothing was declared over too early", _seconds(over_s),
+                        not result.declared_over_too_early), over_s, ""),
+        _in_order(Check("It was declared over by the data", _seconds(over_s),
+                        bool(account) and bool(resolved_at) and not (account and account.incident["unproven"])),
+                  over_s, busy),
     ]  # fmt: skip
+
+
+def _in_order(check: Check, after_s: float | None, busy: str) -> Check:
+    """A check whose figure is `after_s`: before the fault it is none; and what never came may want time."""
+    if after_s is None and check.holds:
+        return not_judged(check, ALREADY)
+    return unless_held(check, busy) if after_s == NOT_YET else check
 
 
 def _calm_checks(truth: Truth, result: Result, accounts: Sequence[Account], seen: Seen) -> list[Check]:
@@ -157,8 +184,8 @@ def _exposed_told(account: Account | None) -> str:
     return next((str(a["text"]) for a in account.answers if a["number"] == 6), "") if account else ""
 
 
-def _seconds(figure: float) -> str:
-    return "never" if figure == NOT_YET else f"{figure:.1f} s"
+def _seconds(figure: float | None) -> str:
+    return "before the fault" if figure is None else "never" if figure == NOT_YET else f"{figure:.1f} s"
 
 
 def report(

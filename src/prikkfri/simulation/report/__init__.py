@@ -19,7 +19,12 @@ class Check:
     name: str
     """As a sentence: what holds when it is green."""
     figure: str
-    holds: bool
+    holds: bool | None
+    """None: it could not be judged; the figure says why."""
+
+    @property
+    def verdict(self) -> str:
+        return "not judged" if self.holds is None else "holds" if self.holds else "fails"
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,12 @@ class Report:
     comparison: Sequence[tuple[str, str, str]] = ()
     """What, the truth, the product's account."""
     answers: Sequence[Question] = ()
+
+    @property
+    def verdict(self) -> str:
+        if self.passed:
+            return "passed"
+        return "failed" if any(check.holds is False for check in self.checks) else "not judged"
 
 
 def render(report: Report) -> str:

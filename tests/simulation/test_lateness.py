@@ -1,0 +1,84 @@
+"""A machine too busy to judge says so: what is measured, what is concluded, what is shown."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from waiting import eventually
+
+from prikkfri.clock import ManualClock
+from prikkfri.simulation.lateness import (
+    LATE_SECONDS,
+    LATE_SECONDS_MAX,
+    LATE_SHARE_MAX,
+    TICK_SECONDS,
+    keep_time,
+    lateness,
+    not_judged,
+    reason_not_judged,
+    timed,
+    unless_held,
+    within,
+)
+from prikkfri.simulation.report import Check, Report, render
+
+BUSY = "the machine was too busy"
+
+
+@given(st.lists(st.floats(-0.1, 20.0)))
+def test_too_busy_is_when_a_stated_share_was_late_or_anything_at_all_by_seconds(late: list[float]) -> None:
+    found = lateness(late)
+    share = sum(each > LATE_SECONDS for each in late) / len(late) if late else 0.0
+    assert found.share == pytest.approx(share, abs=1e-4) and found.worst_s >= 0
+    late_enough = round(share, 4) > LATE_SHARE_MAX or round(max(late, default=0), 2) > LATE_SECONDS_MAX
+    assert bool(found.too_busy) is late_enough
+    if found.too_busy:
+        assert f"{found.worst_s:.1f} s at the worst" in found.too_busy and BUSY in found.too_busy
+
+
+async def test_a_loop_that_was_held_up_is_found_late_by_as_much_and_once() -> None:
+    late: list[float] = []
+    clock = ManualClock()
+    keeping = asyncio.create_task(keep_time(late, clock))
+    await asyncio.sleep(0)  # it waits for its first tick
+    clock.advance(TICK_SECONDS + 0.6)  # nobody else got to run meanwhile
+    await eventually(lambda: late)
+    clock.advance(TICK_SECONDS)
+    await eventually(lambda: len(late) > 1)
+    keeping.cancel()
+    assert late[:2] == pytest.approx([0.6, 0.0])
+
+
+def test_a_matter_of_time_is_judged_only_when_there_was_time_and_an_impossible_figure_never() -> None:
+    holds, fails = Check("a", "3.0 s", True), Check("b", "30.0 s", False)
+    assert [timed(check, "") for check in (holds, fails)] == [holds, fails]
+    for check in (holds, fails):
+        late = timed(check, BUSY)
+        assert (late.name, late.holds, late.figure) == (check.name, None, f"not judged: {BUSY}")
+    assert unless_held(holds, BUSY) == holds and unless_held(fails, BUSY).holds is None
+    assert unless_held(fails, "") == fails
+    for after_s, also, busy, verdict in (
+        (3.0, True, "", "holds"), (15.0, True, "", "holds"), (15.1, True, "", "fails"), (-1.0, True, "", "fails"),
+        (3.0, False, "", "fails"), (3.0, True, BUSY, "not judged"), (None, True, "", "not judged"),
+        (None, True, BUSY, "not judged"),
+    ):  # fmt: skip
+        check = within("c", after_s, 15.0, busy, figure="x", also=also)
+        assert check.verdict == verdict, (after_s, also, busy)
+        assert (check.figure == "x") is (verdict != "not judged")
+    assert within("c", None, 15.0, "", figure="-4.4 s").figure == "not judged: it was so before the fault had begun"
+
+
+def test_the_report_has_a_verdict_of_its_own_for_what_was_not_judged() -> None:
+    holds, fails, late = Check("a", "3.0 s", True), Check("b", "never", False), not_judged(Check("c", "", None), BUSY)
+    report = Report(
+        title="t", sentence="s", passed=False, staged_at="now", machine="m", again="g", commit="c",
+        checks=[holds, late], events=[], lines=[], unit="u",
+    )  # fmt: skip
+    page = render(report)
+    assert "Not judged</span>" in page and "Failed" not in page and "Passed" not in page
+    assert '<tr class="unknown"><td class="mark">not judged</td><td>c</td>' in page
+    assert "Failed</span>" in render(replace(report, checks=[holds, late, fails]))
+    assert "Passed</span>" in render(replace(report, checks=[holds], passed=True))
+    assert reason_not_judged([holds, late, late, fails]) == BUSY and reason_not_judged([holds, fails]) == ""
