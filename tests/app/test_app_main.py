@@ -100,6 +100,7 @@ def test_what_a_person_has_to_mend_and_what_another_try_may() -> None:
     file = OSError(errno.ENOSPC, "No space left on device", "/home/x")
     assert mend_of(file).startswith("/home/x: No space left on device; ")
     assert mend_of(ExceptionGroup("tasks", [ValueError(), StorageDamaged("x.db: restore it")])) == "x.db: restore it"
+    assert mend_of(OSError(errno.ENOSPC, "No space left on device")).startswith("the home: No space left on device; ")
     assert mend_of(StorageUnwritable("disk full")) == "disk full"
     for passing in (StorageUnavailable("away"), InDoubt("?"), FencedOut("another"), ConnectionError(), ValueError()):
         assert mend_of(passing) == mend_of(ExceptionGroup("tasks", [passing])) == ""

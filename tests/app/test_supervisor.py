@@ -168,6 +168,13 @@ async def test_what_has_served_and_then_has_to_be_mended_is_no_crash_loop(scene:
     assert len(scene.said) == 1 and len(await scene.noted("c", 1)) == 1
 
 
+async def test_what_cannot_be_written_into_its_log_is_said_all_the_same(scene: Scene) -> None:
+    script = "import sys; print('old', file=sys.stderr); print('no room', flush=True); sys.exit(2)"
+    running = scene.start(scene.program("c", script), scene.program("d", STAYS))
+    await scene.until("c stays down: no room")
+    assert await scene.stopped(running) == 0
+
+
 async def test_when_every_role_is_down_there_is_nothing_to_serve(scene: Scene) -> None:
     """What stands beside the roles does not count."""
     helper = replace(scene.program("phones", STAYS), helper=True)
@@ -181,13 +188,12 @@ async def test_when_every_role_is_down_there_is_nothing_to_serve(scene: Scene) -
     assert not scene.ready.is_set()
 
 
-async def test_a_program_whose_place_among_those_that_run_cannot_be_written_does_not_run_on(scene: Scene) -> None:
+async def test_a_program_serves_also_where_its_process_id_cannot_be_written(scene: Scene) -> None:
     (scene.folder / "run").write_text("in the way")
     running = scene.start(scene.program("a", STAYS))
-    assert await asyncio.wait_for(running, 60) == 2
-    assert scene.said[0].startswith(f"a stays down: {scene.folder / 'run'}")
-    notes = scene.folder / "a.py.notes"
-    assert not notes.exists() or gone(int(notes.read_text()))
+    await asyncio.wait_for(scene.ready.wait(), 60)
+    assert await scene.stopped(running) == 0
+    assert scene.said == []
 
 
 async def test_the_folder_where_somebody_stands_is_not_on_the_import_path(

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import sys
@@ -62,7 +63,7 @@ def mend_of(error: BaseException) -> str:
             return ""
         case StorageError():
             return str(error)
-        case OSError(filename=str() | bytes() | Path()):
+        case OSError(filename=str() | bytes() | Path()) | OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EROFS):
             return out_of_reach(error)
     return ""
 
@@ -82,7 +83,11 @@ def main(words: Sequence[str] | None = None) -> int:
             uvloop.run(run_until_told(lambda: run(arguments.role, config)))
     except Exception as error:  # the edge of the process
         if line := mend_of(error):
-            print(line, file=sys.stderr, flush=True)
+            said = f"{line}\n".encode(errors="replace")
+            try:
+                os.write(sys.stderr.fileno(), said)
+            except OSError:  # its log is on the very disk that is full: the supervisor hears it
+                os.write(sys.stdout.fileno(), said)
             return 2
         if isinstance(error, StorageError):
             log.error("%s", error)
@@ -93,4 +98,5 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    logging.raiseExceptions = False  # a log that cannot be written is no traceback: it would not be written either
     sys.exit(main())

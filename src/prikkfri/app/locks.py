@@ -34,8 +34,9 @@ def held(home: Path, name: str) -> Iterator[None]:
         raise UsageError(out_of_reach(error)) from None
     try:
         _take(file, fcntl.LOCK_EX, home, name)
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # on a full disk it is held all the same, by whom nobody can read
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(file)
@@ -69,7 +70,8 @@ def _take(file: int, kind: int, home: Path, name: str) -> None:
 
 def out_of_reach(error: OSError) -> str:
     """One line for a file or folder that cannot be used, with the mend."""
+    where = error.filename or "the home"
     return (
-        f"{error.filename}: {error.strerror}; let whoever runs Prikkfri read and write there, make room on the disk, "
+        f"{where}: {error.strerror}; let whoever runs Prikkfri read and write there, make room on the disk, "
         "or choose another home with --home"
     )

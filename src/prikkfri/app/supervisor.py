@@ -67,6 +67,8 @@ class _Running:
     """It has been ready, or stays down."""
     down: str = ""
     """What has to be mended before it can run; empty: nothing that is known."""
+    said: str = ""
+    """What this run has said on its standard output, beside that it is ready: it could not write its log."""
     ends: deque[float] = field(default_factory=lambda: deque(maxlen=20))
 
 
@@ -114,8 +116,8 @@ class Supervisor:
             mend = ""
             try:
                 if (code := await self._run_once(running)) == BAD_USAGE:
-                    mend = _last_words(running.program.log)
-            except OSError as error:  # its log, or its place among those that run
+                    mend = running.said or _last_words(running.program.log)
+            except OSError as error:  # its log cannot be written
                 code, mend = BAD_USAGE, out_of_reach(error)
             if self._stopping.is_set():
                 return
@@ -167,7 +169,7 @@ class Supervisor:
                 stderr=log,
                 process_group=0,  # Ctrl-C is for us; we tell them
             )
-        running.process = process
+        running.process, running.said = process, ""
         assert process.stdout is not None
         file = pid_file(self._home, running.program.name)
         try:
@@ -175,11 +177,9 @@ class Supervisor:
             while line := await process.stdout.readline():
                 if line == b"ready\n":
                     self._serves(running)
+                else:
+                    running.said = line.decode("utf-8", "replace").strip()
             return await process.wait()
-        except OSError:
-            process.kill()
-            await process.wait()
-            raise
         finally:
             running.process = None
             with contextlib.suppress(OSError):
@@ -206,8 +206,9 @@ class Supervisor:
 
 
 def _write_pid(file: Path, pid: int) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(f"{pid}\n", encoding="ascii")
+    with contextlib.suppress(OSError):  # on a full disk it serves all the same
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{pid}\n", encoding="ascii")
 
 
 def _last_words(log: Path) -> str:
