@@ -1,13 +1,16 @@
 """Accounts, sessions and looks on both engines."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 
 import pytest
+from console_doubles import QUICK_HASHER
 
-from prikkfri.assurance.console import Account, Busy, Console, Look, ensure_first_account
+from prikkfri.assurance.console import Account, Busy, Console, Look, TooManyTries, ensure_first_account
+from prikkfri.assurance.console.places import Asking, Shares, has_room
 from prikkfri.assurance.console.service import WORD_CHARACTERS, Limits, generated_password
-from prikkfri.assurance.console.store import erase_looks
+from prikkfri.assurance.console.store import erase_looks, knows_browser
 from prikkfri.clock import ManualClock
 from prikkfri.storage import Database, Location, open_database
 
@@ -48,7 +51,7 @@ async def test_two_first_starts_at_once_make_one_account(assurance_database: Dat
 
 
 async def test_a_crowd_at_the_console_is_refused_at_once(assurance_database: Database, clock: ManualClock) -> None:
-    console = Console(assurance_database, clock=clock, limits=Limits(hashes_waiting_max=3))
+    console = Console(assurance_database, clock=clock)
     tries = await asyncio.gather(*(console.sign_in("nobody", "password") for _ in range(8)), return_exceptions=True)
     assert sum(isinstance(result, Busy) for result in tries) == 5
     assert tries.count(None) == 3
@@ -150,3 +153,115 @@ def test_a_generated_password_can_be_read_out_and_never_comes_twice() -> None:
         groups = password.split("-")
         assert [len(group) for group in groups] == [4] * 5 and set("".join(groups)) <= set(WORD_CHARACTERS)
     assert not set("l1o0") & set(WORD_CHARACTERS) and len(set(WORD_CHARACTERS)) == 32 == len(WORD_CHARACTERS)
+
+
+HOME, OFFICE, KNOWN = Asking(False, "192.0.2.1"), Asking(False, "198.51.100.1"), Asking(True, "browser")
+STRANGERS = {Asking(False, f"203.0.113.{n}"): 3 for n in range(4)}
+
+
+@pytest.mark.parametrize(
+    ("waiting", "asking", "room"),
+    [
+        ({}, HOME, True), ({HOME: 2}, HOME, True), ({HOME: 3}, HOME, False), ({HOME: 3}, OFFICE, True),
+        (STRANGERS, OFFICE, False), (STRANGERS, KNOWN, True), ({**STRANGERS, KNOWN: 2}, KNOWN, True),
+        ({**STRANGERS, KNOWN: 3}, KNOWN, False), ({Asking(True, str(n)): 2 for n in range(10)}, KNOWN, False),
+        ({Asking(True, str(n)): 2 for n in range(9)}, KNOWN, True),
+        ({Asking(True, str(n)): 2 for n in range(9)}, HOME, True),
+    ],
+)  # fmt: skip
+def test_places_before_the_hash_thread_are_shared_by_network_and_some_kept_for_who_is_known(
+    waiting: dict[Asking, int], asking: Asking, room: bool
+) -> None:
+    assert has_room(waiting, asking, Shares()) is room
+
+
+async def test_while_a_network_guesses_people_elsewhere_and_in_known_browsers_get_in(
+    assurance_database: Database, clock: ManualClock
+) -> None:
+    console = Console(assurance_database, clock=clock, hasher=QUICK_HASHER)
+    password = await console.add_account("kari", by="duty") or ""
+    assert await console.sign_in("kari", password, address="192.0.2.1")
+    browser = await console.remember_browser("kari", "planted")
+    assert browser != "planted" and await console.remember_browser("kari", browser) == browser
+
+    async def flood() -> list[object]:
+        guesses = (console.sign_in(f"n{n}", "wrong", address="192.0.2.1") for n in range(100))
+        return await asyncio.gather(*guesses, return_exceptions=True)
+
+    flooding, right, known = await asyncio.gather(
+        flood(),
+        console.sign_in("kari", password, address="198.51.100.1"),
+        console.sign_in("kari", password, address="192.0.2.1", browser=browser),
+    )
+    assert right and known
+    assert flooding.count(None) == 3 and sum(isinstance(answer, Busy) for answer in flooding) == 97
+
+
+async def test_a_name_and_a_network_are_guessed_so_often_and_a_known_browser_is_not_kept_out(
+    assurance_database: Database, clock: ManualClock
+) -> None:
+    console = Console(assurance_database, clock=clock, hasher=QUICK_HASHER)
+    passwords = {name: await console.add_account(name, by="duty") or "" for name in ("kari", "ola")}
+    browser = await console.remember_browser("kari", "")
+    rows = await assurance_database.read(lambda q: q.fetch("SELECT token_digest, name FROM console_browser"))
+    assert len(rows) == 1 and rows[0][0] != browser and rows[0][1] == "kari"
+
+    async def tried(name: str, password: str, **more: str) -> str:
+        try:
+            return "in" if await console.sign_in(name, password, **more) else "wrong"
+        except TooManyTries as refusal:
+            assert refusal.retry_after_s > 0
+            return "too many"
+
+    here = {"address": "192.0.2.1"}
+    assert [await tried("kari", "wrong", **here) for _ in range(7)] == ["wrong"] * 6 + ["too many"]
+    assert await tried("kari", passwords["kari"], **here) == "too many"  # tells nothing, though it is right
+    assert await tried("kari", passwords["kari"], browser=browser, **here) == "in"
+    assert await tried("kari", passwords["kari"], address="198.51.100.1") == "in"
+    assert await tried("ola", passwords["ola"], browser=browser, **here) == "in"
+    for number in range(44):
+        await tried("kari", "wrong", address=f"203.0.113.{number}")
+    assert await tried("kari", passwords["kari"], address="198.51.100.1") == "too many"
+    assert await tried("kari", passwords["kari"], address="198.51.100.1", browser=browser) == "in"
+    for number in range(54):
+        await tried(f"n{number}", "wrong", **here)
+    assert await tried("ola", passwords["ola"], browser=browser, **here) == "too many"  # it is known to kari alone
+    assert [await tried("kari", "wrong", browser=browser) for _ in range(7)] == ["wrong"] * 6 + ["too many"]
+    clock.advance(900)
+    assert await tried("kari", passwords["kari"], **here) == "in"
+
+
+async def test_browsers_are_known_so_long_so_many_and_no_longer_than_their_account(
+    assurance_database: Database, clock: ManualClock
+) -> None:
+    console = Console(assurance_database, clock=clock, limits=Limits(browsers_max=2, browser_seconds=100.0))
+    count = "SELECT COUNT(*) FROM console_browser WHERE name = 'kari'"
+
+    async def known(browser: str, name: str = "kari") -> bool:
+        digest = hashlib.sha256(browser.encode()).hexdigest()
+        return await assurance_database.read(lambda q: knows_browser(q, digest, name, since=clock.now() - 100))
+
+    browsers = []
+    for _ in range(3):
+        browsers.append(await console.remember_browser("kari", ""))
+        clock.advance(1)
+    another = await console.remember_browser("ola", browsers[2])
+    assert another == browsers[2] and [await known(each) for each in browsers] == [False, True, True]
+    clock.advance(98)
+    assert [await known(each) for each in browsers] == [False, False, True]
+    await console.remember_browser("kari", "")
+    assert await assurance_database.read(lambda q: q.fetch_one(count)) == (2,)
+    await console.remove_account("kari")
+    assert await assurance_database.read(lambda q: q.fetch_one(count)) == (0,) and await known(another, "ola")
+
+
+async def test_whoever_got_hold_of_a_session_does_not_guess_its_password_in_peace(
+    assurance_database: Database, clock: ManualClock
+) -> None:
+    console = Console(assurance_database, clock=clock, hasher=QUICK_HASHER)
+    password = await console.add_account("kari", by="duty") or ""
+    for _ in range(6):
+        assert not await console.change_password("kari", "wrong", "n" * 12)
+    with pytest.raises(TooManyTries):
+        await console.change_password("kari", password, "n" * 12)
+    assert await console.sign_in("kari", password)

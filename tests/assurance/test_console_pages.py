@@ -219,6 +219,20 @@ async def test_the_cookie_is_for_the_console_alone(house: House) -> None:
         assert (await safe.post("/sign-out", headers={"origin": "http://console.test"})).status_code == 403
 
 
+async def test_a_browser_that_signed_in_gets_in_while_its_name_is_guessed_at(house: House) -> None:
+    answer = await house.sign_in()
+    cookie = answer.headers.get_list("set-cookie")[1].lower()
+    assert cookie.startswith("prikkfri-console-browser=") and "max-age=34560000" in cookie and "httponly" in cookie
+    await house.post("/sign-out")
+    async with house.browser_at(ORIGIN) as stranger:
+        form = {"data": {"name": "duty", "password": "wrong"}, "headers": {"origin": ORIGIN}}
+        guesses = [await stranger.post("/sign-in", **form) for _ in range(8)]  # type: ignore[arg-type]
+    assert [guess.status_code for guess in guesses] == [401] * 6 + [429] * 2
+    assert guesses[-1].headers["retry-after"] == "50" and "Wait a little" in guesses[-1].text
+    assert (await house.sign_in()).status_code == 303
+    assert (await house.browser.get("/")).status_code == 200
+
+
 async def test_signing_in_leads_nowhere_else(house: House) -> None:
     form = {"data": {"name": "duty", "password": house.password}, "headers": {"origin": ORIGIN}}
     outside = ("//evil.test/", "https://evil.test/", "/\\evil.test", "javascript:1", "", "/a\r\nb: c", "/a b", "/æ")

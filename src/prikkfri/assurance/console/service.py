@@ -6,7 +6,8 @@ Nothing here needs the customers' sign-in: the console must stand when that does
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,8 +16,12 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from prikkfri.assurance.console import store
+from prikkfri.assurance.console.places import Asking, Shares, has_room
 from prikkfri.assurance.console.store import Account, Look
 from prikkfri.clock import Clock
+from prikkfri.protocols.guessing import Guesses, Key, Limit, acquaintance, stranger
+from prikkfri.protocols.guessing import Limits as GuessingLimits
+from prikkfri.protocols.networks import network_of
 from prikkfri.storage import Database
 
 T = TypeVar("T")
@@ -29,12 +34,23 @@ WORD_CHARACTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 """Without what is easily mistaken for something else."""
 
 
+SHARES = Shares()
+GUESSING = GuessingLimits(network=Limit(60, 900))
+"""Fewer from one network than for customers: behind it stand a few people on duty."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     session_seconds: float = 12 * 3_600
     """A long shift."""
     accounts_max: int = 1_000
-    hashes_waiting_max: int = 20
+    shares: Shares = SHARES
+    guesses: GuessingLimits = GUESSING
+    buckets_max: int = 100_000
+    browsers_max: int = 20
+    """Of one account, the newest."""
+    browser_seconds: float = 400 * 86_400.0
+    """How long a browser is known after it signed in; no browser keeps a cookie longer."""
     looks_shown_max: int = 500
 
 
@@ -44,6 +60,14 @@ HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 class Busy(Exception):
     """So many are signing in that another would wait for seconds; try again later."""
+
+
+class TooManyTries(Exception):
+    """So many passwords of this name, or from this network, were wrong that this one was not looked at."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"too many tries that went wrong; again in {retry_after_s:.0f} s")
+        self.retry_after_s = retry_after_s
 
 
 def generated_password() -> str:
@@ -75,30 +99,74 @@ class Console:
         self._clock = clock
         self._limits = limits
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="console-password")
-        self._hashes_waiting = 0
+        self._waiting: Counter[Asking] = Counter()
+        self._guesses = Guesses(buckets_max=limits.buckets_max)
         # What is verified for a name that does not exist, so that the time tells nothing.
         self._nobody = hasher.hash(secrets.token_urlsafe())
 
-    async def _hashed(self, work: Callable[[], T]) -> T:
-        if self._hashes_waiting >= self._limits.hashes_waiting_max:
-            raise Busy
-        self._hashes_waiting += 1
+    async def _hashed(self, work: Callable[[], T], asking: Asking) -> T:
+        self._need_room(asking)
+        self._waiting[asking] += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._hashing, work)
         finally:
-            self._hashes_waiting -= 1
+            self._waiting[asking] -= 1
+            self._waiting += Counter()  # forgets whose last one this was
 
-    async def sign_in(self, name: str, password: str) -> str | None:
-        """The token of a new session, None when name or password is wrong. Raises `Busy`."""
+    def _need_room(self, asking: Asking) -> None:
+        if not has_room(self._waiting, asking, self._limits.shares):
+            raise Busy
+
+    async def _is_right(self, hashed: str | None, password: str, asking: Asking, tried: Mapping[Key, Limit]) -> bool:
+        """Whether it is the password; the place among those who may guess is taken before it is hashed."""
+        self._need_room(asking)
+        wait_s = self._guesses.reserve(tried, self._clock.now())
+        if wait_s is not None:
+            raise TooManyTries(wait_s)
+        wrong = False
+        try:
+            matches = await self._hashed(lambda: self._matches(hashed or self._nobody, password), asking)
+            wrong = hashed is None or not matches
+            return not wrong
+        finally:
+            self._guesses.settle(tried, self._clock.now(), failed=wrong)
+
+    async def sign_in(self, name: str, password: str, *, address: str = "", browser: str = "") -> str | None:
+        """The token of a new session, None when name or password is wrong. Raises `Busy` and `TooManyTries`.
+
+        `browser`: what `remember_browser` gave it; strangers' guesses do not keep such a one out.
+        """
+        digest, since = _digest(browser), self._clock.now() - self._limits.browser_seconds
+        known = bool(browser) and await self._database.read(lambda q: store.knows_browser(q, digest, name, since=since))
+        network = network_of(address)
+        tried = acquaintance(name, digest, self._limits.guesses)
+        if not known:
+            tried = stranger(name, network, self._limits.guesses)
         stored = await self._database.read(lambda q: store.password_hash(q, name))
-        matches = await self._hashed(lambda: self._matches(stored or self._nobody, password))
-        if stored is None or not matches:
+        if not await self._is_right(stored, password, Asking(known, digest if known else network), tried):
             return None
         token, now = secrets.token_urlsafe(32), self._clock.now()
         await self._database.write(
             lambda t: store.add_session(t, _digest(token), name, expires_at=now + self._limits.session_seconds, now=now)
         )
         return token
+
+    async def remember_browser(self, name: str, browser: str) -> str:
+        """The token by which the browser that has signed in is known from now on: its own, or a new one."""
+        now = self._clock.now()
+        theirs = bool(browser) and await self._database.read(lambda q: store.has_browser(q, _digest(browser)))
+        token = browser if theirs else secrets.token_urlsafe(32)  # never one that somebody else has planted
+        await self._database.write(
+            lambda t: store.remember_browser(
+                t, _digest(token), name, now=now, most=self._limits.browsers_max,
+                forgotten_before=now - self._limits.browser_seconds,
+            )
+        )  # fmt: skip
+        return token
+
+    @property
+    def browser_seconds(self) -> float:
+        return self._limits.browser_seconds
 
     async def who(self, token: str) -> str | None:
         """Whose session it is; None when there is none."""
@@ -118,7 +186,7 @@ class Console:
         if len(await self.accounts()) >= self._limits.accounts_max:
             return None
         password = generated_password()
-        hashed = await self._hashed(lambda: self._hasher.hash(password))
+        hashed = await self._hashed(lambda: self._hasher.hash(password), Asking(True, by))
         now = self._clock.now()
         added = await self._database.write(lambda t: store.add_account(t, name, hashed, by=by, now=now))
         return password if added else None
@@ -128,13 +196,17 @@ class Console:
         await self._database.write(lambda t: store.remove_account(t, name))
 
     async def change_password(self, name: str, old: str, new: str) -> bool:
-        """False when `old` is wrong or `new` too short or too long; all sessions of the account end. Raises `Busy`."""
+        """False when `old` is wrong or `new` too short or too long; all sessions of the account end.
+
+        Raises `Busy` and `TooManyTries`.
+        """
         if not PASSWORD_CHARACTERS_MIN <= len(new) <= PASSWORD_CHARACTERS_MAX:
             return False
         stored = await self._database.read(lambda q: store.password_hash(q, name))
-        if stored is None or not await self._hashed(lambda: self._matches(stored, old)):
+        asking, tried = Asking(True, name), acquaintance(name, "session", self._limits.guesses)
+        if not await self._is_right(stored, old, asking, tried):
             return False
-        hashed = await self._hashed(lambda: self._hasher.hash(new))
+        hashed = await self._hashed(lambda: self._hasher.hash(new), asking)
         await self._database.write(lambda t: store.set_password_hash(t, name, hashed))
         return True
 

@@ -56,7 +56,41 @@ async def set_password_hash(transaction: Transaction, name: str, password_hash: 
 
 async def remove_account(transaction: Transaction, name: str) -> None:
     await transaction.execute("DELETE FROM console_session WHERE name = :name", {"name": name})
+    await transaction.execute("DELETE FROM console_browser WHERE name = :name", {"name": name})
     await transaction.execute("DELETE FROM console_account WHERE name = :name", {"name": name})
+
+
+async def knows_browser(queries: Queries, token_digest: str, name: str, *, since: float) -> bool:
+    """Whether this browser has signed in to the account since then."""
+    row = await queries.fetch_one(
+        "SELECT 1 FROM console_browser WHERE token_digest = :digest AND name = :name AND seen_at > :since",
+        {"digest": token_digest, "name": name, "since": since},
+    )
+    return row is not None
+
+
+async def has_browser(queries: Queries, token_digest: str) -> bool:
+    """Whether we gave it that token."""
+    row = await queries.fetch_one(
+        "SELECT 1 FROM console_browser WHERE token_digest = :digest LIMIT 1", {"digest": token_digest}
+    )
+    return row is not None
+
+
+async def remember_browser(
+    transaction: Transaction, token_digest: str, name: str, *, now: float, most: int, forgotten_before: float
+) -> None:
+    """Keeps the newest `most` of an account, and none that was last seen before then."""
+    await transaction.execute(
+        "INSERT INTO console_browser (token_digest, name, seen_at) VALUES (:digest, :name, :now)"
+        " ON CONFLICT (token_digest, name) DO UPDATE SET seen_at = excluded.seen_at",
+        {"digest": token_digest, "name": name, "now": now},
+    )
+    await transaction.execute(
+        "DELETE FROM console_browser WHERE seen_at < :before OR (name = :name AND token_digest NOT IN"
+        " (SELECT token_digest FROM console_browser WHERE name = :name ORDER BY seen_at DESC LIMIT :most))",
+        {"before": forgotten_before, "name": name, "most": most},
+    )
 
 
 async def add_session(transaction: Transaction, token_digest: str, name: str, *, expires_at: float, now: float) -> None:

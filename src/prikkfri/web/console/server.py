@@ -1,6 +1,7 @@
 """The console's pages over HTTP: server-rendered, then kept current by server-sent events."""
 
 import logging
+import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
@@ -14,7 +15,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Redire
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from prikkfri.assurance.console import Busy, Console
+from prikkfri.assurance.console import Busy, Console, TooManyTries
 from prikkfri.assurance.overview import WINDOW_SECONDS, Overview
 from prikkfri.assurance.response.service import Response as IncidentResponse
 from prikkfri.assurance.service import OUTCOMES_SHOWN_MAX, Assurance
@@ -55,6 +56,10 @@ NAVIGATION = (
     ("/people", "People"),
 )
 RETRY_AFTER_SECONDS = 5
+TOO_MANY = (
+    "Too many tries went wrong, with this name or from this network. Wait a little, or use a browser that has signed in"
+    " to this account before."
+)
 
 FindSubscriber = Callable[[str], Awaitable[Subscriber | None]]
 """A subscriber by id, e-mail address or number. Raises `StorageError`."""
@@ -108,6 +113,7 @@ class _Pages:
         # A __Host- cookie is one that no neighbour on the same site can plant; it needs HTTPS.
         self._secure = origin.startswith("https://")
         self._cookie = "__Host-prikkfri-console" if self._secure else "prikkfri-console"
+        self._browser_cookie = f"{self._cookie}-browser"
         self._templates = Templates(
             words=wording, zone=zone, operator=operator, navigation=NAVIGATION, outcomes_url=_outcomes_url
         )
@@ -159,7 +165,7 @@ class _Pages:
                 who = await self._console.who(request.cookies.get(self._cookie, ""))
                 if who is not None:
                     return await page(request, who)
-            except (StorageError, Busy) as error:
+            except (StorageError, Busy, TooManyTries) as error:
                 return self._trouble(request, error)
             if request.url.path.endswith(("/live", "/chart.json")):
                 return JSONResponse({"error": "signed-out", "message": "sign in again"}, 401)
@@ -170,6 +176,8 @@ class _Pages:
 
     def _trouble(self, request: Request, error: Exception) -> Response:
         log.warning("%s: %s", request.url.path, error)
+        if isinstance(error, TooManyTries):
+            return self._page("trouble.html", request, "", status=429, trouble=TOO_MANY, at=self._clock.now())
         trouble = "Too much is asked at once." if isinstance(error, Busy) else "The console's database does not answer."
         return self._page("trouble.html", request, "", status=503, trouble=trouble, at=self._clock.now())
 
@@ -180,10 +188,17 @@ class _Pages:
         form = await form_of(request)
         name, password = form.get("name", ""), form.get("password", "")
         try:
-            token = await self._console.sign_in(name, password)
+            browser = request.cookies.get(self._browser_cookie, "")
+            address = request.client.host if request.client else ""
+            token = await self._console.sign_in(name, password, address=address, browser=browser)
+            known = await self._console.remember_browser(name, browser) if token else ""
         except Busy:
             trouble = "Too many are signing in at this moment. Try again in a few seconds."
             return self._page("sign_in.html", request, "", status=503, to=wanted, trouble=trouble)
+        except TooManyTries as error:
+            page = self._page("sign_in.html", request, "", status=429, to=wanted, trouble=TOO_MANY)
+            page.headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
+            return page
         except StorageError as error:
             return self._trouble(request, error)
         if token is None:
@@ -191,6 +206,10 @@ class _Pages:
             return self._page("sign_in.html", request, "", status=401, to=wanted, trouble=trouble)
         response = RedirectResponse(wanted, 303)
         response.set_cookie(self._cookie, token, httponly=True, secure=self._secure, samesite="lax", path="/")
+        response.set_cookie(
+            self._browser_cookie, known, max_age=round(self._console.browser_seconds), httponly=True,
+            secure=self._secure, samesite="lax", path="/",
+        )  # fmt: skip
         return response
 
     async def _sign_out(self, request: Request, who: str) -> Response:
