@@ -12,7 +12,7 @@ import pytest
 from console_doubles import EVIL, QUICK_HASHER, Disk, Seen
 from surroundings import surroundings
 
-from prikkfri.assurance.console import Console, ensure_first_account
+from prikkfri.assurance.console import Account, Console, ensure_first_account
 from prikkfri.assurance.http import Neighbours
 from prikkfri.assurance.overview import Overview, RoleState
 from prikkfri.assurance.response.service import Response
@@ -22,6 +22,7 @@ from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.journal import Journal, Outcome, open_journal
 from prikkfri.storage import Location, open_database, open_reader
+from prikkfri.storage.opening import history, migrate, open_unmigrated
 from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console.guarding import BODY_BYTES_MAX
 from prikkfri.web.console.live import PACE, Live, look_at_overview
@@ -434,6 +435,59 @@ async def test_nothing_is_shown_when_the_trace_cannot_be_kept(house: House) -> N
     ):
         assert answer.status_code == 503
         assert "overloaded" not in answer.text and "does not answer" in answer.text
+
+
+LOOKS = ("/customers", "/people/password", "/incidents/x/hit", "/incidents/x/csv", "/sign-out")
+"""Orders that change nothing but one's own; signing out last."""
+
+
+async def test_an_account_that_looks_sees_everything_and_changes_nothing(house: House) -> None:
+    await house.sign_in()
+    page = (await house.post("/people", name="ola", role="look")).text
+    password = page.split('<code class="password">')[1].split("<")[0]
+    before = await house.browser.get("/people")
+    assert "looks-only" not in before.text
+    assert [(each.name, each.role) for each in await house.console.accounts()] == [("duty", "act"), ("ola", "look")]
+    await house.happened(verdict="broken", reason="overloaded", customer=KARI.id)
+    await house.sign_in("ola", password)
+    for path in PAGES:
+        if not path.endswith("/live"):
+            answer = await house.browser.get(path)
+            assert answer.status_code == (404 if "/x" in path else 200), path
+            assert path == "/chart.json" or '<body class="looks-only">' in answer.text, path
+    for order in ORDERS:
+        if order not in LOOKS:
+            answer = await house.post(order, **FIELDS | {"name": "duty"})
+            assert (answer.status_code, "does not act" in answer.text) == (403, True), order
+    assert [(each.name, each.role) for each in await house.console.accounts()] == [("duty", "act"), ("ola", "look")]
+    for order in LOOKS:
+        assert (await house.post(order, **FIELDS)).status_code != 403, order
+    assert (await house.browser.get("/")).status_code == 303
+
+
+@pytest.mark.parametrize("role", ["", "admin", "ACT"])
+async def test_an_account_of_no_known_role_only_looks(house: House, role: str) -> None:
+    await house.sign_in()
+    await house.post("/people", name="ola", role=role)
+    assert [each.role for each in await house.console.accounts() if each.name == "ola"] == ["look"]
+    page = await house.browser.get("/people")
+    assert "<td>look</td>" in page.text and "<td>act</td>" in page.text
+
+
+async def test_accounts_from_before_there_were_roles_act(tmp_path: Path, clock: ManualClock) -> None:
+    old = open_unmigrated(Location(tmp_path), "assurance")
+    await old.engine.prepare()
+    await migrate(old, up_to=next(number for number, name, _ in history() if name == "console_roles") - 1)
+    await old.write(
+        lambda t: t.execute(
+            "INSERT INTO console_account (name, password_hash, created_at, created_by) VALUES ('kari', '', 0, 'duty')"
+        )
+    )
+    await old.close()
+    database = await open_database(Location(tmp_path), "assurance")
+    accounts = await Console(database, clock=clock, hasher=QUICK_HASHER).accounts()
+    assert accounts == [Account("kari", 0.0, "duty", "act")]
+    await database.close()
 
 
 async def test_people_come_and_go(house: House) -> None:

@@ -17,7 +17,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from prikkfri.assurance.console import store
 from prikkfri.assurance.console.places import Asking, Shares, has_room
-from prikkfri.assurance.console.store import Account, Look
+from prikkfri.assurance.console.store import Account, Look, Member, Role
 from prikkfri.clock import Clock
 from prikkfri.protocols.guessing import Guesses, Key, Limit, acquaintance, stranger
 from prikkfri.protocols.guessing import Limits as GuessingLimits
@@ -84,7 +84,9 @@ async def ensure_first_account(
     password = generated_password()
     hashed = await asyncio.to_thread(hasher.hash, password)
     now = clock.now()
-    added = await database.write(lambda t: store.add_account(t, FIRST_ACCOUNT, hashed, by="first start", now=now))
+    added = await database.write(
+        lambda t: store.add_account(t, FIRST_ACCOUNT, hashed, role="act", by="first start", now=now)
+    )
     return (FIRST_ACCOUNT, password) if added else None
 
 
@@ -168,10 +170,15 @@ class Console:
     def browser_seconds(self) -> float:
         return self._limits.browser_seconds
 
-    async def who(self, token: str) -> str | None:
+    async def member(self, token: str) -> Member | None:
         """Whose session it is; None when there is none."""
         now = self._clock.now()
-        return await self._database.read(lambda q: store.session_name(q, _digest(token), now))
+        return await self._database.read(lambda q: store.member(q, _digest(token), now))
+
+    async def who(self, token: str) -> str | None:
+        """The same, the name alone."""
+        found = await self.member(token)
+        return found.name if found else None
 
     async def sign_out(self, token: str) -> None:
         await self._database.write(lambda t: store.remove_session(t, _digest(token)))
@@ -179,7 +186,7 @@ class Console:
     async def accounts(self) -> list[Account]:
         return await self._database.read(store.accounts)
 
-    async def add_account(self, name: str, *, by: str) -> str | None:
+    async def add_account(self, name: str, *, by: str, role: Role = "act") -> str | None:
         """The password of the new account, shown once; None when the name is taken or cannot be one. Raises `Busy`."""
         if not 0 < len(name) <= NAME_CHARACTERS_MAX or not name.isprintable() or name != name.strip():
             return None
@@ -188,7 +195,7 @@ class Console:
         password = generated_password()
         hashed = await self._hashed(lambda: self._hasher.hash(password), Asking(True, by))
         now = self._clock.now()
-        added = await self._database.write(lambda t: store.add_account(t, name, hashed, by=by, now=now))
+        added = await self._database.write(lambda t: store.add_account(t, name, hashed, role=role, by=by, now=now))
         return password if added else None
 
     async def remove_account(self, name: str) -> None:

@@ -1,8 +1,12 @@
 """The tables of the console: accounts, sessions, looks."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from prikkfri.storage import Queries, Transaction
+
+Role = Literal["look", "act"]
+"""`look` sees everything and changes nothing; `act` does everything."""
 
 
 @dataclass(frozen=True)
@@ -12,6 +16,15 @@ class Account:
     name: str
     created_at: float
     created_by: str
+    role: Role = "act"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One who has signed in."""
+
+    name: str
+    role: Role
 
 
 @dataclass(frozen=True)
@@ -26,18 +39,20 @@ class Look:
     why: str
 
 
-async def add_account(transaction: Transaction, name: str, password_hash: str, *, by: str, now: float) -> bool:
+async def add_account(
+    transaction: Transaction, name: str, password_hash: str, *, role: Role, by: str, now: float
+) -> bool:
     """False when the name is taken."""
     added = await transaction.execute(
-        "INSERT INTO console_account (name, password_hash, created_at, created_by)"
-        " VALUES (:name, :hash, :now, :by) ON CONFLICT (name) DO NOTHING",
-        {"name": name, "hash": password_hash, "now": now, "by": by},
+        "INSERT INTO console_account (name, password_hash, created_at, created_by, role)"
+        " VALUES (:name, :hash, :now, :by, :role) ON CONFLICT (name) DO NOTHING",
+        {"name": name, "hash": password_hash, "now": now, "by": by, "role": role},
     )
     return added == 1
 
 
 async def accounts(queries: Queries) -> list[Account]:
-    rows = await queries.fetch("SELECT name, created_at, created_by FROM console_account ORDER BY name")
+    rows = await queries.fetch("SELECT name, created_at, created_by, role FROM console_account ORDER BY name")
     return [Account(*row) for row in rows]
 
 
@@ -101,13 +116,14 @@ async def add_session(transaction: Transaction, token_digest: str, name: str, *,
     )
 
 
-async def session_name(queries: Queries, token_digest: str, now: float) -> str | None:
+async def member(queries: Queries, token_digest: str, now: float) -> Member | None:
     """Whose session it is; None when there is none or it is past its time."""
     row = await queries.fetch_one(
-        "SELECT name FROM console_session WHERE token_digest = :digest AND expires_at > :now",
+        "SELECT name, role FROM console_session JOIN console_account USING (name)"
+        " WHERE token_digest = :digest AND expires_at > :now",
         {"digest": token_digest, "now": now},
     )
-    return row[0] if row else None
+    return Member(*row) if row else None
 
 
 async def remove_session(transaction: Transaction, token_digest: str) -> None:

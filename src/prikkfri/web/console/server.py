@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Redire
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from prikkfri.assurance.console import Busy, Console, TooManyTries
+from prikkfri.assurance.console import Busy, Console, Role, TooManyTries
 from prikkfri.assurance.overview import WINDOW_SECONDS, Overview
 from prikkfri.assurance.response.service import Response as IncidentResponse
 from prikkfri.assurance.service import OUTCOMES_SHOWN_MAX, Assurance
@@ -133,38 +133,47 @@ class _Pages:
         )
 
     def routes(self) -> list[Route]:
+        for_members: list[tuple[str, Page, list[str]]] = [
+            ("/sign-out", self._sign_out, ["POST"]),
+            ("/", self._overview, ["GET"]),
+            ("/live", self._events, ["GET"]),
+            ("/chart.json", self._chart, ["GET"]),
+            ("/outcomes", self._outcomes, ["GET"]),
+            ("/customers", self._customers, ["GET", "POST"]),
+            ("/incidents/live", self._incident_events, ["GET"]),
+            ("/incidents/{id}/live", self._incident_events, ["GET"]),
+            ("/controls/live", self._control_events, ["GET"]),
+            *self._controls.pages(),
+            *self._incidents.pages(),
+            ("/system", self._system, ["GET"]),
+            ("/alarms/seen", self._alarm_seen, ["POST"]),
+            ("/looks", self._looks, ["GET"]),
+            ("/people", self._people, ["GET", "POST"]),
+            ("/people/remove", self._remove_person, ["POST"]),
+            ("/people/password", self._change_password, ["POST"]),
+        ]
         return [
             Route("/static/{name}", self._static),
             Route("/sign-in", self._sign_in, methods=["GET", "POST"]),
-            Route("/sign-out", self._for_members(self._sign_out), methods=["POST"]),
-            Route("/", self._for_members(self._overview)),
-            Route("/live", self._for_members(self._events)),
-            Route("/chart.json", self._for_members(self._chart)),
-            Route("/outcomes", self._for_members(self._outcomes)),
-            Route("/customers", self._for_members(self._customers), methods=["GET", "POST"]),
-            Route("/incidents/live", self._for_members(self._incident_events)),
-            Route("/incidents/{id}/live", self._for_members(self._incident_events)),
-            Route("/controls/live", self._for_members(self._control_events)),
             *(
-                Route(path, self._for_members(page), methods=methods)
-                for path, page, methods in (*self._controls.pages(), *self._incidents.pages())
+                Route(path, self._for_members(page, looks=path in LOOKING), methods=methods)
+                for path, page, methods in for_members
             ),
-            Route("/system", self._for_members(self._system)),
-            Route("/alarms/seen", self._for_members(self._alarm_seen), methods=["POST"]),
-            Route("/looks", self._for_members(self._looks)),
-            Route("/people", self._for_members(self._people), methods=["GET", "POST"]),
-            Route("/people/remove", self._for_members(self._remove_person), methods=["POST"]),
-            Route("/people/password", self._for_members(self._change_password), methods=["POST"]),
         ]
 
     # Who is there.
 
-    def _for_members(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
+    def _for_members(self, page: Page, *, looks: bool) -> Callable[[Request], Awaitable[Response]]:
+        """`looks`: whoever may only look may send it, too."""
+
         async def guarded(request: Request) -> Response:
             try:
-                who = await self._console.who(request.cookies.get(self._cookie, ""))
-                if who is not None:
-                    return await page(request, who)
+                member = await self._console.member(request.cookies.get(self._cookie, ""))
+                if member is not None:
+                    request.state.acts = member.role == "act"
+                    if request.method not in ("GET", "HEAD") and not looks and not request.state.acts:
+                        return self._page("looks_only.html", request, member.name, status=403)
+                    return await page(request, member.name)
             except (StorageError, Busy, TooManyTries) as error:
                 return self._trouble(request, error)
             if request.url.path.endswith(("/live", "/chart.json")):
@@ -328,7 +337,8 @@ class _Pages:
             return await self._people_page(request, who)
         form = await form_of(request)
         name = form.get("name", "")
-        password = await self._console.add_account(name, by=who)
+        role: Role = "act" if form.get("role") == "act" else "look"
+        password = await self._console.add_account(name, by=who, role=role)
         if password is None:
             return await self._people_page(request, who, trouble="That name is taken, or cannot be one.", status=422)
         return await self._people_page(request, who, made=(name, password))
@@ -367,11 +377,15 @@ class _Pages:
         return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers={"cache-control": "no-cache"})
 
     def _page(self, template: str, request: Request, who: str, *, status: int = 200, **facts: object) -> Response:
-        html = self._templates.render(template, who=who, path=request.url.path, **facts)
+        html = self._templates.render(
+            template, who=who, acts=getattr(request.state, "acts", True), path=request.url.path, **facts
+        )
         return HTMLResponse(html, status, headers={"cache-control": "no-store"})
 
 
 PARTS = ("sentence", "age", "table", "roles")
+LOOKING = ("/sign-out", "/customers", "/people/password", "/incidents/{id}/hit", "/incidents/{id}/csv")
+"""What is sent and changes nothing but one's own."""
 FILTERS = ("service", "step", "layer", "verdict", "reason")
 
 

@@ -1,0 +1,1 @@
+ALTER TABLE console_account ADD COLUMN role TEXT NOT NULL DEFAULT 'act';
