@@ -10,6 +10,7 @@ from argon2 import PasswordHasher
 from prikkfri.errors import StorageUnavailable
 from prikkfri.storage import Database
 
+KEY = bytes(32)
 QUICK_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 

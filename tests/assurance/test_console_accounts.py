@@ -5,13 +5,14 @@ import hashlib
 from collections.abc import AsyncIterator
 
 import pytest
-from console_doubles import QUICK_HASHER
+from console_doubles import KEY, QUICK_HASHER
 
-from prikkfri.assurance.console import Account, Busy, Console, Look, TooManyTries, ensure_first_account
+from prikkfri.assurance.console import Account, Busy, CodeNeeded, Console, Look, TooManyTries, ensure_first_account
 from prikkfri.assurance.console.places import Asking, Shares, has_room
 from prikkfri.assurance.console.service import WORD_CHARACTERS, Limits, generated_password
 from prikkfri.assurance.console.store import erase_looks, knows_browser
 from prikkfri.clock import ManualClock
+from prikkfri.protocols.one_time import hotp, shown_secret, step_at
 from prikkfri.storage import Database, Location, open_database
 
 
@@ -23,7 +24,7 @@ async def assurance_database(location: Location) -> AsyncIterator[Database]:
 
 
 async def test_accounts_sessions_and_looks(assurance_database: Database, clock: ManualClock) -> None:
-    console = Console(assurance_database, clock=clock)
+    console = Console(assurance_database, clock=clock, key=KEY)
     made = await ensure_first_account(assurance_database, clock)
     assert made is not None and await ensure_first_account(assurance_database, clock) is None
     name, password = made
@@ -51,7 +52,7 @@ async def test_two_first_starts_at_once_make_one_account(assurance_database: Dat
 
 
 async def test_a_crowd_at_the_console_is_refused_at_once(assurance_database: Database, clock: ManualClock) -> None:
-    console = Console(assurance_database, clock=clock)
+    console = Console(assurance_database, clock=clock, key=KEY)
     tries = await asyncio.gather(*(console.sign_in("nobody", "password") for _ in range(8)), return_exceptions=True)
     assert sum(isinstance(result, Busy) for result in tries) == 5
     assert tries.count(None) == 3
@@ -62,7 +63,7 @@ async def test_a_crowd_at_the_console_is_refused_at_once(assurance_database: Dat
 async def test_a_session_ends_by_itself_by_a_sign_out_and_with_its_account_and_no_other_does(
     assurance_database: Database, clock: ManualClock
 ) -> None:
-    console = Console(assurance_database, clock=clock, limits=Limits(session_seconds=100.0))
+    console = Console(assurance_database, clock=clock, key=KEY, limits=Limits(session_seconds=100.0))
     names = ("kari", "ola")
     passwords = {name: await console.add_account(name, by="duty") for name in names}
 
@@ -98,7 +99,7 @@ async def test_a_session_ends_by_itself_by_a_sign_out_and_with_its_account_and_n
 async def test_a_changed_password_opens_the_door_and_the_old_one_does_not(
     assurance_database: Database, clock: ManualClock
 ) -> None:
-    console = Console(assurance_database, clock=clock)
+    console = Console(assurance_database, clock=clock, key=KEY)
     old, others = await console.add_account("kari", by="duty"), await console.add_account("ola", by="duty")
     assert old and others and old != others
     token, ola = await console.sign_in("kari", old), await console.sign_in("ola", others)
@@ -120,7 +121,7 @@ async def test_a_changed_password_opens_the_door_and_the_old_one_does_not(
 async def test_an_account_that_is_there_is_not_replaced_and_of_all_there_is_a_most(
     assurance_database: Database, clock: ManualClock
 ) -> None:
-    console = Console(assurance_database, clock=clock, limits=Limits(accounts_max=2))
+    console = Console(assurance_database, clock=clock, key=KEY, limits=Limits(accounts_max=2))
     password = await console.add_account("x" * 40, by="duty")
     clock.advance(5)
     assert await console.add_account("x" * 40, by="somebody else") is None
@@ -133,7 +134,7 @@ async def test_an_account_that_is_there_is_not_replaced_and_of_all_there_is_a_mo
 async def test_looks_are_kept_whole_and_shown_newest_first_up_to_a_limit(
     assurance_database: Database, clock: ManualClock
 ) -> None:
-    console = Console(assurance_database, clock=clock, limits=Limits(looks_shown_max=3))
+    console = Console(assurance_database, clock=clock, key=KEY, limits=Limits(looks_shown_max=3))
     for number in range(5):
         await console.record_look(who=f"w{number}", what="outcomes", subject=f"s-{number}", why=f"case {number}")
         clock.advance(1)
@@ -178,7 +179,7 @@ def test_places_before_the_hash_thread_are_shared_by_network_and_some_kept_for_w
 async def test_while_a_network_guesses_people_elsewhere_and_in_known_browsers_get_in(
     assurance_database: Database, clock: ManualClock
 ) -> None:
-    console = Console(assurance_database, clock=clock, hasher=QUICK_HASHER)
+    console = Console(assurance_database, clock=clock, key=KEY, hasher=QUICK_HASHER)
     password = await console.add_account("kari", by="duty") or ""
     assert await console.sign_in("kari", password, address="192.0.2.1")
     browser = await console.remember_browser("kari", "planted")
@@ -200,7 +201,7 @@ async def test_while_a_network_guesses_people_elsewhere_and_in_known_browsers_ge
 async def test_a_name_and_a_network_are_guessed_so_often_and_a_known_browser_is_not_kept_out(
     assurance_database: Database, clock: ManualClock
 ) -> None:
-    console = Console(assurance_database, clock=clock, hasher=QUICK_HASHER)
+    console = Console(assurance_database, clock=clock, key=KEY, hasher=QUICK_HASHER)
     passwords = {name: await console.add_account(name, by="duty") or "" for name in ("kari", "ola")}
     browser = await console.remember_browser("kari", "")
     rows = await assurance_database.read(lambda q: q.fetch("SELECT token_digest, name FROM console_browser"))
@@ -234,7 +235,7 @@ async def test_a_name_and_a_network_are_guessed_so_often_and_a_known_browser_is_
 async def test_browsers_are_known_so_long_so_many_and_no_longer_than_their_account(
     assurance_database: Database, clock: ManualClock
 ) -> None:
-    console = Console(assurance_database, clock=clock, limits=Limits(browsers_max=2, browser_seconds=100.0))
+    console = Console(assurance_database, clock=clock, key=KEY, limits=Limits(browsers_max=2, browser_seconds=100.0))
     count = "SELECT COUNT(*) FROM console_browser WHERE name = 'kari'"
 
     async def known(browser: str, name: str = "kari") -> bool:
@@ -258,10 +259,80 @@ async def test_browsers_are_known_so_long_so_many_and_no_longer_than_their_accou
 async def test_whoever_got_hold_of_a_session_does_not_guess_its_password_in_peace(
     assurance_database: Database, clock: ManualClock
 ) -> None:
-    console = Console(assurance_database, clock=clock, hasher=QUICK_HASHER)
+    console = Console(assurance_database, clock=clock, key=KEY, hasher=QUICK_HASHER)
     password = await console.add_account("kari", by="duty") or ""
     for _ in range(6):
         assert not await console.change_password("kari", "wrong", "n" * 12)
     with pytest.raises(TooManyTries):
         await console.change_password("kari", password, "n" * 12)
     assert await console.sign_in("kari", password)
+
+
+async def with_codes(console: Console, name: str, clock: ManualClock) -> tuple[str, bytes]:
+    """Password and secret of an account whose sign-in asks for a code."""
+    password = await console.add_account(name, by="duty") or ""
+    salt, secret = console.offer_codes(name)
+    assert isinstance(await console.sign_in(name, password), str)  # an offer alone asks for nothing
+    assert await console.begin_codes(name, salt, hotp(secret, step_at(clock.now())))
+    clock.advance(30)
+    return password, secret
+
+
+async def test_an_account_with_a_second_factor_needs_both_and_each_code_is_used_once(
+    assurance_database: Database, clock: ManualClock
+) -> None:
+    console = Console(assurance_database, clock=clock, key=KEY, hasher=QUICK_HASHER)
+    password, secret = await with_codes(console, "kari", clock)
+    code = hotp(secret, step_at(clock.now()))
+    assert await console.sign_in("kari", "wrong") is None
+    first, second = await console.sign_in("kari", password), await console.sign_in("kari", password)
+    assert isinstance(first, CodeNeeded) and isinstance(second, CodeNeeded)
+    assert await console.who(first.half_in) is None
+    before = hotp(secret, step_at(clock.now()) - 1)  # the one that it was begun with
+    for wrong in ("", "000000", before, code + "0"):
+        assert await console.sign_in_with_code(first.half_in, wrong) is None
+    assert await console.sign_in_with_code("made up", code) is None
+    entered = await asyncio.gather(*(console.sign_in_with_code(half.half_in, code) for half in (first, second)))
+    [found] = [each for each in entered if each]  # of two at once one gets in
+    assert found[0] == "kari" and await console.who(found[1]) == "kari"
+    for half in (first, second):
+        assert await console.sign_in_with_code(half.half_in, code) is None
+    clock.advance(30)
+    late = await console.sign_in("kari", password)
+    assert isinstance(late, CodeNeeded)
+    clock.advance(300)
+    assert await console.sign_in_with_code(late.half_in, hotp(secret, step_at(clock.now()))) is None
+
+
+async def test_codes_are_guessed_so_often_in_an_hour(assurance_database: Database, clock: ManualClock) -> None:
+    console = Console(assurance_database, clock=clock, key=KEY, hasher=QUICK_HASHER)
+    password, secret = await with_codes(console, "kari", clock)
+    browser = await console.remember_browser("kari", "")
+    half, known = await console.sign_in("kari", password), await console.sign_in("kari", password, browser=browser)
+    assert isinstance(half, CodeNeeded) and isinstance(known, CodeNeeded)
+    for _ in range(10):
+        assert await console.sign_in_with_code(half.half_in, "wrong") is None
+    code = hotp(secret, step_at(clock.now()))
+    with pytest.raises(TooManyTries):
+        await console.sign_in_with_code(half.half_in, code)
+    assert await console.sign_in_with_code(known.half_in, code)  # whoever has the password keeps its owner not out
+
+
+async def test_whoever_reads_the_database_cannot_make_codes_and_nobody_replaces_them(
+    assurance_database: Database, clock: ManualClock
+) -> None:
+    console = Console(assurance_database, clock=clock, key=KEY, hasher=QUICK_HASHER)
+    password, secret = await with_codes(console, "kari", clock)
+    [row] = await assurance_database.read(lambda q: q.fetch("SELECT * FROM console_account WHERE name = 'kari'"))
+    assert not [value for value in row if value in (secret, secret.hex(), shown_secret(secret))]
+    salt, other = console.offer_codes("kari")
+    assert other != secret != Console(assurance_database, clock=clock, key=b"x" * 32).secret_of("kari", row[-2])
+    assert secret == console.secret_of("kari", row[-2]) != console.secret_of("ola", row[-2])
+    assert not await console.begin_codes("kari", salt, hotp(other, step_at(clock.now())))  # it has some already
+    assert [each.two_factor for each in await console.accounts()] == [True]
+    await console.remove_codes("kari")
+    assert isinstance(await console.sign_in("kari", password), str)
+    for bad in ("", "x" * 21, "x" * 23, "æ" * 22):
+        assert not await console.begin_codes("kari", bad, hotp(console.secret_of("kari", bad), step_at(clock.now())))
+    assert not await console.begin_codes("kari", salt, "000000")
+    assert await console.begin_codes("kari", salt, hotp(other, step_at(clock.now())))

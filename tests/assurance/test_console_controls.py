@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from console_doubles import QUICK_HASHER
+from console_doubles import KEY, QUICK_HASHER
 from surroundings import surroundings
 
 from prikkfri.assurance.console import Console, ensure_first_account
@@ -98,7 +98,8 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
     assert made is not None
     pages = application(
-        assurance, Console(database, clock=clock, hasher=QUICK_HASHER), response=response, find_subscriber=nothing,
+        assurance, Console(database, clock=clock, key=KEY, hasher=QUICK_HASHER), response=response,
+        find_subscriber=nothing,
         clock=clock, public_url=ORIGIN, playout_url="http://playout.test", timezone="Europe/Oslo", operator="Nordavind",
     )  # fmt: skip
     async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN) as browser:

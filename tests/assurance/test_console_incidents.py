@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from console_doubles import EVIL, QUICK_HASHER, Disk, Seen
+from console_doubles import EVIL, KEY, QUICK_HASHER, Disk, Seen
 from starlette.types import ASGIApp
 from surroundings import surroundings
 
@@ -169,7 +169,7 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
     async def find(query: str) -> None:
         return None
 
-    console = Console(database, clock=clock, hasher=QUICK_HASHER)
+    console = Console(database, clock=clock, key=KEY, hasher=QUICK_HASHER)
     pages = application(
         assurance,
         console,

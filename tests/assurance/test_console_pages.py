@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from console_doubles import EVIL, QUICK_HASHER, Disk, Seen
+from console_doubles import EVIL, KEY, QUICK_HASHER, Disk, Seen
 from surroundings import surroundings
 
 from prikkfri.assurance.console import Account, Console, ensure_first_account
@@ -21,6 +21,7 @@ from prikkfri.assurance.store import raise_alarm
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.journal import Journal, Outcome, open_journal
+from prikkfri.protocols.one_time import hotp, read_secret, step_at
 from prikkfri.storage import Location, open_database, open_reader
 from prikkfri.storage.opening import history, migrate, open_unmigrated
 from prikkfri.subscribers.subscriptions import Subscriber
@@ -85,7 +86,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     async def find(query: str) -> Subscriber | None:
         return KARI if query in (KARI.id, KARI.email, NUMBER) else None
 
-    console = Console(database, clock=clock, hasher=QUICK_HASHER)
+    console = Console(database, clock=clock, key=KEY, hasher=QUICK_HASHER)
     response = Response(
         database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=ZoneInfo("Europe/Oslo")
     )
@@ -125,6 +126,7 @@ PAGES = (
 )  # fmt: skip
 ORDERS = (
     "/sign-out", "/customers", "/alarms/seen", "/people", "/people/remove", "/people/password", "/contacts",
+    "/people/code", "/people/remove-code",
     "/controls/channel", "/controls/route", "/incidents/x/act", "/incidents/x/release", "/incidents/x/tell",
     "/incidents/x/hit", "/incidents/x/csv",
 )  # fmt: skip
@@ -437,7 +439,7 @@ async def test_nothing_is_shown_when_the_trace_cannot_be_kept(house: House) -> N
         assert "overloaded" not in answer.text and "does not answer" in answer.text
 
 
-LOOKS = ("/customers", "/people/password", "/incidents/x/hit", "/incidents/x/csv", "/sign-out")
+LOOKS = ("/customers", "/people/password", "/people/code", "/incidents/x/hit", "/incidents/x/csv", "/sign-out")
 """Orders that change nothing but one's own; signing out last."""
 
 
@@ -485,9 +487,44 @@ async def test_accounts_from_before_there_were_roles_act(tmp_path: Path, clock: 
     )
     await old.close()
     database = await open_database(Location(tmp_path), "assurance")
-    accounts = await Console(database, clock=clock, hasher=QUICK_HASHER).accounts()
+    accounts = await Console(database, clock=clock, key=KEY, hasher=QUICK_HASHER).accounts()
     assert accounts == [Account("kari", 0.0, "duty", "act")]
     await database.close()
+
+
+async def test_a_second_factor_is_set_up_asked_for_and_removed_by_somebody_else(house: House) -> None:
+    await house.sign_in()
+    made = (await house.post("/people", name="ola", role="look")).text
+    password = made.split('<code class="password">')[1].split("<")[0]
+    await house.sign_in("ola", password)
+    offer = (await house.post("/people/code")).text
+    salt = offer.split('name="salt" value="')[1].split('"')[0]
+    shown = offer.split('<code class="password">')[1].split("<")[0]
+    secret = read_secret(shown)
+    assert secret and html.unescape(offer).count(f"otpauth://totp/Nordavind%20Prikkfri:ola?secret={shown}&") == 1
+
+    def code() -> str:
+        return hotp(secret, step_at(house.clock.now()))
+
+    wrong = await house.post("/people/code", salt=salt, code="000000")
+    assert wrong.status_code == 422 and shown in wrong.text
+    assert (await house.post("/people/code", salt=salt, code=f"{code()[:3]} {code()[3:]}")).status_code == 303
+    page = (await house.browser.get("/people")).text
+    assert "asks for a code" in page and shown not in page and "<td>code</td>" in page
+    assert (await house.post("/people/remove-code", name="ola")).status_code == 403
+    await house.post("/sign-out")
+    house.clock.advance(30)
+    asked = await house.sign_in("ola", password)
+    assert asked.status_code == 200 and "Now the code" in asked.text and "prikkfri-console" not in house.browser.cookies
+    half_in = asked.text.split('name="half_in" value="')[1].split('"')[0]
+    refused = await house.post("/sign-in", half_in=half_in, code="000000")
+    assert refused.status_code == 401 and half_in in refused.text
+    assert (await house.post("/sign-in", half_in=half_in, code=code())).status_code == 303
+    assert (await house.browser.get("/")).status_code == 200
+    await house.sign_in()
+    assert (await house.post("/people/remove-code", name="duty")).status_code == 422
+    assert (await house.post("/people/remove-code", name="ola")).status_code == 303
+    assert (await house.sign_in("ola", password)).status_code == 303
 
 
 async def test_people_come_and_go(house: House) -> None:

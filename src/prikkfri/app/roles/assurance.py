@@ -19,7 +19,7 @@ from prikkfri.clock import Clock
 from prikkfri.config import ROLES, Config
 from prikkfri.storage import Database, Location, Queries, open_database, open_reader, open_spool_reader
 from prikkfri.storage.device_tokens import DeviceTokens
-from prikkfri.storage.keys import command_key, write_whole
+from prikkfri.storage.keys import command_key, secret_key, write_whole
 from prikkfri.subscribers.store import packages_at, subscriber, subscriber_by_login, subscriptions_of
 from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console.server import application
@@ -114,7 +114,7 @@ async def build(config: Config, clock: Clock) -> Role:
     tokens = DeviceTokens(config.home, clock)
     console = application(
         service,
-        Console(database, clock=clock),
+        Console(database, clock=clock, key=secret_key(config.home, "console")),
         response=response,
         find_subscriber=find_subscriber,
         clock=clock,

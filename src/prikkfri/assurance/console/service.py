@@ -5,11 +5,13 @@ Nothing here needs the customers' sign-in: the console must stand when that does
 
 import asyncio
 import hashlib
+import hmac
+import re
 import secrets
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -17,8 +19,9 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from prikkfri.assurance.console import store
 from prikkfri.assurance.console.places import Asking, Shares, has_room
-from prikkfri.assurance.console.store import Account, Look, Member, Role
+from prikkfri.assurance.console.store import Account, Codes, Look, Member, Role
 from prikkfri.clock import Clock
+from prikkfri.protocols import one_time
 from prikkfri.protocols.guessing import Guesses, Key, Limit, acquaintance, stranger
 from prikkfri.protocols.guessing import Limits as GuessingLimits
 from prikkfri.protocols.networks import network_of
@@ -37,6 +40,9 @@ WORD_CHARACTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 SHARES = Shares()
 GUESSING = GuessingLimits(network=Limit(60, 900))
 """Fewer from one network than for customers: behind it stand a few people on duty."""
+CODES = Limit(10, 3_600)
+"""Of one account: whoever has its password finds a code in a year by luck of 1 in 4."""
+SALT = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,10 @@ class Limits:
     """Of one account, the newest."""
     browser_seconds: float = 400 * 86_400.0
     """How long a browser is known after it signed in; no browser keeps a cookie longer."""
+    code_seconds: float = 300.0
+    """Between a right password and its code."""
+    half_in_max: int = 1_000
+    codes: Limit = CODES
     looks_shown_max: int = 500
 
 
@@ -60,6 +70,13 @@ HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 class Busy(Exception):
     """So many are signing in that another would wait for seconds; try again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeNeeded:
+    """The password was right, and the account has a second factor."""
+
+    half_in: str = field(repr=False)
 
 
 class TooManyTries(Exception):
@@ -94,14 +111,18 @@ class Console:
     """Accounts, sessions and looks."""
 
     def __init__(
-        self, database: Database, *, clock: Clock, limits: Limits = LIMITS, hasher: PasswordHasher = HASHER
+        self, database: Database, *, clock: Clock, key: bytes, limits: Limits = LIMITS, hasher: PasswordHasher = HASHER
     ) -> None:
+        """`key`: random, and kept elsewhere than the database."""
         self._database = database
+        self._key = key
         self._hasher = hasher
         self._clock = clock
         self._limits = limits
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="console-password")
         self._waiting: Counter[Asking] = Counter()
+        self._half_in: OrderedDict[str, tuple[str, str, float]] = OrderedDict()
+        """By digest: whose password was right, the browser if it is known, and until when a code may follow."""
         self._guesses = Guesses(buckets_max=limits.buckets_max)
         # What is verified for a name that does not exist, so that the time tells nothing.
         self._nobody = hasher.hash(secrets.token_urlsafe())
@@ -133,7 +154,9 @@ class Console:
         finally:
             self._guesses.settle(tried, self._clock.now(), failed=wrong)
 
-    async def sign_in(self, name: str, password: str, *, address: str = "", browser: str = "") -> str | None:
+    async def sign_in(
+        self, name: str, password: str, *, address: str = "", browser: str = ""
+    ) -> str | CodeNeeded | None:
         """The token of a new session, None when name or password is wrong. Raises `Busy` and `TooManyTries`.
 
         `browser`: what `remember_browser` gave it; strangers' guesses do not keep such a one out.
@@ -147,6 +170,69 @@ class Console:
         stored = await self._database.read(lambda q: store.password_hash(q, name))
         if not await self._is_right(stored, password, Asking(known, digest if known else network), tried):
             return None
+        if (await self._database.read(lambda q: store.codes(q, name))).salt:
+            return self._ask_for_code(name, digest if known else "")
+        return await self._open_session(name)
+
+    def _ask_for_code(self, name: str, browser_digest: str) -> CodeNeeded:
+        token = secrets.token_urlsafe(32)
+        self._half_in[_digest(token)] = (name, browser_digest, self._clock.now() + self._limits.code_seconds)
+        while len(self._half_in) > self._limits.half_in_max:
+            self._half_in.popitem(last=False)
+        return CodeNeeded(token)
+
+    async def sign_in_with_code(self, half_in: str, code: str) -> tuple[str, str] | None:
+        """Name and token of a new session, None when the code is wrong, was used, or comes too late.
+
+        `half_in`: what `CodeNeeded` holds. Raises `TooManyTries`.
+        """
+        now = self._clock.now()
+        name, browser_digest, until = self._half_in.get(_digest(half_in), ("", "", 0.0))
+        if now >= until:
+            return None
+        tried = {("code", name, browser_digest): self._limits.codes}
+        wait_s = self._guesses.reserve(tried, now)
+        if wait_s is not None:
+            raise TooManyTries(wait_s)
+        right = False
+        try:
+            codes = await self._database.read(lambda q: store.codes(q, name))
+            step = one_time.matching_step(self._code_secret(name, codes.salt), code, now, after=codes.step)
+            if not codes.salt or step is None:
+                return None
+            used = Codes(codes.salt, step)
+            right = await self._database.write(lambda t: store.use_code(t, name, used))
+        finally:
+            self._guesses.settle(tried, self._clock.now(), failed=not right)
+        if not right:
+            return None
+        self._half_in.pop(_digest(half_in), None)
+        return name, await self._open_session(name)
+
+    def offer_codes(self, name: str) -> tuple[str, bytes]:
+        """A salt and the secret that comes of it, for an authenticator; of no effect until `begin_codes`."""
+        salt = secrets.token_urlsafe(16)
+        return salt, self._code_secret(name, salt)
+
+    def secret_of(self, name: str, salt: str) -> bytes:
+        """The secret that was offered with a salt, to be shown once more while nothing has come of it."""
+        return self._code_secret(name, salt)
+
+    async def begin_codes(self, name: str, salt: str, code: str) -> bool:
+        """From now on the account's sign-in asks for a code; False when `code` is not one, or it does so already."""
+        step = one_time.matching_step(self._code_secret(name, salt), code, self._clock.now(), after=0)
+        if not SALT.fullmatch(salt) or step is None:
+            return False
+        return await self._database.write(lambda t: store.set_codes(t, name, Codes(salt, step)))
+
+    async def remove_codes(self, name: str) -> None:
+        await self._database.write(lambda t: store.remove_codes(t, name))
+
+    def _code_secret(self, name: str, salt: str) -> bytes:
+        """Whoever reads the database alone cannot tell it."""
+        return hmac.digest(self._key, f"{salt}/{name}".encode(), "sha256")[: one_time.SECRET_BYTES]
+
+    async def _open_session(self, name: str) -> str:
         token, now = secrets.token_urlsafe(32), self._clock.now()
         await self._database.write(
             lambda t: store.add_session(t, _digest(token), name, expires_at=now + self._limits.session_seconds, now=now)

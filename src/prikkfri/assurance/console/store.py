@@ -17,6 +17,7 @@ class Account:
     created_at: float
     created_by: str
     role: Role = "act"
+    two_factor: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,49 @@ async def add_account(
 
 
 async def accounts(queries: Queries) -> list[Account]:
-    rows = await queries.fetch("SELECT name, created_at, created_by, role FROM console_account ORDER BY name")
-    return [Account(*row) for row in rows]
+    rows = await queries.fetch(
+        "SELECT name, created_at, created_by, role, code_salt FROM console_account ORDER BY name"
+    )
+    return [Account(name, at, by, role, bool(salt)) for name, at, by, role, salt in rows]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The second factor of an account."""
+
+    salt: str
+    """From it and a key that is not in the database comes the secret; empty: none is asked for."""
+    step: int
+    """Of the last code that was used."""
+
+
+async def codes(queries: Queries, name: str) -> Codes:
+    row = await queries.fetch_one("SELECT code_salt, code_step FROM console_account WHERE name = :name", {"name": name})
+    return Codes(*row) if row else Codes("", 0)
+
+
+async def set_codes(transaction: Transaction, name: str, codes: Codes) -> bool:
+    """Sets them where there were none; False where there are some."""
+    changed = await transaction.execute(
+        "UPDATE console_account SET code_salt = :salt, code_step = :step WHERE name = :name AND code_salt = ''",
+        {"name": name, "salt": codes.salt, "step": codes.step},
+    )
+    return changed == 1
+
+
+async def remove_codes(transaction: Transaction, name: str) -> None:
+    await transaction.execute(
+        "UPDATE console_account SET code_salt = '', code_step = 0 WHERE name = :name", {"name": name}
+    )
+
+
+async def use_code(transaction: Transaction, name: str, codes: Codes) -> bool:
+    """Notes the step of a code; False when it, or a later one, has been used: of two at once one gets in."""
+    changed = await transaction.execute(
+        "UPDATE console_account SET code_step = :step WHERE name = :name AND code_salt = :salt AND code_step < :step",
+        {"name": name, "salt": codes.salt, "step": codes.step},
+    )
+    return changed == 1
 
 
 async def password_hash(queries: Queries, name: str) -> str | None:

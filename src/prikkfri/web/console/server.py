@@ -15,13 +15,14 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Redire
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from prikkfri.assurance.console import Busy, Console, Role, TooManyTries
+from prikkfri.assurance.console import Busy, CodeNeeded, Console, Role, TooManyTries
 from prikkfri.assurance.overview import WINDOW_SECONDS, Overview
 from prikkfri.assurance.response.service import Response as IncidentResponse
 from prikkfri.assurance.service import OUTCOMES_SHOWN_MAX, Assurance
 from prikkfri.assurance.store import Sought, Taken
 from prikkfri.clock import Clock
 from prikkfri.errors import StorageError
+from prikkfri.protocols import one_time
 from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console import wording
 from prikkfri.web.console.controls import ControlPages
@@ -56,6 +57,7 @@ NAVIGATION = (
     ("/people", "People"),
 )
 RETRY_AFTER_SECONDS = 5
+WRONG_CODE = "That is not the code of this moment, or it was used. Is the clock of the telephone right?"
 TOO_MANY = (
     "Too many tries went wrong, with this name or from this network. Wait a little, or use a browser that has signed in"
     " to this account before."
@@ -108,6 +110,7 @@ class _Pages:
         self.origin = origin
         self._assurance = assurance
         self._console = console
+        self._operator = operator
         self._find_subscriber = find_subscriber
         self._clock = clock
         # A __Host- cookie is one that no neighbour on the same site can plant; it needs HTTPS.
@@ -151,6 +154,8 @@ class _Pages:
             ("/people", self._people, ["GET", "POST"]),
             ("/people/remove", self._remove_person, ["POST"]),
             ("/people/password", self._change_password, ["POST"]),
+            ("/people/code", self._begin_codes, ["POST"]),
+            ("/people/remove-code", self._remove_codes, ["POST"]),
         ]
         return [
             Route("/static/{name}", self._static),
@@ -193,26 +198,28 @@ class _Pages:
     async def _sign_in(self, request: Request) -> Response:
         wanted = _own_path(request.query_params.get("to", ""))
         if request.method == "GET":
-            return self._page("sign_in.html", request, "", to=wanted, trouble="")
+            return self._page("sign_in.html", request, "", to=wanted, trouble="", half_in="")
         form = await form_of(request)
-        name, password = form.get("name", ""), form.get("password", "")
+        half_in = form.get("half_in", "")
+        browser = request.cookies.get(self._browser_cookie, "")
         try:
-            browser = request.cookies.get(self._browser_cookie, "")
-            address = request.client.host if request.client else ""
-            token = await self._console.sign_in(name, password, address=address, browser=browser)
-            known = await self._console.remember_browser(name, browser) if token else ""
+            entered = await (self._by_code(form) if half_in else self._by_password(request, form, browser))
+            if isinstance(entered, CodeNeeded):
+                return self._page("sign_in.html", request, "", to=wanted, trouble="", half_in=entered.half_in)
+            known = await self._console.remember_browser(entered[0], browser) if entered else ""
         except Busy:
             trouble = "Too many are signing in at this moment. Try again in a few seconds."
-            return self._page("sign_in.html", request, "", status=503, to=wanted, trouble=trouble)
+            return self._page("sign_in.html", request, "", status=503, to=wanted, trouble=trouble, half_in=half_in)
         except TooManyTries as error:
-            page = self._page("sign_in.html", request, "", status=429, to=wanted, trouble=TOO_MANY)
+            page = self._page("sign_in.html", request, "", status=429, to=wanted, trouble=TOO_MANY, half_in=half_in)
             page.headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
             return page
         except StorageError as error:
             return self._trouble(request, error)
-        if token is None:
-            trouble = "Name or password is wrong."
-            return self._page("sign_in.html", request, "", status=401, to=wanted, trouble=trouble)
+        if entered is None:
+            trouble = WRONG_CODE if half_in else "Name or password is wrong."
+            return self._page("sign_in.html", request, "", status=401, to=wanted, trouble=trouble, half_in=half_in)
+        token = entered[1]
         response = RedirectResponse(wanted, 303)
         response.set_cookie(self._cookie, token, httponly=True, secure=self._secure, samesite="lax", path="/")
         response.set_cookie(
@@ -220,6 +227,17 @@ class _Pages:
             secure=self._secure, samesite="lax", path="/",
         )  # fmt: skip
         return response
+
+    async def _by_password(
+        self, request: Request, form: dict[str, str], browser: str
+    ) -> tuple[str, str] | CodeNeeded | None:
+        """Name and session."""
+        name, address = form.get("name", ""), request.client.host if request.client else ""
+        entered = await self._console.sign_in(name, form.get("password", ""), address=address, browser=browser)
+        return (name, entered) if isinstance(entered, str) else entered
+
+    async def _by_code(self, form: dict[str, str]) -> tuple[str, str] | None:
+        return await self._console.sign_in_with_code(form["half_in"], form.get("code", "").replace(" ", ""))
 
     async def _sign_out(self, request: Request, who: str) -> Response:
         await self._console.sign_out(request.cookies[self._cookie])
@@ -362,11 +380,37 @@ class _Pages:
             return await self._people_page(request, who, trouble=trouble, status=422)
         return RedirectResponse("/sign-in", 303)
 
+    async def _begin_codes(self, request: Request, who: str) -> Response:
+        """Offers a secret; the second time, with a code of it, has the sign-in ask for one from then on."""
+        form = await form_of(request)
+        salt = form.get("salt", "")
+        if not salt:
+            salt, _ = self._console.offer_codes(who)
+            return await self._people_page(request, who, offered=salt)
+        if await self._console.begin_codes(who, salt, form.get("code", "").replace(" ", "")):
+            return RedirectResponse("/people", 303)
+        return await self._people_page(request, who, trouble=WRONG_CODE, offered=salt, status=422)
+
+    async def _remove_codes(self, request: Request, who: str) -> Response:
+        name = (await form_of(request)).get("name", "")
+        if name == who:
+            trouble = "Somebody else whose account acts has to remove yours: else whoever sits at your desk could."
+            return await self._people_page(request, who, trouble=trouble, status=422)
+        await self._console.remove_codes(name)
+        return RedirectResponse("/people", 303)
+
     async def _people_page(
-        self, request: Request, who: str, *, trouble: str = "", made: tuple[str, str] | None = None, status: int = 200
-    ) -> Response:
+        self, request: Request, who: str, *, trouble: str = "", made: tuple[str, str] | None = None,
+        offered: str = "", status: int = 200,
+    ) -> Response:  # fmt: skip
         accounts = await self._console.accounts()
-        return self._page("people.html", request, who, status=status, accounts=accounts, trouble=trouble, made=made)
+        secret = self._console.secret_of(who, offered)
+        return self._page(
+            "people.html", request, who, status=status, accounts=accounts, trouble=trouble, made=made, offered=offered,
+            secret=one_time.shown_secret(secret),
+            otpauth=one_time.otpauth(secret, issuer=f"{self._operator} Prikkfri", name=who),
+            two_factor=any(each.two_factor for each in accounts if each.name == who),
+        )  # fmt: skip
 
     # Files and templates.
 
@@ -384,7 +428,7 @@ class _Pages:
 
 
 PARTS = ("sentence", "age", "table", "roles")
-LOOKING = ("/sign-out", "/customers", "/people/password", "/incidents/{id}/hit", "/incidents/{id}/csv")
+LOOKING = ("/sign-out", "/customers", "/people/password", "/people/code", "/incidents/{id}/hit", "/incidents/{id}/csv")
 """What is sent and changes nothing but one's own."""
 FILTERS = ("service", "step", "layer", "verdict", "reason")
 

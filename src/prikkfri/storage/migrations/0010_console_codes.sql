@@ -1,0 +1,2 @@
+ALTER TABLE console_account ADD COLUMN code_salt TEXT NOT NULL DEFAULT '';
+ALTER TABLE console_account ADD COLUMN code_step BIGINT NOT NULL DEFAULT 0;
