@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from prikkfri.protocols import guessing
 from prikkfri.protocols.guessing import Bucket, Guesses, Limit, Limits, acquaintance
-from prikkfri.protocols.networks import is_within, network_of
+from prikkfri.protocols.networks import Networks, network_of
 
 LIMITS = Limits()
 
@@ -175,4 +175,4 @@ def test_one_subscribers_addresses_count_as_one() -> None:
     [("10.1.2.3", True), ("10.2.2.3", False), ("::ffff:10.1.2.3", True), ("::1", True), ("::2", False), ("", False)],
 )
 def test_an_address_is_within_a_network_or_is_it(address: str, within: bool) -> None:
-    assert is_within(address, ("10.1.0.0/16", "::1")) is within
+    assert Networks(("10.1.0.0/16", "::1")).hold(address) is within

@@ -94,9 +94,9 @@ async def test_a_connection_binds_in_time_or_is_closed(house: Any) -> None:
 @ONE_ENGINE
 async def test_an_account_has_as_many_binds_as_it_may(house: Any) -> None:
     accounts = (
-        Account(system_id="shop", password=PASSWORD, binds_max=2),
-        Account(system_id="web", password=PASSWORD, binds_max=0),
-        Account(system_id="clinic", password=PASSWORD),
+        Account(system_id="shop", password=PASSWORD, senders=("*",), binds_max=2),
+        Account(system_id="web", password=PASSWORD, senders=("*",), binds_max=0),
+        Account(system_id="clinic", password=PASSWORD, senders=("*",)),
     )
     async with house(accounts=accounts) as at:
         first = await at.bound_client()
