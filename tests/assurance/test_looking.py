@@ -186,3 +186,12 @@ def test_an_incident_that_is_over_reaches_to_its_end_and_an_open_one_to_the_pres
     assert BEGAN + 60 < until(incident(*RESOLVED, ended_at=BEGAN + 60), BEGAN + 500) < BEGAN + 60.1
     assert until(incident(CONFIRMED, ended_at=BEGAN + 60), BEGAN + 500) == BEGAN + 500
     assert BEFORE_SECONDS == 600.0
+
+
+def test_a_crowd_that_has_left_is_no_incident_and_is_taken_back_once_that_is_ordinary() -> None:
+    fell = replace(ALARM, kind="plunge", level=2.0, seen=0.01)
+    few = [tried(BEGAN + 60 * n, kept=True) for n in range(1, 10)]
+    still = seen(incident(alarm=fell), [*BEFORE, *few], 500.0, standing=(fell,)).incident
+    assert still.state == "suspected"
+    after = seen(incident(alarm=fell), [*BEFORE, *few], 600.0).incident
+    assert (after.state, after.confirmed_at, after.resolved_by) == ("resolved", None, "data")

@@ -1,5 +1,6 @@
 """The overview: what is kept, what is broken since when, what is not known; and what of it the public is told."""
 
+from dataclasses import replace
 from typing import get_args
 from zoneinfo import ZoneInfo
 
@@ -39,6 +40,9 @@ def seen(*counts: Count, streams: list[StreamState] | None = None, roles: list[R
 
 
 def told(overview: Overview, roles: list[RoleState] | None = None) -> tuple[str, dict[str, str]]:
+    """What the public reads when each promise was made to another customer."""
+    of_one = [replace(each, hit=each.recent_broken, asked=each.recent_settled) for each in overview.breakages]
+    overview = replace(overview, breakages=tuple(of_one))
     document = summary(overview, HEALTHY if roles is None else roles, operator="Nordavind", url="http://status")
     return document["status"]["indicator"], {part["id"]: part["status"] for part in document["components"]}
 

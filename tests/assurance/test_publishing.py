@@ -30,7 +30,19 @@ def seen(*breakages: Breakage, blind: tuple[tuple[str, float], ...] = ()) -> Ove
 
 
 def breakage(step: str, share: float, *, since: float = NOW - 30, service: str = "television") -> Breakage:
-    return Breakage(service, step, since, True, round(share * 1_000), 1_000)
+    hit = round(share * 1_000)
+    return Breakage(service, step, since, True, hit, 1_000, hit, 1_000)
+
+
+@given(st.integers(0, 40), st.integers(0, 4_000), st.integers(3, 1_000))
+def test_what_is_broken_for_a_few_customers_is_the_consoles_matter(hit: int, others: int, broken: int) -> None:
+    """However many promises they were: one phone that is off may be sent a great many messages."""
+    one = Breakage("messages", "deliver", NOW - 30, True, broken, broken, hit, hit + others)
+    state = states(told(seen(one)))["messages"][0]
+    if hit < 10 or 99 * hit < others:
+        assert state == "operational"
+    else:
+        assert state == ("major_outage" if hit >= others else "partial_outage")
 
 
 def statement(**facts: Any) -> Statement:

@@ -251,7 +251,7 @@ async def test_the_history_is_that_of_the_same_place(house: House) -> None:
 
 async def test_a_role_that_does_not_answer_confirms_what_was_suspected(house: House) -> None:
     began = house.clock.now() - 5
-    suspected = opened("i", alarm(SIGN_IN, began), began)
+    suspected = replace(opened("i", alarm(SIGN_IN, began), began), hit=30, asked=40)
     await house.database.write(lambda t: store.save_incident(t, suspected))
     silent: set[str] = {"sms"}
     house.around["silent"] = lambda: frozenset(silent)

@@ -170,7 +170,7 @@ async def deliver(evening: Evening, seconds: int, *, refusing: str, others: int 
 
 async def test_a_phone_that_is_off_is_no_incident_however_many_messages_are_sent_to_it(evening: Evening) -> None:
     await deliver(evening, 10, refusing="", others=4)
-    await deliver(evening, 40, refusing="+4799999999")
+    await deliver(evening, 60, refusing="+4799999999", others=2)
     suspicion = await evening.incident()
     assert (suspicion.state, suspicion.confirmed_at) == ("suspected", None)
     assert await evening.response.told() == ()

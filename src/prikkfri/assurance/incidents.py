@@ -73,8 +73,6 @@ JOIN_HOLDS = 3.0
 all has to be well before one is."""
 CONFIRM_SECONDS = 10.0
 """One alarm of broken promises confirms an incident when it has stood this long; two signs confirm it at once."""
-PLUNGE_CONFIRM_SECONDS = 60.0
-"""The same for a fall: fewer who come is no promise broken, as far as anybody knows."""
 HITS_CONFIRM = 10
 """So many customers who did not get it are no suspicion."""
 FEW = 2
@@ -141,6 +139,10 @@ class Incident:
     """A person said that it was over; the data did not, yet."""
     dismissed: bool = False
     """A person said that it was nothing."""
+    hit: int = 0
+    """How many stand on its list, as last looked at ..."""
+    asked: int = 0
+    """... of how many who asked for what it is about, wherever they are."""
     reopened: int = 0
     expected_solution_at: float | None = None
     next_update_at: float | None = None
@@ -213,13 +215,16 @@ def of_few(incident: Incident, failing: int, getting: int) -> bool:
 
 
 def stood(incident: Incident, standing: Iterable[Alarm], now: float) -> Incident:
-    """Confirms a suspicion whose alarm has not gone away; `standing` are the alarms that stand now."""
+    """Confirms a suspicion whose alarm has not gone away; `standing` are the alarms that stand now.
+
+    A fall alone confirms nothing, however long it stands: fewer who come is no promise broken, as far as anybody knows.
+    Programmes end, and nights are quiet.
+    """
     if incident.state != "suspected":
         return incident
     ours = {(alarm.segment, alarm.kind) for alarm in incident.alarms}
     kinds = {alarm.kind for alarm in standing if (alarm.segment, alarm.kind) in ours}
-    seconds = CONFIRM_SECONDS if "share" in kinds else PLUNGE_CONFIRM_SECONDS
-    if kinds and now - incident.opened_at >= seconds:
+    if kinds - {"plunge"} and now - incident.opened_at >= CONFIRM_SECONDS:
         return happened(incident, Fact("evidence", now, text=f"has stood for {now - incident.opened_at:.0f} s"))
     return incident
 
@@ -237,6 +242,11 @@ def counted(incident: Incident, hits: int, now: float) -> Incident:
     if incident.state == "suspected" and hits >= HITS_CONFIRM and any(a.kind == "share" for a in incident.alarms):
         return happened(incident, Fact("evidence", now, text=f"{hits} customers hit"))
     return incident
+
+
+def only_fell(incident: Incident) -> bool:
+    """Whether all that is known is that fewer come."""
+    return all(alarm.kind == "plunge" for alarm in incident.alarms)
 
 
 def taken_back(incident: Incident, hits: int, sentence: str, now: float) -> Incident:

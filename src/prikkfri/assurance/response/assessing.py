@@ -7,7 +7,16 @@ from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, Kind
 from prikkfri.assurance.localisation import Cell
 from prikkfri.assurance.segments import Segment, segment_of
-from prikkfri.assurance.tally import ACTS, EXPECTATIONS, Bucket, Expectation, expectation, own_error, unanswered
+from prikkfri.assurance.tally import (
+    ACTS,
+    EXPECTATIONS,
+    Bucket,
+    Expectation,
+    expectation,
+    own_error,
+    own_layer,
+    unanswered,
+)
 from prikkfri.journal import Outcome
 from prikkfri.streaming.fallback import NOT_ANSWERING, RULE
 
@@ -37,7 +46,7 @@ def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectatio
     """Every promise of `outcomes` (oldest first) that is settled at `now`.
 
     One that nobody answered in its grace time is broken when that ended, whatever came later: as on the list of those
-    hit.
+    hit. What is an account's own matter is none of them.
     """
     waiting: dict[str, Outcome] = {}
     found: list[Settled] = []
@@ -49,12 +58,15 @@ def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectatio
                 waiting[outcome.promise] = outcome
             continue
         asking = waiting.pop(outcome.promise, None)
-        if asking is not None and outcome.time > (deadline := _deadline(asking, expectations)):
+        waited = asking is not None and own_layer(asking.service, asking.layer)
+        if asking is not None and not waited and outcome.time > (deadline := _deadline(asking, expectations)):
             found.append(_unanswered(asking, deadline, expectations))
-        elif not own_error(outcome.service, outcome.reason):
+        elif not own_error(outcome.service, outcome.reason, outcome.layer):
             asked = asking.time if asking is not None else outcome.time
             found.append(Settled(outcome.time, asked, segment_of(outcome), outcome.verdict == "kept"))
     for asking in waiting.values():
+        if own_layer(asking.service, asking.layer):
+            continue
         if (deadline := _deadline(asking, expectations)) <= now:
             found.append(_unanswered(asking, deadline, expectations))
     found.sort(key=lambda each: each.at)
@@ -164,6 +176,18 @@ def people(outcomes: Iterable[Outcome], segments: Sequence[Segment], *, since: f
         if ours and not own_error(outcome.service, outcome.reason):
             found[outcome.verdict].add(who)
     return len(found["broken"]), len(found["kept"])
+
+
+def asking(outcomes: Iterable[Outcome], steps: Sequence[str], *, since: float, until: float) -> int:
+    """How many are named who asked at these steps (none: at any), as our own roles saw it."""
+    return len(
+        {
+            outcome.device or outcome.customer
+            for outcome in outcomes
+            if outcome.observed and since <= outcome.time < until and (not steps or outcome.step in steps)
+        }
+        - {""}
+    )
 
 
 def peak_per_second(outcomes: Iterable[Outcome], *, step: str, over_seconds: float) -> float:

@@ -6,7 +6,7 @@ Nothing is read or written here, so that a look of many seconds can be had in an
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from prikkfri.assurance import incidents, recovery
+from prikkfri.assurance import incidents, recovery, status
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Holder, Impact, Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident
@@ -62,7 +62,10 @@ def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, n
     else:
         incident = incidents.stood(incident, grounds.standing, now)
     incident = incidents.counted(incident, hits, now)
-    if judged.over and not {alarm.segment for alarm in incident.alarms} & {alarm.segment for alarm in grounds.standing}:
+    gone = not {alarm.segment for alarm in incident.alarms} & {alarm.segment for alarm in grounds.standing}
+    # What has fallen for good is ordinary again when its alarm has gone: the crowd has left.
+    left = incidents.only_fell(incident) and now - incident.opened_at >= grounds.criteria.hold_seconds
+    if gone and (judged.over or left):
         incident = incidents.taken_back(incident, hits, judged.sentence, now)
     incident = _moved(incident, judged, now, settled_after_seconds=grounds.criteria.hold_seconds)
     just_resolved = incident.state == "resolved" and incident.ended_at is None
@@ -70,6 +73,10 @@ def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, n
         last_broken = assessing.last_broken(promises, incident.segments, since=incident.since)
         incident = replace(incident, ended_at=last_broken or incident.resolved_at)
         made = impact_of(incident, outcomes, grounds, now=now)
+    asked = assessing.asking(
+        outcomes, status.steps_of(incident.segments), since=incident.since, until=until(incident, now)
+    )
+    incident = replace(incident, hit=len(made.hits), asked=max(asked, len(made.hits)))
     return Look(incident, judged, made, just_resolved)
 
 
