@@ -187,7 +187,7 @@ def test_what_was_nothing_is_not_told_as_a_failure() -> None:
     nothing = happened(incident(), Fact("dismiss", NINE + 60, "kari"))
     assert said(1, incident=nothing)[0] == "Sign-in seemed to fail from 20:59:55 on; it was nothing."
     assert said(8, incident=nothing) == ("There was nothing to solve.", ())
-    assert said(9, incident=nothing)[0] == "kari found that it was nothing."
+    assert said(9, incident=nothing)[0] == "Dismissed: kari found that it was nothing."
 
 
 def test_what_happened_before_and_what_they_get_is_told_or_not_known() -> None:

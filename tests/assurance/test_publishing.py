@@ -49,6 +49,7 @@ def statement(**facts: Any) -> Statement:
     said = {language: f"{language}: it fails" for language in LANGUAGES}
     known: dict[str, Any] = {
         "id": "1", "service": "television", "steps": ("sign-in",), "severity": "major_outage", "stage": "investigating",
+        "state": "confirmed",
         "title": said, "since": NOW - 60, "updated_at": NOW - 20, "resolved_at": None, "expected_solution_at": None,
         "next_update_at": None, "solution_overdue": False, "next_update_overdue": False, "updates": (),
     }  # fmt: skip
@@ -88,7 +89,8 @@ def test_the_shape_is_the_one_that_statuspage_made_common() -> None:
     (incident,) = document["incidents"]
     first, second = incident.pop("incident_updates")
     assert incident == {
-        "id": "1", "name": "en: it fails", "names": open_one.title, "status": "investigating", "impact": "critical",
+        "id": "1", "name": "en: it fails", "names": open_one.title, "status": "investigating", "state": "confirmed",
+        "impact": "critical",
         "started_at": iso(NOW - 60), "created_at": iso(NOW - 60), "updated_at": iso(NOW - 20), "resolved_at": None,
         "expected_at": iso(NOW + 900), "next_update_at": iso(NOW + 600), "page_id": "prikkfri", "shortlink": "",
     }  # fmt: skip

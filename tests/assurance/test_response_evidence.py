@@ -422,7 +422,7 @@ async def test_a_fault_that_begins_is_an_incident_when_what_has_arrived_is_settl
     (incident,) = await response.incidents()
     assert (incident.service, incident.alarms[0].kind) == ("television", "share")
     assert now - 1 <= incident.since <= now + 1
-    assert incident.id.startswith("20231114-22") and house.changed == 1
+    assert incident.id.startswith("20231114-23") and house.changed == 1
 
 
 async def test_a_database_that_fails_for_a_while_ends_no_watch(house: House, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from prikkfri.assurance.impact import Exposed, Impact
-from prikkfri.assurance.incidents import Incident
+from prikkfri.assurance.incidents import Incident, in_order, word
 from prikkfri.assurance.localisation import Cleared
 from prikkfri.assurance.notices import Notice, sensitive_count
 from prikkfri.assurance.recovery import Recovery
@@ -206,7 +206,7 @@ def _exposed(known: Known, now: float, zone: tzinfo) -> _Said:
 
 
 def _what_was_done(known: Known, zone: tzinfo) -> _Said:
-    done = [entry for entry in known.incident.timeline if entry.kind in ("mitigate", "act", "told", "credited")]
+    done = [entry for entry in in_order(known.incident) if entry.kind in ("mitigate", "act", "told", "credited")]
     if not done:
         return "Nothing yet.", ()
     last = done[-1]
@@ -241,7 +241,7 @@ def _is_it_over(known: Known, zone: tzinfo) -> _Said:
     if incident.reopened:
         evidence.append(f"it was said to be over {_times(incident.reopened)} before, and was not")
     if incident.dismissed:
-        return f"{incident.resolved_by} found that it was nothing.", evidence
+        return f"{_capital(word(incident))}: {incident.resolved_by} found that it was nothing.", evidence
     if not incident.open:
         proof = "said a person; the data had not proven it" if incident.unproven else "by the data"
         return f"Yes, since {_clock(incident.resolved_at or incident.opened_at, zone)}, {proof}.", evidence

@@ -16,7 +16,9 @@ where it is, is then a matter of localisation, not of which alarm came first.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.localisation import Placement
@@ -83,6 +85,10 @@ ROLES_OF_SERVICE: Mapping[str, frozenset[str]] = {
     "television": frozenset({"viewer", "signin", "playout", "door"}),
     "messages": frozenset({"sms"}),
 }
+DISMISSED_SECONDS = 4 * 3_600.0
+"""What a person called nothing stays nothing for so long ..."""
+WORSE_SHARE = 0.1
+"""... unless the share that is broken rises by so much, or it is found in another place."""
 SEGMENTS_MAX = 50
 ENTRIES_MAX = 10_000
 DATA = "data"
@@ -139,6 +145,8 @@ class Incident:
     """A person said that it was over; the data did not, yet."""
     dismissed: bool = False
     """A person said that it was nothing."""
+    dismissed_share: float = 0.0
+    """The share that was broken when a person said so."""
     hit: int = 0
     """How many stand on its list, as last looked at ..."""
     asked: int = 0
@@ -186,6 +194,47 @@ def joins(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
     was_one = incident.confirmed_at is not None and not incident.dismissed
     lately = incident.resolved_at is not None and alarm.raised_at - incident.resolved_at < within_seconds
     return incident.open or (was_one and lately and alarm.kind != "plunge")
+
+
+def stays_dismissed(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
+    """Whether an alarm tells of nothing but what a person has dismissed: neither new nor worse.
+
+    One fault raises alarms in many series: in those that meet its own it may do so up to `within_seconds` after the
+    dismissal, in those that lie within its own for `DISMISSED_SECONDS`.
+    """
+    if not incident.dismissed or incident.resolved_at is None or alarm.segment.get("service") != incident.service:
+        return False
+    after = alarm.raised_at - incident.resolved_at
+    known = {each.kind for each in incident.alarms}
+    if after >= DISMISSED_SECONDS or (alarm.kind != "plunge" and alarm.kind not in known):
+        return False
+    if alarm.kind == "share" and alarm.seen > incident.dismissed_share + WORSE_SHARE:
+        return False
+    places = (*incident.segments, *(each.segment for each in incident.alarms))
+    siblings = after < within_seconds and any(place.meets(alarm.segment) for place in places)
+    return siblings or any(place.holds(alarm.segment) for place in places)
+
+
+def word(incident: Incident) -> str:
+    """The one word for how an incident stands, on every surface: its state, or `dismissed`."""
+    return "dismissed" if incident.dismissed else incident.state
+
+
+def said(incident: Incident) -> str:
+    """The word, and what must be said with it to people."""
+    unproven = incident.unproven and not incident.open and not incident.dismissed
+    return word(incident) + (", not proven" if unproven else "")
+
+
+def in_order(incident: Incident) -> tuple[Entry, ...]:
+    """The timeline in the order of time: of some things it is heard only later."""
+    return tuple(sorted(incident.timeline, key=lambda entry: entry.at))
+
+
+def document(incident: Incident) -> dict[str, Any]:
+    """An incident for whoever reads JSON: its state is the word that people read, its timeline in the order of time."""
+    told: dict[str, Any] = msgspec.to_builtins(replace(incident, timeline=in_order(incident)))
+    return told | {"state": word(incident)}
 
 
 def alarmed(incident: Incident, alarm: Alarm, now: float) -> Incident:
@@ -293,12 +342,19 @@ def happened(incident: Incident, fact: Fact) -> Incident:
             resolved_by=fact.who,
             unproven=fact.kind == "all-clear",
             dismissed=fact.kind == "dismiss",
+            dismissed_share=_share(incident) if fact.kind == "dismiss" else 0.0,
         )
     if before == "resolved" and after in OPEN:
         incident = replace(
             incident, resolved_at=None, resolved_by="", ended_at=None, dismissed=False, reopened=incident.reopened + 1
         )
     return _noted(incident, fact)
+
+
+def _share(incident: Incident) -> float:
+    """The largest share that is known to be broken in it."""
+    alarms = (alarm.seen for alarm in incident.alarms if alarm.kind == "share")
+    return max((*alarms, *(placed.share for placed in incident.placement.placed)), default=0.0)
 
 
 def _noted(incident: Incident, fact: Fact) -> Incident:

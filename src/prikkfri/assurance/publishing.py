@@ -92,6 +92,7 @@ def _incident(statement: Statement) -> dict[str, Any]:
         "name": statement.title["en"],
         "names": dict(statement.title),
         "status": statement.stage,
+        "state": statement.state,
         "impact": "critical" if statement.severity == "major_outage" else "major",
         "started_at": iso(statement.since),
         "created_at": iso(statement.since),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Literal
 
-from prikkfri.assurance.incidents import Entry, Incident, State
+from prikkfri.assurance.incidents import Entry, Incident, State, word
 from prikkfri.assurance.segments import Segment
 
 Texts = Mapping[str, str]
@@ -139,6 +139,8 @@ class Statement:
     """Empty: the whole service."""
     severity: Severity
     stage: Stage
+    state: str
+    """Our own word for it."""
     title: Texts
     since: float
     updated_at: float
@@ -211,6 +213,7 @@ def _statement(incident: Incident, now: float, zone: tzinfo) -> Statement:
         steps=steps,
         severity=weight(incident),
         stage=stage,
+        state=word(incident),
         title=what(incident),
         since=incident.since,
         updated_at=updates[0].at if updates else incident.opened_at,

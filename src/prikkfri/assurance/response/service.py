@@ -13,7 +13,7 @@ import math
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 
 from prikkfri.assurance import incidents, recovery, status, watching
 from prikkfri.assurance.answers import Answer, Known, Load, answer_sheet
@@ -160,20 +160,23 @@ class Response:
         now = self._clock.now()
         self._arrived.clear()  # stored, and so read below; what arrives while that is read is not
         for incident in await self._database.read(lambda q: store.incidents(q, most=HISTORY_MAX)):
-            if self._worth_looking_at(incident, now):
+            if self._worth_remembering(incident, now):
                 self._incidents[incident.id] = incident
         past = await self._outcomes(now - self._timing.relearn_seconds, now)
         if past:
             self._watch = watching.Watch(math.floor(past[0].time))
             arrivals = [("", outcome) for outcome in past]
-            # What was raised then has been dealt with then.
-            self._watch, _ = self._advance(arrivals, until=now - self._timing.settling_seconds)
+            # What was raised then has been dealt with then. All of that time has been seen, whatever is blind now: what
+            # ran out in it would else run out later, all at once, and be raised again.
+            until = min(now - self._timing.settling_seconds, math.floor(past[-1].time))
+            self._watch, _ = self._advance(arrivals, until=until, blind=frozenset())
 
     async def tick(self) -> None:
         """Counts what has settled, and takes the alarms that this raises. Raises `StorageError`."""
         now = self._clock.now()
         arrived, self._arrived = self._arrived, []
-        self._watch, alarms = self._advance(arrived, until=now - self._timing.settling_seconds)
+        until = now - self._timing.settling_seconds
+        self._watch, alarms = self._advance(arrived, until=until, blind=self._around.blind())
         told = [alarm for _, outcome in arrived if (alarm := assessing.sign(outcome))]
         self._raised += (*told, *alarms)
         async with self._acting:
@@ -186,9 +189,10 @@ class Response:
     async def look(self) -> None:
         """Looks at every incident that is open, or was resolved lately. Raises `StorageError`."""
         for incident in list(self._incidents.values()):
-            if self._worth_looking_at(incident, self._clock.now()):
+            now = self._clock.now()
+            if self._worth_looking_at(incident, now):
                 await self._look_at(incident)
-            else:
+            elif not self._worth_remembering(incident, now):
                 del self._incidents[incident.id]
                 self._lists.pop(incident.id, None)
 
@@ -196,15 +200,20 @@ class Response:
         after_seconds = self._timing.after_seconds
         return incident.open or (incident.resolved_at is not None and now - incident.resolved_at < after_seconds)
 
+    def _worth_remembering(self, incident: Incident, now: float) -> bool:
+        """What a person dismissed is not looked at for so long, and yet known when it is seen again."""
+        lately = incident.resolved_at is not None and now - incident.resolved_at < incidents.DISMISSED_SECONDS
+        return self._worth_looking_at(incident, now) or (incident.dismissed and lately)
+
     def _advance(
-        self, arrived: Sequence[watching.Arrival], *, until: float
+        self, arrived: Sequence[watching.Arrival], *, until: float, blind: frozenset[str]
     ) -> tuple[watching.Watch, tuple[Alarm, ...]]:
         return watching.advance(
             self._watch,
             arrived,
             self._detection,
             until=until,
-            blind=self._around.blind(),
+            blind=blind,
             expectations=self._expectations,
         )
 
@@ -229,11 +238,17 @@ class Response:
 
     async def _take_alarm(self, alarm: Alarm, now: float) -> None:
         log.warning("alarm: %s", alarm.sentence)
+        within_seconds = incidents.JOIN_HOLDS * self._settings.hold_seconds
         for incident in self._incidents.values():
-            if incidents.joins(incident, alarm, within_seconds=incidents.JOIN_HOLDS * self._settings.hold_seconds):
+            if incidents.stays_dismissed(incident, alarm, within_seconds=within_seconds):
+                text = f"as dismissed, and neither new nor worse: {alarm.sentence}"
+                await self._save(incidents.happened(incident, Fact("note", now, text=text)))
+                return
+        for incident in self._incidents.values():
+            if incidents.joins(incident, alarm, within_seconds=within_seconds):
                 await self._save(incidents.alarmed(incident, alarm, now))
                 return
-        moment = datetime.fromtimestamp(now, UTC)
+        moment = datetime.fromtimestamp(now, self._zone)
         await self._save(incidents.opened(f"{moment:%Y%m%d-%H%M}-{secrets.token_hex(2)}", alarm, now))
 
     async def _save(self, incident: Incident) -> None:
@@ -243,7 +258,7 @@ class Response:
         await self._database.write(lambda t: store.save_incident(t, incident))
         self._incidents[incident.id] = incident
         if known is None or known.state != incident.state or len(known.timeline) != len(incident.timeline):
-            log.warning("incident %s is %s: %s", incident.id, incident.state, incident.timeline[-1].text)
+            log.warning("incident %s is %s: %s", incident.id, incidents.word(incident), incident.timeline[-1].text)
             self._around.changed()
 
     async def _look_at(self, incident: Incident) -> None:

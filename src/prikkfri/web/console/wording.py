@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from prikkfri.assurance.incidents import DATA, Incident, Kind
+from prikkfri.assurance.incidents import DATA, Incident, Kind, said
 from prikkfri.assurance.overview import WINDOW_SECONDS, Breakage, Overview, Row
 from prikkfri.subscribers.numbers import masked
 
@@ -137,10 +137,7 @@ def reasons(row: Row) -> str:
 
 def state_name(incident: Incident) -> str:
     """The state of an incident, and what must be said with it."""
-    if incident.dismissed:
-        return "Dismissed"
-    unproven = incident.unproven and not incident.open
-    return capital(incident.state) + (", not proven" if unproven else "")
+    return capital(said(incident))
 
 
 def state_tone(incident: Incident) -> str:
