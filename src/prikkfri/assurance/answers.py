@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from prikkfri.assurance.impact import Exposed, Impact
-from prikkfri.assurance.incidents import Incident, in_order, word
+from prikkfri.assurance.incidents import Incident, Load, in_order, word
 from prikkfri.assurance.localisation import Cleared
 from prikkfri.assurance.notices import Notice, sensitive_count
 from prikkfri.assurance.recovery import Recovery
@@ -43,17 +43,6 @@ class Answer:
     evidence: tuple[str, ...] = ()
     """Figures, with their uncertainty."""
     known: bool = True
-
-
-@dataclass(frozen=True)
-class Load:
-    """The crowd against what the machines were measured to take, at the layer at fault."""
-
-    layer: str
-    peak_per_second: float
-    capacity_per_second: float
-    measured_at: float
-    """When the capacity was measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,9 +236,10 @@ def _is_it_over(known: Known, zone: tzinfo) -> _Said:
         return f"Yes, since {_clock(incident.resolved_at or incident.opened_at, zone)}, {proof}.", evidence
     if recovery is None:
         return "", ()
+    waits = f" It waits for: {recovery.waits_for}." if recovery.waits_for else ""
     if recovery.improving:
-        return f"Not yet certain: it has been well for {recovery.held_seconds:.0f} s.", evidence
-    return "No.", evidence
+        return f"Not yet certain: it has been well for {recovery.held_seconds:.0f} s.{waits}", evidence
+    return f"No.{waits}", evidence
 
 
 def _before(known: Known, zone: tzinfo) -> _Said:
@@ -282,9 +272,12 @@ def _times(count: int) -> str:
 
 
 def _cleared(incident: Incident) -> list[Cleared]:
-    """What is cleared and does not hold the fault itself: "television" is not, while its sign-in is broken."""
-    cleared = incident.placement.cleared
-    return [each for each in cleared if not any(each.segment.holds(ours) for ours in incident.segments)]
+    """What is cleared and holds nothing that failed: "television" is not, while its sign-in is broken.
+
+    What an alarm has named has failed, whatever the placing makes of it later.
+    """
+    failed = (*incident.segments, *(alarm.segment for alarm in incident.alarms))
+    return [each for each in incident.placement.cleared if not any(each.segment.holds(ours) for ours in failed)]
 
 
 def _cleared_names(incident: Incident) -> list[str]:

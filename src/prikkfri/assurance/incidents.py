@@ -124,6 +124,17 @@ class Entry:
     next_update_at: float | None = None
 
 
+@dataclass(frozen=True)
+class Load:
+    """The crowd against what the machines were measured to take, at the layer at fault, when it began to fail."""
+
+    layer: str
+    peak_per_second: float
+    capacity_per_second: float
+    measured_at: float
+    """When the capacity was measured."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Incident:
     id: str
@@ -145,6 +156,8 @@ class Incident:
     """A person said that it was over; the data did not, yet."""
     dismissed: bool = False
     """A person said that it was nothing."""
+    load: Load | None = None
+    """As first assessed, and never again: what comes later is no cause of it. None: not known."""
     dismissed_share: float = 0.0
     """The share that was broken when a person said so."""
     hit: int = 0

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, Kind
 from prikkfri.assurance.localisation import Cell
@@ -165,15 +167,35 @@ def done(outcomes: Iterable[Outcome], incident: Incident) -> list[Fact]:
     return facts
 
 
-def people(outcomes: Iterable[Outcome], segments: Sequence[Segment], *, since: float) -> tuple[int, int]:
-    """How many are named for whom a promise of the segments was broken since then, and for how many one was kept."""
+def people(
+    outcomes: Iterable[Outcome],
+    segments: Sequence[Segment],
+    *,
+    since: float,
+    now: float = 0.0,
+    expectations: Expectations = EXPECTATIONS,
+) -> tuple[int, int]:
+    """How many are named for whom a promise of the segments was broken since then, and for how many one was kept.
+
+    What nobody has answered in its grace time at `now` is broken.
+    """
     found: dict[str, set[str]] = {"broken": set(), "kept": set()}
+    waiting: dict[str, Outcome] = {}
+    told: list[Outcome] = []
     for outcome in outcomes:
+        if outcome.verdict == "asked":
+            if outcome.promise:
+                waiting[outcome.promise] = outcome
+        else:
+            waiting.pop(outcome.promise, None)
+            told.append(outcome)
+    late = [each for each in waiting.values() if since <= _deadline(each, expectations) <= now]
+    for outcome in (*told, *(structs.replace(unanswered(e, expectations), time=since) for e in late)):
         who = outcome.device or outcome.customer
         if outcome.time < since or not who or outcome.verdict not in found:
             continue
         ours = any(segment.holds(segment_of(outcome)) for segment in segments)
-        if ours and not own_error(outcome.service, outcome.reason):
+        if ours and not own_error(outcome.service, outcome.reason, outcome.layer):
             found[outcome.verdict].add(who)
     return len(found["broken"]), len(found["kept"])
 

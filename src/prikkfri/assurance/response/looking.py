@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from prikkfri.assurance import incidents, recovery, status
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Holder, Impact, Scope, impact
-from prikkfri.assurance.incidents import Fact, Incident
+from prikkfri.assurance.incidents import Fact, Incident, Load
 from prikkfri.assurance.localisation import place
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.response import assessing
@@ -18,6 +18,10 @@ from prikkfri.journal import Outcome
 
 BEFORE_SECONDS = 600.0
 """What is usual is taken from so long before an incident."""
+QUIET_STRETCH_BUCKETS = 60
+LOAD_STRETCH_SECONDS = 5.0
+LOAD_BEFORE_SECONDS = 120.0
+"""A line fills before anybody has waited too long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,8 @@ class Grounds:
     holder: Holder
     expectations: Mapping[tuple[str, str], Expectation]
     criteria: recovery.Criteria
+    capacity: tuple[float, float] | None = None
+    """Sign-ins a second as measured when the incident began, and when that was; None when not known."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Look:
 def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, now: float) -> Look:
     """`outcomes`: those of the incident's service from `BEFORE_SECONDS` before it began up to `now`, oldest first."""
     promises = assessing.settled(outcomes, now=now, expectations=grounds.expectations)
-    incident = _placed(incident, promises, now)
+    incident = _loaded(_placed(incident, promises, now), outcomes, grounds)
     if incident.state != "suspected":
         # A rule that acts on what it sees is one sign, not two: it does not confirm what it has raised itself.
         for fact in assessing.done(outcomes, incident):
@@ -57,7 +63,7 @@ def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, n
     judged = _judge(incident, promises, grounds, now)
     made = impact_of(incident, outcomes, grounds, now=now)
     hits = len(made.hits)
-    if incidents.of_few(incident, *assessing.people(outcomes, incident.segments, since=incident.since)):
+    if incidents.of_few(incident, *_people(incident, outcomes, grounds, now)):
         hits = 0
     else:
         incident = incidents.stood(incident, grounds.standing, now)
@@ -102,14 +108,29 @@ def _placed(incident: Incident, promises: Sequence[assessing.Settled], now: floa
     return replace(incident, since=assessing.began(promises, incident.segments, since=incident.since))
 
 
+def _people(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, now: float) -> tuple[int, int]:
+    since, expectations = incident.since, grounds.expectations
+    return assessing.people(outcomes, incident.segments, since=since, now=now, expectations=expectations)
+
+
+def _loaded(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds) -> Incident:
+    """With the crowd that came up to its opening and the capacity of that time: assessed once, and never again.
+
+    What the machines take under a fault, and who comes after it has begun, is no cause of it.
+    """
+    if incident.load is not None or grounds.capacity is None or incident.service != "television":
+        return incident
+    since, until = incident.since - LOAD_BEFORE_SECONDS, incident.opened_at
+    came = (outcome for outcome in outcomes if since <= outcome.time < until)
+    peak = assessing.peak_per_second(came, step="enter", over_seconds=LOAD_STRETCH_SECONDS)
+    return replace(incident, load=Load("signin", peak, *grounds.capacity))
+
+
 def _judge(incident: Incident, promises: Sequence[assessing.Settled], grounds: Grounds, now: float) -> Recovery:
     def counted(since: float, until: float) -> list[Bucket]:
         return assessing.buckets(promises, incident.segments, since=since, until=until, seconds=1.0)
 
     before, during = counted(incident.since - BEFORE_SECONDS, incident.since), counted(incident.since, now)
-    # The seconds from the first kept promise on: before that there was nothing to be usual.
-    first = next((index for index, bucket in enumerate(before) if bucket.kept), len(before))
-    kept_before = sum(bucket.kept for bucket in before[first:])
     fault = [placed.share for placed in incident.placement.placed] or [
         alarm.seen for alarm in incident.alarms if alarm.kind == "share"
     ]
@@ -119,13 +140,26 @@ def _judge(incident: Incident, promises: Sequence[assessing.Settled], grounds: G
             bucket_seconds=1.0,
             usual_share=_share(before),
             fault_share=max([*fault, _share(during)]) or 0.5,
-            usual_rate=kept_before / (len(before) - first) if kept_before else None,
+            usual_rate=_expected_rate(before),
+            traffic_decides=not any(bucket.broken for bucket in during),
             contacts=grounds.contacts,
             blind_since=now if grounds.blind else None,
         ),
         grounds.criteria,
         now=now,
     )
+
+
+def _expected_rate(before: Sequence[Bucket]) -> float | None:
+    """Kept a second, as may be expected when no crowd comes: the quietest quarter of the stretches before.
+
+    Only from the first kept promise on: before that there was nothing to be usual. None when there was none.
+    """
+    first = next((index for index, bucket in enumerate(before) if bucket.kept), len(before))
+    known = before[first:]
+    stretches = [known[at : at + QUIET_STRETCH_BUCKETS] for at in range(0, len(known), QUIET_STRETCH_BUCKETS)]
+    rates = sorted(sum(bucket.kept for bucket in stretch) / len(stretch) for stretch in stretches)
+    return rates[len(rates) // 4] if rates else None
 
 
 def _moved(incident: Incident, judged: Recovery, now: float, *, settled_after_seconds: float) -> Incident:

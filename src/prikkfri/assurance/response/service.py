@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 
 from prikkfri.assurance import incidents, recovery, status, watching
-from prikkfri.assurance.answers import Answer, Known, Load, answer_sheet
+from prikkfri.assurance.answers import Answer, Known, answer_sheet
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
 from prikkfri.assurance.detection import Settings as Detection
 from prikkfri.assurance.impact import Exposed, Hit, Holder, Impact, Scope, condemned, exposure, proven
@@ -39,9 +39,6 @@ from prikkfri.storage import Database, Transaction
 
 log = logging.getLogger("prikkfri.assurance")
 
-LOAD_STRETCH_SECONDS = 5.0
-LOAD_BEFORE_SECONDS = 120.0
-"""A line fills before anybody has waited too long."""
 HISTORY_MAX = 200
 CONTACT_PERIOD_SECONDS = 60.0
 RULE = "rule:policy"
@@ -57,8 +54,8 @@ class Surroundings:
     """The roles that do not answer just now."""
     incomplete: Callable[[], str]
     """Why a list may lack somebody; empty when it does not."""
-    capacity_per_second: Callable[[], tuple[float, float] | None]
-    """Sign-ins a second as last measured, and when; None when never."""
+    capacity_per_second: Callable[[float], tuple[float, float] | None]
+    """Sign-ins a second as last measured before a time (else as first after it), and when; None when never."""
     products: Callable[[Sequence[str], float], Awaitable[Mapping[str, str]]]
     """Each customer's product at a time."""
     tell: Callable[[str, str], Awaitable[str | None]]
@@ -276,6 +273,7 @@ class Response:
             holder=await self._holder(incident.since - looking.BEFORE_SECONDS),
             expectations=self._expectations,
             criteria=self._criteria,
+            capacity=self._around.capacity_per_second(incident.since),
         )
         seen = await asyncio.to_thread(looking.look, incident, outcomes, grounds, now=now)
         async with self._acting:
@@ -361,9 +359,7 @@ class Response:
         if incident is None:
             return None
         listed = await self._database.read(lambda q: store.impact_of(q, incident))
-        outcomes = await self._outcomes(
-            incident.since - LOAD_BEFORE_SECONDS, looking.until(incident, self._clock.now())
-        )
+        outcomes = await self._outcomes(incident.since, looking.until(incident, self._clock.now()))
         return await self._known(incident, listed[0] if listed else None, outcomes)
 
     async def _known(self, incident: Incident, made: Impact | None, outcomes: Sequence[Outcome]) -> Known:
@@ -381,7 +377,7 @@ class Response:
             incident=incident,
             impact=made,
             incomplete=listed.incomplete if listed else "",
-            load=self._load(incident, outcomes),
+            load=incident.load,
             exposed=exposed,
             notices=notices(incident, exposed or (), hit=len(made.hits) if made else None),
             recovery=self._recoveries.get(incident.id),
@@ -544,16 +540,6 @@ class Response:
         return await self._database.write(lambda t: store.give_credits(t, tried.credits, given_by=by, now=now))
 
     # What else is known.
-
-    def _load(self, incident: Incident, outcomes: Sequence[Outcome]) -> Load | None:
-        capacity = self._around.capacity_per_second()
-        if incident.service != "television" or capacity is None:
-            return None
-        since, until = incident.since - LOAD_BEFORE_SECONDS, looking.until(incident, self._clock.now())
-        came = (outcome for outcome in outcomes if since <= outcome.time < until)
-        return Load(
-            "signin", assessing.peak_per_second(came, step="enter", over_seconds=LOAD_STRETCH_SECONDS), *capacity
-        )
 
     async def _exposed(self, incident: Incident, outcomes: Sequence[Outcome]) -> Sequence[Exposed] | None:
         if incident.service != "messages":
