@@ -402,8 +402,8 @@ def show_incident(
         for line in answer.evidence:
             console.print(f"      · {line}", style="dim", soft_wrap=True)
     table = Table(box=None, show_header=False, title="timeline", title_justify="left")
-    for entry in in_order(incident):
-        table.add_row(moment(entry.at, zone), entry.who, entry.kind, entry.state, entry.text)
+    for entry, stood in in_order(incident):
+        table.add_row(moment(entry.at, zone), entry.who, entry.kind, stood, entry.text)
     console.print("", table)
 
 

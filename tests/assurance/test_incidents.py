@@ -365,7 +365,10 @@ def test_one_word_is_said_of_an_incident_and_its_timeline_is_told_in_the_order_o
     for state in ("suspected", "confirmed", "mitigated", "recovering", "resolved", "reviewed"):
         assert word(brought_to(state)) == document(brought_to(state))["state"] == state
     late = happened(dismissed, Fact("act", 150.0, "rule:x", "heard of late"))
-    assert [entry["at"] for entry in document(late)["timeline"]] == sorted(entry.at for entry in late.timeline)
+    told = [(entry["at"], entry["state"]) for entry in document(late)["timeline"]]
+    assert told == [(100.0, "suspected"), (101.0, "confirmed"), (150.0, "dismissed"), (300.0, "dismissed")]
+    again = happened(late, Fact("alarm", 400.0))
+    assert document(again)["timeline"][-1]["state"] == word(again) == "confirmed"
 
 
 def test_what_stands_confirms_only_while_it_stands() -> None:

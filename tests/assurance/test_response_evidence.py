@@ -334,6 +334,26 @@ async def test_after_a_restart_what_the_last_half_hour_has_raised_is_not_raised_
     assert await response.incidents() == []
 
 
+async def test_what_ran_out_before_a_restart_is_not_raised_by_it_although_nothing_can_be_read_at_first(
+    house: House,
+) -> None:
+    house.timing = Timing()
+    now = house.clock.now()
+    asked = [
+        tried(now - 300 + n, f"s{n}", layer="door", promise=f"p{n}", verdict="asked", reason="") for n in range(200)
+    ]
+    later = [tried(now - 100 + n, kept=True) for n in range(99)]
+    await house.outcomes(*(tried(now - 900 + n, kept=True) for n in range(600)), *asked, *later)
+    blind = {"signin"}
+    house.around["blind"] = lambda: frozenset(blind)
+    response = await house.start()
+    for _ in range(3):
+        house.clock.advance(2)
+        await response.tick()
+        blind.clear()
+    assert await response.incidents() == []
+
+
 async def test_what_arrives_while_an_earlier_run_is_read_is_not_lost_and_what_came_before_is_not_doubled(
     house: House,
 ) -> None:

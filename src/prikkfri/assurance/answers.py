@@ -195,7 +195,7 @@ def _exposed(known: Known, now: float, zone: tzinfo) -> _Said:
 
 
 def _what_was_done(known: Known, zone: tzinfo) -> _Said:
-    done = [entry for entry in in_order(known.incident) if entry.kind in ("mitigate", "act", "told", "credited")]
+    done = [entry for entry, _ in in_order(known.incident) if entry.kind in ("mitigate", "act", "told", "credited")]
     if not done:
         return "Nothing yet.", ()
     last = done[-1]

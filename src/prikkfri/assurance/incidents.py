@@ -239,15 +239,24 @@ def said(incident: Incident) -> str:
     return word(incident) + (", not proven" if unproven else "")
 
 
-def in_order(incident: Incident) -> tuple[Entry, ...]:
-    """The timeline in the order of time: of some things it is heard only later."""
-    return tuple(sorted(incident.timeline, key=lambda entry: entry.at))
+def in_order(incident: Incident) -> tuple[tuple[Entry, str], ...]:
+    """The timeline in the order of time (some things are heard of later), with the word for the state after each line.
+
+    What was learnt last comes last of one moment.
+    """
+    lines: list[tuple[Entry, str]] = []
+    dismissed = False
+    for entry in incident.timeline:
+        dismissed = (dismissed or entry.kind == "dismiss") and entry.state not in OPEN
+        lines.append((entry, "dismissed" if dismissed else entry.state))
+    return tuple(sorted(lines, key=lambda line: line[0].at))
 
 
 def document(incident: Incident) -> dict[str, Any]:
     """An incident for whoever reads JSON: its state is the word that people read, its timeline in the order of time."""
-    told: dict[str, Any] = msgspec.to_builtins(replace(incident, timeline=in_order(incident)))
-    return told | {"state": word(incident)}
+    told: dict[str, Any] = msgspec.to_builtins(replace(incident, timeline=()))
+    timeline = [msgspec.to_builtins(entry) | {"state": stood} for entry, stood in in_order(incident)]
+    return told | {"state": word(incident), "timeline": timeline}
 
 
 def alarmed(incident: Incident, alarm: Alarm, now: float) -> Incident:
