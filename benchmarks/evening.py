@@ -127,7 +127,7 @@ def nothing_else(clock: ManualClock) -> Surroundings:
         return ""
 
     return Surroundings(
-        blind=frozenset, silent=frozenset, incomplete=str, capacity_per_second=lambda: (80.0, clock.now()),
+        blind=frozenset, silent=frozenset, incomplete=str, capacity_per_second=lambda at: (80.0, clock.now()),
         products=products, tell=tell, changed=lambda: None,
     )  # fmt: skip
 

@@ -16,7 +16,6 @@ from typing import Annotated, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import httpx
-import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -29,7 +28,7 @@ from prikkfri.app.logs import log_file
 from prikkfri.app.supervisor import Program, Supervisor
 from prikkfri.assurance.answers import Answer
 from prikkfri.assurance.impact import Hit, Impact
-from prikkfri.assurance.incidents import Incident
+from prikkfri.assurance.incidents import Incident, document, in_order, said
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store as response_store
 from prikkfri.clock import SystemClock
@@ -285,8 +284,9 @@ def message(
         return
     console.print(f"{trail.id}  {trail.sender} → {trail.recipient}  [bold]{trail.state}[/bold]")
     table = Table(box=None, show_header=False)
+    zone = ZoneInfo(settings.streaming.timezone)
     for step in trail.steps:
-        table.add_row(moment(step.time), step.event, step.detail, style="" if step.event else "dim")
+        table.add_row(moment(step.time, zone), step.event, step.detail, style="" if step.event else "dim")
     console.print(table)
 
 
@@ -382,22 +382,24 @@ def incidents(context: typer.Context, json_file: JsonFile = None, home: Home = H
         if any(source is not None and source.name == "COMMANDLINE" for source in sources):
             raise UsageError(f"options come last: prikkfri incidents {context.invoked_subcommand} ID --home ...")
         return
+    settings = configuration(home, config)
     found = asyncio.run(
         reading(
-            configuration(home, config),
+            settings,
             "assurance",
             lambda database: database.read(lambda q: response_store.incidents(q, most=INCIDENTS_SHOWN_MAX)),
         )
     )
+    zone = ZoneInfo(settings.streaming.timezone)
     if json_file is not None:
-        write_json([msgspec.to_builtins(incident) for incident in found], json_file)
+        write_json([document(incident) for incident in found], json_file)
     elif not found:
         console.print("no incident")
     else:
         table = Table("id", "state", "since", "where", box=None, header_style="dim")
         for incident in found:
             where = "; ".join(str(segment) for segment in incident.segments)
-            table.add_row(incident.id, incident.state, moment(incident.since), where)
+            table.add_row(incident.id, said(incident), moment(incident.since, zone), where)
         console.print(table)
     raise typer.Exit(1 if any(incident.open for incident in found) else 0)
 
@@ -415,22 +417,23 @@ def show_incident(
         incident = await database.read(lambda q: response_store.incident(q, identifier))
         return incident, await database.read(lambda q: response_store.answers(q, identifier))
 
-    incident, answers = asyncio.run(reading(configuration(home, config), "assurance", work))
+    settings = configuration(home, config)
+    zone = ZoneInfo(settings.streaming.timezone)
+    incident, answers = asyncio.run(reading(settings, "assurance", work))
     if incident is None:
         raise UsageError(f"there is no incident {identifier}; list them with: prikkfri incidents")
     if json_file is not None:
-        document = {"incident": msgspec.to_builtins(incident), "answers": [asdict(answer) for answer in answers]}
-        write_json(document, json_file)
+        write_json({"incident": document(incident), "answers": [asdict(answer) for answer in answers]}, json_file)
         return
-    console.print(f"{incident.id}  [bold]{incident.state}[/bold]  since {moment(incident.since)}\n")
+    console.print(f"{incident.id}  [bold]{said(incident)}[/bold]  since {moment(incident.since, zone)}\n")
     for answer in answers:
         console.print(f"{answer.number:2}. [bold]{answer.question}[/bold]", soft_wrap=True)
         console.print(f"    {answer.text}", style="" if answer.known else "dim", soft_wrap=True)
         for line in answer.evidence:
             console.print(f"      · {line}", style="dim", soft_wrap=True)
     table = Table(box=None, show_header=False, title="timeline", title_justify="left")
-    for entry in incident.timeline:
-        table.add_row(moment(entry.at), entry.who, entry.kind, entry.state, entry.text)
+    for entry, stood in in_order(incident):
+        table.add_row(moment(entry.at, zone), entry.who, entry.kind, stood, entry.text)
     console.print("", table)
 
 
@@ -614,8 +617,9 @@ def write_json(document: object, file: Path) -> None:
         file.write_text(text, encoding="utf-8")
 
 
-def moment(time: float) -> str:
-    return f"{datetime.fromtimestamp(time).astimezone():%Y-%m-%d %H:%M:%S}.{int(time % 1 * 1000):03d}"
+def moment(time: float, zone: ZoneInfo) -> str:
+    """A moment as people read it, in the installation's zone."""
+    return f"{datetime.fromtimestamp(time, zone):%Y-%m-%d %H:%M:%S}.{int(time % 1 * 1000):03d}"
 
 
 def role_program(role: str, settings: Config, config: Path | None) -> Program:

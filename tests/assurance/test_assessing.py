@@ -315,3 +315,21 @@ def test_who_joined_and_signed_in_late_was_answered_too_late() -> None:
 
     assert found(1_059.0) == [(1_059.0, 1_000.0, True)]
     assert found(1_061.0) == [(1_060.0, 1_000.0, False)]
+
+
+def test_what_waits_for_an_account_is_nobodys_broken_promise_unless_the_centre_breaks_it() -> None:
+    def told(verdict: str, layer: str, reason: str = "", at: float = 1_000.0) -> Outcome:
+        known = {"service": "messages", "step": "deliver", "promise": "m", "device": "+4720100000"}
+        return Outcome(time=at, verdict=verdict, layer=layer, reason=reason, **known)  # type: ignore[arg-type]
+
+    everything = [Segment.of({"service": "messages"})]
+    waits = told("asked", "account", "account-not-bound")
+    for then in ((), (told("kept", "account", at=9_000.0),), (told("broken", "account", "smpp-0b", 1_001.0),)):
+        assert settled([waits, *then], now=10_000.0) == []
+        assert people([waits, *then], everything, since=0.0, now=10_000.0)[0] == 0
+    held = told("broken", "sms-centre", "misdirected", 1_001.0)
+    assert [each.kept for each in settled([waits, held], now=10_000.0)] == [False]
+    # Nobody answered in time: broken for whoever it was for.
+    unanswered = told("asked", "link")
+    assert people([unanswered], everything, since=0.0, now=1_300.0) == (1, 0)
+    assert people([unanswered], everything, since=0.0, now=1_299.0) == (0, 0)

@@ -208,3 +208,22 @@ async def test_counts_are_erased_ten_minutes_at_a_time(tables: Database) -> None
         read = await tables.read(lambda q: store.counts(q, since=0, until=9_000, period=5))
         left.append([each.second for each in read])
     assert left == [[1_605, 2_200, 2_995, 3_000, 3_005], [2_995, 3_000, 3_005], [3_000, 3_005], [3_000, 3_005]]
+
+
+async def test_people_are_counted_once_whatever_they_asked_and_only_as_roles_saw_it(tables: Database) -> None:
+    def broken(**told: Any) -> Outcome:
+        return outcome(10, verdict="broken", **{"reason": "overloaded", **told})
+
+    await taken(
+        tables,
+        *(broken(device="d-1", reason=reason) for reason in ("overloaded", "undelivered", "overloaded")),
+        broken(customer="c-2"), broken(device="d-3", customer="c-3"),
+        broken(device="d-4", reason="wrong-credentials"),  # their own doing
+        broken(device="d-5", observed=False), broken(),  # reported, and nobody
+        broken(device="d-6", service="messages", step="deliver", layer="account"),
+        outcome(70, verdict="broken", device="d-7"),
+        outcome(10, device="d-8"), outcome(10, device="d-1"), outcome(10, verdict="asked", device="d-9"),
+    )  # fmt: skip
+    assert await tables.read(lambda q: store.people(q, since=NOW - 60)) == {
+        ("television", "sign-in"): (3, 6), ("messages", "deliver"): (0, 1),
+    }  # fmt: skip

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import (
     CONFIRM_SECONDS,
+    DISMISSED_SECONDS,
     ENTRIES_MAX,
     HITS_CONFIRM,
-    PLUNGE_CONFIRM_SECONDS,
     SEGMENTS_MAX,
     TRANSITIONS,
+    WORSE_SHARE,
     Fact,
     Incident,
     Kind,
@@ -21,15 +22,19 @@ from prikkfri.assurance.incidents import (
     accepts,
     alarmed,
     counted,
+    document,
     happened,
     joins,
     of_few,
     opened,
     placed,
     recurrences,
+    said,
     silent,
+    stays_dismissed,
     stood,
     taken_back,
+    word,
 )
 from prikkfri.assurance.localisation import Cell, Placement, place
 from prikkfri.assurance.segments import Segment
@@ -57,11 +62,11 @@ def test_one_alarm_suspects_and_standing_confirms() -> None:
     assert stood(incident, [alarm()], 100.0 + CONFIRM_SECONDS).state == "confirmed"
 
 
-def test_a_fall_has_to_stand_longer_and_counts_once_however_many_series_count_it() -> None:
+def test_a_fall_alone_confirms_nothing_and_counts_once_however_many_series_count_it() -> None:
     fall = opened("1", alarm(kind="plunge"), 100.0)
     fall = alarmed(fall, alarm(START, kind="plunge"), 101.0)
-    assert stood(fall, [alarm(kind="plunge")], 100.0 + CONFIRM_SECONDS).state == "suspected"
-    assert stood(fall, [alarm(kind="plunge")], 100.0 + PLUNGE_CONFIRM_SECONDS).state == "confirmed"
+    for seconds in (CONFIRM_SECONDS, 60.0, 3_600.0):
+        assert stood(fall, [alarm(kind="plunge")], 100.0 + seconds).state == "suspected", "no promise is broken by it"
     assert alarmed(fall, alarm(START), 102.0).state == "confirmed"
 
 
@@ -335,13 +340,52 @@ def test_only_a_suspicion_is_confirmed_by_what_is_seen() -> None:
         assert taken_back(known, 0, "all is well", 900.0) == known
 
 
+PLACES = ({}, {"client": "phone"}, {"client": "television"}, {"channel": "sport"})
+
+
+@given(
+    st.sampled_from(PLACES), st.sampled_from(PLACES), st.floats(0.01, 1), st.floats(0.01, 1), st.floats(0, 20_000),
+    st.sampled_from(["share", "plunge", "told"]), st.sampled_from(["dismiss", "all-clear"]),
+)  # fmt: skip
+def test_what_was_dismissed_stays_so_until_it_is_new_or_worse(
+    was: dict[str, str], then: dict[str, str], share: float, again: float, after: float, kind: str, word_of_theirs: str
+) -> None:
+    base = {"service": "television", "step": "sign-in", "layer": "signin"}
+    first = replace(alarm(Segment.of({**base, **was})), seen=share)
+    incident = happened(opened("1", first, 100.0), Fact(word_of_theirs, 200.0, "Kari"))  # type: ignore[arg-type]
+    later = replace(alarm(Segment.of({**base, **then})), seen=again, raised_at=200.0 + after, kind=kind)
+    inside = set(was.items()) <= set(then.items())
+    beside = not (set(was) & set(then) and was != then) and after < 90.0
+    same = (inside or beside) and after < DISMISSED_SECONDS and kind != "told"
+    worse = kind == "share" and again > share + WORSE_SHARE
+    expected = word_of_theirs == "dismiss" and same and not worse
+    assert stays_dismissed(incident, later, within_seconds=90.0) is expected
+    assert not (expected and joins(incident, later, within_seconds=90.0))
+    elsewhere = replace(later, segment=Segment.of({"service": "messages"}))
+    assert not stays_dismissed(incident, elsewhere, within_seconds=90.0)
+
+
+def test_one_word_is_said_of_an_incident_and_its_timeline_is_told_in_the_order_of_time() -> None:
+    dismissed = happened(confirmed(), Fact("dismiss", 300.0, "Kari"))
+    assert (word(dismissed), said(dismissed), document(dismissed)["state"]) == ("dismissed",) * 3
+    believed = happened(confirmed(), Fact("all-clear", 300.0, "Kari"))
+    assert (word(believed), said(believed)) == ("resolved", "resolved, not proven")
+    for state in ("suspected", "confirmed", "mitigated", "recovering", "resolved", "reviewed"):
+        assert word(brought_to(state)) == document(brought_to(state))["state"] == state
+    late = happened(dismissed, Fact("act", 150.0, "rule:x", "heard of late"))
+    told = [(entry["at"], entry["state"]) for entry in document(late)["timeline"]]
+    assert told == [(100.0, "suspected"), (101.0, "confirmed"), (150.0, "dismissed"), (300.0, "dismissed")]
+    again = happened(late, Fact("alarm", 400.0))
+    assert document(again)["timeline"][-1]["state"] == word(again) == "confirmed"
+
+
 def test_what_stands_confirms_only_while_it_stands() -> None:
     incident = opened("1", alarm(), 100.0)
     assert stood(incident, [], 1_000.0) == incident
     assert stood(incident, [alarm(kind="plunge")], 1_000.0) == incident, "another test's alarm"
     both = alarmed(opened("1", alarm(kind="plunge"), 100.0), alarm(TELEVISION_SETS, kind="plunge"), 101.0)
     standing = [alarm(TELEVISION_SETS, kind="plunge")]
-    assert stood(both, standing, 100.0 + PLUNGE_CONFIRM_SECONDS).timeline[-1].text == "has stood for 60 s"
+    assert stood(both, standing, 100.0 + 60.0) == both
 
 
 @pytest.mark.parametrize(

@@ -88,14 +88,38 @@ def test_it_is_over_when_all_has_been_well_for_long_enough(
     assert seen(incident(*RECOVERING), [*BEFORE, *FAULT, *well], 60.0 + well_seconds, **grounds).incident.state == state
 
 
-def test_it_is_not_over_while_fewer_than_usual_get_it() -> None:
-    few = sign_ins(BEGAN + 60, BEGAN + 160, each=1.1)
-    assert seen(incident(*RECOVERING), [*BEFORE, *FAULT, *few], 160.0).incident.state == "recovering"
-    enough = sign_ins(BEGAN + 60, BEGAN + 160, each=0.95)
-    assert seen(incident(*RECOVERING), [*BEFORE, *FAULT, *enough], 160.0).incident.state == "resolved"
+FELL = replace(ALARM, kind="plunge", level=2.0, seen=0.0)
+
+
+@pytest.mark.parametrize("crowd_seconds", [0, 120, 400])
+def test_it_is_not_over_while_fewer_than_before_the_crowd_get_it_when_that_is_all_that_is_known(
+    crowd_seconds: int,
+) -> None:
+    """Nobody's promise was broken: a person confirmed a fall."""
+    quiet = sign_ins(BEGAN - 600, BEGAN - crowd_seconds)
+    before = [*quiet, *sign_ins(BEGAN - crowd_seconds, BEGAN, each=0.1)]
+    fell = incident(Fact("confirm", BEGAN + 10, "Kari"), Fact("improving", BEGAN + 70), alarm=FELL)
+    few = sign_ins(BEGAN + 1, BEGAN + 160, each=1.1)
+    assert seen(fell, [*before, *few], 160.0).incident.state == "recovering"
+    enough = sign_ins(BEGAN + 1, BEGAN + 160, each=0.95)
+    assert seen(fell, [*before, *enough], 160.0).incident.state == "resolved"
     # What was usual is counted from the first who got it on; who asked long before was no part of it.
-    late = [*sign_ins(BEGAN - 10, BEGAN), *FAULT, *few]
-    assert seen(incident(*RECOVERING), late, 160.0).incident.state == "recovering"
+    assert seen(fell, [*sign_ins(BEGAN - 10, BEGAN), *few], 160.0).incident.state == "recovering"
+
+
+@pytest.mark.parametrize("crowd_seconds", [0, 120, 600])
+def test_a_fault_that_is_over_is_so_although_the_crowd_has_left(crowd_seconds: int) -> None:
+    """One comes every two seconds, where twenty came before; whoever comes gets it."""
+    crowd = sign_ins(BEGAN - crowd_seconds, BEGAN, each=0.05)
+    fault = sign_ins(BEGAN, BEGAN + 60, kept=False, each=0.05)
+    few = sign_ins(BEGAN + 60, BEGAN + 180, each=2.0)
+    before = seen(incident(CONFIRMED), [*crowd, *fault], 61.0)
+    assert before.incident.state == "confirmed" and before.recovery.waits_for.startswith("shares back (no promise")
+    after = seen(incident(*RECOVERING), [*crowd, *fault, *few], 180.0)
+    assert (after.incident.state, after.recovery.waits_for) == ("resolved", "")
+    # One of them who does not get it is no part of the fault; all of them are.
+    broken = sign_ins(BEGAN + 150, BEGAN + 180, kept=False, each=2.0)
+    assert seen(incident(*RECOVERING), [*crowd, *fault, *few, *broken], 180.0).incident.state == "confirmed"
 
 
 def test_what_fails_as_often_as_it_always_does_is_no_fault() -> None:
@@ -250,3 +274,12 @@ def test_those_who_came_to_the_slate_are_hit_and_with_other_signs_the_promises_m
     assert seen(better, [*told, *well], 100.0).incident.state == "resolved"
     still_away = [each for each in told if each.time != BEGAN + 60 or each.step != "picture"]
     assert seen(seen_now.incident, [*still_away, *well], 100.0).incident.state == "confirmed"
+
+
+def test_a_crowd_that_has_left_is_no_incident_and_is_taken_back_once_that_is_ordinary() -> None:
+    fell = replace(ALARM, kind="plunge", level=2.0, seen=0.01)
+    few = [tried(BEGAN + 60 * n, kept=True) for n in range(1, 10)]
+    still = seen(incident(alarm=fell), [*BEFORE, *few], 500.0, standing=(fell,)).incident
+    assert still.state == "suspected"
+    after = seen(incident(alarm=fell), [*BEFORE, *few], 600.0).incident
+    assert (after.state, after.confirmed_at, after.resolved_by) == ("resolved", None, "data")

@@ -1,5 +1,6 @@
 """The overview: what is kept, what is broken since when, what is not known; and what of it the public is told."""
 
+from dataclasses import replace
 from typing import get_args
 from zoneinfo import ZoneInfo
 
@@ -39,6 +40,9 @@ def seen(*counts: Count, streams: list[StreamState] | None = None, roles: list[R
 
 
 def told(overview: Overview, roles: list[RoleState] | None = None) -> tuple[str, dict[str, str]]:
+    """What the public reads when each promise was made to another customer."""
+    of_one = [replace(each, hit=each.recent_broken, asked=each.recent_settled) for each in overview.breakages]
+    overview = replace(overview, breakages=tuple(of_one))
     document = summary(overview, HEALTHY if roles is None else roles, operator="Nordavind", url="http://status")
     return document["status"]["indicator"], {part["id"]: part["status"] for part in document["components"]}
 
@@ -305,7 +309,8 @@ def test_what_is_broken_is_said_before_what_is_not_known() -> None:
     one = seen(counted("kept", 9), roles=roles)
     assert wording.sentence(one, ZONE) == "No promise is known to be broken, but sms has not answered since 23:12."
     assert wording.particulars(one, ZONE) == []
-    assert wording.particulars(one, ZONE, beside_incident=True) == ["sms does not answer"]
+    beside = opened("1", Alarm("share", Segment.of({"service": "television"}), NOW, NOW, 0, 1, 9, 30, 25), NOW)
+    assert wording.particulars(one, ZONE, incidents=[beside]) == ["sms does not answer"]
     unread = seen(counted("kept", 9), streams=[blind, StreamState("door", exists=True, current_at=NOW - 60)])
     assert wording.sentence(unread, ZONE) == (
         "What happens now is not known: nothing current has been read from playout and door since 22:13."
@@ -412,3 +417,26 @@ def test_every_line_of_a_timeline_says_what_it_was() -> None:
     assert len(set(said.values())) == len(said) and said["proven"] != said["all-clear"]
     assert (said["proven"], said["all-clear"]) == ("Proven over:", "Said to be over:")
     assert (said["credited"], said["told"], said["dismiss"]) == ("Credited:", "Told:", "Found to be nothing:")
+
+
+STEPS = (("television", "sign-in"), ("television", "enter"), ("television", "switch-channel"), ("messages", "deliver"))
+
+
+@given(
+    st.dictionaries(st.sampled_from(STEPS), st.sampled_from(["kept", "broken", "asked"]), min_size=1),
+    st.lists(st.sampled_from([*STEPS, ("television", ""), ("messages", "")]), max_size=2),
+)
+def test_nothing_that_an_incident_says_has_failed_was_kept_throughout(
+    rows: dict[tuple[str, str], str], failing: list[tuple[str, str]]
+) -> None:
+    """An incident may be of what nobody answered, which is in no count of broken promises."""
+    counts = [counted(verdict, 5, step=step)._replace(service=service) for (service, step), verdict in rows.items()]
+    open_ones = []
+    for service, step in failing:
+        segment = Segment.of({"service": service, **({"step": step} if step else {})})
+        open_ones.append(opened("1", Alarm("share", segment, NOW, NOW, 0, 1, 9, 30, 25), NOW))
+    told = "; ".join(wording.particulars(seen(*counts), ZONE, incidents=open_ones))
+    for (service, step), verdict in rows.items():
+        failed = any(service == other and each in ("", step) for other, each in failing)
+        if failed or verdict != "kept":
+            assert step not in told.partition("kept throughout: ")[2], told

@@ -30,13 +30,26 @@ def seen(*breakages: Breakage, blind: tuple[tuple[str, float], ...] = ()) -> Ove
 
 
 def breakage(step: str, share: float, *, since: float = NOW - 30, service: str = "television") -> Breakage:
-    return Breakage(service, step, since, True, round(share * 1_000), 1_000)
+    hit = round(share * 1_000)
+    return Breakage(service, step, since, True, hit, 1_000, hit, 1_000)
+
+
+@given(st.integers(0, 40), st.integers(0, 4_000), st.integers(3, 1_000))
+def test_what_is_broken_for_a_few_customers_is_the_consoles_matter(hit: int, others: int, broken: int) -> None:
+    """However many promises they were: one phone that is off may be sent a great many messages."""
+    one = Breakage("messages", "deliver", NOW - 30, True, broken, broken, hit, hit + others)
+    state = states(told(seen(one)))["messages"][0]
+    if hit < 10 or 99 * hit < others:
+        assert state == "operational"
+    else:
+        assert state == ("major_outage" if hit >= others else "partial_outage")
 
 
 def statement(**facts: Any) -> Statement:
     said = {language: f"{language}: it fails" for language in LANGUAGES}
     known: dict[str, Any] = {
         "id": "1", "service": "television", "steps": ("sign-in",), "severity": "major_outage", "stage": "investigating",
+        "state": "confirmed",
         "title": said, "since": NOW - 60, "updated_at": NOW - 20, "resolved_at": None, "expected_solution_at": None,
         "next_update_at": None, "solution_overdue": False, "next_update_overdue": False, "updates": (),
     }  # fmt: skip
@@ -76,7 +89,8 @@ def test_the_shape_is_the_one_that_statuspage_made_common() -> None:
     (incident,) = document["incidents"]
     first, second = incident.pop("incident_updates")
     assert incident == {
-        "id": "1", "name": "en: it fails", "names": open_one.title, "status": "investigating", "impact": "critical",
+        "id": "1", "name": "en: it fails", "names": open_one.title, "status": "investigating", "state": "confirmed",
+        "impact": "critical",
         "started_at": iso(NOW - 60), "created_at": iso(NOW - 60), "updated_at": iso(NOW - 20), "resolved_at": None,
         "expected_at": iso(NOW + 900), "next_update_at": iso(NOW + 600), "page_id": "prikkfri", "shortlink": "",
     }  # fmt: skip

@@ -148,6 +148,22 @@ def test_stretches_of_ten_seconds_are_well_from_their_end() -> None:
     assert check(found, "traffic back").text == "20 kept a second, ordinarily 20"
 
 
+@given(st.integers(0, 200), st.integers(1, 100))
+def test_the_few_who_come_after_a_crowd_say_that_it_is_over_when_they_all_get_it(crowd: int, few: int) -> None:
+    """Sign-in broke for a crowd; it has left since, and one comes every half minute."""
+    broken = [Bucket(float(second), broken=20 + crowd) for second in range(60)]
+    quiet = [Bucket(60.0 + n, kept=n % 30 == 0) for n in range(30 * few)]
+    known = Evidence(
+        buckets=[*broken, *quiet], bucket_seconds=1.0, usual_share=0.0, fault_share=1.0, usual_rate=20.0 + crowd,
+        traffic_decides=False,
+    )  # fmt: skip
+    found = judge(known, CRITERIA, now=60.0 + 30 * few)
+    # Eight after three times the time to be held prove as much as fifty before.
+    assert found.over is (30 * few >= 900.0)
+    assert bool(found.waits_for) is not found.over
+    assert not judge(replace(known, traffic_decides=True), CRITERIA, now=60.0 + 30 * few).over
+
+
 @pytest.mark.parametrize(("usual_rate", "back"), [(40.0, True), (40.1, False)])
 def test_half_of_the_ordinary_traffic_is_back(usual_rate: float, back: bool) -> None:
     found = judge(evidence((100, 20, 1.0), (320, 20, 0.0), usual_rate=usual_rate), CRITERIA, now=420.0)
@@ -235,6 +251,10 @@ def test_it_is_over_only_when_every_check_that_is_known_is_met(
     if found.over:
         assert found.well_since is not None and found.held_seconds >= 10
         assert any(kept for kept, _ in counts[int(found.well_since) :]), "silence is no proof"
+    assert bool(found.waits_for) is not found.over, "it says what it still waits for"
+    lenient = judge(replace(known, traffic_decides=False), Criteria(hold_seconds=10.0), now=float(len(counts)))
+    traffic = {each.name: each.met for each in lenient.checks}["traffic back"]
+    assert lenient.over >= found.over and (traffic is not False or not lenient.improving)
     unseen = judge(replace(known, blind_since=float(len(counts))), Criteria(hold_seconds=10.0), now=float(len(counts)))
     assert (unseen.over, unseen.improving, unseen.broken) == (False, False, False)
 

@@ -77,7 +77,7 @@ async def evening(location: Location, clock: ManualClock) -> AsyncIterator[Eveni
     response = Response(
         database,
         settings=SETTINGS,
-        surroundings=surroundings(capacity_per_second=lambda: (40.0, clock.now()), products=products),
+        surroundings=surroundings(capacity_per_second=lambda at: (40.0, clock.now()), products=products),
         clock=clock,
         zone=zone,
     )
@@ -146,6 +146,30 @@ async def test_what_a_person_dismissed_gives_nobody_anything(evening: Evening) -
     assert await evening.response.credits(incident.id) == []
 
 
+async def test_what_was_dismissed_or_dealt_with_is_not_back_after_a_restart(evening: Evening) -> None:
+    await evening.seconds(30)
+    await evening.seconds(25, answered=False)
+    incident = await evening.incident()
+    assert incident.state in ("suspected", "confirmed")
+    await evening.response.act(incident.id, Fact("dismiss", evening.clock.now(), "Kari", "a test of ours"))
+    dismissed = await evening.incident()
+    blind = {"signin"}
+    evening.response = Response(
+        evening.database,
+        settings=SETTINGS,
+        surroundings=surroundings(blind=lambda: frozenset(blind)),
+        clock=evening.clock,
+        zone=ZoneInfo("Europe/Oslo"),
+    )
+    await evening.response.recover()
+    for count in (2, 40):  # what nobody has read yet is read, and the same goes on
+        await evening.seconds(count, answered=False)
+        blind.clear()
+    again = await evening.incident()
+    assert (again.id, again.state, again.dismissed) == (dismissed.id, "resolved", True)
+    assert await evening.response.told() == () and again.reopened == 0
+
+
 async def deliver(evening: Evening, seconds: int, *, refusing: str, others: int = 4) -> None:
     """Messages to one phone that refuses them, a second apart, and to others that do not."""
     for second in range(seconds):
@@ -170,7 +194,7 @@ async def deliver(evening: Evening, seconds: int, *, refusing: str, others: int 
 
 async def test_a_phone_that_is_off_is_no_incident_however_many_messages_are_sent_to_it(evening: Evening) -> None:
     await deliver(evening, 10, refusing="", others=4)
-    await deliver(evening, 40, refusing="+4799999999")
+    await deliver(evening, 60, refusing="+4799999999", others=2)
     suspicion = await evening.incident()
     assert (suspicion.state, suspicion.confirmed_at) == ("suspected", None)
     assert await evening.response.told() == ()

@@ -320,8 +320,8 @@ async def test_the_public_is_told_and_what_goes_wrong_is_kept(installation: Inst
             raise StorageUnavailable("the disk is away")
         return [Statement(
             id="20260820-2103-ab12", service="television", steps=("sign-in",), severity="major_outage",
-            stage="investigating", title={"en": "Nobody gets in", "nb": "Ingen kommer inn"}, since=clock.now(),
-            updated_at=clock.now(), resolved_at=None, expected_solution_at=None, next_update_at=None,
+            stage="investigating", state="confirmed", title={"en": "Nobody gets in", "nb": "Ingen kommer inn"},
+            since=clock.now(), updated_at=clock.now(), resolved_at=None, expected_solution_at=None, next_update_at=None,
             solution_overdue=False, next_update_overdue=False, updates=(),
         )]  # fmt: skip
 

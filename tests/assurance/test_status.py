@@ -1,14 +1,18 @@
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from prikkfri.assurance import status
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, alarmed, happened, opened, placed
 from prikkfri.assurance.localisation import Cell, place
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.status import LANGUAGES, Statement, concerned, statements, what
+from prikkfri.assurance.status import LANGUAGES, Statement, concerned, weigh, weight, what
 
 OSLO = ZoneInfo("Europe/Oslo")
 NINE = 1_534_791_600.0  # 20 August 2018, 21:00 in Oslo
@@ -17,6 +21,15 @@ SIGN_IN = Segment.of({"service": "television", "step": "sign-in", "layer": "sign
 
 def alarm(segment: Segment, kind: Any = "share", seen: float = 0.9) -> Alarm:
     return Alarm(kind, segment, NINE, NINE - 5, 0.005, seen, 40, 30.0, 25.0)
+
+
+def statements(incidents: Iterable[Incident], **known: Any) -> tuple[Statement, ...]:
+    """What is told when the list of each incident that has none names the share of customers that its alarms saw."""
+    listed = [
+        each if each.asked else replace(each, hit=round(1_000 * max(a.seen for a in each.alarms)), asked=1_000)
+        for each in incidents
+    ]
+    return status.statements(listed, **known)
 
 
 def suspected(seen: float = 0.9) -> Incident:
@@ -133,11 +146,13 @@ def test_several_places_are_all_told_of() -> None:
     ("alarms", "severity"),
     [
         ([("share", 0.49)], "partial_outage"), ([("share", 0.5)], "major_outage"),
-        ([("share", 0.1), ("share", 0.7)], "major_outage"), ([("share", 0.1), ("plunge", 0.0)], "major_outage"),
-        ([("told", 0.9)], "partial_outage"),
+        ([("share", 0.1), ("share", 0.7)], "major_outage"), ([("share", 0.1), ("plunge", 0.0)], "partial_outage"),
+        ([("told", 0.9)], "major_outage"),
     ],
 )  # fmt: skip
-def test_how_bad_it_is_goes_by_the_share_or_by_nobody_coming(alarms: list[tuple[str, float]], severity: str) -> None:
+def test_how_bad_it_is_goes_by_the_share_of_customers_and_not_by_nobody_coming(
+    alarms: list[tuple[str, float]], severity: str
+) -> None:
     steps = ("sign-in", "enter")
     made = [alarm(Segment.of({"service": TELEVISION, "step": step}), *each) for step, each in zip(steps, alarms)]  # noqa: B905
     incident = opened("1", made[0], NINE)
@@ -148,10 +163,30 @@ def test_how_bad_it_is_goes_by_the_share_or_by_nobody_coming(alarms: list[tuple[
     assert statement.severity == severity
 
 
-def test_once_it_is_placed_the_share_in_that_place_says_how_bad_it_is() -> None:
-    cells = [Cell(Segment.of({"step": step}), 100, failed) for step, failed in (("sign-in", 40), ("enter", 0))]
-    (statement,) = statements([placed(confirmed(0.9), place(cells), NINE + 12)], now=NINE + 20, zone=OSLO)
+def test_that_all_fails_in_one_place_says_nothing_of_the_whole() -> None:
+    cells = [Cell(Segment.of({"step": step}), 100, failed) for step, failed in (("sign-in", 100), ("enter", 0))]
+    incident = replace(placed(confirmed(0.9), place(cells), NINE + 12), hit=100, asked=1_000)
+    (statement,) = statements([incident], now=NINE + 20, zone=OSLO)
     assert statement.severity == "partial_outage"
+
+
+@given(st.integers(0, 3_000), st.integers(0, 3_000), st.sampled_from(["share", "plunge", "told"]), st.booleans())
+def test_the_public_is_told_how_many_customers_fail_of_those_who_asked(
+    hit: int, others: int, kind: str, by_person: bool
+) -> None:
+    """Whatever an alarm is made of: six messages to nobody we know are no outage."""
+    incident = opened("1", alarm(Segment.of({"service": "messages", "step": "deliver"}), kind, 1.0), NINE)
+    incident = happened(incident, Fact("confirm" if by_person else "evidence", NINE + 10))
+    incident = replace(incident, hit=hit, asked=hit + others)
+    told = {each.id: each.severity for each in status.statements([incident], now=NINE + 20, zone=OSLO)}
+    if hit >= 10 and hit >= others:
+        assert told == {"1": "major_outage"}
+    elif hit >= 10 and 99 * hit >= others:
+        assert told == {"1": "partial_outage"}
+    else:
+        assert told == ({"1": "partial_outage"} if by_person or kind == "told" else {})
+    assert weight(incident) == told.get("1", "operational")
+    assert weigh(hit, hit + others) == ("operational" if hit < 10 or 99 * hit < others else told["1"])
 
 
 def test_the_newest_incident_stands_first() -> None:

@@ -159,3 +159,16 @@ def test_what_got_it_means_at_each_step(
 def test_what_was_done_about_a_fault_is_no_promise() -> None:
     acts = [outcome(step=step) for step in ("open-channel", "close-channel", "stop-route", "open-route", "picture")]
     assert tally(acts, {}, start=100, now=101).buckets == {}
+
+
+def test_what_is_an_accounts_own_is_in_no_series_and_no_promise_of_ours() -> None:
+    """Whether it is taken, refused or waits for somebody to bind."""
+    own = {"layer": "account", "promise": "m1", "dimensions": {"account": "shop"}}
+    for told in (outcome(**own), outcome("broken", reason="account-not-bound", **own), outcome("asked", **own)):
+        assert tally([told], {}, start=100, now=101).buckets == {}
+    # Left waiting by whoever took it, it runs out in nobody's series; what it was asked of the centre is answered so.
+    asked = tally([outcome("asked", layer="sms-centre", promise="m1")], {}, start=100, now=101)
+    left = tally([outcome("asked", reason="account-not-bound", **own)], asked.open, start=101, now=102)
+    over = tally([], left.open, start=500, now=501)
+    assert (over.buckets, over.open) == ({}, {})
+    assert (unanswered(left.open["m1"]).reason, unanswered(left.open["m1"]).layer) == ("account-not-bound", "account")

@@ -40,7 +40,7 @@ async def test_a_foreign_client_understands_what_is_published(tmp_path: Path, cl
     serving = asyncio.create_task(serve(page, listen(port, "loopback")))
     try:
         now = clock.now()
-        broken = Breakage("television", "sign-in", now - 90, True, 40, 50)
+        broken = Breakage("television", "sign-in", now - 90, True, 40, 50, 40, 50)
         seen = Overview(now, "broken", (), (broken,), (), (), now)
         roles = [RoleState(role, True, now) for role in ("signin", "door", "playout", "sms")]
         document = summary(seen, roles, operator="Nordavind", url=url)

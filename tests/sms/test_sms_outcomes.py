@@ -3,6 +3,7 @@
 import pytest
 from msgspec import structs
 
+from prikkfri.assurance.tally import own_error
 from prikkfri.journal import Outcome
 from prikkfri.sms import outcomes
 from prikkfri.sms.canaries.verdicts import Canary, Judged, Verdict
@@ -75,6 +76,34 @@ def test_only_what_was_delivered_is_kept_and_who_gave_it_up_is_named(
     outcome = outcomes.settled("id", "4790000001", state, reason, {"class": "ordinary"}, now=NOW)
     assert said(outcome) == ("messages", "deliver", *told, NOW)
     assert (outcome.device, outcome.promise, outcome.dimensions) == ("+4790000001", "id", {"class": "ordinary"})
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "told"),
+    [
+        (State.DELIVERED, "", ("account", "kept", "")),
+        (State.REJECTED, "smpp-0b", ("account", "broken", "smpp-0b")),
+        (State.EXPIRED, outcomes.NOT_BOUND, ("account", "broken", "account-not-bound")),
+        (State.QUARANTINED, "misdirected", ("sms-centre", "broken", "misdirected")),
+    ],
+)
+def test_what_an_account_takes_refuses_or_never_comes_for_is_its_own_matter(
+    state: State, reason: str, told: tuple[str, str, str]
+) -> None:
+    outcome = outcomes.settled("id", "2010", state, reason, {}, for_account=True, now=NOW)
+    assert said(outcome) == ("messages", "deliver", *told, NOW)
+    assert own_error(outcome.service, outcome.reason, outcome.layer) is (told[0] == "account")
+
+
+def test_what_waits_for_an_account_that_nobody_has_bound_is_asked_of_the_account() -> None:
+    waiting = structs.replace(MESSAGE, origin="link:syd", target="account:clinic", recipient="2020")
+    bound, unbound = outcomes.asked(waiting, PARTNERS), outcomes.asked(waiting, PARTNERS, bound=False)
+    assert said(bound) == ("messages", "deliver", "sms-centre", "asked", "", NOW - 60)
+    assert said(unbound) == ("messages", "deliver", "account", "asked", "account-not-bound", NOW - 60)
+    left = outcomes.left_waiting(waiting, PARTNERS, now=NOW)
+    assert said(left) == ("messages", "deliver", "account", "asked", "account-not-bound", NOW)
+    assert {each.promise for each in (bound, unbound, left)} == {"id"}
+    assert unbound.dimensions == left.dimensions == bound.dimensions
 
 
 def test_who_has_no_number_has_no_device() -> None:

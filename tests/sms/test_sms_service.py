@@ -593,3 +593,47 @@ async def test_old_trails_are_erased(house: Any) -> None:
         at.clock.advance(0.2 * 86_400)
         await at.until(f"SELECT COUNT(*) FROM sms_message WHERE id = '{identity}'", 0)
         assert await at.centre.trail(identity) is None
+
+
+def told_of(outcomes: Any) -> list[tuple[str, str, str]]:
+    return [(outcome.layer, outcome.verdict, outcome.reason) for outcome in outcomes]
+
+
+async def test_what_waits_for_an_account_that_nobody_has_bound_is_told_as_the_accounts_own(house: Any) -> None:
+    not_bound = ("account", "asked", "account-not-bound")
+    async with house() as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        for count, octets in enumerate((b"taken", b"left"), 1):
+            link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=octets))
+            assert (await link.answered()).status == Status.OK
+            request, _ = await client.message()
+            if count == 1:
+                client.answer(request, body=MessageAnswer())
+                await at.until("SELECT COUNT(*) FROM sms_message WHERE state = 'delivered'", 1)
+        asked = ("sms-centre", "asked", "")
+        assert told_of(await at.outcomes("deliver")) == [asked, ("account", "kept", ""), asked]
+        client.cut()
+        await eventually(lambda: at.centre.counters()["connections"] == 1)
+        [*_, left] = await at.outcomes("deliver")
+        assert told_of([left]) == [not_bound]
+        link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=b"late"))
+        assert (await link.answered()).status == Status.OK
+        [*_, late] = await at.outcomes("deliver")
+        assert told_of([late]) == [not_bound] and late.promise != left.promise
+        at.clock.advance(80 * 3_600.0)
+        await at.until("SELECT COUNT(*) FROM sms_message WHERE state IN ('expired', 'unreported')", 2)
+        ended = told_of(await at.outcomes("deliver"))[-2:]
+        assert sorted(ended) == [("account", "broken", "account-not-bound"), ("account", "broken", "in-doubt")]
+
+
+async def test_whoever_only_sends_takes_nothing_and_a_restart_tells_what_waits(house: Any) -> None:
+    async with house() as at:
+        link, _ = await at.bound_link(), await at.bound_client(command=Command.BIND_TRANSMITTER)
+        link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=b"hei"))
+        assert (await link.answered()).status == Status.OK
+        first = await at.outcomes("deliver")
+        assert told_of(first) == [("account", "asked", "account-not-bound")]
+    async with house() as at:
+        await at.bound_link()
+        again = await at.outcomes("deliver")
+        assert told_of(again) == told_of(first) * 2 and {each.promise for each in again} == {first[0].promise}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from prikkfri.assurance.impact import Exposed, Impact
-from prikkfri.assurance.incidents import Incident
+from prikkfri.assurance.incidents import Incident, Load, in_order, word
 from prikkfri.assurance.localisation import Cleared
 from prikkfri.assurance.notices import Notice, sensitive_count
 from prikkfri.assurance.recovery import Recovery
@@ -43,17 +43,6 @@ class Answer:
     evidence: tuple[str, ...] = ()
     """Figures, with their uncertainty."""
     known: bool = True
-
-
-@dataclass(frozen=True)
-class Load:
-    """The crowd against what the machines were measured to take, at the layer at fault."""
-
-    layer: str
-    peak_per_second: float
-    capacity_per_second: float
-    measured_at: float
-    """When the capacity was measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +196,7 @@ def _exposed(known: Known, now: float, zone: tzinfo) -> _Said:
 
 
 def _what_was_done(known: Known, zone: tzinfo) -> _Said:
-    done = [entry for entry in known.incident.timeline if entry.kind in ("mitigate", "act", "told", "credited")]
+    done = [entry for entry, _ in in_order(known.incident) if entry.kind in ("mitigate", "act", "told", "credited")]
     if not done:
         return "Nothing yet.", ()
     last = done[-1]
@@ -242,15 +231,16 @@ def _is_it_over(known: Known, zone: tzinfo) -> _Said:
     if incident.reopened:
         evidence.append(f"it was said to be over {_times(incident.reopened)} before, and was not")
     if incident.dismissed:
-        return f"{incident.resolved_by} found that it was nothing.", evidence
+        return f"{_capital(word(incident))}: {incident.resolved_by} found that it was nothing.", evidence
     if not incident.open:
         proof = "said a person; the data had not proven it" if incident.unproven else "by the data"
         return f"Yes, since {_clock(incident.resolved_at or incident.opened_at, zone)}, {proof}.", evidence
     if recovery is None:
         return "", ()
+    waits = f" It waits for: {recovery.waits_for}." if recovery.waits_for else ""
     if recovery.improving:
-        return f"Not yet certain: it has been well for {recovery.held_seconds:.0f} s.", evidence
-    return "No.", evidence
+        return f"Not yet certain: it has been well for {recovery.held_seconds:.0f} s.{waits}", evidence
+    return f"No.{waits}", evidence
 
 
 def _before(known: Known, zone: tzinfo) -> _Said:
@@ -283,9 +273,12 @@ def _times(count: int) -> str:
 
 
 def _cleared(incident: Incident) -> list[Cleared]:
-    """What is cleared and does not hold the fault itself: "television" is not, while its sign-in is broken."""
-    cleared = incident.placement.cleared
-    return [each for each in cleared if not any(each.segment.holds(ours) for ours in incident.segments)]
+    """What is cleared and holds nothing that failed: "television" is not, while its sign-in is broken.
+
+    What an alarm has named has failed, whatever the placing makes of it later.
+    """
+    failed = (*incident.segments, *(alarm.segment for alarm in incident.alarms))
+    return [each for each in incident.placement.cleared if not any(each.segment.holds(ours) for ours in failed)]
 
 
 def _cleared_names(incident: Incident) -> list[str]:

@@ -35,7 +35,7 @@ from statistics import median
 from typing import Literal
 
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.tally import Bucket
+from prikkfri.assurance.tally import ORDINARY_SHARES, Bucket
 
 SECONDS_PER_YEAR = 365.25 * 86_400
 ODDS_RATIOS = (4.0, 20.0, 400.0)
@@ -59,7 +59,7 @@ class Settings:
     """Shares up to this times the level are ordinary: shares drift more than a fair coin does."""
     share_half_life_seconds: float = 3_600.0
     share_prior_promises: float = 200.0
-    """What the floor weighs in the level while little has been seen."""
+    """What the floor, or what is ordinary at the step (`ORDINARY_SHARES`), weighs in the level while little is seen."""
     volume_half_life_seconds: float = 60.0
     volume_ordinary_fall: float = 0.5
     """A fall to this part of the level is ordinary ..."""
@@ -73,6 +73,11 @@ class Settings:
     @cached_property
     def stretch_buckets(self) -> int:
         return max(1, round(self.volume_half_life_seconds / self.bucket_seconds))
+
+    def prior_share(self, segment: Segment) -> float:
+        """The share that is taken for ordinary in a series of which nothing has been seen."""
+        known = ORDINARY_SHARES.get((segment.get("service"), segment.get("step")), 0.0)
+        return max(self.share_floor, known)
 
     @cached_property
     def threshold(self) -> float:
@@ -168,9 +173,10 @@ class Level:
         stretches = (*self.stretches, whole)[-settings.volume_stretches :]
         return replace(self, stretches=stretches, stretch=0.0, stretch_buckets=0)
 
-    def share(self, settings: Settings) -> float:
+    def share(self, settings: Settings, prior_share: float = 0.0) -> float:
+        """`prior_share` (the floor, if that is more) is what it is before anything has been seen."""
         prior = settings.share_prior_promises
-        return (self.broken + prior * settings.share_floor) / (self.settled + prior)
+        return (self.broken + prior * max(prior_share, settings.share_floor)) / (self.settled + prior)
 
 
 @dataclass(frozen=True)
@@ -227,7 +233,8 @@ def detect(series: Iterable[Bucket], settings: Settings, segment: Segment = _EVE
 def _share_sums(state: State, bucket: Bucket, settings: Settings) -> tuple[Sum, ...]:
     if not bucket.settled:
         return state.shares
-    ordinary = min(0.5, max(settings.share_floor, settings.share_slack * state.level.share(settings)))
+    level = state.level.share(settings, settings.prior_share(state.segment))
+    ordinary = min(0.5, max(settings.share_floor, settings.share_slack * level))
     sums = []
     for previous, ratio in zip(state.shares, ODDS_RATIOS, strict=True):
         odds = ratio * ordinary / (1 - ordinary)
@@ -272,7 +279,7 @@ def _share_alarm(state: State, bucket: Bucket, highest: Sum, settings: Settings)
         segment=state.segment,
         raised_at=bucket.time + settings.bucket_seconds,
         since=highest.since,
-        level=state.level.share(settings),
+        level=state.level.share(settings, settings.prior_share(state.segment)),
         seen=highest.seen / highest.expected,
         promises=highest.expected,
         evidence=highest.height,

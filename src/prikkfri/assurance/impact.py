@@ -24,7 +24,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prikkfri.assurance.segments import Segment, dimensions_of, segment_of
-from prikkfri.assurance.tally import EXPECTATIONS, JOIN, Expectation, asking_of, expectation, own_error
+from prikkfri.assurance.tally import (
+    EXPECTATIONS,
+    JOIN,
+    Expectation,
+    asking_of,
+    expectation,
+    own_error,
+    own_layer,
+)
 from prikkfri.journal import Outcome
 
 UNDELIVERED = "undelivered"
@@ -252,8 +260,9 @@ def _in_scope(each: _Try, scope: Scope) -> bool:
     if each.asked.time >= scope.until or open_until < scope.since:
         return False
     if last_word is None:
-        return _unanswered_in(each, scope)
-    if last_word.verdict == "broken" and own_error(each.asked.service, last_word.reason):
+        last = each.outcomes[-1]
+        return not own_layer(last.service, last.layer) and _unanswered_in(each, scope)
+    if last_word.verdict == "broken" and own_error(each.asked.service, last_word.reason, last_word.layer):
         return False
     lies_in = [segment_of(outcome) for outcome in each.outcomes]
     return any(segment.holds(place) for segment in scope.segments for place in lies_in)

@@ -16,7 +16,9 @@ where it is, is then a matter of localisation, not of which alarm came first.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.localisation import Placement
@@ -73,8 +75,6 @@ JOIN_HOLDS = 3.0
 all has to be well before one is."""
 CONFIRM_SECONDS = 10.0
 """One alarm of broken promises confirms an incident when it has stood this long; two signs confirm it at once."""
-PLUNGE_CONFIRM_SECONDS = 60.0
-"""The same for a fall: fewer who come is no promise broken, as far as anybody knows."""
 HITS_CONFIRM = 10
 """So many customers who did not get it are no suspicion."""
 FEW = 2
@@ -85,6 +85,10 @@ ROLES_OF_SERVICE: Mapping[str, frozenset[str]] = {
     "television": frozenset({"viewer", "signin", "playout", "door"}),
     "messages": frozenset({"sms"}),
 }
+DISMISSED_SECONDS = 4 * 3_600.0
+"""What a person called nothing stays nothing for so long ..."""
+WORSE_SHARE = 0.1
+"""... unless the share that is broken rises by so much, or it is found in another place."""
 SEGMENTS_MAX = 50
 ENTRIES_MAX = 10_000
 DATA = "data"
@@ -120,6 +124,17 @@ class Entry:
     next_update_at: float | None = None
 
 
+@dataclass(frozen=True)
+class Load:
+    """The crowd against what the machines were measured to take, at the layer at fault, when it began to fail."""
+
+    layer: str
+    peak_per_second: float
+    capacity_per_second: float
+    measured_at: float
+    """When the capacity was measured."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Incident:
     id: str
@@ -141,6 +156,14 @@ class Incident:
     """A person said that it was over; the data did not, yet."""
     dismissed: bool = False
     """A person said that it was nothing."""
+    load: Load | None = None
+    """As first assessed, and never again: what comes later is no cause of it. None: not known."""
+    dismissed_share: float = 0.0
+    """The share that was broken when a person said so."""
+    hit: int = 0
+    """How many stand on its list, as last looked at ..."""
+    asked: int = 0
+    """... of how many who asked for what it is about, wherever they are."""
     reopened: int = 0
     expected_solution_at: float | None = None
     next_update_at: float | None = None
@@ -186,6 +209,56 @@ def joins(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
     return incident.open or (was_one and lately and alarm.kind != "plunge")
 
 
+def stays_dismissed(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
+    """Whether an alarm tells of nothing but what a person has dismissed: neither new nor worse.
+
+    One fault raises alarms in many series: in those that meet its own it may do so up to `within_seconds` after the
+    dismissal, in those that lie within its own for `DISMISSED_SECONDS`.
+    """
+    if not incident.dismissed or incident.resolved_at is None or alarm.segment.get("service") != incident.service:
+        return False
+    after = alarm.raised_at - incident.resolved_at
+    known = {each.kind for each in incident.alarms}
+    if after >= DISMISSED_SECONDS or (alarm.kind != "plunge" and alarm.kind not in known):
+        return False
+    if alarm.kind == "share" and alarm.seen > incident.dismissed_share + WORSE_SHARE:
+        return False
+    places = (*incident.segments, *(each.segment for each in incident.alarms))
+    siblings = after < within_seconds and any(place.meets(alarm.segment) for place in places)
+    return siblings or any(place.holds(alarm.segment) for place in places)
+
+
+def word(incident: Incident) -> str:
+    """The one word for how an incident stands, on every surface: its state, or `dismissed`."""
+    return "dismissed" if incident.dismissed else incident.state
+
+
+def said(incident: Incident) -> str:
+    """The word, and what must be said with it to people."""
+    unproven = incident.unproven and not incident.open and not incident.dismissed
+    return word(incident) + (", not proven" if unproven else "")
+
+
+def in_order(incident: Incident) -> tuple[tuple[Entry, str], ...]:
+    """The timeline in the order of time (some things are heard of later), with the word for the state after each line.
+
+    What was learnt last comes last of one moment.
+    """
+    lines: list[tuple[Entry, str]] = []
+    dismissed = False
+    for entry in incident.timeline:
+        dismissed = (dismissed or entry.kind == "dismiss") and entry.state not in OPEN
+        lines.append((entry, "dismissed" if dismissed else entry.state))
+    return tuple(sorted(lines, key=lambda line: line[0].at))
+
+
+def document(incident: Incident) -> dict[str, Any]:
+    """An incident for whoever reads JSON: its state is the word that people read, its timeline in the order of time."""
+    told: dict[str, Any] = msgspec.to_builtins(replace(incident, timeline=()))
+    timeline = [msgspec.to_builtins(entry) | {"state": stood} for entry, stood in in_order(incident)]
+    return told | {"state": word(incident), "timeline": timeline}
+
+
 def alarmed(incident: Incident, alarm: Alarm, now: float) -> Incident:
     """Takes one more alarm: a second sign confirms, and one after an all-clear reopens."""
     if alarm.kind == "plunge" and incident.state == "recovering":
@@ -213,13 +286,16 @@ def of_few(incident: Incident, failing: int, getting: int) -> bool:
 
 
 def stood(incident: Incident, standing: Iterable[Alarm], now: float) -> Incident:
-    """Confirms a suspicion whose alarm has not gone away; `standing` are the alarms that stand now."""
+    """Confirms a suspicion whose alarm has not gone away; `standing` are the alarms that stand now.
+
+    A fall alone confirms nothing, however long it stands: fewer who come is no promise broken, as far as anybody knows.
+    Programmes end, and nights are quiet.
+    """
     if incident.state != "suspected":
         return incident
     ours = {(alarm.segment, alarm.kind) for alarm in incident.alarms}
     kinds = {alarm.kind for alarm in standing if (alarm.segment, alarm.kind) in ours}
-    seconds = PLUNGE_CONFIRM_SECONDS if kinds == {"plunge"} else CONFIRM_SECONDS
-    if kinds and now - incident.opened_at >= seconds:
+    if kinds - {"plunge"} and now - incident.opened_at >= CONFIRM_SECONDS:
         return happened(incident, Fact("evidence", now, text=f"has stood for {now - incident.opened_at:.0f} s"))
     return incident
 
@@ -237,6 +313,11 @@ def counted(incident: Incident, hits: int, now: float) -> Incident:
     if incident.state == "suspected" and hits >= HITS_CONFIRM and any(a.kind == "share" for a in incident.alarms):
         return happened(incident, Fact("evidence", now, text=f"{hits} customers hit"))
     return incident
+
+
+def only_fell(incident: Incident) -> bool:
+    """Whether all that is known is that fewer come."""
+    return all(alarm.kind == "plunge" for alarm in incident.alarms)
 
 
 def taken_back(incident: Incident, hits: int, sentence: str, now: float) -> Incident:
@@ -283,12 +364,19 @@ def happened(incident: Incident, fact: Fact) -> Incident:
             resolved_by=fact.who,
             unproven=fact.kind == "all-clear",
             dismissed=fact.kind == "dismiss",
+            dismissed_share=_share(incident) if fact.kind == "dismiss" else 0.0,
         )
     if before == "resolved" and after in OPEN:
         incident = replace(
             incident, resolved_at=None, resolved_by="", ended_at=None, dismissed=False, reopened=incident.reopened + 1
         )
     return _noted(incident, fact)
+
+
+def _share(incident: Incident) -> float:
+    """The largest share that is known to be broken in it."""
+    alarms = (alarm.seen for alarm in incident.alarms if alarm.kind == "share")
+    return max((*alarms, *(placed.share for placed in incident.placement.placed)), default=0.0)
 
 
 def _noted(incident: Incident, fact: Fact) -> Incident:

@@ -13,11 +13,11 @@ The scan takes the single value with the most evidence and goes down: a further 
 it was before itself. The scan then looks again without the promises of that segment, and places a second and third
 only if they are broken nearly as badly.
 
-*Cleared* is a value whose promises outside the placed segments are broken no more than usual, and were enough to have
-shown the fault if it had been there.
+*Cleared* is a value that holds no promise that was broken in a placed segment, whose promises are broken no more than
+usual, and were enough to have shown the fault if it had been there.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from math import log
 
@@ -114,7 +114,9 @@ def place(now: Sequence[Cell], before: Sequence[Cell] = ()) -> Placement:
         return Placement()
     known = _total(before)
     usual = known.share if known.settled else min(each.outside for each in placed)
-    return Placement(tuple(placed), tuple(_cleared(rest, before, placed, usual)))
+    failed = [cell for cell in now if cell.broken and any(each.segment.holds(cell.segment) for each in placed)]
+    touched = {value for cell in failed for value in cell.segment.values}
+    return Placement(tuple(placed), tuple(_cleared(rest, before, placed, usual, touched)))
 
 
 @dataclass(frozen=True)
@@ -191,9 +193,12 @@ def _as_bad(further: Placed, first: Placed) -> bool:
     )
 
 
-def _cleared(rest: Sequence[Cell], before: Sequence[Cell], placed: Sequence[Placed], usual: float) -> Iterator[Cleared]:
+def _cleared(
+    rest: Sequence[Cell], before: Sequence[Cell], placed: Sequence[Placed], usual: float, touched: Set[Value]
+) -> Iterator[Cleared]:
+    """`touched`: the values of what was broken in the placed segments; nothing of that is cleared."""
     known = _by_value(before)
-    named = {value for each in placed for value in each.segment.values}
+    named = touched | {value for each in placed for value in each.segment.values}
     fault = min(each.share for each in placed)  # the mildest shows least
     for value, count in sorted(_by_value(rest).items()):
         if value in named or not count.settled:

@@ -7,18 +7,20 @@ each series, may say more.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from prikkfri.assurance.counting import PERIOD_SECONDS, Count
-from prikkfri.assurance.tally import own_error
+from prikkfri.assurance.tally import ORDINARY_SHARES, own_error, own_layer
 
 WINDOW_SECONDS = 900
 RECENT_SECONDS = 60
 BROKEN_SHARE = 0.05
 BROKEN_LEAST = 3
-"""A step is broken now when, in the last minute, this share and at least this many of its promises were broken."""
+"""A step is broken now when, in the last minute, this share and at least this many of its promises were broken ..."""
+BROKEN_TIMES_ORDINARY = 5.0
+"""... and so many times the share that is ordinary at that step."""
 STALE_SECONDS = 15.0
 """A stream that could not be read, or is behind, for longer than this hides what happens now."""
 SETTLING_SECONDS = 1
@@ -104,6 +106,10 @@ class Breakage:
     """False when it had begun before the window that was looked at."""
     recent_broken: int
     recent_settled: int
+    hit: int = 0
+    """Customers for whom a promise was broken in the last minute ..."""
+    asked: int = 0
+    """... of those who asked."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +134,20 @@ class Overview:
         return sum(row.broken for row in self.rows if row.observed)
 
 
+People = Mapping[tuple[str, str], tuple[int, int]]
+"""By service and step: customers for whom a promise was broken in the last minute, and all who asked."""
+
+
 def overview(
-    counts: Sequence[Count], streams: Sequence[StreamState], roles: Sequence[RoleState], now: float
+    counts: Sequence[Count],
+    streams: Sequence[StreamState],
+    roles: Sequence[RoleState],
+    now: float,
+    people: People | None = None,
 ) -> Overview:
     """`counts` cover the last `WINDOW_SECONDS`, in the periods in which they are kept."""
     rows = _rows(counts, now)
-    breakages = tuple(_breakages(counts, now))
+    breakages = tuple(_breakages(counts, now, people or {}))
     blind = tuple((s.stream, since) for s in streams if (since := s.blind_since(now)) is not None)
     silent = tuple(role for role in roles if role.answers is False)
     newest = max((float(count.second + PERIOD_SECONDS) for count in counts), default=0.0)
@@ -150,8 +164,13 @@ def overview(
 
 
 def _settled(count: Count) -> str:
-    """How an outcome counts: `kept`, `broken`, `asked`, or `declined` by the customer's own doing."""
-    return "declined" if count.verdict == "broken" and own_error(count.service, count.reason) else count.verdict
+    """How an outcome counts: `kept`, `broken`, `asked`, or `declined` by the customer's own doing.
+
+    What waits for an account that is not bound is that account's own doing, and shown as such while it waits.
+    """
+    broken = count.verdict == "broken" and own_error(count.service, count.reason, count.layer)
+    waits = count.verdict == "asked" and bool(count.reason) and own_layer(count.service, count.layer)
+    return "declined" if broken or waits else count.verdict
 
 
 def _rows(counts: Iterable[Count], now: float) -> tuple[Row, ...]:
@@ -187,7 +206,7 @@ def journey_place(step: str) -> tuple[int, str]:
     return (JOURNEY.index(step) if step in JOURNEY else len(JOURNEY), step)
 
 
-def _breakages(counts: Iterable[Count], now: float) -> Iterable[Breakage]:
+def _breakages(counts: Iterable[Count], now: float, people: People) -> Iterable[Breakage]:
     by_step: dict[tuple[str, str], dict[int, Counter[str]]] = {}
     for count in counts:
         settled = _settled(count)
@@ -198,15 +217,17 @@ def _breakages(counts: Iterable[Count], now: float) -> Iterable[Breakage]:
         recent = [total for second, total in periods.items() if second >= now - RECENT_SECONDS]
         broken = sum(total["broken"] for total in recent)
         settled_recently = broken + sum(total["kept"] for total in recent)
-        if broken >= BROKEN_LEAST and broken >= BROKEN_SHARE * settled_recently:
-            since, certain = _began(periods, now)
-            yield Breakage(service, step, since, certain, broken, settled_recently)
+        share = max(BROKEN_SHARE, BROKEN_TIMES_ORDINARY * ORDINARY_SHARES.get((service, step), 0.0))
+        if broken >= BROKEN_LEAST and broken >= share * settled_recently:
+            since, certain = _began(periods, now, share)
+            hit, asked = people.get((service, step), (0, 0))
+            yield Breakage(service, step, since, certain, broken, settled_recently, hit, asked)
 
 
-def _began(periods: dict[int, Counter[str]], now: float) -> tuple[float, bool]:
+def _began(periods: dict[int, Counter[str]], now: float, share: float) -> tuple[float, bool]:
     """The start of the run of bad periods that reaches the present; good for less than a minute does not end it."""
     bad = sorted(
-        (s for s, total in periods.items() if total["broken"] >= BROKEN_SHARE * total.total() and total["broken"]),
+        (s for s, total in periods.items() if total["broken"] >= share * total.total() and total["broken"]),
         reverse=True,
     )
     began = bad[0]

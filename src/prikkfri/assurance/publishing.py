@@ -1,5 +1,6 @@
 """What the public is told: the overview as a summary document in the shape that Statuspage made common.
 
+What fails for a few is the console's matter: a component is out when enough customers are hit (`status.weigh`).
 It never says more than is known. Statuspage has no word for "not known", so a component of which nothing is known is
 `degraded_performance` and its description says what is meant; our own `state` and `since` stand beside it.
 """
@@ -10,10 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from prikkfri.assurance.overview import Breakage, Overview, RoleState
-from prikkfri.assurance.status import Severity, Statement, concerned
-
-MAJOR_SHARE = 0.5
-"""From this share of broken promises on, a component is a major outage; below it a partial one."""
+from prikkfri.assurance.status import Severity, Statement, concerned, weigh
 
 KNOWN_SECONDS = 60.0
 """How long a document may be told as the present; assurance publishes every few seconds."""
@@ -94,6 +92,7 @@ def _incident(statement: Statement) -> dict[str, Any]:
         "name": statement.title["en"],
         "names": dict(statement.title),
         "status": statement.stage,
+        "state": statement.state,
         "impact": "critical" if statement.severity == "major_outage" else "major",
         "started_at": iso(statement.since),
         "created_at": iso(statement.since),
@@ -131,6 +130,7 @@ def _state(
         *((each.severity, each.since) for each in concerned(told, component.service, component.steps)),
         *((_broken(b), b.since) for b in overview.breakages if component.concerns(b.service, b.step)),
     ]
+    faults = [each for each in faults if each[0] != "operational"]
     if faults:
         return max((state for state, _ in faults), key=_SEVERITY.index), min(since for _, since in faults)
     unseen = [since for stream, since in overview.blind if stream in component.roles]
@@ -141,8 +141,7 @@ def _state(
 
 
 def _broken(breakage: Breakage) -> Severity:
-    share = breakage.recent_broken / breakage.recent_settled
-    return "major_outage" if share >= MAJOR_SHARE else "partial_outage"
+    return weigh(breakage.hit, breakage.asked)
 
 
 def _component(

@@ -6,7 +6,9 @@ Theory of operation. Four checks, each with its figure.
 share against a share that is still the fault's (a tenth of what it was, or ten times the ordinary one), by a
 log-likelihood ratio of at least `PROOF_NATS` (a sequential test: A. Wald, Ann. Math. Stat. 16, 1945; the chance of
 saying "over" wrongly is at most exp(-nats)). Silence is no proof: somebody must have come and got it.
-*Traffic back*: promises are kept at no less than a part of the rate that is ordinary at this hour, where that is known.
+*Traffic back*: promises are kept at no less than a part of the rate that the quietest time before lets expect, where
+that is known: a crowd that came before the fault is no measure of who comes after it. Where promises were broken, those
+who come tell by themselves whether they get it: fewer of them hold nothing up then.
 *Contacts falling*: fewer people turn to customer service than at the worst, where such a signal is taken in.
 *Held*: it has been well for a time without a break.
 
@@ -26,6 +28,9 @@ STILL_PART = 0.1
 """Of the share of the fault that is still the fault ..."""
 STILL_TIMES_ORDINARY = 10.0
 """... or so many times the ordinary share, if that is more."""
+PATIENT_PART = 0.5
+"""When it has been well for `PATIENT_HOLDS` times the time to be held, with few who come, so much of it."""
+PATIENT_HOLDS = 3.0
 TRAFFIC_BACK = 0.5
 """Part of the ordinary rate of kept promises that counts as traffic back."""
 CONTACTS_FALLEN = 0.5
@@ -53,7 +58,9 @@ class Evidence:
     fault_share: float
     """Broken, during the incident."""
     usual_rate: float | None = None
-    """Kept a second, as is ordinary at this hour; None when not known."""
+    """Kept a second, as the time before lets expect; None when not known."""
+    traffic_decides: bool = True
+    """Nobody's promise was broken, as far as is known: only that people come again says that it is over."""
     contacts: Sequence[tuple[float, float]] | None = None
     """Contacts with customer service by (time, count), in order; None when no such signal is taken in."""
     blind_since: float | None = None
@@ -84,6 +91,13 @@ class Recovery:
     def sentence(self) -> str:
         return "; ".join(check.text for check in self.checks)
 
+    @property
+    def waits_for(self) -> str:
+        """What is still lacking before it is over, with its figure; empty: nothing."""
+        needed = ("shares back", "held")
+        lacking = (c for c in self.checks if c.met is False or (c.met is None and c.name in needed))
+        return "; ".join(f"{check.name} ({check.text})" for check in lacking)
+
 
 def judge(evidence: Evidence, criteria: Criteria, *, now: float) -> Recovery:
     """Whether it is over, as of `now`."""
@@ -91,10 +105,11 @@ def judge(evidence: Evidence, criteria: Criteria, *, now: float) -> Recovery:
         text = f"the present is not seen, since {now - evidence.blind_since:.0f} s"
         return Recovery(False, False, False, (Check("shares back", None, text),), 0.0, None)
     well_since = _well_since(evidence, criteria)
-    shares = _shares_back(evidence, criteria, well_since)
+    held_seconds = now - well_since if well_since is not None else 0.0
+    patient = held_seconds >= PATIENT_HOLDS * criteria.hold_seconds
+    shares = _shares_back(evidence, criteria, well_since, PATIENT_PART if patient else STILL_PART)
     traffic = _traffic_back(evidence, well_since, now)
     contacts = _contacts_falling(evidence.contacts)
-    held_seconds = now - well_since if well_since is not None else 0.0
     held = Check(
         "held", held_seconds >= criteria.hold_seconds, f"well for {held_seconds:.0f} of {criteria.hold_seconds:.0f} s"
     )
@@ -139,13 +154,13 @@ def _ordinary(evidence: Evidence, criteria: Criteria) -> float:
     return min(0.5, max(criteria.share_floor, SHARE_SLACK * evidence.usual_share))
 
 
-def _log_ratio(buckets: Sequence[Bucket], ordinary: float, fault: float) -> float:
+def _log_ratio(buckets: Sequence[Bucket], ordinary: float, fault: float, part: float = STILL_PART) -> float:
     """Nats by which the counts speak for the ordinary share against what is left of the share of the fault.
 
     Against the share of the fault itself, the first kept promise after a total outage would be proof enough.
     """
     kept, broken = sum(b.kept for b in buckets), sum(b.broken for b in buckets)
-    still = min(fault, max(STILL_PART * fault, STILL_TIMES_ORDINARY * ordinary))
+    still = min(fault, max(part * fault, STILL_TIMES_ORDINARY * ordinary))
     fault = min(max(still, 2 * ordinary), 0.999)
     return kept * log((1 - ordinary) / (1 - fault)) + broken * log(ordinary / fault)
 
@@ -165,12 +180,12 @@ def _since(evidence: Evidence, moment: float | None) -> list[Bucket]:
     return [] if moment is None else [bucket for bucket in evidence.buckets if bucket.time >= moment]
 
 
-def _shares_back(evidence: Evidence, criteria: Criteria, well_since: float | None) -> Check:
+def _shares_back(evidence: Evidence, criteria: Criteria, well_since: float | None, part: float) -> Check:
     buckets = _since(evidence, well_since)
     settled, broken = sum(b.settled for b in buckets), sum(b.broken for b in buckets)
     if not settled:
         return Check("shares back", None, "no promise has been settled since")
-    proof = _log_ratio(buckets, _ordinary(evidence, criteria), evidence.fault_share)
+    proof = _log_ratio(buckets, _ordinary(evidence, criteria), evidence.fault_share, part)
     text = (
         f"{broken / settled:.2%} of {settled:.0f} broken, {evidence.fault_share:.1%} at the time of the fault"
         f" (proof {proof:.1f} of {PROOF_NATS:.0f})"
@@ -186,7 +201,10 @@ def _traffic_back(evidence: Evidence, well_since: float | None, now: float) -> C
         return Check("traffic back", False, "not yet")
     rate = sum(bucket.kept for bucket in _since(evidence, well_since)) / seconds
     text = f"{rate:.2g} kept a second, ordinarily {evidence.usual_rate:.2g}"
-    return Check("traffic back", rate >= TRAFFIC_BACK * evidence.usual_rate, text)
+    back = rate >= TRAFFIC_BACK * evidence.usual_rate
+    if not back and not evidence.traffic_decides:
+        return Check("traffic back", None, f"{text}: fewer come, and whether they get it decides")
+    return Check("traffic back", back, text)
 
 
 def _contacts_falling(contacts: Sequence[tuple[float, float]] | None) -> Check:

@@ -21,6 +21,7 @@ from prikkfri.assurance.controls import Controls
 from prikkfri.assurance.counting import PERIOD_SECONDS, count
 from prikkfri.assurance.http import Neighbours
 from prikkfri.assurance.overview import (
+    RECENT_SECONDS,
     SETTLING_SECONDS,
     WINDOW_SECONDS,
     Chart,
@@ -344,7 +345,12 @@ class Assurance:
         until = int(now) + PERIOD_SECONDS
         since = (int(now) - WINDOW_SECONDS) // PERIOD_SECONDS * PERIOD_SECONDS
         counts = await self.database.read(lambda q: store.counts(q, since=since, until=until, period=PERIOD_SECONDS))
-        return overview(counts, list(self.streams.values()), list(self.roles.values()), now)
+        streams, roles = list(self.streams.values()), list(self.roles.values())
+        seen = overview(counts, streams, roles, now)
+        if not seen.breakages:
+            return seen
+        people = await self.database.read(lambda q: store.people(q, since=now - RECENT_SECONDS))
+        return overview(counts, streams, roles, now, people)
 
     async def chart(self, *, seconds: int, period: int) -> Chart:
         """The last whole periods that are settled, over about `seconds`. Raises `StorageError`."""

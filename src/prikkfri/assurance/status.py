@@ -1,6 +1,9 @@
 """Status: what the public may be told of incidents, in three languages; never more than is known, never less.
 
-A suspicion is not told. From confirmation until the proof that it is over a component is not operational, whatever the
+A suspicion is not told, and neither is what hardly anybody has noticed: how bad a thing is, is weighed by the customers
+who were hit and by their share of those who asked.
+
+From confirmation until the proof that it is over a component is not operational, whatever the
 last minute looks like. A promise of ours to the public (the expected solution, the next word) that has passed is shown
 as overdue by itself. Partners, numbers and causes are not named here: a person may, in words of their own.
 """
@@ -10,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Literal
 
-from prikkfri.assurance.incidents import Entry, Incident, State
+from prikkfri.assurance.incidents import Entry, Incident, State, word
 from prikkfri.assurance.segments import Segment
 
 Texts = Mapping[str, str]
@@ -19,7 +22,12 @@ Severity = Literal["operational", "partial_outage", "major_outage"]
 Stage = Literal["investigating", "identified", "monitoring", "resolved"]
 """Statuspage's words for an incident."""
 
+HIT_LEAST = 10
+"""So many customers have to be hit before the public is told: fewer are called."""
+SOME_SHARE = 0.01
+"""From this share of the customers who asked on, it fails for some ..."""
 MAJOR_SHARE = 0.5
+"""... and from this share on for most."""
 TOLD_AFTER_SECONDS = 86_400.0
 """A resolved incident stays on the page for this long."""
 LANGUAGES = ("nb", "sv", "en")
@@ -131,6 +139,8 @@ class Statement:
     """Empty: the whole service."""
     severity: Severity
     stage: Stage
+    state: str
+    """Our own word for it."""
     title: Texts
     since: float
     updated_at: float
@@ -147,16 +157,24 @@ class Statement:
         return self.stage == "resolved"
 
 
+def weigh(hit: int, asked: int) -> Severity:
+    """How bad it is for the public that so many customers were hit of those who asked."""
+    share = hit / max(hit, asked, 1)
+    if hit < HIT_LEAST or share < SOME_SHARE:
+        return "operational"
+    return "major_outage" if share >= MAJOR_SHARE else "partial_outage"
+
+
 def statements(incidents: Iterable[Incident], *, now: float, zone: tzinfo) -> tuple[Statement, ...]:
     """What the public is told at `now`, the newest incident first; times in the texts are those of `zone`."""
-    lately = [incident for incident in incidents if told(incident) and _of_late(incident, now)]
+    lately = [each for each in incidents if told(each) and weight(each) != "operational" and _of_late(each, now)]
     lately.sort(key=lambda incident: incident.opened_at, reverse=True)
     return tuple(_statement(incident, now, zone) for incident in lately)
 
 
 def what(incident: Incident) -> Texts:
     """What an incident is, in a few words for the public."""
-    return _what(incident.service, _steps(incident.segments))
+    return _what(incident.service, steps_of(incident.segments))
 
 
 def told(incident: Incident) -> bool:
@@ -178,7 +196,7 @@ def _of_late(incident: Incident, now: float) -> bool:
 
 
 def _statement(incident: Incident, now: float, zone: tzinfo) -> Statement:
-    steps = _steps(incident.segments)
+    steps = steps_of(incident.segments)
     stage = _STAGE.get(incident.state, "investigating")
     solution, following = incident.expected_solution_at, incident.next_update_at
     solution_overdue = incident.open and solution is not None and now > solution
@@ -193,8 +211,9 @@ def _statement(incident: Incident, now: float, zone: tzinfo) -> Statement:
         id=incident.id,
         service=incident.service,
         steps=steps,
-        severity=_severity(incident),
+        severity=weight(incident),
         stage=stage,
+        state=word(incident),
         title=what(incident),
         since=incident.since,
         updated_at=updates[0].at if updates else incident.opened_at,
@@ -207,7 +226,8 @@ def _statement(incident: Incident, now: float, zone: tzinfo) -> Statement:
     )
 
 
-def _steps(segments: Iterable[Segment]) -> tuple[str, ...]:
+def steps_of(segments: Iterable[Segment]) -> tuple[str, ...]:
+    """The steps that fail when these segments do; none: all of their service."""
     steps: set[str] = set()
     for segment in segments:
         layer = (segment.get("service"), segment.get("layer"))
@@ -218,11 +238,15 @@ def _steps(segments: Iterable[Segment]) -> tuple[str, ...]:
     return tuple(sorted(steps))
 
 
-def _severity(incident: Incident) -> Severity:
-    placed = [each.share for each in incident.placement.placed]
-    shares = placed or [alarm.seen for alarm in incident.alarms if alarm.kind == "share"]
-    plunged = any(alarm.kind == "plunge" for alarm in incident.alarms)
-    return "major_outage" if plunged or max(shares, default=0.0) >= MAJOR_SHARE else "partial_outage"
+def weight(incident: Incident) -> Severity:
+    """How bad an incident is for the public; `operational`: not so bad that it is told of.
+
+    A word of ours goes before what can be counted: when a person has confirmed it, or a role saw it with its own eyes
+    and acted, it fails for some at least.
+    """
+    weighed = weigh(incident.hit, incident.asked)
+    said = any(entry.kind == "confirm" for entry in incident.timeline) or any(a.kind == "told" for a in incident.alarms)
+    return "partial_outage" if said and weighed == "operational" else weighed
 
 
 def _what(service: str, steps: Sequence[str]) -> Texts:
@@ -249,7 +273,7 @@ def _body(incident: Incident, entry: Entry, stage: Stage, again: bool, zone: tzi
     told: Texts = _UNPROVEN if entry.kind == "all-clear" else _TOLD[stage]
     parts = [_AGAIN, told] if again and stage == "investigating" else [told]
     if stage == "investigating":
-        parts.append(_EXTENT[_severity(incident)])
+        parts.append(_EXTENT[weight(incident)])
     if entry.kind == "estimate":
         parts.append(_NO_SOLUTION if entry.solution_at is None else _at(_SOLUTION, entry.solution_at, zone))
         if entry.next_update_at is not None:

@@ -8,12 +8,14 @@ from itertools import islice
 import msgspec
 
 from prikkfri.assurance.counting import Count, plausible_time
+from prikkfri.assurance.tally import own_error
 from prikkfri.journal import Outcome, Page
 from prikkfri.storage import Queries, Row, Transaction
 
 ERASED_IN_A_TRANSACTION_MAX = 5_000
 TEXT_CHARACTERS_MAX = 200
 DIMENSIONS_MAX = 20
+PEOPLE_MAX = 20_000
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,30 @@ async def counts(queries: Queries, *, since: int, until: int, period: int) -> li
         {"since": since, "until": until, "period": period},
     )
     return [Count(*row)._replace(observed=bool(row[6])) for row in rows]
+
+
+async def people(queries: Queries, *, since: float) -> dict[tuple[str, str], tuple[int, int]]:
+    """By service and step: who is named for whom a promise was broken since then, and who asked; as roles saw it.
+
+    Past `PEOPLE_MAX` kinds of broken promise of one person each the rest are not counted: it is bad enough.
+    """
+    rows = await queries.fetch(
+        "SELECT service, step, COUNT(DISTINCT CASE WHEN device <> '' THEN device ELSE customer END) FROM outcome"
+        " WHERE time >= :since AND observed = :observed AND (device <> '' OR customer <> '') GROUP BY service, step",
+        {"since": since, "observed": True},
+    )
+    asked = {(service, step): count for service, step, count in rows}
+    broken = await queries.fetch(
+        "SELECT DISTINCT service, step, layer, reason, CASE WHEN device <> '' THEN device ELSE customer END"
+        " FROM outcome WHERE time >= :since AND verdict = 'broken' AND observed = :observed"
+        " AND (device <> '' OR customer <> '') LIMIT :most",
+        {"since": since, "observed": True, "most": PEOPLE_MAX},
+    )
+    hit: dict[tuple[str, str], set[str]] = {}
+    for service, step, layer, reason, name in broken:
+        if not own_error(service, reason, layer):
+            hit.setdefault((service, step), set()).add(name)
+    return {place: (len(hit.get(place, ())), count) for place, count in asked.items()}
 
 
 _OUTCOMES = (

@@ -32,6 +32,13 @@ OWN_ERRORS: Mapping[str, frozenset[str]] = {
     ),
 }  # fmt: skip
 """Reasons by service that are the customer's own: neither kept nor broken by us. (A message that `expired` is ours.)"""
+OWN_LAYERS: Mapping[str, frozenset[str]] = {"messages": frozenset(("account",))}
+"""Layers by service that are the customer's own: what waits for an account that nobody has bound is that account's
+matter, whatever becomes of it. It is counted apart and is in no series."""
+
+ORDINARY_SHARES: Mapping[tuple[str, str], float] = {("messages", "deliver"): 0.05}
+"""The share of broken promises that is ordinary at a step before anything is learnt, where it is not next to nothing:
+phones are off, and whatever is sent to them arrives when they are on again."""
 
 ACTS = frozenset(("open-channel", "close-channel", "stop-route", "open-route", "picture"))
 """Steps at which a role tells what was done about a fault, or that a channel has lost its picture: no promise to
@@ -94,9 +101,14 @@ def expectation(outcome: Outcome, expectations: Mapping[tuple[str, str], Expecta
     return expectations.get((outcome.service, outcome.step), _DEFAULT)
 
 
-def own_error(service: str, reason: str) -> bool:
+def own_layer(service: str, layer: str) -> bool:
+    """Whether a layer is the customer's own, so that what it keeps, breaks or leaves waiting is no word on us."""
+    return layer in OWN_LAYERS.get(service, frozenset())
+
+
+def own_error(service: str, reason: str, layer: str = "") -> bool:
     """Whether a broken promise was the customer's own doing."""
-    return reason in OWN_ERRORS.get(service, frozenset())
+    return reason in OWN_ERRORS.get(service, frozenset()) or own_layer(service, layer)
 
 
 def is_promise(outcome: Outcome) -> bool:
@@ -112,6 +124,8 @@ def asking_of(joining: Outcome) -> Outcome:
 
 def unanswered(asking: Outcome, expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS) -> Outcome:
     """An asking that nobody settled, as the broken promise of whoever should have."""
+    if own_layer(asking.service, asking.layer):
+        return structs.replace(asking, verdict="broken", reason=asking.reason or "unanswered")
     expected = expectation(asking, expectations)
     return structs.replace(
         asking,
@@ -123,7 +137,9 @@ def unanswered(asking: Outcome, expectations: Mapping[tuple[str, str], Expectati
 
 
 def series_of(outcome: Outcome) -> Iterable[Segment]:
-    """The series in which an outcome counts: that of its layer, and one for each dimension value."""
+    """The series in which an outcome counts: that of its layer, and one for each dimension value; none of its own."""
+    if own_layer(outcome.service, outcome.layer):
+        return
     base = {name: value for name, value in dimensions_of(outcome).items() if name in BASE}
     yield Segment.of(base)
     for name, value in outcome.dimensions.items():
@@ -176,7 +192,7 @@ def tally(
         else:
             if waiting.pop(outcome.promise, None) is None and outcome.promise:
                 early[outcome.promise, outcome.step] = outcome.time
-            if not own_error(outcome.service, outcome.reason):
+            if not own_error(outcome.service, outcome.reason, outcome.layer):
                 count(outcome, 0 if outcome.verdict == "kept" else 1)
     excess = len(waiting) - open_max
     for number, (promise, asking) in enumerate(list(waiting.items())):

@@ -23,7 +23,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=Fal
     step: str
     """The point in the journey: `enter`, `sign-in`, `playback-token`, `start-playback`, `submit`, `deliver` ..."""
     layer: str
-    """The part that answered: `interface`, `door`, `signin`, `streams`, `sms-centre`, `link`."""
+    """The part that answered: `interface`, `door`, `signin`, `streams`, `sms-centre`, `link`, `account`."""
     verdict: Verdict
     reason: str = ""
     """Why, as a slug (`wrong-credentials`, `overloaded`, `no-route`); empty when kept."""

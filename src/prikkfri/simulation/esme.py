@@ -1,4 +1,4 @@
-"""An account's own system, bound over SMPP: it submits notices, and takes receipts and replies."""
+"""An account's own system, bound over SMPP: it submits notices, takes receipts and replies, and may answer them."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -57,6 +57,10 @@ class Esme:
             return await asyncio.wait_for(answer, ANSWER_SECONDS_MAX)
         except (LocalProtocolError, TimeoutError):
             return ""
+
+    @property
+    def bound(self) -> bool:
+        return self._reading is not None and not self._reading.done()
 
     async def unbind(self) -> None:
         if self._connection is None or self._reading is None:

@@ -15,7 +15,9 @@ import aiohttp
 from prikkfri.app.process import run_until_told, say_ready
 from prikkfri.clock import SystemClock
 from prikkfri.config import Config, load
+from prikkfri.errors import PrikkfriError
 from prikkfri.simulation.demo import PASSWORD, PEOPLE, PHONES, SMPP_PASSWORD, people
+from prikkfri.simulation.esme import Esme
 from prikkfri.simulation.people import TROUBLE, Addresses, Viewer, device_pseudonym, open_session
 
 VIEWERS = 5
@@ -23,6 +25,9 @@ SESSION_SECONDS = 240.0
 WATCH_SECONDS = 6.0
 MESSAGE_SECONDS = 4.0
 REPLY_SECONDS = 15.0
+ANSWER_SECONDS = 1.0
+BIND_SECONDS = 2.0
+SHORT_CODE, ITS_ACCOUNT = "2010", "middag"
 
 NOTICES = (
     "Middagskassen din kommer i dag mellom 16 og 18.",
@@ -30,6 +35,7 @@ NOTICES = (
     "Denne uka: torsk, linsegryte og pannekaker. Svar BYTT for å bytte.",
     "Hei! Vi er litt forsinket i kveld, beklager. Ny tid: 18.30.",
 )
+ANSWER = "Takk for svaret! Vi har notert det."
 REPLIES = ("BYTT", "Tusen takk!", "Kan dere ringe på? 😊", "Ikke hjemme før 18")
 
 
@@ -49,9 +55,9 @@ async def watch(viewer: Viewer, channels: tuple[str, ...], lots: random.Random) 
 async def send_notices(http: aiohttp.ClientSession, url: str, numbers: list[str], lots: random.Random) -> None:
     while True:
         code = lots.random() < 0.3
-        sender = "Legevakt" if code else "2010"
+        sender = "Legevakt" if code else SHORT_CODE
         text = f"Koden din er {lots.randrange(10**6):06d}. Del den ikke." if code else lots.choice(NOTICES)
-        account = aiohttp.encode_basic_auth("legevakt" if code else "middag", SMPP_PASSWORD)
+        account = aiohttp.encode_basic_auth("legevakt" if code else ITS_ACCOUNT, SMPP_PASSWORD)
         message = {"from": sender, "to": lots.choice(numbers), "text": text}
         with contextlib.suppress(*TROUBLE):
             await http.post(f"{url}/messages", json=message, headers={"Authorization": account})
@@ -63,8 +69,24 @@ async def reply(http: aiohttp.ClientSession, phones: str, numbers: list[str], lo
         await asyncio.sleep(lots.uniform(0.5, 1.5) * REPLY_SECONDS)
         with contextlib.suppress(*TROUBLE):
             await http.post(
-                f"{phones}/phones/{lots.choice(numbers)}/send", json={"to": "2010", "text": lots.choice(REPLIES)}
+                f"{phones}/phones/{lots.choice(numbers)}/send", json={"to": SHORT_CODE, "text": lots.choice(REPLIES)}
             )
+
+
+async def answer_replies(port: int) -> None:
+    """The short code's own system: bound for as long as the centre runs, it takes what people reply and answers."""
+    while True:
+        esme = Esme(port, ITS_ACCOUNT, SMPP_PASSWORD, SystemClock())
+        with contextlib.suppress(PrikkfriError, OSError):
+            await esme.bind()
+        while esme.bound:
+            replies = [sender for _, sender, _ in esme.replies]
+            esme.replies.clear()
+            esme.receipts.clear()
+            for sender in replies:
+                await esme.submit(SHORT_CODE, sender, ANSWER)
+            await asyncio.sleep(ANSWER_SECONDS)
+        await asyncio.sleep(BIND_SECONDS)
 
 
 async def _channels(http: aiohttp.ClientSession, playout: str) -> dict[str, str]:
@@ -92,6 +114,7 @@ async def live(config: Config) -> None:
             may_watch = tuple(channel for channel, package in channels.items() if package in person.packages)
             tasks.create_task(watch(viewer, may_watch, lots))
         tasks.create_task(send_notices(http, roles.sms.url, numbers, lots))
+        tasks.create_task(answer_replies(roles.sms.smpp_port))
         tasks.create_task(reply(http, f"http://localhost:{config.phones_port}", numbers, lots))
 
 

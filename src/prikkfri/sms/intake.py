@@ -1,6 +1,6 @@
 """What a batch of a party's events comes to, before anything of it is stored or answered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from prikkfri.errors import RemoteProtocolError
@@ -42,6 +42,8 @@ class Given:
     entropy: Callable[[int], bytes]
     """So many random octets."""
     now: float
+    unbound: Collection[str] = ()
+    """The parties, as text, that nobody takes messages for just now."""
 
 
 @dataclass
@@ -113,7 +115,8 @@ def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status
             intake.outcomes.append(
                 outcomes.submitted(rules.party, rules.message_class, given.partners, reason="", now=now)
             )
-            intake.outcomes.append(outcomes.asked(messages[0], given.partners))
+            bound = messages[0].target not in given.unbound
+            intake.outcomes.append(outcomes.asked(messages[0], given.partners, bound=bound))
             return Status.OK, identity
         decision = accepted
     intake.refused += 1

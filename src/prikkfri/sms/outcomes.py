@@ -1,10 +1,13 @@
 """What the messages' journal says: `submit` of each request to take one on, `deliver` of each that was taken on.
 
 `deliver` is asked twice: of the centre, with the way that is meant, and of the link once the message has gone to it.
-What the link was asked is what went that way. Canaries are nobody's messages: they have steps of their own.
+What the link was asked is what went that way. What waits for an account that nobody has bound is asked of the account.
+Canaries are nobody's messages: they have steps of their own.
 """
 
 from collections.abc import Mapping
+
+from msgspec import structs
 
 from prikkfri.journal import Outcome
 from prikkfri.journal.outcomes import Verdict
@@ -16,6 +19,9 @@ from prikkfri.sms.routing import Party
 SERVICE = "messages"
 RECEIPTS = "receipts"
 """A receipt is promised to the sender, a message to its recipient: what breaks the one need not harm the other."""
+ACCOUNT = "account"
+"""The layer of what is an account's own matter: it takes its messages, or nobody is there to take them."""
+NOT_BOUND = "account-not-bound"
 Partners = Mapping[str, str]
 """The partner that each link leads to."""
 
@@ -52,16 +58,19 @@ def submitted(origin: Party, message_class: str, partners: Partners, *, reason: 
     )
 
 
-def asked(message: Message, partners: Partners) -> Outcome:
-    """A message has been taken on; it is kept here for now when its route is stopped."""
+def asked(message: Message, partners: Partners, *, bound: bool = True) -> Outcome:
+    """A message has been taken on; it is kept here for now when its route is stopped.
+
+    `bound` false: it is for an account for which nobody takes messages just now, and waits for that.
+    """
     held = Party.parse(message.target).kind == "held"
     return Outcome(
         time=message.accepted_at,
         service=SERVICE,
         step="deliver",
-        layer="sms-centre",
+        layer="sms-centre" if bound else ACCOUNT,
         verdict="asked",
-        reason="route-stopped" if held else "",
+        reason=("route-stopped" if held else "") if bound else NOT_BOUND,
         device=device(message.recipient),
         promise=message.submission,
         dimensions=dimensions(message.origin, message.target, message.message_class, partners),
@@ -83,14 +92,32 @@ def handed_over(message: Message, partners: Partners, *, reason: str = "", now: 
     )
 
 
-def settled(submission: str, recipient: str, state: State, reason: str, dims: dict[str, str], *, now: float) -> Outcome:
-    """What became of a submission: delivered, or else broken by the layer that gave it up."""
-    ours = state in (State.QUARANTINED, State.EXPIRED)
+def left_waiting(message: Message, partners: Partners, *, now: float) -> Outcome:
+    """Whoever took an account's messages has gone; this one waits for the next, and is the account's own matter."""
+    return structs.replace(asked(message, partners, bound=False), time=now)
+
+
+def settled(
+    submission: str,
+    recipient: str,
+    state: State,
+    reason: str,
+    dims: dict[str, str],
+    *,
+    for_account: bool = False,
+    now: float,
+) -> Outcome:
+    """What became of a submission: delivered, or else broken by the layer that gave it up.
+
+    `for_account`: it was for an account, which took it, refused it, or did not come for it in time.
+    """
+    ours = state is State.QUARANTINED or (state is State.EXPIRED and not for_account)
+    theirs = ACCOUNT if for_account else "link"
     return Outcome(
         time=now,
         service=SERVICE,
         step="deliver",
-        layer="sms-centre" if ours else "link",
+        layer="sms-centre" if ours else theirs,
         verdict="kept" if state is State.DELIVERED else "broken",
         reason="" if state is State.DELIVERED else (reason or str(state)),
         device=device(recipient),

@@ -57,6 +57,7 @@ ANYBODY = "*"
 BATCH_EVENTS_MAX = 500
 ACCOUNT_WINDOW = 50
 HOUSEKEEPING_BATCH = 500
+LEFT_WAITING_MAX = 5_000
 MOVING_BATCH = 5_000
 EXPOSED_MAX = 200_000
 
@@ -387,6 +388,34 @@ class SmsCentre:
             await sending  # never cancelled: it may be in the middle of a claim
             if not any(self._bound.values()):
                 self._nobody_bound.set()
+        if not self._leaving and str(party) in self._accounts_away():
+            await self._tell_left_waiting([party])
+
+    def _accounts_away(self) -> frozenset[str]:
+        """The accounts, as parties, for which nobody is bound who takes messages."""
+        parties = [Party("account", name) for name in self._accounts]
+        return frozenset(
+            str(party)
+            for party in parties
+            if not any(each.session.may_ask(Command.DELIVER_SM) for each in self._bound.get(party, ()))
+        )
+
+    async def _tell_left_waiting(self, parties: Iterable[Party]) -> None:
+        """Nobody takes these accounts' messages any more: what waits for them is their own matter from now on."""
+        now = self._clock.now()
+        after = now - self._timing.left_waiting_seconds
+
+        async def work(tx: Transaction) -> None:
+            for party in parties:
+                left = await store.left_waiting(tx, str(party), accepted_after=after, limit=LEFT_WAITING_MAX)
+                self._journal.record(tx, *(outcomes.left_waiting(message, self._partners, now=now) for message in left))
+
+        try:
+            await self._database.write(work)
+        except FATAL:
+            raise
+        except StorageError as error:
+            log.error("what waits for accounts that are not bound is not told: %s", error)
 
     async def _leave(self) -> None:
         for connection in self._connections:
@@ -524,9 +553,14 @@ class SmsCentre:
                 state = await store.end_submission(tx, ending.submission, now=now)
             if state is not None:
                 dims = outcomes.dimensions(ending.origin, ending.target, ending.message_class, self._partners)
+                for_account = Party.parse(ending.target).kind == "account"
+                missed = state is State.EXPIRED and ending.target in self._accounts_away()
+                reason = outcomes.NOT_BOUND if missed else ending.reason
                 self._journal.record(
                     tx,
-                    outcomes.settled(ending.submission, ending.recipient, state, ending.reason, dims, now=now),
+                    outcomes.settled(
+                        ending.submission, ending.recipient, state, reason, dims, for_account=for_account, now=now
+                    ),
                 )
 
     async def _held(self, connection: Connection, party: Party, told: Told) -> bool:
@@ -656,6 +690,7 @@ class SmsCentre:
         self._know_routes(await self._database.read(store.routes))
         doubtful = await self._database.write(work)
         self._counters.in_doubt += len(doubtful)
+        await self._tell_left_waiting([Party("account", name) for name in self._accounts])
         if doubtful:
             log.warning("%d messages were on their way when the last process ended: in doubt", len(doubtful))
 
@@ -775,7 +810,8 @@ class SmsCentre:
         return self._buckets.get(party) or Bucket(rate, self._clock.now())
 
     def _given(self, party: Party) -> Given:
-        return Given(self._rules(party), self._sealer, self._partners, self._entropy, self._clock.now())
+        now = self._clock.now()
+        return Given(self._rules(party), self._sealer, self._partners, self._entropy, now, self._accounts_away())
 
     def _rules(self, party: Party) -> Rules:
         validity = self._settings.validity_hours_max * 3600

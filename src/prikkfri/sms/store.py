@@ -108,6 +108,16 @@ async def doubt_what_was_sending(tx: Transaction, *, due_at: float) -> list[Mess
     return [Message(*row) for row in rows]
 
 
+async def left_waiting(queries: Queries, target: str, *, accepted_after: float, limit: int) -> list[Message]:
+    """One message of each submission that waits for a party since after then, the newest first."""
+    rows = await queries.fetch(
+        f"SELECT {COLUMNS} FROM sms_message WHERE target = :target AND state IN ('waiting', 'in-doubt')"
+        " AND accepted_at > :after AND part = 1 ORDER BY accepted_at DESC LIMIT :limit",
+        {"target": target, "after": accepted_after, "limit": limit},
+    )
+    return [Message(*row) for row in rows]
+
+
 async def settled_doubts(queries: Queries, target: str, *, limit: int, now: float) -> list[tuple[str, str]]:
     """(id, origin) of what has been in doubt long enough."""
     return [

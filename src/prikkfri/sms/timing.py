@@ -29,6 +29,8 @@ class Timing:
     """Before an account is told again what it would not hear, or did not answer."""
     unreported_seconds: float = 3_600.0
     """After its expiry a message whose receipt never came counts as unreported."""
+    left_waiting_seconds: float = 3_600.0
+    """Of older messages that wait for an account nobody is to hear any more when its last connection ends."""
     count_every_seconds: float = 5.0
     """How often we look for whom as much waits as may wait."""
     erase_every_seconds: float = 600.0

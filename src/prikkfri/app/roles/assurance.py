@@ -1,6 +1,7 @@
 """The assurance role: follows everyone, serves the console, over its database."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,8 @@ from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console.server import application
 
 CAPACITY_SECONDS = 5.0
+CAPACITIES_KEPT = 720
+"""An hour of them: a fault may be found long after it has begun."""
 COMMANDED = ("signin", "playout", "sms", "status")
 
 
@@ -41,14 +44,18 @@ async def build(config: Config, clock: Clock) -> Role:
         urls={role: f"http://localhost:{config.roles.edge(role).port}" for role in others},
         command_keys=CallersKeys(config.home, COMMANDED),
     )
-    measured: list[tuple[float, float]] = []
-    """Signin's capacity as last measured, and when."""
+    measured: deque[tuple[float, float]] = deque(maxlen=CAPACITIES_KEPT)
+    """Signin's capacity, and when it was measured; the newest last."""
 
     async def measure() -> None:
         while True:
             if (per_second := await neighbours.capacity_per_second()) is not None:
-                measured[:] = [(per_second, clock.now())]
+                measured.append((per_second, clock.now()))
             await asyncio.sleep(CAPACITY_SECONDS)
+
+    def capacity(before: float) -> tuple[float, float] | None:
+        known = [each for each in measured if each[1] <= before]
+        return known[-1] if known else measured[0] if measured else None
 
     async def products(customers: Sequence[str], at: float) -> Mapping[str, str]:
         async def found(queries: Queries) -> dict[str, str]:
@@ -76,7 +83,7 @@ async def build(config: Config, clock: Clock) -> Role:
             blind=lambda: service.blind(),
             silent=lambda: service.silent(),
             incomplete=lambda: service.incomplete(),
-            capacity_per_second=lambda: measured[0] if measured else None,
+            capacity_per_second=capacity,
             products=products,
             tell=tell,
             changed=lambda: service.publish_soon(),

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, Kind
 from prikkfri.assurance.localisation import Cell
@@ -16,6 +18,7 @@ from prikkfri.assurance.tally import (
     expectation,
     is_promise,
     own_error,
+    own_layer,
     unanswered,
 )
 from prikkfri.journal import Outcome
@@ -48,7 +51,7 @@ def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectatio
     """Every promise of `outcomes` (oldest first) that is settled at `now`.
 
     One that nobody answered in its grace time is broken when that ended, whatever came later: as on the list of those
-    hit.
+    hit. What is an account's own matter is none of them.
     """
     waiting: dict[str, Outcome] = {}
     joined: dict[str, Outcome] = {}
@@ -63,12 +66,15 @@ def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectatio
                 waiting[outcome.promise] = outcome
             continue
         asking = waiting.pop(outcome.promise, None) or joined.pop(outcome.promise, None)
-        if asking is not None and outcome.time > (deadline := _deadline(asking, expectations)):
+        waited = asking is not None and own_layer(asking.service, asking.layer)
+        if asking is not None and not waited and outcome.time > (deadline := _deadline(asking, expectations)):
             found.append(_unanswered(asking, deadline, expectations))
-        elif not own_error(outcome.service, outcome.reason):
+        elif not own_error(outcome.service, outcome.reason, outcome.layer):
             asked = asking.time if asking is not None else outcome.time
             found.append(Settled(outcome.time, asked, segment_of(outcome), outcome.verdict == "kept"))
     for asking in waiting.values():
+        if own_layer(asking.service, asking.layer):
+            continue
         if (deadline := _deadline(asking, expectations)) <= now:
             found.append(_unanswered(asking, deadline, expectations))
     found.sort(key=lambda each: each.at)
@@ -184,17 +190,49 @@ def done(outcomes: Iterable[Outcome], incident: Incident) -> list[Fact]:
     return facts
 
 
-def people(outcomes: Iterable[Outcome], segments: Sequence[Segment], *, since: float) -> tuple[int, int]:
-    """How many are named for whom a promise of the segments was broken since then, and for how many one was kept."""
+def people(
+    outcomes: Iterable[Outcome],
+    segments: Sequence[Segment],
+    *,
+    since: float,
+    now: float = 0.0,
+    expectations: Expectations = EXPECTATIONS,
+) -> tuple[int, int]:
+    """How many are named for whom a promise of the segments was broken since then, and for how many one was kept.
+
+    What nobody has answered in its grace time at `now` is broken.
+    """
     found: dict[str, set[str]] = {"broken": set(), "kept": set()}
+    waiting: dict[str, Outcome] = {}
+    told: list[Outcome] = []
     for outcome in outcomes:
+        if outcome.verdict == "asked":
+            if outcome.promise:
+                waiting[outcome.promise] = outcome
+        else:
+            waiting.pop(outcome.promise, None)
+            told.append(outcome)
+    late = [each for each in waiting.values() if since <= _deadline(each, expectations) <= now]
+    for outcome in (*told, *(structs.replace(unanswered(e, expectations), time=since) for e in late)):
         who = outcome.device or outcome.customer
         if outcome.time < since or not who or outcome.verdict not in found or not is_promise(outcome):
             continue
         ours = any(segment.holds(segment_of(outcome)) for segment in segments)
-        if ours and not own_error(outcome.service, outcome.reason):
+        if ours and not own_error(outcome.service, outcome.reason, outcome.layer):
             found[outcome.verdict].add(who)
     return len(found["broken"]), len(found["kept"])
+
+
+def asking(outcomes: Iterable[Outcome], steps: Sequence[str], *, since: float, until: float) -> int:
+    """How many are named who asked at these steps (none: at any), as our own roles saw it."""
+    return len(
+        {
+            outcome.device or outcome.customer
+            for outcome in outcomes
+            if outcome.observed and since <= outcome.time < until and (not steps or outcome.step in steps)
+        }
+        - {""}
+    )
 
 
 def peak_per_second(outcomes: Iterable[Outcome], *, step: str, over_seconds: float) -> float:

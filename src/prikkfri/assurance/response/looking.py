@@ -6,10 +6,10 @@ Nothing is read or written here, so that a look of many seconds can be had in an
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from prikkfri.assurance import incidents, recovery
+from prikkfri.assurance import incidents, recovery, status
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Holder, Impact, Scope, impact
-from prikkfri.assurance.incidents import Fact, Incident
+from prikkfri.assurance.incidents import Fact, Incident, Load
 from prikkfri.assurance.localisation import place
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.response import assessing
@@ -18,6 +18,10 @@ from prikkfri.journal import Outcome
 
 BEFORE_SECONDS = 600.0
 """What is usual is taken from so long before an incident."""
+QUIET_STRETCH_BUCKETS = 60
+LOAD_STRETCH_SECONDS = 5.0
+LOAD_BEFORE_SECONDS = 120.0
+"""A line fills before anybody has waited too long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,8 @@ class Grounds:
     holder: Holder
     expectations: Mapping[tuple[str, str], Expectation]
     criteria: recovery.Criteria
+    capacity: tuple[float, float] | None = None
+    """Sign-ins a second as measured when the incident began, and when that was; None when not known."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Look:
 def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, now: float) -> Look:
     """`outcomes`: those of the incident's service from `BEFORE_SECONDS` before it began up to `now`, oldest first."""
     promises = assessing.settled(outcomes, now=now, expectations=grounds.expectations)
-    incident = _placed(incident, promises, now)
+    incident = _loaded(_placed(incident, promises, now), outcomes, grounds)
     if incident.state != "suspected":
         # A rule that acts on what it sees is one sign, not two: it does not confirm what it has raised itself.
         for fact in assessing.done(outcomes, incident):
@@ -58,13 +64,16 @@ def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, n
     judged = _with_pictures(incident, _judge(incident, promises, grounds, now), pictures, grounds, now)
     made = impact_of(incident, outcomes, grounds, now=now)
     hits = made.seen
-    if incidents.of_few(incident, *assessing.people(outcomes, incident.segments, since=incident.since)):
+    if incidents.of_few(incident, *_people(incident, outcomes, grounds, now)):
         hits = 0
     else:
         gone = [alarm for alarm in incident.alarms if _gone(assessing.picture_channel(alarm), pictures)]
         incident = incidents.stood(incident, (*grounds.standing, *gone), now)
     incident = incidents.counted(incident, hits, now)
-    if judged.over and not {alarm.segment for alarm in incident.alarms} & {alarm.segment for alarm in grounds.standing}:
+    quiet = not {alarm.segment for alarm in incident.alarms} & {alarm.segment for alarm in grounds.standing}
+    # What has fallen for good is ordinary again when its alarm has gone: the crowd has left.
+    left = incidents.only_fell(incident) and now - incident.opened_at >= grounds.criteria.hold_seconds
+    if quiet and (judged.over or left):
         incident = incidents.taken_back(incident, hits, judged.sentence, now)
     incident = _moved(incident, judged, now, settled_after_seconds=grounds.criteria.hold_seconds)
     just_resolved = incident.state == "resolved" and incident.ended_at is None
@@ -72,6 +81,10 @@ def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, n
         last_broken = assessing.last_broken(promises, incident.segments, since=incident.since)
         incident = replace(incident, ended_at=last_broken or incident.resolved_at)
         made = impact_of(incident, outcomes, grounds, now=now)
+    asked = assessing.asking(
+        outcomes, status.steps_of(incident.segments), since=incident.since, until=until(incident, now)
+    )
+    incident = replace(incident, hit=made.seen, asked=max(asked, made.seen))
     return Look(incident, judged, made, just_resolved)
 
 
@@ -97,14 +110,29 @@ def _placed(incident: Incident, promises: Sequence[assessing.Settled], now: floa
     return replace(incident, since=assessing.began(promises, incident.segments, since=incident.since))
 
 
+def _people(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, now: float) -> tuple[int, int]:
+    since, expectations = incident.since, grounds.expectations
+    return assessing.people(outcomes, incident.segments, since=since, now=now, expectations=expectations)
+
+
+def _loaded(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds) -> Incident:
+    """With the crowd that came up to its opening and the capacity of that time: assessed once, and never again.
+
+    What the machines take under a fault, and who comes after it has begun, is no cause of it.
+    """
+    if incident.load is not None or grounds.capacity is None or incident.service != "television":
+        return incident
+    since, until = incident.since - LOAD_BEFORE_SECONDS, incident.opened_at
+    came = (outcome for outcome in outcomes if since <= outcome.time < until)
+    peak = assessing.peak_per_second(came, step="enter", over_seconds=LOAD_STRETCH_SECONDS)
+    return replace(incident, load=Load("signin", peak, *grounds.capacity))
+
+
 def _judge(incident: Incident, promises: Sequence[assessing.Settled], grounds: Grounds, now: float) -> Recovery:
     def counted(since: float, until: float) -> list[Bucket]:
         return assessing.buckets(promises, incident.segments, since=since, until=until, seconds=1.0)
 
     before, during = counted(incident.since - BEFORE_SECONDS, incident.since), counted(incident.since, now)
-    # The seconds from the first kept promise on: before that there was nothing to be usual.
-    first = next((index for index, bucket in enumerate(before) if bucket.kept), len(before))
-    kept_before = sum(bucket.kept for bucket in before[first:])
     fault = [placed.share for placed in incident.placement.placed] or [
         alarm.seen for alarm in incident.alarms if alarm.kind == "share"
     ]
@@ -114,7 +142,8 @@ def _judge(incident: Incident, promises: Sequence[assessing.Settled], grounds: G
             bucket_seconds=1.0,
             usual_share=_share(before),
             fault_share=max([*fault, _share(during)]) or 0.5,
-            usual_rate=kept_before / (len(before) - first) if kept_before else None,
+            usual_rate=_expected_rate(before),
+            traffic_decides=not any(bucket.broken for bucket in during),
             contacts=grounds.contacts,
             blind_since=now if grounds.blind else None,
         ),
@@ -142,6 +171,18 @@ def _with_pictures(
         alone=len(channels) == len(incident.alarms),
         now=now,
     )
+
+
+def _expected_rate(before: Sequence[Bucket]) -> float | None:
+    """Kept a second, as may be expected when no crowd comes: the quietest quarter of the stretches before.
+
+    Only from the first kept promise on: before that there was nothing to be usual. None when there was none.
+    """
+    first = next((index for index, bucket in enumerate(before) if bucket.kept), len(before))
+    known = before[first:]
+    stretches = [known[at : at + QUIET_STRETCH_BUCKETS] for at in range(0, len(known), QUIET_STRETCH_BUCKETS)]
+    rates = sorted(sum(bucket.kept for bucket in stretch) / len(stretch) for stretch in stretches)
+    return rates[len(rates) // 4] if rates else None
 
 
 def _moved(incident: Incident, judged: Recovery, now: float, *, settled_after_seconds: float) -> Incident:

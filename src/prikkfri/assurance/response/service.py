@@ -13,10 +13,10 @@ import math
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 
 from prikkfri.assurance import incidents, recovery, status, watching
-from prikkfri.assurance.answers import Answer, Known, Load, answer_sheet
+from prikkfri.assurance.answers import Answer, Known, answer_sheet
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
 from prikkfri.assurance.detection import Settings as Detection
 from prikkfri.assurance.impact import Exposed, Hit, Holder, Impact, Scope, condemned, exposure, proven
@@ -39,9 +39,6 @@ from prikkfri.storage import Database, Transaction
 
 log = logging.getLogger("prikkfri.assurance")
 
-LOAD_STRETCH_SECONDS = 5.0
-LOAD_BEFORE_SECONDS = 120.0
-"""A line fills before anybody has waited too long."""
 HISTORY_MAX = 200
 CONTACT_PERIOD_SECONDS = 60.0
 RULE = "rule:policy"
@@ -57,8 +54,8 @@ class Surroundings:
     """The roles that do not answer just now."""
     incomplete: Callable[[], str]
     """Why a list may lack somebody; empty when it does not."""
-    capacity_per_second: Callable[[], tuple[float, float] | None]
-    """Sign-ins a second as last measured, and when; None when never."""
+    capacity_per_second: Callable[[float], tuple[float, float] | None]
+    """Sign-ins a second as last measured before a time (else as first after it), and when; None when never."""
     products: Callable[[Sequence[str], float], Awaitable[Mapping[str, str]]]
     """Each customer's product at a time."""
     tell: Callable[[str, str], Awaitable[str | None]]
@@ -160,20 +157,23 @@ class Response:
         now = self._clock.now()
         self._arrived.clear()  # stored, and so read below; what arrives while that is read is not
         for incident in await self._database.read(lambda q: store.incidents(q, most=HISTORY_MAX)):
-            if self._worth_looking_at(incident, now):
+            if self._worth_remembering(incident, now):
                 self._incidents[incident.id] = incident
         past = await self._outcomes(now - self._timing.relearn_seconds, now)
         if past:
             self._watch = watching.Watch(math.floor(past[0].time))
             arrivals = [("", outcome) for outcome in past]
-            # What was raised then has been dealt with then.
-            self._watch, _ = self._advance(arrivals, until=now - self._timing.settling_seconds)
+            # What was raised then has been dealt with then. All of that time has been seen, whatever is blind now: what
+            # ran out in it would else run out later, all at once, and be raised again.
+            until = min(now - self._timing.settling_seconds, math.floor(past[-1].time))
+            self._watch, _ = self._advance(arrivals, until=until, blind=frozenset())
 
     async def tick(self) -> None:
         """Counts what has settled, and takes the alarms that this raises. Raises `StorageError`."""
         now = self._clock.now()
         arrived, self._arrived = self._arrived, []
-        self._watch, alarms = self._advance(arrived, until=now - self._timing.settling_seconds)
+        until = now - self._timing.settling_seconds
+        self._watch, alarms = self._advance(arrived, until=until, blind=self._around.blind())
         told = [alarm for _, outcome in arrived if (alarm := assessing.sign(outcome))]
         self._raised += (*told, *alarms)
         async with self._acting:
@@ -186,9 +186,10 @@ class Response:
     async def look(self) -> None:
         """Looks at every incident that is open, or was resolved lately. Raises `StorageError`."""
         for incident in list(self._incidents.values()):
-            if self._worth_looking_at(incident, self._clock.now()):
+            now = self._clock.now()
+            if self._worth_looking_at(incident, now):
                 await self._look_at(incident)
-            else:
+            elif not self._worth_remembering(incident, now):
                 del self._incidents[incident.id]
                 self._lists.pop(incident.id, None)
 
@@ -196,15 +197,20 @@ class Response:
         after_seconds = self._timing.after_seconds
         return incident.open or (incident.resolved_at is not None and now - incident.resolved_at < after_seconds)
 
+    def _worth_remembering(self, incident: Incident, now: float) -> bool:
+        """What a person dismissed is not looked at for so long, and yet known when it is seen again."""
+        lately = incident.resolved_at is not None and now - incident.resolved_at < incidents.DISMISSED_SECONDS
+        return self._worth_looking_at(incident, now) or (incident.dismissed and lately)
+
     def _advance(
-        self, arrived: Sequence[watching.Arrival], *, until: float
+        self, arrived: Sequence[watching.Arrival], *, until: float, blind: frozenset[str]
     ) -> tuple[watching.Watch, tuple[Alarm, ...]]:
         return watching.advance(
             self._watch,
             arrived,
             self._detection,
             until=until,
-            blind=self._around.blind(),
+            blind=blind,
             expectations=self._expectations,
         )
 
@@ -229,11 +235,17 @@ class Response:
 
     async def _take_alarm(self, alarm: Alarm, now: float) -> None:
         log.warning("alarm: %s", alarm.sentence)
+        within_seconds = incidents.JOIN_HOLDS * self._settings.hold_seconds
         for incident in self._incidents.values():
-            if incidents.joins(incident, alarm, within_seconds=incidents.JOIN_HOLDS * self._settings.hold_seconds):
+            if incidents.stays_dismissed(incident, alarm, within_seconds=within_seconds):
+                text = f"as dismissed, and neither new nor worse: {alarm.sentence}"
+                await self._save(incidents.happened(incident, Fact("note", now, text=text)))
+                return
+        for incident in self._incidents.values():
+            if incidents.joins(incident, alarm, within_seconds=within_seconds):
                 await self._save(incidents.alarmed(incident, alarm, now))
                 return
-        moment = datetime.fromtimestamp(now, UTC)
+        moment = datetime.fromtimestamp(now, self._zone)
         await self._save(incidents.opened(f"{moment:%Y%m%d-%H%M}-{secrets.token_hex(2)}", alarm, now))
 
     async def _save(self, incident: Incident) -> None:
@@ -243,7 +255,7 @@ class Response:
         await self._database.write(lambda t: store.save_incident(t, incident))
         self._incidents[incident.id] = incident
         if known is None or known.state != incident.state or len(known.timeline) != len(incident.timeline):
-            log.warning("incident %s is %s: %s", incident.id, incident.state, incident.timeline[-1].text)
+            log.warning("incident %s is %s: %s", incident.id, incidents.word(incident), incident.timeline[-1].text)
             self._around.changed()
 
     async def _look_at(self, incident: Incident) -> None:
@@ -261,6 +273,7 @@ class Response:
             holder=await self._holder(incident.since - looking.BEFORE_SECONDS),
             expectations=self._expectations,
             criteria=self._criteria,
+            capacity=self._around.capacity_per_second(incident.since),
         )
         seen = await asyncio.to_thread(looking.look, incident, outcomes, grounds, now=now)
         async with self._acting:
@@ -346,9 +359,7 @@ class Response:
         if incident is None:
             return None
         listed = await self._database.read(lambda q: store.impact_of(q, incident))
-        outcomes = await self._outcomes(
-            incident.since - LOAD_BEFORE_SECONDS, looking.until(incident, self._clock.now())
-        )
+        outcomes = await self._outcomes(incident.since, looking.until(incident, self._clock.now()))
         return await self._known(incident, listed[0] if listed else None, outcomes)
 
     async def _known(self, incident: Incident, made: Impact | None, outcomes: Sequence[Outcome]) -> Known:
@@ -366,7 +377,7 @@ class Response:
             incident=incident,
             impact=made,
             incomplete=listed.incomplete if listed else "",
-            load=self._load(incident, outcomes),
+            load=incident.load,
             exposed=exposed,
             notices=notices(incident, exposed or (), hit=made.seen if made else None),
             recovery=self._recoveries.get(incident.id),
@@ -529,16 +540,6 @@ class Response:
         return await self._database.write(lambda t: store.give_credits(t, tried.credits, given_by=by, now=now))
 
     # What else is known.
-
-    def _load(self, incident: Incident, outcomes: Sequence[Outcome]) -> Load | None:
-        capacity = self._around.capacity_per_second()
-        if incident.service != "television" or capacity is None:
-            return None
-        since, until = incident.since - LOAD_BEFORE_SECONDS, looking.until(incident, self._clock.now())
-        came = (outcome for outcome in outcomes if since <= outcome.time < until)
-        return Load(
-            "signin", assessing.peak_per_second(came, step="enter", over_seconds=LOAD_STRETCH_SECONDS), *capacity
-        )
 
     async def _exposed(self, incident: Incident, outcomes: Sequence[Outcome]) -> Sequence[Exposed] | None:
         if incident.service != "messages":

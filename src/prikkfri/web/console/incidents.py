@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from prikkfri.assurance.answers import Known, answer_sheet, headline, sentence
 from prikkfri.assurance.console import Console
-from prikkfri.assurance.incidents import TRANSITIONS, Fact, Incident, Kind, accepts
+from prikkfri.assurance.incidents import TRANSITIONS, Fact, Incident, Kind, accepts, in_order, word
 from prikkfri.assurance.response.service import Response as IncidentResponse
 from prikkfri.assurance.response.store import Given
 from prikkfri.assurance.response.tables import contacts_of, credits_csv, exposed_csv, hits_csv
@@ -159,7 +159,7 @@ class IncidentPages:
             incident=incident,
             sentence=headline(known, self._zone),
             answers=answer_sheet(known, now=now, zone=self._zone),
-            entries=sorted(reversed(incident.timeline), key=lambda entry: -entry.at)[:ENTRIES_SHOWN_MAX],
+            entries=in_order(incident)[::-1][:ENTRIES_SHOWN_MAX],
             accepted={kind for kind in BY_PEOPLE if accepts(incident, kind)},
             proven=known.recovery is not None and known.recovery.over,
             money=_money(known, given),
@@ -189,7 +189,7 @@ class IncidentPages:
             return self._nothing(request, who)
         fact = self._fact(form, who, now)
         if isinstance(fact, Fact) and _in_vain(known.incident, fact.kind):
-            fact = f"That cannot be done any more: the incident is {known.incident.state}."
+            fact = f"That cannot be done any more: the incident is {word(known.incident)}."
         if isinstance(fact, str):
             return await self._incident_page(request, who, status=422, trouble=fact, typed=form)
         await self._response.act(known.incident.id, fact)

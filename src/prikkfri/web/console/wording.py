@@ -1,11 +1,13 @@
 """The console's words and figures: how what is known is said to the people on duty."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from prikkfri.assurance.incidents import DATA, Incident, Kind
+from prikkfri.assurance.incidents import DATA, Incident, Kind, said
 from prikkfri.assurance.overview import WINDOW_SECONDS, Breakage, Overview, Row
+from prikkfri.assurance.status import steps_of
 from prikkfri.subscribers.numbers import masked
 
 WINDOW_TEXT = f"{WINDOW_SECONDS // 60} minutes"
@@ -111,18 +113,24 @@ def _broken(breakage: Breakage, now: float, zone: ZoneInfo) -> str:
     return f"{breakage.step} broken since {since if breakage.certain else f'before {since}'}"
 
 
-def particulars(seen: Overview, zone: ZoneInfo, *, beside_incident: bool = False) -> list[str]:
-    """What stands beside the sentence: how bad, and what never failed."""
+def particulars(seen: Overview, zone: ZoneInfo, *, incidents: Iterable[Incident] = ()) -> list[str]:
+    """What stands beside the sentence: how bad, and what never failed; nothing of what `incidents` say has failed.
+
+    What nobody answered is in no count of broken promises, and yet it is what an incident is about.
+    """
+    beside = [(each.service, steps_of(each.segments)) for each in incidents]
     told = [
         f"{breakage.step}: {number(breakage.recent_broken)} of {number(breakage.recent_settled)} in the last minute"
         f" ({share(breakage.recent_broken / breakage.recent_settled)})"
         for breakage in seen.breakages
     ]
     failed = {(row.service, row.step) for row in seen.rows if row.broken}
+    for service, steps in beside:
+        failed |= {(r.service, r.step) for r in seen.rows if r.service == service and (not steps or r.step in steps)}
     whole = dict.fromkeys(row.step for row in seen.rows if row.kept and (row.service, row.step) not in failed)
-    if whole and seen.broken:
+    if whole and (seen.broken or beside):
         told.append("kept throughout: " + ", ".join(whole))
-    if seen.breakages or beside_incident:
+    if seen.breakages or beside:
         told += [f"{stream} not read since {clock_time(since, seen.at, zone)}" for stream, since in seen.blind]
         told += [f"{role.role} does not answer" for role in seen.silent_roles]
     return told
@@ -137,10 +145,7 @@ def reasons(row: Row) -> str:
 
 def state_name(incident: Incident) -> str:
     """The state of an incident, and what must be said with it."""
-    if incident.dismissed:
-        return "Dismissed"
-    unproven = incident.unproven and not incident.open
-    return capital(incident.state) + (", not proven" if unproven else "")
+    return capital(said(incident))
 
 
 def state_tone(incident: Incident) -> str:
