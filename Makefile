@@ -9,9 +9,9 @@ unexport PYTHONPATH
 
 .PHONY: help run test check quality mutants bench clean setup setup-tests
 
-# Most tests wait for processes that they started: three at a time keep two cores busy. What belongs together (one
-# installation, one browser) stays in one of them, and the longest begins first: tests/conftest.py.
-SIDE_BY_SIDE ?= -n 3 --dist loadgroup --no-loadscope-reorder
+# Most tests wait for processes that they started: three at a time keep two cores busy. A file stays in one of them, with
+# its installation or its browser, and the longest begin first: tests/conftest.py.
+SIDE_BY_SIDE ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18

@@ -21,29 +21,24 @@ settings.load_profile("prikkfri")
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
-HOUSES = ("end_to_end/test_viewer_roles.py", "simulation/test_rehearse_", "simulation/test_misdelivery_rehearsal.py",
-          "end_to_end/test_crowd_at_the_door.py", "signin/test_signin_overload.py")  # fmt: skip
-"""With a crowd, or all the processes of an installation: one after the other, and first, since they last longest."""
+LONGEST = ("simulation/test_rehearse_", "end_to_end/test_viewer_roles.py", "simulation/test_misdelivery_rehearsal.py",
+           "end_to_end/", "assurance/test_console_", "interop/", "signin/test_signin_overload.py", "streaming/")  # fmt: skip
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A real PostgreSQL takes its time: `make check` runs on SQLite, `make test` on both."""
+    if "postgres" in item.name.partition("[")[2] or "postgres_url" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests are slow, and which belong together when they run in several processes.
+    """What lasts longest begins first, so that no process is left with it at the end; a file stays together."""
 
-    A real PostgreSQL takes its time: `make check` runs on SQLite, `make test` on both.
-    """
-    folder = Path(__file__).parent
-    rank: dict[pytest.Item, int] = {}
-    for item in items:
-        if "postgres" in item.name.partition("[")[2] or "postgres_url" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.slow)
-        name = item.path.relative_to(folder).as_posix()
-        house = name.startswith(HOUSES)
-        together = house or item.path.parent.name in ("end_to_end", "interop") or item.get_closest_marker("browser")
-        if together:
-            item.add_marker(pytest.mark.xdist_group("houses" if house else name))
-        rank[item] = 0 if house else 1 if together else 2 if item.get_closest_marker("slow") else 3
-    items.sort(key=lambda item: rank[item])
+    def rank(item: pytest.Item) -> int:
+        path = item.path.relative_to(Path(__file__).parent).as_posix()
+        return next((place for place, start in enumerate(LONGEST) if path.startswith(start)), len(LONGEST))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,16 @@ from waiting import eventually
 from prikkfri.app.serving import serve
 from prikkfri.clock import SystemClock
 from prikkfri.config import Door, Signin
+from prikkfri.protocols import guessing
+from prikkfri.signin.limits import Limits
 
 pytestmark = pytest.mark.slow
 
 TIMES_CAPACITY = 3.0
+CROWD_OF_ONE_LOGIN = Limits(
+    guesses=guessing.Limits(name_and_network=guessing.Limit(10_000, 300), name=guessing.Limit(10_000, 300))
+)
+"""Here one login stands for many: how it may be guessed at is not the subject."""
 
 
 @dataclass
@@ -31,7 +37,10 @@ class Served:
 async def served(build_house: BuildHouse) -> AsyncIterator[Served]:
     """With a line far longer than people's patience, so that it is full of people who leave."""
     house = await build_house(
-        Signin(hash_queue_seconds_max=6.0), door=Door(waiting_room="off"), service_clock=SystemClock()
+        Signin(hash_queue_seconds_max=6.0),
+        door=Door(waiting_room="off"),
+        service_clock=SystemClock(),
+        limits=CROWD_OF_ONE_LOGIN,
     )
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
