@@ -21,8 +21,16 @@ settings.load_profile("prikkfri")
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
-LONGEST = ("simulation/test_rehearse_", "end_to_end/test_viewer_roles.py", "simulation/test_misdelivery_rehearsal.py",
-           "end_to_end/", "assurance/test_console_", "interop/", "signin/test_signin_overload.py", "streaming/")  # fmt: skip
+LONGEST = (
+    "simulation/test_rehearse_",
+    "end_to_end/test_viewer_roles.py",
+    "simulation/test_misdelivery_rehearsal.py",
+    "end_to_end/",
+    "assurance/test_console_",
+    "interop/",
+    "signin/test_signin_overload.py",
+    "streaming/",
+)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
