@@ -11,7 +11,7 @@ def own_logs() -> Iterator[None]:
     """The root logger as it was, after a test that lets a role configure it."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    quiet = [logging.getLogger(name) for name in ("uvicorn.access", "httpx", "httpcore")]
+    quiet = [logging.getLogger(name) for name in ("uvicorn", "uvicorn.access", "httpx", "httpcore")]
     before = [(logger.level, logger.propagate) for logger in quiet]
     for logger in quiet:
         logger.setLevel(logging.NOTSET)
