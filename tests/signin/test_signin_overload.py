@@ -69,8 +69,7 @@ async def test_at_three_times_capacity_the_hashes_are_for_people_who_are_still_t
     hashes = pool.counters.hashes - hashes
     assert set(answers) <= {"200", "503", "left"}
     assert answers["503"] > 0 and answers["200"] > 0
-    # 0.9 on a machine at rest, 0.58 on one with ten times as much to do; 0.1 with a line as long as it is allowed.
-    assert answers["200"] >= 0.4 * hashes
+    assert answers["200"] >= 0.6 * hashes  # 0.9 on a machine at rest; 0.1 with a line as long as it is allowed
     assert pool.load.waiting_without == 0
 
     outcomes = await served.house.journalled()
