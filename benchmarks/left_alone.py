@@ -41,8 +41,8 @@ def main() -> int:
 def left_alone(home: Path, seconds: float) -> int:
     ports = free_ports(len(ROLES) + 3)
     phones = f"phones_port = {ports[-1]}\n"
-    settings = demo.configuration(handset_smpp_port=ports[-2]).replace("[streaming]", f"{phones}\n[streaming]", 1)
-    (home / "prikkfri.toml").write_text(settings + ports_section(ports), encoding="utf-8")
+    settings = phones + demo.configuration(handset_smpp_port=ports[-2]) + ports_section(ports)
+    (home / "prikkfri.toml").write_text(settings, encoding="utf-8")
     status = f"http://localhost:{ports[ROLES.index('status')]}/api/v2/summary.json"
     serving = subprocess.Popen(
         [sys.executable, "-m", "prikkfri", "serve", "--demo", "--home", str(home)],
@@ -75,13 +75,16 @@ def left_alone(home: Path, seconds: float) -> int:
             ).stdout or b"[]"
         )  # fmt: skip
     finally:
+        ended = serving.poll() is not None
         serving.send_signal(signal.SIGTERM)
         serving.wait(30)
+    if ended:
+        print("  the demo ended by itself: " + (home / "serve.log").read_text(encoding="utf-8")[-400:])
     for incident in found:
         alarm = incident["alarms"][0]
         print(f"  console: {incident['id']} {incident['state']}, {alarm['kind']} of {alarm['segment']}")
     print(f"  {looks} looks in {seconds / 60:.0f} min; announced: {', '.join(sorted(announced)) or 'nothing'}")
-    return 1 if announced or not looks else 0
+    return 1 if announced or ended or not looks else 0
 
 
 def read(url: str) -> dict | None:  # type: ignore[type-arg]
