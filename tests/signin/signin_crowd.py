@@ -36,7 +36,7 @@ async def crowd(port: int, *, first: int, per_second: float, seconds: float, pat
     """Open loop: `per_second` come for `seconds`, numbered from `first`."""
     loop = asyncio.get_running_loop()
     started, people = loop.time(), []
-    for number in range(int(per_second * seconds)):
+    for number in range(round(per_second * seconds)):
         await asyncio.sleep(max(0.0, started + number / per_second - loop.time()))
         people.append(asyncio.create_task(one(port, first + number, patience_s=patience_s)))
     return Counter(await asyncio.gather(*people))
