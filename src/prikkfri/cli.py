@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import csv
 import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -27,14 +26,13 @@ from prikkfri.app.locks import SUPERVISED, held, out_of_reach, refuse_held
 from prikkfri.app.logs import log_file
 from prikkfri.app.supervisor import Program, Supervisor
 from prikkfri.assurance.answers import Answer
-from prikkfri.assurance.impact import Hit, Impact
+from prikkfri.assurance.impact import Impact
 from prikkfri.assurance.incidents import Incident, document, in_order, said
-from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store as response_store
+from prikkfri.assurance.response.tables import credits_csv, hits_csv
 from prikkfri.clock import SystemClock
 from prikkfri.config import HOME_VARIABLE, ROLES, Config, load
 from prikkfri.errors import PrikkfriError, StorageDamaged, StorageUnwritable, UsageError
-from prikkfri.protocols.spreadsheet import cell
 from prikkfri.simulation import demo as demonstration
 from prikkfri.simulation import mechanisms, misdelivery
 from prikkfri.simulation.kickoff import Fault, Plan
@@ -454,15 +452,14 @@ def affected(
         found = await database.read(lambda q: response_store.impact_of(q, incident))
         return found and found[:2]
 
-    found = asyncio.run(reading(configuration(home, config), "assurance", work))
+    settings = configuration(home, config)
+    found = asyncio.run(reading(settings, "assurance", work))
     if found is None:
         raise PrikkfriError("the list has not been made yet; it is a few seconds after an incident is opened")
     impact, incomplete = found
     if csv_file is not None:
         with csv_file.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(Hit)])
-            writer.writeheader()
-            writer.writerows({name: cell(value) for name, value in asdict(hit).items()} for hit in impact.hits)
+            file.write(hits_csv(impact.hits, ZoneInfo(settings.streaming.timezone)))
     if json_file is not None:
         write_json({**asdict(impact), "incomplete": incomplete}, json_file)
         return
@@ -486,20 +483,19 @@ def credits(
     config: ConfigFile = None,
 ) -> None:
     """The service credits given for an incident: one for each customer hit."""
+    settings = configuration(home, config)
     given = asyncio.run(
         reading(
-            configuration(home, config),
+            settings,
             "assurance",
             lambda database: database.read(lambda q: response_store.credits_of(q, identifier)),
         )
     )
-    rows = [{**asdict(each.credit), "given_by": each.given_by, "given_at": each.given_at} for each in given]
     if csv_file is not None:
         with csv_file.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, [*(f.name for f in fields(ServiceCredit)), "given_by", "given_at"])
-            writer.writeheader()
-            writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+            file.write(credits_csv(given, ZoneInfo(settings.streaming.timezone)))
     if json_file is not None:
+        rows = [{**asdict(each.credit), "given_by": each.given_by, "given_at": each.given_at} for each in given]
         write_json(rows, json_file)
         return
     total = sum(each.credit.amount for each in given) / 100
@@ -542,7 +538,8 @@ def rehearse_kickoff_command(
     again += f" --seconds {seconds:g} --seed {seed}"
     again += (f" --home {home}" if home else "") + (f" --without {without}" if without else "")
     if report_file is not None:
-        report_file.write_text(report_of_kickoff(truth, told, result, checks, again=again), encoding="utf-8")
+        zone = ZoneInfo((configuration(home, None) if home else Config()).streaming.timezone)
+        report_file.write_text(report_of_kickoff(truth, told, result, checks, again=again, zone=zone), encoding="utf-8")
     if json_file is not None:
         write_json(asdict(result), json_file)
     say_checks(checks, again)
@@ -566,7 +563,8 @@ def rehearse_misdelivery_command(
     again = f"prikkfri rehearse misdelivery{' --small' if small else ''}{'' if fault else ' --no-fault'} --seed {seed}"
     again += f" --without {without}" if without else ""
     if report_file is not None:
-        page = report_of_misdelivery(truth, told, seen, result, checks, again=again)
+        zone = ZoneInfo(Config().streaming.timezone)
+        page = report_of_misdelivery(truth, told, seen, result, checks, again=again, zone=zone)
         report_file.write_text(page, encoding="utf-8")
     if json_file is not None:
         write_json(asdict(result), json_file)

@@ -93,7 +93,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     response = Response(database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=zone)
     assurance = Assurance(
         database, sources={}, neighbours=Neighbours(client, urls=urls, command_keys=KEYS), clock=clock,
-        settings=Settings(), operator="Nordavind", status_url="http://status.test",
+        settings=Settings(), operator="Nordavind", status_url="http://status.test", zone=ZoneInfo("Europe/Oslo"),
     )  # fmt: skip
     made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
     assert made is not None

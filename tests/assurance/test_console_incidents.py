@@ -162,6 +162,7 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
         settings=settings,
         operator="Nordavind",
         status_url="http://status.test",
+        zone=ZoneInfo("Europe/Oslo"),
     )
     made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
     assert made is not None

@@ -79,6 +79,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
         settings=Settings(),
         operator="Nordavind",
         status_url="http://status.test",
+        zone=ZoneInfo("Europe/Oslo"),
     )
     made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
     assert made is not None

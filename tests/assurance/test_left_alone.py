@@ -103,7 +103,8 @@ async def test_an_hour_left_alone_is_announced_as_nothing(location: Location, cl
     )
     assurance = Assurance(
         database, sources={"sms": lambda stream, after: read_page(sms, stream, after)}, neighbours=neighbours,
-        clock=clock, settings=Settings(), operator="Test", status_url="http://status", arrived=response.arrived,
+        clock=clock, settings=Settings(), operator="Test", status_url="http://status", zone=ZoneInfo("Europe/Oslo"),
+        arrived=response.arrived,
         told=response.told,
     )  # fmt: skip
     await response.recover()

@@ -96,6 +96,7 @@ class Town:
             settings=SETTINGS,
             operator="Test",
             status_url="http://status",
+            zone=ZoneInfo("Europe/Oslo"),
             arrived=self.response.arrived,
             told=self.response.told,
         )

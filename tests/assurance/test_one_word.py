@@ -68,7 +68,14 @@ def test_one_word_in_one_zone_and_in_the_order_of_time(
     text = ran("incidents", "show", "i")
     assert "21:00:" in text and "19:00:" not in text and "15:00:" not in text, "one zone: that of the installation"
     told = statements([known], now=NINE + 200, zone=OSLO)
-    document = summary(Overview(NINE, "kept", (), (), (), (), NINE), [], operator="Test", url="", told=told)
+    document = summary(
+        Overview(NINE, "kept", (), (), (), (), NINE),
+        [],
+        operator="Test",
+        url="",
+        zone=ZoneInfo("Europe/Oslo"),
+        told=told,
+    )
     assert [each["state"] for each in document["incidents"]] == ([word] if word in ("confirmed", "resolved") else [])
     if word == "dismissed":
         assert "Dismissed: Kari found that it was nothing." in text and "resolved" not in text

@@ -43,7 +43,13 @@ def told(overview: Overview, roles: list[RoleState] | None = None) -> tuple[str,
     """What the public reads when each promise was made to another customer."""
     of_one = [replace(each, hit=each.recent_broken, asked=each.recent_settled) for each in overview.breakages]
     overview = replace(overview, breakages=tuple(of_one))
-    document = summary(overview, HEALTHY if roles is None else roles, operator="Nordavind", url="http://status")
+    document = summary(
+        overview,
+        HEALTHY if roles is None else roles,
+        operator="Nordavind",
+        url="http://status",
+        zone=ZoneInfo("Europe/Oslo"),
+    )
     return document["status"]["indicator"], {part["id"]: part["status"] for part in document["components"]}
 
 

@@ -1,19 +1,24 @@
 """The summary for the public: never more than is known, and never that all is well while it is not."""
 
+import json
+import re
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.assurance.overview import Breakage, Overview, RoleState
-from prikkfri.assurance.publishing import as_known, iso, moment, never_told, summary
+from prikkfri.assurance.publishing import as_known, moment, never_told, summary
 from prikkfri.assurance.status import LANGUAGES, Statement, Update
+from prikkfri.protocols.iso8601 import iso
 
 NOW = 1_700_000_000.0
 MINUTE = 60.0
 URL = "http://status.test"
+UTC = ZoneInfo("UTC")
 ROLES = ("viewer", "signin", "door", "playout", "sms", "status")
 HEALTHY = tuple(RoleState(role, True, NOW - 999) for role in ROLES)
 ORDER = ("operational", "unknown", "partial_outage", "major_outage")
@@ -57,7 +62,7 @@ def statement(**facts: Any) -> Statement:
 
 
 def told(overview: Overview, *statements: Statement, roles: tuple[RoleState, ...] = HEALTHY) -> dict[str, Any]:
-    return summary(overview, roles, operator="Nordavind", url=URL, told=statements)
+    return summary(overview, roles, operator="Nordavind", url=URL, zone=UTC, told=statements)
 
 
 def states(document: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
@@ -69,7 +74,7 @@ def test_the_shape_is_the_one_that_statuspage_made_common() -> None:
     open_one = statement(expected_solution_at=NOW + 900, next_update_at=NOW + 600, updates=updates)
     document = told(seen(), open_one)
     assert document["page"] == {
-        "id": "prikkfri", "name": "Nordavind", "url": URL, "time_zone": "Etc/UTC",
+        "id": "prikkfri", "name": "Nordavind", "url": URL, "time_zone": "UTC",
         "updated_at": "2023-11-14T22:13:20.000Z",
     }  # fmt: skip
     assert document["status"] == {
@@ -242,10 +247,10 @@ def test_what_is_not_confirmed_for_a_minute_is_not_known_any_more() -> None:
 
 
 def test_before_anything_was_told_nothing_is_known() -> None:
-    document = never_told("Nordavind", URL)
+    document = never_told("Nordavind", URL, UTC)
     assert document["status"] == {"indicator": "minor", "description": "Not Known Yet", "state": "unknown"}
     assert document["page"] == {
-        "id": "prikkfri", "name": "Nordavind", "url": URL, "time_zone": "Etc/UTC",
+        "id": "prikkfri", "name": "Nordavind", "url": URL, "time_zone": "UTC",
         "updated_at": "1970-01-01T00:00:00.000Z",
     }  # fmt: skip
     assert [document[part] for part in ("components", "incidents", "scheduled_maintenances")] == [[], [], []]
@@ -257,3 +262,18 @@ def test_a_moment_is_written_and_read_alike_and_needs_its_zone() -> None:
     for wrong, says in (("2023-11-14T22:13:20", "says no zone"), ("yesterday", "yesterday"), ("", "isoformat")):
         with pytest.raises(ValueError, match=says):
             moment(wrong)
+
+
+def test_every_time_of_the_document_is_of_the_zone_that_its_texts_are_in() -> None:
+    """Programs and people read one clock: whoever shows a body beside its time shows one time."""
+    oslo = ZoneInfo("Europe/Oslo")
+    update = Update(NOW, "identified", {language: "kl. 23:28" for language in LANGUAGES})
+    incident = statement(updates=(update,), expected_solution_at=NOW + 900, next_update_at=NOW + 600)
+    ended = replace(incident, id="2", state="resolved", stage="resolved", resolved_at=NOW - 10)
+    known = seen(breakage("sign-in", 0.7), blind=(("playout", NOW - 50),))
+    document = summary(known, HEALTHY, operator="Nordavind", url=URL, zone=oslo, told=(incident, ended))
+    for each in (document, as_known(document, NOW + 3_600), never_told("Nordavind", URL, oslo)):
+        assert each["page"]["time_zone"] == "Europe/Oslo"
+        times = re.findall(r"\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-]\d\d:\d\d)", json.dumps(each))
+        assert times and {time[-6:] for time in times} == {"+01:00"}
+    assert document["incidents"][0]["expected_at"] == "2023-11-14T23:28:20.000+01:00"

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from msgspec import structs
@@ -312,7 +313,12 @@ async def test_a_picture_that_is_gone_is_told_of_watching_alone_until_it_is_back
         await response.look()
         now = house.clock.now()
         document = summary(
-            overview([], [], [], now), [RoleState("playout", True)], operator="X", url="u", told=await response.told()
+            overview([], [], [], now),
+            [RoleState("playout", True)],
+            operator="X",
+            url="u",
+            zone=ZoneInfo("Europe/Oslo"),
+            told=await response.told(),
         )
         return {component["id"]: component["state"] for component in document["components"]}
 

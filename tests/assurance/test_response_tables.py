@@ -29,14 +29,17 @@ def hit(customer: str = "c1", reason: str = "overloaded") -> Hit:
 
 
 def test_a_hit_stands_with_its_evidence() -> None:
-    (row,) = csv.DictReader(io.StringIO(hits_csv([hit()])))
+    (row,) = csv.DictReader(io.StringIO(hits_csv([hit()], OSLO)))
     assert row["customer"] == "c1" and row["device"] == "+4791234567" and row["observed"] == "reported"
-    assert (row["first_asked"], row["kept_later_at"]) == ("2018-08-20T19:00:00.000Z", "2018-08-20T19:01:00.250Z")
+    assert (row["first_asked"], row["kept_later_at"]) == (
+        "2018-08-20T21:00:00.000+02:00",
+        "2018-08-20T21:01:00.250+02:00",
+    )
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30))
 def test_a_reason_that_a_device_reports_is_a_text_in_every_spreadsheet(reason: str) -> None:
-    (row,) = csv.DictReader(io.StringIO(hits_csv([hit(reason=reason)]), newline=""))
+    (row,) = csv.DictReader(io.StringIO(hits_csv([hit(reason=reason)], OSLO), newline=""))
     shown = row["last_reason"]
     assert shown.removeprefix("'") == reason.removeprefix("'")
     assert not shown.startswith(("=", "-", "@", "\t", "\r")) and (shown[:1] != "+" or shown.lstrip("+").isdigit())
@@ -46,36 +49,36 @@ def test_a_reason_that_a_device_reports_is_a_text_in_every_spreadsheet(reason: s
     ("text", "shown"), [("+4791234567", "+4791234567"), ("++47", "++47"), ("+X1", "'+X1"), ("+", "'+"), ("a=1", "a=1")]
 )
 def test_only_a_number_may_begin_with_a_plus(text: str, shown: str) -> None:
-    (row,) = csv.DictReader(io.StringIO(hits_csv([hit(reason=text)])))
+    (row,) = csv.DictReader(io.StringIO(hits_csv([hit(reason=text)], OSLO)))
     assert row["last_reason"] == shown
 
 
 def test_every_column_of_those_hit_stands_under_its_name() -> None:
     known = Hit("c1", "d1", "television", "sign-in", NINE, 3, 2, "overloaded", None, True)
-    (row,) = csv.DictReader(io.StringIO(hits_csv([known])))
+    (row,) = csv.DictReader(io.StringIO(hits_csv([known], OSLO)))
     assert row == {
         "customer": "c1", "device": "d1", "service": "television", "step": "sign-in",
-        "first_asked": "2018-08-20T19:00:00.000Z", "tries": "3", "unanswered": "2", "last_reason": "overloaded",
+        "first_asked": "2018-08-20T21:00:00.000+02:00", "tries": "3", "unanswered": "2", "last_reason": "overloaded",
         "kept_later_at": "", "observed": "observed",
     }  # fmt: skip
 
 
 def test_billing_gets_the_amount_in_the_smallest_unit_and_the_key_that_makes_it_once() -> None:
     credit = ServiceCredit("7:c1", "7", "c1", 4_950, "NOK", "kick-off", "=1+1")
-    (row,) = csv.DictReader(io.StringIO(credits_csv([Given(credit, "rule:policy", NINE, "m-1", NINE)])))
+    (row,) = csv.DictReader(io.StringIO(credits_csv([Given(credit, "rule:policy", NINE, "m-1", NINE)], OSLO)))
     assert row == {
         "key": "7:c1", "incident": "7", "customer": "c1", "amount_minor": "4950", "currency": "NOK",
-        "policy": "kick-off", "reason": "'=1+1", "given_by": "rule:policy", "given_at": "2018-08-20T19:00:00.000Z",
+        "policy": "kick-off", "reason": "'=1+1", "given_by": "rule:policy", "given_at": "2018-08-20T21:00:00.000+02:00",
     }  # fmt: skip
 
 
 def test_what_was_exposed_stands_under_its_name() -> None:
     (row,) = csv.DictReader(
-        io.StringIO(exposed_csv([Exposed("m1", "+4791234567", "c1", "clinic", "code", NINE, "kept")]))
+        io.StringIO(exposed_csv([Exposed("m1", "+4791234567", "c1", "clinic", "code", NINE, "kept")], OSLO))
     )
     assert row == {
         "message": "m1", "recipient": "+4791234567", "customer": "c1", "account": "clinic", "class": "code",
-        "sent_at": "2018-08-20T19:00:00.000Z", "verdict": "kept",
+        "sent_at": "2018-08-20T21:00:00.000+02:00", "verdict": "kept",
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -63,6 +64,7 @@ class Installation:
             settings=Settings(),
             operator="Test",
             status_url="http://status",
+            zone=ZoneInfo("Europe/Oslo"),
             arrived=lambda stream, outcomes: self.arrived.append((stream, [o.promise for o in outcomes])),
             told=told,
         )
@@ -442,6 +444,7 @@ async def test_an_area_of_another_role_is_opened_when_it_is_there_and_anew_now_a
 PROCESS = """
 import asyncio, sys
 from pathlib import Path
+from zoneinfo import ZoneInfo
 import httpx
 from prikkfri.assurance.http import Neighbours
 from prikkfri.assurance.service import Assurance, OthersArea
@@ -456,7 +459,7 @@ async def main():
     assurance = Assurance(
         await open_database(location, "assurance"), sources={"signin": area.page},
         neighbours=Neighbours(httpx.AsyncClient(), urls={}, command_keys={}),
-        clock=clock, settings=Settings(), operator="", status_url="",
+        clock=clock, settings=Settings(), operator="", status_url="", zone=ZoneInfo("UTC"),
     )
     print("following", flush=True)
     while True:

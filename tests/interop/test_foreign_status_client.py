@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -11,8 +12,9 @@ from smpp_peers import need_node_modules
 
 from prikkfri.app.serving import listen, serve
 from prikkfri.assurance.overview import Breakage, Overview, RoleState
-from prikkfri.assurance.publishing import iso, summary
+from prikkfri.assurance.publishing import summary
 from prikkfri.clock import ManualClock
+from prikkfri.protocols.iso8601 import iso
 from prikkfri.simulation.installation import free_ports
 from prikkfri.web.status_page.server import application
 
@@ -43,7 +45,7 @@ async def test_a_foreign_client_understands_what_is_published(tmp_path: Path, cl
         broken = Breakage("television", "sign-in", now - 90, True, 40, 50, 40, 50)
         seen = Overview(now, "broken", (), (broken,), (), (), now)
         roles = [RoleState(role, True, now) for role in ("signin", "door", "playout", "sms")]
-        document = summary(seen, roles, operator="Nordavind", url=url)
+        document = summary(seen, roles, operator="Nordavind", url=url, zone=ZoneInfo("Europe/Oslo"))
         update = {"id": "u1", "status": "identified", "body": "We are on it.", "updated_at": iso(now)}
         document["incidents"] = [
             {"id": "i1", "name": "Sign-in fails", "status": "identified", "impact": "critical", "shortlink": url}

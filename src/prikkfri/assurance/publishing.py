@@ -7,11 +7,13 @@ It never says more than is known. Statuspage has no word for "not known", so a c
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from prikkfri.assurance.overview import Breakage, Overview, RoleState
 from prikkfri.assurance.status import Severity, Statement, concerned, weigh
+from prikkfri.protocols.iso8601 import iso
 
 KNOWN_SECONDS = 60.0
 """How long a document may be told as the present; assurance publishes every few seconds."""
@@ -62,9 +64,18 @@ _OVERALL = {
 
 
 def summary(
-    overview: Overview, roles: Sequence[RoleState], *, operator: str, url: str, told: Sequence[Statement] = ()
+    overview: Overview,
+    roles: Sequence[RoleState],
+    *,
+    operator: str,
+    url: str,
+    zone: ZoneInfo,
+    told: Sequence[Statement] = (),
 ) -> dict[str, Any]:
-    """The document for `/api/v2/summary.json`; `told` is what the public is told of incidents."""
+    """The document for `/api/v2/summary.json`; `told` is what the public is told of incidents.
+
+    Its times are those of `zone`, as those in the texts of `told` are to be.
+    """
     states = {component.id: _state(component, overview, roles, told) for component in COMPONENTS}
     found: list[State] = [state for state, _ in states.values()]
     # What is told or broken outside of every component is no reason to say that all is well.
@@ -72,20 +83,24 @@ def summary(
     found += [_broken(breakage) for breakage in overview.breakages]
     worst = max(found, key=_SEVERITY.index)
     indicator, description = _OVERALL[worst]
-    updated_at = iso(overview.at)
+    updated_at = iso(overview.at, zone)
     return {
-        "page": {"id": PAGE_ID, "name": operator, "url": url, "time_zone": "Etc/UTC", "updated_at": updated_at},
+        "page": _page(operator, url, zone, updated_at),
         "status": {"indicator": indicator, "description": description, "state": worst},
         "components": [
-            _component(component, *states[component.id], position, updated_at)
+            _component(component, *states[component.id], position, updated_at, zone)
             for position, component in enumerate(COMPONENTS, 1)
         ],
-        "incidents": [_incident(statement) for statement in told],
+        "incidents": [_incident(statement, zone) for statement in told],
         "scheduled_maintenances": [],
     }
 
 
-def _incident(statement: Statement) -> dict[str, Any]:
+def _page(operator: str, url: str, zone: ZoneInfo, updated_at: str) -> dict[str, str]:
+    return {"id": PAGE_ID, "name": operator, "url": url, "time_zone": zone.key, "updated_at": updated_at}
+
+
+def _incident(statement: Statement, zone: tzinfo) -> dict[str, Any]:
     """An incident in Statuspage's shape; beside it, in our own fields, the promises to the public and the languages."""
     return {
         "id": statement.id,
@@ -94,12 +109,12 @@ def _incident(statement: Statement) -> dict[str, Any]:
         "status": statement.stage,
         "state": statement.state,
         "impact": "critical" if statement.severity == "major_outage" else "major",
-        "started_at": iso(statement.since),
-        "created_at": iso(statement.since),
-        "updated_at": iso(statement.updated_at),
-        "resolved_at": iso(statement.resolved_at) if statement.resolved_at else None,
-        "expected_at": _promised(statement, statement.expected_solution_at),
-        "next_update_at": _promised(statement, statement.next_update_at),
+        "started_at": iso(statement.since, zone),
+        "created_at": iso(statement.since, zone),
+        "updated_at": iso(statement.updated_at, zone),
+        "resolved_at": iso(statement.resolved_at, zone) if statement.resolved_at else None,
+        "expected_at": _promised(statement, statement.expected_solution_at, zone),
+        "next_update_at": _promised(statement, statement.next_update_at, zone),
         "page_id": PAGE_ID,
         "shortlink": "",
         "incident_updates": [
@@ -109,17 +124,17 @@ def _incident(statement: Statement) -> dict[str, Any]:
                 "status": update.stage,
                 "body": update.body["en"],
                 "bodies": dict(update.body),
-                "created_at": iso(update.at),
-                "updated_at": iso(update.at),
+                "created_at": iso(update.at, zone),
+                "updated_at": iso(update.at, zone),
             }
             for update in statement.updates
         ],
     }
 
 
-def _promised(statement: Statement, moment: float | None) -> str | None:
+def _promised(statement: Statement, moment: float | None, zone: tzinfo) -> str | None:
     """A promise to the public that still stands: none does, kept or not, once it is over."""
-    return iso(moment) if moment and not statement.over else None
+    return iso(moment, zone) if moment and not statement.over else None
 
 
 def _state(
@@ -145,14 +160,14 @@ def _broken(breakage: Breakage) -> Severity:
 
 
 def _component(
-    component: Component, state: State, since: float | None, position: int, updated_at: str
+    component: Component, state: State, since: float | None, position: int, updated_at: str, zone: tzinfo
 ) -> dict[str, Any]:
     return {
         "id": component.id,
         "name": component.name,
         "status": _STATUS[state],
         "state": state,
-        "since": iso(since) if since else None,
+        "since": iso(since, zone) if since else None,
         "description": _TOLD[state],
         "position": position,
         "page_id": PAGE_ID,
@@ -173,30 +188,30 @@ def as_known(document: Mapping[str, Any], now: float) -> dict[str, Any]:
     `status.last_known` keeps what was last said. Raises `ValueError` when it has no `page.updated_at`.
     """
     told: dict[str, Any] = {**document}
-    updated_at = moment(document["page"]["updated_at"])
-    if now - updated_at <= KNOWN_SECONDS:
+    since = document["page"]["updated_at"]
+    if now - moment(since) <= KNOWN_SECONDS:
         return told
     status = document["status"]
-    told["components"] = [_forgotten(component, updated_at) for component in document["components"]]
+    told["components"] = [_forgotten(component, since) for component in document["components"]]
     told["status"] = {
         "indicator": "minor" if status["indicator"] == "none" else status["indicator"],
-        "description": f"Not Known Since {document['page']['updated_at']}; Last Known: {status['description']}",
+        "description": f"Not Known Since {since}; Last Known: {status['description']}",
         "state": "unknown",
         "last_known": status,
     }
     return told
 
 
-def _forgotten(component: Mapping[str, Any], since: float) -> dict[str, Any]:
+def _forgotten(component: Mapping[str, Any], since: str) -> dict[str, Any]:
     if component["status"] != "operational":
         return {**component}
-    forgotten = {"status": _STATUS["unknown"], "state": "unknown", "since": iso(since)}
+    forgotten = {"status": _STATUS["unknown"], "state": "unknown", "since": since}
     return {**component, **forgotten, "description": _TOLD["unknown"]}
 
 
-def never_told(operator: str, url: str) -> dict[str, Any]:
+def never_told(operator: str, url: str, zone: ZoneInfo) -> dict[str, Any]:
     """The document of a status page that has never been told anything."""
-    page = {"id": PAGE_ID, "name": operator, "url": url, "time_zone": "Etc/UTC", "updated_at": iso(0)}
+    page = _page(operator, url, zone, iso(0, zone))
     status = {"indicator": "minor", "description": "Not Known Yet", "state": "unknown"}
     return {"page": page, "status": status, "components": [], "incidents": [], "scheduled_maintenances": []}
 
@@ -207,8 +222,3 @@ def moment(text: str) -> float:
     if parsed.tzinfo is None:
         raise ValueError(f"{text!r} says no zone")
     return parsed.timestamp()
-
-
-def iso(moment: float) -> str:
-    """A moment as ISO 8601 in UTC with milliseconds."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

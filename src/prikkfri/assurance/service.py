@@ -12,6 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -112,6 +113,7 @@ class Assurance:
         settings: Settings,
         operator: str,
         status_url: str,
+        zone: ZoneInfo,
         arrived: Callable[[str, Sequence[Outcome]], None] = lambda stream, outcomes: None,
         told: Callable[[], Awaitable[Sequence[Statement]]] | None = None,
     ) -> None:
@@ -133,6 +135,7 @@ class Assurance:
         self._settings = settings
         self._operator = operator
         self.status_url = status_url
+        self._zone = zone
         self._arrived = arrived
         self._told = told
         self._publishing = asyncio.Event()
@@ -283,7 +286,7 @@ class Assurance:
             self.publish_trouble = f"nothing can be read: {error}"
             return
         roles = list(self.roles.values())
-        document = summary(seen, roles, operator=self._operator, url=self.status_url, told=told)
+        document = summary(seen, roles, operator=self._operator, url=self.status_url, zone=self._zone, told=told)
         self.publish_trouble = await self._neighbours.publish(msgspec.json.encode(document))
         if not self.publish_trouble:
             self.published_at = self.clock.now()

@@ -8,8 +8,9 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES
@@ -140,6 +141,7 @@ def report_of_misdelivery(
     checks: Sequence[Check],
     *,
     again: str,
+    zone: ZoneInfo,
 ) -> str:
     """The evening as one page of HTML."""
     return render(
@@ -149,7 +151,7 @@ def report_of_misdelivery(
             seen,
             result,
             checks,
-            staged_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            staged_at=f"{datetime.now(zone):%Y-%m-%d %H:%M} ({zone.key})",
             machine=machine(),
             again=again,
             commit=commit(),
@@ -158,7 +160,7 @@ def report_of_misdelivery(
 
 
 def report_of_kickoff(
-    truth: Truth, told: Sequence[Account], result: Result, checks: Sequence[Check], *, again: str
+    truth: Truth, told: Sequence[Account], result: Result, checks: Sequence[Check], *, again: str, zone: ZoneInfo
 ) -> str:
     """The evening as one page of HTML."""
     return render(
@@ -167,7 +169,7 @@ def report_of_kickoff(
             told,
             result,
             checks,
-            staged_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            staged_at=f"{datetime.now(zone):%Y-%m-%d %H:%M} ({zone.key})",
             machine=machine(),
             again=again,
             commit=commit(),

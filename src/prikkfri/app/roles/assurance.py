@@ -53,6 +53,8 @@ async def build(config: Config, clock: Clock) -> Role:
                 measured.append((per_second, clock.now()))
             await asyncio.sleep(CAPACITY_SECONDS)
 
+    zone = ZoneInfo(config.streaming.timezone)
+
     def capacity(before: float) -> tuple[float, float] | None:
         known = [each for each in measured if each[1] <= before]
         return known[-1] if known else measured[0] if measured else None
@@ -89,7 +91,7 @@ async def build(config: Config, clock: Clock) -> Role:
             changed=lambda: service.publish_soon(),
         ),
         clock=clock,
-        zone=ZoneInfo(config.streaming.timezone),
+        zone=zone,
     )
     service = Assurance(
         database,
@@ -99,6 +101,7 @@ async def build(config: Config, clock: Clock) -> Role:
         settings=config.assurance,
         operator=config.operator,
         status_url=config.roles.status.url,
+        zone=zone,
         arrived=response.arrived,
         told=response.told,
     )

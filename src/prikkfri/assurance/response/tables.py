@@ -5,10 +5,11 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 
 from prikkfri.assurance.impact import Exposed, Hit
 from prikkfri.assurance.response.store import Contact, Given
+from prikkfri.protocols.iso8601 import iso
 from prikkfri.protocols.spreadsheet import cell
 
 CONTACT_COLUMNS = ("id", "at", "service", "kind", "channel")
@@ -19,14 +20,14 @@ AHEAD_SECONDS_MAX = 300.0
 """A contact may be from a clock that is so far ahead of ours."""
 
 
-def hits_csv(hits: Iterable[Hit]) -> str:
-    """Those hit, with the evidence; times in UTC."""
+def hits_csv(hits: Iterable[Hit], zone: tzinfo) -> str:
+    """Those hit, with the evidence; times are those of `zone`, with their offset."""
     head = ("customer", "device", "service", "step", "first_asked", "tries", "unanswered", "last_reason",
             "kept_later_at", "observed")  # fmt: skip
     rows = (
         (
-            hit.customer, hit.device, hit.service, hit.step, _moment(hit.first_asked), hit.tries, hit.unanswered,
-            hit.last_reason, "" if hit.kept_later_at is None else _moment(hit.kept_later_at),
+            hit.customer, hit.device, hit.service, hit.step, iso(hit.first_asked, zone), hit.tries, hit.unanswered,
+            hit.last_reason, "" if hit.kept_later_at is None else iso(hit.kept_later_at, zone),
             "observed" if hit.observed else "reported",
         )
         for hit in hits
@@ -34,22 +35,23 @@ def hits_csv(hits: Iterable[Hit]) -> str:
     return _csv(head, rows)
 
 
-def credits_csv(given: Iterable[Given]) -> str:
+def credits_csv(given: Iterable[Given], zone: tzinfo) -> str:
     """Credits for billing: the amount in the smallest unit, the key that makes each one once."""
     head = ("key", "incident", "customer", "amount_minor", "currency", "policy", "reason", "given_by", "given_at")
     rows = (
-        (c.key, c.incident, c.customer, c.amount, c.currency, c.policy, c.reason, each.given_by, _moment(each.given_at))
+        (c.key, c.incident, c.customer, c.amount, c.currency, c.policy, c.reason, each.given_by, given_at)
         for each in given
-        for c in (each.credit,)
+        for c, given_at in ((each.credit, iso(each.given_at, zone)),)
     )
     return _csv(head, rows)
 
 
-def exposed_csv(exposed: Iterable[Exposed]) -> str:
+def exposed_csv(exposed: Iterable[Exposed], zone: tzinfo) -> str:
     """The messages that went the wrong way; no bodies."""
     head = ("message", "recipient", "customer", "account", "class", "sent_at", "verdict")
     rows = (
-        (e.message, e.recipient, e.customer, e.account, e.message_class, _moment(e.sent_at), e.verdict) for e in exposed
+        (e.message, e.recipient, e.customer, e.account, e.message_class, iso(e.sent_at, zone), e.verdict)
+        for e in exposed
     )
     return _csv(head, rows)
 
@@ -60,10 +62,6 @@ def _csv(head: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
     writer.writerow(head)
     writer.writerows([cell(value) for value in row] for row in rows)
     return written.getvalue()
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+
+from prikkfri.protocols.iso8601 import iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def media_playlist(
         if segment.map_uri != map_uri:
             map_uri = segment.map_uri
             lines.append(f'#EXT-X-MAP:URI="{map_uri}"')
-        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date_time(segment.start)}")
+        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{iso(segment.start)}")
         lines.append(f"#EXTINF:{segment.duration_s:.3f},")
         lines.append(segment.uri)
     return ("\n".join(lines) + "\n").encode()
@@ -69,7 +70,3 @@ def multivariant_playlist(renditions: Sequence[Rendition]) -> bytes:
         )
         lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", rendition.uri]
     return ("\n".join(lines) + "\n").encode()
-
-
-def _date_time(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -263,11 +263,11 @@ class IncidentPages:
             who=who, what=f"CSV of an incident: {table}", subject=f"incident {identifier}", why=why
         )
         if table == "hit":
-            text = hits_csv(await self._response.hits(identifier))
+            text = hits_csv(await self._response.hits(identifier), self._zone)
         elif table == "credits":
-            text = credits_csv(await self._response.credits(identifier))
+            text = credits_csv(await self._response.credits(identifier), self._zone)
         else:
-            text = exposed_csv(known.exposed or ())
+            text = exposed_csv(known.exposed or (), self._zone)
         name = f"incident-{identifier}-{table}.csv"
         headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
         return Response(text, media_type="text/csv", headers=headers)

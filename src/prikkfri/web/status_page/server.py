@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from datetime import tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -18,9 +19,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from prikkfri.assurance.publishing import KNOWN_SECONDS, State, as_known, iso, moment, never_told
+from prikkfri.assurance.publishing import KNOWN_SECONDS, State, as_known, moment, never_told
 from prikkfri.clock import Clock
 from prikkfri.protocols.asgi import Answer, Application, Headers, Request, Route, edge, header, refusal
+from prikkfri.protocols.iso8601 import iso
 from prikkfri.storage.keys import write_whole
 from prikkfri.web.refusal_page import refusal_page
 from prikkfri.web.status_page.words import (
@@ -122,7 +124,7 @@ class Summary(msgspec.Struct):
             yield from (update.created_at for update in incident.incident_updates)
 
 
-def checked(body: bytes, now: float) -> dict[str, Any]:
+def checked(body: bytes, now: float, zone: tzinfo) -> dict[str, Any]:
     """The document in `body`, never newer than `now`. Raises `ValueError` saying what is wrong with it."""
     try:
         summary = msgspec.json.decode(body, type=Summary)
@@ -134,7 +136,7 @@ def checked(body: bytes, now: float) -> dict[str, Any]:
             raise ValueError(f"{text!r} is no time that could be told")
     document["status"].pop("last_known", None)  # that is for this page to say
     if moment(document["page"]["updated_at"]) > now:
-        document["page"]["updated_at"] = iso(now)
+        document["page"]["updated_at"] = iso(now, zone)
     return document
 
 
@@ -154,7 +156,7 @@ class _StatusPage:
         self._zone = zone
         self._publishing = asyncio.Lock()
         self._document = self._read()
-        self._never_told = never_told(operator, public_url)
+        self._never_told = never_told(operator, public_url, zone)
         style = (PAGES / "tokens.css").read_bytes() + (PAGES / "status_page" / "static" / "status.css").read_bytes()
         script = (PAGES / "status_page" / "static" / "age.js").read_bytes()
         self._static = {
@@ -168,7 +170,7 @@ class _StatusPage:
 
     def _read(self) -> dict[str, Any] | None:
         try:
-            return checked(self._path.read_bytes(), self._clock.now())
+            return checked(self._path.read_bytes(), self._clock.now(), self._zone)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -188,7 +190,7 @@ class _StatusPage:
     async def _publish(self, request: Request) -> Answer:
         body = await request.body()
         try:
-            document = checked(body, self._clock.now())
+            document = checked(body, self._clock.now(), self._zone)
         except ValueError as error:
             return refusal(422, "not-a-summary", str(error))
         async with self._publishing:
