@@ -109,6 +109,11 @@ class StillPlayout:
     def _record(self, outcome: Outcome) -> None:
         (self.pictures if outcome.step == PICTURE else self.outcomes).append(outcome)
 
+    def told_gone(self, channel: str) -> bool:
+        """Whether the last that was told of its picture is that it has gone."""
+        told = [each.verdict for each in self.pictures if each.dimensions["channel"] == channel]
+        return told[-1:] == ["broken"]
+
     def new_key(self, issuer: str) -> None:
         """The issuer signs with a new key from now on, and has published it."""
         self.keys[issuer] = ec.generate_private_key(ec.SECP256R1())

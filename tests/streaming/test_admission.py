@@ -1,13 +1,17 @@
 import base64
+import itertools
 import json
+import math
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prikkfri.config import Channel
 from prikkfri.errors import RemoteProtocolError
 from prikkfri.protocols.cat import Claims, Verdict
-from prikkfri.streaming.admission import OncePerPeriod, Presence, refusal
+from prikkfri.streaming.admission import ASKS_SECONDS_MAX, Away, OncePerPeriod, Presence, refusal
 from prikkfri.streaming.reports import REPORT_BYTES_MAX, Report, read_report, reported
 from prikkfri.streaming.revocations import STALE_SECONDS, Revocations, read_revocations
 
@@ -83,10 +87,6 @@ def test_another_channel_is_a_switch_and_not_more_often_than_people_switch() -> 
     ]
     assert presence.comes(CLAIMS, "a", 31) == "switch-channel", "a second is enough"
     assert presence.comes(CLAIMS, "b", 32) == "switch-channel"
-    assert presence.stays(CLAIMS, "b", 33)
-    assert not presence.stays(CLAIMS, "a", 33)
-    assert presence.stays(CLAIMS, "b", 332)
-    assert not presence.stays(CLAIMS, "b", 333)
 
 
 def test_a_switch_back_that_is_too_quick_to_count_is_no_switch_afterwards() -> None:
@@ -96,6 +96,50 @@ def test_a_switch_back_that_is_too_quick_to_count_is_no_switch_afterwards() -> N
     asked = [("a", 0), ("b", 0.5), ("a", 1.5), ("b", 1.6), ("b", 2.6)]
     told = ["start-playback", "", "", "switch-channel", ""]
     assert [presence.comes(CLAIMS, channel, now) for channel, now in asked] == told
+
+
+@given(
+    st.lists(st.floats(0.5, 60.0), min_size=1, max_size=40),
+    st.floats(1.0, 400.0),
+    st.floats(1.0, 200.0) | st.just(math.inf),
+    st.booleans(),
+)
+def test_who_watched_when_the_picture_went_is_owed_word_of_it_once(
+    pauses: list[float], gone_at: float, lasts: float, refused: bool
+) -> None:
+    """Whoever had asked in the half minute before, or asked while it was gone; not who came or came back afterwards."""
+    presence = Presence(absent_seconds=300, switch_seconds_min=1, viewers_max=10)
+    presence.comes(CLAIMS, "news", 0.0)
+    asked, told = [0.0], []
+    for now in itertools.accumulate(pauses):
+        away = Away(gone_at, gone_at + lasts) if now >= gone_at else None
+        presence.comes(CLAIMS, "news", now, away)
+        watched = now >= gone_at and any(gone_at - ASKS_SECONDS_MAX <= at <= gone_at + lasts for at in asked)
+        owed = presence.owed(CLAIMS, "news")
+        assert bool(owed) == (watched and len(told) < 2)
+        assert presence.owed(CLAIMS, "sport") == ""
+        if owed and not (refused and len(asked) % 2):  # too much has been told just then: it is owed all the same
+            told.append(owed)
+            presence.told(CLAIMS)
+        asked.append(now)
+    assert told == ["broken", "kept"][: len(told)]
+
+
+def test_a_picture_that_goes_again_is_told_again_and_only_to_who_was_there() -> None:
+    presence = Presence(absent_seconds=300, switch_seconds_min=1, viewers_max=10)
+    away = Away(10, 20)
+    assert presence.comes(CLAIMS, "news", 11, away) == "start-playback"
+    assert presence.comes(CLAIMS, "news", 12, away) == "" and presence.owed(CLAIMS, "news") == "", "came to the slate"
+    for number in range(3):
+        away = Away(100.0 * number + 100, 100.0 * number + 120)
+        presence.comes(CLAIMS, "news", away.since - 1, None)
+        presence.comes(CLAIMS, "news", away.since, away)
+        assert presence.owed(CLAIMS, "news") == "broken"
+        presence.told(CLAIMS)
+        presence.comes(CLAIMS, "news", away.since + 5, away)
+        assert presence.owed(CLAIMS, "news") == "kept"
+    presence.comes(CLAIMS, "sport", away.since + 10, away)
+    assert presence.owed(CLAIMS, "news") == presence.owed(CLAIMS, "sport") == ""
 
 
 def test_the_longest_unseen_is_forgotten_first() -> None:

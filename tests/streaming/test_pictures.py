@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from still_playout import StillPlayout
+from still_playout import SPORT, SQUARE, StillPlayout
 from waiting import eventually
 
 from prikkfri.streaming.limits import Limits
@@ -89,10 +89,45 @@ async def test_who_comes_to_a_slate_has_not_come_until_the_picture_is_there(tmp_
             for token in (stays, comes, switches):
                 assert await at.watch(token) == ADMITTED
         start = ("start-playback", "kept", "", "news")
-        assert at.steps("s-stays-") == [start]
+        assert at.steps("s-stays-") == [start], "it was so short that it is no news"
         assert at.steps("s-comes-") == [("start-playback", "broken", "slate", "news"), start]
         assert at.steps("s-switch") == [
             ("start-playback", "kept", "", "sport"),
             ("switch-channel", "broken", "slate", "news"),
             ("switch-channel", "kept", "", "news"),
         ]
+
+
+async def test_who_watches_when_the_picture_goes_is_hit_and_gets_it_back(tmp_path: Path) -> None:
+    """Each one once, by their next question: nobody goes through all who watch."""
+    async with StillPlayout(tmp_path).running() as at:
+        names = ("s-stays-", "s-sport-", "s-after-")
+        stays, elsewhere, after = (
+            at.token(BASIC, "sport", subscriber=name, device=name.encode() * 2) for name in names
+        )
+        assert await at.watch(stays) == ADMITTED and await at.watch(elsewhere, "sport") == ADMITTED
+        shows(at, "slate")
+        await eventually(lambda: at.told_gone("news") or at.clock.advance(0.5))
+        for _ in range(3):
+            assert await at.watch(stays) == ADMITTED and await at.watch(elsewhere, "sport") == ADMITTED
+            at.clock.advance(2)
+        shows(at, "source")
+        await eventually(lambda: not at.told_gone("news") or at.clock.advance(0.5))
+        for _ in range(3):
+            assert await at.watch(stays) == ADMITTED and await at.watch(after) == ADMITTED
+        assert at.steps("s-stays-")[1:] == [("watch", "broken", "slate", "news"), ("watch", "kept", "", "news")]
+        assert at.steps("s-sport-") == [("start-playback", "kept", "", "sport")]
+        assert at.steps("s-after-") == [("start-playback", "kept", "", "news")]
+
+
+async def test_a_channel_that_is_taken_away_while_it_shows_the_slate_has_no_trouble_any_more(tmp_path: Path) -> None:
+    async with StillPlayout(tmp_path).running() as at:
+        for channel in ("news", "sport"):
+            shows(at, "slate", channel)
+        await eventually(lambda: (at.told_gone("news") and at.told_gone("sport")) or at.clock.advance(0.5))
+    for told in (["news"], []):
+        async with StillPlayout(tmp_path, SPORT, SQUARE).running() as again:
+            shows(again, "slate", "sport")
+            await eventually(lambda again=again: again.told_gone("sport") or again.clock.advance(0.5))
+            ended = [each for each in again.pictures if each.dimensions["channel"] == "news"]
+            assert [(each.verdict, each.reason) for each in ended] == [("kept", "")] * len(told)

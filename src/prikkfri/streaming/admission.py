@@ -1,6 +1,6 @@
 """Admission: may this token's holder watch this channel now?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from prikkfri.config import Channel
@@ -32,6 +32,18 @@ def refusal(verdict: Verdict, channel: Channel, revocations: Revocations) -> Ref
 
 Coming = Literal["start-playback", "switch-channel", ""]
 """What a viewer did by asking for a channel's playlist; empty: went on watching."""
+Owed = Literal["", "broken", "kept"]
+"""What is to be told of a viewer whose picture went: that it has, then that it is back."""
+ASKS_SECONDS_MAX = 30.0
+"""Whoever has not asked for a playlist for so long had left before the picture went."""
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """When a channel's picture last went, and when it was back; infinity while it is gone."""
+
+    since: float
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +52,15 @@ class _Seen:
     at: float
     told_at: float
     """When it was last said that the viewer came or switched."""
+    lost_at: float = float("-inf")
+    """Since when the picture was away that the viewer last lost, and what is still to be told of that."""
+    owed: Owed = ""
 
 
 class Presence:
-    """Who has been seen lately on which channel: tells a viewer who comes or switches from one who stays. The longest
-    unseen are forgotten first, so at worst one who stays is taken for one who comes."""
+    """Who has been seen lately on which channel: tells a viewer who comes or switches from one who stays, and who of
+    those had a picture that went. The longest unseen are forgotten first, so at worst one who stays is taken for one
+    who comes."""
 
     def __init__(self, *, absent_seconds: float, switch_seconds_min: float, viewers_max: int) -> None:
         self._absent_seconds = absent_seconds
@@ -52,13 +68,18 @@ class Presence:
         self._viewers_max = viewers_max
         self._seen: dict[int, _Seen] = {}
 
-    def comes(self, claims: Claims, channel_id: str, now: float) -> Coming:
-        """Whether the holder of the token comes, switches or stays; marks them as seen."""
+    def comes(self, claims: Claims, channel_id: str, now: float, away: Away | None = None) -> Coming:
+        """Whether the holder of the token comes, switches or stays; marks them as seen.
+
+        `away`: of this channel. Who watched it then is owed word of it.
+        """
         coming = self.coming(claims, channel_id, now)
         viewer = hash((claims.token_id, claims.subscriber))
         last = self._seen.pop(viewer, None)
-        kept = last.channel if last and not coming else channel_id
-        self._seen[viewer] = _Seen(kept, now, now if coming or last is None else last.told_at)
+        seen = _Seen(channel_id, now, now) if coming or last is None else replace(last, at=now)
+        if last and away and channel_id == seen.channel and _lost(seen, last.at, away):
+            seen = replace(seen, lost_at=away.since, owed="broken")
+        self._seen[viewer] = seen
         if len(self._seen) > self._viewers_max:
             del self._seen[next(iter(self._seen))]
         return coming
@@ -72,10 +93,22 @@ class Presence:
             return "switch-channel"
         return ""
 
-    def stays(self, claims: Claims, channel_id: str, now: float) -> bool:
-        """Whether the holder of the token has been on this channel lately."""
+    def owed(self, claims: Claims, channel_id: str) -> Owed:
+        """What is to be told of this viewer on this channel."""
         last = self._seen.get(hash((claims.token_id, claims.subscriber)))
-        return last is not None and last.channel == channel_id and now - last.at <= self._absent_seconds
+        return last.owed if last and last.channel == channel_id else ""
+
+    def told(self, claims: Claims) -> None:
+        """What was owed has been told."""
+        viewer = hash((claims.token_id, claims.subscriber))
+        last = self._seen[viewer]
+        self._seen[viewer] = replace(last, owed="kept" if last.owed == "broken" else "")
+
+
+def _lost(seen: _Seen, asked_at: float, away: Away) -> bool:
+    """Whether a viewer who asked before at `asked_at` watched when the picture went, and it is not known yet."""
+    watched = seen.told_at <= away.since and away.since - ASKS_SECONDS_MAX <= asked_at <= away.until
+    return watched and seen.lost_at < away.since
 
 
 class OncePerPeriod:

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
@@ -21,7 +22,7 @@ from prikkfri.protocols.networks import Allowance, Networks
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import write_whole
 from prikkfri.streaming import pictures, schedule
-from prikkfri.streaming.admission import OncePerPeriod, Presence, refusal
+from prikkfri.streaming.admission import Away, OncePerPeriod, Presence, refusal
 from prikkfri.streaming.channels import checked, source_kind
 from prikkfri.streaming.fallback import (
     RULE,
@@ -42,6 +43,8 @@ from prikkfri.streaming.reports import Report, reported
 from prikkfri.streaming.revocations import Revocations, read_revocations
 
 INDEX = "index.m3u8"
+WATCH = "watch"
+"""The step of who watches already: the picture goes, and is back."""
 WIDTH, HEIGHT = 960, 540
 GUIDE_PAST_SECONDS_MAX, GUIDE_AHEAD_SECONDS_MAX = 2 * 86400.0, 8 * 86400.0
 
@@ -100,6 +103,10 @@ class Playout:
         self._alarmed_stale = False
         self._began_at = clock.now()
         self._pictures: dict[str, Picture] = {}
+        self._away: dict[str, Away] = {}
+        self._went: dict[str, Gone] = {}
+        """When and how the picture of each channel went the last time that it was told."""
+        self._gone_path = folder / "playout" / "pictures.json"
         self._verified: dict[str, cat.Claims] = {}
         self._presence = Presence(
             absent_seconds=limits.absent_seconds,
@@ -150,6 +157,7 @@ class Playout:
     async def run(self) -> None:
         """Puts the channels on air until cancelled."""
         self._began_at = self._clock.now()
+        self._end_removed()
         await self._keep_house()
         for channel in self.on_air.values():
             channel.start()
@@ -226,16 +234,26 @@ class Playout:
             return _error(403, refused.error, "this channel cannot be watched with this token")
         answer = self._serve(channel_id, name, now)
         if name == MEDIA_PLAYLIST and verdict.claims:
-            if answer.status != 200:
-                stays = self._presence.stays(verdict.claims, channel_id, now)
-                broken = "watch" if stays else "start-playback"
-                self._record_broken(verdict.claims, channel_id, "no-picture", now, step=broken)
-            elif self._on_slate(channel_id) and (step := self._presence.coming(verdict.claims, channel_id, now)):
-                # Who comes to a slate has not come yet: the start is kept when the picture is there.
-                self._record_broken(verdict.claims, channel_id, "slate", now, step=step)
-            elif step := self._presence.comes(verdict.claims, channel_id, now):
-                self._record(_outcome(now, channel_id, customer=verdict.claims.subscriber, step=step))
+            gone: Gone = "no-picture" if answer.status != 200 else "slate" if self._on_slate(channel_id) else ""
+            self._tell_watching(verdict.claims, channel_id, gone, now)
         return answer
+
+    def _tell_watching(self, claims: cat.Claims, channel_id: str, gone: Gone, now: float) -> None:
+        """Records that somebody came or switched, lost the picture that they watched, or has it back."""
+        step = self._presence.coming(claims, channel_id, now)
+        if gone and step:  # who comes while there is no picture has not come yet: kept when it is there
+            self._record_broken(claims, channel_id, gone, now, step=step)
+            return
+        self._presence.comes(claims, channel_id, now, self._away.get(channel_id))
+        owed = self._presence.owed(claims, channel_id)
+        if step:
+            self._record(_outcome(now, channel_id, customer=claims.subscriber, step=step))
+        elif owed == "broken":
+            if self._record_broken(claims, channel_id, self._went[channel_id], now, step=WATCH):
+                self._presence.told(claims)
+        elif owed == "kept" and not gone:
+            self._record(_outcome(now, channel_id, customer=claims.subscriber, step=WATCH))
+            self._presence.told(claims)
 
     def watch_open(self, channel_id: str, name: str) -> Answer:
         """What `/open/CHANNEL/NAME` answers: no token is asked for while the channel is open."""
@@ -358,7 +376,26 @@ class Playout:
             if picture.to_tell(now, after_seconds=self._limits.picture_told_seconds):
                 self._record(_outcome(picture.since, channel_id, gone, step=PICTURE))
                 picture = picture.as_told()
+                if gone:
+                    self._away[channel_id], self._went[channel_id] = Away(picture.since, math.inf), gone
+                elif channel_id in self._away:
+                    self._away[channel_id] = replace(self._away[channel_id], until=picture.since)
+                self._pictures[channel_id] = picture
+                self._keep_gone()
             self._pictures[channel_id] = picture
+
+    def _end_removed(self) -> None:
+        """Of a channel that was without a picture when playout ended, and that is no channel any more, it is over."""
+        for channel_id in _read_gone(self._gone_path):
+            if channel_id not in self._channels:
+                self._record(_outcome(self._began_at, channel_id, step=PICTURE))
+
+    def _keep_gone(self) -> None:
+        gone = sorted(channel_id for channel_id, picture in self._pictures.items() if picture.told)
+        try:
+            write_whole(self._gone_path, msgspec.json.encode(gone), mode=0o600)
+        except OSError as error:
+            log.error("which channels are without a picture cannot be kept over a restart: %s", error)
 
     def _serve(self, channel_id: str, name: str, now: float) -> Answer:
         live = self.on_air[channel_id].live
@@ -388,9 +425,12 @@ class Playout:
 
     def _record_broken(
         self, claims: cat.Claims, channel_id: str, reason: str, now: float, *, step: str = "start-playback"
-    ) -> None:
-        if self._refused_customers.lets_through((claims.subscriber, channel_id, reason), now):
+    ) -> bool:
+        """False: too much has been told lately; what lasts is told when it is met with again."""
+        told = self._refused_customers.lets_through((claims.subscriber, channel_id, reason), now)
+        if told:
             self._record(_outcome(now, channel_id, reason, customer=claims.subscriber, step=step))
+        return told
 
     def _channels_json(self, channels: Sequence[Channel], now: float) -> bytes:
         described = []
@@ -541,6 +581,13 @@ def _error(status: Literal[403, 404, 503], error: str, message: str) -> Answer:
 
 RETRY_AFTER_SECONDS = 2
 _NOT_FOUND = _error(404, "not-found", "there is no such channel or segment here")
+
+
+def _read_gone(path: Path) -> list[str]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[str])
+    except (OSError, msgspec.DecodeError):
+        return []
 
 
 def _read_fallback(path: Path) -> Fallback:
