@@ -75,6 +75,21 @@ def test_traffic_that_has_not_come_back_holds_it_up() -> None:
     assert judge(evidence(*parts, usual_rate=6.0), CRITERIA, now=420.0).over
 
 
+@pytest.mark.parametrize("kept_a_second", [0.2, 9.9])
+def test_after_the_programme_that_people_came_for_fewer_come_and_hold_nothing_up(kept_a_second: float) -> None:
+    """As long as it is on, half of those who ordinarily come have to come again."""
+    known = evidence((100, 20, 1.0), (1_000, kept_a_second, 0.0), usual_rate=20.0)
+    waits = judge(known, CRITERIA, now=1_100.0)
+    assert not waits.over and "traffic back (" in waits.waits_for and "ordinarily 20" in waits.waits_for
+    over = judge(replace(known, ended=("Final", 800.0)), CRITERIA, now=1_100.0)
+    assert over.over and over.waits_for == ""
+    (traffic,) = (check for check in over.checks if check.name == "traffic back")
+    assert traffic.met is None and "“Final” ended 300 s ago" in traffic.text
+    back = judge(replace(evidence((100, 20, 1.0), (1_000, 20, 0.0), usual_rate=20.0), ended=("Final", 800.0)), CRITERIA,
+                 now=1_100.0)  # fmt: skip
+    assert [check.met for check in back.checks if check.name == "traffic back"] == [True]
+
+
 def test_contacts_that_do_not_fall_hold_it_up() -> None:
     parts = (100, 20, 0.9), (320, 20, 0.002)
     calling = [(60.0, 40.0), (120.0, 80.0), (400.0, 60.0)]

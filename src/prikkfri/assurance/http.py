@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from prikkfri.assurance.controls import ChannelControl, RouteControl, channels_of, routes_of
+from prikkfri.assurance.programmes import Programmes, programmes_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,8 @@ class Limits:
 
 
 LIMITS = Limits()
+PROGRAMMES_BEFORE_SECONDS, PROGRAMMES_AHEAD_SECONDS = 6 * 3_600.0, 12 * 3_600.0
+"""What is on when playout falls silent is known for so long."""
 
 
 class Neighbours:
@@ -65,6 +68,14 @@ class Neighbours:
         """How the channels stand; None when playout does not say."""
         try:
             return channels_of(await self._told("playout", "/standings"))
+        except msgspec.DecodeError:
+            return None
+
+    async def programmes(self, now: float) -> Programmes | None:
+        """What is on, has lately been and will soon be; None when playout does not say."""
+        since, until = now - PROGRAMMES_BEFORE_SECONDS, now + PROGRAMMES_AHEAD_SECONDS
+        try:
+            return programmes_of(await self._told("playout", f"/guide?from={since:.0f}&to={until:.0f}"))
         except msgspec.DecodeError:
             return None
 

@@ -8,7 +8,8 @@ log-likelihood ratio of at least `PROOF_NATS` (a sequential test: A. Wald, Ann. 
 saying "over" wrongly is at most exp(-nats)). Silence is no proof: somebody must have come and got it.
 *Traffic back*: promises are kept at no less than a part of the rate that the quietest time before lets expect, where
 that is known: a crowd that came before the fault is no measure of who comes after it. Where promises were broken, those
-who come tell by themselves whether they get it: fewer of them hold nothing up then.
+who come tell by themselves whether they get it: fewer of them hold nothing up then. Nor do they when the programme that
+people came for has ended since: what was ordinary while it was on is no measure any more.
 *Contacts falling*: fewer people turn to customer service than at the worst, where such a signal is taken in.
 *Held*: it has been well for a time without a break.
 
@@ -61,6 +62,8 @@ class Evidence:
     """Kept a second, as the time before lets expect; None when not known."""
     traffic_decides: bool = True
     """Nobody's promise was broken, as far as is known: only that people come again says that it is over."""
+    ended: tuple[str, float] | None = None
+    """The programme that people came for and that has ended since, and when; None: none has."""
     contacts: Sequence[tuple[float, float]] | None = None
     """Contacts with customer service by (time, count), in order; None when no such signal is taken in."""
     blind_since: float | None = None
@@ -202,6 +205,9 @@ def _traffic_back(evidence: Evidence, well_since: float | None, now: float) -> C
     rate = sum(bucket.kept for bucket in _since(evidence, well_since)) / seconds
     text = f"{rate:.2g} kept a second, ordinarily {evidence.usual_rate:.2g}"
     back = rate >= TRAFFIC_BACK * evidence.usual_rate
+    if not back and evidence.ended is not None:
+        title, ended_at = evidence.ended
+        return Check("traffic back", None, f"{text}: “{title}” ended {now - ended_at:.0f} s ago, and fewer come")
     if not back and not evidence.traffic_decides:
         return Check("traffic back", None, f"{text}: fewer come, and whether they get it decides")
     return Check("traffic back", back, text)

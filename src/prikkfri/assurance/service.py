@@ -32,6 +32,7 @@ from prikkfri.assurance.overview import (
     chart,
     overview,
 )
+from prikkfri.assurance.programmes import Programmes
 from prikkfri.assurance.publishing import summary
 from prikkfri.assurance.status import Statement
 from prikkfri.clock import Clock
@@ -49,6 +50,7 @@ REOPEN_SECONDS = 60.0
 HEALTH_SECONDS = 5.0
 PUBLISH_SECONDS = 5.0
 CONTROLS_SECONDS = 3.0
+PROGRAMMES_SECONDS = 60.0
 SILENT_SECONDS = 5.0
 """A role that is started anew is silent for less."""
 ERASE_SECONDS = 600.0
@@ -127,6 +129,8 @@ class Assurance:
         self.roles = {role: RoleState(role) for role in neighbours.roles}
         self.controls = Controls()
         """What people on duty can switch, as the roles last told."""
+        self.programmes: Programmes = {}
+        """What is on, as playout last told: whatever becomes of it, the schedule stands."""
         self.published_at = 0.0
         """When the status page last took the summary; 0: not yet."""
         self.publish_trouble = ""
@@ -155,6 +159,7 @@ class Assurance:
                 tasks.create_task(self._watch(role), name=f"watch {role}")
             tasks.create_task(self._publish(), name="publish")
             tasks.create_task(self._follow_controls(), name="controls")
+            tasks.create_task(self._follow_programmes(), name="programmes")
             tasks.create_task(self._erase(), name="erase")
 
     # Following.
@@ -302,6 +307,16 @@ class Assurance:
         """Asks the roles once how their channels and routes stand."""
         channels, routes = await asyncio.gather(self._neighbours.channels(), self._neighbours.routes())
         self.controls = Controls(channels, routes)
+
+    async def _follow_programmes(self) -> None:
+        while True:
+            await self.look_at_programmes()
+            await asyncio.sleep(PROGRAMMES_SECONDS)
+
+    async def look_at_programmes(self) -> None:
+        """Asks playout once what is on; without an answer what it told before stands."""
+        told = await self._neighbours.programmes(self.clock.now())
+        self.programmes = self.programmes if told is None else told
 
     async def switch_channel(self, channel: str, state: str, *, by: str) -> str:
         """Opens a channel to everybody (`open`), closes it (`closed`), or leaves it to the rule (`rule`).

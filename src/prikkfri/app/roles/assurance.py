@@ -89,6 +89,7 @@ async def build(config: Config, clock: Clock) -> Role:
             products=products,
             tell=tell,
             changed=lambda: service.publish_soon(),
+            programmes=lambda: service.programmes,
         ),
         clock=clock,
         zone=zone,

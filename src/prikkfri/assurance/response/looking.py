@@ -4,13 +4,14 @@ Nothing is read or written here, so that a look of many seconds can be had in an
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from prikkfri.assurance import incidents, recovery, status
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Holder, Impact, Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, Load
 from prikkfri.assurance.localisation import place
+from prikkfri.assurance.programmes import Programmes, crowded, ended
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.response import assessing
 from prikkfri.assurance.tally import Bucket, Expectation
@@ -37,6 +38,8 @@ class Grounds:
     holder: Holder
     expectations: Mapping[tuple[str, str], Expectation]
     criteria: recovery.Criteria
+    programmes: Programmes = field(default_factory=dict)
+    """What is on, as playout last told."""
     capacity: tuple[float, float] | None = None
     """Sign-ins a second as measured when the incident began, and when that was; None when not known."""
 
@@ -61,7 +64,13 @@ def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, n
         for fact in assessing.done(outcomes, incident):
             incident = incidents.happened(incident, fact)
     pictures = assessing.pictures(outcomes)
-    judged = _with_pictures(incident, _judge(incident, promises, grounds, now), pictures, grounds, now)
+    judged = _with_pictures(
+        incident,
+        _judge(incident, promises, _ended(incident, outcomes, grounds, now), grounds, now),
+        pictures,
+        grounds,
+        now,
+    )
     made = impact_of(incident, outcomes, grounds, now=now)
     hits = made.seen
     if incidents.of_few(incident, *_people(incident, outcomes, grounds, now)):
@@ -128,7 +137,21 @@ def _loaded(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds) -
     return replace(incident, load=Load("signin", peak, *grounds.capacity))
 
 
-def _judge(incident: Incident, promises: Sequence[assessing.Settled], grounds: Grounds, now: float) -> Recovery:
+def _ended(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, now: float) -> tuple[str, float] | None:
+    """The programme that people had come for before the incident, if it has ended since then; and when."""
+    since = incident.since - BEFORE_SECONDS
+    channel = crowded(outcome for outcome in outcomes if since <= outcome.time < incident.since)
+    programme = ended(grounds.programmes.get(channel, ()), since=since, now=now)
+    return (programme.title, programme.stop) if programme is not None else None
+
+
+def _judge(
+    incident: Incident,
+    promises: Sequence[assessing.Settled],
+    ended: tuple[str, float] | None,
+    grounds: Grounds,
+    now: float,
+) -> Recovery:
     def counted(since: float, until: float) -> list[Bucket]:
         return assessing.buckets(promises, incident.segments, since=since, until=until, seconds=1.0)
 
@@ -144,6 +167,7 @@ def _judge(incident: Incident, promises: Sequence[assessing.Settled], grounds: G
             fault_share=max([*fault, _share(during)]) or 0.5,
             usual_rate=_expected_rate(before),
             traffic_decides=not any(bucket.broken for bucket in during),
+            ended=ended,
             contacts=grounds.contacts,
             blind_since=now if grounds.blind else None,
         ),

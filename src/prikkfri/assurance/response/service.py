@@ -22,6 +22,7 @@ from prikkfri.assurance.detection import Settings as Detection
 from prikkfri.assurance.impact import Exposed, Hit, Holder, Impact, Scope, condemned, exposure, proven
 from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.notices import notices
+from prikkfri.assurance.programmes import Programmes
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, trial
 from prikkfri.assurance.response import assessing, looking, store
@@ -62,6 +63,8 @@ class Surroundings:
     """Sends a customer a text message; returns its id, empty when it was not accepted, None when nobody knows."""
     changed: Callable[[], None]
     """An incident has changed: tell the public."""
+    programmes: Callable[[], Programmes] = dict
+    """What is on, as playout last told."""
 
 
 @dataclass(frozen=True)
@@ -273,6 +276,7 @@ class Response:
             holder=await self._holder(incident.since - looking.BEFORE_SECONDS),
             expectations=self._expectations,
             criteria=self._criteria,
+            programmes=self._around.programmes(),
             capacity=self._around.capacity_per_second(incident.since),
         )
         seen = await asyncio.to_thread(looking.look, incident, outcomes, grounds, now=now)

@@ -1,0 +1,52 @@
+"""Programmes: what the schedule lets expect of who comes. When what people came for has ended, fewer do."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from prikkfri.journal import Outcome
+
+COMING = ("start-playback", "switch-channel")
+CROWD_SHARE = 0.5
+"""Of those who began to watch: so many on one channel came for what is on there."""
+PROGRAMMES_MAX = 5_000
+
+
+class Programme(msgspec.Struct, frozen=True):
+    title: str
+    start: float
+    """Seconds since 1970 UTC, both."""
+    stop: float
+
+
+class _Channel(msgspec.Struct, frozen=True):
+    id: str
+    programmes: list[Programme]
+
+
+Programmes = dict[str, tuple[Programme, ...]]
+"""By channel."""
+
+
+def programmes_of(guide: bytes) -> Programmes:
+    """What playout's guide lists. Raises `msgspec.DecodeError`."""
+    listed = msgspec.json.decode(guide, type=list[_Channel])
+    return {channel.id: tuple(channel.programmes[:PROGRAMMES_MAX]) for channel in listed}
+
+
+def crowded(outcomes: Iterable[Outcome]) -> str:
+    """The channel that most of those have come to who began to watch; empty when to none in particular."""
+    came = Counter(
+        outcome.dimensions.get("channel", "")
+        for outcome in outcomes
+        if outcome.step in COMING and outcome.verdict == "kept" and outcome.observed
+    )
+    channel, most = max(came.items(), key=lambda each: (each[1], each[0]), default=("", 0))
+    return channel if most >= CROWD_SHARE * came.total() else ""
+
+
+def ended(programmes: Sequence[Programme], *, since: float, now: float) -> Programme | None:
+    """The last programme that has ended after `since` and up to `now`."""
+    over = [programme for programme in programmes if since < programme.stop <= now]
+    return max(over, key=lambda programme: programme.stop, default=None)
