@@ -1,7 +1,9 @@
 """A machine too busy to judge says so: what is measured, what is concluded, what is shown."""
 
 import asyncio
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from waiting import eventually
 
 from prikkfri.clock import ManualClock
+from prikkfri.simulation.company import Usage, family, keep_company, others_share, usage
 from prikkfri.simulation.lateness import (
     LATE_SECONDS,
     LATE_SECONDS_MAX,
@@ -82,3 +85,54 @@ def test_the_report_has_a_verdict_of_its_own_for_what_was_not_judged() -> None:
     assert "Failed</span>" in render(replace(report, checks=[holds, late, fails]))
     assert "Passed</span>" in render(replace(report, checks=[holds], passed=True))
     assert reason_not_judged([holds, late, late, fails]) == BUSY and reason_not_judged([holds, fails]) == ""
+
+
+@pytest.mark.parametrize(
+    ("others", "busy"), [([], False), ([0.6, 0.6], False), ([0.2, 1.0], False), ([0.3, 1.0], True)]
+)
+def test_a_machine_that_others_have_taken_is_too_busy_even_when_nothing_was_late(
+    others: list[float], busy: bool
+) -> None:
+    found = lateness([0.0] * 100, others)
+    assert bool(found.too_busy) is busy
+    assert not busy or found.too_busy == "the machine was too busy: others took 65% of it"
+    assert "s at the worst" in lateness([9.0], others).too_busy, "what was late is said first"
+
+
+def test_what_others_take_is_what_neither_we_nor_our_children_do() -> None:
+    before = Usage(1_000, 500, {1: 100, 2: 50})
+    assert others_share(before, Usage(1_100, 600, {1: 130, 2: 60, 9: 10})) == 0.25  # 50 of 100 busy, of 200 in all
+    assert others_share(before, Usage(1_100, 500, {1: 110})) == 0.9  # what has ended is not ours any more
+    assert others_share(before, Usage(1_010, 600, {1: 400})) == 0.0
+    assert others_share(before, before) == 0.0
+    assert others_share(Usage(0, 0), Usage(7, 0)) == 1.0
+
+
+def test_a_family_is_its_heads_and_all_who_descend_from_them() -> None:
+    parents = {2: 1, 3: 2, 4: 3, 5: 1, 6: 5, 7: 7}
+    assert family(parents, {2, 7, 99}) == {2, 3, 4, 7}
+    assert family({}, {1}) == set()
+
+
+def test_the_machine_is_read_as_linux_shows_it(tmp_path: Path) -> None:
+    mine, role = os.getpid(), 700_001
+    proc, home = tmp_path / "proc", tmp_path / "home"
+    (home / "run").mkdir(parents=True)
+    (home / "run" / "signin.lock").write_text(f"{role}\n")
+    (home / "run" / "door.lock").write_text("")
+    for process, parent, used in ((mine, 1, 7), (role, 1, 20), (700_002, role, 300), (700_003, 1, 4_000)):
+        (proc / str(process)).mkdir(parents=True)
+        fields = ["S", str(parent), *["0", "0", "0", "0", "0", "0", "0", "0", "0"], str(used), "1", "0"]
+        (proc / str(process) / "stat").write_text(f"{process} (a) b (c) {' '.join(fields)}")
+    (proc / "sys").mkdir()
+    (proc / "stat").write_text("cpu  1 20 300 4000 50000 600000 7000000 80000000 9 9\ncpu0 1 1\n")
+    assert usage(home, proc) == Usage(87_600_321, 54_000, {mine: 8, role: 21, 700_002: 301})
+    (proc / "stat").write_text("something else")
+    assert usage(home, proc) is None and usage(home, tmp_path / "nowhere") is None
+
+
+async def test_company_is_kept_until_it_is_known_no_more() -> None:
+    readings: list[Usage | None] = [Usage(0, 0), Usage(1, 1), None]
+    shares: list[float] = []
+    await keep_company(shares, lambda: readings.pop(0), pause_seconds=0.0)
+    assert shares == [0.5] and readings == []

@@ -11,12 +11,14 @@ import random
 import statistics
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import aiohttp
 
 from prikkfri.clock import Clock
 from prikkfri.errors import PrikkfriError
+from prikkfri.simulation.company import keep_company, usage
 from prikkfri.simulation.crowd import arrivals, match_shape
 from prikkfri.simulation.demo import PASSWORD, Person
 from prikkfri.simulation.duty import Duty
@@ -118,6 +120,8 @@ class Truth:
     ended_at: float = 0.0
     late: list[float] = field(default_factory=list)
     """By how much each tick of the rehearsal's own clock, and each one who came, was late."""
+    others: list[float] = field(default_factory=list)
+    """What part of the machine others took, by stretch."""
     told_hit: dict[str, bool] = field(default_factory=dict)
     """What each one who asked afterwards was told, by subscriber: whether a fault had hit them."""
     texts: dict[str, list[str]] = field(default_factory=dict)
@@ -192,6 +196,7 @@ class Evening:
             tasks.create_task(self._look_for_open_channels(truth, end))
             tasks.create_task(self._tell(truth, end))
             time_keeping = tasks.create_task(keep_time(truth.late, self.clock))
+            company = tasks.create_task(keep_company(truth.others, partial(usage, self.config.home)))
             if plan.fault is not None:
                 tasks.create_task(self._break(truth, plan.fault))
             crowd = asyncio.gather(*(tasks.create_task(come) for come in self._crowd(truth)))
@@ -199,6 +204,7 @@ class Evening:
             truth.ended_at = self.clock.now()
             end.set()
             time_keeping.cancel()
+            company.cancel()
             await crowd
         return truth
 

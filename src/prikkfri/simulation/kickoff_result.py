@@ -75,7 +75,7 @@ def judge(truth: Truth, accounts: Sequence[Account]) -> tuple[Result, list[Check
     credited = [credit["customer"] for each in accounts for credit in each.credits]
     waited = waits(truth)
     fault = truth.fault_at
-    timeliness = lateness(truth.late)
+    timeliness = lateness(truth.late, truth.others)
     resolved_at = account.incident["resolved_at"] if account else None
     result = Result(
         viewers=len(truth.inside) + len(truth.outside),
@@ -146,7 +146,7 @@ def _segment(segment: dict[str, Any]) -> str:
 
 
 def _shared_checks(truth: Truth, result: Result) -> list[Check]:
-    busy = lateness(truth.late).too_busy
+    busy = lateness(truth.late, truth.others).too_busy
     troubles = sorted(trouble for each in truth.inside for trouble in each.troubles)
     first = f"; first after {troubles[0][0]:.1f} s, {troubles[0][1]}" if troubles else ""
     disturbed = [
@@ -160,7 +160,7 @@ def _shared_checks(truth: Truth, result: Result) -> list[Check]:
 
 
 def _checks_of_a_fault(truth: Truth, result: Result, account: Account | None, credited: set[str]) -> list[Check]:
-    busy = lateness(truth.late).too_busy
+    busy = lateness(truth.late, truth.others).too_busy
     return [
         *_shared_checks(truth, result),
         within(f"The incident was raised within {DETECTED_SECONDS_MAX:.0f} s", result.detected_after_s,
@@ -204,7 +204,7 @@ def _over_check(result: Result, busy: str) -> Check:
 
 def _look_back_checks(truth: Truth, credited: set[str]) -> list[Check]:
     """What those hit have of it in the end."""
-    busy = lateness(truth.late).too_busy
+    busy = lateness(truth.late, truth.others).too_busy
     with_phone = credited & set(truth.texts)
     once = sum(len(truth.texts[subscriber]) == 1 for subscriber in with_phone)
     others = sum(bool(texts) for subscriber, texts in truth.texts.items() if subscriber not in credited)
@@ -221,7 +221,7 @@ def _look_back_checks(truth: Truth, credited: set[str]) -> list[Check]:
 
 def crowd_checks(truth: Truth) -> list[Check]:
     """Whether a line is a line: nobody meets an error, nobody is overtaken, and the machines never work in vain."""
-    busy = lateness(truth.late).too_busy
+    busy = lateness(truth.late, truth.others).too_busy
     met_error = sum(bool(asked.refused) for asked in truth.outside)
     overtaken = overtaken_by(truth)
     pace = paces(truth)

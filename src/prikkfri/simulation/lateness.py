@@ -1,7 +1,9 @@
 """Lateness: whether the machine had time for a rehearsal, as the rehearsal itself has measured while it ran.
 
 A clock of the rehearsal's own ticks all the time, and its people come at planned moments. On a machine that is too busy
-both are late. What the product then did in time, or did not, says nothing of the product: it is not judged.
+both are late; and how much of it others than the rehearsal and the roles take is looked at as well (`company`), since
+the roles may be late where the rehearsal is not. What the product then did in time, or did not, says nothing of the
+product: it is not judged.
 """
 
 import asyncio
@@ -18,6 +20,8 @@ LATE_SHARE_MAX = 0.1
 """With a larger part of them late, the machine was too busy ..."""
 LATE_SECONDS_MAX = 3.0
 """... and also when anything at all was so late: the checks count in tens of seconds."""
+OTHERS_SHARE_MAX = 0.6
+"""With more of the machine taken by others, on average, roles wait for their turn."""
 ALREADY = "it was so before the fault had begun"
 
 
@@ -26,23 +30,27 @@ class Lateness:
     share: float = 0.0
     """Of all that was to happen at a moment: how much of it was late."""
     worst_s: float = 0.0
+    others_share: float = 0.0
+    """Of the machine, that others than the rehearsal and the roles took."""
 
     @property
     def too_busy(self) -> str:
         """Why nothing that is a matter of time can be judged; empty: it can."""
-        if self.share <= LATE_SHARE_MAX and self.worst_s <= LATE_SECONDS_MAX:
-            return ""
-        return (
-            f"the machine was too busy: {self.share:.0%} of what was to happen came more than {LATE_SECONDS} s late, "
-            f"{self.worst_s:.1f} s at the worst"
-        )
+        if self.share > LATE_SHARE_MAX or self.worst_s > LATE_SECONDS_MAX:
+            return (
+                f"the machine was too busy: {self.share:.0%} of what was to happen came more than {LATE_SECONDS} s"
+                f" late, {self.worst_s:.1f} s at the worst"
+            )
+        if self.others_share > OTHERS_SHARE_MAX:
+            return f"the machine was too busy: others took {self.others_share:.0%} of it"
+        return ""
 
 
-def lateness(late: Sequence[float]) -> Lateness:
-    """`late`: by how many seconds each thing came late."""
-    if not late:
-        return Lateness()
-    return Lateness(round(sum(each > LATE_SECONDS for each in late) / len(late), 4), round(max(0.0, *late, 0.0), 2))
+def lateness(late: Sequence[float], others: Sequence[float] = ()) -> Lateness:
+    """`late`: by how many seconds each thing came late; `others`: what part of the machine others took, by stretch."""
+    share = sum(each > LATE_SECONDS for each in late) / len(late) if late else 0.0
+    taken = sum(others) / len(others) if others else 0.0
+    return Lateness(round(share, 4), round(max(0.0, *late, 0.0), 2), round(taken, 4))
 
 
 async def keep_time(late: list[float], clock: Clock) -> None:

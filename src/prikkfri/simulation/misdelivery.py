@@ -15,6 +15,7 @@ import random
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import cycle
 from typing import Any, Literal, TypeVar
 
@@ -23,6 +24,7 @@ import aiohttp
 from prikkfri.clock import Clock
 from prikkfri.errors import PrikkfriError
 from prikkfri.simulation.canary_phones import CanaryPhones
+from prikkfri.simulation.company import keep_company, usage
 from prikkfri.simulation.demo import FIRST_NAMES, SMPP_PASSWORD
 from prikkfri.simulation.esme import Esme
 from prikkfri.simulation.installation import Installation, ports_section
@@ -135,6 +137,8 @@ class Truth:
     status_at: list[tuple[float, str]] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
     """By how much each tick of the rehearsal's own clock was late."""
+    others: list[float] = field(default_factory=list)
+    """What part of the machine others took, by stretch."""
 
     def accepted(self) -> dict[str, Sent]:
         """By token."""
@@ -301,6 +305,8 @@ class Evening:
             always = [tasks.create_task(self._canary_phones(partner).run()) for partner in PARTNERS]
             always.append(tasks.create_task(self._look_at_the_status_page(truth)))
             always.append(tasks.create_task(keep_time(truth.late, self.clock)))
+            home = self.installation.home
+            always.append(tasks.create_task(keep_company(truth.others, partial(usage, home))))
             traffic = tasks.create_task(self._write(truth, enough))
             await asyncio.sleep(plan.calm_seconds)
             if plan.fault:

@@ -51,7 +51,7 @@ def judge(truth: Truth, accounts: Sequence[Account], seen: Seen) -> tuple[Result
     listed = {each["message"] for each in seen.exposed}
     certain = {each["message"] for each in seen.exposed if each["sent_at"] >= way["likely_since"]}
     stops = [at for at, link, _ in seen.stops if link == MISDELIVERS.link]
-    timeliness = lateness(truth.late)
+    timeliness = lateness(truth.late, truth.others)
     result = Result(
         messages=len(truth.accepted()),
         misdelivered_by_us=truth.misdelivered_by_us(),
@@ -127,7 +127,7 @@ def _checks(truth: Truth, result: Result, accounts: Sequence[Account], seen: See
     account, receipts = _of(accounts, "messages"), _placed(_of(accounts, "receipts"))
     resolved_at = account.incident["resolved_at"] if account else None
     exposed_told = _exposed_told(account)
-    busy = lateness(truth.late).too_busy
+    busy = lateness(truth.late, truth.others).too_busy
     over_s, proven_s = _after(truth, resolved_at), _after(truth, seen.proven_at)
     return [
         *_shared_checks(truth, result),
