@@ -532,6 +532,27 @@ async def test_what_is_claimed_while_the_centre_leaves_is_given_back(house: Any)
     assert await at.fetch("SELECT state, attempts FROM sms_message") == [("waiting", 0)]
 
 
+async def test_nothing_is_written_once_the_centre_has_said_goodbye(house: Any) -> None:
+    """Its answer might come too late: what was claimed goes back, also while the peer is still there."""
+    async with house(timing=replace(HURRIED, leave_seconds_max=60.0)) as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await client.submit(schedule="000000000010000R")
+        at.engine.commits_left = 0
+        at.clock.advance(10.0)
+
+        async def leave() -> None:
+            unbind = await link.request()
+            assert unbind.command == Command.UNBIND
+            at.engine.go_on.set()
+            await at.until("SELECT state FROM sms_message WHERE attempts = 0", "waiting")
+            link.answer(unbind)
+            await client.say_goodbye()
+
+        leaving = asyncio.create_task(leave())
+        await at.engine.waiting.wait()
+    await leaving
+
+
 async def test_what_is_claimed_while_its_link_breaks_goes_over_the_next_one(house: Any) -> None:
     async with house() as at:
         link, client = await at.bound_link(), await at.bound_client()
