@@ -1,11 +1,13 @@
-"""The store's statements against full tables: none reads a table from end to end."""
+"""The store's statements by their plans: none reads a table from end to end. Their effects: test_store_effects.py."""
 
+import inspect
 from typing import Any
 
 import pytest
 
 from prikkfri.sms import store
 from prikkfri.sms.canaries import store as canaries
+from prikkfri.sms.canaries.verdicts import Canary
 from prikkfri.sms.messages import State
 from prikkfri.storage import Database, Location, open_database
 
@@ -17,6 +19,7 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.put_off, {"message": "a", "due_at": 1.0, "reason": ""}),
     (store.mark_in_doubt, {"ids": ["a"], "due_at": 1.0}),
     (store.doubt_what_was_sending, {"due_at": 1.0}),
+    (store.left_waiting, {"target": "account:shop", "accepted_after": 1.0, "limit": 10}),
     (store.settled_doubts, {"target": "link:nord", "limit": 10, "now": 1.0}),
     (store.end, {"message": "a", "state": State.DELIVERED, "reason": "", "now": 1.0}),
     (store.end_by_receipt, {"target": "link:nord", "next_hop_id": "n", "recipient": "47", "state": State.DELIVERED,
@@ -36,6 +39,8 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.exposed, {"target": "link:nord", "since": 1.0, "until": 2.0, "validity_seconds_max": 60.0, "limit": 10}),
     (canaries.mark_told, {"phone": "47", "tokens": ["t"], "now": 1.0}),
     (canaries.undecided, {"limit": 10}),
+    (canaries.decide, {"canary": Canary("t", "a", "nord", "47", State.SENT, 0.0, 0.0, 0.0, 0.0, 0.0, ""),
+                       "verdict": "arrived", "now": 1.0}),
     (canaries.verdicts, {"link": "nord", "limit": 10}),
     (canaries.erase, {"made_before": 1.0, "limit": 10}),
 ]  # fmt: skip
@@ -70,6 +75,20 @@ async def area(tmp_path: Any) -> Any:
     database = await open_database(Location(tmp_path), "sms")
     yield database
     await database.close()
+
+
+def test_no_statement_of_the_store_is_left_out() -> None:
+    """But for those that only insert, and the few rows that there are of routes."""
+    named = {function for function, _ in STATEMENTS}
+    every = {
+        function
+        for module in (store, canaries)
+        for name, function in vars(module).items()
+        if inspect.iscoroutinefunction(function) and function.__module__ == module.__name__ and name[0] != "_"
+    }
+    assert {function.__name__ for function in every - named} == {
+        "insert", "add", "add_events", "hold_receipt", "put_route", "routes"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("function", "arguments"), STATEMENTS, ids=lambda value: getattr(value, "__name__", ""))
