@@ -437,3 +437,11 @@ async def test_a_writer_frozen_in_its_transaction_does_not_hold_its_successor(
         await journal.append()
     await successor.close()
     await database.close()
+
+
+async def test_a_reader_waits_for_others_as_a_writer_does_and_writes_nothing(tmp_path: Path) -> None:
+    database = await open_database(Location(tmp_path), "sms", limits=StorageLimits(busy_milliseconds_max=1_234))
+    assert await database.read(lambda q: q.fetch("PRAGMA busy_timeout")) == [(1_234,)]
+    with pytest.raises(StorageError):
+        await database.read(lambda q: q.fetch(THING))
+    await database.close()
