@@ -210,7 +210,7 @@ async def test_nobody_waits_for_ever_behind_those_with_a_pass(build: BuildPool, 
     pool = build(queue_seconds_max=0.01)
     first = await start(pool, gate, "first", with_pass=True)
     second = await start(pool, gate, "second")
-    answer = await second
+    answer = await asyncio.wait_for(second, 30)
     assert isinstance(answer, Overloaded) and answer.retry_after_s > 0
     assert (pool.counters.refused, pool.counters.left) == (1, 0)
     gate.open.set()
