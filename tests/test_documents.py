@@ -78,6 +78,35 @@ def test_every_setting_stands_in_the_table_with_its_default(path: str) -> None:
     assert not missing, f"the row of {path} says nothing of {missing}"
 
 
+def items(hint: Any) -> Iterator[type]:
+    """The kinds of which a list is made."""
+    if typing.get_origin(hint) is tuple and dataclasses.is_dataclass(item := typing.get_args(hint)[0]):
+        yield typing.cast(type, item)
+        for inner in typing.get_type_hints(item).values():
+            yield from items(inner)
+
+
+@pytest.mark.parametrize("path", sorted(path for path, (hint, _) in SETTINGS.items() if any(items(hint))))
+def test_what_counts_or_chooses_in_a_list_is_told_with_its_default(path: str) -> None:
+    """A number, a switch, and the first of several words: what holds where nobody says anything."""
+    hint, _ = SETTINGS[path]
+    _, meaning = ROWS[path]
+    for kind in items(hint):
+        hints = typing.get_type_hints(kind)
+        for field in dataclasses.fields(kind):
+            chosen = typing.get_origin(hints[field.name]) is typing.Literal
+            if field.default is dataclasses.MISSING or not (chosen or hints[field.name] in (int, float, bool)):
+                continue
+            told = f'`"{field.default}"`' if chosen else str(as_written(field.default))
+            assert re.search(rf"`{field.name}` \({re.escape(told)}[,)]", meaning), f"{path}: {field.name} is {told}"
+
+
+def as_written(default: object) -> object:
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) else default
+
+
 def test_the_table_has_no_setting_that_does_not_exist() -> None:
     of_roles = {"roles.ROLE.port", "roles.ROLE.public_url", "roles.sms.smpp_port"}
     assert ROWS.keys() == SETTINGS.keys() | of_roles

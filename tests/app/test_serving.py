@@ -246,3 +246,28 @@ async def test_figures_are_for_the_networks_that_are_named_and_health_is_for_eve
     if status == 403:
         assert answer.json()["error"] == "not-for-you" and "metrics_from" in answer.json()["message"]
     assert (await asked("/health", client=client, **settings)).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+async def test_what_fails_is_a_refusal_and_told_to_the_log_without_its_address(
+    method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def edge(scope: Scope, receive: Receive, send: Send) -> None:
+        raise LookupError("something is missing")
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": method, "path": "/live/a-secret-token/index.m3u8", "headers": [],
+             "query_string": b"ticket=another-secret", "client": ("127.0.0.1", 1)}  # fmt: skip
+    await with_health(edge, "playout", dict)(scope, receive, send)
+    start, body = sent
+    assert start["status"] == 500
+    assert (b'"internal"' in body["body"]) == (method != "HEAD")
+    assert dict(start["headers"])[b"content-length"] != b"0"
+    assert "something is missing" in caplog.text and "secret" not in caplog.text

@@ -4,7 +4,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prikkfri.assurance import status
@@ -38,6 +38,10 @@ def suspected(seen: float = 0.9) -> Incident:
 
 def confirmed(seen: float = 0.9) -> Incident:
     return happened(suspected(seen), Fact("evidence", NINE + 10))
+
+
+def opened_and_seen(segment: Segment) -> Incident:
+    return happened(opened("1", alarm(segment), NINE), Fact("evidence", NINE + 10))
 
 
 def told(*incidents: Incident, now: float = NINE + 20) -> list[str]:
@@ -107,7 +111,7 @@ TELEVISION, SIGN_IN_STEPS, WATCH_STEPS = "television", ["enter", "sign-in", "pla
 def test_what_fails_is_told_of_the_steps_that_it_is_about(
     segment: dict[str, str], steps: tuple[str, ...], title: str
 ) -> None:
-    incident = happened(opened("1", alarm(Segment.of(segment)), NINE), Fact("evidence", NINE + 10))
+    incident = opened_and_seen(Segment.of(segment))
     (statement,) = statements([incident], now=NINE + 20, zone=OSLO)
     assert (statement.steps, statement.title["en"]) == (steps, title)
     assert statement.title == what(incident)
@@ -115,6 +119,20 @@ def test_what_fails_is_told_of_the_steps_that_it_is_about(
         concerns = segment["service"] == TELEVISION and (not steps or bool(set(asked) & set(steps)))
         assert [each.id for each in concerned([statement], TELEVISION, asked)] == ["1"] * concerns
     assert len(concerned([statement], segment["service"], [])) == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "title"),
+    [
+        (TELEVISION, ("TV-tjenesten svikter", "Tv-tjänsten fungerar inte som den ska", "Television fails")),
+        ("messages", ("Tekstmeldinger kommer ikke alltid fram", "Sms kommer inte alltid fram",
+                      "Text messages do not always arrive")),
+        ("receipts", ("En tjeneste svikter", "En tjänst fungerar inte som den ska", "A service fails")),
+    ],
+)  # fmt: skip
+def test_each_service_has_its_own_name_in_each_language(service: str, title: tuple[str, ...]) -> None:
+    (statement,) = statements([opened_and_seen(Segment.of({"service": service}))], now=NINE + 20, zone=OSLO)
+    assert tuple(statement.title[language] for language in ("nb", "sv", "en")) == title
 
 
 def test_all_ways_of_signing_in_together_are_signing_in() -> None:
@@ -170,6 +188,12 @@ def test_that_all_fails_in_one_place_says_nothing_of_the_whole() -> None:
     assert statement.severity == "partial_outage"
 
 
+@example(9, 0, "share", False)
+@example(10, 0, "share", False)
+@example(10, 990, "share", False)
+@example(10, 991, "share", False)
+@example(500, 500, "share", False)
+@example(500, 501, "share", False)
 @given(st.integers(0, 3_000), st.integers(0, 3_000), st.sampled_from(["share", "plunge", "told"]), st.booleans())
 def test_the_public_is_told_how_many_customers_fail_of_those_who_asked(
     hit: int, others: int, kind: str, by_person: bool
@@ -303,7 +327,8 @@ def test_an_estimate_stands_with_its_time_and_is_overdue_by_itself() -> None:
     assert late.updates[0].body["nb"] == "Det skulle vært løst 21:15. Det er det ikke."
     over = happened(happened(incident, Fact("improving", NINE + 950)), Fact("proven", NINE + 999))
     (after,) = statements([over], now=NINE + 1_000, zone=OSLO)
-    assert not after.solution_overdue
+    assert not after.solution_overdue and not after.next_update_overdue
+    assert after.updates[0].body["en"] == "The fault is mended."
 
 
 def test_a_new_estimate_does_not_rewrite_the_old_one() -> None:

@@ -375,6 +375,8 @@ async def test_only_the_viewers_pages_may_ask(entrance: Entrance) -> None:
     async with entrance.client() as client:
         elsewhere = {"origin": "http://localhost:8081"}
         assert (await client.post("/enter", json={"device": DEVICE}, headers=elsewhere)).status_code == 403
+        with_token = elsewhere | bearer(entrance.token())
+        assert (await client.post("/playback-token", headers=with_token)).json()["error"] == "bad-origin"
         asked = await client.options("/playback-token")
         assert asked.headers["access-control-allow-origin"] == VIEWER
         assert "Authorization" in asked.headers["access-control-allow-headers"]
@@ -558,6 +560,24 @@ async def test_with_the_waiting_room_off_the_door_asks_nobody_and_keeps_no_line(
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert not (entrance.home / "door").exists()
+
+
+async def test_after_a_restart_the_line_goes_on_where_it_was(entrance: Entrance, build: BuildDoor) -> None:
+    async with entrance.client() as client:
+        tickets = [(await joined(client))["ticket"] for _ in range(40)]
+    await entrance.settle()
+    entrance.clock.advance(1.0)
+    await entrance.settle()
+    before = entrance.door.counters()
+    assert 10 < before["line_front"] < 20
+    anew = build()
+    assert [anew.door.counters()[name] for name in ("line_front", "line_waiting")] == [
+        before[name] for name in ("line_front", "line_waiting")
+    ]
+    async with anew.client() as client:
+        waiting = (await client.get("/waiting", params={"ticket": tickets[39]})).json()
+        newcomer = await joined(client)
+    assert (waiting["place"], newcomer["place"]) == (int(39 - before["line_front"]) + 1, waiting["place"] + 1)
 
 
 @pytest.mark.parametrize("content", ["{ torn", "[]", "{}", '{"next_number": "many", "front": 0}'])

@@ -5,7 +5,9 @@ import json
 
 import cbor2
 import pytest
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, KeySet
@@ -157,6 +159,16 @@ def test_another_algorithm_is_refused() -> None:
     assert cat.verify(encoded(cbor2.dumps(mac)), KEYS, NOW, 0).standing == "bad"
 
 
+@pytest.mark.parametrize("more", [{}, {3: 60}, {2: [310], 310: 1}, {"note": 1}], ids=str)
+def test_a_header_that_is_not_understood_is_refused_though_it_is_signed(more: dict[object, object]) -> None:
+    protected, payload = cbor2.dumps({1: -7, 4: b"door-1", **more}), cbor2.dumps(GOOD_CLAIMS)
+    signed = PRIVATE.sign(cbor2.dumps(["Signature1", protected, b"", payload]), ec.ECDSA(hashes.SHA256()))
+    r, s = decode_dss_signature(signed)
+    token = encoded(cbor2.dumps(cbor2.CBORTag(18, [protected, {}, payload, r.to_bytes(32) + s.to_bytes(32)])))
+    wanted = cat.Verdict("bad", reason="malformed") if more else cat.Verdict("ok", CLAIMS)
+    assert cat.verify(token, KEYS, NOW, 0) == wanted
+
+
 def test_a_foreign_library_reads_our_token() -> None:
     message = CoseMessage.decode(decoded(TOKEN))
     assert isinstance(message, Sign1Message)
@@ -184,6 +196,8 @@ def test_we_read_a_token_of_a_foreign_library() -> None:
         {4: -1},
         {4: 1.5},
         {6: None},
+        {4: 1 << 40},
+        {6: 1 << 40},
         {7: b""},
         {7: "text"},
         {7: b"x" * 33},

@@ -98,6 +98,22 @@ async def test_who_is_called_and_leaves_in_the_same_moment_gives_the_thread_on(b
     assert pool.load.running == 0
 
 
+async def test_whoever_is_called_and_whoever_is_next_may_leave_at_once_and_no_thread_is_lost(
+    build: BuildPool, gate: Gate
+) -> None:
+    pool = build()
+    first, second, third = [await start(pool, gate, who, with_pass=True) for who in ("first", "second", "third")]
+    gate.open.set()
+    while pool.load.waiting_with_pass == 2:  # until the moment in which the second is called
+        await asyncio.sleep(0)
+    second.cancel()
+    third.cancel()
+    await asyncio.gather(first, second, third, return_exceptions=True)
+    assert await pool.run(gate.work("next"), with_pass=True) == Hashed("next")
+    assert gate.worked_for == ["first", "next"]
+    assert (pool.load.running, pool.counters.left) == (0, 2)
+
+
 async def test_who_leaves_while_being_hashed_keeps_the_thread_until_it_is_done(build: BuildPool, gate: Gate) -> None:
     pool = build()
     first = await start(pool, gate, "first")
@@ -194,7 +210,7 @@ async def test_nobody_waits_for_ever_behind_those_with_a_pass(build: BuildPool, 
     pool = build(queue_seconds_max=0.01)
     first = await start(pool, gate, "first", with_pass=True)
     second = await start(pool, gate, "second")
-    answer = await second
+    answer = await asyncio.wait_for(second, 30)
     assert isinstance(answer, Overloaded) and answer.retry_after_s > 0
     assert (pool.counters.refused, pool.counters.left) == (1, 0)
     gate.open.set()
@@ -208,7 +224,8 @@ async def test_what_work_raises_comes_out_and_frees_the_thread(build: BuildPool)
     def fail() -> None:
         raise LookupError
 
+    failing, behind = asyncio.create_task(pool.run(fail)), asyncio.create_task(pool.run(lambda: 1))
     with pytest.raises(LookupError):
-        await pool.run(fail)
-    assert await pool.run(lambda: 1) == Hashed(1)
-    assert pool.load.running == 0
+        await failing
+    assert await behind == Hashed(1)
+    assert (pool.load.running, pool.counters.hashes) == (0, 1)

@@ -108,6 +108,13 @@ async def test_without_television_the_right_password_says_so(house: House) -> No
     assert [(o.reason, o.customer) for o in house.recorded] == [("no-subscription", "s-2")]
 
 
+async def test_a_right_password_is_no_guess_also_without_television(quick_house: House) -> None:
+    async with quick_house.client() as client:
+        for _ in range(8):
+            assert (await client.post("/sign-in", json=body("ola@example.no"))).status_code == 403
+        assert (await client.post("/sign-in", json=body("ola@example.no", "feil"))).status_code == 401
+
+
 async def test_guessing_is_slowed_down_for_known_and_unknown_alike_and_passes(quick_house: House) -> None:
     house = quick_house
     async with house.client() as client:

@@ -1,12 +1,14 @@
 """What the tables of sign-in hold before and after, with neighbours that must stay as they are; on both engines."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from query_plans import walks
 
 from prikkfri.signin import store
 from prikkfri.signin.store import Session
-from prikkfri.storage import Database
+from prikkfri.storage import Database, Location, open_database
 
 DAY = 86_400.0
 KARI = Session(b"hash-of-kari", "s-1", "d-kari", "token-1", 100.0, 200.0)
@@ -111,3 +113,24 @@ async def test_a_password_is_set_for_one_and_changed_for_one(database: Database)
     found = [await database.read(lambda q, i=i: store.password_hash(q, i)) for i in ("s-1", "s-2", "s-3", "")]
     assert found == ["second", "other", None, None]
     await database.write(lambda t: store.put_credentials(t, [], 30.0))
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (store.password_hash, {"subscriber_id": "s-1"}),
+        (store.put_credentials, {"hashes": [("s-1", "hash")], "now": 1.0}),
+        (store.has_signed_in, {"subscriber_id": "s-1", "device": "d-kari"}),
+        (store.open_session, {"session": KARI, "token_expires_at": 1.0}),
+        (store.session, {"session_hash": KARI.session_hash, "now": 1.0}),
+        (store.end_session, {"session_hash": KARI.session_hash, "now": 1.0}),
+        (store.revoked_tokens, {"expired_after": 1.0}),
+        (store.forget_expired, {"sessions_before": 1.0, "tokens_before": 1.0}),
+    ],
+)
+async def test_no_statement_of_sign_in_walks_through_a_table(
+    function: Any, arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    database = await open_database(Location(tmp_path), "signin")
+    assert await walks(database, function, **arguments) == []
+    await database.close()

@@ -174,6 +174,20 @@ async def test_a_way_on_which_messages_go_astray_is_stopped_and_its_messages_are
     assert [message.message for message in listed] == [gone]
 
 
+async def test_a_canary_in_doubt_is_not_sent_again(house: Any) -> None:
+    """A second one would say nothing of what became of the first."""
+    seldom = OURS | {"canary_seconds": 3_600.0, "canary_grace_seconds": 3_600.0}
+    async with house(**seldom, in_doubt_seconds=1.0) as at:
+        link = await at.network.bound()
+        await link.message()
+        link.cut()
+        await at.until("SELECT state FROM sms_message", "in-doubt")
+        await at.bound_link()
+        at.clock.advance(1.0)
+        await at.until("SELECT state FROM sms_message", "unreported")
+        assert await at.fetch("SELECT attempts FROM sms_message") == [(1,)]
+
+
 async def test_lost_receipts_are_told_apart_and_stop_nothing(house: Any) -> None:
     async with house(**OURS) as at, handing_over(at, receipts=False) as handing:
 

@@ -1,10 +1,12 @@
 """The message API as an integrator meets it, over ASGI."""
 
 import base64
+import logging
 from dataclasses import replace
 from typing import Any
 
 import httpx
+import pytest
 from sms_house import HURRIED
 from waiting import eventually
 
@@ -41,6 +43,7 @@ async def test_a_message_is_taken_and_its_trail_shown_to_its_account_alone(house
 WRONG_CREDENTIALS = [
     "",
     "Bearer x",
+    "Bearer " + base64.b64encode(b"shop:secret12").decode(),
     "Basic !!",
     "Basic " + base64.b64encode(b"\xff:\xff").decode(),
     "Basic " + base64.b64encode(b"shop:wrong").decode(),
@@ -61,6 +64,23 @@ async def test_without_the_right_secret_nothing_is_taken(house: Any) -> None:
                     assert answer.json()["error"] == "wrong-credentials"
                     assert "Basic" in answer.headers["www-authenticate"]
         assert await at.fetch("SELECT id FROM sms_message") == []
+
+
+async def test_no_secret_right_or_wrong_is_ever_logged(house: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Over either edge, and none of what a message says or of whom it goes to."""
+    caplog.set_level(logging.DEBUG)
+    async with house() as at, caller(at) as shop, caller(at, password="guessed-it") as stranger:
+        body = {"from": "Shop", "to": NUMBER, "text": "Koden er 483 201"}
+        answers = [await http.post("/messages", json=body) for http in (shop, stranger)]
+        assert [answer.status_code for answer in answers] == [202, 401]
+        link = await at.network.bound()
+        await link.message()
+        await at.bound_client()
+        assert (await at.client(password="guessed-it"))[1] == Status.INVALID_PASSWORD
+    assert "bind from" in caplog.text
+    said = caplog.text + "".join(repr(record.args) for record in caplog.records)
+    for secret in (PASSWORD, "guessed-it", "483 201", NUMBER[1:]):
+        assert secret not in said
 
 
 WRONG_BODIES = [
@@ -143,6 +163,13 @@ async def test_who_may_be_exposed_is_shown_masked_and_by_link_and_time(house: An
         request, _ = await link.message()
         link.take_message(request, "net-1")
         await at.until("SELECT state FROM sms_message", "sent")
+        at.clock.advance(10.0)
+        await client.submit(source="4790000077")
+        request, _ = await link.message()
+        link.take_message(request, "net-2")
+        await at.until("SELECT MIN(state) FROM sms_message", "sent")
+        later = at.clock.now()
+        at.clock.advance(-10.0)
         app = application(at.centre, commands(at.canaries, command_key="role", canary_key="phone"))
         role, now = {"Authorization": "Bearer role"}, at.clock.now()
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sms", headers=role) as http:
@@ -153,6 +180,8 @@ async def test_who_may_be_exposed_is_shown_masked_and_by_link_and_time(house: An
             assert listed.pop("to").endswith(NUMBER[-2:])
             assert listed == {"message": identity, "sent_at": now, "from": "Shop", "class": "ordinary",
                               "account": "shop", "state": "sent"}  # fmt: skip
+            [by_number] = (await http.get(f"/routes/nord/exposed?since={later}&until={later + 1}")).json()
+            assert "90000077" not in by_number["from"] and by_number["from"].endswith("77")
             for since, until in ((now - 1, now), (now + 0.5, now + 1), (now, now)):
                 assert (await http.get(f"/routes/nord/exposed?since={since}&until={until}")).json() == []
             for wrong in ("", "?since=1", "?until=1", "?since=2&until=1", "?since=nan&until=1"):

@@ -30,6 +30,16 @@ async def test_who_may_bind_is_asked_for_a_password_and_told_nothing_else(house:
         assert not receiver.connection.session.may_ask(Command.SUBMIT_SM)
 
 
+async def test_a_wrong_password_is_answered_late_and_holds_up_nobody_else(house: Any) -> None:
+    async with house(timing=replace(HURRIED, wrong_password_seconds=3_600.0)) as at:
+        guessing = asyncio.create_task(at.client(password="guess"))
+        await eventually(lambda: at.centre.counters()["binds_refused_total"])
+        client = await at.bound_client()
+        assert (await client.submit())[0] == Status.OK
+        assert not guessing.done()
+    assert (await guessing)[1] == -1  # the centre has left, and not said whether it was right
+
+
 async def test_a_message_goes_all_the_way_and_its_receipt_comes_back(house: Any) -> None:
     async with house() as at:
         link, client = await at.network.bound(), await at.bound_client()
@@ -48,6 +58,8 @@ async def test_a_message_goes_all_the_way_and_its_receipt_comes_back(house: Any)
         assert (told.message_id, told.state) == (identity, MessageState.DELIVERED)
         client.answer(receipt_request, body=MessageAnswer())
         await at.until("SELECT receipt FROM sms_message", "given")
+        counted = at.centre.counters()
+        assert [counted[f"messages_{what}_total"] for what in ("delivered", "failed", "quarantined")] == [1, 0, 0]
 
         trail = await at.centre.trail(identity)
         assert trail is not None
@@ -530,6 +542,27 @@ async def test_what_is_claimed_while_the_centre_leaves_is_given_back(house: Any)
         leaving = asyncio.create_task(leave())
     await leaving
     assert await at.fetch("SELECT state, attempts FROM sms_message") == [("waiting", 0)]
+
+
+async def test_nothing_is_written_once_the_centre_has_said_goodbye(house: Any) -> None:
+    """Its answer might come too late: what was claimed goes back, also while the peer is still there."""
+    async with house(timing=replace(HURRIED, leave_seconds_max=60.0)) as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await client.submit(schedule="000000000010000R")
+        at.engine.commits_left = 0
+        at.clock.advance(10.0)
+
+        async def leave() -> None:
+            unbind = await link.request()
+            assert unbind.command == Command.UNBIND
+            at.engine.go_on.set()
+            await at.until("SELECT state FROM sms_message WHERE attempts = 0", "waiting")
+            link.answer(unbind)
+            await client.say_goodbye()
+
+        leaving = asyncio.create_task(leave())
+        await at.engine.waiting.wait()
+    await leaving
 
 
 async def test_what_is_claimed_while_its_link_breaks_goes_over_the_next_one(house: Any) -> None:

@@ -625,3 +625,28 @@ async def test_what_was_claimed_once_is_not_claimed_again(database: Database) ->
     first, second = found.result
     assert (len(first), len(second)) == (3, 2)
     assert len({each.id for each in (*first, *second)}) == 5
+
+
+async def test_what_is_left_waiting_for_an_account_is_told_once_for_each_submission_the_newest_first(
+    database: Database,
+) -> None:
+    rows = crossed(
+        target=["account:shop", "account:clinic"],
+        state=STATES,
+        part=[1, 2],
+        accepted_at=[NOW - 3, NOW - 2, NOW - 1],
+    )
+
+    def left(row: Row) -> bool:
+        known = on(row, target="account:shop", part=1) and row["state"] in ("waiting", "in-doubt")
+        return known and row["accepted_at"] > NOW - 3
+
+    async def look(tx: Transaction, limit: int) -> Any:
+        return await store.left_waiting(tx, "account:shop", accepted_after=NOW - 3, limit=limit)
+
+    found = await effect(database, rows, partial(look, limit=100))
+    found.untouched()
+    assert {each.id for each in found.result} == {row["id"] for row in rows if left(row)}
+    assert [each.accepted_at for each in found.result] == [NOW - 1] * 2 + [NOW - 2] * 2
+    few = await effect(database, rows, partial(look, limit=3))
+    assert [each.accepted_at for each in few.result] == [NOW - 1] * 2 + [NOW - 2]

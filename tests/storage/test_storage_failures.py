@@ -118,6 +118,23 @@ async def test_when_the_writer_ends_nobody_is_left_waiting(database: Database) -
     assert await ids(database) == []
 
 
+async def test_a_writer_ends_when_it_is_told_to_also_after_its_engine_was_closed(database: Database) -> None:
+    """As when a test, or a start, fails halfway: whoever ends the loop must not wait for it for ever."""
+    await database.write(lambda t: t.execute(THING))
+    database, engine = failing(database)
+    engine.passing.clear()
+    waiting = [asyncio.create_task(database.write(lambda t, i=i: insert(t, i))) for i in range(3)]
+    await eventually(lambda: engine.commits == 1)
+    await engine.close()
+    writers = [task for task in asyncio.all_tasks() if task.get_name() == "writer of sms"]
+    for writer in writers:
+        writer.cancel()
+    await asyncio.wait(writers, timeout=10)
+    assert all(writer.cancelled() for writer in writers)
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [asyncio.CancelledError] * 3
+
+
 def test_a_loop_that_ends_without_close_leaves_all_or_nothing_of_each_group(tmp_path: Path) -> None:
     async def main() -> None:
         database = await open_database(Location(tmp_path), "sms")
@@ -419,4 +436,12 @@ async def test_a_writer_frozen_in_its_transaction_does_not_hold_its_successor(
     with pytest.raises(FencedOut):
         await journal.append()
     await successor.close()
+    await database.close()
+
+
+async def test_a_reader_waits_for_others_as_a_writer_does_and_writes_nothing(tmp_path: Path) -> None:
+    database = await open_database(Location(tmp_path), "sms", limits=StorageLimits(busy_milliseconds_max=1_234))
+    assert await database.read(lambda q: q.fetch("PRAGMA busy_timeout")) == [(1_234,)]
+    with pytest.raises(StorageError):
+        await database.read(lambda q: q.fetch(THING))
     await database.close()

@@ -1,8 +1,12 @@
 """What the tables of the subscribers answer and hold, on both engines."""
 
-import pytest
+from pathlib import Path
+from typing import Any
 
-from prikkfri.storage import Database
+import pytest
+from query_plans import walks
+
+from prikkfri.storage import Database, Location, open_database
 from prikkfri.subscribers import store
 from prikkfri.subscribers.subscriptions import STILL, Subscriber, Subscription
 
@@ -118,3 +122,33 @@ async def test_what_is_written_again_changes_its_own_row(people: Database) -> No
     own = await people.read(lambda q: store.subscriptions_of(q, "s-1"))
     assert own == [FIXED[3], FIXED[2], HELD[0], FIXED[0], changed[1], changed[0]]
     assert await people.read(lambda q: store.subscriptions_of(q, "s-2")) == [HELD[3], FIXED[4], HELD[1]]
+
+
+async def test_whoever_is_asked_for_among_many_is_found(people: Database) -> None:
+    """All of them, wherever the statements that look for them begin and end."""
+    many = [Subscriber(f"m-{number:03}", "M", f"m{number}@example.no") for number in range(450)]
+    await people.write(lambda t: store.write_subscribers(t, many))
+    for ids, emails in (({each.id for each in many}, set()), (set(), {each.email for each in many})):
+        found = await people.read(lambda q, ids=ids, emails=emails: store.subscribers_known(q, ids, emails))
+        assert {each.id for each in found} == {each.id for each in many}
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (store.subscriber, {"subscriber_id": "s-1"}),
+        (store.subscriber_by_login, {"login": "kari@example.no", "now": 1.0}),
+        (store.subscriber_by_login, {"login": "912 34 567", "now": 1.0}),
+        (store.packages_at, {"subscriber_id": "s-1", "now": 1.0}),
+        (store.subscriptions_of, {"subscriber_id": "s-1"}),
+        (store.holders_of, {"msisdn": NUMBER}),
+        (store.subscribers_known, {"ids": {"s-1"}, "emails": {"kari@example.no"}}),
+        (store.subscriptions_known, {"subscriber_ids": {"s-1"}, "msisdns": {NUMBER}}),
+    ],
+)
+async def test_one_among_millions_is_found_by_an_index(
+    function: Any, arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    database = await open_database(Location(tmp_path), "subscribers")
+    assert await walks(database, function, **arguments) == []
+    await database.close()

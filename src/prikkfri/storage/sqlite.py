@@ -117,8 +117,8 @@ class SqliteEngine:
             raise InDoubt(f"{self._path}: {error}") from error
 
     async def rollback(self) -> None:
-        if self._writer.in_transaction:
-            with suppress(apsw.Error):  # a disk that fails fails here too; then `begin` says so
+        with suppress(apsw.Error):  # a disk that fails fails here too, then `begin` says so; or it has been closed
+            if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: object) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -55,10 +56,6 @@ async def build(config: Config, clock: Clock) -> Role:
 
     zone = ZoneInfo(config.streaming.timezone)
 
-    def capacity(before: float) -> tuple[float, float] | None:
-        known = [each for each in measured if each[1] <= before]
-        return known[-1] if known else measured[0] if measured else None
-
     async def products(customers: Sequence[str], at: float) -> Mapping[str, str]:
         async def found(queries: Queries) -> dict[str, str]:
             packages = {customer: await packages_at(queries, customer, at) for customer in customers}
@@ -85,7 +82,7 @@ async def build(config: Config, clock: Clock) -> Role:
             blind=lambda: service.blind(),
             silent=lambda: service.silent(),
             incomplete=lambda: service.incomplete(),
-            capacity_per_second=capacity,
+            capacity_per_second=partial(capacity_before, measured),
             products=products,
             tell=tell,
             changed=lambda: service.publish_soon(),
@@ -146,6 +143,12 @@ async def build(config: Config, clock: Clock) -> Role:
         counters=service.counters,
         close=close,
     )
+
+
+def capacity_before(measured: Sequence[tuple[float, float]], at: float) -> tuple[float, float] | None:
+    """What was measured last before then, else first after it, and when; None when nothing was."""
+    known = [each for each in measured if each[1] <= at]
+    return known[-1] if known else measured[0] if measured else None
 
 
 def _spool_of(config: Config, role: str) -> Callable[[], Database]:

@@ -1,0 +1,300 @@
+"""What a role is made of: the right key, database and rule in each place, seen from outside of the finished role."""
+
+import asyncio
+import base64
+import json
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from waiting import eventually
+
+from prikkfri.app.first_account import first_account_file
+from prikkfri.app.roles import Role, assurance, build
+from prikkfri.assurance.detection import Alarm
+from prikkfri.assurance.impact import Scope, impact
+from prikkfri.assurance.incidents import opened
+from prikkfri.assurance.response import store
+from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.store import add_outcomes
+from prikkfri.clock import Clock, ManualClock, SystemClock
+from prikkfri.config import Account, Canary, Config, Edge, Journal, Link, Remedy, Sms, SmsEdge, Tier
+from prikkfri.config import Assurance as AssuranceSettings
+from prikkfri.journal import Outcome, Page, open_journal, read_page
+from prikkfri.protocols import device_token
+from prikkfri.protocols.device_token import DeviceToken
+from prikkfri.signin.service import load_keys
+from prikkfri.simulation.installation import free_ports
+from prikkfri.sms.messages import Message
+from prikkfri.sms.sealing import Sealer
+from prikkfri.sms.store import COLUMNS
+from prikkfri.storage import Database, Location, Transaction, open_database
+from prikkfri.storage.keys import command_key, secret_key
+
+SHOP = Account(system_id="shop", password="secret12", senders=("*",), short_codes=("2010",))
+NORD = Link(name="nord", partner="Fjordmobil", host="127.0.0.1", port=1, system_id="p", password="p", prefixes=("47",))
+Sent = tuple[str, str, str]
+"""Name and secret of the account that sent a message, whom it is from, and to whom."""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    names = ("viewer", "signin", "playout", "sms", "assurance", "status", "door")
+    ports = dict(zip((*names, "smpp"), free_ports(8), strict=True))
+    roles = replace(
+        Config().roles,
+        **{name: Edge(port=ports[name]) for name in names if name != "sms"},
+        sms=SmsEdge(port=ports["sms"], smpp_port=ports["smpp"]),
+    )
+    return Config(home=tmp_path, roles=roles, sms=Sms(accounts=(SHOP,), links=(NORD,)))
+
+
+@asynccontextmanager
+async def built(name: str, config: Config, clock: Clock | None = None, *, working: bool = False) -> AsyncIterator[Role]:
+    """The role; `working`: with all that it does beside answering."""
+    role = await build(name, config, clock or SystemClock())
+    tasks = [asyncio.create_task(work()) for work in role.work] if working else []
+    try:
+        yield role
+    finally:
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        await role.close()
+        assert all(isinstance(end, asyncio.CancelledError) for end in ends), ends
+
+
+def caller(role: Role, **settings: Any) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(role.application), base_url="http://role", **settings)
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+@pytest.mark.parametrize(("url", "secure"), [("https://signin.example", True), ("", False)])
+async def test_the_cookie_of_sign_in_travels_over_https_alone_where_we_are_reached_by_it(
+    config: Config, url: str, secure: bool
+) -> None:
+    roles = replace(config.roles, signin=Edge(port=config.roles.signin.port, public_url=url))
+    async with built("signin", replace(config, roles=roles)) as role, caller(role) as http:
+        answer = await http.post("/sign-out", headers={"origin": config.roles.viewer.url})
+        assert ("; Secure" in answer.headers["set-cookie"]) == secure
+
+
+async def test_the_commands_of_signin_and_playout_take_their_own_keys(config: Config) -> None:
+    for name, path in (("signin", "/capacity"), ("playout", "/standings")):
+        async with built(name, config) as role, caller(role) as http:
+            for key in ("signin", "playout", "sms", "status", "canaries"):
+                answer = await http.get(path, headers=bearer(command_key(config.home, key)))
+                assert answer.status_code == (200 if key == name else 401), (name, key)
+
+
+async def test_whoever_plays_a_canary_phone_cannot_switch_routes_nor_a_role_play_a_phone(config: Config) -> None:
+    async with built("sms", config) as role, caller(role) as http:
+        for key, phones, routes in (("canaries", 200, 401), ("sms", 401, 200), ("signin", 401, 401)):
+            headers = bearer(command_key(config.home, key))
+            answer = await http.post("/canaries/received", json={"phones": []}, headers=headers)
+            assert answer.status_code == phones
+            assert (await http.get("/routes", headers=headers)).status_code == routes
+
+
+async def test_messages_are_sealed_with_the_key_of_messages(config: Config) -> None:
+    async with built("sms", config) as role, caller(role, auth=("shop", "secret12")) as http:
+        answer = await http.post("/messages", json={"from": "Shop", "to": "+4790000001", "text": "hei"})
+        assert answer.status_code == 202
+    database = await open_database(Location(config.home), "sms")
+    [row] = await database.read(lambda q: q.fetch(f"SELECT {COLUMNS} FROM sms_message"))
+    await database.close()
+    message = Message(*row)
+    assert message.sealed is not None
+    assert Sealer(secret_key(config.home, "sealing")).open(message.sealed, message.binding).octets == b"hei"
+
+
+async def test_a_working_sms_role_listens_at_home_and_flies_its_canaries(config: Config) -> None:
+    sms = replace(config.sms, canaries=(Canary(msisdn="+4790000009", link="nord"),))
+    async with built("sms", replace(config, sms=sms), working=True) as role:
+        with socket.create_connection(("127.0.0.1", config.roles.sms.smpp_port)):
+            pass
+        with pytest.raises(OSError), socket.create_connection(("127.0.0.2", config.roles.sms.smpp_port)):
+            pass
+        await eventually(lambda: role.counters().get("canaries_sent_total"), what="a canary")
+
+
+@pytest.mark.parametrize("name", ["signin", "sms"])
+async def test_a_working_role_drops_of_its_journal_what_is_old_and_taken(config: Config, name: str) -> None:
+    """By the days that are set, and none that assurance has not taken."""
+    config = replace(config, journal=Journal(kept_days=2.0))
+
+    async def journal_of(at: float) -> tuple[Database, str]:
+        database = await open_database(Location(config.home), name)
+        journal = await open_journal(database, stream=name, clock=ManualClock(at))
+        await journal.append(Outcome(time=at, service="s", step="t", layer="l", verdict="kept"))
+        return database, journal.incarnation
+
+    now = 1_700_000_000.0
+    for days in (2.1, 1.9, 0.0):
+        database, incarnation = await journal_of(now - days * 86_400)
+        if days:
+            await database.close()
+    others = await open_database(Location(config.home), "assurance")
+
+    async def follow(transaction: Transaction) -> None:
+        await transaction.execute(
+            "INSERT INTO journal_follower (follower, stream, incarnation, position) VALUES ('a', :s, :i, 2)",
+            {"s": name, "i": incarnation},
+        )
+
+    await others.write(follow)
+    await others.close()
+
+    async def trimmed() -> int:
+        page = await read_page(database, name, 2)
+        return page.trimmed_to if page else 0
+
+    async with built(name, config, ManualClock(now), working=True):
+        assert await eventually(trimmed, what="the journal to be trimmed") == 1
+    await database.close()
+
+
+async def test_a_working_playout_hears_who_was_signed_out(config: Config) -> None:
+    key, now = load_keys(config.home).device, SystemClock().now()
+    tokens = [
+        DeviceToken("s-1", "d-AAAAAAAAAAAAAAAAAAAAAA", ("basic",), now, now + 60, secrets.token_bytes(16)) for _ in "ab"
+    ]
+    (config.home / "public" / "revoked.json").write_text(f'{{"as_of": {now}, "device_tokens": ["{tokens[0].jti}"]}}')
+    async with built("playout", config, working=True) as role, caller(role) as http:
+        for token, proven in zip(tokens, (0, 1), strict=True):
+            headers = {"origin": config.roles.viewer.url, **bearer(device_token.issue(key.private, key.kid, token))}
+            report = {"device": token.device, "step": "sign-in", "kept": True}
+
+            async def told(wanted: int, report: Any = report, headers: Any = headers) -> bool:
+                assert (await http.post("/report", json=report, headers=headers)).status_code == 204
+                counted = role.counters()
+                # Until the list has been read a device that was signed out counts as its customer's.
+                counts = ("prikkfri_playout_reports_total", "prikkfri_playout_reports_unproven_total")
+                return bool(counted.get(counts[0 if wanted else 1]))
+
+            await eventually(lambda wanted=proven, ask=told: ask(wanted), what="the token to be judged")
+
+
+# Assurance: what it tells whom, and what it goes by.
+
+
+def test_the_capacity_that_counts_is_the_last_before_the_fault() -> None:
+    measured = [(40.0, 100.0), (30.0, 110.0), (5.0, 120.0)]
+    asked = (100.0, 110.0, 119.9, 200.0, 99.0)
+    found = [assurance.capacity_before(measured, at) for at in asked]
+    assert found == [(40.0, 100.0), (30.0, 110.0), (30.0, 110.0), (5.0, 120.0), (40.0, 100.0)]
+    assert assurance.capacity_before([], 100.0) is None
+
+
+SINCE = 1_700_000_000.0
+NOW = SINCE + 86_400
+SUBSCRIBERS = (
+    "INSERT INTO subscriber (id, name, email) VALUES ('s-1', 'Kari', ''), ('s-2', 'Ola', ''), ('s-3', 'Per', '')",
+    # Kari had the match in her package and has it no more; Ola has it since. Kari has another number by now.
+    "INSERT INTO fixed_subscription (subscriber_id, kind, product, starts, ends) VALUES"
+    f" ('s-1', 'television', 'sport', 0, {SINCE + 60}), ('s-1', 'television', 'basic', {SINCE + 60}, 1e12),"
+    f" ('s-2', 'television', 'basic', 0, {SINCE + 60}), ('s-2', 'television', 'sport', {SINCE + 60}, 1e12)",
+    "INSERT INTO mobile_number (msisdn, starts, ends, subscriber_id, product) VALUES"
+    f" ('+4791000001', 0, {NOW - 60}, 's-1', 'm'), ('+4791000001', {NOW - 60}, 1e12, 's-3', 'm'),"
+    f" ('+4791000003', {NOW + 60}, 1e12, 's-1', 'm'), ('+4791000002', {NOW - 60}, {NOW + 60}, 's-1', 'm')",
+)
+
+
+class Evening:
+    """Assurance at work, with two subscribers who were hit, and a person who is signed in."""
+
+    def __init__(self, http: httpx.AsyncClient, config: Config, database: Database, sent: list[Sent]) -> None:
+        self.http = http
+        self.config = config
+        self.database = database
+        self.sent = sent
+
+    async def post(self, path: str, **fields: str) -> None:
+        answer = await self.http.post(path, data=fields, headers={"origin": self.config.roles.assurance.url})
+        assert answer.status_code == 303, answer.text
+
+    async def credited(self) -> list[str]:
+        given = await self.database.read(lambda q: store.credits_of(q, "evening"))
+        return [each.credit.customer for each in given]
+
+
+class Centre:
+    """A message centre that takes everything, over a real socket."""
+
+    def __init__(self) -> None:
+        self.sent: list[Sent] = []
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+        headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        if taken := first.startswith("POST /messages "):
+            [secret] = [line.partition("Basic ")[2] for line in lines if line.lower().startswith("authorization:")]
+            message = json.loads(body)
+            self.sent.append((base64.b64decode(secret).decode(), message["from"], message["to"]))
+        status, answer = (b"202 Accepted", b'{"id": "m-1"}') if taken else (b"404 Not Found", b"{}")
+        head = b"HTTP/1.1 %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % (status, len(answer))
+        writer.write(head + answer)
+        await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+async def evening(config: Config) -> AsyncIterator[Evening]:
+    remedy = Remedy(
+        name="match", service="television", tiers=(Tier(from_minutes=0.0, amount=4_900),), products=("sport",)
+    )
+    other = Account(system_id="aaa", password="other", senders=("*",))
+    settings = AssuranceSettings(remedies=(remedy,), tell_account="shop")
+    sms = replace(config.sms, accounts=(other, SHOP))
+    config = replace(config, assurance=settings, sms=sms, operator="Nordavind Tele")
+    subscribers = await open_database(Location(config.home), "subscribers")
+    database = await open_database(Location(config.home), "assurance")
+    segment = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
+    found = opened("evening", Alarm("share", segment, SINCE, SINCE, 0, 0.9, 2, 30.0, 25.0), SINCE)
+    broken = [
+        Outcome(time=SINCE + 1, service="television", step="sign-in", layer="signin", verdict="broken",
+                reason="overloaded", customer=customer, device=f"d-{customer}")
+        for customer in ("s-1", "s-2")
+    ]  # fmt: skip
+    listed = impact(broken, Scope((segment,), SINCE, SINCE + 60), now=SINCE + 600)
+    for statement in SUBSCRIBERS:
+        await subscribers.write(lambda t, sql=statement: t.execute(sql))  # type: ignore[misc]
+    await subscribers.close()
+    await database.write(lambda t: add_outcomes(t, "signin", Page("i", 1, 2, broken, 2, 0, 0), SINCE))
+    await database.write(lambda t: store.save_incident(t, found))
+    await database.write(lambda t: store.save_impact(t, "evening", listed, "", SINCE))
+    centre = Centre()
+    listening = await asyncio.start_server(centre.answer, "127.0.0.1", config.roles.sms.port)
+    url = config.roles.assurance.url
+    async with (
+        listening,
+        built("assurance", config, ManualClock(NOW), working=True) as role,
+        httpx.AsyncClient(transport=httpx.ASGITransport(role.application), base_url=url) as http,
+    ):
+        evening = Evening(http, config, database, centre.sent)
+        name, password = first_account_file(config.home).read_text().strip().split(" / ")
+        await evening.post("/sign-in", name=name, password=password)
+        yield evening
+    await database.close()
+
+
+async def test_those_hit_are_credited_by_what_they_had_then_and_told_at_the_number_that_they_hold_now(
+    evening: Evening,
+) -> None:
+    assert first_account_file(evening.config.home).stat().st_mode & 0o777 == 0o600
+    await evening.post("/incidents/evening/release", sure="yes")
+    assert await evening.credited() == ["s-1"]
+    await evening.post("/incidents/evening/tell", sure="yes")
+    await eventually(lambda: evening.sent, what="the message")
+    # In the operator's name, as far as it fits.
+    assert evening.sent == [("shop:secret12", "Nordavind T", "+4791000002")]

@@ -1,0 +1,48 @@
+"""How SQLite finds the rows of a statement: to walk through a whole table is to lack an index."""
+
+from collections.abc import Callable
+from typing import Any
+
+from prikkfri.storage import Database
+
+
+class Listening:
+    """Passes statements on and remembers them."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.heard: list[tuple[str, Any]] = []
+
+    async def execute(self, sql: str, parameters: Any = None) -> int:
+        self.heard.append((sql, parameters))
+        return await self.inner.execute(sql, parameters)
+
+    async def execute_many(self, sql: str, rows: Any) -> None:
+        self.heard += [(sql, row) for row in rows]
+        await self.inner.execute_many(sql, rows)
+
+    async def fetch(self, sql: str, parameters: Any = None) -> Any:
+        self.heard.append((sql, parameters))
+        return await self.inner.fetch(sql, parameters)
+
+    async def fetch_one(self, sql: str, parameters: Any = None) -> Any:
+        self.heard.append((sql, parameters))
+        return await self.inner.fetch_one(sql, parameters)
+
+
+async def walks(database: Database, function: Callable[..., Any], **arguments: Any) -> list[str]:
+    """The steps of its plans that go through a whole table.
+
+    To go through a partial index is none: it holds what is open, and that is few.
+    """
+
+    async def work(tx: Any) -> list[str]:
+        listening = Listening(tx)
+        await function(listening, **arguments)
+        assert listening.heard
+        steps = []
+        for sql, parameters in listening.heard:
+            steps += [row[-1] for row in await tx.fetch(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+        return [step for step in steps if step.startswith("SCAN ") and "INDEX" not in step and "SUBQUERY" not in step]
+
+    return await database.write(work)
