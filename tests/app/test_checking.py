@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from waiting import eventually
 
 from prikkfri.app.checking import Finding, check
 from prikkfri.clock import ManualClock
-from prikkfri.config import ROLES, Config, load
+from prikkfri.config import ROLES, Account, Config, Sms, load
 from prikkfri.journal import Outcome, open_journal
 from prikkfri.simulation.installation import free_ports, ports_section
 from prikkfri.storage import Location, open_database
@@ -40,6 +41,7 @@ async def test_nothing_is_wrong_with_a_new_home(config: Config, clock: ManualClo
         "disk",
         "keys",
         *(f"database {area}" for area in ("signin", "sms", "assurance", "subscribers")),
+        "SMPP connections",
     ]
     assert "GB free" in findings["disk"].detail and findings["keys"].detail.startswith("none yet")
     assert [findings[f"port {config.roles.edge(role).port}"].detail for role in ROLES] == [
@@ -129,3 +131,14 @@ async def test_who_holds_a_port_is_told_apart(config: Config, clock: ManualClock
         "wanted by playout, held by something else; free it or set a port",
         "something answers (SMPP)",
     ]
+
+
+async def test_accounts_that_are_promised_more_binds_than_there_are_connections(
+    config: Config, clock: ManualClock
+) -> None:
+    accounts = tuple(Account(system_id=name, password="secret12", binds_max=20) for name in ("a", "b"))
+    config = replace(config, sms=Sms(accounts=accounts))
+    for connections_max, holds in ((39, False), (40, True)):
+        findings = await check(config, clock, smpp_connections_max=connections_max)
+        [finding] = [each for each in findings if each.subject == "SMPP connections"]
+        assert finding.holds is holds and str(connections_max) in finding.detail

@@ -11,6 +11,8 @@ from prikkfri.errors import StorageUnavailable
 from prikkfri.storage import Database
 
 KEY = bytes(32)
+HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+"""A browser that opens a page."""
 QUICK_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 

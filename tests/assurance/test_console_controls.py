@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from console_doubles import KEY, QUICK_HASHER
+from console_doubles import HTML, KEY, QUICK_HASHER
 from surroundings import surroundings
 
 from prikkfri.assurance.console import Console, ensure_first_account
@@ -102,7 +102,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
         find_subscriber=nothing,
         clock=clock, public_url=ORIGIN, playout_url="http://playout.test", timezone="Europe/Oslo", operator="Nordavind",
     )  # fmt: skip
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN) as browser:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN, headers=HTML) as browser:
         await browser.post("/sign-in", data={"name": "duty", "password": made[1]}, headers={"origin": ORIGIN})
         await assurance.look_at_controls()
         yield House(browser, assurance, elsewhere)

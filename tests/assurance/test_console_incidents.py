@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from console_doubles import EVIL, KEY, QUICK_HASHER, Disk, Seen
+from console_doubles import EVIL, HTML, KEY, QUICK_HASHER, Disk, Seen
 from starlette.types import ASGIApp
 from surroundings import surroundings
 
@@ -183,7 +183,7 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
         operator="Nordavind",
         pace=Pace(live_seconds=0.01, watchers_max=1),
     )
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN) as browser:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN, headers=HTML) as browser:
         house = House(browser, pages, response, console, database, clock, made[1], messages)
         await house.post("/sign-in", name="duty", password=house.password)
         yield house

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from console_doubles import EVIL, KEY, QUICK_HASHER, Disk, Seen
+from console_doubles import EVIL, HTML, KEY, QUICK_HASHER, Disk, Seen
 from surroundings import surroundings
 
 from prikkfri.assurance.console import Account, Console, ensure_first_account
@@ -104,7 +104,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
             timezone="Europe/Oslo",
             operator="Nordavind",
         )
-        return httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=public_url)
+        return httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=public_url, headers=HTML)
 
     async with browser_at(ORIGIN) as browser:
         yield House(
@@ -249,6 +249,7 @@ async def test_signing_in_leads_nowhere_else(house: House) -> None:
 
 async def test_orders_come_from_the_console_itself(house: House) -> None:
     await house.sign_in()
+    house.browser.headers["accept"] = "*/*"
     for path in ("/sign-in", *ORDERS):
         for origin in ("", "null", "http://evil.test", ORIGIN + ":8080", "https://console.test", ORIGIN + ".evil.test"):
             answer = await house.post(path, origin=origin, **FIELDS)
@@ -260,6 +261,7 @@ async def test_orders_come_from_the_console_itself(house: House) -> None:
 
 
 async def test_too_large_an_order_is_refused(house: House) -> None:
+    house.browser.headers["accept"] = "*/*"
     for size, status in ((BODY_BYTES_MAX - len("name="), 401), (BODY_BYTES_MAX - len("name=") + 1, 413)):
         assert (await house.post("/sign-in", name="x" * size)).status_code == status
 
@@ -438,6 +440,63 @@ async def test_nothing_is_shown_when_the_trace_cannot_be_kept(house: House) -> N
     ):
         assert answer.status_code == 503
         assert "overloaded" not in answer.text and "does not answer" in answer.text
+
+
+async def test_why_not_is_a_page_for_a_browser_and_json_for_all_others(house: House) -> None:
+    await house.sign_in()
+    made = (await house.post("/people", name="ola", role="look")).text
+    password = made.split('<code class="password">')[1].split("<")[0]
+
+    async def asked(path: str, status: int, error: str, *, said: str = "", **fields: str) -> None:
+        for accept in ("*/*", "application/json", "", HTML["accept"]):
+            house.browser.headers["accept"] = accept
+            answer = await (house.post(path, **fields) if fields else house.browser.get(path))
+            assert answer.status_code == status, (path, accept)
+            if accept == HTML["accept"]:
+                assert (
+                    answer.headers["content-type"] == "text/html; charset=utf-8" and answer.headers["vary"] == "Accept"
+                )
+            else:
+                document = answer.json()
+                assert document["error"] == error and document["message"].startswith(said), (path, accept)
+                assert answer.headers["cache-control"] == "no-store"
+                assert answer.headers["x-content-type-options"] == "nosniff"
+        house.browser.headers["accept"] = HTML["accept"]
+
+    await asked("/people", 422, "not-accepted", said="That name is taken", name="ola", role="look")
+    await asked("/customers", 422, "not-accepted", said="Say whom", query="", why="x")
+    await asked("/customers", 404, "not-found", said="No subscriber", query="nobody", why="case 4711")
+    await asked("/incidents/x", 404, "not-found", said="There is nothing")
+    await asked("/controls/channel", 503, "unavailable", said="sport was not switched", name="sport", state="open")
+    house.disk.full = True
+    await asked("/outcomes", 503, "unavailable", said="The console's database does not answer")
+    house.disk.full = False
+    await house.sign_in(name="ola", password=password)
+    await asked("/alarms/seen", 403, "looks-only", said="Your account may look", text="gap")
+    await house.post("/sign-out")
+    await asked("/sign-in", 401, "wrong-credentials", said="Name or password is wrong", name="nobody", password="wrong")
+
+
+async def test_whoever_asks_for_json_without_a_session_is_refused_and_not_sent_to_sign_in(house: House) -> None:
+    for accept in ("*/*", "application/json"):
+        house.browser.headers["accept"] = accept
+        for path in PAGES:
+            answer = await house.browser.get(path)
+            assert (answer.status_code, answer.json()["error"]) == (401, "signed-out"), path
+        for path in ORDERS:
+            answer = await house.post(path, **FIELDS)
+            assert (answer.status_code, answer.json()["error"]) == (401, "signed-out"), path
+
+
+async def test_too_many_tries_are_told_when_to_come_again_whoever_asks(house: House) -> None:
+    for _ in range(6):
+        await house.sign_in(name="nobody", password="wrong")
+    for accept in ("*/*", HTML["accept"]):
+        house.browser.headers["accept"] = accept
+        answer = await house.sign_in(name="nobody", password="wrong")
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "50")
+        if accept == "*/*":
+            assert (answer.json()["error"], answer.json()["retry_after_s"]) == ("too-many-tries", 50)
 
 
 LOOKS = ("/customers", "/people/password", "/people/code", "/incidents/x/hit", "/incidents/x/csv", "/sign-out")

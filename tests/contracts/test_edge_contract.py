@@ -68,7 +68,11 @@ PATHS = [
     Known("sms", "/canaries/received", "POST", 0),
     Known("assurance", "/was-i-hit", "GET, HEAD", 401, cors=VIEWER),
     Known("assurance", "/sign-in", "GET, HEAD, POST", 200, 20_000, FROM_CONSOLE),
-    Known("assurance", "/chart.json", "GET, HEAD", 401),
+    *(
+        Known("assurance", path, "GET, HEAD", 401)
+        for path in ("/", "/live", "/chart.json", "/outcomes", "/incidents", "/incidents/x", "/controls", "/system")
+    ),
+    *(Known("assurance", path, "GET, HEAD, POST", 401) for path in ("/people", "/customers", "/incidents/x/hit")),
     Known("assurance", "/sign-out", "POST", 0),
     Known("status", "/", "GET, HEAD"),
     Known("status", "/api/v2/summary.json", "GET, HEAD"),

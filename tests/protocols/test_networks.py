@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prikkfri.protocols.networks import Allowance, Networks, network_of
+from prikkfri.protocols.networks import Allowance, Networks, Shares, network_of, networks_of
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,54 @@ def test_what_is_remembered_is_bounded() -> None:
     assert all(allowance.take(name, 0.0) is None for name in "abcd")
     assert len(allowance) == 3
     assert allowance.take("d", 0.0) is not None and allowance.take("a", 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "networks"),
+    [
+        ("192.0.2.77", ("192.0.2.77",)),
+        ("::ffff:192.0.2.77", ("192.0.2.77",)),
+        ("2001:db8:1:2:3::4", ("2001:db8:1:2::/64", "2001:db8:1::/48")),
+        ("a socket/64x", ("a socket/64x",)),
+    ],
+)
+def test_an_address_counts_for_its_network_and_its_site(address: str, networks: tuple[str, ...]) -> None:
+    assert networks_of(address) == networks
+
+
+def test_whoever_holds_a_whole_site_does_not_get_every_place() -> None:
+    shares = Shares(100, 10)
+    taken = [shares.take(f"2001:db8:1:{number:x}::1") for number in range(1_000)]
+    places = [each for each in taken if each is not None]
+    assert len(places) == shares.held == 20
+    assert shares.used_up("2001:db8:1:ffff::1") == "2001:db8:1::/48"
+    assert shares.used_up("2001:db8:2::1") is None and shares.take("192.0.2.1") is not None
+    shares.give_back(places[0])
+    assert shares.take("2001:db8:1:ffff::1") is not None
+    assert shares.take("2001:db8:1:fffe::1") is None
+
+
+def test_a_subscribers_network_fills_before_its_site_does() -> None:
+    shares = Shares(100, 10)
+    assert [shares.take(f"2001:db8:1:1::{number:x}") is not None for number in range(11)] == [True] * 10 + [False]
+    assert shares.used_up("2001:db8:1:1::1") == "2001:db8:1:1::/64"
+    assert shares.take("2001:db8:1:2::1") is not None
+
+
+def test_a_trusted_site_has_no_share_and_all_together_have_the_places() -> None:
+    shares = Shares(30, 10, ["2001:db8:1::/48"])
+    assert sum(shares.take(f"2001:db8:1:1::{number:x}") is not None for number in range(40)) == 30
+    assert shares.used_up("2001:db8:1:1::1") is None and shares.take("192.0.2.1") is None
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 3)), max_size=80))
+def test_what_was_given_back_can_be_taken_again(steps: list[tuple[bool, int, int]]) -> None:
+    shares, held = Shares(8, 2), list[tuple[str, ...]]()
+    for takes, site, network in steps:
+        if takes and (place := shares.take(f"2001:db8:{site:x}:{network:x}::1")) is not None:
+            held.append(place)
+        elif not takes and held:
+            shares.give_back(held.pop())
+        sites = [each[1] for each in held]
+        assert shares.held == len(held) <= 8 and all(sites.count(each) <= 4 for each in sites)
+        assert all(held.count(each) <= 2 for each in held)

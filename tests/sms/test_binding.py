@@ -13,7 +13,7 @@ from waiting import eventually
 from prikkfri.config import Account
 from prikkfri.protocols.smpp.pdu import Command, Status
 from prikkfri.protocols.smpp.session import Ended
-from prikkfri.sms.binding import Room, Unbound, bind_refused
+from prikkfri.sms.binding import Room, Unbound, bind_refused, promised_too_many
 from prikkfri.sms.submission import Bucket
 
 ONE_ENGINE = pytest.mark.parametrize("location", ["sqlite"], indirect=True)
@@ -163,3 +163,21 @@ def test_the_bucket_of_binds_fills_to_as_many_as_an_account_may_have() -> None:
     assert bind_refused(account, 3, bucket, room, 1_000.0) == "more than 1 binds a second"
     assert bind_refused(account, 4, bucket, room, 2_000.0) == "4 binds, and `binds_max` is 4"
     assert isinstance(bind_refused(account, 3, bucket, room, 1_001.0), Bucket)
+
+
+def test_silence_from_a_whole_site_makes_room_for_itself_alone() -> None:
+    unbound: Unbound[int] = Unbound(Room(unbound_max=10, unbound_of_address_max=2))
+    assert unbound.enter(0, "192.0.2.1") is None
+    gone = [unbound.enter(number, f"2001:db8:1:{number:x}::1") for number in range(1, 8)]
+    assert gone == [None] * 4 + [1, 2, 3]
+    assert len(unbound) == 5 and unbound.oldest() == 0
+
+
+@pytest.mark.parametrize(("links", "wrong"), [(0, False), (5, False), (6, True)])
+def test_more_binds_than_there_are_connections_are_said_with_the_mend(links: int, wrong: bool) -> None:
+    accounts = [Account(system_id=name, password=PASSWORD, binds_max=10) for name in "ab"]
+    said = promised_too_many(accounts, links, 25)
+    assert bool(said) is wrong
+    if wrong:
+        assert said.startswith("accounts may hold 20 binds (the sum of `binds_max`) and there are 6 links, but only 25")
+        assert "lower `binds_max`" in said and "\n" not in said

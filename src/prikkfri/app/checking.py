@@ -1,6 +1,7 @@
 """`prikkfri check`: what could keep an installation from starting or from staying up, each with its mend."""
 
 import asyncio
+import resource
 import shutil
 import socket
 import stat
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import httpx
 
+from prikkfri.app.connections import smpp_connections_for
 from prikkfri.clock import Clock
-from prikkfri.config import ROLES, Config
+from prikkfri.config import ROLES, Config, Sms
 from prikkfri.errors import StorageError
 from prikkfri.journal import last_written_at
+from prikkfri.sms.binding import promised_too_many
 from prikkfri.storage import Location, open_database
 from prikkfri.storage.opening import AREAS
 
@@ -28,8 +31,14 @@ class Finding:
     detail: str
 
 
-async def check(config: Config, clock: Clock, *, free_bytes_min: int = FREE_BYTES_MIN) -> list[Finding]:
-    """Looks at disk, keys, databases, clock and ports; changes nothing but missing tables."""
+async def check(
+    config: Config, clock: Clock, *, free_bytes_min: int = FREE_BYTES_MIN, smpp_connections_max: int = 0
+) -> list[Finding]:
+    """Looks at disk, keys, databases, clock, ports and what accounts are promised; changes nothing but missing tables.
+
+    `smpp_connections_max` 0: what the sms role would have here.
+    """
+    smpp_connections_max = smpp_connections_max or smpp_connections_for(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     found = [_disk(config.home, free_bytes_min), _keys(config.home)]
     for area in AREAS:
         found += await _database(Location(config.home, config.storage.url), area, clock)
@@ -37,6 +46,7 @@ async def check(config: Config, clock: Clock, *, free_bytes_min: int = FREE_BYTE
     with httpx.Client(timeout=ANSWER_SECONDS_MAX) as client:
         found += await asyncio.gather(*(asyncio.to_thread(_port, client, role, port) for role, port in ports))
     found.append(await asyncio.to_thread(_smpp_port, config.roles.sms.smpp_port))
+    found.append(_smpp_connections(config.sms, smpp_connections_max))
     return found
 
 
@@ -95,6 +105,12 @@ def _health(client: httpx.Client, port: int) -> str | None:
         return None
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return ""
+
+
+def _smpp_connections(sms: Sms, connections_max: int) -> Finding:
+    wrong = promised_too_many(sms.accounts, len(sms.links), connections_max)
+    held = f"at most {connections_max}, enough for all accounts and links"
+    return Finding("SMPP connections", not wrong, wrong or held)
 
 
 def _smpp_port(port: int) -> Finding:

@@ -91,20 +91,20 @@ class Connections:
 
     def take(self, address: str) -> "Place":
         """A place for a connection from `address`; to be given back with `give_back`."""
-        if (network := self._any.take(address)) is not None:
-            return Place(network, "any")
-        if (network := self._health.take(address)) is not None:
-            return Place(network, "health")
-        return Place("", "none")
+        if (networks := self._any.take(address)) is not None:
+            return Place(networks, "any")
+        if (networks := self._health.take(address)) is not None:
+            return Place(networks, "health")
+        return Place((), "none")
 
     def give_back(self, place: "Place") -> None:
         if place.serves != "none":
-            (self._any if place.serves == "any" else self._health).give_back(place.network)
+            (self._any if place.serves == "any" else self._health).give_back(place.networks)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    network: str
+    networks: tuple[str, ...]
     serves: str
     """`any` request, `health` alone, or `none`."""
 

@@ -123,6 +123,11 @@ def header(scope: Scope, name: bytes) -> str:
     return ""
 
 
+def wants_html(scope: Scope) -> bool:
+    """Whether somebody looks: browsers name HTML when they open a page, programs and scripts do not."""
+    return "text/html" in header(scope, b"accept")
+
+
 def bearer(scope: Scope) -> str:
     """The token of `Authorization: Bearer`, empty when missing."""
     scheme, _, token = header(scope, b"authorization").partition(" ")

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 
 IPV6_PREFIX = 64
 """What one subscriber holds, and so counts as one address."""
+IPV6_SITE_PREFIX = 48
+"""What one company or hosted machine may be given (RFC 6177): 65,536 subscribers' networks in one hand."""
+SITE_SHARES = 2
+"""Such a site may hold as many places as so many addresses."""
 NETWORKS_MAX = 100_000
 EARLY_SECONDS = 1e-3
 """Finer than this no time of day is told apart after a long sum."""
@@ -22,6 +26,14 @@ def network_of(address: str, ipv4_prefix: int = 32) -> str:
             return str(ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))
         parsed = parsed.ipv4_mapped
     return str(parsed) if ipv4_prefix == 32 else str(ipaddress.ip_network((parsed, ipv4_prefix), strict=False))
+
+
+def networks_of(address: str) -> tuple[str, ...]:
+    """What an address counts for, the narrowest first: its network and, with IPv6, the site that this is part of."""
+    network = network_of(address)
+    if not network.endswith(f"/{IPV6_PREFIX}"):
+        return (network,)
+    return network, str(ipaddress.ip_network(network).supernet(new_prefix=IPV6_SITE_PREFIX))
 
 
 class Networks:
@@ -43,6 +55,7 @@ class Networks:
 class Shares:
     """Who holds how many of something of which there are `places_max`.
 
+    A network may hold `of_network_max`; all those of one IPv6 site together `SITE_SHARES` times as many.
     `trusted`: addresses or networks of proxies, which hold places for others and so have no share of their own.
     """
 
@@ -53,24 +66,31 @@ class Shares:
         self._trusted = Networks(trusted)
         self._by_network: Counter[str] = Counter()
 
-    def take(self, address: str) -> str | None:
-        """The network that the place is counted for, to be given to `give_back`; None: there is no place for it."""
-        if self.held >= self._places_max or self.used_up(address):
+    def take(self, address: str) -> tuple[str, ...] | None:
+        """The networks that the place is counted for, to be given to `give_back`; None: there is no place for it."""
+        if self.held >= self._places_max or self.used_up(address) is not None:
             return None
-        network = network_of(address)
+        networks = networks_of(address)
         self.held += 1
-        self._by_network[network] += 1
-        return network
+        self._by_network.update(networks)
+        return networks
 
-    def used_up(self, address: str) -> bool:
-        """Whether the network of `address` has its whole share."""
-        return self._by_network[network_of(address)] >= self._of_network_max and not self._trusted.hold(address)
+    def used_up(self, address: str) -> str | None:
+        """The narrowest network of `address` that has its whole share."""
+        if self._trusted.hold(address):
+            return None
+        networks = networks_of(address)
+        most = (self._of_network_max, SITE_SHARES * self._of_network_max)
+        return next(
+            (network for network, n in zip(networks, most, strict=False) if self._by_network[network] >= n), None
+        )
 
-    def give_back(self, network: str) -> None:
+    def give_back(self, networks: Sequence[str]) -> None:
         self.held -= 1
-        self._by_network[network] -= 1
-        if not self._by_network[network]:
-            del self._by_network[network]
+        for network in networks:
+            self._by_network[network] -= 1
+            if not self._by_network[network]:
+                del self._by_network[network]
 
 
 class Allowance:

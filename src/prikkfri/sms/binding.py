@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from prikkfri.config import Account
-from prikkfri.protocols.networks import Shares, network_of
+from prikkfri.protocols.networks import Shares
 from prikkfri.sms.submission import Bucket
 
 Connection = TypeVar("Connection")
@@ -33,8 +33,8 @@ class Unbound(Generic[Connection]):
 
     def __init__(self, room: Room, trusted: Sequence[str] = ()) -> None:
         self._shares = Shares(room.unbound_max, min(room.unbound_of_address_max, room.unbound_max), trusted)
-        self._places: dict[Connection, str] = {}
-        """The network of each, the oldest first."""
+        self._places: dict[Connection, tuple[str, ...]] = {}
+        """The networks of each, the oldest first."""
 
     def __len__(self) -> int:
         return len(self._places)
@@ -42,14 +42,14 @@ class Unbound(Generic[Connection]):
     def enter(self, connection: Connection, address: str) -> Connection | None:
         """Gives `connection` a place; returns the one that must leave for it, None when there was room."""
         gone = None
-        network = self._shares.take(address)
-        if network is None:
-            own = next((each for each, held in self._places.items() if held == network_of(address)), None)
-            gone = own if own is not None and self._shares.used_up(address) else next(iter(self._places))
+        networks = self._shares.take(address)
+        if networks is None:
+            full = self._shares.used_up(address)
+            gone = next(each for each, held in self._places.items() if full is None or full in held)
             self.leave(gone)
-            network = self._shares.take(address)
-        assert network is not None
-        self._places[connection] = network
+            networks = self._shares.take(address)
+        assert networks is not None
+        self._places[connection] = networks
         return gone
 
     def oldest(self) -> Connection | None:
@@ -57,8 +57,20 @@ class Unbound(Generic[Connection]):
 
     def leave(self, connection: Connection) -> None:
         """It has bound, or is gone; a no-op when it had no place."""
-        if (network := self._places.pop(connection, None)) is not None:
-            self._shares.give_back(network)
+        if (networks := self._places.pop(connection, None)) is not None:
+            self._shares.give_back(networks)
+
+
+def promised_too_many(accounts: Sequence[Account], links: int, connections_max: int) -> str:
+    """One line with the mend when accounts and links may hold more connections together than there are; or empty."""
+    binds = sum(account.binds_max for account in accounts)
+    if binds + links <= connections_max:
+        return ""
+    return (
+        f"accounts may hold {binds} binds (the sum of `binds_max`) and there are {links} links, but only"
+        f" {connections_max} connections; lower `binds_max`, or raise the hard limit of open files (ulimit -Hn)"
+        " where that is what holds it down"
+    )
 
 
 def bind_refused(account: Account, bound: int, bucket: Bucket, room: Room, now: float) -> str | Bucket:

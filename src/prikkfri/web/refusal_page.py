@@ -1,6 +1,6 @@
 """What a browser shows in place of a refusal: one sentence, in the language that it asks for."""
 
-from prikkfri.protocols.asgi import NO_STORE, Answer, Scope, header
+from prikkfri.protocols.asgi import NO_STORE, Answer, Scope, header, wants_html
 from prikkfri.web.status_page.words import wanted_language
 
 WORDS = {
@@ -37,7 +37,7 @@ POLICY = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancest
 
 def refusal_page(scope: Scope, refusal: Answer) -> Answer:
     """The refusal as a page for who asks for HTML; for all others as it is."""
-    if "text/html" not in header(scope, b"accept"):
+    if not wants_html(scope):
         return refusal
     language = wanted_language(header(scope, b"accept-language"))
     words = WORDS[language]

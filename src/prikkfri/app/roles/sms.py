@@ -1,5 +1,6 @@
 """The sms role: SMPP, the message API and delivery, over its database."""
 
+import logging
 import resource
 import secrets
 
@@ -10,18 +11,24 @@ from prikkfri.app.serving import listen
 from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.journal import open_journal
-from prikkfri.sms.binding import Room
+from prikkfri.sms.binding import Room, promised_too_many
 from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.http import application, commands
 from prikkfri.sms.service import SmsCentre
 from prikkfri.storage import open_database
 from prikkfri.storage.keys import command_key, secret_key
 
+log = logging.getLogger("prikkfri.sms")
+
 
 async def build(config: Config, clock: Clock) -> Role:
     database = await open_database(location_of(config), "sms")
     journal = await open_journal(database, stream="sms", clock=clock)
     sockets = listen(config.roles.sms.smpp_port, config.bind)
+
+    connections_max = smpp_connections_for(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    if wrong := promised_too_many(config.sms.accounts, len(config.sms.links), connections_max):
+        log.warning("%s", wrong)
 
     async def close() -> None:
         for each in sockets:  # those of a centre that never came to run, too
@@ -36,7 +43,7 @@ async def build(config: Config, clock: Clock) -> Role:
         clock=clock,
         entropy=secrets.token_bytes,
         smpp_sockets=sockets,
-        room=Room(connections_max=smpp_connections_for(resource.getrlimit(resource.RLIMIT_NOFILE)[0])),
+        room=Room(connections_max=connections_max),
         trusted=config.trusted_proxies,
     )
     canaries = Canaries(

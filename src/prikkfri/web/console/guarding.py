@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from prikkfri.protocols.asgi import Answer, refused, respond
+from prikkfri.protocols.asgi import Answer, refusal, refused, respond, wants_html
 from prikkfri.web.refusal_page import refusal_page
 
 BODY_BYTES_MAX = 20_000
@@ -22,12 +22,29 @@ HEADERS = {
 
 
 NAMES = {"bad-origin": "wrong-origin"}
+_OWN = {
+    401: ("wrong-credentials", "This is not right."),
+    403: ("looks-only", "Your account may look, and change nothing."),
+    404: ("not-found", "There is nothing at this address."),
+    422: ("not-accepted", "This cannot be taken as it is."),
+    429: ("too-many-tries", "Too many tries went wrong."),
+    503: ("unavailable", "This cannot be done at the moment."),
+}
+"""What only the console refuses, where a browser is shown a page that says what to do: slug and sentence by status."""
 _SLUGS = {404: "not-found", 405: "bad-method", 500: "internal"}
 
 
 def refuse(scope: Scope, slug: str, **facts: Any) -> Answer:
     """A refusal of the table that all edges share; a page for who asks for one."""
     return refusal_page(scope, refused(slug, name=NAMES.get(slug, ""), **facts))
+
+
+def in_place_of_page(scope: Scope, status: int, said: str, retry_after_s: float | None = None) -> Answer | None:
+    """What is answered where a page says why not, unless whoever asks wants the page. `said`: what the page says."""
+    if status < 400 or wants_html(scope):
+        return None
+    slug, sentence = _OWN[status]
+    return refusal(status, slug, said or sentence, retry_after_s=retry_after_s)
 
 
 async def answer_refusal(request: Request, error: Exception) -> Response:

@@ -24,12 +24,12 @@ from prikkfri.assurance.store import Sought, Taken
 from prikkfri.clock import Clock
 from prikkfri.errors import StorageError
 from prikkfri.protocols import one_time
-from prikkfri.protocols.asgi import refusal
+from prikkfri.protocols.asgi import refusal, wants_html
 from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console import wording
 from prikkfri.web.console.controls import ControlPages
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_CHARACTERS_MIN, form_of, says_why
-from prikkfri.web.console.guarding import Answered, Guard, answer_refusal
+from prikkfri.web.console.guarding import Answered, Guard, answer_refusal, in_place_of_page
 from prikkfri.web.console.incidents import CONTACTS_BYTES_MAX, CONTACTS_PATH, IncidentPages, Page
 from prikkfri.web.console.live import PACE, WINDOWS, Live, Pace, Parts, chart_document, look_at_overview
 from prikkfri.web.console.rendering import Templates
@@ -184,7 +184,7 @@ class _Pages:
                     return await page(request, member.name)
             except (StorageError, Busy, TooManyTries) as error:
                 return self._trouble(request, error)
-            if request.url.path.endswith(("/live", "/chart.json")):
+            if not wants_html(request.scope) or request.url.path.endswith(("/live", "/chart.json")):
                 return Answered(refusal(401, "signed-out", "sign in again"))
             wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/sign-in?to={quote(wanted)}" if request.method != "POST" else "/sign-in", 303)
@@ -214,9 +214,10 @@ class _Pages:
             trouble = "Too many are signing in at this moment. Try again in a few seconds."
             return self._page("sign_in.html", request, "", status=503, to=wanted, trouble=trouble, half_in=half_in)
         except TooManyTries as error:
-            page = self._page("sign_in.html", request, "", status=429, to=wanted, trouble=TOO_MANY, half_in=half_in)
-            page.headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
-            return page
+            return self._page(
+                "sign_in.html", request, "", status=429, retry_after_s=error.retry_after_s, to=wanted,
+                trouble=TOO_MANY, half_in=half_in,
+            )  # fmt: skip
         except StorageError as error:
             return self._trouble(request, error)
         if entered is None:
@@ -423,11 +424,19 @@ class _Pages:
             raise HTTPException(404)
         return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers={"cache-control": "no-cache"})
 
-    def _page(self, template: str, request: Request, who: str, *, status: int = 200, **facts: object) -> Response:
+    def _page(
+        self, template: str, request: Request, who: str, *, status: int = 200, retry_after_s: float | None = None,
+        **facts: object,
+    ) -> Response:  # fmt: skip
+        if refused := in_place_of_page(request.scope, status, str(facts.get("trouble", "")), retry_after_s):
+            return Answered(refused)
         html = self._templates.render(
             template, who=who, acts=getattr(request.state, "acts", True), path=request.url.path, **facts
         )
-        return HTMLResponse(html, status, headers={"cache-control": "no-store"})
+        headers = {"cache-control": "no-store"} | ({"vary": "Accept"} if status >= 400 else {})
+        if retry_after_s is not None:
+            headers["retry-after"] = str(max(1, math.ceil(retry_after_s)))
+        return HTMLResponse(html, status, headers=headers)
 
 
 PARTS = ("sentence", "age", "table", "roles")
