@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
+from waiting import eventually
 
 from prikkfri.app.first_account import first_account_file
 from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES
 from prikkfri.journal import Journal, Outcome, open_journal
 from prikkfri.simulation.installation import Installation, free_ports, ports_section
-from prikkfri.storage import Location, open_database
+from prikkfri.storage import Location, open_database, open_reader
 
 CHROMIUM = shutil.which("chromium")
 WIDE: ViewportSize = {"width": 1280, "height": 800}
@@ -71,12 +72,22 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 @asynccontextmanager
 async def life(house: House) -> AsyncIterator[None]:
-    """Somebody signs in a few times a second."""
+    """Somebody signs in whenever the assurance role has taken what happened before."""
+    assurance = open_reader(Location(house.installation.home), "assurance")
+
+    async def taken() -> int:
+        [[count]] = await assurance.read(lambda q: q.fetch("SELECT COUNT(*) FROM outcome"))
+        return int(count)
 
     async def go_on() -> None:
         while True:
+            before = await taken()
             await house.happens(times=2)
-            await asyncio.sleep(0.4)
+
+            async def is_taken(before: int = before) -> bool:
+                return await taken() > before
+
+            await eventually(is_taken)
 
     living = asyncio.create_task(go_on())
     try:
@@ -84,6 +95,7 @@ async def life(house: House) -> AsyncIterator[None]:
     finally:
         living.cancel()
         await asyncio.gather(living, return_exceptions=True)
+        await assurance.close()
 
 
 @asynccontextmanager

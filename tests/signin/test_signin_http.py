@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import secrets
 import stat
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from prikkfri.config import Signin
 from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable, UsageError
 from prikkfri.protocols import admission_pass, cat
 from prikkfri.protocols.admission_pass import Pass
+from prikkfri.signin.credentials import SALT_BYTES, hash_password
 from prikkfri.signin.http import application
 from prikkfri.signin.limits import Limits
-from prikkfri.signin.service import Attempt, Refused, SignedIn, set_password, set_password_hashes
+from prikkfri.signin.service import Attempt, Refused, SignedIn, set_password_hashes
 from prikkfri.storage import Database, Location, open_reader
 from prikkfri.storage.keys import publish_public_key, read_public_keys, signing_key
 
@@ -750,7 +752,8 @@ async def test_nothing_secret_is_logged_or_kept_readable(
 
 
 async def test_a_password_can_be_set_and_a_hash_of_another_cost_cannot(house: House) -> None:
-    await set_password(house.database, "s-1", "nytt påssord", house.clock.now())
+    hashed = hash_password("nytt påssord", secrets.token_bytes(SALT_BYTES))
+    assert await set_password_hashes(house.database, [("s-1", hashed)], house.clock.now()) == 1
     decomposed = "nytt pa\u030assord"
     async with house.client() as client:
         assert (await client.post("/sign-in", json=body())).status_code == 401

@@ -1,7 +1,6 @@
 """One-time codes of an authenticator: HOTP (RFC 4226) and TOTP (RFC 6238) with SHA-1, as every one of them knows."""
 
 import base64
-import binascii
 import hmac
 from urllib.parse import quote
 
@@ -38,15 +37,6 @@ def matching_step(secret: bytes, code: str, now: float, *, after: int) -> int | 
 def shown_secret(secret: bytes) -> str:
     """In base32, as authenticators take it by hand."""
     return base64.b32encode(secret).decode().rstrip("=")
-
-
-def read_secret(shown: str) -> bytes | None:
-    """None when it is none of ours."""
-    try:
-        secret = base64.b32decode(shown + "=" * (-len(shown) % 8))
-    except (binascii.Error, ValueError):
-        return None
-    return secret if len(secret) == SECRET_BYTES else None
 
 
 def otpauth(secret: bytes, *, issuer: str, name: str) -> str:

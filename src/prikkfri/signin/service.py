@@ -420,12 +420,6 @@ class SignIn:
         self._answers[answer] = self._answers.get(answer, 0) + 1
 
 
-async def set_password(database: Database, subscriber_id: str, password: str, now: float) -> None:
-    """Sets one subscriber's password; hashes in another thread, outside of the write."""
-    hashed = await asyncio.to_thread(hash_password, password, secrets.token_bytes(SALT_BYTES))
-    await set_password_hashes(database, [(subscriber_id, hashed)], now)
-
-
 async def set_password_hashes(database: Database, hashes: Iterable[tuple[str, str]], now: float) -> int:
     """Sets many (subscriber id, Argon2id hash in PHC form); returns their number.
 
