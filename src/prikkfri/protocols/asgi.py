@@ -5,10 +5,11 @@ No framework, because a refusal must cost next to nothing while a crowd is being
 `{"error", "message"}`; where people look, `edge` may be given a page to show to browsers instead.
 """
 
+import asyncio
 import hmac
 import json
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -42,6 +43,8 @@ class Answer:
     """`cache-control` among them takes the place of `no-store`."""
     body: bytes = b""
     """Sent as it is; `headers` say of what kind."""
+    stream: AsyncIterator[bytes] | None = None
+    """Sent part by part, until it ends or the client leaves."""
 
 
 def refusal(status: int, slug: str, message: str, *, retry_after_s: float | None = None, **facts: object) -> Answer:
@@ -102,8 +105,14 @@ async def until_disconnect(receive: Receive) -> None:
         pass
 
 
-async def respond(send: Send, answer: Answer, extra: Headers = (), *, head: bool = False) -> None:
-    """`head`: the headers alone are asked for."""
+async def respond(
+    send: Send, answer: Answer, extra: Headers = (), *, head: bool = False, receive: Receive | None = None
+) -> None:
+    """`head`: the headers alone are asked for. `receive`: needed for a stream, to know when the client has left."""
+    if answer.stream is not None and not head:
+        assert receive is not None
+        await _respond_with(answer.stream, send, receive, answer, extra)
+        return
     body = answer.body if answer.document is None else json.dumps(answer.document, ensure_ascii=False).encode()
     headers = [(b"content-length", str(len(body)).encode()), *answer.headers, *extra]
     if b"cache-control" not in [name for name, _ in answer.headers]:
@@ -112,6 +121,30 @@ async def respond(send: Send, answer: Answer, extra: Headers = (), *, head: bool
         headers.append(JSON)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else body})
+
+
+async def _respond_with(
+    stream: AsyncIterator[bytes], send: Send, receive: Receive, answer: Answer, extra: Headers
+) -> None:
+    async def tell() -> None:
+        await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *extra]})
+        async for part in stream:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    telling, left = asyncio.ensure_future(tell()), asyncio.ensure_future(until_disconnect(receive))
+    try:
+        await asyncio.wait((telling, left), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        left.cancel()
+        telling.cancel()
+        try:
+            await asyncio.gather(telling, left, return_exceptions=False)
+        except asyncio.CancelledError:
+            pass
+        finally:
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()
 
 
 def header(scope: Scope, name: bytes) -> str:
@@ -187,6 +220,16 @@ class Request:
     body_bytes_max: int = 0
 
     @property
+    def method(self) -> str:
+        asked: str = self.scope["method"]
+        return asked
+
+    @property
+    def path(self) -> str:
+        asked: str = self.scope["path"]
+        return asked
+
+    @property
     def query(self) -> bytes:
         asked: bytes = self.scope.get("query_string", b"")
         return asked
@@ -213,6 +256,8 @@ class Route:
     body_bytes_max: int = 0
     origin: str = ""
     """Pages of other origins may not ask this; empty: any may."""
+    names_origin: bool = False
+    """Nor may whoever names none: what asks is a page."""
     key: str | None = None
     """The command key that must come with it; an empty one lets nobody in."""
 
@@ -289,7 +334,9 @@ def edge(
         if route is None:
             allowed = allow(methods)
             return refuse(scope, "bad-method", headers=(allowed,), allowed=allowed[1].decode())
-        if route.origin and from_another_origin(scope, route.origin):
+        if route.origin and (
+            from_another_origin(scope, route.origin) or (route.names_origin and not header(scope, b"origin"))
+        ):
             return refuse(scope, "bad-origin")
         if route.key is not None and not same_secret(bearer(scope), route.key):
             return refuse(scope, "bad-command-key")
@@ -306,7 +353,7 @@ def edge(
         except ClientLeft:
             return
         if decided is not None:
-            await respond(send, decided, cors, head=scope["method"] == "HEAD")
+            await respond(send, decided, cors, head=scope["method"] == "HEAD", receive=receive)
 
     return answer
 

@@ -3,14 +3,12 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-
 from prikkfri.assurance.service import Assurance
 from prikkfri.clock import Clock
+from prikkfri.protocols.asgi import Answer
 from prikkfri.web.console.forms import form_of
-from prikkfri.web.console.incidents import Page, ShowPage
 from prikkfri.web.console.live import Live, Pace, Parts
+from prikkfri.web.console.pages import Asked, Page, ShowPage, redirect
 from prikkfri.web.console.rendering import Templates
 
 CONTROLS_PATH = "/controls"
@@ -52,10 +50,10 @@ class ControlPages:
             back=back, now=self._clock.now(),
         )  # fmt: skip
 
-    async def _controls(self, request: Request, who: str) -> Response:
+    async def _controls(self, request: Asked, who: str) -> Answer:
         return self._page(request, who)
 
-    def _page(self, request: Request, who: str, *, status: int = 200, trouble: str = "") -> Response:
+    def _page(self, request: Asked, who: str, *, status: int = 200, trouble: str = "") -> Answer:
         facts = {"parts": self._parts(), "trouble": trouble, "at": self._clock.now()}
         return self._show("controls.html", request, who, status=status, **facts)
 
@@ -65,19 +63,19 @@ class ControlPages:
     async def _look(self, _: str) -> dict[str, Any]:
         return {"at": self._clock.now(), "html": self._parts()}
 
-    async def _channel(self, request: Request, who: str) -> Response:
+    async def _channel(self, request: Asked, who: str) -> Answer:
         return await self._switch(request, who, self._assurance.switch_channel, CHANNEL_STATES)
 
-    async def _route(self, request: Request, who: str) -> Response:
+    async def _route(self, request: Asked, who: str) -> Answer:
         return await self._switch(request, who, self._assurance.switch_route, ROUTE_STATES)
 
     async def _switch(
-        self, request: Request, who: str, switch: Callable[..., Awaitable[str]], states: tuple[str, ...]
-    ) -> Response:
+        self, request: Asked, who: str, switch: Callable[..., Awaitable[str]], states: tuple[str, ...]
+    ) -> Answer:
         form = await form_of(request)
         name, state, back = form.get("name", ""), form.get("state", ""), form.get("back", "")
         if not name or state not in states:
             return self._page(request, who, status=422, trouble="Say what is to be switched, and how.")
         if trouble := await switch(name, state, by=who):
             return self._page(request, who, status=503, trouble=f"{name} was not switched: {trouble}.")
-        return RedirectResponse(back if back.startswith("/incidents/") else CONTROLS_PATH, 303)
+        return redirect(back if back.startswith("/incidents/") else CONTROLS_PATH)

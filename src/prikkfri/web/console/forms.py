@@ -4,7 +4,7 @@ import email.policy
 from email.parser import BytesParser
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from prikkfri.web.console.pages import Asked
 
 FIELDS_MAX = 20
 WHY_CHARACTERS_MIN = 4
@@ -12,16 +12,16 @@ WHY_CHARACTERS_MAX = 200
 WHY_TROUBLE = f"Say why, in {WHY_CHARACTERS_MIN} to {WHY_CHARACTERS_MAX} characters."
 
 
-async def form_of(request: Request) -> dict[str, str]:
-    """The fields of an ordinary form, without the blanks around them; the guard has bounded it."""
+async def form_of(request: Asked) -> dict[str, str]:
+    """The fields of an ordinary form, without the blanks around them."""
     body = await request.body()
     fields = parse_qsl(body.decode("utf-8", "replace"), max_num_fields=FIELDS_MAX)
     return {name: value.strip() for name, value in fields}
 
 
-async def file_of(request: Request, field: str) -> str | None:
+async def file_of(request: Asked, field: str) -> str | None:
     """The text of a file in a `multipart/form-data` form (RFC 7578); None when there is none, or it is not UTF-8."""
-    kind = request.headers.get("content-type", "")
+    kind = request.content_type
     if not kind.startswith("multipart/form-data"):
         return None
     head = f"content-type: {kind}\r\n\r\n".encode("latin-1", "replace")

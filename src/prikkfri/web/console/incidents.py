@@ -6,9 +6,6 @@ from datetime import datetime
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-
 from prikkfri.assurance.answers import Known, answer_sheet, headline, sentence
 from prikkfri.assurance.console import Console
 from prikkfri.assurance.incidents import TRANSITIONS, Fact, Incident, Kind, accepts, in_order, word
@@ -16,8 +13,10 @@ from prikkfri.assurance.response.service import Response as IncidentResponse
 from prikkfri.assurance.response.store import Given
 from prikkfri.assurance.response.tables import contacts_of, credits_csv, exposed_csv, hits_csv
 from prikkfri.clock import Clock
+from prikkfri.protocols.asgi import Answer
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_TROUBLE, file_of, form_of, says_why
 from prikkfri.web.console.live import Live, Pace, Parts
+from prikkfri.web.console.pages import Asked, Page, ShowPage, redirect
 from prikkfri.web.console.rendering import Templates
 
 INCIDENTS_SHOWN_MAX = 50
@@ -40,12 +39,8 @@ NEEDS_TEXT: dict[Kind, str] = {
 }
 """What a person does of which the timeline must say more, and what that is."""
 BY_PEOPLE: frozenset[Kind] = frozenset({*NEEDS_TEXT, "confirm", "estimate"})
+CSV = (b"content-type", b"text/csv; charset=utf-8")
 TABLES = ("hit", "credits", "exposed")
-
-Page = Callable[[Request, str], Awaitable[Response]]
-"""A page for somebody who has signed in: the request and their name."""
-ShowPage = Callable[..., Response]
-"""Renders a template for somebody: template, request, who, and what it takes."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +105,12 @@ class IncidentPages:
             found.append((incident, sentence(incident, listed.hit if listed else None, self._zone)))
         return found
 
-    async def _incidents(self, request: Request, who: str) -> Response:
+    async def _incidents(self, request: Asked, who: str) -> Answer:
         return await self._incidents_page(request, who)
 
     async def _incidents_page(
-        self, request: Request, who: str, *, status: int = 200, trouble: str = "", **taken: object
-    ) -> Response:
+        self, request: Asked, who: str, *, status: int = 200, trouble: str = "", **taken: object
+    ) -> Answer:
         parts = await self._list_parts()
         facts = {"parts": parts, "trouble": trouble, "taken": taken, "at": self._clock.now()}
         return self._show("incidents.html", request, who, status=status, **facts)
@@ -130,23 +125,23 @@ class IncidentPages:
 
     # One incident.
 
-    async def _incident(self, request: Request, who: str) -> Response:
+    async def _incident(self, request: Asked, who: str) -> Answer:
         return await self._incident_page(request, who)
 
     async def _incident_page(
-        self, request: Request, who: str, *, status: int = 200, trouble: str = "", typed: dict[str, str] | None = None
-    ) -> Response:
-        known = await self._response.known(request.path_params["id"])
+        self, request: Asked, who: str, *, status: int = 200, trouble: str = "", typed: dict[str, str] | None = None
+    ) -> Answer:
+        known = await self._response.known(request.part("id"))
         if known is None:
             return self._nothing(request, who)
-        done = {name: int(n) for name in ("given", "told") if (n := request.query_params.get(name, "")).isdecimal()}
+        done = {name: int(n) for name in ("given", "told") if (n := request.query(name)).isdecimal()}
         parts = await self._incident_parts(known, typed or {})
         return self._show(
             "incident.html", request, who, status=status, incident=known.incident, parts=parts, trouble=trouble,
             done=done, at=self._clock.now(),
         )  # fmt: skip
 
-    def _nothing(self, request: Request, who: str) -> Response:
+    def _nothing(self, request: Asked, who: str) -> Answer:
         return self._show("no_incident.html", request, who, status=404)
 
     async def _incident_parts(self, known: Known, typed: dict[str, str]) -> Parts:
@@ -182,9 +177,9 @@ class IncidentPages:
 
     # What people do.
 
-    async def _act(self, request: Request, who: str) -> Response:
+    async def _act(self, request: Asked, who: str) -> Answer:
         form, now = await form_of(request), self._clock.now()
-        known = await self._response.known(request.path_params["id"])
+        known = await self._response.known(request.part("id"))
         if known is None:
             return self._nothing(request, who)
         fact = self._fact(form, who, now)
@@ -215,14 +210,14 @@ class IncidentPages:
             promised.append(at)
         return Fact(kind, now, who, text, solution_at=promised[0], next_update_at=promised[1])
 
-    async def _release(self, request: Request, who: str) -> Response:
+    async def _release(self, request: Asked, who: str) -> Answer:
         return await self._by_person(request, who, "given", self._response.release)
 
-    async def _tell(self, request: Request, who: str) -> Response:
+    async def _tell(self, request: Asked, who: str) -> Answer:
         return await self._by_person(request, who, "told", self._response.tell)
 
-    async def _by_person(self, request: Request, who: str, name: str, doing: Callable[..., Awaitable[int]]) -> Response:
-        known = await self._response.known(request.path_params["id"])
+    async def _by_person(self, request: Asked, who: str, name: str, doing: Callable[..., Awaitable[int]]) -> Answer:
+        known = await self._response.known(request.part("id"))
         if known is None:
             return self._nothing(request, who)
         if (await form_of(request)).get("sure") != "yes":
@@ -232,8 +227,8 @@ class IncidentPages:
 
     # Those hit: every look leaves a trace.
 
-    async def _hit(self, request: Request, who: str) -> Response:
-        known = await self._response.known(request.path_params["id"])
+    async def _hit(self, request: Asked, who: str) -> Answer:
+        known = await self._response.known(request.part("id"))
         if known is None:
             return self._nothing(request, who)
         why = (await form_of(request)).get("why", "") if request.method == "POST" else ""
@@ -250,10 +245,10 @@ class IncidentPages:
             sentence=headline(known, self._zone), exposed=len(known.exposed or ()), credited=known.credited or 0,
         )  # fmt: skip
 
-    async def _csv(self, request: Request, who: str) -> Response:
+    async def _csv(self, request: Asked, who: str) -> Answer:
         form = await form_of(request)
         table, why = form.get("table", ""), form.get("why", "")
-        known = await self._response.known(request.path_params["id"])
+        known = await self._response.known(request.part("id"))
         if known is None or table not in TABLES:
             return self._nothing(request, who)
         identifier = known.incident.id
@@ -269,12 +264,12 @@ class IncidentPages:
         else:
             text = exposed_csv(known.exposed or (), self._zone)
         name = f"incident-{identifier}-{table}.csv"
-        headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
-        return Response(text, media_type="text/csv", headers=headers)
+        headers = (CSV, (b"content-disposition", f'attachment; filename="{name}"'.encode()))
+        return Answer(200, None, headers, text.encode())
 
     # Contacts with customer service.
 
-    async def _contacts(self, request: Request, who: str) -> Response:
+    async def _contacts(self, request: Asked, who: str) -> Answer:
         text = await file_of(request, "file")
         if not text:
             trouble = "Choose a CSV file, in UTF-8, with at least its header."
@@ -315,5 +310,5 @@ def _moment(text: str, zone: ZoneInfo) -> float | None:
         return None
 
 
-def _back(incident: Incident, query: str = "") -> Response:
-    return RedirectResponse(f"/incidents/{incident.id}{query}", 303)
+def _back(incident: Incident, query: str = "") -> Answer:
+    return redirect(f"/incidents/{incident.id}{query}")

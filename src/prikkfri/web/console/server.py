@@ -1,20 +1,13 @@
 """The console's pages over HTTP: server-rendered, then kept current by server-sent events."""
 
+import asyncio
 import logging
-import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
-
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
-from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from prikkfri.assurance.console import Busy, CodeNeeded, Console, Role, TooManyTries
 from prikkfri.assurance.overview import WINDOW_SECONDS, Overview
@@ -24,15 +17,37 @@ from prikkfri.assurance.store import Sought, Taken
 from prikkfri.clock import Clock
 from prikkfri.errors import StorageError
 from prikkfri.protocols import one_time
-from prikkfri.protocols.asgi import refusal, wants_html
+from prikkfri.protocols.asgi import (
+    NO_STORE,
+    NOT_FOUND,
+    Answer,
+    Application,
+    Handler,
+    Request,
+    Route,
+    edge,
+    refusal,
+    wants_html,
+)
 from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console import wording
 from prikkfri.web.console.controls import ControlPages
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_CHARACTERS_MIN, form_of, says_why
-from prikkfri.web.console.guarding import Answered, Guard, answer_refusal, in_place_of_page
-from prikkfri.web.console.incidents import CONTACTS_BYTES_MAX, CONTACTS_PATH, IncidentPages, Page
+from prikkfri.web.console.incidents import CONTACTS_BYTES_MAX, CONTACTS_PATH, IncidentPages
 from prikkfri.web.console.live import PACE, WINDOWS, Live, Pace, Parts, chart_document, look_at_overview
+from prikkfri.web.console.pages import (
+    BODY_BYTES_MAX,
+    NAMES,
+    Asked,
+    Page,
+    in_place_of_page,
+    page,
+    redirect,
+    set_cookie,
+    with_policy,
+)
 from prikkfri.web.console.rendering import Templates
+from prikkfri.web.refusal_page import refusal_page
 
 log = logging.getLogger("prikkfri.console")
 
@@ -48,7 +63,8 @@ STATIC = {
     "uplot.mjs": PAGES / "vendor" / "uplot.mjs",
     "uplot.css": PAGES / "vendor" / "uplot.css",
 }
-MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".mjs": "text/javascript"}
+SCRIPT = b"text/javascript; charset=utf-8"
+MEDIA_TYPES = {".css": b"text/css; charset=utf-8", ".js": SCRIPT, ".mjs": SCRIPT}
 NAVIGATION = (
     ("/", "Now"),
     ("/incidents", "Incidents"),
@@ -81,7 +97,7 @@ def application(
     timezone: str,
     operator: str,
     pace: Pace = PACE,
-) -> ASGIApp:
+) -> Application:
     """The ASGI application of the assurance role.
 
     `public_url` is the one origin from which it takes orders. Raises `FileNotFoundError` with the mend when the
@@ -91,9 +107,7 @@ def application(
         raise FileNotFoundError(f"{missing[0]} is missing; mend it: npm ci && npm run build")
     origin, zone = public_url.rstrip("/"), ZoneInfo(timezone)
     pages = _Pages(assurance, console, response, find_subscriber, clock, origin, playout_url, zone, operator, pace)
-    handlers = {HTTPException: answer_refusal, Exception: answer_refusal}
-    larger = {CONTACTS_PATH: CONTACTS_BYTES_MAX}
-    return Guard(Starlette(routes=pages.routes(), exception_handlers=handlers), origin=pages.origin, larger=larger)
+    return with_policy(edge(pages.routes(), names=NAMES, page=refusal_page))
 
 
 class _Pages:
@@ -160,51 +174,61 @@ class _Pages:
             ("/people/code", self._begin_codes, ["POST"]),
             ("/people/remove-code", self._remove_codes, ["POST"]),
         ]
-        return [
-            Route("/static/{name}", self._static),
-            Route("/sign-in", self._sign_in, methods=["GET", "POST"]),
-            *(
-                Route(path, self._for_members(page, looks=path in LOOKING), methods=methods)
-                for path, page, methods in for_members
-            ),
+        for_all: list[tuple[str, Handler, list[str]]] = [
+            ("/static/{name}", self._static, ["GET"]),
+            ("/sign-in", self._sign_in, ["GET", "POST"]),
         ]
+        for_all += (
+            (path, self._for_members(page, looks=path in LOOKING), methods) for path, page, methods in for_members
+        )
+        return [self._route(method, path, answer) for path, answer, methods in for_all for method in methods]
+
+    def _route(self, method: str, path: str, answer: Handler) -> Route:
+        """What is sent comes from a page of ours, and has its limit."""
+        if method == "GET":
+            return Route(method, path, answer)
+        most = BYTES_MAX.get(path, BODY_BYTES_MAX)
+        return Route(method, path, answer, body_bytes_max=most, origin=self.origin, names_origin=True)
 
     # Who is there.
 
-    def _for_members(self, page: Page, *, looks: bool) -> Callable[[Request], Awaitable[Response]]:
+    def _for_members(self, page: Page, *, looks: bool) -> Handler:
         """`looks`: whoever may only look may send it, too."""
 
-        async def guarded(request: Request) -> Response:
+        async def guarded(asked: Request) -> Answer:
+            request = Asked(asked)
             try:
-                member = await self._console.member(request.cookies.get(self._cookie, ""))
+                member = await self._console.member(request.cookie(self._cookie))
                 if member is not None:
-                    request.state.acts = member.role == "act"
-                    if request.method not in ("GET", "HEAD") and not looks and not request.state.acts:
+                    request.acts = member.role == "act"
+                    if request.method not in ("GET", "HEAD") and not looks and not request.acts:
                         return self._page("looks_only.html", request, member.name, status=403)
                     return await page(request, member.name)
             except (StorageError, Busy, TooManyTries) as error:
                 return self._trouble(request, error)
-            if not wants_html(request.scope) or request.url.path.endswith(("/live", "/chart.json")):
-                return Answered(refusal(401, "signed-out", "sign in again"))
-            wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(f"/sign-in?to={quote(wanted)}" if request.method != "POST" else "/sign-in", 303)
+            if not wants_html(request.scope) or request.path.endswith(("/live", "/chart.json")):
+                return refusal(401, "signed-out", "sign in again")
+            query = asked.query.decode("latin-1")
+            wanted = request.path + (f"?{query}" if query else "")
+            return redirect(f"/sign-in?to={quote(wanted)}" if request.method != "POST" else "/sign-in")
 
         return guarded
 
-    def _trouble(self, request: Request, error: Exception) -> Response:
-        log.warning("%s: %s", request.url.path, error)
+    def _trouble(self, request: Asked, error: Exception) -> Answer:
+        log.warning("%s: %s", request.path, error)
         if isinstance(error, TooManyTries):
             return self._page("trouble.html", request, "", status=429, trouble=TOO_MANY, at=self._clock.now())
         trouble = "Too much is asked at once." if isinstance(error, Busy) else "The console's database does not answer."
         return self._page("trouble.html", request, "", status=503, trouble=trouble, at=self._clock.now())
 
-    async def _sign_in(self, request: Request) -> Response:
-        wanted = _own_path(request.query_params.get("to", ""))
+    async def _sign_in(self, asked: Request) -> Answer:
+        request = Asked(asked)
+        wanted = _own_path(request.query("to"))
         if request.method != "POST":
             return self._page("sign_in.html", request, "", to=wanted, trouble="", half_in="")
         form = await form_of(request)
         half_in = form.get("half_in", "")
-        browser = request.cookies.get(self._browser_cookie, "")
+        browser = request.cookie(self._browser_cookie)
         try:
             entered = await (self._by_code(form) if half_in else self._by_password(request, form, browser))
             if isinstance(entered, CodeNeeded):
@@ -224,34 +248,32 @@ class _Pages:
             trouble = WRONG_CODE if half_in else "Name or password is wrong."
             return self._page("sign_in.html", request, "", status=401, to=wanted, trouble=trouble, half_in=half_in)
         token = entered[1]
-        response = RedirectResponse(wanted, 303)
-        response.set_cookie(self._cookie, token, httponly=True, secure=self._secure, samesite="lax", path="/")
-        response.set_cookie(
-            self._browser_cookie, known, max_age=round(self._console.browser_seconds), httponly=True,
-            secure=self._secure, samesite="lax", path="/",
-        )  # fmt: skip
-        return response
+        return redirect(
+            wanted,
+            set_cookie(self._cookie, token, secure=self._secure),
+            set_cookie(
+                self._browser_cookie, known, secure=self._secure, max_age_s=round(self._console.browser_seconds)
+            ),
+        )
 
     async def _by_password(
-        self, request: Request, form: dict[str, str], browser: str
+        self, request: Asked, form: dict[str, str], browser: str
     ) -> tuple[str, str] | CodeNeeded | None:
         """Name and session."""
-        name, address = form.get("name", ""), request.client.host if request.client else ""
+        name, address = form.get("name", ""), request.address
         entered = await self._console.sign_in(name, form.get("password", ""), address=address, browser=browser)
         return (name, entered) if isinstance(entered, str) else entered
 
     async def _by_code(self, form: dict[str, str]) -> tuple[str, str] | None:
         return await self._console.sign_in_with_code(form["half_in"], form.get("code", "").replace(" ", ""))
 
-    async def _sign_out(self, request: Request, who: str) -> Response:
-        await self._console.sign_out(request.cookies[self._cookie])
-        response = RedirectResponse("/sign-in", 303)
-        response.delete_cookie(self._cookie, path="/", secure=self._secure, httponly=True, samesite="lax")
-        return response
+    async def _sign_out(self, request: Asked, who: str) -> Answer:
+        await self._console.sign_out(request.cookie(self._cookie))
+        return redirect("/sign-in", set_cookie(self._cookie, "", secure=self._secure, max_age_s=0))
 
     # Now.
 
-    async def _overview(self, request: Request, who: str) -> Response:
+    async def _overview(self, request: Asked, who: str) -> Answer:
         seen = await self._assurance.overview()
         window = _window(request)
         parts = await self._moving_parts(seen)
@@ -268,25 +290,25 @@ class _Pages:
         }
         return {name: self._templates.render(f"parts/{name}.html", **facts) for name in PARTS}
 
-    async def _events(self, request: Request, who: str) -> Response:
+    async def _events(self, request: Asked, who: str) -> Answer:
         return _streamed(request, self._live, _window(request))
 
-    async def _incident_events(self, request: Request, who: str) -> Response:
-        return _streamed(request, self._incidents.live, request.path_params.get("id", ""))
+    async def _incident_events(self, request: Asked, who: str) -> Answer:
+        return _streamed(request, self._incidents.live, request.part("id"))
 
-    async def _control_events(self, request: Request, who: str) -> Response:
+    async def _control_events(self, request: Asked, who: str) -> Answer:
         return _streamed(request, self._controls.live, "")
 
-    async def _chart(self, request: Request, who: str) -> Response:
+    async def _chart(self, request: Asked, who: str) -> Answer:
         seconds, period = WINDOWS[_window(request)]
         shown = await self._assurance.chart(seconds=seconds, period=period)
-        return JSONResponse(chart_document(shown), headers={"cache-control": "no-store"})
+        return Answer(200, chart_document(shown))
 
     # Single outcomes, customers.
 
-    async def _outcomes(self, request: Request, who: str) -> Response:
+    async def _outcomes(self, request: Asked, who: str) -> Answer:
         now = self._clock.now()
-        asked = {name: request.query_params.get(name, "")[:200] for name in FILTERS}
+        asked = {name: request.query(name)[:200] for name in FILTERS}
         sought = Sought(now - WINDOW_SECONDS, now + 60, **asked)
         subject = ", ".join(f"{name}={value}" for name, value in asked.items() if value) or "all"
         await self._console.record_look(who=who, what="single outcomes, masked", subject=subject, why="")
@@ -295,7 +317,7 @@ class _Pages:
             "outcomes.html", request, who, sought=sought, asked=asked, found=found, most=OUTCOMES_SHOWN_MAX, now=now
         )
 
-    async def _customers(self, request: Request, who: str) -> Response:
+    async def _customers(self, request: Asked, who: str) -> Answer:
         if request.method != "POST":
             return self._customers_page(request, who)
         form = await form_of(request)
@@ -315,7 +337,7 @@ class _Pages:
 
     def _customers_page(
         self,
-        request: Request,
+        request: Asked,
         who: str,
         *,
         status: int = 200,
@@ -324,7 +346,7 @@ class _Pages:
         trouble: str = "",
         subscriber: Subscriber | None = None,
         found: Sequence[Taken] = (),
-    ) -> Response:
+    ) -> Answer:
         return self._page(
             "customers.html",
             request,
@@ -339,22 +361,22 @@ class _Pages:
             most=OUTCOMES_SHOWN_MAX,
         )
 
-    async def _looks(self, request: Request, who: str) -> Response:
+    async def _looks(self, request: Asked, who: str) -> Answer:
         looks = await self._console.looks()
         return self._page("looks.html", request, who, looks=looks, now=self._clock.now())
 
     # The system and its people.
 
-    async def _system(self, request: Request, who: str) -> Response:
+    async def _system(self, request: Asked, who: str) -> Answer:
         alarms = await self._assurance.alarms()
         return self._page("system.html", request, who, assurance=self._assurance, alarms=alarms, now=self._clock.now())
 
-    async def _alarm_seen(self, request: Request, who: str) -> Response:
+    async def _alarm_seen(self, request: Asked, who: str) -> Answer:
         form = await form_of(request)
         await self._assurance.mark_alarm_seen(form.get("text", ""), who)
-        return RedirectResponse("/system", 303)
+        return redirect("/system")
 
-    async def _people(self, request: Request, who: str) -> Response:
+    async def _people(self, request: Asked, who: str) -> Answer:
         if request.method != "POST":
             return await self._people_page(request, who)
         form = await form_of(request)
@@ -365,16 +387,16 @@ class _Pages:
             return await self._people_page(request, who, trouble="That name is taken, or cannot be one.", status=422)
         return await self._people_page(request, who, made=(name, password))
 
-    async def _remove_person(self, request: Request, who: str) -> Response:
+    async def _remove_person(self, request: Asked, who: str) -> Answer:
         form = await form_of(request)
         name = form.get("name", "")
         if name == who:
             trouble = "You cannot remove yourself: somebody has to be able to sign in."
             return await self._people_page(request, who, trouble=trouble, status=422)
         await self._console.remove_account(name)
-        return RedirectResponse("/people", 303)
+        return redirect("/people")
 
-    async def _change_password(self, request: Request, who: str) -> Response:
+    async def _change_password(self, request: Asked, who: str) -> Answer:
         form = await form_of(request)
         old, new = form.get("old", ""), form.get("new", "")
         if not await self._console.change_password(who, old, new):
@@ -382,9 +404,9 @@ class _Pages:
                 "The password was not changed: the old one is wrong, or the new one is shorter than 12 characters."
             )
             return await self._people_page(request, who, trouble=trouble, status=422)
-        return RedirectResponse("/sign-in", 303)
+        return redirect("/sign-in")
 
-    async def _begin_codes(self, request: Request, who: str) -> Response:
+    async def _begin_codes(self, request: Asked, who: str) -> Answer:
         """Offers a secret; the second time, with a code of it, has the sign-in ask for one from then on."""
         form = await form_of(request)
         salt = form.get("salt", "")
@@ -392,21 +414,21 @@ class _Pages:
             salt, _ = self._console.offer_codes(who)
             return await self._people_page(request, who, offered=salt)
         if await self._console.begin_codes(who, salt, form.get("code", "").replace(" ", "")):
-            return RedirectResponse("/people", 303)
+            return redirect("/people")
         return await self._people_page(request, who, trouble=WRONG_CODE, offered=salt, status=422)
 
-    async def _remove_codes(self, request: Request, who: str) -> Response:
+    async def _remove_codes(self, request: Asked, who: str) -> Answer:
         name = (await form_of(request)).get("name", "")
         if name == who:
             trouble = "Somebody else whose account acts has to remove yours: else whoever sits at your desk could."
             return await self._people_page(request, who, trouble=trouble, status=422)
         await self._console.remove_codes(name)
-        return RedirectResponse("/people", 303)
+        return redirect("/people")
 
     async def _people_page(
-        self, request: Request, who: str, *, trouble: str = "", made: tuple[str, str] | None = None,
+        self, request: Asked, who: str, *, trouble: str = "", made: tuple[str, str] | None = None,
         offered: str = "", status: int = 200,
-    ) -> Response:  # fmt: skip
+    ) -> Answer:  # fmt: skip
         accounts = await self._console.accounts()
         secret = self._console.secret_of(who, offered)
         return self._page(
@@ -418,45 +440,42 @@ class _Pages:
 
     # Files and templates.
 
-    async def _static(self, request: Request) -> Response:
-        path = STATIC.get(request.path_params["name"])
+    async def _static(self, request: Request) -> Answer:
+        path = STATIC.get(request.parts["name"])
         if path is None:
-            raise HTTPException(404)
-        return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers={"cache-control": "no-cache"})
+            return NOT_FOUND
+        headers = ((b"content-type", MEDIA_TYPES[path.suffix]), (b"cache-control", b"no-cache"))
+        return Answer(200, None, headers, await asyncio.to_thread(path.read_bytes))
 
     def _page(
-        self, template: str, request: Request, who: str, *, status: int = 200, retry_after_s: float | None = None,
+        self, template: str, request: Asked, who: str, *, status: int = 200, retry_after_s: float | None = None,
         **facts: object,
-    ) -> Response:  # fmt: skip
+    ) -> Answer:  # fmt: skip
         if refused := in_place_of_page(request.scope, status, str(facts.get("trouble", "")), retry_after_s):
-            return Answered(refused)
-        html = self._templates.render(
-            template, who=who, acts=getattr(request.state, "acts", True), path=request.url.path, **facts
-        )
-        headers = {"cache-control": "no-store"} | ({"vary": "Accept"} if status >= 400 else {})
-        if retry_after_s is not None:
-            headers["retry-after"] = str(max(1, math.ceil(retry_after_s)))
-        return HTMLResponse(html, status, headers=headers)
+            return refused
+        html = self._templates.render(template, who=who, acts=request.acts, path=request.path, **facts)
+        return page(html, status, retry_after_s=retry_after_s)
 
 
+BYTES_MAX = {CONTACTS_PATH: CONTACTS_BYTES_MAX}
+"""How much some paths take, where that is more than a form."""
 PARTS = ("sentence", "age", "table", "roles")
 LOOKING = ("/sign-out", "/customers", "/people/password", "/people/code", "/incidents/{id}/hit", "/incidents/{id}/csv")
 """What is sent and changes nothing but one's own."""
 FILTERS = ("service", "step", "layer", "verdict", "reason")
 
 
-def _window(request: Request) -> str:
-    window = request.query_params.get("window", "15m")
+def _window(request: Asked) -> str:
+    window = request.query("window")
     return window if window in WINDOWS else "15m"
 
 
-def _streamed(request: Request, live: Live, subject: str) -> Response:
+def _streamed(request: Asked, live: Live, subject: str) -> Answer:
     if live.full:
-        return Answered(refusal(503, "overloaded", "too many watch at once", retry_after_s=RETRY_AFTER_SECONDS))
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    if request.method == "HEAD":  # whoever asks for the head alone watches nothing
-        return Response(headers=headers, media_type="text/event-stream")
-    return StreamingResponse(live.events(subject), media_type="text/event-stream", headers=headers)
+        return refusal(503, "overloaded", "too many watch at once", retry_after_s=RETRY_AFTER_SECONDS)
+    headers = ((b"content-type", b"text/event-stream; charset=utf-8"), NO_STORE, (b"x-accel-buffering", b"no"))
+    # Whoever asks for the head alone watches nothing.
+    return Answer(200, None, headers, stream=None if request.method == "HEAD" else live.events(subject))
 
 
 def _own_path(path: str) -> str:
