@@ -249,6 +249,9 @@ def test_several_places_are_counted_and_named() -> None:
 )
 def test_a_place_is_named_as_people_say_it(segment: dict[str, str], name: str) -> None:
     found = opened("1", Alarm("share", Segment.of(segment), NINE, NINE - 5, 0.005, 0.9, 40, 30.0, 25.0), NINE)
+    assert headline(Known(incident=found), OSLO) == f"{name} may be broken since 20:59:55, not confirmed"
+    assert answer_sheet(Known(incident=found), now=NINE, zone=OSLO)[0].text.startswith(f"{name} may have failed since")
+    found = happened(found, Fact("confirm", NINE, "kari"))
     assert headline(Known(incident=found), OSLO) == f"{name} broken since 20:59:55"
     assert headline(Known(incident=replace(found, alarms=())), OSLO) == "Something broken since 20:59:55"
 

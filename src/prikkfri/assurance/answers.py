@@ -97,7 +97,9 @@ def headline(known: Known, zone: tzinfo) -> str:
 def sentence(incident: Incident, hit: int | None, zone: tzinfo) -> str:
     """The headline from less: `hit` is how many stand on the list, None before it was made."""
     name, since = _name(incident.segments), _clock(incident.since, zone)
-    if incident.open:
+    if incident.state == "suspected":
+        parts = [f"{name} may be broken since {since}, not confirmed"]
+    elif incident.open:
         parts = [f"{name} broken since {since}"]
     elif incident.dismissed:
         return f"{name} seemed broken from {since}; {incident.resolved_by} found that it was nothing"
@@ -117,7 +119,9 @@ _Said = tuple[str, Sequence[str]]
 def _what_failed(known: Known, zone: tzinfo) -> _Said:
     incident = known.incident
     name, since = _name(incident.segments), _clock(incident.since, zone)
-    if incident.open:
+    if incident.state == "suspected":
+        text = f"{name} may have failed since {since}; nobody and nothing has confirmed it."
+    elif incident.open:
         text = f"{name} has failed since {since}."
     elif incident.dismissed:
         text = f"{name} seemed to fail from {since} on; it was nothing."
