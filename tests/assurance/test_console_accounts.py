@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import threading
 from collections.abc import AsyncIterator
 from typing import Literal
@@ -343,8 +344,8 @@ async def test_whoever_reads_the_database_cannot_make_codes_and_nobody_replaces_
     [row] = await assurance_database.read(lambda q: q.fetch("SELECT * FROM console_account WHERE name = 'kari'"))
     assert not [value for value in row if value in (secret, secret.hex(), shown_secret(secret))]
     salt, other = console.offer_codes("kari")
-    assert other != secret != Console(assurance_database, clock=clock, key=b"x" * 32).secret_of("kari", row[-2])
-    assert secret == console.secret_of("kari", row[-2]) != console.secret_of("ola", row[-2])
+    assert other != secret != Console(assurance_database, clock=clock, key=b"x" * 32).secret_of("kari", row[-3])
+    assert secret == console.secret_of("kari", row[-3]) != console.secret_of("ola", row[-3])
     assert not await console.begin_codes("kari", salt, hotp(other, step_at(clock.now())))  # it has some already
     assert [each.two_factor for each in await console.accounts()] == [True]
     await console.remove_codes("kari")
@@ -353,3 +354,35 @@ async def test_whoever_reads_the_database_cannot_make_codes_and_nobody_replaces_
         assert not await console.begin_codes("kari", bad, hotp(console.secret_of("kari", bad), step_at(clock.now())))
     assert not await console.begin_codes("kari", salt, "000000")
     assert await console.begin_codes("kari", salt, hotp(other, step_at(clock.now())))
+
+
+async def test_a_recovery_code_gets_in_once_each_when_the_authenticator_is_lost(
+    assurance_database: Database, clock: ManualClock
+) -> None:
+    console = Console(assurance_database, clock=clock, key=KEY, hasher=QUICK_HASHER)
+    password = await console.add_account("kari", by="duty") or ""
+    salt, secret = console.offer_codes("kari")
+    recovery = await console.begin_codes("kari", salt, hotp(secret, step_at(clock.now())))
+    assert len(set(recovery)) == 8 and await console.recovery_codes_left("kari") == 8
+    assert all(re.fullmatch("[a-z2-7]{5}-[a-z2-7]{5}", code) for code in recovery)
+    assert not await console.begin_codes("kari", salt, hotp(secret, step_at(clock.now()))), "they are given once"
+
+    async def enters(code: str) -> bool:
+        half = await console.sign_in("kari", password)
+        assert isinstance(half, CodeNeeded)
+        return await console.sign_in_with_code(half.half_in, code) is not None
+
+    assert sorted(await asyncio.gather(enters(recovery[3]), enters(recovery[3].upper()))) == [False, True]
+    assert [await enters(code) for code in (recovery[0], recovery[0], recovery[7], recovery[3], "aaaaa-aaaaa")] == [
+        True, False, True, False, False,
+    ]  # fmt: skip
+    assert await console.recovery_codes_left("kari") == 5
+    [row] = await assurance_database.read(lambda q: q.fetch("SELECT * FROM console_account WHERE name = 'kari'"))
+    assert not set(recovery) & set(map(str, row)), "whoever reads the database has none"
+    await console.remove_codes("kari")
+    assert await console.recovery_codes_left("kari") == 0
+    again, fresh = console.offer_codes("kari")
+    clock.advance(3_600)
+    renewed = await console.begin_codes("kari", again, hotp(fresh, step_at(clock.now())))
+    assert not set(renewed) & set(recovery) and await console.recovery_codes_left("kari") == 8
+    assert not await enters(recovery[1]) and await enters(renewed[3])

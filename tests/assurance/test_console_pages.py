@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -571,8 +572,11 @@ async def test_a_second_factor_is_set_up_asked_for_and_removed_by_somebody_else(
 
     wrong = await house.post("/people/code", salt=salt, code="000000")
     assert wrong.status_code == 422 and shown in wrong.text
-    assert (await house.post("/people/code", salt=salt, code=f"{code()[:3]} {code()[3:]}")).status_code == 303
+    begun = await house.post("/people/code", salt=salt, code=f"{code()[:3]} {code()[3:]}")
+    recovery = re.findall('<code class="password">([a-z2-7-]{11})</code>', begun.text)
+    assert begun.status_code == 200 and len(recovery) == 8
     page = (await house.browser.get("/people")).text
+    assert "8 recovery codes are left" in page and not any(each in page for each in recovery)
     assert "asks for a code" in page and shown not in page and "<td>code</td>" in page
     assert (await house.post("/people/remove-code", name="ola")).status_code == 403
     await house.post("/sign-out")
@@ -584,6 +588,9 @@ async def test_a_second_factor_is_set_up_asked_for_and_removed_by_somebody_else(
     assert refused.status_code == 401 and half_in in refused.text
     assert (await house.post("/sign-in", half_in=half_in, code=code())).status_code == 303
     assert (await house.browser.get("/")).status_code == 200
+    half_in = (await house.sign_in("ola", password)).text.split('name="half_in" value="')[1].split('"')[0]
+    assert (await house.post("/sign-in", half_in=half_in, code=recovery[5])).status_code == 303
+    assert "7 recovery codes are left" in (await house.browser.get("/people")).text
     await house.sign_in()
     assert (await house.post("/people/remove-code", name="duty")).status_code == 422
     assert (await house.post("/people/remove-code", name="ola")).status_code == 303

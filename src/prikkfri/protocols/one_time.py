@@ -8,6 +8,7 @@ STEP_SECONDS = 30
 DIGITS = 6
 SKEW_STEPS = 1
 """How many steps a clock may be ahead or behind (RFC 6238, 5.2)."""
+RECOVERY_CODES = 8
 SECRET_BYTES = 20
 """As long as the hash, as RFC 4226 recommends."""
 
@@ -31,6 +32,22 @@ def matching_step(secret: bytes, code: str, now: float, *, after: int) -> int | 
     for step in range(max(0, here - SKEW_STEPS), here + SKEW_STEPS + 1):
         if hmac.compare_digest(hotp(secret, step).encode(), code.encode()) and step > after:
             found = step
+    return found
+
+
+def recovery_codes(secret: bytes) -> tuple[str, ...]:
+    """What gets in once each when the authenticator is lost: 50 bits each, `abcde-fghij`, made from its secret."""
+    digests = (hmac.digest(secret, b"recovery %d" % number, "sha256") for number in range(RECOVERY_CODES))
+    texts = (base64.b32encode(digest).decode().lower() for digest in digests)
+    return tuple(f"{text[:5]}-{text[5:10]}" for text in texts)
+
+
+def matching_recovery(secret: bytes, code: str) -> int | None:
+    """Which of the recovery codes this is, counted from 0; None when it is none."""
+    found = None
+    for number, known in enumerate(recovery_codes(secret)):
+        if hmac.compare_digest(known.encode(), code.lower().encode()):
+            found = number
     return found
 
 

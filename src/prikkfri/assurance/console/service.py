@@ -197,17 +197,30 @@ class Console:
         right = False
         try:
             codes = await self._database.read(lambda q: store.codes(q, name))
-            step = one_time.matching_step(self._code_secret(name, codes.salt), code, now, after=codes.step)
-            if not codes.salt or step is None:
+            if not codes.salt:
                 return None
-            used = Codes(codes.salt, step)
-            right = await self._database.write(lambda t: store.use_code(t, name, used))
+            right = await self._use_code(name, codes, code, now)
         finally:
             self._guesses.settle(tried, self._clock.now(), failed=not right)
         if not right:
             return None
         self._half_in.pop(_digest(half_in), None)
         return name, await self._open_session(name)
+
+    async def _use_code(self, name: str, codes: Codes, code: str, now: float) -> bool:
+        """Uses up the code of an authenticator, or a recovery code; False when it is neither, or was used."""
+        secret = self._code_secret(name, codes.salt)
+        step = one_time.matching_step(secret, code, now, after=codes.step)
+        number = one_time.matching_recovery(secret, code)
+        if step is not None:
+            return await self._database.write(lambda t: store.use_code(t, name, Codes(codes.salt, step)))
+        if number is not None:
+            return await self._database.write(lambda t: store.spend_recovery(t, name, codes.salt, number))
+        return False
+
+    async def recovery_codes_left(self, name: str) -> int:
+        codes = await self._database.read(lambda q: store.codes(q, name))
+        return one_time.RECOVERY_CODES - codes.spent.bit_count() if codes.salt else 0
 
     def offer_codes(self, name: str) -> tuple[str, bytes]:
         """A salt and the secret that comes of it, for an authenticator; of no effect until `begin_codes`."""
@@ -218,12 +231,17 @@ class Console:
         """The secret that was offered with a salt, to be shown once more while nothing has come of it."""
         return self._code_secret(name, salt)
 
-    async def begin_codes(self, name: str, salt: str, code: str) -> bool:
-        """From now on the account's sign-in asks for a code; False when `code` is not one, or it does so already."""
-        step = one_time.matching_step(self._code_secret(name, salt), code, self._clock.now(), after=0)
+    async def begin_codes(self, name: str, salt: str, code: str) -> tuple[str, ...]:
+        """From now on the account's sign-in asks for a code; none when `code` is not one, or it does so already.
+
+        Returns the recovery codes, each of which gets in once instead.
+        """
+        secret = self._code_secret(name, salt)
+        step = one_time.matching_step(secret, code, self._clock.now(), after=0)
         if not SALT.fullmatch(salt) or step is None:
-            return False
-        return await self._database.write(lambda t: store.set_codes(t, name, Codes(salt, step)))
+            return ()
+        begun = await self._database.write(lambda t: store.set_codes(t, name, Codes(salt, step)))
+        return one_time.recovery_codes(secret) if begun else ()
 
     async def remove_codes(self, name: str) -> None:
         await self._database.write(lambda t: store.remove_codes(t, name))

@@ -67,17 +67,22 @@ class Codes:
     """From it and a key that is not in the database comes the secret; empty: none is asked for."""
     step: int
     """Of the last code that was used."""
+    spent: int = 0
+    """Which recovery codes were used: a bit each, the first one the lowest."""
 
 
 async def codes(queries: Queries, name: str) -> Codes:
-    row = await queries.fetch_one("SELECT code_salt, code_step FROM console_account WHERE name = :name", {"name": name})
+    row = await queries.fetch_one(
+        "SELECT code_salt, code_step, code_spent FROM console_account WHERE name = :name", {"name": name}
+    )
     return Codes(*row) if row else Codes("", 0)
 
 
 async def set_codes(transaction: Transaction, name: str, codes: Codes) -> bool:
     """Sets them where there were none; False where there are some."""
     changed = await transaction.execute(
-        "UPDATE console_account SET code_salt = :salt, code_step = :step WHERE name = :name AND code_salt = ''",
+        "UPDATE console_account SET code_salt = :salt, code_step = :step, code_spent = 0"
+        " WHERE name = :name AND code_salt = ''",
         {"name": name, "salt": codes.salt, "step": codes.step},
     )
     return changed == 1
@@ -87,6 +92,16 @@ async def remove_codes(transaction: Transaction, name: str) -> None:
     await transaction.execute(
         "UPDATE console_account SET code_salt = '', code_step = 0 WHERE name = :name", {"name": name}
     )
+
+
+async def spend_recovery(transaction: Transaction, name: str, salt: str, number: int) -> bool:
+    """Notes that a recovery code was used; False when it had been: of two at once one gets in."""
+    changed = await transaction.execute(
+        "UPDATE console_account SET code_spent = code_spent + :bit"
+        " WHERE name = :name AND code_salt = :salt AND code_spent / :bit % 2 = 0",
+        {"name": name, "salt": salt, "bit": 1 << number},
+    )
+    return changed == 1
 
 
 async def use_code(transaction: Transaction, name: str, codes: Codes) -> bool:

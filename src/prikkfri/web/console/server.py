@@ -413,8 +413,8 @@ class _Pages:
         if not salt:
             salt, _ = self._console.offer_codes(who)
             return await self._people_page(request, who, offered=salt)
-        if await self._console.begin_codes(who, salt, form.get("code", "").replace(" ", "")):
-            return redirect("/people")
+        if recovery := await self._console.begin_codes(who, salt, form.get("code", "").replace(" ", "")):
+            return await self._people_page(request, who, recovery=recovery)
         return await self._people_page(request, who, trouble=WRONG_CODE, offered=salt, status=422)
 
     async def _remove_codes(self, request: Asked, who: str) -> Answer:
@@ -423,11 +423,12 @@ class _Pages:
             trouble = "Somebody else whose account acts has to remove yours: else whoever sits at your desk could."
             return await self._people_page(request, who, trouble=trouble, status=422)
         await self._console.remove_codes(name)
+        await self._console.record_look(who=who, what="second factor removed", subject=name, why="")
         return redirect("/people")
 
     async def _people_page(
         self, request: Asked, who: str, *, trouble: str = "", made: tuple[str, str] | None = None,
-        offered: str = "", status: int = 200,
+        offered: str = "", recovery: tuple[str, ...] = (), status: int = 200,
     ) -> Answer:  # fmt: skip
         accounts = await self._console.accounts()
         secret = self._console.secret_of(who, offered)
@@ -435,7 +436,8 @@ class _Pages:
             "people.html", request, who, status=status, accounts=accounts, trouble=trouble, made=made, offered=offered,
             secret=one_time.shown_secret(secret),
             otpauth=one_time.otpauth(secret, issuer=f"{self._operator} Prikkfri", name=who),
-            two_factor=any(each.two_factor for each in accounts if each.name == who),
+            two_factor=any(each.two_factor for each in accounts if each.name == who), recovery=recovery,
+            recovery_left=await self._console.recovery_codes_left(who),
         )  # fmt: skip
 
     # Files and templates.

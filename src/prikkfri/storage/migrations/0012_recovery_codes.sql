@@ -1,0 +1,1 @@
+ALTER TABLE console_account ADD COLUMN code_spent BIGINT NOT NULL DEFAULT 0;
