@@ -156,8 +156,11 @@ class FailingEngine:
         self.failed = asyncio.Event()
         self.commits_left = math.inf
         """After so many a commit waits for `go_on`, and says by `waiting` that it does."""
+        self.held_where = ""
+        """A commit waits in the same way when this query finds a row in its transaction."""
         self.waiting = asyncio.Event()
         self.go_on = asyncio.Event()
+        self._transaction: Transaction | None = None
 
     def _fail(self, error: Exception | None) -> None:
         if error is not None:
@@ -166,15 +169,20 @@ class FailingEngine:
 
     async def begin(self) -> Transaction:
         self._fail(self.refusal)
-        return await self.inner.begin()
+        self._transaction = await self.inner.begin()
+        return self._transaction
 
     async def commit(self) -> None:
-        if self.commits_left <= 0 and not self.go_on.is_set():
+        if not self.go_on.is_set() and (self.commits_left <= 0 or await self._is_held()):
             self.waiting.set()
             await self.go_on.wait()
         self.commits_left -= 1
         await self.inner.commit()
         self._fail(self.lost)
+
+    async def _is_held(self) -> bool:
+        assert self._transaction is not None
+        return bool(self.held_where) and await self._transaction.fetch_one(self.held_where) is not None
 
     async def read(self, work: Callable[[Queries], Awaitable[Any]]) -> Any:
         self._fail(self.deaf)

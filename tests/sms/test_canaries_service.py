@@ -174,6 +174,25 @@ async def test_a_way_on_which_messages_go_astray_is_stopped_and_its_messages_are
     assert [message.message for message in listed] == [gone]
 
 
+async def test_a_way_that_is_proven_again_stays_stopped_until_a_person_opens_it(handing: Any) -> None:
+    handing.astray = True
+    await handing.until_way(state="stopped")
+    kept = await send(handing.at)
+    handing.astray = False
+    await handing.until_way(trusted=True)
+    judged = (await handing.way()).judged
+
+    async def judged_on() -> bool:
+        return (await handing.way()).judged > judged
+
+    await eventually(judged_on)
+    way = await handing.way()
+    assert (way.state, way.by, way.waiting) == ("stopped", "rule:canaries", 1)
+    assert await handing.at.outcomes("open-route") == []
+    assert handing.others == []
+    assert "sent" not in [step.event for step in (await handing.at.centre.trail(kept)).steps]
+
+
 async def test_a_canary_in_doubt_is_not_sent_again(house: Any) -> None:
     """A second one would say nothing of what became of the first."""
     seldom = OURS | {"canary_seconds": 3_600.0, "canary_grace_seconds": 3_600.0}

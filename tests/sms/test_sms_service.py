@@ -548,21 +548,24 @@ async def test_nothing_is_written_once_the_centre_has_said_goodbye(house: Any) -
     """Its answer might come too late: what was claimed goes back, also while the peer is still there."""
     async with house(timing=replace(HURRIED, leave_seconds_max=60.0)) as at:
         link, client = await at.network.bound(), await at.bound_client()
-        await client.submit(schedule="000000000010000R")
-        at.engine.commits_left = 0
-        at.clock.advance(10.0)
+        at.engine.held_where = "SELECT 1 FROM sms_message WHERE state = 'sending'"
+        await client.submit()
+        await at.engine.waiting.wait()  # claimed, and not committed yet
 
         async def leave() -> None:
             unbind = await link.request()
             assert unbind.command == Command.UNBIND
+            behind = asyncio.create_task(at.change("UPDATE sms_event SET detail = detail"))
+            await asyncio.sleep(0)
             at.engine.go_on.set()
-            await at.until("SELECT state FROM sms_message WHERE attempts = 0", "waiting")
+            await behind  # the claim is committed by now
+            await at.until("SELECT state FROM sms_message", "waiting")
             link.answer(unbind)
             await client.say_goodbye()
 
         leaving = asyncio.create_task(leave())
-        await at.engine.waiting.wait()
     await leaving
+    assert await at.fetch("SELECT state, attempts FROM sms_message") == [("waiting", 0)]
 
 
 async def test_what_is_claimed_while_its_link_breaks_goes_over_the_next_one(house: Any) -> None:
