@@ -49,6 +49,14 @@ def test_what_was_done_on_the_way_stands_in_the_timeline_once() -> None:
     assert done(told, incident) == []
 
 
+def test_of_what_was_done_as_much_is_said_as_is_known() -> None:
+    messages = Segment.of({"service": "messages"})
+    incident = opened("i", Alarm("share", messages, 1_002.0, 1_000.0, 0.0, 1.0, 5.0, 30.0, 25.0), 1_002.0)
+    bare = structs.replace(switch(1_001.0), dimensions={}, reason="")
+    [fact] = done([bare], incident)
+    assert (fact.who, fact.text) == ("", "stopped the route over  ()")
+
+
 def test_what_was_done_elsewhere_or_before_is_no_part_of_it() -> None:
     assert done([switch(990.0), switch(1_001.0, link="syd"), switch(1_001.0, "deliver")], INCIDENT) == []
 

@@ -179,6 +179,7 @@ def test_places_before_the_hash_thread_are_shared_by_network_and_some_kept_for_w
     waiting: dict[Asking, int], asking: Asking, room: bool
 ) -> None:
     assert has_room(waiting, asking, Shares()) is room
+    assert has_room({}, asking, Shares(of_one=1)) and not has_room({asking: 1}, asking, Shares(of_one=1))
 
 
 class Gated(PasswordHasher):

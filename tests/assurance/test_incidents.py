@@ -3,7 +3,7 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prikkfri.assurance.detection import Alarm
@@ -343,6 +343,9 @@ def test_only_a_suspicion_is_confirmed_by_what_is_seen() -> None:
 PLACES = ({}, {"client": "phone"}, {"client": "television"}, {"channel": "sport"})
 
 
+@example({}, {}, 0.5, 0.5, DISMISSED_SECONDS, "share", "dismiss")
+@example({}, {}, 0.5, 0.5 + WORSE_SHARE, 10.0, "share", "dismiss")
+@example({"client": "phone"}, {}, 0.5, 0.5, 90.0, "share", "dismiss")
 @given(
     st.sampled_from(PLACES), st.sampled_from(PLACES), st.floats(0.01, 1), st.floats(0.01, 1), st.floats(0, 20_000),
     st.sampled_from(["share", "plunge", "told"]), st.sampled_from(["dismiss", "all-clear"]),
@@ -363,6 +366,17 @@ def test_what_was_dismissed_stays_so_until_it_is_new_or_worse(
     assert not (expected and joins(incident, later, within_seconds=90.0))
     elsewhere = replace(later, segment=Segment.of({"service": "messages"}))
     assert not stays_dismissed(incident, elsewhere, within_seconds=90.0)
+
+
+def test_of_what_was_dismissed_the_share_that_was_broken_is_remembered() -> None:
+    def dismissed(*alarms: Alarm) -> float:
+        incident = opened("1", alarms[0], 100.0)
+        for each in alarms[1:]:
+            incident = alarmed(incident, each, 101.0)
+        return happened(incident, Fact("dismiss", 200.0, "Kari")).dismissed_share
+
+    assert dismissed(alarm(), replace(alarm(START), seen=0.4)) == 0.9
+    assert dismissed(alarm(kind="plunge")) == 0.0  # only that fewer came
 
 
 def test_one_word_is_said_of_an_incident_and_its_timeline_is_told_in_the_order_of_time() -> None:

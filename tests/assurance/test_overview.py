@@ -251,6 +251,24 @@ def test_broken_now_is_three_and_one_in_twenty_of_the_last_minute(
     assert [(each.recent_broken, each.recent_settled) for each in view.breakages] == [(broken, broken + kept)] * breaks
 
 
+def test_a_breakage_says_how_many_were_hit_of_those_who_asked_and_what_devices_say_breaks_nothing() -> None:
+    counts = [counted("broken", 5, reason="x"), counted("asked", 5)]
+    (known,) = overview(counts, FOLLOWED, HEALTHY, NOW, {("television", "sign-in"): (4, 7)}).breakages
+    assert (known.hit, known.asked) == (4, 7)
+    (unknown,) = overview(counts, FOLLOWED, HEALTHY, NOW).breakages
+    assert (unknown.hit, unknown.asked) == (0, 0)
+    assert seen(counted("broken", 50, reason="x")._replace(observed=False)).breakages == ()
+
+
+def test_what_waits_for_an_account_or_fails_there_is_its_own_and_what_is_taken_is_kept() -> None:
+    def of_account(verdict: str, reason: str = "") -> Count:
+        return counted(verdict, 1, step="deliver", reason=reason)._replace(layer="account")
+
+    waiting, failed = of_account("asked", "account-not-bound"), of_account("broken", "account-not-bound")
+    (row,) = seen(waiting, failed, of_account("asked"), of_account("kept")).rows
+    assert (row.declined, row.asked, row.kept, row.broken) == (2, 1, 1, 0)
+
+
 def test_a_breakage_began_with_the_first_bad_period_after_a_good_minute() -> None:
     def since(*agos: int) -> tuple[float, bool]:
         (breakage,) = seen(*(counted("broken", 5, ago=ago) for ago in agos)).breakages

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prikkfri.assurance.recovery import Check, Criteria, Evidence, Recovery, judge
+from prikkfri.assurance.recovery import Check, Criteria, Evidence, Recovery, judge, with_pictures
 from prikkfri.assurance.tally import Bucket
 
 CRITERIA = Criteria(hold_seconds=300.0)
@@ -54,6 +54,31 @@ def test_while_broken_it_is_broken() -> None:
 def test_an_outage_of_which_a_part_is_left_is_not_over(left: float) -> None:
     found = judge(evidence((100, 20, 1.0), (400, 20, left), fault_share=1.0), CRITERIA, now=500.0)
     assert (found.over, found.improving, found.broken) == (False, False, True)
+
+
+WELL = Recovery(over=True, improving=True, broken=False, checks=(), held_seconds=300.0, well_since=0.0)
+OPEN = replace(WELL, over=False, improving=False)
+BROKEN = replace(OPEN, broken=True)
+
+
+@pytest.mark.parametrize(
+    ("judged", "gone", "back_since", "alone", "over", "improving", "text"),
+    [
+        (WELL, ["film", "sport"], 0.0, False, False, False, "no picture on film, sport"),
+        (WELL, ["film"], 0.0, True, False, False, "no picture on film"),
+        (WELL, [], 100.0, False, True, True, "the picture has been back for 300 of 300 s"),
+        (WELL, [], 101.0, False, False, True, "the picture has been back for 299 of 300 s"),
+        (OPEN, [], 100.0, False, False, False, "the picture has been back for 300 of 300 s"),
+        (OPEN, [], 100.0, True, True, True, "the picture has been back for 300 of 300 s"),  # whoever comes to see it
+        (BROKEN, [], 100.0, True, False, False, "the picture has been back for 300 of 300 s"),
+    ],
+)
+def test_a_picture_that_went_must_be_back_and_hold_and_alone_it_is_the_proof(
+    judged: Recovery, gone: list[str], back_since: float, alone: bool, over: bool, improving: bool, text: str
+) -> None:
+    found = with_pictures(judged, gone, CRITERIA, back_since=back_since, alone=alone, now=400.0)
+    assert (found.over, found.improving, found.broken) == (over, improving, judged.broken or bool(gone))
+    assert found.checks == (Check("picture back", not gone, text), *judged.checks)
 
 
 def test_silence_is_no_proof() -> None:

@@ -213,6 +213,22 @@ def test_the_public_is_told_how_many_customers_fail_of_those_who_asked(
     assert weigh(hit, hit + others) == ("operational" if hit < 10 or 99 * hit < others else told["1"])
 
 
+@pytest.mark.parametrize(
+    ("hit", "asked", "told"),
+    [
+        (9, 9, "operational"),
+        (10, 10, "major_outage"),
+        (10, 20, "major_outage"),
+        (10, 21, "partial_outage"),
+        (10, 1_000, "partial_outage"),
+        (10, 1_001, "operational"),
+        (10, 0, "major_outage"),  # of those who asked nothing is known
+    ],
+)
+def test_how_bad_it_is_turns_with_one_customer(hit: int, asked: int, told: str) -> None:
+    assert weigh(hit, asked) == told
+
+
 def test_the_newest_incident_stands_first() -> None:
     older = replace(confirmed(), id="older", opened_at=NINE - 1)
     assert told(older, confirmed()) == told(confirmed(), older) == ["1", "older"]

@@ -3,7 +3,7 @@ from math import inf
 import pytest
 
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.tally import Bucket, Expectation, expectation, tally, unanswered
+from prikkfri.assurance.tally import Bucket, Expectation, asking_of, expectation, tally, unanswered
 from prikkfri.journal import Outcome
 
 
@@ -156,6 +156,14 @@ def test_what_got_it_means_at_each_step(
     assert (broken.promise, broken.customer, broken.device, broken.time) == ("p", "ann", "d", asking.time)
 
 
+def test_who_joined_has_asked_for_what_they_stand_in_line_for_like_anybody_else() -> None:
+    joined = outcome("asked", step="join", promise="p", device="d", dimensions={"for": "playback-token"})
+    asking = asking_of(joined)
+    assert (asking.step, asking.verdict, asking.promise, asking.device) == ("playback-token", "asked", "p", "d")
+    assert asking.dimensions == {}
+    assert asking_of(outcome("asked", step="join", promise="p", dimensions={})).step == "enter"
+
+
 def test_what_was_done_about_a_fault_is_no_promise() -> None:
     acts = [outcome(step=step) for step in ("open-channel", "close-channel", "stop-route", "open-route", "picture")]
     assert tally(acts, {}, start=100, now=101).buckets == {}
@@ -172,3 +180,5 @@ def test_what_is_an_accounts_own_is_in_no_series_and_no_promise_of_ours() -> Non
     over = tally([], left.open, start=500, now=501)
     assert (over.buckets, over.open) == ({}, {})
     assert (unanswered(left.open["m1"]).reason, unanswered(left.open["m1"]).layer) == ("account-not-bound", "account")
+    silent = unanswered(outcome("asked", **own))
+    assert (silent.verdict, silent.reason, silent.layer) == ("broken", "unanswered", "account")

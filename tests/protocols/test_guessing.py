@@ -133,6 +133,18 @@ def test_tries_at_once_do_not_pass_the_limit_and_those_that_were_right_leave_not
     assert guesses.reserve(tried, now) == (wait_s if wait_s is None else pytest.approx(wait_s, abs=1e-6))
 
 
+def test_each_try_gives_back_its_own_place_and_one_that_was_forgotten_gives_back_none() -> None:
+    tried = {("name", "kari", ""): Limit(2, 300)}
+    guesses = Guesses(buckets_max=1)
+    assert [guesses.reserve(tried, 0.0) is None for _ in range(3)] == [True, True, False]
+    guesses.settle(tried, 0.0, failed=False)
+    assert [guesses.reserve(tried, 0.0) is None for _ in range(2)] == [True, False]
+    other = {("name", "ola", ""): Limit(2, 300)}
+    assert guesses.reserve(other, 0.0) is None  # and of kari's nothing is known any more
+    guesses.settle(tried, 0.0, failed=False)
+    assert [guesses.reserve(other, 0.0) is None for _ in range(2)] == [True, False]
+
+
 def test_what_strangers_fill_does_not_keep_out_who_is_known() -> None:
     guesses = Guesses(buckets_max=1_000)
     for number in range(60):

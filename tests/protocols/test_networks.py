@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prikkfri.protocols.networks import Allowance, Networks, Shares, network_of, networks_of
+from prikkfri.protocols.networks import EARLY_SECONDS, Allowance, Networks, Shares, network_of, networks_of
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_an_address_counts_by_its_network(address: str, prefix: int, network: st
 
 def test_networks_hold_their_addresses_and_no_others() -> None:
     networks = Networks(["192.0.2.0/24", "2001:db8::1"])
-    assert all(networks.hold(each) for each in ("192.0.2.9", "::ffff:192.0.2.9", "2001:db8::1"))
+    assert all(networks.hold(each) for each in ("192.0.2.9", "::ffff:192.0.2.9", "2001:db8::1", "2001:db8::1%eth0"))
     assert not any(networks.hold(each) for each in ("192.0.3.9", "2001:db8::2", "", "nonsense"))
     assert not Networks().hold("127.0.0.1")
 
@@ -60,9 +60,23 @@ def test_whoever_waits_as_told_is_taken() -> None:
 
 
 def test_without_a_burst_and_for_free_networks_there_is_no_limit() -> None:
-    assert all(Allowance(burst=0, per_second=0).take("a", 0.0) is None for _ in range(10))
+    unlimited = Allowance(burst=0, per_second=0)
+    assert all(unlimited.take("a", 0.0) is None for _ in range(10))
     free = Allowance(burst=1, per_second=0, free=Networks(["192.0.2.1"]))
     assert all(free.take("192.0.2.1", 0.0) is None for _ in range(10)) and len(free) == 0
+
+
+def test_neighbours_in_one_prefix_have_one_allowance_together() -> None:
+    together = Allowance(burst=1, per_second=0.001, ipv4_prefix=24)
+    assert together.take("192.0.2.1", 0.0) is None and together.take("192.0.3.1", 0.0) is None
+    assert together.take("192.0.2.2", 0.0) is not None
+
+
+def test_nobody_is_refused_for_less_time_than_can_be_told_apart() -> None:
+    allowance = Allowance(burst=1, per_second=1 / EARLY_SECONDS)
+    assert [allowance.take("a", 0.0) for _ in range(2)] == [None, None]
+    slower = Allowance(burst=1, per_second=0.9 / EARLY_SECONDS)
+    assert slower.take("a", 0.0) is None and slower.take("a", 0.0) is not None
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -59,6 +59,16 @@ async def test_a_session_is_one_until_it_expires(opened: Database) -> None:
     assert await opened.read(lambda q: store.session(q, b"nobody's", 150.0)) is None
 
 
+async def test_a_device_is_known_to_whom_it_was_given_a_token_of_be_it_revoked(opened: Database) -> None:
+    async def known(subscriber: str, device: str) -> bool:
+        return await opened.read(lambda q: store.has_signed_in(q, subscriber, device))
+
+    assert await known("s-1", "d-kari") and await known("s-2", "d-ola")
+    assert not await known("s-2", "d-kari") and not await known("s-1", "d-9")
+    assert await opened.write(lambda t: store.end_session(t, KARI.session_hash, 150.0))
+    assert await known("s-1", "d-kari")
+
+
 async def test_signing_out_ends_one_session_and_revokes_one_token(opened: Database) -> None:
     assert await opened.write(lambda t: store.end_session(t, KARI.session_hash, 160.0)) is True
     assert await sessions(opened) == {TELEVISION.session_hash, OLA.session_hash}

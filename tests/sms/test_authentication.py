@@ -57,6 +57,23 @@ def test_the_usual_network_is_not_locked_out_by_guesses_from_everywhere_and_a_ne
     assert guess(secrets, 7, address="198.51.100.1") == [None] * 6 + [50.0]
 
 
+def test_to_be_right_once_is_no_way_to_guess_anew_from_the_same_network() -> None:
+    secrets = Secrets([SHOP])
+    assert guess(secrets, 5, address="192.0.2.1") == [None] * 5
+    assert secrets.authenticate("shop", PASSWORD, address="192.0.2.1", now=0.0) is SHOP
+    assert guess(secrets, 2, address="192.0.2.1") == [None, 50.0]
+
+
+def test_of_the_usual_networks_the_newest_are_remembered() -> None:
+    secrets = Secrets([SHOP], networks_max=2)
+    homes = [f"198.51.100.{n}" for n in range(3)]
+    assert all(secrets.authenticate("shop", PASSWORD, address=home, now=0.0) is SHOP for home in homes)
+    for n in range(60):
+        guess(secrets, 1, address=f"192.0.2.{n}")
+    let_in = [secrets.authenticate("shop", PASSWORD, address=home, now=0.0) is SHOP for home in homes]
+    assert let_in == [False, True, True]
+
+
 async def test_both_edges_count_together_and_at_once(house: Any) -> None:
     async with house() as at:
         transport = httpx.ASGITransport(application(at.centre))

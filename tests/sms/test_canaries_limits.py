@@ -5,6 +5,7 @@ import pytest
 from prikkfri.sms.canaries.verdicts import (
     CONDEMNING_NATS,
     NATS,
+    PROVING_NATS,
     Canary,
     Since,
     Trust,
@@ -90,6 +91,11 @@ def test_evidence_that_reaches_the_limit_exactly_condemns() -> None:
     assert not observe(Trust(evidence=CONDEMNING_NATS), A).condemned  # what is good never does
 
 
+def test_proof_that_reaches_the_limit_exactly_proves() -> None:
+    assert not observe(Trust(condemned=True, proof=PROVING_NATS), Verdict.LOST).condemned
+    assert observe(Trust(condemned=True, proof=PROVING_NATS - 1e-6), Verdict.LOST).condemned
+
+
 def test_more_light_on_a_canary_weighs_as_much_as_all_of_it_at_once() -> None:
     trust = Trust(evidence=1.0)
     assert observe(observe(trust, M), W, earlier=M) == observe(trust, W)
@@ -151,6 +157,7 @@ def told(text: str) -> list[tuple[float, str]]:
     [
         ("aaaaw", 1.0, 5.0),  # so little is known that it may have been so all along
         ("w", 1.0, 1.0),
+        ("m" + "a" * 60, 1.0, 1.0),  # the sum is below one nat, and above nothing
         ("aaww", 1.0, 3.0),
         ("a" * 200 + "ww", 61.0, 201.0),  # 139 good ones weigh 7 nats, and the fault began after the one before
         ("a" * 200 + "waaw", 61.0, 201.0),

@@ -252,18 +252,22 @@ def phone(msisdn: str, link: str = "nord") -> CanaryPhone:
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "says"),
     [
-        Sms(links=LINKS, canaries=(phone("+4790000801", link="south"),)),
-        Sms(links=LINKS, canaries=(phone("90000801"),)),
-        Sms(links=LINKS, canaries=(phone("+nobody"),)),
-        Sms(links=(link("nord", instead="nord"),)),
-        Sms(links=(link("nord", instead="south"),)),
+        (
+            Sms(links=(link("syd"), link("nord")), canaries=(phone("+4790000801", link="south"),)),
+            "sms.canaries: there is no link 'south'; known: nord, syd",
+        ),
+        (Sms(links=LINKS, canaries=(phone("90000801"),)), "sms.canaries: '90000801' is no number in E.164"),
+        (Sms(links=LINKS, canaries=(phone("+nobody"),)), "sms.canaries: '+nobody' is no number in E.164"),
+        (Sms(links=(link("nord", instead="nord"),)), "sms.links: `instead` of nord names no other link: 'nord'"),
+        (Sms(links=(link("nord", instead="south"),)), "sms.links: `instead` of nord names no other link: 'south'"),
     ],
 )
-def test_a_canary_or_a_stand_in_that_cannot_be_is_refused(settings: Sms) -> None:
-    with pytest.raises(ConfigError):
+def test_a_canary_or_a_stand_in_that_cannot_be_is_refused(settings: Sms, says: str) -> None:
+    with pytest.raises(ConfigError) as refused:
         phones_by_link(settings)
+    assert str(refused.value) == says
 
 
 def test_each_phone_has_its_turn() -> None:

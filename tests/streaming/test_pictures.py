@@ -58,6 +58,7 @@ def test_a_source_that_flickers_is_no_news() -> None:
     for second in range(20):
         picture = seen(picture, "slate" if second % 2 else "", float(second))
         assert not picture.to_tell(float(second), after_seconds=1.5)
+    assert picture is not None and picture.to_tell(19.0 + 1.5, after_seconds=1.5)
 
 
 async def test_a_picture_that_goes_and_one_that_is_back_are_told_once_each(tmp_path: Path) -> None:

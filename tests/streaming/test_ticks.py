@@ -142,9 +142,70 @@ def test_whatever_the_timestamps_ticks_are_whole_and_few_wait(events: list[tuple
     assembler = Assembler(has_sound=True)
     for is_picture, time, samples in events:
         ticks = assembler.add_picture(time, picture(1)) if is_picture else assembler.add_sound(time, ramp(0, samples))
-        assert all(tick.sound.shape == (2, SAMPLES_PER_TICK) for tick in ticks)
+        assert all(tick.sound.shape == (2, SAMPLES_PER_TICK) and tick.sound.dtype == "float32" for tick in ticks)
         assert len(ticks) <= 4 * TICKS_PER_SECOND
         assert assembler.sound_waiting_seconds <= SOUND_WAITING_SECONDS_MAX
+
+
+@pytest.mark.parametrize(("moved", "waiting"), [(0.05, 0.08), (-0.05, 0.08), (1.0, 1.08), (1.01, 0.08)])
+def test_sound_that_trembles_goes_on_a_hole_is_as_long_as_it_is_and_more_is_a_jump(
+    moved: float, waiting: float
+) -> None:
+    """To the limit itself."""
+    assembler = Assembler(has_sound=True)
+    assert assembler.sound_waiting_seconds == 0
+    assembler.add_sound(-0.04, ramp(1, SAMPLES_PER_TICK))
+    assembler.add_sound(moved, ramp(1, SAMPLES_PER_TICK))
+    assert assembler.sound_waiting_seconds == waiting
+
+
+@pytest.mark.parametrize(
+    ("pictures", "sound_seconds", "shown"),
+    [
+        ([0.0, 0.015], 0.04, []),  # another may come that is nearer to the end of the tick
+        ([0.0, 0.02], 0.04, []),
+        ([0.0, 0.02, 0.03], 0.04, [2]),
+        ([0.0, 0.021], 0.04, [1]),
+        ([0.0, 0.04], 0.03, []),
+        ([0.0, PICTURES_AHEAD_SECONDS_MAX], 0.0, []),
+        ([0.0, PICTURES_AHEAD_SECONDS_MAX + 0.01], 0.0, [1]),
+        ([0.0], PICTURES_AHEAD_SECONDS_MAX, []),
+        ([0.0], PICTURES_AHEAD_SECONDS_MAX + 0.01, [1]),
+        ([0.0, 0.04], PICTURES_AHEAD_SECONDS_MAX + 0.16, [1, 2, 2, 2]),  # goes on with the last
+    ],
+)
+def test_a_tick_is_made_when_its_picture_and_sound_are_known_or_one_has_waited_long_enough(
+    pictures: list[float], sound_seconds: float, shown: list[int]
+) -> None:
+    assembler = Assembler(has_sound=True)
+    ticks = [tick for n, time in enumerate(pictures, 1) for tick in assembler.add_picture(time, picture(n))]
+    ticks += assembler.add_sound(0.0, ramp(1, round(sound_seconds * SAMPLE_RATE)))
+    assert numbers(ticks) == shown
+    assert assembler.sound_waiting_seconds == pytest.approx(max(0.0, sound_seconds - len(ticks) / TICKS_PER_SECOND))
+
+
+@pytest.mark.parametrize(("begins", "silent"), [(0.12, 0.12), (2.0, 2.0), (2.01, 0.0)])
+def test_sound_that_begins_after_the_picture_is_whole_and_what_is_too_far_from_it_is_brought_to_it(
+    begins: float, silent: float
+) -> None:
+    assembler = Assembler(has_sound=True)
+    assembler.add_picture(0, picture(1))
+    ticks = assembler.add_sound(begins, ramp(1, SAMPLE_RATE))
+    for n in range(1, 4 * TICKS_PER_SECOND):
+        ticks += assembler.add_picture(n / TICKS_PER_SECOND, picture(n))
+    heard = np.concatenate([tick.sound[0] for tick in ticks])
+    expected = np.concatenate([np.zeros(round(silent * SAMPLE_RATE)), ramp(1, SAMPLE_RATE)[0]])
+    assert np.array_equal(heard[: expected.size], expected)
+    assert assembler.sound_waiting_seconds == 0
+
+
+def test_sound_that_comes_back_on_another_clock_after_a_long_silence_is_heard_at_once() -> None:
+    assembler = Assembler(has_sound=True)
+    assembler.add_sound(0, ramp(1, SAMPLES_PER_TICK))
+    for n in range(5 * TICKS_PER_SECOND):
+        assembler.add_picture(n / TICKS_PER_SECOND, picture(n))
+    [first, *_] = assembler.add_sound(5_000, ramp(1, SAMPLE_RATE))
+    assert np.array_equal(first.sound, ramp(1, SAMPLES_PER_TICK))
 
 
 def test_of_sound_without_a_picture_only_the_newest_two_seconds_are_kept() -> None:

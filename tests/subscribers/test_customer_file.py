@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from prikkfri.errors import UsageError
 from prikkfri.protocols import cat
-from prikkfri.subscribers.customer_file import COLUMNS, LINE_CHARACTERS_MAX, Entry, Record, Refused, entry, header
+from prikkfri.subscribers.customer_file import (
+    COLUMNS,
+    LINE_CHARACTERS_MAX,
+    RECORD_LINES_MAX,
+    Entry,
+    Record,
+    Refused,
+    entry,
+    header,
+)
 from prikkfri.subscribers.customer_file import records as records_of
 from prikkfri.subscribers.subscriptions import STILL, Subscriber, Subscription
 
@@ -53,6 +62,8 @@ def test_dates_begin_at_midnight_where_the_operator_is_and_moments_are_moments()
         ("S1,A,,telephone,P,91234567,2021-05-01,", "kind must be mobile, broadband or television"),
         ("S1,A,a@b@c,mobile,P,91234567,2021-05-01,", "email is not an address"),
         ("S1,A,kari@,mobile,P,91234567,2021-05-01,", "email is not an address"),
+        ("S1,A,@x.no,mobile,P,91234567,2021-05-01,", "email is not an address"),
+        ("S1,A,k n@x.no,mobile,P,91234567,2021-05-01,", "email is not an address"),
         ("S1,A,,mobile,P,,2021-05-01,", "msisdn is empty"),
         ("S1,A,,broadband,P,91234567,2021-05-01,", "a broadband subscription has no msisdn"),
         ("S1,A,,mobile,P,9123,2021-05-01,", "msisdn is not a telephone number"),
@@ -61,8 +72,14 @@ def test_dates_begin_at_midnight_where_the_operator_is_and_moments_are_moments()
         ("S1,A,,mobile,P,91234567,2021-05-01,soon", "to is not a date (2024-05-31)"),
         ("S1,A,,mobile,P,91234567,2021-05-01,2021-05-01", "to is not after from"),
         ("S1,A\x00,,mobile,P,91234567,2021-05-01,", "name has control characters"),
+        ("S1,A\u200b,,mobile,P,91234567,2021-05-01,", "name has control characters"),
         ("S1,Bj\udcf8rn,,mobile,P,91234567,2021-05-01,", "name is not UTF-8"),
+        ("S1,\udc80,,mobile,P,91234567,2021-05-01,", "name is not UTF-8"),
+        ("S1,\udcff,,mobile,P,91234567,2021-05-01,", "name is not UTF-8"),
         (f"S1,{'A' * 255},,mobile,P,91234567,2021-05-01,", "name is longer than 254 characters"),
+        (f"S1,{'A' * 254},,mobile,{'P' * 255},91234567,2021-05-01,", "product is longer than 254 characters"),
+        ('S1,"A",mobile', "has 3 fields where the first line has 8"),
+        ("X", "has 1 fields where the first line has 8"),
         (f"{'S' * 65},A,,mobile,P,91234567,2021-05-01,", "subscriber_id is longer than 64 characters"),
         (f"S1,A,,television,{'p' * 65},,2021-05-01,", "product of television is longer than 64 characters"),
         (f"S1,A,,{'x' * LINE_CHARACTERS_MAX}", f"longer than {LINE_CHARACTERS_MAX} characters"),
@@ -80,6 +97,7 @@ def test_a_bad_row_is_refused_with_its_line_and_reason(line: str, reason: str) -
         "S1,A,,mobile,P,91234567,2021-05-01,2021-05-02",
         "S1,A,,mobile,P,91234567,2021-05-01T00:00:00,2021-05-01T00:00:01",
         "S1,A\u00a0B,,mobile,P,91234567,2021-05-01," + " " * 3_000,
+        GOOD.ljust(LINE_CHARACTERS_MAX - 1) + "\n",
     ],
 )
 def test_a_row_at_its_limits_is_taken(line: str) -> None:
@@ -106,8 +124,12 @@ def test_the_header_tells_delimiter_and_order(delimiter: str) -> None:
     ("line", "said"),
     [
         ("", "lacks subscriber_id, name"),
-        ("subscriber_id,name,email,kind,product,msisdn,from", "lacks to (CSV in UTF-8)"),
-        (",".join(COLUMNS) + ",from", "names from more than once"),
+        ('"subscriber_id"x,name', "lacks subscriber_id, name"),
+        (
+            "subscriber_id,name,email,kind,product,msisdn,from",
+            "must name the columns subscriber_id,name,email,kind,product,msisdn,from,to, and lacks to (CSV in UTF-8)",
+        ),
+        (",".join(COLUMNS) + ",from,name", "names from, name more than once; keep one"),
     ],
 )
 def test_a_file_without_its_columns_is_refused_in_one_line(line: str, said: str) -> None:
@@ -121,6 +143,17 @@ def test_a_field_in_quotes_may_hold_delimiters_quotes_and_line_endings() -> None
     assert [m.record.line for m in made] == [2, 4]
     assert isinstance(made[0], Entry)
     assert made[0].subscriber.name == 'Nordmann, "Kari" Anne'
+
+
+def test_what_a_line_ends_with_is_read_as_it_stands() -> None:
+    assert list(records_of(iter(["S1,BOX\r\n"]), HEADER)) == [Record(2, ["S1", "BOX"])]
+
+
+def test_a_field_in_quotes_spreads_over_so_many_lines_and_no_more_and_over_none_of_another_record() -> None:
+    spread = ['S1,"A\n', *["B\n"] * (RECORD_LINES_MAX - 2), 'C",,television,sport,,2021-05-01,\n']
+    assert [type(made) for made in read(*spread)] == [Entry]
+    assert reasons(spread[0], "B", *spread[1:])[0] == (2, UNCLOSED)
+    assert reasons('S1,"A\n', 'B",,television\n', GOOD)[0] == (2, UNCLOSED)  # in two lines, and not of eight fields
 
 
 def test_a_quote_that_is_never_closed_takes_no_other_row_with_it() -> None:

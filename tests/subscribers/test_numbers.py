@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from prikkfri.subscribers.numbers import WRITTEN_CHARACTERS_MAX, by_phonenumbers, country_code, e164, masked
+from prikkfri.subscribers.numbers import WRITTEN_CHARACTERS_MAX, by_phonenumbers, country_code, e164, if_plain, masked
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 CODES = sorted(str(code) for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
@@ -25,9 +25,36 @@ written = st.one_of(
 @example("+390612345678", "IT")  # its 0 stays
 @example("4791234567", "NO")  # a country code without +
 @example("02800", "NO")
+@example("00461234", "NO")
+@example("+47٩١٢٣٤٥٦٧", "NO")  # digits, and not those of E.164
 @example("0701234567", "SE")
 def test_the_short_way_gives_what_the_library_gives(text: str, region: str) -> None:
     assert e164(text, region) == by_phonenumbers(text, region)
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "number"),
+    [
+        ("912 34 567", "NO", "+4791234567"),
+        ("+47 912 34 567", "SE", "+4791234567"),
+        ("070 123 45 67", "SE", "+46701234567"),
+        ("+46 70 123 45 67", "NO", "+46701234567"),
+        ("+46 (0)70 123 45 67", "NO", None),
+        ("00461234", "NO", None),
+        ("4791234567", "NO", None),
+        ("9123", "NO", None),
+        ("Kirken", "NO", None),
+    ],
+)
+def test_what_is_plainly_written_takes_the_short_way_and_nothing_else_does(
+    text: str, region: str, number: str | None
+) -> None:
+    assert if_plain(text, region) == number
+
+
+def test_no_more_is_read_than_anybody_would_write_for_a_number() -> None:
+    assert by_phonenumbers("91234567".rjust(WRITTEN_CHARACTERS_MAX), "NO") == "+4791234567"
+    assert by_phonenumbers("91234567".rjust(WRITTEN_CHARACTERS_MAX + 1), "NO") is None
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -24,7 +24,14 @@ def test_a_name_is_shown_by_its_first_letters(name: str, masked: str) -> None:
 
 @pytest.mark.parametrize(
     ("email", "masked"),
-    [("kari@example.no", "k•••@example.no"), ("k@x", "k•••@x"), ("", ""), ("kari", ""), ("@x", "•••@x")],
+    [
+        ("kari@example.no", "k•••@example.no"),
+        ("k@x", "k•••@x"),
+        ("", ""),
+        ("kari", ""),
+        ("@x", "•••@x"),
+        ("k@home@x", "k•••@x"),
+    ],
 )
 def test_an_address_is_shown_by_its_first_letter_and_its_domain(email: str, masked: str) -> None:
     assert masked_email(email) == masked

@@ -159,10 +159,9 @@ class Statement:
 
 def weigh(hit: int, asked: int) -> Severity:
     """How bad it is for the public that so many customers were hit of those who asked."""
-    share = hit / max(hit, asked, 1)
-    if hit < HIT_LEAST or share < SOME_SHARE:
+    if hit < HIT_LEAST or hit < SOME_SHARE * asked:
         return "operational"
-    return "major_outage" if share >= MAJOR_SHARE else "partial_outage"
+    return "major_outage" if hit >= MAJOR_SHARE * asked else "partial_outage"
 
 
 def statements(incidents: Iterable[Incident], *, now: float, zone: tzinfo) -> tuple[Statement, ...]:

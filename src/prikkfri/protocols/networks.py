@@ -44,7 +44,7 @@ class Networks:
 
     def hold(self, address: str) -> bool:
         try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
+            parsed = ipaddress.ip_address(address)
         except ValueError:
             return False
         if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:

@@ -26,9 +26,12 @@ class Rejected:
 class Secrets:
     """The accounts' secrets, and who guessed at them; in memory, like the networks from which each was right."""
 
-    def __init__(self, accounts: Iterable[Account], limits: Limits = LIMITS) -> None:
+    def __init__(
+        self, accounts: Iterable[Account], limits: Limits = LIMITS, *, networks_max: int = NETWORKS_MAX
+    ) -> None:
         self._accounts = {account.system_id: account for account in accounts}
         self._limits = limits
+        self._networks_max = networks_max
         self._guesses = Guesses(buckets_max=BUCKETS_MAX)
         self._usual: OrderedDict[tuple[str, str], None] = OrderedDict()
         """Account and network, the newest last: strangers' guesses elsewhere do not lock these out."""
@@ -51,6 +54,6 @@ class Secrets:
             return Rejected()
         self._usual[name, network] = None
         self._usual.move_to_end((name, network))
-        if len(self._usual) > NETWORKS_MAX:
+        if len(self._usual) > self._networks_max:
             self._usual.popitem(last=False)
         return found

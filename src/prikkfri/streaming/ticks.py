@@ -88,8 +88,7 @@ class Assembler:
         if self._next is None:
             self._next = time
             if self._sound_end is not None and abs(self._sound_end - time) > APART_SECONDS_MAX:
-                self._sound_shift += time - self._sound_end
-                self._sound_end = time
+                self._sound_end = None  # what comes of it begins anew, with the next tick
         return self._take()
 
     def add_sound(self, time: float, samples: Sound) -> list[Tick]:
@@ -131,7 +130,7 @@ class Assembler:
 
     def _is_ready(self, start: float) -> bool:
         picture_ahead = self._pictures[-1][0] - start
-        sound_ahead = self._sound_end - start if self._sound_end is not None else -1.0
+        sound_ahead = self._sound_end - start if self._sound_end is not None else 0.0
         picture_known = picture_ahead > _TICK_SECONDS / 2 or sound_ahead > PICTURES_AHEAD_SECONDS_MAX
         sound_known = not self._has_sound or sound_ahead >= _TICK_SECONDS or picture_ahead > PICTURES_AHEAD_SECONDS_MAX
         return picture_known and sound_known

@@ -62,8 +62,10 @@ class Refused:
 
 def header(line: str, file: str) -> Header:
     """Reads the first line. Raises `UsageError` when it does not name the columns."""
-    candidates = [(d, [name.strip().lower() for name in fields]) for d in DELIMITERS for fields in _fields([line], d)]
-    delimiter, names = max(candidates, key=lambda c: len(set(COLUMNS) & set(c[1])), default=("", []))
+    candidates = [
+        (d, [name.strip().lower() for name in fields]) for d in DELIMITERS for fields in _fields([line], d) or [[]]
+    ]
+    delimiter, names = max(candidates, key=lambda c: len(set(COLUMNS) & set(c[1])))
     if missing := [name for name in COLUMNS if name not in names]:
         raise UsageError(
             f"{file}: the first line must name the columns {','.join(COLUMNS)}, and lacks {', '.join(missing)}"
@@ -92,7 +94,7 @@ def records(lines: Iterator[str], header: Header) -> Iterator[Record | Refused]:
             taken = [numbered_line]
             quotes = line.count('"')
             while quotes % 2 and len(taken) < RECORD_LINES_MAX:
-                following = ahead.popleft() if ahead else next(numbered, None)
+                following = next(numbered, None)  # none waits ahead: of those only the last may have an odd quote
                 if following is None:
                     break
                 taken.append(following)
@@ -111,7 +113,7 @@ def entry(record: Record, header: Header, *, region: str, timezone: tzinfo) -> E
     if len(record.fields) != len(header.names):
         return Refused(record, f"has {len(record.fields)} fields where the first line has {len(header.names)}")
     fields = tuple(map(str.strip, header.wanted(record.fields)))
-    if not "".join(fields).isprintable():
+    if not all(map(str.isprintable, fields)):
         fields = tuple(" ".join(field.split()) for field in fields)  # line endings, tabs, spaces that do not break
         for column, field in zip(COLUMNS, fields, strict=True):
             if not field.isprintable():

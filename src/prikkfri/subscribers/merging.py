@@ -43,7 +43,7 @@ def merge(entries: Iterable[Entry], subscribers: Iterable[Subscriber], subscript
             reason = f"email is that of subscriber {owners[person.email]}"
             merged.conflicts.append(Refused(entry.record, reason))
             continue
-        others = holders[thing.msisdn].values() if thing.msisdn in holders else ()
+        others = holders[thing.msisdn].values()
         if rival := next((o for o in others if o.subscriber_id != person.id and o.overlaps(thing)), None):
             reason = f"msisdn is held by subscriber {rival.subscriber_id} in that time"
             merged.conflicts.append(Refused(entry.record, reason))

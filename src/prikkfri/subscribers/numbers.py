@@ -15,7 +15,7 @@ def e164(written: str, region: str) -> str | None:
 
     Country and length decide, not whether the range is in use: numbering plans change faster than programs.
     """
-    return _if_plain(written, region) or by_phonenumbers(written, region)
+    return if_plain(written, region) or by_phonenumbers(written, region)
 
 
 def masked(msisdn: str) -> str:
@@ -63,21 +63,17 @@ class _Plan:
 
     def has(self, national: str) -> bool:
         """Whether these digits are a whole national number and nothing else."""
-        return (
-            len(national) in self.lengths
-            and national[0] != "0"
-            and not (self.trunk_prefix and national.startswith(self.trunk_prefix))
-        )
+        return len(national) in self.lengths and not (self.trunk_prefix and national.startswith(self.trunk_prefix))
 
 
-def _if_plain(written: str, region: str) -> str | None:
+def if_plain(written: str, region: str) -> str | None:
     """The number, when it is plainly written and in a country with plain rules; None: ask the library."""
     digits = written.replace(" ", "")
     if not digits.isascii():
         return None
     if digits[:1] == "+":
-        plan = _plan(country_code(digits))
-        national = digits[1 + len(plan.country_code) :] if plan else ""
+        code = country_code(digits)
+        plan, national = _plan(code), digits[1 + len(code) :]
         return digits if plan and national.isdigit() and plan.has(national) else None
     plan = _domestic_plan(region)
     if plan and digits.isdigit() and not digits.startswith(("00", plan.country_code)):

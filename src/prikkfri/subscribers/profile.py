@@ -71,7 +71,7 @@ def masked_name(name: str) -> str:
 
 def masked_email(email: str) -> str:
     """`kari@example.no` becomes `k•••@example.no`."""
-    person, at, domain = email.partition("@")
+    person, at, domain = email.rpartition("@")
     return f"{person[:1]}•••@{domain}" if at else ""
 
 

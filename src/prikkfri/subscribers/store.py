@@ -114,6 +114,6 @@ async def _fetch_in(queries: Queries, select: str, values: Collection[str]) -> l
     ordered = list(values)
     for start in range(0, len(ordered), VALUES_IN_A_STATEMENT):
         some = ordered[start : start + VALUES_IN_A_STATEMENT]
-        some += some[-1:] * (VALUES_IN_A_STATEMENT - len(some))
-        rows += await queries.fetch(f"{select} ({_PLACES})", {f"v{i}": value for i, value in enumerate(some)})
+        filled = {f"v{i}": some[min(i, len(some) - 1)] for i in range(VALUES_IN_A_STATEMENT)}
+        rows += await queries.fetch(f"{select} ({_PLACES})", filled)
     return rows
