@@ -24,21 +24,25 @@ STREAMS = ("signin", "door", "playout", "sms")
 class Table:
     """What an evening is drawn from. A share is of all evenings where nothing else is said."""
 
-    minutes: Range = (30.0, 34.0)
+    minutes: Range = (29.0, 31.0)
     """How long it lasts."""
     outcomes_least: int = 20_000
     outcomes_per_second: Range = (11.5, 40.0)
-    """Drawn so that the least is most frequent (the cube of a lot)."""
+    """Drawn so that few have many (the sixth power of a lot)."""
     quiet_share: float = 0.3
     """Without any fault ..."""
     crowd_share: float = 0.35
     """... with a crowd at a kick-off, ..."""
+    crowd_at: Range = (0.2, 0.45)
+    """... at this part of the evening, ..."""
     crowd_times: Range = (2.0, 5.0)
     """... whose sign-ins are so many times the ordinary ..."""
     line_share: float = 0.5
     """... and of those crowds, so many have to stand in line."""
     leaving_share: float = 0.2
-    """People leave when the programme ends."""
+    """People leave when the programme ends, ..."""
+    leaving_at: Range = (0.5, 0.8)
+    """... at this part of the evening."""
     night_share: float = 0.15
     """By night a third of the television, and messages of machines go on."""
     messages_part: tuple[float, ...] = (0.2, 0.45, 0.7)
@@ -50,7 +54,9 @@ class Table:
     phones_off: Range = (0.0, 0.03)
     """Of the phones; half of them are told of as such."""
     unbound_share: float = 0.3
-    """An account goes away for good."""
+    """An account goes away for good, ..."""
+    unbound_from: Range = (0.15, 0.7)
+    """... at this part of the evening."""
     wrong_password: float = 0.04
     ordinary_broken: Range = (0.0, 0.002)
     """Of all promises, on any evening."""
@@ -58,6 +64,7 @@ class Table:
     """Of an evening with faults; several begin within three minutes of each other, or as it falls."""
     broken_share: tuple[float, ...] = (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 1.0, 1.0)
     began: Range = (480.0, 720.0)
+    """The first of them; before that assurance learns what is ordinary."""
     lasts: Range = (60.0, 420.0)
     flapping_share: float = 0.15
     """Of the faults: on and off, each for 10 to 40 s."""
@@ -79,6 +86,7 @@ class Table:
     """... by so much."""
     stalled_share: float = 0.15
     """One role writes nothing for a while, and then all at once."""
+    stalled_at: Range = (0.15, 0.7)
     stalled_seconds: Range = (8.0, 30.0)
     doubled_share: float = 0.3
     doubled_part: float = 0.02
@@ -88,6 +96,8 @@ class Table:
     restarted_share: float = 0.4
     """Assurance and its followers are stopped and started ..."""
     restarts: tuple[int, ...] = (1, 1, 2)
+    restarted_at: Range = (0.1, 0.85)
+    """... at this part of the evening, or (with a fault, seven in ten) around its beginning, ..."""
     away_seconds: tuple[float, ...] = (0.0, 1.0, 5.0, 30.0, 120.0)
     """... after so long."""
     told_over_early_share: float = 0.08
@@ -202,12 +212,12 @@ def drawn(seed: int, table: Table = TABLE) -> Evening:
     moment = datetime(2026, 1, 1, 1 if night else 18, tzinfo=UTC)
     moment += timedelta(days=lots.randrange(365), hours=lots.randrange(4), seconds=lots.randrange(3_600))
     least, most = table.outcomes_per_second
-    per_second = max(least + (most - least) * lots.random() ** 3, 1.06 * table.outcomes_least / seconds)
+    per_second = max(least + (most - least) * lots.random() ** 6, 1.06 * table.outcomes_least / seconds)
     partners, accounts = lots.choice(table.partners), lots.choice(table.accounts)
     crowd = lots.random() < table.crowd_share
     messages_part = lots.choice(table.messages_part)
     faults = () if lots.random() < table.quiet_share else _faults(lots, table, partners, accounts)
-    disturbance = _disturbance(lots, table, faults)
+    disturbance = _disturbance(lots, table, seconds, faults)
     return Evening(
         seed=seed,
         begins=moment.timestamp(),
@@ -221,11 +231,11 @@ def drawn(seed: int, table: Table = TABLE) -> Evening:
         partners=partners,
         accounts=accounts,
         night=night,
-        crowd_at=lots.uniform(400.0, 800.0) if crowd else 0.0,
+        crowd_at=seconds * lots.uniform(*table.crowd_at) if crowd else 0.0,
         crowd_times=lots.uniform(*table.crowd_times),
         line=lots.random() < table.line_share,
-        leaving_at=lots.uniform(900.0, 1_400.0) if lots.random() < table.leaving_share else 0.0,
-        unbound_from=lots.uniform(300.0, 1_200.0) if lots.random() < table.unbound_share else 0.0,
+        leaving_at=seconds * lots.uniform(*table.leaving_at) if lots.random() < table.leaving_share else 0.0,
+        unbound_from=seconds * lots.uniform(*table.unbound_from) if lots.random() < table.unbound_share else 0.0,
         faults=faults,
         disturbance=disturbance,
         acts=_acts(lots, table, faults),
@@ -285,21 +295,21 @@ def _place(lots: random.Random, partners: int, accounts: int) -> Place:
     )
 
 
-def _disturbance(lots: random.Random, table: Table, faults: Sequence[Fault]) -> Disturbance:
+def _disturbance(lots: random.Random, table: Table, seconds: float, faults: Sequence[Fault]) -> Disturbance:
     skewed = lots.random() < table.skewed_share
     skew = {stream: lots.uniform(-table.skew_seconds, table.skew_seconds) if skewed else 0.0 for stream in STREAMS}
     late, doubled = lots.random() < table.late_share, lots.random() < table.doubled_share
     shuffled = lots.random() < table.shuffled_share
     stalled = None
     if lots.random() < table.stalled_share:
-        since = lots.uniform(300.0, 1_200.0)
+        since = seconds * lots.uniform(*table.stalled_at)
         stalled = (lots.choice(STREAMS), since, since + lots.uniform(*table.stalled_seconds))
     restarts: list[Restart] = []
     if lots.random() < table.restarted_share:
         for _ in range(lots.choice(table.restarts)):
             # Around a fault as often as not: that is where it can matter.
             near = lots.choice(faults).spells[0][0] + lots.uniform(-30.0, 300.0) if faults else 0.0
-            at = near if faults and lots.random() < 0.7 else lots.uniform(200.0, 1_500.0)
+            at = near if faults and lots.random() < 0.7 else seconds * lots.uniform(*table.restarted_at)
             restarts.append(
                 Restart(at=float(round(at)), away_seconds=lots.choice(table.away_seconds), steps=lots.randrange(80))
             )

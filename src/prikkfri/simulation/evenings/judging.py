@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from prikkfri.assurance.incidents import Incident
 from prikkfri.simulation.evenings.drawing import Evening, Place
 from prikkfri.simulation.evenings.oracle import AFTER_SECONDS, BEFORE_SECONDS, Cause, Expected, expected
-from prikkfri.simulation.evenings.running import CREDIT, Told
+from prikkfri.simulation.evenings.running import CREDIT, HOLD_SECONDS, Told
 from prikkfri.simulation.evenings.world import World, lies_in
 
 CONFIRMED_SECONDS = 15.0
@@ -16,6 +16,12 @@ ALIKE = 0.98
 """Two segments are one when they share so much of the promises of that time: a partner, and its only link."""
 PLACED_RIGHT_LEAST = 0.8
 FALSE_INCIDENTS_MAX = 1
+OVER_HOLDS = 3.0
+"""Over is proven at the latest after so many times the time to be held ..."""
+OVER_SECONDS = 90.0
+"""... and a few looks, ..."""
+OVER_KEPT = 150
+"""... when so many promises of the segment were kept meanwhile: with few who come, nothing is stated."""
 SERVICE_OF_COMPONENT = {"sign-in": "television", "watch": "television", "messages": "messages"}
 
 
@@ -176,6 +182,7 @@ def _of_service(judging: _Judge, service: str, incidents: Sequence[Incident]) ->
     figures += _listed(judging, causes, stated, incidents)
     for incident in incidents:
         figures += _over(judging, incident, stated)
+    _over_late(judging, service, causes, incidents)
     if stated:
         _credited(judging, stated, incidents)
     return figures
@@ -309,6 +316,26 @@ def _over(judging: _Judge, incident: Incident, stated: Sequence[Cause]) -> Figur
                     f" after that, up to {judging.second(cause.last)}"
                 )
     return Figures(over_too_early=early)
+
+
+def _over_late(judging: _Judge, service: str, causes: Sequence[Cause], incidents: Sequence[Incident]) -> None:
+    """Not proven to be over, though it has been for long and many came and got it."""
+    if not causes:
+        return
+    last = max(cause.last for cause in causes)
+    due = last + OVER_HOLDS * HOLD_SECONDS + OVER_SECONDS + judging.expected.margin_seconds
+    due += sum(back - left for left, back in judging.told.away if back > last)
+    kept = sum(
+        each.got is not None and last < each.got < due and any(lies_in(each.place, cause.place) for cause in causes)
+        for each in judging.world.promises
+    )
+    late = [
+        each for each in incidents if (each.resolved_at is None or each.resolved_at > due) and each.opened_at < last
+    ]
+    if late and kept >= OVER_KEPT and due < judging.world.evening.ends:
+        judging.note(
+            f"{service}: over at {judging.second(late[0].resolved_at)}, due at {judging.second(due)}; {kept} were kept"
+        )
 
 
 # Money.

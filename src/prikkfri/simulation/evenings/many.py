@@ -1,5 +1,6 @@
 """Many evenings, on all cores: one evening is one seed, and independent of every other."""
 
+import gc
 import hashlib
 import multiprocessing
 import os
@@ -8,15 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 from prikkfri.clock import Clock
-from prikkfri.simulation.evenings.drawing import drawn
+from prikkfri.simulation.evenings.drawing import TABLE, Evening, Table, drawn
 from prikkfri.simulation.evenings.judging import Judged, Result, judge, result
 from prikkfri.simulation.evenings.running import WHOLE, Parts, run
 from prikkfri.simulation.evenings.world import world
 
 
-def evening(seed: int, parts: Parts = WHOLE) -> Judged:
+def evening(seed: int, parts: Parts = WHOLE, table: Table = TABLE) -> Judged:
     """One evening, from its seed to the judgement."""
-    plan = drawn(seed)
+    return played(drawn(seed, table), parts)
+
+
+def played(plan: Evening, parts: Parts = WHOLE) -> Judged:
     happened = world(plan)
     told = run(happened, parts=parts)
     twin = run(world(plan, disturbed=False), parts=parts, disturbed=False) if plan.twin else None
@@ -40,6 +44,7 @@ def judged(seeds: Sequence[int], *, processes: int | None = None) -> Iterator[Ju
 
 def _left_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.set_threshold(50_000, 20, 100)  # an evening makes many small things that refer to nothing
 
 
 def simulate(
