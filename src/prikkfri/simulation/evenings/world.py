@@ -12,7 +12,7 @@ from functools import lru_cache
 from math import exp
 
 from prikkfri.journal import Outcome
-from prikkfri.simulation.evenings.drawing import CHANNELS, CLASSES, CLIENTS, Evening, Fault, Place
+from prikkfri.simulation.evenings.drawing import CHANNELS, CLASSES, CLIENTS, TABLE, Evening, Fault, Place
 from prikkfri.sms import outcomes as sms
 from prikkfri.sms.messages import Message, State
 from prikkfri.sms.routing import Party
@@ -99,7 +99,7 @@ def _disturbed(evening: Evening, written: list[Written]) -> list[Written]:
         if skew := disturbance.skew[each.stream]:
             outcome = _later(outcome, skew)
         if disturbance.late_part and lots.random() < disturbance.late_part:
-            at += lots.uniform(1.0, 8.0)
+            at += lots.uniform(*TABLE.late_seconds)
         if disturbance.shuffled:
             at = float(int(at)) + 1.0 + lots.random()
         if disturbance.doubled_part and lots.random() < disturbance.doubled_part:
@@ -246,7 +246,7 @@ class _Making:
         else:
             self._door(at, "enter", "kept", device)
             self._door(at, "join", "asked", device, promise, {"for": "sign-in"})
-        if lots.random() < 0.04:
+        if lots.random() < TABLE.wrong_password:
             self._signin(tried, "broken", "wrong-credentials", device, "", promise, client)
             if lots.random() < 0.2:
                 return
@@ -275,10 +275,10 @@ class _Making:
                 got = at + GRACE_SECONDS[asked_for] + lots.uniform(20.0, 60.0)
                 self._signin(got, "kept", "", device, customer, promise, client)
                 break
-            if number + 1 == TRIES_MAX or lots.random() > 0.7:
+            if number + 1 == TRIES_MAX or lots.random() > TABLE.tries_again:
                 break
             tried += lots.uniform(6.0, 14.0)
-        if got is None and lots.random() < 0.5:
+        if got is None and lots.random() < TABLE.comes_back_later:
             self._later.append((at + lots.uniform(150.0, 1_200.0), who))
         self._promised(place, customer, asked_for, at, got, told, faults, unsure=not came_back and got is None)
 
@@ -314,7 +314,7 @@ class _Making:
                 "playout", _outcome_of(place, at, broken="" if attempt.well else "no-source", customer=customer)
             )
             self._alone(place, customer, at, attempt)
-            if attempt.well or lots.random() > 0.7:
+            if attempt.well or lots.random() > TABLE.tries_again:
                 return
             at += lots.uniform(2.0, 6.0)
             channel = lots.choice(CHANNELS) if lots.random() < 0.2 else channel
@@ -331,7 +331,7 @@ class _Making:
                 ),
             )
             self._alone(place, f"s-{who}", at, attempt)
-            if attempt.well or self._lots.random() > 0.7:
+            if attempt.well or self._lots.random() > TABLE.tries_again:
                 return
             at += self._lots.uniform(2.0, 6.0)
 
