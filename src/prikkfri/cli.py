@@ -35,6 +35,9 @@ from prikkfri.config import HOME_VARIABLE, ROLES, Config, load
 from prikkfri.errors import PrikkfriError, StorageDamaged, StorageUnwritable, UsageError
 from prikkfri.simulation import demo as demonstration
 from prikkfri.simulation import mechanisms, misdelivery
+from prikkfri.simulation.evenings import drawing
+from prikkfri.simulation.evenings.judging import Judged, Result
+from prikkfri.simulation.evenings.many import simulate
 from prikkfri.simulation.kickoff import Fault, Plan
 from prikkfri.simulation.lateness import reason_not_judged
 from prikkfri.simulation.rehearsing import (
@@ -59,6 +62,8 @@ subscribers_commands = typer.Typer(help="Who the customers are.", rich_markup_mo
 application.add_typer(subscribers_commands, name="subscribers")
 rehearse_commands = typer.Typer(help="Stage an incident against real roles.", rich_markup_mode=None)
 application.add_typer(rehearse_commands, name="rehearse")
+simulate_commands = typer.Typer(help="Run what decides over a drawn world, in virtual time.", rich_markup_mode=None)
+application.add_typer(simulate_commands, name="simulate")
 console = Console(highlight=False)
 
 Home = Annotated[Path, typer.Option(help="Where everything is kept.", envvar=HOME_VARIABLE)]
@@ -570,6 +575,63 @@ def rehearse_misdelivery_command(
         write_json(asdict(result), json_file)
     say_checks(checks, again)
     raise typer.Exit(0 if result.passed else 1)
+
+
+@simulate_commands.callback()
+def _simulations() -> None:
+    """Keeps `evenings` a command of its own, however few there are."""
+
+
+@simulate_commands.command("evenings")
+def simulate_evenings(
+    seed: Annotated[int, typer.Option(min=0, help="Of the first evening; the next one has the next seed.")] = 1,
+    evenings: Annotated[int, typer.Option(min=1, help="How many.")] = 60,
+    json_file: JsonFile = None,
+) -> None:
+    """Judge assurance over evenings drawn by lot: alarms, places, lists and credits against the truth."""
+    progress = Console(stderr=True, highlight=False)
+    with Progress(console=progress, transient=True) as bar:
+        task = bar.add_task("evenings", total=evenings)
+
+        def say(judged: Judged) -> None:
+            bar.advance(task)
+            say_evening(progress, judged)
+
+        found, every = simulate(seed, evenings, clock=SystemClock(), say=say)
+    say_draws(progress)
+    say_evenings(progress, found, every)
+    if json_file is not None:
+        write_json(asdict(found), json_file)
+    raise typer.Exit(0 if found.holds else 1)
+
+
+def say_evening(progress: Console, judged: Judged) -> None:
+    """An evening on which something was wrong, as its seed, and how to see it again."""
+    if not judged.findings:
+        return
+    progress.print(f"[red]✗[/red] seed {judged.seed}: {judged.drawn}", soft_wrap=True)
+    for finding in judged.findings:
+        progress.print(f"    {finding}", soft_wrap=True)
+    progress.print(f"    again: prikkfri simulate evenings --seed {judged.seed} --evenings 1", style="dim")
+
+
+def say_draws(progress: Console) -> None:
+    """What evenings are drawn from."""
+    table = Table("drawn", "from", box=None, header_style="dim")
+    for what, of in drawing.rows():
+        table.add_row(what, of)
+    progress.print(table)
+
+
+def say_evenings(progress: Console, found: Result, every: Sequence[Judged]) -> None:
+    table = Table(box=None, show_header=False)
+    for name, value in asdict(found).items():
+        table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+    progress.print(table)
+    failing = [str(each.seed) for each in every if each.findings]
+    if failing:
+        progress.print(f"seeds with findings: {', '.join(failing)}", soft_wrap=True)
+    progress.print("the goal holds" if found.holds else "the goal does not hold")
 
 
 def mechanism_of(known: Mapping[str, mechanisms.Mechanism], name: str) -> mechanisms.Mechanism | None:

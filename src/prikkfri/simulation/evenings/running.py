@@ -1,0 +1,328 @@
+"""Running: the real assurance over an evening's journals, in virtual time, with whatever disturbs it.
+
+The roles' journals are real (on a disk in memory where there is one), and so are assurance's followers, its database
+and its loops: they run on `VirtualLoop`. Stood in for are the neighbours' edges, by which nothing is asked here but
+the public document.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.impact import Hit
+from prikkfri.assurance.incidents import Fact, Incident
+from prikkfri.assurance.response import store
+from prikkfri.assurance.response.service import Response, Surroundings
+from prikkfri.assurance.response.store import Given
+from prikkfri.assurance.response.timing import TIMING
+from prikkfri.assurance.service import Assurance, OthersArea
+from prikkfri.config import Assurance as Settings
+from prikkfri.config import Remedy, Tier
+from prikkfri.journal import Journal, Page, Source, open_journal
+from prikkfri.journal.outcomes import encode_batch
+from prikkfri.simulation.evenings.drawing import STREAMS
+from prikkfri.simulation.evenings.virtual import VirtualLoop
+from prikkfri.simulation.evenings.world import GRACE_SECONDS, World, Written
+from prikkfri.storage import Database, Location, open_database, open_reader, open_spool, open_spool_reader
+
+HOLD_SECONDS = 60.0
+CREDIT = 4_900
+SETTINGS = Settings(
+    sign_in_grace_seconds=GRACE_SECONDS["sign-in"],
+    line_grace_seconds=GRACE_SECONDS["enter"],
+    delivery_grace_seconds=GRACE_SECONDS["deliver"],
+    warm_up_seconds=120.0,
+    hold_seconds=HOLD_SECONDS,
+    remedies=(
+        Remedy(
+            name="evening", service="television", tiers=(Tier(from_minutes=0.0, amount=CREDIT),),
+            cap_per_customer=CREDIT,
+        ),
+    ),
+)  # fmt: skip
+"""Compressed as an evening is; nobody is credited twice in one night."""
+TIMES = replace(TIMING, look_seconds=15.0, after_seconds=300.0, relearn_seconds=900.0)
+"""A look reads everything of an incident; on a machine with so much to read, it would not come oftener by itself."""
+WRITTEN_EVERY_SECONDS = 0.5
+AREAS = ("signin", "sms")
+"""Roles with a database of their own; the others have a spool."""
+IN_MEMORY = Path("/dev/shm")  # noqa: S108
+INCIDENTS_MAX = 1_000
+PERSON = "vakt"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the house is made of. A test puts in a part with a fault, to see that the judge notices."""
+
+    assurance: Callable[..., Assurance] = Assurance
+    response: Callable[..., Response] = Response
+    source: Callable[[Source], Source] = lambda source: source
+
+
+WHOLE = Parts()
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the public was told from a moment on."""
+
+    at: float
+    failing: tuple[str, ...]
+    """Components that are said to fail."""
+    incidents: tuple[tuple[str, str, str], ...]
+    """Each incident's id, its service by its title, and its state."""
+
+
+@dataclass
+class Told:
+    """All that assurance told of an evening."""
+
+    outcomes: int = 0
+    published: list[Published] = field(default_factory=list)
+    """Each change."""
+    away: list[tuple[float, float]] = field(default_factory=list)
+    """When assurance did not run."""
+    acts: list[tuple[float, str, str]] = field(default_factory=list)
+    """What a person did: when, the incident, and what."""
+    incidents: list[Incident] = field(default_factory=list)
+    """The oldest first."""
+    hits: dict[str, list[Hit]] = field(default_factory=dict)
+    credits: list[Given] = field(default_factory=list)
+    digest: str = ""
+    """Of all that was written and told; without the ids of incidents, which are drawn anew each time."""
+
+
+def run(world: World, *, parts: Parts = WHOLE, disturbed: bool = True) -> Told:
+    """What assurance tells of an evening."""
+    loop = VirtualLoop(world.evening.begins)
+    root = IN_MEMORY if IN_MEMORY.is_dir() else None
+    quiet = logging.getLogger("prikkfri")
+    level = quiet.level
+    quiet.setLevel(logging.CRITICAL)
+    with tempfile.TemporaryDirectory(prefix="prikkfri-evening-", dir=root) as folder:
+        try:
+            return loop.run_until_complete(_House(world, Path(folder), loop, parts, disturbed=disturbed).evening())
+        finally:
+            quiet.setLevel(level)
+            loop.close()
+
+
+class _Public(Neighbours):
+    """The other roles: all answer, and the status page takes what it is told."""
+
+    def __init__(self, published: Callable[[bytes], None]) -> None:
+        self.roles = STREAMS
+        self._published = published
+
+    async def answers(self, role: str) -> bool:
+        return True
+
+    async def publish(self, document: bytes) -> str:
+        self._published(document)
+        return ""
+
+    async def channels(self) -> None:
+        return None
+
+    async def routes(self) -> None:
+        return None
+
+
+class _House:
+    def __init__(self, world: World, home: Path, loop: VirtualLoop, parts: Parts, *, disturbed: bool) -> None:
+        self._world, self._evening = world, world.evening
+        self._location = Location(home)
+        self._clock, self._parts, self._disturbed = loop.clock, parts, disturbed
+        self._told = Told()
+        self._written = dict.fromkeys(STREAMS, 0)
+        self._areas: dict[str, OthersArea] = {}
+        self._running: asyncio.Task[None] | None = None
+        self._response: Response | None = None
+        self._digest = hashlib.sha256()
+
+    async def evening(self) -> Told:
+        writers = [await self._open(stream) for stream in STREAMS]
+        await self._start()
+        doing: list[Any] = [self._feed(dict(zip(STREAMS, writers, strict=True))), self._people()]
+        if self._disturbed:
+            doing.append(self._restarts())
+        async with asyncio.TaskGroup() as tasks:
+            for each in doing:
+                tasks.create_task(each)
+        await self._stop()
+        await self._read()
+        for journal in writers:
+            await journal.database.close()
+        return self._told
+
+    async def _open(self, stream: str) -> Journal:
+        home = self._location.home
+        database = await (open_database(self._location, stream) if stream in AREAS else open_spool(home, stream))
+        opened = _reader(self._location, stream)
+        self._areas[stream] = OthersArea(opened, self._clock)
+        return await open_journal(database, stream=stream, clock=self._clock)
+
+    async def _feed(self, journals: Mapping[str, Journal]) -> None:
+        """Writes what the roles write, when they do."""
+        written, next_one = self._world.written, 0
+        while self._clock.now() < self._evening.ends:
+            await asyncio.sleep(WRITTEN_EVERY_SECONDS)
+            due: dict[str, list[Written]] = {}
+            while next_one < len(written) and written[next_one].at <= self._clock.now():
+                due.setdefault(written[next_one].stream, []).append(written[next_one])
+                next_one += 1
+            for stream, batch in due.items():
+                outcomes = [each.outcome for each in batch]
+                await journals[stream].append(*outcomes)
+                self._written[stream] += len(outcomes)
+                self._told.outcomes += len(outcomes)
+                self._digest.update(encode_batch(outcomes))
+
+    def _source(self, stream: str) -> Source:
+        """As the role reads it; where nothing new is written, that is known without asking the disk."""
+        area, seen = self._areas[stream], Page("", 0, 0, [], 0, 0, 0)
+
+        async def source(name: str, after: int) -> Page | None:
+            nonlocal seen
+            if seen.incarnation and after == self._written[stream] == seen.newest:
+                return replace(seen, first=after, last=after, outcomes=[])
+            page = await area.page(name, after)
+            if page is not None:
+                seen = replace(page, outcomes=[])
+            return page
+
+        return source
+
+    async def _start(self) -> None:
+        database = await open_database(self._location, "assurance")
+        capacity = max(4.0, 2.0 * self._evening.per_second)
+        service: Assurance
+
+        async def products(customers: Sequence[str], at: float) -> Mapping[str, str]:
+            return {}
+
+        async def tell(customer: str, text: str) -> str | None:
+            return ""
+
+        response = self._parts.response(
+            database,
+            settings=SETTINGS,
+            surroundings=Surroundings(
+                blind=lambda: service.blind(),
+                silent=lambda: service.silent(),
+                incomplete=lambda: service.incomplete(),
+                capacity_per_second=lambda before: (capacity, before),
+                products=products,
+                tell=tell,
+                changed=lambda: service.publish_soon(),
+            ),
+            clock=self._clock,
+            zone=ZoneInfo("Europe/Oslo"),
+            timing=TIMES,
+        )
+        service = self._parts.assurance(
+            database,
+            sources={stream: self._parts.source(self._source(stream)) for stream in STREAMS},
+            neighbours=_Public(self._publish),
+            clock=self._clock,
+            settings=SETTINGS,
+            operator="Prikkfri",
+            status_url="http://localhost:8085",
+            arrived=response.arrived,
+            told=response.told,
+        )
+        self._response = response
+        self._running = asyncio.create_task(self._work(service, response, database))
+
+    async def _work(self, service: Assurance, response: Response, database: Database) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(service.run())
+                tasks.create_task(response.run())
+        finally:
+            await database.close()
+
+    async def _stop(self) -> None:
+        running, self._running, self._response = self._running, None, None
+        if running is not None:
+            if running.done():
+                running.result()  # it has failed by itself: that is to be seen
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+    async def _restarts(self) -> None:
+        for restart in self._evening.disturbance.restarts:
+            now = self._clock.now()
+            await asyncio.sleep(max(0.0, self._evening.begins + restart.at - now))
+            for _ in range(restart.steps):
+                await asyncio.sleep(0)
+            since = self._clock.now()
+            await self._stop()
+            await asyncio.sleep(restart.away_seconds)
+            await self._start()
+            self._told.away.append((since, self._clock.now()))
+
+    async def _people(self) -> None:
+        for act in sorted(self._evening.acts, key=lambda each: each.at):
+            await asyncio.sleep(max(0.0, self._evening.begins + act.at - self._clock.now()))
+            if self._response is not None and (open_now := self._response.open_incidents):
+                await self._response.act(open_now[0].id, Fact(act.kind, self._clock.now(), PERSON))
+                self._told.acts.append((self._clock.now(), open_now[0].id, act.kind))
+
+    def _publish(self, encoded: bytes) -> None:
+        document = msgspec.json.decode(encoded)
+        failing = tuple(c["id"] for c in document["components"] if c["state"] in ("partial_outage", "major_outage"))
+        told = tuple((each["id"], each["name"], each["status"]) for each in document["incidents"])
+        last = self._told.published[-1] if self._told.published else None
+        if last is None or (last.failing, last.incidents) != (failing, told):
+            self._told.published.append(Published(self._clock.now(), failing, told))
+
+    async def _read(self) -> None:
+        """What assurance has stored by the end."""
+        told = self._told
+        database = open_reader(self._location, "assurance")
+        try:
+            told.incidents = await database.read(lambda q: store.incidents(q, most=INCIDENTS_MAX))
+            told.incidents.sort(key=lambda each: (each.opened_at, each.service))
+            for incident in told.incidents:
+                name = incident.id
+                told.hits[name] = await database.read(lambda q, name=name: store.hits_of(q, name))  # type: ignore[misc]
+                told.credits += await database.read(lambda q, name=name: store.credits_of(q, name))  # type: ignore[misc]
+        finally:
+            await database.close()
+        told.digest = _digest(self._digest.hexdigest(), told)
+
+
+def _reader(location: Location, stream: str) -> Callable[[], Database]:
+    if stream in AREAS:
+        return lambda: open_reader(location, stream)
+    return lambda: open_spool_reader(location.home, stream)
+
+
+def _digest(written: str, told: Told) -> str:
+    number = {incident.id: f"incident {place}" for place, incident in enumerate(told.incidents)}
+    account = {
+        "written": written,
+        "published": [
+            (each.at, each.failing, [(number[name], *rest) for name, *rest in each.incidents])
+            for each in told.published
+        ],
+        "away": told.away,
+        "acts": [(at, number[name], kind) for at, name, kind in told.acts],
+        "incidents": [replace(each, id=number[each.id]) for each in told.incidents],
+        "hits": [told.hits[each.id] for each in told.incidents],
+        "credits": sorted((number[g.credit.incident], g.credit.customer, g.credit.amount) for g in told.credits),
+    }
+    return hashlib.sha256(msgspec.json.encode(account, order="deterministic")).hexdigest()

@@ -1,0 +1,187 @@
+"""Evenings drawn by lot: the draw, the world with its truth, the oracle, and virtual time."""
+
+import asyncio
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from prikkfri.simulation.evenings import oracle
+from prikkfri.simulation.evenings.drawing import STREAMS, TABLE, UNDISTURBED, Evening, Fault, drawn, rows
+from prikkfri.simulation.evenings.judging import Figures, Result, result
+from prikkfri.simulation.evenings.oracle import expected
+from prikkfri.simulation.evenings.virtual import VirtualLoop
+from prikkfri.simulation.evenings.world import Promise, World, lies_in, world
+
+PARTNER = {"service": "messages", "step": "deliver", "layer": "link", "partner": "partner-0"}
+WATCHING = {"service": "television", "step": "start-playback", "layer": "streams", "channel": "sport"}
+BEGINS = 1_000_000.0
+
+
+def short(*faults: Fault, **known: Any) -> Evening:
+    usual = replace(
+        drawn(3), begins=BEGINS, seconds=120.0, per_second=15.0, messages_part=0.5, partners=2, viewers=200, phones=100,
+        faults=faults, disturbance=UNDISTURBED, crowd_at=0.0, leaving_at=0.0, ordinary_broken=0.0, phones_off=0.0,
+    )  # fmt: skip
+    return replace(usual, **known)
+
+
+def fault(place: dict[str, str], share: float = 1.0, kind: Any = "refused") -> Fault:
+    return Fault(place=place, kind=kind, share=share, spells=((30.0, 60.0),))
+
+
+def test_a_seed_is_an_evening_and_another_seed_another() -> None:
+    assert drawn(7) == drawn(7) != drawn(8)
+    assert drawn(7).seed == 7
+
+
+def test_every_line_of_the_table_is_printed() -> None:
+    assert [name for name, _ in rows()] == [field.name.replace("_", " ") for field in fields(TABLE)]
+    assert dict(rows())["outcomes least"] == "20,000"
+
+
+def test_every_kind_of_evening_is_drawn() -> None:
+    evenings = [drawn(seed) for seed in range(400)]
+    quiet = sum(not each.faults for each in evenings)
+    assert 0.2 < quiet / len(evenings) < 0.4
+    assert {each.partners for each in evenings} == set(TABLE.partners)
+    assert {len(each.faults) for each in evenings} >= {0, 1, 2, 3}
+    assert {f.kind for each in evenings for f in each.faults} == {"refused", "silent", "slow"}
+    assert {f.share for each in evenings for f in each.faults} == set(TABLE.broken_share)
+    assert {act.kind for each in evenings for act in each.acts} == {"confirm", "dismiss", "all-clear"}
+    assert any(each.disturbance.restarts for each in evenings) and any(each.disturbance.none for each in evenings)
+    assert all(each.per_second * each.seconds >= TABLE.outcomes_least for each in evenings)
+
+
+def test_what_is_broken_lies_in_the_fault_and_is_all_that_was_asked_there() -> None:
+    happened = world(short(fault(PARTNER)))
+    broken = [each for each in happened.promises if each.got is None]
+    assert broken and all(each.faults == {0} and lies_in(each.place, PARTNER) for each in broken)
+    asked = [
+        each for each in happened.promises if lies_in(each.place, PARTNER) and BEGINS + 30 <= each.asked < BEGINS + 60
+    ]
+    assert asked == broken
+
+
+def test_what_disturbs_changes_what_is_written_and_not_what_happens() -> None:
+    evening = short(fault(WATCHING, share=0.5))
+    skew = {**dict.fromkeys(STREAMS, 0.0), "playout": 2.0}
+    disturbed = replace(evening, disturbance=replace(UNDISTURBED, skew=skew, doubled_part=0.1, late_part=0.1))
+    plain, other = world(evening), world(disturbed)
+    assert plain.promises == other.promises
+    assert len(other.written) > len(plain.written)
+    times, skewed = ({each.outcome.time for each in w.written if each.stream == "playout"} for w in (plain, other))
+    assert skewed == {time + 2.0 for time in times}
+    assert [each.at for each in other.written] == sorted(each.at for each in other.written)
+
+
+def test_a_role_that_is_held_up_writes_it_all_at_once() -> None:
+    stalled = replace(UNDISTURBED, stalled=("sms", 40.0, 55.0))
+    written = world(short(disturbance=stalled)).written
+    assert not any(each.stream == "sms" and 40.0 <= each.at - BEGINS < 55.0 for each in written)
+    assert sum(each.stream == "sms" and each.at == BEGINS + 55.0 for each in written) > 10
+
+
+def promise(asked: float, *, got: float | None = None, told: tuple[float, ...] = (), **known: Any) -> Promise:
+    usual = Promise(WATCHING, "s-1", "start-playback", BEGINS + asked, None, (), frozenset())
+    told = tuple(BEGINS + each for each in told)
+    return replace(usual, got=None if got is None else BEGINS + got, told=told, **known)
+
+
+def hit(*promises: Promise, place: dict[str, str] = WATCHING) -> list[str]:
+    evening = short(fault(place))
+    return sorted(cause_hit for cause in expected(World(evening, [], list(promises))).causes for cause_hit in cause.hit)
+
+
+BROKEN = {"told": (40.0,), "faults": frozenset({0})}
+
+
+def test_whoever_is_refused_by_the_fault_is_hit() -> None:
+    assert hit(promise(40.0, **BROKEN)) == ["s-1"]
+
+
+@pytest.mark.parametrize(("again", "expected_hit"), [(68.9, []), (71.1, ["s-1"]), (39.9, ["s-1"])])
+def test_a_later_try_makes_good_within_the_grace_time(again: float, expected_hit: list[str]) -> None:
+    assert hit(promise(40.0, **BROKEN), promise(again, got=again)) == expected_hit
+
+
+def test_nothing_makes_good_for_a_message() -> None:
+    to_phone = {"place": PARTNER, "person": "+1", "asked_for": "deliver"}
+    assert hit(promise(40.0, **BROKEN, **to_phone), promise(41.0, got=42.0, **to_phone), place=PARTNER) == ["+1"]
+
+
+def test_hit_is_also_who_is_broken_by_something_else_in_the_segment_meanwhile() -> None:
+    others = [promise(at, told=(at,), person=who) for at, who in ((45.0, "s-2"), (39.0, "s-3"), (70.0, "s-4"))]
+    assert hit(promise(40.0, **BROKEN), promise(55.0, told=(55.0,), faults=frozenset({0})), *others) == ["s-1", "s-2"]
+
+
+def test_who_never_came_back_may_be_made_up() -> None:
+    assert hit(promise(40.0, **BROKEN, unsure=True)) == []
+
+
+def causes(count: int, among: int, *, seconds: float = 60.0) -> list[oracle.Cause]:
+    broken = [
+        promise(30.0 + n * seconds / count, told=(30.0 + n * seconds / count,), faults=frozenset({0}))
+        for n in range(count)
+    ]
+    kept = [promise(30.0 + n * seconds / among, got=30.0 + n * seconds / among) for n in range(among - count)]
+    return list(expected(World(short(fault(WATCHING)), [], broken + kept)).causes)
+
+
+def test_a_fault_is_of_stated_size_from_thirty_broken_and_five_in_a_hundred_on() -> None:
+    (found,) = causes(30, 600)
+    assert found.due == BEGINS + 30.0 + oracle.STATED_SECONDS + oracle.SETTLING_SECONDS
+    assert [each.due for each in causes(29, 600)] == [None]
+    assert [each.due for each in causes(30, 700)] == [None]
+
+
+def test_a_slower_segment_shows_it_later() -> None:
+    (found,) = causes(30, 30, seconds=290.0)
+    assert found.due == pytest.approx(found.breaks[-1] + oracle.SETTLING_SECONDS)
+
+
+def test_the_goal() -> None:
+    held = result([], seed=1, seconds=1.0, trace_digest="")
+    assert held.holds
+    well = replace(held, faults=5, found=5, placed_right=4, placed_coarser=1, hit_true=9, false_incidents=1)
+    assert well.holds
+    for name in ("found_late", "false_public_statements", "placed_wrong", "hit_missed", "hit_wrongly_listed",
+                 "credited_twice", "over_too_early", "false_incidents"):  # fmt: skip
+        assert not replace(well, **{name: getattr(well, name) + 1}).holds, name
+    assert not replace(well, found=4).holds
+    assert not replace(well, placed_right=3, placed_coarser=2).holds
+
+
+def test_the_keys_of_the_document() -> None:
+    assert [field.name for field in fields(Result)] == [
+        "seed", "evenings", "outcomes", "faults", "found", "found_late", "false_incidents", "false_public_statements",
+        "placed_right", "placed_coarser", "placed_wrong", "hit_true", "hit_missed", "hit_wrongly_listed",
+        "credited_twice", "over_too_early", "seconds", "trace_digest",
+    ]  # fmt: skip
+    assert Figures(found=1, faults=2) + Figures(found=3) == Figures(found=4, faults=2)
+
+
+def test_an_hour_of_virtual_time_passes_at_once() -> None:
+    loop = VirtualLoop(begins=BEGINS)
+
+    async def waiting() -> tuple[float, str]:
+        said = await asyncio.to_thread(lambda: "at once")
+        await asyncio.sleep(3_600.0)
+        return loop.clock.now(), said
+
+    try:
+        now, said = loop.run_until_complete(waiting())
+    finally:
+        loop.close()
+    assert (now, said) == (pytest.approx(BEGINS + 3_600.0), "at once")
+
+
+def test_whoever_waits_for_what_never_comes_is_told() -> None:
+    loop = VirtualLoop(begins=BEGINS)
+    never = loop.create_future()
+    try:
+        with pytest.raises(RuntimeError, match="nobody will bring"):
+            loop.run_until_complete(never)
+    finally:
+        never.cancel()
+        loop.close()

@@ -1,0 +1,172 @@
+"""The judge of evenings: what it says of the product, and that it notices faults that are put into the product."""
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from prikkfri.assurance.detection import Alarm
+from prikkfri.assurance.impact import Scope, impact
+from prikkfri.assurance.remedies import Trial
+from prikkfri.assurance.response.looking import BEFORE_SECONDS, Look, until
+from prikkfri.assurance.response.service import Response
+from prikkfri.assurance.service import Assurance
+from prikkfri.journal import Page, Source
+from prikkfri.simulation.evenings.drawing import TABLE, UNDISTURBED, Disturbance, Evening, Fault, Restart, drawn
+from prikkfri.simulation.evenings.many import evening, played
+from prikkfri.simulation.evenings.running import Parts
+
+pytestmark = pytest.mark.slow
+
+SIGN_IN = Fault(
+    place={"service": "television", "step": "sign-in", "layer": "signin"}, kind="refused", share=1.0,
+    spells=((150.0, 220.0),),
+)  # fmt: skip
+PARTNER = Fault(
+    place={"service": "messages", "step": "deliver", "layer": "link", "partner": "partner-0"}, kind="refused",
+    share=1.0, spells=((150.0, 230.0),),
+)  # fmt: skip
+WATCHING = Fault(
+    place={"service": "television", "step": "start-playback", "layer": "streams"}, kind="refused", share=0.8,
+    spells=((150.0, 200.0),),
+)  # fmt: skip
+SMALL = replace(
+    TABLE, minutes=(7.0, 8.0), outcomes_least=4_500, outcomes_per_second=(10.0, 11.0), partners=(1, 2, 3),
+    viewers=(300.0, 400.0), phones=(200.0, 300.0), began=(150.0, 180.0), lasts=(40.0, 90.0), twin_share=0.0,
+)  # fmt: skip
+"""Evenings of a few minutes, as many as a test run has time for."""
+
+
+def small(*faults: Fault, disturbance: Disturbance = UNDISTURBED, **known: Any) -> Evening:
+    """An evening of six minutes in which all is as usual but for this."""
+    usual = replace(
+        drawn(1), seconds=360.0, per_second=12.0, messages_part=0.45, viewers=300, phones=200, phones_off=0.04,
+        ordinary_broken=0.001, partners=3, accounts=2, night=False, crowd_at=0.0, leaving_at=0.0, unbound_from=0.0,
+        faults=faults, acts=(), twin=False, disturbance=disturbance,
+    )  # fmt: skip
+    return replace(usual, **known)
+
+
+def away(at: float, seconds: float) -> Disturbance:
+    return replace(UNDISTURBED, restarts=(Restart(at=at, away_seconds=seconds, steps=3),))
+
+
+def test_a_product_without_a_fault_of_ours_is_found_right() -> None:
+    judged = played(small(SIGN_IN, PARTNER, seconds=460.0))
+    assert judged.findings == ()
+    figures = judged.figures
+    assert (figures.faults, figures.found, figures.placed_wrong) == (2, 2, 0)
+    assert figures.hit_true > 30
+
+
+def test_the_same_seed_is_the_same_evening_in_any_process() -> None:
+    tiny = replace(SMALL, minutes=(2.0, 2.1), outcomes_least=1_200)
+    script = (
+        "import sys; from dataclasses import replace; from prikkfri.simulation.evenings import drawing, many;"
+        "tiny = replace(drawing.TABLE, **eval(sys.argv[1])); print(many.evening(5, table=tiny).digest)"
+    )
+    told = {name: value for name, value in vars(tiny).items() if value != getattr(TABLE, name)}
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", script, repr(told)], env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True, text=True, check=True,
+        ).stdout.strip()
+        for seed in ("1", "77")
+    }  # fmt: skip
+    assert digests == {evening(5, table=tiny).digest}
+
+
+CALM = replace(
+    SMALL, skewed_share=0.0, late_share=0.0, doubled_share=0.0, shuffled_share=0.0, stalled_share=0.0,
+    restarted_share=0.0, faults=(1,), dismissed_share=0.0,
+)  # fmt: skip
+"""What is drawn in every test run: an evening with at most one fault, and nothing that disturbs."""
+
+
+@pytest.mark.parametrize("seed", [4, secrets.randbelow(1_000_000)], ids=["a fixed seed", "a fresh seed"])
+def test_an_evening_by_lot_is_found_right(seed: int) -> None:
+    judged = evening(seed, table=CALM)
+    assert judged.findings == (), f"seed {seed}: {judged.drawn}"
+
+
+class ByLayerAlone(Response):
+    async def _list(self, seen: Look, now: float) -> bool:
+        incident = seen.incident
+        outcomes = await self._outcomes(incident.since - BEFORE_SECONDS, now + 1)
+        places = tuple(segment.base for segment in incident.segments)
+        scope = Scope(places, incident.since, until(incident, now))
+        made = impact(outcomes, scope, now=now, expectations=self._expectations)
+        return await super()._list(replace(seen, impact=made), now)
+
+
+class WithoutKey(Response):
+    async def _trial(self, *arguments: Any, **known: Any) -> Trial | None:
+        tried = await super()._trial(*arguments, **known)
+        at = self._clock.now()
+        return tried and replace(tried, credits=tuple(replace(c, key=f"{c.key}:{at}") for c in tried.credits))
+
+
+class Forgetting(Response):
+    async def recover(self) -> None:
+        self.began_at = self._clock.now()
+        await super().recover()
+
+    async def _take_alarm(self, alarm: Alarm, now: float) -> None:
+        if alarm.raised_at > self.began_at:
+            await super()._take_alarm(alarm, now)
+
+
+class DropsLate(Assurance):
+    async def _take(self, transaction: Any, stream: str, page: Page) -> None:
+        since = self.clock.now() - 4.0
+        await super()._take(transaction, stream, replace(page, outcomes=[o for o in page.outcomes if o.time > since]))
+
+
+def losing_position(source: Source) -> Source:
+    """Whoever starts again goes on from the end."""
+    began = False
+
+    async def jumping(stream: str, after: int) -> Page | None:
+        nonlocal began
+        page = await source(stream, after)
+        if not began and after and page is not None:
+            while page is not None and page.last < page.newest:
+                page = await source(stream, page.last)
+            page = page and replace(page, outcomes=[], first=page.last)
+        began = began or page is not None
+        return page
+
+    return jumping
+
+
+@pytest.mark.parametrize(
+    ("parts", "disturbance", "faults", "figure"),
+    [
+        (Parts(response=ByLayerAlone), UNDISTURBED, [PARTNER], "hit_wrongly_listed"),
+        (Parts(source=losing_position), away(170.0, 15.0), [SIGN_IN], "hit_missed"),
+        (Parts(assurance=DropsLate), replace(UNDISTURBED, late_part=0.4), [WATCHING], "hit_missed"),
+        (Parts(response=WithoutKey), away(410.0, 1.0), [SIGN_IN], "credited_twice"),
+    ],
+    ids=["a list by layer alone", "a lost position", "a late outcome dropped", "credits without their key"],
+)
+def test_a_fault_of_the_product_is_noticed(
+    parts: Parts, disturbance: Disturbance, faults: Sequence[Fault], figure: str
+) -> None:
+    # Few messages, that nothing else is late; or many, and phones that are off at other partners, too.
+    messages: dict[str, float] = {"messages_part": 0.02} if WATCHING in faults else {}
+    messages = {"messages_part": 0.6, "phones_off": 0.05, "partners": 2} if PARTNER in faults else messages
+    longer = {"seconds": 460.0} if "Key" in parts.response.__name__ else {}
+    judged = played(small(*faults, disturbance=disturbance, **messages, **longer), parts)
+    assert judged.figures.faults == 1
+    assert getattr(judged.figures, figure) > 0, judged.findings
+
+
+def test_alarms_that_are_forgotten_at_a_restart_are_noticed() -> None:
+    short = replace(SIGN_IN, spells=((150.0, 200.0),))
+    judged = played(small(short, disturbance=away(152.0, 46.0)), Parts(response=Forgetting))
+    assert judged.figures.found < judged.figures.faults, judged.findings
