@@ -59,6 +59,7 @@ AREAS = ("signin", "sms")
 IN_MEMORY = Path("/dev/shm")  # noqa: S108
 INCIDENTS_MAX = 1_000
 PERSON = "vakt"
+ZONE = ZoneInfo("Europe/Oslo")
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,9 @@ class _Public(Neighbours):
         return None
 
     async def routes(self) -> None:
+        return None
+
+    async def programmes(self, now: float) -> None:
         return None
 
 
@@ -228,7 +232,7 @@ class _House:
                 changed=lambda: service.publish_soon(),
             ),
             clock=self._clock,
-            zone=ZoneInfo("Europe/Oslo"),
+            zone=ZONE,
             timing=TIMES,
         )
         service = self._parts.assurance(
@@ -239,6 +243,7 @@ class _House:
             settings=SETTINGS,
             operator="Prikkfri",
             status_url="http://localhost:8085",
+            zone=ZONE,
             arrived=response.arrived,
             told=response.told,
         )
