@@ -120,6 +120,20 @@ def test_an_asking_that_is_read_after_its_answer_is_no_broken_promise() -> None:
     assert (alarms, watch.open) == ((), {})
 
 
+@pytest.mark.parametrize("behind", [0.15, 4.9, 12.0, 200.0, -4.9, -12.0, -200.0])
+def test_a_clock_that_is_wrong_breaks_no_promise(behind: float) -> None:
+    """Those who answer are behind those who ask, or ahead of them (below 0): nobody waits."""
+    watch, raised = Watch(START), []
+    for second in range(70):
+        now, promises = START + second, [f"{second}-{n}" for n in range(5)]
+        asked = [("door", structs.replace(waiting(now, 1)[0][1], promise=promise)) for promise in promises]
+        answers = [sign_in(now - behind + 0.01, promise=promise) for promise in promises]
+        watch, alarms = advance(watch, [*answers, *asked], QUIET, until=now + 1.5, expectations=PATIENT)
+        raised += alarms
+    assert raised == []
+    assert not [asking for asking in watch.open.values() if asking.time < START + 60]
+
+
 def test_after_a_long_pause_it_goes_on_from_the_present() -> None:
     until = START + 120 + 10 * CATCH_UP_SECONDS_MAX
     long_ago = crowd(START + 200, 100, verdict="broken")
@@ -130,11 +144,11 @@ def test_after_a_long_pause_it_goes_on_from_the_present() -> None:
     assert watch.early == ()
 
 
-def test_a_pause_that_is_just_not_too_long_skips_nothing_and_a_minute_ahead_is_waited_for() -> None:
+def test_a_pause_that_is_just_not_too_long_skips_nothing_and_five_seconds_ahead_are_waited_for() -> None:
     until = START + CATCH_UP_SECONDS_MAX
-    watch, _ = advance(Watch(START), [sign_in(START - 1), sign_in(until + 60)], QUIET, until=until)
+    watch, _ = advance(Watch(START), [sign_in(START - 1), sign_in(until + 5)], QUIET, until=until)
     assert watch.states[SIGN_IN].level.settled == pytest.approx(1)
-    assert [outcome.time for _, outcome in watch.early] == [until + 60]
+    assert [outcome.time for _, outcome in watch.early] == [until + 5]
 
 
 def test_in_a_long_pause_only_what_is_open_is_kept_in_mind() -> None:

@@ -17,14 +17,24 @@ from msgspec import structs
 from prikkfri.assurance.counting import plausible_time
 from prikkfri.assurance.detection import Alarm, Settings, State, step
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.tally import EXPECTATIONS, Bucket, Expectation, Tally, is_promise, series_of, tally
+from prikkfri.assurance.tally import (
+    CLOCKS_APART_SECONDS_MAX,
+    EXPECTATIONS,
+    Answer,
+    Bucket,
+    Expectation,
+    Tally,
+    is_promise,
+    series_of,
+    tally,
+)
 from prikkfri.journal import Outcome
 
 SERIES_MAX = 2_000
 """Series that are watched; what comes after that is counted only in the series that are there."""
 CATCH_UP_SECONDS_MAX = 900.0
 """After a longer pause the time before is skipped: what it held can be looked up, and no alarm helps it any more."""
-AHEAD_SECONDS_MAX = 60.0
+AHEAD_SECONDS_MAX = CLOCKS_APART_SECONDS_MAX
 """No clock of ours is so much ahead: such a time is none, and what it tells counts at once."""
 
 ANYBODYS_STEPS = frozenset({"enter"})
@@ -45,8 +55,8 @@ class Watch:
     """The stream that each series first came from; empty when no outcome has come, only promises that ran out."""
     open: Mapping[str, Outcome] = field(default_factory=dict)
     """Promises that were asked and are not settled, by id."""
-    answered: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    """Promises that were settled before their asking was read."""
+    answered: Mapping[tuple[str, str], Answer] = field(default_factory=dict)
+    """Promises that were settled lately, by id and the step that settled them."""
     early: tuple[Arrival, ...] = ()
     """Outcomes of seconds that are not counted yet."""
 
