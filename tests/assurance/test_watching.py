@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from prikkfri.assurance.detection import Level, Settings
+from prikkfri.assurance.detection import SERIES_MAX, Level, Settings
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
-from prikkfri.assurance.watching import CATCH_UP_SECONDS_MAX, SERIES_MAX, Arrival, Watch, advance
+from prikkfri.assurance.watching import CATCH_UP_SECONDS_MAX, Arrival, Watch, advance
 from prikkfri.journal import Outcome
 
 SETTINGS = Settings(warm_up_buckets=60)
@@ -192,7 +192,7 @@ def test_a_time_that_cannot_be_one_counts_at_once(time: float) -> None:
 def test_series_are_limited() -> None:
     many = [sign_in(START, dimensions={"client": str(number)}) for number in range(SERIES_MAX + 100)]
     watch, _ = advance(Watch(START), many, SETTINGS, until=START + 1)
-    assert len(watch.states) == SERIES_MAX
+    assert len(watch.states) == SERIES_MAX == SETTINGS.series
     assert SIGN_IN in watch.states
 
 

@@ -30,8 +30,6 @@ from prikkfri.assurance.tally import (
 )
 from prikkfri.journal import Outcome
 
-SERIES_MAX = 2_000
-"""Series that are watched; what comes after that is counted only in the series that are there."""
 CATCH_UP_SECONDS_MAX = 900.0
 """After a longer pause the time before is skipped: what it held can be looked up, and no alarm helps it any more."""
 AHEAD_SECONDS_MAX = CLOCKS_APART_SECONDS_MAX
@@ -148,7 +146,8 @@ def _one_bucket(
     # A promise that ran out counts in a series from which nothing may ever have come: no stream tells of it.
     ran_out = ((series, "") for series in counted.buckets)
     for series, stream in chain(arrived, ran_out):
-        if series not in streams and len(streams) < SERIES_MAX:
+        # Past that many, what is new is counted only in the series that are there.
+        if series not in streams and len(streams) < settings.series:
             streams[series] = stream
     states: dict[Segment, State] = {}
     alarms: list[Alarm] = []
