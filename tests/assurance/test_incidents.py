@@ -25,6 +25,7 @@ from prikkfri.assurance.incidents import (
     document,
     happened,
     joins,
+    knows,
     of_few,
     opened,
     placed,
@@ -450,3 +451,17 @@ def test_a_person_may_end_a_suspicion(kind: Kind) -> None:
     over = happened(opened("1", alarm(), 100.0), Fact(kind, 101.0, "kari"))
     assert (over.state, over.dismissed) == ("resolved", kind == "dismiss")
     assert over.confirmed_at is None
+
+
+def test_an_alarm_that_is_raised_again_from_the_same_outcomes_is_known() -> None:
+    incident = opened("1", alarm(at=100.0), 100.0)
+    later = replace(alarm(at=400.0), seen=0.4)
+    assert knows(incident, replace(alarm(at=110.0), seen=0.4), within_seconds=10.0)
+    assert not knows(incident, replace(alarm(at=110.1), seen=0.4), within_seconds=10.0)
+    assert not knows(incident, replace(alarm(TELEVISION_SETS), seen=0.4), within_seconds=10.0)
+    assert not knows(incident, replace(alarm(kind="plunge"), seen=0.4), within_seconds=10.0)
+    # Of a series only the first stands in it; of the others its timeline tells.
+    assert not knows(incident, later, within_seconds=10.0)
+    assert knows(alarmed(incident, later, 400.0), later, within_seconds=10.0)
+    noted = happened(incident, Fact("note", 400.0, text=f"as dismissed, and neither new nor worse: {later.sentence}"))
+    assert knows(noted, later, within_seconds=10.0)

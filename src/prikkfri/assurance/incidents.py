@@ -209,6 +209,16 @@ def joins(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
     return incident.open or (was_one and lately and alarm.kind != "plunge")
 
 
+def knows(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
+    """Whether an alarm is one that the incident has taken already: it was raised again from the same outcomes."""
+    same = any(
+        (each.segment, each.kind) == (alarm.segment, alarm.kind)
+        and abs(each.raised_at - alarm.raised_at) <= within_seconds
+        for each in incident.alarms
+    )
+    return same or any(entry.text.endswith(alarm.sentence) for entry in incident.timeline)
+
+
 def stays_dismissed(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
     """Whether an alarm tells of nothing but what a person has dismissed: neither new nor worse.
 

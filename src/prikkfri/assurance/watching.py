@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import chain
 from math import inf
 
+import msgspec
 from msgspec import structs
 
 from prikkfri.assurance.counting import plausible_time
@@ -32,7 +33,7 @@ from prikkfri.journal import Outcome
 
 CATCH_UP_SECONDS_MAX = 900.0
 """After a longer pause the time before is skipped: what it held can be looked up, and no alarm helps it any more."""
-AHEAD_SECONDS_MAX = CLOCKS_APART_SECONDS_MAX
+AHEAD_SECONDS_MAX = 2 * CLOCKS_APART_SECONDS_MAX
 """No clock of ours is so much ahead: such a time is none, and what it tells counts at once."""
 
 ANYBODYS_STEPS = frozenset({"enter"})
@@ -91,6 +92,34 @@ def advance(
         alarms += raised
         taken = due
     return replace(watch, early=tuple(waiting[taken:])), tuple(alarms)
+
+
+def kept(watch: Watch) -> str:
+    """What is known of the series, as text; what is open is not in it, since the outcomes tell that."""
+    return msgspec.json.encode(
+        [(watch.streams.get(series, ""), state) for series, state in watch.states.items()]
+    ).decode()
+
+
+def restored(
+    document: str,
+    before: Iterable[Arrival],
+    *,
+    counted_to: float,
+    expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
+) -> Watch:
+    """The watch that was `kept` when it had counted up to `counted_to`.
+
+    `before`: what came in the grace times before that, oldest first: it tells which promises are open.
+    """
+    known = msgspec.json.decode(document, type=list[tuple[str, State]])
+    watch = Watch(
+        counted_to,
+        states={state.segment: state for _, state in known},
+        streams={state.segment: stream for stream, state in known},
+    )
+    counted = _tallied(watch, list(before), frozenset(), expectations, end=counted_to)
+    return replace(watch, open=counted.open, answered=counted.answered)
 
 
 def _possible(arrival: Arrival, until: float) -> Arrival:
