@@ -317,6 +317,7 @@ class Response:
             holder=await self._holder(incident.since - looking.BEFORE_SECONDS),
             expectations=self._expectations,
             criteria=self._criteria,
+            others=incidents.of_others(incident, self._incidents.values()),
             capacity=self._around.capacity_per_second(incident.since),
         )
         seen = await asyncio.to_thread(looking.look, incident, outcomes, grounds, now=now)
