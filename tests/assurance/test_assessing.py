@@ -108,6 +108,21 @@ def test_what_was_asked_while_others_still_got_it_says_nothing() -> None:
     assert began(settled(outcomes, now=1_100.0), (streams,), since=960.0) == 960.0
 
 
+@pytest.mark.parametrize("behind", [0.15, 4.9, 12.0])
+def test_what_was_kept_by_a_clock_that_is_behind_is_kept(behind: float) -> None:
+    outcomes = [got(1_000.0 - behind, "a"), asking(1_000.0, "a"), asking(1_001.0, "a"), asking(1_002.0, "b")]
+    told = settled(outcomes, now=1_100.0)
+    assert [(each.asked, each.kept) for each in told] == [(1_000.0 - behind, True), (1_002.0, False)]
+    everywhere = (Segment.of({"service": "television"}),)
+    assert people([outcomes[0], outcomes[1]], everywhere, since=0.0, now=1_100.0) == (0, 1)
+
+
+def test_what_is_told_twice_is_one_promise() -> None:
+    late = got(1_061.0, "a")
+    assert [each.kept for each in settled([asking(1_000.0, "a"), late, late], now=1_100.0)] == [False]
+    assert len(settled([got(1_001.0, "b"), got(1_001.0, "b")], now=1_100.0)) == 1
+
+
 def test_in_a_line_the_first_who_waited_too_long_asked_before_others_got_it() -> None:
     sign_in = Segment.of({"service": "television", "layer": "signin"})
     waits = [(1_000.0 + n, 6.0 * n) for n in range(30)]  # each one longer than the one before

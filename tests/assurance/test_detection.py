@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prikkfri.assurance.detection import ODDS_RATIOS, Alarm, Settings, State, detect, step
+from prikkfri.assurance.detection import ODDS_RATIOS, SERIES_MAX, Alarm, Settings, State, detect, step
 from prikkfri.assurance.recordings import read_series
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Bucket
@@ -203,9 +203,22 @@ def test_that_more_than_half_is_broken_is_never_ordinary_however_slowly_it_came(
 
 
 def test_ten_times_the_series_or_a_tenth_of_the_rate_or_of_the_bucket_ask_for_the_same_evidence() -> None:
-    once = Settings().threshold
-    assert once < Settings(series=5_000).threshold == pytest.approx(Settings(false_alarms_per_year=0.1).threshold)
-    assert Settings(bucket_seconds=0.1).threshold == pytest.approx(Settings(series=5_000).threshold)
+    once = Settings(series=500).threshold
+    assert once < Settings(series=5_000).threshold
+    assert Settings(series=5_000).threshold == pytest.approx(Settings(series=500, false_alarms_per_year=0.1).threshold)
+    assert Settings(series=500, bucket_seconds=0.1).threshold == pytest.approx(Settings(series=5_000).threshold)
+
+
+@pytest.mark.slow
+def test_the_stated_rate_is_that_of_all_series_that_can_be_watched() -> None:
+    """Drawn at its worst, in as many series as are watched at the most, by the threshold as it is by default."""
+    buckets, wanted = 20, 400.0
+    stated = Settings(false_alarms_per_year=wanted / buckets * 365.25 * 86_400, share_slack=1.0, share_floor=0.02)
+    rng = random.Random(20230120)
+    drawn = (crowd(rng, [20.0] * buckets, [0.02] * buckets) for _ in range(SERIES_MAX))
+    raised = sum(alarm.kind == "share" for buckets in drawn for alarm in detect(buckets, stated))
+    assert stated.series == SERIES_MAX
+    assert 0 < raised <= wanted
 
 
 def test_minutes_are_judged_as_seconds_are_and_figures_are_a_second() -> None:

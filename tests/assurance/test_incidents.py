@@ -25,7 +25,9 @@ from prikkfri.assurance.incidents import (
     document,
     happened,
     joins,
+    knows,
     of_few,
+    of_others,
     opened,
     placed,
     recurrences,
@@ -464,3 +466,32 @@ def test_a_person_may_end_a_suspicion(kind: Kind) -> None:
     over = happened(opened("1", alarm(), 100.0), Fact(kind, 101.0, "kari"))
     assert (over.state, over.dismissed) == ("resolved", kind == "dismiss")
     assert over.confirmed_at is None
+
+
+def test_an_alarm_that_is_raised_again_from_the_same_outcomes_is_known() -> None:
+    incident = opened("1", alarm(at=100.0), 100.0)
+    later = replace(alarm(at=400.0), seen=0.4)
+    assert knows(incident, replace(alarm(at=110.0), seen=0.4), within_seconds=10.0)
+    assert not knows(incident, replace(alarm(at=110.1), seen=0.4), within_seconds=10.0)
+    assert not knows(incident, replace(alarm(TELEVISION_SETS), seen=0.4), within_seconds=10.0)
+    assert not knows(incident, replace(alarm(kind="plunge"), seen=0.4), within_seconds=10.0)
+    # Of a series only the first stands in it; of the others its timeline tells.
+    assert not knows(incident, later, within_seconds=10.0)
+    assert knows(alarmed(incident, later, 400.0), later, within_seconds=10.0)
+    noted = happened(incident, Fact("note", 400.0, text=f"as dismissed, and neither new nor worse: {later.sentence}"))
+    assert knows(noted, later, within_seconds=10.0)
+
+
+def test_a_cause_that_is_far_in_place_and_time_is_an_incident_of_its_own() -> None:
+    telia, tele2 = (Segment.of({**dict(DELIVER.values), "partner": name}) for name in ("Telia", "Tele2"))
+    first = opened("1", alarm(telia, 100.0), 100.0)
+    assert joins(first, alarm(tele2, 999.9), within_seconds=900.0)
+    assert not joins(first, alarm(tele2, 1_000.0), within_seconds=900.0)
+    assert joins(first, alarm(DELIVER, 5_000.0), within_seconds=900.0), "something may lie in both"
+    later = alarmed(first, alarm(tele2, 900.0), 900.0)
+    third = Segment.of({**dict(DELIVER.values), "partner": "Tre"})
+    assert joins(later, alarm(third, 1_799.0), within_seconds=900.0), "it follows upon the last sign"
+    second = opened("2", alarm(tele2, 1_000.0), 1_000.0)
+    elsewhere, same = opened("3", alarm(SIGN_IN), 100.0), opened("4", alarm(DELIVER), 100.0)
+    nothing = happened(opened("5", alarm(third), 100.0), Fact("dismiss", 101.0, "kari"))
+    assert of_others(second, [first, second, elsewhere, same, nothing]) == (telia,)

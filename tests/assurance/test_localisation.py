@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prikkfri.assurance.localisation import Cell, Placement, place
+from prikkfri.assurance.localisation import Cell, Placement, place, with_alarmed
 from prikkfri.assurance.segments import Segment
 
 PARTNERS, CLASSES, DIRECTIONS = ("Telia", "Tele2", "Tre"), ("ordinary", "code", "notice"), ("in", "out")
@@ -255,6 +255,46 @@ def test_no_more_than_three_places_are_named_and_the_fourth_is_not_cleared() -> 
     placed, cleared = named(place(now))
     assert placed == ["link=a", "link=b", "link=c"]
     assert cleared == {f"link={name}" for name in "efghijkl"}
+
+
+def link(name: str, settled: int, broken: int) -> Cell:
+    return Cell(Segment.of({"link": name}), settled, broken)
+
+
+def test_of_several_causes_the_mildest_is_placed_too_and_no_ordinary_one() -> None:
+    now = [link("a", 490, 490), link("b", 490, 146), link("c", 490, 2), link("d", 490, 1), link("e", 20, 4)]
+    before = [link(name, 2_000, 4) for name in "abcde"]
+    found = place(now, before, all_causes=True)
+    assert named(found) == (["link=a", "link=b"], {"link=c", "link=d"})
+    assert named(place(now, before))[0] == ["link=a"]
+    six = [link(name, 1_950 // 6, 1_950 // 6 if name < "g" else 1) for name in "abcdefghijkl"]
+    assert sorted(named(place(six, all_causes=True))[0]) == [f"link={name}" for name in "abcdef"]
+    assert len(place([link(str(n), 100, 100 if n < 60 else 0) for n in range(900)], all_causes=True).placed) == 50
+
+
+def test_what_is_always_broken_is_no_cause() -> None:
+    now, before = [link("a", 490, 490), link("b", 490, 146), link("c", 9_000, 9)], [link("b", 2_000, 500)]
+    before += [link("a", 2_000, 4), link("c", 9_000, 9)]
+    assert named(place(now, before, all_causes=True))[0] == ["link=a"]
+
+
+def test_what_is_broken_alike_in_an_alarmed_segment_is_placed_as_that() -> None:
+    everything = Segment.of({"layer": "link"})
+
+    def both(name: str, settled: int, broken: int) -> Cell:
+        return Cell(Segment.of({"layer": "link", "link": name}), settled, broken)
+
+    now, before = [both("a", 400, 400), *(both(name, 400, 120) for name in "bcd")], [both(n, 900, 2) for n in "abcd"]
+    placed = place(now, before, all_causes=True)
+    assert named(placed)[0] == ["link=a"]
+    whole = with_alarmed(placed, [everything, placed.placed[0].segment], now, before)
+    assert named(whole) == (["link=a", "layer=link"], set())
+    assert (whole.placed[1].settled, whole.placed[1].broken, whole.placed[1].outside) == (1_200, 360, 0.0)
+    # What the placed ones explain adds nothing; nor does what was as bad before, or where nothing is placed.
+    well = [now[0], *(both(name, 400, 3) for name in "bcd")]
+    assert with_alarmed(place(well, before), [everything], well, before) == place(well, before)
+    assert with_alarmed(placed, [everything], now, [both(n, 900, 270) for n in "abcd"]) == placed
+    assert with_alarmed(Placement(), [everything], now, before) == Placement()
 
 
 def test_of_the_same_promises_the_layer_is_named_and_not_the_step() -> None:

@@ -283,3 +283,23 @@ def test_a_crowd_that_has_left_is_no_incident_and_is_taken_back_once_that_is_ord
     assert still.state == "suspected"
     after = seen(incident(alarm=fell), [*BEFORE, *few], 600.0).incident
     assert (after.state, after.confirmed_at, after.resolved_by) == ("resolved", None, "data")
+
+
+def delivered(partner: str, broken: int, total: int = 300) -> list[Outcome]:
+    known = {"service": "messages", "step": "deliver", "layer": "link", "dimensions": {"partner": partner}}
+    return [
+        tried(BEGAN + n * 60 / total, kept=n % total >= broken, device=f"{partner}-{n}", **known) for n in range(total)
+    ]
+
+
+def partner(name: str) -> Segment:
+    return Segment.of({"service": "messages", "step": "deliver", "layer": "link", "partner": name})
+
+
+def test_each_cause_has_its_victims_on_the_list_and_no_other_incidents() -> None:
+    outcomes = [*delivered("A", 300), *delivered("B", 90), *delivered("C", 1), *delivered("D", 0)]
+    found = opened("i", replace(ALARM, segment=partner("A")), BEGAN + 5)
+    both = seen(found, outcomes, 380.0)
+    assert {hit.device[0] for hit in both.impact.hits} == {"A", "B"} and both.impact.seen == 390
+    alone = seen(found, outcomes, 380.0, others=(partner("B"),))
+    assert {hit.device[0] for hit in alone.impact.hits} == {"A"} and alone.impact.seen == 300

@@ -366,19 +366,42 @@ async def test_what_fails_in_another_service_is_no_part_of_it(house: House) -> N
     assert {hit.service for hit in await response.hits("i")} == {"television"}
 
 
-async def test_after_a_restart_what_the_last_half_hour_has_raised_is_not_raised_again(house: House) -> None:
+async def restarted(house: House) -> None:
+    """A new run, which can read nothing at first."""
+    blind = {"signin"}
+    house.around["blind"] = lambda: frozenset(blind)
+    response = await house.start()
+    for _ in range(3):
+        house.clock.advance(2)
+        await response.tick()
+        blind.clear()
+
+
+async def forget_watch(house: House) -> None:
+    """As before anything was kept of the series."""
+    await house.database.write(lambda t: t.execute("DELETE FROM watch"))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_after_a_restart_what_no_incident_knows_is_raised_and_what_one_knows_is_not_raised_again(
+    house: House, kept: bool
+) -> None:
     house.timing = Timing()
     now = house.clock.now()
     refused = [tried(now - 60 + n / 4, f"s{n}") for n in range(200)]
     await house.outcomes(*(tried(now - 900 + n, kept=True) for n in range(840)), *refused)
-    response = await house.start()
-    house.clock.advance(1)
-    await response.tick()
-    assert await response.incidents() == []
+    await restarted(house)
+    (incident,) = await house.response.incidents()
+    assert incident.alarms[0].segment == SIGN_IN
+    if not kept:
+        await forget_watch(house)
+    await restarted(house)
+    assert await house.response.incidents() == [incident]
 
 
-async def test_what_ran_out_before_a_restart_is_not_raised_by_it_although_nothing_can_be_read_at_first(
-    house: House,
+@pytest.mark.parametrize("kept", [True, False])
+async def test_what_ran_out_before_a_restart_is_raised_once_although_nothing_can_be_read_at_first(
+    house: House, kept: bool
 ) -> None:
     house.timing = Timing()
     now = house.clock.now()
@@ -387,14 +410,12 @@ async def test_what_ran_out_before_a_restart_is_not_raised_by_it_although_nothin
     ]
     later = [tried(now - 100 + n, kept=True) for n in range(99)]
     await house.outcomes(*(tried(now - 900 + n, kept=True) for n in range(600)), *asked, *later)
-    blind = {"signin"}
-    house.around["blind"] = lambda: frozenset(blind)
-    response = await house.start()
-    for _ in range(3):
-        house.clock.advance(2)
-        await response.tick()
-        blind.clear()
-    assert await response.incidents() == []
+    await restarted(house)
+    (incident,) = await house.response.incidents()
+    if not kept:
+        await forget_watch(house)
+    await restarted(house)
+    assert await house.response.incidents() == [incident]
 
 
 async def test_what_arrives_while_an_earlier_run_is_read_is_not_lost_and_what_came_before_is_not_doubled(

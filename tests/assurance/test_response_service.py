@@ -250,3 +250,58 @@ async def test_of_a_list_what_has_changed_is_written(evening: Evening) -> None:
     assert await stored(then, first) == then
     assert await stored([], then) == []
     assert await stored(first, None) == first
+
+
+def again(evening: Evening, **around: Any) -> Response:
+    """A new one on the same database, as after a crash."""
+    return Response(
+        evening.database,
+        settings=SETTINGS,
+        surroundings=surroundings(**around),
+        clock=evening.clock,
+        zone=ZoneInfo("Europe/Oslo"),
+    )
+
+
+async def partly(evening: Evening, seconds: int, *, told: bool = True, broken: int = 0) -> list[Outcome]:
+    """Ten a second ask, and `broken` of them are not answered; `told` false: assurance is away, and this is left."""
+    outcomes = []
+    for _ in range(seconds):
+        for number in range(10):
+            evening.customers += 1
+            who, at = f"s-{evening.customers}", evening.clock.now() + number / 10
+            asked = {"service": "television", "step": "sign-in", "device": f"d-{who}", "promise": f"p-{who}"}
+            outcomes.append(Outcome(time=at, layer="door", verdict="asked", **asked))  # type: ignore[arg-type]
+            if number >= broken:
+                outcomes.append(Outcome(time=at, layer="signin", verdict="kept", customer=who, **asked))  # type: ignore[arg-type]
+        evening.clock.advance(1)
+        if told:
+            await evening.arrive(*outcomes)
+            outcomes.clear()
+            await evening.response.tick()
+    return outcomes
+
+
+@pytest.mark.parametrize("before", [0, 12])
+@pytest.mark.parametrize("read_first", [True, False])
+async def test_a_restart_during_a_fault_swallows_no_incident(evening: Evening, before: int, read_first: bool) -> None:
+    """Away for thirty seconds, `before` seconds after the fault began; its followers read on before or after."""
+    await partly(evening, 20)
+    fault = evening.clock.now()
+    await partly(evening, before, broken=3)
+    missed = await partly(evening, 30, told=False, broken=3)
+    if read_first:
+        await evening.arrive(*missed)
+    evening.response = again(evening)
+    await evening.response.recover()
+    if not read_first:
+        await evening.arrive(*missed)
+    await partly(evening, 3, broken=3)
+    incident = await evening.incident()
+    assert incident.open and incident.alarms[0].kind == "share"
+    assert fault <= incident.alarms[0].since <= fault + 15
+    # Once more: what stands in the incident is not raised again.
+    evening.response = again(evening)
+    await evening.response.recover()
+    await partly(evening, 2, broken=3)
+    assert (await evening.incident()).alarms[: len(incident.alarms)] == incident.alarms

@@ -215,3 +215,10 @@ async def test_holders_are_those_of_the_devices_in_question(area: Database) -> N
     assert sorted(found) == [("d-1", "s-1", 10.0, 30.0), ("d-1", "s-2", 20.0, 20.0)]
     assert len(await area.read(lambda q: store.holders(q, since=40.0))) == 3
     assert await area.read(lambda q: store.holders(q, since=100.1)) == []
+
+
+async def test_of_the_watch_the_last_that_was_kept_is_read(area: Database) -> None:
+    assert await area.read(store.watch) is None
+    for counted_to, document in ((1_000.0, "[]"), (1_030.5, "[1]")):
+        await area.write(lambda t, at=counted_to, text=document: store.save_watch(t, at, text))  # type: ignore[misc]
+        assert await area.read(store.watch) == (counted_to, document)

@@ -596,3 +596,17 @@ async def test_all_that_is_past_its_time_goes_at_once_however_far_apart_it_is(
     assert [count.second for count in await counted(assurance)] == [int(clock.now() + 3_600 * (80 - 31)) - 259_200]
     assert len(await stored(assurance)) == 4, "outcomes are kept for longer"
     assert [look.who for look in await assurance.database.read(lambda q: console_store.looks(q, most=9))] == ["5"]
+
+
+@pytest.mark.parametrize(("off", "told"), [(-9.0, "9 s behind"), (9.0, "9 s ahead of"), (-4.0, "")])
+async def test_a_clock_that_is_wrong_is_an_alarm_that_names_its_role(
+    installation: Installation, clock: ManualClock, off: float, told: str
+) -> None:
+    journal, assurance = await installation.journal("signin"), await installation.assurance()
+    await assurance.step("signin")
+    for number in range(12):
+        clock.advance(1)
+        await journal.append(outcome(clock, number, time=clock.now() + off))
+        await assurance.step("signin")
+    texts = [alarm.text for alarm in await assurance.alarms()]
+    assert len(texts) == bool(told) and all(f"signin is about {told}" in text for text in texts)

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from prikkfri.assurance.detection import Level, Settings
+from prikkfri.assurance.detection import SERIES_MAX, Level, Settings
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
-from prikkfri.assurance.watching import CATCH_UP_SECONDS_MAX, SERIES_MAX, Arrival, Watch, advance
+from prikkfri.assurance.watching import CATCH_UP_SECONDS_MAX, Arrival, Watch, advance, kept, restored
 from prikkfri.journal import Outcome
 
 SETTINGS = Settings(warm_up_buckets=60)
@@ -120,6 +120,20 @@ def test_an_asking_that_is_read_after_its_answer_is_no_broken_promise() -> None:
     assert (alarms, watch.open) == ((), {})
 
 
+@pytest.mark.parametrize("behind", [0.15, 4.9, 12.0, 200.0, -4.9, -12.0, -200.0])
+def test_a_clock_that_is_wrong_breaks_no_promise(behind: float) -> None:
+    """Those who answer are behind those who ask, or ahead of them (below 0): nobody waits."""
+    watch, raised = Watch(START), []
+    for second in range(70):
+        now, promises = START + second, [f"{second}-{n}" for n in range(5)]
+        asked = [("door", structs.replace(waiting(now, 1)[0][1], promise=promise)) for promise in promises]
+        answers = [sign_in(now - behind + 0.01, promise=promise) for promise in promises]
+        watch, alarms = advance(watch, [*answers, *asked], QUIET, until=now + 1.5, expectations=PATIENT)
+        raised += alarms
+    assert raised == []
+    assert not [asking for asking in watch.open.values() if asking.time < START + 60]
+
+
 def test_after_a_long_pause_it_goes_on_from_the_present() -> None:
     until = START + 120 + 10 * CATCH_UP_SECONDS_MAX
     long_ago = crowd(START + 200, 100, verdict="broken")
@@ -130,11 +144,11 @@ def test_after_a_long_pause_it_goes_on_from_the_present() -> None:
     assert watch.early == ()
 
 
-def test_a_pause_that_is_just_not_too_long_skips_nothing_and_a_minute_ahead_is_waited_for() -> None:
+def test_a_pause_that_is_just_not_too_long_skips_nothing_and_ten_seconds_ahead_are_waited_for() -> None:
     until = START + CATCH_UP_SECONDS_MAX
-    watch, _ = advance(Watch(START), [sign_in(START - 1), sign_in(until + 60)], QUIET, until=until)
+    watch, _ = advance(Watch(START), [sign_in(START - 1), sign_in(until + 10)], QUIET, until=until)
     assert watch.states[SIGN_IN].level.settled == pytest.approx(1)
-    assert [outcome.time for _, outcome in watch.early] == [until + 60]
+    assert [outcome.time for _, outcome in watch.early] == [until + 10]
 
 
 def test_in_a_long_pause_only_what_is_open_is_kept_in_mind() -> None:
@@ -178,7 +192,7 @@ def test_a_time_that_cannot_be_one_counts_at_once(time: float) -> None:
 def test_series_are_limited() -> None:
     many = [sign_in(START, dimensions={"client": str(number)}) for number in range(SERIES_MAX + 100)]
     watch, _ = advance(Watch(START), many, SETTINGS, until=START + 1)
-    assert len(watch.states) == SERIES_MAX
+    assert len(watch.states) == SERIES_MAX == SETTINGS.series
     assert SIGN_IN in watch.states
 
 
@@ -281,3 +295,32 @@ def test_that_fewer_join_the_line_is_no_sign_and_that_fewer_sign_in_is() -> None
     watch, _ = advance(Watch(0.0), arrived, settings, until=900.0)
     _, alarms = advance(watch, [], settings, until=1_000.0)
     assert {(alarm.kind, alarm.segment.get("step")) for alarm in alarms} == {("plunge", "sign-in")}
+
+
+@pytest.mark.parametrize("stopped_at", [0, 1, 17, 118, 119, 122, 125, 150, 163, 180, 185])
+def test_counted_on_from_what_was_kept_the_same_alarms_are_raised(stopped_at: int) -> None:
+    """30 % of those who wait are never answered, from the 120th second on; nothing else tells that they were broken."""
+    told: list[Arrival] = []
+    for second in range(200):
+        for number in range(10):
+            promise, at = f"{second}-{number}", START + second + number / 10
+            asked = structs.replace(waiting(at, 1)[0][1], promise=promise)
+            told.append(("door", asked))
+            if second < 120 or number >= 3:
+                told.append(sign_in(at + 3, promise=promise))
+    told.sort(key=lambda arrival: arrival[1].time)
+
+    def upto(at: float) -> list[Arrival]:
+        return [arrival for arrival in told if arrival[1].time < at]
+
+    end = START + 200
+    through, alarms = advance(Watch(START), told, SETTINGS, until=end, expectations=PATIENT)
+    assert [alarm.kind for alarm in alarms] == ["share"]
+    stop = START + stopped_at
+    first, before = advance(Watch(START), upto(stop), SETTINGS, until=stop, expectations=PATIENT)
+    earlier = [arrival for arrival in upto(stop) if arrival[1].time >= stop - 60]
+    second_run = restored(kept(first), earlier, counted_to=stop, expectations=PATIENT)
+    later = [arrival for arrival in told if arrival[1].time >= stop]
+    again, after = advance(second_run, later, SETTINGS, until=end, expectations=PATIENT)
+    assert (*before, *after) == alarms
+    assert (again.states, again.open, again.standing) == (through.states, through.open, through.standing)

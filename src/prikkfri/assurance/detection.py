@@ -37,6 +37,8 @@ from typing import Literal
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import ORDINARY_SHARES, Bucket
 
+SERIES_MAX = 2_000
+"""Series that are watched in one installation."""
 SECONDS_PER_YEAR = 365.25 * 86_400
 ODDS_RATIOS = (4.0, 20.0, 400.0)
 
@@ -51,8 +53,8 @@ class Settings:
     bucket_seconds: float = 1.0
     false_alarms_per_year: float = 1.0
     """In the whole installation."""
-    series: int = 500
-    """Series that are watched; more of them raise the threshold."""
+    series: int = SERIES_MAX
+    """Series that are watched, at the most: the bound is stated for all of them, however few there are."""
     share_floor: float = 0.005
     """Shares up to this are ordinary in any series."""
     share_slack: float = 1.5

@@ -199,6 +199,7 @@ def opened(identifier: str, alarm: Alarm, now: float) -> Incident:
 def joins(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
     """Whether an alarm is about this incident, which was resolved within this time if it is not open.
 
+    What is far from an open one (in another place, and long after its last sign) is an incident of its own.
     A crowd that has got in, and goes, is no relapse; and what was nothing can have none: the public would hear of it
     on one alarm.
     """
@@ -206,7 +207,35 @@ def joins(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
         return False
     was_one = incident.confirmed_at is not None and not incident.dismissed
     lately = incident.resolved_at is not None and alarm.raised_at - incident.resolved_at < within_seconds
-    return incident.open or (was_one and lately and alarm.kind != "plunge")
+    return (incident.open and _near(incident, alarm, within_seconds)) or (was_one and lately and alarm.kind != "plunge")
+
+
+def _near(incident: Incident, alarm: Alarm, within_seconds: float) -> bool:
+    last = max(each.raised_at for each in incident.alarms)
+    in_place = any(place.meets(alarm.segment) for place in incident.segments)
+    return in_place or alarm.raised_at - last < within_seconds
+
+
+def of_others(incident: Incident, known: Iterable[Incident]) -> tuple[Segment, ...]:
+    """The places of other incidents of its service, which nothing of its own lies in: they are none of its causes."""
+    ours = [alarm.segment for alarm in incident.alarms]
+    theirs = (
+        place
+        for other in known
+        if other.id != incident.id and other.service == incident.service and not other.dismissed
+        for place in other.segments
+    )
+    return tuple(place for place in theirs if not any(place.meets(segment) for segment in ours))
+
+
+def knows(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
+    """Whether an alarm is one that the incident has taken already: it was raised again from the same outcomes."""
+    same = any(
+        (each.segment, each.kind) == (alarm.segment, alarm.kind)
+        and abs(each.raised_at - alarm.raised_at) <= within_seconds
+        for each in incident.alarms
+    )
+    return same or any(entry.text.endswith(alarm.sentence) for entry in incident.timeline)
 
 
 def stays_dismissed(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:

@@ -11,7 +11,8 @@ scan statistic after M. Kulldorff, Communications in Statistics 26, 1997):
 The scan takes the single value with the most evidence and goes down: a further value is added as long as the evidence
 *grows*, which it does only when what is left behind is no worse than the rest. What is found must also be worse than
 it was before itself. The scan then looks again without the promises of that segment, and places a second and third
-only if they are broken nearly as badly.
+only if they are broken nearly as badly: of one cause. Where all causes are asked for, it goes on until what remains is
+ordinary: of several the mildest has its victims, too.
 
 *Cleared* is a value that holds no promise that was broken in a placed segment, whose promises are broken no more than
 usual, and were enough to have shown the fault if it had been there.
@@ -31,11 +32,18 @@ CLEARING_EVIDENCE_MIN = 4.0
 ORDINARY_SLACK = 1.5
 """Shares up to this times the usual one are ordinary."""
 FURTHER_SHARE_MIN = 0.7
-"""A second segment is broken nearly as badly as the first ..."""
+"""A second segment of one cause is broken nearly as badly as the first ..."""
 FURTHER_EVIDENCE_MIN = 0.3
 """... and on at least this part of its evidence."""
+CAUSE_EVIDENCE_MIN = 16.0
+"""Nats of a further cause, whatever the first: it is looked for again and again."""
+SHARE_FLOOR = 0.005
+"""Shares up to this are ordinary anywhere."""
 VALUES_MAX = 3
 SEGMENTS_MAX = 3
+"""Of one cause ..."""
+CAUSES_MAX = 50
+"""... and of all."""
 
 
 @dataclass(frozen=True)
@@ -100,13 +108,13 @@ class Placement:
         return len(self.placed) > 1
 
 
-def place(now: Sequence[Cell], before: Sequence[Cell] = ()) -> Placement:
+def place(now: Sequence[Cell], before: Sequence[Cell] = (), *, all_causes: bool = False) -> Placement:
     """Where the fault is in the cells of `now`, compared with what was usual `before`."""
     placed: list[Placed] = []
     rest = list(now)
-    while rest and len(placed) < SEGMENTS_MAX:
+    while rest and len(placed) < (CAUSES_MAX if all_causes else SEGMENTS_MAX):
         found = _worst(rest, before)
-        if found is None or (placed and not _as_bad(found, placed[0])):
+        if found is None or (placed and not _as_bad(found, placed[0]) and not (all_causes and _further(found))):
             break
         placed.append(found)
         rest = [cell for cell in rest if not found.segment.holds(cell.segment)]
@@ -189,8 +197,49 @@ def _as_bad(further: Placed, first: Placed) -> bool:
     return (
         further.share >= FURTHER_SHARE_MIN * first.share
         and further.evidence >= FURTHER_EVIDENCE_MIN * first.evidence
-        and (further.usual is None or further.share > ORDINARY_SLACK * further.usual)
+        and _risen(further)
     )
+
+
+def _further(found: Placed) -> bool:
+    return found.evidence >= CAUSE_EVIDENCE_MIN and _risen(found)
+
+
+def _risen(found: Placed) -> bool:
+    return found.usual is None or found.share > ORDINARY_SLACK * found.usual
+
+
+def with_alarmed(
+    placement: Placement, alarmed: Iterable[Segment], now: Sequence[Cell], before: Sequence[Cell] = ()
+) -> Placement:
+    """With the alarmed segments of which more is broken than the placed ones and what is usual explain.
+
+    What is broken alike everywhere stands out nowhere, and breaks promises all the same.
+    """
+    placed = list(placement.placed)
+    for segment in alarmed:
+        if not placed or len(placed) >= CAUSES_MAX or any(each.segment.holds(segment) for each in placed):
+            continue
+        rest = [cell for cell in now if not any(each.segment.holds(cell.segment) for each in placed)]
+        count, known = _total(_inside(rest, segment)), _total(_inside(before, segment))
+        usual = known.towards(_total(before).share, SMOOTHING * _total(before).settled)
+        evidence = count.evidence(ORDINARY_SLACK * max(usual, SHARE_FLOOR))
+        if evidence >= CAUSE_EVIDENCE_MIN:
+            outside = (_total(rest) - count).share
+            share = known.share if known.settled else None
+            placed.append(Placed(segment, count.settled, count.broken, outside, share, evidence))
+    named = [each.segment for each in placed[len(placement.placed) :]]
+    if not named:
+        return placement
+    failed = {
+        value for segment in named for cell in _inside(now, segment) if cell.broken for value in cell.segment.values
+    }
+    cleared = tuple(each for each in placement.cleared if not failed & set(each.segment.values))
+    return Placement(tuple(placed), cleared)
+
+
+def _inside(cells: Iterable[Cell], segment: Segment) -> list[Cell]:
+    return [cell for cell in cells if segment.holds(cell.segment)]
 
 
 def _cleared(

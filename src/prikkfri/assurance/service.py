@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from prikkfri.assurance import store
+from prikkfri.assurance import clocks, store
 from prikkfri.assurance.console import store as console_store
 from prikkfri.assurance.controls import Controls
 from prikkfri.assurance.counting import PERIOD_SECONDS, count
@@ -146,6 +146,7 @@ class Assurance:
         self._fresh_of: dict[str, Page] = {}
         self._doubtful: dict[str, Page] = {}
         """What was perhaps stored: the next step of its stream finds out."""
+        self._clocks: dict[str, clocks.RoleClock] = {}
         self._taken = 0
         self._alarms: list[str] = []
         self._follower = Follower(database, name="assurance", take=self._take, alarm=self._note_alarm)
@@ -185,8 +186,10 @@ class Assurance:
             await self._settle_doubt(stream)
             taken = await self._follower.step(stream, source)
             if taken:
+                fresh = self._fresh_of.pop(stream)
                 # Whatever fails after this: what is stored is not met again.
-                self._hand_on(stream, self._fresh_of.pop(stream))
+                self._hand_on(stream, fresh)
+                self._look_at_clock(stream, fresh, now)
             await self._store_alarms()
         except InDoubt as error:
             if page := self._fresh_of.pop(stream, None):
@@ -210,6 +213,14 @@ class Assurance:
             overflowed=overflowed,
         )
         return 0.0 if behind else FOLLOW_SECONDS
+
+    def _look_at_clock(self, stream: str, page: Page, now: float) -> None:
+        times = [outcome.time for outcome in page.outcomes if outcome.observed]
+        state, before = self.streams[stream], self._clocks.get(stream, clocks.RoleClock())
+        current = not state.behind and now - state.current_at <= TROUBLE_SECONDS and page.last == page.newest
+        after = self._clocks[stream] = clocks.seen(before, times, now, current=current)
+        if after.wrong and not before.wrong:
+            self._note_alarm(clocks.sentence(stream, clocks.off_seconds(times, now)))
 
     def _troubled(self, stream: str, error: Exception, now: float) -> float:
         state = self.streams[stream]

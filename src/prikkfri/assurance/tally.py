@@ -7,14 +7,15 @@ A promise that was asked and not settled within its grace time counts as broken 
 a frozen server writes nothing, and that nothing must be seen. What went wrong by the customer's own hand (a wrong
 password) says nothing about us and is not counted.
 
-Streams are read one by one and clocks differ, so an answer may be read before its asking; it is remembered for a while.
+Streams are read one by one and clocks differ, so an answer may be read, or have been given, before its asking. What was
+settled is remembered for a while: no asking of it that comes after opens it again, and told twice it counts once.
 
 A series is (service, step, layer), and again for each value of each dimension.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import inf
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -51,7 +52,8 @@ back."""
 OPEN_PROMISES_MAX = 1_000_000
 """Promises that may be open at once; past it the oldest are given up as broken before their time."""
 CLOCKS_APART_SECONDS_MAX = 5.0
-"""An asking that is so much younger than an answer of its promise may be the one that was answered."""
+"""An asking that is so much younger than an answer of its promise may be the one that was answered. One that is still
+younger is too, when no other asking was read: then a clock is wrong, and nothing else."""
 ANSWERED_KEPT_SECONDS = 30.0
 """So long the asking of what was answered may come in late."""
 
@@ -147,6 +149,55 @@ def series_of(outcome: Outcome) -> Iterable[Segment]:
             yield Segment.of({**base, name: value})
 
 
+class Answer(NamedTuple):
+    """When a promise was settled, by the clock of whoever settled it, and whether its asking had been read by then."""
+
+    at: float
+    asked: bool
+    read_at: float
+    """When that was counted: a clock that is far behind makes nobody forget it."""
+
+
+class Pairing:
+    """Askings and what settles them, in the order in which they are met."""
+
+    def __init__(
+        self,
+        waiting: Mapping[str, Outcome],
+        answered: Mapping[tuple[str, str], Answer],
+        expectations: Mapping[tuple[str, str], Expectation],
+        *,
+        start: float = 0.0,
+    ) -> None:
+        """`start`: the bucket that is counted."""
+        self.waiting = dict(waiting)
+        """The asking by promise id, oldest first."""
+        self.answered = dict(answered)
+        """By promise id and the step that settled it, oldest first."""
+        self._expectations = expectations
+        self._start = start
+
+    def ask(self, asking: Outcome) -> None:
+        """A promise is open from now on, unless it was settled already."""
+        if asking.promise and not self._settled(asking):
+            self.waiting[asking.promise] = asking
+
+    def settle(self, outcome: Outcome) -> tuple[Outcome | None, bool]:
+        """The asking that it settles, if that was read, and whether it is told for the first time."""
+        if not outcome.promise:
+            return None, True
+        asking, key = self.waiting.pop(outcome.promise, None), (outcome.promise, outcome.step)
+        before = self.answered.pop(key, None)
+        asked = asking is not None or (before is not None and before.asked)
+        self.answered[key] = Answer(outcome.time, asked, max(outcome.time, self._start))
+        return asking, asking is not None or before is None or before.at != outcome.time
+
+    def _settled(self, asking: Outcome) -> bool:
+        answering = {asking.step, expectation(asking, self._expectations).carried_to or asking.step}
+        answers = (self.answered.get((asking.promise, step)) for step in answering)
+        return any(a and (not a.asked or a.at >= asking.time - CLOCKS_APART_SECONDS_MAX) for a in answers)
+
+
 @dataclass(frozen=True)
 class Tally:
     """Counts of one bucket by series, and the promises that are still open at its end."""
@@ -154,8 +205,8 @@ class Tally:
     buckets: Mapping[Segment, Bucket]
     open: Mapping[str, Outcome]
     """The asking by promise id, oldest first."""
-    answered: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    """When a promise was settled whose asking has not been read, by its id and the step that settled it."""
+    answered: Mapping[tuple[str, str], Answer] = field(default_factory=dict)
+    """What was settled lately, by promise id and the step that settled it."""
 
 
 def tally(
@@ -164,7 +215,7 @@ def tally(
     *,
     start: float,
     now: float,
-    answered: Mapping[tuple[str, str], float] | None = None,
+    answered: Mapping[tuple[str, str], Answer] | None = None,
     expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
     open_max: int = OPEN_PROMISES_MAX,
 ) -> Tally:
@@ -173,8 +224,7 @@ def tally(
     `still_open` and `answered` are what the tally before has left.
     """
     counts: dict[Segment, list[int]] = {}
-    waiting = dict(still_open)
-    early = dict(answered or {})
+    pairing = Pairing(still_open, answered or {}, expectations, start=start)
 
     def count(outcome: Outcome, index: int) -> None:
         for series in series_of(outcome):
@@ -185,25 +235,22 @@ def tally(
             continue
         if outcome.verdict == "asked":
             count(outcome, 2)
-            answering = {outcome.step, expectation(outcome, expectations).carried_to or outcome.step}
-            answered_at = max(early.pop((outcome.promise, step), -inf) for step in answering)
-            if outcome.promise and answered_at < outcome.time - CLOCKS_APART_SECONDS_MAX:
-                waiting[outcome.promise] = outcome
+            pairing.ask(outcome)
         else:
-            if waiting.pop(outcome.promise, None) is None and outcome.promise:
-                early[outcome.promise, outcome.step] = outcome.time
-            if not own_error(outcome.service, outcome.reason, outcome.layer):
+            _, first = pairing.settle(outcome)
+            if first and not own_error(outcome.service, outcome.reason, outcome.layer):
                 count(outcome, 0 if outcome.verdict == "kept" else 1)
+    waiting = pairing.waiting
     excess = len(waiting) - open_max
     for number, (promise, asking) in enumerate(list(waiting.items())):
         if number < excess or asking.time + expectation(asking, expectations).grace_seconds <= now:
             count(unanswered(asking, expectations), 1)
             del waiting[promise]
     buckets = {series: Bucket(start, kept, broken, asked) for series, (kept, broken, asked) in counts.items()}
-    forgotten = len(early) - open_max
+    forgotten = len(pairing.answered) - open_max
     remembered = {
-        promise: at
-        for number, (promise, at) in enumerate(early.items())
-        if number >= forgotten and at + ANSWERED_KEPT_SECONDS > now
+        promise: answer
+        for number, (promise, answer) in enumerate(pairing.answered.items())
+        if number >= forgotten and answer.read_at + ANSWERED_KEPT_SECONDS > now
     }
     return Tally(buckets, waiting, remembered)

@@ -12,19 +12,28 @@ from functools import lru_cache
 from itertools import chain
 from math import inf
 
+import msgspec
 from msgspec import structs
 
 from prikkfri.assurance.counting import plausible_time
 from prikkfri.assurance.detection import Alarm, Settings, State, step
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.tally import EXPECTATIONS, Bucket, Expectation, Tally, is_promise, series_of, tally
+from prikkfri.assurance.tally import (
+    CLOCKS_APART_SECONDS_MAX,
+    EXPECTATIONS,
+    Answer,
+    Bucket,
+    Expectation,
+    Tally,
+    is_promise,
+    series_of,
+    tally,
+)
 from prikkfri.journal import Outcome
 
-SERIES_MAX = 2_000
-"""Series that are watched; what comes after that is counted only in the series that are there."""
 CATCH_UP_SECONDS_MAX = 900.0
 """After a longer pause the time before is skipped: what it held can be looked up, and no alarm helps it any more."""
-AHEAD_SECONDS_MAX = 60.0
+AHEAD_SECONDS_MAX = 2 * CLOCKS_APART_SECONDS_MAX
 """No clock of ours is so much ahead: such a time is none, and what it tells counts at once."""
 
 ANYBODYS_STEPS = frozenset({"enter"})
@@ -45,8 +54,8 @@ class Watch:
     """The stream that each series first came from; empty when no outcome has come, only promises that ran out."""
     open: Mapping[str, Outcome] = field(default_factory=dict)
     """Promises that were asked and are not settled, by id."""
-    answered: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    """Promises that were settled before their asking was read."""
+    answered: Mapping[tuple[str, str], Answer] = field(default_factory=dict)
+    """Promises that were settled lately, by id and the step that settled them."""
     early: tuple[Arrival, ...] = ()
     """Outcomes of seconds that are not counted yet."""
 
@@ -83,6 +92,34 @@ def advance(
         alarms += raised
         taken = due
     return replace(watch, early=tuple(waiting[taken:])), tuple(alarms)
+
+
+def kept(watch: Watch) -> str:
+    """What is known of the series, as text; what is open is not in it, since the outcomes tell that."""
+    return msgspec.json.encode(
+        [(watch.streams.get(series, ""), state) for series, state in watch.states.items()]
+    ).decode()
+
+
+def restored(
+    document: str,
+    before: Iterable[Arrival],
+    *,
+    counted_to: float,
+    expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
+) -> Watch:
+    """The watch that was `kept` when it had counted up to `counted_to`.
+
+    `before`: what came in the grace times before that, oldest first: it tells which promises are open.
+    """
+    known = msgspec.json.decode(document, type=list[tuple[str, State]])
+    watch = Watch(
+        counted_to,
+        states={state.segment: state for _, state in known},
+        streams={state.segment: stream for stream, state in known},
+    )
+    counted = _tallied(watch, list(before), frozenset(), expectations, end=counted_to)
+    return replace(watch, open=counted.open, answered=counted.answered)
 
 
 def _possible(arrival: Arrival, until: float) -> Arrival:
@@ -138,7 +175,8 @@ def _one_bucket(
     # A promise that ran out counts in a series from which nothing may ever have come: no stream tells of it.
     ran_out = ((series, "") for series in counted.buckets)
     for series, stream in chain(arrived, ran_out):
-        if series not in streams and len(streams) < SERIES_MAX:
+        # Past that many, what is new is counted only in the series that are there.
+        if series not in streams and len(streams) < settings.series:
             streams[series] = stream
     states: dict[Segment, State] = {}
     alarms: list[Alarm] = []

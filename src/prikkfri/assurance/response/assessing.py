@@ -14,6 +14,7 @@ from prikkfri.assurance.tally import (
     JOIN,
     Bucket,
     Expectation,
+    Pairing,
     asking_of,
     expectation,
     is_promise,
@@ -53,7 +54,7 @@ def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectatio
     One that nobody answered in its grace time is broken when that ended, whatever came later: as on the list of those
     hit. What is an account's own matter is none of them.
     """
-    waiting: dict[str, Outcome] = {}
+    pairing = Pairing({}, {}, expectations)
     joined: dict[str, Outcome] = {}
     found: list[Settled] = []
     for outcome in outcomes:
@@ -62,17 +63,17 @@ def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectatio
         if not is_promise(outcome):
             continue
         if outcome.verdict == "asked":
-            if outcome.promise:
-                waiting[outcome.promise] = outcome
+            pairing.ask(outcome)
             continue
-        asking = waiting.pop(outcome.promise, None) or joined.pop(outcome.promise, None)
+        asking, first = pairing.settle(outcome)
+        asking = asking or joined.pop(outcome.promise, None)
         waited = asking is not None and own_layer(asking.service, asking.layer)
         if asking is not None and not waited and outcome.time > (deadline := _deadline(asking, expectations)):
             found.append(_unanswered(asking, deadline, expectations))
-        elif not own_error(outcome.service, outcome.reason, outcome.layer):
+        elif first and not own_error(outcome.service, outcome.reason, outcome.layer):
             asked = asking.time if asking is not None else outcome.time
             found.append(Settled(outcome.time, asked, segment_of(outcome), outcome.verdict == "kept"))
-    for asking in waiting.values():
+    for asking in pairing.waiting.values():
         if own_layer(asking.service, asking.layer):
             continue
         if (deadline := _deadline(asking, expectations)) <= now:
@@ -203,16 +204,15 @@ def people(
     What nobody has answered in its grace time at `now` is broken.
     """
     found: dict[str, set[str]] = {"broken": set(), "kept": set()}
-    waiting: dict[str, Outcome] = {}
+    pairing = Pairing({}, {}, expectations)
     told: list[Outcome] = []
     for outcome in outcomes:
         if outcome.verdict == "asked":
-            if outcome.promise:
-                waiting[outcome.promise] = outcome
+            pairing.ask(outcome)
         else:
-            waiting.pop(outcome.promise, None)
+            pairing.settle(outcome)
             told.append(outcome)
-    late = [each for each in waiting.values() if since <= _deadline(each, expectations) <= now]
+    late = [each for each in pairing.waiting.values() if since <= _deadline(each, expectations) <= now]
     for outcome in (*told, *(structs.replace(unanswered(e, expectations), time=since) for e in late)):
         who = outcome.device or outcome.customer
         if outcome.time < since or not who or outcome.verdict not in found or not is_promise(outcome):

@@ -10,10 +10,11 @@ from prikkfri.assurance import incidents, recovery, status
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Holder, Impact, Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, Load
-from prikkfri.assurance.localisation import place
+from prikkfri.assurance.localisation import place, with_alarmed
 from prikkfri.assurance.programmes import Programmes, crowded, ended
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.response import assessing
+from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Bucket, Expectation
 from prikkfri.journal import Outcome
 
@@ -40,6 +41,8 @@ class Grounds:
     criteria: recovery.Criteria
     programmes: Programmes = field(default_factory=dict)
     """What is on, as playout last told."""
+    others: tuple[Segment, ...] = ()
+    """Places of other incidents, which this one is not about."""
     capacity: tuple[float, float] | None = None
     """Sign-ins a second as measured when the incident began, and when that was; None when not known."""
 
@@ -58,7 +61,9 @@ class Look:
 def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, now: float) -> Look:
     """`outcomes`: those of the incident's service from `BEFORE_SECONDS` before it began up to `now`, oldest first."""
     promises = assessing.settled(outcomes, now=now, expectations=grounds.expectations)
-    incident = _loaded(_placed(incident, promises, now), outcomes, grounds)
+    theirs = grounds.others
+    ours = [p for p in promises if not any(o.holds(p.segment) for o in theirs)] if theirs else promises
+    incident = _loaded(_placed(incident, ours, now), outcomes, grounds)
     if incident.state != "suspected":
         # A rule that acts on what it sees is one sign, not two: it does not confirm what it has raised itself.
         for fact in assessing.done(outcomes, incident):
@@ -113,7 +118,9 @@ def _placed(incident: Incident, promises: Sequence[assessing.Settled], now: floa
     if incident.state not in ("suspected", "confirmed", "mitigated"):
         return incident
     usual = assessing.cells(promises, since=incident.since - BEFORE_SECONDS, until=incident.since)
-    placement = place(assessing.cells(promises, since=incident.since, until=now), usual)
+    counted = assessing.cells(promises, since=incident.since, until=now)
+    alarmed = [alarm.segment for alarm in incident.alarms if alarm.kind == "share"]
+    placement = with_alarmed(place(counted, usual, all_causes=True), alarmed, counted, usual)
     if placement.placed:
         incident = incidents.placed(incident, placement, now)
     return replace(incident, since=assessing.began(promises, incident.segments, since=incident.since))

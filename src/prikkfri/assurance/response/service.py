@@ -4,13 +4,15 @@ Theory of operation. Outcomes come from the followers; every second `watching` c
 detection of every series. An alarm opens an incident or joins one. Each open incident is looked at every few seconds,
 from the stored outcomes themselves: where it is, who was hit, whether it is over. The look is taken in another thread,
 on the incident as it was; what has happened to it meanwhile goes before. All of it is stored, so that a
-restart goes on; the levels of the series are learned anew from the last half hour.
+restart goes on. What is known of all series is kept now and then, and after each alarm: a restart counts on from there,
+from the stored outcomes, and takes the alarms that no incident knows.
 """
 
 import asyncio
 import logging
 import math
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
@@ -30,7 +32,7 @@ from prikkfri.assurance.response.store import Contact, Given, Listed
 from prikkfri.assurance.response.timing import TIMING, Timing
 from prikkfri.assurance.status import Statement, statements
 from prikkfri.assurance.store import Taken, outcomes_in
-from prikkfri.assurance.tally import EXPECTATIONS
+from prikkfri.assurance.tally import ANSWERED_KEPT_SECONDS, EXPECTATIONS
 from prikkfri.clock import Clock
 from prikkfri.config import Assurance as Settings
 from prikkfri.config import Remedy
@@ -43,6 +45,8 @@ log = logging.getLogger("prikkfri.assurance")
 HISTORY_MAX = 200
 CONTACT_PERIOD_SECONDS = 60.0
 RULE = "rule:policy"
+SAME_SECONDS = 10.0
+"""Counted again after a restart, an alarm is raised at the same moment, but for what came late the first time."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ class Response:
         self._raised: list[Alarm] = []
         """Alarms that stand in no incident yet: the database may fail by the very fault that raised them."""
         self._watch = watching.Watch(clock.now() - self._timing.settling_seconds)
+        self._watch_kept_at = clock.now()
         self._incidents: dict[str, Incident] = {}
         """Those that are open, and those resolved lately."""
         self._recoveries: dict[str, Recovery] = {}
@@ -158,18 +163,48 @@ class Response:
     async def recover(self) -> None:
         """Goes on where an earlier run has stopped: open incidents, and levels learned from the last half hour."""
         now = self._clock.now()
-        self._arrived.clear()  # stored, and so read below; what arrives while that is read is not
+        self._arrived.clear()  # stored, and so read below
         for incident in await self._database.read(lambda q: store.incidents(q, most=HISTORY_MAX)):
             if self._worth_remembering(incident, now):
                 self._incidents[incident.id] = incident
-        past = await self._outcomes(now - self._timing.relearn_seconds, now)
+        kept = await self._database.read(store.watch)
+        if kept is not None and now - kept[0] < self._timing.relearn_seconds:
+            await self._count_on(*kept, now)
+        else:
+            await self._relearn(now)
+
+    async def _count_on(self, counted_to: float, document: str, now: float) -> None:
+        """As if there had been no restart: from what was kept, and from the outcomes since then."""
+        remembered = max(each.grace_seconds for each in self._expectations.values()) + ANSWERED_KEPT_SECONDS
+        before = [("", outcome) for outcome in await self._outcomes(counted_to - remembered, counted_to)]
+        since = await self._outcomes(counted_to, now + watching.AHEAD_SECONDS_MAX)
+        self._watch = watching.restored(document, before, counted_to=counted_to, expectations=self._expectations)
+        self._watch, alarms = self._replayed(since, now)
+        told = [alarm for outcome in since if (alarm := assessing.sign(outcome))]
+        self._raised += [alarm for alarm in (*told, *alarms) if not self._is_known(alarm, within_seconds=SAME_SECONDS)]
+
+    async def _relearn(self, now: float) -> None:
+        past = await self._outcomes(now - self._timing.relearn_seconds, now + watching.AHEAD_SECONDS_MAX)
         if past:
             self._watch = watching.Watch(math.floor(past[0].time))
-            arrivals = [("", outcome) for outcome in past]
-            # What was raised then has been dealt with then. All of that time has been seen, whatever is blind now: what
-            # ran out in it would else run out later, all at once, and be raised again.
-            until = min(now - self._timing.settling_seconds, math.floor(past[-1].time))
-            self._watch, _ = self._advance(arrivals, until=until, blind=frozenset())
+            self._watch, _ = self._replayed(past, now)
+            # What was raised then has been dealt with then, unless it stands and no incident is about it.
+            standing = self._watch.standing
+            self._raised += [alarm for alarm in standing if not self._is_known(alarm, within_seconds=math.inf)]
+
+    def _replayed(self, past: Sequence[Outcome], now: float) -> tuple[watching.Watch, tuple[Alarm, ...]]:
+        """Counts what is stored. What has been handed on while it was read is in it."""
+        if self._arrived:
+            read = Counter(_told(outcome) for outcome in past)
+            self._arrived = [each for each in self._arrived if read[_told(each[1])] <= 0]
+        # All of that time has been seen, whatever is blind now: what ran out in it would else run out later, all at
+        # once.
+        last = past[-1].time if past else 0.0
+        until = max(self._watch.counted_to, min(now, last) - self._timing.settling_seconds)
+        return self._advance([("", outcome) for outcome in past], until=until, blind=frozenset())
+
+    def _is_known(self, alarm: Alarm, *, within_seconds: float) -> bool:
+        return any(incidents.knows(each, alarm, within_seconds=within_seconds) for each in self._incidents.values())
 
     async def tick(self) -> None:
         """Counts what has settled, and takes the alarms that this raises. Raises `StorageError`."""
@@ -180,11 +215,20 @@ class Response:
         told = [alarm for _, outcome in arrived if (alarm := assessing.sign(outcome))]
         self._raised += (*told, *alarms)
         async with self._acting:
+            taken = bool(self._raised)
             while self._raised:
                 await self._take_alarm(self._raised[0], now)
                 del self._raised[0]
+            if taken or now - self._watch_kept_at >= self._timing.watch_kept_every_seconds:
+                await self._keep(now)
             for incident in list(self._incidents.values()):
                 await self._save(incidents.silent(incident, self._around.silent(), now))
+
+    async def _keep(self, now: float) -> None:
+        """Keeps the watch; what it has raised stands in incidents."""
+        counted_to, document = self._watch.counted_to, watching.kept(self._watch)
+        await self._database.write(lambda t: store.save_watch(t, counted_to, document))
+        self._watch_kept_at = now
 
     async def look(self) -> None:
         """Looks at every incident that is open, or was resolved lately. Raises `StorageError`."""
@@ -277,6 +321,7 @@ class Response:
             expectations=self._expectations,
             criteria=self._criteria,
             programmes=self._around.programmes(),
+            others=incidents.of_others(incident, self._incidents.values()),
             capacity=self._around.capacity_per_second(incident.since),
         )
         seen = await asyncio.to_thread(looking.look, incident, outcomes, grounds, now=now)
@@ -556,6 +601,11 @@ class Response:
             return exposure(outcomes, astray)
         # Failing to arrive exposes nobody. That none went astray, only canaries can say.
         return () if proven(outcomes, scope) else None
+
+
+def _told(outcome: Outcome) -> tuple[object, ...]:
+    """What tells one outcome from another."""
+    return outcome.time, outcome.promise, outcome.step, outcome.verdict, outcome.layer, outcome.device, outcome.customer
 
 
 def _proven(incident: Incident) -> bool:

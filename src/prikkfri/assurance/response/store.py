@@ -301,3 +301,17 @@ async def holders(queries: Queries, *, since: float) -> list[tuple[str, str, flo
         {"since": since},
     )
     return [(device, customer, first, last) for device, customer, first, last in rows]
+
+
+async def save_watch(transaction: Transaction, counted_to: float, document: str) -> None:
+    """Keeps what is known of all series up to a moment, in place of what was kept before."""
+    await transaction.execute(
+        "INSERT INTO watch (id, counted_to, document) VALUES (1, :counted_to, :document) ON CONFLICT (id)"
+        " DO UPDATE SET counted_to = excluded.counted_to, document = excluded.document",
+        {"counted_to": counted_to, "document": document},
+    )
+
+
+async def watch(queries: Queries) -> tuple[float, str] | None:
+    row = await queries.fetch_one("SELECT counted_to, document FROM watch WHERE id = 1")
+    return (row[0], row[1]) if row else None

@@ -13,6 +13,9 @@ class Timing:
     looking_share_max: float = 0.25
     """Looking at incidents takes at most this part of the time, however much there is to read."""
     relearn_seconds: float = 1_800.0
+    """Of outcomes, from which levels are learnt where none are kept, or none that are younger."""
+    watch_kept_every_seconds: float = 30.0
+    """What is known of all series is kept so often, and whenever an alarm has been taken."""
     exposed_before_seconds: float = 3_600.0
     """Messages may have gone astray so long before the first sign of it; canaries tell since when."""
     after_seconds: float = 900.0
