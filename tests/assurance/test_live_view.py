@@ -1,7 +1,9 @@
 """The live view: one look for all who watch, as seldom as it is dear, and trouble that is said."""
 
+import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, MutableMapping
 from contextlib import aclosing
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 from prikkfri.assurance.overview import Chart, Series
 from prikkfri.clock import ManualClock
 from prikkfri.errors import StorageUnavailable
-from prikkfri.web.console.live import Live, Pace, chart_document
+from prikkfri.protocols.asgi import JSON, Answer, respond
+from prikkfri.web.console.live import Live, Pace, chart_document, stream_of
 
 QUICK = Pace(live_seconds=0.001)
 
@@ -115,3 +118,57 @@ def test_what_devices_report_is_a_line_of_its_own() -> None:
         ("television/watch", "watch", [1.235], [0.0]),
         ("television/watch/reported", "watch (reported)", [1.235], [0.0]),
     ]
+
+
+async def stream(*, leaves_after: int | None, head: bool = False) -> tuple[list[bytes], list[bytes]]:
+    """What was sent of an endless stream of which a client reads so many parts (None: it ends by itself), and how it
+    was left."""
+    sent: list[bytes] = []
+    ended: list[bytes] = []
+    left = asyncio.Event()
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        try:
+            for number in itertools.count():
+                if leaves_after is None and number == 3:
+                    return
+                yield b"%d" % number
+                await asyncio.sleep(0)
+        finally:
+            ended.append(b"closed")
+
+    async def receive() -> dict[str, Any]:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message.get("body", b"headers"))
+        if leaves_after is not None and len(sent) > leaves_after:
+            left.set()
+
+    await respond(send, Answer(200, None, (JSON,), stream=stream_of(parts())), head=head, receive=receive)
+    return sent, ended
+
+
+async def test_a_stream_is_sent_part_by_part_until_it_ends_or_the_client_leaves() -> None:
+    assert await stream(leaves_after=None) == ([b"headers", b"0", b"1", b"2", b""], [b"closed"])
+    sent, ended = await stream(leaves_after=5)
+    assert sent[:6] == [b"headers", b"0", b"1", b"2", b"3", b"4"] and len(sent) < 12
+    assert ended == [b"closed"]
+    assert (await stream(leaves_after=None, head=True))[0] == [b"headers", b""]
+
+
+async def test_a_stream_that_fails_fails_its_request() -> None:
+    async def broken() -> AsyncGenerator[bytes, None]:
+        yield b"1"
+        raise ValueError("of ours")
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        pass
+
+    with pytest.raises(ValueError, match="of ours"):
+        await respond(send, Answer(200, stream=stream_of(broken())), receive=receive)

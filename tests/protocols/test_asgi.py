@@ -1,9 +1,8 @@
 """What the JSON edges share: bodies in bounds, answers that a client can go by, and a browser's rules."""
 
 import asyncio
-import itertools
 import json
-from collections.abc import AsyncIterator, Iterable, MutableMapping
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.protocols.asgi import (
-    JSON,
     NOT_FOUND,
     REFUSALS,
     Answer,
@@ -307,60 +305,6 @@ async def test_a_route_says_who_may_ask_and_how_much() -> None:
 def test_every_refusal_has_a_sentence_for_people() -> None:
     for slug, (status, sentence) in REFUSALS.items():
         assert 400 <= status < 600 and slug == slug.lower() and sentence.endswith("."), slug
-
-
-async def stream(*, leaves_after: int | None, head: bool = False) -> tuple[list[bytes], list[bytes]]:
-    """What was sent of an endless stream of which a client reads so many parts (None: it ends by itself), and how it
-    was left."""
-    sent: list[bytes] = []
-    ended: list[bytes] = []
-    left = asyncio.Event()
-
-    async def parts() -> AsyncIterator[bytes]:
-        try:
-            for number in itertools.count():
-                if leaves_after is None and number == 3:
-                    return
-                yield b"%d" % number
-                await asyncio.sleep(0)
-        finally:
-            ended.append(b"closed")
-
-    async def receive() -> dict[str, Any]:
-        await left.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        sent.append(message.get("body", b"headers"))
-        if leaves_after is not None and len(sent) > leaves_after:
-            left.set()
-
-    await respond(send, Answer(200, None, (JSON,), stream=parts()), head=head, receive=receive)
-    return sent, ended
-
-
-async def test_a_stream_is_sent_part_by_part_until_it_ends_or_the_client_leaves() -> None:
-    assert await stream(leaves_after=None) == ([b"headers", b"0", b"1", b"2", b""], [b"closed"])
-    sent, ended = await stream(leaves_after=5)
-    assert sent[:6] == [b"headers", b"0", b"1", b"2", b"3", b"4"] and len(sent) < 12
-    assert ended == [b"closed"]
-    assert (await stream(leaves_after=None, head=True))[0] == [b"headers", b""]
-
-
-async def test_a_stream_that_fails_fails_its_request() -> None:
-    async def broken() -> AsyncIterator[bytes]:
-        yield b"1"
-        raise ValueError("of ours")
-
-    async def receive() -> dict[str, Any]:
-        await asyncio.Event().wait()
-        return {}
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        pass
-
-    with pytest.raises(ValueError, match="of ours"):
-        await respond(send, Answer(200, stream=broken()), receive=receive)
 
 
 async def test_an_order_from_a_page_names_its_origin() -> None:

@@ -5,11 +5,10 @@ No framework, because a refusal must cost next to nothing while a crowd is being
 `{"error", "message"}`; where people look, `edge` may be given a page to show to browsers instead.
 """
 
-import asyncio
 import hmac
 import json
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -19,6 +18,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
+Stream = Callable[[Receive, Send], Awaitable[None]]
 
 NO_STORE = (b"cache-control", b"no-store")
 JSON = (b"content-type", b"application/json")
@@ -43,8 +43,8 @@ class Answer:
     """`cache-control` among them takes the place of `no-store`."""
     body: bytes = b""
     """Sent as it is; `headers` say of what kind."""
-    stream: AsyncIterator[bytes] | None = None
-    """Sent part by part, until it ends or the client leaves."""
+    stream: Stream | None = None
+    """Sends the body part by part, until it ends or the client leaves."""
 
 
 def refusal(status: int, slug: str, message: str, *, retry_after_s: float | None = None, **facts: object) -> Answer:
@@ -111,7 +111,8 @@ async def respond(
     """`head`: the headers alone are asked for. `receive`: needed for a stream, to know when the client has left."""
     if answer.stream is not None and not head:
         assert receive is not None
-        await _respond_with(answer.stream, send, receive, answer, extra)
+        await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *extra]})
+        await answer.stream(receive, send)
         return
     body = answer.body if answer.document is None else json.dumps(answer.document, ensure_ascii=False).encode()
     headers = [(b"content-length", str(len(body)).encode()), *answer.headers, *extra]
@@ -121,30 +122,6 @@ async def respond(
         headers.append(JSON)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else body})
-
-
-async def _respond_with(
-    stream: AsyncIterator[bytes], send: Send, receive: Receive, answer: Answer, extra: Headers
-) -> None:
-    async def tell() -> None:
-        await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *extra]})
-        async for part in stream:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-
-    telling, left = asyncio.ensure_future(tell()), asyncio.ensure_future(until_disconnect(receive))
-    try:
-        await asyncio.wait((telling, left), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        left.cancel()
-        telling.cancel()
-        try:
-            await asyncio.gather(telling, left, return_exceptions=False)
-        except asyncio.CancelledError:
-            pass
-        finally:
-            if isinstance(stream, AsyncGenerator):
-                await stream.aclose()
 
 
 def header(scope: Scope, name: bytes) -> str:

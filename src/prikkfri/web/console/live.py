@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from prikkfri.assurance.overview import Chart, Overview
 from prikkfri.assurance.service import Assurance
 from prikkfri.clock import Clock
 from prikkfri.errors import StorageError
+from prikkfri.protocols.asgi import Receive, Send, Stream, until_disconnect
 
 TAIL_SECONDS = 60
 """How far back an event tells the chart anew, for outcomes that came late."""
@@ -68,6 +69,31 @@ def look_at_overview(assurance: Assurance, render: Callable[[Overview], Awaitabl
     return look
 
 
+def stream_of(parts: AsyncGenerator[bytes, None]) -> Stream:
+    """Sends `parts` as they come, until they end or the client leaves; they are closed then."""
+
+    async def stream(receive: Receive, send: Send) -> None:
+        async def tell() -> None:
+            async for part in parts:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+        telling, left = asyncio.ensure_future(tell()), asyncio.ensure_future(until_disconnect(receive))
+        try:
+            await asyncio.wait((telling, left), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            left.cancel()
+            telling.cancel()
+            try:
+                await asyncio.gather(telling, left)
+            except asyncio.CancelledError:
+                pass
+            finally:
+                await parts.aclose()
+
+    return stream
+
+
 class Live:
     """One look at each subject a second, however many watch; none when nobody does."""
 
@@ -89,7 +115,7 @@ class Live:
         """Whether one more would be too many."""
         return self.watchers >= self._pace.watchers_max
 
-    async def events(self, subject: str) -> AsyncIterator[bytes]:
+    async def events(self, subject: str) -> AsyncGenerator[bytes, None]:
         """Server-sent events until the watcher goes or has watched for `watch_seconds_max`."""
         self._watching[subject] += 1
         began = self._clock.monotonic()

@@ -34,7 +34,7 @@ from prikkfri.web.console import wording
 from prikkfri.web.console.controls import ControlPages
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_CHARACTERS_MIN, form_of, says_why
 from prikkfri.web.console.incidents import CONTACTS_BYTES_MAX, CONTACTS_PATH, IncidentPages
-from prikkfri.web.console.live import PACE, WINDOWS, Live, Pace, Parts, chart_document, look_at_overview
+from prikkfri.web.console.live import PACE, WINDOWS, Live, Pace, Parts, chart_document, look_at_overview, stream_of
 from prikkfri.web.console.pages import (
     BODY_BYTES_MAX,
     NAMES,
@@ -477,7 +477,7 @@ def _streamed(request: Asked, live: Live, subject: str) -> Answer:
         return refusal(503, "overloaded", "too many watch at once", retry_after_s=RETRY_AFTER_SECONDS)
     headers = ((b"content-type", b"text/event-stream; charset=utf-8"), NO_STORE, (b"x-accel-buffering", b"no"))
     # Whoever asks for the head alone watches nothing.
-    return Answer(200, None, headers, stream=None if request.method == "HEAD" else live.events(subject))
+    return Answer(200, None, headers, stream=None if request.method == "HEAD" else stream_of(live.events(subject)))
 
 
 def _own_path(path: str) -> str:
