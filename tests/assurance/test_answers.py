@@ -176,6 +176,8 @@ def test_whether_it_is_over_is_said_with_what_speaks_for_it() -> None:
     waits = "It waits for: held (well for 60 of 300 s)."
     assert said(9, recovery=replace(known.recovery, improving=False)) == (f"No. {waits}", checks)
     assert said(9, recovery=None) == (NOT_KNOWN, ())
+    lacking_nothing = tuple(replace(check, met=True) for check in known.recovery.checks)
+    assert said(9, recovery=replace(known.recovery, improving=False, checks=lacking_nothing))[0] == "No."
     found = happened(happened(incident(), Fact("improving", NINE + 60)), Fact("proven", NINE + 90))
     assert said(9, incident=found) == ("Yes, since 21:01:30, by the data.", checks)
     for times in ("once", "2 times"):

@@ -1,5 +1,6 @@
 """Impact: the list against a world that knows the truth, and each rule of it by an example."""
 
+import hashlib
 import random
 
 import pytest
@@ -443,3 +444,64 @@ def test_who_is_let_in_when_they_join_again_has_not_got_in_by_that() -> None:
     got_in = sign_in(1_420.0, "kept", device="d-1", promise="p-2")
     found = impact([first, *again, got_in], SCOPE, now=LATE)
     assert [(each.first_asked, each.kept_later_at) for each in found.hits] == [(1_100.0, 1_420.0)]
+
+
+def test_the_digest_is_of_this_canonical_form() -> None:
+    """Who keeps a digest can prove a list with it years later, in another language."""
+    first, second = sign_in(1_100.12345, device="d-ø", promise="p-1"), sign_in(1_200.0, customer="C2", device="d-2")
+    later = sign_in(1_300.98765, "kept", device="d-2", customer="C2")
+    found = impact([first, second, later], SCOPE, now=LATE)
+    lines = (
+        '["service=television, step=sign-in, layer=signin"]',
+        "[1000.0,2000.0]",
+        '["customer:C2","d-2","television","sign-in",1200.0,2,1,"overloaded",1300.988,true]',
+        '["device:d-\\u00f8","d-\\u00f8","television","sign-in",1100.123,1,1,"overloaded",null,true]',
+    )
+    assert [hit.key for hit in found.hits] == ["customer:C2", "device:d-ø"]
+    assert found.digest == hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+
+
+def test_each_one_who_asked_and_each_one_who_still_waits_is_counted() -> None:
+    waiting = [sign_in(1_990.0 + n, "asked", device=f"d-{n}", promise=f"p-{n}", layer="door") for n in range(3)]
+    kept = [sign_in(1_100.0 + n, "kept", device=f"d-k{n}") for n in range(4)]
+    nobody = [sign_in(1_150.0 + n, device="") for n in range(2)]
+    for order in ([*nobody, *kept, *waiting], [*waiting, *kept, *nobody]):
+        found = impact(order, SCOPE, now=1_995.0)
+        assert (found.asked, found.unsettled, found.hits) == (7, 3, ())
+
+
+def test_an_asking_and_its_answer_of_one_moment_are_read_in_that_order() -> None:
+    asked, kept = (sign_in(1_100.0, verdict, promise="p-1", layer=layer) for verdict, layer in
+                   (("asked", "door"), ("kept", "signin")))  # fmt: skip
+    found = impact([kept, asked], Scope((Segment.of({"service": "television", "layer": "door"}),), 1_000.0, 2_000.0),
+                   now=LATE)  # fmt: skip
+    assert (found.asked, found.hits) == (1, ())
+    broken = sign_in(1_161.0, reason="abandoned", promise="p-1")
+    late = impact([sign_in(1_100.0, "asked", promise="p-1", layer="door"), broken], SCOPE, now=LATE)
+    assert [(each.first_asked, each.last_reason) for each in late.hits] == [(1_100.0, "abandoned")]
+
+
+def test_a_try_of_the_same_moment_as_the_answer_to_another_is_answered_by_it() -> None:
+    assert hit(sign_in(1_100.0, promise="p-1"), sign_in(1_100.0, "kept", promise="p-2")) == []
+
+
+def test_what_only_a_device_says_takes_nothing_back_from_a_promise() -> None:
+    """As neither does an asking: only what a role kept can turn out to have reached nobody."""
+    kept = sign_in(1_110.0, "kept", promise="p-1")
+    asked = sign_in(1_100.0, "asked", promise="p-1", layer="door")
+    reported = sign_in(1_111.0, reason="undelivered", promise="p-1", observed=False)
+    assert hit(asked, kept, reported) == []
+    assert hit(asked, kept, sign_in(1_111.0, "asked", promise="p-1", layer="door")) == []
+    alone = sign_in(1_110.0, "kept"), sign_in(1_111.0, reason="undelivered")
+    assert hit(*alone) == ["device:d-1"]
+    assert hit(alone[0], sign_in(1_111.0, reason="undelivered", device="d-2")) == ["device:d-2"]
+
+
+def test_a_message_without_a_phone_is_held_by_nobody() -> None:
+    held = Segment.of({"service": "messages", "step": "deliver"})
+    lost = Outcome(time=1_100.0, service="messages", step="deliver", layer="sms-centre", verdict="broken",
+                   reason="expired", promise="m-1", customer="C1")  # fmt: skip
+    found = impact([lost], Scope((held,), 1_000.0, 2_000.0), now=LATE, holder=lambda device, at: "nobody's")
+    assert [(each.customer, each.device, each.last_reason) for each in found.hits] == [("C1", "", "expired")]
+    silent = structs.replace(lost, verdict="asked", reason="", customer="")
+    assert impact([silent], Scope((held,), 1_000.0, 2_000.0), now=1e7, holder=lambda device, at: "X").hits == ()

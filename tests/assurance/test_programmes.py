@@ -27,7 +27,8 @@ def test_the_last_that_has_ended_since_then() -> None:
 
 def test_most_of_those_who_began_to_watch_came_to_one_channel() -> None:
     assert crowded([]) == ""
-    assert crowded([*came("sport", 5), *came("news", 5)]) == "sport"
+    assert crowded([*came("sport", 5), *came("news", 5)]) == crowded([*came("news", 5), *came("sport", 5)]) == "news"
+    assert crowded([*came("", 5), *came("a", 3), *came("z", 2)]) == "a"
     assert crowded([*came("sport", 5), *came("news", 3), *came("film", 3)]) == ""
     assert crowded([*came("news", 2), *came("sport", 3, step="switch-channel")]) == "sport"
     others = [*came("film", 9, verdict="broken"), *came("film", 9, observed=False), *came("film", 9, step="sign-in")]

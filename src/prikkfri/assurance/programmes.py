@@ -38,12 +38,14 @@ def programmes_of(guide: bytes) -> Programmes:
 def crowded(outcomes: Iterable[Outcome]) -> str:
     """The channel that most of those have come to who began to watch; empty when to none in particular."""
     came = Counter(
-        outcome.dimensions.get("channel", "")
+        outcome.dimensions["channel"]
         for outcome in outcomes
-        if outcome.step in COMING and outcome.verdict == "kept" and outcome.observed
+        if "channel" in outcome.dimensions and outcome.step in COMING and outcome.verdict == "kept" and outcome.observed
     )
-    channel, most = max(came.items(), key=lambda each: (each[1], each[0]), default=("", 0))
-    return channel if most >= CROWD_SHARE * came.total() else ""
+    if not came:
+        return ""
+    channel = max(sorted(came), key=came.__getitem__)
+    return channel if came[channel] >= CROWD_SHARE * came.total() else ""
 
 
 def ended(programmes: Sequence[Programme], *, since: float, now: float) -> Programme | None:

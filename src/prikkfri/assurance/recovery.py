@@ -136,13 +136,12 @@ def with_pictures(
     `gone`: those that still have none; `back_since`: when the last of the others had it back. `alone`: nothing else
     speaks for the incident. Then a picture that holds is the proof, whether or not somebody comes to see it.
     """
-    back_seconds = 0.0 if gone else now - back_since
+    back, back_seconds = not gone, now - back_since
     text = (
-        f"no picture on {', '.join(gone)}"
-        if gone
-        else f"the picture has been back for {back_seconds:.0f} of {criteria.hold_seconds:.0f} s"
+        f"the picture has been back for {back_seconds:.0f} of {criteria.hold_seconds:.0f} s"
+        if back
+        else f"no picture on {', '.join(gone)}"
     )
-    back = not gone
     held = back_seconds >= criteria.hold_seconds
     return replace(
         judged,
