@@ -142,6 +142,30 @@ def test_a_picture_that_goes_again_is_told_again_and_only_to_who_was_there() -> 
     assert presence.owed(CLAIMS, "news") == presence.owed(CLAIMS, "sport") == ""
 
 
+@pytest.mark.parametrize(
+    ("came", "asked", "now", "owed"),
+    [
+        (0.0, 70.0, 101.0, "broken"),  # half a minute before it went, to the second
+        (0.0, 69.9, 101.0, ""),
+        (0.0, 120.0, 130.0, "broken"),  # at the moment that it was back
+        (0.0, 120.1, 130.0, ""),
+        (100.0, 100.0, 101.0, "broken"),  # who came at the moment that it went
+        (100.1, 100.1, 101.0, ""),
+    ],
+)
+def test_who_watched_is_told_to_the_moment(came: float, asked: float, now: float, owed: str) -> None:
+    presence = Presence(absent_seconds=300, switch_seconds_min=1, viewers_max=10)
+    presence.comes(CLAIMS, "news", came)
+    presence.comes(CLAIMS, "news", asked)
+    presence.comes(CLAIMS, "news", now, Away(100.0, 120.0))
+    assert presence.owed(CLAIMS, "news") == owed
+
+
+def test_who_is_seen_again_at_the_last_moment_has_not_been_away() -> None:
+    presence = Presence(absent_seconds=300, switch_seconds_min=1, viewers_max=10)
+    assert [presence.comes(CLAIMS, "a", now) for now in (0, 300, 600.5)] == ["start-playback", "", "start-playback"]
+
+
 def test_the_longest_unseen_is_forgotten_first() -> None:
     presence = Presence(absent_seconds=300, switch_seconds_min=1, viewers_max=2)
     people = [replace(CLAIMS, subscriber=name) for name in "abc"]
