@@ -135,3 +135,18 @@ def test_what_was_given_back_can_be_taken_again(steps: list[tuple[bool, int, int
         sites = [each[1] for each in held]
         assert shares.held == len(held) <= 8 and all(sites.count(each) <= 4 for each in sites)
         assert all(held.count(each) <= 2 for each in held)
+
+
+def test_whoever_holds_a_whole_site_may_do_as_much_as_two() -> None:
+    """However many networks they send from; a site beside it is another's."""
+    allowance = Allowance(burst=5, per_second=1.0)
+    taken = [allowance.take(f"2001:db8:1:{number:x}::1", 0.0) for number in range(20)]
+    assert taken[:10] == [None] * 10 and all(wait == pytest.approx(0.5) for wait in taken[10:])
+    assert allowance.take("2001:db8:2::1", 0.0) is None
+    assert [allowance.take("2001:db8:1:99::1", at) for at in (0.4, 0.5)] == [pytest.approx(0.1), None]
+    assert len(allowance) == 10 + 1 + 2 + 1  # networks and sites that have been let do something
+    one = [allowance.take("2001:db8:3:1::1", 0.0) for _ in range(6)]
+    assert one[:5] == [None] * 5 and one[5] == pytest.approx(1.0)
+    assert allowance.take("2001:db8:3:2::1", 0.0) is None, "what was refused costs the site nothing"
+    four = [allowance.take("192.0.2.1", 0.0) for _ in range(6)]
+    assert four[:5] == [None] * 5 and four[5] == pytest.approx(1.0)

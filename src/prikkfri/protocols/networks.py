@@ -28,10 +28,10 @@ def network_of(address: str, ipv4_prefix: int = 32) -> str:
     return str(parsed) if ipv4_prefix == 32 else str(ipaddress.ip_network((parsed, ipv4_prefix), strict=False))
 
 
-def networks_of(address: str) -> tuple[str, ...]:
+def networks_of(address: str, ipv4_prefix: int = 32) -> tuple[str, ...]:
     """What an address counts for, the narrowest first: its network and, with IPv6, the site that this is part of."""
-    network = network_of(address)
-    if not network.endswith(f"/{IPV6_PREFIX}"):
+    network = network_of(address, ipv4_prefix)
+    if ":" not in network or not network.endswith(f"/{IPV6_PREFIX}"):
         return (network,)
     return network, str(ipaddress.ip_network(network).supernet(new_prefix=IPV6_SITE_PREFIX))
 
@@ -94,7 +94,8 @@ class Shares:
 
 
 class Allowance:
-    """So many at once and then so many a second, for each network; the longest quiet ones are forgotten first.
+    """So many at once and then so many a second, for each network, and `SITE_SHARES` times as many for all those of one
+    IPv6 site together; the longest quiet ones are forgotten first.
 
     The generic cell rate algorithm (ITU-T I.371): a network's *debt* is the time until when it is paid up to.
     """
@@ -109,9 +110,8 @@ class Allowance:
         networks_max: int = NETWORKS_MAX,
     ) -> None:
         """`burst` 0: nobody is limited. `free`: networks that never are."""
-        self._each_seconds = 1 / max(per_second, 1e-9)
-        self._ahead_seconds = max(burst - 1, 0) * self._each_seconds
-        self._limited = burst > 0
+        self._burst = burst
+        self._per_second = max(per_second, 1e-9)
         self._free = free or Networks()
         self._ipv4_prefix = ipv4_prefix
         self._networks_max = networks_max
@@ -123,15 +123,20 @@ class Allowance:
 
     def take(self, address: str, now: float) -> float | None:
         """None: taken. Otherwise it may not be, and the seconds after which it may."""
-        if not self._limited or self._free.hold(address):
+        if self._burst <= 0 or self._free.hold(address):
             return None
-        network = network_of(address, self._ipv4_prefix)
-        # A clock that was set back owes nobody more than the whole burst.
-        debt = min(max(self._debts.get(network, now), now), now + self._ahead_seconds + self._each_seconds)
-        if (early := debt - now - self._ahead_seconds) > EARLY_SECONDS:
-            return early
-        self._debts.pop(network, None)
-        self._debts[network] = debt + self._each_seconds
-        if len(self._debts) > self._networks_max:
+        debts: dict[str, float] = {}
+        for network, shares in zip(networks_of(address, self._ipv4_prefix), (1, SITE_SHARES), strict=False):
+            each_seconds = 1 / (shares * self._per_second)
+            ahead_seconds = max(shares * self._burst - 1, 0) * each_seconds
+            # A clock that was set back owes nobody more than the whole burst.
+            debt = min(max(self._debts.get(network, now), now), now + ahead_seconds + each_seconds)
+            if (early := debt - now - ahead_seconds) > EARLY_SECONDS:
+                return early
+            debts[network] = debt + each_seconds
+        for network, debt in debts.items():
+            self._debts.pop(network, None)
+            self._debts[network] = debt
+        while len(self._debts) > self._networks_max:
             del self._debts[next(iter(self._debts))]
         return None
