@@ -286,7 +286,9 @@ class Assurance:
         while True:
             await self.publish()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._publishing.wait(), PUBLISH_SECONDS)
+                # Not `wait_for`, which swallows being cancelled in the moment of the event: the role would not stop.
+                async with asyncio.timeout(PUBLISH_SECONDS):
+                    await self._publishing.wait()
             self._publishing.clear()
 
     def publish_soon(self) -> None:
