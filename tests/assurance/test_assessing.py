@@ -164,6 +164,8 @@ def test_a_picture_that_has_gone_is_a_sign_and_one_that_is_back_is_none() -> Non
     assert told.sentence.endswith("the picture has gone (slate), as playout sees it")
     assert told.segment.holds(Segment.of({"service": "television", "step": "start-playback", "layer": "streams",
                                           "channel": "sport"}))  # fmt: skip
+    nameless = sign(structs.replace(picture(1_003.0), dimensions={}))
+    assert nameless is not None and nameless.segment.get("channel") == ""
     assert sign(picture(1_003.0, reason="")) is None and sign(picture(1_003.0, observed=False)) is None
     others = (sign(switch(1_001.0)), sign(channel(1.0, "open-channel", "rule:fallback", "sign-in does not answer")))
     assert [other and picture_channel(other) for other in others] == ["", ""]

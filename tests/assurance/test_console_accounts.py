@@ -15,7 +15,7 @@ from waiting import eventually
 from prikkfri.assurance.console import Account, Busy, CodeNeeded, Console, Look, TooManyTries, ensure_first_account
 from prikkfri.assurance.console.places import Asking, Shares, has_room
 from prikkfri.assurance.console.service import WORD_CHARACTERS, Limits, generated_password
-from prikkfri.assurance.console.store import erase_looks, knows_browser
+from prikkfri.assurance.console.store import Codes, codes, erase_looks, knows_browser
 from prikkfri.clock import ManualClock
 from prikkfri.protocols.one_time import hotp, shown_secret, step_at
 from prikkfri.storage import Database, Location, open_database
@@ -295,6 +295,10 @@ async def with_codes(console: Console, name: str, clock: ManualClock) -> tuple[s
     assert await console.begin_codes(name, salt, hotp(secret, step_at(clock.now())))
     clock.advance(30)
     return password, secret
+
+
+async def test_an_account_that_is_not_there_has_no_codes(assurance_database: Database) -> None:
+    assert await assurance_database.read(lambda q: codes(q, "nobody")) == Codes("", 0)
 
 
 async def test_an_account_with_a_second_factor_needs_both_and_each_code_is_used_once(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prikkfri.assurance.detection import ODDS_RATIOS, SERIES_MAX, Alarm, Settings, State, detect, step
+from prikkfri.assurance.detection import ODDS_RATIOS, SERIES_MAX, Alarm, Level, Settings, State, Sum, detect, step
 from prikkfri.assurance.recordings import read_series
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Bucket
@@ -351,3 +351,65 @@ def test_a_plunge_staged_in_that_month_is_seen_within_four_minutes(shared_data) 
         staged = [*buckets[at - 300 : at], *(Bucket(b.time, kept=0.1 * b.kept) for b in buckets[at : at + 4])]
         found = detect(staged, MINUTES)
         assert [alarm.kind for alarm in found] == ["plunge"], at
+
+
+DELIVER = Segment.of({"service": "messages", "step": "deliver", "layer": "link"})
+SIGN_IN = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
+
+
+def test_what_is_ordinary_at_a_step_is_taken_for_ordinary_before_anything_is_seen() -> None:
+    assert (LIVE.prior_share(DELIVER), LIVE.prior_share(SIGN_IN)) == (0.05, LIVE.share_floor)
+    off = [Bucket(float(n), 93, 7) for n in range(40)]
+    assert detect(off, LIVE, DELIVER) == [] != detect(off, LIVE, SIGN_IN)
+    (alarm,) = detect([Bucket(float(n), 0, 20) for n in range(5)], LIVE, DELIVER)
+    assert alarm.level == 0.05
+
+
+def test_a_sum_that_comes_to_nothing_begins_anew_and_another_goes_on() -> None:
+    bucket = Bucket(9.0, 1, 1)
+    assert Sum(1.0, 5.0, 4.0, 2.0).added(-1.0, bucket, 2.0, 1.0) == Sum()
+    assert Sum(0.5, 5.0, 4.0, 2.0).added(0.25, bucket, 2.0, 1.0) == Sum(0.75, 5.0, 6.0, 3.0)
+    assert Sum().added(0.25, bucket, 2.0, 1.0) == Sum(0.25, 9.0, 2.0, 1.0)
+
+
+def test_stretches_are_as_long_as_stated_and_each_begins_with_nothing() -> None:
+    settings = Settings(volume_half_life_seconds=4.0, volume_stretches=2)
+    level, known = Level(), []
+    for kept in range(1, 13):
+        level = level.counted(float(kept), settings)
+        known.append(level.stretches)
+    assert known == [()] * 3 + [(2.5,)] * 4 + [(2.5, 6.5)] * 4 + [(6.5, 10.5)]
+
+
+@pytest.mark.parametrize(("part", "learns"), [(0.24, True), (0.25, False), (0.26, False)])
+def test_while_a_quarter_of_the_evidence_is_there_nothing_is_learned(part: float, learns: bool) -> None:
+    suspected = (Sum(part * LIVE.threshold, 1.0, 10.0, 9.0), *[Sum()] * (len(ODDS_RATIOS) - 1))
+    after, alarms = step(State(SIGN_IN, Level(settled=100.0), suspected), Bucket(5.0), LIVE)
+    assert (after.level.settled < 100.0, alarms) == (learns, ())
+
+
+def test_evidence_that_reaches_the_threshold_exactly_is_an_alarm() -> None:
+    reached = (Sum(LIVE.threshold, 1.0, 10.0, 9.0), *[Sum()] * (len(ODDS_RATIOS) - 1))
+    _, (alarm,) = step(State(SIGN_IN, shares=reached), Bucket(5.0), LIVE)
+    assert (alarm.kind, alarm.since, alarm.seen, alarm.promises) == ("share", 1.0, 0.9, 10.0)
+
+
+def test_where_less_than_one_a_second_comes_all_who_stay_away_are_missed() -> None:
+    assert LIVE.bucket_seconds == 1.0
+    steady = [Bucket(float(n), 0.8) for n in range(400)]
+    silent = [Bucket(400.0 + n) for n in range(400)]
+    assert [alarm.kind for alarm in detect([*steady, *silent], LIVE)] == ["plunge"]
+
+
+@pytest.mark.parametrize(
+    ("volume", "buckets", "kept", "variance"),
+    [
+        (0.5, 10_000, 10.0, (1 - 0.5 ** (1 / 60)) / 10),  # a tenth of what the level learns, and at most a doubling
+        (4.0, 1, 100.0, 1 / 2),  # in the warm-up a plain average
+        (4.0, 4, 100.0, 1 / 5),
+    ],
+)
+def test_a_wild_bucket_counts_for_a_doubling_at_most(volume: float, buckets: int, kept: float, variance: float) -> None:
+    before = State(SIGN_IN, Level(volume=volume, buckets=buckets))
+    after, _ = step(before, Bucket(5.0, kept), LIVE)
+    assert after.level.variance == pytest.approx(variance)

@@ -446,6 +446,7 @@ def test_who_is_let_in_when_they_join_again_has_not_got_in_by_that() -> None:
     assert [(each.first_asked, each.kept_later_at) for each in found.hits] == [(1_100.0, 1_420.0)]
 
 
+<<<<<<< HEAD
 def test_the_digest_is_of_this_canonical_form() -> None:
     """Who keeps a digest can prove a list with it years later, in another language."""
     first, second = sign_in(1_100.12345, device="d-ø", promise="p-1"), sign_in(1_200.0, customer="C2", device="d-2")
@@ -505,3 +506,61 @@ def test_a_message_without_a_phone_is_held_by_nobody() -> None:
     assert [(each.customer, each.device, each.last_reason) for each in found.hits] == [("C1", "", "expired")]
     silent = structs.replace(lost, verdict="asked", reason="", customer="")
     assert impact([silent], Scope((held,), 1_000.0, 2_000.0), now=1e7, holder=lambda device, at: "X").hits == ()
+=======
+def test_the_digest_is_that_of_the_scope_and_of_each_line_to_the_millisecond() -> None:
+    """A list that was frozen has the same digest whenever it is made again."""
+    found = impact([sign_in(1_100.1234, reason="for «mange»"), sign_in(1_161.9876, "kept")], SCOPE, now=LATE)
+    lines = (
+        f'["{SIGN_IN}"]',
+        "[1000.0,2000.0]",
+        '["device:d-1","d-1","television","sign-in",1100.123,2,1,"for \\u00abmange\\u00bb",1161.988,true]',
+    )
+    assert found.digest == hashlib.sha256("".join(f"{line}\n" for line in lines).encode("ascii")).hexdigest()
+
+
+def test_each_who_asked_counts_and_each_who_may_yet_get_it() -> None:
+    asked = [sign_in(1_100.0, "asked", device=f"d-{n}", promise=f"p-{n}") for n in range(3)]
+    got = [sign_in(1_101.0, "kept", device=f"k-{n}") for n in range(2)]
+    running = impact([*asked, *got], SCOPE, now=1_120.0)
+    assert (running.asked, running.unsettled, running.hits) == (5, 3, ())
+    assert [(each.key, each.last_reason) for each in impact([*asked, *got], SCOPE, now=LATE).hits] == [
+        (f"device:d-{n}", "") for n in range(3)
+    ]
+
+
+def test_of_one_moment_the_asking_comes_first_and_an_answer_answers() -> None:
+    failed, asked = sign_in(1_100.0, promise="p-1"), enter(1_100.0, promise="p-1")
+    assert [each.step for each in impact([failed, asked], SCOPE, now=LATE).hits] == ["enter"]
+    assert hit(sign_in(1_100.0), sign_in(1_100.0, "kept")) == []
+
+
+def test_only_what_a_role_says_of_the_same_asking_takes_an_answer_back() -> None:
+    asked, kept = sign_in(1_100.0, "asked", promise="p-1"), sign_in(1_105.0, "kept", promise="p-1")
+    assert hit(asked, kept, sign_in(1_106.0, "asked", promise="p-1")) == []
+    others = sign_in(1_105.5, reason="undelivered", device="d-2")
+    assert hit(sign_in(1_100.0), sign_in(1_105.0, "kept"), others) == ["device:d-2"]
+    once = {("television", "sign-in"): Expectation(60.0, repeatable=False)}
+    again = sign_in(1_160.5, "kept", promise="p-1")
+    assert impact([asked, kept, again], SCOPE, now=LATE, expectations=once).hits == ()
+    assert [each.kept_later_at for each in impact([asked, kept, again], SCOPE, now=LATE).hits] == [1_160.5]
+
+
+def test_who_is_not_named_stands_on_no_list_and_hides_nobody() -> None:
+    nameless = sign_in(1_050.0, device="")
+    found = impact([nameless, sign_in(1_100.0)], SCOPE, now=LATE, holder=lambda device, at: "s-1")
+    assert [each.key for each in found.hits] == ["customer:s-1"] and found.hits[0].first_asked == 1_100.0
+    assert hit(nameless, sign_in(1_100.0)) == ["device:d-1"]
+
+
+def test_a_device_that_is_real_may_not_say_without_a_token_that_it_was_hit() -> None:
+    assert hit(sign_in(1_050.0, "kept"), sign_in(1_100.0, observed=False)) == []
+
+
+def test_what_was_asked_of_another_service_or_is_an_accounts_own_is_not_this_incident() -> None:
+    message = {"service": "messages", "step": "deliver", "layer": "link", "promise": "m-1", "customer": "s-1"}
+    assert hit(sign_in(1_100.0, "asked", **message)) == []
+    messages = Scope((Segment.of({"service": "messages"}),), since=1_000.0, until=2_000.0)
+    own = {**message, "layer": "account"}
+    assert hit(sign_in(1_100.0, reason="account-not-bound", **own), scope=messages) == []
+    assert hit(sign_in(1_100.0, reason="account-not-bound", **message), scope=messages) == ["customer:s-1"]
+>>>>>>> surv

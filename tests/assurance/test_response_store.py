@@ -134,6 +134,30 @@ async def test_a_long_list_is_written_whole_in_parts(area: Database) -> None:
     assert await area.read(lambda q: store.hits_of(q, "i")) == [everybody[7]]
 
 
+class Taken:
+    """A transaction that takes whatever it is told, at once."""
+
+    async def execute(self, statement: str, parameters: Any = None) -> int:
+        return 1
+
+    async def execute_many(self, statement: str, rows: Any) -> None:
+        pass
+
+
+def test_while_a_long_list_is_written_others_have_their_turn_and_nobody_waits() -> None:
+    many = [hit(n) for n in range(2 * store.ROWS_AT_ONCE + 1)]
+    before = {each.key: each for each in many}
+    for known, then in (({}, made(*many)), (before, made())):
+        # Driven by hand, without a loop: whoever waited for a time to pass would have none to wait in.
+        work = store.save_impact(Taken(), "i", then, "", 1.0, before=known)  # type: ignore[arg-type]
+        turns = 0
+        with pytest.raises(StopIteration):
+            while True:
+                work.send(None)
+                turns += 1
+        assert turns == 3
+
+
 @pytest.mark.usefixtures("neighbour")
 async def test_a_credit_is_given_once_whatever_is_said_later(area: Database) -> None:
     both = [credit("i", "s-1"), credit("i", "s-2")]

@@ -18,7 +18,7 @@ EARLY_SECONDS = 1e-3
 def network_of(address: str, ipv4_prefix: int = 32) -> str:
     """The address as it is counted: IPv4 by the prefix (by default whole), IPv6 by what one subscriber holds."""
     try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
     if isinstance(parsed, ipaddress.IPv6Address):
@@ -40,7 +40,7 @@ class Networks:
     """Some networks, by their addresses or prefixes."""
 
     def __init__(self, networks: Sequence[str] = ()) -> None:
-        self._networks = [ipaddress.ip_network(each, strict=False) for each in networks]
+        self._networks = [ipaddress.ip_network(each) for each in networks]
 
     def hold(self, address: str) -> bool:
         try:
