@@ -446,7 +446,6 @@ def test_who_is_let_in_when_they_join_again_has_not_got_in_by_that() -> None:
     assert [(each.first_asked, each.kept_later_at) for each in found.hits] == [(1_100.0, 1_420.0)]
 
 
-<<<<<<< HEAD
 def test_the_digest_is_of_this_canonical_form() -> None:
     """Who keeps a digest can prove a list with it years later, in another language."""
     first, second = sign_in(1_100.12345, device="d-ø", promise="p-1"), sign_in(1_200.0, customer="C2", device="d-2")
@@ -506,7 +505,8 @@ def test_a_message_without_a_phone_is_held_by_nobody() -> None:
     assert [(each.customer, each.device, each.last_reason) for each in found.hits] == [("C1", "", "expired")]
     silent = structs.replace(lost, verdict="asked", reason="", customer="")
     assert impact([silent], Scope((held,), 1_000.0, 2_000.0), now=1e7, holder=lambda device, at: "X").hits == ()
-=======
+
+
 def test_the_digest_is_that_of_the_scope_and_of_each_line_to_the_millisecond() -> None:
     """A list that was frozen has the same digest whenever it is made again."""
     found = impact([sign_in(1_100.1234, reason="for «mange»"), sign_in(1_161.9876, "kept")], SCOPE, now=LATE)
@@ -563,4 +563,3 @@ def test_what_was_asked_of_another_service_or_is_an_accounts_own_is_not_this_inc
     own = {**message, "layer": "account"}
     assert hit(sign_in(1_100.0, reason="account-not-bound", **own), scope=messages) == []
     assert hit(sign_in(1_100.0, reason="account-not-bound", **message), scope=messages) == ["customer:s-1"]
->>>>>>> surv
