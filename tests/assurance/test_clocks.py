@@ -27,6 +27,7 @@ def test_it_is_told_when_it_has_been_so_for_a_while_over_several_pages() -> None
     pages = [(NOW, [-20.0]), (NOW + 5, [-20.0]), (NOW + 9.9, [-20.0]), (NOW + 10, [-20.0])]
     assert [looked(pages[:count]).wrong for count in range(5)] == [False, False, False, False, True]
     assert not looked([(NOW, [-20.0]), (NOW + 60, [-20.0])]).wrong
+    assert looked([(NOW, [-20.0]), (NOW + 5, [-20.0]), (NOW + 10, [-20.0])]).wrong
     assert looked([*pages, (NOW + 11, [-20.0])]).wrong, "as long as it is so"
     assert looked([*pages, (NOW + 12, [-0.2])]) == RoleClock(0, NOW + 12, 1)
     assert not looked([(NOW + 5 * n, [-0.2]) for n in range(9)]).wrong
@@ -43,3 +44,5 @@ def test_the_sentence_names_the_role_and_the_seconds() -> None:
     assert sentence("door", off_seconds([NOW + 7.0, NOW + 9.0], NOW)).startswith("the clock of door is about 8 s ahead")
     assert sentence("sms", off_seconds([NOW - 40.0, NOW - 7.0], NOW)).startswith("the clock of sms is about 7 s behind")
     assert off_seconds([NOW - 40.0, NOW + 1.0], NOW) == 0.0
+    assert off_seconds([NOW + 0.5], NOW) == 0.5
+    assert sentence("sms", 0.6).startswith("the clock of sms is about 1 s ahead")

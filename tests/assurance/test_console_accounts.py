@@ -384,6 +384,8 @@ async def test_a_recovery_code_gets_in_once_each_when_the_authenticator_is_lost(
     assert await console.recovery_codes_left("kari") == 5
     [row] = await assurance_database.read(lambda q: q.fetch("SELECT * FROM console_account WHERE name = 'kari'"))
     assert not set(recovery) & set(map(str, row)), "whoever reads the database has none"
+    assert row[-1] == 0b10001001
+    assert await assurance_database.read(lambda q: codes(q, "nobody")) == Codes("", 0, 0)
     await console.remove_codes("kari")
     assert await console.recovery_codes_left("kari") == 0
     again, fresh = console.offer_codes("kari")

@@ -48,7 +48,7 @@ def seen(before: RoleClock, times: Sequence[float], now: float, *, current: bool
 def off_seconds(times: Sequence[float], now: float) -> float:
     """By how much a clock seems to be ahead of ours (below 0: behind): of one behind, by its newest outcome."""
     middle, newest = median(times) - now, max(times) - now
-    return middle if middle > 0 else min(newest, 0.0)
+    return max(middle, 0.0) or min(newest, 0.0)
 
 
 def _sign(seconds: float, current: bool) -> int | None:
@@ -61,5 +61,5 @@ def _sign(seconds: float, current: bool) -> int | None:
 
 def sentence(role: str, seconds: float) -> str:
     """What the people on duty are told."""
-    where = "ahead of" if seconds > 0 else "behind"
+    where = "behind" if seconds < 0 else "ahead of"
     return f"the clock of {role} is about {abs(seconds):.0f} s {where} ours: times that it tells are wrong by as much"
