@@ -303,6 +303,35 @@ async def holders(queries: Queries, *, since: float) -> list[tuple[str, str, flo
     return [(device, customer, first, last) for device, customer, first, last in rows]
 
 
+async def named_devices(queries: Queries, *, most: int) -> list[str]:
+    """Devices by which somebody is on a list without a name, and that have got a holder since."""
+    rows = await queries.fetch("SELECT device FROM device_named ORDER BY device LIMIT :most", {"most": most})
+    return [device for (device,) in rows]
+
+
+async def nameless_on(queries: Queries, device: str) -> list[str]:
+    """The incidents on whose lists a device stands without a name."""
+    rows = await queries.fetch(
+        "SELECT incident FROM incident_hit WHERE device = :device AND customer = '' ORDER BY incident",
+        {"device": device},
+    )
+    return [incident for (incident,) in rows]
+
+
+async def holders_of(queries: Queries, device: str) -> list[tuple[str, str, float, float]]:
+    """Who held a device: device, customer, first and last seen."""
+    rows = await queries.fetch(
+        "SELECT device, customer, first_seen, last_seen FROM device_holder WHERE device = :device", {"device": device}
+    )
+    return [(name, customer, first, last) for name, customer, first, last in rows]
+
+
+async def forget_named(transaction: Transaction, devices: Iterable[str]) -> None:
+    await transaction.execute_many(
+        "DELETE FROM device_named WHERE device = :device", [{"device": device} for device in devices]
+    )
+
+
 async def save_watch(transaction: Transaction, counted_to: float, document: str) -> None:
     """Keeps what is known of all series up to a moment, in place of what was kept before."""
     await transaction.execute(
