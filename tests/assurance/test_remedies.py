@@ -6,7 +6,7 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from prikkfri.assurance.impact import Hit
-from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, trial
+from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, in_doubt, trial
 
 POLICY = Policy(
     name="kick-off",
@@ -44,6 +44,12 @@ def test_who_is_left_out_and_why() -> None:
     assert found.left_out["whose device it was is not known"] == 1
     released = trial(POLICY, hits, incident="7", ended_at=1_600.0, products=PRODUCTS, reported_released=True)
     assert [credit.customer for credit in released.credits] == ["C2"]
+
+
+def test_in_doubt_are_those_credited_who_stand_on_the_list_no_more() -> None:
+    given = [ServiceCredit(f"7:{name}", "7", name, 1, "NOK", "kick-off", "") for name in ("C3", "C1", "C2")]
+    assert in_doubt(given, [HIT]) == ("C2", "C3")
+    assert in_doubt(given[1:2], [HIT, replace(HIT, customer="C9")]) == ()
 
 
 def test_once_per_customer_and_incident_by_the_longest_wait() -> None:

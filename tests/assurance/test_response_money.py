@@ -85,6 +85,32 @@ async def test_who_comes_to_the_list_late_is_credited_and_the_others_stay_as_the
     assert set(await house.amounts()) == {"a", "late"}
 
 
+async def test_who_was_credited_and_is_on_the_list_no_more_keeps_it_and_is_told_to_a_person(house: House) -> None:
+    began = house.began_at
+    await house.fault(tried(began, "a"), tried(began, "b"), tried(began, "c"))
+    response = await house.start()
+    await response.look()
+    given = await house.given()
+    assert len(given) == 3 and (await house.incident()).doubted == 0
+    # Late, a role tells that they had got it in time.
+    await house.outcomes(tried(began + 1, "a", kept=True))
+    await response.look()
+    incident = await house.incident()
+    text = "credited customers stand on the list no more: a person must look; nothing is taken back by itself"
+    assert house.entries(incident, "doubted") == [("data", f"1 {text}")] and incident.doubted == 1
+    assert {hit.key for hit in await response.hits("i")} >= {"customer:b", "customer:c"}
+    # Said once; once more when it is one more, and by the next run as well.
+    await response.look()
+    response = await house.start()
+    await response.look()
+    assert await house.incident() == incident
+    await house.outcomes(tried(began + 1, "b", kept=True))
+    await response.look()
+    incident = await house.incident()
+    assert house.entries(incident, "doubted")[1:] == [("data", f"2 {text}")] and incident.doubted == 2
+    assert await house.given() == given
+
+
 async def test_a_persons_word_that_it_is_over_gives_nobody_anything(house: House) -> None:
     await house.fault(tried(house.began_at, "a"), facts=[Fact("evidence", house.began_at + 20)])
     response = await house.start()

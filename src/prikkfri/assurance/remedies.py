@@ -72,6 +72,11 @@ def credit_key(incident: str, customer: str) -> str:
     return f"{incident}:{customer}"
 
 
+def in_doubt(given: Iterable[ServiceCredit], hits: Iterable[Hit]) -> tuple[str, ...]:
+    """Those credited who stand on the list no more."""
+    return tuple(sorted({credit.customer for credit in given} - {hit.customer for hit in hits}))
+
+
 def trial(
     policy: Policy,
     hits: Iterable[Hit],

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
+from functools import partial
 
 from prikkfri.assurance import incidents, recovery, status, watching
 from prikkfri.assurance.answers import Answer, Known, answer_sheet
@@ -37,7 +38,7 @@ from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.notices import notices
 from prikkfri.assurance.programmes import Programmes
 from prikkfri.assurance.recovery import Recovery
-from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, trial
+from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, in_doubt, trial
 from prikkfri.assurance.response import assessing, looking, store
 from prikkfri.assurance.response.store import Contact, Given, Listed
 from prikkfri.assurance.response.timing import TIMING, Timing
@@ -343,10 +344,15 @@ class Response:
                 return  # something has happened to it meanwhile: the next look sees that, too
             self._recoveries[incident.id] = seen.recovery
             given: list[ServiceCredit] = []
-            if await self._list(seen, now) and status.told(seen.incident) and _proven(seen.incident):
+            after, changed = seen.incident, await self._list(seen, now)
+            if changed and status.told(after) and _proven(after):
                 # Before it is saved as over: after a crash in between it is looked at again, and nobody is forgotten.
-                given = await self._give_by_rule(seen.incident, seen.impact)
-            await self._save(_credited(seen.incident, given, RULE, now))
+                given = await self._give_by_rule(after, seen.impact)
+            after = _credited(after, given, RULE, now)
+            if changed and not after.open:
+                had = [each.credit for each in await self.credits(after.id)]
+                after = incidents.doubted(after, len(in_doubt(had, seen.impact.hits)), now)
+            await self._save(after)
         sheet = await self.answers(await self._known(self._incidents[incident.id], seen.impact, outcomes))
         await self._database.write(lambda t: store.save_answers(t, incident.id, sheet))
 
@@ -400,14 +406,14 @@ class Response:
         held: list[tuple[str, str, float, float]] = []
         touched: set[str] = set()
         for device in devices:
-            held += await self._database.read(lambda q, device=device: store.holders_of(q, device))  # type: ignore[misc]
-            touched |= set(await self._database.read(lambda q, device=device: store.nameless_on(q, device)))  # type: ignore[misc]
+            held += await self._database.read(partial(store.holders_of, device=device))
+            touched |= set(await self._database.read(partial(store.nameless_on, device=device)))
         for identifier in sorted(touched):
             async with self._acting:
                 await self._name_in(identifier, holder_of(held))
             if (known := await self.known(identifier)) is not None:
                 sheet = await self.answers(known)
-                await self._database.write(lambda t, i=identifier, s=sheet: store.save_answers(t, i, s))  # type: ignore[misc]
+                await self._database.write(partial(store.save_answers, identifier=identifier, answers=sheet))
         if devices:
             await self._database.write(lambda t: store.forget_named(t, devices))
 
