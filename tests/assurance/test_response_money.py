@@ -85,6 +85,35 @@ async def test_who_comes_to_the_list_late_is_credited_and_the_others_stay_as_the
     assert set(await house.amounts()) == {"a", "late"}
 
 
+@pytest.mark.parametrize(
+    ("cap", "hours", "amounts"),
+    [(0, 0.0, {"b": 5_000, "c": 5_000}), (7_000, 0.0, {"a": 2_000, "b": 5_000, "c": 5_000}),
+     (0, -24.0, {"a": 5_000, "b": 5_000, "c": 5_000}), (0, 24.0, {"a": 5_000, "b": 5_000, "c": 5_000})],
+)  # fmt: skip
+async def test_two_incidents_of_one_night_pay_no_more_than_the_cap_of_the_night(
+    house: House, cap: int, hours: float, amounts: dict[str, int]
+) -> None:
+    remedy = replace(house.settings.remedies[0], cap_per_customer_and_night=cap)
+    house.settings = replace(house.settings, remedies=(remedy,))
+    incident = await house.fault(*(tried(house.began_at, each) for each in "abc"))
+    other = replace(
+        incident, id="j", state="reviewed", alarms=(), resolved_at=1.0, opened_at=incident.opened_at + hours * 3_600
+    )
+    given = [
+        ServiceCredit("j:a", "j", "a", 5_000, "NOK", "p", ""),
+        ServiceCredit("j:b", "j", "b", 5_000, "SEK", "p", ""),
+    ]
+    await house.database.write(lambda t: store.save_incident(t, other))
+    await house.database.write(lambda t: store.give_credits(t, given, given_by=RULE, now=1.0))
+    response = await house.start()
+    await response.look()
+    assert await house.amounts() == amounts
+    # The cap holds for a person's word as well; the incident's own do not count against it.
+    assert await response.release("i", by="Kari") == 0
+    await response.look()
+    assert await house.amounts() == amounts
+
+
 async def test_who_was_credited_and_is_on_the_list_no_more_keeps_it_and_is_told_to_a_person(house: House) -> None:
     began = house.began_at
     await house.fault(tried(began, "a"), tried(began, "b"), tried(began, "c"))

@@ -38,7 +38,7 @@ from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.notices import notices
 from prikkfri.assurance.programmes import Programmes
 from prikkfri.assurance.recovery import Recovery
-from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, in_doubt, trial
+from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, in_doubt, night, trial
 from prikkfri.assurance.response import assessing, looking, store
 from prikkfri.assurance.response.store import Contact, Given, Listed
 from prikkfri.assurance.response.timing import TIMING, Timing
@@ -622,6 +622,10 @@ class Response:
         customers = [hit.customer for hit in made.hits if hit.customer]
         products = await self._around.products(customers, incident.since)
         ended_at = incident.ended_at or self._clock.now()
+        since, until = night(incident.opened_at, self._zone)
+        that_night = await self._database.read(
+            partial(store.given_from, since=since, until=until, currency=policy.currency, but=incident.id)
+        )
         return trial(
             policy,
             made.hits,
@@ -630,6 +634,7 @@ class Response:
             products=products,
             reported_released=released,
             given=[each.credit for each in given],
+            that_night=that_night,
         )
 
     async def _give_by_rule(self, incident: Incident, made: Impact) -> list[ServiceCredit]:
@@ -690,5 +695,6 @@ def _policy(remedy: Remedy) -> Policy:
         tiers=tuple(Tier(from_minutes=tier.from_minutes, amount=tier.amount) for tier in remedy.tiers),
         products=dict.fromkeys(remedy.products, 1.0),
         cap_per_customer=remedy.cap_per_customer,
+        cap_per_customer_and_night=remedy.cap_per_customer_and_night,
         cap_total=remedy.cap_total,
     )

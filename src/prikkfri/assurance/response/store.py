@@ -259,6 +259,17 @@ async def credits_of(queries: Queries, identifier: str) -> list[Given]:
     return [Given(ServiceCredit(*row[:7]), *row[7:]) for row in rows]
 
 
+async def given_from(queries: Queries, *, since: float, until: float, currency: str, but: str) -> dict[str, int]:
+    """What each customer was given for the incidents opened in a time, but for one of them."""
+    rows = await queries.fetch(
+        "SELECT customer, CAST(SUM(amount) AS BIGINT) FROM service_credit WHERE incident IN"
+        " (SELECT id FROM incident WHERE opened_at >= :since AND opened_at < :until AND id <> :but)"
+        " AND currency = :currency GROUP BY customer",
+        {"since": since, "until": until, "currency": currency, "but": but},
+    )
+    return {customer: amount for customer, amount in rows}
+
+
 async def mark_told(transaction: Transaction, key: str, message: str, now: float) -> None:
     await transaction.execute(
         "UPDATE service_credit SET told_message = :message, told_at = :now WHERE credit_key = :key",
