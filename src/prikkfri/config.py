@@ -207,6 +207,8 @@ class Remedy:
     products: tuple[str, ...] = ("*",)
     """Which products are credited; `*`: all."""
     cap_per_customer: int = 100_00
+    cap_per_customer_and_night: int = 0
+    """The most that one customer gets for all incidents of a night, from noon to noon; 0: as for one incident."""
     cap_total: int = 1_000_000_00
     """The most that one incident may cost without a person."""
 

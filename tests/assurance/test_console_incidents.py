@@ -27,6 +27,7 @@ from prikkfri.assurance.http import Neighbours
 from prikkfri.assurance.impact import Hit, Impact, Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, happened, opened, placed
 from prikkfri.assurance.localisation import Cell, place
+from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.response.store import Contact
@@ -387,7 +388,7 @@ async def test_a_list_that_may_lack_somebody_says_so(house: House) -> None:
 async def test_what_is_wrong_is_said_and_what_was_typed_stays(house: House) -> None:
     await house.begins()
     before = (await house.incident()).timeline
-    for kind in ("", "proven", "alarm", "credited", "relapse"):  # what only the system can say
+    for kind in ("", "proven", "alarm", "credited", "doubted", "relapse"):  # what only the system can say
         assert (await house.act(kind, text="x")).status_code == 422, kind
     for kind in ("act", "note", "mitigate", "all-clear", "dismiss"):
         assert (await house.act(kind, text=" ")).status_code == 422, kind
@@ -461,6 +462,19 @@ async def test_all_credits_wait_for_a_person_when_a_person_said_that_it_is_over(
     assert "40 credits were given just now." in page and "40, 1,960.00 NOK" in page
     assert "hidden" in form_with(page, "Release what waits")
     assert {given.given_by for given in await house.response.credits("evening")} == {"duty"}
+
+
+async def test_those_credited_who_are_on_the_list_no_more_are_shown_to_a_person(house: House) -> None:
+    await house.begins()
+    await house.is_over()
+    assert "on the list no more" not in await house.text()
+    astray = [ServiceCredit(f"evening:x{n:02}", "evening", f"x{n:02}", 100, "NOK", "p", "") for n in range(21)]
+    await house.database.write(lambda t: store.give_credits(t, astray[:20], given_by="rule:policy", now=1.0))
+    page = await house.text()
+    assert "20 credited, and on the list no more: x00, " in page and "x19. Nothing is taken back" in page
+    await house.database.write(lambda t: store.give_credits(t, astray, given_by="rule:policy", now=1.0))
+    assert "21 credited, and on the list no more: x00, " in (page := await house.text())
+    assert "x19 and others. Nothing" in page
 
 
 async def test_those_credited_are_told_once(house: House) -> None:

@@ -23,6 +23,7 @@ from prikkfri.assurance.incidents import (
     alarmed,
     counted,
     document,
+    doubted,
     happened,
     joins,
     knows,
@@ -218,6 +219,17 @@ def brought_to(state: State) -> Incident:
     for at, kind in enumerate(WAYS[state], 101):
         incident = happened(incident, Fact(kind, float(at), "kari"))
     return incident
+
+
+def test_how_many_credits_are_in_doubt_is_said_when_it_changes() -> None:
+    before = brought_to("resolved")
+    assert doubted(before, 0, 200.0) == before
+    one = doubted(before, 1, 200.0)
+    assert (one.doubted, one.state, one.timeline[-1].kind, one.timeline[-1].at) == (1, "resolved", "doubted", 200.0)
+    assert one.timeline[-1].text.startswith("1 credited customers stand on the list no more")
+    assert doubted(one, 1, 300.0) == one
+    none = doubted(one, 0, 300.0)
+    assert (none.doubted, none.timeline[-1].text) == (0, "all credited customers stand on the list again")
 
 
 @pytest.mark.parametrize("state", get_args(State))

@@ -1,12 +1,14 @@
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from prikkfri.assurance.impact import Hit
-from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, trial
+from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, in_doubt, night, trial
 
 POLICY = Policy(
     name="kick-off",
@@ -44,6 +46,40 @@ def test_who_is_left_out_and_why() -> None:
     assert found.left_out["whose device it was is not known"] == 1
     released = trial(POLICY, hits, incident="7", ended_at=1_600.0, products=PRODUCTS, reported_released=True)
     assert [credit.customer for credit in released.credits] == ["C2"]
+
+
+@pytest.mark.parametrize(
+    ("cap", "before", "amount"),
+    [(0, 0, 8_000), (0, 1, 7_999), (0, 7_999, 1), (0, 8_000, 0), (0, 9_000, 0), (9_000, 1_000, 8_000),
+     (9_000, 1_001, 7_999), (9_000, 9_000, 0), (500, 0, 500)],
+)  # fmt: skip
+def test_for_all_incidents_of_a_night_nobody_gets_more_than_its_cap(cap: int, before: int, amount: int) -> None:
+    policy = replace(POLICY, cap_per_customer_and_night=cap)
+    hits = [replace(HIT, kept_later_at=1_000.0 + 3_600)]
+    that_night = {"C1": before, "C2": 10**6}
+    found = trial(policy, hits, incident="7", ended_at=1_600.0, products=PRODUCTS, that_night=that_night)
+    assert found.total == amount
+    assert found.left_out == ({} if amount else {"has been given the most for one night": 1})
+
+
+def test_a_night_is_from_noon_to_noon_where_the_house_is() -> None:
+    zone = ZoneInfo("Europe/Oslo")
+
+    def at(*moment: int) -> float:
+        return datetime(*moment, tzinfo=zone).timestamp()  # type: ignore[misc, arg-type]
+
+    friday = (at(2026, 3, 27, 12), at(2026, 3, 28, 12))
+    assert night(friday[0], zone) == night(at(2026, 3, 28), zone) == night(friday[1] - 0.001, zone) == friday
+    assert night(friday[0] - 0.001, zone) == (at(2026, 3, 26, 12), friday[0])
+    # An hour of this one is skipped.
+    short = night(friday[1], zone)
+    assert short == (friday[1], at(2026, 3, 29, 12)) and short[1] - short[0] == 23 * 3_600
+
+
+def test_in_doubt_are_those_credited_who_stand_on_the_list_no_more() -> None:
+    given = [ServiceCredit(f"7:{name}", "7", name, 1, "NOK", "kick-off", "") for name in ("C3", "C1", "C2")]
+    assert in_doubt(given, [HIT]) == ("C2", "C3")
+    assert in_doubt(given[1:2], [HIT, replace(HIT, customer="C9")]) == ()
 
 
 def test_once_per_customer_and_incident_by_the_longest_wait() -> None:

@@ -85,6 +85,61 @@ async def test_who_comes_to_the_list_late_is_credited_and_the_others_stay_as_the
     assert set(await house.amounts()) == {"a", "late"}
 
 
+@pytest.mark.parametrize(
+    ("cap", "hours", "amounts"),
+    [(0, 0.0, {"b": 5_000, "c": 5_000}), (7_000, 0.0, {"a": 2_000, "b": 5_000, "c": 5_000}),
+     (0, -24.0, {"a": 5_000, "b": 5_000, "c": 5_000}), (0, 24.0, {"a": 5_000, "b": 5_000, "c": 5_000})],
+)  # fmt: skip
+async def test_two_incidents_of_one_night_pay_no_more_than_the_cap_of_the_night(
+    house: House, cap: int, hours: float, amounts: dict[str, int]
+) -> None:
+    remedy = replace(house.settings.remedies[0], cap_per_customer_and_night=cap)
+    house.settings = replace(house.settings, remedies=(remedy,))
+    incident = await house.fault(*(tried(house.began_at, each) for each in "abc"))
+    other = replace(
+        incident, id="j", state="reviewed", alarms=(), resolved_at=1.0, opened_at=incident.opened_at + hours * 3_600
+    )
+    given = [
+        ServiceCredit("j:a", "j", "a", 5_000, "NOK", "p", ""),
+        ServiceCredit("j:b", "j", "b", 5_000, "SEK", "p", ""),
+    ]
+    await house.database.write(lambda t: store.save_incident(t, other))
+    await house.database.write(lambda t: store.give_credits(t, given, given_by=RULE, now=1.0))
+    response = await house.start()
+    await response.look()
+    assert await house.amounts() == amounts
+    # The cap holds for a person's word as well; the incident's own do not count against it.
+    assert await response.release("i", by="Kari") == 0
+    await response.look()
+    assert await house.amounts() == amounts
+
+
+async def test_who_was_credited_and_is_on_the_list_no_more_keeps_it_and_is_told_to_a_person(house: House) -> None:
+    began = house.began_at
+    await house.fault(tried(began, "a"), tried(began, "b"), tried(began, "c"))
+    response = await house.start()
+    await response.look()
+    given = await house.given()
+    assert len(given) == 3 and (await house.incident()).doubted == 0
+    # Late, a role tells that they had got it in time.
+    await house.outcomes(tried(began + 1, "a", kept=True))
+    await response.look()
+    incident = await house.incident()
+    text = "credited customers stand on the list no more: a person must look; nothing is taken back by itself"
+    assert house.entries(incident, "doubted") == [("data", f"1 {text}")] and incident.doubted == 1
+    assert {hit.key for hit in await response.hits("i")} >= {"customer:b", "customer:c"}
+    # Said once; once more when it is one more, and by the next run as well.
+    await response.look()
+    response = await house.start()
+    await response.look()
+    assert await house.incident() == incident
+    await house.outcomes(tried(began + 1, "b", kept=True))
+    await response.look()
+    incident = await house.incident()
+    assert house.entries(incident, "doubted")[1:] == [("data", f"2 {text}")] and incident.doubted == 2
+    assert await house.given() == given
+
+
 async def test_a_persons_word_that_it_is_over_gives_nobody_anything(house: House) -> None:
     await house.fault(tried(house.began_at, "a"), facts=[Fact("evidence", house.began_at + 20)])
     response = await house.start()

@@ -21,7 +21,7 @@ devices are joined, and its digest says whether it changed.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prikkfri.assurance.segments import Segment, dimensions_of, segment_of
 from prikkfri.assurance.tally import (
@@ -165,6 +165,55 @@ def impact(
         elif any(each.kept is None for each in theirs):
             unsettled += 1
     return Impact(scope, tuple(hits), asked, unsettled, _digest(scope, hits), unconfirmed)
+
+
+def holder_of(held: Iterable[tuple[str, str, float, float]]) -> Holder:
+    """From who was seen on which device: device, customer, first and last seen."""
+    by_device: dict[str, list[tuple[str, float, float]]] = {}
+    for device, customer, first, last in held:
+        by_device.setdefault(device, []).append((customer, first, last))
+
+    def holder(device: str, at: float) -> str | None:
+        """Whoever was seen on the device at the time, or else next after it; of two at once, neither."""
+        known = by_device.get(device, [])
+        inside = [customer for customer, first, last in known if first <= at <= last]
+        following = min((first for _, first, _ in known if first > at), default=None)
+        found = inside or [customer for customer, first, _ in known if first == following]
+        return (found[0] if len(found) == 1 else "") if found else None
+
+    return holder
+
+
+def named(made: Impact, holder: Holder, *, since: float) -> Impact:
+    """The list after devices got their holders; those who asked before `since` stay as they are.
+
+    A person who is on it already, under their own name or by another device, is one person.
+    """
+    people: dict[str, Hit] = {}
+    merged = 0
+    for hit in made.hits:
+        customer = hit.customer or (hit.first_asked >= since and holder(hit.device, hit.first_asked)) or ""
+        hit = replace(hit, customer=customer)
+        if (other := people.get(hit.key)) is not None:
+            merged += 1
+            hit = _one(other, hit)
+        people[hit.key] = hit
+    hits = tuple(hit for _, hit in sorted(people.items()))
+    return replace(made, hits=hits, asked=made.asked - merged, digest=_digest(made.scope, hits))
+
+
+def _one(a: Hit, b: Hit) -> Hit:
+    """Two lines about one person as one."""
+    first, second = sorted((a, b), key=lambda hit: hit.first_asked)
+    got = [hit.kept_later_at for hit in (a, b) if hit.kept_later_at is not None]
+    return replace(
+        first,
+        tries=a.tries + b.tries,
+        unanswered=a.unanswered + b.unanswered,
+        last_reason=second.last_reason or first.last_reason,
+        kept_later_at=min(got, default=None),
+        observed=a.observed or b.observed,
+    )
 
 
 def _delivered(ordered: Sequence[Outcome], expectations: Mapping[tuple[str, str], Expectation]) -> list[Outcome]:

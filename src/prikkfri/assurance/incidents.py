@@ -43,6 +43,7 @@ Kind = Literal[
     "listed",  # the list of those hit was made
     "told",  # the public or those hit were told
     "credited",
+    "doubted",  # later proof took credited customers off the list, or put them back
 ]
 
 TRANSITIONS: Mapping[tuple[State, Kind], State] = {
@@ -164,6 +165,8 @@ class Incident:
     """How many stand on its list, as last looked at ..."""
     asked: int = 0
     """... of how many who asked for what it is about, wherever they are."""
+    doubted: int = 0
+    """Credited customers who stand on its list no more: for a person to look at."""
     reopened: int = 0
     expected_solution_at: float | None = None
     next_update_at: float | None = None
@@ -413,6 +416,16 @@ def _noted(incident: Incident, fact: Fact) -> Incident:
         return incident
     entry = Entry(fact.at, fact.who, fact.kind, fact.text, incident.state, fact.solution_at, fact.next_update_at)
     return replace(incident, timeline=(*incident.timeline, entry))
+
+
+def doubted(incident: Incident, count: int, now: float) -> Incident:
+    """The incident with so many credited who stand on its list no more; the timeline says when that changes."""
+    if count == incident.doubted:
+        return incident
+    text = f"{count} credited customers stand on the list no more: a person must look; nothing is taken back by itself"
+    if not count:
+        text = "all credited customers stand on the list again"
+    return _noted(replace(incident, doubted=count), Fact("doubted", now, text=text))
 
 
 def recurrences(incident: Incident, history: Sequence[Incident]) -> tuple[Incident, ...]:

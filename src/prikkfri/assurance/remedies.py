@@ -6,6 +6,7 @@ Only what a role saw itself moves money by itself; what a device reported waits 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, time, timedelta, tzinfo
 
 from prikkfri.assurance.impact import Hit
 
@@ -32,6 +33,8 @@ class Policy:
     """Which products are credited, and by what factor; `*` stands for those that are not named."""
     cap_per_customer: int
     """The most that one customer gets for one incident, in the smallest unit."""
+    cap_per_customer_and_night: int = 0
+    """The most that one customer gets for all incidents of a night; 0: as for one incident."""
     cap_total: int
     """The most that one incident may cost without a person; a trial above it credits nobody."""
 
@@ -72,6 +75,19 @@ def credit_key(incident: str, customer: str) -> str:
     return f"{incident}:{customer}"
 
 
+def night(at: float, zone: tzinfo) -> tuple[float, float]:
+    """From when to before when the night of a moment lasts: from noon to noon."""
+    moment = datetime.fromtimestamp(at, zone)
+    day = moment.date() - timedelta(days=moment.hour < 12)
+    noon, next_noon = (datetime.combine(each, time(12), zone).timestamp() for each in (day, day + timedelta(days=1)))
+    return noon, next_noon
+
+
+def in_doubt(given: Iterable[ServiceCredit], hits: Iterable[Hit]) -> tuple[str, ...]:
+    """Those credited who stand on the list no more."""
+    return tuple(sorted({credit.customer for credit in given} - {hit.customer for hit in hits}))
+
+
 def trial(
     policy: Policy,
     hits: Iterable[Hit],
@@ -81,16 +97,22 @@ def trial(
     products: Mapping[str, str],
     reported_released: bool = False,
     given: Iterable[ServiceCredit] = (),
+    that_night: Mapping[str, int] | None = None,
 ) -> Trial:
     """Tries a policy on those hit; `products` names each customer's product at the time of the incident.
 
     `reported_released`: a person has released those of whom only their own device tells. `given`: what the incident has
-    cost already, whoever stands on its list by now.
+    cost already, whoever stands on its list by now. `that_night`: what each customer was given for other incidents of
+    its night.
     """
     found: dict[str, ServiceCredit] = {}
     left_out: dict[str, int] = {}
     for hit in hits:
         amount, reason = _amount(policy, hit, ended_at, products.get(hit.customer, ""), reported_released)
+        if amount:
+            most = policy.cap_per_customer_and_night or policy.cap_per_customer
+            amount = min(amount, max(most - (that_night or {}).get(hit.customer, 0), 0))
+            reason = reason if amount else "has been given the most for one night"
         if not amount:
             left_out[reason] = left_out.get(reason, 0) + 1
             continue

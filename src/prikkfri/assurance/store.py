@@ -120,6 +120,12 @@ async def join_devices(transaction: Transaction, outcomes: Iterable[Outcome], no
             for (device, customer), times in sorted(seen.items())
         ],
     )
+    # Whoever is on the list of an incident by this device alone is named later, in a step of its own.
+    await transaction.execute_many(
+        "INSERT INTO device_named (device) SELECT DISTINCT device FROM incident_hit"
+        " WHERE device = :device AND customer = '' ON CONFLICT (device) DO NOTHING",
+        [{"device": device} for device in sorted({device for device, _ in seen})],
+    )
 
 
 async def counts(queries: Queries, *, since: int, until: int, period: int) -> list[Count]:

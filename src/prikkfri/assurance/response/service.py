@@ -16,17 +16,29 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
+from functools import partial
 
 from prikkfri.assurance import incidents, recovery, status, watching
 from prikkfri.assurance.answers import Answer, Known, answer_sheet
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
 from prikkfri.assurance.detection import Settings as Detection
-from prikkfri.assurance.impact import Exposed, Hit, Holder, Impact, Scope, condemned, exposure, proven
+from prikkfri.assurance.impact import (
+    Exposed,
+    Hit,
+    Holder,
+    Impact,
+    Scope,
+    condemned,
+    exposure,
+    holder_of,
+    named,
+    proven,
+)
 from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.notices import notices
 from prikkfri.assurance.programmes import Programmes
 from prikkfri.assurance.recovery import Recovery
-from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, trial
+from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, in_doubt, night, trial
 from prikkfri.assurance.response import assessing, looking, store
 from prikkfri.assurance.response.store import Contact, Given, Listed
 from prikkfri.assurance.response.timing import TIMING, Timing
@@ -44,6 +56,7 @@ log = logging.getLogger("prikkfri.assurance")
 
 HISTORY_MAX = 200
 CONTACT_PERIOD_SECONDS = 60.0
+SECONDS_PER_DAY = 86_400.0
 RULE = "rule:policy"
 SAME_SECONDS = 10.0
 """Counted again after a restart, an alarm is raised at the same moment, but for what came late the first time."""
@@ -239,6 +252,7 @@ class Response:
             elif not self._worth_remembering(incident, now):
                 del self._incidents[incident.id]
                 self._lists.pop(incident.id, None)
+        await self._name()
 
     def _worth_looking_at(self, incident: Incident, now: float) -> bool:
         after_seconds = self._timing.after_seconds
@@ -330,10 +344,15 @@ class Response:
                 return  # something has happened to it meanwhile: the next look sees that, too
             self._recoveries[incident.id] = seen.recovery
             given: list[ServiceCredit] = []
-            if await self._list(seen, now) and status.told(seen.incident) and _proven(seen.incident):
+            after, changed = seen.incident, await self._list(seen, now)
+            if changed and status.told(after) and _proven(after):
                 # Before it is saved as over: after a crash in between it is looked at again, and nobody is forgotten.
-                given = await self._give_by_rule(seen.incident, seen.impact)
-            await self._save(_credited(seen.incident, given, RULE, now))
+                given = await self._give_by_rule(after, seen.impact)
+            after = _credited(after, given, RULE, now)
+            if changed and not after.open:
+                had = [each.credit for each in await self.credits(after.id)]
+                after = incidents.doubted(after, len(in_doubt(had, seen.impact.hits)), now)
+            await self._save(after)
         sheet = await self.answers(await self._known(self._incidents[incident.id], seen.impact, outcomes))
         await self._database.write(lambda t: store.save_answers(t, incident.id, sheet))
 
@@ -372,19 +391,60 @@ class Response:
         return True
 
     async def _holder(self, since: float) -> Holder:
-        held: dict[str, list[tuple[str, float, float]]] = {}
-        for device, customer, first, last in await self._database.read(lambda q: store.holders(q, since=since)):
-            held.setdefault(device, []).append((customer, first, last))
+        return holder_of(await self._database.read(lambda q: store.holders(q, since=since)))
 
-        def holder(device: str, at: float) -> str | None:
-            """Whoever was seen on the device at the time, or else next after it; of two at once, neither."""
-            known = held.get(device, [])
-            inside = [customer for customer, first, last in known if first <= at <= last]
-            following = min((first for _, first, _ in known if first > at), default=None)
-            found = inside or [customer for customer, first, _ in known if first == following]
-            return (found[0] if len(found) == 1 else "") if found else None
+    async def _name(self) -> None:
+        """Names those on closed lists whose devices have got a holder since, some at a time, and credits them.
 
-        return holder
+        A device is forgotten when all of its incidents are done: whatever stops this, it is gone on with. While an
+        incident is open they wait: a look on its way would write over what is named here.
+        """
+        if any(incident.open for incident in self._incidents.values()):
+            return
+        most = self._timing.named_at_once_max
+        devices = await self._database.read(lambda q: store.named_devices(q, most=most))
+        held: list[tuple[str, str, float, float]] = []
+        touched: set[str] = set()
+        for device in devices:
+            held += await self._database.read(partial(store.holders_of, device=device))
+            touched |= set(await self._database.read(partial(store.nameless_on, device=device)))
+        for identifier in sorted(touched):
+            async with self._acting:
+                await self._name_in(identifier, holder_of(held))
+            if (known := await self.known(identifier)) is not None:
+                sheet = await self.answers(known)
+                await self._database.write(partial(store.save_answers, identifier=identifier, answers=sheet))
+        if devices:
+            await self._database.write(lambda t: store.forget_named(t, devices))
+
+    async def _name_in(self, identifier: str, holder: Holder) -> None:
+        incident = await self._database.read(lambda q: store.incident(q, identifier))
+        listed = await self._database.read(lambda q: store.impact_of(q, incident)) if incident else None
+        if incident is None or listed is None:
+            return
+        now = self._clock.now()
+        before, incomplete, _ = listed
+        made = named(before, holder, since=now - self._settings.outcomes_kept_days * SECONDS_PER_DAY)
+        if {hit.key for hit in made.hits} == {hit.key for hit in before.hits}:
+            return
+        due: Sequence[ServiceCredit] = ()
+        if status.told(incident) and _proven(incident):
+            tried = await self._trial(incident, made, await self.credits(identifier))
+            due = tried.credits if tried and not tried.over_cap else ()
+
+        async def work(transaction: Transaction) -> Incident:
+            known = {hit.key: hit for hit in before.hits}
+            await store.save_impact(transaction, identifier, made, incomplete, now, before=known)
+            given = await store.give_credits(transaction, due, given_by=RULE, now=now)
+            after = _credited(replace(incident, hit=made.seen), given, RULE, now)
+            await store.save_incident(transaction, after)
+            return after
+
+        self._lists.pop(identifier, None)  # it is not what the last look wrote
+        after = await self._database.write(work)
+        if identifier in self._incidents:
+            self._incidents[identifier] = after
+        self._around.changed()
 
     # What others ask.
 
@@ -562,6 +622,10 @@ class Response:
         customers = [hit.customer for hit in made.hits if hit.customer]
         products = await self._around.products(customers, incident.since)
         ended_at = incident.ended_at or self._clock.now()
+        since, until = night(incident.opened_at, self._zone)
+        that_night = await self._database.read(
+            partial(store.given_from, since=since, until=until, currency=policy.currency, but=incident.id)
+        )
         return trial(
             policy,
             made.hits,
@@ -570,6 +634,7 @@ class Response:
             products=products,
             reported_released=released,
             given=[each.credit for each in given],
+            that_night=that_night,
         )
 
     async def _give_by_rule(self, incident: Incident, made: Impact) -> list[ServiceCredit]:
@@ -610,7 +675,7 @@ def _told(outcome: Outcome) -> tuple[object, ...]:
 
 def _proven(incident: Incident) -> bool:
     """Whether the data says that it is over: only then money moves by itself."""
-    return incident.state == "resolved" and not incident.unproven
+    return incident.state in ("resolved", "reviewed") and not incident.unproven
 
 
 def _credited(incident: Incident, given: Sequence[ServiceCredit], by: str, now: float) -> Incident:
@@ -630,5 +695,6 @@ def _policy(remedy: Remedy) -> Policy:
         tiers=tuple(Tier(from_minutes=tier.from_minutes, amount=tier.amount) for tier in remedy.tiers),
         products=dict.fromkeys(remedy.products, 1.0),
         cap_per_customer=remedy.cap_per_customer,
+        cap_per_customer_and_night=remedy.cap_per_customer_and_night,
         cap_total=remedy.cap_total,
     )

@@ -259,6 +259,17 @@ async def credits_of(queries: Queries, identifier: str) -> list[Given]:
     return [Given(ServiceCredit(*row[:7]), *row[7:]) for row in rows]
 
 
+async def given_from(queries: Queries, *, since: float, until: float, currency: str, but: str) -> dict[str, int]:
+    """What each customer was given for the incidents opened in a time, but for one of them."""
+    rows = await queries.fetch(
+        "SELECT customer, CAST(SUM(amount) AS BIGINT) FROM service_credit WHERE incident IN"
+        " (SELECT id FROM incident WHERE opened_at >= :since AND opened_at < :until AND id <> :but)"
+        " AND currency = :currency GROUP BY customer",
+        {"since": since, "until": until, "currency": currency, "but": but},
+    )
+    return {customer: amount for customer, amount in rows}
+
+
 async def mark_told(transaction: Transaction, key: str, message: str, now: float) -> None:
     await transaction.execute(
         "UPDATE service_credit SET told_message = :message, told_at = :now WHERE credit_key = :key",
@@ -301,6 +312,35 @@ async def holders(queries: Queries, *, since: float) -> list[tuple[str, str, flo
         {"since": since},
     )
     return [(device, customer, first, last) for device, customer, first, last in rows]
+
+
+async def named_devices(queries: Queries, *, most: int) -> list[str]:
+    """Devices by which somebody is on a list without a name, and that have got a holder since."""
+    rows = await queries.fetch("SELECT device FROM device_named ORDER BY device LIMIT :most", {"most": most})
+    return [device for (device,) in rows]
+
+
+async def nameless_on(queries: Queries, device: str) -> list[str]:
+    """The incidents on whose lists a device stands without a name."""
+    rows = await queries.fetch(
+        "SELECT incident FROM incident_hit WHERE device = :device AND customer = '' ORDER BY incident",
+        {"device": device},
+    )
+    return [incident for (incident,) in rows]
+
+
+async def holders_of(queries: Queries, device: str) -> list[tuple[str, str, float, float]]:
+    """Who held a device: device, customer, first and last seen."""
+    rows = await queries.fetch(
+        "SELECT device, customer, first_seen, last_seen FROM device_holder WHERE device = :device", {"device": device}
+    )
+    return [(name, customer, first, last) for name, customer, first, last in rows]
+
+
+async def forget_named(transaction: Transaction, devices: Iterable[str]) -> None:
+    await transaction.execute_many(
+        "DELETE FROM device_named WHERE device = :device", [{"device": device} for device in devices]
+    )
 
 
 async def save_watch(transaction: Transaction, counted_to: float, document: str) -> None:

@@ -20,6 +20,8 @@ class Timing:
     """Messages may have gone astray so long before the first sign of it; canaries tell since when."""
     after_seconds: float = 900.0
     """A resolved incident is looked at for so long: late outcomes and a relapse still count."""
+    named_at_once_max: int = 200
+    """Devices that got a holder after their incident had closed are looked up so many at a time."""
     asked_at_once_max: int = 20
     """Customers who ask whether they were hit: a crowd of them must not slow down what watches for the next."""
     answer_seconds_max: float = 5.0

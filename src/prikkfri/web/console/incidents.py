@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from prikkfri.assurance.answers import Known, answer_sheet, headline, sentence
 from prikkfri.assurance.console import Console
 from prikkfri.assurance.incidents import TRANSITIONS, Fact, Incident, Kind, accepts, in_order, word
+from prikkfri.assurance.remedies import in_doubt
 from prikkfri.assurance.response.service import Response as IncidentResponse
 from prikkfri.assurance.response.store import Given
 from prikkfri.assurance.response.tables import contacts_of, credits_csv, exposed_csv, hits_csv
@@ -23,6 +24,7 @@ INCIDENTS_SHOWN_MAX = 50
 ENTRIES_SHOWN_MAX = 200
 HITS_SHOWN_MAX = 500
 REFUSED_SHOWN_MAX = 20
+DOUBTED_SHOWN_MAX = 20
 TEXT_CHARACTERS_MAX = 500
 PROMISE_SECONDS_MAX = 30 * 86_400.0
 """How far ahead a solution or a next word may be promised."""
@@ -53,6 +55,8 @@ class Money:
     reported: int
     """Of those hit, customers of whom only their device tells."""
     untold: int
+    doubted: tuple[str, ...]
+    """Credited customers who stand on the list no more."""
 
     @property
     def total(self) -> int:
@@ -162,6 +166,7 @@ class IncidentPages:
             typed=typed,
             now=now,
             text_max=TEXT_CHARACTERS_MAX,
+            doubted_max=DOUBTED_SHOWN_MAX,
             why_max=WHY_CHARACTERS_MAX,
         )
 
@@ -291,6 +296,7 @@ def _money(known: Known, given: list[Given]) -> Money:
         waiting=sum(1 for credit in credited if credit.customer not in have),
         reported=len({hit.customer for hit in hits if hit.customer and not hit.observed} - have),
         untold=sum(1 for each in given if not each.told_at),
+        doubted=in_doubt((each.credit for each in given), hits) if known.impact else (),
     )
 
 

@@ -184,4 +184,5 @@ _ENTRIES: dict[Kind, str] = {
     "listed": "Listed:",
     "told": "Told:",
     "credited": "Credited:",
+    "doubted": "Credited in doubt:",
 }

@@ -1,0 +1,164 @@
+"""Who is named after the incident has closed: on the list, and credited, for as long as outcomes are kept."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from response_house import FAULT_SECONDS, House, open_house, tried
+
+from prikkfri.assurance.impact import Hit, Impact, Scope, holder_of, named
+from prikkfri.assurance.incidents import Fact
+from prikkfri.assurance.response import store
+from prikkfri.assurance.response.service import RULE
+from prikkfri.clock import ManualClock
+from prikkfri.storage import Location
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
+    house = await open_house(location, clock)
+    yield house
+    await house.close()
+
+
+async def _closed(house: House, *devices: str, facts: tuple[Fact, ...] = ()) -> None:
+    """An incident that nobody looks at any more, with devices on its list whose holders nobody knows."""
+    hits = [tried(house.began_at + n, device=device) for n, device in enumerate(devices)]
+    await house.fault(*hits, tried(house.began_at, "known"), facts=facts)
+    response = await house.start()
+    await response.look()
+    house.clock.advance(house.timing.after_seconds)
+    await response.look()
+
+
+async def _sign_in(house: House, customer: str, device: str) -> None:
+    await house.outcomes(tried(house.clock.now(), customer, device=device, kept=True))
+
+
+async def _waiting(house: House) -> list[str]:
+    return await house.database.read(lambda q: store.named_devices(q, most=100))
+
+
+async def test_who_is_named_after_it_has_closed_is_on_the_list_and_credited_once(house: House) -> None:
+    await _closed(house, "d-a", "d-b")
+    house.clock.advance(DAY)
+    await _sign_in(house, "a", "d-a")
+    await _sign_in(house, "passer-by", "d-on-no-list")
+    assert await _waiting(house) == ["d-a"]
+    response = await house.start()
+    before = await response.listed("i")
+    await response.look()
+    assert await house.amounts() == {"known": 5_000, "a": 5_000}
+    assert {hit.key for hit in await response.hits("i")} == {"customer:known", "customer:a", "device:d-b"}
+    after = await response.listed("i")
+    assert before and after and after.frozen == before.frozen and after.digest != before.digest
+    incident = await house.incident()
+    assert (incident.state, incident.hit) == ("resolved", 3)
+    assert house.entries(incident, "credited")[-1] == (RULE, "1 customers were credited 50.00 NOK together")
+    sheet = await house.database.read(lambda q: store.answers(q, "i"))
+    assert any("2 get 100.00" in answer.text for answer in sheet)
+    # Signed in again, and after a restart, nobody gets a second one.
+    given = await house.given()
+    await _sign_in(house, "a", "d-a")
+    assert await _waiting(house) == []
+    await (await house.start()).look()
+    assert await house.given() == given and await house.incident() == incident
+
+
+async def test_some_at_a_time_and_gone_on_with_after_a_crash(house: House) -> None:
+    devices = [f"d-{n}" for n in range(5)]
+    house.settings = replace(house.settings, remedies=(replace(house.settings.remedies[0], cap_total=100_000),))
+    await _closed(house, *devices)
+    house.timing = replace(house.timing, named_at_once_max=2)
+    for device in devices:
+        await _sign_in(house, device.removeprefix("d-"), device)
+    response = await house.start()
+    await response.look()
+    assert await _waiting(house) == devices[2:] and len(await house.given()) == 3
+    house.killed = True
+    with pytest.raises(asyncio.CancelledError):
+        await response.look()
+    house.killed = False
+    assert await _waiting(house) == devices[2:] and len(await house.given()) == 3
+    response = await house.start()
+    for _ in range(2):
+        await response.look()
+    assert await _waiting(house) == []
+    assert set(await house.amounts()) == {"known", "0", "1", "2", "3", "4"}
+
+
+async def test_nobodys_and_another_times_device_stays_without_a_name(house: House) -> None:
+    await _closed(house, "d-two", "d-old")
+    await _sign_in(house, "one", "d-two")
+    await _sign_in(house, "two", "d-two")
+    response = await house.start()
+    await response.look()
+    house.clock.advance(house.settings.outcomes_kept_days * DAY)
+    await _sign_in(house, "late", "d-old")
+    await response.look()
+    assert await _waiting(house) == [] and set(await house.amounts()) == {"known"}
+    assert {hit.key for hit in await response.hits("i")} == {"customer:known", "device:d-two", "device:d-old"}
+
+
+async def test_without_proof_they_are_named_and_wait_for_a_person(house: House) -> None:
+    at = house.began_at
+    facts = (Fact("evidence", at + 20), Fact("all-clear", at + FAULT_SECONDS, "Kari"))
+    await _closed(house, "d-a", facts=facts)
+    await _sign_in(house, "a", "d-a")
+    response = await house.start()
+    await response.look()
+    assert "customer:a" in {hit.key for hit in await response.hits("i")} and await house.amounts() == {}
+    assert await response.release("i", by="Ola") == 2
+
+
+async def test_above_the_cap_of_the_whole_they_wait_for_a_person(house: House) -> None:
+    remedy = replace(house.settings.remedies[0], cap_total=6_999)
+    house.settings = replace(house.settings, remedies=(remedy,))
+    await _closed(house, "d-a", "d-b")
+    await _sign_in(house, "a", "d-b")
+    response = await house.start()
+    await response.look()
+    assert set(await house.amounts()) == {"known"} and await response.release("i", by="Ola") == 1
+
+
+async def test_one_that_has_been_looked_back_on_is_credited_too(house: House) -> None:
+    await _closed(house, "d-a")
+    response = await house.start()
+    await response.act("i", Fact("review", house.clock.now(), "Kari"))
+    await _sign_in(house, "a", "d-a")
+    await response.look()
+    assert (await house.incident()).state == "reviewed" and set(await house.amounts()) == {"known", "a"}
+
+
+async def test_while_an_incident_is_open_they_wait(house: House) -> None:
+    await _closed(house, "d-a")
+    opened = replace(await house.incident(), id="open", state="confirmed", opened_at=house.clock.now())
+    await house.database.write(lambda t: store.save_incident(t, opened))
+    await _sign_in(house, "a", "d-a")
+    await (await house.start()).look()
+    assert await _waiting(house) == ["d-a"] and set(await house.amounts()) == {"known"}
+
+
+def _hit(device: str, at: float, customer: str = "", **more: Any) -> Hit:
+    return replace(Hit(customer, device, "television", "sign-in", at, 2, 1, "", None, True), **more)
+
+
+def test_two_lines_about_one_person_become_one() -> None:
+    made = Impact(Scope((), 0.0, 200.0), (
+        _hit("d-2", 100.0, "a", observed=False, kept_later_at=300.0),
+        _hit("d-1", 50.0, last_reason="full", kept_later_at=400.0),
+        _hit("d-3", 60.0),
+    ), 9, 0, "")  # fmt: skip
+    holder = holder_of([("d-1", "a", 40.0, 70.0), ("d-3", "b", 65.0, 70.0)])
+    after = named(made, holder, since=50.0)
+    assert after.hits == (
+        _hit("d-1", 50.0, "a", tries=4, unanswered=2, last_reason="full", kept_later_at=300.0),
+        _hit("d-3", 60.0, "b"),
+    )
+    assert (after.asked, after.scope) == (8, made.scope) and after.digest
+    # Of those who asked before it, nobody is named.
+    assert [hit.key for hit in named(made, holder, since=60.0).hits] == ["customer:a", "customer:b", "device:d-1"]
