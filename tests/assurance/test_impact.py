@@ -11,6 +11,7 @@ from prikkfri.assurance.impact import Exposed, Hit, Scope, condemned, exposure, 
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome
+from prikkfri.journal.outcomes import Verdict
 
 SIGN_IN = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
 SCOPE = Scope((SIGN_IN,), since=1_000.0, until=2_000.0)
@@ -361,15 +362,47 @@ def test_what_stood_open_at_the_beginning_counts_and_what_was_asked_at_the_end_d
     assert hit(*said) == ["device:d-1000.0"]
 
 
-def test_in_a_place_is_whoever_was_seen_there_at_any_step_of_their_try() -> None:
+def test_in_a_place_is_whoever_was_let_down_there_and_not_who_only_came_through() -> None:
     through = [sign_in(1_100.0, "asked", layer="door", promise="p1"), sign_in(1_101.0, promise="p1")]
     assert hit(*through) == ["device:d-1"]
-    assert hit(*through, scope=Scope((Segment.of({"service": "television", "layer": "door"}),), 1_000.0, 2_000.0))
+    assert not hit(*through, scope=Scope((Segment.of({"service": "television", "layer": "door"}),), 1_000.0, 2_000.0))
     assert not hit(
         *through, scope=Scope((Segment.of({"service": "television", "layer": "streams"}),), 1_000.0, 2_000.0)
     )
     two = Scope((Segment.of({"service": "messages"}), SIGN_IN), 1_000.0, 2_000.0)
     assert hit(*through, scope=two) == ["device:d-1"]
+
+
+@pytest.mark.parametrize(
+    ("told", "hit_by"),
+    [
+        ([], ["sms-centre"]),
+        ([(1.0, "asked", "link")], ["link"]),
+        ([(1.0, "asked", "link"), (2.0, "broken", "link")], ["link"]),
+        ([(1.0, "asked", "link"), (2.0, "broken", "sms-centre")], ["sms-centre"]),
+        ([(300.0, "broken", "link")], ["link"]),
+        ([(301.0, "broken", "link")], ["link", "sms-centre"]),
+        ([(1.0, "asked", "link"), (301.0, "kept", "link")], ["link"]),
+        ([(301.0, "kept", "link")], ["link", "sms-centre"]),
+    ],
+    ids=str,
+)
+def test_a_message_is_let_down_where_it_was_settled_or_by_whoever_was_asked_last(
+    told: list[tuple[float, Verdict, str]], hit_by: list[str]
+) -> None:
+    def outcome(after: float, verdict: Verdict, layer: str) -> Outcome:
+        return Outcome(
+            time=1_100.0 + after, service="messages", step="deliver", layer=layer, verdict=verdict, device="+47",
+            promise="m",
+        )  # fmt: skip
+
+    message = [outcome(0.0, "asked", "sms-centre"), *(outcome(at, v, layer) for at, v, layer in told)]
+    layers = [
+        layer
+        for layer in ("link", "sms-centre")
+        if hit(*message, scope=Scope((Segment.of({"service": "messages", "layer": layer}),), 1_000.0, 2_000.0))
+    ]
+    assert layers == hit_by
 
 
 def test_who_is_hit_is_told_by_the_first_try_that_failed_and_the_last_reason() -> None:
