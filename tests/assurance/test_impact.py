@@ -49,6 +49,26 @@ def test_one_who_got_it_later_is_hit_and_the_list_says_when() -> None:
     assert [each.kept_later_at for each in found.hits] == [1_161.0]
 
 
+@pytest.mark.parametrize(("again_at", "later"), [(1_160.0, []), (1_160.5, [1_160.5]), (1_099.9, [1_200.0])])
+def test_who_was_answered_too_late_and_got_it_by_another_try_meanwhile_is_not_hit(
+    again_at: float, later: list[float]
+) -> None:
+    slow = sign_in(1_100.0, "asked", layer="door", promise="p-1"), sign_in(1_200.0, "kept", promise="p-1")
+    found = impact([*slow, sign_in(again_at, "kept", promise="p-2")], SCOPE, now=LATE)
+    assert [each.kept_later_at for each in found.hits] == later
+
+
+def test_a_message_that_came_too_late_is_not_made_good_by_another() -> None:
+    def message(at: float, verdict: Verdict, promise: str) -> Outcome:
+        return Outcome(
+            time=at, service="messages", step="deliver", layer="link", verdict=verdict, device="+47", promise=promise
+        )
+
+    slow = message(1_100.0, "asked", "m-1"), message(1_500.0, "kept", "m-1")
+    scope = Scope((Segment.of({"service": "messages"}),), 1_000.0, 2_000.0)
+    assert hit(*slow, message(1_110.0, "kept", "m-2"), scope=scope) == ["device:+47"]
+
+
 def test_an_answer_that_reached_nobody_answers_nothing() -> None:
     lost = sign_in(1_105.0, "kept", promise="p-1"), sign_in(1_105.5, reason="undelivered", promise="p-1")
     asked = sign_in(1_100.0, "asked", layer="door", promise="p-1")

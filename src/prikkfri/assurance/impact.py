@@ -247,11 +247,12 @@ def _answer_repeats(tries: Sequence[_Try]) -> None:
         if each.kept and each.kept.observed:
             got.setdefault((each.person, each.kept.service, each.kept.step), []).append(each.kept)
     for each in tries:
-        if each.kept is None and each.expectation.repeatable:
+        if each.expectation.repeatable:
             # A place in the line, or a pass, is no answer to who asked to come in.
             step = each.expectation.carried_to or each.asked.step
             theirs = got.get((each.person, each.asked.service, step), ())
             answers = [outcome for outcome in theirs if outcome.time >= each.asked.time]
+            answers += [each.kept] if each.kept else []  # which may be too late, when another try was not
             each.kept = min(answers, key=lambda outcome: outcome.time, default=None)
 
 
