@@ -1,5 +1,8 @@
 """What the roles tell of what was done about an incident."""
 
+from collections.abc import Sequence
+from typing import Literal
+
 import pytest
 from msgspec import structs
 
@@ -16,6 +19,7 @@ from prikkfri.assurance.response.assessing import (
     people,
     picture_channel,
     pictures,
+    rose,
     settled,
     sign,
 )
@@ -358,3 +362,51 @@ def test_what_waits_for_an_account_is_nobodys_broken_promise_unless_the_centre_b
     unanswered = told("asked", "link")
     assert people([unanswered], everything, since=0.0, now=1_300.0) == (1, 0)
     assert people([unanswered], everything, since=0.0, now=1_299.0) == (0, 0)
+
+
+LINK = Segment.of({"service": "messages", "step": "deliver", "layer": "link"})
+
+
+def risen(
+    since: float, raised_at: float = 1_010.0, kind: Literal["share", "plunge"] = "share", **known: float
+) -> Alarm:
+    figures = {"level": 0.05, "seen": 0.5, "promises": 0.0, "evidence": 30.0, "threshold": 26.0, **known}
+    return Alarm(kind=kind, segment=LINK, since=since, raised_at=raised_at, **figures)
+
+
+def delivered(*broken: float, kept: Sequence[float] = (), place: Segment = LINK) -> list[Settled]:
+    told = [*((at, False) for at in broken), *((at, True) for at in kept)]
+    return [Settled(at, at, place, well) for at, well in sorted(told)]
+
+
+FAULT = (1_000.0, 1_002.0, 1_004.0, 1_006.0)
+
+
+@pytest.mark.parametrize(
+    ("kept_between", "began_at"), [(0, 945.0), (7, 945.0), (8, 1_000.0), (200, 1_000.0)]
+)  # 0.62 nats for each that was kept, and 1.90 against for the one that was not
+def test_what_was_broken_before_an_ordinary_stretch_is_not_the_beginning(kept_between: int, began_at: float) -> None:
+    promises = delivered(945.0, *FAULT, kept=[950.0 + n / 10 for n in range(kept_between)])
+    assert rose(promises, risen(since=945.0)) == began_at
+
+
+def test_the_beginning_is_sought_in_the_series_alone_and_from_shortly_before_its_sum_to_its_alarm() -> None:
+    def began_with(*other: Settled) -> float:
+        return rose(sorted([*delivered(*FAULT), *other], key=lambda each: each.at), risen(since=1_001.0))
+
+    assert began_with() == 1_000.0
+    assert began_with(*delivered(941.0)) == 941.0
+    assert began_with(*delivered(940.9)) == 1_000.0
+    assert began_with(*delivered(990.0, place=Segment.of({"service": "messages", "step": "submit"}))) == 1_000.0
+    # What comes after the alarm says nothing of when it began.
+    kept = [1_006.5 + n / 100 for n in range(50)]
+    assert began_with(*delivered(1_009.0, 1_009.9, kept=kept)) == 1_009.0
+    assert began_with(*delivered(1_010.0, 1_010.9, kept=kept)) == 1_000.0
+
+
+def test_where_the_counts_say_nothing_it_began_as_the_alarm_says() -> None:
+    assert rose([], risen(since=1_001.0)) == 1_001.0
+    assert rose(delivered(*FAULT), risen(since=1_001.0, kind="plunge")) == 1_001.0
+    assert rose(delivered(*FAULT), risen(since=1_001.0, seen=0.075)) == 1_001.0
+    assert rose(delivered(*FAULT), risen(since=1_001.0, seen=0.076)) == 1_000.0
+    assert rose(delivered(*FAULT), risen(since=1_001.0, seen=1.0)) == 1_000.0

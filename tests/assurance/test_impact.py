@@ -12,6 +12,7 @@ from prikkfri.assurance.impact import Exposed, Hit, Scope, condemned, exposure, 
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome
+from prikkfri.journal.outcomes import Verdict
 
 SIGN_IN = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
 SCOPE = Scope((SIGN_IN,), since=1_000.0, until=2_000.0)
@@ -47,6 +48,26 @@ def test_one_who_got_it_within_the_grace_time_is_not_hit() -> None:
 def test_one_who_got_it_later_is_hit_and_the_list_says_when() -> None:
     found = impact([sign_in(1_100.0), sign_in(1_161.0, "kept")], SCOPE, now=LATE)
     assert [each.kept_later_at for each in found.hits] == [1_161.0]
+
+
+@pytest.mark.parametrize(("again_at", "later"), [(1_160.0, []), (1_160.5, [1_160.5]), (1_099.9, [1_200.0])])
+def test_who_was_answered_too_late_and_got_it_by_another_try_meanwhile_is_not_hit(
+    again_at: float, later: list[float]
+) -> None:
+    slow = sign_in(1_100.0, "asked", layer="door", promise="p-1"), sign_in(1_200.0, "kept", promise="p-1")
+    found = impact([*slow, sign_in(again_at, "kept", promise="p-2")], SCOPE, now=LATE)
+    assert [each.kept_later_at for each in found.hits] == later
+
+
+def test_a_message_that_came_too_late_is_not_made_good_by_another() -> None:
+    def message(at: float, verdict: Verdict, promise: str) -> Outcome:
+        return Outcome(
+            time=at, service="messages", step="deliver", layer="link", verdict=verdict, device="+47", promise=promise
+        )
+
+    slow = message(1_100.0, "asked", "m-1"), message(1_500.0, "kept", "m-1")
+    scope = Scope((Segment.of({"service": "messages"}),), 1_000.0, 2_000.0)
+    assert hit(*slow, message(1_110.0, "kept", "m-2"), scope=scope) == ["device:+47"]
 
 
 def test_an_answer_that_reached_nobody_answers_nothing() -> None:
@@ -362,15 +383,47 @@ def test_what_stood_open_at_the_beginning_counts_and_what_was_asked_at_the_end_d
     assert hit(*said) == ["device:d-1000.0"]
 
 
-def test_in_a_place_is_whoever_was_seen_there_at_any_step_of_their_try() -> None:
+def test_in_a_place_is_whoever_was_let_down_there_and_not_who_only_came_through() -> None:
     through = [sign_in(1_100.0, "asked", layer="door", promise="p1"), sign_in(1_101.0, promise="p1")]
     assert hit(*through) == ["device:d-1"]
-    assert hit(*through, scope=Scope((Segment.of({"service": "television", "layer": "door"}),), 1_000.0, 2_000.0))
+    assert not hit(*through, scope=Scope((Segment.of({"service": "television", "layer": "door"}),), 1_000.0, 2_000.0))
     assert not hit(
         *through, scope=Scope((Segment.of({"service": "television", "layer": "streams"}),), 1_000.0, 2_000.0)
     )
     two = Scope((Segment.of({"service": "messages"}), SIGN_IN), 1_000.0, 2_000.0)
     assert hit(*through, scope=two) == ["device:d-1"]
+
+
+@pytest.mark.parametrize(
+    ("told", "hit_by"),
+    [
+        ([], ["sms-centre"]),
+        ([(1.0, "asked", "link")], ["link"]),
+        ([(1.0, "asked", "link"), (2.0, "broken", "link")], ["link"]),
+        ([(1.0, "asked", "link"), (2.0, "broken", "sms-centre")], ["sms-centre"]),
+        ([(300.0, "broken", "link")], ["link"]),
+        ([(301.0, "broken", "link")], ["link", "sms-centre"]),
+        ([(1.0, "asked", "link"), (301.0, "kept", "link")], ["link"]),
+        ([(301.0, "kept", "link")], ["link", "sms-centre"]),
+    ],
+    ids=str,
+)
+def test_a_message_is_let_down_where_it_was_settled_or_by_whoever_was_asked_last(
+    told: list[tuple[float, Verdict, str]], hit_by: list[str]
+) -> None:
+    def outcome(after: float, verdict: Verdict, layer: str) -> Outcome:
+        return Outcome(
+            time=1_100.0 + after, service="messages", step="deliver", layer=layer, verdict=verdict, device="+47",
+            promise="m",
+        )  # fmt: skip
+
+    message = [outcome(0.0, "asked", "sms-centre"), *(outcome(at, v, layer) for at, v, layer in told)]
+    layers = [
+        layer
+        for layer in ("link", "sms-centre")
+        if hit(*message, scope=Scope((Segment.of({"service": "messages", "layer": layer}),), 1_000.0, 2_000.0))
+    ]
+    assert layers == hit_by
 
 
 def test_who_is_hit_is_told_by_the_first_try_that_failed_and_the_last_reason() -> None:

@@ -123,6 +123,10 @@ def test_an_alarm_joins_the_incident_of_its_service() -> None:
     over = happened(incident, Fact("all-clear", 200.0, "kari"))
     assert joins(over, alarm(at=201.0), within_seconds=900.0)
     assert not joins(over, alarm(at=1_100.0), within_seconds=900.0)
+    # Elsewhere, and long after its last sign (at 100), it is no relapse.
+    assert joins(over, alarm(START, at=999.9), within_seconds=900.0)
+    assert not joins(over, alarm(START, at=1_000.0), within_seconds=900.0)
+    assert joins(over, alarm(at=1_000.0), within_seconds=900.0)
     tonight = replace(over, resolved_at=1_700_000_000.0)
     assert joins(tonight, alarm(at=1_700_000_899.0), within_seconds=900.0)
 

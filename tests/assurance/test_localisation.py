@@ -67,6 +67,29 @@ def test_places_nothing_where_nothing_stands_out(seed: int) -> None:
     assert place(cells(rng, None), cells(rng, None)).placed == ()
 
 
+def delivering(**links: tuple[int, int]) -> list[Cell]:
+    """Messages settled and broken on each link, and as many that were taken in, of which nothing fails."""
+    base = {"service": "messages", "step": "deliver", "layer": "link"}
+    found = [Cell(Segment.of({**base, "link": link}), *count) for link, count in links.items()]
+    taken = sum(settled for settled, _ in links.values())
+    return [*found, Cell(Segment.of({"service": "messages", "step": "submit", "layer": "sms-centre"}), taken, 0)]
+
+
+@pytest.mark.parametrize("off", [5, 7])
+def test_phones_that_are_off_are_no_fault_of_the_layer_beside_a_link_that_fails(off: int) -> None:
+    before = delivering(a=(59, 0), b=(52, 0), c=(48, 0))
+    placement = place(delivering(a=(42, 30), b=(46, off), c=(45, 0)), before)
+    assert [str(each.segment) for each in placement.placed] == ["link=a"]
+
+
+@pytest.mark.parametrize(("broken", "placed"), [(30, []), (100, ["layer=link"])])
+def test_what_is_ordinary_at_a_step_is_no_fault_where_nothing_is_known_of_before(
+    broken: int, placed: list[str]
+) -> None:
+    placement = place(delivering(a=(400, broken), b=(400, broken)))
+    assert [str(each.segment) for each in placement.placed] == placed
+
+
 def test_what_is_broken_everywhere_is_in_no_segment() -> None:
     now = [Cell(cell.segment, 100, 60) for cell in cells(random.Random(1), None)]
     assert place(now).placed == ()

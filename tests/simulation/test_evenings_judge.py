@@ -81,16 +81,9 @@ def test_the_same_seed_is_the_same_evening_in_any_process() -> None:
     assert digests == {evening(5, table=tiny).digest}
 
 
-CALM = replace(
-    SMALL, skewed_share=0.0, late_share=0.0, doubled_share=0.0, shuffled_share=0.0, stalled_share=0.0,
-    restarted_share=0.0, faults=(1,), dismissed_share=0.0,
-)  # fmt: skip
-"""What is drawn in every test run: an evening with at most one fault, and nothing that disturbs."""
-
-
-@pytest.mark.parametrize("seed", [4, secrets.randbelow(1_000_000)], ids=["a fixed seed", "a fresh seed"])
+@pytest.mark.parametrize("seed", [13, 15, 21, secrets.randbelow(1_000_000)], ids=["away", "skewed", "slow", "fresh"])
 def test_an_evening_by_lot_is_found_right(seed: int) -> None:
-    judged = evening(seed, table=CALM)
+    judged = evening(seed, table=SMALL)
     assert judged.findings == (), f"seed {seed}: {judged.drawn}"
 
 

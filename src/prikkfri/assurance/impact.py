@@ -7,8 +7,8 @@ is none: whoever tries again for the same promise has not got it. A person is *h
 incident's time, in its segment, was not answered within its grace time. An answer that came later is evidence on the
 list and takes nobody off it. What went wrong by the customer's own hand is not a try.
 
-A promise that nobody settled has only the layer that saw the asking: the layer that should have answered wrote
-nothing, which is the fault. Such a try lies in a segment whatever layer that names.
+A try lies where it was settled, as in every count: who hands a message on is no part of what the next layer breaks. A
+promise that nobody settled in time lies with whoever was asked last, or where that step's answer is due.
 
 Who only joined the line, never came back for their place and is no subscriber whom we know may be made up; so may
 whoever reports without the token of a subscriber. They are counted apart, as *unconfirmed*, and stand on no list. What
@@ -23,7 +23,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from prikkfri.assurance.segments import Segment, dimensions_of, segment_of
+from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import (
     EXPECTATIONS,
     JOIN,
@@ -32,6 +32,7 @@ from prikkfri.assurance.tally import (
     expectation,
     own_error,
     own_layer,
+    unanswered,
 )
 from prikkfri.journal import Outcome
 
@@ -147,7 +148,7 @@ def impact(
     _answer_repeats(tries)
     by_person: dict[str, list[_Try]] = {}
     for each in tries:
-        if _in_scope(each, scope):
+        if _in_scope(each, scope, expectations):
             by_person.setdefault(each.person, []).append(each)
     hits: list[Hit] = []
     unsettled = 0
@@ -295,34 +296,34 @@ def _answer_repeats(tries: Sequence[_Try]) -> None:
         if each.kept and each.kept.observed:
             got.setdefault((each.person, each.kept.service, each.kept.step), []).append(each.kept)
     for each in tries:
-        if each.kept is None and each.expectation.repeatable:
+        if each.expectation.repeatable:
             # A place in the line, or a pass, is no answer to who asked to come in.
             step = each.expectation.carried_to or each.asked.step
             theirs = got.get((each.person, each.asked.service, step), ())
             answers = [outcome for outcome in theirs if outcome.time >= each.asked.time]
+            answers += [each.kept] if each.kept else []  # which may be too late, when another try was not
             each.kept = min(answers, key=lambda outcome: outcome.time, default=None)
 
 
-def _in_scope(each: _Try, scope: Scope) -> bool:
+def _in_scope(each: _Try, scope: Scope, expectations: Mapping[tuple[str, str], Expectation]) -> bool:
     last_word = each.last_word
     open_until = min(each.deadline, last_word.time) if last_word else each.deadline
     if each.asked.time >= scope.until or open_until < scope.since:
         return False
     if last_word is None:
         last = each.outcomes[-1]
-        return not own_layer(last.service, last.layer) and _unanswered_in(each, scope)
+        return not own_layer(last.service, last.layer) and _lies_in(each, scope, expectations)
     if last_word.verdict == "broken" and own_error(each.asked.service, last_word.reason, last_word.layer):
         return False
-    lies_in = [segment_of(outcome) for outcome in each.outcomes]
-    return any(segment.holds(place) for segment in scope.segments for place in lies_in)
+    return _lies_in(each, scope, expectations)
 
 
-def _unanswered_in(each: _Try, scope: Scope) -> bool:
-    lies_in = [segment_of(each.asked)]
-    if each.expectation.carried_to:
-        carried = dimensions_of(each.asked) | {"step": each.expectation.carried_to}
-        lies_in.append(Segment.of(carried))
-    return any(segment.without("layer").holds(place) for segment in scope.segments for place in lies_in)
+def _lies_in(each: _Try, scope: Scope, expectations: Mapping[tuple[str, str], Expectation]) -> bool:
+    told = [outcome for outcome in each.outcomes if outcome.verdict != "asked"]
+    if not told or told[0].time > each.deadline:
+        asked = [outcome for outcome in each.outcomes if outcome.verdict == "asked"]
+        told += [unanswered(outcome, expectations) for outcome in asked[-1:]]
+    return any(segment.holds(segment_of(outcome)) for segment in scope.segments for outcome in told)
 
 
 def _missed(each: _Try, now: float) -> bool:

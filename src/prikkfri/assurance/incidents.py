@@ -202,7 +202,7 @@ def opened(identifier: str, alarm: Alarm, now: float) -> Incident:
 def joins(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
     """Whether an alarm is about this incident, which was resolved within this time if it is not open.
 
-    What is far from an open one (in another place, and long after its last sign) is an incident of its own.
+    What is far from it (in another place, and long after its last sign) is an incident of its own.
     A crowd that has got in, and goes, is no relapse; and what was nothing can have none: the public would hear of it
     on one alarm.
     """
@@ -210,7 +210,8 @@ def joins(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
         return False
     was_one = incident.confirmed_at is not None and not incident.dismissed
     lately = incident.resolved_at is not None and alarm.raised_at - incident.resolved_at < within_seconds
-    return (incident.open and _near(incident, alarm, within_seconds)) or (was_one and lately and alarm.kind != "plunge")
+    goes_on = incident.open or (was_one and lately and alarm.kind != "plunge")
+    return goes_on and _near(incident, alarm, within_seconds)
 
 
 def _near(incident: Incident, alarm: Alarm, within_seconds: float) -> bool:

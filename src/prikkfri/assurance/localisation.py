@@ -2,9 +2,10 @@
 
 Theory of operation. A *cell* counts promises, settled and broken, of one combination of dimension values. For a segment
 with n promises and share p, let q be the share of everything outside it: drawn towards the whole with the weight of
-`SMOOTHING` of all promises, and at least what is usual there, so that a lucky minute outside proves nothing. The
-evidence that the fault is inside is the log-likelihood ratio of "p inside" against "q inside, as outside" (a binomial
-scan statistic after M. Kulldorff, Communications in Statistics 26, 1997):
+`SMOOTHING` of all promises, and at least what is usual there and what is ordinary at the steps inside (phones are
+off, and nothing of that shows at other steps), so that a lucky minute outside proves nothing. The evidence that the
+fault is inside is the log-likelihood ratio of "p inside" against "q inside, as outside" (a binomial scan statistic
+after M. Kulldorff, Communications in Statistics 26, 1997):
 
     evidence = n * (p ln(p/q) + (1 - p) ln((1 - p)/(1 - q)))     where p > q, else 0
 
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from math import log
 
 from prikkfri.assurance.segments import Segment, Value
+from prikkfri.assurance.tally import ORDINARY_SHARES
 
 SMOOTHING = 0.05
 EVIDENCE_MIN = 8.0
@@ -165,12 +167,13 @@ def _worst(cells: Sequence[Cell], before: Sequence[Cell]) -> Placed | None:
     while len(segment.values) < VALUES_MAX:
         best: tuple[float, Value] | None = None
         counts, counts_before = _by_value(inside), _by_value(inside_before)
+        at_steps = _by_value(_on_any_evening(inside))
         weight, weight_before = SMOOTHING * whole.settled, SMOOTHING * usual.settled
         for value in sorted(counts, key=_preference):
             candidate = counts[value]
             outside = (whole - candidate).towards(whole.share, weight)
             outside_before = (usual - counts_before.get(value, _NOTHING)).towards(usual.share, weight_before)
-            gained = candidate.evidence(max(outside, outside_before))
+            gained = candidate.evidence(max(outside, outside_before, at_steps[value].share))
             if gained > evidence * (1 + 1e-9) and (best is None or gained > best[0]):
                 best = (gained, value)
         if best is None:
@@ -270,6 +273,13 @@ def _by_value(cells: Iterable[Cell]) -> dict[Value, _Count]:
             counted[0] += cell.settled
             counted[1] += cell.broken
     return {value: _Count(*counted) for value, counted in sums.items()}
+
+
+def _on_any_evening(cells: Iterable[Cell]) -> Iterator[Cell]:
+    """As many promises, broken as they are at their steps where nothing is known yet."""
+    for cell in cells:
+        step = cell.segment.get("service"), cell.segment.get("step")
+        yield Cell(cell.segment, cell.settled, cell.settled * ORDINARY_SHARES.get(step, 0.0))
 
 
 def _total(cells: Sequence[Cell]) -> _Count:

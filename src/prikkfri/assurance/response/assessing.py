@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import log
 
 from msgspec import structs
 
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, Kind
-from prikkfri.assurance.localisation import Cell
+from prikkfri.assurance.localisation import ORDINARY_SLACK, SHARE_FLOOR, Cell
 from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import (
     EXPECTATIONS,
@@ -33,6 +34,11 @@ DONE: Mapping[str, tuple[Kind, str]] = {
     "close-channel": ("act", "closed the channel {channel} again: {reason}"),
 }
 """What the acts that roles tell of are in an incident's timeline."""
+
+ROSE_NATS = 3.0
+"""A beginning that explains so much less than the best is none: e**3 is twenty to one."""
+ROSE_BEFORE_SECONDS = 60.0
+"""A series is looked at from so long before its sum left zero: clocks differ, and few come."""
 
 Expectations = Mapping[tuple[str, str], Expectation]
 
@@ -130,6 +136,28 @@ def began(promises: Iterable[Settled], segments: Sequence[Segment], *, since: fl
     last_kept = max((each.asked for each in ours if each.kept and each.at < since), default=0.0)
     broken = (each.asked for each in ours if not each.kept and each.at >= since)
     return min([since, *(asked for asked in broken if asked > last_kept)])
+
+
+def rose(promises: Iterable[Settled], alarm: Alarm) -> float:
+    """When the share of an alarm's series rose: the first of all beginnings that explain nearly as much as the best.
+
+    The sum that raised it may have stood above zero for long, by what is broken on any evening, and counts what comes
+    late (all at once after a restart) when it comes. `promises` are oldest first.
+    """
+    ordinary = min(0.5, ORDINARY_SLACK * max(alarm.level, SHARE_FLOOR))
+    risen = min(alarm.seen, 0.999)
+    if alarm.kind != "share" or risen <= ordinary:
+        return alarm.since
+    since = alarm.since - ROSE_BEFORE_SECONDS
+    theirs = [p for p in promises if since <= p.at < alarm.raised_at and alarm.segment.holds(p.segment)]
+    evidence = 0.0
+    beginnings: list[tuple[float, float]] = []
+    for each in reversed(theirs):
+        evidence += log((1 - risen) / (1 - ordinary)) if each.kept else log(risen / ordinary)
+        if not each.kept:
+            beginnings.append((evidence, each.at))
+    best = max(beginnings, default=(0.0, 0.0))[0]
+    return min((at for nats, at in beginnings if nats >= best - ROSE_NATS), default=alarm.since)
 
 
 def sign(outcome: Outcome) -> Alarm | None:

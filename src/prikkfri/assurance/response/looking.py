@@ -117,13 +117,14 @@ def _placed(incident: Incident, promises: Sequence[assessing.Settled], now: floa
     """Once it is getting better the place stands: later minutes would only water it down."""
     if incident.state not in ("suspected", "confirmed", "mitigated"):
         return incident
-    usual = assessing.cells(promises, since=incident.since - BEFORE_SECONDS, until=incident.since)
-    counted = assessing.cells(promises, since=incident.since, until=now)
+    since = min(assessing.rose(promises, alarm) for alarm in incident.alarms)
+    usual = assessing.cells(promises, since=since - BEFORE_SECONDS, until=since)
+    counted = assessing.cells(promises, since=since, until=now)
     alarmed = [alarm.segment for alarm in incident.alarms if alarm.kind == "share"]
     placement = with_alarmed(place(counted, usual, all_causes=True), alarmed, counted, usual)
     if placement.placed:
         incident = incidents.placed(incident, placement, now)
-    return replace(incident, since=assessing.began(promises, incident.segments, since=incident.since))
+    return replace(incident, since=assessing.began(promises, incident.segments, since=since))
 
 
 def _people(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, now: float) -> tuple[int, int]:
