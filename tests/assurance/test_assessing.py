@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from msgspec import structs
 
-from prikkfri.assurance.detection import Alarm
+from prikkfri.assurance.detection import Alarm, Kind
 from prikkfri.assurance.incidents import happened, opened
 from prikkfri.assurance.response.assessing import (
     Settled,
@@ -364,6 +364,7 @@ def test_what_waits_for_an_account_is_nobodys_broken_promise_unless_the_centre_b
     assert people([unanswered], everything, since=0.0, now=1_299.0) == (0, 0)
 
 
+<<<<<<< HEAD
 LINK = Segment.of({"service": "messages", "step": "deliver", "layer": "link"})
 
 
@@ -410,3 +411,35 @@ def test_where_the_counts_say_nothing_it_began_as_the_alarm_says() -> None:
     assert rose(delivered(*FAULT), risen(since=1_001.0, seen=0.075)) == 1_001.0
     assert rose(delivered(*FAULT), risen(since=1_001.0, seen=0.076)) == 1_000.0
     assert rose(delivered(*FAULT), risen(since=1_001.0, seen=1.0)) == 1_000.0
+=======
+def test_who_waits_for_an_account_does_not_hide_who_asked_after_them() -> None:
+    known = {"service": "messages", "step": "deliver", "verdict": "asked"}
+    told = [Outcome(time=1.0, promise=layer, layer=layer, **known) for layer in ("account", "link")]  # type: ignore[arg-type]
+    assert [each.at for each in settled(told, now=9_999.0)] == [301.0]
+
+
+def test_a_picture_of_no_channel_is_of_no_named_channel() -> None:
+    nameless = structs.replace(picture(1_000.0), dimensions={})
+    told = sign(nameless)
+    assert told is not None
+    assert told.segment.get("channel") == ""
+    assert list(pictures([nameless])) == [""]
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer", "channel"),
+    [("told", "streams", "sport"), ("told", "signin", ""), ("share", "streams", ""), ("share", "signin", "")],
+)
+def test_only_what_playout_told_of_its_streams_is_a_picture(kind: Kind, layer: str, channel: str) -> None:
+    segment = Segment.of({"service": "television", "layer": layer, "channel": "sport"})
+    assert picture_channel(Alarm(kind, segment, 2.0, 1.0, 0.0, 1.0, 5.0, 30.0, 25.0)) == channel
+
+
+def test_who_asked_before_it_and_was_unanswered_in_it_is_hit_at_the_step_that_should_have_answered() -> None:
+    carried = {("television", "enter"): Expectation(60.0, carried_to="sign-in", carried_layer="elsewhere")}
+    told, there = [asking(100.0, "p", "enter")], [Segment.of({"step": "sign-in", "layer": "elsewhere"})]
+    for since, hit in ((150.0, 1), (160.0, 1), (160.1, 0)):
+        assert people(told, there, since=since, now=200.0, expectations=carried) == (hit, 0)
+    soon = {("television", "sign-in"): Expectation(0.5)}
+    assert people([asking(0.0, "p")], [Segment()], since=0.0, expectations=soon) == (0, 0), "before any time"
+>>>>>>> surv2

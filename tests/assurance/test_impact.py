@@ -524,10 +524,8 @@ def test_each_one_who_asked_and_each_one_who_still_waits_is_counted() -> None:
 
 
 def test_an_asking_and_its_answer_of_one_moment_are_read_in_that_order() -> None:
-    asked, kept = (sign_in(1_100.0, verdict, promise="p-1", layer=layer) for verdict, layer in
-                   (("asked", "door"), ("kept", "signin")))  # fmt: skip
-    found = impact([kept, asked], Scope((Segment.of({"service": "television", "layer": "door"}),), 1_000.0, 2_000.0),
-                   now=LATE)  # fmt: skip
+    asked = sign_in(1_100.0, "asked", promise="p-1", layer="door")
+    found = impact([sign_in(1_100.0, "kept", promise="p-1"), asked], SCOPE, now=LATE)
     assert (found.asked, found.hits) == (1, ())
     broken = sign_in(1_161.0, reason="abandoned", promise="p-1")
     late = impact([sign_in(1_100.0, "asked", promise="p-1", layer="door"), broken], SCOPE, now=LATE)

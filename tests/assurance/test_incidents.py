@@ -29,6 +29,7 @@ from prikkfri.assurance.incidents import (
     knows,
     of_few,
     of_others,
+    only_fell,
     opened,
     placed,
     recurrences,
@@ -511,3 +512,27 @@ def test_a_cause_that_is_far_in_place_and_time_is_an_incident_of_its_own() -> No
     elsewhere, same = opened("3", alarm(SIGN_IN), 100.0), opened("4", alarm(DELIVER), 100.0)
     nothing = happened(opened("5", alarm(third), 100.0), Fact("dismiss", 101.0, "kari"))
     assert of_others(second, [first, second, elsewhere, same, nothing]) == (telia,)
+
+
+def test_only_an_end_that_a_person_said_and_the_data_did_not_is_not_proven() -> None:
+    over = happened(confirmed(), Fact("all-clear", 200.0, "kari"))
+    assert said(over) == f"{word(over)}, not proven"
+    for other in (confirmed(), replace(over, unproven=False), replace(confirmed(), unproven=True)):
+        assert said(other) == word(other)
+
+
+def test_the_share_that_was_dismissed_is_kept_only_when_it_was_dismissed() -> None:
+    ends: tuple[tuple[Kind, float], ...] = (("dismiss", 0.9), ("all-clear", 0.0))
+    for kind, share in ends:
+        assert happened(confirmed(), Fact(kind, 200.0, "kari")).dismissed_share == share
+
+
+def test_how_long_it_has_stood_is_told() -> None:
+    assert stood(opened("1", alarm(), 100.0), [alarm()], 140.0).timeline[-1].text == "has stood for 40 s"
+
+
+def test_what_only_fell_has_no_other_alarm() -> None:
+    fall = opened("1", alarm(kind="plunge"), 100.0)
+    assert only_fell(fall)
+    assert not only_fell(alarmed(fall, alarm(START), 101.0))
+    assert not only_fell(opened("1", alarm(), 100.0))

@@ -3,7 +3,7 @@ from math import inf
 import pytest
 
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.tally import Bucket, Expectation, asking_of, expectation, tally, unanswered
+from prikkfri.assurance.tally import Bucket, Expectation, Pairing, asking_of, expectation, tally, unanswered
 from prikkfri.journal import Outcome
 
 
@@ -212,3 +212,25 @@ def test_what_is_an_accounts_own_is_in_no_series_and_no_promise_of_ours() -> Non
     assert (unanswered(left.open["m1"]).reason, unanswered(left.open["m1"]).layer) == ("account-not-bound", "account")
     silent = unanswered(outcome("asked", **own))
     assert (silent.verdict, silent.reason, silent.layer) == ("broken", "unanswered", "account")
+
+
+def test_what_is_no_promise_does_not_hide_what_comes_after_it() -> None:
+    found = tally([outcome(observed=False), outcome()], {}, start=100, now=101)
+    assert found.buckets == {Segment.of(BASE): Bucket(100, kept=1)}
+
+
+def test_an_answer_is_remembered_from_when_it_was_read() -> None:
+    late = outcome(promise="m1", time=100.0)
+    assert [answer.read_at for answer in tally([late], {}, start=500, now=501).answered.values()] == [500]
+    pairing = Pairing({}, {}, {})
+    pairing.settle(outcome(promise="m1", time=0.5))
+    assert [answer.read_at for answer in pairing.answered.values()] == [0.5]
+
+
+def test_where_a_promise_is_carried_to_is_as_the_expectations_say() -> None:
+    carried = {("messages", "route"): Expectation(30.0, carried_to="deliver", carried_layer="partners")}
+    asking = outcome("asked", promise="m1", step="route", layer="sms-centre")
+    answered = tally([outcome(promise="m1")], {}, start=100, now=101, expectations=carried).answered
+    assert tally([asking], {}, start=100, now=101, answered=answered, expectations=carried).open == {}
+    over = tally([], {"m1": asking}, start=130, now=130, expectations=carried)
+    assert over.buckets == {Segment.of({**BASE, "layer": "partners"}): Bucket(130, broken=1)}

@@ -324,3 +324,22 @@ def test_counted_on_from_what_was_kept_the_same_alarms_are_raised(stopped_at: in
     again, after = advance(second_run, later, SETTINGS, until=end, expectations=PATIENT)
     assert (*before, *after) == alarms
     assert (again.states, again.open, again.standing) == (through.states, through.open, through.standing)
+
+
+def test_where_a_series_comes_from_and_what_was_answered_are_known_in_the_next_run() -> None:
+    told = [
+        sign_in(START + 0.2, promise="t-1"),
+        sign_in(START + 0.3, "asked", step="enter", layer="door", promise="t-2"),
+    ]
+    first, _ = advance(Watch(START), told, SETTINGS, until=START + 1)
+    again = restored(kept(first), told, counted_to=START + 1)
+    assert (again.streams, again.states) == (first.streams, first.states)
+    assert again.streams[SIGN_IN] == "signin"
+    assert again.open == first.open
+    assert (list(again.open), list(again.answered)) == (["t-2"], [("t-1", "sign-in")])
+
+
+def test_no_stream_tells_of_a_promise_that_ran_out_where_nothing_ever_came() -> None:
+    asking = sign_in(START + 0.3, "asked", step="enter", layer="door", promise="t-2")
+    watch, _ = advance(Watch(START), [asking], SETTINGS, until=START + 302)
+    assert watch.streams[SIGN_IN] == ""

@@ -238,7 +238,7 @@ def tally(
             pairing.ask(outcome)
         else:
             _, first = pairing.settle(outcome)
-            if first and not own_error(outcome.service, outcome.reason, outcome.layer):
+            if first and not own_error(outcome.service, outcome.reason):  # a layer of their own has no series
                 count(outcome, 0 if outcome.verdict == "kept" else 1)
     waiting = pairing.waiting
     excess = len(waiting) - open_max

@@ -96,9 +96,7 @@ def advance(
 
 def kept(watch: Watch) -> str:
     """What is known of the series, as text; what is open is not in it, since the outcomes tell that."""
-    return msgspec.json.encode(
-        [(watch.streams.get(series, ""), state) for series, state in watch.states.items()]
-    ).decode()
+    return msgspec.json.encode([(watch.streams[series], state) for series, state in watch.states.items()]).decode()
 
 
 def restored(
