@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from query_plans import walks
 from response_house import FAULT_SECONDS, House, open_house, tried
 
 from prikkfri.assurance.impact import Hit, Impact, Scope, holder_of, named
 from prikkfri.assurance.incidents import Fact
 from prikkfri.assurance.response import store
 from prikkfri.assurance.response.service import RULE
+from prikkfri.assurance.store import join_devices
 from prikkfri.clock import ManualClock
-from prikkfri.storage import Location
+from prikkfri.storage import Location, open_database
 
 DAY = 86_400.0
 
@@ -141,6 +144,24 @@ async def test_while_an_incident_is_open_they_wait(house: House) -> None:
     await _sign_in(house, "a", "d-a")
     await (await house.start()).look()
     assert await _waiting(house) == ["d-a"] and set(await house.amounts()) == {"known"}
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (store.nameless_on, {"device": "d"}),
+        (store.holders_of, {"device": "d"}),
+        (store.forget_named, {"devices": ["d"]}),
+        (store.given_from, {"since": 1.0, "until": 2.0, "currency": "NOK", "but": "i"}),
+        (join_devices, {"outcomes": [tried(1.0, "a", device="d")], "now": 1.0}),
+    ],
+)
+async def test_nothing_that_names_or_caps_walks_through_a_table(
+    function: Any, arguments: dict[str, Any], tmp_path: Path
+) -> None:
+    database = await open_database(Location(tmp_path), "assurance")
+    assert await walks(database, function, **arguments) == []
+    await database.close()
 
 
 def _hit(device: str, at: float, customer: str = "", **more: Any) -> Hit:
