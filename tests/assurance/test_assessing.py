@@ -364,7 +364,6 @@ def test_what_waits_for_an_account_is_nobodys_broken_promise_unless_the_centre_b
     assert people([unanswered], everything, since=0.0, now=1_299.0) == (0, 0)
 
 
-<<<<<<< HEAD
 LINK = Segment.of({"service": "messages", "step": "deliver", "layer": "link"})
 
 
@@ -411,7 +410,8 @@ def test_where_the_counts_say_nothing_it_began_as_the_alarm_says() -> None:
     assert rose(delivered(*FAULT), risen(since=1_001.0, seen=0.075)) == 1_001.0
     assert rose(delivered(*FAULT), risen(since=1_001.0, seen=0.076)) == 1_000.0
     assert rose(delivered(*FAULT), risen(since=1_001.0, seen=1.0)) == 1_000.0
-=======
+
+
 def test_who_waits_for_an_account_does_not_hide_who_asked_after_them() -> None:
     known = {"service": "messages", "step": "deliver", "verdict": "asked"}
     told = [Outcome(time=1.0, promise=layer, layer=layer, **known) for layer in ("account", "link")]  # type: ignore[arg-type]
@@ -442,4 +442,3 @@ def test_who_asked_before_it_and_was_unanswered_in_it_is_hit_at_the_step_that_sh
         assert people(told, there, since=since, now=200.0, expectations=carried) == (hit, 0)
     soon = {("television", "sign-in"): Expectation(0.5)}
     assert people([asking(0.0, "p")], [Segment()], since=0.0, expectations=soon) == (0, 0), "before any time"
->>>>>>> surv2
