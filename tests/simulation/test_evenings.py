@@ -88,8 +88,8 @@ def promise(asked: float, *, got: float | None = None, told: tuple[float, ...] =
     return replace(usual, got=None if got is None else BEGINS + got, told=told, **known)
 
 
-def hit(*promises: Promise, place: dict[str, str] = WATCHING) -> list[str]:
-    evening = short(fault(place))
+def hit(*promises: Promise, place: dict[str, str] = WATCHING, seconds: float = 180.0) -> list[str]:
+    evening = short(fault(place), seconds=seconds)
     return sorted(cause_hit for cause in expected(World(evening, [], list(promises))).causes for cause_hit in cause.hit)
 
 
@@ -117,6 +117,11 @@ def test_hit_is_also_who_is_broken_by_something_else_in_the_segment_meanwhile() 
 
 def test_who_never_came_back_may_be_made_up() -> None:
     assert hit(promise(40.0, **BROKEN, unsure=True)) == []
+
+
+@pytest.mark.parametrize(("seconds", "expected_hit"), [(91.0, []), (91.1, ["s-1"])])
+def test_whose_grace_time_ends_after_the_last_look_is_asked_of_nobody(seconds: float, expected_hit: list[str]) -> None:
+    assert hit(promise(40.0, **BROKEN), seconds=seconds) == expected_hit
 
 
 def causes(count: int, among: int, *, seconds: float = 60.0) -> list[oracle.Cause]:

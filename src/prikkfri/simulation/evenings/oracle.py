@@ -15,6 +15,7 @@ What counts neither way stands here, and nowhere else:
 - *Edges.* Whoever was truly let down in the segment shortly before the first break or after the last, before anybody
   can know that it is over, may stand on the list or not; so may whoever got it within the clocks' skew of the end of
   their grace time, and whoever joined and never came back.
+- *The end of the evening.* Those whose grace time ends after the last look may stand on the list or not.
 - *What a person has dismissed* stays dismissed: nothing is asked of its list.
 """
 
@@ -35,6 +36,8 @@ BEFORE_SECONDS = 60.0
 """An edge: so long before the first break ..."""
 AFTER_SECONDS = 240.0
 """... and after the last: until it is proven to be over, at the latest, and a look."""
+LOOK_SECONDS = 20.0
+"""The last look at an incident is so long before the end of the evening, at most."""
 REPEATABLE = frozenset({"television"})
 """Services at which a later try makes good for an earlier one."""
 
@@ -83,7 +86,7 @@ class Expected:
 def expected(world: World) -> Expected:
     evening = world.evening
     margin = 1.0 + 2 * max(abs(evening.disturbance.skew[stream]) for stream in STREAMS)
-    missed = tuple(_missed(world.promises, margin))
+    missed = tuple(_missed(world.promises, margin, until=evening.ends - LOOK_SECONDS))
     causes = [
         cause
         for number in range(len(evening.faults))
@@ -92,7 +95,7 @@ def expected(world: World) -> Expected:
     return Expected(tuple(causes), missed, margin)
 
 
-def _missed(promises: Sequence[Promise], margin: float) -> list[Missed]:
+def _missed(promises: Sequence[Promise], margin: float, *, until: float) -> list[Missed]:
     got: dict[tuple[str, str], list[float]] = {}
     for each in promises:
         if each.got is not None and each.place["service"] in REPEATABLE:
@@ -108,7 +111,8 @@ def _missed(promises: Sequence[Promise], margin: float) -> list[Missed]:
             answer = times[index] if index < len(times) else None
         if not each.person or (answer is not None and answer < each.deadline - margin):
             continue
-        found.append(Missed(each, sure=not each.unsure and (answer is None or answer > each.deadline + margin)))
+        surely = answer is None or answer > each.deadline + margin
+        found.append(Missed(each, sure=surely and not each.unsure and each.deadline < until - margin))
     return found
 
 
