@@ -5,6 +5,7 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
@@ -45,6 +46,15 @@ def judged(seeds: Sequence[int], *, processes: int | None = None) -> Iterator[Ju
 def _left_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.set_threshold(50_000, 20, 100)  # an evening makes many small things that refer to nothing
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    """Whoever is killed leaves nobody working for nobody."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def simulate(
