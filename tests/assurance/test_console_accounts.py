@@ -5,7 +5,7 @@ import hashlib
 import re
 import threading
 from collections.abc import AsyncIterator
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from argon2 import PasswordHasher
@@ -56,11 +56,27 @@ async def test_two_first_starts_at_once_make_one_account(assurance_database: Dat
     assert len([account for account in made if account]) == 1
 
 
+class Waiting(PasswordHasher):
+    """Takes until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self.go_on = threading.Event()
+
+    def verify(self, *given: Any, **named: Any) -> Literal[True]:
+        self.go_on.wait()
+        return super().verify(*given, **named)
+
+
 async def test_a_crowd_at_the_console_is_refused_at_once(assurance_database: Database, clock: ManualClock) -> None:
-    console = Console(assurance_database, clock=clock, key=KEY)
-    tries = await asyncio.gather(*(console.sign_in("nobody", "password") for _ in range(8)), return_exceptions=True)
-    assert sum(isinstance(result, Busy) for result in tries) == 5
-    assert tries.count(None) == 3
+    hasher = Waiting()
+    console = Console(assurance_database, clock=clock, key=KEY, hasher=hasher)
+    tries = [asyncio.create_task(console.sign_in("nobody", "password")) for _ in range(8)]
+    await eventually(lambda: sum(each.done() for each in tries) == 5)
+    hasher.go_on.set()
+    found = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(isinstance(result, Busy) for result in found) == 5
+    assert found.count(None) == 3
     # Those who come after the crowd are served again.
     assert await console.sign_in("nobody", "password") is None
 
