@@ -408,7 +408,9 @@ def test_where_the_counts_say_nothing_it_began_as_the_alarm_says() -> None:
     assert rose([], risen(since=1_001.0)) == 1_001.0
     assert rose(delivered(*FAULT), risen(since=1_001.0, kind="plunge")) == 1_001.0
     assert rose(delivered(*FAULT), risen(since=1_001.0, seen=0.075)) == 1_001.0
+    assert rose(delivered(*FAULT), risen(since=1_001.0, seen=1.5 * 0.05)) == 1_001.0
     assert rose(delivered(*FAULT), risen(since=1_001.0, seen=0.076)) == 1_000.0
+    assert rose(delivered(*FAULT), risen(since=1_001.0, seen=0.7, level=0.6)) == 1_000.0
     assert rose(delivered(*FAULT), risen(since=1_001.0, seen=1.0)) == 1_000.0
 
 

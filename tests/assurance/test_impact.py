@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from prikkfri.assurance.impact import Exposed, Hit, Scope, condemned, exposure, impact, proven
+from prikkfri.assurance.impact import Exposed, Hit, Impact, Scope, condemned, exposure, holder_of, impact, named, proven
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome
@@ -462,8 +462,8 @@ def test_canaries_prove_a_way_in_its_time_and_of_several_each_its_own() -> None:
 
 def test_condemned_and_exposed_is_a_way_whatever_step_and_layer_told_of_it() -> None:
     told = [structs.replace(routed(at), verdict="broken", reason="misdelivery") for at in (1_200.0, 1_300.0)]
-    for named in ({"step": "deliver"}, {"layer": "sms-centre"}, {"step": "route", "layer": "sms-centre"}):
-        scope = Scope((Segment.of({"service": "messages", "partner": "Telia", **named}),), 1_000.0, 2_000.0)
+    for told_of in ({"step": "deliver"}, {"layer": "sms-centre"}, {"step": "route", "layer": "sms-centre"}):
+        scope = Scope((Segment.of({"service": "messages", "partner": "Telia", **told_of}),), 1_000.0, 2_000.0)
         assert condemned(told, scope) == Scope(scope.segments, 1_200.0, 1_300.0)
         assert [each.message for each in exposure([deliver(1_250.0, "asked", "m1")], scope)] == ["m1"]
 
@@ -614,3 +614,28 @@ def test_what_was_asked_of_another_service_or_is_an_accounts_own_is_not_this_inc
     own = {**message, "layer": "account"}
     assert hit(sign_in(1_100.0, reason="account-not-bound", **own), scope=messages) == []
     assert hit(sign_in(1_100.0, reason="account-not-bound", **message), scope=messages) == ["customer:s-1"]
+
+
+def test_who_held_a_device_is_told_to_the_moment() -> None:
+    holder = holder_of([("d", "C1", 10.0, 20.0), ("d", "C2", 30.0, 40.0), ("e", "C1", 1.0, 9.0), ("e", "C2", 5.0, 9.0)])
+    assert [holder("d", at) for at in (9.0, 10.0, 20.0, 20.1, 29.9, 30.0, 40.0, 40.1)] == [
+        "C1", "C1", "C1", "C2", "C2", "C2", "C2", None,
+    ]  # fmt: skip
+    assert [holder("e", at) for at in (4.0, 7.0)] == ["C1", ""] and holder("x", 1.0) is None
+
+
+def test_lines_that_turn_out_to_be_one_persons_become_one() -> None:
+    lines = (
+        Hit("", "d-1", "television", "sign-in", 1_100.0, 2, 1, "overloaded", None, False),
+        Hit("", "d-2", "television", "sign-in", 1_050.0, 1, 1, "abandoned", None, True),
+        Hit("C1", "d-3", "television", "sign-in", 1_200.0, 3, 2, "", 1_300.0, False),
+    )
+    made = Impact(SCOPE, lines, 9, 0, "")
+    found = named(made, lambda device, at: "C1", since=0.0)
+    (only,) = found.hits
+    assert only == Hit("C1", "d-2", "television", "sign-in", 1_050.0, 6, 4, "overloaded", 1_300.0, True)
+    assert (found.asked, found.digest) == (7, named(found, lambda device, at: None, since=0.0).digest)
+    (both,) = named(Impact(SCOPE, lines[:2], 9, 0, ""), lambda device, at: "C1", since=0.0).hits
+    assert (both.kept_later_at, both.last_reason, both.observed) == (None, "overloaded", True)
+    (late,) = named(Impact(SCOPE, (lines[0],), 9, 0, ""), lambda device, at: "C1", since=1_100.1).hits
+    assert late.customer == ""

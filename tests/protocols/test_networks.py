@@ -150,3 +150,9 @@ def test_whoever_holds_a_whole_site_may_do_as_much_as_two() -> None:
     assert allowance.take("2001:db8:3:2::1", 0.0) is None, "what was refused costs the site nothing"
     four = [allowance.take("192.0.2.1", 0.0) for _ in range(6)]
     assert four[:5] == [None] * 5 and four[5] == pytest.approx(1.0)
+
+
+def test_what_is_no_address_counts_for_itself() -> None:
+    for text in ("", "unix:", "x:y", "a/64", "::1/64"):
+        assert networks_of(text) == (text,)
+    assert networks_of("192.0.2.9", 24) == ("192.0.2.0/24",)

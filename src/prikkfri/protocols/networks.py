@@ -31,7 +31,7 @@ def network_of(address: str, ipv4_prefix: int = 32) -> str:
 def networks_of(address: str, ipv4_prefix: int = 32) -> tuple[str, ...]:
     """What an address counts for, the narrowest first: its network and, with IPv6, the site that this is part of."""
     network = network_of(address, ipv4_prefix)
-    if ":" not in network or not network.endswith(f"/{IPV6_PREFIX}"):
+    if network == address or ":" not in network:
         return (network,)
     return network, str(ipaddress.ip_network(network).supernet(new_prefix=IPV6_SITE_PREFIX))
 

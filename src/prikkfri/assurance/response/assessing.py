@@ -156,8 +156,10 @@ def rose(promises: Iterable[Settled], alarm: Alarm) -> float:
         evidence += log((1 - risen) / (1 - ordinary)) if each.kept else log(risen / ordinary)
         if not each.kept:
             beginnings.append((evidence, each.at))
-    best = max(beginnings, default=(0.0, 0.0))[0]
-    return min((at for nats, at in beginnings if nats >= best - ROSE_NATS), default=alarm.since)
+    if not beginnings:
+        return alarm.since
+    best = max(beginnings)[0]
+    return min(at for nats, at in beginnings if nats >= best - ROSE_NATS)
 
 
 def sign(outcome: Outcome) -> Alarm | None:
