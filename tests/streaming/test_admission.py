@@ -187,6 +187,7 @@ def test_a_key_passes_once_in_a_period_and_so_many_keys() -> None:
     assert gate.lets_through(("c",), 160)
     assert gate.lets_through(("a",), 161)
     assert gate.lets_through(("a",), 100), "a clock that was set back keeps nobody out until it has caught up"
+    assert not gate.lets_through(("a",), 100) and not gate.lets_through(("a",), 100.5)
 
 
 def test_a_report_becomes_a_reported_outcome() -> None:

@@ -105,3 +105,9 @@ def test_a_masked_number_shows_country_and_three_digits(number: str, expected: s
 def test_masking_never_shows_more_than_half_of_anything(text: str) -> None:
     shown = masked(text).removeprefix(f"+{country_code(text)}").strip()
     assert sum(character != "•" for character in shown.replace(" ", "")) <= max(0, len(text) / 2)
+
+
+def test_the_country_of_a_number_is_told_by_its_first_digits() -> None:
+    numbers = {"+12025550123": "1", "+79161234567": "7", "+4791234567": "47", "+35812345678": "358", "+35312345": "353"}
+    assert {number: country_code(number) for number in numbers} == numbers
+    assert [country_code(text) for text in ("", "+", "4791234567", "+999123", "+0")] == [""] * 5
