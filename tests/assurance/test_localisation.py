@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prikkfri.assurance.localisation import Cell, Placement, place, with_alarmed
+from prikkfri.assurance.localisation import CAUSES_MAX, Cell, Cleared, Placed, Placement, place, with_alarmed
 from prikkfri.assurance.segments import Segment
 
 PARTNERS, CLASSES, DIRECTIONS = ("Telia", "Tele2", "Tre"), ("ordinary", "code", "notice"), ("in", "out")
@@ -437,3 +437,25 @@ def test_what_is_cleared_never_overlaps_what_failed(now: list[Cell], before: lis
         for cell in now:
             failed = cell.broken and any(each.segment.holds(cell.segment) for each in found.placed)
             assert not (failed and cleared.segment.holds(cell.segment)), (cleared, found.placed)
+
+
+def test_an_alarmed_series_that_nothing_placed_explains_is_placed_with_its_figures() -> None:
+    def at(partner: str, **more: str) -> Segment:
+        return Segment.of({"partner": partner, **more})
+
+    now = [Cell(at("a"), 100, 100), Cell(at("b", kind="x"), 100, 40), Cell(at("c", kind="y"), 100, 30),
+           Cell(at("d", kind="z"), 100, 0), Cell(at("e", kind="y"), 60, 15)]  # fmt: skip
+    before = [Cell(at("a"), 1_000, 1), Cell(at("b", kind="x"), 1_000, 2), Cell(at("e", kind="y"), 10, 2)]
+    first = Placed(at("a"), 100, 100, 0.2, 0.001, 400.0)
+    well = tuple(Cleared(Segment.of({"kind": kind}), 100, 0, 0.0) for kind in "xz")
+    found = with_alarmed(Placement((first,), well), [at("a"), at("b"), at("c"), at("d"), at("e")], now, before)
+    assert [each.segment for each in found.placed] == [at("a"), at("b"), at("c"), at("e")]
+    by = {each.segment: each for each in found.placed}
+    assert (by[at("b")].settled, by[at("b")].broken, by[at("b")].usual) == (100, 40, 0.002)
+    assert by[at("b")].outside == pytest.approx(45 / 260)
+    assert (by[at("c")].usual, by[at("e")].usual) == (None, 0.2)
+    assert by[at("c")].outside == pytest.approx(15 / 160), "of what nothing placed before it explains"
+    assert [each.segment for each in found.cleared] == [Segment.of({"kind": "z"})], "what failed is not cleared"
+    full = Placement((first,) * CAUSES_MAX, well)
+    assert with_alarmed(full, [at("b")], now, before) == full
+    assert len(with_alarmed(Placement((first,) * (CAUSES_MAX - 1), well), [at("b"), at("c")], now, before).placed) == 50

@@ -187,3 +187,11 @@ def test_rubbish_is_refused_or_read_and_each_line_is_accounted_for_once(lines: l
     found = read(*lines)
     numbers = [made.record.line for made in found]
     assert numbers == sorted(set(numbers))
+
+
+def test_a_last_field_that_is_empty_is_a_field_whatever_divides_them() -> None:
+    laid_out = header("\t".join(COLUMNS) + "\r\n", "FILE.csv")
+    (found,) = records_of(iter(["S1\tA\t\ttelevision\tsport\t\t2021-12-01\t\r\n"]), laid_out)
+    assert isinstance(found, Record) and len(found.fields) == len(COLUMNS)
+    made = entry(found, laid_out, region="NO", timezone=OSLO)
+    assert isinstance(made, Entry) and (made.subscription.msisdn, made.subscription.ends) == ("", STILL)
