@@ -5,10 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 from response_house import SIGN_IN, tried
 
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, happened, opened
+from prikkfri.assurance.programmes import Programme
 from prikkfri.assurance.recovery import Criteria
 from prikkfri.assurance.response.looking import BEFORE_SECONDS, Grounds, Look, look, until
 from prikkfri.assurance.segments import Segment
@@ -303,3 +305,59 @@ def test_each_cause_has_its_victims_on_the_list_and_no_other_incidents() -> None
     assert {hit.device[0] for hit in both.impact.hits} == {"A", "B"} and both.impact.seen == 390
     alone = seen(found, outcomes, 380.0, others=(partner("B"),))
     assert {hit.device[0] for hit in alone.impact.hits} == {"A"} and alone.impact.seen == 300
+
+
+@pytest.mark.parametrize(
+    ("came_to", "stop", "state"),
+    [
+        ("sport", BEGAN + 100, "resolved"),
+        ("sport", BEGAN - 599, "resolved"),  # it ended while the traffic was taken that is ordinary
+        ("sport", BEGAN - 601, "recovering"),
+        ("sport", BEGAN + 161, "recovering"),  # it is still on
+        ("news", BEGAN + 100, "recovering"),  # they came for something else
+    ],
+)
+def test_after_the_programme_that_people_came_for_a_fall_is_over_when_those_who_come_get_it(
+    came_to: str, stop: float, state: str
+) -> None:
+    before = sign_ins(BEGAN - 600, BEGAN)
+    watching = [
+        replace_step(each, "start-playback", layer="streams", dimensions={"channel": came_to}) for each in before
+    ]
+    later = [replace_step(each, "start-playback", layer="streams", dimensions={"channel": "other"}) for each in before]
+    later = [structs.replace(each, time=each.time + 600.0) for each in later]
+    fell = incident(Fact("confirm", BEGAN + 10, "Kari"), Fact("improving", BEGAN + 70), alarm=FELL)
+    few = sign_ins(BEGAN + 1, BEGAN + 160, each=1.1)
+    on = {"sport": (Programme("Match", BEGAN - 3_600, stop),)}
+    found = seen(fell, [*before, *watching, *later, *few], 160.0, programmes=on)
+    assert found.incident.state == state
+    assert ("“Match” ended" in found.recovery.sentence) == (state == "resolved")
+
+
+def replace_step(outcome: Outcome, step: str, **more: Any) -> Outcome:
+    return structs.replace(outcome, step=step, **more)
+
+
+def test_every_turn_is_told_with_its_figures() -> None:
+    well = sign_ins(BEGAN + 60, BEGAN + 90)
+    better = seen(incident(CONFIRMED), [*BEFORE, *FAULT, *well], 90.0)
+    assert better.incident.timeline[-1].text == better.recovery.sentence != ""
+    over = seen(incident(*RECOVERING), [*BEFORE, *FAULT, *sign_ins(BEGAN + 60, BEGAN + 121)], 121.0)
+    assert "proven" in [entry.kind for entry in over.incident.timeline]
+    assert [entry.text for entry in over.incident.timeline if entry.kind == "proven"] == [over.recovery.sentence]
+    worse = seen(incident(*RECOVERING), [*BEFORE, *FAULT, *well, *sign_ins(BEGAN + 90, BEGAN + 100, kept=False)], 100.0)
+    assert [entry.text for entry in worse.incident.timeline if entry.kind == "relapse"] == [worse.recovery.sentence]
+
+
+def test_a_device_is_listed_by_who_held_it_and_all_who_asked_are_counted() -> None:
+    """Those whose promises were kept, too; and while something was done about it, it is still being placed."""
+    nameless = sign_ins(BEGAN, BEGAN + 60, kept=False, customer="", device="d-1")
+    others = [tried(BEGAN + n, f"C{n}", kept=True) for n in range(9)]
+    found = seen(incident(CONFIRMED), [*BEFORE, *nameless, *others], 200.0, holder=lambda device, at: "C-held")
+    assert [hit.customer for hit in found.impact.hits] == ["C-held"]
+    assert (found.incident.hit, found.incident.asked) == (1, 10)
+    mitigated = incident(CONFIRMED, Fact("mitigate", BEGAN + 20, "Kari"))
+    assert mitigated.state == "mitigated" and not mitigated.placement.placed
+    streams = [structs.replace(each, step="start-playback", layer="streams", verdict="kept", reason="")
+               for each in (*BEFORE, *FAULT)]  # fmt: skip
+    assert seen(mitigated, [*BEFORE, *FAULT, *streams], 60.0).incident.placement.placed
