@@ -260,7 +260,7 @@ def test_people_are_counted_once_by_what_they_got_and_what_they_did_not() -> Non
         refused(1_005.0, "wrong-credentials", device="d-3"), refused(1_006.0, device="d-4", layer="streams"),
         asking(1_007.0, "b"),
     ]  # fmt: skip
-    assert people(outcomes, (SIGN_IN,), since=1_000.0) == (2, 1)
+    assert people(outcomes, (SIGN_IN,), since=1_000.0, now=0.0) == (2, 1)
 
 
 def test_the_peak_counts_a_stretch_without_its_end() -> None:
@@ -326,7 +326,7 @@ def test_what_devices_report_and_who_only_joins_weighs_nothing_and_acts_for_nobo
     told += [structs.replace(switch(1_030.0), observed=False)]
     told += [Outcome(time=1_040.0, service="television", step="join", layer="door", verdict="asked", promise="p")]
     assert settled(told, now=9_999.0) == [] and done(told, INCIDENT) == []
-    assert people(told, [Segment.of({"service": "messages"})], since=0.0) == (0, 0)
+    assert people(told, [Segment.of({"service": "messages"})], since=0.0, now=0.0) == (0, 0)
     assert [sign(outcome) for outcome in told] == [None] * len(told)
     assert peak_per_second(told, step="deliver", over_seconds=1.0) == 0
 
@@ -443,4 +443,4 @@ def test_who_asked_before_it_and_was_unanswered_in_it_is_hit_at_the_step_that_sh
     for since, hit in ((150.0, 1), (160.0, 1), (160.1, 0)):
         assert people(told, there, since=since, now=200.0, expectations=carried) == (hit, 0)
     soon = {("television", "sign-in"): Expectation(0.5)}
-    assert people([asking(0.0, "p")], [Segment()], since=0.0, expectations=soon) == (0, 0), "before any time"
+    assert people([asking(0.0, "p")], [Segment()], since=0.0, now=0.0, expectations=soon) == (0, 0), "before any time"

@@ -361,3 +361,24 @@ def test_a_device_is_listed_by_who_held_it_and_all_who_asked_are_counted() -> No
     streams = [structs.replace(each, step="start-playback", layer="streams", verdict="kept", reason="")
                for each in (*BEFORE, *FAULT)]  # fmt: skip
     assert seen(mitigated, [*BEFORE, *FAULT, *streams], 60.0).incident.placement.placed
+
+
+def test_what_is_as_bad_as_before_is_no_cause_and_what_an_alarm_saw_alike_everywhere_is_one() -> None:
+    """Before it the same partners were asked; A is at fault, always-bad B is not, and E to G fail alike by a third."""
+    before = [*delivered("B", 90), *(each for name in "ACDEFG" for each in delivered(name, 0))]
+    before = [structs.replace(each, time=each.time - 120.0, device=f"{each.device}-b") for each in before]
+    alike = [each for name in "CDEFG" for each in delivered(name, 90)]
+    outcomes = [*before, *delivered("A", 300), *delivered("B", 90), *alike]
+    found = opened("i", replace(ALARM, segment=partner("A")), BEGAN + 5)
+    assert partner("B") not in seen(found, outcomes, 380.0).incident.segments
+    everything = Segment.of({"service": "messages", "step": "deliver", "layer": "link"})
+    with_fall = replace(found, alarms=(*found.alarms, replace(ALARM, kind="plunge", segment=everything)))
+    with_share = replace(found, alarms=(*found.alarms, replace(ALARM, segment=everything)))
+    hit = [seen(each, outcomes, 380.0).impact.seen for each in (found, with_fall, with_share)]
+    assert hit[0] == hit[1] and hit[2] >= 300 + 5 * 90 > 300
+
+
+def test_what_has_fallen_is_taken_back_when_it_has_been_so_for_the_time_to_be_held() -> None:
+    fell = replace(ALARM, kind="plunge", level=2.0, seen=0.01)
+    states = [seen(incident(alarm=fell), BEFORE, 5.0 + after).incident.state for after in (29.9, HOLD_SECONDS)]
+    assert states == ["suspected", "resolved"]

@@ -226,7 +226,7 @@ def people(
     segments: Sequence[Segment],
     *,
     since: float,
-    now: float = 0.0,
+    now: float,
     expectations: Expectations = EXPECTATIONS,
 ) -> tuple[int, int]:
     """How many are named for whom a promise of the segments was broken since then, and for how many one was kept.

@@ -61,8 +61,7 @@ class Look:
 def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, now: float) -> Look:
     """`outcomes`: those of the incident's service from `BEFORE_SECONDS` before it began up to `now`, oldest first."""
     promises = assessing.settled(outcomes, now=now, expectations=grounds.expectations)
-    theirs = grounds.others
-    ours = [p for p in promises if not any(o.holds(p.segment) for o in theirs)] if theirs else promises
+    ours = [p for p in promises if not any(theirs.holds(p.segment) for theirs in grounds.others)]
     incident = _loaded(_placed(incident, ours, now), outcomes, grounds)
     if incident.state != "suspected":
         # A rule that acts on what it sees is one sign, not two: it does not confirm what it has raised itself.
