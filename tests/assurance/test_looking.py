@@ -382,3 +382,27 @@ def test_what_has_fallen_is_taken_back_when_it_has_been_so_for_the_time_to_be_he
     fell = replace(ALARM, kind="plunge", level=2.0, seen=0.01)
     states = [seen(incident(alarm=fell), BEFORE, 5.0 + after).incident.state for after in (29.9, HOLD_SECONDS)]
     assert states == ["suspected", "resolved"]
+
+
+def test_what_is_ordinary_is_the_quietest_quarter_of_the_minutes_before() -> None:
+    fell = incident(Fact("confirm", BEGAN + 10, "Kari"), alarm=FELL)
+    few = sign_ins(BEGAN + 1, BEGAN + 100, each=1.1)
+    minutes = [sign_ins(BEGAN - 240 + 60 * n, BEGAN - 180 + 60 * n, each=each) for n, each in enumerate((1, 0.05) * 2)]
+    said = seen(fell, [*(each for minute in minutes for each in minute), *few], 100.0).recovery.sentence
+    assert "ordinarily 1;" in said and "50.0% at the time of the fault" in said
+    assert "the ordinary traffic is not known" in seen(fell, few, 100.0).recovery.sentence
+
+
+def test_whom_people_came_for_is_counted_from_ten_minutes_before_up_to_the_beginning() -> None:
+    came = [replace_step(tried(at, kept=True), "start-playback", layer="streams", dimensions={"channel": channel})
+            for at, channel in ((BEGAN - BEFORE_SECONDS, "sport"), (BEGAN, "news"))]  # fmt: skip
+    fell = incident(Fact("confirm", BEGAN + 10, "Kari"), Fact("improving", BEGAN + 70), alarm=FELL)
+    on = {"sport": (Programme("Match", BEGAN - 3_600, BEGAN + 100),)}
+    few = sign_ins(BEGAN + 1, BEGAN + 160, each=1.1)
+    found = seen(fell, [*sign_ins(BEGAN - 590, BEGAN), *came, *few], 160.0, programmes=on)
+    assert "“Match” ended 60 s ago" in found.recovery.sentence
+
+
+def test_a_picture_that_nothing_is_told_of_in_the_time_looked_at_is_back_since_the_beginning() -> None:
+    found = seen(opened("i", GONE, BEGAN), [], 12.0)
+    assert "back for 12 of 30 s" in found.recovery.sentence
