@@ -115,10 +115,9 @@ async def test_a_crowd_of_three_times_the_capacity_waits_in_line_and_gets_in(tmp
     assert {status for _, status, _ in answers} == {200}
     had_to_wait = sum(waited for waited, _, _ in answers)
     assert had_to_wait > len(answers) / 2, "a crowd of three times the capacity that nobody waited in"
-    # The machines' own capacity may fall while people are on their way (other work on them): some are sent back. At
-    # three times the capacity and without a line it would be two of three, again and again.
+    # The machines' own capacity may fall while people are on their way (other work on them): some are sent back.
     refused = sum(refused for _, _, refused in answers)
-    assert refused < len(answers) / 2
+    assert refused < len(answers) / 4
 
     signin = await outcomes(open_reader(Location(tmp_path), "signin"), "signin")
     kept = [outcome for outcome in signin if outcome.verdict == "kept"]
