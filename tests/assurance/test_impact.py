@@ -624,6 +624,12 @@ def test_who_held_a_device_is_told_to_the_moment() -> None:
     assert [holder("e", at) for at in (4.0, 7.0)] == ["C1", ""] and holder("x", 1.0) is None
 
 
+def test_a_device_that_only_one_was_ever_seen_on_is_theirs_afterwards_too() -> None:
+    holder = holder_of([("d", "C1", 10.0, 20.0), ("e", "C1", 1.0, 9.0), ("e", "C2", 5.0, 9.0)])
+    assert [holder("d", at) for at in (9.0, 20.0, 20.1, 1e9)] == ["C1"] * 4
+    assert holder("e", 9.1) is None, "two have been there, and nobody knows which of them it was"
+
+
 def test_lines_that_turn_out_to_be_one_persons_become_one() -> None:
     lines = (
         Hit("", "d-1", "television", "sign-in", 1_100.0, 2, 1, "overloaded", None, False),

@@ -156,7 +156,8 @@ def test_so_many_have_to_come_and_get_it_before_it_is_better(
     usual: float, fault: float, too_few: int, enough: int
 ) -> None:
     for count, improving in ((too_few, False), (enough, True)):
-        broken = [Bucket(float(second), broken=20) for second in range(10)]
+        settled = 100 if fault else 0
+        broken = [Bucket(float(n), kept=settled * (1 - fault), broken=settled * fault) for n in range(10)]
         known = Evidence(
             buckets=[*broken, Bucket(10.0, kept=count)], bucket_seconds=1.0, usual_share=usual, fault_share=fault
         )
@@ -253,11 +254,21 @@ def test_it_is_broken_by_what_the_last_stretch_says() -> None:
     assert not judge(evidence((100, 20, 0.0), (1, 1, 1.0)), CRITERIA, now=101.0).broken
 
 
+def test_what_is_well_since_does_not_water_down_the_share_of_the_fault() -> None:
+    # Told over the whole time it is a tenth: against a tenth of that hundreds would have to come and get it.
+    few = evidence((20, 1, 1.0), (180, 1, 0.0), fault_share=0.1)
+    found = judge(few, Criteria(hold_seconds=100.0), now=200.0)
+    assert found.over and "100.0% at the time of the fault" in check(found, "shares back").text
+    # What was in evidence for a moment only is as much as was said.
+    one = judge(evidence((50, 1, 0.0), (1, 1, 1.0), (49, 1, 0.0), fault_share=0.1), CRITERIA, now=100.0)
+    assert "10.0% at the time of the fault" in check(one, "shares back").text
+
+
 def test_what_is_said_has_its_figures() -> None:
-    found = judge(evidence((100, 20, 1.0), (300, 20, 0.0), fault_share=0.9), CRITERIA, now=400.0)
+    found = judge(evidence((100, 20, 0.9), (300, 20, 0.0), fault_share=0.5), CRITERIA, now=400.0)
     assert check(found, "shares back").text.startswith("0.00% of 6000 broken, 90.0% at the time of the fault (proof 5")
     assert check(found, "shares back").text.endswith(" of 5)")
-    one = judge(evidence((100, 20, 1.0), (299, 1, 0.0), (1, 1, 1.0), fault_share=0.9), CRITERIA, now=400.0)
+    one = judge(evidence((100, 20, 0.9), (299, 1, 0.0), (1, 1, 1.0), fault_share=0.9), CRITERIA, now=400.0)
     assert check(one, "shares back").text.startswith("0.33% of 300 broken, 90.0% at the time of the fault (proof ")
     unseen = judge(evidence((100, 20, 1.0), blind_since=97.0), CRITERIA, now=100.0)
     assert unseen.checks == (Check("shares back", None, "the present is not seen, since 3 s"),)

@@ -137,13 +137,40 @@ async def test_one_that_has_been_looked_back_on_is_credited_too(house: House) ->
     assert (await house.incident()).state == "reviewed" and set(await house.amounts()) == {"known", "a"}
 
 
-async def test_while_an_incident_is_open_they_wait(house: House) -> None:
+async def test_another_incident_that_is_open_holds_nobody_up(house: House) -> None:
     await _closed(house, "d-a")
     opened = replace(await house.incident(), id="open", state="confirmed", opened_at=house.clock.now())
     await house.database.write(lambda t: store.save_incident(t, opened))
     await _sign_in(house, "a", "d-a")
     await (await house.start()).look()
-    assert await _waiting(house) == ["d-a"] and set(await house.amounts()) == {"known"}
+    assert await _waiting(house) == [] and set(await house.amounts()) == {"known", "a"}
+
+
+async def test_what_waits_for_an_incident_that_is_still_looked_at_holds_nobody_else_up(house: House) -> None:
+    await _closed(house, "d-c", "d-d")
+    at = house.clock.now()
+    opened = replace(
+        await house.incident(), id="open", state="confirmed", since=at, opened_at=at, resolved_at=None, ended_at=None
+    )
+    await house.database.write(lambda t: store.save_incident(t, opened))
+    await house.outcomes(*(tried(at, device=device) for device in ("d-a", "d-b", "d-c")))
+    house.clock.advance(100)
+    for customer, device in (("1", "d-a"), ("2", "d-a"), ("1", "d-b"), ("2", "d-b"), ("c", "d-c"), ("d", "d-d")):
+        await _sign_in(house, customer, device)
+    house.timing = replace(house.timing, named_at_once_max=2)
+    response = await house.start()
+    await response.look()
+    for _ in range(2):
+        await response.look()
+        assert await _waiting(house) == ["d-a", "d-b"], "nobody knows which of the two it was"
+    assert {hit.key for hit in await response.hits("open")} >= {"device:d-a", "device:d-b", "customer:c"}
+    assert {hit.key for hit in await response.hits("i")} == {"customer:known", "customer:c", "customer:d"}
+
+
+async def test_who_had_the_device_before_has_it_still_when_nobody_has_come_since(house: House) -> None:
+    await house.outcomes(tried(house.began_at - 5_000, "a", device="d-a", kept=True))
+    await _closed(house, "d-a", "d-b")
+    assert set(await house.amounts()) == {"known", "a"}
 
 
 @pytest.mark.parametrize(

@@ -175,11 +175,16 @@ def holder_of(held: Iterable[tuple[str, str, float, float]]) -> Holder:
         by_device.setdefault(device, []).append((customer, first, last))
 
     def holder(device: str, at: float) -> str | None:
-        """Whoever was seen on the device at the time, or else next after it; of two at once, neither."""
+        """Whoever was seen on the device at the time, or else next after it; of two at once, neither.
+
+        On a device that nobody has used since it is the only one who ever has.
+        """
         known = by_device.get(device, [])
         inside = [customer for customer, first, last in known if first <= at <= last]
         following = min((first for _, first, _ in known if first > at), default=None)
         found = inside or [customer for customer, first, _ in known if first == following]
+        if not found and len(known) == 1:
+            return known[0][0]
         return (found[0] if len(found) == 1 else "") if found else None
 
     return holder

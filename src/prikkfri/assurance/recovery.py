@@ -57,7 +57,7 @@ class Evidence:
     usual_share: float
     """Broken, before the incident."""
     fault_share: float
-    """Broken, during the incident."""
+    """Broken, during the incident; at least."""
     usual_rate: float | None = None
     """Kept a second, as the time before lets expect; None when not known."""
     traffic_decides: bool = True
@@ -107,6 +107,7 @@ def judge(evidence: Evidence, criteria: Criteria, *, now: float) -> Recovery:
     if evidence.blind_since is not None:
         text = f"the present is not seen, since {now - evidence.blind_since:.0f} s"
         return Recovery(False, False, False, (Check("shares back", None, text),), 0.0, None)
+    evidence = _undiluted(evidence, criteria)
     well_since = _well_since(evidence, criteria)
     held_seconds = now - well_since if well_since is not None else 0.0
     patient = held_seconds >= PATIENT_HOLDS * criteria.hold_seconds
@@ -176,6 +177,14 @@ def _well_since(evidence: Evidence, criteria: Criteria) -> float | None:
         if fault == PROOF_NATS and bucket.broken:
             since = bucket.time + evidence.bucket_seconds
     return since
+
+
+def _undiluted(evidence: Evidence, criteria: Criteria) -> Evidence:
+    """With the share that was broken while the fault was in evidence, if that is more: what is well since waters it."""
+    until = _well_since(evidence, criteria)
+    during = [bucket for bucket in evidence.buckets if until is not None and bucket.time < until]
+    settled, broken = sum(b.settled for b in during), sum(b.broken for b in during)
+    return replace(evidence, fault_share=max(evidence.fault_share, broken / settled)) if broken else evidence
 
 
 def _since(evidence: Evidence, moment: float | None) -> list[Bucket]:

@@ -178,8 +178,9 @@ class Pairing:
         self._start = start
 
     def ask(self, asking: Outcome) -> None:
-        """A promise is open from now on, unless it was settled already."""
-        if asking.promise and not self._settled(asking):
+        """A promise is open from now on, unless it was settled already. Whoever was asked last has it, however read."""
+        known = self.waiting.get(asking.promise)
+        if asking.promise and not self._settled(asking) and (known is None or known.time <= asking.time):
             self.waiting[asking.promise] = asking
 
     def settle(self, outcome: Outcome) -> tuple[Outcome | None, bool]:

@@ -1,5 +1,6 @@
 """Assessing: from outcomes to the counts that placing and recovery judge by."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
@@ -13,6 +14,7 @@ from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import (
     EXPECTATIONS,
     JOIN,
+    ORDINARY_SHARES,
     Bucket,
     Expectation,
     Pairing,
@@ -35,6 +37,8 @@ DONE: Mapping[str, tuple[Kind, str]] = {
 }
 """What the acts that roles tell of are in an incident's timeline."""
 
+PRIOR_PROMISES = 200.0
+"""What is ordinary at a step weighs as many, as it does in detection."""
 ROSE_NATS = 3.0
 """A beginning that explains so much less than the best is none: e**3 is twenty to one."""
 ROSE_BEFORE_SECONDS = 60.0
@@ -118,6 +122,19 @@ def buckets(
         if 0 <= index < len(kept) and any(segment.holds(each.segment) for segment in segments):
             (kept if each.kept else broken)[index] += 1
     return [Bucket(since + i * seconds, k, b) for i, (k, b) in enumerate(zip(kept, broken, strict=True))]
+
+
+def usual_share(promises: Iterable[Settled], segments: Sequence[Segment], *, since: float, until: float) -> float:
+    """The share of the segments that was broken before; what is ordinary at their steps if little is seen."""
+    inside = [each for each in promises if any(segment.holds(each.segment) for segment in segments)]
+    before = [each for each in inside if since <= each.at < until]
+    if not inside:
+        return 0.0
+    settled, broken = len(before), sum(not each.kept for each in before)
+    steps = Counter((each.segment.get("service"), each.segment.get("step")) for each in inside)
+    ordinary = sum(ORDINARY_SHARES.get(step, 0.0) * count for step, count in steps.items()) / len(inside)
+    drawn = (broken + PRIOR_PROMISES * ordinary) / (settled + PRIOR_PROMISES)
+    return max(drawn, broken / settled if settled else 0.0)
 
 
 def last_broken(promises: Iterable[Settled], segments: Sequence[Segment], *, since: float) -> float | None:

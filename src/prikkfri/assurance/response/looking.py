@@ -162,7 +162,8 @@ def _judge(
     def counted(since: float, until: float) -> list[Bucket]:
         return assessing.buckets(promises, incident.segments, since=since, until=until, seconds=1.0)
 
-    before, during = counted(incident.since - BEFORE_SECONDS, incident.since), counted(incident.since, now)
+    earlier = incident.since - BEFORE_SECONDS
+    before, during = counted(earlier, incident.since), counted(incident.since, now)
     fault = [placed.share for placed in incident.placement.placed] or [
         alarm.seen for alarm in incident.alarms if alarm.kind == "share"
     ]
@@ -170,7 +171,7 @@ def _judge(
         recovery.Evidence(
             buckets=during,
             bucket_seconds=1.0,
-            usual_share=_share(before),
+            usual_share=assessing.usual_share(promises, incident.segments, since=earlier, until=incident.since),
             fault_share=max([*fault, _share(during)]) or 0.5,
             usual_rate=_expected_rate(before),
             traffic_decides=not any(bucket.broken for bucket in during),

@@ -137,6 +137,8 @@ class Response:
         self._recoveries: dict[str, Recovery] = {}
         self._lists: dict[str, dict[str, Hit]] = {}
         """Who stands on each incident's list in the database, by person; without one that is not known."""
+        self._named_to = ""
+        """The last device that was gone through; at the end it begins anew."""
         self._acting = asyncio.Lock()
         self._to_tell: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         """Incidents of which those credited are to be told, and the person who said so."""
@@ -396,26 +398,30 @@ class Response:
     async def _name(self) -> None:
         """Names those on closed lists whose devices have got a holder since, some at a time, and credits them.
 
-        A device is forgotten when all of its incidents are done: whatever stops this, it is gone on with. While an
-        incident is open they wait: a look on its way would write over what is named here.
+        A device is forgotten when all of its incidents are done: whatever stops this, it is gone on with. What is still
+        looked at names its own, and is waited for.
         """
-        if any(incident.open for incident in self._incidents.values()):
-            return
-        most = self._timing.named_at_once_max
-        devices = await self._database.read(lambda q: store.named_devices(q, most=most))
+        now, most = self._clock.now(), self._timing.named_at_once_max
+        looked_at = {each.id for each in self._incidents.values() if self._worth_looking_at(each, now)}
+        devices = await self._database.read(lambda q: store.named_devices(q, after=self._named_to, most=most))
         held: list[tuple[str, str, float, float]] = []
         touched: set[str] = set()
+        done: list[str] = []
         for device in devices:
             held += await self._database.read(partial(store.holders_of, device=device))
-            touched |= set(await self._database.read(partial(store.nameless_on, device=device)))
+            listed = set(await self._database.read(partial(store.nameless_on, device=device)))
+            touched |= listed - looked_at
+            if not listed & looked_at:
+                done.append(device)
         for identifier in sorted(touched):
             async with self._acting:
                 await self._name_in(identifier, holder_of(held))
             if (known := await self.known(identifier)) is not None:
                 sheet = await self.answers(known)
                 await self._database.write(partial(store.save_answers, identifier=identifier, answers=sheet))
-        if devices:
-            await self._database.write(lambda t: store.forget_named(t, devices))
+        if done:
+            await self._database.write(lambda t: store.forget_named(t, done))
+        self._named_to = devices[-1] if len(devices) == most else ""
 
     async def _name_in(self, identifier: str, holder: Holder) -> None:
         incident = await self._database.read(lambda q: store.incident(q, identifier))

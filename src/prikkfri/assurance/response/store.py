@@ -141,6 +141,12 @@ async def save_impact(
             " kept_later_at = excluded.kept_later_at, observed = excluded.observed",
             part,
         )
+        # Of a device that had a holder before it is known afterwards, when nobody else has come, whose it is.
+        await transaction.execute_many(
+            "INSERT INTO device_named (device) SELECT DISTINCT device FROM device_holder WHERE device = :device"
+            " ON CONFLICT (device) DO NOTHING",
+            [{"device": row["device"]} for row in part if not row["customer"]],
+        )
         await asyncio.sleep(0)
     await transaction.execute(
         "INSERT INTO incident_impact (incident, made_at, digest, asked, unsettled, unconfirmed, since, until,"
@@ -314,9 +320,12 @@ async def holders(queries: Queries, *, since: float) -> list[tuple[str, str, flo
     return [(device, customer, first, last) for device, customer, first, last in rows]
 
 
-async def named_devices(queries: Queries, *, most: int) -> list[str]:
-    """Devices by which somebody is on a list without a name, and that have got a holder since."""
-    rows = await queries.fetch("SELECT device FROM device_named ORDER BY device LIMIT :most", {"most": most})
+async def named_devices(queries: Queries, *, after: str = "", most: int) -> list[str]:
+    """Devices by which somebody is on a list without a name, and that have got a holder since; in order."""
+    rows = await queries.fetch(
+        "SELECT device FROM device_named WHERE device > :after ORDER BY device LIMIT :most",
+        {"after": after, "most": most},
+    )
     return [device for (device,) in rows]
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from prikkfri.assurance.incidents import Incident
 from prikkfri.simulation.evenings.drawing import Evening, Place
 from prikkfri.simulation.evenings.oracle import AFTER_SECONDS, BEFORE_SECONDS, Cause, Expected, expected
-from prikkfri.simulation.evenings.running import CREDIT, HOLD_SECONDS, Told
+from prikkfri.simulation.evenings.running import CREDIT, HOLD_SECONDS, TIMES, Told
 from prikkfri.simulation.evenings.world import World, lies_in
 
 CONFIRMED_SECONDS = 15.0
@@ -349,10 +349,11 @@ def _credited_twice(told: Told) -> list[str]:
 
 
 def _credited(judging: _Judge, stated: Sequence[Cause], incidents: Sequence[Incident]) -> None:
-    """Everybody hit who is known by name, once all of it is proven to be over for a while."""
+    """Everybody hit who is known by name, once all of it is proven to be over and looked at for the last time."""
     service = stated[0].service
     ends = judging.world.evening.ends
-    proven = [each for each in incidents if each.resolved_at and not each.unproven and each.resolved_at < ends - 60.0]
+    until = ends - TIMES.after_seconds - 60.0
+    proven = [each for each in incidents if each.resolved_at and not each.unproven and each.resolved_at < until]
     if service != "television" or len(proven) < len(incidents):
         return
     known = {
