@@ -34,6 +34,9 @@ from math import exp, log
 from statistics import median
 from typing import Literal
 
+import msgspec
+from msgspec import structs
+
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import ORDINARY_SHARES, Bucket
 
@@ -144,8 +147,7 @@ class Sum:
         return self if self.height <= height else replace(self, height=height)
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(msgspec.Struct, frozen=True):
     """What is ordinary in a series of late; weights are exponentially forgotten."""
 
     settled: float = 0.0
@@ -170,10 +172,10 @@ class Level:
     def counted(self, kept: float, settings: Settings) -> "Level":
         """With one more bucket in the stretches, whatever is suspected."""
         if self.stretch_buckets + 1 < settings.stretch_buckets:
-            return replace(self, stretch=self.stretch + kept, stretch_buckets=self.stretch_buckets + 1)
+            return structs.replace(self, stretch=self.stretch + kept, stretch_buckets=self.stretch_buckets + 1)
         whole = (self.stretch + kept) / settings.stretch_buckets
         stretches = (*self.stretches, whole)[-settings.volume_stretches :]
-        return replace(self, stretches=stretches, stretch=0.0, stretch_buckets=0)
+        return structs.replace(self, stretches=stretches, stretch=0.0, stretch_buckets=0)
 
     def share(self, settings: Settings, prior_share: float = 0.0) -> float:
         """`prior_share` (the floor, if that is more) is what it is before anything has been seen."""
@@ -181,12 +183,15 @@ class Level:
         return (self.broken + prior * max(prior_share, settings.share_floor)) / (self.settled + prior)
 
 
+_UNKNOWN = Level()
+
+
 @dataclass(frozen=True)
 class State:
     """All that is remembered of one series."""
 
     segment: Segment
-    level: Level = Level()
+    level: Level = _UNKNOWN
     shares: tuple[Sum, ...] = (Sum(),) * len(ODDS_RATIOS)
     plunge: Sum = Sum()
     raised: tuple[Alarm, ...] = ()
@@ -271,7 +276,7 @@ def _learned(level: Level, bucket: Bucket, settings: Settings, *, share: bool, v
             # The variance learns ten times slower than the level, and one wild bucket counts for at most a doubling.
             variance = max(0.0, variance + max(new / 10, 1 / (buckets + 1)) * (min(beyond, 1.0) - variance))
         mean, buckets = mean + new * (bucket.kept - mean), buckets + 1
-    learned = replace(level, settled=settled, broken=broken, volume=mean, variance=variance, buckets=buckets)
+    learned = structs.replace(level, settled=settled, broken=broken, volume=mean, variance=variance, buckets=buckets)
     return learned.counted(bucket.kept, settings)
 
 

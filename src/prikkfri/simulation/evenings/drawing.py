@@ -63,6 +63,8 @@ class Table:
     faults: tuple[int, ...] = (1, 1, 1, 1, 1, 2, 2, 3, 4)
     """Of an evening with faults; several begin within three minutes of each other, or as it falls."""
     broken_share: tuple[float, ...] = (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 1.0, 1.0)
+    door_share: float = 0.1
+    """Of the evenings with faults: one more, of the door, which lets nobody in and names nobody."""
     began: Range = (480.0, 720.0)
     """The first of them; before that assurance learns what is ordinary."""
     lasts: Range = (60.0, 420.0)
@@ -100,6 +102,10 @@ class Table:
     """... at this part of the evening, or (with a fault, seven in ten) around its beginning, ..."""
     away_seconds: tuple[float, ...] = (0.0, 1.0, 5.0, 30.0, 120.0)
     """... after so long."""
+    liars_share: float = 0.15
+    """Devices report that everything is broken, by so many reports ..."""
+    liars: int = 400
+    """... within a minute, half of them with the token of a subscriber."""
     told_over_early_share: float = 0.08
     """Of the evenings with faults: a person says that it is over ..."""
     confirmed_share: float = 0.08
@@ -159,11 +165,13 @@ class Disturbance:
     shuffled: bool = False
     stalled: tuple[str, float, float] | None = None
     """A stream, and from when to when it is not written."""
+    lies_at: float = 0.0
+    """When devices report what is not so; 0: never."""
     restarts: tuple[Restart, ...] = ()
 
     @property
     def none(self) -> bool:
-        parts = (self.late_part, self.doubled_part, self.shuffled, self.stalled, self.restarts)
+        parts = (self.late_part, self.doubled_part, self.shuffled, self.stalled, self.lies_at, self.restarts)
         return not any(parts) and not any(self.skew.values())
 
 
@@ -217,7 +225,10 @@ def drawn(seed: int, table: Table = TABLE) -> Evening:
     crowd = lots.random() < table.crowd_share
     messages_part = lots.choice(table.messages_part)
     faults = () if lots.random() < table.quiet_share else _faults(lots, table, partners, accounts)
-    disturbance = _disturbance(lots, table, seconds, faults)
+    apart = random.Random(f"more of evening {seed}")
+    if faults and apart.random() < table.door_share:
+        faults = (*faults, _at_the_door(apart, table))
+    disturbance = _disturbance(lots, apart, table, seconds, faults)
     return Evening(
         seed=seed,
         begins=moment.timestamp(),
@@ -295,7 +306,16 @@ def _place(lots: random.Random, partners: int, accounts: int) -> Place:
     )
 
 
-def _disturbance(lots: random.Random, table: Table, seconds: float, faults: Sequence[Fault]) -> Disturbance:
+def _at_the_door(lots: random.Random, table: Table) -> Fault:
+    begins = lots.uniform(*table.began)
+    place = {"service": "television", "step": "enter", "layer": "door"}
+    spells = ((begins, begins + lots.uniform(*table.lasts)),)
+    return Fault(place=place, kind="refused", share=lots.choice(table.broken_share), spells=spells)
+
+
+def _disturbance(
+    lots: random.Random, apart: random.Random, table: Table, seconds: float, faults: Sequence[Fault]
+) -> Disturbance:
     skewed = lots.random() < table.skewed_share
     skew = {stream: lots.uniform(-table.skew_seconds, table.skew_seconds) if skewed else 0.0 for stream in STREAMS}
     late, doubled = lots.random() < table.late_share, lots.random() < table.doubled_share
@@ -319,6 +339,7 @@ def _disturbance(lots: random.Random, table: Table, seconds: float, faults: Sequ
         doubled_part=table.doubled_part if doubled else 0.0,
         shuffled=shuffled,
         stalled=stalled,
+        lies_at=seconds * apart.uniform(0.1, 0.8) if apart.random() < table.liars_share else 0.0,
         restarts=tuple(sorted(restarts, key=lambda each: each.at)),
     )
 

@@ -16,6 +16,7 @@ from prikkfri.simulation.evenings.drawing import CHANNELS, CLASSES, CLIENTS, TAB
 from prikkfri.sms import outcomes as sms
 from prikkfri.sms.messages import Message, State
 from prikkfri.sms.routing import Party
+from prikkfri.streaming.reports import Report, reported
 
 GRACE_SECONDS = {"sign-in": 60.0, "enter": 120.0, "deliver": 60.0}
 """As assurance is configured for an evening (shorter than in a real one, as in the demo) ..."""
@@ -24,6 +25,7 @@ GRACE_ELSEWHERE = 30.0
 PLACES_KEPT_MAX = 4_096
 LINE_AROUND_SECONDS = 150.0
 CROWD_WIDTH_SECONDS = 90.0
+LIES_SECONDS = 60.0
 NOBODY = -1
 TRIES_MAX = 3
 
@@ -85,7 +87,7 @@ def world(evening: Evening, *, disturbed: bool = True) -> World:
     """All that happens in an evening. The same promises, disturbed or not: only what is written of them differs."""
     making = _Making(evening)
     making.make()
-    written = _disturbed(evening, making.written) if disturbed else making.written
+    written = _disturbed(evening, [*making.written, *_lies(evening)]) if disturbed else making.written
     written.sort(key=lambda each: each.at)
     return World(evening, written, making.promises)
 
@@ -106,6 +108,16 @@ def _disturbed(evening: Evening, written: list[Written]) -> list[Written]:
             found.append(Written(_stalled(evening, each.stream, at + lots.uniform(0.0, 20.0)), each.stream, outcome))
         found.append(Written(_stalled(evening, each.stream, at), each.stream, outcome))
     return found
+
+
+def _lies(evening: Evening) -> Iterator[Written]:
+    """What devices report and nobody saw."""
+    since, lots = evening.disturbance.lies_at, random.Random(f"lies {evening.seed}")
+    for number in range(TABLE.liars if since else 0):
+        at, who = evening.begins + since + lots.uniform(0.0, LIES_SECONDS), lots.randrange(evening.viewers)
+        step, channel = lots.choice(("open-page", "enter", "sign-in", "start-playback")), lots.choice(CHANNELS)
+        report = Report(f"d-{who}", step, kept=False, reason="network", channel=channel)
+        yield Written(at + 0.02, "playout", reported(report, at, f"s-{who}" if number % 2 else ""))
 
 
 def _stalled(evening: Evening, stream: str, at: float) -> float:
@@ -237,6 +249,12 @@ class _Making:
         device, customer, promise = f"d-{who}", f"s-{who}", f"v-{self._count}"
         client = CLIENTS[who % len(CLIENTS)]
         place = _place((("service", "television"), ("step", "sign-in"), ("layer", "signin"), ("client", client)))
+        entered = self._entered(at)
+        if entered is None:
+            if lots.random() < TABLE.comes_back_later:
+                self._later.append((at + lots.uniform(150.0, 1_200.0), who))
+            return
+        at = entered
         in_line = evening.line and abs(at - evening.begins - evening.crowd_at) < LINE_AROUND_SECONDS
         in_line = in_line and evening.crowd_at > 0
         asked_for, tried = ("enter", at + lots.uniform(3.0, 45.0)) if in_line else ("sign-in", at + 0.5 + lots.random())
@@ -281,6 +299,20 @@ class _Making:
         if got is None and lots.random() < TABLE.comes_back_later:
             self._later.append((at + lots.uniform(150.0, 1_200.0), who))
         self._promised(place, customer, asked_for, at, got, told, faults, unsure=not came_back and got is None)
+
+    def _entered(self, at: float) -> float | None:
+        """When the door has taken somebody up, who is not named before that; None: it has sent them away for good."""
+        place = _place((("service", "television"), ("step", "enter"), ("layer", "door")))
+        for number in range(TRIES_MAX):
+            attempt = self._attempt(at, place)
+            self._alone(place, "", at, attempt)
+            if attempt.well:
+                return at
+            self._write("door", _outcome_of(place, at, broken="overloaded", customer=""))
+            if number + 1 == TRIES_MAX or self._lots.random() > TABLE.tries_again:
+                break
+            at += self._lots.uniform(3.0, 8.0)
+        return None
 
     def _door(
         self, at: float, step: str, verdict: str, device: str, promise: str = "",
