@@ -46,6 +46,7 @@ def test_every_kind_of_evening_is_drawn() -> None:
     assert 0.2 < quiet / len(evenings) < 0.4
     assert {each.partners for each in evenings} == set(TABLE.partners)
     assert {len(each.faults) for each in evenings} >= {0, 1, 2, 3}
+    assert any(fault.place["step"] == "enter" for each in evenings for fault in each.faults)
     assert {f.kind for each in evenings for f in each.faults} == {"refused", "silent", "slow"}
     assert {f.share for each in evenings for f in each.faults} == set(TABLE.broken_share)
     assert {act.kind for each in evenings for act in each.acts} == {"confirm", "dismiss", "all-clear"}
@@ -73,6 +74,28 @@ def test_what_disturbs_changes_what_is_written_and_not_what_happens() -> None:
     times, skewed = ({each.outcome.time for each in w.written if each.stream == "playout"} for w in (plain, other))
     assert skewed == {time + 2.0 for time in times}
     assert [each.at for each in other.written] == sorted(each.at for each in other.written)
+
+
+def test_a_door_that_lets_nobody_in_names_nobody_and_nobody_gets_to_sign_in() -> None:
+    place = {"service": "television", "step": "enter", "layer": "door"}
+    happened = world(short(fault(place)))
+    shut = [each for each in happened.promises if each.place == place and BEGINS + 30 <= each.asked < BEGINS + 60]
+    assert shut and all(each.got is None and not each.person for each in shut)
+    for written in happened.written:
+        if written.outcome.step in ("join", "sign-in") and written.outcome.verdict == "asked":
+            assert not BEGINS + 30 <= written.outcome.time < BEGINS + 60
+    (causes,) = expected(happened).causes
+    assert causes.place == place and not causes.hit
+
+
+def test_devices_that_lie_change_nothing_that_was_promised_and_are_marked() -> None:
+    lying = replace(UNDISTURBED, lies_at=30.0)
+    plain, other = world(short()), world(short(disturbance=lying))
+    assert plain.promises == other.promises
+    lies = [each.outcome for each in other.written if not each.outcome.observed]
+    assert len(lies) == TABLE.liars and not any(each.observed or each.verdict == "kept" for each in lies)
+    assert {bool(each.customer) for each in lies} == {True, False}
+    assert not lying.none and any(drawn(seed).disturbance.lies_at for seed in range(100))
 
 
 def test_a_role_that_is_held_up_writes_it_all_at_once() -> None:
