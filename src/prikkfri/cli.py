@@ -36,7 +36,7 @@ from prikkfri.errors import PrikkfriError, StorageDamaged, StorageUnwritable, Us
 from prikkfri.simulation import demo as demonstration
 from prikkfri.simulation import mechanisms, misdelivery
 from prikkfri.simulation.evenings import drawing
-from prikkfri.simulation.evenings.judging import Judged, Result
+from prikkfri.simulation.evenings.judging import Judged, Result, goal_holds
 from prikkfri.simulation.evenings.many import simulate
 from prikkfri.simulation.kickoff import Fault, Plan
 from prikkfri.simulation.lateness import reason_not_judged
@@ -602,7 +602,7 @@ def simulate_evenings(
     say_evenings(progress, found, every)
     if json_file is not None:
         write_json(asdict(found), json_file)
-    raise typer.Exit(0 if found.holds else 1)
+    raise typer.Exit(0 if goal_holds(found, every) else 1)
 
 
 def say_evening(progress: Console, judged: Judged) -> None:
@@ -631,7 +631,7 @@ def say_evenings(progress: Console, found: Result, every: Sequence[Judged]) -> N
     failing = [str(each.seed) for each in every if each.findings]
     if failing:
         progress.print(f"seeds with findings: {', '.join(failing)}", soft_wrap=True)
-    progress.print("the goal holds" if found.holds else "the goal does not hold")
+    progress.print("the goal holds" if goal_holds(found, every) else "the goal does not hold")
 
 
 def mechanism_of(known: Mapping[str, mechanisms.Mechanism], name: str) -> mechanisms.Mechanism | None:

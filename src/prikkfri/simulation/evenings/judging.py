@@ -412,7 +412,7 @@ class Result:
 
     @property
     def holds(self) -> bool:
-        """The goal."""
+        """The goal, as far as it is figures."""
         nothing = (
             self.false_public_statements, self.hit_missed, self.hit_wrongly_listed, self.credited_twice,
             self.over_too_early, self.found_late, self.placed_wrong,
@@ -423,6 +423,11 @@ class Result:
             and self.placed_right >= PLACED_RIGHT_LEAST * self.found
             and self.false_incidents <= FALSE_INCIDENTS_MAX
         )
+
+
+def goal_holds(found: Result, judged: Sequence[Judged]) -> bool:
+    """Whether the figures are those of the goal, and nothing else is wrong on any evening but a false incident."""
+    return found.holds and sum(bool(each.findings) for each in judged) <= found.false_incidents
 
 
 def result(judged: Sequence[Judged], *, seed: int, seconds: float, trace_digest: str) -> Result:
