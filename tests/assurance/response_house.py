@@ -143,6 +143,7 @@ class House:
         async def work(transaction: Any) -> None:
             await outcome_store.add_outcomes(transaction, "signin", page, self.clock.now())
             await outcome_store.join_devices(transaction, outcomes, self.clock.now())
+            await outcome_store.note_late(transaction, outcomes, self.clock.now())
 
         await self.database.write(work)
 

@@ -404,6 +404,23 @@ def test_the_beginning_is_sought_in_the_series_alone_and_from_shortly_before_its
     assert began_with(*delivered(1_010.0, 1_010.9, kept=kept)) == 1_000.0
 
 
+@pytest.mark.parametrize(
+    ("before", "kept_between", "began_at"),
+    [
+        (5, 2, 600.0),  # eight nats, of 1.90 for each, and 0.62 against for each that was kept between
+        (5, 3, 1_000.0),  # less is what any evening brings
+        (4, 0, 1_000.0),
+        (20, 19, 600.0),
+        (20, 20, 1_000.0),  # twelve against are an ordinary stretch, whatever was before it
+    ],
+)
+def test_what_was_counted_late_began_when_it_was_broken(before: int, kept_between: int, began_at: float) -> None:
+    """Long before its sum left zero: after a restart all of it comes at once."""
+    early = [600.0 + n for n in range(before)]
+    promises = delivered(*early, *FAULT, kept=[950.0 + n / 10 for n in range(kept_between)])
+    assert rose(promises, risen(since=1_001.0)) == began_at
+
+
 def test_where_the_counts_say_nothing_it_began_as_the_alarm_says() -> None:
     assert rose([], risen(since=1_001.0)) == 1_001.0
     assert rose(delivered(*FAULT), risen(since=1_001.0, kind="plunge")) == 1_001.0

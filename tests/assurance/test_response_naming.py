@@ -155,6 +155,7 @@ async def test_what_waits_for_an_incident_that_is_still_looked_at_holds_nobody_e
     await house.database.write(lambda t: store.save_incident(t, opened))
     await house.outcomes(*(tried(at, device=device) for device in ("d-a", "d-b", "d-c")))
     house.clock.advance(100)
+    await (await house.start()).look()
     for customer, device in (("1", "d-a"), ("2", "d-a"), ("1", "d-b"), ("2", "d-b"), ("c", "d-c"), ("d", "d-d")):
         await _sign_in(house, customer, device)
     house.timing = replace(house.timing, named_at_once_max=2)
@@ -171,6 +172,64 @@ async def test_who_had_the_device_before_has_it_still_when_nobody_has_come_since
     await house.outcomes(tried(house.began_at - 5_000, "a", device="d-a", kept=True))
     await _closed(house, "d-a", "d-b")
     assert set(await house.amounts()) == {"known", "a"}
+
+
+async def test_who_is_told_of_late_is_listed_and_credited_and_who_got_it_after_all_is_for_a_person(
+    house: House,
+) -> None:
+    """A role's outcomes come a day late, when nobody looks at the incident any more."""
+    await _closed(house, "d-b")
+    other = replace(await house.incident(), id="other", since=house.began_at + 86_000.0)
+    await house.database.write(lambda t: store.save_incident(t, other))
+    house.clock.advance(DAY)
+    at = house.began_at
+    await house.outcomes(tried(at + 5, "late"), tried(at + 20, "known", kept=True))
+    response = await house.start()
+    await response.look()
+    assert {hit.key for hit in await response.hits("i")} == {"customer:late", "device:d-b"}
+    assert set(await house.amounts()) == {"known", "late"}
+    incident = await house.incident()
+    assert (incident.state, incident.hit, incident.doubted) == ("resolved", 2, 1)
+    assert house.entries(incident, "doubted")
+    listed = await response.listed("i")
+    assert listed and listed.frozen != listed.digest
+    # Done once: nothing is left to do, and a day later nothing is done again.
+    assert await house.database.read(store.late_incidents) == []
+    given = await house.given()
+    await (await house.start()).look()
+    assert await house.incident() == incident and await house.given() == given
+
+
+async def test_what_is_told_late_of_another_time_or_by_a_device_makes_no_list_anew(house: House) -> None:
+    await _closed(house, "d-b")
+    house.clock.advance(DAY)
+    at = house.began_at
+    await house.outcomes(
+        tried(at - 20_000.0, "before"),
+        tried(at + 20_000.0, "after"),
+        tried(house.clock.now() - 10.0, "now"),
+        tried(at + 5.0, "told", observed=False),
+    )
+    assert await house.database.read(store.late_incidents) == []
+    # One that nobody knows any more, or of whose time outcomes are erased, is forgotten and stays as it is.
+    await house.database.write(lambda t: t.execute("INSERT INTO incident_late (incident) VALUES ('gone'), ('i')"))
+    response = await house.start()
+    before = await response.listed("i")
+    house.clock.advance(house.settings.outcomes_kept_days * DAY)
+    await response.look()
+    await response.look()
+    assert await house.database.read(store.late_incidents) == [] and await response.listed("i") == before
+
+
+async def test_while_it_is_looked_at_what_comes_late_waits_and_holds_no_other_up(house: House) -> None:
+    await _closed(house, "d-b")
+    house.clock.advance(DAY)
+    now = house.clock.now()
+    opened = replace(await house.incident(), id="a-open", state="confirmed", opened_at=now, resolved_at=None)
+    await house.database.write(lambda t: store.save_incident(t, opened))
+    await house.database.write(lambda t: t.execute("INSERT INTO incident_late (incident) VALUES ('a-open'), ('i')"))
+    await (await house.start()).look()
+    assert await house.database.read(store.late_incidents) == ["a-open"]
 
 
 @pytest.mark.parametrize(

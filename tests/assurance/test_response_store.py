@@ -235,10 +235,11 @@ async def test_holders_are_those_of_the_devices_in_question(area: Database) -> N
         await outcome_store.join_devices(transaction, outcomes, 200.0)
 
     await area.write(work)
-    found = await area.read(lambda q: store.holders(q, since=100.0))
+    found = await area.read(lambda q: store.holders(q, since=100.0, until=101.0))
     assert sorted(found) == [("d-1", "s-1", 10.0, 30.0), ("d-1", "s-2", 20.0, 20.0)]
-    assert len(await area.read(lambda q: store.holders(q, since=40.0))) == 3
-    assert await area.read(lambda q: store.holders(q, since=100.1)) == []
+    assert len(await area.read(lambda q: store.holders(q, since=40.0, until=1e9))) == 3
+    assert await area.read(lambda q: store.holders(q, since=100.1, until=1e9)) == []
+    assert await area.read(lambda q: store.holders(q, since=99.0, until=100.0)) == []
 
 
 async def test_of_the_watch_the_last_that_was_kept_is_read(area: Database) -> None:

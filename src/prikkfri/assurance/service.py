@@ -246,6 +246,7 @@ class Assurance:
         await store.add_outcomes(transaction, stream, page, now)
         await store.add_counts(transaction, count(page.outcomes, now))
         await store.join_devices(transaction, page.outcomes, now)
+        await store.note_late(transaction, page.outcomes, now)
         self._fresh_of[stream] = page
 
     def _note_alarm(self, text: str) -> None:

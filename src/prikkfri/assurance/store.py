@@ -16,6 +16,10 @@ ERASED_IN_A_TRANSACTION_MAX = 5_000
 TEXT_CHARACTERS_MAX = 200
 DIMENSIONS_MAX = 20
 PEOPLE_MAX = 20_000
+LATE_SECONDS = 60.0
+"""What is told so long after its time may belong to an incident that nobody looks at any more ..."""
+LATE_AROUND_SECONDS = 3_600.0
+"""... and lies up to so long before or after it: no grace time is longer."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,19 @@ async def join_devices(transaction: Transaction, outcomes: Iterable[Outcome], no
         "INSERT INTO device_named (device) SELECT DISTINCT device FROM incident_hit"
         " WHERE device = :device AND customer = '' ON CONFLICT (device) DO NOTHING",
         [{"device": device} for device in sorted({device for device, _ in seen})],
+    )
+
+
+async def note_late(transaction: Transaction, outcomes: Iterable[Outcome], now: float) -> None:
+    """Remembers the incidents of whose time these outcomes tell though it is long past: their lists are made anew."""
+    hours = {o.time // LATE_AROUND_SECONDS for o in outcomes if o.observed and o.time < now - LATE_SECONDS}
+    await transaction.execute_many(
+        "INSERT INTO incident_late (incident) SELECT incident FROM incident_impact"
+        " WHERE since < :last AND until >= :first ON CONFLICT (incident) DO NOTHING",
+        [
+            {"first": (hour - 1) * LATE_AROUND_SECONDS, "last": (hour + 2) * LATE_AROUND_SECONDS}
+            for hour in sorted(hours)
+        ],
     )
 
 

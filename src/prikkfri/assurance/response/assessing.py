@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log
+from math import inf, log
 
 from msgspec import structs
 
@@ -42,7 +42,11 @@ PRIOR_PROMISES = 200.0
 ROSE_NATS = 3.0
 """A beginning that explains so much less than the best is none: e**3 is twenty to one."""
 ROSE_BEFORE_SECONDS = 60.0
-"""A series is looked at from so long before its sum left zero: clocks differ, and few come."""
+"""A series is looked at from so long before its sum left zero: clocks differ, and few come ..."""
+ROSE_BEFORE_NATS = 8.0
+"""... and from before that where so much speaks for it: what was counted late, all at once, began much earlier ..."""
+ROSE_UNBROKEN_NATS = 12.0
+"""... for as long as no stretch speaks by so much for the ordinary."""
 
 Expectations = Mapping[tuple[str, str], Expectation]
 
@@ -166,17 +170,20 @@ def rose(promises: Iterable[Settled], alarm: Alarm) -> float:
     if alarm.kind != "share" or risen <= ordinary:
         return alarm.since
     since = alarm.since - ROSE_BEFORE_SECONDS
-    theirs = [p for p in promises if since <= p.at < alarm.raised_at and alarm.segment.holds(p.segment)]
-    evidence = 0.0
+    theirs = [p for p in promises if p.at < alarm.raised_at and alarm.segment.holds(p.segment)]
+    evidence, best, nearby = 0.0, -inf, -inf
     beginnings: list[tuple[float, float]] = []
     for each in reversed(theirs):
         evidence += log((1 - risen) / (1 - ordinary)) if each.kept else log(risen / ordinary)
+        if each.at < since and evidence < best - ROSE_UNBROKEN_NATS:
+            break
         if not each.kept:
             beginnings.append((evidence, each.at))
-    if not beginnings:
-        return alarm.since
-    best = max(beginnings)[0]
-    return min(at for nats, at in beginnings if nats >= best - ROSE_NATS)
+            best = max(best, evidence)
+            nearby = best if each.at >= since else nearby
+    if best < nearby + ROSE_BEFORE_NATS:
+        best, beginnings = nearby, [each for each in beginnings if each[1] >= since]
+    return min((at for nats, at in beginnings if nats >= best - ROSE_NATS), default=alarm.since)
 
 
 def sign(outcome: Outcome) -> Alarm | None:

@@ -19,6 +19,7 @@ from datetime import datetime, tzinfo
 from functools import partial
 
 from prikkfri.assurance import incidents, recovery, status, watching
+from prikkfri.assurance.afterwards.service import RULE, Afterwards, credited, is_proven
 from prikkfri.assurance.answers import Answer, Known, answer_sheet
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
 from prikkfri.assurance.detection import Settings as Detection
@@ -31,7 +32,6 @@ from prikkfri.assurance.impact import (
     condemned,
     exposure,
     holder_of,
-    named,
     proven,
 )
 from prikkfri.assurance.incidents import Fact, Incident
@@ -57,7 +57,6 @@ log = logging.getLogger("prikkfri.assurance")
 HISTORY_MAX = 200
 CONTACT_PERIOD_SECONDS = 60.0
 SECONDS_PER_DAY = 86_400.0
-RULE = "rule:policy"
 SAME_SECONDS = 10.0
 """Counted again after a restart, an alarm is raised at the same moment, but for what came late the first time."""
 
@@ -137,9 +136,18 @@ class Response:
         self._recoveries: dict[str, Recovery] = {}
         self._lists: dict[str, dict[str, Hit]] = {}
         """Who stands on each incident's list in the database, by person; without one that is not known."""
-        self._named_to = ""
-        """The last device that was gone through; at the end it begins anew."""
         self._acting = asyncio.Lock()
+        self._afterwards = Afterwards(
+            database,
+            settings=settings,
+            clock=clock,
+            timing=timing,
+            expectations=self._expectations,
+            acting=self._acting,
+            outcomes=self._outcomes,
+            trial=self._trial_of,
+            written=self._written,
+        )
         self._to_tell: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         """Incidents of which those credited are to be told, and the person who said so."""
 
@@ -254,7 +262,8 @@ class Response:
             elif not self._worth_remembering(incident, now):
                 del self._incidents[incident.id]
                 self._lists.pop(incident.id, None)
-        await self._name()
+        looked_at = {each.id for each in self._incidents.values() if self._worth_looking_at(each, self._clock.now())}
+        await self._afterwards.go_on(looked_at)
 
     def _worth_looking_at(self, incident: Incident, now: float) -> bool:
         after_seconds = self._timing.after_seconds
@@ -347,10 +356,10 @@ class Response:
             self._recoveries[incident.id] = seen.recovery
             given: list[ServiceCredit] = []
             after, changed = seen.incident, await self._list(seen, now)
-            if changed and status.told(after) and _proven(after):
+            if changed and status.told(after) and is_proven(after):
                 # Before it is saved as over: after a crash in between it is looked at again, and nobody is forgotten.
                 given = await self._give_by_rule(after, seen.impact)
-            after = _credited(after, given, RULE, now)
+            after = credited(after, given, RULE, now)
             if changed and not after.open:
                 had = [each.credit for each in await self.credits(after.id)]
                 after = incidents.doubted(after, len(in_doubt(had, seen.impact.hits)), now)
@@ -393,64 +402,22 @@ class Response:
         return True
 
     async def _holder(self, since: float) -> Holder:
-        return holder_of(await self._database.read(lambda q: store.holders(q, since=since)))
+        return holder_of(await self._database.read(lambda q: store.holders(q, since=since, until=math.inf)))
 
-    async def _name(self) -> None:
-        """Names those on closed lists whose devices have got a holder since, some at a time, and credits them.
+    # What comes when nobody looks any more.
 
-        A device is forgotten when all of its incidents are done: whatever stops this, it is gone on with. What is still
-        looked at names its own, and is waited for.
-        """
-        now, most = self._clock.now(), self._timing.named_at_once_max
-        looked_at = {each.id for each in self._incidents.values() if self._worth_looking_at(each, now)}
-        devices = await self._database.read(lambda q: store.named_devices(q, after=self._named_to, most=most))
-        held: list[tuple[str, str, float, float]] = []
-        touched: set[str] = set()
-        done: list[str] = []
-        for device in devices:
-            held += await self._database.read(partial(store.holders_of, device=device))
-            listed = set(await self._database.read(partial(store.nameless_on, device=device)))
-            touched |= listed - looked_at
-            if not listed & looked_at:
-                done.append(device)
-        for identifier in sorted(touched):
-            async with self._acting:
-                await self._name_in(identifier, holder_of(held))
-            if (known := await self.known(identifier)) is not None:
-                sheet = await self.answers(known)
-                await self._database.write(partial(store.save_answers, identifier=identifier, answers=sheet))
-        if done:
-            await self._database.write(lambda t: store.forget_named(t, done))
-        self._named_to = devices[-1] if len(devices) == most else ""
+    async def _trial_of(self, incident: Incident, made: Impact) -> Trial | None:
+        return await self._trial(incident, made, await self.credits(incident.id))
 
-    async def _name_in(self, identifier: str, holder: Holder) -> None:
-        incident = await self._database.read(lambda q: store.incident(q, identifier))
-        listed = await self._database.read(lambda q: store.impact_of(q, incident)) if incident else None
-        if incident is None or listed is None:
-            return
-        now = self._clock.now()
-        before, incomplete, _ = listed
-        made = named(before, holder, since=now - self._settings.outcomes_kept_days * SECONDS_PER_DAY)
-        if {hit.key for hit in made.hits} == {hit.key for hit in before.hits}:
-            return
-        due: Sequence[ServiceCredit] = ()
-        if status.told(incident) and _proven(incident):
-            tried = await self._trial(incident, made, await self.credits(identifier))
-            due = tried.credits if tried and not tried.over_cap else ()
-
-        async def work(transaction: Transaction) -> Incident:
-            known = {hit.key: hit for hit in before.hits}
-            await store.save_impact(transaction, identifier, made, incomplete, now, before=known)
-            given = await store.give_credits(transaction, due, given_by=RULE, now=now)
-            after = _credited(replace(incident, hit=made.seen), given, RULE, now)
-            await store.save_incident(transaction, after)
-            return after
-
-        self._lists.pop(identifier, None)  # it is not what the last look wrote
-        after = await self._database.write(work)
-        if identifier in self._incidents:
-            self._incidents[identifier] = after
-        self._around.changed()
+    async def _written(self, identifier: str, incident: Incident | None) -> None:
+        """An incident's list is not what the last look wrote; `incident`: as it is now, when that was written, too."""
+        self._lists.pop(identifier, None)
+        if incident is not None and identifier in self._incidents:
+            self._incidents[identifier] = incident
+        if incident is not None and (known := await self.known(identifier)) is not None:
+            sheet = await self.answers(known)
+            await self._database.write(lambda t: store.save_answers(t, identifier, sheet))
+            self._around.changed()
 
     # What others ask.
 
@@ -552,7 +519,7 @@ class Response:
             listed = await self._database.read(lambda q: store.impact_of(q, incident))
             given = await self._give(incident, listed[0], by=by, by_person=True) if listed else []
             if given:
-                await self._save(_credited(self._incidents.get(identifier, incident), given, by, self._clock.now()))
+                await self._save(credited(self._incidents.get(identifier, incident), given, by, self._clock.now()))
             return len(given)
 
     async def tell(self, identifier: str, *, by: str) -> int:
@@ -677,20 +644,6 @@ class Response:
 def _told(outcome: Outcome) -> tuple[object, ...]:
     """What tells one outcome from another."""
     return outcome.time, outcome.promise, outcome.step, outcome.verdict, outcome.layer, outcome.device, outcome.customer
-
-
-def _proven(incident: Incident) -> bool:
-    """Whether the data says that it is over: only then money moves by itself."""
-    return incident.state in ("resolved", "reviewed") and not incident.unproven
-
-
-def _credited(incident: Incident, given: Sequence[ServiceCredit], by: str, now: float) -> Incident:
-    """The incident after credits were given, if any were."""
-    if not given:
-        return incident
-    total = sum(credit.amount for credit in given) / 100
-    text = f"{len(given)} customers were credited {total:,.2f} {given[0].currency} together"
-    return incidents.happened(incident, Fact("credited", now, by, text))
 
 
 def _policy(remedy: Remedy) -> Policy:

@@ -141,12 +141,6 @@ async def save_impact(
             " kept_later_at = excluded.kept_later_at, observed = excluded.observed",
             part,
         )
-        # Of a device that had a holder before it is known afterwards, when nobody else has come, whose it is.
-        await transaction.execute_many(
-            "INSERT INTO device_named (device) SELECT DISTINCT device FROM device_holder WHERE device = :device"
-            " ON CONFLICT (device) DO NOTHING",
-            [{"device": row["device"]} for row in part if not row["customer"]],
-        )
         await asyncio.sleep(0)
     await transaction.execute(
         "INSERT INTO incident_impact (incident, made_at, digest, asked, unsettled, unconfirmed, since, until,"
@@ -310,12 +304,12 @@ async def contact_counts(
     return sorted(found.items())
 
 
-async def holders(queries: Queries, *, since: float) -> list[tuple[str, str, float, float]]:
-    """Who held the devices of which outcomes tell since then: device, customer, first and last seen."""
+async def holders(queries: Queries, *, since: float, until: float) -> list[tuple[str, str, float, float]]:
+    """Who held the devices of which outcomes tell from then to then: device, customer, first and last seen."""
     rows = await queries.fetch(
         "SELECT device, customer, first_seen, last_seen FROM device_holder WHERE device IN"
-        " (SELECT device FROM outcome WHERE time >= :since AND device <> '')",
-        {"since": since},
+        " (SELECT device FROM outcome WHERE time >= :since AND time < :until AND device <> '')",
+        {"since": since, "until": until},
     )
     return [(device, customer, first, last) for device, customer, first, last in rows]
 
@@ -350,6 +344,15 @@ async def forget_named(transaction: Transaction, devices: Iterable[str]) -> None
     await transaction.execute_many(
         "DELETE FROM device_named WHERE device = :device", [{"device": device} for device in devices]
     )
+
+
+async def late_incidents(queries: Queries) -> list[str]:
+    """Those of whose time outcomes have come late, and whose lists are to be made anew."""
+    return [incident for (incident,) in await queries.fetch("SELECT incident FROM incident_late ORDER BY incident")]
+
+
+async def forget_late(transaction: Transaction, identifier: str) -> None:
+    await transaction.execute("DELETE FROM incident_late WHERE incident = :id", {"id": identifier})
 
 
 async def save_watch(transaction: Transaction, counted_to: float, document: str) -> None:

@@ -1,0 +1,1 @@
+"""What is learnt of an incident when nobody looks at it any more."""

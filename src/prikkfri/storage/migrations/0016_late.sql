@@ -1,0 +1,3 @@
+CREATE TABLE incident_late (
+    incident TEXT PRIMARY KEY
+);
