@@ -174,9 +174,9 @@ def rose(promises: Iterable[Settled], alarm: Alarm) -> float:
     evidence, best, nearby = 0.0, -inf, -inf
     beginnings: list[tuple[float, float]] = []
     for each in reversed(theirs):
-        evidence += log((1 - risen) / (1 - ordinary)) if each.kept else log(risen / ordinary)
         if each.at < since and evidence < best - ROSE_UNBROKEN_NATS:
             break
+        evidence += log((1 - risen) / (1 - ordinary)) if each.kept else log(risen / ordinary)
         if not each.kept:
             beginnings.append((evidence, each.at))
             best = max(best, evidence)
