@@ -371,7 +371,9 @@ def _credited(judging: _Judge, stated: Sequence[Cause], incidents: Sequence[Inci
 
 
 def _compare(judging: _Judge, told: Told, twin: Told) -> None:
-    """The same incidents and credits, whatever disturbed the evening."""
+    """The same incidents and credits, whatever disturbed the evening; where a person met the same of it."""
+    if [kind for _, _, kind in told.acts] != [kind for _, _, kind in twin.acts]:
+        return
 
     def counted(of: Told) -> Mapping[str, int]:
         return Counter(each.service for each in of.incidents if each.confirmed_at is not None)
