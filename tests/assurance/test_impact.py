@@ -41,6 +41,12 @@ def test_one_who_asked_and_never_got_it_is_hit_with_the_evidence() -> None:
     assert (found.asked, found.unsettled, only.observed) == (1, 0, True)
 
 
+def test_who_was_answered_before_they_asked_by_the_clocks_of_two_roles_was_there_when_they_were_answered() -> None:
+    for asked_at, answered_at, there in ((2_001.0, 1_999.9, True), (2_001.0, 2_000.0, False), (1_999.9, 2_001.0, True)):
+        told = sign_in(asked_at, "asked", layer="door", promise="p-1"), sign_in(answered_at, promise="p-1")
+        assert (hit(*told) == ["device:d-1"]) is there
+
+
 def test_one_who_got_it_within_the_grace_time_is_not_hit() -> None:
     assert hit(sign_in(1_100.0), sign_in(1_159.0, "kept")) == []
 

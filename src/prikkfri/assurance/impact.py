@@ -313,7 +313,9 @@ def _answer_repeats(tries: Sequence[_Try]) -> None:
 def _in_scope(each: _Try, scope: Scope, expectations: Mapping[tuple[str, str], Expectation]) -> bool:
     last_word = each.last_word
     open_until = min(each.deadline, last_word.time) if last_word else each.deadline
-    if each.asked.time >= scope.until or open_until < scope.since:
+    # By the clocks of two roles the answer may come before the asking.
+    begun = min(outcome.time for outcome in each.outcomes)
+    if begun >= scope.until or open_until < scope.since:
         return False
     if last_word is None:
         last = each.outcomes[-1]
