@@ -6,7 +6,8 @@ from msgspec import structs
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body, encode_body
 from prikkfri.sms import delivery
 from prikkfri.sms.delivery import Ended, Misdirected, Retry, after_refusal, reconnect_pause, wire_body
-from prikkfri.sms.messages import Message, State, reference_of
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.messages import Message, reference_of
 from prikkfri.sms.routing import Party
 from prikkfri.sms.sealing import Binding, Envelope, Sealer
 
