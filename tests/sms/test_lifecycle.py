@@ -87,6 +87,8 @@ def test_a_change_is_put_into_sql_by_its_table() -> None:
     claim, put_off = MESSAGE.change(Event.CLAIM), MESSAGE.change(Event.PUT_OFF)
     assert (claim.put, claim.where) == ("state = 'sending'", "state = 'waiting'")
     assert (put_off.put, put_off.where) == ("state = 'waiting'", "state IN ('sending', 'in-doubt')")
+    assert MESSAGE.transitions(State)[State.SENT] == ENDED - {State.QUARANTINED}
+    assert MESSAGE.transitions(State)[State.WAITING] == {State.SENDING, State.EXPIRED}  # to be moved is no way on
     due = RECEIPT.change(ReceiptEvent.DUE).put_where("parts = 1")
     assert due == "receipt = CASE WHEN receipt = '' AND (parts = 1) THEN 'waiting' ELSE receipt END"
 

@@ -77,15 +77,19 @@ class ReceiptEvent(StrEnum):
 class Change:
     """A change of state in the words of SQL."""
 
-    put: str
-    """What is set."""
+    column: str
+    reached: str
     where: str
     """The states in which it may be."""
 
+    @property
+    def put(self) -> str:
+        """What is set of rows that are `where` they must be."""
+        return f"{self.column} = {self.reached}"
+
     def put_where(self, condition: str) -> str:
         """The same among what is set of a row that is changed whatever its state: where `condition` holds, too."""
-        column, _, reached = self.put.partition(" = ")
-        return f"{column} = CASE WHEN {self.where} AND ({condition}) THEN {reached} ELSE {column} END"
+        return f"{self.column} = CASE WHEN {self.where} AND ({condition}) THEN {self.reached} ELSE {self.column} END"
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ class Lifecycle(Generic[S, E]):
         known = [f"'{state}'" for state in leaves]
         # One state by `=`: a partial index is found by its very words.
         where = f"{self.column} = {known[0]}" if len(known) == 1 else f"{self.column} IN ({', '.join(known)})"
-        return Change(f"{self.column} = '{reached}'", where)
+        return Change(self.column, f"'{reached}'", where)
 
     def transitions(self, states: type[S]) -> dict[S, frozenset[S]]:
         """From each state all that it may become, by whatever event."""

@@ -29,6 +29,9 @@ _DOUBT = MESSAGE.change(Event.DOUBT)
 _MOVE = MESSAGE.change(Event.MOVE)
 _RECEIPT_DUE = RECEIPT.change(ReceiptEvent.DUE)
 _RECEIPT_PUT_OFF = RECEIPT.change(ReceiptEvent.PUT_OFF)
+RECEIPT_WANTED = "(registered = 1 OR (registered = 2 AND :badly = 1))"
+"""Whether a sender wants to hear of an end."""
+_RECEIPT_DUE_AT_ONCE = _RECEIPT_DUE.put_where(f"parts = 1 AND {RECEIPT_WANTED}")
 _ENDING = ", ".join(Ending._fields)
 
 
@@ -136,8 +139,8 @@ async def _end(
     sealed = "sealed" if state is State.QUARANTINED else "NULL"
     row = await tx.fetch_one(
         f"UPDATE sms_message SET {change.put}, reason = :reason, ended_at = :now, sealed = {sealed},"
-        f" {_RECEIPT_DUE.put_where('parts = 1 AND (registered = 1 OR (registered = 2 AND :badly = 1))')},"
-        f" receipt_state = :told, receipt_at = :now WHERE {where} AND {change.where} RETURNING {_ENDING}",
+        f" {_RECEIPT_DUE_AT_ONCE}, receipt_state = :told, receipt_at = :now"
+        f" WHERE {where} AND {change.where} RETURNING {_ENDING}",
         {
             **which,
             "reason": reason,

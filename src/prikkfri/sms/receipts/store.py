@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from prikkfri.sms.lifecycle import ENDED, RECEIPT, ReceiptEvent, State
 from prikkfri.sms.messages import RECEIPT_STATES, DueReceipt
+from prikkfri.sms.store import RECEIPT_WANTED
 from prikkfri.storage import Queries, Transaction
 
-_DUE = RECEIPT.change(ReceiptEvent.DUE)
+_DUE = RECEIPT.change(ReceiptEvent.DUE).put_where(RECEIPT_WANTED)
 _CLAIM = RECEIPT.change(ReceiptEvent.CLAIM)
 _GIVE = RECEIPT.change(ReceiptEvent.GIVE)
 _PUT_OFF = RECEIPT.change(ReceiptEvent.PUT_OFF)
@@ -22,8 +23,7 @@ async def end_submission(tx: Transaction, submission: str, *, now: float) -> Sta
     badly = states - {State.DELIVERED}
     state = min(badly) if badly else State.DELIVERED
     await tx.execute(
-        f"UPDATE sms_message SET {_DUE.put_where('registered = 1 OR (registered = 2 AND :badly = 1)')},"
-        " receipt_state = :told, receipt_at = :now WHERE id = :id",
+        f"UPDATE sms_message SET {_DUE}, receipt_state = :told, receipt_at = :now WHERE id = :id",
         {"id": submission, "told": int(RECEIPT_STATES[state]), "badly": int(bool(badly)), "now": now},
     )
     return state
