@@ -47,7 +47,7 @@ from prikkfri.simulation.rehearsing import (
     report_of_misdelivery,
 )
 from prikkfri.simulation.report import Check
-from prikkfri.sms.service import message_trail
+from prikkfri.sms.trails.service import message_trail
 from prikkfri.storage import Database, Location, open_database, open_reader
 from prikkfri.subscribers.service import ImportReport, import_file, show
 

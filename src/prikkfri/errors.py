@@ -9,7 +9,8 @@ exception. What is raised is one of these::
     ├── StorageError          the database said no
     │   ├── StorageUnavailable    not reachable just now: try again later
     │   │   └── StorageUnwritable     the file may not be written, or the disk is full: a person makes room
-    │   ├── StorageDamaged        the file is no database any more: restore it
+    │   └── StorageDamaged        the file is no database any more: restore it
+    ├── FatalError            nothing more may be said or done: the role ends, and finds out when it starts again
     │   ├── InDoubt               the connection was lost at the commit: kept or not, nobody can tell yet
     │   └── FencedOut             another writer has taken over this stream: stop
     └── ProtocolError         bytes that break a protocol
@@ -31,7 +32,7 @@ class ConfigError(UsageError):
 
 
 class StorageError(PrikkfriError):
-    """The database refused; nothing of the transaction was kept (but see `InDoubt`)."""
+    """The database refused; nothing of the transaction was kept."""
 
 
 class StorageUnavailable(StorageError):
@@ -46,11 +47,19 @@ class StorageDamaged(StorageError):
     """The database's file does not hold what it should."""
 
 
-class InDoubt(StorageError):
+class FatalError(PrikkfriError):
+    """The role may not go on: whatever it answered or did now would be a guess.
+
+    No kind of `StorageError`, so that whoever tries again later lets it pass. Where a doubt does no harm, since what is
+    done twice is done once, or since it can be told as it is, `InDoubt` is caught by its name; `FencedOut` is nowhere.
+    """
+
+
+class InDoubt(FatalError):
     """The database was lost while it committed; the transaction was kept as a whole or not at all."""
 
 
-class FencedOut(StorageError):
+class FencedOut(FatalError):
     """Another incarnation writes this stream now; this one must stop."""
 
 

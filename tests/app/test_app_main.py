@@ -13,9 +13,9 @@ from waiting import eventually
 from prikkfri.app.__main__ import main, mend_of, run
 from prikkfri.app.logs import log_file
 from prikkfri.config import ROLES, Config, load
-from prikkfri.errors import FencedOut, InDoubt, StorageDamaged, StorageUnavailable, StorageUnwritable
+from prikkfri.errors import FencedOut, InDoubt, StorageDamaged, StorageError, StorageUnavailable, StorageUnwritable
 from prikkfri.simulation.installation import free_ports, ports_section
-from prikkfri.storage import open_spool_reader
+from prikkfri.storage import Location, open_database, open_spool_reader
 
 pytestmark = pytest.mark.usefixtures("own_logs")
 
@@ -113,3 +113,24 @@ def test_a_database_that_is_away_may_be_tried_again_and_is_logged_in_one_line(co
     assert main(["sms", "--home", str(config.home)]) == 1
     [line] = logged(config.home, "sms")
     assert "sms" in line and "Traceback" not in line
+
+
+async def test_a_role_that_is_fenced_out_ends_with_the_first_request_that_meets_it(
+    config: Config, capfd: pytest.CaptureFixture[str]
+) -> None:
+    running = asyncio.create_task(run("signin", config))
+    await eventually(lambda: "ready" in capfd.readouterr().out)
+    another = await open_database(Location(config.home), "signin")
+    await another.write(lambda tx: tx.execute("UPDATE journal_stream SET epoch = epoch + 1"))
+    await another.close()
+    headers = {"Cookie": "prikkfri-signin=x", "Origin": config.roles.viewer.url}
+    async with httpx.AsyncClient(headers=headers) as client:
+        answer = await client.post(f"http://127.0.0.1:{config.roles.signin.port}/sign-out")
+    assert (answer.status_code, answer.json()["error"]) == (500, "internal")  # nothing is kept, and nobody told 503
+    with pytest.raises(ExceptionGroup) as caught:
+        await running
+    assert caught.group_contains(FencedOut)
+
+
+def test_what_a_role_must_not_outlive_is_nothing_to_try_again() -> None:
+    assert not issubclass(FencedOut, StorageError) and not issubclass(InDoubt, StorageError)

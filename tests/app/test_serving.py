@@ -14,7 +14,7 @@ from waiting import eventually
 
 from prikkfri.app.limits import AppLimits
 from prikkfri.app.serving import listen, serve, with_health
-from prikkfri.errors import UsageError
+from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable, UsageError
 from prikkfri.simulation.installation import free_ports
 
 
@@ -271,3 +271,19 @@ async def test_what_fails_is_a_refusal_and_told_to_the_log_without_its_address(
     assert (b'"internal"' in body["body"]) == (method != "HEAD")
     assert dict(start["headers"])[b"content-length"] != b"0"
     assert "something is missing" in caplog.text and "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [FencedOut("another writes"), InDoubt("kept or not"), StorageUnavailable("away")])
+async def test_what_a_role_must_not_outlive_is_no_answer_to_come_again_and_ends_it(error: Exception) -> None:
+    async def edge(scope: Scope, receive: Receive, send: Send) -> None:
+        raise error
+
+    fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    transport = httpx.ASGITransport(with_health(edge, "sms", dict, fatal=fatal))  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://role") as asking:
+        for _ in range(2):  # of several that meet it the first is told
+            answer = await asking.get("/")
+            assert (answer.status_code, answer.json()["error"]) == (500, "internal")
+            assert "retry-after" not in answer.headers
+    assert fatal.done() is not isinstance(error, StorageUnavailable)
+    assert not fatal.done() or fatal.exception() is error

@@ -16,7 +16,8 @@ from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.journal import Journal, Outcome, open_journal, read_page
 from prikkfri.sms import outcomes
-from prikkfri.sms.messages import Message, State
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
 from prikkfri.storage import Location, open_database
 

@@ -7,7 +7,7 @@ import pytest
 from failing_engine import failing
 from waiting import eventually
 
-from prikkfri.errors import FencedOut, InDoubt, StorageError, StorageUnavailable
+from prikkfri.errors import FencedOut, InDoubt, PrikkfriError, StorageError, StorageUnavailable
 from prikkfri.storage import Database, Location, Queries, Transaction, open_database, open_reader
 from prikkfri.storage.opening import applied, history, migrate, open_unmigrated
 
@@ -144,7 +144,7 @@ async def test_what_a_commit_refuses_is_not_kept_and_the_next_write_works(table:
 
 @pytest.mark.parametrize("failure", [StorageUnavailable, InDoubt, FencedOut])
 async def test_when_the_database_itself_has_failed_a_group_is_not_tried_again(
-    table: Database, failure: type[StorageError]
+    table: Database, failure: type[PrikkfriError]
 ) -> None:
     """In doubt: trying again might do it twice. Unavailable or fenced out: it would only multiply the wait."""
     table, engine = failing(table)

@@ -202,7 +202,7 @@ async def test_whatever_happens_to_writer_and_follower_each_outcome_is_taken_onc
                 engine.answers_lost.append(InDoubt("the answer was lost"))
             if what == "refused":
                 engine.refused_with = StorageUnavailable("the disk is full")
-            with suppress(StorageError):
+            with suppress(StorageError, InDoubt):
                 await followers[at].step("sms", away if what == "away" else taking.source)
             engine.refused_with = None
             engine.answers_lost.clear()

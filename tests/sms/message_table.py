@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
 
-from prikkfri.sms import store
-from prikkfri.sms.messages import Message, State
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.messages import Message
+from prikkfri.sms.routes import store as routes_store
 from prikkfri.sms.routing import Stop
 from prikkfri.storage import Database, Transaction
 
@@ -148,7 +149,7 @@ async def effect(
     async def run(tx: Transaction) -> None:
         await fill(tx, rows)
         for link, state in (routes or {}).items():
-            await store.put_route(tx, link, Stop(state, 1.0, "Kari", "r", 1.0, 0.0, 0.0))
+            await routes_store.put_route(tx, link, Stop(state, 1.0, "Kari", "r", 1.0, 0.0, 0.0))
         before = await read(tx)
         result = await work(tx)
         found[:] = [Effect(result, before, await read(tx))]

@@ -16,7 +16,7 @@ from prikkfri.sms.canaries.verdicts import (
     opened,
     remembered,
 )
-from prikkfri.sms.messages import State
+from prikkfri.sms.lifecycle import State
 
 GRACE = 10.0
 """Seconds; taken by the network at 100, a canary is due on its phone at 110."""

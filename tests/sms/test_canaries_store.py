@@ -7,7 +7,7 @@ from message_table import BASE, NOW, Row, fill
 
 from prikkfri.sms.canaries import store
 from prikkfri.sms.canaries.verdicts import Canary
-from prikkfri.sms.messages import State
+from prikkfri.sms.lifecycle import State
 from prikkfri.sms.store import add_events
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Database, Transaction

@@ -24,7 +24,7 @@ from prikkfri.sms.canaries.verdicts import (
     opened,
     remembered,
 )
-from prikkfri.sms.messages import State
+from prikkfri.sms.lifecycle import State
 from prikkfri.sms.routing import Party, Stop, detours, moves, switched
 
 GRACE = 10.0

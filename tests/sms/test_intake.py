@@ -10,7 +10,8 @@ from prikkfri.protocols.smpp.receipt import MessageState, Receipt
 from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered
 from prikkfri.sms.delivery import Retry
 from prikkfri.sms.intake import Given, Intake, Told, read_events
-from prikkfri.sms.messages import DueReceipt, Message, State
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.messages import DueReceipt, Message
 from prikkfri.sms.routing import Party, Routes
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Rules

@@ -11,7 +11,8 @@ from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, deco
 from prikkfri.protocols.smpp.text import decode_parts, encode_text
 from prikkfri.sms import delivery
 from prikkfri.sms.delivery import Ended, Misdirected, Retry, after_refusal, reconnect_pause, wire_body
-from prikkfri.sms.messages import Message, State
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party, Routes, find_route
 from prikkfri.sms.sealing import Binding, Envelope, SealBroken, Sealer
 from prikkfri.sms.submission import Accepted, Refusal, Rules, decide, sealed_messages, text_message

@@ -4,9 +4,11 @@ import pytest
 from msgspec import structs
 
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body, encode_body
+from prikkfri.protocols.smpp.receipt import MessageState, Receipt, parse_receipt
 from prikkfri.sms import delivery
-from prikkfri.sms.delivery import Ended, Misdirected, Retry, after_refusal, reconnect_pause, wire_body
-from prikkfri.sms.messages import Message, State, reference_of
+from prikkfri.sms.delivery import Ended, Misdirected, Retry, after_refusal, receipt_body, reconnect_pause, wire_body
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.messages import DueReceipt, Message, reference_of
 from prikkfri.sms.routing import Party
 from prikkfri.sms.sealing import Binding, Envelope, Sealer
 
@@ -151,3 +153,23 @@ def test_links_come_back_ever_later_to_half_a_minute_and_not_in_step() -> None:
     assert reconnect_pause(10**6, 0.5) == delivery.RECONNECT_SECONDS_MAX == 30.0
     assert (reconnect_pause(2, 0.0), reconnect_pause(2, 1.0)) == (0.75, 1.25)
     assert [reconnect_pause(n, 0.5, first_seconds=0.01) for n in (1, 10, 11)] == [0.02, 10.24, 10.24]
+
+
+@pytest.mark.parametrize(
+    ("sender", "recipient", "types"),
+    [
+        ("4790000001", "2010", ((3, 0), (1, 1))),
+        ("Shop", "4790000001", ((1, 1), (5, 0))),
+        ("æøå", "*100#", ((0, 0), (0, 0))),  # what is no address any more is still told about
+    ],
+)
+def test_a_receipt_comes_from_whom_the_message_went_to(
+    sender: str, recipient: str, types: tuple[tuple[int, int], tuple[int, int]]
+) -> None:
+    due = DueReceipt("id-1", sender, recipient, int(MessageState.EXPIRED), NOW - 3_600, NOW)
+    told = decode_body(Command.DELIVER_SM, receipt_body(due))
+    assert isinstance(told, ShortMessage)
+    assert (told.source, told.destination) == (recipient, sender)
+    assert ((told.source_ton, told.source_npi), (told.destination_ton, told.destination_npi)) == types
+    assert parse_receipt(told) == Receipt("id-1", MessageState.EXPIRED)
+    assert b"submit date:2311142113 done date:2311142213" in told.octets

@@ -10,7 +10,7 @@ import pytest
 from sms_house import HURRIED
 from waiting import eventually
 
-from prikkfri.errors import InDoubt, StorageUnavailable
+from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable
 from prikkfri.protocols.smpp.pdu import Status
 from prikkfri.sms.http import BODY_OCTETS_MAX, application, commands
 
@@ -137,6 +137,29 @@ async def test_who_cannot_know_whether_a_message_was_taken_is_told_so(house: Any
         assert (answer.status_code, answer.json()["error"]) == (500, "in-doubt")
         assert "retry-after" not in answer.headers
         at.engine.lost = None
+
+
+async def test_who_is_fenced_out_answers_nobody(house: Any) -> None:
+    async with house(timing=STILL) as at, caller(at) as shop:
+        await (await at.bound_client()).submit()  # the centre has begun, and has nothing more to write
+        at.engine.refusal = FencedOut("another process writes")
+        with pytest.raises(FencedOut):  # to the edge of the role, which ends it
+            await shop.post("/messages", json={"from": "Shop", "to": NUMBER, "text": "hei"})
+        at.engine.refusal = None
+
+
+@pytest.mark.parametrize("error", [FencedOut("another process writes"), InDoubt("lost while committing")])
+async def test_a_route_is_not_said_to_be_switched_by_who_cannot_know(house: Any, error: Exception) -> None:
+    async with house(timing=STILL) as at:
+        await (await at.bound_client()).submit()
+        serving = application(at.centre, commands(at.canaries, command_key="k", canary_key="c"))
+        transport = httpx.ASGITransport(serving)
+        at.engine.refusal = error
+        async with httpx.AsyncClient(transport=transport, base_url="http://sms") as asking:
+            asking.headers["authorization"] = "Bearer k"
+            with pytest.raises(type(error)):
+                await asking.post("/routes/nord", json={"state": "stopped", "by": "Kari"})
+        at.engine.refusal = None
 
 
 async def test_where_too_much_waits_already_it_is_said(house: Any) -> None:

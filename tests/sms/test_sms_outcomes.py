@@ -7,7 +7,8 @@ from prikkfri.assurance.tally import own_error
 from prikkfri.journal import Outcome
 from prikkfri.sms import outcomes
 from prikkfri.sms.canaries.verdicts import Canary, Judged, Verdict
-from prikkfri.sms.messages import Message, State
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
 
 NOW = 1_700_000_000.0

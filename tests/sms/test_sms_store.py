@@ -9,35 +9,42 @@ from query_plans import walks
 from prikkfri.sms import store
 from prikkfri.sms.canaries import store as canaries
 from prikkfri.sms.canaries.verdicts import Canary
-from prikkfri.sms.messages import State
+from prikkfri.sms.housekeeping import store as housekeeping
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.quarantine import store as quarantine_store
+from prikkfri.sms.receipts import store as receipts
+from prikkfri.sms.routes import store as routes_store
+from prikkfri.sms.trails import store as trails_store
 from prikkfri.storage import Database, Location, open_database
 
+STORES = (store, housekeeping, quarantine_store, receipts, routes_store, trails_store, canaries)
 STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.claim, {"target": "link:nord", "limit": 10, "now": 1.0}),
-    (store.is_full, {"target": "link:nord", "limit": 10}),
+    (housekeeping.is_full, {"target": "link:nord", "limit": 10}),
     (store.release, {"ids": ["a"]}),
     (store.mark_sent, {"sent": [("a", "n")], "now": 1.0}),
     (store.put_off, {"message": "a", "due_at": 1.0, "reason": ""}),
     (store.mark_in_doubt, {"ids": ["a"], "due_at": 1.0}),
     (store.doubt_what_was_sending, {"due_at": 1.0}),
-    (store.left_waiting, {"target": "account:shop", "accepted_after": 1.0, "limit": 10}),
-    (store.settled_doubts, {"target": "link:nord", "limit": 10, "now": 1.0}),
+    (housekeeping.left_waiting, {"target": "account:shop", "accepted_after": 1.0, "limit": 10}),
+    (housekeeping.settled_doubts, {"target": "link:nord", "limit": 10, "now": 1.0}),
     (store.end, {"message": "a", "state": State.DELIVERED, "reason": "", "now": 1.0}),
     (store.end_by_receipt, {"target": "link:nord", "next_hop_id": "n", "recipient": "47", "state": State.DELIVERED,
                             "reason": "", "now": 1.0}),
-    (store.end_submission, {"submission": "a", "now": 1.0}),
-    (store.find_in_doubt, {"target": "link:nord", "recipient": "47"}),
-    (store.is_known_id, {"target": "link:nord", "next_hop_id": "n", "recipient": "47"}),
-    (store.overdue, {"limit": 10, "waiting_before": 1.0, "sent_before": 0.0}),
-    (store.claim_receipts, {"origin": "account:shop", "limit": 10, "now": 1.0}),
-    (store.receipts_given, {"ids": ["a"], "now": 1.0}),
-    (store.put_off_receipts, {"ids": ["a"], "due_at": 1.0}),
-    (store.facts, {"submission": "a"}),
-    (store.events, {"messages": ["a"]}),
-    (store.erase, {"ended_before": 1.0, "limit": 10}),
+    (receipts.end_submission, {"submission": "a", "now": 1.0}),
+    (receipts.find_in_doubt, {"target": "link:nord", "recipient": "47"}),
+    (receipts.is_known_id, {"target": "link:nord", "next_hop_id": "n", "recipient": "47"}),
+    (housekeeping.overdue, {"limit": 10, "waiting_before": 1.0, "sent_before": 0.0}),
+    (receipts.claim_receipts, {"origin": "account:shop", "limit": 10, "now": 1.0}),
+    (receipts.receipts_given, {"ids": ["a"], "now": 1.0}),
+    (receipts.put_off_receipts, {"ids": ["a"], "due_at": 1.0}),
+    (trails_store.facts, {"submission": "a"}),
+    (trails_store.events, {"messages": ["a"]}),
+    (housekeeping.erase, {"ended_before": 1.0, "limit": 10}),
     (store.move, {"source": "held:nord", "target": "link:nord", "limit": 10}),
-    (store.waiting, {"target": "held:nord"}),
-    (store.exposed, {"target": "link:nord", "since": 1.0, "until": 2.0, "validity_seconds_max": 60.0, "limit": 10}),
+    (routes_store.waiting, {"target": "held:nord"}),
+    (routes_store.exposed, {"target": "link:nord", "since": 1.0, "until": 2.0, "validity_seconds_max": 60.0,
+                            "limit": 10}),
     (canaries.mark_told, {"phone": "47", "tokens": ["t"], "now": 1.0}),
     (canaries.undecided, {"limit": 10}),
     (canaries.decide, {"canary": Canary("t", "a", "nord", "47", State.SENT, 0.0, 0.0, 0.0, 0.0, 0.0, ""),
@@ -59,7 +66,7 @@ def test_no_statement_of_the_store_is_left_out() -> None:
     named = {function for function, _ in STATEMENTS}
     every = {
         function
-        for module in (store, canaries)
+        for module in STORES
         for name, function in vars(module).items()
         if inspect.iscoroutinefunction(function) and function.__module__ == module.__name__ and name[0] != "_"
     }

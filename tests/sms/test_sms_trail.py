@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from prikkfri.sms.messages import State
+from prikkfri.sms.lifecycle import State
 from prikkfri.sms.trail import Facts, Step, build_trail
 
 FACTS = Facts("id", 1, 1, "account:shop", "link:nord", "log-in-code", "4740000001", "4790000001", State.DELIVERED,

@@ -8,9 +8,15 @@ from message_table import BASE, GONE, NOW, STATES, Row, crossed, effect, fill, m
 
 from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.sms import store
-from prikkfri.sms.messages import DueReceipt, Ending, Message, State, message_id
+from prikkfri.sms.housekeeping import store as housekeeping
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.messages import DueReceipt, Ending, Message, message_id
+from prikkfri.sms.quarantine import store as quarantine_store
+from prikkfri.sms.receipts import store as receipts
+from prikkfri.sms.routes import store as routes_store
 from prikkfri.sms.routing import Exposed, Stop
 from prikkfri.sms.trail import Step
+from prikkfri.sms.trails import store as trails_store
 from prikkfri.storage import Database, Transaction
 
 MAY_COME_FROM: dict[State, set[str]] = {
@@ -97,12 +103,14 @@ async def test_a_party_is_full_when_as_much_waits_as_may(database: Database) -> 
     rows = crossed(state=STATES, target=("link:nord", "link:syd"), due_at=(NOW, NOW + 5))
     limits = [("link:nord", 0, True), ("link:nord", 1, True), ("link:nord", 2, True), ("link:nord", 3, False)]
     for target, limit, full in (*limits, ("account:shop", 0, False), ("account:shop", 1, False)):
-        found = await effect(database, rows, partial(store.is_full, target=target, limit=limit))
+        found = await effect(database, rows, partial(housekeeping.is_full, target=target, limit=limit))
         assert found.result is full, (target, limit)
         found.untouched()
     for limit, full in ((1, True), (2, False)):
         one = crossed(state=["waiting"])
-        assert (await effect(database, one, partial(store.is_full, target="link:nord", limit=limit))).result is full
+        assert (
+            await effect(database, one, partial(housekeeping.is_full, target="link:nord", limit=limit))
+        ).result is full
 
 
 # what became of an attempt: each of these is asked of every row in the table, or of every second
@@ -200,14 +208,16 @@ async def test_after_a_crash_all_that_was_being_sent_is_in_doubt_and_nothing_of_
 
 async def test_a_doubt_is_decided_when_its_time_has_come_for_its_party_alone(database: Database) -> None:
     rows = neighbours(state="in-doubt")
-    found = await effect(database, rows, partial(store.settled_doubts, target="link:nord", limit=10_000, now=NOW))
+    found = await effect(
+        database, rows, partial(housekeeping.settled_doubts, target="link:nord", limit=10_000, now=NOW)
+    )
     found.untouched()
     assert sorted(found.result) == sorted(
         (row["id"], row["origin"])
         for row in rows
         if on(row, state="in-doubt", target="link:nord") and row["due_at"] <= NOW
     )
-    few = await effect(database, rows, partial(store.settled_doubts, target="link:nord", limit=3, now=NOW))
+    few = await effect(database, rows, partial(housekeeping.settled_doubts, target="link:nord", limit=3, now=NOW))
     assert len(few.result) == 3
 
 
@@ -262,7 +272,9 @@ async def test_a_receipt_ends_the_message_of_its_link_its_id_and_its_number(data
         meant = on(row, target="link:nord", next_hop_id="net-1", recipient="4790000001")
         return meant and row["state"] in MAY_COME_FROM[state]
 
-    badly = state is not State.DELIVERED
+    def asked_for(row: Row) -> bool:
+        return row["registered"] == 1 or (state is not State.DELIVERED and row["registered"] == 2)
+
     found.must_be(
         lambda row: (
             {
@@ -270,7 +282,8 @@ async def test_a_receipt_ends_the_message_of_its_link_its_id_and_its_number(data
                 "reason": "r",
                 "ended_at": NOW,
                 "sealed": None,
-                "receipt": "waiting" if row["registered"] == 1 or (badly and row["registered"] == 2) else "",
+                # One that is due already, or given, is not due again.
+                "receipt": "waiting" if not row["receipt"] and asked_for(row) else row["receipt"],
                 "receipt_state": TOLD[state],
                 "receipt_at": NOW,
             }
@@ -291,7 +304,7 @@ async def test_a_receipt_that_fits_nothing_ends_nothing(database: Database) -> N
 
     async def end(tx: Transaction) -> list[Any]:
         ended = [await store.end_by_receipt(tx, *told, State.DELIVERED, reason="", now=NOW) for told in strange]
-        return ended + [await store.is_known_id(tx, *told) for told in strange]
+        return ended + [await receipts.is_known_id(tx, *told) for told in strange]
 
     found = await effect(database, neighbours(state="sent"), end)
     found.untouched()
@@ -310,7 +323,7 @@ async def test_a_receipt_that_comes_again_is_known_by_link_id_and_number_togethe
              for phone in "12"]  # fmt: skip
 
     async def known(tx: Transaction) -> set[tuple[str, str, str]]:
-        return {each for each in asked if await store.is_known_id(tx, *each)}
+        return {each for each in asked if await receipts.is_known_id(tx, *each)}
 
     found = await effect(database, rows, known)
     assert found.result == {(row["target"], row["next_hop_id"], row["recipient"]) for row in rows}
@@ -345,7 +358,7 @@ async def comes_to(database: Database, states: list[str], outcome: State | None,
         ]  # fmt: skip
 
     rows = [*parts_of("one", states, 3), *parts_of("two", ["waiting"] * 3, 3), *parts_of("alone", ["delivered"], 1)]
-    found = await effect(database, rows, partial(store.end_submission, submission="one", now=NOW))
+    found = await effect(database, rows, partial(receipts.end_submission, submission="one", now=NOW))
     assert found.result is outcome
     if outcome is None:
         found.untouched()
@@ -357,18 +370,18 @@ async def comes_to(database: Database, states: list[str], outcome: State | None,
 
 async def test_a_receipt_without_an_id_may_be_of_what_is_in_doubt_towards_its_number(database: Database) -> None:
     rows = neighbours(state="in-doubt")
-    found = await effect(database, rows, partial(store.find_in_doubt, target="link:nord", recipient="4790000001"))
+    found = await effect(database, rows, partial(receipts.find_in_doubt, target="link:nord", recipient="4790000001"))
     meant = {row["id"] for row in rows if on(row, state="in-doubt", target="link:nord", recipient="4790000001")}
     assert len(found.result) == min(len(meant), 200)
     assert set(found.result) <= meant
     few = [row for row in rows if row["receipt"] == "sending"]
-    found = await effect(database, few, partial(store.find_in_doubt, target="link:nord", recipient="4790000001"))
+    found = await effect(database, few, partial(receipts.find_in_doubt, target="link:nord", recipient="4790000001"))
     assert set(found.result) == meant & {row["id"] for row in few}
 
 
 async def test_a_receipt_in_quarantine_is_kept_as_it_was_told(database: Database) -> None:
     async def hold(tx: Transaction) -> None:
-        await store.hold_receipt(tx, "nord", "net-9", 5, "4790000001", reason="fits-no-message", now=NOW)
+        await quarantine_store.hold_receipt(tx, "nord", "net-9", 5, "4790000001", reason="fits-no-message", now=NOW)
 
     await database.write(hold)
     held = await database.read(
@@ -380,7 +393,7 @@ async def test_a_receipt_in_quarantine_is_kept_as_it_was_told(database: Database
 async def test_what_is_overdue_is_found_the_longest_first(database: Database) -> None:
     rows = neighbours(expires_at=NOW)
     times = {"waiting_before": NOW, "sent_before": NOW - 3_600}
-    found = await effect(database, rows, partial(store.overdue, limit=10_000, **times))
+    found = await effect(database, rows, partial(housekeeping.overdue, limit=10_000, **times))
     found.untouched()
 
     def over(row: Row) -> bool:
@@ -391,7 +404,7 @@ async def test_what_is_overdue_is_found_the_longest_first(database: Database) ->
     assert {state for _, state in found.result} == {State.WAITING, State.IN_DOUBT, State.SENT}
     expiries = [found.before[identity]["expires_at"] for identity, _ in found.result]
     assert expiries == sorted(expiries)
-    few = await effect(database, rows, partial(store.overdue, limit=2, **times))
+    few = await effect(database, rows, partial(housekeeping.overdue, limit=2, **times))
     assert [found.before[identity]["expires_at"] for identity, _ in few.result] == expiries[:2]
 
 
@@ -400,7 +413,7 @@ async def test_what_is_overdue_is_found_the_longest_first(database: Database) ->
 
 async def test_receipts_are_claimed_for_their_account_when_they_are_due(database: Database) -> None:
     rows = neighbours(state="delivered", receipt="waiting", ended_at=NOW - 100)
-    found = await effect(database, rows, partial(store.claim_receipts, origin="account:shop", limit=10_000, now=NOW))
+    found = await effect(database, rows, partial(receipts.claim_receipts, origin="account:shop", limit=10_000, now=NOW))
 
     def is_due(row: Row) -> bool:
         return on(row, origin="account:shop", receipt="waiting") and row["receipt_at"] <= NOW
@@ -419,17 +432,17 @@ async def test_receipts_are_claimed_for_their_account_when_they_are_due(database
 
 async def test_the_receipt_that_has_waited_longest_is_claimed_first(database: Database) -> None:
     rows = numbered([{**BASE, "receipt": "waiting", "receipt_at": NOW - late} for late in (1, 4, 2, 5, 3)])
-    found = await effect(database, rows, partial(store.claim_receipts, origin="account:shop", limit=2, now=NOW))
+    found = await effect(database, rows, partial(receipts.claim_receipts, origin="account:shop", limit=2, now=NOW))
     found.must_be(lambda row: {"receipt": "sending"} if row["receipt_at"] <= NOW - 4 else None)
 
 
 async def test_a_receipt_is_given_or_put_off_by_its_message(database: Database) -> None:
     rows = crossed(state=STATES, receipt=("", "waiting", "sending", "given"), receipt_at=(0.0, NOW - 5))
     asked = [row["id"] for row in rows[::2] if row["receipt"] == "sending"]
-    found = await effect(database, rows, partial(store.receipts_given, ids=asked, now=NOW))
+    found = await effect(database, rows, partial(receipts.receipts_given, ids=asked, now=NOW))
     found.must_be(lambda row: {"receipt": "given", "receipt_at": NOW} if row["id"] in asked else None)
     asked = every_second(rows)
-    found = await effect(database, rows, partial(store.put_off_receipts, ids=asked, due_at=NOW + 15))
+    found = await effect(database, rows, partial(receipts.put_off_receipts, ids=asked, due_at=NOW + 15))
     found.must_be(
         lambda row: (
             {"receipt": "waiting", "receipt_at": NOW + 15}
@@ -457,11 +470,11 @@ async def test_a_trail_has_all_parts_in_order_and_what_befell_them(database: Dat
         )
         await store.add_events(tx, [("one-2", Step(2.0, "d"))])
         return (
-            [facts.id for facts in await store.facts(tx, "one")],
-            [facts.id for facts in await store.facts(tx, "one-2")],
-            await store.facts(tx, "three"),
-            await store.facts(tx, "five"),
-            await store.events(tx, ["one", "one-2"]),
+            [facts.id for facts in await trails_store.facts(tx, "one")],
+            [facts.id for facts in await trails_store.facts(tx, "one-2")],
+            await trails_store.facts(tx, "three"),
+            await trails_store.facts(tx, "five"),
+            await trails_store.events(tx, ["one", "one-2"]),
         )
 
     found = await effect(database, rows, look)
@@ -485,10 +498,10 @@ async def test_a_route_is_remembered_whole_and_changed_alone(database: Database)
     later = Stop("open", 19.0, "Ola", "opened again", 18.0, 16.0, 17.0)
 
     async def work(tx: Transaction) -> list[dict[str, Stop]]:
-        known = [await store.routes(tx)]
+        known = [await routes_store.routes(tx)]
         for link, stop in (("nord", stopped), ("syd", other), ("nord", later)):
-            await store.put_route(tx, link, stop)
-            known.append(await store.routes(tx))
+            await routes_store.put_route(tx, link, stop)
+            known.append(await routes_store.routes(tx))
         return known
 
     assert await database.write(work) == [
@@ -515,11 +528,11 @@ async def test_what_waits_for_a_party_is_moved_and_canaries_stay(database: Datab
 
 async def test_what_waits_for_a_party_is_counted_without_canaries(database: Database) -> None:
     rows = neighbours()
-    found = await effect(database, rows, partial(store.waiting, target="link:nord"))
+    found = await effect(database, rows, partial(routes_store.waiting, target="link:nord"))
     assert found.result == len(
         [row for row in rows if on(row, target="link:nord", state="waiting") and row["message_class"] != "canary"]
     )
-    nothing = await effect(database, rows, partial(store.waiting, target="link:fjord"))
+    nothing = await effect(database, rows, partial(routes_store.waiting, target="link:fjord"))
     assert nothing.result == 0
 
 
@@ -528,7 +541,7 @@ VALIDITY = 3_600.0
 
 async def exposed_of(database: Database, rows: list[Row], *, limit: int = 10_000) -> list[Exposed]:
     look = partial(
-        store.exposed, target="link:nord", since=NOW, until=NOW + 60, validity_seconds_max=VALIDITY, limit=limit
+        routes_store.exposed, target="link:nord", since=NOW, until=NOW + 60, validity_seconds_max=VALIDITY, limit=limit
     )
     found = await effect(database, rows, look)
     found.untouched()
@@ -599,7 +612,7 @@ async def test_what_ended_long_ago_is_erased_with_its_events_and_quarantine_is_n
 
     async def erase(tx: Transaction) -> Any:
         await store.add_events(tx, [(row["id"], Step(1.0, "seen")) for row in rows])
-        erased = await store.erase(tx, ended_before=NOW - 100, limit=10_000)
+        erased = await housekeeping.erase(tx, ended_before=NOW - 100, limit=10_000)
         return erased, {row[0] for row in await tx.fetch("SELECT message FROM sms_event")}
 
     found = await effect(database, rows, erase)
@@ -611,7 +624,7 @@ async def test_what_ended_long_ago_is_erased_with_its_events_and_quarantine_is_n
     erased, with_events = found.result
     assert erased == len([row for row in rows if old(row)])
     assert with_events == set(found.after)
-    few = await effect(database, rows, partial(store.erase, ended_before=NOW - 100, limit=4))
+    few = await effect(database, rows, partial(housekeeping.erase, ended_before=NOW - 100, limit=4))
     assert few.result == len(few.before) - len(few.after) == 4
 
 
@@ -642,7 +655,7 @@ async def test_what_is_left_waiting_for_an_account_is_told_once_for_each_submiss
         return known and row["accepted_at"] > NOW - 3
 
     async def look(tx: Transaction, limit: int) -> Any:
-        return await store.left_waiting(tx, "account:shop", accepted_after=NOW - 3, limit=limit)
+        return await housekeeping.left_waiting(tx, "account:shop", accepted_after=NOW - 3, limit=limit)
 
     found = await effect(database, rows, partial(look, limit=100))
     found.untouched()

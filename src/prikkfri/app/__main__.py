@@ -20,7 +20,7 @@ from prikkfri.app.roles import build
 from prikkfri.app.serving import listen, serve, with_health
 from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES, Config, load
-from prikkfri.errors import FencedOut, InDoubt, StorageError, StorageUnavailable, StorageUnwritable, UsageError
+from prikkfri.errors import FatalError, StorageError, StorageUnavailable, StorageUnwritable, UsageError
 
 log = logging.getLogger("prikkfri.app")
 
@@ -32,6 +32,7 @@ async def run(name: str, config: Config) -> None:
         descriptors = raise_descriptor_limit()
         smpp = smpp_connections_for(descriptors) if name == "sms" else 0
         connections = Connections(limits_for(descriptors, smpp=smpp), config.trusted_proxies)
+        fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         role = await build(name, config, SystemClock())
         serving = with_health(
             role.application,
@@ -39,10 +40,12 @@ async def run(name: str, config: Config) -> None:
             lambda: {**role.counters(), **connections.counters()},
             troubles=role.troubles,
             metrics_from=config.metrics_from,
+            fatal=fatal,
         )
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(serve(serving, sockets, connections=connections))
+                tasks.create_task(_until(fatal))
                 for work in role.work:
                     tasks.create_task(work())
                 log.info("ready on port %d", config.roles.edge(name).port)
@@ -52,6 +55,11 @@ async def run(name: str, config: Config) -> None:
             await role.close()
 
 
+async def _until(fatal: asyncio.Future[None]) -> None:
+    """Raises what a request met that the role must not outlive."""
+    await fatal
+
+
 def mend_of(error: BaseException) -> str:
     """What a person has to mend before the role can run, in one line; empty when starting it again may help."""
     match error:
@@ -59,7 +67,7 @@ def mend_of(error: BaseException) -> str:
             return next(filter(None, map(mend_of, error.exceptions)), "")
         case UsageError() | StorageUnwritable():
             return str(error)
-        case StorageUnavailable() | InDoubt() | FencedOut():
+        case StorageUnavailable() | FatalError():
             return ""
         case StorageError():
             return str(error)
@@ -89,7 +97,7 @@ def main(words: Sequence[str] | None = None) -> int:
             except OSError:  # its log is on the very disk that is full: the supervisor hears it
                 os.write(sys.stdout.fileno(), said)
             return 2
-        if isinstance(error, StorageError):
+        if isinstance(error, StorageError | FatalError):
             log.error("%s", error)
         else:
             log.exception("the role ends")

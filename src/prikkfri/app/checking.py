@@ -13,7 +13,7 @@ import httpx
 from prikkfri.app.connections import smpp_connections_for
 from prikkfri.clock import Clock
 from prikkfri.config import ROLES, Config, Sms
-from prikkfri.errors import StorageError
+from prikkfri.errors import InDoubt, StorageError
 from prikkfri.journal import last_written_at
 from prikkfri.sms.binding import promised_too_many
 from prikkfri.storage import Location, open_database
@@ -71,7 +71,7 @@ def _keys(home: Path) -> Finding:
 async def _database(location: Location, area: str, clock: Clock) -> list[Finding]:
     try:
         database = await open_database(location, area)
-    except StorageError as error:
+    except (StorageError, InDoubt) as error:
         return [Finding(f"database {area}", False, str(error))]
     try:
         written_at = await last_written_at(database)

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prikkfri.app.connections import Connections, Limits, protocol_of
 from prikkfri.app.limits import LIMITS, AppLimits
-from prikkfri.errors import UsageError
+from prikkfri.errors import FatalError, UsageError
 from prikkfri.protocols.asgi import Answer, Request, Route, edge, refusal, refused, respond
 from prikkfri.protocols.networks import Networks
 
@@ -109,11 +109,12 @@ def with_health(
     *,
     troubles: Callable[[], Sequence[str]] | None = None,
     metrics_from: Sequence[str] = LOOPBACK,
+    fatal: asyncio.Future[None] | None = None,
 ) -> ASGIApp:
     """Answers `/health` and, to `metrics_from`, Prometheus' `/metrics`; hands on the rest, and says it when that fails.
 
     `troubles`: what is wrong at this moment though the role serves; it is told, and the answer is still 200.
-    `metrics_from`: addresses or networks.
+    `metrics_from`: addresses or networks. `fatal` is given the error that a request met and the role must not outlive.
     """
 
     async def health(request: Request) -> Answer:
@@ -142,7 +143,9 @@ def with_health(
 
         try:
             await (answer_own if scope.get("path") in own else application)(scope, receive, sending)
-        except Exception:
+        except Exception as error:
+            if fatal is not None and isinstance(error, FatalError) and not fatal.done():
+                fatal.set_exception(error)
             if started or scope["type"] != "http":
                 raise
             log.exception("a request failed")  # of its path nothing: tokens stand in some

@@ -266,7 +266,7 @@ class Assurance:
 
         try:
             await self.database.write(work)
-        except StorageError:
+        except (StorageError, InDoubt):  # an alarm that is told twice is one alarm
             self._alarms = texts + self._alarms
             raise
 
@@ -351,7 +351,7 @@ class Assurance:
         while True:
             try:
                 await self.erase()
-            except StorageError as error:
+            except (StorageError, InDoubt) as error:  # what is erased twice is erased
                 log.warning("what is past its time could not be erased: %s", error)
             await asyncio.sleep(ERASE_SECONDS)
 

@@ -14,7 +14,7 @@ from functools import partial
 from itertools import islice
 
 from prikkfri.clock import Clock
-from prikkfri.errors import FencedOut, InDoubt, StorageError
+from prikkfri.errors import FencedOut, InDoubt, PrikkfriError, StorageError
 from prikkfri.journal.limits import LIMITS, JournalLimits
 from prikkfri.journal.outcomes import Outcome, encode_batch
 from prikkfri.storage import Database, Transaction
@@ -165,13 +165,13 @@ class Spool:
     async def _opened(self) -> bool:
         try:
             self.journal = await self._opening()
-        except StorageError as error:
+        except (StorageError, InDoubt) as error:  # taken over twice is taken over
             self._note_trouble(error)
             return False
         self._in_trouble = False
         return True
 
-    def _note_trouble(self, error: StorageError) -> None:
+    def _note_trouble(self, error: PrikkfriError) -> None:
         if not self._in_trouble:
             self._alarm(f"the spool cannot be written: {error}")
         self._in_trouble = True
@@ -184,8 +184,6 @@ class Spool:
             dropped = self.overflowed
             try:
                 lost = await self.journal.database.write(partial(self._write, self.journal, batch, dropped))
-            except FencedOut:
-                raise
             except InDoubt as error:
                 # Written or not: to write it again might count it twice, so that it is called lost.
                 self._alarm(f"{len(batch)} outcomes may be lost: {error}")

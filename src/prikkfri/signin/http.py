@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from prikkfri.errors import StorageError
+from prikkfri.errors import InDoubt, StorageError
 from prikkfri.protocols.asgi import (
     Answer,
     Application,
@@ -128,7 +128,7 @@ def application(service: SignIn, *, viewer_origin: str, secure: bool, command_ke
         async def answer(request: Request) -> Answer | None:
             try:
                 return await handler(request)
-            except (StorageError, TimeoutError):
+            except (StorageError, InDoubt, TimeoutError):  # who signs out again is signed out
                 return _UNAVAILABLE
 
         return answer

@@ -19,7 +19,7 @@ from typing import Literal
 
 from prikkfri.clock import Clock
 from prikkfri.config import Config
-from prikkfri.errors import FencedOut, InDoubt, RemoteProtocolError, StorageError, UsageError
+from prikkfri.errors import InDoubt, RemoteProtocolError, StorageError, UsageError
 from prikkfri.journal import Journal, Outcome
 from prikkfri.journal.outcomes import Verdict
 from prikkfri.protocols import admission_pass, cat, device_token, guessing, jwt
@@ -173,7 +173,7 @@ class SignIn:
         except asyncio.CancelledError:
             self._broken(attempt, admitted, "undelivered" if writing else "abandoned")
             raise
-        except (StorageError, TimeoutError) as error:
+        except (StorageError, InDoubt, TimeoutError) as error:
             log.warning("a sign-in is refused: %s", str(error) or "the database did not answer in time")
             answer = Refused("database-unavailable", DATABASE_RETRY_AFTER_SECONDS)
             in_doubt = writing and isinstance(error, InDoubt | TimeoutError)
@@ -237,9 +237,7 @@ class SignIn:
             self._revoked_changed.clear()
             try:
                 await self.keep_house()
-            except FencedOut:
-                raise
-            except (StorageError, OSError) as error:
+            except (StorageError, InDoubt, OSError) as error:  # what is done twice here is done once
                 log.warning("housekeeping is put off: %s", error)
             await asyncio.sleep(self._limits.sign_outs_gathered_seconds)
             try:

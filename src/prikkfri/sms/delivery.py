@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from prikkfri.errors import ProtocolError
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body, encode_body
+from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_message
 from prikkfri.protocols.smpp.times import format_relative
-from prikkfri.sms.addresses import read_recipient
-from prikkfri.sms.messages import Message, State, reference_of
+from prikkfri.sms.addresses import Address, read_recipient, read_sender
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.messages import DueReceipt, Message, reference_of
 from prikkfri.sms.routing import Party
 from prikkfri.sms.sealing import SealBroken, Sealer
 
@@ -77,6 +79,22 @@ def wire_body(
     if read_back != outgoing or read_back.destination != message.recipient:
         raise Misdirected("the bytes read back differ from the message")
     return body
+
+
+def receipt_body(due: DueReceipt) -> bytes:
+    """The body of the PDU that tells a sender what became of its submission."""
+    told = Receipt(due.id, MessageState(due.state))
+    sender = read_sender(due.sender) or Address(due.sender, 0, 0)
+    recipient = read_sender(due.recipient) or Address(due.recipient, 0, 0)
+    submitted = ShortMessage(
+        source=sender.text,
+        destination=recipient.text,
+        source_ton=sender.ton,
+        source_npi=sender.npi,
+        destination_ton=recipient.ton,
+        destination_npi=recipient.npi,
+    )
+    return encode_body(receipt_message(told, submitted, submitted=due.accepted_at, done=due.ended_at))
 
 
 @dataclass(frozen=True)

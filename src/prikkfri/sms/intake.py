@@ -11,7 +11,8 @@ from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Una
 from prikkfri.sms import outcomes
 from prikkfri.sms.addresses import read_recipient
 from prikkfri.sms.delivery import Retry, after_refusal, status_reason
-from prikkfri.sms.messages import DueReceipt, Message, State, message_id
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.messages import DueReceipt, Message, message_id
 from prikkfri.sms.sealing import NONCE_OCTETS, Sealer
 from prikkfri.sms.submission import Bucket, Refusal, Rules, decide, sealed_messages
 from prikkfri.sms.trail import Step

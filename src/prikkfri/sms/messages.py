@@ -1,4 +1,4 @@
-"""The message: one PDU's worth of somebody's words, and the states it goes through.
+"""The message: one PDU's worth of somebody's words, and the states it goes through (`lifecycle.py` has the table).
 
 A long text is one submission of several messages, each with its own seal, attempts and receipt; what the submission
 came to is decided when its last message has ended.
@@ -14,58 +14,14 @@ came to is decided when its last message has ended.
                                   QUARANTINED  (from SENDING, before a byte was written)
 """
 
-from enum import StrEnum
-from functools import cache
 from typing import NamedTuple
 
 import msgspec
 
 from prikkfri.protocols.smpp.receipt import MessageState
+from prikkfri.sms.lifecycle import State
 from prikkfri.sms.sealing import Binding
 
-
-class State(StrEnum):
-    WAITING = "waiting"
-    SENDING = "sending"
-    """Claimed for the wire; whether it was written is known only to the process that claimed it."""
-    SENT = "sent"
-    """The next hop took it and gave its id; a receipt will tell the rest."""
-    IN_DOUBT = "in-doubt"
-    """Written, and the answer never came."""
-    QUARANTINED = "quarantined"
-    DELIVERED = "delivered"
-    UNDELIVERABLE = "undeliverable"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-    UNREPORTED = "unreported"
-    """Handed on, perhaps, and no word of it came back in time."""
-
-
-TRANSITIONS: dict[State, frozenset[State]] = {
-    State.WAITING: frozenset({State.SENDING, State.EXPIRED}),
-    State.SENDING: frozenset(
-        {State.WAITING, State.SENT, State.IN_DOUBT, State.QUARANTINED, State.DELIVERED, State.REJECTED}
-    ),
-    State.IN_DOUBT: frozenset(
-        {
-            State.WAITING,
-            State.SENT,
-            State.DELIVERED,
-            State.UNDELIVERABLE,
-            State.REJECTED,
-            State.EXPIRED,
-            State.UNREPORTED,
-        }
-    ),
-    State.SENT: frozenset({State.DELIVERED, State.UNDELIVERABLE, State.REJECTED, State.EXPIRED, State.UNREPORTED}),
-    State.QUARANTINED: frozenset(),
-    State.DELIVERED: frozenset(),
-    State.UNDELIVERABLE: frozenset(),
-    State.REJECTED: frozenset(),
-    State.EXPIRED: frozenset(),
-    State.UNREPORTED: frozenset(),
-}
-ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
 RECEIPT_STATES: dict[State, MessageState] = {
     State.DELIVERED: MessageState.DELIVERED,
     State.UNDELIVERABLE: MessageState.UNDELIVERABLE,
@@ -83,12 +39,6 @@ _NETWORK_STATES: dict[MessageState, State] = {
     MessageState.UNKNOWN: State.UNREPORTED,
     MessageState.REJECTED: State.REJECTED,
 }
-
-
-@cache
-def before(state: State) -> tuple[State, ...]:
-    """The states from which a message may come to `state`."""
-    return tuple(sorted(known for known, following in TRANSITIONS.items() if state in following))
 
 
 def network_state(told: MessageState) -> State | None:

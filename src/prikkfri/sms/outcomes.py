@@ -13,7 +13,8 @@ from prikkfri.journal import Outcome
 from prikkfri.journal.outcomes import Verdict
 from prikkfri.sms.addresses import is_number
 from prikkfri.sms.canaries import verdicts
-from prikkfri.sms.messages import Message, State
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
 
 SERVICE = "messages"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prikkfri.sms.addresses import masked
-from prikkfri.sms.messages import ENDED, State
+from prikkfri.sms.lifecycle import ENDED, State
 from prikkfri.sms.routing import Party
 
 

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable
+from prikkfri.errors import FatalError, StorageUnavailable
 from prikkfri.storage.limits import LIMITS, StorageLimits
 
 log = logging.getLogger(__name__)
@@ -122,8 +122,8 @@ class Database:
     async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Runs `work` in a group's transaction; returns its result once that is durable.
 
-        Raises what `work` raised (its changes are undone, its neighbours' stay) or `StorageError`. Whoever is
-        cancelled while waiting does not know whether the work was done.
+        Raises what `work` raised (its changes are undone, its neighbours' stay), `StorageError` or `FatalError`.
+        Whoever is cancelled while waiting does not know whether the work was done.
         """
         if self._closing or (self._writer is not None and self._writer.done()):
             raise StorageUnavailable(f"{self.area}: the database is closing")
@@ -177,7 +177,7 @@ class Database:
         except Exception as error:
             self.counters.failed_groups += 1
             portable = self.engine.portable(error)
-            if len(group) > 1 and not isinstance(portable, StorageUnavailable | InDoubt | FencedOut):
+            if len(group) > 1 and not isinstance(portable, StorageUnavailable | FatalError):
                 # One bad work must not take its neighbours down: halving finds it in few transactions. (When the
                 # database itself has failed, trying again would only multiply the wait.)
                 middle = len(group) // 2

@@ -8,7 +8,7 @@ from prikkfri.app.limits import LIMITS, AppLimits
 from prikkfri.app.roles import Work
 from prikkfri.clock import Clock
 from prikkfri.config import Config
-from prikkfri.errors import FencedOut, StorageError
+from prikkfri.errors import InDoubt, StorageError
 from prikkfri.journal import Journal, JournalLimits, Spool, open_journal, taken_to, trim
 from prikkfri.journal.limits import LIMITS as JOURNAL_LIMITS
 from prikkfri.storage import Location, open_reader, open_spool
@@ -65,9 +65,7 @@ def _trimming(
             if (opened := journal()) is not None:
                 try:
                     await _trim(opened, config, clock.now(), held_max)
-                except FencedOut:
-                    raise
-                except StorageError as error:
+                except (StorageError, InDoubt) as error:  # what is trimmed twice is trimmed
                     log.warning("the journal is not trimmed: %s", error)
             await asyncio.sleep(limits.trim_seconds)
 

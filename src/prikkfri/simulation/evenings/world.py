@@ -14,7 +14,8 @@ from math import exp
 from prikkfri.journal import Outcome
 from prikkfri.simulation.evenings.drawing import CHANNELS, CLASSES, CLIENTS, TABLE, Evening, Fault, Place
 from prikkfri.sms import outcomes as sms
-from prikkfri.sms.messages import Message, State
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
 from prikkfri.streaming.reports import Report, reported
 

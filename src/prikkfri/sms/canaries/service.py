@@ -31,7 +31,7 @@ from prikkfri.sms.canaries.verdicts import (
     remembered,
 )
 from prikkfri.sms.routing import Exposed
-from prikkfri.sms.service import FATAL, SmsCentre
+from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.timing import TIMING, Timing
 from prikkfri.storage import Database, Transaction
 
@@ -174,8 +174,6 @@ class Canaries:
                 seconds = 2 * self._settings.canary_grace_seconds + self._settings.canary_seconds
                 await self._centre.send_canary(link, phone, TEXT.format(token=token), seconds=seconds, note=note)
                 self._sent += 1
-            except FATAL:
-                raise
             except StorageError as error:
                 log.error("no canary can be sent over %s: %s", link, error)
             await asyncio.sleep(self._settings.canary_seconds)
@@ -185,8 +183,6 @@ class Canaries:
             await asyncio.sleep(self._timing.judge_seconds)
             try:
                 await self._judge_once()
-            except FATAL:
-                raise
             except StorageError as error:
                 log.error("the canaries cannot be judged: %s", error)
 
@@ -256,8 +252,6 @@ class Canaries:
                 erase = partial(store.erase, made_before=before, limit=ERASED_AT_ONCE_MAX)
                 while await self._database.write(erase) == ERASED_AT_ONCE_MAX:
                     pass
-            except FATAL:
-                raise
             except StorageError as error:
                 log.warning("old canaries could not be erased: %s", error)
             await asyncio.sleep(self._timing.erase_every_seconds)

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from prikkfri.sms.canaries.verdicts import Canary
-from prikkfri.sms.messages import State
+from prikkfri.sms.lifecycle import State
 from prikkfri.storage import Queries, Row, Transaction
 
 _CANARY = (

@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import log
 
-from prikkfri.sms.messages import ENDED, State
+from prikkfri.sms.lifecycle import ENDED, State
 
 ASTRAY_ORDINARILY = 0.001
 ASTRAY_AT_FAULT = 0.05

@@ -15,7 +15,7 @@ from prikkfri.assurance.response.service import Response as IncidentResponse
 from prikkfri.assurance.service import OUTCOMES_SHOWN_MAX, Assurance
 from prikkfri.assurance.store import Sought, Taken
 from prikkfri.clock import Clock
-from prikkfri.errors import StorageError
+from prikkfri.errors import InDoubt, StorageError
 from prikkfri.protocols import one_time
 from prikkfri.protocols.asgi import (
     NO_STORE,
@@ -242,7 +242,7 @@ class _Pages:
                 "sign_in.html", request, "", status=429, retry_after_s=error.retry_after_s, to=wanted,
                 trouble=TOO_MANY, half_in=half_in,
             )  # fmt: skip
-        except StorageError as error:
+        except (StorageError, InDoubt) as error:  # who signs in again is signed in
             return self._trouble(request, error)
         if entered is None:
             trouble = WRONG_CODE if half_in else "Name or password is wrong."

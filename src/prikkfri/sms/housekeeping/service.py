@@ -1,0 +1,134 @@
+"""Housekeeping: what the last process left, what is past its time, doubts to decide, queues that are full."""
+
+import asyncio
+
+from prikkfri.errors import StorageError
+from prikkfri.sms import outcomes
+from prikkfri.sms import store as messages
+from prikkfri.sms.housekeeping import store
+from prikkfri.sms.lifecycle import State, out_of_time
+from prikkfri.sms.messages import Ending, Message
+from prikkfri.sms.receipts.service import Receipts
+from prikkfri.sms.routing import Party
+from prikkfri.sms.shared.service import Shared, log
+from prikkfri.sms.trail import Step
+from prikkfri.storage import Queries, Transaction
+
+BATCH = 500
+
+
+class Housekeeping:
+    def __init__(self, shared: Shared, receipts: Receipts) -> None:
+        self._shared = shared
+        self._receipts = receipts
+
+    async def recover(self) -> None:
+        """What was on its way when the last process ended is in doubt."""
+        shared, now = self._shared, self._shared.clock.now()
+
+        async def work(tx: Transaction) -> list[Message]:
+            due_at = now + shared.settings.in_doubt_seconds
+            doubtful = await messages.doubt_what_was_sending(tx, due_at=due_at)
+            await messages.add_events(
+                tx, [(message.id, Step(now, "in-doubt", "the centre restarted")) for message in doubtful]
+            )
+            gone = [message for message in doubtful if message.goes_to_network]
+            told = [outcomes.handed_over(each, shared.partners, reason="in-doubt", now=now) for each in gone]
+            shared.journal.record(tx, *told)
+            return doubtful
+
+        doubtful = await shared.database.write(work)
+        shared.counters.in_doubt += len(doubtful)
+        if doubtful:
+            log.warning("%d messages were on their way when the last process ended: in doubt", len(doubtful))
+
+    async def keep(self) -> None:
+        """Until cancelled."""
+        shared = self._shared
+        erased_at = counted_at = 0.0
+        while True:
+            await asyncio.sleep(shared.timing.look_seconds)
+            now = shared.clock.now()
+            try:
+                if now - counted_at >= shared.timing.count_every_seconds:
+                    counted_at = now
+                    await self._find_full()
+                await self._expire(now)
+                for party in shared.bound.parties():
+                    since = shared.bound.since[party]  # some may have left meanwhile
+                    if shared.bound.count(party) and since + shared.settings.in_doubt_seconds <= now:
+                        await self._decide_doubts(party, now)
+                if now - erased_at >= shared.timing.erase_every_seconds:
+                    erased_at = now
+                    await self._erase(now)
+            except StorageError as error:
+                log.error("housekeeping: %s", error)
+
+    async def _expire(self, now: float) -> None:
+        sent_before = now - self._shared.timing.unreported_seconds
+
+        async def work(tx: Transaction) -> tuple[int, list[Ending]]:
+            ended = []
+            overdue = await store.overdue(tx, limit=BATCH, waiting_before=now, sent_before=sent_before)
+            for message, state in overdue:
+                final = out_of_time(state)
+                reason = "in-doubt" if state is State.IN_DOUBT else str(final)
+                if ending := await messages.end(tx, message, final, reason=reason, now=now):
+                    ended.append(ending)
+            await self._receipts.record(tx, ended, now)
+            return len(overdue), ended
+
+        found = BATCH
+        while found == BATCH:
+            found, ended = await self._shared.database.write(work)
+            self._receipts.tell(ended)
+
+    async def _decide_doubts(self, party: Party, now: float) -> None:
+        """No receipt has told what became of these: each account has said what it wants then."""
+
+        async def work(tx: Transaction) -> list[Ending]:
+            ended = []
+            for message, origin in await store.settled_doubts(tx, str(party), limit=BATCH, now=now):
+                if self._is_to_be_reported(origin):
+                    if ending := await messages.end(tx, message, State.UNREPORTED, reason="in-doubt", now=now):
+                        ended.append(ending)
+                else:
+                    await messages.put_off(tx, message, due_at=now, reason="sent-again-after-doubt")
+                    await messages.add_events(
+                        tx, [(message, Step(now, "to-be-sent-again", "no word of it after a doubt"))]
+                    )
+            await self._receipts.record(tx, ended, now)
+            return ended
+
+        self._receipts.tell(await self._shared.database.write(work))
+        self._shared.bound.wake([party])
+
+    def _is_to_be_reported(self, origin: str) -> bool:
+        """Whether what is in doubt ends, rather than being sent again."""
+        party = Party.parse(origin)
+        account = self._shared.accounts.get(party.name)
+        return party.kind == "canary" or (account is not None and account.in_doubt == "report")
+
+    async def _find_full(self) -> None:
+        limit = self._shared.settings.waiting_max
+        parties = [
+            *(Party(kind, name) for name in self._shared.partners for kind in ("link", "held")),
+            *(Party("account", name) for name in self._shared.accounts),
+        ]
+
+        async def work(queries: Queries) -> frozenset[Party]:
+            return frozenset([party for party in parties if await store.is_full(queries, str(party), limit=limit)])
+
+        full = await self._shared.database.read(work)
+        for party in full - self._shared.full:
+            log.error("%d messages wait for %s: no more are taken on for it", limit, party)
+        self._shared.full = full
+
+    async def _erase(self, now: float) -> None:
+        before = now - self._shared.settings.kept_days * 86_400
+
+        async def work(tx: Transaction) -> int:
+            return await store.erase(tx, ended_before=before, limit=BATCH)
+
+        while await self._shared.database.write(work) == BATCH:
+            pass

@@ -1,0 +1,66 @@
+"""All SQL of housekeeping: what waits too long or too much, and what is past its time."""
+# ruff: noqa: S608
+
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.messages import Message
+from prikkfri.sms.store import COLUMNS
+from prikkfri.storage import Queries, Transaction
+
+
+async def is_full(queries: Queries, target: str, *, limit: int) -> bool:
+    """Whether at least `limit` messages wait for a party."""
+    row = await queries.fetch_one(
+        "SELECT 1 FROM sms_message WHERE target = :target AND state = 'waiting' LIMIT 1 OFFSET :others",
+        {"target": target, "others": max(limit - 1, 0)},
+    )
+    return row is not None
+
+
+async def left_waiting(queries: Queries, target: str, *, accepted_after: float, limit: int) -> list[Message]:
+    """One message of each submission that waits for a party since after then, the newest first."""
+    # Each by its own partial index: of both states in one, SQLite would read the whole table.
+    waiting, in_doubt = (
+        f"SELECT {COLUMNS} FROM sms_message WHERE target = :target AND state = '{state}' AND accepted_at > :after"
+        " AND part = 1"
+        for state in (State.WAITING, State.IN_DOUBT)
+    )
+    rows = await queries.fetch(
+        f"{waiting} UNION ALL {in_doubt} ORDER BY accepted_at DESC LIMIT :limit",
+        {"target": target, "after": accepted_after, "limit": limit},
+    )
+    return [Message(*row) for row in rows]
+
+
+async def settled_doubts(queries: Queries, target: str, *, limit: int, now: float) -> list[tuple[str, str]]:
+    """(id, origin) of what has been in doubt long enough."""
+    return [
+        (row[0], row[1])
+        for row in await queries.fetch(
+            "SELECT id, origin FROM sms_message WHERE target = :target AND state = 'in-doubt'"
+            " AND due_at <= :now LIMIT :limit",
+            {"target": target, "now": now, "limit": limit},
+        )
+    ]
+
+
+async def overdue(
+    queries: Queries, *, limit: int, waiting_before: float, sent_before: float
+) -> list[tuple[str, State]]:
+    """(id, state) of open messages whose time is up."""
+    rows = await queries.fetch(
+        "SELECT id, state FROM sms_message WHERE state IN ('waiting', 'in-doubt', 'sent') AND expires_at <= :waiting"
+        " AND (state <> 'sent' OR expires_at <= :sent) ORDER BY expires_at LIMIT :limit",
+        {"waiting": waiting_before, "sent": sent_before, "limit": limit},
+    )
+    return [(row[0], State(row[1])) for row in rows]
+
+
+async def erase(tx: Transaction, *, ended_before: float, limit: int) -> int:
+    """Deletes messages that ended long ago, with their events; returns how many."""
+    rows = await tx.fetch(
+        "DELETE FROM sms_message WHERE id IN (SELECT id FROM sms_message WHERE ended_at > 0 AND ended_at <= :before"
+        " AND state <> 'quarantined' LIMIT :limit) RETURNING id",
+        {"before": ended_before, "limit": limit},
+    )
+    await tx.execute_many("DELETE FROM sms_event WHERE message = :id", [{"id": row[0]} for row in rows])
+    return len(rows)

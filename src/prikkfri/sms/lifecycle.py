@@ -1,0 +1,164 @@
+"""The lives of a message and of its receipt: which event takes which state to which.
+
+These tables are executed: a statement of a store that changes a state is made from them (`Lifecycle.change`), so that
+no state is reached, or left, in a way that does not stand here. Of an event in a state that it does not name comes
+nothing: a late word of a network undoes no end.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+S = TypeVar("S", bound=StrEnum)
+E = TypeVar("E", bound=StrEnum)
+
+
+class State(StrEnum):
+    WAITING = "waiting"
+    SENDING = "sending"
+    """Claimed for the wire; whether it was written is known only to the process that claimed it."""
+    SENT = "sent"
+    """The next hop took it and gave its id; a receipt will tell the rest."""
+    IN_DOUBT = "in-doubt"
+    """Written, and the answer never came."""
+    QUARANTINED = "quarantined"
+    DELIVERED = "delivered"
+    UNDELIVERABLE = "undeliverable"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    UNREPORTED = "unreported"
+    """Handed on, perhaps, and no word of it came back in time."""
+
+
+class Event(StrEnum):
+    CLAIM = "claim"
+    """A session takes it for the wire."""
+    RELEASE = "release"
+    """Given back: it was claimed and never written."""
+    MOVE = "move"
+    """Another link takes it, or it is held, since a route was stopped or opened."""
+    TAKE = "take"
+    """The next hop took it, or a receipt names what was in doubt."""
+    PUT_OFF = "put-off"
+    """Refused for now; or to be sent again, since nobody told what became of it."""
+    DOUBT = "doubt"
+    """No answer came, or the process ended that had claimed it."""
+    DELIVER = "deliver"
+    FAIL = "fail"
+    REJECT = "reject"
+    EXPIRE = "expire"
+    UNREPORT = "unreport"
+    QUARANTINE = "quarantine"
+    """What would have been written is not what was sealed."""
+
+
+class ReceiptState(StrEnum):
+    """Of the one receipt that a submission's sender gets; it stands in the submission's first message."""
+
+    NONE = ""
+    """Not due: the submission is open, or its sender asked for none."""
+    WAITING = "waiting"
+    SENDING = "sending"
+    GIVEN = "given"
+
+
+class ReceiptEvent(StrEnum):
+    DUE = "due"
+    """The submission has ended, in a way that its sender wants to hear of."""
+    CLAIM = "claim"
+    GIVE = "give"
+    """The sender took it, or does not want to know."""
+    PUT_OFF = "put-off"
+    """Refused for now, not answered, not written, or the process ended: to hear of it twice does no harm."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of state in the words of SQL."""
+
+    column: str
+    reached: str
+    where: str
+    """The states in which it may be."""
+
+    @property
+    def put(self) -> str:
+        """What is set of rows that are `where` they must be."""
+        return f"{self.column} = {self.reached}"
+
+    def put_where(self, condition: str) -> str:
+        """The same among what is set of a row that is changed whatever its state: where `condition` holds, too."""
+        return f"{self.column} = CASE WHEN {self.where} AND ({condition}) THEN {self.reached} ELSE {self.column} END"
+
+
+@dataclass(frozen=True)
+class Lifecycle(Generic[S, E]):
+    column: str
+    first: S
+    steps: Mapping[E, tuple[tuple[S, ...], S]]
+    """By event: the states that it leaves, and the one that it leads to. Nothing else changes a state."""
+
+    def after(self, state: S, event: E) -> S | None:
+        """The state that an event leads to; None: nothing comes of it in this state."""
+        leaves, reached = self.steps[event]
+        return reached if state in leaves else None
+
+    def change(self, event: E) -> Change:
+        leaves, reached = self.steps[event]
+        known = [f"'{state}'" for state in leaves]
+        # One state by `=`: a partial index is found by its very words.
+        where = f"{self.column} = {known[0]}" if len(known) == 1 else f"{self.column} IN ({', '.join(known)})"
+        return Change(self.column, f"'{reached}'", where)
+
+    def transitions(self, states: type[S]) -> dict[S, frozenset[S]]:
+        """From each state all that it may become, by whatever event."""
+        found: dict[S, set[S]] = {state: set() for state in states}
+        for leaves, reached in self.steps.values():
+            for state in leaves:
+                found[state] |= {reached} - {state}
+        return {state: frozenset(following) for state, following in found.items()}
+
+
+_OUT = (State.SENDING, State.IN_DOUBT, State.SENT)
+_GONE = (State.IN_DOUBT, State.SENT)
+_UNANSWERED = (State.SENDING, State.IN_DOUBT)
+
+MESSAGE: Lifecycle[State, Event] = Lifecycle(
+    "state",
+    State.WAITING,
+    {
+        Event.CLAIM: ((State.WAITING,), State.SENDING),
+        Event.RELEASE: ((State.SENDING,), State.WAITING),
+        Event.MOVE: ((State.WAITING,), State.WAITING),
+        Event.TAKE: (_UNANSWERED, State.SENT),
+        Event.PUT_OFF: (_UNANSWERED, State.WAITING),
+        Event.DOUBT: ((State.SENDING,), State.IN_DOUBT),
+        Event.DELIVER: (_OUT, State.DELIVERED),
+        Event.FAIL: (_GONE, State.UNDELIVERABLE),
+        Event.REJECT: (_OUT, State.REJECTED),
+        Event.EXPIRE: ((State.WAITING, *_GONE), State.EXPIRED),
+        Event.UNREPORT: (_GONE, State.UNREPORTED),
+        Event.QUARANTINE: ((State.SENDING,), State.QUARANTINED),
+    },
+)
+RECEIPT: Lifecycle[ReceiptState, ReceiptEvent] = Lifecycle(
+    "receipt",
+    ReceiptState.NONE,
+    {
+        ReceiptEvent.DUE: ((ReceiptState.NONE,), ReceiptState.WAITING),
+        ReceiptEvent.CLAIM: ((ReceiptState.WAITING,), ReceiptState.SENDING),
+        ReceiptEvent.GIVE: ((ReceiptState.SENDING,), ReceiptState.GIVEN),
+        ReceiptEvent.PUT_OFF: ((ReceiptState.SENDING,), ReceiptState.WAITING),
+    },
+)
+
+TRANSITIONS = MESSAGE.transitions(State)
+ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
+ENDINGS: Mapping[State, Event] = {reached: event for event, (_, reached) in MESSAGE.steps.items() if reached in ENDED}
+"""The event that ends a message in each of the states in which one ends."""
+
+
+def out_of_time(state: State) -> State:
+    """How a message ends whose time is up: what had gone may have arrived all the same."""
+    return State.EXPIRED if state is State.WAITING else State.UNREPORTED

@@ -1,0 +1,128 @@
+"""Bound sessions: what a peer asks and answers is taken in, stored and only then answered; what is due goes out."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+
+from prikkfri.errors import StorageError
+from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, Status
+from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request
+from prikkfri.sms import outcomes
+from prikkfri.sms.dispatch.service import Dispatch
+from prikkfri.sms.housekeeping import store
+from prikkfri.sms.intake import Told, read_events
+from prikkfri.sms.quarantine.service import Quarantine
+from prikkfri.sms.routing import Party
+from prikkfri.sms.shared.service import Connection, Shared, log
+from prikkfri.sms.submissions.service import Submissions
+from prikkfri.storage import Transaction
+
+BATCH_EVENTS_MAX = 500
+LEFT_WAITING_MAX = 5_000
+
+
+class Sessions:
+    def __init__(self, shared: Shared, submissions: Submissions, dispatch: Dispatch, quarantine: Quarantine) -> None:
+        self._shared = shared
+        self._submissions = submissions
+        self._dispatch = dispatch
+        self._quarantine = quarantine
+
+    async def attend(self, connection: Connection, party: Party) -> None:
+        """Takes from and sends to a bound connection until it has ended."""
+        bound = self._shared.bound
+        bound.enter(party, connection, self._shared.clock.now())
+        sending = asyncio.create_task(self._dispatch.send_out(connection, party), name=f"to {party}")
+        try:
+            await self._take_in(connection, party)
+        finally:
+            bound.leave(party, connection)
+            connection.close("closed")
+            connection.awake.set()
+            await sending  # never cancelled: it may be in the middle of a claim
+            bound.left()
+        if not bound.leaving and str(party) in self._shared.accounts_away():
+            await self.tell_left_waiting([party])
+
+    async def tell_left_waiting(self, parties: Iterable[Party]) -> None:
+        """Nobody takes these accounts' messages any more: what waits for them is their own matter from now on."""
+        shared, now = self._shared, self._shared.clock.now()
+        after = now - shared.timing.left_waiting_seconds
+
+        async def work(tx: Transaction) -> None:
+            for party in parties:
+                left = await store.left_waiting(tx, str(party), accepted_after=after, limit=LEFT_WAITING_MAX)
+                told = [outcomes.left_waiting(message, shared.partners, now=now) for message in left]
+                shared.journal.record(tx, *told)
+
+        try:
+            await shared.database.write(work)
+        except StorageError as error:
+            log.error("what waits for accounts that are not bound is not told: %s", error)
+
+    async def unbind_all(self) -> None:
+        """Says goodbye to everybody, and closes within seconds."""
+        bound = self._shared.bound
+        for connection in bound.connections:
+            connection.session.unbind(self._shared.clock.monotonic())
+            connection.flush()
+            connection.awake.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._shared.timing.leave_seconds_max):
+                await bound.nobody.wait()
+        for connection in list(bound.connections):
+            connection.close("the centre stops")
+            connection.abort()
+        await asyncio.sleep(0)
+
+    async def _take_in(self, connection: Connection, party: Party) -> None:
+        while True:
+            batch = await connection.take(BATCH_EVENTS_MAX)
+            while batch:
+                try:
+                    over = await self._process(connection, party, batch)
+                except StorageError as error:
+                    log.error("%s: cannot store: %s", party, error)
+                    batch = _refuse_requests(connection, batch)
+                    await asyncio.sleep(self._shared.timing.storage_pause_seconds)
+                    batch += connection.arrived(BATCH_EVENTS_MAX)
+                    continue
+                if over:
+                    return
+                batch = []
+
+    async def _process(self, connection: Connection, party: Party, batch: list[Event | Told]) -> Ended | None:
+        shared = self._shared
+        intake = read_events(batch, shared.bucket(party), shared.given(party))
+        shared.buckets[party] = intake.bucket  # before anything is awaited: an account may have several connections
+        unmatched = await self._submissions.store(party, intake)
+        for request, status, body in intake.answers:
+            connection.session.answer(request, status, body)
+        for told in intake.told:
+            matched = told.request.sequence not in unmatched
+            if matched or await self._quarantine.held(connection, party, told):
+                connection.session.answer(told.request, Status.OK, MessageAnswer())
+        if intake.unbind is not None:
+            connection.session.answer(intake.unbind, Status.OK)
+            connection.close("the peer unbound")
+        connection.flush()
+        if intake.throttled:
+            shared.throttled_until[party] = shared.clock.monotonic() + shared.timing.throttled_seconds
+        if any(isinstance(event, Answered) for event in batch):
+            connection.awake.set()
+        return intake.over
+
+
+def _refuse_requests(connection: Connection, batch: list[Event | Told]) -> list[Event | Told]:
+    """Says no to what can be asked again; keeps what must not be forgotten."""
+    kept: list[Event | Told] = []
+    for event in batch:
+        if isinstance(event, Request) and event.command != Command.UNBIND:
+            status = Status.QUEUE_FULL
+            if event.command == Command.DELIVER_SM:
+                status = Status.TEMPORARY_APPLICATION_ERROR
+            connection.session.answer(event, status, MessageAnswer())
+        else:
+            kept.append(event)
+    connection.flush()
+    return kept

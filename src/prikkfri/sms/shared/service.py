@@ -1,0 +1,157 @@
+"""What the rooms of the centre share: the means they work with, who is bound, and what is known of routes."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from prikkfri.clock import Clock
+from prikkfri.config import Account, Sms
+from prikkfri.journal import Journal
+from prikkfri.protocols.smpp.pdu import Command
+from prikkfri.sms import server
+from prikkfri.sms.intake import Given, Told
+from prikkfri.sms.routing import Party, Routes, Stop
+from prikkfri.sms.sealing import Sealer
+from prikkfri.sms.submission import Bucket, Rules
+from prikkfri.sms.timing import Timing
+from prikkfri.storage import Database
+
+log = logging.getLogger("prikkfri.sms")
+
+Connection = server.Connection[Told]
+
+SYSTEM_ID = "prikkfri"
+ANYBODY = "*"
+"""Among the `senders` of an account that sends for others."""
+
+
+@dataclass
+class Counters:
+    accepted: int = 0
+    refused: int = 0
+    sent: int = 0
+    delivered: int = 0
+    failed: int = 0
+    in_doubt: int = 0
+    quarantined: int = 0
+    receipts_unmatched: int = 0
+    cut: int = 0
+    """Connections for which there was no room, or that made room for others."""
+    binds_refused: int = 0
+    secrets_wrong: int = 0
+    secrets_not_looked_at: int = 0
+
+
+class Bound:
+    """The connections that there are, and which of them are bound to whom."""
+
+    def __init__(self) -> None:
+        self.connections: set[Connection] = set()
+        """Bound or not."""
+        self.leaving = False
+        self.since: dict[Party, float] = {}
+        """When somebody bound last: seconds since 1970 UTC."""
+        self.nobody = asyncio.Event()
+        self.nobody.set()
+        self._by_party: defaultdict[Party, list[Connection]] = defaultdict(list)
+
+    def enter(self, party: Party, connection: Connection, now: float) -> None:
+        self._by_party[party].append(connection)
+        self.since[party] = now
+        self.nobody.clear()
+
+    def leave(self, party: Party, connection: Connection) -> None:
+        self._by_party[party].remove(connection)
+
+    def left(self) -> None:
+        """The last that a connection had on its way is settled."""
+        if not any(self._by_party.values()):
+            self.nobody.set()
+
+    def count(self, party: Party) -> int:
+        return len(self._by_party.get(party, ()))
+
+    def parties(self) -> list[Party]:
+        return [party for party, connections in self._by_party.items() if connections]
+
+    def takes_messages(self, party: Party) -> bool:
+        return any(each.session.may_ask(Command.DELIVER_SM) for each in self._by_party.get(party, ()))
+
+    def links(self) -> int:
+        return sum(len(bound) for party, bound in self._by_party.items() if party.kind == "link")
+
+    def wake(self, parties: Iterable[Party]) -> None:
+        """There may be something to send to these."""
+        for party in set(parties):
+            for connection in self._by_party.get(party, ()):
+                connection.awake.set()
+
+
+@dataclass
+class Shared:
+    """The first seven are given; the rest is what the centre knows at this moment."""
+
+    database: Database
+    journal: Journal
+    settings: Sms
+    clock: Clock
+    entropy: Callable[[int], bytes]
+    sealer: Sealer
+    timing: Timing
+    counters: Counters = field(default_factory=Counters)
+    bound: Bound = field(default_factory=Bound)
+    full: frozenset[Party] = frozenset()
+    """Parties for whom as much waits as may wait."""
+    throttled_until: dict[Party, float] = field(default_factory=dict)
+    stops: dict[str, Stop] = field(default_factory=dict)
+    buckets: dict[Party, Bucket] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.accounts: dict[str, Account] = {account.system_id: account for account in self.settings.accounts}
+        self.partners = {link.name: link.partner for link in self.settings.links}
+        self.routes = Routes.of(self.settings)
+
+    def know_stops(self, stops: dict[str, Stop]) -> None:
+        self.stops = stops
+        self.routes = Routes.of(self.settings, self.stopped())
+
+    def stopped(self) -> set[str]:
+        return {link for link, stop in self.stops.items() if stop.stopped}
+
+    def accounts_away(self) -> frozenset[str]:
+        """The accounts, as parties, for which nobody is bound who takes messages."""
+        parties = [Party("account", name) for name in self.accounts]
+        return frozenset(str(party) for party in parties if not self.bound.takes_messages(party))
+
+    def bucket(self, party: Party) -> Bucket:
+        rate = self.rules(party).throughput_per_second_max
+        return self.buckets.get(party) or Bucket(rate, self.clock.now())
+
+    def given(self, party: Party) -> Given:
+        return self._given(self.rules(party), self.accounts_away())
+
+    def given_for_canary(self, link: str, validity_seconds: float) -> Given:
+        """Over its link alone, stopped or not."""
+        party, routes = Party("canary", link), Routes.over(link)
+        return self._given(Rules(party, routes, message_class="canary", validity_seconds_max=validity_seconds))
+
+    def _given(self, rules: Rules, away: frozenset[str] = frozenset()) -> Given:
+        return Given(rules, self.sealer, self.partners, self.entropy, self.clock.now(), away)
+
+    def rules(self, party: Party) -> Rules:
+        validity = self.settings.validity_hours_max * 3600
+        if party.kind == "link":
+            return Rules(party, self.routes, full=self.full, validity_seconds_max=validity)
+        account = self.accounts[party.name]
+        return Rules(
+            party,
+            self.routes,
+            full=self.full,
+            message_class=account.message_class,
+            senders=None if ANYBODY in account.senders else (*account.senders, *account.short_codes),
+            validity_seconds_max=validity,
+            throughput_per_second_max=account.throughput_per_second_max,
+            ascii_is_gsm=account.data_coding_1 == "gsm",
+        )

@@ -1,0 +1,93 @@
+"""Submissions: what is handed in, over either edge or by ourselves, is made durable with all that came beside it."""
+
+from collections.abc import Awaitable, Callable
+
+from prikkfri.config import Account
+from prikkfri.sms import store
+from prikkfri.sms.intake import Intake, hand_in
+from prikkfri.sms.messages import Ending
+from prikkfri.sms.receipts import store as receipts_store
+from prikkfri.sms.receipts.service import Receipts
+from prikkfri.sms.routing import Party
+from prikkfri.sms.shared.service import SYSTEM_ID, Shared
+from prikkfri.sms.submission import Bucket, Refusal, text_message
+from prikkfri.storage import Transaction
+
+
+class Submissions:
+    def __init__(self, shared: Shared, receipts: Receipts) -> None:
+        self._shared = shared
+        self._receipts = receipts
+
+    async def submit(self, account: Account, sender: str, recipient: str, text: str) -> str | Refusal:
+        """Takes a text on: returns its id once it is durable. Raises `StorageError` or `InDoubt`."""
+        message = text_message(sender, recipient, text)
+        if isinstance(message, Refusal):
+            return message
+        party = Party("account", account.system_id)
+        intake = Intake(self._shared.bucket(party))
+        status, identity = hand_in(intake, message, self._shared.given(party))
+        self._shared.buckets[party] = intake.bucket
+        await self.store(party, intake)
+        return identity or Refusal(status, intake.outcomes[-1].reason)
+
+    async def send_canary(
+        self, link: str, phone: str, text: str, *, seconds: float, note: Callable[[Transaction, str], Awaitable[None]]
+    ) -> None:
+        """Sends our own message over a link, stopped or not; `note` stores with it, by its id, what it is for.
+
+        `seconds`: how long it may wait for the link. Raises `StorageError`.
+        """
+        message = text_message(SYSTEM_ID, phone, text)
+        assert not isinstance(message, Refusal)
+        given = self._shared.given_for_canary(link, seconds)
+        intake = Intake(Bucket(1.0, given.now))
+        _, identity = hand_in(intake, message, given)  # its outcomes are dropped: it is nobody's message
+
+        async def work(tx: Transaction) -> None:
+            await store.insert(tx, intake.messages)
+            await note(tx, identity)
+
+        await self._shared.database.write(work)
+        self._shared.bound.wake([Party("link", link)])
+
+    async def store(self, party: Party, intake: Intake) -> set[int]:
+        """Makes an intake durable; returns the sequence numbers of receipts that fit no message yet.
+
+        Raises `StorageError`.
+        """
+        shared, now = self._shared, self._shared.clock.now()
+
+        async def work(tx: Transaction) -> tuple[set[int], list[Ending]]:
+            await store.insert(tx, intake.messages)
+            await store.mark_sent(tx, intake.sent, now=now)
+            await store.mark_in_doubt(tx, intake.in_doubt, due_at=now + shared.settings.in_doubt_seconds)
+            for message, retry in intake.put_off:
+                await store.put_off(tx, message, due_at=retry.due_at, reason=retry.reason)
+            later = now + shared.timing.receipt_retry_seconds
+            await receipts_store.receipts_given(tx, intake.receipts_given, now=now)
+            await receipts_store.put_off_receipts(tx, intake.receipts_put_off, due_at=later)
+            await store.add_events(tx, intake.events)
+            shared.journal.record(tx, *intake.outcomes)
+            endings = [
+                await store.end(tx, message, state, reason=reason, now=now) for message, state, reason in intake.ended
+            ]
+            unmatched = set()
+            for told in intake.told:
+                ending, matched = await self._receipts.match(tx, party, told, now)
+                endings.append(ending)
+                if not matched:
+                    unmatched.add(told.request.sequence)
+            ended = [ending for ending in endings if ending is not None]
+            await self._receipts.record(tx, ended, now)
+            return unmatched, ended
+
+        unmatched, ended = await shared.database.write(work)
+        counters = shared.counters
+        counters.accepted += len(intake.messages)
+        counters.refused += intake.refused
+        counters.sent += len(intake.sent)
+        counters.in_doubt += len(intake.in_doubt)
+        self._receipts.tell(ended)
+        shared.bound.wake(Party.parse(message.target) for message in intake.messages)
+        return unmatched
