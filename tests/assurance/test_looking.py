@@ -9,12 +9,12 @@ from msgspec import structs
 from response_house import SIGN_IN, tried
 
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.incidents import Fact, Incident, happened, opened
+from prikkfri.assurance.incidents import Fact, Incident, Load, happened, opened
 from prikkfri.assurance.programmes import Programme
 from prikkfri.assurance.recovery import Criteria
 from prikkfri.assurance.response.looking import BEFORE_SECONDS, Grounds, Look, look, until
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.tally import EXPECTATIONS
+from prikkfri.assurance.tally import EXPECTATIONS, Expectation
 from prikkfri.journal import Outcome
 
 BEGAN = 10_000.0
@@ -378,18 +378,38 @@ def test_what_is_as_bad_as_before_is_no_cause_and_what_an_alarm_saw_alike_everyw
     assert hit[0] == hit[1] and hit[2] >= 300 + 5 * 90 > 300
 
 
+@pytest.mark.parametrize("elsewhere", [0, 90])
+def test_what_is_as_bad_as_before_is_no_cause_where_it_stands_out_nor_where_it_is_alike(elsewhere: int) -> None:
+    """All but A is broken as it was before: B by a third, and so are, or are not, C and D."""
+    others = [*delivered("B", 90), *delivered("C", elsewhere), *delivered("D", elsewhere)]
+    before = [structs.replace(each, time=each.time - 120.0, device=f"{each.device}-b")
+              for each in (*delivered("A", 0), *others)]  # fmt: skip
+    everything = Segment.of({"service": "messages", "step": "deliver", "layer": "link"})
+    found = opened("i", replace(ALARM, segment=partner("A")), BEGAN + 5)
+    found = replace(found, alarms=(*found.alarms, replace(ALARM, segment=everything)))
+    after = seen(found, [*before, *delivered("A", 300), *others], 380.0).incident
+    assert [segment.get("partner") for segment in after.segments] == ["A"]
+
+
 def test_what_has_fallen_is_taken_back_when_it_has_been_so_for_the_time_to_be_held() -> None:
     fell = replace(ALARM, kind="plunge", level=2.0, seen=0.01)
     states = [seen(incident(alarm=fell), BEFORE, 5.0 + after).incident.state for after in (29.9, HOLD_SECONDS)]
     assert states == ["suspected", "resolved"]
 
 
-def test_what_is_ordinary_is_the_quietest_quarter_of_the_minutes_before() -> None:
+@pytest.mark.parametrize(
+    ("rates", "ordinary"),
+    [
+        ((1, 20, 1, 20), "1"),
+        ((2, 16, 1, 4), "2"),  # of four minutes one is the quietest quarter, and each is counted from its first second
+    ],
+)
+def test_what_is_ordinary_is_the_quietest_quarter_of_the_minutes_before(rates: Sequence[int], ordinary: str) -> None:
     fell = incident(Fact("confirm", BEGAN + 10, "Kari"), alarm=FELL)
     few = sign_ins(BEGAN + 1, BEGAN + 100, each=1.1)
-    minutes = [sign_ins(BEGAN - 240 + 60 * n, BEGAN - 180 + 60 * n, each=each) for n, each in enumerate((1, 0.05) * 2)]
+    minutes = [sign_ins(BEGAN - 240 + 60 * n, BEGAN - 180 + 60 * n, each=1 / rate) for n, rate in enumerate(rates)]
     said = seen(fell, [*(each for minute in minutes for each in minute), *few], 100.0).recovery.sentence
-    assert "ordinarily 1;" in said and "50.0% at the time of the fault" in said
+    assert f"ordinarily {ordinary};" in said and "broken, 50.0% at the time of the fault" in said
     assert "the ordinary traffic is not known" in seen(fell, few, 100.0).recovery.sentence
 
 
@@ -406,3 +426,42 @@ def test_whom_people_came_for_is_counted_from_ten_minutes_before_up_to_the_begin
 def test_a_picture_that_nothing_is_told_of_in_the_time_looked_at_is_back_since_the_beginning() -> None:
     found = seen(opened("i", GONE, BEGAN), [], 12.0)
     assert "back for 12 of 30 s" in found.recovery.sentence
+
+
+MEASURED = (40.0, BEGAN - 1)
+"""A capacity, and when it was measured."""
+
+
+def entered(at: float, times: int) -> list[Outcome]:
+    return [replace_step(tried(at, kept=True), "enter", layer="door")] * times
+
+
+def test_the_load_is_the_crowd_of_the_two_minutes_before_it_up_to_its_opening_and_is_taken_once() -> None:
+    too_early, too_late = entered(BEGAN - 120.001, 50), entered(BEGAN + 5, 50)
+    came = [*BEFORE, *FAULT, *too_early, *entered(BEGAN - 120, 20), *too_late]
+    found = seen(incident(CONFIRMED), came, 60.0, capacity=MEASURED).incident
+    assert (found.since, found.load) == (BEGAN, Load("signin", 4.0, *MEASURED))
+    assert seen(found, [*came, *entered(BEGAN - 60, 50)], 61.0, capacity=(7.0, BEGAN)).incident.load == found.load
+    assert seen(incident(CONFIRMED), came, 60.0).incident.load is None, "the capacity is not known"
+    of_messages = incident(CONFIRMED, alarm=replace(ALARM, segment=partner("A")))
+    assert seen(of_messages, [*came, *delivered("A", 300)], 60.0, capacity=MEASURED).incident.load is None
+
+
+def test_how_long_an_answer_may_take_is_as_it_was_set_for_those_hit_and_for_whether_they_are_few() -> None:
+    """One phone gets nothing while others do: no incident, from the moment when its time is over."""
+    asked = {"service": "messages", "step": "deliver", "layer": "link", "dimensions": {"partner": "A"}}
+    off = tried(BEGAN + 1, verdict="asked", reason="", promise="p", device="off", **asked)
+    others = [tried(BEGAN + n, kept=True, promise=f"p{n}", device=f"d{n}", **asked) for n in range(200)]
+    alarm = replace(ALARM, segment=partner("A"))
+
+    def after(grace_seconds: float, at: float, **grounds: Any) -> Look:
+        expectations = {**EXPECTATIONS, ("messages", "deliver"): Expectation(grace_seconds, repeatable=False)}
+        known = [off, *others[: int(at)]]
+        return seen(incident(alarm=alarm), known, at, expectations=expectations, **grounds)
+
+    few, none = after(38.0, 40.0, standing=(alarm,)), after(40.0, 40.0, standing=(alarm,))
+    assert (few.impact.seen, few.incident.state) == (1, "suspected")
+    assert (none.impact.seen, none.incident.state) == (0, "confirmed")
+    assert ("of 41 broken" in few.recovery.sentence, "of 40 broken" in none.recovery.sentence) == (True, True)
+    over = after(38.0, 200.0).incident
+    assert (over.state, over.confirmed_at) == ("resolved", None), "one phone that is off confirms nothing"

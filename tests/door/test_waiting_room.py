@@ -216,6 +216,12 @@ def test_a_wait_is_foretold_by_what_signin_says_until_the_line_has_a_pace_of_its
     assert first == Line(100, 3.5, 8.0, pace=30.0, capacity=Capacity(30, 0.5), heard_at=9.0)
 
 
+@pytest.mark.parametrize(("saved", "left"), [(80.0, 20.0), (20.0, 20.0), (5.0, 5.0), (-40.0, -40.0)])
+def test_what_signin_could_take_before_gives_no_passes_that_it_cannot_take_now(saved: float, left: float) -> None:
+    line = line_of(capacity=Capacity(100, 0.0), passes=saved)
+    assert waiting_room.heard(line, Capacity(20, 1.0), 1.0).passes == left
+
+
 def test_a_number_shown_is_remembered_only_when_it_is_news() -> None:
     line = line_of()
     assert waiting_room.remembered(line, 99) == waiting_room.remembered(line, 5) == line
