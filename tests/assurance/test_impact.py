@@ -47,6 +47,24 @@ def test_who_was_answered_before_they_asked_by_the_clocks_of_two_roles_was_there
         assert (hit(*told) == ["device:d-1"]) is there
 
 
+@pytest.mark.parametrize(
+    ("back", "there"), [([], False), ([1_099.0], False), ([1_110.0], True), ([1_110.0, 1_060.0], True)]
+)
+def test_who_mistyped_tried_again_and_came_back_without_an_answer_has_none(back: list[float], there: bool) -> None:
+    told = [
+        sign_in(1_090.0, "asked", step="join", layer="door", promise="p", dimensions={"for": "sign-in"}),
+        sign_in(1_100.0, reason="wrong-credentials", promise="p"),
+        sign_in(1_090.0, "asked", layer="door", promise="p"),
+        *(sign_in(at, "asked", step="return", layer="door", promise="p") for at in back),
+    ]
+    found = impact(told, SCOPE, now=LATE)
+    assert [(each.first_asked, each.last_reason, each.tries) for each in found.hits] == [(1_090.0, "", 1)] * there
+    # And whoever gets an answer after that has it, whichever.
+    assert hit(*told, sign_in(1_120.0, "kept", promise="p")) == []
+    assert hit(*told, sign_in(1_120.0, reason="wrong-credentials", promise="p")) == []
+    assert hit(*(each for each in told if each.step == "return")) == [], "a coming back alone is no try"
+
+
 def test_one_who_got_it_within_the_grace_time_is_not_hit() -> None:
     assert hit(sign_in(1_100.0), sign_in(1_159.0, "kept")) == []
 

@@ -771,9 +771,33 @@ async def test_who_comes_back_with_a_pass_gets_it_again_and_that_is_told_once(en
             assert again.json()["admitted"] == admitted
         entrance.clock.advance(300)
         assert (await client.get("/waiting", params={"ticket": admitted})).status_code == 400
-    *_, joined_, asked = entrance.recorded
+    *_, joined_, asked, back = entrance.recorded
     assert (asked.step, asked.verdict, asked.device, asked.promise) == ("sign-in", "asked", DEVICE, joined_.promise)
-    assert len(entrance.recorded) == 3 and abs(asked.time - asked_at) <= 1
+    assert len(entrance.recorded) == 4 and abs(asked.time - asked_at) <= 1
+    assert (back.step, back.verdict, back.device, back.promise) == ("return", "asked", DEVICE, joined_.promise)
+    assert back.time == asked_at + 20
+
+
+async def test_each_time_that_somebody_comes_back_with_a_pass_is_told_now_and_then(build: BuildDoor) -> None:
+    entrance = build(timing=Timing(returned_max=2))
+    await entrance.settle()
+    entrance.clock.advance(0.5)
+    async with entrance.client() as client:
+        passes = [(await client.post("/enter", json={"device": DEVICE})).json()["admitted"] for _ in range(3)]
+        began_at = entrance.clock.now()
+
+        async def back(number: int) -> list[float]:
+            before = len(entrance.recorded)
+            await client.get("/waiting", params={"ticket": passes[number]})
+            return [o.time - began_at for o in entrance.recorded[before:] if o.step == "return"]
+
+        told = []
+        for _ in range(8):
+            told += await back(0)
+            entrance.clock.advance(2)
+        assert told == [0.0, 6.0, 12.0], "every five seconds at the most, however often they ask"
+        assert await back(1) and await back(2) and not await back(2)
+        assert await back(0), "what is remembered is bounded: the one told longest ago is forgotten"
 
 
 async def test_what_the_door_remembers_of_who_came_back_is_bounded(build: BuildDoor) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from prikkfri.assurance.tally import ACTS, JOIN
+from prikkfri.assurance.tally import counts
 from prikkfri.journal import Outcome
 
 PERIOD_SECONDS = 5
@@ -41,7 +41,7 @@ def count(outcomes: Iterable[Outcome], now: float) -> list[Count]:
     kinds: dict[bool, set[tuple[str, str, str, str, str, bool]]] = {True: set(), False: set()}
     counted: Counter[tuple[int, str, str, str, str, str, bool]] = Counter()
     for outcome in outcomes:
-        if outcome.step in ACTS or outcome.step == JOIN:
+        if not counts(outcome):
             continue
         kind = (
             _slug(outcome.service),

@@ -27,6 +27,7 @@ from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import (
     EXPECTATIONS,
     JOIN,
+    RETURN,
     Expectation,
     asking_of,
     expectation,
@@ -119,6 +120,8 @@ class _Try:
     outcomes: list[Outcome]
     kept: Outcome | None = None
     """What answered it, in time or not."""
+    returned_at: float = 0.0
+    """When they last came back to the door because nobody answered; 0: never."""
     confirmed: bool = True
     """False while nothing says that there is anybody: only a device joined, or reported."""
 
@@ -130,7 +133,14 @@ class _Try:
     def last_word(self) -> Outcome | None:
         """What its own outcomes say of it: kept if it ever was, else broken; None when nobody answered."""
         settled = [outcome for outcome in self.outcomes if outcome.verdict != "asked"]
-        return next((outcome for outcome in settled if outcome.verdict == "kept"), settled[-1] if settled else None)
+        kept = next((outcome for outcome in settled if outcome.verdict == "kept"), None)
+        if kept or not settled:
+            return kept
+        # Who typed a wrong password, tried again and came back without an answer has none.
+        return None if self.is_own_error(settled[-1]) and settled[-1].time < self.returned_at else settled[-1]
+
+    def is_own_error(self, outcome: Outcome) -> bool:
+        return outcome.verdict == "broken" and own_error(self.asked.service, outcome.reason, outcome.layer)
 
 
 def impact(
@@ -279,10 +289,15 @@ def _tries(
         if customer or any(outcome.observed and not _is_of_joining(outcome) for outcome in told):
             real.add(person)
         # What the door tells of them later has the time of joining to the second: the joining itself goes before.
+        returned_at = max((outcome.time for outcome in told if outcome.step == RETURN), default=0.0)
+        told = [outcome for outcome in told if outcome.step != RETURN]
+        if not told:
+            continue
         begun = sorted(told, key=lambda outcome: outcome.step != JOIN)
         theirs = [asking_of(outcome) if outcome.step == JOIN else outcome for outcome in begun]
         kept = next((outcome for outcome in theirs if outcome.verdict == "kept"), None)
-        tries.append(_Try(person, customer, device, theirs[0], expectation(theirs[0], expectations), theirs, kept))
+        expected = expectation(theirs[0], expectations)
+        tries.append(_Try(person, customer, device, theirs[0], expected, theirs, kept, returned_at))
     for each in tries:
         told_by_token = any(outcome.customer for outcome in each.outcomes)
         each.confirmed = each.person in real if each.asked.observed else told_by_token
@@ -320,7 +335,7 @@ def _in_scope(each: _Try, scope: Scope, expectations: Mapping[tuple[str, str], E
     if last_word is None:
         last = each.outcomes[-1]
         return not own_layer(last.service, last.layer) and _lies_in(each, scope, expectations)
-    if last_word.verdict == "broken" and own_error(each.asked.service, last_word.reason, last_word.layer):
+    if each.is_own_error(last_word):
         return False
     return _lies_in(each, scope, expectations)
 
@@ -339,7 +354,8 @@ def _missed(each: _Try, now: float) -> bool:
 
 def _hit(theirs: Sequence[_Try], missed: Sequence[_Try]) -> Hit:
     first = missed[0]
-    reasons = [outcome.reason for each in missed for outcome in each.outcomes if outcome.verdict == "broken"]
+    told = [(each, outcome) for each in missed for outcome in each.outcomes if outcome.verdict == "broken"]
+    reasons = [outcome.reason for each, outcome in told if not each.is_own_error(outcome)]
     return Hit(
         customer=first.customer,
         device=first.device,

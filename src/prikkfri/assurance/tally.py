@@ -49,6 +49,10 @@ JOIN = "join"
 """The step at which the door tells that a device joined: a promise of the step in its dimension `for`, if they come
 back."""
 
+RETURN = "return"
+"""The step at which the door tells that somebody came back with their pass just then: their last try was not answered,
+whatever was answered to those before it. It is no promise of its own."""
+
 OPEN_PROMISES_MAX = 1_000_000
 """Promises that may be open at once; past it the oldest are given up as broken before their time."""
 CLOCKS_APART_SECONDS_MAX = 5.0
@@ -115,8 +119,13 @@ def own_error(service: str, reason: str, layer: str = "") -> bool:
 
 def is_promise(outcome: Outcome) -> bool:
     """Whether an outcome says by itself that a promise was made, kept or broken: a role saw it, and it is neither an
-    act nor a joining."""
-    return outcome.observed and outcome.step not in ACTS and outcome.step != JOIN
+    act nor a joining or a coming back."""
+    return outcome.observed and counts(outcome)
+
+
+def counts(outcome: Outcome) -> bool:
+    """Whether an outcome is about a promise by itself, whoever tells of it."""
+    return outcome.step not in ACTS and outcome.step not in (JOIN, RETURN)
 
 
 def asking_of(joining: Outcome) -> Outcome:

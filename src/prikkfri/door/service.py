@@ -127,6 +127,8 @@ class Door:
         self._lag_s = 0.0
         self._tokens = tokens
         self._line = self._line_as_left()
+        self._came_back: dict[str, float] = {}
+        """When it was last told that somebody came back with their pass, by promise; the last to do so last."""
         self._line_kept: dict[str, float] | None = None
         self._answers: dict[str, int] = {}
 
@@ -281,7 +283,18 @@ class Door:
             self._remember(admission.promise, 0)
             asked_at = admission.expires_at - self._pass_lifetime_s
             self._outcome("sign-in", "asked", device=admission.device, promise=admission.promise, time=asked_at)
+        self._tell_return(admission, now)
         return Admitted(text, admission.expires_at)
+
+    def _tell_return(self, admission: Pass, now: float) -> None:
+        """That they are back without an answer, whatever signin has answered to a try before that."""
+        told_at = self._came_back.pop(admission.promise, None)
+        if told_at is None or now - told_at >= self._timing.return_told_seconds:
+            self._outcome("return", "asked", device=admission.device, promise=admission.promise)
+            told_at = now
+        self._came_back[admission.promise] = told_at
+        if len(self._came_back) > self._timing.returned_max:
+            del self._came_back[next(iter(self._came_back))]
 
     def _remember(self, promise: str, number: int) -> None:
         self._returned[promise] = number

@@ -14,5 +14,7 @@ class Timing:
     """Who has not come back after so long is not counted as before anybody any more."""
     refused_told_seconds: float = 1.0
     """Joins that are refused are told to the journal so often for each network; all are counted."""
+    return_told_seconds: float = 5.0
+    """That somebody is back with their pass is told so often, however often they ask."""
     returned_max: int = 100_000
     """Tickets and passes of which it is remembered that their holder came back."""

@@ -290,6 +290,9 @@ class _Making:
             elif not came_back and lots.random() < 0.9:
                 came_back = True
                 self._door(at, "sign-in", "asked", device, promise, told_at=tried + 6.0)
+                self._door(tried + 6.0, "return", "asked", device, promise)
+            elif came_back:
+                self._door(tried + 6.0, "return", "asked", device, promise)
             if kind == "slow":
                 got = at + GRACE_SECONDS[asked_for] + lots.uniform(20.0, 60.0)
                 self._signin(got, "kept", "", device, customer, promise, client)
