@@ -587,6 +587,7 @@ async def test_a_resolved_incident_is_looked_at_for_a_while_and_then_left(house:
     await response.look()
     assert len(await response.hits("i")) == 2
     house.clock.advance(1)
-    await house.outcomes(tried(house.began_at, "too late"))
+    looked_at = await house.incident()
+    await house.outcomes(tried(house.clock.now() - 5, "now"))
     await response.look()
-    assert len(await response.hits("i")) == 2
+    assert len(await response.hits("i")) == 2 and await house.incident() == looked_at
