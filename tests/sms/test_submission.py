@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from prikkfri.protocols.smpp.pdu import ShortMessage, Status, Tag
+from prikkfri.sms.addresses import Numbering
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party, Routes
 from prikkfri.sms.sealing import Binding, Envelope, Sealer
@@ -18,6 +19,7 @@ SHOP, NORD, SOR = Party("account", "shop"), Party("link", "nord"), Party("link",
 HELD = Party("held", "sor")
 ROUTES = Routes({"2010": SHOP}, {"47": NORD, "46": SOR}, 2, {SOR: HELD})
 RULES = Rules(SHOP, ROUTES)
+NORWEGIAN = replace(RULES, numbering=Numbering("NO"))
 HOUR = 3_600.0
 SUBMIT = ShortMessage(source="Shop", destination="4790000001", octets=b"hei")
 
@@ -147,6 +149,52 @@ def test_a_party_may_be_held_to_its_own_names_however_they_are_written() -> None
     assert accepted(source="Bank").sender.text == "Bank"  # no names: any
 
 
+@pytest.mark.parametrize(
+    ("destination", "ton", "target", "recipient"),
+    [
+        ("46789012", 2, NORD, "4746789012"),
+        ("46789012", 0, NORD, "4746789012"),
+        ("46789012", 1, HELD, "46789012"),
+        ("46701234567", 0, HELD, "46701234567"),
+        ("02010", 0, SHOP, "02010"),  # somebody's short code is that, although a phone could have it
+        ("2010", 1, SHOP, "2010"),
+    ],
+)
+def test_a_number_takes_the_way_that_its_type_says(destination: str, ton: int, target: Party, recipient: str) -> None:
+    rules = replace(NORWEGIAN, routes=replace(ROUTES, short_codes={"2010": SHOP, "02010": SHOP}))
+    found = accepted(rules, destination=destination, destination_ton=ton)
+    assert (found.target, found.recipient.text) == (target, recipient)
+    assert found.recipient.ton == (1 if len(recipient) > 6 else 3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "reason"),
+    [
+        ({"destination": "0701234567", "destination_ton": 1}, 0x0B, "bad-recipient"),
+        ({"destination": "123456789", "destination_ton": 2}, 0x0B, "bad-recipient"),
+        ({"destination": "4790000001", "destination_ton": 5}, 0x50, "bad-recipient"),
+        ({"destination": "4790000001", "destination_ton": 7}, 0x50, "bad-recipient"),
+        ({"source": "123456789", "source_ton": 2}, 0x0A, "bad-sender"),
+        ({"source": "Shop", "source_ton": 7}, 0x48, "bad-sender"),
+    ],
+)
+def test_a_number_that_is_not_what_it_says_is_refused_by_its_status(
+    fields: dict[str, object], status: int, reason: str
+) -> None:
+    assert decided(NORWEGIAN, **fields) == Refusal(Status(status), reason)
+
+
+def test_whom_an_account_may_send_from_is_read_as_its_messages_are() -> None:
+    rules = replace(NORWEGIAN, senders=("46789012", "02010", "Shop"))
+    for source, ton in (("46789012", 0), ("46789012", 2), ("4746789012", 1), ("+4746789012", 0)):
+        assert accepted(rules, source=source, source_ton=ton).sender.text == "4746789012"
+    assert accepted(rules, source="02010").sender.text == "4702010"
+    assert accepted(rules, source="02010", source_ton=3).sender.text == "4702010"
+    ours = replace(rules, routes=replace(ROUTES, short_codes={"02010": SHOP}))
+    assert accepted(ours, source="02010").sender == ("02010", 3, 0)
+    assert decided(rules, source="46789012", source_ton=1) == Refusal(Status.INVALID_SOURCE, "bad-sender")
+
+
 def test_what_is_taken_on_knows_whose_it_is_and_where_it_goes() -> None:
     found = accepted(destination="+4790000001", source="004790000002")
     assert (found.target, found.sender, found.recipient) == (NORD, ("4790000002", 1, 1), ("4790000001", 1, 1))
@@ -213,14 +261,16 @@ def test_the_mode_and_type_that_a_sender_writes_stay_between_it_and_us() -> None
         ("4790000002", {}, (1, 1)),
         ("2010", {}, (3, 0)),
         ("2010", {"source_ton": 6, "source_npi": 9}, (6, 9)),
-        ("4790000002", {"source_ton": 2}, (2, 1)),
+        ("4790000002", {"source_ton": 2}, (1, 1)),  # as it is passed on it has its country code
+        ("90000002", {"source_ton": 2}, (1, 1)),
+        ("Shop", {"source_ton": 1}, (5, 0)),
         ("4790000002", {"source_npi": 8}, (1, 8)),
     ],
 )
 def test_a_sender_that_does_not_say_what_it_is_is_said_to_be_what_it_looks_like(
     source: str, fields: dict[str, object], kind: tuple[int, int]
 ) -> None:
-    found = envelope(source=source, **fields)
+    found = envelope(NORWEGIAN, source=source, **fields)
     assert (found.sender_ton, found.sender_npi) == kind
 
 

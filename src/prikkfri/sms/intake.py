@@ -76,7 +76,7 @@ def read_events(events: Sequence[Event | Told], bucket: Bucket, given: Given) ->
             case Told():
                 intake.told.append(event)
             case Request(command=Command.DELIVER_SM, body=ShortMessage() as message) if is_receipt(message):
-                _read_receipt(intake, event, message, given.now)
+                _read_receipt(intake, event, message, given)
             case Request(body=ShortMessage() as message):
                 status, identity = hand_in(intake, message, given)
                 intake.answers.append((event, status, MessageAnswer(identity)))
@@ -126,7 +126,7 @@ def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status
     return decision.status, ""
 
 
-def _read_receipt(intake: Intake, request: Request, message: ShortMessage, now: float) -> None:
+def _read_receipt(intake: Intake, request: Request, message: ShortMessage, given: Given) -> None:
     try:
         receipt = parse_receipt(message)
     except RemoteProtocolError:
@@ -135,7 +135,7 @@ def _read_receipt(intake: Intake, request: Request, message: ShortMessage, now: 
     if receipt.state not in FINAL:
         intake.answers.append((request, Status.OK, MessageAnswer()))  # still on its way: nothing to settle
         return
-    phone = read_recipient(message.source)
+    phone = read_recipient(message.source, message.source_ton, given.rules.numbering)
     reference = message.tlv(Tag.USER_MESSAGE_REFERENCE)
     intake.told.append(
         Told(
@@ -143,7 +143,7 @@ def _read_receipt(intake: Intake, request: Request, message: ShortMessage, now: 
             receipt,
             phone.text if phone else message.source,
             int.from_bytes(reference) if reference else None,
-            now,
+            given.now,
         )
     )
 

@@ -37,7 +37,7 @@ from prikkfri.sms.authentication import Rejected, Secrets
 from prikkfri.sms.binding import ROOM, Room, Unbound, bind_refused
 from prikkfri.sms.intake import Given, Intake, Told, hand_in, read_events
 from prikkfri.sms.messages import DueReceipt, Ending, Message, State, network_state, reference_of
-from prikkfri.sms.routing import Exposed, Party, Routes, Stop, moves, switched
+from prikkfri.sms.routing import Exposed, Party, Routes, Stop, moves, numbering_of, switched
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Refusal, Rules, text_message
 from prikkfri.sms.timing import TIMING, Timing
@@ -816,7 +816,13 @@ class SmsCentre:
     def _rules(self, party: Party) -> Rules:
         validity = self._settings.validity_hours_max * 3600
         if party.kind == "link":
-            return Rules(party, self._routes, full=self._full, validity_seconds_max=validity)
+            return Rules(
+                party,
+                self._routes,
+                full=self._full,
+                validity_seconds_max=validity,
+                numbering=numbering_of(self._settings),
+            )
         account = self._accounts[party.name]
         return Rules(
             party,
@@ -827,6 +833,7 @@ class SmsCentre:
             validity_seconds_max=validity,
             throughput_per_second_max=account.throughput_per_second_max,
             ascii_is_gsm=account.data_coding_1 == "gsm",
+            numbering=numbering_of(self._settings, account),
         )
 
     def _wake(self, parties: Iterable[Party]) -> None:

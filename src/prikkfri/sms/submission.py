@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from msgspec import structs
 
@@ -11,7 +12,16 @@ from prikkfri.protocols.smpp.pdu import ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import REGISTERED_ANY
 from prikkfri.protocols.smpp.text import DataCoding, encode_text
 from prikkfri.protocols.smpp.times import parse_time
-from prikkfri.sms.addresses import Address, read_recipient, read_sender
+from prikkfri.sms.addresses import (
+    INTERNATIONAL,
+    RECIPIENT_TONS,
+    SENDER_TONS,
+    SHORT_CODE_DIGITS_MAX,
+    Address,
+    Numbering,
+    read_recipient,
+    read_sender,
+)
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party, Routes, find_route
 from prikkfri.sms.sealing import Binding, Envelope, Sealer
@@ -59,6 +69,7 @@ class Rules:
     throughput_per_second_max: float = 1e9
     ascii_is_gsm: bool = False
     """Whether octets under data_coding 1 are of the GSM alphabet in truth."""
+    numbering: Numbering = INTERNATIONAL
 
 
 @dataclass(frozen=True)
@@ -87,12 +98,12 @@ def text_message(sender: str, recipient: str, text: str) -> ShortMessage | Refus
 
 def decide(message: ShortMessage, rules: Rules, *, reference: int, now: float) -> Accepted | Refusal:
     """`reference` marks the parts of a text that has to be split."""
-    recipient = read_recipient(message.destination)
-    if recipient is None:
-        return Refusal(Status.INVALID_DESTINATION, "bad-recipient")
-    sender = read_sender(message.source)
-    if sender is None or (rules.senders is not None and sender.text not in rules.senders):
-        return Refusal(Status.INVALID_SOURCE, "bad-sender")
+    recipient = _recipient(message, rules)
+    if isinstance(recipient, Refusal):
+        return recipient
+    sender = _sender(message, rules)
+    if isinstance(sender, Refusal):
+        return sender
     route = find_route(rules.routes, recipient.text)
     if route is None:
         return Refusal(Status.INVALID_DESTINATION, "no-route")
@@ -118,6 +129,33 @@ def decide(message: ShortMessage, rules: Rules, *, reference: int, now: float) -
     return Accepted(route.party, sender, recipient, envelopes, registered, due_at, expires_at)
 
 
+def _recipient(message: ShortMessage, rules: Rules) -> Address | Refusal:
+    text, ton = message.destination, message.destination_ton
+    if ton not in RECIPIENT_TONS:
+        return Refusal(Status.INVALID_DESTINATION_TON, "bad-recipient")
+    # Somebody's short code is that, although a phone of the region may have the same few digits.
+    numbering = INTERNATIONAL if text in rules.routes.short_codes else rules.numbering
+    return read_recipient(text, ton, numbering) or Refusal(Status.INVALID_DESTINATION, "bad-recipient")
+
+
+def _sender(message: ShortMessage, rules: Rules) -> Address | Refusal:
+    if message.source_ton not in SENDER_TONS:
+        return Refusal(Status.INVALID_SOURCE_TON, "bad-sender")
+    numbering = INTERNATIONAL if message.source in rules.routes.short_codes else rules.numbering
+    sender = read_sender(message.source, message.source_ton, numbering)
+    if sender is None or (rules.senders is not None and sender.text not in _names(rules.senders, rules.numbering)):
+        return Refusal(Status.INVALID_SOURCE, "bad-sender")
+    return sender
+
+
+@lru_cache(maxsize=1_024)
+def _names(senders: tuple[str, ...], numbering: Numbering) -> frozenset[str]:
+    """What senders may be called who were named, in the form in which a sender is read."""
+    read = [read_sender(name, 0, numbering) for name in senders]
+    short = {name for name in senders if len(name) <= SHORT_CODE_DIGITS_MAX}
+    return frozenset(short | {address.text for address in read if address})
+
+
 def _envelopes(message: ShortMessage, sender: Address, reference: int) -> tuple[Envelope, ...] | Refusal:
     try:
         part, _ = concatenation.read_part(message)
@@ -128,7 +166,7 @@ def _envelopes(message: ShortMessage, sender: Address, reference: int) -> tuple[
         octets,
         message.data_coding,
         message.esm_class & _ESM_CLASS_KEPT,
-        message.source_ton or sender.ton,
+        sender.ton,
         message.source_npi or sender.npi,
         message.protocol_id,
         message.priority,
