@@ -7,7 +7,7 @@ from msgspec import structs
 
 from prikkfri.protocols.smpp.pdu import NOTHING, Bind, Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt
-from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered
+from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered, Unreadable
 from prikkfri.sms.delivery import Retry
 from prikkfri.sms.intake import Given, Intake, Told, read_events
 from prikkfri.sms.messages import DueReceipt, Message, State
@@ -233,6 +233,18 @@ def test_what_is_unanswered_is_in_doubt_and_receipts_are_told_again() -> None:
     [outcome] = intake.outcomes
     assert (outcome.verdict, outcome.layer, outcome.reason) == ("asked", "link", "in-doubt")
     assert (intake.sent, intake.put_off, intake.ended) == ([], [], [])
+
+
+def test_of_an_answer_that_cannot_be_read_its_own_message_is_in_doubt_and_no_other() -> None:
+    first, second = stored(), stored(id="other")
+    events = [Unreadable(first), Answered(second, Status.OK, MessageAnswer("net-2")), Unreadable(RECEIPT)]
+    intake = read(*events, by=given(NORD))
+    assert intake.in_doubt == [first.id]
+    assert intake.events == [(first.id, Step(NOW, "in-doubt", "an answer that cannot be read"))]
+    assert intake.sent == [("other", "net-2")]
+    assert intake.receipts_put_off == ["id-1"]
+    assert intake.over is None
+    assert [outcome.reason for outcome in intake.outcomes] == ["in-doubt", ""]
 
 
 def test_what_is_unanswered_at_the_end_is_in_doubt_for_the_reason_of_the_end() -> None:

@@ -7,7 +7,7 @@ from prikkfri.errors import RemoteProtocolError
 from prikkfri.journal import Outcome
 from prikkfri.protocols.smpp.pdu import NOTHING, Body, Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import FINAL, Receipt, is_receipt, parse_receipt
-from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered
+from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered, Unreadable
 from prikkfri.sms import outcomes
 from prikkfri.sms.addresses import read_recipient
 from prikkfri.sms.delivery import Retry, after_refusal, status_reason
@@ -90,6 +90,8 @@ def read_events(events: Sequence[Event | Told], bucket: Bucket, given: Given) ->
                 _read_receipt_answer(intake, receipt, status, given.now)
             case Unanswered(context=context):
                 _doubt(intake, context, given, "no answer in time")
+            case Unreadable(context=context):
+                _doubt(intake, context, given, "an answer that cannot be read")
             case Ended(in_doubt=contexts, reason=reason):
                 intake.over = event
                 for context in contexts:

@@ -30,7 +30,7 @@ from prikkfri.protocols.smpp.pdu import (
     encode_body,
 )
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_message
-from prikkfri.protocols.smpp.session import Answered, Ended, Event, Limits, Request, Side
+from prikkfri.protocols.smpp.session import Answered, Ended, Event, Limits, Request, Side, Unreadable
 from prikkfri.sms import delivery, outcomes, server, store
 from prikkfri.sms.addresses import Address, read_sender
 from prikkfri.sms.authentication import Rejected, Secrets
@@ -479,7 +479,7 @@ class SmsCentre:
         connection.flush()
         if intake.throttled:
             self._throttled_until[party] = self._clock.monotonic() + self._timing.throttled_seconds
-        if any(isinstance(event, Answered) for event in batch):
+        if any(isinstance(event, Answered | Unreadable) for event in batch):
             connection.awake.set()
         return intake.over
 
