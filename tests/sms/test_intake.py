@@ -102,6 +102,14 @@ def test_no_nonce_is_ever_used_twice() -> None:
     assert {message.submission for message in intake.messages[:7]} == {intake.answers[0][2].message_id}
 
 
+def test_parts_of_two_accounts_with_one_name_have_references_that_follow_each_other() -> None:
+    by, long = given(), {"octets": b"", "tlvs": ((Tag.MESSAGE_PAYLOAD, b"x" * 161),)}
+    other = replace(given(Party("account", "clinic")), references=by.references)
+    found = [read(submitted(n, **long), by=who).messages[0] for n, who in enumerate((by, other, by, other), 1)]
+    marks = [SEALER.open(message.sealed, message.binding).octets[3] for message in found]
+    assert marks == [marks[0] + n for n in range(4)]
+
+
 def test_ids_tell_the_time_and_cannot_be_guessed() -> None:
     by = given()
     intake = read(submitted(1), submitted(2), by=by)

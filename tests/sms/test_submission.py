@@ -25,7 +25,7 @@ SUBMIT = ShortMessage(source="Shop", destination="4790000001", octets=b"hei")
 
 
 def decided(rules: Rules = RULES, reference: int = 7, **fields: object) -> Accepted | Refusal:
-    return decide(structs.replace(SUBMIT, **fields), rules, reference=reference, now=NOW)
+    return decide(structs.replace(SUBMIT, **fields), rules, reference=lambda *_: reference, now=NOW)
 
 
 def accepted(rules: Rules = RULES, reference: int = 7, **fields: object) -> Accepted:
@@ -115,7 +115,6 @@ def test_a_token_comes_when_it_was_said_to_come() -> None:
         ({"schedule": "000003000000000R"}, 0x62, "expires-before-due"),
         ({"esm_class": 0x40, "octets": b"\xffa"}, 0x43, "bad-header"),
         ({"esm_class": 0x40, "octets": b""}, 0x43, "bad-header"),
-        ({"esm_class": 0x40, "octets": b"\x05\x00\x03\x07\x02\x03abc"}, 0x43, "bad-header"),
         ({"tlvs": ((0x20C, b"\1"), (0x20E, b"\2"), (0x20F, b"\1"))}, 0x43, "bad-header"),
         ({"octets": b"", "tlvs": ((0x424, b"x" * (153 * 255 + 1)),)}, 0x01, "too-long"),
         ({"esm_class": 0x40, "octets": b"", "tlvs": ((0x424, b"\x00" + b"x" * 254),)}, 0x01, "too-long"),
@@ -330,6 +329,40 @@ def test_what_its_sender_cut_by_sar_parameters_goes_on_with_them() -> None:
     assert (found.octets, found.esm_class, found.tlvs) == (b"x" * 200, 0, sar)
 
 
+def test_what_says_that_it_is_a_part_that_cannot_be_goes_on_as_a_plain_message() -> None:
+    for total, number in ((0, 0), (2, 3)):
+        octets = bytes((5, 0, 3, 7, total, number)) + b"hei"
+        assert envelope(octets=octets, esm_class=0x40).octets == octets  # phones ignore such an element
+        sar = ((0x20C, b"\1\2"), (0x20E, bytes((total,))), (0x20F, bytes((number,))), (0x1401, b"x"))
+        plain = envelope(octets=b"hei", tlvs=sar)
+        assert (plain.octets, plain.esm_class, plain.tlvs) == (b"hei", 0, ((0x1401, b"x"),))
+        long = accepted(octets=b"x" * 200, tlvs=sar).envelopes
+        assert [(each.octets[:6], each.tlvs) for each in long] == [
+            (bytes((5, 0, 3, 7, 2, n)), ((0x1401, b"x"),)) for n in (1, 2)
+        ]
+
+
+@pytest.mark.parametrize("coding", [0x10, 0x11, 0x12, 0x13, 0xF0, 0xF1, 0xF2, 0xF3])
+def test_160_letters_with_a_class_are_one_message(coding: int) -> None:
+    assert len(accepted(octets=b"x" * 160, data_coding=coding).envelopes) == 1
+    cut = accepted(octets=b"x" * 152 + b"\x1b\x65" + b"x" * 8, data_coding=coding).envelopes
+    assert [len(each.octets) - 6 for each in cut] == [152, 10]
+    assert {each.data_coding for each in cut} == {coding}
+
+
+def test_a_reference_is_asked_for_by_who_is_shown_and_only_where_a_text_is_cut() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def reference(sender: str, recipient: str) -> int:
+        asked.append((sender, recipient))
+        return 5
+
+    for octets in (b"hei", b"x" * 161):
+        message = structs.replace(SUBMIT, octets=octets, source="004790000002", destination="+4790000001")
+        decide(message, RULES, reference=reference, now=NOW)
+    assert asked == [("4790000002", "4790000001")]
+
+
 # texts by other ways
 
 
@@ -351,7 +384,7 @@ def test_a_text_is_as_if_it_had_come_by_smpp() -> None:
     for text in ("x" * 4_000, "😀" * 4_000):
         message = text_message("Shop", "4790000001", text)
         assert isinstance(message, ShortMessage)
-        assert isinstance(decide(message, RULES, reference=1, now=NOW), Accepted)
+        assert isinstance(decide(message, RULES, reference=lambda *_: 1, now=NOW), Accepted)
 
 
 # what is stored

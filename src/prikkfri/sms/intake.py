@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from prikkfri.errors import RemoteProtocolError
 from prikkfri.journal import Outcome
+from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import NOTHING, Body, Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import FINAL, Receipt, is_receipt, parse_receipt
 from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered, Unreadable
@@ -44,6 +46,7 @@ class Given:
     now: float
     unbound: Collection[str] = ()
     """The parties, as text, that nobody takes messages for just now."""
+    references: References = field(default_factory=References)
 
 
 @dataclass
@@ -108,7 +111,8 @@ def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status
         decision: Refusal = Refusal(Status.THROTTLED, "throttled")
     else:
         intake.bucket = left
-        accepted = decide(message, rules, reference=entropy[0], now=now)
+        reference = partial(given.references.next, first=entropy[0])
+        accepted = decide(message, rules, reference=reference, now=now)
         if not isinstance(accepted, Refusal):
             identity = message_id(now, entropy)
             nonces = [given.entropy(NONCE_OCTETS) for _ in accepted.envelopes]

@@ -19,6 +19,7 @@ from prikkfri.clock import Clock
 from prikkfri.config import Account, Link, Sms
 from prikkfri.errors import FencedOut, InDoubt, LocalProtocolError, StorageError
 from prikkfri.journal import Journal
+from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import (
     Bind,
     BindAnswer,
@@ -109,6 +110,7 @@ class SmsCentre:
         self._sealer = Sealer(sealing_key)
         self._routes = Routes.of(settings)
         self._secrets = Secrets(settings.accounts)
+        self._references = References()
         self._accounts = {account.system_id: account for account in settings.accounts}
         self._partners = {link.name: link.partner for link in settings.links}
         self._buckets: dict[Party, Bucket] = {}
@@ -811,7 +813,8 @@ class SmsCentre:
 
     def _given(self, party: Party) -> Given:
         now = self._clock.now()
-        return Given(self._rules(party), self._sealer, self._partners, self._entropy, now, self._accounts_away())
+        away = self._accounts_away()
+        return Given(self._rules(party), self._sealer, self._partners, self._entropy, now, away, self._references)
 
     def _rules(self, party: Party) -> Rules:
         validity = self._settings.validity_hours_max * 3600

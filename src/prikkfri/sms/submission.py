@@ -1,8 +1,8 @@
 """What a message handed in shall become: accepted, or refused by a status and a reason."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from msgspec import structs
 
@@ -29,6 +29,8 @@ from prikkfri.sms.sealing import Binding, Envelope, Sealer
 TEXT_LETTERS_MAX = 4_000
 _ESM_CLASS_KEPT = 0xC0  # user data header and reply path; the rest is between the sender and us
 _OURS_TO_SET = frozenset({Tag.MESSAGE_PAYLOAD, Tag.USER_MESSAGE_REFERENCE, Tag.RECEIPTED_MESSAGE_ID, Tag.MESSAGE_STATE})
+
+_PART_TAGS = frozenset({Tag.SAR_REFERENCE, Tag.SAR_TOTAL, Tag.SAR_SEQUENCE})
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,10 @@ def text_message(sender: str, recipient: str, text: str) -> ShortMessage | Refus
     return ShortMessage(sender, recipient, data_coding=coding, tlvs=((Tag.MESSAGE_PAYLOAD, octets),))
 
 
-def decide(message: ShortMessage, rules: Rules, *, reference: int, now: float) -> Accepted | Refusal:
-    """`reference` marks the parts of a text that has to be split."""
+def decide(
+    message: ShortMessage, rules: Rules, *, reference: Callable[[str, str], int], now: float
+) -> Accepted | Refusal:
+    """`reference` is asked, by sender and recipient, what marks the parts of a text that has to be split."""
     recipient = _recipient(message, rules)
     if isinstance(recipient, Refusal):
         return recipient
@@ -122,7 +126,7 @@ def decide(message: ShortMessage, rules: Rules, *, reference: int, now: float) -
         return Refusal(Status.INVALID_VALIDITY, "expires-before-due")
     if rules.ascii_is_gsm and message.data_coding == DataCoding.ASCII:
         message = structs.replace(message, data_coding=int(DataCoding.GSM))
-    envelopes = _envelopes(message, sender, reference)
+    envelopes = _envelopes(message, sender, partial(reference, sender.text, recipient.text))
     if isinstance(envelopes, Refusal):
         return envelopes
     registered = message.registered_delivery & REGISTERED_ANY
@@ -156,12 +160,13 @@ def _names(senders: tuple[str, ...], numbering: Numbering) -> frozenset[str]:
     return frozenset(short | {address.text for address in read if address})
 
 
-def _envelopes(message: ShortMessage, sender: Address, reference: int) -> tuple[Envelope, ...] | Refusal:
+def _envelopes(message: ShortMessage, sender: Address, reference: Callable[[], int]) -> tuple[Envelope, ...] | Refusal:
     try:
         part, _ = concatenation.read_part(message)
     except RemoteProtocolError:
         return Refusal(Status.INVALID_ESM_CLASS, "bad-header")
     octets = concatenation.payload(message)
+    dropped = _OURS_TO_SET if part is not None else _OURS_TO_SET | _PART_TAGS
     whole = Envelope(
         octets,
         message.data_coding,
@@ -171,13 +176,13 @@ def _envelopes(message: ShortMessage, sender: Address, reference: int) -> tuple[
         message.protocol_id,
         message.priority,
         message.service_type,
-        tuple(tlv for tlv in message.tlvs if tlv[0] not in _OURS_TO_SET),
+        tuple(tlv for tlv in message.tlvs if tlv[0] not in dropped),
     )
     has_header = message.esm_class & concatenation.ESM_CLASS_HEADER
     if part is not None or has_header or concatenation.fits_one(octets, message.data_coding):
         return (whole,) if len(octets) <= 254 else Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
     try:
-        pieces = concatenation.split(octets, message.data_coding, reference)
+        pieces = concatenation.split(octets, message.data_coding, reference())
     except LocalProtocolError:
         return Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
     return tuple(
