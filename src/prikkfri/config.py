@@ -137,6 +137,9 @@ class Account:
     """A message that may or may not have reached the network: send it again, or tell the account and leave it."""
     data_coding_1: Literal["gsm", "as-is"] = "gsm"
     """By the book it is ASCII, but node-smpp writes it over GSM 7-bit; `gsm`: pass it on as what it then is."""
+    numbers_unmarked: Literal["national-first", "international"] = "national-first"
+    """What a number is that neither begins with `+` or `00` nor says its type: first one of the region, where it is
+    valid there, or always one with its country code."""
     throughput_per_second_max: float = 500.0
     binds_max: int = 10
     """SMPP sessions that it may have at once; 0: HTTP only."""
@@ -173,6 +176,8 @@ class Canary:
 class Sms:
     accounts: tuple[Account, ...] = ()
     links: tuple[Link, ...] = ()
+    region: str = ""
+    """Of numbers that accounts and partners write without a country code; empty: the installation's."""
     validity_hours_max: float = 72.0
     waiting_max: int = 1_000_000
     """Messages that may wait for one link or account; more are refused until some have gone."""

@@ -117,6 +117,14 @@ async def test_messages_are_sealed_with_the_key_of_messages(config: Config) -> N
     assert Sealer(secret_key(config.home, "sealing")).open(message.sealed, message.binding).octets == b"hei"
 
 
+async def test_numbers_are_of_the_installations_region_unless_messages_have_their_own(config: Config) -> None:
+    danish = replace(config, region="DK")
+    for each, status in ((config, 202), (danish, 422), (replace(danish, sms=replace(config.sms, region="NO")), 202)):
+        async with built("sms", each) as role, caller(role, auth=("shop", "secret12")) as http:
+            answer = await http.post("/messages", json={"from": "Shop", "to": "46789012", "text": "hei"})
+            assert answer.status_code == status
+
+
 async def test_a_working_sms_role_listens_at_home_and_flies_its_canaries(config: Config) -> None:
     sms = replace(config.sms, canaries=(Canary(msisdn="+4790000009", link="nord"),))
     async with built("sms", replace(config, sms=sms), working=True) as role:

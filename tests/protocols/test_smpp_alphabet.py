@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.errors import RemoteProtocolError
-from prikkfri.protocols.smpp.text import DataCoding, decode_parts, decode_text, encode_gsm, encode_text
+from prikkfri.protocols.smpp.text import DataCoding, alphabet, decode_parts, decode_text, encode_gsm, encode_text
 
 # 3GPP TS 23.038, 6.2.1, as Unicode code points, written down from the standard: septets 0x00 to 0x7F, eight a line.
 # Septet 0x1B is the escape to the extension table; 0 here.
@@ -132,10 +132,29 @@ def test_ucs_2_is_big_endian_and_needs_whole_pairs() -> None:
             decode_text(8, cut)
 
 
-@pytest.mark.parametrize("coding", [2, 4, 5, 6, 7, 9, 10, 14, 16, 0xF1, 255])
+@pytest.mark.parametrize(
+    "coding", [2, 4, 5, 6, 7, 9, 10, 14, 15, 0x14, 0x17, 0x1C, 0x20, 0x3F, 0x44, 0x60, 0x80, 0xBF, 0xF4, 0xF8, 255]
+)
 def test_other_codings_are_not_guessed_at(coding: int) -> None:
     with pytest.raises(RemoteProtocolError):
         decode_text(coding, b"a")
+
+
+# 3GPP TS 23.038, 4: what class a message has and what is to be done with it changes nothing of its letters.
+GSM_CODINGS = [0, *range(0x10, 0x14), *range(0x40, 0x44), *range(0x50, 0x54), *range(0xC0, 0xE0), *range(0xF0, 0xF4)]
+UCS_2_CODINGS = [8, *range(0x18, 0x1C), *range(0x48, 0x4C), *range(0x58, 0x5C), *range(0xE0, 0xF0)]
+
+
+def test_a_class_changes_nothing_of_the_letters() -> None:
+    for coding in range(256):
+        wanted = DataCoding.GSM if coding in GSM_CODINGS else DataCoding.UCS_2 if coding in UCS_2_CODINGS else None
+        if coding in (1, 3):
+            wanted = DataCoding(coding)
+        assert alphabet(coding) is wanted, hex(coding)
+    for coding in GSM_CODINGS:
+        assert decode_text(coding, b"\0\x1b\x65") == "@€"
+    for coding in UCS_2_CODINGS:
+        assert decode_text(coding, b"\x04\x36") == "ж"
 
 
 def test_neighbours_of_different_codings_are_each_read_by_their_own() -> None:

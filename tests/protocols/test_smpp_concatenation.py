@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prikkfri.errors import LocalProtocolError, RemoteProtocolError
@@ -8,6 +8,7 @@ from prikkfri.protocols.smpp.concatenation import (
     PARTS_MAX,
     Part,
     Reassembly,
+    References,
     fits_one,
     payload,
     read_part,
@@ -15,12 +16,61 @@ from prikkfri.protocols.smpp.concatenation import (
     split_header,
 )
 from prikkfri.protocols.smpp.pdu import ShortMessage, Tag
-from prikkfri.protocols.smpp.text import decode_parts, decode_text, encode_text
+from prikkfri.protocols.smpp.text import decode_parts, decode_text, encode_gsm, encode_text
 
 texts = st.one_of(
     st.text(alphabet="a€[]{}~^|\\\f@æ", min_size=150, max_size=900),
     st.text(alphabet="aж😀👩‍👩‍👧é\u0301", min_size=60, max_size=500),
 )
+
+
+GSM_CODINGS = (0, 0x10, 0x11, 0x12, 0x13, 0x40, 0xC8, 0xD0, 0xF0, 0xF1, 0xF2, 0xF3)
+UCS_2_CODINGS = (8, 0x18, 0x19, 0x1A, 0x1B, 0x48, 0xE0)
+
+
+@given(
+    st.text(alphabet="a€[]æ", min_size=100, max_size=700),
+    st.text(alphabet="aж😀👩‍", min_size=60, max_size=300),
+    st.sampled_from(GSM_CODINGS),
+    st.sampled_from(UCS_2_CODINGS),
+    st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_no_pair_is_cut_whatever_the_coding_and_what_is_joined_is_the_text(
+    letters: str, emoji: str, gsm: int, ucs_2: int, wide: bool
+) -> None:
+    for text, coding, octets in ((letters, gsm, encode_gsm(letters)), (emoji, ucs_2, emoji.encode("utf-16-be"))):
+        pieces = [piece[7 if wide else 6 :] for piece in split(octets, coding, 1, wide=wide)]
+        assert "".join(decode_text(coding, piece) for piece in pieces) == text
+        assert decode_parts([(coding, piece) for piece in pieces]) == text
+        most = (152 if wide else 153) if coding == gsm else 132 if wide else 134
+        assert all(most - 2 <= len(piece) <= most for piece in pieces[:-1])
+        assert 0 < len(pieces[-1]) <= most
+
+
+@given(st.lists(st.sampled_from([b"x", b"\x1b\x65", b"\x1b\x1b"]), min_size=100, max_size=400), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_escapes_in_a_row_are_cut_between_pairs(letters: list[bytes], wide: bool) -> None:
+    for coding in (0, 1, 0xF1):
+        pieces = [piece[7 if wide else 6 :] for piece in split(b"".join(letters), coding, 1, wide=wide)]
+        ends, at = set(), 0
+        for letter in letters:
+            at += len(letter)
+            ends.add(at)
+        at = 0
+        for piece in pieces:
+            at += len(piece)
+            assert at in ends
+        assert b"".join(pieces) == b"".join(letters)
+
+
+@given(st.text(alphabet="a€[]{}~^|\\\f@æ", min_size=150, max_size=300), st.sampled_from(GSM_CODINGS))
+@settings(max_examples=40, deadline=None)
+def test_160_letters_are_one_message_whatever_their_class(text: str, coding: int) -> None:
+    octets = encode_gsm(text)
+    assert fits_one(octets, coding) is (len(octets) <= 160)
+    for other in (1, 3, 4, 8, 0x14, 0x18, 0xE0, 0xF4):
+        assert fits_one(octets, other) is (len(octets) <= 140)
 
 
 @given(texts, st.integers(0, 0xFFFF), st.booleans(), st.randoms(use_true_random=False))
@@ -38,6 +88,7 @@ def test_parts_put_together_in_any_order_are_the_text(text: str, reference: int,
         part, rest = read_part(piece)
         assert part is not None
         assert part.reference == (reference if wide else reference & 0xFF)
+        assert part.wide is wide
         decode_text(coding, rest)  # no pair is broken: each part reads by itself
         assert len(piece.octets) <= (160 if coding == 0 else 140)
         whole = reassembly.add("a", "b", part, coding, rest, now=0.0)
@@ -71,6 +122,25 @@ def test_parts_of_different_senders_and_recipients_never_mix() -> None:
     assert reassembly.add("shop", "kari", second, 0, b"is cheap", 0.0) is None
     assert reassembly.add("bank", "ola", second, 0, b"for ola", 0.0) is None
     assert reassembly.add("bank", "kari", second, 0, b"is 1234", 0.0) == ((0, b"your code "), (0, b"is 1234"))
+
+
+def test_a_reference_of_8_bits_is_not_one_of_16() -> None:
+    reassembly = Reassembly()
+    assert reassembly.add("bank", "kari", Part(7, 2, 1), 0, b"your code ", 0.0) is None
+    assert reassembly.add("bank", "kari", Part(7, 2, 2, wide=True), 0, b"is cheap", 0.0) is None
+    assert reassembly.add("bank", "kari", Part(7, 2, 2), 0, b"is 1234", 0.0) == ((0, b"your code "), (0, b"is 1234"))
+    assert len(reassembly) == 1
+
+
+def test_references_are_counted_by_whom_a_phone_is_shown_and_by_phone() -> None:
+    references = References(pairs_max=2)
+    assert [references.next("bank", "kari", first=254) for _ in range(4)] == [254, 255, 0, 1]
+    assert references.next("bank", "ola", first=9) == 9
+    assert references.next("bank", "kari", first=77) == 2
+    assert references.next("shop", "kari", first=0) == 0  # ola's pair was silent longest
+    assert references.next("bank", "kari", first=77) == 3
+    assert references.next("bank", "ola", first=30) == 30
+    assert references.next("shop", "kari", first=40) == 40
 
 
 def test_a_part_that_comes_twice_counts_once_and_old_ones_are_forgotten() -> None:
@@ -146,7 +216,7 @@ def test_a_header_or_element_longer_than_what_holds_it_is_refused(octets: bytes)
     ("header", "part"),
     [
         (b"\x05\x00\x03\x07\x02\x01", Part(7, 2, 1)),
-        (b"\x06\x08\x04\x01\x07\x02\x02", Part(0x0107, 2, 2)),
+        (b"\x06\x08\x04\x01\x07\x02\x02", Part(0x0107, 2, 2, wide=True)),
         (b"\x05\x00\x03\xff\xff\xff", Part(255, 255, 255)),
         (b"\x07\x24\x00\x00\x03\x07\x02\x01", Part(7, 2, 1)),
         (b"\x06\x05\x04\x0b\x84\x00\x00", None),  # to a port: whole
@@ -166,16 +236,18 @@ def test_a_header_says_which_part_a_message_is(header: bytes, part: Part | None)
 
 
 @pytest.mark.parametrize(("total", "number"), [(2, 0), (0, 0), (2, 3), (0, 1)])
-def test_a_part_that_is_none_of_the_whole_is_refused(total: int, number: int) -> None:
+def test_what_says_that_it_is_a_part_that_cannot_be_is_whole(total: int, number: int) -> None:
     tail = bytes((total, number))
     sar = ((Tag.SAR_REFERENCE, b"\0\1"), (Tag.SAR_TOTAL, tail[:1]), (Tag.SAR_SEQUENCE, tail[1:]))
     for message in (
-        ShortMessage(octets=b"\x05\x00\x03\x07" + tail, esm_class=ESM_CLASS_HEADER),
-        ShortMessage(octets=b"\x06\x08\x04\x00\x07" + tail, esm_class=ESM_CLASS_HEADER),
+        ShortMessage(octets=b"\x05\x00\x03\x07" + tail + b"x", esm_class=ESM_CLASS_HEADER),
+        ShortMessage(octets=b"\x06\x08\x04\x00\x07" + tail + b"x", esm_class=ESM_CLASS_HEADER),
         ShortMessage(octets=b"x", tlvs=sar),
     ):
-        with pytest.raises(RemoteProtocolError):
-            read_part(message)
+        assert read_part(message) == (None, b"x")
+    # Another element may still say it.
+    both = b"\x0a\x00\x03\x07" + tail + b"\x00\x03\x08\x02\x01x"
+    assert read_part(ShortMessage(octets=both, esm_class=ESM_CLASS_HEADER)) == (Part(8, 2, 1), b"x")
 
 
 def test_sar_parameters_of_another_length_are_refused_and_a_part_of_them_is_none() -> None:
@@ -209,7 +281,7 @@ def test_a_text_is_cut_before_what_must_stay_together() -> None:
 
 def test_sar_parameters_and_message_payload_are_read() -> None:
     sar = ((Tag.SAR_REFERENCE, b"\x01\x02"), (Tag.SAR_TOTAL, b"\x03"), (Tag.SAR_SEQUENCE, b"\x02"))
-    assert read_part(ShortMessage(octets=b"abc", tlvs=sar)) == (Part(0x0102, 3, 2), b"abc")
+    assert read_part(ShortMessage(octets=b"abc", tlvs=sar)) == (Part(0x0102, 3, 2, wide=True), b"abc")
     assert read_part(ShortMessage(tlvs=((Tag.MESSAGE_PAYLOAD, b"long"),))) == (None, b"long")
     # By the book only one of them is there (5.3.2.32); of two, short_message is the one.
     both = ShortMessage(octets=b"short", tlvs=((Tag.MESSAGE_PAYLOAD, b"long"),))

@@ -31,7 +31,7 @@ from prikkfri.protocols.smpp.pdu import (
     encode,
     encode_body,
 )
-from prikkfri.protocols.smpp.session import Answered, Ended, Limits, Request, Session, Side, Unanswered
+from prikkfri.protocols.smpp.session import Answered, Limits, Request, Session, Side, Unreadable
 
 SUBMIT, DELIVER, SUBMIT_ANSWER, BIND = 0x04, 0x05, 0x80000004, 0x09
 SECRET = b"your code is 483 201"
@@ -248,16 +248,95 @@ def test_a_bind_cut_anywhere_is_refused() -> None:
     assert decode(pdu(BIND, 1, whole)).body == Bind("shop", "secret", "vms", 0x34, 1, 1, "^47")
 
 
-@pytest.mark.parametrize("body", [b"x", b"net-1", b"net-1\0\x1d", b"net-1\0\x00\x1d\x00\x05abcd", b"\x00\x1d"])
-def test_an_answer_cut_short_takes_no_id_from_its_neighbour(body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "identity"),
+    [
+        (b"x", "x"),
+        (b"net-1", "net-1"),
+        (b"net-1\0\0", "net-1"),
+        (b"net-1\0\x1d", "net-1"),
+        (b"net-1\0\x00\x1d\x00\x05abcd", "net-1"),
+        (b"net-1\x00\x00\x1d\x00\x01a" + parameter(0x1400, b"") * 65, "net-1"),
+        (b"net-1\x04\x27\x00\x01\x02", "net-1"),  # no NUL: a parameter follows at once
+        (b"net-1\r\n", "net-1"),
+        (b"\x00\x1d", ""),
+        (b"\0\0", ""),
+        (b"y" * 65, "y" * 65),
+        (b"y" * 65 + b"\0", "y" * 65),
+        (b"y" * 255 + b"\0", "y" * 255),
+        (b"y" * 255, "y" * 255),
+        (b"y" * 256, None),
+        (b"y" * 256 + b"\0", None),
+        (b"\x1f", None),
+        (b"\x04\x27\x00\x01\x02" + b"z" * 65, None),
+    ],
+)
+def test_an_answer_that_is_not_by_the_book_ends_nothing_and_takes_no_id_from_its_neighbour(
+    body: bytes, identity: str | None
+) -> None:
     esme = bound_esme()
     esme.ask(Command.SUBMIT_SM, short_message(), "first", 0.0)
     esme.ask(Command.SUBMIT_SM, short_message(), "second", 0.0)
     stream = pdu(SUBMIT_ANSWER, 2, body) + pdu(SUBMIT_ANSWER, 3, b"net-2\0")
-    first, ended = esme.receive(stream, 0.0)
-    assert first == Unanswered("first")  # it may have been taken on: in doubt, never refused
-    assert isinstance(ended, Ended)
-    assert ended.in_doubt == ("second",)
+    first, second = esme.receive(stream, 0.0)
+    # What cannot be read may have been taken on: it is in doubt, never refused, and no other is.
+    wanted = Unreadable("first") if identity is None else Answered("first", Status.OK, MessageAnswer(identity))
+    assert (first, second) == (wanted, Answered("second", Status.OK, MessageAnswer("net-2")))
+    assert esme.window_room == esme.limits.window
+
+
+answer_bodies = st.one_of(
+    st.binary(max_size=80),
+    st.builds(lambda a, b, c: a + b + c, st.sampled_from([b"", b"net-1", b"i" * 64, b"i" * 65, b"i" * 255, b"i" * 256]),
+              st.sampled_from([b"", b"\0", b"\0\0"]), st.binary(max_size=12)),
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(answer_bodies, st.sampled_from([0, 0x58, 0x0B, 0x400])), min_size=1, max_size=5), st.data())
+@settings(max_examples=150, deadline=None)
+def test_whatever_answers_look_like_each_request_has_its_own_and_the_session_goes_on(
+    bodies: list[tuple[bytes, int]], data: st.DataObject
+) -> None:
+    esme = bound_esme()
+    for number in range(len(bodies)):
+        esme.ask(Command.SUBMIT_SM, short_message(), number, 0.0)
+    stream = b"".join(pdu(SUBMIT_ANSWER, 2 + n, body, status=status) for n, (body, status) in enumerate(bodies))
+    cut = data.draw(st.integers(0, len(stream)))
+    heard = esme.receive(stream[:cut], 0.0) + esme.receive(stream[cut:], 0.0)
+    assert [event.context for event in heard] == list(range(len(bodies)))
+    for event, (body, status) in zip(heard, bodies, strict=True):
+        if status:
+            assert event == Answered(event.context, status, MessageAnswer())
+        elif isinstance(event, Answered):
+            assert body.startswith(event.body.message_id.encode("latin-1"))
+            assert "\0" not in event.body.message_id
+            assert len(event.body.message_id) <= 255
+        else:
+            assert isinstance(event, Unreadable)
+            assert b"\0" not in body[:1] and body
+    assert esme.receive(pdu(0x15, 1, b""), 0.0) == []
+    assert answers(esme)[-1] == (0x15 | RESPONSE, 0, 1)
+
+
+@pytest.mark.parametrize("body", [b"", b"\0", b"x\0\0", b"x" * 300, b"\x02"])
+def test_who_takes_a_message_from_us_has_it_whatever_it_writes_behind(body: bytes) -> None:
+    centre = bound_centre()
+    for status in (0, 0x58):
+        centre.ask(Command.DELIVER_SM, short_message(), "mine", 0.0)
+        sequence = answers(centre)[-1][2]
+        [answered] = centre.receive(pdu(DELIVER | RESPONSE, sequence, body, status=status), 0.0)
+        assert (answered.context, answered.status) == ("mine", status)
+        assert isinstance(answered.body, MessageAnswer)
+
+
+@pytest.mark.parametrize("body", [b"partner", b"partner\0\0", b"p" * 300, b"\x02", b""])
+def test_a_bind_is_bound_by_its_status_whatever_the_partner_calls_itself(body: bytes) -> None:
+    for status in (0, 0x0D):
+        esme = Session(Side.ESME, Limits(), 0.0)
+        esme.bind(Command.BIND_TRANSCEIVER, Bind("us"), 0.0)
+        [answered] = esme.receive(pdu(BIND | RESPONSE, 1, body, status=status), 0.0)
+        assert (answered.status, isinstance(answered.body, BindAnswer)) == (status, True)
+        assert esme.may_ask(Command.SUBMIT_SM) is (status == 0)
 
 
 def test_an_answer_without_a_body_takes_none_from_its_neighbour() -> None:
@@ -473,6 +552,7 @@ def test_numbers_are_those_of_a_foreign_implementation() -> None:
         "BIND_FAILED": "RBINDFAIL", "INVALID_PASSWORD": "RINVPASWD", "INVALID_SYSTEM_ID": "RINVSYSID",
         "QUEUE_FULL": "RMSGQFUL", "INVALID_ESM_CLASS": "RINVESMCLASS", "SUBMIT_FAILED": "RSUBMITFAIL",
         "THROTTLED": "RTHROTTLED", "INVALID_SCHEDULE": "RINVSCHED", "INVALID_VALIDITY": "RINVEXPIRY",
+        "INVALID_SOURCE_TON": "RINVSRCTON", "INVALID_DESTINATION_TON": "RINVDSTTON",
         "TEMPORARY_APPLICATION_ERROR": "RX_T_APPN", "PERMANENT_APPLICATION_ERROR": "RX_P_APPN",
     }  # fmt: skip
     assert {ours: Status[ours].value for ours in theirs} == {

@@ -313,6 +313,7 @@ SETTINGS = Sms(
             in_doubt="report",
         ),
         Account(system_id="slow", password=PASSWORD, senders=("*",), throughput_per_second_max=2.0),
+        Account(system_id="abroad", password=PASSWORD, senders=("*",), numbers_unmarked="international"),
     ),
 )
 HURRIED = Timing(

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from prikkfri.protocols.smpp.pdu import NOTHING, Bind, Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt
-from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered
+from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered, Unreadable
 from prikkfri.sms.delivery import Retry
 from prikkfri.sms.intake import Given, Intake, Told, read_events
 from prikkfri.sms.lifecycle import State
@@ -101,6 +101,14 @@ def test_no_nonce_is_ever_used_twice() -> None:
     assert len({text[3] for text in texts}) == 1
     assert last[3] != texts[0][3]
     assert {message.submission for message in intake.messages[:7]} == {intake.answers[0][2].message_id}
+
+
+def test_parts_of_two_accounts_with_one_name_have_references_that_follow_each_other() -> None:
+    by, long = given(), {"octets": b"", "tlvs": ((Tag.MESSAGE_PAYLOAD, b"x" * 161),)}
+    other = replace(given(Party("account", "clinic")), references=by.references)
+    found = [read(submitted(n, **long), by=who).messages[0] for n, who in enumerate((by, other, by, other), 1)]
+    marks = [SEALER.open(message.sealed, message.binding).octets[3] for message in found]
+    assert marks == [marks[0] + n for n in range(4)]
 
 
 def test_ids_tell_the_time_and_cannot_be_guessed() -> None:
@@ -234,6 +242,18 @@ def test_what_is_unanswered_is_in_doubt_and_receipts_are_told_again() -> None:
     [outcome] = intake.outcomes
     assert (outcome.verdict, outcome.layer, outcome.reason) == ("asked", "link", "in-doubt")
     assert (intake.sent, intake.put_off, intake.ended) == ([], [], [])
+
+
+def test_of_an_answer_that_cannot_be_read_its_own_message_is_in_doubt_and_no_other() -> None:
+    first, second = stored(), stored(id="other")
+    events = [Unreadable(first), Answered(second, Status.OK, MessageAnswer("net-2")), Unreadable(RECEIPT)]
+    intake = read(*events, by=given(NORD))
+    assert intake.in_doubt == [first.id]
+    assert intake.events == [(first.id, Step(NOW, "in-doubt", "an answer that cannot be read"))]
+    assert intake.sent == [("other", "net-2")]
+    assert intake.receipts_put_off == ["id-1"]
+    assert intake.over is None
+    assert [outcome.reason for outcome in intake.outcomes] == ["in-doubt", ""]
 
 
 def test_what_is_unanswered_at_the_end_is_in_doubt_for_the_reason_of_the_end() -> None:

@@ -97,7 +97,7 @@ def test_no_damage_opens(envelope: Envelope, data: st.DataObject) -> None:
 
 
 def accepted(message: ShortMessage, rules: Rules = RULES) -> Accepted:
-    found = decide(message, rules, reference=7, now=NOW)
+    found = decide(message, rules, reference=lambda *_: 7, now=NOW)
     assert isinstance(found, Accepted), found
     return found
 
@@ -120,7 +120,7 @@ SUBMIT = ShortMessage(source="Shop", destination="4712345678", octets=b"hei", so
     ],
 )
 def test_what_cannot_be_done_is_refused_with_its_status(change: dict[str, object], status: Status) -> None:
-    found = decide(structs.replace(SUBMIT, **change), RULES, reference=7, now=NOW)
+    found = decide(structs.replace(SUBMIT, **change), RULES, reference=lambda *_: 7, now=NOW)
     assert isinstance(found, Refusal)
     assert found.status == status
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_done_is_refused_with_its_status(change: dict[str, object
 def test_an_account_may_be_held_to_its_own_names() -> None:
     rules = Rules(SHOP, ROUTES, senders=("Shop",))
     accepted(SUBMIT, rules)
-    refusal = decide(structs.replace(SUBMIT, source="Bank"), rules, reference=7, now=NOW)
+    refusal = decide(structs.replace(SUBMIT, source="Bank"), rules, reference=lambda *_: 7, now=NOW)
     assert isinstance(refusal, Refusal)
     assert refusal.status == Status.INVALID_SOURCE
 

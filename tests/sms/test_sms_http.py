@@ -11,7 +11,7 @@ from sms_house import HURRIED
 from waiting import eventually
 
 from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable
-from prikkfri.protocols.smpp.pdu import Status
+from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status
 from prikkfri.sms.http import BODY_OCTETS_MAX, application, commands
 
 STILL = replace(HURRIED, look_seconds=60.0)
@@ -90,8 +90,10 @@ WRONG_BODIES = [
     (b'{"from": "Shop", "to": "+4790000001", "text": 7}', 400, "bad-request"),
     (b'{"from": "Shop", "to": "+4790000001", "text": "hei", "urgent": true}', 400, "bad-request"),
     (b'{"from": "Shop", "to": "+4512345678", "text": "hei"}', 422, "no-route"),
-    (b'{"from": "Shop", "to": "somebody", "text": "hei"}', 422, "bad-recipient"),
-    (b'{"from": "a name that is long", "to": "+4790000001", "text": "hei"}', 422, "bad-sender"),
+    (b'{"from": "Shop", "to": "somebody", "text": "hei"}', 400, "bad-recipient"),
+    (b'{"from": "a name that is long", "to": "+4790000001", "text": "hei"}', 400, "bad-sender"),
+    (b'{"from": "Shop", "to": "0701234567", "text": "hei"}', 400, "bad-recipient"),
+    (b'{"from": "Shop", "to": "46701234", "text": "hei"}', 422, "no-route"),  # of no region: in Sweden
     (b'{"from": "Shop", "to": "+4790000001", "text": ""}', 422, "text-length"),
     (b"x" * (BODY_OCTETS_MAX + 1), 413, "too-long"),
     (b"\xff\xfe", 400, "bad-request"),
@@ -104,6 +106,27 @@ async def test_what_is_wrong_is_said_in_a_line(house: Any) -> None:
             answer = await shop.post("/messages", content=body)
             assert (answer.status_code, answer.json()["error"]) == (status, error), body[:80]
             assert answer.json()["message"]
+
+
+async def test_a_number_without_its_country_code_is_of_the_region(house: Any) -> None:
+    async with house(region="NO") as at, caller(at) as shop, caller(at, "abroad") as abroad:
+        answer = await shop.post("/messages", json={"from": "41234567", "to": "46789012", "text": "hei"})
+        assert answer.status_code == 202
+        assert await at.fetch("SELECT sender, recipient, target FROM sms_message") == [
+            ("4741234567", "4746789012", "link:nord")
+        ]
+        answer = await abroad.post("/messages", json={"from": "Shop", "to": "46789012", "text": "hei"})
+        assert (answer.status_code, answer.json()["error"]) == (422, "no-route")
+        client, link = await at.bound_client(), await at.network.bound()
+        assert (await client.submit(destination="46789012", destination_ton=1))[0] == Status.INVALID_DESTINATION
+        assert (await client.submit(destination="46789013", destination_ton=2))[0] == Status.OK
+        for number in ("4746789012", "4746789013"):
+            _, message = await link.message()
+            assert (message.destination, message.destination_ton, message.destination_npi) == (number, 1, 1)
+        link.ask(Command.DELIVER_SM, ShortMessage(source="46789012", source_ton=2, destination="2010", octets=b"ja"))
+        assert (await link.answered()).status == Status.OK
+        _, message = await client.message()
+        assert (message.source, message.source_ton) == ("4746789012", 1)
 
 
 async def test_who_sends_too_fast_is_told_when_to_try_again(house: Any) -> None:

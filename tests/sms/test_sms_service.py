@@ -208,6 +208,21 @@ async def test_a_long_message_has_one_receipt_when_all_its_parts_have_ended(hous
         assert [outcome.verdict for outcome in found if outcome.verdict != "asked"] == ["broken"]
 
 
+async def test_parts_leave_in_their_order_and_two_accounts_with_one_name_share_its_references(house: Any) -> None:
+    async with house(window=50) as at:
+        link, clients = await at.network.bound(), [await at.bound_client(name) for name in ("shop", "clinic")]
+        marks = []
+        for client in (*clients, *clients):
+            letters = b"x" * (153 * 12)
+            assert (await client.submit(octets=b"", tlvs=((Tag.MESSAGE_PAYLOAD, letters),)))[0] == Status.OK
+            parts = [await link.message() for _ in range(12)]
+            assert [message.octets[4:6] for _, message in parts] == [bytes((12, n)) for n in range(1, 13)]
+            marks += {message.octets[3] for _, message in parts}
+            for request, _ in parts:
+                link.take_message(request, f"net-{request.sequence}")
+        assert marks == [(marks[0] + n) % 256 for n in range(4)]
+
+
 async def test_parts_that_end_together_are_told_of_once(house: Any) -> None:
     async with house() as at:
         client = await at.bound_client()

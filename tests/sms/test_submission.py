@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from prikkfri.protocols.smpp.pdu import ShortMessage, Status, Tag
+from prikkfri.sms.addresses import Numbering
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party, Routes
 from prikkfri.sms.sealing import Binding, Envelope, Sealer
@@ -18,12 +19,13 @@ SHOP, NORD, SOR = Party("account", "shop"), Party("link", "nord"), Party("link",
 HELD = Party("held", "sor")
 ROUTES = Routes({"2010": SHOP}, {"47": NORD, "46": SOR}, 2, {SOR: HELD})
 RULES = Rules(SHOP, ROUTES)
+NORWEGIAN = replace(RULES, numbering=Numbering("NO"))
 HOUR = 3_600.0
 SUBMIT = ShortMessage(source="Shop", destination="4790000001", octets=b"hei")
 
 
 def decided(rules: Rules = RULES, reference: int = 7, **fields: object) -> Accepted | Refusal:
-    return decide(structs.replace(SUBMIT, **fields), rules, reference=reference, now=NOW)
+    return decide(structs.replace(SUBMIT, **fields), rules, reference=lambda *_: reference, now=NOW)
 
 
 def accepted(rules: Rules = RULES, reference: int = 7, **fields: object) -> Accepted:
@@ -113,7 +115,6 @@ def test_a_token_comes_when_it_was_said_to_come() -> None:
         ({"schedule": "000003000000000R"}, 0x62, "expires-before-due"),
         ({"esm_class": 0x40, "octets": b"\xffa"}, 0x43, "bad-header"),
         ({"esm_class": 0x40, "octets": b""}, 0x43, "bad-header"),
-        ({"esm_class": 0x40, "octets": b"\x05\x00\x03\x07\x02\x03abc"}, 0x43, "bad-header"),
         ({"tlvs": ((0x20C, b"\1"), (0x20E, b"\2"), (0x20F, b"\1"))}, 0x43, "bad-header"),
         ({"octets": b"", "tlvs": ((0x424, b"x" * (153 * 255 + 1)),)}, 0x01, "too-long"),
         ({"esm_class": 0x40, "octets": b"", "tlvs": ((0x424, b"\x00" + b"x" * 254),)}, 0x01, "too-long"),
@@ -145,6 +146,52 @@ def test_a_party_may_be_held_to_its_own_names_however_they_are_written() -> None
     for source in ("Bank", "shop", "4790000008", "2010"):
         assert decided(rules, source=source) == Refusal(Status.INVALID_SOURCE, "bad-sender")
     assert accepted(source="Bank").sender.text == "Bank"  # no names: any
+
+
+@pytest.mark.parametrize(
+    ("destination", "ton", "target", "recipient"),
+    [
+        ("46789012", 2, NORD, "4746789012"),
+        ("46789012", 0, NORD, "4746789012"),
+        ("46789012", 1, HELD, "46789012"),
+        ("46701234567", 0, HELD, "46701234567"),
+        ("02010", 0, SHOP, "02010"),  # somebody's short code is that, although a phone could have it
+        ("2010", 1, SHOP, "2010"),
+    ],
+)
+def test_a_number_takes_the_way_that_its_type_says(destination: str, ton: int, target: Party, recipient: str) -> None:
+    rules = replace(NORWEGIAN, routes=replace(ROUTES, short_codes={"2010": SHOP, "02010": SHOP}))
+    found = accepted(rules, destination=destination, destination_ton=ton)
+    assert (found.target, found.recipient.text) == (target, recipient)
+    assert found.recipient.ton == (1 if len(recipient) > 6 else 3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "reason"),
+    [
+        ({"destination": "0701234567", "destination_ton": 1}, 0x0B, "bad-recipient"),
+        ({"destination": "123456789", "destination_ton": 2}, 0x0B, "bad-recipient"),
+        ({"destination": "4790000001", "destination_ton": 5}, 0x50, "bad-recipient"),
+        ({"destination": "4790000001", "destination_ton": 7}, 0x50, "bad-recipient"),
+        ({"source": "123456789", "source_ton": 2}, 0x0A, "bad-sender"),
+        ({"source": "Shop", "source_ton": 7}, 0x48, "bad-sender"),
+    ],
+)
+def test_a_number_that_is_not_what_it_says_is_refused_by_its_status(
+    fields: dict[str, object], status: int, reason: str
+) -> None:
+    assert decided(NORWEGIAN, **fields) == Refusal(Status(status), reason)
+
+
+def test_whom_an_account_may_send_from_is_read_as_its_messages_are() -> None:
+    rules = replace(NORWEGIAN, senders=("46789012", "02010", "Shop"))
+    for source, ton in (("46789012", 0), ("46789012", 2), ("4746789012", 1), ("+4746789012", 0)):
+        assert accepted(rules, source=source, source_ton=ton).sender.text == "4746789012"
+    assert accepted(rules, source="02010").sender.text == "4702010"
+    assert accepted(rules, source="02010", source_ton=3).sender.text == "4702010"
+    ours = replace(rules, routes=replace(ROUTES, short_codes={"02010": SHOP}))
+    assert accepted(ours, source="02010").sender == ("02010", 3, 0)
+    assert decided(rules, source="46789012", source_ton=1) == Refusal(Status.INVALID_SOURCE, "bad-sender")
 
 
 def test_what_is_taken_on_knows_whose_it_is_and_where_it_goes() -> None:
@@ -213,14 +260,16 @@ def test_the_mode_and_type_that_a_sender_writes_stay_between_it_and_us() -> None
         ("4790000002", {}, (1, 1)),
         ("2010", {}, (3, 0)),
         ("2010", {"source_ton": 6, "source_npi": 9}, (6, 9)),
-        ("4790000002", {"source_ton": 2}, (2, 1)),
+        ("4790000002", {"source_ton": 2}, (1, 1)),  # as it is passed on it has its country code
+        ("90000002", {"source_ton": 2}, (1, 1)),
+        ("Shop", {"source_ton": 1}, (5, 0)),
         ("4790000002", {"source_npi": 8}, (1, 8)),
     ],
 )
 def test_a_sender_that_does_not_say_what_it_is_is_said_to_be_what_it_looks_like(
     source: str, fields: dict[str, object], kind: tuple[int, int]
 ) -> None:
-    found = envelope(source=source, **fields)
+    found = envelope(NORWEGIAN, source=source, **fields)
     assert (found.sender_ton, found.sender_npi) == kind
 
 
@@ -280,6 +329,40 @@ def test_what_its_sender_cut_by_sar_parameters_goes_on_with_them() -> None:
     assert (found.octets, found.esm_class, found.tlvs) == (b"x" * 200, 0, sar)
 
 
+def test_what_says_that_it_is_a_part_that_cannot_be_goes_on_as_a_plain_message() -> None:
+    for total, number in ((0, 0), (2, 3)):
+        octets = bytes((5, 0, 3, 7, total, number)) + b"hei"
+        assert envelope(octets=octets, esm_class=0x40).octets == octets  # phones ignore such an element
+        sar = ((0x20C, b"\1\2"), (0x20E, bytes((total,))), (0x20F, bytes((number,))), (0x1401, b"x"))
+        plain = envelope(octets=b"hei", tlvs=sar)
+        assert (plain.octets, plain.esm_class, plain.tlvs) == (b"hei", 0, ((0x1401, b"x"),))
+        long = accepted(octets=b"x" * 200, tlvs=sar).envelopes
+        assert [(each.octets[:6], each.tlvs) for each in long] == [
+            (bytes((5, 0, 3, 7, 2, n)), ((0x1401, b"x"),)) for n in (1, 2)
+        ]
+
+
+@pytest.mark.parametrize("coding", [0x10, 0x11, 0x12, 0x13, 0xF0, 0xF1, 0xF2, 0xF3])
+def test_160_letters_with_a_class_are_one_message(coding: int) -> None:
+    assert len(accepted(octets=b"x" * 160, data_coding=coding).envelopes) == 1
+    cut = accepted(octets=b"x" * 152 + b"\x1b\x65" + b"x" * 8, data_coding=coding).envelopes
+    assert [len(each.octets) - 6 for each in cut] == [152, 10]
+    assert {each.data_coding for each in cut} == {coding}
+
+
+def test_a_reference_is_asked_for_by_who_is_shown_and_only_where_a_text_is_cut() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def reference(sender: str, recipient: str) -> int:
+        asked.append((sender, recipient))
+        return 5
+
+    for octets in (b"hei", b"x" * 161):
+        message = structs.replace(SUBMIT, octets=octets, source="004790000002", destination="+4790000001")
+        decide(message, RULES, reference=reference, now=NOW)
+    assert asked == [("4790000002", "4790000001")]
+
+
 # texts by other ways
 
 
@@ -301,7 +384,7 @@ def test_a_text_is_as_if_it_had_come_by_smpp() -> None:
     for text in ("x" * 4_000, "😀" * 4_000):
         message = text_message("Shop", "4790000001", text)
         assert isinstance(message, ShortMessage)
-        assert isinstance(decide(message, RULES, reference=1, now=NOW), Accepted)
+        assert isinstance(decide(message, RULES, reference=lambda *_: 1, now=NOW), Accepted)
 
 
 # what is stored

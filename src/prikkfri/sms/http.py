@@ -24,13 +24,16 @@ BODY_OCTETS_MAX = 65_536
 NAMES = {"too-large": "too-long"}
 _RETRY_SECONDS = 1.0
 _MESSAGES = {
-    "bad-recipient": "`to` is neither a number with its country code nor a short code",
+    "bad-recipient": "`to` is neither a number (with its country code, or of this country) nor a short code",
     "bad-sender": "`from` is not a number, a short code or one to eleven letters that this account may send from",
     "no-route": "no network takes messages to this number",
     "text-length": "`text` must have 1 to 4000 letters",
     "not-text": "`text` holds half a surrogate pair",
     "too-long": "`text` does not fit in 255 parts",
 }
+
+
+_UNREADABLE = ("bad-recipient", "bad-sender")
 
 
 class Submission(msgspec.Struct, forbid_unknown_fields=True):
@@ -109,7 +112,8 @@ def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> Applicatio
                 return _later("throttled", "this account sends faster than it may")
             if taken.status is Status.QUEUE_FULL:
                 return _later("queue-full", "too many messages wait for this network already")
-            return refusal(422, taken.reason, _MESSAGES.get(taken.reason, taken.reason))
+            status = 400 if taken.reason in _UNREADABLE else 422
+            return refusal(status, taken.reason, _MESSAGES.get(taken.reason, taken.reason))
         return Answer(202, {"id": taken}, ((b"location", f"/messages/{taken}".encode()),))
 
     async def show(request: Request) -> Answer:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from prikkfri.errors import RemoteProtocolError
 from prikkfri.journal import Outcome
+from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import NOTHING, Body, Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import FINAL, Receipt, is_receipt, parse_receipt
-from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered
+from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered, Unreadable
 from prikkfri.sms import outcomes
 from prikkfri.sms.addresses import read_recipient
 from prikkfri.sms.delivery import Retry, after_refusal, status_reason
@@ -45,6 +47,7 @@ class Given:
     now: float
     unbound: Collection[str] = ()
     """The parties, as text, that nobody takes messages for just now."""
+    references: References = field(default_factory=References)
 
 
 @dataclass
@@ -77,7 +80,7 @@ def read_events(events: Sequence[Event | Told], bucket: Bucket, given: Given) ->
             case Told():
                 intake.told.append(event)
             case Request(command=Command.DELIVER_SM, body=ShortMessage() as message) if is_receipt(message):
-                _read_receipt(intake, event, message, given.now)
+                _read_receipt(intake, event, message, given)
             case Request(body=ShortMessage() as message):
                 status, identity = hand_in(intake, message, given)
                 intake.answers.append((event, status, MessageAnswer(identity)))
@@ -91,6 +94,8 @@ def read_events(events: Sequence[Event | Told], bucket: Bucket, given: Given) ->
                 _read_receipt_answer(intake, receipt, status, given.now)
             case Unanswered(context=context):
                 _doubt(intake, context, given, "no answer in time")
+            case Unreadable(context=context):
+                _doubt(intake, context, given, "an answer that cannot be read")
             case Ended(in_doubt=contexts, reason=reason):
                 intake.over = event
                 for context in contexts:
@@ -107,7 +112,8 @@ def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status
         decision: Refusal = Refusal(Status.THROTTLED, "throttled")
     else:
         intake.bucket = left
-        accepted = decide(message, rules, reference=entropy[0], now=now)
+        reference = partial(given.references.next, first=entropy[0])
+        accepted = decide(message, rules, reference=reference, now=now)
         if not isinstance(accepted, Refusal):
             identity = message_id(now, entropy)
             nonces = [given.entropy(NONCE_OCTETS) for _ in accepted.envelopes]
@@ -127,7 +133,7 @@ def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status
     return decision.status, ""
 
 
-def _read_receipt(intake: Intake, request: Request, message: ShortMessage, now: float) -> None:
+def _read_receipt(intake: Intake, request: Request, message: ShortMessage, given: Given) -> None:
     try:
         receipt = parse_receipt(message)
     except RemoteProtocolError:
@@ -136,7 +142,7 @@ def _read_receipt(intake: Intake, request: Request, message: ShortMessage, now: 
     if receipt.state not in FINAL:
         intake.answers.append((request, Status.OK, MessageAnswer()))  # still on its way: nothing to settle
         return
-    phone = read_recipient(message.source)
+    phone = read_recipient(message.source, message.source_ton, given.rules.numbering)
     reference = message.tlv(Tag.USER_MESSAGE_REFERENCE)
     intake.told.append(
         Told(
@@ -144,7 +150,7 @@ def _read_receipt(intake: Intake, request: Request, message: ShortMessage, now: 
             receipt,
             phone.text if phone else message.source,
             int.from_bytes(reference) if reference else None,
-            now,
+            given.now,
         )
     )
 

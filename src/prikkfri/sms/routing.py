@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
-from prikkfri.config import Link, Sms
+from prikkfri.config import Account, Link, Sms
+from prikkfri.sms.addresses import SHORT_CODE_DIGITS_MAX, Numbering, read_recipient
 
 
 class Party(NamedTuple):
@@ -81,7 +82,7 @@ class Routes:
         prefixes = {prefix: Party("link", link.name) for link in settings.links for prefix in link.prefixes}
         return cls(
             {
-                code: Party("account", account.system_id)
+                _as_read(code, numbering_of(settings, account)): Party("account", account.system_id)
                 for account in settings.accounts
                 for code in account.short_codes
             },
@@ -94,6 +95,17 @@ class Routes:
     def over(cls, link: str) -> Self:
         """Every number by one link, whatever its prefix and whether or not it is stopped: what canaries take."""
         return cls({}, {"": Party("link", link)}, 0)
+
+
+def numbering_of(settings: Sms, account: Account | None = None) -> Numbering:
+    """How an account, or (None) a link, writes numbers that do not bring their country code."""
+    return Numbering(settings.region, account is None or account.numbers_unmarked == "national-first")
+
+
+def _as_read(code: str, numbering: Numbering) -> str:
+    """A number of an account in the form in which a recipient is read; a short code stays as it is written."""
+    found = read_recipient(code, 0, numbering) if len(code) > SHORT_CODE_DIGITS_MAX else None
+    return found.text if found else code
 
 
 @dataclass(frozen=True)

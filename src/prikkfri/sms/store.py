@@ -53,7 +53,8 @@ async def claim(tx: Transaction, target: str, *, limit: int, now: float) -> list
         f" ORDER BY due_at LIMIT :limit) RETURNING {COLUMNS}",
         {"target": target, "link": target.removeprefix("link:"), "limit": limit, "now": now},
     )
-    return sorted((Message(*row) for row in rows), key=lambda message: (message.due_at, message.id))
+    # By its id the tenth part would come before the second.
+    return sorted((Message(*row) for row in rows), key=lambda each: (each.due_at, each.submission, each.part))
 
 
 async def release(tx: Transaction, ids: Sequence[str]) -> None:

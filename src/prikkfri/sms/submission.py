@@ -1,7 +1,8 @@
 """What a message handed in shall become: accepted, or refused by a status and a reason."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 from msgspec import structs
 
@@ -11,7 +12,16 @@ from prikkfri.protocols.smpp.pdu import ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import REGISTERED_ANY
 from prikkfri.protocols.smpp.text import DataCoding, encode_text
 from prikkfri.protocols.smpp.times import parse_time
-from prikkfri.sms.addresses import Address, read_recipient, read_sender
+from prikkfri.sms.addresses import (
+    INTERNATIONAL,
+    RECIPIENT_TONS,
+    SENDER_TONS,
+    SHORT_CODE_DIGITS_MAX,
+    Address,
+    Numbering,
+    read_recipient,
+    read_sender,
+)
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party, Routes, find_route
 from prikkfri.sms.sealing import Binding, Envelope, Sealer
@@ -19,6 +29,8 @@ from prikkfri.sms.sealing import Binding, Envelope, Sealer
 TEXT_LETTERS_MAX = 4_000
 _ESM_CLASS_KEPT = 0xC0  # user data header and reply path; the rest is between the sender and us
 _OURS_TO_SET = frozenset({Tag.MESSAGE_PAYLOAD, Tag.USER_MESSAGE_REFERENCE, Tag.RECEIPTED_MESSAGE_ID, Tag.MESSAGE_STATE})
+
+_PART_TAGS = frozenset({Tag.SAR_REFERENCE, Tag.SAR_TOTAL, Tag.SAR_SEQUENCE})
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,7 @@ class Rules:
     throughput_per_second_max: float = 1e9
     ascii_is_gsm: bool = False
     """Whether octets under data_coding 1 are of the GSM alphabet in truth."""
+    numbering: Numbering = INTERNATIONAL
 
 
 @dataclass(frozen=True)
@@ -85,14 +98,16 @@ def text_message(sender: str, recipient: str, text: str) -> ShortMessage | Refus
     return ShortMessage(sender, recipient, data_coding=coding, tlvs=((Tag.MESSAGE_PAYLOAD, octets),))
 
 
-def decide(message: ShortMessage, rules: Rules, *, reference: int, now: float) -> Accepted | Refusal:
-    """`reference` marks the parts of a text that has to be split."""
-    recipient = read_recipient(message.destination)
-    if recipient is None:
-        return Refusal(Status.INVALID_DESTINATION, "bad-recipient")
-    sender = read_sender(message.source)
-    if sender is None or (rules.senders is not None and sender.text not in rules.senders):
-        return Refusal(Status.INVALID_SOURCE, "bad-sender")
+def decide(
+    message: ShortMessage, rules: Rules, *, reference: Callable[[str, str], int], now: float
+) -> Accepted | Refusal:
+    """`reference` is asked, by sender and recipient, what marks the parts of a text that has to be split."""
+    recipient = _recipient(message, rules)
+    if isinstance(recipient, Refusal):
+        return recipient
+    sender = _sender(message, rules)
+    if isinstance(sender, Refusal):
+        return sender
     route = find_route(rules.routes, recipient.text)
     if route is None:
         return Refusal(Status.INVALID_DESTINATION, "no-route")
@@ -111,35 +126,63 @@ def decide(message: ShortMessage, rules: Rules, *, reference: int, now: float) -
         return Refusal(Status.INVALID_VALIDITY, "expires-before-due")
     if rules.ascii_is_gsm and message.data_coding == DataCoding.ASCII:
         message = structs.replace(message, data_coding=int(DataCoding.GSM))
-    envelopes = _envelopes(message, sender, reference)
+    envelopes = _envelopes(message, sender, partial(reference, sender.text, recipient.text))
     if isinstance(envelopes, Refusal):
         return envelopes
     registered = message.registered_delivery & REGISTERED_ANY
     return Accepted(route.party, sender, recipient, envelopes, registered, due_at, expires_at)
 
 
-def _envelopes(message: ShortMessage, sender: Address, reference: int) -> tuple[Envelope, ...] | Refusal:
+def _recipient(message: ShortMessage, rules: Rules) -> Address | Refusal:
+    text, ton = message.destination, message.destination_ton
+    if ton not in RECIPIENT_TONS:
+        return Refusal(Status.INVALID_DESTINATION_TON, "bad-recipient")
+    # Somebody's short code is that, although a phone of the region may have the same few digits.
+    numbering = INTERNATIONAL if text in rules.routes.short_codes else rules.numbering
+    return read_recipient(text, ton, numbering) or Refusal(Status.INVALID_DESTINATION, "bad-recipient")
+
+
+def _sender(message: ShortMessage, rules: Rules) -> Address | Refusal:
+    if message.source_ton not in SENDER_TONS:
+        return Refusal(Status.INVALID_SOURCE_TON, "bad-sender")
+    numbering = INTERNATIONAL if message.source in rules.routes.short_codes else rules.numbering
+    sender = read_sender(message.source, message.source_ton, numbering)
+    if sender is None or (rules.senders is not None and sender.text not in _names(rules.senders, rules.numbering)):
+        return Refusal(Status.INVALID_SOURCE, "bad-sender")
+    return sender
+
+
+@lru_cache(maxsize=1_024)
+def _names(senders: tuple[str, ...], numbering: Numbering) -> frozenset[str]:
+    """What senders may be called who were named, in the form in which a sender is read."""
+    read = [read_sender(name, 0, numbering) for name in senders]
+    short = {name for name in senders if len(name) <= SHORT_CODE_DIGITS_MAX}
+    return frozenset(short | {address.text for address in read if address})
+
+
+def _envelopes(message: ShortMessage, sender: Address, reference: Callable[[], int]) -> tuple[Envelope, ...] | Refusal:
     try:
         part, _ = concatenation.read_part(message)
     except RemoteProtocolError:
         return Refusal(Status.INVALID_ESM_CLASS, "bad-header")
     octets = concatenation.payload(message)
+    dropped = _OURS_TO_SET if part is not None else _OURS_TO_SET | _PART_TAGS
     whole = Envelope(
         octets,
         message.data_coding,
         message.esm_class & _ESM_CLASS_KEPT,
-        message.source_ton or sender.ton,
+        sender.ton,
         message.source_npi or sender.npi,
         message.protocol_id,
         message.priority,
         message.service_type,
-        tuple(tlv for tlv in message.tlvs if tlv[0] not in _OURS_TO_SET),
+        tuple(tlv for tlv in message.tlvs if tlv[0] not in dropped),
     )
     has_header = message.esm_class & concatenation.ESM_CLASS_HEADER
     if part is not None or has_header or concatenation.fits_one(octets, message.data_coding):
         return (whole,) if len(octets) <= 254 else Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
     try:
-        pieces = concatenation.split(octets, message.data_coding, reference)
+        pieces = concatenation.split(octets, message.data_coding, reference())
     except LocalProtocolError:
         return Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
     return tuple(

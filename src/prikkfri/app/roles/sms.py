@@ -1,5 +1,6 @@
 """The sms role: SMPP, the message API and delivery, over its database."""
 
+import dataclasses
 import logging
 import resource
 import secrets
@@ -35,10 +36,11 @@ async def build(config: Config, clock: Clock) -> Role:
             each.close()
         await database.close()
 
+    settings = dataclasses.replace(config.sms, region=config.sms.region or config.region)
     centre = SmsCentre(
         database=database,
         journal=journal,
-        settings=config.sms,
+        settings=settings,
         sealing_key=secret_key(config.home, "sealing"),
         clock=clock,
         entropy=secrets.token_bytes,
@@ -47,7 +49,7 @@ async def build(config: Config, clock: Clock) -> Role:
         trusted=config.trusted_proxies,
     )
     canaries = Canaries(
-        centre, database=database, journal=journal, settings=config.sms, clock=clock, entropy=secrets.token_bytes
+        centre, database=database, journal=journal, settings=settings, clock=clock, entropy=secrets.token_bytes
     )
     keys = {"command_key": command_key(config.home, "sms"), "canary_key": command_key(config.home, "canaries")}
     return Role(

@@ -7,10 +7,11 @@ parameters of SMPP (5.3.2.22); a whole long message may travel in message_payloa
 from collections import OrderedDict
 
 import msgspec
+from msgspec import structs
 
 from prikkfri.errors import LocalProtocolError, RemoteProtocolError
 from prikkfri.protocols.smpp.pdu import ShortMessage, Tag
-from prikkfri.protocols.smpp.text import ESCAPE, DataCoding
+from prikkfri.protocols.smpp.text import ESCAPE, DataCoding, alphabet
 
 ESM_CLASS_HEADER = 0x40
 """The bit of esm_class that says a user data header stands first in the message."""
@@ -25,6 +26,8 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     reference: int
     total: int
     number: int
+    wide: bool = False
+    """A reference of 16 bits: it is another than the one of 8 bits of the same number."""
 
 
 def split_header(octets: bytes) -> tuple[tuple[tuple[int, bytes], ...], bytes]:
@@ -48,10 +51,9 @@ def payload(message: ShortMessage) -> bytes:
     return message.octets or message.tlv(Tag.MESSAGE_PAYLOAD) or b""
 
 
-def _checked(part: Part) -> Part:
-    if not 1 <= part.number <= part.total:
-        raise RemoteProtocolError(f"part {part.number} of {part.total}")
-    return part
+def _is_part(number: int, total: int) -> bool:
+    """Whether there is such a part; what says "0 of 0" or "3 of 2" says nothing (TS 23.040, 9.2.3.24.1)."""
+    return 1 <= number <= total
 
 
 def read_part(message: ShortMessage) -> tuple[Part | None, bytes]:
@@ -60,10 +62,10 @@ def read_part(message: ShortMessage) -> tuple[Part | None, bytes]:
     if message.esm_class & ESM_CLASS_HEADER:
         elements, octets = split_header(octets)
         for element, value in elements:
-            if element == _CONCATENATION_8 and len(value) == 3:
-                return _checked(Part(value[0], value[1], value[2])), octets
-            if element == _CONCATENATION_16 and len(value) == 4:
-                return _checked(Part(value[0] << 8 | value[1], value[2], value[3])), octets
+            if element == _CONCATENATION_8 and len(value) == 3 and _is_part(value[2], value[1]):
+                return Part(value[0], value[1], value[2]), octets
+            if element == _CONCATENATION_16 and len(value) == 4 and _is_part(value[3], value[2]):
+                return Part(value[0] << 8 | value[1], value[2], value[3], wide=True), octets
         return None, octets
     reference = message.tlv(Tag.SAR_REFERENCE)
     total = message.tlv(Tag.SAR_TOTAL)
@@ -72,23 +74,28 @@ def read_part(message: ShortMessage) -> tuple[Part | None, bytes]:
         return None, octets
     if (len(reference), len(total), len(number)) != (2, 1, 1):
         raise RemoteProtocolError("sar parameters of wrong length")
-    return _checked(Part(int.from_bytes(reference, "big"), total[0], number[0])), octets
+    if not _is_part(number[0], total[0]):
+        return None, octets
+    return Part(int.from_bytes(reference, "big"), total[0], number[0], wide=True), octets
 
 
-def _cut_before(octets: bytes, data_coding: int, end: int) -> int:
-    """The last place at or before `end` where no escape pair and no surrogate pair is broken."""
+def _cut_before(octets: bytes, letters: DataCoding | None, start: int, end: int) -> int:
+    """The last place at or before `end` where no escape pair and no surrogate pair is broken; none is at `start`."""
     if end >= len(octets):
         return len(octets)
-    if data_coding == DataCoding.GSM and octets[end - 1] == ESCAPE:
-        return end - 1
-    if data_coding == DataCoding.UCS_2 and 0xD8 <= octets[end - 2] <= 0xDB:
+    if letters in (DataCoding.GSM, DataCoding.ASCII):  # many write the GSM alphabet under the number of ASCII
+        escapes = end
+        while escapes > start and octets[escapes - 1] == ESCAPE:
+            escapes -= 1
+        return end - (end - escapes) % 2  # of escapes in a row each second one is what the one before it escapes
+    if letters is DataCoding.UCS_2 and 0xD8 <= octets[end - 2] <= 0xDB:
         return end - 2
     return end
 
 
 def fits_one(octets: bytes, data_coding: int) -> bool:
     """Whether the octets go in one message, without a header."""
-    return len(octets) <= (160 if data_coding == DataCoding.GSM else _USER_DATA_OCTETS)
+    return len(octets) <= (160 if alphabet(data_coding) is DataCoding.GSM else _USER_DATA_OCTETS)
 
 
 def split(octets: bytes, data_coding: int, reference: int, *, wide: bool = False) -> tuple[bytes, ...]:
@@ -96,16 +103,17 @@ def split(octets: bytes, data_coding: int, reference: int, *, wide: bool = False
 
     Call it only when `fits_one` says no. Raises LocalProtocolError beyond PARTS_MAX parts.
     """
-    if data_coding == DataCoding.GSM:
+    letters = alphabet(data_coding)
+    if letters is DataCoding.GSM:
         room = 152 if wide else 153  # septets beside a header of 7 or 6 octets
     else:
         room = _USER_DATA_OCTETS - (7 if wide else 6)
-        if data_coding == DataCoding.UCS_2:
+        if letters is DataCoding.UCS_2:
             room -= room % 2
     pieces: list[bytes] = []
     at = 0
     while at < len(octets):
-        end = _cut_before(octets, data_coding, at + room)
+        end = _cut_before(octets, letters, at, at + room)
         pieces.append(octets[at:end])
         at = end
     total = len(pieces)
@@ -118,8 +126,29 @@ def split(octets: bytes, data_coding: int, reference: int, *, wide: bool = False
     return tuple(start + bytes((number,)) + piece for number, piece in enumerate(pieces, 1))
 
 
+class References:
+    """The references of long messages, counted by the sender and the recipient that a phone is shown.
+
+    A phone knows nothing of accounts: two that write in one name to one phone must not use one reference after the
+    other by chance, or it makes one text of two. Bounded: beyond `pairs_max` the pair that was silent longest begins
+    anew, as all do in a new process.
+    """
+
+    def __init__(self, *, pairs_max: int = 100_000) -> None:
+        self._pairs_max = pairs_max
+        self._last: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    def next(self, sender: str, recipient: str, *, first: int) -> int:
+        """0 to 255. `first`: where a pair begins that is not known, best drawn by lot."""
+        reference = (self._last.pop((sender, recipient), first - 1) + 1) % 256
+        self._last[sender, recipient] = reference
+        if len(self._last) > self._pairs_max:
+            self._last.popitem(last=False)
+        return reference
+
+
 class Reassembly:
-    """Parts that wait for their siblings, keyed by sender, recipient, reference and total.
+    """Parts that wait for their siblings, keyed by sender, recipient, reference (and its width) and total.
 
     Without the sender in the key two senders' references collide, and one person reads another's text. Bounded: beyond
     `messages_max` the message that has waited longest for its next part is given up, and a part that comes more than
@@ -129,7 +158,7 @@ class Reassembly:
     def __init__(self, *, messages_max: int = 10_000, age_seconds_max: float = 86_400.0) -> None:
         self._messages_max = messages_max
         self._age_seconds_max = age_seconds_max
-        self._waiting: OrderedDict[tuple[str, str, int, int], tuple[float, dict[int, tuple[int, bytes]]]]
+        self._waiting: OrderedDict[tuple[str, str, Part], tuple[float, dict[int, tuple[int, bytes]]]]
         self._waiting = OrderedDict()
 
     def __len__(self) -> int:
@@ -142,7 +171,7 @@ class Reassembly:
 
         A part that came before is kept as it first came.
         """
-        key = (sender, recipient, part.reference, part.total)
+        key = (sender, recipient, structs.replace(part, number=0))
         since, parts = self._waiting.pop(key, (now, {}))
         if now - since > self._age_seconds_max:
             parts = {}  # the reference has been reused

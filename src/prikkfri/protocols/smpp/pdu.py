@@ -60,6 +60,8 @@ class Status(IntEnum):
     QUEUE_FULL = 0x14
     INVALID_ESM_CLASS = 0x43
     SUBMIT_FAILED = 0x45
+    INVALID_SOURCE_TON = 0x48
+    INVALID_DESTINATION_TON = 0x50
     THROTTLED = 0x58
     INVALID_SCHEDULE = 0x61
     INVALID_VALIDITY = 0x62
@@ -172,6 +174,9 @@ _BIND = re.compile(
     re.DOTALL,
 )
 _ANSWER = re.compile(rb"([^\0]{0,64})\0", re.DOTALL)  # system_id or message_id
+ID_OCTETS_MAX = 255
+"""Of an id that a partner gave; 64 by the book."""
+_WRITTEN_ID = re.compile(rb"([^\0-\x1f]{0,%d})(\Z|[\0-\x1f])" % ID_OCTETS_MAX, re.DOTALL)
 _SHORT_MESSAGE = re.compile(
     rb"([^\0]{0,5})\0"  # service_type
     rb"(..)([^\0]{0,64})\0"  # source: 20 by the book; the domain refuses longer ones by their own status
@@ -275,6 +280,24 @@ def decode_body(command: int, octets: bytes, start: int = 0, end: int | None = N
     if command in _BIND_ANSWERS:
         return BindAnswer(*_decode_answer(octets, start, end))
     return NOTHING
+
+
+def read_answer(command: int, status: int, octets: bytes, start: int, end: int) -> Body | None:
+    """The body of an answer to us, whatever its peer makes of the book; None when it says yes and not what its id is.
+
+    A refusal says all by its status. Of what was taken on the id is read as far as it goes: partners write it without
+    its NUL, with two, longer than the book allows, or with optional parameters that are cut behind it.
+    """
+    empty = MessageAnswer() if command in _MESSAGE_ANSWERS else BindAnswer() if command in _BIND_ANSWERS else NOTHING
+    if status != Status.OK or empty is NOTHING:
+        return empty
+    try:
+        return decode_body(command, octets, start, end)
+    except MalformedPdu:
+        found = _WRITTEN_ID.match(octets[start:end])
+    if found is not None and (found[1] or found[2] == b"\0"):
+        return type(empty)(found[1].decode("latin-1"))
+    return None if command == Command.SUBMIT_SM_RESP else empty  # no other answer brings an id that we need
 
 
 def decode(octets: bytes) -> Pdu:

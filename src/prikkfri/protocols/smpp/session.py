@@ -4,8 +4,9 @@ Theory of operation. The shell hands `receive` what came from the socket, calls 
 or after any command, writes out what `outgoing` returns. What the book settles by itself (enquire_link, a PDU that is
 unknown, malformed or out of place) the session answers itself; every `Request` event is for the application, which
 answers it with `answer`: an unbind too, since what came before it is to be answered first. Requests of ours wait in
-the window, each with the context that its caller gave and gets back in `Answered` or `Unanswered`. Ended comes once,
-and last; what is then still in the window is in doubt.
+the window, each with the context that its caller gave and gets back in `Answered`, `Unanswered` or `Unreadable`. Of
+requests the book's letter is asked, since what is read beside it could be a neighbour's; of answers only what we need.
+Ended comes once, and last; what is then still in the window is in doubt.
 
              bind ok                      unbind, silence, or broken framing
     OPEN ------------> TRANSMITTER    -----------------------------------------> ENDED
@@ -32,6 +33,7 @@ from prikkfri.protocols.smpp.pdu import (
     Status,
     decode_body,
     encode_body,
+    read_answer,
 )
 
 
@@ -108,13 +110,19 @@ class Unanswered(msgspec.Struct, frozen=True, gc=False):
     context: object
 
 
+class Unreadable(msgspec.Struct, frozen=True, gc=False):
+    """An answer came, and it cannot be read what the peer took the request on as: this one is in doubt, no other."""
+
+    context: object
+
+
 class Ended(msgspec.Struct, frozen=True):
     reason: str
     in_doubt: tuple[object, ...]
     """The contexts of requests that no answer came to, oldest first; unanswered ones were told of before."""
 
 
-Event = Request | Answered | Unanswered | Ended
+Event = Request | Answered | Unanswered | Unreadable | Ended
 
 
 class Session:
@@ -281,10 +289,9 @@ class Session:
         if command not in (asked | RESPONSE, Command.GENERIC_NACK):
             return  # the answer to another question settles nothing
         del waiting_in[sequence]
-        try:
-            body = decode_body(command, octets, start + HEADER.size, end)
-        except MalformedPdu as error:
-            events += [Unanswered(context), *self.end(f"an answer that cannot be read: {error}")]
+        body = read_answer(command, status, octets, start + HEADER.size, end)
+        if body is None:
+            events.append(Unreadable(context))
             return
         if command == Command.GENERIC_NACK and status == Status.OK:
             status = Status.SYSTEM_ERROR

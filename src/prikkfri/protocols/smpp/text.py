@@ -23,6 +23,25 @@ class DataCoding(IntEnum):
     UCS_2 = 8
 
 
+def alphabet(data_coding: int) -> DataCoding | None:
+    """What the octets are letters of, None when they are not text that we know.
+
+    SMPP names four of them (5.2.19); beside those stand the schemes of GSM (3GPP TS 23.038, 4), which say how a phone
+    is to treat a message as well: classes (0x10 to 0x1F, 0xF0 to 0xF7), deletion (0x40 to 0x5F), waiting messages
+    (0xC0 to 0xEF).
+    """
+    if data_coding < 0x10:
+        return DataCoding(data_coding) if data_coding in _NAMED else None
+    if 0x10 <= data_coding < 0x20 or 0x40 <= data_coding < 0x60:
+        return {0x00: DataCoding.GSM, 0x08: DataCoding.UCS_2}.get(data_coding & 0x0C)
+    if 0xC0 <= data_coding < 0xE0 or 0xF0 <= data_coding < 0xF4:
+        return DataCoding.GSM
+    return DataCoding.UCS_2 if 0xE0 <= data_coding < 0xF0 else None
+
+
+_NAMED = frozenset(DataCoding)
+
+
 _BASIC = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
@@ -71,14 +90,15 @@ def encode_text(text: str) -> tuple[DataCoding, bytes]:
 
 def decode_text(data_coding: int, octets: bytes) -> str:
     """Raises RemoteProtocolError when the octets are not text in that coding, or the coding is not text."""
+    known = alphabet(data_coding)
     try:
-        if data_coding == DataCoding.GSM:
+        if known is DataCoding.GSM:
             return _decode_gsm(octets)
-        if data_coding == DataCoding.UCS_2:
+        if known is DataCoding.UCS_2:
             return octets.decode("utf-16-be")
-        if data_coding == DataCoding.LATIN_1:
+        if known is DataCoding.LATIN_1:
             return octets.decode("latin-1")
-        if data_coding == DataCoding.ASCII:
+        if known is DataCoding.ASCII:
             return octets.decode("ascii")
     except UnicodeDecodeError as error:
         raise RemoteProtocolError(f"not text in data_coding {data_coding}: {error.reason}") from None

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from prikkfri.errors import StorageError
 from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, Status
-from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request
+from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unreadable
 from prikkfri.sms import outcomes
 from prikkfri.sms.dispatch.service import Dispatch
 from prikkfri.sms.housekeeping import store
@@ -108,7 +108,7 @@ class Sessions:
         connection.flush()
         if intake.throttled:
             shared.throttled_until[party] = shared.clock.monotonic() + shared.timing.throttled_seconds
-        if any(isinstance(event, Answered) for event in batch):
+        if any(isinstance(event, Answered | Unreadable) for event in batch):
             connection.awake.set()
         return intake.over
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from prikkfri.clock import Clock
 from prikkfri.config import Account, Sms
 from prikkfri.journal import Journal
+from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import Command
 from prikkfri.sms import server
 from prikkfri.sms.intake import Given, Told
-from prikkfri.sms.routing import Party, Routes, Stop
+from prikkfri.sms.routing import Party, Routes, Stop, numbering_of
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Rules
 from prikkfri.sms.timing import Timing
@@ -107,6 +108,7 @@ class Shared:
     throttled_until: dict[Party, float] = field(default_factory=dict)
     stops: dict[str, Stop] = field(default_factory=dict)
     buckets: dict[Party, Bucket] = field(default_factory=dict)
+    references: References = field(default_factory=References)
 
     def __post_init__(self) -> None:
         self.accounts: dict[str, Account] = {account.system_id: account for account in self.settings.accounts}
@@ -138,12 +140,13 @@ class Shared:
         return self._given(Rules(party, routes, message_class="canary", validity_seconds_max=validity_seconds))
 
     def _given(self, rules: Rules, away: frozenset[str] = frozenset()) -> Given:
-        return Given(rules, self.sealer, self.partners, self.entropy, self.clock.now(), away)
+        return Given(rules, self.sealer, self.partners, self.entropy, self.clock.now(), away, self.references)
 
     def rules(self, party: Party) -> Rules:
         validity = self.settings.validity_hours_max * 3600
         if party.kind == "link":
-            return Rules(party, self.routes, full=self.full, validity_seconds_max=validity)
+            numbering = numbering_of(self.settings)
+            return Rules(party, self.routes, full=self.full, validity_seconds_max=validity, numbering=numbering)
         account = self.accounts[party.name]
         return Rules(
             party,
@@ -154,4 +157,5 @@ class Shared:
             validity_seconds_max=validity,
             throughput_per_second_max=account.throughput_per_second_max,
             ascii_is_gsm=account.data_coding_1 == "gsm",
+            numbering=numbering_of(self.settings, account),
         )
