@@ -208,6 +208,34 @@ async def test_a_long_message_has_one_receipt_when_all_its_parts_have_ended(hous
         assert [outcome.verdict for outcome in found if outcome.verdict != "asked"] == ["broken"]
 
 
+async def test_receipts_are_known_whatever_their_type_and_by_data_sm(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        for number in range(3):
+            assert (await client.submit(registered_delivery=1))[0] == Status.OK
+            request, _ = await link.message()
+            link.take_message(request, f"net-{number}")
+            await at.until(f"SELECT state FROM sms_message WHERE next_hop_id = 'net-{number}'", "sent")
+        text = b"id:net-%d,sub:001 dlvrd:001 stat:Delivered err:000 text:id:net-2 stat:FAILED"
+        empty = ((Tag.RECEIPTED_MESSAGE_ID, b"\0"), (Tag.MESSAGE_STATE, b""))
+        link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="Shop", octets=text % 0, tlvs=empty))
+        assert (await link.answered()).status == Status.OK
+        data = b"\0\1\1%b\0\5\0Shop\0\0\0\0\x04\x24%b%b" % (NUMBER.encode(), len(text % 1).to_bytes(2), text % 1)
+        link.connection.session.ask(Command.DATA_SM, data, None, 0.0)
+        link.connection.flush()
+        assert (await link.answered()).status == Status.OK
+        for _ in range(2):
+            request, receipt = await client.message()
+            assert parse_receipt(receipt).state is MessageState.DELIVERED
+            client.answer(request, body=MessageAnswer())
+        # A word that nobody knows settles nothing, and is not refused.
+        unknown = ShortMessage(source=NUMBER, destination="Shop", octets=b"id:net-2 stat:Foo err:000", esm_class=4)
+        link.ask(Command.DELIVER_SM, unknown)
+        assert (await link.answered()).status == Status.OK
+        rows = await at.fetch("SELECT next_hop_id, state FROM sms_message ORDER BY next_hop_id")
+        assert rows == [("net-0", "delivered"), ("net-1", "delivered"), ("net-2", "sent")]
+
+
 async def test_parts_leave_in_their_order_and_two_accounts_with_one_name_share_its_references(house: Any) -> None:
     async with house(window=50) as at:
         link, clients = await at.network.bound(), [await at.bound_client(name) for name in ("shop", "clinic")]

@@ -41,9 +41,9 @@ _NETWORK_STATES: dict[MessageState, State] = {
 }
 
 
-def network_state(told: MessageState) -> State | None:
-    """What a network's receipt means; None when the message is still on its way."""
-    return _NETWORK_STATES.get(told)
+def network_state(told: MessageState | None) -> State | None:
+    """What a network's receipt means; None when the message is still on its way, or nobody knows."""
+    return _NETWORK_STATES.get(told) if told else None
 
 
 class Message(msgspec.Struct, frozen=True):
