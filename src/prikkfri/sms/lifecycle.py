@@ -1,4 +1,4 @@
-"""The lives of a message and of its receipt: which event takes which state to which.
+"""The lives of a message, of its receipt, and of what a network tells: which event takes which state to which.
 
 These tables are executed: a statement of a store that changes a state is made from them (`Lifecycle.change`), so that
 no state is reached, or left, in a way that does not stand here. Of an event in a state that it does not name comes
@@ -71,6 +71,22 @@ class ReceiptEvent(StrEnum):
     """The sender took it, or does not want to know."""
     PUT_OFF = "put-off"
     """Refused for now, not answered, not written, or the process ended: to hear of it twice does no harm."""
+
+
+class NetworkReceiptState(StrEnum):
+    """Of a receipt that a network gave us and that fits no message yet; one that fits is no more kept."""
+
+    WAITING = "waiting"
+    """It may have come before the answer that names its message."""
+    HELD = "held"
+    DISCARDED = "discarded"
+
+
+class NetworkReceiptEvent(StrEnum):
+    HOLD = "hold"
+    """It fits no message, and none will come."""
+    DISCARD = "discard"
+    """A person says that nothing is to come of it."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +166,14 @@ RECEIPT: Lifecycle[ReceiptState, ReceiptEvent] = Lifecycle(
         ReceiptEvent.CLAIM: ((ReceiptState.WAITING,), ReceiptState.SENDING),
         ReceiptEvent.GIVE: ((ReceiptState.SENDING,), ReceiptState.GIVEN),
         ReceiptEvent.PUT_OFF: ((ReceiptState.SENDING,), ReceiptState.WAITING),
+    },
+)
+NETWORK_RECEIPT: Lifecycle[NetworkReceiptState, NetworkReceiptEvent] = Lifecycle(
+    "state",
+    NetworkReceiptState.WAITING,
+    {
+        NetworkReceiptEvent.HOLD: ((NetworkReceiptState.WAITING,), NetworkReceiptState.HELD),
+        NetworkReceiptEvent.DISCARD: ((NetworkReceiptState.HELD,), NetworkReceiptState.DISCARDED),
     },
 )
 

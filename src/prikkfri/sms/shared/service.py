@@ -11,8 +11,9 @@ from prikkfri.config import Account, Sms
 from prikkfri.journal import Journal
 from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import Command
+from prikkfri.protocols.smpp.session import Event
 from prikkfri.sms import server
-from prikkfri.sms.intake import Given, Told
+from prikkfri.sms.intake import Given
 from prikkfri.sms.routing import Party, Routes, Stop, numbering_of
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Rules
@@ -21,7 +22,7 @@ from prikkfri.storage import Database
 
 log = logging.getLogger("prikkfri.sms")
 
-Connection = server.Connection[Told]
+Connection = server.Connection[Event]
 
 SYSTEM_ID = "prikkfri"
 ANYBODY = "*"
