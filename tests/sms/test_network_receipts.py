@@ -301,3 +301,28 @@ async def test_more_than_may_be_kept_are_refused_for_now_and_what_fits_is_not(ho
         assert await told(link, "none-4") == Status.TEMPORARY_APPLICATION_ERROR
         assert await told(link, "net-1") == Status.OK
         await at.until("SELECT state FROM sms_message", "delivered")
+
+
+async def test_a_word_that_nobody_knows_is_kept_with_its_message_counted_and_told_once(
+    house: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await sent(at, link, client, "net-1")
+        for word in ("Gone", "LOST", "Gone", *(f"W{number}" for number in range(9))):
+            assert await told(link, "net-1", word=word) == Status.OK
+        [(identity, state)] = await at.fetch("SELECT id, state FROM sms_message")
+        assert state == "sent"
+        trail = await at.centre.trail(identity)
+        words = [step.detail for step in trail.steps if step.event == "unknown-state"]
+        assert words == ["Gone", "LOST", "W0", "W1", "W2"]
+        assert at.centre.counters()['receipts_unknown_state_total{link="nord",word="Gone"}'] == 2
+        assert sum("'Gone'" in each.getMessage() for each in caplog.records) == 1
+        # One that fits no message is kept as every other.
+        assert await told(link, "none", word="Gone") == Status.OK
+        at.clock.advance(EARLY_SECONDS)
+        await at.until("SELECT word FROM sms_network_receipt WHERE state = 'held'", "Gone")
+        assert await told(link, "net-1") == Status.OK
+        await at.until("SELECT state FROM sms_message", "delivered")
+        assert await told(link, "net-1", word="LATE") == Status.OK
+        assert "LATE" not in str(await at.centre.trail(identity))

@@ -24,6 +24,7 @@ from prikkfri.journal import Journal
 from prikkfri.sms.accounts.service import Accounts
 from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.binding import ROOM, Room
+from prikkfri.sms.conformance import label
 from prikkfri.sms.dispatch.service import Dispatch
 from prikkfri.sms.housekeeping.service import Housekeeping
 from prikkfri.sms.links.service import Links
@@ -165,4 +166,9 @@ class SmsCentre:
             "binds_refused_total": counted.binds_refused,
             "links_bound": bound.links(),
             "links": len(self._shared.settings.links),
+            **{
+                f'receipts_unknown_state_total{{link="{label(link)}",word="{label(word)}"}}': float(times)
+                for link, traffic in self._shared.traffic.items()
+                for word, times in traffic.unknown.items()
+            },
         }

@@ -15,7 +15,7 @@ from itertools import count
 from prikkfri.errors import StorageError
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
-from prikkfri.sms.intake import Told
+from prikkfri.sms.intake import Intake, Told
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import Ending, network_state, reference_of
 from prikkfri.sms.network_receipts import (
@@ -274,6 +274,16 @@ class Receipts:
         elif link not in self._complaining:
             self._complaining.add(link)
             log.error("%s", line)
+
+    def note(self, link: str, intake: Intake) -> None:
+        """Counts what a link's receipts say, and tells once of each word that nobody knows."""
+        for word in self._shared.traffic[link].note_receipts(intake.receipts, unnamed=intake.receipts_unnamed):
+            line = (
+                "link %s: receipts tell a state that nobody knows, %r: it is kept with its message and settles nothing"
+            )
+            log.error(line, link, word)
+        if intake.receipts_unnamed and self._is_to_be_said(link, "unnamed"):
+            log.error("link %s: receipts that name no message are refused", link)
 
     def say_full(self, link: str) -> None:
         if self._is_to_be_said(link, "full"):

@@ -87,6 +87,8 @@ class Submissions:
         counters.sent += len(intake.sent)
         counters.in_doubt += len(intake.in_doubt)
         self._receipts.tell(settling)
+        if party.kind == "link":
+            self._receipts.note(party.name, intake)
         if refused:
             self._receipts.say_full(party.name)
         shared.bound.wake(Party.parse(message.target) for message in intake.messages)
