@@ -275,6 +275,18 @@ def test_an_account_that_names_no_senders_is_refused_with_the_line_and_the_mend(
     assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}:{line}: account 'shop' lacks `senders`")
 
 
+@pytest.mark.parametrize("region", ["", "Norge", "no", "N", "N0", "NO\\n"])
+def test_a_region_is_two_letters(tmp_path: Path, region: str) -> None:
+    with pytest.raises(ConfigError, match=r":2: `region` is a country in two capital letters"):
+        read(tmp_path, f'operator = "x"\nregion = "{region}"')
+    if region:
+        with pytest.raises(ConfigError, match=r":3: `sms.region` is a country in two capital letters"):
+            read(tmp_path, f'region = "SE"\n[sms]\nregion = "{region}"')
+    found = read(tmp_path, 'region = "SE"\n[sms]\nregion = "DK"')
+    assert (found.region, found.sms.region) == ("SE", "DK")
+    assert read(tmp_path, 'region = "SE"').sms.region == ""
+
+
 TWO = """
 [[sms.accounts]]
 system_id = "first"

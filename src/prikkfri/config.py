@@ -331,6 +331,10 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
         raise source.refuse(
             ("door", "joins_ipv4_prefix"), f"`door.joins_ipv4_prefix` is at most 32, is {config.door.joins_ipv4_prefix}"
         )
+    for setting, region in ((("region",), config.region), (("sms", "region"), config.sms.region or config.region)):
+        if not re.fullmatch("[A-Z]{2}", region):
+            name = ".".join(setting)
+            raise source.refuse(setting, f'`{name}` is a country in two capital letters, such as "NO", not {region!r}')
     for index, account in enumerate(config.sms.accounts):
         if not any(account.senders):
             raise source.refuse(
