@@ -223,6 +223,12 @@ def test_a_receipt_is_read_wherever_its_text_travels_and_however_it_is_written()
         assert parse_receipt(message) == wanted
 
 
+def test_a_payload_of_many_octets_is_not_searched_to_its_end() -> None:
+    for begin, found in ((b"id:net-1 ".ljust(2_035), MessageState.DELIVERED), (b"id:net-1 ".ljust(2_037), None)):
+        assert told_state(b"", ((Tag.MESSAGE_PAYLOAD, begin + b" stat:DELIVRD err:000"),)) == found
+    assert not is_receipt(ShortMessage(tlvs=((Tag.MESSAGE_PAYLOAD, b"id:" * 21_000),)))
+
+
 def test_nothing_is_read_out_of_a_header_that_does_not_fit() -> None:
     with pytest.raises(RemoteProtocolError):
         parse_receipt(ShortMessage(octets=b"\xff" + WHOLE, esm_class=0x44))

@@ -1,6 +1,5 @@
 """What a partner's own traffic tells of it."""
 
-
 import pytest
 
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt

@@ -66,6 +66,8 @@ _OCTETS = {int(state): state for state in MessageState} | {
 FINAL = frozenset(_WORDS) - {MessageState.ENROUTE, MessageState.ACCEPTED}
 WORD_LETTERS_MAX = 32
 ERROR_LETTERS_MAX = 64
+_TOLD_OCTETS_MAX = 2_048
+"""In a payload of 64 KB nobody tells of a message."""
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
@@ -83,7 +85,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
 
 # What follows is the first words of the message, which its sender chose: they say nothing of its end.
 _TEXT_BODY = re.compile(r"text\s*:.*", re.IGNORECASE | re.DOTALL)
-_TEXT_ID = re.compile(rf"\bid:([^\s,;\0]{{1,{ID_OCTETS_MAX}}})(?![^\s,;\0])", re.IGNORECASE | re.ASCII)
+_TEXT_ID = re.compile(rf"\bid:([^\s,;\0]{{1,{ID_OCTETS_MAX}}}+)(?![^\s,;\0])", re.IGNORECASE | re.ASCII)
 _TEXT_STATE = re.compile(rf"\bstat:([^\s,;\0]{{1,{WORD_LETTERS_MAX}}})", re.IGNORECASE | re.ASCII)
 _TEXT_ERROR = re.compile(rf"\berr:([^\s,;\0]{{1,{ERROR_LETTERS_MAX}}})", re.IGNORECASE | re.ASCII)
 _TEXT_FURTHER = re.compile(r"\b(?:sub|dlvrd|submit date|done date|err):", re.IGNORECASE | re.ASCII)
@@ -119,7 +121,7 @@ def parse_receipt(message: ShortMessage) -> Receipt:
 
 def _told(message: ShortMessage) -> str:
     """What the network says in words; nothing of the message that it tells of."""
-    octets = payload(message)
+    octets = payload(message)[:_TOLD_OCTETS_MAX]
     if message.esm_class & ESM_CLASS_HEADER:
         try:
             octets = split_header(octets)[1]
