@@ -302,6 +302,8 @@ def test_a_receipt_is_one_by_data_sm_too_and_whatever_its_type() -> None:
             intake = read(request, by=given(NORD))
             assert [told.receipt for told in intake.told] == [Receipt("net-1", MessageState.DELIVERED)]
             assert (intake.answers, intake.messages) == ([], [])
+            # Without the network's mark it may be written by hand: what its writer chose counts for nothing.
+            assert [(told.recipient, told.sender) for told in intake.told] == [("4790000001", "")]
     # What an account hands in is a message.
     assert len(read(submitted(octets=text)).messages) == 1
 

@@ -11,12 +11,13 @@ from prikkfri.sms.canaries import store as canaries
 from prikkfri.sms.canaries.verdicts import Canary
 from prikkfri.sms.housekeeping import store as housekeeping
 from prikkfri.sms.lifecycle import State
+from prikkfri.sms.quarantine import store as quarantine_store
 from prikkfri.sms.receipts import store as receipts
 from prikkfri.sms.routes import store as routes_store
 from prikkfri.sms.trails import store as trails_store
 from prikkfri.storage import Database, Location, open_database
 
-STORES = (store, housekeeping, receipts, routes_store, trails_store, canaries)
+STORES = (store, housekeeping, quarantine_store, receipts, routes_store, trails_store, canaries)
 STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.claim, {"target": "link:nord", "limit": 10, "now": 1.0}),
     (housekeeping.is_full, {"target": "link:nord", "limit": 10}),
@@ -39,6 +40,16 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (receipts.hold_network_receipt, {"receipt": "r", "reason": "", "now": 1.0}),
     (receipts.settle_network_receipt, {"receipt": "r"}),
     (receipts.erase_discarded, {"discarded_before": 1.0, "limit": 10}),
+    (quarantine_store.messages, {"party": "", "limit": 10}),
+    (quarantine_store.messages, {"party": "link:nord", "limit": 10}),
+    (quarantine_store.message, {"identity": "a"}),
+    (quarantine_store.receipts, {"link": "", "limit": 10}),
+    (quarantine_store.receipts, {"link": "nord", "limit": 10}),
+    (quarantine_store.receipt, {"identity": "r"}),
+    (quarantine_store.free, {"identity": "a", "target": "link:nord", "now": 1.0}),
+    (quarantine_store.discard_message, {"identity": "a", "now": 1.0}),
+    (quarantine_store.discard_receipt, {"identity": "r", "by": "Kari", "now": 1.0}),
+    (quarantine_store.discard_receipts, {"link": "nord", "by": "Kari", "now": 1.0, "limit": 10}),
     (housekeeping.overdue, {"limit": 10, "waiting_before": 1.0, "sent_before": 0.0}),
     (receipts.claim_receipts, {"origin": "account:shop", "limit": 10, "now": 1.0}),
     (receipts.receipts_given, {"ids": ["a"], "now": 1.0}),

@@ -8,7 +8,7 @@ from prikkfri.errors import RemoteProtocolError
 from prikkfri.journal import Outcome
 from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import NOTHING, Body, Command, MessageAnswer, ShortMessage, Status, Tag
-from prikkfri.protocols.smpp.receipt import FINAL, Receipt, is_receipt, parse_receipt
+from prikkfri.protocols.smpp.receipt import FINAL, Receipt, is_marked, is_receipt, parse_receipt
 from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered, Unreadable
 from prikkfri.sms import outcomes
 from prikkfri.sms.addresses import read_recipient
@@ -34,6 +34,7 @@ class Told:
     recipient: str
     """Whom the message went to, says the network; some swap the two."""
     sender: str
+    """Empty where the network's own mark is missing."""
     reference: int | None
     """The user_message_reference, where the network gives it back."""
 
@@ -160,7 +161,8 @@ def _read_receipt(intake: Intake, request: Request, message: ShortMessage, given
             request,
             receipt,
             source.text if source else message.source,
-            destination.text if destination else message.destination,
+            # A person who writes a receipt by hand chooses whom it goes to, and not whom it comes from.
+            (destination.text if destination else message.destination) if is_marked(message) else "",
             int.from_bytes(reference) if reference else None,
         )
     )

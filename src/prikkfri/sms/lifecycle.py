@@ -51,6 +51,10 @@ class Event(StrEnum):
     UNREPORT = "unreport"
     QUARANTINE = "quarantine"
     """What would have been written is not what was sealed."""
+    FREE = "free"
+    """A person says that what is in quarantine goes out after all."""
+    DISCARD = "discard"
+    """A person says that nothing is to come of what is in quarantine."""
 
 
 class ReceiptState(StrEnum):
@@ -156,6 +160,8 @@ MESSAGE: Lifecycle[State, Event] = Lifecycle(
         Event.EXPIRE: ((State.WAITING, *_GONE), State.EXPIRED),
         Event.UNREPORT: (_GONE, State.UNREPORTED),
         Event.QUARANTINE: ((State.SENDING,), State.QUARANTINED),
+        Event.FREE: ((State.QUARANTINED,), State.WAITING),
+        Event.DISCARD: ((State.QUARANTINED,), State.REJECTED),
     },
 )
 RECEIPT: Lifecycle[ReceiptState, ReceiptEvent] = Lifecycle(
@@ -177,9 +183,15 @@ NETWORK_RECEIPT: Lifecycle[NetworkReceiptState, NetworkReceiptEvent] = Lifecycle
     },
 )
 
+BY_PERSON = frozenset({Event.FREE, Event.DISCARD})
 TRANSITIONS = MESSAGE.transitions(State)
-ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
-ENDINGS: Mapping[State, Event] = {reached: event for event, (_, reached) in MESSAGE.steps.items() if reached in ENDED}
+ENDED = frozenset(State) - {
+    state for event, (leaves, _) in MESSAGE.steps.items() if event not in BY_PERSON for state in leaves
+}
+"""The states that nothing leaves by itself: a message in quarantine has ended until a person says otherwise."""
+ENDINGS: Mapping[State, Event] = {
+    reached: event for event, (_, reached) in MESSAGE.steps.items() if reached in ENDED and event not in BY_PERSON
+}
 """The event that ends a message in each of the states in which one ends."""
 
 

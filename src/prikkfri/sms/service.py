@@ -66,9 +66,12 @@ class SmsCentre:
         """
         self._sockets = smpp_sockets
         shared = Shared(database, journal, settings, clock, entropy, Sealer(sealing_key), timing)
-        receipts, quarantine = Receipts(shared), Quarantine(shared)
+        receipts = Receipts(shared)
+        quarantine = Quarantine(shared, receipts)
         self._shared = shared
         self._receipts = receipts
+        self.quarantine = quarantine
+        """What is held for a person, and what a person does with it."""
         self._submissions = Submissions(shared, receipts)
         dispatch = Dispatch(shared, receipts, quarantine)
         self._sessions = Sessions(shared, self._submissions, dispatch)

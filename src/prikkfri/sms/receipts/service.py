@@ -46,6 +46,8 @@ class Settling:
     waiting: Counter[str] = field(default_factory=Counter)
     """By link, how many more wait than before."""
     held: Counter[str] = field(default_factory=Counter)
+    found: dict[str, str] = field(default_factory=dict)
+    """By receipt that was kept, its message."""
 
 
 class Receipts:
@@ -121,13 +123,13 @@ class Receipts:
             await store.make_due(tx, link, wanted([each for each in next_hop_ids if each]), now=now)
             self._due.set()
 
-    async def release(self, tx: Transaction, settling: Settling, receipt: NetworkReceipt, now: float) -> bool:
-        """Looks once more at a receipt that is held; whether it has found its message."""
+    async def release(self, tx: Transaction, settling: Settling, receipt: NetworkReceipt, now: float) -> str | None:
+        """Looks once more at a receipt that is held; the message that it has found."""
         if await self._look(tx, settling, receipt, now, last=True) is not None:
-            return False
+            return None
         await store.settle_network_receipt(tx, receipt.id)
         settling.held[receipt.link] -= 1
-        return True
+        return settling.found[receipt.id]
 
     async def _look_again(self) -> int:
         """At those that are due, `BATCH` at most; returns how many these were."""
@@ -175,6 +177,7 @@ class Receipts:
         found = find(receipt, await store.known(tx, target, wanted(receipt.identities, ways)), ways)
         if isinstance(found, Fitting):
             self._learn(settling, link, habit, found.match)
+            settling.found[receipt.id] = found.message
             if not found.ended:
                 await self._settle(tx, settling, receipt, found.message, now)
             return None
@@ -185,6 +188,7 @@ class Receipts:
                     step = Step(now, "doubt-settled", "the network's receipt names it")
                     await messages.add_events(tx, [(message, step)])
                     await self._settle(tx, settling, receipt, message, now)
+                    settling.found[receipt.id] = message
                     return None
         if last:
             self._learn(settling, link, habit, found)
