@@ -157,6 +157,11 @@ class Link:
     password: str
     prefixes: tuple[str, ...]
     """Digits without `+`; the longest match wins."""
+    network: Literal["own", "partner"] = "partner"
+    """Whose phones are behind it. What our own network hands in goes to anybody; what a partner hands in goes to our
+    accounts, our canaries and our own network's numbers."""
+    transit: bool = False
+    """What this partner hands in may go on to other partners as well."""
     window: int = 50
     instead: str = ""
     """The link that takes its messages while its route is stopped; empty: they are kept until it is open again."""

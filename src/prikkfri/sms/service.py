@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from prikkfri.clock import Clock
 from prikkfri.config import Account, Sms
 from prikkfri.journal import Journal
+from prikkfri.sms import transit
 from prikkfri.sms.accounts.service import Accounts
 from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.binding import ROOM, Room
@@ -147,6 +148,7 @@ class SmsCentre:
         return {
             "messages_accepted_total": counted.accepted,
             "messages_refused_total": counted.refused,
+            **{f'messages_turned_back_total{{reason="{why}"}}': counted.turned_back[why] for why in transit.STATUSES},
             "messages_sent_total": counted.sent,
             "messages_delivered_total": counted.delivered,
             "messages_failed_total": counted.failed,

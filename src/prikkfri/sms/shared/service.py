@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import Command
 from prikkfri.sms import server
 from prikkfri.sms.intake import Given, Told
+from prikkfri.sms.loops import Turns
 from prikkfri.sms.routing import Party, Routes, Stop, numbering_of
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Rules
@@ -32,6 +33,8 @@ ANYBODY = "*"
 class Counters:
     accepted: int = 0
     refused: int = 0
+    turned_back: Counter[str] = field(default_factory=Counter)
+    """By reason: what networks handed in that is not sent on."""
     sent: int = 0
     delivered: int = 0
     failed: int = 0
@@ -109,6 +112,7 @@ class Shared:
     stops: dict[str, Stop] = field(default_factory=dict)
     buckets: dict[Party, Bucket] = field(default_factory=dict)
     references: References = field(default_factory=References)
+    turns: Turns = field(default_factory=Turns)
 
     def __post_init__(self) -> None:
         self.accounts: dict[str, Account] = {account.system_id: account for account in self.settings.accounts}
@@ -140,7 +144,9 @@ class Shared:
         return self._given(Rules(party, routes, message_class="canary", validity_seconds_max=validity_seconds))
 
     def _given(self, rules: Rules, away: frozenset[str] = frozenset()) -> Given:
-        return Given(rules, self.sealer, self.partners, self.entropy, self.clock.now(), away, self.references)
+        return Given(
+            rules, self.sealer, self.partners, self.entropy, self.clock.now(), away, self.references, self.turns
+        )
 
     def rules(self, party: Party) -> Rules:
         validity = self.settings.validity_hours_max * 3600
