@@ -47,6 +47,7 @@ BASE: Row = {
     "receipt": "",
     "receipt_state": 0,
     "receipt_at": 0.0,
+    "user_reference": 258,
 }
 OTHERS: dict[str, tuple[Any, ...]] = {
     "state": STATES,

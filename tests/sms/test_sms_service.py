@@ -14,6 +14,7 @@ from prikkfri.errors import InDoubt, StorageUnavailable
 from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, is_receipt, parse_receipt
 from prikkfri.protocols.smpp.session import Ended, Request
+from prikkfri.sms.messages import reference_of
 from prikkfri.sms.submission import Refusal
 
 NUMBER = "4790000001"
@@ -206,6 +207,62 @@ async def test_a_long_message_has_one_receipt_when_all_its_parts_have_ended(hous
         assert {outcome.promise for outcome in found} == {identity}
         assert [outcome.verdict for outcome in found if outcome.layer == "sms-centre"] == ["asked"]
         assert [outcome.verdict for outcome in found if outcome.verdict != "asked"] == ["broken"]
+
+
+async def test_an_accounts_own_reference_comes_back_in_its_receipt_and_the_network_sees_ours(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        mine = ((Tag.USER_MESSAGE_REFERENCE, b"\x01\x02"),)
+        for tlvs, octets in ((mine, b"hei"), ((), b"hei"), ((*mine, (Tag.MESSAGE_PAYLOAD, b"x" * 161)), b"")):
+            _, identity = await client.submit(registered_delivery=1, octets=octets, tlvs=tlvs)
+            parts = [await link.message() for _ in range(1 if octets else 2)]
+            for number, (request, _) in enumerate(parts):
+                link.take_message(request, f"{identity}/{number}")
+            for number, (_, message) in enumerate(parts):
+                ours = reference_of(f"{identity}-{number + 1}" if number else identity)
+                assert message.tlv(Tag.USER_MESSAGE_REFERENCE) == ours.to_bytes(2)
+                link.tell(message, f"{identity}/{number}")
+                assert (await link.answered()).status == Status.OK
+            request, receipt = await client.message()
+            assert parse_receipt(receipt).message_id == identity
+            assert receipt.tlv(Tag.USER_MESSAGE_REFERENCE) == (b"\x01\x02" if tlvs else None)
+            client.answer(request, body=MessageAnswer())
+
+
+async def test_what_we_do_not_do_is_refused_over_the_wire(house: Any) -> None:
+    async with house() as at:
+        client = await at.bound_client()
+        asked = ({"esm_class": 1}, {"esm_class": 2}, {"replace_if_present": 1}, {"default_message_id": 1})
+        assert [await client.submit(**fields) for fields in asked] == [(0x43, ""), (0x43, ""), (0x54, ""), (0x63, "")]
+        assert await at.fetch("SELECT id FROM sms_message") == []
+
+
+async def test_receipts_are_known_whatever_their_type_and_by_data_sm(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        for number in range(3):
+            assert (await client.submit(registered_delivery=1))[0] == Status.OK
+            request, _ = await link.message()
+            link.take_message(request, f"net-{number}")
+            await at.until(f"SELECT state FROM sms_message WHERE next_hop_id = 'net-{number}'", "sent")
+        text = b"id:net-%d,sub:001 dlvrd:001 stat:Delivered err:000 text:id:net-2 stat:FAILED"
+        empty = ((Tag.RECEIPTED_MESSAGE_ID, b"\0"), (Tag.MESSAGE_STATE, b""))
+        link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="Shop", octets=text % 0, tlvs=empty))
+        assert (await link.answered()).status == Status.OK
+        data = b"\0\1\1%b\0\5\0Shop\0\0\0\0\x04\x24%b%b" % (NUMBER.encode(), len(text % 1).to_bytes(2), text % 1)
+        link.connection.session.ask(Command.DATA_SM, data, None, 0.0)
+        link.connection.flush()
+        assert (await link.answered()).status == Status.OK
+        for _ in range(2):
+            request, receipt = await client.message()
+            assert parse_receipt(receipt).state is MessageState.DELIVERED
+            client.answer(request, body=MessageAnswer())
+        # A word that nobody knows settles nothing, and is not refused.
+        unknown = ShortMessage(source=NUMBER, destination="Shop", octets=b"id:net-2 stat:Foo err:000", esm_class=4)
+        link.ask(Command.DELIVER_SM, unknown)
+        assert (await link.answered()).status == Status.OK
+        rows = await at.fetch("SELECT next_hop_id, state FROM sms_message ORDER BY next_hop_id")
+        assert rows == [("net-0", "delivered"), ("net-1", "delivered"), ("net-2", "sent")]
 
 
 async def test_parts_leave_in_their_order_and_two_accounts_with_one_name_share_its_references(house: Any) -> None:

@@ -421,7 +421,13 @@ async def test_receipts_are_claimed_for_their_account_when_they_are_due(database
     found.must_be(lambda row: {"receipt": "sending"} if is_due(row) else None)
     wanted = [
         DueReceipt(
-            row["id"], row["sender"], row["recipient"], row["receipt_state"], row["accepted_at"], row["ended_at"]
+            row["id"],
+            row["sender"],
+            row["recipient"],
+            row["receipt_state"],
+            row["accepted_at"],
+            row["ended_at"],
+            row["user_reference"],
         )
         for row in rows
         if is_due(row)

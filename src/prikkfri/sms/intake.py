@@ -24,6 +24,9 @@ from prikkfri.sms.transit import LOOP, STATUSES
 ID_ENTROPY_OCTETS = 5
 
 
+_TOLD_BY = (Command.DELIVER_SM, Command.DATA_SM)
+
+
 @dataclass(frozen=True)
 class Told:
     """A network's receipt: what became of a message."""
@@ -74,6 +77,8 @@ class Intake:
     """Why, of each message of a network that is not sent on: the reasons of `transit`."""
     throttled: bool = False
     """The party asked us to slow down."""
+    unknown_words: list[str] = field(default_factory=list)
+    """What receipts said of a state that nobody knows: they settle nothing, and somebody is to be told."""
     unbind: Request | None = None
     over: Ended | None = None
 
@@ -84,7 +89,9 @@ def read_events(events: Sequence[Event | Told], bucket: Bucket, given: Given) ->
         match event:
             case Told():
                 intake.told.append(event)
-            case Request(command=Command.DELIVER_SM, body=ShortMessage() as message) if is_receipt(message):
+            case Request(command=command, body=ShortMessage() as message) if command in _TOLD_BY and is_receipt(
+                message
+            ):
                 _read_receipt(intake, event, message, given)
             case Request(body=ShortMessage() as message):
                 status, identity = hand_in(intake, message, given)
@@ -156,6 +163,8 @@ def _read_receipt(intake: Intake, request: Request, message: ShortMessage, given
     except RemoteProtocolError:
         intake.answers.append((request, Status.PERMANENT_APPLICATION_ERROR, MessageAnswer()))
         return
+    if receipt.state is None:
+        intake.unknown_words.append(receipt.word)
     if receipt.state not in FINAL:
         intake.answers.append((request, Status.OK, MessageAnswer()))  # still on its way: nothing to settle
         return

@@ -1,6 +1,6 @@
 """Routing: from a recipient to the party that takes the message on."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -128,11 +128,21 @@ class Routes:
         return [str(Party("link", name)) for name in names]
 
 
-def _prefixes(links: Iterable[Link]) -> dict[str, tuple[str, ...]]:
+def _prefixes(links: Sequence[Link]) -> dict[str, tuple[str, ...]]:
+    """By prefix the links that have it in their order, each followed by the one that stands in for it.
+
+    Which of two is first, the configuration says by `instead`: without that it is refused.
+    """
+
+    def steps(link: Link, left: int) -> int:
+        following = [each for each in links if each.name == link.instead] if left else []
+        return 1 + steps(following[0], left - 1) if following else 0
+
     found: dict[str, tuple[str, ...]] = {}
-    for link in links:
+    for link in sorted(links, key=lambda link: -steps(link, len(links))):
         ways = (link.name, link.instead) if link.instead else (link.name,)
-        found |= dict.fromkeys(link.prefixes, ways)
+        for prefix in link.prefixes:
+            found[prefix] = tuple(dict.fromkeys((*found.get(prefix, ()), *ways)))
     return found
 
 

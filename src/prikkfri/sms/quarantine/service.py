@@ -37,7 +37,13 @@ class Quarantine:
         async def work(tx: Transaction) -> None:
             receipt = told.receipt
             await store.hold_receipt(
-                tx, party.name, receipt.message_id, receipt.state, told.recipient, reason="fits-no-message", now=now
+                tx,
+                party.name,
+                receipt.message_id,
+                receipt.state or 0,
+                told.recipient,
+                reason="fits-no-message",
+                now=now,
             )
 
         try:

@@ -52,7 +52,7 @@ async def claim_receipts(tx: Transaction, origin: str, *, limit: int, now: float
     rows = await tx.fetch(
         f"UPDATE sms_message SET {_CLAIM.put} WHERE id IN (SELECT id FROM sms_message WHERE origin = :origin"
         f" AND {_CLAIM.where} AND receipt_at <= :now ORDER BY receipt_at LIMIT :limit)"
-        " RETURNING id, sender, recipient, receipt_state, accepted_at, ended_at",
+        " RETURNING id, sender, recipient, receipt_state, accepted_at, ended_at, user_reference",
         {"origin": origin, "limit": limit, "now": now},
     )
     return sorted((DueReceipt(*row) for row in rows), key=lambda receipt: receipt.ended_at)
