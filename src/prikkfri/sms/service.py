@@ -87,7 +87,8 @@ class SmsCentre:
                 await loop.create_server(lambda: self._accounts.accept(tasks), sock=each) for each in self._sockets
             ]
             for link in shared.settings.links:
-                tasks.create_task(self._links.keep(link), name=f"link {link.name}")
+                for bind in range(1, link.binds + 1):
+                    tasks.create_task(self._links.keep(link), name=f"link {link.name}, bind {bind}")
             tasks.create_task(self._housekeeping.keep(), name="housekeeping")
             try:
                 while True:
@@ -161,6 +162,8 @@ class SmsCentre:
             "connections_unbound": self._accounts.unbound,
             "connections_cut_total": counted.cut,
             "binds_refused_total": counted.binds_refused,
-            "links_bound": bound.links(),
+            "links_bound": len(bound.links()),
             "links": len(self._shared.settings.links),
+            "link_binds_bound": sum(bound.links()),
+            "link_binds": sum(link.binds for link in self._shared.settings.links),
         }

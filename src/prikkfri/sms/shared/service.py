@@ -56,14 +56,15 @@ class Bound:
         """Bound or not."""
         self.leaving = False
         self.since: dict[Party, float] = {}
-        """When somebody bound last: seconds since 1970 UTC."""
+        """Since when somebody is bound: seconds since 1970 UTC."""
         self.nobody = asyncio.Event()
         self.nobody.set()
         self._by_party: defaultdict[Party, list[Connection]] = defaultdict(list)
 
     def enter(self, party: Party, connection: Connection, now: float) -> None:
+        if not self._by_party[party]:
+            self.since[party] = now
         self._by_party[party].append(connection)
-        self.since[party] = now
         self.nobody.clear()
 
     def leave(self, party: Party, connection: Connection) -> None:
@@ -83,8 +84,9 @@ class Bound:
     def takes_messages(self, party: Party) -> bool:
         return any(each.session.may_ask(Command.DELIVER_SM) for each in self._by_party.get(party, ()))
 
-    def links(self) -> int:
-        return sum(len(bound) for party, bound in self._by_party.items() if party.kind == "link")
+    def links(self) -> list[int]:
+        """How many binds each link has that has any."""
+        return [len(bound) for party, bound in self._by_party.items() if party.kind == "link" and bound]
 
     def wake(self, parties: Iterable[Party]) -> None:
         """There may be something to send to these."""
