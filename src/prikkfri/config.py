@@ -147,7 +147,7 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """One connection from us to a network or a partner, to whose SMSC we bind as a transceiver."""
+    """A way from us to a network or a partner, to whose SMSC we bind as a transceiver."""
 
     name: str
     partner: str
@@ -157,7 +157,15 @@ class Link:
     password: str
     prefixes: tuple[str, ...]
     """Digits without `+`; the longest match wins."""
+    network: Literal["own", "partner"] = "partner"
+    """Whose phones are behind it. What our own network hands in goes to anybody; what a partner hands in goes to our
+    accounts, our canaries and our own network's numbers."""
+    transit: bool = False
+    """What this partner hands in may go on to other partners as well."""
+    binds: int = 1
+    """Sessions that share its messages."""
     window: int = 50
+    """Messages of a session without an answer: so many a session leave in the time of a round trip."""
     instead: str = ""
     """The link that takes its messages while its route is stopped; empty: they are kept until it is open again."""
     receipt_ids: Literal["", "same", "decimal", "hexadecimal"] = ""
@@ -352,6 +360,13 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
                 f"account {account.system_id!r} tells those who were hit in the operator's name: add"
                 f" {config.operator[:11]!r} to its `senders`",
             )
+    for index, link in enumerate(config.sms.links):
+        for name, value in (("binds", link.binds), ("window", link.window)):
+            if value < 1:
+                raise source.refuse(
+                    ("sms", "links", str(index), name),
+                    f"link {link.name!r} would carry nothing: `{name}` is at least 1, is {value}",
+                )
     _refuse_two_for_one(config.sms, source)
     return dataclasses.replace(config, home=home, demo=demo)
 

@@ -21,7 +21,7 @@ from prikkfri.sms.sealing import Envelope, Sealer
 EARLY_SECONDS = HURRIED.early_receipt_seconds
 BODY = b"Koden er 483 201"
 SEALER = Sealer(bytes(range(32)))
-ROUTES = Routes({"2010": Party("account", "shop")}, {"47": Party("link", "syd")}, 2)
+ROUTES = Routes({"2010": Party("account", "shop")}, {"47": ("syd",)}, 2)
 
 
 def stored(**changes: Any) -> Message:

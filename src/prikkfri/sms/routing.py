@@ -71,17 +71,21 @@ class Exposed(NamedTuple):
 @dataclass(frozen=True)
 class Routes:
     short_codes: Mapping[str, Party]
-    prefixes: Mapping[str, Party]
+    prefixes: Mapping[str, tuple[str, ...]]
+    """By prefix the links that take its numbers, whoever goes first at the head."""
     prefix_digits_max: int
-    detours: Mapping[Party, Party] = field(default_factory=dict)
-    """Where messages for a link go whose route is stopped."""
+    stopped: Collection[str] = ()
+    """The links that no message may take."""
+    neighbours: Mapping[str, str] = field(default_factory=dict)
+    """By link the partner whom it leads to; a link that is not in here is our own network's."""
+    transit: Collection[str] = ()
+    """The links of partners whose messages may go on to other partners."""
+    canaries: Collection[str] = ()
+    """The numbers of our own phones in partners' networks."""
 
     @classmethod
     def of(cls, settings: Sms, stopped: Collection[str] = ()) -> Self:
-        """`stopped`: the links that no message may take."""
-        prefixes: dict[str, Party] = {}
-        for link in first_links(settings.links):
-            prefixes |= dict.fromkeys(link.prefixes, Party("link", link.name))
+        prefixes = _prefixes(settings.links)
         return cls(
             {
                 _as_read(code, numbering_of(settings, account)): Party("account", account.system_id)
@@ -90,26 +94,56 @@ class Routes:
             },
             prefixes,
             max(map(len, prefixes), default=0),
-            detours(settings.links, stopped),
+            frozenset(stopped),
+            {link.name: link.partner for link in settings.links if link.network == "partner"},
+            frozenset(link.name for link in settings.links if link.transit),
+            frozenset(canary.msisdn.removeprefix("+") for canary in settings.canaries),
         )
 
     @classmethod
     def over(cls, link: str) -> Self:
         """Every number by one link, whatever its prefix and whether or not it is stopped: what canaries take."""
-        return cls({}, {"": Party("link", link)}, 0)
+        return cls({}, {"": (link,)}, 0)
+
+    def prefix(self, recipient: str) -> str | None:
+        """The longest one that has links; None: no network takes this number."""
+        for digits in range(min(len(recipient), self.prefix_digits_max), -1, -1):
+            if recipient[:digits] in self.prefixes:
+                return recipient[:digits]
+        return None
+
+    def onward(self, links: tuple[str, ...], origin: Party | None) -> tuple[str, ...]:
+        """Those of the links that do not lead back to the partner from whom a message came."""
+        partner = self.neighbour(origin)
+        return tuple(link for link in links if self.neighbours.get(link) != partner) if partner is not None else links
+
+    def neighbour(self, origin: Party | None) -> str | None:
+        """The partner who handed a message in; None: it is an account's, our own, or our own network's."""
+        return self.neighbours.get(origin.name) if origin is not None and origin.kind == "link" else None
+
+    def led_back_by(self, target: Party) -> list[str]:
+        """The parties, as text, whose messages a link would bring back to the partner from whom they came."""
+        partner = self.neighbour(target)
+        names = [name for name, theirs in self.neighbours.items() if theirs == partner]
+        return [str(Party("link", name)) for name in names]
 
 
-def first_links(links: Sequence[Link]) -> list[Link]:
-    """The links, each behind those that stand in for it: of two that have a prefix, the last one here takes it.
+def _prefixes(links: Sequence[Link]) -> dict[str, tuple[str, ...]]:
+    """By prefix the links that have it in their order, each followed by the one that stands in for it.
 
-    Which of two that is, the configuration says by `instead`: without that it is refused.
+    Which of two is first, the configuration says by `instead`: without that it is refused.
     """
 
     def steps(link: Link, left: int) -> int:
         following = [each for each in links if each.name == link.instead] if left else []
         return 1 + steps(following[0], left - 1) if following else 0
 
-    return sorted(links, key=lambda link: steps(link, len(links)))
+    found: dict[str, tuple[str, ...]] = {}
+    for link in sorted(links, key=lambda link: -steps(link, len(links))):
+        ways = (link.name, link.instead) if link.instead else (link.name,)
+        for prefix in link.prefixes:
+            found[prefix] = tuple(dict.fromkeys((*found.get(prefix, ()), *ways)))
+    return found
 
 
 def numbering_of(settings: Sms, account: Account | None = None) -> Numbering:
@@ -130,14 +164,20 @@ class Route:
     """The short code or the prefix that decided."""
 
 
-def find_route(routes: Routes, recipient: str) -> Route | None:
-    """A short code goes to its account, a number to the link with the longest prefix; None: there is no route."""
+def find_route(routes: Routes, recipient: str, origin: Party | None = None) -> Route | None:
+    """A short code goes to its account, a number to a link of its longest prefix; None: there is no route.
+
+    Never back to the partner `origin` from whom it came. Held, where no link is left that is open.
+    """
     if owner := routes.short_codes.get(recipient):
         return Route(owner, recipient)
-    for digits in range(min(len(recipient), routes.prefix_digits_max), -1, -1):
-        if link := routes.prefixes.get(recipient[:digits]):
-            return Route(routes.detours.get(link, link), recipient[:digits])
-    return None
+    if (matched := routes.prefix(recipient)) is None:
+        return None
+    links = routes.onward(routes.prefixes[matched], origin)
+    for link in links:
+        if link not in routes.stopped:
+            return Route(Party("link", link), matched)
+    return Route(Party("held", links[0]), matched) if links else None
 
 
 def detours(links: Iterable[Link], stopped: Collection[str]) -> dict[Party, Party]:

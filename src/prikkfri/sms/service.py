@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from prikkfri.clock import Clock
 from prikkfri.config import Account, Sms
 from prikkfri.journal import Journal
+from prikkfri.sms import transit
 from prikkfri.sms.accounts.service import Accounts
 from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.binding import ROOM, Room
@@ -93,7 +94,8 @@ class SmsCentre:
                 await loop.create_server(lambda: self._accounts.accept(tasks), sock=each) for each in self._sockets
             ]
             for link in shared.settings.links:
-                tasks.create_task(self._links.keep(link), name=f"link {link.name}")
+                for bind in range(1, link.binds + 1):
+                    tasks.create_task(self._links.keep(link), name=f"link {link.name}, bind {bind}")
             tasks.create_task(self._housekeeping.keep(), name="housekeeping")
             tasks.create_task(self._receipts.keep(), name="receipts")
             try:
@@ -155,6 +157,7 @@ class SmsCentre:
         return {
             "messages_accepted_total": counted.accepted,
             "messages_refused_total": counted.refused,
+            **{f'messages_turned_back_total{{reason="{why}"}}': counted.turned_back[why] for why in transit.STATUSES},
             "messages_sent_total": counted.sent,
             "messages_delivered_total": counted.delivered,
             "messages_failed_total": counted.failed,
@@ -167,8 +170,10 @@ class SmsCentre:
             "connections_unbound": self._accounts.unbound,
             "connections_cut_total": counted.cut,
             "binds_refused_total": counted.binds_refused,
-            "links_bound": bound.links(),
+            "links_bound": len(bound.links()),
             "links": len(self._shared.settings.links),
+            "link_binds_bound": sum(bound.links()),
+            "link_binds": sum(link.binds for link in self._shared.settings.links),
             **{
                 f'receipts_unknown_state_total{{link="{label(link)}",word="{label(word)}"}}': float(times)
                 for link, traffic in self._shared.traffic.items()

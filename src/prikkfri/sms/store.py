@@ -5,7 +5,7 @@ and what is theirs alone, stands in a `store.py` of their own.
 """
 # ruff: noqa: S608
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import structs
 
@@ -103,12 +103,17 @@ async def doubt_what_was_sending(tx: Transaction, *, due_at: float) -> list[Mess
     return [Message(*row) for row in rows]
 
 
-async def move(tx: Transaction, source: str, target: str, *, limit: int) -> list[str]:
-    """Gives messages that wait for one party to another; returns their ids. Canaries stay where they are."""
+async def move(tx: Transaction, source: str, target: str, *, limit: int, never_from: Collection[str] = ()) -> list[str]:
+    """Gives messages that wait for one party to another; returns their ids. Canaries stay where they are.
+
+    So does what came from one of `never_from`: it must not go back to where it came from.
+    """
+    origins = {f"origin{number}": origin for number, origin in enumerate(never_from)}
+    unless = f" AND origin NOT IN ({', '.join(f':{name}' for name in origins)})" if origins else ""
     rows = await tx.fetch(
         f"UPDATE sms_message SET {_MOVE.put}, target = :target WHERE id IN (SELECT id FROM sms_message"
-        f" WHERE target = :source AND {_MOVE.where} AND message_class <> 'canary' LIMIT :limit) RETURNING id",
-        {"source": source, "target": target, "limit": limit},
+        f" WHERE target = :source AND {_MOVE.where} AND message_class <> 'canary'{unless} LIMIT :limit) RETURNING id",
+        {"source": source, "target": target, "limit": limit, **origins},
     )
     return [row[0] for row in rows]
 

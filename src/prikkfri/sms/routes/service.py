@@ -54,7 +54,13 @@ class RouteSwitch:
             event = {"held": "held", "link": "freed" if source.kind == "held" else "sent-another-way"}[target.kind]
 
             async def work(tx: Transaction, source: Party = source, target: Party = target, event: str = event) -> int:
-                moved = await messages.move(tx, str(source), str(target), limit=MOVING_BATCH)
+                moved = await messages.move(
+                    tx,
+                    str(source),
+                    str(target),
+                    limit=MOVING_BATCH,
+                    never_from=shared.routes.led_back_by(target),
+                )
                 step = Step(shared.clock.now(), event, f"from {source.kind} to {target.kind} {target.name}")
                 await messages.add_events(tx, [(message, step) for message in moved])
                 return len(moved)

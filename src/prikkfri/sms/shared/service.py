@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ from prikkfri.protocols.smpp.session import Event
 from prikkfri.sms import server
 from prikkfri.sms.conformance import Traffic
 from prikkfri.sms.intake import Given
+from prikkfri.sms.loops import Turns
 from prikkfri.sms.routing import Party, Routes, Stop, numbering_of
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Rules
@@ -34,6 +35,8 @@ ANYBODY = "*"
 class Counters:
     accepted: int = 0
     refused: int = 0
+    turned_back: Counter[str] = field(default_factory=Counter)
+    """By reason: what networks handed in that is not sent on."""
     sent: int = 0
     delivered: int = 0
     failed: int = 0
@@ -55,14 +58,15 @@ class Bound:
         """Bound or not."""
         self.leaving = False
         self.since: dict[Party, float] = {}
-        """When somebody bound last: seconds since 1970 UTC."""
+        """Since when somebody is bound: seconds since 1970 UTC."""
         self.nobody = asyncio.Event()
         self.nobody.set()
         self._by_party: defaultdict[Party, list[Connection]] = defaultdict(list)
 
     def enter(self, party: Party, connection: Connection, now: float) -> None:
+        if not self._by_party[party]:
+            self.since[party] = now
         self._by_party[party].append(connection)
-        self.since[party] = now
         self.nobody.clear()
 
     def leave(self, party: Party, connection: Connection) -> None:
@@ -82,8 +86,9 @@ class Bound:
     def takes_messages(self, party: Party) -> bool:
         return any(each.session.may_ask(Command.DELIVER_SM) for each in self._by_party.get(party, ()))
 
-    def links(self) -> int:
-        return sum(len(bound) for party, bound in self._by_party.items() if party.kind == "link")
+    def links(self) -> list[int]:
+        """How many binds each link has that has any."""
+        return [len(bound) for party, bound in self._by_party.items() if party.kind == "link" and bound]
 
     def wake(self, parties: Iterable[Party]) -> None:
         """There may be something to send to these."""
@@ -111,6 +116,7 @@ class Shared:
     stops: dict[str, Stop] = field(default_factory=dict)
     buckets: dict[Party, Bucket] = field(default_factory=dict)
     references: References = field(default_factory=References)
+    turns: Turns = field(default_factory=Turns)
     traffic: dict[str, Traffic] = field(init=False)
     """By link."""
 
@@ -145,7 +151,9 @@ class Shared:
         return self._given(Rules(party, routes, message_class="canary", validity_seconds_max=validity_seconds))
 
     def _given(self, rules: Rules, away: frozenset[str] = frozenset()) -> Given:
-        return Given(rules, self.sealer, self.partners, self.entropy, self.clock.now(), away, self.references)
+        return Given(
+            rules, self.sealer, self.partners, self.entropy, self.clock.now(), away, self.references, self.turns
+        )
 
     def rules(self, party: Party) -> Rules:
         validity = self.settings.validity_hours_max * 3600

@@ -84,6 +84,7 @@ class Submissions:
         counters = shared.counters
         counters.accepted += len(intake.messages)
         counters.refused += intake.refused
+        counters.turned_back.update(intake.turned_back)
         counters.sent += len(intake.sent)
         counters.in_doubt += len(intake.in_doubt)
         self._receipts.tell(settling)
