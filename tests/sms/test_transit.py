@@ -105,13 +105,6 @@ def test_whatever_is_stopped_nothing_goes_back_to_the_partner_it_came_from(
         assert refused(TEXT, routes, Party("link", origin), recipient) == LOOP
 
 
-def test_what_is_moved_is_never_moved_to_the_partner_it_came_from() -> None:
-    assert ROUTES.led_back_by(Party("link", "nord")) == ["link:nord", "link:nord-2"]
-    assert ROUTES.led_back_by(Party("link", "syd")) == ["link:syd"]
-    for target in (Party("link", "own"), Party("held", "nord"), Party("account", "nord")):
-        assert ROUTES.led_back_by(target) == []
-
-
 RECEIPTS = [
     {"esm_class": 0x04},
     {"esm_class": 0x44},

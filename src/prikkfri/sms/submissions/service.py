@@ -90,5 +90,7 @@ class Submissions:
         counters.sent += len(intake.sent)
         counters.in_doubt += len(intake.in_doubt)
         self._receipts.tell(ended)
+        if intake.put_off:
+            shared.came_back(party)
         shared.bound.wake(Party.parse(message.target) for message in intake.messages)
         return unmatched
