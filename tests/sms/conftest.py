@@ -43,6 +43,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
         connections_max: int = 100,
         room: Room | None = None,
         trusted: tuple[str, ...] = (),
+        receipt_ids: str = "",
         **changes: Any,
     ) -> AsyncIterator[House]:
         nonlocal journal
@@ -59,6 +60,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
             prefixes=("47",),
             instead=instead,
             window=window,
+            receipt_ids=receipt_ids,
         )
         second = replace(link, name=instead or "syd", partner="Sydtel", port=other.port, prefixes=(), instead="")
         links = [replace(link, **nord)]
