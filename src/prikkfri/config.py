@@ -157,6 +157,8 @@ class Link:
     password: str
     prefixes: tuple[str, ...]
     """Digits without `+`; the longest match wins."""
+    priority: int = 0
+    """Of links with one prefix the lowest goes first; the next takes over while it is stopped or not bound."""
     network: Literal["own", "partner"] = "partner"
     """Whose phones are behind it. What our own network hands in goes to anybody; what a partner hands in goes to our
     accounts, our canaries and our own network's numbers."""
@@ -167,7 +169,7 @@ class Link:
     window: int = 50
     """Messages of a session without an answer: so many a session leave in the time of a round trip."""
     instead: str = ""
-    """The link that takes its messages while its route is stopped; empty: they are kept until it is open again."""
+    """The link that takes its messages before any other does while its route is stopped or it is not bound."""
     receipt_ids: Literal["", "same", "decimal", "hexadecimal"] = ""
     """How its receipts write the ids of its answers: the same, to base ten or to base sixteen; empty: it is learnt."""
 
@@ -393,12 +395,17 @@ def _refuse_two_for_one(sms: Sms, source: "_Source") -> None:
                 names = " and ".join(repr(each.name) for each in sharing)
                 raise source.refuse(
                     ("sms", "links", str(index), "prefixes"),
-                    f"links {names} have one prefix, {prefix!r}: say which is first by its `instead`, which names the"
-                    " other, or give it to one of them",
+                    f"links {names} have one prefix, {prefix!r}: say which is first by `priority` (the lowest), or by"
+                    " its `instead`, which names the other, or give it to one of them",
                 )
 
 
 def _in_order(links: list[Link]) -> bool:
+    """Whether it is said which of these comes first, and which next: by `priority`, among equals by `instead`."""
+    return all(_lead_on([link for link in links if link.priority == each.priority]) for each in links)
+
+
+def _lead_on(links: list[Link]) -> bool:
     """Whether one of these comes first, and the `instead` of each before the last leads to the next."""
     by_name = {link.name: link for link in links}
     for link in links:

@@ -27,11 +27,10 @@ class Turns:
 
     def take(self, sender: str, recipient: str, message: ShortMessage, now: float) -> bool:
         """Whether it may go once more: `TURNS_MAX` times at once, and then one time a minute."""
-        names = f"{sender}\0{recipient}\0".encode("latin-1", "replace")
         # Parts may say the same: which one it is, is of the message too.
-        part = b"".join(message.tlv(tag) or b"" for tag in (Tag.SAR_REFERENCE, Tag.SAR_SEQUENCE))
-        kind = bytes((message.esm_class & ESM_CLASS_HEADER, message.data_coding, len(part)))
-        key = hashlib.blake2b(names + kind + part + payload(message), digest_size=16).digest()
+        part = message.tlv(Tag.SAR_REFERENCE), message.tlv(Tag.SAR_SEQUENCE)
+        kind = message.esm_class & ESM_CLASS_HEADER, message.data_coding
+        key = hashlib.sha256(repr((sender, recipient, kind, part, payload(message))).encode()).digest()
         bucket = self._known.pop(key, Bucket(TURNS_MAX, now))
         left = bucket.take(TURNS_PER_SECOND, now, burst=TURNS_MAX)
         self._known[key] = left or bucket

@@ -1,6 +1,6 @@
 """Routing: from a recipient to the party that takes the message on."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -76,6 +76,8 @@ class Routes:
     prefix_digits_max: int
     stopped: Collection[str] = ()
     """The links that no message may take."""
+    down: Collection[str] = ()
+    """The links that are not bound: a message waits for one only where no other takes it."""
     neighbours: Mapping[str, str] = field(default_factory=dict)
     """By link the partner whom it leads to; a link that is not in here is our own network's."""
     transit: Collection[str] = ()
@@ -84,7 +86,7 @@ class Routes:
     """The numbers of our own phones in partners' networks."""
 
     @classmethod
-    def of(cls, settings: Sms, stopped: Collection[str] = ()) -> Self:
+    def of(cls, settings: Sms, stopped: Collection[str] = (), down: Collection[str] = ()) -> Self:
         prefixes = _prefixes(settings.links)
         return cls(
             {
@@ -95,6 +97,7 @@ class Routes:
             prefixes,
             max(map(len, prefixes), default=0),
             frozenset(stopped),
+            frozenset(down),
             {link.name: link.partner for link in settings.links if link.network == "partner"},
             frozenset(link.name for link in settings.links if link.transit),
             frozenset(canary.msisdn.removeprefix("+") for canary in settings.canaries),
@@ -121,17 +124,17 @@ class Routes:
         """The partner who handed a message in; None: it is an account's, our own, or our own network's."""
         return self.neighbours.get(origin.name) if origin is not None and origin.kind == "link" else None
 
-    def led_back_by(self, target: Party) -> list[str]:
-        """The parties, as text, whose messages a link would bring back to the partner from whom they came."""
-        partner = self.neighbour(target)
-        names = [name for name, theirs in self.neighbours.items() if theirs == partner]
-        return [str(Party("link", name)) for name in names]
+    def bypassed(self) -> frozenset[str]:
+        """The links from which nothing leaves just now, while another takes some of their numbers."""
+        shut = {*self.stopped, *self.down}
+        ways = [links for links in self.prefixes.values() if not shut.issuperset(links)]
+        return frozenset(link for links in ways for link in links if link in shut)
 
 
 def _prefixes(links: Sequence[Link]) -> dict[str, tuple[str, ...]]:
     """By prefix the links that have it in their order, each followed by the one that stands in for it.
 
-    Which of two is first, the configuration says by `instead`: without that it is refused.
+    Which of two is first, the configuration says by `priority` or `instead`: without that it is refused.
     """
 
     def steps(link: Link, left: int) -> int:
@@ -139,7 +142,7 @@ def _prefixes(links: Sequence[Link]) -> dict[str, tuple[str, ...]]:
         return 1 + steps(following[0], left - 1) if following else 0
 
     found: dict[str, tuple[str, ...]] = {}
-    for link in sorted(links, key=lambda link: -steps(link, len(links))):
+    for link in sorted(links, key=lambda link: (link.priority, -steps(link, len(links)))):
         ways = (link.name, link.instead) if link.instead else (link.name,)
         for prefix in link.prefixes:
             found[prefix] = tuple(dict.fromkeys((*found.get(prefix, ()), *ways)))
@@ -167,35 +170,29 @@ class Route:
 def find_route(routes: Routes, recipient: str, origin: Party | None = None) -> Route | None:
     """A short code goes to its account, a number to a link of its longest prefix; None: there is no route.
 
-    Never back to the partner `origin` from whom it came. Held, where no link is left that is open.
+    Of these to the first that is bound, else to the first that is open, else it is held. Never back to the partner
+    `origin` from whom it came.
     """
     if owner := routes.short_codes.get(recipient):
         return Route(owner, recipient)
     if (matched := routes.prefix(recipient)) is None:
         return None
     links = routes.onward(routes.prefixes[matched], origin)
-    for link in links:
-        if link not in routes.stopped:
-            return Route(Party("link", link), matched)
+    open_links = [link for link in links if link not in routes.stopped]
+    if open_links:
+        return Route(
+            Party("link", next((each for each in open_links if each not in routes.down), open_links[0])), matched
+        )
     return Route(Party("held", links[0]), matched) if links else None
 
 
-def detours(links: Iterable[Link], stopped: Collection[str]) -> dict[Party, Party]:
-    """For each stopped link, the link that takes its messages instead; they are held when that is stopped too."""
-    found = {}
-    for link in links:
-        if link.name in stopped:
-            open_way = link.instead and link.instead not in stopped
-            found[Party("link", link.name)] = Party("link", link.instead) if open_way else Party("held", link.name)
-    return found
+def moves(ever_stopped: Collection[str], stopped: Collection[str]) -> list[tuple[Party, Party]]:
+    """From which party to which all messages that wait have to be moved, since a route was stopped or opened.
 
-
-def moves(links: Iterable[Link], ever_stopped: Collection[str], stopped: Collection[str]) -> list[tuple[Party, Party]]:
-    """From which party to which the messages that wait have to be moved, so that they are where the routes say."""
-    ways = detours(links, stopped)
+    Those that have another way than a stopped route go on from there, each by its own recipient: `placing` sees to it.
+    """
     found = []
     for name in sorted(ever_stopped):
         link, held = Party("link", name), Party("held", name)
-        now_for = ways.get(link, link)
-        found += [(source, now_for) for source in (link, held) if source != now_for]
+        found.append((link, held) if name in stopped else (held, link))
     return found

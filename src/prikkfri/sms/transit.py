@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 from prikkfri.protocols.smpp.concatenation import payload
-from prikkfri.protocols.smpp.pdu import ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.pdu import ShortMessage, Status
 from prikkfri.protocols.smpp.receipt import is_receipt
 from prikkfri.sms.routing import Party, Routes
 
@@ -20,10 +20,9 @@ STATUSES: Mapping[str, Status] = {
     RECEIPT: Status.PERMANENT_APPLICATION_ERROR,
 }
 """What a network is answered. Nothing of it gets better by trying again."""
-_TOLD_BY_TYPE = (0x04, 0x20)
-_ESM_CLASS_TYPE = 0x3C  # 5.2.12: a delivery receipt, an intermediate notification
-_RECEIPT_ID = re.compile(r"\bid\s*:\s*\S", re.IGNORECASE | re.ASCII)
-_RECEIPT_STATE = re.compile(r"\bstat\s*:\s*[a-z]", re.IGNORECASE | re.ASCII)
+_ESM_CLASS_TYPE, _ESM_CLASS_NOTIFICATION = 0x3C, 0x20
+_RECEIPT_ID = re.compile(rb"\bid\s*:\s*\S", re.IGNORECASE)
+_RECEIPT_STATE = re.compile(rb"\bstat\s*:\s*[a-z]", re.IGNORECASE)
 
 
 def refused(message: ShortMessage, routes: Routes, origin: Party, recipient: str) -> str:
@@ -47,9 +46,7 @@ def refused(message: ShortMessage, routes: Routes, origin: Party, recipient: str
 def looks_like_receipt(message: ShortMessage) -> bool:
     """Whether it may tell of a message rather than be one. Wider than `is_receipt`: what is none is only not sent on,
     while a receipt that is sent on shows on somebody's phone."""
-    if is_receipt(message) or message.esm_class & _ESM_CLASS_TYPE in _TOLD_BY_TYPE:
+    if is_receipt(message) or message.esm_class & _ESM_CLASS_TYPE == _ESM_CLASS_NOTIFICATION:
         return True
-    if message.tlv(Tag.RECEIPTED_MESSAGE_ID) is not None or message.tlv(Tag.MESSAGE_STATE) is not None:
-        return True
-    text = payload(message).replace(b"\0", b"").decode("latin-1")  # UTF-16 of such letters is they and zeros
+    text = payload(message).replace(b"\0", b"")  # UTF-16 of such letters is they and zeros
     return bool(_RECEIPT_ID.search(text) and _RECEIPT_STATE.search(text))

@@ -92,5 +92,7 @@ class Submissions:
             self._receipts.note(party.name, intake)
         if refused:
             self._receipts.say_full(party.name)
+        if intake.put_off:
+            shared.came_back(party)
         shared.bound.wake(Party.parse(message.target) for message in intake.messages)
         return refused
