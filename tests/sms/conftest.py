@@ -55,7 +55,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
             window=window,
         )
         beside = replace(link, name=instead, partner="Sydtel", port=other.port, prefixes=(), instead="")
-        settings = replace(SETTINGS, links=(link, beside) if instead else (link,), **changes)
+        settings = replace(SETTINGS, **{"links": (link, beside) if instead else (link,), **changes})
         journal = journal or await open_journal(failing, stream="sms", clock=clock)
         smpp = socket.create_server(("127.0.0.1", 0))
         centre = SmsCentre(
