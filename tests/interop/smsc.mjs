@@ -28,6 +28,9 @@ const server = smpp.createServer((session) => {
     const id = `n${count}`;
     const { command, command_id, command_status, command_length, sequence_number, short_message, ...fields } = pdu;
     messages.push({ to: pdu.destination_addr, from: pdu.source_addr, text: short_message.message, fields });
+    // One in three says it in parameters alone, the others in words alone.
+    const words = `id:${id} sub:001 dlvrd:001 submit date:2611221200 done date:2611221200 stat:DELIVRD err:000 text:x`;
+    const told = count % 3 === 0 ? { receipted_message_id: id, message_state: 2 } : { short_message: words };
     const receipt = () =>
       session.deliver_sm({
         source_addr: pdu.destination_addr,
@@ -35,7 +38,7 @@ const server = smpp.createServer((session) => {
         source_addr_npi: 1,
         destination_addr: pdu.source_addr,
         esm_class: 4,
-        short_message: `id:${id} sub:001 dlvrd:001 submit date:2611221200 done date:2611221200 stat:DELIVRD err:000 text:x`,
+        ...told,
       });
     // Now and then the receipt overtakes the answer, as it does in networks with many threads.
     if (count % 5 === 0) receipt();
