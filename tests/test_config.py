@@ -275,6 +275,85 @@ def test_an_account_that_names_no_senders_is_refused_with_the_line_and_the_mend(
     assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}:{line}: account 'shop' lacks `senders`")
 
 
+@pytest.mark.parametrize("region", ["", "Norge", "no", "N", "N0", "NO\\n"])
+def test_a_region_is_two_letters(tmp_path: Path, region: str) -> None:
+    with pytest.raises(ConfigError, match=r":2: `region` is a country in two capital letters"):
+        read(tmp_path, f'operator = "x"\nregion = "{region}"')
+    if region:
+        with pytest.raises(ConfigError, match=r":3: `sms.region` is a country in two capital letters"):
+            read(tmp_path, f'region = "SE"\n[sms]\nregion = "{region}"')
+    found = read(tmp_path, 'region = "SE"\n[sms]\nregion = "DK"')
+    assert (found.region, found.sms.region) == ("SE", "DK")
+    assert read(tmp_path, 'region = "SE"').sms.region == ""
+
+
+TWO = """
+[[sms.accounts]]
+system_id = "first"
+password = "secret"
+senders = ["First"]
+short_codes = ["2010", "+4759440000"]
+
+[[sms.accounts]]
+system_id = "other"
+password = "secret"
+senders = ["Other"]
+short_codes = ["2020", "2021"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ('"2021"', '"2010"', 12, "short code '2010' belongs to account 'first' already, and to account 'other'"),
+        ('"2021"', '"4759440000"', 12, "short code '4759440000' belongs to account 'first' already"),
+        ('"other"', '"first"', 9, "account 'first' belongs to account number 1 already, and to account number 2"),
+        ('"2021"', '"2020"', 0, ""),
+    ],
+)
+def test_two_accounts_with_one_name_or_short_code_are_refused_by_line(
+    tmp_path: Path, old: str, new: str, line: int, says: str
+) -> None:
+    text = TWO.replace(old, new)
+    if not line:
+        assert len(read(tmp_path, text).sms.accounts) == 2
+        return
+    with pytest.raises(ConfigError) as refusal:
+        read(tmp_path, text)
+    assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}:{line}: {says}")
+
+
+def links(*given: str) -> str:
+    """`name:instead` of each, all with one prefix, 7 lines a link."""
+    return "".join(
+        f'[[sms.links]]\nname = "{name}"\npartner = "P"\nhost = "h"\nport = 1\nsystem_id = "s"\npassword = "p"\n'
+        f'prefixes = ["45", "47"]\ninstead = "{instead}"\n'
+        for name, instead in (each.split(":") for each in given)
+    )
+
+
+@pytest.mark.parametrize("given_links", [("a:b", "b:"), ("b:", "a:b"), ("a:",), ("b:c", "a:b", "c:"), ("a:b", "b:c")])
+def test_links_with_one_prefix_have_an_order(tmp_path: Path, given_links: tuple[str, ...]) -> None:
+    assert len(read(tmp_path, links(*given_links)).sms.links) == len(given_links)
+
+
+@pytest.mark.parametrize(
+    "given_links",
+    [("a:", "b:"), ("a:b", "b:a"), ("a:c", "b:c"), ("a:b", "b:", "c:"), ("a:c", "b:c", "c:"), ("a:b", "b:a", "c:")],
+)
+def test_links_with_one_prefix_and_no_order_are_refused_by_line(tmp_path: Path, given_links: tuple[str, ...]) -> None:
+    names = " and ".join(repr(each[0]) for each in given_links)
+    with pytest.raises(ConfigError) as refusal:
+        read(tmp_path, links(*given_links))
+    line = 9 * len(given_links) - 1
+    assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}:{line}: links {names} have one prefix, '45'")
+
+
+def test_two_links_with_one_name_are_refused_by_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r":20: link 'north' belongs to link number 1 already, and to link number 2"):
+        read(tmp_path, GOOD.replace("south", "north"))
+
+
 @pytest.mark.parametrize("senders", [("Shop",), ("*",)])
 def test_an_account_names_its_senders_or_says_that_they_are_anybody(tmp_path: Path, senders: tuple[str, ...]) -> None:
     config = read(tmp_path, f"{ACCOUNT}senders = {list(senders)}")

@@ -160,6 +160,8 @@ class Link:
     window: int = 50
     instead: str = ""
     """The link that takes its messages while its route is stopped; empty: they are kept until it is open again."""
+    receipt_ids: Literal["", "same", "decimal", "hexadecimal"] = ""
+    """How its receipts write the ids of its answers: the same, to base ten or to base sixteen; empty: it is learnt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +183,8 @@ class Sms:
     validity_hours_max: float = 72.0
     waiting_max: int = 1_000_000
     """Messages that may wait for one link or account; more are refused until some have gone."""
+    receipts_kept_max: int = 100_000
+    """Receipts of one link that fit no message and wait or are held; more are refused for now, which loses none."""
     kept_days: float = 30.0
     """How long the trail of a message that has ended is kept; its body is erased at once."""
     in_doubt_seconds: float = 60.0
@@ -331,6 +335,10 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
         raise source.refuse(
             ("door", "joins_ipv4_prefix"), f"`door.joins_ipv4_prefix` is at most 32, is {config.door.joins_ipv4_prefix}"
         )
+    for setting, region in ((("region",), config.region), (("sms", "region"), config.sms.region or config.region)):
+        if not re.fullmatch("[A-Z]{2}", region):
+            name = ".".join(setting)
+            raise source.refuse(setting, f'`{name}` is a country in two capital letters, such as "NO", not {region!r}')
     for index, account in enumerate(config.sms.accounts):
         if not any(account.senders):
             raise source.refuse(
@@ -344,7 +352,48 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
                 f"account {account.system_id!r} tells those who were hit in the operator's name: add"
                 f" {config.operator[:11]!r} to its `senders`",
             )
+    _refuse_two_for_one(config.sms, source)
     return dataclasses.replace(config, home=home, demo=demo)
+
+
+def _refuse_two_for_one(sms: Sms, source: "_Source") -> None:
+    """Whatever two would answer to, only one of them gets, and nobody has said which: that is a message gone astray."""
+    owners: dict[tuple[str, str], str] = {}
+
+    def own(path: tuple[str, ...], kind: str, what: str, owner: str) -> None:
+        before = owners.setdefault((kind, what), owner)
+        if before != owner:
+            raise source.refuse(("sms", *path), f"{kind} {what!r} belongs to {before} already, and to {owner}")
+
+    for index, account in enumerate(sms.accounts):
+        own(("accounts", str(index), "system_id"), "account", account.system_id, f"account number {index + 1}")
+        for code in account.short_codes:
+            short_code = code.removeprefix("+")
+            own(("accounts", str(index), "short_codes"), "short code", short_code, f"account {account.system_id!r}")
+    for index, link in enumerate(sms.links):
+        own(("links", str(index), "name"), "link", link.name, f"link number {index + 1}")
+        for prefix in link.prefixes:
+            sharing = [each for each in sms.links if prefix in each.prefixes]
+            if link is sharing[-1] and not _in_order(sharing):
+                names = " and ".join(repr(each.name) for each in sharing)
+                raise source.refuse(
+                    ("sms", "links", str(index), "prefixes"),
+                    f"links {names} have one prefix, {prefix!r}: say which is first by its `instead`, which names the"
+                    " other, or give it to one of them",
+                )
+
+
+def _in_order(links: list[Link]) -> bool:
+    """Whether one of these comes first, and the `instead` of each before the last leads to the next."""
+    by_name = {link.name: link for link in links}
+    for link in links:
+        found = {link.name}
+        while link.instead in by_name.keys() - found:
+            link = by_name[link.instead]
+            found.add(link.name)
+        if found == by_name.keys() and link.instead not in by_name:
+            return True
+    return False
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from prikkfri.assurance.response.assessing import (
     rose,
     settled,
     sign,
+    usual_share,
 )
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
@@ -419,6 +420,40 @@ def test_what_was_counted_late_began_when_it_was_broken(before: int, kept_betwee
     early = [600.0 + n for n in range(before)]
     promises = delivered(*early, *FAULT, kept=[950.0 + n / 10 for n in range(kept_between)])
     assert rose(promises, risen(since=1_001.0)) == began_at
+
+
+def test_what_lies_just_at_the_edge_of_what_is_looked_at_first_belongs_to_it() -> None:
+    def began_with(*before: float, kept: int = 0) -> float:
+        ordinary = [950.0 + n / 10 for n in range(kept)]
+        return rose(delivered(*before, *FAULT, kept=ordinary), risen(since=1_001.0))
+
+    edge = [941.0] * 5
+    assert began_with(900.0, *edge) == 941.0, "one more, further back, is what any evening brings"
+    assert began_with(*edge, *edge, kept=20) == 941.0, "an ordinary stretch ends it further back only"
+    # Where nothing is broken nearby, it began as far back as it was broken.
+    assert rose(delivered(600.0, 601.0, 602.0), risen(since=1_001.0)) == 600.0
+
+
+@pytest.mark.parametrize(
+    ("place", "kept", "broken", "usual"),
+    [
+        (SIGN_IN, 0, 0, 0.0),
+        (SIGN_IN, 9, 1, 0.1),
+        (LINK, 0, 0, 0.05),  # nothing is known of before: phones are off
+        (LINK, 100, 0, 10 / 300),
+        (LINK, 190, 10, 20 / 400),
+        (LINK, 60, 40, 0.4),
+    ],
+)
+def test_what_was_usual_in_a_place_is_drawn_to_what_is_ordinary_at_its_steps(
+    place: Segment, kept: int, broken: int, usual: float
+) -> None:
+    before = delivered(*[100.0] * broken, kept=[199.9] * kept, place=place)
+    during = delivered(99.9, 99.9, 200.0, 200.0, place=place)
+    elsewhere = delivered(*[150.0] * 50, place=Segment.of({"service": "music", "step": "deliver"}))
+    found = usual_share([*before, *during, *elsewhere], [place], since=100.0, until=200.0)
+    assert found == pytest.approx(usual)
+    assert usual_share(elsewhere, [place], since=100.0, until=200.0) == 0.0
 
 
 def test_where_the_counts_say_nothing_it_began_as_the_alarm_says() -> None:

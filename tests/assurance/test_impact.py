@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -62,7 +63,10 @@ def test_who_mistyped_tried_again_and_came_back_without_an_answer_has_none(back:
     # And whoever gets an answer after that has it, whichever.
     assert hit(*told, sign_in(1_120.0, "kept", promise="p")) == []
     assert hit(*told, sign_in(1_120.0, reason="wrong-credentials", promise="p")) == []
-    assert hit(*(each for each in told if each.step == "return")) == [], "a coming back alone is no try"
+    alone = [each for each in told if each.step == "return"]
+    assert hit(*alone) == [], "a coming back alone is no try"
+    other = sign_in(1_150.0, device="d-2", promise="p-2")
+    assert hit(*alone, other) == ["device:d-2"], "and holds nobody else up"
 
 
 def test_one_who_got_it_within_the_grace_time_is_not_hit() -> None:
@@ -652,6 +656,14 @@ def test_a_device_that_only_one_was_ever_seen_on_is_theirs_afterwards_too() -> N
     holder = holder_of([("d", "C1", 10.0, 20.0), ("e", "C1", 1.0, 9.0), ("e", "C2", 5.0, 9.0)])
     assert [holder("d", at) for at in (9.0, 20.0, 20.1, 1e9)] == ["C1"] * 4
     assert holder("e", 9.1) is None, "two have been there, and nobody knows which of them it was"
+
+
+def test_a_line_that_a_role_saw_is_seen_when_it_becomes_one_with_what_only_a_device_told() -> None:
+    told = Hit("C1", "d-1", "television", "sign-in", 1_050.0, 1, 1, "", None, False)
+    for first, second in ((1_050.0, 1_100.0), (1_100.0, 1_050.0)):
+        lines = (replace(told, first_asked=first), replace(told, first_asked=second, observed=True))
+        (only,) = named(Impact(SCOPE, lines, 2, 0, ""), lambda device, at: "C1", since=0.0).hits
+        assert only.observed
 
 
 def test_lines_that_turn_out_to_be_one_persons_become_one() -> None:

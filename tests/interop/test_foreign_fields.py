@@ -91,6 +91,9 @@ def test_a_bind_is_told_our_version(centre: Centre) -> None:
         ({"validity_period": "tomorrow"}, 0x62),
         ({"schedule_delivery_time": "tomorrow"}, 0x61),
         ({"esm_class": 0x40, "short_message": b"\x09hei"}, 0x43),
+        ({"esm_class": 0x01}, 0x43),  # datagram mode
+        ({"replace_if_present_flag": 1}, 0x54),
+        ({"sm_default_msg_id": 1}, 0x63),
         ({"esm_class": 0x40, "short_message": b"", "message_payload": b"\x05\0\x03\1\2\1" + b"x" * 250}, 0x01),
     ],
 )
@@ -118,9 +121,10 @@ def test_receipts_come_of_what_was_asked(client: Client) -> None:
     assert (told.receipted_message_id.rstrip(b"\0"), told.message_state) == (bad, 5)
     assert b"stat:UNDELIV" in told.short_message
     assert (told.source_addr, told.source_addr_ton, told.destination_addr) == (ABSENT.encode(), 1, b"Shop")
-    good = client.submit(registered_delivery=1).message_id
+    good = client.submit(registered_delivery=1, user_message_reference=4711).message_id
     told = client.receipt()
     assert (told.receipted_message_id.rstrip(b"\0"), told.message_state, told.esm_class) == (good, 2, 0x04)
+    assert told.user_message_reference == 4711
 
 
 def test_parts_with_a_reference_of_16_bits_are_one_text_on_the_phone(client: Client, handsets: Handsets) -> None:

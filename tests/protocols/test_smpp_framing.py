@@ -329,6 +329,34 @@ def test_who_takes_a_message_from_us_has_it_whatever_it_writes_behind(body: byte
         assert isinstance(answered.body, MessageAnswer)
 
 
+DATA = b"CMT\0\x01\x014790000001\0\x05\x00Shop\0\x04\x01\x08"
+
+
+def test_data_sm_of_a_network_is_read_and_answered_and_one_cut_anywhere_is_refused() -> None:
+    whole = DATA + parameter(0x0424, b"hei") + parameter(0x001E, b"net-1\0")
+    esme = bound_esme()
+    [request] = esme.receive(pdu(0x103, 1, whole), 0.0)
+    assert request.body == ShortMessage(
+        "4790000001", "Shop", data_coding=8, esm_class=4, registered_delivery=1, source_ton=1, source_npi=1,
+        destination_ton=5, service_type="CMT", tlvs=((0x0424, b"hei"), (0x001E, b"net-1\0")),
+    )  # fmt: skip
+    esme.answer(request, Status.OK, MessageAnswer())
+    assert answers(esme)[-1] == (0x80000103, 0, 1)
+    readable = {len(DATA), len(DATA) + 7, len(whole)}
+    for cut in range(len(whole) + 1):
+        esme = bound_esme()
+        heard = esme.receive(pdu(0x103, 1, whole[:cut]) + pdu(0x103, 2, whole), 0.0)
+        assert heard[-1] == Request(0x103, 2, request.body)
+        assert len(heard) == (2 if cut in readable else 1), cut
+        assert answers(esme) == ([] if cut in readable else [(0x80000103, CUT, 1)]), cut
+
+
+def test_data_sm_of_an_account_is_a_command_that_we_do_not_speak() -> None:
+    centre = bound_centre()
+    assert centre.receive(pdu(0x103, 1, DATA), 0.0) == []
+    assert answers(centre)[-1] == (RESPONSE, Status.INVALID_COMMAND_ID, 1)
+
+
 @pytest.mark.parametrize("body", [b"partner", b"partner\0\0", b"p" * 300, b"\x02", b""])
 def test_a_bind_is_bound_by_its_status_whatever_the_partner_calls_itself(body: bytes) -> None:
     for status in (0, 0x0D):
@@ -553,6 +581,7 @@ def test_numbers_are_those_of_a_foreign_implementation() -> None:
         "QUEUE_FULL": "RMSGQFUL", "INVALID_ESM_CLASS": "RINVESMCLASS", "SUBMIT_FAILED": "RSUBMITFAIL",
         "THROTTLED": "RTHROTTLED", "INVALID_SCHEDULE": "RINVSCHED", "INVALID_VALIDITY": "RINVEXPIRY",
         "INVALID_SOURCE_TON": "RINVSRCTON", "INVALID_DESTINATION_TON": "RINVDSTTON",
+        "INVALID_REPLACE_FLAG": "RINVREPFLAG", "INVALID_DEFAULT_MESSAGE": "RINVDFTMSGID",
         "TEMPORARY_APPLICATION_ERROR": "RX_T_APPN", "PERMANENT_APPLICATION_ERROR": "RX_P_APPN",
     }  # fmt: skip
     assert {ours: Status[ours].value for ours in theirs} == {
@@ -562,7 +591,7 @@ def test_numbers_are_those_of_a_foreign_implementation() -> None:
         "RECEIPTED_MESSAGE_ID": "receipted_message_id", "USER_MESSAGE_REFERENCE": "user_message_reference",
         "SAR_REFERENCE": "sar_msg_ref_num", "SAR_TOTAL": "sar_total_segments", "SAR_SEQUENCE": "sar_segment_seqnum",
         "SC_INTERFACE_VERSION": "sc_interface_version", "MESSAGE_PAYLOAD": "message_payload",
-        "MESSAGE_STATE": "message_state",
+        "NETWORK_ERROR_CODE": "network_error_code", "MESSAGE_STATE": "message_state",
     }  # fmt: skip
     assert {ours: Tag[ours].value for ours in tags} == {
         ours: smpplib.command.get_optional_code(name) for ours, name in tags.items()

@@ -46,8 +46,14 @@ WORDS = {
 }  # fmt: skip
 
 
+VARIANTS = {
+    "DELIVERED": 2, "DELIVERD": 2, "DELIVRED": 2, "FAILED": 5, "UNDELIVERABLE": 5, "UNDELIVERED": 5, "UNDELIVRD": 5,
+    "SKIPPED": 5, "REJECTED": 8, "ACCEPTED": 6, "BUFFRED": 1, "BUFFERED": 1, "SCHEDULED": 1,
+}  # fmt: skip
+
+
 def told_state(octets: bytes, tlvs: tuple[tuple[int, bytes], ...] = ()) -> int | None:
-    """What a receipt says became of its message; None when it is no receipt that can be read."""
+    """What a receipt says became of its message; None when it does not say, or names no message."""
     try:
         return parse_receipt(ShortMessage(octets=octets, tlvs=tlvs)).state
     except RemoteProtocolError:
@@ -64,6 +70,30 @@ def test_each_word_of_the_book_is_read_and_written(word: str) -> None:
     text = format_receipt(Receipt("1", MessageState(WORDS[word])), submitted=NOW, done=NOW)
     assert b" stat:%b " % word.encode() in text
     assert (b" dlvrd:001 " if word == "DELIVRD" else b" dlvrd:000 ") in text
+
+
+@pytest.mark.parametrize("word", VARIANTS)
+def test_the_words_of_partners_are_read(word: str) -> None:
+    for written in (word, word.lower(), word.capitalize()):
+        for text in (b"id:1 stat:%b err:000", b"id:1 stat:%b,err:000", b"id:1\nstat:%b\nerr:000", b"id:1 Stat:%b"):
+            assert parse_receipt(ShortMessage(octets=text % written.encode())) == Receipt("1", VARIANTS[word])
+
+
+@pytest.mark.parametrize("word", ["FOOBAR", "delivr", "DELIVRD9", "xDELIVRD", "DELIVRD-NOT", "Ukjent", "A" * 32])
+def test_a_word_that_nobody_knows_is_kept_as_it_is_written(word: str) -> None:
+    text = b"id:1 sub:001 stat:%b err:000 text:stat:DELIVRD" % word.encode()
+    assert parse_receipt(ShortMessage(octets=text)) == Receipt("1", None, word=word)
+    number = ((Tag.RECEIPTED_MESSAGE_ID, b"1"), (Tag.MESSAGE_STATE, b"\x63"))
+    assert parse_receipt(ShortMessage(tlvs=number)) == Receipt("1", None, word="63")
+    assert parse_receipt(ShortMessage(octets=text, tlvs=number)).word == word
+    assert parse_receipt(ShortMessage(octets=b"id:1 err:000")) == Receipt("1", None)
+    longer = parse_receipt(ShortMessage(octets=b"id:1 stat:" + b"B" * 40))
+    assert (longer.state, longer.word) == (None, "B" * 32)
+
+
+def test_states_of_later_versions_of_the_book_are_read() -> None:
+    for octet, state in ((0, MessageState.ENROUTE), (9, MessageState.UNDELIVERABLE)):
+        assert told_state(b"id:1", ((Tag.MESSAGE_STATE, bytes((octet,))),)) == state
 
 
 @given(st.text("ABCDEFGHIJKLMNOPRSTUVWXYZabcdefg0123456789_-", max_size=12).filter(lambda x: "DELIV" not in x.upper()))
@@ -104,6 +134,9 @@ def test_a_state_of_more_or_less_than_an_octet_never_means_delivered(value: byte
         b"id:1 err:001 text:stat:DELIVRD",
         b"id: stat:UNDELIV Text:id:2 stat:DELIVRD",
         b"stat:DELIVRD err:000 Text:\nid:2",
+        b"id:1 err:000Text:stat:DELIVRD",
+        b"id:1 err:000 TEXT :stat:DELIVRD",
+        b"id:1 text:hei\nstat:DELIVRD",
     ],
 )
 def test_what_does_not_say_delivered_of_a_message_is_not_taken_for_it(octets: bytes) -> None:
@@ -115,9 +148,17 @@ def test_an_id_has_a_limit_and_ends_at_a_nul() -> None:
     for value, wanted in ((b"1" * 64, "1" * 64), (b"1" * 64 + b"\0", "1" * 64), (b"1\0002", "1")):
         found = parse_receipt(ShortMessage(octets=b"id:3", tlvs=((Tag.RECEIPTED_MESSAGE_ID, value), state)))
         assert found.message_id == wanted
-    for value in (b"", b"\0", b"1" * 65, b"\0001"):
+    # A parameter that says nothing leaves the word to the text.
+    for value in (b"", b"\0", b" ", b"\0001", b"1" * 256):
+        found = parse_receipt(ShortMessage(octets=b"id:3", tlvs=((Tag.RECEIPTED_MESSAGE_ID, value), state)))
+        assert (found.message_id, found.other_id) == ("3", "")
         with pytest.raises(RemoteProtocolError):
-            parse_receipt(ShortMessage(octets=b"id:3", tlvs=((Tag.RECEIPTED_MESSAGE_ID, value), state)))
+            parse_receipt(ShortMessage(octets=b"id: stat:DELIVRD", tlvs=((Tag.RECEIPTED_MESSAGE_ID, value), state)))
+    for value in (b"1" * 65, b"1" * 255):
+        assert parse_receipt(ShortMessage(tlvs=((Tag.RECEIPTED_MESSAGE_ID, value), state))).message_id == value.decode()
+    assert parse_receipt(ShortMessage(octets=b"id:" + b"y" * 255)).message_id == "y" * 255
+    with pytest.raises(RemoteProtocolError):  # half an id is another's
+        parse_receipt(ShortMessage(octets=b"id:" + b"y" * 256))
     assert parse_receipt(ShortMessage(octets=b"ID:" + b"x" * 64 + b" STAT:DELIVRD")).message_id == "x" * 64
 
 
@@ -126,12 +167,105 @@ def test_the_networks_own_reason_is_kept() -> None:
         (b"err:1B2", "1B2"),
         (b"Err:5 Text:", "5"),
         (b"", "000"),
-        (b"err:1234", "000"),
+        (b"err:1234", "1234"),
+        (b"err:EC_ABSENT-SUBSCRIBER text:", "EC_ABSENT-SUBSCRIBER"),
+        (b"err:0x22,text:", "0x22"),
+        (b"err:00000", "00000"),
+        (b"err:", "000"),
+        (b"err:" + b"e" * 70, "e" * 64),
+        (b"text:err:7", "000"),
         (b"terr:7", "000"),
     ):
         assert parse_receipt(ShortMessage(octets=b"id:1 stat:UNDELIV " + text)).error == reason
     parameters = ((Tag.RECEIPTED_MESSAGE_ID, b"1"), (Tag.MESSAGE_STATE, b"\x05"))
     assert parse_receipt(ShortMessage(octets=b"stat:DELIVRD err:042", tlvs=parameters)).error == "042"
+
+
+def test_the_networks_own_reason_is_taken_from_its_parameter_where_the_text_has_none() -> None:
+    def error(text: bytes, code: bytes) -> str:
+        return parse_receipt(ShortMessage(octets=b"id:1 " + text, tlvs=((Tag.NETWORK_ERROR_CODE, code),))).error
+
+    assert error(b"", b"\x03\x00\x22") == "034"
+    assert error(b"err:000", b"\x03\x01\x00") == "256"
+    assert error(b"err:042", b"\x03\x00\x22") == "042"
+    assert error(b"err:00", b"\x03\x00\x00") == "00"
+    for code in (b"", b"\x03", b"\x00\x22", b"\x03\x00\x22\x00", b"\x03\x00\x00"):
+        assert error(b"", code) == "000"
+
+
+@pytest.mark.parametrize("behind", [b",", b"\n", b"\r\n", b";", b"\t", b" ", b"\0", b""])
+def test_an_id_ends_where_it_ends(behind: bytes) -> None:
+    rest = b"sub:001 stat:DELIVRD" if behind else b""
+    for identity in (b"ff", b"0000000255", b"a-b.c_d/9"):
+        found = parse_receipt(ShortMessage(octets=b"id:" + identity + behind + rest))
+        assert found.message_id == identity.decode()
+
+
+WHOLE = b"id:net-1 sub:001 dlvrd:001 submit date:2311142213 done date:2311142214 stat:DELIVRD err:000 text:id:2 stat:X"
+
+
+def test_a_receipt_is_read_wherever_its_text_travels_and_however_it_is_written() -> None:
+    wanted = Receipt("net-1", MessageState.DELIVERED)
+    wide = WHOLE.decode().encode("utf-16-be")
+    payloads = [
+        ShortMessage(octets=WHOLE),
+        ShortMessage(tlvs=((Tag.MESSAGE_PAYLOAD, WHOLE),)),
+        ShortMessage(octets=wide, data_coding=8),
+        ShortMessage(octets=b"\xfe\xff" + wide, data_coding=8),
+        ShortMessage(octets=wide + b"\0", data_coding=0x18),
+        ShortMessage(octets=wide),  # partners forget to say it
+        ShortMessage(octets=b"\x02\x70\x00" + WHOLE, esm_class=0x40),
+        ShortMessage(octets=b"\r\n" + WHOLE),
+        ShortMessage(octets=WHOLE.upper().replace(b"NET", b"net")),
+    ]
+    for message in payloads:
+        assert is_receipt(message)
+        assert parse_receipt(message) == wanted
+
+
+def test_a_payload_of_many_octets_is_not_searched_to_its_end() -> None:
+    for begin, found in ((b"id:net-1 ".ljust(2_035), MessageState.DELIVERED), (b"id:net-1 ".ljust(2_037), None)):
+        assert told_state(b"", ((Tag.MESSAGE_PAYLOAD, begin + b" stat:DELIVRD err:000"),)) == found
+    assert not is_receipt(ShortMessage(tlvs=((Tag.MESSAGE_PAYLOAD, b"id:" * 21_000),)))
+
+
+def test_nothing_is_read_out_of_a_header_that_does_not_fit() -> None:
+    with pytest.raises(RemoteProtocolError):
+        parse_receipt(ShortMessage(octets=b"\xff" + WHOLE, esm_class=0x44))
+
+
+@given(st.integers(0, 255))
+def test_a_receipt_is_known_by_what_it_says_whatever_its_type(esm_class: int) -> None:
+    esm_class &= ~0x40  # with that bit the first octets are a header
+    for message in (
+        ShortMessage(octets=WHOLE, esm_class=esm_class),
+        ShortMessage(octets=b"id:1 stat:FOO err:1", esm_class=esm_class),
+        ShortMessage(tlvs=((Tag.RECEIPTED_MESSAGE_ID, b"1"),), esm_class=esm_class),
+        ShortMessage(tlvs=((Tag.MESSAGE_STATE, b""),), esm_class=esm_class),
+    ):
+        assert is_receipt(message)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"Hei! id:1 sub:001 stat:DELIVRD err:000", b"id: 7 stat: fine", b"id:7 sub:001 dlvrd:001", b"id:1 stat:DELIVRD",
+     b"id:1 text:stat:DELIVRD err:000", b"stat:DELIVRD err:000", b"", b"id:"],
+)  # fmt: skip
+def test_what_a_person_writes_is_no_receipt(octets: bytes) -> None:
+    assert not is_receipt(ShortMessage(octets=octets))
+    assert is_receipt(ShortMessage(octets=octets, esm_class=0x04))
+
+
+def test_a_receipt_without_an_id_may_name_its_message_by_our_reference() -> None:
+    found = parse_receipt(ShortMessage(octets=b"stat:DELIVRD", tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\1\2"),)))
+    assert found == Receipt("", MessageState.DELIVERED)
+    with pytest.raises(RemoteProtocolError):
+        parse_receipt(ShortMessage(octets=b"stat:DELIVRD", tlvs=((Tag.USER_MESSAGE_REFERENCE, b""),)))
+
+
+def test_the_id_of_the_text_is_told_beside_another_of_the_parameter() -> None:
+    message = ShortMessage(octets=b"id:0000000255 stat:DELIVRD", tlvs=((Tag.RECEIPTED_MESSAGE_ID, b"ff\0"),))
+    assert parse_receipt(message) == Receipt("ff", MessageState.DELIVERED, other_id="0000000255")
 
 
 def test_only_one_type_of_message_is_a_receipt() -> None:
@@ -166,7 +300,7 @@ def test_parameters_count_before_text() -> None:
     message = ShortMessage(
         octets=b"id:1 stat:DELIVRD", tlvs=((Tag.RECEIPTED_MESSAGE_ID, b"2\0"), (Tag.MESSAGE_STATE, b"\x03"))
     )
-    assert parse_receipt(message) == Receipt("2", MessageState.EXPIRED)
+    assert parse_receipt(message) == Receipt("2", MessageState.EXPIRED, other_id="1")
 
 
 @given(st.binary(max_size=200), st.lists(st.tuples(st.sampled_from([0x1E, 0x427]), st.binary(max_size=70))).map(tuple))

@@ -219,12 +219,13 @@ MESSAGES = (Command.SUBMIT_SM, Command.DELIVER_SM)
 def test_each_side_may_ask_what_the_book_allows() -> None:
     """SMPP 3.4, table 2-1, by the sides that a test can bring into each state."""
     enquire, leave = Command.ENQUIRE_LINK, Command.UNBIND
-    submit, deliver = Command.SUBMIT_SM, Command.DELIVER_SM
+    submit, deliver, data = Command.SUBMIT_SM, Command.DELIVER_SM, Command.DATA_SM
     binds = {Command.BIND_RECEIVER, Command.BIND_TRANSMITTER, Command.BIND_TRANSCEIVER}
     table = {
         Command.BIND_TRANSMITTER: ({enquire, leave, submit}, {enquire, leave}),
-        Command.BIND_RECEIVER: ({enquire, leave}, {enquire, leave, deliver}),
-        Command.BIND_TRANSCEIVER: ({enquire, leave, submit}, {enquire, leave, deliver}),
+        # Of data_sm, which both may ask by the book, we take only what networks tell by it.
+        Command.BIND_RECEIVER: ({enquire, leave}, {enquire, leave, deliver, data}),
+        Command.BIND_TRANSCEIVER: ({enquire, leave, submit}, {enquire, leave, deliver, data}),
     }
     for bind, allowed in table.items():
         sides = bound(bind)

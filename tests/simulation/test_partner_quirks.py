@@ -27,7 +27,6 @@ from prikkfri.protocols.smpp.receipt import MessageState, is_receipt, parse_rece
 from prikkfri.protocols.smpp.session import Answered
 from prikkfri.simulation.partners.quirks import (
     BY_THE_BOOK,
-    NETWORK_ERROR_CODE,
     AnswerForm,
     IdStyle,
     Quirks,
@@ -113,7 +112,7 @@ def test_each_part_of_a_receipt_can_be_written_in_its_own_way() -> None:
     assert told.octets.endswith(b" stat:Delivered err:12345 text:id:1")
     assert told.esm_class == 0
     assert told.tlvs == (
-        (Tag.RECEIPTED_MESSAGE_ID, b""), (Tag.MESSAGE_STATE, b"\x09"), (NETWORK_ERROR_CODE, b"\x03\x01\x02"),
+        (Tag.RECEIPTED_MESSAGE_ID, b""), (Tag.MESSAGE_STATE, b"\x09"), (Tag.NETWORK_ERROR_CODE, b"\x03\x01\x02"),
     )  # fmt: skip
 
 

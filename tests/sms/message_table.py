@@ -41,12 +41,14 @@ BASE: Row = {
     "state": "waiting",
     "reason": "before",
     "next_hop_id": "net-1",
+    "next_hop_key": "net-1",
     "attempted_at": NOW - 50,
     "sent_at": NOW - 49,
     "ended_at": 0.0,
     "receipt": "",
     "receipt_state": 0,
     "receipt_at": 0.0,
+    "user_reference": 258,
 }
 OTHERS: dict[str, tuple[Any, ...]] = {
     "state": STATES,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from sms_house import NUMBER, PASSWORD, House, Peer
-from waiting import WAIT_SECONDS_MAX, eventually
+from waiting import eventually
 
 from prikkfri.clock import SystemClock
 from prikkfri.config import Link
@@ -31,12 +31,6 @@ UPPER, BARE = IdStyle(upper=True), IdStyle(digits=0)
 
 def not_yet(reason: str) -> Any:
     return pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason)
-
-
-@pytest.fixture
-def patience(request: pytest.FixtureRequest) -> float:
-    """How long to wait for what happens: not long for what does not hold yet."""
-    return 0.5 if request.node.get_closest_marker("xfail") else WAIT_SECONDS_MAX
 
 
 class Partnered(NamedTuple):
@@ -62,6 +56,12 @@ class Partnered(NamedTuple):
             return "" if open_still else state
 
         return await eventually(is_over, what="the receipt to come to something")
+
+    async def next_is_delivered(self, client: Peer) -> None:
+        """Whatever came before has been dealt with: a message of now, by the book, has its receipt."""
+        self.partner.quirks = BY_THE_BOOK
+        identity = await submitted(client)
+        await self.house.until(f"SELECT state FROM sms_message WHERE id = '{identity}'", "delivered")
 
     async def all_delivered(self, messages: int) -> None:
         """Lets the time pass that refusals for now ask for, until so many messages are delivered."""
@@ -109,94 +109,45 @@ async def submitted(client: Peer, **fields: Any) -> str:
 
 # receipts
 
-RECEIPTS = [
-    pytest.param(Quirks(), id="by the book"),
-    pytest.param(Quirks(id_in="parameter"), id="id in the parameter alone"),
-    pytest.param(Quirks(id_in="text"), id="id in the text alone"),
-    pytest.param(Quirks(state_in="text"), id="state in the text alone"),
-    pytest.param(Quirks(state_in="parameter"), id="state in the parameter alone"),
-    pytest.param(Quirks(answer_id=UPPER, parameter_id=UPPER, text_id=UPPER), id="capitals everywhere"),
-    pytest.param(
-        Quirks(answer_id=DECIMAL, parameter_id=DECIMAL, text_id=DECIMAL), id="to base ten everywhere"
+RECEIPTS = {
+    "by the book": Quirks(),
+    "id in the parameter alone": Quirks(id_in="parameter"),
+    "id in the text alone": Quirks(id_in="text"),
+    "state in the text alone": Quirks(state_in="text"),
+    "state in the parameter alone": Quirks(state_in="parameter"),
+    "capitals everywhere": Quirks(answer_id=UPPER, parameter_id=UPPER, text_id=UPPER),
+    "to base ten everywhere": Quirks(answer_id=DECIMAL, parameter_id=DECIMAL, text_id=DECIMAL),
+    "the text alone to base ten": Quirks(text_id=DECIMAL),
+    "small letters in the answer, capitals in the receipt": Quirks(parameter_id=UPPER, text_id=UPPER),
+    "hexadecimal in the answer, decimal in the receipt": Quirks(parameter_id=DECIMAL, text_id=DECIMAL),
+    "decimal in the answer, hexadecimal in the receipt": Quirks(answer_id=DECIMAL),
+    "zeros before it in the text": Quirks(answer_id=BARE, id_in="text", text_id=PADDED),
+    "hexadecimal, and twenty digits in the text": Quirks(answer_id=BARE, id_in="text", text_id=SHORT_DECIMAL),
+    "an empty parameter beside a good text": Quirks(empty_parameter=True),
+    "a comma behind the id": Quirks(id_in="text", behind_id=","),
+    "a newline behind the id": Quirks(id_in="text", behind_id="\n"),
+    "an error of five digits": Quirks(error="00000"),
+    "a receipt's words in the customer's text": Quirks(text="id:1 stat:REJECTD err:999"),
+    "a receipt's words in the customer's text and nowhere else": Quirks(
+        text="id:1 stat:REJECTD err:999", id_in="parameter", state_in="parameter"
     ),
-    pytest.param(Quirks(text_id=DECIMAL), id="the text alone to base ten"),
-    pytest.param(
-        Quirks(parameter_id=UPPER, text_id=UPPER), id="small letters in the answer, capitals in the receipt",
-        marks=not_yet("ids are compared letter for letter"),
-    ),
-    pytest.param(
-        Quirks(parameter_id=DECIMAL, text_id=DECIMAL), id="hexadecimal in the answer, decimal in the receipt",
-        marks=not_yet("an id is not read to another base"),
-    ),
-    pytest.param(
-        Quirks(answer_id=DECIMAL), id="decimal in the answer, hexadecimal in the receipt",
-        marks=not_yet("an id is not read to another base"),
-    ),
-    pytest.param(
-        Quirks(answer_id=BARE, id_in="text", text_id=PADDED), id="zeros before it in the text",
-        marks=not_yet("ids are compared letter for letter"),
-    ),
-    pytest.param(
-        Quirks(answer_id=BARE, id_in="text", text_id=SHORT_DECIMAL), id="hexadecimal, and twenty digits in the text",
-        marks=not_yet("an id is not read to another base"),
-    ),
-    pytest.param(
-        Quirks(empty_parameter=True), id="an empty parameter beside a good text",
-        marks=not_yet("an empty parameter hides the id of the text"),
-    ),
-    pytest.param(
-        Quirks(id_in="text", behind_id=","), id="a comma behind the id",
-        marks=not_yet("what follows the id is read as a part of it"),
-    ),
-    pytest.param(
-        Quirks(id_in="text", behind_id="\n"), id="a newline behind the id",
-        marks=not_yet("what follows the id is read as a part of it"),
-    ),
-    pytest.param(Quirks(error="00000"), id="an error of five digits"),
-    pytest.param(Quirks(text="id:1 stat:REJECTD err:999"), id="a receipt's words in the customer's text"),
-    pytest.param(
-        Quirks(text="id:1 stat:REJECTD err:999", id_in="parameter", state_in="parameter"),
-        id="a receipt's words in the customer's text and nowhere else",
-    ),
-    pytest.param(Quirks(brings_reference=False), id="no reference"),
-    pytest.param(Quirks(receipt_first=True), id="the receipt before the answer"),
-    pytest.param(Quirks(addresses="national"), id="a national number"),
-    pytest.param(Quirks(addresses="national-unmarked"), id="a national number that does not say so"),
-    pytest.param(
-        Quirks(addresses="swapped"), id="numbers the other way round", marks=not_yet("only the source is looked at")
-    ),
-    pytest.param(
-        Quirks(addresses="empty"), id="no numbers", marks=not_yet("a receipt without the phone's number fits nothing")
-    ),
-    pytest.param(Quirks(wide=True), id="UCS-2 beside parameters"),
-    pytest.param(
-        Quirks(wide=True, id_in="text", state_in="text"), id="UCS-2 alone",
-        marks=not_yet("a receipt's text is read as latin-1"),
-    ),
-    pytest.param(Quirks(carrier="message_payload"), id="in message_payload beside parameters"),
-    pytest.param(
-        Quirks(carrier="message_payload", id_in="text", state_in="text"), id="in message_payload alone",
-        marks=not_yet("message_payload is not read"),
-    ),
-    pytest.param(
-        Quirks(marked=False), id="without its mark", marks=not_yet("what is not marked is somebody's message")
-    ),
-    pytest.param(
-        Quirks(marked=False, id_in="text", state_in="text"), id="without its mark, in words alone",
-        marks=not_yet("what is not marked is somebody's message"),
-    ),
-    *(
-        pytest.param(Quirks(state_in="text", words={"DELIVERED": word}), id=word, marks=marks)
-        for word, marks in [
-            ("delivrd", ()),
-            ("DELIVERED", not_yet("the word is not known")),
-            ("DELIVERD", not_yet("the word is not known")),
-        ]
-    ),
-]  # fmt: skip
+    "no reference": Quirks(brings_reference=False),
+    "the receipt before the answer": Quirks(receipt_first=True),
+    "a national number": Quirks(addresses="national"),
+    "a national number that does not say so": Quirks(addresses="national-unmarked"),
+    "numbers the other way round": Quirks(addresses="swapped"),
+    "no numbers": Quirks(addresses="empty"),
+    "UCS-2 beside parameters": Quirks(wide=True),
+    "UCS-2 alone": Quirks(wide=True, id_in="text", state_in="text"),
+    "in message_payload beside parameters": Quirks(carrier="message_payload"),
+    "in message_payload alone": Quirks(carrier="message_payload", id_in="text", state_in="text"),
+    "without its mark": Quirks(marked=False),
+    "without its mark, in words alone": Quirks(marked=False, id_in="text", state_in="text"),
+    **{word: Quirks(state_in="text", words={"DELIVERED": word}) for word in ("delivrd", "DELIVERED", "DELIVERD")},
+}
 
 
-@pytest.mark.parametrize("quirks", RECEIPTS)
+@pytest.mark.parametrize("quirks", RECEIPTS.values(), ids=RECEIPTS)
 async def test_a_receipt_ends_its_message_however_it_is_written(house: Any, quirks: Quirks) -> None:
     async with partnered(house, quirks) as at:
         client = await at.house.bound_client()
@@ -213,12 +164,12 @@ async def test_a_receipt_ends_its_message_however_it_is_written(house: Any, quir
 @pytest.mark.parametrize(
     ("word", "state"),
     [
-        pytest.param("undeliv", "undeliverable"),
-        pytest.param("REJECTD", "rejected"),
-        pytest.param("UNDELIVERABLE", "undeliverable", marks=not_yet("the word is not known")),
-        pytest.param("FAILED", "undeliverable", marks=not_yet("the word is not known")),
-        pytest.param("SKIPPED", "undeliverable", marks=not_yet("the word is not known")),
-        pytest.param("REJECTED", "rejected", marks=not_yet("the word is not known")),
+        ("undeliv", "undeliverable"),
+        ("REJECTD", "rejected"),
+        ("UNDELIVERABLE", "undeliverable"),
+        ("FAILED", "undeliverable"),
+        ("SKIPPED", "undeliverable"),
+        ("REJECTED", "rejected"),
     ],
 )
 async def test_the_words_for_a_bad_end_are_known(house: Any, word: str, state: str) -> None:
@@ -230,10 +181,10 @@ async def test_the_words_for_a_bad_end_are_known(house: Any, word: str, state: s
 @pytest.mark.parametrize(
     "word",
     [
-        pytest.param("ENROUTE"),
-        pytest.param("ACCEPTD"),
-        pytest.param("BUFFRED", marks=not_yet("the word is not known")),
-        pytest.param("MYSTERY", marks=not_yet("an unknown word is refused")),
+        "ENROUTE",
+        "ACCEPTD",
+        "BUFFRED",
+        "MYSTERY",
     ],
 )
 async def test_a_word_that_ends_nothing_is_acknowledged_and_the_message_stays_open(house: Any, word: str) -> None:
@@ -243,18 +194,17 @@ async def test_a_word_that_ends_nothing_is_acknowledged_and_the_message_stays_op
         identity = await submitted(client)
         await eventually(lambda: at.partner.answers, what="the receipt to be answered")
         assert dict(at.partner.answers) == {Status.OK: 1}
-        await at.house.until(f"SELECT state FROM sms_message WHERE id = '{identity}'", "sent")
+        await at.next_is_delivered(client)
+        assert await at.state_of(identity) == "sent"
 
 
 @pytest.mark.parametrize(
     ("quirks", "reason"),
     [
-        pytest.param(Quirks(error="001"), "network-001"),
-        pytest.param(Quirks(error="A1"), "network-A1"),
-        pytest.param(
-            Quirks(error="0x000400A1"), "network-0x000400A1", marks=not_yet("more than three letters are not read")
-        ),
-        pytest.param(Quirks(network_error=4660), "network-4660", marks=not_yet("the parameter for errors is not read")),
+        (Quirks(error="001"), "network-001"),
+        (Quirks(error="A1"), "network-A1"),
+        (Quirks(error="0x000400A1"), "network-0x000400A1"),
+        (Quirks(network_error=4660), "network-4660"),
     ],
 )
 async def test_the_networks_own_error_is_kept_as_it_is_written(house: Any, quirks: Quirks, reason: str) -> None:
@@ -271,12 +221,12 @@ async def test_nothing_of_a_state_is_read_out_of_the_customers_text(house: Any) 
         client = await at.house.bound_client()
         identity = await submitted(client)
         await eventually(lambda: at.partner.answers, what="the receipt to be answered")
-        await at.house.until(f"SELECT state FROM sms_message WHERE id = '{identity}'", "sent")
+        await at.next_is_delivered(client)
+        assert await at.state_of(identity) == "sent"
 
 
-@not_yet("data_sm is not spoken")
 @pytest.mark.parametrize("where", ["both", "text"])
-async def test_a_receipt_may_come_in_data_sm(house: Any, patience: float, where: Any) -> None:
+async def test_a_receipt_may_come_in_data_sm(house: Any, where: Any) -> None:
     async with partnered(house, Quirks(carrier="data_sm", id_in=where, state_in=where)) as at:
         client = await at.house.bound_client()
         identity = await submitted(client)
@@ -284,18 +234,17 @@ async def test_a_receipt_may_come_in_data_sm(house: Any, patience: float, where:
         async def is_delivered() -> bool:
             return await at.state_of(identity) == "delivered"
 
-        await eventually(is_delivered, seconds_max=patience)
+        await eventually(is_delivered)
 
 
-@not_yet("a receipt that fits nothing is not acknowledged for five seconds, and stops what is behind it")
-async def test_a_receipt_that_fits_nothing_holds_nothing_up(house: Any, patience: float) -> None:
+async def test_a_receipt_that_fits_nothing_holds_nothing_up(house: Any) -> None:
     """The partner sends one at a time."""
     async with partnered(house, Quirks(stray=1.0, window=1)) as at:
         client = await at.house.bound_client()
         await submitted(client)
         await eventually(lambda: at.partner.deliveries, what="the message to arrive")
         at.partner.type_message(at.partner.phones.by_number[NUMBER], "2010", "STOPP")
-        await eventually(lambda: at.partner.answers[Status.OK] == 3, seconds_max=patience)
+        await eventually(lambda: at.partner.answers[Status.OK] == 3)
 
 
 # answers
@@ -318,7 +267,6 @@ async def test_an_id_may_be_longer_than_the_book_allows(house: Any) -> None:
         assert at.house.centre.counters()["messages_in_doubt_total"] == 0
 
 
-@not_yet("a receipt's id of 65 octets is not read")
 async def test_a_receipt_may_bring_such_an_id(house: Any) -> None:
     longest = IdStyle(digits=65)
     async with partnered(house, Quirks(answer_id=longest, parameter_id=longest, text_id=longest)) as at:
@@ -332,9 +280,8 @@ async def test_an_answer_without_an_id_leaves_that_one_message_in_doubt_and_the_
         client = await at.house.bound_client()
         doubtful = await submitted(client)
         await at.house.until(f"SELECT state FROM sms_message WHERE id = '{doubtful}'", "in-doubt")
-        at.partner.quirks, at.partner.fault = BY_THE_BOOK, Fault()
-        sound = await submitted(client)
-        await at.house.until(f"SELECT state FROM sms_message WHERE id = '{sound}'", "delivered")
+        at.partner.fault = Fault()
+        await at.next_is_delivered(client)
         assert await at.state_of(doubtful) == "in-doubt"
         assert at.house.centre.counters()["messages_in_doubt_total"] == 1
 

@@ -68,6 +68,29 @@ def test_an_empty_prefix_takes_all_numbers_that_no_other_takes() -> None:
     assert find_route(Routes.of(Sms()), "4712345678") is None
 
 
+def test_of_links_with_one_prefix_the_first_takes_it_and_the_next_while_it_is_stopped() -> None:
+    chain = (link("b", "47", instead="c"), link("a", "47", "46", instead="b"), link("c", "47", "46"))
+    for links in (chain, chain[::-1], chain[1:] + chain[:1]):
+        for stopped, party in ((), "link:a"), (("a",), "link:b"), (("b",), "link:a"), (("c",), "link:a"):
+            for number in ("4712345678", "4612345678"):
+                found = find_route(Routes.of(Sms(links=links), stopped), number)
+                assert found == to(party, number[:2]), (links, stopped)
+    around = (link("a", "47", instead="b"), link("b", "46", instead="a"))
+    assert find_route(Routes.of(Sms(links=around)), "4612345678") == to("link:b", "46")
+
+
+def test_an_accounts_own_number_is_read_as_a_recipient_is() -> None:
+    def settings(code: str, **fields: Any) -> Sms:
+        return Sms(accounts=(Account(system_id="shop", password="x", short_codes=(code,), **fields),), region="NO")
+
+    for code in ("+4746789012", "4746789012", "46789012"):
+        assert find_route(Routes.of(settings(code)), "4746789012") == to("account:shop", "4746789012")
+    abroad = settings("46789012", numbers_unmarked="international")
+    assert find_route(Routes.of(abroad), "46789012") == to("account:shop", "46789012")
+    for code in ("02800", "2010", "110"):
+        assert find_route(Routes.of(settings(code)), code) == to("account:shop", code)
+
+
 def test_a_party_has_a_kind_and_a_name_whatever_stands_in_it() -> None:
     assert Party.parse("link:a:b:c") == ("link", "a:b:c")
     assert str(Party("account", "shop")) == "account:shop"

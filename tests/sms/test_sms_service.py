@@ -14,6 +14,7 @@ from prikkfri.errors import InDoubt, StorageUnavailable
 from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, is_receipt, parse_receipt
 from prikkfri.protocols.smpp.session import Ended, Request
+from prikkfri.sms.messages import reference_of
 from prikkfri.sms.submission import Refusal
 
 NUMBER = "4790000001"
@@ -208,6 +209,62 @@ async def test_a_long_message_has_one_receipt_when_all_its_parts_have_ended(hous
         assert [outcome.verdict for outcome in found if outcome.verdict != "asked"] == ["broken"]
 
 
+async def test_an_accounts_own_reference_comes_back_in_its_receipt_and_the_network_sees_ours(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        mine = ((Tag.USER_MESSAGE_REFERENCE, b"\x01\x02"),)
+        for tlvs, octets in ((mine, b"hei"), ((), b"hei"), ((*mine, (Tag.MESSAGE_PAYLOAD, b"x" * 161)), b"")):
+            _, identity = await client.submit(registered_delivery=1, octets=octets, tlvs=tlvs)
+            parts = [await link.message() for _ in range(1 if octets else 2)]
+            for number, (request, _) in enumerate(parts):
+                link.take_message(request, f"{identity}/{number}")
+            for number, (_, message) in enumerate(parts):
+                ours = reference_of(f"{identity}-{number + 1}" if number else identity)
+                assert message.tlv(Tag.USER_MESSAGE_REFERENCE) == ours.to_bytes(2)
+                link.tell(message, f"{identity}/{number}")
+                assert (await link.answered()).status == Status.OK
+            request, receipt = await client.message()
+            assert parse_receipt(receipt).message_id == identity
+            assert receipt.tlv(Tag.USER_MESSAGE_REFERENCE) == (b"\x01\x02" if tlvs else None)
+            client.answer(request, body=MessageAnswer())
+
+
+async def test_what_we_do_not_do_is_refused_over_the_wire(house: Any) -> None:
+    async with house() as at:
+        client = await at.bound_client()
+        asked = ({"esm_class": 1}, {"esm_class": 2}, {"replace_if_present": 1}, {"default_message_id": 1})
+        assert [await client.submit(**fields) for fields in asked] == [(0x43, ""), (0x43, ""), (0x54, ""), (0x63, "")]
+        assert await at.fetch("SELECT id FROM sms_message") == []
+
+
+async def test_receipts_are_known_whatever_their_type_and_by_data_sm(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        for number in range(3):
+            assert (await client.submit(registered_delivery=1))[0] == Status.OK
+            request, _ = await link.message()
+            link.take_message(request, f"net-{number}")
+            await at.until(f"SELECT state FROM sms_message WHERE next_hop_id = 'net-{number}'", "sent")
+        text = b"id:net-%d,sub:001 dlvrd:001 stat:Delivered err:000 text:id:net-2 stat:FAILED"
+        empty = ((Tag.RECEIPTED_MESSAGE_ID, b"\0"), (Tag.MESSAGE_STATE, b""))
+        link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="Shop", octets=text % 0, tlvs=empty))
+        assert (await link.answered()).status == Status.OK
+        data = b"\0\1\1%b\0\5\0Shop\0\0\0\0\x04\x24%b%b" % (NUMBER.encode(), len(text % 1).to_bytes(2), text % 1)
+        link.connection.session.ask(Command.DATA_SM, data, None, 0.0)
+        link.connection.flush()
+        assert (await link.answered()).status == Status.OK
+        for _ in range(2):
+            request, receipt = await client.message()
+            assert parse_receipt(receipt).state is MessageState.DELIVERED
+            client.answer(request, body=MessageAnswer())
+        # A word that nobody knows settles nothing, and is not refused.
+        unknown = ShortMessage(source=NUMBER, destination="Shop", octets=b"id:net-2 stat:Foo err:000", esm_class=4)
+        link.ask(Command.DELIVER_SM, unknown)
+        assert (await link.answered()).status == Status.OK
+        rows = await at.fetch("SELECT next_hop_id, state FROM sms_message ORDER BY next_hop_id")
+        assert rows == [("net-0", "delivered"), ("net-1", "delivered"), ("net-2", "sent")]
+
+
 async def test_parts_leave_in_their_order_and_two_accounts_with_one_name_share_its_references(house: Any) -> None:
     async with house(window=50) as at:
         link, clients = await at.network.bound(), [await at.bound_client(name) for name in ("shop", "clinic")]
@@ -271,6 +328,7 @@ async def test_who_is_throttled_is_left_alone_for_a_while_by_all_messages(house:
         assert {(await link.message())[1].destination for _ in range(2)} == {NUMBER, "4790000002"}
 
 
+EARLY_SECONDS = HURRIED.early_receipt_seconds
 IN_DOUBT_SECONDS = 60.0
 
 
@@ -341,11 +399,12 @@ async def test_another_message_with_a_like_receipt_settles_no_doubt(house: Any) 
         other = ShortMessage(source="Shop", destination=NUMBER, tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\0\1"),))
         link.tell(other, "net-1")
         await at.nothing_more_for_account(await at.bound_client(), link)
-        at.clock.advance(5.0)
-        await at.until("SELECT COUNT(*) FROM sms_quarantined_receipt", 2)
+        await at.until("SELECT COUNT(*) FROM sms_network_receipt", 2)
         assert await at.fetch(f"SELECT state FROM sms_message WHERE recipient = '{NUMBER}'") == [("in-doubt",)]
         at.clock.advance(IN_DOUBT_SECONDS)
         await at.until(f"SELECT state FROM sms_message WHERE recipient = '{NUMBER}'", "unreported")
+        at.clock.advance(EARLY_SECONDS - IN_DOUBT_SECONDS)
+        await at.until("SELECT COUNT(*) FROM sms_network_receipt WHERE state = 'held'", 2)
 
 
 async def test_what_was_being_sent_when_the_process_died_is_in_doubt_and_not_sent_at_once(house: Any) -> None:
@@ -382,12 +441,12 @@ async def test_a_receipt_may_overtake_the_answer_that_names_its_message(house: A
         await client.submit()
         request, message = await link.message()
         link.tell(message, "net-1")
+        assert (await link.answered()).status == Status.OK  # at once, since it is kept
         await at.nothing_more_for_account(client, link)
-        at.clock.advance(4.9)
+        at.clock.advance(EARLY_SECONDS - 0.1)
         link.take_message(request, "net-1")
-        assert (await link.answered()).status == Status.OK
         await at.until(f"SELECT state FROM sms_message WHERE recipient = '{NUMBER}'", "delivered")
-        assert await at.fetch("SELECT 1 FROM sms_quarantined_receipt") == []
+        await at.until("SELECT COUNT(*) FROM sms_network_receipt", 0)
 
 
 async def test_a_receipt_for_another_number_changes_nothing_and_is_held(house: Any) -> None:
@@ -397,11 +456,12 @@ async def test_a_receipt_for_another_number_changes_nothing_and_is_held(house: A
         request, _ = await link.message()
         link.take_message(request, "net-1")
         link.tell(ShortMessage(source="Shop", destination="4790000002"), "net-1")
-        await at.nothing_more_for_account(client, link)
-        at.clock.advance(5.0)
         assert (await link.answered()).status == Status.OK
-        [held] = await at.fetch("SELECT link, next_hop_id, recipient FROM sms_quarantined_receipt")
-        assert held == ("nord", "net-1", "4790000002")
+        await at.nothing_more_for_account(client, link)
+        at.clock.advance(EARLY_SECONDS)
+        await at.until("SELECT state FROM sms_network_receipt", "held")
+        [held] = await at.fetch("SELECT link, next_hop_id, source, reason FROM sms_network_receipt")
+        assert held == ("nord", "net-1", "4790000002", "fits-another-number")
         assert await at.fetch(f"SELECT state FROM sms_message WHERE recipient = '{NUMBER}'") == [("sent",)]
         await eventually(lambda: at.centre.counters()["receipts_unmatched_total"] == 1)
         await at.nothing_more_for_account(client, link)

@@ -239,7 +239,7 @@ def test_how_long_a_message_may_live_is_set() -> None:
 def test_all_that_is_the_recipients_is_in_the_envelope() -> None:
     found = envelope(
         octets=b"abc", data_coding=3, esm_class=0x83, source_ton=5, source_npi=9, protocol_id=11, priority=2,
-        service_type="CMT", destination_ton=4, destination_npi=6, replace_if_present=1, default_message_id=9,
+        service_type="CMT", destination_ton=4, destination_npi=6,
         tlvs=((0x1401, b"x"), (0x1402, b"")),
     )  # fmt: skip
     assert found == Envelope(b"abc", 3, 0x80, 5, 9, 11, 2, "CMT", ((0x1401, b"x"), (0x1402, b"")))
@@ -247,10 +247,42 @@ def test_all_that_is_the_recipients_is_in_the_envelope() -> None:
 
 def test_the_mode_and_type_that_a_sender_writes_stay_between_it_and_us() -> None:
     """A message of the type of a receipt would be read as one further on."""
-    for esm_class in range(64):
+    for esm_class in (kind | mode for kind in range(0, 64, 4) for mode in (0, 3)):
         assert envelope(esm_class=esm_class).esm_class == 0
         assert envelope(esm_class=0x80 | esm_class).esm_class == 0x80
         assert envelope(esm_class=0x40 | esm_class, octets=b"\0hei").esm_class == 0x40
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "reason"),
+    [
+        ({"esm_class": 0x01}, 0x43, "no-such-mode"),
+        ({"esm_class": 0x02}, 0x43, "no-such-mode"),
+        ({"esm_class": 0xC1, "octets": b"\0hei"}, 0x43, "no-such-mode"),
+        ({"replace_if_present": 1}, 0x54, "no-replacing"),
+        ({"replace_if_present": 2}, 0x54, "no-replacing"),
+        ({"default_message_id": 1}, 0x63, "no-default-message"),
+        ({"default_message_id": 255}, 0x63, "no-default-message"),
+        ({"default_message_id": 1, "destination": "nobody"}, 0x63, "no-default-message"),
+    ],
+)
+def test_what_we_do_not_do_is_refused_to_an_account_and_means_nothing_from_a_network(
+    fields: dict[str, object], status: int, reason: str
+) -> None:
+    assert decided(**fields) == Refusal(Status(status), reason)
+    if "destination" not in fields:  # of a deliver_sm these fields say nothing (4.6.1)
+        assert isinstance(decided(replace(RULES, party=NORD), **fields), Accepted)
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [(b"\1\2", 258), (b"\0\0", 0), (b"\xff\xff", 65_535), (b"\7", 7), (b"", None), (b"\1\2\3", None)],
+)
+def test_an_accounts_own_reference_is_kept_for_its_receipt_and_goes_no_further(value: bytes, kept: int | None) -> None:
+    found = accepted(tlvs=((Tag.USER_MESSAGE_REFERENCE, value),))
+    assert found.user_reference == kept
+    assert found.envelopes[0].tlvs == ()
+    assert accepted().user_reference is None
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ class Esme:
         try:
             if is_receipt(message):
                 receipt = parse_receipt(message)
-                self.receipts[receipt.message_id] = receipt.state.name
+                self.receipts[receipt.message_id] = receipt.state.name if receipt.state else receipt.word
             else:
                 text = decode_text(message.data_coding, payload(message))
                 self.replies.append((self.clock.now(), message.source, text))

@@ -93,6 +93,7 @@ def receipt_body(due: DueReceipt) -> bytes:
         source_npi=sender.npi,
         destination_ton=recipient.ton,
         destination_npi=recipient.npi,
+        tlvs=() if due.user_reference is None else ((Tag.USER_MESSAGE_REFERENCE, due.user_reference.to_bytes(2)),),
     )
     return encode_body(receipt_message(told, submitted, submitted=due.accepted_at, done=due.ended_at))
 

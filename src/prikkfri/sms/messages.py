@@ -11,7 +11,7 @@ came to is decided when its last message has ended.
                    |    +--> EXPIRED |
                    |              v  v
                    +---------- IN_DOUBT ---> SENT (a late answer), ended (a receipt told), UNREPORTED
-                                  QUARANTINED  (from SENDING, before a byte was written)
+                                  QUARANTINED  (from SENDING, before a byte was written; a person says what then)
 """
 
 from typing import NamedTuple
@@ -41,9 +41,9 @@ _NETWORK_STATES: dict[MessageState, State] = {
 }
 
 
-def network_state(told: MessageState) -> State | None:
-    """What a network's receipt means; None when the message is still on its way."""
-    return _NETWORK_STATES.get(told)
+def network_state(told: MessageState | None) -> State | None:
+    """What a network's receipt means; None when the message is still on its way, or nobody knows."""
+    return _NETWORK_STATES.get(told) if told else None
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -68,6 +68,8 @@ class Message(msgspec.Struct, frozen=True):
     due_at: float
     expires_at: float
     attempts: int = 0
+    user_reference: int | None = None
+    """Its sender's user_message_reference, which comes back in its receipt; none other sees it."""
 
     @property
     def goes_to_network(self) -> bool:
@@ -103,6 +105,7 @@ class DueReceipt(NamedTuple):
     state: int
     accepted_at: float
     ended_at: float
+    user_reference: int | None = None
 
 
 def message_id(now: float, entropy: bytes) -> str:

@@ -1,6 +1,6 @@
 """Routing: from a recipient to the party that takes the message on."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -79,7 +79,9 @@ class Routes:
     @classmethod
     def of(cls, settings: Sms, stopped: Collection[str] = ()) -> Self:
         """`stopped`: the links that no message may take."""
-        prefixes = {prefix: Party("link", link.name) for link in settings.links for prefix in link.prefixes}
+        prefixes: dict[str, Party] = {}
+        for link in first_links(settings.links):
+            prefixes |= dict.fromkeys(link.prefixes, Party("link", link.name))
         return cls(
             {
                 _as_read(code, numbering_of(settings, account)): Party("account", account.system_id)
@@ -95,6 +97,19 @@ class Routes:
     def over(cls, link: str) -> Self:
         """Every number by one link, whatever its prefix and whether or not it is stopped: what canaries take."""
         return cls({}, {"": Party("link", link)}, 0)
+
+
+def first_links(links: Sequence[Link]) -> list[Link]:
+    """The links, each behind those that stand in for it: of two that have a prefix, the last one here takes it.
+
+    Which of two that is, the configuration says by `instead`: without that it is refused.
+    """
+
+    def steps(link: Link, left: int) -> int:
+        following = [each for each in links if each.name == link.instead] if left else []
+        return 1 + steps(following[0], left - 1) if following else 0
+
+    return sorted(links, key=lambda link: steps(link, len(links)))
 
 
 def numbering_of(settings: Sms, account: Account | None = None) -> Numbering:

@@ -11,15 +11,16 @@ from msgspec import structs
 
 from prikkfri.sms.lifecycle import ENDINGS, MESSAGE, RECEIPT, Event, ReceiptEvent, State
 from prikkfri.sms.messages import RECEIPT_STATES, Ending, Message
+from prikkfri.sms.receipt_ids import fold
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Transaction
 
 _FIELDS = Message.__struct_fields__
 COLUMNS = ", ".join(_FIELDS)
 _INSERT = (
-    f"INSERT INTO sms_message ({COLUMNS}, state, reason, next_hop_id, attempted_at, sent_at, ended_at, receipt,"
-    f" receipt_state, receipt_at) VALUES ({', '.join(f':{field}' for field in _FIELDS)},"
-    f" '{MESSAGE.first}', '', '', 0, 0, 0, '{RECEIPT.first}', 0, 0)"
+    f"INSERT INTO sms_message ({COLUMNS}, state, reason, next_hop_id, next_hop_key, attempted_at, sent_at, ended_at,"
+    f" receipt, receipt_state, receipt_at) VALUES ({', '.join(f':{field}' for field in _FIELDS)},"
+    f" '{MESSAGE.first}', '', '', '', 0, 0, 0, '{RECEIPT.first}', 0, 0)"
 )
 _CLAIM = MESSAGE.change(Event.CLAIM)
 _RELEASE = MESSAGE.change(Event.RELEASE)
@@ -68,9 +69,9 @@ async def release(tx: Transaction, ids: Sequence[str]) -> None:
 async def mark_sent(tx: Transaction, sent: Sequence[tuple[str, str]], *, now: float) -> None:
     """Stores the next hop's own ids: (message id, its id)."""
     await tx.execute_many(
-        f"UPDATE sms_message SET {_TAKE.put}, reason = '', next_hop_id = :next_hop_id, sent_at = :now"
+        f"UPDATE sms_message SET {_TAKE.put}, reason = '', next_hop_id = :hop, next_hop_key = :hop_key, sent_at = :now"
         f" WHERE id = :id AND {_TAKE.where}",
-        [{"id": message, "next_hop_id": next_hop_id, "now": now} for message, next_hop_id in sent],
+        [{"id": message, "hop": hop, "hop_key": fold(hop), "now": now} for message, hop in sent],
     )
 
 
@@ -117,33 +118,14 @@ async def end(tx: Transaction, message: str, state: State, *, reason: str, now: 
 
     The receipt of a submission of one message is due at once; `end_submission` sees to longer ones.
     """
-    return await _end(tx, "id = :id", {"id": message}, state, reason=reason, now=now)
-
-
-async def end_by_receipt(
-    tx: Transaction, target: str, next_hop_id: str, recipient: str, state: State, *, reason: str, now: float
-) -> Ending | None:
-    return await _end(
-        tx,
-        "target = :target AND next_hop_id = :next_hop_id AND next_hop_id <> '' AND recipient = :recipient",
-        {"target": target, "next_hop_id": next_hop_id, "recipient": recipient},
-        state,
-        reason=reason,
-        now=now,
-    )
-
-
-async def _end(
-    tx: Transaction, where: str, which: dict[str, object], state: State, *, reason: str, now: float
-) -> Ending | None:
     change = MESSAGE.change(ENDINGS[state])
     sealed = "sealed" if state is State.QUARANTINED else "NULL"
     row = await tx.fetch_one(
         f"UPDATE sms_message SET {change.put}, reason = :reason, ended_at = :now, sealed = {sealed},"
         f" {_RECEIPT_DUE_AT_ONCE}, receipt_state = :told, receipt_at = :now"
-        f" WHERE {where} AND {change.where} RETURNING {_ENDING}",
+        f" WHERE id = :id AND {change.where} RETURNING {_ENDING}",
         {
-            **which,
+            "id": message,
             "reason": reason,
             "now": now,
             "badly": int(state is not State.DELIVERED),

@@ -27,9 +27,14 @@ from prikkfri.sms.routing import Party, Routes, find_route
 from prikkfri.sms.sealing import Binding, Envelope, Sealer
 
 TEXT_LETTERS_MAX = 4_000
+_ESM_CLASS_MODE = 0x03
+_STORED_MODES = frozenset({0x00, 0x03})
+"""Store and forward, by default or said: what is handed in is ours to deliver. Datagram (1) and transaction (2) are
+other promises (5.2.12)."""
 _ESM_CLASS_KEPT = 0xC0  # user data header and reply path; the rest is between the sender and us
 _OURS_TO_SET = frozenset({Tag.MESSAGE_PAYLOAD, Tag.USER_MESSAGE_REFERENCE, Tag.RECEIPTED_MESSAGE_ID, Tag.MESSAGE_STATE})
 
+_REFERENCE_OCTETS = 2
 _PART_TAGS = frozenset({Tag.SAR_REFERENCE, Tag.SAR_TOTAL, Tag.SAR_SEQUENCE})
 
 
@@ -85,6 +90,7 @@ class Accepted:
     registered: int
     due_at: float
     expires_at: float
+    user_reference: int | None = None
 
 
 def text_message(sender: str, recipient: str, text: str) -> ShortMessage | Refusal:
@@ -102,6 +108,8 @@ def decide(
     message: ShortMessage, rules: Rules, *, reference: Callable[[str, str], int], now: float
 ) -> Accepted | Refusal:
     """`reference` is asked, by sender and recipient, what marks the parts of a text that has to be split."""
+    if rules.party.kind == "account" and (asked_too_much := _unsupported(message)):
+        return asked_too_much
     recipient = _recipient(message, rules)
     if isinstance(recipient, Refusal):
         return recipient
@@ -130,7 +138,20 @@ def decide(
     if isinstance(envelopes, Refusal):
         return envelopes
     registered = message.registered_delivery & REGISTERED_ANY
-    return Accepted(route.party, sender, recipient, envelopes, registered, due_at, expires_at)
+    told = message.tlv(Tag.USER_MESSAGE_REFERENCE)
+    reference_told = int.from_bytes(told) if told and len(told) <= _REFERENCE_OCTETS else None
+    return Accepted(route.party, sender, recipient, envelopes, registered, due_at, expires_at, reference_told)
+
+
+def _unsupported(message: ShortMessage) -> Refusal | None:
+    """What an account may ask for by the book and we do not do; to take the message on all the same would be a lie."""
+    if message.esm_class & _ESM_CLASS_MODE not in _STORED_MODES:
+        return Refusal(Status.INVALID_ESM_CLASS, "no-such-mode")
+    if message.replace_if_present:
+        return Refusal(Status.INVALID_REPLACE_FLAG, "no-replacing")
+    if message.default_message_id:
+        return Refusal(Status.INVALID_DEFAULT_MESSAGE, "no-default-message")
+    return None
 
 
 def _recipient(message: ShortMessage, rules: Rules) -> Address | Refusal:
@@ -216,6 +237,7 @@ def sealed_messages(
                 accepted_at=now,
                 due_at=accepted.due_at,
                 expires_at=accepted.expires_at,
+                user_reference=accepted.user_reference,
             )
         )
     return messages

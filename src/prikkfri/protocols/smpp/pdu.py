@@ -29,6 +29,7 @@ class Command(IntEnum):
     UNBIND = 0x06
     BIND_TRANSCEIVER = 0x09
     ENQUIRE_LINK = 0x15
+    DATA_SM = 0x103
     GENERIC_NACK = 0x80000000
     BIND_RECEIVER_RESP = 0x80000001
     BIND_TRANSMITTER_RESP = 0x80000002
@@ -37,6 +38,7 @@ class Command(IntEnum):
     UNBIND_RESP = 0x80000006
     BIND_TRANSCEIVER_RESP = 0x80000009
     ENQUIRE_LINK_RESP = 0x80000015
+    DATA_SM_RESP = 0x80000103
 
 
 BINDS = frozenset({Command.BIND_RECEIVER, Command.BIND_TRANSMITTER, Command.BIND_TRANSCEIVER})
@@ -62,9 +64,11 @@ class Status(IntEnum):
     SUBMIT_FAILED = 0x45
     INVALID_SOURCE_TON = 0x48
     INVALID_DESTINATION_TON = 0x50
+    INVALID_REPLACE_FLAG = 0x54
     THROTTLED = 0x58
     INVALID_SCHEDULE = 0x61
     INVALID_VALIDITY = 0x62
+    INVALID_DEFAULT_MESSAGE = 0x63
     TEMPORARY_APPLICATION_ERROR = 0x64
     PERMANENT_APPLICATION_ERROR = 0x65
 
@@ -78,6 +82,7 @@ class Tag(IntEnum):
     SAR_TOTAL = 0x020E
     SAR_SEQUENCE = 0x020F
     SC_INTERFACE_VERSION = 0x0210
+    NETWORK_ERROR_CODE = 0x0423
     MESSAGE_PAYLOAD = 0x0424
     MESSAGE_STATE = 0x0427
 
@@ -103,7 +108,7 @@ class BindAnswer(msgspec.Struct, frozen=True, gc=False):
 
 
 class ShortMessage(msgspec.Struct, frozen=True, gc=False):
-    """Body of `submit_sm` (4.4) and `deliver_sm` (4.6), which are alike."""
+    """Body of `submit_sm` (4.4) and `deliver_sm` (4.6), which are alike, and of `data_sm` (4.7), which has less."""
 
     source: str = ""
     destination: str = ""
@@ -136,7 +141,7 @@ class ShortMessage(msgspec.Struct, frozen=True, gc=False):
 
 
 class MessageAnswer(msgspec.Struct, frozen=True, gc=False):
-    """Body of `submit_sm_resp` and `deliver_sm_resp`; the id is empty in the latter and in refusals."""
+    """Body of `submit_sm_resp`, `deliver_sm_resp` and `data_sm_resp`; the id is empty in the latter and in refusals."""
 
     message_id: str = ""
     tlvs: tuple[Tlv, ...] = ()
@@ -185,6 +190,13 @@ _SHORT_MESSAGE = re.compile(
     rb"([^\0]{0,16})\0"  # schedule_delivery_time
     rb"([^\0]{0,16})\0"  # validity_period
     rb"(.....)",  # registered_delivery, replace_if_present, data_coding, sm_default_msg_id, sm_length
+    re.DOTALL,
+)
+_DATA = re.compile(
+    rb"([^\0]{0,5})\0"  # service_type
+    rb"(..)([^\0]{0,64})\0"  # source
+    rb"(..)([^\0]{0,64})\0"  # destination
+    rb"(...)",  # esm_class, registered_delivery, data_coding
     re.DOTALL,
 )
 _TLV_HEADER = struct.Struct(">HH")
@@ -237,6 +249,27 @@ def _decode_short_message(octets: bytes, start: int, end: int) -> ShortMessage:
     )
 
 
+def _decode_data(octets: bytes, start: int, end: int) -> ShortMessage:
+    match = _DATA.match(octets, start, end)
+    if match is None:
+        raise MalformedPdu("data_sm fields cut short, or too long")
+    service, from_kind, source, to_kind, destination, (esm_class, registered, coding) = match.groups()
+    return ShortMessage(
+        source.decode("latin-1"),
+        destination.decode("latin-1"),
+        b"",
+        coding,
+        esm_class,
+        registered,
+        from_kind[0],
+        from_kind[1],
+        to_kind[0],
+        to_kind[1],
+        service.decode("latin-1"),
+        tlvs=decode_tlvs(octets, match.end(), end),
+    )
+
+
 def _decode_bind(octets: bytes, start: int, end: int) -> Bind:
     match = _BIND.match(octets, start, end)
     if match is None:
@@ -264,7 +297,7 @@ def _decode_answer(octets: bytes, start: int, end: int) -> tuple[str, tuple[Tlv,
 
 _BIND_ANSWERS = frozenset(command | RESPONSE for command in BINDS)
 _SHORT_MESSAGES = frozenset({Command.SUBMIT_SM, Command.DELIVER_SM})
-_MESSAGE_ANSWERS = frozenset({Command.SUBMIT_SM_RESP, Command.DELIVER_SM_RESP})
+_MESSAGE_ANSWERS = frozenset({Command.SUBMIT_SM_RESP, Command.DELIVER_SM_RESP, Command.DATA_SM_RESP})
 
 
 def decode_body(command: int, octets: bytes, start: int = 0, end: int | None = None) -> Body:
@@ -275,6 +308,8 @@ def decode_body(command: int, octets: bytes, start: int = 0, end: int | None = N
         return _decode_short_message(octets, start, end)
     if command in _MESSAGE_ANSWERS:
         return MessageAnswer(*_decode_answer(octets, start, end))
+    if command == Command.DATA_SM:
+        return _decode_data(octets, start, end)
     if command in BINDS:
         return _decode_bind(octets, start, end)
     if command in _BIND_ANSWERS:

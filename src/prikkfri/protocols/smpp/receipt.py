@@ -1,7 +1,7 @@
-"""The delivery receipt: what became of a message, carried in a `deliver_sm` (4.6.1, 5.3.2.35, appendix B).
+"""The delivery receipt: what became of a message, carried in a `deliver_sm` or `data_sm` (4.6.1, 5.3.2.35, appendix B).
 
-The parameters receipted_message_id and message_state count where present; else the text is read, whose layout the
-specification calls typical and each network varies.
+The parameters receipted_message_id and message_state count where they say something; else the text is read, whose
+layout the specification calls typical and each network varies.
 """
 
 import re
@@ -10,7 +10,9 @@ from enum import IntEnum
 import msgspec
 
 from prikkfri.errors import RemoteProtocolError
-from prikkfri.protocols.smpp.pdu import ShortMessage, Tag
+from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER, payload, split_header
+from prikkfri.protocols.smpp.pdu import ID_OCTETS_MAX, ShortMessage, Tag
+from prikkfri.protocols.smpp.text import DataCoding, alphabet
 from prikkfri.protocols.smpp.times import format_minute
 
 REGISTERED_ANY = 0x03
@@ -41,49 +43,128 @@ _WORDS = {
     MessageState.UNKNOWN: "UNKNOWN",
     MessageState.REJECTED: "REJECTD",
 }
-_STATES = {word: state for state, word in _WORDS.items()}
+_STATES = {word: state for state, word in _WORDS.items()} | {
+    "BUFFERED": MessageState.ENROUTE,
+    "BUFFRED": MessageState.ENROUTE,
+    "SCHEDULED": MessageState.ENROUTE,
+    "DELIVERD": MessageState.DELIVERED,
+    "DELIVERED": MessageState.DELIVERED,
+    "DELIVRED": MessageState.DELIVERED,
+    "FAILED": MessageState.UNDELIVERABLE,
+    "SKIPPED": MessageState.UNDELIVERABLE,
+    "UNDELIVERABLE": MessageState.UNDELIVERABLE,
+    "UNDELIVERED": MessageState.UNDELIVERABLE,
+    "UNDELIVRD": MessageState.UNDELIVERABLE,
+    "ACCEPTED": MessageState.ACCEPTED,
+    "REJECTED": MessageState.REJECTED,
+}
+"""By the words of the book, and as partners write them."""
+_OCTETS = {int(state): state for state in MessageState} | {
+    0: MessageState.ENROUTE,  # SMPP 5.0, 4.7.15: scheduled
+    9: MessageState.UNDELIVERABLE,  # and skipped
+}
 FINAL = frozenset(_WORDS) - {MessageState.ENROUTE, MessageState.ACCEPTED}
+WORD_LETTERS_MAX = 32
+ERROR_LETTERS_MAX = 64
+_TOLD_OCTETS_MAX = 2_048
+"""In a payload of 64 KB nobody tells of a message."""
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
     message_id: str
-    state: MessageState
+    """Of the parameter, else of the text; empty where the user_message_reference alone says which message."""
+    state: MessageState | None
+    """None: it says nothing of it that anybody knows; `word` is then what it says."""
     error: str = "000"
-    """The network's own three letters or digits for what went wrong."""
+    """The network's own letters or digits for what went wrong, as they are written."""
+    word: str = ""
+    """A word, or the number of message_state, that nobody knows, as it is written; empty where the state is known."""
+    other_id: str = ""
+    """The id of the text where the parameter says another: often the same number to another base."""
 
 
-_TEXT_BODY = re.compile(rb"\btext:.*", re.IGNORECASE | re.DOTALL)
-_TEXT_ID = re.compile(rb"\bid:([^ ]{1,64})", re.IGNORECASE)
-_TEXT_STATE = re.compile(rb"\bstat:([A-Z]{1,8})\b", re.IGNORECASE)
-_TEXT_ERROR = re.compile(rb"\berr:([0-9A-Z]{1,3})\b", re.IGNORECASE)
+# What follows is the first words of the message, which its sender chose: they say nothing of its end.
+_TEXT_BODY = re.compile(r"text\s*:.*", re.IGNORECASE | re.DOTALL)
+_TEXT_ID = re.compile(rf"\bid:([^\s,;\0]{{1,{ID_OCTETS_MAX}}}+)(?![^\s,;\0])", re.IGNORECASE | re.ASCII)
+_TEXT_STATE = re.compile(rf"\bstat:([^\s,;\0]{{1,{WORD_LETTERS_MAX}}})", re.IGNORECASE | re.ASCII)
+_TEXT_ERROR = re.compile(rf"\berr:([^\s,;\0]{{1,{ERROR_LETTERS_MAX}}})", re.IGNORECASE | re.ASCII)
+_TEXT_FURTHER = re.compile(r"\b(?:sub|dlvrd|submit date|done date|err):", re.IGNORECASE | re.ASCII)
+_WIDE = re.compile(rb"\0[iI]\0[dD]\0:")
 
 
 def is_receipt(message: ShortMessage) -> bool:
-    return message.esm_class & _ESM_CLASS_TYPE == _ESM_CLASS_RECEIPT
+    """Whether it tells of a message rather than being one: by its type, by a parameter, or by all of its text.
+
+    Partners leave out the type. What begins with `id:` and says `stat:` and one more of the fields of appendix B is
+    nobody's letter; a receipt that is taken for one goes to somebody's phone.
+    """
+    if is_marked(message):
+        return True
+    told = _told(message)
+    begins = told.lstrip("\ufeff \r\n")[:3].lower() == "id:"
+    return begins and all(pattern.search(told) for pattern in (_TEXT_ID, _TEXT_STATE, _TEXT_FURTHER))
+
+
+def is_marked(message: ShortMessage) -> bool:
+    """Whether it is the network that says so: by its type or a parameter, which no phone writes."""
+    if message.esm_class & _ESM_CLASS_TYPE == _ESM_CLASS_RECEIPT:
+        return True
+    return message.tlv(Tag.RECEIPTED_MESSAGE_ID) is not None or message.tlv(Tag.MESSAGE_STATE) is not None
 
 
 def parse_receipt(message: ShortMessage) -> Receipt:
-    """Raises RemoteProtocolError when neither parameters nor text say which message and what became of it."""
-    told = _TEXT_BODY.sub(b"", message.octets)  # the first words of the message itself say nothing of its end
-    identity = message.tlv(Tag.RECEIPTED_MESSAGE_ID)
-    if identity is not None:
-        identity = identity.partition(b"\0")[0]
-    elif found := _TEXT_ID.search(told):
-        identity = found[1]
-    state_octet = message.tlv(Tag.MESSAGE_STATE)
-    state = None
-    if state_octet is not None and len(state_octet) == 1 and 1 <= state_octet[0] <= 8:
-        state = MessageState(state_octet[0])
-    elif found := _TEXT_STATE.search(told):
-        state = _STATES.get(found[1].decode("ascii").upper())
-    if not identity or len(identity) > 64 or state is None:
-        raise RemoteProtocolError("a receipt without message id or state")
-    error = _TEXT_ERROR.search(told)
-    return Receipt(identity.decode("latin-1"), state, error[1].decode("ascii") if error else "000")
+    """Raises RemoteProtocolError when nothing in it says which message it tells of."""
+    told = _told(message)
+    found = _TEXT_ID.search(told)
+    in_text = found[1] if found else ""
+    identity = _parameter_id(message) or in_text
+    if not (identity or message.tlv(Tag.USER_MESSAGE_REFERENCE)):
+        raise RemoteProtocolError("a receipt that names no message")
+    state, word = _state(message, told)
+    return Receipt(identity, state, _error(message, told), word, in_text if in_text != identity else "")
+
+
+def _told(message: ShortMessage) -> str:
+    """What the network says in words; nothing of the message that it tells of."""
+    octets = payload(message)[:_TOLD_OCTETS_MAX]
+    if message.esm_class & ESM_CLASS_HEADER:
+        try:
+            octets = split_header(octets)[1]
+        except RemoteProtocolError:
+            return ""
+    wide = alphabet(message.data_coding) is DataCoding.UCS_2 or _WIDE.search(octets)
+    return _TEXT_BODY.sub("", octets.decode("utf-16-be", "replace") if wide else octets.decode("latin-1"))
+
+
+def _parameter_id(message: ShortMessage) -> str:
+    value = (message.tlv(Tag.RECEIPTED_MESSAGE_ID) or b"").partition(b"\0")[0].strip()
+    return value.decode("latin-1") if len(value) <= ID_OCTETS_MAX else ""
+
+
+def _state(message: ShortMessage, told: str) -> tuple[MessageState | None, str]:
+    octet = message.tlv(Tag.MESSAGE_STATE) or b""
+    if len(octet) == 1 and (state := _OCTETS.get(octet[0])):
+        return state, ""
+    if found := _TEXT_STATE.search(told):
+        state = _STATES.get(found[1].upper())
+        return state, "" if state else found[1]
+    return None, octet.hex()
+
+
+def _error(message: ShortMessage, told: str) -> str:
+    found = _TEXT_ERROR.search(told)
+    written = found[1] if found else ""
+    if written.strip("0"):
+        return written
+    code = message.tlv(Tag.NETWORK_ERROR_CODE) or b""  # 5.3.2.31: an octet for the kind of network, two for its code
+    if len(code) == 3 and any(code[1:]):
+        return f"{int.from_bytes(code[1:]):03}"
+    return written or "000"
 
 
 def format_receipt(receipt: Receipt, *, submitted: float, done: float) -> bytes:
     """The text of appendix B; `Text:` stays empty, since a body is for its recipient alone. Times in seconds UTC."""
+    assert receipt.state is not None
     delivered = int(receipt.state is MessageState.DELIVERED)
     return (
         f"id:{receipt.message_id} sub:001 dlvrd:{delivered:03} submit date:{format_minute(submitted)} "
@@ -93,6 +174,7 @@ def format_receipt(receipt: Receipt, *, submitted: float, done: float) -> bytes:
 
 def receipt_message(receipt: Receipt, message: ShortMessage, *, submitted: float, done: float) -> ShortMessage:
     """The `deliver_sm` that tells the sender of `message` what became of it; its user_message_reference comes back."""
+    assert receipt.state is not None
     reference = message.tlv(Tag.USER_MESSAGE_REFERENCE)
     return ShortMessage(
         source=message.destination,

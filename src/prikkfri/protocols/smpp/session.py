@@ -66,12 +66,14 @@ _MAY_ASK: dict[tuple[Side, State], frozenset[Command]] = {
     (Side.ESME, State.ENDED): frozenset(),
     (Side.CENTRE, State.OPEN): frozenset({Command.ENQUIRE_LINK}),
     (Side.CENTRE, State.TRANSMITTER): _ALWAYS,
-    (Side.CENTRE, State.RECEIVER): _ALWAYS | {Command.DELIVER_SM},
-    (Side.CENTRE, State.TRANSCEIVER): _ALWAYS | {Command.DELIVER_SM},
+    (Side.CENTRE, State.RECEIVER): _ALWAYS | {Command.DELIVER_SM, Command.DATA_SM},
+    (Side.CENTRE, State.TRANSCEIVER): _ALWAYS | {Command.DELIVER_SM, Command.DATA_SM},
     (Side.CENTRE, State.ENDED): frozenset(),
 }
 _REQUESTS = BINDS | _ALWAYS | {Command.SUBMIT_SM, Command.DELIVER_SM}
-_ANSWERS = frozenset(command | RESPONSE for command in _REQUESTS) | {Command.GENERIC_NACK}
+"""What is refused by its own status where it is out of place; of `data_sm` we speak only what partners tell by it."""
+_MESSAGES = (Command.SUBMIT_SM, Command.DELIVER_SM, Command.DATA_SM)
+_ANSWERS = frozenset(command | RESPONSE for command in (*_REQUESTS, Command.DATA_SM)) | {Command.GENERIC_NACK}
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -89,7 +91,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """The peer asks (a bind, submit_sm, deliver_sm or unbind); the application owes it an `answer`."""
+    """The peer asks (a bind, submit_sm, deliver_sm, data_sm or unbind); the application owes it an `answer`."""
 
     command: int
     sequence: int
@@ -193,8 +195,7 @@ class Session:
         if self.state is State.ENDED:
             return []
         self._become(State.ENDED)
-        ours = (Command.SUBMIT_SM, Command.DELIVER_SM)
-        in_doubt = tuple(context for _, command, context in self._window.values() if command in ours)
+        in_doubt = tuple(context for _, command, context in self._window.values() if command in _MESSAGES)
         return [Ended(reason, in_doubt)]
 
     # time
@@ -209,7 +210,7 @@ class Session:
             if now - waiting[0] < self.limits.answer_seconds_max:
                 break
             del self._window[sequence]
-            if waiting[1] not in (Command.SUBMIT_SM, Command.DELIVER_SM):
+            if waiting[1] not in _MESSAGES:
                 return events + self.end(f"no answer to {Command(waiting[1]).name.lower()}")
             self._late[sequence] = waiting
             if len(self._late) > self.limits.late_answers_max:

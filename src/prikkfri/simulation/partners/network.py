@@ -13,12 +13,12 @@ from typing import cast
 from msgspec import structs
 
 from prikkfri.clock import Clock
-from prikkfri.protocols.smpp.pdu import HEADER, ShortMessage, Status, encode_body
+from prikkfri.protocols.smpp.pdu import HEADER, Command, ShortMessage, Status, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.protocols.smpp.session import Limits, Request, Side
 from prikkfri.simulation.handsets.network import Entry, Phone, Phones
 from prikkfri.simulation.handsets.server import WINDOW, HandsetNetwork, Outgoing
-from prikkfri.simulation.partners.quirks import BY_THE_BOOK, DATA_SM, Quirks, answer_octets, receipt_body
+from prikkfri.simulation.partners.quirks import BY_THE_BOOK, Quirks, answer_octets, receipt_body
 from prikkfri.sms.server import Connection
 from prikkfri.sms.submission import Bucket
 
@@ -135,7 +135,7 @@ class PartnerNetwork(HandsetNetwork):
             body = receipt_body(self.quirks, each, state, message, now)
             if self.quirks.carrier == "data_sm":
                 self._unasked += 1
-                header = HEADER.pack(HEADER.size + len(body), DATA_SM, Status.OK, self._unasked)
+                header = HEADER.pack(HEADER.size + len(body), Command.DATA_SM, Status.OK, self._unasked)
                 cast(Line, connection).write(header + body)
             else:
                 self.enqueue(Outgoing(body))

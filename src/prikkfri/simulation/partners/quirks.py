@@ -15,8 +15,6 @@ from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_messa
 from prikkfri.protocols.smpp.text import DataCoding
 from prikkfri.protocols.smpp.times import format_minute
 
-DATA_SM = 0x103
-NETWORK_ERROR_CODE = 0x0423
 _GSM_NETWORK = 3
 """5.3.2.31: the kind of network that speaks of an error."""
 _NATIONAL = 2
@@ -178,7 +176,7 @@ def _parameters(quirks: Quirks, number: int, state: MessageState, message: Short
     if quirks.state_in in ("both", "parameter"):
         found.append((Tag.MESSAGE_STATE, bytes((quirks.state_octet or state,))))
     if quirks.network_error:
-        found.append((NETWORK_ERROR_CODE, bytes((_GSM_NETWORK,)) + quirks.network_error.to_bytes(2)))
+        found.append((Tag.NETWORK_ERROR_CODE, bytes((_GSM_NETWORK,)) + quirks.network_error.to_bytes(2)))
     reference = message.tlv(Tag.USER_MESSAGE_REFERENCE)
     if reference and quirks.brings_reference:
         found.append((Tag.USER_MESSAGE_REFERENCE, reference))

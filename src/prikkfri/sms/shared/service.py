@@ -11,8 +11,10 @@ from prikkfri.config import Account, Sms
 from prikkfri.journal import Journal
 from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import Command
+from prikkfri.protocols.smpp.session import Event
 from prikkfri.sms import server
-from prikkfri.sms.intake import Given, Told
+from prikkfri.sms.conformance import Traffic
+from prikkfri.sms.intake import Given
 from prikkfri.sms.routing import Party, Routes, Stop, numbering_of
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Rules
@@ -21,7 +23,7 @@ from prikkfri.storage import Database
 
 log = logging.getLogger("prikkfri.sms")
 
-Connection = server.Connection[Told]
+Connection = server.Connection[Event]
 
 SYSTEM_ID = "prikkfri"
 ANYBODY = "*"
@@ -109,11 +111,14 @@ class Shared:
     stops: dict[str, Stop] = field(default_factory=dict)
     buckets: dict[Party, Bucket] = field(default_factory=dict)
     references: References = field(default_factory=References)
+    traffic: dict[str, Traffic] = field(init=False)
+    """By link."""
 
     def __post_init__(self) -> None:
         self.accounts: dict[str, Account] = {account.system_id: account for account in self.settings.accounts}
         self.partners = {link.name: link.partner for link in self.settings.links}
         self.routes = Routes.of(self.settings)
+        self.traffic = {link.name: Traffic() for link in self.settings.links}
 
     def know_stops(self, stops: dict[str, Stop]) -> None:
         self.stops = stops

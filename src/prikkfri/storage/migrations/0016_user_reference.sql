@@ -1,0 +1,1 @@
+ALTER TABLE sms_message ADD COLUMN user_reference BIGINT;
