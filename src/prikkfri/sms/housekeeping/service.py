@@ -6,7 +6,7 @@ from prikkfri.errors import StorageError
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
 from prikkfri.sms.housekeeping import store
-from prikkfri.sms.lifecycle import State, out_of_time
+from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import Ending, Message
 from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.routing import Party
@@ -65,23 +65,21 @@ class Housekeeping:
                 log.error("housekeeping: %s", error)
 
     async def _expire(self, now: float) -> None:
-        sent_before = now - self._shared.timing.unreported_seconds
+        unreported = now - self._shared.timing.unreported_seconds
+        overdue = ((State.WAITING, now), (State.IN_DOUBT, now), (State.SENT, unreported))
 
-        async def work(tx: Transaction) -> tuple[int, list[Ending]]:
-            ended = []
-            overdue = await store.overdue(tx, limit=BATCH, waiting_before=now, sent_before=sent_before)
-            for message, state in overdue:
-                final = out_of_time(state)
-                reason = "in-doubt" if state is State.IN_DOUBT else str(final)
-                if ending := await messages.end(tx, message, final, reason=reason, now=now):
-                    ended.append(ending)
-            await self._receipts.record(tx, ended, now)
-            return len(overdue), ended
+        async def work(tx: Transaction) -> list[list[Ending]]:
+            ended = [
+                await messages.end_overdue(tx, state, before=before, limit=BATCH, now=now) for state, before in overdue
+            ]
+            await self._receipts.record(tx, [ending for each in ended for ending in each], now)
+            return ended
 
-        found = BATCH
-        while found == BATCH:
-            found, ended = await self._shared.database.write(work)
-            self._receipts.tell(ended)
+        left = True
+        while left:
+            ended = await self._shared.database.write(work)
+            left = any(len(each) == BATCH for each in ended)
+            self._receipts.tell([ending for each in ended for ending in each])
 
     async def _decide_doubts(self, party: Party, now: float) -> None:
         """No receipt has told what became of these: each account has said what it wants then."""
