@@ -157,6 +157,12 @@ class Link:
     password: str
     prefixes: tuple[str, ...]
     """Digits without `+`; the longest match wins."""
+    throughput_per_second_max: float = 0.0
+    """What it may be sent; 0: as much as it takes."""
+    refused_for_good: tuple[int, ...] = ()
+    """Statuses of its refusals that mean so here, whatever they mean by the book; so do the next two."""
+    refused_for_now: tuple[int, ...] = ()
+    refused_when_too_fast: tuple[int, ...] = ()
     window: int = 50
     instead: str = ""
     """The link that takes its messages while its route is stopped; empty: they are kept until it is open again."""
@@ -368,6 +374,10 @@ def _refuse_two_for_one(sms: Sms, source: "_Source") -> None:
             own(("accounts", str(index), "short_codes"), "short code", short_code, f"account {account.system_id!r}")
     for index, link in enumerate(sms.links):
         own(("links", str(index), "name"), "link", link.name, f"link number {index + 1}")
+        for means in ("refused_for_good", "refused_for_now", "refused_when_too_fast"):
+            for status in getattr(link, means):
+                refusal = f"refusal of link {link.name!r} with status"
+                own(("links", str(index), means), refusal, f"{status:#x}", f"`{means}`")
         for prefix in link.prefixes:
             sharing = [each for each in sms.links if prefix in each.prefixes]
             if link is sharing[-1] and not _in_order(sharing):

@@ -37,6 +37,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
         connections_max: int = 100,
         room: Room | None = None,
         trusted: tuple[str, ...] = (),
+        link_changes: dict[str, Any] | None = None,
         **changes: Any,
     ) -> AsyncIterator[House]:
         nonlocal journal
@@ -53,6 +54,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
             prefixes=("47",),
             instead=instead,
             window=window,
+            **(link_changes or {}),
         )
         beside = replace(link, name=instead, partner="Sydtel", port=other.port, prefixes=(), instead="")
         settings = replace(SETTINGS, links=(link, beside) if instead else (link,), **changes)

@@ -324,8 +324,50 @@ async def test_who_is_throttled_is_left_alone_for_a_while_by_all_messages(house:
         assert (await link.answered()).status == Status.OK
         await client.message()
         assert await at.fetch("SELECT attempts FROM sms_message WHERE recipient = '4790000002'") == [(0,)]
+        assert await at.fetch("SELECT attempts, state FROM sms_message WHERE reason = 'smpp-58'") == [(0, "waiting")]
         at.clock.advance(1.0, on_the_wire=True)
-        assert {(await link.message())[1].destination for _ in range(2)} == {NUMBER, "4790000002"}
+        # Who was refused so has lost neither an attempt nor its place, and shows whether more may follow.
+        request, message = await link.message()
+        assert message.destination == NUMBER
+        assert await at.fetch("SELECT state FROM sms_message WHERE recipient = '4790000002'") == [("waiting",)]
+        link.take_message(request, "net-1")
+        assert (await link.message())[1].destination == "4790000002"
+
+
+async def test_a_links_own_table_says_what_its_refusals_mean(house: Any) -> None:
+    async with house(
+        link_changes={"refused_for_now": (0x45,), "refused_for_good": (0x08,), "refused_when_too_fast": (0x400,)}
+    ) as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        states = {}
+        for status in (0x45, 0x08, 0x400):
+            assert (await client.submit(destination=f"4790000{status:03d}"))[0] == Status.OK
+            request, message = await link.message()
+            link.answer(request, status, MessageAnswer())
+            await at.until(f"SELECT COUNT(*) FROM sms_message WHERE reason = 'smpp-{status:02x}'", 1)
+            [states[status]] = await at.fetch(
+                f"SELECT state, attempts FROM sms_message WHERE recipient = '{message.destination}'"
+            )
+        assert states == {0x45: ("waiting", 1), 0x08: ("rejected", 1), 0x400: ("waiting", 0)}
+
+
+async def test_a_link_is_sent_no_more_than_its_rate(house: Any) -> None:
+    async with house(link_changes={"throughput_per_second_max": 20.0}) as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        for _ in range(5):
+            assert (await client.submit())[0] == Status.OK
+        for count in (2, 4):
+            for _ in range(2):
+                request, _ = await link.message()
+                link.take_message(request, f"net-{request.sequence}")
+            await at.until("SELECT COUNT(*) FROM sms_message WHERE state = 'sent'", count)
+            link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=b"hei"))
+            assert (await link.answered()).status == Status.OK
+            assert await at.fetch("SELECT COUNT(*) FROM sms_message WHERE attempts > 0 AND target LIKE 'link%'") == [
+                (count,)
+            ]
+            at.clock.advance(0.1, on_the_wire=True)
+        await link.message()
 
 
 IN_DOUBT_SECONDS = 60.0

@@ -166,6 +166,21 @@ async def test_only_what_was_on_its_way_is_put_off(database: Database) -> None:
     )
 
 
+async def test_what_came_too_fast_is_put_back_as_if_it_had_not_been_tried(database: Database) -> None:
+    rows = crossed(state=STATES, attempts=(1, 4))
+    put_off = partial(store.put_off, due_at=NOW - 5, reason="smpp-58", is_attempt=False)
+
+    async def put_back(tx: Transaction) -> None:
+        for row in rows:
+            await put_off(tx, row["id"])
+
+    found = await effect(database, rows, put_back)
+    back = {"state": "waiting", "reason": "smpp-58", "due_at": NOW - 5}
+    found.must_be(
+        lambda row: {**back, "attempts": row["attempts"] - 1} if row["state"] in ("sending", "in-doubt") else None
+    )
+
+
 async def test_only_what_was_being_sent_comes_into_doubt(database: Database) -> None:
     rows = crossed(state=STATES, target=("link:nord", "link:syd"), due_at=(NOW - 5, NOW + 5))
     asked = every_second(rows)

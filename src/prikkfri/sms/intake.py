@@ -1,6 +1,6 @@
 """What a batch of a party's events comes to, before anything of it is stored or answered."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,7 +12,7 @@ from prikkfri.protocols.smpp.receipt import FINAL, Receipt, is_receipt, parse_re
 from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered, Unreadable
 from prikkfri.sms import outcomes
 from prikkfri.sms.addresses import read_recipient
-from prikkfri.sms.delivery import Retry, after_refusal, status_reason
+from prikkfri.sms.delivery import REFUSALS, Refused, Retry, after_refusal, status_reason
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Message, message_id
 from prikkfri.sms.sealing import NONCE_OCTETS, Sealer
@@ -51,6 +51,8 @@ class Given:
     unbound: Collection[str] = ()
     """The parties, as text, that nobody takes messages for just now."""
     references: References = field(default_factory=References)
+    refusals: Mapping[int, Refused] = field(default_factory=lambda: REFUSALS)
+    """What the party's statuses mean."""
 
 
 @dataclass
@@ -70,6 +72,8 @@ class Intake:
     receipts_put_off: list[str] = field(default_factory=list)
     events: list[tuple[str, Step]] = field(default_factory=list)
     refused: int = 0
+    taken: int = 0
+    """How many of ours the party took: messages and receipts."""
     throttled: bool = False
     """The party asked us to slow down."""
     unknown_words: list[str] = field(default_factory=list)
@@ -98,7 +102,7 @@ def read_events(events: Sequence[Event | Told], bucket: Bucket, given: Given) ->
             case Answered(context=Message() as message, status=status, body=body):
                 _read_answer(intake, message, status, body, given)
             case Answered(context=DueReceipt() as receipt, status=status):
-                _read_receipt_answer(intake, receipt, status, given.now)
+                _read_receipt_answer(intake, receipt, status, given)
             case Unanswered(context=context):
                 _doubt(intake, context, given, "no answer in time")
             case Unreadable(context=context):
@@ -166,14 +170,15 @@ def _read_receipt(intake: Intake, request: Request, message: ShortMessage, given
 
 def _read_answer(intake: Intake, message: Message, status: int, body: Body, given: Given) -> None:
     if status == Status.OK:
+        intake.taken += 1
         if message.target.startswith("account:"):
             intake.ended.append((message.id, State.DELIVERED, ""))
         else:
             intake.sent.append((message.id, body.message_id if isinstance(body, MessageAnswer) else ""))
             _hand_over(intake, message, given)
         return
-    intake.throttled |= status == Status.THROTTLED
-    decision = after_refusal(status, message.attempts, given.now)
+    intake.throttled |= given.refusals.get(status) is Refused.THROTTLED
+    decision = after_refusal(status, message.attempts, message.due_at, given.now, given.refusals)
     if isinstance(decision, Retry):
         intake.put_off.append((message.id, decision))
         intake.events.append((message.id, Step(given.now, "refused-for-now", decision.reason)))
@@ -181,14 +186,17 @@ def _read_answer(intake: Intake, message: Message, status: int, body: Body, give
         intake.ended.append((message.id, decision.state, decision.reason))
 
 
-def _read_receipt_answer(intake: Intake, receipt: DueReceipt, status: int, now: float) -> None:
+def _read_receipt_answer(intake: Intake, receipt: DueReceipt, status: int, given: Given) -> None:
     if status == Status.OK:
+        intake.taken += 1
         intake.receipts_given.append(receipt.id)
-    elif isinstance(after_refusal(status, 1, now), Retry):
+        return
+    intake.throttled |= given.refusals.get(status) is Refused.THROTTLED
+    if isinstance(after_refusal(status, 1, given.now, given.now, given.refusals), Retry):
         intake.receipts_put_off.append(receipt.id)
     else:
         intake.receipts_given.append(receipt.id)  # it has been told, and does not want to know
-        intake.events.append((receipt.id, Step(now, "receipt-refused", status_reason(status))))
+        intake.events.append((receipt.id, Step(given.now, "receipt-refused", status_reason(status))))
 
 
 def _hand_over(intake: Intake, message: Message, given: Given, reason: str = "") -> None:

@@ -96,11 +96,12 @@ async def mark_sent(tx: Transaction, sent: Sequence[tuple[str, str]], *, now: fl
     )
 
 
-async def put_off(tx: Transaction, message: str, *, due_at: float, reason: str) -> None:
+async def put_off(tx: Transaction, message: str, *, due_at: float, reason: str, is_attempt: bool = True) -> None:
+    """`is_attempt` false: it does not count that it was tried."""
     back = await tx.fetch(
-        f"UPDATE sms_message SET {_PUT_OFF.put}, reason = :reason, due_at = :due_at"
+        f"UPDATE sms_message SET {_PUT_OFF.put}, reason = :reason, due_at = :due_at, attempts = attempts - :uncounted"
         f" WHERE id = :id AND {_PUT_OFF.where} RETURNING target, message_class",
-        {"id": message, "due_at": due_at, "reason": reason},
+        {"id": message, "due_at": due_at, "reason": reason, "uncounted": int(not is_attempt)},
     )
     await _count(tx, back, 1)
 

@@ -20,8 +20,6 @@ class Timing:
     """Before the first try to bind a link again; each further pause is twice as long (`delivery.reconnect_pause`)."""
     leave_seconds_max: float = 3.0
     """How long peers have to answer our unbind."""
-    throttled_seconds: float = 1.0
-    """How long a party that says THROTTLED is left alone."""
     early_receipt_seconds: float = 5.0
     """A receipt may overtake the answer that tells its message's id by this much."""
     early_receipt_look_seconds: float = 0.25

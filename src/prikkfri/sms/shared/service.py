@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,7 +13,9 @@ from prikkfri.journal import Journal
 from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import Command
 from prikkfri.sms import server
+from prikkfri.sms.delivery import REFUSALS, refusals_of
 from prikkfri.sms.intake import Given, Told
+from prikkfri.sms.pace import Pace
 from prikkfri.sms.routing import Party, Routes, Stop, numbering_of
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Rules
@@ -105,7 +108,8 @@ class Shared:
     bound: Bound = field(default_factory=Bound)
     full: frozenset[Party] = frozenset()
     """Parties for whom as much waits as may wait."""
-    throttled_until: dict[Party, float] = field(default_factory=dict)
+    paces: dict[Party, Pace] = field(default_factory=dict)
+    """How fast each party is sent to, by whichever of its connections."""
     stops: dict[str, Stop] = field(default_factory=dict)
     buckets: dict[Party, Bucket] = field(default_factory=dict)
     references: References = field(default_factory=References)
@@ -114,6 +118,12 @@ class Shared:
         self.accounts: dict[str, Account] = {account.system_id: account for account in self.settings.accounts}
         self.partners = {link.name: link.partner for link in self.settings.links}
         self.routes = Routes.of(self.settings)
+        self._rates = {Party("link", link.name): link.throughput_per_second_max for link in self.settings.links}
+        self._refusals = {Party("link", link.name): refusals_of(link) for link in self.settings.links}
+
+    def pace(self, party: Party) -> Pace:
+        rate = self._rates.get(party, 0.0)
+        return self.paces.get(party) or Pace(rate_max=rate or math.inf)
 
     def know_stops(self, stops: dict[str, Stop]) -> None:
         self.stops = stops
@@ -140,7 +150,9 @@ class Shared:
         return self._given(Rules(party, routes, message_class="canary", validity_seconds_max=validity_seconds))
 
     def _given(self, rules: Rules, away: frozenset[str] = frozenset()) -> Given:
-        return Given(rules, self.sealer, self.partners, self.entropy, self.clock.now(), away, self.references)
+        refusals = self._refusals.get(rules.party, REFUSALS)
+        now = self.clock.now()
+        return Given(rules, self.sealer, self.partners, self.entropy, now, away, self.references, refusals)
 
     def rules(self, party: Party) -> Rules:
         validity = self.settings.validity_hours_max * 3600

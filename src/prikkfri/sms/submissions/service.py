@@ -63,7 +63,7 @@ class Submissions:
             await store.mark_sent(tx, intake.sent, now=now)
             await store.mark_in_doubt(tx, intake.in_doubt, due_at=now + shared.settings.in_doubt_seconds)
             for message, retry in intake.put_off:
-                await store.put_off(tx, message, due_at=retry.due_at, reason=retry.reason)
+                await store.put_off(tx, message, due_at=retry.due_at, reason=retry.reason, is_attempt=retry.is_attempt)
             later = now + shared.timing.receipt_retry_seconds
             await receipts_store.receipts_given(tx, intake.receipts_given, now=now)
             await receipts_store.put_off_receipts(tx, intake.receipts_put_off, due_at=later)
