@@ -166,6 +166,8 @@ class Link:
     window: int = 50
     instead: str = ""
     """The link that takes its messages while its route is stopped; empty: they are kept until it is open again."""
+    receipt_ids: Literal["", "same", "decimal", "hexadecimal"] = ""
+    """How its receipts write the ids of its answers: the same, to base ten or to base sixteen; empty: it is learnt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +189,8 @@ class Sms:
     validity_hours_max: float = 72.0
     waiting_max: int = 1_000_000
     """Messages that may wait for one link or account; more are refused until some have gone."""
+    receipts_kept_max: int = 100_000
+    """Receipts of one link that fit no message and wait or are held; more are refused for now, which loses none."""
     kept_days: float = 30.0
     """How long the trail of a message that has ended is kept; its body is erased at once."""
     in_doubt_seconds: float = 60.0

@@ -274,6 +274,15 @@ def tables_of(sql: str) -> dict[str, dict[str, object]]:
     }
 
 
+MOVED = {
+    "sms_quarantined_receipt": (
+        "sms_network_receipt",
+        {"recipient": "source", "state": "told", "held_at": "changed_at"},
+    )
+}
+"""What stands in another table today: its name, and the columns that have another one there."""
+
+
 def test_the_history_has_no_gap_and_no_number_twice() -> None:
     assert [number for number, _, _ in history()] == list(range(1, len(history()) + 1))
     assert history()[0][1] == "journal"
@@ -300,11 +309,14 @@ async def test_every_earlier_database_can_be_brought_up_to_date_and_keeps_what_i
     database = await open_database(location, "signin")
     assert await database.read(applied) == {number for number, _, _ in history()}
 
+    now = tables_of(";\n".join(sql for _, _, sql in history()))
+
     async def look(queries: Queries) -> None:
         for name, row in held.items():
-            where = " AND ".join(f"{column} = :{column}" for column in row)
-            assert await queries.fetch_one(f"SELECT COUNT(*) FROM {name} WHERE {where}", row) == (1,), name
-        for name, row in tables_of(";\n".join(sql for _, _, sql in history())).items():
+            table, columns = MOVED.get(name, (name, {})) if name not in now else (name, {})
+            where = " AND ".join(f"{columns.get(column, column)} = :{column}" for column in row)
+            assert await queries.fetch_one(f"SELECT COUNT(*) FROM {table} WHERE {where}", row) == (1,), name
+        for name, row in now.items():
             await queries.fetch(f"SELECT {', '.join(row)} FROM {name}")
 
     await database.read(look)

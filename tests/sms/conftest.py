@@ -38,6 +38,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
         room: Room | None = None,
         trusted: tuple[str, ...] = (),
         link_changes: dict[str, Any] | None = None,
+        receipt_ids: str = "",
         **changes: Any,
     ) -> AsyncIterator[House]:
         nonlocal journal
@@ -54,6 +55,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
             prefixes=("47",),
             instead=instead,
             window=window,
+            receipt_ids=receipt_ids,
             **(link_changes or {}),
         )
         beside = replace(link, name=instead, partner="Sydtel", port=other.port, prefixes=(), instead="")

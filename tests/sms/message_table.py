@@ -41,6 +41,7 @@ BASE: Row = {
     "state": "waiting",
     "reason": "before",
     "next_hop_id": "net-1",
+    "next_hop_key": "net-1",
     "attempted_at": NOW - 50,
     "sent_at": NOW - 49,
     "ended_at": 0.0,

@@ -20,22 +20,23 @@ from prikkfri.sms.lifecycle import (
     State,
     out_of_time,
 )
+from prikkfri.sms.quarantine import store as quarantine
 from prikkfri.sms.receipts import store as receipts
 from prikkfri.storage import Database, Transaction
 
 # What each event makes of a message, state by state; a dot: nothing.
 MESSAGES = """
-                 claim    release  move     take  put-off  doubt     deliver    fail           reject    expire   unreport    quarantine
-waiting          sending  .        waiting  .     .        .         .          .              .         expired  .           .
-sending          .        waiting  .        sent  waiting  in-doubt  delivered  .              rejected  .        .           quarantined
-sent             .        .        .        .     .        .         delivered  undeliverable  rejected  expired  unreported  .
-in-doubt         .        .        .        sent  waiting  .         delivered  undeliverable  rejected  expired  unreported  .
-quarantined      .        .        .        .     .        .         .          .              .         .        .           .
-delivered        .        .        .        .     .        .         .          .              .         .        .           .
-undeliverable    .        .        .        .     .        .         .          .              .         .        .           .
-rejected         .        .        .        .     .        .         .          .              .         .        .           .
-expired          .        .        .        .     .        .         .          .              .         .        .           .
-unreported       .        .        .        .     .        .         .          .              .         .        .           .
+                 claim    release  move     take  put-off  doubt     deliver    fail           reject    expire   unreport    quarantine         free     discard
+waiting          sending  .        waiting  .     .        .         .          .              .         expired  .           .                  .        .
+sending          .        waiting  .        sent  waiting  in-doubt  delivered  .              rejected  .        .           quarantined        .        .
+sent             .        .        .        .     .        .         delivered  undeliverable  rejected  expired  unreported  .                  .        .
+in-doubt         .        .        .        sent  waiting  .         delivered  undeliverable  rejected  expired  unreported  .                  .        .
+quarantined      .        .        .        .     .        .         .          .              .         .        .           .                  waiting  rejected
+delivered        .        .        .        .     .        .         .          .              .         .        .           .                  .        .
+undeliverable    .        .        .        .     .        .         .          .              .         .        .           .                  .        .
+rejected         .        .        .        .     .        .         .          .              .         .        .           .                  .        .
+expired          .        .        .        .     .        .         .          .              .         .        .           .                  .        .
+unreported       .        .        .        .     .        .         .          .              .         .        .           .                  .        .
 """  # noqa: E501
 RECEIPTS = """
            due      claim    give   put-off
@@ -111,6 +112,16 @@ async def put_off(tx: Transaction, ids: list[str]) -> None:
         await store.put_off(tx, each, due_at=NOW, reason="")
 
 
+async def free(tx: Transaction, ids: list[str]) -> None:
+    for each in ids:
+        await quarantine.free(tx, each, "link:syd", now=NOW)
+
+
+async def discard(tx: Transaction, ids: list[str]) -> None:
+    for each in ids:
+        await quarantine.discard_message(tx, each, now=NOW)
+
+
 STATEMENTS: list[tuple[Event, Statement]] = [
     (Event.CLAIM, lambda tx, ids: store.claim(tx, "link:nord", limit=10_000, now=NOW)),
     (Event.RELEASE, lambda tx, ids: store.release(tx, ids)),
@@ -120,6 +131,8 @@ STATEMENTS: list[tuple[Event, Statement]] = [
     (Event.DOUBT, lambda tx, ids: store.mark_in_doubt(tx, ids, due_at=NOW)),
     (Event.DOUBT, lambda tx, ids: store.doubt_what_was_sending(tx, due_at=NOW)),
     *((event, ending(state)) for state, event in ENDINGS.items()),
+    (Event.FREE, free),
+    (Event.DISCARD, discard),
 ]
 RECEIPT_STATEMENTS: list[tuple[ReceiptEvent, Statement]] = [
     (ReceiptEvent.CLAIM, lambda tx, ids: receipts.claim_receipts(tx, "account:shop", limit=10_000, now=NOW)),

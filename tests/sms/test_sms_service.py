@@ -370,6 +370,7 @@ async def test_a_link_is_sent_no_more_than_its_rate(house: Any) -> None:
         await link.message()
 
 
+EARLY_SECONDS = HURRIED.early_receipt_seconds
 IN_DOUBT_SECONDS = 60.0
 
 
@@ -440,11 +441,12 @@ async def test_another_message_with_a_like_receipt_settles_no_doubt(house: Any) 
         other = ShortMessage(source="Shop", destination=NUMBER, tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\0\1"),))
         link.tell(other, "net-1")
         await at.nothing_more_for_account(await at.bound_client(), link)
-        at.clock.advance(5.0)
-        await at.until("SELECT COUNT(*) FROM sms_quarantined_receipt", 2)
+        await at.until("SELECT COUNT(*) FROM sms_network_receipt", 2)
         assert await at.fetch(f"SELECT state FROM sms_message WHERE recipient = '{NUMBER}'") == [("in-doubt",)]
         at.clock.advance(IN_DOUBT_SECONDS)
         await at.until(f"SELECT state FROM sms_message WHERE recipient = '{NUMBER}'", "unreported")
+        at.clock.advance(EARLY_SECONDS - IN_DOUBT_SECONDS)
+        await at.until("SELECT COUNT(*) FROM sms_network_receipt WHERE state = 'held'", 2)
 
 
 async def test_what_was_being_sent_when_the_process_died_is_in_doubt_and_not_sent_at_once(house: Any) -> None:
@@ -481,12 +483,12 @@ async def test_a_receipt_may_overtake_the_answer_that_names_its_message(house: A
         await client.submit()
         request, message = await link.message()
         link.tell(message, "net-1")
+        assert (await link.answered()).status == Status.OK  # at once, since it is kept
         await at.nothing_more_for_account(client, link)
-        at.clock.advance(4.9)
+        at.clock.advance(EARLY_SECONDS - 0.1)
         link.take_message(request, "net-1")
-        assert (await link.answered()).status == Status.OK
         await at.until(f"SELECT state FROM sms_message WHERE recipient = '{NUMBER}'", "delivered")
-        assert await at.fetch("SELECT 1 FROM sms_quarantined_receipt") == []
+        await at.until("SELECT COUNT(*) FROM sms_network_receipt", 0)
 
 
 async def test_a_receipt_for_another_number_changes_nothing_and_is_held(house: Any) -> None:
@@ -496,11 +498,12 @@ async def test_a_receipt_for_another_number_changes_nothing_and_is_held(house: A
         request, _ = await link.message()
         link.take_message(request, "net-1")
         link.tell(ShortMessage(source="Shop", destination="4790000002"), "net-1")
-        await at.nothing_more_for_account(client, link)
-        at.clock.advance(5.0)
         assert (await link.answered()).status == Status.OK
-        [held] = await at.fetch("SELECT link, next_hop_id, recipient FROM sms_quarantined_receipt")
-        assert held == ("nord", "net-1", "4790000002")
+        await at.nothing_more_for_account(client, link)
+        at.clock.advance(EARLY_SECONDS)
+        await at.until("SELECT state FROM sms_network_receipt", "held")
+        [held] = await at.fetch("SELECT link, next_hop_id, source, reason FROM sms_network_receipt")
+        assert held == ("nord", "net-1", "4790000002", "fits-another-number")
         assert await at.fetch(f"SELECT state FROM sms_message WHERE recipient = '{NUMBER}'") == [("sent",)]
         await eventually(lambda: at.centre.counters()["receipts_unmatched_total"] == 1)
         await at.nothing_more_for_account(client, link)

@@ -84,7 +84,7 @@ async def test_a_receipt_that_comes_again_is_answered_and_changes_nothing(house:
         link.tell(message, "net-1", MessageState.DELIVERED)
         assert (await link.answered()).status == Status.OK
         assert await at.fetch(f"SELECT * FROM sms_message WHERE id = '{identity}'") == before
-        assert await at.fetch("SELECT 1 FROM sms_quarantined_receipt") == []
+        assert await at.fetch("SELECT 1 FROM sms_network_receipt") == []
         [broken] = [o for o in await at.outcomes("deliver") if o.verdict in ("broken", "kept")]
         assert (broken.verdict, broken.reason[:8]) == ("broken", "network-")
         counted = at.centre.counters()

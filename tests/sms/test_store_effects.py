@@ -11,8 +11,9 @@ from prikkfri.sms import store
 from prikkfri.sms.housekeeping import store as housekeeping
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Ending, Message, message_id
-from prikkfri.sms.quarantine import store as quarantine_store
+from prikkfri.sms.network_receipts import Known
 from prikkfri.sms.receipts import store as receipts
+from prikkfri.sms.receipts.store import SAME_ID_MAX
 from prikkfri.sms.routes import store as routes_store
 from prikkfri.sms.routing import Exposed, Stop
 from prikkfri.sms.trail import Step
@@ -51,7 +52,8 @@ async def test_a_message_is_stored_as_it_was_taken_on_and_waits(database: Databa
     found = await effect(database, crossed(state=STATES), lambda tx: store.insert(tx, [new]))
     assert found.after.pop("new") == {
         **{field: getattr(new, field) for field in Message.__struct_fields__},
-        **{"state": "waiting", "reason": "", "next_hop_id": "", "attempted_at": 0, "sent_at": 0, "ended_at": 0},
+        **{"state": "waiting", "reason": "", "next_hop_id": "", "next_hop_key": ""},
+        **{"attempted_at": 0, "sent_at": 0, "ended_at": 0},
         **{"receipt": "", "receipt_state": 0, "receipt_at": 0, "attempts": 0, "doubts": 0},
         "sessions_ended": 0,
     }
@@ -137,11 +139,17 @@ async def test_what_was_claimed_and_not_written_is_given_back_and_nothing_else(d
 async def test_only_what_was_on_its_way_becomes_sent(database: Database) -> None:
     rows = crossed(state=STATES, target=("link:nord", "link:syd"), next_hop_id=("", "old"))
     asked = every_second(rows)
-    sent = [(identity, f"net-{identity}") for identity in asked]
+    sent = [(identity, f"00NET-{identity}") for identity in asked]
     found = await effect(database, rows, partial(store.mark_sent, sent=sent, now=NOW))
     found.must_be(
         lambda row: (
-            {"state": "sent", "reason": "", "next_hop_id": f"net-{row['id']}", "sent_at": NOW}
+            {
+                "state": "sent",
+                "reason": "",
+                "next_hop_id": f"00NET-{row['id']}",
+                "next_hop_key": f"net-{row['id']}",
+                "sent_at": NOW,
+            }
             if row["id"] in asked and row["state"] in ("sending", "in-doubt")
             else None
         )
@@ -275,74 +283,23 @@ async def test_a_message_ends_once_without_its_body_and_with_the_receipt_that_wa
         assert ending is None or ending.state is state
 
 
-@pytest.mark.parametrize("state", [State.DELIVERED, State.UNDELIVERABLE])
-async def test_a_receipt_ends_the_message_of_its_link_its_id_and_its_number(database: Database, state: State) -> None:
-    rows = [row for row in neighbours(state="sent") if row["ended_at"] == 0.0]
+async def test_messages_are_known_by_the_folded_id_that_their_link_gave_the_newest_first(database: Database) -> None:
+    rows = [row for row in neighbours(state="sent") if row["ended_at"] == 0.0][:60]
+    rows += numbered([{**BASE, "next_hop_key": key, "target": target, "state": "delivered", "id": f"x{number:02}"}
+                      for number, (key, target) in enumerate([("", "link:nord"), ("ff", "link:nord"),
+                      *[("7", "link:nord")] * (SAME_ID_MAX + 1), ("ff", "link:syd")])])  # fmt: skip
 
-    async def end(tx: Transaction) -> Ending | None:
-        return await store.end_by_receipt(tx, "link:nord", "net-1", "4790000001", state, reason="r", now=NOW)
+    async def look(tx: Transaction) -> list[Known]:
+        return await receipts.known(tx, "link:nord", ["ff", "7", "", "none"])
 
-    found = await effect(database, rows, end)
-
-    def fits(row: Row) -> bool:
-        meant = on(row, target="link:nord", next_hop_id="net-1", recipient="4790000001")
-        return meant and row["state"] in MAY_COME_FROM[state]
-
-    def asked_for(row: Row) -> bool:
-        return row["registered"] == 1 or (state is not State.DELIVERED and row["registered"] == 2)
-
-    found.must_be(
-        lambda row: (
-            {
-                "state": str(state),
-                "reason": "r",
-                "ended_at": NOW,
-                "sealed": None,
-                # One that is due already, or given, is not due again.
-                "receipt": "waiting" if not row["receipt"] and asked_for(row) else row["receipt"],
-                "receipt_state": TOLD[state],
-                "receipt_at": NOW,
-            }
-            if fits(row)
-            else None
-        )
-    )
-    assert fits(found.before[found.result.id])
-
-
-async def test_a_receipt_that_fits_nothing_ends_nothing(database: Database) -> None:
-    strange = [
-        ("link:nord", "", "4790000001"),
-        ("link:nord", "net-3", "4790000001"),
-        ("link:nord", "net-1", "4790000003"),
-        ("link:fjord", "net-1", "4790000001"),
-    ]
-
-    async def end(tx: Transaction) -> list[Any]:
-        ended = [await store.end_by_receipt(tx, *told, State.DELIVERED, reason="", now=NOW) for told in strange]
-        return ended + [await receipts.is_known_id(tx, *told) for told in strange]
-
-    found = await effect(database, neighbours(state="sent"), end)
+    found = await effect(database, rows, look)
     found.untouched()
-    assert found.result == [None] * 4 + [False] * 4
-
-
-async def test_a_receipt_that_comes_again_is_known_by_link_id_and_number_together(database: Database) -> None:
-    rows = numbered(
-        [
-            {**BASE, "state": "delivered", "next_hop_id": "net-1", "recipient": "1"},
-            {**BASE, "state": "sent", "next_hop_id": "net-2", "recipient": "2"},
-            {**BASE, "state": "sent", "next_hop_id": "net-3", "recipient": "1", "target": "link:syd"},
-        ]
-    )
-    asked = [(target, hop, phone) for target in ("link:nord", "link:syd") for hop in ("net-1", "net-2", "net-3", "")
-             for phone in "12"]  # fmt: skip
-
-    async def known(tx: Transaction) -> set[tuple[str, str, str]]:
-        return {each for each in asked if await receipts.is_known_id(tx, *each)}
-
-    found = await effect(database, rows, known)
-    assert found.result == {(row["target"], row["next_hop_id"], row["recipient"]) for row in rows}
+    meant = [row for row in rows if row["target"] == "link:nord"]
+    newest = sorted((row for row in meant if row["next_hop_key"] == "7"), key=lambda row: row["id"], reverse=True)
+    wanted = [*(row for row in meant if row["next_hop_key"] == "ff"), *newest[:SAME_ID_MAX]]
+    assert found.result == [
+        Known(row["id"], row["next_hop_key"], row["recipient"], row["state"], row["sent_at"]) for row in wanted
+    ]
 
 
 PARTS: list[tuple[list[str], State | None]] = [
@@ -393,17 +350,6 @@ async def test_a_receipt_without_an_id_may_be_of_what_is_in_doubt_towards_its_nu
     few = [row for row in rows if row["receipt"] == "sending"]
     found = await effect(database, few, partial(receipts.find_in_doubt, target="link:nord", recipient="4790000001"))
     assert set(found.result) == meant & {row["id"] for row in few}
-
-
-async def test_a_receipt_in_quarantine_is_kept_as_it_was_told(database: Database) -> None:
-    async def hold(tx: Transaction) -> None:
-        await quarantine_store.hold_receipt(tx, "nord", "net-9", 5, "4790000001", reason="fits-no-message", now=NOW)
-
-    await database.write(hold)
-    held = await database.read(
-        lambda q: q.fetch("SELECT link, next_hop_id, state, recipient, reason, held_at FROM sms_quarantined_receipt")
-    )
-    assert held == [("nord", "net-9", 5, "4790000001", "fits-no-message", NOW)]
 
 
 async def test_what_is_overdue_ends_the_longest_overdue_first(database: Database) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from prikkfri.assurance.controls import ChannelControl, RouteControl, channels_of, routes_of
 from prikkfri.assurance.programmes import Programmes, programmes_of
+from prikkfri.assurance.quarantine import HeldEntry, HeldExamined, entries_of, examined_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,26 @@ class Neighbours:
         """Stops or opens a route; returns what went wrong, empty when it was done."""
         return await self._command("POST", "sms", f"/routes/{quote(link, safe='')}", _switch(state, by))
 
+    async def quarantine(self, link: str) -> tuple[HeldEntry, ...] | None:
+        """What is in quarantine, for a link (empty: for all); None when the SMS centre does not say."""
+        try:
+            return entries_of(await self._told("sms", f"/quarantine?link={quote(link, safe='')}"))
+        except msgspec.DecodeError:
+            return None
+
+    async def quarantine_entry(self, identity: str) -> tuple[bool, HeldExamined | None]:
+        """Whether the SMS centre answered, and what it says of one entry."""
+        status, document = await self._asked("sms", f"/quarantine/{quote(identity, safe='')}")
+        try:
+            return True, examined_of(document if status == httpx.codes.OK else b"")
+        except msgspec.DecodeError:
+            return status == httpx.codes.NOT_FOUND, None
+
+    async def say_of_quarantine(self, identity: str, action: str, *, by: str) -> str:
+        """Has an entry released or discarded; returns what went wrong, empty when it was done."""
+        document = msgspec.json.encode({"action": action, "by": by})
+        return await self._command("POST", "sms", f"/quarantine/{quote(identity, safe='')}", document)
+
     async def send_message(self, account: str, password: str, sender: str, recipient: str, text: str) -> str | None:
         """Hands a text message to the SMS centre; returns its id, empty when it was not accepted.
 
@@ -116,14 +137,19 @@ class Neighbours:
 
     async def _told(self, role: str, path: str) -> bytes:
         """What a role tells whoever has its command key; empty when it tells nothing."""
+        status, document = await self._asked(role, path)
+        return document if httpx.codes.is_success(status) else b""
+
+    async def _asked(self, role: str, path: str) -> tuple[int, bytes]:
+        """The status and the body that a role answers; 0 when it does not."""
         if role not in self._urls:
-            return b""
+            return 0, b""
         try:
             async with asyncio.timeout(self._limits.health_seconds_max):
                 response = await self._client.get(f"{self._urls[role]}{path}", headers=self._authorization(role))
         except (httpx.HTTPError, TimeoutError):
-            return b""
-        return response.content if response.is_success else b""
+            return 0, b""
+        return response.status_code, response.content
 
     async def _command(self, method: str, role: str, path: str, document: bytes) -> str:
         """Tells a role to do something; returns what went wrong, empty when it was done."""
@@ -137,6 +163,8 @@ class Neighbours:
             return f"the {role} role does not answer"
         except httpx.HTTPError as error:
             return f"the {role} role cannot be reached ({type(error).__name__})"
+        if response.status_code == httpx.codes.CONFLICT:  # it says why it must not be done
+            return refused_because(response.content) or f"the {role} role answered {response.status_code}"
         return "" if response.is_success else f"the {role} role answered {response.status_code}"
 
     def _authorization(self, role: str) -> dict[str, str]:
@@ -145,3 +173,11 @@ class Neighbours:
 
 def _switch(state: str, by: str) -> bytes:
     return msgspec.json.encode({"state": state, "by": by})
+
+
+def refused_because(document: bytes) -> str:
+    """The line for people of a refusal; empty when there is none."""
+    try:
+        return str(msgspec.json.decode(document)["message"])
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+        return ""

@@ -34,6 +34,7 @@ from prikkfri.assurance.overview import (
 )
 from prikkfri.assurance.programmes import Programmes
 from prikkfri.assurance.publishing import summary
+from prikkfri.assurance.quarantine import HeldEntry, HeldExamined
 from prikkfri.assurance.status import Statement
 from prikkfri.clock import Clock
 from prikkfri.config import Assurance as Settings
@@ -346,6 +347,18 @@ class Assurance:
         trouble = await self._neighbours.switch_route(link, state, by=by)
         await self.look_at_controls()
         return trouble
+
+    async def quarantine(self, link: str = "") -> tuple[HeldEntry, ...] | None:
+        """What the SMS centre holds for a person; None when it does not say."""
+        return await self._neighbours.quarantine(link)
+
+    async def quarantine_entry(self, identity: str) -> tuple[bool, HeldExamined | None]:
+        """Whether the SMS centre answered, and one entry of its quarantine."""
+        return await self._neighbours.quarantine_entry(identity)
+
+    async def say_of_quarantine(self, identity: str, action: str, *, by: str) -> str:
+        """Releases (`release`) or discards (`discard`) an entry; returns what went wrong, empty when it was done."""
+        return await self._neighbours.say_of_quarantine(identity, action, by=by)
 
     async def _erase(self) -> None:
         while True:

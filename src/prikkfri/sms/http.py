@@ -29,6 +29,7 @@ from prikkfri.protocols.smpp.pdu import Status
 from prikkfri.sms.addresses import masked
 from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.canaries.service import Canaries, Told
+from prikkfri.sms.quarantine.service import Quarantine
 from prikkfri.sms.routing import Exposed, Party
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.submission import Refusal
@@ -65,6 +66,18 @@ class _Phone(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Received(msgspec.Struct, forbid_unknown_fields=True):
     phones: Annotated[list[_Phone], msgspec.Meta(max_length=1_000)]
+
+
+class _Say(msgspec.Struct, forbid_unknown_fields=True):
+    action: Literal["release", "discard"]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    """The name of the person who says so."""
+
+
+class _SayOfLink(msgspec.Struct, forbid_unknown_fields=True):
+    link: _Text
+    action: Literal["discard"]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class _Switch(msgspec.Struct, forbid_unknown_fields=True):
@@ -149,19 +162,20 @@ def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> Applicatio
     return edge(routes, names=NAMES)
 
 
+def _careful(handler: Handler) -> Handler:
+    async def answer(request: Request) -> Answer | None:
+        try:
+            return await handler(request)
+        except StorageError:
+            return _later("storage", "the database does not answer just now")
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            return refusal(400, "bad-request", f"not what is wanted: {error}")
+
+    return answer
+
+
 def commands(canaries: Canaries, *, command_key: str, canary_key: str) -> list[Route]:
     """What other roles may ask with `command_key`, and canary phones, which stand outside, may tell with theirs."""
-
-    def careful(handler: Handler) -> Handler:
-        async def answer(request: Request) -> Answer | None:
-            try:
-                return await handler(request)
-            except StorageError:
-                return _later("storage", "the database does not answer just now")
-            except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-                return refusal(400, "bad-request", f"not what is wanted: {error}")
-
-        return answer
 
     async def received(request: Request) -> Answer:
         phones = msgspec.json.decode(await request.body(), type=_Received).phones
@@ -199,11 +213,46 @@ def commands(canaries: Canaries, *, command_key: str, canary_key: str) -> list[R
 
     most = BODY_OCTETS_MAX
     return [
-        Route("POST", "/canaries/received", careful(received), body_bytes_max=most, key=canary_key),
-        Route("GET", "/routes", careful(routes), key=command_key),
-        Route("POST", "/routes/{link}", careful(switch), body_bytes_max=most, key=command_key),
-        Route("GET", "/routes/{link}/exposed", careful(exposed), key=command_key),
+        Route("POST", "/canaries/received", _careful(received), body_bytes_max=most, key=canary_key),
+        Route("GET", "/routes", _careful(routes), key=command_key),
+        Route("POST", "/routes/{link}", _careful(switch), body_bytes_max=most, key=command_key),
+        Route("GET", "/routes/{link}/exposed", _careful(exposed), key=command_key),
     ]
+
+
+def quarantine_commands(quarantine: Quarantine, *, command_key: str) -> list[Route]:
+    """What is held for a person, and what a person does with it; never a body, numbers masked."""
+
+    async def entries(request: Request) -> Answer:
+        link = dict(parse_qsl(request.query.decode("latin-1"))).get("link", "")
+        return Answer(200, [asdict(entry) for entry in await quarantine.entries(link)])
+
+    async def show(request: Request) -> Answer:
+        found = await quarantine.examined(request.parts["id"])
+        return _NOT_HELD if found is None else Answer(200, asdict(found))
+
+    async def say(request: Request) -> Answer:
+        wanted = msgspec.json.decode(await request.body(), type=_Say)
+        act = quarantine.release if wanted.action == "release" else quarantine.discard
+        done = await act(request.parts["id"], by=wanted.by)
+        if done is None:
+            return _NOT_HELD
+        return refusal(409, "not-released", done.hindrance) if done.hindrance else Answer(200, asdict(done))
+
+    async def say_of_link(request: Request) -> Answer:
+        wanted = msgspec.json.decode(await request.body(), type=_SayOfLink)
+        return Answer(200, {"discarded": await quarantine.discard_receipts(wanted.link, by=wanted.by)})
+
+    most = BODY_OCTETS_MAX
+    return [
+        Route("GET", "/quarantine", _careful(entries), key=command_key),
+        Route("POST", "/quarantine", _careful(say_of_link), body_bytes_max=most, key=command_key),
+        Route("GET", "/quarantine/{id}", _careful(show), key=command_key),
+        Route("POST", "/quarantine/{id}", _careful(say), body_bytes_max=most, key=command_key),
+    ]
+
+
+_NOT_HELD = refusal(404, "not-held", "there is nothing of that id in quarantine")
 
 
 def _shown(message: Exposed) -> dict[str, object]:

@@ -8,7 +8,7 @@ from prikkfri.errors import RemoteProtocolError
 from prikkfri.journal import Outcome
 from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import NOTHING, Body, Command, MessageAnswer, ShortMessage, Status, Tag
-from prikkfri.protocols.smpp.receipt import FINAL, Receipt, is_receipt, parse_receipt
+from prikkfri.protocols.smpp.receipt import FINAL, Receipt, is_marked, is_receipt, parse_receipt
 from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered, Unreadable
 from prikkfri.sms import outcomes
 from prikkfri.sms.addresses import read_recipient
@@ -32,10 +32,11 @@ class Told:
     request: Request
     receipt: Receipt
     recipient: str
+    """Whom the message went to, says the network; some swap the two."""
+    sender: str
+    """Empty where the network's own mark is missing."""
     reference: int | None
     """The user_message_reference, where the network gives it back."""
-    since: float
-    """When it came: seconds since 1970 UTC. One that fits no message is put back for a while, and read again."""
 
 
 @dataclass(frozen=True)
@@ -76,18 +77,18 @@ class Intake:
     """How many of ours the party took: messages and receipts."""
     throttled: bool = False
     """The party asked us to slow down."""
-    unknown_words: list[str] = field(default_factory=list)
-    """What receipts said of a state that nobody knows: they settle nothing, and somebody is to be told."""
+    receipts: list[Receipt] = field(default_factory=list)
+    """All that came, those of messages still on their way too."""
+    receipts_unnamed: int = 0
+    """Of which message they tell nobody can say."""
     unbind: Request | None = None
     over: Ended | None = None
 
 
-def read_events(events: Sequence[Event | Told], bucket: Bucket, given: Given) -> Intake:
+def read_events(events: Sequence[Event], bucket: Bucket, given: Given) -> Intake:
     intake = Intake(bucket)
     for event in events:
         match event:
-            case Told():
-                intake.told.append(event)
             case Request(command=command, body=ShortMessage() as message) if command in _TOLD_BY and is_receipt(
                 message
             ):
@@ -148,22 +149,25 @@ def _read_receipt(intake: Intake, request: Request, message: ShortMessage, given
     try:
         receipt = parse_receipt(message)
     except RemoteProtocolError:
+        intake.receipts_unnamed += 1
         intake.answers.append((request, Status.PERMANENT_APPLICATION_ERROR, MessageAnswer()))
         return
-    if receipt.state is None:
-        intake.unknown_words.append(receipt.word)
-    if receipt.state not in FINAL:
+    intake.receipts.append(receipt)
+    if receipt.state is not None and receipt.state not in FINAL:
         intake.answers.append((request, Status.OK, MessageAnswer()))  # still on its way: nothing to settle
         return
-    phone = read_recipient(message.source, message.source_ton, given.rules.numbering)
+    numbering = given.rules.numbering
+    source = read_recipient(message.source, message.source_ton, numbering)
+    destination = read_recipient(message.destination, message.destination_ton, numbering)
     reference = message.tlv(Tag.USER_MESSAGE_REFERENCE)
     intake.told.append(
         Told(
             request,
             receipt,
-            phone.text if phone else message.source,
+            source.text if source else message.source,
+            # A person who writes a receipt by hand chooses whom it goes to, and not whom it comes from.
+            (destination.text if destination else message.destination) if is_marked(message) else "",
             int.from_bytes(reference) if reference else None,
-            given.now,
         )
     )
 

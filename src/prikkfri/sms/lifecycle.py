@@ -1,4 +1,4 @@
-"""The lives of a message and of its receipt: which event takes which state to which.
+"""The lives of a message, of its receipt, and of what a network tells: which event takes which state to which.
 
 These tables are executed: a statement of a store that changes a state is made from them (`Lifecycle.change`), so that
 no state is reached, or left, in a way that does not stand here. Of an event in a state that it does not name comes
@@ -51,6 +51,10 @@ class Event(StrEnum):
     UNREPORT = "unreport"
     QUARANTINE = "quarantine"
     """What would have been written is not what was sealed."""
+    FREE = "free"
+    """A person says that what is in quarantine goes out after all."""
+    DISCARD = "discard"
+    """A person says that nothing is to come of what is in quarantine."""
 
 
 class ReceiptState(StrEnum):
@@ -71,6 +75,22 @@ class ReceiptEvent(StrEnum):
     """The sender took it, or does not want to know."""
     PUT_OFF = "put-off"
     """Refused for now, not answered, not written, or the process ended: to hear of it twice does no harm."""
+
+
+class NetworkReceiptState(StrEnum):
+    """Of a receipt that a network gave us and that fits no message yet; one that fits is no more kept."""
+
+    WAITING = "waiting"
+    """It may have come before the answer that names its message."""
+    HELD = "held"
+    DISCARDED = "discarded"
+
+
+class NetworkReceiptEvent(StrEnum):
+    HOLD = "hold"
+    """It fits no message, and none will come."""
+    DISCARD = "discard"
+    """A person says that nothing is to come of it."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +160,8 @@ MESSAGE: Lifecycle[State, Event] = Lifecycle(
         Event.EXPIRE: ((State.WAITING, *_GONE), State.EXPIRED),
         Event.UNREPORT: (_GONE, State.UNREPORTED),
         Event.QUARANTINE: ((State.SENDING,), State.QUARANTINED),
+        Event.FREE: ((State.QUARANTINED,), State.WAITING),
+        Event.DISCARD: ((State.QUARANTINED,), State.REJECTED),
     },
 )
 RECEIPT: Lifecycle[ReceiptState, ReceiptEvent] = Lifecycle(
@@ -152,10 +174,24 @@ RECEIPT: Lifecycle[ReceiptState, ReceiptEvent] = Lifecycle(
         ReceiptEvent.PUT_OFF: ((ReceiptState.SENDING,), ReceiptState.WAITING),
     },
 )
+NETWORK_RECEIPT: Lifecycle[NetworkReceiptState, NetworkReceiptEvent] = Lifecycle(
+    "state",
+    NetworkReceiptState.WAITING,
+    {
+        NetworkReceiptEvent.HOLD: ((NetworkReceiptState.WAITING,), NetworkReceiptState.HELD),
+        NetworkReceiptEvent.DISCARD: ((NetworkReceiptState.HELD,), NetworkReceiptState.DISCARDED),
+    },
+)
 
+BY_PERSON = frozenset({Event.FREE, Event.DISCARD})
 TRANSITIONS = MESSAGE.transitions(State)
-ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
-ENDINGS: Mapping[State, Event] = {reached: event for event, (_, reached) in MESSAGE.steps.items() if reached in ENDED}
+ENDED = frozenset(State) - {
+    state for event, (leaves, _) in MESSAGE.steps.items() if event not in BY_PERSON for state in leaves
+}
+"""The states that nothing leaves by itself: a message in quarantine has ended until a person says otherwise."""
+ENDINGS: Mapping[State, Event] = {
+    reached: event for event, (_, reached) in MESSAGE.steps.items() if reached in ENDED and event not in BY_PERSON
+}
 """The event that ends a message in each of the states in which one ends."""
 
 

@@ -11,7 +11,7 @@ came to is decided when its last message has ended.
                    |    +--> EXPIRED |
                    |              v  v
                    +---------- IN_DOUBT ---> SENT (a late answer), ended (a receipt told), UNREPORTED
-                                  QUARANTINED  (from SENDING, before a byte was written)
+                                  QUARANTINED  (from SENDING, before a byte was written; a person says what then)
 """
 
 from typing import NamedTuple

@@ -4,7 +4,8 @@ Theory of operation. Every bound connection has two tasks (`sessions`). One take
 decides what they come to (`intake`), stores that in one transaction (`submissions`), and only then answers. The other
 claims what is due for that party, as much as the window has room for, and writes it to the wire (`dispatch`). The
 database is the queue between them all, so a crash loses nothing: what is WAITING is claimed again, what was SENDING is
-in doubt. Each state changes by its table alone (`lifecycle`).
+in doubt. A network's receipt that fits no message yet waits there, too. Each state changes by its table alone
+(`lifecycle`).
 
 The rooms: the edges of `accounts` and `links`, `sessions`, `submissions`, `dispatch`, `receipts`, `quarantine`,
 `housekeeping`, `routes` and `trails`. They know each other in one direction, and `shared` is all that they share.
@@ -23,6 +24,7 @@ from prikkfri.journal import Journal
 from prikkfri.sms.accounts.service import Accounts
 from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.binding import ROOM, Room
+from prikkfri.sms.conformance import label
 from prikkfri.sms.dispatch.service import Dispatch
 from prikkfri.sms.housekeeping.service import Housekeeping
 from prikkfri.sms.links.service import Links
@@ -64,11 +66,15 @@ class SmsCentre:
         """
         self._sockets = smpp_sockets
         shared = Shared(database, journal, settings, clock, entropy, Sealer(sealing_key), timing)
-        receipts, quarantine = Receipts(shared), Quarantine(shared)
+        receipts = Receipts(shared)
+        quarantine = Quarantine(shared, receipts)
         self._shared = shared
+        self._receipts = receipts
+        self.quarantine = quarantine
+        """What is held for a person, and what a person does with it."""
         self._submissions = Submissions(shared, receipts)
         dispatch = Dispatch(shared, receipts, quarantine)
-        self._sessions = Sessions(shared, self._submissions, dispatch, quarantine)
+        self._sessions = Sessions(shared, self._submissions, dispatch)
         self._accounts = Accounts(shared, self._sessions, room, trusted)
         self._links = Links(shared, self._sessions)
         self._housekeeping = Housekeeping(shared, receipts)
@@ -78,6 +84,7 @@ class SmsCentre:
         """Serves until cancelled; then unbinds and closes within seconds."""
         shared = self._shared
         await self._routes.recover()
+        await self._receipts.recover()
         await self._housekeeping.recover()
         await self._sessions.tell_left_waiting([Party("account", name) for name in shared.accounts])
         loop = asyncio.get_running_loop()
@@ -89,6 +96,7 @@ class SmsCentre:
                 tasks.create_task(self._links.keep(link), name=f"link {link.name}")
             tasks.create_task(self._housekeeping.keep(), name="housekeeping")
             tasks.create_task(self._routes.keep(), name="routes")
+            tasks.create_task(self._receipts.keep(), name="receipts")
             try:
                 while True:
                     await asyncio.sleep(shared.timing.look_seconds)
@@ -162,4 +170,9 @@ class SmsCentre:
             "binds_refused_total": counted.binds_refused,
             "links_bound": bound.links(),
             "links": len(self._shared.settings.links),
+            **{
+                f'receipts_unknown_state_total{{link="{label(link)}",word="{label(word)}"}}': float(times)
+                for link, traffic in self._shared.traffic.items()
+                for word, times in traffic.unknown.items()
+            },
         }

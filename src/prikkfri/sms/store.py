@@ -12,15 +12,16 @@ from msgspec import structs
 
 from prikkfri.sms.lifecycle import ENDINGS, MESSAGE, RECEIPT, Event, ReceiptEvent, State, out_of_time
 from prikkfri.sms.messages import RECEIPT_STATES, Ending, Message
+from prikkfri.sms.receipt_ids import fold
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Transaction
 
 _FIELDS = Message.__struct_fields__
 COLUMNS = ", ".join(_FIELDS)
 _INSERT = (
-    f"INSERT INTO sms_message ({COLUMNS}, state, reason, next_hop_id, attempted_at, sent_at, ended_at, receipt,"
-    f" receipt_state, receipt_at) VALUES ({', '.join(f':{field}' for field in _FIELDS)},"
-    f" '{MESSAGE.first}', '', '', 0, 0, 0, '{RECEIPT.first}', 0, 0)"
+    f"INSERT INTO sms_message ({COLUMNS}, state, reason, next_hop_id, next_hop_key, attempted_at, sent_at, ended_at,"
+    f" receipt, receipt_state, receipt_at) VALUES ({', '.join(f':{field}' for field in _FIELDS)},"
+    f" '{MESSAGE.first}', '', '', '', 0, 0, 0, '{RECEIPT.first}', 0, 0)"
 )
 _CLAIM = MESSAGE.change(Event.CLAIM)
 _RELEASE = MESSAGE.change(Event.RELEASE)
@@ -40,10 +41,10 @@ LOOKED_PAST_MAX = 1_000
 
 async def insert(tx: Transaction, messages: Sequence[Message]) -> None:
     await tx.execute_many(_INSERT, [structs.asdict(message) for message in messages])
-    await _count(tx, [(message.target, message.message_class) for message in messages], 1)
+    await count_waiting(tx, [(message.target, message.message_class) for message in messages], 1)
 
 
-async def _count(tx: Transaction, rows: Iterable[Sequence[object]], by: int) -> None:
+async def count_waiting(tx: Transaction, rows: Iterable[Sequence[object]], by: int) -> None:
     """Carries how many messages wait for each party, canaries left out: (target, class) of each that came or went."""
     changed = Counter(str(target) for target, message_class in rows if message_class != "canary")
     await tx.execute_many(
@@ -71,7 +72,7 @@ async def claim(tx: Transaction, target: str, *, limit: int, now: float) -> list
         {"target": target, "looked": limit + LOOKED_PAST_MAX, "limit": limit, "now": now},
     )
     claimed = [Message(*row) for row in rows]
-    await _count(tx, [(message.target, message.message_class) for message in claimed], -1)
+    await count_waiting(tx, [(message.target, message.message_class) for message in claimed], -1)
     # By its id the tenth part would come before the second.
     return sorted(claimed, key=lambda each: (each.due_at, each.submission, each.part))
 
@@ -84,15 +85,15 @@ async def release(tx: Transaction, ids: Sequence[str]) -> None:
             " RETURNING target, message_class",
             {"id": message},
         )
-        await _count(tx, back, 1)
+        await count_waiting(tx, back, 1)
 
 
 async def mark_sent(tx: Transaction, sent: Sequence[tuple[str, str]], *, now: float) -> None:
     """Stores the next hop's own ids: (message id, its id)."""
     await tx.execute_many(
-        f"UPDATE sms_message SET {_TAKE.put}, reason = '', next_hop_id = :next_hop_id, sent_at = :now"
+        f"UPDATE sms_message SET {_TAKE.put}, reason = '', next_hop_id = :hop, next_hop_key = :hop_key, sent_at = :now"
         f" WHERE id = :id AND {_TAKE.where}",
-        [{"id": message, "next_hop_id": next_hop_id, "now": now} for message, next_hop_id in sent],
+        [{"id": message, "hop": hop, "hop_key": fold(hop), "now": now} for message, hop in sent],
     )
 
 
@@ -103,7 +104,7 @@ async def put_off(tx: Transaction, message: str, *, due_at: float, reason: str, 
         f" WHERE id = :id AND {_PUT_OFF.where} RETURNING target, message_class",
         {"id": message, "due_at": due_at, "reason": reason, "uncounted": int(not is_attempt)},
     )
-    await _count(tx, back, 1)
+    await count_waiting(tx, back, 1)
 
 
 async def mark_in_doubt(tx: Transaction, ids: Sequence[str], *, due_at: float) -> None:
@@ -135,8 +136,8 @@ async def move(tx: Transaction, source: str, target: str, *, limit: int) -> list
         {"source": source, "target": target, "limit": limit},
     )
     moved = [row[1:] for row in rows]
-    await _count(tx, moved, 1)
-    await _count(tx, [(source, message_class) for _, message_class in moved], -1)
+    await count_waiting(tx, moved, 1)
+    await count_waiting(tx, [(source, message_class) for _, message_class in moved], -1)
     return [row[0] for row in rows]
 
 
@@ -145,20 +146,14 @@ async def end(tx: Transaction, message: str, state: State, *, reason: str, now: 
 
     The receipt of a submission of one message is due at once; `end_submission` sees to longer ones.
     """
-    return await _end_one(tx, "id = :id", {"id": message}, state, reason=reason, now=now)
-
-
-async def end_by_receipt(
-    tx: Transaction, target: str, next_hop_id: str, recipient: str, state: State, *, reason: str, now: float
-) -> Ending | None:
-    return await _end_one(
-        tx,
-        "target = :target AND next_hop_id = :next_hop_id AND next_hop_id <> '' AND recipient = :recipient",
-        {"target": target, "next_hop_id": next_hop_id, "recipient": recipient},
-        state,
-        reason=reason,
-        now=now,
-    )
+    if state is State.EXPIRED:  # the only end of what waits
+        waited = await tx.fetch(
+            f"SELECT target, message_class FROM sms_message WHERE id = :id AND state = '{State.WAITING}'",
+            {"id": message},
+        )
+        await count_waiting(tx, waited, -1)
+    ended = await _end(tx, "id = :id", {"id": message}, state, reason=reason, now=now)
+    return ended[0] if ended else None
 
 
 async def end_overdue(tx: Transaction, state: State, *, before: float, limit: int, now: float) -> list[Ending]:
@@ -174,20 +169,8 @@ async def end_overdue(tx: Transaction, state: State, *, before: float, limit: in
         now=now,
     )
     if state is State.WAITING:
-        await _count(tx, [(ending.target, ending.message_class) for ending in ended], -1)
+        await count_waiting(tx, [(ending.target, ending.message_class) for ending in ended], -1)
     return ended
-
-
-async def _end_one(
-    tx: Transaction, where: str, which: dict[str, object], state: State, *, reason: str, now: float
-) -> Ending | None:
-    if state is State.EXPIRED:  # the only end of what waits
-        waited = await tx.fetch(
-            f"SELECT target, message_class FROM sms_message WHERE {where} AND state = '{State.WAITING}'", which
-        )
-        await _count(tx, waited, -1)
-    ended = await _end(tx, where, which, state, reason=reason, now=now)
-    return ended[0] if ended else None
 
 
 async def _end(

@@ -20,9 +20,12 @@ class Timing:
     """Before the first try to bind a link again; each further pause is twice as long (`delivery.reconnect_pause`)."""
     leave_seconds_max: float = 3.0
     """How long peers have to answer our unbind."""
-    early_receipt_seconds: float = 5.0
-    """A receipt may overtake the answer that tells its message's id by this much."""
+    early_receipt_seconds: float = 120.0
+    """A receipt may overtake the answer that tells its message's id by this much: what fits nothing then is held."""
     early_receipt_look_seconds: float = 0.25
+    """Before one that fits nothing is looked at again; each further pause is twice as long."""
+    held_told_seconds: float = 60.0
+    """How often, at most, the log says of a link that its receipts fit nothing or are not known."""
     receipt_retry_seconds: float = 15.0
     """Before an account is told again what it would not hear, or did not answer."""
     unreported_seconds: float = 3_600.0

@@ -14,7 +14,7 @@ from prikkfri.config import Config
 from prikkfri.journal import open_journal
 from prikkfri.sms.binding import Room, promised_too_many
 from prikkfri.sms.canaries.service import Canaries
-from prikkfri.sms.http import application, commands
+from prikkfri.sms.http import application, commands, quarantine_commands
 from prikkfri.sms.service import SmsCentre
 from prikkfri.storage import open_database
 from prikkfri.storage.keys import command_key, secret_key
@@ -51,9 +51,12 @@ async def build(config: Config, clock: Clock) -> Role:
     canaries = Canaries(
         centre, database=database, journal=journal, settings=settings, clock=clock, entropy=secrets.token_bytes
     )
-    keys = {"command_key": command_key(config.home, "sms"), "canary_key": command_key(config.home, "canaries")}
+    commanded = command_key(config.home, "sms")
+    keys = {"command_key": commanded, "canary_key": command_key(config.home, "canaries")}
     return Role(
-        application(centre, commands(canaries, **keys)),
+        application(
+            centre, [*commands(canaries, **keys), *quarantine_commands(centre.quarantine, command_key=commanded)]
+        ),
         work=(centre.run, canaries.run, trimming(journal, config, clock)),
         counters=lambda: {**centre.counters(), **canaries.counters()},
         close=close,

@@ -98,13 +98,18 @@ def is_receipt(message: ShortMessage) -> bool:
     Partners leave out the type. What begins with `id:` and says `stat:` and one more of the fields of appendix B is
     nobody's letter; a receipt that is taken for one goes to somebody's phone.
     """
-    if message.esm_class & _ESM_CLASS_TYPE == _ESM_CLASS_RECEIPT:
-        return True
-    if message.tlv(Tag.RECEIPTED_MESSAGE_ID) is not None or message.tlv(Tag.MESSAGE_STATE) is not None:
+    if is_marked(message):
         return True
     told = _told(message)
     begins = told.lstrip("\ufeff \r\n")[:3].lower() == "id:"
     return begins and all(pattern.search(told) for pattern in (_TEXT_ID, _TEXT_STATE, _TEXT_FURTHER))
+
+
+def is_marked(message: ShortMessage) -> bool:
+    """Whether it is the network that says so: by its type or a parameter, which no phone writes."""
+    if message.esm_class & _ESM_CLASS_TYPE == _ESM_CLASS_RECEIPT:
+        return True
+    return message.tlv(Tag.RECEIPTED_MESSAGE_ID) is not None or message.tlv(Tag.MESSAGE_STATE) is not None
 
 
 def parse_receipt(message: ShortMessage) -> Receipt:

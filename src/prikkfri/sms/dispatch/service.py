@@ -116,7 +116,7 @@ class Dispatch:
             await store.release(tx, left.messages)
             await receipts_store.put_off_receipts(tx, left.receipts, due_at=now)
             ended = await self._quarantine.hold_messages(tx, left.misdirected, now)
-            await self._receipts.record(tx, ended, now)
+            await self._receipts.record_ended(tx, ended, now)
             return ended
 
-        self._receipts.tell(await self._shared.database.write(work))
+        self._receipts.tell_ended(await self._shared.database.write(work))

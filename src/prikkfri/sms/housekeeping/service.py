@@ -8,6 +8,7 @@ from prikkfri.sms import store as messages
 from prikkfri.sms.housekeeping import store
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import Ending, Message
+from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import Shared, log
@@ -72,14 +73,14 @@ class Housekeeping:
             ended = [
                 await messages.end_overdue(tx, state, before=before, limit=BATCH, now=now) for state, before in overdue
             ]
-            await self._receipts.record(tx, [ending for each in ended for ending in each], now)
+            await self._receipts.record_ended(tx, [ending for each in ended for ending in each], now)
             return ended
 
         left = True
         while left:
             ended = await self._shared.database.write(work)
             left = any(len(each) == BATCH for each in ended)
-            self._receipts.tell([ending for each in ended for ending in each])
+            self._receipts.tell_ended([ending for each in ended for ending in each])
 
     async def _decide_doubts(self, party: Party, now: float) -> None:
         """No receipt has told what became of these: each account has said what it wants then."""
@@ -95,10 +96,10 @@ class Housekeeping:
                     await messages.add_events(
                         tx, [(message, Step(now, "to-be-sent-again", "no word of it after a doubt"))]
                     )
-            await self._receipts.record(tx, ended, now)
+            await self._receipts.record_ended(tx, ended, now)
             return ended
 
-        self._receipts.tell(await self._shared.database.write(work))
+        self._receipts.tell_ended(await self._shared.database.write(work))
         self._shared.bound.wake([party])
 
     def _is_to_be_reported(self, origin: str) -> bool:
@@ -128,5 +129,9 @@ class Housekeeping:
         async def work(tx: Transaction) -> int:
             return await store.erase(tx, ended_before=before, limit=BATCH)
 
-        while await self._shared.database.write(work) == BATCH:
-            pass
+        async def forget(tx: Transaction) -> int:
+            return await receipts_store.erase_discarded(tx, discarded_before=before, limit=BATCH)
+
+        for step in (work, forget):
+            while await self._shared.database.write(step) == BATCH:
+                pass

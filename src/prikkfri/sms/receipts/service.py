@@ -1,41 +1,227 @@
-"""Receipts: a network's is matched with its message; what a submission came to is recorded, and its sender told."""
+"""Receipts: a network's is matched with its message; what a submission came to is recorded, and its sender told.
 
-from collections.abc import Iterable
+A network's receipt is matched in the transaction that stores it. One that fits no message then is kept, and answered
+all the same: it may have come before the answer that names its message. It is looked at again when such an answer
+comes, and now and then; when it has waited for long enough it is held in quarantine. Of one id the first to come is
+the first to be looked at.
+"""
 
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from prikkfri.errors import StorageError
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
-from prikkfri.sms.intake import Told
+from prikkfri.sms.intake import Intake, Told
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import Ending, network_state, reference_of
+from prikkfri.sms.network_receipts import (
+    NO_REFERENCE,
+    Fitting,
+    NetworkReceipt,
+    as_kept,
+    find,
+    next_look,
+    receipt_id,
+)
+from prikkfri.sms.receipt_ids import ALL, Habit, Match, Reading, Unmatched, complaint, learnt, readings, wanted
 from prikkfri.sms.receipts import store
 from prikkfri.sms.routing import Party
-from prikkfri.sms.shared.service import Shared
+from prikkfri.sms.shared.service import Shared, log
 from prikkfri.sms.trail import Step
-from prikkfri.storage import Transaction
+from prikkfri.storage import Queries, Transaction
+
+BATCH = 200
+
+
+@dataclass
+class Settling:
+    """What looking at receipts came to: nothing of it counts before the transaction is stored (`tell`)."""
+
+    ended: list[Ending] = field(default_factory=list)
+    habits: dict[str, Habit] = field(default_factory=dict)
+    waiting: Counter[str] = field(default_factory=Counter)
+    """By link, how many more wait than before."""
+    held: Counter[str] = field(default_factory=Counter)
+    found: dict[str, str] = field(default_factory=dict)
+    """By receipt that was kept, its message."""
 
 
 class Receipts:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self._settings = {link.name: _reading_of(link.receipt_ids) for link in shared.settings.links}
+        self._kept_max = shared.settings.receipts_kept_max
+        self._habits: dict[str, Habit] = {}
+        self._waiting: Counter[str] = Counter()
+        self._held: Counter[str] = Counter()
+        self._numbers = count()
+        self._due = asyncio.Event()
+        self._told_at: dict[tuple[str, str], float] = {}
+        self._complaining: set[str] = set()
 
-    async def match(self, tx: Transaction, party: Party, told: Told, now: float) -> tuple[Ending | None, bool]:
-        """The message that a network's receipt has ended, and whether the receipt fitted any."""
-        state = network_state(told.receipt.state)
+    async def recover(self) -> None:
+        async def work(queries: Queries) -> tuple[dict[str, Habit], dict[str, tuple[int, int]]]:
+            return await store.habits(queries), await store.count_kept(queries)
+
+        self._habits, kept = await self._shared.database.read(work)
+        for link, (waiting, held) in kept.items():
+            self._waiting[link], self._held[link] = waiting, held
+
+    def waiting(self, link: str) -> int:
+        """How many of a link's receipts wait for the message that they fit."""
+        return self._waiting[link]
+
+    def held(self, link: str) -> int:
+        return self._held[link]
+
+    def habit(self, link: str) -> Habit:
+        return self._habits.get(link, Habit())
+
+    async def keep(self) -> None:
+        """Looks again at the receipts that wait; until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(self._shared.timing.early_receipt_look_seconds):
+                    await self._due.wait()
+            except TimeoutError:
+                pass
+            self._due.clear()
+            try:
+                while self._waiting.total() and await self._look_again() == BATCH:
+                    pass
+            except StorageError as error:
+                log.error("receipts that wait: %s", error)
+                await asyncio.sleep(self._shared.timing.storage_pause_seconds)
+
+    async def take(self, tx: Transaction, settling: Settling, link: str, told: Told, now: float) -> bool:
+        """Settles a receipt that has come, or keeps it; False when too many are kept already."""
+        receipt = as_kept(told, link, "", now)
+        before = None
+        if self._waiting[link] or settling.waiting[link]:
+            before = await store.one_before(tx, link, receipt.next_hop_id)
+        why: Unmatched | None = Unmatched.NO_MESSAGE
+        if before is None:
+            why = await self._look(tx, settling, receipt, now, last=False)
+        if why is None:
+            return True
+        if self._waiting[link] + self._held[link] + settling.waiting[link] + settling.held[link] >= self._kept_max:
+            return False
+        first = self._shared.timing.early_receipt_look_seconds
+        due_at, tries = before or (next_look(0, now, first_seconds=first), 1)
+        identity = receipt_id(now, next(self._numbers), self._shared.entropy(2))
+        await store.add_network_receipt(tx, receipt._replace(id=identity, due_at=due_at, tries=tries), reason=why)
+        settling.waiting[link] += 1
+        return True
+
+    async def answers_came(self, tx: Transaction, link: str, next_hop_ids: Iterable[str], now: float) -> None:
+        """What waits for one of these ids is due."""
+        if self._waiting[link]:
+            await store.make_due(tx, link, wanted([each for each in next_hop_ids if each]), now=now)
+            self._due.set()
+
+    async def release(self, tx: Transaction, settling: Settling, receipt: NetworkReceipt, now: float) -> str | None:
+        """Looks once more at a receipt that is held; the message that it has found."""
+        if await self._look(tx, settling, receipt, now, last=True) is not None:
+            return None
+        await store.settle_network_receipt(tx, receipt.id)
+        settling.held[receipt.link] -= 1
+        return settling.found[receipt.id]
+
+    async def _look_again(self) -> int:
+        """At those that are due, `BATCH` at most; returns how many these were."""
+        now = self._shared.clock.now()
+
+        async def work(tx: Transaction) -> tuple[int, Settling]:
+            settling = Settling()
+            due = await store.due_network_receipts(tx, limit=BATCH, now=now)
+            for receipt in due:
+                await self._look_at_kept(tx, settling, receipt, now)
+            await self.record(tx, settling, now)
+            return len(due), settling
+
+        found, settling = await self._shared.database.write(work)
+        self.tell(settling)
+        return found
+
+    async def _look_at_kept(self, tx: Transaction, settling: Settling, receipt: NetworkReceipt, now: float) -> None:
+        timing = self._shared.timing
+        last = now - receipt.came_at >= timing.early_receipt_seconds
+        why = await self._look(tx, settling, receipt, now, last=last)
+        if why is None:
+            await store.settle_network_receipt(tx, receipt.id)
+        elif last:
+            await store.hold_network_receipt(tx, receipt.id, reason=why, now=now)
+            settling.held[receipt.link] += 1
+        else:
+            due_at = next_look(receipt.tries, now, first_seconds=timing.early_receipt_look_seconds)
+            # Not after its time is up, or it would be held late.
+            due_at = min(due_at, receipt.came_at + timing.early_receipt_seconds)
+            await store.look_later(tx, receipt.id, due_at=due_at)
+            return
+        settling.waiting[receipt.link] -= 1
+
+    async def _look(
+        self, tx: Transaction, settling: Settling, receipt: NetworkReceipt, now: float, *, last: bool
+    ) -> Unmatched | None:
+        """Does what a receipt says where it fits a message (None), else says why it fits none.
+
+        `last`: whatever the link has taught, its ids are read in every way, and it is learnt from what that comes to.
+        """
+        link, target = receipt.link, str(Party("link", receipt.link))
+        setting, habit = self._settings.get(link), settling.habits.get(link) or self.habit(link)
+        ways = readings(setting, habit) if setting or not last else ALL
+        found = find(receipt, await store.known(tx, target, wanted(receipt.identities, ways)), ways)
+        if isinstance(found, Fitting):
+            self._learn(settling, link, habit, found.match)
+            settling.found[receipt.id] = found.message
+            if not found.ended:
+                await self._settle(tx, settling, receipt, found.message, now)
+            return None
+        if receipt.reference != NO_REFERENCE:
+            for message in await self._in_doubt(tx, target, receipt):
+                if reference_of(message) == receipt.reference:
+                    await messages.mark_sent(tx, [(message, receipt.next_hop_id)], now=now)
+                    step = Step(now, "doubt-settled", "the network's receipt names it")
+                    await messages.add_events(tx, [(message, step)])
+                    await self._settle(tx, settling, receipt, message, now)
+                    settling.found[receipt.id] = message
+                    return None
+        if last:
+            self._learn(settling, link, habit, found)
+        return found
+
+    async def _in_doubt(self, tx: Transaction, target: str, receipt: NetworkReceipt) -> Sequence[str]:
+        numbers = dict.fromkeys((receipt.source, receipt.destination))
+        return [each for number in numbers for each in await store.find_in_doubt(tx, target, number)]
+
+    def _learn(self, settling: Settling, link: str, habit: Habit, found: Match | Unmatched) -> None:
+        new = learnt(habit, found)
+        if new != habit:
+            settling.habits[link] = new
+
+    async def _settle(
+        self, tx: Transaction, settling: Settling, receipt: NetworkReceipt, message: str, now: float
+    ) -> None:
+        state = network_state(receipt.state)
         if state is None:
-            return None, True
-        target, reason = str(party), "" if state is State.DELIVERED else f"network-{told.receipt.error}"
-        known = told.receipt.message_id, told.recipient
-        ending = await messages.end_by_receipt(tx, target, *known, state, reason=reason, now=now)
-        if ending is not None or await store.is_known_id(tx, target, *known):
-            return ending, True
-        for message in await store.find_in_doubt(tx, target, told.recipient) if told.reference is not None else ():
-            if reference_of(message) == told.reference:
-                await messages.mark_sent(tx, [(message, told.receipt.message_id)], now=now)
-                await messages.add_events(tx, [(message, Step(now, "doubt-settled", "the network's receipt names it"))])
-                return await messages.end(tx, message, state, reason=reason, now=now), True
-        return None, False
+            await store.add_word(tx, message, receipt.word, now=now)
+            return
+        reason = "" if state is State.DELIVERED else f"network-{receipt.error}"
+        ending = await messages.end(tx, message, state, reason=reason, now=now)
+        if ending is not None:
+            settling.ended.append(ending)
 
-    async def record(self, tx: Transaction, endings: Iterable[Ending], now: float) -> None:
+    async def record(self, tx: Transaction, settling: Settling, now: float) -> None:
+        """Stores what has been learnt, and what submissions came to: their receipts and their outcomes."""
+        for link, habit in settling.habits.items():
+            await store.put_habit(tx, link, habit)
+        await self.record_ended(tx, settling.ended, now)
+
+    async def record_ended(self, tx: Transaction, endings: Iterable[Ending], now: float) -> None:
         """Stores what submissions came to whose messages have ended: their receipts and their outcomes."""
         told: set[str] = set()
         for ending in endings:
@@ -62,7 +248,53 @@ class Receipts:
             ),
         )
 
-    def tell(self, ended: list[Ending]) -> None:
+    def tell(self, settling: Settling) -> None:
+        """Knows and counts what is stored now, and says what somebody has to know."""
+        self._habits |= settling.habits
+        self._waiting += settling.waiting
+        self._held += settling.held
+        held = sum(found for found in settling.held.values() if found > 0)
+        self._shared.counters.receipts_unmatched += held
+        for link, found in settling.held.items():
+            if found > 0 and self._is_to_be_said(link, "held"):
+                log.error("link %s: receipts fit no message; %d are in quarantine", link, self._held[link])
+        for link, habit in settling.habits.items():
+            self._say_complaint(link, habit)
+        self.tell_ended(settling.ended)
+
+    def _is_to_be_said(self, link: str, what: str) -> bool:
+        """Not more often than people read it."""
+        now = self._shared.clock.now()
+        last = self._told_at.get((link, what))
+        if last is not None and now - last < self._shared.timing.held_told_seconds:
+            return False
+        self._told_at[link, what] = now
+        return True
+
+    def _say_complaint(self, link: str, habit: Habit) -> None:
+        line = complaint(link, self._settings.get(link), habit)
+        if line is None:
+            self._complaining.discard(link)
+        elif link not in self._complaining:
+            self._complaining.add(link)
+            log.error("%s", line)
+
+    def note(self, link: str, intake: Intake) -> None:
+        """Counts what a link's receipts say, and tells once of each word that nobody knows."""
+        for word in self._shared.traffic[link].note_receipts(intake.receipts, unnamed=intake.receipts_unnamed):
+            line = (
+                "link %s: receipts tell a state that nobody knows, %r: it is kept with its message and settles nothing"
+            )
+            log.error(line, link, word)
+        if intake.receipts_unnamed and self._is_to_be_said(link, "unnamed"):
+            log.error("link %s: receipts that name no message are refused", link)
+
+    def say_full(self, link: str) -> None:
+        if self._is_to_be_said(link, "full"):
+            line = "link %s: %d receipts that fit no message are kept: more are refused for now"
+            log.error(line, link, self._kept_max)
+
+    def tell_ended(self, ended: list[Ending]) -> None:
         """Counts what has ended, once that is stored, and wakes whoever waits for the receipts."""
         counters = self._shared.counters
         for ending in ended:
@@ -72,3 +304,7 @@ class Receipts:
                 counters.failed += 1
                 counters.quarantined += ending.state is State.QUARANTINED
         self._shared.bound.wake(Party.parse(ending.origin) for ending in ended)
+
+
+def _reading_of(setting: str) -> Reading | None:
+    return Reading(setting) if setting else None

@@ -1,17 +1,36 @@
 """All SQL of receipts: those that networks give us, and the one that each submission's sender gets."""
 # ruff: noqa: S608
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from prikkfri.sms.lifecycle import ENDED, RECEIPT, ReceiptEvent, State
+from prikkfri.sms.lifecycle import (
+    ENDED,
+    NETWORK_RECEIPT,
+    RECEIPT,
+    NetworkReceiptEvent,
+    NetworkReceiptState,
+    ReceiptEvent,
+    State,
+)
 from prikkfri.sms.messages import RECEIPT_STATES, DueReceipt
+from prikkfri.sms.network_receipts import Known, NetworkReceipt
+from prikkfri.sms.receipt_ids import Habit, fold
 from prikkfri.sms.store import RECEIPT_WANTED
 from prikkfri.storage import Queries, Transaction
+
+SAME_ID_MAX = 20
+"""Of the messages to which a link gave one id, the newest."""
+WORDS_KEPT_MAX = 5
+"""Of each message, unknown words."""
 
 _DUE = RECEIPT.change(ReceiptEvent.DUE).put_where(RECEIPT_WANTED)
 _CLAIM = RECEIPT.change(ReceiptEvent.CLAIM)
 _GIVE = RECEIPT.change(ReceiptEvent.GIVE)
 _PUT_OFF = RECEIPT.change(ReceiptEvent.PUT_OFF)
+_HOLD = NETWORK_RECEIPT.change(NetworkReceiptEvent.HOLD)
+_FIELDS = NetworkReceipt._fields
+NETWORK_RECEIPT_COLUMNS = ", ".join(_FIELDS)
+_WAITS = f"state = '{NetworkReceiptState.WAITING}'"
 
 
 async def end_submission(tx: Transaction, submission: str, *, now: float) -> State | None:
@@ -38,14 +57,126 @@ async def find_in_doubt(queries: Queries, target: str, recipient: str) -> list[s
     return [row[0] for row in rows]
 
 
-async def is_known_id(queries: Queries, target: str, next_hop_id: str, recipient: str) -> bool:
-    """Whether a receipt repeats what has been told of a message that has ended."""
-    row = await queries.fetch_one(
-        "SELECT 1 FROM sms_message WHERE target = :target AND next_hop_id = :next_hop_id AND next_hop_id <> ''"
-        " AND recipient = :recipient LIMIT 1",
-        {"target": target, "next_hop_id": next_hop_id, "recipient": recipient},
+async def known(queries: Queries, target: str, keys: Iterable[str]) -> list[Known]:
+    """The messages to which a link gave an id that folds to one of these keys."""
+    rows: list[tuple[object, ...]] = []
+    for key in keys:
+        rows += await queries.fetch(
+            "SELECT id, next_hop_key, recipient, state, sent_at FROM sms_message WHERE target = :target"
+            " AND next_hop_key = :key AND next_hop_key <> '' ORDER BY id DESC LIMIT :most",
+            {"target": target, "key": key, "most": SAME_ID_MAX},
+        )
+    return [Known(*row) for row in rows]  # type: ignore[arg-type]
+
+
+async def add_word(tx: Transaction, message: str, word: str, *, now: float) -> None:
+    """Keeps with a message what a network said of it that nobody knows."""
+    rows = await tx.fetch(
+        "SELECT detail FROM sms_event WHERE message = :message AND event = 'unknown-state'", {"message": message}
     )
-    return row is not None
+    if len(rows) < WORDS_KEPT_MAX and (word,) not in rows:
+        await tx.execute(
+            "INSERT INTO sms_event (message, time, event, detail) VALUES (:message, :now, 'unknown-state', :word)",
+            {"message": message, "now": now, "word": word},
+        )
+
+
+async def add_network_receipt(tx: Transaction, receipt: NetworkReceipt, *, reason: str) -> None:
+    await tx.execute(
+        f"INSERT INTO sms_network_receipt ({NETWORK_RECEIPT_COLUMNS}, next_hop_key, other_key, state, reason,"
+        f" changed_at, changed_by) VALUES ({', '.join(f':{field}' for field in _FIELDS)}, :next_hop_key, :other_key,"
+        f" '{NETWORK_RECEIPT.first}', :reason, :came_at, '')",
+        {
+            **receipt._asdict(),
+            "next_hop_key": fold(receipt.next_hop_id),
+            "other_key": fold(receipt.other_id),
+            "reason": reason,
+        },
+    )
+
+
+async def one_before(queries: Queries, link: str, next_hop_id: str) -> tuple[float, int] | None:
+    """(due_at, tries) of the last receipt with this id that waits already: what comes after it goes with it."""
+    row = await queries.fetch_one(
+        "SELECT due_at, tries FROM sms_network_receipt WHERE link = :link AND next_hop_key = :key"
+        f" AND {_WAITS} ORDER BY id DESC LIMIT 1",
+        {"link": link, "key": fold(next_hop_id)},
+    )
+    return (row[0], row[1]) if row else None
+
+
+async def due_network_receipts(queries: Queries, *, limit: int, now: float) -> list[NetworkReceipt]:
+    rows = await queries.fetch(
+        f"SELECT {NETWORK_RECEIPT_COLUMNS} FROM sms_network_receipt WHERE {_WAITS} AND due_at <= :now"
+        " ORDER BY due_at, id LIMIT :limit",
+        {"now": now, "limit": limit},
+    )
+    return [NetworkReceipt(*row) for row in rows]
+
+
+async def make_due(tx: Transaction, link: str, keys: Collection[str], *, now: float) -> None:
+    """An answer has come: receipts that wait for it have waited long enough."""
+    for column in ("next_hop_key", "other_key"):
+        await tx.execute_many(
+            f"UPDATE sms_network_receipt SET due_at = :now WHERE link = :link AND {column} = :key AND {_WAITS}"
+            " AND due_at > :now",
+            [{"link": link, "key": key, "now": now} for key in keys],
+        )
+
+
+async def look_later(tx: Transaction, receipt: str, *, due_at: float) -> None:
+    await tx.execute(
+        f"UPDATE sms_network_receipt SET due_at = :due_at, tries = tries + 1 WHERE id = :id AND {_WAITS}",
+        {"id": receipt, "due_at": due_at},
+    )
+
+
+async def hold_network_receipt(tx: Transaction, receipt: str, *, reason: str, now: float) -> None:
+    await tx.execute(
+        f"UPDATE sms_network_receipt SET {_HOLD.put}, reason = :reason, changed_at = :now"
+        f" WHERE id = :id AND {_HOLD.where}",
+        {"id": receipt, "reason": reason, "now": now},
+    )
+
+
+async def settle_network_receipt(tx: Transaction, receipt: str) -> None:
+    """Its message is found: what it told stands there."""
+    await tx.execute("DELETE FROM sms_network_receipt WHERE id = :id", {"id": receipt})
+
+
+async def count_kept(queries: Queries) -> dict[str, tuple[int, int]]:
+    """By link, how many receipts wait and how many are held. As long as all of them: once, when the centre starts."""
+    rows = await queries.fetch(
+        "SELECT link, SUM(CASE WHEN state = 'waiting' THEN 1 ELSE 0 END), SUM(CASE WHEN state = 'held' THEN 1 ELSE 0"
+        " END) FROM sms_network_receipt GROUP BY link"
+    )
+    return {row[0]: (int(row[1]), int(row[2])) for row in rows}
+
+
+async def habits(queries: Queries) -> dict[str, Habit]:
+    rows = await queries.fetch("SELECT link, same, decimals, hexadecimals, missed FROM sms_link_habit")
+    return {row[0]: Habit(*row[1:]) for row in rows}
+
+
+async def put_habit(tx: Transaction, link: str, habit: Habit) -> None:
+    await tx.execute(
+        "INSERT INTO sms_link_habit (link, same, decimals, hexadecimals, missed)"
+        " VALUES (:link, :same, :decimal, :hexadecimal, :missed) ON CONFLICT (link) DO UPDATE SET"
+        " same = excluded.same, decimals = excluded.decimals, hexadecimals = excluded.hexadecimals,"
+        " missed = excluded.missed",
+        {"link": link, "same": habit.same, "decimal": habit.decimal, "hexadecimal": habit.hexadecimal,
+         "missed": habit.missed},
+    )  # fmt: skip
+
+
+async def erase_discarded(tx: Transaction, *, discarded_before: float, limit: int) -> int:
+    """Deletes receipts that were discarded long ago; returns how many."""
+    rows = await tx.fetch(
+        "DELETE FROM sms_network_receipt WHERE id IN (SELECT id FROM sms_network_receipt WHERE state = 'discarded'"
+        " AND changed_at <= :before LIMIT :limit) RETURNING id",
+        {"before": discarded_before, "limit": limit},
+    )
+    return len(rows)
 
 
 async def claim_receipts(tx: Transaction, origin: str, *, limit: int, now: float) -> list[DueReceipt]:

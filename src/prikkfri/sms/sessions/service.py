@@ -10,8 +10,7 @@ from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unr
 from prikkfri.sms import outcomes
 from prikkfri.sms.dispatch.service import Dispatch
 from prikkfri.sms.housekeeping import store
-from prikkfri.sms.intake import Told, read_events
-from prikkfri.sms.quarantine.service import Quarantine
+from prikkfri.sms.intake import read_events
 from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import Connection, Shared, log
 from prikkfri.sms.submissions.service import Submissions
@@ -22,11 +21,10 @@ LEFT_WAITING_MAX = 5_000
 
 
 class Sessions:
-    def __init__(self, shared: Shared, submissions: Submissions, dispatch: Dispatch, quarantine: Quarantine) -> None:
+    def __init__(self, shared: Shared, submissions: Submissions, dispatch: Dispatch) -> None:
         self._shared = shared
         self._submissions = submissions
         self._dispatch = dispatch
-        self._quarantine = quarantine
 
     async def attend(self, connection: Connection, party: Party) -> None:
         """Takes from and sends to a bound connection until it has ended."""
@@ -91,17 +89,16 @@ class Sessions:
                     return
                 batch = []
 
-    async def _process(self, connection: Connection, party: Party, batch: list[Event | Told]) -> Ended | None:
+    async def _process(self, connection: Connection, party: Party, batch: list[Event]) -> Ended | None:
         shared = self._shared
         intake = read_events(batch, shared.bucket(party), shared.given(party))
         shared.buckets[party] = intake.bucket  # before anything is awaited: an account may have several connections
-        unmatched = await self._submissions.store(party, intake)
+        refused = await self._submissions.store(party, intake)
         for request, status, body in intake.answers:
             connection.session.answer(request, status, body)
         for told in intake.told:
-            matched = told.request.sequence not in unmatched
-            if matched or await self._quarantine.held(connection, party, told):
-                connection.session.answer(told.request, Status.OK, MessageAnswer())
+            status = Status.TEMPORARY_APPLICATION_ERROR if told in refused else Status.OK
+            connection.session.answer(told.request, status, MessageAnswer())
         if intake.unbind is not None:
             connection.session.answer(intake.unbind, Status.OK)
             connection.close("the peer unbound")
@@ -114,13 +111,13 @@ class Sessions:
         return intake.over
 
 
-def _refuse_requests(connection: Connection, batch: list[Event | Told]) -> list[Event | Told]:
+def _refuse_requests(connection: Connection, batch: list[Event]) -> list[Event]:
     """Says no to what can be asked again; keeps what must not be forgotten."""
-    kept: list[Event | Told] = []
+    kept: list[Event] = []
     for event in batch:
         if isinstance(event, Request) and event.command != Command.UNBIND:
             status = Status.QUEUE_FULL
-            if event.command == Command.DELIVER_SM:
+            if event.command in (Command.DELIVER_SM, Command.DATA_SM):
                 status = Status.TEMPORARY_APPLICATION_ERROR
             connection.session.answer(event, status, MessageAnswer())
         else:

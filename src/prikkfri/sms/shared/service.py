@@ -12,9 +12,11 @@ from prikkfri.config import Account, Sms
 from prikkfri.journal import Journal
 from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import Command
+from prikkfri.protocols.smpp.session import Event
 from prikkfri.sms import server
+from prikkfri.sms.conformance import Traffic
 from prikkfri.sms.delivery import REFUSALS, refusals_of
-from prikkfri.sms.intake import Given, Told
+from prikkfri.sms.intake import Given
 from prikkfri.sms.pace import Pace
 from prikkfri.sms.routing import Party, Routes, Stop, numbering_of
 from prikkfri.sms.sealing import Sealer
@@ -24,7 +26,7 @@ from prikkfri.storage import Database
 
 log = logging.getLogger("prikkfri.sms")
 
-Connection = server.Connection[Told]
+Connection = server.Connection[Event]
 
 SYSTEM_ID = "prikkfri"
 ANYBODY = "*"
@@ -113,11 +115,14 @@ class Shared:
     stops: dict[str, Stop] = field(default_factory=dict)
     buckets: dict[Party, Bucket] = field(default_factory=dict)
     references: References = field(default_factory=References)
+    traffic: dict[str, Traffic] = field(init=False)
+    """By link."""
 
     def __post_init__(self) -> None:
         self.accounts: dict[str, Account] = {account.system_id: account for account in self.settings.accounts}
         self.partners = {link.name: link.partner for link in self.settings.links}
         self.routes = Routes.of(self.settings)
+        self.traffic = {link.name: Traffic() for link in self.settings.links}
         self._rates = {Party("link", link.name): link.throughput_per_second_max for link in self.settings.links}
         self._refusals = {Party("link", link.name): refusals_of(link) for link in self.settings.links}
 

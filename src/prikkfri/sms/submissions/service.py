@@ -4,10 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from prikkfri.config import Account
 from prikkfri.sms import store
-from prikkfri.sms.intake import Intake, hand_in
-from prikkfri.sms.messages import Ending
+from prikkfri.sms.intake import Intake, Told, hand_in
 from prikkfri.sms.receipts import store as receipts_store
-from prikkfri.sms.receipts.service import Receipts
+from prikkfri.sms.receipts.service import Receipts, Settling
 from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import SYSTEM_ID, Shared
 from prikkfri.sms.submission import Bucket, Refusal, text_message
@@ -51,14 +50,14 @@ class Submissions:
         await self._shared.database.write(work)
         self._shared.bound.wake([Party("link", link)])
 
-    async def store(self, party: Party, intake: Intake) -> set[int]:
-        """Makes an intake durable; returns the sequence numbers of receipts that fit no message yet.
+    async def store(self, party: Party, intake: Intake) -> list[Told]:
+        """Makes an intake durable; returns the receipts that could not be taken, since too many are kept.
 
         Raises `StorageError`.
         """
         shared, now = self._shared, self._shared.clock.now()
 
-        async def work(tx: Transaction) -> tuple[set[int], list[Ending]]:
+        async def work(tx: Transaction) -> tuple[list[Told], Settling]:
             await store.insert(tx, intake.messages)
             await store.mark_sent(tx, intake.sent, now=now)
             await store.mark_in_doubt(tx, intake.in_doubt, due_at=now + shared.settings.in_doubt_seconds)
@@ -72,22 +71,25 @@ class Submissions:
             endings = [
                 await store.end(tx, message, state, reason=reason, now=now) for message, state, reason in intake.ended
             ]
-            unmatched = set()
-            for told in intake.told:
-                ending, matched = await self._receipts.match(tx, party, told, now)
-                endings.append(ending)
-                if not matched:
-                    unmatched.add(told.request.sequence)
-            ended = [ending for ending in endings if ending is not None]
-            await self._receipts.record(tx, ended, now)
-            return unmatched, ended
+            settling = Settling([ending for ending in endings if ending is not None])
+            if party.kind == "link":
+                await self._receipts.answers_came(tx, party.name, [identity for _, identity in intake.sent], now)
+            refused = [
+                told for told in intake.told if not await self._receipts.take(tx, settling, party.name, told, now)
+            ]
+            await self._receipts.record(tx, settling, now)
+            return refused, settling
 
-        unmatched, ended = await shared.database.write(work)
+        refused, settling = await shared.database.write(work)
         counters = shared.counters
         counters.accepted += len(intake.messages)
         counters.refused += intake.refused
         counters.sent += len(intake.sent)
         counters.in_doubt += len(intake.in_doubt)
-        self._receipts.tell(ended)
+        self._receipts.tell(settling)
+        if party.kind == "link":
+            self._receipts.note(party.name, intake)
+        if refused:
+            self._receipts.say_full(party.name)
         shared.bound.wake(Party.parse(message.target) for message in intake.messages)
-        return unmatched
+        return refused

@@ -46,6 +46,7 @@ from prikkfri.web.console.pages import (
     set_cookie,
     with_policy,
 )
+from prikkfri.web.console.quarantine import QuarantinePages
 from prikkfri.web.console.rendering import Templates
 from prikkfri.web.refusal_page import refusal_page
 
@@ -69,6 +70,7 @@ NAVIGATION = (
     ("/", "Now"),
     ("/incidents", "Incidents"),
     ("/controls", "Controls"),
+    ("/quarantine", "Quarantine"),
     ("/customers", "Customers"),
     ("/system", "System"),
     ("/looks", "Looks"),
@@ -141,6 +143,7 @@ class _Pages:
         self._controls = ControlPages(
             assurance, playout_url=playout_url, show=self._page, templates=self._templates, clock=clock, pace=pace
         )
+        self._quarantine = QuarantinePages(assurance, console, show=self._page, clock=clock)
         self._incidents = IncidentPages(
             response,
             console,
@@ -165,6 +168,7 @@ class _Pages:
             ("/controls/live", self._control_events, ["GET"]),
             *self._controls.pages(),
             *self._incidents.pages(),
+            *self._quarantine.pages(),
             ("/system", self._system, ["GET"]),
             ("/alarms/seen", self._alarm_seen, ["POST"]),
             ("/looks", self._looks, ["GET"]),

@@ -1,0 +1,111 @@
+"""What a network tells of a message: of which one, and how long a receipt waits that fits none yet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from prikkfri.protocols.smpp.receipt import MessageState
+from prikkfri.sms.intake import Told
+from prikkfri.sms.lifecycle import ENDED, State
+from prikkfri.sms.receipt_ids import Candidate, Match, Reading, Unmatched, match
+
+NO_REFERENCE = -1
+PAUSES_MAX = 8
+
+
+class NetworkReceipt(NamedTuple):
+    """`store.NETWORK_RECEIPT` follows the order of these fields."""
+
+    id: str
+    """Sorts by the order in which they came."""
+    link: str
+    next_hop_id: str
+    other_id: str
+    """What the text says, where a parameter says something else."""
+    reference: int
+    """The user_message_reference, or NO_REFERENCE."""
+    source: str
+    destination: str
+    told: int
+    """The state by its number, 0: nobody knows what `word` is."""
+    word: str
+    error: str
+    came_at: float
+    due_at: float
+    tries: int
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        return tuple(each for each in (self.next_hop_id, self.other_id) if each)
+
+    @property
+    def state(self) -> MessageState | None:
+        return MessageState(self.told) if self.told else None
+
+
+def as_kept(told: Told, link: str, identity: str, now: float) -> NetworkReceipt:
+    receipt = told.receipt
+    reference = NO_REFERENCE if told.reference is None else told.reference
+    return NetworkReceipt(
+        identity,
+        link,
+        receipt.message_id,
+        receipt.other_id,
+        reference,
+        told.recipient,
+        told.sender,
+        receipt.state or 0,
+        receipt.word,
+        receipt.error,
+        now,
+        now,
+        0,
+    )
+
+
+def receipt_id(now: float, number: int, entropy: bytes) -> str:
+    """Sorts by time, then by `number`, which counts on; `entropy` keeps those of two processes apart."""
+    return f"r{int(now * 1000):011x}{number % 0x1000000:06x}{entropy.hex()}"
+
+
+class Known(NamedTuple):
+    """A message that a link has taken, by the folded id that it gave; `store.known` follows the order."""
+
+    message: str
+    key: str
+    recipient: str
+    state: str
+    sent_at: float
+
+
+@dataclass(frozen=True)
+class Fitting:
+    message: str
+    ended: bool
+    """What the receipt tells has been told."""
+    match: Match
+
+
+def find(receipt: NetworkReceipt, known: Sequence[Known], ways: Sequence[Reading]) -> Fitting | Unmatched:
+    """The message that a receipt is about. Where several fit, one that is still open goes before those that ended."""
+    addresses = (receipt.source, receipt.destination)
+
+    def among(messages: Sequence[Known]) -> Match | Unmatched:
+        return match(receipt.identities, addresses, [Candidate(*each[:3]) for each in messages], ways)
+
+    found = among(known)
+    if found is Unmatched.SEVERAL:
+        narrowed = among([each for each in known if State(each.state) not in ENDED])
+        if narrowed in (Unmatched.NO_MESSAGE, Unmatched.OTHER_NUMBER):
+            ended = max(each for each in known if State(each.state) in ENDED)  # ids sort by time: the newest
+            return Fitting(ended.message, True, Match(ended.message, None))
+        found = narrowed
+    if isinstance(found, Unmatched):
+        return found
+    [message] = [each for each in known if each.message == found.message]
+    return Fitting(found.message, State(message.state) in ENDED, found)
+
+
+def next_look(tries: int, now: float, *, first_seconds: float) -> float:
+    """When a receipt is looked at again that has fitted nothing `tries` times."""
+    return now + first_seconds * 2.0 ** min(tries, PAUSES_MAX)

@@ -1,0 +1,135 @@
+"""The console beside a playout and an SMS centre as it meets them: by their commands, alive or dead."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+from console_doubles import HTML, KEY, QUICK_HASHER
+from surroundings import surroundings
+
+from prikkfri.assurance.console import Console, ensure_first_account
+from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.response.service import Response
+from prikkfri.assurance.service import Assurance
+from prikkfri.clock import ManualClock
+from prikkfri.config import Assurance as Settings
+from prikkfri.storage import Location, open_database
+from prikkfri.web.console.server import application
+
+ORIGIN = "http://console.test"
+KEYS = {"playout": "key of playout", "sms": "key of sms"}
+ROUTE = {
+    "link": "nord", "partner": "Nordtel", "state": "open", "since": 0.0, "by": "", "reason": "", "instead": "",
+    "waiting": 3, "trusted": True, "judged": 90, "astray": 0, "stopped_at": 0.0, "exposed_since": 0.0,
+    "likely_since": 0.0,
+}  # fmt: skip
+
+
+@dataclass
+class Elsewhere:
+    """A playout and an SMS centre as the console meets them: by their commands."""
+
+    alive: bool = True
+    channels: dict[str, dict[str, Any]] = field(default_factory=dict)
+    route: dict[str, Any] = field(default_factory=lambda: dict(ROUTE))
+
+    held: dict[str, Any] = field(default_factory=dict)
+    """What is in quarantine, by its id."""
+    said: list[tuple[str, str, str]] = field(default_factory=list)
+    """What was done with it."""
+
+    def __post_init__(self) -> None:
+        for name in ("sport", "<b>nyheter</b>"):
+            self.channels[name] = {"id": name, "name": name.title(), "open": False, "by": ""}
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        role = request.url.host.partition(".")[0]
+        if not self.alive:
+            raise httpx.ConnectError("nobody listens")
+        if request.headers.get("authorization") != f"Bearer {KEYS.get(role)}":
+            return httpx.Response(401)
+        name, wanted = request.url.path.rpartition("/")[2], json.loads(request.content or b"{}")
+        match request.method, role:
+            case "GET", "playout":
+                return httpx.Response(200, json=list(self.channels.values()))
+            case _, "sms" if request.url.path.startswith("/quarantine"):
+                return self.quarantine(request, wanted)
+            case "GET", "sms":
+                return httpx.Response(200, json=[self.route])
+            case "PUT", "playout" if name in self.channels:
+                by = "" if wanted["state"] == "rule" else wanted["by"]
+                self.channels[name].update(open=wanted["state"] == "open", by=by)
+                return httpx.Response(204)
+            case "POST", "sms" if name == "nord":
+                self.route.update(state=wanted["state"], by=wanted["by"], since=1_700_000_000.0)
+                return httpx.Response(200, json=[self.route])
+        return httpx.Response(404)
+
+    def quarantine(self, request: httpx.Request, wanted: dict[str, Any]) -> httpx.Response:
+        identity = request.url.path.removeprefix("/quarantine").removeprefix("/")
+        if not identity:
+            link = request.url.params.get("link", "")
+            entries = [each["entry"] for each in self.held.values()]
+            return httpx.Response(200, json=[each for each in entries if link in ("", each["link"])])
+        if identity not in self.held:
+            return httpx.Response(404, json={"error": "not-held", "message": "there is nothing of that id"})
+        if request.method == "GET":
+            return httpx.Response(200, json=self.held[identity])
+        if wanted["action"] == "release" and (why := self.held[identity]["hindrance"]):
+            return httpx.Response(409, json={"error": "not-released", "message": why})
+        del self.held[identity]
+        self.said.append((identity, wanted["action"], wanted["by"]))
+        return httpx.Response(200, json={"hindrance": ""})
+
+
+@dataclass
+class House:
+    browser: httpx.AsyncClient
+    assurance: Assurance
+    console: Console
+    elsewhere: Elsewhere
+
+    async def page(self) -> str:
+        answer = await self.browser.get("/controls")
+        assert answer.status_code == 200
+        return answer.text
+
+    async def switch(self, kind: str, *, origin: str = ORIGIN, **fields: str) -> httpx.Response:
+        return await self.browser.post(f"/controls/{kind}", data=fields, headers={"origin": origin})
+
+
+@asynccontextmanager
+async def console_beside(elsewhere: Elsewhere, home: Path, clock: ManualClock) -> AsyncIterator[House]:
+    """Somebody whose account acts has signed in."""
+    database = await open_database(Location(home), "assurance")
+    client = httpx.AsyncClient(transport=httpx.MockTransport(elsewhere))
+    urls = {"playout": "http://playout.test", "sms": "http://sms.test"}
+
+    async def nothing(*_: object) -> Any:
+        return {}
+
+    zone = ZoneInfo("Europe/Oslo")
+    response = Response(database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=zone)
+    assurance = Assurance(
+        database, sources={}, neighbours=Neighbours(client, urls=urls, command_keys=KEYS), clock=clock,
+        settings=Settings(), operator="Nordavind", status_url="http://status.test", zone=ZoneInfo("Europe/Oslo"),
+    )  # fmt: skip
+    made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
+    assert made is not None
+    console = Console(database, clock=clock, key=KEY, hasher=QUICK_HASHER)
+    pages = application(
+        assurance, console, response=response,
+        find_subscriber=nothing,
+        clock=clock, public_url=ORIGIN, playout_url="http://playout.test", timezone="Europe/Oslo", operator="Nordavind",
+    )  # fmt: skip
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN, headers=HTML) as browser:
+        await browser.post("/sign-in", data={"name": "duty", "password": made[1]}, headers={"origin": ORIGIN})
+        await assurance.look_at_controls()
+        yield House(browser, assurance, console, elsewhere)
+    await client.aclose()
+    await database.close()

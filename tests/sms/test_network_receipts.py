@@ -1,0 +1,328 @@
+"""Receipts of networks: which message each is about, and what becomes of those that fit none, or none yet."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from message_table import NOW
+from sms_house import HURRIED, NUMBER, House, Peer
+from waiting import eventually
+
+from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.receipt import MessageState, Receipt
+from prikkfri.protocols.smpp.session import Request
+from prikkfri.sms.intake import Told
+from prikkfri.sms.lifecycle import NETWORK_RECEIPT, NetworkReceiptEvent, NetworkReceiptState
+from prikkfri.sms.network_receipts import Fitting, Known, NetworkReceipt, as_kept, find, next_look, receipt_id
+from prikkfri.sms.receipt_ids import ALL, Habit, Match, Reading, Unmatched
+from prikkfri.sms.receipts import store
+from prikkfri.storage import Database, Queries, Transaction
+
+EARLY_SECONDS = HURRIED.early_receipt_seconds
+OTHER = "4790000002"
+
+
+def receipt(**fields: Any) -> NetworkReceipt:
+    kept = NetworkReceipt("r1", "nord", "net-1", "", -1, NUMBER, "Shop", 2, "", "000", NOW, NOW, 0)
+    return kept._replace(**fields)
+
+
+def known(message: str = "m", key: str = "net-1", recipient: str = NUMBER, state: str = "sent") -> Known:
+    return Known(message, key, recipient, state, NOW - 10)
+
+
+# Decisions.
+
+
+def test_a_receipt_is_about_the_message_of_its_id_and_its_number() -> None:
+    assert find(receipt(), [known()], ALL) == Fitting("m", False, Match("m", Reading.SAME))
+    assert find(receipt(), [known(state="delivered")], ALL) == Fitting("m", True, Match("m", Reading.SAME))
+    assert find(receipt(), [], ALL) is Unmatched.NO_MESSAGE
+    assert find(receipt(), [known(recipient=OTHER)], ALL) is Unmatched.OTHER_NUMBER
+    swapped = receipt(source="Shop", destination=NUMBER, next_hop_id="0255")
+    assert find(swapped, [known(key="ff")], ALL) == Fitting("m", False, Match("m", Reading.DECIMAL))
+    assert find(swapped, [known(key="ff")], (Reading.SAME,)) is Unmatched.NO_MESSAGE
+    both = receipt(next_hop_id="none", other_id="NET-1")
+    assert find(both, [known()], ALL) == Fitting("m", False, Match("m", Reading.SAME))
+
+
+def test_of_several_that_fit_the_open_one_is_meant_and_of_none_that_is_open_all_has_been_told() -> None:
+    ended = [known("m1", state="delivered"), known("m3", state="expired"), known("m2", state="unreported")]
+    assert find(receipt(), [*ended, known("m0")], ALL) == Fitting("m0", False, Match("m0", Reading.SAME))
+    assert find(receipt(), ended, ALL) == Fitting("m3", True, Match("m3", None))
+    assert find(receipt(), [*ended, known("m4", recipient=OTHER)], ALL) == Fitting("m3", True, Match("m3", None))
+    assert find(receipt(), [*ended, known("m4"), known("m5", state="in-doubt")], ALL) is Unmatched.SEVERAL
+
+
+def test_what_was_told_is_kept_as_it_was_told() -> None:
+    told = Told(Request(Command.DELIVER_SM, 7, ShortMessage()), Receipt("A1", None, "042", "GONE", "161"), "47", "S", 9)
+    kept = as_kept(told, "nord", "r9", NOW)
+    assert kept == NetworkReceipt("r9", "nord", "A1", "161", 9, "47", "S", 0, "GONE", "042", NOW, NOW, 0)
+    assert (kept.state, kept.identities) == (None, ("A1", "161"))
+    plain = as_kept(replace(told, receipt=Receipt("", MessageState.EXPIRED), reference=None), "nord", "r9", NOW)
+    assert (plain.told, plain.state, plain.identities, plain.reference) == (3, MessageState.EXPIRED, (), -1)
+
+
+def test_ids_of_receipts_sort_by_their_coming_and_pauses_grow_up_to_a_limit() -> None:
+    came = [(NOW, 0), (NOW, 1), (NOW, 255), (NOW, 65_536), (NOW + 0.001, 0), (NOW + 3_600, 0)]
+    ids = [receipt_id(now, number, b"\xff\x00") for now, number in came]
+    assert ids == sorted(set(ids))
+    assert receipt_id(NOW, 2**24 + 5, b"ab") == receipt_id(NOW, 5, b"ab") == "r18bcfe56800000005" + "6162"
+    assert [next_look(tries, NOW, first_seconds=0.25) - NOW for tries in (0, 1, 2, 8, 9, 5_000)] == [
+        0.25, 0.5, 1.0, 64.0, 64.0, 64.0
+    ]  # fmt: skip
+
+
+# The table.
+
+STATES = tuple(str(state) for state in NetworkReceiptState)
+
+
+async def kept_states(database: Database, work: Any) -> dict[str, str]:
+    """What becomes of receipts in each state, by the state that they had."""
+
+    async def run(tx: Transaction) -> dict[str, str]:
+        for state in STATES:
+            await store.add_network_receipt(tx, receipt(id=state), reason="")
+            await tx.execute(
+                "UPDATE sms_network_receipt SET state = :state WHERE id = :id", {"state": state, "id": state}
+            )
+        for state in STATES:
+            await work(tx, state)
+        rows = await tx.fetch("SELECT id, state FROM sms_network_receipt")
+        await tx.execute("DELETE FROM sms_network_receipt")
+        return {row[0]: row[1] for row in rows}
+
+    return await database.write(run)
+
+
+async def test_a_receipt_is_held_as_its_table_says_and_what_is_not_waiting_is_not_looked_at(
+    database: Database,
+) -> None:
+    async def hold(tx: Transaction, identity: str) -> None:
+        await store.hold_network_receipt(tx, identity, reason="why", now=NOW + 5)
+
+    hold_event = NetworkReceiptEvent.HOLD
+    assert await kept_states(database, hold) == {
+        str(state): str(NETWORK_RECEIPT.after(state, hold_event) or state) for state in NetworkReceiptState
+    }
+    seen: list[NetworkReceipt] = []
+
+    async def look(tx: Transaction, identity: str) -> None:
+        await store.look_later(tx, identity, due_at=NOW + 9)
+        await store.make_due(tx, "nord", ["net-1"], now=NOW + 3)
+        seen[:] = await store.due_network_receipts(tx, limit=10, now=NOW + 3)
+
+    await kept_states(database, look)
+    assert seen == [receipt(id="waiting", due_at=NOW + 3, tries=1)]
+
+
+async def test_receipts_fall_due_in_their_order_and_an_answer_makes_its_own_due(database: Database) -> None:
+    async def work(tx: Transaction) -> list[Any]:
+        waiting = [
+            receipt(id="r4", due_at=NOW + 2),
+            receipt(id="r2", due_at=NOW + 1),
+            receipt(id="r1", due_at=NOW + 1, tries=3),
+            receipt(id="r3", next_hop_id="x", other_id="0NET-7", due_at=NOW + 9),
+            receipt(id="r5", link="syd", due_at=NOW + 9),
+        ]
+        for each in waiting:
+            await store.add_network_receipt(tx, each, reason="")
+
+        async def due(now: float, limit: int = 10) -> list[str]:
+            return [each.id for each in await store.due_network_receipts(tx, limit=limit, now=now)]
+
+        seen: list[Any] = [await due(NOW + 0.9), await due(NOW + 1), await due(NOW + 1, limit=1), await due(NOW + 2)]
+        seen += [await store.one_before(tx, "nord", "0NET-1"), await store.one_before(tx, "nord", "net-7")]
+        await store.make_due(tx, "nord", ["net-7"], now=NOW + 0.5)
+        seen.append(await due(NOW + 0.5))
+        await store.look_later(tx, "r3", due_at=NOW + 4)
+        await store.settle_network_receipt(tx, "r1")
+        await store.hold_network_receipt(tx, "r2", reason="", now=NOW)
+        seen += [await due(NOW + 10), await store.count_kept(tx)]
+        await store.make_due(tx, "nord", ["net-1"], now=NOW + 50)  # what is due already keeps its place
+        return [*seen, await due(NOW + 10)]
+
+    assert await database.write(work) == [
+        [],
+        ["r1", "r2"],
+        ["r1"],
+        ["r1", "r2", "r4"],
+        (NOW + 2, 0),
+        None,
+        ["r3"],
+        ["r4", "r3", "r5"],
+        {"nord": (2, 1), "syd": (1, 0)},
+        ["r4", "r3", "r5"],
+    ]
+
+
+async def test_habits_are_kept_by_link_and_the_discarded_are_erased_in_time(database: Database) -> None:
+    async def work(tx: Transaction) -> list[Any]:
+        await store.put_habit(tx, "nord", Habit(1, 2, 3, 4))
+        await store.put_habit(tx, "syd", Habit(5))
+        await store.put_habit(tx, "nord", Habit(6, 7, 8, 9))
+        for number, state in enumerate(("waiting", "held", "discarded", "discarded", "discarded")):
+            await store.add_network_receipt(tx, receipt(id=f"r{number}", came_at=NOW + number), reason="")
+            sql = "UPDATE sms_network_receipt SET state = :state WHERE id = :id"
+            await tx.execute(sql, {"state": state, "id": f"r{number}"})
+        erased = [await store.erase_discarded(tx, discarded_before=NOW + 3, limit=limit) for limit in (1, 10, 10)]
+        return [erased, await tx.fetch("SELECT id FROM sms_network_receipt ORDER BY id")]
+
+    assert await database.write(work) == [[1, 1, 0], [("r0",), ("r1",), ("r4",)]]
+
+    async def look(queries: Queries) -> dict[str, Habit]:
+        return await store.habits(queries)
+
+    assert await database.read(look) == {"nord": Habit(6, 7, 8, 9), "syd": Habit(5)}
+
+
+# Over the wire.
+
+
+async def sent(at: House, link: Peer, client: Peer, identity: str, to: str = NUMBER) -> ShortMessage:
+    """A message that the network has taken by this id."""
+    await client.submit(destination=to)
+    request, message = await link.message()
+    link.take_message(request, identity)
+    await at.until(f"SELECT COUNT(*) FROM sms_message WHERE next_hop_id = '{identity}'", 1)
+    return message
+
+
+async def told(link: Peer, identity: str, *, source: str = NUMBER, destination: str = "Shop", word: str = "DELIVRD",
+               more: tuple[tuple[int, bytes], ...] = ()) -> int:  # fmt: skip
+    octets = f"id:{identity} sub:001 dlvrd:001 stat:{word} err:000 text:".encode()
+    message = ShortMessage(source=source, destination=destination, octets=octets, esm_class=4, tlvs=more)
+    link.ask(Command.DELIVER_SM, message)
+    return (await link.answered()).status
+
+
+async def test_receipts_that_fit_nothing_hold_up_nobody(house: Any) -> None:
+    """The window of the network's end is 50: were each held for a while, the phone's message would wait behind them."""
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        for number in range(60):
+            assert await told(link, f"none-{number}") == Status.OK
+        await at.nothing_more_for_account(client, link)
+        assert await at.fetch("SELECT COUNT(*), MIN(state) FROM sms_network_receipt") == [(60, "waiting")]
+        at.clock.advance(EARLY_SECONDS)
+        await at.until("SELECT COUNT(*) FROM sms_network_receipt WHERE state = 'held'", 60)
+        await eventually(lambda: at.centre.counters()["receipts_unmatched_total"] == 60)
+
+
+@pytest.mark.parametrize(
+    ("given", "written", "fields"),
+    [
+        ("ff", "255", {}),
+        ("ff", "0000000255", {"source": "Shop", "destination": "+4790000001"}),
+        ("255", "FF", {"source": "", "destination": ""}),
+        ("0AB", "ab", {"source": "90000001"}),
+        ("ff", "1", {"more": ((Tag.RECEIPTED_MESSAGE_ID, b"255\0"),)}),
+        ("ff", "255", {"more": ((Tag.RECEIPTED_MESSAGE_ID, b"\0"),)}),
+    ],
+)
+async def test_an_id_is_known_in_whatever_way_it_is_written(
+    house: Any, given: str, written: str, fields: dict[str, Any]
+) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await sent(at, link, client, given)
+        assert await told(link, written, **fields) == Status.OK
+        await at.until("SELECT state FROM sms_message", "delivered")
+
+
+async def test_of_two_early_receipts_the_first_counts_and_the_answer_brings_it_at_once(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await client.submit()
+        request, _ = await link.message()
+        assert await told(link, "0255", word="UNDELIV") == Status.OK
+        at.clock.advance(3.0)
+        await at.until("SELECT MAX(tries) FROM sms_network_receipt", 2)
+        assert await told(link, "255", word="DELIVRD") == Status.OK
+        link.take_message(request, "ff")  # the clock stands: nothing else is due
+        await at.until("SELECT COUNT(*) FROM sms_network_receipt", 0)
+        assert await at.fetch("SELECT state FROM sms_message") == [("undeliverable",)]
+
+
+async def test_receipts_that_wait_are_there_after_a_restart(house: Any) -> None:
+    async with house() as at:
+        link = await at.network.bound()
+        assert await told(link, "early") == Status.OK
+        assert await told(link, "never") == Status.OK
+        await at.change("UPDATE sms_network_receipt SET due_at = due_at + 3600")
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await sent(at, link, client, "early")
+        await at.until("SELECT state FROM sms_message", "delivered")
+        await at.change("UPDATE sms_network_receipt SET due_at = due_at - 3600")
+        at.clock.advance(EARLY_SECONDS)
+        await at.until("SELECT state FROM sms_network_receipt", "held")
+
+
+async def test_what_a_link_has_taught_is_kept_and_one_that_changes_its_ways_loses_nothing(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        for number in range(10, 20):
+            await sent(at, link, client, f"{number:x}", to=f"47900000{number}")
+            assert await told(link, f"{number}", source=f"47900000{number}") == Status.OK
+        await at.until("SELECT COUNT(*) FROM sms_message WHERE state = 'delivered'", 10)
+        assert await at.fetch("SELECT same, decimals, hexadecimals, missed FROM sms_link_habit") == [(0, 10, 0, 0)]
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await sent(at, link, client, "300")
+        await told(link, "300")  # to base sixteen all at once: by what was learnt, that is 12c
+        await at.until("SELECT COUNT(*) FROM sms_network_receipt", 1)
+        at.clock.advance(EARLY_SECONDS)
+        await at.until("SELECT COUNT(*) FROM sms_network_receipt", 0)
+        assert await at.fetch("SELECT state FROM sms_message WHERE next_hop_id = '300'") == [("delivered",)]
+        assert await at.fetch("SELECT same, decimals FROM sms_link_habit") == [(1, 0)]
+
+
+async def test_what_a_link_is_set_to_is_the_only_way(house: Any) -> None:
+    async with house(receipt_ids="same") as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await sent(at, link, client, "ff")
+        await told(link, "255")
+        at.clock.advance(EARLY_SECONDS)
+        await at.until("SELECT state FROM sms_network_receipt", "held")
+        await told(link, "00FF")
+        await at.until("SELECT state FROM sms_message", "delivered")
+
+
+async def test_more_than_may_be_kept_are_refused_for_now_and_what_fits_is_not(house: Any) -> None:
+    async with house(receipts_kept_max=2) as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await sent(at, link, client, "net-1")
+        statuses = [await told(link, f"none-{number}") for number in range(3)]
+        assert statuses == [Status.OK, Status.OK, Status.TEMPORARY_APPLICATION_ERROR]
+        at.clock.advance(EARLY_SECONDS)
+        await at.until("SELECT COUNT(*) FROM sms_network_receipt WHERE state = 'held'", 2)
+        assert await told(link, "none-4") == Status.TEMPORARY_APPLICATION_ERROR
+        assert await told(link, "net-1") == Status.OK
+        await at.until("SELECT state FROM sms_message", "delivered")
+
+
+async def test_a_word_that_nobody_knows_is_kept_with_its_message_counted_and_told_once(
+    house: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        await sent(at, link, client, "net-1")
+        for word in ("Gone", "LOST", "Gone", *(f"W{number}" for number in range(9))):
+            assert await told(link, "net-1", word=word) == Status.OK
+        [(identity, state)] = await at.fetch("SELECT id, state FROM sms_message")
+        assert state == "sent"
+        trail = await at.centre.trail(identity)
+        words = [step.detail for step in trail.steps if step.event == "unknown-state"]
+        assert words == ["Gone", "LOST", "W0", "W1", "W2"]
+        assert at.centre.counters()['receipts_unknown_state_total{link="nord",word="Gone"}'] == 2
+        assert sum("'Gone'" in each.getMessage() for each in caplog.records) == 1
+        # One that fits no message is kept as every other.
+        assert await told(link, "none", word="Gone") == Status.OK
+        at.clock.advance(EARLY_SECONDS)
+        await at.until("SELECT word FROM sms_network_receipt WHERE state = 'held'", "Gone")
+        assert await told(link, "net-1") == Status.OK
+        await at.until("SELECT state FROM sms_message", "delivered")
+        assert await told(link, "net-1", word="LATE") == Status.OK
+        assert "LATE" not in str(await at.centre.trail(identity))

@@ -1,0 +1,128 @@
+"""What an operator types about the SMS centre, against a centre that answers as told over a real socket."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from prikkfri.cli import application
+from prikkfri.errors import PrikkfriError, UsageError
+from prikkfri.storage.keys import command_key
+
+ENTRY = {
+    "id": "m1", "kind": "message", "link": "nord", "held_at": 1_700_000_000.0, "reason": "misdirected",
+    "sender": "Shop", "recipient": "+47 ••• •• 001", "detail": "class [red]ordinary[/red], from account shop",
+}  # fmt: skip
+EXAMINED = {
+    "entry": ENTRY, "hindrance": "", "goes_to": "link syd",
+    "steps": [{"time": 1_700_000_000.0, "event": "accepted", "detail": "from account shop"}],
+}  # fmt: skip
+
+
+@dataclass
+class Centre:
+    home: Path
+    answers: dict[str, list[tuple[int, Any]]] = field(default_factory=dict)
+    """What is answered to method and path, one after the other; the last one for ever."""
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+
+    def ran(self, *arguments: str) -> Any:
+        environment = {"COLUMNS": "200", "LOGNAME": "kari"}
+        return CliRunner(env=environment).invoke(application, [*arguments, "--home", str(self.home)])
+
+
+@pytest.fixture
+def centre(tmp_path: Path) -> Iterator[Centre]:
+    found = Centre(tmp_path)
+    key = command_key(tmp_path, "sms")
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            asked = f"{self.command} {self.path}"
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            found.asked.append((asked, json.loads(body) if body.strip() not in (b"", b"null") else None))
+            answers = found.answers[asked]
+            status, document = answers.pop(0) if len(answers) > 1 else answers[0]
+            if self.headers["authorization"] != f"Bearer {key}":
+                status, document = 401, {"message": "no"}
+            octets = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(octets)))
+            self.end_headers()
+            self.wfile.write(octets)
+
+        do_GET = do_POST = answer
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    (tmp_path / "prikkfri.toml").write_text(f"[roles.sms]\nport = {server.server_address[1]}\n")
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield found
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_what_is_in_quarantine_is_listed_and_the_exit_code_says_whether_there_is_any(centre: Centre) -> None:
+    centre.answers = {"GET /quarantine?link=": [(200, [ENTRY])], "GET /quarantine?link=syd%2F1": [(200, [])]}
+    listed = centre.ran("quarantine")
+    assert listed.exit_code == 1
+    assert all(str(word) in listed.stdout for word in ("m1", "misdirected", "+47 ••• •• 001", "[red]ordinary[/red]"))
+    none = centre.ran("quarantine", "--link", "syd/1")
+    assert (none.exit_code, none.stdout) == (0, "nothing is in quarantine\n")
+    assert json.loads(centre.ran("quarantine", "--json", "-").stdout) == [ENTRY]
+    assert isinstance(centre.ran("quarantine", "--link", "nord", "show", "m1").exception, UsageError)
+
+
+def test_one_is_shown_with_what_would_come_of_its_release(centre: Centre) -> None:
+    centre.answers = {
+        "GET /quarantine/m1": [(200, EXAMINED)],
+        "GET /quarantine/m2": [(200, {**EXAMINED, "hindrance": "the seal"})],
+        "GET /quarantine/m3": [(404, {"message": "there is nothing of that id in quarantine"})],
+    }
+    shown = centre.ran("quarantine", "show", "m1")
+    assert shown.exit_code == 0
+    assert "released, it goes to link syd" in shown.stdout and "accepted" in shown.stdout
+    assert "cannot be released: the seal" in centre.ran("quarantine", "show", "m2").stdout
+    assert json.loads(centre.ran("quarantine", "show", "m1", "--json", "-").stdout) == EXAMINED
+    missing = centre.ran("quarantine", "show", "m3").exception
+    assert isinstance(missing, UsageError)
+    assert "nothing of that id" in str(missing)
+
+
+def test_it_is_released_or_discarded_by_somebody(centre: Centre) -> None:
+    centre.answers = {
+        "POST /quarantine/m1": [(200, {})],
+        "POST /quarantine/m2": [(409, {"message": "the seal does not open"})],
+        "POST /quarantine": [(200, {"discarded": 1_000}), (200, {"discarded": 7}), (200, {"discarded": 0})],
+    }
+    assert centre.ran("quarantine", "release", "m1", "--by", "Ola").stdout == "m1 is released\n"
+    assert centre.ran("quarantine", "discard", "m1").stdout == "m1 is discarded\n"
+    refused = centre.ran("quarantine", "release", "m2").exception
+    assert isinstance(refused, PrikkfriError) and not isinstance(refused, UsageError)
+    assert str(refused) == "not done: the seal does not open"
+    assert centre.ran("quarantine", "discard", "--receipts-of", "nord").stdout == "1,007 receipts are discarded\n"
+    assert centre.asked == [
+        ("POST /quarantine/m1", {"action": "release", "by": "Ola"}),
+        ("POST /quarantine/m1", {"action": "discard", "by": "kari"}),
+        ("POST /quarantine/m2", {"action": "release", "by": "kari"}),
+        *[("POST /quarantine", {"link": "nord", "action": "discard", "by": "kari"})] * 3,
+    ]
+    for wrong in (("discard",), ("discard", "m1", "--receipts-of", "nord")):
+        assert isinstance(centre.ran("quarantine", *wrong).exception, UsageError)
+
+
+def test_a_centre_that_is_dead_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "prikkfri.toml").write_text("[roles.sms]\nport = 1\n")
+    found = Centre(tmp_path).ran("quarantine").exception
+    assert isinstance(found, PrikkfriError)
+    assert str(found).startswith("the SMS centre does not answer on http://localhost:1/quarantine")
