@@ -100,7 +100,7 @@ async def fill(database: Database, size: int) -> None:
         "attempts": "0", "reason": "''", "next_hop_id": "''", "attempted_at": "0", "sent_at": "0", "ended_at": "0",
         "receipt": "''", "receipt_state": "0", "receipt_at": "0",
     }  # fmt: skip
-    assert set(Message.__struct_fields__) <= {*plain, "id", "submission", "target", "user_reference"}
+    assert set(Message.__struct_fields__) <= {*plain, "id", "submission", "target", "user_reference", "sessions_ended"}
 
     async def work(tx: Transaction) -> None:
         for kind, changes in KINDS.items():

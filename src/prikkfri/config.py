@@ -122,6 +122,10 @@ class Streaming:
     timezone: str = "Europe/Oslo"
 
 
+SENSITIVE_CLASSES = frozenset({"code", "log-in-code", "sensitive", "health", "otp"})
+"""Classes of messages whose bodies harm somebody when a stranger reads them, or when they come twice."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Account:
     """One who submits messages over SMPP or HTTP."""
@@ -134,7 +138,10 @@ class Account:
     senders: tuple[str, ...] = ()
     """Whom its messages may be from, beside its short codes; `*`: anybody, for an aggregator."""
     in_doubt: Literal["resend", "report"] = "resend"
-    """A message that may or may not have reached the network: send it again, or tell the account and leave it."""
+    """A message that may or may not have reached the network: send it again, once, or tell the account and leave it.
+
+    Those of a sensitive class are always left.
+    """
     data_coding_1: Literal["gsm", "as-is"] = "gsm"
     """By the book it is ASCII, but node-smpp writes it over GSM 7-bit; `gsm`: pass it on as what it then is."""
     numbers_unmarked: Literal["national-first", "international"] = "national-first"

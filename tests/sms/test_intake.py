@@ -297,6 +297,27 @@ def test_what_is_unanswered_at_the_end_is_in_doubt_for_the_reason_of_the_end() -
     assert [outcome.promise for outcome in intake.outcomes] == [first.submission]  # an account is no network
 
 
+def test_the_first_without_an_answer_may_be_why_the_peer_has_ended_the_session_and_twice_is_enough() -> None:
+    first, second = stored(), stored(id="other")
+    for reason in ("connection lost", "command_length out of bounds"):
+        intake = read(Ended(reason, (first, second)), by=given(NORD))
+        assert (intake.in_doubt, intake.ended_session, intake.ended) == ([first.id, "other"], [first.id], [])
+        again = structs.replace(first, sessions_ended=1)
+        intake = read(Ended(reason, (again, second)), by=given(NORD))
+        assert intake.ended == [(first.id, State.QUARANTINED, "ended-its-session-twice")]
+        assert (intake.in_doubt, intake.ended_session) == (["other"], [])
+        assert [outcome.promise for outcome in intake.outcomes] == [first.submission, second.submission]
+        # It stands behind another, which may be why.
+        intake = read(Ended(reason, (second, again)), by=given(NORD))
+        assert (intake.in_doubt, intake.ended_session, intake.ended) == (["other", first.id], ["other"], [])
+        intake = read(Ended(reason, (RECEIPT, again)), by=given(NORD))
+        assert (intake.in_doubt, intake.ended_session, intake.ended) == ([first.id], [], [])
+    for reason in ("no answer to enquire_link", "unbound", "the centre stops", "closed"):
+        intake = read(Ended(reason, (again, second)), by=given(NORD))
+        assert (intake.in_doubt, intake.ended_session, intake.ended) == ([first.id, "other"], [], [])
+    assert read(Unanswered(again), by=given(NORD)).in_doubt == [first.id]
+
+
 def told_by(octets: bytes, source: str = "4790000001", **fields: object) -> Request:
     return Request(
         Command.DELIVER_SM, 7, ShortMessage(**{"source": source, "destination": "Shop", "octets": octets, **fields})

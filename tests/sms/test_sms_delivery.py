@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from prikkfri.config import Link
+from prikkfri.config import Account, Link
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, parse_receipt
 from prikkfri.sms import delivery
@@ -16,6 +16,7 @@ from prikkfri.sms.delivery import (
     Refused,
     Retry,
     after_refusal,
+    is_sent_again,
     receipt_body,
     reconnect_pause,
     refusals_of,
@@ -161,6 +162,17 @@ def test_pauses_between_attempts_grow_to_half_an_hour() -> None:
         assert isinstance(found, Retry)
         pauses.append(found.due_at - NOW)
     assert pauses == [1, 5, 15, 60, 300, 900, 1_800, 1_800, 1_800, 1_800]
+
+
+def test_what_is_in_doubt_is_sent_again_once_unless_twice_would_be_worse() -> None:
+    shop = Account(system_id="shop", password="p")
+    clinic = replace(shop, in_doubt="report")
+    assert [is_sent_again(doubts, "ordinary", shop) for doubts in (1, 2, 3)] == [True, False, False]
+    assert [is_sent_again(doubts, "ordinary", None) for doubts in (1, 2)] == [True, False]
+    assert not is_sent_again(1, "ordinary", clinic)
+    for message_class in ("code", "log-in-code", "sensitive", "health", "otp", "canary"):
+        assert not is_sent_again(1, message_class, shop)
+    assert is_sent_again(1, "marketing", shop)
 
 
 def test_a_link_may_mean_something_else_by_a_status_and_means_the_rest_by_the_book() -> None:

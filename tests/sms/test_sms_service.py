@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sms_house import ANSWER_SECONDS_MAX, HURRIED
+from sms_house import ANSWER_SECONDS_MAX, HURRIED, SETTINGS
 from waiting import eventually
 
 from prikkfri.config import Account
@@ -416,6 +416,37 @@ async def test_in_doubt_a_message_is_reported_where_twice_would_be_worse(house: 
         await at.nothing_more_for(link, await at.bound_client())
         [broken] = [outcome for outcome in await at.outcomes("deliver") if outcome.verdict == "broken"]
         assert (broken.verdict, broken.reason) == ("broken", "in-doubt")
+
+
+async def test_a_message_that_ends_its_session_twice_is_quarantined_and_the_next_one_passes(house: Any) -> None:
+    async with house() as at:
+        client, message, identity = await in_doubt(at, "shop")
+        link = await at.bound_link()
+        at.clock.advance(IN_DOUBT_SECONDS)
+        _, again = await link.message()
+        assert again.octets == message.octets
+        link.cut()
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{identity}'", "quarantined")
+        _, receipt = await client.message()
+        assert (parse_receipt(receipt).message_id, parse_receipt(receipt).state) == (identity, MessageState.UNKNOWN)
+        link = await at.network.bound()
+        at.clock.advance(2 * IN_DOUBT_SECONDS)
+        await at.nothing_more_for(link, await at.bound_client())
+        [held] = await at.fetch("SELECT reason, sealed IS NOT NULL FROM sms_message WHERE state = 'quarantined'")
+        assert held == ("ended-its-session-twice", True)
+        assert at.centre.counters()["messages_quarantined_total"] == 1
+
+
+async def test_a_log_in_code_in_doubt_is_reported_whatever_its_account_says(house: Any) -> None:
+    clinic = replace(SETTINGS.accounts[1], in_doubt="resend")
+    assert clinic.message_class == "log-in-code"
+    async with house(accounts=(SETTINGS.accounts[0], clinic)) as at:
+        client, _, identity = await in_doubt(at, "clinic")
+        link = await at.bound_link()
+        at.clock.advance(IN_DOUBT_SECONDS)
+        _, receipt = await client.message()
+        assert (parse_receipt(receipt).message_id, parse_receipt(receipt).state) == (identity, MessageState.UNKNOWN)
+        await at.nothing_more_for(link, await at.bound_client())
 
 
 async def test_a_receipt_settles_a_doubt(house: Any) -> None:

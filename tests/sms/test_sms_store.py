@@ -89,8 +89,8 @@ def test_no_statement_of_the_store_is_left_out() -> None:
         if inspect.iscoroutinefunction(function) and function.__module__ == module.__name__ and name[0] != "_"
     }
     assert {function.__name__ for function in every - named} == {
-        "insert", "add", "add_events", "add_network_receipt", "put_route", "routes", "put_habit", "habits", "count_kept",
-        "count_waiting"
+        "insert", "add", "add_events", "add_network_receipt", "put_route", "routes", "put_habit", "habits",
+        "count_kept", "count_waiting",
     }  # fmt: skip
 
 

@@ -47,6 +47,25 @@ async def test_a_message_of_which_no_word_comes_back_is_unreported_an_hour_after
         assert (broken.reason, broken.layer) == ("unreported", "link")
 
 
+async def test_in_doubt_a_message_is_sent_again_once_and_then_reported(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        at.clock.advance(600.0)  # the link has been bound for long
+        _, identity = await client.submit(registered_delivery=1)
+        for _ in range(2):
+            _, message = await link.message()
+            assert message.destination == NUMBER
+            at.clock.advance(60.0, on_the_wire=True)
+            await at.until(f"SELECT state FROM sms_message WHERE id = '{identity}'", "in-doubt")
+            at.clock.advance(60.0)
+        _, receipt = await client.message()
+        assert (parse_receipt(receipt).message_id, parse_receipt(receipt).state) == (identity, MessageState.UNKNOWN)
+        await at.nothing_more_for(link, await at.bound_client())
+        assert await at.fetch(f"SELECT state, reason, attempts FROM sms_message WHERE id = '{identity}'") == [
+            ("unreported", "in-doubt", 2)
+        ]
+
+
 async def test_a_doubt_that_outlives_its_message_ends_as_a_doubt(house: Any) -> None:
     async with house() as at:
         link, client = await at.network.bound(), await at.bound_client()

@@ -195,15 +195,36 @@ async def test_only_what_was_being_sent_comes_into_doubt(database: Database) -> 
     found = await effect(database, rows, partial(store.mark_in_doubt, ids=asked, due_at=NOW + 60))
     found.must_be(
         lambda row: (
-            {"state": "in-doubt", "reason": "no-answer", "due_at": NOW + 60}
+            {"state": "in-doubt", "reason": "no-answer", "due_at": NOW + 60, "doubts": 1}
             if row["id"] in asked and on(row, state="sending")
             else None
         )
     )
 
 
+async def test_by_whom_a_session_was_ended_and_how_often_a_message_was_in_doubt_is_counted(database: Database) -> None:
+    rows = crossed(state=STATES, doubts=(0, 2), sessions_ended=(0, 1))
+    asked = every_second(rows)
+    doubt = partial(store.mark_in_doubt, ids=[row["id"] for row in rows], ended_session=asked, due_at=NOW + 60)
+    found = await effect(database, rows, doubt)
+    into = {"state": "in-doubt", "reason": "no-answer", "due_at": NOW + 60}
+    found.must_be(
+        lambda row: (
+            {
+                **into,
+                "doubts": row["doubts"] + 1,
+                "sessions_ended": row["sessions_ended"] + (row["id"] in asked),
+            }
+            if on(row, state="sending")
+            else None
+        )
+    )
+
+
 async def test_after_a_crash_all_that_was_being_sent_is_in_doubt_and_nothing_of_it_is_due(database: Database) -> None:
-    rows = crossed(state=STATES, receipt=("", "waiting", "sending", "given"), target=("link:nord", "account:shop"))
+    rows = crossed(
+        state=STATES, receipt=("", "waiting", "sending", "given"), target=("link:nord", "account:shop"), doubts=(0, 1)
+    )
 
     async def restart(tx: Transaction) -> Any:
         doubtful = await store.doubt_what_was_sending(tx, due_at=NOW + 60)
@@ -219,7 +240,7 @@ async def test_after_a_crash_all_that_was_being_sent_is_in_doubt_and_nothing_of_
     def expected(row: Row) -> Row | None:
         new: Row = {}
         if on(row, state="sending"):
-            new |= {"state": "in-doubt", "reason": "restart", "due_at": NOW + 60}
+            new |= {"state": "in-doubt", "reason": "restart", "due_at": NOW + 60, "doubts": row["doubts"] + 1}
         if on(row, receipt="sending"):
             new |= {"receipt": "waiting"}
         return new or None
@@ -231,13 +252,13 @@ async def test_after_a_crash_all_that_was_being_sent_is_in_doubt_and_nothing_of_
 
 
 async def test_a_doubt_is_decided_when_its_time_has_come_for_its_party_alone(database: Database) -> None:
-    rows = neighbours(state="in-doubt")
+    rows = neighbours(state="in-doubt", doubts=2)
     found = await effect(
         database, rows, partial(housekeeping.settled_doubts, target="link:nord", limit=10_000, now=NOW)
     )
     found.untouched()
     assert sorted(found.result) == sorted(
-        (row["id"], row["origin"])
+        (row["id"], row["origin"], row["message_class"], row["doubts"])
         for row in rows
         if on(row, state="in-doubt", target="link:nord") and row["due_at"] <= NOW
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from prikkfri.config import Link
+from prikkfri.config import SENSITIVE_CLASSES, Account, Link
 from prikkfri.errors import ProtocolError
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_message
@@ -142,6 +142,15 @@ def after_refusal(
         return Retry(due_at, status_reason(status), is_attempt=False)
     pause = RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1]
     return Retry(now + pause, status_reason(status))
+
+
+def is_sent_again(doubts: int, message_class: str, origin: Account | None) -> bool:
+    """Whether a message of which no word came is sent again, rather than ended and told of.
+
+    `doubts` counts this one; `origin` None: a network handed it in.
+    """
+    wanted = origin is None or origin.in_doubt == "resend"
+    return wanted and doubts <= 1 and message_class not in {*SENSITIVE_CLASSES, "canary"}
 
 
 def refusals_of(link: Link) -> Mapping[int, Refused]:

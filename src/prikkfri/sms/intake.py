@@ -9,7 +9,7 @@ from prikkfri.journal import Outcome
 from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import NOTHING, Body, Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import FINAL, Receipt, is_marked, is_receipt, parse_receipt
-from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered, Unreadable
+from prikkfri.protocols.smpp.session import LOST, OUT_OF_BOUNDS, Answered, Ended, Event, Request, Unanswered, Unreadable
 from prikkfri.sms import outcomes
 from prikkfri.sms.addresses import read_recipient
 from prikkfri.sms.delivery import REFUSALS, Refused, Retry, after_refusal, status_reason
@@ -20,6 +20,7 @@ from prikkfri.sms.submission import Bucket, Refusal, Rules, decide, sealed_messa
 from prikkfri.sms.trail import Step
 
 ID_ENTROPY_OCTETS = 5
+ENDED_TWICE = "ended-its-session-twice"
 
 
 _TOLD_BY = (Command.DELIVER_SM, Command.DATA_SM)
@@ -69,6 +70,8 @@ class Intake:
     ended: list[tuple[str, State, str]] = field(default_factory=list)
     put_off: list[tuple[str, Retry]] = field(default_factory=list)
     in_doubt: list[str] = field(default_factory=list)
+    ended_session: list[str] = field(default_factory=list)
+    """Of those in doubt the one by which the peer may have ended the session: it is the first without an answer."""
     receipts_given: list[str] = field(default_factory=list)
     receipts_put_off: list[str] = field(default_factory=list)
     events: list[tuple[str, Step]] = field(default_factory=list)
@@ -110,8 +113,8 @@ def read_events(events: Sequence[Event], bucket: Bucket, given: Given) -> Intake
                 _doubt(intake, context, given, "an answer that cannot be read")
             case Ended(in_doubt=contexts, reason=reason):
                 intake.over = event
-                for context in contexts:
-                    _doubt(intake, context, given, reason)
+                for number, context in enumerate(contexts):
+                    _doubt(intake, context, given, reason, ended_it=number == 0 and reason in (LOST, OUT_OF_BOUNDS))
     return intake
 
 
@@ -208,10 +211,16 @@ def _hand_over(intake: Intake, message: Message, given: Given, reason: str = "")
         intake.outcomes.append(outcomes.handed_over(message, given.partners, reason=reason, now=given.now))
 
 
-def _doubt(intake: Intake, context: object, given: Given, reason: str) -> None:
+def _doubt(intake: Intake, context: object, given: Given, reason: str, *, ended_it: bool = False) -> None:
+    """`ended_it`: what the peer may have ended the session by. Nothing ends a third one."""
     if isinstance(context, Message):
-        intake.in_doubt.append(context.id)
         intake.events.append((context.id, Step(given.now, "in-doubt", reason)))
         _hand_over(intake, context, given, "in-doubt")
+        if ended_it and context.sessions_ended:
+            intake.ended.append((context.id, State.QUARANTINED, ENDED_TWICE))
+            return
+        intake.in_doubt.append(context.id)
+        if ended_it:
+            intake.ended_session.append(context.id)
     elif isinstance(context, DueReceipt):
         intake.receipts_put_off.append(context.id)  # to hear of it twice does no harm

@@ -6,7 +6,7 @@ and what is theirs alone, stands in a `store.py` of their own.
 # ruff: noqa: S608
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import structs
 
@@ -107,12 +107,14 @@ async def put_off(tx: Transaction, message: str, *, due_at: float, reason: str, 
     await count_waiting(tx, back, 1)
 
 
-async def mark_in_doubt(tx: Transaction, ids: Sequence[str], *, due_at: float) -> None:
-    """`due_at`: when the doubt is to be decided at the earliest."""
+async def mark_in_doubt(
+    tx: Transaction, ids: Sequence[str], *, ended_session: Collection[str] = (), due_at: float
+) -> None:
+    """`due_at`: when the doubt is to be decided at the earliest; `ended_session`: those that may be why it ended."""
     await tx.execute_many(
-        f"UPDATE sms_message SET {_DOUBT.put}, reason = 'no-answer', due_at = :due_at"
-        f" WHERE id = :id AND {_DOUBT.where}",
-        [{"id": message, "due_at": due_at} for message in ids],
+        f"UPDATE sms_message SET {_DOUBT.put}, reason = 'no-answer', due_at = :due_at, doubts = doubts + 1,"
+        f" sessions_ended = sessions_ended + :ended WHERE id = :id AND {_DOUBT.where}",
+        [{"id": message, "due_at": due_at, "ended": int(message in ended_session)} for message in ids],
     )
 
 
@@ -120,7 +122,8 @@ async def doubt_what_was_sending(tx: Transaction, *, due_at: float) -> list[Mess
     """After a crash: what the last process had claimed may or may not have reached the wire."""
     await tx.execute(f"UPDATE sms_message SET {_RECEIPT_PUT_OFF.put} WHERE {_RECEIPT_PUT_OFF.where}")
     rows = await tx.fetch(
-        f"UPDATE sms_message SET {_DOUBT.put}, reason = 'restart', due_at = :due_at WHERE {_DOUBT.where}"
+        f"UPDATE sms_message SET {_DOUBT.put}, reason = 'restart', due_at = :due_at, doubts = doubts + 1"
+        f" WHERE {_DOUBT.where}"
         f" RETURNING {COLUMNS}",
         {"due_at": due_at},
     )

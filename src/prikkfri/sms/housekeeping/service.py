@@ -5,6 +5,7 @@ import asyncio
 from prikkfri.errors import StorageError
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
+from prikkfri.sms.delivery import is_sent_again
 from prikkfri.sms.housekeeping import store
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import Ending, Message
@@ -83,12 +84,15 @@ class Housekeeping:
             self._receipts.tell_ended([ending for each in ended for ending in each])
 
     async def _decide_doubts(self, party: Party, now: float) -> None:
-        """No receipt has told what became of these: each account has said what it wants then."""
+        """No receipt has told what became of these: they are sent again, or ended and told of."""
 
         async def work(tx: Transaction) -> list[Ending]:
             ended = []
-            for message, origin in await store.settled_doubts(tx, str(party), limit=BATCH, now=now):
-                if self._is_to_be_reported(origin):
+            for message, origin, message_class, doubts in await store.settled_doubts(
+                tx, str(party), limit=BATCH, now=now
+            ):
+                account = self._shared.accounts.get(Party.parse(origin).name) if origin.startswith("account:") else None
+                if not is_sent_again(doubts, message_class, account):
                     if ending := await messages.end(tx, message, State.UNREPORTED, reason="in-doubt", now=now):
                         ended.append(ending)
                 else:
@@ -101,12 +105,6 @@ class Housekeeping:
 
         self._receipts.tell_ended(await self._shared.database.write(work))
         self._shared.bound.wake([party])
-
-    def _is_to_be_reported(self, origin: str) -> bool:
-        """Whether what is in doubt ends, rather than being sent again."""
-        party = Party.parse(origin)
-        account = self._shared.accounts.get(party.name)
-        return party.kind == "canary" or (account is not None and account.in_doubt == "report")
 
     async def _find_full(self) -> None:
         limit = self._shared.settings.waiting_max

@@ -36,12 +36,12 @@ async def left_waiting(queries: Queries, target: str, *, accepted_after: float, 
     return [Message(*row) for row in rows]
 
 
-async def settled_doubts(queries: Queries, target: str, *, limit: int, now: float) -> list[tuple[str, str]]:
-    """(id, origin) of what has been in doubt long enough."""
+async def settled_doubts(queries: Queries, target: str, *, limit: int, now: float) -> list[tuple[str, str, str, int]]:
+    """(id, origin, class, times in doubt) of what has been in doubt long enough."""
     return [
-        (row[0], row[1])
+        (row[0], row[1], row[2], row[3])
         for row in await queries.fetch(
-            "SELECT id, origin FROM sms_message WHERE target = :target AND state = 'in-doubt'"
+            "SELECT id, origin, message_class, doubts FROM sms_message WHERE target = :target AND state = 'in-doubt'"
             " AND due_at <= :now LIMIT :limit",
             {"target": target, "now": now, "limit": limit},
         )
