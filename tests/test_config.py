@@ -380,6 +380,20 @@ def test_a_link_that_would_carry_nothing_is_refused_by_line(tmp_path: Path, sett
     assert getattr(read(tmp_path, text.replace("= 0", "= 1")).sms.links[1], setting) == 1
 
 
+def test_what_a_links_refusals_mean_is_said_once_for_each_status(tmp_path: Path) -> None:
+    table = "refused_for_good = [0x14]\nrefused_for_now = [0x45, 0x400]\nrefused_when_too_fast = [{}]\n"
+    [link] = read(tmp_path, links("a:") + table.format("0x401")).sms.links
+    told = (link.refused_for_good, link.refused_for_now, link.refused_when_too_fast)
+    assert told == ((0x14,), (0x45, 0x400), (0x401,))
+    assert link.throughput_per_second_max == 0.0
+    with pytest.raises(ConfigError) as refusal:
+        read(tmp_path, links("a:") + table.format("0x400"))
+    says = (
+        "refusal of link 'a' with status '0x400' belongs to `refused_for_now` already, and to `refused_when_too_fast`"
+    )
+    assert str(refusal.value) == f"{tmp_path / 'prikkfri.toml'}:12: {says}"
+
+
 def test_two_links_with_one_name_are_refused_by_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r":20: link 'north' belongs to link number 1 already, and to link number 2"):
         read(tmp_path, GOOD.replace("south", "north"))

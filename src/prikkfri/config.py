@@ -122,6 +122,10 @@ class Streaming:
     timezone: str = "Europe/Oslo"
 
 
+SENSITIVE_CLASSES = frozenset({"code", "log-in-code", "sensitive", "health", "otp"})
+"""Classes of messages whose bodies harm somebody when a stranger reads them, or when they come twice."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Account:
     """One who submits messages over SMPP or HTTP."""
@@ -134,7 +138,10 @@ class Account:
     senders: tuple[str, ...] = ()
     """Whom its messages may be from, beside its short codes; `*`: anybody, for an aggregator."""
     in_doubt: Literal["resend", "report"] = "resend"
-    """A message that may or may not have reached the network: send it again, or tell the account and leave it."""
+    """A message that may or may not have reached the network: send it again, once, or tell the account and leave it.
+
+    Those of a sensitive class are always left.
+    """
     data_coding_1: Literal["gsm", "as-is"] = "gsm"
     """By the book it is ASCII, but node-smpp writes it over GSM 7-bit; `gsm`: pass it on as what it then is."""
     numbers_unmarked: Literal["national-first", "international"] = "national-first"
@@ -166,6 +173,12 @@ class Link:
     """What this partner hands in may go on to other partners as well."""
     binds: int = 1
     """Sessions that share its messages."""
+    throughput_per_second_max: float = 0.0
+    """What it may be sent; 0: as much as it takes."""
+    refused_for_good: tuple[int, ...] = ()
+    """Statuses of its refusals that mean so here, whatever they mean by the book; so do the next two."""
+    refused_for_now: tuple[int, ...] = ()
+    refused_when_too_fast: tuple[int, ...] = ()
     window: int = 50
     """Messages of a session without an answer: so many a session leave in the time of a round trip."""
     instead: str = ""
@@ -389,6 +402,10 @@ def _refuse_two_for_one(sms: Sms, source: "_Source") -> None:
             own(("accounts", str(index), "short_codes"), "short code", short_code, f"account {account.system_id!r}")
     for index, link in enumerate(sms.links):
         own(("links", str(index), "name"), "link", link.name, f"link number {index + 1}")
+        for means in ("refused_for_good", "refused_for_now", "refused_when_too_fast"):
+            for status in getattr(link, means):
+                refusal = f"refusal of link {link.name!r} with status"
+                own(("links", str(index), means), refusal, f"{status:#x}", f"`{means}`")
         for prefix in link.prefixes:
             sharing = [each for each in sms.links if prefix in each.prefixes]
             if link is sharing[-1] and not _in_order(sharing):

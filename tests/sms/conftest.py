@@ -43,6 +43,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
         connections_max: int = 100,
         room: Room | None = None,
         trusted: tuple[str, ...] = (),
+        link_changes: dict[str, Any] | None = None,
         receipt_ids: str = "",
         **changes: Any,
     ) -> AsyncIterator[House]:
@@ -61,6 +62,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
             instead=instead,
             window=window,
             receipt_ids=receipt_ids,
+            **(link_changes or {}),
         )
         second = replace(link, name=instead or "syd", partner="Sydtel", port=other.port, prefixes=(), instead="")
         links = [replace(link, **nord)]

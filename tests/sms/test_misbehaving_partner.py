@@ -29,10 +29,6 @@ DECIMAL, SHORT_DECIMAL, PADDED = IdStyle(10, 0), IdStyle(10, 20), IdStyle(16, 30
 UPPER, BARE = IdStyle(upper=True), IdStyle(digits=0)
 
 
-def not_yet(reason: str) -> Any:
-    return pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason)
-
-
 class Partnered(NamedTuple):
     house: House
     partner: PartnerNetwork
@@ -321,7 +317,6 @@ async def test_a_message_without_an_answer_is_in_doubt_and_the_others_go_on(hous
         await at.house.until("SELECT COUNT(*) FROM sms_message WHERE state = 'delivered'", 1)
 
 
-@not_yet("what is in doubt is sent again without end")
 async def test_what_is_in_doubt_is_sent_again_once_and_then_reported(house: Any) -> None:
     async with partnered(house, Quirks(answer_form="unreadable")) as at:
         at.partner.fault = Fault(lose_receipts=1.0)
@@ -346,7 +341,6 @@ async def test_slow_answers_lose_nothing_and_double_nothing(house: Any) -> None:
         assert sorted(int(each.text) for each in at.partner.deliveries) == list(range(15))
 
 
-@not_yet("a message that is throttled is put off by itself, ever longer, while the link is idle")
 async def test_to_be_throttled_is_no_attempt(house: Any) -> None:
     messages, rate = 15, 5
     async with partnered(house) as at:

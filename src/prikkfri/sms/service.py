@@ -17,7 +17,7 @@ The role ends, and finds out when it starts again what there is.
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from prikkfri.clock import Clock
 from prikkfri.config import Account, Sms
@@ -101,6 +101,7 @@ class SmsCentre:
                     tasks.create_task(self._links.keep(link), name=f"link {link.name}, bind {bind}")
             tasks.create_task(self._housekeeping.keep(), name="housekeeping")
             tasks.create_task(self._placing.keep(), name="placing")
+            tasks.create_task(self._routes.keep(), name="routes")
             tasks.create_task(self._receipts.keep(), name="receipts")
             try:
                 while True:
@@ -153,9 +154,9 @@ class SmsCentre:
         """How many messages wait for a link, those that are held included."""
         return await self._routes.waiting(link)
 
-    async def exposed(self, link: str, *, since: float, until: float) -> list[Exposed]:
-        """The messages that went over a link in a time, oldest first, `EXPOSED_MAX` at most; canaries left out."""
-        return await self._routes.exposed(link, since=since, until=until)
+    def exposed(self, link: str, *, since: float, until: float) -> AsyncIterator[list[Exposed]]:
+        """The messages that went over a link in a time, oldest first, page by page; canaries left out."""
+        return self._routes.exposed(link, since=since, until=until)
 
     def counters(self) -> dict[str, float]:
         counted, bound = self._shared.counters, self._shared.bound

@@ -104,8 +104,9 @@ class Sessions:
             connection.session.answer(intake.unbind, Status.OK)
             connection.close("the peer unbound")
         connection.flush()
-        if intake.throttled:
-            shared.throttled_until[party] = shared.clock.monotonic() + shared.timing.throttled_seconds
+        if intake.taken or intake.throttled:
+            pace = shared.pace(party)
+            shared.paces[party] = pace.answered(intake.taken, intake.throttled, shared.clock.monotonic())
         if any(isinstance(event, Answered | Unreadable) for event in batch):
             connection.awake.set()
         return intake.over

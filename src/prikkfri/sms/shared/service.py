@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ from prikkfri.protocols.smpp.pdu import Command
 from prikkfri.protocols.smpp.session import Event
 from prikkfri.sms import server
 from prikkfri.sms.conformance import Traffic
+from prikkfri.sms.delivery import REFUSALS, refusals_of
 from prikkfri.sms.intake import Given
 from prikkfri.sms.loops import Turns
+from prikkfri.sms.pace import Pace
 from prikkfri.sms.routing import Party, Routes, Stop, numbering_of
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Rules
@@ -123,7 +126,8 @@ class Shared:
     bound: Bound = field(default_factory=Bound)
     full: frozenset[Party] = frozenset()
     """Parties for whom as much waits as may wait."""
-    throttled_until: dict[Party, float] = field(default_factory=dict)
+    paces: dict[Party, Pace] = field(default_factory=dict)
+    """How fast each party is sent to, by whichever of its connections."""
     stops: dict[str, Stop] = field(default_factory=dict)
     down: frozenset[str] = frozenset()
     """Links that have not been bound for a while: others take over where they can."""
@@ -140,6 +144,12 @@ class Shared:
         self.partners = {link.name: link.partner for link in self.settings.links}
         self.routes = Routes.of(self.settings)
         self.traffic = {link.name: Traffic() for link in self.settings.links}
+        self._rates = {Party("link", link.name): link.throughput_per_second_max for link in self.settings.links}
+        self._refusals = {Party("link", link.name): refusals_of(link) for link in self.settings.links}
+
+    def pace(self, party: Party) -> Pace:
+        rate = self._rates.get(party, 0.0)
+        return self.paces.get(party) or Pace(rate_max=rate or math.inf)
 
     def know_stops(self, stops: dict[str, Stop]) -> None:
         self.stops = stops
@@ -179,9 +189,9 @@ class Shared:
         return self._given(Rules(party, routes, message_class="canary", validity_seconds_max=validity_seconds))
 
     def _given(self, rules: Rules, away: frozenset[str] = frozenset()) -> Given:
-        return Given(
-            rules, self.sealer, self.partners, self.entropy, self.clock.now(), away, self.references, self.turns
-        )
+        refusals = self._refusals.get(rules.party, REFUSALS)
+        now = self.clock.now()
+        return Given(rules, self.sealer, self.partners, self.entropy, now, away, self.references, self.turns, refusals)
 
     def rules(self, party: Party) -> Rules:
         validity = self.settings.validity_hours_max * 3600
