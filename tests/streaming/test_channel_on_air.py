@@ -54,11 +54,15 @@ class Events:
         self.told.append("stop")
 
 
-def on_air(
-    clock: Clock, events: dict[int, Callable[[], None]] | None = None, *, ticks: int, window_seconds: float = 60.0
+def made(
+    clock: Clock,
+    events: dict[int, Callable[[], None]],
+    *,
+    ticks: int,
+    window_seconds: float = 60.0,
+    retry_seconds: float = 0.0,
 ) -> tuple[ChannelPlayout, Events]:
-    """A channel of segments of 0.4 s after it was on air for so many ticks."""
-    feed = Events(clock, events or {}, ticks)
+    feed = Events(clock, events, ticks)
     channel = ChannelPlayout(
         "small",
         feed,
@@ -66,8 +70,16 @@ def on_air(
         clock=clock,
         segment_seconds=0.4,
         window_seconds=window_seconds,
-        limits=Limits(retry_seconds=0.0),
+        limits=Limits(retry_seconds=retry_seconds),
     )
+    return channel, feed
+
+
+def on_air(
+    clock: Clock, events: dict[int, Callable[[], None]] | None = None, *, ticks: int, window_seconds: float = 60.0
+) -> tuple[ChannelPlayout, Events]:
+    """A channel of segments of 0.4 s after it was on air for so many ticks."""
+    channel, feed = made(clock, events or {}, ticks=ticks, window_seconds=window_seconds)
     channel.start()
     assert feed.enough.wait(60)
     channel.stop()
@@ -177,24 +189,33 @@ def test_an_encoder_that_fails_is_begun_anew_and_the_numbers_go_on(caplog: pytes
 
 
 def test_an_encoder_that_fails_at_once_is_not_begun_anew_at_once() -> None:
-    clock = Clock()
-    failing = Events(clock, {}, 0)
+    channel, failing = made(Clock(), {}, ticks=0, retry_seconds=3_600)
     failing.preset = "no preset of x264"
-    channel = ChannelPlayout(
-        "small",
-        failing,
-        DESIGN,
-        clock=clock,
-        segment_seconds=0.4,
-        window_seconds=8.0,
-        limits=Limits(retry_seconds=3_600),
-    )
     channel.start()
     until(lambda: channel.runs)
     assert never(lambda: channel.runs > 1, seconds=0.3)
     channel.stop()
     channel.join()
     assert len(failing.asked) == 1, "it is encoded as its feed would have it, or not at all"
+
+
+@pytest.mark.slow  # for two seconds nothing happens
+def test_a_channel_that_hangs_does_not_keep_the_role_from_stopping() -> None:
+    going_on = threading.Event()
+
+    def hang() -> None:
+        going_on.wait(60)
+
+    channel, feed = made(Clock(), {5: hang}, ticks=5)
+    channel.start()
+    assert feed.enough.wait(60)
+    channel.stop()
+    joining = threading.Thread(target=channel.join)
+    joining.start()
+    try:
+        until(lambda: not joining.is_alive(), seconds_max=30)
+    finally:
+        going_on.set()
 
 
 @pytest.mark.parametrize(("window_seconds", "listed"), [(8.0, 10), (0.4, 3)])
