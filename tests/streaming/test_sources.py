@@ -3,6 +3,7 @@
 import functools
 import http.server
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC
@@ -225,6 +226,15 @@ def test_what_gives_nothing_more_is_asked_again_after_a_while(
         return origin.asked > 5
 
     assert never(asked_again, seconds=0.3)
+
+
+@pytest.mark.slow  # five seconds are waited for an answer
+def test_an_origin_that_never_answers_is_given_up_and_asked_again(reading: Reading) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        reading(f"http://127.0.0.1:{silent.getsockname()[1]}/live.m3u8")
+        with silent.accept()[0], silent.accept()[0]:
+            pass
 
 
 def test_a_playlist_from_afar_reaches_no_file_of_this_machine(
