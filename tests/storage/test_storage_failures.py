@@ -12,7 +12,7 @@ import apsw
 import psycopg
 import pytest
 from failing_engine import failing
-from waiting import eventually
+from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.clock import ManualClock
 from prikkfri.errors import FencedOut, InDoubt, StorageError, StorageUnavailable
@@ -272,6 +272,23 @@ async def test_a_server_that_is_not_there_is_unavailable_to_open_to_read_and_to_
     with pytest.raises(StorageUnavailable, match="PostgreSQL, sms"):
         await database.write(lambda t: insert(t, 1))
     await database.close()
+
+
+@pytest.mark.slow  # two seconds are waited for an answer
+async def test_a_server_that_never_answers_is_unavailable_in_time() -> None:
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    with tempfile.TemporaryDirectory(prefix="pf-wire-") as folder:
+        listening = await asyncio.start_unix_server(listen, f"{folder}/.s.PGSQL.5432")
+        silent = Location(Path(folder), f"postgresql:///prikkfri?host={folder}")
+        async with asyncio.timeout(WAIT_SECONDS_MAX / 2):
+            with pytest.raises(StorageUnavailable, match="PostgreSQL, sms"):
+                await open_database(silent, "sms", limits=StorageLimits(connect_seconds_max=2))
+        listening.close()
+        await listening.wait_closed()
 
 
 # PostgreSQL: a server that goes away, before, in and after a commit.
