@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import apsw
+import psycopg
 import pytest
 from failing_engine import failing
 from waiting import eventually
@@ -11,6 +12,7 @@ from waiting import eventually
 from prikkfri.errors import FencedOut, InDoubt, StorageError, StorageUnavailable
 from prikkfri.storage import Database, Location, Queries, Transaction, open_database, open_reader
 from prikkfri.storage.opening import applied, history, migrate, open_unmigrated
+from prikkfri.storage.postgres import MIGRATION_LOCK
 
 
 @pytest.fixture
@@ -228,6 +230,22 @@ async def test_postgres_keeps_what_it_acknowledged_and_reads_casts_as_such(postg
     ):
         assert row == ("on", "5")
     await database.close()
+
+
+async def test_the_schema_of_a_new_area_is_made_by_one_at_a_time(postgres_url: str, tmp_path: Path) -> None:
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as other:
+
+        async def count(what: str) -> int:
+            [(number,)] = await (await other.execute(f"SELECT count(*) FROM {what}")).fetchall()
+            return int(number)
+
+        await other.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+        opening = asyncio.create_task(open_database(Location(tmp_path, postgres_url), "sms"))
+        await eventually(lambda: count("pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+        assert await count("pg_namespace WHERE nspname = 'sms'") == 0
+        await other.execute("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))
+        await (await opening).close()
+        assert await count("pg_namespace WHERE nspname = 'sms'") == 1
 
 
 async def test_what_is_written_is_there_after_opening_again(location: Location) -> None:
