@@ -417,8 +417,15 @@ async def test_a_server_that_was_restarted_between_writes_is_not_noticed(wired: 
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name LIKE 'prikkfri%' AND datname = current_database()"
         )
+
+    async def half(transaction: Transaction) -> None:
+        await insert(transaction, 3)
+        raise LookupError("the other half")
+
+    with pytest.raises(LookupError):
+        await wired.write(half)
     await wired.write(lambda t: insert(t, 2))
-    assert await ids(wired) == [1, 2]
+    assert await ids(wired) == [1, 2], "the first transaction on a new connection is one, too"
 
 
 async def test_a_work_that_hides_an_error_is_not_taken_for_committed(wired: Database) -> None:
