@@ -276,10 +276,10 @@ async def test_a_server_that_is_not_there_is_unavailable_to_open_to_read_and_to_
 
 @pytest.mark.slow  # two seconds are waited for an answer
 async def test_a_server_that_never_answers_is_unavailable_in_time() -> None:
-    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-        await writer.wait_closed()
+    heard: list[asyncio.StreamWriter] = []
+
+    def listen(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(writer)
 
     with tempfile.TemporaryDirectory(prefix="pf-wire-") as folder:
         listening = await asyncio.start_unix_server(listen, f"{folder}/.s.PGSQL.5432")
@@ -287,6 +287,10 @@ async def test_a_server_that_never_answers_is_unavailable_in_time() -> None:
         async with asyncio.timeout(WAIT_SECONDS_MAX / 2):
             with pytest.raises(StorageUnavailable, match="PostgreSQL, sms"):
                 await open_database(silent, "sms", limits=StorageLimits(connect_seconds_max=2))
+        assert heard
+        for writer in heard:
+            writer.close()
+            await writer.wait_closed()
         listening.close()
         await listening.wait_closed()
 
