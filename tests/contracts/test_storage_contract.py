@@ -7,7 +7,7 @@ import apsw
 import psycopg
 import pytest
 from failing_engine import failing
-from waiting import eventually
+from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.errors import FencedOut, InDoubt, StorageError, StorageUnavailable
 from prikkfri.storage import Database, Location, Queries, Transaction, open_database, open_reader
@@ -213,7 +213,8 @@ async def test_names_of_parameters_may_have_figures(table: Database) -> None:
 
 
 async def test_areas_of_one_installation_have_each_their_own_tables(location: Location, table: Database) -> None:
-    other = await open_database(location, "signin")
+    async with asyncio.timeout(WAIT_SECONDS_MAX / 2):
+        other = await open_database(location, "signin")
     await other.write(lambda t: t.execute("CREATE TABLE thing (id BIGINT PRIMARY KEY, name TEXT NOT NULL)"))
     await table.write(lambda t: insert(t, 1))
     await other.write(lambda t: insert(t, 2))

@@ -457,7 +457,8 @@ async def test_a_writer_frozen_in_its_transaction_does_not_hold_its_successor(
     database.on_commit(freeze)  # after the journal has taken its positions, and with them the row's lock
     writing = asyncio.create_task(journal.append())
     successor = await open_database(location, "sms")
-    await (await open_journal(successor, stream="sms", clock=clock)).append()
+    async with asyncio.timeout(WAIT_SECONDS_MAX / 2):
+        await (await open_journal(successor, stream="sms", clock=clock)).append()
     thawed.set()
     with pytest.raises(StorageUnavailable):
         await writing
