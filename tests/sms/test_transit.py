@@ -249,6 +249,16 @@ async def test_a_loop_over_two_networks_is_cut(house: Any) -> None:
         assert at.centre.counters()['messages_turned_back_total{reason="loop"}'] == 1
 
 
+async def test_who_says_the_same_to_or_as_an_account_is_in_no_loop(house: Any) -> None:
+    async with house() as at:
+        nord = await at.network.bound()
+        for _ in range(TURNS_MAX + 2):
+            assert await handed_in(nord, "2010", b"JA") == Status.OK
+        shop = at.centre.authenticate("shop", "secret12", address="127.0.0.1")
+        sent = [await at.centre.submit(shop, "Shop", "+4790000001", "hei") for _ in range(TURNS_MAX + 2)]
+        assert all(isinstance(each, str) for each in sent)
+
+
 @pytest.mark.parametrize("fields", RECEIPTS)
 async def test_no_receipt_leaves_as_a_message(house: Any, fields: dict[str, Any]) -> None:
     async with house(nord={"network": "own"}) as at:

@@ -157,12 +157,10 @@ def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status
 
 def _once_more(decision: Accepted | Refusal, message: ShortMessage, given: Given) -> Accepted | Refusal:
     """What came from a network and is to go to one goes only so often: else it is a loop that no link can see."""
-    if isinstance(decision, Refusal) or "account" in (given.rules.party.kind, decision.target.kind):
+    if isinstance(decision, Refusal) or given.rules.party.kind != "link" or decision.target.kind == "account":
         return decision
-    sender, recipient = decision.sender.text, decision.recipient.text
-    if given.rules.party.kind != "link" or given.turns.take(sender, recipient, message, given.now):
-        return decision
-    return Refusal(STATUSES[LOOP], LOOP)
+    goes = given.turns.take(decision.sender.text, decision.recipient.text, message, given.now)
+    return decision if goes else Refusal(STATUSES[LOOP], LOOP)
 
 
 def _read_receipt(intake: Intake, request: Request, message: ShortMessage, given: Given) -> None:
