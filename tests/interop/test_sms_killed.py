@@ -18,13 +18,15 @@ from prikkfri.simulation.partners.quirks import Quirks
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("KILLS", "3"))
+KILLS = 3
+KILLS_BESIDE_PARTNER = int(os.environ.get("KILLS", "2"))
+"""Of the test with a partner that leaves the book; KILLS=20 is what a release is judged by."""
 WINDOW = 50
 """Of the link, as it is configured where nothing is said."""
 LEAVES_THE_BOOK = Quirks(
     answer_form="without-nul",
     answer_seconds=0.02,
-    refuse=0.01,
+    refuse=0.002,
     refuse_status=Status.QUEUE_FULL,
     brings_reference=False,
     words={"DELIVERED": "delivrd"},
@@ -151,7 +153,7 @@ def test_a_partner_that_leaves_the_book_gets_at_most_the_open_window_twice(tmp_p
         started_centre(tmp_path, link_port=partner.smpp_port, in_doubt_seconds=0.5) as centre,
     ):
         with Stream(centre) as shop, Stream(centre, "clinic") as clinic:
-            for _ in range(KILLS):
+            for _ in range(KILLS_BESIDE_PARTNER):
                 enough = len(shop.acknowledged) + 20 + lots.randrange(60)
                 until(lambda enough=enough: len(shop.acknowledged) > enough, what="messages to flow")
                 centre.process.kill()
@@ -174,7 +176,7 @@ def test_a_partner_that_leaves_the_book_gets_at_most_the_open_window_twice(tmp_p
         assert (shop.meant() | clinic.meant())[text] == phone
         assert count == 1 or text in shop.meant(), "what must not come twice did"
     doubled = {text: count - 1 for (_, text), count in came.items() if count > 1}
-    assert sum(doubled.values()) <= again.total() <= KILLS * WINDOW
+    assert sum(doubled.values()) <= again.total() <= KILLS_BESIDE_PARTNER * WINDOW
 
     lost = {identity: text for identity, (phone, text) in shop.acknowledged.items() if not came[phone, text]}
     assert not lost, "an acknowledged text is on no phone"
@@ -184,6 +186,7 @@ def test_a_partner_that_leaves_the_book_gets_at_most_the_open_window_twice(tmp_p
         assert came[phone, text] or ended[identity] == "unreported", "neither on its phone nor told as a doubt"
     told = Counter(ended[identity] for identity in clinic.acknowledged)
     print(
-        f"{KILLS} kills: {len(shop.acknowledged) + len(clinic.acknowledged)} acknowledged, lost {len(lost)},"
-        f" doubled {sum(doubled.values())} of {again.total()} sent again, reported as doubts {told['unreported']}"
+        f"{KILLS_BESIDE_PARTNER} kills: {len(shop.acknowledged) + len(clinic.acknowledged)} acknowledged,"
+        f" lost {len(lost)}, doubled {sum(doubled.values())} of {again.total()} sent again,"
+        f" reported as doubts {told['unreported']}"
     )
