@@ -145,6 +145,7 @@ port = {link}
 system_id = "prikkfri"
 password = "{password}"
 prefixes = ["47"]
+network = "own"
 """
 
 

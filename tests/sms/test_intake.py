@@ -21,7 +21,7 @@ NOW = 1_700_000_000.0
 PARTNERS = {"nord": "Fjordmobil"}
 NORD = Party("link", "nord")
 SHOP = Party("account", "shop")
-ROUTES = Routes({"2010": SHOP}, {"47": NORD}, 2)
+ROUTES = Routes({"2010": SHOP}, {"47": (NORD.name,)}, 2)
 SEALER = Sealer(bytes(range(32)))
 FOR_NOW = {
     Status.SYSTEM_ERROR: 0x08,

@@ -628,15 +628,18 @@ async def test_nothing_is_written_once_the_centre_has_said_goodbye(house: Any) -
         await at.engine.waiting.wait()  # claimed, and not committed yet
 
         async def leave() -> None:
-            unbind = await link.request()
-            assert unbind.command == Command.UNBIND
-            behind = asyncio.create_task(at.change("UPDATE sms_event SET detail = detail"))
-            await asyncio.sleep(0)
-            at.engine.go_on.set()
-            await behind  # the claim is committed by now
-            await at.until("SELECT state FROM sms_message", "waiting")
-            link.answer(unbind)
-            await client.say_goodbye()
+            try:
+                unbind = await link.request()
+                assert unbind.command == Command.UNBIND
+                behind = asyncio.create_task(at.change("UPDATE sms_event SET detail = detail"))
+                await asyncio.sleep(0)
+                at.engine.go_on.set()
+                await behind  # the claim is committed by now
+                await at.until("SELECT state FROM sms_message", "waiting")
+                link.answer(unbind)
+                await client.say_goodbye()
+            finally:
+                at.engine.go_on.set()  # or nobody ever leaves
 
         leaving = asyncio.create_task(leave())
     await leaving

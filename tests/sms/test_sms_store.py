@@ -11,13 +11,14 @@ from prikkfri.sms.canaries import store as canaries
 from prikkfri.sms.canaries.verdicts import Canary
 from prikkfri.sms.housekeeping import store as housekeeping
 from prikkfri.sms.lifecycle import State
+from prikkfri.sms.placing import store as placing
 from prikkfri.sms.quarantine import store as quarantine_store
 from prikkfri.sms.receipts import store as receipts
 from prikkfri.sms.routes import store as routes_store
 from prikkfri.sms.trails import store as trails_store
 from prikkfri.storage import Database, Location, open_database
 
-STORES = (store, housekeeping, quarantine_store, receipts, routes_store, trails_store, canaries)
+STORES = (store, housekeeping, quarantine_store, receipts, routes_store, trails_store, canaries, placing)
 STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.claim, {"target": "link:nord", "limit": 10, "now": 1.0}),
     (housekeeping.is_full, {"target": "link:nord", "limit": 10}),
@@ -58,6 +59,8 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (trails_store.events, {"messages": ["a"]}),
     (housekeeping.erase, {"ended_before": 1.0, "limit": 10}),
     (store.move, {"source": "held:nord", "target": "link:nord", "limit": 10}),
+    (store.move, {"source": "held:nord", "target": "link:nord", "limit": 10, "among": ["a", "b"]}),
+    (placing.waiting, {"target": "link:nord", "after": (1.0, "a"), "limit": 10}),
     (routes_store.waiting, {"target": "held:nord"}),
     (routes_store.exposed, {"target": "link:nord", "since": 1.0, "until": 2.0, "validity_seconds_max": 60.0,
                             "limit": 10}),

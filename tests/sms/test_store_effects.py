@@ -12,6 +12,7 @@ from prikkfri.sms.housekeeping import store as housekeeping
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Ending, Message, message_id
 from prikkfri.sms.network_receipts import Known
+from prikkfri.sms.placing import store as placing
 from prikkfri.sms.receipts import store as receipts
 from prikkfri.sms.receipts.store import SAME_ID_MAX
 from prikkfri.sms.routes import store as routes_store
@@ -476,6 +477,31 @@ async def test_what_waits_for_a_party_is_moved_and_canaries_stay(database: Datab
     few = await effect(database, rows, partial(store.move, source="link:nord", target="held:nord", limit=3))
     few.must_be(lambda row: {"target": "held:nord"} if row["id"] in few.result else None)
     assert len(few.result) == 3
+    one = next(row["id"] for row in rows if moved(row))
+    named = [one, next(row["id"] for row in rows if on(row, target="link:syd")), "nobody"]
+    found = await effect(
+        database, rows, partial(store.move, source="link:nord", target="link:syd", limit=10_000, among=named)
+    )
+    found.must_be(lambda row: {"target": "link:syd"} if row["id"] == one else None)
+    assert found.result == [one]
+
+
+async def test_what_waits_is_read_on_from_where_the_last_look_ended(database: Database) -> None:
+    rows = neighbours()
+    mine = [row for row in rows if on(row, target="link:nord", state="waiting") and row["message_class"] != "canary"]
+    mine.sort(key=lambda row: (row["due_at"], row["id"]))
+    told = [placing.Waiting(row["id"], row["due_at"], row["recipient"], row["origin"]) for row in mine]
+    assert len({row["due_at"] for row in mine}) < len(mine), "some are due at one time"
+
+    async def work(tx: Transaction) -> list[list[placing.Waiting]]:
+        every = [await placing.waiting(tx, "link:nord", after=(0.0, ""), limit=10_000)]
+        for each in told:
+            every.append(await placing.waiting(tx, "link:nord", after=(each.due_at, each.id), limit=2))
+        return every
+
+    found = await effect(database, rows, work)
+    assert found.result[0] == told
+    assert found.result[1:] == [told[number : number + 2] for number in range(1, len(told) + 1)]
 
 
 async def test_what_waits_for_a_party_is_counted_without_canaries(database: Database) -> None:

@@ -249,6 +249,7 @@ port = {port}
 system_id = "prikkfri"
 password = "{SMPP_PASSWORD}"
 prefixes = ["{partner.prefix}"]
+transit = true
 """
         for phone in canary_numbers(plan, partner):
             text += f'\n[[sms.canaries]]\nmsisdn = "+{phone}"\nlink = "{partner.link}"\n'
@@ -431,7 +432,9 @@ class Evening:
         """Two people; the one written to is as often with the partner that goes wrong as with the others together."""
         mine = people_numbers(self.plan, MISDELIVERS)
         recipient = self._lots.choice(mine if self._lots.random() < 0.5 else self._numbers)
-        sender = self._lots.choice([number for number in self._numbers if number != recipient])
+        # Between two of its own phones no partner needs us: from us it would only come back.
+        home = self._home[recipient]
+        sender = self._lots.choice([number for number in self._numbers if self._home[number] is not home])
         return sender, recipient
 
     async def _hand_in(self, message: Sent, sender: str, text: str) -> None:

@@ -122,6 +122,11 @@ def after_refusal(status: int, attempts: int, now: float) -> Ended | Retry:
     return Retry(now + pause, status_reason(status))
 
 
+def at_once(room: int, window: int, binds: int) -> int:
+    """How many messages one of several binds takes at once: its part of a window, so that the others get theirs."""
+    return min(room, -(-window // max(binds, 1)))
+
+
 def reconnect_pause(failures: int, spread: float, *, first_seconds: float = RECONNECT_SECONDS) -> float:
     """Seconds before the next try to connect; `spread` from 0 to 1 keeps many links from coming back in step."""
     return min(first_seconds * 2.0 ** min(failures, 10), RECONNECT_SECONDS_MAX) * (0.75 + spread / 2)

@@ -14,10 +14,12 @@ from prikkfri.sms import outcomes
 from prikkfri.sms.addresses import read_recipient
 from prikkfri.sms.delivery import Retry, after_refusal, status_reason
 from prikkfri.sms.lifecycle import State
+from prikkfri.sms.loops import Turns
 from prikkfri.sms.messages import DueReceipt, Message, message_id
 from prikkfri.sms.sealing import NONCE_OCTETS, Sealer
-from prikkfri.sms.submission import Bucket, Refusal, Rules, decide, sealed_messages
+from prikkfri.sms.submission import Accepted, Bucket, Refusal, Rules, decide, sealed_messages
 from prikkfri.sms.trail import Step
+from prikkfri.sms.transit import LOOP, STATUSES
 
 ID_ENTROPY_OCTETS = 5
 
@@ -52,6 +54,7 @@ class Given:
     unbound: Collection[str] = ()
     """The parties, as text, that nobody takes messages for just now."""
     references: References = field(default_factory=References)
+    turns: Turns = field(default_factory=Turns)
 
 
 @dataclass
@@ -71,6 +74,8 @@ class Intake:
     receipts_put_off: list[str] = field(default_factory=list)
     events: list[tuple[str, Step]] = field(default_factory=list)
     refused: int = 0
+    turned_back: list[str] = field(default_factory=list)
+    """Why, of each message of a network that is not sent on: the reasons of `transit`."""
     throttled: bool = False
     """The party asked us to slow down."""
     receipts: list[Receipt] = field(default_factory=list)
@@ -121,7 +126,7 @@ def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status
     else:
         intake.bucket = left
         reference = partial(given.references.next, first=entropy[0])
-        accepted = decide(message, rules, reference=reference, now=now)
+        accepted = _once_more(decide(message, rules, reference=reference, now=now), message, given)
         if not isinstance(accepted, Refusal):
             identity = message_id(now, entropy)
             nonces = [given.entropy(NONCE_OCTETS) for _ in accepted.envelopes]
@@ -135,10 +140,22 @@ def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status
             return Status.OK, identity
         decision = accepted
     intake.refused += 1
+    if decision.reason in STATUSES:
+        intake.turned_back.append(decision.reason)
     intake.outcomes.append(
         outcomes.submitted(rules.party, rules.message_class, given.partners, reason=decision.reason, now=now)
     )
     return decision.status, ""
+
+
+def _once_more(decision: Accepted | Refusal, message: ShortMessage, given: Given) -> Accepted | Refusal:
+    """What came from a network and is to go to one goes only so often: else it is a loop that no link can see."""
+    if isinstance(decision, Refusal) or "account" in (given.rules.party.kind, decision.target.kind):
+        return decision
+    sender, recipient = decision.sender.text, decision.recipient.text
+    if given.rules.party.kind != "link" or given.turns.take(sender, recipient, message, given.now):
+        return decision
+    return Refusal(STATUSES[LOOP], LOOP)
 
 
 def _read_receipt(intake: Intake, request: Request, message: ShortMessage, given: Given) -> None:

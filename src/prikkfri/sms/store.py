@@ -5,7 +5,7 @@ and what is theirs alone, stands in a `store.py` of their own.
 """
 # ruff: noqa: S608
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import structs
 
@@ -103,12 +103,19 @@ async def doubt_what_was_sending(tx: Transaction, *, due_at: float) -> list[Mess
     return [Message(*row) for row in rows]
 
 
-async def move(tx: Transaction, source: str, target: str, *, limit: int) -> list[str]:
-    """Gives messages that wait for one party to another; returns their ids. Canaries stay where they are."""
+async def move(
+    tx: Transaction, source: str, target: str, *, limit: int, among: Collection[str] | None = None
+) -> list[str]:
+    """Gives messages that wait for one party to another; returns their ids. Canaries stay where they are.
+
+    `among`: of these alone, at least one; None: of all.
+    """
+    ids = {f"id{number}": message for number, message in enumerate(among or ())}
+    which = "" if among is None else f" AND id IN ({', '.join(f':{name}' for name in ids)})"
     rows = await tx.fetch(
         f"UPDATE sms_message SET {_MOVE.put}, target = :target WHERE id IN (SELECT id FROM sms_message"
-        f" WHERE target = :source AND {_MOVE.where} AND message_class <> 'canary' LIMIT :limit) RETURNING id",
-        {"source": source, "target": target, "limit": limit},
+        f" WHERE target = :source AND {_MOVE.where} AND message_class <> 'canary'{which} LIMIT :limit) RETURNING id",
+        {"source": source, "target": target, "limit": limit, **ids},
     )
     return [row[0] for row in rows]
 

@@ -39,6 +39,7 @@ class Dispatch:
                 connection.awake.clear()
                 pause = shared.throttled_until.get(party, 0.0) - shared.clock.monotonic()
                 room = connection.session.window_room if connection.writable and pause <= 0 else 0
+                room = delivery.at_once(room, connection.session.limits.window, shared.bound.count(party))
                 if room <= 0 or await self._send_due(connection, party, room) < room:
                     look = shared.timing.look_seconds
                     with contextlib.suppress(TimeoutError):

@@ -102,6 +102,7 @@ class Housekeeping:
             return ended
 
         self._receipts.tell_ended(await self._shared.database.write(work))
+        self._shared.came_back(party)
         self._shared.bound.wake([party])
 
     def _is_to_be_reported(self, origin: str) -> bool:

@@ -26,7 +26,7 @@ class RouteSwitch:
     ) -> None:
         """Makes a link's route `stopped` or `open`; a no-op when it is so. Raises `StorageError`.
 
-        Stopped, its messages are kept, or go by the link that is configured to take them instead.
+        Stopped, its messages are kept; `placing` brings those to another link that have one.
         """
         shared = self._shared
 
@@ -50,8 +50,8 @@ class RouteSwitch:
     async def move_waiting(self) -> None:
         """Brings the messages that wait to where the routes say, after a switch and for what comes back later."""
         shared = self._shared
-        for source, target in moves(shared.settings.links, shared.stops, shared.stopped()):
-            event = {"held": "held", "link": "freed" if source.kind == "held" else "sent-another-way"}[target.kind]
+        for source, target in moves(shared.stops, shared.stopped()):
+            event = "held" if target.kind == "held" else "freed"
 
             async def work(tx: Transaction, source: Party = source, target: Party = target, event: str = event) -> int:
                 moved = await messages.move(tx, str(source), str(target), limit=MOVING_BATCH)

@@ -84,6 +84,7 @@ class Submissions:
         counters = shared.counters
         counters.accepted += len(intake.messages)
         counters.refused += intake.refused
+        counters.turned_back.update(intake.turned_back)
         counters.sent += len(intake.sent)
         counters.in_doubt += len(intake.in_doubt)
         self._receipts.tell(settling)
@@ -91,5 +92,7 @@ class Submissions:
             self._receipts.note(party.name, intake)
         if refused:
             self._receipts.say_full(party.name)
+        if intake.put_off:
+            shared.came_back(party)
         shared.bound.wake(Party.parse(message.target) for message in intake.messages)
         return refused
