@@ -68,7 +68,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
         links = [replace(link, **nord)]
         if instead or beside is not None:
             links.append(replace(second, **(beside or {})))
-        settings = replace(SETTINGS, **{"links": tuple(links), **changes})
+        settings = replace(SETTINGS, links=tuple(links), **changes)
         journal = journal or await open_journal(failing, stream="sms", clock=clock)
         smpp = socket.create_server(("127.0.0.1", 0))
         centre = SmsCentre(

@@ -7,7 +7,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,7 +14,6 @@ from sms_house import NUMBER, PASSWORD, House, Peer
 from waiting import eventually
 
 from prikkfri.clock import SystemClock
-from prikkfri.config import Link
 from prikkfri.protocols.smpp.pdu import MessageAnswer, Status
 from prikkfri.protocols.smpp.receipt import MessageState, is_receipt, parse_receipt
 from prikkfri.simulation.handsets.network import Phones
@@ -72,23 +70,14 @@ class Partnered(NamedTuple):
 
 
 @asynccontextmanager
-async def partnered(house: Any, quirks: Quirks = BY_THE_BOOK, **changes: Any) -> AsyncIterator[Partnered]:
+async def partnered(house: Any, quirks: Quirks = BY_THE_BOOK, *, binds: int = 1) -> AsyncIterator[Partnered]:
     listening = socket.create_server(("127.0.0.1", 0))
     phones = Phones([(NUMBER, "Kari")])
     partner = PartnerNetwork(phones, password=PASSWORD, clock=SystemClock(), name="Fjordmobil", seed=1, quirks=quirks)
     running = asyncio.create_task(partner.run([listening]))
-    nord = Link(
-        name="nord",
-        partner="Fjordmobil",
-        host="127.0.0.1",
-        port=listening.getsockname()[1],
-        system_id="prikkfri",
-        password=PASSWORD,
-        prefixes=("47",),
-        window=10,
-    )
+    nord = {"port": listening.getsockname()[1], "binds": binds}
     try:
-        async with house(links=(nord,), region="NO", **changes) as at:
+        async with house(nord=nord, region="NO") as at:
             await eventually(lambda: at.centre.counters()["links_bound"], what="the link to be bound")
             yield Partnered(at, partner)
     finally:
@@ -396,8 +385,13 @@ async def test_a_loop_is_cut(house: Any) -> None:
         assert at.partner.looped < 3
 
 
-async def test_a_partner_that_lets_one_bind_is_bound_once(house: Any) -> None:
-    async with partnered(house, replace(BY_THE_BOOK, binds_max=1)) as at:
+@pytest.mark.parametrize(("binds", "let", "bound"), [(1, 1, 1), (3, 1, 1), (3, 0, 3)])
+async def test_a_link_is_bound_as_often_as_its_partner_lets_it(house: Any, binds: int, let: int, bound: int) -> None:
+    async with partnered(house, Quirks(binds_max=let, answer_seconds=0.01), binds=binds) as at:
+        await eventually(lambda: at.house.centre.counters()["link_binds_bound"] == bound, what="every bind")
         client = await at.house.bound_client()
-        assert await at.told(await submitted(client)) == "delivered"
-        assert at.house.centre.counters()["links_bound"] == 1
+        for number in range(10):
+            await submitted(client, octets=b"%d" % number, registered_delivery=0)
+        await at.house.until("SELECT COUNT(*) FROM sms_message WHERE state = 'delivered'", 10)
+        assert sorted(int(each.text) for each in at.partner.deliveries) == list(range(10))
+        assert at.house.centre.counters()["link_binds_bound"] == bound
