@@ -12,7 +12,7 @@ from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt
 from prikkfri.protocols.smpp.session import Request
 from prikkfri.sms.intake import Told
-from prikkfri.sms.lifecycle import NETWORK_RECEIPT, NetworkReceiptEvent, NetworkReceiptState
+from prikkfri.sms.lifecycle import NETWORK_RECEIPT, NetworkReceiptEvent, NetworkReceiptState, State
 from prikkfri.sms.network_receipts import Fitting, Known, NetworkReceipt, as_kept, find, next_look, receipt_id
 from prikkfri.sms.receipt_ids import ALL, Habit, Match, Reading, Unmatched
 from prikkfri.sms.receipts import store
@@ -35,22 +35,26 @@ def known(message: str = "m", key: str = "net-1", recipient: str = NUMBER, state
 
 
 def test_a_receipt_is_about_the_message_of_its_id_and_its_number() -> None:
-    assert find(receipt(), [known()], ALL) == Fitting("m", False, Match("m", Reading.SAME))
-    assert find(receipt(), [known(state="delivered")], ALL) == Fitting("m", True, Match("m", Reading.SAME))
+    assert find(receipt(), [known()], ALL) == Fitting("m", State.SENT, NOW - 10, Match("m", Reading.SAME))
+    assert find(receipt(), [known(state="delivered")], ALL) == Fitting(
+        "m", State.DELIVERED, NOW - 10, Match("m", Reading.SAME)
+    )
     assert find(receipt(), [], ALL) is Unmatched.NO_MESSAGE
     assert find(receipt(), [known(recipient=OTHER)], ALL) is Unmatched.OTHER_NUMBER
     swapped = receipt(source="Shop", destination=NUMBER, next_hop_id="0255")
-    assert find(swapped, [known(key="ff")], ALL) == Fitting("m", False, Match("m", Reading.DECIMAL))
+    assert find(swapped, [known(key="ff")], ALL) == Fitting("m", State.SENT, NOW - 10, Match("m", Reading.DECIMAL))
     assert find(swapped, [known(key="ff")], (Reading.SAME,)) is Unmatched.NO_MESSAGE
     both = receipt(next_hop_id="none", other_id="NET-1")
-    assert find(both, [known()], ALL) == Fitting("m", False, Match("m", Reading.SAME))
+    assert find(both, [known()], ALL) == Fitting("m", State.SENT, NOW - 10, Match("m", Reading.SAME))
 
 
 def test_of_several_that_fit_the_open_one_is_meant_and_of_none_that_is_open_all_has_been_told() -> None:
     ended = [known("m1", state="delivered"), known("m3", state="expired"), known("m2", state="unreported")]
-    assert find(receipt(), [*ended, known("m0")], ALL) == Fitting("m0", False, Match("m0", Reading.SAME))
-    assert find(receipt(), ended, ALL) == Fitting("m3", True, Match("m3", None))
-    assert find(receipt(), [*ended, known("m4", recipient=OTHER)], ALL) == Fitting("m3", True, Match("m3", None))
+    assert find(receipt(), [*ended, known("m0")], ALL) == Fitting("m0", State.SENT, NOW - 10, Match("m0", Reading.SAME))
+    assert find(receipt(), ended, ALL) == Fitting("m3", State.EXPIRED, NOW - 10, Match("m3", None))
+    assert find(receipt(), [*ended, known("m4", recipient=OTHER)], ALL) == Fitting(
+        "m3", State.EXPIRED, NOW - 10, Match("m3", None)
+    )
     assert find(receipt(), [*ended, known("m4"), known("m5", state="in-doubt")], ALL) is Unmatched.SEVERAL
 
 

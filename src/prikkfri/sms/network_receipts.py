@@ -81,9 +81,14 @@ class Known(NamedTuple):
 @dataclass(frozen=True)
 class Fitting:
     message: str
-    ended: bool
-    """What the receipt tells has been told."""
+    state: State
+    sent_at: float
     match: Match
+
+    @property
+    def ended(self) -> bool:
+        """What the receipt tells has been told."""
+        return self.state in ENDED
 
 
 def find(receipt: NetworkReceipt, known: Sequence[Known], ways: Sequence[Reading]) -> Fitting | Unmatched:
@@ -98,12 +103,12 @@ def find(receipt: NetworkReceipt, known: Sequence[Known], ways: Sequence[Reading
         narrowed = among([each for each in known if State(each.state) not in ENDED])
         if narrowed in (Unmatched.NO_MESSAGE, Unmatched.OTHER_NUMBER):
             ended = max(each for each in known if State(each.state) in ENDED)  # ids sort by time: the newest
-            return Fitting(ended.message, True, Match(ended.message, None))
+            return Fitting(ended.message, State(ended.state), ended.sent_at, Match(ended.message, None))
         found = narrowed
     if isinstance(found, Unmatched):
         return found
     [message] = [each for each in known if each.message == found.message]
-    return Fitting(found.message, State(message.state) in ENDED, found)
+    return Fitting(found.message, State(message.state), message.sent_at, found)
 
 
 def next_look(tries: int, now: float, *, first_seconds: float) -> float:

@@ -8,7 +8,8 @@ in doubt. A network's receipt that fits no message yet waits there, too. Each st
 (`lifecycle`).
 
 The rooms: the edges of `accounts` and `links`, `sessions`, `submissions`, `dispatch`, `receipts`, `quarantine`,
-`housekeeping`, `routes` and `trails`. They know each other in one direction, and `shared` is all that they share.
+`housekeeping`, `reports`, `routes` and `trails`. They know each other in one direction, and `shared` is all that they
+share.
 
 Another process writes, or nobody can tell what is written (`FatalError`): to answer or to claim now would be a guess.
 The role ends, and finds out when it starts again what there is.
@@ -24,12 +25,12 @@ from prikkfri.journal import Journal
 from prikkfri.sms.accounts.service import Accounts
 from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.binding import ROOM, Room
-from prikkfri.sms.conformance import label
 from prikkfri.sms.dispatch.service import Dispatch
 from prikkfri.sms.housekeeping.service import Housekeeping
 from prikkfri.sms.links.service import Links
 from prikkfri.sms.quarantine.service import Quarantine
 from prikkfri.sms.receipts.service import Receipts
+from prikkfri.sms.reports.service import Reports
 from prikkfri.sms.routes.service import RouteSwitch
 from prikkfri.sms.routing import Exposed, Party, Stop
 from prikkfri.sms.sealing import Sealer
@@ -70,6 +71,8 @@ class SmsCentre:
         quarantine = Quarantine(shared, receipts)
         self._shared = shared
         self._receipts = receipts
+        self.reports = Reports(shared, receipts)
+        """How the partners speak, and what waits for whom."""
         self.quarantine = quarantine
         """What is held for a person, and what a person does with it."""
         self._submissions = Submissions(shared, receipts)
@@ -96,6 +99,7 @@ class SmsCentre:
                 tasks.create_task(self._links.keep(link), name=f"link {link.name}")
             tasks.create_task(self._housekeeping.keep(), name="housekeeping")
             tasks.create_task(self._receipts.keep(), name="receipts")
+            tasks.create_task(self.reports.keep(), name="reports")
             try:
                 while True:
                     await asyncio.sleep(shared.timing.look_seconds)
@@ -169,9 +173,5 @@ class SmsCentre:
             "binds_refused_total": counted.binds_refused,
             "links_bound": bound.links(),
             "links": len(self._shared.settings.links),
-            **{
-                f'receipts_unknown_state_total{{link="{label(link)}",word="{label(word)}"}}': float(times)
-                for link, traffic in self._shared.traffic.items()
-                for word, times in traffic.unknown.items()
-            },
+            **self.reports.metrics(),
         }

@@ -48,6 +48,8 @@ class Settling:
     held: Counter[str] = field(default_factory=Counter)
     found: dict[str, str] = field(default_factory=dict)
     """By receipt that was kept, its message."""
+    fitted: list[tuple[str, Fitting, bool]] = field(default_factory=list)
+    """By link, what receipts have found, and whether they waited for it."""
 
 
 class Receipts:
@@ -77,6 +79,9 @@ class Receipts:
 
     def held(self, link: str) -> int:
         return self._held[link]
+
+    def setting(self, link: str) -> Reading | None:
+        return self._settings.get(link)
 
     def habit(self, link: str) -> Habit:
         return self._habits.get(link, Habit())
@@ -177,7 +182,7 @@ class Receipts:
         found = find(receipt, await store.known(tx, target, wanted(receipt.identities, ways)), ways)
         if isinstance(found, Fitting):
             self._learn(settling, link, habit, found.match)
-            settling.found[receipt.id] = found.message
+            self._note(settling, receipt, found)
             if not found.ended:
                 await self._settle(tx, settling, receipt, found.message, now)
             return None
@@ -188,11 +193,16 @@ class Receipts:
                     step = Step(now, "doubt-settled", "the network's receipt names it")
                     await messages.add_events(tx, [(message, step)])
                     await self._settle(tx, settling, receipt, message, now)
-                    settling.found[receipt.id] = message
+                    self._note(settling, receipt, Fitting(message, State.IN_DOUBT, now, Match(message, None)))
                     return None
         if last:
             self._learn(settling, link, habit, found)
         return found
+
+    def _note(self, settling: Settling, receipt: NetworkReceipt, found: Fitting) -> None:
+        settling.found[receipt.id] = found.message
+        if receipt.state is not None:
+            settling.fitted.append((receipt.link, found, bool(receipt.id)))
 
     async def _in_doubt(self, tx: Transaction, target: str, receipt: NetworkReceipt) -> Sequence[str]:
         numbers = dict.fromkeys((receipt.source, receipt.destination))
@@ -260,7 +270,17 @@ class Receipts:
                 log.error("link %s: receipts fit no message; %d are in quarantine", link, self._held[link])
         for link, habit in settling.habits.items():
             self._say_complaint(link, habit)
+        self._count(settling)
         self.tell_ended(settling.ended)
+
+    def _count(self, settling: Settling) -> None:
+        traffic, now = self._shared.traffic, self._shared.clock.now()
+        for link, fitting, waited in settling.fitted:
+            if link in traffic:  # one that is configured no more may have left receipts
+                traffic[link].note_fitting(fitting, now, waited=waited)
+        for link, found in settling.held.items():
+            if link in traffic and found > 0:
+                traffic[link].unmatched += found
 
     def _is_to_be_said(self, link: str, what: str) -> bool:
         """Not more often than people read it."""
@@ -303,6 +323,10 @@ class Receipts:
             else:
                 counters.failed += 1
                 counters.quarantined += ending.state is State.QUARANTINED
+            target = Party.parse(ending.target)
+            never_told = ending.reason == State.UNREPORTED  # neither in doubt, nor by the network's own word
+            if never_told and target.kind == "link" and target.name in self._shared.traffic:
+                self._shared.traffic[target.name].missing += 1
         self._shared.bound.wake(Party.parse(ending.origin) for ending in ended)
 
 
