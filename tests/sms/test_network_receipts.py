@@ -67,14 +67,19 @@ def test_what_was_told_is_kept_as_it_was_told() -> None:
     assert (plain.told, plain.state, plain.identities, plain.reference) == (3, MessageState.EXPIRED, (), -1)
 
 
-def test_ids_of_receipts_sort_by_their_coming_and_pauses_grow_up_to_a_limit() -> None:
+def test_ids_of_receipts_sort_by_their_coming() -> None:
     came = [(NOW, 0), (NOW, 1), (NOW, 255), (NOW, 65_536), (NOW + 0.001, 0), (NOW + 3_600, 0)]
     ids = [receipt_id(now, number, b"\xff\x00") for now, number in came]
     assert ids == sorted(set(ids))
     assert receipt_id(NOW, 2**24 + 5, b"ab") == receipt_id(NOW, 5, b"ab") == "r18bcfe56800000005" + "6162"
-    assert [next_look(tries, NOW, first_seconds=0.25) - NOW for tries in (0, 1, 2, 8, 9, 5_000)] == [
-        0.25, 0.5, 1.0, 64.0, 64.0, 64.0
-    ]  # fmt: skip
+
+
+def test_a_receipt_is_looked_at_once_soon_and_then_when_its_time_is_up() -> None:
+    times = {"soon_seconds": 0.25, "early_seconds": 120.0}
+    assert next_look(receipt(), NOW + 1, **times) == NOW + 1.25
+    assert next_look(receipt(tries=1), NOW + 1, **times) == NOW + 120
+    assert next_look(receipt(tries=7), NOW + 119.9, **times) == NOW + 120
+    assert next_look(receipt(tries=1), NOW + 121, **times) == NOW + 121
 
 
 # The table.

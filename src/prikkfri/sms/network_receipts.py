@@ -10,7 +10,6 @@ from prikkfri.sms.lifecycle import ENDED, State
 from prikkfri.sms.receipt_ids import Candidate, Match, Reading, Unmatched, match
 
 NO_REFERENCE = -1
-PAUSES_MAX = 8
 
 
 class NetworkReceipt(NamedTuple):
@@ -111,6 +110,10 @@ def find(receipt: NetworkReceipt, known: Sequence[Known], ways: Sequence[Reading
     return Fitting(found.message, State(message.state), message.sent_at, found)
 
 
-def next_look(tries: int, now: float, *, first_seconds: float) -> float:
-    """When a receipt is looked at again that has fitted nothing `tries` times."""
-    return now + first_seconds * 2.0 ** min(tries, PAUSES_MAX)
+def next_look(receipt: NetworkReceipt, now: float, *, soon_seconds: float, early_seconds: float) -> float:
+    """When a receipt is looked at again that has just fitted nothing.
+
+    Once soon, since an answer may be stored beside it at this moment; then, unless an answer that it waits for makes it
+    due, when its time is up: to look more often would cost the more the more waits, and find nothing.
+    """
+    return now + soon_seconds if receipt.tries == 0 else max(now, receipt.came_at + early_seconds)

@@ -115,8 +115,7 @@ class Receipts:
             return True
         if self._waiting[link] + self._held[link] + settling.waiting[link] + settling.held[link] >= self._kept_max:
             return False
-        first = self._shared.timing.early_receipt_look_seconds
-        due_at, tries = before or (next_look(0, now, first_seconds=first), 1)
+        due_at, tries = before or (self._next_look(receipt, now), 1)
         identity = receipt_id(now, next(self._numbers), self._shared.entropy(2))
         await store.add_network_receipt(tx, receipt._replace(id=identity, due_at=due_at, tries=tries), reason=why)
         settling.waiting[link] += 1
@@ -154,7 +153,7 @@ class Receipts:
 
     async def _look_at_kept(self, tx: Transaction, settling: Settling, receipt: NetworkReceipt, now: float) -> None:
         timing = self._shared.timing
-        last = now - receipt.came_at >= timing.early_receipt_seconds
+        last = now >= receipt.came_at + timing.early_receipt_seconds
         why = await self._look(tx, settling, receipt, now, last=last)
         if why is None:
             await store.settle_network_receipt(tx, receipt.id)
@@ -162,12 +161,14 @@ class Receipts:
             await store.hold_network_receipt(tx, receipt.id, reason=why, now=now)
             settling.held[receipt.link] += 1
         else:
-            due_at = next_look(receipt.tries, now, first_seconds=timing.early_receipt_look_seconds)
-            # Not after its time is up, or it would be held late.
-            due_at = min(due_at, receipt.came_at + timing.early_receipt_seconds)
-            await store.look_later(tx, receipt.id, due_at=due_at)
+            await store.look_later(tx, receipt.id, due_at=self._next_look(receipt, now))
             return
         settling.waiting[receipt.link] -= 1
+
+    def _next_look(self, receipt: NetworkReceipt, now: float) -> float:
+        timing = self._shared.timing
+        soon, early = timing.early_receipt_look_seconds, timing.early_receipt_seconds
+        return next_look(receipt, now, soon_seconds=soon, early_seconds=early)
 
     async def _look(
         self, tx: Transaction, settling: Settling, receipt: NetworkReceipt, now: float, *, last: bool
