@@ -297,6 +297,71 @@ def message(
     console.print(table)
 
 
+@application.command()
+def links(json_file: JsonFile = None, home: Home = HOME, config: ConfigFile = None) -> None:
+    """How each link's partner speaks, from its own traffic, and what waits; exit code 1 while a link is not bound."""
+    settings = configuration(home, config)
+    found = asked_of_sms(settings, "GET", "/links")
+    if json_file is not None:
+        write_json(found, json_file)
+    else:
+        zone = ZoneInfo(settings.streaming.timezone)
+        table = Table("", *(link["link"] for link in found["links"]), box=None, header_style="dim")
+        described = [[(name, Text(value)) for name, value in link_lines(link, found, zone)] for link in found["links"]]
+        for cells in zip(*described, strict=True):
+            table.add_row(cells[0][0], *(value for _, value in cells))
+        console.print(table)
+        for account in found["accounts"]:
+            waiting = up_to(account["waiting"], found["counted_max"])
+            console.print(Text(f"account {account['account']}: {account['binds']} binds, {waiting} messages wait"))
+        console.print(f"counted since {moment(found['since'], zone)}", style="dim")
+    raise typer.Exit(0 if all(link["binds"] for link in found["links"]) else 1)
+
+
+def link_lines(link: dict[str, Any], found: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
+    """What is said of a link, line by line."""
+
+    def part(value: float | None) -> str:
+        return "–" if value is None else f"{value:.2%}"
+
+    def took(spread: dict[str, float | None]) -> str:
+        if spread["half"] is None:
+            return "–"
+        return ", ".join(f"{name} {spread[key]:.3g} s" for name, key in LINK_SPREAD)
+
+    def counted(words: dict[str, int]) -> str:
+        return ", ".join(f"{word} {times:,}" for word, times in words.items()) or "–"
+
+    since = f", since {moment(link['bound_since'], zone)}" if link["binds"] else ""
+    return [
+        ("partner", link["partner"]),
+        ("binds", f"{link['binds']}{since}"),
+        ("waiting", up_to(link["waiting"], found["counted_max"])),
+        ("taken", f"{link['taken']:,}, {link['rate']:.1f} a second"),
+        ("refused", counted(link["refused"])),
+        ("round trip", took(link["round_trip"])),
+        ("without answer", f"{part(link['without_answer'])} ({link['answered_late']:,} came late)"),
+        ("answers not readable", f"{link['unreadable']:,}"),
+        ("ids of receipts", link["complaint"] or link["ids"]),
+        ("receipts", f"{link['receipts']:,}, {link['repeated']:,} repeated, {link['unnamed']:,} naming no message"),
+        ("states told", counted(link["states"])),
+        ("unknown states", counted(link["unknown"])),
+        ("receipt after", took(link["receipt_after"])),
+        ("without receipt", part(link["without_receipt"])),
+        ("receipts late", part(link["late"])),
+        ("receipts out of order", part(link["out_of_order"])),
+        ("receipts unmatched", part(link["unmatched"])),
+        ("in waiting, in quarantine", f"{link['receipts_waiting']:,}, {link['receipts_held']:,}"),
+    ]
+
+
+LINK_SPREAD = (("half", "half"), ("95 %", "most"), ("longest", "longest"))
+
+
+def up_to(number: int, most: int) -> str:
+    return f"{number:,}" + (" or more" if number >= most else "")
+
+
 quarantine_commands = typer.Typer(help="What the SMS centre holds for a person.", rich_markup_mode=None)
 application.add_typer(quarantine_commands, name="quarantine", invoke_without_command=True)
 By = Annotated[str, typer.Option(help="Your name, for the record (default: that of your account on this machine).")]

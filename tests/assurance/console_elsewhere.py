@@ -40,6 +40,8 @@ class Elsewhere:
 
     held: dict[str, Any] = field(default_factory=dict)
     """What is in quarantine, by its id."""
+    links: dict[str, Any] | None = None
+    """How the partners speak."""
     said: list[tuple[str, str, str]] = field(default_factory=list)
     """What was done with it."""
 
@@ -57,6 +59,8 @@ class Elsewhere:
         match request.method, role:
             case "GET", "playout":
                 return httpx.Response(200, json=list(self.channels.values()))
+            case "GET", "sms" if request.url.path == "/links":
+                return httpx.Response(200, json=self.links) if self.links else httpx.Response(503)
             case _, "sms" if request.url.path.startswith("/quarantine"):
                 return self.quarantine(request, wanted)
             case "GET", "sms":

@@ -45,7 +45,7 @@ async def test_a_link_carries_its_window_over_each_of_its_binds_before_any_answe
     async with house(nord={"binds": 4, "window": 50}) as at:
         peers = [await at.network.bound() for _ in range(4)]
         await eventually(lambda: at.centre.counters()["link_binds_bound"] == 4)
-        assert [at.centre.counters()[name] for name in ("links", "links_bound", "link_binds")] == [1, 1, 4]
+        assert [at.centre.counters()[name] for name in ("links", "links_bound", "link_binds_configured")] == [1, 1, 4]
         await hand_in(at, numbers(400))
         came, round_trips = set(), 0
         while len(came) < 400:

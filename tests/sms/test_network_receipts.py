@@ -12,7 +12,7 @@ from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt
 from prikkfri.protocols.smpp.session import Request
 from prikkfri.sms.intake import Told
-from prikkfri.sms.lifecycle import NETWORK_RECEIPT, NetworkReceiptEvent, NetworkReceiptState
+from prikkfri.sms.lifecycle import NETWORK_RECEIPT, NetworkReceiptEvent, NetworkReceiptState, State
 from prikkfri.sms.network_receipts import Fitting, Known, NetworkReceipt, as_kept, find, next_look, receipt_id
 from prikkfri.sms.receipt_ids import ALL, Habit, Match, Reading, Unmatched
 from prikkfri.sms.receipts import store
@@ -35,22 +35,26 @@ def known(message: str = "m", key: str = "net-1", recipient: str = NUMBER, state
 
 
 def test_a_receipt_is_about_the_message_of_its_id_and_its_number() -> None:
-    assert find(receipt(), [known()], ALL) == Fitting("m", False, Match("m", Reading.SAME))
-    assert find(receipt(), [known(state="delivered")], ALL) == Fitting("m", True, Match("m", Reading.SAME))
+    assert find(receipt(), [known()], ALL) == Fitting("m", State.SENT, NOW - 10, Match("m", Reading.SAME))
+    assert find(receipt(), [known(state="delivered")], ALL) == Fitting(
+        "m", State.DELIVERED, NOW - 10, Match("m", Reading.SAME)
+    )
     assert find(receipt(), [], ALL) is Unmatched.NO_MESSAGE
     assert find(receipt(), [known(recipient=OTHER)], ALL) is Unmatched.OTHER_NUMBER
     swapped = receipt(source="Shop", destination=NUMBER, next_hop_id="0255")
-    assert find(swapped, [known(key="ff")], ALL) == Fitting("m", False, Match("m", Reading.DECIMAL))
+    assert find(swapped, [known(key="ff")], ALL) == Fitting("m", State.SENT, NOW - 10, Match("m", Reading.DECIMAL))
     assert find(swapped, [known(key="ff")], (Reading.SAME,)) is Unmatched.NO_MESSAGE
     both = receipt(next_hop_id="none", other_id="NET-1")
-    assert find(both, [known()], ALL) == Fitting("m", False, Match("m", Reading.SAME))
+    assert find(both, [known()], ALL) == Fitting("m", State.SENT, NOW - 10, Match("m", Reading.SAME))
 
 
 def test_of_several_that_fit_the_open_one_is_meant_and_of_none_that_is_open_all_has_been_told() -> None:
     ended = [known("m1", state="delivered"), known("m3", state="expired"), known("m2", state="unreported")]
-    assert find(receipt(), [*ended, known("m0")], ALL) == Fitting("m0", False, Match("m0", Reading.SAME))
-    assert find(receipt(), ended, ALL) == Fitting("m3", True, Match("m3", None))
-    assert find(receipt(), [*ended, known("m4", recipient=OTHER)], ALL) == Fitting("m3", True, Match("m3", None))
+    assert find(receipt(), [*ended, known("m0")], ALL) == Fitting("m0", State.SENT, NOW - 10, Match("m0", Reading.SAME))
+    assert find(receipt(), ended, ALL) == Fitting("m3", State.EXPIRED, NOW - 10, Match("m3", None))
+    assert find(receipt(), [*ended, known("m4", recipient=OTHER)], ALL) == Fitting(
+        "m3", State.EXPIRED, NOW - 10, Match("m3", None)
+    )
     assert find(receipt(), [*ended, known("m4"), known("m5", state="in-doubt")], ALL) is Unmatched.SEVERAL
 
 
@@ -63,14 +67,19 @@ def test_what_was_told_is_kept_as_it_was_told() -> None:
     assert (plain.told, plain.state, plain.identities, plain.reference) == (3, MessageState.EXPIRED, (), -1)
 
 
-def test_ids_of_receipts_sort_by_their_coming_and_pauses_grow_up_to_a_limit() -> None:
+def test_ids_of_receipts_sort_by_their_coming() -> None:
     came = [(NOW, 0), (NOW, 1), (NOW, 255), (NOW, 65_536), (NOW + 0.001, 0), (NOW + 3_600, 0)]
     ids = [receipt_id(now, number, b"\xff\x00") for now, number in came]
     assert ids == sorted(set(ids))
     assert receipt_id(NOW, 2**24 + 5, b"ab") == receipt_id(NOW, 5, b"ab") == "r18bcfe56800000005" + "6162"
-    assert [next_look(tries, NOW, first_seconds=0.25) - NOW for tries in (0, 1, 2, 8, 9, 5_000)] == [
-        0.25, 0.5, 1.0, 64.0, 64.0, 64.0
-    ]  # fmt: skip
+
+
+def test_a_receipt_is_looked_at_once_soon_and_then_when_its_time_is_up() -> None:
+    times = {"soon_seconds": 0.25, "early_seconds": 120.0}
+    assert next_look(receipt(), NOW + 1, **times) == NOW + 1.25
+    assert next_look(receipt(tries=1), NOW + 1, **times) == NOW + 120
+    assert next_look(receipt(tries=7), NOW + 119.9, **times) == NOW + 120
+    assert next_look(receipt(tries=1), NOW + 121, **times) == NOW + 121
 
 
 # The table.

@@ -127,3 +127,35 @@ def test_a_centre_that_is_dead_is_said_in_one_line(tmp_path: Path) -> None:
     found = Centre(tmp_path).ran("quarantine").exception
     assert isinstance(found, PrikkfriError)
     assert str(found).startswith("the SMS centre does not answer on http://localhost:1/quarantine")
+
+
+SPREAD = {"half": 0.05, "most": 0.25, "longest": 3.0}
+NONE = {"half": None, "most": None, "longest": None}
+LINK = {
+    "link": "nord", "partner": "Fjordmobil", "binds": 2, "bound_since": 1_700_000_000.0, "waiting": 10_000,
+    "rate": 1.25, "ids": "as they were given, as was learnt", "complaint": "", "taken": 1_204_331,
+    "refused": {"smpp-58": 6_650}, "round_trip": SPREAD, "unanswered": 12, "without_answer": 0.0125, "unreadable": 3,
+    "answered_late": 4, "states": {"DELIVERED": 5}, "unknown": {"[GONE]": 7}, "unnamed": 1, "receipts": 6,
+    "receipt_after": NONE, "without_receipt": None, "late": 0.5, "out_of_order": 0.25, "repeated": 90,
+    "unmatched": 0.75, "receipts_waiting": 17, "receipts_held": 12,
+}  # fmt: skip
+DOWN = {**LINK, "link": "syd", "binds": 0, "waiting": 9_999, "complaint": "link syd: the last 20 receipts fit nothing"}
+
+
+def links_of(*links: dict[str, Any]) -> dict[str, Any]:
+    accounts = [{"account": "shop", "binds": 1, "waiting": 3}]
+    return {"since": 1_700_000_000.0, "counted_max": 10_000, "links": list(links), "accounts": accounts}
+
+
+def test_links_are_told_of_and_the_exit_code_says_whether_all_are_bound(centre: Centre) -> None:
+    centre.answers = {"GET /links": [(200, links_of(LINK)), (200, links_of(LINK, DOWN)), (200, links_of(LINK, DOWN))]}
+    told = centre.ran("links")
+    assert told.exit_code == 0
+    for line in ("10,000 or more", "1,204,331, 1.2 a second", "half 0.05 s, 95 % 0.25 s, longest 3 s", "smpp-58 6,650",
+                 "1.25% (4 came late)", "[GONE] 7", "50.00%", "25.00%", "75.00%", "17, 12", "as was learnt",
+                 "account shop: 1 binds, 3 messages wait", "6, 90 repeated, 1 naming no message"):  # fmt: skip
+        assert line in told.stdout, line
+    both = centre.ran("links")
+    assert both.exit_code == 1
+    assert "link syd: the last 20 receipts fit nothing" in both.stdout and "9,999" in both.stdout
+    assert json.loads(centre.ran("links", "--json", "-").stdout) == links_of(LINK, DOWN)

@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from prikkfri.assurance.controls import ChannelControl, RouteControl, channels_of, routes_of
+from prikkfri.assurance.partners import PartnersReport, partners_of
 from prikkfri.assurance.programmes import Programmes, programmes_of
 from prikkfri.assurance.quarantine import HeldEntry, HeldExamined, entries_of, examined_of
 
@@ -94,6 +95,13 @@ class Neighbours:
     async def switch_route(self, link: str, state: str, *, by: str) -> str:
         """Stops or opens a route; returns what went wrong, empty when it was done."""
         return await self._command("POST", "sms", f"/routes/{quote(link, safe='')}", _switch(state, by))
+
+    async def partners(self) -> PartnersReport | None:
+        """How the partners speak, and what waits for whom; None when the SMS centre does not say."""
+        try:
+            return partners_of(await self._told("sms", "/links"))
+        except msgspec.DecodeError:
+            return None
 
     async def quarantine(self, link: str) -> tuple[HeldEntry, ...] | None:
         """What is in quarantine, for a link (empty: for all); None when the SMS centre does not say."""

@@ -32,6 +32,7 @@ from prikkfri.assurance.overview import (
     chart,
     overview,
 )
+from prikkfri.assurance.partners import PartnersReport
 from prikkfri.assurance.programmes import Programmes
 from prikkfri.assurance.publishing import summary
 from prikkfri.assurance.quarantine import HeldEntry, HeldExamined
@@ -347,6 +348,10 @@ class Assurance:
         trouble = await self._neighbours.switch_route(link, state, by=by)
         await self.look_at_controls()
         return trouble
+
+    async def partners(self) -> PartnersReport | None:
+        """How the partners of the SMS centre speak; None when it does not say."""
+        return await self._neighbours.partners()
 
     async def quarantine(self, link: str = "") -> tuple[HeldEntry, ...] | None:
         """What the SMS centre holds for a person; None when it does not say."""

@@ -1,27 +1,137 @@
 """How a partner speaks, told from its own traffic: by link, in memory that does not grow with what passes."""
 
-from collections import Counter
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from prikkfri.protocols.smpp.pdu import Status
 from prikkfri.protocols.smpp.receipt import Receipt
+from prikkfri.protocols.smpp.session import Answered, Ended, Event, Unanswered, Unreadable
+from prikkfri.sms.delivery import status_reason
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.messages import Message
+from prikkfri.sms.network_receipts import Fitting
+from prikkfri.sms.receipt_ids import Habit, Reading, complaint
 
 WORDS_MAX = 20
-"""Of each link; whatever more its receipts say is counted together."""
+"""Of each link and kind; whatever more it says is counted together."""
 OTHER_WORDS = "other"
 NO_WORD = "none"
+RATE_SECONDS = 60
+BOUNDS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 86_400)
+
+
+@dataclass
+class Spread:
+    """How long something took, as far as the bounds tell."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_SECONDS) + 1))
+    longest: float = 0.0
+
+    def note(self, seconds: float) -> None:
+        self.counts[bisect_left(BOUNDS_SECONDS, seconds)] += 1
+        self.longest = max(self.longest, seconds)
+
+    def quantile(self, share: float) -> float | None:
+        """So many seconds, or a little less, it took at most in this share of the cases; None: there were none."""
+        wanted, seen = share * sum(self.counts), 0
+        for bound, count in zip((*BOUNDS_SECONDS, self.longest), self.counts, strict=True):
+            seen += count
+            if count and seen >= wanted:
+                return min(float(bound), self.longest)
+        return None
+
+
+@dataclass
+class Rate:
+    """So many a second over the last minute."""
+
+    seconds: deque[list[int]] = field(default_factory=deque)
+    """(second, count), the newest last."""
+
+    def note(self, times: int, now: float) -> None:
+        second = int(now)
+        if not self.seconds or self.seconds[-1][0] != second:
+            self.seconds.append([second, 0])
+        self.seconds[-1][1] += times
+        while len(self.seconds) > RATE_SECONDS:
+            self.seconds.popleft()
+
+    def per_second(self, now: float) -> float:
+        return sum(count for second, count in self.seconds if 0 <= now - second < RATE_SECONDS) / RATE_SECONDS
 
 
 @dataclass
 class Traffic:
     """Of one link, since the centre started."""
 
+    on_wire: dict[tuple[str, int], float] = field(default_factory=dict)
+    """What has no answer yet, by message and attempt, and when it was written: no more than the windows hold."""
+    taken: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    """By status."""
+    unanswered: int = 0
+    """No answer in time, or none when the session ended."""
+    unreadable: int = 0
+    """An answer from which nobody can tell what was taken."""
+    answered_late: int = 0
+    """After it was given up."""
+    round_trip: Spread = field(default_factory=Spread)
+    rate: Rate = field(default_factory=Rate)
     states: Counter[str] = field(default_factory=Counter)
     """Receipts by the state that they tell."""
     unknown: Counter[str] = field(default_factory=Counter)
     """Those whose state nobody knows, by its word."""
     unnamed: int = 0
     """Receipts that say of no message."""
+    receipts: int = 0
+    """Those that told a message's end, whatever they came after."""
+    early: int = 0
+    """Of these, before the answer that names the message: out of order."""
+    late: int = 0
+    """After the message's time was up, and it ended without."""
+    repeated: int = 0
+    """What they tell had been told."""
+    unmatched: int = 0
+    """Those that went to quarantine."""
+    missing: int = 0
+    """Messages that the link took and whose receipt never came."""
+    receipt_after: Spread = field(default_factory=Spread)
+    """From the answer to the receipt, where they came in this order."""
+
+    def wrote(self, message: Message, now: float) -> None:
+        """`now`: monotonic, as below."""
+        self.on_wire[message.id, message.attempts] = now
+
+    def note_events(self, events: Iterable[Event], now: float) -> None:
+        for event in events:
+            match event:
+                case Answered(context=Message() as message, status=status):
+                    self._answered(message, status, now)
+                case Unanswered(context=Message() as message):
+                    self.unanswered += self._gave_up(message)
+                case Unreadable(context=Message() as message):
+                    self._gave_up(message)
+                    self.unreadable += 1
+                case Ended(in_doubt=contexts):
+                    self.unanswered += sum(self._gave_up(each) for each in contexts if isinstance(each, Message))
+
+    def _answered(self, message: Message, status: int, now: float) -> None:
+        written = self.on_wire.pop((message.id, message.attempts), None)
+        if written is None:
+            self.answered_late += 1
+        else:
+            self.round_trip.note(now - written)
+        if status == Status.OK:
+            self.taken += 1
+            self.rate.note(1, now)
+        else:
+            self.refused[_bounded(self.refused, status_reason(status))] += 1
+
+    def _gave_up(self, message: Message) -> int:
+        self.on_wire.pop((message.id, message.attempts), None)
+        return 1
 
     def note_receipts(self, receipts: Iterable[Receipt], *, unnamed: int = 0) -> list[str]:
         """Counts what has come; returns the unknown words that have come for the first time."""
@@ -31,16 +141,191 @@ class Traffic:
             if receipt.state is not None:
                 self.states[receipt.state.name] += 1
                 continue
-            word = receipt.word or NO_WORD
-            if word not in self.unknown and len(self.unknown) >= WORDS_MAX:
-                word = OTHER_WORDS
+            word = _bounded(self.unknown, receipt.word or NO_WORD)
             if word not in self.unknown:
                 new.append(word)
             self.unknown[word] += 1
         return new
+
+    def note_fitting(self, fitting: Fitting, now: float, *, waited: bool) -> None:
+        """A receipt has found its message; `waited`: not at once."""
+        if fitting.state is State.UNREPORTED:
+            self.late += 1
+        elif fitting.ended:
+            self.repeated += 1
+        else:
+            self.receipts += 1
+            self.early += waited
+            if not waited:
+                self.receipt_after.note(max(now - fitting.sent_at, 0.0))
+
+
+def _bounded(words: Mapping[str, int], word: str) -> str:
+    """The word under which something is counted."""
+    return word if word in words or len(words) < WORDS_MAX else OTHER_WORDS
 
 
 def label(text: str) -> str:
     """A word of a partner as the value of a label in Prometheus' text format."""
     plain = text.encode("unicode_escape").decode()  # a backslash is two there
     return plain.replace('"', '\\"')
+
+
+# The report.
+
+
+@dataclass(frozen=True)
+class Took:
+    """Seconds, as far as they are known; None: nothing has been measured."""
+
+    half: float | None
+    most: float | None
+    """In 95 of 100 cases."""
+    longest: float | None
+
+    @classmethod
+    def of(cls, spread: Spread) -> "Took":
+        return cls(spread.quantile(0.5), spread.quantile(0.95), spread.longest if any(spread.counts) else None)
+
+
+@dataclass(frozen=True)
+class LinkReport:
+    """Shares are of what they could have been of, from 0 to 1; None while there was nothing."""
+
+    link: str
+    partner: str
+    binds: int
+    bound_since: float
+    """When it bound last; 0: it has not yet."""
+    waiting: int
+    rate: float
+    """Messages that it takes a second, over the last minute."""
+    ids: str
+    """How its receipts write the ids that its answers gave."""
+    complaint: str
+    """What is wrong with the ids; empty: nothing that is known."""
+    taken: int
+    refused: dict[str, int]
+    round_trip: Took
+    unanswered: int
+    without_answer: float | None
+    unreadable: int
+    answered_late: int
+    states: dict[str, int]
+    unknown: dict[str, int]
+    unnamed: int
+    receipts: int
+    receipt_after: Took
+    without_receipt: float | None
+    """Of the messages whose time is up or whose end was told."""
+    late: float | None
+    """Of the receipts that found their message."""
+    out_of_order: float | None
+    repeated: int
+    unmatched: float | None
+    """Of all that told an end."""
+    receipts_waiting: int
+    receipts_held: int
+
+
+def how_ids_are_written(setting: Reading | None, habit: Habit) -> str:
+    names = {
+        Reading.SAME: "as they were given",
+        Reading.DECIMAL: "to base ten, given to base sixteen",
+        Reading.HEXADECIMAL: "to base sixteen, given to base ten",
+    }
+    if setting is not None:
+        return f"{names[setting]}, as is set"
+    if habit.settled is not None:
+        return f"{names[habit.settled]}, as was learnt"
+    votes = {"same": habit.same, "decimal": habit.decimal, "hexadecimal": habit.hexadecimal}
+    seen = ", ".join(f"{name} {count}" for name, count in votes.items() if count)
+    return f"not known yet: {seen}" if seen else "not known yet"
+
+
+def share(part: int, rest: int) -> float | None:
+    """Of both together."""
+    return part / (part + rest) if part + rest else None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known of a link beside its traffic."""
+
+    link: str
+    partner: str
+    binds: int
+    bound_since: float
+    waiting: int
+    setting: Reading | None
+    habit: Habit
+    receipts_waiting: int
+    receipts_held: int
+
+
+def report(standing: Standing, traffic: Traffic, now: float) -> LinkReport:
+    """`now`: monotonic."""
+    answered = traffic.taken + traffic.refused.total() - traffic.answered_late
+    found = traffic.receipts + traffic.late
+    return LinkReport(
+        link=standing.link,
+        partner=standing.partner,
+        binds=standing.binds,
+        bound_since=standing.bound_since,
+        waiting=standing.waiting,
+        rate=traffic.rate.per_second(now),
+        ids=how_ids_are_written(standing.setting, standing.habit),
+        complaint=complaint(standing.link, standing.setting, standing.habit) or "",
+        taken=traffic.taken,
+        refused=dict(traffic.refused.most_common()),
+        round_trip=Took.of(traffic.round_trip),
+        unanswered=traffic.unanswered,
+        without_answer=share(traffic.unanswered, answered),
+        unreadable=traffic.unreadable,
+        answered_late=traffic.answered_late,
+        states=dict(traffic.states.most_common()),
+        unknown=dict(traffic.unknown.most_common()),
+        unnamed=traffic.unnamed,
+        receipts=traffic.receipts,
+        receipt_after=Took.of(traffic.receipt_after),
+        without_receipt=share(traffic.missing, traffic.receipts),
+        late=share(traffic.late, traffic.receipts),
+        out_of_order=share(traffic.early, traffic.receipts - traffic.early),
+        repeated=traffic.repeated,
+        unmatched=share(traffic.unmatched, found),
+        receipts_waiting=standing.receipts_waiting,
+        receipts_held=standing.receipts_held,
+    )
+
+
+def metrics(found: LinkReport) -> dict[str, float]:
+    """The same as Prometheus would have it."""
+    link = f'link="{label(found.link)}"'
+    values: dict[str, float | None] = {
+        f"link_binds{{{link}}}": found.binds,
+        f"link_waiting{{{link}}}": found.waiting,
+        f"link_rate_per_second{{{link}}}": found.rate,
+        f"link_taken_total{{{link}}}": found.taken,
+        f"link_unanswered_total{{{link}}}": found.unanswered,
+        f"link_unreadable_total{{{link}}}": found.unreadable,
+        f"link_answered_late_total{{{link}}}": found.answered_late,
+        f"link_receipts_total{{{link}}}": found.receipts,
+        f"link_receipts_repeated_total{{{link}}}": found.repeated,
+        f"link_receipts_unnamed_total{{{link}}}": found.unnamed,
+        f"link_receipts_waiting{{{link}}}": found.receipts_waiting,
+        f"link_receipts_held{{{link}}}": found.receipts_held,
+        f"link_share_without_answer{{{link}}}": found.without_answer,
+        f"link_share_without_receipt{{{link}}}": found.without_receipt,
+        f"link_share_receipts_late{{{link}}}": found.late,
+        f"link_share_receipts_out_of_order{{{link}}}": found.out_of_order,
+        f"link_share_receipts_unmatched{{{link}}}": found.unmatched,
+        f'link_round_trip_seconds{{{link},quantile="0.5"}}': found.round_trip.half,
+        f'link_round_trip_seconds{{{link},quantile="0.95"}}': found.round_trip.most,
+    }
+    for name, counted, key in (
+        ("link_refused_total", found.refused, "status"),
+        ("link_receipts_by_state_total", found.states, "state"),
+        ("receipts_unknown_state_total", found.unknown, "word"),
+    ):
+        values |= {f'{name}{{{link},{key}="{label(word)}"}}': float(times) for word, times in counted.items()}
+    return {name: float(value) for name, value in values.items() if value is not None}

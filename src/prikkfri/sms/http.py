@@ -30,6 +30,7 @@ from prikkfri.sms.addresses import masked
 from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.canaries.service import Canaries, Told
 from prikkfri.sms.quarantine.service import Quarantine
+from prikkfri.sms.reports.service import Reports
 from prikkfri.sms.routing import Exposed, Party
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.submission import Refusal
@@ -250,6 +251,15 @@ def quarantine_commands(quarantine: Quarantine, *, command_key: str) -> list[Rou
         Route("GET", "/quarantine/{id}", _careful(show), key=command_key),
         Route("POST", "/quarantine/{id}", _careful(say), body_bytes_max=most, key=command_key),
     ]
+
+
+def report_commands(reports: Reports, *, command_key: str) -> list[Route]:
+    """How the partners speak, and what waits for whom."""
+
+    async def links(request: Request) -> Answer:
+        return Answer(200, asdict(reports.report()))
+
+    return [Route("GET", "/links", links, key=command_key)]
 
 
 _NOT_HELD = refusal(404, "not-held", "there is nothing of that id in quarantine")

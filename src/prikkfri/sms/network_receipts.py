@@ -10,7 +10,6 @@ from prikkfri.sms.lifecycle import ENDED, State
 from prikkfri.sms.receipt_ids import Candidate, Match, Reading, Unmatched, match
 
 NO_REFERENCE = -1
-PAUSES_MAX = 8
 
 
 class NetworkReceipt(NamedTuple):
@@ -81,9 +80,14 @@ class Known(NamedTuple):
 @dataclass(frozen=True)
 class Fitting:
     message: str
-    ended: bool
-    """What the receipt tells has been told."""
+    state: State
+    sent_at: float
     match: Match
+
+    @property
+    def ended(self) -> bool:
+        """What the receipt tells has been told."""
+        return self.state in ENDED
 
 
 def find(receipt: NetworkReceipt, known: Sequence[Known], ways: Sequence[Reading]) -> Fitting | Unmatched:
@@ -98,14 +102,18 @@ def find(receipt: NetworkReceipt, known: Sequence[Known], ways: Sequence[Reading
         narrowed = among([each for each in known if State(each.state) not in ENDED])
         if narrowed in (Unmatched.NO_MESSAGE, Unmatched.OTHER_NUMBER):
             ended = max(each for each in known if State(each.state) in ENDED)  # ids sort by time: the newest
-            return Fitting(ended.message, True, Match(ended.message, None))
+            return Fitting(ended.message, State(ended.state), ended.sent_at, Match(ended.message, None))
         found = narrowed
     if isinstance(found, Unmatched):
         return found
     [message] = [each for each in known if each.message == found.message]
-    return Fitting(found.message, State(message.state) in ENDED, found)
+    return Fitting(found.message, State(message.state), message.sent_at, found)
 
 
-def next_look(tries: int, now: float, *, first_seconds: float) -> float:
-    """When a receipt is looked at again that has fitted nothing `tries` times."""
-    return now + first_seconds * 2.0 ** min(tries, PAUSES_MAX)
+def next_look(receipt: NetworkReceipt, now: float, *, soon_seconds: float, early_seconds: float) -> float:
+    """When a receipt is looked at again that has just fitted nothing.
+
+    Once soon, since an answer may be stored beside it at this moment; then, unless an answer that it waits for makes it
+    due, when its time is up: to look more often would cost the more the more waits, and find nothing.
+    """
+    return now + soon_seconds if receipt.tries == 0 else max(now, receipt.came_at + early_seconds)

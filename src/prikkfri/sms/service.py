@@ -8,8 +8,8 @@ in doubt. A network's receipt that fits no message yet waits there, too. Each st
 (`lifecycle`).
 
 The rooms: the edges of `accounts` and `links`, `sessions`, `submissions`, `dispatch`, `receipts`, `quarantine`,
-`housekeeping`, `routes`, `placing` and `trails`. They know each other in one direction, and `shared` is all that they
-share.
+`housekeeping`, `reports`, `routes`, `placing` and `trails`. They know each other in one direction, and `shared` is all
+that they share.
 
 Another process writes, or nobody can tell what is written (`FatalError`): to answer or to claim now would be a guess.
 The role ends, and finds out when it starts again what there is.
@@ -26,13 +26,13 @@ from prikkfri.sms import transit
 from prikkfri.sms.accounts.service import Accounts
 from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.binding import ROOM, Room
-from prikkfri.sms.conformance import label
 from prikkfri.sms.dispatch.service import Dispatch
 from prikkfri.sms.housekeeping.service import Housekeeping
 from prikkfri.sms.links.service import Links
 from prikkfri.sms.placing.service import Placing
 from prikkfri.sms.quarantine.service import Quarantine
 from prikkfri.sms.receipts.service import Receipts
+from prikkfri.sms.reports.service import Reports
 from prikkfri.sms.routes.service import RouteSwitch
 from prikkfri.sms.routing import Exposed, Party, Stop
 from prikkfri.sms.sealing import Sealer
@@ -73,6 +73,8 @@ class SmsCentre:
         quarantine = Quarantine(shared, receipts)
         self._shared = shared
         self._receipts = receipts
+        self.reports = Reports(shared, receipts)
+        """How the partners speak, and what waits for whom."""
         self.quarantine = quarantine
         """What is held for a person, and what a person does with it."""
         self._submissions = Submissions(shared, receipts)
@@ -103,6 +105,7 @@ class SmsCentre:
             tasks.create_task(self._placing.keep(), name="placing")
             tasks.create_task(self._routes.keep(), name="routes")
             tasks.create_task(self._receipts.keep(), name="receipts")
+            tasks.create_task(self.reports.keep(), name="reports")
             try:
                 while True:
                     await asyncio.sleep(shared.timing.look_seconds)
@@ -180,10 +183,6 @@ class SmsCentre:
             "links": len(self._shared.settings.links),
             "links_down": len(self._shared.down),
             "link_binds_bound": sum(bound.links()),
-            "link_binds": sum(link.binds for link in self._shared.settings.links),
-            **{
-                f'receipts_unknown_state_total{{link="{label(link)}",word="{label(word)}"}}': float(times)
-                for link, traffic in self._shared.traffic.items()
-                for word, times in traffic.unknown.items()
-            },
+            "link_binds_configured": sum(link.binds for link in self._shared.settings.links),
+            **self.reports.metrics(),
         }

@@ -25,7 +25,7 @@ class Timing:
     early_receipt_seconds: float = 120.0
     """A receipt may overtake the answer that tells its message's id by this much: what fits nothing then is held."""
     early_receipt_look_seconds: float = 0.25
-    """Before one that fits nothing is looked at again; each further pause is twice as long."""
+    """Before one that fits nothing is looked at once more; after that, when its answer comes or its time is up."""
     held_told_seconds: float = 60.0
     """How often, at most, the log says of a link that its receipts fit nothing or are not known."""
     receipt_retry_seconds: float = 15.0

@@ -81,6 +81,8 @@ class Dispatch:
                 continue
             if not self._ask(connection, command, body, message):
                 left.messages.append(message.id)
+            elif party.kind == "link":
+                self._shared.traffic[party.name].wrote(message, self._shared.clock.monotonic())
         for receipt in receipts:
             if not self._ask(connection, command, delivery.receipt_body(receipt), receipt):
                 left.receipts.append(receipt.id)

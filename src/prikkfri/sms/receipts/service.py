@@ -48,6 +48,8 @@ class Settling:
     held: Counter[str] = field(default_factory=Counter)
     found: dict[str, str] = field(default_factory=dict)
     """By receipt that was kept, its message."""
+    fitted: list[tuple[str, Fitting, bool]] = field(default_factory=list)
+    """By link, what receipts have found, and whether they waited for it."""
 
 
 class Receipts:
@@ -77,6 +79,9 @@ class Receipts:
 
     def held(self, link: str) -> int:
         return self._held[link]
+
+    def setting(self, link: str) -> Reading | None:
+        return self._settings.get(link)
 
     def habit(self, link: str) -> Habit:
         return self._habits.get(link, Habit())
@@ -110,8 +115,7 @@ class Receipts:
             return True
         if self._waiting[link] + self._held[link] + settling.waiting[link] + settling.held[link] >= self._kept_max:
             return False
-        first = self._shared.timing.early_receipt_look_seconds
-        due_at, tries = before or (next_look(0, now, first_seconds=first), 1)
+        due_at, tries = before or (self._next_look(receipt, now), 1)
         identity = receipt_id(now, next(self._numbers), self._shared.entropy(2))
         await store.add_network_receipt(tx, receipt._replace(id=identity, due_at=due_at, tries=tries), reason=why)
         settling.waiting[link] += 1
@@ -149,7 +153,7 @@ class Receipts:
 
     async def _look_at_kept(self, tx: Transaction, settling: Settling, receipt: NetworkReceipt, now: float) -> None:
         timing = self._shared.timing
-        last = now - receipt.came_at >= timing.early_receipt_seconds
+        last = now >= receipt.came_at + timing.early_receipt_seconds
         why = await self._look(tx, settling, receipt, now, last=last)
         if why is None:
             await store.settle_network_receipt(tx, receipt.id)
@@ -157,12 +161,14 @@ class Receipts:
             await store.hold_network_receipt(tx, receipt.id, reason=why, now=now)
             settling.held[receipt.link] += 1
         else:
-            due_at = next_look(receipt.tries, now, first_seconds=timing.early_receipt_look_seconds)
-            # Not after its time is up, or it would be held late.
-            due_at = min(due_at, receipt.came_at + timing.early_receipt_seconds)
-            await store.look_later(tx, receipt.id, due_at=due_at)
+            await store.look_later(tx, receipt.id, due_at=self._next_look(receipt, now))
             return
         settling.waiting[receipt.link] -= 1
+
+    def _next_look(self, receipt: NetworkReceipt, now: float) -> float:
+        timing = self._shared.timing
+        soon, early = timing.early_receipt_look_seconds, timing.early_receipt_seconds
+        return next_look(receipt, now, soon_seconds=soon, early_seconds=early)
 
     async def _look(
         self, tx: Transaction, settling: Settling, receipt: NetworkReceipt, now: float, *, last: bool
@@ -177,7 +183,7 @@ class Receipts:
         found = find(receipt, await store.known(tx, target, wanted(receipt.identities, ways)), ways)
         if isinstance(found, Fitting):
             self._learn(settling, link, habit, found.match)
-            settling.found[receipt.id] = found.message
+            self._note(settling, receipt, found)
             if not found.ended:
                 await self._settle(tx, settling, receipt, found.message, now)
             return None
@@ -188,11 +194,16 @@ class Receipts:
                     step = Step(now, "doubt-settled", "the network's receipt names it")
                     await messages.add_events(tx, [(message, step)])
                     await self._settle(tx, settling, receipt, message, now)
-                    settling.found[receipt.id] = message
+                    self._note(settling, receipt, Fitting(message, State.IN_DOUBT, now, Match(message, None)))
                     return None
         if last:
             self._learn(settling, link, habit, found)
         return found
+
+    def _note(self, settling: Settling, receipt: NetworkReceipt, found: Fitting) -> None:
+        settling.found[receipt.id] = found.message
+        if receipt.state is not None:
+            settling.fitted.append((receipt.link, found, bool(receipt.id)))
 
     async def _in_doubt(self, tx: Transaction, target: str, receipt: NetworkReceipt) -> Sequence[str]:
         numbers = dict.fromkeys((receipt.source, receipt.destination))
@@ -260,7 +271,17 @@ class Receipts:
                 log.error("link %s: receipts fit no message; %d are in quarantine", link, self._held[link])
         for link, habit in settling.habits.items():
             self._say_complaint(link, habit)
+        self._count(settling)
         self.tell_ended(settling.ended)
+
+    def _count(self, settling: Settling) -> None:
+        traffic, now = self._shared.traffic, self._shared.clock.now()
+        for link, fitting, waited in settling.fitted:
+            if link in traffic:  # one that is configured no more may have left receipts
+                traffic[link].note_fitting(fitting, now, waited=waited)
+        for link, found in settling.held.items():
+            if link in traffic and found > 0:
+                traffic[link].unmatched += found
 
     def _is_to_be_said(self, link: str, what: str) -> bool:
         """Not more often than people read it."""
@@ -303,6 +324,10 @@ class Receipts:
             else:
                 counters.failed += 1
                 counters.quarantined += ending.state is State.QUARANTINED
+            target = Party.parse(ending.target)
+            never_told = ending.reason == State.UNREPORTED  # neither in doubt, nor by the network's own word
+            if never_told and target.kind == "link" and target.name in self._shared.traffic:
+                self._shared.traffic[target.name].missing += 1
         self._shared.bound.wake(Party.parse(ending.origin) for ending in ended)
 
 

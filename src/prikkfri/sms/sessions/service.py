@@ -91,10 +91,12 @@ class Sessions:
                 batch = []
 
     async def _process(self, connection: Connection, party: Party, batch: list[Event]) -> Ended | None:
-        shared = self._shared
+        shared, arrived = self._shared, self._shared.clock.monotonic()
         intake = read_events(batch, shared.bucket(party), shared.given(party))
         shared.buckets[party] = intake.bucket  # before anything is awaited: an account may have several connections
         refused = await self._submissions.store(party, intake)
+        if party.kind == "link":
+            shared.traffic[party.name].note_events(batch, arrived)
         for request, status, body in intake.answers:
             connection.session.answer(request, status, body)
         for told in intake.told:

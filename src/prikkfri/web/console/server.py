@@ -35,6 +35,7 @@ from prikkfri.web.console.controls import ControlPages
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_CHARACTERS_MIN, form_of, says_why
 from prikkfri.web.console.incidents import CONTACTS_BYTES_MAX, CONTACTS_PATH, IncidentPages
 from prikkfri.web.console.live import PACE, WINDOWS, Live, Pace, Parts, chart_document, look_at_overview, stream_of
+from prikkfri.web.console.messages import MessagePages
 from prikkfri.web.console.pages import (
     BODY_BYTES_MAX,
     NAMES,
@@ -46,7 +47,6 @@ from prikkfri.web.console.pages import (
     set_cookie,
     with_policy,
 )
-from prikkfri.web.console.quarantine import QuarantinePages
 from prikkfri.web.console.rendering import Templates
 from prikkfri.web.refusal_page import refusal_page
 
@@ -70,6 +70,7 @@ NAVIGATION = (
     ("/", "Now"),
     ("/incidents", "Incidents"),
     ("/controls", "Controls"),
+    ("/links", "Links"),
     ("/quarantine", "Quarantine"),
     ("/customers", "Customers"),
     ("/system", "System"),
@@ -143,7 +144,7 @@ class _Pages:
         self._controls = ControlPages(
             assurance, playout_url=playout_url, show=self._page, templates=self._templates, clock=clock, pace=pace
         )
-        self._quarantine = QuarantinePages(assurance, console, show=self._page, clock=clock)
+        self._messages = MessagePages(assurance, console, show=self._page, clock=clock)
         self._incidents = IncidentPages(
             response,
             console,
@@ -168,7 +169,7 @@ class _Pages:
             ("/controls/live", self._control_events, ["GET"]),
             *self._controls.pages(),
             *self._incidents.pages(),
-            *self._quarantine.pages(),
+            *self._messages.pages(),
             ("/system", self._system, ["GET"]),
             ("/alarms/seen", self._alarm_seen, ["POST"]),
             ("/looks", self._looks, ["GET"]),

@@ -42,6 +42,11 @@ def rate(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 or value == 0 else f"{value:.2f}"
 
 
+def seconds(value: float) -> str:
+    """A span that may be very short or long, in seconds as they are."""
+    return f"{value:,.0f} s" if value >= 100 else f"{value:.3g} s"
+
+
 def clock_time(moment: float, now: float, zone: ZoneInfo) -> str:
     """`21:03` today, `19 Aug 21:03` on another day."""
     then, today = datetime.fromtimestamp(moment, zone), datetime.fromtimestamp(now, zone)

@@ -1,4 +1,4 @@
-"""Quarantine: what the SMS centre holds for a person, one entry of it, and what the person says."""
+"""The SMS centre's links, how their partners speak, and its quarantine: what is held, and what a person says of it."""
 
 from prikkfri.assurance.console import Console
 from prikkfri.assurance.service import Assurance
@@ -7,12 +7,13 @@ from prikkfri.protocols.asgi import Answer
 from prikkfri.web.console.forms import form_of
 from prikkfri.web.console.pages import Asked, Page, ShowPage, redirect
 
+LINKS_PATH = "/links"
 QUARANTINE_PATH = "/quarantine"
 ACTIONS = {"release": "released from quarantine", "discard": "discarded in quarantine"}
 LINK_CHARACTERS_MAX = 64
 
 
-class QuarantinePages:
+class MessagePages:
     def __init__(self, assurance: Assurance, console: Console, *, show: ShowPage, clock: Clock) -> None:
         self._assurance = assurance
         self._console = console
@@ -22,10 +23,15 @@ class QuarantinePages:
     def pages(self) -> list[tuple[str, Page, list[str]]]:
         """Address, page and methods; all for those who have signed in."""
         return [
+            (LINKS_PATH, self._links, ["GET"]),
             (QUARANTINE_PATH, self._list, ["GET"]),
             (f"{QUARANTINE_PATH}/{{id}}", self._entry, ["GET"]),
             (f"{QUARANTINE_PATH}/{{id}}", self._say, ["POST"]),
         ]
+
+    async def _links(self, request: Asked, who: str) -> Answer:
+        found = await self._assurance.partners()
+        return self._show("links.html", request, who, found=found, now=self._clock.now())
 
     async def _list(self, request: Asked, who: str) -> Answer:
         link = request.query("link")[:LINK_CHARACTERS_MAX]

@@ -1,0 +1,68 @@
+"""How the partners of the SMS centre speak, as it tells of them."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+
+@dataclass(frozen=True)
+class Took:
+    """Seconds; None: nothing has been measured."""
+
+    half: float | None
+    most: float | None
+    longest: float | None
+
+
+@dataclass(frozen=True)
+class PartnerReport:
+    """Of one link; shares from 0 to 1, None while there was nothing to share."""
+
+    link: str
+    partner: str
+    binds: int
+    bound_since: float
+    waiting: int
+    rate: float
+    ids: str
+    complaint: str
+    taken: int
+    refused: dict[str, int]
+    round_trip: Took
+    unanswered: int
+    without_answer: float | None
+    unreadable: int
+    answered_late: int
+    states: dict[str, int]
+    unknown: dict[str, int]
+    unnamed: int
+    receipts: int
+    receipt_after: Took
+    without_receipt: float | None
+    late: float | None
+    out_of_order: float | None
+    repeated: int
+    unmatched: float | None
+    receipts_waiting: int
+    receipts_held: int
+
+
+@dataclass(frozen=True)
+class AccountWaiting:
+    account: str
+    binds: int
+    waiting: int
+
+
+@dataclass(frozen=True)
+class PartnersReport:
+    since: float
+    counted_max: int
+    """Of what waits no more are counted."""
+    links: tuple[PartnerReport, ...]
+    accounts: tuple[AccountWaiting, ...]
+
+
+def partners_of(document: bytes) -> PartnersReport:
+    """Raises `msgspec.DecodeError`."""
+    return msgspec.json.decode(document, type=PartnersReport)
