@@ -207,8 +207,8 @@ def test_what_came_too_fast_has_lost_neither_an_attempt_nor_its_place() -> None:
     assert intake.events == [(message.id, Step(NOW, "refused-for-now", "smpp-58"))]
     assert (intake.sent, intake.ended, intake.in_doubt, intake.outcomes) == ([], [], [], [])
     assert intake.throttled is True
-    receipt = read(Answered(RECEIPT, Status.THROTTLED, MessageAnswer()))
-    assert (receipt.throttled, receipt.receipts_put_off, receipt.receipts_given) == (True, ["id-1"], [])
+    receipt = read(*(Answered(RECEIPT, status, MessageAnswer()) for status in (Status.THROTTLED, 0x08)))
+    assert (receipt.throttled, receipt.receipts_put_off, receipt.receipts_given) == (True, ["id-1"] * 2, [])
 
 
 def test_a_party_may_mean_something_else_by_a_status() -> None:
