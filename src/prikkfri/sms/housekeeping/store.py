@@ -25,8 +25,8 @@ async def left_waiting(queries: Queries, target: str, *, accepted_after: float, 
     # was accepted.
     newest = " UNION ALL ".join(
         f"SELECT * FROM (SELECT {COLUMNS} FROM sms_message WHERE target = :target AND state = '{state}'"
-        f" AND due_at > :after ORDER BY due_at DESC LIMIT :limit) AS {name}"
-        for state, name in ((State.WAITING, "waiting"), (State.IN_DOUBT, "doubtful"))
+        f" AND due_at > :after ORDER BY due_at DESC LIMIT :limit) AS found"
+        for state in (State.WAITING, State.IN_DOUBT)
     )
     rows = await queries.fetch(
         f"SELECT {COLUMNS} FROM ({newest}) AS newest WHERE accepted_at > :after AND part = 1"
