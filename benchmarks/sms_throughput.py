@@ -1,11 +1,13 @@
 """Messages per CPU second through the message centre, end to end, and what the codec costs a message.
 
     python benchmarks/sms_throughput.py [--messages 20000] [--window 200] [--database URL] [--json FILE]
+        [--round-trip-ms 100] [--binds 4]
 
 The centre is a process of its own (`python -m prikkfri.app sms`), SQLite in a fresh folder. A client and a network in
 this process do as little as they can: each message is submitted, stored and fsynced, answered, delivered over the
 link, its receipt taken, and the receipt given to the client. The CPU counted is the centre's alone. The codecs of
-smpp34 (Rust) and smpplib (Python) encode and decode the same message in the same run.
+smpp34 (Rust) and smpplib (Python) encode and decode the same message in the same run. With a round trip the network
+answers each message so much later, as one far away does: a link then carries at most binds x window messages in it.
 """
 
 import argparse
@@ -18,7 +20,9 @@ import tempfile
 import time
 import timeit
 import urllib.request
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -70,29 +74,43 @@ system_id = "prikkfri"
 password = "{password}"
 prefixes = [""]
 window = {window}
+binds = {binds}
 [storage]
 url = "{database}"
 """
 
 
-async def network(connection: Connection[None]) -> None:
-    """Takes every message and tells at once that it was delivered."""
-    count, waiting = 0, []
+async def network(connection: Connection[None], ids: Iterator[int], round_trip: float) -> None:
+    """Takes every message, and tells with the answer, a round trip later, that it was delivered."""
+    waiting: list[bytes] = []
     [bind] = await connection.take(1)
     connection.session.answer(bind, 0, BindAnswer("bench"))
     connection.flush()
-    while True:
-        for event in await connection.take(1_000):
-            if isinstance(event, Request) and isinstance(event.body, ShortMessage):
-                count += 1
-                connection.session.answer(event, 0, MessageAnswer(str(count)))
-                receipt = Receipt(str(count), MessageState.DELIVERED)
-                waiting.append(encode_body(receipt_message(receipt, event.body, submitted=0.0, done=0.0)))
-            elif not isinstance(event, Answered):
-                return
+
+    def answer(requests: list[Request]) -> None:
+        for request in requests:
+            assert isinstance(request.body, ShortMessage)
+            identity = str(next(ids))
+            connection.session.answer(request, 0, MessageAnswer(identity))
+            receipt = Receipt(identity, MessageState.DELIVERED)
+            waiting.append(encode_body(receipt_message(receipt, request.body, submitted=0.0, done=0.0)))
+        tell()
+
+    def tell() -> None:
         while waiting and connection.session.window_room:
             connection.session.ask(Command.DELIVER_SM, waiting.pop(), None, 0.0)
         connection.flush()
+
+    while True:
+        events = await connection.take(1_000)
+        requests = [each for each in events if isinstance(each, Request) and isinstance(each.body, ShortMessage)]
+        if len(requests) + sum(isinstance(each, Answered) for each in events) < len(events):
+            return
+        if round_trip and requests:
+            asyncio.get_running_loop().call_later(round_trip, answer, requests)
+        else:
+            answer(requests)
+        tell()
 
 
 async def client(connection: Connection[None], messages: int) -> None:
@@ -115,20 +133,23 @@ async def client(connection: Connection[None], messages: int) -> None:
         connection.flush()
 
 
-async def end_to_end(messages: int, window: int, database: str) -> dict[str, Any]:
+async def end_to_end(messages: int, window: int, database: str, binds: int, round_trip: float) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     http, smpp, link = free_ports(3)
-    tasks = []
+    tasks, ids = [], count(1)
     limits = Limits(window=window)
 
     def accept() -> Connection[None]:
         return Connection(
-            Side.CENTRE, limits, SystemClock(), lambda linked: tasks.append(loop.create_task(network(linked)))
+            Side.CENTRE,
+            limits,
+            SystemClock(),
+            lambda linked: tasks.append(loop.create_task(network(linked, ids, round_trip))),
         )
 
     server = await loop.create_server(accept, "127.0.0.1", link)
     with tempfile.TemporaryDirectory() as folder:
-        values = {"http": http, "smpp": smpp, "link": link, "password": PASSWORD, "window": window}
+        values = {"http": http, "smpp": smpp, "link": link, "password": PASSWORD, "window": window, "binds": binds}
         (Path(folder) / "prikkfri.toml").write_text(CONFIGURATION.format(**values, database=database))
         command = [sys.executable, "-m", "prikkfri.app", "sms", "--home", folder]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -146,6 +167,8 @@ async def end_to_end(messages: int, window: int, database: str) -> dict[str, Any
     return {
         "messages": messages,
         "window": window,
+        "binds": binds,
+        "round_trip_ms": round(round_trip * 1_000),
         "messages_per_cpu_second": round(messages / cpu),
         "messages_per_second": round(messages / wall),
         "us_cpu_per_message": round(cpu / messages * 1e6),
@@ -205,13 +228,23 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--window", type=int, default=200)
     parser.add_argument("--database", default="", help="postgresql://... instead of SQLite")
+    parser.add_argument("--round-trip-ms", type=float, default=0.0)
+    parser.add_argument("--binds", type=int, default=1)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.machine()}")
     found: dict[str, Any] = {"codecs": codecs()}
     for name, costs in found["codecs"].items():
         print(f"  {name:<10} encode {costs['encode_us']:>6} us   decode {costs['decode_us']:>6} us   a submit_sm")
-    found["end_to_end"] = uvloop.run(end_to_end(arguments.messages, arguments.window, arguments.database))
+    found["end_to_end"] = uvloop.run(
+        end_to_end(
+            arguments.messages,
+            arguments.window,
+            arguments.database,
+            arguments.binds,
+            arguments.round_trip_ms / 1_000,
+        )
+    )
     for name, value in found["end_to_end"].items():
         print(f"  {name:<26} {value:>8,}")
     if arguments.json:

@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, settings
 from prikkfri.clock import ManualClock
 from prikkfri.storage import Database, Location, open_database
 
+# Whoever runs tests side by side tells them a width, and a console keeps the one that it was made with.
+os.environ.pop("COLUMNS", None)
 # A busy machine is slow, and that is no fault of what is tested.
 settings.register_profile("prikkfri", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("prikkfri")

@@ -349,6 +349,51 @@ def test_links_with_one_prefix_and_no_order_are_refused_by_line(tmp_path: Path, 
     assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}:{line}: links {names} have one prefix, '45'")
 
 
+@pytest.mark.parametrize(
+    ("priorities", "given_links", "in_order"),
+    [
+        ((0, 1), ("a:", "b:"), True),
+        ((2, 0, 1), ("a:", "b:", "c:"), True),
+        ((1, 0), ("a:b", "b:a"), True),
+        ((0, 1, 1), ("a:", "b:c", "c:"), True),
+        ((0, 1, 1), ("a:", "b:", "c:"), False),
+        ((0, 0, 1), ("a:c", "b:", "c:"), False),
+        ((1, 1), ("a:", "b:"), False),
+    ],
+)
+def test_links_with_one_prefix_are_in_order_by_priority_and_among_equals_by_who_stands_in(
+    tmp_path: Path, priorities: tuple[int, ...], given_links: tuple[str, ...], in_order: bool
+) -> None:
+    tables = [links(each) + f"priority = {number}\n" for each, number in zip(given_links, priorities, strict=True)]
+    if in_order:
+        assert tuple(link.priority for link in read(tmp_path, "".join(tables)).sms.links) == priorities
+        return
+    with pytest.raises(ConfigError, match="have one prefix, '45': say which is first by `priority`"):
+        read(tmp_path, "".join(tables))
+
+
+@pytest.mark.parametrize("setting", ["binds", "window"])
+def test_a_link_that_would_carry_nothing_is_refused_by_line(tmp_path: Path, setting: str) -> None:
+    text = GOOD.replace('prefixes = ["46"]', f'prefixes = ["46"]\n{setting} = 0')
+    with pytest.raises(ConfigError, match=rf":27: link 'south' would carry nothing: `{setting}` is at least 1, is 0"):
+        read(tmp_path, text)
+    assert getattr(read(tmp_path, text.replace("= 0", "= 1")).sms.links[1], setting) == 1
+
+
+def test_what_a_links_refusals_mean_is_said_once_for_each_status(tmp_path: Path) -> None:
+    table = "refused_for_good = [0x14]\nrefused_for_now = [0x45, 0x400]\nrefused_when_too_fast = [{}]\n"
+    [link] = read(tmp_path, links("a:") + table.format("0x401")).sms.links
+    told = (link.refused_for_good, link.refused_for_now, link.refused_when_too_fast)
+    assert told == ((0x14,), (0x45, 0x400), (0x401,))
+    assert link.throughput_per_second_max == 0.0
+    with pytest.raises(ConfigError) as refusal:
+        read(tmp_path, links("a:") + table.format("0x400"))
+    says = (
+        "refusal of link 'a' with status '0x400' belongs to `refused_for_now` already, and to `refused_when_too_fast`"
+    )
+    assert str(refusal.value) == f"{tmp_path / 'prikkfri.toml'}:12: {says}"
+
+
 def test_two_links_with_one_name_are_refused_by_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r":20: link 'north' belongs to link number 1 already, and to link number 2"):
         read(tmp_path, GOOD.replace("south", "north"))

@@ -146,6 +146,31 @@ def test_every_file_of_ours_that_is_named_exists() -> None:
             assert found, f"{document.relative_to(ROOT)} names {name}"
 
 
+def test_every_test_that_is_named_exists() -> None:
+    named = [found for document in DOCUMENTS for found in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text_of(document))]
+    assert len(named) >= 20
+    for path, name in named:
+        assert re.search(rf"^(?:async )?def {name}\(", text_of(ROOT / path), re.MULTILINE), f"{path} has no {name}"
+
+
+def test_what_is_called_supported_names_its_judges() -> None:
+    """Each row above what our own tests alone have exercised; and no judge is named in vain."""
+    supported, _, ours = text_of(ROOT / "docs" / "sms.md").partition("\n## Exercised by our own tests alone\n")
+    tables = [found.splitlines() for found in re.findall(r"(?:^\|.*\n)+", supported, re.MULTILINE)]
+    judges_table, *claims = [[line.strip("| ").split(" | ") for line in table] for table in tables]
+    judges = {row[0]: row[-1] for row in judges_table[2:]}
+    assert not [test for test in judges.values() if test.strip("`") in ours], "a judge is ours"
+    named = set()
+    for heading, _, *rows in claims:
+        assert heading[-1] == "judges"
+        for row in rows:
+            assert len(row) == len(heading), row
+            unknown = set(row[-1].split(", ")) - judges.keys()
+            assert not unknown, f"{row[0]} is judged by {unknown}"
+            named.update(row[-1].split(", "))
+    assert named == judges.keys()
+
+
 COMMANDS = [
     (document, line)
     for document in DOCUMENTS

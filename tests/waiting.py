@@ -24,6 +24,16 @@ def until(condition: Callable[[], Value], *, seconds_max: float = WAIT_SECONDS_M
     return value
 
 
+def never(condition: Callable[[], object], *, seconds: float) -> bool:
+    """Whether `condition` stays false for so long. On a slow machine it may go unnoticed that it would not."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= end:
+            return True
+        time.sleep(ASK_AGAIN_SECONDS)
+    return False
+
+
 async def eventually(
     condition: Callable[[], Awaitable[Value] | Value], *, seconds_max: float = WAIT_SECONDS_MAX, what: str = ""
 ) -> Value:

@@ -122,6 +122,10 @@ class Streaming:
     timezone: str = "Europe/Oslo"
 
 
+SENSITIVE_CLASSES = frozenset({"code", "log-in-code", "sensitive", "health", "otp"})
+"""Classes of messages whose bodies harm somebody when a stranger reads them, or when they come twice."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Account:
     """One who submits messages over SMPP or HTTP."""
@@ -134,7 +138,10 @@ class Account:
     senders: tuple[str, ...] = ()
     """Whom its messages may be from, beside its short codes; `*`: anybody, for an aggregator."""
     in_doubt: Literal["resend", "report"] = "resend"
-    """A message that may or may not have reached the network: send it again, or tell the account and leave it."""
+    """A message that may or may not have reached the network: send it again, once, or tell the account and leave it.
+
+    Those of a sensitive class are always left.
+    """
     data_coding_1: Literal["gsm", "as-is"] = "gsm"
     """By the book it is ASCII, but node-smpp writes it over GSM 7-bit; `gsm`: pass it on as what it then is."""
     numbers_unmarked: Literal["national-first", "international"] = "national-first"
@@ -147,7 +154,7 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """One connection from us to a network or a partner, to whose SMSC we bind as a transceiver."""
+    """A way from us to a network or a partner, to whose SMSC we bind as a transceiver."""
 
     name: str
     partner: str
@@ -157,9 +164,25 @@ class Link:
     password: str
     prefixes: tuple[str, ...]
     """Digits without `+`; the longest match wins."""
+    priority: int = 0
+    """Of links with one prefix the lowest goes first; the next takes over while it is stopped or not bound."""
+    network: Literal["own", "partner"] = "partner"
+    """Whose phones are behind it. What our own network hands in goes to anybody; what a partner hands in goes to our
+    accounts, our canaries and our own network's numbers."""
+    transit: bool = False
+    """What this partner hands in may go on to other partners as well."""
+    binds: int = 1
+    """Sessions that share its messages."""
+    throughput_per_second_max: float = 0.0
+    """What it may be sent; 0: as much as it takes."""
+    refused_for_good: tuple[int, ...] = ()
+    """Statuses of its refusals that mean so here, whatever they mean by the book; so do the next two."""
+    refused_for_now: tuple[int, ...] = ()
+    refused_when_too_fast: tuple[int, ...] = ()
     window: int = 50
+    """Messages of a session without an answer: so many a session leave in the time of a round trip."""
     instead: str = ""
-    """The link that takes its messages while its route is stopped; empty: they are kept until it is open again."""
+    """The link that takes its messages before any other does while its route is stopped or it is not bound."""
     receipt_ids: Literal["", "same", "decimal", "hexadecimal"] = ""
     """How its receipts write the ids of its answers: the same, to base ten or to base sixteen; empty: it is learnt."""
 
@@ -352,6 +375,13 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
                 f"account {account.system_id!r} tells those who were hit in the operator's name: add"
                 f" {config.operator[:11]!r} to its `senders`",
             )
+    for index, link in enumerate(config.sms.links):
+        for name, value in (("binds", link.binds), ("window", link.window)):
+            if value < 1:
+                raise source.refuse(
+                    ("sms", "links", str(index), name),
+                    f"link {link.name!r} would carry nothing: `{name}` is at least 1, is {value}",
+                )
     _refuse_two_for_one(config.sms, source)
     return dataclasses.replace(config, home=home, demo=demo)
 
@@ -372,18 +402,27 @@ def _refuse_two_for_one(sms: Sms, source: "_Source") -> None:
             own(("accounts", str(index), "short_codes"), "short code", short_code, f"account {account.system_id!r}")
     for index, link in enumerate(sms.links):
         own(("links", str(index), "name"), "link", link.name, f"link number {index + 1}")
+        for means in ("refused_for_good", "refused_for_now", "refused_when_too_fast"):
+            for status in getattr(link, means):
+                refusal = f"refusal of link {link.name!r} with status"
+                own(("links", str(index), means), refusal, f"{status:#x}", f"`{means}`")
         for prefix in link.prefixes:
             sharing = [each for each in sms.links if prefix in each.prefixes]
             if link is sharing[-1] and not _in_order(sharing):
                 names = " and ".join(repr(each.name) for each in sharing)
                 raise source.refuse(
                     ("sms", "links", str(index), "prefixes"),
-                    f"links {names} have one prefix, {prefix!r}: say which is first by its `instead`, which names the"
-                    " other, or give it to one of them",
+                    f"links {names} have one prefix, {prefix!r}: say which is first by `priority` (the lowest), or by"
+                    " its `instead`, which names the other, or give it to one of them",
                 )
 
 
 def _in_order(links: list[Link]) -> bool:
+    """Whether it is said which of these comes first, and which next: by `priority`, among equals by `instead`."""
+    return all(_lead_on([link for link in links if link.priority == each.priority]) for each in links)
+
+
+def _lead_on(links: list[Link]) -> bool:
     """Whether one of these comes first, and the `instead` of each before the last leads to the next."""
     by_name = {link.name: link for link in links}
     for link in links:

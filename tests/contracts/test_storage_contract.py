@@ -1,15 +1,18 @@
 """What every engine keeps to."""
 
 import asyncio
+from pathlib import Path
 
 import apsw
+import psycopg
 import pytest
 from failing_engine import failing
-from waiting import eventually
+from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.errors import FencedOut, InDoubt, PrikkfriError, StorageError, StorageUnavailable
 from prikkfri.storage import Database, Location, Queries, Transaction, open_database, open_reader
 from prikkfri.storage.opening import applied, history, migrate, open_unmigrated
+from prikkfri.storage.postgres import MIGRATION_LOCK
 
 
 @pytest.fixture
@@ -201,6 +204,49 @@ async def test_percent_signs_and_colons_in_sql_are_text(table: Database) -> None
     await table.write(lambda t: insert(t, 1, "12:30 50%"))
     row = await table.read(lambda q: q.fetch_one("SELECT id FROM thing WHERE name LIKE '12:3_ 50%'"))
     assert row == (1,)
+
+
+async def test_names_of_parameters_may_have_figures(table: Database) -> None:
+    await table.write(lambda t: insert(t, 12))
+    asked = {"id_1": 1, "id_12": 12}
+    assert await table.read(lambda q: q.fetch("SELECT id FROM thing WHERE id IN (:id_1, :id_12)", asked)) == [(12,)]
+
+
+async def test_areas_of_one_installation_have_each_their_own_tables(location: Location, table: Database) -> None:
+    async with asyncio.timeout(WAIT_SECONDS_MAX / 2):
+        other = await open_database(location, "signin")
+    await other.write(lambda t: t.execute("CREATE TABLE thing (id BIGINT PRIMARY KEY, name TEXT NOT NULL)"))
+    await table.write(lambda t: insert(t, 1))
+    await other.write(lambda t: insert(t, 2))
+    assert (await ids(table), await ids(other)) == ([1], [2])
+    await other.close()
+
+
+async def test_postgres_keeps_what_it_acknowledged_and_reads_casts_as_such(postgres_url: str, tmp_path: Path) -> None:
+    database = await open_database(Location(tmp_path, postgres_url), "sms")
+    kept = "SELECT current_setting('synchronous_commit'), :number::text"
+    for row in (
+        await database.write(lambda t: t.fetch_one(kept, {"number": 5})),
+        await database.read(lambda q: q.fetch_one(kept, {"number": 5})),
+    ):
+        assert row == ("on", "5")
+    await database.close()
+
+
+async def test_the_schema_of_a_new_area_is_made_by_one_at_a_time(postgres_url: str, tmp_path: Path) -> None:
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as other:
+
+        async def count(what: str) -> int:
+            [(number,)] = await (await other.execute(f"SELECT count(*) FROM {what}")).fetchall()
+            return int(number)
+
+        await other.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+        opening = asyncio.create_task(open_database(Location(tmp_path, postgres_url), "sms"))
+        await eventually(lambda: count("pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+        assert await count("pg_namespace WHERE nspname = 'sms'") == 0
+        await other.execute("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))
+        await (await opening).close()
+        assert await count("pg_namespace WHERE nspname = 'sms'") == 1
 
 
 async def test_what_is_written_is_there_after_opening_again(location: Location) -> None:

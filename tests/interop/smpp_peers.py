@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 from waiting import until
 
 from prikkfri.simulation.installation import free_ports
+from prikkfri.simulation.partners.quirks import Quirks
 
 PASSWORD = "secret12"
 PHONES = tuple(f"4790100{number:03d}" for number in range(8))
@@ -119,7 +120,7 @@ port = {http}
 smpp_port = {smpp}
 
 [sms]
-in_doubt_seconds = 3.0
+in_doubt_seconds = {in_doubt_seconds}
 
 [[sms.accounts]]
 system_id = "shop"
@@ -144,6 +145,7 @@ port = {link}
 system_id = "prikkfri"
 password = "{password}"
 prefixes = ["47"]
+network = "own"
 """
 
 
@@ -161,11 +163,29 @@ def started_handsets(folder: Path) -> Iterator[Handsets]:
 
 
 @contextmanager
-def started_centre(folder: Path, *, link_port: int, handsets: Handsets | None = None) -> Iterator[Centre]:
+def started_partner(folder: Path, quirks: Quirks) -> Iterator[Handsets]:
+    """The same phones in a partner's network that leaves the book."""
+    smpp, http = free_ports(2)
+    arguments = ["-m", "prikkfri.simulation.partners", "--smpp-port", str(smpp), "--http-port", str(http)]
+    arguments += ["--name", "Fjordmobil", "--quirks", json.dumps(asdict(quirks)), "--password", PASSWORD]
+    process = Process([*arguments, *PHONES], folder / "partner.log")
+    process.start()
+    try:
+        yield Handsets(process, smpp, f"http://127.0.0.1:{http}")
+    finally:
+        process.stop()
+
+
+@contextmanager
+def started_centre(
+    folder: Path, *, link_port: int, handsets: Handsets | None = None, in_doubt_seconds: float = 3.0
+) -> Iterator[Centre]:
     smpp, http = free_ports(2)
     home = folder / "home"
     home.mkdir()
-    text = CONFIGURATION.format(http=http, smpp=smpp, link=link_port, password=PASSWORD)
+    text = CONFIGURATION.format(
+        http=http, smpp=smpp, link=link_port, password=PASSWORD, in_doubt_seconds=in_doubt_seconds
+    )
     (home / "prikkfri.toml").write_text(text)
     process = Process(["-m", "prikkfri.app", "sms", "--home", str(home)], folder / "sms.log")
     process.start()

@@ -44,6 +44,37 @@ def test_messages_through_a_foreign_centre_end_delivered(tmp_path: Path, smsc: t
         assert "refused-for-now" in events
 
 
+def test_what_a_foreign_network_hands_in_reaches_a_foreign_client(tmp_path: Path, smsc: tuple[int, str]) -> None:
+    import smpplib.client
+
+    port, url = smsc
+    with started_centre(tmp_path, link_port=port) as centre:
+        client = smpplib.client.Client("127.0.0.1", centre.smpp_port, timeout=20, allow_unknown_opt_params=True)
+        received: list[tuple[str, str, int, bytes]] = []
+        client.set_message_received_handler(
+            lambda pdu: received.append(
+                (pdu.source_addr.decode(), pdu.destination_addr.decode(), pdu.source_addr_ton, pdu.short_message)
+            )
+        )
+        client.connect()
+        client.bind_receiver(system_id="shop", password=PASSWORD)
+        get(f"{url}/send?from=4790100001&to=2010&text=STOPP")
+        client.read_once()
+        client.unbind()
+        client.disconnect()
+        assert received == [("4790100001", "2010", 1, b"STOPP")]
+        get(f"{url}/send?from=4790100001&to=46701000001&text=hei")
+        get(f"{url}/enquire")
+        until(lambda: len(get(url)["answers"]) == 3, what="every answer")
+        assert [(each["command"], each["status"]) for each in get(url)["answers"]] == [
+            ("deliver_sm_resp", 0),
+            ("deliver_sm_resp", 0x0B),  # no network takes it
+            ("enquire_link_resp", 0),
+        ]
+        centre.process.stop()
+        until(lambda: get(url)["unbound"] == 1, what="the centre to say goodbye")
+
+
 def _submit(centre: Centre, text: str) -> str:
     answer: dict[str, Any] = post(
         f"{centre.url}/messages", {"from": "Shop", "to": "+4790100001", "text": text}, **basic("shop")

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -23,7 +24,10 @@ from prikkfri.storage import Database
 
 @pytest.fixture
 async def house(database: Database) -> AsyncIterator[Opener]:
-    """Opens the centre with one link to a network that the test plays."""
+    """Opens the centre with one link, `nord`, to a network that the test plays.
+
+    Another one is beside it where `instead` names it, or `beside` says how it differs.
+    """
     failing = Database(FailingEngine(database.engine), area="sms")
     clock = HouseClock()
     journal: Journal | None = None
@@ -32,11 +36,14 @@ async def house(database: Database) -> AsyncIterator[Opener]:
     async def opened(
         *,
         instead: str = "",
+        nord: Mapping[str, Any] = MappingProxyType({}),
+        beside: Mapping[str, Any] | None = None,
         timing: Timing = HURRIED,
         window: int = 10,
         connections_max: int = 100,
         room: Room | None = None,
         trusted: tuple[str, ...] = (),
+        link_changes: dict[str, Any] | None = None,
         receipt_ids: str = "",
         **changes: Any,
     ) -> AsyncIterator[House]:
@@ -55,9 +62,13 @@ async def house(database: Database) -> AsyncIterator[Opener]:
             instead=instead,
             window=window,
             receipt_ids=receipt_ids,
+            **(link_changes or {}),
         )
-        beside = replace(link, name=instead, partner="Sydtel", port=other.port, prefixes=(), instead="")
-        settings = replace(SETTINGS, links=(link, beside) if instead else (link,), **changes)
+        second = replace(link, name=instead or "syd", partner="Sydtel", port=other.port, prefixes=(), instead="")
+        links = [replace(link, **nord)]
+        if instead or beside is not None:
+            links.append(replace(second, **(beside or {})))
+        settings = replace(SETTINGS, links=tuple(links), **changes)
         journal = journal or await open_journal(failing, stream="sms", clock=clock)
         smpp = socket.create_server(("127.0.0.1", 0))
         centre = SmsCentre(

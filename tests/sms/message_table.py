@@ -49,6 +49,8 @@ BASE: Row = {
     "receipt_state": 0,
     "receipt_at": 0.0,
     "user_reference": 258,
+    "doubts": 0,
+    "sessions_ended": 0,
 }
 OTHERS: dict[str, tuple[Any, ...]] = {
     "state": STATES,
@@ -101,6 +103,19 @@ async def fill(tx: Transaction, rows: Sequence[Row]) -> None:
     await tx.execute_many(
         f"INSERT INTO sms_message ({names}) VALUES ({', '.join(f':{name}' for name in BASE)})", list(rows)
     )
+    await tx.execute("DELETE FROM sms_waiting")
+    await tx.execute(f"INSERT INTO sms_waiting (target, messages) {COUNTED}")
+
+
+COUNTED = (
+    "SELECT target, COUNT(*) FROM sms_message WHERE state = 'waiting' AND message_class <> 'canary' GROUP BY target"
+)
+
+
+async def carried_counts_hold(tx: Transaction) -> None:
+    """How much waits for whom is carried beside the messages by each statement that changes it."""
+    carried = await tx.fetch("SELECT target, messages FROM sms_waiting WHERE messages <> 0")
+    assert dict(carried) == dict(await tx.fetch(COUNTED))
 
 
 async def read(tx: Transaction) -> dict[str, Row]:
@@ -154,6 +169,7 @@ async def effect(
             await routes_store.put_route(tx, link, Stop(state, 1.0, "Kari", "r", 1.0, 0.0, 0.0))
         before = await read(tx)
         result = await work(tx)
+        await carried_counts_hold(tx)
         found[:] = [Effect(result, before, await read(tx))]
         raise _Undone
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sms_house import HURRIED, PASSWORD, House
 from waiting import eventually
 
-from prikkfri.config import Account
+from prikkfri.config import Account, Link
 from prikkfri.protocols.smpp.pdu import Command, Status
 from prikkfri.protocols.smpp.session import Ended
 from prikkfri.sms.binding import Room, Unbound, bind_refused, promised_too_many
@@ -173,11 +173,14 @@ def test_silence_from_a_whole_site_makes_room_for_itself_alone() -> None:
     assert len(unbound) == 5 and unbound.oldest() == 0
 
 
-@pytest.mark.parametrize(("links", "wrong"), [(0, False), (5, False), (6, True)])
-def test_more_binds_than_there_are_connections_are_said_with_the_mend(links: int, wrong: bool) -> None:
+@pytest.mark.parametrize(("binds", "wrong"), [((), False), ((5,), False), ((1, 4), False), ((2, 4), True)])
+def test_more_binds_than_there_are_connections_are_said_with_the_mend(binds: tuple[int, ...], wrong: bool) -> None:
     accounts = [Account(system_id=name, password=PASSWORD, binds_max=10) for name in "ab"]
-    said = promised_too_many(accounts, links, 25)
+    link = Link(name="a", partner="A", host="h", port=1, system_id="s", password="p", prefixes=())
+    said = promised_too_many(accounts, [replace(link, binds=each) for each in binds], 25)
     assert bool(said) is wrong
     if wrong:
-        assert said.startswith("accounts may hold 20 binds (the sum of `binds_max`) and there are 6 links, but only 25")
+        assert said.startswith(
+            "accounts may hold 20 binds (the sum of `binds_max`) and links 6 (the sum of `binds`), but"
+        )
         assert "lower `binds_max`" in said and "\n" not in said

@@ -155,7 +155,9 @@ async def test_a_way_on_which_messages_go_astray_is_stopped_and_its_messages_are
     }
     assert [o.dimensions["by"] for o in await at.outcomes("stop-route")] == ["rule:canaries"]
 
-    listed = await at.canaries.exposed("nord", since=0.0, until=way.stopped_at)
+    listed = [
+        message async for page in at.canaries.exposed("nord", since=0.0, until=way.stopped_at) for message in page
+    ]
     assert [message.message for message in listed] == [gone]
 
     handing.astray = False
@@ -170,7 +172,9 @@ async def test_a_way_on_which_messages_go_astray_is_stopped_and_its_messages_are
     trail = await at.centre.trail(kept)
     # It was never held: it was taken on when its route was stopped already.
     assert sorted(step.event for step in trail.steps if step.event in ("held", "freed", "sent")) == ["freed", "sent"]
-    listed = await at.canaries.exposed("nord", since=0.0, until=way.stopped_at)
+    listed = [
+        message async for page in at.canaries.exposed("nord", since=0.0, until=way.stopped_at) for message in page
+    ]
     assert [message.message for message in listed] == [gone]
 
 
@@ -325,7 +329,7 @@ async def test_messages_of_a_stopped_route_go_by_the_link_that_stands_in(house: 
         assert "sent-another-way" in events
         gone = {o.promise: o.dimensions["partner"] for o in await at.outcomes("deliver") if o.layer == "link"}
         assert gone == {waiting: "Sydtel", fresh: "Sydtel"}
-        assert await at.canaries.exposed("nord", since=0.0, until=1e11) == []
+        assert [page async for page in at.canaries.exposed("nord", since=0.0, until=1e11)] == []
 
 
 async def test_commands_need_their_key_and_say_what_is_wrong(house: Any) -> None:

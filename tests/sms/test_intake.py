@@ -8,7 +8,7 @@ from msgspec import structs
 from prikkfri.protocols.smpp.pdu import NOTHING, Bind, Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt
 from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered, Unreadable
-from prikkfri.sms.delivery import Retry
+from prikkfri.sms.delivery import Refused, Retry
 from prikkfri.sms.intake import Given, Intake, Told, read_events
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Message
@@ -21,12 +21,11 @@ NOW = 1_700_000_000.0
 PARTNERS = {"nord": "Fjordmobil"}
 NORD = Party("link", "nord")
 SHOP = Party("account", "shop")
-ROUTES = Routes({"2010": SHOP}, {"47": NORD}, 2)
+ROUTES = Routes({"2010": SHOP}, {"47": (NORD.name,)}, 2)
 SEALER = Sealer(bytes(range(32)))
 FOR_NOW = {
     Status.SYSTEM_ERROR: 0x08,
     Status.QUEUE_FULL: 0x14,
-    Status.THROTTLED: 0x58,
     Status.TEMPORARY_APPLICATION_ERROR: 0x64,
     Status.INVALID_BIND_STATUS: 0x04,
 }
@@ -198,7 +197,38 @@ def test_a_refusal_for_now_puts_a_message_off(status: Status) -> None:
         assert intake.put_off == [(message.id, Retry(NOW + pause, reason))]
         assert intake.events == [(message.id, Step(NOW, "refused-for-now", reason))]
         assert (intake.sent, intake.ended, intake.in_doubt, intake.outcomes) == ([], [], [], [])
-        assert intake.throttled is (status == Status.THROTTLED)
+        assert (intake.throttled, intake.taken) == (False, 0)
+
+
+def test_what_came_too_fast_has_lost_neither_an_attempt_nor_its_place() -> None:
+    message = stored(attempts=7, due_at=NOW - 99)
+    intake = read(Answered(message, Status.THROTTLED, MessageAnswer()), by=given(NORD))
+    assert intake.put_off == [(message.id, Retry(NOW - 99, "smpp-58", is_attempt=False))]
+    assert intake.events == [(message.id, Step(NOW, "refused-for-now", "smpp-58"))]
+    assert (intake.sent, intake.ended, intake.in_doubt, intake.outcomes) == ([], [], [], [])
+    assert intake.throttled is True
+    receipt = read(Answered(RECEIPT, Status.THROTTLED, MessageAnswer()))
+    assert (receipt.throttled, receipt.receipts_put_off, receipt.receipts_given) == (True, ["id-1"], [])
+
+
+def test_a_party_may_mean_something_else_by_a_status() -> None:
+    meant = {0x45: Refused.FOR_NOW, 0x400: Refused.THROTTLED, 0x08: Refused.FOR_GOOD}
+    by = replace(given(NORD), refusals=meant)
+    message = stored(due_at=NOW - 99)
+    assert read(Answered(message, 0x45, MessageAnswer()), by=by).put_off == [(message.id, Retry(NOW + 1.0, "smpp-45"))]
+    too_fast = read(Answered(message, 0x400, MessageAnswer()), by=by)
+    assert too_fast.put_off == [(message.id, Retry(NOW - 99, "smpp-400", is_attempt=False))]
+    assert too_fast.throttled is True
+    assert read(Answered(message, 0x08, MessageAnswer()), by=by).ended == [(message.id, State.REJECTED, "smpp-08")]
+    assert read(Answered(RECEIPT, 0x400, MessageAnswer()), by=by).throttled is True
+    assert read(Answered(RECEIPT, 0x45, MessageAnswer()), by=by).receipts_put_off == ["id-1"]
+    assert read(Answered(RECEIPT, 0x08, MessageAnswer()), by=by).receipts_given == ["id-1"]
+
+
+def test_it_is_counted_how_many_a_party_took() -> None:
+    answers = [Answered(each, Status.OK, MessageAnswer("n")) for each in (stored(), RECEIPT, stored(id="other"))]
+    assert read(*answers, by=given(NORD)).taken == 3
+    assert read(Answered(stored(), Status.SYSTEM_ERROR, MessageAnswer()), by=given(NORD)).taken == 0
 
 
 def test_one_refusal_among_others_slows_the_whole_link() -> None:
@@ -265,6 +295,27 @@ def test_what_is_unanswered_at_the_end_is_in_doubt_for_the_reason_of_the_end() -
     assert intake.events == [(identity, Step(NOW, "in-doubt", "connection lost")) for identity in (first.id, "other")]
     assert intake.receipts_put_off == ["id-1"]
     assert [outcome.promise for outcome in intake.outcomes] == [first.submission]  # an account is no network
+
+
+def test_the_first_without_an_answer_may_be_why_the_peer_has_ended_the_session_and_twice_is_enough() -> None:
+    first, second = stored(), stored(id="other")
+    for reason in ("connection lost", "command_length out of bounds"):
+        intake = read(Ended(reason, (first, second)), by=given(NORD))
+        assert (intake.in_doubt, intake.ended_session, intake.ended) == ([first.id, "other"], [first.id], [])
+        again = structs.replace(first, sessions_ended=1)
+        intake = read(Ended(reason, (again, second)), by=given(NORD))
+        assert intake.ended == [(first.id, State.QUARANTINED, "ended-its-session-twice")]
+        assert (intake.in_doubt, intake.ended_session) == (["other"], [])
+        assert [outcome.promise for outcome in intake.outcomes] == [first.submission, second.submission]
+        # It stands behind another, which may be why.
+        intake = read(Ended(reason, (second, again)), by=given(NORD))
+        assert (intake.in_doubt, intake.ended_session, intake.ended) == (["other", first.id], ["other"], [])
+        intake = read(Ended(reason, (RECEIPT, again)), by=given(NORD))
+        assert (intake.in_doubt, intake.ended_session, intake.ended) == ([first.id], [], [])
+    for reason in ("no answer to enquire_link", "unbound", "the centre stops", "closed"):
+        intake = read(Ended(reason, (again, second)), by=given(NORD))
+        assert (intake.in_doubt, intake.ended_session, intake.ended) == ([first.id, "other"], [], [])
+    assert read(Unanswered(again), by=given(NORD)).in_doubt == [first.id]
 
 
 def told_by(octets: bytes, source: str = "4790000001", **fields: object) -> Request:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -24,7 +25,7 @@ from prikkfri.storage import Database, Transaction
 EARLY_SECONDS = HURRIED.early_receipt_seconds
 BODY = b"Koden er 483 201"
 SEALER = Sealer(bytes(range(32)))
-ROUTES = Routes({"2010": Party("account", "shop")}, {"47": Party("link", "syd")}, 2)
+ROUTES = Routes({"2010": Party("account", "shop")}, {"47": ("syd",)}, 2)
 
 
 def stored(**changes: Any) -> Message:
@@ -50,6 +51,9 @@ def test_a_message_goes_out_by_the_routes_of_today_and_only_when_its_seal_opens_
     assert way_out(message, SEALER, ROUTES, NOW + 60) is Hindrance.TOO_LATE
     assert way_out(stored(recipient="2010"), SEALER, ROUTES, NOW) == Party("account", "shop")
     assert way_out(stored(recipient="46700000001"), SEALER, ROUTES, NOW) is Hindrance.NO_ROUTE
+    theirs = replace(ROUTES, neighbours={"syd": "Sydtel"})
+    assert way_out(stored(origin="link:syd"), SEALER, ROUTES, NOW) == Party("link", "syd")
+    assert way_out(stored(origin="link:syd"), SEALER, theirs, NOW) is Hindrance.NO_ROUTE
     for other in ({"recipient": "4790000002"}, {"sender": "X"}, {"id": "m2"}, {"expires_at": NOW}, {"sealed": None}):
         assert way_out(changed(message, **other), SEALER, ROUTES, NOW) is Hindrance.SEAL_BROKEN, other
     canary = stored(origin="canary:nord")

@@ -76,7 +76,8 @@ def test_what_is_in_quarantine_is_listed_and_the_exit_code_says_whether_there_is
     centre.answers = {"GET /quarantine?link=": [(200, [ENTRY])], "GET /quarantine?link=syd%2F1": [(200, [])]}
     listed = centre.ran("quarantine")
     assert listed.exit_code == 1
-    assert all(str(word) in listed.stdout for word in ("m1", "misdirected", "+47 ••• •• 001", "[red]ordinary[/red]"))
+    for word in ("m1", "misdirected", "+47 ••• •• 001", "[red]ordinary[/red]"):
+        assert word in listed.stdout
     none = centre.ran("quarantine", "--link", "syd/1")
     assert (none.exit_code, none.stdout) == (0, "nothing is in quarantine\n")
     assert json.loads(centre.ran("quarantine", "--json", "-").stdout) == [ENTRY]

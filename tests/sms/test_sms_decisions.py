@@ -212,11 +212,11 @@ def test_two_rows_with_their_bodies_swapped_are_both_held() -> None:
 
 
 def test_refusals_for_now_are_tried_again_ever_more_seldom_and_others_end() -> None:
-    pauses = [after_refusal(Status.QUEUE_FULL, attempts, NOW) for attempts in range(1, 12)]
+    pauses = [after_refusal(Status.QUEUE_FULL, attempts, NOW, NOW) for attempts in range(1, 12)]
     dues = [found.due_at for found in pauses if isinstance(found, Retry)]
     assert len(dues) == 11
     assert dues == sorted(dues)
-    assert after_refusal(Status.INVALID_DESTINATION, 1, NOW) == Ended(State.REJECTED, "smpp-0b")
+    assert after_refusal(Status.INVALID_DESTINATION, 1, NOW, NOW) == Ended(State.REJECTED, "smpp-0b")
 
 
 def test_reconnecting_grows_slower_to_a_limit() -> None:

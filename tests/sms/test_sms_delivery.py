@@ -1,12 +1,27 @@
 """What is written to the wire, and what is done about each answer."""
 
+from dataclasses import replace
+
 import pytest
 from msgspec import structs
 
+from prikkfri.config import Account, Link
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, parse_receipt
 from prikkfri.sms import delivery
-from prikkfri.sms.delivery import Ended, Misdirected, Retry, after_refusal, receipt_body, reconnect_pause, wire_body
+from prikkfri.sms.delivery import (
+    REFUSALS,
+    Ended,
+    Misdirected,
+    Refused,
+    Retry,
+    after_refusal,
+    is_sent_again,
+    receipt_body,
+    reconnect_pause,
+    refusals_of,
+    wire_body,
+)
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Message, reference_of
 from prikkfri.sms.routing import Party
@@ -122,30 +137,52 @@ def test_what_is_claimed_for_another_is_held(party: Party) -> None:
 FOR_NOW = {
     Status.SYSTEM_ERROR,
     Status.QUEUE_FULL,
-    Status.THROTTLED,
     Status.TEMPORARY_APPLICATION_ERROR,
     Status.INVALID_BIND_STATUS,
 }
 
 
 def test_each_status_says_whether_to_come_again() -> None:
-    for status in {*map(int, Status), 0x33, 0x400, 0xFF} - {Status.OK}:
-        found = after_refusal(status, 1, NOW)
+    for status in {*map(int, Status), 0x33, 0x45, 0x400, 0xFF} - {Status.OK}:
+        found = after_refusal(status, 1, NOW - 9, NOW)
         reason = f"smpp-{status:02x}"
         wanted: Ended | Retry = Retry(NOW + 1.0, reason) if status in FOR_NOW else Ended(State.REJECTED, reason)
+        if status == Status.THROTTLED:
+            wanted = Retry(NOW - 9, reason, is_attempt=False)
         assert found == wanted
-    assert after_refusal(Status.THROTTLED, 1, NOW) == Retry(NOW + 1.0, "smpp-58")
-    assert after_refusal(Status.INVALID_DESTINATION, 1, NOW) == Ended(State.REJECTED, "smpp-0b")
-    assert after_refusal(0x8, 1, NOW) == Retry(NOW + 1.0, "smpp-08")
+    assert after_refusal(Status.THROTTLED, 8, NOW - 9, NOW) == Retry(NOW - 9, "smpp-58", is_attempt=False)
+    assert after_refusal(Status.INVALID_DESTINATION, 1, NOW, NOW) == Ended(State.REJECTED, "smpp-0b")
+    assert after_refusal(0x8, 1, NOW, NOW) == Retry(NOW + 1.0, "smpp-08")
 
 
 def test_pauses_between_attempts_grow_to_half_an_hour() -> None:
     pauses = []
     for attempts in range(1, 11):
-        found = after_refusal(Status.QUEUE_FULL, attempts, NOW)
+        found = after_refusal(Status.QUEUE_FULL, attempts, NOW, NOW)
         assert isinstance(found, Retry)
         pauses.append(found.due_at - NOW)
     assert pauses == [1, 5, 15, 60, 300, 900, 1_800, 1_800, 1_800, 1_800]
+
+
+def test_what_is_in_doubt_is_sent_again_once_unless_twice_would_be_worse() -> None:
+    shop = Account(system_id="shop", password="p")
+    clinic = replace(shop, in_doubt="report")
+    assert [is_sent_again(doubts, "ordinary", shop) for doubts in (1, 2, 3)] == [True, False, False]
+    assert [is_sent_again(doubts, "ordinary", None) for doubts in (1, 2)] == [True, False]
+    assert not is_sent_again(1, "ordinary", clinic)
+    for message_class in ("code", "log-in-code", "sensitive", "health", "otp", "canary"):
+        assert not is_sent_again(1, message_class, shop)
+    assert is_sent_again(1, "marketing", shop)
+
+
+def test_a_link_may_mean_something_else_by_a_status_and_means_the_rest_by_the_book() -> None:
+    link = Link(name="nord", partner="Fjordmobil", host="h", port=1, system_id="s", password="p", prefixes=("47",))
+    assert refusals_of(link) == REFUSALS
+    own = replace(link, refused_for_good=(0x08, 0x14), refused_for_now=(0x45,), refused_when_too_fast=(0x400,))
+    assert refusals_of(own) == {
+        **REFUSALS, 0x08: Refused.FOR_GOOD, 0x14: Refused.FOR_GOOD, 0x45: Refused.FOR_NOW, 0x400: Refused.THROTTLED
+    }  # fmt: skip
+    assert after_refusal(0x45, 2, NOW, NOW, refusals_of(own)) == Retry(NOW + 5.0, "smpp-45")
 
 
 def test_links_come_back_ever_later_to_half_a_minute_and_not_in_step() -> None:

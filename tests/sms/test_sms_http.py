@@ -7,12 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
+from message_table import BASE, NOW, Row, fill, numbered
 from sms_house import HURRIED
 from waiting import eventually
 
 from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status
 from prikkfri.sms.http import BODY_OCTETS_MAX, application, commands
+from prikkfri.sms.routes.service import EXPOSED_BATCH
 
 STILL = replace(HURRIED, look_seconds=60.0)
 PASSWORD = "secret12"
@@ -202,6 +204,17 @@ async def test_where_too_much_waits_already_it_is_said(house: Any) -> None:
         assert answer.headers["retry-after"] == "1"
 
 
+async def test_a_long_list_of_those_exposed_is_one_list(house: Any) -> None:
+    async with house() as at:
+        row: Row = {**BASE, "state": "sent", "attempted_at": NOW}
+        await at.database.write(lambda tx: fill(tx, numbered([row] * (2 * EXPOSED_BATCH + 1))))
+        app = application(at.centre, commands(at.canaries, command_key="role", canary_key="phone"))
+        role = {"Authorization": "Bearer role"}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sms", headers=role) as http:
+            listed = (await http.get(f"/routes/nord/exposed?since={NOW}&until={NOW + 1}")).json()
+            assert len({each["message"] for each in listed}) == len(listed) == 2 * EXPOSED_BATCH + 1
+
+
 async def test_who_may_be_exposed_is_shown_masked_and_by_link_and_time(house: Any) -> None:
     async with house() as at:
         link, client = await at.network.bound(), await at.bound_client()
@@ -228,6 +241,8 @@ async def test_who_may_be_exposed_is_shown_masked_and_by_link_and_time(house: An
                               "account": "shop", "state": "sent"}  # fmt: skip
             [by_number] = (await http.get(f"/routes/nord/exposed?since={later}&until={later + 1}")).json()
             assert "90000077" not in by_number["from"] and by_number["from"].endswith("77")
+            both = (await http.get(f"/routes/nord/exposed?since={now}&until={later + 1}")).json()
+            assert [each["sent_at"] for each in both] == [now, later]
             for since, until in ((now - 1, now), (now + 0.5, now + 1), (now, now)):
                 assert (await http.get(f"/routes/nord/exposed?since={since}&until={until}")).json() == []
             for wrong in ("", "?since=1", "?until=1", "?since=2&until=1", "?since=nan&until=1"):

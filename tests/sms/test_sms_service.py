@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sms_house import ANSWER_SECONDS_MAX, HURRIED
+from sms_house import ANSWER_SECONDS_MAX, HURRIED, SETTINGS
 from waiting import eventually
 
 from prikkfri.config import Account
@@ -324,8 +324,50 @@ async def test_who_is_throttled_is_left_alone_for_a_while_by_all_messages(house:
         assert (await link.answered()).status == Status.OK
         await client.message()
         assert await at.fetch("SELECT attempts FROM sms_message WHERE recipient = '4790000002'") == [(0,)]
+        assert await at.fetch("SELECT attempts, state FROM sms_message WHERE reason = 'smpp-58'") == [(0, "waiting")]
         at.clock.advance(1.0, on_the_wire=True)
-        assert {(await link.message())[1].destination for _ in range(2)} == {NUMBER, "4790000002"}
+        # Who was refused so has lost neither an attempt nor its place, and shows whether more may follow.
+        request, message = await link.message()
+        assert message.destination == NUMBER
+        assert await at.fetch("SELECT state FROM sms_message WHERE recipient = '4790000002'") == [("waiting",)]
+        link.take_message(request, "net-1")
+        assert (await link.message())[1].destination == "4790000002"
+
+
+async def test_a_links_own_table_says_what_its_refusals_mean(house: Any) -> None:
+    async with house(
+        link_changes={"refused_for_now": (0x45,), "refused_for_good": (0x08,), "refused_when_too_fast": (0x400,)}
+    ) as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        states = {}
+        for status in (0x45, 0x08, 0x400):
+            assert (await client.submit(destination=f"4790000{status:03d}"))[0] == Status.OK
+            request, message = await link.message()
+            link.answer(request, status, MessageAnswer())
+            await at.until(f"SELECT COUNT(*) FROM sms_message WHERE reason = 'smpp-{status:02x}'", 1)
+            [states[status]] = await at.fetch(
+                f"SELECT state, attempts FROM sms_message WHERE recipient = '{message.destination}'"
+            )
+        assert states == {0x45: ("waiting", 1), 0x08: ("rejected", 1), 0x400: ("waiting", 0)}
+
+
+async def test_a_link_is_sent_no_more_than_its_rate(house: Any) -> None:
+    async with house(link_changes={"throughput_per_second_max": 20.0}) as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        for _ in range(5):
+            assert (await client.submit())[0] == Status.OK
+        for count in (2, 4):
+            for _ in range(2):
+                request, _ = await link.message()
+                link.take_message(request, f"net-{request.sequence}")
+            await at.until("SELECT COUNT(*) FROM sms_message WHERE state = 'sent'", count)
+            link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=b"hei"))
+            assert (await link.answered()).status == Status.OK
+            assert await at.fetch("SELECT COUNT(*) FROM sms_message WHERE attempts > 0 AND target LIKE 'link%'") == [
+                (count,)
+            ]
+            at.clock.advance(0.1, on_the_wire=True)
+        await link.message()
 
 
 EARLY_SECONDS = HURRIED.early_receipt_seconds
@@ -374,6 +416,37 @@ async def test_in_doubt_a_message_is_reported_where_twice_would_be_worse(house: 
         await at.nothing_more_for(link, await at.bound_client())
         [broken] = [outcome for outcome in await at.outcomes("deliver") if outcome.verdict == "broken"]
         assert (broken.verdict, broken.reason) == ("broken", "in-doubt")
+
+
+async def test_a_message_that_ends_its_session_twice_is_quarantined_and_the_next_one_passes(house: Any) -> None:
+    async with house() as at:
+        client, message, identity = await in_doubt(at, "shop")
+        link = await at.bound_link()
+        at.clock.advance(IN_DOUBT_SECONDS)
+        _, again = await link.message()
+        assert again.octets == message.octets
+        link.cut()
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{identity}'", "quarantined")
+        _, receipt = await client.message()
+        assert (parse_receipt(receipt).message_id, parse_receipt(receipt).state) == (identity, MessageState.UNKNOWN)
+        link = await at.network.bound()
+        at.clock.advance(2 * IN_DOUBT_SECONDS)
+        await at.nothing_more_for(link, await at.bound_client())
+        [held] = await at.fetch("SELECT reason, sealed IS NOT NULL FROM sms_message WHERE state = 'quarantined'")
+        assert held == ("ended-its-session-twice", True)
+        assert at.centre.counters()["messages_quarantined_total"] == 1
+
+
+async def test_a_log_in_code_in_doubt_is_reported_whatever_its_account_says(house: Any) -> None:
+    clinic = replace(SETTINGS.accounts[1], in_doubt="resend")
+    assert clinic.message_class == "log-in-code"
+    async with house(accounts=(SETTINGS.accounts[0], clinic)) as at:
+        client, _, identity = await in_doubt(at, "clinic")
+        link = await at.bound_link()
+        at.clock.advance(IN_DOUBT_SECONDS)
+        _, receipt = await client.message()
+        assert (parse_receipt(receipt).message_id, parse_receipt(receipt).state) == (identity, MessageState.UNKNOWN)
+        await at.nothing_more_for(link, await at.bound_client())
 
 
 async def test_a_receipt_settles_a_doubt(house: Any) -> None:
@@ -628,15 +701,18 @@ async def test_nothing_is_written_once_the_centre_has_said_goodbye(house: Any) -
         await at.engine.waiting.wait()  # claimed, and not committed yet
 
         async def leave() -> None:
-            unbind = await link.request()
-            assert unbind.command == Command.UNBIND
-            behind = asyncio.create_task(at.change("UPDATE sms_event SET detail = detail"))
-            await asyncio.sleep(0)
-            at.engine.go_on.set()
-            await behind  # the claim is committed by now
-            await at.until("SELECT state FROM sms_message", "waiting")
-            link.answer(unbind)
-            await client.say_goodbye()
+            try:
+                unbind = await link.request()
+                assert unbind.command == Command.UNBIND
+                behind = asyncio.create_task(at.change("UPDATE sms_event SET detail = detail"))
+                await asyncio.sleep(0)
+                at.engine.go_on.set()
+                await behind  # the claim is committed by now
+                await at.until("SELECT state FROM sms_message", "waiting")
+                link.answer(unbind)
+                await client.say_goodbye()
+            finally:
+                at.engine.go_on.set()  # or nobody ever leaves
 
         leaving = asyncio.create_task(leave())
     await leaving

@@ -4,21 +4,26 @@ import inspect
 from typing import Any
 
 import pytest
-from query_plans import walks
+from message_table import BASE, NOW, Row, fill, numbered
+from query_plans import instructions, walks
 
 from prikkfri.sms import store
 from prikkfri.sms.canaries import store as canaries
 from prikkfri.sms.canaries.verdicts import Canary
 from prikkfri.sms.housekeeping import store as housekeeping
 from prikkfri.sms.lifecycle import State
+from prikkfri.sms.placing import store as placing
 from prikkfri.sms.quarantine import store as quarantine_store
 from prikkfri.sms.receipts import store as receipts
 from prikkfri.sms.reports import store as reports_store
 from prikkfri.sms.routes import store as routes_store
+from prikkfri.sms.routing import Stop
 from prikkfri.sms.trails import store as trails_store
 from prikkfri.storage import Database, Location, open_database
 
-STORES = (store, housekeeping, quarantine_store, receipts, reports_store, routes_store, trails_store, canaries)
+STORES = (
+    store, housekeeping, quarantine_store, receipts, reports_store, routes_store, trails_store, canaries, placing,
+)  # fmt: skip
 STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.claim, {"target": "link:nord", "limit": 10, "now": 1.0}),
     (housekeeping.is_full, {"target": "link:nord", "limit": 10}),
@@ -32,6 +37,8 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.end, {"message": "a", "state": State.DELIVERED, "reason": "", "now": 1.0}),
     (receipts.end_submission, {"submission": "a", "now": 1.0}),
     (receipts.find_in_doubt, {"target": "link:nord", "recipient": "47"}),
+    (store.end_overdue, {"state": State.WAITING, "before": 1.0, "limit": 10, "now": 1.0}),
+    (store.end_overdue, {"state": State.SENT, "before": 1.0, "limit": 10, "now": 1.0}),
     (receipts.known, {"target": "link:nord", "keys": ["n"]}),
     (receipts.add_word, {"message": "a", "word": "GONE", "now": 1.0}),
     (receipts.one_before, {"link": "nord", "next_hop_id": "n"}),
@@ -52,7 +59,6 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (quarantine_store.discard_receipt, {"identity": "r", "by": "Kari", "now": 1.0}),
     (quarantine_store.discard_receipts, {"link": "nord", "by": "Kari", "now": 1.0, "limit": 10}),
     (reports_store.waiting_up_to, {"target": "link:nord", "most": 10}),
-    (housekeeping.overdue, {"limit": 10, "waiting_before": 1.0, "sent_before": 0.0}),
     (receipts.claim_receipts, {"origin": "account:shop", "limit": 10, "now": 1.0}),
     (receipts.receipts_given, {"ids": ["a"], "now": 1.0}),
     (receipts.put_off_receipts, {"ids": ["a"], "due_at": 1.0}),
@@ -60,9 +66,10 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (trails_store.events, {"messages": ["a"]}),
     (housekeeping.erase, {"ended_before": 1.0, "limit": 10}),
     (store.move, {"source": "held:nord", "target": "link:nord", "limit": 10}),
+    (store.move, {"source": "held:nord", "target": "link:nord", "limit": 10, "among": ["a", "b"]}),
+    (placing.waiting, {"target": "link:nord", "after": (1.0, "a"), "limit": 10}),
     (routes_store.waiting, {"target": "held:nord"}),
-    (routes_store.exposed, {"target": "link:nord", "since": 1.0, "until": 2.0, "validity_seconds_max": 60.0,
-                            "limit": 10}),
+    (routes_store.exposed, {"target": "link:nord", "since": 1.0, "until": 2.0, "after": (1.0, ""), "limit": 10}),
     (canaries.mark_told, {"phone": "47", "tokens": ["t"], "now": 1.0}),
     (canaries.undecided, {"limit": 10}),
     (canaries.decide, {"canary": Canary("t", "a", "nord", "47", State.SENT, 0.0, 0.0, 0.0, 0.0, 0.0, ""),
@@ -89,10 +96,96 @@ def test_no_statement_of_the_store_is_left_out() -> None:
         if inspect.iscoroutinefunction(function) and function.__module__ == module.__name__ and name[0] != "_"
     }
     assert {function.__name__ for function in every - named} == {
-        "insert", "add", "add_events", "add_network_receipt", "put_route", "routes", "put_habit", "habits", "count_kept"
+        "insert", "add", "add_events", "add_network_receipt", "put_route", "routes", "put_habit", "habits",
+        "count_kept", "count_waiting",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(("function", "arguments"), STATEMENTS, ids=lambda value: getattr(value, "__name__", ""))
 async def test_a_statement_finds_its_rows_by_an_index(area: Database, function: Any, arguments: dict[str, Any]) -> None:
     assert await walks(area, function, **arguments) == []
+
+
+# What a statement does must not grow with what it is not about: what waits, behind or before, for whom it is.
+
+MANY = 1_500
+WAITING: Row = {"state": "waiting", "due_at": NOW - 10, "expires_at": NOW + 1_000}
+CASES: list[tuple[str, Any, dict[str, Any], Row]] = [
+    ("is_full", housekeeping.is_full, {"target": "link:nord", "limit": 1_000}, WAITING),
+    ("waiting", routes_store.waiting, {"target": "link:nord"}, WAITING),
+    ("claim", store.claim, {"target": "link:nord", "limit": 10, "now": NOW}, WAITING),
+    ("claim, not due", store.claim, {"target": "link:nord", "limit": 10, "now": NOW}, {**WAITING, "due_at": NOW + 1}),
+    ("claim, stopped", store.claim, {"target": "link:syd", "limit": 10, "now": NOW}, {**WAITING, "target": "link:syd"}),
+    ("move", store.move, {"source": "link:nord", "target": "held:nord", "limit": 10}, WAITING),
+    ("expire, none due", store.end_overdue, {"state": State.WAITING, "before": NOW, "limit": 10, "now": NOW}, WAITING),
+    (
+        "expire, many due",
+        store.end_overdue,
+        {"state": State.WAITING, "before": NOW, "limit": 10, "now": NOW},
+        {**WAITING, "expires_at": NOW - 1},
+    ),
+    (
+        "expire, many sent that may still be told of",
+        store.end_overdue,
+        {"state": State.SENT, "before": NOW - 3_600, "limit": 10, "now": NOW},
+        {"state": "sent", "expires_at": NOW - 1},
+    ),
+    (
+        "left_waiting",
+        housekeeping.left_waiting,
+        {"target": "account:shop", "accepted_after": NOW - 100, "limit": 10},
+        {**WAITING, "target": "account:shop", "accepted_at": NOW - 5, "part": 2},
+    ),
+    (
+        "exposed",
+        routes_store.exposed,
+        {"target": "link:nord", "since": NOW, "until": NOW + 10, "after": (NOW, ""), "limit": 10},
+        {"state": "sent", "attempted_at": NOW + 1},
+    ),
+    (
+        "exposed, of a time in which little went",
+        routes_store.exposed,
+        {"target": "link:nord", "since": NOW, "until": NOW + 10, "after": (NOW, ""), "limit": 10},
+        {"state": "sent", "attempted_at": NOW - 1},
+    ),
+    (
+        "exposed, of what was refused",
+        routes_store.exposed,
+        {"target": "link:nord", "since": NOW, "until": NOW + 10, "after": (NOW, ""), "limit": 10},
+        {"state": "rejected", "attempted_at": NOW + 1, "sent_at": 0.0},
+    ),
+    (
+        "erase, beside a full quarantine",
+        housekeeping.erase,
+        {"ended_before": NOW, "limit": 10},
+        {"state": "quarantined", "ended_at": NOW - 100},
+    ),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "row"), [case[1:] for case in CASES], ids=[c[0] for c in CASES])
+async def test_a_statement_does_not_more_because_more_waits(
+    area: Database, function: Any, arguments: dict[str, Any], row: Row
+) -> None:
+    async def stop(tx: Any) -> None:
+        await routes_store.put_route(tx, "syd", Stop("stopped", 1.0, "Kari", "r", 1.0, 0.0, 0.0))
+
+    await area.write(stop)
+    done = []
+    for count in (50, MANY):
+        await area.write(lambda tx: tx.execute("DELETE FROM sms_message"))
+        await area.write(lambda tx, count=count: fill(tx, numbered([{**BASE, **row}] * count)))
+        done.append(await instructions(area, function, **arguments))
+    assert done[1] <= done[0] + 30, done
+
+
+async def test_who_still_waits_behind_many_whose_time_is_up_is_claimed_and_no_more_than_so_many_are_looked_at(
+    area: Database,
+) -> None:
+    late: Row = {**BASE, **WAITING, "due_at": NOW - 20, "expires_at": NOW - 1}
+    waits: Row = {**BASE, **WAITING, "id": "waits"}
+    for past, found in ((200, ["waits"]), (store.LOOKED_PAST_MAX, ["waits"]), (store.LOOKED_PAST_MAX + 10, [])):
+        await area.write(lambda tx: tx.execute("DELETE FROM sms_message"))
+        await area.write(lambda tx, past=past: fill(tx, numbered([*[late] * past, waits])))
+        claimed = await area.write(lambda tx: store.claim(tx, "link:nord", limit=10, now=NOW))
+        assert [message.id for message in claimed] == found, past

@@ -16,7 +16,7 @@ from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.submission import Refusal
 
 NUMBER = "4790000001"
-MOVED_AT_ONCE = 5_000
+MOVED_AT_ONCE = 500
 ENDED_AT_ONCE = 500
 
 
@@ -45,6 +45,25 @@ async def test_a_message_of_which_no_word_comes_back_is_unreported_an_hour_after
         assert parse_receipt(receipt).state is MessageState.UNKNOWN
         [broken] = [o for o in await at.outcomes("deliver") if o.verdict == "broken" and o.promise == identity]
         assert (broken.reason, broken.layer) == ("unreported", "link")
+
+
+async def test_in_doubt_a_message_is_sent_again_once_and_then_reported(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        at.clock.advance(600.0)  # the link has been bound for long
+        _, identity = await client.submit(registered_delivery=1)
+        for _ in range(2):
+            _, message = await link.message()
+            assert message.destination == NUMBER
+            at.clock.advance(60.0, on_the_wire=True)
+            await at.until(f"SELECT state FROM sms_message WHERE id = '{identity}'", "in-doubt")
+            at.clock.advance(60.0)
+        _, receipt = await client.message()
+        assert (parse_receipt(receipt).message_id, parse_receipt(receipt).state) == (identity, MessageState.UNKNOWN)
+        await at.nothing_more_for(link, await at.bound_client())
+        assert await at.fetch(f"SELECT state, reason, attempts FROM sms_message WHERE id = '{identity}'") == [
+            ("unreported", "in-doubt", 2)
+        ]
 
 
 async def test_a_doubt_that_outlives_its_message_ends_as_a_doubt(house: Any) -> None:
@@ -150,6 +169,37 @@ async def test_all_that_waits_is_moved_when_a_route_is_stopped_and_freed_when_it
         assert await at.centre.waiting("nord") == count
 
 
+async def test_what_is_refused_after_its_route_was_stopped_goes_where_the_others_went(house: Any) -> None:
+    async with house(instead="syd", window=2) as at:
+        client, link, other = await at.bound_client(), await at.network.bound(), await at.other.bound()
+        for destination in ("4790000001", "4790000002"):
+            assert (await client.submit(destination=destination))[0] == Status.OK
+        first, second = await link.message(), await link.message()
+        await at.centre.switch_route("nord", "stopped", who="Kari", reason="r")
+        link.answer(first[0], Status.QUEUE_FULL)
+        await at.until("SELECT COUNT(*) FROM sms_message WHERE target LIKE '%syd'", 1)
+        at.clock.advance(1.0)
+        request, message = await other.message()
+        assert (message.destination, message.tlvs) == (first[1].destination, first[1].tlvs)
+        other.take_message(request, "net-1")
+        link.take_message(second[0], "net-2")
+        await at.until("SELECT COUNT(*) FROM sms_message WHERE state = 'sent'", 2)
+        trail = await at.centre.trail((await at.fetch("SELECT id FROM sms_message WHERE target LIKE '%syd'"))[0][0])
+        assert "sent-another-way" in [step.event for step in trail.steps]
+
+
+async def test_what_a_restart_left_half_moved_is_brought_where_the_routes_say(house: Any) -> None:
+    waiting: Row = {"state": "waiting", "expires_at": 2e9, "due_at": 1.9e9}
+    async with house() as at:
+        await at.centre.switch_route("nord", "stopped", who="Kari", reason="r")
+        await rows(at, *[waiting] * 3)
+        await at.until("SELECT COUNT(*) FROM sms_message WHERE target LIKE 'held%'", 3)
+        await at.change("UPDATE sms_route SET state = 'open'")
+    async with house() as at:
+        await at.until("SELECT COUNT(*) FROM sms_message WHERE target LIKE 'link%'", 3)
+        assert await at.centre.waiting("nord") == 3
+
+
 async def test_however_many_expire_at_once_all_of_them_end(house: Any) -> None:
     async with house() as at:
         old: Row = {"state": "waiting", "expires_at": at.clock.now() - 1}
@@ -168,7 +218,8 @@ async def test_what_waited_for_its_link_for_days_is_still_found_among_those_expo
         link.take_message(request, "net-1")
         await at.until("SELECT state FROM sms_message", "sent")
         now = at.clock.now()
-        assert [each.message for each in await at.centre.exposed("nord", since=now, until=now + 1)] == [identity]
+        [[listed]] = [page async for page in at.centre.exposed("nord", since=now, until=now + 1)]
+        assert listed.message == identity
 
 
 async def test_while_it_says_goodbye_the_centre_still_takes_what_it_is_told(house: Any) -> None:

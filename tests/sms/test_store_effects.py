@@ -12,6 +12,7 @@ from prikkfri.sms.housekeeping import store as housekeeping
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Ending, Message, message_id
 from prikkfri.sms.network_receipts import Known
+from prikkfri.sms.placing import store as placing
 from prikkfri.sms.receipts import store as receipts
 from prikkfri.sms.receipts.store import SAME_ID_MAX
 from prikkfri.sms.routes import store as routes_store
@@ -54,7 +55,8 @@ async def test_a_message_is_stored_as_it_was_taken_on_and_waits(database: Databa
         **{field: getattr(new, field) for field in Message.__struct_fields__},
         **{"state": "waiting", "reason": "", "next_hop_id": "", "next_hop_key": ""},
         **{"attempted_at": 0, "sent_at": 0, "ended_at": 0},
-        **{"receipt": "", "receipt_state": 0, "receipt_at": 0, "attempts": 0},
+        **{"receipt": "", "receipt_state": 0, "receipt_at": 0, "attempts": 0, "doubts": 0},
+        "sessions_ended": 0,
     }
     found.untouched()
 
@@ -173,21 +175,57 @@ async def test_only_what_was_on_its_way_is_put_off(database: Database) -> None:
     )
 
 
+async def test_what_came_too_fast_is_put_back_as_if_it_had_not_been_tried(database: Database) -> None:
+    rows = crossed(state=STATES, attempts=(1, 4))
+    put_off = partial(store.put_off, due_at=NOW - 5, reason="smpp-58", is_attempt=False)
+
+    async def put_back(tx: Transaction) -> None:
+        for row in rows:
+            await put_off(tx, row["id"])
+
+    found = await effect(database, rows, put_back)
+    back = {"state": "waiting", "reason": "smpp-58", "due_at": NOW - 5}
+    found.must_be(
+        lambda row: {**back, "attempts": row["attempts"] - 1} if row["state"] in ("sending", "in-doubt") else None
+    )
+
+
 async def test_only_what_was_being_sent_comes_into_doubt(database: Database) -> None:
     rows = crossed(state=STATES, target=("link:nord", "link:syd"), due_at=(NOW - 5, NOW + 5))
     asked = every_second(rows)
     found = await effect(database, rows, partial(store.mark_in_doubt, ids=asked, due_at=NOW + 60))
     found.must_be(
         lambda row: (
-            {"state": "in-doubt", "reason": "no-answer", "due_at": NOW + 60}
+            {"state": "in-doubt", "reason": "no-answer", "due_at": NOW + 60, "doubts": 1}
             if row["id"] in asked and on(row, state="sending")
             else None
         )
     )
 
 
+async def test_by_whom_a_session_was_ended_and_how_often_a_message_was_in_doubt_is_counted(database: Database) -> None:
+    rows = crossed(state=STATES, doubts=(0, 2), sessions_ended=(0, 1))
+    asked = every_second(rows)
+    doubt = partial(store.mark_in_doubt, ids=[row["id"] for row in rows], ended_session=asked, due_at=NOW + 60)
+    found = await effect(database, rows, doubt)
+    into = {"state": "in-doubt", "reason": "no-answer", "due_at": NOW + 60}
+    found.must_be(
+        lambda row: (
+            {
+                **into,
+                "doubts": row["doubts"] + 1,
+                "sessions_ended": row["sessions_ended"] + (row["id"] in asked),
+            }
+            if on(row, state="sending")
+            else None
+        )
+    )
+
+
 async def test_after_a_crash_all_that_was_being_sent_is_in_doubt_and_nothing_of_it_is_due(database: Database) -> None:
-    rows = crossed(state=STATES, receipt=("", "waiting", "sending", "given"), target=("link:nord", "account:shop"))
+    rows = crossed(
+        state=STATES, receipt=("", "waiting", "sending", "given"), target=("link:nord", "account:shop"), doubts=(0, 1)
+    )
 
     async def restart(tx: Transaction) -> Any:
         doubtful = await store.doubt_what_was_sending(tx, due_at=NOW + 60)
@@ -203,7 +241,7 @@ async def test_after_a_crash_all_that_was_being_sent_is_in_doubt_and_nothing_of_
     def expected(row: Row) -> Row | None:
         new: Row = {}
         if on(row, state="sending"):
-            new |= {"state": "in-doubt", "reason": "restart", "due_at": NOW + 60}
+            new |= {"state": "in-doubt", "reason": "restart", "due_at": NOW + 60, "doubts": row["doubts"] + 1}
         if on(row, receipt="sending"):
             new |= {"receipt": "waiting"}
         return new or None
@@ -215,13 +253,13 @@ async def test_after_a_crash_all_that_was_being_sent_is_in_doubt_and_nothing_of_
 
 
 async def test_a_doubt_is_decided_when_its_time_has_come_for_its_party_alone(database: Database) -> None:
-    rows = neighbours(state="in-doubt")
+    rows = neighbours(state="in-doubt", doubts=2)
     found = await effect(
         database, rows, partial(housekeeping.settled_doubts, target="link:nord", limit=10_000, now=NOW)
     )
     found.untouched()
     assert sorted(found.result) == sorted(
-        (row["id"], row["origin"])
+        (row["id"], row["origin"], row["message_class"], row["doubts"])
         for row in rows
         if on(row, state="in-doubt", target="link:nord") and row["due_at"] <= NOW
     )
@@ -336,22 +374,30 @@ async def test_a_receipt_without_an_id_may_be_of_what_is_in_doubt_towards_its_nu
     assert set(found.result) == meant & {row["id"] for row in few}
 
 
-async def test_what_is_overdue_is_found_the_longest_first(database: Database) -> None:
+async def test_what_is_overdue_ends_the_longest_overdue_first(database: Database) -> None:
     rows = neighbours(expires_at=NOW)
-    times = {"waiting_before": NOW, "sent_before": NOW - 3_600}
-    found = await effect(database, rows, partial(housekeeping.overdue, limit=10_000, **times))
-    found.untouched()
+    ends = {
+        State.WAITING: (State.EXPIRED, "expired"),
+        State.IN_DOUBT: (State.UNREPORTED, "in-doubt"),
+        State.SENT: (State.UNREPORTED, "unreported"),
+    }
+    for state, (final, reason) in ends.items():
 
-    def over(row: Row) -> bool:
-        limit = {"waiting": NOW, "in-doubt": NOW, "sent": NOW - 3_600}.get(row["state"])
-        return limit is not None and row["expires_at"] <= limit
+        def over(row: Row, state: State = state) -> bool:
+            return on(row, state=state, ended_at=0.0) and row["expires_at"] <= NOW - 1
 
-    assert set(found.result) == {(row["id"], row["state"]) for row in rows if over(row)}
-    assert {state for _, state in found.result} == {State.WAITING, State.IN_DOUBT, State.SENT}
-    expiries = [found.before[identity]["expires_at"] for identity, _ in found.result]
-    assert expiries == sorted(expiries)
-    few = await effect(database, rows, partial(housekeeping.overdue, limit=2, **times))
-    assert [found.before[identity]["expires_at"] for identity, _ in few.result] == expiries[:2]
+        end = partial(store.end_overdue, state=state, before=NOW - 1, now=NOW)
+        found = await effect(database, rows, partial(end, limit=10_000))
+        assert {ending.id for ending in found.result} == {row["id"] for row in rows if over(row)}
+        assert {(ending.state, ending.reason) for ending in found.result} == {(final, reason)}
+        changed = [(found.before[each], row) for each, row in found.after.items() if row != found.before[each]]
+        assert {before["id"] for before, _ in changed} == {row["id"] for row in rows if over(row)}
+        assert {(row["state"], row["reason"], row["ended_at"], row["sealed"]) for _, row in changed} == {
+            (final, reason, NOW, None)
+        }
+        expiries = sorted(row["expires_at"] for row in rows if over(row))
+        few = await effect(database, rows, partial(end, limit=2))
+        assert sorted(few.before[ending.id]["expires_at"] for ending in few.result) == expiries[:2]
 
 
 # receipts
@@ -476,6 +522,31 @@ async def test_what_waits_for_a_party_is_moved_and_canaries_stay(database: Datab
     few = await effect(database, rows, partial(store.move, source="link:nord", target="held:nord", limit=3))
     few.must_be(lambda row: {"target": "held:nord"} if row["id"] in few.result else None)
     assert len(few.result) == 3
+    one = next(row["id"] for row in rows if moved(row))
+    named = [one, next(row["id"] for row in rows if on(row, target="link:syd")), "nobody"]
+    found = await effect(
+        database, rows, partial(store.move, source="link:nord", target="link:syd", limit=10_000, among=named)
+    )
+    found.must_be(lambda row: {"target": "link:syd"} if row["id"] == one else None)
+    assert found.result == [one]
+
+
+async def test_what_waits_is_read_on_from_where_the_last_look_ended(database: Database) -> None:
+    rows = neighbours()
+    mine = [row for row in rows if on(row, target="link:nord", state="waiting") and row["message_class"] != "canary"]
+    mine.sort(key=lambda row: (row["due_at"], row["id"]))
+    told = [placing.Waiting(row["id"], row["due_at"], row["recipient"], row["origin"]) for row in mine]
+    assert len({row["due_at"] for row in mine}) < len(mine), "some are due at one time"
+
+    async def work(tx: Transaction) -> list[list[placing.Waiting]]:
+        every = [await placing.waiting(tx, "link:nord", after=(0.0, ""), limit=10_000)]
+        for each in told:
+            every.append(await placing.waiting(tx, "link:nord", after=(each.due_at, each.id), limit=2))
+        return every
+
+    found = await effect(database, rows, work)
+    assert found.result[0] == told
+    assert found.result[1:] == [told[number : number + 2] for number in range(1, len(told) + 1)]
 
 
 async def test_what_waits_for_a_party_is_counted_without_canaries(database: Database) -> None:
@@ -488,13 +559,20 @@ async def test_what_waits_for_a_party_is_counted_without_canaries(database: Data
     assert nothing.result == 0
 
 
-VALIDITY = 3_600.0
-
-
 async def exposed_of(database: Database, rows: list[Row], *, limit: int = 10_000) -> list[Exposed]:
-    look = partial(
-        routes_store.exposed, target="link:nord", since=NOW, until=NOW + 60, validity_seconds_max=VALIDITY, limit=limit
-    )
+    """All that is listed, read by pages of `limit`."""
+
+    async def look(tx: Transaction) -> list[Exposed]:
+        listed: list[Exposed] = []
+        after: tuple[float, str] | None = (NOW, "")
+        while after is not None:
+            page, after = await routes_store.exposed(
+                tx, "link:nord", since=NOW, until=NOW + 60, after=after, limit=limit
+            )
+            assert len(page) <= limit
+            listed += page
+        return listed
+
     found = await effect(database, rows, look)
     found.untouched()
     result: list[Exposed] = found.result
@@ -512,12 +590,13 @@ async def test_exposed_is_whatever_went_or_may_have_gone_over_the_link_in_the_ti
         message_class=("ordinary", "canary"),
         attempted_at=(NOW - 0.5, NOW, NOW + 59.5, NOW + 60),
         sent_at=(0.0, NOW + 1),
+        doubts=(0, 1),
     )
     for number, row in enumerate(rows):
         row["id"] = row["submission"] = aged(number)
 
     def is_exposed(row: Row) -> bool:
-        gone = row["sent_at"] > 0 or row["state"] in ("sending", "in-doubt", "unreported")
+        gone = row["sent_at"] > 0 or row["doubts"] > 0 or row["state"] in ("sending", "in-doubt", "unreported")
         return on(row, target="link:nord", message_class="ordinary") and NOW <= row["attempted_at"] < NOW + 60 and gone
 
     listed = await exposed_of(database, rows)
@@ -528,20 +607,17 @@ async def test_exposed_is_whatever_went_or_may_have_gone_over_the_link_in_the_ti
         row = by_id[each.message]
         wanted = (row["id"], row["attempted_at"], row["sender"], row["recipient"], row["message_class"], row["origin"])
         assert each == (*wanted, row["state"])
-    half = len(listed) // 2 + 3
-    few = await exposed_of(database, rows, limit=half)
-    assert set(few) <= set(listed)
-    assert [each.sent_at for each in few] == [each.sent_at for each in listed[:half]]
+    for page in (1, 7, len(listed), len(listed) + 1):
+        assert await exposed_of(database, rows, limit=page) == listed
 
 
-async def test_exposed_are_messages_as_old_as_one_may_become(database: Database) -> None:
-    """The list is found by the time in the ids: nobody falls out of it who may still have been sent."""
-    ages = {"oldest": NOW - VALIDITY, "older": NOW - VALIDITY - 1, "newest": NOW + 59.9, "middle": NOW}
+async def test_exposed_is_who_went_in_the_time_however_long_before_it_was_taken_on(database: Database) -> None:
+    ages = {"oldest": NOW - 3_600, "older": NOW - 300_000, "newest": NOW + 59.9, "middle": NOW}
     rows = [
         {**BASE, "id": aged(number, at), "submission": name, "attempted_at": NOW + number, "state": "sent"}
         for number, (name, at) in enumerate(ages.items())
     ]
-    assert [each.message for each in await exposed_of(database, rows)] == ["oldest", "newest", "middle"]
+    assert [each.message for each in await exposed_of(database, rows)] == ["oldest", "older", "newest", "middle"]
 
 
 async def test_a_long_message_is_exposed_once_from_its_first_part_on(database: Database) -> None:
@@ -551,6 +627,8 @@ async def test_a_long_message_is_exposed_once_from_its_first_part_on(database: D
         for part, state in ((1, "sent"), (2, "delivered"), (3, "undeliverable"))
     ]  # fmt: skip
     rows.append({**BASE, "id": aged(2), "submission": aged(2), "state": "sent", "attempted_at": NOW + 8})
+    for page in (1, 2, 10):
+        assert await exposed_of(database, rows, limit=page) == await exposed_of(database, rows)
     first, second = await exposed_of(database, rows)
     assert (first.message, first.sent_at, first.state) == (aged(1), NOW + 7, "delivered")
     assert second.message == aged(2)
@@ -560,7 +638,7 @@ async def test_a_long_message_is_exposed_once_from_its_first_part_on(database: D
 
 
 async def test_what_ended_long_ago_is_erased_with_its_events_and_quarantine_is_not(database: Database) -> None:
-    rows = neighbours(state="delivered", ended_at=NOW - 200)
+    rows = [row for row in neighbours(state="delivered", ended_at=NOW - 200) if row["state"] != "waiting"]
 
     async def erase(tx: Transaction) -> Any:
         await store.add_events(tx, [(row["id"], Step(1.0, "seen")) for row in rows])
@@ -601,6 +679,8 @@ async def test_what_is_left_waiting_for_an_account_is_told_once_for_each_submiss
         part=[1, 2],
         accepted_at=[NOW - 3, NOW - 2, NOW - 1],
     )
+    for row in rows:
+        row["due_at"] = row["accepted_at"]  # a message that waits was due at once, or is due later
 
     def left(row: Row) -> bool:
         known = on(row, target="account:shop", part=1) and row["state"] in ("waiting", "in-doubt")
@@ -613,5 +693,5 @@ async def test_what_is_left_waiting_for_an_account_is_told_once_for_each_submiss
     found.untouched()
     assert {each.id for each in found.result} == {row["id"] for row in rows if left(row)}
     assert [each.accepted_at for each in found.result] == [NOW - 1] * 2 + [NOW - 2] * 2
-    few = await effect(database, rows, partial(look, limit=3))
+    few = await effect(database, [row for row in rows if row["part"] == 1], partial(look, limit=3))
     assert [each.accepted_at for each in few.result] == [NOW - 1] * 2 + [NOW - 2]

@@ -17,7 +17,7 @@ from prikkfri.sms.submission import Accepted, Bucket, Refusal, Rules, decide, se
 NOW = 1_700_000_000.0
 SHOP, NORD, SOR = Party("account", "shop"), Party("link", "nord"), Party("link", "sor")
 HELD = Party("held", "sor")
-ROUTES = Routes({"2010": SHOP}, {"47": NORD, "46": SOR}, 2, {SOR: HELD})
+ROUTES = Routes({"2010": SHOP}, {"47": (NORD.name,), "46": (SOR.name,)}, 2, {SOR.name})
 RULES = Rules(SHOP, ROUTES)
 NORWEGIAN = replace(RULES, numbering=Numbering("NO"))
 HOUR = 3_600.0

@@ -12,7 +12,7 @@ import apsw
 import psycopg
 import pytest
 from failing_engine import failing
-from waiting import eventually
+from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.clock import ManualClock
 from prikkfri.errors import FencedOut, InDoubt, StorageError, StorageUnavailable
@@ -274,6 +274,27 @@ async def test_a_server_that_is_not_there_is_unavailable_to_open_to_read_and_to_
     await database.close()
 
 
+@pytest.mark.slow  # two seconds are waited for an answer
+async def test_a_server_that_never_answers_is_unavailable_in_time() -> None:
+    heard: list[asyncio.StreamWriter] = []
+
+    def listen(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(writer)
+
+    with tempfile.TemporaryDirectory(prefix="pf-wire-") as folder:
+        listening = await asyncio.start_unix_server(listen, f"{folder}/.s.PGSQL.5432")
+        silent = Location(Path(folder), f"postgresql:///prikkfri?host={folder}")
+        async with asyncio.timeout(WAIT_SECONDS_MAX / 2):
+            with pytest.raises(StorageUnavailable, match="PostgreSQL, sms"):
+                await open_database(silent, "sms", limits=StorageLimits(connect_seconds_max=2))
+        assert heard
+        for writer in heard:
+            writer.close()
+            await writer.wait_closed()
+        listening.close()
+        await listening.wait_closed()
+
+
 # PostgreSQL: a server that goes away, before, in and after a commit.
 
 
@@ -400,8 +421,15 @@ async def test_a_server_that_was_restarted_between_writes_is_not_noticed(wired: 
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name LIKE 'prikkfri%' AND datname = current_database()"
         )
+
+    async def half(transaction: Transaction) -> None:
+        await insert(transaction, 3)
+        raise LookupError("the other half")
+
+    with pytest.raises(LookupError):
+        await wired.write(half)
     await wired.write(lambda t: insert(t, 2))
-    assert await ids(wired) == [1, 2]
+    assert await ids(wired) == [1, 2], "the first transaction on a new connection is one, too"
 
 
 async def test_a_work_that_hides_an_error_is_not_taken_for_committed(wired: Database) -> None:
@@ -429,7 +457,8 @@ async def test_a_writer_frozen_in_its_transaction_does_not_hold_its_successor(
     database.on_commit(freeze)  # after the journal has taken its positions, and with them the row's lock
     writing = asyncio.create_task(journal.append())
     successor = await open_database(location, "sms")
-    await (await open_journal(successor, stream="sms", clock=clock)).append()
+    async with asyncio.timeout(WAIT_SECONDS_MAX / 2):
+        await (await open_journal(successor, stream="sms", clock=clock)).append()
     thawed.set()
     with pytest.raises(StorageUnavailable):
         await writing

@@ -1,24 +1,20 @@
 """A channel's own thread, by a clock that moves only because the channel works: nobody waits for seconds to pass."""
 
-import functools
-import http.server
-import logging
 import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from itertools import pairwise
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from channel_clock import BEGAN, TICK_SECONDS, Clock
-from waiting import until
+from waiting import never, until
 
 from prikkfri.streaming.limits import Limits
-from prikkfri.streaming.picture import Design
-from prikkfri.streaming.playout import HURRY_SECONDS, ChannelPlayout, SourceFeed, SourceReader, TestFeed
+from prikkfri.streaming.picture import Design, test_tone
+from prikkfri.streaming.playout import HURRY_SECONDS, ChannelPlayout, TestFeed
 from prikkfri.streaming.ticks import SILENCE, TICKS_PER_SECOND, Tick
 
 WIDTH, HEIGHT = 64, 36
@@ -37,6 +33,7 @@ class Events:
         self._clock = clock
         self.asked: list[tuple[int, bool]] = []
         self.enough = threading.Event()
+        self.told: list[str] = []
         self._at = at
         self._last = last
 
@@ -51,17 +48,21 @@ class Events:
         return Tick(PICTURE, SILENCE)
 
     def start(self) -> None:
-        pass
+        self.told.append("start")
 
     def stop(self) -> None:
-        pass
+        self.told.append("stop")
 
 
-def on_air(
-    clock: Clock, events: dict[int, Callable[[], None]] | None = None, *, ticks: int, window_seconds: float = 60.0
+def made(
+    clock: Clock,
+    events: dict[int, Callable[[], None]],
+    *,
+    ticks: int,
+    window_seconds: float = 60.0,
+    retry_seconds: float = 0.0,
 ) -> tuple[ChannelPlayout, Events]:
-    """A channel of segments of 0.4 s after it was on air for so many ticks."""
-    feed = Events(clock, events or {}, ticks)
+    feed = Events(clock, events, ticks)
     channel = ChannelPlayout(
         "small",
         feed,
@@ -69,8 +70,16 @@ def on_air(
         clock=clock,
         segment_seconds=0.4,
         window_seconds=window_seconds,
-        limits=Limits(retry_seconds=0.0),
+        limits=Limits(retry_seconds=retry_seconds),
     )
+    return channel, feed
+
+
+def on_air(
+    clock: Clock, events: dict[int, Callable[[], None]] | None = None, *, ticks: int, window_seconds: float = 60.0
+) -> tuple[ChannelPlayout, Events]:
+    """A channel of segments of 0.4 s after it was on air for so many ticks."""
+    channel, feed = made(clock, events or {}, ticks=ticks, window_seconds=window_seconds)
     channel.start()
     assert feed.enough.wait(60)
     channel.stop()
@@ -110,6 +119,7 @@ def test_segments_are_cut_by_the_wall_clock_one_after_the_other_and_numbered_by_
     assert [tick for tick, _ in feed.asked] == list(range(feed.asked[0][0], feed.asked[0][0] + len(feed.asked)))
     assert not any(hurried for _, hurried in feed.asked)
     assert channel.live.end == channel.window.end == end
+    assert feed.told == ["start", "stop"]
     assert channel.live.files.keys() == {f"{number}.m4s" for number in numbers} | {f"init-{numbers[0]}.mp4"}
     assert re.findall(rb"#EXT-X-DISCONTINUITY-SEQUENCE:(\d+)", channel.live.playlist) == [
         b"%d" % (numbers[0] % 100_000)
@@ -140,6 +150,10 @@ def test_only_a_long_sleep_or_a_step_of_the_clock_begins_a_new_run(steady: float
     maps = [piece.segment.map_uri for piece in channel.window.pieces if piece.segment.discontinuous]
     assert len(set(maps)) == runs
     assert channel.live.playlist.count(b"#EXT-X-DISCONTINUITY\n") == runs
+    if runs == 2 and not steady:
+        assert round(told[0][-1] / 0.4, 6) % 1 == 0.0, "a segment is not broken off for that"
+    if runs == 2 and steady:
+        assert told[0][-1] - told[0][0] == pytest.approx(61 * TICK_SECONDS), "all that was on air before is had"
     if runs == 2 and wall >= 0:
         assert told[0][-1] <= told[1][0]
 
@@ -174,6 +188,36 @@ def test_an_encoder_that_fails_is_begun_anew_and_the_numbers_go_on(caplog: pytes
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
+def test_an_encoder_that_fails_at_once_is_not_begun_anew_at_once() -> None:
+    channel, failing = made(Clock(), {}, ticks=0, retry_seconds=3_600)
+    failing.preset = "no preset of x264"
+    channel.start()
+    until(lambda: channel.runs)
+    assert never(lambda: channel.runs > 1, seconds=0.3)
+    channel.stop()
+    channel.join()
+    assert len(failing.asked) == 1, "it is encoded as its feed would have it, or not at all"
+
+
+@pytest.mark.slow  # for two seconds nothing happens
+def test_a_channel_that_hangs_does_not_keep_the_role_from_stopping() -> None:
+    going_on = threading.Event()
+
+    def hang() -> None:
+        going_on.wait(60)
+
+    channel, feed = made(Clock(), {5: hang}, ticks=5)
+    channel.start()
+    assert feed.enough.wait(60)
+    channel.stop()
+    joining = threading.Thread(target=channel.join)
+    joining.start()
+    try:
+        until(lambda: not joining.is_alive(), seconds_max=30)
+    finally:
+        going_on.set()
+
+
 @pytest.mark.parametrize(("window_seconds", "listed"), [(8.0, 10), (0.4, 3)])
 def test_half_of_the_window_is_listed_and_never_less_than_a_player_needs(window_seconds: float, listed: int) -> None:
     channel, _ = on_air(Clock(), ticks=300, window_seconds=window_seconds)
@@ -199,93 +243,7 @@ def test_the_test_picture_tells_the_title_and_spares_work_while_hurried() -> Non
     assert asked == [100.04, 101.0]
     assert (later.picture != after.picture).any()
     assert feed.take(102 * 25, hurried=True).picture is after.picture
-
-
-# sources
-
-
-def film(path: Path) -> None:
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for _ in range(25):
-            container.mux(video.encode(av.VideoFrame.from_ndarray(PICTURE, format="yuv420p")))
-        container.mux(video.encode(None))
-
-
-QUICK = Limits(retry_seconds=0.01)
-
-
-@pytest.fixture
-def reading() -> Iterator[Callable[[str], SourceReader]]:
-    readers: list[SourceReader] = []
-
-    def start(address: str) -> SourceReader:
-        readers.append(SourceReader(address, WIDTH, HEIGHT, QUICK))
-        readers[-1].start()
-        return readers[-1]
-
-    yield start
-    for reader in readers:
-        reader.stop()
-
-
-def test_a_file_is_read_over_and_over(tmp_path: Path, reading: Callable[[str], SourceReader]) -> None:
-    film(tmp_path / "film.mp4")
-    reader = reading(str(tmp_path / "film.mp4"))
-    for _ in range(60):  # of 25 pictures
-        assert reader.ticks.get(timeout=60).picture.shape == PICTURE.shape
-
-
-class Silent(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def origin(tmp_path: Path) -> Iterator[str]:
-    """Serves the folder `afar` over HTTP."""
-    (tmp_path / "afar").mkdir()
-    handler = functools.partial(Silent, directory=str(tmp_path / "afar"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
-
-def test_a_playlist_from_afar_reaches_no_file_of_this_machine(
-    tmp_path: Path, origin: str, reading: Callable[[str], SourceReader], caplog: pytest.LogCaptureFixture
-) -> None:
-    film(tmp_path / "secret.mp4")
-    film(tmp_path / "afar" / "film.mp4")
-    head = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n"
-    for name, address in (("near", f"{origin}/film.mp4"), ("far", f"file://{tmp_path}/secret.mp4")):
-        (tmp_path / "afar" / f"{name}.m3u8").write_text(f"{head}{address}\n#EXT-X-ENDLIST\n")
-    with caplog.at_level(logging.WARNING):
-        reader = reading(f"{origin}/far.m3u8")
-        until(lambda: "cannot be read" in caplog.text or "error" in caplog.text.lower() or reader.ticks.qsize())
-    assert reader.ticks.empty()
-    assert reading(f"{origin}/film.mp4").ticks.get(timeout=60), "from the same place a film is had"
-
-
-def test_a_source_is_shown_held_and_replaced_by_the_slate_and_taken_up_again(tmp_path: Path) -> None:
-    """A source that ends for good: its last picture for two seconds, then the slate; back when it is."""
-    film(tmp_path / "film.mp4")
-    feed = SourceFeed(str(tmp_path / "film.mp4"), DESIGN, "Straks tilbake", QUICK)
-    slate = feed.take(0, hurried=False)
-    assert feed.on_air == "slate"
-    feed.start()
-    tick = iter(range(1, 100_000))
-    until(lambda: feed.take(next(tick), hurried=False) and feed.on_air == "source")
-    shown = feed.take(next(tick), hurried=False)
-    assert (shown.picture != slate.picture).any()
-    feed.stop()
-    until(lambda: feed.take(next(tick), hurried=False) and feed.on_air != "source")
-    held = [feed.take(next(tick), hurried=False)]
-    while feed.on_air == "held":
-        held.append(feed.take(next(tick), hurried=False))
-    assert 40 <= len(held) <= 51
-    assert all((each.picture == held[0].picture).all() and not each.sound.any() for each in held[:-1])
-    assert (held[-1].picture != held[0].picture).any()
+    pip, hurried = feed.take(101 * 25, hurried=False).sound, feed.take(101 * 25, hurried=True).sound
+    assert pip.any() and (pip == test_tone(101 * 25)).all() and not hurried.any(), (
+        "a pip is on its second or not at all"
+    )

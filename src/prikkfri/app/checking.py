@@ -108,7 +108,7 @@ def _health(client: httpx.Client, port: int) -> str | None:
 
 
 def _smpp_connections(sms: Sms, connections_max: int) -> Finding:
-    wrong = promised_too_many(sms.accounts, len(sms.links), connections_max)
+    wrong = promised_too_many(sms.accounts, sms.links, connections_max)
     held = f"at most {connections_max}, enough for all accounts and links"
     return Finding("SMPP connections", not wrong, wrong or held)
 

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 
 from prikkfri.assurance.impact import Exposed
 from prikkfri.assurance.incidents import Incident
+from prikkfri.config import SENSITIVE_CLASSES
 
 HOUR = 3_600.0
-SENSITIVE_CLASSES = frozenset({"code", "log-in-code", "sensitive", "health", "otp"})
-"""Message classes whose reading by a stranger may do harm: log-in codes and what a clinic sends."""
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,7 @@ port = {handset_smpp_port}
 system_id = "prikkfri"
 password = "{SMPP_PASSWORD}"
 prefixes = ["47"]
+network = "own"
 """
 
 

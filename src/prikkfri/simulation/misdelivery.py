@@ -7,7 +7,8 @@ another loses receipts, which harms nobody's privacy and must be told apart. Aft
 product's own rule) the partners are mended; once the canaries have proven the way, a person opens it again.
 
 The world writes a token of its own into every text, and the partners keep what they really did. That is the truth,
-with which the product's own account is compared afterwards.
+with which the product's own account is compared afterwards. All three leave the book a little all the time, as real
+ones do: ids without zeros, words in small letters, answers without NUL, receipts before their answers.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from itertools import cycle
 from typing import Any, Literal, TypeVar
 
 import aiohttp
+import msgspec
 
 from prikkfri.clock import Clock
 from prikkfri.errors import PrikkfriError
@@ -31,6 +33,7 @@ from prikkfri.simulation.installation import Installation, ports_section
 from prikkfri.simulation.kickoff import Say
 from prikkfri.simulation.lateness import keep_time
 from prikkfri.simulation.partners.network import Delivery, Fault
+from prikkfri.simulation.partners.quirks import BY_THE_BOOK, IdStyle, Quirks
 from prikkfri.simulation.people import TROUBLE
 from prikkfri.storage.keys import command_key
 
@@ -62,15 +65,23 @@ class Partner:
     name: str
     prefix: str
     """Digits with country code."""
+    quirks: Quirks = BY_THE_BOOK
+    """Where it leaves the book; nothing of it does harm."""
 
     def number(self, phone: int) -> str:
         return f"{self.prefix}{100_000 + phone:06d}"
 
 
+_SHORT = IdStyle(digits=0)
 PARTNERS = (
-    Partner("fjordmobil", "Fjordmobil", "4790"),
-    Partner("nordtel", "Nordtel", "4791"),
-    Partner("sydtel", "Sydtel", "4792"),
+    Partner("fjordmobil", "Fjordmobil", "4790", Quirks(answer_id=_SHORT, parameter_id=_SHORT, text_id=_SHORT)),
+    Partner(
+        "nordtel",
+        "Nordtel",
+        "4791",
+        Quirks(words={"DELIVERED": "delivrd", "UNDELIVERABLE": "undeliv"}, state_in="text", answer_form="without-nul"),
+    ),
+    Partner("sydtel", "Sydtel", "4792", Quirks(text_id=IdStyle(10, 0), error="00000", receipt_first=True)),
 )
 MISDELIVERS, LOSES_RECEIPTS = PARTNERS[1], PARTNERS[2]
 
@@ -238,6 +249,7 @@ port = {port}
 system_id = "prikkfri"
 password = "{SMPP_PASSWORD}"
 prefixes = ["{partner.prefix}"]
+transit = true
 """
         for phone in canary_numbers(plan, partner):
             text += f'\n[[sms.canaries]]\nmsisdn = "+{phone}"\nlink = "{partner.link}"\n'
@@ -262,7 +274,15 @@ async def start_partners(
         ports = [f"--smpp-port={smpp_port}", f"--http-port={http_port}"]
         await installation.start_program(
             partner.link,
-            ["-m", "prikkfri.simulation.partners", f"--name={partner.name}", f"--seed={plan.seed}", *ports, *phones],
+            [
+                "-m",
+                "prikkfri.simulation.partners",
+                f"--name={partner.name}",
+                f"--seed={plan.seed}",
+                f"--quirks={msgspec.json.encode(partner.quirks).decode()}",
+                *ports,
+                *phones,
+            ],
         )
     return {partner.link: f"http://127.0.0.1:{port}" for partner, port in zip(PARTNERS, http_ports, strict=True)}
 
@@ -412,7 +432,9 @@ class Evening:
         """Two people; the one written to is as often with the partner that goes wrong as with the others together."""
         mine = people_numbers(self.plan, MISDELIVERS)
         recipient = self._lots.choice(mine if self._lots.random() < 0.5 else self._numbers)
-        sender = self._lots.choice([number for number in self._numbers if number != recipient])
+        # Between two of its own phones no partner needs us: from us it would only come back.
+        home = self._home[recipient]
+        sender = self._lots.choice([number for number in self._numbers if self._home[number] is not home])
         return sender, recipient
 
     async def _hand_in(self, message: Sent, sender: str, text: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from prikkfri.config import Account
+from prikkfri.config import Account, Link
 from prikkfri.protocols.networks import Shares
 from prikkfri.sms.submission import Bucket
 
@@ -61,13 +61,13 @@ class Unbound(Generic[Connection]):
             self._shares.give_back(networks)
 
 
-def promised_too_many(accounts: Sequence[Account], links: int, connections_max: int) -> str:
+def promised_too_many(accounts: Sequence[Account], links: Sequence[Link], connections_max: int) -> str:
     """One line with the mend when accounts and links may hold more connections together than there are; or empty."""
-    binds = sum(account.binds_max for account in accounts)
-    if binds + links <= connections_max:
+    binds, ours = sum(account.binds_max for account in accounts), sum(link.binds for link in links)
+    if binds + ours <= connections_max:
         return ""
     return (
-        f"accounts may hold {binds} binds (the sum of `binds_max`) and there are {links} links, but only"
+        f"accounts may hold {binds} binds (the sum of `binds_max`) and links {ours} (the sum of `binds`), but only"
         f" {connections_max} connections; lower `binds_max`, or raise the hard limit of open files (ulimit -Hn)"
         " where that is what holds it down"
     )

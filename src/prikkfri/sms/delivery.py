@@ -1,8 +1,10 @@
 """Delivery: what is written to the wire, and what to do about each answer. See docs/decisions for messages in doubt."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
+from prikkfri.config import SENSITIVE_CLASSES, Account, Link
 from prikkfri.errors import ProtocolError
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_message
@@ -17,15 +19,25 @@ RETRY_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0)
 """Pauses after each refusal for now; the last one repeats until the message expires."""
 RECONNECT_SECONDS = 0.25
 RECONNECT_SECONDS_MAX = 30.0
-_FOR_NOW = frozenset(
-    {
-        Status.SYSTEM_ERROR,
-        Status.QUEUE_FULL,
-        Status.THROTTLED,
-        Status.TEMPORARY_APPLICATION_ERROR,
-        Status.INVALID_BIND_STATUS,
-    }
-)
+
+
+class Refused(StrEnum):
+    """What a network means by a status."""
+
+    FOR_GOOD = "for-good"
+    FOR_NOW = "for-now"
+    THROTTLED = "throttled"
+    """We are too fast: that says nothing of the message."""
+
+
+REFUSALS: Mapping[int, Refused] = {
+    Status.INVALID_BIND_STATUS: Refused.FOR_NOW,
+    Status.SYSTEM_ERROR: Refused.FOR_NOW,
+    Status.QUEUE_FULL: Refused.FOR_NOW,
+    Status.THROTTLED: Refused.THROTTLED,
+    Status.TEMPORARY_APPLICATION_ERROR: Refused.FOR_NOW,
+}
+"""By the book (5.1.3). Whatever is not here is for good: trying again would get the same answer for days."""
 
 
 class Misdirected(Exception):
@@ -108,18 +120,52 @@ class Ended:
 class Retry:
     due_at: float
     reason: str
+    is_attempt: bool = True
+    """Whether what was refused counts as an attempt."""
 
 
 def status_reason(status: int) -> str:
     return f"smpp-{status:02x}"
 
 
-def after_refusal(status: int, attempts: int, now: float) -> Ended | Retry:
-    """What to do about a refusal; `attempts` counts the one that was refused."""
-    if status not in _FOR_NOW:
+def after_refusal(
+    status: int, attempts: int, due_at: float, now: float, refusals: Mapping[int, Refused] = REFUSALS
+) -> Ended | Retry:
+    """What to do about a refusal; `attempts` counts the one that was refused, `due_at` is when it was due.
+
+    What came too fast keeps its place among those that are due: the party waits, not the message.
+    """
+    refused = refusals.get(status, Refused.FOR_GOOD)
+    if refused is Refused.FOR_GOOD:
         return Ended(State.REJECTED, status_reason(status))
+    if refused is Refused.THROTTLED:
+        return Retry(due_at, status_reason(status), is_attempt=False)
     pause = RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1]
     return Retry(now + pause, status_reason(status))
+
+
+def at_once(room: int, window: int, binds: int) -> int:
+    """How many messages one of several binds takes at once: its part of a window, so that the others get theirs."""
+    return min(room, -(-window // max(binds, 1)))
+
+
+def is_sent_again(doubts: int, message_class: str, origin: Account | None) -> bool:
+    """Whether a message of which no word came is sent again, rather than ended and told of.
+
+    `doubts` counts this one; `origin` None: a network handed it in.
+    """
+    wanted = origin is None or origin.in_doubt == "resend"
+    return wanted and doubts <= 1 and message_class not in {*SENSITIVE_CLASSES, "canary"}
+
+
+def refusals_of(link: Link) -> Mapping[int, Refused]:
+    """What a link's statuses mean: by the book, but for what its settings say."""
+    return (
+        dict(REFUSALS)
+        | dict.fromkeys(link.refused_for_good, Refused.FOR_GOOD)
+        | dict.fromkeys(link.refused_for_now, Refused.FOR_NOW)
+        | dict.fromkeys(link.refused_when_too_fast, Refused.THROTTLED)
+    )
 
 
 def reconnect_pause(failures: int, spread: float, *, first_seconds: float = RECONNECT_SECONDS) -> float:

@@ -11,7 +11,20 @@ import msgspec
 
 from prikkfri.config import Account
 from prikkfri.errors import InDoubt, StorageError
-from prikkfri.protocols.asgi import Answer, Application, Handler, Request, Route, edge, header, refusal
+from prikkfri.protocols.asgi import (
+    JSON,
+    NO_STORE,
+    Answer,
+    Application,
+    Handler,
+    Receive,
+    Request,
+    Route,
+    Send,
+    edge,
+    header,
+    refusal,
+)
 from prikkfri.protocols.smpp.pdu import Status
 from prikkfri.sms.addresses import masked
 from prikkfri.sms.authentication import Rejected
@@ -183,10 +196,21 @@ def commands(canaries: Canaries, *, command_key: str, canary_key: str) -> list[R
         since, until = float(asked.get("since", "nan")), float(asked.get("until", "nan"))
         if not since <= until:
             return refusal(400, "bad-request", "since and until are seconds since 1970 UTC")
-        found = await canaries.exposed(request.parts["link"], since=since, until=until)
-        if found is None:
+        pages = canaries.exposed(request.parts["link"], since=since, until=until)
+        if pages is None:
             return refusal(404, "unknown-link", "there is no link of that name")
-        return Answer(200, [_shown(each) for each in found])
+        first: list[Exposed] = await anext(pages, [])  # before anything is answered: the database may not answer
+
+        async def listed(_: Receive, send: Send) -> None:
+            """One list, page by page: nobody knows how long it is, and others are answered meanwhile."""
+            page, before = first, b"["
+            while page:
+                part = msgspec.json.encode([_shown(each) for each in page])
+                await send({"type": "http.response.body", "body": before + part[1:-1], "more_body": True})
+                page, before = await anext(pages, []), b","
+            await send({"type": "http.response.body", "body": b"]" if first else b"[]"})
+
+        return Answer(200, headers=(JSON, NO_STORE), stream=listed)
 
     most = BODY_OCTETS_MAX
     return [

@@ -1,6 +1,6 @@
 """What a batch of a party's events comes to, before anything of it is stored or answered."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -9,17 +9,20 @@ from prikkfri.journal import Outcome
 from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import NOTHING, Body, Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import FINAL, Receipt, is_marked, is_receipt, parse_receipt
-from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered, Unreadable
+from prikkfri.protocols.smpp.session import LOST, OUT_OF_BOUNDS, Answered, Ended, Event, Request, Unanswered, Unreadable
 from prikkfri.sms import outcomes
 from prikkfri.sms.addresses import read_recipient
-from prikkfri.sms.delivery import Retry, after_refusal, status_reason
+from prikkfri.sms.delivery import REFUSALS, Refused, Retry, after_refusal, status_reason
 from prikkfri.sms.lifecycle import State
+from prikkfri.sms.loops import Turns
 from prikkfri.sms.messages import DueReceipt, Message, message_id
 from prikkfri.sms.sealing import NONCE_OCTETS, Sealer
-from prikkfri.sms.submission import Bucket, Refusal, Rules, decide, sealed_messages
+from prikkfri.sms.submission import Accepted, Bucket, Refusal, Rules, decide, sealed_messages
 from prikkfri.sms.trail import Step
+from prikkfri.sms.transit import LOOP, STATUSES
 
 ID_ENTROPY_OCTETS = 5
+ENDED_TWICE = "ended-its-session-twice"
 
 
 _TOLD_BY = (Command.DELIVER_SM, Command.DATA_SM)
@@ -52,6 +55,9 @@ class Given:
     unbound: Collection[str] = ()
     """The parties, as text, that nobody takes messages for just now."""
     references: References = field(default_factory=References)
+    turns: Turns = field(default_factory=Turns)
+    refusals: Mapping[int, Refused] = field(default_factory=lambda: REFUSALS)
+    """What the party's statuses mean."""
 
 
 @dataclass
@@ -67,10 +73,16 @@ class Intake:
     ended: list[tuple[str, State, str]] = field(default_factory=list)
     put_off: list[tuple[str, Retry]] = field(default_factory=list)
     in_doubt: list[str] = field(default_factory=list)
+    ended_session: list[str] = field(default_factory=list)
+    """Of those in doubt the one by which the peer may have ended the session: it is the first without an answer."""
     receipts_given: list[str] = field(default_factory=list)
     receipts_put_off: list[str] = field(default_factory=list)
     events: list[tuple[str, Step]] = field(default_factory=list)
     refused: int = 0
+    turned_back: list[str] = field(default_factory=list)
+    """Why, of each message of a network that is not sent on: the reasons of `transit`."""
+    taken: int = 0
+    """How many of ours the party took: messages and receipts."""
     throttled: bool = False
     """The party asked us to slow down."""
     receipts: list[Receipt] = field(default_factory=list)
@@ -99,15 +111,15 @@ def read_events(events: Sequence[Event], bucket: Bucket, given: Given) -> Intake
             case Answered(context=Message() as message, status=status, body=body):
                 _read_answer(intake, message, status, body, given)
             case Answered(context=DueReceipt() as receipt, status=status):
-                _read_receipt_answer(intake, receipt, status, given.now)
+                _read_receipt_answer(intake, receipt, status, given)
             case Unanswered(context=context):
                 _doubt(intake, context, given, "no answer in time")
             case Unreadable(context=context):
                 _doubt(intake, context, given, "an answer that cannot be read")
             case Ended(in_doubt=contexts, reason=reason):
                 intake.over = event
-                for context in contexts:
-                    _doubt(intake, context, given, reason)
+                for number, context in enumerate(contexts):
+                    _doubt(intake, context, given, reason, ended_it=number == 0 and reason in (LOST, OUT_OF_BOUNDS))
     return intake
 
 
@@ -121,7 +133,7 @@ def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status
     else:
         intake.bucket = left
         reference = partial(given.references.next, first=entropy[0])
-        accepted = decide(message, rules, reference=reference, now=now)
+        accepted = _once_more(decide(message, rules, reference=reference, now=now), message, given)
         if not isinstance(accepted, Refusal):
             identity = message_id(now, entropy)
             nonces = [given.entropy(NONCE_OCTETS) for _ in accepted.envelopes]
@@ -135,10 +147,20 @@ def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status
             return Status.OK, identity
         decision = accepted
     intake.refused += 1
+    if decision.reason in STATUSES:
+        intake.turned_back.append(decision.reason)
     intake.outcomes.append(
         outcomes.submitted(rules.party, rules.message_class, given.partners, reason=decision.reason, now=now)
     )
     return decision.status, ""
+
+
+def _once_more(decision: Accepted | Refusal, message: ShortMessage, given: Given) -> Accepted | Refusal:
+    """What came from a network and is to go to one goes only so often: else it is a loop that no link can see."""
+    if isinstance(decision, Refusal) or given.rules.party.kind != "link" or decision.target.kind == "account":
+        return decision
+    goes = given.turns.take(decision.sender.text, decision.recipient.text, message, given.now)
+    return decision if goes else Refusal(STATUSES[LOOP], LOOP)
 
 
 def _read_receipt(intake: Intake, request: Request, message: ShortMessage, given: Given) -> None:
@@ -170,14 +192,15 @@ def _read_receipt(intake: Intake, request: Request, message: ShortMessage, given
 
 def _read_answer(intake: Intake, message: Message, status: int, body: Body, given: Given) -> None:
     if status == Status.OK:
+        intake.taken += 1
         if message.target.startswith("account:"):
             intake.ended.append((message.id, State.DELIVERED, ""))
         else:
             intake.sent.append((message.id, body.message_id if isinstance(body, MessageAnswer) else ""))
             _hand_over(intake, message, given)
         return
-    intake.throttled |= status == Status.THROTTLED
-    decision = after_refusal(status, message.attempts, given.now)
+    intake.throttled |= given.refusals.get(status) is Refused.THROTTLED
+    decision = after_refusal(status, message.attempts, message.due_at, given.now, given.refusals)
     if isinstance(decision, Retry):
         intake.put_off.append((message.id, decision))
         intake.events.append((message.id, Step(given.now, "refused-for-now", decision.reason)))
@@ -185,14 +208,17 @@ def _read_answer(intake: Intake, message: Message, status: int, body: Body, give
         intake.ended.append((message.id, decision.state, decision.reason))
 
 
-def _read_receipt_answer(intake: Intake, receipt: DueReceipt, status: int, now: float) -> None:
+def _read_receipt_answer(intake: Intake, receipt: DueReceipt, status: int, given: Given) -> None:
     if status == Status.OK:
+        intake.taken += 1
         intake.receipts_given.append(receipt.id)
-    elif isinstance(after_refusal(status, 1, now), Retry):
+        return
+    intake.throttled |= given.refusals.get(status) is Refused.THROTTLED
+    if isinstance(after_refusal(status, 1, given.now, given.now, given.refusals), Retry):
         intake.receipts_put_off.append(receipt.id)
     else:
         intake.receipts_given.append(receipt.id)  # it has been told, and does not want to know
-        intake.events.append((receipt.id, Step(now, "receipt-refused", status_reason(status))))
+        intake.events.append((receipt.id, Step(given.now, "receipt-refused", status_reason(status))))
 
 
 def _hand_over(intake: Intake, message: Message, given: Given, reason: str = "") -> None:
@@ -200,10 +226,16 @@ def _hand_over(intake: Intake, message: Message, given: Given, reason: str = "")
         intake.outcomes.append(outcomes.handed_over(message, given.partners, reason=reason, now=given.now))
 
 
-def _doubt(intake: Intake, context: object, given: Given, reason: str) -> None:
+def _doubt(intake: Intake, context: object, given: Given, reason: str, *, ended_it: bool = False) -> None:
+    """`ended_it`: what the peer may have ended the session by. Nothing ends a third one."""
     if isinstance(context, Message):
-        intake.in_doubt.append(context.id)
         intake.events.append((context.id, Step(given.now, "in-doubt", reason)))
         _hand_over(intake, context, given, "in-doubt")
+        if ended_it and context.sessions_ended:
+            intake.ended.append((context.id, State.QUARANTINED, ENDED_TWICE))
+            return
+        intake.in_doubt.append(context.id)
+        if ended_it:
+            intake.ended_session.append(context.id)
     elif isinstance(context, DueReceipt):
         intake.receipts_put_off.append(context.id)  # to hear of it twice does no harm

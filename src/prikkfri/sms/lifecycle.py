@@ -50,7 +50,7 @@ class Event(StrEnum):
     EXPIRE = "expire"
     UNREPORT = "unreport"
     QUARANTINE = "quarantine"
-    """What would have been written is not what was sealed."""
+    """What would have been written is not what was sealed; or it has ended its session twice."""
     FREE = "free"
     """A person says that what is in quarantine goes out after all."""
     DISCARD = "discard"

@@ -11,7 +11,8 @@ came to is decided when its last message has ended.
                    |    +--> EXPIRED |
                    |              v  v
                    +---------- IN_DOUBT ---> SENT (a late answer), ended (a receipt told), UNREPORTED
-                                  QUARANTINED  (from SENDING, before a byte was written; a person says what then)
+                                  QUARANTINED  (from SENDING, before a byte was written, or when it ended its
+                                                session for the second time; a person says what then)
 """
 
 from typing import NamedTuple
@@ -70,6 +71,8 @@ class Message(msgspec.Struct, frozen=True):
     attempts: int = 0
     user_reference: int | None = None
     """Its sender's user_message_reference, which comes back in its receipt; none other sees it."""
+    sessions_ended: int = 0
+    """How often a session was ended by its peer while this was the first without an answer."""
 
     @property
     def goes_to_network(self) -> bool:

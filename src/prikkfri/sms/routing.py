@@ -1,6 +1,6 @@
 """Routing: from a recipient to the party that takes the message on."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -71,17 +71,23 @@ class Exposed(NamedTuple):
 @dataclass(frozen=True)
 class Routes:
     short_codes: Mapping[str, Party]
-    prefixes: Mapping[str, Party]
+    prefixes: Mapping[str, tuple[str, ...]]
+    """By prefix the links that take its numbers, whoever goes first at the head."""
     prefix_digits_max: int
-    detours: Mapping[Party, Party] = field(default_factory=dict)
-    """Where messages for a link go whose route is stopped."""
+    stopped: Collection[str] = ()
+    """The links that no message may take."""
+    down: Collection[str] = ()
+    """The links that are not bound: a message waits for one only where no other takes it."""
+    neighbours: Mapping[str, str] = field(default_factory=dict)
+    """By link the partner whom it leads to; a link that is not in here is our own network's."""
+    transit: Collection[str] = ()
+    """The links of partners whose messages may go on to other partners."""
+    canaries: Collection[str] = ()
+    """The numbers of our own phones in partners' networks."""
 
     @classmethod
-    def of(cls, settings: Sms, stopped: Collection[str] = ()) -> Self:
-        """`stopped`: the links that no message may take."""
-        prefixes: dict[str, Party] = {}
-        for link in first_links(settings.links):
-            prefixes |= dict.fromkeys(link.prefixes, Party("link", link.name))
+    def of(cls, settings: Sms, stopped: Collection[str] = (), down: Collection[str] = ()) -> Self:
+        prefixes = _prefixes(settings.links)
         return cls(
             {
                 _as_read(code, numbering_of(settings, account)): Party("account", account.system_id)
@@ -90,26 +96,57 @@ class Routes:
             },
             prefixes,
             max(map(len, prefixes), default=0),
-            detours(settings.links, stopped),
+            frozenset(stopped),
+            frozenset(down),
+            {link.name: link.partner for link in settings.links if link.network == "partner"},
+            frozenset(link.name for link in settings.links if link.transit),
+            frozenset(canary.msisdn.removeprefix("+") for canary in settings.canaries),
         )
 
     @classmethod
     def over(cls, link: str) -> Self:
         """Every number by one link, whatever its prefix and whether or not it is stopped: what canaries take."""
-        return cls({}, {"": Party("link", link)}, 0)
+        return cls({}, {"": (link,)}, 0)
+
+    def prefix(self, recipient: str) -> str | None:
+        """The longest one that has links; None: no network takes this number."""
+        for digits in range(min(len(recipient), self.prefix_digits_max), -1, -1):
+            if recipient[:digits] in self.prefixes:
+                return recipient[:digits]
+        return None
+
+    def onward(self, links: tuple[str, ...], origin: Party | None) -> tuple[str, ...]:
+        """Those of the links that do not lead back to the partner from whom a message came."""
+        partner = self.neighbour(origin)
+        return tuple(link for link in links if self.neighbours.get(link) != partner) if partner is not None else links
+
+    def neighbour(self, origin: Party | None) -> str | None:
+        """The partner who handed a message in; None: it is an account's, our own, or our own network's."""
+        return self.neighbours.get(origin.name) if origin is not None and origin.kind == "link" else None
+
+    def bypassed(self) -> frozenset[str]:
+        """The links from which nothing leaves just now, while another takes some of their numbers."""
+        shut = {*self.stopped, *self.down}
+        ways = [links for links in self.prefixes.values() if not shut.issuperset(links)]
+        return frozenset(link for links in ways for link in links if link in shut)
 
 
-def first_links(links: Sequence[Link]) -> list[Link]:
-    """The links, each behind those that stand in for it: of two that have a prefix, the last one here takes it.
+def _prefixes(links: Sequence[Link]) -> dict[str, tuple[str, ...]]:
+    """By prefix the links that have it in their order, each followed by the one that stands in for it.
 
-    Which of two that is, the configuration says by `instead`: without that it is refused.
+    Which of two is first, the configuration says by `priority` or `instead`: without that it is refused.
     """
 
     def steps(link: Link, left: int) -> int:
         following = [each for each in links if each.name == link.instead] if left else []
         return 1 + steps(following[0], left - 1) if following else 0
 
-    return sorted(links, key=lambda link: steps(link, len(links)))
+    found: dict[str, tuple[str, ...]] = {}
+    for link in sorted(links, key=lambda link: (link.priority, -steps(link, len(links)))):
+        ways = (link.name, link.instead) if link.instead else (link.name,)
+        for prefix in link.prefixes:
+            found[prefix] = tuple(dict.fromkeys((*found.get(prefix, ()), *ways)))
+    return found
 
 
 def numbering_of(settings: Sms, account: Account | None = None) -> Numbering:
@@ -130,32 +167,32 @@ class Route:
     """The short code or the prefix that decided."""
 
 
-def find_route(routes: Routes, recipient: str) -> Route | None:
-    """A short code goes to its account, a number to the link with the longest prefix; None: there is no route."""
+def find_route(routes: Routes, recipient: str, origin: Party | None = None) -> Route | None:
+    """A short code goes to its account, a number to a link of its longest prefix; None: there is no route.
+
+    Of these to the first that is bound, else to the first that is open, else it is held. Never back to the partner
+    `origin` from whom it came.
+    """
     if owner := routes.short_codes.get(recipient):
         return Route(owner, recipient)
-    for digits in range(min(len(recipient), routes.prefix_digits_max), -1, -1):
-        if link := routes.prefixes.get(recipient[:digits]):
-            return Route(routes.detours.get(link, link), recipient[:digits])
-    return None
+    if (matched := routes.prefix(recipient)) is None:
+        return None
+    links = routes.onward(routes.prefixes[matched], origin)
+    open_links = [link for link in links if link not in routes.stopped]
+    if open_links:
+        return Route(
+            Party("link", next((each for each in open_links if each not in routes.down), open_links[0])), matched
+        )
+    return Route(Party("held", links[0]), matched) if links else None
 
 
-def detours(links: Iterable[Link], stopped: Collection[str]) -> dict[Party, Party]:
-    """For each stopped link, the link that takes its messages instead; they are held when that is stopped too."""
-    found = {}
-    for link in links:
-        if link.name in stopped:
-            open_way = link.instead and link.instead not in stopped
-            found[Party("link", link.name)] = Party("link", link.instead) if open_way else Party("held", link.name)
-    return found
+def moves(ever_stopped: Collection[str], stopped: Collection[str]) -> list[tuple[Party, Party]]:
+    """From which party to which all messages that wait have to be moved, since a route was stopped or opened.
 
-
-def moves(links: Iterable[Link], ever_stopped: Collection[str], stopped: Collection[str]) -> list[tuple[Party, Party]]:
-    """From which party to which the messages that wait have to be moved, so that they are where the routes say."""
-    ways = detours(links, stopped)
+    Those that have another way than a stopped route go on from there, each by its own recipient: `placing` sees to it.
+    """
     found = []
     for name in sorted(ever_stopped):
         link, held = Party("link", name), Party("held", name)
-        now_for = ways.get(link, link)
-        found += [(source, now_for) for source in (link, held) if source != now_for]
+        found.append((link, held) if name in stopped else (held, link))
     return found

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar, cast
 
 from prikkfri.clock import Clock
-from prikkfri.protocols.smpp.session import Ended, Event, Limits, Session, Side, State
+from prikkfri.protocols.smpp.session import LOST, Ended, Event, Limits, Session, Side, State
 
 EVENTS_MAX = 500
 """Beyond so many events that wait to be taken we read no more from that connection."""
@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol, Generic[Later]):
         self.awake.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._add(self.session.end("connection lost"))
+        self._add(self.session.end(LOST))
         self._transport = None
 
     # what the owner calls

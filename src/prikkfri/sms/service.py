@@ -8,8 +8,8 @@ in doubt. A network's receipt that fits no message yet waits there, too. Each st
 (`lifecycle`).
 
 The rooms: the edges of `accounts` and `links`, `sessions`, `submissions`, `dispatch`, `receipts`, `quarantine`,
-`housekeeping`, `reports`, `routes` and `trails`. They know each other in one direction, and `shared` is all that they
-share.
+`housekeeping`, `reports`, `routes`, `placing` and `trails`. They know each other in one direction, and `shared` is all
+that they share.
 
 Another process writes, or nobody can tell what is written (`FatalError`): to answer or to claim now would be a guess.
 The role ends, and finds out when it starts again what there is.
@@ -17,17 +17,19 @@ The role ends, and finds out when it starts again what there is.
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from prikkfri.clock import Clock
 from prikkfri.config import Account, Sms
 from prikkfri.journal import Journal
+from prikkfri.sms import transit
 from prikkfri.sms.accounts.service import Accounts
 from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.binding import ROOM, Room
 from prikkfri.sms.dispatch.service import Dispatch
 from prikkfri.sms.housekeeping.service import Housekeeping
 from prikkfri.sms.links.service import Links
+from prikkfri.sms.placing.service import Placing
 from prikkfri.sms.quarantine.service import Quarantine
 from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.reports.service import Reports
@@ -82,6 +84,7 @@ class SmsCentre:
         self._links = Links(shared, self._sessions)
         self._housekeeping = Housekeeping(shared, receipts)
         self._routes = RouteSwitch(shared)
+        self._placing = Placing(shared)
 
     async def run(self) -> None:
         """Serves until cancelled; then unbinds and closes within seconds."""
@@ -96,8 +99,11 @@ class SmsCentre:
                 await loop.create_server(lambda: self._accounts.accept(tasks), sock=each) for each in self._sockets
             ]
             for link in shared.settings.links:
-                tasks.create_task(self._links.keep(link), name=f"link {link.name}")
+                for bind in range(1, link.binds + 1):
+                    tasks.create_task(self._links.keep(link), name=f"link {link.name}, bind {bind}")
             tasks.create_task(self._housekeeping.keep(), name="housekeeping")
+            tasks.create_task(self._placing.keep(), name="placing")
+            tasks.create_task(self._routes.keep(), name="routes")
             tasks.create_task(self._receipts.keep(), name="receipts")
             tasks.create_task(self.reports.keep(), name="reports")
             try:
@@ -140,25 +146,27 @@ class SmsCentre:
     ) -> None:
         """Makes a link's route `stopped` or `open`; a no-op when it is so. Raises `StorageError`.
 
-        Stopped, its messages are kept, or go by the link that is configured to take them instead.
+        Stopped, its messages are kept, or go by another link that takes their numbers too.
         """
         await self._routes.switch(
             link, state, who=who, reason=reason, exposed_since=exposed_since, likely_since=likely_since
         )
+        await self._placing.place()
 
     async def waiting(self, link: str) -> int:
         """How many messages wait for a link, those that are held included."""
         return await self._routes.waiting(link)
 
-    async def exposed(self, link: str, *, since: float, until: float) -> list[Exposed]:
-        """The messages that went over a link in a time, oldest first, `EXPOSED_MAX` at most; canaries left out."""
-        return await self._routes.exposed(link, since=since, until=until)
+    def exposed(self, link: str, *, since: float, until: float) -> AsyncIterator[list[Exposed]]:
+        """The messages that went over a link in a time, oldest first, page by page; canaries left out."""
+        return self._routes.exposed(link, since=since, until=until)
 
     def counters(self) -> dict[str, float]:
         counted, bound = self._shared.counters, self._shared.bound
         return {
             "messages_accepted_total": counted.accepted,
             "messages_refused_total": counted.refused,
+            **{f'messages_turned_back_total{{reason="{why}"}}': counted.turned_back[why] for why in transit.STATUSES},
             "messages_sent_total": counted.sent,
             "messages_delivered_total": counted.delivered,
             "messages_failed_total": counted.failed,
@@ -171,7 +179,10 @@ class SmsCentre:
             "connections_unbound": self._accounts.unbound,
             "connections_cut_total": counted.cut,
             "binds_refused_total": counted.binds_refused,
-            "links_bound": bound.links(),
+            "links_bound": len(bound.links()),
             "links": len(self._shared.settings.links),
+            "links_down": len(self._shared.down),
+            "link_binds_bound": sum(bound.links()),
+            "link_binds_configured": sum(link.binds for link in self._shared.settings.links),
             **self.reports.metrics(),
         }

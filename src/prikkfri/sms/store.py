@@ -5,11 +5,12 @@ and what is theirs alone, stands in a `store.py` of their own.
 """
 # ruff: noqa: S608
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import structs
 
-from prikkfri.sms.lifecycle import ENDINGS, MESSAGE, RECEIPT, Event, ReceiptEvent, State
+from prikkfri.sms.lifecycle import ENDINGS, MESSAGE, RECEIPT, Event, ReceiptEvent, State, out_of_time
 from prikkfri.sms.messages import RECEIPT_STATES, Ending, Message
 from prikkfri.sms.receipt_ids import fold
 from prikkfri.sms.trail import Step
@@ -34,10 +35,23 @@ RECEIPT_WANTED = "(registered = 1 OR (registered = 2 AND :badly = 1))"
 """Whether a sender wants to hear of an end."""
 _RECEIPT_DUE_AT_ONCE = _RECEIPT_DUE.put_where(f"parts = 1 AND {RECEIPT_WANTED}")
 _ENDING = ", ".join(Ending._fields)
+LOOKED_PAST_MAX = 1_000
+"""How many messages whose time is up a claim looks past, until housekeeping has ended them."""
 
 
 async def insert(tx: Transaction, messages: Sequence[Message]) -> None:
     await tx.execute_many(_INSERT, [structs.asdict(message) for message in messages])
+    await count_waiting(tx, [(message.target, message.message_class) for message in messages], 1)
+
+
+async def count_waiting(tx: Transaction, rows: Iterable[Sequence[object]], by: int) -> None:
+    """Carries how many messages wait for each party, canaries left out: (target, class) of each that came or went."""
+    changed = Counter(str(target) for target, message_class in rows if message_class != "canary")
+    await tx.execute_many(
+        "INSERT INTO sms_waiting (target, messages) VALUES (:target, :change) ON CONFLICT (target) DO UPDATE"
+        " SET messages = sms_waiting.messages + excluded.messages",
+        [{"target": target, "change": count * by} for target, count in changed.items()],
+    )
 
 
 async def claim(tx: Transaction, target: str, *, limit: int, now: float) -> list[Message]:
@@ -45,25 +59,33 @@ async def claim(tx: Transaction, target: str, *, limit: int, now: float) -> list
 
     Over a stopped route only canaries go: from the commit that stops it on, nobody's message is claimed for it.
     """
+    stopped = await tx.fetch_one(
+        "SELECT 1 FROM sms_route WHERE link = :link AND state = 'stopped'", {"link": target.removeprefix("link:")}
+    )
+    # Each of both has an index of its own: of what may not go nothing is looked at.
+    which = " AND message_class = 'canary'" if stopped else ""
     rows = await tx.fetch(
         f"UPDATE sms_message SET {_CLAIM.put}, attempts = attempts + 1, attempted_at = :now WHERE id IN"
-        f" (SELECT id FROM sms_message WHERE target = :target AND {_CLAIM.where} AND due_at <= :now"
-        # In here, or those whose time is up would take the places of those who still wait.
-        " AND expires_at > :now AND (message_class = 'canary' OR NOT EXISTS"
-        " (SELECT 1 FROM sms_route WHERE link = :link AND state = 'stopped'))"
-        f" ORDER BY due_at LIMIT :limit) RETURNING {COLUMNS}",
-        {"target": target, "link": target.removeprefix("link:"), "limit": limit, "now": now},
+        " (SELECT id FROM (SELECT id, due_at, expires_at FROM sms_message"
+        f" WHERE target = :target AND {_CLAIM.where}{which} AND due_at <= :now ORDER BY due_at LIMIT :looked) AS due"
+        f" WHERE expires_at > :now ORDER BY due_at LIMIT :limit) RETURNING {COLUMNS}",
+        {"target": target, "looked": limit + LOOKED_PAST_MAX, "limit": limit, "now": now},
     )
+    claimed = [Message(*row) for row in rows]
+    await count_waiting(tx, [(message.target, message.message_class) for message in claimed], -1)
     # By its id the tenth part would come before the second.
-    return sorted((Message(*row) for row in rows), key=lambda each: (each.due_at, each.submission, each.part))
+    return sorted(claimed, key=lambda each: (each.due_at, each.submission, each.part))
 
 
 async def release(tx: Transaction, ids: Sequence[str]) -> None:
     """Gives back what was claimed and never written to the wire."""
-    await tx.execute_many(
-        f"UPDATE sms_message SET {_RELEASE.put}, attempts = attempts - 1 WHERE id = :id AND {_RELEASE.where}",
-        [{"id": message} for message in ids],
-    )
+    for message in ids:
+        back = await tx.fetch(
+            f"UPDATE sms_message SET {_RELEASE.put}, attempts = attempts - 1 WHERE id = :id AND {_RELEASE.where}"
+            " RETURNING target, message_class",
+            {"id": message},
+        )
+        await count_waiting(tx, back, 1)
 
 
 async def mark_sent(tx: Transaction, sent: Sequence[tuple[str, str]], *, now: float) -> None:
@@ -75,20 +97,24 @@ async def mark_sent(tx: Transaction, sent: Sequence[tuple[str, str]], *, now: fl
     )
 
 
-async def put_off(tx: Transaction, message: str, *, due_at: float, reason: str) -> None:
-    await tx.execute(
-        f"UPDATE sms_message SET {_PUT_OFF.put}, reason = :reason, due_at = :due_at"
-        f" WHERE id = :id AND {_PUT_OFF.where}",
-        {"id": message, "due_at": due_at, "reason": reason},
+async def put_off(tx: Transaction, message: str, *, due_at: float, reason: str, is_attempt: bool = True) -> None:
+    """`is_attempt` false: it does not count that it was tried."""
+    back = await tx.fetch(
+        f"UPDATE sms_message SET {_PUT_OFF.put}, reason = :reason, due_at = :due_at, attempts = attempts - :uncounted"
+        f" WHERE id = :id AND {_PUT_OFF.where} RETURNING target, message_class",
+        {"id": message, "due_at": due_at, "reason": reason, "uncounted": int(not is_attempt)},
     )
+    await count_waiting(tx, back, 1)
 
 
-async def mark_in_doubt(tx: Transaction, ids: Sequence[str], *, due_at: float) -> None:
-    """`due_at`: when the doubt is to be decided at the earliest."""
+async def mark_in_doubt(
+    tx: Transaction, ids: Sequence[str], *, ended_session: Collection[str] = (), due_at: float
+) -> None:
+    """`due_at`: when the doubt is to be decided at the earliest; `ended_session`: those that may be why it ended."""
     await tx.execute_many(
-        f"UPDATE sms_message SET {_DOUBT.put}, reason = 'no-answer', due_at = :due_at"
-        f" WHERE id = :id AND {_DOUBT.where}",
-        [{"id": message, "due_at": due_at} for message in ids],
+        f"UPDATE sms_message SET {_DOUBT.put}, reason = 'no-answer', due_at = :due_at, doubts = doubts + 1,"
+        f" sessions_ended = sessions_ended + :ended WHERE id = :id AND {_DOUBT.where}",
+        [{"id": message, "due_at": due_at, "ended": int(message in ended_session)} for message in ids],
     )
 
 
@@ -96,20 +122,32 @@ async def doubt_what_was_sending(tx: Transaction, *, due_at: float) -> list[Mess
     """After a crash: what the last process had claimed may or may not have reached the wire."""
     await tx.execute(f"UPDATE sms_message SET {_RECEIPT_PUT_OFF.put} WHERE {_RECEIPT_PUT_OFF.where}")
     rows = await tx.fetch(
-        f"UPDATE sms_message SET {_DOUBT.put}, reason = 'restart', due_at = :due_at WHERE {_DOUBT.where}"
+        f"UPDATE sms_message SET {_DOUBT.put}, reason = 'restart', due_at = :due_at, doubts = doubts + 1"
+        f" WHERE {_DOUBT.where}"
         f" RETURNING {COLUMNS}",
         {"due_at": due_at},
     )
     return [Message(*row) for row in rows]
 
 
-async def move(tx: Transaction, source: str, target: str, *, limit: int) -> list[str]:
-    """Gives messages that wait for one party to another; returns their ids. Canaries stay where they are."""
+async def move(
+    tx: Transaction, source: str, target: str, *, limit: int, among: Collection[str] | None = None
+) -> list[str]:
+    """Gives messages that wait for one party to another, the first first; returns their ids. Canaries stay.
+
+    `among`: of these alone, at least one; None: of all.
+    """
+    ids = {f"id{number}": message for number, message in enumerate(among or ())}
+    which = "" if among is None else f" AND id IN ({', '.join(f':{name}' for name in ids)})"
     rows = await tx.fetch(
         f"UPDATE sms_message SET {_MOVE.put}, target = :target WHERE id IN (SELECT id FROM sms_message"
-        f" WHERE target = :source AND {_MOVE.where} AND message_class <> 'canary' LIMIT :limit) RETURNING id",
-        {"source": source, "target": target, "limit": limit},
+        f" WHERE target = :source AND {_MOVE.where} AND message_class <> 'canary'{which} ORDER BY due_at LIMIT :limit)"
+        " RETURNING id, target, message_class",
+        {"source": source, "target": target, "limit": limit, **ids},
     )
+    moved = [row[1:] for row in rows]
+    await count_waiting(tx, moved, 1)
+    await count_waiting(tx, [(source, message_class) for _, message_class in moved], -1)
     return [row[0] for row in rows]
 
 
@@ -118,21 +156,51 @@ async def end(tx: Transaction, message: str, state: State, *, reason: str, now: 
 
     The receipt of a submission of one message is due at once; `end_submission` sees to longer ones.
     """
+    if state is State.EXPIRED:  # the only end of what waits
+        waited = await tx.fetch(
+            f"SELECT target, message_class FROM sms_message WHERE id = :id AND state = '{State.WAITING}'",
+            {"id": message},
+        )
+        await count_waiting(tx, waited, -1)
+    ended = await _end(tx, "id = :id", {"id": message}, state, reason=reason, now=now)
+    return ended[0] if ended else None
+
+
+async def end_overdue(tx: Transaction, state: State, *, before: float, limit: int, now: float) -> list[Ending]:
+    """Ends those of one open state whose time was up by then, the longest overdue first."""
+    final = out_of_time(state)
+    ended = await _end(
+        tx,
+        f"id IN (SELECT id FROM sms_message WHERE ended_at = 0 AND state = '{state}'"
+        " AND expires_at <= :before ORDER BY expires_at LIMIT :limit)",
+        {"before": before, "limit": limit},
+        final,
+        reason="in-doubt" if state is State.IN_DOUBT else str(final),
+        now=now,
+    )
+    if state is State.WAITING:
+        await count_waiting(tx, [(ending.target, ending.message_class) for ending in ended], -1)
+    return ended
+
+
+async def _end(
+    tx: Transaction, where: str, which: dict[str, object], state: State, *, reason: str, now: float
+) -> list[Ending]:
     change = MESSAGE.change(ENDINGS[state])
     sealed = "sealed" if state is State.QUARANTINED else "NULL"
-    row = await tx.fetch_one(
+    rows = await tx.fetch(
         f"UPDATE sms_message SET {change.put}, reason = :reason, ended_at = :now, sealed = {sealed},"
         f" {_RECEIPT_DUE_AT_ONCE}, receipt_state = :told, receipt_at = :now"
-        f" WHERE id = :id AND {change.where} RETURNING {_ENDING}",
+        f" WHERE {where} AND {change.where} RETURNING {_ENDING}",
         {
-            "id": message,
+            **which,
             "reason": reason,
             "now": now,
             "badly": int(state is not State.DELIVERED),
             "told": int(RECEIPT_STATES[state]),
         },
     )
-    return Ending._make((*row[:-2], State(row[-2]), row[-1])) if row else None
+    return [Ending._make((*row[:-2], State(row[-2]), row[-1])) for row in rows]
 
 
 async def add_events(tx: Transaction, events: Sequence[tuple[str, Step]]) -> None:

@@ -12,6 +12,7 @@ from prikkfri.protocols.smpp.pdu import ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import REGISTERED_ANY
 from prikkfri.protocols.smpp.text import DataCoding, encode_text
 from prikkfri.protocols.smpp.times import parse_time
+from prikkfri.sms import transit
 from prikkfri.sms.addresses import (
     INTERNATIONAL,
     RECIPIENT_TONS,
@@ -116,7 +117,9 @@ def decide(
     sender = _sender(message, rules)
     if isinstance(sender, Refusal):
         return sender
-    route = find_route(rules.routes, recipient.text)
+    if reason := transit.refused(message, rules.routes, rules.party, recipient.text):
+        return Refusal(transit.STATUSES[reason], reason)
+    route = find_route(rules.routes, recipient.text, rules.party)
     if route is None:
         return Refusal(Status.INVALID_DESTINATION, "no-route")
     if route.party in rules.full:

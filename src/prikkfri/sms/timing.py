@@ -18,10 +18,10 @@ class Timing:
     connect_seconds_max: float = 10.0
     reconnect_seconds: float = RECONNECT_SECONDS
     """Before the first try to bind a link again; each further pause is twice as long (`delivery.reconnect_pause`)."""
+    take_over_seconds: float = 5.0
+    """A link on which nobody has been bound for so long is down, and others take its messages."""
     leave_seconds_max: float = 3.0
     """How long peers have to answer our unbind."""
-    throttled_seconds: float = 1.0
-    """How long a party that says THROTTLED is left alone."""
     early_receipt_seconds: float = 120.0
     """A receipt may overtake the answer that tells its message's id by this much: what fits nothing then is held."""
     early_receipt_look_seconds: float = 0.25

@@ -28,7 +28,7 @@ async def build(config: Config, clock: Clock) -> Role:
     sockets = listen(config.roles.sms.smpp_port, config.bind)
 
     connections_max = smpp_connections_for(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    if wrong := promised_too_many(config.sms.accounts, len(config.sms.links), connections_max):
+    if wrong := promised_too_many(config.sms.accounts, config.sms.links, connections_max):
         log.warning("%s", wrong)
 
     async def close() -> None:

@@ -36,6 +36,10 @@ from prikkfri.protocols.smpp.pdu import (
     read_answer,
 )
 
+LOST = "connection lost"
+OUT_OF_BOUNDS = "command_length out of bounds"
+"""Ends that the peer has brought about, perhaps by what it was sent."""
+
 
 class Side(Enum):
     ESME = auto()
@@ -244,7 +248,7 @@ class Session:
             length, command, status, sequence = HEADER.unpack_from(octets, start)
             if not HEADER.size <= length <= self.limits.pdu_octets_max:
                 self._put(Command.GENERIC_NACK, Status.INVALID_COMMAND_LENGTH, sequence, b"")
-                return events + self.end("command_length out of bounds")  # there is no way back into step
+                return events + self.end(OUT_OF_BOUNDS)  # there is no way back into step
             if have - start < length:
                 break
             if command in _ANSWERS:

@@ -7,8 +7,8 @@ import json
 import logging
 import os
 import socket
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 
@@ -60,7 +60,7 @@ _SECURITY = {
 
 
 @dataclass
-class _Outgoing:
+class Outgoing:
     """A deliver_sm towards the centre: a receipt, or a part of what somebody typed."""
 
     body: bytes
@@ -73,10 +73,12 @@ class HandsetNetwork:
         self.phones = phones
         self.name = name
         self._password = password
-        self._clock = clock
-        self._outgoing: deque[_Outgoing] = deque()
+        self.clock = clock
+        self._outgoing: deque[Outgoing] = deque()
         self._bound: list[Connection[None]] = []
         self._watchers: set[asyncio.Queue[str]] = set()
+        self.answers: Counter[int] = Counter()
+        """What the centre said to what it was told, by status."""
         self._prefix = os.urandom(4).hex()
         self._count = 0
 
@@ -94,21 +96,26 @@ class HandsetNetwork:
             def opened(connection: Connection[None]) -> None:
                 tasks.create_task(self._serve(connection))
 
-            def accept() -> Connection[None]:
-                return Connection(Side.CENTRE, Limits(window=WINDOW), self._clock, opened)
-
-            listening = [await loop.create_server(accept, sock=each) for each in sockets]
+            listening = [await loop.create_server(lambda: self.line(opened), sock=each) for each in sockets]
             try:
                 while True:
                     await asyncio.sleep(AGAIN_SECONDS)
                     for connection in list(self._bound):
                         connection.tick()
-                    self._push()
+                    self.push()
             finally:
                 for server in listening:
                     server.close()
                 for connection in list(self._bound):
                     connection.close("the network stops")
+
+    def line(self, opened: Callable[[Connection[None]], None]) -> Connection[None]:
+        """What a link that connects speaks to."""
+        return Connection(Side.CENTRE, Limits(window=WINDOW), self.clock, opened)
+
+    def room_for(self, bound: int) -> bool:
+        """Whether one more may bind beside those that are bound."""
+        return True
 
     async def _serve(self, connection: Connection[None]) -> None:
         try:
@@ -118,11 +125,14 @@ class HandsetNetwork:
             if not hmac.compare_digest(first.body.password.encode(), self._password.encode()):
                 connection.session.answer(first, Status.INVALID_PASSWORD)
                 return
+            if not self.room_for(len(self._bound)):
+                connection.session.answer(first, Status.BIND_FAILED)
+                return
             connection.session.answer(first, Status.OK, BindAnswer(SYSTEM_ID))
             connection.flush()
             self._bound.append(connection)
             self._tell("link", {"linked": True})
-            self._push()
+            self.push()
             while True:
                 for event in await connection.take(500):
                     if isinstance(event, Ended):
@@ -131,7 +141,7 @@ class HandsetNetwork:
                         return
                     self._handle(connection, event)
                 connection.flush()
-                self._push()
+                self.push()
         except Exception:
             log.exception("a connection is given up")
         finally:
@@ -143,21 +153,14 @@ class HandsetNetwork:
     def _handle(self, connection: Connection[None], event: object) -> None:
         match event:
             case Request(command=Command.SUBMIT_SM, body=ShortMessage() as message):
-                identity = self._identity()
-                now = self._clock.now()
-                connection.session.answer(event, Status.OK, MessageAnswer(identity))
-                state, phone, entry = self.hand_over(message, identity, now)
-                if message.registered_delivery & 1 and state is not None:
-                    receipt = receipt_message(Receipt(identity, state), message, submitted=now, done=now)
-                    self._enqueue(_Outgoing(encode_body(receipt)))
-                if phone is not None and entry is not None:
-                    self._show(phone, entry)
+                self.take(connection, event, message)
             case Request(command=Command.UNBIND):
                 connection.session.answer(event, Status.OK)
                 connection.close("the peer unbound")
             case Request():
                 connection.session.answer(event, Status.INVALID_COMMAND_ID, NOTHING)
-            case Answered(context=_Outgoing() as outgoing, status=status, body=body):
+            case Answered(context=Outgoing() as outgoing, status=status, body=body):
+                self.answers[status] += 1
                 if status in (Status.TEMPORARY_APPLICATION_ERROR, Status.QUEUE_FULL, Status.SYSTEM_ERROR):
                     self._again(outgoing)
                 elif outgoing.phone is not None and outgoing.entry is not None:
@@ -165,23 +168,34 @@ class HandsetNetwork:
                     outgoing.entry.state = "sent" if taken else "failed"
                     if isinstance(body, MessageAnswer):
                         outgoing.entry.centre_id = outgoing.entry.centre_id or body.message_id
-                    self._show(outgoing.phone, outgoing.entry)
+                    self.show(outgoing.phone, outgoing.entry)
             case Unanswered(context=context):
                 self._again(context)
 
-    def _again(self, context: object) -> None:
-        if isinstance(context, _Outgoing):
-            self._enqueue(context)
+    def take(self, connection: Connection[None], request: Request, message: ShortMessage) -> None:
+        """Takes a message on: its answer, what becomes of it, and its receipt."""
+        identity, now = self.identity(), self.clock.now()
+        connection.session.answer(request, Status.OK, MessageAnswer(identity))
+        state, phone, entry = self.hand_over(message, identity, now)
+        if message.registered_delivery & 1 and state is not None:
+            receipt = receipt_message(Receipt(identity, state), message, submitted=now, done=now)
+            self.enqueue(Outgoing(encode_body(receipt)))
+        if phone is not None and entry is not None:
+            self.show(phone, entry)
 
-    def _enqueue(self, outgoing: _Outgoing) -> None:
+    def _again(self, context: object) -> None:
+        if isinstance(context, Outgoing):
+            self.enqueue(context)
+
+    def enqueue(self, outgoing: Outgoing) -> None:
         if len(self._outgoing) >= OUTGOING_MAX:
             log.error("more than %d messages wait for the link: one is dropped", OUTGOING_MAX)
             return
         self._outgoing.append(outgoing)
 
-    def _push(self) -> None:
+    def push(self) -> None:
         """Writes what waits to whichever bound connection has room."""
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         for connection in self._bound:
             if not connection.session.may_ask(Command.DELIVER_SM):
                 continue
@@ -190,7 +204,8 @@ class HandsetNetwork:
                 connection.session.ask(Command.DELIVER_SM, outgoing.body, outgoing, now)
             connection.flush()
 
-    def _identity(self) -> str:
+    def identity(self) -> str:
+        """A new one: sixteen digits to base sixteen."""
         self._count += 1
         return f"{self._prefix}{self._count:08x}"
 
@@ -204,19 +219,19 @@ class HandsetNetwork:
 
     def type_message(self, phone: Phone, recipient: str, text: str) -> Entry:
         """Raises LocalProtocolError or UnicodeEncodeError when the text cannot be sent."""
-        entry, messages = self.phones.send(phone, recipient, text, self._identity(), self._clock.now())
+        entry, messages = self.phones.send(phone, recipient, text, self.identity(), self.clock.now())
         try:
             bodies = [encode_body(message) for message in messages]
         except LocalProtocolError:
             phone.entries.remove(entry)
             raise
         for body in bodies:
-            self._enqueue(_Outgoing(body, phone, entry))
-        self._show(phone, entry)
-        self._push()
+            self.enqueue(Outgoing(body, phone, entry))
+        self.show(phone, entry)
+        self.push()
         return entry
 
-    def _show(self, phone: Phone, entry: Entry) -> None:
+    def show(self, phone: Phone, entry: Entry) -> None:
         if phone.name:
             self._tell("entry", {"msisdn": phone.msisdn, **asdict(entry)})
 

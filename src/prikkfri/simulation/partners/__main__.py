@@ -4,9 +4,12 @@ import argparse
 import asyncio
 import sys
 
+import msgspec
+
 from prikkfri.app.process import run_until_told, say_ready
 from prikkfri.app.serving import listen
 from prikkfri.errors import UsageError
+from prikkfri.simulation.partners.quirks import BY_THE_BOOK, Quirks
 from prikkfri.simulation.partners.server import run
 
 
@@ -20,7 +23,12 @@ async def _run(arguments: argparse.Namespace) -> None:
         password=arguments.password,
         name=arguments.name,
         seed=arguments.seed,
+        quirks=arguments.quirks,
     )
+
+
+def _quirks(text: str) -> Quirks:
+    return msgspec.json.decode(text, type=Quirks)  # what it raises is a ValueError
 
 
 def main() -> int:
@@ -33,6 +41,7 @@ def main() -> int:
     parser.add_argument("--password", default="demo1234", help="what a link must say when it binds")
     parser.add_argument("--name", required=True)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--quirks", type=_quirks, default=BY_THE_BOOK, metavar="JSON", help="where it leaves the book")
     try:
         arguments = parser.parse_args()
         asyncio.run(run_until_told(lambda: _run(arguments)))

@@ -1,17 +1,30 @@
-"""A partner's network: hands messages to its phones, or to wrong ones when it is told to, and keeps the truth of it."""
+"""A partner's network: hands messages to its phones, or to wrong ones when it is told to, and keeps the truth of it.
 
+What it says on the wire is by the book, or as its quirks have it.
+"""
+
+import asyncio
+import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from msgspec import structs
 
 from prikkfri.clock import Clock
-from prikkfri.protocols.smpp.pdu import ShortMessage
+from prikkfri.protocols.smpp.pdu import HEADER, Command, ShortMessage, Status, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState
+from prikkfri.protocols.smpp.session import Limits, Request, Side
 from prikkfri.simulation.handsets.network import Entry, Phone, Phones
-from prikkfri.simulation.handsets.server import HandsetNetwork
+from prikkfri.simulation.handsets.server import WINDOW, HandsetNetwork, Outgoing
+from prikkfri.simulation.partners.quirks import BY_THE_BOOK, Quirks, answer_octets, receipt_body
+from prikkfri.sms.server import Connection
+from prikkfri.sms.submission import Bucket
 
 DELIVERIES_MAX = 100_000
+_UNASKED = 0x7000_0000
+"""From here on the sequence numbers of what it sends beside its session, whose answers it does not wait for."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +49,118 @@ class Delivery:
     """Whether the network handed messages to wrong phones at the time."""
 
 
+class Line(Connection[None]):
+    """A connection on which octets can be written that no session by the book would write."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._wire = cast(asyncio.Transport, transport)
+        super().connection_made(transport)
+
+    def write(self, octets: bytes) -> None:
+        """After what the session has to say; a no-op once it has ended."""
+        self.flush()
+        if not self.ended:
+            self._wire.write(octets)
+
+
 class PartnerNetwork(HandsetNetwork):
-    def __init__(self, phones: Phones, *, password: str, clock: Clock, name: str, seed: int) -> None:
+    def __init__(
+        self, phones: Phones, *, password: str, clock: Clock, name: str, seed: int, quirks: Quirks = BY_THE_BOOK
+    ) -> None:
         super().__init__(phones, password=password, clock=clock, name=name)
         self.fault = Fault()
+        self.quirks = quirks
         self.deliveries: list[Delivery] = []
+        self.refused = 0
+        """Messages that it did not take."""
+        self.looped = 0
         self._lots = random.Random(f"{seed} {name}")
+        self._whims = random.Random(f"{seed} {name} quirks")
+        self._bucket = Bucket(math.inf, 0.0)  # full
+        self._unasked = _UNASKED
+
+    # the wire
+
+    def line(self, opened: Callable[[Connection[None]], None]) -> Connection[None]:
+        return Line(Side.CENTRE, Limits(window=self.quirks.window or WINDOW), self.clock, opened)
+
+    def room_for(self, bound: int) -> bool:
+        return not self.quirks.binds_max or bound < self.quirks.binds_max
+
+    def take(self, connection: Connection[None], request: Request, message: ShortMessage) -> None:
+        quirks, now = self.quirks, self.clock.now()
+        if status := self._refusal(now):
+            self.refused += 1
+            self._after_a_while(lambda: self._answer(connection, request, status, ""))
+            return
+        number = int(self.identity(), 16)
+        identity = quirks.answer_id.write(number)
+        state, phone, entry = self.hand_over(message, identity, now)
+        if phone is not None and entry is not None:
+            self.show(phone, entry)
+        silent = self._drawn(quirks.silent)
+
+        def tell() -> None:
+            if message.registered_delivery & 1 and state is not None:
+                self._tell_what_became(connection, number, state, message, now)
+
+        def answer() -> None:
+            if not silent:
+                self._answer(connection, request, Status.OK, identity)
+            if not quirks.receipt_first:
+                tell()
+
+        if quirks.receipt_first:
+            tell()
+        self._after_a_while(answer)
+        self._hand_in(message)
+
+    def _refusal(self, now: float) -> int:
+        rate = self.quirks.throughput_per_second_max
+        if rate:
+            left = self._bucket.take(rate, now)
+            if left is None:
+                return Status.THROTTLED
+            self._bucket = left
+        return self.quirks.refuse_status if self._drawn(self.quirks.refuse) else Status.OK
+
+    def _answer(self, connection: Connection[None], request: Request, status: int, identity: str) -> None:
+        cast(Line, connection).write(answer_octets(self.quirks, request.sequence, status, identity))
+
+    def _tell_what_became(
+        self, connection: Connection[None], number: int, state: MessageState, message: ShortMessage, now: float
+    ) -> None:
+        numbers = [self._whims.getrandbits(63)] if self._drawn(self.quirks.stray) else []
+        for each in (*numbers, number):
+            body = receipt_body(self.quirks, each, state, message, now)
+            if self.quirks.carrier == "data_sm":
+                self._unasked += 1
+                header = HEADER.pack(HEADER.size + len(body), Command.DATA_SM, Status.OK, self._unasked)
+                cast(Line, connection).write(header + body)
+            else:
+                self.enqueue(Outgoing(body))
+        self.push()
+
+    def _hand_in(self, message: ShortMessage) -> None:
+        """What comes back, or beside it, as if somebody of this network had sent it."""
+        quirks = self.quirks
+        sent = structs.replace(message, registered_delivery=0, validity="", tlvs=())
+        if self.looped < quirks.loops_max and self._drawn(quirks.loop):
+            self.looped += 1
+            self.enqueue(Outgoing(encode_body(sent)))
+        if self._drawn(quirks.transit):
+            self.enqueue(Outgoing(encode_body(structs.replace(sent, destination=quirks.transit_to))))
+
+    def _after_a_while(self, work: Callable[[], None]) -> None:
+        if self.quirks.answer_seconds:
+            asyncio.get_running_loop().call_later(self.quirks.answer_seconds, work)
+        else:
+            work()
+
+    def _drawn(self, share: float) -> bool:
+        return share > 0 and self._whims.random() < share
+
+    # the phones
 
     def hand_over(
         self, message: ShortMessage, identity: str, now: float

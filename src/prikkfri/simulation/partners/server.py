@@ -16,14 +16,19 @@ from prikkfri.clock import SystemClock
 from prikkfri.simulation.handsets import server as handsets
 from prikkfri.simulation.handsets.network import Phones
 from prikkfri.simulation.partners.network import Fault, PartnerNetwork
+from prikkfri.simulation.partners.quirks import BY_THE_BOOK, Quirks
 
 
 def application(network: PartnerNetwork) -> Starlette:
-    """`PUT /fault`, `GET /deliveries?from=N`, `GET /sent`; all else as the handsets have it."""
+    """`PUT /fault`, `PUT /quirks`, `GET /deliveries?from=N`, `GET /sent`; all else as the handsets have it."""
 
     async def put_fault(request: Request) -> Response:
         network.fault = msgspec.json.decode(await request.body(), type=Fault)
         return JSONResponse(asdict(network.fault))
+
+    async def put_quirks(request: Request) -> Response:
+        network.quirks = msgspec.json.decode(await request.body(), type=Quirks)
+        return JSONResponse(asdict(network.quirks))
 
     async def deliveries(request: Request) -> Response:
         first = int(request.query_params.get("from", "0"))
@@ -45,6 +50,7 @@ def application(network: PartnerNetwork) -> Starlette:
         routes=[
             Route("/sent", sent),
             Route("/fault", put_fault, methods=["PUT"]),
+            Route("/quirks", put_quirks, methods=["PUT"]),
             Route("/deliveries", deliveries),
             Mount("/", handsets.application(network)),
         ]
@@ -59,9 +65,12 @@ async def run(
     password: str,
     name: str,
     seed: int,
+    quirks: Quirks = BY_THE_BOOK,
 ) -> None:
     """Serves until cancelled. `phones`: number and name of each; the sockets listen already."""
-    network = PartnerNetwork(Phones(phones), password=password, clock=SystemClock(), name=name, seed=seed)
+    network = PartnerNetwork(
+        Phones(phones), password=password, clock=SystemClock(), name=name, seed=seed, quirks=quirks
+    )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(network.run(smpp_sockets))
         tasks.create_task(serve(application(network), http_sockets))

@@ -6,7 +6,7 @@ Nothing here needs assurance: the rule that stops a route lives where it is acte
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -148,9 +148,12 @@ class Canaries:
         """All links. Raises `StorageError`."""
         return [await self._way(link) for link in self._links]
 
-    async def exposed(self, link: str, *, since: float, until: float) -> list[Exposed] | None:
-        """The messages that went over a link in a time; None when there is no such link. Raises `StorageError`."""
-        return await self._centre.exposed(link, since=since, until=until) if link in self._links else None
+    def exposed(self, link: str, *, since: float, until: float) -> AsyncIterator[list[Exposed]] | None:
+        """The messages that went over a link in a time, page by page; None when there is no such link.
+
+        Each page may raise `StorageError`.
+        """
+        return self._centre.exposed(link, since=since, until=until) if link in self._links else None
 
     def counters(self) -> dict[str, float]:
         labelled = {f'canaries_total{{verdict="{verdict}"}}': self._verdicts[verdict] for verdict in Verdict}

@@ -15,6 +15,8 @@ from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import Connection, Shared, log
 from prikkfri.storage import Transaction
 
+PAUSE_SECONDS_MIN = 0.001
+
 
 @dataclass
 class _Unwritten:
@@ -37,16 +39,27 @@ class Dispatch:
         try:
             while not (connection.ended or shared.bound.leaving):
                 connection.awake.clear()
-                pause = shared.throttled_until.get(party, 0.0) - shared.clock.monotonic()
-                room = connection.session.window_room if connection.writable and pause <= 0 else 0
-                if room <= 0 or await self._send_due(connection, party, room) < room:
+                now, pace = shared.clock.monotonic(), shared.pace(party)
+                room = min(connection.session.window_room, pace.room(now)) if connection.writable else 0
+                room = delivery.at_once(room, connection.session.limits.window, shared.bound.count(party))
+                if room <= 0 or await self._send_paced(connection, party, room) < room:
                     look = shared.timing.look_seconds
+                    pause = shared.pace(party).seconds_until_room(shared.clock.monotonic())
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(min(look, pause) if pause > 0 else look):
+                        async with asyncio.timeout(min(look, max(pause, PAUSE_SECONDS_MIN)) if pause > 0 else look):
                             await connection.awake.wait()
         except BaseException:
             connection.close("nothing more can be sent")
             raise
+
+    async def _send_paced(self, connection: Connection, party: Party, room: int) -> int:
+        """The same as `_send_due`, of which the party's other connections know while it goes on."""
+        shared = self._shared
+        shared.paces[party] = shared.pace(party).spent(room, shared.clock.monotonic())
+        claimed = await self._send_due(connection, party, room)
+        if claimed < room:
+            shared.paces[party] = shared.pace(party).given_back(room - claimed, shared.clock.monotonic())
+        return claimed
 
     async def _send_due(self, connection: Connection, party: Party, room: int) -> int:
         """Claims up to `room` of what is due and writes it; returns how many it claimed."""

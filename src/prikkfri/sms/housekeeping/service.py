@@ -5,8 +5,9 @@ import asyncio
 from prikkfri.errors import StorageError
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
+from prikkfri.sms.delivery import is_sent_again
 from prikkfri.sms.housekeeping import store
-from prikkfri.sms.lifecycle import State, out_of_time
+from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import Ending, Message
 from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import Receipts
@@ -66,31 +67,32 @@ class Housekeeping:
                 log.error("housekeeping: %s", error)
 
     async def _expire(self, now: float) -> None:
-        sent_before = now - self._shared.timing.unreported_seconds
+        unreported = now - self._shared.timing.unreported_seconds
+        overdue = ((State.WAITING, now), (State.IN_DOUBT, now), (State.SENT, unreported))
 
-        async def work(tx: Transaction) -> tuple[int, list[Ending]]:
-            ended = []
-            overdue = await store.overdue(tx, limit=BATCH, waiting_before=now, sent_before=sent_before)
-            for message, state in overdue:
-                final = out_of_time(state)
-                reason = "in-doubt" if state is State.IN_DOUBT else str(final)
-                if ending := await messages.end(tx, message, final, reason=reason, now=now):
-                    ended.append(ending)
-            await self._receipts.record_ended(tx, ended, now)
-            return len(overdue), ended
+        async def work(tx: Transaction) -> list[list[Ending]]:
+            ended = [
+                await messages.end_overdue(tx, state, before=before, limit=BATCH, now=now) for state, before in overdue
+            ]
+            await self._receipts.record_ended(tx, [ending for each in ended for ending in each], now)
+            return ended
 
-        found = BATCH
-        while found == BATCH:
-            found, ended = await self._shared.database.write(work)
-            self._receipts.tell_ended(ended)
+        left = True
+        while left:
+            ended = await self._shared.database.write(work)
+            left = any(len(each) == BATCH for each in ended)
+            self._receipts.tell_ended([ending for each in ended for ending in each])
 
     async def _decide_doubts(self, party: Party, now: float) -> None:
-        """No receipt has told what became of these: each account has said what it wants then."""
+        """No receipt has told what became of these: they are sent again, or ended and told of."""
 
         async def work(tx: Transaction) -> list[Ending]:
             ended = []
-            for message, origin in await store.settled_doubts(tx, str(party), limit=BATCH, now=now):
-                if self._is_to_be_reported(origin):
+            for message, origin, message_class, doubts in await store.settled_doubts(
+                tx, str(party), limit=BATCH, now=now
+            ):
+                account = self._shared.accounts.get(Party.parse(origin).name) if origin.startswith("account:") else None
+                if not is_sent_again(doubts, message_class, account):
                     if ending := await messages.end(tx, message, State.UNREPORTED, reason="in-doubt", now=now):
                         ended.append(ending)
                 else:
@@ -102,13 +104,8 @@ class Housekeeping:
             return ended
 
         self._receipts.tell_ended(await self._shared.database.write(work))
+        self._shared.came_back(party)
         self._shared.bound.wake([party])
-
-    def _is_to_be_reported(self, origin: str) -> bool:
-        """Whether what is in doubt ends, rather than being sent again."""
-        party = Party.parse(origin)
-        account = self._shared.accounts.get(party.name)
-        return party.kind == "canary" or (account is not None and account.in_doubt == "report")
 
     async def _find_full(self) -> None:
         limit = self._shared.settings.waiting_max

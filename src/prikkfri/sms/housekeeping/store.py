@@ -8,51 +8,44 @@ from prikkfri.storage import Queries, Transaction
 
 
 async def is_full(queries: Queries, target: str, *, limit: int) -> bool:
-    """Whether at least `limit` messages wait for a party."""
+    """Whether at least `limit` messages wait for a party, canaries left out."""
     row = await queries.fetch_one(
-        "SELECT 1 FROM sms_message WHERE target = :target AND state = 'waiting' LIMIT 1 OFFSET :others",
-        {"target": target, "others": max(limit - 1, 0)},
+        "SELECT 1 FROM sms_waiting WHERE target = :target AND messages >= :limit",
+        {"target": target, "limit": max(limit, 1)},
     )
     return row is not None
 
 
 async def left_waiting(queries: Queries, target: str, *, accepted_after: float, limit: int) -> list[Message]:
-    """One message of each submission that waits for a party since after then, the newest first."""
-    # Each by its own partial index: of both states in one, SQLite would read the whole table.
-    waiting, in_doubt = (
-        f"SELECT {COLUMNS} FROM sms_message WHERE target = :target AND state = '{state}' AND accepted_at > :after"
-        " AND part = 1"
-        for state in (State.WAITING, State.IN_DOUBT)
+    """One message of each submission that waits for a party since after then, the newest first.
+
+    Among the newest `limit` of either state: what waits behind them is not looked at.
+    """
+    # Each by its own partial index: of both states in one, SQLite would read the whole table. None is due before it
+    # was accepted.
+    newest = " UNION ALL ".join(
+        f"SELECT * FROM (SELECT {COLUMNS} FROM sms_message WHERE target = :target AND state = '{state}'"
+        f" AND due_at > :after ORDER BY due_at DESC LIMIT :limit) AS {name}"
+        for state, name in ((State.WAITING, "waiting"), (State.IN_DOUBT, "doubtful"))
     )
     rows = await queries.fetch(
-        f"{waiting} UNION ALL {in_doubt} ORDER BY accepted_at DESC LIMIT :limit",
+        f"SELECT {COLUMNS} FROM ({newest}) AS newest WHERE accepted_at > :after AND part = 1"
+        " ORDER BY accepted_at DESC LIMIT :limit",
         {"target": target, "after": accepted_after, "limit": limit},
     )
     return [Message(*row) for row in rows]
 
 
-async def settled_doubts(queries: Queries, target: str, *, limit: int, now: float) -> list[tuple[str, str]]:
-    """(id, origin) of what has been in doubt long enough."""
+async def settled_doubts(queries: Queries, target: str, *, limit: int, now: float) -> list[tuple[str, str, str, int]]:
+    """(id, origin, class, times in doubt) of what has been in doubt long enough."""
     return [
-        (row[0], row[1])
+        (row[0], row[1], row[2], row[3])
         for row in await queries.fetch(
-            "SELECT id, origin FROM sms_message WHERE target = :target AND state = 'in-doubt'"
+            "SELECT id, origin, message_class, doubts FROM sms_message WHERE target = :target AND state = 'in-doubt'"
             " AND due_at <= :now LIMIT :limit",
             {"target": target, "now": now, "limit": limit},
         )
     ]
-
-
-async def overdue(
-    queries: Queries, *, limit: int, waiting_before: float, sent_before: float
-) -> list[tuple[str, State]]:
-    """(id, state) of open messages whose time is up."""
-    rows = await queries.fetch(
-        "SELECT id, state FROM sms_message WHERE state IN ('waiting', 'in-doubt', 'sent') AND expires_at <= :waiting"
-        " AND (state <> 'sent' OR expires_at <= :sent) ORDER BY expires_at LIMIT :limit",
-        {"waiting": waiting_before, "sent": sent_before, "limit": limit},
-    )
-    return [(row[0], State(row[1])) for row in rows]
 
 
 async def erase(tx: Transaction, *, ended_before: float, limit: int) -> int:

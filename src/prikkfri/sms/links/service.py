@@ -18,7 +18,7 @@ class Links:
         self._sessions = sessions
 
     async def keep(self, link: Link) -> None:
-        """Keeps a link bound until the centre leaves."""
+        """Keeps one bind of a link until the centre leaves."""
         failures = 0
         bound = self._shared.bound
         while not bound.leaving:

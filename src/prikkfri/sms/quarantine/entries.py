@@ -129,7 +129,7 @@ def way_out(message: Message, sealer: Sealer, routes: Routes, now: float) -> Par
         return Hindrance.TOO_LATE
     if Party.parse(message.origin).kind == "canary":
         return Party.parse(message.target)  # it proves that link and no other
-    route = find_route(routes, message.recipient)
+    route = find_route(routes, message.recipient, Party.parse(message.origin))
     return route.party if route else Hindrance.NO_ROUTE
 
 

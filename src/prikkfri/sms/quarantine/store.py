@@ -6,7 +6,7 @@ from prikkfri.sms.messages import Message
 from prikkfri.sms.network_receipts import NetworkReceipt
 from prikkfri.sms.quarantine.entries import HeldMessage, HeldReceipt
 from prikkfri.sms.receipts.store import NETWORK_RECEIPT_COLUMNS
-from prikkfri.sms.store import COLUMNS
+from prikkfri.sms.store import COLUMNS, count_waiting
 from prikkfri.storage import Queries, Transaction
 
 _FREE = MESSAGE.change(Event.FREE)
@@ -60,11 +60,12 @@ async def receipt(queries: Queries, identity: str) -> HeldReceipt | None:
 
 async def free(tx: Transaction, identity: str, target: str, *, now: float) -> None:
     """The message waits for a party as if it had just come."""
-    await tx.execute(
+    freed = await tx.fetch(
         f"UPDATE sms_message SET {_FREE.put}, target = :target, reason = 'released', due_at = :now, ended_at = 0"
-        f" WHERE id = :id AND {_FREE.where}",
+        f" WHERE id = :id AND {_FREE.where} RETURNING target, message_class",
         {"id": identity, "target": target, "now": now},
     )
+    await count_waiting(tx, freed, 1)
 
 
 async def discard_message(tx: Transaction, identity: str, *, now: float) -> None:

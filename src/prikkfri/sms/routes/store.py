@@ -1,11 +1,23 @@
 """All SQL of routes: which are stopped, what waits for them, and what went over them."""
 # ruff: noqa: S608
 
-from prikkfri.sms.messages import message_id
 from prikkfri.sms.routing import Exposed, Stop
 from prikkfri.storage import Queries, Transaction
 
 _STOP = ", ".join(Stop._fields)
+
+
+def _went(table: str) -> str:
+    """Of a message that was attempted: that it went, or may have."""
+    perhaps = f"{table}.doubts > 0 OR {table}.state IN ('sending', 'in-doubt', 'unreported')"
+    return f"({table}.sent_at > 0 OR {perhaps})"
+
+
+_PARTS = (
+    "FROM sms_message AS part WHERE part.submission = m.submission AND part.parts > 1 AND part.target = m.target"
+    f" AND part.attempted_at >= :since AND part.attempted_at < :until AND {_went('part')}"
+)
+"""The other parts of a long message, and itself, that went in the time."""
 
 
 async def routes(queries: Queries) -> dict[str, Stop]:
@@ -24,31 +36,28 @@ async def put_route(tx: Transaction, link: str, stop: Stop) -> None:
 
 async def waiting(queries: Queries, target: str) -> int:
     """How many messages wait for a party, canaries left out."""
-    [[count]] = await queries.fetch(
-        "SELECT COUNT(*) FROM sms_message WHERE target = :target AND state = 'waiting' AND message_class <> 'canary'",
-        {"target": target},
-    )
-    return int(count)
+    row = await queries.fetch_one("SELECT messages FROM sms_waiting WHERE target = :target", {"target": target})
+    return int(row[0]) if row else 0
 
 
 async def exposed(
-    queries: Queries, target: str, *, since: float, until: float, validity_seconds_max: float, limit: int
-) -> list[Exposed]:
-    """The messages that went to a link in a time, oldest first; canaries are nobody's."""
+    queries: Queries, target: str, *, since: float, until: float, after: tuple[float, str], limit: int
+) -> tuple[list[Exposed], tuple[float, str] | None]:
+    """The messages that went to a link in a time, oldest first; canaries are nobody's.
+
+    Looks at `limit` of those that were attempted after a (time, id), and says where to go on; None: that was all.
+    """
     rows = await queries.fetch(
-        "SELECT submission, MIN(attempted_at), sender, recipient, message_class, origin, MIN(state) FROM sms_message"
-        # Ids begin with the time of acceptance: this takes the primary key, not the whole table.
-        " WHERE id >= :first AND id < :last AND target = :target AND message_class <> 'canary'"
-        " AND attempted_at >= :since AND attempted_at < :until"
-        " AND (sent_at > 0 OR state IN ('sending', 'in-doubt', 'unreported'))"
-        " GROUP BY submission, sender, recipient, message_class, origin ORDER BY 2 LIMIT :limit",
-        {
-            "first": message_id(max(since - validity_seconds_max, 0.0), b""),
-            "last": message_id(until + 1.0, b""),
-            "target": target,
-            "since": since,
-            "until": until,
-            "limit": limit,
-        },
+        "SELECT attempted_at, id, submission, sender, recipient, message_class, origin,"
+        f" CASE WHEN parts = 1 THEN state ELSE (SELECT MIN(state) {_PARTS}) END,"
+        # A long message is listed once, by the part that went first.
+        f" CASE WHEN {_went('m')} AND (parts = 1 OR NOT EXISTS (SELECT 1 {_PARTS}"
+        " AND (part.attempted_at, part.id) < (m.attempted_at, m.id))) THEN 1 ELSE 0 END"
+        " FROM sms_message AS m WHERE target = :target AND attempted_at <> 0 AND message_class <> 'canary'"
+        # SQLite takes no lower bound from the pair.
+        " AND attempted_at >= :at AND (attempted_at, id) > (:at, :id) AND attempted_at < :until"
+        " ORDER BY attempted_at, id LIMIT :limit",
+        {"target": target, "since": since, "at": after[0], "id": after[1], "until": until, "limit": limit},
     )
-    return [Exposed(*row) for row in rows]
+    found = [Exposed(row[2], row[0], *row[3:8]) for row in rows if row[8]]
+    return found, (rows[-1][0], rows[-1][1]) if len(rows) == limit else None

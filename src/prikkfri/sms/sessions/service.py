@@ -34,11 +34,12 @@ class Sessions:
         try:
             await self._take_in(connection, party)
         finally:
-            bound.leave(party, connection)
+            bound.leave(party, connection, self._shared.clock.monotonic())
             connection.close("closed")
             connection.awake.set()
             await sending  # never cancelled: it may be in the middle of a claim
-            bound.left()
+            bound.left(party)
+            self._shared.came_back(party)
         if not bound.leaving and str(party) in self._shared.accounts_away():
             await self.tell_left_waiting([party])
 
@@ -105,8 +106,9 @@ class Sessions:
             connection.session.answer(intake.unbind, Status.OK)
             connection.close("the peer unbound")
         connection.flush()
-        if intake.throttled:
-            shared.throttled_until[party] = shared.clock.monotonic() + shared.timing.throttled_seconds
+        if intake.taken or intake.throttled:
+            pace = shared.pace(party)
+            shared.paces[party] = pace.answered(intake.taken, intake.throttled, shared.clock.monotonic())
         if any(isinstance(event, Answered | Unreadable) for event in batch):
             connection.awake.set()
         return intake.over

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -14,7 +15,10 @@ from prikkfri.protocols.smpp.pdu import Command
 from prikkfri.protocols.smpp.session import Event
 from prikkfri.sms import server
 from prikkfri.sms.conformance import Traffic
+from prikkfri.sms.delivery import REFUSALS, refusals_of
 from prikkfri.sms.intake import Given
+from prikkfri.sms.loops import Turns
+from prikkfri.sms.pace import Pace
 from prikkfri.sms.routing import Party, Routes, Stop, numbering_of
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Rules
@@ -34,6 +38,8 @@ ANYBODY = "*"
 class Counters:
     accepted: int = 0
     refused: int = 0
+    turned_back: Counter[str] = field(default_factory=Counter)
+    """By reason: what networks handed in that is not sent on."""
     sent: int = 0
     delivered: int = 0
     failed: int = 0
@@ -55,23 +61,35 @@ class Bound:
         """Bound or not."""
         self.leaving = False
         self.since: dict[Party, float] = {}
-        """When somebody bound last: seconds since 1970 UTC."""
+        """Since when somebody is bound: seconds since 1970 UTC."""
         self.nobody = asyncio.Event()
         self.nobody.set()
         self._by_party: defaultdict[Party, list[Connection]] = defaultdict(list)
+        self._attended: Counter[Party] = Counter()
+        """How many are bound, or have left something on its way."""
+        self._away_since: dict[Party, float] = {}
+        """When the last one left: seconds of the monotonic clock."""
 
     def enter(self, party: Party, connection: Connection, now: float) -> None:
+        if not self._by_party[party]:
+            self.since[party] = now
         self._by_party[party].append(connection)
-        self.since[party] = now
+        self._attended[party] += 1
         self.nobody.clear()
 
-    def leave(self, party: Party, connection: Connection) -> None:
+    def leave(self, party: Party, connection: Connection, monotonic: float) -> None:
         self._by_party[party].remove(connection)
+        self._away_since[party] = monotonic
 
-    def left(self) -> None:
+    def left(self, party: Party) -> None:
         """The last that a connection had on its way is settled."""
+        self._attended[party] -= 1
         if not any(self._by_party.values()):
             self.nobody.set()
+
+    def away_seconds(self, party: Party, monotonic: float) -> float:
+        """For how long nobody has been bound, or since this was first asked; 0.0 while something is on its way."""
+        return 0.0 if self._attended[party] else monotonic - self._away_since.setdefault(party, monotonic)
 
     def count(self, party: Party) -> int:
         return len(self._by_party.get(party, ()))
@@ -82,8 +100,9 @@ class Bound:
     def takes_messages(self, party: Party) -> bool:
         return any(each.session.may_ask(Command.DELIVER_SM) for each in self._by_party.get(party, ()))
 
-    def links(self) -> int:
-        return sum(len(bound) for party, bound in self._by_party.items() if party.kind == "link")
+    def links(self) -> list[int]:
+        """How many binds each link has that has any."""
+        return [len(bound) for party, bound in self._by_party.items() if party.kind == "link" and bound]
 
     def wake(self, parties: Iterable[Party]) -> None:
         """There may be something to send to these."""
@@ -107,10 +126,16 @@ class Shared:
     bound: Bound = field(default_factory=Bound)
     full: frozenset[Party] = frozenset()
     """Parties for whom as much waits as may wait."""
-    throttled_until: dict[Party, float] = field(default_factory=dict)
+    paces: dict[Party, Pace] = field(default_factory=dict)
+    """How fast each party is sent to, by whichever of its connections."""
     stops: dict[str, Stop] = field(default_factory=dict)
+    down: frozenset[str] = frozenset()
+    """Links that have not been bound for a while: others take over where they can."""
+    misplaced: set[str] = field(default_factory=set)
+    """Links from which nothing leaves, and for which something may wait that has another way."""
     buckets: dict[Party, Bucket] = field(default_factory=dict)
     references: References = field(default_factory=References)
+    turns: Turns = field(default_factory=Turns)
     traffic: dict[str, Traffic] = field(init=False)
     """By link."""
 
@@ -119,10 +144,29 @@ class Shared:
         self.partners = {link.name: link.partner for link in self.settings.links}
         self.routes = Routes.of(self.settings)
         self.traffic = {link.name: Traffic() for link in self.settings.links}
+        self._rates = {Party("link", link.name): link.throughput_per_second_max for link in self.settings.links}
+        self._refusals = {Party("link", link.name): refusals_of(link) for link in self.settings.links}
+
+    def pace(self, party: Party) -> Pace:
+        rate = self._rates.get(party, 0.0)
+        return self.paces.get(party) or Pace(rate_max=rate or math.inf)
 
     def know_stops(self, stops: dict[str, Stop]) -> None:
         self.stops = stops
-        self.routes = Routes.of(self.settings, self.stopped())
+        self._know_routes()
+
+    def know_down(self, down: frozenset[str]) -> None:
+        self.down = down
+        self._know_routes()
+
+    def _know_routes(self) -> None:
+        self.routes = Routes.of(self.settings, self.stopped(), self.down)
+        self.misplaced |= self.routes.bypassed()
+
+    def came_back(self, party: Party) -> None:
+        """Something that had left for a party waits for it again: if nothing leaves from there, it may go elsewhere."""
+        if party.kind == "link" and party.name in (*self.down, *self.stopped()):
+            self.misplaced |= self.routes.bypassed() & {party.name}
 
     def stopped(self) -> set[str]:
         return {link for link, stop in self.stops.items() if stop.stopped}
@@ -145,7 +189,9 @@ class Shared:
         return self._given(Rules(party, routes, message_class="canary", validity_seconds_max=validity_seconds))
 
     def _given(self, rules: Rules, away: frozenset[str] = frozenset()) -> Given:
-        return Given(rules, self.sealer, self.partners, self.entropy, self.clock.now(), away, self.references)
+        refusals = self._refusals.get(rules.party, REFUSALS)
+        now = self.clock.now()
+        return Given(rules, self.sealer, self.partners, self.entropy, now, away, self.references, self.turns, refusals)
 
     def rules(self, party: Party) -> Rules:
         validity = self.settings.validity_hours_max * 3600

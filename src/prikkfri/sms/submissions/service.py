@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 from prikkfri.config import Account
 from prikkfri.sms import store
 from prikkfri.sms.intake import Intake, Told, hand_in
+from prikkfri.sms.lifecycle import State
 from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import Receipts, Settling
 from prikkfri.sms.routing import Party
-from prikkfri.sms.shared.service import SYSTEM_ID, Shared
+from prikkfri.sms.shared.service import SYSTEM_ID, Shared, log
 from prikkfri.sms.submission import Bucket, Refusal, text_message
 from prikkfri.storage import Transaction
 
@@ -60,9 +61,14 @@ class Submissions:
         async def work(tx: Transaction) -> tuple[list[Told], Settling]:
             await store.insert(tx, intake.messages)
             await store.mark_sent(tx, intake.sent, now=now)
-            await store.mark_in_doubt(tx, intake.in_doubt, due_at=now + shared.settings.in_doubt_seconds)
+            await store.mark_in_doubt(
+                tx,
+                intake.in_doubt,
+                ended_session=intake.ended_session,
+                due_at=now + shared.settings.in_doubt_seconds,
+            )
             for message, retry in intake.put_off:
-                await store.put_off(tx, message, due_at=retry.due_at, reason=retry.reason)
+                await store.put_off(tx, message, due_at=retry.due_at, reason=retry.reason, is_attempt=retry.is_attempt)
             later = now + shared.timing.receipt_retry_seconds
             await receipts_store.receipts_given(tx, intake.receipts_given, now=now)
             await receipts_store.put_off_receipts(tx, intake.receipts_put_off, due_at=later)
@@ -84,12 +90,18 @@ class Submissions:
         counters = shared.counters
         counters.accepted += len(intake.messages)
         counters.refused += intake.refused
+        counters.turned_back.update(intake.turned_back)
         counters.sent += len(intake.sent)
         counters.in_doubt += len(intake.in_doubt)
+        for ending in settling.ended:
+            if ending.state is State.QUARANTINED:
+                log.critical("message %s is in quarantine: %s", ending.id, ending.reason)
         self._receipts.tell(settling)
         if party.kind == "link":
             self._receipts.note(party.name, intake)
         if refused:
             self._receipts.say_full(party.name)
+        if intake.put_off:
+            shared.came_back(party)
         shared.bound.wake(Party.parse(message.target) for message in intake.messages)
         return refused
