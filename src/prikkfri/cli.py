@@ -307,18 +307,18 @@ def links(json_file: JsonFile = None, home: Home = HOME, config: ConfigFile = No
     else:
         zone = ZoneInfo(settings.streaming.timezone)
         table = Table("", *(link["link"] for link in found["links"]), box=None, header_style="dim")
-        described = [[(name, Text(value)) for name, value in link_lines(link, found, zone)] for link in found["links"]]
+        described = [[(name, Text(value)) for name, value in link_lines(link, zone)] for link in found["links"]]
         for cells in zip(*described, strict=True):
             table.add_row(cells[0][0], *(value for _, value in cells))
         console.print(table)
         for account in found["accounts"]:
-            waiting = up_to(account["waiting"], found["counted_max"])
-            console.print(Text(f"account {account['account']}: {account['binds']} binds, {waiting} messages wait"))
+            waiting = f"{account['waiting']:,} messages wait"
+            console.print(Text(f"account {account['account']}: {account['binds']} binds, {waiting}"))
         console.print(f"counted since {moment(found['since'], zone)}", style="dim")
     raise typer.Exit(0 if all(link["binds"] for link in found["links"]) else 1)
 
 
-def link_lines(link: dict[str, Any], found: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
+def link_lines(link: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
     """What is said of a link, line by line."""
 
     def part(value: float | None) -> str:
@@ -336,7 +336,7 @@ def link_lines(link: dict[str, Any], found: dict[str, Any], zone: ZoneInfo) -> l
     return [
         ("partner", link["partner"]),
         ("binds", f"{link['binds']}{since}"),
-        ("waiting", up_to(link["waiting"], found["counted_max"])),
+        ("waiting", f"{link['waiting']:,}"),
         ("taken", f"{link['taken']:,}, {link['rate']:.1f} a second"),
         ("refused", counted(link["refused"])),
         ("round trip", took(link["round_trip"])),
@@ -356,10 +356,6 @@ def link_lines(link: dict[str, Any], found: dict[str, Any], zone: ZoneInfo) -> l
 
 
 LINK_SPREAD = (("half", "half"), ("95 %", "most"), ("longest", "longest"))
-
-
-def up_to(number: int, most: int) -> str:
-    return f"{number:,}" + (" or more" if number >= most else "")
 
 
 quarantine_commands = typer.Typer(help="What the SMS centre holds for a person.", rich_markup_mode=None)

@@ -29,7 +29,6 @@ from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Message
 from prikkfri.sms.network_receipts import Fitting
 from prikkfri.sms.receipt_ids import COMPLAINT_MISSES, VOTES_MIN, Habit, Match, Reading
-from prikkfri.sms.reports.store import waiting_up_to
 
 DUE = DueReceipt(*[0] * len(DueReceipt._fields))
 
@@ -101,6 +100,21 @@ def test_what_a_session_leaves_unanswered_or_unreadable_is_counted_and_forgotten
     assert (traffic.unreadable, traffic.unanswered, list(traffic.on_wire)) == (1, 2, [("m0", 2)])
 
 
+def test_whatever_happens_again_is_counted_again() -> None:
+    traffic, over = Traffic(), Ended("cut", (message("m1"),))
+    for event in (Unanswered(message()), Unreadable(message()), over, Answered(message(), Status.OK, NOTHING)):
+        traffic.note_events([event], 5.0)
+        traffic.note_events([event], 5.0)
+    assert (traffic.unanswered, traffic.unreadable, traffic.answered_late, traffic.taken) == (4, 2, 2, 2)
+    assert traffic.rate.per_second(5.0) == 2 / 60
+    for _ in range(2):
+        traffic.note_receipts([], unnamed=2)
+        traffic.note_fitting(fitting(State.UNREPORTED), 104.0, waited=False)
+        traffic.note_fitting(fitting(State.SENT, 103.5), 104.0, waited=False)
+    assert (traffic.unnamed, traffic.late, traffic.receipts) == (4, 2, 2)
+    assert traffic.receipt_after.longest == 0.5
+
+
 def test_a_receipt_is_early_late_repeated_or_as_it_should_be() -> None:
     traffic = Traffic()
     traffic.note_fitting(fitting(State.SENT, 100.0), 104.0, waited=False)
@@ -138,6 +152,8 @@ def test_a_rate_is_that_of_the_last_minute_and_keeps_no_more() -> None:
     assert rate.per_second(258.9) == 0.05
     assert rate.per_second(259.0) == 0.0
     assert len(rate.seconds) == RATE_SECONDS
+    rate.note(6, 300.0)
+    assert rate.per_second(300.0) == 0.1
 
 
 def test_statuses_without_end_are_counted_together() -> None:
@@ -173,13 +189,19 @@ def test_shares_are_of_what_they_could_have_been_of() -> None:
     traffic = Traffic(taken=95, unanswered=4, answered_late=3, receipts=80, early=20, late=10, unmatched=30, missing=20)
     traffic.refused["smpp-58"] = 4
     traffic.unknown['"'] = 2
+    traffic.states["EXPIRED"] = 3
+    for seconds in [0.02] * 19 + [3.0, 4.0]:
+        traffic.round_trip.note(seconds)
     found = report(STANDING, traffic, 0.0)
     assert found.without_answer == 4 / 100
     assert found.without_receipt == 20 / 100
     assert found.late == 10 / 90
     assert found.out_of_order == 20 / 80
     assert found.unmatched == 30 / 120
+    assert found.round_trip == Took(0.025, 4.0, 4.0)
     told = metrics(found)
+    assert told['link_receipts_by_state_total{link="nord",state="EXPIRED"}'] == 3.0
+    assert told['link_round_trip_seconds{link="nord",quantile="0.5"}'] == 0.025
     assert told['link_share_receipts_unmatched{link="nord"}'] == 0.25
     assert told['link_refused_total{link="nord",status="smpp-58"}'] == 4.0
     assert told['receipts_unknown_state_total{link="nord",word="\\""}'] == 2.0
@@ -193,6 +215,9 @@ def test_how_ids_are_written_is_said_with_how_it_is_known() -> None:
     assert how_ids_are_written(None, Habit(same=2, hexadecimal=1)) == "not known yet: same 2, hexadecimal 1"
     wrong = replace(STANDING, habit=Habit(missed=COMPLAINT_MISSES))
     assert report(wrong, Traffic(), 0.0).complaint.startswith("link nord: the last 20 receipts fit no message")
+    found = report(replace(wrong, setting=Reading.DECIMAL), Traffic(), 0.0)
+    assert found.complaint.endswith("as decimal, as is set")
+    assert found.ids == "to base ten, given to base sixteen, as is set"
 
 
 # Over the wire.
@@ -255,7 +280,7 @@ async def test_a_link_is_told_of_by_its_own_traffic(house: Any) -> None:
         )  # the lines of a family stand together
 
 
-async def test_what_waits_is_counted_by_link_and_account_up_to_a_number(house: Any) -> None:
+async def test_what_waits_is_known_by_link_and_account(house: Any) -> None:
     async with house(timing=replace(HURRIED, count_every_seconds=0.02)) as at:
         client = await at.bound_client()
         for number in range(3):
@@ -268,4 +293,3 @@ async def test_what_waits_is_counted_by_link_and_account_up_to_a_number(house: A
         await eventually(
             lambda: {each.account: each.waiting for each in at.centre.reports.report().accounts}["clinic"] == 1
         )
-        assert await at.database.read(lambda q: waiting_up_to(q, "held:nord", most=2)) == 2

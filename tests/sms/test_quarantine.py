@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from message_table import NOW
+from message_table import BASE, NOW, effect, numbered
+from message_table import message as row_message
 from sms_house import HURRIED, NUMBER, House, Peer
 
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status
@@ -15,9 +16,11 @@ from prikkfri.protocols.smpp.receipt import MessageState, is_receipt, parse_rece
 from prikkfri.sms.http import application, quarantine_commands
 from prikkfri.sms.messages import Message
 from prikkfri.sms.network_receipts import NetworkReceipt
+from prikkfri.sms.quarantine import store
 from prikkfri.sms.quarantine.entries import HeldMessage, HeldReceipt, Hindrance, message_entry, receipt_entry, way_out
 from prikkfri.sms.routing import Party, Routes
 from prikkfri.sms.sealing import Envelope, Sealer
+from prikkfri.storage import Database, Transaction
 
 EARLY_SECONDS = HURRIED.early_receipt_seconds
 BODY = b"Koden er 483 201"
@@ -75,6 +78,36 @@ def test_what_is_held_is_shown_masked() -> None:
     assert receipt_entry(HeldReceipt(odd, "held", "", NOW, "")).detail == (
         "id none (B2 in its text), unknown state GONE, error 042"
     )
+    silent = odd._replace(word="")
+    assert "unknown state none" in receipt_entry(HeldReceipt(silent, "held", "", NOW, "")).detail
+
+
+# The table.
+
+
+async def test_messages_in_quarantine_are_found_by_party_the_newest_first_and_as_they_are(database: Database) -> None:
+    rows = numbered([
+        {**BASE, "state": state, "target": target, "ended_at": NOW + number, "reason": f"why {number}"}
+        for number, (state, target) in enumerate([("quarantined", "link:nord"), ("quarantined", "link:syd"),
+            ("rejected", "link:nord"), ("quarantined", "link:nord"), ("waiting", "link:nord")])
+    ])  # fmt: skip
+    meant = [HeldMessage(row_message(row), row["reason"], row["ended_at"]) for row in rows]
+
+    async def look(tx: Transaction) -> list[Any]:
+        found = [await store.messages(tx, party=party, limit=limit) for party, limit in (("", 9), ("", 2),
+                 ("link:nord", 9), ("link:none", 9))]  # fmt: skip
+        return [*found, [await store.message(tx, each.message.id) for each in meant]]
+
+    found = await effect(database, rows, look)
+    found.untouched()
+    first, second, _, fourth, _ = meant
+    assert found.result == [
+        [fourth, second, first],
+        [fourth, second],
+        [fourth, first],
+        [],
+        [first, second, None, fourth, None],
+    ]
 
 
 # Over the wire, and by command.

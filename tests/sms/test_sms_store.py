@@ -15,14 +15,13 @@ from prikkfri.sms.lifecycle import State
 from prikkfri.sms.placing import store as placing
 from prikkfri.sms.quarantine import store as quarantine_store
 from prikkfri.sms.receipts import store as receipts
-from prikkfri.sms.reports import store as reports_store
 from prikkfri.sms.routes import store as routes_store
 from prikkfri.sms.routing import Stop
 from prikkfri.sms.trails import store as trails_store
 from prikkfri.storage import Database, Location, open_database
 
 STORES = (
-    store, housekeeping, quarantine_store, receipts, reports_store, routes_store, trails_store, canaries, placing,
+    store, housekeeping, quarantine_store, receipts, routes_store, trails_store, canaries, placing,
 )  # fmt: skip
 STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.claim, {"target": "link:nord", "limit": 10, "now": 1.0}),
@@ -58,7 +57,6 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (quarantine_store.discard_message, {"identity": "a", "now": 1.0}),
     (quarantine_store.discard_receipt, {"identity": "r", "by": "Kari", "now": 1.0}),
     (quarantine_store.discard_receipts, {"link": "nord", "by": "Kari", "now": 1.0, "limit": 10}),
-    (reports_store.waiting_up_to, {"target": "link:nord", "most": 10}),
     (receipts.claim_receipts, {"origin": "account:shop", "limit": 10, "now": 1.0}),
     (receipts.receipts_given, {"ids": ["a"], "now": 1.0}),
     (receipts.put_off_receipts, {"ids": ["a"], "due_at": 1.0}),

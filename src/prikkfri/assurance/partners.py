@@ -57,8 +57,6 @@ class AccountWaiting:
 @dataclass(frozen=True)
 class PartnersReport:
     since: float
-    counted_max: int
-    """Of what waits no more are counted."""
     links: tuple[PartnerReport, ...]
     accounts: tuple[AccountWaiting, ...]
 

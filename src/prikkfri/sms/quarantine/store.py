@@ -31,7 +31,7 @@ async def messages(queries: Queries, *, party: str, limit: int) -> list[HeldMess
     only = "AND target = :party" if party else ""
     rows = await queries.fetch(
         f"{_MESSAGES} {only} ORDER BY ended_at DESC LIMIT :limit",
-        {"limit": limit, **({"party": party} if party else {})},
+        {"limit": limit, "party": party},
     )
     return [_held_message(row) for row in rows]
 
@@ -46,7 +46,7 @@ async def receipts(queries: Queries, *, link: str, limit: int) -> list[HeldRecei
     only = "AND link = :link" if link else ""
     rows = await queries.fetch(
         f"{_RECEIPTS} {only} ORDER BY changed_at DESC LIMIT :limit",
-        {"limit": limit, **({"link": link} if link else {})},
+        {"limit": limit, "link": link},
     )
     return [_held_receipt(row) for row in rows]
 

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from prikkfri.errors import StorageError
 from prikkfri.sms.conformance import LinkReport, Standing, label, metrics, report
 from prikkfri.sms.receipts.service import Receipts
-from prikkfri.sms.reports import store
+from prikkfri.sms.routes.store import waiting
 from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import Shared, log
 from prikkfri.storage import Queries
-
-COUNTED_MAX = 10_000
-"""Of what waits for a party no more are counted: so many, or more."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +23,6 @@ class AccountReport:
 class Report:
     since: float
     """From here on it is counted: seconds since 1970 UTC."""
-    counted_max: int
-    """`waiting` goes no further."""
     links: tuple[LinkReport, ...]
     accounts: tuple[AccountReport, ...]
 
@@ -40,13 +35,13 @@ class Reports:
         self._waiting: dict[str, int] = {}
 
     async def keep(self) -> None:
-        """Counts now and then what waits; until cancelled."""
+        """Looks now and then how much waits; until cancelled."""
         names = [("link", link.name) for link in self._shared.settings.links]
         names += [("held", name) for _, name in names] + [("account", name) for name in self._shared.accounts]
         parties = [str(Party(*each)) for each in names]
 
         async def work(queries: Queries) -> dict[str, int]:
-            return {party: await store.waiting_up_to(queries, party, most=COUNTED_MAX) for party in parties}
+            return {party: await waiting(queries, party) for party in parties}
 
         while True:
             try:
@@ -61,19 +56,18 @@ class Reports:
             AccountReport(name, shared.bound.count(Party("account", name)), self._waiting.get(f"account:{name}", 0))
             for name in shared.accounts
         )
-        return Report(self._since, COUNTED_MAX, tuple(self._links()), tuple(accounts))
+        return Report(self._since, tuple(self._links()), tuple(accounts))
 
     def _links(self) -> list[LinkReport]:
         shared, receipts, found = self._shared, self._receipts, []
         for link in shared.settings.links:
             party, name = Party("link", link.name), link.name
-            waiting = self._waiting.get(str(party), 0) + self._waiting.get(f"held:{name}", 0)
             standing = Standing(
                 name,
                 link.partner,
                 shared.bound.count(party),
                 shared.bound.since.get(party, 0.0),
-                min(waiting, COUNTED_MAX),
+                self._waiting.get(str(party), 0) + self._waiting.get(f"held:{name}", 0),
                 receipts.setting(name),
                 receipts.habit(name),
                 receipts.waiting(name),
