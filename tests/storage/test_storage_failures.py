@@ -433,14 +433,33 @@ async def test_a_commit_of_which_nobody_can_tell_is_in_doubt(wire: Wire, wired: 
     await hasty.close()
 
 
-async def test_a_server_that_was_restarted_between_writes_is_not_noticed(wired: Database, postgres_url: str) -> None:
-    await wired.write(lambda t: insert(t, 1))
-    assert await ids(wired) == [1]
+async def hang_up(postgres_url: str) -> None:
+    """What a restart of the server does to our connections."""
     async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
         await connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name LIKE 'prikkfri%' AND datname = current_database()"
         )
+
+
+async def test_why_a_work_failed_is_told_also_when_the_server_has_gone_meanwhile(
+    wired: Database, postgres_url: str
+) -> None:
+    async def failing_work(transaction: Transaction) -> None:
+        await insert(transaction, 1)
+        await hang_up(postgres_url)
+        raise LookupError("the work's own")
+
+    with pytest.raises(LookupError, match="the work's own"):
+        await wired.write(failing_work)
+    await wired.write(lambda t: insert(t, 2))
+    assert await ids(wired) == [2]
+
+
+async def test_a_server_that_was_restarted_between_writes_is_not_noticed(wired: Database, postgres_url: str) -> None:
+    await wired.write(lambda t: insert(t, 1))
+    assert await ids(wired) == [1]
+    await hang_up(postgres_url)
 
     async def half(transaction: Transaction) -> None:
         await insert(transaction, 3)
