@@ -299,11 +299,12 @@ async def test_a_server_that_never_answers_is_unavailable_in_time() -> None:
 
 
 class Wire:
-    """Between us and the real server: breaks when the client commits, before or after the server has done it."""
+    """Between us and the real server: breaks when the client commits, before, while or after the server does it."""
 
     def __init__(self, server: str, folder: Path) -> None:
         self.url = server.replace(_socket_folder(server), str(folder))
         self.before_commit = False
+        self.in_commit = False
         self.after_commit = False
         self.broken = asyncio.Event()
         self._real = f"{_socket_folder(server)}/.s.PGSQL.5432"
@@ -341,11 +342,12 @@ class Wire:
                 if self.before_commit:
                     self.broken.set()
                     break
-                if self.after_commit:
+                if self.in_commit or self.after_commit:
                     answering.cancel()
                     await asyncio.wait([answering])
                     to_server.write(data)
-                    await server.read(65536)  # the server has answered, and nobody will hear it
+                    if self.after_commit:
+                        await server.read(65536)  # the server has answered, and nobody will hear it
                     self.broken.set()
                     break
             to_server.write(data)
@@ -387,6 +389,24 @@ async def test_a_commit_whose_answer_is_lost_is_found_to_be_done(wire: Wire, wir
     assert await ids(wired) == [1]
 
 
+async def test_a_commit_that_is_under_way_is_waited_for(wire: Wire, wired: Database) -> None:
+    async def slow_to_commit(transaction: Transaction) -> None:
+        sleep = "'BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END'"
+        await transaction.execute(f"CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS {sleep}")
+        await transaction.execute(
+            "CREATE CONSTRAINT TRIGGER slowly AFTER INSERT ON thing"
+            " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slowly()"
+        )
+
+    await wired.write(slow_to_commit)
+    wire.in_commit = True
+    writing = asyncio.create_task(wired.write(lambda t: insert(t, 1)))
+    await wire.broken.wait()
+    wire.in_commit = False
+    await writing
+    assert await ids(wired) == [1]
+
+
 async def test_a_commit_that_never_arrived_is_refused_and_not_kept(wire: Wire, wired: Database) -> None:
     wire.before_commit = True
     writing = asyncio.create_task(wired.write(lambda t: insert(t, 1)))
@@ -413,14 +433,33 @@ async def test_a_commit_of_which_nobody_can_tell_is_in_doubt(wire: Wire, wired: 
     await hasty.close()
 
 
-async def test_a_server_that_was_restarted_between_writes_is_not_noticed(wired: Database, postgres_url: str) -> None:
-    await wired.write(lambda t: insert(t, 1))
-    assert await ids(wired) == [1]
+async def hang_up(postgres_url: str) -> None:
+    """What a restart of the server does to our connections."""
     async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
         await connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name LIKE 'prikkfri%' AND datname = current_database()"
         )
+
+
+async def test_why_a_work_failed_is_told_also_when_the_server_has_gone_meanwhile(
+    wired: Database, postgres_url: str
+) -> None:
+    async def failing_work(transaction: Transaction) -> None:
+        await insert(transaction, 1)
+        await hang_up(postgres_url)
+        raise LookupError("the work's own")
+
+    with pytest.raises(LookupError, match="the work's own"):
+        await wired.write(failing_work)
+    await wired.write(lambda t: insert(t, 2))
+    assert await ids(wired) == [2]
+
+
+async def test_a_server_that_was_restarted_between_writes_is_not_noticed(wired: Database, postgres_url: str) -> None:
+    await wired.write(lambda t: insert(t, 1))
+    assert await ids(wired) == [1]
+    await hang_up(postgres_url)
 
     async def half(transaction: Transaction) -> None:
         await insert(transaction, 3)
