@@ -677,7 +677,13 @@ def test_lines_that_turn_out_to_be_one_persons_become_one() -> None:
     (only,) = found.hits
     assert only == Hit("C1", "d-2", "television", "sign-in", 1_050.0, 6, 4, "overloaded", 1_300.0, True)
     assert (found.asked, found.digest) == (7, named(found, lambda device, at: None, since=0.0).digest)
+    assert len({made.digest, found.digest, named(made, lambda device, at: None, since=0.0).digest}) == 3
     (both,) = named(Impact(SCOPE, lines[:2], 9, 0, ""), lambda device, at: "C1", since=0.0).hits
     assert (both.kept_later_at, both.last_reason, both.observed) == (None, "overloaded", True)
-    (late,) = named(Impact(SCOPE, (lines[0],), 9, 0, ""), lambda device, at: "C1", since=1_100.1).hits
-    assert late.customer == ""
+    for seen in (True, False):  # by a role, whichever of the two it was
+        earlier, later = replace(lines[0], observed=not seen), replace(lines[2], observed=seen)
+        (one,) = named(Impact(SCOPE, (earlier, later), 9, 0, ""), lambda device, at: "C1", since=0.0).hits
+        assert one.observed
+    for since, customer in ((1_100.0, "C1"), (1_100.1, "")):
+        (late,) = named(Impact(SCOPE, (lines[0],), 9, 0, ""), lambda device, at: "C1", since=since).hits
+        assert late.customer == customer

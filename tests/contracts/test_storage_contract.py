@@ -212,6 +212,14 @@ async def test_names_of_parameters_may_have_figures(table: Database) -> None:
     assert await table.read(lambda q: q.fetch("SELECT id FROM thing WHERE id IN (:id_1, :id_12)", asked)) == [(12,)]
 
 
+async def test_of_several_rows_the_first_is_had(table: Database) -> None:
+    for number in (1, 2, 3):
+        await table.write(lambda t, number=number: insert(t, number))  # type: ignore[misc]
+    ordered = "SELECT id FROM thing WHERE id > :above ORDER BY id"
+    assert await table.read(lambda q: q.fetch_one(ordered, {"above": 1})) == (2,)
+    assert await table.read(lambda q: q.fetch_one(ordered, {"above": 3})) is None
+
+
 async def test_areas_of_one_installation_have_each_their_own_tables(location: Location, table: Database) -> None:
     async with asyncio.timeout(WAIT_SECONDS_MAX / 2):
         other = await open_database(location, "signin")
