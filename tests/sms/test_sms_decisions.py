@@ -15,7 +15,7 @@ from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party, Routes, find_route
 from prikkfri.sms.sealing import Binding, Envelope, SealBroken, Sealer
-from prikkfri.sms.submission import Accepted, Refusal, Rules, decide, sealed_messages, text_message
+from prikkfri.sms.submission import Accepted, Order, Refusal, Rules, decide, sealed_messages, text_message
 
 NOW = 1_700_000_000.0
 KEY = bytes(range(32))
@@ -170,7 +170,7 @@ def test_gsm_octets_under_data_coding_1_are_told_for_what_they_are() -> None:
 def stored(message: ShortMessage = SUBMIT) -> list[Message]:
     found = accepted(message)
     nonces = [bytes([number] * 12) for number in range(len(found.envelopes))]
-    return sealed_messages(found, RULES, identity="0" * 21, sealer=Sealer(KEY), nonces=nonces, now=NOW)
+    return sealed_messages(found, RULES, identity="0" * 21, sealer=Sealer(KEY), nonces=nonces, order=Order(), now=NOW)
 
 
 def test_the_wire_says_what_the_seal_held() -> None:

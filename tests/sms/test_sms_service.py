@@ -280,6 +280,24 @@ async def test_parts_leave_in_their_order_and_two_accounts_with_one_name_share_i
         assert marks == [(marks[0] + n) % 256 for n in range(4)]
 
 
+async def test_a_burst_to_one_phone_leaves_in_the_order_in_which_it_was_accepted(house: Any) -> None:
+    """Pipelined, so that many share a transaction and a moment; the window lets a few out at a time."""
+    async with house(window=7) as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        texts = [f"message {number}".encode() for number in range(60)]
+        for burst in (texts[start : start + 10] for start in range(0, len(texts), 10)):
+            for text in burst:
+                client.ask(Command.SUBMIT_SM, ShortMessage(source="Shop", destination=NUMBER, octets=text))
+            for _ in burst:
+                await client.answered()
+        left = []
+        for _ in texts:
+            request, message = await link.message()
+            left.append(message.octets)
+            link.take_message(request, f"net-{request.sequence}")
+        assert left == texts
+
+
 async def test_parts_that_end_together_are_told_of_once(house: Any) -> None:
     async with house() as at:
         client = await at.bound_client()

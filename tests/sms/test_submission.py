@@ -12,7 +12,7 @@ from prikkfri.sms.addresses import Numbering
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party, Routes
 from prikkfri.sms.sealing import Binding, Envelope, Sealer
-from prikkfri.sms.submission import Accepted, Bucket, Refusal, Rules, decide, sealed_messages, text_message
+from prikkfri.sms.submission import Accepted, Bucket, Order, Refusal, Rules, decide, sealed_messages, text_message
 
 NOW = 1_700_000_000.0
 SHOP, NORD, SOR = Party("account", "shop"), Party("link", "nord"), Party("link", "sor")
@@ -422,12 +422,29 @@ def test_a_text_is_as_if_it_had_come_by_smpp() -> None:
 # what is stored
 
 
+def test_what_shares_a_moment_has_places_in_order_and_none_of_them_waits() -> None:
+    order = Order()
+    places = [order.place(NOW) for _ in range(19_000)]
+    assert places == sorted(set(places)) and places[0] >= NOW - 0.01 and places[-1] <= NOW
+    assert order.place(NOW + 0.001) > places[-1], "what comes just after it follows"
+    later = order.place(NOW + 5.0)
+    assert later == NOW + 5.0 - Order.EARLY_SECONDS
+    assert order.place(NOW - 60.0) == NOW - 60.0 - Order.EARLY_SECONDS, "a clock that is put back holds nobody up"
+    assert all(order.place(NOW) <= NOW for _ in range(50_000))
+
+
 def test_each_piece_is_a_message_of_its_own_that_opens_as_itself_alone() -> None:
     sealer = Sealer(bytes(range(32)))
     found = accepted(octets=b"x" * 161, registered_delivery=1, schedule="000000010000000R")
     nonces = [b"a" * 12, b"b" * 12]
     first, second = sealed_messages(
-        found, replace(RULES, message_class="log-in-code"), identity="id", sealer=sealer, nonces=nonces, now=NOW
+        found,
+        replace(RULES, message_class="log-in-code"),
+        identity="id",
+        sealer=sealer,
+        nonces=nonces,
+        order=Order(),
+        now=NOW,
     )
     expires_at = NOW + 72 * HOUR
     assert first == Message(
@@ -440,4 +457,4 @@ def test_each_piece_is_a_message_of_its_own_that_opens_as_itself_alone() -> None
     assert sealer.open(first.sealed, Binding("id", "Shop", "4790000001", expires_at)) == found.envelopes[0]
     assert sealer.open(second.sealed, Binding("id-2", "Shop", "4790000001", expires_at)) == found.envelopes[1]
     with pytest.raises(ValueError, match="zip"):
-        sealed_messages(found, RULES, identity="id", sealer=sealer, nonces=nonces[:1], now=NOW)
+        sealed_messages(found, RULES, identity="id", sealer=sealer, nonces=nonces[:1], order=Order(), now=NOW)

@@ -17,7 +17,7 @@ from prikkfri.sms.lifecycle import State
 from prikkfri.sms.loops import Turns
 from prikkfri.sms.messages import DueReceipt, Message, message_id
 from prikkfri.sms.sealing import NONCE_OCTETS, Sealer
-from prikkfri.sms.submission import Accepted, Bucket, Refusal, Rules, decide, sealed_messages
+from prikkfri.sms.submission import Accepted, Bucket, Order, Refusal, Rules, decide, sealed_messages
 from prikkfri.sms.trail import Step
 from prikkfri.sms.transit import LOOP, STATUSES
 
@@ -56,6 +56,7 @@ class Given:
     """The parties, as text, that nobody takes messages for just now."""
     references: References = field(default_factory=References)
     turns: Turns = field(default_factory=Turns)
+    order: Order = field(default_factory=Order)
     refusals: Mapping[int, Refused] = field(default_factory=lambda: REFUSALS)
     """What the party's statuses mean."""
 
@@ -137,7 +138,15 @@ def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status
         if not isinstance(accepted, Refusal):
             identity = message_id(now, entropy)
             nonces = [given.entropy(NONCE_OCTETS) for _ in accepted.envelopes]
-            messages = sealed_messages(accepted, rules, identity=identity, sealer=given.sealer, nonces=nonces, now=now)
+            messages = sealed_messages(
+                accepted,
+                rules,
+                identity=identity,
+                sealer=given.sealer,
+                nonces=nonces,
+                order=given.order,
+                now=now,
+            )
             intake.messages += messages
             intake.outcomes.append(
                 outcomes.submitted(rules.party, rules.message_class, given.partners, reason="", now=now)

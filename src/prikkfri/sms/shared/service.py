@@ -21,7 +21,7 @@ from prikkfri.sms.loops import Turns
 from prikkfri.sms.pace import Pace
 from prikkfri.sms.routing import Party, Routes, Stop, numbering_of
 from prikkfri.sms.sealing import Sealer
-from prikkfri.sms.submission import Bucket, Rules
+from prikkfri.sms.submission import Bucket, Order, Rules
 from prikkfri.sms.timing import Timing
 from prikkfri.storage import Database
 
@@ -135,6 +135,7 @@ class Shared:
     """Links from which nothing leaves, and for which something may wait that has another way."""
     buckets: dict[Party, Bucket] = field(default_factory=dict)
     references: References = field(default_factory=References)
+    order: Order = field(default_factory=Order)
     turns: Turns = field(default_factory=Turns)
     traffic: dict[str, Traffic] = field(init=False)
     """By link."""
@@ -191,7 +192,18 @@ class Shared:
     def _given(self, rules: Rules, away: frozenset[str] = frozenset()) -> Given:
         refusals = self._refusals.get(rules.party, REFUSALS)
         now = self.clock.now()
-        return Given(rules, self.sealer, self.partners, self.entropy, now, away, self.references, self.turns, refusals)
+        return Given(
+            rules,
+            self.sealer,
+            self.partners,
+            self.entropy,
+            now,
+            away,
+            references=self.references,
+            turns=self.turns,
+            order=self.order,
+            refusals=refusals,
+        )
 
     def rules(self, party: Party) -> Rules:
         validity = self.settings.validity_hours_max * 3600
