@@ -167,5 +167,7 @@ def test_a_fault_of_the_product_is_noticed(
 
 def test_alarms_that_are_forgotten_at_a_restart_are_noticed() -> None:
     short = replace(SIGN_IN, spells=((150.0, 200.0),))
-    judged = played(small(short, disturbance=away(152.0, 46.0)), Parts(response=Forgetting))
+    plan = small(short, disturbance=away(156.0, 46.0))
+    judged, whole = played(plan, Parts(response=Forgetting)), played(plan)
     assert judged.figures.found < judged.figures.faults, judged.findings
+    assert whole.findings == (), "without the fault of ours it is found"
