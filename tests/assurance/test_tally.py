@@ -104,6 +104,20 @@ def test_a_clock_that_is_further_behind_than_stated_is_no_broken_promise() -> No
         assert list(tally([again], {}, start=105, now=106, answered=asked.answered).open) == still_open
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("in_one", [True, False])
+def test_who_was_asked_last_has_the_promise_in_whatever_order_that_is_read(turned: bool, in_one: bool) -> None:
+    """The centre hands a message on to a link, and what is written in one second stands in any order."""
+    centre, link = outcome("asked", promise="m", layer="sms-centre"), outcome("asked", promise="m", time=100.1)
+    read = [link, centre] if turned else [centre, link]
+    parts = [read] if in_one else [[each] for each in read]
+    still_open: dict[str, Outcome] = {}
+    for part in parts:
+        still_open = dict(tally(part, still_open, start=100, now=101).open)
+    over = tally([], still_open, start=500, now=501)
+    assert over.buckets == {Segment.of(BASE): Bucket(500, broken=1)}
+
+
 def test_what_was_settled_is_not_opened_again_by_an_asking_that_comes_late() -> None:
     taken_on, handed_over = outcome("asked", promise="m1", layer="sms-centre"), outcome("asked", promise="m1")
     settled = tally([taken_on, outcome(promise="m1", time=101.0)], {}, start=100, now=102)
