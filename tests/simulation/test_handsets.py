@@ -57,7 +57,7 @@ class Network:
 
     def __init__(self) -> None:
         self.network = HandsetNetwork(phones(), password=PASSWORD, clock=SystemClock(), name="Fjordmobil")
-        self.link: Connection[None] = Connection(Side.ESME, Limits(), SystemClock(), lambda _: None)
+        self.link: Connection = Connection(Side.ESME, Limits(), SystemClock(), lambda _: None)
 
     async def __aenter__(self) -> "Network":
         self._listening = socket.create_server(("127.0.0.1", 0))

@@ -40,7 +40,7 @@ def message(to: str, text: bytes = b"Koden er 1 (m00001)") -> ShortMessage:
 class Link:
     """A message centre's link to the partner, in the test's hand."""
 
-    def __init__(self, connection: Connection[None]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.events: list[Event] = []
 
@@ -73,7 +73,7 @@ async def linked(network: PartnerNetwork) -> Any:
     listening = socket.create_server(("127.0.0.1", 0))
     running = asyncio.create_task(network.run([listening]))
     await asyncio.sleep(0)
-    connection: Connection[None] = Connection(Side.ESME, Limits(), SystemClock(), lambda _: None)
+    connection: Connection = Connection(Side.ESME, Limits(), SystemClock(), lambda _: None)
     await asyncio.get_running_loop().create_connection(lambda: connection, "127.0.0.1", listening.getsockname()[1])
     connection.session.bind(Command.BIND_TRANSCEIVER, Bind("prikkfri", PASSWORD), 0.0)
     connection.flush()

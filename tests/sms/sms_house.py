@@ -40,7 +40,7 @@ ANSWER_SECONDS_MAX = 10.0
 class Peer:
     """One end of a session, in a test's hand."""
 
-    def __init__(self, connection: Connection[None]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._events: list[Event] = []
 
@@ -103,11 +103,11 @@ class Network:
     """A network's SMSC: each link that binds becomes a Peer."""
 
     def __init__(self) -> None:
-        self.binds: asyncio.Queue[Connection[None]] = asyncio.Queue()
+        self.binds: asyncio.Queue[Connection] = asyncio.Queue()
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listening.getsockname()[1]
 
-    def accept(self) -> Connection[None]:
+    def accept(self) -> Connection:
         return Connection(Side.CENTRE, Limits(window=50), SystemClock(), self.binds.put_nowait)
 
     async def bound(self, status: int = Status.OK) -> Peer:
@@ -228,7 +228,7 @@ class House:
     ) -> tuple[Peer, Event]:
         """A client that has asked to bind, and what it was answered."""
         loop = asyncio.get_running_loop()
-        connection: Connection[None] = Connection(Side.ESME, Limits(), SystemClock(), lambda _: None)
+        connection: Connection = Connection(Side.ESME, Limits(), SystemClock(), lambda _: None)
         await loop.create_connection(lambda: connection, "127.0.0.1", self.port)
         connection.session.bind(command, Bind(account, password, interface_version=version), 0.0)
         connection.flush()

@@ -49,10 +49,10 @@ def submits(count: int, first: int = 1) -> bytes:
     return b"".join(encode(Pdu(Command.SUBMIT_SM, Status.OK, first + number, message)) for number in range(count))
 
 
-async def bound(clock: ManualClock) -> tuple[Connection[str], Wire]:
+async def bound(clock: ManualClock) -> tuple[Connection, Wire]:
     """A connection whose peer, an account, has bound."""
-    made: list[Connection[str]] = []
-    connection: Connection[str] = Connection(Side.CENTRE, Limits(), clock, made.append)
+    made: list[Connection] = []
+    connection: Connection = Connection(Side.CENTRE, Limits(), clock, made.append)
     wire = Wire()
     connection.connection_made(wire)
     assert made == [connection]
@@ -86,7 +86,6 @@ async def test_who_waits_for_events_is_woken_by_each_kind_of_them(clock: ManualC
     connection, _ = await bound(clock)
     for bring, found in (
         (lambda: connection.data_received(submits(1)), Request),
-        (lambda: connection.put_back("later"), str),
         (lambda: connection.close("enough"), Ended),
     ):
         taking = asyncio.create_task(connection.take(10))
@@ -97,11 +96,10 @@ async def test_who_waits_for_events_is_woken_by_each_kind_of_them(clock: ManualC
         assert isinstance(event, found)
 
 
-async def test_after_the_end_nothing_is_put_back_and_the_wire_is_closed(clock: ManualClock) -> None:
+async def test_after_the_end_the_wire_is_closed(clock: ManualClock) -> None:
     connection, wire = await bound(clock)
     connection.close("enough")
     assert wire.closed
-    connection.put_back("later")
     assert await connection.take(10) == [Ended("enough", ())]
     assert connection.arrived(10) == []
 

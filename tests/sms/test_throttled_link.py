@@ -64,10 +64,10 @@ class Partner:
         self.taken = self.refused = 0
         self.serving: list[asyncio.Task[None]] = []
 
-    def opened(self, connection: Connection[None]) -> None:
+    def opened(self, connection: Connection) -> None:
         self.serving.append(self.loop.create_task(self.serve(connection)))
 
-    async def serve(self, connection: Connection[None]) -> None:
+    async def serve(self, connection: Connection) -> None:
         while True:
             for event in await connection.take(100):
                 if isinstance(event, Ended):
@@ -81,7 +81,7 @@ class Partner:
                     connection.session.answer(event, Status.OK, BindAnswer("partner"))
             connection.flush()
 
-    def answer(self, connection: Connection[None], request: Request) -> None:
+    def answer(self, connection: Connection, request: Request) -> None:
         if (left := self.bucket.take(PER_SECOND, self.loop.time())) is None:
             self.refused += 1
             connection.session.answer(request, Status.THROTTLED, MessageAnswer())
@@ -99,7 +99,7 @@ class CabledLoop(VirtualLoop):
         self.partner = Partner(self)
 
     async def create_connection(self, factory: Callable[[], Any], *_: Any, **__: Any) -> Any:
-        there: Connection[None] = Connection(Side.CENTRE, Limits(), self.clock, self.partner.opened)
+        there: Connection = Connection(Side.CENTRE, Limits(), self.clock, self.partner.opened)
         here, back = Cable(self), Cable(self)
         ours = factory()
         here.receiver, back.receiver = there, ours

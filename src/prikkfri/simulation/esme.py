@@ -26,12 +26,12 @@ class Esme:
     """State by message id."""
     replies: list[tuple[float, str, str]] = field(default_factory=list)
     """(time, sender, text)."""
-    _connection: Connection[None] | None = None
+    _connection: Connection | None = None
     _reading: asyncio.Task[None] | None = None
 
     async def bind(self) -> None:
         """Raises `PrikkfriError` when the centre does not let it in."""
-        connection: Connection[None] = Connection(Side.ESME, Limits(window=50), self.clock, lambda _: None)
+        connection: Connection = Connection(Side.ESME, Limits(window=50), self.clock, lambda _: None)
         await asyncio.get_running_loop().create_connection(lambda: connection, "127.0.0.1", self.port)
         connection.session.bind(Command.BIND_TRANSCEIVER, Bind(self.account, self.password), self.clock.monotonic())
         connection.flush()
@@ -68,7 +68,7 @@ class Esme:
         self._connection.close("done")
         await asyncio.gather(self._reading, return_exceptions=True)
 
-    async def _read(self, connection: Connection[None]) -> None:
+    async def _read(self, connection: Connection) -> None:
         while True:
             for event in await connection.take(100):
                 match event:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar, cast
+from typing import cast
 
 from prikkfri.clock import Clock
 from prikkfri.protocols.smpp.session import LOST, Ended, Event, Limits, Session, Side, State
@@ -12,23 +12,17 @@ EVENTS_MAX = 500
 """Beyond so many events that wait to be taken we read no more from that connection."""
 
 
-Later = TypeVar("Later")
+class Connection(asyncio.Protocol):
+    """One TCP connection and its session. Whoever owns it takes events, commands the session, and calls `flush`."""
 
-
-class Connection(asyncio.Protocol, Generic[Later]):
-    """One TCP connection and its session. Whoever owns it takes events, commands the session, and calls `flush`.
-
-    `Later` is what the owner may put back among the events, to be taken once more.
-    """
-
-    def __init__(self, side: Side, limits: Limits, clock: Clock, opened: Callable[["Connection[Later]"], None]) -> None:
+    def __init__(self, side: Side, limits: Limits, clock: Clock, opened: Callable[["Connection"], None]) -> None:
         self.session = Session(side, limits, clock.monotonic())
         self.awake = asyncio.Event()
         """Set when the owner may have something to send: an answer came, or somebody says so."""
         self.writable = True
         self._clock = clock
         self._opened = opened
-        self._events: deque[Event | Later] = deque()
+        self._events: deque[Event] = deque()
         self._arrival = asyncio.Event()
         self._transport: asyncio.Transport | None = None
         self._reading = True
@@ -75,24 +69,18 @@ class Connection(asyncio.Protocol, Generic[Later]):
 
     # what the owner calls
 
-    async def take(self, events_max: int) -> list[Event | Later]:
+    async def take(self, events_max: int) -> list[Event]:
         """The next events, at least one; the last that ever comes is Ended."""
         while not self._events:
             self._arrival.clear()
             await self._arrival.wait()
         return self.arrived(events_max)
 
-    def arrived(self, events_max: int) -> list[Event | Later]:
+    def arrived(self, events_max: int) -> list[Event]:
         """What there is to take now, perhaps nothing."""
         batch = [self._events.popleft() for _ in range(min(events_max, len(self._events)))]
         self._read_or_not()
         return batch
-
-    def put_back(self, event: Later) -> None:
-        """A no-op when the session has ended."""
-        if not self.ended:
-            self._events.append(event)
-            self._arrival.set()
 
     def tick(self) -> None:
         """To be called every second."""

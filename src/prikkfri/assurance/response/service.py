@@ -56,7 +56,6 @@ log = logging.getLogger("prikkfri.assurance")
 
 HISTORY_MAX = 200
 CONTACT_PERIOD_SECONDS = 60.0
-SECONDS_PER_DAY = 86_400.0
 SAME_SECONDS = 10.0
 """Counted again after a restart, an alarm is raised at the same moment, but for what came late the first time."""
 

@@ -75,7 +75,7 @@ class HandsetNetwork:
         self._password = password
         self.clock = clock
         self._outgoing: deque[Outgoing] = deque()
-        self._bound: list[Connection[None]] = []
+        self._bound: list[Connection] = []
         self._watchers: set[asyncio.Queue[str]] = set()
         self.answers: Counter[int] = Counter()
         """What the centre said to what it was told, by status."""
@@ -93,7 +93,7 @@ class HandsetNetwork:
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
 
-            def opened(connection: Connection[None]) -> None:
+            def opened(connection: Connection) -> None:
                 tasks.create_task(self._serve(connection))
 
             listening = [await loop.create_server(lambda: self.line(opened), sock=each) for each in sockets]
@@ -109,7 +109,7 @@ class HandsetNetwork:
                 for connection in list(self._bound):
                     connection.close("the network stops")
 
-    def line(self, opened: Callable[[Connection[None]], None]) -> Connection[None]:
+    def line(self, opened: Callable[[Connection], None]) -> Connection:
         """What a link that connects speaks to."""
         return Connection(Side.CENTRE, Limits(window=WINDOW), self.clock, opened)
 
@@ -117,7 +117,7 @@ class HandsetNetwork:
         """Whether one more may bind beside those that are bound."""
         return True
 
-    async def _serve(self, connection: Connection[None]) -> None:
+    async def _serve(self, connection: Connection) -> None:
         try:
             [first] = await connection.take(1)
             if not isinstance(first, Request) or not isinstance(first.body, Bind):
@@ -150,7 +150,7 @@ class HandsetNetwork:
                 self._tell("link", {"linked": self.linked})
             connection.close("closed")
 
-    def _handle(self, connection: Connection[None], event: object) -> None:
+    def _handle(self, connection: Connection, event: object) -> None:
         match event:
             case Request(command=Command.SUBMIT_SM, body=ShortMessage() as message):
                 self.take(connection, event, message)
@@ -172,7 +172,7 @@ class HandsetNetwork:
             case Unanswered(context=context):
                 self._again(context)
 
-    def take(self, connection: Connection[None], request: Request, message: ShortMessage) -> None:
+    def take(self, connection: Connection, request: Request, message: ShortMessage) -> None:
         """Takes a message on: its answer, what becomes of it, and its receipt."""
         identity, now = self.identity(), self.clock.now()
         connection.session.answer(request, Status.OK, MessageAnswer(identity))

@@ -49,7 +49,7 @@ class Delivery:
     """Whether the network handed messages to wrong phones at the time."""
 
 
-class Line(Connection[None]):
+class Line(Connection):
     """A connection on which octets can be written that no session by the book would write."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -81,13 +81,13 @@ class PartnerNetwork(HandsetNetwork):
 
     # the wire
 
-    def line(self, opened: Callable[[Connection[None]], None]) -> Connection[None]:
+    def line(self, opened: Callable[[Connection], None]) -> Connection:
         return Line(Side.CENTRE, Limits(window=self.quirks.window or WINDOW), self.clock, opened)
 
     def room_for(self, bound: int) -> bool:
         return not self.quirks.binds_max or bound < self.quirks.binds_max
 
-    def take(self, connection: Connection[None], request: Request, message: ShortMessage) -> None:
+    def take(self, connection: Connection, request: Request, message: ShortMessage) -> None:
         quirks, now = self.quirks, self.clock.now()
         if status := self._refusal(now):
             self.refused += 1
@@ -124,11 +124,11 @@ class PartnerNetwork(HandsetNetwork):
             self._bucket = left
         return self.quirks.refuse_status if self._drawn(self.quirks.refuse) else Status.OK
 
-    def _answer(self, connection: Connection[None], request: Request, status: int, identity: str) -> None:
+    def _answer(self, connection: Connection, request: Request, status: int, identity: str) -> None:
         cast(Line, connection).write(answer_octets(self.quirks, request.sequence, status, identity))
 
     def _tell_what_became(
-        self, connection: Connection[None], number: int, state: MessageState, message: ShortMessage, now: float
+        self, connection: Connection, number: int, state: MessageState, message: ShortMessage, now: float
     ) -> None:
         numbers = [self._whims.getrandbits(63)] if self._drawn(self.quirks.stray) else []
         for each in (*numbers, number):

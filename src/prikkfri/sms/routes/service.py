@@ -80,7 +80,7 @@ class RouteSwitch:
             step = Step(now, event, f"from {source.kind} to {target.kind} {target.name}")
             await messages.add_events(tx, [(message, step) for message in moved])
             if moved:
-                self._shared.misplaced |= self._shared.routes.bypassed() & {source.name}
+                self._shared.came_back(source)
                 return target
         return None
 

@@ -12,7 +12,6 @@ from prikkfri.config import Account, Sms
 from prikkfri.journal import Journal
 from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import Command
-from prikkfri.protocols.smpp.session import Event
 from prikkfri.sms import server
 from prikkfri.sms.conformance import Traffic
 from prikkfri.sms.delivery import REFUSALS, refusals_of
@@ -27,7 +26,7 @@ from prikkfri.storage import Database
 
 log = logging.getLogger("prikkfri.sms")
 
-Connection = server.Connection[Event]
+Connection = server.Connection
 
 SYSTEM_ID = "prikkfri"
 ANYBODY = "*"
