@@ -13,7 +13,7 @@ from prikkfri.config import Account, Link, Sms
 from prikkfri.journal import open_journal
 from prikkfri.protocols.smpp.pdu import BindAnswer, Command, MessageAnswer, ShortMessage, Status
 from prikkfri.protocols.smpp.session import Ended, Limits, Request, Side
-from prikkfri.simulation.evenings.virtual import VirtualLoop
+from prikkfri.simulation.virtual.loop import VirtualLoop
 from prikkfri.sms.server import Connection
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.submission import Bucket

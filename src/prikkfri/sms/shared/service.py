@@ -56,8 +56,8 @@ class Bound:
     """The connections that there are, and which of them are bound to whom."""
 
     def __init__(self) -> None:
-        self.connections: set[Connection] = set()
-        """Bound or not."""
+        self.connections: dict[Connection, None] = {}
+        """Bound or not, the oldest first."""
         self.leaving = False
         self.since: dict[Party, float] = {}
         """Since when somebody is bound: seconds since 1970 UTC."""
@@ -105,7 +105,7 @@ class Bound:
 
     def wake(self, parties: Iterable[Party]) -> None:
         """There may be something to send to these."""
-        for party in set(parties):
+        for party in dict.fromkeys(parties):
             for connection in self._by_party.get(party, ()):
                 connection.awake.set()
 
