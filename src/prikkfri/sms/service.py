@@ -37,7 +37,7 @@ from prikkfri.sms.routes.service import RouteSwitch
 from prikkfri.sms.routing import Exposed, Party, Stop
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.sessions.service import Sessions
-from prikkfri.sms.shared.service import Shared
+from prikkfri.sms.shared.service import WIRE, Shared, Wire
 from prikkfri.sms.submission import Refusal
 from prikkfri.sms.submissions.service import Submissions
 from prikkfri.sms.timing import TIMING, Timing
@@ -60,6 +60,7 @@ class SmsCentre:
         entropy: Callable[[int], bytes],
         smpp_sockets: Sequence[socket.socket],
         timing: Timing = TIMING,
+        wire: Wire = WIRE,
         room: Room = ROOM,
         trusted: Sequence[str] = (),
     ) -> None:
@@ -68,7 +69,7 @@ class SmsCentre:
         `trusted`: addresses or networks of proxies, which connect for others.
         """
         self._sockets = smpp_sockets
-        shared = Shared(database, journal, settings, clock, entropy, Sealer(sealing_key), timing)
+        shared = Shared(database, journal, settings, clock, entropy, Sealer(sealing_key), timing, wire)
         receipts = Receipts(shared)
         quarantine = Quarantine(shared, receipts)
         self._shared = shared

@@ -50,6 +50,16 @@ class Table:
     receipts_late: float = 0.1
     receipts_missing: float = 0.03
     receipts_doubled: float = 0.05
+    ids_reused: float = 0.005
+    """The share of ids that a partner has given before."""
+    ids_alike: float = 0.3
+    """The share of worlds in which all partners count their ids from the same."""
+    told_by_another: float = 0.005
+    """The share of receipts that come over another link."""
+    bits_flipped: float = 0.001
+    """The share of PDUs in which a bit changes between what writes them and what reads them back."""
+    sequence_max: tuple[int, ...] = (50, 1_000, 0x7FFFFFFF)
+    """After which sequence numbers begin again, at either end."""
     undeliverable: float = 0.05
     off: float = 0.02
 
@@ -80,6 +90,8 @@ class World:
     faults: tuple[Fault, ...]
     seconds: float
     """Until the last is handed in."""
+    ids_alike: bool = False
+    sequence_max: int = 0x7FFFFFFF
     phones: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Numbers by link."""
 
@@ -113,7 +125,8 @@ def drawn(seed: int, table: Table = TABLE) -> World:
     )
     return World(
         seed=seed, table=table, accounts=accounts, links=tuple(links), quirks=quirks, written=written,
-        faults=tuple(faults), seconds=seconds, phones=phones,
+        faults=tuple(faults), seconds=seconds, phones=phones, ids_alike=chance.random() < table.ids_alike,
+        sequence_max=chance.choice(table.sequence_max),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ It reads the octets on the wire (`wire`), and shares no code with the centre.
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from prikkfri.simulation.messages.texts import Written, decode, marks_in, proof_of
@@ -159,10 +159,13 @@ class Figures:
     restored: int = 0
     lost: int = 0
     misdelivered: int = 0
-    torn: int = 0
+    """Texts, or parts of them, that were shown to somebody else, or as part of another text."""
     out_of_order: int = 0
     duplicated_sensitive: int = 0
     duplicated_ordinary_unlisted: int = 0
+
+    def __add__(self, other: "Figures") -> "Figures":
+        return Figures(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
 
 
 def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
@@ -200,8 +203,7 @@ def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
     figures = Figures(
         accepted=len(book.accepted),
         lost=lost,
-        misdelivered=len(book.strangers),
-        torn=len(book.torn),
+        misdelivered=len(book.strangers) + len(book.torn),
         out_of_order=len(late := _out_of_order(book, unsure)),
         duplicated_sensitive=twice_sensitive,
         duplicated_ordinary_unlisted=twice_unlisted,

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from prikkfri.clock import Clock
@@ -21,14 +21,15 @@ from prikkfri.protocols.smpp.receipt import MessageState, is_receipt
 from prikkfri.protocols.smpp.session import Answered, Ended, Limits, Request, Side
 from prikkfri.simulation.handsets.network import Entry, Phone, Phones
 from prikkfri.simulation.handsets.server import Outgoing
-from prikkfri.simulation.messages.drawing import CENTRE_PORT, HOST, PASSWORD, Table
+from prikkfri.simulation.messages.drawing import CENTRE_PORT, HOST, PASSWORD, World
 from prikkfri.simulation.messages.oracle import Book
 from prikkfri.simulation.messages.texts import GSM, PART_OCTETS, UCS2, Written, encode, goes_in_one
-from prikkfri.simulation.partners.network import PartnerNetwork
-from prikkfri.simulation.partners.quirks import Quirks
+from prikkfri.simulation.partners.network import Line, PartnerNetwork
 from prikkfri.simulation.virtual.network import Pipe
 from prikkfri.sms.server import Connection
 
+Happened = Callable[[str], None]
+"""Told of each oddity, by its kind."""
 AGAIN_SECONDS = 1.0
 WINDOW = 200
 _HAS_HEADER = 0x40
@@ -82,8 +83,11 @@ class Sender:
     """An account's own system, bound again whenever that has ended. What is not answered it does not hand in again:
     whoever asks twice gets two."""
 
-    def __init__(self, name: str, written: Sequence[Written], book: Book, clock: Clock, chance: random.Random) -> None:
+    def __init__(
+        self, name: str, written: Sequence[Written], book: Book, clock: Clock, chance: random.Random, sequence_max: int
+    ) -> None:
         self.name = name
+        self._limits = Limits(window=WINDOW, sequence_max=sequence_max)
         self.away = False
         self._written = written
         self._book = book
@@ -103,7 +107,7 @@ class Sender:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        connection: Connection = Connection(Side.ESME, Limits(window=WINDOW), self._clock, lambda _: None)
+        connection: Connection = Connection(Side.ESME, self._limits, self._clock, lambda _: None)
         transport, _ = await loop.create_connection(lambda: connection, HOST, CENTRE_PORT)
         bind = Bind(self.name, PASSWORD)
         connection.session.bind(Command.BIND_TRANSCEIVER, bind, self._clock.monotonic())
@@ -156,18 +160,27 @@ class Mail(Outgoing):
 class Partner(PartnerNetwork):
     """Hands each message to the judge's phone, and tells of it when and how it likes."""
 
-    def __init__(
-        self, name: str, book: Book, clock: Clock, chance: random.Random, quirks: Quirks, table: Table
-    ) -> None:
-        super().__init__(Phones(()), password=PASSWORD, clock=clock, name=name, seed=0, quirks=quirks)
-        self._prefix = f"{chance.getrandbits(28):07x}"
+    def __init__(self, name: str, book: Book, clock: Clock, chance: random.Random, world: World, happened: Happened):
+        super().__init__(
+            Phones(()), password=PASSWORD, clock=clock, name=name, seed=0, quirks=world.quirks[name]
+        )  # fmt: skip
+        self._prefix = "" if world.ids_alike else f"{chance.getrandbits(24):06x}"
         self._book = book
         self._chance = chance
-        self._table = table
+        self._table = world.table
+        self._sequence_max = world.sequence_max
+        self._happened = happened
         self._request: tuple[Pipe, int] | None = None
-        self.told: dict[str, int] = {}
+        self.others: list[Partner] = []
+
+    def line(self, opened: Callable[[Connection], None]) -> Connection:
+        limits = Limits(window=WINDOW, sequence_max=self._sequence_max)
+        return Line(Side.CENTRE, limits, self.clock, opened)
 
     def identity(self) -> str:
+        if self._count and self._chance.random() < self._table.ids_reused:
+            self._happened("id-reused")
+            return f"{self._prefix}{self._chance.randint(1, self._count):06x}"
         self._count += 1
         return f"{self._prefix}{self._count:06x}"
 
@@ -189,6 +202,7 @@ class Partner(PartnerNetwork):
 
     def _after_a_while(self, work: Any) -> None:
         if self._chance.random() < self._table.answers_late:
+            self._happened("answer-late")
             asyncio.get_running_loop().call_later(self._chance.uniform(0.0, 3.0), work)
         else:
             work()
@@ -198,15 +212,24 @@ class Partner(PartnerNetwork):
     ) -> None:
         fate, table = self._chance.random(), self._table
         if fate < table.receipts_missing:
+            self._happened("receipt-missing")
             return
+        teller = self
+        if self.others and self._chance.random() < table.told_by_another:
+            self._happened("told-by-another")
+            teller = self._chance.choice(self.others)
 
         def tell() -> None:
-            super(Partner, self)._tell_what_became(connection, number, state, message, now)
+            super(Partner, teller)._tell_what_became(connection, number, state, message, now)
 
         tell_later = fate < table.receipts_missing + table.receipts_late
         later = self._chance.uniform(0.0, 20.0) if tell_later else 0.0
         loop = asyncio.get_running_loop()
-        for _ in range(2 if self._chance.random() < table.receipts_doubled else 1):
+        times = 2 if self._chance.random() < table.receipts_doubled else 1
+        for kind, is_so in (("receipt-late", tell_later), ("receipt-doubled", times > 1)):
+            if is_so:
+                self._happened(kind)
+        for _ in range(times):
             if later:
                 loop.call_later(later, tell)
             else:

@@ -18,6 +18,7 @@ import apsw
 from prikkfri.config import Sms
 from prikkfri.errors import PrikkfriError
 from prikkfri.journal import open_journal
+from prikkfri.protocols.smpp.pdu import ShortMessage, encode_body
 from prikkfri.simulation.messages.drawing import BEGINS, CENTRE_PORT, HOST, Fault, World
 from prikkfri.simulation.messages.oracle import Book, Piece, Row
 from prikkfri.simulation.messages.peers import Partner, Sender
@@ -26,6 +27,7 @@ from prikkfri.simulation.virtual.disk import Disk
 from prikkfri.simulation.virtual.loop import DrawnLoop, Life
 from prikkfri.simulation.virtual.network import Network, Pipe, Port
 from prikkfri.sms.service import SmsCentre
+from prikkfri.sms.shared.service import Wire
 from prikkfri.sms.timing import TIMING
 from prikkfri.storage import Database
 from prikkfri.storage.limits import LIMITS
@@ -41,6 +43,18 @@ SETTLED_SECONDS = 240.0
 """After the last message is handed in, and the last fault: by then each has come to its end, or never does."""
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What the centre is made of. A test puts in a part with a fault, to see that the judge notices."""
+
+    centre: Callable[..., SmsCentre] = SmsCentre
+    planted: Callable[[SmsCentre], None] = lambda centre: None
+    """Called with each centre before it runs."""
+
+
+WHOLE = Parts()
+
+
 @dataclass
 class Told:
     rows: list[Row] = field(default_factory=list)
@@ -50,13 +64,13 @@ class Told:
     unexpected: list[str] = field(default_factory=list)
 
 
-def run(world: World) -> tuple[Book, Told]:
+def run(world: World, parts: Parts = WHOLE) -> tuple[Book, Told]:
     """All that happened, and what the centre has stored in the end."""
     root = IN_MEMORY if IN_MEMORY.is_dir() else None
     with _quietly(), tempfile.TemporaryDirectory(prefix="prikkfri-messages-", dir=root) as folder:
         chance = random.Random(f"running {world.seed}")
         loop = DrawnLoop(BEGINS, chance)
-        house = _House(world, Path(folder), loop, chance)
+        house = _House(world, Path(folder), loop, chance, parts)
         try:
             return loop.run_until_complete(house.whole())
         finally:
@@ -82,8 +96,8 @@ def _quietly() -> Iterator[None]:
 
 
 class _House:
-    def __init__(self, world: World, folder: Path, loop: DrawnLoop, chance: random.Random) -> None:
-        self.world, self.folder, self.loop, self.chance = world, folder, loop, chance
+    def __init__(self, world: World, folder: Path, loop: DrawnLoop, chance: random.Random, parts: Parts) -> None:
+        self.world, self.folder, self.loop, self.chance, self.parts = world, folder, loop, chance, parts
         loop.thread_seconds = self.thread_seconds
         self.network = Network(loop, chance)
         self.network.seen, self.network.said = self._seen, self._said
@@ -120,6 +134,19 @@ class _House:
         if pipe.life is not None:
             self.book.centre_says(pipe, octets)
 
+    def _counted(self, kind: str) -> None:
+        self.told.faults[kind] = self.told.faults.get(kind, 0) + 1
+
+    def _encode(self, message: ShortMessage) -> bytes:
+        """As it is written; and sometimes a bit of it changes in memory."""
+        body = encode_body(message)
+        if self.chance.random() >= self.world.table.bits_flipped:
+            return body
+        self._counted("bit-flipped")
+        flipped = bytearray(body)
+        flipped[self.chance.randrange(len(body))] ^= 1 << self.chance.randrange(8)
+        return bytes(flipped)
+
     # the world
 
     async def whole(self) -> tuple[Book, Told]:
@@ -130,13 +157,17 @@ class _House:
         for each in world.written:
             (by_http if each.over == "http" else by_link.get(each.over, by_account[each.account])).append(each)
         for link in world.links:
-            partner = Partner(link.name, self.book, clock, self.chance, world.quirks[link.name], world.table)
+            partner = Partner(link.name, self.book, clock, self.chance, world, self._counted)
             self.partners[link.name] = partner
             self._serve(link.name)
             self.loop.create_task(partner.write_in(by_link[link.name]))
+        for partner in self.partners.values():
+            partner.others = [each for each in self.partners.values() if each is not partner]
         await self.start()
         for account in world.accounts:
-            sender = Sender(account.system_id, by_account[account.system_id], self.book, clock, self.chance)
+            sender = Sender(
+                account.system_id, by_account[account.system_id], self.book, clock, self.chance, world.sequence_max
+            )  # fmt: skip
             self.senders[account.system_id] = sender
             self.loop.create_task(sender.run())
         self.loop.create_task(self._by_http(by_http))
@@ -162,9 +193,10 @@ class _House:
         accounts = {each.system_id: each for each in self.world.accounts}
 
         async def hand_in(each: Written, centre: SmsCentre) -> None:
-            found = await centre.submit(accounts[each.account], each.sender, "+" + each.recipient, each.text)
-            if isinstance(found, str):
-                self.book.accept(Piece(each.number, 0), found)
+            with contextlib.suppress(PrikkfriError):  # it cannot be kept now: whoever asks is told so
+                found = await centre.submit(accounts[each.account], each.sender, "+" + each.recipient, each.text)
+                if isinstance(found, str):
+                    self.book.accept(Piece(each.number, 0), found)
 
         for each in written:
             await asyncio.sleep(max(0.0, each.at - self.loop.time()))
@@ -210,7 +242,7 @@ class _House:
                 in_doubt_seconds=IN_DOUBT_SECONDS,
             )
             sockets: list[Any] = [Port(HOST, CENTRE_PORT)]
-            centre = SmsCentre(
+            centre = self.parts.centre(
                 database=database,
                 journal=await open_journal(database, stream="sms", clock=self.loop.clock),
                 settings=settings,
@@ -219,7 +251,9 @@ class _House:
                 entropy=self.chance.randbytes,
                 smpp_sockets=sockets,
                 timing=TIMES,
+                wire=Wire(encode=self._encode, sequence_max=self.world.sequence_max),
             )
+            self.parts.planted(centre)
             self.centre, self.database = centre, database
             if not ready.done():
                 ready.set_result(None)
@@ -245,7 +279,7 @@ class _House:
     # faults
 
     async def _happens(self, fault: Fault) -> None:
-        self.told.faults[fault.kind] = self.told.faults.get(fault.kind, 0) + 1
+        self._counted(fault.kind)
         await getattr(self, "_" + fault.kind.replace("-", "_"))(fault)
 
     async def _killed(self, fault: Fault) -> None:
@@ -311,11 +345,10 @@ class _House:
             self.chance.choice(self.network.pipes).stalled_until = self.loop.time() + 4 * fault.seconds
 
     async def _partner_away(self, fault: Fault) -> None:
-        name = self.chance.choice(sorted(self.serving))
-        task = self.serving.pop(name, None)
-        if task is None:
+        if not self.serving:
             return
-        task.cancel()
+        name = self.chance.choice(sorted(self.serving))
+        self.serving.pop(name).cancel()
         await asyncio.sleep(fault.seconds)
         self._serve(name)
 

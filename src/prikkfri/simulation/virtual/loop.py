@@ -177,6 +177,8 @@ class DrawnLoop(VirtualLoop):
 
     def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
+        if error is None:
+            return  # a task that the collector took: of the dead, or of a world that has ended
         self.unexpected.append(f"{context['message']}: {error!r}")
 
 

@@ -50,7 +50,10 @@ class Accounts:
             else:
                 connection.abort()
 
-        limits = Limits(window=WINDOW, bind_seconds_max=self._shared.timing.bind_seconds_max)
+        shared = self._shared
+        limits = Limits(
+            window=WINDOW, bind_seconds_max=shared.timing.bind_seconds_max, sequence_max=shared.wire.sequence_max
+        )
         return server.Connection(Side.CENTRE, limits, self._shared.clock, opened)
 
     def _makes_room_for(self, connection: Connection) -> bool:

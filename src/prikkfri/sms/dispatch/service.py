@@ -63,6 +63,7 @@ class Dispatch:
 
     async def _send_due(self, connection: Connection, party: Party, room: int) -> int:
         """Claims up to `room` of what is due and writes it; returns how many it claimed."""
+        shared = self._shared
         command = Command.SUBMIT_SM if party.kind == "link" else Command.DELIVER_SM
         if not connection.session.may_ask(command):
             return 0
@@ -74,7 +75,9 @@ class Dispatch:
         left = _Unwritten()
         for message in messages:
             try:
-                body = delivery.wire_body(message, self._shared.sealer, party, now=self._shared.clock.now())
+                body = delivery.wire_body(
+                    message, shared.sealer, party, now=shared.clock.now(), encode=shared.wire.encode
+                )
             except delivery.Misdirected as error:
                 log.critical("message %s is in quarantine: %s", message.id, error)
                 left.misdirected.append(message.id)

@@ -24,7 +24,7 @@ class Links:
         while not bound.leaving:
             connection: Connection = server.Connection(
                 Side.ESME,
-                Limits(window=link.window),
+                Limits(window=link.window, sequence_max=self._shared.wire.sequence_max),
                 self._shared.clock,
                 lambda opened: bound.connections.update({opened: None}),
             )

@@ -11,7 +11,8 @@ from prikkfri.clock import Clock
 from prikkfri.config import Account, Sms
 from prikkfri.journal import Journal
 from prikkfri.protocols.smpp.concatenation import References
-from prikkfri.protocols.smpp.pdu import Command
+from prikkfri.protocols.smpp.pdu import Command, ShortMessage, encode_body
+from prikkfri.protocols.smpp.session import Limits
 from prikkfri.sms import server
 from prikkfri.sms.conformance import Traffic
 from prikkfri.sms.delivery import REFUSALS, refusals_of
@@ -110,6 +111,17 @@ class Bound:
                 connection.awake.set()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wire:
+    """How PDUs are written, and the bounds of each session. What is written is not trusted (`delivery.wire_body`)."""
+
+    encode: Callable[[ShortMessage], bytes] = encode_body
+    sequence_max: int = Limits().sequence_max
+
+
+WIRE = Wire()
+
+
 @dataclass
 class Shared:
     """The first seven are given; the rest is what the centre knows at this moment."""
@@ -121,6 +133,7 @@ class Shared:
     entropy: Callable[[int], bytes]
     sealer: Sealer
     timing: Timing
+    wire: Wire = WIRE
     counters: Counters = field(default_factory=Counters)
     bound: Bound = field(default_factory=Bound)
     full: frozenset[Party] = frozenset()
