@@ -46,6 +46,8 @@ class Book:
     """The place in the order in which each left for the first time."""
     taken: Counter[Piece] = field(default_factory=Counter)
     """How often whoever is next took it on; how often a phone got it."""
+    told: defaultdict[tuple[str, str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    """What was told by receipts: states by link, number and the id that the link had given."""
     strangers: list[str] = field(default_factory=list)
     """A message, or a part of one, that came to somebody else. There is to be none."""
     torn: list[str] = field(default_factory=list)
@@ -136,7 +138,10 @@ class Row(NamedTuple):
     part: int
     state: str
     doubts: int
-    attempts: int
+    target: str
+    recipient: str
+    next_hop_id: str
+    reason: str
 
 
 _OPENLY = frozenset({"undeliverable", "rejected", "expired"})
@@ -191,6 +196,9 @@ def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
         if row.state == "delivered" and not book.taken[piece]:
             lost += 1
             wrong.append(f"{piece}: told as delivered, and nobody got it")
+        if (told := _told_otherwise(book, row)) is not None:
+            lost += 1
+            wrong.append(f"{piece}: {row.state}, and {told}")
         if book.taken[piece] > 1:
             if book.written[piece.number].sensitive:
                 twice_sensitive += 1
@@ -211,6 +219,15 @@ def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
     )
     wrong += late
     return figures, wrong
+
+
+def _told_otherwise(book: Book, row: Row) -> str | None:
+    """What its link has told of it, where its end is by a receipt and that is another."""
+    by_receipt = row.state == "delivered" or row.reason.startswith("network-")
+    if not by_receipt or not row.next_hop_id:
+        return None
+    told = book.told[row.target.removeprefix("link:"), row.recipient, row.next_hop_id]
+    return None if row.state in told else f"{row.target} told {sorted(told) or 'nothing'} of it"
 
 
 def _cut(book: Book, rows: Sequence[Row]) -> None:

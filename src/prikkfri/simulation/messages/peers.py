@@ -219,6 +219,9 @@ class Partner(PartnerNetwork):
             self._happened("told-by-another")
             teller = self._chance.choice(self.others)
 
+        for style in (self.quirks.answer_id, teller.quirks.parameter_id, teller.quirks.text_id):
+            self._book.told[teller.name, message.destination, style.write(number)].add(state.name.lower())
+
         def tell() -> None:
             super(Partner, teller)._tell_what_became(connection, number, state, message, now)
 

@@ -179,7 +179,7 @@ class _House:
             await self.stop()
         self.told.rows = _rows(self.disk.folder / "sms.db")
         for row in sorted(self.told.rows):
-            self.digest.update(repr(row[3:]).encode())
+            self.digest.update(repr(row).encode())
         self.told.digest = self.digest.hexdigest()
         self.told.unexpected = self.loop.unexpected
         return self.book, self.told
@@ -381,7 +381,8 @@ def _rows(file: Path) -> list[Row]:
     connection = apsw.Connection(str(file))
     try:
         found = connection.execute(
-            "SELECT id, submission, CASE WHEN parts > 1 THEN part ELSE 0 END, state, doubts, attempts FROM sms_message"
+            "SELECT id, submission, CASE WHEN parts > 1 THEN part ELSE 0 END, state, doubts, target, recipient,"
+            " next_hop_id, reason FROM sms_message"
         ).fetchall()
         return [Row(*each) for each in found]  # type: ignore[arg-type]
     finally:
