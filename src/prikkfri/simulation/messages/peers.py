@@ -98,8 +98,8 @@ class Sender:
         self.connection: Connection | None = None
 
     async def run(self) -> None:
-        asyncio.get_running_loop().create_task(self._submit(), name=f"writes as {self.name}")
-        while True:
+        writing = asyncio.get_running_loop().create_task(self._submit(), name=f"writes as {self.name}")
+        while not writing.cancelled():
             if not self.away:
                 with contextlib.suppress(OSError):
                     await self._serve()
@@ -215,9 +215,10 @@ class Partner(PartnerNetwork):
             self._happened("receipt-missing")
             return
         teller = self
-        if self.others and self._chance.random() < table.told_by_another:
+        others = [each for each in self.others if each.quirks.carrier != "data_sm"]  # which has no queue to be put in
+        if others and self._chance.random() < table.told_by_another:
             self._happened("told-by-another")
-            teller = self._chance.choice(self.others)
+            teller = self._chance.choice(others)
 
         for style in (self.quirks.answer_id, teller.quirks.parameter_id, teller.quirks.text_id):
             self._book.told[teller.name, message.destination, style.write(number)].add(state.name.lower())

@@ -8,7 +8,7 @@ import logging
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -86,11 +86,13 @@ def _quietly() -> Iterator[None]:
     themselves, and cannot."""
     log = logging.getLogger("prikkfri")
     level, hook = log.level, sys.unraisablehook
+    gc.disable()  # whom it takes when would be chance that nobody has drawn
     log.setLevel(logging.CRITICAL + 1)
     sys.unraisablehook = lambda _: None
     try:
         yield
     finally:
+        gc.enable()
         log.setLevel(level)
         sys.unraisablehook = hook
 
@@ -109,6 +111,7 @@ class _House:
         """Of those who are dead."""
         self.lives: list[Life] = []
         """The dead are kept until the end: the collector would have them clean up after themselves."""
+        self.around: list[asyncio.Task[Any]] = []
         self.acting = asyncio.Lock()
         self.died = asyncio.Event()
         self.life: Life | None = None
@@ -133,6 +136,12 @@ class _House:
     def _said(self, pipe: Pipe, octets: bytes) -> None:
         if pipe.life is not None:
             self.book.centre_says(pipe, octets)
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Something of the world around the centre."""
+        task = self.loop.create_task(work)
+        self.around.append(task)
+        return task
 
     def _counted(self, kind: str) -> None:
         self.told.faults[kind] = self.told.faults.get(kind, 0) + 1
@@ -160,7 +169,7 @@ class _House:
             partner = Partner(link.name, self.book, clock, self.chance, world, self._counted)
             self.partners[link.name] = partner
             self._serve(link.name)
-            self.loop.create_task(partner.write_in(by_link[link.name]))
+            self._begin(partner.write_in(by_link[link.name]))
         for partner in self.partners.values():
             partner.others = [each for each in self.partners.values() if each is not partner]
         await self.start()
@@ -169,11 +178,11 @@ class _House:
                 account.system_id, by_account[account.system_id], self.book, clock, self.chance, world.sequence_max
             )  # fmt: skip
             self.senders[account.system_id] = sender
-            self.loop.create_task(sender.run())
-        self.loop.create_task(self._by_http(by_http))
+            self._begin(sender.run())
+        self._begin(self._by_http(by_http))
         for fault in world.faults:
             await asyncio.sleep(max(0.0, fault.at - self.loop.time()))
-            self.loop.create_task(self._happens(fault))
+            self._begin(self._happens(fault))
         await asyncio.sleep(max(0.0, world.seconds - self.loop.time()) + SETTLED_SECONDS)
         async with self.acting:
             await self.stop()
@@ -187,7 +196,7 @@ class _House:
     def _serve(self, name: str) -> None:
         link = next(link for link in self.world.links if link.name == name)
         sockets: list[Any] = [Port(HOST, link.port)]
-        self.serving[name] = self.loop.create_task(self.partners[name].run(sockets))
+        self.serving[name] = self._begin(self.partners[name].run(sockets))
 
     async def _by_http(self, written: list[Written]) -> None:
         accounts = {each.system_id: each for each in self.world.accounts}
@@ -221,7 +230,7 @@ class _House:
         if life is self.life and not life.dead and error is not None:
             self.told.gave_up.append(repr(error))
             self.centre = None
-            self.loop.create_task(self._again(STARTED_AGAIN_SECONDS))
+            self._begin(self._again(STARTED_AGAIN_SECONDS))
 
     async def _again(self, seconds: float) -> None:
         async with self.acting:
