@@ -58,7 +58,7 @@ class Table:
     """The share of receipts that come over another link."""
     bits_flipped: float = 0.001
     """The share of PDUs in which a bit changes between what writes them and what reads them back."""
-    sequence_max: tuple[int, ...] = (50, 1_000, 0x7FFFFFFF)
+    sequence_max: tuple[int, ...] = (500, 2_000, 0x7FFFFFFF)
     """After which sequence numbers begin again, at either end."""
     undeliverable: float = 0.05
     off: float = 0.02

@@ -86,10 +86,10 @@ class Book:
         self.order.append(piece)
 
     def _leaves(self, pipe: Pipe, frame: Frame) -> None:
-        message = short(frame.body)
         piece = _piece(frame)
         if piece is None:
             return  # a receipt
+        message = short(frame.body)
         self._handed[pipe.peer.number, frame.sequence] = piece, message
         self._places += 1
         self.left.setdefault(piece, self._places)
@@ -121,7 +121,10 @@ class Book:
 
 
 def _piece(frame: Frame) -> Piece | None:
-    message = short(frame.body)
+    try:
+        message = short(frame.body)
+    except (ValueError, IndexError):
+        return None  # no message of anybody's
     if message.is_receipt:
         return None
     found = next(iter(marks_in(decode(message.text, message.coding))), None)
