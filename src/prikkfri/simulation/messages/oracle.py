@@ -227,7 +227,7 @@ def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
 def _told_otherwise(book: Book, row: Row) -> str | None:
     """What its link has told of it, where its end is by a receipt and that is another."""
     by_receipt = row.state == "delivered" or row.reason.startswith("network-")
-    if not by_receipt or not row.next_hop_id:
+    if not by_receipt or not row.next_hop_id or row.doubts:  # who is in doubt may be found by our own reference
         return None
     told = book.told[row.target.removeprefix("link:"), row.recipient, row.next_hop_id]
     return None if row.state in told else f"{row.target} told {sorted(told) or 'nothing'} of it"
