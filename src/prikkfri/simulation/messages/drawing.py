@@ -44,6 +44,8 @@ class Table:
     inwards: float = 0.1
     """The share of messages from phones to accounts."""
     faults: tuple[int, int] = (0, 8)
+    kinds: tuple[str, ...] = FAULTS
+    """Of faults, each as often."""
     odd: float = 0.6
     """The share of partners with quirks."""
     answers_late: float = 0.1
@@ -118,7 +120,7 @@ def drawn(seed: int, table: Table = TABLE) -> World:
     seconds = at[-1]
     faults = sorted(
         (
-            Fault(chance.choice(FAULTS), chance.uniform(0.0, seconds), chance.uniform(0.5, 8.0), chance.random())
+            Fault(chance.choice(table.kinds), chance.uniform(0.0, seconds), chance.uniform(0.5, 8.0), chance.random())
             for _ in range(chance.randint(*table.faults))
         ),
         key=lambda each: each.at,

@@ -48,6 +48,8 @@ class Book:
     """How often whoever is next took it on; how often a phone got it."""
     told: defaultdict[tuple[str, str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     """What was told by receipts: states by link, number and the id that the link had given."""
+    heard: set[tuple[str, str, str]] = field(default_factory=set)
+    """Of them, those that the centre has said it has taken."""
     strangers: list[str] = field(default_factory=list)
     """A message, or a part of one, that came to somebody else. There is to be none."""
     torn: list[str] = field(default_factory=list)
@@ -226,10 +228,13 @@ def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
 
 def _told_otherwise(book: Book, row: Row) -> str | None:
     """What its link has told of it, where its end is by a receipt and that is another."""
+    key = row.target.removeprefix("link:"), row.recipient, row.next_hop_id
+    if row.state in _HANDED_OVER and not row.doubts and key in book.heard:
+        return f"{row.target} was answered that its receipt is taken"
     by_receipt = row.state == "delivered" or row.reason.startswith("network-")
     if not by_receipt or not row.next_hop_id or row.doubts:  # who is in doubt may be found by our own reference
         return None
-    told = book.told[row.target.removeprefix("link:"), row.recipient, row.next_hop_id]
+    told = book.told[key]
     return None if row.state in told else f"{row.target} told {sorted(told) or 'nothing'} of it"
 
 

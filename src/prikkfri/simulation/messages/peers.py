@@ -5,6 +5,7 @@ import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from prikkfri.clock import Clock
@@ -157,6 +158,13 @@ class Mail(Outgoing):
     """What a person wrote. Without an answer it is not handed in again: whoever asks twice gets two."""
 
 
+@dataclass
+class Report(Outgoing):
+    """A receipt, and by which link, number and ids it tells of its message."""
+
+    keys: Sequence[tuple[str, str, str]] = ()
+
+
 class Partner(PartnerNetwork):
     """Hands each message to the judge's phone, and tells of it when and how it likes."""
 
@@ -172,6 +180,7 @@ class Partner(PartnerNetwork):
         self._sequence_max = world.sequence_max
         self._happened = happened
         self._request: tuple[Pipe, int] | None = None
+        self._telling: list[tuple[str, str, str]] = []
         self.others: list[Partner] = []
 
     def line(self, opened: Callable[[Connection], None]) -> Connection:
@@ -221,11 +230,15 @@ class Partner(PartnerNetwork):
             self._happened("told-by-another")
             teller = self._chance.choice(others)
 
-        for style in (self.quirks.answer_id, teller.quirks.parameter_id, teller.quirks.text_id):
-            self._book.told[teller.name, message.destination, style.write(number)].add(state.name.lower())
+        styles = (self.quirks.answer_id, teller.quirks.parameter_id, teller.quirks.text_id)
+        keys = [(teller.name, message.destination, style.write(number)) for style in styles]
+        for key in keys:
+            self._book.told[key].add(state.name.lower())
 
         def tell() -> None:
+            teller._telling = keys
             super(Partner, teller)._tell_what_became(connection, number, state, message, now)
+            teller._telling = []
 
         tell_later = fate < table.receipts_missing + table.receipts_late
         later = self._chance.uniform(0.0, 20.0) if tell_later else 0.0
@@ -241,7 +254,12 @@ class Partner(PartnerNetwork):
                 tell()
             later += self._chance.uniform(0.0, 5.0)
 
+    def enqueue(self, outgoing: Outgoing) -> None:
+        super().enqueue(Report(outgoing.body, keys=self._telling) if self._telling else outgoing)
+
     def _handle(self, connection: Connection, event: object) -> None:
+        if isinstance(event, Answered) and isinstance(event.context, Report) and event.status == Status.OK:
+            self._book.heard.update(event.context.keys)
         if isinstance(event, Answered) and isinstance(event.context, Mail) and event.status in _FOR_NOW:
             self.enqueue(event.context)
         else:
