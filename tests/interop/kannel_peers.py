@@ -144,6 +144,7 @@ class Kannel:
         self._folder = folder
         self._running: list[subprocess.Popen[bytes]] = []
         self._answers = 0
+        self._ways = ways.count(f"smsc-password = {PASSWORD}\n")
         configuration = SETTINGS.format(
             admin=self._admin,
             boxes=boxes,
@@ -155,7 +156,7 @@ class Kannel:
         (folder / "kannel.conf").write_text(configuration + ways)
 
     def start(self) -> None:
-        """Until each way is bound, or refused for good, and the boxes know each other."""
+        """Until each way that has the right password is bound, and the boxes know each other."""
         for program in ("bearerbox", "smsbox"):
             with (self._folder / f"{program}.out").open("ab") as out:
                 command = [str(BOXES / program), "-v", "4", str(self._folder / "kannel.conf")]
@@ -182,7 +183,7 @@ class Kannel:
         whole = {"username": "app", "password": PASSWORD, "smsc": way, "from": "Kannel", "to": to, "text": text}
         whole |= {"charset": "UTF-8", "dlr-mask": 31, "dlr-url": told} | fields
         answer = _get(f"http://127.0.0.1:{self._sendsms}/cgi-bin/sendsms?{urllib.parse.urlencode(whole)}")
-        assert answer == "0: Accepted for delivery"
+        assert answer in ("0: Accepted for delivery", "3: Queued for later delivery"), answer
         return self._answers
 
     def told(self, number: int) -> list[tuple[Told, bytes]]:
@@ -194,7 +195,7 @@ class Kannel:
         return sorted(((Told(int(fields["kind"])), fields["answer"]) for fields in ours), reverse=True)
 
     def pdus(self, name: str) -> list[dict[str, str]]:
-        """What Kannel's own codec wrote and read, of one command: numbers and strings."""
+        """What Kannel's own codec wrote and read, of one command: numbers and strings; the last maybe in part."""
         found: list[dict[str, str]] = []
         open_by_thread: dict[str, dict[str, str]] = {}
         for line in (self._folder / "bearerbox.log").read_text(errors="replace").splitlines():
@@ -206,6 +207,8 @@ class Kannel:
                         found.append(open_by_thread[thread])
                 elif thread in open_by_thread:
                     open_by_thread[thread][field] = number or (text or "").strip('"')
+            elif line.endswith("SMPP PDU dump ends."):
+                open_by_thread.pop(line.split("[")[2].partition("]")[0], None)
         return found
 
     def log(self) -> str:
@@ -214,8 +217,8 @@ class Kannel:
     def _is_up(self) -> bool:
         assert all(process.poll() is None for process in self._running), (self._folder / "bearerbox.out").read_text()
         status = self._status()
-        ways = [line for line in status.splitlines() if " SMPP:" in line]
-        return "smsbox:" in status and bool(ways) and not any("connecting" in way for way in ways)
+        bound = [line for line in status.splitlines() if " SMPP:" in line and "(online " in line]
+        return "smsbox:" in status and len(bound) == self._ways
 
     def _status(self) -> str:
         try:
