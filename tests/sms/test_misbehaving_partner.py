@@ -184,20 +184,24 @@ async def test_a_word_that_ends_nothing_is_acknowledged_and_the_message_stays_op
 
 
 @pytest.mark.parametrize(
-    ("quirks", "reason"),
+    ("quirks", "reason", "counted"),
     [
-        (Quirks(error="001"), "network-001"),
-        (Quirks(error="A1"), "network-A1"),
-        (Quirks(error="0x000400A1"), "network-0x000400A1"),
-        (Quirks(network_error=4660), "network-4660"),
+        (Quirks(error="001"), "network-001", "network-001"),
+        (Quirks(error="00027"), "network-00027", "network-027"),
+        (Quirks(error="A1"), "network-A1", "network-other"),
+        (Quirks(error="0x000400A1"), "network-0x000400A1", "network-other"),
+        (Quirks(network_error=4660), "network-4660", "network-other"),
     ],
 )
-async def test_the_networks_own_error_is_kept_as_it_is_written(house: Any, quirks: Quirks, reason: str) -> None:
+async def test_the_networks_own_error_is_kept_as_it_is_written_and_counted_as_one_of_few(
+    house: Any, quirks: Quirks, reason: str, counted: str
+) -> None:
     async with partnered(house, quirks) as at:
         client = await at.house.bound_client()
         identity = await submitted(client, destination=NOBODY)
         assert await at.told(identity) == "undeliverable"
         assert await at.house.fetch(f"SELECT reason FROM sms_message WHERE id = '{identity}'") == [(reason,)]
+        assert {each.reason for each in await at.house.outcomes("deliver") if each.verdict == "broken"} == {counted}
 
 
 async def test_nothing_of_a_state_is_read_out_of_the_customers_text(house: Any) -> None:
