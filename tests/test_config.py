@@ -275,8 +275,8 @@ def test_an_account_that_names_no_senders_is_refused_with_the_line_and_the_mend(
     assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}:{line}: account 'shop' lacks `senders`")
 
 
-@pytest.mark.parametrize("region", ["", "Norge", "no", "N", "N0", "NO\\n"])
-def test_a_region_is_two_letters(tmp_path: Path, region: str) -> None:
+@pytest.mark.parametrize("region", ["", "Norge", "no", "N", "N0", "NO\\n", "XX", "UK", "001"])
+def test_a_region_is_a_country_that_has_numbers(tmp_path: Path, region: str) -> None:
     with pytest.raises(ConfigError, match=r":2: `region` is a country in two capital letters"):
         read(tmp_path, f'operator = "x"\nregion = "{region}"')
     if region:
@@ -285,6 +285,66 @@ def test_a_region_is_two_letters(tmp_path: Path, region: str) -> None:
     found = read(tmp_path, 'region = "SE"\n[sms]\nregion = "DK"')
     assert (found.region, found.sms.region) == ("SE", "DK")
     assert read(tmp_path, 'region = "SE"').sms.region == ""
+
+
+@pytest.mark.parametrize(
+    ("zone", "mend"),
+    [
+        ("Europe/Olso", "did you mean 'Europe/Oslo'?"),
+        ("Europe", ""),
+        ("", 'such as "Europe/Oslo"'),
+        ("../../etc/passwd", 'such as "Europe/Oslo"'),
+        ("/etc/localtime", ""),
+        ("Mars/Olympus", ""),
+    ],
+)
+def test_a_time_zone_is_one_that_there_is(tmp_path: Path, zone: str, mend: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f":2: `streaming.timezone`: there is no time zone {zone!r}")) as no:
+        read(tmp_path, f'[streaming]\ntimezone = "{zone}"')
+    assert mend in str(no.value)
+    assert read(tmp_path, '[streaming]\ntimezone = "America/Nuuk"').streaming.timezone == "America/Nuuk"
+
+
+REMEDY = '[[assurance.remedies]]\nname = "r"\nservice = "television"\ntiers = []\ncurrency = "{}"'
+
+
+@pytest.mark.parametrize("currency", ["", "nok", "kr", "NKR", "XXX", "NO", "NOK ", "N-K"])
+def test_a_currency_is_one_that_people_are_paid_in(tmp_path: Path, currency: str) -> None:
+    with pytest.raises(ConfigError, match=r":5: `currency` of 'r' is one of ISO 4217 in three capital letters"):
+        read(tmp_path, REMEDY.format(currency))
+    for known in ("NOK", "SEK", "DKK", "EUR"):
+        assert read(tmp_path, REMEDY.format(known)).assurance.remedies[0].currency == known
+
+
+CANARY = '[[sms.canaries]]\nmsisdn = "+4790000001"\nlink = "{}"\n'
+CHANNEL = '[[streaming.channels]]\nid = "sport"\nname = "Sport"\nnumber = 1\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        (GOOD + 'instead = "east"', 27, "`instead` names no other link: 'east'; there are: north"),
+        (GOOD + CANARY.format("east"), 29, "`link` names no link: 'east'; there are: north, south"),
+        (GOOD + CANARY.format(""), 29, "`link` names no link: ''; there are: north, south"),
+        ('[assurance]\ntell_account = "shop"', 2, "`tell_account` names no account: 'shop'; there are: none"),
+        (f'{CHANNEL}[streaming]\nfallback_channels = ["sport", "news"]', 6,
+         "`fallback_channels` names no channel: 'news'; there are: sport"),
+    ],
+)  # fmt: skip
+def test_what_names_another_part_of_the_configuration_names_one_that_there_is(
+    tmp_path: Path, text: str, line: int, says: str
+) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        read(tmp_path, text)
+    assert str(refusal.value) == f"{tmp_path / 'prikkfri.toml'}:{line}: {says}"
+
+
+def test_what_names_another_part_that_there_is_is_read(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD + 'instead = "north"\n' + CANARY.format("south"))
+    assert (found.sms.links[1].instead, found.sms.canaries[0].link) == ("north", "south")
+    whole = f'{CHANNEL}[streaming]\nfallback_channels = ["sport"]'
+    assert read(tmp_path, whole).streaming.fallback_channels == ("sport",)
+    assert read(tmp_path, "[streaming]\nfallback_channels = ['sport']").streaming.channels == ()  # the demo's
 
 
 TWO = """
@@ -308,6 +368,7 @@ short_codes = ["2020", "2021"]
         ('"2021"', '"2010"', 12, "short code '2010' belongs to account 'first' already, and to account 'other'"),
         ('"2021"', '"4759440000"', 12, "short code '4759440000' belongs to account 'first' already"),
         ('"other"', '"first"', 9, "account 'first' belongs to account number 1 already, and to account number 2"),
+        ('"2021"', '"4759440000"', 12, "short code '4759440000' belongs to account 'first' already"),
         ('"2021"', '"2020"', 0, ""),
     ],
 )
@@ -332,7 +393,7 @@ def links(*given: str) -> str:
     )
 
 
-@pytest.mark.parametrize("given_links", [("a:b", "b:"), ("b:", "a:b"), ("a:",), ("b:c", "a:b", "c:"), ("a:b", "b:c")])
+@pytest.mark.parametrize("given_links", [("a:b", "b:"), ("b:", "a:b"), ("a:",), ("b:c", "a:b", "c:")])
 def test_links_with_one_prefix_have_an_order(tmp_path: Path, given_links: tuple[str, ...]) -> None:
     assert len(read(tmp_path, links(*given_links)).sms.links) == len(given_links)
 

@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+import phonenumbers
 
 from prikkfri.errors import ConfigError
 
@@ -312,6 +315,16 @@ class Config:
     assurance: Assurance = Assurance()
 
 
+_ISO_4217 = """
+AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP
+CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR
+ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT
+MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD
+SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES
+VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
+"""
+CURRENCIES = frozenset(_ISO_4217.split())
+"""Those that people are paid in."""
 HOME_VARIABLE = "PRIKKFRI_HOME"
 _FROM_THE_COMMAND_LINE = {"home", "demo"}
 SECRETS = {"password"}
@@ -358,10 +371,7 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
         raise source.refuse(
             ("door", "joins_ipv4_prefix"), f"`door.joins_ipv4_prefix` is at most 32, is {config.door.joins_ipv4_prefix}"
         )
-    for setting, region in ((("region",), config.region), (("sms", "region"), config.sms.region or config.region)):
-        if not re.fullmatch("[A-Z]{2}", region):
-            name = ".".join(setting)
-            raise source.refuse(setting, f'`{name}` is a country in two capital letters, such as "NO", not {region!r}')
+    _refuse_unknown(config, source)
     for index, account in enumerate(config.sms.accounts):
         if not any(account.senders):
             raise source.refuse(
@@ -383,7 +393,54 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
                     f"link {link.name!r} would carry nothing: `{name}` is at least 1, is {value}",
                 )
     _refuse_two_for_one(config.sms, source)
+    _refuse_nobodys(config, source)
     return dataclasses.replace(config, home=home, demo=demo)
+
+
+def _refuse_unknown(config: Config, source: "_Source") -> None:
+    """Countries, time zones and currencies are of sets that are known: what is in none would be found out at night."""
+    for setting, region in ((("region",), config.region), (("sms", "region"), config.sms.region or config.region)):
+        if region not in phonenumbers.SUPPORTED_REGIONS:
+            name = ".".join(setting)
+            raise source.refuse(setting, f'`{name}` is a country in two capital letters, such as "NO", not {region!r}')
+    zone = config.streaming.timezone
+    try:
+        ZoneInfo(zone)
+    except (ValueError, OSError, KeyError):  # a folder of the data is an OSError, an unknown name a KeyError
+        near = difflib.get_close_matches(zone, available_timezones(), 1)
+        mend = f"did you mean {near[0]!r}?" if near else 'such as "Europe/Oslo"'
+        raise source.refuse(
+            ("streaming", "timezone"), f"`streaming.timezone`: there is no time zone {zone!r}; {mend}"
+        ) from None
+    for index, remedy in enumerate(config.assurance.remedies):
+        if remedy.currency not in CURRENCIES:
+            raise source.refuse(
+                ("assurance", "remedies", str(index), "currency"),
+                f'`currency` of {remedy.name!r} is one of ISO 4217 in three capital letters, such as "NOK",'
+                f" not {remedy.currency!r}",
+            )
+
+
+def _refuse_nobodys(config: Config, source: "_Source") -> None:
+    """What names another part of the configuration has to name one that there is."""
+    links = [link.name for link in config.sms.links]
+    accounts = [account.system_id for account in config.sms.accounts]
+    channels = [channel.id for channel in config.streaming.channels]
+
+    def name(path: tuple[str, ...], what: str, value: str, known: list[str]) -> None:
+        if value not in known:
+            listed = ", ".join(filter(None, known)) or "none"
+            raise source.refuse(path, f"`{path[-1]}` names no {what}: {value!r}; there are: {listed}")
+
+    for index, link in enumerate(config.sms.links):
+        others = ["", *(each for each in links if each != link.name)]
+        name(("sms", "links", str(index), "instead"), "other link", link.instead, others)
+    for index, canary in enumerate(config.sms.canaries):
+        name(("sms", "canaries", str(index), "link"), "link", canary.link, links)
+    name(("assurance", "tell_account"), "account", config.assurance.tell_account, ["", *accounts])
+    if channels:  # else they are the demo's
+        for channel in config.streaming.fallback_channels:
+            name(("streaming", "fallback_channels"), "channel", channel, channels)
 
 
 def _refuse_two_for_one(sms: Sms, source: "_Source") -> None:
