@@ -125,6 +125,7 @@ class Streaming:
     timezone: str = "Europe/Oslo"
 
 
+SHORT_CODE_DIGITS_MAX = 6
 SENSITIVE_CLASSES = frozenset({"code", "log-in-code", "sensitive", "health", "otp"})
 """Classes of messages whose bodies harm somebody when a stranger reads them, or when they come twice."""
 
@@ -137,7 +138,7 @@ class Account:
     password: str
     message_class: str = "ordinary"
     short_codes: tuple[str, ...] = ()
-    """Numbers that belong to this account: messages to them are delivered to it."""
+    """Short codes, and numbers of phones, that belong to this account: messages to them are delivered to it."""
     senders: tuple[str, ...] = ()
     """Whom its messages may be from, beside its short codes; `*`: anybody, for an aggregator."""
     in_doubt: Literal["resend", "report"] = "resend"
@@ -166,7 +167,7 @@ class Link:
     system_id: str
     password: str
     prefixes: tuple[str, ...]
-    """Digits without `+`; the longest match wins."""
+    """The first digits of numbers, with their country code; the longest match wins."""
     priority: int = 0
     """Of links with one prefix the lowest goes first; the next takes over while it is stopped or not bound."""
     network: Literal["own", "partner"] = "partner"
@@ -372,6 +373,7 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
             ("door", "joins_ipv4_prefix"), f"`door.joins_ipv4_prefix` is at most 32, is {config.door.joins_ipv4_prefix}"
         )
     _refuse_unknown(config, source)
+    config = dataclasses.replace(config, sms=_with_one_writing(config.sms, config.sms.region or config.region, source))
     for index, account in enumerate(config.sms.accounts):
         if not any(account.senders):
             raise source.refuse(
@@ -441,6 +443,66 @@ def _refuse_nobodys(config: Config, source: "_Source") -> None:
     if channels:  # else they are the demo's
         for channel in config.streaming.fallback_channels:
             name(("streaming", "fallback_channels"), "channel", channel, channels)
+
+
+def _with_one_writing(sms: Sms, region: str, source: "_Source") -> Sms:
+    """Short codes, numbers and prefixes in the one form that messages are compared with, however they were written.
+
+    Two accounts' `+4746789012` and `46 78 90 12` are one number, and a link's `+47` would match none.
+    """
+    accounts, links = [], []
+    for index, account in enumerate(sms.accounts):
+        national = region if account.numbers_unmarked == "national-first" else ""
+        codes = []
+        for written in account.short_codes:
+            code = _number("".join(written.split()), national)
+            if not code:
+                raise source.refuse(
+                    ("sms", "accounts", str(index), "short_codes"),
+                    f"account {account.system_id!r} cannot have the number {written!r}: it is neither a short code of"
+                    " three to six digits nor a phone's number; write that with `+` and its country code",
+                )
+            codes.append(code)
+        accounts.append(dataclasses.replace(account, short_codes=tuple(codes)))
+    for index, link in enumerate(sms.links):
+        prefixes = []
+        for written in link.prefixes:
+            match = re.fullmatch(r"(?:(?:\+|00)(?=[1-9]))?((?!00)[0-9]{0,15})", "".join(written.split()), re.ASCII)
+            if not match:
+                raise source.refuse(
+                    ("sms", "links", str(index), "prefixes"),
+                    f"link {link.name!r} cannot have the prefix {written!r}: it is the digits with which numbers begin,"
+                    ' with their country code, such as "47"',
+                )
+            prefixes.append(match[1])
+        links.append(dataclasses.replace(link, prefixes=tuple(dict.fromkeys(prefixes))))
+    canaries = []
+    for index, canary in enumerate(sms.canaries):
+        msisdn = "".join(canary.msisdn.split())
+        if not msisdn.startswith("+") or not _number(msisdn, ""):
+            raise source.refuse(
+                ("sms", "canaries", str(index), "msisdn"),
+                f"a canary's number is written with `+` and its country code, not {canary.msisdn!r}",
+            )
+        canaries.append(dataclasses.replace(canary, msisdn=msisdn))
+    return dataclasses.replace(sms, accounts=tuple(accounts), links=tuple(links), canaries=tuple(canaries))
+
+
+def _number(written: str, region: str) -> str:
+    """A short code, or a phone's number with `+`, as a recipient is read (`sms/addresses.py`); empty: neither."""
+    match = re.fullmatch(r"(\+|00)?([0-9]{3,16})", written, re.ASCII)
+    if match and len(written) <= SHORT_CODE_DIGITS_MAX and match[1] != "+":
+        return written
+    digits = match[2] if match else ""
+    if match and not match[1] and region:
+        try:
+            number = phonenumbers.parse(digits, region)
+        except phonenumbers.NumberParseException:
+            pass
+        else:
+            if phonenumbers.is_valid_number(number):
+                digits = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)[1:]
+    return f"+{digits}" if re.fullmatch("[1-9][0-9]{6,14}", digits, re.ASCII) else ""
 
 
 def _refuse_two_for_one(sms: Sms, source: "_Source") -> None:

@@ -6,6 +6,7 @@ from functools import lru_cache, partial
 
 from msgspec import structs
 
+from prikkfri.config import SHORT_CODE_DIGITS_MAX
 from prikkfri.errors import LocalProtocolError, RemoteProtocolError
 from prikkfri.protocols.smpp import concatenation
 from prikkfri.protocols.smpp.pdu import ShortMessage, Status, Tag
@@ -17,7 +18,6 @@ from prikkfri.sms.addresses import (
     INTERNATIONAL,
     RECIPIENT_TONS,
     SENDER_TONS,
-    SHORT_CODE_DIGITS_MAX,
     Address,
     Numbering,
     read_recipient,
