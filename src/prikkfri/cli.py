@@ -265,6 +265,9 @@ def send(
     except (httpx.HTTPError, ValueError) as error:
         raise PrikkfriError(f"the SMS centre does not answer on {url}: {type(error).__name__}") from None
     if answer.status_code != httpx.codes.ACCEPTED:
+        if identity := document.get("id"):
+            follow = f"prikkfri message {identity} --home {settings.home}"
+            raise PrikkfriError(f"nobody can tell whether it was accepted; before you send it again, look: {follow}")
         kind = UsageError if answer.is_client_error else PrikkfriError
         raise kind(f"not accepted: {document.get('message', answer.status_code)}")
     if json_file is not None:

@@ -10,7 +10,7 @@ from sms_house import ANSWER_SECONDS_MAX, HURRIED, SETTINGS
 from waiting import eventually
 
 from prikkfri.config import Account
-from prikkfri.errors import InDoubt, StorageUnavailable
+from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable
 from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, is_receipt, parse_receipt
 from prikkfri.protocols.smpp.session import Ended, Request
@@ -127,6 +127,18 @@ async def test_a_commit_in_doubt_is_answered_by_nobody_and_ends_the_centre(house
             while not isinstance(event := await client.event(), Ended):
                 assert isinstance(event, Request)  # an unbind perhaps, and no answer
     assert caught.group_contains(InDoubt)
+
+
+async def test_who_is_fenced_out_refuses_what_was_submitted_since_nothing_was_kept_and_ends(house: Any) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        async with house(timing=replace(HURRIED, look_seconds=60.0)) as at:
+            client = await at.bound_client()
+            await client.submit()  # whatever else was to be written is
+            at.engine.refusal = FencedOut("another process writes")
+            assert await client.submit() == (Status.SYSTEM_ERROR, "")
+            while not isinstance(await client.event(), Ended):
+                pass
+    assert caught.group_contains(FencedOut)
 
 
 async def test_an_answer_of_the_network_is_kept_until_the_database_takes_it(house: Any) -> None:

@@ -46,6 +46,14 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """Whether a message was taken on nobody can tell yet."""
+
+    message: str
+    """The id that it has if it was."""
+
+
+@dataclass(frozen=True)
 class Bucket:
     """How much a party may still do: filled by its rate, at most one second's worth, or `burst` if that is more."""
 

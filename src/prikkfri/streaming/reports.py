@@ -26,7 +26,7 @@ REASONS = frozenset(
     ("late", "no-answer", "no-progress", "stalled", "timeout", "unplayable", "unreachable",
      # What roles answer.
      "bad-command", "bad-origin", "bad-report", "bad-request", "bad-ticket", "bad-time", "bad-token",
-     "database-unavailable", "expired", "headers-too-large", "internal", "method-not-allowed", "no-picture",
+     "database-unavailable", "expired", "headers-too-large", "in-doubt", "internal", "method-not-allowed", "no-picture",
      "no-session", "no-subscription", "not-entitled", "not-found", "overloaded", "revoked", "too-large",
      "too-many-joins", "too-many-reports", "too-many-tries", "too-slow", "wrong-credentials", "wrong-origin",
      # The errors of hls.js, in small letters with hyphens.
