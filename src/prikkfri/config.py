@@ -187,6 +187,9 @@ class Link:
     """Messages of a session without an answer: so many a session leave in the time of a round trip."""
     instead: str = ""
     """The link that takes its messages before any other does while its route is stopped or it is not bound."""
+    ucs2_byte_order: Literal["big", "little"] = "big"
+    """`little`: in what it hands in the low octet of a UCS-2 letter is first, even where no byte order mark says so.
+    What we send goes by the book: the high one is."""
     receipt_ids: Literal["", "same", "decimal", "hexadecimal"] = ""
     """How its receipts write the ids of its answers: the same, to base ten or to base sixteen; empty: it is learnt."""
 

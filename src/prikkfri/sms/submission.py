@@ -86,6 +86,8 @@ class Rules:
     ascii_is_gsm: bool = False
     """Whether octets under data_coding 1 are of the GSM alphabet in truth."""
     numbering: Numbering = INTERNATIONAL
+    ucs2_little: bool = False
+    """Whether it writes the low octet of UCS-2 first."""
 
 
 @dataclass(frozen=True)
