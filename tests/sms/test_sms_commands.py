@@ -91,6 +91,16 @@ def test_who_sends_is_told_whether_it_was_accepted_or_where_to_look_since_nobody
     assert [(type(each.exception), str(each.exception)) for each in sent[1:]] == told
 
 
+def test_a_centre_of_another_home_is_said_to_be_one(centre: Centre) -> None:
+    (centre.home / "keys" / "sms-command.key").unlink()
+    command_key(centre.home, "sms")
+    centre.answers = {"GET /links": [(200, {})]}
+    error = centre.ran("links").exception
+    assert isinstance(error, UsageError)
+    assert str(error).startswith(f"--home {centre.home}: the SMS centre on http://localhost:")
+    assert "runs on another; name the folder on which `prikkfri serve` runs" in str(error)
+
+
 def test_what_is_in_quarantine_is_listed_and_the_exit_code_says_whether_there_is_any(centre: Centre) -> None:
     centre.answers = {"GET /quarantine?link=": [(200, [ENTRY])], "GET /quarantine?link=syd%2F1": [(200, [])]}
     listed = centre.ran("quarantine")
@@ -143,6 +153,7 @@ def test_it_is_released_or_discarded_by_somebody(centre: Centre) -> None:
 
 def test_a_centre_that_is_dead_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "prikkfri.toml").write_text("[roles.sms]\nport = 1\n")
+    command_key(tmp_path, "sms")
     found = Centre(tmp_path).ran("quarantine").exception
     assert isinstance(found, PrikkfriError)
     assert str(found).startswith("the SMS centre does not answer on http://localhost:1/quarantine")
