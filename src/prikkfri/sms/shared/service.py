@@ -18,6 +18,7 @@ from prikkfri.sms.delivery import REFUSALS, refusals_of
 from prikkfri.sms.intake import Given
 from prikkfri.sms.loops import Turns
 from prikkfri.sms.pace import Pace
+from prikkfri.sms.pairs import Pairs
 from prikkfri.sms.routing import Party, Routes, Stop, numbering_of
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Order, Rules
@@ -127,6 +128,8 @@ class Shared:
     """Parties for whom as much waits as may wait."""
     paces: dict[Party, Pace] = field(default_factory=dict)
     """How fast each party is sent to, by whichever of its connections."""
+    pairs: defaultdict[Party, Pairs[Connection]] = field(default_factory=lambda: defaultdict(Pairs))
+    """Which of its connections messages leave by."""
     stops: dict[str, Stop] = field(default_factory=dict)
     down: frozenset[str] = frozenset()
     """Links that have not been bound for a while: others take over where they can."""

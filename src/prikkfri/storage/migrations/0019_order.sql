@@ -1,0 +1,7 @@
+DROP INDEX sms_message_waiting;
+CREATE INDEX sms_message_waiting ON sms_message (target, due_at, accepted_at, part) WHERE state = 'waiting';
+CREATE INDEX sms_message_doubtful ON sms_message (target, recipient, id) WHERE state = 'in-doubt';
+CREATE TABLE sms_reference (
+    slot BIGINT PRIMARY KEY,
+    reference BIGINT NOT NULL
+);
