@@ -3,20 +3,15 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cables import SHOP, CabledLoop, link, running_centre
-from sms_house import NUMBER
 
 from prikkfri.protocols.smpp.pdu import BindAnswer, Command, MessageAnswer, ShortMessage, Status
 from prikkfri.protocols.smpp.session import Ended, Request
-from prikkfri.protocols.smpp.text import decode_text
 from prikkfri.sms.server import Connection
-from prikkfri.sms.timing import TIMING
 
 Pair = tuple[str, str]
 PAIRS = [(sender, f"479000000{number}") for sender in ("Shop", "Bank") for number in range(3)]

@@ -37,7 +37,8 @@ class Dispatch:
                 await self._write_what_waits(connection, party)
                 now, session = shared.clock.monotonic(), connection.session
                 room = shared.pairs[party].room(connection, session.window_room, session.limits.window)
-                room = min(room, shared.pace(party).room(now)) if connection.writable else 0
+                room = min(room, shared.pace(party).room(now))
+                room = room if connection.writable and party not in shared.drained else 0
                 room = delivery.at_once(room, connection.session.limits.window, shared.bound.count(party))
                 if room <= 0 or await self._send_paced(connection, party, room) < room:
                     look = shared.timing.look_seconds

@@ -19,7 +19,7 @@ from prikkfri.sms.intake import Given
 from prikkfri.sms.loops import Turns
 from prikkfri.sms.pace import Pace
 from prikkfri.sms.pairs import Pairs
-from prikkfri.sms.routing import Party, Routes, Stop, numbering_of
+from prikkfri.sms.routing import Party, Routes, Stop, numbering_of, sources
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Order, Rules
 from prikkfri.sms.timing import Timing
@@ -134,7 +134,9 @@ class Shared:
     down: frozenset[str] = frozenset()
     """Links that have not been bound for a while: others take over where they can."""
     misplaced: set[str] = field(default_factory=set)
-    """Links from which nothing leaves, and for which something may wait that has another way."""
+    """Links for which something may wait that has another way."""
+    drained: frozenset[Party] = frozenset()
+    """Parties for whom nothing is claimed, while what waits for them is brought elsewhere in its order."""
     buckets: dict[Party, Bucket] = field(default_factory=dict)
     references: References = field(default_factory=References)
     order: Order = field(default_factory=Order)
@@ -146,6 +148,9 @@ class Shared:
         self.accounts: dict[str, Account] = {account.system_id: account for account in self.settings.accounts}
         self.partners = {link.name: link.partner for link in self.settings.links}
         self.routes = Routes.of(self.settings)
+        """What is taken on goes by these."""
+        self.wanted = self.routes
+        """As they are to be, once what waits has been placed by them (`placing`)."""
         self.traffic = {link.name: Traffic() for link in self.settings.links}
         self._rates = {Party("link", link.name): link.throughput_per_second_max for link in self.settings.links}
         self._refusals = {Party("link", link.name): refusals_of(link) for link in self.settings.links}
@@ -163,13 +168,13 @@ class Shared:
         self._know_routes()
 
     def _know_routes(self) -> None:
-        self.routes = Routes.of(self.settings, self.stopped(), self.down)
-        self.misplaced |= self.routes.bypassed()
+        self.wanted = Routes.of(self.settings, self.stopped(), self.down)
+        self.misplaced |= self.wanted.bypassed() | self.stops.keys()
 
     def came_back(self, party: Party) -> None:
         """Something that had left for a party waits for it again: if nothing leaves from there, it may go elsewhere."""
-        if party.kind == "link" and party.name in (*self.down, *self.stopped()):
-            self.misplaced |= self.routes.bypassed() & {party.name}
+        if party in sources(self.wanted, party.name):
+            self.misplaced.add(party.name)
 
     def stopped(self) -> set[str]:
         return {link for link, stop in self.stops.items() if stop.stopped}
