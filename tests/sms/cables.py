@@ -1,6 +1,7 @@
 """The centre as it is, in virtual time, over connections without sockets."""
 
 import asyncio
+import itertools
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +21,9 @@ from prikkfri.storage import Database, Location, open_database
 SHOP = Account(system_id="shop", password="secret12", senders=("*",), throughput_per_second_max=1e6)
 
 
+LATER = itertools.count()
+
+
 class Cable(asyncio.Transport):
     """One end of a connection without a socket: what is written arrives at the other end a while later."""
 
@@ -32,9 +36,9 @@ class Cable(asyncio.Transport):
         self.under_way: deque[bytes] = deque()
 
     def write(self, data: Any) -> None:
-        # Timers of one moment go off in any order, octets arrive in theirs.
+        # Timers of one moment go off in any order: what is written later, over whichever cable, arrives a little later.
         self.under_way.append(bytes(data))
-        self.loop.call_later(self.seconds, self._arrives)
+        self.loop.call_later(self.seconds + next(LATER) * 1e-8, self._arrives)
 
     def _arrives(self) -> None:
         data = self.under_way.popleft()

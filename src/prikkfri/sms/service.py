@@ -90,6 +90,7 @@ class SmsCentre:
         """Serves until cancelled; then unbinds and closes within seconds."""
         shared = self._shared
         await self._routes.recover()
+        await self._submissions.recover()
         await self._receipts.recover()
         await self._housekeeping.recover()
         await self._sessions.tell_left_waiting([Party("account", name) for name in shared.accounts])

@@ -142,7 +142,7 @@ class Placing:
         return (waiting[-1].place if len(waiting) == limit else None), list(ways)
 
     async def _have_left(self, routes: Routes) -> bool:
-        """Whether those that stood in for a link that is back have sent what came before, or have had time to."""
+        """Whether those that stood in for a link that is back have sent all that is due, or have had time to."""
         shared, now = self._shared, self._shared.clock.now()
         standing_in = stand_ins(shared.routes, routes)
         if not standing_in:
@@ -150,14 +150,11 @@ class Placing:
             return True
         if self._back_since is None:
             self._back_since = now
-        since = self._back_since
 
         async def work(queries: Queries) -> bool:
-            return any(
-                [await store.is_due(queries, str(Party("link", link)), before=since) for link in sorted(standing_in)]
-            )
+            return any([await store.is_due(queries, str(Party("link", link)), now=now) for link in sorted(standing_in)])
 
-        if now - since < shared.timing.give_back_seconds_max and await shared.database.read(work):
+        if now - self._back_since < shared.timing.give_back_seconds_max and await shared.database.read(work):
             return False
         self._back_since = None
         return True

@@ -47,9 +47,9 @@ async def is_waiting(queries: Queries, target: str) -> bool:
     return row is not None
 
 
-async def is_due(queries: Queries, target: str, *, before: float) -> bool:
-    """Whether something waits for a party that was due by then."""
+async def is_due(queries: Queries, target: str, *, now: float) -> bool:
+    """Whether something waits for a party that may be claimed."""
     row = await queries.fetch_one(
-        f"SELECT 1 FROM sms_message WHERE {_WAITS} AND due_at <= :before LIMIT 1", {"target": target, "before": before}
+        f"SELECT 1 FROM sms_message WHERE {_WAITS} AND due_at <= :now LIMIT 1", {"target": target, "now": now}
     )
     return row is not None
