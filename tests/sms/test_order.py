@@ -355,6 +355,18 @@ def test_a_bind_that_is_gone_holds_nothing() -> None:
         pairs.forget("b")
 
 
+def test_another_bind_writes_what_one_that_is_gone_has_not() -> None:
+    pairs: Pairs[str] = Pairs()
+    for number, sender in enumerate(("Shop", "Bank", "Shop", "Shop", "Bank")):
+        pairs.enter(entry(number, sender), "a" if sender == "Shop" else "b")
+    pairs.queue("a").popleft()  # written, and its answer lost
+    pairs.hand_over("a", "b")
+    assert [message.id for message in pairs.queue("b")] == ["1", "4", "2", "3"]
+    assert pairs.enter(entry(5), "a") == "b"
+    pairs.leave([entry(number) for number in (2, 3, 5)])
+    assert pairs.enter(entry(6), "a") == "a", "the lost one holds nothing"
+
+
 def test_whatever_ends_the_wait_for_an_answer_is_one() -> None:
     first, second, third, fourth, fifth = map(entry, range(5))
     events: list[Event] = [

@@ -57,11 +57,18 @@ class Pairs(Generic[B]):
                 if not found[1]:
                     del self._held[pair]
 
-    def forget(self, bind: B) -> None:
-        """A bind is gone, and its queue is empty: nothing more leaves by it."""
-        assert not self._queues.pop(bind, None)
+    def hand_over(self, bind: B, heir: B) -> None:
+        """A bind is gone: another writes what stands in its queue, and nothing is under way over it any more."""
+        queue = self._queues.pop(bind, ())
         for pair in [pair for pair, (leaves_by, _) in self._held.items() if leaves_by is bind]:
             del self._held[pair]
+        for message in queue:
+            self.enter(message, heir)
+
+    def forget(self, bind: B) -> None:
+        """A bind is gone, and its queue is empty."""
+        assert not self._queues.get(bind)
+        self.hand_over(bind, bind)
 
 
 def answered(events: Iterable[Event]) -> Iterator[Message]:

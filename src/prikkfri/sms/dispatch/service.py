@@ -52,18 +52,24 @@ class Dispatch:
         except Exception:  # the edge of a task: whatever it was, what is claimed must not stay behind
             log.exception("%s: nothing more can be sent over this connection", party)
             connection.close("nothing more can be sent")
-        await self.give_back(connection, party)
 
     async def leave(self, connection: Connection, party: Party) -> None:
-        """Nothing leaves by an ended connection any more: what follows goes by others."""
-        await self.give_back(connection, party)
-        self._shared.pairs[party].forget(connection)
+        """Nothing leaves by an ended connection any more: what follows goes by others, or waits as before."""
+        pairs, bound = self._shared.pairs[party], self._shared.bound
+        while pairs.queue(connection):
+            # Given back, it would be claimed by another bind in the midst of what is yet to be given back.
+            if not bound.leaving and (heir := bound.any_of(party)):
+                pairs.hand_over(connection, heir)
+                heir.awake.set()
+                return
+            await self._give_back(connection, party)
+        pairs.forget(connection)
 
-    async def give_back(self, connection: Connection, party: Party) -> None:
+    async def _give_back(self, connection: Connection, party: Party) -> None:
         """Gives back what was claimed and not written, so that it waits as before."""
         shared = self._shared
         queue = shared.pairs[party].queue(connection)
-        while queue:
+        if queue:
             unwritten = list(queue)
             try:
                 await shared.database.write(partial(store.release, ids=[each.id for each in unwritten]))
@@ -71,9 +77,8 @@ class Dispatch:
                 log.error("%s: cannot give back: %s", party, error)
                 if shared.bound.leaving:
                     queue.clear()  # in doubt, when we start again
-                    return
                 await asyncio.sleep(shared.timing.storage_pause_seconds)
-                continue
+                return
             for _ in unwritten:
                 queue.popleft()
             shared.pairs[party].leave(unwritten)
@@ -87,7 +92,7 @@ class Dispatch:
             return
         stopped = party.kind == "link" and party.name in shared.stopped() and queue[0].message_class != "canary"
         if stopped or shared.pace(party).pauses(shared.clock.monotonic()):
-            await self.give_back(connection, party)  # what was refused meanwhile goes before it
+            await self._give_back(connection, party)  # what was refused meanwhile goes before it
             return
         waited = len(queue)
         await self._write(connection, party)

@@ -94,6 +94,10 @@ class Bound:
     def count(self, party: Party) -> int:
         return len(self._by_party.get(party, ()))
 
+    def any_of(self, party: Party) -> Connection | None:
+        """A connection over which something can be sent, if there is one."""
+        return next((each for each in self._by_party.get(party, ()) if not each.ended), None)
+
     def parties(self) -> list[Party]:
         return [party for party, connections in self._by_party.items() if connections]
 
