@@ -121,7 +121,9 @@ class Dispatch:
         for message in messages:
             if (leaves_by := pairs.enter(message, connection)) is not connection:
                 leaves_by.awake.set()
-        left = [each.id for each in receipts if not self._ask(connection, command, delivery.receipt_body(each), each)]
+        parameters = connection.session.takes_parameters
+        bodies = [(each, delivery.receipt_body(each, parameters=parameters)) for each in receipts]
+        left = [each.id for each, body in bodies if not self._ask(connection, command, body, each)]
         await self._write(connection, party)
         if left:
             await self._put_off_receipts(left)
@@ -130,11 +132,11 @@ class Dispatch:
     async def _write(self, connection: Connection, party: Party) -> None:
         """Writes what stands in the connection's queue, as far as its window has room."""
         shared, session, queue = self._shared, connection.session, self._shared.pairs[party].queue(connection)
-        misdirected = []
+        now, parameters, misdirected = shared.clock.now(), session.takes_parameters, []
         while queue and connection.writable and session.window_room > 0 and not shared.bound.leaving:
             message = queue[0]
             try:
-                body = delivery.wire_body(message, shared.sealer, party, now=shared.clock.now())
+                body = delivery.wire_body(message, shared.sealer, party, now=now, parameters=parameters)
             except delivery.Misdirected as error:
                 log.critical("message %s is in quarantine: %s", message.id, error)
                 misdirected.append(queue.popleft())
