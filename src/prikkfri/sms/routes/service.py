@@ -18,6 +18,7 @@ class RouteSwitch:
 
     async def recover(self) -> None:
         self._shared.know_stops(await self._shared.database.read(store.routes))
+        self._shared.routes = self._shared.wanted  # nothing is taken on yet
 
     async def switch(
         self, link: str, state: str, *, who: str, reason: str, exposed_since: float = 0.0, likely_since: float = 0.0
