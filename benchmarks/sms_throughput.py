@@ -80,7 +80,7 @@ url = "{database}"
 """
 
 
-async def network(connection: Connection[None], ids: Iterator[int], round_trip: float) -> None:
+async def network(connection: Connection, ids: Iterator[int], round_trip: float) -> None:
     """Takes every message, and tells with the answer, a round trip later, that it was delivered."""
     waiting: list[bytes] = []
     [bind] = await connection.take(1)
@@ -113,7 +113,7 @@ async def network(connection: Connection[None], ids: Iterator[int], round_trip: 
         tell()
 
 
-async def client(connection: Connection[None], messages: int) -> None:
+async def client(connection: Connection, messages: int) -> None:
     """Submits as fast as the window allows; returns when every receipt has come."""
     connection.session.bind(Command.BIND_TRANSCEIVER, Bind("bench", PASSWORD), 0.0)
     connection.flush()
@@ -139,7 +139,7 @@ async def end_to_end(messages: int, window: int, database: str, binds: int, roun
     tasks, ids = [], count(1)
     limits = Limits(window=window)
 
-    def accept() -> Connection[None]:
+    def accept() -> Connection:
         return Connection(
             Side.CENTRE,
             limits,
@@ -156,7 +156,7 @@ async def end_to_end(messages: int, window: int, database: str, binds: int, roun
             assert process.stdout is not None
             await loop.run_in_executor(None, process.stdout.readline)
             await asyncio.sleep(1.0)
-            connection: Connection[None] = Connection(Side.ESME, limits, SystemClock(), lambda _: None)
+            connection: Connection = Connection(Side.ESME, limits, SystemClock(), lambda _: None)
             await loop.create_connection(lambda: connection, "127.0.0.1", smpp)
             wall, cpu = time.perf_counter(), await metric(http)
             await client(connection, messages)

@@ -134,14 +134,46 @@ def test_a_reference_of_8_bits_is_not_one_of_16() -> None:
 
 
 def test_references_are_counted_by_whom_a_phone_is_shown_and_by_phone() -> None:
-    references = References(pairs_max=2)
+    references = References()
     assert [references.next("bank", "kari", first=254) for _ in range(4)] == [254, 255, 0, 1]
     assert references.next("bank", "ola", first=9) == 9
     assert references.next("bank", "kari", first=77) == 2
-    assert references.next("shop", "kari", first=0) == 0  # ola's pair was silent longest
+    assert references.next("shop", "kari", first=0) == 0
     assert references.next("bank", "kari", first=77) == 3
-    assert references.next("bank", "ola", first=30) == 30
-    assert references.next("shop", "kari", first=40) == 40
+    assert references.next("bank", "ola", first=30) == 10
+    assert references.next("shop", "kari", first=256) == 1
+    assert References().next("bank", "kari", first=256) == 0
+
+
+def test_where_sender_and_recipient_meet_is_no_letter_of_theirs() -> None:
+    assert References.slot("bank1", "2") != References.slot("bank", "12")
+
+
+def test_references_go_on_where_they_were_and_what_has_gone_on_is_told_once() -> None:
+    references = References()
+    for pair, count in (("kari", 3), ("ola", 1)):
+        for _ in range(count):
+            references.next("bank", pair, first=254)
+    kept = references.changed()
+    assert kept == {References.slot("bank", "kari"): 0, References.slot("bank", "ola"): 254}
+    assert references.changed() == {}
+    references.next("bank", "ola", first=7)
+    kept |= references.changed()
+    later = References()
+    later.recover(kept)
+    assert later.changed() == {}
+    assert [later.next("bank", name, first=99) for name in ("kari", "ola", "siri")] == [1, 0, 99]
+
+
+def test_no_reference_comes_again_before_256_others_however_many_pairs_there_are() -> None:
+    references = References()
+    pairs = [("bank", str(number)) for number in range(50_000)]
+    before = [references.next(*pair, first=0) for pair in pairs]
+    after = [references.next(*pair, first=0) for pair in pairs]
+    assert not any(first == then for first, then in zip(before, after, strict=True))
+    assert len(references.changed()) <= References.SLOTS
+    assert {References.slot(*pair) for pair in pairs} <= set(range(References.SLOTS))
+    assert len({References.slot(*pair) for pair in pairs}) > 30_000, "they are spread"
 
 
 def test_a_part_that_comes_twice_counts_once_and_old_ones_are_forgotten() -> None:

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from prikkfri.simulation.evenings.virtual import VirtualLoop
+from prikkfri.simulation.virtual.loop import VirtualLoop
 
 from prikkfri.simulation.evenings import oracle
 from prikkfri.simulation.evenings.drawing import STREAMS, TABLE, UNDISTURBED, Evening, Fault, drawn, rows

@@ -91,6 +91,7 @@ class SmsCentre:
         """Serves until cancelled; then unbinds and closes within seconds."""
         shared = self._shared
         await self._routes.recover()
+        await self._submissions.recover()
         await self._receipts.recover()
         await self._housekeeping.recover()
         await self._sessions.tell_left_waiting([Party("account", name) for name in shared.accounts])
@@ -104,7 +105,6 @@ class SmsCentre:
                     tasks.create_task(self._links.keep(link), name=f"link {link.name}, bind {bind}")
             tasks.create_task(self._housekeeping.keep(), name="housekeeping")
             tasks.create_task(self._placing.keep(), name="placing")
-            tasks.create_task(self._routes.keep(), name="routes")
             tasks.create_task(self._receipts.keep(), name="receipts")
             tasks.create_task(self.reports.keep(), name="reports")
             try:
@@ -182,7 +182,7 @@ class SmsCentre:
             "binds_refused_total": counted.binds_refused,
             "links_bound": len(bound.links()),
             "links": len(self._shared.settings.links),
-            "links_down": len(self._shared.down),
+            "links_down": len(self._shared.routes.down),
             "link_binds_bound": sum(bound.links()),
             "link_binds_configured": sum(link.binds for link in self._shared.settings.links),
             **self.reports.metrics(),

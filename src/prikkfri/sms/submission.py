@@ -230,8 +230,9 @@ def _envelopes(message: ShortMessage, sender: Address, reference: Callable[[], i
 class Order:
     """Places in the order of acceptance, as moments at which messages are due: what shares a moment keeps its order.
 
-    A place lies up to `EARLY_SECONDS` before its moment, so that nothing waits for it; places are `STEP_SECONDS` apart,
-    which a float of seconds since 1970 still tells apart.
+    What is due later keeps its place too, as the moment at which it was accepted. A place lies up to `EARLY_SECONDS`
+    before its moment, so that nothing waits for it; places are `STEP_SECONDS` apart, which a float of seconds since
+    1970 still tells apart.
     """
 
     EARLY_SECONDS = 0.01
@@ -259,6 +260,7 @@ def sealed_messages(
 ) -> list[Message]:
     """The messages to store. `identity`: the id that the sender is given; one fresh nonce for each envelope."""
     messages = []
+    place = order.place(now)
     sender, recipient = accepted.sender.text, accepted.recipient.text
     for number, (envelope, nonce) in enumerate(zip(accepted.envelopes, nonces, strict=True), 1):
         message_id = identity if number == 1 else f"{identity}-{number}"
@@ -276,8 +278,8 @@ def sealed_messages(
                 recipient=recipient,
                 sealed=sealer.seal(envelope, binding, nonce),
                 registered=accepted.registered,
-                accepted_at=now,
-                due_at=accepted.due_at if accepted.due_at > now else order.place(now),
+                accepted_at=place + Order.EARLY_SECONDS,
+                due_at=accepted.due_at if accepted.due_at > now else place,
                 expires_at=accepted.expires_at,
                 user_reference=accepted.user_reference,
             )

@@ -20,6 +20,8 @@ class Timing:
     """Before the first try to bind a link again; each further pause is twice as long (`delivery.reconnect_pause`)."""
     take_over_seconds: float = 5.0
     """A link on which nobody has been bound for so long is down, and others take its messages."""
+    give_back_seconds_max: float = 30.0
+    """A link that is back waits at most so long for the one that stood in for it to send what came before."""
     leave_seconds_max: float = 3.0
     """How long peers have to answer our unbind."""
     early_receipt_seconds: float = 120.0

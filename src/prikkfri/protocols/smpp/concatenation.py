@@ -5,7 +5,10 @@ parameters of SMPP (5.3.2.22); a whole long message may travel in message_payloa
 """
 
 import struct
+from array import array
 from collections import OrderedDict
+from collections.abc import Mapping
+from zlib import crc32
 
 import msgspec
 from msgspec import structs
@@ -19,6 +22,7 @@ ESM_CLASS_HEADER = 0x40
 PARTS_MAX = 255
 _USER_DATA_OCTETS = 140  # what one message carries over the air, header included
 _CONCATENATION_8, _CONCATENATION_16 = 0x00, 0x08
+_NOT_YET = -1
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
@@ -147,21 +151,37 @@ class References:
     """The references of long messages, counted by the sender and the recipient that a phone is shown.
 
     A phone knows nothing of accounts: two that write in one name to one phone must not use one reference after the
-    other by chance, or it makes one text of two. Bounded: beyond `pairs_max` the pair that was silent longest begins
-    anew, as all do in a new process.
+    other by chance, or it makes one text of two. Each pair has one of `SLOTS` counters, for good: two messages of it
+    have the same reference only when 256 others have gone between, of its own or of pairs that share its slot. So no
+    pair is ever forgotten, and there are never more counters than that.
     """
 
-    def __init__(self, *, pairs_max: int = 100_000) -> None:
-        self._pairs_max = pairs_max
-        self._last: OrderedDict[tuple[str, str], int] = OrderedDict()
+    SLOTS = 65_536
+
+    def __init__(self) -> None:
+        self._last = array("h", [_NOT_YET]) * self.SLOTS
+        self._changed: dict[int, int] = {}
+
+    @classmethod
+    def slot(cls, sender: str, recipient: str) -> int:
+        return crc32(f"{sender}\0{recipient}".encode()) % cls.SLOTS
+
+    def recover(self, last: Mapping[int, int]) -> None:
+        """`last`: what `changed` told, altogether."""
+        for slot, reference in last.items():
+            self._last[slot] = reference
 
     def next(self, sender: str, recipient: str, *, first: int) -> int:
-        """0 to 255. `first`: where a pair begins that is not known, best drawn by lot."""
-        reference = (self._last.pop((sender, recipient), first - 1) + 1) % 256
-        self._last[sender, recipient] = reference
-        if len(self._last) > self._pairs_max:
-            self._last.popitem(last=False)
+        """0 to 255. `first`: where a slot begins, best drawn by lot."""
+        slot = self.slot(sender, recipient)
+        last = self._last[slot]
+        self._last[slot] = self._changed[slot] = reference = (first if last == _NOT_YET else last + 1) % 256
         return reference
+
+    def changed(self) -> dict[int, int]:
+        """By slot the last reference of those that have gone on since this was asked before: to be kept."""
+        changed, self._changed = self._changed, {}
+        return changed
 
 
 class Reassembly:

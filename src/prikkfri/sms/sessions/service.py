@@ -11,6 +11,7 @@ from prikkfri.sms import outcomes
 from prikkfri.sms.dispatch.service import Dispatch
 from prikkfri.sms.housekeeping import store
 from prikkfri.sms.intake import read_events
+from prikkfri.sms.pairs import answered
 from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import Connection, Shared, log
 from prikkfri.sms.submissions.service import Submissions
@@ -38,6 +39,7 @@ class Sessions:
             connection.close("closed")
             connection.awake.set()
             await sending  # never cancelled: it may be in the middle of a claim
+            await self._dispatch.leave(connection, party)
             bound.left(party)
             self._shared.came_back(party)
         if not bound.leaving and str(party) in self._shared.accounts_away():
@@ -100,6 +102,7 @@ class Sessions:
         intake = read_events(batch, shared.bucket(party), shared.given(party))
         shared.buckets[party] = intake.bucket  # before anything is awaited: an account may have several connections
         refused = await self._submissions.store(party, intake)
+        shared.pairs[party].leave(answered(batch))  # now that what is sent again waits in its place
         if party.kind == "link":
             shared.traffic[party.name].note_events(batch, arrived)
         for request, status, body in intake.answers:

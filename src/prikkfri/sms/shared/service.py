@@ -19,7 +19,8 @@ from prikkfri.sms.delivery import REFUSALS, refusals_of
 from prikkfri.sms.intake import Given
 from prikkfri.sms.loops import Turns
 from prikkfri.sms.pace import Pace
-from prikkfri.sms.routing import Party, Routes, Stop, numbering_of
+from prikkfri.sms.pairs import Pairs
+from prikkfri.sms.routing import Party, Routes, Stop, numbering_of, sources
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Order, Rules
 from prikkfri.sms.timing import Timing
@@ -94,6 +95,10 @@ class Bound:
     def count(self, party: Party) -> int:
         return len(self._by_party.get(party, ()))
 
+    def any_of(self, party: Party) -> Connection | None:
+        """A connection over which something can be sent, if there is one."""
+        return next((each for each in self._by_party.get(party, ()) if not each.ended), None)
+
     def parties(self) -> list[Party]:
         return [party for party, connections in self._by_party.items() if connections]
 
@@ -140,11 +145,15 @@ class Shared:
     """Parties for whom as much waits as may wait."""
     paces: dict[Party, Pace] = field(default_factory=dict)
     """How fast each party is sent to, by whichever of its connections."""
+    pairs: defaultdict[Party, Pairs[Connection]] = field(default_factory=lambda: defaultdict(Pairs))
+    """Which of its connections messages leave by."""
     stops: dict[str, Stop] = field(default_factory=dict)
     down: frozenset[str] = frozenset()
     """Links that have not been bound for a while: others take over where they can."""
     misplaced: set[str] = field(default_factory=set)
-    """Links from which nothing leaves, and for which something may wait that has another way."""
+    """Links for which something may wait that has another way."""
+    drained: frozenset[Party] = frozenset()
+    """Parties for whom nothing is claimed, while what waits for them is brought elsewhere in its order."""
     buckets: dict[Party, Bucket] = field(default_factory=dict)
     references: References = field(default_factory=References)
     order: Order = field(default_factory=Order)
@@ -156,6 +165,9 @@ class Shared:
         self.accounts: dict[str, Account] = {account.system_id: account for account in self.settings.accounts}
         self.partners = {link.name: link.partner for link in self.settings.links}
         self.routes = Routes.of(self.settings)
+        """What is taken on goes by these."""
+        self.wanted = self.routes
+        """As they are to be, once what waits has been placed by them (`placing`)."""
         self.traffic = {link.name: Traffic() for link in self.settings.links}
         self._ucs2_little = {link.name for link in self.settings.links if link.ucs2_byte_order == "little"}
         self._rates = {Party("link", link.name): link.throughput_per_second_max for link in self.settings.links}
@@ -174,13 +186,13 @@ class Shared:
         self._know_routes()
 
     def _know_routes(self) -> None:
-        self.routes = Routes.of(self.settings, self.stopped(), self.down)
-        self.misplaced |= self.routes.bypassed()
+        self.wanted = Routes.of(self.settings, self.stopped(), self.down)
+        self.misplaced |= self.wanted.bypassed() | self.stops.keys()
 
     def came_back(self, party: Party) -> None:
         """Something that had left for a party waits for it again: if nothing leaves from there, it may go elsewhere."""
-        if party.kind == "link" and party.name in (*self.down, *self.stopped()):
-            self.misplaced |= self.routes.bypassed() & {party.name}
+        if party in sources(self.wanted, party.name):
+            self.misplaced.add(party.name)
 
     def stopped(self) -> set[str]:
         return {link for link, stop in self.stops.items() if stop.stopped}

@@ -12,6 +12,7 @@ from prikkfri.sms.receipts.service import Receipts, Settling
 from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import SYSTEM_ID, Shared, log
 from prikkfri.sms.submission import Bucket, Doubt, Refusal, text_message
+from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.storage import Transaction
 
 
@@ -19,6 +20,10 @@ class Submissions:
     def __init__(self, shared: Shared, receipts: Receipts) -> None:
         self._shared = shared
         self._receipts = receipts
+
+    async def recover(self) -> None:
+        """References of long messages go on where the last process was."""
+        self._shared.references.recover(await self._shared.database.read(submissions_store.references))
 
     async def submit(self, account: Account, sender: str, recipient: str, text: str) -> str | Doubt | Refusal:
         """Takes a text on: returns its id once it is durable. Raises `StorageError` or `FencedOut`: it is not kept."""
@@ -62,9 +67,12 @@ class Submissions:
         Raises `StorageError`.
         """
         shared, now = self._shared, self._shared.clock.now()
+        references = shared.references.changed()
 
         async def work(tx: Transaction) -> tuple[list[Told], Settling]:
             await store.insert(tx, intake.messages)
+            if references:
+                await submissions_store.put_references(tx, references)
             await store.mark_sent(tx, intake.sent, now=now)
             await store.mark_in_doubt(
                 tx,
