@@ -94,10 +94,9 @@ class Dispatch:
         if stopped or shared.pace(party).pauses(shared.clock.monotonic()):
             await self._give_back(connection, party)  # what was refused meanwhile goes before it
             return
-        waited = len(queue)
         await self._write(connection, party)
-        if len(queue) < waited:
-            shared.bound.wake([party])  # who claims no more while this queue is full
+        if not queue:  # not at each answer: others would claim for it one by one
+            shared.bound.wake([party])
 
     async def _send_paced(self, connection: Connection, party: Party, room: int) -> int:
         """The same as `_send_due`, of which the party's other connections know while it goes on."""

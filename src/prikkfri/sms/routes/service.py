@@ -44,6 +44,8 @@ class RouteSwitch:
             return stops
 
         shared.know_stops(await shared.database.write(work))
+        if state == "stopped":
+            shared.routes = shared.wanted  # what is taken on from here on is known to be held
 
     async def waiting(self, link: str) -> int:
         """How many messages wait for a link, those that are held included."""
