@@ -179,8 +179,12 @@ class Receipts:
         """
         link, target = receipt.link, str(Party("link", receipt.link))
         setting, habit = self._settings.get(link), settling.habits.get(link) or self.habit(link)
-        ways = readings(setting, habit) if setting or not last else ALL
-        found = find(receipt, await store.known(tx, target, wanted(receipt.identities, ways)), ways)
+        found: Fitting | Unmatched = Unmatched.NO_MESSAGE
+        # What has been learnt since it came goes before all that could be meant: of several it may leave one.
+        for ways in dict.fromkeys((readings(setting, habit), *([ALL] if last and not setting else []))):
+            found = find(receipt, await store.known(tx, target, wanted(receipt.identities, ways)), ways)
+            if isinstance(found, Fitting):
+                break
         if isinstance(found, Fitting):
             self._learn(settling, link, habit, found.match)
             self._note(settling, receipt, found)
