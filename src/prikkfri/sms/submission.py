@@ -116,9 +116,10 @@ def text_message(sender: str, recipient: str, text: str) -> ShortMessage | Refus
 
 
 def decide(
-    message: ShortMessage, rules: Rules, *, reference: Callable[[str, str], int], now: float
+    message: ShortMessage, rules: Rules, *, reference: Callable[[str, str, concatenation.Part | None], int], now: float
 ) -> Accepted | Refusal:
-    """`reference` is asked, by sender and recipient, what marks the parts of a text that has to be split."""
+    """`reference` is asked, by sender and recipient, what marks the parts of a text: of the one of which this is a part,
+    or (None) of one that has to be split."""
     if rules.party.kind == "account" and (asked_too_much := _unsupported(message)):
         return asked_too_much
     recipient = _recipient(message, rules)
@@ -194,11 +195,15 @@ def _names(senders: tuple[str, ...], numbering: Numbering) -> frozenset[str]:
     return frozenset(short | {address.text for address in read if address})
 
 
-def _envelopes(message: ShortMessage, sender: Address, reference: Callable[[], int]) -> tuple[Envelope, ...] | Refusal:
+def _envelopes(
+    message: ShortMessage, sender: Address, reference: Callable[[concatenation.Part | None], int]
+) -> tuple[Envelope, ...] | Refusal:
     try:
         part, _ = concatenation.read_part(message)
     except RemoteProtocolError:
         return Refusal(Status.INVALID_ESM_CLASS, "bad-header")
+    if part is not None and (marked := reference(part)) != part.reference:
+        message = concatenation.with_reference(message, marked)
     octets = concatenation.payload(message)
     dropped = _OURS_TO_SET if part is not None else _OURS_TO_SET | _PART_TAGS
     whole = Envelope(
@@ -218,7 +223,7 @@ def _envelopes(message: ShortMessage, sender: Address, reference: Callable[[], i
             (whole,) if len(octets) <= SHORT_MESSAGE_OCTETS_MAX else Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
         )
     try:
-        pieces = concatenation.split(octets, message.data_coding, reference())
+        pieces = concatenation.split(octets, message.data_coding, reference(None))
     except LocalProtocolError:
         return Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
     return tuple(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from prikkfri.clock import Clock
 from prikkfri.config import Account, Sms
 from prikkfri.journal import Journal
-from prikkfri.protocols.smpp.concatenation import References
+from prikkfri.protocols.smpp.concatenation import PartReferences, References
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, encode_body
 from prikkfri.protocols.smpp.session import Limits
 from prikkfri.sms import server
@@ -156,6 +156,7 @@ class Shared:
     """Parties for whom nothing is claimed, while what waits for them is brought elsewhere in its order."""
     buckets: dict[Party, Bucket] = field(default_factory=dict)
     references: References = field(default_factory=References)
+    part_references: PartReferences = field(default_factory=PartReferences)
     order: Order = field(default_factory=Order)
     turns: Turns = field(default_factory=Turns)
     traffic: dict[str, Traffic] = field(init=False)
@@ -225,6 +226,7 @@ class Shared:
             now,
             away,
             references=self.references,
+            part_references=self.part_references,
             turns=self.turns,
             order=self.order,
             refusals=refusals,
