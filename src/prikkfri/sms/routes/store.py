@@ -5,11 +5,12 @@ from prikkfri.sms.routing import Exposed, Stop
 from prikkfri.storage import Queries, Transaction
 
 _STOP = ", ".join(Stop._fields)
-_WENT = "({0}.sent_at > 0 OR {0}.doubts > 0 OR {0}.state IN ('sending', 'in-doubt', 'unreported'))"
+_WENT_OF = "({0}.sent_at > 0 OR {0}.doubts > 0 OR {0}.state IN ('sending', 'in-doubt', 'unreported'))"
 """Of a message that was attempted: that it went, or may have."""
+_WENT = _WENT_OF.format("m")
 _PARTS = (
     "FROM sms_message AS part WHERE part.submission = m.submission AND part.parts > 1 AND part.target = m.target"
-    f" AND part.attempted_at >= :since AND part.attempted_at < :until AND {_WENT.format('part')}"
+    f" AND part.attempted_at >= :since AND part.attempted_at < :until AND {_WENT_OF.format('part')}"
 )
 """The other parts of a long message, and itself, that went in the time."""
 
@@ -45,7 +46,7 @@ async def exposed(
         "SELECT attempted_at, id, submission, sender, recipient, message_class, origin,"
         f" CASE WHEN parts = 1 THEN state ELSE (SELECT MIN(state) {_PARTS}) END,"
         # A long message is listed once, by the part that went first.
-        f" CASE WHEN {_WENT.format('m')} AND (parts = 1 OR NOT EXISTS (SELECT 1 {_PARTS}"
+        f" CASE WHEN {_WENT} AND (parts = 1 OR NOT EXISTS (SELECT 1 {_PARTS}"
         " AND (part.attempted_at, part.id) < (m.attempted_at, m.id))) THEN 1 ELSE 0 END"
         " FROM sms_message AS m WHERE target = :target AND attempted_at <> 0 AND message_class <> 'canary'"
         # SQLite takes no lower bound from the pair.
