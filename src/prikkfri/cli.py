@@ -52,7 +52,7 @@ from prikkfri.simulation.rehearsing import (
 from prikkfri.simulation.report import Check
 from prikkfri.sms.trails.service import message_trail
 from prikkfri.storage import Database, Location, open_database, open_reader
-from prikkfri.storage.keys import CallersKeys
+from prikkfri.storage.keys import made_command_key
 from prikkfri.subscribers.service import ImportReport, import_file, show
 
 application = typer.Typer(
@@ -76,6 +76,7 @@ ConfigFile = Annotated[
 ]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write one JSON document there (-: standard output).")]
 HOME = Path("prikkfri-home")
+THE_HOME = "name the folder on which `prikkfri serve` runs (--home or PRIKKFRI_HOME)"
 SEND_SECONDS_MAX = 10.0
 INCIDENTS_SHOWN_MAX = 100
 T = TypeVar("T")
@@ -120,8 +121,25 @@ def _commands() -> None:
     """Keeps `serve` a command of its own, however few there are."""
 
 
-def configuration(home: Path, file: Path | None, *, demo: bool = False) -> Config:
-    return load(home, file=file, environment=os.environ, demo=demo)
+def configuration(home: Path, file: Path | None) -> Config:
+    """Of an installation that is there. Raises `UsageError` with option, place and mend when none is.
+
+    The home may be missing where the databases are elsewhere.
+    """
+    in_the_way = next((each for each in (home, *home.parents) if each.exists() and not each.is_dir()), None)
+    if in_the_way is not None:
+        raise UsageError(f"--home {home}: {in_the_way} is no folder; {THE_HOME}")
+    settings = load(home, file=file, environment=os.environ)
+    if not home.is_dir() and not settings.storage.url:
+        raise UsageError(
+            f"--home {home}: there is no such folder; {THE_HOME}, or make a new one: mkdir -p -m 700 {home}"
+        )
+    return settings
+
+
+def not_running(settings: Config, url: str, error: Exception) -> PrikkfriError:
+    start = f"is it running? prikkfri serve --home {settings.home}"
+    return PrikkfriError(f"the SMS centre does not answer on {url}: {type(error).__name__}; {start}")
 
 
 @application.command()
@@ -157,7 +175,7 @@ def serve_roles(home: Path, roles: Sequence[str], config: Path | None, *, demo: 
     """Keeps the roles running until it is told to stop; returns the exit code."""
     if demo and config is None:
         demonstration.write_configuration(home)
-    settings = configuration(home, config, demo=demo)
+    settings = load(home, file=config, environment=os.environ, demo=demo)
     programs = [role_program(role, settings, config) for role in roles]
     if demo and len(roles) == len(ROLES) and settings.sms.links:
         programs += demo_programs(settings)
@@ -225,7 +243,6 @@ def demo_programs(settings: Config) -> list[Program]:
 def check(home: Home = HOME, config: ConfigFile = None) -> None:
     """Look at configuration, keys, database, clock, ports and disk."""
     settings = configuration(home, config)
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     findings = asyncio.run(checking.check(settings, SystemClock()))
     table = Table("", "what", "found", box=None, header_style="dim")
     table.add_row("✓", "configuration", str(config or home / "prikkfri.toml"))
@@ -263,8 +280,11 @@ def send(
         )
         document = answer.json()
     except (httpx.HTTPError, ValueError) as error:
-        raise PrikkfriError(f"the SMS centre does not answer on {url}: {type(error).__name__}") from None
+        raise not_running(settings, url, error) from None
     if answer.status_code != httpx.codes.ACCEPTED:
+        if identity := document.get("id"):
+            follow = f"prikkfri message {identity} --home {settings.home}"
+            raise PrikkfriError(f"nobody can tell whether it was accepted; before you send it again, look: {follow}")
         kind = UsageError if answer.is_client_error else PrikkfriError
         raise kind(f"not accepted: {document.get('message', answer.status_code)}")
     if json_file is not None:
@@ -460,14 +480,18 @@ def say_of_quarantine(settings: Config, identifier: str, action: str, by: str) -
 def asked_of_sms(settings: Config, method: str, path: str, wanted: object = None) -> Any:
     """What the sms role answers whoever has its command key, which stands in the home."""
     url = f"http://localhost:{settings.roles.sms.port}{path}"
-    key = CallersKeys(settings.home, ("sms",))["sms"]
+    key = made_command_key(settings.home, "sms")
+    if key is None:
+        raise UsageError(f"--home {settings.home}: no SMS centre has run there, which leaves its key; {THE_HOME}")
     try:
         answer = httpx.request(
             method, url, json=wanted, headers={"Authorization": f"Bearer {key}"}, timeout=SEND_SECONDS_MAX
         )
         document = answer.json()
     except (httpx.HTTPError, ValueError) as error:
-        raise PrikkfriError(f"the SMS centre does not answer on {url}: {type(error).__name__}") from None
+        raise not_running(settings, url, error) from None
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        raise UsageError(f"--home {settings.home}: the SMS centre on {url} runs on another; {THE_HOME}")
     if answer.is_success:
         return document
     kind = UsageError if answer.status_code == httpx.codes.NOT_FOUND else PrikkfriError
@@ -706,6 +730,8 @@ def rehearse_kickoff_command(
     without: Annotated[str, typer.Option(help=f"Switch a mechanism off: {', '.join(mechanisms.KICKOFF)}.")] = "",
 ) -> None:
     """Stage a kick-off whose sign-in fails, against real roles, and hold the account against the truth."""
+    if home is not None:
+        configuration(home, None)
     plan = Plan(
         inside=inside,
         outside=outside,
@@ -841,7 +867,9 @@ def say_checks(checks: Sequence[Check], again: str) -> None:
 
 
 async def reading(settings: Config, area: str, work: Callable[[Database], Awaitable[T]]) -> T:
-    """What `work` reads in an area that another process writes."""
+    """What `work` reads in an area that another process writes. Raises `UsageError` when none has yet."""
+    if not settings.storage.url and not (settings.home / f"{area}.db").exists():
+        raise UsageError(f"--home {settings.home}: nothing is stored there yet, {area}.db is missing; {THE_HOME}")
     database = open_reader(Location(settings.home, settings.storage.url), area)
     try:
         return await work(database)
