@@ -142,3 +142,24 @@ async def test_accounts_that_are_promised_more_binds_than_there_are_connections(
         findings = await check(config, clock, smpp_connections_max=connections_max)
         [finding] = [each for each in findings if each.subject == "SMPP connections"]
         assert finding.holds is holds and str(connections_max) in finding.detail
+
+
+async def test_guides_are_looked_at_and_what_they_leave_out_is_told(tmp_path: Path, clock: ManualClock) -> None:
+    channels = "".join(
+        f'[[streaming.channels]]\nid = "c{n}"\nname = "C"\nnumber = {n}\nxmltv = "{file}"\n'
+        for n, file in enumerate(["a.xml", "b.xml", "a.xml", "c.xml", "d.xml"])
+    )
+    (tmp_path / "prikkfri.toml").write_text(ports_section(free_ports(len(ROLES) + 1)) + channels)
+    listed = '<programme start="2018" channel="{}"><title>T</title></programme>'
+    whole = f"<tv>{listed.format('c0')}{listed.format('c2')}</tv>"
+    (tmp_path / "a.xml").write_text(whole.replace("</tv>", "<programme/></tv>"))
+    (tmp_path / "b.xml").write_text(whole)
+    (tmp_path / "c.xml").write_text("<rss/>")
+    findings = await found(load(tmp_path, file=None, environment={}), clock)
+    assert failing(findings) == ["guide b.xml", "guide c.xml", "guide d.xml"]
+    assert [each.detail for subject, each in findings.items() if subject.startswith("guide")] == [
+        "2 programmes of 2 channels; 1 of 3 programmes are left out: 1 without a channel (first on line 1)",
+        "2 programmes of 2 channels; nothing is listed for channel c1 (c1)",
+        "cannot be used: not XMLTV: the root is <rss>",
+        "cannot be read: No such file or directory; put it there, or mend `xmltv` of the channel",
+    ]

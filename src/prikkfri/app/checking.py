@@ -5,6 +5,7 @@ import resource
 import shutil
 import socket
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,13 @@ import httpx
 
 from prikkfri.app.connections import smpp_connections_for
 from prikkfri.clock import Clock
-from prikkfri.config import ROLES, Config, Sms
-from prikkfri.errors import InDoubt, StorageError
+from prikkfri.config import ROLES, Channel, Config, Sms
+from prikkfri.errors import InDoubt, ProtocolError, StorageError
 from prikkfri.journal import last_written_at
 from prikkfri.sms.binding import promised_too_many
 from prikkfri.storage import Location, open_database
 from prikkfri.storage.opening import AREAS
+from prikkfri.streaming.guides import read_guide
 
 FREE_BYTES_MIN = 1_000_000_000
 CLOCK_BEHIND_SECONDS_MAX = 2.0
@@ -42,6 +44,9 @@ async def check(
     found = [_disk(config.home, free_bytes_min), _keys(config.home)]
     for area in AREAS:
         found += await _database(Location(config.home, config.storage.url), area, clock)
+    for name in dict.fromkeys(channel.xmltv for channel in config.streaming.channels if channel.xmltv):
+        channels = [channel for channel in config.streaming.channels if channel.xmltv == name]
+        found.append(await asyncio.to_thread(_guide, config.home, name, channels))
     ports = [(role, config.roles.edge(role).port) for role in ROLES]
     with httpx.Client(timeout=ANSWER_SECONDS_MAX) as client:
         found += await asyncio.gather(*(asyncio.to_thread(_port, client, role, port) for role, port in ports))
@@ -84,6 +89,21 @@ async def _database(location: Location, area: str, clock: Clock) -> list[Finding
             Finding("clock", False, f"{behind:.0f} s behind the journal of {area}; set it before you start")
         )
     return findings
+
+
+def _guide(home: Path, name: str, channels: Sequence[Channel]) -> Finding:
+    subject = f"guide {name}"
+    try:
+        guide = read_guide((home / name).read_bytes())
+    except OSError as error:
+        return Finding(
+            subject, False, f"cannot be read: {error.strerror}; put it there, or mend `xmltv` of the channel"
+        )
+    except ProtocolError as error:
+        return Finding(subject, False, f"cannot be used: {error}")
+    told = guide.told(channels)
+    detail = f"{len(guide.listings):,} programmes of {len(guide.listed):,} channels{told and f'; {told}'}"
+    return Finding(subject, not guide.unlisted(channels), detail)
 
 
 def _port(client: httpx.Client, role: str, port: int) -> Finding:
