@@ -508,6 +508,8 @@ def import_subscribers(
             f"{report.rows:,} rows in {report.seconds:.1f} s: {report.added:,} added, {report.changed:,} changed, "
             f"{report.unchanged:,} as they were, {report.rejected:,} rejected"
         )
+        if report.encoding == "cp1252":
+            console.print("read as Windows-1252; if letters have become others, save the file as CSV UTF-8")
         if report.rejected_file:
             console.print(f"what was rejected, with line and reason: {report.rejected_file}")
     raise typer.Exit(1 if report.rejected else 0)

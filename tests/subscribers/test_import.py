@@ -1,6 +1,7 @@
 """Importing a file into a database on either engine."""
 
 import csv
+import os
 import stat
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -174,6 +175,22 @@ async def test_what_a_spreadsheet_writes_is_read(importing: Importing) -> None:
     assert found and found.name == "Bjørn; Åse"
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig"])
+async def test_what_a_spreadsheet_writes_by_itself_is_read_and_what_is_rejected_it_opens(
+    importing: Importing, encoding: str
+) -> None:
+    bad = "S2;Åse;;mobile;Fri;12;2020-01-01"
+    lines = ["sep=;", COLUMNS.replace(",", ";"), "S1;Bjørn;;mobile;Fri;912 34 567;31.05.2020", bad, ""]
+    importing.path.write_bytes("\r\n".join(lines).encode(encoding))
+    report = await importing.again()
+    assert (counts(report), report.encoding) == ((1, 0, 0, 1), encoding)
+    found = await importing.database.read(lambda q: store.subscriber(q, "S1"))
+    assert found and found.name == "Bjørn"
+    rejected = importing.path.with_suffix(".rejected.csv").read_bytes()
+    assert rejected.startswith(b"\xef\xbb\xbfsubscriber_id;")
+    assert rejected.decode("utf-8-sig").splitlines()[1] == f"{bad};;4;msisdn is not a telephone number"
+
+
 async def test_rejected_rows_are_told_with_line_and_reason_and_can_be_mended(importing: Importing) -> None:
     bad = "S2,Ola Nordmann,,mobile,Fast,12,2020-01-01,"
     assert counts(await importing.rows(KARI, bad, "S4,too,few")) == (1, 0, 0, 2)
@@ -209,19 +226,26 @@ async def test_lines_without_end_and_bytes_that_are_no_text_cost_only_themselves
         file.write((COLUMNS + "\n" + KARI + "\n").encode())
         for _ in range(64):
             file.write(b"x" * 1_000_000)
-        file.write(b"\nS9,Bj\xf8rn,,broadband,fibre,,2020-01-01,\n" + OLA.encode())
+        file.write(b"\nS9,Bj\xf8rn,,broadband,fibre,,2020-01-01,\n" + OLA.replace("Ola", "Øle").encode())
     assert counts(await importing.again()) == (2, 0, 0, 2)
     reasons = importing.path.with_suffix(".rejected.csv").read_bytes().splitlines()
     assert reasons[1].endswith(b"3,longer than 4000 characters")
-    assert reasons[2] == b"S9,Bj\xf8rn,,broadband,fibre,,2020-01-01,,4,name is not UTF-8"
+    unread = b"name has letters that cannot be read; save the file as CSV UTF-8"
+    assert reasons[2] == b"S9,Bj\xf8rn,,broadband,fibre,,2020-01-01,,4," + unread
 
 
 async def test_a_file_that_cannot_be_read_is_said_in_one_line(importing: Importing, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         await importing.again()
-    importing.path.write_bytes(("\ufeff" + COLUMNS).encode("utf-16"))
+    importing.path.write_bytes(COLUMNS.encode("utf-32"))
     with pytest.raises(UsageError, match="lacks subscriber_id"):
         await importing.again()
+    os.mkfifo(tmp_path / "pipe")
+    writing = os.open(tmp_path / "pipe", os.O_RDWR)
+    importing.path = tmp_path / "pipe"
+    with pytest.raises(UsageError, match="pipe: is no file that can be read twice; write it to one first"):
+        await importing.again()
+    os.close(writing)
 
 
 class Failing:
