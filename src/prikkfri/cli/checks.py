@@ -1,11 +1,8 @@
 """Looking at an installation before it is started."""
 
-import asyncio
-
 import typer
 from rich.table import Table
 
-from prikkfri.app import checking
 from prikkfri.cli.installation import configuration
 from prikkfri.cli.options import HOME, ConfigFile, Home
 from prikkfri.cli.printing import console
@@ -14,6 +11,10 @@ from prikkfri.clock import SystemClock
 
 def check(home: Home = HOME, config: ConfigFile = None) -> None:
     """Look at configuration, keys, database, clock, ports and disk."""
+    import asyncio
+
+    from prikkfri.app import checking
+
     settings = configuration(home, config)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     findings = asyncio.run(checking.check(settings, SystemClock()))

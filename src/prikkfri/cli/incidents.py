@@ -1,24 +1,24 @@
 """What has been broken, the answers, who was hit, and what they got."""
 
-import asyncio
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
 
-from prikkfri.assurance.answers import Answer
-from prikkfri.assurance.impact import Impact
-from prikkfri.assurance.incidents import Incident, document, in_order, said
-from prikkfri.assurance.response import store as response_store
-from prikkfri.assurance.response.tables import credits_csv, hits_csv
-from prikkfri.cli.installation import configuration, reading
+from prikkfri.cli.installation import configuration, read
 from prikkfri.cli.options import HOME, ConfigFile, Home, JsonFile
 from prikkfri.cli.printing import console, moment, write_json
 from prikkfri.errors import PrikkfriError, UsageError
-from prikkfri.storage import Database
+
+if TYPE_CHECKING:
+    from prikkfri.assurance.answers import Answer
+    from prikkfri.assurance.impact import Impact
+    from prikkfri.assurance.incidents import Incident
+    from prikkfri.assurance.response.store import Given
+    from prikkfri.storage import Database, Queries
 
 commands = typer.Typer(help="What has been broken, and the answers.", rich_markup_mode=None)
 INCIDENTS_SHOWN_MAX = 100
@@ -32,14 +32,11 @@ def incidents(context: typer.Context, json_file: JsonFile = None, home: Home = H
         if any(source is not None and source.name == "COMMANDLINE" for source in sources):
             raise UsageError(f"options come last: prikkfri incidents {context.invoked_subcommand} ID --home ...")
         return
+    from prikkfri.assurance.incidents import document, said
+    from prikkfri.assurance.response import store
+
     settings = configuration(home, config)
-    found = asyncio.run(
-        reading(
-            settings,
-            "assurance",
-            lambda database: database.read(lambda q: response_store.incidents(q, most=INCIDENTS_SHOWN_MAX)),
-        )
-    )
+    found = read(settings, "assurance", lambda d: d.read(lambda q: store.incidents(q, most=INCIDENTS_SHOWN_MAX)))
     zone = ZoneInfo(settings.streaming.timezone)
     if json_file is not None:
         write_json([document(incident) for incident in found], json_file)
@@ -62,16 +59,16 @@ def show_incident(
     config: ConfigFile = None,
 ) -> None:
     """The answer sheet of one incident, and its timeline."""
+    from prikkfri.assurance.incidents import document, in_order, said
+    from prikkfri.assurance.response import store
 
-    async def work(database: Database) -> tuple[Incident | None, list[Answer]]:
-        incident = await database.read(lambda q: response_store.incident(q, identifier))
-        return incident, await database.read(lambda q: response_store.answers(q, identifier))
+    async def work(database: "Database") -> "tuple[Incident, list[Answer]]":
+        incident = await database.read(lambda q: _incident(q, identifier))
+        return incident, await database.read(lambda q: store.answers(q, identifier))
 
     settings = configuration(home, config)
     zone = ZoneInfo(settings.streaming.timezone)
-    incident, answers = asyncio.run(reading(settings, "assurance", work))
-    if incident is None:
-        raise UsageError(f"there is no incident {identifier}; list them with: prikkfri incidents")
+    incident, answers = read(settings, "assurance", work)
     if json_file is not None:
         write_json({"incident": document(incident), "answers": [asdict(answer) for answer in answers]}, json_file)
         return
@@ -95,16 +92,16 @@ def affected(
     config: ConfigFile = None,
 ) -> None:
     """Who was hit by an incident: how many, and the list."""
+    from prikkfri.assurance.response import store
+    from prikkfri.assurance.response.tables import hits_csv
 
-    async def work(database: Database) -> tuple[Impact, str] | None:
-        incident = await database.read(lambda q: response_store.incident(q, identifier))
-        if incident is None:
-            raise UsageError(f"there is no incident {identifier}; list them with: prikkfri incidents")
-        found = await database.read(lambda q: response_store.impact_of(q, incident))
+    async def work(database: "Database") -> "tuple[Impact, str] | None":
+        incident = await database.read(lambda q: _incident(q, identifier))
+        found = await database.read(lambda q: store.impact_of(q, incident))
         return found and found[:2]
 
     settings = configuration(home, config)
-    found = asyncio.run(reading(settings, "assurance", work))
+    found = read(settings, "assurance", work)
     if found is None:
         raise PrikkfriError("the list has not been made yet; it is a few seconds after an incident is opened")
     impact, incomplete = found
@@ -133,14 +130,15 @@ def credits(
     config: ConfigFile = None,
 ) -> None:
     """The service credits given for an incident: one for each customer hit."""
+    from prikkfri.assurance.response import store
+    from prikkfri.assurance.response.tables import credits_csv
+
+    async def work(database: "Database") -> "list[Given]":
+        await database.read(lambda q: _incident(q, identifier))
+        return await database.read(lambda q: store.credits_of(q, identifier))
+
     settings = configuration(home, config)
-    given = asyncio.run(
-        reading(
-            settings,
-            "assurance",
-            lambda database: database.read(lambda q: response_store.credits_of(q, identifier)),
-        )
-    )
+    given = read(settings, "assurance", work)
     if csv_file is not None:
         with csv_file.open("w", encoding="utf-8", newline="") as file:
             file.write(credits_csv(given, ZoneInfo(settings.streaming.timezone)))
@@ -151,3 +149,12 @@ def credits(
     total = sum(each.credit.amount for each in given) / 100
     told = sum(bool(each.told_at) for each in given)
     console.print(f"{len(given):,} credits, {total:,.2f} together; {told:,} customers have been told")
+
+
+async def _incident(queries: "Queries", identifier: str) -> "Incident":
+    """Raises `UsageError` when there is none of that name."""
+    from prikkfri.assurance.response import store
+
+    if (incident := await store.incident(queries, identifier)) is None:
+        raise UsageError(f"there is no incident {identifier}; list them with: prikkfri incidents")
+    return incident

@@ -3,14 +3,13 @@
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
-
-import httpx
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prikkfri.config import Config, load
 from prikkfri.errors import PrikkfriError, UsageError
-from prikkfri.storage import Database, Location, open_reader
-from prikkfri.storage.keys import CallersKeys
+
+if TYPE_CHECKING:
+    from prikkfri.storage import Database
 
 SEND_SECONDS_MAX = 10.0
 T = TypeVar("T")
@@ -20,17 +19,28 @@ def configuration(home: Path, file: Path | None, *, demo: bool = False) -> Confi
     return load(home, file=file, environment=os.environ, demo=demo)
 
 
-async def reading(settings: Config, area: str, work: Callable[[Database], Awaitable[T]]) -> T:
+def read(settings: Config, area: str, work: "Callable[[Database], Awaitable[T]]") -> T:
     """What `work` reads in an area that another process writes."""
-    database = open_reader(Location(settings.home, settings.storage.url), area)
-    try:
-        return await work(database)
-    finally:
-        await database.close()
+    import asyncio
+
+    from prikkfri.storage import Location, open_reader
+
+    async def reading() -> T:
+        database = open_reader(Location(settings.home, settings.storage.url), area)
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(reading())
 
 
 def asked_of_sms(settings: Config, method: str, path: str, wanted: object = None) -> Any:
     """What the sms role answers whoever has its command key, which stands in the home."""
+    import httpx
+
+    from prikkfri.storage.keys import CallersKeys
+
     url = f"http://localhost:{settings.roles.sms.port}{path}"
     key = CallersKeys(settings.home, ("sms",))["sms"]
     try:

@@ -1,20 +1,17 @@
 """Text messages: sent, followed, and how links speak."""
 
-import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-import httpx
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from prikkfri.cli.installation import SEND_SECONDS_MAX, asked_of_sms, configuration, reading
+from prikkfri.cli.installation import SEND_SECONDS_MAX, asked_of_sms, configuration, read
 from prikkfri.cli.options import HOME, ConfigFile, Home, JsonFile
 from prikkfri.cli.printing import console, moment, write_json
 from prikkfri.errors import PrikkfriError, UsageError
-from prikkfri.sms.trails.service import message_trail
 
 
 def send(
@@ -27,6 +24,8 @@ def send(
     config: ConfigFile = None,
 ) -> None:
     """Hand a text message to the SMS centre, and print its id."""
+    import httpx
+
     settings = configuration(home, config)
     accounts = {known.system_id: known for known in settings.sms.accounts}
     chosen = accounts.get(account) if account else next(iter(accounts.values()), None)
@@ -62,8 +61,10 @@ def message(
     config: ConfigFile = None,
 ) -> None:
     """Show the trail of one message, step by step; never its body."""
+    from prikkfri.sms.trails.service import message_trail
+
     settings = configuration(home, config)
-    trail = asyncio.run(reading(settings, "sms", lambda database: message_trail(database, message_id)))
+    trail = read(settings, "sms", lambda database: message_trail(database, message_id))
     if trail is None:
         raise PrikkfriError(f"there is no message {message_id}")
     if json_file is not None:

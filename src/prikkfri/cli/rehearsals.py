@@ -1,11 +1,10 @@
 """Staging an incident against real roles."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 from zoneinfo import ZoneInfo
 
 import typer
@@ -18,16 +17,12 @@ from prikkfri.cli.printing import write_json
 from prikkfri.clock import SystemClock
 from prikkfri.config import Config
 from prikkfri.errors import UsageError
-from prikkfri.simulation import mechanisms, misdelivery
-from prikkfri.simulation.kickoff import Fault, Plan
-from prikkfri.simulation.lateness import reason_not_judged
-from prikkfri.simulation.rehearsing import (
-    rehearse_kickoff,
-    rehearse_misdelivery,
-    report_of_kickoff,
-    report_of_misdelivery,
-)
-from prikkfri.simulation.report import Check
+from prikkfri.simulation import mechanisms
+from prikkfri.simulation.faults import Fault
+from prikkfri.simulation.kickoff_plan import Plan
+
+if TYPE_CHECKING:
+    from prikkfri.simulation.report import Check
 
 commands = typer.Typer(help="Stage an incident against real roles.", rich_markup_mode=None)
 
@@ -61,6 +56,10 @@ def rehearse_kickoff_command(
     without: Annotated[str, typer.Option(help=f"Switch a mechanism off: {', '.join(mechanisms.KICKOFF)}.")] = "",
 ) -> None:
     """Stage a kick-off whose sign-in fails, against real roles, and hold the account against the truth."""
+    import asyncio
+
+    from prikkfri.simulation.rehearsing import rehearse_kickoff, report_of_kickoff
+
     plan = Plan(
         inside=inside,
         outside=outside,
@@ -97,6 +96,11 @@ def rehearse_misdelivery_command(
     report_file: Annotated[Path | None, typer.Option("--report", help="Write the evening as one HTML page.")] = None,
 ) -> None:
     """Stage a partner that hands messages to strangers, and hold the account against the truth."""
+    import asyncio
+
+    from prikkfri.simulation import misdelivery
+    from prikkfri.simulation.rehearsing import rehearse_misdelivery, report_of_misdelivery
+
     plan = replace(misdelivery.SMALL if small else misdelivery.Plan(), fault=fault, seed=seed)
     mechanism = mechanism_of(mechanisms.MISDELIVERY, without)
     staging = rehearse_misdelivery(plan, say=progress_since_now(), without=mechanism)
@@ -125,8 +129,10 @@ def progress_since_now() -> Callable[[str], None]:
     return lambda line: progress.print(f"{SystemClock().monotonic() - began:6.1f} s  {line}", soft_wrap=True)
 
 
-def say_checks(checks: Sequence[Check], again: str) -> None:
+def say_checks(checks: "Sequence[Check]", again: str) -> None:
     """The checks of a rehearsal, on standard error, so that `--json -` stays one document."""
+    from prikkfri.simulation.lateness import reason_not_judged
+
     progress = Console(stderr=True, highlight=False)
     table = Table(box=None, show_header=False)
     marks = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[yellow]?[/yellow]"}

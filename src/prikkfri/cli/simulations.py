@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,9 +12,9 @@ from rich.table import Table
 from prikkfri.cli.options import JsonFile
 from prikkfri.cli.printing import write_json
 from prikkfri.clock import SystemClock
-from prikkfri.simulation.evenings import drawing
-from prikkfri.simulation.evenings.judging import Judged, Result, goal_holds
-from prikkfri.simulation.evenings.many import simulate
+
+if TYPE_CHECKING:
+    from prikkfri.simulation.evenings.judging import Judged, Result
 
 commands = typer.Typer(help="Run what decides over a drawn world, in virtual time.", rich_markup_mode=None)
 
@@ -31,6 +31,9 @@ def simulate_evenings(
     json_file: JsonFile = None,
 ) -> None:
     """Judge assurance over evenings drawn by lot: alarms, places, lists and credits against the truth."""
+    from prikkfri.simulation.evenings.judging import Judged, goal_holds
+    from prikkfri.simulation.evenings.many import simulate
+
     progress = Console(stderr=True, highlight=False)
     with Progress(console=progress, transient=True) as bar:
         task = bar.add_task("evenings", total=evenings)
@@ -47,7 +50,7 @@ def simulate_evenings(
     raise typer.Exit(0 if goal_holds(found, every) else 1)
 
 
-def say_evening(progress: Console, judged: Judged) -> None:
+def say_evening(progress: Console, judged: "Judged") -> None:
     """An evening on which something was wrong, as its seed, and how to see it again."""
     if not judged.findings:
         return
@@ -59,13 +62,17 @@ def say_evening(progress: Console, judged: Judged) -> None:
 
 def say_draws(progress: Console) -> None:
     """What evenings are drawn from."""
+    from prikkfri.simulation.evenings import drawing
+
     table = Table("drawn", "from", box=None, header_style="dim")
     for what, of in drawing.rows():
         table.add_row(what, of)
     progress.print(table)
 
 
-def say_evenings(progress: Console, found: Result, every: Sequence[Judged]) -> None:
+def say_evenings(progress: Console, found: "Result", every: "Sequence[Judged]") -> None:
+    from prikkfri.simulation.evenings.judging import goal_holds
+
     table = Table(box=None, show_header=False)
     for name, value in asdict(found).items():
         table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))

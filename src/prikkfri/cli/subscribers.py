@@ -1,6 +1,5 @@
 """Who the customers are."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,13 +11,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from prikkfri.cli.installation import configuration, reading
+from prikkfri.cli.installation import configuration, read
 from prikkfri.cli.options import HOME, ConfigFile, Home, JsonFile
 from prikkfri.cli.printing import console, write_json
 from prikkfri.clock import SystemClock
 from prikkfri.errors import PrikkfriError
-from prikkfri.storage import Location, open_database
-from prikkfri.subscribers.service import ImportReport, import_file, show
 
 commands = typer.Typer(help="Who the customers are.", rich_markup_mode=None)
 
@@ -31,6 +28,11 @@ def import_subscribers(
     config: ConfigFile = None,
 ) -> None:
     """Import customers and what they subscribe to; safe to break off and to repeat."""
+    import asyncio
+
+    from prikkfri.storage import Location, open_database
+    from prikkfri.subscribers.service import ImportReport, import_file
+
     settings = configuration(home, config)
 
     async def work(progress: Callable[[int, int], None]) -> ImportReport:
@@ -73,20 +75,20 @@ def show_subscriber(
     config: ConfigFile = None,
 ) -> None:
     """Show one customer, masked: what is held, from when to when, and who held a number before."""
+    from prikkfri.subscribers.service import show
+
     settings = configuration(home, config)
-    profile = asyncio.run(
-        reading(
-            settings,
-            "subscribers",
-            lambda database: show(
-                database,
-                key,
-                region=settings.region,
-                timezone=ZoneInfo(settings.streaming.timezone),
-                now=SystemClock().now(),
-                unmasked=unmasked,
-            ),
-        )
+    profile = read(
+        settings,
+        "subscribers",
+        lambda database: show(
+            database,
+            key,
+            region=settings.region,
+            timezone=ZoneInfo(settings.streaming.timezone),
+            now=SystemClock().now(),
+            unmasked=unmasked,
+        ),
     )
     if profile is None:
         raise PrikkfriError(f"nobody is or holds {key!r}")

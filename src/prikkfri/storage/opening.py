@@ -8,7 +8,6 @@ from pathlib import Path
 from prikkfri.errors import StorageDamaged, StorageError
 from prikkfri.storage.database import Database, Queries, Transaction
 from prikkfri.storage.limits import LIMITS, StorageLimits
-from prikkfri.storage.postgres import PostgresEngine
 from prikkfri.storage.sqlite import SqliteEngine
 
 log = logging.getLogger(__name__)
@@ -32,6 +31,8 @@ def open_unmigrated(
     if area not in AREAS:
         raise StorageError(f"there is no area {area!r}")
     if location.url:
+        from prikkfri.storage.postgres import PostgresEngine  # its driver takes longer to load than a command may
+
         return Database(PostgresEngine(location.url, area=area, limits=limits), area=area, limits=limits)
     engine = SqliteEngine(location.home / f"{area}.db", read_only=read_only, limits=limits)
     return Database(engine, area=area, limits=limits)
