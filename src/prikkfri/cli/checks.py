@@ -16,7 +16,6 @@ def check(home: Home = HOME, config: ConfigFile = None) -> None:
     from prikkfri.app import checking
 
     settings = configuration(home, config)
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     findings = asyncio.run(checking.check(settings, SystemClock()))
     table = Table("", "what", "found", box=None, header_style="dim")
     table.add_row("✓", "configuration", str(config or home / "prikkfri.toml"))

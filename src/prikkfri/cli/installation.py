@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prikkfri.config import Config, load
-from prikkfri.errors import PrikkfriError, UsageError
+from prikkfri.errors import PrikkfriError, ProtocolError, UsageError
 
 if TYPE_CHECKING:
     from prikkfri.storage import Database
@@ -37,20 +38,27 @@ def read(settings: Config, area: str, work: "Callable[[Database], Awaitable[T]]"
 
 def asked_of_sms(settings: Config, method: str, path: str, wanted: object = None) -> Any:
     """What the sms role answers whoever has its command key, which stands in the home."""
-    import httpx
-
     from prikkfri.storage.keys import CallersKeys
 
-    url = f"http://localhost:{settings.roles.sms.port}{path}"
     key = CallersKeys(settings.home, ("sms",))["sms"]
-    try:
-        answer = httpx.request(
-            method, url, json=wanted, headers={"Authorization": f"Bearer {key}"}, timeout=SEND_SECONDS_MAX
-        )
-        document = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise PrikkfriError(f"the SMS centre does not answer on {url}: {type(error).__name__}") from None
-    if answer.is_success:
+    status, document = told_by_sms(settings, method, path, wanted, f"Bearer {key}")
+    if status < 300:
         return document
-    kind = UsageError if answer.status_code == httpx.codes.NOT_FOUND else PrikkfriError
-    raise kind(f"not done: {document.get('message', answer.status_code)}")
+    kind = UsageError if status == HTTPStatus.NOT_FOUND else PrikkfriError
+    raise kind(f"not done: {document.get('message', status)}")
+
+
+def told_by_sms(settings: Config, method: str, path: str, wanted: object, authorization: str) -> tuple[int, Any]:
+    """What the sms role answers, whatever it is. Raises `PrikkfriError` when it does not."""
+    from prikkfri.app.asking import asked
+
+    port = settings.roles.sms.port
+    headers = {"Authorization": authorization}
+    try:
+        told = asked(port, method, path, body=wanted, headers=headers, seconds=SEND_SECONDS_MAX)
+        return told.status, told.document
+    except (OSError, ProtocolError, ValueError) as error:
+        raise PrikkfriError(
+            f"the SMS centre does not answer on http://localhost:{port}{path}: {type(error).__name__}; "
+            f"start it with prikkfri serve --home {settings.home}, or name the home that it runs on with --home"
+        ) from None

@@ -1,6 +1,8 @@
 """Text messages: sent, followed, and how links speak."""
 
+import base64
 from dataclasses import asdict
+from http import HTTPStatus
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -8,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from prikkfri.cli.installation import SEND_SECONDS_MAX, asked_of_sms, configuration, read
+from prikkfri.cli.installation import asked_of_sms, configuration, read, told_by_sms
 from prikkfri.cli.options import HOME, ConfigFile, Home, JsonFile
 from prikkfri.cli.printing import console, moment, write_json
 from prikkfri.errors import PrikkfriError, UsageError
@@ -24,8 +26,6 @@ def send(
     config: ConfigFile = None,
 ) -> None:
     """Hand a text message to the SMS centre, and print its id."""
-    import httpx
-
     settings = configuration(home, config)
     accounts = {known.system_id: known for known in settings.sms.accounts}
     chosen = accounts.get(account) if account else next(iter(accounts.values()), None)
@@ -33,20 +33,12 @@ def send(
         raise UsageError(
             f"there is no account {account!r}" if account else "no account: add one under [[sms.accounts]]"
         )
-    url = f"http://localhost:{settings.roles.sms.port}/messages"
-    try:
-        answer = httpx.post(
-            url,
-            json={"from": sender, "to": recipient, "text": text},
-            auth=(chosen.system_id, chosen.password),
-            timeout=SEND_SECONDS_MAX,
-        )
-        document = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise PrikkfriError(f"the SMS centre does not answer on {url}: {type(error).__name__}") from None
-    if answer.status_code != httpx.codes.ACCEPTED:
-        kind = UsageError if answer.is_client_error else PrikkfriError
-        raise kind(f"not accepted: {document.get('message', answer.status_code)}")
+    basic = base64.b64encode(f"{chosen.system_id}:{chosen.password}".encode()).decode("ascii")
+    wanted = {"from": sender, "to": recipient, "text": text}
+    status, document = told_by_sms(settings, "POST", "/messages", wanted, f"Basic {basic}")
+    if status != HTTPStatus.ACCEPTED:
+        kind = UsageError if 400 <= status < 500 else PrikkfriError
+        raise kind(f"not accepted: {document.get('message', status)}")
     if json_file is not None:
         write_json(document, json_file)
     else:

@@ -56,10 +56,6 @@ def rehearse_kickoff_command(
     without: Annotated[str, typer.Option(help=f"Switch a mechanism off: {', '.join(mechanisms.KICKOFF)}.")] = "",
 ) -> None:
     """Stage a kick-off whose sign-in fails, against real roles, and hold the account against the truth."""
-    import asyncio
-
-    from prikkfri.simulation.rehearsing import rehearse_kickoff, report_of_kickoff
-
     plan = Plan(
         inside=inside,
         outside=outside,
@@ -71,6 +67,10 @@ def rehearse_kickoff_command(
     if home is not None and without:
         raise UsageError("nothing is switched off in a demo that runs; leave out --home or --without")
     mechanism = mechanism_of(mechanisms.KICKOFF, without)
+    import asyncio
+
+    from prikkfri.simulation.rehearsing import rehearse_kickoff, report_of_kickoff
+
     staging = rehearse_kickoff(plan, say=progress_since_now(), home=home, without=mechanism)
     result, checks, truth, told = asyncio.run(staging)
     again = f"prikkfri rehearse kickoff --fault {fault.value} --inside {inside} --outside {outside}"
@@ -96,13 +96,13 @@ def rehearse_misdelivery_command(
     report_file: Annotated[Path | None, typer.Option("--report", help="Write the evening as one HTML page.")] = None,
 ) -> None:
     """Stage a partner that hands messages to strangers, and hold the account against the truth."""
+    mechanism = mechanism_of(mechanisms.MISDELIVERY, without)
     import asyncio
 
     from prikkfri.simulation import misdelivery
     from prikkfri.simulation.rehearsing import rehearse_misdelivery, report_of_misdelivery
 
     plan = replace(misdelivery.SMALL if small else misdelivery.Plan(), fault=fault, seed=seed)
-    mechanism = mechanism_of(mechanisms.MISDELIVERY, without)
     staging = rehearse_misdelivery(plan, say=progress_since_now(), without=mechanism)
     result, checks, truth, told, seen = asyncio.run(staging)
     again = f"prikkfri rehearse misdelivery{' --small' if small else ''}{'' if fault else ' --no-fault'} --seed {seed}"

@@ -22,13 +22,13 @@ def serve(
     config: ConfigFile = None,
 ) -> None:
     """Start the roles on this machine and keep them running."""
-    from prikkfri.cli.running import serve_roles
-
     if database:
         os.environ["PRIKKFRI_STORAGE_URL"] = database
     roles = [role.strip() for role in only.split(",") if role.strip()] or list(ROLES)
     if unknown := [role for role in roles if role not in ROLES]:
         raise UsageError(f"there is no role {unknown[0]!r}; the roles are {', '.join(ROLES)}")
+    from prikkfri.cli.running import serve_roles
+
     with alone_with(home, roles):
         raise typer.Exit(serve_roles(home, roles, config, demo=demo))
 

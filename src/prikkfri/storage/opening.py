@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 AREAS = ("signin", "sms", "assurance", "subscribers")
 """Each a SQLite file or a PostgreSQL schema, written by one role (subscribers: by the import)."""
+_MADE_SQLITE = "SELECT 1 FROM sqlite_master WHERE name = 'migration' AND :area <> ''"
+_MADE_POSTGRES = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = :area AND tablename = 'migration'"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,26 @@ def open_unmigrated(
 async def open_database(location: Location, area: str, *, limits: StorageLimits = LIMITS) -> Database:
     """Opens an area for writing and reading and migrates it. Raises `StorageError`."""
     return await _migrated(open_unmigrated(location, area, limits=limits))
+
+
+async def migrations_missing(location: Location, area: str) -> int | None:
+    """How many migrations an area has still to get; None when it has no tables yet. Makes nothing.
+
+    Raises `StorageError` when it cannot be read, or a newer version has written it.
+    """
+    if not location.url and not (location.home / f"{area}.db").exists():
+        return None
+    database = open_reader(location, area)
+    made = _MADE_POSTGRES if location.url else _MADE_SQLITE
+    try:
+        if await database.read(lambda queries: queries.fetch_one(made, {"area": area})) is None:
+            return None
+        had = await database.read(applied)
+    finally:
+        await database.close()
+    known = {number for number, _, _ in history()}
+    _refuse_newer(area, had - known)
+    return len(known - had)
 
 
 def open_reader(location: Location, area: str) -> Database:
@@ -103,10 +125,7 @@ async def migrate(database: Database, *, up_to: int | None = None) -> None:
             "CREATE TABLE IF NOT EXISTS migration (number BIGINT PRIMARY KEY, name TEXT NOT NULL)"
         )
         had = await applied(transaction)
-        if unknown := had - {number for number, _, _ in known}:
-            raise StorageError(
-                f"{database.area}: written by a newer version (migration {max(unknown)}); install that version"
-            )
+        _refuse_newer(database.area, had - {number for number, _, _ in known})
         for number, name, sql in known:
             if number in had or (up_to is not None and number > up_to):
                 continue
@@ -118,6 +137,11 @@ async def migrate(database: Database, *, up_to: int | None = None) -> None:
             )
 
     await database.write(apply)
+
+
+def _refuse_newer(area: str, unknown: set[int]) -> None:
+    if unknown:
+        raise StorageError(f"{area}: written by a newer version (migration {max(unknown)}); install that version")
 
 
 async def applied(queries: Queries) -> set[int]:
