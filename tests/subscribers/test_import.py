@@ -139,7 +139,7 @@ async def test_two_people_cannot_hold_a_number_at_once(importing: Importing) -> 
     report = await importing.rows(KARI, ola)
     assert counts(report) == (1, 0, 0, 1)
     assert report.rejected_file == importing.path.with_suffix(".rejected.csv")
-    assert importing.rejected() == [f"{ola},3,msisdn is held by subscriber S1 in that time"]
+    assert importing.rejected() == [f"{ola},3,msisdn is held by subscriber S1 in that time; end that one first (to)"]
     assert await importing.holder("+4791234567", YEAR_2022) == "S1"
 
 
@@ -164,7 +164,7 @@ async def test_an_address_passes_along_a_chain_within_one_batch(importing: Impor
     assert counts(await importing.rows(*moved)) == (0, 5, 0, 0)
     twice = await importing.rows(person(4, "a@x.no"))
     assert counts(twice) == (0, 0, 0, 1)
-    assert importing.rejected()[0].endswith("email is that of subscriber S3")
+    assert importing.rejected()[0].endswith("email is that of subscriber S3; give each their own")
 
 
 async def test_what_a_spreadsheet_writes_is_read(importing: Importing) -> None:
@@ -289,12 +289,12 @@ async def test_a_row_that_is_refused_changes_nothing_of_whom_it_names(importing:
     assert counts(await importing.rows(*refused)) == (0, 0, 0, len(refused))
     assert await everything(importing.database) == before
     assert [line.rsplit(",", 2)[1:] for line in importing.rejected()] == [
-        ["2", "msisdn is held by subscriber S3 in that time"],
-        ["3", "msisdn is held by subscriber S1 in that time"],
-        ["4", "email is that of subscriber S1"],
-        ["5", "email is that of subscriber S1"],
-        ["6", "msisdn is held by subscriber S1 in that time"],
-        ["7", "msisdn is held by subscriber S1 in that time"],
+        ["2", "msisdn is held by subscriber S3 in that time; end that one first (to)"],
+        ["3", "msisdn is held by subscriber S1 in that time; end that one first (to)"],
+        ["4", "email is that of subscriber S1; give each their own"],
+        ["5", "email is that of subscriber S1; give each their own"],
+        ["6", "msisdn is held by subscriber S1 in that time; end that one first (to)"],
+        ["7", "msisdn is held by subscriber S1 in that time; end that one first (to)"],
     ]
 
 

@@ -24,7 +24,6 @@ from prikkfri.journal import last_written_at
 from prikkfri.sms.binding import promised_too_many
 from prikkfri.storage import Location, open_reader
 from prikkfri.storage.opening import AREAS, migrations_missing
-from prikkfri.streaming.guides import read_guide
 
 FREE_BYTES_MIN = 1_000_000_000
 CLOCK_BEHIND_SECONDS_MAX = 2.0
@@ -123,6 +122,8 @@ async def _written_at(location: Location, area: str) -> float:
 
 
 def _guide(home: Path, name: str, channels: Sequence[Channel]) -> Finding:
+    from prikkfri.streaming.guides import read_guide  # a parser that most installations do without
+
     subject = f"guide {name}"
     try:
         guide = read_guide((home / name).read_bytes())

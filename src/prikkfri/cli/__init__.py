@@ -1,6 +1,7 @@
 """What an operator types."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -11,7 +12,6 @@ from prikkfri.errors import PrikkfriError, UsageError
 application = typer.Typer(
     name="prikkfri",
     help="Television sign-in and text messages that stand when everyone comes at once, and answers.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -39,9 +39,21 @@ def main() -> None:
         sys.exit(2)
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"prikkfri {version('prikkfri')}")
+        raise typer.Exit
+
+
 @application.callback()
-def _commands() -> None:
-    """Keeps `serve` a command of its own, however few there are."""
+def _commands(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """What stands before every command."""
 
 
 application.command()(serving.serve)

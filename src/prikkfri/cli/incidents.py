@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.table import Table
 
-from prikkfri.cli.installation import configuration, read
+from prikkfri.cli.installation import installed, read
 from prikkfri.cli.options import HOME, ConfigFile, Home, JsonFile
-from prikkfri.cli.printing import console, moment, write_json
+from prikkfri.cli.printing import console, moment, write_json, write_text
 from prikkfri.errors import PrikkfriError, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def incidents(context: typer.Context, json_file: JsonFile = None, home: Home = H
     from prikkfri.assurance.incidents import document, said
     from prikkfri.assurance.response import store
 
-    settings = configuration(home, config)
+    settings = installed(home, config)
     found = read(settings, "assurance", lambda d: d.read(lambda q: store.incidents(q, most=INCIDENTS_SHOWN_MAX)))
     zone = ZoneInfo(settings.streaming.timezone)
     if json_file is not None:
@@ -63,10 +63,10 @@ def show_incident(
     from prikkfri.assurance.response import store
 
     async def work(database: "Database") -> "tuple[Incident, list[Answer]]":
-        incident = await database.read(lambda q: _incident(q, identifier))
+        incident = await database.read(lambda q: _incident(q, identifier, home))
         return incident, await database.read(lambda q: store.answers(q, identifier))
 
-    settings = configuration(home, config)
+    settings = installed(home, config)
     zone = ZoneInfo(settings.streaming.timezone)
     incident, answers = read(settings, "assurance", work)
     if json_file is not None:
@@ -93,21 +93,21 @@ def affected(
 ) -> None:
     """Who was hit by an incident: how many, and the list."""
     from prikkfri.assurance.response import store
-    from prikkfri.assurance.response.tables import hits_csv
 
     async def work(database: "Database") -> "tuple[Impact, str] | None":
-        incident = await database.read(lambda q: _incident(q, identifier))
+        incident = await database.read(lambda q: _incident(q, identifier, home))
         found = await database.read(lambda q: store.impact_of(q, incident))
         return found and found[:2]
 
-    settings = configuration(home, config)
+    settings = installed(home, config)
     found = read(settings, "assurance", work)
     if found is None:
         raise PrikkfriError("the list has not been made yet; it is a few seconds after an incident is opened")
     impact, incomplete = found
     if csv_file is not None:
-        with csv_file.open("w", encoding="utf-8", newline="") as file:
-            file.write(hits_csv(impact.hits, ZoneInfo(settings.streaming.timezone)))
+        from prikkfri.assurance.response.tables import hits_csv
+
+        write_text(hits_csv(impact.hits, ZoneInfo(settings.streaming.timezone)), csv_file, "--csv")
     if json_file is not None:
         write_json({**asdict(impact), "incomplete": incomplete}, json_file)
         return
@@ -131,17 +131,17 @@ def credits(
 ) -> None:
     """The service credits given for an incident: one for each customer hit."""
     from prikkfri.assurance.response import store
-    from prikkfri.assurance.response.tables import credits_csv
 
     async def work(database: "Database") -> "list[Given]":
-        await database.read(lambda q: _incident(q, identifier))
+        await database.read(lambda q: _incident(q, identifier, home))
         return await database.read(lambda q: store.credits_of(q, identifier))
 
-    settings = configuration(home, config)
+    settings = installed(home, config)
     given = read(settings, "assurance", work)
     if csv_file is not None:
-        with csv_file.open("w", encoding="utf-8", newline="") as file:
-            file.write(credits_csv(given, ZoneInfo(settings.streaming.timezone)))
+        from prikkfri.assurance.response.tables import credits_csv
+
+        write_text(credits_csv(given, ZoneInfo(settings.streaming.timezone)), csv_file, "--csv")
     if json_file is not None:
         rows = [{**asdict(each.credit), "given_by": each.given_by, "given_at": each.given_at} for each in given]
         write_json(rows, json_file)
@@ -151,10 +151,13 @@ def credits(
     console.print(f"{len(given):,} credits, {total:,.2f} together; {told:,} customers have been told")
 
 
-async def _incident(queries: "Queries", identifier: str) -> "Incident":
+async def _incident(queries: "Queries", identifier: str, home: Path) -> "Incident":
     """Raises `UsageError` when there is none of that name."""
     from prikkfri.assurance.response import store
 
     if (incident := await store.incident(queries, identifier)) is None:
-        raise UsageError(f"there is no incident {identifier}; list them with: prikkfri incidents")
+        raise UsageError(
+            f"there is no incident {identifier} in {home}; list them with prikkfri incidents --home {home},"
+            " or name another home with --home"
+        )
     return incident

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from prikkfri.app.locks import SUPERVISED, lock_holder
 from prikkfri.config import Config, load
 from prikkfri.errors import PrikkfriError, ProtocolError, UsageError
 
@@ -17,7 +18,28 @@ T = TypeVar("T")
 
 
 def configuration(home: Path, file: Path | None, *, demo: bool = False) -> Config:
+    """Of a home that may not be there yet. Raises `UsageError` for one that is a file."""
+    if home.exists() and not home.is_dir():
+        raise UsageError(f"{home}: is a file, and a home is a folder; choose another with --home")
     return load(home, file=file, environment=os.environ, demo=demo)
+
+
+def installed(home: Path, file: Path | None) -> Config:
+    """The configuration of an installation. Raises `UsageError` when there is no such home."""
+    if not home.exists():
+        raise UsageError(
+            f"{home}: there is no such home; name one with --home, or start one with prikkfri serve --home {home}"
+        )
+    return configuration(home, file)
+
+
+def refuse_without_demo(home: Path) -> None:
+    """Raises `UsageError` when nothing runs on a home, or is kept running there."""
+    installed(home, None)
+    if not (lock_holder(home, SUPERVISED + "signin") or lock_holder(home, "signin")):
+        raise UsageError(
+            f"{home}: no demo runs there; start one with prikkfri serve --demo --home {home}, or leave out --home"
+        )
 
 
 def read(settings: Config, area: str, work: "Callable[[Database], Awaitable[T]]") -> T:
@@ -25,6 +47,12 @@ def read(settings: Config, area: str, work: "Callable[[Database], Awaitable[T]]"
     import asyncio
 
     from prikkfri.storage import Location, open_reader
+
+    if not settings.storage.url and not (settings.home / f"{area}.db").exists():
+        raise UsageError(
+            f"{settings.home}: nothing is kept there of {area} yet; start it with prikkfri serve --home"
+            f" {settings.home}, or name another home with --home"
+        )
 
     async def reading() -> T:
         database = open_reader(Location(settings.home, settings.storage.url), area)
@@ -38,9 +66,9 @@ def read(settings: Config, area: str, work: "Callable[[Database], Awaitable[T]]"
 
 def asked_of_sms(settings: Config, method: str, path: str, wanted: object = None) -> Any:
     """What the sms role answers whoever has its command key, which stands in the home."""
-    from prikkfri.storage.keys import CallersKeys
+    from prikkfri.storage.keys import known_command_key
 
-    key = CallersKeys(settings.home, ("sms",))["sms"]
+    key = known_command_key(settings.home, "sms")
     status, document = told_by_sms(settings, method, path, wanted, f"Bearer {key}")
     if status < 300:
         return document

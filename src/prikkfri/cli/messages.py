@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from prikkfri.cli.installation import asked_of_sms, configuration, read, told_by_sms
+from prikkfri.cli.installation import asked_of_sms, installed, read, told_by_sms
 from prikkfri.cli.options import HOME, ConfigFile, Home, JsonFile
 from prikkfri.cli.printing import console, moment, write_json
 from prikkfri.errors import PrikkfriError, UsageError
@@ -26,12 +26,15 @@ def send(
     config: ConfigFile = None,
 ) -> None:
     """Hand a text message to the SMS centre, and print its id."""
-    settings = configuration(home, config)
+    settings = installed(home, config)
     accounts = {known.system_id: known for known in settings.sms.accounts}
     chosen = accounts.get(account) if account else next(iter(accounts.values()), None)
     if chosen is None:
         raise UsageError(
-            f"there is no account {account!r}" if account else "no account: add one under [[sms.accounts]]"
+            f"--account: there is no account {account!r}; there are {', '.join(accounts) or 'none'}"
+            if account and accounts
+            else f"no account may send: add one under [[sms.accounts]] in {config or settings.home / 'prikkfri.toml'},"
+            " or name another home with --home"
         )
     basic = base64.b64encode(f"{chosen.system_id}:{chosen.password}".encode()).decode("ascii")
     wanted = {"from": sender, "to": recipient, "text": text}
@@ -55,10 +58,13 @@ def message(
     """Show the trail of one message, step by step; never its body."""
     from prikkfri.sms.trails.service import message_trail
 
-    settings = configuration(home, config)
+    settings = installed(home, config)
     trail = read(settings, "sms", lambda database: message_trail(database, message_id))
     if trail is None:
-        raise PrikkfriError(f"there is no message {message_id}")
+        raise UsageError(
+            f"there is no message {message_id} in {settings.home}; take the id that send told, or name another home"
+            " with --home"
+        )
     if json_file is not None:
         write_json(asdict(trail), json_file)
         return
@@ -72,7 +78,7 @@ def message(
 
 def links(json_file: JsonFile = None, home: Home = HOME, config: ConfigFile = None) -> None:
     """How each link's partner speaks, from its own traffic, and what waits; exit code 1 while a link is not bound."""
-    settings = configuration(home, config)
+    settings = installed(home, config)
     found = asked_of_sms(settings, "GET", "/links")
     if json_file is not None:
         write_json(found, json_file)

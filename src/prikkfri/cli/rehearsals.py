@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from prikkfri.cli.installation import configuration
+from prikkfri.cli.installation import configuration, refuse_without_demo
 from prikkfri.cli.options import JsonFile
-from prikkfri.cli.printing import write_json
+from prikkfri.cli.printing import refuse_unwritable, write_json, write_text
 from prikkfri.clock import SystemClock
 from prikkfri.config import Config
 from prikkfri.errors import UsageError
@@ -67,6 +67,10 @@ def rehearse_kickoff_command(
     if home is not None and without:
         raise UsageError("nothing is switched off in a demo that runs; leave out --home or --without")
     mechanism = mechanism_of(mechanisms.KICKOFF, without)
+    if home is not None:
+        refuse_without_demo(home)
+    refuse_unwritable(json_file, "--json")
+    refuse_unwritable(report_file, "--report")
     import asyncio
 
     from prikkfri.simulation.rehearsing import rehearse_kickoff, report_of_kickoff
@@ -79,7 +83,8 @@ def rehearse_kickoff_command(
     again += (f" --home {home}" if home else "") + (f" --without {without}" if without else "")
     if report_file is not None:
         zone = ZoneInfo((configuration(home, None) if home else Config()).streaming.timezone)
-        report_file.write_text(report_of_kickoff(truth, told, result, checks, again=again, zone=zone), encoding="utf-8")
+        page = report_of_kickoff(truth, told, result, checks, again=again, zone=zone)
+        write_text(page, report_file, "--report")
     if json_file is not None:
         write_json(asdict(result), json_file)
     say_checks(checks, again)
@@ -97,6 +102,8 @@ def rehearse_misdelivery_command(
 ) -> None:
     """Stage a partner that hands messages to strangers, and hold the account against the truth."""
     mechanism = mechanism_of(mechanisms.MISDELIVERY, without)
+    refuse_unwritable(json_file, "--json")
+    refuse_unwritable(report_file, "--report")
     import asyncio
 
     from prikkfri.simulation import misdelivery
@@ -110,7 +117,7 @@ def rehearse_misdelivery_command(
     if report_file is not None:
         zone = ZoneInfo(Config().streaming.timezone)
         page = report_of_misdelivery(truth, told, seen, result, checks, again=again, zone=zone)
-        report_file.write_text(page, encoding="utf-8")
+        write_text(page, report_file, "--report")
     if json_file is not None:
         write_json(asdict(result), json_file)
     say_checks(checks, again)
@@ -119,7 +126,7 @@ def rehearse_misdelivery_command(
 
 def mechanism_of(known: Mapping[str, mechanisms.Mechanism], name: str) -> mechanisms.Mechanism | None:
     if name and name not in known:
-        raise UsageError(f"there is no mechanism {name!r} to switch off; there are {', '.join(known)}")
+        raise UsageError(f"--without: there is no mechanism {name!r} to switch off; there are {', '.join(known)}")
     return known.get(name)
 
 

@@ -10,7 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from prikkfri.cli.options import JsonFile
-from prikkfri.cli.printing import write_json
+from prikkfri.cli.printing import refuse_unwritable, write_json
 from prikkfri.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def simulate_evenings(
     from prikkfri.simulation.evenings.judging import Judged, goal_holds
     from prikkfri.simulation.evenings.many import simulate
 
+    refuse_unwritable(json_file, "--json")
     progress = Console(stderr=True, highlight=False)
     with Progress(console=progress, transient=True) as bar:
         task = bar.add_task("evenings", total=evenings)

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from prikkfri.cli.installation import configuration, read
+from prikkfri.cli.installation import installed, read
 from prikkfri.cli.options import HOME, ConfigFile, Home, JsonFile
 from prikkfri.cli.printing import console, write_json
 from prikkfri.clock import SystemClock
-from prikkfri.errors import PrikkfriError
+from prikkfri.errors import UsageError
 
 commands = typer.Typer(help="Who the customers are.", rich_markup_mode=None)
 
@@ -33,7 +33,7 @@ def import_subscribers(
     from prikkfri.storage import Location, open_database
     from prikkfri.subscribers.service import ImportReport, import_file
 
-    settings = configuration(home, config)
+    settings = installed(home, config)
 
     async def work(progress: Callable[[int, int], None]) -> ImportReport:
         database = await open_database(Location(settings.home, settings.storage.url), "subscribers")
@@ -77,7 +77,7 @@ def show_subscriber(
     """Show one customer, masked: what is held, from when to when, and who held a number before."""
     from prikkfri.subscribers.service import show
 
-    settings = configuration(home, config)
+    settings = installed(home, config)
     profile = read(
         settings,
         "subscribers",
@@ -91,7 +91,10 @@ def show_subscriber(
         ),
     )
     if profile is None:
-        raise PrikkfriError(f"nobody is or holds {key!r}")
+        raise UsageError(
+            f"nobody in {settings.home} is or holds {key!r}; import customers with prikkfri subscribers import"
+            " FILE.csv, or name another home with --home"
+        )
     if json_file is not None:
         write_json(asdict(profile), json_file)
         return

@@ -58,6 +58,11 @@ def command_key(home: Path, role: str) -> str:
     return _secret(home, f"{role}-command").decode()
 
 
+def known_command_key(home: Path, role: str) -> str:
+    """The same for whoever only asks; empty while there is none. Raises `StorageError` when the file holds no key."""
+    return command_key(home, role) if _secret_file(home, f"{role}-command").exists() else ""
+
+
 class CallersKeys(Mapping[str, str]):
     """The command keys of roles as their callers send them, read at each call.
 
@@ -121,8 +126,12 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     os.replace(temporary, path)
 
 
+def _secret_file(home: Path, name: str) -> Path:
+    return home / "keys" / f"{name}.key"
+
+
 def _secret(home: Path, name: str) -> bytes:
-    path = home / "keys" / f"{name}.key"
+    path = _secret_file(home, name)
     if not path.exists():
         _create(path, base64.urlsafe_b64encode(secrets.token_bytes(32)))
     content = path.read_bytes().strip()

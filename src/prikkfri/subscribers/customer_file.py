@@ -10,8 +10,8 @@ from functools import lru_cache
 from operator import itemgetter
 
 from prikkfri.errors import UsageError
-from prikkfri.protocols.cat import NAME_LENGTH_MAX
 from prikkfri.protocols.spreadsheet import typed
+from prikkfri.protocols.token_names import NAME_LENGTH_MAX
 from prikkfri.subscribers.encodings import UNREADABLE
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.subscriptions import STILL, Subscriber, Subscription
