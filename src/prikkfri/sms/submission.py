@@ -8,7 +8,7 @@ from msgspec import structs
 
 from prikkfri.errors import LocalProtocolError, RemoteProtocolError
 from prikkfri.protocols.smpp import concatenation
-from prikkfri.protocols.smpp.pdu import ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.pdu import SHORT_MESSAGE_OCTETS_MAX, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import REGISTERED_ANY
 from prikkfri.protocols.smpp.text import DataCoding, encode_text
 from prikkfri.protocols.smpp.times import parse_time
@@ -204,7 +204,9 @@ def _envelopes(message: ShortMessage, sender: Address, reference: Callable[[], i
     )
     has_header = message.esm_class & concatenation.ESM_CLASS_HEADER
     if part is not None or has_header or concatenation.fits_one(octets, message.data_coding):
-        return (whole,) if len(octets) <= 254 else Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
+        return (
+            (whole,) if len(octets) <= SHORT_MESSAGE_OCTETS_MAX else Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
+        )
     try:
         pieces = concatenation.split(octets, message.data_coding, reference())
     except LocalProtocolError:
