@@ -11,29 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from prikkfri.app.locks import SUPERVISED, held
 from prikkfri.cli import application
-from prikkfri.cli.installation import refuse_without_demo
-from prikkfri.errors import PrikkfriError, UsageError
+from prikkfri.errors import UsageError
 from prikkfri.storage import Location, open_database
 
 SEND = ("send", "x", "--from", "1", "--to", "2")
-OF_A_HOME = (
-    SEND,
-    ("message", "m1"),
-    ("links",),
-    ("quarantine",),
-    ("quarantine", "show", "m1"),
-    ("quarantine", "release", "m1"),
-    ("quarantine", "discard", "m1"),
-    ("subscribers", "show", "S1"),
-    ("subscribers", "import", "FILE.csv"),
-    ("incidents",),
-    ("incidents", "show", "i1"),
-    ("affected", "i1"),
-    ("credits", "i1"),
-    ("rehearse", "kickoff"),
-)
 
 
 def ran(*arguments: object) -> Any:
@@ -50,56 +32,6 @@ def refused(*arguments: object) -> str:
 
 def everything(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*"))
-
-
-@pytest.mark.parametrize("command", OF_A_HOME, ids=" ".join)
-def test_a_home_that_is_not_there_is_named_and_not_made(command: tuple[str, ...], tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    assert refused(*command, "--home", home) == (
-        f"{home}: there is no such home; name one with --home, or start one with prikkfri serve --home {home}"
-    )
-    assert everything(tmp_path) == []
-
-
-@pytest.mark.parametrize("command", [*OF_A_HOME, ("check",), ("serve",)], ids=" ".join)
-def test_a_home_that_is_a_file_is_named(command: tuple[str, ...], tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.write_text("")
-    assert refused(*command, "--home", home) == f"{home}: is a file, and a home is a folder; choose another with --home"
-
-
-@pytest.mark.parametrize(
-    ("command", "area"),
-    [
-        (("message", "m1"), "sms"),
-        (("subscribers", "show", "S1"), "subscribers"),
-        (("incidents",), "assurance"),
-        (("incidents", "show", "i1"), "assurance"),
-        (("affected", "i1"), "assurance"),
-        (("credits", "i1"), "assurance"),
-    ],
-)
-def test_a_home_in_which_nothing_has_run_yet_is_named(command: tuple[str, ...], area: str, tmp_path: Path) -> None:
-    assert refused(*command, "--home", tmp_path) == (
-        f"{tmp_path}: nothing is kept there of {area} yet; start it with prikkfri serve --home {tmp_path},"
-        " or name another home with --home"
-    )
-    assert everything(tmp_path) == []
-
-
-@pytest.mark.parametrize("command", [("links",), ("quarantine",), ("quarantine", "show", "m1")], ids=" ".join)
-def test_a_centre_that_does_not_run_is_said_with_the_mend_and_no_key_is_made(
-    command: tuple[str, ...], tmp_path: Path
-) -> None:
-    (tmp_path / "prikkfri.toml").write_text("[roles.sms]\nport = 1\n")
-    error = ran(*command, "--home", tmp_path).exception
-    assert isinstance(error, PrikkfriError) and not isinstance(error, UsageError)
-    assert str(error).startswith("the SMS centre does not answer on http://localhost:1/")
-    assert str(error).endswith(
-        f": ConnectionRefusedError; start it with prikkfri serve --home {tmp_path},"
-        " or name the home that it runs on with --home"
-    )
-    assert everything(tmp_path) == [tmp_path / "prikkfri.toml"]
 
 
 def test_nobody_may_send_where_no_account_is_or_another_was_named(tmp_path: Path) -> None:
@@ -160,15 +92,6 @@ def test_a_role_or_a_mechanism_that_is_none_is_named_with_its_option(tmp_path: P
     assert everything(tmp_path) == []
 
 
-@pytest.mark.parametrize("lock", [SUPERVISED + "signin", "signin"])
-def test_a_rehearsal_against_a_demo_wants_one_that_runs(tmp_path: Path, lock: str) -> None:
-    assert refused("rehearse", "kickoff", "--home", tmp_path) == (
-        f"{tmp_path}: no demo runs there; start one with prikkfri serve --demo --home {tmp_path}, or leave out --home"
-    )
-    with held(tmp_path, lock):
-        refuse_without_demo(tmp_path)
-
-
 def test_the_version_is_told() -> None:
     told = ran("--version")
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -199,7 +122,7 @@ def loaded(statement: str) -> set[str]:
 
 
 SLOW_TO_LOAD = {
-    "aiohttp", "apsw", "asyncio", "av", "cryptography", "httpx", "jinja2", "numpy", "phonenumbers", "psycopg",
+    "aiohttp", "apsw", "asyncio", "av", "cryptography", "httpx", "jinja2", "numpy", "psycopg",
     "starlette", "uvicorn", "prikkfri.journal", "prikkfri.simulation.kickoff", "prikkfri.storage",
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.table import Table
 
-from prikkfri.cli.installation import installed, read
+from prikkfri.cli.installation import configuration, read
 from prikkfri.cli.options import HOME, ConfigFile, Home, JsonFile
 from prikkfri.cli.printing import console, moment, write_json, write_text
 from prikkfri.errors import PrikkfriError, UsageError
@@ -35,7 +35,7 @@ def incidents(context: typer.Context, json_file: JsonFile = None, home: Home = H
     from prikkfri.assurance.incidents import document, said
     from prikkfri.assurance.response import store
 
-    settings = installed(home, config)
+    settings = configuration(home, config)
     found = read(settings, "assurance", lambda d: d.read(lambda q: store.incidents(q, most=INCIDENTS_SHOWN_MAX)))
     zone = ZoneInfo(settings.streaming.timezone)
     if json_file is not None:
@@ -66,7 +66,7 @@ def show_incident(
         incident = await database.read(lambda q: _incident(q, identifier, home))
         return incident, await database.read(lambda q: store.answers(q, identifier))
 
-    settings = installed(home, config)
+    settings = configuration(home, config)
     zone = ZoneInfo(settings.streaming.timezone)
     incident, answers = read(settings, "assurance", work)
     if json_file is not None:
@@ -99,7 +99,7 @@ def affected(
         found = await database.read(lambda q: store.impact_of(q, incident))
         return found and found[:2]
 
-    settings = installed(home, config)
+    settings = configuration(home, config)
     found = read(settings, "assurance", work)
     if found is None:
         raise PrikkfriError("the list has not been made yet; it is a few seconds after an incident is opened")
@@ -136,7 +136,7 @@ def credits(
         await database.read(lambda q: _incident(q, identifier, home))
         return await database.read(lambda q: store.credits_of(q, identifier))
 
-    settings = installed(home, config)
+    settings = configuration(home, config)
     given = read(settings, "assurance", work)
     if csv_file is not None:
         from prikkfri.assurance.response.tables import credits_csv

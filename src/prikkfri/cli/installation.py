@@ -6,53 +6,46 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from prikkfri.app.locks import SUPERVISED, lock_holder
 from prikkfri.config import Config, load
 from prikkfri.errors import PrikkfriError, ProtocolError, UsageError
 
 if TYPE_CHECKING:
     from prikkfri.storage import Database
 
+THE_HOME = "name the folder on which `prikkfri serve` runs (--home or PRIKKFRI_HOME)"
 SEND_SECONDS_MAX = 10.0
 T = TypeVar("T")
 
 
-def configuration(home: Path, file: Path | None, *, demo: bool = False) -> Config:
-    """Of a home that may not be there yet. Raises `UsageError` for one that is a file."""
-    if home.exists() and not home.is_dir():
-        raise UsageError(f"{home}: is a file, and a home is a folder; choose another with --home")
-    return load(home, file=file, environment=os.environ, demo=demo)
+def configuration(home: Path, file: Path | None) -> Config:
+    """Of an installation that is there. Raises `UsageError` with option, place and mend when none is.
 
-
-def installed(home: Path, file: Path | None) -> Config:
-    """The configuration of an installation. Raises `UsageError` when there is no such home."""
-    if not home.exists():
+    The home may be missing where the databases are elsewhere.
+    """
+    refuse_file(home)
+    settings = load(home, file=file, environment=os.environ)
+    if not home.is_dir() and not settings.storage.url:
         raise UsageError(
-            f"{home}: there is no such home; name one with --home, or start one with prikkfri serve --home {home}"
+            f"--home {home}: there is no such folder; {THE_HOME}, or make a new one: mkdir -p -m 700 {home}"
         )
-    return configuration(home, file)
+    return settings
 
 
-def refuse_without_demo(home: Path) -> None:
-    """Raises `UsageError` when nothing runs on a home, or is kept running there."""
-    installed(home, None)
-    if not (lock_holder(home, SUPERVISED + "signin") or lock_holder(home, "signin")):
-        raise UsageError(
-            f"{home}: no demo runs there; start one with prikkfri serve --demo --home {home}, or leave out --home"
-        )
+def refuse_file(home: Path) -> None:
+    """Raises `UsageError` when a file is where the home, or what leads to it, should be."""
+    in_the_way = next((each for each in (home, *home.parents) if each.exists() and not each.is_dir()), None)
+    if in_the_way is not None:
+        raise UsageError(f"--home {home}: {in_the_way} is no folder; {THE_HOME}")
 
 
 def read(settings: Config, area: str, work: "Callable[[Database], Awaitable[T]]") -> T:
-    """What `work` reads in an area that another process writes."""
+    """What `work` reads in an area that another process writes. Raises `UsageError` when none has yet."""
     import asyncio
 
     from prikkfri.storage import Location, open_reader
 
     if not settings.storage.url and not (settings.home / f"{area}.db").exists():
-        raise UsageError(
-            f"{settings.home}: nothing is kept there of {area} yet; start it with prikkfri serve --home"
-            f" {settings.home}, or name another home with --home"
-        )
+        raise UsageError(f"--home {settings.home}: nothing is stored there yet, {area}.db is missing; {THE_HOME}")
 
     async def reading() -> T:
         database = open_reader(Location(settings.home, settings.storage.url), area)
@@ -66,10 +59,15 @@ def read(settings: Config, area: str, work: "Callable[[Database], Awaitable[T]]"
 
 def asked_of_sms(settings: Config, method: str, path: str, wanted: object = None) -> Any:
     """What the sms role answers whoever has its command key, which stands in the home."""
-    from prikkfri.storage.keys import known_command_key
+    from prikkfri.storage.keys import made_command_key
 
-    key = known_command_key(settings.home, "sms")
+    key = made_command_key(settings.home, "sms")
+    if key is None:
+        raise UsageError(f"--home {settings.home}: no SMS centre has run there, which leaves its key; {THE_HOME}")
     status, document = told_by_sms(settings, method, path, wanted, f"Bearer {key}")
+    if status == HTTPStatus.UNAUTHORIZED:
+        url = f"http://localhost:{settings.roles.sms.port}{path}"
+        raise UsageError(f"--home {settings.home}: the SMS centre on {url} runs on another; {THE_HOME}")
     if status < 300:
         return document
     kind = UsageError if status == HTTPStatus.NOT_FOUND else PrikkfriError
@@ -87,6 +85,6 @@ def told_by_sms(settings: Config, method: str, path: str, wanted: object, author
         return told.status, told.document
     except (OSError, ProtocolError, ValueError) as error:
         raise PrikkfriError(
-            f"the SMS centre does not answer on http://localhost:{port}{path}: {type(error).__name__}; "
-            f"start it with prikkfri serve --home {settings.home}, or name the home that it runs on with --home"
+            f"the SMS centre does not answer on http://localhost:{port}{path}: {type(error).__name__};"
+            f" is it running? prikkfri serve --home {settings.home}"
         ) from None

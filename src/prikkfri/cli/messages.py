@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from prikkfri.cli.installation import asked_of_sms, installed, read, told_by_sms
+from prikkfri.cli.installation import asked_of_sms, configuration, read, told_by_sms
 from prikkfri.cli.options import HOME, ConfigFile, Home, JsonFile
 from prikkfri.cli.printing import console, moment, write_json
 from prikkfri.errors import PrikkfriError, UsageError
@@ -26,7 +26,7 @@ def send(
     config: ConfigFile = None,
 ) -> None:
     """Hand a text message to the SMS centre, and print its id."""
-    settings = installed(home, config)
+    settings = configuration(home, config)
     accounts = {known.system_id: known for known in settings.sms.accounts}
     chosen = accounts.get(account) if account else next(iter(accounts.values()), None)
     if chosen is None:
@@ -40,6 +40,9 @@ def send(
     wanted = {"from": sender, "to": recipient, "text": text}
     status, document = told_by_sms(settings, "POST", "/messages", wanted, f"Basic {basic}")
     if status != HTTPStatus.ACCEPTED:
+        if identity := document.get("id"):
+            follow = f"prikkfri message {identity} --home {settings.home}"
+            raise PrikkfriError(f"nobody can tell whether it was accepted; before you send it again, look: {follow}")
         kind = UsageError if 400 <= status < 500 else PrikkfriError
         raise kind(f"not accepted: {document.get('message', status)}")
     if json_file is not None:
@@ -58,7 +61,7 @@ def message(
     """Show the trail of one message, step by step; never its body."""
     from prikkfri.sms.trails.service import message_trail
 
-    settings = installed(home, config)
+    settings = configuration(home, config)
     trail = read(settings, "sms", lambda database: message_trail(database, message_id))
     if trail is None:
         raise UsageError(
@@ -78,7 +81,7 @@ def message(
 
 def links(json_file: JsonFile = None, home: Home = HOME, config: ConfigFile = None) -> None:
     """How each link's partner speaks, from its own traffic, and what waits; exit code 1 while a link is not bound."""
-    settings = installed(home, config)
+    settings = configuration(home, config)
     found = asked_of_sms(settings, "GET", "/links")
     if json_file is not None:
         write_json(found, json_file)

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from prikkfri.cli.installation import asked_of_sms, installed
+from prikkfri.cli.installation import asked_of_sms, configuration
 from prikkfri.cli.options import HOME, ConfigFile, Home, JsonFile
 from prikkfri.cli.printing import console, moment, write_json
 from prikkfri.config import Config
@@ -33,7 +33,7 @@ def quarantine(
         if any(source is not None and source.name == "COMMANDLINE" for source in sources):
             raise UsageError(f"options come last: prikkfri quarantine {context.invoked_subcommand} ID --home ...")
         return
-    settings = installed(home, config)
+    settings = configuration(home, config)
     found = asked_of_sms(settings, "GET", f"/quarantine?link={quote(link, safe='')}")
     zone = ZoneInfo(settings.streaming.timezone)
     if json_file is not None:
@@ -57,7 +57,7 @@ def show_quarantined(
     config: ConfigFile = None,
 ) -> None:
     """Show one entry, masked, what has happened to it, and whether it can be released."""
-    settings = installed(home, config)
+    settings = configuration(home, config)
     found = asked_of_sms(settings, "GET", f"/quarantine/{quote(identifier, safe='')}")
     if json_file is not None:
         write_json(found, json_file)
@@ -80,7 +80,7 @@ def release_quarantined(
     identifier: Annotated[str, typer.Argument(metavar="ID")], by: By = "", home: Home = HOME, config: ConfigFile = None
 ) -> None:
     """Let a message go out by the routes of now, or a receipt end the message that it fits by now."""
-    say_of_quarantine(installed(home, config), identifier, "release", by)
+    say_of_quarantine(configuration(home, config), identifier, "release", by)
     console.print(f"{identifier} is released")
 
 
@@ -93,7 +93,7 @@ def discard_quarantined(
     config: ConfigFile = None,
 ) -> None:
     """Discard an entry for good; the body of a message is erased."""
-    settings = installed(home, config)
+    settings = configuration(home, config)
     if bool(identifier) == bool(receipts_of):
         raise UsageError("say which: prikkfri quarantine discard ID, or --receipts-of LINK")
     if identifier:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from prikkfri.cli.installation import configuration, refuse_without_demo
+from prikkfri.cli.installation import configuration
 from prikkfri.cli.options import JsonFile
 from prikkfri.cli.printing import refuse_unwritable, write_json, write_text
 from prikkfri.clock import SystemClock
@@ -68,7 +68,7 @@ def rehearse_kickoff_command(
         raise UsageError("nothing is switched off in a demo that runs; leave out --home or --without")
     mechanism = mechanism_of(mechanisms.KICKOFF, without)
     if home is not None:
-        refuse_without_demo(home)
+        configuration(home, None)
     refuse_unwritable(json_file, "--json")
     refuse_unwritable(report_file, "--report")
     import asyncio

@@ -4,6 +4,7 @@ The demo's world is loaded only for a demo: it takes longer than the roles' own 
 """
 
 import asyncio
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,8 @@ from rich.table import Table
 from prikkfri.app.first_account import first_account_file
 from prikkfri.app.logs import log_file
 from prikkfri.app.supervisor import Program, Supervisor
-from prikkfri.cli.installation import configuration
 from prikkfri.cli.printing import console
-from prikkfri.config import ROLES, Config
+from prikkfri.config import ROLES, Config, load
 from prikkfri.errors import StorageDamaged, StorageUnwritable
 
 
@@ -25,7 +25,7 @@ def serve_roles(home: Path, roles: Sequence[str], config: Path | None, *, demo: 
         from prikkfri.simulation import demo as demonstration
     if demo and config is None:
         demonstration.write_configuration(home)
-    settings = configuration(home, config, demo=demo)
+    settings = load(home, file=config, environment=os.environ, demo=demo)
     programs = [role_program(role, settings, config) for role in roles]
     if demo and len(roles) == len(ROLES) and settings.sms.links:
         programs += demo_programs(settings)

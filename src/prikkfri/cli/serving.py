@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from prikkfri.app.locks import SUPERVISED, held, refuse_held
-from prikkfri.cli.installation import configuration
+from prikkfri.cli.installation import refuse_file
 from prikkfri.cli.options import HOME, ConfigFile, Home
 from prikkfri.config import ROLES
 from prikkfri.errors import UsageError
@@ -26,7 +26,7 @@ def serve(
     if database:
         os.environ["PRIKKFRI_STORAGE_URL"] = database
     roles = [role.strip() for role in only.split(",") if role.strip()] or list(ROLES)
-    configuration(home, config)
+    refuse_file(home)
     if unknown := [role for role in roles if role not in ROLES]:
         raise UsageError(f"--only: there is no role {unknown[0]!r}; the roles are {', '.join(ROLES)}")
     from prikkfri.cli.running import serve_roles

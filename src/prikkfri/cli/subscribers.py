@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from prikkfri.cli.installation import installed, read
+from prikkfri.cli.installation import configuration, read
 from prikkfri.cli.options import HOME, ConfigFile, Home, JsonFile
 from prikkfri.cli.printing import console, write_json
 from prikkfri.clock import SystemClock
@@ -33,7 +33,7 @@ def import_subscribers(
     from prikkfri.storage import Location, open_database
     from prikkfri.subscribers.service import ImportReport, import_file
 
-    settings = installed(home, config)
+    settings = configuration(home, config)
 
     async def work(progress: Callable[[int, int], None]) -> ImportReport:
         database = await open_database(Location(settings.home, settings.storage.url), "subscribers")
@@ -77,7 +77,7 @@ def show_subscriber(
     """Show one customer, masked: what is held, from when to when, and who held a number before."""
     from prikkfri.subscribers.service import show
 
-    settings = installed(home, config)
+    settings = configuration(home, config)
     profile = read(
         settings,
         "subscribers",

@@ -58,9 +58,9 @@ def command_key(home: Path, role: str) -> str:
     return _secret(home, f"{role}-command").decode()
 
 
-def known_command_key(home: Path, role: str) -> str:
-    """The same for whoever only asks; empty while there is none. Raises `StorageError` when the file holds no key."""
-    return command_key(home, role) if _secret_file(home, f"{role}-command").exists() else ""
+def made_command_key(home: Path, role: str) -> str | None:
+    """The same, for whoever types; None while the role has not made it. Raises `StorageError`."""
+    return command_key(home, role) if _secret_file(home, f"{role}-command").exists() else None
 
 
 class CallersKeys(Mapping[str, str]):
