@@ -148,6 +148,8 @@ async def test_a_message_is_handed_over_in_the_name_of_its_account() -> None:
     assert (request.method, str(request.url)) == ("POST", "http://sms.test/messages")
     assert json.loads(request.content) == {"from": "Nordavind", "to": "+4791234567", "text": "hei"}
     assert request.headers["authorization"] == "Basic bWlkZGFnOnNlY3JldA=="
-    for status, answer, taken in ((422, {"error": "bad-recipient", "id": "m-2"}, ""), (202, {}, None), (202, [], None)):
+    for status, answer, taken in ((422, {"error": "bad-recipient", "id": "m-2"}, ""), (202, {}, None), (202, [], None),
+                                  (500, {"error": "in-doubt", "id": "m-2"}, None), (500, {"error": "in-doubt"}, None),
+                                  (503, {"error": "storage"}, "")):  # fmt: skip
         asking, _ = neighbours(lambda request, s=status, a=answer: httpx.Response(s, json=a))  # type: ignore[misc]
         assert await asking.send_message("middag", "secret", "Nordavind", "+47", "hei") == taken

@@ -153,6 +153,11 @@ class Borrowed:
     def configuration(self) -> Config:
         return load(self.home, file=None, environment={}, demo=True)
 
+    def refuse_idle(self) -> None:
+        """Raises `PrikkfriError` with the role, and the mend, when one does not run."""
+        for role in ROLES:
+            self._pid(role)
+
     async def harm(self, role: str, harm: Harm) -> None:
         """Kills, freezes or slows a role until it is given back. Raises `PrikkfriError` when it does not run."""
         if harm == "freeze":

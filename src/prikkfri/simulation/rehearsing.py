@@ -71,6 +71,7 @@ async def _kickoff_of_its_own(plan: Plan, say: Say, without: Mechanism) -> tuple
 
 async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[Account]]:
     installation = Borrowed(home)
+    installation.refuse_idle()
     config = installation.configuration()
     # Those of whom the demo's own life is made have asked for things of which the rehearsal knows nothing.
     people = demo.people(demo.PEOPLE)[life.VIEWERS + 1 :]

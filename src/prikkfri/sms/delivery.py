@@ -18,6 +18,8 @@ from prikkfri.sms.sealing import SealBroken, Sealer
 
 RETRY_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0)
 """Pauses after each refusal for now; the last one repeats until the message expires."""
+STATUS = "smpp-"
+"""Before the status of a refusal, where it is the reason of something."""
 RECONNECT_SECONDS = 0.25
 RECONNECT_SECONDS_MAX = 30.0
 
@@ -129,7 +131,7 @@ class Retry:
 
 
 def status_reason(status: int) -> str:
-    return f"smpp-{status:02x}"
+    return f"{STATUS}{status:02x}"
 
 
 def after_refusal(
