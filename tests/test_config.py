@@ -143,11 +143,24 @@ def test_a_value_that_cannot_be_is_refused(tmp_path: Path, setting: str, says: s
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "prikkfri.toml").write_bytes(b"operator = '\xff'")
-    with pytest.raises(ConfigError, match="cannot be read as UTF-8 text"):
+    with pytest.raises(ConfigError, match=r"cannot be read as UTF-8 text.*; save it as UTF-8"):
         load(tmp_path, file=None, environment={})
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory; make it a file that whoever runs Prikkfri"):
         load(tmp_path, file=tmp_path / "folder", environment={})
+
+
+@pytest.mark.parametrize(("setting", "value"), [("id", "'c'"), ("number", "7")])
+def test_two_channels_with_one_id_or_number_are_refused_by_line(tmp_path: Path, setting: str, value: str) -> None:
+    rows = [{"id": f"'c{n}'", "name": f"'C{n}'", "number": str(n)} for n in range(3)]
+    rows[0][setting] = rows[2][setting] = value
+    text = "".join("[[streaming.channels]]\n" + "".join(f"{k} = {v}\n" for k, v in row.items()) for row in rows)
+    line = 10 if setting == "id" else 12
+    with pytest.raises(ConfigError) as refused:
+        read(tmp_path, text)
+    assert str(refused.value) == (
+        f"{tmp_path / 'prikkfri.toml'}:{line}: channels 'C0' and 'C2' have one `{setting}`, {value}; give each its own"
+    )
 
 
 CHANNEL = "[[streaming.channels]]\nid='a'\nname='b'\nnumber=1\n"

@@ -348,8 +348,12 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
         if file is not None:
             raise ConfigError(f"{path}: there is no such file; leave out --config to run on defaults") from None
         text = ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror}; make it a file that whoever runs Prikkfri may read"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}; save it as UTF-8") from None
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -398,6 +402,7 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
                     f"link {link.name!r} would carry nothing: `{name}` is at least 1, is {value}",
                 )
     _refuse_two_for_one(config.sms, source)
+    _refuse_two_channels(config.streaming.channels, source)
     _refuse_nobodys(config, source)
     return dataclasses.replace(config, home=home, demo=demo)
 
@@ -536,6 +541,18 @@ def _refuse_two_for_one(sms: Sms, source: "_Source") -> None:
                     ("sms", "links", str(index), "prefixes"),
                     f"links {names} have one prefix, {prefix!r}: say which is first by `priority` (the lowest), or by"
                     " its `instead`, which names the other, or give it to one of them",
+                )
+
+
+def _refuse_two_channels(channels: tuple[Channel, ...], source: "_Source") -> None:
+    for setting in ("id", "number"):
+        first: dict[object, Channel] = {}
+        for index, channel in enumerate(channels):
+            value = getattr(channel, setting)
+            if (before := first.setdefault(value, channel)) is not channel:
+                raise source.refuse(
+                    ("streaming", "channels", str(index), setting),
+                    f"channels {before.name!r} and {channel.name!r} have one `{setting}`, {value!r}; give each its own",
                 )
 
 

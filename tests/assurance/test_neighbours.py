@@ -84,6 +84,8 @@ async def test_how_channels_and_routes_stand_is_told_or_not_known() -> None:
     assert route == RouteControl(
         "nord", "Nordtel", "stopped", 5.0, "rule:canaries", "astray", "south", 3, False, 90, 4
     )  # fmt: skip
+    asking, _ = neighbours(lambda request: httpx.Response(200, json=[{**CHANNEL, "guide": "it is gone"}]))
+    assert await asking.channels() == (ChannelControl("sport", "Sport", True, "kari", "it is gone"),)
     for answer in (b"", b"{}", b'[{"id": 1}]', b"[null]", b"<html>"):
         asking, _ = neighbours(lambda request, answer=answer: httpx.Response(200, content=answer))  # type: ignore[misc]
         assert await asking.channels() is None and await asking.routes() is None

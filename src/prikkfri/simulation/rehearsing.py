@@ -18,7 +18,8 @@ from prikkfri.errors import UsageError
 from prikkfri.simulation import demo, kickoff_result, life, misdelivery, misdelivery_result
 from prikkfri.simulation.account import Account, accounts, incidents
 from prikkfri.simulation.installation import Borrowed, Installation, free_ports, ports_section
-from prikkfri.simulation.kickoff import Evening, Plan, Say, Truth
+from prikkfri.simulation.kickoff import Evening, Say, Truth
+from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.kickoff_result import Result
 from prikkfri.simulation.mechanisms import Mechanism
 from prikkfri.simulation.people import open_session
