@@ -93,8 +93,8 @@ class Plant:
 
 PLANTS = (
     Plant(
-        "acknowledged before it is synced", "storage/sqlite.py", "PRAGMA synchronous = FULL", "PRAGMA synchronous = OFF",
-        "not known any more", ("power-cut",),
+        "acknowledged before it is synced", "storage/sqlite.py", "PRAGMA synchronous = FULL",
+        "PRAGMA synchronous = OFF", "not known any more", ("power-cut",),
     ),
 )  # fmt: skip
 

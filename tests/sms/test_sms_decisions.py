@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from prikkfri.config import Account, Link, Sms
-from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER, Reassembly, read_part
+from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER, Part, Reassembly, read_part
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body
 from prikkfri.protocols.smpp.text import decode_parts, encode_text
 from prikkfri.sms import delivery
@@ -46,6 +46,10 @@ def test_the_longest_prefix_decides(recipient: str, party: str, matched: str) ->
     found = find_route(ROUTES, recipient)
     assert found is not None
     assert (str(found.party), found.matched) == (party, matched)
+
+
+def chosen(sender: str, recipient: str, part: Part | None) -> int:
+    return 7 if part is None else part.reference
 
 
 def test_no_prefix_is_no_route_and_an_empty_one_takes_all() -> None:
@@ -97,7 +101,7 @@ def test_no_damage_opens(envelope: Envelope, data: st.DataObject) -> None:
 
 
 def accepted(message: ShortMessage, rules: Rules = RULES) -> Accepted:
-    found = decide(message, rules, reference=lambda *_: 7, now=NOW)
+    found = decide(message, rules, reference=chosen, now=NOW)
     assert isinstance(found, Accepted), found
     return found
 
@@ -120,7 +124,7 @@ SUBMIT = ShortMessage(source="Shop", destination="4712345678", octets=b"hei", so
     ],
 )
 def test_what_cannot_be_done_is_refused_with_its_status(change: dict[str, object], status: Status) -> None:
-    found = decide(structs.replace(SUBMIT, **change), RULES, reference=lambda *_: 7, now=NOW)
+    found = decide(structs.replace(SUBMIT, **change), RULES, reference=chosen, now=NOW)
     assert isinstance(found, Refusal)
     assert found.status == status
 
@@ -128,7 +132,12 @@ def test_what_cannot_be_done_is_refused_with_its_status(change: dict[str, object
 def test_an_account_may_be_held_to_its_own_names() -> None:
     rules = Rules(SHOP, ROUTES, senders=("Shop",))
     accepted(SUBMIT, rules)
-    refusal = decide(structs.replace(SUBMIT, source="Bank"), rules, reference=lambda *_: 7, now=NOW)
+    refusal = decide(
+        structs.replace(SUBMIT, source="Bank"),
+        rules,
+        reference=lambda _s, _r, part: part.reference if part else 7,
+        now=NOW,
+    )
     assert isinstance(refusal, Refusal)
     assert refusal.status == Status.INVALID_SOURCE
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from prikkfri.protocols.smpp.concatenation import Part
 from prikkfri.protocols.smpp.pdu import ShortMessage, Status, Tag
 from prikkfri.sms.addresses import Numbering
 from prikkfri.sms.messages import Message
@@ -25,7 +26,12 @@ SUBMIT = ShortMessage(source="Shop", destination="4790000001", octets=b"hei")
 
 
 def decided(rules: Rules = RULES, reference: int = 7, **fields: object) -> Accepted | Refusal:
-    return decide(structs.replace(SUBMIT, **fields), rules, reference=lambda *_: reference, now=NOW)
+    return decide(
+        structs.replace(SUBMIT, **fields),
+        rules,
+        reference=lambda _s, _r, part: reference if part is None else part.reference,
+        now=NOW,
+    )
 
 
 def accepted(rules: Rules = RULES, reference: int = 7, **fields: object) -> Accepted:
@@ -385,7 +391,8 @@ def test_160_letters_with_a_class_are_one_message(coding: int) -> None:
 def test_a_reference_is_asked_for_by_who_is_shown_and_only_where_a_text_is_cut() -> None:
     asked: list[tuple[str, str]] = []
 
-    def reference(sender: str, recipient: str) -> int:
+    def reference(sender: str, recipient: str, part: Part | None) -> int:
+        assert part is None
         asked.append((sender, recipient))
         return 5
 
@@ -416,7 +423,7 @@ def test_a_text_is_as_if_it_had_come_by_smpp() -> None:
     for text in ("x" * 4_000, "😀" * 4_000):
         message = text_message("Shop", "4790000001", text)
         assert isinstance(message, ShortMessage)
-        assert isinstance(decide(message, RULES, reference=lambda *_: 1, now=NOW), Accepted)
+        assert isinstance(decide(message, RULES, reference=lambda _s, _r, part: 1, now=NOW), Accepted)
 
 
 # what is stored

@@ -19,10 +19,10 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-from prikkfri.clock import Clock
+from prikkfri.clock import Clock, SteadyClock
 from prikkfri.config import Account, Sms
 from prikkfri.journal import Journal
-from prikkfri.sms import transit
+from prikkfri.sms import store, transit
 from prikkfri.sms.accounts.service import Accounts
 from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.binding import ROOM, Room
@@ -69,7 +69,8 @@ class SmsCentre:
         `trusted`: addresses or networks of proxies, which connect for others.
         """
         self._sockets = smpp_sockets
-        shared = Shared(database, journal, settings, clock, entropy, Sealer(sealing_key), timing, wire)
+        self._steady = SteadyClock(clock)
+        shared = Shared(database, journal, settings, self._steady, entropy, Sealer(sealing_key), timing, wire)
         receipts = Receipts(shared)
         quarantine = Quarantine(shared, receipts)
         self._shared = shared
@@ -90,6 +91,7 @@ class SmsCentre:
     async def run(self) -> None:
         """Serves until cancelled; then unbinds and closes within seconds."""
         shared = self._shared
+        self._steady.goes_on_from(await shared.database.read(store.newest))
         await self._routes.recover()
         await self._submissions.recover()
         await self._receipts.recover()

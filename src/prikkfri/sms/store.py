@@ -14,7 +14,7 @@ from prikkfri.sms.lifecycle import ENDINGS, MESSAGE, RECEIPT, Event, ReceiptEven
 from prikkfri.sms.messages import RECEIPT_STATES, Ending, Message
 from prikkfri.sms.receipt_ids import fold
 from prikkfri.sms.trail import Step
-from prikkfri.storage import Transaction
+from prikkfri.storage import Queries, Transaction
 
 _FIELDS = Message.__struct_fields__
 COLUMNS = ", ".join(_FIELDS)
@@ -54,6 +54,12 @@ async def count_waiting(tx: Transaction, rows: Iterable[Sequence[object]], by: i
         " SET messages = sms_waiting.messages + excluded.messages",
         [{"target": target, "change": count * by} for target, count in changed.items()],
     )
+
+
+async def newest(queries: Queries) -> float:
+    """When the newest message was accepted, by the clock of then; 0.0 when there is none. Ids sort by time."""
+    row = await queries.fetch_one("SELECT accepted_at FROM sms_message ORDER BY id DESC LIMIT 1")
+    return row[0] if row else 0.0
 
 
 async def claim(tx: Transaction, target: str, *, limit: int, now: float) -> list[Message]:

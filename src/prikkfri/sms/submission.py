@@ -118,7 +118,7 @@ def text_message(sender: str, recipient: str, text: str) -> ShortMessage | Refus
 def decide(
     message: ShortMessage, rules: Rules, *, reference: Callable[[str, str, concatenation.Part | None], int], now: float
 ) -> Accepted | Refusal:
-    """`reference` is asked, by sender and recipient, what marks the parts of a text: of the one of which this is a part,
+    """`reference` is asked, by sender and recipient, what marks the parts of a text: of that of which this is a part,
     or (None) of one that has to be split."""
     if rules.party.kind == "account" and (asked_too_much := _unsupported(message)):
         return asked_too_much

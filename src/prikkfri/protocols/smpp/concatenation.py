@@ -221,23 +221,25 @@ class PartReferences:
         """Whether a reference of 8 bits is free for a text that we cut ourselves; if so it is taken from now on."""
         part = Part(reference, 0, 0)
         key = ("", sender, recipient, part)
-        if self._free(key, part, now) != reference:
+        if self._free(key, part, now) != reference or self._is_anothers(key, reference, now):
             return False
         self.of("", sender, recipient, part, now)
         return True
 
     def _free(self, key: tuple[str, str, str, Part], part: Part, now: float) -> int:
-        origin, sender, recipient, _ = key
-        taken = self._taken.get((sender, recipient, part.wide), {})
+        taken = self._taken.get((key[1], key[2], part.wide), {})
         size = 65_536 if part.wide else 256
         for further in range(size):
             reference = (part.reference + further) % size
-            other = taken.get(reference)
-            if other is None or other[0] == origin or now - self._texts[other].at > self._age_seconds_max:
-                if other is not None:
-                    self._forget(other)
+            if not self._is_anothers(key, reference, now):
+                if (before := taken.get(reference)) is not None:
+                    self._forget(before)
                 return reference
         return part.reference
+
+    def _is_anothers(self, key: tuple[str, str, str, Part], reference: int, now: float) -> bool:
+        holder = self._taken.get((key[1], key[2], key[3].wide), {}).get(reference)
+        return holder is not None and holder[0] != key[0] and now - self._texts[holder].at <= self._age_seconds_max
 
     def _forget(self, key: tuple[str, str, str, Part]) -> None:
         text = self._texts.pop(key, None)
