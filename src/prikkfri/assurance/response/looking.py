@@ -77,7 +77,7 @@ def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, n
     )
     made = impact_of(incident, outcomes, grounds, now=now)
     hits = made.seen
-    if incidents.of_few(incident, *_people(incident, outcomes, grounds, now)):
+    if incidents.about_arriving(incident) and incidents.of_few(*_people(incident, outcomes, grounds, now)):
         hits = 0
     else:
         gone = [alarm for alarm in incident.alarms if _gone(assessing.picture_channel(alarm), pictures)]
