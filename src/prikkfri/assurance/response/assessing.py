@@ -9,7 +9,7 @@ from msgspec import structs
 
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, Kind
-from prikkfri.assurance.localisation import ORDINARY_SLACK, SHARE_FLOOR, Cell
+from prikkfri.assurance.localisation import ORDINARY_SLACK, SHARE_FLOOR, Cell, Placed
 from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import (
     EXPECTATIONS,
@@ -182,25 +182,60 @@ def rose(promises: Iterable[Settled], alarm: Alarm) -> float:
     The sum that raised it may have stood above zero for long, by what is broken on any evening, and counts what comes
     late (all at once after a restart) when it comes. `promises` are oldest first.
     """
-    ordinary = min(0.5, ORDINARY_SLACK * max(alarm.level, SHARE_FLOOR))
-    risen = min(alarm.seen, 0.999)
-    if alarm.kind != "share" or risen <= ordinary:
+    if alarm.kind != "share" or alarm.seen <= _at_most_ordinary(alarm.level):
         return alarm.since
     since = alarm.since - ROSE_BEFORE_SECONDS
     theirs = lying_in((each for each in promises if each.at < alarm.raised_at), [alarm.segment])
-    evidence, best, nearby = 0.0, -inf, -inf
-    beginnings: list[tuple[float, float]] = []
-    for each in reversed(theirs):
-        if each.at < since and evidence < best - ROSE_UNBROKEN_NATS:
-            break
-        evidence += log((1 - risen) / (1 - ordinary)) if each.kept else log(risen / ordinary)
-        if not each.kept:
-            beginnings.append((evidence, each.at))
-            best = max(best, evidence)
-            nearby = best if each.at >= since else nearby
+    beginnings = _beginnings(theirs, alarm.level, alarm.seen, least_since=since)
+    best = max(beginnings, default=(-inf, since))[0]
+    nearby = max((nats for nats, at in beginnings if at >= since), default=-inf)
     if best < nearby + ROSE_BEFORE_NATS:
         best, beginnings = nearby, [each for each in beginnings if each[1] >= since]
     return min((at for nats, at in beginnings if nats >= best - ROSE_NATS), default=alarm.since)
+
+
+def rose_beside(
+    promises: Iterable[Settled], placed: Placed, worse: Sequence[Segment], alarms: Iterable[Alarm]
+) -> float | None:
+    """When the share of one of several places rose, by what lies in none of the worse; None where nothing tells.
+
+    An alarm of a place in which another cause broke much more tells of both together: against that share the mild time
+    before the other began is no beginning. `promises` are oldest first.
+    """
+    levels = [each.level for each in alarms if each.kind == "share" and each.segment.meets(placed.segment)]
+    if not levels or placed.share <= _at_most_ordinary(min(levels)):
+        return None
+    theirs = [p for p in lying_in(promises, [placed.segment]) if not any(each.holds(p.segment) for each in worse)]
+    beginnings = _beginnings(theirs, min(levels), placed.share, least_since=inf)
+    if not beginnings:
+        return None
+    best, first = max(beginnings)
+    since = first - ROSE_BEFORE_SECONDS
+    return min(at for nats, at in beginnings if nats >= best - ROSE_NATS and at >= since)
+
+
+def _at_most_ordinary(level: float) -> float:
+    return min(0.5, ORDINARY_SLACK * max(level, SHARE_FLOOR))
+
+
+def _beginnings(
+    promises: Sequence[Settled], level: float, seen: float, *, least_since: float
+) -> list[tuple[float, float]]:
+    """Each broken promise as the beginning of a share `seen`: the nats by which that explains all from it on better
+    than the ordinary does, and when it was. Up to `least_since` all are looked at, and before it as far as it goes on.
+    """
+    ordinary, risen = _at_most_ordinary(level), min(seen, 0.999)
+    kept, broken = log((1 - risen) / (1 - ordinary)), log(risen / ordinary)
+    evidence, best = 0.0, -inf
+    found: list[tuple[float, float]] = []
+    for each in reversed(promises):
+        if each.at < least_since and evidence < best - ROSE_UNBROKEN_NATS:
+            break
+        evidence += kept if each.kept else broken
+        if not each.kept:
+            found.append((evidence, each.at))
+            best = max(best, evidence)
+    return found
 
 
 def sign(outcome: Outcome) -> Alarm | None:

@@ -123,6 +123,11 @@ def _placed(incident: Incident, promises: Sequence[assessing.Settled], now: floa
     placement = with_alarmed(place(counted, usual, all_causes=True), alarmed, counted, usual)
     if placement.placed:
         incident = incidents.placed(incident, placement, now)
+    if placement.several:
+        worse: list[Segment] = []
+        for each in placement.placed:
+            since = min(since, assessing.rose_beside(promises, each, worse, incident.alarms) or since)
+            worse.append(each.segment)
     return replace(incident, since=assessing.began(promises, incident.segments, since=since))
 
 
