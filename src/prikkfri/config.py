@@ -204,6 +204,8 @@ class Sms:
     region: str = ""
     """Of numbers that accounts and partners write without a country code; empty: the installation's."""
     validity_hours_max: float = 72.0
+    life_minutes_sensitive: float = 10.0
+    """How long messages of a sensitive class are tried at most, from when they are due."""
     waiting_max: int = 1_000_000
     """Messages that may wait for one link or account; more are refused until some have gone."""
     receipts_kept_max: int = 100_000

@@ -1,5 +1,6 @@
 """What is written to the wire, and what is done about each answer."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -25,10 +26,10 @@ from prikkfri.sms.delivery import (
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Message, reference_of
 from prikkfri.sms.routing import Party
-from prikkfri.sms.sealing import Binding, Envelope, Sealer
+from prikkfri.sms.sealing import Envelope, Sealer
 
 NOW = 1_700_000_000.0
-SEALER = Sealer(bytes(range(32)))
+SEALER = Sealer(os.urandom)
 NORD, SHOP = Party("link", "nord"), Party("account", "shop")
 ENVELOPE = Envelope(
     octets=b"\x05\x00\x03\x07\x02\x01part",
@@ -48,8 +49,7 @@ def stored(envelope: Envelope = ENVELOPE, **changes: object) -> Message:
     row = Message("0018bcfe568000102030405", "s", 1, 1, "account:shop", "link:nord", "ordinary", "Shop", "4790000001",
                   None, 1, NOW - 60, NOW, NOW + 3_600, 1)  # fmt: skip
     row = structs.replace(row, **changes)
-    binding = Binding(row.id, row.sender, row.recipient, row.expires_at)
-    return structs.replace(row, sealed=SEALER.seal(envelope, binding, bytes(12)))
+    return structs.replace(row, sealed=SEALER.seal(envelope, row.binding, bytes(12)))
 
 
 def on_the_wire(message: Message, party: Party = NORD, *, now: float = NOW) -> ShortMessage:

@@ -18,6 +18,7 @@ from prikkfri.sms.server import Connection
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.submission import Bucket
 from prikkfri.storage import Location, open_database
+from prikkfri.storage.sealing_keys import SealingKeysInMemory
 
 PER_SECOND = 20.0
 ROUND_TRIP_SECONDS = 0.05
@@ -119,7 +120,7 @@ async def carry(loop: CabledLoop, home: Path, messages: int, rate: float) -> tup
         database=database,
         journal=await open_journal(database, stream="sms", clock=loop.clock),
         settings=Sms(accounts=(SHOP,), links=(link,)),
-        sealing_key=bytes(32),
+        sealing_keys=SealingKeysInMemory(),
         clock=loop.clock,
         entropy=os.urandom,
         smpp_sockets=[],

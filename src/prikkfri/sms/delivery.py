@@ -14,10 +14,12 @@ from prikkfri.sms.addresses import Address, read_recipient, read_sender
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Message, reference_of
 from prikkfri.sms.routing import Party
-from prikkfri.sms.sealing import SealBroken, Sealer
+from prikkfri.sms.sealing import KeyGone, SealBroken, Sealer
 
 RETRY_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0)
 """Pauses after each refusal for now; the last one repeats until the message expires."""
+VALIDITY_SECONDS_MIN = 1.0
+"""The shortest time for which a network can be told to try: what has less left is not sent any more."""
 RECONNECT_SECONDS = 0.25
 RECONNECT_SECONDS_MAX = 30.0
 
@@ -45,6 +47,14 @@ class Misdirected(Exception):
     """The bytes for the wire are not the message that was sealed: it must not leave the house."""
 
 
+class TooLate(Exception):
+    """Less is left of its time than a network can be told: it is not sent, and expires."""
+
+
+def is_too_late(message: Message, now: float) -> bool:
+    return message.expires_at - now < VALIDITY_SECONDS_MIN
+
+
 def wire_body(
     message: Message,
     sealer: Sealer,
@@ -54,7 +64,7 @@ def wire_body(
     parameters: bool = True,
     encode: Callable[[ShortMessage], bytes] = encode_body,
 ) -> bytes:
-    """The body of the PDU that carries a message to a party. Raises Misdirected rather than guess (law 1).
+    """The body of the PDU that carries a message to a party. Raises Misdirected rather than guess (law 1), TooLate.
 
     `parameters`: whether the party takes optional ones. `encode` is not trusted: what it wrote is read back.
     """
@@ -63,8 +73,12 @@ def wire_body(
     recipient = read_recipient(message.recipient)
     if recipient is None or message.sealed is None:
         raise Misdirected("no recipient, or nothing sealed")
+    if is_too_late(message, now):
+        raise TooLate
     try:
         envelope = sealer.open(message.sealed, message.binding)
+    except KeyGone:
+        raise Misdirected("there is no key for it") from None
     except SealBroken:
         raise Misdirected("the seal does not open for this recipient") from None
     towards_network = party.kind == "link"

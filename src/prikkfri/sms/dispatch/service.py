@@ -76,6 +76,9 @@ class Dispatch:
         for message in messages:
             try:
                 body = delivery.wire_body(message, self._shared.sealer, party, now=now, parameters=parameters)
+            except delivery.TooLate:  # while it was claimed; nobody claims it again
+                left.messages.append(message.id)
+                continue
             except delivery.Misdirected as error:
                 log.critical("message %s is in quarantine: %s", message.id, error)
                 left.misdirected.append(message.id)

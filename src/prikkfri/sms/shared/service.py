@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from prikkfri.clock import Clock
-from prikkfri.config import Account, Sms
+from prikkfri.config import SENSITIVE_CLASSES, Account, Sms
 from prikkfri.journal import Journal
 from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import Command
 from prikkfri.sms import server
 from prikkfri.sms.conformance import Traffic
-from prikkfri.sms.delivery import REFUSALS, refusals_of
+from prikkfri.sms.delivery import REFUSALS, VALIDITY_SECONDS_MIN, refusals_of
 from prikkfri.sms.intake import Given
 from prikkfri.sms.loops import Turns
 from prikkfri.sms.pace import Pace
@@ -186,7 +186,8 @@ class Shared:
     def given_for_canary(self, link: str, validity_seconds: float) -> Given:
         """Over its link alone, stopped or not."""
         party, routes = Party("canary", link), Routes.over(link)
-        return self._given(Rules(party, routes, message_class="canary", validity_seconds_max=validity_seconds))
+        validity = max(validity_seconds, 2 * VALIDITY_SECONDS_MIN)  # with less it might not leave at all
+        return self._given(Rules(party, routes, message_class="canary", validity_seconds_max=validity))
 
     def _given(self, rules: Rules, away: frozenset[str] = frozenset()) -> Given:
         refusals = self._refusals.get(rules.party, REFUSALS)
@@ -217,6 +218,9 @@ class Shared:
             message_class=account.message_class,
             senders=None if ANYBODY in account.senders else (*account.senders, *account.short_codes),
             validity_seconds_max=validity,
+            life_seconds_max=self.settings.life_minutes_sensitive * 60
+            if account.message_class in SENSITIVE_CLASSES
+            else math.inf,
             throughput_per_second_max=account.throughput_per_second_max,
             ascii_is_gsm=account.data_coding_1 == "gsm",
             numbering=numbering_of(self.settings, account),
