@@ -183,6 +183,8 @@ class Link:
     """Messages of a session without an answer: so many a session leave in the time of a round trip."""
     instead: str = ""
     """The link that takes its messages before any other does while its route is stopped or it is not bound."""
+    validity: Literal["relative", "absolute"] = "relative"
+    """How it is told what is left of a message's time; absolute, its clock and ours have to agree."""
     receipt_ids: Literal["", "same", "decimal", "hexadecimal"] = ""
     """How its receipts write the ids of its answers: the same, to base ten or to base sixteen; empty: it is learnt."""
 

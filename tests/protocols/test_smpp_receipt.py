@@ -18,7 +18,7 @@ from prikkfri.protocols.smpp.receipt import (
     parse_receipt,
     receipt_message,
 )
-from prikkfri.protocols.smpp.times import format_minute, format_relative, parse_time
+from prikkfri.protocols.smpp.times import format_absolute, format_minute, format_relative, parse_time
 
 NOW = 1_700_000_000.0
 
@@ -342,6 +342,30 @@ def test_a_validity_is_never_nothing_and_never_longer_than_what_is_left(seconds:
     read = parse_time(text, 0.0)
     assert read is not None and max(1.0, min(seconds, 30 * 86_400.0) - 1) <= read <= seconds
     assert text[:4] == "0000", "to some a month has 31 days"
+
+
+@given(st.floats(1.0, 400 * 86_400.0), st.floats(0.0, 1.0))
+def test_a_moment_is_told_never_later_than_it_is_and_never_in_the_past(seconds: float, fraction: float) -> None:
+    now = NOW + fraction
+    read = parse_time(format_absolute(now + seconds, now), 0.0)
+    assert read is not None and now < read <= now + seconds
+    assert read > now + min(seconds, 30 * 86_400.0) - 1.001
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5.0, "231114221321000+"),
+        (1.0, "231114221321000+"),
+        (1.999, "231114221321000+"),
+        (2.0, "231114221322000+"),
+        (600.0, "231114222320000+"),
+        (30 * 86_400.0, "231214221320000+"),
+        (31 * 86_400.0, "231214221320000+"),
+    ],
+)
+def test_a_moment_is_written_in_utc(seconds: float, text: str) -> None:
+    assert format_absolute(NOW + seconds, NOW) == text
 
 
 @pytest.mark.parametrize(

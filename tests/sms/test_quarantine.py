@@ -58,6 +58,8 @@ def test_a_message_goes_out_by_the_routes_of_today_and_only_when_its_seal_opens_
     assert way_out(stored(origin="link:syd"), SEALER, theirs, NOW) is Hindrance.NO_ROUTE
     for other in ({"recipient": "4790000002"}, {"sender": "X"}, {"id": "m2"}, {"expires_at": NOW}, {"sealed": None}):
         assert way_out(changed(message, **other), SEALER, ROUTES, NOW) is Hindrance.SEAL_BROKEN, other
+    for other in ({"message_class": "never-seen"}, {"expires_at": NOW + 7_200}):
+        assert way_out(changed(message, **other), SEALER, ROUTES, NOW) is Hindrance.TEXT_GONE, other
     canary = stored(origin="canary:nord")
     assert way_out(canary, SEALER, ROUTES, NOW) == Party("link", "nord")
 

@@ -9,7 +9,7 @@ from prikkfri.errors import ProtocolError
 from prikkfri.protocols.smpp.concatenation import without_parameters
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_message
-from prikkfri.protocols.smpp.times import format_relative
+from prikkfri.protocols.smpp.times import format_absolute, format_relative
 from prikkfri.sms.addresses import Address, read_recipient, read_sender
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Message, reference_of
@@ -62,11 +62,13 @@ def wire_body(
     *,
     now: float,
     parameters: bool = True,
+    absolute: bool = False,
     encode: Callable[[ShortMessage], bytes] = encode_body,
 ) -> bytes:
     """The body of the PDU that carries a message to a party. Raises Misdirected rather than guess (law 1), TooLate.
 
-    `parameters`: whether the party takes optional ones. `encode` is not trusted: what it wrote is read back.
+    `parameters`: whether the party takes optional ones; `absolute`: whether it is told until when a message is valid,
+    rather than for how long. `encode` is not trusted: what it wrote is read back.
     """
     if message.target != str(party):
         raise Misdirected("claimed for another party")
@@ -96,7 +98,7 @@ def wire_body(
         service_type=envelope.service_type,
         protocol_id=envelope.protocol_id,
         priority=envelope.priority,
-        validity=format_relative(message.expires_at - now) if towards_network else "",
+        validity=_validity(message.expires_at, now, absolute=absolute) if towards_network else "",
         tlvs=(*envelope.tlvs, (Tag.USER_MESSAGE_REFERENCE, reference_of(message.id).to_bytes(2))),
     )
     try:
@@ -108,6 +110,10 @@ def wire_body(
     if read_back != outgoing or read_back.destination != message.recipient:
         raise Misdirected("the bytes read back differ from the message")
     return body
+
+
+def _validity(expires_at: float, now: float, *, absolute: bool) -> str:
+    return format_absolute(expires_at, now) if absolute else format_relative(expires_at - now)
 
 
 def receipt_body(due: DueReceipt, *, parameters: bool = True) -> bytes:

@@ -7,6 +7,7 @@ from prikkfri.errors import RemoteProtocolError
 
 _TIME = re.compile(r"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d)(\d\d)([-+R])", re.ASCII)
 _DAY_SECONDS = 86_400
+VALIDITY_DAYS_MAX = 30
 
 
 def parse_time(text: str, now: float) -> float | None:
@@ -34,9 +35,15 @@ def format_relative(seconds: float) -> str:
 
     Whole seconds, and at most 30 days, since a month means 31 of them to some.
     """
-    whole = min(max(int(seconds), 1), 30 * _DAY_SECONDS)
+    whole = min(max(int(seconds), 1), VALIDITY_DAYS_MAX * _DAY_SECONDS)
     days, rest = divmod(whole, _DAY_SECONDS)
     return f"0000{days:02}{rest // 3600:02}{rest // 60 % 60:02}{rest % 60:02}000R"
+
+
+def format_absolute(moment: float, now: float) -> str:
+    """The same as a moment in UTC: never later than what is asked, at least a second from now, at most 30 days."""
+    whole = int(min(max(moment, now + 1.0), now + VALIDITY_DAYS_MAX * _DAY_SECONDS))
+    return f"{datetime.fromtimestamp(whole, UTC):%y%m%d%H%M%S}000+"
 
 
 def format_minute(moment: float) -> str:

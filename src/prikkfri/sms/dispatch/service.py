@@ -73,9 +73,12 @@ class Dispatch:
             return 0
         left = _Unwritten()
         now, parameters = self._shared.clock.now(), connection.session.takes_parameters
+        absolute = self._shared.is_told_until(party)
         for message in messages:
             try:
-                body = delivery.wire_body(message, self._shared.sealer, party, now=now, parameters=parameters)
+                body = delivery.wire_body(
+                    message, self._shared.sealer, party, now=now, parameters=parameters, absolute=absolute
+                )
             except delivery.TooLate:  # while it was claimed; nobody claims it again
                 left.messages.append(message.id)
                 continue

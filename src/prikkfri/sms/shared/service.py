@@ -145,11 +145,16 @@ class Shared:
         self.routes = Routes.of(self.settings)
         self.traffic = {link.name: Traffic() for link in self.settings.links}
         self._rates = {Party("link", link.name): link.throughput_per_second_max for link in self.settings.links}
+        self._told_until = {Party("link", link.name) for link in self.settings.links if link.validity == "absolute"}
         self._refusals = {Party("link", link.name): refusals_of(link) for link in self.settings.links}
 
     def pace(self, party: Party) -> Pace:
         rate = self._rates.get(party, 0.0)
         return self.paces.get(party) or Pace(rate_max=rate or math.inf)
+
+    def is_told_until(self, party: Party) -> bool:
+        """Whether a party is told until when a message is valid, rather than for how long."""
+        return party in self._told_until
 
     def know_stops(self, stops: dict[str, Stop]) -> None:
         self.stops = stops
