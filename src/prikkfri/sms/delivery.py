@@ -20,6 +20,8 @@ RETRY_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0)
 """Pauses after each refusal for now; the last one repeats until the message expires."""
 VALIDITY_SECONDS_MIN = 1.0
 """The shortest time for which a network can be told to try: what has less left is not sent any more."""
+STATUS = "smpp-"
+"""Before the status of a refusal, where it is the reason of something."""
 RECONNECT_SECONDS = 0.25
 RECONNECT_SECONDS_MAX = 30.0
 
@@ -149,7 +151,7 @@ class Retry:
 
 
 def status_reason(status: int) -> str:
-    return f"smpp-{status:02x}"
+    return f"{STATUS}{status:02x}"
 
 
 def after_refusal(

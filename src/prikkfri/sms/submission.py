@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 
 from msgspec import structs
 
+from prikkfri.config import SHORT_CODE_DIGITS_MAX
 from prikkfri.errors import LocalProtocolError, RemoteProtocolError
 from prikkfri.protocols.smpp import concatenation
 from prikkfri.protocols.smpp.pdu import SHORT_MESSAGE_OCTETS_MAX, ShortMessage, Status, Tag
@@ -18,7 +19,6 @@ from prikkfri.sms.addresses import (
     INTERNATIONAL,
     RECIPIENT_TONS,
     SENDER_TONS,
-    SHORT_CODE_DIGITS_MAX,
     Address,
     Numbering,
     read_recipient,
@@ -44,6 +44,14 @@ _PART_TAGS = frozenset({Tag.SAR_REFERENCE, Tag.SAR_TOTAL, Tag.SAR_SEQUENCE})
 class Refusal:
     status: Status
     reason: str
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Whether a message was taken on nobody can tell yet."""
+
+    message: str
+    """The id that it has if it was."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,8 @@ class Rules:
     ascii_is_gsm: bool = False
     """Whether octets under data_coding 1 are of the GSM alphabet in truth."""
     numbering: Numbering = INTERNATIONAL
+    ucs2_little: bool = False
+    """Whether it writes the low octet of UCS-2 first."""
 
 
 @dataclass(frozen=True)
