@@ -284,6 +284,20 @@ async def test_a_clock_that_is_set_destroys_nothing_until_it_has_held_for_an_hou
     assert kept.keys == {}
 
 
+@pytest.mark.parametrize(("beside", "left"), [(5.0, 0), (-5.0, 0), (5.5, 1), (-5.5, 1)])
+async def test_a_clock_that_drifts_by_five_seconds_has_not_been_set(
+    database: Database, beside: float, left: int
+) -> None:
+    clock, kept = HouseClock(), SealingKeysInMemory()
+    keys, sealer = room(database, clock, kept)
+    sealed(sealer, "a")
+    await keys.make_durable()
+    clock.advance(7_200.0, on_the_wire=True)
+    clock.advance(beside)
+    await keys.destroy_what_is_over()
+    assert len(kept.keys) == left
+
+
 def test_a_clock_drifts_and_is_set() -> None:
     first = Steadiness(1_000.0)
     assert first.lasts(-1e9, steady_seconds=3_600.0), "as it was when we started it is believed"
