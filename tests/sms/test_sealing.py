@@ -154,6 +154,11 @@ def test_what_names_no_key_is_none() -> None:
     assert read_name("5") == KeyName(None, 5) and read_name("5-") == KeyName("", 5)
 
 
+def test_hours_are_those_of_the_clock_in_utc() -> None:
+    found = [hour_of(each) for each in (-0.5, 0.0, 3_599.9, 3_600.0, NOW)]
+    assert found == [-1, 0, 0, 1, HOUR]
+
+
 def test_a_key_is_over_when_its_hour_has_ended_and_nothing_of_it_may_still_be_sent() -> None:
     names = [KeyName("otp", HOUR), KeyName("ordinary", HOUR + 1), KeyName(None, HOUR)]
     end = (HOUR + 1) * HOUR_SECONDS
