@@ -23,6 +23,7 @@ from typing import Any
 
 from prikkfri.sms import store
 from prikkfri.sms.housekeeping import store as housekeeping
+from prikkfri.sms.keys import store as keys
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import Message
 from prikkfri.sms.placing import store as placing
@@ -79,6 +80,9 @@ def statements() -> dict[str, Work]:
         await routes.waiting(tx, "link:nord")
         await housekeeping.is_full(tx, "link:nord", limit=1_000_000)
 
+    async def key_needed(tx: Transaction) -> None:
+        await keys.earliest_open(tx)
+
     since = {"since": NOW - 60, "until": NOW, "after": (NOW - 60, "")}
     return {
         "count what waits for a link": count,
@@ -95,6 +99,7 @@ def statements() -> dict[str, Work]:
         "decide 500 doubts": lambda tx: housekeeping.settled_doubts(tx, "link:doubt", limit=500, now=NOW),
         "look for overdue, none is": lambda tx: overdue(tx, State.SENT, before=NOW - 3_600),
         "expire 500": lambda tx: overdue(tx, State.WAITING, before=NOW),
+        "until when a sealing key is needed": key_needed,
         "list 1,000 who were exposed": lambda tx: routes.exposed(tx, "link:sent", **since, limit=1_000),
         "tell of 1,000 left waiting": lambda tx: housekeeping.left_waiting(
             tx, "account:shop", accepted_after=NOW - 3_600, limit=1_000

@@ -187,6 +187,8 @@ class Link:
     """Messages of a session without an answer: so many a session leave in the time of a round trip."""
     instead: str = ""
     """The link that takes its messages before any other does while its route is stopped or it is not bound."""
+    validity: Literal["relative", "absolute"] = "relative"
+    """How it is told what is left of a message's time; absolute, its clock and ours have to agree."""
     ucs2_byte_order: Literal["big", "little"] = "big"
     """`little`: in what it hands in the low octet of a UCS-2 letter is first, even where no byte order mark says so.
     What we send goes by the book: the high one is."""
@@ -211,6 +213,8 @@ class Sms:
     region: str = ""
     """Of numbers that accounts and partners write without a country code; empty: the installation's."""
     validity_hours_max: float = 72.0
+    life_minutes_sensitive: float = 10.0
+    """How long messages of a sensitive class are tried at most, from when they are due."""
     waiting_max: int = 1_000_000
     """Messages that may wait for one link or account; more are refused until some have gone."""
     receipts_kept_max: int = 100_000

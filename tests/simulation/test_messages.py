@@ -130,8 +130,11 @@ PLANTS = (
         "torn", table=(*FEW, ("long", 0.9), ("by_http", 1.0), ("undeliverable", 0.2)),
     ),
     Plant(
-        "the recipient of the first part is another", "sms/submission.py", "                recipient=recipient,\n",
-        '                recipient=recipient if number > 1 else recipient[:-1] + "7",\n', "quarantined",
+        "the recipient of the first part is another", "sms/submission.py",
+        '        message_id = identity if number == 1 else f"{identity}-{number}"\n',
+        '        message_id = identity if number == 1 else f"{identity}-{number}"\n'
+        '        recipient = accepted.recipient.text[:-1] + "7" if number == 1 else accepted.recipient.text\n',
+        "left for",
     ),
     Plant(
         "a seal for another than the recipient", "sms/submission.py",

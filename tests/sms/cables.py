@@ -17,6 +17,7 @@ from prikkfri.sms.server import Connection
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.timing import TIMING, Timing
 from prikkfri.storage import Database, Location, open_database
+from prikkfri.storage.sealing_keys import SealingKeysInMemory
 
 SHOP = Account(system_id="shop", password="secret12", senders=("*",), throughput_per_second_max=1e6)
 
@@ -97,7 +98,7 @@ async def running_centre(
         database=database,
         journal=await open_journal(database, stream="sms", clock=loop.clock),
         settings=Sms(accounts=(SHOP,), links=links),
-        sealing_key=bytes(32),
+        sealing_keys=SealingKeysInMemory(),
         clock=loop.clock,
         entropy=os.urandom,
         smpp_sockets=[],

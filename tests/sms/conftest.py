@@ -22,6 +22,7 @@ from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.timing import Timing
 from prikkfri.storage import Database
+from prikkfri.storage.sealing_keys import EARLIER, SealingKeysInMemory
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
     Another one is beside it where `instead` names it, or `beside` says how it differs.
     """
     failing = Database(FailingEngine(database.engine), area="sms")
-    clock = HouseClock()
+    clock, sealing_keys = HouseClock(), SealingKeysInMemory()
     journal: Journal | None = None
 
     @asynccontextmanager
@@ -47,9 +48,12 @@ async def house(database: Database) -> AsyncIterator[Opener]:
         trusted: tuple[str, ...] = (),
         link_changes: dict[str, Any] | None = None,
         receipt_ids: str = "",
+        earlier_key: bytes = b"",
         **changes: Any,
     ) -> AsyncIterator[House]:
         nonlocal journal
+        if earlier_key:
+            sealing_keys.keys[EARLIER] = earlier_key
         network, other = Network(), Network()
         loop = asyncio.get_running_loop()
         servers = [await loop.create_server(each.accept, sock=each.listening) for each in (network, other)]
@@ -77,7 +81,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
             database=failing,
             journal=journal,
             settings=settings,
-            sealing_key=bytes(range(32)),
+            sealing_keys=sealing_keys,
             clock=clock,
             entropy=os.urandom,
             smpp_sockets=[smpp],
@@ -96,7 +100,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
         )
         running = [asyncio.create_task(work()) for work in (centre.run, canaries.run)]
         try:
-            yield House(failing, clock, centre, canaries, smpp.getsockname()[1], network, other)
+            yield House(failing, clock, centre, canaries, smpp.getsockname()[1], network, other, sealing_keys)
         finally:
             for each in running:
                 each.cancel()

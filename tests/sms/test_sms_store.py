@@ -12,6 +12,7 @@ from prikkfri.sms import store
 from prikkfri.sms.canaries import store as canaries
 from prikkfri.sms.canaries.verdicts import Canary
 from prikkfri.sms.housekeeping import store as housekeeping
+from prikkfri.sms.keys import store as keys
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.placing import store as placing
 from prikkfri.sms.quarantine import store as quarantine_store
@@ -23,11 +24,14 @@ from prikkfri.sms.trails import store as trails_store
 from prikkfri.storage import Database, Location, open_database
 
 STORES = (
-    store, housekeeping, quarantine_store, receipts, routes_store, trails_store, canaries, placing, submissions_store,
+    store, housekeeping, keys, quarantine_store, receipts, routes_store, trails_store, canaries, placing,
+    submissions_store,
 )  # fmt: skip
 STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.claim, {"target": "link:nord", "limit": 10, "now": 1.0}),
     (housekeeping.is_full, {"target": "link:nord", "limit": 10}),
+    (keys.earliest_open, {}),
+    (keys.latest_sealed, {}),
     (store.release, {"ids": ["a"]}),
     (store.mark_sent, {"sent": [("a", "n")], "now": 1.0}),
     (store.put_off, {"message": "a", "due_at": 1.0, "reason": ""}),
@@ -120,6 +124,9 @@ CASES: list[tuple[str, Any, dict[str, Any], Row]] = [
     ("claim", store.claim, {"target": "link:nord", "limit": 10, "now": NOW}, WAITING),
     ("claim, not due", store.claim, {"target": "link:nord", "limit": 10, "now": NOW}, {**WAITING, "due_at": NOW + 1}),
     ("claim, stopped", store.claim, {"target": "link:syd", "limit": 10, "now": NOW}, {**WAITING, "target": "link:syd"}),
+    ("earliest_open", keys.earliest_open, {}, WAITING),
+    ("earliest_open, on their way", keys.earliest_open, {}, {**WAITING, "state": "sending"}),
+    ("latest_sealed", keys.latest_sealed, {}, WAITING),
     ("move", store.move, {"source": "link:nord", "target": "held:nord", "limit": 10}, WAITING),
     ("is due", placing.is_due, {"target": "link:nord", "now": NOW}, WAITING),
     ("in doubt", receipts.find_in_doubt, {"target": "link:nord", "recipient": "46"}, {"state": "in-doubt"}),

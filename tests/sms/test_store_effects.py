@@ -65,7 +65,7 @@ async def test_a_message_is_stored_as_it_was_taken_on_and_waits(database: Databa
 
 
 def due(row: Row, target: str = "link:nord") -> bool:
-    return on(row, target=target, state="waiting") and row["due_at"] <= NOW < row["expires_at"]
+    return on(row, target=target, state="waiting") and row["due_at"] <= NOW <= row["expires_at"] - 1
 
 
 def claimed(row: Row) -> Row:

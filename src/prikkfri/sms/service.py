@@ -8,8 +8,8 @@ in doubt. A network's receipt that fits no message yet waits there, too. Each st
 (`lifecycle`).
 
 The rooms: the edges of `accounts` and `links`, `sessions`, `submissions`, `dispatch`, `receipts`, `quarantine`,
-`housekeeping`, `reports`, `routes`, `placing` and `trails`. They know each other in one direction, and `shared` is all
-that they share.
+`housekeeping`, `keys`, `reports`, `routes`, `placing` and `trails`. They know each other in one direction, and `shared`
+is all that they share.
 
 Another process writes, or nobody can tell what is written (`FatalError`): to answer or to claim now would be a guess.
 The role ends, and finds out when it starts again what there is.
@@ -28,6 +28,7 @@ from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.binding import ROOM, Room
 from prikkfri.sms.dispatch.service import Dispatch
 from prikkfri.sms.housekeeping.service import Housekeeping
+from prikkfri.sms.keys.service import Keys
 from prikkfri.sms.links.service import Links
 from prikkfri.sms.placing.service import Placing
 from prikkfri.sms.quarantine.service import Quarantine
@@ -44,6 +45,7 @@ from prikkfri.sms.timing import TIMING, Timing
 from prikkfri.sms.trail import Trail
 from prikkfri.sms.trails.service import message_trail
 from prikkfri.storage import Database, Transaction
+from prikkfri.storage.sealing_keys import SealingKeys
 
 
 class SmsCentre:
@@ -55,7 +57,7 @@ class SmsCentre:
         database: Database,
         journal: Journal,
         settings: Sms,
-        sealing_key: bytes,
+        sealing_keys: SealingKeys,
         clock: Clock,
         entropy: Callable[[int], bytes],
         smpp_sockets: Sequence[socket.socket],
@@ -64,13 +66,15 @@ class SmsCentre:
         room: Room = ROOM,
         trusted: Sequence[str] = (),
     ) -> None:
-        """`smpp_sockets` listen already; `entropy(n)` gives n random octets fit for keys.
+        """`smpp_sockets` listen already; `entropy(n)` gives n random octets fit for keys. Raises `StorageError`.
 
         `trusted`: addresses or networks of proxies, which connect for others.
         """
         self._sockets = smpp_sockets
         self._steady = SteadyClock(clock)
-        shared = Shared(database, journal, settings, self._steady, entropy, Sealer(sealing_key), timing, wire)
+        sealer = Sealer(entropy, sealing_keys.load())
+        shared = Shared(database, journal, settings, self._steady, entropy, sealer, timing, wire)
+        self._keys = Keys(shared, sealing_keys)
         receipts = Receipts(shared)
         quarantine = Quarantine(shared, receipts)
         self._shared = shared
@@ -79,7 +83,7 @@ class SmsCentre:
         """How the partners speak, and what waits for whom."""
         self.quarantine = quarantine
         """What is held for a person, and what a person does with it."""
-        self._submissions = Submissions(shared, receipts)
+        self._submissions = Submissions(shared, receipts, self._keys)
         dispatch = Dispatch(shared, receipts, quarantine)
         self._sessions = Sessions(shared, self._submissions, dispatch)
         self._accounts = Accounts(shared, self._sessions, room, trusted)
@@ -92,6 +96,7 @@ class SmsCentre:
         """Serves until cancelled; then unbinds and closes within seconds."""
         shared = self._shared
         self._steady.goes_on_from(await shared.database.read(store.newest))
+        await self._keys.recover()
         await self._routes.recover()
         await self._submissions.recover()
         await self._receipts.recover()
@@ -106,6 +111,7 @@ class SmsCentre:
                 for bind in range(1, link.binds + 1):
                     tasks.create_task(self._links.keep(link), name=f"link {link.name}, bind {bind}")
             tasks.create_task(self._housekeeping.keep(), name="housekeeping")
+            tasks.create_task(self._keys.keep(), name="sealing keys")
             tasks.create_task(self._placing.keep(), name="placing")
             tasks.create_task(self._receipts.keep(), name="receipts")
             tasks.create_task(self.reports.keep(), name="reports")

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import structs
 
+from prikkfri.sms.delivery import VALIDITY_SECONDS_MIN
 from prikkfri.sms.lifecycle import ENDINGS, MESSAGE, RECEIPT, Event, ReceiptEvent, State, out_of_time
 from prikkfri.sms.messages import RECEIPT_STATES, Ending, Message
 from prikkfri.sms.receipt_ids import fold
@@ -77,8 +78,14 @@ async def claim(tx: Transaction, target: str, *, limit: int, now: float) -> list
         f"UPDATE sms_message SET {_CLAIM.put}, attempts = attempts + 1, attempted_at = :now WHERE id IN"
         f" (SELECT id FROM (SELECT id, {ORDER}, expires_at FROM sms_message"
         f" WHERE target = :target AND {_CLAIM.where}{which} AND due_at <= :now ORDER BY {ORDER} LIMIT :looked) AS due"
-        f" WHERE expires_at > :now LIMIT :limit) RETURNING {COLUMNS}",
-        {"target": target, "looked": limit + LOOKED_PAST_MAX, "limit": limit, "now": now},
+        f" WHERE expires_at >= :alive LIMIT :limit) RETURNING {COLUMNS}",
+        {
+            "target": target,
+            "looked": limit + LOOKED_PAST_MAX,
+            "limit": limit,
+            "now": now,
+            "alive": now + VALIDITY_SECONDS_MIN,
+        },
     )
     claimed = [Message(*row) for row in rows]
     await count_waiting(tx, [(message.target, message.message_class) for message in claimed], -1)

@@ -1,5 +1,6 @@
 """What a message handed in shall become: accepted, or refused by a status and a reason."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -82,6 +83,8 @@ class Rules:
     senders: tuple[str, ...] | None = None
     """None: any."""
     validity_seconds_max: float = 259_200.0
+    life_seconds_max: float = math.inf
+    """From when it is due: what a sensitive message says is of no use for long, and does harm for longer."""
     throughput_per_second_max: float = 1e9
     ascii_is_gsm: bool = False
     """Whether octets under data_coding 1 are of the GSM alphabet in truth."""
@@ -143,7 +146,8 @@ def decide(
         asked = parse_time(message.validity, now)
     except RemoteProtocolError:
         return Refusal(Status.INVALID_VALIDITY, "bad-validity")
-    expires_at = min(asked or now + rules.validity_seconds_max, now + rules.validity_seconds_max)
+    latest = min(now + rules.validity_seconds_max, max(due_at, now) + rules.life_seconds_max)
+    expires_at = min(asked or latest, latest)
     if expires_at <= max(now, due_at):
         return Refusal(Status.INVALID_VALIDITY, "expires-before-due")
     if rules.ascii_is_gsm and message.data_coding == DataCoding.ASCII:
@@ -269,7 +273,9 @@ def sealed_messages(
     sender, recipient = accepted.sender.text, accepted.recipient.text
     for number, (envelope, nonce) in enumerate(zip(accepted.envelopes, nonces, strict=True), 1):
         message_id = identity if number == 1 else f"{identity}-{number}"
-        binding = Binding(message_id, sender, recipient, accepted.expires_at)
+        binding = Binding(
+            message_id, str(rules.party), sender, recipient, number, accepted.expires_at, rules.message_class
+        )
         messages.append(
             Message(
                 id=message_id,

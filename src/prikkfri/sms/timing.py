@@ -39,6 +39,10 @@ class Timing:
     count_every_seconds: float = 5.0
     """How often we look for whom as much waits as may wait."""
     erase_every_seconds: float = 600.0
+    clock_step_seconds: float = 5.0
+    """A clock that goes off by so much between two looks has been set."""
+    clock_steady_seconds: float = 3_600.0
+    """After that no sealing key is destroyed for so long: it may have been set wrongly."""
     judge_seconds: float = 0.5
     """How often canaries are judged."""
     canaries_kept_seconds: float = 2 * 86_400.0

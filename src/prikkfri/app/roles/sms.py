@@ -17,7 +17,8 @@ from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.http import application, commands, quarantine_commands, report_commands
 from prikkfri.sms.service import SmsCentre
 from prikkfri.storage import open_database
-from prikkfri.storage.keys import command_key, secret_key
+from prikkfri.storage.keys import command_key
+from prikkfri.storage.sealing_keys import SealingKeyFiles
 
 log = logging.getLogger("prikkfri.sms")
 
@@ -41,7 +42,7 @@ async def build(config: Config, clock: Clock) -> Role:
         database=database,
         journal=journal,
         settings=settings,
-        sealing_key=secret_key(config.home, "sealing"),
+        sealing_keys=SealingKeyFiles(config.home),
         clock=clock,
         entropy=secrets.token_bytes,
         smpp_sockets=sockets,

@@ -32,6 +32,7 @@ from prikkfri.sms.timing import TIMING
 from prikkfri.storage import Database
 from prikkfri.storage.limits import LIMITS
 from prikkfri.storage.opening import migrate
+from prikkfri.storage.sealing_keys import SealingKeysInMemory
 from prikkfri.storage.sqlite import SqliteEngine
 
 IN_MEMORY = Path("/dev/shm")  # noqa: S108
@@ -109,6 +110,8 @@ class _House:
         self.disk = Disk(folder / "0")
         self.disks: list[Disk] = []
         """Of those who are dead."""
+        self.keys = SealingKeysInMemory()
+        """On another disk, which nobody troubles."""
         self.lives: list[Life] = []
         """The dead are kept until the end: the collector would have them clean up after themselves."""
         self.around: list[asyncio.Task[Any]] = []
@@ -255,7 +258,7 @@ class _House:
                 database=database,
                 journal=await open_journal(database, stream="sms", clock=self.loop.clock),
                 settings=settings,
-                sealing_key=bytes(32),
+                sealing_keys=self.keys,
                 clock=self.loop.clock,
                 entropy=self.chance.randbytes,
                 smpp_sockets=sockets,

@@ -131,13 +131,19 @@ class Dispatch:
     async def _write(self, connection: Connection, party: Party) -> None:
         """Writes what stands in the connection's queue, as far as its window has room."""
         shared, session, queue = self._shared, connection.session, self._shared.pairs[party].queue(connection)
-        now, parameters, misdirected = shared.clock.now(), session.takes_parameters, []
+        now, parameters, absolute = shared.clock.now(), session.takes_parameters, shared.is_told_until(party)
+        misdirected: list[Message] = []
+        late: list[Message] = []
         while queue and connection.writable and session.window_room > 0 and not shared.bound.leaving:
             message = queue[0]
             try:
                 body = delivery.wire_body(
-                    message, shared.sealer, party, now=now, parameters=parameters, encode=shared.wire.encode
-                )
+                    message, shared.sealer, party, now=now, parameters=parameters, absolute=absolute,
+                    encode=shared.wire.encode,
+                )  # fmt: skip
+            except delivery.TooLate:  # while it was claimed; nobody claims it again
+                late.append(queue.popleft())
+                continue
             except delivery.Misdirected as error:
                 log.critical("message %s is in quarantine: %s", message.id, error)
                 misdirected.append(queue.popleft())
@@ -151,6 +157,9 @@ class Dispatch:
         if misdirected:
             await self._quarantine_messages([message.id for message in misdirected])
             shared.pairs[party].leave(misdirected)
+        if late:
+            await shared.database.write(partial(store.release, ids=[each.id for each in late]))
+            shared.pairs[party].leave(late)
 
     async def _claim(self, party: Party, room: int) -> tuple[list[DueReceipt], list[Message]]:
         now = self._shared.clock.now()

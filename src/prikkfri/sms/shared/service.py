@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from prikkfri.clock import Clock
-from prikkfri.config import Account, Sms
+from prikkfri.config import SENSITIVE_CLASSES, Account, Sms
 from prikkfri.journal import Journal
 from prikkfri.protocols.smpp.concatenation import PartReferences, References
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, encode_body
 from prikkfri.protocols.smpp.session import Limits
 from prikkfri.sms import server
 from prikkfri.sms.conformance import Traffic
-from prikkfri.sms.delivery import REFUSALS, refusals_of
+from prikkfri.sms.delivery import REFUSALS, VALIDITY_SECONDS_MIN, refusals_of
 from prikkfri.sms.intake import Given
 from prikkfri.sms.loops import Turns
 from prikkfri.sms.pace import Pace
@@ -172,11 +172,16 @@ class Shared:
         self.traffic = {link.name: Traffic() for link in self.settings.links}
         self._ucs2_little = {link.name for link in self.settings.links if link.ucs2_byte_order == "little"}
         self._rates = {Party("link", link.name): link.throughput_per_second_max for link in self.settings.links}
+        self._told_until = {Party("link", link.name) for link in self.settings.links if link.validity == "absolute"}
         self._refusals = {Party("link", link.name): refusals_of(link) for link in self.settings.links}
 
     def pace(self, party: Party) -> Pace:
         rate = self._rates.get(party, 0.0)
         return self.paces.get(party) or Pace(rate_max=rate or math.inf)
+
+    def is_told_until(self, party: Party) -> bool:
+        """Whether a party is told until when a message is valid, rather than for how long."""
+        return party in self._told_until
 
     def know_stops(self, stops: dict[str, Stop]) -> None:
         self.stops = stops
@@ -213,7 +218,8 @@ class Shared:
     def given_for_canary(self, link: str, validity_seconds: float) -> Given:
         """Over its link alone, stopped or not."""
         party, routes = Party("canary", link), Routes.over(link)
-        return self._given(Rules(party, routes, message_class="canary", validity_seconds_max=validity_seconds))
+        validity = max(validity_seconds, 2 * VALIDITY_SECONDS_MIN)  # with less it might not leave at all
+        return self._given(Rules(party, routes, message_class="canary", validity_seconds_max=validity))
 
     def _given(self, rules: Rules, away: frozenset[str] = frozenset()) -> Given:
         refusals = self._refusals.get(rules.party, REFUSALS)
@@ -252,6 +258,9 @@ class Shared:
             message_class=account.message_class,
             senders=None if ANYBODY in account.senders else (*account.senders, *account.short_codes),
             validity_seconds_max=validity,
+            life_seconds_max=self.settings.life_minutes_sensitive * 60
+            if account.message_class in SENSITIVE_CLASSES
+            else math.inf,
             throughput_per_second_max=account.throughput_per_second_max,
             ascii_is_gsm=account.data_coding_1 == "gsm",
             numbering=numbering_of(self.settings, account),

@@ -6,6 +6,7 @@ from prikkfri.config import Account
 from prikkfri.errors import InDoubt
 from prikkfri.sms import store
 from prikkfri.sms.intake import Intake, Told, hand_in
+from prikkfri.sms.keys.service import Keys
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import Receipts, Settling
@@ -17,9 +18,10 @@ from prikkfri.storage import Transaction
 
 
 class Submissions:
-    def __init__(self, shared: Shared, receipts: Receipts) -> None:
+    def __init__(self, shared: Shared, receipts: Receipts, keys: Keys) -> None:
         self._shared = shared
         self._receipts = receipts
+        self._keys = keys
 
     async def recover(self) -> None:
         """References of long messages go on where the last process was."""
@@ -58,6 +60,7 @@ class Submissions:
             await store.insert(tx, intake.messages)
             await note(tx, identity)
 
+        await self._keys.make_durable()
         await self._shared.database.write(work)
         self._shared.bound.wake([Party("link", link)])
 
@@ -99,6 +102,7 @@ class Submissions:
             await self._receipts.record(tx, settling, now)
             return refused, settling
 
+        await self._keys.make_durable()
         refused, settling = await shared.database.write(work)
         counters = shared.counters
         counters.accepted += len(intake.messages)
