@@ -6,7 +6,7 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, replace
 from datetime import datetime
 from enum import StrEnum
@@ -35,7 +35,8 @@ from prikkfri.assurance.response import store as response_store
 from prikkfri.assurance.response.tables import credits_csv, hits_csv
 from prikkfri.clock import SystemClock
 from prikkfri.config import HOME_VARIABLE, ROLES, Config, load
-from prikkfri.errors import PrikkfriError, StorageDamaged, StorageUnwritable, UsageError
+from prikkfri.errors import PrikkfriError, StorageDamaged, StorageError, StorageUnwritable, UsageError
+from prikkfri.signin.store import who_has_password
 from prikkfri.simulation import demo as demonstration
 from prikkfri.simulation import mechanisms, misdelivery
 from prikkfri.simulation.evenings import drawing
@@ -486,6 +487,17 @@ def import_subscribers(
 
     async def work(progress: Callable[[int, int], None]) -> ImportReport:
         database = await open_database(Location(settings.home, settings.storage.url), "subscribers")
+
+        async def own_passwords(subscriber_ids: Collection[str]) -> Set[str]:
+            try:
+                return await reading(
+                    settings,
+                    "signin",
+                    lambda area: area.read(lambda queries: who_has_password(queries, subscriber_ids)),
+                )
+            except StorageError:  # nobody has signed in yet, or signin's database is away: it goes by its own anyway
+                return frozenset()
+
         try:
             return await import_file(
                 database,
@@ -494,6 +506,7 @@ def import_subscribers(
                 timezone=ZoneInfo(settings.streaming.timezone),
                 clock=SystemClock(),
                 progress=progress,
+                own_passwords=own_passwords,
             )
         finally:
             await database.close()

@@ -1,7 +1,7 @@
 """A sign-in on either engine."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import cast
 
@@ -57,6 +57,7 @@ async def build_house(location: Location, clock: ManualClock, hashed: str) -> As
         seen_through: Callable[[Database], Hindered] | None = None,
         limits: Limits = DEFAULT_LIMITS,
         matches: Callable[[str, str], bool] = credentials.matches,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         service_clock: Clock | None = None,
         **settings: object,
     ) -> House:
@@ -72,6 +73,7 @@ async def build_house(location: Location, clock: ManualClock, hashed: str) -> As
             clock=service_clock or clock,
             limits=limits,
             matches=matches,
+            sleep=sleep,
         )
         built.append(service)
         edge = application(service, viewer_origin=VIEWER, secure=False, command_key=COMMAND_KEY)

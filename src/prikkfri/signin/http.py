@@ -24,7 +24,7 @@ from prikkfri.protocols.asgi import (
     until_disconnect,
 )
 from prikkfri.protocols.device_token import is_device
-from prikkfri.signin.clients import client_kind
+from prikkfri.signin.clients import client_kind, device_name
 from prikkfri.signin.credentials import PASSWORD_LENGTH_MAX
 from prikkfri.signin.service import (
     DATABASE_RETRY_AFTER_SECONDS,
@@ -88,6 +88,7 @@ def application(service: SignIn, *, viewer_origin: str, secure: bool, command_ke
             address=client[0] if client else "",
             client=client_kind(header(scope, b"user-agent")),
             admission=asked.admission,
+            device_name=device_name(header(scope, b"user-agent")),
         )
         answer = await _while_connected(
             receive,

@@ -3,18 +3,21 @@
 import csv
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from functools import lru_cache
 from operator import itemgetter
 
 from prikkfri.errors import UsageError
 from prikkfri.protocols.cat import NAME_LENGTH_MAX
+from prikkfri.protocols.password_hash import NoPasswordHash, parse
 from prikkfri.protocols.spreadsheet import typed
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.subscriptions import STILL, Subscriber, Subscription
 
 COLUMNS = ("subscriber_id", "name", "email", "kind", "product", "msisdn", "from", "to")
+PASSWORD_HASH = "password_hash"  # noqa: S105
+"""A column that may be left out."""
 KINDS = ("mobile", "broadband", "television")
 DELIMITERS = ",;\t"
 LINE_CHARACTERS_MAX = 4_000
@@ -33,6 +36,8 @@ class Header:
     names: Fields
     wanted: Callable[[Fields], tuple[str, ...]]
     """Picks the fields of `COLUMNS` out of a record."""
+    password_hash: int | None
+    """Which field of a record it is; None: the file has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class Entry:
     record: Record
     subscriber: Subscriber
     subscription: Subscription
+    password_hash: str = field(default="", repr=False)
+    """As `protocols.password_hash` reads it; empty: the file says nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +78,10 @@ def header(line: str, file: str) -> Header:
             f"{file}: the first line must name the columns {','.join(COLUMNS)}, and lacks {', '.join(missing)}"
             " (CSV in UTF-8)"
         )
-    if twice := sorted({name for name in COLUMNS if names.count(name) > 1}):
+    if twice := sorted({name for name in (*COLUMNS, PASSWORD_HASH) if names.count(name) > 1}):
         raise UsageError(f"{file}: the first line names {', '.join(twice)} more than once; keep one")
-    return Header(delimiter, names, itemgetter(*(names.index(name) for name in COLUMNS)))
+    hashes = names.index(PASSWORD_HASH) if PASSWORD_HASH in names else None
+    return Header(delimiter, names, itemgetter(*(names.index(name) for name in COLUMNS)), hashes)
 
 
 def records(lines: Iterator[str], header: Header) -> Iterator[Record | Refused]:
@@ -146,10 +154,17 @@ def entry(record: Record, header: Header, *, region: str, timezone: tzinfo) -> E
         return Refused(record, f"{'from' if starts is None else 'to'} is not a date (2024-05-31)")
     if ends <= starts:
         return Refused(record, "to is not after from")
+    password_hash = "" if header.password_hash is None else record.fields[header.password_hash].strip()
+    try:
+        if password_hash:
+            parse(password_hash)
+    except NoPasswordHash as reason:
+        return Refused(record, f"{PASSWORD_HASH} {reason}")
     return Entry(
         record,
         Subscriber(subscriber_id, name, email.lower()),
         Subscription(subscriber_id, kind, product, msisdn, starts, ends),  # type: ignore[arg-type]
+        password_hash,
     )
 
 
