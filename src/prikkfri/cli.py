@@ -458,17 +458,24 @@ def say_of_quarantine(settings: Config, identifier: str, action: str, by: str) -
     asked_of_sms(settings, "POST", f"/quarantine/{quote(identifier, safe='')}", wanted)
 
 
+ASKED_NAMES = {"sms": "the SMS centre", "signin": "the signin role"}
+
+
 def asked_of_sms(settings: Config, method: str, path: str, wanted: object = None) -> Any:
-    """What the sms role answers whoever has its command key, which stands in the home."""
-    url = f"http://localhost:{settings.roles.sms.port}{path}"
-    key = CallersKeys(settings.home, ("sms",))["sms"]
+    return asked_of("sms", settings, method, path, wanted)
+
+
+def asked_of(role: str, settings: Config, method: str, path: str, wanted: object = None) -> Any:
+    """What a role answers whoever has its command key, which stands in the home."""
+    url = f"http://localhost:{settings.roles.edge(role).port}{path}"
+    key = CallersKeys(settings.home, (role,))[role]
     try:
         answer = httpx.request(
             method, url, json=wanted, headers={"Authorization": f"Bearer {key}"}, timeout=SEND_SECONDS_MAX
         )
         document = answer.json()
     except (httpx.HTTPError, ValueError) as error:
-        raise PrikkfriError(f"the SMS centre does not answer on {url}: {type(error).__name__}") from None
+        raise PrikkfriError(f"{ASKED_NAMES[role]} does not answer on {url}: {type(error).__name__}") from None
     if answer.is_success:
         return document
     kind = UsageError if answer.status_code == httpx.codes.NOT_FOUND else PrikkfriError
@@ -565,6 +572,63 @@ def show_subscriber(
             )
         if rows:
             console.print(table)
+
+
+@subscribers_commands.command("password-link")
+def password_link(
+    key: Annotated[str, typer.Argument(metavar="MSISDN|ID")],
+    by: By = "",
+    json_file: JsonFile = None,
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """Make a link by which a customer sets a password, once, within 24 hours; it ends an earlier one."""
+    settings = configuration(home, config)
+    customer = subscriber_id_of(settings, key)
+    made = asked_of("signin", settings, "POST", f"/customers/{quote(customer, safe='')}/password-link", said_by(by))
+    if json_file is not None:
+        write_json(made, json_file)
+        return
+    console.print(Text(made["link"]), soft_wrap=True)
+    until = moment(made["expires_at"], ZoneInfo(settings.streaming.timezone))
+    console.print(f"for customer {customer}, once, until {until}; give it to nobody else")
+
+
+@subscribers_commands.command("end-sessions")
+def end_sessions(
+    key: Annotated[str, typer.Argument(metavar="MSISDN|ID")],
+    by: By = "",
+    json_file: JsonFile = None,
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """Sign a customer out on every device."""
+    settings = configuration(home, config)
+    customer = subscriber_id_of(settings, key)
+    ended = asked_of("signin", settings, "POST", f"/customers/{quote(customer, safe='')}/devices/end", said_by(by))
+    if json_file is not None:
+        write_json(ended, json_file)
+        return
+    console.print(f"customer {customer} is signed out on {ended['ended']} devices")
+
+
+def subscriber_id_of(settings: Config, key: str) -> str:
+    """The id of whoever has this id, or holds this number."""
+    zone, now = ZoneInfo(settings.streaming.timezone), SystemClock().now()
+    found = asyncio.run(
+        reading(
+            settings,
+            "subscribers",
+            lambda database: show(database, key, region=settings.region, timezone=zone, now=now),
+        )
+    )
+    if found is None:
+        raise PrikkfriError(f"nobody is or holds {key!r}")
+    return found.id
+
+
+def said_by(by: str) -> dict[str, str]:
+    return {"by": by or getpass.getuser()}
 
 
 incidents_commands = typer.Typer(help="What has been broken, and the answers.", rich_markup_mode=None)
