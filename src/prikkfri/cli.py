@@ -585,7 +585,8 @@ def password_link(
     """Make a link by which a customer sets a password, once, within 24 hours; it ends an earlier one."""
     settings = configuration(home, config)
     customer = subscriber_id_of(settings, key)
-    made = asked_of("signin", settings, "POST", f"/customers/{quote(customer, safe='')}/password-link", said_by(by))
+    wanted = {"customer": customer, "by": by or getpass.getuser()}
+    made = asked_of("signin", settings, "POST", "/customers/password-link", wanted)
     if json_file is not None:
         write_json(made, json_file)
         return
@@ -605,7 +606,8 @@ def end_sessions(
     """Sign a customer out on every device."""
     settings = configuration(home, config)
     customer = subscriber_id_of(settings, key)
-    ended = asked_of("signin", settings, "POST", f"/customers/{quote(customer, safe='')}/devices/end", said_by(by))
+    wanted = {"customer": customer, "by": by or getpass.getuser()}
+    ended = asked_of("signin", settings, "POST", "/customers/devices/end", wanted)
     if json_file is not None:
         write_json(ended, json_file)
         return
@@ -625,10 +627,6 @@ def subscriber_id_of(settings: Config, key: str) -> str:
     if found is None:
         raise PrikkfriError(f"nobody is or holds {key!r}")
     return found.id
-
-
-def said_by(by: str) -> dict[str, str]:
-    return {"by": by or getpass.getuser()}
 
 
 incidents_commands = typer.Typer(help="What has been broken, and the answers.", rich_markup_mode=None)

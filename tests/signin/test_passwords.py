@@ -166,7 +166,9 @@ async def test_a_login_is_asked_for_so_often_from_one_network_known_or_not(house
 async def test_a_network_guesses_so_often(build_house: BuildHouse) -> None:
     house = await build_house(password_limits=PasswordLimits(network=Limit(2, 900)))
     async with house.client() as client:
-        link = (await client.post("/customers/s-1/password-link", json={"by": "Eva"}, headers=KEY)).json()["link"]
+        link = (
+            await client.post("/customers/password-link", json={"customer": "s-1", "by": "Eva"}, headers=KEY)
+        ).json()["link"]
         for _ in range(2):
             assert (await client.post("/password", json={"link": "x" * 43, "password": NEW})).status_code == 401
         right = {"link": link.partition("#password=")[2], "password": NEW}
@@ -252,7 +254,7 @@ async def test_a_database_that_is_away_is_our_fault_and_says_so(build_house: Bui
         for refused in (
             await choose(client, "12345678"),
             await client.post("/password", json={"link": "x" * 43, "password": NEW}),
-            await client.post("/customers/s-1/password-link", json={"by": "Eva"}, headers=KEY),
+            await client.post("/customers/password-link", json={"customer": "s-1", "by": "Eva"}, headers=KEY),
         ):
             assert (refused.status_code, refused.json()["error"]) == (503, "database-unavailable")
     assert [(o.step, o.reason) for o in house.recorded] == [
@@ -264,18 +266,22 @@ async def test_a_database_that_is_away_is_our_fault_and_says_so(build_house: Bui
 
 async def test_a_link_of_the_operator_sets_a_password_once_and_is_on_the_record(house: House) -> None:
     async with house.client() as client:
-        made = await client.post("/customers/s-2/password-link", json={"by": "Eva"}, headers=KEY)
+        made = await client.post("/customers/password-link", json={"customer": "s-2", "by": "Eva"}, headers=KEY)
         address, _, secret = made.json()["link"].partition("#password=")
         assert address == "http://localhost:8080/"
         assert made.json()["expires_at"] == house.clock.now() + 86_400
-        newer = (await client.post("/customers/s-2/password-link", json={"by": "Eva"}, headers=KEY)).json()["link"]
+        newer = (
+            await client.post("/customers/password-link", json={"customer": "s-2", "by": "Eva"}, headers=KEY)
+        ).json()["link"]
         old = await client.post("/password", json={"link": secret, "password": NEW})
         assert (old.status_code, old.json()["error"]) == (401, "bad-link")
         secret = newer.partition("#password=")[2]
         house.clock.advance(86_399)
         assert (await client.post("/password", json={"link": secret, "password": NEW})).status_code == 204
         assert (await client.post("/password", json={"link": secret, "password": NEW})).status_code == 401
-        late = (await client.post("/customers/s-2/password-link", json={"by": "Eva"}, headers=KEY)).json()["link"]
+        late = (
+            await client.post("/customers/password-link", json={"customer": "s-2", "by": "Eva"}, headers=KEY)
+        ).json()["link"]
         house.clock.advance(86_400)
         late = await client.post("/password", json={"link": late.partition("#password=")[2], "password": NEW})
         assert late.status_code == 401
@@ -299,7 +305,7 @@ async def test_one_proof_used_twice_at_once_sets_one_password(house: House) -> N
 
 async def test_a_new_password_ends_every_other_proof(house: House) -> None:
     async with house.client() as client:
-        made = await client.post("/customers/s-1/password-link", json={"by": "Eva"}, headers=KEY)
+        made = await client.post("/customers/password-link", json={"customer": "s-1", "by": "Eva"}, headers=KEY)
         elsewhere = await sent(house, client, device=OTHER_DEVICE)
         assert (await choose(client, await sent(house, client))).status_code == 204
         secret = made.json()["link"].partition("#password=")[2]
@@ -309,11 +315,12 @@ async def test_a_new_password_ends_every_other_proof(house: House) -> None:
 
 async def test_only_whoever_has_the_key_makes_links_and_only_for_customers(house: House) -> None:
     async with house.client() as client:
-        assert (await client.post("/customers/s-1/password-link", json={"by": "Eva"})).status_code == 401
-        nobody = await client.post("/customers/s-9/password-link", json={"by": "Eva"}, headers=KEY)
+        assert (await client.post("/customers/password-link", json={"customer": "s-1", "by": "Eva"})).status_code == 401
+        nobody = await client.post("/customers/password-link", json={"customer": "s-9", "by": "Eva"}, headers=KEY)
         assert (nobody.status_code, nobody.json()["error"]) == (404, "no-such-customer")
-        for wrong in ({}, {"by": ""}, {"by": "x" * 65}, []):
-            answer = await client.post("/customers/s-1/password-link", json=wrong, headers=KEY)
+        whole = {"customer": "s-1", "by": "Eva"}
+        for wrong in ({"by": "Eva"}, whole | {"by": ""}, whole | {"by": "x" * 65}, whole | {"customer": ""}, []):
+            answer = await client.post("/customers/password-link", json=wrong, headers=KEY)
             assert answer.status_code == 400
     assert await house.database.read(lambda q: q.fetch("SELECT * FROM password_link")) == []
 
@@ -346,7 +353,7 @@ async def test_what_is_no_request_is_refused(house: House) -> None:
 async def test_what_is_past_its_time_is_erased(house: House) -> None:
     async with house.client() as client:
         await sent(house, client)
-        await client.post("/customers/s-1/password-link", json={"by": "Eva"}, headers=KEY)
+        await client.post("/customers/password-link", json={"customer": "s-1", "by": "Eva"}, headers=KEY)
 
     async def left() -> tuple[int, int]:
         found = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -20,7 +21,9 @@ class _End(msgspec.Struct):
     others: bool = False
 
 
-class ByWhom(msgspec.Struct, forbid_unknown_fields=True):
+class ForCustomer(msgspec.Struct, forbid_unknown_fields=True):
+    customer: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    """Here and not in the path: the id of an operator's system may hold a slash."""
     by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     """The name of the person who says so."""
 
@@ -53,22 +56,24 @@ def routes(devices: Devices, *, viewer_origin: str, command_key: str) -> list[Ro
         return Answer(204)
 
     async def of_customer(request: Request) -> Answer:
-        return Answer(200, {"devices": [_document(each) for each in await devices.of(request.parts["id"])]})
+        asked = dict(parse_qsl(request.query.decode("latin-1")))
+        found = await devices.of(asked.get("customer", ""))
+        return Answer(200, {"devices": [_document(each) for each in found]})
 
     async def end_all(request: Request) -> Answer:
         try:
-            asked = msgspec.json.decode(await request.body(), type=ByWhom)
+            asked = msgspec.json.decode(await request.body(), type=ForCustomer)
         except (msgspec.DecodeError, UnicodeError) as error:
             return refusal(400, "bad-request", str(error))
-        return Answer(200, {"ended": await devices.end_all(request.parts["id"], by=asked.by)})
+        return Answer(200, {"ended": await devices.end_all(asked.customer, by=asked.by)})
 
     size = BODY_BYTES_MAX
     return [
         Route("GET", "/devices", when_stored(for_holder(listed))),
         Route("POST", "/devices/end", when_stored(for_holder(end)), body_bytes_max=size, origin=viewer_origin),
         Route("POST", "/devices/seen", when_stored(for_holder(seen)), body_bytes_max=size, origin=viewer_origin),
-        Route("GET", "/customers/{id}/devices", when_stored(of_customer), key=command_key),
-        Route("POST", "/customers/{id}/devices/end", when_stored(end_all), body_bytes_max=size, key=command_key),
+        Route("GET", "/customers/devices", when_stored(of_customer), key=command_key),
+        Route("POST", "/customers/devices/end", when_stored(end_all), body_bytes_max=size, key=command_key),
     ]
 
 

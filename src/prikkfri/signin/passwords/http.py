@@ -8,7 +8,7 @@ from prikkfri.protocols.asgi import Answer, Request, Route, header, refusal
 from prikkfri.protocols.device_token import is_device
 from prikkfri.signin.clients import client_kind
 from prikkfri.signin.credentials import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN
-from prikkfri.signin.devices.http import ByWhom
+from prikkfri.signin.devices.http import ForCustomer
 from prikkfri.signin.http import LOGIN_LENGTH_MAX, PRINTABLE, when_stored
 from prikkfri.signin.passwords.service import CodeWanted, NewPassword, Passwords
 
@@ -80,10 +80,10 @@ def routes(passwords: Passwords, *, viewer_origin: str, command_key: str) -> lis
 
     async def link(request: Request) -> Answer:
         try:
-            asked = msgspec.json.decode(await request.body(), type=ByWhom)
+            asked = msgspec.json.decode(await request.body(), type=ForCustomer)
         except (msgspec.DecodeError, UnicodeError) as error:
             return refusal(400, "bad-request", str(error))
-        made = await passwords.make_link(request.parts["id"], by=asked.by)
+        made = await passwords.make_link(asked.customer, by=asked.by)
         if made is None:
             return refusal(404, "no-such-customer", "There is no customer with this id.")
         return Answer(200, {"link": made.link, "expires_at": made.expires_at})
@@ -92,7 +92,7 @@ def routes(passwords: Passwords, *, viewer_origin: str, command_key: str) -> lis
     return [
         Route("POST", "/password/code", code, body_bytes_max=size, origin=viewer_origin),
         Route("POST", "/password", password, body_bytes_max=size, origin=viewer_origin),
-        Route("POST", "/customers/{id}/password-link", when_stored(link), body_bytes_max=size, key=command_key),
+        Route("POST", "/customers/password-link", when_stored(link), body_bytes_max=size, key=command_key),
     ]
 
 
