@@ -135,7 +135,7 @@ class Neighbours:
         """Signs a customer out everywhere; of how many devices, None when signin does not say that it did."""
         wanted = msgspec.json.encode({"customer": customer, "by": by})
         try:
-            return ended_of((await self._asked("signin", "/customers/devices/end", wanted))[1])
+            return ended_of(await self._told("signin", "/customers/devices/end", wanted))
         except msgspec.DecodeError:
             return None
 
@@ -143,7 +143,7 @@ class Neighbours:
         """A link by which a customer sets a password, once; None when signin makes none."""
         wanted = msgspec.json.encode({"customer": customer, "by": by})
         try:
-            return link_of((await self._asked("signin", "/customers/password-link", wanted))[1])
+            return link_of(await self._told("signin", "/customers/password-link", wanted))
         except msgspec.DecodeError:
             return None
 
@@ -167,9 +167,9 @@ class Neighbours:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _told(self, role: str, path: str) -> bytes:
+    async def _told(self, role: str, path: str, wanted: bytes | None = None) -> bytes:
         """What a role tells whoever has its command key; empty when it tells nothing."""
-        status, document = await self._asked(role, path)
+        status, document = await self._asked(role, path, wanted)
         return document if httpx.codes.is_success(status) else b""
 
     async def _asked(self, role: str, path: str, wanted: bytes | None = None) -> tuple[int, bytes]:

@@ -15,7 +15,7 @@ TEXTS = {
     "nb": "{code} er koden din for å velge passord hos {operator}. Den gjelder i {minutes} minutter."
     " Gi den aldri til andre. Har du ikke bedt om den, kan du se bort fra den.",
     "sv": "{code} är din kod för att välja lösenord hos {operator}. Den gäller i {minutes} minuter."
-    " Ge den aldrig till någon annan. Har du inte bett om den kan du bortse från den.",
+    " Ge den aldrig till någon. Bad du inte om den? Bortse från den.",
     "en": "{code} is your code to choose a password with {operator}. It is good for {minutes} minutes."
     " Never give it to anybody. If you did not ask for it, do nothing.",
 }
