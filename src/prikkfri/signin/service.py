@@ -284,12 +284,13 @@ class SignIn:
     async def keep_house(self) -> None:
         """Publishes the revocation list and forgets what has expired. Raises `StorageError` or `OSError`."""
         now = self._clock.now()
-        self._imported = await self._subscribers.read(any_imported_password)
         before = now - REVOKED_KEPT_SECONDS
         tokens = await self._database.read(lambda q: store.revoked_tokens(q, before))
         document = json.dumps({"as_of": now, "device_tokens": tokens}).encode()
         await asyncio.to_thread(write_whole, self._home / "public" / "revoked.json", document)
         await self._database.write(lambda t: store.forget_expired(t, sessions_before=now, tokens_before=before))
+        # Last: where the customers stand has its own database, and nothing here waits for that.
+        self._imported = await self._subscribers.read(any_imported_password)
 
     async def measure(self) -> None:
         """Some hashes before anybody comes, so that capacity is known from the start."""

@@ -25,8 +25,10 @@ class PasswordLimits:
     """Codes after they were made, by which the next are counted; links after they have ended."""
     waiting_max: int = 1_000
     """Codes that were asked for and not sent yet; past it everybody is refused alike."""
-    senders: int = 4
+    senders: int = 8
     """Codes on their way to the SMS centre at once."""
+    delay_seconds_max: float = 0.5
+    """Each waits for a moment drawn by lot first: what one request costs must not be told by the time of the next."""
     database_seconds_max: float = 3.0
 
 

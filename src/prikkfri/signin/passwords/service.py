@@ -197,7 +197,9 @@ class Passwords:
         await self._database.write(lambda t: store.forget(t, codes_before=before, links_before=before))
 
     async def _send_codes(self) -> None:
+        lots = secrets.SystemRandom()
         while True:
+            await asyncio.sleep(lots.uniform(0, self._limits.delay_seconds_max))
             await self.send_next()
 
     async def _keep_house(self) -> None:
