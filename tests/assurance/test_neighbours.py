@@ -85,6 +85,8 @@ async def test_how_channels_and_routes_stand_is_told_or_not_known() -> None:
     assert route == RouteControl(
         "nord", "Nordtel", "stopped", 5.0, "rule:canaries", "astray", "south", 3, False, 90, 4
     )  # fmt: skip
+    asking, _ = neighbours(lambda request: httpx.Response(200, json=[{**CHANNEL, "guide": "it is gone"}]))
+    assert await asking.channels() == (ChannelControl("sport", "Sport", True, "kari", "it is gone"),)
     for answer in (b"", b"{}", b'[{"id": 1}]', b"[null]", b"<html>"):
         asking, _ = neighbours(lambda request, answer=answer: httpx.Response(200, content=answer))  # type: ignore[misc]
         assert await asking.channels() is None and await asking.routes() is None
@@ -147,7 +149,9 @@ async def test_a_message_is_handed_over_in_the_name_of_its_account() -> None:
     assert (request.method, str(request.url)) == ("POST", "http://sms.test/messages")
     assert json.loads(request.content) == {"from": "Nordavind", "to": "+4791234567", "text": "hei"}
     assert request.headers["authorization"] == "Basic bWlkZGFnOnNlY3JldA=="
-    for status, answer, taken in ((422, {"error": "bad-recipient", "id": "m-2"}, ""), (202, {}, None), (202, [], None)):
+    for status, answer, taken in ((422, {"error": "bad-recipient", "id": "m-2"}, ""), (202, {}, None), (202, [], None),
+                                  (500, {"error": "in-doubt", "id": "m-2"}, None), (500, {"error": "in-doubt"}, None),
+                                  (503, {"error": "storage"}, "")):  # fmt: skip
         asking, _ = neighbours(lambda request, s=status, a=answer: httpx.Response(s, json=a))  # type: ignore[misc]
         assert await asking.send_message("middag", "secret", "Nordavind", "+47", "hei") == taken
 

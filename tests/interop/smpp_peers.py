@@ -178,15 +178,16 @@ def started_partner(folder: Path, quirks: Quirks) -> Iterator[Handsets]:
 
 @contextmanager
 def started_centre(
-    folder: Path, *, link_port: int, handsets: Handsets | None = None, in_doubt_seconds: float = 3.0
+    folder: Path, *, link_port: int, handsets: Handsets | None = None, in_doubt_seconds: float = 3.0, more: str = ""
 ) -> Iterator[Centre]:
+    """`more`: what its configuration says beside accounts and links of everybody."""
     smpp, http = free_ports(2)
     home = folder / "home"
     home.mkdir()
     text = CONFIGURATION.format(
         http=http, smpp=smpp, link=link_port, password=PASSWORD, in_doubt_seconds=in_doubt_seconds
     )
-    (home / "prikkfri.toml").write_text(text)
+    (home / "prikkfri.toml").write_text(text + more)
     process = Process(["-m", "prikkfri.app", "sms", "--home", str(home)], folder / "sms.log")
     process.start()
     centre = Centre(process, smpp, f"http://127.0.0.1:{http}", handsets, home)

@@ -14,6 +14,7 @@ from prikkfri.protocols.smpp.concatenation import (
     read_part,
     split,
     split_header,
+    without_parameters,
 )
 from prikkfri.protocols.smpp.pdu import ShortMessage, Tag
 from prikkfri.protocols.smpp.text import decode_parts, decode_text, encode_gsm, encode_text
@@ -301,3 +302,37 @@ def test_any_message_is_a_part_or_whole_or_a_remote_error(esm_class: int, octets
     except RemoteProtocolError:
         return
     assert part is None or 1 <= part.number <= part.total
+
+
+def sar(reference: int, total: int, number: int) -> tuple[tuple[int, bytes], ...]:
+    return (
+        (Tag.SAR_REFERENCE, reference.to_bytes(2)),
+        (Tag.SAR_TOTAL, bytes((total,))),
+        (Tag.SAR_SEQUENCE, bytes((number,))),
+    )
+
+
+def test_a_part_says_in_a_header_which_it_is_where_parameters_are_not_known() -> None:
+    part = ShortMessage(
+        source="a", octets=b"hei", esm_class=0x80, tlvs=(*sar(0x1234, 3, 2), (Tag.MESSAGE_STATE, b"\2"))
+    )
+    told = without_parameters(part)
+    assert told == ShortMessage(source="a", octets=b"\6\x08\4\x12\x34\3\2hei", esm_class=0x80 | ESM_CLASS_HEADER)
+    assert read_part(told) == read_part(part)
+
+
+@pytest.mark.parametrize(("octets", "has_room"), [(247, True), (248, False)])
+def test_a_part_beside_which_no_header_fits_keeps_its_parameters(octets: int, has_room: bool) -> None:
+    part = ShortMessage(octets=b"x" * octets, tlvs=sar(1, 2, 1))
+    told = without_parameters(part)
+    assert (told != part, len(told.octets), told.tlvs == ()) == (has_room, octets + 7 * has_room, has_room)
+
+
+@pytest.mark.parametrize("esm_class", [0, 4, ESM_CLASS_HEADER])
+def test_what_is_whole_or_has_its_header_loses_its_parameters_alone(esm_class: int) -> None:
+    octets = b"\5\0\3\1\2\1hei" if esm_class == ESM_CLASS_HEADER else b"hei"
+    message = ShortMessage(octets=octets, esm_class=esm_class, tlvs=((Tag.RECEIPTED_MESSAGE_ID, b"x\0"),))
+    assert without_parameters(message) == ShortMessage(octets=octets, esm_class=esm_class)
+    both = ShortMessage(octets=octets, esm_class=esm_class, tlvs=sar(1, 2, 1))
+    assert without_parameters(both).octets.endswith(octets)
+    assert read_part(without_parameters(both))[1] == b"hei"

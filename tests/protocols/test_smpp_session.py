@@ -45,6 +45,20 @@ def sent(session: Session) -> list[Pdu]:
     return pdus
 
 
+@pytest.mark.parametrize(("version", "takes"), [(0, False), (0x33, False), (0x34, True), (0x50, True)])
+def test_a_peer_older_than_3_4_is_told_no_optional_parameters(version: int, takes: bool) -> None:
+    esme, centre = Session(Side.ESME, LIMITS, 0.0), Session(Side.CENTRE, LIMITS, 0.0)
+    answer = BindAnswer("prikkfri", ((0x0210, b"\x34"),))
+    esme.bind(Command.BIND_TRANSCEIVER, Bind("shop", "secret", interface_version=version), 0.0)
+    [request] = centre.receive(esme.outgoing(), 0.0)
+    assert isinstance(request, Request)
+    assert centre.takes_parameters
+    centre.answer(request, Status.OK, answer)
+    assert centre.takes_parameters is takes
+    assert [pdu.body for pdu in sent(centre)] == [answer if takes else BindAnswer("prikkfri")]
+    assert esme.takes_parameters
+
+
 @pytest.mark.parametrize(
     ("command", "state", "may_submit", "may_deliver"),
     [

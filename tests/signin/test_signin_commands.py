@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from prikkfri.cli import application
-from prikkfri.errors import PrikkfriError
+from prikkfri.errors import PrikkfriError, UsageError
 from prikkfri.storage.keys import command_key
 
 LINK = "http://localhost:8080/#password=" + "k" * 43
@@ -80,16 +80,21 @@ def test_a_customer_comes_with_a_hash_gets_a_link_and_is_signed_out(signin: Sign
     assert json.loads(signin.ran("subscribers", "end-sessions", "S/1", "--json", "-").stdout)["ended"] == 3
 
 
-def test_nobody_is_told_so_and_a_signin_that_is_down_is_named(signin: Signin) -> None:
+def test_nobody_is_told_so_and_a_sign_in_that_is_down_is_named(signin: Signin) -> None:
     file = signin.home / "customers.csv"
     file.write_text(
-        "subscriber_id,name,email,kind,product,msisdn,from,to\nS1,Kari,,mobile,Fri,+4791234567,2020-01-01,\n"
+        "subscriber_id,name,email,kind,product,msisdn,from,to\n"
+        "S1,Kari,,mobile,Fri,+4791234567,2020-01-01,\n"
+        "S2,Ola,,mobile,Fri,+4791234568,2020-01-01,2021-01-01\n"
     )
     signin.ran("subscribers", "import", str(file))
     for command in ("password-link", "end-sessions"):
-        nobody = signin.ran("subscribers", command, "+4799999999")
-        assert isinstance(nobody.exception, PrikkfriError) and "nobody is or holds" in str(nobody.exception)
+        for nobody, why in (("+4799999999", "is or holds"), ("+4791234568", "nobody holds '+4791234568' now")):
+            refused = signin.ran("subscribers", command, nobody)
+            assert isinstance(refused.exception, UsageError) and why in str(refused.exception)
     assert signin.asked == []
+    assert signin.ran("subscribers", "end-sessions", "S2").exit_code == 0
     (signin.home / "prikkfri.toml").write_text("[roles.signin]\nport = 1\n")
     down = signin.ran("subscribers", "password-link", "S1")
-    assert "the signin role does not answer" in str(down.exception)
+    assert isinstance(down.exception, PrikkfriError)
+    assert "the sign-in role does not answer on http://localhost:1/customers/password-link" in str(down.exception)

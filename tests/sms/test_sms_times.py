@@ -302,6 +302,25 @@ async def test_an_older_peer_is_not_told_what_it_does_not_expect(house: Any) -> 
             assert answered.body.system_id == "prikkfri"
 
 
+async def test_an_older_peer_hears_in_the_text_and_its_header_what_others_hear_in_parameters(house: Any) -> None:
+    part = ((Tag.SAR_REFERENCE, b"\x12\x34"), (Tag.SAR_TOTAL, b"\2"), (Tag.SAR_SEQUENCE, b"\1"))
+    async with house() as at:
+        link, (client, _) = await at.bound_link(), await at.asking_client(version=0x33)
+        _, identity = await client.submit(registered_delivery=1, tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\0\7"),))
+        request, message = await link.message()
+        link.take_message(request, "net-1")
+        link.tell(message, "net-1")
+        request, receipt = await client.message()
+        client.answer(request, body=MessageAnswer())
+        assert (receipt.tlvs, receipt.esm_class) == ((), 4)
+        assert f"id:{identity} ".encode() in receipt.octets
+        await link.answered()
+        link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=b"hei", tlvs=part))
+        request, message = await client.message()
+        assert (message.octets, message.esm_class) == (b"\6\x08\4\x12\x34\2\1hei", 0x40)
+        assert message.tlvs == ()
+
+
 async def test_more_connections_than_may_be_are_cut_at_once_and_one_that_left_makes_room(house: Any) -> None:
     async with house(connections_max=3) as at:  # the link's own is one
         await at.bound_link()

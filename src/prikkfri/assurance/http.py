@@ -150,7 +150,7 @@ class Neighbours:
     async def send_message(self, account: str, password: str, sender: str, recipient: str, text: str) -> str | None:
         """Hands a text message to the SMS centre; returns its id, empty when it was not accepted.
 
-        None: no answer came, and nobody knows whether it was.
+        None: no answer came, or one that says so: nobody knows whether it was.
         """
         message = {"from": sender, "to": recipient, "text": text}
         try:
@@ -158,6 +158,8 @@ class Neighbours:
                 response = await self._client.post(
                     f"{self._urls['sms']}/messages", json=message, auth=(account, password)
                 )
+            if response.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
+                return None
             return str(response.raise_for_status().json()["id"])
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.HTTPStatusError):
             return ""

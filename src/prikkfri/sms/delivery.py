@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from prikkfri.config import SENSITIVE_CLASSES, Account, Link
 from prikkfri.errors import ProtocolError
+from prikkfri.protocols.smpp.concatenation import without_parameters
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_message
 from prikkfri.protocols.smpp.times import format_relative
@@ -17,6 +18,8 @@ from prikkfri.sms.sealing import SealBroken, Sealer
 
 RETRY_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0)
 """Pauses after each refusal for now; the last one repeats until the message expires."""
+STATUS = "smpp-"
+"""Before the status of a refusal, where it is the reason of something."""
 RECONNECT_SECONDS = 0.25
 RECONNECT_SECONDS_MAX = 30.0
 
@@ -50,11 +53,12 @@ def wire_body(
     party: Party,
     *,
     now: float,
+    parameters: bool = True,
     encode: Callable[[ShortMessage], bytes] = encode_body,
 ) -> bytes:
     """The body of the PDU that carries a message to a party. Raises Misdirected rather than guess (law 1).
 
-    `encode` is not trusted: what it wrote is read back.
+    `parameters`: whether the party takes optional ones. `encode` is not trusted: what it wrote is read back.
     """
     if message.target != str(party):
         raise Misdirected("claimed for another party")
@@ -84,6 +88,7 @@ def wire_body(
         tlvs=(*envelope.tlvs, (Tag.USER_MESSAGE_REFERENCE, reference_of(message.id).to_bytes(2))),
     )
     try:
+        outgoing = outgoing if parameters else without_parameters(outgoing)
         body = encode(outgoing)
         read_back = decode_body(Command.SUBMIT_SM, body)
     except ProtocolError as error:
@@ -93,8 +98,8 @@ def wire_body(
     return body
 
 
-def receipt_body(due: DueReceipt) -> bytes:
-    """The body of the PDU that tells a sender what became of its submission."""
+def receipt_body(due: DueReceipt, *, parameters: bool = True) -> bytes:
+    """The body of the PDU that tells a sender what became of its submission; its text says it all."""
     told = Receipt(due.id, MessageState(due.state))
     sender = read_sender(due.sender) or Address(due.sender, 0, 0)
     recipient = read_sender(due.recipient) or Address(due.recipient, 0, 0)
@@ -107,7 +112,8 @@ def receipt_body(due: DueReceipt) -> bytes:
         destination_npi=recipient.npi,
         tlvs=() if due.user_reference is None else ((Tag.USER_MESSAGE_REFERENCE, due.user_reference.to_bytes(2)),),
     )
-    return encode_body(receipt_message(told, submitted, submitted=due.accepted_at, done=due.ended_at))
+    receipt = receipt_message(told, submitted, submitted=due.accepted_at, done=due.ended_at)
+    return encode_body(receipt if parameters else without_parameters(receipt))
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ class Retry:
 
 
 def status_reason(status: int) -> str:
-    return f"smpp-{status:02x}"
+    return f"{STATUS}{status:02x}"
 
 
 def after_refusal(

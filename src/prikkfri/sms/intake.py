@@ -6,6 +6,7 @@ from functools import partial
 
 from prikkfri.errors import RemoteProtocolError
 from prikkfri.journal import Outcome
+from prikkfri.protocols.smpp.byte_order import high_octet_first
 from prikkfri.protocols.smpp.concatenation import References
 from prikkfri.protocols.smpp.pdu import NOTHING, Body, Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import FINAL, Receipt, is_marked, is_receipt, parse_receipt
@@ -98,13 +99,8 @@ def read_events(events: Sequence[Event], bucket: Bucket, given: Given) -> Intake
     intake = Intake(bucket)
     for event in events:
         match event:
-            case Request(command=command, body=ShortMessage() as message) if command in _TOLD_BY and is_receipt(
-                message
-            ):
-                _read_receipt(intake, event, message, given)
             case Request(body=ShortMessage() as message):
-                status, identity = hand_in(intake, message, given)
-                intake.answers.append((event, status, MessageAnswer(identity)))
+                _read_message(intake, event, high_octet_first(message, little=given.rules.ucs2_little), given)
             case Request(command=Command.UNBIND):
                 intake.unbind = event
             case Request():  # a bind when bound; the session lets none through
@@ -122,6 +118,14 @@ def read_events(events: Sequence[Event], bucket: Bucket, given: Given) -> Intake
                 for number, context in enumerate(contexts):
                     _doubt(intake, context, given, reason, ended_it=number == 0 and reason in (LOST, OUT_OF_BOUNDS))
     return intake
+
+
+def _read_message(intake: Intake, request: Request, message: ShortMessage, given: Given) -> None:
+    if request.command in _TOLD_BY and is_receipt(message):
+        _read_receipt(intake, request, message, given)
+        return
+    status, identity = hand_in(intake, message, given)
+    intake.answers.append((request, status, MessageAnswer(identity)))
 
 
 def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status, str]:

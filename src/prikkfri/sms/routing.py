@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
-from prikkfri.config import Account, Link, Sms
-from prikkfri.sms.addresses import SHORT_CODE_DIGITS_MAX, Numbering, read_recipient
+from prikkfri.config import SHORT_CODE_DIGITS_MAX, Account, Link, Sms
+from prikkfri.sms.addresses import Numbering, read_recipient
 
 
 class Party(NamedTuple):

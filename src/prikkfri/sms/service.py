@@ -38,7 +38,7 @@ from prikkfri.sms.routing import Exposed, Party, Stop
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.sessions.service import Sessions
 from prikkfri.sms.shared.service import Shared
-from prikkfri.sms.submission import Refusal
+from prikkfri.sms.submission import Doubt, Refusal
 from prikkfri.sms.submissions.service import Submissions
 from prikkfri.sms.timing import TIMING, Timing
 from prikkfri.sms.trail import Trail
@@ -121,8 +121,8 @@ class SmsCentre:
         """Over either edge; `address` is the client's."""
         return self._accounts.authenticate(system_id, password, address=address)
 
-    async def submit(self, account: Account, sender: str, recipient: str, text: str) -> str | Refusal:
-        """Takes a text on: returns its id once it is durable. Raises `StorageError` or `InDoubt`."""
+    async def submit(self, account: Account, sender: str, recipient: str, text: str) -> str | Doubt | Refusal:
+        """Takes a text on: returns its id once it is durable. Raises `StorageError` or `FencedOut`: it is not kept."""
         return await self._submissions.submit(account, sender, recipient, text)
 
     async def trail(self, message: str) -> Trail | None:

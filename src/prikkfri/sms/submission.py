@@ -6,9 +6,10 @@ from functools import lru_cache, partial
 
 from msgspec import structs
 
+from prikkfri.config import SHORT_CODE_DIGITS_MAX
 from prikkfri.errors import LocalProtocolError, RemoteProtocolError
 from prikkfri.protocols.smpp import concatenation
-from prikkfri.protocols.smpp.pdu import ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.pdu import SHORT_MESSAGE_OCTETS_MAX, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import REGISTERED_ANY
 from prikkfri.protocols.smpp.text import DataCoding, encode_text
 from prikkfri.protocols.smpp.times import parse_time
@@ -17,7 +18,6 @@ from prikkfri.sms.addresses import (
     INTERNATIONAL,
     RECIPIENT_TONS,
     SENDER_TONS,
-    SHORT_CODE_DIGITS_MAX,
     Address,
     Numbering,
     read_recipient,
@@ -43,6 +43,14 @@ _PART_TAGS = frozenset({Tag.SAR_REFERENCE, Tag.SAR_TOTAL, Tag.SAR_SEQUENCE})
 class Refusal:
     status: Status
     reason: str
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Whether a message was taken on nobody can tell yet."""
+
+    message: str
+    """The id that it has if it was."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,8 @@ class Rules:
     ascii_is_gsm: bool = False
     """Whether octets under data_coding 1 are of the GSM alphabet in truth."""
     numbering: Numbering = INTERNATIONAL
+    ucs2_little: bool = False
+    """Whether it writes the low octet of UCS-2 first."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +214,9 @@ def _envelopes(message: ShortMessage, sender: Address, reference: Callable[[], i
     )
     has_header = message.esm_class & concatenation.ESM_CLASS_HEADER
     if part is not None or has_header or concatenation.fits_one(octets, message.data_coding):
-        return (whole,) if len(octets) <= 254 else Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
+        return (
+            (whole,) if len(octets) <= SHORT_MESSAGE_OCTETS_MAX else Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
+        )
     try:
         pieces = concatenation.split(octets, message.data_coding, reference())
     except LocalProtocolError:

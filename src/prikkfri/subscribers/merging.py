@@ -42,12 +42,12 @@ def merge(entries: Iterable[Entry], subscribers: Iterable[Subscriber], subscript
         person, thing = entry.subscriber, entry.subscription
         before = people.get(person.id)
         if owners.get(person.email, person.id) != person.id:
-            reason = f"email is that of subscriber {owners[person.email]}"
+            reason = f"email is that of subscriber {owners[person.email]}; give each their own"
             merged.conflicts.append(Refused(entry.record, reason))
             continue
         others = holders[thing.msisdn].values()
         if rival := next((o for o in others if o.subscriber_id != person.id and o.overlaps(thing)), None):
-            reason = f"msisdn is held by subscriber {rival.subscriber_id} in that time"
+            reason = f"msisdn is held by subscriber {rival.subscriber_id} in that time; end that one first (to)"
             merged.conflicts.append(Refused(entry.record, reason))
             continue
         if person != before:

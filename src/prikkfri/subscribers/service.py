@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from functools import partial
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
@@ -16,14 +17,16 @@ from prikkfri.errors import UsageError
 from prikkfri.protocols.spreadsheet import cell
 from prikkfri.storage import Database, Queries, Transaction
 from prikkfri.subscribers import store
-from prikkfri.subscribers.customer_file import LINE_CHARACTERS_MAX, Entry, Header, Record, Refused, entry, header
+from prikkfri.subscribers.customer_file import LINE_CHARACTERS_MAX, Entry, Header, Record, Refused, entry, header_of
 from prikkfri.subscribers.customer_file import records as records_of
+from prikkfri.subscribers.encodings import Encoding, encoding_of
 from prikkfri.subscribers.limits import Limits
 from prikkfri.subscribers.merging import Merged, merge
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.profile import Profile, profile
 
 DEFAULT_LIMITS = Limits()
+PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class ImportReport:
     rejected_file: Path | None
     """The rejected rows with line and reason; None when there are none."""
     seconds: float
+    encoding: str
+    """What the file was read as; of Windows-1252 it is a guess, since such a file does not say so."""
 
 
 OwnPasswords = Callable[[Collection[str]], Awaitable[Set[str]]]
@@ -69,10 +74,15 @@ async def import_file(
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     size = os.fstat(binary.fileno()).st_size
-    with TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    if not binary.seekable():
+        binary.close()
+        raise UsageError(f"{path}: is no file that can be read twice; write it to one first")
+    encoding = encoding_of(iter(partial(binary.read, PIECE_BYTES), b""))
+    binary.seek(0)
+    with TextIOWrapper(binary, encoding=encoding.name, errors=encoding.errors, newline="") as file:
         lines = _lines(file)
-        layout = header(next(lines, ""), str(path))
-        with _Rejections(path, layout) as rejections:
+        layout = header_of(lines, str(path))
+        with _Rejections(path, layout, encoding) as rejections:
             run = _Import(database, layout, region, timezone, rejections, own_passwords)
             records = records_of(lines, layout)
             conflicts: list[Refused] = []
@@ -94,6 +104,7 @@ async def import_file(
         rejected=rejections.count,
         rejected_file=rejections.path if rejections.count else None,
         seconds=clock.monotonic() - began,
+        encoding=encoding.name,
     )
 
 
@@ -179,11 +190,12 @@ class _Rejections:
     """The file of rejected rows, in the columns of the imported file and then line and reason: mended, it can be
     imported itself, and no cell is a formula. It takes the place of an earlier import's when all has been read."""
 
-    def __init__(self, imported: Path, layout: Header) -> None:
+    def __init__(self, imported: Path, layout: Header, encoding: Encoding) -> None:
         self.path = imported.with_suffix(".rejected.csv")
         self.count = 0
         self._unfinished = imported.with_suffix(".rejected.unfinished")
         self._layout = layout
+        self._encoding = encoding.of_rejected
         self._file: TextIO | None = None
 
     def add(self, refused: Refused) -> None:
@@ -202,7 +214,7 @@ class _Rejections:
             descriptor = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         except OSError as error:
             raise UsageError(f"{self._unfinished}: rejected rows cannot be written: {error.strerror}") from None
-        return os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="")
+        return os.fdopen(descriptor, "w", encoding=self._encoding, errors="surrogateescape", newline="")
 
     def __enter__(self) -> "_Rejections":
         return self

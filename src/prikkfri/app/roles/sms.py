@@ -5,7 +5,7 @@ import logging
 import resource
 import secrets
 
-from prikkfri.app.connections import smpp_connections_for
+from prikkfri.app.limits import smpp_connections_for
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import location_of, trimming
 from prikkfri.app.serving import listen

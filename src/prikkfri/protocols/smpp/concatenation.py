@@ -4,13 +4,14 @@ A part says which it is in a user data header (3GPP TS 23.040, 9.2.3.24: 8 or 16
 parameters of SMPP (5.3.2.22); a whole long message may travel in message_payload (5.3.2.32).
 """
 
+import struct
 from collections import OrderedDict
 
 import msgspec
 from msgspec import structs
 
 from prikkfri.errors import LocalProtocolError, RemoteProtocolError
-from prikkfri.protocols.smpp.pdu import ShortMessage, Tag
+from prikkfri.protocols.smpp.pdu import SHORT_MESSAGE_OCTETS_MAX, ShortMessage, Tag
 from prikkfri.protocols.smpp.text import ESCAPE, DataCoding, alphabet
 
 ESM_CLASS_HEADER = 0x40
@@ -77,6 +78,22 @@ def read_part(message: ShortMessage) -> tuple[Part | None, bytes]:
     if not _is_part(number[0], total[0]):
         return None, octets
     return Part(int.from_bytes(reference, "big"), total[0], number[0], wide=True), octets
+
+
+def without_parameters(message: ShortMessage) -> ShortMessage:
+    """The same for a peer that knows no optional parameters: a part says in a header which it is.
+
+    Of what comes whole in message_payload only the caller can make parts; a part so long that no header fits beside it
+    stays as it is. Raises RemoteProtocolError as `read_part` does.
+    """
+    part, _ = read_part(message)
+    if part is None or message.esm_class & ESM_CLASS_HEADER:
+        return structs.replace(message, tlvs=())
+    header = struct.pack(">BBBHBB", 6, _CONCATENATION_16, 4, part.reference, part.total, part.number)
+    if len(header) + len(message.octets) > SHORT_MESSAGE_OCTETS_MAX:
+        return message
+    esm_class = message.esm_class | ESM_CLASS_HEADER
+    return structs.replace(message, octets=header + message.octets, esm_class=esm_class, tlvs=())
 
 
 def _cut_before(octets: bytes, letters: DataCoding | None, start: int, end: int) -> int:

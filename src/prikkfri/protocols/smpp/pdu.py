@@ -179,6 +179,7 @@ _BIND = re.compile(
     re.DOTALL,
 )
 _ANSWER = re.compile(rb"([^\0]{0,64})\0", re.DOTALL)  # system_id or message_id
+SHORT_MESSAGE_OCTETS_MAX = 254
 ID_OCTETS_MAX = 255
 """Of an id that a partner gave; 64 by the book."""
 _WRITTEN_ID = re.compile(rb"([^\0-\x1f]{0,%d})(\Z|[\0-\x1f])" % ID_OCTETS_MAX, re.DOTALL)
@@ -361,7 +362,9 @@ def _encode_short_message(message: ShortMessage) -> bytes:
     _require(len(source) <= 20 and len(destination) <= 20, "address longer than 20 octets")
     _require(len(message.service_type) <= 5, "service_type longer than 5 octets")
     _require(len(message.schedule) <= 16 and len(message.validity) <= 16, "time longer than 16 octets")
-    _require(len(message.octets) <= 254, "short_message longer than 254 octets: use message_payload")
+    _require(
+        len(message.octets) <= SHORT_MESSAGE_OCTETS_MAX, "short_message longer than 254 octets: use message_payload"
+    )
     body = b"%b\0%c%c%b\0%c%c%b\0%c%c%c%b\0%b\0%c%c%c%c%c%b" % (
         message.service_type.encode("latin-1"),
         message.source_ton,

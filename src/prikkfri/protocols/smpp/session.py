@@ -60,6 +60,7 @@ _BOUND_BY = {
     Command.BIND_RECEIVER: State.RECEIVER,
     Command.BIND_TRANSCEIVER: State.TRANSCEIVER,
 }
+_PARAMETERS_SINCE = 0x34
 _ALWAYS = frozenset({Command.ENQUIRE_LINK, Command.UNBIND})
 # What each side may ask in each state (2.2, table 2-1). In OPEN the book allows enquire_link to both.
 _MAY_ASK: dict[tuple[Side, State], frozenset[Command]] = {
@@ -136,6 +137,8 @@ class Session:
         self.side = side
         self.state = State.OPEN
         self.limits = limits
+        self.takes_parameters = True
+        """Whether the peer expects optional parameters: one that bound as older than 3.4 does not (3.4.2)."""
         self._asked_by_peer = _MAY_ASK[Side.CENTRE if side is Side.ESME else Side.ESME, State.OPEN]
         self._unread = b""
         self._unwritten: list[bytes] = []
@@ -183,8 +186,11 @@ class Session:
             return
         if status == Status.OK and request.command in BINDS:
             self._become(_BOUND_BY[Command(request.command)])
-        if isinstance(body, BindAnswer) and status != Status.OK:
-            body = NOTHING
+            self.takes_parameters = (
+                isinstance(request.body, Bind) and request.body.interface_version >= _PARAMETERS_SINCE
+            )
+        if isinstance(body, BindAnswer):
+            body = NOTHING if status != Status.OK else body if self.takes_parameters else BindAnswer(body.system_id)
         self._put(request.command | RESPONSE, status, request.sequence, encode_body(body))
 
     def unbind(self, now: float) -> None:

@@ -108,9 +108,7 @@ class Accounts:
             return None
         self._binds[account.system_id] = left
         self._unbound.leave(connection)
-        # Peers older than 3.4 do not expect optional parameters.
-        tlvs = ((Tag.SC_INTERFACE_VERSION, b"\x34"),) if first.body.interface_version >= 0x34 else ()
-        connection.session.answer(first, Status.OK, BindAnswer(SYSTEM_ID, tlvs))
+        connection.session.answer(first, Status.OK, BindAnswer(SYSTEM_ID, ((Tag.SC_INTERFACE_VERSION, b"\x34"),)))
         connection.flush()
         return account
 

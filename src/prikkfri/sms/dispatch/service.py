@@ -72,9 +72,10 @@ class Dispatch:
             log.error("%s: cannot claim: %s", party, error)
             return 0
         left = _Unwritten()
+        now, parameters = self._shared.clock.now(), connection.session.takes_parameters
         for message in messages:
             try:
-                body = delivery.wire_body(message, self._shared.sealer, party, now=self._shared.clock.now())
+                body = delivery.wire_body(message, self._shared.sealer, party, now=now, parameters=parameters)
             except delivery.Misdirected as error:
                 log.critical("message %s is in quarantine: %s", message.id, error)
                 left.misdirected.append(message.id)
@@ -84,7 +85,7 @@ class Dispatch:
             elif party.kind == "link":
                 self._shared.traffic[party.name].wrote(message, self._shared.clock.monotonic())
         for receipt in receipts:
-            if not self._ask(connection, command, delivery.receipt_body(receipt), receipt):
+            if not self._ask(connection, command, delivery.receipt_body(receipt, parameters=parameters), receipt):
                 left.receipts.append(receipt.id)
         connection.flush()
         if left.misdirected or left.messages or left.receipts:

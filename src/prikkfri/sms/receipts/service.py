@@ -221,7 +221,7 @@ class Receipts:
         if state is None:
             await store.add_word(tx, message, receipt.word, now=now)
             return
-        reason = "" if state is State.DELIVERED else f"network-{receipt.error}"
+        reason = "" if state is State.DELIVERED else f"{outcomes.NETWORK}{receipt.error}"
         ending = await messages.end(tx, message, state, reason=reason, now=now)
         if ending is not None:
             settling.ended.append(ending)

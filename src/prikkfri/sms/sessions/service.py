@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable
 
-from prikkfri.errors import StorageError
+from prikkfri.errors import FencedOut, StorageError
 from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, Status
 from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unreadable
 from prikkfri.sms import outcomes
@@ -80,9 +80,14 @@ class Sessions:
             while batch:
                 try:
                     over = await self._process(connection, party, batch)
+                except FencedOut:
+                    _refuse_requests(
+                        connection, batch, Status.SYSTEM_ERROR
+                    )  # of a doubt nobody is told: it may be kept
+                    raise
                 except StorageError as error:
                     log.error("%s: cannot store: %s", party, error)
-                    batch = _refuse_requests(connection, batch)
+                    batch = _refuse_requests(connection, batch, Status.QUEUE_FULL)
                     await asyncio.sleep(self._shared.timing.storage_pause_seconds)
                     batch += connection.arrived(BATCH_EVENTS_MAX)
                     continue
@@ -114,12 +119,12 @@ class Sessions:
         return intake.over
 
 
-def _refuse_requests(connection: Connection, batch: list[Event]) -> list[Event]:
-    """Says no to what can be asked again; keeps what must not be forgotten."""
+def _refuse_requests(connection: Connection, batch: list[Event], submitted: Status) -> list[Event]:
+    """Says no to what can be asked again (to an account: `submitted`); keeps what must not be forgotten."""
     kept: list[Event] = []
     for event in batch:
         if isinstance(event, Request) and event.command != Command.UNBIND:
-            status = Status.QUEUE_FULL
+            status = submitted
             if event.command in (Command.DELIVER_SM, Command.DATA_SM):
                 status = Status.TEMPORARY_APPLICATION_ERROR
             connection.session.answer(event, status, MessageAnswer())

@@ -144,6 +144,7 @@ class Shared:
         self.partners = {link.name: link.partner for link in self.settings.links}
         self.routes = Routes.of(self.settings)
         self.traffic = {link.name: Traffic() for link in self.settings.links}
+        self._ucs2_little = {link.name for link in self.settings.links if link.ucs2_byte_order == "little"}
         self._rates = {Party("link", link.name): link.throughput_per_second_max for link in self.settings.links}
         self._refusals = {Party("link", link.name): refusals_of(link) for link in self.settings.links}
 
@@ -208,7 +209,14 @@ class Shared:
         validity = self.settings.validity_hours_max * 3600
         if party.kind == "link":
             numbering = numbering_of(self.settings)
-            return Rules(party, self.routes, full=self.full, validity_seconds_max=validity, numbering=numbering)
+            return Rules(
+                party,
+                self.routes,
+                full=self.full,
+                validity_seconds_max=validity,
+                numbering=numbering,
+                ucs2_little=party.name in self._ucs2_little,
+            )
         account = self.accounts[party.name]
         return Rules(
             party,

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from prikkfri.config import Account
+from prikkfri.errors import InDoubt
 from prikkfri.sms import store
 from prikkfri.sms.intake import Intake, Told, hand_in
 from prikkfri.sms.lifecycle import State
@@ -10,7 +11,7 @@ from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import Receipts, Settling
 from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import SYSTEM_ID, Shared, log
-from prikkfri.sms.submission import Bucket, Refusal, text_message
+from prikkfri.sms.submission import Bucket, Doubt, Refusal, text_message
 from prikkfri.storage import Transaction
 
 
@@ -19,8 +20,8 @@ class Submissions:
         self._shared = shared
         self._receipts = receipts
 
-    async def submit(self, account: Account, sender: str, recipient: str, text: str) -> str | Refusal:
-        """Takes a text on: returns its id once it is durable. Raises `StorageError` or `InDoubt`."""
+    async def submit(self, account: Account, sender: str, recipient: str, text: str) -> str | Doubt | Refusal:
+        """Takes a text on: returns its id once it is durable. Raises `StorageError` or `FencedOut`: it is not kept."""
         message = text_message(sender, recipient, text)
         if isinstance(message, Refusal):
             return message
@@ -28,7 +29,11 @@ class Submissions:
         intake = Intake(self._shared.bucket(party))
         status, identity = hand_in(intake, message, self._shared.given(party))
         self._shared.buckets[party] = intake.bucket
-        await self.store(party, intake)
+        try:
+            await self.store(party, intake)
+        except InDoubt:
+            if identity:
+                return Doubt(identity)
         return identity or Refusal(status, intake.outcomes[-1].reason)
 
     async def send_canary(
