@@ -8,6 +8,7 @@ from msgspec import structs
 from prikkfri.protocols.smpp.pdu import NOTHING, Bind, Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt
 from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered, Unreadable
+from prikkfri.sms.addresses import Numbering
 from prikkfri.sms.delivery import Refused, Retry
 from prikkfri.sms.intake import Given, Intake, Told, read_events
 from prikkfri.sms.lifecycle import State
@@ -376,6 +377,18 @@ def test_a_receipt_that_names_no_message_is_refused_for_good() -> None:
     intake = read(request, by=given(NORD))
     assert intake.answers == [(request, Status.PERMANENT_APPLICATION_ERROR, MessageAnswer())]
     assert (intake.told, intake.messages, intake.receipts, intake.receipts_unnamed) == ([], [], [], 1)
+    assert read(request, request, by=given(NORD)).receipts_unnamed == 2
+
+
+def test_a_network_that_writes_numbers_as_its_country_does_is_understood_in_a_receipt_on_either_side() -> None:
+    """A message in doubt is looked for by the whole number; some networks write it where the sender belongs."""
+    by, text = given(NORD, numbering=Numbering("NO")), b"id:net-1 stat:DELIVRD"
+    [plain] = read(told_by(text, source="90000001", esm_class=0x04), by=by).told
+    [swapped] = read(told_by(text, source="Shop", destination="90000001", esm_class=0x04), by=by).told
+    assert [(told.recipient, told.sender) for told in (plain, swapped)] == [
+        ("4790000001", "Shop"),
+        ("Shop", "4790000001"),
+    ]
 
 
 ESM_CLASSES = [0x00, 0x01, 0x08, 0x10, 0x18, 0x0C, 0x14, 0x24, 0x3C, 0x80]

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from message_table import BASE, NOW, effect, numbered
+from message_table import BASE, NOW, STATES, crossed, effect, numbered
 from message_table import message as row_message
 from sms_house import HURRIED, NUMBER, House, Peer
 
@@ -87,7 +87,8 @@ def test_what_is_held_is_shown_masked() -> None:
 
 async def test_messages_in_quarantine_are_found_by_party_the_newest_first_and_as_they_are(database: Database) -> None:
     rows = numbered([
-        {**BASE, "state": state, "target": target, "ended_at": NOW + number, "reason": f"why {number}"}
+        {**BASE, "state": state, "target": target, "ended_at": NOW + number, "reason": f"why {number}",
+         "sessions_ended": number}
         for number, (state, target) in enumerate([("quarantined", "link:nord"), ("quarantined", "link:syd"),
             ("rejected", "link:nord"), ("quarantined", "link:nord"), ("waiting", "link:nord")])
     ])  # fmt: skip
@@ -108,6 +109,27 @@ async def test_messages_in_quarantine_are_found_by_party_the_newest_first_and_as
         [],
         [first, second, None, fourth, None],
     ]
+
+
+async def test_what_is_freed_waits_as_if_it_had_just_come_and_what_is_discarded_has_no_body(database: Database) -> None:
+    rows = crossed(state=STATES, target=("link:nord", "account:shop"), message_class=("ordinary", "canary"))
+    asked = {row["id"] for row in rows if row["target"] == "link:nord"}
+
+    async def free(tx: Transaction) -> None:
+        for each in asked:
+            await store.free(tx, each, "link:syd", now=NOW + 5)
+
+    async def discard(tx: Transaction) -> None:
+        for each in asked:
+            await store.discard_message(tx, each, now=NOW + 5)
+
+    freed = {"state": "waiting", "target": "link:syd", "reason": "released", "due_at": NOW + 5, "ended_at": 0}
+    discarded = {"state": "rejected", "reason": "discarded", "sealed": None, "ended_at": NOW + 5}
+    for work, new in ((free, freed), (discard, discarded)):
+        found = await effect(database, rows, work)
+        found.must_be(
+            lambda row, new=new: new if row["id"] in asked and row["state"] == "quarantined" else None  # type: ignore[misc]
+        )
 
 
 # Over the wire, and by command.

@@ -431,6 +431,9 @@ def test_what_shares_a_moment_has_places_in_order_and_none_of_them_waits() -> No
     assert later == NOW + 5.0 - Order.EARLY_SECONDS
     assert order.place(NOW - 60.0) == NOW - 60.0 - Order.EARLY_SECONDS, "a clock that is put back holds nobody up"
     assert all(order.place(NOW) <= NOW for _ in range(50_000))
+    first = order.place(NOW)
+    back = first + Order.STEP_SECONDS
+    assert order.place(back) == back, "a clock that is put back a little lets nobody overtake"
 
 
 def test_each_piece_is_a_message_of_its_own_that_opens_as_itself_alone() -> None:
