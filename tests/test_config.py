@@ -591,3 +591,32 @@ def test_who_tells_those_hit_may_do_so_in_the_operators_name(tmp_path: Path) -> 
         read(tmp_path, 'operator = "Langt navn AS"' + text % "Shop")
     for sender in ("Langt navn ", "*"):
         assert read(tmp_path, 'operator = "Langt navn AS"' + text % sender).assurance.tell_account == "shop"
+
+
+CODE_ACCOUNT = """
+[signin]
+code_account = "codes"
+
+[[sms.accounts]]
+system_id = "codes"
+password = "secret12"
+"""
+
+
+@pytest.mark.parametrize(
+    ("account", "why"),
+    [
+        (CODE_ACCOUNT + 'message_class = "code"\nsenders = ["Prikkfri"]\n', ""),
+        (CODE_ACCOUNT + 'message_class = "otp"\nsenders = ["*"]\n', ""),
+        ('[signin]\ncode_account = "codes"\n', "there is no account 'codes'"),
+        (CODE_ACCOUNT + 'senders = ["*"]\n', "sends codes to set a password: its `message_class` is one of code,"),
+        (CODE_ACCOUNT + 'message_class = "code"\nsenders = ["Shop"]\n', "add 'Prikkfri' to its `senders`"),
+    ],
+)
+def test_codes_go_out_by_an_account_that_is_fit_for_them(tmp_path: Path, account: str, why: str) -> None:
+    if not why:
+        assert read(tmp_path, account).signin.code_account == "codes"
+        return
+    with pytest.raises(ConfigError, match=re.escape(why)) as refusal:
+        read(tmp_path, account)
+    assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}:")

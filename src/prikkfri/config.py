@@ -62,6 +62,8 @@ class Signin:
     """Work that may wait, in seconds of measured hashing; whoever comes after that is refused at once."""
     session_lifetime_days: float = 30.0
     device_token_lifetime_days: float = 90.0
+    code_account: str = ""
+    """The account in whose name codes to set a password go out, of a sensitive class; empty: none are sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -397,6 +399,25 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
                 ("sms", "accounts", str(index), "senders"),
                 f"account {account.system_id!r} tells those who were hit in the operator's name: add"
                 f" {config.operator[:11]!r} to its `senders`",
+            )
+    if code_account := config.signin.code_account:
+        found = next((each for each in config.sms.accounts if each.system_id == code_account), None)
+        if found is None:
+            raise source.refuse(
+                ("signin", "code_account"),
+                f"there is no account {code_account!r}: name one of `sms.accounts`, or leave `code_account` out",
+            )
+        if found.message_class not in SENSITIVE_CLASSES:
+            raise source.refuse(
+                ("signin", "code_account"),
+                f"account {code_account!r} sends codes to set a password: its `message_class` is one of"
+                f" {', '.join(sorted(SENSITIVE_CLASSES))}, so that a code is never sent twice or shown",
+            )
+        if not {"*", config.operator[:11]} & {*found.senders}:
+            raise source.refuse(
+                ("signin", "code_account"),
+                f"account {code_account!r} sends codes in the operator's name: add {config.operator[:11]!r} to its"
+                " `senders`",
             )
     for index, link in enumerate(config.sms.links):
         for name, value in (("binds", link.binds), ("window", link.window)):

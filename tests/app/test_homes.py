@@ -16,6 +16,8 @@ from prikkfri.storage.keys import command_key
 READERS = {
     "message": ["message", "m1"],
     "subscribers show": ["subscribers", "show", "s-1"],
+    "subscribers password-link": ["subscribers", "password-link", "s-1"],
+    "subscribers end-sessions": ["subscribers", "end-sessions", "s-1"],
     "incidents": ["incidents"],
     "incidents show": ["incidents", "show", "i-1"],
     "affected": ["affected", "i-1"],

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from prikkfri.assurance.controls import ChannelControl, RouteControl
+from prikkfri.assurance.customers import CustomerDevice, PasswordLink
 from prikkfri.assurance.http import Limits, Neighbours
 
 KEYS = {role: f"key of {role}" for role in ("status", "signin", "playout", "sms")}
@@ -153,3 +154,28 @@ async def test_a_message_is_handed_over_in_the_name_of_its_account() -> None:
                                   (503, {"error": "storage"}, "")):  # fmt: skip
         asking, _ = neighbours(lambda request, s=status, a=answer: httpx.Response(s, json=a))  # type: ignore[misc]
         assert await asking.send_message("middag", "secret", "Nordavind", "+47", "hei") == taken
+
+
+async def test_what_signin_tells_and_does_for_a_customer_is_known_only_when_it_says_so() -> None:
+    device = {"device": "d-1", "name": "Firefox", "first_at": 1.0, "seen_at": 2.0}
+    answers = {"devices": [device], "ended": 2, "link": "http://tv.test/#password=x", "expires_at": 5.0}
+    asking, elsewhere = neighbours(lambda request: httpx.Response(200, json=answers))
+    assert await asking.devices("s/1 +") == (CustomerDevice("Firefox", 1.0, 2.0),)
+    assert await asking.end_devices("s/1", by="Eva") == 2
+    assert await asking.password_link("s/1", by="Eva") == PasswordLink("http://tv.test/#password=x", 5.0)
+    assert [(r.method, r.url.raw_path.decode(), r.content) for r in elsewhere.asked] == [
+        ("GET", "/customers/devices?customer=s%2F1%20%2B", b""),
+        ("POST", "/customers/devices/end", b'{"customer":"s/1","by":"Eva"}'),
+        ("POST", "/customers/password-link", b'{"customer":"s/1","by":"Eva"}'),
+    ]
+    assert {r.headers["authorization"] for r in elsewhere.asked} == {"Bearer key of signin"}
+    for answer in (
+        dead,
+        lambda request: httpx.Response(404, json={"error": "no-such-customer", "message": "no"}),
+        lambda request: httpx.Response(503, json=answers | {"error": "database-unavailable"}),
+        lambda request: httpx.Response(200, text="?"),
+    ):
+        asking, _ = neighbours(answer)
+        assert await asking.devices("s-1") is None
+        assert await asking.end_devices("s-1", by="Eva") is None
+        assert await asking.password_link("s-1", by="Eva") is None

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 THE_HOME = "name the folder on which `prikkfri serve` runs (--home or PRIKKFRI_HOME)"
 SEND_SECONDS_MAX = 10.0
+NAMES = {"sms": "SMS centre", "signin": "sign-in role"}
+"""What people call the roles that commands ask."""
 T = TypeVar("T")
 
 
@@ -58,16 +60,20 @@ def read(settings: Config, area: str, work: "Callable[[Database], Awaitable[T]]"
 
 
 def asked_of_sms(settings: Config, method: str, path: str, wanted: object = None) -> Any:
-    """What the sms role answers whoever has its command key, which stands in the home."""
+    return asked_of("sms", settings, method, path, wanted)
+
+
+def asked_of(role: str, settings: Config, method: str, path: str, wanted: object = None) -> Any:
+    """What a role (of `NAMES`) answers whoever has its command key, which stands in the home."""
     from prikkfri.storage.keys import made_command_key
 
-    key = made_command_key(settings.home, "sms")
+    key, name = made_command_key(settings.home, role), NAMES[role]
     if key is None:
-        raise UsageError(f"--home {settings.home}: no SMS centre has run there, which leaves its key; {THE_HOME}")
-    status, document = told_by_sms(settings, method, path, wanted, f"Bearer {key}")
+        raise UsageError(f"--home {settings.home}: no {name} has run there, which leaves its key; {THE_HOME}")
+    status, document = told_by(role, settings, method, path, wanted, f"Bearer {key}")
     if status == HTTPStatus.UNAUTHORIZED:
-        url = f"http://localhost:{settings.roles.sms.port}{path}"
-        raise UsageError(f"--home {settings.home}: the SMS centre on {url} runs on another; {THE_HOME}")
+        url = f"http://localhost:{settings.roles.edge(role).port}{path}"
+        raise UsageError(f"--home {settings.home}: the {name} on {url} runs on another; {THE_HOME}")
     if status < 300:
         return document
     kind = UsageError if status == HTTPStatus.NOT_FOUND else PrikkfriError
@@ -75,16 +81,20 @@ def asked_of_sms(settings: Config, method: str, path: str, wanted: object = None
 
 
 def told_by_sms(settings: Config, method: str, path: str, wanted: object, authorization: str) -> tuple[int, Any]:
-    """What the sms role answers, whatever it is. Raises `PrikkfriError` when it does not."""
+    return told_by("sms", settings, method, path, wanted, authorization)
+
+
+def told_by(role: str, settings: Config, method: str, path: str, wanted: object, authorization: str) -> tuple[int, Any]:
+    """What a role answers, whatever it is. Raises `PrikkfriError` when it does not."""
     from prikkfri.app.asking import asked
 
-    port = settings.roles.sms.port
+    port = settings.roles.edge(role).port
     headers = {"Authorization": authorization}
     try:
         told = asked(port, method, path, body=wanted, headers=headers, seconds=SEND_SECONDS_MAX)
         return told.status, told.document
     except (OSError, ProtocolError, ValueError) as error:
         raise PrikkfriError(
-            f"the SMS centre does not answer on http://localhost:{port}{path}: {type(error).__name__};"
+            f"the {NAMES[role]} does not answer on http://localhost:{port}{path}: {type(error).__name__};"
             f" is it running? prikkfri serve --home {settings.home}"
         ) from None

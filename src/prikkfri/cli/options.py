@@ -11,5 +11,6 @@ Home = Annotated[Path, typer.Option(help="Where everything is kept.", envvar=HOM
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="The TOML file (default: prikkfri.toml in the home).")
 ]
+By = Annotated[str, typer.Option(help="Your name, for the record (default: that of your account on this machine).")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write one JSON document there (-: standard output).")]
 HOME = Path("prikkfri-home")

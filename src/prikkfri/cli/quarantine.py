@@ -10,13 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from prikkfri.cli.installation import asked_of_sms, configuration
-from prikkfri.cli.options import HOME, ConfigFile, Home, JsonFile
+from prikkfri.cli.options import HOME, By, ConfigFile, Home, JsonFile
 from prikkfri.cli.printing import console, moment, write_json
 from prikkfri.config import Config
 from prikkfri.errors import UsageError
 
 commands = typer.Typer(help="What the SMS centre holds for a person.", rich_markup_mode=None)
-By = Annotated[str, typer.Option(help="Your name, for the record (default: that of your account on this machine).")]
 
 
 @commands.callback()

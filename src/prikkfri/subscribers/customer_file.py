@@ -4,12 +4,13 @@ import csv
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from functools import lru_cache
 from operator import itemgetter
 
 from prikkfri.errors import UsageError
+from prikkfri.protocols.password_hash import NoPasswordHash, parse
 from prikkfri.protocols.spreadsheet import typed
 from prikkfri.protocols.token_names import NAME_LENGTH_MAX
 from prikkfri.subscribers.encodings import UNREADABLE
@@ -17,6 +18,8 @@ from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.subscriptions import STILL, Subscriber, Subscription
 
 COLUMNS = ("subscriber_id", "name", "email", "kind", "product", "msisdn", "from", "to")
+PASSWORD_HASH = "password_hash"  # noqa: S105
+"""A column that may be left out."""
 NEEDED = ("subscriber_id", "name", "kind", "product", "from")
 """The columns that no row leaves empty."""
 KINDS = ("mobile", "broadband", "television")
@@ -47,6 +50,8 @@ class Header:
     """How many a record has at least: what is empty at its end, spreadsheets leave out with its delimiter."""
     line: int = 1
     """The line that it is."""
+    password_hash: int | None = None
+    """Which field of a record it is; None: the file has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,8 @@ class Entry:
     record: Record
     subscriber: Subscriber
     subscription: Subscription
+    password_hash: str = field(default="", repr=False)
+    """As `protocols.password_hash` reads it; empty: the file says nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +104,12 @@ def header(line: str, file: str) -> Header:
             f"{file}: the first line must name the columns {','.join(COLUMNS)}, and lacks {', '.join(missing)}"
             " (CSV in UTF-8)"
         )
-    if twice := sorted({name for name in COLUMNS if names.count(name) > 1}):
+    if twice := sorted({name for name in (*COLUMNS, PASSWORD_HASH) if names.count(name) > 1}):
         raise UsageError(f"{file}: the first line names {', '.join(twice)} more than once; keep one")
     fields_min = max(names.index(name) for name in NEEDED) + 1
-    return Header(delimiter, names, itemgetter(*(names.index(name) for name in COLUMNS)), fields_min)
+    wanted = itemgetter(*(names.index(name) for name in COLUMNS))
+    hashes = names.index(PASSWORD_HASH) if PASSWORD_HASH in names else None
+    return Header(delimiter, names, wanted, fields_min, password_hash=hashes)
 
 
 def records(lines: Iterator[str], header: Header) -> Iterator[Record | Refused]:
@@ -175,10 +184,17 @@ def entry(record: Record, header: Header, *, region: str, timezone: tzinfo) -> E
         return Refused(record, f"{'from' if starts is None else 'to'} is not a date (2024-05-31 or 31.05.2024)")
     if ends <= starts:
         return Refused(record, "to is not after from")
+    password_hash = "" if header.password_hash is None else record.fields[header.password_hash].strip()
+    try:
+        if password_hash:
+            parse(password_hash)
+    except NoPasswordHash as reason:
+        return Refused(record, f"{PASSWORD_HASH} {reason}")
     return Entry(
         record,
         Subscriber(subscriber_id, name, email.lower()),
         Subscription(subscriber_id, kind, product, msisdn, starts, ends),  # type: ignore[arg-type]
+        password_hash,
     )
 
 

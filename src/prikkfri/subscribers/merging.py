@@ -18,6 +18,8 @@ class Merged:
     subscribers: list[Subscriber] = field(default_factory=list)
     subscriptions: list[Subscription] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    password_hashes: dict[str, str] = field(default_factory=dict, repr=False)
+    """Of those entries that have one, by subscriber; the last counts."""
     conflicts: list[Refused] = field(default_factory=list)
     """Entries that contradict what is known. What they contradict may be put right further down in the file."""
 
@@ -55,6 +57,8 @@ def merge(entries: Iterable[Entry], subscribers: Iterable[Subscriber], subscript
                 owners[person.email] = person.id
             people[person.id] = person
             merged.subscribers.append(person)
+        if entry.password_hash:
+            merged.password_hashes[person.id] = entry.password_hash
         had = known.get(thing.key)
         if thing != had:
             known[thing.key] = thing

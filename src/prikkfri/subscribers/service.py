@@ -3,7 +3,7 @@
 import csv
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from functools import partial
@@ -45,6 +45,9 @@ class ImportReport:
     """What the file was read as; of Windows-1252 it is a guess, since such a file does not say so."""
 
 
+OwnPasswords = Callable[[Collection[str]], Awaitable[Set[str]]]
+"""Those of these subscribers who have set a password here, or whose imported one was renewed: theirs counts."""
+
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many have been read."""
 
@@ -57,6 +60,7 @@ async def import_file(
     timezone: tzinfo,
     clock: Clock,
     progress: Progress,
+    own_passwords: OwnPasswords | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> ImportReport:
     """Imports a file of customers into the area `subscribers`; safe to break off and to repeat.
@@ -79,7 +83,7 @@ async def import_file(
         lines = _lines(file)
         layout = header_of(lines, str(path))
         with _Rejections(path, layout, encoding) as rejections:
-            run = _Import(database, layout, region, timezone, rejections)
+            run = _Import(database, layout, region, timezone, rejections, own_passwords)
             records = records_of(lines, layout)
             conflicts: list[Refused] = []
             while batch := list(islice(records, limits.batch_records)):
@@ -133,6 +137,7 @@ class _Import:
     region: str
     timezone: tzinfo
     rejections: "_Rejections"
+    own_passwords: OwnPasswords | None
     counts: Counter[str] = field(default_factory=Counter)
 
     async def take(self, batch: Sequence[Record | Refused]) -> list[Refused]:
@@ -144,7 +149,9 @@ class _Import:
                 self.rejections.add(made)
             else:
                 entries.append(made)
-        merged = await self.database.write(lambda transaction: _merge(transaction, entries))
+        with_hash = {entry.subscriber.id for entry in entries if entry.password_hash}
+        superseded = await self.own_passwords(with_hash) if self.own_passwords and with_hash else frozenset()
+        merged = await self.database.write(lambda transaction: _merge(transaction, entries, superseded))
         self.counts.update(merged.effects)
         return merged.conflicts
 
@@ -154,7 +161,7 @@ class _Import:
         return entry(record, self.layout, region=self.region, timezone=self.timezone)
 
 
-async def _merge(transaction: Transaction, entries: Sequence[Entry]) -> Merged:
+async def _merge(transaction: Transaction, entries: Sequence[Entry], superseded: Set[str]) -> Merged:
     await store.take_turns(transaction)
     ids = {entry.subscriber.id for entry in entries}
     emails = {entry.subscriber.email for entry in entries}
@@ -166,6 +173,7 @@ async def _merge(transaction: Transaction, entries: Sequence[Entry]) -> Merged:
     )
     await store.write_subscribers(transaction, merged.subscribers)
     await store.write_subscriptions(transaction, merged.subscriptions)
+    await store.write_imported_passwords(transaction, merged.password_hashes, superseded=superseded)
     return merged
 
 
