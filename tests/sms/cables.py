@@ -71,6 +71,8 @@ class CabledLoop(VirtualLoop):
         super().__init__(1_700_000_000.0)
         self.opened = opened
         self.seconds = seconds
+        self.keys = SealingKeysInMemory()
+        """Of the centre, whenever it is started."""
 
     async def create_connection(self, factory: Callable[[], Any], host: str, *_: Any, **__: Any) -> Any:
         there: Connection = Connection(Side.CENTRE, Limits(), self.clock, lambda each: self.opened(host, each))
@@ -98,7 +100,7 @@ async def running_centre(
         database=database,
         journal=await open_journal(database, stream="sms", clock=loop.clock),
         settings=Sms(accounts=(SHOP,), links=links),
-        sealing_keys=SealingKeysInMemory(),
+        sealing_keys=loop.keys,
         clock=loop.clock,
         entropy=os.urandom,
         smpp_sockets=[],
