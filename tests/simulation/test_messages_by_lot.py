@@ -163,17 +163,9 @@ PLANTS = (
         table=(("ids_reused", 0.2), ("receipts_late", 0.5)),
     ),
     Plant(
-        "one octet of the reference is enough", "sms/receipts/service.py", "reference_of(message) == receipt.reference",
-        "reference_of(message) % 256 % 2 == receipt.reference % 256 % 2", "nobody got it",
-        table=(*FEW, ("odd", 0.0), ("answers_late", 0.5)), faults=("cut", "cut", "stalled"),
-    ),
-    Plant(
         "messages of a moment by their ids", "sms/store.py",
         "key=lambda each: (each.due_at, each.accepted_at, each.submission, each.part)", "key=lambda each: each.id",
         "left before",
-    ),
-    Plant(
-        "claimed without its epoch", "journal/writing.py", " AND epoch = :epoch", "", "", ("second-owner",),
     ),
 )  # fmt: skip
 

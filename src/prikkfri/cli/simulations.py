@@ -15,13 +15,9 @@ from prikkfri.clock import SystemClock
 
 if TYPE_CHECKING:
     from prikkfri.simulation.evenings.judging import Judged, Result
+    from prikkfri.simulation.messages import many
 
 commands = typer.Typer(help="Run what decides over a drawn world, in virtual time.", rich_markup_mode=None)
-
-
-@commands.callback()
-def _simulations() -> None:
-    """Keeps `evenings` a command of its own, however few there are."""
 
 
 @commands.command("evenings")
@@ -82,3 +78,60 @@ def say_evenings(progress: Console, found: "Result", every: "Sequence[Judged]") 
     if failing:
         progress.print(f"seeds with findings: {', '.join(failing)}", soft_wrap=True)
     progress.print("the goal holds" if goal_holds(found, every) else "the goal does not hold")
+
+
+FINDINGS_SHOWN_MAX = 5
+
+
+@commands.command("sms")
+def simulate_sms(
+    seed: Annotated[int, typer.Option(min=0, help="Of the first world; the next one has the next seed.")] = 1,
+    events: Annotated[int, typer.Option(min=1, help="Messages that are handed in, at least.")] = 20_000,
+    json_file: JsonFile = None,
+) -> None:
+    """Judge the message centre among drawn partners and faults: nothing to a stranger, lost, or twice untold."""
+    from prikkfri.simulation.messages.many import Judged, simulate, worlds
+
+    refuse_unwritable(json_file, "--json")
+    progress = Console(stderr=True, highlight=False)
+    with Progress(console=progress, transient=True) as bar:
+        task = bar.add_task("worlds", total=len(worlds(seed, events)))
+
+        def say(judged: Judged) -> None:
+            bar.advance(task)
+            say_world(progress, judged)
+
+        found, every = simulate(seed, events, clock=SystemClock(), say=say)
+    say_worlds(progress, found, every)
+    if json_file is not None:
+        write_json(asdict(found), json_file)
+    raise typer.Exit(0 if found.holds and not any(each.findings for each in every) else 1)
+
+
+def say_world(progress: Console, judged: "many.Judged") -> None:
+    """A world in which something was wrong, as its seed, and how to see it again."""
+    if not judged.findings:
+        return
+    faults = ", ".join(f"{count} {kind}" for kind, count in sorted(judged.faults.items()))
+    progress.print(f"[red]✗[/red] seed {judged.seed}: {faults or 'no fault'}", soft_wrap=True)
+    for finding in judged.findings[:FINDINGS_SHOWN_MAX]:
+        progress.print(f"    {finding}", soft_wrap=True, markup=False)
+    if (more := len(judged.findings) - FINDINGS_SHOWN_MAX) > 0:
+        progress.print(f"    and {more} more", style="dim")
+    progress.print(f"    again: prikkfri simulate sms --seed {judged.seed} --events 1", style="dim")
+
+
+def say_worlds(progress: Console, found: "many.Result", every: "Sequence[many.Judged]") -> None:
+    table = Table(box=None, show_header=False)
+    for name, value in asdict(found).items():
+        if name == "faults":
+            for kind, count in value.items():
+                table.add_row(f"  {kind}", f"{count:,}")
+        else:
+            table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+    progress.print(table)
+    failing = [str(each.seed) for each in every if each.findings]
+    if failing:
+        progress.print(f"seeds with findings: {', '.join(failing)}", soft_wrap=True)
+    if found.misdelivered == 0:
+        progress.print(f"at most {found.bound:.2g} of messages go to a stranger under this mix (at 95 %)")
