@@ -95,9 +95,9 @@ class SmsCentre:
     async def run(self) -> None:
         """Serves until cancelled; then unbinds and closes within seconds."""
         shared = self._shared
-        self._steady.goes_on_from(await shared.database.read(store.newest))
+        await self._routes.recover()  # first: canaries, which begin at the same time, ask which routes are stopped
         await self._keys.recover()
-        await self._routes.recover()
+        self._steady.goes_on_from(await shared.database.read(store.newest))
         await self._submissions.recover()
         await self._receipts.recover()
         await self._housekeeping.recover()
