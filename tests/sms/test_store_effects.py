@@ -550,6 +550,33 @@ async def test_what_waits_is_read_on_from_where_the_last_look_ended(database: Da
     assert found.result[1:] == [told[number : number + 2] for number in range(1, len(told) + 1)]
 
 
+async def test_whether_anything_waits_for_a_party_is_known_after_all_of_it_has_been_moved(database: Database) -> None:
+    canary = {**BASE, "target": "link:vest", "message_class": "canary"}
+    rows = [*crossed(state=STATES, target=("link:nord", "link:syd")), *numbered([{**canary, "id": "canary"}])]
+    parties = ("link:nord", "link:syd", "held:nord", "link:vest", "link:fjord")
+
+    async def waits(tx: Transaction) -> list[str]:
+        return [party for party in parties if await placing.is_waiting(tx, party)]
+
+    async def work(tx: Transaction) -> list[list[str]]:
+        before = await waits(tx)
+        await store.move(tx, "link:nord", "held:nord", limit=10_000)
+        return [before, await waits(tx)]
+
+    assert (await effect(database, rows, work)).result == [["link:nord", "link:syd"], ["link:syd", "held:nord"]]
+
+
+async def test_something_is_due_from_its_moment_on_for_its_party_and_while_it_waits(database: Database) -> None:
+    sent = crossed(state=[state for state in STATES if state != "waiting"])
+    later = {**BASE, "target": "link:syd", "due_at": NOW, "message_class": "canary", "id": "later"}
+
+    async def work(tx: Transaction) -> list[bool]:
+        asked = (("link:nord", NOW), ("link:syd", NOW - 0.5), ("link:syd", NOW), ("link:syd", NOW + 0.5))
+        return [await placing.is_due(tx, party, now=now) for party, now in asked]
+
+    assert (await effect(database, [*sent, *numbered([later])], work)).result == [False, False, True, True]
+
+
 async def test_what_waits_for_a_party_is_counted_without_canaries(database: Database) -> None:
     rows = neighbours()
     found = await effect(database, rows, partial(routes_store.waiting, target="link:nord"))
