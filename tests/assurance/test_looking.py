@@ -109,6 +109,17 @@ def test_it_is_not_over_while_fewer_than_before_the_crowd_get_it_when_that_is_al
     assert seen(fell, [*sign_ins(BEGAN - 10, BEGAN), *few], 160.0).incident.state == "recovering"
 
 
+@pytest.mark.parametrize(("broken", "share"), [(0, 0.5), (1, 0.005), (3, 0.015)])
+def test_the_share_of_a_fault_that_is_known_by_a_fall_is_what_was_broken_of_all_since(
+    broken: int, share: float
+) -> None:
+    """Of a fall no alarm has named a share: where nothing was broken, half is what the proof is led against."""
+    since = [tried(BEGAN + n, kept=n % 60 != 30 or n >= 60 * broken) for n in range(200)]
+    fell = incident(Fact("confirm", BEGAN + 10, "Kari"), alarm=FELL)
+    shares = seen(fell, [*BEFORE, *since], 200.0).recovery.checks[0]
+    assert shares.text.startswith(f"{broken / 200:.2%} of 200 broken, {share:.1%} at the time of the fault")
+
+
 @pytest.mark.parametrize("crowd_seconds", [0, 120, 600])
 def test_a_fault_that_is_over_is_so_although_the_crowd_has_left(crowd_seconds: int) -> None:
     """One comes every two seconds, where twenty came before; whoever comes gets it."""
