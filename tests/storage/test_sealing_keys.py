@@ -1,8 +1,10 @@
 """Keys of sealed messages on disk: durable when kept, their owner's alone, and gone when they are destroyed."""
 
 import asyncio
+import base64
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,33 @@ async def test_who_looks_while_keys_are_destroyed_finds_them_whole_or_not_at_all
         await asyncio.sleep(0)
     await destroying
     assert kept.load() == {}
+
+
+@pytest.mark.parametrize(
+    "read", [ORDINARY, base64.urlsafe_b64encode(OTP), b"half of it"], ids=["octets", "a key", "no key"]
+)
+@pytest.mark.parametrize("name", ["5-otp", EARLIER])
+def test_what_is_written_over_while_somebody_reads_it_is_no_key(tmp_path: Path, name: str, read: bytes) -> None:
+    folder(tmp_path).mkdir(parents=True)
+    path = tmp_path / "keys" / "sealing.key" if name == EARLIER else folder(tmp_path) / f"{name}.key"
+    os.mkfifo(path)  # which shows when it is open, and what is read is what is written from then on
+
+    def destroy() -> None:
+        with path.open("wb") as open_to_a_reader:
+            path.rename(path.with_suffix(".going"))
+            open_to_a_reader.write(read)
+
+    with ThreadPoolExecutor(1) as other:
+        destroying = other.submit(destroy)
+        assert SealingKeyFiles(tmp_path).load() == {}
+        destroying.result()
+
+
+async def test_an_earlier_key_that_is_none_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "sealing.key").write_bytes(b"half of it")
+    with pytest.raises(StorageError, match=r"sealing\.key: not 32 bytes"):
+        SealingKeyFiles(tmp_path).load()
 
 
 async def test_the_key_of_an_earlier_version_is_read_and_destroyed_and_never_made(tmp_path: Path) -> None:
