@@ -113,11 +113,13 @@ def test_it_is_not_over_while_fewer_than_before_the_crowd_get_it_when_that_is_al
 def test_the_share_of_a_fault_that_is_known_by_a_fall_is_what_was_broken_of_all_since(
     broken: int, share: float
 ) -> None:
-    """Of a fall no alarm has named a share: where nothing was broken, half is what the proof is led against."""
+    """No alarm of a fall names a share: where nothing was broken, half is what the proof is led against."""
     since = [tried(BEGAN + n, kept=n % 60 != 30 or n >= 60 * broken) for n in range(200)]
-    fell = incident(Fact("confirm", BEGAN + 10, "Kari"), alarm=FELL)
-    shares = seen(fell, [*BEFORE, *since], 200.0).recovery.checks[0]
-    assert shares.text.startswith(f"{broken / 200:.2%} of 200 broken, {share:.1%} at the time of the fault")
+    fell = incident(Fact("confirm", BEGAN + 10, "Kari"), alarm=replace(FELL, seen=0.9))
+    alarmed = incident(*RECOVERING, alarm=replace(ALARM, seen=0.4))
+    for found, at_the_time in ((fell, share), (alarmed, 0.4)):
+        shares = seen(found, [*BEFORE, *since], 200.0).recovery.checks[0]
+        assert shares.text.startswith(f"{broken / 200:.2%} of 200 broken, {at_the_time:.1%} at the time of the fault")
 
 
 @pytest.mark.parametrize("crowd_seconds", [0, 120, 600])

@@ -117,7 +117,7 @@ def test_the_book_room_in_a_message() -> None:
 def test_no_more_parts_than_a_header_can_count() -> None:
     assert PARTS_MAX == 255
     assert len(split(b"x" * 153 * PARTS_MAX, 0, 1)) == PARTS_MAX
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(LocalProtocolError, match="256 parts, more than 255"):
         split(b"x" * (153 * PARTS_MAX + 1), 0, 1)
 
 

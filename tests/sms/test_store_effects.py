@@ -61,6 +61,15 @@ async def test_a_message_is_stored_as_it_was_taken_on_and_waits(database: Databa
     found.untouched()
 
 
+async def test_the_newest_is_the_last_by_its_id_wherever_it_lies_and_of_none_there_is_no_time(
+    database: Database,
+) -> None:
+    assert await database.read(store.newest) == 0.0
+    ids = ("0018bcfe5680", "0018bcfe5682", "0018bcfe5681")
+    rows = [{**BASE, "id": each, "accepted_at": NOW + at, "state": "delivered"} for at, each in enumerate(ids)]
+    assert (await effect(database, rows, store.newest)).result == NOW + 1
+
+
 # claiming
 
 
