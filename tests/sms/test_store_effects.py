@@ -17,6 +17,7 @@ from prikkfri.sms.receipts import store as receipts
 from prikkfri.sms.receipts.store import SAME_ID_MAX
 from prikkfri.sms.routes import store as routes_store
 from prikkfri.sms.routing import Exposed, Stop
+from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trail import Step
 from prikkfri.sms.trails import store as trails_store
 from prikkfri.storage import Database, Transaction
@@ -68,6 +69,13 @@ async def test_the_newest_is_the_last_by_its_id_wherever_it_lies_and_of_none_the
     ids = ("0018bcfe5680", "0018bcfe5682", "0018bcfe5681")
     rows = [{**BASE, "id": each, "accepted_at": NOW + at, "state": "delivered"} for at, each in enumerate(ids)]
     assert (await effect(database, rows, store.newest)).result == NOW + 1
+
+
+async def test_how_far_references_have_come_is_kept_by_slot_and_goes_on(database: Database) -> None:
+    assert await database.read(submissions_store.references) == {}
+    for last in ({7: 255, 65_535: 0}, {7: 3, 0: 9}, {}):
+        await database.write(partial(submissions_store.put_references, last=last))
+    assert await database.read(submissions_store.references) == {7: 3, 65_535: 0, 0: 9}
 
 
 # claiming
