@@ -4,6 +4,8 @@ import asyncio
 import base64
 import os
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,6 +32,29 @@ async def test_keys_are_kept_each_in_a_file_of_its_owners_alone(tmp_path: Path) 
     assert [file.name for file in files] == ["5-ordinary.key", "5-otp.key"]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert stat.S_IMODE(folder(tmp_path).stat().st_mode) == 0o700
+
+
+OPENED = """
+import asyncio, sys
+from pathlib import Path
+from prikkfri.storage.sealing_keys import SealingKeyFiles
+home, opened = Path(sys.argv[1]), []
+kept = SealingKeyFiles(home)
+sys.addaudithook(lambda event, told: opened.append(told[0]) if event == "open" else None)
+for name in ("5-otp", "6-otp"):
+    opened.clear()
+    asyncio.run(kept.keep({name: bytes(range(32))}))
+    print(*(path for path in map(Path, filter(None, opened)) if path.is_relative_to(home)))
+"""
+
+
+def test_a_key_is_durable_with_its_folder_and_a_new_folder_with_those_that_it_stands_in(tmp_path: Path) -> None:
+    """A folder is opened for no other end than to be synced."""
+    told = subprocess.run([sys.executable, "-c", OPENED, str(tmp_path)], capture_output=True, text=True, check=True)
+    first, second = (line.split() for line in told.stdout.splitlines())
+    folders = [str(folder(tmp_path)), str(tmp_path / "keys"), str(tmp_path)]
+    assert first[-4:] == [str(folder(tmp_path) / "5-otp.key"), *folders]
+    assert second[-2:] == [str(folder(tmp_path) / "6-otp.key"), folders[0]]
 
 
 async def test_to_keep_a_key_again_does_no_harm_and_another_one_is_refused(tmp_path: Path) -> None:
@@ -148,7 +173,7 @@ async def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Path
     folder(tmp_path / "b").parent.mkdir(parents=True)
     (folder(tmp_path / "b").parent / "sealing").mkdir()
     (folder(tmp_path / "b") / "5-otp.key").mkdir()
-    with pytest.raises(StorageError, match="sealing keys are kept there"):
+    with pytest.raises(StorageError, match=r"5-otp\.key: Is a directory; sealing keys are kept there"):
         SealingKeyFiles(tmp_path / "b").load()
 
 
