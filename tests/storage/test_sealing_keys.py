@@ -67,13 +67,16 @@ async def test_to_keep_a_key_again_does_no_harm_and_another_one_is_refused(tmp_p
 
 
 @pytest.mark.parametrize("octets", [0, 31, 33])
-async def test_what_was_cut_short_is_no_key_and_in_nobodys_way(tmp_path: Path, octets: int) -> None:
+async def test_what_was_cut_short_is_no_key_and_in_nobodys_way(
+    tmp_path: Path, octets: int, caplog: pytest.LogCaptureFixture
+) -> None:
     kept = SealingKeyFiles(tmp_path)
     await kept.keep({"5-otp": OTP})
     (folder(tmp_path) / "5-otp.key").write_bytes(bytes(octets))
     (folder(tmp_path) / "6-otp.key").write_bytes(bytes(octets))
     await kept.keep({"5-otp": ORDINARY})
     assert kept.load() == {"5-otp": ORDINARY}
+    assert f"{folder(tmp_path) / '6-otp.key'}: not 32 octets: removed" in caplog.text
     assert [file.name for file in folder(tmp_path).iterdir()] == ["5-otp.key"]
 
 
