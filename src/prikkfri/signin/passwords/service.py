@@ -199,7 +199,7 @@ class Passwords:
     async def _send_codes(self) -> None:
         lots = secrets.SystemRandom()
         while True:
-            await asyncio.sleep(lots.uniform(0, self._limits.delay_seconds_max))
+            await asyncio.sleep(codes.pause(lots.random(), self._limits))
             await self.send_next()
 
     async def _keep_house(self) -> None:
