@@ -117,7 +117,7 @@ class SmsCentre:
             tasks.create_task(self.reports.keep(), name="reports")
             try:
                 while True:
-                    await asyncio.sleep(shared.timing.look_seconds)
+                    await shared.clock.sleep(shared.timing.look_seconds)
                     for connection in list(shared.bound.connections):
                         connection.tick()
             finally:
