@@ -50,6 +50,7 @@ from prikkfri.simulation.rehearsing import (
     report_of_misdelivery,
 )
 from prikkfri.simulation.report import Check
+from prikkfri.sms.restored import UNKNOWN, Decision
 from prikkfri.sms.trails.service import message_trail
 from prikkfri.storage import Database, Location, open_database, open_reader
 from prikkfri.storage.keys import CallersKeys
@@ -455,6 +456,61 @@ def discard_quarantined(
 def say_of_quarantine(settings: Config, identifier: str, action: str, by: str) -> None:
     wanted = {"action": action, "by": by or getpass.getuser()}
     asked_of_sms(settings, "POST", f"/quarantine/{quote(identifier, safe='')}", wanted)
+
+
+sms_commands = typer.Typer(help="The SMS centre.", rich_markup_mode=None)
+application.add_typer(sms_commands, name="sms")
+
+
+@sms_commands.command()
+def restored(
+    then: Annotated[
+        Decision | None,
+        typer.Option(
+            help="What becomes of what waited in the snapshot: discard it, or send it all the same, where ordinary"
+            " messages may come twice and sensitive ones are reported and never sent."
+        ),
+    ] = None,
+    by: By = "",
+    json_file: JsonFile = None,
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """Show what a restored snapshot lacks, and say what becomes of what waited in it; exit code 1 while it is held."""
+    settings = configuration(home, config)
+    if then is None:
+        found = asked_of_sms(settings, "GET", "/restored")
+    else:
+        found = asked_of_sms(settings, "POST", "/restored", {"action": then, "by": by or getpass.getuser()})
+    if json_file is not None:
+        write_json(found, json_file)
+    elif found["restore"] is None:
+        console.print("no restored snapshot was ever noticed")
+    else:
+        for line in restored_lines(found["restore"], ZoneInfo(settings.streaming.timezone)):
+            console.print(Text(line), soft_wrap=True)
+    raise typer.Exit(1 if found["holds"] and then is None else 0)
+
+
+def restored_lines(found: dict[str, Any], zone: ZoneInfo) -> list[str]:
+    """What is said of a restored snapshot, line by line."""
+    if found["commits_missing"] == UNKNOWN:
+        lacks = "it is another database: all that the last one knew is missing"
+    else:
+        since = found["seconds_missing"]
+        lacks = f"it is {found['commits_missing']:,} commits and {found['outcomes_missing']:,} outcomes behind"
+        lacks += "" if since is None else f", from {since:,.0f} s before the last mark"
+    lines = [
+        f"noticed {moment(found['noticed_at'], zone)}, by the mark of {moment(found['marked_at'], zone)}: {lacks}",
+        f"{found['waiting']:,} messages waited in it and may have been sent since, {found['sensitive']:,} of them"
+        " sensitive",
+        f"{found['accepted']:,} messages were accepted after it was noticed, until somebody decided",
+    ]
+    if not found["decision"]:
+        return [*lines, "nothing is sent until somebody decides: --then discard, or --then send"]
+    said = f"{found['decision']}, by {found['decided_by']}, {moment(found['decided_at'], zone)}"
+    done = f"done {moment(found['done_at'], zone)}" if found["done_at"] else "under way, and nothing is sent yet"
+    return [*lines, f"{said}: {found['given_up']:,} given up, {found['let_go']:,} kept; {done}"]
 
 
 def asked_of_sms(settings: Config, method: str, path: str, wanted: object = None) -> Any:

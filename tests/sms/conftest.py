@@ -7,8 +7,9 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sms_house import ANSWER_SECONDS_MAX, HURRIED, PASSWORD, SETTINGS, FailingEngine, House, HouseClock, Network, Opener
@@ -19,11 +20,12 @@ from prikkfri.sms.binding import Room
 from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.timing import Timing
-from prikkfri.storage import Database
+from prikkfri.storage import Database, Location
+from prikkfri.storage.opening import open_unmigrated
 
 
 @pytest.fixture
-async def house(database: Database) -> AsyncIterator[Opener]:
+async def house(database: Database, location: Location) -> AsyncIterator[Opener]:
     """Opens the centre with one link, `nord`, to a network that the test plays.
 
     Another one is beside it where `instead` names it, or `beside` says how it differs.
@@ -45,6 +47,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
         trusted: tuple[str, ...] = (),
         link_changes: dict[str, Any] | None = None,
         receipt_ids: str = "",
+        mark_file: Path | None = None,
         **changes: Any,
     ) -> AsyncIterator[House]:
         nonlocal journal
@@ -69,10 +72,13 @@ async def house(database: Database) -> AsyncIterator[Opener]:
         if instead or beside is not None:
             links.append(replace(second, **(beside or {})))
         settings = replace(SETTINGS, links=tuple(links), **changes)
-        journal = journal or await open_journal(failing, stream="sms", clock=clock)
+        area = failing
+        if mark_file is not None:  # as a process of its own: how far the stream has come is told when it is opened
+            area, journal = Database(FailingEngine(open_unmigrated(location, "sms").engine), area="sms"), None
+        journal = journal or await open_journal(area, stream="sms", clock=clock)
         smpp = socket.create_server(("127.0.0.1", 0))
         centre = SmsCentre(
-            database=failing,
+            database=area,
             journal=journal,
             settings=settings,
             sealing_key=bytes(range(32)),
@@ -82,10 +88,13 @@ async def house(database: Database) -> AsyncIterator[Opener]:
             timing=timing,
             room=room or Room(connections_max=connections_max),
             trusted=trusted,
+            mark_file=mark_file,
         )
+        if mark_file is not None:
+            await centre.restores.notice()
         canaries = Canaries(
             centre,
-            database=failing,
+            database=area,
             journal=journal,
             settings=settings,
             clock=clock,
@@ -94,7 +103,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
         )
         running = [asyncio.create_task(work()) for work in (centre.run, canaries.run)]
         try:
-            yield House(failing, clock, centre, canaries, smpp.getsockname()[1], network, other)
+            yield House(area, clock, centre, canaries, smpp.getsockname()[1], network, other)
         finally:
             for each in running:
                 each.cancel()
@@ -110,6 +119,9 @@ async def house(database: Database) -> AsyncIterator[Opener]:
                 for listening in (smpp, network.listening, other.listening):
                     listening.close()
                 await asyncio.sleep(0)
+                if area is not failing:
+                    await area.close()
+                    await cast(FailingEngine, area.engine).inner.close()
 
     yield opened
     await failing.close()

@@ -324,5 +324,6 @@ HURRIED = Timing(
     leave_seconds_max=0.0,  # a test's peers do not say goodbye by themselves
     early_receipt_look_seconds=0.02,
     judge_seconds=0.02,
+    mark_seconds=0.02,
 )
 """What a test would wait for while nothing happens; all that goes by the clock moves with it."""

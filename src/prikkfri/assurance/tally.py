@@ -42,7 +42,9 @@ ORDINARY_SHARES: Mapping[tuple[str, str], float] = {("messages", "deliver"): 0.0
 """The share of broken promises that is ordinary at a step before anything is learnt, where it is not next to nothing:
 phones are off, and whatever is sent to them arrives when they are on again."""
 
-ACTS = frozenset(("open-channel", "close-channel", "stop-route", "open-route", "picture"))
+ACTS = frozenset(
+    ("open-channel", "close-channel", "stop-route", "open-route", "stop-sending", "start-sending", "picture")
+)
 """Steps at which a role tells what was done about a fault, or that a channel has lost its picture: no promise to
 anybody, so they count nowhere."""
 

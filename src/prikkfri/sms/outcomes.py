@@ -23,6 +23,8 @@ RECEIPTS = "receipts"
 ACCOUNT = "account"
 """The layer of what is an account's own matter: it takes its messages, or nobody is there to take them."""
 NOT_BOUND = "account-not-bound"
+RESTORED = "restored"
+"""The reason of what a person gave up, since it had waited in a restored snapshot and may have been sent."""
 Partners = Mapping[str, str]
 """The partner that each link leads to."""
 
@@ -112,7 +114,7 @@ def settled(
 
     `for_account`: it was for an account, which took it, refused it, or did not come for it in time.
     """
-    ours = state is State.QUARANTINED or (state is State.EXPIRED and not for_account)
+    ours = state is State.QUARANTINED or (state is State.EXPIRED and not for_account) or reason == RESTORED
     theirs = ACCOUNT if for_account else "link"
     return Outcome(
         time=now,
@@ -190,4 +192,17 @@ def switched(link: str, state: str, partners: Partners, *, who: str, reason: str
         verdict="kept",
         reason=reason,
         dimensions={**_way(link, partners, "out"), "by": who},
+    )
+
+
+def sending(decision: str, *, by: str, now: float) -> Outcome:
+    """Nothing is sent, since a snapshot was restored; or (`decision`) a person has said what comes of what waited."""
+    return Outcome(
+        time=now,
+        service=SERVICE,
+        step="start-sending" if decision else "stop-sending",
+        layer="sms-centre",
+        verdict="kept",
+        reason=decision or "snapshot-restored",
+        dimensions={"by": by},
     )

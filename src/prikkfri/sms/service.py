@@ -8,8 +8,8 @@ in doubt. A network's receipt that fits no message yet waits there, too. Each st
 (`lifecycle`).
 
 The rooms: the edges of `accounts` and `links`, `sessions`, `submissions`, `dispatch`, `receipts`, `quarantine`,
-`housekeeping`, `reports`, `routes`, `placing` and `trails`. They know each other in one direction, and `shared` is all
-that they share.
+`housekeeping`, `reports`, `routes`, `placing`, `restores` and `trails`. They know each other in one direction, and
+`shared` is all that they share.
 
 Another process writes, or nobody can tell what is written (`FatalError`): to answer or to claim now would be a guess.
 The role ends, and finds out when it starts again what there is.
@@ -18,6 +18,7 @@ The role ends, and finds out when it starts again what there is.
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
 
 from prikkfri.clock import Clock
 from prikkfri.config import Account, Sms
@@ -33,6 +34,7 @@ from prikkfri.sms.placing.service import Placing
 from prikkfri.sms.quarantine.service import Quarantine
 from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.reports.service import Reports
+from prikkfri.sms.restores.service import Restores
 from prikkfri.sms.routes.service import RouteSwitch
 from prikkfri.sms.routing import Exposed, Party, Stop
 from prikkfri.sms.sealing import Sealer
@@ -62,10 +64,12 @@ class SmsCentre:
         timing: Timing = TIMING,
         room: Room = ROOM,
         trusted: Sequence[str] = (),
+        mark_file: Path | None = None,
     ) -> None:
         """`smpp_sockets` listen already; `entropy(n)` gives n random octets fit for keys.
 
-        `trusted`: addresses or networks of proxies, which connect for others.
+        `trusted`: addresses or networks of proxies, which connect for others. `mark_file`: where it is noted how far
+        the centre has come, on another disk than the database's; None: a restored snapshot is not noticed.
         """
         self._sockets = smpp_sockets
         shared = Shared(database, journal, settings, clock, entropy, Sealer(sealing_key), timing)
@@ -77,6 +81,8 @@ class SmsCentre:
         """How the partners speak, and what waits for whom."""
         self.quarantine = quarantine
         """What is held for a person, and what a person does with it."""
+        self.restores = Restores(shared, receipts, mark_file)
+        """Whether a snapshot was restored, and what a person says of what waited in it."""
         self._submissions = Submissions(shared, receipts)
         dispatch = Dispatch(shared, receipts, quarantine)
         self._sessions = Sessions(shared, self._submissions, dispatch)
@@ -89,6 +95,7 @@ class SmsCentre:
     async def run(self) -> None:
         """Serves until cancelled; then unbinds and closes within seconds."""
         shared = self._shared
+        await self.restores.notice()
         await self._routes.recover()
         await self._receipts.recover()
         await self._housekeeping.recover()
@@ -106,6 +113,8 @@ class SmsCentre:
             tasks.create_task(self._routes.keep(), name="routes")
             tasks.create_task(self._receipts.keep(), name="receipts")
             tasks.create_task(self.reports.keep(), name="reports")
+            tasks.create_task(self.restores.keep(), name="restores")
+            tasks.create_task(self.restores.keep_mark(), name="mark")
             try:
                 while True:
                     await asyncio.sleep(shared.timing.look_seconds)
@@ -136,6 +145,11 @@ class SmsCentre:
         `seconds`: how long it may wait for the link. Raises `StorageError`.
         """
         await self._submissions.send_canary(link, phone, text, seconds=seconds, note=note)
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is sent, since a snapshot was restored."""
+        return self._shared.holds
 
     def stop_of(self, link: str) -> Stop | None:
         """What is known of the last time that a link's route was stopped."""
@@ -185,4 +199,5 @@ class SmsCentre:
             "link_binds_bound": sum(bound.links()),
             "link_binds_configured": sum(link.binds for link in self._shared.settings.links),
             **self.reports.metrics(),
+            **self.restores.metrics(),
         }

@@ -183,10 +183,32 @@ async def end_overdue(tx: Transaction, state: State, *, before: float, limit: in
     return ended
 
 
+async def give_up(tx: Transaction, ids: Sequence[str], *, reason: str, now: float) -> list[Ending]:
+    """Ends those that wait or are in doubt and may have been sent, though nothing here says so."""
+    ended = []
+    for message in ids:
+        waited = await tx.fetch(
+            f"SELECT target, message_class FROM sms_message WHERE id = :id AND state = '{State.WAITING}'",
+            {"id": message},
+        )
+        await count_waiting(tx, waited, -1)
+        ended += await _end(
+            tx, "id = :id", {"id": message}, State.UNREPORTED, event=Event.GIVE_UP, reason=reason, now=now
+        )
+    return ended
+
+
 async def _end(
-    tx: Transaction, where: str, which: dict[str, object], state: State, *, reason: str, now: float
+    tx: Transaction,
+    where: str,
+    which: dict[str, object],
+    state: State,
+    *,
+    reason: str,
+    now: float,
+    event: Event | None = None,
 ) -> list[Ending]:
-    change = MESSAGE.change(ENDINGS[state])
+    change = MESSAGE.change(event or ENDINGS[state])
     sealed = "sealed" if state is State.QUARANTINED else "NULL"
     rows = await tx.fetch(
         f"UPDATE sms_message SET {change.put}, reason = :reason, ended_at = :now, sealed = {sealed},"

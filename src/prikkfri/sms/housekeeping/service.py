@@ -58,7 +58,11 @@ class Housekeeping:
                 await self._expire(now)
                 for party in shared.bound.parties():
                     since = shared.bound.since[party]  # some may have left meanwhile
-                    if shared.bound.count(party) and since + shared.settings.in_doubt_seconds <= now:
+                    if (
+                        not shared.holds
+                        and shared.bound.count(party)
+                        and since + shared.settings.in_doubt_seconds <= now
+                    ):
                         await self._decide_doubts(party, now)
                 if now - erased_at >= shared.timing.erase_every_seconds:
                     erased_at = now

@@ -8,10 +8,14 @@ from prikkfri.sms.intake import Intake, Told, hand_in
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import Receipts, Settling
+from prikkfri.sms.restores import store as restores_store
 from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import SYSTEM_ID, Shared, log
 from prikkfri.sms.submission import Bucket, Refusal, text_message
+from prikkfri.sms.trail import Step
 from prikkfri.storage import Transaction
+
+ACCEPTED_HELD = ("accepted-after-restore", "nothing is sent until a person has decided")
 
 
 class Submissions:
@@ -57,9 +61,13 @@ class Submissions:
         Raises `StorageError`.
         """
         shared, now = self._shared, self._shared.clock.now()
+        held = shared.holds and bool(intake.messages)
 
         async def work(tx: Transaction) -> tuple[list[Told], Settling]:
             await store.insert(tx, intake.messages)
+            if held:
+                await restores_store.count_accepted(tx, len(intake.messages))
+                await store.add_events(tx, [(each.id, Step(now, *ACCEPTED_HELD)) for each in intake.messages])
             await store.mark_sent(tx, intake.sent, now=now)
             await store.mark_in_doubt(
                 tx,
@@ -89,6 +97,7 @@ class Submissions:
         refused, settling = await shared.database.write(work)
         counters = shared.counters
         counters.accepted += len(intake.messages)
+        counters.restored += len(intake.messages) if held else 0
         counters.refused += intake.refused
         counters.turned_back.update(intake.turned_back)
         counters.sent += len(intake.sent)
