@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from prikkfri.simulation import mechanisms, misdelivery
-from prikkfri.simulation.kickoff import Plan
+from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.mechanisms import Mechanism
 from prikkfri.simulation.rehearsing import commit, machine, rehearse_kickoff, rehearse_misdelivery
 from prikkfri.simulation.report import Check

@@ -22,11 +22,12 @@ import timeit
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
 import uvloop
+from msgspec import structs
 
 from prikkfri.clock import SystemClock
 from prikkfri.protocols.smpp.pdu import (
@@ -46,6 +47,8 @@ from prikkfri.simulation.installation import free_ports
 from prikkfri.sms.server import Connection
 
 PASSWORD = "bench123"
+PHONES = 1_000
+"""Messages of one sender to one phone leave by one bind."""
 TEXT = b"Your parcel is at the shop. Bring identification and the code 483 201. Open until 22 today."
 MESSAGE = ShortMessage(
     source="Shop",
@@ -80,7 +83,7 @@ url = "{database}"
 """
 
 
-async def network(connection: Connection[None], ids: Iterator[int], round_trip: float) -> None:
+async def network(connection: Connection, ids: Iterator[int], round_trip: float) -> None:
     """Takes every message, and tells with the answer, a round trip later, that it was delivered."""
     waiting: list[bytes] = []
     [bind] = await connection.take(1)
@@ -113,15 +116,16 @@ async def network(connection: Connection[None], ids: Iterator[int], round_trip: 
         tell()
 
 
-async def client(connection: Connection[None], messages: int) -> None:
+async def client(connection: Connection, messages: int) -> None:
     """Submits as fast as the window allows; returns when every receipt has come."""
     connection.session.bind(Command.BIND_TRANSCEIVER, Bind("bench", PASSWORD), 0.0)
     connection.flush()
     await connection.take(1)
-    left, receipts, body = messages, 0, encode_body(MESSAGE)
+    left, receipts = messages, 0
+    bodies = cycle([encode_body(structs.replace(MESSAGE, destination=f"479{n:07}")) for n in range(PHONES)])
     while receipts < messages:
         for _ in range(min(left, connection.session.window_room)):
-            connection.session.ask(Command.SUBMIT_SM, body, None, 0.0)
+            connection.session.ask(Command.SUBMIT_SM, next(bodies), None, 0.0)
             left -= 1
         connection.flush()
         for event in await connection.take(1_000):
@@ -136,10 +140,10 @@ async def client(connection: Connection[None], messages: int) -> None:
 async def end_to_end(messages: int, window: int, database: str, binds: int, round_trip: float) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     http, smpp, link = free_ports(3)
-    tasks, ids = [], count(1)
+    tasks, ids = [], count(1_000_000)  # as long as real ones: of few digits it is not clear to which base they are
     limits = Limits(window=window)
 
-    def accept() -> Connection[None]:
+    def accept() -> Connection:
         return Connection(
             Side.CENTRE,
             limits,
@@ -156,7 +160,7 @@ async def end_to_end(messages: int, window: int, database: str, binds: int, roun
             assert process.stdout is not None
             await loop.run_in_executor(None, process.stdout.readline)
             await asyncio.sleep(1.0)
-            connection: Connection[None] = Connection(Side.ESME, limits, SystemClock(), lambda _: None)
+            connection: Connection = Connection(Side.ESME, limits, SystemClock(), lambda _: None)
             await loop.create_connection(lambda: connection, "127.0.0.1", smpp)
             wall, cpu = time.perf_counter(), await metric(http)
             await client(connection, messages)

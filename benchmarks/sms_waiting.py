@@ -23,8 +23,11 @@ from typing import Any
 
 from prikkfri.sms import store
 from prikkfri.sms.housekeeping import store as housekeeping
+from prikkfri.sms.keys import store as keys
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import Message
+from prikkfri.sms.placing import store as placing
+from prikkfri.sms.receipts import store as receipts
 from prikkfri.sms.routes import store as routes
 from prikkfri.sms.routing import Stop
 from prikkfri.storage import Database, Location, Transaction, open_database
@@ -47,6 +50,8 @@ KINDS: dict[str, dict[str, str]] = {
         "attempted_at": f"{NOW - 60} + n / 1e6",
     },
     "account": {"target": "account:shop", "state": "waiting"},
+    "doubt": {"target": "link:doubt", "state": "in-doubt"},
+    "scheduled": {"target": "link:late", "state": "waiting", "due_at": f"{NOW - 1}"},
 }
 """Of each kind of message what differs, in SQL; `n` counts them."""
 
@@ -75,6 +80,9 @@ def statements() -> dict[str, Work]:
         await routes.waiting(tx, "link:nord")
         await housekeeping.is_full(tx, "link:nord", limit=1_000_000)
 
+    async def key_needed(tx: Transaction) -> None:
+        await keys.earliest_open(tx)
+
     since = {"since": NOW - 60, "until": NOW, "after": (NOW - 60, "")}
     return {
         "count what waits for a link": count,
@@ -82,8 +90,16 @@ def statements() -> dict[str, Work]:
         "claim over a stopped route": claim_over_stopped,
         "claim 50 behind 200 expired": claim_behind_expired,
         "move 500 from a stopped route": lambda tx: store.move(tx, "link:nord", "held:nord", limit=500),
+        "claim 50 of one moment": lambda tx: claim(tx, "link:late"),
+        "look at 500 to be placed": lambda tx: placing.waiting(tx, "link:nord", after=placing.START, limit=500),
+        "look at 500 of one moment": lambda tx: placing.waiting(
+            tx, "link:late", after=(NOW - 1, NOW - 1_800 + 5e-4, 1, ""), limit=500
+        ),
+        "find what is in doubt to a number": lambda tx: receipts.find_in_doubt(tx, "link:doubt", "4790000500"),
+        "decide 500 doubts": lambda tx: housekeeping.settled_doubts(tx, "link:doubt", limit=500, now=NOW),
         "look for overdue, none is": lambda tx: overdue(tx, State.SENT, before=NOW - 3_600),
         "expire 500": lambda tx: overdue(tx, State.WAITING, before=NOW),
+        "until when a sealing key is needed": key_needed,
         "list 1,000 who were exposed": lambda tx: routes.exposed(tx, "link:sent", **since, limit=1_000),
         "tell of 1,000 left waiting": lambda tx: housekeeping.left_waiting(
             tx, "account:shop", accepted_after=NOW - 3_600, limit=1_000
@@ -162,10 +178,10 @@ def main() -> int:
     sizes = [int(size) for size in chosen.sizes.split(",")]
     print(f"{platform.platform()}, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
     found = asyncio.run(run(sizes))
-    print(f"{'ms':32}" + "".join(f"{size:>12,}" for size in sizes) + f"{'ratio':>10}")
+    print(f"{'ms':36}" + "".join(f"{size:>12,}" for size in sizes) + f"{'ratio':>10}")
     for name, took in found.items():
         ratio = took[sizes[-1]] / took[sizes[0]]
-        print(f"{name:32}" + "".join(f"{took[size]:12.3f}" for size in sizes) + f"{ratio:10.1f}")
+        print(f"{name:36}" + "".join(f"{took[size]:12.3f}" for size in sizes) + f"{ratio:10.1f}")
     if chosen.json:
         chosen.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
     return 0

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from prikkfri.config import ROLES, Config, load
 from prikkfri.errors import ConfigError
+from prikkfri.sms.addresses import Numbering, read_recipient
+from prikkfri.sms.routing import Routes
 
 GOOD = """
 operator = "Fjordnett"
@@ -141,11 +143,24 @@ def test_a_value_that_cannot_be_is_refused(tmp_path: Path, setting: str, says: s
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "prikkfri.toml").write_bytes(b"operator = '\xff'")
-    with pytest.raises(ConfigError, match="cannot be read as UTF-8 text"):
+    with pytest.raises(ConfigError, match=r"cannot be read as UTF-8 text.*; save it as UTF-8"):
         load(tmp_path, file=None, environment={})
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory; make it a file that whoever runs Prikkfri"):
         load(tmp_path, file=tmp_path / "folder", environment={})
+
+
+@pytest.mark.parametrize(("setting", "value"), [("id", "'c'"), ("number", "7")])
+def test_two_channels_with_one_id_or_number_are_refused_by_line(tmp_path: Path, setting: str, value: str) -> None:
+    rows = [{"id": f"'c{n}'", "name": f"'C{n}'", "number": str(n)} for n in range(3)]
+    rows[0][setting] = rows[2][setting] = value
+    text = "".join("[[streaming.channels]]\n" + "".join(f"{k} = {v}\n" for k, v in row.items()) for row in rows)
+    line = 10 if setting == "id" else 12
+    with pytest.raises(ConfigError) as refused:
+        read(tmp_path, text)
+    assert str(refused.value) == (
+        f"{tmp_path / 'prikkfri.toml'}:{line}: channels 'C0' and 'C2' have one `{setting}`, {value}; give each its own"
+    )
 
 
 CHANNEL = "[[streaming.channels]]\nid='a'\nname='b'\nnumber=1\n"
@@ -275,8 +290,8 @@ def test_an_account_that_names_no_senders_is_refused_with_the_line_and_the_mend(
     assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}:{line}: account 'shop' lacks `senders`")
 
 
-@pytest.mark.parametrize("region", ["", "Norge", "no", "N", "N0", "NO\\n"])
-def test_a_region_is_two_letters(tmp_path: Path, region: str) -> None:
+@pytest.mark.parametrize("region", ["", "Norge", "no", "N", "N0", "NO\\n", "XX", "UK", "001"])
+def test_a_region_is_a_country_that_has_numbers(tmp_path: Path, region: str) -> None:
     with pytest.raises(ConfigError, match=r":2: `region` is a country in two capital letters"):
         read(tmp_path, f'operator = "x"\nregion = "{region}"')
     if region:
@@ -285,6 +300,77 @@ def test_a_region_is_two_letters(tmp_path: Path, region: str) -> None:
     found = read(tmp_path, 'region = "SE"\n[sms]\nregion = "DK"')
     assert (found.region, found.sms.region) == ("SE", "DK")
     assert read(tmp_path, 'region = "SE"').sms.region == ""
+
+
+@pytest.mark.parametrize(
+    ("zone", "mend"),
+    [
+        ("Europe/Olso", "did you mean 'Europe/Oslo'?"),
+        ("Europe", ""),
+        ("", 'such as "Europe/Oslo"'),
+        ("../../etc/passwd", 'such as "Europe/Oslo"'),
+        ("/etc/localtime", ""),
+        ("Mars/Olympus", ""),
+    ],
+)
+def test_a_time_zone_is_one_that_there_is(tmp_path: Path, zone: str, mend: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f":2: `streaming.timezone`: there is no time zone {zone!r}")) as no:
+        read(tmp_path, f'[streaming]\ntimezone = "{zone}"')
+    assert mend in str(no.value)
+    assert read(tmp_path, '[streaming]\ntimezone = "America/Nuuk"').streaming.timezone == "America/Nuuk"
+
+
+REMEDY = '[[assurance.remedies]]\nname = "r"\nservice = "television"\ntiers = []\ncurrency = "{}"'
+
+
+@pytest.mark.parametrize("currency", ["", "nok", "kr", "NKR", "XXX", "NO", "NOK ", "N-K"])
+def test_a_currency_is_one_that_people_are_paid_in(tmp_path: Path, currency: str) -> None:
+    with pytest.raises(ConfigError, match=r":5: `currency` of 'r' is one of ISO 4217 in three capital letters"):
+        read(tmp_path, REMEDY.format(currency))
+    for known in ("NOK", "SEK", "DKK", "EUR"):
+        assert read(tmp_path, REMEDY.format(known)).assurance.remedies[0].currency == known
+
+
+CANARY = '[[sms.canaries]]\nmsisdn = "+4790000001"\nlink = "{}"\n'
+CHANNEL = '[[streaming.channels]]\nid = "sport"\nname = "Sport"\nnumber = 1\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        (GOOD + 'instead = "east"', 27, "`instead` names no other link: 'east'; there are: north"),
+        (GOOD + CANARY.format("east"), 29, "`link` names no link: 'east'; there are: north, south"),
+        (GOOD + CANARY.format(""), 29, "`link` names no link: ''; there are: north, south"),
+        ('[assurance]\ntell_account = "shop"', 2, "`tell_account` names no account: 'shop'; there are: none"),
+        (f'{CHANNEL}[streaming]\nfallback_channels = ["sport", "news"]', 6,
+         "`fallback_channels` names no channel: 'news'; there are: sport"),
+    ],
+)  # fmt: skip
+def test_what_names_another_part_of_the_configuration_names_one_that_there_is(
+    tmp_path: Path, text: str, line: int, says: str
+) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        read(tmp_path, text)
+    assert str(refusal.value) == f"{tmp_path / 'prikkfri.toml'}:{line}: {says}"
+
+
+@pytest.mark.parametrize("written", ["4790000001", "004790000001", "+12345", "+0790000001", "+47x", ""])
+def test_the_number_of_a_canary_has_its_country_code(tmp_path: Path, written: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r":28: a canary's number is written with `\+` and its country code, not"
+    ) as no:
+        read(tmp_path, GOOD + CANARY.replace("+4790000001", written).format("south"))
+    assert str(no.value).endswith(f"not {written!r}")
+    spaced = GOOD + CANARY.replace("+4790000001", "+47 90 00 00 01").format("south")
+    assert read(tmp_path, spaced).sms.canaries[0].msisdn == "+4790000001"
+
+
+def test_what_names_another_part_that_there_is_is_read(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD + 'instead = "north"\n' + CANARY.format("south"))
+    assert (found.sms.links[1].instead, found.sms.canaries[0].link) == ("north", "south")
+    whole = f'{CHANNEL}[streaming]\nfallback_channels = ["sport"]'
+    assert read(tmp_path, whole).streaming.fallback_channels == ("sport",)
+    assert read(tmp_path, "[streaming]\nfallback_channels = ['sport']").streaming.channels == ()  # the demo's
 
 
 TWO = """
@@ -308,7 +394,19 @@ short_codes = ["2020", "2021"]
         ('"2021"', '"2010"', 12, "short code '2010' belongs to account 'first' already, and to account 'other'"),
         ('"2021"', '"4759440000"', 12, "short code '4759440000' belongs to account 'first' already"),
         ('"other"', '"first"', 9, "account 'first' belongs to account number 1 already, and to account number 2"),
+        ('"2021"', '"4759440000"', 12, "short code '4759440000' belongs to account 'first' already"),
+        ('"2021"', '"004759440000"', 12, "short code '4759440000' belongs to account 'first' already"),
+        ('"2021"', '" +47 59 44 00 00"', 12, "short code '4759440000' belongs to account 'first' already"),
+        ('"2021"', '"20 10"', 12, "short code '2010' belongs to account 'first' already"),
+        ('"2021"', '"20"', 12, "account 'other' cannot have the number '20': it is neither a short code of three"),
+        ('"2021"', '"+2021"', 12, "account 'other' cannot have the number '+2021': it is neither"),
+        ('"2021"', '"Shop"', 12, "account 'other' cannot have the number 'Shop': it is neither"),
+        ('"2021"', '"47-59440000"', 12, "account 'other' cannot have the number '47-59440000'"),
+        ('"2021"', '"+0759440000"', 12, "account 'other' cannot have the number '+0759440000'"),
+        ('"2021"', '"²0101"', 12, "account 'other' cannot have the number '²0101'"),
         ('"2021"', '"2020"', 0, ""),
+        ('"2021"', '"4659440000"', 0, ""),
+        ('"2021"', '"59440001"', 0, ""),
     ],
 )
 def test_two_accounts_with_one_name_or_short_code_are_refused_by_line(
@@ -323,6 +421,88 @@ def test_two_accounts_with_one_name_or_short_code_are_refused_by_line(
     assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}:{line}: {says}")
 
 
+WRITINGS = ("+4746789012", "4746789012", "46789012", "004746789012", "46 78 90 12", "+47 467 89 012", "0047 46789012")
+
+
+@pytest.mark.parametrize("first", WRITINGS)
+@pytest.mark.parametrize("other", WRITINGS)
+def test_one_number_in_two_writings_at_two_accounts_is_refused_by_line(tmp_path: Path, first: str, other: str) -> None:
+    text = TWO.replace("+4759440000", first).replace("2021", other)
+    with pytest.raises(ConfigError) as refusal:
+        read(tmp_path, text)
+    says = "short code '4746789012' belongs to account 'first' already, and to account 'other'"
+    assert str(refusal.value) == f"{tmp_path / 'prikkfri.toml'}:12: {says}"
+
+
+def test_a_number_is_one_of_the_region_where_accounts_do_not_say_otherwise(tmp_path: Path) -> None:
+    text = TWO.replace("+4759440000", "+4746789012").replace("2021", "46789012")
+    assert read(tmp_path, f'region = "GB"\n{text}').sms.accounts[1].short_codes == ("2020", "+46789012")
+    theirs = f'{text}numbers_unmarked = "international"'
+    assert read(tmp_path, theirs).sms.accounts[1].short_codes == ("2020", "+46789012")
+    with pytest.raises(ConfigError, match="short code '4746789012' belongs to account 'first' already"):
+        read(tmp_path, f'region = "GB"\n[sms]\nregion = "NO"\n{text}')
+
+
+@pytest.mark.parametrize("unmarked", ["national-first", "international"])
+@pytest.mark.parametrize("region", ["NO", "SE", "US"])
+@pytest.mark.parametrize(
+    "written",
+    ["2010", "02800", "020100", "46789012", "4746789012", "+4746789012", "004746789012", "0046701234567",
+     "+460701234567", "0701234567", "46701234567", "701234567", "2125550123", "12125550123", "00123", "+999123456"],
+)  # fmt: skip
+def test_a_number_of_an_account_is_read_as_a_message_to_it_is(
+    tmp_path: Path, written: str, region: str, unmarked: str
+) -> None:
+    text = f'region = "{region}"\n{ACCOUNT}senders = ["*"]\nnumbers_unmarked = "{unmarked}"'
+    text = text.replace('"2010"', f'"{written}"')
+    read_as = read_recipient(written, 0, Numbering(region, unmarked == "national-first"))
+    if read_as is None:
+        with pytest.raises(ConfigError, match=f"account 'shop' cannot have the number '{written}'"):
+            read(tmp_path, text)
+        return
+    kept = dataclasses.replace(read(tmp_path, text).sms, region=region)
+    as_written = dataclasses.replace(kept.accounts[1], short_codes=(written,))
+    [number] = Routes.of(kept).short_codes
+    assert [*Routes.of(dataclasses.replace(kept, accounts=(as_written,))).short_codes] == [number]
+    # Of few digits it is the account's, though a phone of the region could have it.
+    assert number == (read_as.text if len(written) > 6 else written)
+
+
+def prefixed(*given: str) -> str:
+    """A link for each prefix, 8 lines a link."""
+    return "".join(
+        f'[[sms.links]]\nname = "{number}"\npartner = "P"\nhost = "h"\nport = 1\nsystem_id = "s"\npassword = "p"\n'
+        f'prefixes = ["{prefix}"]\n'
+        for number, prefix in enumerate(given)
+    )
+
+
+@pytest.mark.parametrize("written", ["47", "+47", "0047", " 47", "+ 47", "00 47"])
+def test_a_prefix_is_one_however_it_is_written(tmp_path: Path, written: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        read(tmp_path, prefixed("47", written))
+    says = "links '0' and '1' have one prefix, '47': say which is first"
+    assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}:16: {says}")
+    assert [link.prefixes for link in read(tmp_path, prefixed("46", written)).sms.links] == [("46",), ("47",)]
+
+
+def test_a_link_may_have_one_prefix_in_two_writings(tmp_path: Path) -> None:
+    assert read(tmp_path, prefixed('47", "+47", "0046')).sms.links[0].prefixes == ("47", "46")
+
+
+@pytest.mark.parametrize("written", ["", "02800", "0", "4", "1" * 15])
+def test_a_prefix_may_be_of_short_codes_or_of_every_number(tmp_path: Path, written: str) -> None:
+    assert read(tmp_path, prefixed(written)).sms.links[0].prefixes == (written,)
+
+
+@pytest.mark.parametrize("written", ["+", "00", "000", "+0", "0004", "+047", "47x", "47-5", "Norge", "²", "1" * 16])
+def test_a_prefix_that_no_number_has_is_refused_by_line(tmp_path: Path, written: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        read(tmp_path, prefixed(written))
+    says = f"link '0' cannot have the prefix {written!r}: it is the digits with which numbers begin"
+    assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}:8: {says}")
+
+
 def links(*given: str) -> str:
     """`name:instead` of each, all with one prefix, 7 lines a link."""
     return "".join(
@@ -332,7 +512,7 @@ def links(*given: str) -> str:
     )
 
 
-@pytest.mark.parametrize("given_links", [("a:b", "b:"), ("b:", "a:b"), ("a:",), ("b:c", "a:b", "c:"), ("a:b", "b:c")])
+@pytest.mark.parametrize("given_links", [("a:b", "b:"), ("b:", "a:b"), ("a:",), ("b:c", "a:b", "c:")])
 def test_links_with_one_prefix_have_an_order(tmp_path: Path, given_links: tuple[str, ...]) -> None:
     assert len(read(tmp_path, links(*given_links)).sms.links) == len(given_links)
 
@@ -411,3 +591,32 @@ def test_who_tells_those_hit_may_do_so_in_the_operators_name(tmp_path: Path) -> 
         read(tmp_path, 'operator = "Langt navn AS"' + text % "Shop")
     for sender in ("Langt navn ", "*"):
         assert read(tmp_path, 'operator = "Langt navn AS"' + text % sender).assurance.tell_account == "shop"
+
+
+CODE_ACCOUNT = """
+[signin]
+code_account = "codes"
+
+[[sms.accounts]]
+system_id = "codes"
+password = "secret12"
+"""
+
+
+@pytest.mark.parametrize(
+    ("account", "why"),
+    [
+        (CODE_ACCOUNT + 'message_class = "code"\nsenders = ["Prikkfri"]\n', ""),
+        (CODE_ACCOUNT + 'message_class = "otp"\nsenders = ["*"]\n', ""),
+        ('[signin]\ncode_account = "codes"\n', "there is no account 'codes'"),
+        (CODE_ACCOUNT + 'senders = ["*"]\n', "sends codes to set a password: its `message_class` is one of code,"),
+        (CODE_ACCOUNT + 'message_class = "code"\nsenders = ["Shop"]\n', "add 'Prikkfri' to its `senders`"),
+    ],
+)
+def test_codes_go_out_by_an_account_that_is_fit_for_them(tmp_path: Path, account: str, why: str) -> None:
+    if not why:
+        assert read(tmp_path, account).signin.code_account == "codes"
+        return
+    with pytest.raises(ConfigError, match=re.escape(why)) as refusal:
+        read(tmp_path, account)
+    assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}:")

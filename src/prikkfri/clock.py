@@ -38,3 +38,33 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         self._now += seconds
         self._monotonic += seconds
+
+
+BEHIND_SECONDS_MAX = 3_600.0
+"""A clock that is put back by more was wrong before: what it said then is nothing to hold to."""
+
+
+class SteadyClock:
+    """Another clock that is not put back: while that is behind what was told, time goes by at half its pace.
+
+    So what is kept in the order of time keeps it, and what was due stays due; until then all lasts up to twice as long.
+    What goes forth goes forth at once.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._told = self._at = 0.0
+
+    def now(self) -> float:
+        wall, monotonic = self._clock.now(), self._clock.monotonic()
+        if self._told - BEHIND_SECONDS_MAX <= wall < self._told:
+            wall = max(wall, self._told + (monotonic - self._at) / 2)
+        self._told, self._at = wall, monotonic
+        return wall
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def goes_on_from(self, moment: float) -> None:
+        """What was told before this process: seconds since 1970 UTC."""
+        self._told, self._at = max(self._told, moment), self._clock.monotonic()

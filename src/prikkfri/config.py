@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+import phonenumbers
 
 from prikkfri.errors import ConfigError
 
@@ -59,6 +62,8 @@ class Signin:
     """Work that may wait, in seconds of measured hashing; whoever comes after that is refused at once."""
     session_lifetime_days: float = 30.0
     device_token_lifetime_days: float = 90.0
+    code_account: str = ""
+    """The account in whose name codes to set a password go out, of a sensitive class; empty: none are sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +127,7 @@ class Streaming:
     timezone: str = "Europe/Oslo"
 
 
+SHORT_CODE_DIGITS_MAX = 6
 SENSITIVE_CLASSES = frozenset({"code", "log-in-code", "sensitive", "health", "otp"})
 """Classes of messages whose bodies harm somebody when a stranger reads them, or when they come twice."""
 
@@ -134,7 +140,7 @@ class Account:
     password: str
     message_class: str = "ordinary"
     short_codes: tuple[str, ...] = ()
-    """Numbers that belong to this account: messages to them are delivered to it."""
+    """Short codes, and numbers of phones, that belong to this account: messages to them are delivered to it."""
     senders: tuple[str, ...] = ()
     """Whom its messages may be from, beside its short codes; `*`: anybody, for an aggregator."""
     in_doubt: Literal["resend", "report"] = "resend"
@@ -163,7 +169,7 @@ class Link:
     system_id: str
     password: str
     prefixes: tuple[str, ...]
-    """Digits without `+`; the longest match wins."""
+    """The first digits of numbers, with their country code; the longest match wins."""
     priority: int = 0
     """Of links with one prefix the lowest goes first; the next takes over while it is stopped or not bound."""
     network: Literal["own", "partner"] = "partner"
@@ -183,6 +189,11 @@ class Link:
     """Messages of a session without an answer: so many a session leave in the time of a round trip."""
     instead: str = ""
     """The link that takes its messages before any other does while its route is stopped or it is not bound."""
+    validity: Literal["relative", "absolute"] = "relative"
+    """How it is told what is left of a message's time; absolute, its clock and ours have to agree."""
+    ucs2_byte_order: Literal["big", "little"] = "big"
+    """`little`: in what it hands in the low octet of a UCS-2 letter is first, even where no byte order mark says so.
+    What we send goes by the book: the high one is."""
     receipt_ids: Literal["", "same", "decimal", "hexadecimal"] = ""
     """How its receipts write the ids of its answers: the same, to base ten or to base sixteen; empty: it is learnt."""
 
@@ -204,6 +215,8 @@ class Sms:
     region: str = ""
     """Of numbers that accounts and partners write without a country code; empty: the installation's."""
     validity_hours_max: float = 72.0
+    life_minutes_sensitive: float = 10.0
+    """How long messages of a sensitive class are tried at most, from when they are due."""
     waiting_max: int = 1_000_000
     """Messages that may wait for one link or account; more are refused until some have gone."""
     receipts_kept_max: int = 100_000
@@ -314,6 +327,16 @@ class Config:
     assurance: Assurance = Assurance()
 
 
+_ISO_4217 = """
+AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP
+CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR
+ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT
+MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD
+SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES
+VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
+"""
+CURRENCIES = frozenset(_ISO_4217.split())
+"""Those that people are paid in."""
 HOME_VARIABLE = "PRIKKFRI_HOME"
 _FROM_THE_COMMAND_LINE = {"home", "demo"}
 SECRETS = {"password"}
@@ -333,8 +356,12 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
         if file is not None:
             raise ConfigError(f"{path}: there is no such file; leave out --config to run on defaults") from None
         text = ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror}; make it a file that whoever runs Prikkfri may read"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}; save it as UTF-8") from None
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -360,10 +387,8 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
         raise source.refuse(
             ("door", "joins_ipv4_prefix"), f"`door.joins_ipv4_prefix` is at most 32, is {config.door.joins_ipv4_prefix}"
         )
-    for setting, region in ((("region",), config.region), (("sms", "region"), config.sms.region or config.region)):
-        if not re.fullmatch("[A-Z]{2}", region):
-            name = ".".join(setting)
-            raise source.refuse(setting, f'`{name}` is a country in two capital letters, such as "NO", not {region!r}')
+    _refuse_unknown(config, source)
+    config = dataclasses.replace(config, sms=_with_one_writing(config.sms, config.sms.region or config.region, source))
     for index, account in enumerate(config.sms.accounts):
         if not any(account.senders):
             raise source.refuse(
@@ -377,6 +402,25 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
                 f"account {account.system_id!r} tells those who were hit in the operator's name: add"
                 f" {config.operator[:11]!r} to its `senders`",
             )
+    if code_account := config.signin.code_account:
+        found = next((each for each in config.sms.accounts if each.system_id == code_account), None)
+        if found is None:
+            raise source.refuse(
+                ("signin", "code_account"),
+                f"there is no account {code_account!r}: name one of `sms.accounts`, or leave `code_account` out",
+            )
+        if found.message_class not in SENSITIVE_CLASSES:
+            raise source.refuse(
+                ("signin", "code_account"),
+                f"account {code_account!r} sends codes to set a password: its `message_class` is one of"
+                f" {', '.join(sorted(SENSITIVE_CLASSES))}, so that a code is never sent twice or shown",
+            )
+        if not {"*", config.operator[:11]} & {*found.senders}:
+            raise source.refuse(
+                ("signin", "code_account"),
+                f"account {code_account!r} sends codes in the operator's name: add {config.operator[:11]!r} to its"
+                " `senders`",
+            )
     for index, link in enumerate(config.sms.links):
         for name, value in (("binds", link.binds), ("window", link.window)):
             if value < 1:
@@ -385,7 +429,115 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
                     f"link {link.name!r} would carry nothing: `{name}` is at least 1, is {value}",
                 )
     _refuse_two_for_one(config.sms, source)
+    _refuse_two_channels(config.streaming.channels, source)
+    _refuse_nobodys(config, source)
     return dataclasses.replace(config, home=home, demo=demo)
+
+
+def _refuse_unknown(config: Config, source: "_Source") -> None:
+    """Countries, time zones and currencies are of sets that are known: what is in none would be found out at night."""
+    for setting, region in ((("region",), config.region), (("sms", "region"), config.sms.region or config.region)):
+        if region not in phonenumbers.SUPPORTED_REGIONS:
+            name = ".".join(setting)
+            raise source.refuse(setting, f'`{name}` is a country in two capital letters, such as "NO", not {region!r}')
+    zone = config.streaming.timezone
+    try:
+        ZoneInfo(zone)
+    except (ValueError, OSError, KeyError):  # a folder of the data is an OSError, an unknown name a KeyError
+        near = difflib.get_close_matches(zone, available_timezones(), 1)
+        mend = f"did you mean {near[0]!r}?" if near else 'such as "Europe/Oslo"'
+        raise source.refuse(
+            ("streaming", "timezone"), f"`streaming.timezone`: there is no time zone {zone!r}; {mend}"
+        ) from None
+    for index, remedy in enumerate(config.assurance.remedies):
+        if remedy.currency not in CURRENCIES:
+            raise source.refuse(
+                ("assurance", "remedies", str(index), "currency"),
+                f'`currency` of {remedy.name!r} is one of ISO 4217 in three capital letters, such as "NOK",'
+                f" not {remedy.currency!r}",
+            )
+
+
+def _refuse_nobodys(config: Config, source: "_Source") -> None:
+    """What names another part of the configuration has to name one that there is."""
+    links = [link.name for link in config.sms.links]
+    accounts = [account.system_id for account in config.sms.accounts]
+    channels = [channel.id for channel in config.streaming.channels]
+
+    def name(path: tuple[str, ...], what: str, value: str, known: list[str]) -> None:
+        if value not in known:
+            listed = ", ".join(filter(None, known)) or "none"
+            raise source.refuse(path, f"`{path[-1]}` names no {what}: {value!r}; there are: {listed}")
+
+    for index, link in enumerate(config.sms.links):
+        others = ["", *(each for each in links if each != link.name)]
+        name(("sms", "links", str(index), "instead"), "other link", link.instead, others)
+    for index, canary in enumerate(config.sms.canaries):
+        name(("sms", "canaries", str(index), "link"), "link", canary.link, links)
+    name(("assurance", "tell_account"), "account", config.assurance.tell_account, ["", *accounts])
+    if channels:  # else they are the demo's
+        for channel in config.streaming.fallback_channels:
+            name(("streaming", "fallback_channels"), "channel", channel, channels)
+
+
+def _with_one_writing(sms: Sms, region: str, source: "_Source") -> Sms:
+    """Short codes, numbers and prefixes in the one form that messages are compared with, however they were written.
+
+    Two accounts' `+4746789012` and `46 78 90 12` are one number, and a link's `+47` would match none.
+    """
+    accounts, links = [], []
+    for index, account in enumerate(sms.accounts):
+        national = region if account.numbers_unmarked == "national-first" else ""
+        codes = []
+        for written in account.short_codes:
+            code = _number("".join(written.split()), national)
+            if not code:
+                raise source.refuse(
+                    ("sms", "accounts", str(index), "short_codes"),
+                    f"account {account.system_id!r} cannot have the number {written!r}: it is neither a short code of"
+                    " three to six digits nor a phone's number; write that with `+` and its country code",
+                )
+            codes.append(code)
+        accounts.append(dataclasses.replace(account, short_codes=tuple(codes)))
+    for index, link in enumerate(sms.links):
+        prefixes = []
+        for written in link.prefixes:
+            match = re.fullmatch(r"(?:(?:\+|00)(?=[1-9]))?((?!00)[0-9]{0,15})", "".join(written.split()), re.ASCII)
+            if not match:
+                raise source.refuse(
+                    ("sms", "links", str(index), "prefixes"),
+                    f"link {link.name!r} cannot have the prefix {written!r}: it is the digits with which numbers begin,"
+                    ' with their country code, such as "47"',
+                )
+            prefixes.append(match[1])
+        links.append(dataclasses.replace(link, prefixes=tuple(dict.fromkeys(prefixes))))
+    canaries = []
+    for index, canary in enumerate(sms.canaries):
+        msisdn = "".join(canary.msisdn.split())
+        if not msisdn.startswith("+") or not _number(msisdn, ""):
+            raise source.refuse(
+                ("sms", "canaries", str(index), "msisdn"),
+                f"a canary's number is written with `+` and its country code, not {canary.msisdn!r}",
+            )
+        canaries.append(dataclasses.replace(canary, msisdn=msisdn))
+    return dataclasses.replace(sms, accounts=tuple(accounts), links=tuple(links), canaries=tuple(canaries))
+
+
+def _number(written: str, region: str) -> str:
+    """A short code, or a phone's number with `+`, as a recipient is read (`sms/addresses.py`); empty: neither."""
+    match = re.fullmatch(r"(\+|00)?([0-9]{3,16})", written, re.ASCII)
+    if match and len(written) <= SHORT_CODE_DIGITS_MAX and match[1] != "+":
+        return written
+    digits = match[2] if match else ""
+    if match and not match[1] and region:
+        try:
+            number = phonenumbers.parse(digits, region)
+        except phonenumbers.NumberParseException:
+            pass
+        else:
+            if phonenumbers.is_valid_number(number):
+                digits = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)[1:]
+    return f"+{digits}" if re.fullmatch("[1-9][0-9]{6,14}", digits, re.ASCII) else ""
 
 
 def _refuse_two_for_one(sms: Sms, source: "_Source") -> None:
@@ -416,6 +568,18 @@ def _refuse_two_for_one(sms: Sms, source: "_Source") -> None:
                     ("sms", "links", str(index), "prefixes"),
                     f"links {names} have one prefix, {prefix!r}: say which is first by `priority` (the lowest), or by"
                     " its `instead`, which names the other, or give it to one of them",
+                )
+
+
+def _refuse_two_channels(channels: tuple[Channel, ...], source: "_Source") -> None:
+    for setting in ("id", "number"):
+        first: dict[object, Channel] = {}
+        for index, channel in enumerate(channels):
+            value = getattr(channel, setting)
+            if (before := first.setdefault(value, channel)) is not channel:
+                raise source.refuse(
+                    ("streaming", "channels", str(index), setting),
+                    f"channels {before.name!r} and {channel.name!r} have one `{setting}`, {value!r}; give each its own",
                 )
 
 

@@ -51,7 +51,8 @@ class FatalError(PrikkfriError):
     """The role may not go on: whatever it answered or did now would be a guess.
 
     No kind of `StorageError`, so that whoever tries again later lets it pass. Where a doubt does no harm, since what is
-    done twice is done once, or since it can be told as it is, `InDoubt` is caught by its name; `FencedOut` is nowhere.
+    done twice is done once, or since it can be told as it is, `InDoubt` is caught by its name. `FencedOut` always
+    ends the role; who asked may be told before.
     """
 
 
@@ -60,7 +61,7 @@ class InDoubt(FatalError):
 
 
 class FencedOut(FatalError):
-    """Another incarnation writes this stream now; this one must stop."""
+    """Another incarnation writes this stream now; this one must stop. Nothing of the transaction was kept."""
 
 
 class ProtocolError(PrikkfriError):

@@ -11,7 +11,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from waiting import WAIT_SECONDS_MAX, eventually
 
-from prikkfri.app.connections import Connections, Limits, limits_for, smpp_connections_for
+from prikkfri.app.connections import Connections, Limits, limits_for
+from prikkfri.app.limits import smpp_connections_for
 from prikkfri.app.serving import listen, serve, with_health
 from prikkfri.protocols.networks import network_of
 from prikkfri.simulation.installation import free_ports

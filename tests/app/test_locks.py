@@ -10,7 +10,7 @@ import pytest
 
 from prikkfri.app.__main__ import main
 from prikkfri.app.locks import held, lock_file, refuse_held
-from prikkfri.cli import alone_with
+from prikkfri.cli.serving import alone_with
 from prikkfri.errors import UsageError
 
 HOLDS = """

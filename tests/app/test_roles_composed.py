@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 import secrets
 import socket
 from collections.abc import AsyncIterator
@@ -35,7 +36,8 @@ from prikkfri.sms.messages import Message
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.store import COLUMNS
 from prikkfri.storage import Database, Location, Transaction, open_database
-from prikkfri.storage.keys import command_key, secret_key
+from prikkfri.storage.keys import command_key
+from prikkfri.storage.sealing_keys import SealingKeyFiles
 
 SHOP = Account(system_id="shop", password="secret12", senders=("*",), short_codes=("2010",))
 NORD = Link(name="nord", partner="Fjordmobil", host="127.0.0.1", port=1, system_id="p", password="p", prefixes=("47",))
@@ -105,7 +107,7 @@ async def test_whoever_plays_a_canary_phone_cannot_switch_routes_nor_a_role_play
             assert (await http.get("/routes", headers=headers)).status_code == routes
 
 
-async def test_messages_are_sealed_with_the_key_of_messages(config: Config) -> None:
+async def test_messages_are_sealed_with_keys_that_stand_beside_the_database(config: Config) -> None:
     async with built("sms", config) as role, caller(role, auth=("shop", "secret12")) as http:
         answer = await http.post("/messages", json={"from": "Shop", "to": "+4790000001", "text": "hei"})
         assert answer.status_code == 202
@@ -114,7 +116,8 @@ async def test_messages_are_sealed_with_the_key_of_messages(config: Config) -> N
     await database.close()
     message = Message(*row)
     assert message.sealed is not None
-    assert Sealer(secret_key(config.home, "sealing")).open(message.sealed, message.binding).octets == b"hei"
+    sealer = Sealer(os.urandom, SealingKeyFiles(config.home).load())
+    assert sealer.open(message.sealed, message.binding).octets == b"hei"
 
 
 async def test_numbers_are_of_the_installations_region_unless_messages_have_their_own(config: Config) -> None:

@@ -285,5 +285,11 @@ async def test_what_a_role_must_not_outlive_is_no_answer_to_come_again_and_ends_
             answer = await asking.get("/")
             assert (answer.status_code, answer.json()["error"]) == (500, "internal")
             assert "retry-after" not in answer.headers
+            assert (await asking.head("/")).status_code == 500
+            for method in ("POST", "PUT", "DELETE"):
+                answer = await asking.request(method, "/")
+                slug = "internal" if isinstance(error, StorageUnavailable) else "in-doubt"
+                assert (answer.status_code, answer.json()["error"]) == (500, slug)
+                assert "retry-after" not in answer.headers
     assert fatal.done() is not isinstance(error, StorageUnavailable)
     assert not fatal.done() or fatal.exception() is error

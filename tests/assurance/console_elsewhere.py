@@ -1,4 +1,4 @@
-"""The console beside a playout and an SMS centre as it meets them: by their commands, alive or dead."""
+"""The console beside a playout, an SMS centre and a signin as it meets them: by their commands, alive or dead."""
 
 import json
 from collections.abc import AsyncIterator
@@ -19,10 +19,11 @@ from prikkfri.assurance.service import Assurance
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.storage import Location, open_database
+from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console.server import application
 
 ORIGIN = "http://console.test"
-KEYS = {"playout": "key of playout", "sms": "key of sms"}
+KEYS = {"playout": "key of playout", "sms": "key of sms", "signin": "key of signin"}
 ROUTE = {
     "link": "nord", "partner": "Nordtel", "state": "open", "since": 0.0, "by": "", "reason": "", "instead": "",
     "waiting": 3, "trusted": True, "judged": 90, "astray": 0, "stopped_at": 0.0, "exposed_since": 0.0,
@@ -45,6 +46,10 @@ class Elsewhere:
     said: list[tuple[str, str, str]] = field(default_factory=list)
     """What was done with it."""
 
+    devices: list[dict[str, Any]] = field(default_factory=list)
+    """Where every customer is signed in."""
+    asked_of_signin: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
     def __post_init__(self) -> None:
         for name in ("sport", "<b>nyheter</b>"):
             self.channels[name] = {"id": name, "name": name.title(), "open": False, "by": ""}
@@ -65,6 +70,15 @@ class Elsewhere:
                 return self.quarantine(request, wanted)
             case "GET", "sms":
                 return httpx.Response(200, json=[self.route])
+            case "GET", "signin":
+                self.asked_of_signin.append((request.url.raw_path.decode(), {}))
+                return httpx.Response(200, json={"devices": self.devices})
+            case "POST", "signin":
+                self.asked_of_signin.append((request.url.path, wanted))
+                if name == "password-link":
+                    return httpx.Response(200, json={"link": "http://tv.test/#password=abc", "expires_at": 1.7e9})
+                ended, self.devices = len(self.devices), []
+                return httpx.Response(200, json={"ended": ended})
             case "PUT", "playout" if name in self.channels:
                 by = "" if wanted["state"] == "rule" else wanted["by"]
                 self.channels[name].update(open=wanted["state"] == "open", by=by)
@@ -112,10 +126,10 @@ async def console_beside(elsewhere: Elsewhere, home: Path, clock: ManualClock) -
     """Somebody whose account acts has signed in."""
     database = await open_database(Location(home), "assurance")
     client = httpx.AsyncClient(transport=httpx.MockTransport(elsewhere))
-    urls = {"playout": "http://playout.test", "sms": "http://sms.test"}
+    urls = {"playout": "http://playout.test", "sms": "http://sms.test", "signin": "http://signin.test"}
 
-    async def nothing(*_: object) -> Any:
-        return {}
+    async def kari(*_: object) -> Subscriber:
+        return Subscriber("s/1", "Kari", "kari@example.no")
 
     zone = ZoneInfo("Europe/Oslo")
     response = Response(database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=zone)
@@ -128,7 +142,7 @@ async def console_beside(elsewhere: Elsewhere, home: Path, clock: ManualClock) -
     console = Console(database, clock=clock, key=KEY, hasher=QUICK_HASHER)
     pages = application(
         assurance, console, response=response,
-        find_subscriber=nothing,
+        find_subscriber=kari,
         clock=clock, public_url=ORIGIN, playout_url="http://playout.test", timezone="Europe/Oslo", operator="Nordavind",
     )  # fmt: skip
     async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN, headers=HTML) as browser:

@@ -8,6 +8,7 @@ from msgspec import structs
 
 from prikkfri.assurance.detection import Alarm, Kind
 from prikkfri.assurance.incidents import happened, opened
+from prikkfri.assurance.localisation import Placed
 from prikkfri.assurance.response.assessing import (
     Settled,
     began,
@@ -20,6 +21,7 @@ from prikkfri.assurance.response.assessing import (
     picture_channel,
     pictures,
     rose,
+    rose_beside,
     settled,
     sign,
     usual_share,
@@ -432,6 +434,55 @@ def test_what_lies_just_at_the_edge_of_what_is_looked_at_first_belongs_to_it() -
     assert began_with(*edge, *edge, kept=20) == 941.0, "an ordinary stretch ends it further back only"
     # Where nothing is broken nearby, it began as far back as it was broken.
     assert rose(delivered(600.0, 601.0, 602.0), risen(since=1_001.0)) == 600.0
+
+
+BY_NORD = Segment.of({**dict(LINK.values), "link": "nord"})
+ALL_LINKS = Placed(LINK, settled=100.0, broken=20.0, outside=0.0, usual=0.05, evidence=30.0)
+
+
+def beside(promises: list[Settled], *, worse: Sequence[Segment] = (BY_NORD,), **known: float) -> float | None:
+    found = rose_beside(
+        sorted(promises, key=lambda each: each.at), ALL_LINKS, worse, [risen(1_000.0, **{"level": 0.01, **known})]
+    )
+    return found
+
+
+def test_the_mild_began_before_the_worse_that_its_alarm_saw() -> None:
+    mild = delivered(*range(700, 1_100, 20), kept=[700.0 + 2.5 * n for n in range(160)])
+    worse = delivered(*range(1_000, 1_100, 2), place=BY_NORD)
+    quiet = delivered(110.0, 400.0, kept=[100.0 + 5 * n for n in range(120)])
+    everything = sorted([*quiet, *mild, *worse], key=lambda each: each.at)
+    assert rose(everything, risen(since=1_000.0, level=0.01)) == 980.0, "it saw both together"
+    assert beside(everything) == 700.0
+    assert beside([*quiet, *worse, *delivered(*FAULT)]) == 1_000.0, "of the worse alone nothing is said of the mild"
+    assert beside([*everything, *delivered(690.0, place=BY_NORD)]) == 700.0
+    # A place that holds this one, too, is no other: it leaves nothing beside it.
+    assert beside(everything, worse=[LINK.without("step")]) is None
+
+
+@pytest.mark.parametrize(("at", "kept_between", "began_at"), [
+    (939.9, 6, 939.9),  # 0.15 nats for each that was kept, and 0.98 against for the one that was not
+    (939.9, 7, 1_000.0),  # as likely, but further away than clocks explain
+    (940.0, 7, 940.0),
+    (940.0, 27, 940.0),
+    (940.0, 28, 1_000.0),
+])  # fmt: skip
+def test_beside_another_cause_the_likeliest_beginning_is_taken_and_what_is_as_likely_shortly_before_it(
+    at: float, kept_between: int, began_at: float
+) -> None:
+    assert beside(delivered(at, *FAULT, kept=[950.0 + n / 10 for n in range(kept_between)]), level=0.05) == began_at
+
+
+def test_beside_another_cause_nothing_tells_of_what_is_ordinary_or_was_seen_by_no_share() -> None:
+    assert beside(delivered(*FAULT)) == 1_000.0
+    assert beside(delivered(*FAULT), level=0.2 / 1.5) is None
+    assert beside(delivered(*FAULT), level=0.13) == 1_000.0
+    assert beside(delivered(kept=FAULT)) is None
+    assert rose_beside(delivered(*FAULT), ALL_LINKS, (), [risen(1_000.0, kind="plunge")]) is None
+    # The alarm may be of more or of less than the place; of another step it is none of its own.
+    for alarmed, found in ((LINK.without("step"), 1_000.0), (BY_NORD, 1_000.0), (SIGN_IN, None)):
+        told = Alarm("share", alarmed, 1_010.0, 1_000.0, 0.05, 0.5, 0.0, 30.0, 26.0)
+        assert rose_beside(delivered(*FAULT), ALL_LINKS, (), [told]) == found
 
 
 @pytest.mark.parametrize(

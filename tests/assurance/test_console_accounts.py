@@ -5,6 +5,7 @@ import hashlib
 import re
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -15,7 +16,7 @@ from waiting import eventually
 from prikkfri.assurance.console import Account, Busy, CodeNeeded, Console, Look, TooManyTries, ensure_first_account
 from prikkfri.assurance.console.places import Asking, Shares, has_room
 from prikkfri.assurance.console.service import WORD_CHARACTERS, Limits, generated_password
-from prikkfri.assurance.console.store import Codes, codes, erase_looks, knows_browser
+from prikkfri.assurance.console.store import Codes, codes, erase_looks, knows_browser, spend_recovery, use_code
 from prikkfri.clock import ManualClock
 from prikkfri.protocols.one_time import hotp, shown_secret, step_at
 from prikkfri.storage import Database, Location, open_database
@@ -133,8 +134,9 @@ async def test_a_changed_password_opens_the_door_and_the_old_one_does_not(
     assert await console.who(token) == "kari"
     assert await console.change_password("kari", old, new)
     assert [await console.who(token), await console.who(ola)] == [None, "ola"]
-    assert await console.sign_in("kari", old) is None
+    assert await console.sign_in("kari", old) is None and await console.sign_in("ola", new) is None
     assert await console.who(await console.sign_in("kari", new) or "") == "kari"
+    assert await console.sign_in("ola", others), "another's password is what it was"
     assert await console.change_password("kari", new, "m" * 200)
     assert await console.who(await console.sign_in("kari", "m" * 200) or "") == "kari"
 
@@ -409,3 +411,29 @@ async def test_a_recovery_code_gets_in_once_each_when_the_authenticator_is_lost(
     renewed = await console.begin_codes("kari", again, hotp(fresh, step_at(clock.now())))
     assert not set(renewed) & set(recovery) and await console.recovery_codes_left("kari") == 8
     assert not await enters(recovery[1]) and await enters(renewed[3])
+
+
+async def test_what_becomes_of_ones_second_factor_changes_nothing_of_anothers(
+    assurance_database: Database, clock: ManualClock
+) -> None:
+    console = Console(assurance_database, clock=clock, key=KEY, hasher=QUICK_HASHER)
+    at = step_at(clock.now())
+    recovery = {}
+    for name in ("kari", "ola"):
+        await console.add_account(name, by="duty")
+        salt, secret = console.offer_codes(name)
+        recovery[name] = await console.begin_codes(name, salt, hotp(secret, at))
+    assert all(recovery.values())
+    known = await assurance_database.read(lambda q: codes(q, "ola"))
+    kari = await assurance_database.read(lambda q: codes(q, "kari"))
+    used = replace(kari, step=kari.step + 1)
+    assert await assurance_database.write(lambda t: spend_recovery(t, "kari", kari.salt, 1))
+    assert await assurance_database.write(lambda t: use_code(t, "kari", used))
+    # Of a factor that has been replaced meanwhile, nothing gets in any more.
+    later = Codes("another", used.step + 1)
+    assert not await assurance_database.write(lambda t: spend_recovery(t, "kari", later.salt, 2))
+    assert not await assurance_database.write(lambda t: use_code(t, "kari", later))
+    assert await assurance_database.read(lambda q: codes(q, "kari")) == replace(used, spent=0b10)
+    await console.remove_codes("kari")
+    assert await assurance_database.read(lambda q: codes(q, "ola")) == known
+    assert [each.two_factor for each in await console.accounts()] == [False, True]

@@ -34,6 +34,13 @@ async def test_a_channel_is_opened_by_one_click_and_left_to_its_rule_by_another(
     assert "Leave it to the rule" not in await house.page()
 
 
+async def test_what_is_amiss_with_a_programme_guide_is_told_beside_its_channel(house: House) -> None:
+    assert "Programme guide" not in await house.page()
+    house.elsewhere.channels["sport"]["guide"] = "of the guide g.xml: 3 of 9 programmes are left out"
+    await house.assurance.look_at_controls()
+    assert "Programme guide: of the guide g.xml: 3 of 9 programmes are left out" in await house.page()
+
+
 async def test_a_route_is_stopped_and_opened(house: House) -> None:
     assert "0 of 90 canaries astray" in await house.page()
     house.elsewhere.route.update(trusted=False, astray=4)

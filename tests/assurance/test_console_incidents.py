@@ -571,6 +571,9 @@ async def test_the_list_tells_whether_it_is_the_one_that_was_frozen(house: House
     assert "changed since, by what came late" in await house.text()
 
 
+OVER: dict[str, Any] = {"type": "over"}
+
+
 class Heard:
     """An answer as it comes: its beginning, then the events of a stream that may have no end."""
 
@@ -582,8 +585,8 @@ class Heard:
         return start["status"], dict(start["headers"])
 
     async def event(self) -> dict[str, Any]:
-        while not (chunk := (await self.messages.get()).get("body", b"").decode()).startswith("event: "):
-            pass
+        while not (chunk := (message := await self.messages.get()).get("body", b"").decode()).startswith("event: "):
+            assert message != OVER, "the answer came to its end, and no event was in it"
         name, data = chunk.removesuffix("\n\n").split("\n")
         return {"event": name.removeprefix("event: "), **json.loads(data.removeprefix("data: "))}
 
@@ -600,6 +603,7 @@ async def listening(house: House, path: str) -> AsyncIterator[Heard]:
     }  # fmt: skip
     nothing_more: asyncio.Queue[Any] = asyncio.Queue()
     serving = asyncio.ensure_future(house.pages(scope, nothing_more.get, heard.messages.put))
+    serving.add_done_callback(lambda _: heard.messages.put_nowait(OVER))
     try:
         yield heard
     finally:

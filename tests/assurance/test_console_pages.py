@@ -74,7 +74,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
         neighbours=Neighbours(
             nobody,
             urls={role: f"http://{role}.test" for role in ("signin", "playout", "status")},
-            command_keys={"playout": "key", "status": "key"},
+            command_keys={"signin": "key", "playout": "key", "status": "key"},
         ),
         clock=clock,
         settings=Settings(),
@@ -130,11 +130,11 @@ ORDERS = (
     "/sign-out", "/customers", "/alarms/seen", "/people", "/people/remove", "/people/password", "/contacts",
     "/people/code", "/people/remove-code",
     "/controls/channel", "/controls/route", "/incidents/x/act", "/incidents/x/release", "/incidents/x/tell",
-    "/incidents/x/hit", "/incidents/x/csv",
+    "/incidents/x/hit", "/incidents/x/csv", "/customers/end-sessions", "/customers/password-link",
 )  # fmt: skip
 FIELDS = {
-    "name": "ola", "query": KARI.id, "why": "case 4711", "old": "x", "new": "long enough, surely", "kind": "confirm",
-    "sure": "yes", "table": "hit", "text": "gap",
+    "name": "ola", "query": KARI.id, "customer": KARI.id, "why": "case 4711", "old": "x", "new": "long enough, surely",
+    "kind": "confirm", "sure": "yes", "table": "hit", "text": "gap",
 }  # fmt: skip
 """Such that every order would do something."""
 

@@ -19,6 +19,7 @@ from prikkfri.assurance.incidents import (
     Incident,
     Kind,
     State,
+    about_arriving,
     accepts,
     alarmed,
     counted,
@@ -90,13 +91,14 @@ def test_customers_hit_are_no_suspicion() -> None:
 
 def test_a_phone_that_is_off_is_no_incident_while_others_get_their_messages() -> None:
     off = opened("1", alarm(DELIVER), 100.0)
-    assert of_few(off, 1, 5) and of_few(off, 2, 10)
-    assert not of_few(off, 1, 4) and not of_few(off, 2, 9)  # who could tell?
-    assert not of_few(opened("1", alarm(DELIVER, kind="plunge"), 100.0), 1, 5)  # nobody's message failed
-    assert not of_few(off, 3, 100)
-    assert not of_few(off, 0, 100)  # nobody is named
-    assert not of_few(opened("1", alarm(), 100.0), 1, 5)
-    assert not of_few(alarmed(off, alarm(Segment.of({**dict(DELIVER.values), "step": "route"})), 101.0), 1, 5)
+    assert of_few(1, 5) and of_few(2, 10)
+    assert not of_few(1, 4) and not of_few(2, 9)  # who could tell?
+    assert not of_few(3, 100)
+    assert not of_few(0, 100)  # nobody is named
+    assert about_arriving(off)
+    assert not about_arriving(opened("1", alarm(DELIVER, kind="plunge"), 100.0))  # nobody's message failed
+    assert not about_arriving(opened("1", alarm(), 100.0))
+    assert not about_arriving(alarmed(off, alarm(Segment.of({**dict(DELIVER.values), "step": "route"})), 101.0))
 
 
 def test_a_suspicion_that_the_data_takes_back_is_nothing_unless_somebody_was_hit() -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from prikkfri.assurance.controls import ChannelControl, RouteControl
+from prikkfri.assurance.customers import CustomerDevice, PasswordLink
 from prikkfri.assurance.http import Limits, Neighbours
 
 KEYS = {role: f"key of {role}" for role in ("status", "signin", "playout", "sms")}
@@ -84,6 +85,8 @@ async def test_how_channels_and_routes_stand_is_told_or_not_known() -> None:
     assert route == RouteControl(
         "nord", "Nordtel", "stopped", 5.0, "rule:canaries", "astray", "south", 3, False, 90, 4
     )  # fmt: skip
+    asking, _ = neighbours(lambda request: httpx.Response(200, json=[{**CHANNEL, "guide": "it is gone"}]))
+    assert await asking.channels() == (ChannelControl("sport", "Sport", True, "kari", "it is gone"),)
     for answer in (b"", b"{}", b'[{"id": 1}]', b"[null]", b"<html>"):
         asking, _ = neighbours(lambda request, answer=answer: httpx.Response(200, content=answer))  # type: ignore[misc]
         assert await asking.channels() is None and await asking.routes() is None
@@ -146,6 +149,33 @@ async def test_a_message_is_handed_over_in_the_name_of_its_account() -> None:
     assert (request.method, str(request.url)) == ("POST", "http://sms.test/messages")
     assert json.loads(request.content) == {"from": "Nordavind", "to": "+4791234567", "text": "hei"}
     assert request.headers["authorization"] == "Basic bWlkZGFnOnNlY3JldA=="
-    for status, answer, taken in ((422, {"error": "bad-recipient", "id": "m-2"}, ""), (202, {}, None), (202, [], None)):
+    for status, answer, taken in ((422, {"error": "bad-recipient", "id": "m-2"}, ""), (202, {}, None), (202, [], None),
+                                  (500, {"error": "in-doubt", "id": "m-2"}, None), (500, {"error": "in-doubt"}, None),
+                                  (503, {"error": "storage"}, "")):  # fmt: skip
         asking, _ = neighbours(lambda request, s=status, a=answer: httpx.Response(s, json=a))  # type: ignore[misc]
         assert await asking.send_message("middag", "secret", "Nordavind", "+47", "hei") == taken
+
+
+async def test_what_signin_tells_and_does_for_a_customer_is_known_only_when_it_says_so() -> None:
+    device = {"device": "d-1", "name": "Firefox", "first_at": 1.0, "seen_at": 2.0}
+    answers = {"devices": [device], "ended": 2, "link": "http://tv.test/#password=x", "expires_at": 5.0}
+    asking, elsewhere = neighbours(lambda request: httpx.Response(200, json=answers))
+    assert await asking.devices("s/1 +") == (CustomerDevice("Firefox", 1.0, 2.0),)
+    assert await asking.end_devices("s/1", by="Eva") == 2
+    assert await asking.password_link("s/1", by="Eva") == PasswordLink("http://tv.test/#password=x", 5.0)
+    assert [(r.method, r.url.raw_path.decode(), r.content) for r in elsewhere.asked] == [
+        ("GET", "/customers/devices?customer=s%2F1%20%2B", b""),
+        ("POST", "/customers/devices/end", b'{"customer":"s/1","by":"Eva"}'),
+        ("POST", "/customers/password-link", b'{"customer":"s/1","by":"Eva"}'),
+    ]
+    assert {r.headers["authorization"] for r in elsewhere.asked} == {"Bearer key of signin"}
+    for answer in (
+        dead,
+        lambda request: httpx.Response(404, json={"error": "no-such-customer", "message": "no"}),
+        lambda request: httpx.Response(503, json=answers | {"error": "database-unavailable"}),
+        lambda request: httpx.Response(200, text="?"),
+    ):
+        asking, _ = neighbours(answer)
+        assert await asking.devices("s-1") is None
+        assert await asking.end_devices("s-1", by="Eva") is None
+        assert await asking.password_link("s-1", by="Eva") is None

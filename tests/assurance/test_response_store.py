@@ -242,6 +242,73 @@ async def test_holders_are_those_of_the_devices_in_question(area: Database) -> N
     assert await area.read(lambda q: store.holders(q, since=99.0, until=100.0)) == []
 
 
+async def test_a_night_has_cost_a_customer_what_its_other_incidents_gave_in_that_currency(area: Database) -> None:
+    """What is missed here is paid twice: it is what the cap of a night is reckoned from."""
+    opened_at = {"before": 99.9, "first": 100.0, "second": 150.0, "abroad": 150.0, "ours": 150.0, "after": 200.0}
+    given = [credit(name, "s-1", 1 << number) for number, name in enumerate(opened_at)]
+    given = [replace(each, currency="SEK") if each.incident == "abroad" else each for each in given]
+    for name, at in opened_at.items():
+        await area.write(lambda t, name=name, at=at: store.save_incident(t, incident(name, at)))  # type: ignore[misc]
+    await area.write(lambda t: store.give_credits(t, [*given, credit("first", "s-2", 700)], given_by="Kari", now=5.0))
+    night: dict[str, Any] = {"since": 100.0, "until": 200.0, "but": "ours"}
+    found = await area.read(lambda q: store.given_from(q, currency="NOK", **night))
+    assert found == {"s-1": 0b000110, "s-2": 700}
+    assert await area.read(lambda q: store.given_from(q, currency="SEK", **night)) == {"s-1": 0b001000}  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("neighbour")
+async def test_who_stands_on_a_list_by_a_device_waits_for_its_holder_until_that_is_done(area: Database) -> None:
+    nameless = [hit(number, customer="") for number in (1, 2, 3)]
+    await area.write(lambda t: store.save_impact(t, "j", made(*nameless[:1]), "", 1.0))
+    await area.write(lambda t: store.save_impact(t, "i", made(*nameless, hit(4)), "", 1.0))
+    seen = [tried(10.0 + n, f"s-{n}", device=f"d-{n}", kept=True) for n in (9, 4, 3, 2, 1)]
+    await area.write(lambda t: outcome_store.join_devices(t, seen, 99.0))
+
+    async def waiting(**part: Any) -> list[str]:
+        return await area.read(lambda q: store.named_devices(q, **{"most": 9, **part}))
+
+    assert await waiting() == ["d-1", "d-2", "d-3"]
+    assert [await waiting(after="d-1", most=1), await waiting(after="d-3")] == [["d-2"], []]
+    assert await area.read(lambda q: store.nameless_on(q, "d-1")) == ["i", "j"]
+    assert await area.read(lambda q: store.nameless_on(q, "d-4")) == []
+    assert await area.read(lambda q: store.holders_of(q, "d-2")) == [("d-2", "s-2", 12.0, 12.0)]
+    await area.write(lambda t: store.forget_named(t, ["d-1", "d-3"]))
+    assert await waiting() == ["d-2"]
+
+
+HOUR = outcome_store.LATE_AROUND_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("hours", "anew"),
+    [(7.9, False), (8.5, False), (9, True), (11, True), (13, True), (14, False)],
+    ids=["long before", "before", "an hour before", "in it", "an hour after", "long after"],
+)
+async def test_what_is_told_late_has_the_lists_made_anew_to_which_it_may_belong(
+    area: Database, hours: float, anew: bool
+) -> None:
+    """Of an incident that lasted from ten to twelve o'clock; no grace time is longer than an hour."""
+    around = replace(made(hit(1)), scope=Scope((SIGN_IN,), 10 * HOUR, 12 * HOUR))
+    for name in ("i", "j"):
+        await area.write(lambda t, name=name: store.save_impact(t, name, around, "", 1.0))  # type: ignore[misc]
+    told = [tried(hours * HOUR, "s-1")]
+    for _ in range(2):
+        await area.write(lambda t: outcome_store.note_late(t, told, 99 * HOUR))
+    assert await area.read(store.late_incidents) == (["i", "j"] if anew else [])
+    await area.write(lambda t: store.forget_late(t, "j"))
+    assert await area.read(store.late_incidents) == (["i"] if anew else [])
+
+
+async def test_what_is_told_in_time_or_by_a_device_alone_has_no_list_made_anew(area: Database) -> None:
+    await area.write(lambda t: store.save_impact(t, "i", made(hit(1)), "", 1.0))
+    in_time, by_a_device, late = tried(1.5, "s-1"), tried(1.0, "s-1", observed=False), tried(1.25, "s-1")
+    now = in_time.time + outcome_store.LATE_SECONDS
+    await area.write(lambda t: outcome_store.note_late(t, [in_time, by_a_device], now))
+    assert await area.read(store.late_incidents) == []
+    await area.write(lambda t: outcome_store.note_late(t, [in_time, by_a_device, late], now))
+    assert await area.read(store.late_incidents) == ["i"]
+
+
 async def test_of_the_watch_the_last_that_was_kept_is_read(area: Database) -> None:
     assert await area.read(store.watch) is None
     for counted_to, document in ((1_000.0, "[]"), (1_030.5, "[1]")):

@@ -37,6 +37,7 @@ SEGMENTS = 5
 WINDOW_SEGMENTS = 6
 SAMPLE_RATE = 48000
 LOGIN, PASSWORD = "kari@example.no", "riktig hest batteri stift"
+CODE, LINK = "12345678", "k" * 43
 
 CHANNELS = [
     {"id": "en", "name": "Prikkfri En", "number": 1, "colour": "#2f6fed", "package": "basic"},
@@ -81,6 +82,10 @@ class Double:
     reports: list[dict[str, object]] = field(default_factory=list)
     hits: list[dict[str, object]] = field(default_factory=list)
     """The incidents in which the one who is signed in was hit."""
+    codes_asked: list[dict[str, str]] = field(default_factory=list)
+    passwords_set: list[dict[str, str]] = field(default_factory=list)
+    devices: list[dict[str, object]] = field(default_factory=list)
+    """Where the one who is signed in is signed in."""
     addresses: list[str] = field(default_factory=list)
     """Every path asked of playout."""
 
@@ -195,7 +200,34 @@ def signin(double: Double) -> list[Route]:
         double.sign_outs += 1
         return Response(status_code=204)
 
-    return [Route("/sign-in", sign_in, methods=["POST"]), Route("/sign-out", sign_out, methods=["POST"])]
+    async def ask_for_code(request: Request) -> Response:
+        double.codes_asked.append(await request.json())
+        return JSONResponse({"sent": "perhaps"}, 202)
+
+    async def set_password(request: Request) -> Response:
+        body = await request.json()
+        if body.get("link") != LINK and body.get("code") != CODE:
+            return JSONResponse({"error": "bad-link" if "link" in body else "wrong-code", "message": "No."}, 401)
+        double.passwords_set.append(body)
+        return Response(status_code=204)
+
+    async def devices(_: Request) -> Response:
+        return JSONResponse({"devices": double.devices})
+
+    async def end_devices(request: Request) -> Response:
+        body = await request.json()
+        left = [each for each in double.devices if each["here"] or each["device"] != body.get("device", each["device"])]
+        ended, double.devices = len(double.devices) - len(left), left
+        return JSONResponse({"ended": ended})
+
+    return [
+        Route("/sign-in", sign_in, methods=["POST"]),
+        Route("/sign-out", sign_out, methods=["POST"]),
+        Route("/password/code", ask_for_code, methods=["POST"]),
+        Route("/password", set_password, methods=["POST"]),
+        Route("/devices", devices),
+        Route("/devices/end", end_devices, methods=["POST"]),
+    ]
 
 
 def playback(double: Double, token: str) -> dict[str, object]:

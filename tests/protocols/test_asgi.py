@@ -106,6 +106,18 @@ async def test_an_answer_says_its_length_its_kind_and_that_nobody_may_keep_it() 
     assert (await answered(Answer(200, {})))[2] == b"{}"
 
 
+@pytest.mark.parametrize("head", [False, True])
+async def test_what_is_not_to_be_outlived_is_raised_when_the_answer_has_been_sent(head: bool) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    with pytest.raises(LookupError, match="another writes"):
+        await respond(send, Answer(503, {}, then=LookupError("another writes")), head=head)
+    assert sent == ["http.response.start", "http.response.body"]
+
+
 @pytest.mark.parametrize(
     ("retry_after_s", "whole"), [(0.0, 1), (0.2, 1), (1.0, 1), (1.01, 2), (5.0, 5), (29.5, 30), (None, None)]
 )

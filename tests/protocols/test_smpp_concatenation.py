@@ -1,12 +1,16 @@
+import struct
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from prikkfri.errors import LocalProtocolError, RemoteProtocolError
 from prikkfri.protocols.smpp.concatenation import (
     ESM_CLASS_HEADER,
     PARTS_MAX,
     Part,
+    PartReferences,
     Reassembly,
     References,
     fits_one,
@@ -14,6 +18,7 @@ from prikkfri.protocols.smpp.concatenation import (
     read_part,
     split,
     split_header,
+    with_reference,
     without_parameters,
 )
 from prikkfri.protocols.smpp.pdu import ShortMessage, Tag
@@ -134,14 +139,46 @@ def test_a_reference_of_8_bits_is_not_one_of_16() -> None:
 
 
 def test_references_are_counted_by_whom_a_phone_is_shown_and_by_phone() -> None:
-    references = References(pairs_max=2)
+    references = References()
     assert [references.next("bank", "kari", first=254) for _ in range(4)] == [254, 255, 0, 1]
     assert references.next("bank", "ola", first=9) == 9
     assert references.next("bank", "kari", first=77) == 2
-    assert references.next("shop", "kari", first=0) == 0  # ola's pair was silent longest
+    assert references.next("shop", "kari", first=0) == 0
     assert references.next("bank", "kari", first=77) == 3
-    assert references.next("bank", "ola", first=30) == 30
-    assert references.next("shop", "kari", first=40) == 40
+    assert references.next("bank", "ola", first=30) == 10
+    assert references.next("shop", "kari", first=256) == 1
+    assert References().next("bank", "kari", first=256) == 0
+
+
+def test_where_sender_and_recipient_meet_is_no_letter_of_theirs() -> None:
+    assert References.slot("bank1", "2") != References.slot("bank", "12")
+
+
+def test_references_go_on_where_they_were_and_what_has_gone_on_is_told_once() -> None:
+    references = References()
+    for pair, count in (("kari", 3), ("ola", 1)):
+        for _ in range(count):
+            references.next("bank", pair, first=254)
+    kept = references.changed()
+    assert kept == {References.slot("bank", "kari"): 0, References.slot("bank", "ola"): 254}
+    assert references.changed() == {}
+    references.next("bank", "ola", first=7)
+    kept |= references.changed()
+    later = References()
+    later.recover(kept)
+    assert later.changed() == {}
+    assert [later.next("bank", name, first=99) for name in ("kari", "ola", "siri")] == [1, 0, 99]
+
+
+def test_no_reference_comes_again_before_256_others_however_many_pairs_there_are() -> None:
+    references = References()
+    pairs = [("bank", str(number)) for number in range(50_000)]
+    before = [references.next(*pair, first=0) for pair in pairs]
+    after = [references.next(*pair, first=0) for pair in pairs]
+    assert not any(first == then for first, then in zip(before, after, strict=True))
+    assert len(references.changed()) <= References.SLOTS
+    assert {References.slot(*pair) for pair in pairs} <= set(range(References.SLOTS))
+    assert len({References.slot(*pair) for pair in pairs}) > 30_000, "they are spread"
 
 
 def test_a_part_that_comes_twice_counts_once_and_old_ones_are_forgotten() -> None:
@@ -336,3 +373,82 @@ def test_what_is_whole_or_has_its_header_loses_its_parameters_alone(esm_class: i
     both = ShortMessage(octets=octets, esm_class=esm_class, tlvs=sar(1, 2, 1))
     assert without_parameters(both).octets.endswith(octets)
     assert read_part(without_parameters(both))[1] == b"hei"
+
+
+SHOP_TO_ANNA = ("Shop", "4790000001")
+
+
+def test_two_origins_never_bear_one_reference_to_one_phone_while_both_are_known() -> None:
+    known = PartReferences()
+    assert known.of("a", *SHOP_TO_ANNA, Part(255, 2, 1), 0.0) == 255
+    assert known.of("b", *SHOP_TO_ANNA, Part(255, 2, 1), 0.0) == 0, "the next that is free, and 255 is the last"
+    assert known.of("c", *SHOP_TO_ANNA, Part(255, 3, 2), 0.0) == 1
+    # Each text keeps its own, whatever comes between.
+    assert known.of("b", *SHOP_TO_ANNA, Part(255, 2, 2), 5.0) == 0
+    assert known.of("a", *SHOP_TO_ANNA, Part(255, 2, 2), 5.0) == 255
+    # Of another width, to another phone or in another name it is another reference.
+    assert known.of("b", *SHOP_TO_ANNA, Part(255, 2, 1, wide=True), 0.0) == 255
+    assert known.of("d", "Shop", "4790000002", Part(255, 2, 1), 0.0) == 255
+    assert known.of("d", "Bank", "4790000001", Part(255, 2, 1), 0.0) == 255
+    assert known.of("e", *SHOP_TO_ANNA, Part(65_535, 2, 1, wide=True), 0.0) == 65_535
+    assert known.of("f", *SHOP_TO_ANNA, Part(65_535, 2, 1, wide=True), 0.0) == 0
+
+
+def test_who_counts_on_by_itself_keeps_what_it_has_chosen() -> None:
+    known = PartReferences()
+    for number in (1, 2, 1, 2, 1):  # the same reference again, for the next text
+        assert known.of("a", *SHOP_TO_ANNA, Part(7, 2, number), 0.0) == 7
+    assert known.of("b", *SHOP_TO_ANNA, Part(7, 2, 1), 0.0) == 8
+    assert known.of("b", *SHOP_TO_ANNA, Part(8, 2, 1), 0.0) == 8, "its own text before is whoever wrote that's matter"
+    assert known.of("a", *SHOP_TO_ANNA, Part(8, 2, 1), 0.0) == 9
+
+
+def test_what_is_a_day_old_is_free_again_and_only_so_many_are_known() -> None:
+    known = PartReferences(messages_max=3, age_seconds_max=100.0)
+    assert known.of("a", *SHOP_TO_ANNA, Part(7, 2, 1), 0.0) == 7
+    assert known.of("b", *SHOP_TO_ANNA, Part(7, 2, 1), 100.0) == 8
+    assert known.of("c", *SHOP_TO_ANNA, Part(7, 2, 1), 100.5) == 7
+    # A part of a text that was given up begins anew, where somebody else is by now.
+    assert known.of("a", *SHOP_TO_ANNA, Part(7, 2, 2), 101.0) == 9
+    for number in range(10):
+        known.of("d", "Shop", f"479000001{number}", Part(1, 2, 1), 102.0)
+    assert known.of("e", *SHOP_TO_ANNA, Part(7, 2, 1), 102.0) == 7, "all others are forgotten"
+
+
+def test_when_all_are_taken_the_senders_own_choice_stands() -> None:
+    known = PartReferences()
+    for origin in range(256):
+        known.of(str(origin), *SHOP_TO_ANNA, Part(0, 2, 1), 0.0)
+    assert known.of("one more", *SHOP_TO_ANNA, Part(5, 2, 1), 0.0) == 5
+    assert not known.takes(*SHOP_TO_ANNA, 5, 0.0)
+
+
+def test_of_ours_each_is_taken_once_and_others_go_past_it() -> None:
+    known = PartReferences()
+    assert known.takes(*SHOP_TO_ANNA, 7, 0.0)
+    assert known.takes(*SHOP_TO_ANNA, 7, 0.0), "after 256 others it is the same again"
+    assert known.of("a", *SHOP_TO_ANNA, Part(7, 2, 1), 0.0) == 8
+    assert not known.takes(*SHOP_TO_ANNA, 8, 0.0)
+    assert known.takes(*SHOP_TO_ANNA, 8, 90_000.0)
+
+
+@given(st.integers(0, 255), st.integers(0, 255), st.binary(max_size=20), st.booleans(), st.booleans())
+def test_another_reference_changes_nothing_else(old: int, new: int, text: bytes, wide: bool, in_payload: bool) -> None:
+    head = struct.pack(">BBBHBB", 6, 8, 4, old, 3, 2) if wide else bytes((5, 0, 3, old, 3, 2))
+    octets = head + text
+    message = ShortMessage("a", "1", b"" if in_payload else octets, esm_class=ESM_CLASS_HEADER)
+    if in_payload:
+        message = structs.replace(message, tlvs=((Tag.MESSAGE_PAYLOAD, octets), (0x1400, b"x")))
+    changed = with_reference(message, new)
+    part, rest = read_part(changed)
+    assert (part, rest) == (Part(new, 3, 2, wide=wide), text)
+    assert with_reference(changed, old) == message
+
+
+def test_the_other_elements_of_a_header_and_parameters_stay_as_they_are() -> None:
+    octets = bytes((9, 0x24, 2, 1, 1, 0, 3, 7, 2, 1)) + b"text"
+    message = ShortMessage("a", "1", octets, esm_class=ESM_CLASS_HEADER)
+    assert with_reference(message, 9).octets == bytes((9, 0x24, 2, 1, 1, 0, 3, 9, 2, 1)) + b"text"
+    sar = ((Tag.SAR_REFERENCE, b"\0\7"), (Tag.SAR_TOTAL, b"\2"), (Tag.SAR_SEQUENCE, b"\1"))
+    changed = with_reference(ShortMessage("a", "1", b"text", tlvs=sar), 0x0102)
+    assert changed == ShortMessage("a", "1", b"text", tlvs=((Tag.SAR_REFERENCE, b"\1\2"), *sar[1:]))

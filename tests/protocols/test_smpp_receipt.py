@@ -18,7 +18,7 @@ from prikkfri.protocols.smpp.receipt import (
     parse_receipt,
     receipt_message,
 )
-from prikkfri.protocols.smpp.times import format_minute, format_relative, parse_time
+from prikkfri.protocols.smpp.times import format_absolute, format_minute, format_relative, parse_time
 
 NOW = 1_700_000_000.0
 
@@ -331,9 +331,41 @@ def test_any_text_is_a_time_or_a_remote_error(text: str, now: float) -> None:
         parse_time(text, now)
 
 
-@given(st.integers(1, 60 * 86_400))
+@given(st.integers(1, 30 * 86_400))
 def test_a_relative_time_is_read_as_it_was_written(seconds: int) -> None:
     assert parse_time(format_relative(seconds), NOW) == NOW + seconds
+
+
+@given(st.floats(1.0, 400 * 86_400.0))
+def test_a_validity_is_never_nothing_and_never_longer_than_what_is_left(seconds: float) -> None:
+    text = format_relative(seconds)
+    read = parse_time(text, 0.0)
+    assert read is not None and max(1.0, min(seconds, 30 * 86_400.0) - 1) <= read <= seconds
+    assert text[:4] == "0000", "to some a month has 31 days"
+
+
+@given(st.floats(1.0, 400 * 86_400.0), st.floats(0.0, 1.0))
+def test_a_moment_is_told_never_later_than_it_is_and_never_in_the_past(seconds: float, fraction: float) -> None:
+    now = NOW + fraction
+    read = parse_time(format_absolute(now + seconds, now), 0.0)
+    assert read is not None and now < read <= now + seconds
+    assert read > now + min(seconds, 30 * 86_400.0) - 1.001
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5.0, "231114221321000+"),
+        (1.0, "231114221321000+"),
+        (1.999, "231114221321000+"),
+        (2.0, "231114221322000+"),
+        (600.0, "231114222320000+"),
+        (30 * 86_400.0, "231214221320000+"),
+        (31 * 86_400.0, "231214221320000+"),
+    ],
+)
+def test_a_moment_is_written_in_utc(seconds: float, text: str) -> None:
+    assert format_absolute(NOW + seconds, NOW) == text
 
 
 @pytest.mark.parametrize(
@@ -342,20 +374,22 @@ def test_a_relative_time_is_read_as_it_was_written(seconds: int) -> None:
         (-5.0, "000000000001000R"),
         (0.0, "000000000001000R"),
         (1.0, "000000000001000R"),
-        (1.01, "000000000002000R"),
-        (59.5, "000000000100000R"),
+        (1.01, "000000000001000R"),
+        (1.999, "000000000001000R"),
+        (2.0, "000000000002000R"),
+        (59.5, "000000000059000R"),
         (3_600.0, "000000010000000R"),
         (3_599.0, "000000005959000R"),
         (86_399.0, "000000235959000R"),
         (86_400.0, "000001000000000R"),
         (29 * 86_400.0, "000029000000000R"),
-        (30 * 86_400.0, "000100000000000R"),
-        (63 * 86_400.0 - 1, "000202235959000R"),
-        (63 * 86_400.0, "000203000000000R"),
-        (1e9, "000203000000000R"),
+        (30 * 86_400.0 - 0.5, "000029235959000R"),
+        (30 * 86_400.0, "000030000000000R"),
+        (30 * 86_400.0 + 1, "000030000000000R"),
+        (1e9, "000030000000000R"),
     ],
 )
-def test_a_validity_is_rounded_up_and_cut_at_what_networks_keep(seconds: float, text: str) -> None:
+def test_a_validity_is_rounded_down_to_the_second_and_cut_at_thirty_days(seconds: float, text: str) -> None:
     assert format_relative(seconds) == text
 
 

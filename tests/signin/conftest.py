@@ -1,22 +1,29 @@
 """A sign-in on either engine."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import cast
 
 import pytest
-from signin_house import COMMAND_KEY, PASSWORD, SEED, VIEWER, BuildHouse, Hindered, House, Passwords
+from signin_house import COMMAND_KEY, PASSWORD, SEED, VIEWER, BuildHouse, Centre, Hindered, House, Passwords
 
 from prikkfri.clock import Clock, ManualClock
 from prikkfri.config import Config, Signin
 from prikkfri.journal import Outcome, open_journal
+from prikkfri.protocols import jwt
 from prikkfri.signin import credentials
 from prikkfri.signin.credentials import hash_password
+from prikkfri.signin.devices import http as devices_http
+from prikkfri.signin.devices.service import Devices
 from prikkfri.signin.http import application
 from prikkfri.signin.limits import Limits
+from prikkfri.signin.passwords import http as passwords_http
+from prikkfri.signin.passwords.limits import PasswordLimits
+from prikkfri.signin.passwords.service import Passwords as PasswordRoom
 from prikkfri.signin.service import DEFAULT_LIMITS, SignIn, load_keys, set_password_hashes
 from prikkfri.storage import Database, Location, Transaction, open_database
+from prikkfri.storage.keys import read_public_keys
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +64,10 @@ async def build_house(location: Location, clock: ManualClock, hashed: str) -> As
         seen_through: Callable[[Database], Hindered] | None = None,
         limits: Limits = DEFAULT_LIMITS,
         matches: Callable[[str, str], bool] = credentials.matches,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         service_clock: Clock | None = None,
+        sends: bool = True,
+        password_limits: PasswordLimits = PasswordLimits(),  # noqa: B008
         **settings: object,
     ) -> House:
         recorded: list[Outcome] = []
@@ -72,10 +82,37 @@ async def build_house(location: Location, clock: ManualClock, hashed: str) -> As
             clock=service_clock or clock,
             limits=limits,
             matches=matches,
+            sleep=sleep,
         )
         built.append(service)
-        edge = application(service, viewer_origin=VIEWER, secure=False, command_key=COMMAND_KEY)
-        return House(service, edge, config, clock, database, subscribers, recorded)
+        centre = Centre()
+        seen_database = cast(Database, seen_through(database)) if seen_through else database
+        devices = Devices(
+            database=seen_database,
+            journal=journal,
+            device_keys=jwt.read_jwks(read_public_keys(location.home, "device")),
+            revoked=service.publish_revoked_soon,
+            clock=clock,
+        )
+        passwords = PasswordRoom(
+            database=seen_database,
+            subscribers=subscribers,
+            journal=journal,
+            record=recorded.append,
+            pool=service.pool,
+            send=centre if sends else None,
+            revoked=service.publish_revoked_soon,
+            config=config,
+            key=b"key of codes in the test",
+            clock=clock,
+            limits=password_limits,
+        )
+        rooms = [
+            *devices_http.routes(devices, viewer_origin=VIEWER, command_key=COMMAND_KEY),
+            *passwords_http.routes(passwords, viewer_origin=VIEWER, command_key=COMMAND_KEY),
+        ]
+        edge = application(service, viewer_origin=VIEWER, secure=False, command_key=COMMAND_KEY, rooms=rooms)
+        return House(service, edge, config, clock, database, subscribers, recorded, devices, passwords, centre)
 
     yield build
     for service in built:

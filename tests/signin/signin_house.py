@@ -11,6 +11,8 @@ from prikkfri.clock import ManualClock
 from prikkfri.config import Config
 from prikkfri.journal import Outcome, read_page
 from prikkfri.protocols.asgi import Application
+from prikkfri.signin.devices.service import Devices
+from prikkfri.signin.passwords.service import Passwords
 from prikkfri.signin.service import SignIn
 from prikkfri.storage import Database
 
@@ -29,6 +31,24 @@ SEED = (
 )
 
 
+class Centre:
+    """The SMS centre as far as codes go: what it was handed, and what it answers."""
+
+    def __init__(self) -> None:
+        self.texts: list[tuple[str, str]] = []
+        """Number and text."""
+        self.answer: str | None = "message-1"
+
+    async def __call__(self, number: str, text: str) -> str | None:
+        self.texts.append((number, text))
+        return self.answer
+
+    @property
+    def code(self) -> str:
+        """Of the newest text."""
+        return self.texts[-1][1].split()[0]
+
+
 @dataclass
 class House:
     service: SignIn
@@ -38,6 +58,9 @@ class House:
     database: Database
     subscribers: Database
     recorded: list[Outcome]
+    devices: Devices
+    passwords: Passwords
+    centre: Centre
 
     def client(self, address: str = "127.0.0.1") -> httpx.AsyncClient:
         return httpx.AsyncClient(

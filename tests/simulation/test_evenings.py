@@ -10,8 +10,8 @@ from prikkfri.simulation.evenings import oracle
 from prikkfri.simulation.evenings.drawing import STREAMS, TABLE, UNDISTURBED, Evening, Fault, drawn, rows
 from prikkfri.simulation.evenings.judging import Figures, Judged, Result, goal_holds, result
 from prikkfri.simulation.evenings.oracle import expected
-from prikkfri.simulation.evenings.virtual import VirtualLoop
 from prikkfri.simulation.evenings.world import Promise, World, lies_in, world
+from prikkfri.simulation.virtual.loop import VirtualLoop
 
 PARTNER = {"service": "messages", "step": "deliver", "layer": "link", "partner": "partner-0"}
 WATCHING = {"service": "television", "step": "start-playback", "layer": "streams", "channel": "sport"}

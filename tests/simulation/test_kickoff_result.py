@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from prikkfri.simulation.account import Account
-from prikkfri.simulation.kickoff import Inside, Plan, Truth
+from prikkfri.simulation.kickoff import Inside, Truth
+from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.kickoff_result import judge
 from prikkfri.simulation.people import Asked
 

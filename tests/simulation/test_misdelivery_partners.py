@@ -18,8 +18,9 @@ from prikkfri.protocols.smpp.receipt import MessageState, parse_receipt
 from prikkfri.protocols.smpp.session import Answered, Event, Limits, Request, Side
 from prikkfri.simulation.canary_phones import CanaryPhones, token_of
 from prikkfri.simulation.handsets.network import Phones
-from prikkfri.simulation.misdelivery import Plan, configuration
+from prikkfri.simulation.misdelivery import PARTNERS, Plan, configuration
 from prikkfri.simulation.partners.network import Fault, PartnerNetwork
+from prikkfri.simulation.partners.quirks import BY_THE_BOOK, receipt_body
 from prikkfri.simulation.partners.server import application
 from prikkfri.sms.canaries.phones import phones_by_link
 from prikkfri.sms.server import Connection
@@ -209,3 +210,11 @@ def test_the_configuration_holds(tmp_path: Any) -> None:
     }
     assert all(phone.msisdn[1:5] in link.prefixes for link in settings.links for phone in settings.canaries
                if phone.link == link.name)  # fmt: skip
+
+
+def test_each_partner_of_the_rehearsal_leaves_the_book_and_none_as_another() -> None:
+    sent = message(KARI)
+    receipts = [receipt_body(each.quirks, 0xAB, MessageState.DELIVERED, sent, 0.0) for each in PARTNERS]
+    assert len({*receipts, receipt_body(BY_THE_BOOK, 0xAB, MessageState.DELIVERED, sent, 0.0)}) == 1 + len(PARTNERS)
+    assert any(each.quirks.answer_form != BY_THE_BOOK.answer_form for each in PARTNERS)
+    assert any(each.quirks.receipt_first for each in PARTNERS)

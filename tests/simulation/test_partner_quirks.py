@@ -136,6 +136,9 @@ def test_a_receipt_travels_as_it_is_to_travel() -> None:
     assert (carried.octets, carried.tlv(Tag.MESSAGE_PAYLOAD)) == (b"", plain.octets)
     wide = receipt(Quirks(wide=True))
     assert (wide.data_coding, wide.octets.decode("utf-16-be")) == (8, plain.octets.decode())
+    little, marked = (receipt(Quirks(wide=True, wide_order=each)) for each in ("little", "little-marked"))
+    assert (little.data_coding, little.octets.decode("utf-16-le")) == (8, plain.octets.decode())
+    assert marked.octets == b"\xff\xfe" + little.octets
     too_long = receipt(Quirks(wide=True, text="x" * 100))  # more than fits in short_message
     assert (too_long.octets, len(too_long.tlv(Tag.MESSAGE_PAYLOAD) or b"") > 254) == (b"", True)
     data = receipt_body(Quirks(carrier="data_sm"), NUMBER, MessageState.DELIVERED, SENT, 0.0)

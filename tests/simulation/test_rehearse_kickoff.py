@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from prikkfri.simulation.crowd import arrivals, match_shape
-from prikkfri.simulation.kickoff import Plan, Truth
+from prikkfri.simulation.kickoff import Truth
+from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.kickoff_result import crowd_checks, overtaken_by, paces
 from prikkfri.simulation.people import Asked
 

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.timing import Timing
 from prikkfri.storage import Database, Location
 from prikkfri.storage.opening import open_unmigrated
+from prikkfri.storage.sealing_keys import EARLIER, SealingKeysInMemory
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ async def house(database: Database, location: Location) -> AsyncIterator[Opener]
     Another one is beside it where `instead` names it, or `beside` says how it differs.
     """
     failing = Database(FailingEngine(database.engine), area="sms")
-    clock = HouseClock()
+    clock, sealing_keys = HouseClock(), SealingKeysInMemory()
     journal: Journal | None = None
 
     @asynccontextmanager
@@ -48,9 +50,12 @@ async def house(database: Database, location: Location) -> AsyncIterator[Opener]
         link_changes: dict[str, Any] | None = None,
         receipt_ids: str = "",
         mark_file: Path | None = None,
+        earlier_key: bytes = b"",
         **changes: Any,
     ) -> AsyncIterator[House]:
         nonlocal journal
+        if earlier_key:
+            sealing_keys.keys[EARLIER] = earlier_key
         network, other = Network(), Network()
         loop = asyncio.get_running_loop()
         servers = [await loop.create_server(each.accept, sock=each.listening) for each in (network, other)]
@@ -81,7 +86,7 @@ async def house(database: Database, location: Location) -> AsyncIterator[Opener]
             database=area,
             journal=journal,
             settings=settings,
-            sealing_key=bytes(range(32)),
+            sealing_keys=sealing_keys,
             clock=clock,
             entropy=os.urandom,
             smpp_sockets=[smpp],
@@ -103,7 +108,7 @@ async def house(database: Database, location: Location) -> AsyncIterator[Opener]
         )
         running = [asyncio.create_task(work()) for work in (centre.run, canaries.run)]
         try:
-            yield House(area, clock, centre, canaries, smpp.getsockname()[1], network, other)
+            yield House(area, clock, centre, canaries, smpp.getsockname()[1], network, other, sealing_keys)
         finally:
             for each in running:
                 each.cancel()
@@ -125,3 +130,11 @@ async def house(database: Database, location: Location) -> AsyncIterator[Opener]
 
     yield opened
     await failing.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """In memory where there is such a place: thousands of commits are not what is tried here."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as found:
+        yield Path(found)

@@ -61,7 +61,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "recipient": ("4790000001", "4790000002"),
     "next_hop_id": ("net-1", "net-2", ""),
     "due_at": (NOW - 100, NOW, NOW + 0.5),
-    "expires_at": (NOW + 1_000, NOW + 0.5, NOW, NOW - 3_600, NOW - 3_599),
+    "expires_at": (NOW + 1_000, NOW + 1, NOW + 0.5, NOW, NOW - 3_600, NOW - 3_599),
     "receipt": ("", "waiting", "sending", "given"),
     "receipt_at": (0.0, NOW, NOW + 0.5),
     "registered": (0, 1, 2),

@@ -31,6 +31,7 @@ from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.timing import Timing
 from prikkfri.storage import Database, Queries, Transaction
 from prikkfri.storage.database import Engine
+from prikkfri.storage.sealing_keys import SealingKeysInMemory
 
 PASSWORD = "secret12"
 NUMBER = "4790000001"
@@ -207,6 +208,7 @@ class House:
         port: int,
         network: Network,
         other: Network,
+        sealing_keys: SealingKeysInMemory,
     ) -> None:
         self.database = database
         self.engine = cast(FailingEngine, database.engine)
@@ -217,6 +219,7 @@ class House:
         self.network = network
         self.other = other
         """The network of the link that stands in, where a test asks for one."""
+        self.sealing_keys = sealing_keys
 
     async def asking_client(
         self,

@@ -19,7 +19,7 @@ from prikkfri.sms.http import application, commands
 
 NUMBER = "4790000001"
 PHONES = ("4790000801", "4790000802")
-GRACE_SECONDS = 0.3
+GRACE_SECONDS = 1.0
 OURS = {
     "canaries": tuple(Canary(msisdn=f"+{phone}", link="nord") for phone in PHONES),
     "canary_seconds": 0.02,

@@ -25,7 +25,7 @@ from prikkfri.sms.canaries.verdicts import (
     remembered,
 )
 from prikkfri.sms.lifecycle import State
-from prikkfri.sms.routing import Party, Stop, moves, switched
+from prikkfri.sms.routing import Party, Routes, Stop, switched, way_on
 
 GRACE = 10.0
 
@@ -216,9 +216,9 @@ def party(text: str) -> Party:
 
 
 def test_what_waits_is_held_while_its_route_is_stopped() -> None:
-    assert moves({"nord"}, {"nord"}) == [(party("link:nord"), party("held:nord"))]
-    assert moves({"nord"}, ()) == [(party("held:nord"), party("link:nord"))]
-    assert moves((), ()) == []
+    stopped, opened = Routes.of(Sms(links=LINKS), ["nord"]), Routes.of(Sms(links=LINKS))
+    assert way_on(stopped, party("link:nord"), "4790000001", None) == party("held:nord")
+    assert way_on(opened, party("held:nord"), "4790000001", None) == party("link:nord")
 
 
 def test_a_switch_that_changes_nothing_is_none_and_an_opening_keeps_what_is_known_of_the_stop() -> None:

@@ -1,13 +1,16 @@
 """What a batch of events comes to: who is answered what, and what is stored of it."""
 
+import os
 from dataclasses import replace
 
 import pytest
 from msgspec import structs
 
+from prikkfri.protocols.smpp.concatenation import Part, PartReferences, References
 from prikkfri.protocols.smpp.pdu import NOTHING, Bind, Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt
 from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered, Unreadable
+from prikkfri.sms.addresses import Numbering
 from prikkfri.sms.delivery import Refused, Retry
 from prikkfri.sms.intake import Given, Intake, Told, read_events
 from prikkfri.sms.lifecycle import State
@@ -22,7 +25,7 @@ PARTNERS = {"nord": "Fjordmobil"}
 NORD = Party("link", "nord")
 SHOP = Party("account", "shop")
 ROUTES = Routes({"2010": SHOP}, {"47": (NORD.name,)}, 2)
-SEALER = Sealer(bytes(range(32)))
+SEALER = Sealer(os.urandom)
 FOR_NOW = {
     Status.SYSTEM_ERROR: 0x08,
     Status.QUEUE_FULL: 0x14,
@@ -89,7 +92,7 @@ def test_no_nonce_is_ever_used_twice() -> None:
     by = given()
     long = {"octets": b"", "tlvs": ((Tag.MESSAGE_PAYLOAD, b"x" * 1_000),)}
     intake = read(submitted(1, **long), submitted(2), submitted(3, **long), by=by)
-    nonces = [message.sealed[:12] for message in intake.messages]
+    nonces = [message.sealed[1:13] for message in intake.messages]
     assert len(nonces) == 7 + 1 + 7
     assert len(set(nonces)) == len(nonces)
     assert set(nonces) <= set(by.entropy.drawn)  # what is random, and nothing made from it
@@ -329,7 +332,7 @@ def test_a_receipt_settles_nothing_before_it_is_stored() -> None:
     request = told_by(b"id:net-1 stat:UNDELIV err:042", source="+4790000001", esm_class=0x04, tlvs=reference)
     intake = read(request, by=given(NORD))
     assert intake.told == [
-        Told(request, Receipt("net-1", MessageState.UNDELIVERABLE, "042"), "4790000001", "Shop", 0x0102)
+        Told(request, Receipt("net-1", MessageState.UNDELIVERABLE, "042"), "+4790000001", "Shop", 0x0102)
     ]
     assert (intake.answers, intake.messages, intake.outcomes, intake.ended) == ([], [], [], [])
     for tlvs in ((), ((Tag.USER_MESSAGE_REFERENCE, b""),)):
@@ -376,6 +379,54 @@ def test_a_receipt_that_names_no_message_is_refused_for_good() -> None:
     intake = read(request, by=given(NORD))
     assert intake.answers == [(request, Status.PERMANENT_APPLICATION_ERROR, MessageAnswer())]
     assert (intake.told, intake.messages, intake.receipts, intake.receipts_unnamed) == ([], [], [], 1)
+    assert read(request, request, by=given(NORD)).receipts_unnamed == 2
+
+
+def test_a_receipt_keeps_the_numbers_as_they_are_written_on_either_side() -> None:
+    """A partner abroad writes its own country's numbers without the code: nobody here can say which country that is."""
+    by, text = given(NORD, numbering=Numbering("NO")), b"id:net-1 stat:DELIVRD"
+    [plain] = read(told_by(text, source="20616789", esm_class=0x04), by=by).told
+    [swapped] = read(told_by(text, source="Shop", destination="20616789", esm_class=0x04), by=by).told
+    assert [(told.recipient, told.sender) for told in (plain, swapped)] == [("20616789", "Shop"), ("Shop", "20616789")]
+
+
+def parts_of(octets: bytes) -> ShortMessage:
+    return ShortMessage("Shop", "+4790000001", octets, esm_class=0x40, source_ton=5)
+
+
+def test_parts_of_two_accounts_in_one_name_bear_different_references_to_one_phone() -> None:
+    known = PartReferences()
+
+    def reference_of(account: str, octets: bytes, recipient: str = "+4790000001") -> int:
+        by = replace(given(Party("account", account)), part_references=known)
+        message = structs.replace(parts_of(octets), destination=recipient)
+        [taken] = read(Request(Command.SUBMIT_SM, 7, message), by=by).messages
+        assert taken.sealed is not None
+        found = SEALER.open(taken.sealed, taken.binding).octets
+        assert found[:3] + found[4:] == octets[:3] + octets[4:]
+        return found[3]
+
+    assert reference_of("shop", b"\5\0\3\7\2\1one") == 7
+    assert reference_of("bank", b"\5\0\3\7\2\1two") == 8
+    assert reference_of("shop", b"\5\0\3\7\2\2one") == 7
+    assert reference_of("bank", b"\5\0\3\7\2\2two") == 8
+    assert reference_of("bank", b"\5\0\3\7\2\1two", "+4790000002") == 7
+    # What comes from a phone is that phone's to count.
+    assert read(Request(Command.DELIVER_SM, 7, structs.replace(parts_of(b"\5\0\3\7\2\1one"), destination="2010")),
+                by=replace(given(NORD), part_references=known)).messages  # fmt: skip
+
+
+def test_a_text_that_we_cut_takes_no_reference_that_another_has() -> None:
+    known = PartReferences()
+    assert known.of("bank", "Shop", "4790000001", Part(12, 2, 1), NOW) == 12
+    drawn = References()
+    drawn.recover({References.slot("Shop", "4790000001"): 11})
+    by = replace(given(SHOP), part_references=known, references=drawn)
+    long = ShortMessage("Shop", "+4790000001", b"x" * 161, source_ton=5)
+    messages = read(Request(Command.SUBMIT_SM, 7, long), by=by).messages
+    found = {SEALER.open(each.sealed, each.binding).octets[3] for each in messages if each.sealed}
+    assert (len(messages), found) == (2, {13})
+    assert known.of("bank", "Shop", "4790000001", Part(13, 2, 1), NOW) == 14
 
 
 ESM_CLASSES = [0x00, 0x01, 0x08, 0x10, 0x18, 0x0C, 0x14, 0x24, 0x3C, 0x80]

@@ -95,4 +95,12 @@ def test_what_goes_to_a_network_is_somebodys_message_to_a_link(origin: str, targ
 
 
 def test_a_seal_is_bound_to_all_that_says_whose_a_message_is() -> None:
-    assert message().binding == Binding(message_id="id-2", sender="Shop", recipient="4790000001", expires_at=3.0)
+    assert message().binding == Binding(
+        message_id="id-2",
+        account="account:shop",
+        sender="Shop",
+        recipient="4790000001",
+        part=2,
+        expires_at=3.0,
+        message_class="ordinary",
+    )

@@ -70,12 +70,14 @@ class Partnered(NamedTuple):
 
 
 @asynccontextmanager
-async def partnered(house: Any, quirks: Quirks = BY_THE_BOOK, *, binds: int = 1) -> AsyncIterator[Partnered]:
+async def partnered(
+    house: Any, quirks: Quirks = BY_THE_BOOK, *, binds: int = 1, **changes: Any
+) -> AsyncIterator[Partnered]:
     listening = socket.create_server(("127.0.0.1", 0))
     phones = Phones([(NUMBER, "Kari")])
     partner = PartnerNetwork(phones, password=PASSWORD, clock=SystemClock(), name="Fjordmobil", seed=1, quirks=quirks)
     running = asyncio.create_task(partner.run([listening]))
-    nord = {"port": listening.getsockname()[1], "binds": binds}
+    nord = {"port": listening.getsockname()[1], "binds": binds, **changes}
     try:
         async with house(nord=nord, region="NO") as at:
             await eventually(lambda: at.centre.counters()["links_bound"], what="the link to be bound")
@@ -124,6 +126,10 @@ RECEIPTS = {
     "no numbers": Quirks(addresses="empty"),
     "UCS-2 beside parameters": Quirks(wide=True),
     "UCS-2 alone": Quirks(wide=True, id_in="text", state_in="text"),
+    "UCS-2 alone, the low octet first, as its mark says": Quirks(
+        wide=True, wide_order="little-marked", id_in="text", state_in="text"
+    ),
+    "UCS-2 with the low octet first, beside parameters": Quirks(wide=True, wide_order="little"),
     "in message_payload beside parameters": Quirks(carrier="message_payload"),
     "in message_payload alone": Quirks(carrier="message_payload", id_in="text", state_in="text"),
     "without its mark": Quirks(marked=False),
@@ -144,6 +150,14 @@ async def test_a_receipt_ends_its_message_however_it_is_written(house: Any, quir
         assert (receipt.message_id, receipt.state, told.source) == (identity, MessageState.DELIVERED, NUMBER)
         client.answer(request, body=MessageAnswer())
         assert len(at.partner.deliveries) == 1
+
+
+@pytest.mark.parametrize("order", ["little", "little-marked"])
+async def test_a_receipt_with_the_low_octet_first_is_read_where_its_link_says_so(house: Any, order: Any) -> None:
+    quirks = Quirks(wide=True, wide_order=order, id_in="text", state_in="text", marked=False)
+    async with partnered(house, quirks, ucs2_byte_order="little") as at:
+        identity = await submitted(await at.house.bound_client())
+        assert await at.told(identity) == "delivered"
 
 
 @pytest.mark.parametrize(
@@ -184,20 +198,24 @@ async def test_a_word_that_ends_nothing_is_acknowledged_and_the_message_stays_op
 
 
 @pytest.mark.parametrize(
-    ("quirks", "reason"),
+    ("quirks", "reason", "counted"),
     [
-        (Quirks(error="001"), "network-001"),
-        (Quirks(error="A1"), "network-A1"),
-        (Quirks(error="0x000400A1"), "network-0x000400A1"),
-        (Quirks(network_error=4660), "network-4660"),
+        (Quirks(error="001"), "network-001", "network-001"),
+        (Quirks(error="00027"), "network-00027", "network-027"),
+        (Quirks(error="A1"), "network-A1", "network-other"),
+        (Quirks(error="0x000400A1"), "network-0x000400A1", "network-other"),
+        (Quirks(network_error=4660), "network-4660", "network-other"),
     ],
 )
-async def test_the_networks_own_error_is_kept_as_it_is_written(house: Any, quirks: Quirks, reason: str) -> None:
+async def test_the_networks_own_error_is_kept_as_it_is_written_and_counted_as_one_of_few(
+    house: Any, quirks: Quirks, reason: str, counted: str
+) -> None:
     async with partnered(house, quirks) as at:
         client = await at.house.bound_client()
         identity = await submitted(client, destination=NOBODY)
         assert await at.told(identity) == "undeliverable"
         assert await at.house.fetch(f"SELECT reason FROM sms_message WHERE id = '{identity}'") == [(reason,)]
+        assert {each.reason for each in await at.house.outcomes("deliver") if each.verdict == "broken"} == {counted}
 
 
 async def test_nothing_of_a_state_is_read_out_of_the_customers_text(house: Any) -> None:

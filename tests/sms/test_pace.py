@@ -49,6 +49,9 @@ def test_who_is_too_fast_pauses_and_then_one_message_shows_whether_it_takes_any(
     assert probing.given_back(1, 11.1).answered(0, True, 11.2).room(11.2) == 1
     assert pace.given_back(7, 10.5).room(10.999) == 0  # what was claimed before the pause ends no pause
     assert probing.answered(0, False, 11.2).room(11.2) == 0
+    refused = probing.spent(1, 12.0).answered(0, True, 12.1)  # the one; the other's answer comes within the new pause
+    assert refused.quiet_until == refused.answered(0, True, 12.2).quiet_until == 14.1
+    assert refused.answered(1, False, 12.2).room(12.2) == 0
     taken = probing.answered(1, False, 11.2)
     assert taken.rate(11.2) == pytest.approx(14.0)  # seven tenths of what it took
     assert taken.room(11.2) == 0
@@ -82,6 +85,9 @@ def test_what_it_took_is_of_the_last_second() -> None:
     assert FREE.answered(10, False, 0.5).answered(0, True, 2.5).learnt == math.inf
     assert FREE.answered(10, False, 0.5).answered(4, True, 2.5).learnt == pytest.approx(2.8)
     assert Pace(rate_max=10.0).answered(30, True, 0.0).learnt == pytest.approx(7.0)
+    # A party that takes one message a second, or fewer, is not sent to as if it had no rate.
+    assert FREE.answered(1, True, 0.0).learnt == pytest.approx(0.7)
+    assert FREE.answered(1, False, 0.5).answered(0, True, 1.25).learnt == pytest.approx(0.75 * 0.7)
 
 
 def test_a_party_that_took_nothing_is_tried_with_one_message_and_then_as_before() -> None:

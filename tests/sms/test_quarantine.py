@@ -1,5 +1,6 @@
 """What is held for a person: seen masked and without its body, let go only where it is right, or discarded."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -7,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from message_table import BASE, NOW, effect, numbered
+from message_table import BASE, NOW, STATES, crossed, effect, numbered
 from message_table import message as row_message
 from sms_house import HURRIED, NUMBER, House, Peer
 
@@ -20,11 +21,12 @@ from prikkfri.sms.quarantine import store
 from prikkfri.sms.quarantine.entries import HeldMessage, HeldReceipt, Hindrance, message_entry, receipt_entry, way_out
 from prikkfri.sms.routing import Party, Routes
 from prikkfri.sms.sealing import Envelope, Sealer
+from prikkfri.sms.store import COLUMNS
 from prikkfri.storage import Database, Transaction
 
 EARLY_SECONDS = HURRIED.early_receipt_seconds
 BODY = b"Koden er 483 201"
-SEALER = Sealer(bytes(range(32)))
+SEALER = Sealer(os.urandom)
 ROUTES = Routes({"2010": Party("account", "shop")}, {"47": ("syd",)}, 2)
 
 
@@ -56,6 +58,8 @@ def test_a_message_goes_out_by_the_routes_of_today_and_only_when_its_seal_opens_
     assert way_out(stored(origin="link:syd"), SEALER, theirs, NOW) is Hindrance.NO_ROUTE
     for other in ({"recipient": "4790000002"}, {"sender": "X"}, {"id": "m2"}, {"expires_at": NOW}, {"sealed": None}):
         assert way_out(changed(message, **other), SEALER, ROUTES, NOW) is Hindrance.SEAL_BROKEN, other
+    for other in ({"message_class": "never-seen"}, {"expires_at": NOW + 7_200}):
+        assert way_out(changed(message, **other), SEALER, ROUTES, NOW) is Hindrance.TEXT_GONE, other
     canary = stored(origin="canary:nord")
     assert way_out(canary, SEALER, ROUTES, NOW) == Party("link", "nord")
 
@@ -87,7 +91,8 @@ def test_what_is_held_is_shown_masked() -> None:
 
 async def test_messages_in_quarantine_are_found_by_party_the_newest_first_and_as_they_are(database: Database) -> None:
     rows = numbered([
-        {**BASE, "state": state, "target": target, "ended_at": NOW + number, "reason": f"why {number}"}
+        {**BASE, "state": state, "target": target, "ended_at": NOW + number, "reason": f"why {number}",
+         "sessions_ended": number}
         for number, (state, target) in enumerate([("quarantined", "link:nord"), ("quarantined", "link:syd"),
             ("rejected", "link:nord"), ("quarantined", "link:nord"), ("waiting", "link:nord")])
     ])  # fmt: skip
@@ -108,6 +113,27 @@ async def test_messages_in_quarantine_are_found_by_party_the_newest_first_and_as
         [],
         [first, second, None, fourth, None],
     ]
+
+
+async def test_what_is_freed_waits_as_if_it_had_just_come_and_what_is_discarded_has_no_body(database: Database) -> None:
+    rows = crossed(state=STATES, target=("link:nord", "account:shop"), message_class=("ordinary", "canary"))
+    asked = {row["id"] for row in rows if row["target"] == "link:nord"}
+
+    async def free(tx: Transaction) -> None:
+        for each in asked:
+            await store.free(tx, each, "link:syd", now=NOW + 5)
+
+    async def discard(tx: Transaction) -> None:
+        for each in asked:
+            await store.discard_message(tx, each, now=NOW + 5)
+
+    freed = {"state": "waiting", "target": "link:syd", "reason": "released", "due_at": NOW + 5, "ended_at": 0}
+    discarded = {"state": "rejected", "reason": "discarded", "sealed": None, "ended_at": NOW + 5}
+    for work, new in ((free, freed), (discard, discarded)):
+        found = await effect(database, rows, work)
+        found.must_be(
+            lambda row, new=new: new if row["id"] in asked and row["state"] == "quarantined" else None  # type: ignore[misc]
+        )
 
 
 # Over the wire, and by command.
@@ -168,11 +194,13 @@ async def test_a_message_whose_seal_is_whole_goes_out_when_a_person_says_so(hous
         assert is_receipt(receipt)
         client.answer(request)
         # As it was sealed, and for a link that is not there any more.
-        rows = await at.fetch("SELECT id, sender, recipient, expires_at FROM sms_message")
-        binding = Message(identity, identity, 1, 1, "", "", "", *rows[0][1:3], None, 1, 0, 0, rows[0][3]).binding
-        sealed = SEALER.seal(Envelope(BODY, 0, 0, 5, 0), binding, bytes(12))
-        row = {"sealed": sealed, "target": "link:gone"}
-        await at.database.write(lambda tx: tx.execute("UPDATE sms_message SET sealed = :sealed, target = :target", row))
+        [row] = await at.fetch(f"SELECT {COLUMNS} FROM sms_message")
+        sealer = Sealer(os.urandom, at.sealing_keys.load())
+        sealed = sealer.seal(Envelope(BODY, 0, 0, 5, 0), Message(*row).binding, bytes(12))
+        gone = {"sealed": sealed, "target": "link:gone"}
+        await at.database.write(
+            lambda tx: tx.execute("UPDATE sms_message SET sealed = :sealed, target = :target", gone)
+        )
 
         shown = (await http.get(f"/quarantine/{identity}")).json()
         assert (shown["hindrance"], shown["goes_to"]) == ("", "link nord")

@@ -156,6 +156,8 @@ def test_the_parameter_comes_before_the_text() -> None:
     assert match(["ff", "0000000255"], (KARI, ""), sent[:1]) == Match("right", SAME)
     assert match(["ff", "other"], (KARI, ""), sent, (SAME,)) == Match("right", SAME)
     assert match(["other", "ff"], (KARI, ""), sent, (SAME,)) == Match("right", SAME)
+    # What a link that writes ids as they were given could have meant by another base makes nothing doubtful.
+    assert match(["255", "ff"], (KARI, ""), sent, (SAME,)) == Match("wrong", SAME)
 
 
 @pytest.mark.parametrize("written", ["4790000001", "+4790000001", "004790000001", "90000001", "0090000001"])
@@ -166,7 +168,7 @@ def test_a_number_may_be_written_as_its_own_country_writes_it(written: str) -> N
     assert not is_number_of("46701234567", "34567")  # many phones end so
 
 
-@pytest.mark.parametrize("written", ["", "00001", "Shop", "90000002", "14790000001", "0", "+"])
+@pytest.mark.parametrize("written", ["", "00001", "Shop", "90000002", "14790000001", "X4790000001", "0", "+"])
 def test_another_number_is_another(written: str) -> None:
     assert not is_number_of(KARI, written)
 

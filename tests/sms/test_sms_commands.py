@@ -49,7 +49,7 @@ def centre(tmp_path: Path) -> Iterator[Centre]:
             found.asked.append((asked, json.loads(body) if body.strip() not in (b"", b"null") else None))
             answers = found.answers[asked]
             status, document = answers.pop(0) if len(answers) > 1 else answers[0]
-            if self.headers["authorization"] != f"Bearer {key}":
+            if not self.path.startswith("/messages") and self.headers["authorization"] != f"Bearer {key}":
                 status, document = 401, {"message": "no"}
             octets = json.dumps(document).encode()
             self.send_response(status)
@@ -63,13 +63,42 @@ def centre(tmp_path: Path) -> Iterator[Centre]:
             """Nobody reads it."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    (tmp_path / "prikkfri.toml").write_text(f"[roles.sms]\nport = {server.server_address[1]}\n")
+    account = '[[sms.accounts]]\nsystem_id = "shop"\npassword = "secret"\nsenders = ["Shop"]\n'
+    (tmp_path / "prikkfri.toml").write_text(f"{account}[roles.sms]\nport = {server.server_address[1]}\n")
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield found
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+def test_who_sends_is_told_whether_it_was_accepted_or_where_to_look_since_nobody_can_tell(centre: Centre) -> None:
+    refused = {"error": "bad-recipient", "message": "`to` is no number"}
+    later = {"error": "storage", "message": "not now", "retry_after_s": 1}
+    centre.answers = {
+        "POST /messages": [(202, {"id": "m1"}), (500, {"error": "in-doubt", "message": "?", "id": "m2"}),
+                           (400, refused), (503, later)]
+    }  # fmt: skip
+    sent = [centre.ran("send", "--from", "Shop", "--to", "+4790000001", "hei") for _ in range(4)]
+    assert sent[0].exit_code == 0 and "accepted as m1; follow it with: prikkfri message m1" in sent[0].stdout
+    look = f"prikkfri message m2 --home {centre.home}"
+    told = [
+        (PrikkfriError, f"nobody can tell whether it was accepted; before you send it again, look: {look}"),
+        (UsageError, "not accepted: `to` is no number"),
+        (PrikkfriError, "not accepted: not now"),
+    ]
+    assert [(type(each.exception), str(each.exception)) for each in sent[1:]] == told
+
+
+def test_a_centre_of_another_home_is_said_to_be_one(centre: Centre) -> None:
+    (centre.home / "keys" / "sms-command.key").unlink()
+    command_key(centre.home, "sms")
+    centre.answers = {"GET /links": [(200, {})]}
+    error = centre.ran("links").exception
+    assert isinstance(error, UsageError)
+    assert str(error).startswith(f"--home {centre.home}: the SMS centre on http://localhost:")
+    assert "runs on another; name the folder on which `prikkfri serve` runs" in str(error)
 
 
 def test_what_is_in_quarantine_is_listed_and_the_exit_code_says_whether_there_is_any(centre: Centre) -> None:
@@ -124,6 +153,7 @@ def test_it_is_released_or_discarded_by_somebody(centre: Centre) -> None:
 
 def test_a_centre_that_is_dead_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "prikkfri.toml").write_text("[roles.sms]\nport = 1\n")
+    command_key(tmp_path, "sms")
     found = Centre(tmp_path).ran("quarantine").exception
     assert isinstance(found, PrikkfriError)
     assert str(found).startswith("the SMS centre does not answer on http://localhost:1/quarantine")

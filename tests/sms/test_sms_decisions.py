@@ -1,12 +1,14 @@
 """Addresses, routes, seals, submissions, the wire's read-back, retries: decisions alone."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
 from prikkfri.config import Account, Link, Sms
-from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER, Reassembly, read_part
+from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER, Part, Reassembly, read_part
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body
 from prikkfri.protocols.smpp.text import decode_parts, encode_text
 from prikkfri.sms import delivery
@@ -18,7 +20,7 @@ from prikkfri.sms.sealing import Binding, Envelope, SealBroken, Sealer
 from prikkfri.sms.submission import Accepted, Order, Refusal, Rules, decide, sealed_messages, text_message
 
 NOW = 1_700_000_000.0
-KEY = bytes(range(32))
+SEALER = Sealer(os.urandom)
 SETTINGS = Sms(
     accounts=(Account(system_id="shop", password="x", short_codes=("2010",)),),
     links=(
@@ -48,6 +50,10 @@ def test_the_longest_prefix_decides(recipient: str, party: str, matched: str) ->
     assert (str(found.party), found.matched) == (party, matched)
 
 
+def chosen(sender: str, recipient: str, part: Part | None) -> int:
+    return 7 if part is None else part.reference
+
+
 def test_no_prefix_is_no_route_and_an_empty_one_takes_all() -> None:
     assert find_route(ROUTES, "4512345678") is None
     assert find_route(ROUTES, "2011") is None
@@ -70,8 +76,8 @@ envelopes = st.builds(
 
 @given(envelopes, st.binary(min_size=12, max_size=12))
 def test_a_seal_opens_only_as_the_message_it_is(envelope: Envelope, nonce: bytes) -> None:
-    sealer = Sealer(KEY)
-    binding = Binding("id-1", "Shop", "4790000001", NOW)
+    sealer = Sealer(os.urandom)
+    binding = Binding("id-1", "account:shop", "Shop", "4790000001", 1, NOW, "ordinary")
     sealed = sealer.seal(envelope, binding, nonce)
     assert sealer.open(sealed, binding) == envelope
     for other in (
@@ -79,17 +85,22 @@ def test_a_seal_opens_only_as_the_message_it_is(envelope: Envelope, nonce: bytes
         binding._replace(sender="Shoq"),
         binding._replace(recipient="4790000002"),
         binding._replace(expires_at=NOW + 1),
+        binding._replace(expires_at=NOW + 3_600),
+        binding._replace(account="account:clinic"),
+        binding._replace(account="link:shop"),
+        binding._replace(part=2),
+        binding._replace(message_class="log-in-code"),
         binding._replace(sender="Shop4790000001", recipient=""),
     ):
         with pytest.raises(SealBroken):
             sealer.open(sealed, other)
     with pytest.raises(SealBroken):
-        Sealer(bytes(32)).open(sealed, binding)
+        Sealer(os.urandom).open(sealed, binding)
 
 
 @given(envelopes, st.data())
 def test_no_damage_opens(envelope: Envelope, data: st.DataObject) -> None:
-    sealer, binding = Sealer(KEY), Binding("id-1", "Shop", "4790000001", NOW)
+    sealer, binding = Sealer(os.urandom), Binding("id-1", "account:shop", "Shop", "4790000001", 1, NOW, "ordinary")
     sealed = bytearray(sealer.seal(envelope, binding, bytes(12)))
     sealed[data.draw(st.integers(0, len(sealed) - 1))] ^= data.draw(st.integers(1, 255))
     with pytest.raises(SealBroken):
@@ -97,7 +108,7 @@ def test_no_damage_opens(envelope: Envelope, data: st.DataObject) -> None:
 
 
 def accepted(message: ShortMessage, rules: Rules = RULES) -> Accepted:
-    found = decide(message, rules, reference=lambda *_: 7, now=NOW)
+    found = decide(message, rules, reference=chosen, now=NOW)
     assert isinstance(found, Accepted), found
     return found
 
@@ -120,7 +131,7 @@ SUBMIT = ShortMessage(source="Shop", destination="4712345678", octets=b"hei", so
     ],
 )
 def test_what_cannot_be_done_is_refused_with_its_status(change: dict[str, object], status: Status) -> None:
-    found = decide(structs.replace(SUBMIT, **change), RULES, reference=lambda *_: 7, now=NOW)
+    found = decide(structs.replace(SUBMIT, **change), RULES, reference=chosen, now=NOW)
     assert isinstance(found, Refusal)
     assert found.status == status
 
@@ -128,7 +139,12 @@ def test_what_cannot_be_done_is_refused_with_its_status(change: dict[str, object
 def test_an_account_may_be_held_to_its_own_names() -> None:
     rules = Rules(SHOP, ROUTES, senders=("Shop",))
     accepted(SUBMIT, rules)
-    refusal = decide(structs.replace(SUBMIT, source="Bank"), rules, reference=lambda *_: 7, now=NOW)
+    refusal = decide(
+        structs.replace(SUBMIT, source="Bank"),
+        rules,
+        reference=lambda _s, _r, part: part.reference if part else 7,
+        now=NOW,
+    )
     assert isinstance(refusal, Refusal)
     assert refusal.status == Status.INVALID_SOURCE
 
@@ -170,13 +186,13 @@ def test_gsm_octets_under_data_coding_1_are_told_for_what_they_are() -> None:
 def stored(message: ShortMessage = SUBMIT) -> list[Message]:
     found = accepted(message)
     nonces = [bytes([number] * 12) for number in range(len(found.envelopes))]
-    return sealed_messages(found, RULES, identity="0" * 21, sealer=Sealer(KEY), nonces=nonces, order=Order(), now=NOW)
+    return sealed_messages(found, RULES, identity="0" * 21, sealer=SEALER, nonces=nonces, order=Order(), now=NOW)
 
 
 def test_the_wire_says_what_the_seal_held() -> None:
     coding, octets = encode_text("Hei på deg €")
     [message] = stored(structs.replace(SUBMIT, octets=octets, data_coding=int(coding), tlvs=((0x1401, b"x"),)))
-    body = decode_body(Command.SUBMIT_SM, wire_body(message, Sealer(KEY), NORD, now=NOW))
+    body = decode_body(Command.SUBMIT_SM, wire_body(message, SEALER, NORD, now=NOW))
     assert isinstance(body, ShortMessage)
     assert (body.source, body.destination, body.octets) == ("Shop", "4712345678", octets)
     assert (body.registered_delivery, body.validity, body.destination_ton) == (1, "000003000000000R", 1)
@@ -190,6 +206,9 @@ def test_the_wire_says_what_the_seal_held() -> None:
         {"recipient": "4712345679"},
         {"sender": "Bank"},
         {"id": "1" * 21},
+        {"origin": "account:clinic"},
+        {"part": 2},
+        {"message_class": "log-in-code"},
         {"expires_at": NOW + 5},
         {"sealed": None},
         {"sealed": b"short"},
@@ -200,7 +219,7 @@ def test_the_wire_says_what_the_seal_held() -> None:
 def test_a_message_that_is_not_what_was_sealed_never_becomes_bytes(change: dict[str, object]) -> None:
     [message] = stored()
     with pytest.raises(Misdirected):
-        wire_body(structs.replace(message, **change), Sealer(KEY), NORD, now=NOW)
+        wire_body(structs.replace(message, **change), SEALER, NORD, now=NOW)
 
 
 def test_two_rows_with_their_bodies_swapped_are_both_held() -> None:
@@ -208,7 +227,7 @@ def test_two_rows_with_their_bodies_swapped_are_both_held() -> None:
     [second] = stored(structs.replace(SUBMIT, destination="4712345679", octets=b"code 1234"))
     for row, sealed in ((first, second.sealed), (second, first.sealed)):
         with pytest.raises(Misdirected):
-            wire_body(structs.replace(row, sealed=sealed), Sealer(KEY), NORD, now=NOW)
+            wire_body(structs.replace(row, sealed=sealed), SEALER, NORD, now=NOW)
 
 
 def test_refusals_for_now_are_tried_again_ever_more_seldom_and_others_end() -> None:

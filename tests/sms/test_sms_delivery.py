@@ -1,13 +1,17 @@
 """What is written to the wire, and what is done about each answer."""
 
+import os
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from prikkfri.config import Account, Link
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, parse_receipt
+from prikkfri.protocols.smpp.times import parse_time
 from prikkfri.sms import delivery
 from prikkfri.sms.delivery import (
     REFUSALS,
@@ -15,8 +19,10 @@ from prikkfri.sms.delivery import (
     Misdirected,
     Refused,
     Retry,
+    TooLate,
     after_refusal,
     is_sent_again,
+    is_too_late,
     receipt_body,
     reconnect_pause,
     refusals_of,
@@ -25,10 +31,10 @@ from prikkfri.sms.delivery import (
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Message, reference_of
 from prikkfri.sms.routing import Party
-from prikkfri.sms.sealing import Binding, Envelope, Sealer
+from prikkfri.sms.sealing import Envelope, Sealer
 
 NOW = 1_700_000_000.0
-SEALER = Sealer(bytes(range(32)))
+SEALER = Sealer(os.urandom)
 NORD, SHOP = Party("link", "nord"), Party("account", "shop")
 ENVELOPE = Envelope(
     octets=b"\x05\x00\x03\x07\x02\x01part",
@@ -48,8 +54,7 @@ def stored(envelope: Envelope = ENVELOPE, **changes: object) -> Message:
     row = Message("0018bcfe568000102030405", "s", 1, 1, "account:shop", "link:nord", "ordinary", "Shop", "4790000001",
                   None, 1, NOW - 60, NOW, NOW + 3_600, 1)  # fmt: skip
     row = structs.replace(row, **changes)
-    binding = Binding(row.id, row.sender, row.recipient, row.expires_at)
-    return structs.replace(row, sealed=SEALER.seal(envelope, binding, bytes(12)))
+    return structs.replace(row, sealed=SEALER.seal(envelope, row.binding, bytes(12)))
 
 
 def on_the_wire(message: Message, party: Party = NORD, *, now: float = NOW) -> ShortMessage:
@@ -86,6 +91,37 @@ def test_a_network_is_given_the_time_that_a_message_has_left() -> None:
     assert on_the_wire(stored(), now=NOW + 3_000).validity == "000000001000000R"
     assert on_the_wire(stored(), now=NOW + 3_599).validity == "000000000001000R"
     assert on_the_wire(stored(accepted_at=NOW - 9_999), now=NOW).validity == "000000010000000R"
+
+
+def test_a_network_that_wants_it_so_is_told_until_when() -> None:
+    body = wire_body(stored(expires_at=NOW + 600.9), SEALER, NORD, now=NOW, absolute=True)
+    told = decode_body(Command.SUBMIT_SM, body)
+    assert isinstance(told, ShortMessage) and told.validity == "231114222320000+"
+    body = wire_body(stored(target="account:shop"), SEALER, SHOP, now=NOW, absolute=True)
+    told = decode_body(Command.DELIVER_SM, body)
+    assert isinstance(told, ShortMessage) and told.validity == ""
+
+
+@given(st.floats(0.0, 400 * 86_400.0), st.booleans())
+def test_what_leaves_is_never_valid_for_longer_than_is_left_nor_for_no_time(left: float, absolute: bool) -> None:
+    message = stored(expires_at=NOW + left)
+    left = message.expires_at - NOW
+    if left < 1.0:
+        with pytest.raises(TooLate):
+            wire_body(message, SEALER, NORD, now=NOW, absolute=absolute)
+        return
+    told = decode_body(Command.SUBMIT_SM, wire_body(message, SEALER, NORD, now=NOW, absolute=absolute))
+    assert isinstance(told, ShortMessage)
+    until = parse_time(told.validity, NOW)
+    assert until is not None and NOW < until <= message.expires_at
+
+
+def test_what_has_less_than_a_second_left_never_becomes_bytes() -> None:
+    assert not is_too_late(stored(), NOW + 3_599)
+    assert is_too_late(stored(), NOW + 3_599.001) and is_too_late(stored(), NOW + 9_999)
+    for party in (NORD, SHOP):
+        with pytest.raises(TooLate):
+            on_the_wire(stored(target=str(party)), party, now=NOW + 3_599.5)
 
 
 def test_the_same_message_bears_the_same_reference_at_every_attempt() -> None:
@@ -126,6 +162,8 @@ def test_what_cannot_be_encoded_is_held_and_so_is_a_number_in_another_form() -> 
         on_the_wire(structs.replace(stored(), sealed=None))
     with pytest.raises(Misdirected, match="does not open for this recipient"):
         on_the_wire(structs.replace(stored(), recipient="4790000002"))
+    with pytest.raises(Misdirected, match="no key for it"):
+        on_the_wire(structs.replace(stored(), message_class="never-seen"))
 
 
 @pytest.mark.parametrize("party", [Party("link", "syd"), Party("account", "nord"), Party("held", "nord")])

@@ -1,5 +1,6 @@
 """The message API as an integrator meets it, over ASGI."""
 
+import asyncio
 import base64
 import logging
 from dataclasses import replace
@@ -11,6 +12,7 @@ from message_table import BASE, NOW, Row, fill, numbered
 from sms_house import HURRIED
 from waiting import eventually
 
+from prikkfri.app.serving import with_health
 from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status
 from prikkfri.sms.http import BODY_OCTETS_MAX, application, commands
@@ -158,19 +160,34 @@ async def test_who_cannot_know_whether_a_message_was_taken_is_told_so(house: Any
     async with house(timing=STILL) as at, caller(at) as shop:
         await (await at.bound_client()).submit()  # the centre has begun, and has nothing more to write
         at.engine.lost = InDoubt("lost while committing")
-        answer = await shop.post("/messages", json={"from": "Shop", "to": NUMBER, "text": "hei"})
+        kept = {"from": "Shop", "to": NUMBER, "text": "hei"}
+        answer = await shop.post("/messages", json=kept)
         assert (answer.status_code, answer.json()["error"]) == (500, "in-doubt")
         assert "retry-after" not in answer.headers
+        nothing = await shop.post("/messages", json=kept | {"to": "Kari"})
+        assert (nothing.status_code, nothing.json()["error"]) == (400, "bad-recipient")  # there was nothing to keep
         at.engine.lost = None
+        found = await shop.get(f"/messages/{answer.json()['id']}")
+        assert (found.status_code, found.json()["id"]) == (200, answer.json()["id"])
 
 
-async def test_who_is_fenced_out_answers_nobody(house: Any) -> None:
+async def test_who_is_fenced_out_keeps_nothing_and_says_so_before_the_role_ends(house: Any) -> None:
     async with house(timing=STILL) as at, caller(at) as shop:
         await (await at.bound_client()).submit()  # the centre has begun, and has nothing more to write
+        stored = await at.fetch("SELECT id FROM sms_message")
         at.engine.refusal = FencedOut("another process writes")
+        body = {"from": "Shop", "to": NUMBER, "text": "hei"}
         with pytest.raises(FencedOut):  # to the edge of the role, which ends it
-            await shop.post("/messages", json={"from": "Shop", "to": NUMBER, "text": "hei"})
+            await shop.post("/messages", json=body)
+        fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        served = with_health(application(at.centre), "sms", dict, fatal=fatal)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(served, raise_app_exceptions=False)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://sms", auth=("shop", PASSWORD)) as told:
+            answer = await told.post("/messages", json=body)
+        assert (answer.status_code, answer.json()["error"], answer.headers["retry-after"]) == (503, "storage", "1")
+        assert fatal.done() and fatal.exception() is at.engine.refusal
         at.engine.refusal = None
+        assert await at.fetch("SELECT id FROM sms_message") == stored
 
 
 @pytest.mark.parametrize("error", [FencedOut("another process writes"), InDoubt("lost while committing")])

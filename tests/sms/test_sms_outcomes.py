@@ -7,6 +7,7 @@ from prikkfri.assurance.tally import own_error
 from prikkfri.journal import Outcome
 from prikkfri.sms import outcomes
 from prikkfri.sms.canaries.verdicts import Canary, Judged, Verdict
+from prikkfri.sms.delivery import status_reason
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
@@ -64,7 +65,9 @@ def test_what_was_taken_on_is_promised_to_the_phone_under_the_id_that_the_sender
         (State.DELIVERED, "", ("link", "kept", "")),
         (State.DELIVERED, "network-000", ("link", "kept", "")),
         (State.UNDELIVERABLE, "network-011", ("link", "broken", "network-011")),
+        (State.UNDELIVERABLE, "network-A1", ("link", "broken", "network-other")),
         (State.REJECTED, "smpp-0b", ("link", "broken", "smpp-0b")),
+        (State.REJECTED, "smpp-deadbeef", ("link", "broken", "smpp-other")),
         (State.UNREPORTED, "in-doubt", ("link", "broken", "in-doubt")),
         (State.UNREPORTED, "", ("link", "broken", "unreported")),
         (State.EXPIRED, "expired", ("sms-centre", "broken", "expired")),
@@ -165,3 +168,41 @@ def test_who_switched_a_route_is_told(state: str, step: str) -> None:
     told = outcomes.switched("nord", state, PARTNERS, who="Kari", reason="why", now=NOW)
     assert said(told) == ("messages", step, "sms-centre", "kept", "why", NOW)
     assert told.dimensions == {**OUT, "by": "Kari"}
+
+
+@pytest.mark.parametrize(
+    ("written", "counted"),
+    [
+        ("network-000", "network-000"),
+        ("network-7", "network-007"),
+        ("network-00027", "network-027"),
+        ("network-999", "network-999"),
+        ("network-1000", "network-other"),
+        ("network-" + "9" * 64, "network-other"),
+        ("network-" + "0" * 64, "network-000"),
+        ("network-", "network-other"),
+        ("network-A1", "network-other"),
+        ("network--1", "network-other"),
+        ("network-²", "network-other"),
+        ("network-0x1", "network-other"),
+        ("smpp-01", "smpp-01"),
+        ("smpp-ff", "smpp-ff"),
+        ("smpp-100", "smpp-other"),
+        ("smpp-3ff", "smpp-other"),
+        ("smpp-400", "smpp-400"),
+        ("smpp-4ff", "smpp-4ff"),
+        ("smpp-500", "smpp-other"),
+        ("smpp-ffffffff", "smpp-other"),
+        ("in-doubt", "in-doubt"),
+        ("", ""),
+    ],
+)
+def test_of_what_a_partner_may_write_as_a_reason_only_so_much_is_told_apart(written: str, counted: str) -> None:
+    assert outcomes.counted_reason(written) == counted
+
+
+def test_whatever_errors_a_partner_writes_they_are_a_thousand_and_one_reasons() -> None:
+    letters = [chr(each) for each in range(0x21, 0x100)]
+    errors = [*(f"{each:05}" for each in range(2_000)), *letters, *(a + b for a in letters for b in "09Aå²")]
+    assert len({outcomes.counted_reason(f"network-{error}") for error in errors}) == 1_001
+    assert len({outcomes.counted_reason(status_reason(each)) for each in range(0x2000)}) == 0x200 + 1

@@ -1,11 +1,12 @@
 """Where a message goes, and what is known of a route that was stopped."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from prikkfri.config import Account, Link, Sms
-from prikkfri.sms.routing import Party, Route, Routes, Stop, find_route, moves, switched
+from prikkfri.sms.routing import Party, Route, Routes, Stop, find_route, sources, stand_ins, switched, way_on
 
 
 def link(name: str, *prefixes: str, instead: str = "", priority: int = 0) -> Link:
@@ -139,23 +140,57 @@ def test_a_canary_goes_over_its_link_whatever_its_number_and_whether_or_not_it_i
         assert find_route(Routes.over("nord"), number) == to("link:nord", "")
 
 
-def parties(found: Any) -> Any:
-    return [(str(source), str(target)) for source, target in found]
+CHAIN = (link("a", "47", instead="b"), link("b", "47"))
 
 
 @pytest.mark.parametrize(
-    ("ever", "stopped", "moved"),
+    ("stopped", "down", "link", "looked_at"),
     [
-        ((), (), []),
-        (("nord",), ("nord",), [("link:nord", "held:nord")]),
-        (("nord",), (), [("held:nord", "link:nord")]),
-        (("syd",), ("syd",), [("link:syd", "held:syd")]),
-        (("syd", "fjord"), ("syd", "fjord"), [("link:fjord", "held:fjord"), ("link:syd", "held:syd")]),
-        (("syd", "nord"), ("nord",), [("link:nord", "held:nord"), ("held:syd", "link:syd")]),
+        ("", "", "a", ["held:a"]),  # left from when it was stopped
+        ("a", "", "a", ["link:a", "held:a"]),
+        ("", "a", "a", ["link:a", "held:a"]),
+        ("ab", "cd", "a", ["link:a"]),  # held where it is, however much it is
+        ("", "abcd", "a", ["held:a"]),
+        ("b", "", "a", ["held:a"]),
     ],
 )
-def test_what_waits_for_a_stopped_route_is_held_and_then_freed(ever: Any, stopped: Any, moved: Any) -> None:
-    assert parties(moves(ever, stopped)) == moved
+def test_looked_at_is_what_waits_where_it_may_have_another_way(
+    stopped: str, down: str, link: str, looked_at: list[str]
+) -> None:
+    routes = Routes.of(Sms(links=ORDERED), [*stopped], [*down])
+    assert [str(party) for party in sources(routes, link)] == looked_at
+
+
+def test_what_waits_goes_on_by_its_own_number_and_else_to_its_link_or_is_held_for_it() -> None:
+    def way(source: str, recipient: str, stopped: str, origin: str = "account:shop") -> str:
+        routes = Routes.of(replace(SETTINGS, links=CHAIN), [*stopped])
+        return str(way_on(routes, Party.parse(source), recipient, Party.parse(origin)))
+
+    assert way("link:a", "4790000001", "a") == "link:b"
+    assert way("held:a", "4790000001", "a") == "link:b"
+    assert way("held:a", "4790000001", "") == "link:a"
+    assert way("link:a", "4790000001", "ab") == "held:a"
+    assert way("link:a", "4690000001", "a") == "held:a", "no network takes it any more"
+    assert way("held:a", "4690000001", "") == "link:a"
+    assert way("link:a", "2010", "a") == "held:a", "its number is an account's by now"
+    assert way("held:a", "2010", "") == "link:a"
+    assert way("link:a", "4790000001", "a", "link:b") == "held:a", "never back to where it came from"
+
+
+def test_who_has_stood_in_for_a_link_that_is_back() -> None:
+    def stood_in(before: tuple[str, str], after: tuple[str, str]) -> set[str]:
+        settings = Sms(links=ORDERED)
+        first, then = (Routes.of(settings, [*stopped], [*down]) for stopped, down in (before, after))
+        return set(stand_ins(first, then))
+
+    assert stood_in(("", ""), ("", "")) == set()
+    assert stood_in(("", ""), ("a", "")) == set()
+    everybody = stood_in(("a", ""), ("", ""))
+    assert everybody and "a" not in everybody
+    assert stood_in(("", "a"), ("", "")) == everybody
+    one = sorted(everybody)[0]
+    assert stood_in(("a", one), ("", one)) == everybody - {one} == stood_in((one, "a"), (one, ""))
+    assert stood_in(("a", ""), ("", "a")) == set()
 
 
 def switch(known: Stop | None, state: str, now: float, *, by: str = "Kari", since: float = 0.0) -> Stop | None:

@@ -10,10 +10,12 @@ from sms_house import ANSWER_SECONDS_MAX, HURRIED, SETTINGS
 from waiting import eventually
 
 from prikkfri.config import Account
-from prikkfri.errors import InDoubt, StorageUnavailable
+from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable
+from prikkfri.protocols.smpp.concatenation import payload
 from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, is_receipt, parse_receipt
 from prikkfri.protocols.smpp.session import Ended, Request
+from prikkfri.protocols.smpp.text import decode_text
 from prikkfri.sms.messages import reference_of
 from prikkfri.sms.submission import Refusal
 
@@ -127,6 +129,43 @@ async def test_a_commit_in_doubt_is_answered_by_nobody_and_ends_the_centre(house
             while not isinstance(event := await client.event(), Ended):
                 assert isinstance(event, Request)  # an unbind perhaps, and no answer
     assert caught.group_contains(InDoubt)
+
+
+TEXT = "Kommer du i kveld? 😊 椀"
+
+
+@pytest.mark.parametrize(
+    ("order", "written"),
+    [
+        ("big", TEXT.encode("utf-16-be")),
+        ("big", b"\xff\xfe" + TEXT.encode("utf-16-le")),
+        ("little", TEXT.encode("utf-16-le")),
+        ("little", b"\xff\xfe" + TEXT.encode("utf-16-le")),
+    ],
+    ids=["by the book", "marked", "of the link", "of the link and marked"],
+)
+@pytest.mark.parametrize("carrier", ["octets", "message_payload"])
+async def test_a_text_of_a_network_arrives_whichever_octet_was_first(
+    house: Any, order: str, written: bytes, carrier: str
+) -> None:
+    async with house(nord={"ucs2_byte_order": order}) as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        carried = {"octets": written} if carrier == "octets" else {"tlvs": ((Tag.MESSAGE_PAYLOAD, written),)}
+        link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", data_coding=8, **carried))
+        _, message = await client.message()
+        assert decode_text(message.data_coding, payload(message)) == TEXT
+
+
+async def test_who_is_fenced_out_refuses_what_was_submitted_since_nothing_was_kept_and_ends(house: Any) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        async with house(timing=replace(HURRIED, look_seconds=60.0)) as at:
+            client = await at.bound_client()
+            await client.submit()  # whatever else was to be written is
+            at.engine.refusal = FencedOut("another process writes")
+            assert await client.submit() == (Status.SYSTEM_ERROR, "")
+            while not isinstance(await client.event(), Ended):
+                pass
+    assert caught.group_contains(FencedOut)
 
 
 async def test_an_answer_of_the_network_is_kept_until_the_database_takes_it(house: Any) -> None:

@@ -1,6 +1,7 @@
 """The store's statements by their plans: none reads a table from end to end. Their effects: test_store_effects.py."""
 
 import inspect
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from prikkfri.sms import store
 from prikkfri.sms.canaries import store as canaries
 from prikkfri.sms.canaries.verdicts import Canary
 from prikkfri.sms.housekeeping import store as housekeeping
+from prikkfri.sms.keys import store as keys
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.placing import store as placing
 from prikkfri.sms.quarantine import store as quarantine_store
@@ -18,15 +20,19 @@ from prikkfri.sms.receipts import store as receipts
 from prikkfri.sms.restores import store as restores
 from prikkfri.sms.routes import store as routes_store
 from prikkfri.sms.routing import Stop
+from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trails import store as trails_store
 from prikkfri.storage import Database, Location, open_database
 
 STORES = (
-    store, housekeeping, quarantine_store, receipts, routes_store, trails_store, canaries, placing, restores,
+    store, housekeeping, keys, quarantine_store, receipts, routes_store, trails_store, canaries, placing,
+    submissions_store, restores,
 )  # fmt: skip
 STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.claim, {"target": "link:nord", "limit": 10, "now": 1.0}),
     (housekeeping.is_full, {"target": "link:nord", "limit": 10}),
+    (keys.earliest_open, {}),
+    (keys.latest_sealed, {}),
     (store.release, {"ids": ["a"]}),
     (store.mark_sent, {"sent": [("a", "n")], "now": 1.0}),
     (store.put_off, {"message": "a", "due_at": 1.0, "reason": ""}),
@@ -66,7 +72,9 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (housekeeping.erase, {"ended_before": 1.0, "limit": 10}),
     (store.move, {"source": "held:nord", "target": "link:nord", "limit": 10}),
     (store.move, {"source": "held:nord", "target": "link:nord", "limit": 10, "among": ["a", "b"]}),
-    (placing.waiting, {"target": "link:nord", "after": (1.0, "a"), "limit": 10}),
+    (placing.waiting, {"target": "link:nord", "after": (1.0, 1.0, 1, "a"), "limit": 10}),
+    (placing.is_waiting, {"target": "link:nord"}),
+    (placing.is_due, {"target": "link:nord", "now": 1.0}),
     (routes_store.waiting, {"target": "held:nord"}),
     (routes_store.exposed, {"target": "link:nord", "since": 1.0, "until": 2.0, "after": (1.0, ""), "limit": 10}),
     (store.give_up, {"ids": ["a"], "reason": "restored", "now": 1.0}),
@@ -106,7 +114,7 @@ def test_no_statement_of_the_store_is_left_out() -> None:
     }
     assert {function.__name__ for function in every - named} == {
         "insert", "add", "add_events", "add_network_receipt", "put_route", "routes", "put_habit", "habits",
-        "count_kept", "count_waiting", "put", "accepted",
+        "count_kept", "count_waiting", "references", "put_references", "newest", "put", "accepted",
     }  # fmt: skip
 
 
@@ -125,7 +133,12 @@ CASES: list[tuple[str, Any, dict[str, Any], Row]] = [
     ("claim", store.claim, {"target": "link:nord", "limit": 10, "now": NOW}, WAITING),
     ("claim, not due", store.claim, {"target": "link:nord", "limit": 10, "now": NOW}, {**WAITING, "due_at": NOW + 1}),
     ("claim, stopped", store.claim, {"target": "link:syd", "limit": 10, "now": NOW}, {**WAITING, "target": "link:syd"}),
+    ("earliest_open", keys.earliest_open, {}, WAITING),
+    ("earliest_open, on their way", keys.earliest_open, {}, {**WAITING, "state": "sending"}),
+    ("latest_sealed", keys.latest_sealed, {}, WAITING),
     ("move", store.move, {"source": "link:nord", "target": "held:nord", "limit": 10}, WAITING),
+    ("is due", placing.is_due, {"target": "link:nord", "now": NOW}, WAITING),
+    ("in doubt", receipts.find_in_doubt, {"target": "link:nord", "recipient": "46"}, {"state": "in-doubt"}),
     ("expire, none due", store.end_overdue, {"state": State.WAITING, "before": NOW, "limit": 10, "now": NOW}, WAITING),
     (
         "expire, many due",
@@ -198,3 +211,17 @@ async def test_who_still_waits_behind_many_whose_time_is_up_is_claimed_and_no_mo
         await area.write(lambda tx, past=past: fill(tx, numbered([*[late] * past, waits])))
         claimed = await area.write(lambda tx: store.claim(tx, "link:nord", limit=10, now=NOW))
         assert [message.id for message in claimed] == found, past
+
+
+async def test_a_look_at_what_waits_goes_on_from_its_place_however_much_is_due_at_one_moment(area: Database) -> None:
+    done: dict[Any, list[int]] = {}
+    for count in (50, MANY):
+        rows = numbered([{**BASE, **WAITING, "target": "link:nord"}] * count)
+        for number, row in enumerate(rows):
+            row["accepted_at"] = NOW - 1_000 + number
+        await area.write(lambda tx: tx.execute("DELETE FROM sms_message"))
+        await area.write(partial(fill, rows=rows))
+        for after in (placing.START, (NOW - 10, NOW - 970, 1, "")):
+            found = await instructions(area, placing.waiting, target="link:nord", after=after, limit=10)
+            done.setdefault(after, []).append(found)
+    assert all(many <= few + 30 for few, many in done.values()), done

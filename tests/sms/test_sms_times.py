@@ -268,7 +268,7 @@ async def test_each_account_has_its_own_names_class_alphabet_and_password(house:
         link.take_message((await link.message())[0], "net-00")
         await client.submit(data_coding=1)
         request, message = await link.message()
-        assert (message.data_coding, message.validity) == (0, "000000020000000R")
+        assert (message.data_coding, message.validity) == (0, "000000001000000R"), "sensitive: ten minutes"
         assert {o.dimensions["class"] for o in await at.outcomes("submit")} == {"log-in-code"}
         link.take_message(request, "net-1")
         slow = at.centre.authenticate("slow", PASSWORD, address="127.0.0.1")
@@ -276,6 +276,9 @@ async def test_each_account_has_its_own_names_class_alphabet_and_password(house:
         refused = await at.centre.submit(slow, "Shop", f"+{NUMBER}", "hei")
         assert isinstance(refused, Refusal)
         assert refused.reason == "throttled"
+        link_request, message = await link.message()
+        assert message.validity == "000000020000000R"
+        link.take_message(link_request, "net-2")
         shop = at.centre.authenticate("shop", PASSWORD, address="127.0.0.1")
         assert isinstance(await at.centre.submit(shop, "Shop", f"+{NUMBER}", "hei"), str)
 

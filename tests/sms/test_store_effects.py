@@ -66,7 +66,7 @@ async def test_a_message_is_stored_as_it_was_taken_on_and_waits(database: Databa
 
 
 def due(row: Row, target: str = "link:nord") -> bool:
-    return on(row, target=target, state="waiting") and row["due_at"] <= NOW < row["expires_at"]
+    return on(row, target=target, state="waiting") and row["due_at"] <= NOW <= row["expires_at"] - 1
 
 
 def claimed(row: Row) -> Row:
@@ -535,14 +535,15 @@ async def test_what_waits_for_a_party_is_moved_and_canaries_stay(database: Datab
 async def test_what_waits_is_read_on_from_where_the_last_look_ended(database: Database) -> None:
     rows = neighbours()
     mine = [row for row in rows if on(row, target="link:nord", state="waiting") and row["message_class"] != "canary"]
-    mine.sort(key=lambda row: (row["due_at"], row["id"]))
-    told = [placing.Waiting(row["id"], row["due_at"], row["recipient"], row["origin"]) for row in mine]
+    columns = ("due_at", "accepted_at", "part", "id")
+    mine.sort(key=lambda row: [row[name] for name in columns])
+    told = [placing.Waiting(*(row[name] for name in placing.Waiting._fields)) for row in mine]
     assert len({row["due_at"] for row in mine}) < len(mine), "some are due at one time"
 
     async def work(tx: Transaction) -> list[list[placing.Waiting]]:
-        every = [await placing.waiting(tx, "link:nord", after=(0.0, ""), limit=10_000)]
+        every = [await placing.waiting(tx, "link:nord", after=placing.START, limit=10_000)]
         for each in told:
-            every.append(await placing.waiting(tx, "link:nord", after=(each.due_at, each.id), limit=2))
+            every.append(await placing.waiting(tx, "link:nord", after=each.place, limit=2))
         return every
 
     found = await effect(database, rows, work)

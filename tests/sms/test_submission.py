@@ -1,5 +1,6 @@
 """What is handed in: taken on or refused, with what status, for how long, in how many pieces, and how fast."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from prikkfri.protocols.smpp.concatenation import Part
 from prikkfri.protocols.smpp.pdu import ShortMessage, Status, Tag
 from prikkfri.sms.addresses import Numbering
 from prikkfri.sms.messages import Message
@@ -25,7 +27,12 @@ SUBMIT = ShortMessage(source="Shop", destination="4790000001", octets=b"hei")
 
 
 def decided(rules: Rules = RULES, reference: int = 7, **fields: object) -> Accepted | Refusal:
-    return decide(structs.replace(SUBMIT, **fields), rules, reference=lambda *_: reference, now=NOW)
+    return decide(
+        structs.replace(SUBMIT, **fields),
+        rules,
+        reference=lambda _s, _r, part: reference if part is None else part.reference,
+        now=NOW,
+    )
 
 
 def accepted(rules: Rules = RULES, reference: int = 7, **fields: object) -> Accepted:
@@ -385,7 +392,8 @@ def test_160_letters_with_a_class_are_one_message(coding: int) -> None:
 def test_a_reference_is_asked_for_by_who_is_shown_and_only_where_a_text_is_cut() -> None:
     asked: list[tuple[str, str]] = []
 
-    def reference(sender: str, recipient: str) -> int:
+    def reference(sender: str, recipient: str, part: Part | None) -> int:
+        assert part is None
         asked.append((sender, recipient))
         return 5
 
@@ -416,7 +424,7 @@ def test_a_text_is_as_if_it_had_come_by_smpp() -> None:
     for text in ("x" * 4_000, "😀" * 4_000):
         message = text_message("Shop", "4790000001", text)
         assert isinstance(message, ShortMessage)
-        assert isinstance(decide(message, RULES, reference=lambda *_: 1, now=NOW), Accepted)
+        assert isinstance(decide(message, RULES, reference=lambda _s, _r, part: 1, now=NOW), Accepted)
 
 
 # what is stored
@@ -431,10 +439,13 @@ def test_what_shares_a_moment_has_places_in_order_and_none_of_them_waits() -> No
     assert later == NOW + 5.0 - Order.EARLY_SECONDS
     assert order.place(NOW - 60.0) == NOW - 60.0 - Order.EARLY_SECONDS, "a clock that is put back holds nobody up"
     assert all(order.place(NOW) <= NOW for _ in range(50_000))
+    first = order.place(NOW)
+    back = first + Order.STEP_SECONDS
+    assert order.place(back) == back, "a clock that is put back a little lets nobody overtake"
 
 
 def test_each_piece_is_a_message_of_its_own_that_opens_as_itself_alone() -> None:
-    sealer = Sealer(bytes(range(32)))
+    sealer = Sealer(os.urandom)
     found = accepted(octets=b"x" * 161, registered_delivery=1, schedule="000000010000000R")
     nonces = [b"a" * 12, b"b" * 12]
     first, second = sealed_messages(
@@ -453,8 +464,36 @@ def test_each_piece_is_a_message_of_its_own_that_opens_as_itself_alone() -> None
         accepted_at=NOW, due_at=NOW + HOUR, expires_at=expires_at, attempts=0,
     )  # fmt: skip
     assert second == structs.replace(first, id="id-2", part=2, sealed=second.sealed)
-    assert (first.sealed[:12], second.sealed[:12]) == tuple(nonces)
-    assert sealer.open(first.sealed, Binding("id", "Shop", "4790000001", expires_at)) == found.envelopes[0]
-    assert sealer.open(second.sealed, Binding("id-2", "Shop", "4790000001", expires_at)) == found.envelopes[1]
+    assert (first.sealed[1:13], second.sealed[1:13]) == tuple(nonces)
+    bound = Binding("id", "account:shop", "Shop", "4790000001", 1, expires_at, "log-in-code")
+    assert sealer.open(first.sealed, bound) == found.envelopes[0]
+    assert sealer.open(second.sealed, bound._replace(message_id="id-2", part=2)) == found.envelopes[1]
     with pytest.raises(ValueError, match="zip"):
         sealed_messages(found, RULES, identity="id", sealer=sealer, nonces=nonces[:1], order=Order(), now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "validity", "lives"),
+    [
+        ("", "", 600.0),
+        ("", "000000000959000R", 599.0),
+        ("", "000000001000000R", 600.0),
+        ("", "000000010000000R", 600.0),
+        ("000000010000000R", "", 3_600 + 600.0),
+        ("000000010000000R", "000000010500000R", 3_900.0),
+        ("000000010000000R", "000001000000000R", 3_600 + 600.0),
+        ("231114221310000+", "", 600.0),
+        ("000002235500000R", "", 72 * 3_600.0),
+    ],
+)
+def test_what_may_not_live_long_ends_ten_minutes_after_it_was_due_or_when_its_sender_says(
+    schedule: str, validity: str, lives: float
+) -> None:
+    found = accepted(replace(RULES, life_seconds_max=600.0), schedule=schedule, validity=validity)
+    assert found.expires_at == NOW + lives
+
+
+def test_what_may_not_live_long_and_is_due_after_its_time_is_refused() -> None:
+    rules = replace(RULES, life_seconds_max=600.0)
+    refused = decided(rules, schedule="000000010000000R", validity="000000010000000R")
+    assert refused == Refusal(Status.INVALID_VALIDITY, "expires-before-due")

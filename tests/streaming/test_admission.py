@@ -2,7 +2,9 @@ import base64
 import itertools
 import json
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from prikkfri.config import Channel
 from prikkfri.errors import RemoteProtocolError
 from prikkfri.protocols.cat import Claims, Verdict
 from prikkfri.streaming.admission import ASKS_SECONDS_MAX, Away, OncePerPeriod, Presence, refusal
-from prikkfri.streaming.reports import REPORT_BYTES_MAX, Report, read_report, reported
+from prikkfri.streaming.reports import REASONS, REPORT_BYTES_MAX, Report, read_report, reported
 from prikkfri.streaming.revocations import STALE_SECONDS, Revocations, read_revocations
 
 DEVICE_TOKEN_ID = b"0123456789abcdef"
@@ -205,6 +207,43 @@ def test_a_report_becomes_a_reported_outcome() -> None:
     watched = reported(Report(DEVICE, "watch", True, "ignored", "a"), 5.0, "s-1")
     assert (watched.verdict, watched.reason, watched.dimensions) == ("kept", "", {"channel": "a"})
     assert (watched.customer, watched.observed) == ("s-1", False)
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("stalled", "stalled"),
+        ("too-many-tries", "too-many-tries"),
+        ("frag-load-time-out", "frag-load-time-out"),
+        ("http-300", "http-300"),
+        ("http-599", "http-599"),
+        ("media-1", "media-1"),
+        ("media-4", "media-4"),
+        *((each, "other") for each in ("http-600", "http-299", "http-5000", "http-50x", "media-0", "media-5", "media-",
+                                       "media-undefined", "x" * 64, "stalled-1", "a", "other")),
+    ],
+)  # fmt: skip
+def test_of_what_a_device_may_say_as_a_reason_only_known_words_are_told_apart(said: str, read: str) -> None:
+    """Each word of its own would be a row of counts every few seconds, and anybody may post one."""
+    report = {"device": DEVICE, "step": "watch", "kept": False, "reason": said}
+    assert read_report(json.dumps(report).encode()).reason == read
+
+
+ERRORS_OF_THE_PLAYER = Path(__file__).parents[2] / "node_modules" / "hls.js" / "dist" / "hls.d.ts"
+
+
+@pytest.mark.skipif(not ERRORS_OF_THE_PLAYER.exists(), reason="hls.js is not installed; mend it: npm ci")
+def test_every_error_of_our_player_is_told_apart() -> None:
+    [listed] = re.findall(r"enum ErrorDetails \{(.*?)\}", ERRORS_OF_THE_PLAYER.read_text(), re.DOTALL)
+    errors = re.findall(r'"(\w+)"', listed)
+    said = {re.sub("([A-Z])", r"-\1", each).lower() for each in errors}
+    assert len(said) > 40 and said <= REASONS
+
+
+def test_every_reason_that_is_told_apart_has_the_shape_of_one() -> None:
+    for reason in REASONS:
+        report = {"device": DEVICE, "step": "watch", "kept": False, "reason": reason}
+        assert read_report(json.dumps(report).encode()).reason == reason
 
 
 @pytest.mark.parametrize(

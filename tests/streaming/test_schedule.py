@@ -129,6 +129,21 @@ def test_listings_become_programmes_of_their_channel() -> None:
     ]
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_listings_that_begin_together_one_whose_end_is_known_counts(turned: bool) -> None:
+    listings = [
+        Listing("bane", 10, None, "News", ""),
+        Listing("bane", 10, 40, "News and weather", ""),
+        Listing("bane", 20, None, "Weather", ""),
+    ]
+    assert schedule(from_listings(reversed(listings) if turned else listings, "bane")) == (
+        Programme("News and weather", "", 10, 20),
+        Programme("Weather", "", 20, 20 + 7200),
+    )
+    full = [Listing("bane", 10, 30, "First", ""), Listing("bane", 10, 20, "Later given", "")]
+    assert schedule(from_listings(full, "bane")) == (Programme("Later given", "", 10, 20),)
+
+
 def test_the_demo_fills_every_minute_of_the_day() -> None:
     channels = checked(demo.channels())
     assert [channel.number for channel in channels] == [1, 2, 3]

@@ -693,6 +693,50 @@ async def test_a_guide_from_elsewhere_is_laid_over_what_is_configured(tmp_path: 
         assert "Own" not in json.dumps((await at.http.get("/guide")).json())
 
 
+async def test_what_a_guide_leaves_out_is_told_and_one_that_loses_most_replaces_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed = '<programme start="20231114220000" channel="{}"><title>{}</title></programme>'
+    good, bad = listed.format("news", "Match"), listed.format("news", "")
+    channels = (
+        Channel(id="news", name="News", number=1, xmltv="guide.xml"),
+        Channel(id="sport", name="Sport", number=2, xmltv="guide.xml", xmltv_id="bane", programmes=ROUND_THE_CLOCK),
+        Channel(id="square", name="Square", number=3, xmltv="other.xml"),
+        Channel(id="without", name="Without", number=4),
+    )
+    path = tmp_path / "guide.xml"
+    path.write_text(f"<tv>\n{good}\n{bad}\n</tv>")
+    lost = "of the guide guide.xml: 1 of 2 programmes are left out: 1 without a title (first on line 3)"
+    missing = "nothing is listed for channel sport (bane)"
+    absent = "the guide other.xml is not there; its channels have what is configured"
+    async with StillPlayout(tmp_path, *channels, settings=Streaming(timezone="UTC")).running() as at:
+
+        async def on_and_told() -> tuple[list[str | None], list[str]]:
+            on = [each["now"] and each["now"]["title"] for each in (await at.http.get("/channels")).json()]
+            told = (await at.http.get("/standings", headers=bearer(COMMAND_KEY))).json()
+            return on[:2], [each.get("guide", "") for each in told]
+
+        assert await on_and_told() == (["Match", "At 22"], [lost, f"{lost}; {missing}", absent, ""])
+        assert [each for each in at.playout.troubles() if "guide" in each] == [f"{lost}; {missing}", absent]
+        assert f"{lost}; {missing}" in caplog.messages
+        path.write_text(f"<tv>{listed.format('news', 'Repeat')}{bad}{bad}</tv>")
+        unfit = "2 of 3 programmes are left out: 2 without a title (first on line 1)"
+        told = f"the guide guide.xml cannot be used; the last good one is in force: {unfit}"
+        await eventually(lambda: told in at.playout.troubles())
+        assert await on_and_told() == (["Match", "At 22"], [told, told, absent, ""])
+        path.unlink()
+        await eventually(lambda: any("in force: it is gone" in each for each in at.playout.troubles()))
+        path.write_text(f"<tv>{good}{listed.format('bane', 'Game')}</tv>")
+        await eventually(lambda: [each for each in at.playout.troubles() if "guide" in each] == [absent])
+        (tmp_path / "other.xml").write_text("<tv/>")
+        unlisted = "its channels have what is configured: no programme is listed"
+        await eventually(lambda: any(unlisted in each for each in at.playout.troubles()))
+        assert await on_and_told() == (
+            ["Match", "Game"],
+            ["", "", f"the guide other.xml cannot be used; {unlisted}", ""],
+        )
+
+
 def test_the_channels_of_the_still_playout_are_what_the_tests_take_them_for() -> None:
     assert [(each.package, each.open) for each in (NEWS, SPORT, SQUARE)] == [
         (BASIC, False),

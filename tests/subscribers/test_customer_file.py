@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,12 +21,15 @@ from prikkfri.subscribers.customer_file import (
     Refused,
     entry,
     header,
+    header_of,
 )
 from prikkfri.subscribers.customer_file import records as records_of
 from prikkfri.subscribers.subscriptions import STILL, Subscriber, Subscription
 
 OSLO = ZoneInfo("Europe/Oslo")
 HEADER = header(",".join(COLUMNS), "FILE.csv")
+NO_DATE = "is not a date (2024-05-31 or 31.05.2024)"
+UNREAD = "name has letters that cannot be read; save the file as CSV UTF-8"
 UNCLOSED = "a quote is opened and not closed, or closed within a field"
 GOOD = "S1,Kari Nordmann,kari@example.no,mobile,Frihet,912 34 567,2021-05-01,"
 
@@ -53,9 +57,27 @@ def test_dates_begin_at_midnight_where_the_operator_is_and_moments_are_moments()
 
 
 @pytest.mark.parametrize(
+    ("written", "iso"),
+    [
+        ("31.05.2024", "2024-05-31"),
+        ("1.5.2024", "2024-05-01"),
+        ("01.12.2024 00:00", "2024-12-01"),
+        ("1.12.2024 9:05", "2024-12-01T09:05"),
+        ("01.12.2024 23:59:58", "2024-12-01T23:59:58"),
+        ("01.12.2024T23:59", "2024-12-01T23:59"),
+    ],
+)
+def test_a_date_may_be_written_as_spreadsheets_do(written: str, iso: str) -> None:
+    (made,) = read(f"S1,A,,television,sport,,{written},")
+    assert isinstance(made, Entry)
+    assert made.subscription.starts == datetime.fromisoformat(iso).replace(tzinfo=OSLO).timestamp()
+
+
+@pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("S1,A,,mobile,P,91234567,2021-05-01", "has 7 fields where the first line has 8"),
+        ("S1,A,,mobile,P,91234567", "has 6 fields where the first line has 8"),
+        (GOOD + ",", "has 9 fields where the first line has 8"),
         (",A,,mobile,P,91234567,2021-05-01,", "subscriber_id is empty"),
         ("S1, ,,mobile,P,91234567,2021-05-01,", "name is empty"),
         ("S1,A,,mobile,,91234567,2021-05-01,", "product is empty"),
@@ -68,14 +90,21 @@ def test_dates_begin_at_midnight_where_the_operator_is_and_moments_are_moments()
         ("S1,A,,broadband,P,91234567,2021-05-01,", "a broadband subscription has no msisdn"),
         ("S1,A,,mobile,P,9123,2021-05-01,", "msisdn is not a telephone number"),
         ("S1,A,,mobile,P,91234567,,", "from is empty"),
-        ("S1,A,,mobile,P,91234567,01.05.2021,", "from is not a date (2024-05-31)"),
-        ("S1,A,,mobile,P,91234567,2021-05-01,soon", "to is not a date (2024-05-31)"),
+        ("S1,A,,mobile,P,91234567,31.04.2021,", f"from {NO_DATE}"),
+        ("S1,A,,mobile,P,91234567,01/05/2021,", f"from {NO_DATE}"),
+        ("S1,A,,mobile,P,91234567,01.05.21,", f"from {NO_DATE}"),
+        ("S1,A,,mobile,P,91234567,44317,", f"from {NO_DATE}"),
+        ("S1,A,,mobile,P,91234567,001.05.2021,", f"from {NO_DATE}"),
+        ("S1,A,,mobile,P,91234567,1.5.2021 24:00,", f"from {NO_DATE}"),
+        ("S1,A,,mobile,P,91234567,1.5.2021T12:00Z,", f"from {NO_DATE}"),
+        ("S1,A,,mobile,P,91234567,2021-05-01,soon", f"to {NO_DATE}"),
         ("S1,A,,mobile,P,91234567,2021-05-01,2021-05-01", "to is not after from"),
         ("S1,A\x00,,mobile,P,91234567,2021-05-01,", "name has control characters"),
         ("S1,A\u200b,,mobile,P,91234567,2021-05-01,", "name has control characters"),
-        ("S1,Bj\udcf8rn,,mobile,P,91234567,2021-05-01,", "name is not UTF-8"),
-        ("S1,\udc80,,mobile,P,91234567,2021-05-01,", "name is not UTF-8"),
-        ("S1,\udcff,,mobile,P,91234567,2021-05-01,", "name is not UTF-8"),
+        ("S1,Bj\udcf8rn,,mobile,P,91234567,2021-05-01,", UNREAD),
+        ("S1,\udc80,,mobile,P,91234567,2021-05-01,", UNREAD),
+        ("S1,Bj\ufffdrn,,mobile,P,91234567,2021-05-01,", UNREAD),
+        ("S1,\udcff,,mobile,P,91234567,2021-05-01,", UNREAD),
         (f"S1,{'A' * 255},,mobile,P,91234567,2021-05-01,", "name is longer than 254 characters"),
         (f"S1,{'A' * 254},,mobile,{'P' * 255},91234567,2021-05-01,", "product is longer than 254 characters"),
         ('S1,"A",mobile', "has 3 fields where the first line has 8"),
@@ -187,6 +216,64 @@ def test_rubbish_is_refused_or_read_and_each_line_is_accounted_for_once(lines: l
     found = read(*lines)
     numbers = [made.record.line for made in found]
     assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("row", ["S1,A,,television,sport,,2021-05-01", '"S1",A,"",television,sport,,"2021-05-01"'])
+def test_a_last_field_that_is_empty_may_be_left_out_with_its_delimiter(row: str) -> None:
+    (made,) = read(row + "\r\n")
+    assert isinstance(made, Entry) and made.subscription.ends == STILL
+    # What a file ends in without a line ending may be half a row.
+    (cut,) = records_of(iter([row]), HEADER)
+    assert isinstance(cut, Record) and len(cut.fields) == len(COLUMNS) - 1
+
+
+def test_only_what_may_be_empty_may_be_left_out() -> None:
+    names = [*("to", "subscriber_id", "name", "kind", "product", "from"), *("msisdn", "remark", "email", "note")]
+    laid_out = header(",".join(names), "FILE.csv")
+    assert laid_out.fields_min == 6
+    lines = [
+        "2022-01-01,S1,A,broadband,fibre,2021-01-01\n",
+        ",S1,A,broadband,fibre\n",
+        '"",S1,"A\n',
+        '",b,f,2021-01-01,\n',
+    ]
+    found = list(records_of(iter(lines), laid_out))
+    assert [len(each.fields) for each in found if isinstance(each, Record)] == [10, 5, 10]
+    made = [entry(each, laid_out, region="NO", timezone=OSLO) for each in found if isinstance(each, Record)]
+    assert isinstance(made[0], Entry)
+    assert isinstance(made[1], Refused) and made[1].reason == "has 5 fields where the first line has 10"
+
+
+@pytest.mark.parametrize("line", ["sep=;\r\n", "SEP=;\n", '"sep=;"\n', "sep=;;;;\n", "sep=\t\n", "sep=\n"])
+def test_a_line_that_tells_spreadsheets_what_divides_the_fields_is_passed_over(line: str) -> None:
+    lines = iter([line, ";".join(COLUMNS) + "\n", "S1;A;;television;sport;;2021-05-01;\n", "S1;A\n"])
+    laid_out = header_of(lines, "FILE.csv")
+    assert laid_out.delimiter == ";"
+    assert [each.line for each in records_of(lines, laid_out) if isinstance(each, Record)] == [3, 4]
+
+
+def test_a_file_without_such_a_line_begins_with_its_columns() -> None:
+    lines = iter([";".join(COLUMNS) + "\n", GOOD])
+    laid_out = header_of(lines, "FILE.csv")
+    assert (laid_out.delimiter, laid_out.line) == (";", 1) and list(lines) == [GOOD]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["sep=|\n", "|".join(COLUMNS)], "FILE.csv: sep=|: divide the fields by a comma, a semicolon or a tab"),
+        (["sep=;\n"], "FILE.csv: the first line must name the columns"),
+        (["sep=;;x\n", ";".join(COLUMNS)], "FILE.csv: the first line must name the columns"),
+        ([], "FILE.csv: the first line must name the columns"),
+        (["PK\x03\x04\x14"], "FILE.csv: this is a spreadsheet's own kind of file; save it as CSV UTF-8"),
+        (["\udcd0\udccf\x11\udce0\udca1"], "FILE.csv: this is a spreadsheet's own kind of file; save it as CSV UTF-8"),
+        (["ÐÏ\x11à¡"], "FILE.csv: this is a spreadsheet's own kind of file; save it as CSV UTF-8"),
+    ],
+)
+def test_what_is_no_file_of_customers_is_refused_with_the_mend(lines: list[str], said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        header_of(iter(lines), "FILE.csv")
+    assert str(refused.value).startswith(said)
 
 
 def test_a_last_field_that_is_empty_is_a_field_whatever_divides_them() -> None:

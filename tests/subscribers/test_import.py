@@ -1,6 +1,7 @@
 """Importing a file into a database on either engine."""
 
 import csv
+import os
 import stat
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -138,7 +139,7 @@ async def test_two_people_cannot_hold_a_number_at_once(importing: Importing) -> 
     report = await importing.rows(KARI, ola)
     assert counts(report) == (1, 0, 0, 1)
     assert report.rejected_file == importing.path.with_suffix(".rejected.csv")
-    assert importing.rejected() == [f"{ola},3,msisdn is held by subscriber S1 in that time"]
+    assert importing.rejected() == [f"{ola},3,msisdn is held by subscriber S1 in that time; end that one first (to)"]
     assert await importing.holder("+4791234567", YEAR_2022) == "S1"
 
 
@@ -163,7 +164,7 @@ async def test_an_address_passes_along_a_chain_within_one_batch(importing: Impor
     assert counts(await importing.rows(*moved)) == (0, 5, 0, 0)
     twice = await importing.rows(person(4, "a@x.no"))
     assert counts(twice) == (0, 0, 0, 1)
-    assert importing.rejected()[0].endswith("email is that of subscriber S3")
+    assert importing.rejected()[0].endswith("email is that of subscriber S3; give each their own")
 
 
 async def test_what_a_spreadsheet_writes_is_read(importing: Importing) -> None:
@@ -172,6 +173,22 @@ async def test_what_a_spreadsheet_writes_is_read(importing: Importing) -> None:
     assert counts(await importing.again()) == (1, 0, 0, 0)
     found = await importing.database.read(lambda q: store.subscriber(q, "S1"))
     assert found and found.name == "Bjørn; Åse"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig"])
+async def test_what_a_spreadsheet_writes_by_itself_is_read_and_what_is_rejected_it_opens(
+    importing: Importing, encoding: str
+) -> None:
+    bad = "S2;Åse;;mobile;Fri;12;2020-01-01"
+    lines = ["sep=;", COLUMNS.replace(",", ";"), "S1;Bjørn;;mobile;Fri;912 34 567;31.05.2020", bad, ""]
+    importing.path.write_bytes("\r\n".join(lines).encode(encoding))
+    report = await importing.again()
+    assert (counts(report), report.encoding) == ((1, 0, 0, 1), encoding)
+    found = await importing.database.read(lambda q: store.subscriber(q, "S1"))
+    assert found and found.name == "Bjørn"
+    rejected = importing.path.with_suffix(".rejected.csv").read_bytes()
+    assert rejected.startswith(b"\xef\xbb\xbfsubscriber_id;")
+    assert rejected.decode("utf-8-sig").splitlines()[1] == f"{bad};;4;msisdn is not a telephone number"
 
 
 async def test_rejected_rows_are_told_with_line_and_reason_and_can_be_mended(importing: Importing) -> None:
@@ -209,19 +226,26 @@ async def test_lines_without_end_and_bytes_that_are_no_text_cost_only_themselves
         file.write((COLUMNS + "\n" + KARI + "\n").encode())
         for _ in range(64):
             file.write(b"x" * 1_000_000)
-        file.write(b"\nS9,Bj\xf8rn,,broadband,fibre,,2020-01-01,\n" + OLA.encode())
+        file.write(b"\nS9,Bj\xf8rn,,broadband,fibre,,2020-01-01,\n" + OLA.replace("Ola", "Øle").encode())
     assert counts(await importing.again()) == (2, 0, 0, 2)
     reasons = importing.path.with_suffix(".rejected.csv").read_bytes().splitlines()
     assert reasons[1].endswith(b"3,longer than 4000 characters")
-    assert reasons[2] == b"S9,Bj\xf8rn,,broadband,fibre,,2020-01-01,,4,name is not UTF-8"
+    unread = b"name has letters that cannot be read; save the file as CSV UTF-8"
+    assert reasons[2] == b"S9,Bj\xf8rn,,broadband,fibre,,2020-01-01,,4," + unread
 
 
 async def test_a_file_that_cannot_be_read_is_said_in_one_line(importing: Importing, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         await importing.again()
-    importing.path.write_bytes(("\ufeff" + COLUMNS).encode("utf-16"))
+    importing.path.write_bytes(COLUMNS.encode("utf-32"))
     with pytest.raises(UsageError, match="lacks subscriber_id"):
         await importing.again()
+    os.mkfifo(tmp_path / "pipe")
+    writing = os.open(tmp_path / "pipe", os.O_RDWR)
+    importing.path = tmp_path / "pipe"
+    with pytest.raises(UsageError, match="pipe: is no file that can be read twice; write it to one first"):
+        await importing.again()
+    os.close(writing)
 
 
 class Failing:
@@ -265,12 +289,12 @@ async def test_a_row_that_is_refused_changes_nothing_of_whom_it_names(importing:
     assert counts(await importing.rows(*refused)) == (0, 0, 0, len(refused))
     assert await everything(importing.database) == before
     assert [line.rsplit(",", 2)[1:] for line in importing.rejected()] == [
-        ["2", "msisdn is held by subscriber S3 in that time"],
-        ["3", "msisdn is held by subscriber S1 in that time"],
-        ["4", "email is that of subscriber S1"],
-        ["5", "email is that of subscriber S1"],
-        ["6", "msisdn is held by subscriber S1 in that time"],
-        ["7", "msisdn is held by subscriber S1 in that time"],
+        ["2", "msisdn is held by subscriber S3 in that time; end that one first (to)"],
+        ["3", "msisdn is held by subscriber S1 in that time; end that one first (to)"],
+        ["4", "email is that of subscriber S1; give each their own"],
+        ["5", "email is that of subscriber S1; give each their own"],
+        ["6", "msisdn is held by subscriber S1 in that time; end that one first (to)"],
+        ["7", "msisdn is held by subscriber S1 in that time; end that one first (to)"],
     ]
 
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from prikkfri.clock import ManualClock
 from prikkfri.storage import Location, open_database
-from prikkfri.subscribers.customer_file import COLUMNS
+from prikkfri.subscribers.customer_file import COLUMNS, PASSWORD_HASH
 from prikkfri.subscribers.service import import_file
 from prikkfri.subscribers.store import holder_at
 
@@ -15,7 +15,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "subscribers.md"
 
 async def test_the_example_is_imported_and_says_what_the_text_says(tmp_path: Path) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert tuple(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == COLUMNS
+    assert tuple(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == (*COLUMNS, PASSWORD_HASH)
     (example,) = re.findall(r"```csv\n(.*?)```", text, re.DOTALL)
     file = tmp_path / "customers.csv"
     file.write_text(example, encoding="utf-8")

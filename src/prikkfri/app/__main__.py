@@ -12,7 +12,8 @@ from pathlib import Path
 
 import uvloop
 
-from prikkfri.app.connections import Connections, limits_for, raise_descriptor_limit, smpp_connections_for
+from prikkfri.app.connections import Connections, limits_for, raise_descriptor_limit
+from prikkfri.app.limits import smpp_connections_for
 from prikkfri.app.locks import held, out_of_reach
 from prikkfri.app.logs import configure_logs
 from prikkfri.app.process import run_until_told, say_ready

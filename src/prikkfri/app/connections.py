@@ -15,13 +15,11 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from prikkfri.app.limits import DESCRIPTORS_KEPT
 from prikkfri.protocols.asgi import refused
 from prikkfri.protocols.networks import Shares
 
-DESCRIPTORS_KEPT = 128
-"""Of the process's descriptors so many are no connection's: databases, spools, keys, logs, calls to other roles."""
 CONNECTIONS_MAX = 20_000
-SMPP_CONNECTIONS_MAX = 1_000
 HEALTH_CONNECTIONS_MAX = 16
 """Beyond the last connection so many more are taken on, to be answered `/health` once and nothing else."""
 HEALTH_OF_ADDRESS_MAX = 4
@@ -56,11 +54,6 @@ def raise_descriptor_limit() -> int:
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
-
-
-def smpp_connections_for(descriptors: int) -> int:
-    """How many SMPP connections fit a process that may have so many files open, beside as many of HTTP."""
-    return max(32, min(SMPP_CONNECTIONS_MAX, (descriptors - DESCRIPTORS_KEPT) // 2))
 
 
 def limits_for(descriptors: int, *, smpp: int = 0) -> Limits:

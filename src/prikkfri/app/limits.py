@@ -26,3 +26,11 @@ class AppLimits:
 
 
 LIMITS = AppLimits()
+DESCRIPTORS_KEPT = 128
+"""Of the process's descriptors so many are no connection's: databases, spools, keys, logs, calls to other roles."""
+SMPP_CONNECTIONS_MAX = 1_000
+
+
+def smpp_connections_for(descriptors: int) -> int:
+    """How many SMPP connections fit a process that may have so many files open, beside as many of HTTP."""
+    return max(32, min(SMPP_CONNECTIONS_MAX, (descriptors - DESCRIPTORS_KEPT) // 2))

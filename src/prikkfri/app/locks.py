@@ -56,6 +56,19 @@ def refuse_held(home: Path, name: str) -> None:
         os.close(file)
 
 
+def lock_holder(home: Path, name: str) -> int:
+    """The process that holds the lock; 0 when none does, or it cannot be told. Makes nothing."""
+    try:
+        with lock_file(home, name).open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read(PID_BYTES_MAX) or 0)
+    except (OSError, ValueError):
+        pass
+    return 0
+
+
 def _take(file: int, kind: int, home: Path, name: str) -> None:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)

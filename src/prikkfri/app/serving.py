@@ -114,7 +114,8 @@ def with_health(
     """Answers `/health` and, to `metrics_from`, Prometheus' `/metrics`; hands on the rest, and says it when that fails.
 
     `troubles`: what is wrong at this moment though the role serves; it is told, and the answer is still 200.
-    `metrics_from`: addresses or networks. `fatal` is given the error that a request met and the role must not outlive.
+    `metrics_from`: addresses or networks. `fatal` is given the error that a request met and the role must not outlive;
+    of what that request was to change nobody can tell whether it is done, and it is not told to come again.
     """
 
     async def health(request: Request) -> Answer:
@@ -149,7 +150,9 @@ def with_health(
             if started or scope["type"] != "http":
                 raise
             log.exception("a request failed")  # of its path nothing: tokens stand in some
-            await respond(send, refused("internal"), head=scope["method"] == "HEAD")
+            doubtful = isinstance(error, FatalError) and scope["method"] not in ("GET", "HEAD")
+            slug = "in-doubt" if doubtful else "internal"
+            await respond(send, refused(slug), head=scope["method"] == "HEAD")
 
     return answer
 

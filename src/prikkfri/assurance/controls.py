@@ -18,6 +18,8 @@ class ChannelControl:
     open: bool
     by: str
     """`configuration`, `rule:fallback` or the name of a person; empty for one that nobody has opened or closed."""
+    guide: str = ""
+    """What is amiss with the programme guide that it takes its schedule from; empty: nothing."""
 
     @property
     def by_person(self) -> bool:

@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from prikkfri.assurance.controls import ChannelControl, RouteControl, channels_of, routes_of
+from prikkfri.assurance.customers import CustomerDevice, PasswordLink, devices_of, ended_of, link_of
 from prikkfri.assurance.partners import PartnersReport, partners_of
 from prikkfri.assurance.programmes import Programmes, programmes_of
 from prikkfri.assurance.quarantine import HeldEntry, HeldExamined, entries_of, examined_of
@@ -123,10 +124,33 @@ class Neighbours:
         document = msgspec.json.encode({"action": action, "by": by})
         return await self._command("POST", "sms", f"/quarantine/{quote(identity, safe='')}", document)
 
+    async def devices(self, customer: str) -> tuple[CustomerDevice, ...] | None:
+        """Where a customer is signed in; None when signin does not say."""
+        try:
+            return devices_of(await self._told("signin", f"/customers/devices?customer={quote(customer, safe='')}"))
+        except msgspec.DecodeError:
+            return None
+
+    async def end_devices(self, customer: str, *, by: str) -> int | None:
+        """Signs a customer out everywhere; of how many devices, None when signin does not say that it did."""
+        wanted = msgspec.json.encode({"customer": customer, "by": by})
+        try:
+            return ended_of(await self._told("signin", "/customers/devices/end", wanted))
+        except msgspec.DecodeError:
+            return None
+
+    async def password_link(self, customer: str, *, by: str) -> PasswordLink | None:
+        """A link by which a customer sets a password, once; None when signin makes none."""
+        wanted = msgspec.json.encode({"customer": customer, "by": by})
+        try:
+            return link_of(await self._told("signin", "/customers/password-link", wanted))
+        except msgspec.DecodeError:
+            return None
+
     async def send_message(self, account: str, password: str, sender: str, recipient: str, text: str) -> str | None:
         """Hands a text message to the SMS centre; returns its id, empty when it was not accepted.
 
-        None: no answer came, and nobody knows whether it was.
+        None: no answer came, or one that says so: nobody knows whether it was.
         """
         message = {"from": sender, "to": recipient, "text": text}
         try:
@@ -134,6 +158,8 @@ class Neighbours:
                 response = await self._client.post(
                     f"{self._urls['sms']}/messages", json=message, auth=(account, password)
                 )
+            if response.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
+                return None
             return str(response.raise_for_status().json()["id"])
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.HTTPStatusError):
             return ""
@@ -143,18 +169,23 @@ class Neighbours:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _told(self, role: str, path: str) -> bytes:
+    async def _told(self, role: str, path: str, wanted: bytes | None = None) -> bytes:
         """What a role tells whoever has its command key; empty when it tells nothing."""
-        status, document = await self._asked(role, path)
+        status, document = await self._asked(role, path, wanted)
         return document if httpx.codes.is_success(status) else b""
 
-    async def _asked(self, role: str, path: str) -> tuple[int, bytes]:
-        """The status and the body that a role answers; 0 when it does not."""
+    async def _asked(self, role: str, path: str, wanted: bytes | None = None) -> tuple[int, bytes]:
+        """The status and the body that a role answers, to a GET or to what is `wanted` of it; 0 when it does not."""
         if role not in self._urls:
             return 0, b""
         try:
             async with asyncio.timeout(self._limits.health_seconds_max):
-                response = await self._client.get(f"{self._urls[role]}{path}", headers=self._authorization(role))
+                response = await self._client.request(
+                    "GET" if wanted is None else "POST",
+                    f"{self._urls[role]}{path}",
+                    content=wanted,
+                    headers=self._authorization(role),
+                )
         except (httpx.HTTPError, TimeoutError):
             return 0, b""
         return response.status_code, response.content

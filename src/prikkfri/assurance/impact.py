@@ -20,8 +20,10 @@ devices are joined, and its digest says whether it changed.
 
 import hashlib
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import (
@@ -39,6 +41,8 @@ from prikkfri.journal import Outcome
 
 UNDELIVERED = "undelivered"
 """The reason of a role whose answer reached nobody: what it has said of the same asking before, it takes back."""
+
+_time = attrgetter("time")
 
 Holder = Callable[[str, float], str | None]
 """The subscriber who held a device (or number) at a time; None when not known, empty when it may be one of several."""
@@ -109,7 +113,7 @@ class Impact:
         return sum(1 for hit in self.hits if hit.observed)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Try:
     person: str
     customer: str
@@ -155,11 +159,11 @@ def impact(
     ordered = sorted(outcomes, key=lambda outcome: (outcome.time, outcome.verdict != "asked"))
     ordered = _delivered(ordered, expectations)
     tries = _tries(ordered, _joined(ordered, holder), expectations)
-    _answer_repeats(tries)
+    ours = [each for each in tries if _in_scope(each, scope, expectations)]
+    _answer_repeats(ours, tries)
     by_person: dict[str, list[_Try]] = {}
-    for each in tries:
-        if _in_scope(each, scope, expectations):
-            by_person.setdefault(each.person, []).append(each)
+    for each in ours:
+        by_person.setdefault(each.person, []).append(each)
     hits: list[Hit] = []
     unsettled = 0
     unconfirmed = 0
@@ -280,24 +284,33 @@ def _tries(
     real: set[str] = set()
     """Persons of whom more is seen than that they joined."""
     for told in (*by_promise.values(), *alone):
-        device = next((outcome.device for outcome in told if outcome.device), "")
-        customer = next((outcome.customer for outcome in told if outcome.customer), "")
+        device = customer = ""
+        returned_at = 0.0
+        seen = joins = False
+        for outcome in told:
+            device = device or outcome.device
+            customer = customer or outcome.customer
+            seen = seen or (outcome.observed and not _is_of_joining(outcome))
+            joins = joins or outcome.step == JOIN
+            if outcome.step == RETURN:
+                returned_at = max(returned_at, outcome.time)
         customer = customer or (holder(device, told[0].time) if device else "")
         if not customer and not device:
             continue  # nobody is named: this counts in the figures and cannot stand on a list
         person = f"customer:{customer}" if customer else f"device:{device}"
-        if customer or any(outcome.observed and not _is_of_joining(outcome) for outcome in told):
+        if customer or seen:
             real.add(person)
-        # What the door tells of them later has the time of joining to the second: the joining itself goes before.
-        returned_at = max((outcome.time for outcome in told if outcome.step == RETURN), default=0.0)
-        told = [outcome for outcome in told if outcome.step != RETURN]
-        if not told:
-            continue
-        begun = sorted(told, key=lambda outcome: outcome.step != JOIN)
-        theirs = [asking_of(outcome) if outcome.step == JOIN else outcome for outcome in begun]
-        kept = next((outcome for outcome in theirs if outcome.verdict == "kept"), None)
-        expected = expectation(theirs[0], expectations)
-        tries.append(_Try(person, customer, device, theirs[0], expected, theirs, kept, returned_at))
+        if returned_at:
+            told = [outcome for outcome in told if outcome.step != RETURN]
+            if not told:
+                continue
+        if joins:
+            # What the door tells of them later has the time of joining to the second: the joining itself goes before.
+            begun = sorted(told, key=lambda outcome: outcome.step != JOIN)
+            told = [asking_of(outcome) if outcome.step == JOIN else outcome for outcome in begun]
+        kept = next((outcome for outcome in told if outcome.verdict == "kept"), None)
+        expected = expectation(told[0], expectations)
+        tries.append(_Try(person, customer, device, told[0], expected, told, kept, returned_at))
     for each in tries:
         told_by_token = any(outcome.customer for outcome in each.outcomes)
         each.confirmed = each.person in real if each.asked.observed else told_by_token
@@ -309,23 +322,28 @@ def _is_of_joining(outcome: Outcome) -> bool:
     return outcome.step == JOIN or (outcome.step == "enter" and not outcome.promise)
 
 
-def _answer_repeats(tries: Sequence[_Try]) -> None:
-    """At a repeatable step, the next thing that the person got answers the tries before it."""
+def _answer_repeats(ours: Sequence[_Try], tries: Sequence[_Try]) -> None:
+    """At a repeatable step, the next thing that the person got by any of their tries answers the tries before it."""
     got: dict[tuple[str, str, str], list[Outcome]] = {}
     for each in tries:
         if each.kept and each.kept.observed:
             got.setdefault((each.person, each.kept.service, each.kept.step), []).append(each.kept)
-    for each in tries:
+    for theirs in got.values():
+        theirs.sort(key=_time)
+    for each in ours:
         if each.expectation.repeatable:
             # A place in the line, or a pass, is no answer to who asked to come in.
             step = each.expectation.carried_to or each.asked.step
-            theirs = got.get((each.person, each.asked.service, step), ())
-            answers = [outcome for outcome in theirs if outcome.time >= each.asked.time]
+            theirs = got.get((each.person, each.asked.service, step), [])
+            next_one = bisect_left(theirs, each.asked.time, key=_time)
+            answers = theirs[next_one : next_one + 1]
             answers += [each.kept] if each.kept else []  # which may be too late, when another try was not
-            each.kept = min(answers, key=lambda outcome: outcome.time, default=None)
+            each.kept = min(answers, key=_time, default=None)
 
 
 def _in_scope(each: _Try, scope: Scope, expectations: Mapping[tuple[str, str], Expectation]) -> bool:
+    if each.deadline < scope.since:
+        return False
     last_word = each.last_word
     open_until = min(each.deadline, last_word.time) if last_word else each.deadline
     # By the clocks of two roles the answer may come before the asking.

@@ -309,13 +309,17 @@ def alarmed(incident: Incident, alarm: Alarm, now: float) -> Incident:
     return incident
 
 
-def of_few(incident: Incident, failing: int, getting: int) -> bool:
+def about_arriving(incident: Incident) -> bool:
+    """Whether all that was seen is that messages fail to arrive at phones."""
+    return all(a.kind == "share" and a.segment.get("step") == "deliver" for a in incident.alarms)
+
+
+def of_few(failing: int, getting: int) -> bool:
     """Whether messages fail to arrive at a phone or two while others get theirs: those phones are off, and no more.
 
     `failing`, `getting`: people for whom a promise was broken, or kept, in the incident's place since it began.
     """
-    about_arriving = all(a.kind == "share" and a.segment.get("step") == "deliver" for a in incident.alarms)
-    return about_arriving and 0 < failing <= FEW and getting >= OTHERS_FOR_EACH * failing
+    return 0 < failing <= FEW and getting >= OTHERS_FOR_EACH * failing
 
 
 def stood(incident: Incident, standing: Iterable[Alarm], now: float) -> Incident:

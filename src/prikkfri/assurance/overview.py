@@ -6,7 +6,7 @@ The rule for "broken now" is the plain one (a share of the last minute); detecti
 each series, may say more.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -174,17 +174,17 @@ def _settled(count: Count) -> str:
 
 
 def _rows(counts: Iterable[Count], now: float) -> tuple[Row, ...]:
-    totals: dict[tuple[str, str, str, bool], Counter[str]] = {}
-    reasons: dict[tuple[str, str, str, bool, str], Counter[str]] = {}
+    totals: dict[tuple[str, str, str, bool], Counter[str]] = defaultdict(Counter)
+    reasons: dict[tuple[str, str, str, bool, str], Counter[str]] = defaultdict(Counter)
     for count in counts:
         key = (count.service, count.step, count.layer, count.observed)
-        total = totals.setdefault(key, Counter())
+        total = totals[key]
         settled = _settled(count)
         total[settled] += count.outcomes
         if count.second >= now - RECENT_SECONDS:
             total[f"recent {settled}"] += count.outcomes
         if settled in ("broken", "declined"):
-            reasons.setdefault((*key, settled), Counter())[count.reason or "no reason given"] += count.outcomes
+            reasons[*key, settled][count.reason or "no reason given"] += count.outcomes
     return tuple(
         Row(
             *key,
@@ -207,12 +207,11 @@ def journey_place(step: str) -> tuple[int, str]:
 
 
 def _breakages(counts: Iterable[Count], now: float, people: People) -> Iterable[Breakage]:
-    by_step: dict[tuple[str, str], dict[int, Counter[str]]] = {}
+    by_step: dict[tuple[str, str], dict[int, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     for count in counts:
         settled = _settled(count)
         if count.observed and settled in ("kept", "broken"):
-            periods = by_step.setdefault((count.service, count.step), {})
-            periods.setdefault(count.second, Counter())[settled] += count.outcomes
+            by_step[count.service, count.step][count.second][settled] += count.outcomes
     for (service, step), periods in sorted(by_step.items(), key=lambda item: (item[0][0], journey_place(item[0][1]))):
         recent = [total for second, total in periods.items() if second >= now - RECENT_SECONDS]
         broken = sum(total["broken"] for total in recent)

@@ -20,6 +20,7 @@ from prikkfri.assurance import clocks, store
 from prikkfri.assurance.console import store as console_store
 from prikkfri.assurance.controls import Controls
 from prikkfri.assurance.counting import PERIOD_SECONDS, count
+from prikkfri.assurance.customers import CustomerDevice, PasswordLink
 from prikkfri.assurance.http import Neighbours
 from prikkfri.assurance.overview import (
     RECENT_SECONDS,
@@ -364,6 +365,18 @@ class Assurance:
     async def say_of_quarantine(self, identity: str, action: str, *, by: str) -> str:
         """Releases (`release`) or discards (`discard`) an entry; returns what went wrong, empty when it was done."""
         return await self._neighbours.say_of_quarantine(identity, action, by=by)
+
+    async def devices_of_customer(self, customer: str) -> tuple[CustomerDevice, ...] | None:
+        """Where a customer is signed in; None when signin does not say."""
+        return await self._neighbours.devices(customer)
+
+    async def end_devices_of_customer(self, customer: str, *, by: str) -> int | None:
+        """Signs a customer out everywhere; of how many devices, None when signin does not say that it did."""
+        return await self._neighbours.end_devices(customer, by=by)
+
+    async def password_link(self, customer: str, *, by: str) -> PasswordLink | None:
+        """A link by which a customer sets a password, once; None when signin makes none."""
+        return await self._neighbours.password_link(customer, by=by)
 
     async def _erase(self) -> None:
         while True:

@@ -208,15 +208,15 @@ async def outcomes(queries: Queries, sought: Sought, *, most: int) -> list[Taken
 
 
 async def outcomes_in(
-    queries: Queries, *, since: float, until: float, after: Taken | None = None, most: int
+    queries: Queries, *, since: float, until: float, service: str = "", after: Taken | None = None, most: int
 ) -> list[Taken]:
-    """The first `most` outcomes of a time, oldest first; `after` one of them, the next."""
+    """The first `most` outcomes of a time and service (empty: any), oldest first; `after` one of them, the next."""
     stream, position = (after.stream, after.position) if after else ("", -1)
     since = after.outcome.time if after else since
     rows = await queries.fetch(
-        f"{_OUTCOMES} WHERE time >= :since AND time < :until"
+        f"{_OUTCOMES} WHERE time >= :since AND time < :until AND (:service = '' OR service = :service)"
         " AND (time, stream, position) > (:since, :stream, :position) ORDER BY time, stream, position LIMIT :most",
-        {"since": since, "until": until, "stream": stream, "position": position, "most": most},
+        {"since": since, "until": until, "service": service, "stream": stream, "position": position, "most": most},
     )
     return [_taken(row) for row in rows]
 

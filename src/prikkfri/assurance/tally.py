@@ -25,7 +25,7 @@ from prikkfri.journal import Outcome
 OWN_ERRORS: Mapping[str, frozenset[str]] = {
     "television": frozenset(
         ("wrong-credentials", "too-many-tries", "no-subscription", "bad-token", "expired", "revoked", "not-entitled",
-         "too-many-joins")
+         "too-many-joins", "wrong-code", "bad-link", "unknown-customer", "no-number", "too-many-codes")
     ),
     "messages": frozenset(
         ("text-length", "not-text", "too-long", "bad-recipient", "bad-sender", "bad-header", "bad-schedule",
@@ -43,10 +43,13 @@ ORDINARY_SHARES: Mapping[tuple[str, str], float] = {("messages", "deliver"): 0.0
 phones are off, and whatever is sent to them arrives when they are on again."""
 
 ACTS = frozenset(
-    ("open-channel", "close-channel", "stop-route", "open-route", "stop-sending", "start-sending", "picture")
-)
-"""Steps at which a role tells what was done about a fault, or that a channel has lost its picture: no promise to
-anybody, so they count nowhere."""
+    (
+        "open-channel", "close-channel", "stop-route", "open-route", "stop-sending", "start-sending", "picture",
+        "end-sessions", "password-link",
+    )
+)  # fmt: skip
+"""Steps at which a role tells what was done about a fault or for a customer, or that a channel has lost its picture: no
+promise to anybody, so they count nowhere."""
 
 JOIN = "join"
 """The step at which the door tells that a device joined: a promise of the step in its dimension `for`, if they come

@@ -45,6 +45,8 @@ class Answer:
     """Sent as it is; `headers` say of what kind."""
     stream: Stream | None = None
     """Sends the body part by part, until it ends or the client leaves."""
+    then: Exception | None = None
+    """Raised once it is sent: this client can be told, and the role must not go on all the same."""
 
 
 def refusal(status: int, slug: str, message: str, *, retry_after_s: float | None = None, **facts: object) -> Answer:
@@ -67,6 +69,7 @@ REFUSALS: Mapping[str, tuple[int, str]] = {
     "address-too-long": (414, "Request line and headers have at most {bytes_max} bytes together."),
     "headers-too-large": (431, "Request line and headers have at most {bytes_max} bytes together."),
     "internal": (500, "Something went wrong here, and has been noted."),
+    "in-doubt": (500, "Nobody can tell whether this was done; please look before you ask for it again."),
     "overloaded": (503, "Too many connections are open; please try again in a moment."),
 }
 """What every edge refuses alike: status and sentence by slug. What only one refuses stands in its own `http.py`."""
@@ -122,6 +125,8 @@ async def respond(
         headers.append(JSON)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else body})
+    if answer.then is not None:
+        raise answer.then
 
 
 def header(scope: Scope, name: bytes) -> str:

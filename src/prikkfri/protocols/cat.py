@@ -20,10 +20,10 @@ from cwt import COSE, COSEKey
 from cwt.cose_key_interface import COSEKeyInterface
 
 from prikkfri.errors import LocalProtocolError, RemoteProtocolError
+from prikkfri.protocols.token_names import NAME_LENGTH_MAX
 
 TOKEN_LENGTH_MAX = 1024
 PACKAGES_MAX = 32
-NAME_LENGTH_MAX = 64
 KEYS_MAX = 32
 TOKEN_ID_BYTES_MAX = 32
 

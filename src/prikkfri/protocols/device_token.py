@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from prikkfri.protocols import jwt
+from prikkfri.protocols.token_names import NAME_LENGTH_MAX
 
 TYPE = "device+jwt"
 ISSUER = "signin"
 TOKEN_ID_BYTES = 16
 PACKAGES_MAX = 32
-NAME_LENGTH_MAX = 64
 
 _CLAIMS = ("iss", "sub", "device", "packages", "iat", "exp", "jti")
 _DEVICE = re.compile(r"d-[A-Za-z0-9_-]{22}", re.ASCII)

@@ -13,3 +13,22 @@ def client_kind(user_agent: str) -> str:
     if any(word in agent for word in _PHONES):
         return "phone"
     return "computer" if "mozilla/" in agent else "other"
+
+
+_APPS = (  # the first that is named counts: each of these names those below it as well
+    ("Edg", "Edge"), ("OPR/", "Opera"), ("SamsungBrowser", "Samsung Internet"), ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"), ("CriOS/", "Chrome"), ("Chrome/", "Chrome"), ("Safari/", "Safari"),
+)  # fmt: skip
+_SYSTEMS = (
+    ("AppleTV", "Apple TV"), ("Apple TV", "Apple TV"), ("Tizen", "Samsung TV"), ("Web0S", "LG TV"), ("WebOS", "LG TV"),
+    ("BRAVIA", "Sony TV"), ("GoogleTV", "Google TV"), ("Android TV", "Android TV"), ("iPad", "iPad"),
+    ("iPhone", "iPhone"), ("Android", "Android"), ("CrOS", "ChromeOS"), ("Windows", "Windows"), ("Mac OS X", "Mac"),
+    ("Macintosh", "Mac"), ("Linux", "Linux"),
+)  # fmt: skip
+
+
+def device_name(user_agent: str) -> str:
+    """What people know their device by, in no language: `Firefox · Windows`; empty when nothing is told."""
+    agent = user_agent[:USER_AGENT_LENGTH_MAX]
+    names = (next((name for mark, name in marks if mark in agent), "") for marks in (_APPS, _SYSTEMS))
+    return " · ".join(filter(None, names))

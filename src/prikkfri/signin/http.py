@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
 import msgspec
@@ -24,7 +24,7 @@ from prikkfri.protocols.asgi import (
     until_disconnect,
 )
 from prikkfri.protocols.device_token import is_device
-from prikkfri.signin.clients import client_kind
+from prikkfri.signin.clients import client_kind, device_name
 from prikkfri.signin.credentials import PASSWORD_LENGTH_MAX
 from prikkfri.signin.service import (
     DATABASE_RETRY_AFTER_SECONDS,
@@ -54,11 +54,11 @@ _UNAVAILABLE = refusal(
     retry_after_s=DATABASE_RETRY_AFTER_SECONDS,
 )
 
-_Printable = r"^[^\x00-\x1f\x7f]+$"
+PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 
 
 class _SignInBody(msgspec.Struct):
-    login: Annotated[str, msgspec.Meta(max_length=LOGIN_LENGTH_MAX, pattern=_Printable)]
+    login: Annotated[str, msgspec.Meta(max_length=LOGIN_LENGTH_MAX, pattern=PRINTABLE)]
     password: Annotated[str, msgspec.Meta(min_length=1, max_length=PASSWORD_LENGTH_MAX)]
     device: str
     admission: Annotated[str, msgspec.Meta(max_length=PASS_LENGTH_MAX)] = msgspec.field(default="", name="pass")
@@ -67,8 +67,22 @@ class _SignInBody(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_SignInBody)
 
 
-def application(service: SignIn, *, viewer_origin: str, secure: bool, command_key: str) -> Application:
-    """`secure`: our own address is https, and the cookie travels on no other."""
+def when_stored(handler: Handler) -> Handler:
+    """Answers that sign-in does not work right now when its database does not."""
+
+    async def answer(request: Request) -> Answer | None:
+        try:
+            return await handler(request)
+        except (StorageError, InDoubt, TimeoutError):  # who signs out again is signed out
+            return _UNAVAILABLE
+
+    return answer
+
+
+def application(
+    service: SignIn, *, viewer_origin: str, secure: bool, command_key: str, rooms: Sequence[Route] = ()
+) -> Application:
+    """`secure`: our own address is https, and the cookie travels on no other. `rooms`: what else is answered here."""
     cookie_attributes = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
 
     async def sign_in(request: Request) -> Answer | None:
@@ -88,6 +102,7 @@ def application(service: SignIn, *, viewer_origin: str, secure: bool, command_ke
             address=client[0] if client else "",
             client=client_kind(header(scope, b"user-agent")),
             admission=asked.admission,
+            device_name=device_name(header(scope, b"user-agent")),
         )
         answer = await _while_connected(
             receive,
@@ -124,15 +139,6 @@ def application(service: SignIn, *, viewer_origin: str, secure: bool, command_ke
     async def capacity(request: Request) -> Answer:
         return Answer(200, service.capacity())
 
-    def when_stored(handler: Handler) -> Handler:
-        async def answer(request: Request) -> Answer | None:
-            try:
-                return await handler(request)
-            except (StorageError, InDoubt, TimeoutError):  # who signs out again is signed out
-                return _UNAVAILABLE
-
-        return answer
-
     def _set_cookie(value: str, lifetime_s: float) -> Headers:
         return ((b"set-cookie", f"{COOKIE}={value}; Max-Age={lifetime_s:.0f}{cookie_attributes}".encode()),)
 
@@ -141,6 +147,7 @@ def application(service: SignIn, *, viewer_origin: str, secure: bool, command_ke
         Route("GET", "/session", when_stored(session)),
         Route("POST", "/sign-out", when_stored(sign_out), origin=viewer_origin),
         Route("GET", "/capacity", capacity, key=command_key),
+        *rooms,
     )
     return edge(routes, cors=cross_origin(viewer_origin, credentials=True))
 

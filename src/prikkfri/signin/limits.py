@@ -14,6 +14,11 @@ class Limits:
     buckets_max: int = 200_000
     """Of failed tries, see `guessing`."""
     guesses: GuessingLimits = GUESSING
+    wrong_after_seconds: float = 0.6
+    """No wrong password is told before, counted from its comparison, while imported hashes are of many costs: longer
+    than the dearest that is taken in (`protocols.password_hash`), so that time tells nothing of who exists."""
+    seen_seconds: float = 3_600.0
+    """A device that is in use is noted so often."""
     revoked_published_seconds: float = 60.0
     """The revocation list is written anew at least so often, and tells by its date that signin lives."""
     sign_outs_gathered_seconds: float = 1.0

@@ -10,7 +10,7 @@ import json
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import islice
@@ -34,7 +34,13 @@ from prikkfri.signin.limits import Limits
 from prikkfri.storage import Database, Transaction
 from prikkfri.storage.keys import SigningKey, publish_public_key, read_public_keys, signing_key, write_whole
 from prikkfri.subscribers.numbers import e164
-from prikkfri.subscribers.store import packages_at, subscriber, subscriber_by_login
+from prikkfri.subscribers.store import (
+    any_imported_password,
+    imported_password,
+    packages_at,
+    subscriber,
+    subscriber_by_login,
+)
 from prikkfri.subscribers.subscriptions import Subscriber
 
 log = logging.getLogger(__name__)
@@ -61,6 +67,8 @@ class Attempt:
     """Its kind, see `clients`."""
     admission: str = field(default="", repr=False)
     """The pass of the waiting room."""
+    device_name: str = ""
+    """See `clients`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,25 @@ class _Opening:
     session: store.Session
     token_expires_at: float
     kept: Outcome
+    password: "_Password"
+
+
+@dataclass(frozen=True, slots=True)
+class _Password:
+    """By what a password was judged."""
+
+    own: str | None = field(repr=False)
+    """The hash that we made; None: it was an imported one."""
+    renewed: str = field(repr=False)
+    """What takes an imported one's place; empty: nothing has to."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    right: bool
+    renewed: str = field(repr=False)
+    """The same password hashed as ours are, when it was right and had been hashed otherwise."""
+    began: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +155,7 @@ class SignIn:
         clock: Clock,
         limits: Limits = DEFAULT_LIMITS,
         matches: Callable[[str, str], bool] = credentials.matches,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`matches` runs in a hash thread: whether a password (first) belongs to a hash."""
         self.pool = HashPool(
@@ -149,6 +177,7 @@ class SignIn:
         self._clock = clock
         self._limits = limits
         self._matches = matches
+        self._sleep = sleep
         self._decoy = hash_password(secrets.token_urlsafe(), secrets.token_bytes(SALT_BYTES))
         self._guesses = Guesses(buckets_max=limits.buckets_max)
         self._passes: OrderedDict[str, int] = OrderedDict()
@@ -156,6 +185,8 @@ class SignIn:
         self._pass_keys_read_at = 0.0
         self._revoked_changed = asyncio.Event()
         self._answers: dict[str, int] = {}
+        self._imported = False
+        """Whether passwords were imported, which may have other costs than ours."""
 
     async def sign_in(self, attempt: Attempt) -> SignedIn | Refused:
         """Cancel it when the client has left: it is then not hashed, and counted as abandoned.
@@ -206,6 +237,10 @@ class SignIn:
             if await self._database.write(lambda t: store.end_session(t, _hashed(cookie), now)):
                 self._revoked_changed.set()
 
+    def publish_revoked_soon(self) -> None:
+        """To be called when tokens have been revoked."""
+        self._revoked_changed.set()
+
     def capacity(self) -> dict[str, float]:
         """What the waiting room lets people in by: measured sign-ins a second, and the wait of those it let in."""
         load = self.pool.load
@@ -254,6 +289,8 @@ class SignIn:
         document = json.dumps({"as_of": now, "device_tokens": tokens}).encode()
         await asyncio.to_thread(write_whole, self._home / "public" / "revoked.json", document)
         await self._database.write(lambda t: store.forget_expired(t, sessions_before=now, tokens_before=before))
+        # Last: where the customers stand has its own database, and nothing here waits for that.
+        self._imported = await self._subscribers.read(any_imported_password)
 
     async def measure(self) -> None:
         """Some hashes before anybody comes, so that capacity is known from the start."""
@@ -305,19 +342,42 @@ class SignIn:
             subscriber_id = who.id if who else ""
             # An unknown login takes every step that a known one takes.
             packages = await self._subscribers.read(lambda q: packages_at(q, subscriber_id, now))
-            expected = await self._database.read(lambda q: store.password_hash(q, subscriber_id))
-        work = partial(self._matches, attempt.password, expected or self._decoy)
+            own = await self._database.read(lambda q: store.password_hash(q, subscriber_id))
+            imported = await self._subscribers.read(lambda q: imported_password(q, subscriber_id))
+        expected = own or imported
+        work = partial(self._checked, attempt.password, expected or self._decoy)
         hashed = await self.pool.run(work, with_pass=with_pass)
         if isinstance(hashed, Overloaded):
             return Refused("overloaded", hashed.retry_after_s)
-        if not hashed.result or who is None or expected is None:
+        checked = hashed.result
+        if not checked.right or who is None or expected is None:
+            await self._hold_back(checked.began)
             return Refused("wrong-credentials")
         if not packages:
             return Refused("no-subscription", customer=who.id)
-        return self._opening(attempt, admitted, who, packages)
+        return self._opening(attempt, admitted, who, packages, _Password(own, checked.renewed))
+
+    def _checked(self, password: str, expected: str) -> "_Checked":
+        """In a hash thread. What is right and not as ours are is hashed anew in the same turn: it waited once."""
+        began = self._clock.monotonic()
+        right = self._matches(password, expected)
+        dear = right and not costs_the_same(expected)
+        renewed = hash_password(password, secrets.token_bytes(SALT_BYTES)) if dear else ""
+        return _Checked(right, renewed, began)
+
+    async def _hold_back(self, began: float) -> None:
+        """Until a wrong password may be told, whatever it cost to compare it."""
+        left_s = self._limits.wrong_after_seconds - (self._clock.monotonic() - began)
+        if left_s > 0 and self._imported:
+            await self._sleep(left_s)
 
     def _opening(
-        self, attempt: Attempt, admitted: Pass | None, who: Subscriber, packages: tuple[str, ...]
+        self,
+        attempt: Attempt,
+        admitted: Pass | None,
+        who: Subscriber,
+        packages: tuple[str, ...],
+        password: _Password,
     ) -> "_Opening":
         now = self._clock.now()
         secret = secrets.token_urlsafe(32)
@@ -347,17 +407,35 @@ class SignIn:
             renew_after=now + self._playback_token_lifetime_s / 2,
             name=who.name,
         )
-        session = store.Session(_hashed(secret), who.id, attempt.device, token.jti, now, now + self._session_lifetime_s)
+        session = store.Session(
+            _hashed(secret),
+            who.id,
+            attempt.device,
+            token.jti,
+            now,
+            now + self._session_lifetime_s,
+            attempt.device_name,
+        )
         kept = self._outcome(attempt, admitted, "kept", "", who.id)
-        return _Opening(signed_in, session, token.expires_at, kept)
+        return _Opening(signed_in, session, token.expires_at, kept, password)
 
-    async def _open_session(self, opening: "_Opening") -> SignedIn:
-        async def work(transaction: Transaction) -> None:
+    async def _open_session(self, opening: "_Opening") -> SignedIn | Refused:
+        """Refused when another password was set while this one was compared: that one ends all sessions."""
+        customer, password = opening.session.subscriber_id, opening.password
+
+        async def work(transaction: Transaction) -> bool:
+            if not await store.is_password_hash(transaction, customer, password.own):
+                return False
+            if password.renewed:
+                now = self._clock.now()
+                await store.put_credentials(transaction, [(customer, password.renewed)], now)
             await store.open_session(transaction, opening.session, token_expires_at=opening.token_expires_at)
             self._journal.record(transaction, opening.kept)
+            return True
 
         async with asyncio.timeout(self._limits.database_seconds_max):
-            await self._database.write(work)
+            if not await self._database.write(work):
+                return Refused("wrong-credentials")
         self._count("kept")
         return opening.signed_in
 

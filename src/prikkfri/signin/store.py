@@ -1,6 +1,6 @@
 """The tables of sign-in: credentials, sessions, device tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from prikkfri.storage import Queries, Transaction
@@ -15,6 +15,8 @@ class Session:
     token_id: str
     started_at: float
     expires_at: float
+    name: str = ""
+    """Of the device, as people know it: `Firefox · Windows`."""
 
 
 async def password_hash(queries: Queries, subscriber_id: str) -> str | None:
@@ -34,6 +36,20 @@ async def put_credentials(transaction: Transaction, hashes: Sequence[tuple[str, 
     )
 
 
+async def who_has_password(queries: Queries, subscriber_ids: Collection[str]) -> set[str]:
+    """Those of these subscribers who have a password of our own making."""
+    found: set[str] = set()
+    for subscriber_id in subscriber_ids:
+        if await password_hash(queries, subscriber_id) is not None:
+            found.add(subscriber_id)
+    return found
+
+
+async def is_password_hash(queries: Queries, subscriber_id: str, expected: str | None) -> bool:
+    """Whether this still is what a subscriber has here; None: nothing."""
+    return await password_hash(queries, subscriber_id) == expected
+
+
 async def has_signed_in(queries: Queries, subscriber_id: str, device: str) -> bool:
     """Whether the device was given a token of this subscriber that is still remembered, be it revoked."""
     row = await queries.fetch_one(
@@ -46,14 +62,15 @@ async def has_signed_in(queries: Queries, subscriber_id: str, device: str) -> bo
 async def open_session(transaction: Transaction, session: Session, *, token_expires_at: float) -> None:
     """Adds a session with the device token that was issued with it."""
     await transaction.execute(
-        "INSERT INTO device_token (token_id, subscriber_id, device, issued_at, expires_at)"
-        " VALUES (:token_id, :subscriber_id, :device, :now, :expires_at)",
+        "INSERT INTO device_token (token_id, subscriber_id, device, issued_at, expires_at, name, seen_at)"
+        " VALUES (:token_id, :subscriber_id, :device, :now, :expires_at, :name, :now)",
         {
             "token_id": session.token_id,
             "subscriber_id": session.subscriber_id,
             "device": session.device,
             "now": session.started_at,
             "expires_at": token_expires_at,
+            "name": session.name,
         },
     )
     await transaction.execute(
@@ -91,6 +108,74 @@ async def end_session(transaction: Transaction, session_hash: bytes, now: float)
         {"now": now, "token_id": row[0]},
     )
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One that a subscriber is signed in on."""
+
+    device: str
+    name: str
+    first_at: float
+    """Since when without a break."""
+    seen_at: float
+
+
+async def devices(queries: Queries, subscriber_id: str, now: float) -> list[Device]:
+    """Where a subscriber is signed in, the one seen last first. A device may hold several tokens, of several times."""
+    rows = await queries.fetch(
+        "SELECT device, name, issued_at, seen_at FROM device_token"
+        " WHERE subscriber_id = :id AND revoked_at IS NULL AND expires_at > :now ORDER BY issued_at",
+        {"id": subscriber_id, "now": now},
+    )
+    found: dict[str, Device] = {}
+    for device, name, issued_at, seen_at in rows:
+        seen_at = max(seen_at, issued_at)
+        if before := found.get(device):
+            found[device] = Device(device, name or before.name, before.first_at, max(before.seen_at, seen_at))
+        else:
+            found[device] = Device(device, name, issued_at, seen_at)
+    return sorted(found.values(), key=lambda each: (-each.seen_at, each.device))
+
+
+async def is_live(queries: Queries, token_id: str, now: float) -> bool:
+    """Whether a device token is one that we issued and nobody has revoked."""
+    row = await queries.fetch_one(
+        "SELECT 1 FROM device_token WHERE token_id = :id AND revoked_at IS NULL AND expires_at > :now",
+        {"id": token_id, "now": now},
+    )
+    return row is not None
+
+
+async def see(transaction: Transaction, token_id: str, now: float, *, not_since: float) -> None:
+    """Notes that a device is in use, unless that was noted after `not_since`."""
+    await transaction.execute(
+        "UPDATE device_token SET seen_at = :now"
+        " WHERE token_id = :id AND seen_at <= :not_since AND revoked_at IS NULL AND expires_at > :now",
+        {"id": token_id, "now": now, "not_since": not_since},
+    )
+
+
+async def end_devices(
+    transaction: Transaction, subscriber_id: str, now: float, *, only: str | None = None, but: str | None = None
+) -> int:
+    """Revokes a subscriber's tokens and ends their sessions, of one device (`only`) or all (`but` one).
+
+    Returns how many devices that ended.
+    """
+    rows = await transaction.fetch(
+        "SELECT token_id, device FROM device_token WHERE subscriber_id = :id AND revoked_at IS NULL",
+        {"id": subscriber_id},
+    )
+    ended = [(token, device) for token, device in rows if (only is None or device == only) and device != but]
+    tokens = [{"token_id": token, "now": now} for token, _ in ended]
+    await transaction.execute_many(
+        "DELETE FROM session WHERE token_id = :token_id", [{"token_id": t} for t, _ in ended]
+    )
+    await transaction.execute_many(
+        "UPDATE device_token SET revoked_at = :now WHERE token_id = :token_id AND revoked_at IS NULL", tokens
+    )
+    return len({device for _, device in ended})
 
 
 async def revoked_tokens(queries: Queries, expired_after: float) -> list[str]:

@@ -71,6 +71,9 @@ operator = "Fjordnett"
 # The crowd of a rehearsal comes from this one machine.
 joins_per_network = 5000
 
+[signin]
+code_account = "codes"
+
 # Times are short here, so that an incident can be watched from its first second to the credit within two minutes.
 # docs/configuration.md has the ordinary ones.
 [streaming]
@@ -93,6 +96,13 @@ tiers = [{{from_minutes = 0, amount = 4900}}]
 system_id = "operator"
 password = "{SMPP_PASSWORD}"
 senders = ["*"]
+
+[[sms.accounts]]
+system_id = "codes"
+password = "{SMPP_PASSWORD}"
+message_class = "log-in-code"
+senders = ["Fjordnett"]
+binds_max = 0
 
 [[sms.accounts]]
 system_id = "middag"

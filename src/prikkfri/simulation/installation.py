@@ -8,14 +8,13 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from prikkfri.app.process import python
 from prikkfri.app.supervisor import pid_file
 from prikkfri.config import ROLES, Config, load
 from prikkfri.errors import PrikkfriError
+from prikkfri.simulation.faults import Harm
 
-Harm = Literal["kill", "freeze", "slow"]
 READY_SECONDS_MAX = 90.0
 """Many roles start at once, on however few cores there are."""
 STOP_SECONDS_MAX = 10.0
@@ -153,6 +152,11 @@ class Borrowed:
 
     def configuration(self) -> Config:
         return load(self.home, file=None, environment={}, demo=True)
+
+    def refuse_idle(self) -> None:
+        """Raises `PrikkfriError` with the role, and the mend, when one does not run."""
+        for role in ROLES:
+            self._pid(role)
 
     async def harm(self, role: str, harm: Harm) -> None:
         """Kills, freezes or slows a role until it is given back. Raises `PrikkfriError` when it does not run."""

@@ -12,7 +12,6 @@ import statistics
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
 
 import aiohttp
 
@@ -22,7 +21,9 @@ from prikkfri.simulation.company import keep_company, usage
 from prikkfri.simulation.crowd import arrivals, match_shape
 from prikkfri.simulation.demo import PASSWORD, Person
 from prikkfri.simulation.duty import Duty
-from prikkfri.simulation.installation import Borrowed, Harm, Installation
+from prikkfri.simulation.faults import HARMED, Fault
+from prikkfri.simulation.installation import Borrowed, Installation
+from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.lateness import keep_time
 from prikkfri.simulation.people import TROUBLE, Addresses, Asked, Viewer, device_pseudonym
 from prikkfri.streaming.demo import FALLBACK
@@ -30,9 +31,6 @@ from prikkfri.streaming.demo import FALLBACK
 WATCH_SECONDS = 2.0
 SWITCH_SHARE = 0.15
 """How often, each time they fetch, somebody inside switches channel."""
-HARMED = ("signin", "viewer")
-"""What failed that evening: sign-in and the interface (K2)."""
-DONE_TO: Mapping[Harm, str] = {"kill": "are killed", "freeze": "are frozen", "slow": "become slow"}
 OUTSIDE_SECONDS = 5.0
 """Who has got in before that needs no open channel."""
 TEXTS_SECONDS_MAX = 20.0
@@ -42,44 +40,7 @@ ON_AIR_SECONDS_MAX = 20.0
 CLOSED_SECONDS_MAX = 60.0
 EARLY_AT_ONCE = 4
 """Before the crowd nobody is in a hurry."""
-Fault = Harm | Literal["crowd"]
 START_OF_THE_EVENING = (20, 30)
-
-
-@dataclass(frozen=True)
-class Plan:
-    inside: int = 60
-    outside: int = 400
-    evening_seconds: float = 62.0
-    """The 75 minutes from 20:30 on take so long here; people come until the end."""
-    fault: Fault | None = "kill"
-    """With `crowd` nothing breaks: so many more come at once that sign-in cannot take them all."""
-    fault_from: float = 0.28
-    """At this part of the evening ..."""
-    fault_to: float = 0.5
-    """... until this part."""
-    rush: int = 1_200
-    """Those who then come at once ..."""
-    rush_seconds: float = 8.0
-    """... within this time."""
-    grace_seconds: float = 6.0
-    """Who has waited longer than this did not get what was promised."""
-    seed: int = 1
-
-    @property
-    def coming(self) -> int:
-        """People in the crowd."""
-        return self.outside + (self.rush if self.fault == "crowd" else 0)
-
-    @property
-    def what_fails(self) -> str:
-        if self.fault == "crowd":
-            return f"{self.rush} people come within {self.rush_seconds:g} s"
-        return f"{' and '.join(HARMED)} {DONE_TO[self.fault]}" if self.fault else "nothing"
-
-    @property
-    def how_it_ends(self) -> str:
-        return "no more come than usual" if self.fault == "crowd" else f"{' and '.join(HARMED)} are given back"
 
 
 @dataclass

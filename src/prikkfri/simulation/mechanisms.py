@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from prikkfri.simulation.kickoff import Fault
+from prikkfri.simulation.faults import Fault
 
 
 @dataclass(frozen=True)

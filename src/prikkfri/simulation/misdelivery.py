@@ -74,7 +74,12 @@ class Partner:
 
 _SHORT = IdStyle(digits=0)
 PARTNERS = (
-    Partner("fjordmobil", "Fjordmobil", "4790", Quirks(answer_id=_SHORT, parameter_id=_SHORT, text_id=_SHORT)),
+    Partner(
+        "fjordmobil",
+        "Fjordmobil",
+        "4790",
+        Quirks(answer_id=_SHORT, text_id=_SHORT, id_in="text", state_in="text", wide=True, wide_order="little-marked"),
+    ),
     Partner(
         "nordtel",
         "Nordtel",

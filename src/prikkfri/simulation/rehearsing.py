@@ -18,7 +18,8 @@ from prikkfri.errors import UsageError
 from prikkfri.simulation import demo, kickoff_result, life, misdelivery, misdelivery_result
 from prikkfri.simulation.account import Account, accounts, incidents
 from prikkfri.simulation.installation import Borrowed, Installation, free_ports, ports_section
-from prikkfri.simulation.kickoff import Evening, Plan, Say, Truth
+from prikkfri.simulation.kickoff import Evening, Say, Truth
+from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.kickoff_result import Result
 from prikkfri.simulation.mechanisms import Mechanism
 from prikkfri.simulation.people import open_session
@@ -70,6 +71,7 @@ async def _kickoff_of_its_own(plan: Plan, say: Say, without: Mechanism) -> tuple
 
 async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[Account]]:
     installation = Borrowed(home)
+    installation.refuse_idle()
     config = installation.configuration()
     # Those of whom the demo's own life is made have asked for things of which the rehearsal knows nothing.
     people = demo.people(demo.PEOPLE)[life.VIEWERS + 1 :]

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import phonenumbers
 from phonenumbers import PhoneMetadata, PhoneNumberFormat
 
+from prikkfri.config import SHORT_CODE_DIGITS_MAX
 from prikkfri.subscribers import numbers
 
 _WRITTEN = re.compile(r"(\+|00)?([0-9]{3,16})", re.ASCII)
@@ -22,7 +23,6 @@ _E164 = re.compile(r"[1-9][0-9]{6,14}", re.ASCII)
 _LETTERS = re.compile(r"(?=.*[A-Za-z])[\x20-\x7e]{1,11}", re.ASCII)
 _INTERNATIONAL, _NATIONAL, _NETWORK, _SUBSCRIBER, _LETTERED, _ABBREVIATED = 1, 2, 3, 4, 5, 6
 _ISDN = 1
-SHORT_CODE_DIGITS_MAX = 6
 RECIPIENT_TONS = frozenset({0, _INTERNATIONAL, _NATIONAL, _NETWORK, _SUBSCRIBER, _ABBREVIATED})
 """A phone is not called by letters, and what a reserved type means nobody can say."""
 SENDER_TONS = RECIPIENT_TONS | {_LETTERED}

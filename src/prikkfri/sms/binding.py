@@ -6,11 +6,13 @@ the place of whoever has been silent longest: of its own network when that has u
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from prikkfri.config import Account, Link
 from prikkfri.protocols.networks import Shares
-from prikkfri.sms.submission import Bucket
+
+if TYPE_CHECKING:
+    from prikkfri.sms.submission import Bucket
 
 Connection = TypeVar("Connection")
 
@@ -73,7 +75,7 @@ def promised_too_many(accounts: Sequence[Account], links: Sequence[Link], connec
     )
 
 
-def bind_refused(account: Account, bound: int, bucket: Bucket, room: Room, now: float) -> str | Bucket:
+def bind_refused(account: Account, bound: int, bucket: "Bucket", room: Room, now: float) -> "str | Bucket":
     """Why an account that has `bound` binds may not have one more, or what is left of its bucket when it may."""
     if bound >= account.binds_max:
         return f"{bound} binds, and `binds_max` is {account.binds_max}"

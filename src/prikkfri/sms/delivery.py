@@ -9,15 +9,19 @@ from prikkfri.errors import ProtocolError
 from prikkfri.protocols.smpp.concatenation import without_parameters
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_message
-from prikkfri.protocols.smpp.times import format_relative
+from prikkfri.protocols.smpp.times import format_absolute, format_relative
 from prikkfri.sms.addresses import Address, read_recipient, read_sender
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Message, reference_of
 from prikkfri.sms.routing import Party
-from prikkfri.sms.sealing import SealBroken, Sealer
+from prikkfri.sms.sealing import KeyGone, SealBroken, Sealer
 
 RETRY_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0)
 """Pauses after each refusal for now; the last one repeats until the message expires."""
+VALIDITY_SECONDS_MIN = 1.0
+"""The shortest time for which a network can be told to try: what has less left is not sent any more."""
+STATUS = "smpp-"
+"""Before the status of a refusal, where it is the reason of something."""
 RECONNECT_SECONDS = 0.25
 RECONNECT_SECONDS_MAX = 30.0
 
@@ -45,6 +49,14 @@ class Misdirected(Exception):
     """The bytes for the wire are not the message that was sealed: it must not leave the house."""
 
 
+class TooLate(Exception):
+    """Less is left of its time than a network can be told: it is not sent, and expires."""
+
+
+def is_too_late(message: Message, now: float) -> bool:
+    return message.expires_at - now < VALIDITY_SECONDS_MIN
+
+
 def wire_body(
     message: Message,
     sealer: Sealer,
@@ -52,19 +64,25 @@ def wire_body(
     *,
     now: float,
     parameters: bool = True,
+    absolute: bool = False,
     encode: Callable[[ShortMessage], bytes] = encode_body,
 ) -> bytes:
-    """The body of the PDU that carries a message to a party. Raises Misdirected rather than guess (law 1).
+    """The body of the PDU that carries a message to a party. Raises Misdirected rather than guess (law 1), TooLate.
 
-    `parameters`: whether the party takes optional ones. `encode` is not trusted: what it wrote is read back.
+    `parameters`: whether the party takes optional ones; `absolute`: whether it is told until when a message is valid,
+    rather than for how long. `encode` is not trusted: what it wrote is read back.
     """
     if message.target != str(party):
         raise Misdirected("claimed for another party")
     recipient = read_recipient(message.recipient)
     if recipient is None or message.sealed is None:
         raise Misdirected("no recipient, or nothing sealed")
+    if is_too_late(message, now):
+        raise TooLate
     try:
         envelope = sealer.open(message.sealed, message.binding)
+    except KeyGone:
+        raise Misdirected("there is no key for it") from None
     except SealBroken:
         raise Misdirected("the seal does not open for this recipient") from None
     towards_network = party.kind == "link"
@@ -82,7 +100,7 @@ def wire_body(
         service_type=envelope.service_type,
         protocol_id=envelope.protocol_id,
         priority=envelope.priority,
-        validity=format_relative(message.expires_at - now) if towards_network else "",
+        validity=_validity(message.expires_at, now, absolute=absolute) if towards_network else "",
         tlvs=(*envelope.tlvs, (Tag.USER_MESSAGE_REFERENCE, reference_of(message.id).to_bytes(2))),
     )
     try:
@@ -94,6 +112,10 @@ def wire_body(
     if read_back != outgoing or read_back.destination != message.recipient:
         raise Misdirected("the bytes read back differ from the message")
     return body
+
+
+def _validity(expires_at: float, now: float, *, absolute: bool) -> str:
+    return format_absolute(expires_at, now) if absolute else format_relative(expires_at - now)
 
 
 def receipt_body(due: DueReceipt, *, parameters: bool = True) -> bytes:
@@ -129,7 +151,7 @@ class Retry:
 
 
 def status_reason(status: int) -> str:
-    return f"smpp-{status:02x}"
+    return f"{STATUS}{status:02x}"
 
 
 def after_refusal(

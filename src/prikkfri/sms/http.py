@@ -3,14 +3,14 @@
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from prikkfri.config import Account
-from prikkfri.errors import InDoubt, StorageError
+from prikkfri.errors import FencedOut, StorageError
 from prikkfri.protocols.asgi import (
     JSON,
     NO_STORE,
@@ -35,7 +35,7 @@ from prikkfri.sms.restored import Decision
 from prikkfri.sms.restores.service import Restores
 from prikkfri.sms.routing import Exposed, Party
 from prikkfri.sms.service import SmsCentre
-from prikkfri.sms.submission import Refusal
+from prikkfri.sms.submission import Doubt, Refusal
 
 BODY_OCTETS_MAX = 65_536
 NAMES = {"too-large": "too-long"}
@@ -98,6 +98,9 @@ def _later(error: str, message: str) -> Answer:
     return refusal(503, error, message, retry_after_s=_RETRY_SECONDS)
 
 
+_NOT_STORED = _later("storage", "messages cannot be stored just now")
+
+
 def _account(centre: SmsCentre, request: Request) -> Account | Rejected:
     scheme, _, credentials = header(request.scope, b"authorization").partition(" ")
     if scheme.lower() != "basic":
@@ -137,10 +140,13 @@ def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> Applicatio
             return refusal(400, "bad-request", f"not the JSON that is wanted: {error}")
         try:
             taken = await centre.submit(account, wanted.sender, wanted.recipient, wanted.text)
-        except InDoubt:
-            return refusal(500, "in-doubt", "the message may or may not have been taken on; look before sending again")
         except StorageError:
-            return _later("storage", "messages cannot be stored just now")
+            return _NOT_STORED
+        except FencedOut as error:  # nothing was kept, which is told; whatever is answered next would be a guess
+            return replace(_NOT_STORED, then=error)
+        if isinstance(taken, Doubt):
+            message = "the message may or may not have been taken on: GET /messages/ID tells, with this `id`"
+            return refusal(500, "in-doubt", message, id=taken.message)
         if isinstance(taken, Refusal):
             if taken.status is Status.THROTTLED:
                 return _later("throttled", "this account sends faster than it may")

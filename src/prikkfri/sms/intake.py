@@ -6,12 +6,12 @@ from functools import partial
 
 from prikkfri.errors import RemoteProtocolError
 from prikkfri.journal import Outcome
-from prikkfri.protocols.smpp.concatenation import References
+from prikkfri.protocols.smpp.byte_order import high_octet_first
+from prikkfri.protocols.smpp.concatenation import REFERENCES, Part, PartReferences, References
 from prikkfri.protocols.smpp.pdu import NOTHING, Body, Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import FINAL, Receipt, is_marked, is_receipt, parse_receipt
 from prikkfri.protocols.smpp.session import LOST, OUT_OF_BOUNDS, Answered, Ended, Event, Request, Unanswered, Unreadable
 from prikkfri.sms import outcomes
-from prikkfri.sms.addresses import read_recipient
 from prikkfri.sms.delivery import REFUSALS, Refused, Retry, after_refusal, status_reason
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.loops import Turns
@@ -55,6 +55,7 @@ class Given:
     unbound: Collection[str] = ()
     """The parties, as text, that nobody takes messages for just now."""
     references: References = field(default_factory=References)
+    part_references: PartReferences = field(default_factory=PartReferences)
     turns: Turns = field(default_factory=Turns)
     order: Order = field(default_factory=Order)
     refusals: Mapping[int, Refused] = field(default_factory=lambda: REFUSALS)
@@ -98,13 +99,8 @@ def read_events(events: Sequence[Event], bucket: Bucket, given: Given) -> Intake
     intake = Intake(bucket)
     for event in events:
         match event:
-            case Request(command=command, body=ShortMessage() as message) if command in _TOLD_BY and is_receipt(
-                message
-            ):
-                _read_receipt(intake, event, message, given)
             case Request(body=ShortMessage() as message):
-                status, identity = hand_in(intake, message, given)
-                intake.answers.append((event, status, MessageAnswer(identity)))
+                _read_message(intake, event, high_octet_first(message, little=given.rules.ucs2_little), given)
             case Request(command=Command.UNBIND):
                 intake.unbind = event
             case Request():  # a bind when bound; the session lets none through
@@ -124,6 +120,14 @@ def read_events(events: Sequence[Event], bucket: Bucket, given: Given) -> Intake
     return intake
 
 
+def _read_message(intake: Intake, request: Request, message: ShortMessage, given: Given) -> None:
+    if request.command in _TOLD_BY and is_receipt(message):
+        _read_receipt(intake, request, message, given)
+        return
+    status, identity = hand_in(intake, message, given)
+    intake.answers.append((request, status, MessageAnswer(identity)))
+
+
 def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status, str]:
     """Takes one message on or refuses it: the status and the id for the sender (empty when refused)."""
     rules, now = given.rules, given.now
@@ -133,7 +137,7 @@ def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status
         decision: Refusal = Refusal(Status.THROTTLED, "throttled")
     else:
         intake.bucket = left
-        reference = partial(given.references.next, first=entropy[0])
+        reference = partial(_reference, given, entropy[0])
         accepted = _once_more(decide(message, rules, reference=reference, now=now), message, given)
         if not isinstance(accepted, Refusal):
             identity = message_id(now, entropy)
@@ -164,6 +168,19 @@ def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status
     return decision.status, ""
 
 
+def _reference(given: Given, first: int, sender: str, recipient: str, part: Part | None) -> int:
+    """What marks the parts of a text: what its sender has chosen unless a phone would mix it with another's."""
+    party, now = given.rules.party, given.now
+    if part is not None:
+        chosen = part.reference
+        return given.part_references.of(party.name, sender, recipient, part, now) if party.kind == "account" else chosen
+    for _ in range(REFERENCES):
+        reference = given.references.next(sender, recipient, first=first)
+        if given.part_references.takes(sender, recipient, reference, now):
+            break
+    return reference
+
+
 def _once_more(decision: Accepted | Refusal, message: ShortMessage, given: Given) -> Accepted | Refusal:
     """What came from a network and is to go to one goes only so often: else it is a loop that no link can see."""
     if isinstance(decision, Refusal) or given.rules.party.kind != "link" or decision.target.kind == "account":
@@ -183,17 +200,15 @@ def _read_receipt(intake: Intake, request: Request, message: ShortMessage, given
     if receipt.state is not None and receipt.state not in FINAL:
         intake.answers.append((request, Status.OK, MessageAnswer()))  # still on its way: nothing to settle
         return
-    numbering = given.rules.numbering
-    source = read_recipient(message.source, message.source_ton, numbering)
-    destination = read_recipient(message.destination, message.destination_ton, numbering)
     reference = message.tlv(Tag.USER_MESSAGE_REFERENCE)
     intake.told.append(
         Told(
             request,
             receipt,
-            source.text if source else message.source,
+            # As it is written: a partner abroad writes its own country's numbers without the code, and not ours.
+            message.source,
             # A person who writes a receipt by hand chooses whom it goes to, and not whom it comes from.
-            (destination.text if destination else message.destination) if is_marked(message) else "",
+            message.destination if is_marked(message) else "",
             int.from_bytes(reference) if reference else None,
         )
     )

@@ -81,7 +81,9 @@ class Message(msgspec.Struct, frozen=True):
 
     @property
     def binding(self) -> Binding:
-        return Binding(self.id, self.sender, self.recipient, self.expires_at)
+        return Binding(
+            self.id, self.origin, self.sender, self.recipient, self.part, self.expires_at, self.message_class
+        )
 
 
 class Ending(NamedTuple):

@@ -13,6 +13,7 @@ from prikkfri.journal import Outcome
 from prikkfri.journal.outcomes import Verdict
 from prikkfri.sms.addresses import is_number
 from prikkfri.sms.canaries import verdicts
+from prikkfri.sms.delivery import STATUS
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
@@ -27,6 +28,25 @@ RESTORED = "restored"
 """The reason of what a person gave up, since it had waited in a restored snapshot and may have been sent."""
 Partners = Mapping[str, str]
 """The partner that each link leads to."""
+NETWORK = "network-"
+"""Before the error that a network gives for a message that did not arrive."""
+_ERRORS = range(1_000)
+_STATUSES = frozenset((*range(0x100), *range(0x400, 0x500)))
+"""Of the book, and which it leaves to vendors (5.1.3)."""
+
+
+def counted_reason(reason: str) -> str:
+    """The reason under which an ending is counted; as it was written it stands with the message.
+
+    Partners and accounts may write what they like, and each word of theirs would be a row of counts every few seconds.
+    """
+    if reason.startswith(NETWORK):
+        error = reason.removeprefix(NETWORK)
+        known = error.isascii() and error.isdigit() and int(error) in _ERRORS
+        return f"{NETWORK}{int(error):03}" if known else f"{NETWORK}other"
+    if reason.startswith(STATUS):
+        return reason if int(reason.removeprefix(STATUS), 16) in _STATUSES else f"{STATUS}other"
+    return reason
 
 
 def dimensions(origin: str, target: str, message_class: str, partners: Partners) -> dict[str, str]:
@@ -122,7 +142,7 @@ def settled(
         step="deliver",
         layer="sms-centre" if ours else theirs,
         verdict="kept" if state is State.DELIVERED else "broken",
-        reason="" if state is State.DELIVERED else (reason or str(state)),
+        reason="" if state is State.DELIVERED else (counted_reason(reason) or str(state)),
         device=device(recipient),
         promise=submission,
         dimensions=dims,

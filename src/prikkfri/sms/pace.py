@@ -54,9 +54,12 @@ class Pace:
         doublings = (now - self.proven_at) / TWICE_AS_FAST_SECONDS
         return min(self.rate_max, self.learnt * math.exp2(min(doublings, _DOUBLINGS_MAX)))
 
+    def pauses(self, now: float) -> bool:
+        return now < self.quiet_until
+
     def room(self, now: float) -> int:
         """How many messages may go now."""
-        if now < self.quiet_until:
+        if self.pauses(now):
             return 0
         if self.proven_at is None:
             return 1
@@ -67,7 +70,7 @@ class Pace:
         return int(tokens) if tokens >= _worth(rate) else 0
 
     def seconds_until_room(self, now: float) -> float:
-        if now < self.quiet_until:
+        if self.pauses(now):
             return self.quiet_until - now
         rate = self.rate(now)
         if self.proven_at is None or rate == math.inf:

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
-from prikkfri.config import Account, Link, Sms
-from prikkfri.sms.addresses import SHORT_CODE_DIGITS_MAX, Numbering, read_recipient
+from prikkfri.config import SHORT_CODE_DIGITS_MAX, Account, Link, Sms
+from prikkfri.sms.addresses import Numbering, read_recipient
 
 
 class Party(NamedTuple):
@@ -186,13 +186,27 @@ def find_route(routes: Routes, recipient: str, origin: Party | None = None) -> R
     return Route(Party("held", links[0]), matched) if links else None
 
 
-def moves(ever_stopped: Collection[str], stopped: Collection[str]) -> list[tuple[Party, Party]]:
-    """From which party to which all messages that wait have to be moved, since a route was stopped or opened.
+def way_on(routes: Routes, source: Party, recipient: str, origin: Party | None) -> Party:
+    """For whom a message is to wait that waits for a link, or is held for it; the same where no other takes it."""
+    route = find_route(routes, recipient, origin)
+    if route is not None and route.party.kind != "account":
+        return route.party
+    return Party("held" if source.name in routes.stopped else "link", source.name)
 
-    Those that have another way than a stopped route go on from there, each by its own recipient: `placing` sees to it.
+
+def sources(routes: Routes, link: str) -> list[Party]:
+    """The parties of a link for whom messages may wait that are to go on elsewhere; where none can be, it is not one.
+
+    What is held for a link that nobody stands in for stays, and so does what waits for one that is only down.
     """
-    found = []
-    for name in sorted(ever_stopped):
-        link, held = Party("link", name), Party("held", name)
-        found.append((link, held) if name in stopped else (held, link))
-    return found
+    bypassed, stopped = link in routes.bypassed(), link in routes.stopped
+    found = [Party("link", link)] if stopped or bypassed else []
+    return found if stopped and not bypassed else [*found, Party("held", link)]
+
+
+def stand_ins(before: Routes, after: Routes) -> frozenset[str]:
+    """The links that have taken numbers of others which take them again."""
+    back = {*before.stopped, *before.down} - {*after.stopped, *after.down}
+    shut = {*after.stopped, *after.down}
+    ways = [links for links in after.prefixes.values() if back.intersection(links)]
+    return frozenset(link for links in ways for link in links) - back - shut

@@ -8,8 +8,8 @@ in doubt. A network's receipt that fits no message yet waits there, too. Each st
 (`lifecycle`).
 
 The rooms: the edges of `accounts` and `links`, `sessions`, `submissions`, `dispatch`, `receipts`, `quarantine`,
-`housekeeping`, `reports`, `routes`, `placing`, `restores` and `trails`. They know each other in one direction, and
-`shared` is all that they share.
+`housekeeping`, `keys`, `reports`, `routes`, `placing`, `restores` and `trails`. They know each other in one direction,
+and `shared` is all that they share.
 
 Another process writes, or nobody can tell what is written (`FatalError`): to answer or to claim now would be a guess.
 The role ends, and finds out when it starts again what there is.
@@ -20,15 +20,16 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
-from prikkfri.clock import Clock
+from prikkfri.clock import Clock, SteadyClock
 from prikkfri.config import Account, Sms
 from prikkfri.journal import Journal
-from prikkfri.sms import transit
+from prikkfri.sms import store, transit
 from prikkfri.sms.accounts.service import Accounts
 from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.binding import ROOM, Room
 from prikkfri.sms.dispatch.service import Dispatch
 from prikkfri.sms.housekeeping.service import Housekeeping
+from prikkfri.sms.keys.service import Keys
 from prikkfri.sms.links.service import Links
 from prikkfri.sms.placing.service import Placing
 from prikkfri.sms.quarantine.service import Quarantine
@@ -39,13 +40,14 @@ from prikkfri.sms.routes.service import RouteSwitch
 from prikkfri.sms.routing import Exposed, Party, Stop
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.sessions.service import Sessions
-from prikkfri.sms.shared.service import Shared
-from prikkfri.sms.submission import Refusal
+from prikkfri.sms.shared.service import WIRE, Shared, Wire
+from prikkfri.sms.submission import Doubt, Refusal
 from prikkfri.sms.submissions.service import Submissions
 from prikkfri.sms.timing import TIMING, Timing
 from prikkfri.sms.trail import Trail
 from prikkfri.sms.trails.service import message_trail
 from prikkfri.storage import Database, Transaction
+from prikkfri.storage.sealing_keys import SealingKeys
 
 
 class SmsCentre:
@@ -57,22 +59,26 @@ class SmsCentre:
         database: Database,
         journal: Journal,
         settings: Sms,
-        sealing_key: bytes,
+        sealing_keys: SealingKeys,
         clock: Clock,
         entropy: Callable[[int], bytes],
         smpp_sockets: Sequence[socket.socket],
         timing: Timing = TIMING,
+        wire: Wire = WIRE,
         room: Room = ROOM,
         trusted: Sequence[str] = (),
         mark_file: Path | None = None,
     ) -> None:
-        """`smpp_sockets` listen already; `entropy(n)` gives n random octets fit for keys.
+        """`smpp_sockets` listen already; `entropy(n)` gives n random octets fit for keys. Raises `StorageError`.
 
         `trusted`: addresses or networks of proxies, which connect for others. `mark_file`: where it is noted how far
         the centre has come, on another disk than the database's; None: a restored snapshot is not noticed.
         """
         self._sockets = smpp_sockets
-        shared = Shared(database, journal, settings, clock, entropy, Sealer(sealing_key), timing)
+        self._steady = SteadyClock(clock)
+        sealer = Sealer(entropy, sealing_keys.load())
+        shared = Shared(database, journal, settings, self._steady, entropy, sealer, timing, wire)
+        self._keys = Keys(shared, sealing_keys)
         receipts = Receipts(shared)
         quarantine = Quarantine(shared, receipts)
         self._shared = shared
@@ -83,7 +89,7 @@ class SmsCentre:
         """What is held for a person, and what a person does with it."""
         self.restores = Restores(shared, receipts, mark_file)
         """Whether a snapshot was restored, and what a person says of what waited in it."""
-        self._submissions = Submissions(shared, receipts)
+        self._submissions = Submissions(shared, receipts, self._keys)
         dispatch = Dispatch(shared, receipts, quarantine)
         self._sessions = Sessions(shared, self._submissions, dispatch)
         self._accounts = Accounts(shared, self._sessions, room, trusted)
@@ -96,7 +102,10 @@ class SmsCentre:
         """Serves until cancelled; then unbinds and closes within seconds."""
         shared = self._shared
         await self.restores.notice()
+        self._steady.goes_on_from(await shared.database.read(store.newest))
+        await self._keys.recover()
         await self._routes.recover()
+        await self._submissions.recover()
         await self._receipts.recover()
         await self._housekeeping.recover()
         await self._sessions.tell_left_waiting([Party("account", name) for name in shared.accounts])
@@ -109,8 +118,8 @@ class SmsCentre:
                 for bind in range(1, link.binds + 1):
                     tasks.create_task(self._links.keep(link), name=f"link {link.name}, bind {bind}")
             tasks.create_task(self._housekeeping.keep(), name="housekeeping")
+            tasks.create_task(self._keys.keep(), name="sealing keys")
             tasks.create_task(self._placing.keep(), name="placing")
-            tasks.create_task(self._routes.keep(), name="routes")
             tasks.create_task(self._receipts.keep(), name="receipts")
             tasks.create_task(self.reports.keep(), name="reports")
             tasks.create_task(self.restores.keep(), name="restores")
@@ -130,8 +139,8 @@ class SmsCentre:
         """Over either edge; `address` is the client's."""
         return self._accounts.authenticate(system_id, password, address=address)
 
-    async def submit(self, account: Account, sender: str, recipient: str, text: str) -> str | Refusal:
-        """Takes a text on: returns its id once it is durable. Raises `StorageError` or `InDoubt`."""
+    async def submit(self, account: Account, sender: str, recipient: str, text: str) -> str | Doubt | Refusal:
+        """Takes a text on: returns its id once it is durable. Raises `StorageError` or `FencedOut`: it is not kept."""
         return await self._submissions.submit(account, sender, recipient, text)
 
     async def trail(self, message: str) -> Trail | None:
@@ -195,7 +204,7 @@ class SmsCentre:
             "binds_refused_total": counted.binds_refused,
             "links_bound": len(bound.links()),
             "links": len(self._shared.settings.links),
-            "links_down": len(self._shared.down),
+            "links_down": len(self._shared.routes.down),
             "link_binds_bound": sum(bound.links()),
             "link_binds_configured": sum(link.binds for link in self._shared.settings.links),
             **self.reports.metrics(),

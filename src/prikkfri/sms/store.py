@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import structs
 
+from prikkfri.sms.delivery import VALIDITY_SECONDS_MIN
 from prikkfri.sms.lifecycle import ENDINGS, MESSAGE, RECEIPT, Event, ReceiptEvent, State, out_of_time
 from prikkfri.sms.messages import RECEIPT_STATES, Ending, Message
 from prikkfri.sms.receipt_ids import fold
 from prikkfri.sms.trail import Step
-from prikkfri.storage import Transaction
+from prikkfri.storage import Queries, Transaction
 
 _FIELDS = Message.__struct_fields__
 COLUMNS = ", ".join(_FIELDS)
@@ -35,6 +36,8 @@ RECEIPT_WANTED = "(registered = 1 OR (registered = 2 AND :badly = 1))"
 """Whether a sender wants to hear of an end."""
 _RECEIPT_DUE_AT_ONCE = _RECEIPT_DUE.put_where(f"parts = 1 AND {RECEIPT_WANTED}")
 _ENDING = ", ".join(Ending._fields)
+ORDER = "due_at, accepted_at, part"
+"""In which messages leave a party: what is due at one moment as it was accepted, a long one by its parts."""
 LOOKED_PAST_MAX = 1_000
 """How many messages whose time is up a claim looks past, until housekeeping has ended them."""
 
@@ -54,6 +57,12 @@ async def count_waiting(tx: Transaction, rows: Iterable[Sequence[object]], by: i
     )
 
 
+async def newest(queries: Queries) -> float:
+    """When the newest message was accepted, by the clock of then; 0.0 when there is none. Ids sort by time."""
+    row = await queries.fetch_one("SELECT accepted_at FROM sms_message ORDER BY id DESC LIMIT 1")
+    return row[0] if row else 0.0
+
+
 async def claim(tx: Transaction, target: str, *, limit: int, now: float) -> list[Message]:
     """Takes what is due for a party and marks it SENDING, so that a crash leaves doubt and never a loss.
 
@@ -62,19 +71,25 @@ async def claim(tx: Transaction, target: str, *, limit: int, now: float) -> list
     stopped = await tx.fetch_one(
         "SELECT 1 FROM sms_route WHERE link = :link AND state = 'stopped'", {"link": target.removeprefix("link:")}
     )
-    # Each of both has an index of its own: of what may not go nothing is looked at.
+    # Each of both has an index of its own: of what may not go nothing is looked at. Rows come out of the inner query
+    # in its order, on both engines: sorted once more, all that may be looked past would be read for each claim.
     which = " AND message_class = 'canary'" if stopped else ""
     rows = await tx.fetch(
         f"UPDATE sms_message SET {_CLAIM.put}, attempts = attempts + 1, attempted_at = :now WHERE id IN"
-        " (SELECT id FROM (SELECT id, due_at, expires_at FROM sms_message"
-        f" WHERE target = :target AND {_CLAIM.where}{which} AND due_at <= :now ORDER BY due_at LIMIT :looked) AS due"
-        f" WHERE expires_at > :now ORDER BY due_at LIMIT :limit) RETURNING {COLUMNS}",
-        {"target": target, "looked": limit + LOOKED_PAST_MAX, "limit": limit, "now": now},
+        f" (SELECT id FROM (SELECT id, {ORDER}, expires_at FROM sms_message"
+        f" WHERE target = :target AND {_CLAIM.where}{which} AND due_at <= :now ORDER BY {ORDER} LIMIT :looked) AS due"
+        f" WHERE expires_at >= :alive LIMIT :limit) RETURNING {COLUMNS}",
+        {
+            "target": target,
+            "looked": limit + LOOKED_PAST_MAX,
+            "limit": limit,
+            "now": now,
+            "alive": now + VALIDITY_SECONDS_MIN,
+        },
     )
     claimed = [Message(*row) for row in rows]
     await count_waiting(tx, [(message.target, message.message_class) for message in claimed], -1)
-    # By its id the tenth part would come before the second.
-    return sorted(claimed, key=lambda each: (each.due_at, each.submission, each.part))
+    return sorted(claimed, key=lambda each: (each.due_at, each.accepted_at, each.submission, each.part))
 
 
 async def release(tx: Transaction, ids: Sequence[str]) -> None:

@@ -1,11 +1,13 @@
 """What a message handed in shall become: accepted, or refused by a status and a reason."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from msgspec import structs
 
+from prikkfri.config import SHORT_CODE_DIGITS_MAX
 from prikkfri.errors import LocalProtocolError, RemoteProtocolError
 from prikkfri.protocols.smpp import concatenation
 from prikkfri.protocols.smpp.pdu import SHORT_MESSAGE_OCTETS_MAX, ShortMessage, Status, Tag
@@ -17,7 +19,6 @@ from prikkfri.sms.addresses import (
     INTERNATIONAL,
     RECIPIENT_TONS,
     SENDER_TONS,
-    SHORT_CODE_DIGITS_MAX,
     Address,
     Numbering,
     read_recipient,
@@ -43,6 +44,14 @@ _PART_TAGS = frozenset({Tag.SAR_REFERENCE, Tag.SAR_TOTAL, Tag.SAR_SEQUENCE})
 class Refusal:
     status: Status
     reason: str
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Whether a message was taken on nobody can tell yet."""
+
+    message: str
+    """The id that it has if it was."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +83,14 @@ class Rules:
     senders: tuple[str, ...] | None = None
     """None: any."""
     validity_seconds_max: float = 259_200.0
+    life_seconds_max: float = math.inf
+    """From when it is due: what a sensitive message says is of no use for long, and does harm for longer."""
     throughput_per_second_max: float = 1e9
     ascii_is_gsm: bool = False
     """Whether octets under data_coding 1 are of the GSM alphabet in truth."""
     numbering: Numbering = INTERNATIONAL
+    ucs2_little: bool = False
+    """Whether it writes the low octet of UCS-2 first."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +119,10 @@ def text_message(sender: str, recipient: str, text: str) -> ShortMessage | Refus
 
 
 def decide(
-    message: ShortMessage, rules: Rules, *, reference: Callable[[str, str], int], now: float
+    message: ShortMessage, rules: Rules, *, reference: Callable[[str, str, concatenation.Part | None], int], now: float
 ) -> Accepted | Refusal:
-    """`reference` is asked, by sender and recipient, what marks the parts of a text that has to be split."""
+    """`reference` is asked, by sender and recipient, what marks the parts of a text: of that of which this is a part,
+    or (None) of one that has to be split."""
     if rules.party.kind == "account" and (asked_too_much := _unsupported(message)):
         return asked_too_much
     recipient = _recipient(message, rules)
@@ -132,7 +146,8 @@ def decide(
         asked = parse_time(message.validity, now)
     except RemoteProtocolError:
         return Refusal(Status.INVALID_VALIDITY, "bad-validity")
-    expires_at = min(asked or now + rules.validity_seconds_max, now + rules.validity_seconds_max)
+    latest = min(now + rules.validity_seconds_max, max(due_at, now) + rules.life_seconds_max)
+    expires_at = min(asked or latest, latest)
     if expires_at <= max(now, due_at):
         return Refusal(Status.INVALID_VALIDITY, "expires-before-due")
     if rules.ascii_is_gsm and message.data_coding == DataCoding.ASCII:
@@ -184,11 +199,15 @@ def _names(senders: tuple[str, ...], numbering: Numbering) -> frozenset[str]:
     return frozenset(short | {address.text for address in read if address})
 
 
-def _envelopes(message: ShortMessage, sender: Address, reference: Callable[[], int]) -> tuple[Envelope, ...] | Refusal:
+def _envelopes(
+    message: ShortMessage, sender: Address, reference: Callable[[concatenation.Part | None], int]
+) -> tuple[Envelope, ...] | Refusal:
     try:
         part, _ = concatenation.read_part(message)
     except RemoteProtocolError:
         return Refusal(Status.INVALID_ESM_CLASS, "bad-header")
+    if part is not None and (marked := reference(part)) != part.reference:
+        message = concatenation.with_reference(message, marked)
     octets = concatenation.payload(message)
     dropped = _OURS_TO_SET if part is not None else _OURS_TO_SET | _PART_TAGS
     whole = Envelope(
@@ -208,7 +227,7 @@ def _envelopes(message: ShortMessage, sender: Address, reference: Callable[[], i
             (whole,) if len(octets) <= SHORT_MESSAGE_OCTETS_MAX else Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
         )
     try:
-        pieces = concatenation.split(octets, message.data_coding, reference())
+        pieces = concatenation.split(octets, message.data_coding, reference(None))
     except LocalProtocolError:
         return Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
     return tuple(
@@ -220,8 +239,9 @@ def _envelopes(message: ShortMessage, sender: Address, reference: Callable[[], i
 class Order:
     """Places in the order of acceptance, as moments at which messages are due: what shares a moment keeps its order.
 
-    A place lies up to `EARLY_SECONDS` before its moment, so that nothing waits for it; places are `STEP_SECONDS` apart,
-    which a float of seconds since 1970 still tells apart.
+    What is due later keeps its place too, as the moment at which it was accepted. A place lies up to `EARLY_SECONDS`
+    before its moment, so that nothing waits for it; places are `STEP_SECONDS` apart, which a float of seconds since
+    1970 still tells apart.
     """
 
     EARLY_SECONDS = 0.01
@@ -249,10 +269,13 @@ def sealed_messages(
 ) -> list[Message]:
     """The messages to store. `identity`: the id that the sender is given; one fresh nonce for each envelope."""
     messages = []
+    place = order.place(now)
     sender, recipient = accepted.sender.text, accepted.recipient.text
     for number, (envelope, nonce) in enumerate(zip(accepted.envelopes, nonces, strict=True), 1):
         message_id = identity if number == 1 else f"{identity}-{number}"
-        binding = Binding(message_id, sender, recipient, accepted.expires_at)
+        binding = Binding(
+            message_id, str(rules.party), sender, recipient, number, accepted.expires_at, rules.message_class
+        )
         messages.append(
             Message(
                 id=message_id,
@@ -266,8 +289,8 @@ def sealed_messages(
                 recipient=recipient,
                 sealed=sealer.seal(envelope, binding, nonce),
                 registered=accepted.registered,
-                accepted_at=now,
-                due_at=accepted.due_at if accepted.due_at > now else order.place(now),
+                accepted_at=place + Order.EARLY_SECONDS,
+                due_at=accepted.due_at if accepted.due_at > now else place,
                 expires_at=accepted.expires_at,
                 user_reference=accepted.user_reference,
             )

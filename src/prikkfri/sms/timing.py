@@ -20,6 +20,8 @@ class Timing:
     """Before the first try to bind a link again; each further pause is twice as long (`delivery.reconnect_pause`)."""
     take_over_seconds: float = 5.0
     """A link on which nobody has been bound for so long is down, and others take its messages."""
+    give_back_seconds_max: float = 30.0
+    """A link that is back waits at most so long for the one that stood in for it to send what came before."""
     leave_seconds_max: float = 3.0
     """How long peers have to answer our unbind."""
     early_receipt_seconds: float = 120.0
@@ -41,6 +43,10 @@ class Timing:
     mark_seconds_max: float = 3.0
     """A note that is not written after so long is said to be in trouble, and not waited for when the centre stops."""
     erase_every_seconds: float = 600.0
+    clock_step_seconds: float = 5.0
+    """A clock that goes off by so much between two looks has been set."""
+    clock_steady_seconds: float = 3_600.0
+    """After that no sealing key is destroyed for so long: it may have been set wrongly."""
     judge_seconds: float = 0.5
     """How often canaries are judged."""
     canaries_kept_seconds: float = 2 * 86_400.0

@@ -9,14 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from typing import TYPE_CHECKING, Literal
 
 from prikkfri.errors import StorageError
-from prikkfri.protocols.cat import public_jwk
+
+if TYPE_CHECKING:  # a command that only reads a secret does not wait for what signs
+    from cryptography.hazmat.primitives.asymmetric import ec
 
 NEW_KEY = "put the right one back, or remove the file to have a new key made"
 
@@ -26,11 +24,15 @@ Use = Literal["playback", "device", "pass"]
 @dataclass(frozen=True)
 class SigningKey:
     kid: str
-    private: ec.EllipticCurvePrivateKey
+    private: "ec.EllipticCurvePrivateKey"
 
 
 def signing_key(home: Path, name: str) -> SigningKey:
     """The P-256 key in `HOME/keys/NAME.pem`, made if missing. Raises `StorageError` when the file holds no such key."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     path = home / "keys" / f"{name}.pem"
     if not path.exists():
         fresh = ec.generate_private_key(ec.SECP256R1()).private_bytes(
@@ -54,6 +56,11 @@ def secret_key(home: Path, name: str) -> bytes:
 def command_key(home: Path, role: str) -> str:
     """What callers of a role's commands send as `Authorization: Bearer`; made if missing. Raises `StorageError`."""
     return _secret(home, f"{role}-command").decode()
+
+
+def made_command_key(home: Path, role: str) -> str | None:
+    """The same, for whoever types; None while the role has not made it. Raises `StorageError`."""
+    return command_key(home, role) if _secret_file(home, f"{role}-command").exists() else None
 
 
 class CallersKeys(Mapping[str, str]):
@@ -86,6 +93,8 @@ def publish_public_key(home: Path, use: Use, issuer: str, key: SigningKey) -> No
 
     Raises `StorageError` when the file holds something else.
     """
+    from prikkfri.protocols.cat import public_jwk
+
     path = home / "public" / f"{use}-keys" / f"{issuer}.json"
     earlier = []
     try:
@@ -117,8 +126,12 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     os.replace(temporary, path)
 
 
+def _secret_file(home: Path, name: str) -> Path:
+    return home / "keys" / f"{name}.key"
+
+
 def _secret(home: Path, name: str) -> bytes:
-    path = home / "keys" / f"{name}.key"
+    path = _secret_file(home, name)
     if not path.exists():
         _create(path, base64.urlsafe_b64encode(secrets.token_bytes(32)))
     content = path.read_bytes().strip()
@@ -153,8 +166,10 @@ def _temporary(path: Path, content: bytes, mode: int) -> Path:
     return temporary
 
 
-def _thumbprint(public: ec.EllipticCurvePublicKey) -> str:
+def _thumbprint(public: "ec.EllipticCurvePublicKey") -> str:
     """RFC 7638, base64url."""
+    from prikkfri.protocols.cat import public_jwk
+
     jwk = public_jwk(public, "")
     members = json.dumps({name: jwk[name] for name in ("crv", "kty", "x", "y")}, separators=(",", ":"))
     return base64.urlsafe_b64encode(hashlib.sha256(members.encode()).digest()).rstrip(b"=").decode()

@@ -8,13 +8,14 @@ from pathlib import Path
 from prikkfri.errors import StorageDamaged, StorageError
 from prikkfri.storage.database import Database, Queries, Transaction
 from prikkfri.storage.limits import LIMITS, StorageLimits
-from prikkfri.storage.postgres import PostgresEngine
 from prikkfri.storage.sqlite import SqliteEngine
 
 log = logging.getLogger(__name__)
 
 AREAS = ("signin", "sms", "assurance", "subscribers")
 """Each a SQLite file or a PostgreSQL schema, written by one role (subscribers: by the import)."""
+_MADE_SQLITE = "SELECT 1 FROM sqlite_master WHERE name = 'migration' AND :area <> ''"
+_MADE_POSTGRES = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = :area AND tablename = 'migration'"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ def open_unmigrated(
     if area not in AREAS:
         raise StorageError(f"there is no area {area!r}")
     if location.url:
+        from prikkfri.storage.postgres import PostgresEngine  # its driver takes longer to load than a command may
+
         return Database(PostgresEngine(location.url, area=area, limits=limits), area=area, limits=limits)
     engine = SqliteEngine(location.home / f"{area}.db", read_only=read_only, limits=limits)
     return Database(engine, area=area, limits=limits)
@@ -40,6 +43,26 @@ def open_unmigrated(
 async def open_database(location: Location, area: str, *, limits: StorageLimits = LIMITS) -> Database:
     """Opens an area for writing and reading and migrates it. Raises `StorageError`."""
     return await _migrated(open_unmigrated(location, area, limits=limits))
+
+
+async def migrations_missing(location: Location, area: str) -> int | None:
+    """How many migrations an area has still to get; None when it has no tables yet. Makes nothing.
+
+    Raises `StorageError` when it cannot be read, or a newer version has written it.
+    """
+    if not location.url and not (location.home / f"{area}.db").exists():
+        return None
+    database = open_reader(location, area)
+    made = _MADE_POSTGRES if location.url else _MADE_SQLITE
+    try:
+        if await database.read(lambda queries: queries.fetch_one(made, {"area": area})) is None:
+            return None
+        had = await database.read(applied)
+    finally:
+        await database.close()
+    known = {number for number, _, _ in history()}
+    _refuse_newer(area, had - known)
+    return len(known - had)
 
 
 def open_reader(location: Location, area: str) -> Database:
@@ -102,10 +125,7 @@ async def migrate(database: Database, *, up_to: int | None = None) -> None:
             "CREATE TABLE IF NOT EXISTS migration (number BIGINT PRIMARY KEY, name TEXT NOT NULL)"
         )
         had = await applied(transaction)
-        if unknown := had - {number for number, _, _ in known}:
-            raise StorageError(
-                f"{database.area}: written by a newer version (migration {max(unknown)}); install that version"
-            )
+        _refuse_newer(database.area, had - {number for number, _, _ in known})
         for number, name, sql in known:
             if number in had or (up_to is not None and number > up_to):
                 continue
@@ -117,6 +137,11 @@ async def migrate(database: Database, *, up_to: int | None = None) -> None:
             )
 
     await database.write(apply)
+
+
+def _refuse_newer(area: str, unknown: set[int]) -> None:
+    if unknown:
+        raise StorageError(f"{area}: written by a newer version (migration {max(unknown)}); install that version")
 
 
 async def applied(queries: Queries) -> set[int]:

@@ -157,11 +157,12 @@ class PostgresEngine:
         """PostgreSQL looks after itself."""
 
     def portable(self, error: BaseException) -> BaseException:
+        one_line = " ".join(str(error).split())
         gone = psycopg.OperationalError | psycopg.InterfaceError | psycopg.errors.IdleInTransactionSessionTimeout
         if isinstance(error, gone):
-            return StorageUnavailable(f"PostgreSQL, {self._area}: {str(error).strip()}")
+            return StorageUnavailable(f"PostgreSQL, {self._area}: {one_line}")
         if isinstance(error, psycopg.Error):
-            return StorageError(f"PostgreSQL, {self._area}: {str(error).strip()}")
+            return StorageError(f"PostgreSQL, {self._area}: {one_line}")
         return error
 
     async def close(self) -> None:

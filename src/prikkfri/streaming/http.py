@@ -42,7 +42,7 @@ def application(playout: Playout, viewer_origin: str, command_key: str = "") -> 
     """
 
     async def standings(request: Request) -> Answer:
-        return Answer(200, [_shown(standing) for standing in playout.standings()])
+        return Answer(200, [_shown(standing, playout.guide_told(standing.channel)) for standing in playout.standings()])
 
     async def say(request: Request) -> Answer:
         try:
@@ -102,9 +102,10 @@ class _Command(msgspec.Struct, forbid_unknown_fields=True):
     """The name of the person who says so."""
 
 
-def _shown(standing: Standing) -> dict[str, object]:
+def _shown(standing: Standing, guide: str) -> dict[str, object]:
     channel = standing.channel
-    return {"id": channel.id, "name": channel.name, "open": standing.open, "by": standing.by}
+    shown = {"id": channel.id, "name": channel.name, "open": standing.open, "by": standing.by}
+    return {**shown, "guide": guide} if guide else shown
 
 
 def _watched(answer: service.Answer, name: str) -> Answer:

@@ -57,6 +57,9 @@ def from_configuration(
 
 
 def from_listings(listings: Iterable[Listing], channel: str) -> list[Programme]:
+    """Those of a channel. One whose end is known is given after the others, so that it counts before those that begin
+    with it."""
+    ours = [listing for listing in listings if listing.channel == channel]
     return [
         Programme(
             listing.title,
@@ -64,8 +67,7 @@ def from_listings(listings: Iterable[Listing], channel: str) -> list[Programme]:
             listing.start,
             listing.start + STOP_UNKNOWN_SECONDS if listing.stop is None else listing.stop,
         )
-        for listing in listings
-        if listing.channel == channel
+        for listing in sorted(ours, key=lambda listing: listing.stop is not None)
     ]
 
 

@@ -35,6 +35,7 @@ from prikkfri.streaming.fallback import (
     said,
     standings,
 )
+from prikkfri.streaming.guides import Guide, read_guide, xmltv_id
 from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.picture import Design, colour_of
 from prikkfri.streaming.pictures import PICTURE, Gone, Picture
@@ -96,7 +97,7 @@ class Playout:
         self._revocations = _Watched(revocations_path, _revocations, limits.revocations_bytes_max)
         self._guides = {
             name: _Watched(folder / name, _guide, xmltv.LIMITS.document_bytes_max)
-            for name in {channel.xmltv for channel in self._channels.values() if channel.xmltv}
+            for name in dict.fromkeys(channel.xmltv for channel in self._channels.values() if channel.xmltv)
         }
         self._revoked = Revocations()
         self._keys_refreshed_at = float("-inf")
@@ -339,7 +340,23 @@ class Playout:
                 troubles.append(f"channel {channel_id} has no picture")
             elif self._on_slate(channel_id):
                 troubles.append(f"channel {channel_id} shows the slate: its source is away")
-        return troubles
+        return troubles + [told for name in self._guides if (told := self._guide_told(name))]
+
+    def guide_told(self, channel: Channel) -> str:
+        """What is amiss with the guide that a channel takes its schedule from; empty: nothing, or it takes none."""
+        return self._guide_told(channel.xmltv, (channel,)) if channel.xmltv else ""
+
+    def _guide_told(self, name: str, channels: tuple[Channel, ...] = ()) -> str:
+        """The same of a file, for some of the channels or for all that take it."""
+        guide = self._guides[name]
+        if guide.broken:
+            stands = "the last good one is in force" if guide.value else "its channels have what is configured"
+            return f"the guide {name} cannot be used; {stands}: {guide.wrong}"
+        if guide.value is None:
+            return f"the guide {name} is not there; its channels have what is configured"
+        channels = channels or tuple(each for each in self._channels.values() if each.xmltv == name)
+        told = guide.value.told(channels)
+        return told and f"of the guide {name}: {told}"
 
     def metrics(self) -> dict[str, float]:
         """Counters and gauges by their Prometheus names."""
@@ -472,8 +489,11 @@ class Playout:
             log.error("the revocation list is stale; what it holds stays in force, and it refuses nobody anew")
         self._alarmed_stale = stale
         self._tell_pictures(self._clock.now())
-        renewed = [await asyncio.to_thread(guide.refresh) for guide in self._guides.values()]
-        if any(renewed) or self._clock.now() - self._schedules_at > self._limits.schedule_renewal_seconds:
+        renewed = [name for name, guide in self._guides.items() if await asyncio.to_thread(guide.refresh)]
+        for name in renewed:
+            if told := self._guide_told(name):
+                log.warning("%s", told)
+        if renewed or self._clock.now() - self._schedules_at > self._limits.schedule_renewal_seconds:
             self._renew_schedules(self._clock.now())
 
     def _renew_schedules(self, now: float) -> None:
@@ -482,7 +502,7 @@ class Playout:
         for channel in self._channels.values():
             programmes = schedule.from_configuration(channel.programmes, self._timezone, start, stop)
             if channel.xmltv and (guide := self._guides[channel.xmltv].value):
-                programmes += schedule.from_listings(guide.listings, channel.xmltv_id or channel.id)
+                programmes += schedule.from_listings(guide.listings, xmltv_id(channel))
             schedules[channel.id] = schedule.between(schedule.schedule(programmes), start, stop)
         self._schedules, self._schedules_at = schedules, now
         self._channels_document = (0, b"")
@@ -496,6 +516,8 @@ class _Watched(Generic[T]):
     def __init__(self, path: Path, parse: Callable[[list[bytes]], T], bytes_max: int) -> None:
         self.value: T | None = None
         self.broken = False
+        self.wrong = ""
+        """Why it is broken."""
         self._path = path
         self._parse = parse
         self._bytes_max = bytes_max
@@ -522,11 +544,11 @@ class _Watched(Generic[T]):
                 raise RemoteProtocolError(f"larger than {self._bytes_max} bytes")
             self.value = self._parse([path.read_bytes() for path in paths])
         except FileNotFoundError:
-            self.broken, self._seen = self.value is not None, []
+            self.broken, self.wrong, self._seen = self.value is not None, "it is gone", []
             return False
         except (OSError, ProtocolError) as error:
             log.error("%s cannot be used; the last good one stays in force: %s", self._path.name, error)
-            self.broken = True
+            self.broken, self.wrong = True, str(error)
             return False
         self.broken = False
         return True
@@ -540,8 +562,8 @@ def _revocations(documents: list[bytes]) -> Revocations:
     return read_revocations(documents[0])
 
 
-def _guide(documents: list[bytes]) -> xmltv.Guide:
-    return xmltv.read_xmltv(documents[0])
+def _guide(documents: list[bytes]) -> Guide:
+    return read_guide(documents[0])
 
 
 def _outcome(

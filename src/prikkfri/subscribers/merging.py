@@ -18,6 +18,8 @@ class Merged:
     subscribers: list[Subscriber] = field(default_factory=list)
     subscriptions: list[Subscription] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    password_hashes: dict[str, str] = field(default_factory=dict, repr=False)
+    """Of those entries that have one, by subscriber; the last counts."""
     conflicts: list[Refused] = field(default_factory=list)
     """Entries that contradict what is known. What they contradict may be put right further down in the file."""
 
@@ -40,12 +42,12 @@ def merge(entries: Iterable[Entry], subscribers: Iterable[Subscriber], subscript
         person, thing = entry.subscriber, entry.subscription
         before = people.get(person.id)
         if owners.get(person.email, person.id) != person.id:
-            reason = f"email is that of subscriber {owners[person.email]}"
+            reason = f"email is that of subscriber {owners[person.email]}; give each their own"
             merged.conflicts.append(Refused(entry.record, reason))
             continue
         others = holders[thing.msisdn].values()
         if rival := next((o for o in others if o.subscriber_id != person.id and o.overlaps(thing)), None):
-            reason = f"msisdn is held by subscriber {rival.subscriber_id} in that time"
+            reason = f"msisdn is held by subscriber {rival.subscriber_id} in that time; end that one first (to)"
             merged.conflicts.append(Refused(entry.record, reason))
             continue
         if person != before:
@@ -55,6 +57,8 @@ def merge(entries: Iterable[Entry], subscribers: Iterable[Subscriber], subscript
                 owners[person.email] = person.id
             people[person.id] = person
             merged.subscribers.append(person)
+        if entry.password_hash:
+            merged.password_hashes[person.id] = entry.password_hash
         had = known.get(thing.key)
         if thing != had:
             known[thing.key] = thing

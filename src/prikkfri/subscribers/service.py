@@ -3,9 +3,10 @@
 import csv
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from functools import partial
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
@@ -16,14 +17,16 @@ from prikkfri.errors import UsageError
 from prikkfri.protocols.spreadsheet import cell
 from prikkfri.storage import Database, Queries, Transaction
 from prikkfri.subscribers import store
-from prikkfri.subscribers.customer_file import LINE_CHARACTERS_MAX, Entry, Header, Record, Refused, entry, header
+from prikkfri.subscribers.customer_file import LINE_CHARACTERS_MAX, Entry, Header, Record, Refused, entry, header_of
 from prikkfri.subscribers.customer_file import records as records_of
+from prikkfri.subscribers.encodings import Encoding, encoding_of
 from prikkfri.subscribers.limits import Limits
 from prikkfri.subscribers.merging import Merged, merge
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.profile import Profile, profile
 
 DEFAULT_LIMITS = Limits()
+PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,12 @@ class ImportReport:
     rejected_file: Path | None
     """The rejected rows with line and reason; None when there are none."""
     seconds: float
+    encoding: str
+    """What the file was read as; of Windows-1252 it is a guess, since such a file does not say so."""
 
+
+OwnPasswords = Callable[[Collection[str]], Awaitable[Set[str]]]
+"""Those of these subscribers who have set a password here, or whose imported one was renewed: theirs counts."""
 
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many have been read."""
@@ -52,6 +60,7 @@ async def import_file(
     timezone: tzinfo,
     clock: Clock,
     progress: Progress,
+    own_passwords: OwnPasswords | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> ImportReport:
     """Imports a file of customers into the area `subscribers`; safe to break off and to repeat.
@@ -65,11 +74,16 @@ async def import_file(
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     size = os.fstat(binary.fileno()).st_size
-    with TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    if not binary.seekable():
+        binary.close()
+        raise UsageError(f"{path}: is no file that can be read twice; write it to one first")
+    encoding = encoding_of(iter(partial(binary.read, PIECE_BYTES), b""))
+    binary.seek(0)
+    with TextIOWrapper(binary, encoding=encoding.name, errors=encoding.errors, newline="") as file:
         lines = _lines(file)
-        layout = header(next(lines, ""), str(path))
-        with _Rejections(path, layout) as rejections:
-            run = _Import(database, layout, region, timezone, rejections)
+        layout = header_of(lines, str(path))
+        with _Rejections(path, layout, encoding) as rejections:
+            run = _Import(database, layout, region, timezone, rejections, own_passwords)
             records = records_of(lines, layout)
             conflicts: list[Refused] = []
             while batch := list(islice(records, limits.batch_records)):
@@ -90,6 +104,7 @@ async def import_file(
         rejected=rejections.count,
         rejected_file=rejections.path if rejections.count else None,
         seconds=clock.monotonic() - began,
+        encoding=encoding.name,
     )
 
 
@@ -122,6 +137,7 @@ class _Import:
     region: str
     timezone: tzinfo
     rejections: "_Rejections"
+    own_passwords: OwnPasswords | None
     counts: Counter[str] = field(default_factory=Counter)
 
     async def take(self, batch: Sequence[Record | Refused]) -> list[Refused]:
@@ -133,7 +149,9 @@ class _Import:
                 self.rejections.add(made)
             else:
                 entries.append(made)
-        merged = await self.database.write(lambda transaction: _merge(transaction, entries))
+        with_hash = {entry.subscriber.id for entry in entries if entry.password_hash}
+        superseded = await self.own_passwords(with_hash) if self.own_passwords and with_hash else frozenset()
+        merged = await self.database.write(lambda transaction: _merge(transaction, entries, superseded))
         self.counts.update(merged.effects)
         return merged.conflicts
 
@@ -143,7 +161,7 @@ class _Import:
         return entry(record, self.layout, region=self.region, timezone=self.timezone)
 
 
-async def _merge(transaction: Transaction, entries: Sequence[Entry]) -> Merged:
+async def _merge(transaction: Transaction, entries: Sequence[Entry], superseded: Set[str]) -> Merged:
     await store.take_turns(transaction)
     ids = {entry.subscriber.id for entry in entries}
     emails = {entry.subscriber.email for entry in entries}
@@ -155,6 +173,7 @@ async def _merge(transaction: Transaction, entries: Sequence[Entry]) -> Merged:
     )
     await store.write_subscribers(transaction, merged.subscribers)
     await store.write_subscriptions(transaction, merged.subscriptions)
+    await store.write_imported_passwords(transaction, merged.password_hashes, superseded=superseded)
     return merged
 
 
@@ -171,11 +190,12 @@ class _Rejections:
     """The file of rejected rows, in the columns of the imported file and then line and reason: mended, it can be
     imported itself, and no cell is a formula. It takes the place of an earlier import's when all has been read."""
 
-    def __init__(self, imported: Path, layout: Header) -> None:
+    def __init__(self, imported: Path, layout: Header, encoding: Encoding) -> None:
         self.path = imported.with_suffix(".rejected.csv")
         self.count = 0
         self._unfinished = imported.with_suffix(".rejected.unfinished")
         self._layout = layout
+        self._encoding = encoding.of_rejected
         self._file: TextIO | None = None
 
     def add(self, refused: Refused) -> None:
@@ -194,7 +214,7 @@ class _Rejections:
             descriptor = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         except OSError as error:
             raise UsageError(f"{self._unfinished}: rejected rows cannot be written: {error.strerror}") from None
-        return os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="")
+        return os.fdopen(descriptor, "w", encoding=self._encoding, errors="surrogateescape", newline="")
 
     def __enter__(self) -> "_Rejections":
         return self

@@ -1,6 +1,6 @@
 """The tables of the subscribers."""
 
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 
 from prikkfri.storage import Queries, Row, Transaction
 from prikkfri.subscribers.numbers import e164
@@ -105,6 +105,36 @@ async def write_subscriptions(transaction: Transaction, subscriptions: Sequence[
         " VALUES (:subscriber_id, :kind, :product, :starts, :ends)"
         " ON CONFLICT (subscriber_id, kind, product, starts) DO UPDATE SET ends = excluded.ends",
         [vars(subscription) for subscription in subscriptions if not subscription.msisdn],
+    )
+
+
+async def imported_password(queries: Queries, subscriber_id: str) -> str | None:
+    """The hash that a file brought for this subscriber. Whoever has set a password since goes by that."""
+    row = await queries.fetch_one(
+        "SELECT password_hash FROM imported_password WHERE subscriber_id = :id", {"id": subscriber_id}
+    )
+    return row[0] if row else None
+
+
+async def any_imported_password(queries: Queries) -> bool:
+    return await queries.fetch_one("SELECT 1 FROM imported_password LIMIT 1") is not None
+
+
+async def write_imported_passwords(
+    transaction: Transaction, hashes: Mapping[str, str], *, superseded: Collection[str]
+) -> None:
+    """Keeps the hashes of a file, and none for the `superseded`: what was replaced is not left to be stolen."""
+    await transaction.execute_many(
+        "INSERT INTO imported_password (subscriber_id, password_hash) VALUES (:id, :hash)"
+        " ON CONFLICT (subscriber_id) DO UPDATE SET password_hash = excluded.password_hash",
+        [
+            {"id": subscriber_id, "hash": text}
+            for subscriber_id, text in hashes.items()
+            if subscriber_id not in superseded
+        ],
+    )
+    await transaction.execute_many(
+        "DELETE FROM imported_password WHERE subscriber_id = :id", [{"id": each} for each in superseded]
     )
 
 

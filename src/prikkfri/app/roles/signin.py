@@ -1,14 +1,26 @@
 """The signin role: credentials and sessions, over its database."""
 
+import asyncio
+
+import httpx
+
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import location_of, spool_over, trimming
 from prikkfri.clock import Clock
-from prikkfri.config import Config
+from prikkfri.config import Account, Config
 from prikkfri.journal import open_journal
+from prikkfri.protocols import jwt
+from prikkfri.signin.devices import http as devices_http
+from prikkfri.signin.devices.service import Devices
 from prikkfri.signin.http import application
+from prikkfri.signin.passwords import http as passwords_http
+from prikkfri.signin.passwords.service import Passwords
 from prikkfri.signin.service import SignIn, load_keys
 from prikkfri.storage import open_database
-from prikkfri.storage.keys import command_key
+from prikkfri.storage.keys import command_key, read_public_keys, secret_key
+
+SEND_SECONDS_MAX = 5.0
+"""The SMS centre has taken a code by then, or nobody knows whether it has."""
 
 
 async def build(config: Config, clock: Clock) -> Role:
@@ -26,20 +38,71 @@ async def build(config: Config, clock: Clock) -> Role:
         keys=load_keys(config.home),
         clock=clock,
     )
-    url = config.roles.signin.url
+    url, viewer, key = config.roles.signin.url, config.roles.viewer.url, command_key(config.home, "signin")
+    devices = Devices(
+        database=database,
+        journal=journal,
+        device_keys=jwt.read_jwks(read_public_keys(config.home, "device")),
+        revoked=service.publish_revoked_soon,
+        clock=clock,
+    )
+    client = httpx.AsyncClient()
+    account = next((a for a in config.sms.accounts if a.system_id == config.signin.code_account), None)
+
+    async def send(number: str, text: str) -> str | None:
+        assert account is not None
+        return await sent(client, f"http://localhost:{config.roles.sms.port}", account, config.operator, number, text)
+
+    passwords = Passwords(
+        database=database,
+        subscribers=subscribers,
+        journal=journal,
+        record=spool.record,
+        pool=service.pool,
+        send=send if account else None,
+        revoked=service.publish_revoked_soon,
+        config=config,
+        key=secret_key(config.home, "signin-codes"),
+        clock=clock,
+    )
 
     async def close() -> None:
+        await client.aclose()
         await database.close()
         await subscribers.close()
 
     return Role(
         application(
             service,
-            viewer_origin=config.roles.viewer.url,
+            viewer_origin=viewer,
             secure=url.startswith("https://"),
-            command_key=command_key(config.home, "signin"),
+            command_key=key,
+            rooms=[
+                *devices_http.routes(devices, viewer_origin=viewer, command_key=key),
+                *passwords_http.routes(passwords, viewer_origin=viewer, command_key=key),
+            ],
         ),
-        work=(service.run, spool.run, trimming(journal, config, clock)),
+        work=(service.run, passwords.run, spool.run, trimming(journal, config, clock)),
         counters=service.counters,
         close=close,
     )
+
+
+async def sent(
+    client: httpx.AsyncClient, sms: str, account: Account, operator: str, number: str, text: str
+) -> str | None:
+    """Hands a text to the SMS centre in the operator's name; returns its id, empty when it was not taken.
+
+    None: no answer came, and nobody knows whether it was.
+    """
+    message = {"from": operator[:11], "to": number, "text": text}
+    try:
+        async with asyncio.timeout(SEND_SECONDS_MAX):
+            response = await client.post(f"{sms}/messages", json=message, auth=(account.system_id, account.password))
+        if response.is_error and response.status_code != httpx.codes.INTERNAL_SERVER_ERROR:  # that is `in-doubt`
+            return ""
+        return str(response.raise_for_status().json()["id"])
+    except (httpx.ConnectError, httpx.ConnectTimeout):
+        return ""
+    except (httpx.HTTPError, TimeoutError, ValueError, KeyError, TypeError):
+        return None

@@ -7,7 +7,7 @@ import resource
 import secrets
 from pathlib import Path
 
-from prikkfri.app.connections import smpp_connections_for
+from prikkfri.app.limits import smpp_connections_for
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import location_of, trimming
 from prikkfri.app.serving import listen
@@ -19,7 +19,8 @@ from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.http import application, commands, quarantine_commands, report_commands, restore_commands
 from prikkfri.sms.service import SmsCentre
 from prikkfri.storage import open_database
-from prikkfri.storage.keys import command_key, secret_key
+from prikkfri.storage.keys import command_key
+from prikkfri.storage.sealing_keys import SealingKeyFiles
 
 log = logging.getLogger("prikkfri.sms")
 
@@ -43,7 +44,7 @@ async def build(config: Config, clock: Clock) -> Role:
         database=database,
         journal=journal,
         settings=settings,
-        sealing_key=secret_key(config.home, "sealing"),
+        sealing_keys=SealingKeyFiles(config.home),
         clock=clock,
         entropy=secrets.token_bytes,
         smpp_sockets=sockets,

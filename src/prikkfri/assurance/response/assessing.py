@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import inf, log
 
+import msgspec
 from msgspec import structs
 
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, Kind
-from prikkfri.assurance.localisation import ORDINARY_SLACK, SHARE_FLOOR, Cell
+from prikkfri.assurance.localisation import ORDINARY_SLACK, SHARE_FLOOR, Cell, Placed
 from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import (
     EXPECTATIONS,
@@ -53,9 +53,8 @@ ROSE_UNBROKEN_NATS = 12.0
 Expectations = Mapping[tuple[str, str], Expectation]
 
 
-@dataclass(frozen=True)
-class Settled:
-    """One promise as kept or broken, and when that was known."""
+class Settled(msgspec.Struct, frozen=True, gc=False):
+    """One promise as kept or broken, and when that was known. A struct, since a look makes one for each promise."""
 
     at: float
     asked: float
@@ -106,6 +105,19 @@ def _unanswered(asking: Outcome, deadline: float, expectations: Expectations) ->
     return Settled(deadline, asking.time, segment_of(unanswered(asking, expectations)), kept=False)
 
 
+def lying_in(promises: Iterable[Settled], segments: Sequence[Segment]) -> list[Settled]:
+    """Those of the segments. Promises are many, and the places that they lie in few."""
+    known: dict[tuple[tuple[str, str], ...], bool] = {}
+    found = []
+    for each in promises:
+        place = each.segment.values
+        if (lies := known.get(place)) is None:
+            lies = known[place] = any(segment.holds(each.segment) for segment in segments)
+        if lies:
+            found.append(each)
+    return found
+
+
 def cells(promises: Iterable[Settled], *, since: float, until: float) -> list[Cell]:
     """Counts by combination of dimension values, of what was settled from `since` to before `until`."""
     counts: dict[Segment, list[int]] = {}
@@ -123,30 +135,35 @@ def buckets(
     """Counts of the segments in stretches of `seconds`, empty ones too."""
     kept = [0] * max(int((until - since) / seconds), 0)
     broken = list(kept)
-    for each in promises:
+    for each in lying_in(promises, segments):
         index = int((each.at - since) / seconds) if each.at >= since else -1
-        if 0 <= index < len(kept) and any(segment.holds(each.segment) for segment in segments):
+        if 0 <= index < len(kept):
             (kept if each.kept else broken)[index] += 1
     return [Bucket(since + i * seconds, k, b) for i, (k, b) in enumerate(zip(kept, broken, strict=True))]
 
 
 def usual_share(promises: Iterable[Settled], segments: Sequence[Segment], *, since: float, until: float) -> float:
     """The share of the segments that was broken before; what is ordinary at their steps if little is seen."""
-    inside = [each for each in promises if any(segment.holds(each.segment) for segment in segments)]
+    inside = lying_in(promises, segments)
     before = [each for each in inside if since <= each.at < until]
     if not inside:
         return 0.0
     settled, broken = len(before), sum(not each.kept for each in before)
-    steps = Counter((each.segment.get("service"), each.segment.get("step")) for each in inside)
-    ordinary = sum(ORDINARY_SHARES.get(step, 0.0) * count for step, count in steps.items()) / len(inside)
+    places = Counter(each.segment.values for each in inside)
+    ordinary = sum(_ordinary_share(place) * count for place, count in places.items()) / len(inside)
     drawn = (broken + PRIOR_PROMISES * ordinary) / (settled + PRIOR_PROMISES)
     return max(drawn, broken / settled if settled else 0.0)
+
+
+def _ordinary_share(place: tuple[tuple[str, str], ...]) -> float:
+    values = dict(place)
+    return ORDINARY_SHARES.get((values.get("service", ""), values.get("step", "")), 0.0)
 
 
 def last_broken(promises: Iterable[Settled], segments: Sequence[Segment], *, since: float) -> float | None:
     """When the last promise of the segments was broken, since then."""
     broken = (each for each in promises if not each.kept and each.at >= since)
-    return max((p.at for p in broken if any(segment.holds(p.segment) for segment in segments)), default=None)
+    return max((each.at for each in lying_in(broken, segments)), default=None)
 
 
 def began(promises: Iterable[Settled], segments: Sequence[Segment], *, since: float) -> float:
@@ -155,7 +172,7 @@ def began(promises: Iterable[Settled], segments: Sequence[Segment], *, since: fl
     An unanswered promise is known to be broken a whole grace time after the fault that broke it. What was asked before
     something that was kept says nothing: then it still worked, at least for some.
     """
-    ours = [each for each in promises if any(segment.holds(each.segment) for segment in segments)]
+    ours = lying_in(promises, segments)
     last_kept = max((each.asked for each in ours if each.kept and each.at < since), default=0.0)
     broken = (each.asked for each in ours if not each.kept and each.at >= since)
     return min([since, *(asked for asked in broken if asked > last_kept)])
@@ -167,25 +184,60 @@ def rose(promises: Iterable[Settled], alarm: Alarm) -> float:
     The sum that raised it may have stood above zero for long, by what is broken on any evening, and counts what comes
     late (all at once after a restart) when it comes. `promises` are oldest first.
     """
-    ordinary = min(0.5, ORDINARY_SLACK * max(alarm.level, SHARE_FLOOR))
-    risen = min(alarm.seen, 0.999)
-    if alarm.kind != "share" or risen <= ordinary:
+    if alarm.kind != "share" or alarm.seen <= _at_most_ordinary(alarm.level):
         return alarm.since
     since = alarm.since - ROSE_BEFORE_SECONDS
-    theirs = [p for p in promises if p.at < alarm.raised_at and alarm.segment.holds(p.segment)]
-    evidence, best, nearby = 0.0, -inf, -inf
-    beginnings: list[tuple[float, float]] = []
-    for each in reversed(theirs):
-        if each.at < since and evidence < best - ROSE_UNBROKEN_NATS:
-            break
-        evidence += log((1 - risen) / (1 - ordinary)) if each.kept else log(risen / ordinary)
-        if not each.kept:
-            beginnings.append((evidence, each.at))
-            best = max(best, evidence)
-            nearby = best if each.at >= since else nearby
+    theirs = lying_in((each for each in promises if each.at < alarm.raised_at), [alarm.segment])
+    beginnings = _beginnings(theirs, alarm.level, alarm.seen, least_since=since)
+    best = max(beginnings, default=(-inf, since))[0]
+    nearby = max((nats for nats, at in beginnings if at >= since), default=-inf)
     if best < nearby + ROSE_BEFORE_NATS:
         best, beginnings = nearby, [each for each in beginnings if each[1] >= since]
     return min((at for nats, at in beginnings if nats >= best - ROSE_NATS), default=alarm.since)
+
+
+def rose_beside(
+    promises: Iterable[Settled], placed: Placed, worse: Sequence[Segment], alarms: Iterable[Alarm]
+) -> float | None:
+    """When the share of one of several places rose, by what lies in none of the worse; None where nothing tells.
+
+    An alarm of a place in which another cause broke much more tells of both together: against that share the mild time
+    before the other began is no beginning. `promises` are oldest first.
+    """
+    levels = [each.level for each in alarms if each.kind == "share" and each.segment.meets(placed.segment)]
+    if not levels or placed.share <= _at_most_ordinary(min(levels)):
+        return None
+    theirs = [p for p in lying_in(promises, [placed.segment]) if not any(each.holds(p.segment) for each in worse)]
+    beginnings = _beginnings(theirs, min(levels), placed.share, least_since=inf)
+    if not beginnings:
+        return None
+    best, first = max(beginnings)
+    since = first - ROSE_BEFORE_SECONDS
+    return min(at for nats, at in beginnings if nats >= best - ROSE_NATS and at >= since)
+
+
+def _at_most_ordinary(level: float) -> float:
+    return min(0.5, ORDINARY_SLACK * max(level, SHARE_FLOOR))
+
+
+def _beginnings(
+    promises: Sequence[Settled], level: float, seen: float, *, least_since: float
+) -> list[tuple[float, float]]:
+    """Each broken promise as the beginning of a share `seen`: the nats by which that explains all from it on better
+    than the ordinary does, and when it was. Up to `least_since` all are looked at, and before it as far as it goes on.
+    """
+    ordinary, risen = _at_most_ordinary(level), min(seen, 0.999)
+    kept, broken = log((1 - risen) / (1 - ordinary)), log(risen / ordinary)
+    evidence, best = 0.0, -inf
+    found: list[tuple[float, float]] = []
+    for each in reversed(promises):
+        if each.at < least_since and evidence < best - ROSE_UNBROKEN_NATS:
+            break
+        evidence += kept if each.kept else broken
+        if not each.kept:
+            found.append((evidence, each.at))
+            best = max(best, evidence)
+    return found
 
 
 def sign(outcome: Outcome) -> Alarm | None:

@@ -77,7 +77,7 @@ def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, n
     )
     made = impact_of(incident, outcomes, grounds, now=now)
     hits = made.seen
-    if incidents.of_few(incident, *_people(incident, outcomes, grounds, now)):
+    if incidents.about_arriving(incident) and incidents.of_few(*_people(incident, outcomes, grounds, now)):
         hits = 0
     else:
         gone = [alarm for alarm in incident.alarms if _gone(assessing.picture_channel(alarm), pictures)]
@@ -123,6 +123,11 @@ def _placed(incident: Incident, promises: Sequence[assessing.Settled], now: floa
     placement = with_alarmed(place(counted, usual, all_causes=True), alarmed, counted, usual)
     if placement.placed:
         incident = incidents.placed(incident, placement, now)
+    if placement.several:
+        worse: list[Segment] = []
+        for each in placement.placed:
+            since = min(since, assessing.rose_beside(promises, each, worse, incident.alarms) or since)
+            worse.append(each.segment)
     return replace(incident, since=assessing.began(promises, incident.segments, since=since))
 
 

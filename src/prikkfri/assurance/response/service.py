@@ -285,7 +285,7 @@ class Response:
             expectations=self._expectations,
         )
 
-    async def _outcomes(self, since: float, until: float) -> list[Outcome]:
+    async def _outcomes(self, since: float, until: float, *, service: str = "") -> list[Outcome]:
         """In the order of time; read in parts, so that many hold nobody up."""
         found: list[Outcome] = []
         last: Taken | None = None
@@ -293,7 +293,7 @@ class Response:
         while True:
             part = await self._database.read(
                 lambda q, last=last: outcomes_in(
-                    q, since=since, until=until, after=last, most=self._timing.outcomes_at_once_max
+                    q, since=since, until=until, service=service, after=last, most=self._timing.outcomes_at_once_max
                 )  # type: ignore[misc]
             )
             found += (taken.outcome for taken in part)
@@ -332,11 +332,8 @@ class Response:
     async def _look_at(self, incident: Incident) -> None:
         """Where it is, who was hit, whether it is over: from the outcomes themselves."""
         now = self._clock.now()
-        outcomes = [
-            outcome
-            for outcome in await self._outcomes(incident.since - looking.BEFORE_SECONDS, now + 1)
-            if outcome.service == incident.service
-        ]
+        earlier = incident.since - looking.BEFORE_SECONDS
+        outcomes = await self._outcomes(earlier, now + 1, service=incident.service)
         grounds = looking.Grounds(
             standing=self._watch.standing,
             blind=bool(self._around.blind()),

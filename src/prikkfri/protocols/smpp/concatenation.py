@@ -5,7 +5,10 @@ parameters of SMPP (5.3.2.22); a whole long message may travel in message_payloa
 """
 
 import struct
+from array import array
 from collections import OrderedDict
+from collections.abc import Mapping
+from zlib import crc32
 
 import msgspec
 from msgspec import structs
@@ -17,8 +20,11 @@ from prikkfri.protocols.smpp.text import ESCAPE, DataCoding, alphabet
 ESM_CLASS_HEADER = 0x40
 """The bit of esm_class that says a user data header stands first in the message."""
 PARTS_MAX = 255
+REFERENCES = 256
+"""Of 8 bits."""
 _USER_DATA_OCTETS = 140  # what one message carries over the air, header included
 _CONCATENATION_8, _CONCATENATION_16 = 0x00, 0x08
+_NOT_YET = -1
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
@@ -147,21 +153,137 @@ class References:
     """The references of long messages, counted by the sender and the recipient that a phone is shown.
 
     A phone knows nothing of accounts: two that write in one name to one phone must not use one reference after the
-    other by chance, or it makes one text of two. Bounded: beyond `pairs_max` the pair that was silent longest begins
-    anew, as all do in a new process.
+    other by chance, or it makes one text of two. Each pair has one of `SLOTS` counters, for good: two messages of it
+    have the same reference only when 256 others have gone between, of its own or of pairs that share its slot. So no
+    pair is ever forgotten, and there are never more counters than that.
     """
 
-    def __init__(self, *, pairs_max: int = 100_000) -> None:
-        self._pairs_max = pairs_max
-        self._last: OrderedDict[tuple[str, str], int] = OrderedDict()
+    SLOTS = 65_536
+
+    def __init__(self) -> None:
+        self._last = array("h", [_NOT_YET]) * self.SLOTS
+        self._changed: dict[int, int] = {}
+
+    @classmethod
+    def slot(cls, sender: str, recipient: str) -> int:
+        return crc32(f"{sender}\0{recipient}".encode()) % cls.SLOTS
+
+    def recover(self, last: Mapping[int, int]) -> None:
+        """`last`: what `changed` told, altogether."""
+        for slot, reference in last.items():
+            self._last[slot] = reference
 
     def next(self, sender: str, recipient: str, *, first: int) -> int:
-        """0 to 255. `first`: where a pair begins that is not known, best drawn by lot."""
-        reference = (self._last.pop((sender, recipient), first - 1) + 1) % 256
-        self._last[sender, recipient] = reference
-        if len(self._last) > self._pairs_max:
-            self._last.popitem(last=False)
+        """0 to 255. `first`: where a slot begins, best drawn by lot."""
+        slot = self.slot(sender, recipient)
+        last = self._last[slot]
+        self._last[slot] = self._changed[slot] = reference = (first if last == _NOT_YET else last + 1) % 256
         return reference
+
+    def changed(self) -> dict[int, int]:
+        """By slot the last reference of those that have gone on since this was asked before: to be kept."""
+        changed, self._changed = self._changed, {}
+        return changed
+
+
+class PartReferences:
+    """The references of parts that senders have cut themselves: as they chose them, but where a phone would mix them.
+
+    Two senders that write in one name to one phone know nothing of each other, and each may choose the reference of
+    the other's text, of which parts may still be missing. The later one then gets the next that is free. Bounded: of
+    the pairs and messages the oldest are forgotten, as all are in a new process.
+    """
+
+    def __init__(self, *, messages_max: int = 100_000, age_seconds_max: float = 86_400.0) -> None:
+        self._messages_max = messages_max
+        self._age_seconds_max = age_seconds_max
+        self._texts: OrderedDict[tuple[str, str, str, Part], _Text] = OrderedDict()
+        """By origin, sender, recipient and part without its number; the one that went on last is last."""
+        self._taken: dict[tuple[str, str, bool], dict[int, tuple[str, str, str, Part]]] = {}
+        """By sender, recipient and width: whose each reference is."""
+
+    def of(self, origin: str, sender: str, recipient: str, part: Part, now: float) -> int:
+        """The reference that a part bears on its way; `origin`: who handed it in."""
+        key = (origin, sender, recipient, structs.replace(part, number=0))
+        text = self._texts.get(key)
+        if text is None or part.number in text.numbers or now - text.at > self._age_seconds_max:
+            self._forget(key)
+            text = self._texts[key] = _Text(self._free(key, part, now), set(), now)
+            self._taken.setdefault((sender, recipient, part.wide), {})[text.reference] = key
+        text.numbers.add(part.number)
+        text.at = now
+        self._texts.move_to_end(key)
+        if len(self._texts) > self._messages_max:
+            self._forget(next(iter(self._texts)))
+        return text.reference
+
+    def takes(self, sender: str, recipient: str, reference: int, now: float) -> bool:
+        """Whether a reference of 8 bits is free for a text that we cut ourselves; if so it is taken from now on."""
+        part = Part(reference, 0, 0)
+        key = ("", sender, recipient, part)
+        if self._free(key, part, now) != reference or self._is_anothers(key, reference, now):
+            return False
+        self.of("", sender, recipient, part, now)
+        return True
+
+    def _free(self, key: tuple[str, str, str, Part], part: Part, now: float) -> int:
+        taken = self._taken.get((key[1], key[2], part.wide), {})
+        size = 65_536 if part.wide else 256
+        for further in range(size):
+            reference = (part.reference + further) % size
+            if not self._is_anothers(key, reference, now):
+                if (before := taken.get(reference)) is not None:
+                    self._forget(before)
+                return reference
+        return part.reference
+
+    def _is_anothers(self, key: tuple[str, str, str, Part], reference: int, now: float) -> bool:
+        holder = self._taken.get((key[1], key[2], key[3].wide), {}).get(reference)
+        return holder is not None and holder[0] != key[0] and now - self._texts[holder].at <= self._age_seconds_max
+
+    def _forget(self, key: tuple[str, str, str, Part]) -> None:
+        text = self._texts.pop(key, None)
+        if text is None:
+            return
+        pair = (key[1], key[2], key[3].wide)
+        taken = self._taken[pair]
+        if taken.get(text.reference) == key:
+            del taken[text.reference]
+        if not taken:
+            del self._taken[pair]
+
+
+class _Text(msgspec.Struct):
+    reference: int
+    numbers: set[int]
+    """The parts that have come."""
+    at: float
+    """When the last one came."""
+
+
+def with_reference(message: ShortMessage, reference: int) -> ShortMessage:
+    """A part with another reference; call it only with one that `read_part` reads."""
+    if not message.esm_class & ESM_CLASS_HEADER:
+        tlvs = tuple((tag, reference.to_bytes(2)) if tag == Tag.SAR_REFERENCE else (tag, v) for tag, v in message.tlvs)
+        return structs.replace(message, tlvs=tlvs)
+    whole = payload(message)
+    elements, octets = split_header(whole)
+    written = b"".join(
+        bytes((element, len(value))) + _renumbered(element, value, reference) for element, value in elements
+    )
+    octets = bytes((len(written),)) + written + octets
+    if message.octets:
+        return structs.replace(message, octets=octets)
+    tlvs = tuple((tag, octets if tag == Tag.MESSAGE_PAYLOAD else value) for tag, value in message.tlvs)
+    return structs.replace(message, tlvs=tlvs)
+
+
+def _renumbered(element: int, value: bytes, reference: int) -> bytes:
+    if element == _CONCATENATION_8 and len(value) == 3:
+        return bytes((reference,)) + value[1:]
+    if element == _CONCATENATION_16 and len(value) == 4:
+        return reference.to_bytes(2) + value[2:]
+    return value
 
 
 class Reassembly:

@@ -7,6 +7,7 @@ from prikkfri.errors import RemoteProtocolError
 
 _TIME = re.compile(r"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d)(\d\d)([-+R])", re.ASCII)
 _DAY_SECONDS = 86_400
+VALIDITY_DAYS_MAX = 30
 
 
 def parse_time(text: str, now: float) -> float | None:
@@ -30,11 +31,19 @@ def parse_time(text: str, now: float) -> float | None:
 
 
 def format_relative(seconds: float) -> str:
-    """A validity period from now, rounded up to the second and cut at 63 days, which is all that networks keep."""
-    whole = min(max(int(-(-seconds // 1)), 1), 63 * _DAY_SECONDS)
+    """A validity period from now, never longer than what is asked, and at least a second.
+
+    Whole seconds, and at most 30 days, since a month means 31 of them to some.
+    """
+    whole = min(max(int(seconds), 1), VALIDITY_DAYS_MAX * _DAY_SECONDS)
     days, rest = divmod(whole, _DAY_SECONDS)
-    months, days = divmod(days, 30)
-    return f"00{months:02}{days:02}{rest // 3600:02}{rest // 60 % 60:02}{rest % 60:02}000R"
+    return f"0000{days:02}{rest // 3600:02}{rest // 60 % 60:02}{rest % 60:02}000R"
+
+
+def format_absolute(moment: float, now: float) -> str:
+    """The same as a moment in UTC: never later than what is asked, at least a second from now, at most 30 days."""
+    whole = int(min(max(moment, now + 1.0), now + VALIDITY_DAYS_MAX * _DAY_SECONDS))
+    return f"{datetime.fromtimestamp(whole, UTC):%y%m%d%H%M%S}000+"
 
 
 def format_minute(moment: float) -> str:

@@ -1,19 +1,14 @@
 """Many evenings, on all cores: one evening is one seed, and independent of every other."""
 
-import gc
 import hashlib
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 
 from prikkfri.clock import Clock
 from prikkfri.simulation.evenings.drawing import TABLE, Evening, Table, drawn
 from prikkfri.simulation.evenings.judging import Judged, Result, judge, result
 from prikkfri.simulation.evenings.running import WHOLE, Parts, run
 from prikkfri.simulation.evenings.world import world
+from prikkfri.simulation.virtual.processes import in_order
 
 
 def evening(seed: int, parts: Parts = WHOLE, table: Table = TABLE) -> Judged:
@@ -30,31 +25,7 @@ def played(plan: Evening, parts: Parts = WHOLE) -> Judged:
 
 def judged(seeds: Sequence[int], *, processes: int | None = None) -> Iterator[Judged]:
     """In the order of the seeds."""
-    count = min(processes or len(os.sched_getaffinity(0)), len(seeds))
-    if count <= 1:
-        yield from map(evening, seeds)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_left_to_the_parent) as pool:
-        try:
-            yield from pool.map(evening, seeds)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _left_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.set_threshold(50_000, 20, 100)  # an evening makes many small things that refer to nothing
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
-
-
-def _end_with_the_parent() -> None:
-    """Whoever is killed leaves nobody working for nobody."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    return in_order(evening, seeds, processes=processes)
 
 
 def simulate(

@@ -31,8 +31,8 @@ from prikkfri.config import Remedy, Tier
 from prikkfri.journal import Journal, Page, Source, open_journal
 from prikkfri.journal.outcomes import encode_batch
 from prikkfri.simulation.evenings.drawing import STREAMS
-from prikkfri.simulation.evenings.virtual import VirtualLoop
 from prikkfri.simulation.evenings.world import GRACE_SECONDS, World, Written
+from prikkfri.simulation.virtual.loop import VirtualLoop
 from prikkfri.storage import Database, Location, open_database, open_reader, open_spool, open_spool_reader
 
 HOLD_SECONDS = 60.0

@@ -4,6 +4,7 @@ Each stands for what public bug reports of other gateways tell. All off is a par
 """
 
 import struct
+from codecs import BOM_UTF16_LE
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -83,7 +84,9 @@ class Quirks:
     behind_id: str = " "
     addresses: Addresses = "as-sent"
     wide: bool = False
-    """The text is of UCS-2."""
+    """The text is of UCS-2 ..."""
+    wide_order: Literal["big", "little", "little-marked"] = "big"
+    """... with this octet first, with a byte order mark or without."""
     carrier: Carrier = "short_message"
     marked: bool = True
     """Whether esm_class says that it is a receipt."""
@@ -151,7 +154,11 @@ def _text(quirks: Quirks, number: int, state: MessageState, now: float) -> bytes
     if quirks.state_in in ("both", "text"):
         text += f" stat:{word}"
     text += f" err:{quirks.error} text:{quirks.text}"
-    return text.encode("utf-16-be" if quirks.wide else "latin-1")
+    if not quirks.wide:
+        return text.encode("latin-1")
+    if quirks.wide_order == "big":
+        return text.encode("utf-16-be")
+    return (BOM_UTF16_LE if quirks.wide_order == "little-marked" else b"") + text.encode("utf-16-le")
 
 
 _BOOK_WORDS = {

@@ -50,7 +50,10 @@ class Accounts:
             else:
                 connection.abort()
 
-        limits = Limits(window=WINDOW, bind_seconds_max=self._shared.timing.bind_seconds_max)
+        shared = self._shared
+        limits = Limits(
+            window=WINDOW, bind_seconds_max=shared.timing.bind_seconds_max, sequence_max=shared.wire.sequence_max
+        )
         return server.Connection(Side.CENTRE, limits, self._shared.clock, opened)
 
     def _makes_room_for(self, connection: Connection) -> bool:
@@ -65,13 +68,13 @@ class Accounts:
             self._cut(silent)
         if (silent := self._unbound.enter(connection, connection.address)) is not None:
             self._cut(silent)
-        bound.connections.add(connection)
+        bound.connections[connection] = None
         return True
 
     def _cut(self, connection: Connection) -> None:
         self._shared.counters.cut += 1
         self._unbound.leave(connection)
-        self._shared.bound.connections.discard(connection)
+        self._shared.bound.connections.pop(connection, None)
         connection.abort()
 
     async def _serve(self, connection: Connection) -> None:
@@ -86,7 +89,7 @@ class Accounts:
             log.exception("connection from %s given up", connection.peer)
         finally:
             connection.close("closed")
-            self._shared.bound.connections.discard(connection)
+            self._shared.bound.connections.pop(connection, None)
             self._unbound.leave(connection)
 
     async def _welcome(self, connection: Connection) -> Account | None:

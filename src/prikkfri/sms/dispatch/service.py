@@ -1,10 +1,14 @@
-"""Claims and dispatch: what is due for a party is claimed, as much as its window has room for, and written."""
+"""Claims and dispatch: what is due for a party is claimed, as much as its window has room for, and written.
+
+What is claimed stands in the queue of the bind that it leaves by (`pairs`). What cannot be written after all is given
+back, and has its old place in the order.
+"""
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
+from functools import partial
 
-from prikkfri.errors import LocalProtocolError, StorageError
+from prikkfri.errors import FatalError, LocalProtocolError, StorageError
 from prikkfri.protocols.smpp.pdu import Command
 from prikkfri.sms import delivery, store
 from prikkfri.sms.messages import DueReceipt, Ending, Message
@@ -16,15 +20,6 @@ from prikkfri.sms.shared.service import Connection, Shared, log
 from prikkfri.storage import Transaction
 
 PAUSE_SECONDS_MIN = 0.001
-
-
-@dataclass
-class _Unwritten:
-    """What was claimed and did not come to the wire."""
-
-    misdirected: list[str] = field(default_factory=list)
-    messages: list[str] = field(default_factory=list)
-    receipts: list[str] = field(default_factory=list)
 
 
 class Dispatch:
@@ -39,8 +34,11 @@ class Dispatch:
         try:
             while not (connection.ended or shared.bound.leaving):
                 connection.awake.clear()
-                now, pace = shared.clock.monotonic(), shared.pace(party)
-                room = min(connection.session.window_room, pace.room(now)) if connection.writable else 0
+                await self._write_what_waits(connection, party)
+                now, session = shared.clock.monotonic(), connection.session
+                room = shared.pairs[party].room(connection, session.window_room, session.limits.window)
+                room = min(room, shared.pace(party).room(now))
+                room = room if connection.writable and party not in shared.drained else 0
                 room = delivery.at_once(room, connection.session.limits.window, shared.bound.count(party))
                 if room <= 0 or await self._send_paced(connection, party, room) < room:
                     look = shared.timing.look_seconds
@@ -48,9 +46,57 @@ class Dispatch:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(min(look, max(pause, PAUSE_SECONDS_MIN)) if pause > 0 else look):
                             await connection.awake.wait()
-        except BaseException:
+        except FatalError:
             connection.close("nothing more can be sent")
             raise
+        except Exception:  # the edge of a task: whatever it was, what is claimed must not stay behind
+            log.exception("%s: nothing more can be sent over this connection", party)
+            connection.close("nothing more can be sent")
+
+    async def leave(self, connection: Connection, party: Party) -> None:
+        """Nothing leaves by an ended connection any more: what follows goes by others, or waits as before."""
+        pairs, bound = self._shared.pairs[party], self._shared.bound
+        while pairs.queue(connection):
+            # Given back, it would be claimed by another bind in the midst of what is yet to be given back.
+            if not bound.leaving and (heir := bound.any_of(party)):
+                pairs.hand_over(connection, heir)
+                heir.awake.set()
+                return
+            await self._give_back(connection, party)
+        pairs.forget(connection)
+
+    async def _give_back(self, connection: Connection, party: Party) -> None:
+        """Gives back what was claimed and not written, so that it waits as before."""
+        shared = self._shared
+        queue = shared.pairs[party].queue(connection)
+        if queue:
+            unwritten = list(queue)
+            try:
+                await shared.database.write(partial(store.release, ids=[each.id for each in unwritten]))
+            except StorageError as error:
+                log.error("%s: cannot give back: %s", party, error)
+                if shared.bound.leaving:
+                    queue.clear()  # in doubt, when we start again
+                await asyncio.sleep(shared.timing.storage_pause_seconds)
+                return
+            for _ in unwritten:
+                queue.popleft()
+            shared.pairs[party].leave(unwritten)
+            shared.came_back(party)
+            shared.bound.wake([party])
+
+    async def _write_what_waits(self, connection: Connection, party: Party) -> None:
+        """What others have claimed of pairs that leave by this connection, and what its window had no room for."""
+        shared, queue = self._shared, self._shared.pairs[party].queue(connection)
+        if not queue:
+            return
+        stopped = party.kind == "link" and party.name in shared.stopped() and queue[0].message_class != "canary"
+        if stopped or shared.pace(party).pauses(shared.clock.monotonic()):
+            await self._give_back(connection, party)  # what was refused meanwhile goes before it
+            return
+        await self._write(connection, party)
+        if not queue:  # not at each answer: others would claim for it one by one
+            shared.bound.wake([party])
 
     async def _send_paced(self, connection: Connection, party: Party, room: int) -> int:
         """The same as `_send_due`, of which the party's other connections know while it goes on."""
@@ -63,7 +109,7 @@ class Dispatch:
 
     async def _send_due(self, connection: Connection, party: Party, room: int) -> int:
         """Claims up to `room` of what is due and writes it; returns how many it claimed."""
-        command = Command.SUBMIT_SM if party.kind == "link" else Command.DELIVER_SM
+        command, pairs = _command(party), self._shared.pairs[party]
         if self._shared.holds or not connection.session.may_ask(command):
             return 0
         try:
@@ -71,26 +117,49 @@ class Dispatch:
         except StorageError as error:
             log.error("%s: cannot claim: %s", party, error)
             return 0
-        left = _Unwritten()
-        now, parameters = self._shared.clock.now(), connection.session.takes_parameters
         for message in messages:
+            if (leaves_by := pairs.enter(message, connection)) is not connection:
+                leaves_by.awake.set()
+        parameters = connection.session.takes_parameters
+        bodies = [(each, delivery.receipt_body(each, parameters=parameters)) for each in receipts]
+        left = [each.id for each, body in bodies if not self._ask(connection, command, body, each)]
+        await self._write(connection, party)
+        if left:
+            await self._put_off_receipts(left)
+        return len(messages) + len(receipts)
+
+    async def _write(self, connection: Connection, party: Party) -> None:
+        """Writes what stands in the connection's queue, as far as its window has room."""
+        shared, session, queue = self._shared, connection.session, self._shared.pairs[party].queue(connection)
+        now, parameters, absolute = shared.clock.now(), session.takes_parameters, shared.is_told_until(party)
+        misdirected: list[Message] = []
+        late: list[Message] = []
+        while queue and connection.writable and session.window_room > 0 and not shared.bound.leaving:
+            message = queue[0]
             try:
-                body = delivery.wire_body(message, self._shared.sealer, party, now=now, parameters=parameters)
+                body = delivery.wire_body(
+                    message, shared.sealer, party, now=now, parameters=parameters, absolute=absolute,
+                    encode=shared.wire.encode,
+                )  # fmt: skip
+            except delivery.TooLate:  # while it was claimed; nobody claims it again
+                late.append(queue.popleft())
+                continue
             except delivery.Misdirected as error:
                 log.critical("message %s is in quarantine: %s", message.id, error)
-                left.misdirected.append(message.id)
+                misdirected.append(queue.popleft())
                 continue
-            if not self._ask(connection, command, body, message):
-                left.messages.append(message.id)
-            elif party.kind == "link":
-                self._shared.traffic[party.name].wrote(message, self._shared.clock.monotonic())
-        for receipt in receipts:
-            if not self._ask(connection, command, delivery.receipt_body(receipt, parameters=parameters), receipt):
-                left.receipts.append(receipt.id)
+            if not self._ask(connection, _command(party), body, message):
+                break
+            queue.popleft()
+            if party.kind == "link":
+                shared.traffic[party.name].wrote(message, shared.clock.monotonic())
         connection.flush()
-        if left.misdirected or left.messages or left.receipts:
-            await self._give_back(left)
-        return len(messages) + len(receipts)
+        if misdirected:
+            await self._quarantine_messages([message.id for message in misdirected])
+            shared.pairs[party].leave(misdirected)
+        if late:
+            await shared.database.write(partial(store.release, ids=[each.id for each in late]))
+            shared.pairs[party].leave(late)
 
     async def _claim(self, party: Party, room: int) -> tuple[list[DueReceipt], list[Message]]:
         now = self._shared.clock.now()
@@ -113,14 +182,20 @@ class Dispatch:
             return False
         return True
 
-    async def _give_back(self, left: _Unwritten) -> None:
+    async def _put_off_receipts(self, receipts: list[str]) -> None:
+        now = self._shared.clock.now()
+        await self._shared.database.write(lambda tx: receipts_store.put_off_receipts(tx, receipts, due_at=now))
+
+    async def _quarantine_messages(self, ids: list[str]) -> None:
         now = self._shared.clock.now()
 
         async def work(tx: Transaction) -> list[Ending]:
-            await store.release(tx, left.messages)
-            await receipts_store.put_off_receipts(tx, left.receipts, due_at=now)
-            ended = await self._quarantine.hold_messages(tx, left.misdirected, now)
+            ended = await self._quarantine.hold_messages(tx, ids, now)
             await self._receipts.record_ended(tx, ended, now)
             return ended
 
         self._receipts.tell_ended(await self._shared.database.write(work))
+
+
+def _command(party: Party) -> Command:
+    return Command.SUBMIT_SM if party.kind == "link" else Command.DELIVER_SM

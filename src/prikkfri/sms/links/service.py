@@ -23,7 +23,10 @@ class Links:
         bound = self._shared.bound
         while not bound.leaving:
             connection: Connection = server.Connection(
-                Side.ESME, Limits(window=link.window), self._shared.clock, bound.connections.add
+                Side.ESME,
+                Limits(window=link.window, sequence_max=self._shared.wire.sequence_max),
+                self._shared.clock,
+                lambda opened: bound.connections.update({opened: None}),
             )
             try:
                 await self._connect(connection, link)
@@ -40,7 +43,7 @@ class Links:
                 log.exception("link %s: connection given up", link.name)
             finally:
                 connection.close("closed")
-                bound.connections.discard(connection)
+                bound.connections.pop(connection, None)
             spread, first = self._shared.entropy(1)[0] / 255, self._shared.timing.reconnect_seconds
             await asyncio.sleep(delivery.reconnect_pause(failures, spread, first_seconds=first))
             failures += 1

@@ -3,7 +3,13 @@
 
 from typing import NamedTuple
 
+from prikkfri.sms.store import ORDER
 from prikkfri.storage import Queries
+
+Place = tuple[float, float, int, str]
+"""How far a look at what waits has come: when a message is due and was accepted, its part and its id."""
+START: Place = (0.0, 0.0, 0, "")
+_WAITS = "target = :target AND state = 'waiting'"
 
 
 class Waiting(NamedTuple):
@@ -13,14 +19,37 @@ class Waiting(NamedTuple):
     due_at: float
     recipient: str
     origin: str
+    accepted_at: float
+    part: int
+
+    @property
+    def place(self) -> Place:
+        return self.due_at, self.accepted_at, self.part, self.id
 
 
-async def waiting(queries: Queries, target: str, *, after: tuple[float, str], limit: int) -> list[Waiting]:
-    """Those that wait for a party behind a (time, id), in their order; canaries left out."""
+async def waiting(queries: Queries, target: str, *, after: Place, limit: int) -> list[Waiting]:
+    """Those that wait for a party behind a place, in the order in which they leave; canaries left out."""
     rows = await queries.fetch(
-        f"SELECT {', '.join(Waiting._fields)} FROM sms_message WHERE target = :target AND state = 'waiting'"
-        " AND message_class <> 'canary' AND due_at >= :at AND (due_at > :at OR id > :id)"
-        " ORDER BY due_at, id LIMIT :limit",
-        {"target": target, "at": after[0], "id": after[1], "limit": limit},
+        f"SELECT {', '.join(Waiting._fields)} FROM sms_message WHERE {_WAITS} AND message_class <> 'canary'"
+        # The first finds the place in the index, whose last column is not the id.
+        f" AND ({ORDER}) >= (:due_at, :accepted_at, :part) AND ({ORDER}, id) > (:due_at, :accepted_at, :part, :id)"
+        f" ORDER BY {ORDER}, id LIMIT :limit",
+        {**dict(zip(("due_at", "accepted_at", "part", "id"), after, strict=True)), "target": target, "limit": limit},
     )
     return [Waiting(*row) for row in rows]
+
+
+async def is_waiting(queries: Queries, target: str) -> bool:
+    """Whether anything waits for a party, canaries left out."""
+    row = await queries.fetch_one(
+        "SELECT 1 FROM sms_waiting WHERE target = :target AND messages > 0", {"target": target}
+    )
+    return row is not None
+
+
+async def is_due(queries: Queries, target: str, *, now: float) -> bool:
+    """Whether something waits for a party that may be claimed."""
+    row = await queries.fetch_one(
+        f"SELECT 1 FROM sms_message WHERE {_WAITS} AND due_at <= :now LIMIT 1", {"target": target, "now": now}
+    )
+    return row is not None

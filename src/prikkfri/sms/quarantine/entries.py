@@ -10,7 +10,7 @@ from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import Message
 from prikkfri.sms.network_receipts import NetworkReceipt
 from prikkfri.sms.routing import Party, Routes, find_route
-from prikkfri.sms.sealing import SealBroken, Sealer
+from prikkfri.sms.sealing import KeyGone, SealBroken, Sealer
 from prikkfri.sms.trail import Step
 
 BY_MAX = 64
@@ -33,6 +33,7 @@ class HeldReceipt(NamedTuple):
 class Hindrance(StrEnum):
     """Why something cannot be released."""
 
+    TEXT_GONE = "text-gone"
     SEAL_BROKEN = "seal-broken"
     NO_ROUTE = "no-route"
     TOO_LATE = "too-late"
@@ -40,6 +41,7 @@ class Hindrance(StrEnum):
 
 
 WHY_NOT = {
+    Hindrance.TEXT_GONE: "its text is gone, since the key to it is: it can only be discarded",
     Hindrance.SEAL_BROKEN: "the seal does not open for this recipient: it can only be discarded",
     Hindrance.NO_ROUTE: "no network takes messages to this number now",
     Hindrance.TOO_LATE: "the time in which it was to be delivered is over: it can only be discarded",
@@ -123,6 +125,8 @@ def way_out(message: Message, sealer: Sealer, routes: Routes, now: float) -> Par
         return Hindrance.SEAL_BROKEN
     try:
         sealer.open(message.sealed, message.binding)
+    except KeyGone:
+        return Hindrance.TEXT_GONE
     except SealBroken:
         return Hindrance.SEAL_BROKEN
     if message.expires_at <= now:

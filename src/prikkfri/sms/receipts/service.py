@@ -15,6 +15,7 @@ from itertools import count
 from prikkfri.errors import StorageError
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
+from prikkfri.sms.addresses import read_recipient
 from prikkfri.sms.intake import Intake, Told
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import Ending, network_state, reference_of
@@ -29,7 +30,7 @@ from prikkfri.sms.network_receipts import (
 )
 from prikkfri.sms.receipt_ids import ALL, Habit, Match, Reading, Unmatched, complaint, learnt, readings, wanted
 from prikkfri.sms.receipts import store
-from prikkfri.sms.routing import Party
+from prikkfri.sms.routing import Party, numbering_of
 from prikkfri.sms.shared.service import Shared, log
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Queries, Transaction
@@ -179,8 +180,12 @@ class Receipts:
         """
         link, target = receipt.link, str(Party("link", receipt.link))
         setting, habit = self._settings.get(link), settling.habits.get(link) or self.habit(link)
-        ways = readings(setting, habit) if setting or not last else ALL
-        found = find(receipt, await store.known(tx, target, wanted(receipt.identities, ways)), ways)
+        found: Fitting | Unmatched = Unmatched.NO_MESSAGE
+        # What has been learnt since it came goes before all that could be meant: of several it may leave one.
+        for ways in dict.fromkeys((readings(setting, habit), *([ALL] if last and not setting else []))):
+            found = find(receipt, await store.known(tx, target, wanted(receipt.identities, ways)), ways)
+            if isinstance(found, Fitting):
+                break
         if isinstance(found, Fitting):
             self._learn(settling, link, habit, found.match)
             self._note(settling, receipt, found)
@@ -206,7 +211,10 @@ class Receipts:
             settling.fitted.append((receipt.link, found, bool(receipt.id)))
 
     async def _in_doubt(self, tx: Transaction, target: str, receipt: NetworkReceipt) -> Sequence[str]:
-        numbers = dict.fromkeys((receipt.source, receipt.destination))
+        numbering = numbering_of(self._shared.settings)
+        written = dict.fromkeys((receipt.source, receipt.destination))
+        read = [read_recipient(each, 0, numbering) for each in written]
+        numbers = dict.fromkeys(each.text for each in read if each is not None)
         return [each for number in numbers for each in await store.find_in_doubt(tx, target, number)]
 
     def _learn(self, settling: Settling, link: str, habit: Habit, found: Match | Unmatched) -> None:
@@ -221,7 +229,7 @@ class Receipts:
         if state is None:
             await store.add_word(tx, message, receipt.word, now=now)
             return
-        reason = "" if state is State.DELIVERED else f"network-{receipt.error}"
+        reason = "" if state is State.DELIVERED else f"{outcomes.NETWORK}{receipt.error}"
         ending = await messages.end(tx, message, state, reason=reason, now=now)
         if ending is not None:
             settling.ended.append(ending)

@@ -49,9 +49,10 @@ async def end_submission(tx: Transaction, submission: str, *, now: float) -> Sta
 
 
 async def find_in_doubt(queries: Queries, target: str, recipient: str) -> list[str]:
-    """Messages in doubt towards a recipient: what a receipt without a known id may be about."""
+    """Messages in doubt towards a recipient, the newest first: what a receipt without a known id may be about."""
     rows = await queries.fetch(
-        "SELECT id FROM sms_message WHERE target = :target AND state = 'in-doubt' AND recipient = :recipient LIMIT 200",
+        "SELECT id FROM sms_message WHERE target = :target AND state = 'in-doubt' AND recipient = :recipient"
+        " ORDER BY id DESC LIMIT 200",
         {"target": target, "recipient": recipient},
     )
     return [row[0] for row in rows]

@@ -5,18 +5,12 @@ from prikkfri.sms.routing import Exposed, Stop
 from prikkfri.storage import Queries, Transaction
 
 _STOP = ", ".join(Stop._fields)
-
-
-def _went(table: str) -> str:
-    """Of a message that was attempted: that it went, or may have."""
-    perhaps = f"{table}.doubts > 0 OR {table}.state IN ('sending', 'in-doubt', 'unreported')"
-    return f"({table}.sent_at > 0 OR {perhaps})"
-
-
-_WENT = _went("m")
+_WENT_OF = "({0}.sent_at > 0 OR {0}.doubts > 0 OR {0}.state IN ('sending', 'in-doubt', 'unreported'))"
+"""Of a message that was attempted: that it went, or may have."""
+_WENT = _WENT_OF.format("m")
 _PARTS = (
     "FROM sms_message AS part WHERE part.submission = m.submission AND part.parts > 1 AND part.target = m.target"
-    f" AND part.attempted_at >= :since AND part.attempted_at < :until AND {_went('part')}"
+    f" AND part.attempted_at >= :since AND part.attempted_at < :until AND {_WENT_OF.format('part')}"
 )
 """The other parts of a long message, and itself, that went in the time."""
 

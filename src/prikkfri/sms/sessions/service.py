@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import Iterable
 
-from prikkfri.errors import StorageError
+from prikkfri.errors import FencedOut, StorageError
 from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, Status
 from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unreadable
 from prikkfri.sms import outcomes
 from prikkfri.sms.dispatch.service import Dispatch
 from prikkfri.sms.housekeeping import store
 from prikkfri.sms.intake import read_events
+from prikkfri.sms.pairs import answered
 from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import Connection, Shared, log
 from prikkfri.sms.submissions.service import Submissions
@@ -38,6 +39,7 @@ class Sessions:
             connection.close("closed")
             connection.awake.set()
             await sending  # never cancelled: it may be in the middle of a claim
+            await self._dispatch.leave(connection, party)
             bound.left(party)
             self._shared.came_back(party)
         if not bound.leaving and str(party) in self._shared.accounts_away():
@@ -80,9 +82,14 @@ class Sessions:
             while batch:
                 try:
                     over = await self._process(connection, party, batch)
+                except FencedOut:
+                    _refuse_requests(
+                        connection, batch, Status.SYSTEM_ERROR
+                    )  # of a doubt nobody is told: it may be kept
+                    raise
                 except StorageError as error:
                     log.error("%s: cannot store: %s", party, error)
-                    batch = _refuse_requests(connection, batch)
+                    batch = _refuse_requests(connection, batch, Status.QUEUE_FULL)
                     await asyncio.sleep(self._shared.timing.storage_pause_seconds)
                     batch += connection.arrived(BATCH_EVENTS_MAX)
                     continue
@@ -95,6 +102,7 @@ class Sessions:
         intake = read_events(batch, shared.bucket(party), shared.given(party))
         shared.buckets[party] = intake.bucket  # before anything is awaited: an account may have several connections
         refused = await self._submissions.store(party, intake)
+        shared.pairs[party].leave(answered(batch))  # now that what is sent again waits in its place
         if party.kind == "link":
             shared.traffic[party.name].note_events(batch, arrived)
         for request, status, body in intake.answers:
@@ -114,12 +122,12 @@ class Sessions:
         return intake.over
 
 
-def _refuse_requests(connection: Connection, batch: list[Event]) -> list[Event]:
-    """Says no to what can be asked again; keeps what must not be forgotten."""
+def _refuse_requests(connection: Connection, batch: list[Event], submitted: Status) -> list[Event]:
+    """Says no to what can be asked again (to an account: `submitted`); keeps what must not be forgotten."""
     kept: list[Event] = []
     for event in batch:
         if isinstance(event, Request) and event.command != Command.UNBIND:
-            status = Status.QUEUE_FULL
+            status = submitted
             if event.command in (Command.DELIVER_SM, Command.DATA_SM):
                 status = Status.TEMPORARY_APPLICATION_ERROR
             connection.session.answer(event, status, MessageAnswer())

@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from prikkfri.clock import Clock
-from prikkfri.config import Account, Sms
+from prikkfri.config import SENSITIVE_CLASSES, Account, Sms
 from prikkfri.journal import Journal
-from prikkfri.protocols.smpp.concatenation import References
-from prikkfri.protocols.smpp.pdu import Command
+from prikkfri.protocols.smpp.concatenation import PartReferences, References
+from prikkfri.protocols.smpp.pdu import Command, ShortMessage, encode_body
+from prikkfri.protocols.smpp.session import Limits
 from prikkfri.sms import server
 from prikkfri.sms.conformance import Traffic
-from prikkfri.sms.delivery import REFUSALS, refusals_of
+from prikkfri.sms.delivery import REFUSALS, VALIDITY_SECONDS_MIN, refusals_of
 from prikkfri.sms.intake import Given
 from prikkfri.sms.loops import Turns
 from prikkfri.sms.pace import Pace
-from prikkfri.sms.routing import Party, Routes, Stop, numbering_of
+from prikkfri.sms.pairs import Pairs
+from prikkfri.sms.routing import Party, Routes, Stop, numbering_of, sources
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Order, Rules
 from prikkfri.sms.timing import Timing
@@ -58,8 +60,8 @@ class Bound:
     """The connections that there are, and which of them are bound to whom."""
 
     def __init__(self) -> None:
-        self.connections: set[Connection] = set()
-        """Bound or not."""
+        self.connections: dict[Connection, None] = {}
+        """Bound or not, the oldest first."""
         self.leaving = False
         self.since: dict[Party, float] = {}
         """Since when somebody is bound: seconds since 1970 UTC."""
@@ -95,6 +97,10 @@ class Bound:
     def count(self, party: Party) -> int:
         return len(self._by_party.get(party, ()))
 
+    def any_of(self, party: Party) -> Connection | None:
+        """A connection over which something can be sent, if there is one."""
+        return next((each for each in self._by_party.get(party, ()) if not each.ended), None)
+
     def parties(self) -> list[Party]:
         return [party for party, connections in self._by_party.items() if connections]
 
@@ -107,9 +113,20 @@ class Bound:
 
     def wake(self, parties: Iterable[Party]) -> None:
         """There may be something to send to these."""
-        for party in set(parties):
+        for party in dict.fromkeys(parties):
             for connection in self._by_party.get(party, ()):
                 connection.awake.set()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wire:
+    """How PDUs are written, and the bounds of each session. What is written is not trusted (`delivery.wire_body`)."""
+
+    encode: Callable[[ShortMessage], bytes] = encode_body
+    sequence_max: int = Limits().sequence_max
+
+
+WIRE = Wire()
 
 
 @dataclass
@@ -123,6 +140,7 @@ class Shared:
     entropy: Callable[[int], bytes]
     sealer: Sealer
     timing: Timing
+    wire: Wire = WIRE
     counters: Counters = field(default_factory=Counters)
     bound: Bound = field(default_factory=Bound)
     full: frozenset[Party] = frozenset()
@@ -131,13 +149,18 @@ class Shared:
     """Nothing is sent: a snapshot was restored, and what waits may have been sent since."""
     paces: dict[Party, Pace] = field(default_factory=dict)
     """How fast each party is sent to, by whichever of its connections."""
+    pairs: defaultdict[Party, Pairs[Connection]] = field(default_factory=lambda: defaultdict(Pairs))
+    """Which of its connections messages leave by."""
     stops: dict[str, Stop] = field(default_factory=dict)
     down: frozenset[str] = frozenset()
     """Links that have not been bound for a while: others take over where they can."""
     misplaced: set[str] = field(default_factory=set)
-    """Links from which nothing leaves, and for which something may wait that has another way."""
+    """Links for which something may wait that has another way."""
+    drained: frozenset[Party] = frozenset()
+    """Parties for whom nothing is claimed, while what waits for them is brought elsewhere in its order."""
     buckets: dict[Party, Bucket] = field(default_factory=dict)
     references: References = field(default_factory=References)
+    part_references: PartReferences = field(default_factory=PartReferences)
     order: Order = field(default_factory=Order)
     turns: Turns = field(default_factory=Turns)
     traffic: dict[str, Traffic] = field(init=False)
@@ -147,13 +170,22 @@ class Shared:
         self.accounts: dict[str, Account] = {account.system_id: account for account in self.settings.accounts}
         self.partners = {link.name: link.partner for link in self.settings.links}
         self.routes = Routes.of(self.settings)
+        """What is taken on goes by these."""
+        self.wanted = self.routes
+        """As they are to be, once what waits has been placed by them (`placing`)."""
         self.traffic = {link.name: Traffic() for link in self.settings.links}
+        self._ucs2_little = {link.name for link in self.settings.links if link.ucs2_byte_order == "little"}
         self._rates = {Party("link", link.name): link.throughput_per_second_max for link in self.settings.links}
+        self._told_until = {Party("link", link.name) for link in self.settings.links if link.validity == "absolute"}
         self._refusals = {Party("link", link.name): refusals_of(link) for link in self.settings.links}
 
     def pace(self, party: Party) -> Pace:
         rate = self._rates.get(party, 0.0)
         return self.paces.get(party) or Pace(rate_max=rate or math.inf)
+
+    def is_told_until(self, party: Party) -> bool:
+        """Whether a party is told until when a message is valid, rather than for how long."""
+        return party in self._told_until
 
     def know_stops(self, stops: dict[str, Stop]) -> None:
         self.stops = stops
@@ -164,13 +196,13 @@ class Shared:
         self._know_routes()
 
     def _know_routes(self) -> None:
-        self.routes = Routes.of(self.settings, self.stopped(), self.down)
-        self.misplaced |= self.routes.bypassed()
+        self.wanted = Routes.of(self.settings, self.stopped(), self.down)
+        self.misplaced |= self.wanted.bypassed() | self.stops.keys()
 
     def came_back(self, party: Party) -> None:
         """Something that had left for a party waits for it again: if nothing leaves from there, it may go elsewhere."""
-        if party.kind == "link" and party.name in (*self.down, *self.stopped()):
-            self.misplaced |= self.routes.bypassed() & {party.name}
+        if party in sources(self.wanted, party.name):
+            self.misplaced.add(party.name)
 
     def stopped(self) -> set[str]:
         return {link for link, stop in self.stops.items() if stop.stopped}
@@ -190,7 +222,8 @@ class Shared:
     def given_for_canary(self, link: str, validity_seconds: float) -> Given:
         """Over its link alone, stopped or not."""
         party, routes = Party("canary", link), Routes.over(link)
-        return self._given(Rules(party, routes, message_class="canary", validity_seconds_max=validity_seconds))
+        validity = max(validity_seconds, 2 * VALIDITY_SECONDS_MIN)  # with less it might not leave at all
+        return self._given(Rules(party, routes, message_class="canary", validity_seconds_max=validity))
 
     def _given(self, rules: Rules, away: frozenset[str] = frozenset()) -> Given:
         refusals = self._refusals.get(rules.party, REFUSALS)
@@ -203,6 +236,7 @@ class Shared:
             now,
             away,
             references=self.references,
+            part_references=self.part_references,
             turns=self.turns,
             order=self.order,
             refusals=refusals,
@@ -212,7 +246,14 @@ class Shared:
         validity = self.settings.validity_hours_max * 3600
         if party.kind == "link":
             numbering = numbering_of(self.settings)
-            return Rules(party, self.routes, full=self.full, validity_seconds_max=validity, numbering=numbering)
+            return Rules(
+                party,
+                self.routes,
+                full=self.full,
+                validity_seconds_max=validity,
+                numbering=numbering,
+                ucs2_little=party.name in self._ucs2_little,
+            )
         account = self.accounts[party.name]
         return Rules(
             party,
@@ -221,6 +262,9 @@ class Shared:
             message_class=account.message_class,
             senders=None if ANYBODY in account.senders else (*account.senders, *account.short_codes),
             validity_seconds_max=validity,
+            life_seconds_max=self.settings.life_minutes_sensitive * 60
+            if account.message_class in SENSITIVE_CLASSES
+            else math.inf,
             throughput_per_second_max=account.throughput_per_second_max,
             ascii_is_gsm=account.data_coding_1 == "gsm",
             numbering=numbering_of(self.settings, account),

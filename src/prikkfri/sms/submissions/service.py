@@ -3,15 +3,18 @@
 from collections.abc import Awaitable, Callable
 
 from prikkfri.config import Account
+from prikkfri.errors import InDoubt
 from prikkfri.sms import store
 from prikkfri.sms.intake import Intake, Told, hand_in
+from prikkfri.sms.keys.service import Keys
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import Receipts, Settling
 from prikkfri.sms.restores import store as restores_store
 from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import SYSTEM_ID, Shared, log
-from prikkfri.sms.submission import Bucket, Refusal, text_message
+from prikkfri.sms.submission import Bucket, Doubt, Refusal, text_message
+from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Transaction
 
@@ -19,12 +22,17 @@ ACCEPTED_HELD = ("accepted-after-restore", "nothing is sent until a person has d
 
 
 class Submissions:
-    def __init__(self, shared: Shared, receipts: Receipts) -> None:
+    def __init__(self, shared: Shared, receipts: Receipts, keys: Keys) -> None:
         self._shared = shared
         self._receipts = receipts
+        self._keys = keys
 
-    async def submit(self, account: Account, sender: str, recipient: str, text: str) -> str | Refusal:
-        """Takes a text on: returns its id once it is durable. Raises `StorageError` or `InDoubt`."""
+    async def recover(self) -> None:
+        """References of long messages go on where the last process was."""
+        self._shared.references.recover(await self._shared.database.read(submissions_store.references))
+
+    async def submit(self, account: Account, sender: str, recipient: str, text: str) -> str | Doubt | Refusal:
+        """Takes a text on: returns its id once it is durable. Raises `StorageError` or `FencedOut`: it is not kept."""
         message = text_message(sender, recipient, text)
         if isinstance(message, Refusal):
             return message
@@ -32,7 +40,11 @@ class Submissions:
         intake = Intake(self._shared.bucket(party))
         status, identity = hand_in(intake, message, self._shared.given(party))
         self._shared.buckets[party] = intake.bucket
-        await self.store(party, intake)
+        try:
+            await self.store(party, intake)
+        except InDoubt:
+            if identity:
+                return Doubt(identity)
         return identity or Refusal(status, intake.outcomes[-1].reason)
 
     async def send_canary(
@@ -52,6 +64,7 @@ class Submissions:
             await store.insert(tx, intake.messages)
             await note(tx, identity)
 
+        await self._keys.make_durable()
         await self._shared.database.write(work)
         self._shared.bound.wake([Party("link", link)])
 
@@ -61,10 +74,13 @@ class Submissions:
         Raises `StorageError`.
         """
         shared, now = self._shared, self._shared.clock.now()
+        references = shared.references.changed()
         held = shared.holds and bool(intake.messages)
 
         async def work(tx: Transaction) -> tuple[list[Told], Settling]:
             await store.insert(tx, intake.messages)
+            if references:
+                await submissions_store.put_references(tx, references)
             if held:
                 await restores_store.count_accepted(tx, len(intake.messages))
                 await store.add_events(tx, [(each.id, Step(now, *ACCEPTED_HELD)) for each in intake.messages])
@@ -94,6 +110,7 @@ class Submissions:
             await self._receipts.record(tx, settling, now)
             return refused, settling
 
+        await self._keys.make_durable()
         refused, settling = await shared.database.write(work)
         counters = shared.counters
         counters.accepted += len(intake.messages)

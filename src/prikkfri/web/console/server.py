@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from prikkfri.assurance.console import Busy, CodeNeeded, Console, Role, TooManyTries
+from prikkfri.assurance.customers import CustomerDevice
 from prikkfri.assurance.overview import WINDOW_SECONDS, Overview
 from prikkfri.assurance.response.service import Response as IncidentResponse
 from prikkfri.assurance.service import OUTCOMES_SHOWN_MAX, Assurance
@@ -31,6 +32,7 @@ from prikkfri.protocols.asgi import (
 )
 from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console import wording
+from prikkfri.web.console.access import AccessPages
 from prikkfri.web.console.controls import ControlPages
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_CHARACTERS_MIN, form_of, says_why
 from prikkfri.web.console.incidents import CONTACTS_BYTES_MAX, CONTACTS_PATH, IncidentPages
@@ -145,6 +147,7 @@ class _Pages:
             assurance, playout_url=playout_url, show=self._page, templates=self._templates, clock=clock, pace=pace
         )
         self._messages = MessagePages(assurance, console, show=self._page, clock=clock)
+        self._access = AccessPages(assurance, console, show=self._page)
         self._incidents = IncidentPages(
             response,
             console,
@@ -170,6 +173,7 @@ class _Pages:
             *self._controls.pages(),
             *self._incidents.pages(),
             *self._messages.pages(),
+            *self._access.pages(),
             ("/system", self._system, ["GET"]),
             ("/alarms/seen", self._alarm_seen, ["POST"]),
             ("/looks", self._looks, ["GET"]),
@@ -338,7 +342,10 @@ class _Pages:
             return self._customers_page(request, who, status=404, query=query, why=why, trouble=trouble)
         await self._console.record_look(who=who, what="outcomes of a customer", subject=subscriber.id, why=why)
         found = await self._assurance.outcomes_of_customer(subscriber.id)
-        return self._customers_page(request, who, query=query, why=why, subscriber=subscriber, found=found)
+        devices = await self._assurance.devices_of_customer(subscriber.id)
+        return self._customers_page(
+            request, who, query=query, why=why, subscriber=subscriber, found=found, devices=devices
+        )
 
     def _customers_page(
         self,
@@ -351,6 +358,7 @@ class _Pages:
         trouble: str = "",
         subscriber: Subscriber | None = None,
         found: Sequence[Taken] = (),
+        devices: Sequence[CustomerDevice] | None = None,
     ) -> Answer:
         return self._page(
             "customers.html",
@@ -363,6 +371,7 @@ class _Pages:
             trouble=trouble,
             subscriber=subscriber,
             found=found,
+            devices=devices,
             most=OUTCOMES_SHOWN_MAX,
         )
 

@@ -1,6 +1,7 @@
 // Puts the viewer together. After the first visit every file of it comes from this device (service_worker.js).
 
 import { makeCatalogue } from "./catalogue.js";
+import { makeDevices } from "./devices.js";
 import { $, element, write } from "./element.js";
 import { move, rove } from "./focus.js";
 import { makeHits } from "./hits.js";
@@ -34,8 +35,10 @@ const watch = makeWatch({
   onSettings: openSettings,
 });
 const hits = makeHits(roles, () => read("device_token") ?? null);
+const devices = makeDevices(roles, () => read("device_token") ?? null);
 const signIn = makeSignIn({
   session,
+  roles,
   catalogue,
   operator: at.operator,
   statusPage: at.status,
@@ -112,6 +115,7 @@ function sayEverything() {
   signIn.render();
   watch.render();
   hits.render();
+  devices.render();
 }
 
 function openSettings() {
@@ -119,6 +123,7 @@ function openSettings() {
   write($("settings-name"), name ? say("signedInAs", { name }) : "");
   write($("sign-out"), say(session.state.kind === "in" ? "signOut" : "signIn"));
   hits.forget();
+  devices.forget();
   $("settings").showModal();
   rove($("settings"));
   $("settings-close").focus();
@@ -137,6 +142,17 @@ $("settings").addEventListener("keydown", (event) => {
 sayEverything();
 catalogue.follow();
 onSession(session.state);
+takeLink();
+addEventListener("hashchange", takeLink);
+
+// Customer service's link to a new password. It is for one use, so neither the address nor the history keeps it.
+function takeLink() {
+  const link = /^#password=([\w-]{43})$/.exec(location.hash)?.[1];
+  if (!link) return;
+  history.replaceState(null, "", location.pathname);
+  if (session.state.kind !== "out" || watch.awake) session.signOut();
+  signIn.openLink(link);
+}
 
 // The shell stays on the device; a new version is taken in quietly and worn at the next visit, or now when nobody
 // is watching.

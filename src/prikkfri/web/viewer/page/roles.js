@@ -62,6 +62,11 @@ const json = (body) => ({
   body: JSON.stringify(body),
 });
 
+const signed = (deviceToken, request) => ({
+  ...request,
+  headers: { ...request.headers, Authorization: `Bearer ${deviceToken}` },
+});
+
 // Asks until it is told; the shell on the device answers at once.
 export async function settings() {
   for (let tries = 0; ; tries++) {
@@ -90,6 +95,14 @@ export function makeRoles(at, device, token) {
     signOut: () => ask(`${at.signin}/sign-out`, { method: "POST", credentials: "include", keepalive: true }),
     playbackToken: (deviceToken) =>
       ask(`${at.door}/playback-token`, { method: "POST", headers: { Authorization: `Bearer ${deviceToken}` } }),
+    askForCode: (login, language) => ask(`${at.signin}/password/code`, json({ login, device, language })),
+    // `proof` is `{ link }`, or the `{ login, code }` that this device asked for.
+    setPassword: (proof, password) =>
+      ask(`${at.signin}/password`, { ...json({ ...proof, device, password }), seconds: SIGN_IN_SECONDS_MAX }),
+    devices: (deviceToken) => ask(`${at.signin}/devices`, { headers: { Authorization: `Bearer ${deviceToken}` } }),
+    // `which` is `{ device }`, or `{ others: true }`.
+    endDevices: (deviceToken, which) => ask(`${at.signin}/devices/end`, signed(deviceToken, json(which))),
+    seen: (deviceToken) => ask(`${at.signin}/devices/seen`, signed(deviceToken, { method: "POST" })),
     wasIHit: (deviceToken) =>
       ask(`${at.assurance}/was-i-hit`, { headers: { Authorization: `Bearer ${deviceToken}` } }),
     channels: () => ask(`${at.playout}/channels`),

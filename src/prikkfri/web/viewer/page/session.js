@@ -145,6 +145,7 @@ export function makeSession(roles, onChange) {
     if (!deviceToken) return "refused";
     try {
       keepPlayback(await roles.playbackToken(deviceToken));
+      roles.seen(deviceToken).catch(() => {}); // for the list of devices; watching needs it not
       return "renewed";
     } catch (error) {
       const refused = error.status === 401;

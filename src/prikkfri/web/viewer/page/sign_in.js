@@ -2,6 +2,7 @@
 
 import { $, channelStyle, element, show, write } from "./element.js";
 import { move, rove, watchFocus } from "./focus.js";
+import { makeNewPassword } from "./new_password.js";
 import { clockTime, duration, say } from "./words.js";
 
 const TICK_SECONDS = 0.25;
@@ -10,7 +11,7 @@ const OPEN_SECONDS = { silent: 4, busy: 10, line: 10 }; // how often to look for
 const now = () => Date.now() / 1000;
 
 // `onOpenChannel(channel)` is called when somebody watches an open channel without signing in.
-export function makeSignIn({ session, catalogue, operator, statusPage, onOpenChannel }) {
+export function makeSignIn({ session, roles, catalogue, operator, statusPage, onOpenChannel }) {
   const page = $("sign-in");
   const form = $("sign-in-form");
   let told = null; // the wait that the screen reader has been told of
@@ -18,6 +19,24 @@ export function makeSignIn({ session, catalogue, operator, statusPage, onOpenCha
   let outsideSince = null; // since when somebody has stood outside who wants in
   let openAskedAt = 0;
   let sayFault = () => {}; // again, when the language changes
+  let noted = null; // what went well, said below the form
+  const newPassword = makeNewPassword({
+    roles,
+    onSet(login, password) {
+      if (login) {
+        $("login").value = login;
+        session.signIn(login, password);
+      } else {
+        noted = "passwordSet";
+        render();
+      }
+    },
+    onClose() {
+      render();
+      rove(page);
+      $("login").focus();
+    },
+  });
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -28,7 +47,14 @@ export function makeSignIn({ session, catalogue, operator, statusPage, onOpenCha
       return;
     }
     fault(null);
+    noted = null;
     session.signIn(login, password);
+  });
+  $("no-password").addEventListener("click", () => {
+    fault(null);
+    noted = null;
+    newPassword.open($("login").value.trim());
+    render();
   });
   $("reveal").addEventListener("click", () => {
     const shown = $("password").type === "text";
@@ -44,9 +70,10 @@ export function makeSignIn({ session, catalogue, operator, statusPage, onOpenCha
     const { key, target } = event;
     const writing = target.tagName === "INPUT";
     if (key === "Escape" && session.state.wait) session.cancel();
+    else if (key === "Escape" && newPassword.opened) newPassword.close();
     else if (key === "ArrowUp" || key === "ArrowDown" || (key.startsWith("Arrow") && !writing)) {
       if (move(page, key)) event.preventDefault();
-    } else if (key === "ArrowRight" && target === $("password") && target.selectionStart === target.value.length) {
+    } else if (key === "ArrowRight" && target.name === "password" && target.selectionStart === target.value.length) {
       if (move(page, key)) event.preventDefault();
     }
   });
@@ -72,7 +99,11 @@ export function makeSignIn({ session, catalogue, operator, statusPage, onOpenCha
     if (page.hidden) return;
     const { state } = session;
     const wait = state.wait ?? null; // kept while the next try is under way, so that the page stands still
-    show(form, !wait);
+    show(form, !wait && !newPassword.opened);
+    newPassword.render();
+    page.classList.toggle("choosing", newPassword.opened && !wait);
+    write($("form-note"), noted ? say(noted) : "");
+    show($("form-note"), noted !== null);
     show($("wait"), Boolean(wait));
     page.classList.toggle("waiting", Boolean(wait));
     $("sign-in-button").disabled = state.kind === "asking";
@@ -152,8 +183,14 @@ export function makeSignIn({ session, catalogue, operator, statusPage, onOpenCha
       render();
       $("login").focus();
     },
+    // For whoever comes by customer service's link.
+    openLink(link) {
+      newPassword.openLink(link);
+      render();
+    },
     hide() {
       show(page, false);
+      noted = null;
       $("password").value = "";
     },
     fault,

@@ -1,0 +1,49 @@
+"""One question to a role on this machine, by HTTP: for commands, which do not wait for a larger client to load."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prikkfri.errors import RemoteProtocolError
+
+BODY_BYTES_MAX = 64 << 20
+
+
+@dataclass(frozen=True)
+class Told:
+    status: int
+    body: bytes
+
+    @property
+    def document(self) -> Any:
+        """Raises `ValueError` when it is no JSON."""
+        return json.loads(self.body)
+
+
+def asked(
+    port: int,
+    method: str,
+    path: str,
+    *,
+    seconds: float,
+    body: object = None,
+    headers: Mapping[str, str] | None = None,
+    host: str = "localhost",
+) -> Told:
+    """What is answered; `body` goes as JSON. No proxy is asked.
+
+    Raises `OSError` when nobody answers within `seconds`, `RemoteProtocolError` when what answers does not speak HTTP.
+    """
+    connection = http.client.HTTPConnection(host, port, timeout=seconds)
+    try:
+        content = None if body is None else json.dumps(body).encode()
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        connection.request(method, path, body=content, headers={**kind, **(headers or {})})
+        answer = connection.getresponse()
+        return Told(answer.status, answer.read(BODY_BYTES_MAX))
+    except http.client.HTTPException as error:
+        raise RemoteProtocolError(f"port {port} does not speak HTTP: {type(error).__name__}") from None
+    finally:
+        connection.close()

@@ -1,0 +1,46 @@
+"""Starting the roles on this machine and keeping them running."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prikkfri.app.locks import SUPERVISED, held, refuse_held
+from prikkfri.cli.installation import refuse_file
+from prikkfri.cli.options import HOME, ConfigFile, Home
+from prikkfri.config import ROLES
+from prikkfri.errors import UsageError
+
+
+def serve(
+    home: Home = HOME,
+    demo: Annotated[bool, typer.Option("--demo", help="Made-up customers, phones and a little life.")] = False,
+    only: Annotated[str, typer.Option(help=f"Some roles, with commas between them: {', '.join(ROLES)}.")] = "",
+    database: Annotated[str, typer.Option(help="postgresql://... instead of SQLite files in the home.")] = "",
+    config: ConfigFile = None,
+) -> None:
+    """Start the roles on this machine and keep them running."""
+    if database:
+        os.environ["PRIKKFRI_STORAGE_URL"] = database
+    roles = [role.strip() for role in only.split(",") if role.strip()] or list(ROLES)
+    refuse_file(home)
+    if unknown := [role for role in roles if role not in ROLES]:
+        raise UsageError(f"--only: there is no role {unknown[0]!r}; the roles are {', '.join(ROLES)}")
+    from prikkfri.cli.running import serve_roles
+
+    with alone_with(home, roles):
+        raise typer.Exit(serve_roles(home, roles, config, demo=demo))
+
+
+@contextlib.contextmanager
+def alone_with(home: Path, roles: Sequence[str]) -> Iterator[None]:
+    """Nobody else keeps these roles running on this home meanwhile. Raises `UsageError` when somebody does."""
+    with contextlib.ExitStack() as locks:
+        for role in roles:
+            locks.enter_context(held(home, SUPERVISED + role))
+        for role in roles:
+            refuse_held(home, role)
+        yield

@@ -1,0 +1,137 @@
+"""Running what decides over a drawn world, in virtual time."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from prikkfri.cli.options import JsonFile
+from prikkfri.cli.printing import refuse_unwritable, write_json
+from prikkfri.clock import SystemClock
+
+if TYPE_CHECKING:
+    from prikkfri.simulation.evenings.judging import Judged, Result
+    from prikkfri.simulation.messages import many
+
+commands = typer.Typer(help="Run what decides over a drawn world, in virtual time.", rich_markup_mode=None)
+
+
+@commands.command("evenings")
+def simulate_evenings(
+    seed: Annotated[int, typer.Option(min=0, help="Of the first evening; the next one has the next seed.")] = 1,
+    evenings: Annotated[int, typer.Option(min=1, help="How many.")] = 60,
+    json_file: JsonFile = None,
+) -> None:
+    """Judge assurance over evenings drawn by lot: alarms, places, lists and credits against the truth."""
+    from prikkfri.simulation.evenings.judging import Judged, goal_holds
+    from prikkfri.simulation.evenings.many import simulate
+
+    refuse_unwritable(json_file, "--json")
+    progress = Console(stderr=True, highlight=False)
+    with Progress(console=progress, transient=True) as bar:
+        task = bar.add_task("evenings", total=evenings)
+
+        def say(judged: Judged) -> None:
+            bar.advance(task)
+            say_evening(progress, judged)
+
+        found, every = simulate(seed, evenings, clock=SystemClock(), say=say)
+    say_draws(progress)
+    say_evenings(progress, found, every)
+    if json_file is not None:
+        write_json(asdict(found), json_file)
+    raise typer.Exit(0 if goal_holds(found, every) else 1)
+
+
+def say_evening(progress: Console, judged: "Judged") -> None:
+    """An evening on which something was wrong, as its seed, and how to see it again."""
+    if not judged.findings:
+        return
+    progress.print(f"[red]✗[/red] seed {judged.seed}: {judged.drawn}", soft_wrap=True)
+    for finding in judged.findings:
+        progress.print(f"    {finding}", soft_wrap=True)
+    progress.print(f"    again: prikkfri simulate evenings --seed {judged.seed} --evenings 1", style="dim")
+
+
+def say_draws(progress: Console) -> None:
+    """What evenings are drawn from."""
+    from prikkfri.simulation.evenings import drawing
+
+    table = Table("drawn", "from", box=None, header_style="dim")
+    for what, of in drawing.rows():
+        table.add_row(what, of)
+    progress.print(table)
+
+
+def say_evenings(progress: Console, found: "Result", every: "Sequence[Judged]") -> None:
+    from prikkfri.simulation.evenings.judging import goal_holds
+
+    table = Table(box=None, show_header=False)
+    for name, value in asdict(found).items():
+        table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+    progress.print(table)
+    failing = [str(each.seed) for each in every if each.findings]
+    if failing:
+        progress.print(f"seeds with findings: {', '.join(failing)}", soft_wrap=True)
+    progress.print("the goal holds" if goal_holds(found, every) else "the goal does not hold")
+
+
+FINDINGS_SHOWN_MAX = 5
+
+
+@commands.command("sms")
+def simulate_sms(
+    seed: Annotated[int, typer.Option(min=0, help="Of the first world; the next one has the next seed.")] = 1,
+    events: Annotated[int, typer.Option(min=1, help="Messages that are handed in, at least.")] = 20_000,
+    json_file: JsonFile = None,
+) -> None:
+    """Judge the message centre among drawn partners and faults: nothing to a stranger, lost, or twice untold."""
+    from prikkfri.simulation.messages.many import Judged, simulate, worlds
+
+    refuse_unwritable(json_file, "--json")
+    progress = Console(stderr=True, highlight=False)
+    with Progress(console=progress, transient=True) as bar:
+        task = bar.add_task("worlds", total=len(worlds(seed, events)))
+
+        def say(judged: Judged) -> None:
+            bar.advance(task)
+            say_world(progress, judged)
+
+        found, every = simulate(seed, events, clock=SystemClock(), say=say)
+    say_worlds(progress, found, every)
+    if json_file is not None:
+        write_json(asdict(found), json_file)
+    raise typer.Exit(0 if found.holds and not any(each.findings for each in every) else 1)
+
+
+def say_world(progress: Console, judged: "many.Judged") -> None:
+    """A world in which something was wrong, as its seed, and how to see it again."""
+    if not judged.findings:
+        return
+    faults = ", ".join(f"{count} {kind}" for kind, count in sorted(judged.faults.items()))
+    progress.print(f"[red]✗[/red] seed {judged.seed}: {faults or 'no fault'}", soft_wrap=True)
+    for finding in judged.findings[:FINDINGS_SHOWN_MAX]:
+        progress.print(f"    {finding}", soft_wrap=True, markup=False)
+    if (more := len(judged.findings) - FINDINGS_SHOWN_MAX) > 0:
+        progress.print(f"    and {more} more", style="dim")
+    progress.print(f"    again: prikkfri simulate sms --seed {judged.seed} --events 1", style="dim")
+
+
+def say_worlds(progress: Console, found: "many.Result", every: "Sequence[many.Judged]") -> None:
+    table = Table(box=None, show_header=False)
+    for name, value in asdict(found).items():
+        if name == "faults":
+            for kind, count in value.items():
+                table.add_row(f"  {kind}", f"{count:,}")
+        else:
+            table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+    progress.print(table)
+    failing = [str(each.seed) for each in every if each.findings]
+    if failing:
+        progress.print(f"seeds with findings: {', '.join(failing)}", soft_wrap=True)
+    if found.misdelivered == 0:
+        progress.print(f"at most {found.bound:.2g} of messages go to a stranger under this mix (at 95 %)")

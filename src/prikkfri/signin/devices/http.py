@@ -1,0 +1,86 @@
+"""A customer's devices over HTTP, by their device token; and what the operator asks of them, by the command key."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from prikkfri.protocols.asgi import Answer, Request, Route, bearer, refusal
+from prikkfri.protocols.device_token import DeviceToken
+from prikkfri.signin.devices.service import Devices
+from prikkfri.signin.http import when_stored
+from prikkfri.signin.store import Device
+
+BODY_BYTES_MAX = 1_024
+_WHO_ASKS = refusal(401, "bad-token", "Sign in anew: this device is not signed in.")
+
+
+class _End(msgspec.Struct):
+    device: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = ""
+    others: bool = False
+
+
+class ForCustomer(msgspec.Struct, forbid_unknown_fields=True):
+    customer: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    """Here and not in the path: the id of an operator's system may hold a slash."""
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    """The name of the person who says so."""
+
+
+def routes(devices: Devices, *, viewer_origin: str, command_key: str) -> list[Route]:
+    def for_holder(
+        answer: Callable[[Request, DeviceToken], Awaitable[Answer]],
+    ) -> Callable[[Request], Awaitable[Answer]]:
+        async def of_holder(request: Request) -> Answer:
+            holder = await devices.holder(bearer(request.scope))
+            return _WHO_ASKS if holder is None else await answer(request, holder)
+
+        return of_holder
+
+    async def listed(request: Request, holder: DeviceToken) -> Answer:
+        found = await devices.listed(holder)
+        return Answer(200, {"devices": [_document(each.device) | {"here": each.here} for each in found]})
+
+    async def end(request: Request, holder: DeviceToken) -> Answer:
+        try:
+            asked = msgspec.json.decode(await request.body(), type=_End)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            return refusal(400, "bad-request", str(error))
+        if bool(asked.device) == asked.others:
+            return refusal(400, "bad-request", "Either one `device`, or `others`: true.")
+        return Answer(200, {"ended": await devices.end(holder, device=asked.device)})
+
+    async def seen(request: Request, holder: DeviceToken) -> Answer:
+        await devices.see(holder)
+        return Answer(204)
+
+    async def of_customer(request: Request) -> Answer:
+        asked = dict(parse_qsl(request.query.decode("latin-1")))
+        found = await devices.of(asked.get("customer", ""))
+        return Answer(200, {"devices": [_document(each) for each in found]})
+
+    async def end_all(request: Request) -> Answer:
+        try:
+            asked = msgspec.json.decode(await request.body(), type=ForCustomer)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            return refusal(400, "bad-request", str(error))
+        return Answer(200, {"ended": await devices.end_all(asked.customer, by=asked.by)})
+
+    size = BODY_BYTES_MAX
+    return [
+        Route("GET", "/devices", when_stored(for_holder(listed))),
+        Route("POST", "/devices/end", when_stored(for_holder(end)), body_bytes_max=size, origin=viewer_origin),
+        Route("POST", "/devices/seen", when_stored(for_holder(seen)), body_bytes_max=size, origin=viewer_origin),
+        Route("GET", "/customers/devices", when_stored(of_customer), key=command_key),
+        Route("POST", "/customers/devices/end", when_stored(end_all), body_bytes_max=size, key=command_key),
+    ]
+
+
+def _document(device: Device) -> dict[str, object]:
+    return {
+        "device": device.device,
+        "name": device.name,
+        "first_at": device.first_at,
+        "seen_at": device.seen_at,
+    }

@@ -1,0 +1,282 @@
+"""The judge's own book: what was handed in, what was answered, what left, and what each phone got.
+
+It reads the octets on the wire (`wire`), and shares no code with the centre.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, fields
+from typing import NamedTuple
+
+from prikkfri.simulation.messages.texts import Written, decode, marks_in, proof_of
+from prikkfri.simulation.messages.wire import (
+    DELIVER,
+    DELIVER_ANSWER,
+    SUBMIT,
+    SUBMIT_ANSWER,
+    Frame,
+    Frames,
+    Short,
+    short,
+)
+from prikkfri.simulation.virtual.network import Pipe
+
+_ASKED = {SUBMIT: SUBMIT_ANSWER, DELIVER: DELIVER_ANSWER}
+
+
+class Piece(NamedTuple):
+    """What one PDU has of a message."""
+
+    number: int
+    part: int
+    """Of how it was cut, from 1; 0: it is whole."""
+
+
+@dataclass
+class Book:
+    written: Mapping[int, Written]
+    """By number."""
+    accepted: dict[Piece, str] = field(default_factory=dict)
+    """The id that the centre gave it."""
+    order: list[Piece] = field(default_factory=list)
+    """As they were accepted."""
+    refused: Counter[int] = field(default_factory=Counter)
+    """By status."""
+    left: dict[Piece, int] = field(default_factory=dict)
+    """The place in the order in which each left for the first time."""
+    taken: Counter[Piece] = field(default_factory=Counter)
+    """How often whoever is next took it on; how often a phone got it."""
+    told: defaultdict[tuple[str, str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    """What was told by receipts: states by link, number and the id that the link had given."""
+    heard: set[tuple[str, str, str]] = field(default_factory=set)
+    """Of them, those that the centre has said it has taken."""
+    strangers: list[str] = field(default_factory=list)
+    """A message, or a part of one, that came to somebody else. There is to be none."""
+    torn: list[str] = field(default_factory=list)
+    """A text that is not what was written."""
+
+    def __post_init__(self) -> None:
+        self._frames: defaultdict[tuple[int, bool], Frames] = defaultdict(Frames)
+        self._asked: dict[tuple[int, int], Piece] = {}
+        self._handed: dict[tuple[int, int], tuple[Piece, Short]] = {}
+        self._parts: dict[tuple[str, str, int, int], dict[int, str]] = {}
+        self._places = 0
+
+    # the wire
+
+    def centre_hears(self, pipe: Pipe, octets: bytes) -> None:
+        """`pipe`: the centre's end."""
+        for frame in self._frames[pipe.number, True].feed(octets):
+            if frame.command in _ASKED and (piece := _piece(frame)) is not None:
+                self._asked[pipe.number, frame.sequence] = piece
+
+    def centre_says(self, pipe: Pipe, octets: bytes) -> None:
+        for frame in self._frames[pipe.number, False].feed(octets):
+            if frame.command in _ASKED:
+                self._leaves(pipe, frame)
+            elif frame.command in (SUBMIT_ANSWER, DELIVER_ANSWER):
+                piece = self._asked.pop((pipe.number, frame.sequence), None)
+                if piece is None:
+                    continue
+                if frame.status == 0:
+                    self.accept(piece, frame.body.split(b"\0")[0].decode("latin-1"))
+                else:
+                    self.refused[frame.status] += 1
+
+    def accept(self, piece: Piece, identity: str) -> None:
+        self.accepted[piece] = identity
+        self.order.append(piece)
+
+    def _leaves(self, pipe: Pipe, frame: Frame) -> None:
+        piece = _piece(frame)
+        if piece is None:
+            return  # a receipt
+        message = short(frame.body)
+        self._handed[pipe.peer.number, frame.sequence] = piece, message
+        self._places += 1
+        self.left.setdefault(piece, self._places)
+        whose = message.destination.lstrip("+")
+        for number, proof in marks_in(decode(message.text, message.coding)):
+            known = self.written.get(number)
+            if known is None or proof != proof_of(number, whose) or known.recipient != whose:
+                self.strangers.append(f"{number} left for {whose}")
+
+    def take(self, pipe: Pipe, sequence: int) -> None:
+        """Whoever is at the other end has taken on what came to `pipe`, and handed it to the phone."""
+        piece, message = self._handed.pop((pipe.number, sequence))
+        self.taken[piece] += 1
+        written = self.written[piece.number]
+        text = decode(message.text, message.coding)
+        if message.part is None:
+            if text != written.text:
+                self.torn.append(f"{piece.number}: {text!r}")
+            return
+        # As a phone does it: parts of one sender, reference and total are one message.
+        key = (message.source, message.destination, message.part.reference, message.part.total)
+        parts = self._parts.setdefault(key, {})
+        parts[message.part.number] = text
+        if len(parts) == message.part.total:
+            del self._parts[key]
+            whole = "".join(parts[place] for place in sorted(parts))
+            if whole != written.text:
+                self.torn.append(f"{piece.number}: {whole!r}")
+
+
+def _piece(frame: Frame) -> Piece | None:
+    try:
+        message = short(frame.body)
+    except (ValueError, IndexError):
+        return None  # no message of anybody's
+    if message.is_receipt:
+        return None
+    found = next(iter(marks_in(decode(message.text, message.coding))), None)
+    if found is None:
+        return None
+    return Piece(found[0], message.part.number if message.part else 0)
+
+
+class Row(NamedTuple):
+    """What the centre has stored of a message at the end."""
+
+    id: str
+    submission: str
+    part: int
+    state: str
+    doubts: int
+    target: str
+    recipient: str
+    next_hop_id: str
+    reason: str
+
+
+_OPENLY = frozenset({"undeliverable", "rejected", "expired"})
+_HANDED_OVER = frozenset({"sent", "unreported"})
+_WAITING = frozenset({"waiting", "sending"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What became of messages; each part is one."""
+
+    accepted: int = 0
+    delivered: int = 0
+    failed_openly: int = 0
+    cancelled: int = 0
+    in_doubt: int = 0
+    quarantined: int = 0
+    handed_over: int = 0
+    waiting: int = 0
+    restored: int = 0
+    lost: int = 0
+    misdelivered: int = 0
+    """Texts, or parts of them, that were shown to somebody else, or as part of another text."""
+    out_of_order: int = 0
+    duplicated_sensitive: int = 0
+    duplicated_ordinary_unlisted: int = 0
+
+    def __add__(self, other: "Figures") -> "Figures":
+        return Figures(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
+
+
+def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
+    """The figures of a world, and in words what is wrong."""
+    by_id = {row.id: row for row in rows}
+    named = Counter(_name(row) for row in rows)
+    _cut(book, rows)
+    states: Counter[str] = Counter()
+    wrong: list[str] = [*(f"to a stranger: {each}" for each in book.strangers), *(f"torn: {t}" for t in book.torn)]
+    lost = twice_sensitive = twice_unlisted = 0
+    for piece, identity in book.accepted.items():
+        row = by_id.get(identity)
+        if row is None:
+            lost += 1
+            wrong.append(f"{piece}: accepted as {identity}, and not known any more")
+            continue
+        kind = (
+            "failed_openly" if row.state in _OPENLY
+            else "handed_over" if row.state in _HANDED_OVER
+            else "waiting" if row.state in _WAITING
+            else row.state.replace("-", "_")
+        )  # fmt: skip
+        states[kind] += 1
+        if row.state == "delivered" and not book.taken[piece]:
+            lost += 1
+            wrong.append(f"{piece}: told as delivered, and nobody got it")
+        # Where a partner gave one id twice to messages for one number, nobody can know of which it tells.
+        if named[_name(row)] == 1 and (told := _told_otherwise(book, row)) is not None:
+            lost += 1
+            wrong.append(f"{piece}: {row.state}, and {told}")
+        if book.taken[piece] > 1:
+            if book.written[piece.number].sensitive:
+                twice_sensitive += 1
+                wrong.append(f"{piece}: {book.taken[piece]} times, though it is sensitive")
+            elif not row.doubts:
+                twice_unlisted += 1
+                wrong.append(f"{piece}: {book.taken[piece]} times, and never in doubt")
+    # What was claimed when a process ended may have left or not: which attempt is the first one nobody knows.
+    unsure = {piece for piece, identity in book.accepted.items() if identity in by_id and by_id[identity].doubts}
+    figures = Figures(
+        accepted=len(book.accepted),
+        lost=lost,
+        misdelivered=len(book.strangers) + len(book.torn),
+        out_of_order=len(late := _out_of_order(book, unsure)),
+        duplicated_sensitive=twice_sensitive,
+        duplicated_ordinary_unlisted=twice_unlisted,
+        **states,
+    )
+    wrong += late
+    return figures, wrong
+
+
+def _name(row: Row) -> tuple[str, str, str]:
+    """What a receipt can say of a message: over which link, for whom, and by which id."""
+    return row.target.removeprefix("link:"), row.recipient, row.next_hop_id
+
+
+def _told_otherwise(book: Book, row: Row) -> str | None:
+    """What its link has told of it, where its end is by a receipt and that is another."""
+    key = _name(row)
+    if row.state in _HANDED_OVER and not row.doubts and key in book.heard:
+        return f"{row.target} was answered that its receipt is taken"
+    by_receipt = row.state == "delivered" or row.reason.startswith("network-")
+    if not by_receipt or not row.next_hop_id or row.doubts:  # who is in doubt may be found by our own reference
+        return None
+    told = book.told[key]
+    return None if row.state in told else f"{row.target} told {sorted(told) or 'nothing'} of it"
+
+
+def _cut(book: Book, rows: Sequence[Row]) -> None:
+    """What was handed in whole and left in parts is a message for each part."""
+    parts: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.part:
+            parts[row.submission].append(row)
+    order: list[Piece] = []
+    for piece in book.order:
+        identity = book.accepted[piece]
+        if piece.part or identity not in parts:
+            order.append(piece)
+            continue
+        del book.accepted[piece]
+        for row in sorted(parts[identity], key=lambda row: row.part):
+            order.append(Piece(piece.number, row.part))
+            book.accepted[order[-1]] = row.id
+    book.order = order
+
+
+def _out_of_order(book: Book, unsure: Set[Piece]) -> list[str]:
+    """First attempts that left before what was accepted before them, for one sender and recipient."""
+    found = []
+    newest: dict[tuple[str, str], tuple[int, Piece]] = {}
+    for piece in book.order:
+        place = book.left.get(piece)
+        if place is None or piece in unsure:
+            continue
+        written = book.written[piece.number]
+        pair = (written.sender, written.recipient)
+        before = newest.get(pair)
+        if before is not None and place < before[0]:
+            found.append(f"{piece} left before {before[1]}, which was accepted before it")
+        if before is None or place > before[0]:
+            newest[pair] = (place, piece)
+    return found

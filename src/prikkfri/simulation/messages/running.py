@@ -1,0 +1,401 @@
+"""Running: the real centre over its real store, among peers and faults, in virtual time, to the end of each message."""
+
+import asyncio
+import contextlib
+import gc
+import hashlib
+import logging
+import random
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from prikkfri.config import Sms
+from prikkfri.errors import PrikkfriError
+from prikkfri.journal import open_journal
+from prikkfri.protocols.smpp.pdu import ShortMessage, encode_body
+from prikkfri.simulation.messages.drawing import BEGINS, CENTRE_PORT, HOST, Fault, World
+from prikkfri.simulation.messages.oracle import Book, Piece, Row
+from prikkfri.simulation.messages.peers import Partner, Sender
+from prikkfri.simulation.messages.texts import Written
+from prikkfri.simulation.virtual.disk import Disk
+from prikkfri.simulation.virtual.loop import DrawnLoop, Life
+from prikkfri.simulation.virtual.network import Network, Pipe, Port
+from prikkfri.sms.service import SmsCentre
+from prikkfri.sms.shared.service import Wire
+from prikkfri.sms.timing import TIMING
+from prikkfri.storage import Database
+from prikkfri.storage.limits import LIMITS
+from prikkfri.storage.opening import migrate
+from prikkfri.storage.sealing_keys import SealingKeysInMemory
+from prikkfri.storage.sqlite import SqliteEngine
+
+IN_MEMORY = Path("/dev/shm")  # noqa: S108
+TIMES = replace(TIMING, unreported_seconds=60.0, early_receipt_seconds=20.0, look_seconds=1.0)
+VALIDITY_HOURS = 0.05
+IN_DOUBT_SECONDS = 20.0
+STARTED_AGAIN_SECONDS = 1.0
+SETTLED_SECONDS = 240.0
+"""After the last message is handed in, and the last fault: by then each has come to its end, or never does."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the centre is made of. A test puts in a part with a fault, to see that the judge notices."""
+
+    centre: Callable[..., SmsCentre] = SmsCentre
+    planted: Callable[[SmsCentre], None] = lambda centre: None
+    """Called with each centre before it runs."""
+
+
+WHOLE = Parts()
+
+
+@dataclass
+class Told:
+    rows: list[Row] = field(default_factory=list)
+    faults: dict[str, int] = field(default_factory=dict)
+    digest: str = ""
+    gave_up: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+
+
+def run(world: World, parts: Parts = WHOLE) -> tuple[Book, Told]:
+    """All that happened, and what the centre has stored in the end."""
+    root = IN_MEMORY if IN_MEMORY.is_dir() else None
+    with _quietly(), tempfile.TemporaryDirectory(prefix="prikkfri-messages-", dir=root) as folder:
+        chance = random.Random(f"running {world.seed}")
+        loop = DrawnLoop(BEGINS, chance)
+        house = _House(world, Path(folder), loop, chance, parts)
+        try:
+            return loop.run_until_complete(house.whole())
+        finally:
+            house.end()
+            loop.close()
+            del house, loop
+            gc.collect()
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Nothing is said of what ends in the midst: when the collector takes the dead, they would clean up after
+    themselves, and cannot."""
+    log = logging.getLogger("prikkfri")
+    level, hook = log.level, sys.unraisablehook
+    gc.disable()  # whom it takes when would be chance that nobody has drawn
+    log.setLevel(logging.CRITICAL + 1)
+    sys.unraisablehook = lambda _: None
+    try:
+        yield
+    finally:
+        gc.enable()
+        log.setLevel(level)
+        sys.unraisablehook = hook
+
+
+class _House:
+    def __init__(self, world: World, folder: Path, loop: DrawnLoop, chance: random.Random, parts: Parts) -> None:
+        self.world, self.folder, self.loop, self.chance, self.parts = world, folder, loop, chance, parts
+        loop.thread_seconds = self.thread_seconds
+        self.network = Network(loop, chance)
+        self.network.seen, self.network.said = self._seen, self._said
+        self.book = Book({each.number: each for each in world.written})
+        self.told = Told()
+        self.digest = hashlib.sha256()
+        self.disk = Disk(folder / "0")
+        self.disks: list[Disk] = []
+        """Of those who are dead."""
+        self.keys = SealingKeysInMemory()
+        """On another disk, which nobody troubles."""
+        self.lives: list[Life] = []
+        """The dead are kept until the end: the collector would have them clean up after themselves."""
+        self.around: list[asyncio.Task[Any]] = []
+        self.acting = asyncio.Lock()
+        self.died = asyncio.Event()
+        self.life: Life | None = None
+        self.centre: SmsCentre | None = None
+        self.database: Database | None = None
+        self.slow_until = 0.0
+        self.senders: dict[str, Sender] = {}
+        self.partners: dict[str, Partner] = {}
+        self.serving: dict[str, asyncio.Task[None]] = {}
+
+    def thread_seconds(self) -> float:
+        """How long a COMMIT takes."""
+        slow = 0.5 if self.loop.time() < self.slow_until else 0.02
+        return slow * self.chance.random()
+
+    def _seen(self, pipe: Pipe, octets: bytes) -> None:
+        centre = pipe.life is not None
+        self.digest.update(b"%d %d " % (centre, len(octets)) + octets)
+        if centre:
+            self.book.centre_hears(pipe, octets)
+
+    def _said(self, pipe: Pipe, octets: bytes) -> None:
+        if pipe.life is not None:
+            self.book.centre_says(pipe, octets)
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Something of the world around the centre."""
+        task = self.loop.create_task(work)
+        self.around.append(task)
+        return task
+
+    def _counted(self, kind: str) -> None:
+        self.told.faults[kind] = self.told.faults.get(kind, 0) + 1
+
+    def _encode(self, message: ShortMessage) -> bytes:
+        """As it is written; and sometimes a bit of it changes in memory."""
+        body = encode_body(message)
+        if self.chance.random() >= self.world.table.bits_flipped:
+            return body
+        self._counted("bit-flipped")
+        flipped = bytearray(body)
+        flipped[self.chance.randrange(len(body))] ^= 1 << self.chance.randrange(8)
+        return bytes(flipped)
+
+    # the world
+
+    async def whole(self) -> tuple[Book, Told]:
+        world, clock = self.world, self.loop.clock
+        by_account: dict[str, list[Written]] = {each.system_id: [] for each in world.accounts}
+        by_link: dict[str, list[Written]] = {link.name: [] for link in world.links}
+        by_http: list[Written] = []
+        for each in world.written:
+            (by_http if each.over == "http" else by_link.get(each.over, by_account[each.account])).append(each)
+        for link in world.links:
+            partner = Partner(link.name, self.book, clock, self.chance, world, self._counted)
+            self.partners[link.name] = partner
+            self._serve(link.name)
+            self._begin(partner.write_in(by_link[link.name]))
+        for partner in self.partners.values():
+            partner.others = [each for each in self.partners.values() if each is not partner]
+        await self.start()
+        for account in world.accounts:
+            sender = Sender(
+                account.system_id, by_account[account.system_id], self.book, clock, self.chance, world.sequence_max
+            )  # fmt: skip
+            self.senders[account.system_id] = sender
+            self._begin(sender.run())
+        self._begin(self._by_http(by_http))
+        for fault in world.faults:
+            await asyncio.sleep(max(0.0, fault.at - self.loop.time()))
+            self._begin(self._happens(fault))
+        await asyncio.sleep(max(0.0, world.seconds - self.loop.time()) + SETTLED_SECONDS)
+        async with self.acting:
+            await self.stop()
+        self.told.rows = _rows(self.disk.folder / "sms.db")
+        for row in sorted(self.told.rows):
+            self.digest.update(repr(row).encode())
+        self.told.digest = self.digest.hexdigest()
+        self.told.unexpected = self.loop.unexpected
+        return self.book, self.told
+
+    def _serve(self, name: str) -> None:
+        link = next(link for link in self.world.links if link.name == name)
+        sockets: list[Any] = [Port(HOST, link.port)]
+        self.serving[name] = self._begin(self.partners[name].run(sockets))
+
+    async def _by_http(self, written: list[Written]) -> None:
+        accounts = {each.system_id: each for each in self.world.accounts}
+
+        async def hand_in(each: Written, centre: SmsCentre) -> None:
+            with contextlib.suppress(PrikkfriError):  # it cannot be kept now: whoever asks is told so
+                found = await centre.submit(accounts[each.account], each.sender, "+" + each.recipient, each.text)
+                if isinstance(found, str):
+                    self.book.accept(Piece(each.number, 0), found)
+
+        for each in written:
+            await asyncio.sleep(max(0.0, each.at - self.loop.time()))
+            if self.centre is not None and self.life is not None and not self.life.dead:
+                self.life.task(hand_in(each, self.centre))
+
+    # the centre
+
+    async def start(self) -> None:
+        life = Life(self.loop, "sms")
+        self.lives.append(life)
+        ready: asyncio.Future[None] = self.loop.create_future()
+        life.ended = lambda: self._dies(life)
+        self.life = life
+        main = life.task(self._live(life, ready))
+        main.add_done_callback(lambda _: self._ended(life))
+        await asyncio.wait([ready])
+
+    def _ended(self, life: Life) -> None:
+        """It has given up by itself, as it does when it cannot know what is stored: its supervisor starts it again."""
+        error = None if life.first.cancelled() else life.first.exception()
+        if life is self.life and not life.dead and error is not None:
+            self.told.gave_up.append(repr(error))
+            self.centre = None
+            self._begin(self._again(STARTED_AGAIN_SECONDS))
+
+    async def _again(self, seconds: float) -> None:
+        async with self.acting:
+            await asyncio.sleep(seconds)
+            if self.centre is None:
+                await self.start()
+
+    async def _live(self, life: Life, ready: asyncio.Future[None]) -> None:
+        engine = SqliteEngine(self.disk.folder / "sms.db", limits=LIMITS, vfs=self.disk.name)
+        database = Database(engine, area="sms")
+        try:
+            await migrate(database)
+            settings = Sms(
+                accounts=self.world.accounts,
+                links=self.world.links,
+                region="NO",
+                validity_hours_max=VALIDITY_HOURS,
+                in_doubt_seconds=IN_DOUBT_SECONDS,
+            )
+            sockets: list[Any] = [Port(HOST, CENTRE_PORT)]
+            centre = self.parts.centre(
+                database=database,
+                journal=await open_journal(database, stream="sms", clock=self.loop.clock),
+                settings=settings,
+                sealing_keys=self.keys,
+                clock=self.loop.clock,
+                entropy=self.chance.randbytes,
+                smpp_sockets=sockets,
+                timing=TIMES,
+                wire=Wire(encode=self._encode, sequence_max=self.world.sequence_max),
+            )
+            self.parts.planted(centre)
+            self.centre, self.database = centre, database
+            if not ready.done():
+                ready.set_result(None)
+            await centre.run()
+        finally:
+            if not life.dead:
+                await database.close()
+            if not ready.done():
+                ready.set_result(None)
+
+    def _dies(self, life: Life) -> None:
+        self.disk.gone = True
+        self.network.died(life)
+        self.died.set()
+
+    async def stop(self) -> None:
+        """Tells it to leave, as a supervisor does."""
+        life, self.life, self.centre = self.life, None, None
+        if life is not None and not life.first.done():
+            life.first.cancel()
+            await asyncio.wait([life.first])
+
+    # faults
+
+    async def _happens(self, fault: Fault) -> None:
+        self._counted(fault.kind)
+        await getattr(self, "_" + fault.kind.replace("-", "_"))(fault)
+
+    async def _killed(self, fault: Fault) -> None:
+        def soon(life: Life) -> None:
+            life.ends_at_step = life.steps + 1 + int(fault.size * 2_000)
+
+        await self._dead(soon, fault, power=False)
+
+    async def _killed_at_a_write(self, fault: Fault) -> None:
+        await self._dead(lambda life: self._at_a_write(life, fault), fault, power=False)
+
+    async def _power_cut(self, fault: Fault) -> None:
+        await self._dead(lambda life: self._at_a_write(life, fault), fault, power=True)
+
+    def _at_a_write(self, life: Life, fault: Fault) -> None:
+        self.disk.fails_at = self.disk.operations + 1 + int(fault.size * 200)
+        self.disk.failing = life.kill
+
+    async def _dead(self, bring: Callable[[Life], None], fault: Fault, *, power: bool) -> None:
+        async with self.acting:
+            if self.centre is None or self.life is None:
+                return
+            self.died.clear()
+            bring(self.life)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(fault.seconds):
+                    await self.died.wait()
+            self.life.kill()  # wherever it is
+            self.centre = None
+            await asyncio.sleep(fault.seconds)
+            found = self.disk.after_power_cut(self.chance) if power else self.disk.after_kill()
+            self.disks.append(self.disk)
+            self.disk = Disk(self.folder / str(len(self.disks)), found)
+            await self.start()
+
+    async def _restarted(self, fault: Fault) -> None:
+        async with self.acting:
+            await self.stop()
+            await asyncio.sleep(fault.seconds)
+            await self.start()
+
+    async def _second_owner(self, fault: Fault) -> None:
+        """Another is started beside it; whoever wrote before is fenced out."""
+        async with self.acting:
+            if self.centre is not None:
+                await self.start()
+
+    async def _disk_full(self, fault: Fault) -> None:
+        disk = self.disk
+        disk.full = True
+        await asyncio.sleep(fault.seconds)
+        disk.full = False
+
+    async def _disk_slow(self, fault: Fault) -> None:
+        self.slow_until = self.loop.time() + fault.seconds
+
+    async def _cut(self, fault: Fault) -> None:
+        if self.network.pipes:
+            self.chance.choice(self.network.pipes).breaks(loses=fault.size < 0.5)
+
+    async def _stalled(self, fault: Fault) -> None:
+        if self.network.pipes:
+            self.chance.choice(self.network.pipes).stalled_until = self.loop.time() + 4 * fault.seconds
+
+    async def _partner_away(self, fault: Fault) -> None:
+        if not self.serving:
+            return
+        name = self.chance.choice(sorted(self.serving))
+        self.serving.pop(name).cancel()
+        await asyncio.sleep(fault.seconds)
+        self._serve(name)
+
+    async def _account_away(self, fault: Fault) -> None:
+        sender = self.senders[self.chance.choice(sorted(self.senders))]
+        sender.away = True
+        if sender.connection is not None:
+            sender.connection.abort()
+        await asyncio.sleep(fault.seconds)
+        sender.away = False
+
+    async def _route_stopped(self, fault: Fault) -> None:
+        link = self.chance.choice(self.world.links).name
+        for state in ("stopped", "open"):
+            if self.centre is not None and self.life is not None:
+                switched = self.centre.switch_route(link, state, who="vakt", reason="by lot")
+                with contextlib.suppress(PrikkfriError, asyncio.CancelledError):
+                    await asyncio.wait([self.life.task(switched)], timeout=fault.seconds)
+            await asyncio.sleep(fault.seconds)
+
+    async def _clock_stepped(self, fault: Fault) -> None:
+        self.loop.clock.step((fault.size - 0.5) * 20.0)
+
+    def end(self) -> None:
+        for each in (*self.disks, self.disk):
+            each.unregister()
+
+
+def _rows(file: Path) -> list[Row]:
+    connection = apsw.Connection(str(file))
+    try:
+        found = connection.execute(
+            "SELECT id, submission, CASE WHEN parts > 1 THEN part ELSE 0 END, state, doubts, target, recipient,"
+            " next_hop_id, reason FROM sms_message"
+        ).fetchall()
+        return [Row(*each) for each in found]  # type: ignore[arg-type]
+    finally:
+        connection.close()

@@ -1,0 +1,210 @@
+"""Virtual time: a loop on which waiting costs nothing, and what would run in another thread runs at once.
+
+The real shells run on it as they are. Nothing here waits for the world outside, so that a run is the same every time.
+`DrawnLoop` draws what is chance elsewhere: which task of those that are ready goes first, and how long a thread takes.
+"""
+
+import asyncio
+import contextvars
+import random
+import selectors
+from asyncio import events
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any
+
+
+class _Leap(selectors.SelectSelector):
+    """Where the loop would wait, time leaps."""
+
+    leap: Callable[[float], None]
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise RuntimeError("everybody waits for something that nobody will bring")
+        if timeout > 0:
+            self.leap(timeout)
+        return []
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Its time is virtual; `clock` tells it to others."""
+
+    def __init__(self, begins: float) -> None:
+        self._virtual_seconds = 0.0
+        selector = _Leap()
+        selector.leap = self._leap
+        super().__init__(selector)
+        self.clock = VirtualClock(self, begins)
+
+    def _leap(self, seconds: float) -> None:
+        self._virtual_seconds += seconds
+
+    def time(self) -> float:
+        return self._virtual_seconds
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, function: Callable[..., Any], *arguments: Any
+    ) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self.create_future()
+        _run(future, function, arguments)
+        return future
+
+
+class VirtualClock:
+    """The time of a virtual loop, as seconds since 1970."""
+
+    def __init__(self, loop: VirtualLoop, begins: float) -> None:
+        self._loop = loop
+        self._begins = begins
+
+    def now(self) -> float:
+        return self._begins + self._loop.time()
+
+    def monotonic(self) -> float:
+        return self._loop.time()
+
+    def step(self, seconds: float) -> None:
+        """Somebody sets the clock: the time of day jumps, durations do not."""
+        self._begins += seconds
+
+
+class Life:
+    """A process of the world: what was begun in it, and whatever that begins, ends with it in the midst of anything."""
+
+    def __init__(self, loop: "DrawnLoop", name: str) -> None:
+        self.name = name
+        self.dead = False
+        self.steps = 0
+        """What it has done so far: calls that the loop made for it."""
+        self.ends_at_step = 0
+        """The one that it does not come to; 0: it goes on."""
+        self.ended: Callable[[], None] = lambda: None
+        """Called when it has been killed."""
+        self._loop = loop
+        self._context = contextvars.copy_context()
+        self._context.run(_LIFE.set, self)
+        self.first: asyncio.Task[Any]
+        """What was begun first."""
+        self._remains: list[object] = []
+
+    def task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = self._loop.create_task(work, context=self._context)
+        if not self._remains:
+            self.first = task
+        self._remains.append(task)
+        return task
+
+    def kill(self) -> None:
+        """Nothing of it happens any more: no answer, no cleaning up, no `finally`."""
+        if self.dead:
+            return
+        self.dead = True
+        # What hung on it is kept: a task that the collector takes would clean up after itself.
+        self._remains += asyncio.all_tasks(self._loop)
+        self._loop.forget(self)
+        self.ended()
+
+
+_LIFE: contextvars.ContextVar[Life | None] = contextvars.ContextVar("life", default=None)
+
+
+def life_of(context: contextvars.Context | None) -> Life | None:
+    """Whose it is; without a context, who calls."""
+    return _LIFE.get() if context is None else context.get(_LIFE)
+
+
+class DrawnLoop(VirtualLoop):
+    """The same for the same seed: of the tasks that are ready any may be first, and a thread takes its time."""
+
+    def __init__(self, begins: float, chance: random.Random) -> None:
+        super().__init__(begins)
+        self._chance = chance
+        self.thread_seconds: Callable[[], float] = lambda: 0.0
+        """How long the next work of a thread takes."""
+        self.set_exception_handler(self._unexpected)
+        self.unexpected: list[str] = []
+        """What failed, and nobody waited for."""
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        life = life_of(context)
+        if life is not None:
+            life.steps += 1
+            if life.steps == life.ends_at_step:
+                life.kill()
+            if life.dead:
+                return _nothing(self)
+        return super().call_soon(callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        life = life_of(context)
+        if life is not None and life.dead:
+            return _never(self, when)
+        return super().call_at(when, callback, *args, context=context)
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, function: Callable[..., Any], *arguments: Any
+    ) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self.create_future()
+        self.call_later(self.thread_seconds(), _run, future, function, arguments)
+        return future
+
+    def _run_once(self) -> None:
+        ready = self._ready  # type: ignore[attr-defined]
+        if len(ready) > 1:
+            self._shuffle(ready)
+        super()._run_once()  # type: ignore[misc]
+
+    def _shuffle(self, ready: Any) -> None:
+        """Any order of tasks is as good as another; what one connection or future calls, it calls in its order."""
+        places = [place for place, handle in enumerate(ready) if type(handle._callback).__name__ in _OF_TASKS]
+        if len(places) < 2:
+            return
+        handles = [ready[place] for place in places]
+        self._chance.shuffle(handles)
+        for place, handle in zip(places, handles, strict=True):
+            ready[place] = handle
+
+    def forget(self, life: Life) -> None:
+        """What waits to be called for a life is never called."""
+        for handle in (*self._ready, *self._scheduled):  # type: ignore[attr-defined]
+            if handle._context is not None and life_of(handle._context) is life:
+                handle.cancel()
+
+    def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if error is None:
+            return  # a task that the collector took: of the dead, or of a world that has ended
+        self.unexpected.append(f"{context['message']}: {error!r}")
+
+
+_OF_TASKS = frozenset({"TaskStepMethWrapper", "TaskWakeupMethWrapper"})
+"""What the loop calls to go on with a task."""
+
+
+def _run(future: asyncio.Future[Any], function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    try:
+        result = function(*arguments)
+    except Exception as error:
+        if not future.done():
+            future.set_exception(error)
+    else:
+        if not future.done():
+            future.set_result(result)
+
+
+def _nothing(loop: asyncio.AbstractEventLoop) -> asyncio.Handle:
+    handle = events.Handle(lambda: None, (), loop)
+    handle.cancel()
+    return handle
+
+
+def _never(loop: asyncio.AbstractEventLoop, when: float) -> asyncio.TimerHandle:
+    handle = events.TimerHandle(when, lambda: None, (), loop)
+    handle._scheduled = False  # type: ignore[attr-defined]
+    handle._cancelled = True
+    return handle

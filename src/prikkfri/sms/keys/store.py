@@ -1,0 +1,30 @@
+"""All SQL of the sealing keys: until when what may still be sent, or was sealed once, needs its key."""
+# ruff: noqa: S608
+
+import math
+
+from prikkfri.sms.lifecycle import State
+from prikkfri.storage import Queries
+
+_MAY_BE_SENT = (State.WAITING, State.SENDING, State.IN_DOUBT)
+"""What is SENT is not written again."""
+
+
+async def earliest_open(queries: Queries) -> float:
+    """When the first of the messages expires that may still be sent; infinite when there is none."""
+    found = await queries.fetch(_each("SELECT MIN(expires_at)"))
+    return min((float(row[0]) for row in found if row[0] is not None), default=math.inf)
+
+
+async def latest_sealed(queries: Queries) -> float:
+    """When the last of the messages expires that may still be sent, or released; 0 when there is none."""
+    held = f"SELECT MAX(expires_at) FROM sms_message WHERE state = '{State.QUARANTINED}'"
+    found = await queries.fetch(f"{_each('SELECT MAX(expires_at)')} UNION ALL {held}")
+    return max((float(row[0]) for row in found if row[0] is not None), default=0.0)
+
+
+def _each(selected: str) -> str:
+    # Of each state by itself: an index has the first and the last of it at hand.
+    return " UNION ALL ".join(
+        f"{selected} FROM sms_message WHERE ended_at = 0 AND state = '{state}'" for state in _MAY_BE_SENT
+    )

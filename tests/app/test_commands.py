@@ -1,0 +1,138 @@
+"""What an operator types: what each command refuses, with its place and the mend; the version, and completion."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from prikkfri.cli import application
+from prikkfri.errors import UsageError
+from prikkfri.storage import Location, open_database
+
+SEND = ("send", "x", "--from", "1", "--to", "2")
+
+
+def ran(*arguments: object) -> Any:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(application, [str(argument) for argument in arguments])
+
+
+def refused(*arguments: object) -> str:
+    """What is said of wrong usage, in one line."""
+    error = ran(*arguments).exception
+    assert isinstance(error, UsageError), error
+    assert "\n" not in str(error)
+    return str(error)
+
+
+def everything(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+def test_nobody_may_send_where_no_account_is_or_another_was_named(tmp_path: Path) -> None:
+    file = tmp_path / "prikkfri.toml"
+    for arguments in ((), ("--account", "shop")):
+        assert refused(*SEND, *arguments, "--home", tmp_path) == (
+            f"no account may send: add one under [[sms.accounts]] in {file}, or name another home with --home"
+        )
+    account = '[[sms.accounts]]\nsystem_id = "{}"\npassword = "8letters"\nsenders = ["*"]\n'
+    file.write_text(account.format("bank") + account.format("bus"))
+    told = refused(*SEND, "--account", "shop", "--home", tmp_path)
+    assert told == "--account: there is no account 'shop'; there are bank, bus"
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """A home with every area, and nothing in them."""
+
+    async def make() -> None:
+        for area in ("sms", "subscribers", "assurance"):
+            await (await open_database(Location(tmp_path), area)).close()
+
+    asyncio.run(make())
+    return tmp_path
+
+
+def test_what_is_not_there_is_refused_with_where_to_look(kept: Path) -> None:
+    for command in (("incidents", "show"), ("affected",), ("credits",)):
+        assert refused(*command, "nope", "--home", kept) == (
+            f"there is no incident nope in {kept}; list them with prikkfri incidents --home {kept},"
+            " or name another home with --home"
+        )
+    assert refused("message", "nope", "--home", kept) == (
+        f"there is no message nope in {kept}; take the id that send told, or name another home with --home"
+    )
+    assert refused("subscribers", "show", "nope", "--home", kept) == (
+        f"nobody in {kept} is or holds 'nope'; import customers with prikkfri subscribers import FILE.csv,"
+        " or name another home with --home"
+    )
+
+
+def test_a_file_that_cannot_be_written_is_named_with_its_option(kept: Path) -> None:
+    nowhere = kept / "nowhere" / "x"
+    assert refused("incidents", "--json", nowhere, "--home", kept) == (
+        f"--json {nowhere}: No such file or directory; name a file that can be written"
+    )
+    for command in (("rehearse", "kickoff"), ("rehearse", "misdelivery"), ("simulate", "evenings")):
+        for option in ("--json", "--report")[: 1 if command[0] == "simulate" else 2]:
+            for file, why in ((nowhere, "there is no such folder"), (kept, "it is a folder")):
+                told = refused(*command, option, file)
+                assert told == f"{option} {file}: {why}; name a file that can be written"
+
+
+def test_a_role_or_a_mechanism_that_is_none_is_named_with_its_option(tmp_path: Path) -> None:
+    assert refused("serve", "--only", "door,dor", "--home", tmp_path).startswith("--only: there is no role 'dor'; the")
+    for evening in ("kickoff", "misdelivery"):
+        assert refused("rehearse", evening, "--without", "x").startswith("--without: there is no mechanism 'x' to")
+    assert everything(tmp_path) == []
+
+
+def test_the_version_is_told() -> None:
+    told = ran("--version")
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (told.exit_code, told.stdout) == (0, f"prikkfri {project['version']}\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_what_has_been_begun_is_completed(shell: str) -> None:
+    def answered(instruction: str, **environment: str) -> str:
+        runner = CliRunner(env={"_PRIKKFRI_COMPLETE": f"{instruction}_{shell}", **environment})
+        return runner.invoke(application, [], prog_name="prikkfri").stdout
+
+    assert "prikkfri" in answered("source")
+    for begun, word, completed in (
+        ("prikkfri inc", 1, "incidents"),
+        ("prikkfri rehearse kickoff --fault fr", 4, "freeze"),
+    ):
+        bash = {"COMP_WORDS": begun, "COMP_CWORD": str(word)}
+        others = {"_TYPER_COMPLETE_ARGS": begun, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        assert completed in answered("complete", **(bash if shell == "bash" else others))
+
+
+def loaded(statement: str) -> set[str]:
+    """The modules that a fresh process has loaded after it."""
+    command = [sys.executable, "-c", f"{statement}\nimport sys; print(*sys.modules)"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "200"})
+    return set(done.stdout.splitlines()[-1].split())
+
+
+SLOW_TO_LOAD = {
+    "aiohttp", "apsw", "asyncio", "av", "cryptography", "httpx", "jinja2", "numpy", "psycopg",
+    "starlette", "uvicorn", "prikkfri.journal", "prikkfri.simulation.kickoff", "prikkfri.storage",
+}  # fmt: skip
+
+
+def test_commands_load_what_they_work_with_only_when_they_run(kept: Path) -> None:
+    assert not loaded("import prikkfri.cli") & SLOW_TO_LOAD
+    listing = f"""
+from prikkfri.cli import application
+try:
+    application(["incidents", "--home", {str(kept)!r}], standalone_mode=False)
+except SystemExit:
+    pass"""
+    assert loaded(listing) & SLOW_TO_LOAD <= {"apsw", "asyncio", "prikkfri.journal", "prikkfri.storage"}
