@@ -47,6 +47,7 @@ class Restores:
         self._newest: Restore | None = None
         self._noticed = False
         self._decided = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
         self._marked: Point | None = None
         self._marked_at = 0.0
         self._failed = 0
@@ -107,8 +108,11 @@ class Restores:
 
     async def mark(self) -> None:
         """Notes how far the centre has come, if it has come any further; raises nothing."""
-        if self._file is None or not self._noticed:
-            return
+        if self._file is not None and self._noticed:
+            async with self._one_at_a_time:
+                await self._mark(self._file)
+
+    async def _mark(self, file: Path) -> None:
         shared = self._shared
         try:
             point = await read_point(shared.database, shared.journal.stream)
@@ -119,14 +123,14 @@ class Restores:
             return
         now = shared.clock.now()
         octets = written(Mark(self._line(), point.commits, point.position, now))
-        writing = asyncio.create_task(asyncio.to_thread(_write, self._file, octets), name="mark")
+        writing = asyncio.create_task(asyncio.to_thread(_write, file, octets), name="mark")
         done, _ = await asyncio.wait([writing], timeout=shared.timing.mark_seconds_max)
         if not done:
-            self._say(f"{self._file} does not answer")
+            self._say(f"{file} does not answer")
         try:
             await writing
         except OSError as error:
-            self._say(f"{self._file}: {error.strerror or error}")
+            self._say(f"{file}: {error.strerror or error}")
             return
         self._marked, self._marked_at = point, now
         if self._mark_trouble:
@@ -171,7 +175,7 @@ class Restores:
             "messages_restored_total": self._shared.counters.restored,
             "sending_held": self._shared.holds,
             "mark_failures_total": self._failed,
-            "mark_timestamp_seconds": self._marked_at,
+            "mark_age_seconds": self._shared.clock.now() - self._marked_at if self._marked_at else 0.0,
         }
 
     def _line(self) -> str:
