@@ -42,6 +42,7 @@ class ManualClock:
 
 BEHIND_SECONDS_MAX = 3_600.0
 """A clock that is put back by more was wrong before: what it said then is nothing to hold to."""
+START_SECONDS_MIN = 0.1
 
 
 class SteadyClock:
@@ -66,5 +67,6 @@ class SteadyClock:
         return self._clock.monotonic()
 
     def goes_on_from(self, moment: float) -> None:
-        """What was told before this process: seconds since 1970 UTC."""
-        self._told, self._at = max(self._told, moment), self._clock.monotonic()
+        """What was told before this process: seconds since 1970 UTC. What is less ahead than a start takes is none."""
+        if moment > self._clock.now() + START_SECONDS_MIN:
+            self._told, self._at = max(self._told, moment), self._clock.monotonic()

@@ -64,6 +64,7 @@ def test_what_a_foreign_network_hands_in_reaches_a_foreign_client(tmp_path: Path
         client.disconnect()
         assert received == [("4790100001", "2010", 1, b"STOPP")]
         get(f"{url}/send?from=4790100001&to=46701000001&text=hei")
+        until(lambda: len(get(url)["answers"]) == 2, what="both answers")
         get(f"{url}/enquire")
         until(lambda: len(get(url)["answers"]) == 3, what="every answer")
         assert [(each["command"], each["status"]) for each in get(url)["answers"]] == [

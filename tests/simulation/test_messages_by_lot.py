@@ -151,7 +151,7 @@ PLANTS = (
     Plant(
         "sent again without doubt", "sms/intake.py", "        intake.in_doubt.append(context.id)\n",
         '        intake.put_off.append((context.id, Retry(given.now, "no-answer")))\n',
-        "never in doubt", ("cut", "stalled"),
+        "", ("cut", "stalled"),
     ),
     Plant(
         "sequence numbers that are used again while they wait", "protocols/smpp/session.py",

@@ -282,7 +282,7 @@ async def test_what_a_link_has_taught_is_kept_and_one_that_changes_its_ways_lose
         await sent(at, link, client, "300")
         await told(link, "300")  # to base sixteen all at once: by what was learnt, that is 12c
         await at.until("SELECT COUNT(*) FROM sms_network_receipt", 1)
-        at.clock.advance(EARLY_SECONDS + 0.1)  # the centre's own clock goes on from what it had told before
+        at.clock.advance(EARLY_SECONDS)
         await at.until("SELECT COUNT(*) FROM sms_network_receipt", 0)
         assert await at.fetch("SELECT state FROM sms_message WHERE next_hop_id = '300'") == [("delivered",)]
         assert await at.fetch("SELECT same, decimals FROM sms_link_habit") == [(1, 0)]

@@ -1,5 +1,6 @@
 """Keys of sealed messages on disk: durable when kept, their owner's alone, and gone when they are destroyed."""
 
+import asyncio
 import os
 import stat
 from pathlib import Path
@@ -61,6 +62,40 @@ async def test_a_destroyed_key_is_written_over_in_its_place_and_removed(tmp_path
     assert left != bytes(KEY_OCTETS), "what is left seals nothing that anybody could guess"
     await kept.destroy(["5-otp"])
     await SealingKeyFiles(tmp_path / "empty").destroy(["5-otp"])
+
+
+@pytest.mark.parametrize("octets", [0, 3, 32, 44])
+async def test_what_ended_in_the_middle_of_its_destruction_is_destroyed_at_the_next_start(
+    tmp_path: Path, octets: int
+) -> None:
+    """However much of it was written over by then; the earlier version's key too, which else would refuse to start."""
+    secret_key(tmp_path, "sealing")
+    kept = SealingKeyFiles(tmp_path)
+    await kept.keep({"5-otp": OTP, "6-otp": ORDINARY})
+    for number, file in enumerate((tmp_path / "keys" / "sealing.key", folder(tmp_path) / "5-otp.key")):
+        going = file.with_suffix(".going")
+        file.rename(going)
+        going.write_bytes(bytes(octets))
+        os.link(going, tmp_path / f"copy-{number}")
+    assert kept.load() == {"6-otp": ORDINARY}
+    assert [file.name for file in folder(tmp_path).iterdir()] == ["6-otp.key"]
+    assert [file.name for file in (tmp_path / "keys").iterdir()] == ["sealing"]
+    for number in range(2):
+        left = (tmp_path / f"copy-{number}").read_bytes()
+        assert len(left) == octets and (octets == 0 or left != bytes(octets))
+
+
+async def test_who_looks_while_keys_are_destroyed_finds_them_whole_or_not_at_all(tmp_path: Path) -> None:
+    earlier, kept = secret_key(tmp_path, "sealing"), SealingKeyFiles(tmp_path)
+    whole = {EARLIER: earlier, **{f"{hour}-otp": os.urandom(KEY_OCTETS) for hour in range(40)}}
+    await kept.keep({name: key for name, key in whole.items() if name != EARLIER})
+    destroying = asyncio.create_task(kept.destroy(list(whole)))
+    while not destroying.done():
+        found = kept.load()
+        assert found.items() <= whole.items()
+        await asyncio.sleep(0)
+    await destroying
+    assert kept.load() == {}
 
 
 async def test_the_key_of_an_earlier_version_is_read_and_destroyed_and_never_made(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status
                 outcomes.submitted(rules.party, rules.message_class, given.partners, reason="", now=now)
             )
             bound = messages[0].target not in given.unbound
-            intake.outcomes.append(outcomes.asked(messages[0], given.partners, bound=bound))
+            intake.outcomes.append(outcomes.asked(messages[0], given.partners, now=now, bound=bound))
             return Status.OK, identity
         decision = accepted
     intake.refused += 1

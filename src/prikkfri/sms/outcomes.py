@@ -81,14 +81,15 @@ def submitted(origin: Party, message_class: str, partners: Partners, *, reason: 
     )
 
 
-def asked(message: Message, partners: Partners, *, bound: bool = True) -> Outcome:
+def asked(message: Message, partners: Partners, *, now: float | None = None, bound: bool = True) -> Outcome:
     """A message has been taken on; it is kept here for now when its route is stopped.
 
-    `bound` false: it is for an account for which nobody takes messages just now, and waits for that.
+    `bound` false: it is for an account for which nobody takes messages just now, and waits for that. `now`: when that
+    was decided, which its place in the order of acceptance may be ahead of; without, as that says.
     """
     held = Party.parse(message.target).kind == "held"
     return Outcome(
-        time=message.accepted_at,
+        time=message.accepted_at if now is None else now,
         service=SERVICE,
         step="deliver",
         layer="sms-centre" if bound else ACCOUNT,

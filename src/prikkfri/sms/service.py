@@ -71,8 +71,8 @@ class SmsCentre:
     ) -> None:
         """`smpp_sockets` listen already; `entropy(n)` gives n random octets fit for keys. Raises `StorageError`.
 
-        `trusted`: addresses or networks of proxies, which connect for others. `mark_file`: where it is noted how far
-        the centre has come, on another disk than the database's; None: a restored snapshot is not noticed.
+        `trusted`: addresses or networks of proxies, which connect for others. `mark_file`: where it is noted how far the
+        centre has come, on another disk than the database's; None: a restored snapshot is not noticed.
         """
         self._sockets = smpp_sockets
         self._steady = SteadyClock(clock)
@@ -101,10 +101,10 @@ class SmsCentre:
     async def run(self) -> None:
         """Serves until cancelled; then unbinds and closes within seconds."""
         shared = self._shared
+        await self._routes.recover()  # first: canaries, which begin at the same time, ask which routes are stopped
         await self.restores.notice()
-        self._steady.goes_on_from(await shared.database.read(store.newest))
         await self._keys.recover()
-        await self._routes.recover()
+        self._steady.goes_on_from(await shared.database.read(store.newest))
         await self._submissions.recover()
         await self._receipts.recover()
         await self._housekeeping.recover()

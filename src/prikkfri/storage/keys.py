@@ -53,6 +53,14 @@ def secret_key(home: Path, name: str) -> bytes:
     return base64.urlsafe_b64decode(_secret(home, name))
 
 
+def made_secret_key(home: Path, name: str) -> bytes | None:
+    """The same where it has been made. Raises `StorageError`."""
+    try:
+        return base64.urlsafe_b64decode(_read(_secret_file(home, name)))
+    except FileNotFoundError:
+        return None
+
+
 def command_key(home: Path, role: str) -> str:
     """What callers of a role's commands send as `Authorization: Bearer`; made if missing. Raises `StorageError`."""
     return _secret(home, f"{role}-command").decode()
@@ -134,6 +142,10 @@ def _secret(home: Path, name: str) -> bytes:
     path = _secret_file(home, name)
     if not path.exists():
         _create(path, base64.urlsafe_b64encode(secrets.token_bytes(32)))
+    return _read(path)
+
+
+def _read(path: Path) -> bytes:
     content = path.read_bytes().strip()
     try:
         if len(base64.urlsafe_b64decode(content)) == 32:

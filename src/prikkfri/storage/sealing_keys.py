@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from prikkfri.errors import StorageError
-from prikkfri.storage.keys import secret_key
+from prikkfri.storage.keys import made_secret_key
 
 log = logging.getLogger(__name__)
 
@@ -62,18 +62,22 @@ class SealingKeyFiles:
         self._folder = home / "keys" / "sealing"
 
     def load(self) -> dict[str, bytes]:
-        """What was cut short while it was made is removed: nothing that it sealed has been acknowledged."""
+        """What was cut short while it was made is removed: nothing that it sealed has been acknowledged. What was cut
+        short while it was destroyed is destroyed."""
         found = {}
         try:
+            for name in (EARLIER, *(path.stem for path in self._folder.glob("*.going"))):
+                self._overwrite(self._going(name))
             for path in sorted(self._folder.glob("*.key")):
-                key = path.read_bytes()
-                if len(key) == KEY_OCTETS:
-                    found[path.stem] = key
-                else:
-                    log.error("%s: not %d octets: removed, whatever it was to seal", path, KEY_OCTETS)
-                    path.unlink()
-            if self._file(EARLIER).exists():
-                found[EARLIER] = secret_key(self._home, "sealing")
+                with suppress(FileNotFoundError):
+                    key = path.read_bytes()
+                    if len(key) == KEY_OCTETS:
+                        found[path.stem] = key
+                    else:
+                        log.error("%s: not %d octets: removed, whatever it was to seal", path, KEY_OCTETS)
+                        path.unlink()
+            if earlier := made_secret_key(self._home, "sealing"):
+                found[EARLIER] = earlier
         except OSError as error:
             raise self._refused(error) from error
         return found
@@ -86,6 +90,9 @@ class SealingKeyFiles:
 
     def _file(self, name: str) -> Path:
         return self._home / "keys" / "sealing.key" if name == EARLIER else self._folder / f"{name}.key"
+
+    def _going(self, name: str) -> Path:
+        return self._file(name).with_suffix(".going")
 
     def _keep(self, keys: Mapping[str, bytes]) -> None:
         try:
@@ -116,22 +123,26 @@ class SealingKeyFiles:
     def _destroy(self, names: Collection[str]) -> None:
         try:
             for name in names:
-                path = self._file(name)
+                # By its name nobody finds it half overwritten.
                 with suppress(FileNotFoundError):
-                    # In place: a new file would leave the octets of the old one where they were. By chance: if we end
-                    # here, and the clock is put back, it may seal once more.
-                    file = os.open(path, os.O_WRONLY)
-                    try:
-                        os.pwrite(file, os.urandom(os.fstat(file).st_size), 0)
-                        os.fsync(file)
-                    finally:
-                        os.close(file)
-                    path.unlink()
+                    os.rename(self._file(name), self._going(name))
+                    self._overwrite(self._going(name))
             for folder in {self._file(name).parent for name in names}:
                 if folder.exists():
                     _sync_folder(folder)
         except OSError as error:
             raise self._refused(error) from error
+
+    def _overwrite(self, path: Path) -> None:
+        with suppress(FileNotFoundError):
+            # In place: a new file would leave the octets of the old one where they were.
+            file = os.open(path, os.O_WRONLY)
+            try:
+                os.pwrite(file, os.urandom(os.fstat(file).st_size), 0)
+                os.fsync(file)
+            finally:
+                os.close(file)
+            path.unlink()
 
     def _refused(self, error: OSError) -> StorageError:
         return StorageError(f"{error.filename or self._folder}: {error.strerror}; sealing keys are kept there")

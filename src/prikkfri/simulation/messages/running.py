@@ -119,7 +119,6 @@ class _House:
         self.died = asyncio.Event()
         self.life: Life | None = None
         self.centre: SmsCentre | None = None
-        self.database: Database | None = None
         self.slow_until = 0.0
         self.senders: dict[str, Sender] = {}
         self.partners: dict[str, Partner] = {}
@@ -266,7 +265,7 @@ class _House:
                 wire=Wire(encode=self._encode, sequence_max=self.world.sequence_max),
             )
             self.parts.planted(centre)
-            self.centre, self.database = centre, database
+            self.centre = centre
             if not ready.done():
                 ready.set_result(None)
             await centre.run()

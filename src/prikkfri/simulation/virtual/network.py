@@ -50,7 +50,6 @@ class Network:
         self.said: Callable[[Pipe, bytes], None] = lambda pipe, octets: None
         """Told of all that is written, at whichever end."""
         self._opened = 0
-        loop.network = self  # type: ignore[attr-defined]
         loop.create_server = self.create_server  # type: ignore[method-assign,assignment]
         loop.create_connection = self.create_connection  # type: ignore[method-assign,assignment]
 
