@@ -22,6 +22,7 @@ from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.timing import Timing
 from prikkfri.storage import Database, Location
+from prikkfri.storage.marks import MarkFile
 from prikkfri.storage.opening import open_unmigrated
 from prikkfri.storage.sealing_keys import EARLIER, SealingKeysInMemory
 
@@ -93,7 +94,7 @@ async def house(database: Database, location: Location) -> AsyncIterator[Opener]
             timing=timing,
             room=room or Room(connections_max=connections_max),
             trusted=trusted,
-            mark_file=mark_file,
+            mark=MarkFile(mark_file) if mark_file is not None else None,
         )
         if mark_file is not None:
             await centre.restores.notice()
@@ -125,6 +126,7 @@ async def house(database: Database, location: Location) -> AsyncIterator[Opener]
                     listening.close()
                 await asyncio.sleep(0)
                 if area is not failing:
+                    await centre.restores.mark_last()
                     await area.close()
                     await cast(FailingEngine, area.engine).inner.close()
 

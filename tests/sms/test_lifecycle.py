@@ -137,7 +137,7 @@ STATEMENTS: list[tuple[Event, Statement]] = [
     *((event, ending(state)) for state, event in ENDINGS.items()),
     (Event.FREE, free),
     (Event.DISCARD, discard),
-    (Event.GIVE_UP, lambda tx, ids: store.give_up(tx, ids, reason="restored", now=NOW)),
+    (Event.GIVE_UP, lambda tx, ids: store.give_up(tx, ids, now=NOW)),
 ]
 RECEIPT_STATEMENTS: list[tuple[ReceiptEvent, Statement]] = [
     (ReceiptEvent.CLAIM, lambda tx, ids: receipts.claim_receipts(tx, "account:shop", limit=10_000, now=NOW)),

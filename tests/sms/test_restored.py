@@ -111,10 +111,11 @@ def test_whatever_happens_a_start_is_held_exactly_when_a_mark_is_ahead(events: l
 def test_what_may_be_sent_is_given_up_or_not_as_decided_and_a_sensitive_one_always() -> None:
     for state in State:
         may_be_sent = state in (State.WAITING, State.IN_DOUBT)
-        assert is_given_up(Decision.DISCARD, state, "ordinary") == may_be_sent
-        assert not is_given_up(Decision.SEND, state, "ordinary")
+        assert is_given_up(Decision.DISCARD, state, "ordinary", overdue=False) == may_be_sent
+        assert not is_given_up(Decision.SEND, state, "ordinary", overdue=False)
+        assert is_given_up(Decision.SEND, state, "ordinary", overdue=True) == may_be_sent
         for message_class in {*SENSITIVE_CLASSES, "canary"}:
-            assert is_given_up(Decision.SEND, state, message_class) == may_be_sent
+            assert is_given_up(Decision.SEND, state, message_class, overdue=False) == may_be_sent
     assert is_sensitive("canary") and is_sensitive("log-in-code") and not is_sensitive("ordinary")
 
 

@@ -9,13 +9,18 @@ import pytest
 from sms_house import HURRIED, House, Opener
 from waiting import eventually
 
+from prikkfri.config import Canary
 from prikkfri.protocols.smpp.pdu import Status
 from prikkfri.sms.http import application, restore_commands
 from prikkfri.sms.restored import Decision, read
+from prikkfri.sms.restores.service import POSITIONS_SKIPPED
 from prikkfri.storage import Database, Location, Transaction
 from prikkfri.storage.opening import open_unmigrated
 
-TABLES = ("journal_stream", "journal_batch", "sms_message", "sms_event", "sms_waiting", "sms_restore", "sms_route")
+TABLES = (
+    "journal_stream", "journal_batch", "sms_message", "sms_event", "sms_waiting", "sms_restore", "sms_route",
+    "sms_reference", "sms_canary",
+)  # fmt: skip
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
@@ -169,7 +174,7 @@ async def test_what_waited_in_a_restored_snapshot_is_held_and_discarded(
         link.take_message(request, "n3")
         decided_at = opened.clock.now()
         for old in (ordinary, code):
-            assert await state_of(opened, old) == ("unreported", "restored", 0)
+            assert await state_of(opened, old) == ("unreported", "restored", -1)
             assert "restored" in await events_of(opened, old)
         assert "accepted-after-restore" in await events_of(opened, new)
         [(attempts, attempted_at)] = await opened.fetch(
@@ -208,8 +213,8 @@ async def test_sent_all_the_same_an_ordinary_one_may_come_twice_and_a_sensitive_
         assert message.destination == "4790000001"
         link.take_message(request, "again")
         await opened.nothing_more_for(link, await opened.bound_client())
-        assert (await state_of(opened, ordinary))[::2] == ("sent", 0)
-        assert await state_of(opened, code) == ("unreported", "restored", 0)
+        assert (await state_of(opened, ordinary))[::2] == ("sent", -1)
+        assert await state_of(opened, code) == ("unreported", "restored", -1)
 
 
 async def test_it_is_held_across_restarts_until_what_was_decided_is_done(
@@ -233,7 +238,7 @@ async def test_it_is_held_across_restarts_until_what_was_decided_is_done(
         await opened.change("UPDATE sms_restore SET decision = 'discard', decided_by = 'Kari', decided_at = 1.0")
     async with house(mark_file=mark) as opened:  # decided, and ended before it was done
         await eventually(lambda: not opened.centre.holds)
-        assert await state_of(opened, ordinary) == ("unreported", "restored", 0)
+        assert await state_of(opened, ordinary) == ("unreported", "restored", -1)
         [(waiting,)] = await opened.fetch("SELECT COUNT(*) FROM sms_message WHERE state = 'waiting'")
         assert waiting == 60
     await snapshots.restored(held)  # the same once more
@@ -271,7 +276,12 @@ async def test_a_doubt_is_not_decided_by_itself_while_it_is_held(
         opened.clock.advance(100.0)
         # Another message's time is up: housekeeping has looked at all of it.
         await opened.change("UPDATE sms_message SET expires_at = 1.0 WHERE message_class = 'log-in-code'")
-        await opened.until("SELECT state FROM sms_message WHERE message_class = 'log-in-code'", "expired")
+        # Nobody can say that it did not arrive.
+        await opened.until("SELECT state FROM sms_message WHERE message_class = 'log-in-code'", "unreported")
+        assert await opened.fetch("SELECT reason FROM sms_message WHERE message_class = 'log-in-code'") == [
+            ("restored",)
+        ]
+        assert await opened.fetch("SELECT messages FROM sms_waiting") == [(0,)]
         assert (await state_of(opened, ordinary))[0] == "in-doubt"
         assert await opened.centre.restores.decide(Decision.SEND, by="Kari")
         request, _ = await link.message()  # as any other in doubt: it goes once more
@@ -374,3 +384,83 @@ async def test_a_person_sees_and_decides_over_http(house: Opener, mark: Path, da
         await eventually(lambda: not opened.centre.holds)
         assert (await asked(opened, "POST", document={"action": "send", "by": "Kari"}))[0] == 409
         assert not (await asked(opened, "GET"))[1]["holds"]
+
+
+async def test_a_snapshot_from_just_before_a_clean_stop_is_noticed(
+    house: Opener, mark: Path, snapshots: Snapshots
+) -> None:
+    """None of the marks of each second comes after its last commit."""
+    async with house(mark_file=mark, timing=replace(HURRIED, mark_seconds=3_600.0)) as opened:
+        client = await opened.bound_client()
+        held = await snapshots.taken()
+        assert (await client.submit())[0] == Status.OK
+    await snapshots.restored(held)
+    async with house(mark_file=mark) as opened:
+        assert opened.centre.holds
+
+
+async def test_whoever_is_fenced_out_writes_no_mark(house: Opener, mark: Path, database: Database) -> None:
+    seldom = replace(HURRIED, look_seconds=3_600.0, mark_seconds=3_600.0)
+    async with house(mark_file=mark, timing=seldom) as opened:
+        await opened.bound_client()  # what a start commits is committed
+        await opened.centre.restores.mark()
+        await database.write(
+            lambda tx: tx.execute("UPDATE journal_stream SET epoch = epoch + 1, commits = commits + 1")
+        )
+        mark.unlink()
+        await opened.centre.restores.mark()
+        assert not mark.exists() and opened.centre.restores.troubles() == []
+
+
+async def test_one_that_expires_after_it_was_let_go_may_have_arrived(
+    house: Opener, mark: Path, database: Database
+) -> None:
+    """And one whose time is up when somebody decides is not let go."""
+    async with house(mark_file=mark) as opened:
+        client = await opened.bound_client()
+        (_, overdue), (_, kept) = await client.submit(), await client.submit()
+    await fall_behind(database, mark)
+    async with house(mark_file=mark, timing=replace(HURRIED, look_seconds=3_600.0)) as opened:
+        await opened.change(f"UPDATE sms_message SET expires_at = 1.0 WHERE id = '{overdue}'")
+        assert await opened.centre.restores.decide(Decision.SEND, by="Kari")
+        await eventually(lambda: not opened.centre.holds)
+        assert await state_of(opened, overdue) == ("unreported", "restored", -1)
+        assert await state_of(opened, kept) == ("waiting", "", -1)
+    async with house(mark_file=mark) as opened:
+        _, new = await (await opened.bound_client()).submit()
+        await opened.change(f"UPDATE sms_message SET expires_at = 1.0 WHERE id IN ('{kept}', '{new}')")
+        await opened.until(f"SELECT state FROM sms_message WHERE id = '{kept}'", "unreported")
+        await opened.until(f"SELECT state FROM sms_message WHERE id = '{new}'", "expired")
+        assert await opened.fetch("SELECT SUM(messages) FROM sms_waiting") == [(0,)]
+
+
+async def test_followers_and_phones_do_not_take_what_is_new_for_what_was_lost(
+    house: Opener, mark: Path, database: Database
+) -> None:
+    """Positions and references that the lost history has used are not used again."""
+    async with house(mark_file=mark) as opened:
+        await (await opened.bound_client()).submit()
+        await opened.change("INSERT INTO sms_reference (slot, reference) VALUES (5, 7), (6, 128), (7, 255)")
+    last = read(mark.read_bytes())
+    assert last is not None and last.position > 0
+    await fall_behind(database, mark)
+    async with house(mark_file=mark) as opened:
+        [(reached,)] = await opened.fetch("SELECT position FROM journal_stream")
+        assert reached == last.position + POSITIONS_SKIPPED + 1
+        found = await opened.fetch("SELECT slot, reference FROM sms_reference WHERE slot IN (5, 6, 7) ORDER BY slot")
+        assert found == [(5, 135), (6, 0), (7, 127)]
+    async with house(mark_file=mark) as opened:
+        assert await opened.fetch("SELECT reference FROM sms_reference WHERE slot = 5") == [(135,)]
+
+
+async def test_canaries_in_a_restored_snapshot_say_nothing_of_their_way(
+    house: Opener, mark: Path, database: Database
+) -> None:
+    """Their phones have told of them since, and that is lost."""
+    canary = Canary(msisdn="+4790000009", link="nord")
+    async with house(mark_file=mark, canaries=(canary,), canary_seconds=3_600.0) as opened:
+        await opened.until("SELECT COUNT(*) FROM sms_canary", 1)
+    await fall_behind(database, mark)
+    async with house(mark_file=mark, canaries=(canary,), canary_seconds=3_600.0) as opened:
+        await opened.until("SELECT verdict FROM sms_canary", "untold")
+        await eventually(lambda: opened.canaries.counters()['canaries_total{verdict="untold"}'] == 1)

@@ -77,7 +77,7 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (placing.is_due, {"target": "link:nord", "now": 1.0}),
     (routes_store.waiting, {"target": "held:nord"}),
     (routes_store.exposed, {"target": "link:nord", "since": 1.0, "until": 2.0, "after": (1.0, ""), "limit": 10}),
-    (store.give_up, {"ids": ["a"], "reason": "restored", "now": 1.0}),
+    (store.give_up, {"ids": ["a"], "now": 1.0}),
     (restores.newest, {}),
     (restores.count_accepted, {"messages": 1}),
     (restores.find, {"state": State.WAITING, "number": 1, "after": (1.0, "a"), "limit": 10}),
@@ -115,6 +115,7 @@ def test_no_statement_of_the_store_is_left_out() -> None:
     assert {function.__name__ for function in every - named} == {
         "insert", "add", "add_events", "add_network_receipt", "put_route", "routes", "put_habit", "habits",
         "count_kept", "count_waiting", "references", "put_references", "newest", "put", "accepted",
+        "skip_references",
     }  # fmt: skip
 
 

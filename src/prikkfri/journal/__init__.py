@@ -3,7 +3,7 @@
 from prikkfri.journal.following import Follower, Page, Source, last_written_at, read_page, taken_to
 from prikkfri.journal.limits import JournalLimits
 from prikkfri.journal.outcomes import Outcome
-from prikkfri.journal.writing import Journal, Point, Spool, open_journal, read_point, trim
+from prikkfri.journal.writing import Journal, Point, Spool, open_journal, trim
 
 __all__ = [
     "Follower",
@@ -17,7 +17,6 @@ __all__ = [
     "last_written_at",
     "open_journal",
     "read_page",
-    "read_point",
     "taken_to",
     "trim",
 ]

@@ -58,6 +58,29 @@ class Journal:
         self._clock = clock
         database.on_commit(self._append)
 
+    async def point(self) -> Point:
+        """How far it has come: what is committed, and so on disk. Raises `StorageError`, `FencedOut`."""
+
+        async def work(queries: Queries) -> Point:
+            row = await queries.fetch_one(
+                "SELECT epoch FROM journal_stream WHERE stream = :stream", {"stream": self.stream}
+            )
+            if row is None or row[0] != self.epoch:
+                raise FencedOut(f"another process writes the journal stream {self.stream} now")
+            return await _point(queries, self.stream)
+
+        return await self.database.read(work)
+
+    async def skip_to(self, transaction: Transaction, position: int) -> None:
+        """What follows is beyond that position at least: followers have been told of others up to there.
+
+        They find a gap, which they tell of, rather than take what is new for what they have taken already.
+        """
+        await transaction.execute(
+            "UPDATE journal_stream SET position = :position WHERE stream = :stream AND position < :position",
+            {"stream": self.stream, "position": position},
+        )
+
     def record(self, transaction: Transaction, *outcomes: Outcome) -> None:
         """Adds outcomes to the transaction of the state that they tell about."""
         transaction.collected.extend(outcomes)
@@ -115,19 +138,13 @@ async def open_journal(database: Database, *, stream: str, clock: Clock) -> Jour
     return Journal(database, stream=stream, clock=clock, incarnation=opened.incarnation, epoch=epoch, opened=opened)
 
 
-async def read_point(database: Database, stream: str) -> Point:
-    """How far a stream that exists has come: what is committed, and so on disk. Raises `StorageError`."""
-    return await database.read(partial(_point, stream=stream))
-
-
 async def _point(queries: Queries, stream: str) -> Point:
     row = await queries.fetch_one(
         "SELECT incarnation, commits, position, COALESCE((SELECT written_at FROM journal_batch"
         " WHERE stream = :stream ORDER BY position DESC LIMIT 1), 0) FROM journal_stream WHERE stream = :stream",
         {"stream": stream},
     )
-    if row is None:
-        raise StorageError(f"there is no journal stream {stream}")
+    assert row is not None
     return Point(row[0], row[1], row[2], float(row[3]))
 
 

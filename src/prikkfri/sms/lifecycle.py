@@ -56,7 +56,7 @@ class Event(StrEnum):
     DISCARD = "discard"
     """A person says that nothing is to come of what is in quarantine."""
     GIVE_UP = "give-up"
-    """It waited in a snapshot that was restored, and may have been sent since; a person says what comes of those."""
+    """It waited in a snapshot that was restored, and may have been sent since: a person says so, or its time is up."""
 
 
 class ReceiptState(StrEnum):
@@ -186,6 +186,8 @@ NETWORK_RECEIPT: Lifecycle[NetworkReceiptState, NetworkReceiptEvent] = Lifecycle
     },
 )
 
+RESTORED = "restored"
+"""The reason of what ended since it had waited in a restored snapshot and may have been sent."""
 BY_PERSON = frozenset({Event.FREE, Event.DISCARD, Event.GIVE_UP})
 TRANSITIONS = MESSAGE.transitions(State)
 ENDED = frozenset(State) - {

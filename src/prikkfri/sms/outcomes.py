@@ -14,7 +14,7 @@ from prikkfri.journal.outcomes import Verdict
 from prikkfri.sms.addresses import is_number
 from prikkfri.sms.canaries import verdicts
 from prikkfri.sms.delivery import STATUS
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import RESTORED, State
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
 
@@ -24,8 +24,6 @@ RECEIPTS = "receipts"
 ACCOUNT = "account"
 """The layer of what is an account's own matter: it takes its messages, or nobody is there to take them."""
 NOT_BOUND = "account-not-bound"
-RESTORED = "restored"
-"""The reason of what a person gave up, since it had waited in a restored snapshot and may have been sent."""
 Partners = Mapping[str, str]
 """The partner that each link leads to."""
 NETWORK = "network-"

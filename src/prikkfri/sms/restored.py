@@ -120,10 +120,10 @@ def is_sensitive(message_class: str) -> bool:
     return message_class in {*SENSITIVE_CLASSES, "canary"}
 
 
-def is_given_up(decision: str, state: str, message_class: str) -> bool:
+def is_given_up(decision: str, state: str, message_class: str, *, overdue: bool) -> bool:
     """Whether a message that waited in a restored snapshot ends; one that a network has taken waits for its word."""
     may_be_sent = state in (State.WAITING, State.IN_DOUBT)
-    return may_be_sent and (decision == Decision.DISCARD or is_sensitive(message_class))
+    return may_be_sent and (decision == Decision.DISCARD or is_sensitive(message_class) or overdue)
 
 
 def trouble(restore: Restore) -> str:

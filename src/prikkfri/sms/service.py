@@ -18,7 +18,6 @@ The role ends, and finds out when it starts again what there is.
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
 
 from prikkfri.clock import Clock, SteadyClock
 from prikkfri.config import Account, Sms
@@ -47,6 +46,7 @@ from prikkfri.sms.timing import TIMING, Timing
 from prikkfri.sms.trail import Trail
 from prikkfri.sms.trails.service import message_trail
 from prikkfri.storage import Database, Transaction
+from prikkfri.storage.marks import Mark
 from prikkfri.storage.sealing_keys import SealingKeys
 
 
@@ -67,11 +67,11 @@ class SmsCentre:
         wire: Wire = WIRE,
         room: Room = ROOM,
         trusted: Sequence[str] = (),
-        mark_file: Path | None = None,
+        mark: Mark | None = None,
     ) -> None:
         """`smpp_sockets` listen already; `entropy(n)` gives n random octets fit for keys. Raises `StorageError`.
 
-        `trusted`: addresses or networks of proxies, which connect for others. `mark_file`: where it is noted how far the
+        `trusted`: addresses or networks of proxies, which connect for others. `mark`: where it is noted how far the
         centre has come, on another disk than the database's; None: a restored snapshot is not noticed.
         """
         self._sockets = smpp_sockets
@@ -87,7 +87,7 @@ class SmsCentre:
         """How the partners speak, and what waits for whom."""
         self.quarantine = quarantine
         """What is held for a person, and what a person does with it."""
-        self.restores = Restores(shared, receipts, mark_file)
+        self.restores = Restores(shared, receipts, mark)
         """Whether a snapshot was restored, and what a person says of what waited in it."""
         self._submissions = Submissions(shared, receipts, self._keys)
         dispatch = Dispatch(shared, receipts, quarantine)

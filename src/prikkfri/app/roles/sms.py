@@ -20,6 +20,7 @@ from prikkfri.sms.http import application, commands, quarantine_commands, report
 from prikkfri.sms.service import SmsCentre
 from prikkfri.storage import open_database
 from prikkfri.storage.keys import command_key
+from prikkfri.storage.marks import MarkFile
 from prikkfri.storage.sealing_keys import SealingKeyFiles
 
 log = logging.getLogger("prikkfri.sms")
@@ -37,6 +38,7 @@ async def build(config: Config, clock: Clock) -> Role:
     async def close() -> None:
         for each in sockets:  # those of a centre that never came to run, too
             each.close()
+        await centre.restores.mark_last()
         await database.close()
 
     settings = dataclasses.replace(config.sms, region=config.sms.region or config.region)
@@ -50,7 +52,7 @@ async def build(config: Config, clock: Clock) -> Role:
         smpp_sockets=sockets,
         room=Room(connections_max=connections_max),
         trusted=config.trusted_proxies,
-        mark_file=_mark_file(config),
+        mark=MarkFile(_mark_file(config)),
     )
     try:
         await centre.restores.notice()  # before anybody can hand anything in

@@ -84,7 +84,7 @@ class Housekeeping:
         left = True
         while left:
             ended = await self._shared.database.write(work)
-            left = any(len(each) == BATCH for each in ended)
+            left = any(len(each) >= BATCH for each in ended)
             self._receipts.tell_ended([ending for each in ended for ending in each])
 
     async def _decide_doubts(self, party: Party, now: float) -> None:

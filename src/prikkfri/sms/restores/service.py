@@ -5,12 +5,11 @@ written in a thread, at most once a look; what was committed after the last one 
 """
 
 import asyncio
-import os
 from functools import partial
-from pathlib import Path
 
-from prikkfri.errors import StorageError
-from prikkfri.journal import Point, read_point
+from prikkfri.errors import FencedOut, StorageError
+from prikkfri.journal import Point
+from prikkfri.protocols.smpp.concatenation import REFERENCES
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
 from prikkfri.sms.lifecycle import State
@@ -30,20 +29,24 @@ from prikkfri.sms.restored import (
 )
 from prikkfri.sms.restores import store
 from prikkfri.sms.shared.service import Shared, log
+from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Transaction
+from prikkfri.storage.marks import Mark as Kept
 
 BATCH = 500
+POSITIONS_SKIPPED = 1_000_000
+"""More than any follower can have taken of the lost history after the last mark of it."""
 _MAY_BE_SENT = (State.WAITING, State.SENDING, State.IN_DOUBT)
 _GARBLED = "the mark cannot be understood: a restored snapshot would not have been noticed at this start"
 
 
 class Restores:
-    def __init__(self, shared: Shared, receipts: Receipts, mark_file: Path | None) -> None:
-        """`mark_file` None: no mark is kept, and nothing is noticed."""
+    def __init__(self, shared: Shared, receipts: Receipts, kept: Kept | None) -> None:
+        """`kept`: where the mark is; None: no mark is kept, and nothing is noticed."""
         self._shared = shared
         self._receipts = receipts
-        self._file = mark_file
+        self._kept = kept
         self._newest: Restore | None = None
         self._noticed = False
         self._decided = asyncio.Event()
@@ -62,7 +65,7 @@ class Restores:
             return
         shared = self._shared
         self._newest = await shared.database.read(store.newest)
-        mark = None if self._file is None else await asyncio.to_thread(self._read)
+        mark = None if self._kept is None else await self._read(self._kept)
         opened = shared.journal.opened
         found = Mark(self._line(), opened.commits, opened.position, opened.written_at)
         lacks = missing(mark, found, self._newest)
@@ -108,14 +111,20 @@ class Restores:
 
     async def mark(self) -> None:
         """Notes how far the centre has come, if it has come any further; raises nothing."""
-        if self._file is not None and self._noticed:
+        if self._kept is not None and self._noticed:
             async with self._one_at_a_time:
-                await self._mark(self._file)
+                await self._mark(self._kept)
 
-    async def _mark(self, file: Path) -> None:
+    async def mark_last(self) -> None:
+        """When nothing is committed any more, so that a snapshot from just before the end is told from the end."""
+        await asyncio.wait([asyncio.create_task(self.mark())], timeout=self._shared.timing.mark_seconds_max)
+
+    async def _mark(self, kept: Kept) -> None:
         shared = self._shared
         try:
-            point = await read_point(shared.database, shared.journal.stream)
+            point = await shared.journal.point()
+        except FencedOut:
+            return  # the mark is another's now; our next write ends us
         except StorageError as error:
             self._say(f"how far the database has come cannot be read: {error}")
             return
@@ -123,14 +132,14 @@ class Restores:
             return
         now = shared.clock.now()
         octets = written(Mark(self._line(), point.commits, point.position, now))
-        writing = asyncio.create_task(asyncio.to_thread(_write, file, octets), name="mark")
+        writing = asyncio.create_task(kept.write(octets), name="mark")
         done, _ = await asyncio.wait([writing], timeout=shared.timing.mark_seconds_max)
         if not done:
-            self._say(f"{file} does not answer")
+            self._say(f"{kept} does not answer")
         try:
             await writing
         except OSError as error:
-            self._say(f"{file}: {error.strerror or error}")
+            self._say(f"{kept}: {error.strerror or error}")
             return
         self._marked, self._marked_at = point, now
         if self._mark_trouble:
@@ -182,19 +191,18 @@ class Restores:
         """Without a restored snapshot the journal's incarnation tells one database from another."""
         return self._newest.line if self._newest is not None else self._shared.journal.incarnation
 
-    def _read(self) -> Mark | None:
-        assert self._file is not None
+    async def _read(self, kept: Kept) -> Mark | None:
         try:
-            octets = self._file.read_bytes()
-        except FileNotFoundError:
-            log.warning("there is no mark at %s: at this start a restored snapshot would not be noticed", self._file)
-            return None
+            octets = await kept.read()
         except OSError as error:
-            self._say(f"{self._file}: {error.strerror or error}")
+            self._say(f"{kept}: {error.strerror or error}")
+            return None
+        if octets is None:
+            log.warning("there is no mark at %s: at this start a restored snapshot would not be noticed", kept)
             return None
         found = read(octets)
         if found is None:
-            log.error("%s: %s", self._file, _GARBLED)
+            log.error("%s: %s", kept, _GARBLED)
         return found
 
     def _say(self, what: str) -> None:
@@ -223,6 +231,8 @@ class Restores:
 
         async def work(tx: Transaction) -> None:
             await store.put(tx, begun)
+            await submissions_store.skip_references(tx, REFERENCES // 2, REFERENCES)
+            await shared.journal.skip_to(tx, max(mark.position, found.position) + POSITIONS_SKIPPED)
             shared.journal.record(tx, outcomes.sending("", by="rule:mark", now=now))
 
         await shared.database.write(work)
@@ -246,8 +256,12 @@ class Restores:
             restore = await store.newest(tx)
             assert restore is not None
             found = await store.waited(tx, limit=BATCH)
-            given_up = [each.id for each in found if is_given_up(restore.decision, each.state, each.message_class)]
-            ended = await messages.give_up(tx, given_up, reason=outcomes.RESTORED, now=now)
+            given_up = [
+                each.id
+                for each in found
+                if is_given_up(restore.decision, each.state, each.message_class, overdue=each.expires_at <= now)
+            ]
+            ended = await messages.give_up(tx, given_up, now=now)
             await store.let_go(tx, [each.id for each in found])
             gone = frozenset(given_up)
             steps = [(each.id, _step(restore, now, given_up=each.id in gone)) for each in found]
@@ -283,18 +297,3 @@ async def _find_some(
 def _step(restore: Restore, now: float, *, given_up: bool) -> Step:
     what = "given up" if given_up else "kept"
     return Step(now, "restored", f"waited in a restored snapshot; {what} by {restore.decided_by}")
-
-
-def _write(file: Path, octets: bytes) -> None:
-    """Durable, and whole or not at all."""
-    beside = file.with_name(f"{file.name}.new")
-    with beside.open("wb") as opened:
-        opened.write(octets)
-        opened.flush()
-        os.fsync(opened.fileno())
-    beside.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -15,6 +15,7 @@ class Waited(NamedTuple):
     id: str
     state: str
     message_class: str
+    expires_at: float
 
 
 async def newest(queries: Queries) -> Restore | None:
@@ -72,12 +73,14 @@ async def find(
 async def waited(queries: Queries, *, limit: int) -> list[Waited]:
     """Messages that waited in a snapshot, have not ended, and have not been gone through."""
     rows = await queries.fetch(
-        "SELECT id, state, message_class FROM sms_message WHERE restored > 0 AND ended_at = 0 ORDER BY id LIMIT :limit",
+        "SELECT id, state, message_class, expires_at FROM sms_message WHERE restored > 0 AND ended_at = 0"
+        " ORDER BY id LIMIT :limit",
         {"limit": limit},
     )
     return [Waited(*row) for row in rows]
 
 
 async def let_go(tx: Transaction, ids: Sequence[str]) -> None:
-    """From now on they are messages as any other."""
-    await tx.execute_many("UPDATE sms_message SET restored = 0 WHERE id = :id", [{"id": each} for each in ids])
+    """From now on they are messages as any other, but that they may have arrived though they expire."""
+    sql = "UPDATE sms_message SET restored = -restored WHERE id = :id AND restored > 0"
+    await tx.execute_many(sql, [{"id": each} for each in ids])
