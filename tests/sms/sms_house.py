@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from waiting import eventually
 
-from prikkfri.clock import SystemClock
+from prikkfri.clock import LoopWaits, SystemClock
 from prikkfri.config import Account, Sms
 from prikkfri.journal import Outcome, read_page
 from prikkfri.protocols.smpp.pdu import (
@@ -121,7 +121,7 @@ class Network:
         return peer
 
 
-class HouseClock:
+class HouseClock(LoopWaits):
     """A clock that stands until a test moves it.
 
     What has a deadline on the wire (a bind, an answer) goes by `monotonic`, which stands even then: a test that lets a

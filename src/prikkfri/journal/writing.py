@@ -7,14 +7,14 @@ last outcome.
 """
 
 import asyncio
-import secrets
+import os
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
-from prikkfri.clock import Clock
+from prikkfri.clock import SYSTEM_CLOCK, Clock
 from prikkfri.errors import FencedOut, InDoubt, PrikkfriError, StorageError
 from prikkfri.journal.limits import LIMITS, JournalLimits
 from prikkfri.journal.outcomes import Outcome, encode_batch
@@ -118,14 +118,16 @@ class Journal:
         )
 
 
-async def open_journal(database: Database, *, stream: str, clock: Clock) -> Journal:
-    """Takes a stream over: whoever wrote it before is fenced out from now on."""
+async def open_journal(
+    database: Database, *, stream: str, clock: Clock, entropy: Callable[[int], bytes] = os.urandom
+) -> Journal:
+    """Takes a stream over: whoever wrote it before is fenced out from now on. `entropy(n)` gives n random octets."""
 
     async def claim(transaction: Transaction) -> tuple[int, Point]:
         await transaction.execute(
             "INSERT INTO journal_stream (stream, incarnation, epoch, position, trimmed_to, overflowed)"
             " VALUES (:stream, :incarnation, 0, 0, 0, 0) ON CONFLICT (stream) DO NOTHING",
-            {"stream": stream, "incarnation": secrets.token_hex(8)},
+            {"stream": stream, "incarnation": entropy(8).hex()},
         )
         row = await transaction.fetch_one(
             "UPDATE journal_stream SET epoch = epoch + 1 WHERE stream = :stream RETURNING epoch",
@@ -160,6 +162,7 @@ class Spool:
         *,
         outcomes_max: int,
         alarm: Callable[[str], None],
+        clock: Clock = SYSTEM_CLOCK,
         limits: JournalLimits = LIMITS,
     ) -> None:
         """`opening` opens the journal when the spool runs: a role starts, and serves, also where that fails."""
@@ -168,6 +171,7 @@ class Spool:
         self.journal: Journal | None = None
         """None until it could be opened."""
         self._opening = opening
+        self._clock = clock
         self._outcomes_max = outcomes_max
         self._limits = limits
         self._pending: deque[Outcome] = deque()
@@ -193,7 +197,7 @@ class Spool:
         try:
             while True:
                 if self.journal is None and not await self._opened():
-                    await asyncio.sleep(self._limits.pause_seconds)
+                    await self._clock.sleep(self._limits.pause_seconds)
                     continue
                 await self._arrived.wait()
                 self._arrived.clear()
@@ -201,7 +205,7 @@ class Spool:
                 self._writing = asyncio.create_task(self._write_pending())
                 await asyncio.shield(self._writing)
                 if self._pending:
-                    await asyncio.sleep(self._limits.pause_seconds)
+                    await self._clock.sleep(self._limits.pause_seconds)
                     self._arrived.set()
         finally:
             try:

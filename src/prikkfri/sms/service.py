@@ -126,7 +126,7 @@ class SmsCentre:
             tasks.create_task(self.restores.keep_mark(), name="mark")
             try:
                 while True:
-                    await asyncio.sleep(shared.timing.look_seconds)
+                    await shared.clock.sleep(shared.timing.look_seconds)
                     for connection in list(shared.bound.connections):
                         connection.tick()
             finally:

@@ -184,11 +184,11 @@ class Canaries:
                 self._sent += 1
             except StorageError as error:
                 log.error("no canary can be sent over %s: %s", link, error)
-            await asyncio.sleep(self._settings.canary_seconds)
+            await self._clock.sleep(self._settings.canary_seconds)
 
     async def _judge(self) -> None:
         while True:
-            await asyncio.sleep(self._timing.judge_seconds)
+            await self._clock.sleep(self._timing.judge_seconds)
             try:
                 await self._judge_once()
             except StorageError as error:
@@ -272,7 +272,7 @@ class Canaries:
                     pass
             except StorageError as error:
                 log.warning("old canaries could not be erased: %s", error)
-            await asyncio.sleep(self._timing.erase_every_seconds)
+            await self._clock.sleep(self._timing.erase_every_seconds)
 
     def _is_stopped(self, link: str) -> bool:
         stop = self._centre.stop_of(link)

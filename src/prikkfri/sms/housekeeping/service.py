@@ -1,7 +1,5 @@
 """Housekeeping: what the last process left, what is past its time, doubts to decide, queues that are full."""
 
-import asyncio
-
 from prikkfri.errors import StorageError
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
@@ -49,7 +47,7 @@ class Housekeeping:
         shared = self._shared
         erased_at = counted_at = 0.0
         while True:
-            await asyncio.sleep(shared.timing.look_seconds)
+            await shared.clock.sleep(shared.timing.look_seconds)
             now = shared.clock.now()
             try:
                 if now - counted_at >= shared.timing.count_every_seconds:
