@@ -177,7 +177,7 @@ class Canaries:
 
             try:
                 if self._centre.holds:  # one that does not leave proves nothing
-                    await asyncio.sleep(self._settings.canary_seconds)
+                    await self._clock.sleep(self._settings.canary_seconds)
                     continue
                 seconds = 2 * self._settings.canary_grace_seconds + self._settings.canary_seconds
                 await self._centre.send_canary(link, phone, TEXT.format(token=token), seconds=seconds, note=note)

@@ -94,13 +94,13 @@ class Restores:
                 self._decided.clear()
             except StorageError as error:
                 log.error("what waited in the restored snapshot is not gone through: %s", error)
-                await asyncio.sleep(shared.timing.look_seconds)
+                await shared.clock.sleep(shared.timing.look_seconds)
 
     async def keep_mark(self) -> None:
         """Until cancelled."""
         timing = self._shared.timing
         while True:
-            await asyncio.sleep(timing.mark_seconds)
+            await self._shared.clock.sleep(timing.mark_seconds)
             # One that is under way is not abandoned half read or half written.
             marking = asyncio.create_task(self.mark(), name="mark")
             try:
