@@ -292,8 +292,12 @@ class House:
         await eventually(found, what=f"{sql} to be {wanted}")
 
     async def outcomes(self, step: str) -> list[Outcome]:
-        page = await read_page(self.database, "sms", 0)
-        return [outcome for outcome in page.outcomes if outcome.step == step] if page else []
+        found: list[Outcome] = []
+        after = 0
+        while (page := await read_page(self.database, "sms", after)) is not None and page.outcomes:
+            found += [outcome for outcome in page.outcomes if outcome.step == step]
+            after = page.last
+        return found
 
 
 Opener = Callable[..., AbstractAsyncContextManager[House]]
@@ -327,5 +331,6 @@ HURRIED = Timing(
     leave_seconds_max=0.0,  # a test's peers do not say goodbye by themselves
     early_receipt_look_seconds=0.02,
     judge_seconds=0.02,
+    mark_seconds=0.02,
 )
 """What a test would wait for while nothing happens; all that goes by the clock moves with it."""

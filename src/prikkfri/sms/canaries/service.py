@@ -107,6 +107,8 @@ class Canaries:
     async def run(self) -> None:
         """Works until cancelled; without canary phones there is nothing to do."""
         await self._remember()
+        if self._centre.holds:
+            await self._leave_untold()
         async with asyncio.TaskGroup() as tasks:
             for link in self._phones:
                 tasks.create_task(self._send(link), name=f"canaries of {link}")
@@ -174,6 +176,9 @@ class Canaries:
                 await store.add(tx, token, message, link=link, phone=phone, now=self._clock.now())
 
             try:
+                if self._centre.holds:  # one that does not leave proves nothing
+                    await self._clock.sleep(self._settings.canary_seconds)
+                    continue
                 seconds = 2 * self._settings.canary_grace_seconds + self._settings.canary_seconds
                 await self._centre.send_canary(link, phone, TEXT.format(token=token), seconds=seconds, note=note)
                 self._sent += 1
@@ -247,6 +252,16 @@ class Canaries:
             stop = self._centre.stop_of(link)
             opened_at = stop.changed_at if stop is not None and not stop.stopped else 0.0
             self._trust[link] = remembered(sorted((decided_at, verdict) for _, decided_at, verdict in found), opened_at)
+
+    async def _leave_untold(self) -> None:
+        """What phones told of those in a restored snapshot may be lost with what came after it: they say nothing."""
+        left = True
+        while left:
+            now = self._clock.now()
+            found = await self._database.read(partial(store.undecided, limit=JUDGED_AT_ONCE_MAX))
+            untold = [Judged(each, Verdict.UNTOLD, False) for each in found]
+            await self._learn(await self._database.write(partial(self._record, judged=untold, now=now)))
+            left = len(found) == JUDGED_AT_ONCE_MAX
 
     async def _erase(self) -> None:
         while True:

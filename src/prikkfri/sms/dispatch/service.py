@@ -111,7 +111,7 @@ class Dispatch:
     async def _send_due(self, connection: Connection, party: Party, room: int) -> int:
         """Claims up to `room` of what is due and writes it; returns how many it claimed."""
         command, pairs = _command(party), self._shared.pairs[party]
-        if not connection.session.may_ask(command):
+        if self._shared.holds or not connection.session.may_ask(command):
             return 0
         try:
             receipts, messages = await self._claim(party, room)

@@ -56,7 +56,11 @@ class Housekeeping:
                 await self._expire(now)
                 for party in shared.bound.parties():
                     since = shared.bound.since[party]  # some may have left meanwhile
-                    if shared.bound.count(party) and since + shared.settings.in_doubt_seconds <= now:
+                    if (
+                        not shared.holds
+                        and shared.bound.count(party)
+                        and since + shared.settings.in_doubt_seconds <= now
+                    ):
                         await self._decide_doubts(party, now)
                 if now - erased_at >= shared.timing.erase_every_seconds:
                     erased_at = now
@@ -78,7 +82,7 @@ class Housekeeping:
         left = True
         while left:
             ended = await self._shared.database.write(work)
-            left = any(len(each) == BATCH for each in ended)
+            left = any(len(each) >= BATCH for each in ended)
             self._receipts.tell_ended([ending for each in ended for ending in each])
 
     async def _decide_doubts(self, party: Party, now: float) -> None:
