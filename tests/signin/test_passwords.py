@@ -96,6 +96,23 @@ async def test_a_code_goes_to_the_number_that_was_asked_with_and_says_how_long_i
             assert " 60 minutter" in house.centre.texts[-1][1]
 
 
+@pytest.mark.parametrize(("starts", "ends", "reason"), [(0, 600, ""), (-600, 0, "no-number"), (1, 600, "no-number")])
+async def test_a_code_goes_to_a_number_that_is_theirs_at_this_moment(
+    house: House, starts: int, ends: int, reason: str
+) -> None:
+    now = house.clock.now()
+    await house.subscribers.write(
+        lambda t: t.execute(
+            "UPDATE mobile_number SET starts = :starts, ends = :ends", {"starts": now + starts, "ends": now + ends}
+        )
+    )
+    async with house.client() as client:
+        await ask(client)
+        await house.passwords.send_next()
+    assert [r for _, r, _, _ in told(house.recorded, "send-code")] == [reason]
+    assert len(house.centre.texts) == (not reason)
+
+
 async def test_the_code_comes_in_the_language_of_the_page(house: House) -> None:
     async with house.client() as client:
         for language, words in (("sv", "är din kod"), ("en", "is your code"), ("nb", "er koden din")):
@@ -196,6 +213,7 @@ async def test_a_network_guesses_so_often(build_house: BuildHouse) -> None:
         right = {"link": link.partition("#password=")[2], "password": NEW}
         refused = await client.post("/password", json=right)
         assert (refused.status_code, refused.json()["error"]) == (429, "too-many-tries")
+        assert int(refused.headers["retry-after"]) == 450
         house.clock.advance(900)
         assert (await client.post("/password", json=right)).status_code == 204
 
@@ -328,7 +346,7 @@ async def test_a_database_that_is_away_is_our_fault_and_says_so(build_house: Bui
     async def away(work: object) -> None:
         raise StorageUnavailable("gone")
 
-    house = await build_house(seen_through=seen)
+    house = await build_house(seen_through=seen, password_limits=PasswordLimits(network=Limit(2, 900)))
     for each in hindered:
         each.write = each.read = away  # type: ignore[assignment]
     async with house.client() as client:
@@ -336,12 +354,14 @@ async def test_a_database_that_is_away_is_our_fault_and_says_so(build_house: Bui
         await house.passwords.send_next()
         for refused in (
             await choose(client, "12345678"),
-            await client.post("/password", json={"link": "x" * 43, "password": NEW}),
+            await choose(client, "12345678"),
+            await client.post("/password", json={"link": "x" * 43, "password": NEW}),  # nothing was guessed so far
             await client.post("/customers/password-link", json={"customer": "s-1", "by": "Eva"}, headers=KEY),
         ):
             assert (refused.status_code, refused.json()["error"]) == (503, "database-unavailable")
     assert [(o.step, o.reason) for o in house.recorded] == [
         ("send-code", "database-unavailable"),
+        ("set-password", "database-unavailable"),
         ("set-password", "database-unavailable"),
         ("set-password", "database-unavailable"),
     ]
