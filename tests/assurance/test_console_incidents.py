@@ -18,7 +18,7 @@ import httpx
 import pytest
 from console_doubles import EVIL, HTML, KEY, QUICK_HASHER, Disk, Seen
 from starlette.types import ASGIApp
-from surroundings import surroundings
+from surroundings import personal_beside, surroundings
 
 from prikkfri.assurance.answers import NOT_KNOWN, QUESTIONS
 from prikkfri.assurance.console import Console, ensure_first_account
@@ -155,10 +155,11 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
         clock=clock,
         zone=OSLO,
     )  # fmt: skip
+    neighbours = Neighbours(nobody, urls={}, command_keys={})
     assurance = Assurance(
         database,
         sources={},
-        neighbours=Neighbours(nobody, urls={}, command_keys={}),
+        neighbours=neighbours,
         clock=clock,
         settings=settings,
         operator="Nordavind",
@@ -176,7 +177,7 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
         assurance,
         console,
         response=response,
-        find_subscriber=find,
+        personal=personal_beside(database, response, neighbours, clock, find),
         clock=clock,
         public_url=ORIGIN,
         playout_url="http://playout.test",
@@ -423,7 +424,7 @@ async def test_what_our_roles_saw_is_credited_by_rule_and_the_rest_waits_for_a_p
     await house.begins(reported=4)
     await house.people_get_in(3)
     page = await house.text()
-    assert "36 customers, 1,764.00 NOK" in page and "Given by itself when it is proven over." in page
+    assert "36 customers, kr\u00a01,764.00" in page and "Given by itself when it is proven over." in page
     assert "Of 4 only their own device tells" in page
     assert "hidden" in form_with(page, "Release what waits") and await house.response.credits("evening") == []
     await house.people_get_in(7)
@@ -433,7 +434,7 @@ async def test_what_our_roles_saw_is_credited_by_rule_and_the_rest_waits_for_a_p
     given = await house.response.credits("evening")
     assert len(given) == 36 and {each.given_by for each in given} == {"rule:policy"}
     page = await house.text()
-    assert "36, 1,764.00 NOK" in page and "Of 4 only their own device tells" in page
+    assert "36, kr\u00a01,764.00" in page and "Of 4 only their own device tells" in page
     assert "hidden" not in form_with(page, "Release what waits")
     await house.people_get_in(2)  # looked at again, nothing is given again
     assert (await house.post("/incidents/evening/release", sure="yes")).headers["location"].endswith("?given=4")
@@ -459,7 +460,7 @@ async def test_all_credits_wait_for_a_person_when_a_person_said_that_it_is_over(
     assert first.headers["location"] == "/incidents/evening?given=40"
     assert (await house.post("/incidents/evening/release", sure="yes")).headers["location"].endswith("?given=0")
     page = await house.text("/incidents/evening?given=40")
-    assert "40 credits were given just now." in page and "40, 1,960.00 NOK" in page
+    assert "40 credits were given just now." in page and "40, kr\u00a01,960.00" in page
     assert "hidden" in form_with(page, "Release what waits")
     assert {given.given_by for given in await house.response.credits("evening")} == {"duty"}
 

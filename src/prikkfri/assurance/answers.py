@@ -89,6 +89,11 @@ def answer_sheet(known: Known, *, now: float, zone: tzinfo) -> tuple[Answer, ...
     )
 
 
+def name_of(incident: Incident) -> str:
+    """What failed, in a few words that begin a sentence."""
+    return _name(incident.segments)
+
+
 def headline(known: Known, zone: tzinfo) -> str:
     """One sentence for the top of a page: what, since when, what is cleared, how many."""
     return sentence(known.incident, None if known.impact is None else known.impact.seen, zone)

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from functools import partial
+from typing import TypeVar
 
 from prikkfri.assurance import incidents, recovery, status, watching
 from prikkfri.assurance.afterwards.service import RULE, Afterwards, credited, is_proven
@@ -53,6 +54,7 @@ from prikkfri.journal import Outcome
 from prikkfri.storage import Database, Transaction
 
 log = logging.getLogger("prikkfri.assurance")
+T = TypeVar("T")
 
 HISTORY_MAX = 200
 CONTACT_PERIOD_SECONDS = 60.0
@@ -136,6 +138,8 @@ class Response:
         self._lists: dict[str, dict[str, Hit]] = {}
         """Who stands on each incident's list in the database, by person; without one that is not known."""
         self._acting = asyncio.Lock()
+        self._erasures = 0
+        """Customers erased since the start: a look that began before one would write their names again."""
         self._afterwards = Afterwards(
             database,
             settings=settings,
@@ -331,7 +335,7 @@ class Response:
 
     async def _look_at(self, incident: Incident) -> None:
         """Where it is, who was hit, whether it is over: from the outcomes themselves."""
-        now = self._clock.now()
+        now, erasures = self._clock.now(), self._erasures
         earlier = incident.since - looking.BEFORE_SECONDS
         outcomes = await self._outcomes(earlier, now + 1, service=incident.service)
         grounds = looking.Grounds(
@@ -347,7 +351,7 @@ class Response:
         )
         seen = await asyncio.to_thread(looking.look, incident, outcomes, grounds, now=now)
         async with self._acting:
-            if self._incidents.get(incident.id) != incident:
+            if self._incidents.get(incident.id) != incident or self._erasures != erasures:
                 return  # something has happened to it meanwhile: the next look sees that, too
             self._recoveries[incident.id] = seen.recovery
             given: list[ServiceCredit] = []
@@ -491,6 +495,15 @@ class Response:
     async def add_contacts(self, contacts: Sequence[Contact]) -> int:
         """Takes in contacts with customer service; returns how many were new."""
         return await self._database.write(lambda t: store.add_contacts(t, contacts))
+
+    async def without(self, erase: Callable[[], Awaitable[T]], touched: Callable[[T], Sequence[str]]) -> T:
+        """Erases somebody while nobody makes a list; of those `touched` it is not known any more who is on them."""
+        async with self._acting:
+            self._erasures += 1
+            done = await erase()
+            for identifier in touched(done):
+                self._lists.pop(identifier, None)
+            return done
 
     # What people do.
 

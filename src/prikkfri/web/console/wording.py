@@ -1,14 +1,22 @@
 """The console's words and figures: how what is known is said to the people on duty."""
 
+import math
 import re
 from collections.abc import Iterable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from prikkfri.assurance import plain
+from prikkfri.assurance.answers import name_of
 from prikkfri.assurance.incidents import DATA, Incident, Kind, said
 from prikkfri.assurance.overview import WINDOW_SECONDS, Breakage, Overview, Row
 from prikkfri.assurance.status import steps_of
+from prikkfri.protocols import money
 from prikkfri.subscribers.numbers import masked
+from prikkfri.subscribers.profile import masked_email
+from prikkfri.subscribers.subscriptions import Subscription
+
+__all__ = ["masked_email"]
 
 WINDOW_TEXT = f"{WINDOW_SECONDS // 60} minutes"
 ID_CHARACTERS_SHOWN = 4
@@ -70,8 +78,8 @@ def field_time(moment: float | None, zone: ZoneInfo) -> str:
 
 
 def amount(minor: int, currency: str) -> str:
-    """`1,960.00 NOK`, from the smallest unit."""
-    return f"{minor / 100:,.2f} {currency}"
+    """`kr 1,960.00`, from the smallest unit."""
+    return money.said(minor, currency, "en")
 
 
 def age(seconds: float) -> str:
@@ -90,6 +98,39 @@ def masked_id(text: str) -> str:
 def masked_value(text: str) -> str:
     """A text with whatever in it could be somebody's number masked, however they wrote it."""
     return _NUMBER.sub(lambda number: masked(number[0]), text)
+
+
+def masked_number(msisdn: str) -> str:
+    return masked(msisdn)
+
+
+def period(held: Subscription, zone: ZoneInfo) -> str:
+    """`since 1 Jan 2024`, `1 Jan 2024 to 3 Feb 2025`."""
+    since = _day(held.starts, zone)
+    return f"since {since}" if math.isinf(held.ends) else f"{since} to {_day(held.ends, zone)}"
+
+
+def _day(moment: float, zone: ZoneInfo) -> str:
+    then = datetime.fromtimestamp(moment, zone)
+    return f"{then.day} {then:%b %Y}"
+
+
+def step_name(step: str) -> str:
+    return plain.step(step)
+
+
+def reason_name(reason: str) -> str:
+    return plain.reason(reason)
+
+
+def incident_name(incident: Incident) -> str:
+    """What it is, for a line of a list: `Sign-in`, `Delivery of messages, partner Telia`."""
+    return name_of(incident)
+
+
+def message_state(state: str) -> str:
+    """What became of a text message, or a step of its trail: `Delivered`, `In doubt`."""
+    return capital(state.replace("-", " "))
 
 
 def sentence(seen: Overview, zone: ZoneInfo) -> str:
