@@ -16,7 +16,7 @@ async def _no_products(customers: Sequence[str], at: float) -> Mapping[str, str]
     return {}
 
 
-async def _nobody_told(customer: str, text: str) -> str:
+async def _nobody_told(customer: str, texts: Mapping[str, str]) -> str:
     return ""
 
 

@@ -56,6 +56,13 @@ _REASONS = {
     "no-answer": "no answer",
     "not-accepted": "not accepted",
 }
+_RULES = {
+    "rule:fallback": "the rule for open channels",
+    "rule:open-channel": "the rule for open channels",
+    "rule:canaries": "the rule for test messages",
+    "rule:policy": "the policy",
+    "data": "the system",
+}
 _DIRECTIONS = {"in": "coming in", "out": "going out"}
 
 
@@ -73,14 +80,30 @@ def reason(name: str) -> str:
     return _REASONS.get(name, name.replace("-", " "))
 
 
+def who(name: str) -> str:
+    """Who did something: a person by name, a rule or the system in words."""
+    return _RULES.get(name, f"the rule {name.removeprefix('rule:')}" if name.startswith("rule:") else name)
+
+
+def not_affected(names: Iterable[str]) -> str:
+    """`Havn and Sport are not affected`."""
+    names = [*names]
+    return f"{listed(names)} {'is' if len(names) == 1 else 'are'} not affected"
+
+
+def capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def place(segment: Segment) -> str:
-    """A segment: `sign-in`, `Havn`, `delivery of messages, partner Telia, going out`."""
-    at, where = segment.get("step"), segment.get("layer")
-    base = step(at) if at else layer(where) if where else segment.get("service")
+    """A segment: `sign-in`, `Havn`, `delivery of messages (partner Telia, going out)`."""
+    at, answered = segment.get("step"), segment.get("layer")
+    base = step(at) if at else layer(answered) if answered else segment.get("service")
     others = [_value(name, value) for name, value in segment.values if name not in BASE]
     if segment.get("seen"):
         others.append("as devices report")
-    return ", ".join(part for part in (base, *others) if part) or "everything"
+    where = ", ".join(others)
+    return (f"{base} ({where})" if where else base) if base else where or "everything"
 
 
 def listed(names: Iterable[str]) -> str:

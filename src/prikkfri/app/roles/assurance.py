@@ -19,8 +19,10 @@ from prikkfri.assurance.personal.service import FOUND_MAX, Personal, Registry
 from prikkfri.assurance.response import http as customers
 from prikkfri.assurance.response.service import Response, Surroundings
 from prikkfri.assurance.service import Assurance, OthersArea
+from prikkfri.assurance.telling import language_of
 from prikkfri.clock import Clock
 from prikkfri.config import ROLES, Config
+from prikkfri.protocols.money import Language
 from prikkfri.storage import Database, Location, Queries, open_database, open_reader, open_spool_reader
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import CallersKeys, command_key, secret_key, write_whole
@@ -76,7 +78,7 @@ async def build(config: Config, clock: Clock) -> Role:
 
         return await subscribers.use(lambda reader: reader.read(found)) or {}
 
-    async def tell(customer: str, text: str) -> str | None:
+    async def tell(customer: str, texts: Mapping[Language, str]) -> str | None:
         async def number(queries: Queries) -> str:
             held = await subscriptions_of(queries, customer)
             return next((s.msisdn for s in held if s.msisdn and s.starts <= clock.now() < s.ends), "")
@@ -85,7 +87,7 @@ async def build(config: Config, clock: Clock) -> Role:
         account = next((a for a in config.sms.accounts if a.system_id == config.assurance.tell_account), None)
         if not recipient or account is None:
             return ""
-        sender = config.operator[:11]
+        sender, text = config.operator[:11], texts[language_of(recipient)]
         return await neighbours.send_message(account.system_id, account.password, sender, recipient, text)
 
     response = Response(

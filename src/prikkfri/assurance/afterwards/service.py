@@ -20,6 +20,7 @@ from prikkfri.assurance.tally import Expectation
 from prikkfri.clock import Clock
 from prikkfri.config import Assurance as Settings
 from prikkfri.journal import Outcome
+from prikkfri.protocols import money
 from prikkfri.storage import Database, Transaction
 
 RULE = "rule:policy"
@@ -154,6 +155,10 @@ def credited(incident: Incident, given: Sequence[ServiceCredit], by: str, now: f
     """The incident after credits were given, if any were."""
     if not given:
         return incident
-    total = sum(credit.amount for credit in given) / 100
-    text = f"{len(given)} customers were credited {total:,.2f} {given[0].currency} together"
+    total = money.said(sum(credit.amount for credit in given), given[0].currency, "en")
+    text = (
+        f"{len(given)} customers were credited {total} together"
+        if len(given) > 1
+        else f"1 customer was credited {total}"
+    )
     return incidents.happened(incident, Fact("credited", now, by, text))

@@ -19,7 +19,7 @@ from datetime import datetime, tzinfo
 from functools import partial
 from typing import TypeVar
 
-from prikkfri.assurance import incidents, recovery, status, watching
+from prikkfri.assurance import incidents, recovery, status, telling, watching
 from prikkfri.assurance.afterwards.service import RULE, Afterwards, credited, is_proven
 from prikkfri.assurance.answers import Answer, Known, answer_sheet
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
@@ -51,6 +51,7 @@ from prikkfri.config import Assurance as Settings
 from prikkfri.config import Remedy
 from prikkfri.errors import StorageError, UsageError
 from prikkfri.journal import Outcome
+from prikkfri.protocols.money import Language
 from prikkfri.storage import Database, Transaction
 
 log = logging.getLogger("prikkfri.assurance")
@@ -76,8 +77,9 @@ class Surroundings:
     """Sign-ins a second as last measured before a time (else as first after it), and when; None when never."""
     products: Callable[[Sequence[str], float], Awaitable[Mapping[str, str]]]
     """Each customer's product at a time."""
-    tell: Callable[[str, str], Awaitable[str | None]]
-    """Sends a customer a text message; returns its id, empty when it was not accepted, None when nobody knows."""
+    tell: Callable[[str, Mapping[Language, str]], Awaitable[str | None]]
+    """Sends a customer a text message in their language; returns its id, empty when it was not accepted, None when
+    nobody knows."""
     changed: Callable[[], None]
     """An incident has changed: tell the public."""
     programmes: Callable[[], Programmes] = dict
@@ -578,10 +580,9 @@ class Response:
 
         # Marked before it is sent: after a crash in between, one is not told rather than told twice.
         await mark("", now)
-        amount = f"{credit.amount / 100:.2f} {credit.currency}"
-        text = f"Du ble rammet av en feil hos oss, og det er vi lei for. {amount} trekkes fra neste regning."
+        texts = {each: telling.of_credit(credit.amount, credit.currency, each) for each in telling.LANGUAGES}
         try:
-            message = await self._around.tell(credit.customer, text)
+            message = await self._around.tell(credit.customer, texts)
         except StorageError as error:
             log.error("a customer could not be told: %s", error)
             message = ""

@@ -208,7 +208,7 @@ class IncidentPages:
         if kind != "estimate":
             return Fact(kind, now, who, text)
         promised: list[float | None] = []
-        for name, field in (("expected solution", "solution_at"), ("next word", "next_update_at")):
+        for name, field in (("expected solution", "solution_at"), ("next update", "next_update_at")):
             at = _moment(form.get(field, ""), self._zone) if form.get(field) else None
             if form.get(field) and (at is None or not now < at <= now + PROMISE_SECONDS_MAX):
                 return f"The {name} must be a time to come, within 30 days."

@@ -68,14 +68,14 @@ STATIC = {
 SCRIPT = b"text/javascript; charset=utf-8"
 MEDIA_TYPES = {".css": b"text/css; charset=utf-8", ".js": SCRIPT, ".mjs": SCRIPT}
 NAVIGATION = (
-    ("/", "Now"),
+    ("/", "Overview"),
     ("/incidents", "Incidents"),
     ("/controls", "Controls"),
     ("/links", "Links"),
     ("/quarantine", "Quarantine"),
     ("/customers", "Customers"),
     ("/system", "System"),
-    ("/looks", "Looks"),
+    ("/looks", "Access log"),
     ("/people", "People"),
 )
 RETRY_AFTER_SECONDS = 5

@@ -7,14 +7,16 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from prikkfri.assurance import plain
-from prikkfri.assurance.answers import name_of
-from prikkfri.assurance.incidents import DATA, Incident, Kind, said
+from prikkfri.assurance.answers import Answer, name_of
+from prikkfri.assurance.incidents import Entry, Incident, Kind, said
 from prikkfri.assurance.overview import WINDOW_SECONDS, Breakage, Overview, Row
+from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.status import steps_of
 from prikkfri.protocols import money
 from prikkfri.subscribers.numbers import masked
 from prikkfri.subscribers.profile import masked_email
 from prikkfri.subscribers.subscriptions import Subscription
+from prikkfri.web.status_page.words import zone_said
 
 __all__ = ["masked_email"]
 
@@ -205,7 +207,43 @@ def state_tone(incident: Incident) -> str:
 
 def who(name: str) -> str:
     """Who a line of the timeline is by."""
-    return "the system" if name == DATA else f"rule {name.removeprefix('rule:')}" if name.startswith("rule:") else name
+    return plain.who(name)
+
+
+def place_name(segment: Segment) -> str:
+    return plain.place(segment)
+
+
+def zone_name(zone: ZoneInfo) -> str:
+    return zone_said(zone.key, "en")
+
+
+def evidence(answer: Answer) -> tuple[list[str], list[str]]:
+    """What is shown beside an answer, and what is folded: thresholds, proofs and digests, which only a proof needs."""
+    if answer.number in FACTS:
+        return [each for each in answer.evidence if DIGEST not in each], [e for e in answer.evidence if DIGEST in e]
+    return [], [*answer.evidence]
+
+
+def entry_text(entry: Entry, incident: Incident) -> tuple[str, str]:
+    """A line of the timeline as it is said, and its figures to be folded; empty when there are none."""
+    alarm = next((each for each in incident.alarms if entry.text.endswith(each.sentence)), None)
+    if entry.kind != "alarm":
+        return entry.text, ""
+    if alarm is None:  # a later one in the same series: only its sentence is kept
+        return "", entry.text
+    where = plain.place(alarm.segment)
+    if alarm.kind == "told":
+        return f"{where}: {alarm.text}", ""
+    said = (
+        f"{alarm.seen:.0%} fail" if alarm.kind == "share" else f"{alarm.seen:.2g} a second where {alarm.level:.2g} come"
+    )
+    return f"{where}: {said}", entry.text
+
+
+FACTS = frozenset({5, 6, 7, 11})
+"""Answers whose evidence people read: who, what was done, what was given."""
+DIGEST = "digest of the list"
 
 
 def entry_name(kind: Kind) -> str:
@@ -217,18 +255,18 @@ _ENTRIES: dict[Kind, str] = {
     "evidence": "Confirmed:",
     "confirm": "Confirmed.",
     "dismiss": "Found to be nothing:",
-    "mitigate": "Mitigated:",
+    "mitigate": "Workaround:",
     "act": "Done:",
     "improving": "Improving:",
     "relapse": "Broken again:",
     "proven": "Proven over:",
     "all-clear": "Said to be over:",
     "review": "Reviewed:",
-    "estimate": "Promised:",
+    "estimate": "Estimate:",
     "note": "Note:",
-    "placed": "Placed:",
+    "placed": "Where:",
     "listed": "Listed:",
-    "told": "Told:",
+    "told": "Notified:",
     "credited": "Credited:",
     "doubted": "Credited in doubt:",
 }
