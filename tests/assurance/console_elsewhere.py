@@ -141,7 +141,8 @@ class House:
         return answer.text
 
     async def switch(self, kind: str, *, origin: str = ORIGIN, **fields: str) -> httpx.Response:
-        return await self.browser.post(f"/controls/{kind}", data=fields, headers={"origin": origin})
+        """Of somebody who is sure."""
+        return await self.browser.post(f"/controls/{kind}", data={"sure": "yes"} | fields, headers={"origin": origin})
 
 
 @asynccontextmanager

@@ -207,3 +207,28 @@ async def test_what_is_not_erased_is_said_and_can_be_erased_again(house: House) 
     house.elsewhere.alive = True
     again = await say(house, "/customers/erase", customer=KARI.id, why="by letter", sure=KARI.id)
     assert again.status_code == 200
+
+
+async def test_from_an_incident_one_comes_to_its_customers_and_its_messages(house: House) -> None:
+    await evening(house)
+    masked = (await house.browser.get("/incidents/evening/hit")).text
+    assert 'name="query"' not in masked and KARI.id not in masked
+    full = await say(house, "/incidents/evening/hit", why="case 4711")
+    assert f'name="query" value="{KARI.id}"' in full.text and 'name="why" value="case 4711"' in full.text
+    there = await say(house, query=KARI.id, why="case 4711")
+    assert 'href="/incidents/evening"' in there.text
+
+    now = house.assurance.clock.now()
+    found = opened("astray", Alarm("share", DELIVER, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
+    found = happened(found, Fact("evidence", now, text="has stood for 10 s"))
+    await house.assurance.database.write(lambda t: store.save_incident(t, found))
+    way = {"partner": "Telia", "link": "nord", "direction": "out"}
+    sent = {"service": "messages", "layer": "link", "dimensions": way}
+    await took(
+        house,
+        Outcome(time=now - 4, step="route", verdict="broken", reason="misdelivery", **sent),  # type: ignore[arg-type]
+        Outcome(time=now - 3, step="deliver", verdict="asked", device=NUMBER, promise="m-1", **sent),  # type: ignore[arg-type]
+        Outcome(time=now - 1, step="route", verdict="broken", reason="misdelivery", **sent),  # type: ignore[arg-type]
+    )
+    page = (await house.browser.get("/incidents/astray/hit")).text
+    assert 'href="/messages/m-1"' in page and "Their messages" in page and NUMBER not in page

@@ -66,7 +66,8 @@ class House:
         return await self.browser.post(path, data=fields, headers={"origin": origin})
 
     async def act(self, kind: str, **fields: str) -> httpx.Response:
-        return await self.post("/incidents/evening/act", kind=kind, **fields)
+        """Of somebody who is sure."""
+        return await self.post("/incidents/evening/act", **{"kind": kind, "sure": "yes"} | fields)
 
     async def text(self, path: str = "/incidents/evening") -> str:
         answer = await self.browser.get(path)

@@ -473,7 +473,7 @@ async def test_why_not_is_a_page_for_a_browser_and_json_for_all_others(house: Ho
     await asked("/customers", 422, "not-accepted", said="Say whom", query="", why="x")
     await asked("/customers", 404, "not-found", said="Nobody has", query="nobody", why="case 4711")
     await asked("/incidents/x", 404, "not-found", said="There is nothing")
-    await asked("/controls/channel", 503, "unavailable", said="sport was not switched", name="sport", state="open")
+    await asked("/controls/channel", 503, "unavailable", said="sport was not switched", name="sport", state="closed")
     house.disk.full = True
     await asked("/outcomes", 503, "unavailable", said="The console's database does not answer")
     house.disk.full = False

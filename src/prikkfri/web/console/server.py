@@ -25,6 +25,7 @@ from prikkfri.protocols.asgi import (
     Handler,
     Request,
     Route,
+    Scope,
     edge,
     refusal,
     wants_html,
@@ -49,7 +50,6 @@ from prikkfri.web.console.pages import (
     with_policy,
 )
 from prikkfri.web.console.rendering import Templates
-from prikkfri.web.refusal_page import refusal_page
 
 log = logging.getLogger("prikkfri.console")
 
@@ -61,6 +61,7 @@ STATIC = {
     "live.js": PAGES / "console" / "static" / "live.js",
     "watching.js": PAGES / "console" / "static" / "watching.js",
     "incidents.js": PAGES / "console" / "static" / "incidents.js",
+    "lines.js": PAGES / "console" / "static" / "lines.js",
     "chart.js": PAGES / "console" / "static" / "chart.js",
     "uplot.mjs": PAGES / "vendor" / "uplot.mjs",
     "uplot.css": PAGES / "vendor" / "uplot.css",
@@ -108,7 +109,7 @@ def application(
         raise FileNotFoundError(f"{missing[0]} is missing; mend it: npm ci && npm run build")
     origin, zone = public_url.rstrip("/"), ZoneInfo(timezone)
     pages = _Pages(assurance, console, response, personal, clock, origin, playout_url, zone, operator, pace)
-    return with_policy(edge(pages.routes(), names=NAMES, page=refusal_page))
+    return with_policy(edge(pages.routes(), names=NAMES, page=pages.refused))
 
 
 class _Pages:
@@ -402,6 +403,14 @@ class _Pages:
         )  # fmt: skip
 
     # Files and templates.
+
+    def refused(self, scope: Scope, refusal: Answer) -> Answer:
+        """What people are shown in place of a refusal of the edge: what is wrong, and the ways back."""
+        if not wants_html(scope):
+            return refusal
+        facts = {"status": refusal.status, "who": "", "acts": True, "path": str(scope["path"])}
+        shown = page(self._templates.render("refused.html", **facts), refusal.status)
+        return Answer(refusal.status, None, (*refusal.headers, *shown.headers), shown.body)
 
     async def _static(self, request: Request) -> Answer:
         path = STATIC.get(request.parts["name"])
