@@ -152,6 +152,7 @@ class Response:
             outcomes=self._outcomes,
             trial=self._trial_of,
             written=self._written,
+            erasures=lambda: self._erasures,
         )
         self._to_tell: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         """Incidents of which those credited are to be told, and the person who said so."""
