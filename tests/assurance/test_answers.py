@@ -406,6 +406,13 @@ def test_the_headline_of_what_is_over_says_until_when() -> None:
     assert headline(Known(incident=nothing), OSLO).endswith("kari found that it was nothing")
 
 
+def test_of_what_is_over_is_said_what_was_not_affected() -> None:
+    known = whole(NINE + 300)
+    over = replace(known, incident=happened(known.incident, Fact("all-clear", NINE + 310, "kari")))
+    assert headline(over, OSLO).endswith("; streams and starting to watch were not affected; 40 hit")
+    assert answer_sheet(over, now=NINE + 320, zone=OSLO)[1].text == "Streams and starting to watch were not affected."
+
+
 def test_the_headline_is_one_sentence() -> None:
     assert headline(whole(NINE + 300), OSLO) == (
         "Sign-in broken since 20:59:55; streams and starting to watch are not affected; 40 hit"

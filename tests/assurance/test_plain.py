@@ -32,6 +32,8 @@ def test_a_place_is_said_without_our_terms(segment: dict[str, str], said: str) -
 def test_what_is_not_affected_is_a_sentence() -> None:
     assert plain.not_affected(["Havn", "Sport"]) == "Havn and Sport are not affected"
     assert plain.not_affected(["Havn"]) == "Havn is not affected"
+    assert plain.not_affected(["Havn"], over=True) == "Havn was not affected"
+    assert plain.not_affected(["Havn", "Sport"], over=True) == "Havn and Sport were not affected"
     assert plain.listed(["a", "b", "c"]) == "a, b and c" and plain.listed([]) == ""
 
 

@@ -113,7 +113,7 @@ def sentence(incident: Incident, hit: int | None, zone: tzinfo) -> str:
     else:
         parts = [f"{name} was broken from {since} to {_clock(_ended_at(incident), zone)}"]
     if cleared := _cleared_names(incident):
-        parts.append(plain.not_affected(cleared[:2]))
+        parts.append(plain.not_affected(cleared[:2], over=not incident.open))
     if hit is not None:
         parts.append(f"{hit:,} hit")
     return "; ".join(parts)
@@ -145,7 +145,9 @@ def _what_never_failed(known: Known) -> _Said:
         return "", ()
     names = _cleared_names(known.incident)
     shown = [*names[:CLEARED_SHOWN], *([f"{len(names) - CLEARED_SHOWN} more"] if len(names) > CLEARED_SHOWN else [])]
-    return f"{plain.capital(plain.not_affected(shown))}.", [each.sentence for each in cleared[:CLEARED_SHOWN]]
+    return f"{plain.capital(plain.not_affected(shown, over=not known.incident.open))}.", [
+        each.sentence for each in cleared[:CLEARED_SHOWN]
+    ]
 
 
 def _was_it_load(known: Known, zone: tzinfo) -> _Said:

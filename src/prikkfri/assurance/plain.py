@@ -85,10 +85,11 @@ def who(name: str) -> str:
     return _RULES.get(name, f"the rule {name.removeprefix('rule:')}" if name.startswith("rule:") else name)
 
 
-def not_affected(names: Iterable[str]) -> str:
-    """`Havn and Sport are not affected`."""
+def not_affected(names: Iterable[str], *, over: bool = False) -> str:
+    """`Havn and Sport are not affected`; of what is over, that they were not."""
     names = [*names]
-    return f"{listed(names)} {'is' if len(names) == 1 else 'are'} not affected"
+    is_, are = ("was", "were") if over else ("is", "are")
+    return f"{listed(names)} {is_ if len(names) == 1 else are} not affected"
 
 
 def capital(text: str) -> str:
