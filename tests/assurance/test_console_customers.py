@@ -232,3 +232,28 @@ async def test_from_an_incident_one_comes_to_its_customers_and_its_messages(hous
     )
     page = (await house.browser.get("/incidents/astray/hit")).text
     assert 'href="/messages/m-1"' in page and "Their messages" in page and NUMBER not in page
+
+
+async def test_what_is_told_late_of_somebody_who_was_erased_loses_their_name_unless_they_came_back(
+    house: House,
+) -> None:
+    await say(house, "/customers/erase", customer=KARI.id, why="by letter", sure=KARI.id)
+    late = Outcome(time=house.assurance.clock.now(), service="television", step="watch", layer="streams",
+                   verdict="kept", customer=KARI.id, device="d-late")  # fmt: skip
+    await took(house, late)
+
+    async def names() -> set[str]:
+        rows = await house.assurance.database.read(lambda q: q.fetch("SELECT customer FROM outcome"))
+        return {row[0] for row in rows}
+
+    house.elsewhere.erased = False  # a later file has brought them back
+    await house.personal.sweep()
+    assert await names() == {KARI.id}
+    house.elsewhere.erased = True
+    house.assurance.clock.advance(2 * 86_400.0 + 1)  # type: ignore[attr-defined]
+    await house.personal.sweep()
+    assert await names() == {KARI.id}
+    house.assurance.clock.advance(-2.0)  # type: ignore[attr-defined]
+    await house.personal.sweep()
+    (name,) = await names()
+    assert name.startswith("erased-")

@@ -179,7 +179,7 @@ async def build(config: Config, clock: Clock) -> Role:
 
     return Role(
         edge,
-        work=(service.run, response.run, measure, tokens.follow),
+        work=(service.run, response.run, personal.run, measure, tokens.follow),
         counters=service.counters,
         close=close,
     )

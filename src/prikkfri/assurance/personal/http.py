@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from prikkfri.assurance.console import Console
-from prikkfri.assurance.personal.service import Personal
+from prikkfri.assurance.personal.service import ERASED, EXPORTED, Personal
 from prikkfri.errors import InDoubt, StorageError
 from prikkfri.protocols.asgi import Answer, Application, Handler, Request, Route, edge, refusal
 from prikkfri.subscribers.subscriptions import Subscriber
@@ -13,7 +13,6 @@ from prikkfri.subscribers.subscriptions import Subscriber
 EXPORT, ERASE = "/customers/data/export", "/customers/data/erase"
 PATHS = (EXPORT, ERASE)
 BODY_BYTES_MAX = 2_048
-EXPORTED, ERASED = "data of a customer, exported", "customer erased"
 _SILENT = refusal(503, "database-unavailable", "The database does not answer now.", retry_after_s=5)
 _Short = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 

@@ -1,5 +1,6 @@
 """One customer: what is known of them, gathered from the roles by their commands; exported, and erased."""
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,11 +14,17 @@ from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.response.store import incident
 from prikkfri.assurance.store import Taken, outcomes_of_customer
 from prikkfri.clock import Clock
+from prikkfri.errors import InDoubt, StorageError
 from prikkfri.storage import Database
 from prikkfri.subscribers.subscriptions import Subscriber, Subscription
 
 log = logging.getLogger("prikkfri.assurance")
 
+EXPORTED, ERASED = "data of a customer, exported", "customer erased"
+"""On the record."""
+SWEPT_SECONDS = 60.0
+SWEPT_FOR_SECONDS = 2 * 86_400.0
+"""So long what is told late of somebody who was erased loses their name as well."""
 FOUND_MAX = 20
 """So many of one name are told apart on a page."""
 HITS_MAX = 50
@@ -131,14 +138,34 @@ class Personal:
                 return replace(done, trouble=SILENT.format(role="SMS centre"))
             done = replace(done, messages=done.messages + erased)
 
-        async def erase() -> tuple[int, list[str]]:
-            return await self._database.write(lambda t: store.erase(t, subscriber.id, numbers, _drawn))
-
-        outcomes, _ = await self._response.without(erase, lambda found: found[1])
-        done = replace(done, outcomes=outcomes)
+        done = replace(done, outcomes=await self._without(subscriber.id, numbers))
         if await self._neighbours.erase_in_signin(subscriber.id, by=by) is None:
             return replace(done, trouble=SILENT.format(role="sign-in role"))
         return done
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        while True:
+            await asyncio.sleep(SWEPT_SECONDS)
+            try:
+                await self.sweep()
+            except (StorageError, InDoubt) as error:  # what is erased twice is erased
+                log.warning("what came late of somebody who was erased waits: %s", error)
+
+    async def sweep(self) -> None:
+        """Takes the names of those who were erased off what was told of them since; not of whoever came back."""
+        since = self._clock.now() - SWEPT_FOR_SECONDS
+        for customer in await self._database.read(lambda q: store.recorded(q, ERASED, since=since)):
+            known = await self._registry.by_key(customer)
+            if known is None or known.id != customer:  # an id may be somebody's number as well
+                await self._without(customer, ())
+
+    async def _without(self, customer: str, numbers: Sequence[Number]) -> int:
+        async def erase() -> tuple[int, list[str]]:
+            return await self._database.write(lambda t: store.erase(t, customer, numbers, _drawn))
+
+        outcomes, _ = await self._response.without(erase, lambda found: found[1])
+        return outcomes
 
     async def _befallen(self, customer: str, numbers: Sequence[Number]) -> list[Befallen]:
         found = []

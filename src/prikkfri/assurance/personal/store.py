@@ -47,6 +47,15 @@ async def messages_to(queries: Queries, numbers: Sequence[Number], *, most: int)
     return sorted(found, key=lambda message: found[message], reverse=True)[:most]
 
 
+async def recorded(queries: Queries, what: str, *, since: float) -> list[str]:
+    """Of whom it is on record since then that this was done."""
+    rows = await queries.fetch(
+        "SELECT DISTINCT subject FROM look WHERE at >= :since AND what = :what ORDER BY subject",
+        {"since": since, "what": what},
+    )
+    return [subject for (subject,) in rows]
+
+
 async def erase(
     transaction: Transaction, customer: str, numbers: Sequence[Number], drawn: Callable[[str], str]
 ) -> tuple[int, list[str]]:

@@ -4,8 +4,7 @@ import msgspec
 
 from prikkfri.assurance.console import Console
 from prikkfri.assurance.personal import history
-from prikkfri.assurance.personal.http import ERASED, EXPORTED
-from prikkfri.assurance.personal.service import OUTCOMES_SHOWN_MAX, Personal
+from prikkfri.assurance.personal.service import ERASED, EXPORTED, OUTCOMES_SHOWN_MAX, Personal
 from prikkfri.clock import Clock
 from prikkfri.protocols.asgi import JSON, NO_STORE, Answer
 from prikkfri.subscribers.subscriptions import Subscriber
