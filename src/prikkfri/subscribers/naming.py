@@ -5,6 +5,8 @@ import unicodedata
 
 def folded(text: str) -> str:
     """Without the case of letters and without accents; å and ø and ä are letters of their own and stay."""
+    if text.isascii():  # most are, and a search goes through all of them
+        return text.lower()
     letters = unicodedata.normalize("NFC", text.casefold())
     return "".join(each if each in "åäöøæ" else _plain(each) for each in letters)
 
