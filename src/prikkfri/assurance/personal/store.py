@@ -4,7 +4,7 @@ To erase somebody is to put a name drawn by lot in the place of theirs, the same
 stand, and nobody can go back.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from prikkfri.assurance.personal.history import CustomerHit, Number
 from prikkfri.storage import Queries, Transaction
@@ -64,17 +64,42 @@ async def erase(
     `drawn` gives a name drawn by lot: for the customer (`erased-`), and for each device of theirs (`d-erased-`).
     """
     who = {"customer": customer, "nobody": drawn("erased-")}
-    rows = await transaction.fetch(
-        "SELECT mine.device, (SELECT COUNT(*) FROM device_holder other WHERE other.device = mine.device)"
-        " FROM device_holder mine WHERE mine.customer = :customer",
-        who,
-    )
     touched = {
         incident
         for (incident,) in await transaction.fetch(
             "SELECT incident FROM incident_hit WHERE customer = :customer AND customer <> ''", who
         )
     }
+    erased = await _erase_devices(transaction, who, drawn)
+    erased += await transaction.execute(
+        "UPDATE outcome SET customer = :nobody, device = '' WHERE customer = :customer AND customer <> ''", who
+    )
+    await transaction.execute("UPDATE device_holder SET customer = :nobody WHERE customer = :customer", who)
+    await transaction.execute(
+        "UPDATE incident_hit SET customer = :nobody, person = :person,"
+        " device = CASE WHEN SUBSTR(device, 1, 9) = 'd-erased-' THEN device ELSE '' END"
+        " WHERE customer = :customer AND customer <> ''",
+        {**who, "person": f"customer:{who['nobody']}"},
+    )
+    await transaction.execute(
+        # By their keys, one for each incident there was: a customer may have been credited and stand on no list now.
+        "UPDATE service_credit SET customer = :nobody, credit_key = incident || :key, told_message = ''"
+        " WHERE credit_key IN (SELECT id || :theirs FROM incident) AND customer = :customer",
+        {**who, "key": f":{who['nobody']}", "theirs": f":{customer}"},
+    )
+    for number in numbers:
+        outcomes, incidents = await _erase_number(transaction, number, drawn("d-erased-"))
+        erased, touched = erased + outcomes, touched | incidents
+    return erased, sorted(touched)
+
+
+async def _erase_devices(transaction: Transaction, who: Mapping[str, str], drawn: Callable[[str], str]) -> int:
+    """Renames what was done on the devices that a customer held; returns how many outcomes that were."""
+    rows = await transaction.fetch(
+        "SELECT mine.device, (SELECT COUNT(*) FROM device_holder other WHERE other.device = mine.device)"
+        " FROM device_holder mine WHERE mine.customer = :customer",
+        who,
+    )
     erased = 0
     for device, holders in rows:
         # A device that others hold as well stays theirs: what this customer did on it keeps no device at all.
@@ -96,40 +121,22 @@ async def erase(
             )
             await transaction.execute("DELETE FROM device_named WHERE device = :device", held)
             await transaction.execute("UPDATE device_holder SET device = :other WHERE device = :device", held)
-    erased += await transaction.execute(
-        "UPDATE outcome SET customer = :nobody, device = '' WHERE customer = :customer AND customer <> ''", who
+    return erased
+
+
+async def _erase_number(transaction: Transaction, number: Number, other: str) -> tuple[int, set[str]]:
+    """Renames what went to a number while it was held; returns how many outcomes, and which incidents."""
+    held = {"device": number.msisdn, "since": number.since, "until": number.until}
+    renamed = {**held, "other": other, "person": f"device:{other}"}
+    while_held = "device = :device AND customer = '' AND first_asked >= :since AND first_asked < :until"
+    touched = await transaction.fetch(f"SELECT incident FROM incident_hit WHERE {while_held}", held)  # noqa: S608
+    erased = await transaction.execute(
+        "UPDATE outcome SET device = :other WHERE device = :device AND device <> '' AND time >= :since"
+        " AND time < :until",
+        {**held, "other": other},
     )
-    await transaction.execute("UPDATE device_holder SET customer = :nobody WHERE customer = :customer", who)
     await transaction.execute(
-        "UPDATE incident_hit SET customer = :nobody, person = :person,"
-        " device = CASE WHEN SUBSTR(device, 1, 9) = 'd-erased-' THEN device ELSE '' END"
-        " WHERE customer = :customer AND customer <> ''",
-        {**who, "person": f"customer:{who['nobody']}"},
+        f"UPDATE incident_hit SET device = :other, person = :person WHERE {while_held}",  # noqa: S608
+        renamed,
     )
-    await transaction.execute(
-        # By their keys, one for each incident there was: a customer may have been credited and stand on no list now.
-        "UPDATE service_credit SET customer = :nobody, credit_key = incident || :key, told_message = ''"
-        " WHERE credit_key IN (SELECT id || :theirs FROM incident) AND customer = :customer",
-        {**who, "key": f":{who['nobody']}", "theirs": f":{customer}"},
-    )
-    for number in numbers:
-        held = {"device": number.msisdn, "since": number.since, "until": number.until, "other": drawn("d-erased-")}
-        touched |= {
-            incident
-            for (incident,) in await transaction.fetch(
-                "SELECT incident FROM incident_hit WHERE device = :device AND customer = '' AND first_asked >= :since"
-                " AND first_asked < :until",
-                held,
-            )
-        }
-        erased += await transaction.execute(
-            "UPDATE outcome SET device = :other WHERE device = :device AND device <> '' AND time >= :since"
-            " AND time < :until",
-            held,
-        )
-        await transaction.execute(
-            "UPDATE incident_hit SET device = :other, person = :person WHERE device = :device AND customer = ''"
-            " AND first_asked >= :since AND first_asked < :until",
-            {**held, "person": f"device:{held['other']}"},
-        )
-    return erased, sorted(touched)
+    return erased, {incident for (incident,) in touched}
