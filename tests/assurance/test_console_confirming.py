@@ -107,7 +107,9 @@ async def test_a_script_is_told_that_nothing_was_done(house: House) -> None:
 
 async def test_a_page_that_is_not_there_leads_back(house: House) -> None:
     page = await house.browser.get("/nothing-here")
-    assert page.status_code == 404 and "There is nothing at this address" in page.text
+    assert page.status_code == 404 and "<h1>There is nothing here.</h1>" in page.text
+    norwegian = await house.browser.get("/nothing-here", headers={"accept-language": "nb"})
+    assert "<h1>Her er det ingenting.</h1>" in norwegian.text and "Til forsiden" in norwegian.text
     for way in ("/", "/incidents", "/customers"):
         assert f'href="{way}"' in page.text
     assert 'href="/static/console.css"' in page.text and "default-src" in page.headers["content-security-policy"]

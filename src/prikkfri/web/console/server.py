@@ -50,6 +50,7 @@ from prikkfri.web.console.pages import (
     with_policy,
 )
 from prikkfri.web.console.rendering import Templates
+from prikkfri.web.refusal_page import refusal_words
 
 log = logging.getLogger("prikkfri.console")
 
@@ -408,9 +409,11 @@ class _Pages:
         """What people are shown in place of a refusal of the edge: what is wrong, and the ways back."""
         if not wants_html(scope):
             return refusal
-        facts = {"status": refusal.status, "who": "", "acts": True, "path": str(scope["path"])}
+        language, said, back = refusal_words(scope, refusal)
+        facts = {"language": language, "said": said, "back": back, "who": "", "acts": True, "path": str(scope["path"])}
         shown = page(self._templates.render("refused.html", **facts), refusal.status)
-        return Answer(refusal.status, None, (*refusal.headers, *shown.headers), shown.body)
+        headers = (*refusal.headers, *shown.headers, (b"vary", b"Accept-Language"))
+        return Answer(refusal.status, None, headers, shown.body)
 
     async def _static(self, request: Request) -> Answer:
         path = STATIC.get(request.parts["name"])
