@@ -402,7 +402,7 @@ def test_was_i_hit_is_answered_to_whoever_is_signed_in(room: Room) -> None:
     room.page.locator("#ask-hit").press("Enter")
     expect(told.locator("li")).to_have_count(1)
     expect(told).to_contain_text("Signing in fails, ")
-    expect(told).to_contain_text("NOK\xa049.00 comes off your next bill.")
+    expect(told).to_contain_text("kr\xa049.00 comes off your next bill.")
     expect(told).to_contain_text("and got it")
     room.roles["assurance"].stop()
     room.page.locator("#ask-hit").click()

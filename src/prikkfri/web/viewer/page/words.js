@@ -380,9 +380,14 @@ export function dayTime(time) {
   return new Intl.DateTimeFormat(spoken, how).format(time * 1000);
 }
 
-// An amount of money; `amount` in the currency's smallest unit.
+const SYMBOLS = { NOK: "kr", SEK: "kr", DKK: "kr", EUR: "€" };
+
+// An amount of money as text messages and the console write it; `amount` in the currency's smallest unit.
 export function money(amount, currency) {
-  return new Intl.NumberFormat(spoken, { style: "currency", currency }).format(amount / 100);
+  const how = { minimumFractionDigits: 2, maximumFractionDigits: 2 };
+  const figure = new Intl.NumberFormat(spoken, how).format(amount / 100);
+  const symbol = SYMBOLS[currency] ?? currency;
+  return spoken === "sv" ? `${figure}\u00a0${symbol}` : `${symbol}\u00a0${figure}`;
 }
 
 // A wait as people say it: seconds, from a minute and a half on minutes.
