@@ -201,6 +201,44 @@ def test_a_lattice_holds_every_combination_once_and_says_which_lies_in_which() -
     }
 
 
+def test_a_lattice_of_many_values_numbers_its_groups_as_one_of_few() -> None:
+    """More pairs of values are possible than are counted off; some leaves lack one of the two."""
+    pairs = [{"link": f"{n:03}", "site": f"{n * 7 % 300:03}"} for n in range(300)]
+    values = [*pairs, *({"link": f"{n:03}"} for n in range(40)), {"link": "000", "site": "000", "layer": "link"}]
+    found = lattice([Cell(Segment.of(each), 1, 0) for each in values], [])
+    segments = [found.segment(group) for group in range(len(found.leaf))]
+    assert segments[0] == Segment.of({"layer": "link"}) and len(segments) == len(set(segments)) == 1 + 300 * 3 + 3
+    for group in range(0, len(segments), 13):
+        assert found.holds(group).tolist() == [segments[group].holds(leaf) for leaf in found.segments]
+    pair = {str(segment): group for group, segment in enumerate(segments)}
+    links = set(zip(found.narrow.tolist(), found.wide.tolist(), strict=True))
+    assert {wide for narrow, wide in links if narrow == pair["link=001, site=007"]} == {
+        pair["link=001"],
+        pair["site=007"],
+    }
+
+
+@pytest.mark.parametrize(("dimensions", "leaves", "depth"), [(5, 40, 4), (22, 440, 3), (60, 2_200, 1)])
+def test_of_many_leaves_of_many_dimensions_groups_are_of_fewer_values(dimensions: int, leaves: int, depth: int) -> None:
+    names = [f"{number:02}" for number in range(1, dimensions)]
+    cells = [Cell(Segment.of({"00": f"{n:04}"} | dict.fromkeys(names, "x")), 1, 0) for n in range(leaves)]
+    found = lattice(cells, [])
+    assert max(map(len, found.combinations)) == depth
+    assert len(found.narrow) == sum(len(found.combinations[at]) for at in found.combination if depth > 1) - (
+        dimensions - 1 + leaves if depth > 1 else 0
+    )
+
+
+def test_counts_are_worth_fewer_the_more_fail_together() -> None:
+    counts = lattice([Cell(Segment.of({"x": x}), n, n / 2) for x, n in (("a", 0), ("b", 1), ("c", 2), ("d", 501))],
+                     [Cell(Segment.of({"x": x}), n, n) for x, n in (("a", 501), ("b", 2))]).leaves  # fmt: skip
+    worth = counts.deflated(0.002)
+    assert worth.settled.tolist() == pytest.approx([0, 1, 2 / 1.002, 250.5])
+    assert worth.broken.tolist() == pytest.approx([0, 0.5, 1 / 1.002, 125.25])
+    assert worth.settled_before.tolist() == worth.broken_before.tolist() == pytest.approx([250.5, 2 / 1.002, 0, 0])
+    assert counts.share.tolist() == [0, 0.5, 0.5, 0.5]
+
+
 def test_a_divergence_is_that_of_the_book() -> None:
     assert float(divergence(0.5, 0.25)) == pytest.approx(0.5 * log(2) + 0.5 * log(0.5 / 0.75))
     assert float(divergence(0.0, 0.5)) == float(divergence(1.0, 0.5)) == pytest.approx(log(2))
