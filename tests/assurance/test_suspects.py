@@ -231,11 +231,11 @@ def test_of_many_leaves_of_many_dimensions_groups_are_of_fewer_values(dimensions
 
 def test_counts_are_worth_fewer_the_more_fail_together() -> None:
     counts = lattice([Cell(Segment.of({"x": x}), n, n / 2) for x, n in (("a", 0), ("b", 1), ("c", 2), ("d", 501))],
-                     [Cell(Segment.of({"x": x}), n, n) for x, n in (("a", 501), ("b", 2))]).leaves  # fmt: skip
+                     [Cell(Segment.of({"x": x}), n, n) for x, n in (("a", 501), ("b", 1), ("c", 2))]).leaves  # fmt: skip
     worth = counts.deflated(0.002)
     assert worth.settled.tolist() == pytest.approx([0, 1, 2 / 1.002, 250.5])
     assert worth.broken.tolist() == pytest.approx([0, 0.5, 1 / 1.002, 125.25])
-    assert worth.settled_before.tolist() == worth.broken_before.tolist() == pytest.approx([250.5, 2 / 1.002, 0, 0])
+    assert worth.settled_before.tolist() == worth.broken_before.tolist() == pytest.approx([250.5, 1, 2 / 1.002, 0])
     assert counts.share.tolist() == [0, 0.5, 0.5, 0.5]
 
 
