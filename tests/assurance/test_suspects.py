@@ -230,8 +230,9 @@ def test_of_many_leaves_of_many_dimensions_groups_are_of_fewer_values(dimensions
 
 
 def test_counts_are_worth_fewer_the_more_fail_together() -> None:
-    counts = lattice([Cell(Segment.of({"x": x}), n, n / 2) for x, n in (("a", 0), ("b", 1), ("c", 2), ("d", 501))],
-                     [Cell(Segment.of({"x": x}), n, n) for x, n in (("a", 501), ("b", 1), ("c", 2))]).leaves  # fmt: skip
+    now = [Cell(Segment.of({"x": x}), n, n / 2) for x, n in (("a", 0), ("b", 1), ("c", 2), ("d", 501))]
+    before = [Cell(Segment.of({"x": x}), n, n) for x, n in (("a", 501), ("b", 1), ("c", 2))]
+    counts = lattice(now, before).leaves
     worth = counts.deflated(0.002)
     assert worth.settled.tolist() == pytest.approx([0, 1, 2 / 1.002, 250.5])
     assert worth.broken.tolist() == pytest.approx([0, 0.5, 1 / 1.002, 125.25])

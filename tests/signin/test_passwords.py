@@ -246,6 +246,63 @@ async def test_when_sign_in_is_full_nothing_is_hashed_or_sent_and_the_code_stays
     assert [r for _, r, _, _ in told(house.recorded, "set-password")] == ["overloaded"]
 
 
+async def test_when_sign_in_fills_up_after_the_proof_was_good_it_says_when_to_come_again(
+    build_house: BuildHouse,
+) -> None:
+    hindered: list[Hindered] = []
+
+    def seen(database: object) -> Hindered:
+        hindered.append(Hindered(database))  # type: ignore[arg-type]
+        return hindered[-1]
+
+    house = await build_house(Signin(hash_threads=1, hash_queue_seconds_max=0.1), seen_through=seen)
+    release, loop = asyncio.Event(), asyncio.get_running_loop()
+    crowd: list[asyncio.Task[object]] = []
+
+    def slow() -> None:
+        asyncio.run_coroutine_threadsafe(release.wait(), loop).result(60)
+
+    async def and_many_come(work: object) -> object:
+        done = await hindered[-1].whole.write(work)  # type: ignore[arg-type]
+        crowd.extend(asyncio.create_task(house.service.pool.run(slow, with_pass=True)) for _ in range(30))
+        await asyncio.sleep(0)
+        return done
+
+    async with house.client() as client:
+        code = await sent(house, client)
+        for each in hindered:
+            each.write = and_many_come
+        refused = await house.passwords.set(NewPassword(NEW, "10.0.0.1", "phone", KARI, code, DEVICE))
+        assert refused is not None and refused.reason == "overloaded"
+        assert refused.retry_after_s is not None and refused.retry_after_s > 0
+        release.set()
+        await asyncio.gather(*crowd)
+        for each in hindered:
+            each.write = each.whole.write
+        assert (await choose(client, code)).status_code == 204, "the code is good as it was"
+
+
+async def test_a_database_that_stops_answering_after_the_proof_was_good_holds_nobody_up(
+    build_house: BuildHouse,
+) -> None:
+    async def hangs(work: object) -> None:
+        await asyncio.Event().wait()
+
+    def stuck(database: object) -> Hindered:
+        hindered = Hindered(database)  # type: ignore[arg-type]
+        hindered.write = hangs
+        return hindered
+
+    made = await (await build_house()).passwords.make_link("s-1", by="Eva")
+    assert made is not None
+    house = await build_house(seen_through=stuck, password_limits=PasswordLimits(database_seconds_max=0.1))
+    link = made.link.partition("#password=")[2]
+    setting = asyncio.ensure_future(house.passwords.set(NewPassword(NEW, "10.0.0.1", "phone", link=link)))
+    await asyncio.wait([setting], timeout=WAIT_SECONDS_MAX)
+    assert setting.done(), "it waits"
+    assert setting.result() == Refused("database-unavailable", RETRY_AFTER_SECONDS)
+
+
 async def test_a_code_that_does_not_leave_is_seen(house: House) -> None:
     since = house.clock.now() - 1
     async with house.client() as client:
