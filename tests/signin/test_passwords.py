@@ -303,6 +303,30 @@ async def test_a_database_that_stops_answering_after_the_proof_was_good_holds_no
     assert setting.result() == Refused("database-unavailable", RETRY_AFTER_SECONDS)
 
 
+async def test_a_code_that_was_refused_and_cannot_be_taken_back_holds_up_no_other(build_house: BuildHouse) -> None:
+    def stuck_from_then_on(database: object) -> Hindered:
+        hindered = Hindered(database)  # type: ignore[arg-type]
+
+        async def hangs(work: object) -> None:
+            await asyncio.Event().wait()
+
+        async def once(work: object) -> object:
+            hindered.write = hangs
+            return await hindered.whole.write(work)  # type: ignore[arg-type]
+
+        hindered.write = once
+        return hindered
+
+    limits = PasswordLimits(database_seconds_max=0.5)
+    house = await build_house(seen_through=stuck_from_then_on, password_limits=limits)
+    house.centre.answer = ""
+    assert house.passwords.ask_for_code(CodeWanted(KARI, DEVICE, "10.0.0.1", "phone", "nb")) is None
+    sending = asyncio.ensure_future(house.passwords.send_next())
+    await asyncio.wait([sending], timeout=WAIT_SECONDS_MAX)
+    assert sending.done(), "it waits"
+    assert told(house.recorded, "send-code") == [("broken", "database-unavailable", "signin", "")]
+
+
 async def test_a_code_that_does_not_leave_is_seen(house: House) -> None:
     since = house.clock.now() - 1
     async with house.client() as client:
