@@ -201,6 +201,12 @@ def test_a_lattice_holds_every_combination_once_and_says_which_lies_in_which() -
     }
 
 
+@pytest.mark.parametrize("cells", [[], [Cell(Segment(), 10, 5)]], ids=["nothing", "no values"])
+def test_a_lattice_of_no_values_has_no_groups(cells: list[Cell]) -> None:
+    found = lattice(cells, [])
+    assert [len(each) for each in (found.leaf, found.combination, found.narrow, found.wide)] == [0, 0, 0, 0]
+
+
 def test_a_lattice_of_many_values_numbers_its_groups_as_one_of_few() -> None:
     """More pairs of values are possible than are counted off; some leaves lack one of the two."""
     pairs = [{"link": f"{n:03}", "site": f"{n * 7 % 300:03}"} for n in range(300)]
