@@ -8,6 +8,7 @@ from math import log
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -166,6 +167,21 @@ def test_of_the_same_promises_the_one_of_fewer_values_is_named() -> None:
     shares = (("a", "x", 0.4), ("b", "x", 0.01), ("b", "y", 0.01), ("c", "y", 0.01))
     now = [Cell(Segment.of({"link": link, "site": site}), 1_000, 1_000 * share) for link, site, share in shares]
     assert placed(locate(now, [Cell(each.segment, 5_000, 50) for each in now])) == [{"link": "a"}]
+
+
+def test_of_many_equals_those_of_fewer_values_come_first() -> None:
+    def cells(share: Callable[[int], float]) -> list[Cell]:
+        return [Cell(Segment.of({"link": f"{n:02}", "site": f"{n:02}"}), 400, 400 * share(n)) for n in range(60)]
+
+    found = locate(cells(lambda n: 0.5 if n < 20 else 0.01), cells(lambda n: 0.01))
+    assert [dict(each.segment.values) for each in found.suspects[:2]] == [{"link": "00"}, {"link": "01"}]
+    assert {len(each.segment.values) for each in found.suspects} == {1}
+
+
+def test_where_all_is_broken_alike_nothing_is_divided_by_nothing() -> None:
+    every = [Cell(Segment.of({"x": x, "y": y}), 1, 1) for x, y in itertools.product("ab", "cd")]
+    with np.errstate(divide="raise", invalid="raise"):
+        assert locate(every) == Location()
 
 
 def test_there_are_so_many_suspects_and_causes_and_no_more() -> None:

@@ -99,11 +99,17 @@ class Plain:
         return self.counts[group][0] * nats(p, usual) if p > usual else 0.0
 
 
-def placed(leaves: dict[Segment, Counts], reading: Reading) -> list[Segment]:
+def placed(leaves: dict[Segment, Counts], reading: Reading, said: Sequence[Segment]) -> list[Segment]:
+    """Of equals the one that was said."""
     first = last = Plain(leaves, reading)
     found: list[Segment] = []
-    while len(found) < CAUSES_MAX and last.best and last.rise(group := last.best[0]) >= RISE_MIN:
-        model = first.best[0]
+    while len(found) < CAUSES_MAX and last.best:
+        group = said[len(found)] if len(found) < len(said) else last.best[0]
+        if last.scores.get(group, 0.0) < last.scores[last.best[0]] * (1 - 1e-9):
+            group = last.best[0]
+        if last.rise(group) < RISE_MIN:
+            break
+        model = found[0] if found else group
         if found and not (
             [name for name, _ in group.values] == [name for name, _ in model.values]
             and last.scores[group] >= 0.2 * first.scores[model]
@@ -150,6 +156,7 @@ def drawn(seed: int) -> tuple[list[Cell], list[Cell]]:
             for _ in range(40)
         }
     )
+    leaves.sort()
     rng.shuffle(leaves)
     one = rng.choice(leaves)
     chosen = rng.sample(one.values, rng.randint(1, len(one.values)))
@@ -180,12 +187,15 @@ def test_what_is_placed_suspected_and_cleared_is_what_the_rules_say_of_each_grou
     weighed = Plain(leaves, reading)
     found = locate(now, before, reading=reading)
 
-    at_fault = placed(leaves, reading)
-    assert [each.segment for each in found.placed] == at_fault
+    said = [each.segment for each in found.placed]
+    at_fault = placed(leaves, reading, said)
+    assert said == at_fault
     suspected = [each.segment for each in found.suspects]
     assert len(suspected) == len(set(suspected)) <= SUSPECTS_MAX
     assert suspected[: len(at_fault)] == at_fault
-    assert set(weighed.best[:2]) <= set(suspected)
+    scores = [weighed.scores[each] for each in weighed.best[:2]]
+    assert sorted((each.evidence for each in found.suspects), reverse=True)[: len(scores)] == pytest.approx(scores)
+    assert len(suspected) == SUSPECTS_MAX or set(weighed.best) <= set(suspected)
     whole = added(list(leaves.values()))
     for each in found.suspects:
         own = added([counts for leaf, counts in leaves.items() if each.segment.holds(leaf)])

@@ -114,6 +114,15 @@ async def test_a_code_goes_to_a_number_that_is_theirs_at_this_moment(
     assert len(house.centre.texts) == (not reason)
 
 
+async def test_a_number_is_read_as_people_of_the_operators_country_write_it(build_house: BuildHouse) -> None:
+    house = await build_house(region="SE")
+    await house.subscribers.write(lambda t: t.execute("UPDATE mobile_number SET msisdn = '+46701740605'"))
+    async with house.client() as client:
+        code = await sent(house, client, "070-174 06 05")
+        assert house.centre.texts[-1][0] == "+46701740605"
+        assert (await choose(client, code, "070-174 06 05")).status_code == 204
+
+
 async def test_the_code_comes_in_the_language_of_the_page(house: House) -> None:
     async with house.client() as client:
         for language, words in (("sv", "är din kod"), ("en", "is your code"), ("nb", "er koden din")):
