@@ -169,6 +169,26 @@ def test_of_the_same_promises_the_one_of_fewer_values_is_named() -> None:
     assert placed(locate(now, [Cell(each.segment, 5_000, 50) for each in now])) == [{"link": "a"}]
 
 
+def test_what_is_just_half_as_bad_is_placed_too() -> None:
+    now = [
+        Cell(Segment.of({"link": link}), 1_000, broken)
+        for link, broken in (("a", 400), ("b", 200), ("c", 10), ("d", 10))
+    ]
+    before = [Cell(each.segment, 5_000, 50) for each in now]
+    assert placed(locate(now, before)) == [{"link": "a"}, {"link": "b"}]
+    now[1] = Cell(now[1].segment, 1_000, 199)
+    assert placed(locate(now, before)) == [{"link": "a"}]
+
+
+def test_one_promise_that_broke_with_any_of_the_faults_keeps_its_values_from_being_cleared() -> None:
+    counts = {link + kind: (1_000, 400) for link in "ab" for kind in "uvz"} | {"ax": (20, 1), "by": (20, 1)}
+    counts |= {link + kind: (1_000, 10) for link in "cd" for kind in "uvwxyz"}
+    now = [Cell(Segment.of({"link": link, "class": kind}), *each) for (link, kind), each in counts.items()]
+    found = locate(now, [Cell(each.segment, each.settled * 5, each.settled * 0.05) for each in now])
+    assert sorted(str(each) for each in placed(found)) == ["{'link': 'a'}", "{'link': 'b'}"]
+    assert cleared(found) == {"link=c", "link=d", "class=w"}
+
+
 def test_of_many_equals_those_of_fewer_values_come_first() -> None:
     def cells(share: Callable[[int], float]) -> list[Cell]:
         return [Cell(Segment.of({"link": f"{n:02}", "site": f"{n:02}"}), 400, 400 * share(n)) for n in range(60)]
@@ -261,6 +281,8 @@ def test_counts_are_worth_fewer_the_more_fail_together() -> None:
 
 def test_a_divergence_is_that_of_the_book() -> None:
     assert float(divergence(0.5, 0.25)) == pytest.approx(0.5 * log(2) + 0.5 * log(0.5 / 0.75))
+    assert float(divergence(0.5, 0.0)) == pytest.approx(0.5 * log(0.5 / 1e-9) + 0.5 * log(0.5))  # large, not endless
+    assert float(divergence(0.5, 1.0)) == pytest.approx(0.5 * log(0.5) + 0.5 * log(0.5 / 1e-9))
     assert float(divergence(0.0, 0.5)) == float(divergence(1.0, 0.5)) == pytest.approx(log(2))
 
 

@@ -195,6 +195,10 @@ def test_what_is_placed_suspected_and_cleared_is_what_the_rules_say_of_each_grou
     assert suspected[: len(at_fault)] == at_fault
     scores = [weighed.scores[each] for each in weighed.best[:2]]
     assert sorted((each.evidence for each in found.suspects), reverse=True)[: len(scores)] == pytest.approx(scores)
+    opinion = Plain(leaves, PLAIN)
+    if opinion.best and len(suspected) > 2:
+        second = max(opinion.scores[each] for each in suspected[: max(len(at_fault), 2) + 1])
+        assert second == pytest.approx(opinion.scores[opinion.best[0]])
     assert len(suspected) == SUSPECTS_MAX or set(weighed.best) <= set(suspected)
     whole = added(list(leaves.values()))
     for each in found.suspects:
