@@ -176,7 +176,7 @@ def drawn(seed: int) -> tuple[list[Cell], list[Cell]]:
 
 
 @pytest.mark.parametrize("reading", [BEST, PLAIN], ids=["best", "plain"])
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", [*range(40), 90])
 def test_what_is_placed_suspected_and_cleared_is_what_the_rules_say_of_each_group(seed: int, reading: Reading) -> None:
     now, before = drawn(seed)
     leaves: dict[Segment, Counts] = {}
