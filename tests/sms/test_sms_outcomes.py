@@ -53,6 +53,8 @@ def test_what_was_taken_on_is_promised_to_the_phone_under_the_id_that_the_sender
         asked = outcomes.asked(structs.replace(MESSAGE, target=target), PARTNERS)
         assert said(asked) == ("messages", "deliver", "sms-centre", "asked", reason, NOW - 60)
         assert (asked.device, asked.promise, asked.dimensions) == ("+4790000001", "id", ways)
+        later = outcomes.asked(structs.replace(MESSAGE, target=target), PARTNERS, now=NOW)
+        assert later == structs.replace(asked, time=NOW)
     gone = outcomes.handed_over(MESSAGE, PARTNERS, reason="in-doubt", now=NOW)
     assert said(gone) == ("messages", "deliver", "link", "asked", "in-doubt", NOW)
     assert (gone.device, gone.promise, gone.dimensions) == ("+4790000001", "id", ways)
