@@ -229,7 +229,10 @@ async def test_a_network_guesses_so_often(build_house: BuildHouse) -> None:
         assert (await client.post("/password", json=right)).status_code == 204
 
 
-async def test_when_sign_in_is_full_nothing_is_hashed_or_sent_and_the_code_stays_good(build_house: BuildHouse) -> None:
+@pytest.mark.parametrize("with_pass", [True, False])
+async def test_when_sign_in_is_full_nothing_is_hashed_or_sent_and_the_code_stays_good(
+    build_house: BuildHouse, with_pass: bool
+) -> None:
     house = await build_house(Signin(hash_threads=1, hash_queue_seconds_max=0.1))
     release = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -239,7 +242,7 @@ async def test_when_sign_in_is_full_nothing_is_hashed_or_sent_and_the_code_stays
 
     async with house.client() as client:
         code = await sent(house, client)
-        crowd = [asyncio.create_task(house.service.pool.run(slow, with_pass=True)) for _ in range(30)]
+        crowd = [asyncio.create_task(house.service.pool.run(slow, with_pass=with_pass)) for _ in range(30)]
         await asyncio.sleep(0)
         refused = await ask(client)
         assert (refused.status_code, refused.json()["error"]) == (503, "overloaded")
