@@ -139,7 +139,8 @@ async def test_every_role_answers_alike(edges: Edges, role: str) -> None:
 
 async def refuses_alike(client: httpx.AsyncClient, role: str) -> None:
     cors = {path.cors for path in of(role) if path.cors}
-    for path in ("/nothing", "/nothing/at/all", "/health/", "/.env"):
+    names = [path.path.replace("/x", "/%00") for path in of(role) if "/x" in path.path]
+    for path in ("/nothing", "/nothing/at/all", "/health/", "/.env", *names):
         for method in ("GET", "HEAD", "DELETE", "OPTIONS"):
             answer = await client.request(method, path, headers={"origin": CONSOLE, "content-length": "0"})
             if method == "HEAD":
@@ -181,6 +182,8 @@ async def answers_head_where_get_is_and_options_everywhere(client: httpx.AsyncCl
         )
         if path.status >= 400:
             refused(got, path.status, told=str(path))
+        else:
+            refused(await client.get(path.path, params={"lang": "n\0"}), 400, "bad-request", told=str(path))
 
 
 async def limits_bodies(client: httpx.AsyncClient, edges: Edges, role: str) -> None:
