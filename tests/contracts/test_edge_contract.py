@@ -62,6 +62,8 @@ PATHS = [
     Known("playout", "/open/sport", "PUT", 0, 2_048, KEY, cors=VIEWER, bad_method="method-not-allowed"),
     Known("sms", "/messages", "POST", 0, 65_536, BASIC, too_large="too-long"),
     Known("sms", "/messages/x", "GET, HEAD", 401),
+    *(Known(role, "/openapi.json", "GET, HEAD") for role in ("sms", "status")),
+    Known("assurance", "/openapi.json", "GET, HEAD", cors=VIEWER),
     Known("sms", "/routes", "GET, HEAD", 401),
     Known("sms", "/routes/nord", "POST", 0, 65_536, KEY, too_large="too-long"),
     Known("sms", "/routes/nord/exposed", "GET, HEAD", 401),

@@ -3,14 +3,15 @@
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from typing import Annotated, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from prikkfri.config import Account
 from prikkfri.errors import FencedOut, StorageError
+from prikkfri.protocols import openapi
 from prikkfri.protocols.asgi import (
     JSON,
     NO_STORE,
@@ -35,7 +36,8 @@ from prikkfri.sms.restored import Decision
 from prikkfri.sms.restores.service import Restores
 from prikkfri.sms.routing import Exposed, Party
 from prikkfri.sms.service import SmsCentre
-from prikkfri.sms.submission import Doubt, Refusal
+from prikkfri.sms.submission import TEXT_LETTERS_MAX, Doubt, Refusal
+from prikkfri.sms.trail import Trail
 
 BODY_OCTETS_MAX = 65_536
 MESSAGES_MAX = 200
@@ -53,12 +55,61 @@ _MESSAGES = {
 
 
 _UNREADABLE = ("bad-recipient", "bad-sender")
+_SENDER = "A number, a short code, or one to eleven letters that the account may send from."
+_RECIPIENT = "A number with its country code (or one of the installation's own country), or a short code."
+_TEXT_LENGTH = {"minLength": 1, "maxLength": TEXT_LETTERS_MAX}
 
 
 class Submission(msgspec.Struct, forbid_unknown_fields=True):
-    sender: str = msgspec.field(name="from")
-    recipient: str = msgspec.field(name="to")
-    text: str
+    """A text to one phone."""
+
+    sender: Annotated[str, msgspec.Meta(description=_SENDER, examples=["Prikkfri"])] = msgspec.field(name="from")
+    recipient: Annotated[str, msgspec.Meta(description=_RECIPIENT, examples=["+4790100000"])] = msgspec.field(name="to")
+    text: Annotated[str, msgspec.Meta(examples=["Middag kl. 18"], extra_json_schema=_TEXT_LENGTH)]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A message that is ours to deliver."""
+
+    id: str
+
+
+_AUTHENTICATED = ((401, ("wrong-credentials",)), (429, ("too-many-tries",)))
+OPERATIONS = (
+    openapi.Operation(
+        "POST",
+        "/messages",
+        "submitMessage",
+        "Hand in a text: it is sealed and on disk when this is answered",
+        openapi.Reply(202, "Taken on", Taken, {"Location": "Where its trail is."}),
+        (
+            *_AUTHENTICATED,
+            (400, _UNREADABLE),
+            (422, [slug for slug in _MESSAGES if slug not in _UNREADABLE]),
+            (500, ("in-doubt",)),
+            (503, ("queue-full", "storage", "throttled")),
+        ),
+        body=Submission,
+        scheme="account",
+        facts={"in-doubt": {"id": {"type": "string", "description": "What it has for an id, if it was taken on."}}},
+    ),
+    openapi.Operation(
+        "GET",
+        "/messages/{id}",
+        "followMessage",
+        "What happened to a message of this account, and when: never its body, numbers masked",
+        openapi.Reply(200, "Its trail", Trail),
+        (*_AUTHENTICATED, (404, ("unknown-message",)), (503, ("storage",))),
+        parts={"id": "As it was answered when the message was handed in."},
+        scheme="account",
+    ),
+)
+
+
+def described(url: str) -> dict[str, Any]:
+    """The OpenAPI document of the message API, which is served at `url`."""
+    return openapi.document("Prikkfri: text messages", OPERATIONS, url=url, names=NAMES)
 
 
 _Text = Annotated[str, msgspec.Meta(max_length=64)]
@@ -136,8 +187,8 @@ def _unauthorized(rejected: Rejected) -> Answer:
     return refusal(429, "too-many-tries", message, retry_after_s=rejected.retry_after_s)
 
 
-def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> Application:
-    """`commands`: see there; without them no other role can ask anything."""
+def application(centre: SmsCentre, commands: Sequence[Route] = (), *, public_url: str = "") -> Application:
+    """`commands`: see there; without them no other role can ask anything. `public_url`: where integrators find it."""
 
     async def submit(request: Request) -> Answer:
         account = _account(centre, request)
@@ -164,7 +215,7 @@ def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> Applicatio
                 return _later("queue-full", "too many messages wait for this network already")
             status = 400 if taken.reason in _UNREADABLE else 422
             return refusal(status, taken.reason, _MESSAGES.get(taken.reason, taken.reason))
-        return Answer(202, {"id": taken}, ((b"location", f"/messages/{taken}".encode()),))
+        return Answer(202, asdict(Taken(taken)), ((b"location", f"/messages/{taken}".encode()),))
 
     async def show(request: Request) -> Answer:
         account = _account(centre, request)
@@ -181,6 +232,7 @@ def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> Applicatio
     routes = (
         Route("POST", "/messages", submit, body_bytes_max=BODY_OCTETS_MAX),
         Route("GET", "/messages/{id}", show),
+        openapi.route(described(public_url)),
         *commands,
     )
     return edge(routes, names=NAMES)

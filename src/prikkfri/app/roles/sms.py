@@ -81,6 +81,7 @@ async def build(config: Config, clock: Clock) -> Role:
                 *trail_commands(centre, command_key=commanded),
                 *restore_commands(centre.restores, command_key=commanded),
             ],
+            public_url=config.roles.sms.url,
         ),
         work=(centre.run, canaries.run, trimming(journal, config, clock)),
         counters=lambda: {**centre.counters(), **canaries.counters()},
