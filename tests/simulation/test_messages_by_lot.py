@@ -167,6 +167,15 @@ PLANTS = (
         "key=lambda each: (each.due_at, each.accepted_at, each.submission, each.part)", "key=lambda each: each.id",
         "left before",
     ),
+    Plant(
+        "a restored snapshot that nobody notices", "sms/restored.py", "    if mark.commits <= found.commits:\n",
+        "    if mark.commits >= 0:\n", "left after a snapshot was restored", ("snapshot-restored",),
+    ),
+    Plant(
+        "sensitive messages of a restored snapshot that are sent", "sms/restored.py",
+        "or is_sensitive(message_class) or overdue)", "or overdue)", "though it is sensitive", ("snapshot-restored",),
+        table=(("sensitive", 1.0), ("faults", (1, 1))),
+    ),
 )  # fmt: skip
 
 
