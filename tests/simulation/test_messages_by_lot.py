@@ -142,10 +142,9 @@ PLANTS = (
         '    sender, recipient = accepted.sender.text, accepted.recipient.text[:-1] + "7"\n', "left for",
     ),
     Plant(
-        "one buffer for all", "sms/dispatch/service.py",
-        "            if not self._ask(connection, _command(party), body, message):\n",
-        '            body = vars(self).setdefault("buffer", body)\n'
-        "            if not self._ask(connection, _command(party), body, message):\n",
+        "one buffer for all, behind the last look", "protocols/smpp/session.py",
+        "        self._unwritten.append(pdu)\n",
+        '        self._unwritten.append(vars(self).setdefault("buffer", pdu))\n',
         "nobody got it",
     ),
     Plant(
@@ -155,7 +154,9 @@ PLANTS = (
     ),
     Plant(
         "sequence numbers that are used again while they wait", "protocols/smpp/session.py",
-        "% self.limits.sequence_max + 1", "% 3 + 1", "told",
+        "            self._sequence = self._sequence % self.limits.sequence_max + 1\n"
+        "            if self._sequence not in self._window and self._sequence not in self._late:\n",
+        "            self._sequence = self._sequence % 3 + 1\n            if self._sequence:\n", "told",
     ),
     Plant(
         "a receipt of another number", "sms/receipt_ids.py",

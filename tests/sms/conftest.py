@@ -20,6 +20,7 @@ from prikkfri.journal import Journal, open_journal
 from prikkfri.sms.binding import Room
 from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.service import SmsCentre
+from prikkfri.sms.shared.service import WIRE, Wire
 from prikkfri.sms.timing import Timing
 from prikkfri.storage import Database, Location
 from prikkfri.storage.marks import MarkFile
@@ -52,6 +53,7 @@ async def house(database: Database, location: Location) -> AsyncIterator[Opener]
         receipt_ids: str = "",
         mark_file: Path | None = None,
         earlier_key: bytes = b"",
+        wire: Wire = WIRE,
         **changes: Any,
     ) -> AsyncIterator[House]:
         nonlocal journal
@@ -94,6 +96,7 @@ async def house(database: Database, location: Location) -> AsyncIterator[Opener]
             timing=timing,
             room=room or Room(connections_max=connections_max),
             trusted=trusted,
+            wire=wire,
             mark=MarkFile(mark_file) if mark_file is not None else None,
         )
         if mark_file is not None:

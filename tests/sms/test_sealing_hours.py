@@ -393,7 +393,7 @@ async def test_what_waits_at_an_upgrade_still_opens_and_its_key_goes_with_the_la
         assert not (location.home / "keys" / "sealing.key").exists()
         for message in await rows(database):
             sealer = Sealer(os.urandom, kept.load())
-            assert b"hei" in wire_body(message, sealer, Party("link", "nord"), now=NOW)
+            assert b"hei" in wire_body(message, sealer, Party("link", "nord"), now=NOW).body
             assert sealer.names == [KeyName(None, hour_of(NOW + 7_200))]
         clock.advance(10_800)
         await eventually(lambda: not list((location.home / "keys" / "sealing").iterdir()) or None)

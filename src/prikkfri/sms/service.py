@@ -196,6 +196,7 @@ class SmsCentre:
             "messages_in_doubt_total": counted.in_doubt,
             "messages_quarantined_total": counted.quarantined,
             "receipts_unmatched_total": counted.receipts_unmatched,
+            "receipts_contradicted_total": counted.receipts_contradicted,
             "secrets_wrong_total": counted.secrets_wrong,
             "secrets_not_looked_at_total": counted.secrets_not_looked_at,
             "connections": len(bound.connections),

@@ -49,6 +49,7 @@ class Counters:
     in_doubt: int = 0
     quarantined: int = 0
     receipts_unmatched: int = 0
+    receipts_contradicted: int = 0
     cut: int = 0
     """Connections for which there was no room, or that made room for others."""
     binds_refused: int = 0
