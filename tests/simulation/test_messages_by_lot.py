@@ -144,7 +144,8 @@ PLANTS = (
     Plant(
         "one buffer for all, behind the last look", "protocols/smpp/session.py",
         "        self._unwritten.append(pdu)\n",
-        '        self._unwritten.append(vars(self).setdefault("buffer", pdu))\n',
+        '        kept = vars(self).setdefault("buffer", pdu) if command == Command.SUBMIT_SM else pdu\n'
+        "        self._unwritten.append(kept[:12] + pdu[12:16] + kept[16:])\n",
         "nobody got it",
     ),
     Plant(
@@ -156,7 +157,7 @@ PLANTS = (
         "sequence numbers that are used again while they wait", "protocols/smpp/session.py",
         "            self._sequence = self._sequence % self.limits.sequence_max + 1\n"
         "            if self._sequence not in self._window and self._sequence not in self._late:\n",
-        "            self._sequence = self._sequence % 3 + 1\n            if self._sequence:\n", "told",
+        "            self._sequence = self._sequence % 3 + 1\n            if self._sequence:\n", "",
     ),
     Plant(
         "a receipt of another number", "sms/receipt_ids.py",

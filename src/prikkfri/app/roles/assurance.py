@@ -16,9 +16,10 @@ from prikkfri.assurance.console.service import Console, ensure_first_account
 from prikkfri.assurance.http import Neighbours
 from prikkfri.assurance.response import http as customers
 from prikkfri.assurance.response.service import Response, Surroundings
-from prikkfri.assurance.service import Assurance, OthersArea
+from prikkfri.assurance.service import Assurance
 from prikkfri.clock import Clock
 from prikkfri.config import ROLES, Config
+from prikkfri.journal.others import OthersArea
 from prikkfri.storage import Database, Location, Queries, open_database, open_reader, open_spool_reader
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import CallersKeys, secret_key, write_whole

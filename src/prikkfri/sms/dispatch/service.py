@@ -11,12 +11,15 @@ from functools import partial
 from prikkfri.errors import FatalError, LocalProtocolError, StorageError
 from prikkfri.protocols.smpp.pdu import Command
 from prikkfri.sms import delivery, store
+from prikkfri.sms.holders import ANOTHERS, Hands, bound
+from prikkfri.sms.holding.service import Holding
+from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Ending, Message
 from prikkfri.sms.quarantine.service import Quarantine
 from prikkfri.sms.reading_back import Differs, check
 from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import Receipts
-from prikkfri.sms.routing import Party, numbering_of
+from prikkfri.sms.routing import Party, numbering_of, way_on
 from prikkfri.sms.shared.service import Connection, Shared, log
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Transaction
@@ -25,10 +28,15 @@ PAUSE_SECONDS_MIN = 0.001
 
 
 class Dispatch:
-    def __init__(self, shared: Shared, receipts: Receipts, quarantine: Quarantine) -> None:
+    def __init__(self, shared: Shared, receipts: Receipts, quarantine: Quarantine, holding: Holding) -> None:
         self._shared = shared
         self._receipts = receipts
         self._quarantine = quarantine
+        self._holding = holding
+        self._asking: set[str] = set()
+        """Messages of which it is asked who holds their number: they keep their place, and are not written yet."""
+        self._hands: dict[str, Hands] = {}
+        """Of those whose number is held by somebody else, or nobody, what was found."""
         self._numbering = numbering_of(shared.settings)
 
     async def send_out(self, connection: Connection, party: Party) -> None:
@@ -122,10 +130,16 @@ class Dispatch:
         except StorageError as error:
             log.error("%s: cannot claim: %s", party, error)
             return 0
-        for message in messages:
-            if (leaves_by := pairs.enter(message, connection)) is not connection:
-                leaves_by.awake.set()
+        asked = bound(messages) if party.kind == "link" else []
+        self._asking.update(each.id for each in asked)
+        leave_by = {pairs.enter(message, connection) for message in messages} - {connection}
+        for each in leave_by:
+            each.awake.set()
         left, wrong = self._write_receipts(connection, receipts)
+        if asked:
+            await self._ask_who_holds(asked)
+            for each in leave_by:
+                each.awake.set()
         await self._write(connection, party)
         if wrong:
             await self._keep_receipts(wrong)
@@ -153,8 +167,16 @@ class Dispatch:
         now, parameters, absolute = shared.clock.now(), session.takes_parameters, shared.is_told_until(party)
         misdirected: list[tuple[Message, str]] = []
         late: list[Message] = []
+        elsewhere: list[tuple[Message, Party | None]] = []
         while queue and connection.writable and session.window_room > 0 and not shared.bound.leaving:
             message = queue[0]
+            if message.id in self._asking:
+                break
+            if (found := self._hands.pop(message.id, Hands.SAME)) is not Hands.SAME:
+                to = None if found is Hands.ANOTHERS else self._way_on(message, party)
+                if to != party:
+                    elsewhere.append((queue.popleft(), to))
+                    continue
             try:
                 outgoing = delivery.wire_body(
                     message, shared.sealer, party, now=now, parameters=parameters, absolute=absolute,
@@ -177,6 +199,8 @@ class Dispatch:
         if misdirected:
             await self._quarantine_messages([(message.id, why) for message, why in misdirected])
             shared.pairs[party].leave([message for message, _ in misdirected])
+        if elsewhere:
+            await self._send_elsewhere(elsewhere, party)
         if late:
             await shared.database.write(partial(store.release, ids=[each.id for each in late]))
             shared.pairs[party].leave(late)
@@ -191,6 +215,44 @@ class Dispatch:
             return receipts, await store.claim(tx, str(party), limit=room - len(receipts), now=now)
 
         return await self._shared.database.write(work)
+
+    async def _ask_who_holds(self, messages: Sequence[Message]) -> None:
+        ids = {each.id for each in messages}
+        try:
+            found = await self._holding.look(messages)
+            for each in ids:
+                self._hands.pop(each, None)  # what was found when it was claimed before
+            self._hands |= found
+        finally:
+            self._asking -= ids
+
+    def _way_on(self, message: Message, party: Party) -> Party:
+        return way_on(self._shared.routes, party, message.recipient, Party.parse(message.origin))
+
+    async def _send_elsewhere(self, messages: Sequence[tuple[Message, Party | None]], party: Party) -> None:
+        """By the route that a number has now which nobody of ours holds any more; nowhere (None) if another does."""
+        now = self._shared.clock.now()
+
+        async def work(tx: Transaction) -> list[Ending]:
+            ended = []
+            for message, to in messages:
+                if to is None:
+                    ended.append(await store.end(tx, message.id, State.REJECTED, reason=ANOTHERS, now=now))
+                    step = Step(now, "changed-hands", "its number is another subscriber's than when it was accepted")
+                else:
+                    await store.release(tx, [message.id])
+                    await store.move(tx, str(party), str(to), limit=1, among=[message.id])
+                    step = Step(now, "routed-anew", f"nobody of ours holds its number any more; it goes by {to.name}")
+                await store.add_events(tx, [(message.id, step)])
+            endings = [ending for ending in ended if ending is not None]
+            await self._receipts.record_ended(tx, endings, now)
+            return endings
+
+        ended = await self._shared.database.write(work)
+        self._shared.counters.changed_hands += len(ended)
+        self._receipts.tell_ended(ended)
+        self._shared.pairs[party].leave([message for message, _ in messages])
+        self._shared.bound.wake({to for _, to in messages if to is not None})
 
     def _ask(self, connection: Connection, command: Command, outgoing: delivery.Outgoing, context: object) -> bool:
         """Whether it was written; False when the session has ended, or we are leaving, since it was claimed.
