@@ -333,12 +333,12 @@ async def test_an_answer_is_one_only_over_the_session_that_asked(house: Any) -> 
         other.ask(Command.DELIVER_SM, ShortMessage(source="4670000001", destination="2010", octets=b"hei"))
         assert (await other.answered()).status == Status.OK  # the answer before it has been read
         link.cut()
-        await at.until("SELECT state FROM sms_message WHERE target = 'link:nord'", "in-doubt")
+        await at.until("SELECT state FROM sms_message WHERE recipient = '4790000001'", "in-doubt")
         again = await at.network.bound()
         again.answer(request, Status.OK, MessageAnswer("late"))
         again.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=b"hei"))
         assert (await again.answered()).status == Status.OK
-        found = await at.fetch("SELECT state, next_hop_id FROM sms_message WHERE target = 'link:nord'")
+        found = await at.fetch("SELECT state, next_hop_id FROM sms_message WHERE recipient = '4790000001'")
         assert found == [("in-doubt", "")]
 
 
