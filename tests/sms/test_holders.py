@@ -130,6 +130,24 @@ async def test_what_is_sent_again_after_a_doubt_is_asked_about_again(house: Open
         await at.nothing_more_for(again, await at.bound_client("clinic"))
 
 
+async def test_what_cannot_be_reported_now_is_reported_later(
+    house: Opener, subscribers: Subscribers, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house(holders=subscribers) as at:
+        message = await waiting(at)
+        subscribers.held[NUMBER] = "s-2"
+        at.engine.held_where = "SELECT 1 FROM sms_message WHERE state = 'sending'"
+        await at.network.bound()
+        await at.engine.waiting.wait()  # it is claimed
+        at.engine.refusal = StorageUnavailable("the disk is full")
+        at.engine.held_where = ""
+        at.engine.go_on.set()
+        await eventually(lambda: "nothing more can be sent" in caplog.text)
+        at.engine.refusal = None
+        await at.network.bound()  # the connection was given up
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{message}'", "rejected")
+
+
 async def test_a_number_that_was_given_up_goes_as_before_and_its_network_knows(
     house: Opener, subscribers: Subscribers
 ) -> None:

@@ -196,14 +196,18 @@ class Dispatch:
             if party.kind == "link":
                 shared.traffic[party.name].wrote(message, shared.clock.monotonic())
         connection.flush()
-        if misdirected:
-            await self._quarantine_messages([(message.id, why) for message, why in misdirected])
-            shared.pairs[party].leave([message for message, _ in misdirected])
-        if elsewhere:
-            await self._send_elsewhere(elsewhere, party)
-        if late:
-            await shared.database.write(partial(store.release, ids=[each.id for each in late]))
-            shared.pairs[party].leave(late)
+        aside = [*late, *(message for message, _ in (*misdirected, *elsewhere))]
+        try:
+            if misdirected:
+                await self._quarantine_messages([(message.id, why) for message, why in misdirected])
+            if elsewhere:
+                await self._send_elsewhere(elsewhere, party)
+            if late:
+                await shared.database.write(partial(store.release, ids=[each.id for each in late]))
+        except StorageError:
+            queue.extendleft(aside)  # to be given back with what is left there: nothing stays claimed
+            raise
+        shared.pairs[party].leave(aside)
 
     async def _claim(self, party: Party, room: int) -> tuple[list[DueReceipt], list[Message]]:
         now = self._shared.clock.now()
@@ -251,7 +255,6 @@ class Dispatch:
         ended = await self._shared.database.write(work)
         self._shared.counters.changed_hands += len(ended)
         self._receipts.tell_ended(ended)
-        self._shared.pairs[party].leave([message for message, _ in messages])
         self._shared.bound.wake({to for _, to in messages if to is not None})
 
     def _ask(self, connection: Connection, command: Command, outgoing: delivery.Outgoing, context: object) -> bool:
