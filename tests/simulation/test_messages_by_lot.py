@@ -161,7 +161,7 @@ PLANTS = (
     ),
     Plant(
         "a receipt of another number", "sms/receipt_ids.py",
-        "    told = [address for address in addresses if address]\n", "    told: list[str] = []\n", "told",
+        "    told = [address for address in addresses if address]\n", "    told: list[str] = []\n", "link:link-",
         table=(("ids_reused", 0.2), ("receipts_late", 0.5)),
     ),
     Plant(
