@@ -141,6 +141,25 @@ async def test_messages_are_bound_to_the_subscriber_who_holds_the_number(config:
     assert sorted(found) == [("4790000001", ""), ("4790000001", "s-1"), ("4790000002", ""), ("4790000002", "")]
 
 
+async def test_a_copy_of_the_messages_database_that_is_brought_back_is_noticed(config: Config) -> None:
+    """Also one that was made at the stop before the last: a stop leaves a mark."""
+    file, message = config.home / "sms.db", {"from": "Shop", "to": "+4790000001", "text": "hei"}
+    copies = []
+    for _ in range(2):
+        async with built("sms", config) as role, caller(role, auth=("shop", "secret12")) as http:
+            assert role.troubles is not None and role.troubles() == [] and role.counters()["sending_held"] == 0
+            assert (await http.post("/messages", json=message)).status_code == 202
+        copies.append(file.read_bytes())
+    file.write_bytes(copies[0])
+    async with built("sms", config) as role:
+        assert role.counters()["sending_held"] == 1
+        assert role.troubles is not None and "1 messages in it may have been sent since" in role.troubles()[0]
+    (config.home / "marks" / "sms.mark").unlink()
+    file.write_bytes(copies[0])
+    async with built("sms", config) as role:  # without a mark nothing is known
+        assert role.counters()["sending_held"] == 0
+
+
 async def test_numbers_are_of_the_installations_region_unless_messages_have_their_own(config: Config) -> None:
     danish = replace(config, region="DK")
     for each, status in ((config, 202), (danish, 422), (replace(danish, sms=replace(config.sms, region="NO")), 202)):
