@@ -4,7 +4,7 @@ It reads the octets on the wire (`wire`), and shares no code with the centre.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
@@ -36,6 +36,8 @@ class Piece(NamedTuple):
 class Book:
     written: Mapping[int, Written]
     """By number."""
+    nameless: Set[str] = frozenset()
+    """Links whose receipts say no number."""
     accepted: dict[Piece, str] = field(default_factory=dict)
     """The id that the centre gave it."""
     order: list[Piece] = field(default_factory=list)
@@ -54,6 +56,12 @@ class Book:
     """A message, or a part of one, that came to somebody else. There is to be none."""
     torn: list[str] = field(default_factory=list)
     """A text that is not what was written."""
+    forgotten: set[Piece] = field(default_factory=set)
+    """Accepted after a snapshot that was restored."""
+    held: bool = False
+    """A snapshot was restored, and no person has said yet what becomes of what waited in it."""
+    rash: list[str] = field(default_factory=list)
+    """What left all the same."""
 
     def __post_init__(self) -> None:
         self._frames: defaultdict[tuple[int, bool], Frames] = defaultdict(Frames)
@@ -87,8 +95,21 @@ class Book:
         self.accepted[piece] = identity
         self.order.append(piece)
 
+    def snapshot(self) -> Callable[[], None]:
+        """To be called when what is stored at this moment is brought back: what came after it is not known any more."""
+        accepted, heard = set(self.accepted), set(self.heard)
+
+        def restored() -> None:
+            self.forgotten |= set(self.accepted) - accepted
+            self.heard &= heard
+            self.held = True
+
+        return restored
+
     def _leaves(self, pipe: Pipe, frame: Frame) -> None:
         piece = _piece(frame)
+        if self.held:
+            self.rash.append(f"{piece or 'a receipt'} left after a snapshot was restored, and nobody had decided")
         if piece is None:
             return  # a receipt
         message = short(frame.body)
@@ -143,6 +164,7 @@ class Row(NamedTuple):
     part: int
     state: str
     doubts: int
+    """And whether it waited in a snapshot that was restored: it may have left before."""
     target: str
     recipient: str
     next_hop_id: str
@@ -181,13 +203,17 @@ class Figures:
 def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
     """The figures of a world, and in words what is wrong."""
     by_id = {row.id: row for row in rows}
-    named = Counter(_name(row) for row in rows)
+    named = Counter(_known_by(book, row) for row in rows)
     _cut(book, rows)
     states: Counter[str] = Counter()
     wrong: list[str] = [*(f"to a stranger: {each}" for each in book.strangers), *(f"torn: {t}" for t in book.torn)]
-    lost = twice_sensitive = twice_unlisted = 0
+    wrong += book.rash
+    lost = restored = twice_sensitive = twice_unlisted = 0
     for piece, identity in book.accepted.items():
         row = by_id.get(identity)
+        if row is None and piece in book.forgotten:
+            restored += 1
+            continue
         if row is None:
             lost += 1
             wrong.append(f"{piece}: accepted as {identity}, and not known any more")
@@ -202,8 +228,8 @@ def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
         if row.state == "delivered" and not book.taken[piece]:
             lost += 1
             wrong.append(f"{piece}: told as delivered, and nobody got it")
-        # Where a partner gave one id twice to messages for one number, nobody can know of which it tells.
-        if named[_name(row)] == 1 and (told := _told_otherwise(book, row)) is not None:
+        # Where a partner gave one id twice, and its receipts fit both by number, nobody can know of which it tells.
+        if named[_known_by(book, row)] == 1 and (told := _told_otherwise(book, row)) is not None:
             lost += 1
             wrong.append(f"{piece}: {row.state}, and {told}")
         if book.taken[piece] > 1:
@@ -217,6 +243,7 @@ def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
     unsure = {piece for piece, identity in book.accepted.items() if identity in by_id and by_id[identity].doubts}
     figures = Figures(
         accepted=len(book.accepted),
+        restored=restored,
         lost=lost,
         misdelivered=len(book.strangers) + len(book.torn),
         out_of_order=len(late := _out_of_order(book, unsure)),
@@ -231,6 +258,12 @@ def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
 def _name(row: Row) -> tuple[str, str, str]:
     """What a receipt can say of a message: over which link, for whom, and by which id."""
     return row.target.removeprefix("link:"), row.recipient, row.next_hop_id
+
+
+def _known_by(book: Book, row: Row) -> tuple[str, str, str]:
+    """What its link's receipts say of it."""
+    link, number, identity = _name(row)
+    return link, "" if link in book.nameless else number, identity
 
 
 def _told_otherwise(book: Book, row: Row) -> str | None:
