@@ -7,9 +7,12 @@ from typing import NamedTuple
 from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.sms.intake import Told
 from prikkfri.sms.lifecycle import ENDED, State
+from prikkfri.sms.messages import network_state
 from prikkfri.sms.receipt_ids import Candidate, Match, Reading, Unmatched, match
 
 NO_REFERENCE = -1
+_TOLD = frozenset({State.DELIVERED, State.UNDELIVERABLE, State.REJECTED})
+"""Ends that a network has told, and does not take back."""
 
 
 class NetworkReceipt(NamedTuple):
@@ -108,6 +111,12 @@ def find(receipt: NetworkReceipt, known: Sequence[Known], ways: Sequence[Reading
         return found
     [message] = [each for each in known if each.message == found.message]
     return Fitting(found.message, State(message.state), message.sent_at, found)
+
+
+def contradicts(receipt: NetworkReceipt, found: Fitting) -> bool:
+    """Whether one receipt says that a message was delivered, and another that it was not."""
+    told = network_state(receipt.state)
+    return told in _TOLD and found.state in _TOLD and (told is State.DELIVERED) != (found.state is State.DELIVERED)
 
 
 def next_look(receipt: NetworkReceipt, now: float, *, soon_seconds: float, early_seconds: float) -> float:

@@ -14,11 +14,12 @@ from prikkfri.config import Config
 from prikkfri.journal import open_journal
 from prikkfri.sms.binding import Room, promised_too_many
 from prikkfri.sms.canaries.service import Canaries
-from prikkfri.sms.http import application, commands, quarantine_commands, report_commands
+from prikkfri.sms.http import application, commands, quarantine_commands, report_commands, wrong_number_routes
 from prikkfri.sms.service import SmsCentre
 from prikkfri.storage import open_database
 from prikkfri.storage.keys import command_key
 from prikkfri.storage.sealing_keys import SealingKeyFiles
+from prikkfri.web.wrong_number import page as wrong_number
 
 log = logging.getLogger("prikkfri.sms")
 
@@ -60,7 +61,8 @@ async def build(config: Config, clock: Clock) -> Role:
             [
                 *commands(canaries, **keys),
                 *quarantine_commands(centre.quarantine, command_key=commanded),
-                *report_commands(centre.reports, command_key=commanded),
+                *report_commands(centre.reports, canaries, command_key=commanded),
+                *wrong_number_routes(canaries, wrong_number.page),
             ],
         ),
         work=(centre.run, canaries.run, trimming(journal, config, clock)),
