@@ -69,6 +69,7 @@ PATHS = [
     Known("sms", "/routes/nord/complaints", "POST", 0, 65_536, KEY, too_large="too-long"),
     Known("sms", "/wrong-number", "GET, HEAD, POST", 200, 1_000, too_large="too-long"),
     Known("sms", "/links", "GET, HEAD", 401),
+    Known("sms", "/restored", "GET, HEAD, POST", 401, 65_536, KEY, too_large="too-long"),
     Known("sms", "/quarantine", "GET, HEAD, POST", 401, 65_536, KEY, too_large="too-long"),
     Known("sms", "/quarantine/x", "GET, HEAD, POST", 401, 65_536, KEY, too_large="too-long"),
     Known("assurance", "/was-i-hit", "GET, HEAD", 401, cors=VIEWER),

@@ -132,8 +132,9 @@ async def test_a_canary_that_a_network_hands_in_for_another_is_astray_and_for_it
 
         await hand_in(PHONE)
         await hand_in("4791000001")
-        await at.until("SELECT verdict FROM sms_canary", "wrong-phone")
-        assert await at.fetch("SELECT stray_on, arrived_at FROM sms_canary") == [("4791000001", 0.0)]
+        await at.until("SELECT verdict FROM sms_canary ORDER BY made_at LIMIT 1", "wrong-phone")
+        found = "SELECT stray_on, arrived_at FROM sms_canary ORDER BY made_at LIMIT 1"
+        assert await at.fetch(found) == [("4791000001", 0.0)]
 
 
 async def test_what_is_handed_in_in_our_name_and_receipts_of_other_numbers_are_hints(house: Any) -> None:
