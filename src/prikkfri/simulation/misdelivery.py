@@ -115,7 +115,8 @@ class Plan:
     tail_seconds: float = 12.0
     """After the route was opened again."""
     detect_seconds_max: float = 45.0
-    prove_seconds_max: float = 30.0
+    prove_seconds_max: float = 60.0
+    """A route that was stopped for 1 or 2 % takes more good canaries than one for 5 %."""
     seed: int = 1
 
 
