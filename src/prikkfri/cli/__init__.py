@@ -9,6 +9,7 @@ from prikkfri.app.locks import out_of_reach
 from prikkfri.cli import (
     checks,
     incidents,
+    locating,
     messages,
     quarantine,
     rehearsals,
@@ -74,6 +75,7 @@ application.command()(messages.links)
 application.command()(messages.complaint)
 application.command()(incidents.affected)
 application.command()(incidents.credits)
+application.command()(locating.locate)
 application.add_typer(subscribers.commands, name="subscribers")
 application.add_typer(rehearsals.commands, name="rehearse")
 application.add_typer(simulations.commands, name="simulate")

@@ -22,6 +22,7 @@ from prikkfri.sms.http import (
     quarantine_commands,
     report_commands,
     restore_commands,
+    trail_commands,
     wrong_number_routes,
 )
 from prikkfri.sms.service import SmsCentre
@@ -80,6 +81,7 @@ async def build(config: Config, clock: Clock) -> Role:
                 *quarantine_commands(centre.quarantine, command_key=commanded),
                 *report_commands(centre.reports, canaries, command_key=commanded),
                 *wrong_number_routes(canaries, wrong_number.page),
+                *trail_commands(centre, command_key=commanded),
                 *restore_commands(centre.restores, command_key=commanded),
             ],
         ),
