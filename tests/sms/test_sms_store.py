@@ -22,6 +22,7 @@ from prikkfri.sms.routes import store as routes_store
 from prikkfri.sms.routing import Stop
 from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trails import store as trails_store
+from prikkfri.sms.trust.routes import Trust
 from prikkfri.storage import Database, Location, open_database
 
 STORES = (
@@ -90,6 +91,10 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (canaries.decide, {"canary": Canary("t", "a", "nord", "47", State.SENT, 0.0, 0.0, 0.0, 0.0, 0.0, ""),
                        "verdict": "arrived", "now": 1.0}),
     (canaries.verdicts, {"link": "nord", "limit": 10}),
+    (canaries.verdicts, {"link": "nord", "limit": 10, "before": 5.0}),
+    (canaries.mark_returned, {"token": "t", "destination": "47", "now": 1.0}),
+    (canaries.trust, {"link": "nord"}),
+    (canaries.put_trust, {"link": "nord", "trust": Trust()}),
     (canaries.erase, {"made_before": 1.0, "limit": 10}),
 ]  # fmt: skip
 

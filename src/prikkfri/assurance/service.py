@@ -299,6 +299,12 @@ class Assurance:
         await self.look_at_controls()
         return trouble
 
+    async def complain(self, link: str, *, by: str) -> str:
+        """Says that a partner complains of misdelivery; returns what went wrong, empty when it was noted."""
+        trouble = await self._neighbours.complain(link, by=by)
+        await self.look_at_controls()
+        return trouble
+
     async def switch_route(self, link: str, state: str, *, by: str) -> str:
         """Stops a route (`stopped`) or opens it (`open`); returns what went wrong, empty when it was done."""
         trouble = await self._neighbours.switch_route(link, state, by=by)

@@ -11,6 +11,8 @@ from prikkfri.sms.messages import network_state
 from prikkfri.sms.receipt_ids import Candidate, Match, Reading, Unmatched, match
 
 NO_REFERENCE = -1
+_TOLD = frozenset({State.DELIVERED, State.UNDELIVERABLE, State.REJECTED})
+"""Ends that a network has told, and does not take back."""
 
 
 class NetworkReceipt(NamedTuple):
@@ -120,6 +122,12 @@ def contradiction(receipt: NetworkReceipt, found: Fitting) -> str:
     if state is None or not found.ended or found.state in (state, State.UNREPORTED):
         return ""
     return f"link {receipt.link} tells {state} ({receipt.error}) of its id {receipt.next_hop_id}; it was {found.state}"
+
+
+def contradicts(receipt: NetworkReceipt, found: Fitting) -> bool:
+    """Whether one receipt says that a message was delivered, and another that it was not."""
+    told = network_state(receipt.state)
+    return told in _TOLD and found.state in _TOLD and (told is State.DELIVERED) != (found.state is State.DELIVERED)
 
 
 def next_look(receipt: NetworkReceipt, now: float, *, soon_seconds: float, early_seconds: float) -> float:

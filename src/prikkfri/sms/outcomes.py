@@ -202,6 +202,19 @@ def condemned(link: str, partners: Partners, *, earliest: float, likeliest: floa
     ]
 
 
+def complained(link: str, partners: Partners, *, who: str, now: float) -> Outcome:
+    """A partner complains that messages go astray, says a person."""
+    return Outcome(
+        time=now,
+        service=SERVICE,
+        step="complaint",
+        layer="sms-centre",
+        verdict="kept",
+        reason="misdelivery",
+        dimensions={**_way(link, partners, "out"), "by": who},
+    )
+
+
 def switched(link: str, state: str, partners: Partners, *, who: str, reason: str, now: float) -> Outcome:
     """A route was stopped or opened; `who`: `rule:canaries` or the name of a person."""
     return Outcome(

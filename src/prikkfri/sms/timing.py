@@ -54,6 +54,8 @@ class Timing:
     judge_seconds: float = 0.5
     """How often canaries are judged."""
     canaries_kept_seconds: float = 2 * 86_400.0
+    hints_weighed_seconds: float = 30.0
+    """How often the hints of a route, or that there were none, are weighed against what went over it."""
 
 
 TIMING = Timing()

@@ -25,6 +25,7 @@ from prikkfri.sms.http import (
     report_commands,
     restore_commands,
     trail_commands,
+    wrong_number_routes,
 )
 from prikkfri.sms.service import SmsCentre
 from prikkfri.storage import open_database, open_reader
@@ -32,6 +33,7 @@ from prikkfri.storage.keys import command_key
 from prikkfri.storage.marks import MarkFile
 from prikkfri.storage.sealing_keys import SealingKeyFiles
 from prikkfri.subscribers.store import holders_at
+from prikkfri.web.wrong_number import page as wrong_number
 
 log = logging.getLogger("prikkfri.sms")
 
@@ -91,7 +93,8 @@ async def build(config: Config, clock: Clock) -> Role:
             [
                 *commands(canaries, **keys),
                 *quarantine_commands(centre.quarantine, command_key=commanded),
-                *report_commands(centre.reports, command_key=commanded),
+                *report_commands(centre.reports, canaries, command_key=commanded),
+                *wrong_number_routes(canaries, wrong_number.page),
                 *trail_commands(centre, command_key=commanded),
                 *restore_commands(centre.restores, command_key=commanded),
             ],

@@ -25,6 +25,7 @@ from prikkfri.sms.network_receipts import (
     NetworkReceipt,
     as_kept,
     contradiction,
+    contradicts,
     find,
     next_look,
     receipt_id,
@@ -48,6 +49,8 @@ class Settling:
     waiting: Counter[str] = field(default_factory=Counter)
     """By link, how many more wait than before."""
     held: Counter[str] = field(default_factory=Counter)
+    misfits: Counter[str] = field(default_factory=Counter)
+    """By link, receipts that fit another number, or contradict what was told before."""
     found: dict[str, str] = field(default_factory=dict)
     """By receipt that was kept, its message."""
     contradicted: list[str] = field(default_factory=list)
@@ -163,6 +166,7 @@ class Receipts:
             await store.settle_network_receipt(tx, receipt.id)
         elif last:
             await store.hold_network_receipt(tx, receipt.id, reason=why, now=now)
+            settling.misfits[receipt.link] += why is Unmatched.OTHER_NUMBER
             settling.held[receipt.link] += 1
         else:
             await store.look_later(tx, receipt.id, due_at=self._next_look(receipt, now))
@@ -215,6 +219,7 @@ class Receipts:
         settling.found[receipt.id] = found.message
         if receipt.state is not None:
             settling.fitted.append((receipt.link, found, bool(receipt.id)))
+            settling.misfits[receipt.link] += contradicts(receipt, found)
 
     async def _in_doubt(self, tx: Transaction, target: str, receipt: NetworkReceipt) -> Sequence[str]:
         numbering = numbering_of(self._shared.settings)
@@ -297,6 +302,9 @@ class Receipts:
         for link, found in settling.held.items():
             if link in traffic and found > 0:
                 traffic[link].unmatched += found
+        for link, misfits in settling.misfits.items():
+            if link in traffic:
+                traffic[link].misfits += misfits
 
     def _is_to_be_said(self, link: str, what: str) -> bool:
         """Not more often than people read it."""
