@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from prikkfri.app.locks import out_of_reach
-from prikkfri.cli import checks, incidents, messages, quarantine, rehearsals, serving, simulations, subscribers
+from prikkfri.cli import (
+    checks,
+    incidents,
+    messages,
+    quarantine,
+    recordings,
+    rehearsals,
+    serving,
+    simulations,
+    subscribers,
+)
 from prikkfri.errors import PrikkfriError, UsageError
 
 application = typer.Typer(
@@ -63,6 +73,7 @@ application.command()(messages.message)
 application.command()(messages.links)
 application.command()(incidents.affected)
 application.command()(incidents.credits)
+application.command()(recordings.detect)
 application.add_typer(subscribers.commands, name="subscribers")
 application.add_typer(rehearsals.commands, name="rehearse")
 application.add_typer(simulations.commands, name="simulate")
