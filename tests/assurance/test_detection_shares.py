@@ -111,6 +111,7 @@ def test_everything_broken_is_seen_at_once_and_an_alarm_stands_until_it_is_over(
         seconds += 1
     assert 2 <= seconds < 600
     assert shares.best(state, 0) == (0.0, 0.0, 0.0)
+    assert state.products.tolist() == [[0.0]] * 4, "it begins anew"
     told = []
     for second in range(1_000, 1_005):
         state, raised = step(state, np.array([20]), np.array([20]), float(second), LIVE)

@@ -19,7 +19,7 @@ one by one. The bound rests on the fit: a series whose clumps grow beyond what i
 the fit has followed. Page's sums of the same likelihood ratios tell when it began, and when an alarm is over.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from math import exp, log
 from typing import Any
@@ -117,7 +117,9 @@ class Shares:
     of: Floats
     seen: Floats
     standing: Flags
-    """Alarms that stand."""
+    """Alarms that stand ..."""
+    lift: npt.NDArray[np.intp]
+    """... and the row that explained each best when it was raised."""
     buckets: int = 0
 
     @property
@@ -127,15 +129,45 @@ class Shares:
             return np.asarray(np.log(self.products.mean(axis=0)))
 
 
-def fresh(series: int, settings: ShareSettings) -> Shares:
-    """Of which nothing has been seen."""
+def fresh(series: int, settings: ShareSettings, prior_shares: npt.ArrayLike | None = None) -> Shares:
+    """Of which nothing has been seen, but perhaps what share is ordinary at the step of each."""
     none, rows = np.zeros(series), np.zeros((len(LIFTS), series))
     settled = np.full(series, settings.prior_promises)
-    broken = settled * settings.prior_share
+    broken = settled * (settings.prior_share if prior_shares is None else np.asarray(prior_shares, dtype=float))
     return Shares(
         settled, broken, none, none, none, none, none, none, _fit(settled, broken, none, none, none, none, settings),
-        rows, rows, rows, rows, rows, none.astype(bool),
+        rows, rows, rows, rows, rows, none.astype(bool), none.astype(np.intp),
     )  # fmt: skip
+
+
+def grown(shares: Shares, more: Shares) -> Shares:
+    """With further series behind those that are there."""
+    arrays = {
+        name: np.concatenate([value, getattr(more, name)], axis=-1)
+        for name, value in vars(shares).items()
+        if isinstance(value, np.ndarray)
+    }
+    fit = Fit(*(np.concatenate(pair, axis=-1) for pair in zip(astuple(shares.fit), astuple(more.fit), strict=True)))
+    return Shares(**arrays, fit=fit, buckets=shares.buckets)
+
+
+def kept(shares: Shares) -> dict[str, list[float]]:
+    """As plain numbers, by name; what follows from others is not in it."""
+    arrays = {name: value for name, value in vars(shares).items() if isinstance(value, np.ndarray)}
+    told = {name: getattr(shares.fit, name) for name in ("share", "bound", "clumping")}
+    numbers = {name: value.ravel().astype(float).tolist() for name, value in {**arrays, **told}.items()}
+    return {**numbers, "buckets": [float(shares.buckets)]}
+
+
+def restored(numbers: dict[str, list[float]]) -> Shares:
+    """What was `kept`."""
+    series, buckets = len(numbers["settled"]), int(numbers["buckets"][0])
+    rows = {name: value for name, value in numbers.items() if name != "buckets"}
+    arrays = {name: np.array(value, dtype=float).reshape(-1, series) for name, value in rows.items()}
+    flat = {name: value[0] if len(value) == 1 else value for name, value in arrays.items()}
+    fit = _terms(*(flat.pop(name) for name in ("share", "bound", "clumping")))
+    typed = {"standing": flat.pop("standing").astype(bool), "lift": flat.pop("lift").astype(np.intp)}
+    return Shares(**flat, **typed, fit=fit, buckets=buckets)  # type: ignore[arg-type]
 
 
 def step(
@@ -145,22 +177,24 @@ def step(
     n, b = np.asarray(settled, dtype=float), np.asarray(broken, dtype=float)
     ratio = _log_ratio(before.fit, n, b)
     products = (1 + before.products) * np.exp(np.minimum(ratio, NATS_MAX))
-    risen = before.sums + ratio
-    goes_on = risen > 0
-    since = np.where(goes_on, np.where(before.sums > 0, before.since, time), 0.0)
-    of, seen = np.where(goes_on, before.of + n, 0.0), np.where(goes_on, before.seen + b, 0.0)
-    sums = np.clip(risen, 0.0, settings.threshold)
-    highest = sums.max(axis=0)
     most = exp(settings.threshold)
-    reached = products.mean(axis=0) >= most
-    raised = reached & ~before.standing
-    # An alarm stands until as much speaks for "ordinary" as spoke against it.
-    standing = (before.standing | raised) & (highest > 0)
+    raised = (products.mean(axis=0) >= most) & ~before.standing
+    risen = before.sums + ratio
+    # An alarm stands until as much speaks for "ordinary" as spoke for the lift that explained it best.
+    lift = np.where(raised, risen.argmax(axis=0), before.lift)
+    standing = (before.standing | raised) & (np.take_along_axis(risen, lift[None], axis=0)[0] > 0)
+    goes_on = (risen > 0) & ~(before.standing & ~standing)
     after = replace(
-        _learned(before, n, b, highest < settings.suspicion, settings),
-        products=np.minimum(products, most),
-        sums=sums, since=since, of=of, seen=seen, standing=standing, buckets=before.buckets + 1,
-    )  # fmt: skip
+        _learned(before, n, b, risen.max(axis=0) < settings.suspicion, settings),
+        products=np.where(before.standing & ~standing, 0.0, np.minimum(products, most)),
+        sums=np.where(goes_on, np.minimum(risen, settings.threshold), 0.0),
+        since=np.where(goes_on, np.where(before.sums > 0, before.since, time), 0.0),
+        of=np.where(goes_on, before.of + n, 0.0),
+        seen=np.where(goes_on, before.seen + b, 0.0),
+        standing=standing,
+        lift=lift,
+        buckets=before.buckets + 1,
+    )
     if after.buckets % settings.refit_buckets == 0:
         after = replace(after, fit=_refit(after, settings))
     return after, raised
@@ -193,7 +227,7 @@ def _learned(before: Shares, n: Floats, b: Floats, calm: Flags, settings: ShareS
         noise=before.noise * settings.keep**2 + 2 * expected**2 + expected,
         before_settled=n,
         before_broken=b,
-        size=n if not before.buckets else before.size + 0.02 * (n - before.size),
+        size=np.where(before.size > 0, before.size + 0.02 * (n - before.size), n),
     )
 
 
@@ -217,11 +251,14 @@ def _fit(
     wild, z = 1 + clumping * size, settings.margin
     # Wilson's bound, with as much more variance as there are clumps.
     bound = (broken + z * z / 2 * wild + z * np.sqrt(broken * wild + (z * wild) ** 2 / 4)) / settled
-    bound = np.clip(bound, settings.floor, 0.5)
+    return _terms(broken / settled, np.clip(bound, settings.floor, 0.5), clumping)
+
+
+def _terms(share: Floats, bound: Floats, clumping: Floats) -> Fit:
     shares = np.concatenate([bound[None], np.minimum(bound + LIFTS * (1 - bound), 0.999)])
     weight = 1 / clumping - 1
     alpha, beta = shares * weight, (1 - shares) * weight
-    return Fit(broken / settled, bound, clumping, alpha, beta, log_gamma(alpha), log_gamma(beta))
+    return Fit(share, bound, clumping, alpha, beta, log_gamma(alpha), log_gamma(beta))
 
 
 def _log_ratio(fit: Fit, n: Floats, b: Floats) -> Floats:
