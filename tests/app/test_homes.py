@@ -29,6 +29,7 @@ ASKERS = {
     "quarantine show": ["quarantine", "show", "m1"],
     "quarantine release": ["quarantine", "release", "m1"],
     "quarantine discard": ["quarantine", "discard", "m1"],
+    "sms restored": ["sms", "restored"],
 }
 SEND = ["send", "--from", "2010", "--to", "+4790000001", "hei"]
 REHEARSE = ["rehearse", "kickoff"]

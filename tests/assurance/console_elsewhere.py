@@ -43,6 +43,8 @@ class Elsewhere:
     """What is in quarantine, by its id."""
     links: dict[str, Any] | None = None
     """How the partners speak."""
+    troubles: list[str] = field(default_factory=list)
+    """What the SMS centre says is wrong though it serves."""
     said: list[tuple[str, str, str]] = field(default_factory=list)
     """What was done with it."""
 
@@ -66,6 +68,8 @@ class Elsewhere:
                 return httpx.Response(200, json=list(self.channels.values()))
             case "GET", "sms" if request.url.path == "/links":
                 return httpx.Response(200, json=self.links) if self.links else httpx.Response(503)
+            case "GET", "sms" if request.url.path == "/health":
+                return httpx.Response(200, json={"role": "sms", "status": "ok", "troubles": self.troubles})
             case _, "sms" if request.url.path.startswith("/quarantine"):
                 return self.quarantine(request, wanted)
             case "GET", "sms":

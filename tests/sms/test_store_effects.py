@@ -57,6 +57,7 @@ async def test_a_message_is_stored_as_it_was_taken_on_and_waits(database: Databa
         **{"attempted_at": 0, "sent_at": 0, "ended_at": 0},
         **{"receipt": "", "receipt_state": 0, "receipt_at": 0, "attempts": 0, "doubts": 0},
         "sessions_ended": 0,
+        "restored": 0,
     }
     found.untouched()
 

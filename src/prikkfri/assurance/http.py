@@ -28,6 +28,10 @@ PROGRAMMES_BEFORE_SECONDS, PROGRAMMES_AHEAD_SECONDS = 6 * 3_600.0, 12 * 3_600.0
 """What is on when playout falls silent is known for so long."""
 
 
+class _Health(msgspec.Struct):
+    troubles: tuple[str, ...] = ()
+
+
 class Neighbours:
     """The other roles by HTTP; nothing here raises because one of them is dead."""
 
@@ -54,6 +58,13 @@ class Neighbours:
         except (httpx.HTTPError, TimeoutError):
             return False
         return response.status_code == httpx.codes.OK
+
+    async def troubles(self, role: str) -> tuple[str, ...]:
+        """What a role says is wrong though it serves, a sentence each; nothing when it does not answer."""
+        try:
+            return msgspec.json.decode(await self._told(role, "/health"), type=_Health).troubles
+        except msgspec.DecodeError:
+            return ()
 
     async def publish(self, document: bytes) -> str:
         """Hands the summary to the status role; returns what went wrong, empty when it was taken."""

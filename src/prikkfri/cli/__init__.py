@@ -13,6 +13,7 @@ from prikkfri.cli import (
     quarantine,
     recordings,
     rehearsals,
+    restored,
     serving,
     simulations,
     subscribers,
@@ -78,4 +79,5 @@ application.add_typer(subscribers.commands, name="subscribers")
 application.add_typer(rehearsals.commands, name="rehearse")
 application.add_typer(simulations.commands, name="simulate")
 application.add_typer(quarantine.commands, name="quarantine", invoke_without_command=True)
+application.add_typer(restored.commands, name="sms")
 application.add_typer(incidents.commands, name="incidents", invoke_without_command=True)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any
 
+from prikkfri.clock import LoopWaits
+
 
 class _Leap(selectors.SelectSelector):
     """Where the loop would wait, time leaps."""
@@ -51,7 +53,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return future
 
 
-class VirtualClock:
+class VirtualClock(LoopWaits):
     """The time of a virtual loop, as seconds since 1970."""
 
     def __init__(self, loop: VirtualLoop, begins: float) -> None:

@@ -31,7 +31,8 @@ class MessagePages:
 
     async def _links(self, request: Asked, who: str) -> Answer:
         found = await self._assurance.partners()
-        return self._show("links.html", request, who, found=found, now=self._clock.now())
+        troubles = await self._assurance.troubles_of("sms")
+        return self._show("links.html", request, who, found=found, troubles=troubles, now=self._clock.now())
 
     async def _list(self, request: Asked, who: str) -> Answer:
         link = request.query("link")[:LINK_CHARACTERS_MAX]
