@@ -39,7 +39,7 @@ def test_a_rush_is_told_by_its_direction_and_a_level_that_lasts_is_ordinary_agai
 
 @pytest.mark.parametrize("rate", [0.3, 5.0, 100.0])
 def test_an_even_stream_raises_nothing(rate: float) -> None:
-    assert not signs(Counts(100, SECONDS), [rate] * 1_500, 0.0, 100, 8).any()
+    assert not signs(Counts(100, SECONDS), [rate] * 500, 0.0, 100, 8).any()
 
 
 def test_nothing_is_told_before_the_usual_is_known() -> None:

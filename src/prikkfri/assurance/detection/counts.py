@@ -116,7 +116,8 @@ class Counts:
             self._weight *= 2 ** (1 / settings.memory_buckets)
             self._whole += self._weight
             for number, (_, least) in enumerate(settings.windows):
-                found = np.where(found, found, self._deviating(number, least, *self._sums[number]))
+                seen, expected = np.maximum(self._sums[number], 0.0)  # what is added and taken away leaves crumbs
+                found = np.where(found, found, self._deviating(number, least, seen, expected))
             found = np.where(self._returned(x, found), np.int8(0), found)
         self._learn(x, factor, time)
         return found
@@ -163,8 +164,13 @@ class Counts:
             number = self._buckets // settings.block
             self._blocks[(number - 1) % settings.levels] = self._part / settings.block
             self._part = np.zeros_like(self._part)
-            self._level = np.median(self._blocks[: min(number, settings.levels)], axis=0)
+            self._level = np.sort(self._blocks, axis=0)[settings.levels // 2]
         self._season.learn(x, time)
+        if self._buckets % settings.refit_buckets < len(x):
+            self._refit()
+
+    def _refit(self) -> None:
+        settings = self._settings
         # Each time some series' turn, so that no second costs more than another.
         turn = slice(self._buckets % settings.refit_buckets, None, settings.refit_buckets)
         beyond = np.cumsum(self._histogram[:, :, ::-1, turn], axis=2)
