@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prikkfri.clock import BEHIND_SECONDS_MAX, Clock, LoopWaits, SteadyClock, SystemClock
+from prikkfri.clock import BEHIND_SECONDS_MAX, Clock, LoopWaits, ManualClock, SteadyClock, SystemClock
 
 
 class Set(LoopWaits):
@@ -67,6 +67,23 @@ def test_a_new_process_goes_on_from_what_was_told_before() -> None:
         other = SteadyClock(clock)
         other.goes_on_from(moment)
         assert other.now() == clock.now()
+
+
+def test_a_machine_that_takes_today_for_the_first_of_january_1970_is_believed_until_it_knows_better() -> None:
+    clock = Set()
+    clock.wall = 0.25
+    steady = SteadyClock(clock)
+    assert steady.now() == 0.25
+    clock.wall = 1_000_000.0
+    assert steady.now() == 1_000_000.0
+
+
+def test_a_clock_that_moves_when_told_to_moves_both_its_hands_and_no_further() -> None:
+    clock = ManualClock(100.0)
+    assert (clock.now(), clock.monotonic()) == (100.0, 0.0)
+    for seconds in (2.5, 0.0, 4.0):
+        clock.advance(seconds)
+    assert (clock.now(), clock.monotonic()) == (106.5, 6.5)
 
 
 @given(st.lists(st.tuples(st.floats(0.0, 50.0), st.floats(-100.0, 100.0)), max_size=30))

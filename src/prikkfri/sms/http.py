@@ -38,6 +38,8 @@ from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.submission import Doubt, Refusal
 
 BODY_OCTETS_MAX = 65_536
+MESSAGES_MAX = 200
+"""So many trails are told or erased at once."""
 NAMES = {"too-large": "too-long"}
 _RETRY_SECONDS = 1.0
 _MESSAGES = {
@@ -75,6 +77,14 @@ class _Say(msgspec.Struct, forbid_unknown_fields=True):
     action: Literal["release", "discard"]
     by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     """The name of the person who says so."""
+
+
+class _Messages(msgspec.Struct, forbid_unknown_fields=True):
+    messages: Annotated[list[_Text], msgspec.Meta(max_length=MESSAGES_MAX)]
+
+
+class _Erase(_Messages):
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class _SayOfLink(msgspec.Struct, forbid_unknown_fields=True):
@@ -273,6 +283,24 @@ def report_commands(reports: Reports, *, command_key: str) -> list[Route]:
         return Answer(200, asdict(reports.report()))
 
     return [Route("GET", "/links", links, key=command_key)]
+
+
+def trail_commands(centre: SmsCentre, *, command_key: str) -> list[Route]:
+    """What happened to messages, for whoever answers for a customer; never a body, numbers masked."""
+
+    async def trails(request: Request) -> Answer:
+        wanted = msgspec.json.decode(await request.body(), type=_Messages)
+        return Answer(200, {"trails": [asdict(trail) for trail in await centre.trails(wanted.messages)]})
+
+    async def erase(request: Request) -> Answer:
+        wanted = msgspec.json.decode(await request.body(), type=_Erase)
+        return Answer(200, {"erased": await centre.erase_trails(wanted.messages)})
+
+    most = BODY_OCTETS_MAX
+    return [
+        Route("POST", "/trails", _careful(trails), body_bytes_max=most, key=command_key),
+        Route("POST", "/trails/erase", _careful(erase), body_bytes_max=most, key=command_key),
+    ]
 
 
 def restore_commands(restores: Restores, *, command_key: str) -> list[Route]:

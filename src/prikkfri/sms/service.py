@@ -44,7 +44,7 @@ from prikkfri.sms.submission import Doubt, Refusal
 from prikkfri.sms.submissions.service import Submissions
 from prikkfri.sms.timing import TIMING, Timing
 from prikkfri.sms.trail import Trail
-from prikkfri.sms.trails.service import message_trail
+from prikkfri.sms.trails.service import erase_trails, message_trail, message_trails
 from prikkfri.storage import Database, Transaction
 from prikkfri.storage.marks import Mark
 from prikkfri.storage.sealing_keys import SealingKeys
@@ -145,6 +145,13 @@ class SmsCentre:
 
     async def trail(self, message: str) -> Trail | None:
         return await message_trail(self._shared.database, message)
+
+    async def trails(self, messages: Sequence[str]) -> list[Trail]:
+        return await message_trails(self._shared.database, messages)
+
+    async def erase_trails(self, messages: Sequence[str]) -> int:
+        """Erases what is known of messages that have ended; returns how many those were."""
+        return await erase_trails(self._shared.database, messages)
 
     async def send_canary(
         self, link: str, phone: str, text: str, *, seconds: float, note: Callable[[Transaction, str], Awaitable[None]]

@@ -152,6 +152,7 @@ async def move(
 
     `among`: of these alone, at least one; None: of all.
     """
+    assert among is None or among
     ids = {f"id{number}": message for number, message in enumerate(among or ())}
     which = "" if among is None else f" AND id IN ({', '.join(f':{name}' for name in ids)})"
     rows = await tx.fetch(

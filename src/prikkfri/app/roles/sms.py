@@ -16,7 +16,14 @@ from prikkfri.config import Config
 from prikkfri.journal import open_journal
 from prikkfri.sms.binding import Room, promised_too_many
 from prikkfri.sms.canaries.service import Canaries
-from prikkfri.sms.http import application, commands, quarantine_commands, report_commands, restore_commands
+from prikkfri.sms.http import (
+    application,
+    commands,
+    quarantine_commands,
+    report_commands,
+    restore_commands,
+    trail_commands,
+)
 from prikkfri.sms.service import SmsCentre
 from prikkfri.storage import open_database
 from prikkfri.storage.keys import command_key
@@ -71,6 +78,7 @@ async def build(config: Config, clock: Clock) -> Role:
                 *commands(canaries, **keys),
                 *quarantine_commands(centre.quarantine, command_key=commanded),
                 *report_commands(centre.reports, command_key=commanded),
+                *trail_commands(centre, command_key=commanded),
                 *restore_commands(centre.restores, command_key=commanded),
             ],
         ),
