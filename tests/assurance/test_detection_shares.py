@@ -6,6 +6,8 @@ from math import exp, lgamma, log
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from prikkfri.assurance.detection import shares
 from prikkfri.assurance.detection.shares import NATS_MAX, SECONDS_PER_MONTH, Shares, ShareSettings, fresh, step
@@ -146,3 +148,29 @@ def test_the_logarithm_of_the_gamma_function() -> None:
     x = np.array([1e-5, 0.3, 1.0, 2.0, 5.0, 6.999, 7.0, 50.0, 1e5])
     assert shares.log_gamma(x) == pytest.approx([lgamma(each) for each in x], abs=1e-8)
     assert shares.log_gamma(np.array([8.0])) == pytest.approx([log(5_040)], abs=1e-9)
+
+
+counts = st.integers(min_value=0, max_value=10**9)
+
+
+@given(st.lists(st.tuples(counts, counts), min_size=1, max_size=40))
+@settings(max_examples=30)
+def test_any_counts_are_taken(pairs: list[tuple[int, int]]) -> None:
+    state = fresh(2, LIVE)
+    for second, (kept, broken) in enumerate(pairs):
+        state, raised = step(state, [kept + broken, broken], [broken, 0], float(second), LIVE)
+        assert not raised[1], "where nothing is broken nothing rises"
+    numbers = shares.kept(state)
+    assert all(np.isfinite(value).all() for value in numbers.values())
+    assert shares.kept(shares.restored(numbers)) == numbers
+    assert np.isfinite(state.fit.alpha).all() and (state.sums >= 0).all() and (state.sums <= LIVE.threshold).all()
+
+
+def test_further_series_begin_with_what_is_ordinary_at_their_step() -> None:
+    first, _ = step(fresh(1, LIVE), [10], [1], 0.0, LIVE)
+    both = shares.grown(first, fresh(2, LIVE, [0.05, LIVE.prior_share]))
+    assert both.fit.share.tolist() == [*first.fit.share.tolist(), 0.05, LIVE.prior_share]
+    assert (both.sums.shape, both.buckets, both.standing.tolist()) == ((4, 3), 1, [False] * 3)
+    after, _ = step(both, [10, 0, 0], [1, 0, 0], 1.0, LIVE)
+    alone, _ = step(first, [10], [1], 1.0, LIVE)
+    assert after.sums[:, :1].tolist() == alone.sums.tolist()
