@@ -17,7 +17,7 @@ import numpy as np
 from msgspec import structs
 
 from prikkfri.assurance.counting import plausible_time
-from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm, Settings, State, shares, step
+from prikkfri.assurance.detection import SECONDS_PER_YEAR, TESTS, Alarm, Settings, State, shares, step
 from prikkfri.assurance.detection.shares import SECONDS_PER_MONTH, Shares, ShareSettings
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import (
@@ -260,7 +260,7 @@ def _share_settings(settings: Settings) -> ShareSettings:
     return ShareSettings(
         bucket_seconds=settings.bucket_seconds,
         series=settings.series,
-        false_alarms_per_month=settings.false_alarms_per_year * SECONDS_PER_MONTH / SECONDS_PER_YEAR,
+        false_alarms_per_month=settings.false_alarms_per_year / TESTS * SECONDS_PER_MONTH / SECONDS_PER_YEAR,
         half_life_seconds=settings.share_half_life_seconds,
         prior_promises=settings.share_prior_promises,
     )
