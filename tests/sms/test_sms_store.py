@@ -69,6 +69,7 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (receipts.put_off_receipts, {"ids": ["a"], "due_at": 1.0}),
     (trails_store.facts, {"submission": "a"}),
     (trails_store.events, {"messages": ["a"]}),
+    (trails_store.erase, {"submission": "a"}),
     (housekeeping.erase, {"ended_before": 1.0, "limit": 10}),
     (store.move, {"source": "held:nord", "target": "link:nord", "limit": 10}),
     (store.move, {"source": "held:nord", "target": "link:nord", "limit": 10, "among": ["a", "b"]}),
