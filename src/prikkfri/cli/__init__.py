@@ -12,6 +12,7 @@ from prikkfri.cli import (
     locating,
     messages,
     quarantine,
+    recordings,
     rehearsals,
     restored,
     serving,
@@ -75,6 +76,7 @@ application.command()(messages.links)
 application.command()(messages.complaint)
 application.command()(incidents.affected)
 application.command()(incidents.credits)
+application.command()(recordings.detect)
 application.command()(locating.locate)
 application.add_typer(subscribers.commands, name="subscribers")
 application.add_typer(rehearsals.commands, name="rehearse")
