@@ -18,7 +18,7 @@ from prikkfri.protocols.smpp.pdu import (
     encode,
     encode_body,
 )
-from prikkfri.protocols.smpp.session import Answered, Ended, Limits, Request, Session, Side, State, Unanswered
+from prikkfri.protocols.smpp.session import Answered, Ended, Event, Limits, Request, Session, Side, State, Unanswered
 
 LIMITS = Limits(window=3, bind_seconds_max=5.0, answer_seconds_max=20.0, enquire_seconds=30.0)
 MESSAGE = encode_body(ShortMessage(source="a", destination="b", octets=b"hei"))
@@ -392,6 +392,37 @@ def test_sequence_numbers_begin_again_at_1() -> None:
         assert pdu.sequence == wanted
         assert esme.receive(encode(Pdu(4 | RESPONSE, 0, wanted, MessageAnswer("x"))), 0.0)
     assert Limits().sequence_max == 0x7FFFFFFF  # 3.2, sequence_number
+
+
+def test_a_sequence_number_that_waits_for_its_answer_is_left_out() -> None:
+    limits = Limits(sequence_max=5, window=5, answer_seconds_max=20.0, enquire_seconds=1e9)
+    esme, _ = bound(limits=limits)  # whose bind bore 1
+    numbers = {}
+    for context in ("a", "b", "c", "d", "e"):
+        esme.ask(Command.SUBMIT_SM, MESSAGE, context, 0.0)
+        numbers[context] = sent(esme)[0].sequence
+    assert numbers == {"a": 2, "b": 3, "c": 4, "d": 5, "e": 1}
+
+    def answer(sequence: int, now: float = 1.0) -> list[Event]:
+        return esme.receive(encode(Pdu(4 | RESPONSE, 0, sequence, MessageAnswer("x"))), now)
+
+    assert answer(4) == [Answered("c", 0, MessageAnswer("x"))]
+    esme.ask(Command.SUBMIT_SM, MESSAGE, "f", 1.0)
+    assert sent(esme)[0].sequence == 4, "2 and 3 wait"
+    with pytest.raises(LocalProtocolError, match="window"):
+        esme.ask(Command.SUBMIT_SM, MESSAGE, "g", 1.0)
+    with pytest.raises(LocalProtocolError, match="every sequence number"):
+        esme.unbind(1.0)
+    # Late ones are left out, too, while there are others; then the one that is late longest is given up.
+    assert answer(5) == [Answered("d", 0, MessageAnswer("x"))]
+    assert esme.tick(20.0) == [Unanswered("a"), Unanswered("b"), Unanswered("e")]
+    esme.ask(Command.SUBMIT_SM, MESSAGE, "h", 20.0)
+    assert sent(esme)[0].sequence == 5
+    esme.ask(Command.SUBMIT_SM, MESSAGE, "i", 20.0)
+    assert sent(esme)[0].sequence == 2, "which was a's"
+    assert answer(2, 20.0) == [Answered("i", 0, MessageAnswer("x"))]
+    assert answer(3, 20.0) == [Answered("b", 0, MessageAnswer("x"))]
+    assert answer(4, 20.0) == [Answered("f", 0, MessageAnswer("x"))]
 
 
 def test_the_longest_pdu_is_heard_and_one_octet_more_is_not() -> None:

@@ -92,7 +92,7 @@ class Limits(msgspec.Struct, frozen=True):
     enquire_seconds: float = 30.0
     """Silence after which we ask whether the peer is there."""
     sequence_max: int = 0x7FFFFFFF
-    """After which sequence numbers begin at 1 again (3.2)."""
+    """After which sequence numbers begin at 1 again (3.2), those left out that wait for their answers."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -314,7 +314,17 @@ class Session:
         events.append(Answered(context, status, body))
 
     def _next_sequence(self) -> int:
-        self._sequence = self._sequence % self.limits.sequence_max + 1
+        """One that no request bears which waits for its answer: the answer would settle another.
+
+        Where all are taken, the request whose answer is late longest gives its own: nothing of it is heard any more.
+        """
+        for _ in range(len(self._window) + len(self._late) + 1):
+            self._sequence = self._sequence % self.limits.sequence_max + 1
+            if self._sequence not in self._window and self._sequence not in self._late:
+                return self._sequence
+        if not self._late:
+            raise LocalProtocolError("every sequence number waits for its answer")
+        self._sequence, _ = self._late.popitem(last=False)
         return self._sequence
 
     def _become(self, state: State) -> None:
