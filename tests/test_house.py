@@ -56,6 +56,26 @@ def test_a_decision_file_is_pure(path: Path) -> None:
     assert not found, f"{path.relative_to(SOURCE)} decides, so it must be pure: {'; '.join(found)}"
 
 
+WAITS = re.compile(
+    r"asyncio\.(sleep\((?!0\))|timeout\(|timeout_at\(|wait_for\()|\.call_(later|at)\((?<!clock\.call_later\()|loop\.time\("
+    r"|\btime\.(time|monotonic|sleep|perf_counter)\("
+)
+CHANCE = re.compile(r"\bos\.urandom\(|\bsecrets\.|\brandom\.")
+KEYS_ON_DISK = {"storage/keys.py", "storage/sealing_keys.py"}
+"""Keys are made, and their files written over, by the system's chance and no other."""
+
+
+@pytest.mark.parametrize("package", ["sms", "journal", "storage"])
+def test_what_is_simulated_waits_by_its_clock_and_draws_from_its_entropy(package: str) -> None:
+    found = []
+    for path in sorted((SOURCE / package).rglob("*.py")):
+        name, text = str(path.relative_to(SOURCE)), path.read_text(encoding="utf-8")
+        for number, line in enumerate(text.splitlines(), 1):
+            if WAITS.search(line) or (name not in KEYS_ON_DISK and CHANCE.search(line)):
+                found.append(f"{name}:{number}: {line.strip()}")
+    assert not found
+
+
 def test_no_registry_and_no_address_of_one_is_named() -> None:
     root = SOURCE.parents[1]
     for name in ("constraints.txt", "package-lock.json", ".npmrc", "pyproject.toml", "Makefile"):

@@ -1,7 +1,11 @@
-"""Time as an argument: decisions take `now`; only the shell holds a clock."""
+"""Time as an argument: decisions take `now`; only the shell holds a clock, and waits by it."""
 
 import time
-from typing import Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import asyncio  # each method loads it: commands that only tell the time start without it
 
 
 class Clock(Protocol):
@@ -13,8 +17,35 @@ class Clock(Protocol):
         """Seconds that never go backwards, from an arbitrary start: for durations."""
         ...
 
+    async def sleep(self, seconds: float) -> None: ...
 
-class SystemClock:
+    def timeout(self, seconds: float | None) -> "asyncio.Timeout":
+        """`async with` it: TimeoutError in whoever is inside for longer; None is without limit."""
+        ...
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> "asyncio.TimerHandle": ...
+
+
+class LoopWaits:
+    """What waits, waits by the running loop: in real seconds on a real one, in virtual seconds on a virtual one."""
+
+    async def sleep(self, seconds: float) -> None:
+        import asyncio
+
+        await asyncio.sleep(seconds)
+
+    def timeout(self, seconds: float | None) -> "asyncio.Timeout":
+        import asyncio
+
+        return asyncio.timeout(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> "asyncio.TimerHandle":
+        import asyncio
+
+        return asyncio.get_running_loop().call_later(seconds, callback)
+
+
+class SystemClock(LoopWaits):
     def now(self) -> float:
         return time.time()
 
@@ -22,8 +53,11 @@ class SystemClock:
         return time.monotonic()
 
 
-class ManualClock:
-    """A clock that moves only when told to."""
+SYSTEM_CLOCK = SystemClock()
+
+
+class ManualClock(LoopWaits):
+    """A clock that moves only when told to. Whoever sleeps by it sleeps by the loop."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self._now = now
@@ -65,6 +99,15 @@ class SteadyClock:
 
     def monotonic(self) -> float:
         return self._clock.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+
+    def timeout(self, seconds: float | None) -> "asyncio.Timeout":
+        return self._clock.timeout(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> "asyncio.TimerHandle":
+        return self._clock.call_later(seconds, callback)
 
     def goes_on_from(self, moment: float) -> None:
         """What was told before this process: seconds since 1970 UTC. What is less ahead than a start takes is none."""

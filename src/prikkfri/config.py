@@ -223,6 +223,8 @@ class Sms:
     """Receipts of one link that fit no message and wait or are held; more are refused for now, which loses none."""
     kept_days: float = 30.0
     """How long the trail of a message that has ended is kept; its body is erased at once."""
+    mark_file: str = ""
+    """Where the centre notes how far it has come, best on another disk; empty: `marks/sms.mark` in the home."""
     in_doubt_seconds: float = 60.0
     """How long a message in doubt waits, while its link is bound, for a receipt to tell what became of it."""
     canaries: tuple[Canary, ...] = ()

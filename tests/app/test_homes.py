@@ -18,6 +18,8 @@ READERS = {
     "subscribers show": ["subscribers", "show", "s-1"],
     "subscribers password-link": ["subscribers", "password-link", "s-1"],
     "subscribers end-sessions": ["subscribers", "end-sessions", "s-1"],
+    "subscribers export": ["subscribers", "export", "s-1", "--why", "case 4711"],
+    "subscribers erase": ["subscribers", "erase", "s-1", "--why", "case 4711", "--yes"],
     "incidents": ["incidents"],
     "incidents show": ["incidents", "show", "i-1"],
     "affected": ["affected", "i-1"],
@@ -29,6 +31,7 @@ ASKERS = {
     "quarantine show": ["quarantine", "show", "m1"],
     "quarantine release": ["quarantine", "release", "m1"],
     "quarantine discard": ["quarantine", "discard", "m1"],
+    "sms restored": ["sms", "restored"],
 }
 SEND = ["send", "--from", "2010", "--to", "+4790000001", "hei"]
 REHEARSE = ["rehearse", "kickoff"]

@@ -10,20 +10,22 @@ from zoneinfo import ZoneInfo
 
 import httpx
 from console_doubles import HTML, KEY, QUICK_HASHER
-from surroundings import surroundings
+from surroundings import personal_beside, surroundings
 
 from prikkfri.assurance.console import Console, ensure_first_account
 from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.personal.service import Personal
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.storage import Location, open_database
-from prikkfri.subscribers.subscriptions import Subscriber
+from prikkfri.subscribers.subscriptions import Subscriber, Subscription
 from prikkfri.web.console.server import application
 
 ORIGIN = "http://console.test"
 KEYS = {"playout": "key of playout", "sms": "key of sms", "signin": "key of signin"}
+KARI = Subscriber("s/1", "Kari", "kari@example.no")
 ROUTE = {
     "link": "nord", "partner": "Nordtel", "state": "open", "since": 0.0, "by": "", "reason": "", "instead": "",
     "waiting": 3, "trusted": True, "judged": 90, "astray": 0, "stopped_at": 0.0, "exposed_since": 0.0,
@@ -43,11 +45,20 @@ class Elsewhere:
     """What is in quarantine, by its id."""
     links: dict[str, Any] | None = None
     """How the partners speak."""
+    troubles: list[str] = field(default_factory=list)
+    """What the SMS centre says is wrong though it serves."""
     said: list[tuple[str, str, str]] = field(default_factory=list)
     """What was done with it."""
 
     devices: list[dict[str, Any]] = field(default_factory=list)
     """Where every customer is signed in."""
+    named: list[Subscriber] = field(default_factory=list)
+    """Whom somebody may be sought by name among."""
+    subscriptions: list[Subscription] = field(default_factory=list)
+    """What everybody holds."""
+    trails: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What happened to messages, by their ids."""
+    erased: bool = False
     asked_of_signin: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -66,8 +77,22 @@ class Elsewhere:
                 return httpx.Response(200, json=list(self.channels.values()))
             case "GET", "sms" if request.url.path == "/links":
                 return httpx.Response(200, json=self.links) if self.links else httpx.Response(503)
+            case "GET", "sms" if request.url.path == "/health":
+                return httpx.Response(200, json={"role": "sms", "status": "ok", "troubles": self.troubles})
             case _, "sms" if request.url.path.startswith("/quarantine"):
                 return self.quarantine(request, wanted)
+            case "POST", "sms" if request.url.path == "/trails":
+                found = [self.trails[each] for each in wanted["messages"] if each in self.trails]
+                return httpx.Response(200, json={"trails": found})
+            case "POST", "sms" if request.url.path == "/trails/erase":
+                gone = [each for each in wanted["messages"] if self.trails.pop(each, None)]
+                return httpx.Response(200, json={"erased": len(gone)})
+            case "GET", "signin" if request.url.path == "/customers/data":
+                return httpx.Response(200, json={"passwords": [{"changed_at": 1.6e9}], "devices": self.devices})
+            case "POST", "signin" if request.url.path == "/customers/erase":
+                self.asked_of_signin.append((request.url.path, wanted))
+                self.erased = True
+                return httpx.Response(200, json={"erased": 3})
             case "GET", "sms":
                 return httpx.Response(200, json=[self.route])
             case "GET", "signin":
@@ -111,6 +136,8 @@ class House:
     assurance: Assurance
     console: Console
     elsewhere: Elsewhere
+    response: Response
+    personal: Personal
 
     async def page(self) -> str:
         answer = await self.browser.get("/controls")
@@ -118,7 +145,8 @@ class House:
         return answer.text
 
     async def switch(self, kind: str, *, origin: str = ORIGIN, **fields: str) -> httpx.Response:
-        return await self.browser.post(f"/controls/{kind}", data=fields, headers={"origin": origin})
+        """Of somebody who is sure."""
+        return await self.browser.post(f"/controls/{kind}", data={"sure": "yes"} | fields, headers={"origin": origin})
 
 
 @asynccontextmanager
@@ -128,26 +156,30 @@ async def console_beside(elsewhere: Elsewhere, home: Path, clock: ManualClock) -
     client = httpx.AsyncClient(transport=httpx.MockTransport(elsewhere))
     urls = {"playout": "http://playout.test", "sms": "http://sms.test", "signin": "http://signin.test"}
 
-    async def kari(*_: object) -> Subscriber:
-        return Subscriber("s/1", "Kari", "kari@example.no")
+    async def found(key: str) -> Subscriber | None:
+        return KARI if key in (KARI.id, KARI.email) and not elsewhere.erased else None
 
     zone = ZoneInfo("Europe/Oslo")
     response = Response(database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=zone)
+    neighbours = Neighbours(client, urls=urls, command_keys=KEYS)
     assurance = Assurance(
-        database, sources={}, neighbours=Neighbours(client, urls=urls, command_keys=KEYS), clock=clock,
+        database, sources={}, neighbours=neighbours, clock=clock,
         settings=Settings(), operator="Nordavind", status_url="http://status.test", zone=ZoneInfo("Europe/Oslo"),
     )  # fmt: skip
     made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
     assert made is not None
     console = Console(database, clock=clock, key=KEY, hasher=QUICK_HASHER)
+    personal = personal_beside(
+        database, response, neighbours, clock, found, named=elsewhere.named, held=elsewhere.subscriptions
+    )
     pages = application(
         assurance, console, response=response,
-        find_subscriber=kari,
+        personal=personal,
         clock=clock, public_url=ORIGIN, playout_url="http://playout.test", timezone="Europe/Oslo", operator="Nordavind",
     )  # fmt: skip
     async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN, headers=HTML) as browser:
         await browser.post("/sign-in", data={"name": "duty", "password": made[1]}, headers={"origin": ORIGIN})
         await assurance.look_at_controls()
-        yield House(browser, assurance, console, elsewhere)
+        yield House(browser, assurance, console, elsewhere, response, personal)
     await client.aclose()
     await database.close()

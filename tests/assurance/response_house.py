@@ -127,10 +127,10 @@ class House:
         self.asked_products_at.append(at)
         return {customer: self.products.get(customer, "sport") for customer in customers}
 
-    async def _tell(self, customer: str, text: str) -> str | None:
+    async def _tell(self, customer: str, texts: Mapping[str, str]) -> str | None:
         if self.subscribers_dead:
             raise StorageUnavailable("subscribers: nobody is there")
-        return await self._neighbours.send_message("remedies", "secret", "Test", f"+47-{customer}", text)
+        return await self._neighbours.send_message("remedies", "secret", "Test", f"+47-{customer}", texts["nb"])
 
     def _note_change(self) -> None:
         self.changed += 1

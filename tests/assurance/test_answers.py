@@ -4,6 +4,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from prikkfri.assurance import plain
 from prikkfri.assurance.answers import NOT_KNOWN, QUESTIONS, Known, Load, answer_sheet, headline
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Exposed, Scope, impact
@@ -76,17 +77,17 @@ def test_all_eleven_are_answered_from_what_is_known() -> None:
     assert all(answer.known for answer in answers)
     texts = {answer.number: answer.text for answer in answers}
     assert texts[1] == "Sign-in has failed since 20:59:55."
-    assert "streams" in texts[2]
-    assert texts[3] == "No: signin was asked for at most 31% of its measured capacity."
+    assert "streams" in texts[2].lower()
+    assert texts[3] == "No: sign-in was asked for at most 31% of its measured capacity."
     assert texts[4].startswith("One place: ")
     assert texts[5] == "40 of 40 who asked; the list names each."
     assert texts[6].startswith("Nobody")
-    assert "rule:open-channel at 21:00:20" in texts[7]
-    assert texts[8] == "Expected solution 21:15:00; next word 21:10:00."
-    waits = "It waits for: held (well for 60 of 300 s)."
+    assert "the rule for open channels at 21:00:20" in texts[7]
+    assert texts[8] == "Expected solution 21:15:00; next update 21:10:00."
+    waits = "It waits for: stable for 60 s (300 s required)."
     assert texts[9] == f"Not yet certain: it has been well for 60 s. {waits}"
     assert texts[10].startswith("Yes, once in this place")
-    assert texts[11] == "40 get 1,960.00 NOK together (kick-off); 40 are given."
+    assert texts[11] == "40 get kr\u00a01,960.00 together (kick-off); 40 are given."
 
 
 def said(number: int, now: float = NINE + 300, **known: Any) -> tuple[str, tuple[str, ...]]:
@@ -102,16 +103,16 @@ def test_the_evidence_is_the_figures() -> None:
     found = known.incident
     assert said(1)[1] == (found.alarms[0].sentence, "seen by the system 5 s after it most likely began")
     cleared = [each.sentence for each in found.placement.cleared if "sign-in" not in str(each.segment)]
-    assert said(2) == ("streams, start-playback.", tuple(cleared))
+    assert said(2) == ("Streams and starting to watch are not affected.", tuple(cleared))
     assert said(3)[1] == ("31 a second at the peak, 100 measured (2018-08-19 21:00)",)
     assert said(4)[1] == (found.placement.placed[0].sentence,)
     assert said(5)[1] == (f"digest of the list {known.impact.digest[:16]}",)
     assert said(7) == (
-        "One measure, by rule:open-channel at 21:00:20. Whether it helped does not show yet.",
-        ("21:00:20 rule:open-channel: Sport 1 moved to the open channel",),
+        "One measure, by the rule for open channels at 21:00:20. Whether it helped does not show yet.",
+        ("21:00:20 the rule for open channels: Sport 1 moved to the open channel",),
     )
     assert said(8)[1] == ()
-    assert said(9)[1] == tuple(f"{check.name}: {check.text}" for check in known.recovery.checks)
+    assert said(9)[1] == tuple(f"{check.name}: {check.figures}" for check in known.recovery.checks)
     assert said(10) == (
         "Yes, once in this place; the last began 2018-07-21 21:00.",
         ("0: Sign-in",),
@@ -149,17 +150,17 @@ def test_whether_it_helped_is_said_by_how_it_went_on() -> None:
         assert said(7, incident=found)[0].endswith(says)
     assert said(7, incident=replace(found, timeline=found.timeline[:-3]))[0].startswith("2 measures, the last by ola")
     assert said(7, incident=found) == (
-        "4 measures, the last by rule:policy at 21:00:06. It is over since.",
-        ("21:00:00 kari: mitigate", "21:00:02 ola: act", "21:00:05 kari: told", "21:00:06 rule:policy: credited"),
+        "4 measures, the last by the policy at 21:00:06. It is over since.",
+        ("21:00:00 kari: mitigate", "21:00:02 ola: act", "21:00:05 kari: told", "21:00:06 the policy: credited"),
     )
 
 
 def test_when_it_is_solved_is_said_as_far_as_it_was_promised() -> None:
     for solution, following, says in (
-        (900, None, "Expected solution 21:15:00; next word not known yet."),
-        (None, 600, "Expected solution not known yet; next word 21:10:00."),
-        (299, 300, "Expected solution 21:04:59, overdue by 0 min; next word 21:05:00."),
-        (-3_300, 300, "Expected solution 20:05:00, overdue by 60 min; next word 21:05:00."),
+        (900, None, "Expected solution 21:15:00; next update not known yet."),
+        (None, 600, "Expected solution not known yet; next update 21:10:00."),
+        (299, 300, "Expected solution 21:04:59, overdue by 0 min; next update 21:05:00."),
+        (-3_300, 300, "Expected solution 20:05:00, overdue by 60 min; next update 21:05:00."),
     ):
         promised = Fact(
             "estimate", NINE, "kari", "", *(each and NINE + each for each in (solution, following))
@@ -172,8 +173,8 @@ def test_when_it_is_solved_is_said_as_far_as_it_was_promised() -> None:
 def test_whether_it_is_over_is_said_with_what_speaks_for_it() -> None:
     known = whole(NINE + 300)
     assert known.recovery is not None
-    checks = tuple(f"{check.name}: {check.text}" for check in known.recovery.checks)
-    waits = "It waits for: held (well for 60 of 300 s)."
+    checks = tuple(f"{check.name}: {check.figures}" for check in known.recovery.checks)
+    waits = "It waits for: stable for 60 s (300 s required)."
     assert said(9, recovery=replace(known.recovery, improving=False)) == (f"No. {waits}", checks)
     assert said(9, recovery=None) == (NOT_KNOWN, ())
     lacking_nothing = tuple(replace(check, met=True) for check in known.recovery.checks)
@@ -203,7 +204,7 @@ def test_what_happened_before_and_what_they_get_is_told_or_not_known() -> None:
     text, evidence = said(10, history=tuple(replace(before, id=str(n)) for n in range(9)))
     assert text.startswith("Yes, 9 times in this place;") and len(evidence) == 6
     assert said(11, credited=0, told=1_234) == (
-        "40 get 1,960.00 NOK together (kick-off); none is given yet.", ("1,234 have been told",)
+        "40 get kr\u00a01,960.00 together (kick-off); none is given yet.", ("1,234 have been told",)
     )  # fmt: skip
     costly = replace(known.remedy, over_cap=True, left_out={"z": 2, "a": 1_000})
     assert said(11, remedy=costly, told=None)[1] == (
@@ -211,7 +212,7 @@ def test_what_happened_before_and_what_they_get_is_told_or_not_known() -> None:
         "0 have been told",
     )  # fmt: skip
     one = replace(known.remedy, credits=known.remedy.credits[:1])
-    assert said(11, remedy=one, credited=1)[0] == "1 get 49.00 NOK together (kick-off); 1 are given."
+    assert said(11, remedy=one, credited=1)[0] == "1 get kr\u00a049.00 together (kick-off); 1 are given."
     assert said(11, remedy=replace(costly, credits=())) == (
         "Nothing, by the policy.", ("1,000 get nothing: a", "2 get nothing: z")
     )  # fmt: skip
@@ -231,9 +232,9 @@ def test_several_places_are_counted_and_named() -> None:
     ]
     found = placed(incident(), place(cells), NINE + 12)
     text, evidence = said(4, incident=found)
-    assert text == "2 places: partner=Telia; partner=Tre." and len(evidence) == 2
+    assert text == "2 places: partner Telia; partner Tre." and len(evidence) == 2
     assert headline(Known(incident=found), OSLO).startswith(
-        "Television (partner=Telia) and television (partner=Tre) broken"
+        "Television (partner Telia) and television (partner Tre) broken"
     )
     assert said(4, incident=incident()) == (NOT_KNOWN, ())
 
@@ -244,9 +245,9 @@ def test_several_places_are_counted_and_named() -> None:
         ({"service": "television"}, "Television"),
         ({"service": "television", "layer": "signin"}, "Sign-in"),
         ({"service": "television", "layer": "streams"}, "Streams"),
-        ({"service": "messages", "layer": "sms-centre"}, "Message centre"),
-        ({"service": "messages", "step": "deliver", "partner": "Telia"}, "Deliver (partner=Telia)"),
-        ({"partner": "Telia", "direction": "in"}, "Direction=in, partner=Telia"),
+        ({"service": "messages", "layer": "sms-centre"}, "The message centre"),
+        ({"service": "messages", "step": "deliver", "partner": "Telia"}, "Delivery of messages (partner Telia)"),
+        ({"partner": "Telia", "direction": "in"}, "Coming in, partner Telia"),
     ],
 )
 def test_a_place_is_named_as_people_say_it(segment: dict[str, str], name: str) -> None:
@@ -262,10 +263,12 @@ def test_a_place_is_named_as_people_say_it(segment: dict[str, str], name: str) -
 def test_of_much_that_never_failed_six_are_named(count: int) -> None:
     steps = [f"step-{n}" for n in range(count)]
     cleared = tuple(Cleared(Segment.of({"step": step}), 900.0, 1.0, 0.0) for step in steps)
-    more = f" and {count - 6} more" if count > 6 else ""
+    names = [each.replace("-", " ") for each in steps[:6]] + [f"{count - 6} more"] * (count > 6)
+    whole = " and ".join((", ".join(names[:-1]), names[-1]) if count > 1 else names)
     found = replace(incident(), placement=Placement((), cleared))
     text, evidence = said(2, incident=found)
-    assert text == f"{', '.join(steps[:6])}{more}." and evidence == tuple(each.sentence for each in cleared[:6])
+    assert text == f"S{whole[1:]} {'is' if count == 1 else 'are'} not affected."
+    assert evidence == tuple(each.sentence for each in cleared[:6])
 
 
 def test_the_headline_names_two_of_what_is_cleared_and_the_draft_every_place() -> None:
@@ -273,10 +276,10 @@ def test_the_headline_names_two_of_what_is_cleared_and_the_draft_every_place() -
              (("sign-in", 90), ("enter", 85), ("watch", 0), ("submit", 0), ("deliver", 0), ("zap", 0))]  # fmt: skip
     found = placed(incident(), place(cells), NINE + 12)
     assert len(found.placement.cleared) >= 3
-    names = [str(each.segment).removeprefix("step=") for each in found.placement.cleared]
-    assert headline(Known(incident=found), OSLO).endswith(f"; {names[0]}, {names[1]} cleared")
+    names = [plain.place(each.segment) for each in found.placement.cleared]
+    assert headline(Known(incident=found), OSLO).endswith(f"; {names[0]} and {names[1]} are not affected")
     text = notices(found, (), hit=None)[0].text
-    assert text.startswith("Where: service=television, step=sign-in; service=television, step=enter.")
+    assert text.startswith("Where: sign-in; the waiting room.")
 
 
 def test_a_missed_promise_is_shown_as_missed() -> None:
@@ -304,7 +307,7 @@ def test_load_is_a_cause_only_from_the_capacity_on() -> None:
     peaks = (31.0, 79.9, 80.0, 99.9, 100.0, 150.0)
     assert [said(peak).split(":")[0] for peak in peaks] == ["No", "No", *["Close to it"] * 2, "Yes", "Yes"]
     small = Known(incident=incident(), load=Load("signin", 0.1, 0.5, NINE))
-    assert answer_sheet(small, now=NINE, zone=OSLO)[2].text.startswith("No: signin was asked for at most 20%")
+    assert answer_sheet(small, now=NINE, zone=OSLO)[2].text.startswith("No: sign-in was asked for at most 20%")
     unmeasured = Known(incident=incident(), load=Load("signin", 5.0, 0.0, NINE))
     assert not answer_sheet(unmeasured, now=NINE, zone=OSLO)[2].known
 
@@ -350,7 +353,7 @@ def test_the_drafts_are_due_by_the_law_and_say_what_is_known_and_what_is_not() -
         assert "611/2013" in drafts[2].basis and "article 33" in drafts[3].basis
         facts = drafts[1].text.split("\n")
         assert facts == [
-            "Where: service=television, step=sign-in, layer=signin.",
+            "Where: sign-in.",
             f"Customers hit: {'not known yet' if hit is None else hit}.",
             "Messages that went that way: 4 (1 code, 1 otp, 1 notice, 1 unclassified);"
             " which of them a stranger saw is not known.",
@@ -388,7 +391,7 @@ def test_what_holds_the_fault_is_not_cleared() -> None:
     found = placed(incident(), place(table), NINE + 12)
     assert Segment.of(television) not in {each.segment for each in found.placement.cleared}
     answers = answer_sheet(Known(incident=found), now=NINE + 20, zone=OSLO)
-    assert "television" not in answers[1].text and "streams" in answers[1].text
+    assert "television" not in answers[1].text and "streams" in answers[1].text.lower()
     assert "television" not in headline(Known(incident=found), OSLO)
 
 
@@ -403,7 +406,14 @@ def test_the_headline_of_what_is_over_says_until_when() -> None:
     assert headline(Known(incident=nothing), OSLO).endswith("kari found that it was nothing")
 
 
+def test_of_what_is_over_is_said_what_was_not_affected() -> None:
+    known = whole(NINE + 300)
+    over = replace(known, incident=happened(known.incident, Fact("all-clear", NINE + 310, "kari")))
+    assert headline(over, OSLO).endswith("; streams and starting to watch were not affected; 40 hit")
+    assert answer_sheet(over, now=NINE + 320, zone=OSLO)[1].text == "Streams and starting to watch were not affected."
+
+
 def test_the_headline_is_one_sentence() -> None:
     assert headline(whole(NINE + 300), OSLO) == (
-        "Sign-in broken since 20:59:55; streams, start-playback cleared; 40 hit"
+        "Sign-in broken since 20:59:55; streams and starting to watch are not affected; 40 hit"
     )

@@ -42,9 +42,9 @@ async def test_accounts_sessions_and_looks(assurance_database: Database, clock: 
         assert await console.add_account(refused, by=name) is None
     assert await console.add_account("ola", by=name)
     assert [account.name for account in await console.accounts()] == [name, "ola"]
-    await console.record_look(who="ola", what="outcomes of a customer", subject="s-1", why="case 1")
+    await console.record_look(who="ola", what="a customer's page", subject="s-1", why="case 1")
     clock.advance(10)
-    await console.record_look(who=name, what="outcomes of a customer", subject="s-2", why="case 2")
+    await console.record_look(who=name, what="a customer's page", subject="s-2", why="case 2")
     assert [look.subject for look in await console.looks()] == ["s-2", "s-1"]
     await assurance_database.write(lambda t: erase_looks(t, before=clock.now()))
     assert [look.subject for look in await console.looks()] == ["s-2"]

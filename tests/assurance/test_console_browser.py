@@ -162,7 +162,7 @@ async def test_the_live_view_down_to_single_outcomes(house: House) -> None:
         await expect(page.get_by_role("heading", level=1)).to_contain_text("Broken promises at sign-in")
         text = await page.locator("main").inner_text()
         assert "…0042" in text and "subscriber-0042" not in text and "kkkkk" not in text
-        await page.get_by_role("link", name="Looks", exact=True).click()
+        await page.get_by_role("link", name="Access log", exact=True).click()
         await expect(page.locator("tbody tr").first).to_contain_text("step=sign-in")
         await expect(page.locator("tbody tr").first).to_contain_text("duty")
     assert faults == []
@@ -178,7 +178,7 @@ async def test_a_console_that_is_gone_says_so_and_comes_back(house: House) -> No
         await expect(page.locator("#connection")).to_contain_text("Not live")
         status = await page_of(chromium, faults)
         await status.goto(house.status)  # told by a role that is dead now
-        await expect(status.locator(".age")).to_contain_text("Known as of")
+        await expect(status.locator(".age")).to_contain_text("Updated")
         await house.installation.give_back("assurance")
         await expect(page.locator("#connection")).to_be_hidden()
     assert faults == []

@@ -154,6 +154,9 @@ async def test_from_the_first_page_to_the_all_clear_by_keyboard(evening: Evening
         await tab_to(page, "How you know")
         await page.keyboard.type("the phones are silent")
         await page.keyboard.press("Enter")
+        await expect(page.locator("h1")).to_have_text("Declare this incident over?")
+        await tab_to(page, "Declare it over before proof")
+        await page.keyboard.press("Enter")
         await expect(page.locator(".sentence")).to_contain_text("Resolved, not proven")
         await expect(other.locator(".sentence")).to_contain_text("Resolved, not proven")
 

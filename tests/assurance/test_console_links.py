@@ -67,3 +67,14 @@ def test_seconds_are_said_as_short_as_they_can_be_read() -> None:
     assert [seconds(value) for value in (0.0, 0.05, 3.127, 99.9, 100.0, 5_000.4)] == [
         "0 s", "0.05 s", "3.13 s", "99.9 s", "100 s", "5,000 s"
     ]  # fmt: skip
+
+
+async def test_what_the_centre_says_is_wrong_though_it_serves_stands_above(house: House) -> None:
+    house.elsewhere.links = document(LINK)
+    assert 'role="alert"' not in await page(house)
+    house.elsewhere.troubles = ["the SMS centre sends <i>nothing</i>", "the mark is not kept"]
+    shown = await page(house)
+    assert 'role="alert">the SMS centre sends &lt;i&gt;nothing&lt;/i&gt;</p>' in shown
+    assert 'role="alert">the mark is not kept</p>' in shown
+    house.elsewhere.alive = False
+    assert 'role="alert"' not in await page(house)  # that it does not answer is said in words of its own

@@ -12,7 +12,7 @@ import httpx
 import pyotp
 import pytest
 from console_doubles import EVIL, HTML, KEY, QUICK_HASHER, Disk, Seen
-from surroundings import surroundings
+from surroundings import personal_beside, surroundings
 
 from prikkfri.assurance.console import Account, Console, ensure_first_account
 from prikkfri.assurance.http import Neighbours
@@ -68,14 +68,15 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     writing = await open_database(location, "signin")
     reading = OthersArea(lambda: open_reader(location, "signin"), clock)
     nobody = httpx.AsyncClient(transport=httpx.MockTransport(lambda request: httpx.Response(503)))
+    neighbours = Neighbours(
+        nobody,
+        urls={role: f"http://{role}.test" for role in ("signin", "playout", "status")},
+        command_keys={"signin": "key", "playout": "key", "status": "key"},
+    )
     assurance = Assurance(
         database,
         sources={"signin": reading.page},
-        neighbours=Neighbours(
-            nobody,
-            urls={role: f"http://{role}.test" for role in ("signin", "playout", "status")},
-            command_keys={"signin": "key", "playout": "key", "status": "key"},
-        ),
+        neighbours=neighbours,
         clock=clock,
         settings=Settings(),
         operator="Nordavind",
@@ -93,12 +94,14 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
         database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=ZoneInfo("Europe/Oslo")
     )
 
+    personal = personal_beside(database, response, neighbours, clock, find)
+
     def browser_at(public_url: str) -> httpx.AsyncClient:
         pages = application(
             assurance,
             console,
             response=response,
-            find_subscriber=find,
+            personal=personal,
             clock=clock,
             public_url=public_url,
             playout_url="http://playout.test",
@@ -131,10 +134,11 @@ ORDERS = (
     "/people/code", "/people/remove-code",
     "/controls/channel", "/controls/route", "/incidents/x/act", "/incidents/x/release", "/incidents/x/tell",
     "/incidents/x/hit", "/incidents/x/csv", "/customers/end-sessions", "/customers/password-link",
+    "/customers/export", "/customers/erase",
 )  # fmt: skip
 FIELDS = {
     "name": "ola", "query": KARI.id, "customer": KARI.id, "why": "case 4711", "old": "x", "new": "long enough, surely",
-    "kind": "confirm", "sure": "yes", "table": "hit", "text": "gap",
+    "kind": "confirm", "sure": KARI.id, "table": "hit", "text": "gap",
 }  # fmt: skip
 """Such that every order would do something."""
 
@@ -418,7 +422,7 @@ async def test_a_customer_is_shown_when_it_is_said_why_and_that_is_recorded(hous
     page = await house.post("/customers", query=query, why="case 4711")
     assert "overloaded" in page.text and device not in page.text
     (look,) = await house.console.looks()
-    assert (look.who, look.what, look.subject, look.why) == ("duty", "outcomes of a customer", KARI.id, "case 4711")
+    assert (look.who, look.what, look.subject, look.why) == ("duty", "a customer's page", KARI.id, "case 4711")
 
 
 async def test_looking_for_somebody_who_is_not_there_is_a_look_too(house: House) -> None:
@@ -467,9 +471,9 @@ async def test_why_not_is_a_page_for_a_browser_and_json_for_all_others(house: Ho
 
     await asked("/people", 422, "not-accepted", said="That name is taken", name="ola", role="look")
     await asked("/customers", 422, "not-accepted", said="Say whom", query="", why="x")
-    await asked("/customers", 404, "not-found", said="No subscriber", query="nobody", why="case 4711")
+    await asked("/customers", 404, "not-found", said="Nobody has", query="nobody", why="case 4711")
     await asked("/incidents/x", 404, "not-found", said="There is nothing")
-    await asked("/controls/channel", 503, "unavailable", said="sport was not switched", name="sport", state="open")
+    await asked("/controls/channel", 503, "unavailable", said="sport was not switched", name="sport", state="closed")
     house.disk.full = True
     await asked("/outcomes", 503, "unavailable", said="The console's database does not answer")
     house.disk.full = False
@@ -501,7 +505,15 @@ async def test_too_many_tries_are_told_when_to_come_again_whoever_asks(house: Ho
             assert (answer.json()["error"], answer.json()["retry_after_s"]) == ("too-many-tries", 50)
 
 
-LOOKS = ("/customers", "/people/password", "/people/code", "/incidents/x/hit", "/incidents/x/csv", "/sign-out")
+LOOKS = (
+    "/customers",
+    "/customers/export",
+    "/people/password",
+    "/people/code",
+    "/incidents/x/hit",
+    "/incidents/x/csv",
+    "/sign-out",
+)
 """Orders that change nothing but one's own; signing out last."""
 
 

@@ -37,7 +37,9 @@ async def page(house: House, path: str, status: int = 200) -> str:
 
 
 async def say(house: House, identity: str, action: str, origin: str = ORIGIN) -> Any:
-    return await house.browser.post(f"/quarantine/{identity}", data={"action": action}, headers={"origin": origin})
+    return await house.browser.post(
+        f"/quarantine/{identity}", data={"action": action, "sure": "yes"}, headers={"origin": origin}
+    )
 
 
 async def test_what_is_held_is_listed_by_link_and_that_somebody_looked_is_recorded(house: House) -> None:

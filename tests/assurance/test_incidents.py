@@ -446,18 +446,20 @@ def test_a_place_is_taken_with_what_is_cleared_and_each_change_is_written_once()
     door = Segment.of({"layer": "door"})
     first = place([Cell(signin, 100, 90), Cell(streams, 900, 1)])
     incident = placed(confirmed(), first, 120.0)
-    assert incident.timeline[-1].text == "; ".join(each.sentence for each in first.placed)
+    assert incident.timeline[-1].text == "sign-in, 90% of 100 failed"
     more = place([Cell(signin, 100, 90), Cell(streams, 900, 1), Cell(door, 500, 1)])
     incident = placed(incident, more, 130.0)
-    assert (incident.timeline[-1].kind, incident.timeline[-1].text) == ("placed", "cleared: layer=door")
+    assert (incident.timeline[-1].kind, incident.timeline[-1].text) == ("placed", "the door is not affected")
     both = placed(placed(confirmed(), replace(more, cleared=()), 120.0), more, 130.0)
-    assert both.timeline[-1].text == "cleared: layer=door, layer=streams"
+    assert both.timeline[-1].text == "the door and streams are not affected"
     two = place([Cell(signin, 1_000, 900), Cell(door, 1_000, 900), Cell(streams, 9_000, 1)])
-    assert placed(confirmed(), two, 120.0).timeline[-1].text == "; ".join(each.sentence for each in two.placed)
+    assert (
+        placed(confirmed(), two, 120.0).timeline[-1].text == "the door, 90% of 1000 failed; sign-in, 90% of 1000 failed"
+    )
     fewer = placed(incident, first, 140.0)
     assert (fewer.placement, fewer.timeline) == (first, incident.timeline), "no longer cleared, and nothing new"
     moved = place([Cell(signin, 100, 1), Cell(streams, 900, 800)])
-    assert placed(fewer, moved, 150.0).timeline[-1].text.startswith("layer=streams: 88.9% of 900 broken")
+    assert placed(fewer, moved, 150.0).timeline[-1].text.startswith("streams, 89% of 900 failed")
     assert placed(fewer, Placement(), 150.0).timeline == fewer.timeline
     assert placed(fewer, moved, 150.0).segments == (Segment.of({"service": "television", "layer": "streams"}),)
 

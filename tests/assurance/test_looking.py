@@ -109,6 +109,19 @@ def test_it_is_not_over_while_fewer_than_before_the_crowd_get_it_when_that_is_al
     assert seen(fell, [*sign_ins(BEGAN - 10, BEGAN), *few], 160.0).incident.state == "recovering"
 
 
+@pytest.mark.parametrize(("broken", "share"), [(0, 0.5), (1, 0.005), (3, 0.015)])
+def test_the_share_of_a_fault_that_is_known_by_a_fall_is_what_was_broken_of_all_since(
+    broken: int, share: float
+) -> None:
+    """No alarm of a fall names a share: where nothing was broken, half is what the proof is led against."""
+    since = [tried(BEGAN + n, kept=n % 60 != 30 or n >= 60 * broken) for n in range(200)]
+    fell = incident(Fact("confirm", BEGAN + 10, "Kari"), alarm=replace(FELL, seen=0.9))
+    alarmed = incident(*RECOVERING, alarm=replace(ALARM, seen=0.4))
+    for found, at_the_time in ((fell, share), (alarmed, 0.4)):
+        shares = seen(found, [*BEFORE, *since], 200.0).recovery.checks[0]
+        assert shares.text.startswith(f"{broken / 200:.2%} of 200 broken, {at_the_time:.1%} at the time of the fault")
+
+
 @pytest.mark.parametrize("crowd_seconds", [0, 120, 600])
 def test_a_fault_that_is_over_is_so_although_the_crowd_has_left(crowd_seconds: int) -> None:
     """One comes every two seconds, where twenty came before; whoever comes gets it."""
@@ -244,7 +257,7 @@ def test_a_picture_that_stays_away_is_an_incident_and_over_once_it_has_been_back
     better = seen(confirmed, back, 610.0)
     assert better.incident.state == "recovering"
     assert (better.recovery.checks[0].name, better.recovery.checks[0].met) == ("picture back", True)
-    assert "back for 10 of 30 s" in better.recovery.sentence
+    assert "is back, stable for 10 s (30 s required)" in better.recovery.sentence
     assert seen(better.incident, back, 600.0 + HOLD_SECONDS - 1).incident.state == "recovering"
     over = seen(better.incident, back, 600.0 + HOLD_SECONDS)
     assert over.incident.state == "resolved" and over.just_resolved and over.impact.hits == ()
@@ -409,7 +422,7 @@ def test_what_is_ordinary_is_the_quietest_quarter_of_the_minutes_before(rates: S
     few = sign_ins(BEGAN + 1, BEGAN + 100, each=1.1)
     minutes = [sign_ins(BEGAN - 240 + 60 * n, BEGAN - 180 + 60 * n, each=1 / rate) for n, rate in enumerate(rates)]
     said = seen(fell, [*(each for minute in minutes for each in minute), *few], 100.0).recovery.sentence
-    assert f"ordinarily {ordinary};" in said and "broken, 50.0% at the time of the fault" in said
+    assert f"ordinarily {ordinary};" in said and "failed, 50.0% during the fault" in said
     assert "the ordinary traffic is not known" in seen(fell, few, 100.0).recovery.sentence
 
 
@@ -425,7 +438,7 @@ def test_whom_people_came_for_is_counted_from_ten_minutes_before_up_to_the_begin
 
 def test_a_picture_that_nothing_is_told_of_in_the_time_looked_at_is_back_since_the_beginning() -> None:
     found = seen(opened("i", GONE, BEGAN), [], 12.0)
-    assert "back for 12 of 30 s" in found.recovery.sentence
+    assert "is back, stable for 12 s (30 s required)" in found.recovery.sentence
 
 
 MEASURED = (40.0, BEGAN - 1)
@@ -462,6 +475,6 @@ def test_how_long_an_answer_may_take_is_as_it_was_set_for_those_hit_and_for_whet
     few, none = after(38.0, 40.0, standing=(alarm,)), after(40.0, 40.0, standing=(alarm,))
     assert (few.impact.seen, few.incident.state) == (1, "suspected")
     assert (none.impact.seen, none.incident.state) == (0, "recovering") and none.incident.confirmed_at is not None
-    assert ("of 41 broken" in few.recovery.sentence, "of 40 broken" in none.recovery.sentence) == (True, True)
+    assert ("of 41 failed" in few.recovery.sentence, "of 40 failed" in none.recovery.sentence) == (True, True)
     over = after(38.0, 200.0).incident
     assert (over.state, over.confirmed_at) == ("resolved", None), "one phone that is off confirms nothing"

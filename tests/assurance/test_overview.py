@@ -392,7 +392,7 @@ def test_the_newest_outcome_is_as_old_as_the_end_of_its_period_and_never_from_th
         (wording.rate(0), "0.0"),
         (wording.rate(1), "1.0"),
         (wording.rate(10), "10"),
-        (wording.amount(196_005, "NOK"), "1,960.05 NOK"),
+        (wording.amount(196_005, "NOK"), "kr\u00a01,960.05"),
         (wording.age(-3), "0 s"),
         (wording.age(99.4), "99 s"),
         (wording.age(100), "2 min"),
@@ -413,7 +413,7 @@ def test_the_newest_outcome_is_as_old_as_the_end_of_its_period_and_never_from_th
         (wording.masked_id("12345"), "…2345"),
         (wording.masked_id(""), ""),
         (wording.who("data"), "the system"),
-        (wording.who("rule:canaries"), "rule canaries"),
+        (wording.who("rule:canaries"), "the rule for test messages"),
         (wording.who("kari"), "kari"),
         (wording.capital("sign-In"), "Sign-In"),
         (wording.capital(""), ""),
@@ -441,7 +441,7 @@ def test_every_line_of_a_timeline_says_what_it_was() -> None:
     said = {kind: wording.entry_name(kind) for kind in get_args(Kind)}
     assert len(set(said.values())) == len(said) and said["proven"] != said["all-clear"]
     assert (said["proven"], said["all-clear"]) == ("Proven over:", "Said to be over:")
-    assert (said["credited"], said["told"], said["dismiss"]) == ("Credited:", "Told:", "Found to be nothing:")
+    assert (said["credited"], said["told"], said["dismiss"]) == ("Credited:", "Notified:", "Found to be nothing:")
 
 
 STEPS = (("television", "sign-in"), ("television", "enter"), ("television", "switch-channel"), ("messages", "deliver"))

@@ -86,7 +86,7 @@ def test_the_shape_is_the_one_that_statuspage_made_common() -> None:
     ]  # fmt: skip
     assert document["components"][0] == {
         "id": "sign-in", "name": "Signing in", "status": "major_outage", "state": "major_outage",
-        "since": iso(NOW - 60), "description": "Fails for most", "position": 1, "page_id": "prikkfri",
+        "since": iso(NOW - 60), "description": "Major disruption", "position": 1, "page_id": "prikkfri",
         "group_id": None, "group": False, "showcase": True, "only_show_if_degraded": False, "start_date": None,
         "created_at": iso(NOW), "updated_at": iso(NOW),
     }  # fmt: skip

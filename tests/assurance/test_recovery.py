@@ -66,11 +66,19 @@ BROKEN = replace(OPEN, broken=True)
     [
         (WELL, ["film", "sport"], 0.0, False, False, False, "no picture on film, sport"),
         (WELL, ["film"], 0.0, True, False, False, "no picture on film"),
-        (WELL, [], 100.0, False, True, True, "the picture has been back for 300 of 300 s"),
-        (WELL, [], 101.0, False, False, True, "the picture has been back for 299 of 300 s"),
-        (OPEN, [], 100.0, False, False, False, "the picture has been back for 300 of 300 s"),
-        (OPEN, [], 100.0, True, True, True, "the picture has been back for 300 of 300 s"),  # whoever comes to see it
-        (BROKEN, [], 100.0, True, False, False, "the picture has been back for 300 of 300 s"),
+        (WELL, [], 100.0, False, True, True, "the picture is back, stable for 300 s (300 s required)"),
+        (WELL, [], 101.0, False, False, True, "the picture is back, stable for 299 s (300 s required)"),
+        (OPEN, [], 100.0, False, False, False, "the picture is back, stable for 300 s (300 s required)"),
+        (
+            OPEN,
+            [],
+            100.0,
+            True,
+            True,
+            True,
+            "the picture is back, stable for 300 s (300 s required)",
+        ),  # whoever comes to see it
+        (BROKEN, [], 100.0, True, False, False, "the picture is back, stable for 300 s (300 s required)"),
     ],
 )
 def test_a_picture_that_went_must_be_back_and_hold_and_alone_it_is_the_proof(
@@ -138,7 +146,7 @@ def test_it_is_held_when_the_whole_time_has_been_well_and_not_a_second_before() 
     before, after = (judge(evidence((100, 20, 1.0), (n, 20, 0.0)), CRITERIA, now=100.0 + n) for n in (299, 300))
     assert (before.over, before.improving, before.held_seconds, before.well_since) == (False, True, 299, 100)
     assert (after.over, after.improving, after.held_seconds, after.well_since) == (True, True, 300, 100)
-    assert check(before, "held").text == "well for 299 of 300 s"
+    assert check(before, "held").text == "stable for 299 s (300 s required)"
     # The time runs with the clock, and what is held is what was seen: seconds without promises count, too.
     assert judge(evidence((100, 20, 1.0), (100, 20, 0.0), (200, 0, 0.0)), CRITERIA, now=400.0).over
 
@@ -258,18 +266,18 @@ def test_what_is_well_since_does_not_water_down_the_share_of_the_fault() -> None
     # Told over the whole time it is a tenth: against a tenth of that hundreds would have to come and get it.
     few = evidence((20, 1, 1.0), (180, 1, 0.0), fault_share=0.1)
     found = judge(few, Criteria(hold_seconds=100.0), now=200.0)
-    assert found.over and "100.0% at the time of the fault" in check(found, "shares back").text
+    assert found.over and "100.0% during the fault" in check(found, "shares back").text
     # What was in evidence for a moment only is as much as was said.
     one = judge(evidence((50, 1, 0.0), (1, 1, 1.0), (49, 1, 0.0), fault_share=0.1), CRITERIA, now=100.0)
-    assert "10.0% at the time of the fault" in check(one, "shares back").text
+    assert "10.0% during the fault" in check(one, "shares back").text
 
 
 def test_what_is_said_has_its_figures() -> None:
     found = judge(evidence((100, 20, 0.9), (300, 20, 0.0), fault_share=0.5), CRITERIA, now=400.0)
-    assert check(found, "shares back").text.startswith("0.00% of 6000 broken, 90.0% at the time of the fault (proof 5")
-    assert check(found, "shares back").text.endswith(" of 5)")
+    assert check(found, "shares back").figures.startswith("0.00% of 6000 failed, 90.0% during the fault (proof 5")
+    assert check(found, "shares back").figures.endswith(" of 5)")
     one = judge(evidence((100, 20, 0.9), (299, 1, 0.0), (1, 1, 1.0), fault_share=0.9), CRITERIA, now=400.0)
-    assert check(one, "shares back").text.startswith("0.33% of 300 broken, 90.0% at the time of the fault (proof ")
+    assert check(one, "shares back").figures.startswith("0.33% of 300 failed, 90.0% during the fault (proof ")
     unseen = judge(evidence((100, 20, 1.0), blind_since=97.0), CRITERIA, now=100.0)
     assert unseen.checks == (Check("shares back", None, "the present is not seen, since 3 s"),)
     assert (unseen.held_seconds, unseen.well_since) == (0, None)

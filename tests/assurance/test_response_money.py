@@ -48,7 +48,7 @@ async def test_when_the_data_proves_it_over_each_one_hit_is_credited_by_the_rule
     given = await house.given()
     assert {(each.given_by, each.given_at, each.told_at) for each in given} == {(RULE, house.clock.now(), 0.0)}
     assert {each.credit.currency for each in given} == {"NOK"} and given[0].credit.policy == "kick-off"
-    assert house.entries(incident, "credited") == [(RULE, "3 customers were credited 90.00 NOK together")]
+    assert house.entries(incident, "credited") == [(RULE, "3 customers were credited kr\u00a090.00 together")]
     assert set(house.asked_products_at) == {began}
     known = await response.known("i")
     assert known is not None and (known.credited, known.told) == (3, 0)
@@ -155,7 +155,7 @@ async def test_a_persons_word_that_it_is_over_gives_nobody_anything(house: House
     assert await response.release("i", by="Ola") == 2
     assert {each.given_by for each in await house.given()} == {"Ola"}
     assert house.entries(await house.incident(), "credited") == [
-        ("Ola", "2 customers were credited 70.00 NOK together")
+        ("Ola", "2 customers were credited kr\u00a070.00 together")
     ]
     assert await response.release("i", by="Ola") == 0
     assert len(house.entries(await house.incident(), "credited")) == 1
@@ -289,7 +289,7 @@ async def test_a_crash_while_credits_are_given_doubles_nothing(house: House) -> 
     response = await house.start()
     await response.look()
     assert await house.amounts() == {"a": 4_000, "b": 5_000}
-    assert house.entries(await house.incident(), "credited") == [(RULE, "1 customers were credited 50.00 NOK together")]
+    assert house.entries(await house.incident(), "credited") == [(RULE, "1 customer was credited kr\u00a050.00")]
 
 
 async def test_a_crash_before_credits_are_given_forgets_nobody_however_long_the_restart_takes(house: House) -> None:

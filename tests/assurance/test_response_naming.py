@@ -61,9 +61,9 @@ async def test_who_is_named_after_it_has_closed_is_on_the_list_and_credited_once
     assert before and after and after.frozen == before.frozen and after.digest != before.digest
     incident = await house.incident()
     assert (incident.state, incident.hit) == ("resolved", 3)
-    assert house.entries(incident, "credited")[-1] == (RULE, "1 customers were credited 50.00 NOK together")
+    assert house.entries(incident, "credited")[-1] == (RULE, "1 customer was credited kr\u00a050.00")
     sheet = await house.database.read(lambda q: store.answers(q, "i"))
-    assert any("2 get 100.00" in answer.text for answer in sheet)
+    assert any("2 get kr\u00a0100.00" in answer.text for answer in sheet)
     # Signed in again, and after a restart, nobody gets a second one.
     given = await house.given()
     await _sign_in(house, "a", "d-a")

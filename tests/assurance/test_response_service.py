@@ -106,7 +106,7 @@ async def test_a_fault_is_told_by_its_beginning_and_what_the_rule_did_helps(even
     assert incident.since == fault
     assert [entry.who for entry in incident.timeline if entry.kind == "mitigate"] == ["rule:fallback"]
     (told,) = await evening.response.told()
-    assert (told.title["en"], told.severity) == ("Signing in to television fails", "major_outage")
+    assert (told.title["en"], told.severity) == ("Major problems with signing in", "major_outage")
     await evening.seconds(40)
     incident = await evening.incident()
     assert incident.state == "resolved"
@@ -231,7 +231,7 @@ async def test_a_crowd_that_waited_too_long_was_load(evening: Evening) -> None:
     known = await evening.response.known(incident.id)
     assert known is not None and known.load is not None and known.load.peak_per_second >= 80
     [was_it_load] = [answer.text for answer in await evening.response.answers(known) if answer.number == 3]
-    assert was_it_load.startswith("Yes: signin was asked for at most 200%")
+    assert was_it_load.startswith("Yes: sign-in was asked for at most 200%")
 
 
 async def test_of_a_list_what_has_changed_is_written(evening: Evening) -> None:

@@ -50,7 +50,7 @@ async def test_each_one_credited_is_told_once_with_their_own_amount(house: House
     assert [to for _, to, _ in house.sms.accepted] == ["+47-a", "+47-b", "+47-c"]
     assert {sender for sender, _, _ in house.sms.accepted} == {"Test"}
     texts = [text for _, _, text in house.sms.accepted]
-    for text, amount in zip(texts, ("10.00 NOK", "10.01 NOK", "10.02 NOK"), strict=True):
+    for text, amount in zip(texts, ("kr 10,00", "kr 10,01", "kr 10,02"), strict=True):
         assert amount in text and "neste regning" in text
     assert await told(house) == {"a": "m-1", "b": "m-2", "c": "m-3"}
     assert {each.told_at for each in await house.given()} == {house.clock.now()}

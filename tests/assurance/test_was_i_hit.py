@@ -91,7 +91,7 @@ async def test_one_who_was_hit_is_told_what_when_and_what_they_get(house: House)
     over = Fact("improving", now + 30), Fact("proven", now + 60)
     await house.happens("confirmed", Fact("evidence", now), *over)
     [told] = await house.ask("s-1")
-    assert told["what"]["en"] == "Signing in to television fails"
+    assert told["what"]["en"] == "Problems with signing in"
     assert (told["since"], told["until"], told["asked_at"]) == (now - 60, now + 60, now - 50)
     assert told["got_at"] is None and told["credit"] is None
     await house.database.write(lambda t: store.give_credits(t, [CREDIT], given_by="rule:policy", now=now))

@@ -67,6 +67,7 @@ PATHS = [
     Known("sms", "/routes/nord/exposed", "GET, HEAD", 401),
     Known("sms", "/canaries/received", "POST", 0),
     Known("sms", "/links", "GET, HEAD", 401),
+    Known("sms", "/restored", "GET, HEAD, POST", 401, 65_536, KEY, too_large="too-long"),
     Known("sms", "/quarantine", "GET, HEAD, POST", 401, 65_536, KEY, too_large="too-long"),
     Known("sms", "/quarantine/x", "GET, HEAD, POST", 401, 65_536, KEY, too_large="too-long"),
     Known("assurance", "/was-i-hit", "GET, HEAD", 401, cors=VIEWER),

@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -133,7 +134,7 @@ def test_the_crowd_is_waited_out(room: Room) -> None:
 def test_the_line_is_stood_in_and_ends_with_a_pass(room: Room) -> None:
     room.double.line = [300, 2, 1]
     room.sign_in()
-    expect(room.page.locator("#wait-text")).to_contain_text("number 300 in line, about 5 min")
+    expect(room.page.locator("#wait-text")).to_contain_text("number 300 in line; estimated wait about 5 min")
     room.viewer.watches(1)
     assert room.double.entered == ["enter", "a-ticket", "a-ticket", "a-ticket"]
     assert [body.get("pass") for body in room.double.sign_ins] == ["a-pass"]
@@ -214,6 +215,64 @@ def test_a_channel_that_opens_meanwhile_is_offered_to_whoever_stands_outside(roo
     assert not room.page.locator(".open-channel").is_visible()
     room.double.open_ids = {"sport"}
     expect(room.page.locator(".open-channel")).to_contain_text("Sport")
+
+
+def test_a_sign_in_that_is_frozen_says_so_long_before_it_is_given_up(room: Room) -> None:
+    room.double.sign_in_answers = itertools.repeat("silent")
+    room.sign_in()
+    expect(room.page.locator("#form-note")).to_contain_text("Sign-in is slow to answer")
+    expect(room.page.locator("#wait")).to_be_hidden()  # that comes after twenty seconds
+    expect(room.page.locator("#sign-in-button")).to_be_disabled()
+
+
+def test_tab_reaches_every_control_and_arrows_do_what_people_expect(room: Room) -> None:
+    room.sign_in()
+    room.viewer.watches(1)
+    page = room.page
+    assert page.locator("h1").count() == 1
+    expect(page.locator("h1")).to_contain_text("Fjordnett")
+    reached = []
+    for _ in range(12):
+        room.viewer.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id"))
+    controls = ["open-guide", "channel-down", "channel-up", "pause", "mute", "volume", "in-picture", "full-screen",
+                "open-settings"]  # fmt: skip
+    if not page.evaluate("document.pictureInPictureEnabled"):
+        controls.remove("in-picture")
+    start = reached.index("open-guide")
+    assert reached[start : start + len(controls)] == controls
+
+    page.locator("#volume").focus()
+    before = room.viewer.channel()
+    room.viewer.press("ArrowDown", "ArrowLeft")
+    assert page.evaluate("[video.volume, Number(volume.value)]") == [0.9, 90]
+    assert room.viewer.channel() == before  # up and down are the slider's while one is on it
+    room.viewer.press("Home")
+    assert page.evaluate("[video.muted, video.volume]") == [True, 0]
+    room.viewer.press("End")
+    assert page.evaluate("[video.muted, video.volume]") == [False, 1]
+    page.locator("#stage").focus()
+    room.viewer.press("m")
+    assert page.evaluate("video.muted")
+
+    page.locator("#open-settings").click()
+    quality = page.locator("#settings-quality button")
+    expect(quality.first).to_have_text("Automatic")
+    expect(quality.first).to_have_attribute("aria-pressed", "true")
+    if quality.count() > 1:
+        quality.nth(1).click()
+        expect(quality.nth(1)).to_have_attribute("aria-pressed", "true")
+        expect(quality.first).to_have_attribute("aria-pressed", "false")
+    assert not room.viewer.faults
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_systems_light_setting_is_followed(room: Room, scheme: Literal["light", "dark"]) -> None:
+    room.page.emulate_media(color_scheme=scheme)
+    room.viewer.open()
+    expect(room.page.locator("#login")).to_be_focused()
+    script = "getComputedStyle(document.documentElement).getPropertyValue('--ground').trim()"
+    assert room.page.evaluate(script) == {"light": "#f5f5f2", "dark": "#0b0d12"}[scheme]
 
 
 def test_a_channel_that_is_not_open_asks_for_sign_in(room: Room) -> None:
@@ -343,7 +402,7 @@ def test_was_i_hit_is_answered_to_whoever_is_signed_in(room: Room) -> None:
     room.page.locator("#ask-hit").press("Enter")
     expect(told.locator("li")).to_have_count(1)
     expect(told).to_contain_text("Signing in fails, ")
-    expect(told).to_contain_text("NOK\xa049.00 comes off your next bill.")
+    expect(told).to_contain_text("kr\xa049.00 comes off your next bill.")
     expect(told).to_contain_text("and got it")
     room.roles["assurance"].stop()
     room.page.locator("#ask-hit").click()

@@ -11,7 +11,7 @@ async def move_in(database: Database) -> list[Row]:
     """Adds neighbours to an area; returns their rows."""
 
     async def work(transaction: Transaction) -> None:
-        await transaction.execute("INSERT INTO journal_stream VALUES ('neighbour', 'theirs', 7, 4, 1, 5)")
+        await transaction.execute("INSERT INTO journal_stream VALUES ('neighbour', 'theirs', 7, 4, 1, 5, 3)")
         for position in (2, 4):
             outcomes = [
                 Outcome(time=0.0, service="s", step="t", layer="l", verdict="kept", promise=f"of a neighbour {i}")

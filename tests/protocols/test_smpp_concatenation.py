@@ -117,7 +117,7 @@ def test_the_book_room_in_a_message() -> None:
 def test_no_more_parts_than_a_header_can_count() -> None:
     assert PARTS_MAX == 255
     assert len(split(b"x" * 153 * PARTS_MAX, 0, 1)) == PARTS_MAX
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(LocalProtocolError, match="256 parts, more than 255"):
         split(b"x" * (153 * PARTS_MAX + 1), 0, 1)
 
 
@@ -244,10 +244,9 @@ def test_a_header_is_read_element_by_element() -> None:
     ],
 )
 def test_a_header_or_element_longer_than_what_holds_it_is_refused(octets: bytes) -> None:
-    with pytest.raises(RemoteProtocolError):
-        split_header(octets)
-    with pytest.raises(RemoteProtocolError):
-        read_part(ShortMessage(octets=octets, esm_class=ESM_CLASS_HEADER))
+    for read in (split_header, lambda octets: read_part(ShortMessage(octets=octets, esm_class=ESM_CLASS_HEADER))):
+        with pytest.raises(RemoteProtocolError, match=r"user data header longer than|longer than its user data header"):
+            read(octets)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +291,7 @@ def test_sar_parameters_of_another_length_are_refused_and_a_part_of_them_is_none
     sar = {Tag.SAR_REFERENCE: b"\0\1", Tag.SAR_TOTAL: b"\2", Tag.SAR_SEQUENCE: b"\1"}
     for tag in sar:
         for wrong in (b"", b"\0\0\1"):
-            with pytest.raises(RemoteProtocolError):
+            with pytest.raises(RemoteProtocolError, match="sar parameters"):
                 read_part(ShortMessage(octets=b"x", tlvs=tuple({**sar, tag: wrong}.items())))
         missing = tuple(each for each in sar.items() if each[0] != tag)
         assert read_part(ShortMessage(octets=b"x", tlvs=missing)) == (None, b"x")
@@ -311,6 +310,7 @@ def test_a_text_is_cut_before_what_must_stay_together() -> None:
         assert [len(piece) - 6 for piece in split(pairs, 4, 1)] == [134, 20]
     assert [len(piece) - 7 for piece in split(b"x" * 266, 3, 1, wide=True)] == [133, 133]
     assert [len(piece) - 6 for piece in split(b"x" * 305 + b"\x1b", 0, 1)] == [153, 153]  # nothing follows it
+    assert [len(piece) - 6 for piece in split(b"\x1b" * 400, 0, 1)] == [152, 152, 96]  # of escapes alone
     for other in (0xD7, 0xDC):
         letters = b"\0x" * 66 + bytes((other, 0)) + b"\0y" * 9
         assert [len(piece) - 6 for piece in split(letters, 8, 1)] == [134, 18]
@@ -356,6 +356,8 @@ def test_a_part_says_in_a_header_which_it_is_where_parameters_are_not_known() ->
     told = without_parameters(part)
     assert told == ShortMessage(source="a", octets=b"\6\x08\4\x12\x34\3\2hei", esm_class=0x80 | ESM_CLASS_HEADER)
     assert read_part(told) == read_part(part)
+    last = ShortMessage(octets=b"hei", tlvs=sar(0xFEDC, 255, 254))
+    assert without_parameters(last).octets == b"\6\x08\4\xfe\xdc\xff\xfehei"
 
 
 @pytest.mark.parametrize(("octets", "has_room"), [(247, True), (248, False)])
@@ -428,6 +430,30 @@ def test_what_is_a_day_old_is_free_again_and_only_so_many_are_known() -> None:
     assert known.of("e", *SHOP_TO_ANNA, Part(7, 2, 1), 102.0) == 7, "all others are forgotten"
 
 
+def test_a_text_keeps_what_its_first_part_bore_and_a_part_that_comes_again_begins_the_next() -> None:
+    known = PartReferences(age_seconds_max=100.0)
+    assert known.of("a", *SHOP_TO_ANNA, Part(7, 2, 1), 0.0) == 7
+    assert known.of("b", *SHOP_TO_ANNA, Part(7, 4, 1), 50.0) == 8
+    # By now that of a is free again.
+    assert known.of("b", *SHOP_TO_ANNA, Part(7, 4, 2), 150.0) == 8
+    assert known.of("b", *SHOP_TO_ANNA, Part(7, 4, 3), 160.0) == 8
+    assert known.of("b", *SHOP_TO_ANNA, Part(7, 4, 3), 161.0) == 7
+
+
+def test_a_text_that_goes_on_holds_its_reference_against_what_comes_later() -> None:
+    known = PartReferences(age_seconds_max=100.0)
+    assert known.of("a", *SHOP_TO_ANNA, Part(7, 2, 1), 0.0) == 7
+    assert known.of("b", *SHOP_TO_ANNA, Part(7, 2, 1), 0.0) == 8
+    assert known.of("b", *SHOP_TO_ANNA, Part(8, 2, 1), 0.0) == 9
+    assert known.of("b", *SHOP_TO_ANNA, Part(7, 2, 2), 60.0) == 8
+    assert known.of("c", *SHOP_TO_ANNA, Part(8, 2, 1), 120.0) == 9
+
+
+def test_as_many_texts_are_known_as_may_be() -> None:
+    known = PartReferences(messages_max=2)
+    assert [known.of(origin, *SHOP_TO_ANNA, Part(7, 2, 1), 0.0) for origin in "abcd"] == [7, 8, 9, 7]
+
+
 def test_when_all_are_taken_the_text_that_was_silent_longest_gives_its_own() -> None:
     known = PartReferences()
     for origin in range(256):
@@ -463,6 +489,14 @@ def test_the_other_elements_of_a_header_and_parameters_stay_as_they_are() -> Non
     octets = bytes((9, 0x24, 2, 1, 1, 0, 3, 7, 2, 1)) + b"text"
     message = ShortMessage("a", "1", octets, esm_class=ESM_CLASS_HEADER)
     assert with_reference(message, 9).octets == bytes((9, 0x24, 2, 1, 1, 0, 3, 9, 2, 1)) + b"text"
+    # Others as long as those that say which part it is, and one that says so at another length.
+    others = bytes((5, 3, 1, 2, 3, 0x24, 4, 1, 2, 3, 4, 0, 4, 7, 2, 1, 1, 8, 3, 7, 2, 1))
+    for old, new in (
+        (bytes((0, 3, 7, 2, 1)), bytes((0, 3, 9, 2, 1))),
+        (bytes((8, 4, 0, 7, 2, 1)), b"\x08\4\0\x09\2\1"),
+    ):
+        message = ShortMessage("a", "1", bytes((len(others + old),)) + others + old, esm_class=ESM_CLASS_HEADER)
+        assert with_reference(message, 9).octets == bytes((len(others + new),)) + others + new
     sar = ((Tag.SAR_REFERENCE, b"\0\7"), (Tag.SAR_TOTAL, b"\2"), (Tag.SAR_SEQUENCE, b"\1"))
     changed = with_reference(ShortMessage("a", "1", b"text", tlvs=sar), 0x0102)
     assert changed == ShortMessage("a", "1", b"text", tlvs=((Tag.SAR_REFERENCE, b"\1\2"), *sar[1:]))

@@ -21,6 +21,8 @@ from prikkfri.signin.limits import Limits
 from prikkfri.signin.passwords import http as passwords_http
 from prikkfri.signin.passwords.limits import PasswordLimits
 from prikkfri.signin.passwords.service import Passwords as PasswordRoom
+from prikkfri.signin.personal import http as personal_http
+from prikkfri.signin.personal.service import Personal
 from prikkfri.signin.service import DEFAULT_LIMITS, SignIn, load_keys, set_password_hashes
 from prikkfri.storage import Database, Location, Transaction, open_database
 from prikkfri.storage.keys import read_public_keys
@@ -94,6 +96,13 @@ async def build_house(location: Location, clock: ManualClock, hashed: str) -> As
             revoked=service.publish_revoked_soon,
             clock=clock,
         )
+        personal = Personal(
+            database=seen_database,
+            subscribers=subscribers,
+            journal=journal,
+            revoked=service.publish_revoked_soon,
+            clock=clock,
+        )
         passwords = PasswordRoom(
             database=seen_database,
             subscribers=subscribers,
@@ -110,6 +119,7 @@ async def build_house(location: Location, clock: ManualClock, hashed: str) -> As
         rooms = [
             *devices_http.routes(devices, viewer_origin=VIEWER, command_key=COMMAND_KEY),
             *passwords_http.routes(passwords, viewer_origin=VIEWER, command_key=COMMAND_KEY),
+            *personal_http.routes(personal, command_key=COMMAND_KEY),
         ]
         edge = application(service, viewer_origin=VIEWER, secure=False, command_key=COMMAND_KEY, rooms=rooms)
         return House(service, edge, config, clock, database, subscribers, recorded, devices, passwords, centre)

@@ -29,6 +29,11 @@ def test_a_customer_may_have_so_many_an_hour_and_a_day(ago: tuple[float, ...], a
     assert codes.may_have_another([1e9 - each for each in ago], 1e9, LIMITS) is another
 
 
+def test_a_moment_lies_anywhere_up_to_the_longest_pause_and_is_none_where_there_is_to_be_none() -> None:
+    assert [codes.pause(drawn, LIMITS) for drawn in (0.0, 0.5, 1.0)] == [0.0, 0.25, 0.5]
+    assert codes.pause(1.0, PasswordLimits(delay_seconds_max=0.0)) == 0.0
+
+
 def test_what_is_kept_is_of_one_customer_one_device_one_code_and_one_key() -> None:
     kept = codes.code_hash(b"key", "s-1", "d-1", "12345678")
     assert len(kept) == 32

@@ -1,12 +1,21 @@
 """Where somebody is signed in: listed and ended, through the front door, on both engines."""
 
+import asyncio
 import json
+from typing import Any, cast
 
 import httpx
-from signin_house import COMMAND_KEY, PASSWORD, House
+from signin_house import COMMAND_KEY, PASSWORD, Hindered, House
+from waiting import WAIT_SECONDS_MAX
 
+from prikkfri.journal import Journal
+from prikkfri.protocols import jwt
 from prikkfri.signin import store
 from prikkfri.signin.clients import device_name
+from prikkfri.signin.devices.service import Devices
+from prikkfri.signin.limits import Limits
+from prikkfri.storage import Database
+from prikkfri.storage.keys import read_public_keys
 
 KEY = {"authorization": f"Bearer {COMMAND_KEY}"}
 END, EVA = "/customers/devices/end", {"customer": "s-1", "by": "Eva"}
@@ -110,6 +119,8 @@ async def test_the_operator_ends_all_and_that_is_on_the_record(house: House) -> 
         assert (await client.get("/devices", headers=phone)).status_code == 401
     acts = [(o.customer, o.dimensions) for o in await house.journalled() if o.step == "end-sessions"]
     assert acts == [("s-2", {"by": "Eva"}), ("s/9", {"by": "Eva"}), ("s-1", {"by": "Eva"})]
+    places = {(o.service, o.layer, o.verdict) for o in await house.journalled() if o.step == "end-sessions"}
+    assert places == {("television", "signin", "kept")}
     assert await revoked(house) == 2
 
 
@@ -125,6 +136,31 @@ async def test_only_a_device_that_is_signed_in_may_ask(house: House) -> None:
             assert {(a.status_code, a.json()["error"]) for a in answers} == {(401, "bad-token")}
         house.clock.advance(90 * 86_400)
         assert (await client.get("/devices", headers=phone)).status_code == 401
+
+
+async def test_who_asks_for_devices_waits_no_longer_for_a_database_than_may_be(house: House) -> None:
+    async with house.client() as client:
+        token = (await sign_in(client, PHONE))["authorization"].removeprefix("Bearer ")
+    holder = await house.devices.holder(token)
+    assert holder is not None
+
+    async def hangs(work: Any) -> None:
+        await asyncio.Event().wait()
+
+    stuck = Hindered(house.database)
+    stuck.read = stuck.write = hangs
+    devices = Devices(
+        database=cast(Database, stuck),
+        journal=cast(Journal, None),
+        device_keys=jwt.read_jwks(read_public_keys(house.config.home, "device")),
+        revoked=lambda: None,
+        clock=house.clock,
+        limits=Limits(database_seconds_max=0.0),
+    )
+    asked = (devices.holder(token), devices.of("s-1"), devices.see(holder), devices.end(holder))
+    for each in map(asyncio.ensure_future, asked):
+        await asyncio.wait([each], timeout=WAIT_SECONDS_MAX)
+        assert each.done() and isinstance(each.exception(), TimeoutError)
 
 
 def test_devices_have_the_names_that_people_know() -> None:

@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable
+from dataclasses import replace
 
 import httpx
+import pytest
 from signin_house import COMMAND_KEY, DEVICE, PASSWORD, BuildHouse, Hindered, House
+from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.config import Signin
 from prikkfri.errors import StorageUnavailable
@@ -14,6 +18,7 @@ from prikkfri.signin import store as signin_store
 from prikkfri.signin.hash_pool import Hashed
 from prikkfri.signin.passwords import codes, store
 from prikkfri.signin.passwords.limits import PasswordLimits
+from prikkfri.signin.passwords.service import RETRY_AFTER_SECONDS, CodeWanted, NewPassword, Refused
 
 KARI, NEW = "kari@example.no", "en helt ny hest"
 OTHER_DEVICE = "d-BBBBBBBBBBBBBBBBBBBBBB"
@@ -72,6 +77,40 @@ async def test_a_code_sets_a_password_once_and_ends_all_sessions(house: House) -
     ]
     await house.service.keep_house()
     assert len(json.loads((house.config.home / "public" / "revoked.json").read_bytes())["device_tokens"]) == 1
+
+
+async def test_a_code_goes_to_the_number_that_was_asked_with_and_says_how_long_it_is_good(
+    build_house: BuildHouse,
+) -> None:
+    house = await build_house(password_limits=PasswordLimits(code_seconds=3_600.0))
+    await house.subscribers.write(
+        lambda t: t.execute(
+            "INSERT INTO mobile_number (msisdn, starts, ends, subscriber_id, product) VALUES"
+            " ('+4791234568', 1, 1e12, 's-1', 'mobile')"
+        )
+    )
+    async with house.client() as client:
+        for login, number in ((KARI, "+4791234567"), ("912 34 568", "+4791234568"), ("91234567", "+4791234567")):
+            await sent(house, client, login)
+            assert house.centre.texts[-1][0] == number
+            assert " 60 minutter" in house.centre.texts[-1][1]
+
+
+@pytest.mark.parametrize(("starts", "ends", "reason"), [(0, 600, ""), (-600, 0, "no-number"), (1, 600, "no-number")])
+async def test_a_code_goes_to_a_number_that_is_theirs_at_this_moment(
+    house: House, starts: int, ends: int, reason: str
+) -> None:
+    now = house.clock.now()
+    await house.subscribers.write(
+        lambda t: t.execute(
+            "UPDATE mobile_number SET starts = :starts, ends = :ends", {"starts": now + starts, "ends": now + ends}
+        )
+    )
+    async with house.client() as client:
+        await ask(client)
+        await house.passwords.send_next()
+    assert [r for _, r, _, _ in told(house.recorded, "send-code")] == [reason]
+    assert len(house.centre.texts) == (not reason)
 
 
 async def test_the_code_comes_in_the_language_of_the_page(house: House) -> None:
@@ -143,8 +182,8 @@ async def test_a_customer_gets_so_many_codes_from_wherever_they_are_asked(build_
             assert (await ask(client)).status_code == 202
         await house.passwords.send_next()
         house.clock.advance(1_200)
-    reasons = [reason for _, reason, _, _ in told(house.recorded, "send-code")]
-    assert reasons == ["", "", "too-many-codes", "", "too-many-codes", "too-many-codes"]
+    reasons = [(reason, customer) for _, reason, _, customer in told(house.recorded, "send-code")]
+    assert reasons == [(reason, "s-1") for reason in ("", "", "too-many-codes", "", "too-many-codes", "too-many-codes")]
     house.clock.advance(86_400)
     async with house.client() as client:
         await sent(house, client)
@@ -174,6 +213,7 @@ async def test_a_network_guesses_so_often(build_house: BuildHouse) -> None:
         right = {"link": link.partition("#password=")[2], "password": NEW}
         refused = await client.post("/password", json=right)
         assert (refused.status_code, refused.json()["error"]) == (429, "too-many-tries")
+        assert int(refused.headers["retry-after"]) == 450
         house.clock.advance(900)
         assert (await client.post("/password", json=right)).status_code == 204
 
@@ -235,6 +275,67 @@ async def test_without_an_account_for_codes_it_says_who_can_help(build_house: Bu
     assert (refused.status_code, refused.json()["error"]) == (403, "no-codes")
 
 
+async def test_a_database_that_does_not_answer_holds_nobody_up_longer_than_may_be(
+    build_house: BuildHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hangs(work: object) -> None:
+        await asyncio.Event().wait()
+
+    def stuck(database: object) -> Hindered:
+        hindered = Hindered(database)  # type: ignore[arg-type]
+        hindered.read = hindered.write = hangs
+        return hindered
+
+    house = await build_house(seen_through=stuck, password_limits=PasswordLimits(database_seconds_max=0.0))
+    room, code = house.passwords, NewPassword(NEW, "10.0.0.1", "phone", KARI, "12345678", DEVICE)
+    assert room.ask_for_code(CodeWanted(KARI, DEVICE, "10.0.0.1", "phone", "nb")) is None
+    asked: tuple[Awaitable[object], ...] = (
+        room.send_next(), room.set(code), room.set(replace(code, code="", link="x")), room.make_link("s-1", by="Eva"),
+    )  # fmt: skip
+    found = []
+    for each in map(asyncio.ensure_future, asked):
+        await asyncio.wait([each], timeout=WAIT_SECONDS_MAX)
+        assert each.done(), "it waits"
+        found.append(each.exception() or each.result())
+    away = Refused("database-unavailable", RETRY_AFTER_SECONDS)
+    assert found[:3] == [None, away, away] and isinstance(found[3], TimeoutError)
+    assert told(house.recorded, "send-code") == [("broken", "database-unavailable", "signin", "")]
+    assert "a code is not sent: the database did not answer in time" in caplog.text
+    assert "a password is not set: the database did not answer in time" in caplog.text
+
+
+async def test_codes_are_sent_and_forgotten_by_whoever_runs_and_a_disk_that_is_full_is_said(
+    build_house: BuildHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    hindered: list[Hindered] = []
+
+    def seen(database: object) -> Hindered:
+        hindered.append(Hindered(database))  # type: ignore[arg-type]
+        return hindered[-1]
+
+    async def full(work: object) -> None:
+        raise StorageUnavailable("disk full")
+
+    house = await build_house(seen_through=seen, password_limits=PasswordLimits(delay_seconds_max=0.0, senders=2))
+    async with house.client() as client:
+        await sent(house, client)
+        house.clock.advance(86_401)
+        for attempt, texts, outcomes in ((full, 1, 4), (hindered[-1].whole.write, 3, 7)):
+            for each in hindered:
+                each.write = attempt
+            running = asyncio.create_task(house.passwords.run())
+            for login in (KARI, "+4791234567", "nobody@example.no"):
+                assert (await ask(client, login)).status_code == 202
+            await eventually(lambda n=outcomes: len(told(house.recorded, "send-code")) == n)  # type: ignore[misc]
+            assert len(house.centre.texts) == texts
+            running.cancel()
+            await asyncio.wait([running])
+    assert "codes and links are kept a while longer: disk full" in caplog.text
+    assert "a code is not sent: disk full" in caplog.text
+    made = await house.database.read(lambda q: store.codes_made(q, "s-1", 0.0))
+    assert made == [house.clock.now()] * 2, "that of yesterday is forgotten"
+
+
 async def test_a_database_that_is_away_is_our_fault_and_says_so(build_house: BuildHouse) -> None:
     hindered: list[Hindered] = []
 
@@ -245,7 +346,7 @@ async def test_a_database_that_is_away_is_our_fault_and_says_so(build_house: Bui
     async def away(work: object) -> None:
         raise StorageUnavailable("gone")
 
-    house = await build_house(seen_through=seen)
+    house = await build_house(seen_through=seen, password_limits=PasswordLimits(network=Limit(2, 900)))
     for each in hindered:
         each.write = each.read = away  # type: ignore[assignment]
     async with house.client() as client:
@@ -253,12 +354,14 @@ async def test_a_database_that_is_away_is_our_fault_and_says_so(build_house: Bui
         await house.passwords.send_next()
         for refused in (
             await choose(client, "12345678"),
-            await client.post("/password", json={"link": "x" * 43, "password": NEW}),
+            await choose(client, "12345678"),
+            await client.post("/password", json={"link": "x" * 43, "password": NEW}),  # nothing was guessed so far
             await client.post("/customers/password-link", json={"customer": "s-1", "by": "Eva"}, headers=KEY),
         ):
             assert (refused.status_code, refused.json()["error"]) == (503, "database-unavailable")
     assert [(o.step, o.reason) for o in house.recorded] == [
         ("send-code", "database-unavailable"),
+        ("set-password", "database-unavailable"),
         ("set-password", "database-unavailable"),
         ("set-password", "database-unavailable"),
     ]
@@ -289,7 +392,7 @@ async def test_a_link_of_the_operator_sets_a_password_once_and_is_on_the_record(
     made_by = [(o.customer, o.verdict, o.dimensions) for o in outcomes if o.step == "password-link"]
     assert made_by == [("s-2", "kept", {"by": "Eva"})] * 3
     assert told(outcomes, "set-password") == [("kept", "", "signin", "s-2")]
-    assert [r for _, r, _, _ in told(house.recorded, "set-password")] == ["bad-link"] * 3
+    assert told(house.recorded, "set-password") == [("broken", "bad-link", "signin", "")] * 3
     rows = await house.database.read(lambda q: q.fetch("SELECT * FROM password_link"))
     assert secret.encode() not in repr(rows).encode()
 
@@ -301,6 +404,10 @@ async def test_one_proof_used_twice_at_once_sets_one_password(house: House) -> N
         assert sorted(answer.status_code for answer in both) == [204, 401]
         set_by_first = both[0].status_code == 204
         assert (await sign_in(client, NEW)).status_code == (200 if set_by_first else 401)
+    assert sorted(told(await house.journalled(), "set-password")) == [
+        ("broken", "wrong-code", "signin", ""),
+        ("kept", "", "signin", "s-1"),
+    ]
 
 
 async def test_a_new_password_ends_every_other_proof(house: House) -> None:

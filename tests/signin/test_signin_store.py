@@ -7,7 +7,7 @@ import pytest
 from query_plans import walks
 
 from prikkfri.signin import store
-from prikkfri.signin.store import Session
+from prikkfri.signin.store import Device, Session
 from prikkfri.storage import Database, Location, open_database
 
 DAY = 86_400.0
@@ -67,6 +67,25 @@ async def test_a_device_is_known_to_whom_it_was_given_a_token_of_be_it_revoked(o
     assert not await known("s-2", "d-kari") and not await known("s-1", "d-9")
     assert await opened.write(lambda t: store.end_session(t, KARI.session_hash, 150.0))
     assert await known("s-1", "d-kari")
+
+
+async def test_a_device_of_several_tokens_is_one_by_its_last_name_and_seen_when_any_was(opened: Database) -> None:
+    for token, name, at in (("t-1", "Firefox", 200.0), ("t-2", "Chrome", 300.0), ("t-3", "", 400.0)):
+        session = Session(token.encode(), "s-1", "d-kari", token, at, 500.0, name)
+        await opened.write(lambda t, s=session: store.open_session(t, s, token_expires_at=1_000.0))
+    await opened.write(lambda t: store.see(t, "t-1", 900.0, not_since=899.0))
+    assert await opened.read(lambda q: store.devices(q, "s-1", 950.0)) == [
+        Device("d-kari", "Chrome", 100.0, 900.0),
+        Device("d-television", "", 110.0, 110.0),
+    ]
+    assert await opened.read(lambda q: store.devices(q, "s-1", 1_000.0)) == [Device("d-television", "", 110.0, 110.0)]
+
+
+async def test_of_some_subscribers_those_are_known_who_have_a_password_here(database: Database) -> None:
+    await database.write(lambda t: store.put_credentials(t, [("s-1", "hash"), ("s-2", ""), ("s-3", "hash")], 0.0))
+    found = await database.read(lambda q: store.who_has_password(q, ["s-1", "s-2", "s-4"]))
+    assert found == {"s-1", "s-2"}
+    assert await database.read(lambda q: store.who_has_password(q, [])) == set()
 
 
 async def test_signing_out_ends_one_session_and_revokes_one_token(opened: Database) -> None:

@@ -17,7 +17,7 @@ from prikkfri.assurance.response.looking import BEFORE_SECONDS, Look, until
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance
 from prikkfri.journal import Page, Source
-from prikkfri.simulation.evenings.drawing import TABLE, UNDISTURBED, Disturbance, Evening, Fault, Restart, drawn
+from prikkfri.simulation.evenings.drawing import TABLE, UNDISTURBED, Act, Disturbance, Evening, Fault, Restart, drawn
 from prikkfri.simulation.evenings.many import evening, played
 from prikkfri.simulation.evenings.running import Parts
 
@@ -62,6 +62,14 @@ def test_a_product_without_a_fault_of_ours_is_found_right() -> None:
     figures = judged.figures
     assert (figures.faults, figures.found, figures.placed_wrong) == (2, 2, 0)
     assert figures.hit_true > 30
+
+
+def test_what_a_person_declares_over_before_it_was_confirmed_is_found_again_as_from_then() -> None:
+    """As in evening 322626799: in two spells, and somebody is satisfied after the first."""
+    link = {"service": "messages", "step": "deliver", "layer": "link"}
+    fault = Fault(place=link, kind="refused", share=1.0, spells=((150.0, 172.0), (222.0, 250.0)))
+    declared = played(small(fault, acts=(Act(at=162.0, kind="all-clear"),)))
+    assert declared.findings == ()
 
 
 def test_the_same_seed_is_the_same_evening_in_any_process() -> None:

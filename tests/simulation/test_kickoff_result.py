@@ -253,7 +253,7 @@ def test_on_a_calm_evening_nothing_is_confirmed_and_nobody_listed() -> None:
 
 def verdicts(found: Truth, told: list[Account]) -> dict[str, str]:
     result, checks = judge(found, told)
-    assert result.passed is all(check.verdict == "holds" for check in checks)
+    assert result.passed is all(check.verdict == "passed" for check in checks)
     assert bool(result.not_judged) is any(check.verdict == "not judged" for check in checks)
     return {check.name: check.verdict for check in checks}
 
@@ -272,7 +272,7 @@ def test_on_a_machine_that_was_too_busy_what_is_a_matter_of_time_is_not_judged()
     found.late = [0.0] * 80 + [0.3] * 20
     told = verdicts(found, [account()])
     assert {name for name, verdict in told.items() if verdict == "not judged"} == TIMED
-    assert "fails" not in told.values()
+    assert "failed" not in told.values()
     result, _ = judge(found, [account()])
     assert not result.passed and result.not_judged.startswith("the machine was too busy: 20% of what")
     assert (result.late_share, result.late_worst_s) == (0.2, 0.3)
@@ -281,7 +281,7 @@ def test_on_a_machine_that_was_too_busy_what_is_a_matter_of_time_is_not_judged()
     lies = verdicts(found, [replace(account(), credits=[{"customer": "s-3"}, {"customer": "s-3"}])])
     assert lies["Nobody who was inside was disturbed"] == "not judged"
     assert lies["Everybody on the list who is known is credited"] == "not judged"
-    assert lies["Nobody is credited twice"] == "fails"
+    assert lies["Nobody is credited twice"] == "failed"
 
 
 def test_what_came_before_the_fault_is_no_figure_to_judge_by() -> None:
@@ -302,6 +302,6 @@ def test_what_is_declared_over_while_it_lasts_is_too_early_on_any_machine() -> N
     found, told = truth(), account()
     found.late = [5.0]
     told.incident["resolved_at"] = GIVEN_BACK - 1
-    assert verdicts(found, [told])["It was declared over by the data, and not too early"] == "fails"
+    assert verdicts(found, [told])["It was declared over by the data, and not too early"] == "failed"
     told.incident["resolved_at"] = None
     assert verdicts(found, [told])["It was declared over by the data, and not too early"] == "not judged"

@@ -63,8 +63,8 @@ def test_a_matter_of_time_is_judged_only_when_there_was_time_and_an_impossible_f
     assert unless_held(holds, BUSY) == holds and unless_held(fails, BUSY).holds is None
     assert unless_held(fails, "") == fails
     for after_s, also, busy, verdict in (
-        (3.0, True, "", "holds"), (15.0, True, "", "holds"), (15.1, True, "", "fails"), (-1.0, True, "", "fails"),
-        (3.0, False, "", "fails"), (3.0, True, BUSY, "not judged"), (None, True, "", "not judged"),
+        (3.0, True, "", "passed"), (15.0, True, "", "passed"), (15.1, True, "", "failed"), (-1.0, True, "", "failed"),
+        (3.0, False, "", "failed"), (3.0, True, BUSY, "not judged"), (None, True, "", "not judged"),
         (None, True, BUSY, "not judged"),
     ):  # fmt: skip
         check = within("c", after_s, 15.0, busy, figure="x", also=also)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sms_house import ANSWER_SECONDS_MAX, HURRIED, PASSWORD, SETTINGS, FailingEngine, House, HouseClock, Network, Opener
@@ -21,12 +21,14 @@ from prikkfri.sms.binding import Room
 from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.timing import Timing
-from prikkfri.storage import Database
+from prikkfri.storage import Database, Location
+from prikkfri.storage.marks import MarkFile
+from prikkfri.storage.opening import open_unmigrated
 from prikkfri.storage.sealing_keys import EARLIER, SealingKeysInMemory
 
 
 @pytest.fixture
-async def house(database: Database) -> AsyncIterator[Opener]:
+async def house(database: Database, location: Location) -> AsyncIterator[Opener]:
     """Opens the centre with one link, `nord`, to a network that the test plays.
 
     Another one is beside it where `instead` names it, or `beside` says how it differs.
@@ -48,6 +50,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
         trusted: tuple[str, ...] = (),
         link_changes: dict[str, Any] | None = None,
         receipt_ids: str = "",
+        mark_file: Path | None = None,
         earlier_key: bytes = b"",
         **changes: Any,
     ) -> AsyncIterator[House]:
@@ -75,10 +78,13 @@ async def house(database: Database) -> AsyncIterator[Opener]:
         if instead or beside is not None:
             links.append(replace(second, **(beside or {})))
         settings = replace(SETTINGS, links=tuple(links), **changes)
-        journal = journal or await open_journal(failing, stream="sms", clock=clock)
+        area = failing
+        if mark_file is not None:  # as a process of its own: how far the stream has come is told when it is opened
+            area, journal = Database(FailingEngine(open_unmigrated(location, "sms").engine), area="sms"), None
+        journal = journal or await open_journal(area, stream="sms", clock=clock)
         smpp = socket.create_server(("127.0.0.1", 0))
         centre = SmsCentre(
-            database=failing,
+            database=area,
             journal=journal,
             settings=settings,
             sealing_keys=sealing_keys,
@@ -88,10 +94,13 @@ async def house(database: Database) -> AsyncIterator[Opener]:
             timing=timing,
             room=room or Room(connections_max=connections_max),
             trusted=trusted,
+            mark=MarkFile(mark_file) if mark_file is not None else None,
         )
+        if mark_file is not None:
+            await centre.restores.notice()
         canaries = Canaries(
             centre,
-            database=failing,
+            database=area,
             journal=journal,
             settings=settings,
             clock=clock,
@@ -100,7 +109,7 @@ async def house(database: Database) -> AsyncIterator[Opener]:
         )
         running = [asyncio.create_task(work()) for work in (centre.run, canaries.run)]
         try:
-            yield House(failing, clock, centre, canaries, smpp.getsockname()[1], network, other, sealing_keys)
+            yield House(area, clock, centre, canaries, smpp.getsockname()[1], network, other, sealing_keys)
         finally:
             for each in running:
                 each.cancel()
@@ -116,6 +125,10 @@ async def house(database: Database) -> AsyncIterator[Opener]:
                 for listening in (smpp, network.listening, other.listening):
                     listening.close()
                 await asyncio.sleep(0)
+                if area is not failing:
+                    await centre.restores.mark_last()
+                    await area.close()
+                    await cast(FailingEngine, area.engine).inner.close()
 
     yield opened
     await failing.close()

@@ -51,6 +51,7 @@ BASE: Row = {
     "user_reference": 258,
     "doubts": 0,
     "sessions_ended": 0,
+    "restored": 0,
 }
 OTHERS: dict[str, tuple[Any, ...]] = {
     "state": STATES,

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from waiting import eventually
 
-from prikkfri.clock import SystemClock
+from prikkfri.clock import LoopWaits, SystemClock
 from prikkfri.config import Account, Sms
 from prikkfri.journal import Outcome, read_page
 from prikkfri.protocols.smpp.pdu import (
@@ -121,7 +121,7 @@ class Network:
         return peer
 
 
-class HouseClock:
+class HouseClock(LoopWaits):
     """A clock that stands until a test moves it.
 
     What has a deadline on the wire (a bind, an answer) goes by `monotonic`, which stands even then: a test that lets a
@@ -292,8 +292,12 @@ class House:
         await eventually(found, what=f"{sql} to be {wanted}")
 
     async def outcomes(self, step: str) -> list[Outcome]:
-        page = await read_page(self.database, "sms", 0)
-        return [outcome for outcome in page.outcomes if outcome.step == step] if page else []
+        found: list[Outcome] = []
+        after = 0
+        while (page := await read_page(self.database, "sms", after)) is not None and page.outcomes:
+            found += [outcome for outcome in page.outcomes if outcome.step == step]
+            after = page.last
+        return found
 
 
 Opener = Callable[..., AbstractAsyncContextManager[House]]
@@ -327,5 +331,6 @@ HURRIED = Timing(
     leave_seconds_max=0.0,  # a test's peers do not say goodbye by themselves
     early_receipt_look_seconds=0.02,
     judge_seconds=0.02,
+    mark_seconds=0.02,
 )
 """What a test would wait for while nothing happens; all that goes by the clock moves with it."""

@@ -14,6 +14,7 @@ from prikkfri.sms.addresses import Numbering
 from prikkfri.sms.delivery import Refused, Retry
 from prikkfri.sms.intake import Given, Intake, Told, read_events
 from prikkfri.sms.lifecycle import State
+from prikkfri.sms.loops import TURNS_MAX
 from prikkfri.sms.messages import DueReceipt, Message
 from prikkfri.sms.routing import Party, Routes
 from prikkfri.sms.sealing import Sealer
@@ -136,6 +137,35 @@ def test_what_is_taken_on_and_what_is_refused_are_outcomes() -> None:
     assert {o.dimensions["class"] for o in intake.outcomes} == {"log-in-code"}
     assert intake.outcomes[0].dimensions["account"] == intake.outcomes[2].dimensions["account"] == "shop"
     assert intake.outcomes[1].device == "+4790000001"
+
+
+def test_what_is_taken_on_was_asked_at_its_time_and_of_whoever_takes_it() -> None:
+    intake = read(submitted(1), submitted(2))
+    assert intake.messages[1].accepted_at > NOW, "its place in the order is ahead"
+    assert [o.time for o in intake.outcomes if o.step == "deliver"] == [NOW, NOW]
+    by = replace(given(NORD), unbound={"account:shop"})
+    [away] = [o for o in read(submitted(destination="2010"), by=by).outcomes if o.step == "deliver"]
+    assert (away.layer, away.reason, away.time) == ("account", "account-not-bound", NOW)
+
+
+def test_the_same_from_a_network_to_a_network_goes_a_few_times_and_then_it_is_a_loop() -> None:
+    by = replace(given(NORD), rules=Rules(NORD, Routes({"2010": SHOP}, {"47": ("syd",)}, 2)))
+    again = [submitted(n, Command.DELIVER_SM, source="4690000001") for n in range(TURNS_MAX + 2)]
+    intake = read(*again, by=by)
+    assert [status for _, status, _ in intake.answers] == [Status.OK] * TURNS_MAX + [Status.INVALID_DESTINATION] * 2
+    assert (intake.turned_back, intake.refused, len(intake.messages)) == (["loop"] * 2, 2, TURNS_MAX)
+    # What ends here, or begins here, does so as often as it likes; and who is refused otherwise is not turned back.
+    for who, recipient in ((by, "2010"), (given(SHOP), "4790000001")):
+        assert read(*(submitted(n, destination=recipient) for n in range(TURNS_MAX + 2)), by=who).refused == 0
+    nowhere = read(submitted(destination="nobody"), by=by)
+    assert (nowhere.refused, nowhere.turned_back) == (1, [])
+
+
+def test_a_link_that_writes_the_low_octet_first_is_read_so() -> None:
+    for little, octets in ((True, b"h\0e\0i\0"), (False, b"\0h\0e\0i")):
+        [message] = read(submitted(octets=octets, data_coding=8), by=given(NORD, ucs2_little=little)).messages
+        assert message.sealed is not None
+        assert SEALER.open(message.sealed, message.binding).octets == b"\0h\0e\0i"
 
 
 def test_who_is_too_fast_is_told_so_and_nothing_is_kept() -> None:
@@ -411,9 +441,12 @@ def test_parts_of_two_accounts_in_one_name_bear_different_references_to_one_phon
     assert reference_of("shop", b"\5\0\3\7\2\2one") == 7
     assert reference_of("bank", b"\5\0\3\7\2\2two") == 8
     assert reference_of("bank", b"\5\0\3\7\2\1two", "+4790000002") == 7
-    # What comes from a phone is that phone's to count.
-    assert read(Request(Command.DELIVER_SM, 7, structs.replace(parts_of(b"\5\0\3\7\2\1one"), destination="2010")),
-                by=replace(given(NORD), part_references=known)).messages  # fmt: skip
+    # What comes from a phone is that phone's to count, and takes nothing from anybody.
+    by = replace(given(NORD), part_references=known)
+    assert known.of("bank", "Shop", "2010", Part(7, 2, 1), NOW) == 7
+    phones = structs.replace(parts_of(b"\5\0\3\7\2\1one"), destination="2010")
+    [taken] = read(Request(Command.DELIVER_SM, 7, phones), by=by).messages
+    assert taken.sealed is not None and SEALER.open(taken.sealed, taken.binding).octets[3] == 7
 
 
 def test_a_text_that_we_cut_takes_no_reference_that_another_has() -> None:

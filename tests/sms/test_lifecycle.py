@@ -26,17 +26,17 @@ from prikkfri.storage import Database, Transaction
 
 # What each event makes of a message, state by state; a dot: nothing.
 MESSAGES = """
-                 claim    release  move     take  put-off  doubt     deliver    fail           reject    expire   unreport    quarantine         free     discard
-waiting          sending  .        waiting  .     .        .         .          .              .         expired  .           .                  .        .
-sending          .        waiting  .        sent  waiting  in-doubt  delivered  .              rejected  .        .           quarantined        .        .
-sent             .        .        .        .     .        .         delivered  undeliverable  rejected  expired  unreported  .                  .        .
-in-doubt         .        .        .        sent  waiting  .         delivered  undeliverable  rejected  expired  unreported  .                  .        .
-quarantined      .        .        .        .     .        .         .          .              .         .        .           .                  waiting  rejected
-delivered        .        .        .        .     .        .         .          .              .         .        .           .                  .        .
-undeliverable    .        .        .        .     .        .         .          .              .         .        .           .                  .        .
-rejected         .        .        .        .     .        .         .          .              .         .        .           .                  .        .
-expired          .        .        .        .     .        .         .          .              .         .        .           .                  .        .
-unreported       .        .        .        .     .        .         .          .              .         .        .           .                  .        .
+                 claim    release  move     take  put-off  doubt     deliver    fail           reject    expire   unreport    quarantine         free     discard  give-up
+waiting          sending  .        waiting  .     .        .         .          .              .         expired  .           .                  .        .        unreported
+sending          .        waiting  .        sent  waiting  in-doubt  delivered  .              rejected  .        .           quarantined        .        .        .
+sent             .        .        .        .     .        .         delivered  undeliverable  rejected  expired  unreported  .                  .        .        .
+in-doubt         .        .        .        sent  waiting  .         delivered  undeliverable  rejected  expired  unreported  .                  .        .        unreported
+quarantined      .        .        .        .     .        .         .          .              .         .        .           .                  waiting  rejected  .
+delivered        .        .        .        .     .        .         .          .              .         .        .           .                  .        .        .
+undeliverable    .        .        .        .     .        .         .          .              .         .        .           .                  .        .        .
+rejected         .        .        .        .     .        .         .          .              .         .        .           .                  .        .        .
+expired          .        .        .        .     .        .         .          .              .         .        .           .                  .        .        .
+unreported       .        .        .        .     .        .         .          .              .         .        .           .                  .        .        .
 """  # noqa: E501
 RECEIPTS = """
            due      claim    give   put-off
@@ -89,7 +89,11 @@ def test_a_change_is_put_into_sql_by_its_table() -> None:
     assert (claim.put, claim.where) == ("state = 'sending'", "state = 'waiting'")
     assert (put_off.put, put_off.where) == ("state = 'waiting'", "state IN ('sending', 'in-doubt')")
     assert MESSAGE.transitions(State)[State.SENT] == ENDED - {State.QUARANTINED}
-    assert MESSAGE.transitions(State)[State.WAITING] == {State.SENDING, State.EXPIRED}  # to be moved is no way on
+    assert MESSAGE.transitions(State)[State.WAITING] == {
+        State.SENDING,
+        State.EXPIRED,
+        State.UNREPORTED,
+    }  # to be moved is no way on
     due = RECEIPT.change(ReceiptEvent.DUE).put_where("parts = 1")
     assert due == "receipt = CASE WHEN receipt = '' AND (parts = 1) THEN 'waiting' ELSE receipt END"
 
@@ -133,6 +137,7 @@ STATEMENTS: list[tuple[Event, Statement]] = [
     *((event, ending(state)) for state, event in ENDINGS.items()),
     (Event.FREE, free),
     (Event.DISCARD, discard),
+    (Event.GIVE_UP, lambda tx, ids: store.give_up(tx, ids, now=NOW)),
 ]
 RECEIPT_STATEMENTS: list[tuple[ReceiptEvent, Statement]] = [
     (ReceiptEvent.CLAIM, lambda tx, ids: receipts.claim_receipts(tx, "account:shop", limit=10_000, now=NOW)),

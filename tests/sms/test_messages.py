@@ -21,7 +21,7 @@ ARROWS = {
     ("sent", "unreported"),
     ("in-doubt", "waiting"), ("in-doubt", "sent"), ("in-doubt", "delivered"), ("in-doubt", "undeliverable"),
     ("in-doubt", "rejected"), ("in-doubt", "expired"), ("in-doubt", "unreported"),
-    ("quarantined", "waiting"), ("quarantined", "rejected"),  # by a person alone
+    ("quarantined", "waiting"), ("quarantined", "rejected"), ("waiting", "unreported"),  # by a person alone
 }  # fmt: skip
 
 

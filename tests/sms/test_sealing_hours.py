@@ -37,7 +37,7 @@ from prikkfri.sms.sealing import Envelope, KeyName, Sealer, hour_of
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.shared.service import Shared
 from prikkfri.sms.store import COLUMNS, insert
-from prikkfri.sms.timing import TIMING
+from prikkfri.sms.timing import TIMING, Timing
 from prikkfri.storage import Database, Location, open_database
 from prikkfri.storage.keys import secret_key
 from prikkfri.storage.opening import migrate, open_unmigrated
@@ -212,10 +212,10 @@ async def test_where_no_key_can_be_kept_nothing_is_taken_on_and_later_it_is(data
 # Until when a key is kept.
 
 
-def room(database: Database, clock: Any, kept: Any) -> tuple[Keys, Sealer]:
+def room(database: Database, clock: Any, kept: Any, timing: Timing = TIMING) -> tuple[Keys, Sealer]:
     sealer = Sealer(os.urandom, kept.load())
     nobody: Any = None
-    return Keys(Shared(database, nobody, SETTINGS, clock, os.urandom, sealer, TIMING), kept), sealer
+    return Keys(Shared(database, nobody, SETTINGS, clock, os.urandom, sealer, timing), kept), sealer
 
 
 def sealed(sealer: Sealer, identity: str, **changes: Any) -> Message:
@@ -298,6 +298,16 @@ async def test_a_clock_that_drifts_by_five_seconds_has_not_been_set(
     assert len(kept.keys) == left
 
 
+async def test_a_start_on_a_machine_that_has_been_up_for_weeks_is_no_step_of_the_clock(database: Database) -> None:
+    clock, kept = HouseClock(), SealingKeysInMemory()
+    clock.advance(2e6, on_the_wire=True)
+    keys, sealer = room(database, clock, kept)
+    sealed(sealer, "a")
+    await keys.make_durable()
+    await keys.destroy_what_is_over()
+    assert kept.keys == {}
+
+
 def test_a_clock_drifts_and_is_set() -> None:
     first = Steadiness(1_000.0)
     assert first.lasts(-1e9, steady_seconds=3_600.0), "as it was when we started it is believed"
@@ -326,6 +336,25 @@ async def test_what_could_not_be_destroyed_is_tried_again_and_seals_nothing_mean
     assert disk.keys == {}
     await keys.destroy_what_is_over()
     assert disk.destroyed == [f"{HOUR}-otp"], "a look at nothing costs nothing"
+
+
+async def test_an_operator_is_told_why_keys_are_not_destroyed_and_once_they_can_be_they_are(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, disk = ManualClock(NOW), Disk()
+    disk.go_on.set()
+    keys, sealer = room(database, clock, disk, HURRIED)
+    sealed(sealer, "a")
+    await keys.make_durable()
+    clock.advance(3_600)
+    disk.refuses = True
+    keeping = asyncio.create_task(keys.keep())
+    await eventually(lambda: "sealing keys whose hour is over are not destroyed: no room" in caplog.text)
+    disk.refuses = False
+    await eventually(lambda: not disk.keys)
+    keeping.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await keeping
 
 
 async def test_what_is_under_way_at_the_turn_of_its_hour_is_not_sent_again_and_then_its_key_goes(house: Any) -> None:
@@ -376,10 +405,11 @@ async def test_what_waits_at_an_upgrade_still_opens_and_its_key_goes_with_the_la
     old = open_unmigrated(location, "sms")
     await old.engine.prepare()
     await migrate(old, up_to=18)
-    columns = ", ".join(BASE)
-    values = ", ".join(f":{column}" for column in BASE)
+    then = {column: value for column, value in BASE.items() if column != "restored"}  # which came later
+    columns = ", ".join(then)
+    values = ", ".join(f":{column}" for column in then)
     for identity, expires_at in (("a", NOW + 60), ("b", NOW + 7_200)):
-        row = {**BASE, "id": identity, "submission": identity, "expires_at": expires_at}
+        row = {**then, "id": identity, "submission": identity, "expires_at": expires_at}
         message = Message(*(row[field] for field in Message.__struct_fields__))
         row["sealed"] = earlier_seal(key, message.binding, os.urandom(12), [b"hei", 0, 0, 5, 9])
         await old.write(lambda tx, row=row: tx.execute(f"INSERT INTO sms_message ({columns}) VALUES ({values})", row))

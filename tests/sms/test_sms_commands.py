@@ -189,3 +189,61 @@ def test_links_are_told_of_and_the_exit_code_says_whether_all_are_bound(centre: 
     assert both.exit_code == 1
     assert "link syd: the last 20 receipts fit nothing" in both.stdout and "9,999" in both.stdout
     assert json.loads(centre.ran("links", "--json", "-").stdout) == links_of(LINK, DOWN)
+
+
+RESTORE = {
+    "number": 1, "line": "new", "mark_line": "old", "mark_commits": 9, "noticed_at": 1_700_000_000.0,
+    "snapshot_at": 1_699_990_000.0, "marked_at": 1_699_999_000.0, "commits_missing": 1_234, "outcomes_missing": 5_678,
+    "found": 1, "waiting": 42, "sensitive": 7, "accepted": 3, "decision": "", "decided_by": "", "decided_at": 0.0,
+    "given_up": 0, "let_go": 0, "done_at": 0.0, "seconds_missing": 9_000.0,
+}  # fmt: skip
+DECIDED = {**RESTORE, "decision": "discard", "decided_by": "Ola", "decided_at": 1_700_000_100.0, "given_up": 40}
+
+
+def test_a_restored_snapshot_is_shown_and_the_exit_code_says_whether_anything_is_held(centre: Centre) -> None:
+    centre.answers = {
+        "GET /restored": [
+            (200, {"holds": False, "restore": None}),
+            (200, {"holds": True, "restore": RESTORE}),
+            (200, {"holds": True, "restore": {**RESTORE, "commits_missing": -1, "seconds_missing": None}}),
+            (200, {"holds": True, "restore": {**RESTORE, "seconds_missing": None}}),
+            (200, {"holds": True, "restore": DECIDED}),
+            (200, {"holds": False, "restore": {**DECIDED, "let_go": 2, "done_at": 1_700_000_101.0}}),
+            (200, {"holds": True, "restore": RESTORE}),
+        ]
+    }
+    none = centre.ran("sms", "restored")
+    assert (none.exit_code, none.stdout) == (0, "no restored snapshot was ever noticed\n")
+    held = centre.ran("sms", "restored")
+    assert held.exit_code == 1
+    for words in (
+        "1,234 commits and 5,678 outcomes behind, from 9,000 s before the last mark",
+        "42 messages waited in it and may have been sent since, 7 of them sensitive",
+        "3 messages were accepted after it was noticed",
+        "nothing is sent until somebody decides",
+    ):
+        assert words in held.stdout
+    assert "it is another database" in centre.ran("sms", "restored").stdout
+    assert "5,678 outcomes behind\n" in centre.ran("sms", "restored").stdout
+    under_way, done = centre.ran("sms", "restored"), centre.ran("sms", "restored")
+    assert under_way.exit_code == 1 and "40 given up, 0 kept; under way, and nothing is sent yet" in under_way.stdout
+    assert done.exit_code == 0 and "discard, by Ola" in done.stdout and "40 given up, 2 kept; done" in done.stdout
+    assert json.loads(centre.ran("sms", "restored", "--json", "-").stdout) == {"holds": True, "restore": RESTORE}
+
+
+def test_somebody_decides_what_becomes_of_what_waited_in_a_restored_snapshot(centre: Centre) -> None:
+    centre.answers = {
+        "POST /restored": [
+            (200, {"holds": True, "restore": DECIDED}),
+            (200, {"holds": True, "restore": DECIDED}),
+            (409, {"message": "it is decided already"}),
+        ]
+    }
+    said = centre.ran("sms", "restored", "--then", "discard", "--by", "Ola")
+    assert said.exit_code == 0 and "discard, by Ola" in said.stdout
+    assert centre.ran("sms", "restored", "--then", "send").exit_code == 0
+    refused = centre.ran("sms", "restored", "--then", "send").exception
+    assert isinstance(refused, PrikkfriError) and "decided already" in str(refused)
+    assert centre.ran("sms", "restored", "--then", "keep").exit_code == 2
+    wanted = [{"action": "discard", "by": "Ola"}, *[{"action": "send", "by": "kari"}] * 2]
+    assert centre.asked == [("POST /restored", each) for each in wanted]

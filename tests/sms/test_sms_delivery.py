@@ -248,3 +248,14 @@ def test_a_receipt_comes_from_whom_the_message_went_to(
     assert ((told.source_ton, told.source_npi), (told.destination_ton, told.destination_npi)) == types
     assert parse_receipt(told) == Receipt("id-1", MessageState.EXPIRED)
     assert b"submit date:2311142113 done date:2311142213" in told.octets
+
+
+def test_a_receipt_gives_an_account_its_reference_back_and_says_it_all_in_its_text_to_one_without_parameters() -> None:
+    due = DueReceipt("id-1", "Shop", "4790000001", int(MessageState.DELIVERED), NOW - 60, NOW, user_reference=0x0102)
+    told, plain = (decode_body(Command.DELIVER_SM, receipt_body(due, parameters=knows)) for knows in (True, False))
+    assert isinstance(told, ShortMessage) and isinstance(plain, ShortMessage)
+    assert told.tlv(Tag.USER_MESSAGE_REFERENCE) == b"\x01\x02" and told.tlv(Tag.RECEIPTED_MESSAGE_ID) == b"id-1\0"
+    assert plain == structs.replace(told, tlvs=())
+    assert parse_receipt(plain) == parse_receipt(told) == Receipt("id-1", MessageState.DELIVERED)
+    unmarked = decode_body(Command.DELIVER_SM, receipt_body(due._replace(user_reference=None)))
+    assert isinstance(unmarked, ShortMessage) and unmarked.tlv(Tag.USER_MESSAGE_REFERENCE) is None

@@ -17,6 +17,7 @@ from prikkfri.sms.lifecycle import State
 from prikkfri.sms.placing import store as placing
 from prikkfri.sms.quarantine import store as quarantine_store
 from prikkfri.sms.receipts import store as receipts
+from prikkfri.sms.restores import store as restores
 from prikkfri.sms.routes import store as routes_store
 from prikkfri.sms.routing import Stop
 from prikkfri.sms.submissions import store as submissions_store
@@ -25,7 +26,7 @@ from prikkfri.storage import Database, Location, open_database
 
 STORES = (
     store, housekeeping, keys, quarantine_store, receipts, routes_store, trails_store, canaries, placing,
-    submissions_store,
+    submissions_store, restores,
 )  # fmt: skip
 STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.claim, {"target": "link:nord", "limit": 10, "now": 1.0}),
@@ -68,6 +69,7 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (receipts.put_off_receipts, {"ids": ["a"], "due_at": 1.0}),
     (trails_store.facts, {"submission": "a"}),
     (trails_store.events, {"messages": ["a"]}),
+    (trails_store.erase, {"submission": "a"}),
     (housekeeping.erase, {"ended_before": 1.0, "limit": 10}),
     (store.move, {"source": "held:nord", "target": "link:nord", "limit": 10}),
     (store.move, {"source": "held:nord", "target": "link:nord", "limit": 10, "among": ["a", "b"]}),
@@ -76,6 +78,12 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (placing.is_due, {"target": "link:nord", "now": 1.0}),
     (routes_store.waiting, {"target": "held:nord"}),
     (routes_store.exposed, {"target": "link:nord", "since": 1.0, "until": 2.0, "after": (1.0, ""), "limit": 10}),
+    (store.give_up, {"ids": ["a"], "now": 1.0}),
+    (restores.newest, {}),
+    (restores.count_accepted, {"messages": 1}),
+    (restores.find, {"state": State.WAITING, "number": 1, "after": (1.0, "a"), "limit": 10}),
+    (restores.waited, {"limit": 10}),
+    (restores.let_go, {"ids": ["a"]}),
     (canaries.mark_told, {"phone": "47", "tokens": ["t"], "now": 1.0}),
     (canaries.undecided, {"limit": 10}),
     (canaries.decide, {"canary": Canary("t", "a", "nord", "47", State.SENT, 0.0, 0.0, 0.0, 0.0, 0.0, ""),
@@ -93,7 +101,9 @@ async def area(tmp_path: Any) -> Any:
 
 
 def test_no_statement_of_the_store_is_left_out() -> None:
-    """But for those that only insert, the few rows that there are of routes and links, and one look at the start."""
+    """But for those that only insert, the few rows that there are of routes, links and restored snapshots, and a look
+    at the start.
+    """
     named = {function for function, _ in STATEMENTS}
     every = {
         function
@@ -105,7 +115,8 @@ def test_no_statement_of_the_store_is_left_out() -> None:
     }
     assert {function.__name__ for function in every - named} == {
         "insert", "add", "add_events", "add_network_receipt", "put_route", "routes", "put_habit", "habits",
-        "count_kept", "count_waiting", "references", "put_references", "newest",
+        "count_kept", "count_waiting", "references", "put_references", "newest", "put", "accepted",
+        "skip_references",
     }  # fmt: skip
 
 

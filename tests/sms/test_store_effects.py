@@ -17,6 +17,7 @@ from prikkfri.sms.receipts import store as receipts
 from prikkfri.sms.receipts.store import SAME_ID_MAX
 from prikkfri.sms.routes import store as routes_store
 from prikkfri.sms.routing import Exposed, Stop
+from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trail import Step
 from prikkfri.sms.trails import store as trails_store
 from prikkfri.storage import Database, Transaction
@@ -57,8 +58,25 @@ async def test_a_message_is_stored_as_it_was_taken_on_and_waits(database: Databa
         **{"attempted_at": 0, "sent_at": 0, "ended_at": 0},
         **{"receipt": "", "receipt_state": 0, "receipt_at": 0, "attempts": 0, "doubts": 0},
         "sessions_ended": 0,
+        "restored": 0,
     }
     found.untouched()
+
+
+async def test_the_newest_is_the_last_by_its_id_wherever_it_lies_and_of_none_there_is_no_time(
+    database: Database,
+) -> None:
+    assert await database.read(store.newest) == 0.0
+    ids = ("0018bcfe5680", "0018bcfe5682", "0018bcfe5681")
+    rows = [{**BASE, "id": each, "accepted_at": NOW + at, "state": "delivered"} for at, each in enumerate(ids)]
+    assert (await effect(database, rows, store.newest)).result == NOW + 1
+
+
+async def test_how_far_references_have_come_is_kept_by_slot_and_goes_on(database: Database) -> None:
+    assert await database.read(submissions_store.references) == {}
+    for last in ({7: 255, 65_535: 0}, {7: 3, 0: 9}, {}):
+        await database.write(partial(submissions_store.put_references, last=last))
+    assert await database.read(submissions_store.references) == {7: 3, 65_535: 0, 0: 9}
 
 
 # claiming
@@ -548,6 +566,33 @@ async def test_what_waits_is_read_on_from_where_the_last_look_ended(database: Da
     found = await effect(database, rows, work)
     assert found.result[0] == told
     assert found.result[1:] == [told[number : number + 2] for number in range(1, len(told) + 1)]
+
+
+async def test_whether_anything_waits_for_a_party_is_known_after_all_of_it_has_been_moved(database: Database) -> None:
+    canary = {**BASE, "target": "link:vest", "message_class": "canary"}
+    rows = [*crossed(state=STATES, target=("link:nord", "link:syd")), *numbered([{**canary, "id": "canary"}])]
+    parties = ("link:nord", "link:syd", "held:nord", "link:vest", "link:fjord")
+
+    async def waits(tx: Transaction) -> list[str]:
+        return [party for party in parties if await placing.is_waiting(tx, party)]
+
+    async def work(tx: Transaction) -> list[list[str]]:
+        before = await waits(tx)
+        await store.move(tx, "link:nord", "held:nord", limit=10_000)
+        return [before, await waits(tx)]
+
+    assert (await effect(database, rows, work)).result == [["link:nord", "link:syd"], ["link:syd", "held:nord"]]
+
+
+async def test_something_is_due_from_its_moment_on_for_its_party_and_while_it_waits(database: Database) -> None:
+    sent = crossed(state=[state for state in STATES if state != "waiting"])
+    later = {**BASE, "target": "link:syd", "due_at": NOW, "message_class": "canary", "id": "later"}
+
+    async def work(tx: Transaction) -> list[bool]:
+        asked = (("link:nord", NOW), ("link:syd", NOW - 0.5), ("link:syd", NOW), ("link:syd", NOW + 0.5))
+        return [await placing.is_due(tx, party, now=now) for party, now in asked]
+
+    assert (await effect(database, [*sent, *numbered([later])], work)).result == [False, False, True, True]
 
 
 async def test_what_waits_for_a_party_is_counted_without_canaries(database: Database) -> None:

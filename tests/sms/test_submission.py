@@ -444,6 +444,23 @@ def test_what_shares_a_moment_has_places_in_order_and_none_of_them_waits() -> No
     assert order.place(back) == back, "a clock that is put back a little lets nobody overtake"
 
 
+def test_what_is_due_now_is_due_at_its_place_and_what_is_due_later_then() -> None:
+    sealer, order = Sealer(os.urandom), Order()
+
+    def stored(**fields: object) -> Message:
+        found = accepted(**fields)
+        [message] = sealed_messages(
+            found, RULES, identity="id", sealer=sealer, nonces=[bytes(12)], order=order, now=NOW
+        )
+        return message
+
+    first, second = stored(), stored(tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\x01\x02"),))
+    assert NOW - Order.EARLY_SECONDS == first.due_at < second.due_at < NOW
+    assert (first.user_reference, second.user_reference) == (None, 0x0102)
+    later = stored(schedule="000000000001000R")
+    assert later.due_at == NOW + 1 and later.accepted_at > second.accepted_at
+
+
 def test_each_piece_is_a_message_of_its_own_that_opens_as_itself_alone() -> None:
     sealer = Sealer(os.urandom)
     found = accepted(octets=b"x" * 161, registered_delivery=1, schedule="000000010000000R")

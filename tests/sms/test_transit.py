@@ -76,6 +76,15 @@ def test_a_partner_sends_to_us_and_to_others_only_where_its_link_says_so(
     assert why(origin, recipient) == reason
 
 
+def test_what_a_partner_hands_in_leaves_by_the_next_link_and_never_by_its_own() -> None:
+    links = (link("syd", "45", transit=True), link("syd-2", "45", partner="Syd"), link("hub", "45"))
+    rules = Rules(Party("link", "syd"), Routes.of(replace(SETTINGS, links=links)))
+    message = structs.replace(TEXT, destination=SYD_S)
+    for party, target in ((Party("link", "syd"), "hub"), (Party("account", "shop"), "syd")):
+        found = decide(message, replace(rules, party=party), reference=lambda *_: 0, now=NOW)
+        assert isinstance(found, Accepted) and found.target == Party("link", target)
+
+
 def test_a_number_that_no_network_takes_has_no_route_whoever_asks() -> None:
     routes = Routes.of(replace(SETTINGS, links=LINKS[:-1]))
     for origin in ("link:own", "link:nord", "account:shop"):

@@ -67,7 +67,7 @@ async def test_before_anything_was_told_nothing_is_known(client: httpx.AsyncClie
     assert summary["status"]["indicator"] == "minor"
     assert summary["status"]["description"] == "Not Known Yet"
     page = (await client.get("/")).text
-    assert WORDS["en"]["unknown"] in page and "Nothing known yet" in page and "Known as of" not in page
+    assert WORDS["en"]["unknown"] in page and "Not updated yet" in page and "Updated" not in page
     assert "This page has not been told anything yet. It looks again by itself." in page
 
 
@@ -79,7 +79,7 @@ async def test_what_was_told_is_served_to_anyone_anywhere(client: httpx.AsyncCli
     assert answer.headers["cache-control"] == "public, max-age=5"
     assert (await client.get("/api/v2/status.json")).json().keys() == {"page", "status"}
     page = await client.get("/")
-    assert WORDS["en"]["operational"] in page.text and "Known as of 0 s ago" in page.text
+    assert WORDS["en"]["operational"] in page.text and "Updated 0 s ago" in page.text
     assert (await client.head("/")).content == b""
 
 
@@ -89,7 +89,7 @@ async def test_it_is_told_after_a_restart_with_everybody_else_dead(tmp_path: Pat
     clock.advance(20)
     async with client_of(status_page(tmp_path, clock)) as client:
         assert (await client.get("/api/v2/summary.json")).json()["status"]["indicator"] == "none"
-        assert "Known as of 20 s ago" in (await client.get("/")).text
+        assert "Updated 20 s ago" in (await client.get("/")).text
 
 
 async def test_after_a_minute_all_is_well_is_not_said_any_more(client: httpx.AsyncClient, clock: ManualClock) -> None:
@@ -211,10 +211,10 @@ async def test_what_is_told_anew_is_shown_at_once_and_grows_old_by_the_second(
     assert WORDS["en"]["operational"] in (await client.get("/")).text
     await publish(client, document(clock, status="major_outage", indicator="critical"))
     page = (await client.get("/")).text
-    assert WORDS["en"]["major_outage"] in page and WORDS["en"]["operational"] not in page
+    assert "major disruption" in page and WORDS["en"]["operational"] not in page
     assert (await client.get("/api/v2/status.json")).json()["status"]["indicator"] == "critical"
     clock.advance(7)
-    assert "Known as of 7 s ago" in (await client.get("/")).text
+    assert "Updated 7 s ago" in (await client.get("/")).text
 
 
 async def test_a_document_from_the_future_ages_from_now(client: httpx.AsyncClient, clock: ManualClock) -> None:
@@ -246,15 +246,15 @@ async def test_promises_of_an_incident_that_did_not_hold_are_shown_as_such(
     await publish(client, told)
     page = (await client.get("/")).text
     assert "Found it." in page
-    assert "Next word from us at 23:23" in page and "Was expected to be solved at 23:12; that did not hold" in page
+    assert "Next update at 23:23" in page and "Was expected to be solved at 23:12; that did not hold" in page
     told["incidents"][0] |= {"next_update_at": iso(clock.now() - 60), "expected_at": iso(clock.now() + 60)}
     await publish(client, told)
     page = (await client.get("/")).text
-    assert "We promised the next word at 23:12; it is late" in page and "Expected to be solved at 23:14" in page
+    assert "The update promised for 23:12 is late" in page and "Expected to be solved at 23:14" in page
     # Nobody has told this page since: that a word is late it knows by itself, what was mended meanwhile it does not.
     clock.advance(MINUTE + 1)
     page = (await client.get("/")).text
-    assert "it is late" in page and "Expected to be solved at 23:14" in page and "did not hold" not in page
+    assert "is late" in page and "Expected to be solved at 23:14" in page and "did not hold" not in page
 
 
 async def test_an_incident_is_told_in_the_readers_language(client: httpx.AsyncClient, clock: ManualClock) -> None:
@@ -267,9 +267,9 @@ async def test_an_incident_is_told_in_the_readers_language(client: httpx.AsyncCl
     await publish(client, told)
     page = (await client.get("/?lang=nb")).text
     assert "Det svikter" in page and "Funnet." in page and "It fails" not in page and "Found." not in page
-    assert "13. nov. 23:13" in page and "siden 23:12" in page and "Virker ikke for noen" in page
+    assert "13. nov. 23:13" in page and "siden 23:12" in page and "Noen problemer" in page
     page = (await client.get("/?lang=sv")).text
-    assert "It fails" in page and "Found." in page and "Fungerar inte för vissa" in page
+    assert "It fails" in page and "Found." in page and "Vissa störningar" in page
 
 
 async def test_for_machines_what_is_over_is_not_unresolved(client: httpx.AsyncClient, clock: ManualClock) -> None:
@@ -294,11 +294,12 @@ async def test_for_machines_what_is_over_is_not_unresolved(client: httpx.AsyncCl
 
 
 SAID = {
-    "nb": ("Alt virker", "Vi vet ikke alt akkurat nå", "Noe virker ikke for noen", "Noe virker ikke for de fleste"),
-    "sv": ("Allt fungerar", "Vi vet inte allt just nu", "Något fungerar inte för vissa",
-           "Något fungerar inte för de flesta"),
-    "en": ("Everything works", "We do not know everything right now", "Something fails for some",
-           "Something fails for most"),
+    "nb": ("Alt virker", "Vi vet ikke alt akkurat nå", "Enkelte tjenester: noen problemer",
+           "Enkelte tjenester: store problemer"),
+    "sv": ("Allt fungerar", "Vi vet inte allt just nu", "Vissa tjänster: vissa störningar",
+           "Vissa tjänster: stora störningar"),
+    "en": ("Everything works", "We do not know everything right now", "Some services: partial disruption",
+           "Some services: major disruption"),
 }  # fmt: skip
 TONES = ("kept", "warning", "warning", "broken")
 
@@ -316,12 +317,36 @@ async def test_the_headline_says_what_the_document_says(
         assert [other for other in (*SAID["nb"], *SAID["sv"], *SAID["en"]) if f"</span>{other}" in page] == [words]
 
 
+@pytest.mark.parametrize(
+    ("language", "headline", "zone"),
+    [
+        ("nb", "Tekstmeldinger: store problemer", "Tider i norsk tid"),
+        ("sv", "Sms: stora störningar", "Tider i norsk tid"),
+        ("en", "Text messages: major disruption", "Times in Norwegian time"),
+    ],
+)
+async def test_the_headline_names_the_part_that_is_worst_off(
+    client: httpx.AsyncClient, clock: ManualClock, language: str, headline: str, zone: str
+) -> None:
+    told = document(clock, indicator="critical")
+    (part,) = told["components"]
+    told["components"] = [
+        part | {"id": "watch", "name": "Watching", "status": "partial_outage"},
+        part | {"id": "messages", "name": "Text messages", "status": "major_outage"},
+    ]
+    await publish(client, told)
+    page = (await client.get(f"/?lang={language}")).text
+    assert f"</span>{headline}</h1>" in page and f"<title>{headline} " in page and zone in page
+    clock.advance(MINUTE + 1)
+    assert headline in (await client.get(f"/?lang={language}")).text  # what was known last
+
+
 PARTS = {
     "operational": ("kept", "Virker", "Fungerar", "Works"),
     "unknown": ("unknown", "Ikke kjent", "Inte känt", "Not known"),
-    "degraded_performance": ("warning", "Virker dårlig", "Fungerar dåligt", "Works badly"),
-    "partial_outage": ("warning", "Virker ikke for noen", "Fungerar inte för vissa", "Fails for some"),
-    "major_outage": ("broken", "Virker ikke for de fleste", "Fungerar inte för de flesta", "Fails for most"),
+    "degraded_performance": ("warning", "Ustabilt", "Instabilt", "Unstable"),
+    "partial_outage": ("warning", "Noen problemer", "Vissa störningar", "Partial disruption"),
+    "major_outage": ("broken", "Store problemer", "Stora störningar", "Major disruption"),
     "under_maintenance": ("warning", "Vedlikehold pågår", "Underhåll pågår", "Being maintained"),
 }
 

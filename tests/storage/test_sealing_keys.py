@@ -1,8 +1,12 @@
 """Keys of sealed messages on disk: durable when kept, their owner's alone, and gone when they are destroyed."""
 
 import asyncio
+import base64
 import os
 import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,6 +34,29 @@ async def test_keys_are_kept_each_in_a_file_of_its_owners_alone(tmp_path: Path) 
     assert stat.S_IMODE(folder(tmp_path).stat().st_mode) == 0o700
 
 
+OPENED = """
+import asyncio, sys
+from pathlib import Path
+from prikkfri.storage.sealing_keys import SealingKeyFiles
+home, opened = Path(sys.argv[1]), []
+kept = SealingKeyFiles(home)
+sys.addaudithook(lambda event, told: opened.append(told[0]) if event == "open" else None)
+for name in ("5-otp", "6-otp"):
+    opened.clear()
+    asyncio.run(kept.keep({name: bytes(range(32))}))
+    print(*(path for path in map(Path, filter(None, opened)) if path.is_relative_to(home)))
+"""
+
+
+def test_a_key_is_durable_with_its_folder_and_a_new_folder_with_those_that_it_stands_in(tmp_path: Path) -> None:
+    """A folder is opened for no other end than to be synced."""
+    told = subprocess.run([sys.executable, "-c", OPENED, str(tmp_path)], capture_output=True, text=True, check=True)
+    first, second = (line.split() for line in told.stdout.splitlines())
+    folders = [str(folder(tmp_path)), str(tmp_path / "keys"), str(tmp_path)]
+    assert first[-4:] == [str(folder(tmp_path) / "5-otp.key"), *folders]
+    assert second[-2:] == [str(folder(tmp_path) / "6-otp.key"), folders[0]]
+
+
 async def test_to_keep_a_key_again_does_no_harm_and_another_one_is_refused(tmp_path: Path) -> None:
     kept = SealingKeyFiles(tmp_path)
     await kept.keep({"5-otp": OTP})
@@ -40,13 +67,16 @@ async def test_to_keep_a_key_again_does_no_harm_and_another_one_is_refused(tmp_p
 
 
 @pytest.mark.parametrize("octets", [0, 31, 33])
-async def test_what_was_cut_short_is_no_key_and_in_nobodys_way(tmp_path: Path, octets: int) -> None:
+async def test_what_was_cut_short_is_no_key_and_in_nobodys_way(
+    tmp_path: Path, octets: int, caplog: pytest.LogCaptureFixture
+) -> None:
     kept = SealingKeyFiles(tmp_path)
     await kept.keep({"5-otp": OTP})
     (folder(tmp_path) / "5-otp.key").write_bytes(bytes(octets))
     (folder(tmp_path) / "6-otp.key").write_bytes(bytes(octets))
     await kept.keep({"5-otp": ORDINARY})
     assert kept.load() == {"5-otp": ORDINARY}
+    assert f"{folder(tmp_path) / '6-otp.key'}: not 32 octets: removed" in caplog.text
     assert [file.name for file in folder(tmp_path).iterdir()] == ["5-otp.key"]
 
 
@@ -98,6 +128,33 @@ async def test_who_looks_while_keys_are_destroyed_finds_them_whole_or_not_at_all
     assert kept.load() == {}
 
 
+@pytest.mark.parametrize(
+    "read", [ORDINARY, base64.urlsafe_b64encode(OTP), b"half of it"], ids=["octets", "a key", "no key"]
+)
+@pytest.mark.parametrize("name", ["5-otp", EARLIER])
+def test_what_is_written_over_while_somebody_reads_it_is_no_key(tmp_path: Path, name: str, read: bytes) -> None:
+    folder(tmp_path).mkdir(parents=True)
+    path = tmp_path / "keys" / "sealing.key" if name == EARLIER else folder(tmp_path) / f"{name}.key"
+    os.mkfifo(path)  # which shows when it is open, and what is read is what is written from then on
+
+    def destroy() -> None:
+        with path.open("wb") as open_to_a_reader:
+            path.rename(path.with_suffix(".going"))
+            open_to_a_reader.write(read)
+
+    with ThreadPoolExecutor(1) as other:
+        destroying = other.submit(destroy)
+        assert SealingKeyFiles(tmp_path).load() == {}
+        destroying.result()
+
+
+async def test_an_earlier_key_that_is_none_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "sealing.key").write_bytes(b"half of it")
+    with pytest.raises(StorageError, match=r"sealing\.key: not 32 bytes"):
+        SealingKeyFiles(tmp_path).load()
+
+
 async def test_the_key_of_an_earlier_version_is_read_and_destroyed_and_never_made(tmp_path: Path) -> None:
     earlier = secret_key(tmp_path, "sealing")
     os.link(tmp_path / "keys" / "sealing.key", tmp_path / "copy")
@@ -119,7 +176,7 @@ async def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Path
     folder(tmp_path / "b").parent.mkdir(parents=True)
     (folder(tmp_path / "b").parent / "sealing").mkdir()
     (folder(tmp_path / "b") / "5-otp.key").mkdir()
-    with pytest.raises(StorageError, match="sealing keys are kept there"):
+    with pytest.raises(StorageError, match=r"5-otp\.key: Is a directory; sealing keys are kept there"):
         SealingKeyFiles(tmp_path / "b").load()
 
 

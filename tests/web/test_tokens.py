@@ -10,7 +10,18 @@ import prikkfri.web
 TOKENS = (Path(prikkfri.web.__file__).parent / "tokens.css").read_text(encoding="utf-8")
 GROUNDS = ("ground", "surface", "raised")
 TEXTS = ("text", "text-soft", "text-faint", "accent", "live", "kept", "broken", "warning", "unknown")
-EDGES = ("line-strong", "focus", "series-1", "series-2", "series-3", "series-4", "series-5", "series-6")
+EDGES = (
+    "line-strong",
+    "focus",
+    "series-1",
+    "series-2",
+    "series-3",
+    "series-4",
+    "series-5",
+    "series-6",
+    "series-7",
+    "series-8",
+)
 
 
 def block(opening: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from prikkfri.assurance import plain
 from prikkfri.assurance.impact import Exposed, Impact
 from prikkfri.assurance.incidents import Incident, Load, in_order, word
 from prikkfri.assurance.localisation import Cleared
@@ -14,6 +15,7 @@ from prikkfri.assurance.notices import Notice, sensitive_count
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.remedies import Trial
 from prikkfri.assurance.segments import Segment
+from prikkfri.protocols import money
 
 QUESTIONS = (
     "What failed, since when?",
@@ -23,7 +25,7 @@ QUESTIONS = (
     "How many were hit, and who exactly?",
     "Is anyone exposed to harm, and to which?",
     "What was done, by whom, when, and did it help?",
-    "When will it be solved, when is the next word?",
+    "When will it be solved, when is the next update?",
     "Is it over, and how do we know?",
     "Has it happened before?",
     "What do those hit get, and have they got it?",
@@ -89,6 +91,11 @@ def answer_sheet(known: Known, *, now: float, zone: tzinfo) -> tuple[Answer, ...
     )
 
 
+def name_of(incident: Incident) -> str:
+    """What failed, in a few words that begin a sentence."""
+    return _name(incident.segments)
+
+
 def headline(known: Known, zone: tzinfo) -> str:
     """One sentence for the top of a page: what, since when, what is cleared, how many."""
     return sentence(known.incident, None if known.impact is None else known.impact.seen, zone)
@@ -106,7 +113,7 @@ def sentence(incident: Incident, hit: int | None, zone: tzinfo) -> str:
     else:
         parts = [f"{name} was broken from {since} to {_clock(_ended_at(incident), zone)}"]
     if cleared := _cleared_names(incident):
-        parts.append(f"{', '.join(cleared[:2])} cleared")
+        parts.append(plain.not_affected(cleared[:2], over=not incident.open))
     if hit is not None:
         parts.append(f"{hit:,} hit")
     return "; ".join(parts)
@@ -137,8 +144,10 @@ def _what_never_failed(known: Known) -> _Said:
     if not cleared:
         return "", ()
     names = _cleared_names(known.incident)
-    more = f" and {len(names) - CLEARED_SHOWN} more" if len(names) > CLEARED_SHOWN else ""
-    return f"{', '.join(names[:CLEARED_SHOWN])}{more}.", [each.sentence for each in cleared[:CLEARED_SHOWN]]
+    shown = [*names[:CLEARED_SHOWN], *([f"{len(names) - CLEARED_SHOWN} more"] if len(names) > CLEARED_SHOWN else [])]
+    return f"{plain.capital(plain.not_affected(shown, over=not known.incident.open))}.", [
+        each.sentence for each in cleared[:CLEARED_SHOWN]
+    ]
 
 
 def _was_it_load(known: Known, zone: tzinfo) -> _Said:
@@ -147,7 +156,7 @@ def _was_it_load(known: Known, zone: tzinfo) -> _Said:
         return "", ()
     part = load.peak_per_second / load.capacity_per_second
     verdict = "Yes" if part >= 1 else "Close to it" if part >= 0.8 else "No"
-    text = f"{verdict}: {load.layer} was asked for at most {part:.0%} of its measured capacity."
+    text = f"{verdict}: {plain.layer(load.layer)} was asked for at most {part:.0%} of its measured capacity."
     return text, [
         f"{load.peak_per_second:.3g} a second at the peak, {load.capacity_per_second:.3g} measured"
         f" ({_moment(load.measured_at, zone)})"
@@ -159,7 +168,7 @@ def _where(known: Known) -> _Said:
     if not placement.placed:
         return "", ()
     several = f"{len(placement.placed)} places" if placement.several else "One place"
-    text = f"{several}: {'; '.join(str(each.segment) for each in placement.placed)}."
+    text = f"{several}: {'; '.join(plain.place(each.segment) for each in placement.placed)}."
     return text, [each.sentence for each in placement.placed]
 
 
@@ -210,8 +219,10 @@ def _what_was_done(known: Known, zone: tzinfo) -> _Said:
         "reviewed": "It is over since.",
     }.get(known.incident.state, "Whether it helped does not show yet.")
     measures = f"{len(done)} measures, the last" if len(done) > 1 else "One measure,"
-    text = f"{measures} by {last.who} at {_clock(last.at, zone)}. {helped}"
-    return text, [f"{_clock(entry.at, zone)} {entry.who}: {entry.text or entry.kind}" for entry in done[-DONE_SHOWN:]]
+    text = f"{measures} by {plain.who(last.who)} at {_clock(last.at, zone)}. {helped}"
+    return text, [
+        f"{_clock(entry.at, zone)} {plain.who(entry.who)}: {entry.text or entry.kind}" for entry in done[-DONE_SHOWN:]
+    ]
 
 
 def _when_solved(known: Known, now: float, zone: tzinfo) -> _Said:
@@ -223,19 +234,19 @@ def _when_solved(known: Known, now: float, zone: tzinfo) -> _Said:
     if incident.expected_solution_at is None and incident.next_update_at is None:
         return "", ()
     parts = []
-    for name, at in (("expected solution", incident.expected_solution_at), ("next word", incident.next_update_at)):
+    for name, at in (("expected solution", incident.expected_solution_at), ("next update", incident.next_update_at)):
         late = f", overdue by {(now - at) / 60:.0f} min" if at is not None and now > at else ""
         parts.append(f"{name} {'not known yet' if at is None else _clock(at, zone)}{late}")
-    return f"{_capital('; '.join(parts))}.", ()
+    return f"{plain.capital('; '.join(parts))}.", ()
 
 
 def _is_it_over(known: Known, zone: tzinfo) -> _Said:
     incident, recovery = known.incident, known.recovery
-    evidence = [f"{check.name}: {check.text}" for check in recovery.checks] if recovery else []
+    evidence = [f"{check.name}: {check.figures}" for check in recovery.checks] if recovery else []
     if incident.reopened:
         evidence.append(f"it was said to be over {_times(incident.reopened)} before, and was not")
     if incident.dismissed:
-        return f"{_capital(word(incident))}: {incident.resolved_by} found that it was nothing.", evidence
+        return f"{plain.capital(word(incident))}: {incident.resolved_by} found that it was nothing.", evidence
     if not incident.open:
         proof = "said a person; the data had not proven it" if incident.unproven else "by the data"
         return f"Yes, since {_clock(incident.resolved_at or incident.opened_at, zone)}, {proof}.", evidence
@@ -265,7 +276,9 @@ def _what_they_get(known: Known) -> _Said:
         return "Nothing, by the policy.", evidence
     first = remedy.credits[0]
     given = "none is given yet" if not known.credited else f"{known.credited:,} are given"
-    text = f"{remedy.customers:,} get {remedy.total / 100:,.2f} {first.currency} together ({first.policy}); {given}."
+    text = (
+        f"{remedy.customers:,} get {money.said(remedy.total, first.currency, 'en')} together ({first.policy}); {given}."
+    )
     if remedy.over_cap:
         evidence.append("the sum is above the policy's cap: a person must release it")
     evidence.append(f"{known.told or 0:,} have been told")
@@ -286,7 +299,7 @@ def _cleared(incident: Incident) -> list[Cleared]:
 
 
 def _cleared_names(incident: Incident) -> list[str]:
-    return [_said(each.segment) for each in _cleared(incident)]
+    return [*dict.fromkeys(plain.place(each.segment) for each in _cleared(incident))]
 
 
 def _ended_at(incident: Incident) -> float:
@@ -295,22 +308,7 @@ def _ended_at(incident: Incident) -> float:
 
 
 def _name(segments: Sequence[Segment]) -> str:
-    return _capital(" and ".join(dict.fromkeys(_said(segment) for segment in segments))) or "Something"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-_LAYERS_SAID = {"signin": "sign-in", "sms-centre": "message centre"}
-
-
-def _said(segment: Segment) -> str:
-    """A segment as people say it: "sign-in", "streams", "deliver (partner=Telia)"."""
-    layer = segment.get("layer")
-    base = segment.get("step") or _LAYERS_SAID.get(layer, layer) or segment.get("service")
-    others = Segment(tuple(value for value in segment.values if value not in segment.base.values))
-    return f"{base} ({others})" if base and others.values else base or str(others)
+    return plain.capital(plain.listed(dict.fromkeys(plain.place(segment) for segment in segments))) or "Something"
 
 
 def _clock(at: float, zone: tzinfo) -> str:

@@ -1,8 +1,9 @@
 """What assurance asks of the other roles: whether they answer, what they measure, and what people tell them to do."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -11,6 +12,7 @@ import msgspec
 from prikkfri.assurance.controls import ChannelControl, RouteControl, channels_of, routes_of
 from prikkfri.assurance.customers import CustomerDevice, PasswordLink, devices_of, ended_of, link_of
 from prikkfri.assurance.partners import PartnersReport, partners_of
+from prikkfri.assurance.personal.history import Trail, trails_of
 from prikkfri.assurance.programmes import Programmes, programmes_of
 from prikkfri.assurance.quarantine import HeldEntry, HeldExamined, entries_of, examined_of
 
@@ -26,6 +28,10 @@ class Limits:
 LIMITS = Limits()
 PROGRAMMES_BEFORE_SECONDS, PROGRAMMES_AHEAD_SECONDS = 6 * 3_600.0, 12 * 3_600.0
 """What is on when playout falls silent is known for so long."""
+
+
+class _Health(msgspec.Struct):
+    troubles: tuple[str, ...] = ()
 
 
 class Neighbours:
@@ -54,6 +60,13 @@ class Neighbours:
         except (httpx.HTTPError, TimeoutError):
             return False
         return response.status_code == httpx.codes.OK
+
+    async def troubles(self, role: str) -> tuple[str, ...]:
+        """What a role says is wrong though it serves, a sentence each; nothing when it does not answer."""
+        try:
+            return msgspec.json.decode(await self._told(role, "/health"), type=_Health).troubles
+        except msgspec.DecodeError:
+            return ()
 
     async def publish(self, document: bytes) -> str:
         """Hands the summary to the status role; returns what went wrong, empty when it was taken."""
@@ -145,6 +158,38 @@ class Neighbours:
         try:
             return link_of(await self._told("signin", "/customers/password-link", wanted))
         except msgspec.DecodeError:
+            return None
+
+    async def trails(self, messages: Sequence[str]) -> tuple[Trail, ...] | None:
+        """What happened to messages, those that are still kept; None when the SMS centre does not say."""
+        if not messages:
+            return ()
+        try:
+            return trails_of(await self._told("sms", "/trails", msgspec.json.encode({"messages": messages})))
+        except msgspec.DecodeError:
+            return None
+
+    async def erase_trails(self, messages: Sequence[str], *, by: str) -> int | None:
+        """Has erased what is known of messages that have ended; how many, None when the SMS centre does not say."""
+        return await self._erased("sms", "/trails/erase", {"messages": messages, "by": by})
+
+    async def held_by_signin(self, customer: str) -> dict[str, Any] | None:
+        """All that signin holds of a customer; None when it does not say."""
+        try:
+            told = await self._told("signin", f"/customers/data?customer={quote(customer, safe='')}")
+            return msgspec.json.decode(told, type=dict[str, Any])
+        except msgspec.DecodeError:
+            return None
+
+    async def erase_in_signin(self, customer: str, *, by: str) -> int | None:
+        """Has signin erase a customer, and who they are; None when it does not say that it did."""
+        return await self._erased("signin", "/customers/erase", {"customer": customer, "by": by})
+
+    async def _erased(self, role: str, path: str, wanted: dict[str, object]) -> int | None:
+        try:
+            told = await self._told(role, path, msgspec.json.encode(wanted))
+            return msgspec.json.decode(told, type=dict[str, int])["erased"]
+        except (msgspec.DecodeError, KeyError):
             return None
 
     async def send_message(self, account: str, password: str, sender: str, recipient: str, text: str) -> str | None:

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from prikkfri.assurance import plain
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.localisation import Placement
 from prikkfri.assurance.segments import Segment
@@ -373,10 +374,10 @@ def placed(incident: Incident, placement: Placement, now: float) -> Incident:
     newly_cleared = {c.segment for c in placement.cleared} - {c.segment for c in before.cleared}
     incident = replace(incident, placement=placement)
     if changed and placement.placed:
-        text = "; ".join(each.sentence for each in placement.placed)
+        text = "; ".join(f"{plain.place(p.segment)}, {p.share:.0%} of {p.settled:.0f} failed" for p in placement.placed)
         incident = _noted(incident, Fact("placed", now, text=text))
     elif newly_cleared and placement.placed:
-        text = "cleared: " + ", ".join(str(segment) for segment in sorted(newly_cleared))
+        text = plain.not_affected(dict.fromkeys(plain.place(segment) for segment in sorted(newly_cleared)))
         incident = _noted(incident, Fact("placed", now, text=text))
     return incident
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from prikkfri.assurance import plain
 from prikkfri.assurance.impact import Exposed
 from prikkfri.assurance.incidents import Incident
 from prikkfri.config import SENSITIVE_CLASSES
@@ -75,7 +76,7 @@ def sensitive_count(exposed: Sequence[Exposed]) -> int:
 
 
 def _facts(incident: Incident, exposed: Sequence[Exposed], hit: int | None) -> str:
-    where = "; ".join(str(segment) for segment in incident.segments)
+    where = "; ".join(plain.place(segment) for segment in incident.segments)
     lines = [f"Where: {where}.", f"Customers hit: {'not known yet' if hit is None else hit}."]
     if exposed:
         classes = Counter(each.message_class or "unclassified" for each in exposed)

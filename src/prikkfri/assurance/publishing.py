@@ -51,8 +51,8 @@ _STATUS = {
 _TOLD = {
     "operational": None,
     "unknown": "Not known right now",
-    "partial_outage": "Fails for some",
-    "major_outage": "Fails for most",
+    "partial_outage": "Partial disruption",
+    "major_outage": "Major disruption",
 }
 _SEVERITY = ("operational", "unknown", "partial_outage", "major_outage")
 _OVERALL = {

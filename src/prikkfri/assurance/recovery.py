@@ -76,7 +76,13 @@ class Check:
     met: bool | None
     """None: not known."""
     text: str
-    """The figure."""
+    """The figure, as people on duty say it."""
+    proof: str = ""
+    """By how much it speaks for that; empty: the figure is all."""
+
+    @property
+    def figures(self) -> str:
+        return f"{self.text} ({self.proof})" if self.proof else self.text
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,8 @@ class Recovery:
         """What is still lacking before it is over, with its figure; empty: nothing."""
         needed = ("shares back", "held")
         lacking = (c for c in self.checks if c.met is False or (c.met is None and c.name in needed))
-        return "; ".join(f"{check.name} ({check.text})" for check in lacking)
+        # How long it has been stable says by itself what is lacking; a figure does not.
+        return "; ".join(c.text if c.name == "held" else f"{c.name} ({c.text})" for c in lacking)
 
 
 def judge(evidence: Evidence, criteria: Criteria, *, now: float) -> Recovery:
@@ -114,9 +121,7 @@ def judge(evidence: Evidence, criteria: Criteria, *, now: float) -> Recovery:
     shares = _shares_back(evidence, criteria, well_since, PATIENT_PART if patient else STILL_PART)
     traffic = _traffic_back(evidence, well_since, now)
     contacts = _contacts_falling(evidence.contacts)
-    held = Check(
-        "held", held_seconds >= criteria.hold_seconds, f"well for {held_seconds:.0f} of {criteria.hold_seconds:.0f} s"
-    )
+    held = Check("held", held_seconds >= criteria.hold_seconds, _stable(held_seconds, criteria))
     improving = bool(shares.met) and traffic.met is not False
     over = improving and bool(held.met) and contacts.met is not False
     return Recovery(
@@ -138,11 +143,7 @@ def with_pictures(
     speaks for the incident. Then a picture that holds is the proof, whether or not somebody comes to see it.
     """
     back, back_seconds = not gone, now - back_since
-    text = (
-        f"the picture has been back for {back_seconds:.0f} of {criteria.hold_seconds:.0f} s"
-        if back
-        else f"no picture on {', '.join(gone)}"
-    )
+    text = f"the picture is back, {_stable(back_seconds, criteria)}" if back else f"no picture on {', '.join(gone)}"
     held = back_seconds >= criteria.hold_seconds
     return replace(
         judged,
@@ -151,6 +152,10 @@ def with_pictures(
         broken=bool(gone) or judged.broken,
         checks=(Check("picture back", back, text), *judged.checks),
     )
+
+
+def _stable(seconds: float, criteria: Criteria) -> str:
+    return f"stable for {seconds:.0f} s ({criteria.hold_seconds:.0f} s required)"
 
 
 def _ordinary(evidence: Evidence, criteria: Criteria) -> float:
@@ -197,11 +202,8 @@ def _shares_back(evidence: Evidence, criteria: Criteria, well_since: float | Non
     if not settled:
         return Check("shares back", None, "no promise has been settled since")
     proof = _log_ratio(buckets, _ordinary(evidence, criteria), evidence.fault_share, part)
-    text = (
-        f"{broken / settled:.2%} of {settled:.0f} broken, {evidence.fault_share:.1%} at the time of the fault"
-        f" (proof {proof:.1f} of {PROOF_NATS:.0f})"
-    )
-    return Check("shares back", proof >= PROOF_NATS, text)
+    text = f"{broken / settled:.2%} of {settled:.0f} failed, {evidence.fault_share:.1%} during the fault"
+    return Check("shares back", proof >= PROOF_NATS, text, f"proof {proof:.1f} of {PROOF_NATS:.0f}")
 
 
 def _traffic_back(evidence: Evidence, well_since: float | None, now: float) -> Check:

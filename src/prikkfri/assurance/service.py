@@ -354,6 +354,10 @@ class Assurance:
         """How the partners of the SMS centre speak; None when it does not say."""
         return await self._neighbours.partners()
 
+    async def troubles_of(self, role: str) -> tuple[str, ...]:
+        """What a role says is wrong though it serves, a sentence each; nothing when it does not answer."""
+        return await self._neighbours.troubles(role)
+
     async def quarantine(self, link: str = "") -> tuple[HeldEntry, ...] | None:
         """What the SMS centre holds for a person; None when it does not say."""
         return await self._neighbours.quarantine(link)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Literal
 
+from prikkfri.assurance import plain
 from prikkfri.assurance.incidents import Entry, Incident, State, word
 from prikkfri.assurance.segments import Segment
 
@@ -39,28 +40,14 @@ _STAGE: Mapping[State, Stage] = {
     "resolved": "resolved",
     "reviewed": "resolved",
 }
-_SIGN_IN: Texts = {
-    "nb": "Innlogging til TV svikter",
-    "sv": "Inloggning till tv fungerar inte som den ska",
-    "en": "Signing in to television fails",
-}
+_SIGN_IN: Texts = {"nb": "problemer med innlogging", "sv": "problem med inloggning", "en": "problems with signing in"}
 _WHAT: Mapping[str, Texts] = {
-    "television": {
-        "nb": "TV-tjenesten svikter",
-        "sv": "Tv-tjänsten fungerar inte som den ska",
-        "en": "Television fails",
-    },
-    "messages": {
-        "nb": "Tekstmeldinger kommer ikke alltid fram",
-        "sv": "Sms kommer inte alltid fram",
-        "en": "Text messages do not always arrive",
-    },
-    "": {
-        "nb": "En tjeneste svikter",
-        "sv": "En tjänst fungerar inte som den ska",
-        "en": "A service fails",
-    },
+    "television": {"nb": "problemer med TV", "sv": "problem med tv", "en": "problems with television"},
+    "messages": {"nb": "problemer med tekstmeldinger", "sv": "problem med sms", "en": "problems with text messages"},
+    "": {"nb": "problemer med en tjeneste", "sv": "problem med en tjänst", "en": "problems with a service"},
 }
+_MAJOR: Texts = {"nb": "store", "sv": "stora", "en": "major"}
+"""Before it when it fails for most."""
 _SIGN_IN_STEPS = frozenset({"enter", "sign-in", "playback-token"})
 _STEPS_OF_LAYER: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("television", "signin"): ("sign-in",),
@@ -75,31 +62,31 @@ _EXTENT: Mapping[Severity, Texts] = {
 }
 _TOLD: Mapping[Stage, Texts] = {
     "investigating": {
-        "nb": "Vi ser feilen og arbeider med å rette den.",
-        "sv": "Vi ser felet och arbetar med att rätta till det.",
-        "en": "We see the fault and are working to mend it.",
+        "nb": "Vi kjenner til problemet og arbeider med å løse det.",
+        "sv": "Vi känner till problemet och arbetar med att lösa det.",
+        "en": "We are aware of the problem and working to fix it.",
     },
     "identified": {
-        "nb": "Vi har satt inn tiltak og arbeider videre.",
-        "sv": "Vi har satt in åtgärder och arbetar vidare.",
-        "en": "Measures have been taken, and we are working on.",
+        "nb": "En midlertidig løsning er på plass. Vi arbeider videre.",
+        "sv": "En tillfällig lösning är på plats. Vi arbetar vidare.",
+        "en": "A workaround is in place. We are still working on it.",
     },
     "monitoring": {
-        "nb": "Det ser ut til å virke igjen. Vi følger med til det er sikkert.",
-        "sv": "Det ser ut att fungera igen. Vi följer läget tills det är säkert.",
-        "en": "It seems to work again. We are watching until that is certain.",
+        "nb": "Det ser ut til å virke igjen. Vi følger med til det er stabilt.",
+        "sv": "Det ser ut att fungera igen. Vi följer läget tills det är stabilt.",
+        "en": "It seems to work again. We are monitoring it until it is stable.",
     },
-    "resolved": {"nb": "Feilen er rettet.", "sv": "Felet är rättat.", "en": "The fault is mended."},
+    "resolved": {"nb": "Problemet er løst.", "sv": "Problemet är löst.", "en": "The problem is fixed."},
 }
 _AGAIN: Texts = {
-    "nb": "Feilen er tilbake, eller var ikke over.",
-    "sv": "Felet är tillbaka, eller var inte över.",
-    "en": "The fault is back, or was not over.",
+    "nb": "Problemet er tilbake.",
+    "sv": "Problemet är tillbaka.",
+    "en": "The problem is back.",
 }
 _UNPROVEN: Texts = {
-    "nb": "Vi mener at feilen er rettet, og følger fortsatt med.",
-    "sv": "Vi anser att felet är rättat och följer fortfarande läget.",
-    "en": "We believe that the fault is mended, and are still watching.",
+    "nb": "Vi mener at problemet er løst, og følger fortsatt med.",
+    "sv": "Vi anser att problemet är löst och följer fortfarande läget.",
+    "en": "We believe that the problem is fixed, and are still monitoring it.",
 }
 _SOLUTION: Texts = {"nb": "Ventes løst {at}.", "sv": "Väntas vara löst {at}.", "en": "Expected to be solved by {at}."}
 _NO_SOLUTION: Texts = {
@@ -112,11 +99,11 @@ _SOLUTION_OVERDUE: Texts = {
     "sv": "Det skulle ha varit löst {at}. Det är det inte.",
     "en": "It was to be solved by {at}. It is not.",
 }
-_NEXT: Texts = {"nb": "Neste melding {at}.", "sv": "Nästa besked {at}.", "en": "Next word by {at}."}
+_NEXT: Texts = {"nb": "Neste oppdatering {at}.", "sv": "Nästa uppdatering {at}.", "en": "Next update by {at}."}
 _NEXT_OVERDUE: Texts = {
-    "nb": "Meldingen som var lovet {at}, er forsinket.",
-    "sv": "Beskedet som utlovades {at} är försenat.",
-    "en": "The word promised for {at} is late.",
+    "nb": "Oppdateringen som var lovet {at}, er forsinket.",
+    "sv": "Uppdateringen som utlovades {at} är försenad.",
+    "en": "The update promised for {at} is late.",
 }
 
 
@@ -173,7 +160,10 @@ def statements(incidents: Iterable[Incident], *, now: float, zone: tzinfo) -> tu
 
 def what(incident: Incident) -> Texts:
     """What an incident is, in a few words for the public."""
-    return _what(incident.service, steps_of(incident.segments))
+    problems = _what(incident.service, steps_of(incident.segments))
+    if weight(incident) == "major_outage":
+        problems = {language: f"{_MAJOR[language]} {problems[language]}" for language in LANGUAGES}
+    return {language: plain.capital(problems[language]) for language in LANGUAGES}
 
 
 def told(incident: Incident) -> bool:

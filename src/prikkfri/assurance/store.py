@@ -1,5 +1,6 @@
 """All SQL of assurance: outcomes taken from the journal, what is counted of them, who holds a device, alarms."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -221,12 +222,19 @@ async def outcomes_in(
     return [_taken(row) for row in rows]
 
 
-async def outcomes_of_customer(queries: Queries, customer: str, *, most: int) -> list[Taken]:
-    """The newest outcomes of a subscriber, and those of a held device from before anyone had signed in on it."""
+async def outcomes_of_customer(
+    queries: Queries, customer: str, *, most: int, before: Taken | None = None
+) -> list[Taken]:
+    """The newest outcomes of a subscriber, and those of a held device from before anyone had signed in on it.
+
+    `before` one of them: those that come after it.
+    """
+    last = (before.outcome.time, before.position, before.stream) if before else (math.inf, 0, "")
     rows = await queries.fetch(
-        f"{_OUTCOMES} {_OF_CUSTOMER} UNION ALL {_OUTCOMES} {_OF_HELD_DEVICES}"
-        " ORDER BY time DESC, position DESC LIMIT :most",
-        {"customer": customer, "most": most},
+        f"SELECT * FROM ({_OUTCOMES} {_OF_CUSTOMER} UNION ALL {_OUTCOMES} {_OF_HELD_DEVICES}) AS theirs"  # noqa: S608
+        " WHERE (time, position, stream) < (:time, :position, :stream)"
+        " ORDER BY time DESC, position DESC, stream DESC LIMIT :most",
+        {"customer": customer, "most": most, "time": last[0], "position": last[1], "stream": last[2]},
     )
     return [_taken(row) for row in rows]
 

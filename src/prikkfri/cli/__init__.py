@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from prikkfri.app.locks import out_of_reach
-from prikkfri.cli import checks, incidents, messages, quarantine, rehearsals, serving, simulations, subscribers
+from prikkfri.cli import (
+    checks,
+    incidents,
+    messages,
+    quarantine,
+    rehearsals,
+    restored,
+    serving,
+    simulations,
+    subscribers,
+)
 from prikkfri.errors import PrikkfriError, UsageError
 
 application = typer.Typer(
@@ -67,4 +77,5 @@ application.add_typer(subscribers.commands, name="subscribers")
 application.add_typer(rehearsals.commands, name="rehearse")
 application.add_typer(simulations.commands, name="simulate")
 application.add_typer(quarantine.commands, name="quarantine", invoke_without_command=True)
+application.add_typer(restored.commands, name="sms")
 application.add_typer(incidents.commands, name="incidents", invoke_without_command=True)

@@ -12,6 +12,7 @@ from prikkfri.cli.installation import configuration, read
 from prikkfri.cli.options import HOME, ConfigFile, Home, JsonFile
 from prikkfri.cli.printing import console, moment, write_json, write_text
 from prikkfri.errors import PrikkfriError, UsageError
+from prikkfri.protocols import money
 
 if TYPE_CHECKING:
     from prikkfri.assurance.answers import Answer
@@ -146,9 +147,9 @@ def credits(
         rows = [{**asdict(each.credit), "given_by": each.given_by, "given_at": each.given_at} for each in given]
         write_json(rows, json_file)
         return
-    total = sum(each.credit.amount for each in given) / 100
+    total = money.said(sum(each.credit.amount for each in given), given[0].credit.currency, "en") if given else "0"
     told = sum(bool(each.told_at) for each in given)
-    console.print(f"{len(given):,} credits, {total:,.2f} together; {told:,} customers have been told")
+    console.print(f"{len(given):,} credits, {total} together; {told:,} customers have been told")
 
 
 async def _incident(queries: "Queries", identifier: str, home: Path) -> "Incident":

@@ -142,7 +142,7 @@ def say_checks(checks: "Sequence[Check]", again: str) -> None:
 
     progress = Console(stderr=True, highlight=False)
     table = Table(box=None, show_header=False)
-    marks = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[yellow]?[/yellow]"}
+    marks = {True: "[green]✓ passed[/green]", False: "[red]✗ failed[/red]", None: "[yellow]? not judged[/yellow]"}
     for check_ in checks:
         table.add_row(marks[check_.holds], check_.name, check_.figure)
     progress.print(table)

@@ -15,13 +15,15 @@ from rich.text import Text
 
 from prikkfri.cli.installation import asked_of, configuration, read
 from prikkfri.cli.options import HOME, By, ConfigFile, Home, JsonFile
-from prikkfri.cli.printing import console, moment, write_json
+from prikkfri.cli.printing import console, moment, refuse_unwritable, write_json
 from prikkfri.clock import SystemClock
 from prikkfri.config import Config
 from prikkfri.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from prikkfri.subscribers.profile import Profile
+
+WHY_CHARACTERS_MIN, WHY_CHARACTERS_MAX = 4, 200
 
 commands = typer.Typer(help="Who the customers are.", rich_markup_mode=None)
 
@@ -148,6 +150,61 @@ def end_sessions(
         return
     devices = "1 device" if ended["ended"] == 1 else f"{ended['ended']} devices"
     console.print(f"customer {wanted['customer']} is signed out on {devices}", soft_wrap=True)
+
+
+Why = Annotated[str, typer.Option("--why", help="Why, for the record: 4 to 200 characters.")]
+
+
+@commands.command("export")
+def export_subscriber(
+    key: Annotated[str, typer.Argument(metavar="MSISDN|ID")],
+    why: Why,
+    by: By = "",
+    json_file: JsonFile = None,
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """Export all that is kept of a customer, for them, as JSON: what they hold, how they signed in, what they did."""
+    settings = configuration(home, config)
+    refuse_unwritable(json_file, "--json")
+    told = asked_of("assurance", settings, "POST", "/customers/data/export", _about(settings, key, why, by))
+    if json_file is not None:
+        write_json(told, json_file)
+        return
+    parts = ", ".join(f"{len(told[name])} {name}" for name in ("subscriptions", "incidents", "messages", "outcomes"))
+    console.print(f"customer {told['customer']['id']}: {parts}; write them with --json FILE", soft_wrap=True)
+
+
+@commands.command("erase")
+def erase_subscriber(
+    key: Annotated[str, typer.Argument(metavar="MSISDN|ID")],
+    why: Why,
+    yes: Annotated[bool, typer.Option("--yes", help="You are sure: it cannot be undone.")] = False,
+    by: By = "",
+    json_file: JsonFile = None,
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """Erase a customer for good: who they are, how they sign in, their messages, their name on what they did."""
+    settings = configuration(home, config)
+    wanted = _about(settings, key, why, by)
+    if not yes:
+        raise UsageError(f"nothing is erased yet: say --yes to erase customer {wanted['customer']} for good")
+    told = asked_of("assurance", settings, "POST", "/customers/data/erase", wanted)
+    if json_file is not None:
+        write_json(told, json_file)
+        return
+    console.print(
+        f"customer {wanted['customer']} is erased, with {told['messages']} messages; no name is on {told['outcomes']}"
+        " outcomes any more. The journals run out by themselves; a later file that names them brings them back",
+        soft_wrap=True,
+    )
+
+
+def _about(settings: Config, key: str, why: str, by: str) -> dict[str, str]:
+    if not WHY_CHARACTERS_MIN <= len(why.strip()) <= WHY_CHARACTERS_MAX:
+        raise UsageError(f"--why takes {WHY_CHARACTERS_MIN} to {WHY_CHARACTERS_MAX} characters")
+    return {"customer": customer_of(settings, key), "by": by or getpass.getuser(), "why": why.strip()}
 
 
 def customer_of(settings: Config, key: str) -> str:

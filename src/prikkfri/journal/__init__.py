@@ -3,7 +3,7 @@
 from prikkfri.journal.following import Follower, Page, Source, last_written_at, read_page, taken_to
 from prikkfri.journal.limits import JournalLimits
 from prikkfri.journal.outcomes import Outcome
-from prikkfri.journal.writing import Journal, Spool, open_journal, trim
+from prikkfri.journal.writing import Journal, Point, Spool, open_journal, trim
 
 __all__ = [
     "Follower",
@@ -11,6 +11,7 @@ __all__ = [
     "JournalLimits",
     "Outcome",
     "Page",
+    "Point",
     "Source",
     "Spool",
     "last_written_at",

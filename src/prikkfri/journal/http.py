@@ -4,12 +4,12 @@ The answer is a `Batches` in MessagePack. What a follower asks for tells how far
 position that it has stored: that is what trimming goes by.
 """
 
-import asyncio
 from urllib.parse import parse_qs
 
 import httpx
 import msgspec
 
+from prikkfri.clock import SYSTEM_CLOCK, Clock
 from prikkfri.errors import StorageError, StorageUnavailable
 from prikkfri.journal.following import Batches, Page, Source, decoded, read_batches
 from prikkfri.journal.limits import LIMITS, JournalLimits
@@ -43,13 +43,15 @@ def application(journal: Journal, key: str) -> Application:
     return edge([Route("GET", "/journal/{stream}", batches, key=key)])
 
 
-def remote_source(client: httpx.AsyncClient, url: str, key: str, *, limits: JournalLimits = LIMITS) -> Source:
+def remote_source(
+    client: httpx.AsyncClient, url: str, key: str, *, clock: Clock = SYSTEM_CLOCK, limits: JournalLimits = LIMITS
+) -> Source:
     """Reads the journal of the role at `url`; raises `StorageError` when it does not answer as it should."""
 
     async def source(stream: str, after: int) -> Page | None:
         try:
             async with (
-                asyncio.timeout(limits.answer_seconds_max),
+                clock.timeout(limits.answer_seconds_max),
                 client.stream(
                     "GET",
                     f"{url}/journal/{stream}",

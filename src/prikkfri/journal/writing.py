@@ -7,33 +7,79 @@ last outcome.
 """
 
 import asyncio
-import secrets
+import os
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
-from prikkfri.clock import Clock
+from prikkfri.clock import SYSTEM_CLOCK, Clock
 from prikkfri.errors import FencedOut, InDoubt, PrikkfriError, StorageError
 from prikkfri.journal.limits import LIMITS, JournalLimits
 from prikkfri.journal.outcomes import Outcome, encode_batch
-from prikkfri.storage import Database, Transaction
+from prikkfri.storage import Database, Queries, Transaction
+
+
+class Point(NamedTuple):
+    """How far the writer of a stream has come."""
+
+    incarnation: str
+    commits: int
+    """Groups that have been committed, those without outcomes too: each moves it, whatever it wrote."""
+    position: int
+    written_at: float
+    """When the newest outcome that is kept was written; 0: there is none."""
 
 
 class Journal:
     """The writer of one stream in a role's own database."""
 
-    def __init__(self, database: Database, *, stream: str, clock: Clock, incarnation: str, epoch: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        stream: str,
+        clock: Clock,
+        incarnation: str,
+        epoch: int,
+        opened: Point | None = None,
+    ) -> None:
         self.stream = stream
         self.incarnation = incarnation
         """Which of the streams of this name it is: another one begins when a file is lost."""
         self.epoch = epoch
         """Who writes it: the newest epoch alone may."""
+        self.opened = opened or Point(incarnation, 0, 0, 0.0)
+        """How far the stream had come when it was taken over."""
         self.database = database
         self.taken_to = 0
         """The position up to which every follower has taken the stream, as last told."""
         self._clock = clock
         database.on_commit(self._append)
+
+    async def point(self) -> Point:
+        """How far it has come: what is committed, and so on disk. Raises `StorageError`, `FencedOut`."""
+
+        async def work(queries: Queries) -> Point:
+            row = await queries.fetch_one(
+                "SELECT epoch FROM journal_stream WHERE stream = :stream", {"stream": self.stream}
+            )
+            if row is None or row[0] != self.epoch:
+                raise FencedOut(f"another process writes the journal stream {self.stream} now")
+            return await _point(queries, self.stream)
+
+        return await self.database.read(work)
+
+    async def skip_to(self, transaction: Transaction, position: int) -> None:
+        """What follows is beyond that position at least: followers have been told of others up to there.
+
+        They find a gap, which they tell of, rather than take what is new for what they have taken already.
+        """
+        await transaction.execute(
+            "UPDATE journal_stream SET position = :position WHERE stream = :stream AND position < :position",
+            {"stream": self.stream, "position": position},
+        )
 
     def record(self, transaction: Transaction, *outcomes: Outcome) -> None:
         """Adds outcomes to the transaction of the state that they tell about."""
@@ -51,8 +97,8 @@ class Journal:
         # Also where there is nothing to append: what a fenced writer does to other state is not wanted either.
         outcomes: list[Outcome] = transaction.collected
         row = await transaction.fetch_one(
-            "UPDATE journal_stream SET position = position + :n WHERE stream = :stream AND epoch = :epoch"
-            " RETURNING position",
+            "UPDATE journal_stream SET position = position + :n, commits = commits + 1"
+            " WHERE stream = :stream AND epoch = :epoch RETURNING position",
             {"n": len(outcomes), "stream": self.stream, "epoch": self.epoch},
         )
         if row is None:
@@ -72,24 +118,36 @@ class Journal:
         )
 
 
-async def open_journal(database: Database, *, stream: str, clock: Clock) -> Journal:
-    """Takes a stream over: whoever wrote it before is fenced out from now on."""
+async def open_journal(
+    database: Database, *, stream: str, clock: Clock, entropy: Callable[[int], bytes] = os.urandom
+) -> Journal:
+    """Takes a stream over: whoever wrote it before is fenced out from now on. `entropy(n)` gives n random octets."""
 
-    async def claim(transaction: Transaction) -> tuple[str, int]:
+    async def claim(transaction: Transaction) -> tuple[int, Point]:
         await transaction.execute(
             "INSERT INTO journal_stream (stream, incarnation, epoch, position, trimmed_to, overflowed)"
             " VALUES (:stream, :incarnation, 0, 0, 0, 0) ON CONFLICT (stream) DO NOTHING",
-            {"stream": stream, "incarnation": secrets.token_hex(8)},
+            {"stream": stream, "incarnation": entropy(8).hex()},
         )
         row = await transaction.fetch_one(
-            "UPDATE journal_stream SET epoch = epoch + 1 WHERE stream = :stream RETURNING incarnation, epoch",
+            "UPDATE journal_stream SET epoch = epoch + 1 WHERE stream = :stream RETURNING epoch",
             {"stream": stream},
         )
         assert row is not None
-        return row[0], row[1]
+        return row[0], await _point(transaction, stream)
 
-    incarnation, epoch = await database.write(claim)
-    return Journal(database, stream=stream, clock=clock, incarnation=incarnation, epoch=epoch)
+    epoch, opened = await database.write(claim)
+    return Journal(database, stream=stream, clock=clock, incarnation=opened.incarnation, epoch=epoch, opened=opened)
+
+
+async def _point(queries: Queries, stream: str) -> Point:
+    row = await queries.fetch_one(
+        "SELECT incarnation, commits, position, COALESCE((SELECT written_at FROM journal_batch"
+        " WHERE stream = :stream ORDER BY position DESC LIMIT 1), 0) FROM journal_stream WHERE stream = :stream",
+        {"stream": stream},
+    )
+    assert row is not None
+    return Point(row[0], row[1], row[2], float(row[3]))
 
 
 class Spool:
@@ -104,6 +162,7 @@ class Spool:
         *,
         outcomes_max: int,
         alarm: Callable[[str], None],
+        clock: Clock = SYSTEM_CLOCK,
         limits: JournalLimits = LIMITS,
     ) -> None:
         """`opening` opens the journal when the spool runs: a role starts, and serves, also where that fails."""
@@ -112,6 +171,7 @@ class Spool:
         self.journal: Journal | None = None
         """None until it could be opened."""
         self._opening = opening
+        self._clock = clock
         self._outcomes_max = outcomes_max
         self._limits = limits
         self._pending: deque[Outcome] = deque()
@@ -137,7 +197,7 @@ class Spool:
         try:
             while True:
                 if self.journal is None and not await self._opened():
-                    await asyncio.sleep(self._limits.pause_seconds)
+                    await self._clock.sleep(self._limits.pause_seconds)
                     continue
                 await self._arrived.wait()
                 self._arrived.clear()
@@ -145,7 +205,7 @@ class Spool:
                 self._writing = asyncio.create_task(self._write_pending())
                 await asyncio.shield(self._writing)
                 if self._pending:
-                    await asyncio.sleep(self._limits.pause_seconds)
+                    await self._clock.sleep(self._limits.pause_seconds)
                     self._arrived.set()
         finally:
             try:

@@ -24,9 +24,6 @@ SLOW_AWAKE_SHARE = 0.02
 """A slowed role runs for so much of each period and is stopped for the rest."""
 
 
-_held: list[socket.socket] = []
-
-
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on, and that this machine gives to nobody else until this process has ended.
 
@@ -37,8 +34,10 @@ def free_ports(count: int) -> list[int]:
     for holding in sockets:
         holding.bind(("127.0.0.1", 0))
         holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    _held.extend(sockets)
-    return [holding.getsockname()[1] for holding in sockets]
+    ports = [holding.getsockname()[1] for holding in sockets]
+    for holding in sockets:
+        holding.detach()
+    return ports
 
 
 def ports_section(ports: Sequence[int]) -> str:

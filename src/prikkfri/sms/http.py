@@ -31,11 +31,15 @@ from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.canaries.service import Canaries, Told
 from prikkfri.sms.quarantine.service import Quarantine
 from prikkfri.sms.reports.service import Reports
+from prikkfri.sms.restored import Decision
+from prikkfri.sms.restores.service import Restores
 from prikkfri.sms.routing import Exposed, Party
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.submission import Doubt, Refusal
 
 BODY_OCTETS_MAX = 65_536
+MESSAGES_MAX = 200
+"""So many trails are told or erased at once."""
 NAMES = {"too-large": "too-long"}
 _RETRY_SECONDS = 1.0
 _MESSAGES = {
@@ -75,9 +79,22 @@ class _Say(msgspec.Struct, forbid_unknown_fields=True):
     """The name of the person who says so."""
 
 
+class _Messages(msgspec.Struct, forbid_unknown_fields=True):
+    messages: Annotated[list[_Text], msgspec.Meta(max_length=MESSAGES_MAX)]
+
+
+class _Erase(_Messages):
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
 class _SayOfLink(msgspec.Struct, forbid_unknown_fields=True):
     link: _Text
     action: Literal["discard"]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class _SayOfRestored(msgspec.Struct, forbid_unknown_fields=True):
+    action: Decision
     by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
@@ -266,6 +283,46 @@ def report_commands(reports: Reports, *, command_key: str) -> list[Route]:
         return Answer(200, asdict(reports.report()))
 
     return [Route("GET", "/links", links, key=command_key)]
+
+
+def trail_commands(centre: SmsCentre, *, command_key: str) -> list[Route]:
+    """What happened to messages, for whoever answers for a customer; never a body, numbers masked."""
+
+    async def trails(request: Request) -> Answer:
+        wanted = msgspec.json.decode(await request.body(), type=_Messages)
+        return Answer(200, {"trails": [asdict(trail) for trail in await centre.trails(wanted.messages)]})
+
+    async def erase(request: Request) -> Answer:
+        wanted = msgspec.json.decode(await request.body(), type=_Erase)
+        return Answer(200, {"erased": await centre.erase_trails(wanted.messages)})
+
+    most = BODY_OCTETS_MAX
+    return [
+        Route("POST", "/trails", _careful(trails), body_bytes_max=most, key=command_key),
+        Route("POST", "/trails/erase", _careful(erase), body_bytes_max=most, key=command_key),
+    ]
+
+
+def restore_commands(restores: Restores, *, command_key: str) -> list[Route]:
+    """The last restored snapshot that was noticed, and what a person says of what waited in it."""
+
+    async def show(request: Request) -> Answer:
+        found = await restores.newest()
+        if found is None:
+            return Answer(200, {"holds": False, "restore": None})
+        shown = {**found._asdict(), "seconds_missing": found.seconds_missing}
+        return Answer(200, {"holds": found.holds, "restore": shown})
+
+    async def say(request: Request) -> Answer:
+        wanted = msgspec.json.decode(await request.body(), type=_SayOfRestored)
+        if not await restores.decide(wanted.action, by=wanted.by):
+            return refusal(409, "not-held", "nothing is held for a restored snapshot, or it is decided already")
+        return await show(request)
+
+    return [
+        Route("GET", "/restored", _careful(show), key=command_key),
+        Route("POST", "/restored", _careful(say), body_bytes_max=BODY_OCTETS_MAX, key=command_key),
+    ]
 
 
 _NOT_HELD = refusal(404, "not-held", "there is nothing of that id in quarantine")

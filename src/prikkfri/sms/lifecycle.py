@@ -55,6 +55,8 @@ class Event(StrEnum):
     """A person says that what is in quarantine goes out after all."""
     DISCARD = "discard"
     """A person says that nothing is to come of what is in quarantine."""
+    GIVE_UP = "give-up"
+    """It waited in a snapshot that was restored, and may have been sent since: a person says so, or its time is up."""
 
 
 class ReceiptState(StrEnum):
@@ -162,6 +164,7 @@ MESSAGE: Lifecycle[State, Event] = Lifecycle(
         Event.QUARANTINE: ((State.SENDING,), State.QUARANTINED),
         Event.FREE: ((State.QUARANTINED,), State.WAITING),
         Event.DISCARD: ((State.QUARANTINED,), State.REJECTED),
+        Event.GIVE_UP: ((State.WAITING, State.IN_DOUBT), State.UNREPORTED),
     },
 )
 RECEIPT: Lifecycle[ReceiptState, ReceiptEvent] = Lifecycle(
@@ -183,7 +186,9 @@ NETWORK_RECEIPT: Lifecycle[NetworkReceiptState, NetworkReceiptEvent] = Lifecycle
     },
 )
 
-BY_PERSON = frozenset({Event.FREE, Event.DISCARD})
+RESTORED = "restored"
+"""The reason of what ended since it had waited in a restored snapshot and may have been sent."""
+BY_PERSON = frozenset({Event.FREE, Event.DISCARD, Event.GIVE_UP})
 TRANSITIONS = MESSAGE.transitions(State)
 ENDED = frozenset(State) - {
     state for event, (leaves, _) in MESSAGE.steps.items() if event not in BY_PERSON for state in leaves

@@ -8,7 +8,7 @@ came to is decided when its last message has ended.
     accepted ---> WAITING ---> SENDING ---> SENT ---> DELIVERED, UNDELIVERABLE, REJECTED, EXPIRED, UNREPORTED
                    ^    |         |  |                 ^
                    |    |         |  +-----------------+  refused for good; or an account took it
-                   |    +--> EXPIRED |
+                   |    +--> EXPIRED |                    (UNREPORTED, too, when a snapshot was restored)
                    |              v  v
                    +---------- IN_DOUBT ---> SENT (a late answer), ended (a receipt told), UNREPORTED
                                   QUARANTINED  (from SENDING, before a byte was written, or when it ended its

@@ -14,7 +14,7 @@ from prikkfri.journal.outcomes import Verdict
 from prikkfri.sms.addresses import is_number
 from prikkfri.sms.canaries import verdicts
 from prikkfri.sms.delivery import STATUS
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import RESTORED, State
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
 
@@ -133,7 +133,7 @@ def settled(
 
     `for_account`: it was for an account, which took it, refused it, or did not come for it in time.
     """
-    ours = state is State.QUARANTINED or (state is State.EXPIRED and not for_account)
+    ours = state is State.QUARANTINED or (state is State.EXPIRED and not for_account) or reason == RESTORED
     theirs = ACCOUNT if for_account else "link"
     return Outcome(
         time=now,
@@ -211,4 +211,17 @@ def switched(link: str, state: str, partners: Partners, *, who: str, reason: str
         verdict="kept",
         reason=reason,
         dimensions={**_way(link, partners, "out"), "by": who},
+    )
+
+
+def sending(decision: str, *, by: str, now: float) -> Outcome:
+    """Nothing is sent, since a snapshot was restored; or (`decision`) a person has said what comes of what waited."""
+    return Outcome(
+        time=now,
+        service=SERVICE,
+        step="start-sending" if decision else "stop-sending",
+        layer="sms-centre",
+        verdict="kept",
+        reason=decision or "snapshot-restored",
+        dimensions={"by": by},
     )

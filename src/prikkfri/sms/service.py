@@ -8,8 +8,8 @@ in doubt. A network's receipt that fits no message yet waits there, too. Each st
 (`lifecycle`).
 
 The rooms: the edges of `accounts` and `links`, `sessions`, `submissions`, `dispatch`, `receipts`, `quarantine`,
-`housekeeping`, `keys`, `reports`, `routes`, `placing` and `trails`. They know each other in one direction, and `shared`
-is all that they share.
+`housekeeping`, `keys`, `reports`, `routes`, `placing`, `restores` and `trails`. They know each other in one direction,
+and `shared` is all that they share.
 
 Another process writes, or nobody can tell what is written (`FatalError`): to answer or to claim now would be a guess.
 The role ends, and finds out when it starts again what there is.
@@ -34,6 +34,7 @@ from prikkfri.sms.placing.service import Placing
 from prikkfri.sms.quarantine.service import Quarantine
 from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.reports.service import Reports
+from prikkfri.sms.restores.service import Restores
 from prikkfri.sms.routes.service import RouteSwitch
 from prikkfri.sms.routing import Exposed, Party, Stop
 from prikkfri.sms.sealing import Sealer
@@ -43,8 +44,9 @@ from prikkfri.sms.submission import Doubt, Refusal
 from prikkfri.sms.submissions.service import Submissions
 from prikkfri.sms.timing import TIMING, Timing
 from prikkfri.sms.trail import Trail
-from prikkfri.sms.trails.service import message_trail
+from prikkfri.sms.trails.service import erase_trails, message_trail, message_trails
 from prikkfri.storage import Database, Transaction
+from prikkfri.storage.marks import Mark
 from prikkfri.storage.sealing_keys import SealingKeys
 
 
@@ -65,10 +67,12 @@ class SmsCentre:
         wire: Wire = WIRE,
         room: Room = ROOM,
         trusted: Sequence[str] = (),
+        mark: Mark | None = None,
     ) -> None:
         """`smpp_sockets` listen already; `entropy(n)` gives n random octets fit for keys. Raises `StorageError`.
 
-        `trusted`: addresses or networks of proxies, which connect for others.
+        `trusted`: addresses or networks of proxies, which connect for others. `mark`: where it is noted how far the
+        centre has come, on another disk than the database's; None: a restored snapshot is not noticed.
         """
         self._sockets = smpp_sockets
         self._steady = SteadyClock(clock)
@@ -83,6 +87,8 @@ class SmsCentre:
         """How the partners speak, and what waits for whom."""
         self.quarantine = quarantine
         """What is held for a person, and what a person does with it."""
+        self.restores = Restores(shared, receipts, mark)
+        """Whether a snapshot was restored, and what a person says of what waited in it."""
         self._submissions = Submissions(shared, receipts, self._keys)
         dispatch = Dispatch(shared, receipts, quarantine)
         self._sessions = Sessions(shared, self._submissions, dispatch)
@@ -96,6 +102,7 @@ class SmsCentre:
         """Serves until cancelled; then unbinds and closes within seconds."""
         shared = self._shared
         await self._routes.recover()  # first: canaries, which begin at the same time, ask which routes are stopped
+        await self.restores.notice()
         await self._keys.recover()
         self._steady.goes_on_from(await shared.database.read(store.newest))
         await self._submissions.recover()
@@ -115,9 +122,11 @@ class SmsCentre:
             tasks.create_task(self._placing.keep(), name="placing")
             tasks.create_task(self._receipts.keep(), name="receipts")
             tasks.create_task(self.reports.keep(), name="reports")
+            tasks.create_task(self.restores.keep(), name="restores")
+            tasks.create_task(self.restores.keep_mark(), name="mark")
             try:
                 while True:
-                    await asyncio.sleep(shared.timing.look_seconds)
+                    await shared.clock.sleep(shared.timing.look_seconds)
                     for connection in list(shared.bound.connections):
                         connection.tick()
             finally:
@@ -137,6 +146,13 @@ class SmsCentre:
     async def trail(self, message: str) -> Trail | None:
         return await message_trail(self._shared.database, message)
 
+    async def trails(self, messages: Sequence[str]) -> list[Trail]:
+        return await message_trails(self._shared.database, messages)
+
+    async def erase_trails(self, messages: Sequence[str]) -> int:
+        """Erases what is known of messages that have ended; returns how many those were."""
+        return await erase_trails(self._shared.database, messages)
+
     async def send_canary(
         self, link: str, phone: str, text: str, *, seconds: float, note: Callable[[Transaction, str], Awaitable[None]]
     ) -> None:
@@ -145,6 +161,11 @@ class SmsCentre:
         `seconds`: how long it may wait for the link. Raises `StorageError`.
         """
         await self._submissions.send_canary(link, phone, text, seconds=seconds, note=note)
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is sent, since a snapshot was restored."""
+        return self._shared.holds
 
     def stop_of(self, link: str) -> Stop | None:
         """What is known of the last time that a link's route was stopped."""
@@ -194,4 +215,5 @@ class SmsCentre:
             "link_binds_bound": sum(bound.links()),
             "link_binds_configured": sum(link.binds for link in self._shared.settings.links),
             **self.reports.metrics(),
+            **self.restores.metrics(),
         }

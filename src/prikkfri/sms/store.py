@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from msgspec import structs
 
 from prikkfri.sms.delivery import VALIDITY_SECONDS_MIN
-from prikkfri.sms.lifecycle import ENDINGS, MESSAGE, RECEIPT, Event, ReceiptEvent, State, out_of_time
+from prikkfri.sms.lifecycle import ENDINGS, MESSAGE, RECEIPT, RESTORED, Event, ReceiptEvent, State, out_of_time
 from prikkfri.sms.messages import RECEIPT_STATES, Ending, Message
 from prikkfri.sms.receipt_ids import fold
 from prikkfri.sms.trail import Step
@@ -152,6 +152,7 @@ async def move(
 
     `among`: of these alone, at least one; None: of all.
     """
+    assert among is None or among
     ids = {f"id{number}": message for number, message in enumerate(among or ())}
     which = "" if among is None else f" AND id IN ({', '.join(f':{name}' for name in ids)})"
     rows = await tx.fetch(
@@ -182,26 +183,54 @@ async def end(tx: Transaction, message: str, state: State, *, reason: str, now: 
 
 
 async def end_overdue(tx: Transaction, state: State, *, before: float, limit: int, now: float) -> list[Ending]:
-    """Ends those of one open state whose time was up by then, the longest overdue first."""
+    """Ends those of one open state whose time was up by then, the longest overdue first: twice `limit` at most.
+
+    Of what waited in a restored snapshot nobody can say that it did not arrive.
+    """
     final = out_of_time(state)
-    ended = await _end(
-        tx,
+    overdue = (
         f"id IN (SELECT id FROM sms_message WHERE ended_at = 0 AND state = '{state}'"
-        " AND expires_at <= :before ORDER BY expires_at LIMIT :limit)",
-        {"before": before, "limit": limit},
-        final,
-        reason="in-doubt" if state is State.IN_DOUBT else str(final),
-        now=now,
+        " AND expires_at <= :before ORDER BY expires_at LIMIT :limit)"
+    )
+    which: dict[str, object] = {"before": before, "limit": limit}
+    ended = []
+    if state is State.WAITING:
+        unknown = f"{overdue} AND restored <> 0"
+        ended = await _end(tx, unknown, which, State.UNREPORTED, event=Event.GIVE_UP, reason=RESTORED, now=now)
+    ended += await _end(
+        tx, overdue, which, final, reason="in-doubt" if state is State.IN_DOUBT else str(final), now=now
     )
     if state is State.WAITING:
         await count_waiting(tx, [(ending.target, ending.message_class) for ending in ended], -1)
     return ended
 
 
+async def give_up(tx: Transaction, ids: Sequence[str], *, now: float) -> list[Ending]:
+    """Ends those that waited in a restored snapshot and may have been sent, though nothing here says so."""
+    ended = []
+    for message in ids:
+        waited = await tx.fetch(
+            f"SELECT target, message_class FROM sms_message WHERE id = :id AND state = '{State.WAITING}'",
+            {"id": message},
+        )
+        await count_waiting(tx, waited, -1)
+        ended += await _end(
+            tx, "id = :id", {"id": message}, State.UNREPORTED, event=Event.GIVE_UP, reason=RESTORED, now=now
+        )
+    return ended
+
+
 async def _end(
-    tx: Transaction, where: str, which: dict[str, object], state: State, *, reason: str, now: float
+    tx: Transaction,
+    where: str,
+    which: dict[str, object],
+    state: State,
+    *,
+    reason: str,
+    now: float,
+    event: Event | None = None,
 ) -> list[Ending]:
-    change = MESSAGE.change(ENDINGS[state])
+    change = MESSAGE.change(event or ENDINGS[state])
     sealed = "sealed" if state is State.QUARANTINED else "NULL"
     rows = await tx.fetch(
         f"UPDATE sms_message SET {change.put}, reason = :reason, ended_at = :now, sealed = {sealed},"

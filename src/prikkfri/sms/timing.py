@@ -38,6 +38,10 @@ class Timing:
     """Of older messages that wait for an account nobody is to hear any more when its last connection ends."""
     count_every_seconds: float = 5.0
     """How often we look for whom as much waits as may wait."""
+    mark_seconds: float = 1.0
+    """How often, at most, it is noted how far the centre has come: what was committed after that is not missed."""
+    mark_seconds_max: float = 3.0
+    """A note that is not written after so long is said to be in trouble, and not waited for when the centre stops."""
     erase_every_seconds: float = 600.0
     clock_step_seconds: float = 5.0
     """A clock that goes off by so much between two looks has been set."""

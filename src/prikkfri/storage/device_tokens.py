@@ -55,7 +55,7 @@ class DeviceTokens:
         """
         while True:
             await self.read_revoked()
-            await asyncio.sleep(self._limits.revoked_read_seconds)
+            await self._clock.sleep(self._limits.revoked_read_seconds)
 
     async def read_revoked(self) -> None:
         """Reads the list if it has changed."""

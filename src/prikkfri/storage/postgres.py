@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
+from prikkfri.clock import SYSTEM_CLOCK, Clock
 from prikkfri.errors import InDoubt, StorageError, StorageUnavailable
 from prikkfri.storage.database import Parameters, Queries, Row, Transaction
 from prikkfri.storage.limits import LIMITS, StorageLimits
@@ -52,9 +53,10 @@ class _Connection:
 
 
 class PostgresEngine:
-    def __init__(self, url: str, *, area: str, limits: StorageLimits = LIMITS) -> None:
+    def __init__(self, url: str, *, area: str, clock: Clock = SYSTEM_CLOCK, limits: StorageLimits = LIMITS) -> None:
         self._url = url
         self._area = area
+        self._clock = clock
         self._limits = limits
         self._writer: psycopg.AsyncConnection[Row] | None = None
         self._reader: psycopg.AsyncConnection[Row] | None = None
@@ -118,9 +120,8 @@ class PostgresEngine:
 
     async def _was_committed(self, transaction_id: str, lost: psycopg.OperationalError) -> bool:
         """What became of a transaction whose COMMIT was not answered. Raises `InDoubt` when the server does not say."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limits.in_doubt_seconds_max
-        while loop.time() < deadline:
+        deadline = self._clock.monotonic() + self._limits.in_doubt_seconds_max
+        while self._clock.monotonic() < deadline:
             try:
                 async with await self._connect() as connection:
                     cursor = await connection.execute("SELECT pg_xact_status(%s::xid8)", (transaction_id,))
@@ -129,7 +130,7 @@ class PostgresEngine:
                 status = "unreachable"
             if status in ("committed", "aborted"):
                 return bool(status == "committed")
-            await asyncio.sleep(0.2)  # not reachable yet, or the lost session has not ended yet
+            await self._clock.sleep(0.2)  # not reachable yet, or the lost session has not ended yet
         raise InDoubt(f"PostgreSQL, {self._area}: lost while committing: {str(lost).strip()}")
 
     async def rollback(self) -> None:

@@ -71,16 +71,27 @@ class SealingKeyFiles:
             for path in sorted(self._folder.glob("*.key")):
                 with suppress(FileNotFoundError):
                     key = path.read_bytes()
+                    path.stat()  # under its name still: its destruction takes that before it touches an octet
                     if len(key) == KEY_OCTETS:
                         found[path.stem] = key
                     else:
                         log.error("%s: not %d octets: removed, whatever it was to seal", path, KEY_OCTETS)
                         path.unlink()
-            if earlier := made_secret_key(self._home, "sealing"):
+            if earlier := self._earlier():
                 found[EARLIER] = earlier
         except OSError as error:
             raise self._refused(error) from error
         return found
+
+    def _earlier(self) -> bytes | None:
+        path = self._file(EARLIER)
+        try:
+            key = made_secret_key(self._home, "sealing")
+        except StorageError:
+            if path.exists():
+                raise
+            return None
+        return key if path.exists() else None
 
     async def keep(self, keys: Mapping[str, bytes]) -> None:
         await asyncio.to_thread(self._keep, dict(keys))

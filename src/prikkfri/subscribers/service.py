@@ -22,8 +22,10 @@ from prikkfri.subscribers.customer_file import records as records_of
 from prikkfri.subscribers.encodings import Encoding, encoding_of
 from prikkfri.subscribers.limits import Limits
 from prikkfri.subscribers.merging import Merged, merge
+from prikkfri.subscribers.naming import is_named, words_of
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.profile import Profile, profile
+from prikkfri.subscribers.subscriptions import Subscriber
 
 DEFAULT_LIMITS = Limits()
 PIECE_BYTES = 1 << 20
@@ -128,6 +130,19 @@ async def show(
         return profile(subscriber, subscriptions, holdings, now=now, timezone=timezone, unmasked=unmasked)
 
     return await database.read(work)
+
+
+Page = Callable[[str], Awaitable[Sequence[Subscriber]]]
+"""The subscribers after an id, some at a time; none when those were all."""
+
+
+async def named(page: Page, name: str, *, most: int) -> list[Subscriber]:
+    """Those with this name, as somebody typed it, `most` at most. Others are served between its steps."""
+    sought, found, after = words_of(name), list[Subscriber](), ""
+    while sought and len(found) < most and (some := await page(after)):
+        found += (each for each in some if is_named(each.name, sought))
+        after = some[-1].id
+    return found[:most]
 
 
 @dataclass

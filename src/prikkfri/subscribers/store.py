@@ -50,6 +50,25 @@ async def packages_at(queries: Queries, subscriber_id: str, now: float) -> tuple
     return tuple(sorted(row[0] for row in rows))
 
 
+async def subscribers_after(queries: Queries, subscriber_id: str, *, most: int) -> list[Subscriber]:
+    """The next ones in the order of their ids."""
+    rows = await queries.fetch(
+        "SELECT id, name, email FROM subscriber WHERE id > :id ORDER BY id LIMIT :most",
+        {"id": subscriber_id, "most": most},
+    )
+    return [Subscriber(*row) for row in rows]
+
+
+async def erase_subscriber(transaction: Transaction, subscriber_id: str) -> bool:
+    """Erases all that is known of a subscriber; False when there is nobody of that id."""
+    for table in ("mobile_number", "fixed_subscription", "imported_password"):
+        await transaction.execute(
+            f"DELETE FROM {table} WHERE subscriber_id = :id",  # noqa: S608
+            {"id": subscriber_id},
+        )
+    return bool(await transaction.execute("DELETE FROM subscriber WHERE id = :id", {"id": subscriber_id}))
+
+
 async def subscriptions_of(queries: Queries, subscriber_id: str) -> list[Subscription]:
     """All that a subscriber has had, oldest first."""
     numbers = await queries.fetch(f"SELECT {_MOBILE} WHERE subscriber_id = :id", {"id": subscriber_id})

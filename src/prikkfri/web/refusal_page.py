@@ -35,17 +35,22 @@ WORDS = {
 POLICY = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
+def refusal_words(scope: Scope, refusal: Answer) -> tuple[str, str, str]:
+    """The reader's language, and in it what is wrong and the way back."""
+    language = wanted_language(header(scope, b"accept-language"))
+    words = WORDS[language]
+    return language, words.get(refusal.status, words[400]), words["back"]
+
+
 def refusal_page(scope: Scope, refusal: Answer) -> Answer:
     """The refusal as a page for who asks for HTML; for all others as it is."""
     if not wants_html(scope):
         return refusal
-    language = wanted_language(header(scope, b"accept-language"))
-    words = WORDS[language]
-    said = words.get(refusal.status, words[400])
+    language, said, back = refusal_words(scope, refusal)
     html = (
         f'<!doctype html><html lang="{language}"><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
-        f'<title>{said}</title><main><h1>{said}</h1><p><a href="/">{words["back"]}</a></p></main></html>'
+        f'<title>{said}</title><main><h1>{said}</h1><p><a href="/">{back}</a></p></main></html>'
     )
     headers = (
         (b"content-type", b"text/html; charset=utf-8"),

@@ -14,21 +14,34 @@ from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import location_of
 from prikkfri.assurance.console.service import Console, ensure_first_account
 from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.personal import http as personal_http
+from prikkfri.assurance.personal.service import FOUND_MAX, Personal, Registry
 from prikkfri.assurance.response import http as customers
 from prikkfri.assurance.response.service import Response, Surroundings
 from prikkfri.assurance.service import Assurance, OthersArea
+from prikkfri.assurance.telling import language_of
 from prikkfri.clock import Clock
 from prikkfri.config import ROLES, Config
+from prikkfri.protocols.money import Language
 from prikkfri.storage import Database, Location, Queries, open_database, open_reader, open_spool_reader
 from prikkfri.storage.device_tokens import DeviceTokens
-from prikkfri.storage.keys import CallersKeys, secret_key, write_whole
-from prikkfri.subscribers.store import packages_at, subscriber, subscriber_by_login, subscriptions_of
-from prikkfri.subscribers.subscriptions import Subscriber
+from prikkfri.storage.keys import CallersKeys, command_key, secret_key, write_whole
+from prikkfri.subscribers.service import named
+from prikkfri.subscribers.store import (
+    packages_at,
+    subscriber,
+    subscriber_by_login,
+    subscribers_after,
+    subscriptions_of,
+)
+from prikkfri.subscribers.subscriptions import Subscriber, Subscription
 from prikkfri.web.console.server import application
 
 CAPACITY_SECONDS = 5.0
 CAPACITIES_KEPT = 720
 """An hour of them: a fault may be found long after it has begun."""
+NAMES_AT_ONCE = 2_000
+"""Subscribers that one statement reads while somebody is sought by name."""
 COMMANDED = ("signin", "playout", "sms", "status")
 
 
@@ -55,6 +68,8 @@ async def build(config: Config, clock: Clock) -> Role:
             await asyncio.sleep(CAPACITY_SECONDS)
 
     zone = ZoneInfo(config.streaming.timezone)
+    searching = asyncio.Lock()
+    """One goes through the names at a time."""
 
     async def products(customers: Sequence[str], at: float) -> Mapping[str, str]:
         async def found(queries: Queries) -> dict[str, str]:
@@ -63,7 +78,7 @@ async def build(config: Config, clock: Clock) -> Role:
 
         return await subscribers.use(lambda reader: reader.read(found)) or {}
 
-    async def tell(customer: str, text: str) -> str | None:
+    async def tell(customer: str, texts: Mapping[Language, str]) -> str | None:
         async def number(queries: Queries) -> str:
             held = await subscriptions_of(queries, customer)
             return next((s.msisdn for s in held if s.msisdn and s.starts <= clock.now() < s.ends), "")
@@ -72,7 +87,7 @@ async def build(config: Config, clock: Clock) -> Role:
         account = next((a for a in config.sms.accounts if a.system_id == config.assurance.tell_account), None)
         if not recipient or account is None:
             return ""
-        sender = config.operator[:11]
+        sender, text = config.operator[:11], texts[language_of(recipient)]
         return await neighbours.send_message(account.system_id, account.password, sender, recipient, text)
 
     response = Response(
@@ -113,6 +128,20 @@ async def build(config: Config, clock: Clock) -> Role:
 
         return await subscribers.use(lambda reader: reader.read(found))
 
+    async def page_after(subscriber_id: str) -> list[Subscriber]:
+        read = partial(subscribers_after, subscriber_id=subscriber_id, most=NAMES_AT_ONCE)
+        found = await subscribers.use(lambda reader: reader.read(read)) or []
+        await asyncio.sleep(0)
+        return found
+
+    async def find_by_name(name: str) -> list[Subscriber]:
+        async with searching:
+            return await named(page_after, name, most=FOUND_MAX)
+
+    async def held(customer: str) -> list[Subscription]:
+        read = partial(subscriptions_of, subscriber_id=customer)
+        return await subscribers.use(lambda reader: reader.read(read)) or []
+
     async def close() -> None:
         await neighbours.close()
         for area in (subscribers, *sources.values()):
@@ -120,11 +149,20 @@ async def build(config: Config, clock: Clock) -> Role:
         await database.close()
 
     tokens = DeviceTokens(config.home, clock)
+    people = Console(database, clock=clock, key=secret_key(config.home, "console"))
+    personal = Personal(
+        database,
+        response=response,
+        neighbours=neighbours,
+        registry=Registry(find_subscriber, find_by_name, held),
+        unread=service.blind,
+        clock=clock,
+    )
     console = application(
         service,
-        Console(database, clock=clock, key=secret_key(config.home, "console")),
+        people,
         response=response,
-        find_subscriber=find_subscriber,
+        personal=personal,
         clock=clock,
         public_url=config.roles.assurance.url,
         playout_url=config.roles.playout.url,
@@ -133,13 +171,15 @@ async def build(config: Config, clock: Clock) -> Role:
     )
     for_customers = customers.application(response, tokens, viewer_origin=config.roles.viewer.url)
 
+    commanded = personal_http.application(personal, people, command_key=command_key(config.home, "assurance"))
+    elsewhere = {customers.PATH: for_customers, **dict.fromkeys(personal_http.PATHS, commanded)}
+
     async def edge(scope: Scope, receive: Receive, send: Send) -> None:
-        asked_by_customer = scope["type"] == "http" and scope["path"] == customers.PATH
-        await (for_customers if asked_by_customer else console)(scope, receive, send)
+        await elsewhere.get(scope.get("path", ""), console)(scope, receive, send)
 
     return Role(
         edge,
-        work=(service.run, response.run, measure, tokens.follow),
+        work=(service.run, response.run, personal.run, measure, tokens.follow),
         counters=service.counters,
         close=close,
     )

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from prikkfri.app.limits import LIMITS, AppLimits
 from prikkfri.app.roles import Work
-from prikkfri.clock import Clock
+from prikkfri.clock import SYSTEM_CLOCK, Clock
 from prikkfri.config import Config
 from prikkfri.errors import InDoubt, StorageError
 from prikkfri.journal import Journal, JournalLimits, Spool, open_journal, taken_to, trim
@@ -26,7 +26,7 @@ def spool_over(journal: Journal, config: Config) -> Spool:
     async def opened() -> Journal:
         return journal
 
-    return _spool(opened, config, JOURNAL_LIMITS)
+    return _spool(opened, config, SYSTEM_CLOCK, JOURNAL_LIMITS)
 
 
 def spool_of(role: str, config: Config, clock: Clock, *, limits: JournalLimits = JOURNAL_LIMITS) -> Spool:
@@ -40,11 +40,11 @@ def spool_of(role: str, config: Config, clock: Clock, *, limits: JournalLimits =
             await database.close()
             raise
 
-    return _spool(opened, config, limits)
+    return _spool(opened, config, clock, limits)
 
 
-def _spool(opening: Callable[[], Awaitable[Journal]], config: Config, limits: JournalLimits) -> Spool:
-    return Spool(opening, outcomes_max=config.journal.spool_outcomes_max, alarm=log.error, limits=limits)
+def _spool(opening: Callable[[], Awaitable[Journal]], config: Config, clock: Clock, limits: JournalLimits) -> Spool:
+    return Spool(opening, outcomes_max=config.journal.spool_outcomes_max, alarm=log.error, clock=clock, limits=limits)
 
 
 def trimming(journal: Journal, config: Config, clock: Clock, *, limits: AppLimits = LIMITS) -> Work:

@@ -15,6 +15,8 @@ from prikkfri.signin.devices.service import Devices
 from prikkfri.signin.http import application
 from prikkfri.signin.passwords import http as passwords_http
 from prikkfri.signin.passwords.service import Passwords
+from prikkfri.signin.personal import http as personal_http
+from prikkfri.signin.personal.service import Personal
 from prikkfri.signin.service import SignIn, load_keys
 from prikkfri.storage import open_database
 from prikkfri.storage.keys import command_key, read_public_keys, secret_key
@@ -43,6 +45,13 @@ async def build(config: Config, clock: Clock) -> Role:
         database=database,
         journal=journal,
         device_keys=jwt.read_jwks(read_public_keys(config.home, "device")),
+        revoked=service.publish_revoked_soon,
+        clock=clock,
+    )
+    personal = Personal(
+        database=database,
+        subscribers=subscribers,
+        journal=journal,
         revoked=service.publish_revoked_soon,
         clock=clock,
     )
@@ -80,6 +89,7 @@ async def build(config: Config, clock: Clock) -> Role:
             rooms=[
                 *devices_http.routes(devices, viewer_origin=viewer, command_key=key),
                 *passwords_http.routes(passwords, viewer_origin=viewer, command_key=key),
+                *personal_http.routes(personal, command_key=key),
             ],
         ),
         work=(service.run, passwords.run, spool.run, trimming(journal, config, clock)),

@@ -1,9 +1,11 @@
 """The sms role: SMPP, the message API and delivery, over its database."""
 
+import contextlib
 import dataclasses
 import logging
 import resource
 import secrets
+from pathlib import Path
 
 from prikkfri.app.limits import smpp_connections_for
 from prikkfri.app.roles import Role
@@ -14,10 +16,18 @@ from prikkfri.config import Config
 from prikkfri.journal import open_journal
 from prikkfri.sms.binding import Room, promised_too_many
 from prikkfri.sms.canaries.service import Canaries
-from prikkfri.sms.http import application, commands, quarantine_commands, report_commands
+from prikkfri.sms.http import (
+    application,
+    commands,
+    quarantine_commands,
+    report_commands,
+    restore_commands,
+    trail_commands,
+)
 from prikkfri.sms.service import SmsCentre
 from prikkfri.storage import open_database
 from prikkfri.storage.keys import command_key
+from prikkfri.storage.marks import MarkFile
 from prikkfri.storage.sealing_keys import SealingKeyFiles
 
 log = logging.getLogger("prikkfri.sms")
@@ -35,6 +45,7 @@ async def build(config: Config, clock: Clock) -> Role:
     async def close() -> None:
         for each in sockets:  # those of a centre that never came to run, too
             each.close()
+        await centre.restores.mark_last()
         await database.close()
 
     settings = dataclasses.replace(config.sms, region=config.sms.region or config.region)
@@ -48,7 +59,13 @@ async def build(config: Config, clock: Clock) -> Role:
         smpp_sockets=sockets,
         room=Room(connections_max=connections_max),
         trusted=config.trusted_proxies,
+        mark=MarkFile(_mark_file(config)),
     )
+    try:
+        await centre.restores.notice()  # before anybody can hand anything in
+    except BaseException:
+        await close()
+        raise
     canaries = Canaries(
         centre, database=database, journal=journal, settings=settings, clock=clock, entropy=secrets.token_bytes
     )
@@ -61,9 +78,22 @@ async def build(config: Config, clock: Clock) -> Role:
                 *commands(canaries, **keys),
                 *quarantine_commands(centre.quarantine, command_key=commanded),
                 *report_commands(centre.reports, command_key=commanded),
+                *trail_commands(centre, command_key=commanded),
+                *restore_commands(centre.restores, command_key=commanded),
             ],
         ),
         work=(centre.run, canaries.run, trimming(journal, config, clock)),
         counters=lambda: {**centre.counters(), **canaries.counters()},
+        troubles=centre.restores.troubles,
         close=close,
     )
+
+
+def _mark_file(config: Config) -> Path:
+    if config.sms.mark_file:
+        # Its folder is not made: under the mount point of a disk that is away it would be the wrong one.
+        return Path(config.sms.mark_file)
+    folder = config.home / "marks"
+    with contextlib.suppress(OSError):  # the mark's first writing says it
+        folder.mkdir(exist_ok=True)
+    return folder / "sms.mark"

@@ -20,6 +20,7 @@ from prikkfri.assurance.tally import Expectation
 from prikkfri.clock import Clock
 from prikkfri.config import Assurance as Settings
 from prikkfri.journal import Outcome
+from prikkfri.protocols import money
 from prikkfri.storage import Database, Transaction
 
 RULE = "rule:policy"
@@ -39,9 +40,11 @@ class Afterwards:
         outcomes: Callable[[float, float], Awaitable[list[Outcome]]],
         trial: Callable[[Incident, Impact], Awaitable[Trial | None]],
         written: Callable[[str, Incident | None], Awaitable[None]],
+        erasures: Callable[[], int],
     ) -> None:
         """`acting` is held while an incident is changed. `outcomes`: those between two times. `trial`: what a list
-        gives. `written` hears of an incident whose list is about to change (None), and what it is after that."""
+        gives. `written` hears of an incident whose list is about to change (None), and what it is after that.
+        `erasures`: how many customers have been erased."""
         self._database = database
         self._settings = settings
         self._clock = clock
@@ -51,6 +54,7 @@ class Afterwards:
         self._outcomes = outcomes
         self._trial = trial
         self._written = written
+        self._erasures = erasures
         self._named_to = ""
         """The last device that was gone through; at the end it begins anew."""
 
@@ -100,23 +104,29 @@ class Afterwards:
             return
         incident = await self._database.read(lambda q: store.incident(q, identifier))
         since = incident.since - looking.BEFORE_SECONDS if incident else 0.0
+        made = True
         if incident is not None and since >= self._kept_since():  # of what is older some is erased already
-            await self._list(incident, since)
-        await self._database.write(lambda t: store.forget_late(t, identifier))
+            made = await self._list(incident, since)
+        if made:
+            await self._database.write(lambda t: store.forget_late(t, identifier))
 
-    async def _list(self, incident: Incident, since: float) -> None:
-        now = self._clock.now()
+    async def _list(self, incident: Incident, since: float) -> bool:
+        """False when somebody was erased meanwhile: what was read before that would name them again."""
+        now, erasures = self._clock.now(), self._erasures()
         grace_seconds = max(each.grace_seconds for each in self._expectations.values())
         until = min(now, looking.until(incident, now) + grace_seconds)
         outcomes = [each for each in await self._outcomes(since, until) if each.service == incident.service]
         holder = holder_of(await self._database.read(lambda q: store.holders(q, since=since, until=until)))
         async with self._acting:
+            if self._erasures() != erasures:
+                return False
             listed = await self._database.read(lambda q: store.impact_of(q, incident))
             if listed is None:
-                return
+                return True
             made = impact(outcomes, listed[0].scope, now=now, holder=holder, expectations=self._expectations)
             after = await self._save(incident, listed[0], made, listed[1])
         await self._written(incident.id, after)
+        return True
 
     async def _save(self, incident: Incident, before: Impact, made: Impact, incomplete: str) -> Incident | None:
         """The incident with its new list, and what that gives by the rule; None when the list is as it was."""
@@ -154,6 +164,10 @@ def credited(incident: Incident, given: Sequence[ServiceCredit], by: str, now: f
     """The incident after credits were given, if any were."""
     if not given:
         return incident
-    total = sum(credit.amount for credit in given) / 100
-    text = f"{len(given)} customers were credited {total:,.2f} {given[0].currency} together"
+    total = money.said(sum(credit.amount for credit in given), given[0].currency, "en")
+    text = (
+        f"{len(given)} customers were credited {total} together"
+        if len(given) > 1
+        else f"1 customer was credited {total}"
+    )
     return incidents.happened(incident, Fact("credited", now, by, text))

@@ -17,8 +17,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from functools import partial
+from typing import TypeVar
 
-from prikkfri.assurance import incidents, recovery, status, watching
+from prikkfri.assurance import incidents, recovery, status, telling, watching
 from prikkfri.assurance.afterwards.service import RULE, Afterwards, credited, is_proven
 from prikkfri.assurance.answers import Answer, Known, answer_sheet
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
@@ -50,9 +51,11 @@ from prikkfri.config import Assurance as Settings
 from prikkfri.config import Remedy
 from prikkfri.errors import StorageError, UsageError
 from prikkfri.journal import Outcome
+from prikkfri.protocols.money import Language
 from prikkfri.storage import Database, Transaction
 
 log = logging.getLogger("prikkfri.assurance")
+T = TypeVar("T")
 
 HISTORY_MAX = 200
 CONTACT_PERIOD_SECONDS = 60.0
@@ -74,8 +77,9 @@ class Surroundings:
     """Sign-ins a second as last measured before a time (else as first after it), and when; None when never."""
     products: Callable[[Sequence[str], float], Awaitable[Mapping[str, str]]]
     """Each customer's product at a time."""
-    tell: Callable[[str, str], Awaitable[str | None]]
-    """Sends a customer a text message; returns its id, empty when it was not accepted, None when nobody knows."""
+    tell: Callable[[str, Mapping[Language, str]], Awaitable[str | None]]
+    """Sends a customer a text message in their language; returns its id, empty when it was not accepted, None when
+    nobody knows."""
     changed: Callable[[], None]
     """An incident has changed: tell the public."""
     programmes: Callable[[], Programmes] = dict
@@ -136,6 +140,8 @@ class Response:
         self._lists: dict[str, dict[str, Hit]] = {}
         """Who stands on each incident's list in the database, by person; without one that is not known."""
         self._acting = asyncio.Lock()
+        self._erasures = 0
+        """Customers erased since the start: a look that began before one would write their names again."""
         self._afterwards = Afterwards(
             database,
             settings=settings,
@@ -146,6 +152,7 @@ class Response:
             outcomes=self._outcomes,
             trial=self._trial_of,
             written=self._written,
+            erasures=lambda: self._erasures,
         )
         self._to_tell: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         """Incidents of which those credited are to be told, and the person who said so."""
@@ -331,7 +338,7 @@ class Response:
 
     async def _look_at(self, incident: Incident) -> None:
         """Where it is, who was hit, whether it is over: from the outcomes themselves."""
-        now = self._clock.now()
+        now, erasures = self._clock.now(), self._erasures
         earlier = incident.since - looking.BEFORE_SECONDS
         outcomes = await self._outcomes(earlier, now + 1, service=incident.service)
         grounds = looking.Grounds(
@@ -347,7 +354,7 @@ class Response:
         )
         seen = await asyncio.to_thread(looking.look, incident, outcomes, grounds, now=now)
         async with self._acting:
-            if self._incidents.get(incident.id) != incident:
+            if self._incidents.get(incident.id) != incident or self._erasures != erasures:
                 return  # something has happened to it meanwhile: the next look sees that, too
             self._recoveries[incident.id] = seen.recovery
             given: list[ServiceCredit] = []
@@ -492,6 +499,15 @@ class Response:
         """Takes in contacts with customer service; returns how many were new."""
         return await self._database.write(lambda t: store.add_contacts(t, contacts))
 
+    async def without(self, erase: Callable[[], Awaitable[T]], touched: Callable[[T], Sequence[str]]) -> T:
+        """Erases somebody while nobody makes a list; of those `touched` it is not known any more who is on them."""
+        async with self._acting:
+            self._erasures += 1
+            done = await erase()
+            for identifier in touched(done):
+                self._lists.pop(identifier, None)
+            return done
+
     # What people do.
 
     async def act(self, identifier: str, fact: Fact) -> Incident:
@@ -565,10 +581,9 @@ class Response:
 
         # Marked before it is sent: after a crash in between, one is not told rather than told twice.
         await mark("", now)
-        amount = f"{credit.amount / 100:.2f} {credit.currency}"
-        text = f"Du ble rammet av en feil hos oss, og det er vi lei for. {amount} trekkes fra neste regning."
+        texts = {each: telling.of_credit(credit.amount, credit.currency, each) for each in telling.LANGUAGES}
         try:
-            message = await self._around.tell(credit.customer, text)
+            message = await self._around.tell(credit.customer, texts)
         except StorageError as error:
             log.error("a customer could not be told: %s", error)
             message = ""

@@ -44,6 +44,11 @@ def may_have_another(made: Sequence[float], now: float, limits: PasswordLimits) 
     )
 
 
+def pause(drawn: float, limits: PasswordLimits) -> float:
+    """How long a sender waits for its moment, of a number drawn evenly between 0 and 1."""
+    return drawn * limits.delay_seconds_max
+
+
 def asked_from(name: str, network: str, limits: PasswordLimits) -> dict[Key, Limit]:
     """The buckets that somebody who asks for a code looks into; an unknown name counts like a known one."""
     return {("name and network", name, network): limits.name_and_network, ("network", "", network): limits.network}

@@ -143,15 +143,13 @@ class Passwords:
 
     async def set(self, wanted: NewPassword) -> Refused | None:
         """Sets the password, and ends all of the customer's sessions."""
-        answer: Refused | None
-        customer = ""
         try:
-            answer, customer = await self._set(wanted)
+            answer = await self._set(wanted)
         except (StorageError, InDoubt, TimeoutError) as error:
             log.warning("a password is not set: %s", str(error) or "the database did not answer in time")
             answer = Refused("database-unavailable", RETRY_AFTER_SECONDS)
         if answer is not None and answer.reason not in ("wrong-code", "bad-link"):
-            self._record(self._broken(wanted, answer.reason, customer))
+            self._record(self._broken(wanted, answer.reason))
         return answer
 
     async def make_link(self, subscriber_id: str, *, by: str) -> MadeLink | None:
@@ -199,7 +197,7 @@ class Passwords:
     async def _send_codes(self) -> None:
         lots = secrets.SystemRandom()
         while True:
-            await asyncio.sleep(lots.uniform(0, self._limits.delay_seconds_max))
+            await asyncio.sleep(codes.pause(lots.random(), self._limits))
             await self.send_next()
 
     async def _keep_house(self) -> None:
@@ -249,14 +247,13 @@ class Passwords:
         await store.add_code(transaction, code)
         return True
 
-    async def _set(self, wanted: NewPassword) -> tuple[Refused | None, str]:
-        """The refusal, and of whom, where that is proven."""
+    async def _set(self, wanted: NewPassword) -> Refused | None:
         if refused := self._no_room():
-            return refused, ""
+            return refused
         guessed_from = codes.guessed_from(network_of(wanted.address), self._limits)
         wait_s = self._asked.reserve(guessed_from, self._clock.now())
         if wait_s is not None:
-            return Refused("too-many-tries", wait_s), ""
+            return Refused("too-many-tries", wait_s)
         wrong = False
         try:
             async with asyncio.timeout(self._limits.database_seconds_max):
@@ -265,16 +262,16 @@ class Passwords:
         finally:
             self._asked.settle(guessed_from, self._clock.now(), failed=wrong)
         if proven is None:
-            return _wrong(wanted), ""
+            return _wrong(wanted)
         salt = secrets.token_bytes(SALT_BYTES)
         hashed = await self._pool.run(partial(hash_password, wanted.password, salt))
         if isinstance(hashed, Overloaded):
-            return Refused("overloaded", hashed.retry_after_s), ""
+            return Refused("overloaded", hashed.retry_after_s)
         async with asyncio.timeout(self._limits.database_seconds_max):
             if not await self._database.write(partial(self._write, wanted, proven, hashed.result)):
-                return _wrong(wanted), ""
+                return _wrong(wanted)
         self._revoked()
-        return None, ""
+        return None
 
     async def _by_code(self, wanted: NewPassword) -> _Proven | None:
         now = self._clock.now()
@@ -288,7 +285,7 @@ class Passwords:
                 await store.give_try_back(transaction, taken[0])
                 return taken[0]
             # In the journal at once, so that a wrong code costs one write whether or not there is a right one.
-            self._journal.record(transaction, self._broken(wanted, "wrong-code", ""))
+            self._journal.record(transaction, self._broken(wanted, "wrong-code"))
             return None
 
         code_id = await self._database.write(work)
@@ -298,7 +295,7 @@ class Passwords:
         link_hash = _link_hash(wanted.link)
         now = self._clock.now()
         if await self._database.read(lambda q: store.link_holder(q, link_hash, now)) is None:
-            self._record(self._broken(wanted, "bad-link", ""))
+            self._record(self._broken(wanted, "bad-link"))
             return None
         return _Proven(lambda t: store.use_link(t, link_hash, self._clock.now()))
 
@@ -306,7 +303,7 @@ class Passwords:
         now = self._clock.now()
         customer = await proven.use(transaction)
         if customer is None:
-            self._journal.record(transaction, self._broken(wanted, _wrong(wanted).reason, ""))
+            self._journal.record(transaction, self._broken(wanted, _wrong(wanted).reason))
             return False
         await credentials.put_credentials(transaction, [(customer, hashed)], now)
         await credentials.end_devices(transaction, customer, now)
@@ -332,9 +329,8 @@ class Passwords:
         return _outcome("send-code", verdict, wanted.device, wanted.client, now, reason=reason, layer=layer,
                         customer=customer)  # fmt: skip
 
-    def _broken(self, wanted: NewPassword, reason: str, customer: str) -> Outcome:
-        now = self._clock.now()
-        return _outcome("set-password", "broken", wanted.device, wanted.client, now, reason=reason, customer=customer)
+    def _broken(self, wanted: NewPassword, reason: str) -> Outcome:
+        return _outcome("set-password", "broken", wanted.device, wanted.client, self._clock.now(), reason=reason)
 
 
 def _wrong(wanted: NewPassword) -> Refused:

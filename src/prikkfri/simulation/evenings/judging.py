@@ -6,7 +6,13 @@ from dataclasses import asdict, dataclass, field, fields
 
 from prikkfri.assurance.incidents import Incident
 from prikkfri.simulation.evenings.drawing import Evening, Place
-from prikkfri.simulation.evenings.oracle import AFTER_SECONDS, BEFORE_SECONDS, Cause, Expected, expected
+from prikkfri.simulation.evenings.oracle import (
+    AFTER_SECONDS,
+    BEFORE_SECONDS,
+    Cause,
+    Expected,
+    expected,
+)
 from prikkfri.simulation.evenings.running import CREDIT, HOLD_SECONDS, TIMES, Told
 from prikkfri.simulation.evenings.world import World, lies_in
 
@@ -206,13 +212,30 @@ def _found(judging: _Judge, cause: Cause, incidents: Sequence[Incident]) -> Figu
     margin = judging.expected.margin_seconds
     due = _with_away(cause.due, cause.first, judging.told.away) + margin
     first = min(covering, key=lambda each: each.opened_at)
-    late = first.opened_at > due or (first.confirmed_at or due) > due + CONFIRMED_SECONDS
+    late = first.opened_at > due or _confirmed_late(judging, cause, first, due)
     if late:
         judging.note(
             f"{what}: found late, opened at {judging.second(first.opened_at)}, confirmed at"
             f" {judging.second(first.confirmed_at)}, due at {judging.second(due)}"
         )
     return Figures(found=1, found_late=int(late)) + _placed(judging, what, cause, covering)
+
+
+def _confirmed_late(judging: _Judge, cause: Cause, incident: Incident, due: float) -> bool:
+    """What a person has declared over before it was confirmed is to be found again as if it began then."""
+    if incident.confirmed_at is None:
+        return False
+    over = [
+        at
+        for at, name, kind in judging.told.acts
+        if (name, kind) == (incident.id, "all-clear") and at < incident.confirmed_at
+    ]
+    if over:
+        again = cause.due_after(over[-1])
+        if again is None:
+            return False
+        due = max(due, _with_away(again, over[-1], judging.told.away) + judging.expected.margin_seconds)
+    return incident.confirmed_at > due + CONFIRMED_SECONDS
 
 
 def _with_away(due: float, since: float, away: Sequence[tuple[float, float]]) -> float:

@@ -61,10 +61,19 @@ class Cause:
     last: float
     """Its first and last break."""
     breaks: tuple[float, ...]
-    due: float | None
-    """By when it is to be found, when assurance runs all the while; None: it is below the stated size."""
+    settled: tuple[float, ...]
+    """When each promise of its segment was kept or broken."""
     hit: frozenset[str]
     """Who must be on the list."""
+
+    @property
+    def due(self) -> float | None:
+        """By when it is to be found, when assurance runs all the while; None: it is below the stated size."""
+        return self.due_after(0.0)
+
+    def due_after(self, moment: float) -> float | None:
+        """The same of what broke since then: as of a fault that began then."""
+        return _due([each for each in self.breaks if each > moment], self.settled, self.place)
 
     @property
     def service(self) -> str:
@@ -124,7 +133,7 @@ def _cause(
     if not breaks:
         return None
     first, last = breaks[0], breaks[-1]
-    settled = sorted(_settled_at(each) for each in promises if lies_in(each.place, place))
+    settled = tuple(sorted(_settled_at(each) for each in promises if lies_in(each.place, place)))
     hit = frozenset(
         each.promise.person
         for each in missed
@@ -132,7 +141,7 @@ def _cause(
         and lies_in(each.promise.place, place)
         and (number in each.promise.faults or first + margin <= _broke_at(each.promise) <= last - margin)
     )
-    return Cause(number, place, first, last, tuple(breaks), _due(breaks, settled, place), hit)
+    return Cause(number, place, first, last, tuple(breaks), settled, hit)
 
 
 def _breaks(promise: Promise) -> tuple[float, ...]:

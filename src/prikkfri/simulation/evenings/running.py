@@ -30,6 +30,7 @@ from prikkfri.config import Assurance as Settings
 from prikkfri.config import Remedy, Tier
 from prikkfri.journal import Journal, Page, Source, open_journal
 from prikkfri.journal.outcomes import encode_batch
+from prikkfri.protocols.money import Language
 from prikkfri.simulation.evenings.drawing import STREAMS
 from prikkfri.simulation.evenings.world import GRACE_SECONDS, World, Written
 from prikkfri.simulation.virtual.loop import VirtualLoop
@@ -216,7 +217,7 @@ class _House:
         async def products(customers: Sequence[str], at: float) -> Mapping[str, str]:
             return {}
 
-        async def tell(customer: str, text: str) -> str | None:
+        async def tell(customer: str, texts: Mapping[Language, str]) -> str | None:
             return ""
 
         response = self._parts.response(

@@ -24,7 +24,7 @@ class Check:
 
     @property
     def verdict(self) -> str:
-        return "not judged" if self.holds is None else "holds" if self.holds else "fails"
+        return "not judged" if self.holds is None else "passed" if self.holds else "failed"
 
 
 @dataclass(frozen=True)

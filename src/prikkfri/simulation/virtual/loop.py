@@ -15,6 +15,8 @@ from concurrent.futures import Executor
 from functools import cache
 from typing import Any
 
+from prikkfri.clock import LoopWaits
+
 
 class _Leap(selectors.SelectSelector):
     """Where the loop would wait, time leaps."""
@@ -53,7 +55,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return future
 
 
-class VirtualClock:
+class VirtualClock(LoopWaits):
     """The time of a virtual loop, as seconds since 1970."""
 
     def __init__(self, loop: VirtualLoop, begins: float) -> None:

@@ -118,5 +118,5 @@ class Accounts:
     async def _refuse_bind(self, connection: Connection, bind: Request, status: Status, why: str) -> None:
         log.warning("bind from %s refused: %s", connection.peer, why)
         self._shared.counters.binds_refused += 1
-        await asyncio.sleep(self._shared.timing.wrong_password_seconds)
+        await self._shared.clock.sleep(self._shared.timing.wrong_password_seconds)
         connection.session.answer(bind, status)

@@ -107,6 +107,8 @@ class Canaries:
     async def run(self) -> None:
         """Works until cancelled; without canary phones there is nothing to do."""
         await self._remember()
+        if self._centre.holds:
+            await self._leave_untold()
         async with asyncio.TaskGroup() as tasks:
             for link in self._phones:
                 tasks.create_task(self._send(link), name=f"canaries of {link}")
@@ -174,16 +176,19 @@ class Canaries:
                 await store.add(tx, token, message, link=link, phone=phone, now=self._clock.now())
 
             try:
+                if self._centre.holds:  # one that does not leave proves nothing
+                    await self._clock.sleep(self._settings.canary_seconds)
+                    continue
                 seconds = 2 * self._settings.canary_grace_seconds + self._settings.canary_seconds
                 await self._centre.send_canary(link, phone, TEXT.format(token=token), seconds=seconds, note=note)
                 self._sent += 1
             except StorageError as error:
                 log.error("no canary can be sent over %s: %s", link, error)
-            await asyncio.sleep(self._settings.canary_seconds)
+            await self._clock.sleep(self._settings.canary_seconds)
 
     async def _judge(self) -> None:
         while True:
-            await asyncio.sleep(self._timing.judge_seconds)
+            await self._clock.sleep(self._timing.judge_seconds)
             try:
                 await self._judge_once()
             except StorageError as error:
@@ -248,6 +253,16 @@ class Canaries:
             opened_at = stop.changed_at if stop is not None and not stop.stopped else 0.0
             self._trust[link] = remembered(sorted((decided_at, verdict) for _, decided_at, verdict in found), opened_at)
 
+    async def _leave_untold(self) -> None:
+        """What phones told of those in a restored snapshot may be lost with what came after it: they say nothing."""
+        left = True
+        while left:
+            now = self._clock.now()
+            found = await self._database.read(partial(store.undecided, limit=JUDGED_AT_ONCE_MAX))
+            untold = [Judged(each, Verdict.UNTOLD, False) for each in found]
+            await self._learn(await self._database.write(partial(self._record, judged=untold, now=now)))
+            left = len(found) == JUDGED_AT_ONCE_MAX
+
     async def _erase(self) -> None:
         while True:
             before = self._clock.now() - self._timing.canaries_kept_seconds
@@ -257,7 +272,7 @@ class Canaries:
                     pass
             except StorageError as error:
                 log.warning("old canaries could not be erased: %s", error)
-            await asyncio.sleep(self._timing.erase_every_seconds)
+            await self._clock.sleep(self._timing.erase_every_seconds)
 
     def _is_stopped(self, link: str) -> bool:
         stop = self._centre.stop_of(link)

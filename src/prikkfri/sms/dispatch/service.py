@@ -4,7 +4,6 @@ What is claimed stands in the queue of the bind that it leaves by (`pairs`). Wha
 back, and has its old place in the order.
 """
 
-import asyncio
 import contextlib
 from functools import partial
 
@@ -44,7 +43,9 @@ class Dispatch:
                     look = shared.timing.look_seconds
                     pause = shared.pace(party).seconds_until_room(shared.clock.monotonic())
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(min(look, max(pause, PAUSE_SECONDS_MIN)) if pause > 0 else look):
+                        async with shared.clock.timeout(
+                            min(look, max(pause, PAUSE_SECONDS_MIN)) if pause > 0 else look
+                        ):
                             await connection.awake.wait()
         except FatalError:
             connection.close("nothing more can be sent")
@@ -77,7 +78,7 @@ class Dispatch:
                 log.error("%s: cannot give back: %s", party, error)
                 if shared.bound.leaving:
                     queue.clear()  # in doubt, when we start again
-                await asyncio.sleep(shared.timing.storage_pause_seconds)
+                await shared.clock.sleep(shared.timing.storage_pause_seconds)
                 return
             for _ in unwritten:
                 queue.popleft()
@@ -110,7 +111,7 @@ class Dispatch:
     async def _send_due(self, connection: Connection, party: Party, room: int) -> int:
         """Claims up to `room` of what is due and writes it; returns how many it claimed."""
         command, pairs = _command(party), self._shared.pairs[party]
-        if not connection.session.may_ask(command):
+        if self._shared.holds or not connection.session.may_ask(command):
             return 0
         try:
             receipts, messages = await self._claim(party, room)

@@ -1,7 +1,5 @@
 """Housekeeping: what the last process left, what is past its time, doubts to decide, queues that are full."""
 
-import asyncio
-
 from prikkfri.errors import StorageError
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
@@ -49,7 +47,7 @@ class Housekeeping:
         shared = self._shared
         erased_at = counted_at = 0.0
         while True:
-            await asyncio.sleep(shared.timing.look_seconds)
+            await shared.clock.sleep(shared.timing.look_seconds)
             now = shared.clock.now()
             try:
                 if now - counted_at >= shared.timing.count_every_seconds:
@@ -58,7 +56,11 @@ class Housekeeping:
                 await self._expire(now)
                 for party in shared.bound.parties():
                     since = shared.bound.since[party]  # some may have left meanwhile
-                    if shared.bound.count(party) and since + shared.settings.in_doubt_seconds <= now:
+                    if (
+                        not shared.holds
+                        and shared.bound.count(party)
+                        and since + shared.settings.in_doubt_seconds <= now
+                    ):
                         await self._decide_doubts(party, now)
                 if now - erased_at >= shared.timing.erase_every_seconds:
                     erased_at = now
@@ -80,7 +82,7 @@ class Housekeeping:
         left = True
         while left:
             ended = await self._shared.database.write(work)
-            left = any(len(each) == BATCH for each in ended)
+            left = any(len(each) >= BATCH for each in ended)
             self._receipts.tell_ended([ending for each in ended for ending in each])
 
     async def _decide_doubts(self, party: Party, now: float) -> None:

@@ -53,7 +53,7 @@ class Keys:
     async def keep(self) -> None:
         """Until cancelled: destroys keys whose hour is over."""
         while True:
-            await asyncio.sleep(self._shared.timing.look_seconds)
+            await self._shared.clock.sleep(self._shared.timing.look_seconds)
             try:
                 await self.destroy_what_is_over()
             except StorageError as error:

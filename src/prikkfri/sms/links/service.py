@@ -45,11 +45,11 @@ class Links:
                 connection.close("closed")
                 bound.connections.pop(connection, None)
             spread, first = self._shared.entropy(1)[0] / 255, self._shared.timing.reconnect_seconds
-            await asyncio.sleep(delivery.reconnect_pause(failures, spread, first_seconds=first))
+            await self._shared.clock.sleep(delivery.reconnect_pause(failures, spread, first_seconds=first))
             failures += 1
 
     async def _connect(self, connection: Connection, link: Link) -> None:
-        async with asyncio.timeout(self._shared.timing.connect_seconds_max):
+        async with self._shared.clock.timeout(self._shared.timing.connect_seconds_max):
             await asyncio.get_running_loop().create_connection(lambda: connection, link.host, link.port)
 
     async def _bind(self, connection: Connection, link: Link) -> bool:

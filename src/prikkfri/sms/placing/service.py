@@ -45,7 +45,7 @@ class Placing:
                 await self.place()
             except StorageError as error:
                 log.error("what waits for links that are away is not placed: %s", error)
-            await asyncio.sleep(shared.timing.look_seconds)
+            await shared.clock.sleep(shared.timing.look_seconds)
 
     def _look(self) -> None:
         """Which links are down."""

@@ -91,7 +91,7 @@ class Receipts:
         """Looks again at the receipts that wait; until cancelled."""
         while True:
             try:
-                async with asyncio.timeout(self._shared.timing.early_receipt_look_seconds):
+                async with self._shared.clock.timeout(self._shared.timing.early_receipt_look_seconds):
                     await self._due.wait()
             except TimeoutError:
                 pass
@@ -101,7 +101,7 @@ class Receipts:
                     pass
             except StorageError as error:
                 log.error("receipts that wait: %s", error)
-                await asyncio.sleep(self._shared.timing.storage_pause_seconds)
+                await self._shared.clock.sleep(self._shared.timing.storage_pause_seconds)
 
     async def take(self, tx: Transaction, settling: Settling, link: str, told: Told, now: float) -> bool:
         """Settles a receipt that has come, or keeps it; False when too many are kept already."""

@@ -1,6 +1,5 @@
 """Reports: how each link's partner speaks, and what waits for whom; counted as it goes by, since the centre started."""
 
-import asyncio
 from dataclasses import dataclass
 
 from prikkfri.errors import StorageError
@@ -48,7 +47,7 @@ class Reports:
                 self._waiting = await self._shared.database.read(work)
             except StorageError as error:
                 log.error("what waits is not counted: %s", error)
-            await asyncio.sleep(self._shared.timing.count_every_seconds)
+            await self._shared.clock.sleep(self._shared.timing.count_every_seconds)
 
     def report(self) -> Report:
         shared = self._shared

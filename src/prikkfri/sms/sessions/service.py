@@ -69,7 +69,7 @@ class Sessions:
             connection.flush()
             connection.awake.set()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._shared.timing.leave_seconds_max):
+            async with self._shared.clock.timeout(self._shared.timing.leave_seconds_max):
                 await bound.nobody.wait()
         for connection in list(bound.connections):
             connection.close("the centre stops")
@@ -90,7 +90,7 @@ class Sessions:
                 except StorageError as error:
                     log.error("%s: cannot store: %s", party, error)
                     batch = _refuse_requests(connection, batch, Status.QUEUE_FULL)
-                    await asyncio.sleep(self._shared.timing.storage_pause_seconds)
+                    await self._shared.clock.sleep(self._shared.timing.storage_pause_seconds)
                     batch += connection.arrived(BATCH_EVENTS_MAX)
                     continue
                 if over:

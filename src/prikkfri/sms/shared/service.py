@@ -38,6 +38,8 @@ ANYBODY = "*"
 @dataclass
 class Counters:
     accepted: int = 0
+    restored: int = 0
+    """Accepted while nothing was sent, since a snapshot was restored."""
     refused: int = 0
     turned_back: Counter[str] = field(default_factory=Counter)
     """By reason: what networks handed in that is not sent on."""
@@ -143,6 +145,8 @@ class Shared:
     bound: Bound = field(default_factory=Bound)
     full: frozenset[Party] = frozenset()
     """Parties for whom as much waits as may wait."""
+    holds: bool = False
+    """Nothing is sent: a snapshot was restored, and what waits may have been sent since."""
     paces: dict[Party, Pace] = field(default_factory=dict)
     """How fast each party is sent to, by whichever of its connections."""
     pairs: defaultdict[Party, Pairs[Connection]] = field(default_factory=lambda: defaultdict(Pairs))

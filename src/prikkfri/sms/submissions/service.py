@@ -10,11 +10,15 @@ from prikkfri.sms.keys.service import Keys
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import Receipts, Settling
+from prikkfri.sms.restores import store as restores_store
 from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import SYSTEM_ID, Shared, log
 from prikkfri.sms.submission import Bucket, Doubt, Refusal, text_message
 from prikkfri.sms.submissions import store as submissions_store
+from prikkfri.sms.trail import Step
 from prikkfri.storage import Transaction
+
+ACCEPTED_HELD = ("accepted-after-restore", "nothing is sent until a person has decided")
 
 
 class Submissions:
@@ -71,11 +75,15 @@ class Submissions:
         """
         shared, now = self._shared, self._shared.clock.now()
         references = shared.references.changed()
+        held = shared.holds and bool(intake.messages)
 
         async def work(tx: Transaction) -> tuple[list[Told], Settling]:
             await store.insert(tx, intake.messages)
             if references:
                 await submissions_store.put_references(tx, references)
+            if held:
+                await restores_store.count_accepted(tx, len(intake.messages))
+                await store.add_events(tx, [(each.id, Step(now, *ACCEPTED_HELD)) for each in intake.messages])
             await store.mark_sent(tx, intake.sent, now=now)
             await store.mark_in_doubt(
                 tx,
@@ -106,6 +114,7 @@ class Submissions:
         refused, settling = await shared.database.write(work)
         counters = shared.counters
         counters.accepted += len(intake.messages)
+        counters.restored += len(intake.messages) if held else 0
         counters.refused += intake.refused
         counters.turned_back.update(intake.turned_back)
         counters.sent += len(intake.sent)

@@ -16,3 +16,9 @@ async def put_references(tx: Transaction, last: Mapping[int, int]) -> None:
         " ON CONFLICT (slot) DO UPDATE SET reference = excluded.reference",
         [{"slot": slot, "reference": reference} for slot, reference in last.items()],
     )
+
+
+async def skip_references(tx: Transaction, by: int, of: int) -> None:
+    """A database from a backup does not know which were used since: its slots go on elsewhere on the circle."""
+    sql = "UPDATE sms_reference SET reference = reference + :by - CASE WHEN reference + :by >= :of THEN :of ELSE 0 END"
+    await tx.execute(sql, {"by": by, "of": of})

@@ -3,10 +3,13 @@
 
 from collections.abc import Sequence
 
+from prikkfri.sms.lifecycle import ENDED
 from prikkfri.sms.trail import Facts, Step
-from prikkfri.storage import Queries
+from prikkfri.storage import Queries, Transaction
 
 FACTS = ", ".join(Facts.__dataclass_fields__)
+_OVER = ", ".join(f"'{state}'" for state in sorted(ENDED) if state != "quarantined")
+"""What a message in quarantine is, a person has yet to say."""
 
 
 async def facts(queries: Queries, submission: str) -> list[Facts]:
@@ -26,3 +29,18 @@ async def events(queries: Queries, messages: Sequence[str]) -> list[Step]:
         )
         steps += [Step(*row) for row in rows]
     return steps
+
+
+async def erase(transaction: Transaction, submission: str) -> int:
+    """Erases the messages of a submission with their events, those that have ended and whose receipts are given.
+
+    Returns how many those were.
+    """
+    rows = await transaction.fetch(
+        f"DELETE FROM sms_message WHERE id IN (SELECT id FROM sms_message WHERE id = :id UNION"
+        f" SELECT id FROM sms_message WHERE submission = :id AND parts > 1)"
+        f" AND state IN ({_OVER}) AND ended_at > 0 AND receipt NOT IN ('waiting', 'sending') RETURNING id",
+        {"id": submission},
+    )
+    await transaction.execute_many("DELETE FROM sms_event WHERE message = :id", [{"id": row[0]} for row in rows])
+    return len(rows)

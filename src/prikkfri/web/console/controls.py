@@ -6,6 +6,7 @@ from typing import Any
 from prikkfri.assurance.service import Assurance
 from prikkfri.clock import Clock
 from prikkfri.protocols.asgi import Answer
+from prikkfri.web.console.confirming import Sure, ask_first
 from prikkfri.web.console.forms import form_of
 from prikkfri.web.console.live import Live, Pace, Parts
 from prikkfri.web.console.pages import Asked, Page, ShowPage, redirect
@@ -14,6 +15,7 @@ from prikkfri.web.console.rendering import Templates
 CONTROLS_PATH = "/controls"
 CHANNEL_STATES = ("open", "closed", "rule")
 ROUTE_STATES = ("stopped", "open")
+FIELDS = ("name", "state", "back")
 
 
 class ControlPages:
@@ -76,6 +78,41 @@ class ControlPages:
         name, state, back = form.get("name", ""), form.get("state", ""), form.get("back", "")
         if not name or state not in states:
             return self._page(request, who, status=422, trouble="Say what is to be switched, and how.")
+        wayback = back if back.startswith("/incidents/") else CONTROLS_PATH
+        if form.get("sure") != "yes" and (asked := self._hurts(request.path, name, state)):
+            return ask_first(
+                self._show, request, who, asked, fields={k: form[k] for k in FIELDS if k in form}, back=wayback
+            )
         if trouble := await switch(name, state, by=who):
             return self._page(request, who, status=503, trouble=f"{name} was not switched: {trouble}.")
-        return redirect(back if back.startswith("/incidents/") else CONTROLS_PATH)
+        return redirect(wayback)
+
+    def _hurts(self, path: str, name: str, state: str) -> Sure | None:
+        """What is to be confirmed before it is switched; None for what only puts things back."""
+        if path.endswith("/channel"):
+            channel = next((each for each in self._assurance.controls.channels or () if each.id == name), None)
+            shown = channel.name if channel else name
+            if state != "open":
+                return None
+            return Sure(
+                f"Open {shown} to everybody?",
+                "Anybody can then watch it without signing in and without paying, until it is closed again.",
+                f"Open {shown} to everybody",
+            )
+        route = next((each for each in self._assurance.controls.routes or () if each.link == name), None)
+        if state == "stopped":
+            elsewhere = (
+                f"new ones go over {route.instead}" if route and route.instead else "new ones are kept, and wait"
+            )
+            return Sure(
+                f"Stop the route {name}?",
+                f"No message goes over it until somebody opens it; {elsewhere}.",
+                f"Stop the route {name}",
+            )
+        if route is not None and not route.trusted:
+            return Sure(
+                f"Open the route {name} before proof?",
+                "Its test messages have gone astray: what goes over it may reach strangers.",
+                f"Open the route {name}",
+            )
+        return None

@@ -15,6 +15,7 @@ from prikkfri.assurance.response.store import Given
 from prikkfri.assurance.response.tables import contacts_of, credits_csv, exposed_csv, hits_csv
 from prikkfri.clock import Clock
 from prikkfri.protocols.asgi import Answer
+from prikkfri.web.console.confirming import Sure, ask_first
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_TROUBLE, file_of, form_of, says_why
 from prikkfri.web.console.live import Live, Pace, Parts
 from prikkfri.web.console.pages import Asked, Page, ShowPage, redirect
@@ -192,6 +193,9 @@ class IncidentPages:
             fact = f"That cannot be done any more: the incident is {word(known.incident)}."
         if isinstance(fact, str):
             return await self._incident_page(request, who, status=422, trouble=fact, typed=form)
+        if form.get("sure") != "yes" and (sure := _hurts(known, fact.kind)):
+            fields = {"kind": fact.kind, "text": fact.text}
+            return ask_first(self._show, request, who, sure, fields=fields, back=f"/incidents/{known.incident.id}")
         await self._response.act(known.incident.id, fact)
         return _back(known.incident)
 
@@ -208,7 +212,7 @@ class IncidentPages:
         if kind != "estimate":
             return Fact(kind, now, who, text)
         promised: list[float | None] = []
-        for name, field in (("expected solution", "solution_at"), ("next word", "next_update_at")):
+        for name, field in (("expected solution", "solution_at"), ("next update", "next_update_at")):
             at = _moment(form.get(field, ""), self._zone) if form.get(field) else None
             if form.get(field) and (at is None or not now < at <= now + PROMISE_SECONDS_MAX):
                 return f"The {name} must be a time to come, within 30 days."
@@ -247,7 +251,8 @@ class IncidentPages:
         return self._show(
             "hits.html", request, who, status=422 if trouble else 200, incident=known.incident, hits=hits,
             shown=hits[:HITS_SHOWN_MAX], in_full=in_full, why=why, why_max=WHY_CHARACTERS_MAX, trouble=trouble,
-            sentence=headline(known, self._zone), exposed=len(known.exposed or ()), credited=known.credited or 0,
+            sentence=headline(known, self._zone), exposed=known.exposed or (),
+            most=HITS_SHOWN_MAX, credited=known.credited or 0,
         )  # fmt: skip
 
     async def _csv(self, request: Asked, who: str) -> Answer:
@@ -298,6 +303,22 @@ def _money(known: Known, given: list[Given]) -> Money:
         untold=sum(1 for each in given if not each.told_at),
         doubted=in_doubt((each.credit for each in given), hits) if known.impact else (),
     )
+
+
+def _hurts(known: Known, kind: Kind) -> Sure | None:
+    """What is to be confirmed before it is said, since the public hears of it."""
+    if kind == "all-clear":
+        proven = known.recovery is not None and known.recovery.over
+        effect = "The public is told that it is over."
+        if not proven:
+            effect += " The data has not proven it: it is marked as your word, and no credit is given by itself."
+        return Sure(
+            "Declare this incident over?", effect, "Declare it over" if proven else "Declare it over before proof"
+        )
+    if kind == "dismiss":
+        effect = "It is closed as nothing: the public hears no more of it, and nobody gets a credit for it."
+        return Sure("Dismiss this incident?", effect, "Dismiss it")
+    return None
 
 
 def _in_vain(incident: Incident, kind: Kind) -> bool:

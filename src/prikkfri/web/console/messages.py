@@ -1,9 +1,12 @@
 """The SMS centre's links, how their partners speak, and its quarantine: what is held, and what a person says of it."""
 
+from urllib.parse import quote
+
 from prikkfri.assurance.console import Console
 from prikkfri.assurance.service import Assurance
 from prikkfri.clock import Clock
 from prikkfri.protocols.asgi import Answer
+from prikkfri.web.console.confirming import Sure, ask_first
 from prikkfri.web.console.forms import form_of
 from prikkfri.web.console.pages import Asked, Page, ShowPage, redirect
 
@@ -11,6 +14,9 @@ LINKS_PATH = "/links"
 QUARANTINE_PATH = "/quarantine"
 ACTIONS = {"release": "released from quarantine", "discard": "discarded in quarantine"}
 LINK_CHARACTERS_MAX = 64
+DISCARD = Sure(
+    "Discard it for good?", "A message is then never delivered, a receipt ends no message.", "Discard it for good"
+)
 
 
 class MessagePages:
@@ -31,7 +37,8 @@ class MessagePages:
 
     async def _links(self, request: Asked, who: str) -> Answer:
         found = await self._assurance.partners()
-        return self._show("links.html", request, who, found=found, now=self._clock.now())
+        troubles = await self._assurance.troubles_of("sms")
+        return self._show("links.html", request, who, found=found, troubles=troubles, now=self._clock.now())
 
     async def _list(self, request: Asked, who: str) -> Answer:
         link = request.query("link")[:LINK_CHARACTERS_MAX]
@@ -56,9 +63,15 @@ class MessagePages:
         return self._show("quarantine_entry.html", request, who, status=status, **facts)
 
     async def _say(self, request: Asked, who: str) -> Answer:
-        action, identity = (await form_of(request)).get("action", ""), request.part("id")
+        form, identity = await form_of(request), request.part("id")
+        action = form.get("action", "")
         if action not in ACTIONS:
             return await self._entry_page(request, who, status=422, trouble="Say what is to be done with it.")
+        if action == "discard" and form.get("sure") != "yes":
+            fields = {"action": action}
+            return ask_first(
+                self._show, request, who, DISCARD, fields=fields, back=f"{QUARANTINE_PATH}/{quote(identity)}"
+            )
         # Before it is done: an attempt that nobody can see afterwards would be worse than one that failed.
         await self._console.record_look(who=who, what=ACTIONS[action], subject=identity, why="")
         if trouble := await self._assurance.say_of_quarantine(identity, action, by=who):

@@ -3,18 +3,17 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from prikkfri.assurance.console import Busy, CodeNeeded, Console, Role, TooManyTries
-from prikkfri.assurance.customers import CustomerDevice
 from prikkfri.assurance.overview import WINDOW_SECONDS, Overview
+from prikkfri.assurance.personal.service import Personal
 from prikkfri.assurance.response.service import Response as IncidentResponse
 from prikkfri.assurance.service import OUTCOMES_SHOWN_MAX, Assurance
-from prikkfri.assurance.store import Sought, Taken
+from prikkfri.assurance.store import Sought
 from prikkfri.clock import Clock
 from prikkfri.errors import InDoubt, StorageError
 from prikkfri.protocols import one_time
@@ -26,15 +25,16 @@ from prikkfri.protocols.asgi import (
     Handler,
     Request,
     Route,
+    Scope,
     edge,
     refusal,
     wants_html,
 )
-from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console import wording
 from prikkfri.web.console.access import AccessPages
 from prikkfri.web.console.controls import ControlPages
-from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_CHARACTERS_MIN, form_of, says_why
+from prikkfri.web.console.customers import CUSTOMERS_PATH, EXPORT_PATH, CustomerPages
+from prikkfri.web.console.forms import form_of
 from prikkfri.web.console.incidents import CONTACTS_BYTES_MAX, CONTACTS_PATH, IncidentPages
 from prikkfri.web.console.live import PACE, WINDOWS, Live, Pace, Parts, chart_document, look_at_overview, stream_of
 from prikkfri.web.console.messages import MessagePages
@@ -50,7 +50,7 @@ from prikkfri.web.console.pages import (
     with_policy,
 )
 from prikkfri.web.console.rendering import Templates
-from prikkfri.web.refusal_page import refusal_page
+from prikkfri.web.refusal_page import refusal_words
 
 log = logging.getLogger("prikkfri.console")
 
@@ -62,6 +62,7 @@ STATIC = {
     "live.js": PAGES / "console" / "static" / "live.js",
     "watching.js": PAGES / "console" / "static" / "watching.js",
     "incidents.js": PAGES / "console" / "static" / "incidents.js",
+    "lines.js": PAGES / "console" / "static" / "lines.js",
     "chart.js": PAGES / "console" / "static" / "chart.js",
     "uplot.mjs": PAGES / "vendor" / "uplot.mjs",
     "uplot.css": PAGES / "vendor" / "uplot.css",
@@ -69,14 +70,14 @@ STATIC = {
 SCRIPT = b"text/javascript; charset=utf-8"
 MEDIA_TYPES = {".css": b"text/css; charset=utf-8", ".js": SCRIPT, ".mjs": SCRIPT}
 NAVIGATION = (
-    ("/", "Now"),
+    ("/", "Overview"),
     ("/incidents", "Incidents"),
     ("/controls", "Controls"),
     ("/links", "Links"),
     ("/quarantine", "Quarantine"),
     ("/customers", "Customers"),
     ("/system", "System"),
-    ("/looks", "Looks"),
+    ("/looks", "Access log"),
     ("/people", "People"),
 )
 RETRY_AFTER_SECONDS = 5
@@ -86,16 +87,13 @@ TOO_MANY = (
     " to this account before."
 )
 
-FindSubscriber = Callable[[str], Awaitable[Subscriber | None]]
-"""A subscriber by id, e-mail address or number. Raises `StorageError`."""
-
 
 def application(
     assurance: Assurance,
     console: Console,
     *,
     response: IncidentResponse,
-    find_subscriber: FindSubscriber,
+    personal: Personal,
     clock: Clock,
     public_url: str,
     playout_url: str,
@@ -111,8 +109,8 @@ def application(
     if missing := [path for path in STATIC.values() if not path.is_file()]:
         raise FileNotFoundError(f"{missing[0]} is missing; mend it: npm ci && npm run build")
     origin, zone = public_url.rstrip("/"), ZoneInfo(timezone)
-    pages = _Pages(assurance, console, response, find_subscriber, clock, origin, playout_url, zone, operator, pace)
-    return with_policy(edge(pages.routes(), names=NAMES, page=refusal_page))
+    pages = _Pages(assurance, console, response, personal, clock, origin, playout_url, zone, operator, pace)
+    return with_policy(edge(pages.routes(), names=NAMES, page=pages.refused))
 
 
 class _Pages:
@@ -121,7 +119,7 @@ class _Pages:
         assurance: Assurance,
         console: Console,
         response: IncidentResponse,
-        find_subscriber: FindSubscriber,
+        personal: Personal,
         clock: Clock,
         origin: str,
         playout_url: str,
@@ -133,7 +131,6 @@ class _Pages:
         self._assurance = assurance
         self._console = console
         self._operator = operator
-        self._find_subscriber = find_subscriber
         self._clock = clock
         # A __Host- cookie is one that no neighbour on the same site can plant; it needs HTTPS.
         self._secure = origin.startswith("https://")
@@ -148,6 +145,7 @@ class _Pages:
         )
         self._messages = MessagePages(assurance, console, show=self._page, clock=clock)
         self._access = AccessPages(assurance, console, show=self._page)
+        self._customers = CustomerPages(personal, console, show=self._page, clock=clock)
         self._incidents = IncidentPages(
             response,
             console,
@@ -166,7 +164,6 @@ class _Pages:
             ("/live", self._events, ["GET"]),
             ("/chart.json", self._chart, ["GET"]),
             ("/outcomes", self._outcomes, ["GET"]),
-            ("/customers", self._customers, ["GET", "POST"]),
             ("/incidents/live", self._incident_events, ["GET"]),
             ("/incidents/{id}/live", self._incident_events, ["GET"]),
             ("/controls/live", self._control_events, ["GET"]),
@@ -174,6 +171,7 @@ class _Pages:
             *self._incidents.pages(),
             *self._messages.pages(),
             *self._access.pages(),
+            *self._customers.pages(),
             ("/system", self._system, ["GET"]),
             ("/alarms/seen", self._alarm_seen, ["POST"]),
             ("/looks", self._looks, ["GET"]),
@@ -313,7 +311,7 @@ class _Pages:
         shown = await self._assurance.chart(seconds=seconds, period=period)
         return Answer(200, chart_document(shown))
 
-    # Single outcomes, customers.
+    # Single outcomes.
 
     async def _outcomes(self, request: Asked, who: str) -> Answer:
         now = self._clock.now()
@@ -324,55 +322,6 @@ class _Pages:
         found = await self._assurance.outcomes(sought)
         return self._page(
             "outcomes.html", request, who, sought=sought, asked=asked, found=found, most=OUTCOMES_SHOWN_MAX, now=now
-        )
-
-    async def _customers(self, request: Asked, who: str) -> Answer:
-        if request.method != "POST":
-            return self._customers_page(request, who)
-        form = await form_of(request)
-        query, why = form.get("query", ""), form.get("why", "")
-        if not query or not says_why(why):
-            trouble = f"Say whom you look for, and why, in {WHY_CHARACTERS_MIN} to {WHY_CHARACTERS_MAX} characters."
-            return self._customers_page(request, who, status=422, query=query, why=why, trouble=trouble)
-        subscriber = await self._find_subscriber(query)
-        if subscriber is None:
-            subject = wording.masked_value(query)
-            await self._console.record_look(who=who, what="customer sought, not found", subject=subject, why=why)
-            trouble = "No subscriber has that id, e-mail address or number now."
-            return self._customers_page(request, who, status=404, query=query, why=why, trouble=trouble)
-        await self._console.record_look(who=who, what="outcomes of a customer", subject=subscriber.id, why=why)
-        found = await self._assurance.outcomes_of_customer(subscriber.id)
-        devices = await self._assurance.devices_of_customer(subscriber.id)
-        return self._customers_page(
-            request, who, query=query, why=why, subscriber=subscriber, found=found, devices=devices
-        )
-
-    def _customers_page(
-        self,
-        request: Asked,
-        who: str,
-        *,
-        status: int = 200,
-        query: str = "",
-        why: str = "",
-        trouble: str = "",
-        subscriber: Subscriber | None = None,
-        found: Sequence[Taken] = (),
-        devices: Sequence[CustomerDevice] | None = None,
-    ) -> Answer:
-        return self._page(
-            "customers.html",
-            request,
-            who,
-            status=status,
-            query=query,
-            why=why,
-            why_max=WHY_CHARACTERS_MAX,
-            trouble=trouble,
-            subscriber=subscriber,
-            found=found,
-            devices=devices,
-            most=OUTCOMES_SHOWN_MAX,
         )
 
     async def _looks(self, request: Asked, who: str) -> Answer:
@@ -456,6 +405,16 @@ class _Pages:
 
     # Files and templates.
 
+    def refused(self, scope: Scope, refusal: Answer) -> Answer:
+        """What people are shown in place of a refusal of the edge: what is wrong, and the ways back."""
+        if not wants_html(scope):
+            return refusal
+        language, said, back = refusal_words(scope, refusal)
+        facts = {"language": language, "said": said, "back": back, "who": "", "acts": True, "path": str(scope["path"])}
+        shown = page(self._templates.render("refused.html", **facts), refusal.status)
+        headers = (*refusal.headers, *shown.headers, (b"vary", b"Accept-Language"))
+        return Answer(refusal.status, None, headers, shown.body)
+
     async def _static(self, request: Request) -> Answer:
         path = STATIC.get(request.parts["name"])
         if path is None:
@@ -476,7 +435,10 @@ class _Pages:
 BYTES_MAX = {CONTACTS_PATH: CONTACTS_BYTES_MAX}
 """How much some paths take, where that is more than a form."""
 PARTS = ("sentence", "age", "table", "roles")
-LOOKING = ("/sign-out", "/customers", "/people/password", "/people/code", "/incidents/{id}/hit", "/incidents/{id}/csv")
+LOOKING = (
+    "/sign-out", CUSTOMERS_PATH, EXPORT_PATH, "/people/password", "/people/code", "/incidents/{id}/hit",
+    "/incidents/{id}/csv",
+)  # fmt: skip
 """What is sent and changes nothing but one's own."""
 FILTERS = ("service", "step", "layer", "verdict", "reason")
 

@@ -1,14 +1,24 @@
 """The console's words and figures: how what is known is said to the people on duty."""
 
+import math
 import re
 from collections.abc import Iterable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from prikkfri.assurance.incidents import DATA, Incident, Kind, said
+from prikkfri.assurance import plain
+from prikkfri.assurance.answers import Answer, name_of
+from prikkfri.assurance.incidents import Entry, Incident, Kind, said
 from prikkfri.assurance.overview import WINDOW_SECONDS, Breakage, Overview, Row
+from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.status import steps_of
+from prikkfri.protocols import money
 from prikkfri.subscribers.numbers import masked
+from prikkfri.subscribers.profile import masked_email
+from prikkfri.subscribers.subscriptions import Subscription
+from prikkfri.web.status_page.words import zone_said
+
+__all__ = ["masked_email"]
 
 WINDOW_TEXT = f"{WINDOW_SECONDS // 60} minutes"
 ID_CHARACTERS_SHOWN = 4
@@ -70,8 +80,8 @@ def field_time(moment: float | None, zone: ZoneInfo) -> str:
 
 
 def amount(minor: int, currency: str) -> str:
-    """`1,960.00 NOK`, from the smallest unit."""
-    return f"{minor / 100:,.2f} {currency}"
+    """`kr 1,960.00`, from the smallest unit."""
+    return money.said(minor, currency, "en")
 
 
 def age(seconds: float) -> str:
@@ -90,6 +100,39 @@ def masked_id(text: str) -> str:
 def masked_value(text: str) -> str:
     """A text with whatever in it could be somebody's number masked, however they wrote it."""
     return _NUMBER.sub(lambda number: masked(number[0]), text)
+
+
+def masked_number(msisdn: str) -> str:
+    return masked(msisdn)
+
+
+def period(held: Subscription, zone: ZoneInfo) -> str:
+    """`since 1 Jan 2024`, `1 Jan 2024 to 3 Feb 2025`."""
+    since = _day(held.starts, zone)
+    return f"since {since}" if math.isinf(held.ends) else f"{since} to {_day(held.ends, zone)}"
+
+
+def _day(moment: float, zone: ZoneInfo) -> str:
+    then = datetime.fromtimestamp(moment, zone)
+    return f"{then.day} {then:%b %Y}"
+
+
+def step_name(step: str) -> str:
+    return plain.step(step)
+
+
+def reason_name(reason: str) -> str:
+    return plain.reason(reason)
+
+
+def incident_name(incident: Incident) -> str:
+    """What it is, for a line of a list: `Sign-in`, `Delivery of messages, partner Telia`."""
+    return name_of(incident)
+
+
+def message_state(state: str) -> str:
+    """What became of a text message, or a step of its trail: `Delivered`, `In doubt`."""
+    return capital(state.replace("-", " "))
 
 
 def sentence(seen: Overview, zone: ZoneInfo) -> str:
@@ -164,7 +207,43 @@ def state_tone(incident: Incident) -> str:
 
 def who(name: str) -> str:
     """Who a line of the timeline is by."""
-    return "the system" if name == DATA else f"rule {name.removeprefix('rule:')}" if name.startswith("rule:") else name
+    return plain.who(name)
+
+
+def place_name(segment: Segment) -> str:
+    return plain.place(segment)
+
+
+def zone_name(zone: ZoneInfo) -> str:
+    return zone_said(zone.key, "en")
+
+
+def evidence(answer: Answer) -> tuple[list[str], list[str]]:
+    """What is shown beside an answer, and what is folded: thresholds, proofs and digests, which only a proof needs."""
+    if answer.number in FACTS:
+        return [each for each in answer.evidence if DIGEST not in each], [e for e in answer.evidence if DIGEST in e]
+    return [], [*answer.evidence]
+
+
+def entry_text(entry: Entry, incident: Incident) -> tuple[str, str]:
+    """A line of the timeline as it is said, and its figures to be folded; empty when there are none."""
+    alarm = next((each for each in incident.alarms if entry.text.endswith(each.sentence)), None)
+    if entry.kind != "alarm":
+        return entry.text, ""
+    if alarm is None:  # a later one in the same series: only its sentence is kept
+        return "", entry.text
+    where = plain.place(alarm.segment)
+    if alarm.kind == "told":
+        return f"{where}: {alarm.text}", ""
+    said = (
+        f"{alarm.seen:.0%} fail" if alarm.kind == "share" else f"{alarm.seen:.2g} a second where {alarm.level:.2g} come"
+    )
+    return f"{where}: {said}", entry.text
+
+
+FACTS = frozenset({5, 6, 7, 11})
+"""Answers whose evidence people read: who, what was done, what was given."""
+DIGEST = "digest of the list"
 
 
 def entry_name(kind: Kind) -> str:
@@ -176,18 +255,18 @@ _ENTRIES: dict[Kind, str] = {
     "evidence": "Confirmed:",
     "confirm": "Confirmed.",
     "dismiss": "Found to be nothing:",
-    "mitigate": "Mitigated:",
+    "mitigate": "Workaround:",
     "act": "Done:",
     "improving": "Improving:",
     "relapse": "Broken again:",
     "proven": "Proven over:",
     "all-clear": "Said to be over:",
     "review": "Reviewed:",
-    "estimate": "Promised:",
+    "estimate": "Estimate:",
     "note": "Note:",
-    "placed": "Placed:",
+    "placed": "Where:",
     "listed": "Listed:",
-    "told": "Told:",
+    "told": "Notified:",
     "credited": "Credited:",
     "doubted": "Credited in doubt:",
 }

@@ -34,6 +34,7 @@ from prikkfri.web.status_page.words import (
     time_said,
     tone,
     wanted_language,
+    zone_said,
 )
 
 log = logging.getLogger("prikkfri.status")
@@ -258,6 +259,7 @@ class _StatusPage:
                 overdue=lambda text: moment(text) < now,
                 missed=lambda text: moment(text) < (now if now - updated_at <= KNOWN_SECONDS else updated_at),
                 zone=self._zone.key,
+                zone_said=zone_said(self._zone.key, language),
                 age=age_said(now - updated_at, language) if updated_at else "",
                 updated_at=updated_at,
                 now=now,

@@ -1,6 +1,6 @@
 """What the status page says, in Norwegian (bokmål), Swedish and English, and which of them a reader wants."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -17,8 +17,9 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "operational": "Everything works",
         "unknown": "We do not know right now",
         "unknown_some": "We do not know everything right now",
-        "partial_outage": "Something fails for some",
-        "major_outage": "Something fails for most",
+        "partial_outage": "{parts}: partial disruption",
+        "major_outage": "{parts}: major disruption",
+        "elsewhere": "Some services",
         "stale": "Nothing has reached this page since {time}. Last known then: {last}.",
         "never": "This page has not been told anything yet. It looks again by itself.",
         "parts": "Parts of the service",
@@ -27,25 +28,25 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "component.messages": "Text messages",
         "state.operational": "Works",
         "state.unknown": "Not known",
-        "state.degraded_performance": "Works badly",
-        "state.partial_outage": "Fails for some",
-        "state.major_outage": "Fails for most",
+        "state.degraded_performance": "Unstable",
+        "state.partial_outage": "Partial disruption",
+        "state.major_outage": "Major disruption",
         "state.under_maintenance": "Being maintained",
         "since": "since {time}",
         "incidents": "What we are working on",
         "earlier": "Earlier",
         "maintenances": "Planned",
-        "next_update": "Next word from us at {time}",
-        "next_update_overdue": "We promised the next word at {time}; it is late",
+        "next_update": "Next update at {time}",
+        "next_update_overdue": "The update promised for {time} is late",
         "expected": "Expected to be solved at {time}",
         "expected_overdue": "Was expected to be solved at {time}; that did not hold",
-        "updated": "Known as of {age} ago",
-        "never_updated": "Nothing known yet",
+        "updated": "Updated {age} ago",
+        "never_updated": "Not updated yet",
         "s": "{n} s",
         "min": "{n} min",
         "h": "{n} h",
         "d": "{n} d",
-        "times": "Times are {zone}.",
+        "times": "Times in {zone}.",
         "machines": "For machines",
         "language": "Language",
         "offline": "This page cannot be reached right now; what stands here was fetched at {time}.",
@@ -56,8 +57,9 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "operational": "Alt virker",
         "unknown": "Vi vet ikke akkurat nå",
         "unknown_some": "Vi vet ikke alt akkurat nå",
-        "partial_outage": "Noe virker ikke for noen",
-        "major_outage": "Noe virker ikke for de fleste",
+        "partial_outage": "{parts}: noen problemer",
+        "major_outage": "{parts}: store problemer",
+        "elsewhere": "Enkelte tjenester",
         "stale": "Ingenting har nådd denne siden siden {time}. Sist kjent da: {last}.",
         "never": "Denne siden har ikke fått vite noe ennå. Den ser etter igjen av seg selv.",
         "parts": "Deler av tjenesten",
@@ -66,25 +68,25 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "component.messages": "Tekstmeldinger",
         "state.operational": "Virker",
         "state.unknown": "Ikke kjent",
-        "state.degraded_performance": "Virker dårlig",
-        "state.partial_outage": "Virker ikke for noen",
-        "state.major_outage": "Virker ikke for de fleste",
+        "state.degraded_performance": "Ustabilt",
+        "state.partial_outage": "Noen problemer",
+        "state.major_outage": "Store problemer",
         "state.under_maintenance": "Vedlikehold pågår",
         "since": "siden {time}",
         "incidents": "Dette arbeider vi med",
         "earlier": "Tidligere",
         "maintenances": "Planlagt",
-        "next_update": "Neste melding fra oss kl. {time}",
-        "next_update_overdue": "Vi lovet neste melding kl. {time}; den er forsinket",
+        "next_update": "Neste oppdatering kl. {time}",
+        "next_update_overdue": "Oppdateringen vi lovet kl. {time}, er forsinket",
         "expected": "Ventes løst kl. {time}",
         "expected_overdue": "Skulle vært løst kl. {time}; det holdt ikke",
-        "updated": "Kjent for {age} siden",
-        "never_updated": "Ingenting kjent ennå",
+        "updated": "Oppdatert for {age} siden",
+        "never_updated": "Ikke oppdatert ennå",
         "s": "{n} s",
         "min": "{n} min",
         "h": "{n} t",
         "d": "{n} d",
-        "times": "Klokkeslett er {zone}.",
+        "times": "Tider i {zone}.",
         "machines": "For maskiner",
         "language": "Språk",
         "offline": "Siden kan ikke nås akkurat nå; det som står her, ble hentet kl. {time}.",
@@ -95,8 +97,9 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "operational": "Allt fungerar",
         "unknown": "Vi vet inte just nu",
         "unknown_some": "Vi vet inte allt just nu",
-        "partial_outage": "Något fungerar inte för vissa",
-        "major_outage": "Något fungerar inte för de flesta",
+        "partial_outage": "{parts}: vissa störningar",
+        "major_outage": "{parts}: stora störningar",
+        "elsewhere": "Vissa tjänster",
         "stale": "Inget har nått den här sidan sedan {time}. Senast känt då: {last}.",
         "never": "Den här sidan har inte fått veta något än. Den tittar efter igen av sig själv.",
         "parts": "Delar av tjänsten",
@@ -105,25 +108,25 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "component.messages": "Sms",
         "state.operational": "Fungerar",
         "state.unknown": "Inte känt",
-        "state.degraded_performance": "Fungerar dåligt",
-        "state.partial_outage": "Fungerar inte för vissa",
-        "state.major_outage": "Fungerar inte för de flesta",
+        "state.degraded_performance": "Instabilt",
+        "state.partial_outage": "Vissa störningar",
+        "state.major_outage": "Stora störningar",
         "state.under_maintenance": "Underhåll pågår",
         "since": "sedan {time}",
         "incidents": "Det här arbetar vi med",
         "earlier": "Tidigare",
         "maintenances": "Planerat",
-        "next_update": "Nästa besked från oss kl. {time}",
-        "next_update_overdue": "Vi lovade nästa besked kl. {time}; det är försenat",
+        "next_update": "Nästa uppdatering kl. {time}",
+        "next_update_overdue": "Uppdateringen vi lovade kl. {time} är försenad",
         "expected": "Väntas vara löst kl. {time}",
         "expected_overdue": "Skulle ha varit löst kl. {time}; det höll inte",
-        "updated": "Känt för {age} sedan",
-        "never_updated": "Inget känt än",
+        "updated": "Uppdaterat för {age} sedan",
+        "never_updated": "Inte uppdaterat än",
         "s": "{n} s",
         "min": "{n} min",
         "h": "{n} h",
         "d": "{n} d",
-        "times": "Klockslag är {zone}.",
+        "times": "Tider i {zone}.",
         "machines": "För maskiner",
         "language": "Språk",
         "offline": "Sidan kan inte nås just nu; det som står här hämtades kl. {time}.",
@@ -133,6 +136,12 @@ _MONTHS = {
     "en": ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
     "nb": ["jan.", "feb.", "mars", "april", "mai", "juni", "juli", "aug.", "sep.", "okt.", "nov.", "des."],
     "sv": ["jan.", "feb.", "mars", "april", "maj", "juni", "juli", "aug.", "sep.", "okt.", "nov.", "dec."],
+}
+
+
+_ZONES: Mapping[str, Mapping[str, str]] = {
+    "Europe/Oslo": {"en": "Norwegian time", "nb": "norsk tid", "sv": "norsk tid"},
+    "Europe/Stockholm": {"en": "Swedish time", "nb": "svensk tid", "sv": "svensk tid"},
 }
 
 
@@ -153,14 +162,31 @@ def tone(document: Mapping[str, Any]) -> str:
 def headline(document: Mapping[str, Any], words: Mapping[str, str]) -> str:
     status = document["status"]
     known_in_part = status.get("state") == "unknown" and "last_known" not in status and document["components"]
-    return words["unknown_some" if known_in_part else state_of(status)]
+    said = words["unknown_some" if known_in_part else state_of(status)]
+    return plain(said, document["components"], state_of(status), words)
+
+
+def plain(said: str, components: Sequence[Mapping[str, Any]], state: str, words: Mapping[str, str]) -> str:
+    """With the parts of the service that stand in this state by name."""
+    names = [
+        words.get(f"component.{each['id']}", each["name"])
+        for each in components
+        if (each.get("state") or each["status"]) == state
+    ]
+    return said.format(parts=", ".join(names) or words["elsewhere"])
+
+
+def zone_said(key: str, language: str) -> str:
+    """`norsk tid` of Europe/Oslo; the name of a zone that nobody here has a word for."""
+    return _ZONES.get(key, {}).get(language, key)
 
 
 def particulars(document: Mapping[str, Any], words: Mapping[str, str], time: Callable[[str], str]) -> str:
     """What stands under the headline: why nothing is known, and what was known last."""
     status = document["status"]
     if "last_known" in status:
-        last = words[state_of(status["last_known"])]
+        state = state_of(status["last_known"])
+        last = plain(words[state], document["components"], state, words)
         return words["stale"].format(time=time(document["page"]["updated_at"]), last=last)
     return "" if document["components"] else words["never"]
 

@@ -1,9 +1,8 @@
 // Two panels on one time axis: promises kept a second, and below, on a scale of its own, promises broken. A line for
-// each step, in the colour that stands beside it in the table.
+// each step, in the colour and pattern that stand beside it in the table.
+import { lineOf, swatchOf } from "./lines.js";
 import uPlot from "./uplot.mjs";
 
-const COLOURS = 6;
-const JOURNEY = ["enter", "sign-in", "playback-token", "start-playback", "submit", "deliver"];
 const PANELS = [
   { verdict: "kept", height: 210, axis: false },
   { verdict: "broken", height: 130, axis: true },
@@ -13,13 +12,8 @@ const token = (name) => getComputedStyle(document.documentElement).getPropertyVa
 const rate = (value) =>
   value == null ? "–" : value >= 10 ? value.toFixed(0) : value >= 1 || value === 0 ? value.toFixed(1) : value.toFixed(2);
 
-function colourOf(name) {
-  // The same step has the same colour whatever else is there: by its place in the journey, else by its letters.
-  const step = name.replace(" (reported)", "");
-  const known = JOURNEY.indexOf(step);
-  const index = known >= 0 ? known : [...step].reduce((sum, letter) => sum + letter.codePointAt(0), 0);
-  return token(`--series-${(index % COLOURS) + 1}`);
-}
+const colourOf = (name) => token(lineOf(name).token);
+const swatch = (name) => swatchOf(colourOf(name), lineOf(name).dash);
 
 export class PromisesChart {
   #place; #reading; #zone; #data = null; #panels = [];
@@ -77,10 +71,10 @@ export class PromisesChart {
 
   colourSwatches() {
     const names = new Map(this.#data?.series.map(({ key, name }) => [key, name]));
-    for (const swatch of document.querySelectorAll(".swatch")) {
-      const name = names.get(swatch.dataset.series);
-      swatch.style.background = name ? colourOf(name) : "transparent";
-      swatch.classList.toggle("dashed", Boolean(name?.endsWith("(reported)")));
+    for (const place of document.querySelectorAll(".swatch")) {
+      const name = names.get(place.dataset.series);
+      place.style.background = name ? swatch(name) : "transparent";
+      place.classList.toggle("dashed", Boolean(name && lineOf(name).reported));
     }
   }
 
@@ -118,9 +112,9 @@ export class PromisesChart {
       return {
         label: name,
         stroke: colour,
-        width: broken ? 1.5 : 2,
+        width: lineOf(name).reported ? 1 : broken ? 1.5 : 2,
         fill: broken ? `${colour}33` : undefined,
-        dash: name.endsWith("(reported)") ? [5, 4] : undefined,
+        dash: lineOf(name).dash.length ? lineOf(name).dash : undefined,
         points: { show: false },
       };
     });
@@ -162,7 +156,7 @@ export class PromisesChart {
     for (const line of data.series) {
       const item = document.createElement("span");
       const dot = document.createElement("i");
-      dot.style.background = colourOf(line.name);
+      dot.style.background = swatch(line.name);
       item.append(dot, `${line.name} ${rate(line.kept[index])}`);
       if (line.broken[index]) {
         const broken = document.createElement("span");

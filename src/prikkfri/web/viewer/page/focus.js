@@ -1,8 +1,8 @@
 // Moves the focus with arrow keys, so that a remote or a keyboard is enough.
 //
 // A row is an element with data-row, a stop in it has data-stop. Left and right walk the stops of a row; up and down
-// go to the next row, to the stop where one last was in it, or, the first time, to the one nearest by eye. Each row
-// is one stop of the Tab key (roving tabindex).
+// go to the next row, to the stop where one last was in it, or, the first time, to the one nearest by eye. The Tab key
+// goes to every control, as everywhere.
 
 const remembered = new WeakMap(); // row -> stop
 
@@ -32,15 +32,14 @@ export function focusOn(stop) {
   stop.scrollIntoView({ block: "nearest", inline: "nearest", behavior: calm ? "auto" : "smooth" });
 }
 
-// Makes `stop` the place of its row: where the row is entered by arrows and by Tab.
+// Makes `stop` the place of its row: where the row is entered by arrows.
 export function remember(stop) {
   const row = rowOf(stop);
   if (!row) return;
   remembered.set(row, stop);
-  for (const other of row.querySelectorAll("[data-stop]")) other.tabIndex = other === stop ? 0 : -1;
 }
 
-// Makes each row of `root` one stop of the Tab key.
+// Gives each row of `root` a place to be entered by: where one last was in it, else its first.
 export function rove(root) {
   for (const row of root.querySelectorAll("[data-row]")) {
     const last = remembered.get(row);

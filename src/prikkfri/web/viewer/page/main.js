@@ -17,7 +17,7 @@ const THEMES = ["dark", "light", "system"];
 const at = await settings();
 for (const brand of document.querySelectorAll(".brand-name")) write(brand, at.operator);
 chooseLanguage(read("language"));
-wear(read("theme") ?? "dark");
+wear(read("theme") ?? "system");
 
 const roles = makeRoles(at, device(), () => read("playback")?.token ?? read("device_token") ?? null);
 const session = makeSession(roles, onSession);
@@ -66,7 +66,6 @@ function watchOpen(channel) {
 // Settings
 
 function wear(theme) {
-  keep("theme", theme);
   if (theme === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
 }
@@ -96,8 +95,9 @@ function languageSegments(target) {
 }
 
 function themeSegments() {
-  const worn = read("theme");
+  const worn = read("theme") ?? "system";
   const choose = (theme) => {
+    keep("theme", theme);
     wear(theme);
     themeSegments();
     $("settings-themes").children[THEMES.indexOf(theme)].focus();
@@ -106,11 +106,26 @@ function themeSegments() {
   rove($("settings"));
 }
 
+function qualitySegments() {
+  const { heights, chosen } = watch.quality();
+  const choose = (height) => {
+    watch.chooseQuality(height);
+    qualitySegments();
+    [...$("settings-quality").children].find((each) => each.getAttribute("aria-pressed") === "true")?.focus();
+  };
+  $("settings-quality").replaceChildren(
+    segment(chosen === null, say("automatic"), () => choose(null)),
+    ...heights.map((height) => segment(chosen === height, `${height}p`, () => choose(height))),
+  );
+  rove($("settings"));
+}
+
 function sayEverything() {
   sayAll(document);
   languageSegments("languages");
   languageSegments("settings-languages");
   themeSegments();
+  qualitySegments();
   rove($("sign-in"));
   signIn.render();
   watch.render();
@@ -124,6 +139,7 @@ function openSettings() {
   write($("sign-out"), say(session.state.kind === "in" ? "signOut" : "signIn"));
   hits.forget();
   devices.forget();
+  qualitySegments();
   $("settings").showModal();
   rove($("settings"));
   $("settings-close").focus();

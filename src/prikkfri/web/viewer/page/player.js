@@ -33,6 +33,7 @@ export function makePlayer(video, { addressOf, token, refusal, renew, reportBrok
   let movedAt = 0; // when the picture last moved
   let goodSince = null; // of this load, when the picture began to move
   let paused = false; // by the viewer
+  let height = null; // of the picture that the viewer has chosen; null: as the line allows
 
   function become(next) {
     state = next;
@@ -70,6 +71,7 @@ export function makePlayer(video, { addressOf, token, refusal, renew, reportBrok
         // Every request carries the newest token, so that a long evening outlives the token that it began with.
         xhrSetup: (request, url) => request.open("GET", withToken(url), true),
       });
+      hls.on(Hls.Events.MANIFEST_PARSED, chooseLevel);
       hls.on(Hls.Events.ERROR, (_, error) => error.fatal && fatal(error));
       hls.loadSource(address);
       hls.attachMedia(video);
@@ -82,6 +84,13 @@ export function makePlayer(video, { addressOf, token, refusal, renew, reportBrok
   function withToken(url) {
     const newest = token();
     return newest ? url.replace(TOKEN_IN_PATH, `/live/${newest}/`) : url;
+  }
+
+  // The best picture that is no higher than the chosen one; there may be other heights on another channel.
+  function chooseLevel() {
+    if (!hls) return;
+    const fits = hls.levels.map((level, index) => ({ index, height: level.height })).filter((each) => each.height <= height);
+    hls.nextLevel = height === null || !fits.length ? -1 : fits.reduce((best, each) => (each.height > best.height ? each : best)).index;
   }
 
   function start() {
@@ -190,6 +199,15 @@ export function makePlayer(video, { addressOf, token, refusal, renew, reportBrok
     },
     play,
     tryNow: () => channel && load(),
+    // The heights that this channel comes in, the highest first, and the chosen one (null: automatic).
+    quality: () => ({
+      heights: [...new Set((hls?.levels ?? []).map((level) => level.height))].filter(Boolean).sort((a, b) => b - a),
+      chosen: height,
+    }),
+    chooseQuality(chosen) {
+      height = chosen;
+      chooseLevel();
+    },
     // Pauses the picture, or takes it up where the programme is now: it is live.
     togglePause() {
       paused = !paused;

@@ -6,6 +6,7 @@ import { makeNewPassword } from "./new_password.js";
 import { clockTime, duration, say } from "./words.js";
 
 const TICK_SECONDS = 0.25;
+const SLOW_SECONDS = 4; // whoever waits longer for an answer is told that it is awaited
 const PATIENT_SECONDS = 2; // an ordinary sign-in is over by then, and asks playout for nothing
 const OPEN_SECONDS = { silent: 4, busy: 10, line: 10 }; // how often to look for open channels, by the kind of the wait
 const now = () => Date.now() / 1000;
@@ -97,13 +98,16 @@ export function makeSignIn({ session, roles, catalogue, operator, statusPage, on
 
   function render() {
     if (page.hidden) return;
+    write($("page-title"), `${say("signIn")} – ${operator}`);
     const { state } = session;
     const wait = state.wait ?? null; // kept while the next try is under way, so that the page stands still
     show(form, !wait && !newPassword.opened);
     newPassword.render();
     page.classList.toggle("choosing", newPassword.opened && !wait);
-    write($("form-note"), noted ? say(noted) : "");
-    show($("form-note"), noted !== null);
+    const slow = state.kind === "asking" && !wait && outsideSince !== null && now() - outsideSince >= SLOW_SECONDS;
+    const note = slow ? "slowSignIn" : noted;
+    write($("form-note"), note ? say(note) : "");
+    show($("form-note"), note !== null);
     show($("wait"), Boolean(wait));
     page.classList.toggle("waiting", Boolean(wait));
     $("sign-in-button").disabled = state.kind === "asking";

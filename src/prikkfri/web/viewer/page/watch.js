@@ -151,6 +151,7 @@ export function makeWatch({ roles, session, catalogue, operator, statusPage, onS
       if (BACK.includes(key) && guideOpen) return closeGuide(), true;
       return ARROWS.includes(key) && move(guideElement, key);
     }
+    if (target === $("volume")) return showBanner(), false; // its arrows turn the sound up and down
     if (/^[0-9]$/.test(key)) return dial(key), true;
     const onControl = stage.contains(target) && target !== stage;
     if (BACK.includes(key)) {
@@ -164,6 +165,8 @@ export function makeWatch({ roles, session, catalogue, operator, statusPage, onS
     if (key === "ArrowLeft" || key === "ArrowRight") return move($("banner"), key), true;
     if (key === "Enter" && !onControl) return openGuide(), true;
     if (key === " " && !onControl) return togglePause(), true;
+    if (key === "m") return toggleMute(), true;
+    if (key === "f") return toggleFullScreen(), true;
     return false;
   }
 
@@ -179,6 +182,18 @@ export function makeWatch({ roles, session, catalogue, operator, statusPage, onS
     keep("muted", video.muted);
   }
 
+  function setVolume(percent) {
+    video.volume = percent / 100;
+    video.muted = percent === 0;
+    keep("volume", percent);
+    keep("muted", video.muted);
+  }
+
+  async function toggleInPicture() {
+    if (document.pictureInPictureElement) await document.exitPictureInPicture();
+    else await video.requestPictureInPicture().catch(() => {}); // no picture yet
+  }
+
   async function toggleFullScreen() {
     if (document.fullscreenElement) await document.exitFullscreen();
     else if ($("watch").requestFullscreen) await $("watch").requestFullscreen();
@@ -192,6 +207,7 @@ export function makeWatch({ roles, session, catalogue, operator, statusPage, onS
     pause: togglePause,
     mute: toggleMute,
     unmute: toggleMute,
+    "in-picture": toggleInPicture,
     "full-screen": toggleFullScreen,
     "open-settings": onSettings,
   };
@@ -201,7 +217,11 @@ export function makeWatch({ roles, session, catalogue, operator, statusPage, onS
   stage.addEventListener("dblclick", (event) => event.target === video && toggleFullScreen());
   video.addEventListener("volumechange", renderControls);
   watchFocus($("watch"));
+  $("volume").addEventListener("input", (event) => setVolume(Number(event.target.value)));
+  show($("in-picture"), Boolean(document.pictureInPictureEnabled));
+  video.volume = (read("volume") ?? 100) / 100;
   video.muted = read("muted") ?? false;
+  player.chooseQuality(read("quality"));
 
   // Rendering
 
@@ -217,6 +237,7 @@ export function makeWatch({ roles, session, catalogue, operator, statusPage, onS
     stage.classList.toggle("covered", covered);
     stage.classList.toggle("tuning-now", state.kind === "tuning");
     document.title = channel ? `${channel.name} – ${operator}` : operator;
+    write($("page-title"), document.title);
   }
 
   function renderBanner(time) {
@@ -246,6 +267,8 @@ export function makeWatch({ roles, session, catalogue, operator, statusPage, onS
     };
     set("pause", player.paused ? "play" : "pause", player.paused ? "play" : "pause");
     set("mute", video.muted ? "muted" : "sound", video.muted ? "unmute" : "mute");
+    const loud = video.muted ? 0 : Math.round(video.volume * 100);
+    if (Number($("volume").value) !== loud) $("volume").value = loud;
     show($("unmute"), video.muted && !read("muted") && player.state.kind === "playing");
   }
 
@@ -321,6 +344,7 @@ export function makeWatch({ roles, session, catalogue, operator, statusPage, onS
       channel = null;
       show($("watch"), false);
       if (document.fullscreenElement) document.exitFullscreen();
+      if (document.pictureInPictureElement) document.exitPictureInPicture();
     },
     // The channel list or guide has changed.
     refresh() {
@@ -329,6 +353,11 @@ export function makeWatch({ roles, session, catalogue, operator, statusPage, onS
     },
     get awake() {
       return awake;
+    },
+    quality: player.quality,
+    chooseQuality(height) {
+      keep("quality", height);
+      player.chooseQuality(height);
     },
   };
 }

@@ -53,13 +53,13 @@ const WORDS = {
     endDevice: "Sign out {name}",
     endOthers: "Sign out all others",
 
-    wrong: "That combination of login and password is not right.",
+    wrong: "Wrong e-mail, mobile number or password.",
     missing: "Fill in both fields.",
     tooMany: "Too many tries that went wrong. Wait {s} s before the next one.",
     noSubscription: "This subscription has no television in it.",
     signedOutByServer: "Sign in to go on watching.",
     lineTitle: "Many are on their way in",
-    lineText: "You are number {place} in line, about {duration} from the door. Leave this page open; you keep your place.",
+    lineText: "You are number {place} in line; estimated wait about {duration}. Leave this page open; you keep your place.",
     busyTitle: "Many are on their way in",
     busyText: "We try again for you in {s} s. Leave this page open; there is nothing you need to do.",
     silentTitle: "Sign-in has not worked since {time}",
@@ -82,6 +82,11 @@ const WORDS = {
     channelUp: "Next channel",
     channelDown: "Previous channel",
     fullScreen: "Full screen",
+    volume: "Volume",
+    pictureInPicture: "Picture in picture",
+    quality: "Picture quality",
+    automatic: "Automatic",
+    slowSignIn: "Sign-in is slow to answer. We are still trying; there is nothing you need to do.",
     guideAge: "Guide as of {time}",
     noProgramme: "No programme details",
     noChannels: "No channels yet",
@@ -163,13 +168,13 @@ const WORDS = {
     endDevice: "Logg ut {name}",
     endOthers: "Logg ut alle andre",
 
-    wrong: "Innlogging og passord stemmer ikke sammen.",
+    wrong: "Feil e-post, mobilnummer eller passord.",
     missing: "Fyll ut begge feltene.",
     tooMany: "For mange mislykkede forsøk. Vent {s} s før du prøver igjen.",
     noSubscription: "Dette abonnementet har ikke TV.",
     signedOutByServer: "Logg inn for å se videre.",
     lineTitle: "Mange er på vei inn",
-    lineText: "Du er nummer {place} i køen, omtrent {duration} fra døren. La siden stå åpen, du beholder plassen.",
+    lineText: "Du er nummer {place} i køen, beregnet ventetid ca. {duration}. La siden stå åpen, du beholder plassen.",
     busyTitle: "Mange er på vei inn",
     busyText: "Vi prøver igjen for deg om {s} s. La siden stå åpen, du trenger ikke gjøre noe.",
     silentTitle: "Innloggingen har ikke virket siden {time}",
@@ -192,6 +197,11 @@ const WORDS = {
     channelUp: "Neste kanal",
     channelDown: "Forrige kanal",
     fullScreen: "Fullskjerm",
+    volume: "Lydstyrke",
+    pictureInPicture: "Bilde i bilde",
+    quality: "Bildekvalitet",
+    automatic: "Automatisk",
+    slowSignIn: "Innloggingen svarer tregt. Vi prøver fortsatt, du trenger ikke gjøre noe.",
     guideAge: "Guide fra {time}",
     noProgramme: "Ingen programopplysninger",
     noChannels: "Ingen kanaler ennå",
@@ -272,13 +282,13 @@ const WORDS = {
     endDevice: "Logga ut {name}",
     endOthers: "Logga ut alla andra",
 
-    wrong: "Inloggning och lösenord stämmer inte överens.",
+    wrong: "Fel e-post, mobilnummer eller lösenord.",
     missing: "Fyll i båda fälten.",
     tooMany: "För många misslyckade försök. Vänta {s} s innan du försöker igen.",
     noSubscription: "I det här abonnemanget ingår ingen tv.",
     signedOutByServer: "Logga in för att se vidare.",
     lineTitle: "Många är på väg in",
-    lineText: "Du är nummer {place} i kön, ungefär {duration} från dörren. Låt sidan vara öppen, du behåller din plats.",
+    lineText: "Du är nummer {place} i kön, beräknad väntetid ca {duration}. Låt sidan vara öppen, du behåller din plats.",
     busyTitle: "Många är på väg in",
     busyText: "Vi försöker igen åt dig om {s} s. Låt sidan vara öppen, du behöver inte göra något.",
     silentTitle: "Inloggningen har inte fungerat sedan {time}",
@@ -301,6 +311,11 @@ const WORDS = {
     channelUp: "Nästa kanal",
     channelDown: "Föregående kanal",
     fullScreen: "Helskärm",
+    volume: "Volym",
+    pictureInPicture: "Bild i bild",
+    quality: "Bildkvalitet",
+    automatic: "Automatisk",
+    slowSignIn: "Inloggningen svarar långsamt. Vi försöker fortfarande, du behöver inte göra något.",
     guideAge: "Guide från {time}",
     noProgramme: "Inga programuppgifter",
     noChannels: "Inga kanaler ännu",
@@ -365,9 +380,14 @@ export function dayTime(time) {
   return new Intl.DateTimeFormat(spoken, how).format(time * 1000);
 }
 
-// An amount of money; `amount` in the currency's smallest unit.
+const SYMBOLS = { NOK: "kr", SEK: "kr", DKK: "kr", EUR: "€" };
+
+// An amount of money as text messages and the console write it; `amount` in the currency's smallest unit.
 export function money(amount, currency) {
-  return new Intl.NumberFormat(spoken, { style: "currency", currency }).format(amount / 100);
+  const how = { minimumFractionDigits: 2, maximumFractionDigits: 2 };
+  const figure = new Intl.NumberFormat(spoken, how).format(amount / 100);
+  const symbol = SYMBOLS[currency] ?? currency;
+  return spoken === "sv" ? `${figure}\u00a0${symbol}` : `${symbol}\u00a0${figure}`;
 }
 
 // A wait as people say it: seconds, from a minute and a half on minutes.
