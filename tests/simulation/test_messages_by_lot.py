@@ -162,7 +162,7 @@ PLANTS = (
     Plant(
         "sequence numbers that are used again while they wait", "protocols/smpp/session.py",
         "            if self._sequence not in self._window and self._sequence not in self._late:\n",
-        "            if True:\n", "did not settle", table=(("windows", (400,)), ("sequence_max", (401,)), *LATE),
+        "            if True:\n", "did not settle", table=(("narrow", 0.0), ("windows", (400,)), ("sequence_max", (401,)), *LATE),
     ),
     Plant(
         "a receipt of another number", "sms/receipt_ids.py",
@@ -173,11 +173,7 @@ PLANTS = (
     Plant(
         "one octet of the reference as key", "sms/receipts/service.py",
         "reference_of(message) == receipt.reference", "reference_of(message) % 256 == receipt.reference % 256",
-        "would tell", ("cut",), (*LATE, ("windows", (400,)), ("undeliverable", 0.5)),
-    ),
-    Plant(
-        "claim without its epoch", "journal/writing.py", " AND epoch = :epoch", "", "torn",
-        ("second-owner", "account-away"), (*FEW, ("long", 0.6), ("by_http", 0.0), ("undeliverable", 0.2)),
+        "would tell", ("killed",), (*LATE, ("narrow", 0.0), ("windows", (400,)), ("undeliverable", 0.5)),
     ),
     Plant(
         "messages of a moment by their ids", "sms/store.py",
