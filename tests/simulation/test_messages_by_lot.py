@@ -162,7 +162,8 @@ PLANTS = (
     Plant(
         "sequence numbers that are used again while they wait", "protocols/smpp/session.py",
         "            if self._sequence not in self._window and self._sequence not in self._late:\n",
-        "            if True:\n", "did not settle", table=(("narrow", 0.0), ("windows", (400,)), ("sequence_max", (401,)), *LATE),
+        "            if True:\n", "did not settle",
+        table=(("narrow", 0.0), ("windows", (400,)), ("sequence_max", (401,)), *LATE),
     ),
     Plant(
         "a receipt of another number", "sms/receipt_ids.py",

@@ -208,6 +208,8 @@ def _quirks(chance: random.Random) -> Quirks:
     }
     for name in chance.sample(sorted(further), chance.randint(1, 4)):
         odd[name] = further[name]
+    if odd.get("id_in") == "parameter":
+        odd.pop("empty_parameter", None)  # else its receipts would name no message at all
     if odd.get("refuse"):
         odd["refuse_status"] = chance.choice((0x45, 0x58, 0x14, 0x400, 0x08))
     return Quirks(**odd)  # type: ignore[arg-type]
