@@ -66,9 +66,14 @@ def goes_in_one(octets: bytes, coding: int) -> bool:
 
 
 def octets_of_last_part(text: str, coding: int) -> int:
-    """0 for what goes in one."""
+    """At least; 0 for what goes in one."""
     octets = encode(text, coding)
-    return 0 if goes_in_one(octets, coding) else len(octets) % PART_OCTETS[coding]
+    if goes_in_one(octets, coding):
+        return 0
+    whole, rest = divmod(len(octets), PART_OCTETS[coding])
+    # Each cut may fall in a letter of two, and leave it to the next part.
+    over = rest + 2 * whole - PART_OCTETS[coding]
+    return max(over if over > 0 else rest, 1)
 
 
 def marks_in(text: str) -> list[tuple[int, str]]:
