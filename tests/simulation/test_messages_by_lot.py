@@ -148,10 +148,10 @@ PLANTS = (
         '    sender, recipient = accepted.sender.text, accepted.recipient.text[:-1] + "7"\n', "left for",
     ),
     Plant(
-        "one buffer for all", "sms/dispatch/service.py",
-        "            if not self._ask(connection, _command(party), body, message):\n",
-        '            body = vars(self).setdefault("buffer", body)\n'
-        "            if not self._ask(connection, _command(party), body, message):\n",
+        "one buffer for all, behind the last look", "protocols/smpp/session.py",
+        "        self._unwritten.append(pdu)\n",
+        '        kept = vars(self).setdefault("buffer", pdu) if command == Command.SUBMIT_SM else pdu\n'
+        "        self._unwritten.append(kept[:12] + pdu[12:16] + kept[16:])\n",
         "nobody got it",
     ),
     Plant(
@@ -180,6 +180,15 @@ PLANTS = (
         "messages of a moment by their ids", "sms/store.py",
         "key=lambda each: (each.due_at, each.accepted_at, each.submission, each.part)", "key=lambda each: each.id",
         "left before",
+    ),
+    Plant(
+        "a restored snapshot that nobody notices", "sms/restored.py", "    if mark.commits <= found.commits:\n",
+        "    if mark.commits >= 0:\n", "left after a snapshot was restored", ("snapshot-restored",),
+    ),
+    Plant(
+        "sensitive messages of a restored snapshot that are sent", "sms/restored.py",
+        "or is_sensitive(message_class) or overdue)", "or overdue)", "though it is sensitive", ("snapshot-restored",),
+        table=(("sensitive", 1.0), ("faults", (1, 1))),
     ),
 )  # fmt: skip
 

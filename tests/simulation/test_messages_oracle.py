@@ -302,3 +302,52 @@ def test_figures_add_up_and_say_whether_it_holds() -> None:
     assert not result([good, lost], seed=1, seconds=1.0).holds
     assert not result([Judged(seed=1, events=1, figures=Figures(accepted=1), faults={}, findings=(), digest="")],
                       seed=1, seconds=1.0).holds  # fmt: skip
+
+
+def test_what_was_accepted_after_a_snapshot_is_counted_apart_and_what_was_before_is_lost() -> None:
+    first, second = written(1), written(2)
+    wire = Wire(first, second)
+    wire.accept(first)
+    restored = wire.book.snapshot()
+    wire.accept(second)
+    restored()
+    figures, wrong = judge(wire.book, [])
+    assert (figures.restored, figures.lost) == (1, 1)
+    assert len(wrong) == 1 and "number=1" in wrong[0]
+
+
+def test_what_leaves_before_anybody_has_decided_is_told() -> None:
+    message = written(1)
+    wire = Wire(message)
+    [body] = wire.accept(message)
+    wire.book.snapshot()()
+    wire.send(body)
+    figures, wrong = judge(wire.book, wire.rows)
+    assert figures.restored == 0 and "left after a snapshot was restored" in wrong[0]
+    other = Wire(message)
+    [body] = other.accept(message)
+    other.book.snapshot()()
+    other.book.held = False
+    other.send(body)
+    assert judge(other.book, other.rows)[1] == []
+
+
+def test_receipts_that_were_taken_after_the_snapshot_are_forgotten_with_it() -> None:
+    book = Book({})
+    book.heard.add(("nord", ANNA, "1"))
+    restored = book.snapshot()
+    book.heard.add(("nord", ANNA, "2"))
+    restored()
+    assert book.heard == {("nord", ANNA, "1")}
+
+
+def test_ids_of_a_link_whose_receipts_say_no_number_are_alike_whoever_they_are_for() -> None:
+    message = written(1)
+    for nameless, known in ((frozenset(), False), (frozenset({"nord"}), True)):
+        wire = Wire(message)
+        [body] = wire.accept(message, state="unreported", target="link:nord", recipient=ANNA, next_hop_id="7")
+        wire.send(body)
+        wire.rows.append(wire.rows[0]._replace(id="another", submission="another", recipient=BERIT))
+        wire.book.nameless = nameless
+        wire.book.heard.add(("nord", ANNA, "7"))
+        assert (judge(wire.book, wire.rows)[1] == []) is known

@@ -47,6 +47,7 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.end_overdue, {"state": State.SENT, "before": 1.0, "limit": 10, "now": 1.0}),
     (receipts.known, {"target": "link:nord", "keys": ["n"]}),
     (receipts.add_word, {"message": "a", "word": "GONE", "now": 1.0}),
+    (receipts.add_contradiction, {"message": "a", "what": "it was", "now": 1.0}),
     (receipts.one_before, {"link": "nord", "next_hop_id": "n"}),
     (receipts.due_network_receipts, {"limit": 10, "now": 1.0}),
     (receipts.make_due, {"link": "nord", "keys": ["n"], "now": 1.0}),

@@ -27,6 +27,7 @@ from prikkfri.sms.accounts.service import Accounts
 from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.binding import ROOM, Room
 from prikkfri.sms.dispatch.service import Dispatch
+from prikkfri.sms.holding.service import Holders, Holding
 from prikkfri.sms.housekeeping.service import Housekeeping
 from prikkfri.sms.keys.service import Keys
 from prikkfri.sms.links.service import Links
@@ -68,11 +69,13 @@ class SmsCentre:
         room: Room = ROOM,
         trusted: Sequence[str] = (),
         mark: Mark | None = None,
+        holders: Holders | None = None,
     ) -> None:
         """`smpp_sockets` listen already; `entropy(n)` gives n random octets fit for keys. Raises `StorageError`.
 
         `trusted`: addresses or networks of proxies, which connect for others. `mark`: where it is noted how far the
         centre has come, on another disk than the database's; None: a restored snapshot is not noticed.
+        `holders`: who holds a number now; None: a message is for whoever has its number.
         """
         self._sockets = smpp_sockets
         self._steady = SteadyClock(clock)
@@ -89,8 +92,9 @@ class SmsCentre:
         """What is held for a person, and what a person does with it."""
         self.restores = Restores(shared, receipts, mark)
         """Whether a snapshot was restored, and what a person says of what waited in it."""
-        self._submissions = Submissions(shared, receipts, self._keys)
-        dispatch = Dispatch(shared, receipts, quarantine)
+        holding = Holding(shared, holders)
+        self._submissions = Submissions(shared, receipts, self._keys, holding)
+        dispatch = Dispatch(shared, receipts, quarantine, holding)
         self._sessions = Sessions(shared, self._submissions, dispatch)
         self._accounts = Accounts(shared, self._sessions, room, trusted)
         self._links = Links(shared, self._sessions)
@@ -203,6 +207,9 @@ class SmsCentre:
             "messages_in_doubt_total": counted.in_doubt,
             "messages_quarantined_total": counted.quarantined,
             "receipts_unmatched_total": counted.receipts_unmatched,
+            "receipts_contradicted_total": counted.receipts_contradicted,
+            "messages_changed_hands_total": counted.changed_hands,
+            "holders_unknown_total": counted.holders_unknown,
             "secrets_wrong_total": counted.secrets_wrong,
             "secrets_not_looked_at_total": counted.secrets_not_looked_at,
             "connections": len(bound.connections),

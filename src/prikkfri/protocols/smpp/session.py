@@ -15,6 +15,7 @@ Ended comes once, and last; what is then still in the window is in doubt.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from enum import Enum, auto
 
 import msgspec
@@ -164,15 +165,30 @@ class Session:
 
     # commands
 
-    def ask(self, command: Command, body: bytes, context: object, now: float) -> None:
-        """Sends a request with an encoded body. Raises LocalProtocolError when state or window forbid it."""
+    def ask(
+        self,
+        command: Command,
+        body: bytes,
+        context: object,
+        now: float,
+        *,
+        check: Callable[[bytes, int], None] | None = None,
+    ) -> None:
+        """Sends a request with an encoded body. Raises LocalProtocolError when state or window forbid it.
+
+        `check` is given the octets that are to be written, which are not touched again, and the sequence number under
+        which the answer will be taken for `context`; where it raises, nothing is written.
+        """
         if command not in _MAY_ASK[self.side, self.state]:
             raise LocalProtocolError(f"{command.name} may not be sent in state {self.state.name}")
         if len(self._window) >= self.limits.window:
             raise LocalProtocolError("the window is full")
         sequence = self._next_sequence()
+        pdu = HEADER.pack(HEADER.size + len(body), command, Status.OK, sequence) + body
+        if check is not None:
+            check(pdu, sequence)
         self._window[sequence] = (now, command, context)
-        self._put(command, Status.OK, sequence, body)
+        self._unwritten.append(pdu)
 
     def bind(self, command: Command, bind: Bind, now: float) -> None:
         self.ask(command, encode_body(bind), bind, now)

@@ -20,6 +20,7 @@ DIGITS = {"479": 7, "4670": 7, "4520": 6, "3584": 8}
 FAULTS = (
     "killed", "killed-at-a-write", "power-cut", "restarted", "disk-full", "disk-slow", "cut", "stalled",
     "partner-away", "account-away", "route-stopped", "clock-stepped", "second-owner",
+    "snapshot-restored",
 )  # fmt: skip
 
 

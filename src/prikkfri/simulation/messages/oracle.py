@@ -4,7 +4,7 @@ It reads the octets on the wire (`wire`), and shares no code with the centre.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
@@ -36,6 +36,8 @@ class Piece(NamedTuple):
 class Book:
     written: Mapping[int, Written]
     """By number."""
+    nameless: Set[str] = frozenset()
+    """Links whose receipts say no number."""
     accepted: dict[Piece, str] = field(default_factory=dict)
     """The id that the centre gave it."""
     order: list[Piece] = field(default_factory=list)
@@ -52,14 +54,18 @@ class Book:
     """Of them, those that the centre has said it has taken."""
     given: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """To how many messages a link gave what its receipts can name them by: link, number and id."""
-    nameless: set[str] = field(default_factory=set)
-    """Links whose receipts say no number: an id alone tells of which message they are."""
     fates: defaultdict[Piece, set[str]] = field(default_factory=lambda: defaultdict(set))
     """What its link decided to tell of each, as often as it took it on."""
     strangers: list[str] = field(default_factory=list)
     """A message, or a part of one, that came to somebody else. There is to be none."""
     torn: list[str] = field(default_factory=list)
     """A text that is not what was written."""
+    forgotten: set[Piece] = field(default_factory=set)
+    """Accepted after a snapshot that was restored."""
+    held: bool = False
+    """A snapshot was restored, and no person has said yet what becomes of what waited in it."""
+    rash: list[str] = field(default_factory=list)
+    """What left all the same."""
 
     def __post_init__(self) -> None:
         self._frames: defaultdict[tuple[int, bool], Frames] = defaultdict(Frames)
@@ -97,8 +103,22 @@ class Book:
         self.accepted[piece] = identity
         self.order.append(piece)
 
+    def snapshot(self) -> Callable[[], None]:
+        """To be called when what is stored at this moment is brought back: what came after it is not known any more."""
+        accepted, heard = set(self.accepted), set(self.heard)
+
+        def restored() -> None:
+            self.forgotten |= set(self.accepted) - accepted
+            self.heard &= heard
+            self.held = True
+
+        return restored
+
     def _leaves(self, pipe: Pipe, frame: Frame) -> None:
         seen = _seen(frame)
+        if self.held:
+            said = seen.piece if seen else "a receipt"
+            self.rash.append(f"{said} left after a snapshot was restored, and nobody had decided")
         if seen is None:
             return  # a receipt
         self._handed[pipe.peer.number, frame.sequence] = seen
@@ -165,6 +185,7 @@ class Row(NamedTuple):
     part: int
     state: str
     doubts: int
+    """And whether it waited in a snapshot that was restored: it may have left before."""
     target: str
     recipient: str
     next_hop_id: str
@@ -206,9 +227,13 @@ def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
     _cut(book, rows)
     states: Counter[str] = Counter()
     wrong: list[str] = [*(f"to a stranger: {each}" for each in book.strangers), *(f"torn: {t}" for t in book.torn)]
-    lost = twice_sensitive = twice_unlisted = 0
+    wrong += book.rash
+    lost = restored = twice_sensitive = twice_unlisted = 0
     for piece, identity in book.accepted.items():
         row = by_id.get(identity)
+        if row is None and piece in book.forgotten:
+            restored += 1
+            continue
         if row is None:
             lost += 1
             wrong.append(f"{piece}: accepted as {identity}, and not known any more")
@@ -239,6 +264,7 @@ def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
     unsure = {piece for piece, identity in book.accepted.items() if identity in by_id and by_id[identity].doubts}
     figures = Figures(
         accepted=len(book.accepted),
+        restored=restored,
         lost=lost,
         misdelivered=len(book.strangers) + len(book.torn),
         out_of_order=len(late := _out_of_order(book, unsure)),

@@ -179,8 +179,6 @@ class Partner(PartnerNetwork):
         self._table = world.table
         self._sequence_max = world.sequence_max
         self._happened = happened
-        if self.quirks.addresses == "empty":
-            book.nameless.add(name)
         self._request: tuple[Pipe, int] | None = None
         self._telling: list[tuple[str, str, str]] = []
         self.others: list[Partner] = []

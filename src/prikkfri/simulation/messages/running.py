@@ -8,7 +8,7 @@ import logging
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,24 +26,29 @@ from prikkfri.simulation.messages.texts import Written
 from prikkfri.simulation.virtual.disk import Disk
 from prikkfri.simulation.virtual.loop import DrawnLoop, Life, NeverEnds
 from prikkfri.simulation.virtual.network import Network, Pipe, Port
+from prikkfri.sms.restored import Decision, read
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.shared.service import Wire
 from prikkfri.sms.timing import TIMING
 from prikkfri.storage import Database
 from prikkfri.storage.limits import LIMITS
+from prikkfri.storage.marks import MarkInMemory
 from prikkfri.storage.opening import migrate
 from prikkfri.storage.sealing_keys import SealingKeysInMemory
 from prikkfri.storage.sqlite import SqliteEngine
 
 IN_MEMORY = Path("/dev/shm")  # noqa: S108
 TIMES = replace(
-    TIMING, unreported_seconds=60.0, early_receipt_seconds=20.0, early_receipt_look_seconds=1.0, look_seconds=2.0
+    TIMING, unreported_seconds=60.0, early_receipt_seconds=20.0, early_receipt_look_seconds=1.0, look_seconds=2.0,
+    mark_seconds=0.25,
 )  # fmt: skip
 NOBODY_WAITS = replace(LIMITS, busy_milliseconds_max=0)
 """For another's lock: while one waits, in this world nobody goes on."""
 VALIDITY_HOURS = 0.05
 IN_DOUBT_SECONDS = 20.0
 STARTED_AGAIN_SECONDS = 1.0
+MARKED_IN_TIME = 60
+"""How often it is looked whether a mark is ahead of a snapshot."""
 SETTLED_SECONDS = 300.0
 """After the last message is handed in, and the last fault: by then each has come to its end, or never does."""
 SLOW_SECONDS = 0.5
@@ -120,7 +125,8 @@ class _House:
         loop.thread_seconds = self.thread_seconds
         self.network = Network(loop, chance)
         self.network.seen, self.network.said = self._seen, self._said
-        self.book = Book({each.number: each for each in world.written})
+        nameless = frozenset(name for name, quirks in world.quirks.items() if quirks.addresses == "empty")
+        self.book = Book({each.number: each for each in world.written}, nameless)
         self.told = Told()
         self.digest = hashlib.sha256()
         self.disk = Disk(folder / "0")
@@ -128,6 +134,8 @@ class _House:
         """Of those who are dead."""
         self.keys = SealingKeysInMemory()
         """On another disk, which nobody troubles."""
+        self.mark = MarkInMemory()
+        """As the keys."""
         self.lives: list[Life] = []
         """The dead are kept until the end: the collector would have them clean up after themselves."""
         self.around: list[asyncio.Task[Any]] = []
@@ -207,6 +215,8 @@ class _House:
             self.first.append(self._begin(self._happens(fault)))
         await self._settle(max(world.seconds, self.loop.time()) + SETTLED_SECONDS)
         async with self.acting:
+            if self.centre is not None and self.centre.holds and "snapshot-restored" not in self.told.faults:
+                self.told.unexpected.append("nothing is sent, though no snapshot was restored")
             await self.stop()
         return self.ended()
 
@@ -216,7 +226,7 @@ class _House:
         for row in sorted(self.told.rows):
             self.digest.update(repr(row).encode())
         self.told.digest = self.digest.hexdigest()
-        self.told.unexpected = self.loop.unexpected
+        self.told.unexpected += self.loop.unexpected
         return self.book, self.told
 
     async def _settle(self, until: float) -> None:
@@ -302,13 +312,19 @@ class _House:
                 entropy=self.chance.randbytes,
                 smpp_sockets=sockets,
                 timing=TIMES,
+                mark=self.mark,
                 wire=Wire(encode=self._encode, sequence_max=self.world.sequence_max),
             )
             self.parts.planted(centre)
+            await centre.restores.notice()
             self.centre = centre
             if not ready.done():
                 ready.set_result(None)
-            await centre.run()
+            try:
+                await centre.run()
+            finally:
+                if not life.dead:
+                    await centre.restores.mark_last()
         finally:
             if not life.dead:
                 await database.close()
@@ -423,6 +439,41 @@ class _House:
                 await asyncio.wait([self.life.task(switch(self.centre, state))], timeout=fault.seconds)
             await asyncio.sleep(fault.seconds)
 
+    async def _snapshot_restored(self, fault: Fault) -> None:
+        """Of the database, not of keys and mark. What it forgets is no more than a mark tells of."""
+        async with self.acting:
+            if self.life is None or self.centre is None:
+                return
+            found, restored = self.disk.copied(), self.book.snapshot()
+            commits = _commits(found, self.folder / "snapshot")
+            await asyncio.sleep(fault.seconds / 10)
+            for _ in range(MARKED_IN_TIME):
+                mark = read(self.mark.octets or b"")
+                if mark is not None and mark.commits > commits:
+                    break
+                await asyncio.sleep(TIMES.mark_seconds)
+            else:
+                return  # it has given up, or its disk is full
+            self.life.kill()
+            self.centre = None
+            restored()
+            self.disks.append(self.disk)
+            self.disk = Disk(self.folder / str(len(self.disks)), found)
+            await self.start()
+        await self._decided(fault)
+
+    async def _decided(self, fault: Fault) -> None:
+        """A person sees what is missing, and says what becomes of what waited."""
+        await asyncio.sleep(fault.seconds)
+        decision = Decision.SEND if fault.size < 0.5 else Decision.DISCARD
+        while self.centre is None or self.centre.holds:  # it may die before it has taken that
+            if self.centre is not None and self.life is not None and not self.life.dead:
+                self.book.held = False
+                deciding = self.centre.restores.decide(decision, by="vakt")
+                with contextlib.suppress(PrikkfriError, asyncio.CancelledError):
+                    await asyncio.wait([self.life.task(deciding)], timeout=fault.seconds)
+            await asyncio.sleep(STARTED_AGAIN_SECONDS)
+
     async def _clock_stepped(self, fault: Fault) -> None:
         self.loop.clock.step((fault.size - 0.5) * 20.0)
 
@@ -440,12 +491,26 @@ _OPEN = (
 """Whether anything has to happen yet. What only waits for a receipt that its partner does not send is not open."""
 
 
+def _commits(found: Mapping[str, bytes], folder: Path) -> int:
+    folder.mkdir(exist_ok=True)
+    for file in folder.iterdir():
+        file.unlink()
+    for name, content in found.items():
+        (folder / name).write_bytes(content)
+    connection = apsw.Connection(str(folder / "sms.db"))
+    try:
+        row = connection.execute("SELECT commits FROM journal_stream").fetchone()
+        return int(row[0]) if row else 0
+    finally:
+        connection.close()
+
+
 def _rows(file: Path) -> list[Row]:
     connection = apsw.Connection(str(file))
     try:
         found = connection.execute(
-            "SELECT id, submission, CASE WHEN parts > 1 THEN part ELSE 0 END, state, doubts, target, recipient,"
-            " next_hop_id, reason FROM sms_message"
+            "SELECT id, submission, CASE WHEN parts > 1 THEN part ELSE 0 END, state, doubts + ABS(restored), target,"
+            " recipient, next_hop_id, reason FROM sms_message"
         ).fetchall()
         return [Row(*each) for each in found]  # type: ignore[arg-type]
     finally:

@@ -115,6 +115,16 @@ class Disk(apsw.VFS):
         if self.full and operation == "write":
             raise apsw.FullError("no room")
 
+    def copied(self) -> dict[str, bytes]:
+        """What a copy has that is made while it is used."""
+        found = {}
+        for name, content in self.files.items():
+            copy = bytearray(content.synced)
+            for offset, data in content.unsynced:
+                _apply(copy, offset, data)
+            found[name] = bytes(copy)
+        return {name: content for name, content in found.items() if not name.endswith("-shm")}
+
     def after_power_cut(self, chance: random.Random) -> dict[str, bytes]:
         """What is found again of its files. The shared memory of the log is none of them: it is made anew."""
         return {name: content.found(chance) for name, content in self.files.items() if not name.endswith("-shm")}

@@ -24,6 +24,7 @@ from prikkfri.sms.network_receipts import (
     Fitting,
     NetworkReceipt,
     as_kept,
+    contradiction,
     find,
     next_look,
     receipt_id,
@@ -49,6 +50,8 @@ class Settling:
     held: Counter[str] = field(default_factory=Counter)
     found: dict[str, str] = field(default_factory=dict)
     """By receipt that was kept, its message."""
+    contradicted: list[str] = field(default_factory=list)
+    """What receipts say against what their messages have come to."""
     fitted: list[tuple[str, Fitting, bool]] = field(default_factory=list)
     """By link, what receipts have found, and whether they waited for it."""
 
@@ -191,6 +194,9 @@ class Receipts:
             self._note(settling, receipt, found)
             if not found.ended:
                 await self._settle(tx, settling, receipt, found.message, now)
+            elif what := contradiction(receipt, found):
+                settling.contradicted.append(what)
+                await store.add_contradiction(tx, found.message, what, now=now)
             return None
         if receipt.reference != NO_REFERENCE:
             for message in await self._in_doubt(tx, target, receipt):
@@ -283,6 +289,7 @@ class Receipts:
         self.tell_ended(settling.ended)
 
     def _count(self, settling: Settling) -> None:
+        self._shared.counters.receipts_contradicted += len(settling.contradicted)
         traffic, now = self._shared.traffic, self._shared.clock.now()
         for link, fitting, waited in settling.fitted:
             if link in traffic:  # one that is configured no more may have left receipts

@@ -49,6 +49,11 @@ class Counters:
     in_doubt: int = 0
     quarantined: int = 0
     receipts_unmatched: int = 0
+    receipts_contradicted: int = 0
+    changed_hands: int = 0
+    """Messages that were not sent since their number is another subscriber's by now."""
+    holders_unknown: int = 0
+    """Numbers of which nobody could tell who holds them."""
     cut: int = 0
     """Connections for which there was no room, or that made room for others."""
     binds_refused: int = 0
