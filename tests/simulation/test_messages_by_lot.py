@@ -90,9 +90,15 @@ class Plant:
     faults: tuple[str, ...] = ()
     table: tuple[tuple[str, Any], ...] = ()
 
+    @property
+    def drawn(self) -> dict[str, Any]:
+        faults = (3, 6) if self.faults else (0, 0)
+        return {"messages": 500, "faults": faults, "kinds": self.faults, **dict(self.table)}
+
 
 FEW = (("phones", (2, 3)), ("accounts", (4, 5)), ("partners", (1, 1)))
 """So many messages are for one phone."""
+LATE = (("phones", (1, 1)), ("partners", (1, 1)), ("odd", 0.0), ("answers_late", 0.9), ("receipts_late", 0.9))
 PLANTS = (
     Plant(
         "acknowledged before it is synced", "storage/sqlite.py", "PRAGMA synchronous = FULL",
@@ -155,14 +161,20 @@ PLANTS = (
     ),
     Plant(
         "sequence numbers that are used again while they wait", "protocols/smpp/session.py",
-        "            self._sequence = self._sequence % self.limits.sequence_max + 1\n"
         "            if self._sequence not in self._window and self._sequence not in self._late:\n",
-        "            self._sequence = self._sequence % 3 + 1\n            if self._sequence:\n", "",
+        "            if True:\n", "did not settle",
+        table=(("narrow", 0.0), ("windows", (400,)), ("sequence_max", (401,)), *LATE),
     ),
     Plant(
         "a receipt of another number", "sms/receipt_ids.py",
-        "    told = [address for address in addresses if address]\n", "    told: list[str] = []\n", "link:link-",
+        "    told = [address for address in addresses if address]\n", "    told: list[str] = []\n",
+        "answered that its receipt is taken",
         table=(("ids_reused", 0.2), ("receipts_late", 0.5)),
+    ),
+    Plant(
+        "one octet of the reference as key", "sms/receipts/service.py",
+        "reference_of(message) == receipt.reference", "reference_of(message) % 256 == receipt.reference % 256",
+        "would tell", ("killed",), (*LATE, ("narrow", 0.0), ("windows", (400,)), ("undeliverable", 0.5)),
     ),
     Plant(
         "messages of a moment by their ids", "sms/store.py",
@@ -181,6 +193,15 @@ PLANTS = (
 )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "plant", {plant.table: plant for plant in PLANTS if plant.table}.values(), ids=lambda plant: plant.name
+)
+def test_without_the_fault_nothing_is_found(plant: Plant) -> None:
+    """In the worlds in which it is noticed: else it would be something else that is."""
+    for seed in (1, 2):
+        assert judged(seed, Table(**plant.drawn)).findings == ()
+
+
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
 def test_the_judge_notices(plant: Plant, tmp_path: Path) -> None:
     copy = tmp_path / "prikkfri"
@@ -189,6 +210,5 @@ def test_the_judge_notices(plant: Plant, tmp_path: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert text.count(plant.ours) == 1, f"{plant.file} is another by now: {plant.ours!r}"
     file.write_text(text.replace(plant.ours, plant.theirs), encoding="utf-8")
-    table = {"messages": 500, "faults": (3, 6) if plant.faults else (0, 0), "kinds": plant.faults, **dict(plant.table)}
-    _, messages, findings = elsewhere(1, 3_000, table, source=copy)
+    _, messages, findings = elsewhere(1, 3_000, plant.drawn, source=copy)
     assert any(plant.told in each for each in findings), f"{messages} messages: {findings}"

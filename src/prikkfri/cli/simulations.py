@@ -198,6 +198,7 @@ def say_world(progress: Console, judged: "many.Judged") -> None:
 
 def say_worlds(progress: Console, found: "many.Result", every: "Sequence[many.Judged]") -> None:
     table = Table(box=None, show_header=False)
+    table.add_row("worlds", f"{len(every):,} of {found.events // max(len(every), 1):,} messages")
     for name, value in asdict(found).items():
         if name == "faults":
             for kind, count in value.items():

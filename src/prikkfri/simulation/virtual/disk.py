@@ -60,10 +60,11 @@ class _File(apsw.VFSFile):
         self._content = disk.files.setdefault(Path(path).name, _Content()) if path else _Content()
 
     def xWrite(self, data: bytes, offset: int) -> None:
-        self._disk.asked("write")
+        disk = self._disk
+        disk.asked("write")
         super().xWrite(data, offset)
-        if not self._disk.gone:
-            self._content.unsynced.append((offset, bytes(data)))
+        if not disk.gone:
+            self._content.unsynced.append((offset, data))
 
     def xTruncate(self, size: int) -> None:
         super().xTruncate(size)
