@@ -73,6 +73,14 @@ def test_when_to_come_again_and_who_may_ask_are_said() -> None:
     assert "securitySchemes" not in document("status")["components"]
 
 
+def test_what_the_description_allows_fits_into_what_is_read() -> None:
+    """Even when each letter is written as two escaped surrogates."""
+    fields = document("sms")["components"]["schemas"]["Submission"]["properties"]
+    assert fields["text"]["minLength"] == fields["to"]["minLength"] == fields["from"]["minLength"] == 1
+    longest = {name: "\U0001f600" * field["maxLength"] for name, field in fields.items()}
+    assert len(json.dumps(longest)) < messages.BODY_OCTETS_MAX
+
+
 if __name__ == "__main__":
     for name in DESCRIBED:
         text = json.dumps(document(name), indent=2, ensure_ascii=False)

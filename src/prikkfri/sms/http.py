@@ -59,15 +59,18 @@ _MESSAGES = {
 _UNREADABLE = ("bad-recipient", "bad-sender")
 _SENDER = "A number, a short code, or one to eleven letters that the account may send from."
 _RECIPIENT = "A number with its country code (or one of the installation's own country), or a short code."
-_TEXT_LENGTH = {"minLength": 1, "maxLength": TEXT_LETTERS_MAX}
+_PARTY = {"minLength": 1, "maxLength": 250}  # what is longer, nobody reads as a number
+_TEXT = {"minLength": 1, "maxLength": TEXT_LETTERS_MAX}
+_Sender = Annotated[str, msgspec.Meta(description=_SENDER, examples=["Prikkfri"], extra_json_schema=_PARTY)]
+_Recipient = Annotated[str, msgspec.Meta(description=_RECIPIENT, examples=["+4790100000"], extra_json_schema=_PARTY)]
 
 
 class Submission(msgspec.Struct, forbid_unknown_fields=True):
     """A text to one phone."""
 
-    sender: Annotated[str, msgspec.Meta(description=_SENDER, examples=["Prikkfri"])] = msgspec.field(name="from")
-    recipient: Annotated[str, msgspec.Meta(description=_RECIPIENT, examples=["+4790100000"])] = msgspec.field(name="to")
-    text: Annotated[str, msgspec.Meta(examples=["Middag kl. 18"], extra_json_schema=_TEXT_LENGTH)]
+    sender: _Sender = msgspec.field(name="from")
+    recipient: _Recipient = msgspec.field(name="to")
+    text: Annotated[str, msgspec.Meta(examples=["Middag kl. 18"], extra_json_schema=_TEXT)]
 
 
 @dataclass(frozen=True, slots=True)
