@@ -8,12 +8,18 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import median
 
-from prikkfri.assurance.localisation import Cell, Placement, place
+from prikkfri.assurance import suspects
+from prikkfri.assurance.detection.counts import CountSettings
+from prikkfri.assurance.detection.recorded import Finding, in_counts, in_shares
+from prikkfri.assurance.detection.shares import ShareSettings
+from prikkfri.assurance.localisation import Cell
 from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.suspects import Location
 from prikkfri.assurance.tally import Bucket
 from prikkfri.errors import UsageError
 
 ROWS_MAX = 2_000_000
+_COLUMNS = (("time_utc", "count"), ("time_utc", "broken", "total"), ("time_utc", "kept", "broken"))
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,8 @@ class Series:
     """The usual distance of two rows."""
     labelled: tuple[bool, ...]
     """True where the file's own column `anomaly` says so; empty without that column."""
+    shares: bool = False
+    """True where the file tells what was broken: then the share of it is the matter, else the count."""
 
 
 @dataclass(frozen=True)
@@ -34,30 +42,40 @@ class Row:
 
 
 def read_series(lines: Iterable[str], *, rows_max: int = ROWS_MAX) -> Series:
-    """Reads `time_utc,count[,anomaly]` or `time_utc,kept,broken`; times are ISO 8601, UTC if they do not say.
+    """Reads `time_utc,count[,anomaly]`, `time_utc,broken,total` or `time_utc,kept,broken`; times are ISO 8601, UTC if
+    they do not say.
 
     Raises `UsageError` with the line that is wrong.
     """
     names, rows = _read(lines, rows_max)
-    if not ({"time_utc", "count"} <= set(names) or {"time_utc", "kept", "broken"} <= set(names)):
-        raise UsageError("line 1: the header must name time_utc and count, or time_utc, kept and broken")
+    columns = next((each for each in _COLUMNS if set(each) <= set(names)), None)
+    if columns is None:
+        raise UsageError("line 1: the header must name time_utc and count, or time_utc, broken and total")
     buckets: list[Bucket] = []
     labelled: list[bool] = []
     for line, row in rows:
         time = _moment(row["time_utc"], line)
         if buckets and time < buckets[-1].time:
             raise UsageError(f"line {line}: times must not fall; sort the file by time_utc")
-        if "count" in names:
-            buckets.append(Bucket(time, kept=_count(row["count"], line)))
-        else:
-            kept, broken = _count(row["kept"], line), _count(row["broken"], line)
-            buckets.append(Bucket(time, kept=kept, broken=broken))
+        buckets.append(_bucket(time, columns, row, line))
         if "anomaly" in names:
             labelled.append(row["anomaly"] not in ("", "0", None))
     if len(buckets) < 2:
         raise UsageError("fewer than two rows: there is nothing to compare")
     steps = [later.time - earlier.time for earlier, later in pairwise(buckets)]
-    return Series(tuple(buckets), median(steps), tuple(labelled))
+    return Series(tuple(buckets), median(steps), tuple(labelled), shares="broken" in columns)
+
+
+def findings(series: Series) -> list[Finding]:
+    """What detection would have told of a series, as if it were live.
+
+    Raises `UsageError` when its rows are no buckets of time.
+    """
+    if series.bucket_seconds <= 0:
+        raise UsageError("most rows have the time of the row before: give one row for each bucket of time")
+    if series.shares:
+        return in_shares(series.buckets, ShareSettings(bucket_seconds=series.bucket_seconds))
+    return in_counts(series.buckets, CountSettings(bucket_seconds=series.bucket_seconds))
 
 
 def read_table(lines: Iterable[str], *, rows_max: int = ROWS_MAX) -> list[Row]:
@@ -67,17 +85,20 @@ def read_table(lines: Iterable[str], *, rows_max: int = ROWS_MAX) -> list[Row]:
     if not {"minute", "failed", "total"} < set(names):
         raise UsageError("line 1: the header must name minute, one dimension or more, failed and total")
     table: list[Row] = []
+    known: dict[tuple[str, ...], Segment] = {}
     for line, row in rows:
         minute = int(_count(row["minute"], line))
         failed, total = _count(row["failed"], line), _count(row["total"], line)
         if failed > total:
             raise UsageError(f"line {line}: more failed than total")
-        segment = Segment.of({name: row[name] or "" for name in dimensions})
+        values = tuple(row[name] or "" for name in dimensions)
+        if (segment := known.get(values)) is None:
+            segment = known[values] = Segment.of(dict(zip(dimensions, values, strict=True)))
         table.append(Row(minute, Cell(segment, total, failed)))
     return table
 
 
-def locate(rows: Sequence[Row], minute: int) -> Placement:
+def locate(rows: Sequence[Row], minute: int) -> Location:
     """Where the fault of `minute` is; the minutes before it say what is usual.
 
     Raises `UsageError` when the table has no such minute.
@@ -87,7 +108,7 @@ def locate(rows: Sequence[Row], minute: int) -> Placement:
         known = sorted({row.minute for row in rows})
         mend = f"it has {known[0]} to {known[-1]}" if known else "it is empty"
         raise UsageError(f"the table has no minute {minute}; {mend}")
-    return place(now, [row.cell for row in rows if row.minute < minute])
+    return suspects.locate(now, [row.cell for row in rows if row.minute < minute])
 
 
 def _read(lines: Iterable[str], rows_max: int) -> tuple[list[str], Iterator[tuple[int, dict[str, str | None]]]]:
@@ -107,6 +128,17 @@ def _read(lines: Iterable[str], rows_max: int) -> tuple[list[str], Iterator[tupl
         return list(reader.fieldnames or ()), rows()
     except csv.Error as error:
         raise UsageError(f"line 1: not CSV: {error}") from None
+
+
+def _bucket(time: float, columns: Sequence[str], row: dict[str, str | None], line: int) -> Bucket:
+    counts = {name: _count(row[name], line) for name in columns if name != "time_utc"}
+    if "count" in counts:
+        return Bucket(time, kept=counts["count"])
+    broken = counts["broken"]
+    kept = counts["kept"] if "kept" in counts else counts["total"] - broken
+    if kept < 0:
+        raise UsageError(f"line {line}: more broken than total")
+    return Bucket(time, kept=kept, broken=broken)
 
 
 def _moment(text: str | None, line: int) -> float:

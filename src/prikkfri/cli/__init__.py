@@ -9,8 +9,10 @@ from prikkfri.app.locks import out_of_reach
 from prikkfri.cli import (
     checks,
     incidents,
+    locating,
     messages,
     quarantine,
+    recordings,
     rehearsals,
     restored,
     serving,
@@ -71,8 +73,11 @@ application.command()(checks.check)
 application.command()(messages.send)
 application.command()(messages.message)
 application.command()(messages.links)
+application.command()(messages.complaint)
 application.command()(incidents.affected)
 application.command()(incidents.credits)
+application.command()(recordings.detect)
+application.command()(locating.locate)
 application.add_typer(subscribers.commands, name="subscribers")
 application.add_typer(rehearsals.commands, name="rehearse")
 application.add_typer(simulations.commands, name="simulate")

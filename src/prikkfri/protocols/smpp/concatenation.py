@@ -190,8 +190,9 @@ class PartReferences:
     """The references of parts that senders have cut themselves: as they chose them, but where a phone would mix them.
 
     Two senders that write in one name to one phone know nothing of each other, and each may choose the reference of
-    the other's text, of which parts may still be missing. The later one then gets the next that is free. Bounded: of
-    the pairs and messages the oldest are forgotten, as all are in a new process.
+    the other's text, of which parts may still be missing. The later one then gets the next that is free, or
+    else the one whose text was silent longest. Bounded: of the pairs and messages the oldest are forgotten, as all are
+    in a new process.
     """
 
     def __init__(self, *, messages_max: int = 100_000, age_seconds_max: float = 86_400.0) -> None:
@@ -221,7 +222,7 @@ class PartReferences:
         """Whether a reference of 8 bits is free for a text that we cut ourselves; if so it is taken from now on."""
         part = Part(reference, 0, 0)
         key = ("", sender, recipient, part)
-        if self._free(key, part, now) != reference or self._is_anothers(key, reference, now):
+        if self._free(key, part, now) != reference or self._is_in_use(key, reference, now):
             return False
         self.of("", sender, recipient, part, now)
         return True
@@ -231,15 +232,21 @@ class PartReferences:
         size = 65_536 if part.wide else 256
         for further in range(size):
             reference = (part.reference + further) % size
-            if not self._is_anothers(key, reference, now):
+            if not self._is_in_use(key, reference, now):
                 if (before := taken.get(reference)) is not None:
                     self._forget(before)
                 return reference
-        return part.reference
+        oldest = min(taken, key=lambda each: self._texts[taken[each]].at)
+        self._forget(taken[oldest])
+        return oldest
 
-    def _is_anothers(self, key: tuple[str, str, str, Part], reference: int, now: float) -> bool:
+    def _is_in_use(self, key: tuple[str, str, str, Part], reference: int, now: float) -> bool:
+        """By a text that it is not meant to go on from: who chooses the same again knows what it does."""
         holder = self._taken.get((key[1], key[2], key[3].wide), {}).get(reference)
-        return holder is not None and holder[0] != key[0] and now - self._texts[holder].at <= self._age_seconds_max
+        if holder is None or now - self._texts[holder].at > self._age_seconds_max:
+            return False
+        # What was moved there its own sender knows nothing of, either.
+        return not (holder[0] == key[0] and holder[3].reference == key[3].reference == reference)
 
     def _forget(self, key: tuple[str, str, str, Part]) -> None:
         text = self._texts.pop(key, None)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from prikkfri.config import Account
 from prikkfri.errors import InDoubt
 from prikkfri.sms import store
+from prikkfri.sms.holding.service import Holding
 from prikkfri.sms.intake import Intake, Told, hand_in
 from prikkfri.sms.keys.service import Keys
 from prikkfri.sms.lifecycle import State
@@ -22,10 +23,11 @@ ACCEPTED_HELD = ("accepted-after-restore", "nothing is sent until a person has d
 
 
 class Submissions:
-    def __init__(self, shared: Shared, receipts: Receipts, keys: Keys) -> None:
+    def __init__(self, shared: Shared, receipts: Receipts, keys: Keys, holding: Holding) -> None:
         self._shared = shared
         self._receipts = receipts
         self._keys = keys
+        self._holding = holding
 
     async def recover(self) -> None:
         """References of long messages go on where the last process was."""
@@ -77,8 +79,10 @@ class Submissions:
         references = shared.references.changed()
         held = shared.holds and bool(intake.messages)
 
+        messages = await self._holding.bind(intake.messages)
+
         async def work(tx: Transaction) -> tuple[list[Told], Settling]:
-            await store.insert(tx, intake.messages)
+            await store.insert(tx, messages)
             if references:
                 await submissions_store.put_references(tx, references)
             if held:
@@ -125,6 +129,9 @@ class Submissions:
         self._receipts.tell(settling)
         if party.kind == "link":
             self._receipts.note(party.name, intake)
+            shared.traffic[party.name].returned += intake.heard.in_our_name
+            shared.returned.extend(intake.heard.canaries)
+            shared.said.extend((party.name, number) for number in intake.heard.wrong_numbers)
         if refused:
             self._receipts.say_full(party.name)
         if intake.put_off:
