@@ -27,6 +27,9 @@ BODY_BYTES_MAX = 1_024
 QUERY_BYTES_MAX = 1_024
 """A pass stands in it, too."""
 
+LINE_HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"public, max-age=1"))
+"""Where the front is, is the same for everybody: any cache may answer for us."""
+
 _ANSWERS = {
     "bad-token": (401, "Please sign in again."),
     "expired": (401, "Please sign in again."),
@@ -69,6 +72,7 @@ def application(door: Door, *, viewer_origin: str, open_channels_url: str) -> Ap
                         "wait_s": answer.wait_s,
                         "poll_after_s": answer.poll_after_s,
                         "since": answer.since,
+                        "position": answer.position,
                         "open": open_channels_url,
                     },
                 )
@@ -100,7 +104,7 @@ def application(door: Door, *, viewer_origin: str, open_channels_url: str) -> Ap
         return document(door.playback_token(bearer(request.scope)))
 
     async def line(request: Request) -> Answer:
-        return Answer(200, {"wait_s": door.wait_s()})
+        return Answer(200, headers=LINE_HEADERS, body=door.line())
 
     def gated(step: str, handler: Handler) -> Handler:
         async def answer(request: Request) -> Answer | None:
