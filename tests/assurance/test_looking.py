@@ -119,7 +119,7 @@ def test_the_share_of_a_fault_that_is_known_by_a_fall_is_what_was_broken_of_all_
     alarmed = incident(*RECOVERING, alarm=replace(ALARM, seen=0.4))
     for found, at_the_time in ((fell, share), (alarmed, 0.4)):
         shares = seen(found, [*BEFORE, *since], 200.0).recovery.checks[0]
-        assert shares.text.startswith(f"{broken / 200:.2%} of 200 broken, {at_the_time:.1%} at the time of the fault")
+        assert shares.text == f"{broken / 200:.2%} of 200 failed, {at_the_time:.1%} during the fault"
 
 
 @pytest.mark.parametrize("crowd_seconds", [0, 120, 600])

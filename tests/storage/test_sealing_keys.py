@@ -50,11 +50,16 @@ for name in ("5-otp", "6-otp"):
 
 def test_a_key_is_durable_with_its_folder_and_a_new_folder_with_those_that_it_stands_in(tmp_path: Path) -> None:
     """A folder is opened for no other end than to be synced."""
-    told = subprocess.run([sys.executable, "-c", OPENED, str(tmp_path)], capture_output=True, text=True, check=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", OPENED, str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     first, second = (line.split() for line in told.stdout.splitlines())
     folders = [str(folder(tmp_path)), str(tmp_path / "keys"), str(tmp_path)]
     assert first[-4:] == [str(folder(tmp_path) / "5-otp.key"), *folders]
     assert second[-2:] == [str(folder(tmp_path) / "6-otp.key"), folders[0]]
+    # What one process keeps another finds.
+    asyncio.run(SealingKeyFiles(tmp_path).keep({"7-otp": OTP}))
+    assert set(SealingKeyFiles(tmp_path).load()) == {"5-otp", "6-otp", "7-otp"}
 
 
 async def test_to_keep_a_key_again_does_no_harm_and_another_one_is_refused(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import median
 
-from prikkfri.assurance.localisation import Cell, Placement, place
+from prikkfri.assurance import suspects
+from prikkfri.assurance.localisation import Cell
 from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.suspects import Location
 from prikkfri.assurance.tally import Bucket
 from prikkfri.errors import UsageError
 
@@ -67,17 +69,20 @@ def read_table(lines: Iterable[str], *, rows_max: int = ROWS_MAX) -> list[Row]:
     if not {"minute", "failed", "total"} < set(names):
         raise UsageError("line 1: the header must name minute, one dimension or more, failed and total")
     table: list[Row] = []
+    known: dict[tuple[str, ...], Segment] = {}
     for line, row in rows:
         minute = int(_count(row["minute"], line))
         failed, total = _count(row["failed"], line), _count(row["total"], line)
         if failed > total:
             raise UsageError(f"line {line}: more failed than total")
-        segment = Segment.of({name: row[name] or "" for name in dimensions})
+        values = tuple(row[name] or "" for name in dimensions)
+        if (segment := known.get(values)) is None:
+            segment = known[values] = Segment.of(dict(zip(dimensions, values, strict=True)))
         table.append(Row(minute, Cell(segment, total, failed)))
     return table
 
 
-def locate(rows: Sequence[Row], minute: int) -> Placement:
+def locate(rows: Sequence[Row], minute: int) -> Location:
     """Where the fault of `minute` is; the minutes before it say what is usual.
 
     Raises `UsageError` when the table has no such minute.
@@ -87,7 +92,7 @@ def locate(rows: Sequence[Row], minute: int) -> Placement:
         known = sorted({row.minute for row in rows})
         mend = f"it has {known[0]} to {known[-1]}" if known else "it is empty"
         raise UsageError(f"the table has no minute {minute}; {mend}")
-    return place(now, [row.cell for row in rows if row.minute < minute])
+    return suspects.locate(now, [row.cell for row in rows if row.minute < minute])
 
 
 def _read(lines: Iterable[str], rows_max: int) -> tuple[list[str], Iterator[tuple[int, dict[str, str | None]]]]:

@@ -9,6 +9,7 @@ from prikkfri.app.locks import out_of_reach
 from prikkfri.cli import (
     checks,
     incidents,
+    locating,
     messages,
     quarantine,
     rehearsals,
@@ -73,6 +74,7 @@ application.command()(messages.message)
 application.command()(messages.links)
 application.command()(incidents.affected)
 application.command()(incidents.credits)
+application.command()(locating.locate)
 application.add_typer(subscribers.commands, name="subscribers")
 application.add_typer(rehearsals.commands, name="rehearse")
 application.add_typer(simulations.commands, name="simulate")
