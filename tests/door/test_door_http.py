@@ -3,8 +3,8 @@
 import asyncio
 import base64
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,19 @@ class Entrance:
     timing: Timing
     capacity: list[Capacity | None]
     """What signin says from now on: the last one."""
+    held_s: list[float] = field(default_factory=list)
+    while_held: Callable[[float], Awaitable[None]] | None = None
 
     def client(self, address: str = "127.0.0.1") -> httpx.AsyncClient:
-        edge = application(self.door, viewer_origin=VIEWER, open_channels_url=OPEN)
+        edge = application(self.door, viewer_origin=VIEWER, open_channels_url=OPEN, sleep=self.held_back)
         transport = httpx.ASGITransport(edge, client=(address, 5_000))  # type: ignore[arg-type]
         return httpx.AsyncClient(transport=transport, base_url="http://localhost:8086", headers={"origin": VIEWER})
+
+    async def held_back(self, seconds: float) -> None:
+        """Whoever is about to be called is answered then; time stands still meanwhile, unless a test moves it."""
+        self.held_s.append(seconds)
+        if self.while_held is not None:
+            await self.while_held(seconds)
 
     def token(self, **changes: Any) -> str:
         now = self.clock.now()
@@ -824,3 +832,31 @@ async def test_what_the_door_remembers_of_who_came_back_is_bounded(build: BuildD
             await client.get("/waiting", params={"ticket": ticket})
     told = [o.promise for o in entrance.recorded if (o.step, o.verdict) == ("enter", "asked")]
     assert told == [*told[:3], told[0]]  # the longest ago is forgotten, and told again
+
+
+async def test_whoever_is_about_to_be_called_is_answered_when_they_are(entrance: Entrance) -> None:
+    await entrance.settle()
+    entrance.clock.advance(1.0)
+
+    async def time_goes_on(seconds: float) -> None:
+        assert entrance.door.in_flight == 0, "nothing is done for whoever waits for their turn"
+        entrance.clock.advance(seconds)
+        await entrance.settle()
+
+    async with entrance.client() as client:
+        answers = [(await client.post("/enter", json={"device": DEVICE})).json() for _ in range(16)]
+        tickets = [answer["ticket"] for answer in answers if "ticket" in answer]
+        entrance.clock.advance(1.0)
+        entrance.while_held = time_goes_on
+        last = (await client.get("/waiting", params={"ticket": tickets[-1]})).json()
+        assert "admitted" in last and entrance.held_s and max(entrance.held_s) <= 1.5
+
+
+async def test_nobody_is_held_for_ever_nor_while_the_line_stands(entrance: Entrance) -> None:
+    async with entrance.client() as client:
+        assert "ticket" in await joined(client) and entrance.held_s == []
+        await entrance.settle()
+        entrance.clock.advance(0.1)
+        for _ in range(9):
+            last = await joined(client)
+        assert "ticket" in last and len(entrance.held_s) % 8 == 0 and entrance.held_s

@@ -67,6 +67,8 @@ class Waiting:
     """Since when the line has stood still because signin does not answer."""
     position: float = 0.0
     """By which the page finds its turn among the published ones."""
+    held: bool = False
+    """The next question is asked for them, after `poll_after_s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,8 @@ class Door:
             return self._pass(ticket.promise, ticket.device, ticket.promise, now)
         place, due = self._line.told(ticket.position, now)
         text = sealed(replace(ticket, counted_by=self._line.name, due=due), self._keys.ticket)
-        return Waiting(text, place.ahead, place.wait_s, place.poll_after_s, self._line.silent_since, ticket.position)
+        since, position = self._line.silent_since, ticket.position
+        return Waiting(text, place.ahead, place.wait_s, place.poll_after_s, since, position, place.held)
 
     def wait_s(self) -> float | None:
         """What whoever comes now waits until signin takes them up, here and there; None: it is not known to move."""

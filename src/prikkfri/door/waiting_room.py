@@ -67,6 +67,8 @@ LOOK_SECONDS = 4.0
 """So often at least pages look where the front is."""
 POLL_SECONDS_MIN = 0.25
 POLL_SECONDS_MAX = 120.0
+HELD_SECONDS_MAX = 1.5
+"""Whose next question would come so soon is not sent away for it: only the way of one answer is left then."""
 ANSWER_SECONDS = 0.1
 """An answer and the next question are so long on their way."""
 TURNS_AT = (0, 5, 10, 20, 40, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1_200, 1_800, 3_600, 7_200, 14_400)
@@ -91,6 +93,9 @@ class Place:
     wait_s: float | None
     """None while the line stands still."""
     poll_after_s: float
+    held: bool
+    """Whether the answer is held back until then, and the question asked anew for them: their way would take longer
+    than what is left."""
 
 
 class Line:
@@ -213,7 +218,7 @@ class Line:
     def told(self, position: float, now: float) -> tuple[Place, float]:
         """The place of somebody whom `let_in` did not let in, and when they are due to ask again."""
         place = self.place(position)
-        due = now + place.poll_after_s + ANSWER_SECONDS
+        due = now + place.poll_after_s + (0.0 if place.held else ANSWER_SECONDS)
         self._dues.tell(position, due)
         return place, due
 
@@ -275,7 +280,9 @@ class Line:
         wait_s = self.wait_s(ahead)
         share = POLL_SHARE if self._measured else POLL_SHARE_UNMEASURED
         soon = share * wait_s if wait_s is not None else max(1.0, self.waiting / 1_000)
-        return Place(int(ahead) + 1, wait_s, min(max(soon, POLL_SECONDS_MIN), POLL_SECONDS_MAX))
+        poll_after_s = min(max(soon, POLL_SECONDS_MIN), POLL_SECONDS_MAX)
+        held = wait_s is not None and poll_after_s <= HELD_SECONDS_MAX
+        return Place(int(ahead) + 1, wait_s, poll_after_s, held)
 
     def wait_s(self, ahead: float) -> float | None:
         """Of somebody with so many before them; None while the line is not known to move."""

@@ -191,11 +191,13 @@ class World:
         who, at = who[order], at[order]
         line, position, due, lottery = self._line, self._position, self._due, self._lottery
         pauses: list[float] = []
+        held: list[bool] = []
         positions: list[float] = position[who].tolist()
         dues: list[float] = due[who].tolist()
         lots: list[float] = lottery[who].tolist()
         for index, now in enumerate(at.tolist()):
             stands, was_due = positions[index], dues[index]
+            held.append(False)
             if stands != stands:  # has no position yet
                 if line.at_once():
                     pauses.append(-1.0)
@@ -212,12 +214,15 @@ class World:
                 continue
             place, dues[index] = line.told(stands, now)
             pauses.append(place.poll_after_s)
+            held[-1] = place.held
         self.evening.requests += len(who)
         position[who], due[who] = positions, dues
         pause = np.array(pauses)
         called = pause < 0
         self._call(who[called], at[called])
-        who, at, pause = who[~called], at[~called], pause[~called]
+        who, at, pause, stays = who[~called], at[~called], pause[~called], np.array(held, np.bool_)[~called]
+        self._land(who[stays], at[stays] + pause[stays])
+        who, at, pause = who[~stays], at[~stays], pause[~stays]
         late = self._late[who] * self._lots.random(len(who)) * LATE_SECONDS_MAX
         self.evening.late_s[who] = late
         self._land(who, at + pause + late + self._message_s(len(who)) + self._message_s(len(who)))
