@@ -66,6 +66,8 @@ PATHS = [
     Known("sms", "/routes/nord", "POST", 0, 65_536, KEY, too_large="too-long"),
     Known("sms", "/routes/nord/exposed", "GET, HEAD", 401),
     Known("sms", "/canaries/received", "POST", 0),
+    Known("sms", "/routes/nord/complaints", "POST", 0, 65_536, KEY, too_large="too-long"),
+    Known("sms", "/wrong-number", "GET, HEAD, POST", 200, 1_000, too_large="too-long"),
     Known("sms", "/links", "GET, HEAD", 401),
     Known("sms", "/restored", "GET, HEAD, POST", 401, 65_536, KEY, too_large="too-long"),
     Known("sms", "/quarantine", "GET, HEAD, POST", 401, 65_536, KEY, too_large="too-long"),

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl
@@ -38,6 +38,8 @@ from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.submission import Doubt, Refusal
 
 BODY_OCTETS_MAX = 65_536
+FORM_OCTETS_MAX = 1_000
+FIELDS_MAX = 5
 MESSAGES_MAX = 200
 """So many trails are told or erased at once."""
 NAMES = {"too-large": "too-long"}
@@ -102,6 +104,11 @@ class _Switch(msgspec.Struct, forbid_unknown_fields=True):
     state: Literal["open", "stopped"]
     by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     """The name of the person who says so."""
+
+
+class _Complaint(msgspec.Struct, forbid_unknown_fields=True):
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    """The name of the person to whom the partner has complained."""
 
 
 def _later(error: str, message: str) -> Answer:
@@ -214,6 +221,12 @@ def commands(canaries: Canaries, *, command_key: str, canary_key: str) -> list[R
             return refusal(404, "unknown-link", "there is no link of that name")
         return await routes(request)
 
+    async def complain(request: Request) -> Answer:
+        wanted = msgspec.json.decode(await request.body(), type=_Complaint)
+        if not await canaries.complain(request.parts["link"], who=wanted.by):
+            return refusal(404, "unknown-link", "there is no link of that name")
+        return await routes(request)
+
     async def exposed(request: Request) -> Answer:
         asked = dict(parse_qsl(request.query.decode("latin-1")))
         since, until = float(asked.get("since", "nan")), float(asked.get("until", "nan"))
@@ -240,6 +253,7 @@ def commands(canaries: Canaries, *, command_key: str, canary_key: str) -> list[R
         Route("POST", "/canaries/received", _careful(received), body_bytes_max=most, key=canary_key),
         Route("GET", "/routes", _careful(routes), key=command_key),
         Route("POST", "/routes/{link}", _careful(switch), body_bytes_max=most, key=command_key),
+        Route("POST", "/routes/{link}/complaints", _careful(complain), body_bytes_max=most, key=command_key),
         Route("GET", "/routes/{link}/exposed", _careful(exposed), key=command_key),
     ]
 
@@ -276,13 +290,38 @@ def quarantine_commands(quarantine: Quarantine, *, command_key: str) -> list[Rou
     ]
 
 
-def report_commands(reports: Reports, *, command_key: str) -> list[Route]:
-    """How the partners speak, and what waits for whom."""
+def report_commands(reports: Reports, canaries: Canaries, *, command_key: str) -> list[Route]:
+    """How the partners speak, what waits for whom, and how small a share of misdelivered messages would be noticed."""
 
     async def links(request: Request) -> Answer:
-        return Answer(200, asdict(reports.report()))
+        found = asdict(reports.report())
+        looked_at = {each.link: each for each in canaries.looks()}
+        links = [{**each, **asdict(looked_at[each["link"]])} for each in found["links"]]
+        return Answer(200, {**found, "links": links})
 
     return [Route("GET", "/links", links, key=command_key)]
+
+
+def wrong_number_routes(canaries: Canaries, page: Callable[[Request, str, str], Answer]) -> list[Route]:
+    """Where anybody says that they got a message which was not for them; who says too much is answered alike.
+
+    `page(request, language, said)`: `said` is empty, `done`, or `bad`, a number that is none of ours.
+    """
+
+    async def show(request: Request) -> Answer:
+        return page(request, "", "")
+
+    async def take(request: Request) -> Answer:
+        fields = dict(parse_qsl((await request.body()).decode("utf-8", "replace"), max_num_fields=FIELDS_MAX))
+        address = (request.scope.get("client") or ("",))[0]
+        known = canaries.say_wrong_number(fields.get("number", "").strip(), address=address)
+        return page(request, fields.get("lang", ""), "done" if known else "bad")
+
+    most = FORM_OCTETS_MAX
+    return [
+        Route("GET", "/wrong-number", show),
+        Route("POST", "/wrong-number", _careful(take), body_bytes_max=most),
+    ]
 
 
 def trail_commands(centre: SmsCentre, *, command_key: str) -> list[Route]:

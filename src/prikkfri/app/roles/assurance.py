@@ -18,10 +18,11 @@ from prikkfri.assurance.personal import http as personal_http
 from prikkfri.assurance.personal.service import FOUND_MAX, Personal, Registry
 from prikkfri.assurance.response import http as customers
 from prikkfri.assurance.response.service import Response, Surroundings
-from prikkfri.assurance.service import Assurance, OthersArea
+from prikkfri.assurance.service import Assurance
 from prikkfri.assurance.telling import language_of
 from prikkfri.clock import Clock
 from prikkfri.config import ROLES, Config
+from prikkfri.journal.others import OthersArea
 from prikkfri.protocols.money import Language
 from prikkfri.storage import Database, Location, Queries, open_database, open_reader, open_spool_reader
 from prikkfri.storage.device_tokens import DeviceTokens
