@@ -9,13 +9,13 @@ from collections.abc import Iterator
 FILE = re.compile(r"`([\w./-]*[\w-]\.(?:py|md|sql|js|mjs|css|html|toml|json|csv|txt|yml|conf|service))`(?!:)")
 DOCUMENT = re.compile(r"\bdocs/[\w/-]+(?:\.\w+)?")
 SETTING = re.compile(r"`([a-z]+(?:\.[a-z_]+)+)(?: = [^`]*)?`")
-COMMAND = re.compile(r"(?:^|[`\s(/])prikkfri ((?:-{0,2}[a-z][\w-]*)[^`\n]*)", re.MULTILINE)
+COMMAND = re.compile(r"(?:^|[`\s(/])(?<!-u )prikkfri ((?:-{0,2}[a-z][\w-]*)[^`\n]*)", re.MULTILINE)
 QUOTED = re.compile(r"`[^`]+`")
 BLOCK = re.compile(r"^```\w*\n(.*?)^```|((?:^ {4}\S[^\n]*\n)+)", re.MULTILINE | re.DOTALL)
 ASKED = re.compile(r"\b(GET|POST|PUT|DELETE) (?:(\w+):)?(/[\w./-]*)")
 ADDRESS = re.compile(r"`(/[a-z][\w./-]*)(?:\?[^`]*)?`")
 ROW = re.compile(r"^\| ([\w, ]+) \| (`(?:GET|POST|PUT|DELETE) .*?) \|", re.MULTILINE)
-ON_DISK = ("/dev/", "/etc/", "/proc/", "/run/", "/srv/", "/sys/", "/tmp/", "/usr/", "/var/")
+ON_DISK = ("/dev/", "/etc/", "/opt/", "/proc/", "/run/", "/srv/", "/sys/", "/tmp/", "/usr/", "/var/")
 
 
 def files(text: str) -> Iterator[str]:

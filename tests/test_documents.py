@@ -258,6 +258,18 @@ def test_many_names_of_each_kind_are_found() -> None:
     assert list(documents.documents("see docs/a/b.md, or docs/c.")) == ["docs/a/b.md", "docs/c"]
 
 
+def test_what_is_named_of_deploy_is_there_and_what_is_there_is_named() -> None:
+    named = {
+        name.rstrip("/.") for document in DOCUMENTS for name in re.findall(r"\bdeploy/[\w./-]*", text_of(document))
+    }
+    assert not [name for name in named if not (ROOT / name).exists()]
+    files = [path.relative_to(ROOT) for path in (ROOT / "deploy").rglob("*") if path.is_file()]
+    assert len(files) >= 9
+    for path in files:
+        if path.name != "rules_test.yml":
+            assert any(str(place) in named for place in (path, *path.parents[:-2])), path
+
+
 def test_every_test_that_is_named_exists() -> None:
     named = [found for document in DOCUMENTS for found in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text_of(document))]
     assert len(named) >= 20

@@ -10,6 +10,7 @@ from prikkfri.protocols.smpp.concatenation import (
     ESM_CLASS_HEADER,
     PARTS_MAX,
     Part,
+    PartReference,
     PartReferences,
     Reassembly,
     References,
@@ -470,6 +471,43 @@ def test_of_ours_each_is_taken_once_and_others_go_past_it() -> None:
     assert known.of("a", *SHOP_TO_ANNA, Part(7, 2, 1), 0.0) == 8
     assert not known.takes(*SHOP_TO_ANNA, 8, 0.0)
     assert known.takes(*SHOP_TO_ANNA, 8, 90_000.0)
+
+
+PART = st.builds(Part, st.integers(0, 3), st.integers(2, 3), st.integers(1, 2), wide=st.booleans())
+HANDED_IN = st.tuples(st.sampled_from("abc"), st.sampled_from(["47", "48"]), PART, st.booleans(), st.booleans())
+
+
+@given(st.lists(HANDED_IN, max_size=40))
+def test_a_new_process_goes_on_as_the_last_one_would_have(steps: list[tuple[str, str, Part, bool, bool]]) -> None:
+    """At any moment, from what was told to be kept, of each reference the last."""
+    lasting, known = PartReferences(), PartReferences()
+    kept: dict[tuple[str, str, bool, int], PartReference] = {}
+    for moment, (origin, recipient, part, is_ours, begins_anew) in enumerate(steps):
+        now = float(moment)
+        if is_ours:
+            taken = [each.takes("Shop", recipient, part.reference, now) for each in (lasting, known)]
+            assert taken[0] == taken[1]
+        else:
+            assert lasting.of(origin, "Shop", recipient, part, now) == known.of(origin, "Shop", recipient, part, now)
+        kept.update({(each.sender, each.recipient, each.wide, each.reference): each for each in known.changed()})
+        assert known.changed() == []
+        if begins_anew:
+            known = PartReferences()
+            known.recover(sorted(kept.values(), key=lambda each: each.at))
+            assert known.changed() == []
+
+
+def test_what_is_kept_says_whose_a_reference_is_and_what_has_come() -> None:
+    known = PartReferences()
+    known.of("a", *SHOP_TO_ANNA, Part(7, 3, 1), 1.0)
+    known.of("b", *SHOP_TO_ANNA, Part(7, 3, 2), 2.0)
+    known.of("a", *SHOP_TO_ANNA, Part(7, 3, 3), 3.0)
+    known.takes(*SHOP_TO_ANNA, 9, 4.0)
+    assert known.changed() == [
+        PartReference(*SHOP_TO_ANNA, wide=False, reference=7, origin="a", chosen=7, total=3, numbers=b"\1\3", at=3.0),
+        PartReference(*SHOP_TO_ANNA, wide=False, reference=8, origin="b", chosen=7, total=3, numbers=b"\2", at=2.0),
+        PartReference(*SHOP_TO_ANNA, wide=False, reference=9, origin="", chosen=9, total=0, numbers=b"\0", at=4.0),
+    ]
 
 
 @given(st.integers(0, 255), st.integers(0, 255), st.binary(max_size=20), st.booleans(), st.booleans())

@@ -69,6 +69,8 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (receipts.claim_receipts, {"origin": "account:shop", "limit": 10, "now": 1.0}),
     (receipts.receipts_given, {"ids": ["a"], "now": 1.0}),
     (receipts.put_off_receipts, {"ids": ["a"], "due_at": 1.0}),
+    (submissions_store.part_references, {"since": 1.0, "limit": 10}),
+    (submissions_store.erase_part_references, {"before": 1.0, "limit": 10}),
     (trails_store.facts, {"submission": "a"}),
     (trails_store.events, {"messages": ["a"]}),
     (trails_store.erase, {"submission": "a"}),
@@ -122,7 +124,7 @@ def test_no_statement_of_the_store_is_left_out() -> None:
     assert {function.__name__ for function in every - named} == {
         "insert", "add", "add_events", "add_network_receipt", "put_route", "routes", "put_habit", "habits",
         "count_kept", "count_waiting", "references", "put_references", "newest", "put", "accepted",
-        "skip_references",
+        "skip_references", "put_part_references",
     }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from prikkfri.errors import UsageError
 if TYPE_CHECKING:
     from prikkfri.simulation.evenings.judging import Judged, Result
     from prikkfri.simulation.messages import many
+    from prikkfri.simulation.waiting.judging import Result as WaitingResult
 
 commands = typer.Typer(help="Run what decides over a drawn world, in virtual time.", rich_markup_mode=None)
 
@@ -211,3 +212,34 @@ def say_worlds(progress: Console, found: "many.Result", every: "Sequence[many.Ju
         progress.print(f"seeds with findings: {', '.join(failing)}", soft_wrap=True)
     if found.misdelivered == 0:
         progress.print(f"at most {found.bound:.2g} of messages go to a stranger under this mix (at 95 %)")
+
+
+@commands.command("waiting-room")
+def simulate_waiting_room(
+    seed: Annotated[int, typer.Option(min=0, help="Of the crowds.")] = 1,
+    events: Annotated[int, typer.Option(min=1_000, help="People in each of the two large crowds.")] = 20_000,
+    json_file: JsonFile = None,
+) -> None:
+    """Judge the line before crowds drawn by lot: its order, the waits it shows, and what of the machine is used."""
+    from prikkfri.simulation.waiting.judging import document
+    from prikkfri.simulation.waiting.many import scenes, simulate
+
+    refuse_unwritable(json_file, "--json")
+    progress = Console(stderr=True, highlight=False)
+    with Progress(console=progress, transient=True) as bar:
+        task = bar.add_task("crowds", total=len(scenes(events, seed)) + 1)
+        found = simulate(events, seed, say=lambda name: bar.advance(task))
+    say_line(progress, found)
+    if json_file is not None:
+        write_json(document(found), json_file)
+    raise typer.Exit(0 if found.holds else 1)
+
+
+def say_line(progress: Console, found: "WaitingResult") -> None:
+    from prikkfri.simulation.waiting.judging import document
+
+    table = Table(box=None, show_header=False)
+    for name, value in document(found).items():
+        table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+    progress.print(table)
+    progress.print("the goal holds" if found.holds else "the goal does not hold")

@@ -123,6 +123,7 @@ class _House:
     def __init__(self, world: World, folder: Path, loop: DrawnLoop, chance: random.Random, parts: Parts) -> None:
         self.world, self.folder, self.loop, self.chance, self.parts = world, folder, loop, chance, parts
         loop.thread_seconds = self.thread_seconds
+        self.incarnations = random.Random(f"journal {world.seed}")
         self.network = Network(loop, chance)
         self.network.seen, self.network.said = self._seen, self._said
         nameless = frozenset(name for name, quirks in world.quirks.items() if quirks.addresses == "empty")
@@ -305,7 +306,9 @@ class _House:
             sockets: list[Any] = [Port(HOST, CENTRE_PORT)]
             centre = self.parts.centre(
                 database=database,
-                journal=await open_journal(database, stream="sms", clock=self.loop.clock),
+                journal=await open_journal(
+                    database, stream="sms", clock=self.loop.clock, entropy=self.incarnations.randbytes
+                ),
                 settings=settings,
                 sealing_keys=self.keys,
                 clock=self.loop.clock,

@@ -1,9 +1,11 @@
 """Submissions: what is handed in, over either edge or by ourselves, is made durable with all that came beside it."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from prikkfri.config import Account
 from prikkfri.errors import InDoubt
+from prikkfri.protocols.smpp.concatenation import TEXT_SECONDS_MAX, TEXTS_MAX
 from prikkfri.sms import store
 from prikkfri.sms.holding.service import Holding
 from prikkfri.sms.intake import Intake, Told, hand_in
@@ -31,7 +33,11 @@ class Submissions:
 
     async def recover(self) -> None:
         """References of long messages go on where the last process was."""
-        self._shared.references.recover(await self._shared.database.read(submissions_store.references))
+        shared = self._shared
+        shared.references.recover(await shared.database.read(submissions_store.references))
+        since = shared.clock.now() - TEXT_SECONDS_MAX
+        taken = partial(submissions_store.part_references, since=since, limit=TEXTS_MAX)
+        shared.part_references.recover(await shared.database.read(taken))
 
     async def submit(self, account: Account, sender: str, recipient: str, text: str) -> str | Doubt | Refusal:
         """Takes a text on: returns its id once it is durable. Raises `StorageError` or `FencedOut`: it is not kept."""
@@ -76,7 +82,7 @@ class Submissions:
         Raises `StorageError`.
         """
         shared, now = self._shared, self._shared.clock.now()
-        references = shared.references.changed()
+        references, part_references = shared.references.changed(), shared.part_references.changed()
         held = shared.holds and bool(intake.messages)
 
         messages = await self._holding.bind(intake.messages)
@@ -85,6 +91,8 @@ class Submissions:
             await store.insert(tx, messages)
             if references:
                 await submissions_store.put_references(tx, references)
+            if part_references:
+                await submissions_store.put_part_references(tx, part_references)
             if held:
                 await restores_store.count_accepted(tx, len(intake.messages))
                 await store.add_events(tx, [(each.id, Step(now, *ACCEPTED_HELD)) for each in intake.messages])
