@@ -15,6 +15,7 @@ from prikkfri.protocols import openapi
 from prikkfri.protocols.asgi import (
     JSON,
     NO_STORE,
+    PLAIN,
     Answer,
     Application,
     Handler,
@@ -117,7 +118,7 @@ def described(url: str) -> dict[str, Any]:
     return openapi.document("Prikkfri: text messages", OPERATIONS, url=url, names=NAMES)
 
 
-_Text = Annotated[str, msgspec.Meta(max_length=64)]
+_Text = Annotated[str, msgspec.Meta(max_length=64, pattern=PLAIN)]
 
 
 class _Phone(msgspec.Struct, forbid_unknown_fields=True):
@@ -131,7 +132,7 @@ class _Received(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Say(msgspec.Struct, forbid_unknown_fields=True):
     action: Literal["release", "discard"]
-    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
     """The name of the person who says so."""
 
 
@@ -140,28 +141,28 @@ class _Messages(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Erase(_Messages):
-    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
 
 
 class _SayOfLink(msgspec.Struct, forbid_unknown_fields=True):
     link: _Text
     action: Literal["discard"]
-    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
 
 
 class _SayOfRestored(msgspec.Struct, forbid_unknown_fields=True):
     action: Decision
-    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
 
 
 class _Switch(msgspec.Struct, forbid_unknown_fields=True):
     state: Literal["open", "stopped"]
-    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
     """The name of the person who says so."""
 
 
 class _Complaint(msgspec.Struct, forbid_unknown_fields=True):
-    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
     """The name of the person to whom the partner has complained."""
 
 
