@@ -1,8 +1,8 @@
 """The smallest share of misdelivered messages that a route's present evidence would show in a given time.
 
 In the mean, when what goes astray never lands on a phone of ours and nobody says a word: the first canary astray comes
-after 1 / (share x rate); then they fly faster, and as many are needed as the sum takes to reach its limit, each with
-its grace. `prikkfri simulate sms --misdelivering-partner` measures the same with the real decisions.
+after 1 / (share x rate); then they fly faster, and as many are needed as the sum takes to reach its limit, each on
+its way for a while and with its grace. `prikkfri simulate sms --misdelivering-partner` measures the same with the real decisions.
 """
 
 from dataclasses import dataclass
@@ -24,6 +24,8 @@ LEFT_OUT_STRAYS = 2.5
 """So many of those that it takes are on the phone that has most of them, and do not count without it."""
 LOOKED_CLOSELY = 250
 """Canaries that fly fast after one is missed, in the mean: the smaller the share the more fly as always."""
+ON_ITS_WAY_SECONDS = 4.0
+"""Until a canary is on its phone, its receipt is back and the phone tells; the first and the last of them take it."""
 _STEPS = 60
 
 
@@ -65,8 +67,9 @@ def seconds_to_notice(share: float, looking: Looking) -> float:
     more = max(needed - 1 / share, 0.0)
     closely = 1 - exp(-LOOKED_CLOSELY * share)
     quick = max(looking.quick_per_second, looking.per_second)
-    first = 1 / (share * looking.per_second) + NOT_THERE_SECONDS
-    return first + more * (closely / quick + (1 - closely) / looking.per_second) + looking.grace_seconds
+    first = 1 / (share * looking.per_second) + ON_ITS_WAY_SECONDS + NOT_THERE_SECONDS
+    last = ON_ITS_WAY_SECONDS + looking.grace_seconds
+    return first + more * (closely / quick + (1 - closely) / looking.per_second) + last
 
 
 def noticed(looking: Looking) -> tuple[Noticed, ...]:
