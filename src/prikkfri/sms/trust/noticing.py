@@ -1,8 +1,9 @@
 """The smallest share of misdelivered messages that a route's present evidence would show in a given time.
 
 In the mean, when what goes astray never lands on a phone of ours and nobody says a word: the first canary astray comes
-after 1 / (share x rate); then they fly faster, and as many are needed as the sum takes to reach its limit, each on
-its way for a while and with its grace. `prikkfri simulate sms --misdelivering-partner` measures the same with the real decisions.
+after 1 / (share x rate); then they fly faster, and as many are needed as the sum takes to reach its limit, the last on
+its way for a while and with its grace. `prikkfri simulate sms --misdelivering-partner` measures it with the real
+decisions.
 """
 
 from dataclasses import dataclass
