@@ -8,6 +8,7 @@ from math import log
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -168,6 +169,41 @@ def test_of_the_same_promises_the_one_of_fewer_values_is_named() -> None:
     assert placed(locate(now, [Cell(each.segment, 5_000, 50) for each in now])) == [{"link": "a"}]
 
 
+def test_what_is_just_half_as_bad_is_placed_too() -> None:
+    now = [
+        Cell(Segment.of({"link": link}), 1_000, broken)
+        for link, broken in (("a", 400), ("b", 200), ("c", 10), ("d", 10))
+    ]
+    before = [Cell(each.segment, 5_000, 50) for each in now]
+    assert placed(locate(now, before)) == [{"link": "a"}, {"link": "b"}]
+    now[1] = Cell(now[1].segment, 1_000, 199)
+    assert placed(locate(now, before)) == [{"link": "a"}]
+
+
+def test_one_promise_that_broke_with_any_of_the_faults_keeps_its_values_from_being_cleared() -> None:
+    counts = {link + kind: (1_000, 400) for link in "ab" for kind in "uvz"} | {"ax": (20, 1), "by": (20, 1)}
+    counts |= {link + kind: (1_000, 10) for link in "cd" for kind in "uvwxyz"}
+    now = [Cell(Segment.of({"link": link, "class": kind}), *each) for (link, kind), each in counts.items()]
+    found = locate(now, [Cell(each.segment, each.settled * 5, each.settled * 0.05) for each in now])
+    assert sorted(str(each) for each in placed(found)) == ["{'link': 'a'}", "{'link': 'b'}"]
+    assert cleared(found) == {"link=c", "link=d", "class=w"}
+
+
+def test_of_many_equals_those_of_fewer_values_come_first() -> None:
+    def cells(share: Callable[[int], float]) -> list[Cell]:
+        return [Cell(Segment.of({"link": f"{n:02}", "site": f"{n:02}"}), 400, 400 * share(n)) for n in range(60)]
+
+    found = locate(cells(lambda n: (0.5, 0.4)[n % 2] if n < 20 else 0.01), cells(lambda n: 0.01))
+    assert placed(found) == [{"link": f"{n:02}"} for n in (0, 2, 4, 6, 8)]
+    assert {len(each.segment.values) for each in found.suspects} == {1}
+
+
+def test_where_all_is_broken_alike_nothing_is_divided_by_nothing() -> None:
+    every = [Cell(Segment.of({"x": x, "y": y}), 1, 1) for x, y in itertools.product("ab", "cd")]
+    with np.errstate(divide="raise", invalid="raise"):
+        assert locate(every) == Location()
+
+
 def test_there_are_so_many_suspects_and_causes_and_no_more() -> None:
     def cells(share: Callable[[int], float]) -> list[Cell]:
         return [Cell(Segment.of({"link": f"{n:03}"}), 400, 400 * share(n)) for n in range(60)]
@@ -201,9 +237,56 @@ def test_a_lattice_holds_every_combination_once_and_says_which_lies_in_which() -
     }
 
 
+@pytest.mark.parametrize("cells", [[], [Cell(Segment(), 10, 5)]], ids=["nothing", "no values"])
+def test_a_lattice_of_no_values_has_no_groups(cells: list[Cell]) -> None:
+    found = lattice(cells, [])
+    assert [len(each) for each in (found.leaf, found.combination, found.narrow, found.wide)] == [0, 0, 0, 0]
+
+
+def test_a_lattice_of_many_values_numbers_its_groups_as_one_of_few() -> None:
+    """More pairs of values are possible than are counted off; some leaves lack one of the two."""
+    pairs = [{"link": f"{n:03}", "site": f"{n * 7 % 300:03}"} for n in range(300)]
+    values = [*pairs, *({"link": f"{n:03}"} for n in range(40)), {"link": "000", "site": "000", "layer": "link"}]
+    found = lattice([Cell(Segment.of(each), 1, 0) for each in values], [])
+    segments = [found.segment(group) for group in range(len(found.leaf))]
+    assert segments[0] == Segment.of({"layer": "link"}) and len(segments) == len(set(segments)) == 1 + 300 * 3 + 3
+    for group in range(0, len(segments), 13):
+        assert found.holds(group).tolist() == [segments[group].holds(leaf) for leaf in found.segments]
+    pair = {str(segment): group for group, segment in enumerate(segments)}
+    links = set(zip(found.narrow.tolist(), found.wide.tolist(), strict=True))
+    assert {wide for narrow, wide in links if narrow == pair["link=001, site=007"]} == {
+        pair["link=001"],
+        pair["site=007"],
+    }
+
+
+@pytest.mark.parametrize(("dimensions", "leaves", "depth"), [(5, 40, 4), (16, 900, 4), (22, 440, 3), (60, 2_200, 1)])
+def test_of_many_leaves_of_many_dimensions_groups_are_of_fewer_values(dimensions: int, leaves: int, depth: int) -> None:
+    names = [f"{number:02}" for number in range(1, dimensions)]
+    cells = [Cell(Segment.of({"00": f"{n:04}"} | dict.fromkeys(names, "x")), 1, 0) for n in range(leaves)]
+    found = lattice(cells, [])
+    assert max(map(len, found.combinations)) == depth
+
+
+def test_counts_are_worth_fewer_the_more_fail_together() -> None:
+    now = [Cell(Segment.of({"x": x}), n, n / 2) for x, n in (("a", 0), ("b", 1), ("c", 2), ("d", 501))]
+    before = [Cell(Segment.of({"x": x}), n, n) for x, n in (("a", 501), ("b", 1), ("c", 2))]
+    counts = lattice(now, before).leaves
+    worth = counts.deflated(0.002)
+    assert worth.settled.tolist() == pytest.approx([0, 1, 2 / 1.002, 250.5])
+    assert worth.broken.tolist() == pytest.approx([0, 0.5, 1 / 1.002, 125.25])
+    assert worth.settled_before.tolist() == worth.broken_before.tolist() == pytest.approx([250.5, 1, 2 / 1.002, 0])
+    assert counts.share.tolist() == [0, 0.5, 0.5, 0.5]
+
+
 def test_a_divergence_is_that_of_the_book() -> None:
-    assert float(divergence(0.5, 0.25)) == pytest.approx(0.5 * log(2) + 0.5 * log(0.5 / 0.75))
-    assert float(divergence(0.0, 0.5)) == float(divergence(1.0, 0.5)) == pytest.approx(log(2))
+    with np.errstate(all="raise"):  # what is nought times nothing is meant
+        assert float(divergence(0.5, 0.25)) == pytest.approx(0.5 * log(2) + 0.5 * log(0.5 / 0.75))
+        assert float(divergence(0.5, 0.0)) == pytest.approx(
+            0.5 * log(0.5 / 1e-9) + 0.5 * log(0.5)
+        )  # large, not endless
+        assert float(divergence(0.5, 1.0)) == pytest.approx(0.5 * log(0.5) + 0.5 * log(0.5 / 1e-9))
+        assert float(divergence(0.0, 0.5)) == float(divergence(1.0, 0.5)) == pytest.approx(log(2))
 
 
 names = st.sampled_from("abcd")

@@ -114,6 +114,15 @@ async def test_a_code_goes_to_a_number_that_is_theirs_at_this_moment(
     assert len(house.centre.texts) == (not reason)
 
 
+async def test_a_number_is_read_as_people_of_the_operators_country_write_it(build_house: BuildHouse) -> None:
+    house = await build_house(region="SE")
+    await house.subscribers.write(lambda t: t.execute("UPDATE mobile_number SET msisdn = '+46701740605'"))
+    async with house.client() as client:
+        code = await sent(house, client, "070-174 06 05")
+        assert house.centre.texts[-1][0] == "+46701740605"
+        assert (await choose(client, code, "070-174 06 05")).status_code == 204
+
+
 async def test_the_code_comes_in_the_language_of_the_page(house: House) -> None:
     async with house.client() as client:
         for language, words in (("sv", "är din kod"), ("en", "is your code"), ("nb", "er koden din")):
@@ -244,6 +253,87 @@ async def test_when_sign_in_is_full_nothing_is_hashed_or_sent_and_the_code_stays
         assert (await choose(client, code)).status_code == 204
     assert [r for _, r, _, _ in told(house.recorded, "send-code")] == ["", "overloaded"]
     assert [r for _, r, _, _ in told(house.recorded, "set-password")] == ["overloaded"]
+
+
+async def test_when_sign_in_fills_up_after_the_proof_was_good_it_says_when_to_come_again(
+    build_house: BuildHouse,
+) -> None:
+    hindered: list[Hindered] = []
+
+    def seen(database: object) -> Hindered:
+        hindered.append(Hindered(database))  # type: ignore[arg-type]
+        return hindered[-1]
+
+    house = await build_house(Signin(hash_threads=1, hash_queue_seconds_max=0.1), seen_through=seen)
+    release, loop = asyncio.Event(), asyncio.get_running_loop()
+    crowd: list[asyncio.Task[object]] = []
+
+    def slow() -> None:
+        asyncio.run_coroutine_threadsafe(release.wait(), loop).result(60)
+
+    async def and_many_come(work: object) -> object:
+        done = await hindered[-1].whole.write(work)  # type: ignore[arg-type]
+        crowd.extend(asyncio.create_task(house.service.pool.run(slow, with_pass=True)) for _ in range(30))
+        await asyncio.sleep(0)
+        return done
+
+    async with house.client() as client:
+        code = await sent(house, client)
+        for each in hindered:
+            each.write = and_many_come
+        refused = await house.passwords.set(NewPassword(NEW, "10.0.0.1", "phone", KARI, code, DEVICE))
+        assert refused is not None and refused.reason == "overloaded"
+        assert refused.retry_after_s is not None and refused.retry_after_s > 0
+        release.set()
+        await asyncio.gather(*crowd)
+        for each in hindered:
+            each.write = each.whole.write
+        assert (await choose(client, code)).status_code == 204, "the code is good as it was"
+
+
+async def test_a_database_that_stops_answering_after_the_proof_was_good_holds_nobody_up(
+    build_house: BuildHouse,
+) -> None:
+    async def hangs(work: object) -> None:
+        await asyncio.Event().wait()
+
+    def stuck(database: object) -> Hindered:
+        hindered = Hindered(database)  # type: ignore[arg-type]
+        hindered.write = hangs
+        return hindered
+
+    made = await (await build_house()).passwords.make_link("s-1", by="Eva")
+    assert made is not None
+    house = await build_house(seen_through=stuck, password_limits=PasswordLimits(database_seconds_max=0.1))
+    link = made.link.partition("#password=")[2]
+    setting = asyncio.ensure_future(house.passwords.set(NewPassword(NEW, "10.0.0.1", "phone", link=link)))
+    await asyncio.wait([setting], timeout=WAIT_SECONDS_MAX)
+    assert setting.done(), "it waits"
+    assert setting.result() == Refused("database-unavailable", RETRY_AFTER_SECONDS)
+
+
+async def test_a_code_that_was_refused_and_cannot_be_taken_back_holds_up_no_other(build_house: BuildHouse) -> None:
+    def stuck_from_then_on(database: object) -> Hindered:
+        hindered = Hindered(database)  # type: ignore[arg-type]
+
+        async def hangs(work: object) -> None:
+            await asyncio.Event().wait()
+
+        async def once(work: object) -> object:
+            hindered.write = hangs
+            return await hindered.whole.write(work)  # type: ignore[arg-type]
+
+        hindered.write = once
+        return hindered
+
+    limits = PasswordLimits(database_seconds_max=0.5)
+    house = await build_house(seen_through=stuck_from_then_on, password_limits=limits)
+    house.centre.answer = ""
+    assert house.passwords.ask_for_code(CodeWanted(KARI, DEVICE, "10.0.0.1", "phone", "nb")) is None
+    sending = asyncio.ensure_future(house.passwords.send_next())
+    await asyncio.wait([sending], timeout=WAIT_SECONDS_MAX)
+    assert sending.done(), "it waits"
+    assert told(house.recorded, "send-code") == [("broken", "database-unavailable", "signin", "")]
 
 
 async def test_a_code_that_does_not_leave_is_seen(house: House) -> None:

@@ -8,7 +8,7 @@ from prikkfri.journal import Outcome
 from prikkfri.sms import outcomes
 from prikkfri.sms.canaries.verdicts import Canary, Judged, Verdict
 from prikkfri.sms.delivery import status_reason
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import RESTORED, State
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
 
@@ -53,6 +53,8 @@ def test_what_was_taken_on_is_promised_to_the_phone_under_the_id_that_the_sender
         asked = outcomes.asked(structs.replace(MESSAGE, target=target), PARTNERS)
         assert said(asked) == ("messages", "deliver", "sms-centre", "asked", reason, NOW - 60)
         assert (asked.device, asked.promise, asked.dimensions) == ("+4790000001", "id", ways)
+        later = outcomes.asked(structs.replace(MESSAGE, target=target), PARTNERS, now=NOW)
+        assert later == structs.replace(asked, time=NOW)
     gone = outcomes.handed_over(MESSAGE, PARTNERS, reason="in-doubt", now=NOW)
     assert said(gone) == ("messages", "deliver", "link", "asked", "in-doubt", NOW)
     assert (gone.device, gone.promise, gone.dimensions) == ("+4790000001", "id", ways)
@@ -72,6 +74,7 @@ def test_what_was_taken_on_is_promised_to_the_phone_under_the_id_that_the_sender
         (State.UNREPORTED, "", ("link", "broken", "unreported")),
         (State.EXPIRED, "expired", ("sms-centre", "broken", "expired")),
         (State.QUARANTINED, "misdirected", ("sms-centre", "broken", "misdirected")),
+        (State.UNREPORTED, RESTORED, ("sms-centre", "broken", RESTORED)),
     ],
 )
 def test_only_what_was_delivered_is_kept_and_who_gave_it_up_is_named(
@@ -168,6 +171,14 @@ def test_who_switched_a_route_is_told(state: str, step: str) -> None:
     told = outcomes.switched("nord", state, PARTNERS, who="Kari", reason="why", now=NOW)
     assert said(told) == ("messages", step, "sms-centre", "kept", "why", NOW)
     assert told.dimensions == {**OUT, "by": "Kari"}
+
+
+def test_that_nothing_is_sent_and_who_let_it_be_sent_again_is_told() -> None:
+    stopped = outcomes.sending("", by="rule:snapshot", now=NOW)
+    assert said(stopped) == ("messages", "stop-sending", "sms-centre", "kept", "snapshot-restored", NOW)
+    started = outcomes.sending("discard", by="Kari", now=NOW)
+    assert said(started) == ("messages", "start-sending", "sms-centre", "kept", "discard", NOW)
+    assert (stopped.dimensions, started.dimensions) == ({"by": "rule:snapshot"}, {"by": "Kari"})
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,9 @@ def test_rubbish_is_refused_or_read_and_each_line_is_accounted_for_once(lines: l
 def test_a_last_field_that_is_empty_may_be_left_out_with_its_delimiter(row: str) -> None:
     (made,) = read(row + "\r\n")
     assert isinstance(made, Entry) and made.subscription.ends == STILL
+    for ending in ("\r\n", "\n", "\r"):
+        (found,) = records_of(iter([row + ending]), HEADER)
+        assert isinstance(found, Record) and len(found.fields) == len(COLUMNS)
     # What a file ends in without a line ending may be half a row.
     (cut,) = records_of(iter([row]), HEADER)
     assert isinstance(cut, Record) and len(cut.fields) == len(COLUMNS) - 1

@@ -136,6 +136,47 @@ async def test_whoever_is_asked_for_among_many_is_found(people: Database) -> Non
         assert {each.id for each in found} == {each.id for each in many}
 
 
+async def test_the_next_ones_are_told_in_the_order_of_their_ids_and_no_more_than_asked_for(people: Database) -> None:
+    async def after(subscriber_id: str, most: int) -> list[Subscriber]:
+        return await people.read(lambda q: store.subscribers_after(q, subscriber_id, most=most))
+
+    await people.write(lambda t: store.write_subscribers(t, [Subscriber("s-0", "Ada", "ada@example.no")]))
+    assert await after("", 9) == [Subscriber("s-0", "Ada", "ada@example.no"), KARI, OLA, PER]
+    assert await after("", 2) == [Subscriber("s-0", "Ada", "ada@example.no"), KARI]
+    assert await after("s-1", 1) == [OLA]
+    assert await after("s-3", 9) == []
+
+
+async def test_whoever_is_erased_leaves_nothing_and_nobody_else_loses_anything(people: Database) -> None:
+    async def held(subscriber_id: str) -> tuple[object, ...]:
+        asked = (store.subscriber, store.subscriptions_of, store.imported_password)
+        return tuple([await people.read(lambda q, ask=ask: ask(q, subscriber_id)) for ask in asked])  # type: ignore[misc]
+
+    hashes = {"s-1": "one", "s-2": "two"}
+    await people.write(lambda t: store.write_imported_passwords(t, hashes, superseded=()))
+    before = await held("s-2")
+    assert before == (OLA, [HELD[3], FIXED[4], HELD[1]], "two")
+    assert await people.write(lambda t: store.erase_subscriber(t, "s-1")) is True
+    assert await held("s-1") == (None, [], None)
+    assert (await held("s-2"), (await held("s-3"))[0]) == (before, PER)
+    assert await people.read(lambda q: store.holders_of(q, NUMBER)) == [HELD[1]]
+    assert await people.write(lambda t: store.erase_subscriber(t, "s-1")) is False
+
+
+async def test_of_passwords_that_a_file_brings_the_last_is_kept_and_none_that_was_superseded(people: Database) -> None:
+    async def write(hashes: dict[str, str], superseded: set[str]) -> list[str | None]:
+        await people.write(lambda t: store.write_imported_passwords(t, hashes, superseded=superseded))
+        return [await people.read(lambda q, who=who: store.imported_password(q, who)) for who in ("s-1", "s-2", "s-3")]  # type: ignore[misc]
+
+    assert await people.read(store.any_imported_password) is False
+    assert await write({"s-1": "one", "s-2": "two"}, set()) == ["one", "two", None]
+    assert await people.read(store.any_imported_password) is True
+    assert await write({"s-2": "new", "s-3": "three"}, {"s-3"}) == ["one", "new", None]
+    assert await write({}, {"s-1"}) == [None, "new", None]
+    assert await write({}, {"s-2", "s-9"}) == [None, None, None]
+    assert await people.read(store.any_imported_password) is False
+
+
 @pytest.mark.parametrize(
     ("function", "arguments"),
     [
@@ -147,6 +188,8 @@ async def test_whoever_is_asked_for_among_many_is_found(people: Database) -> Non
         (store.holders_of, {"msisdn": NUMBER}),
         (store.holders_at, {"msisdns": {NUMBER}, "when": 1.0}),
         (store.subscribers_known, {"ids": {"s-1"}, "emails": {"kari@example.no"}}),
+        (store.subscribers_after, {"subscriber_id": "s-1", "most": 2}),
+        (store.imported_password, {"subscriber_id": "s-1"}),
         (store.subscriptions_known, {"subscriber_ids": {"s-1"}, "msisdns": {NUMBER}}),
     ],
 )
