@@ -4,10 +4,12 @@ import dataclasses
 import re
 import tomllib
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import documents
 import pytest
 import typer.main
 
@@ -19,13 +21,11 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "prikkfri"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-PACKAGES = {
-    "viewer": "web/viewer", "signin": "signin", "playout": "streaming", "sms": "sms", "assurance": "assurance",
-    "status": "web/status_page", "door": "door",
-}  # fmt: skip
-"""Where each role's addresses are served."""
+WRITTEN = ("src", "tests", "docs", "benchmarks", "deploy")
+APPLICATION: Any = typer.main.get_command(prikkfri.cli.application)
 
 
+@cache
 def text_of(document: Path) -> str:
     return document.read_text(encoding="utf-8")
 
@@ -138,12 +138,136 @@ def test_links_between_documents_lead_somewhere() -> None:
             assert (document.parent / target).exists(), f"{document.relative_to(ROOT)} leads to {target}"
 
 
-def test_every_file_of_ours_that_is_named_exists() -> None:
-    places = (ROOT, SOURCE, ROOT / "docs", *(folder for folder in SOURCE.rglob("*") if folder.is_dir()))
+def missing_commands(text: str) -> list[str]:
+    """What a command is said to be ends with a comment, a quotation mark or what is filled in."""
+    return [line for line in documents.commands(text) if not is_a_command(re.split(r' #|["{]', line)[0].rstrip(". "))]
+
+
+def is_a_command(line: str) -> bool:
+    """Whether it is there, with its options."""
+    command: Any = APPLICATION
+    words = line.split()
+    while words and words[0] in getattr(command, "commands", ()):
+        command = command.commands[words.pop(0)]
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    if hasattr(command, "commands") and not (words[0].startswith("--") if words else command.invoke_without_command):
+        return False
+    return {word for word in words if word.startswith("--")} <= known | {"--help"}
+
+
+FILES = {
+    f"/{path.relative_to(ROOT).as_posix()}"
+    for place in (*WRITTEN, "")
+    for path in ((ROOT / place).rglob("*") if place else ROOT.glob("*"))
+    if path.is_file()
+}
+MADE = {"prikkfri.toml", "prikkfri-home/prikkfri.toml"}
+"""In a home, when it is set up."""
+SERVED = {"settings.json", "status.json", "components.json", "incidents/unresolved.json"}
+"""Not files: the last step of an address."""
+
+
+def missing_files(text: str) -> list[str]:
+    """Those in a home are named by words in capitals, such as HOME."""
+    named = [name for name in documents.files(text) if not re.search(r"[A-Z]{4}", name)]
+    return [name for name in named if name not in MADE | SERVED and not any(f.endswith(f"/{name}") for f in FILES)]
+
+
+def missing_documents(text: str) -> list[str]:
+    return [name for name in documents.documents(text) if not (ROOT / name).exists()]
+
+
+def missing_settings(text: str) -> list[str]:
+    of_roles = {f"roles.{role}.{name}" for role in ROLES for name in ("port", "public_url")} | {"roles.sms.smpp_port"}
+    return [name for name in documents.settings(text, SECTIONS) if name not in SETTINGS.keys() | of_roles]
+
+
+def missing_addresses(text: str) -> list[str]:
+    """Of those of which no role is told. What a role is said to serve, `test_edge_contract.py` asks it for."""
+    asked = [(method, path) for role, method, path in documents.addresses(text) if not role]
+    return [
+        f"{method} {path}".strip()
+        for method, path in asked
+        if not ((method, path) in ADDRESSES if method else path in {each for _, each in ADDRESSES} | WRITTEN_PATHS)
+    ]
+
+
+SECTIONS = frozenset(path.partition(".")[0] for path in SETTINGS if "." in path) | {"roles"}
+ADDRESSES = {
+    (method, path)
+    for document in DOCUMENTS
+    for role, method, path in documents.addresses(text_of(document))
+    if role in ROLES
+}
+WRITTEN_PATHS = {path for file in SOURCE.rglob("*.py") for path in re.findall(r'"(/[a-z][a-z/-]*)"', text_of(file))}
+"""Pages have more addresses than the tables name."""
+MISSING = {
+    "file": (missing_files, "`sms/nowhere.py`"),
+    "file by its name": (missing_files, "`nowhere.sql`"),
+    "document": (missing_documents, "see docs/decisions/nowhere.md"),
+    "folder of documents": (missing_documents, "see docs/nowhere"),
+    "setting": (missing_settings, "`sms.nowhere_seconds`"),
+    "setting of a role": (missing_settings, "`roles.sms.nowhere`"),
+    "setting with a value": (missing_settings, '`assurance.nowhere = "x"`'),
+    "command": (missing_commands, "`prikkfri nowhere`"),
+    "command of a group": (missing_commands, "`prikkfri incidents nowhere`"),
+    "command in a block": (missing_commands, "```sh\n.venv/bin/prikkfri nowhere ID\n```"),
+    "command in an indented block": (missing_commands, "\n\n    prikkfri sms nowhere   # what for\n"),
+    "option": (missing_commands, "`prikkfri check --nowhere`"),
+    "option of none": (missing_commands, "`prikkfri --nowhere`"),
+    "address": (missing_addresses, "`POST /nowhere`"),
+    "address by another method": (missing_addresses, "`POST /messages/ID`"),
+    "address of a page": (missing_addresses, "`/nowhere?x=1`"),
+}
+"""What finds the names of a kind that are not there, and one that it has to find."""
+SOURCES = tuple(
+    ROOT / file[1:]
+    for file in sorted(FILES)
+    if file.endswith((".py", ".js", ".mjs", ".css", ".html", ".j2", ".sql"))
+    and not {"vendor", "node_modules"} & set(Path(file).parts)
+    and ROOT / file[1:] != Path(__file__)
+)
+
+
+@pytest.mark.parametrize(
+    "missing", [missing_files, missing_documents, missing_settings, missing_commands, missing_addresses]
+)
+def test_what_is_named_exists(missing: Callable[[str], list[str]]) -> None:
+    """What the sources say of documents and commands, too."""
+    said = missing in (missing_documents, missing_commands)
+    for document in (*DOCUMENTS, *SOURCES) if said else DOCUMENTS:
+        found = missing(text_of(document))
+        assert not found, f"{document.relative_to(ROOT)} names {found}"
+
+
+@pytest.mark.parametrize("kind", MISSING)
+def test_a_name_that_is_not_there_is_noticed_in_every_document(kind: str) -> None:
+    missing, planted = MISSING[kind]
     for document in DOCUMENTS:
-        for name in re.findall(r"`([\w.-]+/[\w./-]+\.(?:py|md|sql|js))`", text_of(document)):
-            found = any((place / name).is_file() for place in (*places, document.parent))
-            assert found, f"{document.relative_to(ROOT)} names {name}"
+        found = missing(f"{text_of(document)}\nNobody has made {planted} yet.\n")
+        assert len(found) == 1 and found[0] in planted, f"{document.relative_to(ROOT)}: {planted}, {found}"
+
+
+def test_many_names_of_each_kind_are_found() -> None:
+    """What finds nothing misses nothing."""
+    texts = "\n\n".join(text_of(document) for document in DOCUMENTS)
+    assert len(set(documents.files(texts))) >= 80
+    assert len(set(documents.settings(texts, SECTIONS))) >= 40
+    assert len(set(documents.commands(texts))) >= 40
+    assert len(ADDRESSES) >= 40 and {role for role, _, _ in documents.addresses(texts)} == {"", *ROLES}
+    assert list(documents.documents("see docs/a/b.md, or docs/c.")) == ["docs/a/b.md", "docs/c"]
+
+
+def test_what_is_named_of_deploy_is_there_and_what_is_there_is_named() -> None:
+    named = {
+        name.rstrip("/.") for document in DOCUMENTS for name in re.findall(r"\bdeploy/[\w./-]*", text_of(document))
+    }
+    assert not [name for name in named if not (ROOT / name).exists()]
+    files = [path.relative_to(ROOT) for path in (ROOT / "deploy").rglob("*") if path.is_file()]
+    assert len(files) >= 9
+    for path in files:
+        if path.name != "rules_test.yml":
+            assert any(str(place) in named for place in (path, *path.parents[:-2])), path
 
 
 def test_every_test_that_is_named_exists() -> None:
@@ -171,43 +295,7 @@ def test_what_is_called_supported_names_its_judges() -> None:
     assert named == judges.keys()
 
 
-COMMANDS = [
-    (document, line)
-    for document in DOCUMENTS
-    for line in re.findall(r"\bprikkfri ((?:[a-z]+\b)[^`\n]*)", "\n".join(re.findall(r"`[^`]+`", text_of(document))))
-]
-
-
-def test_every_command_that_is_documented_exists_with_its_options() -> None:
-    assert len(COMMANDS) >= 10
-    for document, line in COMMANDS:
-        command: Any = typer.main.get_command(prikkfri.cli.application)
-        words = line.split()
-        while words and words[0] in getattr(command, "commands", ()):
-            command = command.commands[words.pop(0)]
-        wrong = f"{document.relative_to(ROOT)}: prikkfri {line}"
-        assert not hasattr(command, "commands") or command.invoke_without_command, wrong
-        known = {option for parameter in command.params for option in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= known, wrong
-
-
 def test_every_make_target_that_is_documented_exists() -> None:
     targets = set(re.findall(r"^([\w-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
     named = {name for document in DOCUMENTS for name in re.findall(r"(?:`|^)make ([\w-]+)", text_of(document), re.M)}
     assert {"run", "test", "check"} <= named and named <= targets
-
-
-def test_every_address_of_a_role_is_served_by_it() -> None:
-    """By the first step of its path, which stands in the role's own source."""
-    source = {
-        role: "".join(text_of(path) for path in (SOURCE / package).rglob("*.py")) for role, package in PACKAGES.items()
-    }
-    seen = 0
-    for line in text_of(ROOT / "docs" / "architecture.md").splitlines():
-        for role, asked in re.findall(r"^\| (\w+) \| (`(?:GET|POST|PUT) .*?) \|", line):
-            called = [(role, path) for path in re.findall(r"`(?:GET|POST|PUT) (/[\w.-]*)", asked)]
-            called += re.findall(r"`(?:GET|POST|PUT) (\w+):(/[\w.-]*)", asked)
-            for callee, path in called:
-                assert re.search(rf'"/?{re.escape(path[1:])}["/{{?]', source[callee]), f"{callee} does not serve {path}"
-                seen += 1
-    assert seen >= 20

@@ -82,3 +82,20 @@ def test_no_registry_and_no_address_of_one_is_named() -> None:
         text = (root / name).read_text(encoding="utf-8")
         assert "resolved" not in text.replace("omit-lockfile-registry-resolved", ""), name
         assert not re.search(r"(index-url|find-links|registry\s*=)", text), name
+
+
+NEVER_LOOKED_FOR = {"password", "admission"}
+"""Read by a hash or a signature, and by no database."""
+
+
+def test_what_is_asked_in_words_holds_no_nul() -> None:
+    """PostgreSQL cannot be asked for NUL, and says so: a stranger must not make it look as if it were away."""
+    found = []
+    for path in sorted(SOURCE.rglob("http.py")):
+        for name, meta in re.findall(
+            r"(\w+)(?:: | = )Annotated\[str, msgspec\.Meta\((.*)\)\]", path.read_text("utf-8")
+        ):
+            asked = "max_length" in meta and "pattern=" not in meta and name not in NEVER_LOOKED_FOR
+            if asked and path.parent.name != "door":  # it has no database
+                found.append(f"{path.relative_to(SOURCE)}: {name} needs a pattern, such as protocols.asgi.PLAIN")
+    assert not found

@@ -228,10 +228,14 @@ class Sms:
     in_doubt_seconds: float = 60.0
     """How long a message in doubt waits, while its link is bound, for a receipt to tell what became of it."""
     canaries: tuple[Canary, ...] = ()
-    canary_seconds: float = 5.0
-    """How often each link is proven by a message to one of its canary phones."""
+    canary_seconds: float = 2.0
+    """How often each link is proven by a message to one of its canary phones, while nothing is suspected."""
     canary_grace_seconds: float = 30.0
     """How long one may take from the network to its phone."""
+    canary_receipted_seconds: float = 10.0
+    """How long we may take to hear from a phone that it has what the network says is delivered."""
+    wrong_number_code: str = ""
+    """A short code of no account to which people write `wrong number`; empty: there is none."""
     canary_rule: Literal["stop", "watch"] = "stop"
     """What to do when canaries show that a partner misdelivers: stop its route at once, or leave that to a person."""
 
@@ -554,6 +558,8 @@ def _refuse_two_for_one(sms: Sms, source: "_Source") -> None:
         for code in account.short_codes:
             short_code = code.removeprefix("+")
             own(("accounts", str(index), "short_codes"), "short code", short_code, f"account {account.system_id!r}")
+    if sms.wrong_number_code:
+        own(("wrong_number_code",), "short code", sms.wrong_number_code, "`wrong_number_code`")
     for index, link in enumerate(sms.links):
         own(("links", str(index), "name"), "link", link.name, f"link number {index + 1}")
         for means in ("refused_for_good", "refused_for_now", "refused_when_too_fast"):

@@ -1,6 +1,7 @@
 """What an operator types: what each command refuses, with its place and the mend; the version, and completion."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -136,3 +137,38 @@ try:
 except SystemExit:
     pass"""
     assert loaded(listing) & SLOW_TO_LOAD <= {"apsw", "asyncio", "prikkfri.journal", "prikkfri.storage"}
+
+
+def test_detect_tells_what_would_have_been_told_of_a_recording(tmp_path: Path) -> None:
+    counts, found = tmp_path / "counts.csv", tmp_path / "found.json"
+    rows = (f"2026-01-01T{n // 60:02d}:{n % 60:02d}:00,{100 if n < 180 else 1}" for n in range(182))
+    counts.write_text("\n".join(("time_utc,count", *rows)), encoding="utf-8")
+    assert ran("detect", counts, "--json", found).exit_code == 0
+    assert json.loads(found.read_text(encoding="utf-8")) == {
+        "alarms": [
+            {"from": "2026-01-01T03:00:00Z", "to": "2026-01-01T03:02:00Z", "detected": "2026-01-01T03:01:00Z",
+             "direction": "fall", "expected": 100.0, "seen": 1.0}
+        ]
+    }  # fmt: skip
+    assert ran("detect", counts).exit_code == 0
+    shares = tmp_path / "shares.csv"
+    shares.write_text("time_utc,broken,total\n2026-01-01T00:00:00,0,9\n2026-01-01T00:00:01,0,9\n", encoding="utf-8")
+    assert ran("detect", shares).stdout == "no alarm in 2 buckets of 1 s\n"
+
+
+def test_detect_refuses_what_is_no_series_and_says_where(tmp_path: Path) -> None:
+    file = tmp_path / "series.csv"
+    assert refused("detect", file) == f"{file}: No such file or directory; name a CSV file that can be read"
+    for text, why in (
+        ("time_utc,broken,total\n2026-01-01T00:00:00,3,2\n", "line 2: more broken than total"),
+        ("time_utc\n", "line 1: the header must name time_utc and count, or time_utc, broken and total"),
+        ("time_utc,count\n2026-01-01T00:00:00,3\n", "fewer than two rows: there is nothing to compare"),
+        ("time_utc,count\n" + "2026-01-01T00:00:00,3\n" * 3,
+         "most rows have the time of the row before: give one row for each bucket of time"),
+    ):  # fmt: skip
+        file.write_text(text, encoding="utf-8")
+        assert refused("detect", file) == f"{file}: {why}"
+    file.write_bytes(b"\xff\xfe")
+    assert refused("detect", file) == f"{file}: it is not UTF-8; name a CSV file that can be read"
+    missing = tmp_path / "no" / "found.json"
+    assert "there is no such folder" in refused("detect", file, "--json", missing)

@@ -27,6 +27,7 @@ READERS = {
 }
 ASKERS = {
     "links": ["links"],
+    "complaint": ["complaint", "nord"],
     "quarantine": ["quarantine"],
     "quarantine show": ["quarantine", "show", "m1"],
     "quarantine release": ["quarantine", "release", "m1"],

@@ -38,6 +38,8 @@ from prikkfri.sms.store import COLUMNS
 from prikkfri.storage import Database, Location, Transaction, open_database
 from prikkfri.storage.keys import command_key
 from prikkfri.storage.sealing_keys import SealingKeyFiles
+from prikkfri.subscribers.store import write_subscriptions
+from prikkfri.subscribers.subscriptions import STILL, Subscription
 
 SHOP = Account(system_id="shop", password="secret12", senders=("*",), short_codes=("2010",))
 NORD = Link(name="nord", partner="Fjordmobil", host="127.0.0.1", port=1, system_id="p", password="p", prefixes=("47",))
@@ -118,6 +120,44 @@ async def test_messages_are_sealed_with_keys_that_stand_beside_the_database(conf
     assert message.sealed is not None
     sealer = Sealer(os.urandom, SealingKeyFiles(config.home).load())
     assert sealer.open(message.sealed, message.binding).octets == b"hei"
+
+
+async def test_messages_are_bound_to_the_subscriber_who_holds_the_number(config: Config) -> None:
+    """And to nobody before there are any subscribers."""
+    for known in (False, True):
+        if known:
+            people = await open_database(Location(config.home), "subscribers")
+            held = [Subscription("s-1", "mobile", "Fri", "+4790000001", 0.0, STILL)]
+            await people.write(lambda tx, held=held: write_subscriptions(tx, held))
+            await people.close()
+        async with built("sms", config) as role, caller(role, auth=("shop", "secret12")) as http:
+            for number in ("+4790000001", "+4790000002"):
+                answer = await http.post("/messages", json={"from": "Shop", "to": number, "text": "hei"})
+                assert answer.status_code == 202
+            assert role.counters()["holders_unknown_total"] == 0
+    database = await open_database(Location(config.home), "sms")
+    found = await database.read(lambda q: q.fetch("SELECT recipient, holder FROM sms_message ORDER BY accepted_at, id"))
+    await database.close()
+    assert sorted(found) == [("4790000001", ""), ("4790000001", "s-1"), ("4790000002", ""), ("4790000002", "")]
+
+
+async def test_a_copy_of_the_messages_database_that_is_brought_back_is_noticed(config: Config) -> None:
+    """Also one that was made at the stop before the last: a stop leaves a mark."""
+    file, message = config.home / "sms.db", {"from": "Shop", "to": "+4790000001", "text": "hei"}
+    copies = []
+    for _ in range(2):
+        async with built("sms", config) as role, caller(role, auth=("shop", "secret12")) as http:
+            assert role.troubles is not None and role.troubles() == [] and role.counters()["sending_held"] == 0
+            assert (await http.post("/messages", json=message)).status_code == 202
+        copies.append(file.read_bytes())
+    file.write_bytes(copies[0])
+    async with built("sms", config) as role:
+        assert role.counters()["sending_held"] == 1
+        assert role.troubles is not None and "1 messages in it may have been sent since" in role.troubles()[0]
+    (config.home / "marks" / "sms.mark").unlink()
+    file.write_bytes(copies[0])
+    async with built("sms", config) as role:  # without a mark nothing is known
+        assert role.counters()["sending_held"] == 0
 
 
 async def test_numbers_are_of_the_installations_region_unless_messages_have_their_own(config: Config) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import logging
+import math
 import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -219,13 +220,24 @@ async def test_metrics_are_counters_and_gauges_with_the_process_beside_them() ->
         "# TYPE prikkfri_door_waiting gauge",
         "prikkfri_door_waiting 0.5",
         "# TYPE prikkfri_messages_total counter",
-        "prikkfri_messages_total 1e+06",
+        "prikkfri_messages_total 1000000",
     ]
     assert lines[7] == "# TYPE process_cpu_seconds_total counter"
     assert lines[9] == "# TYPE process_memory_peak_bytes gauge"
     name, _, peak = lines[10].partition(" ")
     assert name == "process_memory_peak_bytes" and 10e6 < float(peak) < 1e11
     assert answer.text.endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0, "0"), (True, "1"), (-2.0, "-2"), (123_456_789, "123456789"), (1_795_432_109.25, "1795432109.25"),
+     (1_795_432_109.0, "1795432109"), (0.000_012_5, "1.25e-05"), (math.inf, "inf")],
+)  # fmt: skip
+async def test_a_figure_is_written_to_its_last_digit(value: float, written: str) -> None:
+    """Of six digits no rate could be taken once a million has passed, and no age of a moment."""
+    lines = (await asked("/metrics", {"figure": value})).text.splitlines()
+    assert lines[1] == f"prikkfri_door_figure {written}"
 
 
 @pytest.mark.parametrize(

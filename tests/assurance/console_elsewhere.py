@@ -40,6 +40,8 @@ class Elsewhere:
     alive: bool = True
     channels: dict[str, dict[str, Any]] = field(default_factory=dict)
     route: dict[str, Any] = field(default_factory=lambda: dict(ROUTE))
+    complaints: list[str] = field(default_factory=list)
+    """Who said that the partner of the route complains."""
 
     held: dict[str, Any] = field(default_factory=dict)
     """What is in quarantine, by its id."""
@@ -108,6 +110,9 @@ class Elsewhere:
                 by = "" if wanted["state"] == "rule" else wanted["by"]
                 self.channels[name].update(open=wanted["state"] == "open", by=by)
                 return httpx.Response(204)
+            case "POST", "sms" if request.url.path == "/routes/nord/complaints":
+                self.complaints.append(wanted["by"])
+                return httpx.Response(200, json=[self.route])
             case "POST", "sms" if name == "nord":
                 self.route.update(state=wanted["state"], by=wanted["by"], since=1_700_000_000.0)
                 return httpx.Response(200, json=[self.route])

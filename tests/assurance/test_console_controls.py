@@ -53,6 +53,30 @@ async def test_a_route_is_stopped_and_opened(house: House) -> None:
     assert "Open it before proof" in await house.page()
 
 
+async def test_what_would_be_noticed_and_what_hints_at_misdelivery_stands_next_to_its_route(house: House) -> None:
+    assert "would be noticed" not in await house.page()
+    shares = [{"minutes": 1, "share": None}, {"minutes": 10, "share": 0.0117}]
+    house.elsewhere.route.update(
+        noticed=shares, canaries_per_minute=29.5, suspected=True, hints={"people": 3, "partner": 1}
+    )
+    await house.assurance.look_at_controls()
+    page = await house.page()
+    for said in ("none in 1 min, 1.2 % in 10 min", "looked at closely", "3 people say that a message was not for them",
+                 "1 complaints of the partner"):  # fmt: skip
+        assert said in page, said
+
+
+async def test_that_a_partner_complains_is_said_by_one_click(house: House) -> None:
+    assert "The partner complains" in await house.page()
+    answer = await house.switch("complaint", name="nord", state="complains")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/controls")
+    assert house.elsewhere.complaints == ["duty"]
+    assert (await house.switch("complaint", state="complains")).status_code == 422
+    answer = await house.switch("complaint", name="south", state="complains")
+    assert answer.status_code == 503 and "The complaint was not noted: the sms role answered 404" in answer.text
+    assert (await house.switch("complaint", name="nord", origin="http://evil.test")).status_code == 403
+
+
 async def test_what_cannot_be_switched_says_why(house: House) -> None:
     for fields in ({}, {"name": "sport"}, {"name": "sport", "state": "ajar"}, {"state": "open"}):
         assert (await house.switch("channel", **fields)).status_code == 422

@@ -18,7 +18,8 @@ LINK: dict[str, Any] = {
     "without_answer": 0.0001, "unreadable": 3, "answered_late": 4, "states": {"DELIVERED": 1_100_000},
     "unknown": {"<b>": 7}, "unnamed": 1, "receipts": 1_100_000, "receipt_after": NOTHING, "without_receipt": 0.021,
     "late": 0.0004, "out_of_order": 0.113, "repeated": 90, "unmatched": None, "receipts_waiting": 17,
-    "receipts_held": 12,
+    "receipts_held": 12, "canaries_per_minute": 30.0,
+    "noticed": [{"minutes": 1, "share": None}, {"minutes": 10, "share": 0.012}, {"minutes": 60, "share": 0.0055}],
 }  # fmt: skip
 
 
@@ -44,7 +45,8 @@ async def test_a_link_is_shown_with_what_its_traffic_tells(house: House) -> None
     shown = await page(house)
     for told in ("bound 2 times", "<dd>10,000</dd>", "1,204,331, 183 a second", "smpp-58 6,650", "0.05 s", "3.13 s",
                  "0.01 %; 4 came late", "as was learnt", "DELIVERED 1,100,000", "&lt;b&gt; 7", "2.1 %", "0.04 %",
-                 "11.3 %", "<dt>Unmatched</dt><dd>–</dd>", "12 receipts", "/quarantine?link=nord", "shop"):  # fmt: skip
+                 "11.3 %", "<dt>Unmatched</dt><dd>–</dd>", "12 receipts", "/quarantine?link=nord", "shop",
+                 "none in 1 min, 1.2 % in 10 min, 0.55 % in 60 min"):  # fmt: skip
         assert told in shown, told
     assert "<b> 7" not in shown
 

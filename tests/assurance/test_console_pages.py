@@ -18,11 +18,12 @@ from prikkfri.assurance.console import Account, Console, ensure_first_account
 from prikkfri.assurance.http import Neighbours
 from prikkfri.assurance.overview import Overview, RoleState
 from prikkfri.assurance.response.service import Response
-from prikkfri.assurance.service import Assurance, OthersArea
+from prikkfri.assurance.service import Assurance
 from prikkfri.assurance.store import raise_alarm
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.journal import Journal, Outcome, open_journal
+from prikkfri.journal.others import OthersArea
 from prikkfri.storage import Location, open_database, open_reader
 from prikkfri.storage.opening import history, migrate, open_unmigrated
 from prikkfri.subscribers.subscriptions import Subscriber

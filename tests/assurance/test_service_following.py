@@ -17,12 +17,13 @@ from prikkfri.assurance.console import store as console_store
 from prikkfri.assurance.controls import Controls
 from prikkfri.assurance.counting import Count
 from prikkfri.assurance.http import Neighbours
-from prikkfri.assurance.service import FOLLOW_SECONDS, TROUBLE_SECONDS, Assurance, OthersArea
+from prikkfri.assurance.service import FOLLOW_SECONDS, TROUBLE_SECONDS, Assurance
 from prikkfri.assurance.status import Statement
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.errors import InDoubt, StorageError, StorageUnavailable
 from prikkfri.journal import Journal, Outcome, Page, Source, open_journal
+from prikkfri.journal.others import OthersArea
 from prikkfri.storage import Database, Location, open_database, open_reader, open_spool, open_spool_reader
 
 
@@ -447,7 +448,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 import httpx
 from prikkfri.assurance.http import Neighbours
-from prikkfri.assurance.service import Assurance, OthersArea
+from prikkfri.assurance.service import Assurance
+from prikkfri.journal.others import OthersArea
 from prikkfri.clock import SystemClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.storage import Location, open_database, open_reader

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 import pytest
 from surroundings import surroundings
 
@@ -52,6 +53,7 @@ class House:
         answer = await self.client.get("/was-i-hit", headers=self.token(subscriber))
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == VIEWER
+        msgspec.json.decode(answer.content, type=http.Hits)  # as it is described
         return answer.json()["incidents"]  # type: ignore[no-any-return]
 
     async def happens(self, name: str, *facts: Fact, customer: str = "s-1") -> Incident:

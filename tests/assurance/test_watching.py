@@ -1,14 +1,15 @@
 """Watching: what arrives late, early, or not at all, and what a stream that cannot be read must not look like."""
 
 import random
-from math import inf, nan
+from math import inf, log, nan
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from prikkfri.assurance.detection import SERIES_MAX, Level, Settings
+from prikkfri.assurance.detection import SERIES_MAX, TESTS, Level, Settings, shares
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 from prikkfri.assurance.watching import CATCH_UP_SECONDS_MAX, Arrival, Watch, advance, kept, restored
@@ -343,3 +344,69 @@ def test_no_stream_tells_of_a_promise_that_ran_out_where_nothing_ever_came() -> 
     asking = sign_in(START + 0.3, "asked", step="enter", layer="door", promise="t-2")
     watch, _ = advance(Watch(START), [asking], SETTINGS, until=START + 302)
     assert watch.streams[SIGN_IN] == ""
+
+
+def mild(since: float, seconds: int, broken_in: int) -> list[Arrival]:
+    """Twenty a second; one in so many is broken (0: none)."""
+    return [
+        sign_in(outcome.time, "broken") if broken_in and number % broken_in == 0 else (stream, outcome)
+        for number, (stream, outcome) in enumerate(crowd(since, seconds))
+    ]
+
+
+MONTHLY = Settings(series=1_000, false_alarms_per_year=12.0)
+
+
+def test_three_promises_in_a_hundred_are_seen_and_the_alarm_stands_until_it_is_over() -> None:
+    watch, alarms = advance(Watch(START), mild(START, 300, 500), MONTHLY, until=START + 300)
+    assert alarms == ()
+    watch, (alarm,) = advance(watch, mild(START + 300, 40, 33), MONTHLY, until=START + 340)
+    assert (alarm.kind, alarm.segment, alarm.threshold) == ("share", SIGN_IN, pytest.approx(MONTHLY.threshold))
+    assert MONTHLY.threshold == pytest.approx(21.69 + log(TESTS), abs=0.01), "as all tests of all series together"
+    assert START + 295 <= alarm.since < alarm.raised_at <= START + 340
+    assert 0.001 < alarm.level < 0.004 and 0.02 < alarm.seen < 0.05
+    assert alarm.promises == pytest.approx(20 * (alarm.raised_at - alarm.since))
+    assert watch.standing == (alarm,)
+    watch, more = advance(watch, mild(START + 340, 10, 33), MONTHLY, until=START + 350)
+    assert (more, watch.standing) == ((), (alarm,))
+    watch, more = advance(watch, mild(START + 350, 150, 500), MONTHLY, until=START + 500)
+    assert (more, watch.standing) == ((), ())
+
+
+def test_what_both_tests_see_is_one_alarm() -> None:
+    _, alarms = advance(ordinary(), crowd(START + 120, 30, verdict="broken"), SETTINGS, until=START + 150)
+    assert sorted(alarm.kind for alarm in alarms) == ["plunge", "share"]
+
+
+@pytest.mark.parametrize(("step", "seen"), [("deliver", False), ("submit", True)])
+def test_what_is_ordinary_at_a_step_is_no_rise_before_anything_is_known(step: str, seen: bool) -> None:
+    fields = {"service": "messages", "step": step, "layer": "link"}
+    told = [sign_in(START + n / 100, "broken" if n % 14 == 0 else "kept", **fields) for n in range(100 * 40)]
+    _, alarms = advance(Watch(START), told, SETTINGS, until=START + 40)
+    assert [alarm.kind for alarm in alarms] == ["share"] * seen
+
+
+@pytest.mark.parametrize("stopped_at", [1, 155, 170])
+def test_a_mild_rise_goes_on_over_a_restart(stopped_at: int) -> None:
+    """A second series comes while the first runs."""
+    phones = [("signin", structs.replace(o, dimensions={"client": "phone"})) for _, o in crowd(START + 100, 80, 2)]
+    risen = [*mild(START, 150, 0), *mild(START + 150, 30, 20)]
+    told = sorted([*risen, *phones], key=lambda arrival: arrival[1].time)
+    through, alarms = advance(Watch(START), told, MONTHLY, until=START + 180)
+    stop = START + stopped_at
+    first, before = advance(Watch(START), [a for a in told if a[1].time < stop], MONTHLY, until=stop)
+    second = restored(kept(first), [], counted_to=stop)
+    again, after = advance(second, [a for a in told if a[1].time >= stop], MONTHLY, until=START + 180)
+    assert (*before, *after) == alarms and len(alarms) == 1
+    assert again.shares is not None and through.shares is not None
+    assert shares.kept(again.shares) == shares.kept(through.shares)
+    assert len(again.shares.settled) == len(again.states) == 2
+
+
+def test_what_an_earlier_version_kept_is_gone_on_from() -> None:
+    watch = ordinary()
+    document = msgspec.json.encode([(watch.streams[each], state) for each, state in watch.states.items()]).decode()
+    again = restored(document, [], counted_to=watch.counted_to)
+    assert (again.states, again.shares) == (watch.states, None)
+    _, alarms = advance(again, crowd(START + 120, 30, verdict="broken"), SETTINGS, until=START + 150)
+    assert sorted(alarm.kind for alarm in alarms) == ["plunge", "share"]

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import documents
 import httpx
 import pytest
 
@@ -15,6 +16,8 @@ from prikkfri.config import ROLES, Account, Config, Sms, SmsEdge
 from prikkfri.simulation.installation import free_ports
 from prikkfri.storage.keys import command_key
 
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 CONFIG = Config(sms=Sms(accounts=(Account(system_id="shop", password="secret12"),)))
 VIEWER, CONSOLE = CONFIG.roles.viewer.url, CONFIG.roles.assurance.url
 
@@ -62,10 +65,14 @@ PATHS = [
     Known("playout", "/open/sport", "PUT", 0, 2_048, KEY, cors=VIEWER, bad_method="method-not-allowed"),
     Known("sms", "/messages", "POST", 0, 65_536, BASIC, too_large="too-long"),
     Known("sms", "/messages/x", "GET, HEAD", 401),
+    *(Known(role, "/openapi.json", "GET, HEAD") for role in ("sms", "status")),
+    Known("assurance", "/openapi.json", "GET, HEAD", cors=VIEWER),
     Known("sms", "/routes", "GET, HEAD", 401),
     Known("sms", "/routes/nord", "POST", 0, 65_536, KEY, too_large="too-long"),
     Known("sms", "/routes/nord/exposed", "GET, HEAD", 401),
     Known("sms", "/canaries/received", "POST", 0),
+    Known("sms", "/routes/nord/complaints", "POST", 0, 65_536, KEY, too_large="too-long"),
+    Known("sms", "/wrong-number", "GET, HEAD, POST", 200, 1_000, too_large="too-long"),
     Known("sms", "/links", "GET, HEAD", 401),
     Known("sms", "/restored", "GET, HEAD, POST", 401, 65_536, KEY, too_large="too-long"),
     Known("sms", "/quarantine", "GET, HEAD, POST", 401, 65_536, KEY, too_large="too-long"),
@@ -133,13 +140,15 @@ async def test_every_role_answers_alike(edges: Edges, role: str) -> None:
     await refuses_alike(client, role)
     await answers_head_where_get_is_and_options_everywhere(client, role)
     await limits_bodies(client, edges, role)
+    await serves_what_documents_name(client, role)
     if role in ("viewer", "status", "assurance"):
         await shows_browsers_a_page(client)
 
 
 async def refuses_alike(client: httpx.AsyncClient, role: str) -> None:
     cors = {path.cors for path in of(role) if path.cors}
-    for path in ("/nothing", "/nothing/at/all", "/health/", "/.env"):
+    names = [path.path.replace("/x", "/%00") for path in of(role) if "/x" in path.path]
+    for path in ("/nothing", "/nothing/at/all", "/health/", "/.env", *names):
         for method in ("GET", "HEAD", "DELETE", "OPTIONS"):
             answer = await client.request(method, path, headers={"origin": CONSOLE, "content-length": "0"})
             if method == "HEAD":
@@ -181,6 +190,8 @@ async def answers_head_where_get_is_and_options_everywhere(client: httpx.AsyncCl
         )
         if path.status >= 400:
             refused(got, path.status, told=str(path))
+        else:
+            refused(await client.get(path.path, params={"lang": "n\0"}), 400, "bad-request", told=str(path))
 
 
 async def limits_bodies(client: httpx.AsyncClient, edges: Edges, role: str) -> None:
@@ -193,6 +204,25 @@ async def limits_bodies(client: httpx.AsyncClient, edges: Edges, role: str) -> N
                     refused(answer, 413, path.too_large, told=str(path))
                 else:
                     assert answer.status_code in (400, 401, 404, 422), (path, answer.text)
+
+
+async def serves_what_documents_name(client: httpx.AsyncClient, role: str) -> None:
+    async def served(method: str, path: str) -> bool:
+        answer = await client.options(path)
+        allowed = answer.headers.get("allow") or answer.headers.get("access-control-allow-methods", "")
+        return answer.status_code == 204 and method in allowed.split(", ")
+
+    named = [
+        (method, path)
+        for document in DOCUMENTS
+        for callee, method, path in documents.addresses(document.read_text(encoding="utf-8"))
+        if callee == role
+    ]
+    assert named
+    for method, path in named:
+        assert await served(method, path), f"{role} does not serve {method} {path}"
+    for method, path in (("GET", "/nowhere"), ("DELETE", named[0][1])):
+        assert not await served(method, path), f"{method} {path} would not be noticed"
 
 
 async def shows_browsers_a_page(client: httpx.AsyncClient) -> None:

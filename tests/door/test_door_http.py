@@ -3,8 +3,8 @@
 import asyncio
 import base64
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,19 @@ class Entrance:
     timing: Timing
     capacity: list[Capacity | None]
     """What signin says from now on: the last one."""
+    held_s: list[float] = field(default_factory=list)
+    while_held: Callable[[float], Awaitable[None]] | None = None
 
     def client(self, address: str = "127.0.0.1") -> httpx.AsyncClient:
-        edge = application(self.door, viewer_origin=VIEWER, open_channels_url=OPEN)
+        edge = application(self.door, viewer_origin=VIEWER, open_channels_url=OPEN, sleep=self.held_back)
         transport = httpx.ASGITransport(edge, client=(address, 5_000))  # type: ignore[arg-type]
         return httpx.AsyncClient(transport=transport, base_url="http://localhost:8086", headers={"origin": VIEWER})
+
+    async def held_back(self, seconds: float) -> None:
+        """Whoever is about to be called is answered then; time stands still meanwhile, unless a test moves it."""
+        self.held_s.append(seconds)
+        if self.while_held is not None:
+            await self.while_held(seconds)
 
     def token(self, **changes: Any) -> str:
         now = self.clock.now()
@@ -311,22 +319,23 @@ async def test_a_crowd_gets_places_and_each_its_pass_in_turn(entrance: Entrance)
         answers = [await joined(client) for _ in range(40)]
         at_once = [a for a in answers if "admitted" in a]
         waiting = [a for a in answers if "ticket" in a]
-        assert len(at_once) == 10  # one second of capacity
-        assert [a["place"] for a in waiting] == list(range(1, 31))
-        assert all(a["since"] is None and a["open"] == OPEN and a["poll_after_s"] >= 1 for a in waiting)
-        assert [round(a["wait_s"]) for a in (waiting[9], waiting[29])] == [1, 3]
-        entrance.clock.advance(1.0)
-        await entrance.settle()
+        assert 10 <= len(at_once) <= 13  # one second of capacity, and whoever's turn is less than 0.2 s away
+        waiting.sort(key=lambda answer: answer["position"])  # inside a window the lot decides
+        assert all(abs(a["place"] - place) <= 6 for place, a in enumerate(waiting, 1))
+        assert all(a["since"] is None and a["open"] == OPEN and a["poll_after_s"] >= 0.25 for a in waiting)
+        assert 0.5 <= waiting[9]["wait_s"] <= 2 and 2.5 <= waiting[-1]["wait_s"] <= 3.5
+        for _ in range(8):
+            entrance.clock.advance(0.25)
+            await entrance.settle()
         then = [(await client.get("/waiting", params={"ticket": a["ticket"]})).json() for a in waiting]
         let_in = [i for i, a in enumerate(then) if "admitted" in a]
         assert let_in == list(range(len(let_in))) and 8 <= len(let_in) <= 20
-        assert then[-1]["place"] == 30 - len(let_in)
-        assert then[-1]["ticket"] == waiting[-1]["ticket"]
+        assert abs(then[-1]["place"] - (len(waiting) - len(let_in))) <= 6
     asked = [o for o in entrance.recorded if (o.step, o.verdict) == ("enter", "asked")]
-    assert len({o.promise for o in asked}) == len(asked) == 30
+    assert len({o.promise for o in asked}) == len(asked) == 30  # also whoever was let in when they came back
     keys = our_jwt.read_jwks(read_public_keys(entrance.home, "pass"))
     carried = [admission_pass.verified(then[i]["admitted"], keys) for i in let_in]
-    assert [p.promise for p in carried if p] == [o.promise for o in asked[: len(let_in)]]
+    assert {p.promise for p in carried if p} <= {o.promise for o in asked} and len(carried) == len(let_in)
 
 
 async def test_when_signin_is_silent_the_line_stands_says_since_when_and_outlives_the_door(
@@ -337,23 +346,25 @@ async def test_when_signin_is_silent_the_line_stands_says_since_when_and_outlive
     entrance.capacity.append(None)
     entrance.clock.advance(5.0)
     async with entrance.client() as client:
-        for _ in range(20):
+        for _ in range(30):
             last = await joined(client)
-        assert (last["place"], last["wait_s"], last["since"]) == (20, None, died)
+        assert (last["wait_s"], last["since"]) == (None, died)
+        assert 26 <= last["place"] <= 30
+    entrance.clock.advance(0.1)
     await entrance.settle()
 
     anew = build()
     anew.clock.advance(30)
     async with anew.client() as client:
         standing = (await client.get("/waiting", params={"ticket": last["ticket"]})).json()
-        assert (standing["place"], standing["wait_s"]) == (20, None)
+        assert (standing["place"], standing["wait_s"]) == (last["place"], None)
         newcomer = await joined(client)
-        assert newcomer["place"] == 21
+        assert newcomer["place"] == 31 and newcomer["position"] > standing["position"]
         await anew.settle()
         anew.clock.advance(1)
         await anew.settle()
         moving = (await client.get("/waiting", params={"ticket": last["ticket"]})).json()
-        assert moving["place"] < 20 and moving["since"] is None
+        assert moving["place"] < 26 and moving["since"] is None
 
 
 async def test_what_is_no_ticket_is_refused(entrance: Entrance) -> None:
@@ -453,6 +464,7 @@ async def test_the_wait_of_whoever_comes_now_is_told_to_anybody(build: BuildDoor
         for _ in range(60):
             await joined(client)
         entrance.recorded[:] = before
+        entrance.clock.advance(0.3)
         told = await wait_s()
         assert told is not None and told > 2
         entrance.capacity.append(Capacity(10, 0.5))
@@ -464,7 +476,7 @@ async def test_the_wait_of_whoever_comes_now_is_told_to_anybody(build: BuildDoor
         assert await wait_s() is None
 
 
-async def test_a_frozen_door_lets_no_more_in_at_once_than_were_due_in_two_seconds(entrance: Entrance) -> None:
+async def test_a_frozen_door_lets_no_more_in_at_once_than_it_may_call_in_a_second(entrance: Entrance) -> None:
     await entrance.settle()
     entrance.clock.advance(1.0)
     async with entrance.client() as client:
@@ -475,16 +487,16 @@ async def test_a_frozen_door_lets_no_more_in_at_once_than_were_due_in_two_second
             answers = [(await client.get("/waiting", params={"ticket": ticket})).json() for ticket in waiting]
             return sum("admitted" in answer for answer in answers)
 
-        assert len(waiting) == 90
+        assert 87 <= len(waiting) <= 90
         await entrance.settle()
         entrance.clock.advance(2.9)  # signin does not count as silent yet
         called = await let_in()
-        assert 23 <= called <= 35  # two seconds of its capacity, and half as many more, as not all come
+        assert 10 <= called <= 35  # a second of twice its capacity, while nothing but its word is known
         entrance.clock.advance(3_600)
         assert await let_in() == 0  # what signin can take now, nobody knows
         await entrance.settle()
         entrance.clock.advance(0.5)
-        assert called <= await let_in() <= called + 9
+        assert called - 3 <= await let_in() <= called + 24  # the last few were called a moment before their turn
 
 
 async def test_a_door_that_starts_lets_nobody_in_before_signin_is_heard(build: BuildDoor) -> None:
@@ -535,7 +547,7 @@ async def test_the_door_looks_after_itself_until_it_is_stopped(
     async with entrance.client() as client:
         await joined(client)
     kept = entrance.home / "door" / "line.json"
-    await eventually(lambda: kept.exists() and json.loads(kept.read_bytes())["next_number"] == 1)
+    await eventually(lambda: kept.exists() and "front" in json.loads(kept.read_bytes()))
     assert [record.message for record in caplog.records] == [
         "signin is heard again: the line moves",
         "signin is silent: the line stands",
@@ -556,7 +568,7 @@ async def test_with_the_waiting_room_off_the_door_asks_nobody_and_keeps_no_line(
     await eventually(lambda: entrance.door.counters()["revoked_list_age_seconds"] == 7)
     assert entrance.door.counters()["line_standing_still"] == 1.0
     async with entrance.client() as client:
-        assert (await client.get("/line")).json() == {"wait_s": 0.0}
+        assert (await client.get("/line")).json()["wait_s"] == 0.0
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert not (entrance.home / "door").exists()
@@ -568,8 +580,10 @@ async def test_after_a_restart_the_line_goes_on_where_it_was(entrance: Entrance,
     await entrance.settle()
     entrance.clock.advance(1.0)
     await entrance.settle()
+    entrance.clock.advance(0.7)
+    await entrance.settle()
     before = entrance.door.counters()
-    assert 10 < before["line_front"] < 20
+    assert 10 < before["line_waiting"] < 40
     anew = build()
     assert [anew.door.counters()[name] for name in ("line_front", "line_waiting")] == [
         before[name] for name in ("line_front", "line_waiting")
@@ -577,10 +591,14 @@ async def test_after_a_restart_the_line_goes_on_where_it_was(entrance: Entrance,
     async with anew.client() as client:
         waiting = (await client.get("/waiting", params={"ticket": tickets[39]})).json()
         newcomer = await joined(client)
-    assert (waiting["place"], newcomer["place"]) == (int(39 - before["line_front"]) + 1, waiting["place"] + 1)
+    assert abs(waiting["place"] - before["line_waiting"]) <= 3
+    assert (
+        newcomer["place"] in (int(before["line_waiting"]) + 1, int(before["line_waiting"]) + 2)
+        and newcomer["position"] > waiting["position"]
+    )
 
 
-@pytest.mark.parametrize("content", ["{ torn", "[]", "{}", '{"next_number": "many", "front": 0}'])
+@pytest.mark.parametrize("content", ["{ torn", "[]", "{}", '{"front": 0, "windows": 5}'])
 async def test_a_line_that_cannot_be_read_is_begun_anew_and_those_with_a_ticket_keep_their_place(
     entrance: Entrance, build: BuildDoor, content: str
 ) -> None:
@@ -588,11 +606,16 @@ async def test_a_line_that_cannot_be_read_is_begun_anew_and_those_with_a_ticket_
         tickets = [(await joined(client))["ticket"] for _ in range(20)]
     await entrance.settle()
     (entrance.home / "door" / "line.json").write_text(content)
+    entrance.clock.advance(30)
     anew = build()
     async with anew.client() as client:
         places = [(await client.get("/waiting", params={"ticket": ticket})).json()["place"] for ticket in tickets[10:]]
-        assert places == list(range(11, 21))
-        assert (await joined(client))["place"] == 21  # behind all who have shown
+        assert max(places) <= 10  # of those who have shown
+        entrance.clock.advance(0.1)
+        newcomer = await joined(client)
+        assert newcomer["place"] == 11
+        again = [(await client.get("/waiting", params={"ticket": ticket})).json() for ticket in tickets[10:]]
+        assert all(answer["position"] < newcomer["position"] for answer in again)
 
 
 async def test_a_line_that_cannot_be_written_stops_nobody_and_is_written_later(
@@ -605,14 +628,15 @@ async def test_a_line_that_cannot_be_written_stops_nobody_and_is_written_later(
     blocking.unlink()
     await entrance.settle()
     line = blocking / "line.json"
-    assert json.loads(line.read_bytes())["next_number"] == 0
+    assert json.loads(line.read_bytes())["windows"] == []
     line.unlink()
     await entrance.settle()
     assert not line.exists()  # nothing has changed, so nothing is written
     async with entrance.client() as client:
-        await joined(client)
+        answers = [await joined(client) for _ in range(5)]
     await entrance.settle()
-    assert json.loads(line.read_bytes())["next_number"] == 1
+    people = sum(people for _, people in json.loads(line.read_bytes())["windows"])
+    assert people == sum("ticket" in answer for answer in answers) > 0
 
 
 async def test_every_answer_is_counted_by_what_it_was(entrance: Entrance) -> None:
@@ -629,14 +653,14 @@ async def test_every_answer_is_counted_by_what_it_was(entrance: Entrance) -> Non
         "join_asked_total": 3,
         "enter_asked_total": 3,
     }
-    assert (counted["line_waiting"], counted["line_front"], counted["line_rate_per_second"]) == (3, 0.0, 0.0)
+    assert (counted["line_waiting"], counted["line_windows"], counted["line_rate_per_second"]) == (3, 3, 0.0)
     await entrance.settle()
-    entrance.clock.advance(0.1)
+    entrance.clock.advance(1.6)
     async with entrance.client() as client:
         await client.get("/line")
     moving = entrance.door.counters()
-    assert 0 < moving["line_front"] == 3 - moving["line_waiting"]
-    assert 11.5 <= moving["line_rate_per_second"] < 12.5
+    assert moving["line_front"] > counted["line_front"] and moving["line_waiting"] < 3
+    assert 10 < moving["line_rate_per_second"] < 30
 
 
 async def test_the_request_that_is_too_much_is_refused_and_the_one_before_is_not(entrance: Entrance) -> None:
@@ -804,5 +828,35 @@ async def test_what_the_door_remembers_of_who_came_back_is_bounded(build: BuildD
     entrance = build(timing=Timing(returned_max=2))
     async with entrance.client() as client:
         tickets = [(await client.post("/enter", json={"device": DEVICE})).json()["ticket"] for _ in range(3)]
-        places = [(await client.get("/waiting", params={"ticket": t})).json()["place"] for t in (*tickets, tickets[0])]
-    assert places == [1, 2, 3, 4]  # the longest ago is forgotten: a place of theirs again, at the end
+        for ticket in (*tickets, tickets[2], tickets[0]):
+            await client.get("/waiting", params={"ticket": ticket})
+    told = [o.promise for o in entrance.recorded if (o.step, o.verdict) == ("enter", "asked")]
+    assert told == [*told[:3], told[0]]  # the longest ago is forgotten, and told again
+
+
+async def test_whoever_is_about_to_be_called_is_answered_when_they_are(entrance: Entrance) -> None:
+    await entrance.settle()
+    entrance.clock.advance(1.0)
+
+    async def time_goes_on(seconds: float) -> None:
+        assert entrance.door.in_flight == 0, "nothing is done for whoever waits for their turn"
+        entrance.clock.advance(seconds)
+        await entrance.settle()
+
+    async with entrance.client() as client:
+        answers = [(await client.post("/enter", json={"device": DEVICE})).json() for _ in range(16)]
+        tickets = [answer["ticket"] for answer in answers if "ticket" in answer]
+        entrance.clock.advance(1.0)
+        entrance.while_held = time_goes_on
+        last = (await client.get("/waiting", params={"ticket": tickets[-1]})).json()
+        assert "admitted" in last and entrance.held_s and max(entrance.held_s) <= 1.5
+
+
+async def test_nobody_is_held_for_ever_nor_while_the_line_stands(entrance: Entrance) -> None:
+    async with entrance.client() as client:
+        assert "ticket" in await joined(client) and entrance.held_s == []
+        await entrance.settle()
+        entrance.clock.advance(0.1)
+        for _ in range(9):
+            last = await joined(client)
+        assert "ticket" in last and len(entrance.held_s) % 8 == 0 and entrance.held_s

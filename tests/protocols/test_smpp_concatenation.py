@@ -10,6 +10,7 @@ from prikkfri.protocols.smpp.concatenation import (
     ESM_CLASS_HEADER,
     PARTS_MAX,
     Part,
+    PartReference,
     PartReferences,
     Reassembly,
     References,
@@ -401,8 +402,21 @@ def test_who_counts_on_by_itself_keeps_what_it_has_chosen() -> None:
     for number in (1, 2, 1, 2, 1):  # the same reference again, for the next text
         assert known.of("a", *SHOP_TO_ANNA, Part(7, 2, number), 0.0) == 7
     assert known.of("b", *SHOP_TO_ANNA, Part(7, 2, 1), 0.0) == 8
-    assert known.of("b", *SHOP_TO_ANNA, Part(8, 2, 1), 0.0) == 8, "its own text before is whoever wrote that's matter"
-    assert known.of("a", *SHOP_TO_ANNA, Part(8, 2, 1), 0.0) == 9
+    assert known.of("b", *SHOP_TO_ANNA, Part(8, 2, 1), 0.0) == 9, "it does not know that its text before bears 8"
+    assert known.of("a", *SHOP_TO_ANNA, Part(8, 2, 1), 0.0) == 10
+    assert known.of("b", *SHOP_TO_ANNA, Part(7, 2, 2), 0.0) == 8
+
+
+def test_two_texts_of_one_sender_are_never_moved_to_one_reference() -> None:
+    known = PartReferences()
+    for reference in range(16):
+        known.of("a", *SHOP_TO_ANNA, Part(reference, 4, 1), 0.0)
+    moved = [known.of("b", *SHOP_TO_ANNA, Part(reference, 4, 1), 1.0) for reference in range(16)]
+    assert sorted(moved) == list(range(16, 32))
+    assert [known.of("b", *SHOP_TO_ANNA, Part(each, 4, 2), 1.0) for each in range(16)] == moved
+    # Another total is another text, also of whoever chooses the reference again.
+    assert known.of("b", *SHOP_TO_ANNA, Part(16, 3, 1), 1.0) == 32
+    assert known.of("a", *SHOP_TO_ANNA, Part(3, 5, 1), 1.0) == 3
 
 
 def test_what_is_a_day_old_is_free_again_and_only_so_many_are_known() -> None:
@@ -427,11 +441,11 @@ def test_a_text_keeps_what_its_first_part_bore_and_a_part_that_comes_again_begin
     assert known.of("b", *SHOP_TO_ANNA, Part(7, 4, 3), 161.0) == 7
 
 
-def test_a_text_that_goes_on_holds_its_reference_against_what_was_written_over_it() -> None:
+def test_a_text_that_goes_on_holds_its_reference_against_what_comes_later() -> None:
     known = PartReferences(age_seconds_max=100.0)
     assert known.of("a", *SHOP_TO_ANNA, Part(7, 2, 1), 0.0) == 7
     assert known.of("b", *SHOP_TO_ANNA, Part(7, 2, 1), 0.0) == 8
-    assert known.of("b", *SHOP_TO_ANNA, Part(8, 2, 1), 0.0) == 8
+    assert known.of("b", *SHOP_TO_ANNA, Part(8, 2, 1), 0.0) == 9
     assert known.of("b", *SHOP_TO_ANNA, Part(7, 2, 2), 60.0) == 8
     assert known.of("c", *SHOP_TO_ANNA, Part(8, 2, 1), 120.0) == 9
 
@@ -441,12 +455,13 @@ def test_as_many_texts_are_known_as_may_be() -> None:
     assert [known.of(origin, *SHOP_TO_ANNA, Part(7, 2, 1), 0.0) for origin in "abcd"] == [7, 8, 9, 7]
 
 
-def test_when_all_are_taken_the_senders_own_choice_stands() -> None:
+def test_when_all_are_taken_the_text_that_was_silent_longest_gives_its_own() -> None:
     known = PartReferences()
     for origin in range(256):
-        known.of(str(origin), *SHOP_TO_ANNA, Part(0, 2, 1), 0.0)
-    assert known.of("one more", *SHOP_TO_ANNA, Part(5, 2, 1), 0.0) == 5
-    assert not known.takes(*SHOP_TO_ANNA, 5, 0.0)
+        known.of(str(origin), *SHOP_TO_ANNA, Part(0, 2, 1), float(origin))
+    known.of("0", *SHOP_TO_ANNA, Part(0, 2, 2), 300.0)
+    assert known.of("one more", *SHOP_TO_ANNA, Part(5, 2, 1), 300.0) == 1
+    assert not known.takes(*SHOP_TO_ANNA, 5, 300.0)
 
 
 def test_of_ours_each_is_taken_once_and_others_go_past_it() -> None:
@@ -456,6 +471,43 @@ def test_of_ours_each_is_taken_once_and_others_go_past_it() -> None:
     assert known.of("a", *SHOP_TO_ANNA, Part(7, 2, 1), 0.0) == 8
     assert not known.takes(*SHOP_TO_ANNA, 8, 0.0)
     assert known.takes(*SHOP_TO_ANNA, 8, 90_000.0)
+
+
+PART = st.builds(Part, st.integers(0, 3), st.integers(2, 3), st.integers(1, 2), wide=st.booleans())
+HANDED_IN = st.tuples(st.sampled_from("abc"), st.sampled_from(["47", "48"]), PART, st.booleans(), st.booleans())
+
+
+@given(st.lists(HANDED_IN, max_size=40))
+def test_a_new_process_goes_on_as_the_last_one_would_have(steps: list[tuple[str, str, Part, bool, bool]]) -> None:
+    """At any moment, from what was told to be kept, of each reference the last."""
+    lasting, known = PartReferences(), PartReferences()
+    kept: dict[tuple[str, str, bool, int], PartReference] = {}
+    for moment, (origin, recipient, part, is_ours, begins_anew) in enumerate(steps):
+        now = float(moment)
+        if is_ours:
+            taken = [each.takes("Shop", recipient, part.reference, now) for each in (lasting, known)]
+            assert taken[0] == taken[1]
+        else:
+            assert lasting.of(origin, "Shop", recipient, part, now) == known.of(origin, "Shop", recipient, part, now)
+        kept.update({(each.sender, each.recipient, each.wide, each.reference): each for each in known.changed()})
+        assert known.changed() == []
+        if begins_anew:
+            known = PartReferences()
+            known.recover(sorted(kept.values(), key=lambda each: each.at))
+            assert known.changed() == []
+
+
+def test_what_is_kept_says_whose_a_reference_is_and_what_has_come() -> None:
+    known = PartReferences()
+    known.of("a", *SHOP_TO_ANNA, Part(7, 3, 1), 1.0)
+    known.of("b", *SHOP_TO_ANNA, Part(7, 3, 2), 2.0)
+    known.of("a", *SHOP_TO_ANNA, Part(7, 3, 3), 3.0)
+    known.takes(*SHOP_TO_ANNA, 9, 4.0)
+    assert known.changed() == [
+        PartReference(*SHOP_TO_ANNA, wide=False, reference=7, origin="a", chosen=7, total=3, numbers=b"\1\3", at=3.0),
+        PartReference(*SHOP_TO_ANNA, wide=False, reference=8, origin="b", chosen=7, total=3, numbers=b"\2", at=2.0),
+        PartReference(*SHOP_TO_ANNA, wide=False, reference=9, origin="", chosen=9, total=0, numbers=b"\0", at=4.0),
+    ]
 
 
 @given(st.integers(0, 255), st.integers(0, 255), st.binary(max_size=20), st.booleans(), st.booleans())

@@ -394,6 +394,56 @@ def test_sequence_numbers_begin_again_at_1() -> None:
     assert Limits().sequence_max == 0x7FFFFFFF  # 3.2, sequence_number
 
 
+def test_no_request_bears_the_sequence_number_of_one_whose_answer_may_still_come() -> None:
+    """Not even of one that was given up: a late answer would be taken for that of another message."""
+    esme, _ = bound(limits=Limits(sequence_max=5, window=2, answer_seconds_max=20.0, enquire_seconds=1e9))
+    esme.ask(Command.SUBMIT_SM, MESSAGE, "late", 0.0)
+    [late] = sent(esme)
+    assert esme.tick(20.0) == [Unanswered("late")]
+    esme.ask(Command.SUBMIT_SM, MESSAGE, "waits", 20.0)
+    [waits] = sent(esme)
+    seen = set()
+    for number in range(7):
+        esme.ask(Command.SUBMIT_SM, MESSAGE, number, 21.0)
+        [pdu] = sent(esme)
+        seen.add(pdu.sequence)
+        answer = encode(Pdu(4 | RESPONSE, 0, pdu.sequence, MessageAnswer("x")))
+        assert esme.receive(answer, 21.0) == [Answered(number, 0, MessageAnswer("x"))]
+    assert seen == {1, 2, 3, 4, 5} - {late.sequence, waits.sequence}
+    for pdu, context in ((waits, "waits"), (late, "late")):
+        answer = encode(Pdu(4 | RESPONSE, 0, pdu.sequence, MessageAnswer("y")))
+        assert esme.receive(answer, 22.0) == [Answered(context, 0, MessageAnswer("y"))]
+
+
+def test_where_each_number_is_waited_for_the_longest_wait_is_given_up() -> None:
+    esme, _ = bound(limits=Limits(sequence_max=3, window=1, answer_seconds_max=20.0, enquire_seconds=1e9))
+    numbers = []
+    for number in range(4):
+        esme.ask(Command.SUBMIT_SM, MESSAGE, number, 20.0 * number)
+        numbers += [pdu.sequence for pdu in sent(esme)]
+        assert esme.tick(20.0 * number + 20.0) == [Unanswered(number)]
+    assert sorted(numbers[:3]) == [1, 2, 3] and numbers[3] == numbers[0]
+    answer = encode(Pdu(4 | RESPONSE, 0, numbers[3], MessageAnswer("x")))
+    assert esme.receive(answer, 90.0) == [Answered(3, 0, MessageAnswer("x"))]
+
+
+def test_what_is_looked_at_is_what_is_written_and_what_is_refused_leaves_nothing() -> None:
+    esme, _ = bound(limits=Limits(window=1))
+    looked: list[tuple[bytes, int]] = []
+
+    def refuses(pdu: bytes, sequence: int) -> None:
+        raise ValueError(sequence)
+
+    with pytest.raises(ValueError):
+        esme.ask(Command.SUBMIT_SM, MESSAGE, "refused", 0.0, check=refuses)
+    assert esme.outgoing() == b"" and esme.window_room == 1
+    esme.ask(Command.SUBMIT_SM, MESSAGE, "mine", 0.0, check=lambda pdu, sequence: looked.append((pdu, sequence)))
+    [(pdu, sequence)] = looked
+    assert esme.outgoing() == pdu and type(pdu) is bytes
+    answer = encode(Pdu(4 | RESPONSE, 0, sequence, MessageAnswer("x")))
+    assert esme.receive(answer, 0.0) == [Answered("mine", 0, MessageAnswer("x"))]
+
+
 def test_the_longest_pdu_is_heard_and_one_octet_more_is_not() -> None:
     longest = encode(Pdu(4, 0, 8, ShortMessage(octets=b"x" * 20)))
     for spare, kinds in ((0, [Request, Request]), (-1, [Ended])):

@@ -523,7 +523,8 @@ async def test_only_whoever_has_the_key_makes_links_and_only_for_customers(house
         nobody = await client.post("/customers/password-link", json={"customer": "s-9", "by": "Eva"}, headers=KEY)
         assert (nobody.status_code, nobody.json()["error"]) == (404, "no-such-customer")
         whole = {"customer": "s-1", "by": "Eva"}
-        for wrong in ({"by": "Eva"}, whole | {"by": ""}, whole | {"by": "x" * 65}, whole | {"customer": ""}, []):
+        for wrong in ({"by": "Eva"}, whole | {"by": ""}, whole | {"by": "x" * 65}, whole | {"customer": ""}, [],
+                      whole | {"customer": "s\0"}, whole | {"by": "E\0"}):  # fmt: skip
             answer = await client.post("/customers/password-link", json=wrong, headers=KEY)
             assert answer.status_code == 400
     assert await house.database.read(lambda q: q.fetch("SELECT * FROM password_link")) == []
@@ -541,6 +542,9 @@ async def test_what_is_no_request_is_refused(house: House) -> None:
         ("/password", GOOD | {"password": "nine char"}),
         ("/password", GOOD | {"password": "x" * 257}),
         ("/password", GOOD | {"code": ""}),
+        ("/password", GOOD | {"login": "k\0"}),
+        ("/password", GOOD | {"code": "1\0"}),
+        ("/password", {"password": NEW, "link": "x\0"}),
         ("/password", GOOD | {"link": "x"}),
         ("/password", GOOD | {"device": "d-short"}),
     ]

@@ -439,7 +439,7 @@ async def test_capacity_is_told_to_who_has_the_command_key(build_house: BuildHou
             assert (answer.status_code, answer.json()["error"]) == (401, "bad-command-key")
         command = {"authorization": f"Bearer {COMMAND_KEY}"}
         assert (await client.get("/capacity", headers=command)).json() == {
-            "per_second": 40.0, "waiting_s": 0.0, "waiting": 0,
+            "per_second": 40.0, "waiting_s": 0.0, "waiting": 0, "spent": 0,
         }  # fmt: skip
         asking = [asyncio.create_task(client.post("/sign-in", json=body())) for _ in range(5)]
         await eventually(lambda: house.service.pool.load.waiting_without == 3)

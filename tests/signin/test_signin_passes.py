@@ -107,6 +107,17 @@ async def test_a_pass_outlives_typing_errors_but_not_guessing(house: House, door
     assert promises(house) == ["enter-1"] * 5 + [""]
 
 
+async def test_a_pass_counts_as_spent_once_it_has_come_to_a_hash_and_once_only(
+    house: House, door_key: SigningKey
+) -> None:
+    spent = []
+    async with house.client() as client:
+        for admission in (issue(house, door_key), issue(house, door_key), issue(house, door_key, pass_id="pass-2"), ""):
+            await client.post("/sign-in", json=body(admission, "feil"))
+            spent.append(house.service.capacity()["spent"])
+    assert spent == [1, 1, 2, 2]
+
+
 @pytest.fixture
 async def full_house(build_house: BuildHouse, passwords: Passwords) -> AsyncIterator[House]:
     """Its one thread is busy, and its line so long that nobody else is taken."""

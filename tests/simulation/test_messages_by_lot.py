@@ -90,9 +90,15 @@ class Plant:
     faults: tuple[str, ...] = ()
     table: tuple[tuple[str, Any], ...] = ()
 
+    @property
+    def drawn(self) -> dict[str, Any]:
+        faults = (3, 6) if self.faults else (0, 0)
+        return {"messages": 500, "faults": faults, "kinds": self.faults, **dict(self.table)}
+
 
 FEW = (("phones", (2, 3)), ("accounts", (4, 5)), ("partners", (1, 1)))
 """So many messages are for one phone."""
+LATE = (("phones", (1, 1)), ("partners", (1, 1)), ("odd", 0.0), ("answers_late", 0.9), ("receipts_late", 0.9))
 PLANTS = (
     Plant(
         "acknowledged before it is synced", "storage/sqlite.py", "PRAGMA synchronous = FULL",
@@ -142,10 +148,10 @@ PLANTS = (
         '    sender, recipient = accepted.sender.text, accepted.recipient.text[:-1] + "7"\n', "left for",
     ),
     Plant(
-        "one buffer for all", "sms/dispatch/service.py",
-        "            if not self._ask(connection, _command(party), body, message):\n",
-        '            body = vars(self).setdefault("buffer", body)\n'
-        "            if not self._ask(connection, _command(party), body, message):\n",
+        "one buffer for all, behind the last look", "protocols/smpp/session.py",
+        "        self._unwritten.append(pdu)\n",
+        '        kept = vars(self).setdefault("buffer", pdu) if command == Command.SUBMIT_SM else pdu\n'
+        "        self._unwritten.append(kept[:12] + pdu[12:16] + kept[16:])\n",
         "nobody got it",
     ),
     Plant(
@@ -155,19 +161,45 @@ PLANTS = (
     ),
     Plant(
         "sequence numbers that are used again while they wait", "protocols/smpp/session.py",
-        "% self.limits.sequence_max + 1", "% 3 + 1", "told",
+        "            if self._sequence not in self._window and self._sequence not in self._late:\n",
+        "            if True:\n", "did not settle",
+        table=(("narrow", 0.0), ("windows", (400,)), ("sequence_max", (401,)), *LATE),
     ),
     Plant(
         "a receipt of another number", "sms/receipt_ids.py",
-        "    told = [address for address in addresses if address]\n", "    told: list[str] = []\n", "told",
+        "    told = [address for address in addresses if address]\n", "    told: list[str] = []\n",
+        "answered that its receipt is taken",
         table=(("ids_reused", 0.2), ("receipts_late", 0.5)),
+    ),
+    Plant(
+        "one octet of the reference as key", "sms/receipts/service.py",
+        "reference_of(message) == receipt.reference", "reference_of(message) % 256 == receipt.reference % 256",
+        "would tell", ("killed",), (*LATE, ("narrow", 0.0), ("windows", (400,)), ("undeliverable", 0.5)),
     ),
     Plant(
         "messages of a moment by their ids", "sms/store.py",
         "key=lambda each: (each.due_at, each.accepted_at, each.submission, each.part)", "key=lambda each: each.id",
         "left before",
     ),
+    Plant(
+        "a restored snapshot that nobody notices", "sms/restored.py", "    if mark.commits <= found.commits:\n",
+        "    if mark.commits >= 0:\n", "left after a snapshot was restored", ("snapshot-restored",),
+    ),
+    Plant(
+        "sensitive messages of a restored snapshot that are sent", "sms/restored.py",
+        "or is_sensitive(message_class) or overdue)", "or overdue)", "though it is sensitive", ("snapshot-restored",),
+        table=(("sensitive", 1.0), ("faults", (1, 1))),
+    ),
 )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "plant", {plant.table: plant for plant in PLANTS if plant.table}.values(), ids=lambda plant: plant.name
+)
+def test_without_the_fault_nothing_is_found(plant: Plant) -> None:
+    """In the worlds in which it is noticed: else it would be something else that is."""
+    for seed in (1, 2):
+        assert judged(seed, Table(**plant.drawn)).findings == ()
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
@@ -178,6 +210,5 @@ def test_the_judge_notices(plant: Plant, tmp_path: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert text.count(plant.ours) == 1, f"{plant.file} is another by now: {plant.ours!r}"
     file.write_text(text.replace(plant.ours, plant.theirs), encoding="utf-8")
-    table = {"messages": 500, "faults": (3, 6) if plant.faults else (0, 0), "kinds": plant.faults, **dict(plant.table)}
-    _, messages, findings = elsewhere(1, 3_000, table, source=copy)
+    _, messages, findings = elsewhere(1, 3_000, plant.drawn, source=copy)
     assert any(plant.told in each for each in findings), f"{messages} messages: {findings}"

@@ -32,19 +32,19 @@ class Wire:
         self.account: Any = SimpleNamespace(number=1, peer=SimpleNamespace(number=2))
         self.link: Any = SimpleNamespace(number=3, peer=SimpleNamespace(number=4))
         self.rows: list[Row] = []
-        self._sequence = 0
+        self.sequence = 0
 
     def accept(self, message: Written, status: int = 0, state: str = "delivered", **known: Any) -> list[bytes]:
         """Hands it in, and has it taken; the bodies."""
         handed = bodies(message, 7)
         for place, body in enumerate(handed, start=1):
-            self._sequence += 1
-            asked = HEADER.pack(16 + len(body), Command.SUBMIT_SM, 0, self._sequence) + body
+            self.sequence += 1
+            asked = HEADER.pack(16 + len(body), Command.SUBMIT_SM, 0, self.sequence) + body
             for octet in (asked[:9], asked[9:]):
                 self.book.centre_hears(self.account, octet)
             identity = f"id-{message.number}-{place}"
             answer = identity.encode() + b"\0"
-            head = HEADER.pack(16 + len(answer), Command.SUBMIT_SM_RESP, status, self._sequence)
+            head = HEADER.pack(16 + len(answer), Command.SUBMIT_SM_RESP, status, self.sequence)
             self.book.centre_says(self.account, head + answer)
             facts = {
                 "doubts": 0,
@@ -58,10 +58,10 @@ class Wire:
         return handed
 
     def send(self, body: bytes, *, taken: bool = True) -> None:
-        self._sequence += 1
-        self.book.centre_says(self.link, HEADER.pack(16 + len(body), Command.SUBMIT_SM, 0, self._sequence) + body)
+        self.sequence += 1
+        self.book.centre_says(self.link, HEADER.pack(16 + len(body), Command.SUBMIT_SM, 0, self.sequence) + body)
         if taken:
-            self.book.take(self.link.peer, self._sequence)
+            self.book.take(self.link.peer, self.sequence)
 
     def judged(self) -> tuple[Figures, list[str]]:
         return judge(self.book, self.rows)
@@ -84,7 +84,7 @@ def test_what_is_as_it_should_be_is_found_so(coding: int, marks: int) -> None:
 
 
 def test_each_part_of_a_text_tells_whose_it_is() -> None:
-    for number in range(1, 200):
+    for number in (*range(1, 200), 839, 1_619, 2_233):  # of the last ones a cut leaves a letter to the last part
         message = written(number, coding=(GSM, UCS2)[number % 2], marks=9 + number % 12)
         for body in bodies(message, number):
             read = short(body)
@@ -168,6 +168,44 @@ def test_an_end_that_its_link_has_not_told_is_seen(state: str, reason: str, hop:
     wire.send(body)
     wire.book.told["nord", ANNA, "a1"].add("delivered")
     assert wire.judged()[0].lost == lost
+
+
+@pytest.mark.parametrize(
+    ("nameless", "given", "lost"),
+    [(False, (1, 1), 2), (True, (1, 1), 0), (True, (1, 0), 2), (False, (2, 1), 1)],
+)
+def test_a_receipt_of_which_nobody_can_know_what_it_tells_of_is_not_held_against_anybody(
+    nameless: bool, given: tuple[int, int], lost: int
+) -> None:
+    """One id for two messages: where receipts say no number, or the number is one, neither can be settled."""
+    one, other = written(1), written(2, recipient=BERIT)
+    wire = Wire(one, other)
+    wire.book.nameless |= {"nord"} if nameless else set()
+    for message, times in zip((one, other), given, strict=True):
+        [body] = wire.accept(message, state="sent", next_hop_id="a1")
+        wire.send(body)
+        for _ in range(times):
+            wire.book.given[wire.book.name("nord", message.recipient, "a1")] += 1
+        wire.book.heard.add(wire.book.name("nord", message.recipient, "a1"))
+    assert wire.judged()[0].lost == lost
+
+
+@pytest.mark.parametrize("doubts", [0, 1])
+@pytest.mark.parametrize(("state", "reason"), [("delivered", ""), ("undeliverable", "network-001")])
+def test_an_end_by_a_receipt_of_another_message_is_seen_also_after_a_doubt(
+    doubts: int, state: str, reason: str
+) -> None:
+    for fate in ("delivered", "undeliverable"):
+        message = written()
+        wire = Wire(message)
+        [body] = wire.accept(message, state=state, reason=reason, next_hop_id="a1", doubts=doubts)
+        wire.book.told["nord", ANNA, "a1"].add(state)
+        wire.send(body, taken=False)
+        wire.book.decide(wire.link.peer, wire.sequence, fate)
+        wire.book.take(wire.link.peer, wire.sequence)
+        figures, wrong = wire.judged()
+        assert figures.lost == (fate != state)
+        assert all("would tell" in each for each in wrong)
 
 
 @pytest.mark.parametrize(
@@ -264,3 +302,52 @@ def test_figures_add_up_and_say_whether_it_holds() -> None:
     assert not result([good, lost], seed=1, seconds=1.0).holds
     assert not result([Judged(seed=1, events=1, figures=Figures(accepted=1), faults={}, findings=(), digest="")],
                       seed=1, seconds=1.0).holds  # fmt: skip
+
+
+def test_what_was_accepted_after_a_snapshot_is_counted_apart_and_what_was_before_is_lost() -> None:
+    first, second = written(1), written(2)
+    wire = Wire(first, second)
+    wire.accept(first)
+    restored = wire.book.snapshot()
+    wire.accept(second)
+    restored()
+    figures, wrong = judge(wire.book, [])
+    assert (figures.restored, figures.lost) == (1, 1)
+    assert len(wrong) == 1 and "number=1" in wrong[0]
+
+
+def test_what_leaves_before_anybody_has_decided_is_told() -> None:
+    message = written(1)
+    wire = Wire(message)
+    [body] = wire.accept(message)
+    wire.book.snapshot()()
+    wire.send(body)
+    figures, wrong = judge(wire.book, wire.rows)
+    assert figures.restored == 0 and "left after a snapshot was restored" in wrong[0]
+    other = Wire(message)
+    [body] = other.accept(message)
+    other.book.snapshot()()
+    other.book.held = False
+    other.send(body)
+    assert judge(other.book, other.rows)[1] == []
+
+
+def test_receipts_that_were_taken_after_the_snapshot_are_forgotten_with_it() -> None:
+    book = Book({})
+    book.heard.add(("nord", ANNA, "1"))
+    restored = book.snapshot()
+    book.heard.add(("nord", ANNA, "2"))
+    restored()
+    assert book.heard == {("nord", ANNA, "1")}
+
+
+def test_ids_of_a_link_whose_receipts_say_no_number_are_alike_whoever_they_are_for() -> None:
+    message = written(1)
+    for nameless, known in ((frozenset(), False), (frozenset({"nord"}), True)):
+        wire = Wire(message)
+        [body] = wire.accept(message, state="unreported", target="link:nord", recipient=ANNA, next_hop_id="7")
+        wire.send(body)
+        wire.rows.append(wire.rows[0]._replace(id="another", submission="another", recipient=BERIT))
+        wire.book.nameless = nameless
+        wire.book.heard.add(("nord", ANNA, "7"))
+        assert (judge(wire.book, wire.rows)[1] == []) is known

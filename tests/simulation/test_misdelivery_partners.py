@@ -137,11 +137,27 @@ def test_the_share_is_as_told_and_the_same_seed_draws_the_same_lots() -> None:
     assert first == second != other
 
 
+def test_what_goes_astray_lands_on_a_canary_phone_as_seldom_as_the_network_has_one() -> None:
+    phones = [(KARI, "Kari"), (OLA, "Ola"), *((f"479199999{number}", "canary") for number in range(8))]
+
+    def on_canaries(population: int) -> float:
+        network = PartnerNetwork(Phones(phones), password=PASSWORD, clock=SystemClock(), name="Nordtel", seed=3)
+        network.fault = Fault(misdeliver=1.0, population=population)
+        landed = handed_over(network, 2_000)
+        assert KARI not in landed
+        return sum(phone != OLA for phone in landed) / len(landed)
+
+    assert on_canaries(0) == pytest.approx(8 / 9, abs=0.03)
+    assert on_canaries(80) == pytest.approx(0.1, abs=0.03)
+    assert on_canaries(1_000_000) == 0.0
+
+
 async def test_only_the_world_is_told_the_truth_and_sets_the_fault() -> None:
     network = partner()
     transport = httpx.ASGITransport(application(network))
     async with httpx.AsyncClient(transport=transport, base_url="http://nordtel") as http:
-        assert (await http.put("/fault", json={"misdeliver": 0.5})).json() == {"misdeliver": 0.5, "lose_receipts": 0.0}
+        fault = {"misdeliver": 0.5, "population": 0, "lose_receipts": 0.0}
+        assert (await http.put("/fault", json={"misdeliver": 0.5})).json() == fault
         handed_over(network, 40)
         told = (await http.get("/deliveries?from=10")).json()
         assert len(told) == 30

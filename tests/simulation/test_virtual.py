@@ -1,6 +1,7 @@
 """A world in one process: who is killed does nothing more, octets come in order, and what was synced is found again."""
 
 import asyncio
+import contextlib
 import random
 from pathlib import Path
 from typing import Any, cast
@@ -9,7 +10,7 @@ import apsw
 import pytest
 
 from prikkfri.simulation.virtual.disk import SECTOR_OCTETS, Disk
-from prikkfri.simulation.virtual.loop import DrawnLoop, Life
+from prikkfri.simulation.virtual.loop import DrawnLoop, Life, NeverEnds
 from prikkfri.simulation.virtual.network import HIGH_WATER_OCTETS, Network, Pipe, Port, Ways
 
 
@@ -124,6 +125,42 @@ def test_the_clock_is_set_and_durations_go_on() -> None:
     loop.close()
 
 
+def test_a_world_that_goes_on_and_on_is_ended_after_so_many_calls() -> None:
+    async def turns(times: int) -> int:
+        for _ in range(times):
+            await asyncio.sleep(0)
+        return times
+
+    for times in (10, 1_000_000):
+        loop = DrawnLoop(0.0, random.Random(1), calls_max=100)
+        ended = contextlib.nullcontext() if times == 10 else pytest.raises(NeverEnds, match="after 101 calls and 0 s")
+        with ended:
+            assert loop.run_until_complete(turns(times)) == times
+        loop.close()
+
+
+def test_a_world_in_which_everybody_waits_for_nobody_says_so() -> None:
+    loop = drawn()
+    with pytest.raises(RuntimeError, match="nobody will bring"):
+        loop.run_until_complete(loop.create_future())
+    loop.close()
+
+
+def test_what_is_called_later_is_called_in_its_time_unless_it_is_cancelled() -> None:
+    loop, called = drawn(), []
+
+    async def whole() -> None:
+        for seconds in (3.0, 1.0, 2.0):
+            loop.call_later(seconds, lambda seconds=seconds: called.append((seconds, loop.time())))  # type: ignore[misc]
+        loop.call_later(1.5, called.append, "cancelled").cancel()
+        loop.call_soon(called.append, "soon").cancel()
+        await asyncio.sleep(10.0)
+
+    loop.run_until_complete(whole())
+    loop.close()
+    assert called == [(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)] and loop.time() == 10.0
+
+
 class End(asyncio.Protocol):
     def __init__(self) -> None:
         self.heard = b""
@@ -181,8 +218,10 @@ def test_octets_arrive_in_order_in_pieces_and_later() -> None:
             await asyncio.sleep(0.005)
         here.pipe.write(b"more")
         assert not there.heard.endswith(b"more")
+        assert network.underway
         said.append(b"more")
         await asyncio.sleep(10.0)
+        assert not network.underway
         assert there.heard == b"".join(said)
         assert there.pieces > 10
         assert there.pipe.get_extra_info("peername") == ("a", 0)

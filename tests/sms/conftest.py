@@ -19,7 +19,9 @@ from prikkfri.config import Link
 from prikkfri.journal import Journal, open_journal
 from prikkfri.sms.binding import Room
 from prikkfri.sms.canaries.service import Canaries
+from prikkfri.sms.holding.service import Holders
 from prikkfri.sms.service import SmsCentre
+from prikkfri.sms.shared.service import WIRE, Wire
 from prikkfri.sms.timing import Timing
 from prikkfri.storage import Database, Location
 from prikkfri.storage.marks import MarkFile
@@ -52,6 +54,8 @@ async def house(database: Database, location: Location) -> AsyncIterator[Opener]
         receipt_ids: str = "",
         mark_file: Path | None = None,
         earlier_key: bytes = b"",
+        wire: Wire = WIRE,
+        holders: Holders | None = None,
         **changes: Any,
     ) -> AsyncIterator[House]:
         nonlocal journal
@@ -94,6 +98,8 @@ async def house(database: Database, location: Location) -> AsyncIterator[Opener]
             timing=timing,
             room=room or Room(connections_max=connections_max),
             trusted=trusted,
+            wire=wire,
+            holders=holders,
             mark=MarkFile(mark_file) if mark_file is not None else None,
         )
         if mark_file is not None:

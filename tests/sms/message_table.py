@@ -52,6 +52,7 @@ BASE: Row = {
     "doubts": 0,
     "sessions_ended": 0,
     "restored": 0,
+    "holder": "",
 }
 OTHERS: dict[str, tuple[Any, ...]] = {
     "state": STATES,

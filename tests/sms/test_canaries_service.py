@@ -290,6 +290,43 @@ async def test_canaries_go_to_each_phone_in_turn_and_wait_no_longer_than_they_pr
     assert seconds == pytest.approx(2 * GRACE_SECONDS + OURS["canary_seconds"])
 
 
+async def test_a_canary_that_is_not_where_it_is_said_to_be_is_followed_by_more_at_once(house: Any) -> None:
+    async with house(**OURS | {"canary_seconds": 3_600.0, "canary_grace_seconds": 30.0}) as at:
+        link = await at.network.bound()
+        request, message = await link.message()
+        link.take_message(request, "net-1")
+        link.tell(message, "net-1")
+        await link.answered()
+        await at.until("SELECT state FROM sms_message", "delivered")
+        assert not (await at.canaries.ways())[0].suspected
+        at.clock.advance(3.1)
+        await at.canaries.told(BOTH)
+        await link.message()
+        [way] = await at.canaries.ways()
+        assert (way.suspected, way.judged) == (True, 0)
+        await at.canaries.told([Told(message.destination, [token_of(message)]), *BOTH])
+        await at.until("SELECT verdict FROM sms_canary ORDER BY made_at LIMIT 1", "arrived")
+
+
+async def test_what_would_be_noticed_is_told_by_the_canaries_that_tell_anything(handing: Any) -> None:
+    at = handing.at
+
+    async def judged() -> bool:
+        return (await handing.way()).judged >= 3
+
+    await eventually(judged)
+    way = await handing.way()
+    assert way.canaries_per_minute == pytest.approx(60 / OURS["canary_seconds"])
+    assert [each.minutes for each in way.noticed] == [1, 10, 60]
+    shares = [each.share for each in way.noticed]
+    assert shares == sorted(shares, reverse=True) and 0 < shares[-1] < shares[0] < 0.05
+    [look] = at.canaries.looks()
+    assert (look.link, look.noticed) == ("nord", way.noticed)
+    handing.phones_tell = False
+    at.clock.advance(1_000.0)
+    assert [each.share for each in at.canaries.looks()[0].noticed] == [None] * 3
+
+
 async def test_a_phone_that_is_not_ours_cannot_say_that_canaries_strayed(house: Any) -> None:
     async with house(**OURS) as at, handing_over(at, phones_tell=False):
         await at.until("SELECT COUNT(*) > 0 FROM sms_canary", True)

@@ -6,10 +6,12 @@ from typing import Any
 from message_table import BASE, NOW, Row, fill
 
 from prikkfri.sms.canaries import store
-from prikkfri.sms.canaries.verdicts import Canary
+from prikkfri.sms.canaries.verdicts import Canary, Verdict
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.store import add_events
 from prikkfri.sms.trail import Step
+from prikkfri.sms.trust.evidence import Evidence, Hint
+from prikkfri.sms.trust.routes import Trust, observe, told
 from prikkfri.storage import Database, Transaction
 
 PHONE, OTHER = "4790000801", "4790000802"
@@ -137,9 +139,37 @@ async def test_a_links_newest_verdicts_are_told_in_the_order_of_sending(database
         canary("other", made_at=2.5, decided_at=9.0, verdict="lost", link="syd"),
     ]
     every, _ = await effect(database, rows, partial(store.verdicts, link="nord", limit=10))
-    assert every == [(1.0, 9.0, "lost"), (2.0, 8.0, "late"), (3.0, 7.0, "arrived")]
+    assert every == [(1.0, 9.0, PHONE, "lost"), (2.0, 8.0, PHONE, "late"), (3.0, 7.0, PHONE, "arrived")]
     newest = await database.read(partial(store.verdicts, link="nord", limit=2))
     assert newest == every[1:]
+    earlier = await database.read(partial(store.verdicts, link="nord", limit=2, before=3.0))
+    assert earlier == every[:2]
+
+
+async def test_a_canary_that_comes_back_is_astray_once_and_not_when_it_is_for_its_phone(database: Database) -> None:
+    rows = [canary("t1"), canary("t2"), canary("t3", stray_at=5.0, stray_on=OTHER)]
+
+    async def work(tx: Transaction) -> list[str | None]:
+        told = [("t1", OTHER), ("t1", OTHER), ("t2", PHONE), ("t3", OTHER), ("none", OTHER)]
+        found = [await store.mark_returned(tx, token, to, now=NOW) for token, to in told]
+        return [each and each.token for each in found]
+
+    found, changed = await effect(database, rows, work)
+    assert found == ["t1", None, None, None, None]
+    assert changed == {"t1": {"stray_at": NOW, "stray_on": OTHER}}
+
+
+async def test_what_is_known_of_a_route_is_kept_as_it_is(database: Database) -> None:
+    trust = observe(Trust(judged=4), PHONE, Verdict.MISSING, sent_at=NOW - 9, now=NOW)
+    trust = told(trust, {Hint.PEOPLE: 2}, messages=10, seconds=3.0, now=NOW)
+
+    async def work(tx: Transaction) -> list[Trust | None]:
+        await store.put_trust(tx, "nord", Trust())
+        await store.put_trust(tx, "nord", trust)
+        await store.put_trust(tx, "syd", Trust(condemned=True, evidence=Evidence({"": (1.0,)})))
+        return [await store.trust(tx, link) for link in ("nord", "syd", "fjord")]
+
+    assert (await effect(database, [], work))[0] == [trust, Trust(condemned=True), None]
 
 
 async def test_old_canaries_go_with_their_messages_and_leave_the_others(database: Database) -> None:

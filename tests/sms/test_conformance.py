@@ -252,7 +252,7 @@ async def test_a_link_is_told_of_by_its_own_traffic(house: Any) -> None:
         await at.until("SELECT COUNT(*) FROM sms_message WHERE state = 'unreported'", 1)
         await client.submit(destination="2010")
 
-        serving = application(at.centre, report_commands(at.centre.reports, command_key="k"))
+        serving = application(at.centre, report_commands(at.centre.reports, at.canaries, command_key="k"))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(serving), base_url="http://sms") as http:
             assert (await http.get("/links")).status_code == 401
             http.headers["authorization"] = "Bearer k"

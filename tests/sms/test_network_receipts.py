@@ -8,12 +8,21 @@ from message_table import NOW
 from sms_house import HURRIED, NUMBER, House, Peer
 from waiting import eventually
 
-from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt
 from prikkfri.protocols.smpp.session import Request
 from prikkfri.sms.intake import Told
 from prikkfri.sms.lifecycle import NETWORK_RECEIPT, NetworkReceiptEvent, NetworkReceiptState, State
-from prikkfri.sms.network_receipts import Fitting, Known, NetworkReceipt, as_kept, find, next_look, receipt_id
+from prikkfri.sms.network_receipts import (
+    Fitting,
+    Known,
+    NetworkReceipt,
+    as_kept,
+    contradiction,
+    find,
+    next_look,
+    receipt_id,
+)
 from prikkfri.sms.receipt_ids import ALL, Habit, Match, Reading, Unmatched
 from prikkfri.sms.receipts import store
 from prikkfri.storage import Database, Queries, Transaction
@@ -56,6 +65,24 @@ def test_of_several_that_fit_the_open_one_is_meant_and_of_none_that_is_open_all_
         "m3", State.EXPIRED, NOW - 10, Match("m3", None)
     )
     assert find(receipt(), [*ended, known("m4"), known("m5", state="in-doubt")], ALL) is Unmatched.SEVERAL
+
+
+def test_a_receipt_contradicts_another_end_that_has_been_told_and_no_open_or_untold_one() -> None:
+    for told, state, contradicts in (
+        (MessageState.UNDELIVERABLE, State.DELIVERED, True),
+        (MessageState.DELIVERED, State.QUARANTINED, True),
+        (MessageState.DELIVERED, State.EXPIRED, True),
+        (MessageState.DELIVERED, State.DELIVERED, False),
+        (MessageState.DELIVERED, State.UNREPORTED, False),
+        (MessageState.DELIVERED, State.SENT, False),
+        (MessageState.DELIVERED, State.IN_DOUBT, False),
+        (0, State.DELIVERED, False),
+    ):
+        receipt = NetworkReceipt("r", "nord", "ff", "", -1, NUMBER, "", int(told), "", "042", NOW, NOW, 0)
+        found = contradiction(receipt, Fitting("m", state, NOW, Match("m", None)))
+        assert bool(found) is contradicts
+        if contradicts and told == MessageState.UNDELIVERABLE:
+            assert found == "link nord tells undeliverable (042) of its id ff; it was delivered"
 
 
 def test_what_was_told_is_kept_as_it_was_told() -> None:
@@ -252,6 +279,67 @@ async def test_of_two_early_receipts_the_first_counts_and_the_answer_brings_it_a
         link.take_message(request, "ff")  # the clock stands: nothing else is due
         await at.until("SELECT COUNT(*) FROM sms_network_receipt", 0)
         assert await at.fetch("SELECT state FROM sms_message") == [("undeliverable",)]
+
+
+async def test_a_repeat_is_acknowledged_and_counted_and_a_contradiction_is_kept_as_evidence(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        await sent(at, link, client, "ff")
+        for _ in range(2):
+            assert await told(link, "ff") == Status.OK
+        await at.until("SELECT state FROM sms_message", "delivered")
+        assert await at.fetch("SELECT COUNT(*) FROM sms_event WHERE event = 'contradicted'") == [(0,)]
+        for _ in range(3):
+            assert await told(link, "ff", word="UNDELIV") == Status.OK
+        [identity] = [row[0] for row in await at.fetch("SELECT id FROM sms_message WHERE state = 'delivered'")]
+        trail = await at.centre.trail(identity)
+        assert [step.detail for step in trail.steps if step.event == "contradicted"] == [
+            "link nord tells undeliverable (000) of its id ff; it was delivered"
+        ]
+        counters = at.centre.counters()
+        assert counters["receipts_contradicted_total"] == 3
+        assert counters['link_receipts_repeated_total{link="nord"}'] == 4
+        for number in range(8):  # a partner that says ever something else fills nothing
+            assert await told(link, "0" * number + "ff", word="EXPIRED") == Status.OK
+        assert await at.fetch("SELECT COUNT(*) FROM sms_event WHERE event = 'contradicted'") == [(5,)]
+        assert await at.fetch("SELECT state FROM sms_message") == [("delivered",)]
+
+
+async def test_a_receipt_is_about_a_message_of_its_own_link_and_id_and_number(house: Any) -> None:
+    async with house(beside={"prefixes": ("46",)}) as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        other = await at.other.bound()
+        await sent(at, link, client, "ff")
+        assert await told(other, "ff") == Status.OK
+        assert await told(link, "ff", source="4790000077") == Status.OK
+        assert await told(link, "fe") == Status.OK
+        await at.until("SELECT COUNT(*) FROM sms_network_receipt", 3)
+        assert await at.fetch("SELECT state FROM sms_message") == [("sent",)]
+        at.clock.advance(EARLY_SECONDS)
+        await at.until("SELECT COUNT(*) FROM sms_network_receipt WHERE state = 'held'", 3)
+        assert await at.fetch("SELECT state FROM sms_message") == [("sent",)]
+        assert await told(link, "ff") == Status.OK
+        await at.until("SELECT state FROM sms_message", "delivered")
+
+
+async def test_an_answer_is_one_only_over_the_session_that_asked(house: Any) -> None:
+    """Not over another link, nor over the same link bound anew, whatever its sequence number."""
+    async with house(beside={"prefixes": ("46",)}) as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        other = await at.other.bound()
+        await client.submit()
+        request, _ = await link.message()
+        other.answer(request, Status.OK, MessageAnswer("theirs"))
+        other.ask(Command.DELIVER_SM, ShortMessage(source="4670000001", destination="2010", octets=b"hei"))
+        assert (await other.answered()).status == Status.OK  # the answer before it has been read
+        link.cut()
+        await at.until("SELECT state FROM sms_message WHERE recipient = '4790000001'", "in-doubt")
+        again = await at.network.bound()
+        again.answer(request, Status.OK, MessageAnswer("late"))
+        again.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=b"hei"))
+        assert (await again.answered()).status == Status.OK
+        found = await at.fetch("SELECT state, next_hop_id FROM sms_message WHERE recipient = '4790000001'")
+        assert found == [("in-doubt", "")]
 
 
 async def test_receipts_that_wait_are_there_after_a_restart(house: Any) -> None:

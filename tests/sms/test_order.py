@@ -298,6 +298,23 @@ async def test_references_go_on_after_a_restart(house: Any) -> None:
     assert marks[::2] == marks[1::2] == [(marks[0] + number) % 256 for number in range(6)]
 
 
+async def test_after_a_restart_the_parts_of_two_accounts_in_one_name_are_still_told_apart(house: Any) -> None:
+    async def part(client: Any, number: int) -> None:
+        header = bytes((5, 0, 3, 7, 2, number))
+        assert (await client.submit(octets=header + b"x", esm_class=0x40, source="Felles"))[0] == Status.OK
+
+    marks: list[tuple[int, int]] = []
+    for number, accounts in ((1, ("shop", "clinic")), (2, ("clinic", "shop"))):
+        async with house() as at:
+            link = await at.network.bound()
+            for account in accounts:
+                await part(await at.bound_client(account), number)
+                request, message = await link.message()
+                marks.append((message.octets[3], message.octets[5]))
+                link.take_message(request, f"net-{number}-{account}")
+    assert marks == [(7, 1), (8, 1), (8, 2), (7, 2)]
+
+
 # which bind a message leaves by
 
 

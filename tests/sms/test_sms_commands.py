@@ -167,7 +167,8 @@ LINK = {
     "refused": {"smpp-58": 6_650}, "round_trip": SPREAD, "unanswered": 12, "without_answer": 0.0125, "unreadable": 3,
     "answered_late": 4, "states": {"DELIVERED": 5}, "unknown": {"[GONE]": 7}, "unnamed": 1, "receipts": 6,
     "receipt_after": NONE, "without_receipt": None, "late": 0.5, "out_of_order": 0.25, "repeated": 90,
-    "unmatched": 0.75, "receipts_waiting": 17, "receipts_held": 12,
+    "unmatched": 0.75, "receipts_waiting": 17, "receipts_held": 12, "canaries_per_minute": 30.0,
+    "noticed": [{"minutes": 1, "share": None}, {"minutes": 10, "share": 0.012}, {"minutes": 60, "share": 0.0055}],
 }  # fmt: skip
 DOWN = {**LINK, "link": "syd", "binds": 0, "waiting": 9_999, "complaint": "link syd: the last 20 receipts fit nothing"}
 
@@ -177,13 +178,22 @@ def links_of(*links: dict[str, Any]) -> dict[str, Any]:
     return {"since": 1_700_000_000.0, "links": list(links), "accounts": accounts}
 
 
+def test_a_complaint_of_a_partner_is_passed_on_with_who_says_so(centre: Centre) -> None:
+    centre.answers = {"POST /routes/no%20rd/complaints": [(200, []), (404, {"message": "there is no link"})]}
+    told = centre.ran("complaint", "no rd", "--by", "Kari")
+    assert (told.exit_code, centre.asked[-1][1]) == (0, {"by": "Kari"})
+    assert "noted" in told.stdout
+    assert isinstance(centre.ran("complaint", "no rd").exception, PrikkfriError)
+
+
 def test_links_are_told_of_and_the_exit_code_says_whether_all_are_bound(centre: Centre) -> None:
     centre.answers = {"GET /links": [(200, links_of(LINK)), (200, links_of(LINK, DOWN)), (200, links_of(LINK, DOWN))]}
     told = centre.ran("links")
     assert told.exit_code == 0
     for line in ("10,000", "1,204,331, 1.2 a second", "half 0.05 s, 95 % 0.25 s, longest 3 s", "smpp-58 6,650",
                  "1.25% (4 came late)", "[GONE] 7", "50.00%", "25.00%", "75.00%", "17, 12", "as was learnt",
-                 "account shop: 1 binds, 3 messages wait", "6, 90 repeated, 1 naming no message"):  # fmt: skip
+                 "account shop: 1 binds, 3 messages wait", "6, 90 repeated, 1 naming no message",
+                 "– in 1 min, 1.20% in 10 min, 0.55% in 60 min", "30.0"):  # fmt: skip
         assert line in told.stdout, line
     both = centre.ran("links")
     assert both.exit_code == 1

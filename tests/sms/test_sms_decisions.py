@@ -192,7 +192,7 @@ def stored(message: ShortMessage = SUBMIT) -> list[Message]:
 def test_the_wire_says_what_the_seal_held() -> None:
     coding, octets = encode_text("Hei på deg €")
     [message] = stored(structs.replace(SUBMIT, octets=octets, data_coding=int(coding), tlvs=((0x1401, b"x"),)))
-    body = decode_body(Command.SUBMIT_SM, wire_body(message, SEALER, NORD, now=NOW))
+    body = decode_body(Command.SUBMIT_SM, wire_body(message, SEALER, NORD, now=NOW).body)
     assert isinstance(body, ShortMessage)
     assert (body.source, body.destination, body.octets) == ("Shop", "4712345678", octets)
     assert (body.registered_delivery, body.validity, body.destination_ton) == (1, "000003000000000R", 1)

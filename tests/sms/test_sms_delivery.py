@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from prikkfri.config import Account, Link
-from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body, encode_body
+from prikkfri.protocols.smpp.pdu import HEADER, Command, ShortMessage, Status, Tag, decode_body, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, parse_receipt
 from prikkfri.protocols.smpp.times import parse_time
 from prikkfri.sms import delivery
@@ -17,6 +18,7 @@ from prikkfri.sms.delivery import (
     REFUSALS,
     Ended,
     Misdirected,
+    Outgoing,
     Refused,
     Retry,
     TooLate,
@@ -30,6 +32,7 @@ from prikkfri.sms.delivery import (
 )
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Message, reference_of
+from prikkfri.sms.reading_back import Differs, check
 from prikkfri.sms.routing import Party
 from prikkfri.sms.sealing import Envelope, Sealer
 
@@ -57,8 +60,16 @@ def stored(envelope: Envelope = ENVELOPE, **changes: object) -> Message:
     return structs.replace(row, sealed=SEALER.seal(envelope, row.binding, bytes(12)))
 
 
-def on_the_wire(message: Message, party: Party = NORD, *, now: float = NOW) -> ShortMessage:
-    body = decode_body(Command.SUBMIT_SM, wire_body(message, SEALER, party, now=now))
+def read_back(outgoing: Outgoing, sequence: int = 7) -> bytes:
+    """The body, looked at as it is before it is written."""
+    head = HEADER.pack(HEADER.size + len(outgoing.body), outgoing.wanted.command, Status.OK, sequence)
+    check(outgoing.wanted)(head + outgoing.body, sequence)
+    return outgoing.body
+
+
+def on_the_wire(message: Message, party: Party = NORD, *, now: float = NOW, **known: Any) -> ShortMessage:
+    octets = read_back(wire_body(message, SEALER, party, now=now, **known))
+    body = decode_body(Command.SUBMIT_SM, octets)
     assert isinstance(body, ShortMessage)
     return body
 
@@ -94,12 +105,8 @@ def test_a_network_is_given_the_time_that_a_message_has_left() -> None:
 
 
 def test_a_network_that_wants_it_so_is_told_until_when() -> None:
-    body = wire_body(stored(expires_at=NOW + 600.9), SEALER, NORD, now=NOW, absolute=True)
-    told = decode_body(Command.SUBMIT_SM, body)
-    assert isinstance(told, ShortMessage) and told.validity == "231114222320000+"
-    body = wire_body(stored(target="account:shop"), SEALER, SHOP, now=NOW, absolute=True)
-    told = decode_body(Command.DELIVER_SM, body)
-    assert isinstance(told, ShortMessage) and told.validity == ""
+    assert on_the_wire(stored(expires_at=NOW + 600.9), absolute=True).validity == "231114222320000+"
+    assert on_the_wire(stored(target="account:shop"), SHOP, absolute=True).validity == ""
 
 
 @given(st.floats(0.0, 400 * 86_400.0), st.booleans())
@@ -110,9 +117,7 @@ def test_what_leaves_is_never_valid_for_longer_than_is_left_nor_for_no_time(left
         with pytest.raises(TooLate):
             wire_body(message, SEALER, NORD, now=NOW, absolute=absolute)
         return
-    told = decode_body(Command.SUBMIT_SM, wire_body(message, SEALER, NORD, now=NOW, absolute=absolute))
-    assert isinstance(told, ShortMessage)
-    until = parse_time(told.validity, NOW)
+    until = parse_time(on_the_wire(message, absolute=absolute).validity, NOW)
     assert until is not None and NOW < until <= message.expires_at
 
 
@@ -147,14 +152,14 @@ def test_an_encoder_that_writes_something_else_is_caught(change: dict[str, objec
     def wrong(body: ShortMessage) -> bytes:
         return encode_body(structs.replace(body, **change))
 
-    with pytest.raises(Misdirected, match="differ from the message"):
-        wire_body(stored(), SEALER, NORD, now=NOW, encode=wrong)
+    with pytest.raises(Differs, match="it differs in its"):
+        on_the_wire(stored(), encode=wrong)
 
 
 def test_what_cannot_be_encoded_is_held_and_so_is_a_number_in_another_form() -> None:
     with pytest.raises(Misdirected, match="cannot be encoded"):
         on_the_wire(stored(structs.replace(ENVELOPE, octets=b"x" * 255)))
-    with pytest.raises(Misdirected, match="differ from the message"):
+    with pytest.raises(Differs, match="differs in its recipient"):
         on_the_wire(stored(recipient="+4790000001"))
     with pytest.raises(Misdirected, match="no recipient"):
         on_the_wire(stored(recipient="nobody"))
@@ -242,7 +247,7 @@ def test_a_receipt_comes_from_whom_the_message_went_to(
     sender: str, recipient: str, types: tuple[tuple[int, int], tuple[int, int]]
 ) -> None:
     due = DueReceipt("id-1", sender, recipient, int(MessageState.EXPIRED), NOW - 3_600, NOW)
-    told = decode_body(Command.DELIVER_SM, receipt_body(due))
+    told = decode_body(Command.DELIVER_SM, read_back(receipt_body(due)))
     assert isinstance(told, ShortMessage)
     assert (told.source, told.destination) == (recipient, sender)
     assert ((told.source_ton, told.source_npi), (told.destination_ton, told.destination_npi)) == types
@@ -252,10 +257,12 @@ def test_a_receipt_comes_from_whom_the_message_went_to(
 
 def test_a_receipt_gives_an_account_its_reference_back_and_says_it_all_in_its_text_to_one_without_parameters() -> None:
     due = DueReceipt("id-1", "Shop", "4790000001", int(MessageState.DELIVERED), NOW - 60, NOW, user_reference=0x0102)
-    told, plain = (decode_body(Command.DELIVER_SM, receipt_body(due, parameters=knows)) for knows in (True, False))
+    told, plain = (
+        decode_body(Command.DELIVER_SM, read_back(receipt_body(due, parameters=knows))) for knows in (True, False)
+    )
     assert isinstance(told, ShortMessage) and isinstance(plain, ShortMessage)
     assert told.tlv(Tag.USER_MESSAGE_REFERENCE) == b"\x01\x02" and told.tlv(Tag.RECEIPTED_MESSAGE_ID) == b"id-1\0"
     assert plain == structs.replace(told, tlvs=())
     assert parse_receipt(plain) == parse_receipt(told) == Receipt("id-1", MessageState.DELIVERED)
-    unmarked = decode_body(Command.DELIVER_SM, receipt_body(due._replace(user_reference=None)))
+    unmarked = decode_body(Command.DELIVER_SM, read_back(receipt_body(due._replace(user_reference=None))))
     assert isinstance(unmarked, ShortMessage) and unmarked.tlv(Tag.USER_MESSAGE_REFERENCE) is None

@@ -22,6 +22,7 @@ from prikkfri.sms.routes import store as routes_store
 from prikkfri.sms.routing import Stop
 from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trails import store as trails_store
+from prikkfri.sms.trust.routes import Trust
 from prikkfri.storage import Database, Location, open_database
 
 STORES = (
@@ -47,6 +48,7 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.end_overdue, {"state": State.SENT, "before": 1.0, "limit": 10, "now": 1.0}),
     (receipts.known, {"target": "link:nord", "keys": ["n"]}),
     (receipts.add_word, {"message": "a", "word": "GONE", "now": 1.0}),
+    (receipts.add_contradiction, {"message": "a", "what": "it was", "now": 1.0}),
     (receipts.one_before, {"link": "nord", "next_hop_id": "n"}),
     (receipts.due_network_receipts, {"limit": 10, "now": 1.0}),
     (receipts.make_due, {"link": "nord", "keys": ["n"], "now": 1.0}),
@@ -67,6 +69,8 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (receipts.claim_receipts, {"origin": "account:shop", "limit": 10, "now": 1.0}),
     (receipts.receipts_given, {"ids": ["a"], "now": 1.0}),
     (receipts.put_off_receipts, {"ids": ["a"], "due_at": 1.0}),
+    (submissions_store.part_references, {"since": 1.0, "limit": 10}),
+    (submissions_store.erase_part_references, {"before": 1.0, "limit": 10}),
     (trails_store.facts, {"submission": "a"}),
     (trails_store.events, {"messages": ["a"]}),
     (trails_store.erase, {"submission": "a"}),
@@ -89,6 +93,10 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (canaries.decide, {"canary": Canary("t", "a", "nord", "47", State.SENT, 0.0, 0.0, 0.0, 0.0, 0.0, ""),
                        "verdict": "arrived", "now": 1.0}),
     (canaries.verdicts, {"link": "nord", "limit": 10}),
+    (canaries.verdicts, {"link": "nord", "limit": 10, "before": 5.0}),
+    (canaries.mark_returned, {"token": "t", "destination": "47", "now": 1.0}),
+    (canaries.trust, {"link": "nord"}),
+    (canaries.put_trust, {"link": "nord", "trust": Trust()}),
     (canaries.erase, {"made_before": 1.0, "limit": 10}),
 ]  # fmt: skip
 
@@ -116,7 +124,7 @@ def test_no_statement_of_the_store_is_left_out() -> None:
     assert {function.__name__ for function in every - named} == {
         "insert", "add", "add_events", "add_network_receipt", "put_route", "routes", "put_habit", "habits",
         "count_kept", "count_waiting", "references", "put_references", "newest", "put", "accepted",
-        "skip_references",
+        "skip_references", "put_part_references",
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from message_table import BASE, GONE, NOW, STATES, Row, crossed, effect, fill, message, neighbours, numbered, read
 
+from prikkfri.protocols.smpp.concatenation import PartReference
 from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.sms import store
 from prikkfri.sms.housekeeping import store as housekeeping
@@ -77,6 +78,29 @@ async def test_how_far_references_have_come_is_kept_by_slot_and_goes_on(database
     for last in ({7: 255, 65_535: 0}, {7: 3, 0: 9}, {}):
         await database.write(partial(submissions_store.put_references, last=last))
     assert await database.read(submissions_store.references) == {7: 3, 65_535: 0, 0: 9}
+
+
+def taken(reference: int, at: float, **known: Any) -> PartReference:
+    usual = {"sender": "Shop", "recipient": "47", "wide": False, "origin": "shop", "chosen": 7, "total": 2}
+    return PartReference(reference=reference, at=at, **{**usual, "numbers": b"\1", **known})
+
+
+async def test_whose_references_are_is_kept_until_no_phone_waits_any_more(database: Database) -> None:
+    known = partial(submissions_store.part_references, since=0.0, limit=10)
+    assert await database.read(known) == []
+    first, second, wide = taken(7, 30.0), taken(8, 20.0, origin="bank"), taken(7, 10.0, wide=True, numbers=b"\0")
+    elsewhere = [taken(7, 5.0, recipient="48"), taken(7, 6.0, sender="Bank")]
+    for some in ([first, second], [wide, *elsewhere], []):
+        await database.write(partial(submissions_store.put_part_references, taken=some))
+    assert await database.read(known) == [*elsewhere, wide, second, first]
+    assert await database.read(partial(known, since=20.0)) == [second, first]
+    assert await database.read(partial(known, limit=2)) == [second, first], "the newest"
+    gone_on = taken(7, 40.0, origin="", chosen=200, total=0, numbers=b"\1\2\xff")
+    await database.write(partial(submissions_store.put_part_references, taken=[gone_on]))
+    assert await database.read(known) == [*elsewhere, wide, second, gone_on]
+    erase = partial(submissions_store.erase_part_references, before=20.0)
+    assert [await database.write(partial(erase, limit=2)) for _ in range(3)] == [2, 1, 0]
+    assert await database.read(known) == [second, gone_on]
 
 
 # claiming

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp
 from prikkfri.assurance.publishing import as_known, never_told
 from prikkfri.clock import ManualClock
 from prikkfri.protocols.iso8601 import iso
-from prikkfri.web.status_page.server import DOCUMENT_BYTES_MAX, application, checked
+from prikkfri.web.status_page.server import DOCUMENT_BYTES_MAX, DOCUMENTS, application, checked
 from prikkfri.web.status_page.words import LANGUAGES, WORDS, age_said, time_said, wanted_language
 
 KEY = "the status command key"
@@ -437,6 +438,8 @@ def test_whatever_it_takes_it_can_show(
                 for address in (*(f"/?lang={language}" for language in LANGUAGES), "/api/v2/summary.json"):
                     assert (await client.get(address)).status_code == 200
                 assert (await client.get("/api/v2/incidents/unresolved.json")).status_code == 200
+                for name, (described, _, _) in DOCUMENTS.items():
+                    msgspec.json.decode((await client.get(f"/api/v2/{name}")).content, type=described)
                 clock.advance(MINUTE + 1)
 
     asyncio.run(shown())

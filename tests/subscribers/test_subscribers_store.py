@@ -48,6 +48,8 @@ async def test_a_number_is_held_from_its_first_moment_up_to_the_next(
     assert await people.read(lambda q: store.subscriber_by_login(q, "912 34 567", when)) == holder
     assert await people.read(lambda q: store.holder_at(q, OTHER, when)) == OLA
     assert await people.read(lambda q: store.holder_at(q, "+4790000000", when)) is None
+    several = await people.read(lambda q: store.holders_at(q, {NUMBER, OTHER, "+4790000000"}, when))
+    assert several == {OTHER: OLA.id, **({NUMBER: holder.id} if holder else {})}
 
 
 @pytest.mark.parametrize(
@@ -184,6 +186,7 @@ async def test_of_passwords_that_a_file_brings_the_last_is_kept_and_none_that_wa
         (store.packages_at, {"subscriber_id": "s-1", "now": 1.0}),
         (store.subscriptions_of, {"subscriber_id": "s-1"}),
         (store.holders_of, {"msisdn": NUMBER}),
+        (store.holders_at, {"msisdns": {NUMBER}, "when": 1.0}),
         (store.subscribers_known, {"ids": {"s-1"}, "emails": {"kari@example.no"}}),
         (store.subscribers_after, {"subscriber_id": "s-1", "most": 2}),
         (store.imported_password, {"subscriber_id": "s-1"}),

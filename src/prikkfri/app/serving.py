@@ -173,5 +173,10 @@ def _metrics(role: str, counters: Mapping[str, float]) -> bytes:
         if family not in typed:
             typed.add(family)
             lines.append(f"# TYPE {family} {'counter' if family.endswith('_total') else 'gauge'}")
-        lines.append(f"{metric} {value:g}")
+        lines.append(f"{metric} {_figure(value)}")
     return ("\n".join(lines) + "\n").encode()
+
+
+def _figure(value: float) -> str:
+    """To its last digit: a rate is the difference of two large numbers, and a moment has ten digits."""
+    return f"{value:.0f}" if float(value).is_integer() else repr(float(value))

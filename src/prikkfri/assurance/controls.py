@@ -4,7 +4,7 @@ A channel is opened to everybody, a route is stopped. The role that acts keeps w
 journal; here is only what a page shows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -27,6 +27,15 @@ class ChannelControl:
 
 
 @dataclass(frozen=True)
+class Noticed:
+    """The smallest share of misdelivered messages that a route's canaries would show in so many minutes."""
+
+    minutes: int
+    share: float | None
+    """None: not even all of them would be noticed."""
+
+
+@dataclass(frozen=True)
 class RouteControl:
     """The way of messages over a link, and what its canaries say of it."""
 
@@ -44,6 +53,13 @@ class RouteControl:
     trusted: bool
     judged: int
     astray: int
+    suspected: bool = False
+    """It is looked at closely just now."""
+    canaries_per_minute: float = 0.0
+    """Of which something is learnt."""
+    noticed: tuple[Noticed, ...] = ()
+    hints: dict[str, int] = field(default_factory=dict)
+    """By kind, how many have come since a person opened it last."""
 
 
 @dataclass(frozen=True)

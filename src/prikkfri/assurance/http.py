@@ -110,6 +110,11 @@ class Neighbours:
         """Stops or opens a route; returns what went wrong, empty when it was done."""
         return await self._command("POST", "sms", f"/routes/{quote(link, safe='')}", _switch(state, by))
 
+    async def complain(self, link: str, *, by: str) -> str:
+        """Says that a partner complains of misdelivery; returns what went wrong, empty when it was noted."""
+        document = msgspec.json.encode({"by": by})
+        return await self._command("POST", "sms", f"/routes/{quote(link, safe='')}/complaints", document)
+
     async def partners(self) -> PartnersReport | None:
         """How the partners speak, and what waits for whom; None when the SMS centre does not say."""
         try:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from prikkfri.assurance.controls import Noticed
+
 
 @dataclass(frozen=True)
 class Took:
@@ -45,6 +47,9 @@ class PartnerReport:
     unmatched: float | None
     receipts_waiting: int
     receipts_held: int
+    canaries_per_minute: float = 0.0
+    """Of which something is learnt."""
+    noticed: tuple[Noticed, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from itertools import pairwise
 from statistics import median
 
 from prikkfri.assurance import suspects
+from prikkfri.assurance.detection.counts import CountSettings
+from prikkfri.assurance.detection.recorded import Finding, in_counts, in_shares
+from prikkfri.assurance.detection.shares import ShareSettings
 from prikkfri.assurance.localisation import Cell
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.suspects import Location
@@ -16,6 +19,7 @@ from prikkfri.assurance.tally import Bucket
 from prikkfri.errors import UsageError
 
 ROWS_MAX = 2_000_000
+_COLUMNS = (("time_utc", "count"), ("time_utc", "broken", "total"), ("time_utc", "kept", "broken"))
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Series:
     """The usual distance of two rows."""
     labelled: tuple[bool, ...]
     """True where the file's own column `anomaly` says so; empty without that column."""
+    shares: bool = False
+    """True where the file tells what was broken: then the share of it is the matter, else the count."""
 
 
 @dataclass(frozen=True)
@@ -36,30 +42,40 @@ class Row:
 
 
 def read_series(lines: Iterable[str], *, rows_max: int = ROWS_MAX) -> Series:
-    """Reads `time_utc,count[,anomaly]` or `time_utc,kept,broken`; times are ISO 8601, UTC if they do not say.
+    """Reads `time_utc,count[,anomaly]`, `time_utc,broken,total` or `time_utc,kept,broken`; times are ISO 8601, UTC if
+    they do not say.
 
     Raises `UsageError` with the line that is wrong.
     """
     names, rows = _read(lines, rows_max)
-    if not ({"time_utc", "count"} <= set(names) or {"time_utc", "kept", "broken"} <= set(names)):
-        raise UsageError("line 1: the header must name time_utc and count, or time_utc, kept and broken")
+    columns = next((each for each in _COLUMNS if set(each) <= set(names)), None)
+    if columns is None:
+        raise UsageError("line 1: the header must name time_utc and count, or time_utc, broken and total")
     buckets: list[Bucket] = []
     labelled: list[bool] = []
     for line, row in rows:
         time = _moment(row["time_utc"], line)
         if buckets and time < buckets[-1].time:
             raise UsageError(f"line {line}: times must not fall; sort the file by time_utc")
-        if "count" in names:
-            buckets.append(Bucket(time, kept=_count(row["count"], line)))
-        else:
-            kept, broken = _count(row["kept"], line), _count(row["broken"], line)
-            buckets.append(Bucket(time, kept=kept, broken=broken))
+        buckets.append(_bucket(time, columns, row, line))
         if "anomaly" in names:
             labelled.append(row["anomaly"] not in ("", "0", None))
     if len(buckets) < 2:
         raise UsageError("fewer than two rows: there is nothing to compare")
     steps = [later.time - earlier.time for earlier, later in pairwise(buckets)]
-    return Series(tuple(buckets), median(steps), tuple(labelled))
+    return Series(tuple(buckets), median(steps), tuple(labelled), shares="broken" in columns)
+
+
+def findings(series: Series) -> list[Finding]:
+    """What detection would have told of a series, as if it were live.
+
+    Raises `UsageError` when its rows are no buckets of time.
+    """
+    if series.bucket_seconds <= 0:
+        raise UsageError("most rows have the time of the row before: give one row for each bucket of time")
+    if series.shares:
+        return in_shares(series.buckets, ShareSettings(bucket_seconds=series.bucket_seconds))
+    return in_counts(series.buckets, CountSettings(bucket_seconds=series.bucket_seconds))
 
 
 def read_table(lines: Iterable[str], *, rows_max: int = ROWS_MAX) -> list[Row]:
@@ -112,6 +128,17 @@ def _read(lines: Iterable[str], rows_max: int) -> tuple[list[str], Iterator[tupl
         return list(reader.fieldnames or ()), rows()
     except csv.Error as error:
         raise UsageError(f"line 1: not CSV: {error}") from None
+
+
+def _bucket(time: float, columns: Sequence[str], row: dict[str, str | None], line: int) -> Bucket:
+    counts = {name: _count(row[name], line) for name in columns if name != "time_utc"}
+    if "count" in counts:
+        return Bucket(time, kept=counts["count"])
+    broken = counts["broken"]
+    kept = counts["kept"] if "kept" in counts else counts["total"] - broken
+    if kept < 0:
+        raise UsageError(f"line {line}: more broken than total")
+    return Bucket(time, kept=kept, broken=broken)
 
 
 def _moment(text: str | None, line: int) -> float:

@@ -11,7 +11,6 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -40,16 +39,14 @@ from prikkfri.assurance.quarantine import HeldEntry, HeldExamined
 from prikkfri.assurance.status import Statement
 from prikkfri.clock import Clock
 from prikkfri.config import Assurance as Settings
-from prikkfri.errors import InDoubt, StorageError, StorageUnavailable
-from prikkfri.journal import Follower, Outcome, Page, Source, read_page, taken_to
+from prikkfri.errors import InDoubt, StorageError
+from prikkfri.journal import Follower, Outcome, Page, Source, taken_to
 from prikkfri.storage import Database, Transaction
 
 log = logging.getLogger("prikkfri.assurance")
-T = TypeVar("T")
 
 FOLLOW_SECONDS = 0.2
 TROUBLE_SECONDS = 2.0
-REOPEN_SECONDS = 60.0
 HEALTH_SECONDS = 5.0
 PUBLISH_SECONDS = 5.0
 CONTROLS_SECONDS = 3.0
@@ -61,48 +58,6 @@ DAY_SECONDS = 86_400
 ALARMS_PENDING_MAX = 1_000
 ALARMS_SHOWN_MAX = 50
 OUTCOMES_SHOWN_MAX = 200
-
-
-class OthersArea:
-    """An area that another role writes: opened when it is there, and again now and then, since it may be replaced."""
-
-    def __init__(self, opened: Callable[[], Database], clock: Clock) -> None:
-        """`opened` opens the area to read; it raises `StorageUnavailable` while there is none."""
-        self._opened = opened
-        self._clock = clock
-        self._reader: Database | None = None
-        self._opened_at = 0.0
-        self._using = asyncio.Lock()
-
-    async def page(self, stream: str, after: int) -> Page | None:
-        """A `Source` of the journal. Raises `StorageError`."""
-        return await self.use(lambda reader: read_page(reader, stream, after))
-
-    async def use(self, work: Callable[[Database], Awaitable[T]]) -> T | None:
-        """What `work` reads in the area; None while there is none. Raises `StorageError`."""
-        async with self._using:
-            if self._clock.monotonic() - self._opened_at > REOPEN_SECONDS:
-                await self._close()  # a file restored from a backup is another file under the same name
-            if self._reader is None:
-                try:
-                    self._reader = self._opened()
-                except StorageUnavailable:
-                    return None
-                self._opened_at = self._clock.monotonic()
-            try:
-                return await work(self._reader)
-            except StorageError:
-                await self._close()
-                raise
-
-    async def _close(self) -> None:
-        if self._reader is not None:
-            reader, self._reader = self._reader, None
-            await reader.close()
-
-    async def close(self) -> None:
-        async with self._using:
-            await self._close()
 
 
 class Assurance:
@@ -341,6 +296,12 @@ class Assurance:
         Returns what went wrong; empty when it was done.
         """
         trouble = await self._neighbours.switch_channel(channel, state, by=by)
+        await self.look_at_controls()
+        return trouble
+
+    async def complain(self, link: str, *, by: str) -> str:
+        """Says that a partner complains of misdelivery; returns what went wrong, empty when it was noted."""
+        trouble = await self._neighbours.complain(link, by=by)
         await self.look_at_controls()
         return trouble
 

@@ -13,10 +13,12 @@ from itertools import chain
 from math import inf
 
 import msgspec
+import numpy as np
 from msgspec import structs
 
 from prikkfri.assurance.counting import plausible_time
-from prikkfri.assurance.detection import Alarm, Settings, State, step
+from prikkfri.assurance.detection import SECONDS_PER_YEAR, TESTS, Alarm, Settings, State, shares, step
+from prikkfri.assurance.detection.shares import SECONDS_PER_MONTH, Shares, ShareSettings
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import (
     CLOCKS_APART_SECONDS_MAX,
@@ -50,6 +52,8 @@ class Watch:
     counted_to: float
     """The end of the last bucket that was counted."""
     states: Mapping[Segment, State] = field(default_factory=dict)
+    shares: Shares | None = None
+    """What is known of the shares of all series together, in the order of `states`."""
     streams: Mapping[Segment, str] = field(default_factory=dict)
     """The stream that each series first came from; empty when no outcome has come, only promises that ran out."""
     open: Mapping[str, Outcome] = field(default_factory=dict)
@@ -94,9 +98,17 @@ def advance(
     return replace(watch, early=tuple(waiting[taken:])), tuple(alarms)
 
 
+class _Kept(msgspec.Struct):
+    """How a watch is kept; before the shares of all were counted together it was the list alone."""
+
+    series: list[tuple[str, State]]
+    shares: dict[str, list[float]]
+
+
 def kept(watch: Watch) -> str:
     """What is known of the series, as text; what is open is not in it, since the outcomes tell that."""
-    return msgspec.json.encode([(watch.streams[series], state) for series, state in watch.states.items()]).decode()
+    series = [(watch.streams[series], state) for series, state in watch.states.items()]
+    return msgspec.json.encode(_Kept(series, {} if watch.shares is None else shares.kept(watch.shares))).decode()
 
 
 def restored(
@@ -110,10 +122,12 @@ def restored(
 
     `before`: what came in the grace times before that, oldest first: it tells which promises are open.
     """
-    known = msgspec.json.decode(document, type=list[tuple[str, State]])
+    kept = msgspec.json.decode(document, type=list[tuple[str, State]] | _Kept)
+    known, numbers = (kept.series, kept.shares) if isinstance(kept, _Kept) else (kept, {})
     watch = Watch(
         counted_to,
         states={state.segment: state for _, state in known},
+        shares=shares.restored(numbers) if numbers else None,
         streams={state.segment: stream for stream, state in known},
     )
     counted = _tallied(watch, list(before), frozenset(), expectations, end=counted_to)
@@ -187,8 +201,69 @@ def _one_bucket(
             state, raised = step(state, bucket or Bucket(start), tested)
             alarms += raised
         states[series] = state
+    together, risen = _shares_stepped(watch, states, counted.buckets, settings)
     counted_on = replace(watch, counted_to=end, open=counted.open, answered=counted.answered)
-    return replace(counted_on, states=states, streams=streams), alarms
+    return replace(counted_on, states=states, shares=together, streams=streams), [*alarms, *risen]
+
+
+def _shares_stepped(
+    watch: Watch, states: dict[Segment, State], buckets: Mapping[Segment, Bucket], settings: Settings
+) -> tuple[Shares | None, list[Alarm]]:
+    """The shares of all series, one bucket on; `states` then hold the alarms of these that stand, too."""
+    if not states:
+        return None, []
+    tested, order, before = _share_settings(settings), list(states), watch.shares
+    new = order[0 if before is None else len(before.settled) :]
+    if new or before is None:
+        more = shares.fresh(len(new), tested, [settings.prior_share(segment) for segment in new])
+        before = more if before is None else shares.grown(before, more)
+    if not buckets:
+        return before, []  # where nothing is settled nothing speaks for or against anything
+    # Of a series that is blind nothing is counted, and nothing speaks for or against it.
+    none = Bucket(watch.counted_to)
+    found = [buckets.get(segment, none) for segment in order]
+    settled, broken = np.array([(each.settled, each.broken) for each in found], dtype=float).T
+    after, raised = shares.step(before, settled, broken, watch.counted_to, tested)
+    alarms: list[Alarm] = []
+    for index in np.flatnonzero(after.standing):
+        segment = order[index]
+        state = states[segment]
+        if any(alarm.kind == "share" for alarm in state.raised):
+            continue
+        stands = [alarm for alarm in _stood(watch, segment) if alarm.kind == "share"]
+        if raised[index]:
+            since, of, seen = shares.best(after, int(index))
+            alarm = Alarm(
+                kind="share",
+                segment=segment,
+                raised_at=watch.counted_to + settings.bucket_seconds,
+                since=since,
+                level=float(before.fit.share[index]),
+                seen=seen / of,
+                promises=of,
+                evidence=tested.threshold,
+                threshold=tested.threshold,
+            )
+            stands = [alarm]
+            alarms.append(alarm)
+        states[segment] = replace(state, raised=(*state.raised, *stands))
+    return after, alarms
+
+
+def _stood(watch: Watch, segment: Segment) -> tuple[Alarm, ...]:
+    state = watch.states.get(segment)
+    return state.raised if state else ()
+
+
+@lru_cache(maxsize=8)
+def _share_settings(settings: Settings) -> ShareSettings:
+    return ShareSettings(
+        bucket_seconds=settings.bucket_seconds,
+        series=settings.series,
+        false_alarms_per_month=settings.false_alarms_per_year / TESTS * SECONDS_PER_MONTH / SECONDS_PER_YEAR,
+        half_life_seconds=settings.share_half_life_seconds,
+        prior_promises=settings.share_prior_promises,
+    )
 
 
 @lru_cache(maxsize=8)

@@ -12,6 +12,7 @@ from prikkfri.cli import (
     locating,
     messages,
     quarantine,
+    recordings,
     rehearsals,
     restored,
     serving,
@@ -72,8 +73,10 @@ application.command()(checks.check)
 application.command()(messages.send)
 application.command()(messages.message)
 application.command()(messages.links)
+application.command()(messages.complaint)
 application.command()(incidents.affected)
 application.command()(incidents.credits)
+application.command()(recordings.detect)
 application.command()(locating.locate)
 application.add_typer(subscribers.commands, name="subscribers")
 application.add_typer(rehearsals.commands, name="rehearse")

@@ -1,9 +1,11 @@
 """Text messages: sent, followed, and how links speak."""
 
 import base64
+import getpass
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import typer
@@ -11,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prikkfri.cli.installation import asked_of_sms, configuration, read, told_by_sms
-from prikkfri.cli.options import HOME, ConfigFile, Home, JsonFile
+from prikkfri.cli.options import HOME, By, ConfigFile, Home, JsonFile
 from prikkfri.cli.printing import console, moment, write_json
 from prikkfri.errors import PrikkfriError, UsageError
 
@@ -99,6 +101,18 @@ def links(json_file: JsonFile = None, home: Home = HOME, config: ConfigFile = No
     raise typer.Exit(0 if all(link["binds"] for link in found["links"]) else 1)
 
 
+def complaint(
+    link: Annotated[str, typer.Argument(metavar="LINK", help="Over which its messages come.")],
+    by: By = "",
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """Say that a partner complains of misdelivery: its route is looked at closely, and the complaint counts."""
+    settings = configuration(home, config)
+    asked_of_sms(settings, "POST", f"/routes/{quote(link, safe='')}/complaints", {"by": by or getpass.getuser()})
+    console.print(Text(f"noted; how the route of {link} does: prikkfri links --home {settings.home}"), soft_wrap=True)
+
+
 def link_lines(link: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
     """What is said of a link, line by line."""
 
@@ -109,6 +123,9 @@ def link_lines(link: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
         if spread["half"] is None:
             return "–"
         return ", ".join(f"{name} {spread[key]:.3g} s" for name, key in LINK_SPREAD)
+
+    def noticed(shares: list[dict[str, Any]]) -> str:
+        return ", ".join(f"{part(each['share'])} in {each['minutes']} min" for each in shares)
 
     def counted(words: dict[str, int]) -> str:
         return ", ".join(f"{word} {times:,}" for word, times in words.items()) or "–"
@@ -133,6 +150,8 @@ def link_lines(link: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
         ("receipts out of order", part(link["out_of_order"])),
         ("receipts unmatched", part(link["unmatched"])),
         ("in waiting, in quarantine", f"{link['receipts_waiting']:,}, {link['receipts_held']:,}"),
+        ("share astray noticed", noticed(link["noticed"])),
+        ("canaries a minute", f"{link['canaries_per_minute']:.1f}"),
     ]
 
 

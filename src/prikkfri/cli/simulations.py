@@ -1,7 +1,8 @@
 """Running what decides over a drawn world, in virtual time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,10 +13,12 @@ from rich.table import Table
 from prikkfri.cli.options import JsonFile
 from prikkfri.cli.printing import refuse_unwritable, write_json
 from prikkfri.clock import SystemClock
+from prikkfri.errors import UsageError
 
 if TYPE_CHECKING:
     from prikkfri.simulation.evenings.judging import Judged, Result
     from prikkfri.simulation.messages import many
+    from prikkfri.simulation.waiting.judging import Result as WaitingResult
 
 commands = typer.Typer(help="Run what decides over a drawn world, in virtual time.", rich_markup_mode=None)
 
@@ -87,9 +90,82 @@ FINDINGS_SHOWN_MAX = 5
 def simulate_sms(
     seed: Annotated[int, typer.Option(min=0, help="Of the first world; the next one has the next seed.")] = 1,
     events: Annotated[int, typer.Option(min=1, help="Messages that are handed in, at least.")] = 20_000,
+    misdelivering_partner: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, metavar="SHARE",
+            help="Instead: how soon a partner is noticed that misdelivers this share (0.05), at default settings.",
+        ),
+    ] = None,
+    runs: Annotated[int, typer.Option(min=1, help="Drawn runs of such a partner.")] = 100,
+    hours: Annotated[
+        float, typer.Option(min=0.0, help="Instead: so many hours of an honest partner; is its route stopped?")
+    ] = 0.0,
     json_file: JsonFile = None,
-) -> None:
+) -> None:  # fmt: skip
     """Judge the message centre among drawn partners and faults: nothing to a stranger, lost, or twice untold."""
+    if hours or misdelivering_partner == 0:
+        if misdelivering_partner:
+            raise UsageError("--hours is of an honest partner: leave --misdelivering-partner out, or say 0")
+        simulate_honest(seed, hours or 1_000.0, json_file)
+    elif misdelivering_partner is not None:
+        simulate_misdelivering(seed, misdelivering_partner, runs, json_file)
+    else:
+        simulate_worlds(seed, events, json_file)
+
+
+def simulate_misdelivering(seed: int, share: float, runs: int, json_file: Path | None) -> None:
+    from prikkfri.simulation.misdelivering import HARD_CASE, noticing
+
+    refuse_unwritable(json_file, "--json")
+    progress = Console(stderr=True, highlight=False)
+    with Progress(console=progress, transient=True) as bar:
+        task = bar.add_task("runs", total=2 * runs)
+        found = noticing(share, seed, runs, say=lambda _: bar.advance(task))
+        alone = noticing(share, seed, runs, assumed=HARD_CASE, say=lambda _: bar.advance(task))
+    say_assumed(progress, asdict(found.assumed), found.settings)
+    table = Table("", "people answer too", "canaries alone", box=None, header_style="dim")
+    left_out = {"assumed", "settings", "share", "runs", "goal_s"}
+    for name, value in asdict(found).items():
+        if name not in left_out:
+            table.add_row(name, f"{value}", f"{asdict(alone)[name]}")
+    progress.print(f"{share:.2%} of a route's messages go astray; {runs} runs, seconds from the fault to the stop:")
+    progress.print(table)
+    holds = found.holds and alone.holds
+    if found.goal_s is None:
+        progress.print("no goal is stated for so small a share")
+    else:
+        progress.print(f"the goal (half within {found.goal_s:.0f} s) {'holds' if holds else 'does not hold'}")
+    if json_file is not None:
+        write_json({**asdict(found), "canaries_alone": asdict(alone)}, json_file)
+    raise typer.Exit(0 if holds else 1)
+
+
+def simulate_honest(seed: int, hours: float, json_file: Path | None) -> None:
+    from prikkfri.simulation.misdelivering import honest_hours
+
+    refuse_unwritable(json_file, "--json")
+    progress = Console(stderr=True, highlight=False)
+    with Progress(console=progress, transient=True) as bar:
+        task = bar.add_task("hours", total=hours)
+        found = honest_hours(hours, seed, say=lambda run: bar.advance(task, run.hours))
+    say_assumed(progress, asdict(found.assumed), found.settings)
+    stopped = f"stopped wrongly {found.stopped_wrongly} times; by the bound {found.stopped_wrongly_max:.2g} at most"
+    progress.print(f"{found.hours:,.0f} hours of an honest route, {found.canaries:,} canaries: {stopped}")
+    if json_file is not None:
+        write_json(asdict(found), json_file)
+    raise typer.Exit(0 if found.holds else 1)
+
+
+def say_assumed(progress: Console, assumed: Mapping[str, float], settings: Mapping[str, float]) -> None:
+    """What the figures stand on."""
+    table = Table("assumed or set", "", box=None, header_style="dim")
+    for name, value in (*settings.items(), *assumed.items()):
+        table.add_row(name, f"{value:g}")
+    progress.print(table)
+
+
+def simulate_worlds(seed: int, events: int, json_file: Path | None) -> None:
     from prikkfri.simulation.messages.many import Judged, simulate, worlds
 
     refuse_unwritable(json_file, "--json")
@@ -123,6 +199,7 @@ def say_world(progress: Console, judged: "many.Judged") -> None:
 
 def say_worlds(progress: Console, found: "many.Result", every: "Sequence[many.Judged]") -> None:
     table = Table(box=None, show_header=False)
+    table.add_row("worlds", f"{len(every):,} of {found.events // max(len(every), 1):,} messages")
     for name, value in asdict(found).items():
         if name == "faults":
             for kind, count in value.items():
@@ -135,3 +212,34 @@ def say_worlds(progress: Console, found: "many.Result", every: "Sequence[many.Ju
         progress.print(f"seeds with findings: {', '.join(failing)}", soft_wrap=True)
     if found.misdelivered == 0:
         progress.print(f"at most {found.bound:.2g} of messages go to a stranger under this mix (at 95 %)")
+
+
+@commands.command("waiting-room")
+def simulate_waiting_room(
+    seed: Annotated[int, typer.Option(min=0, help="Of the crowds.")] = 1,
+    events: Annotated[int, typer.Option(min=1_000, help="People in each of the two large crowds.")] = 20_000,
+    json_file: JsonFile = None,
+) -> None:
+    """Judge the line before crowds drawn by lot: its order, the waits it shows, and what of the machine is used."""
+    from prikkfri.simulation.waiting.judging import document
+    from prikkfri.simulation.waiting.many import scenes, simulate
+
+    refuse_unwritable(json_file, "--json")
+    progress = Console(stderr=True, highlight=False)
+    with Progress(console=progress, transient=True) as bar:
+        task = bar.add_task("crowds", total=len(scenes(events, seed)) + 1)
+        found = simulate(events, seed, say=lambda name: bar.advance(task))
+    say_line(progress, found)
+    if json_file is not None:
+        write_json(document(found), json_file)
+    raise typer.Exit(0 if found.holds else 1)
+
+
+def say_line(progress: Console, found: "WaitingResult") -> None:
+    from prikkfri.simulation.waiting.judging import document
+
+    table = Table(box=None, show_header=False)
+    for name, value in document(found).items():
+        table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+    progress.print(table)
+    progress.print("the goal holds" if found.holds else "the goal does not hold")

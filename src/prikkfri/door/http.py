@@ -1,5 +1,7 @@
 """The edge of the door: raw ASGI, since every viewer of a kick-off knocks here."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 from urllib.parse import parse_qs
 
@@ -23,9 +25,14 @@ from prikkfri.protocols.asgi import (
 )
 from prikkfri.protocols.device_token import is_device
 
+HELD_TIMES_MAX = 8
+"""Before whoever is about to be called is sent away all the same."""
 BODY_BYTES_MAX = 1_024
 QUERY_BYTES_MAX = 1_024
 """A pass stands in it, too."""
+
+LINE_HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"public, max-age=1"))
+"""Where the front is, is the same for everybody: any cache may answer for us."""
 
 _ANSWERS = {
     "bad-token": (401, "Please sign in again."),
@@ -44,7 +51,13 @@ class _EnterBody(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_EnterBody)
 
 
-def application(door: Door, *, viewer_origin: str, open_channels_url: str) -> Application:
+def application(
+    door: Door,
+    *,
+    viewer_origin: str,
+    open_channels_url: str,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Application:
     """`open_channels_url`: where playout lists the channels that need no sign-in."""
 
     def document(answer: Issued | Admitted | Waiting | Refused) -> Answer:
@@ -69,6 +82,7 @@ def application(door: Door, *, viewer_origin: str, open_channels_url: str) -> Ap
                         "wait_s": answer.wait_s,
                         "poll_after_s": answer.poll_after_s,
                         "since": answer.since,
+                        "position": answer.position,
                         "open": open_channels_url,
                     },
                 )
@@ -94,13 +108,23 @@ def application(door: Door, *, viewer_origin: str, open_channels_url: str) -> Ap
         if len(request.query) > QUERY_BYTES_MAX:
             return refused("too-large", bytes_max=QUERY_BYTES_MAX)
         [ticket] = parse_qs(request.query.decode("latin-1")).get("ticket", [""])[:1]
-        return document(door.waiting(ticket))
+        answer = door.waiting(ticket)
+        for _ in range(HELD_TIMES_MAX):
+            if not isinstance(answer, Waiting) or not answer.held:
+                break
+            door.in_flight -= 1  # it waits for its turn, and nothing is done for it
+            try:
+                await sleep(answer.poll_after_s)
+            finally:
+                door.in_flight += 1
+            answer = door.waiting(answer.ticket)
+        return document(answer)
 
     async def playback_token(request: Request) -> Answer:
         return document(door.playback_token(bearer(request.scope)))
 
     async def line(request: Request) -> Answer:
-        return Answer(200, {"wait_s": door.wait_s()})
+        return Answer(200, headers=LINE_HEADERS, body=door.line())
 
     def gated(step: str, handler: Handler) -> Handler:
         async def answer(request: Request) -> Answer | None:

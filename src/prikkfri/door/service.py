@@ -10,16 +10,17 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 
 from prikkfri.clock import Clock
 from prikkfri.config import Config
-from prikkfri.door import overload, waiting_room
-from prikkfri.door.ticket import ID_BYTES, PROMISE_PREFIX, Ticket, opened, sealed
+from prikkfri.door import overload
+from prikkfri.door.ticket import ID_BYTES, LIFETIME_SECONDS, PROMISE_PREFIX, Ticket, lot, opened, sealed
 from prikkfri.door.timing import Timing
-from prikkfri.door.waiting_room import Capacity
+from prikkfri.door.waiting_room import Capacity, Line
+from prikkfri.door.windows import NUMBERS_PER_SECOND
 from prikkfri.journal.outcomes import Outcome, Verdict
 from prikkfri.protocols import admission_pass, cat, jwt
 from prikkfri.protocols.admission_pass import Pass
@@ -64,6 +65,10 @@ class Waiting:
     poll_after_s: float
     since: float | None
     """Since when the line has stood still because signin does not answer."""
+    position: float = 0.0
+    """By which the page finds its turn among the published ones."""
+    held: bool = False
+    """The next question is asked for them, after `poll_after_s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +120,8 @@ class Door:
         self._joins_told = Allowance(
             burst=1, per_second=1 / timing.refused_told_seconds, ipv4_prefix=config.door.joins_ipv4_prefix
         )
-        self._newcomers: dict[bytes, float] = {}
-        """Who has joined and may still come back for their place: when they joined, by ticket, oldest first."""
-        self._returned: dict[str, int] = {}
-        """The number (of a pass: 0) of whoever has come back, by promise: their first question may be asked twice."""
+        self._returned: dict[str, None] = {}
+        """Promises of those who have come back of late: their first question may be asked twice."""
         self._keys = keys
         self._clock = clock
         self._pass_keys = jwt.read_jwks(read_public_keys(config.home, "pass"))
@@ -126,10 +129,12 @@ class Door:
         self._timing = timing
         self._lag_s = 0.0
         self._tokens = tokens
-        self._line = self._line_as_left()
+        self._line, self._line_lost = self._line_as_left()
         self._came_back: dict[str, float] = {}
         """When it was last told that somebody came back with their pass, by promise; the last to do so last."""
-        self._line_kept: dict[str, float] | None = None
+        self._line_kept: dict[str, Any] | None = None
+        self._line_told = b""
+        self._line_told_at = -1e18
         self._answers: dict[str, int] = {}
 
     def overloaded(self, step: str) -> Refused | None:
@@ -170,18 +175,16 @@ class Door:
             return Refused("too-many-joins", retry_after_s)
         if not self._waiting_room:
             return self._admitted_at_once(device, now)
-        self._line = waiting_room.moved(self._line, now)
-        line, number = waiting_room.joined(self._line)
-        if admitting := waiting_room.let_in(line, number, waited=False):
-            self._line = admitting
+        self._line.moved(now)
+        if self._line.at_once():
             return self._admitted_at_once(device, now)
-        ticket = Ticket(None, now, secrets.token_bytes(ID_BYTES), device)
-        ahead = self._newcomers_at(now)
-        self._newcomers[ticket.ticket_id] = now
+        position = self._line.joined(lot(device, now, self._keys.ticket), now)
+        ticket = Ticket(position, now, secrets.token_bytes(ID_BYTES), device)
         self._outcome("join", "asked", device=device, promise=ticket.promise, dimensions={"for": "enter"})
-        place = waiting_room.place(self._line, number + ahead)
+        place = self._line.place(position)
         text = sealed(ticket, self._keys.ticket)
-        return Waiting(text, place.ahead, place.wait_s, self._timing.follow_up_seconds, self._line.silent_since)
+        follow_up_s = self._timing.follow_up_seconds
+        return Waiting(text, place.ahead, place.wait_s, follow_up_s, self._line.silent_since, position)
 
     def waiting(self, text: str) -> Admitted | Waiting | Refused:
         """What becomes of whoever holds a ticket, or a pass to which signin gave no answer."""
@@ -189,32 +192,39 @@ class Door:
         ticket = opened(text, self._keys.ticket, now)
         if ticket is None:
             return self._with_pass(text, now)
-        ticket = self._with_number(ticket, now)
-        number = ticket.number or 0
-        self._line = waiting_room.remembered(waiting_room.moved(self._line, now), number)
-        if line := waiting_room.let_in(self._line, number, waited=True):
-            self._line = line
+        self._line.moved(now)
+        self._count(ticket, now)
+        if self._line.let_in(ticket.position):
             # The same pass again for whoever asks again: its id is the ticket's.
             return self._pass(ticket.promise, ticket.device, ticket.promise, now)
-        place = waiting_room.place(self._line, number)
-        text = sealed(ticket, self._keys.ticket)
-        return Waiting(text, place.ahead, place.wait_s, place.poll_after_s, self._line.silent_since)
+        place, due = self._line.told(ticket.position, now)
+        text = sealed(replace(ticket, counted_by=self._line.name, due=due), self._keys.ticket)
+        since, position = self._line.silent_since, ticket.position
+        return Waiting(text, place.ahead, place.wait_s, place.poll_after_s, since, position, place.held)
 
     def wait_s(self) -> float | None:
         """What whoever comes now waits until signin takes them up, here and there; None: it is not known to move."""
-        self._line = line = waiting_room.moved(self._line, self._clock.now())
-        there_s = line.capacity.waiting_s if line.capacity else 0.0
-        if not self._waiting_room or waiting_room.let_in(line, line.next_number, waited=False):
-            return there_s
-        here_s = waiting_room.place(line, line.next_number).wait_s
+        self._line.moved(self._clock.now())
+        there_s = self._line.capacity.waiting_s if self._line.capacity else 0.0
+        here_s = self._line.wait_of_whoever_comes_s() if self._waiting_room else 0.0
         return None if here_s is None else here_s + there_s
+
+    def line(self) -> bytes:
+        """Where the front is, for everybody alike, as JSON."""
+        now = self._clock.now()
+        if not 0 <= now - self._line_told_at < self._timing.line_told_seconds:
+            wait_s = self.wait_s()
+            turns = self._line.turns() if self._waiting_room else []
+            told = {"wait_s": wait_s, "since": self._line.silent_since, "turns": turns}
+            self._line_told, self._line_told_at = json.dumps(told).encode(), now
+        return self._line_told
 
     def counters(self) -> dict[str, float]:
         return {
             **{f"{answer.replace('-', '_')}_total": number for answer, number in self._answers.items()},
             "loop_lag_seconds": self._lag_s,
             "line_waiting": self._line.waiting,
-            "line_newcomers": len(self._newcomers),
+            "line_windows": self._line.number_of_windows,
             "join_networks": len(self._joins),
             "line_front": self._line.front,
             "line_rate_per_second": self._line.rate,
@@ -237,19 +247,20 @@ class Door:
         capacity = await self._ask_capacity()
         now = self._clock.now()
         was_silent = self._line.silent_since is not None
-        self._line = waiting_room.moved(self._line, now)
+        self._line.moved(now)
         if capacity is not None:
-            self._line = waiting_room.heard(self._line, capacity, now)
+            self._line.heard(capacity, now)
+        self._line_told_at = -1e18
         if was_silent != (self._line.silent_since is not None):
             log.warning("signin is %s", "heard again: the line moves" if was_silent else "silent: the line stands")
 
     async def keep_line(self) -> None:
         """Writes the line down for the next start, if it has changed; a full disk stops nobody."""
-        state = {"next_number": self._line.next_number, "front": self._line.front}
+        state = self._line.state()
         if state == self._line_kept:
             return
         try:
-            await asyncio.to_thread(write_whole, self._line_file, json.dumps(state).encode())
+            await asyncio.to_thread(lambda: write_whole(self._line_file, json.dumps(state).encode()))
             self._line_kept = state
         except OSError as error:
             log.error("the line cannot be kept over a restart: %s", error)
@@ -261,17 +272,18 @@ class Door:
         self._outcome("join", "asked", device=device, promise=pass_id, dimensions={"for": "sign-in"})
         return self._pass(pass_id, device, pass_id, now)
 
-    def _with_number(self, ticket: Ticket, now: float) -> Ticket:
-        """The ticket with a place in the line, which whoever joined gets when they come back; that is then told."""
-        self._newcomers.pop(ticket.ticket_id, None)
-        if ticket.number is not None:
-            return ticket
-        number = self._returned.get(ticket.promise)
-        if number is None:
-            self._line, number = waiting_room.joined(self._line)
-            self._remember(ticket.promise, number)
+    def _count(self, ticket: Ticket, now: float) -> None:
+        """Whoever joined has a place in the line from when they come back for it; that is then told."""
+        if ticket.counted_by == 0:
+            if ticket.promise in self._returned:
+                return
+            self._line.came_back(ticket.position, now)
+            self._remember(ticket.promise)
             self._outcome("enter", "asked", device=ticket.device, promise=ticket.promise, time=ticket.joined_at)
-        return replace(ticket, number=number)
+        elif self._line_lost and ticket.counted_by != self._line.name:
+            self._line.came_back(ticket.position, now)
+        else:
+            self._line.landed(ticket.position, ticket.due)
 
     def _with_pass(self, text: str, now: float) -> Admitted | Refused:
         """The same pass for whoever comes back with it; of whoever was let in at once, that is then told."""
@@ -280,7 +292,7 @@ class Door:
             return Refused("bad-ticket")
         at_once = not admission.promise.startswith(PROMISE_PREFIX)
         if at_once and admission.promise not in self._returned:
-            self._remember(admission.promise, 0)
+            self._remember(admission.promise)
             asked_at = admission.expires_at - self._pass_lifetime_s
             self._outcome("sign-in", "asked", device=admission.device, promise=admission.promise, time=asked_at)
         self._tell_return(admission, now)
@@ -296,19 +308,10 @@ class Door:
         if len(self._came_back) > self._timing.returned_max:
             del self._came_back[next(iter(self._came_back))]
 
-    def _remember(self, promise: str, number: int) -> None:
-        self._returned[promise] = number
+    def _remember(self, promise: str) -> None:
+        self._returned[promise] = None
         if len(self._returned) > self._timing.returned_max:
             del self._returned[next(iter(self._returned))]
-
-    def _newcomers_at(self, now: float) -> int:
-        """How many have joined who may still come back for their place."""
-        while self._newcomers:
-            ticket_id, joined_at = next(iter(self._newcomers.items()))
-            if 0 <= now - joined_at <= self._timing.newcomer_seconds_max:
-                break
-            del self._newcomers[ticket_id]
-        return len(self._newcomers)
 
     def _pass(self, pass_id: str, device: str, promise: str, now: float) -> Admitted:
         admission = Pass(pass_id, device, now + self._pass_lifetime_s, promise)
@@ -365,16 +368,18 @@ class Door:
             await self.keep_line()
             await asyncio.sleep(self._timing.line_kept_seconds)
 
-    def _line_as_left(self) -> waiting_room.Line:
+    def _line_as_left(self) -> tuple[Line, bool]:
+        """And whether what it knew is lost: whoever has a ticket is then counted anew, and keeps their place."""
         now = self._clock.now()
         try:
             state = json.loads(self._line_file.read_bytes())
-            return waiting_room.opened(int(state["next_number"]), float(state["front"]), now)
+            windows = [(int(number), int(people)) for number, people in state["windows"]]
+            return Line(float(state["front"]), now, windows), False
         except FileNotFoundError:
             pass
         except (OSError, ValueError, TypeError, KeyError) as error:
             log.error("the line is forgotten, its file cannot be read: %s", type(error).__name__)
-        return waiting_room.opened(0, 0.0, now)
+        return Line((now - LIFETIME_SECONDS) * NUMBERS_PER_SECOND, now), True
 
     @property
     def _line_file(self) -> Path:
@@ -390,10 +395,13 @@ def asking_signin(client: httpx.AsyncClient, url: str, home: Path) -> AskCapacit
         try:
             answer = await client.get(f"{url}/capacity", headers=headers, timeout=DEFAULT_TIMING.capacity_asked_seconds)
             document = answer.raise_for_status().json()
-            capacity = Capacity(float(document["per_second"]), float(document["waiting_s"]))
-        except (httpx.HTTPError, ValueError, TypeError, KeyError):
+            spent = document.get("spent")
+            capacity = Capacity(
+                float(document["per_second"]), float(document["waiting_s"]), None if spent is None else float(spent)
+            )
+        except (httpx.HTTPError, ValueError, TypeError, KeyError, AttributeError):
             return None
-        plausible = 0 <= capacity.per_second < 1e6 and 0 <= capacity.waiting_s < 1e6
+        plausible = 0 <= capacity.per_second < 1e6 and 0 <= capacity.waiting_s < 1e6 and (capacity.spent or 0) >= 0
         return capacity if plausible else None
 
     return ask

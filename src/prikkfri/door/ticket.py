@@ -13,28 +13,48 @@ PROMISE_PREFIX = "enter-"
 LIFETIME_SECONDS = 6 * 3_600.0
 """Old tickets would be a stock of places at the front."""
 
-_layout = struct.Struct(f">Qd{ID_BYTES}s24s")
-_NO_NUMBER = 2**64 - 1
+LOTS = 1 << 14
+"""So many different lots: a position is a large number and the lot its fraction, in one double."""
+LOTTERY_SECONDS = 0.25
+"""For so long a device keeps its lot, however often it joins."""
+
+_layout = struct.Struct(f">dddI{ID_BYTES}s24s")
 _LENGTH = ((_layout.size + TAG_BYTES) * 4 + 2) // 3
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    number: int | None
-    """None: joined, and not come back yet. A place in the line is for those who come back for it."""
+    position: float
     joined_at: float
     ticket_id: bytes
-    """12 random bytes: the line may forget a number in a crash and give it twice."""
+    """12 random bytes: two may have the same position."""
     device: str
+    counted_by: int = 0
+    """The line that has counted its holder, by the second in which that was opened; 0: joined, and not come back yet.
+    A place in the line is for those who come back for it."""
+    due: float = 0.0
+    """When its holder was told to ask again."""
 
     @property
     def promise(self) -> str:
         return f"{PROMISE_PREFIX}{base64.urlsafe_b64encode(self.ticket_id).decode()}"
 
 
+def lot(device: str, now: float, key: bytes) -> float:
+    """In the lottery of those who join at the same time, at least 0 and less than 1."""
+    drawn = hmac.digest(key, b"lot %d %s" % (now // LOTTERY_SECONDS, device.encode()), hashlib.sha256)
+    return int.from_bytes(drawn[:4], "big") % LOTS / LOTS
+
+
 def sealed(ticket: Ticket, key: bytes) -> str:
-    number = _NO_NUMBER if ticket.number is None else ticket.number
-    content = _layout.pack(number, ticket.joined_at, ticket.ticket_id, ticket.device.encode())
+    content = _layout.pack(
+        ticket.position,
+        ticket.joined_at,
+        ticket.due,
+        ticket.counted_by,
+        ticket.ticket_id,
+        ticket.device.encode(),
+    )
     return base64.urlsafe_b64encode(content + _tag(content, key)).rstrip(b"=").decode()
 
 
@@ -43,16 +63,16 @@ def opened(text: str, key: bytes, now: float) -> Ticket | None:
     if len(text) != _LENGTH:
         return None
     try:
-        signed = base64.urlsafe_b64decode(text + "=")
+        signed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
         return None
     content, tag = signed[: _layout.size], signed[_layout.size :]
     if not hmac.compare_digest(tag, _tag(content, key)):
         return None
-    number, joined_at, ticket_id, device = _layout.unpack(content)
+    position, joined_at, due, counted_by, ticket_id, device = _layout.unpack(content)
     if now - joined_at > LIFETIME_SECONDS:
         return None
-    return Ticket(None if number == _NO_NUMBER else number, joined_at, ticket_id, device.decode())
+    return Ticket(position, joined_at, ticket_id, device.decode(), counted_by, due)
 
 
 def _tag(content: bytes, key: bytes) -> bytes:

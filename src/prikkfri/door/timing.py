@@ -10,11 +10,11 @@ class Timing:
     capacity_asked_seconds: float = 1.0
     follow_up_seconds: float = 1.0
     """Whoever joins comes back after so long, and then has a place in the line."""
-    newcomer_seconds_max: float = 3.0
-    """Who has not come back after so long is not counted as before anybody any more."""
     refused_told_seconds: float = 1.0
     """Joins that are refused are told to the journal so often for each network; all are counted."""
     return_told_seconds: float = 5.0
     """That somebody is back with their pass is told so often, however often they ask."""
-    returned_max: int = 100_000
+    line_told_seconds: float = 0.25
+    """Where the front is, is worked out so often, however many ask."""
+    returned_max: int = 20_000
     """Tickets and passes of which it is remembered that their holder came back."""

@@ -1,37 +1,78 @@
-"""The waiting room: who comes gets a number, and the front, below which people are called, moves as fast as signin can.
+"""The waiting room: who comes gets a position, and the front, below which people are called, moves as fast as signin
+can.
 
-The line itself is held by those who stand in it, each with a signed ticket; here are only a few numbers and a rate.
+The line itself is held by those who stand in it, each with a signed ticket; here are only counts and a few rates.
 
-Theory of operation. Signin reports, about once a second, how many sign-ins it can take (measured) and how long those
-already let in wait there. Passes are given at that rate: somewhat faster while signin's own line is shorter than
-`SIGNIN_WAIT_SECONDS`, slower while it is longer. The front moves faster than passes are given by the share of those
-who are called and do not come. Both run ahead by at most `AHEAD_SECONDS` of capacity: so on a calm evening everyone
-is let in at once, and a crowd finds the machines busy from its first second. When signin is silent, all stands still.
+Theory of operation. Signin reports, about once a second, how many sign-ins it can take, how long those let in wait
+there, and how many passes have been spent. The front moves so that passes are *spent* at that rate: somewhat faster
+while signin's own line is shorter than `SIGNIN_WAIT_SECONDS`, slower while it is longer; faster by those who are called
+and do not come, and by those who come and do not spend their pass. Each who waits is told when to ask again, before
+their turn; the front does not pass them sooner. When a crowd has left, those due do not come, and the front hurries
+past their places, up to whoever has come since. When signin is silent, all stands still.
 """
 
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
-SIGNIN_WAIT_SECONDS = 1.0
+from prikkfri.door import forecast
+from prikkfri.door.forecast import Fit
+from prikkfri.door.presence import GONE_SHARE, Dues
+from prikkfri.door.windows import NUMBERS_PER_SECOND, Windows
+
+SIGNIN_WAIT_SECONDS = 0.7
 """The line that signin should have of its own, so that no thread idles while the let-in are on their way."""
-GAIN_PER_SECOND = 0.15
-"""How strongly that is corrected. A correction shows some four seconds later: 1.5/4 would begin to swing."""
+GAIN_PER_SECOND = 0.5
+"""How strongly that is corrected. A correction shows some two seconds later: 1.5/2 would begin to swing."""
 GAIN_OF_PASSES = 0.5
-"""How strongly the front follows passes left over or given beyond their rate; shows a second later."""
+"""How strongly the front follows passes left over or given beyond their rate; shows at once."""
+BUSY_SECONDS = 0.15
+"""A line at signin of so much, in two reports: it worked all the time between, and what it did is what it can."""
+BUSY_WEIGHT, BUSY_WEIGHT_OF_NEWS, NEWS_SHARE = 0.2, 0.7, 0.15
+"""Of the newest such measurement, and of one that is so far from what was known that something has changed."""
+BACK_SECONDS = 1.5
+"""Whoever has joined cannot be expected back for their place sooner; the front waits for them."""
+PUSH, PUSH_MAX = 1.3, 2.0
+"""With each report of an idle signin while people wait, more than it says it can take is tried."""
 AHEAD_SECONDS = 1.0
 AHEAD_MIN = 3.0
 SILENT_AFTER_SECONDS = 3.0
 """Signin counts as silent when it was last heard so long ago."""
-STEP_SECONDS_MAX = 2.0
-"""A door that was frozen must not let a minute's crowd in at once."""
+STEP_SECONDS = 0.05
+"""The front moves in steps no shorter than this."""
+STEP_SECONDS_MAX = 1.0
+"""A door that was frozen must not let in at once who was due meanwhile."""
+FROZEN_SECONDS = 1.5
+"""A door moves the line more often, unless it stands still itself."""
+REACHED_SECONDS = 2.0
+"""Whether a crowd has left is asked when somebody has come so lately, and the door has run for longer."""
 MEMORY_SECONDS = 15.0
-"""Over which the share of those who come is measured; longer than any step."""
-UNDER_WAY_SECONDS = 2.0
+"""Over which the share of those who come, and of those who spend their pass, is measured; longer than any step."""
+UNDER_WAY_SECONDS = 1.0
 """Those called so recently may still come."""
-COMING_MIN = 0.2
-POLL_SECONDS_MIN = 1.0
-POLL_SECONDS_MAX = 60.0
-POLLS_PER_SECOND = 1_000.0
-"""What the door plans for, however long the line is."""
+SPENT_AFTER_SECONDS = 1.5
+"""A pass is spent so long after it was given, beside the line at signin."""
+SHARE_MIN = 0.1
+OBSERVED_SECONDS = 1.0
+EARLY_SECONDS = 0.15
+"""Whoever asks so shortly before their turn need not ask again."""
+POLL_SHARE = 0.8
+"""Of the wait that is foretold, after which to ask again: before the turn, also when it comes sooner than foretold."""
+POLL_SHARE_UNMEASURED = 0.4
+"""The same while nothing but signin's own word is known."""
+FASTER, FASTER_UNMEASURED = 1.2, 2.2
+"""Than foretold, at most: by a little less than what the questions come before the turns."""
+LOOK_SECONDS = 4.0
+"""So often at least pages look where the front is."""
+POLL_SECONDS_MIN = 0.25
+POLL_SECONDS_MAX = 120.0
+HELD_SECONDS_MAX = 1.5
+"""Whose next question would come so soon is not sent away for it: only the way of one answer is left then."""
+ANSWER_SECONDS = 0.1
+"""An answer and the next question are so long on their way."""
+TURNS_AT = (0, 5, 10, 20, 40, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1_200, 1_800, 3_600, 7_200, 14_400)
+"""Seconds of capacity that stand before the positions whose turn is published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,52 +81,8 @@ class Capacity:
 
     per_second: float
     waiting_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    next_number: int
-    """For whoever comes now."""
-    front: float
-    """Numbers below it are let in."""
-    moved_at: float
-    pace: float = 0.0
-    """Numbers per second that the front has lately moved by: what a wait is foretold from."""
-    passes: float = 0.0
-    """That may be given now; below zero when more came than were expected."""
-    capacity: Capacity | None = None
-    heard_at: float = 0.0
-    silent_since: float | None = None
-    called: float = 0.0
-    """Numbers that the front has passed, of late."""
-    came: float = 0.0
-    """Those of them who came for their pass."""
-
-    @property
-    def waiting(self) -> float:
-        return max(0.0, self.next_number - self.front)
-
-    @property
-    def ahead_max(self) -> float:
-        return max(AHEAD_MIN, AHEAD_SECONDS * self.capacity.per_second) if self.capacity else AHEAD_MIN
-
-    @property
-    def passes_per_second(self) -> float:
-        if self.capacity is None or self.silent_since is not None:
-            return 0.0
-        correction = 1 + GAIN_PER_SECOND * (SIGNIN_WAIT_SECONDS - self.capacity.waiting_s)
-        return self.capacity.per_second * max(0.0, correction)
-
-    @property
-    def coming(self) -> float:
-        """The share of those called who come."""
-        under_way = 1 + UNDER_WAY_SECONDS * (self.capacity.per_second if self.capacity else 0.0)
-        return min(1.0, max(COMING_MIN, (self.came + under_way) / (self.called + under_way)))
-
-    @property
-    def rate(self) -> float:
-        """Numbers per second by which the front moves."""
-        return self.passes_per_second / self.coming
+    spent: float | None = None
+    """Passes that were spent since it started; None: it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,71 +93,275 @@ class Place:
     wait_s: float | None
     """None while the line stands still."""
     poll_after_s: float
+    held: bool
+    """Whether the answer is held back until then, and the question asked anew for them: their way would take longer
+    than what is left."""
 
 
-def opened(next_number: int, front: float, now: float) -> Line:
-    """The line as it was left; it stands until signin is heard."""
-    return Line(next_number, front, now, silent_since=now)
+class Line:
+    """Changed in place: it counts a million people, and a copy for each who asks would cost more than the answer."""
 
+    def __init__(self, front: float, now: float, windows: Iterable[tuple[int, int]] = ()) -> None:
+        self.opened_at = now
+        self.capacity: Capacity | None = None
+        self.silent_since: float | None = now
+        self.passes = 0.0
+        """That may be given now; below zero when more came than were expected."""
+        self._windows = Windows(front)
+        self._windows.restore(windows)
+        self._windows.counted(now)
+        self._dues = Dues()
+        self._moved_at = now
+        self._runs_since = now
+        self._joined_at = now
+        self._heard_at = now
+        self._measured = 0.0
+        """Passes that signin was seen to take up in a second while it was busy; 0: not yet."""
+        self._per_second = 0.0
+        self._push = 1.0
+        self._called = self._came = 0.0
+        """Those whom the front has passed of late, and those of them who came for their pass."""
+        self._given = self._spent = 0.0
+        """Passes given of late, and spent."""
+        self._given_ever = 0.0
+        self._given_until: deque[tuple[float, float]] = deque([(now, 0.0)])
+        self._given_counted = 0.0
+        self._fit = Fit()
+        self._observed_at = now
+        self._called_new = self._came_new = 0.0
+        self._hurried_at: float | None = None
+        self._early = 0.0
+        """How many may stand before somebody who is let in."""
+        self._share, self._trend = 1.0, 0.0
+        """Of those to be called, who will spend a pass, and how that changes in a second."""
 
-def heard(line: Line, capacity: Capacity, now: float) -> Line:
-    pace = capacity.per_second if line.capacity is None or not line.waiting else line.pace
-    line = replace(line, capacity=capacity, heard_at=now, silent_since=None, pace=pace)
-    # What signin could take a moment ago is no promise of what it can now.
-    return replace(line, passes=min(line.passes, line.ahead_max))
+    # What happens
 
+    def heard(self, capacity: Capacity, now: float) -> None:
+        before, elapsed, done = self.capacity, now - self._heard_at, 0.0
+        if before is not None and before.spent is not None and capacity.spent is not None and elapsed > 0:
+            spent = capacity.spent - before.spent
+            if spent >= 0:  # else signin has started anew
+                if min(before.waiting_s, capacity.waiting_s) > BUSY_SECONDS and self.silent_since is None:
+                    known = self._measured or spent / elapsed
+                    news = abs(spent / elapsed - known) > NEWS_SHARE * known
+                    self._measured = known + (BUSY_WEIGHT_OF_NEWS if news else BUSY_WEIGHT) * (spent / elapsed - known)
+                done = spent / elapsed
+                self._settle(spent, capacity.waiting_s, now)
+        if self.waiting <= 0 or capacity.spent is None:
+            self._measured = 0.0
+        idle = self.waiting > 0 and capacity.waiting_s <= BUSY_SECONDS and self.passes < self.ahead_max / 2
+        self._push = min(self._push * PUSH, PUSH_MAX) if idle else 1.0
+        said = max(capacity.per_second, min(done, 3 * capacity.per_second))  # it can do what it has done
+        if self._measured:
+            said = min(3 * said, self._measured if capacity.waiting_s > BUSY_SECONDS else max(self._measured, said))
+        self._per_second = said
+        self.capacity, self._heard_at, self.silent_since = capacity, now, None
+        # What signin could take a moment ago is no promise of what it can now.
+        self.passes = min(self.passes, self.ahead_max)
 
-def moved(line: Line, now: float) -> Line:
-    """The line at `now`."""
-    if line.silent_since is None and now - line.heard_at > SILENT_AFTER_SECONDS:
-        line = replace(line, silent_since=line.heard_at)
-    elapsed = min(max(0.0, now - line.moved_at), STEP_SECONDS_MAX)
-    if elapsed == 0:
-        return replace(line, moved_at=now)
-    passes = min(line.passes + line.passes_per_second * elapsed, line.ahead_max)
-    # Slower while more come than were expected. And never backwards: whoever has been called stays so.
-    step = line.rate * elapsed * max(0.0, 1 + GAIN_OF_PASSES * passes / line.ahead_max)
-    front = max(line.front, min(line.front + step, line.next_number + line.ahead_max))
-    pace = line.pace + (step / elapsed - line.pace) * elapsed / MEMORY_SECONDS if line.rate else line.pace
-    called = min(front, line.next_number) - min(line.front, line.next_number)
-    fading = 1 - elapsed / MEMORY_SECONDS
-    return replace(
-        line,
-        front=front,
-        moved_at=now,
-        pace=pace,
-        passes=passes,
-        called=line.called * fading + called,
-        came=line.came * fading,
-    )
+    def moved(self, now: float) -> None:
+        """Brings the line to `now`."""
+        if self.silent_since is None and now - self._heard_at > SILENT_AFTER_SECONDS:
+            self.silent_since = self._heard_at
+        elapsed = min(now - self._moved_at, STEP_SECONDS_MAX)
+        if 0 <= elapsed < STEP_SECONDS:
+            return
+        if not 0 <= now - self._moved_at < FROZEN_SECONDS:
+            self._runs_since = now
+        self._moved_at = now
+        self._windows.counted(now)
+        self._dues.forget(now)
+        if elapsed <= 0 or self.silent_since is not None:
+            return
+        fade = max(0.0, 1 - elapsed / MEMORY_SECONDS)
+        self._called, self._came = self._called * fade, self._came * fade
+        self.passes = min(self.passes + self.passes_per_second * elapsed, self.ahead_max)
+        self._call(elapsed, now)
+        if now - self._observed_at >= OBSERVED_SECONDS:
+            self._fit = forecast.observed(self._fit, self._called_new, self._came_new, now - self._observed_at)
+            self._observed_at, self._called_new, self._came_new = now, 0.0, 0.0
+        level = self._fit.level(UNDER_WAY_SECONDS * self.per_second)
+        self._share, self._trend = level * self.spending, self._fit.trend * self.spending
+        self._early = EARLY_SECONDS * self.per_second / self._share
 
+    def at_once(self) -> bool:
+        """Whether whoever comes now gets a pass without a place; that is then given."""
+        if self.silent_since is not None or self.passes < 1 or self.waiting > 0:
+            return False
+        self._give()
+        return True
 
-def joined(line: Line) -> tuple[Line, int]:
-    """One more in the line, and the number that they get."""
-    return replace(line, next_number=line.next_number + 1), line.next_number
+    def joined(self, lot: float, now: float) -> float:
+        """One more who has to come back for their place; the position that they will have."""
+        self._joined_at = now
+        return self._windows.joined(lot, now, self.per_second)
 
+    def came_back(self, position: float, now: float) -> None:
+        self._windows.came_back(position, now)
 
-def remembered(line: Line, number: int) -> Line:
-    """The line after somebody showed a number that a crash may have made it forget."""
-    return line if number < line.next_number else replace(line, next_number=number + 1)
+    def let_in(self, position: float) -> bool:
+        """Whoever was called gets in, in debt of the passes if need be: in the order of the line, not by luck."""
+        if self.silent_since is not None:
+            return False
+        if position >= self._windows.front and self._windows.ahead(position) >= self._early:
+            return False
+        self._came += 1
+        self._came_new += 1
+        self._give()
+        return True
 
+    def landed(self, position: float, due: float) -> None:
+        """Somebody asks who was told to ask at `due`."""
+        self._dues.landed(position, due)
 
-def let_in(line: Line, number: int, *, waited: bool) -> Line | None:
-    """The line after this number got its pass; None: it has to wait (on).
+    def told(self, position: float, now: float) -> tuple[Place, float]:
+        """The place of somebody whom `let_in` did not let in, and when they are due to ask again."""
+        place = self.place(position)
+        due = now + place.poll_after_s + (0.0 if place.held else ANSWER_SECONDS)
+        self._dues.tell(position, due)
+        return place, due
 
-    Whoever was called gets in, in debt of the passes if need be: in the order of the line, not by luck.
-    """
-    if line.silent_since is not None or number >= line.front or (line.passes < 1 and not waited):
-        return None
-    return replace(line, passes=line.passes - 1, came=line.came + waited)
+    # What there is to know
 
+    @property
+    def name(self) -> int:
+        """The second in which it was opened."""
+        return max(1, int(self.opened_at)) % 2**32
 
-def place(line: Line, number: int) -> Place:
-    """The place of somebody whom `let_in` did not let in."""
-    ahead = max(0.0, number - line.front)
-    wait_s = (ahead + 1) / line.pace if line.silent_since is None and line.pace > 0 else None
-    fair_share = line.waiting / POLLS_PER_SECOND
-    # Those about to be called ask often, the others as seldom as they may without missing their turn.
-    soonest = wait_s / 4 if wait_s is not None else fair_share
-    poll_after_s = min(max(soonest, min(fair_share, wait_s or fair_share), POLL_SECONDS_MIN), POLL_SECONDS_MAX)
-    return Place(int(ahead) + 1, wait_s, poll_after_s)
+    @property
+    def number_of_windows(self) -> int:
+        return self._windows.number_of_windows
+
+    @property
+    def front(self) -> float:
+        return self._windows.front
+
+    @property
+    def waiting(self) -> float:
+        return self._windows.waiting
+
+    @property
+    def ahead_max(self) -> float:
+        return max(AHEAD_MIN, AHEAD_SECONDS * self.per_second)
+
+    @property
+    def per_second(self) -> float:
+        """Sign-ins that signin can take: by its own word, corrected by what it has done while it was busy."""
+        return self._per_second
+
+    @property
+    def passes_per_second(self) -> float:
+        """Passes to be spent, corrected by signin's own line."""
+        if self.capacity is None or self.silent_since is not None:
+            return 0.0
+        correction = 1 + GAIN_PER_SECOND * (SIGNIN_WAIT_SECONDS - self.capacity.waiting_s)
+        return self.per_second * self._push * max(0.0, correction) / self.spending
+
+    @property
+    def coming(self) -> float:
+        """The share of those called who come."""
+        under_way = 1 + UNDER_WAY_SECONDS * self.per_second
+        return min(1.0, max(SHARE_MIN, (self._came + under_way) / (self._called + under_way)))
+
+    @property
+    def spending(self) -> float:
+        """The share of those with a pass who spend it."""
+        under_way = 1 + self.per_second
+        return min(1.0, max(SHARE_MIN, (self._spent + under_way) / (self._given + under_way)))
+
+    @property
+    def rate(self) -> float:
+        """People per second whom the front passes."""
+        return self.passes_per_second / self.coming
+
+    def place(self, position: float) -> Place:
+        ahead = self._windows.ahead(position)
+        wait_s = self.wait_s(ahead)
+        share = POLL_SHARE if self._measured else POLL_SHARE_UNMEASURED
+        soon = share * wait_s if wait_s is not None else max(1.0, self.waiting / 1_000)
+        poll_after_s = min(max(soon, POLL_SECONDS_MIN), POLL_SECONDS_MAX)
+        held = wait_s is not None and poll_after_s <= HELD_SECONDS_MAX
+        return Place(int(ahead) + 1, wait_s, poll_after_s, held)
+
+    def wait_s(self, ahead: float) -> float | None:
+        """Of somebody with so many before them; None while the line is not known to move."""
+        if self.silent_since is not None or self.per_second <= 0:
+            return None
+        return forecast.wait_s(ahead + 1, self.per_second, self._share, self._trend)
+
+    def wait_of_whoever_comes_s(self) -> float | None:
+        if self.silent_since is None and self.passes >= 1 and self.waiting <= 0:
+            return 0.0
+        return self.wait_s(self._windows.back)
+
+    def turns(self) -> list[tuple[float, int, float]]:
+        """Positions from the front on, each with how many stand before it and its wait; what lies between two is
+        between their waits. Empty while the line stands still."""
+        found: list[tuple[float, int, float]] = []
+        for seconds in TURNS_AT:
+            ahead = seconds * self.per_second
+            position = self._windows.at(ahead) if ahead else self.front
+            if position == float("inf"):
+                break
+            if (wait_s := self.wait_s(ahead)) is not None:
+                found.append((position, int(ahead), wait_s))
+        if (wait_s := self.wait_s(self.waiting)) is not None:
+            found.append((self._windows.end(), int(self.waiting), wait_s))
+        return found
+
+    @property
+    def state_bytes(self) -> int:
+        """What the line takes up in memory, about."""
+        return self._windows.bytes_held + self._dues.bytes_held
+
+    def state(self) -> dict[str, Any]:
+        """What a door that starts anew has to know."""
+        return {"front": self.front, "windows": self._windows.state()}
+
+    def _give(self) -> None:
+        self.passes -= 1
+        self._given_ever += 1
+
+    def _settle(self, spent: float, waiting_s: float, now: float) -> None:
+        """Compares what was spent with what had been given for it."""
+        self._given_until.append((now, self._given_ever))
+        due_at = now - SPENT_AFTER_SECONDS - waiting_s
+        while len(self._given_until) > 1 and self._given_until[1][0] <= due_at:
+            self._given_until.popleft()
+        given = self._given_until[0][1]
+        fade = max(0.0, 1 - (now - self._heard_at) / MEMORY_SECONDS)
+        self._given = self._given * fade + given - self._given_counted
+        self._spent = self._spent * fade + spent
+        self._given_counted = given
+
+    def _call(self, elapsed: float, now: float) -> None:
+        """Moves the front; never backwards: whoever has been called stays so."""
+        windows = self._windows
+        # Where nobody at all gets through to us, nobody has left; nor when it was us who did not answer.
+        reached = now - self._joined_at < REACHED_SECONDS and now - self._runs_since > REACHED_SECONDS
+        present = self._dues.present(now) if reached else 1.0
+        # Slower while more come than were expected.
+        people = self.rate * elapsed * max(0.0, 1 + GAIN_OF_PASSES * self.passes / self.ahead_max)
+        # Nor so fast that the turns come before the questions.
+        faster = FASTER if self._measured else FASTER_UNMEASURED
+        people = min(people, faster * self.per_second / self._share * elapsed)
+        if people <= 0:
+            return
+        # A page sees every few seconds where the front is, and asks sooner than told when it comes sooner. One that
+        # does not look keeps nobody waiting.
+        limit = self._dues.limit(now, (faster - 1) * LOOK_SECONDS)
+        if present < GONE_SHARE:
+            self._hurried_at = self._hurried_at or now - REACHED_SECONDS
+            since = self._hurried_at * NUMBERS_PER_SECOND
+            far = min(windows.at(people / present), since)
+            front = max(windows.at(people) if far <= windows.front else far, windows.front)
+        else:
+            self._hurried_at = None
+            front = max(windows.front, min(windows.at(people), limit))
+        front = max(windows.front, min(front, windows.end(), (now - BACK_SECONDS) * NUMBERS_PER_SECOND))
+        before = windows.waiting
+        windows.front = front
+        called = before - windows.waiting
+        self._called += called
+        self._called_new += called

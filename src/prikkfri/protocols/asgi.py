@@ -22,6 +22,8 @@ Stream = Callable[[Receive, Send], Awaitable[None]]
 
 NO_STORE = (b"cache-control", b"no-store")
 JSON = (b"content-type", b"application/json")
+PLAIN = r"^[^\x00-\x1f\x7f]*$"
+"""What is looked for in a database holds no control characters: PostgreSQL cannot even be asked for NUL."""
 PREFLIGHT_SECONDS = 7200
 """How long a browser may remember what is allowed; Chromium's own limit."""
 
@@ -268,6 +270,8 @@ class _Table:
 
     def find(self, path: str) -> tuple[Mapping[str, Route], Mapping[str, str]]:
         """The routes of a path by method, none when there is nothing there, and the parts that stand for a name."""
+        if "\x00" in path:  # PostgreSQL cannot even be asked for such a name
+            return {}, {}
         if (methods := self._whole.get(path)) is not None:
             return methods, {}
         asked = path.split("/")
@@ -322,6 +326,8 @@ def edge(
             return refuse(scope, "bad-origin")
         if route.key is not None and not same_secret(bearer(scope), route.key):
             return refuse(scope, "bad-command-key")
+        if b"%00" in scope.get("query_string", b""):
+            return refuse(scope, "bad-request")
         try:
             return await route.answer(Request(scope, receive, parts, route.body_bytes_max))
         except BodyTooLarge:

@@ -181,6 +181,8 @@ class SignIn:
         self._decoy = hash_password(secrets.token_urlsafe(), secrets.token_bytes(SALT_BYTES))
         self._guesses = Guesses(buckets_max=limits.buckets_max)
         self._passes: OrderedDict[str, int] = OrderedDict()
+        self._spent = 0
+        """Passes that have come to a hash, each once."""
         self._pass_keys: jwt.PublicKeys = {}
         self._pass_keys_read_at = 0.0
         self._revoked_changed = asyncio.Event()
@@ -242,12 +244,14 @@ class SignIn:
         self._revoked_changed.set()
 
     def capacity(self) -> dict[str, float]:
-        """What the waiting room lets people in by: measured sign-ins a second, and the wait of those it let in."""
+        """What the waiting room lets people in by: measured sign-ins a second, the wait of those it let in, and how
+        many of their passes have come to a hash."""
         load = self.pool.load
         return {
             "per_second": load.per_second,
             "waiting_s": self.pool.wait_s(),
             "waiting": load.waiting_with_pass + load.waiting_without,
+            "spent": self._spent,
         }
 
     def counters(self) -> dict[str, float]:
@@ -349,6 +353,8 @@ class SignIn:
         hashed = await self.pool.run(work, with_pass=with_pass)
         if isinstance(hashed, Overloaded):
             return Refused("overloaded", hashed.retry_after_s)
+        if admitted and self._passes.get(admitted.pass_id) == 1:
+            self._spent += 1
         checked = hashed.result
         if not checked.right or who is None or expected is None:
             await self._hold_back(checked.began)

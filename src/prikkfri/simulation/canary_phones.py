@@ -13,18 +13,12 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from prikkfri.simulation.people import TROUBLE
-from prikkfri.sms.canaries.service import TEXT
+from prikkfri.sms.canaries.phones import token_of
 
 TELL_SECONDS = 0.25
 AGAIN_SECONDS = 1.0
 TOKENS_MAX = 500
 """In one report of one phone."""
-_START = TEXT.partition("{")[0]
-
-
-def token_of(text: str) -> str:
-    """A canary's token; empty when the text is somebody's message."""
-    return text.removeprefix(_START) if text.startswith(_START) else ""
 
 
 @dataclass

@@ -7,12 +7,21 @@ from typing import Any
 from prikkfri.simulation.account import Account
 from prikkfri.simulation.kickoff_result import NOT_YET
 from prikkfri.simulation.lateness import ALREADY, lateness, not_judged, reason_not_judged, unless_held, within
-from prikkfri.simulation.misdelivery import LOSES_RECEIPTS, MISDELIVERS, PERSON, Partner, Seen, Truth, token_of
+from prikkfri.simulation.misdelivery import (
+    LOSES_RECEIPTS,
+    MISDELIVERS,
+    PERSON,
+    Partner,
+    Seen,
+    Truth,
+    compressed,
+    token_of,
+)
 from prikkfri.simulation.report import Check, Event, Line, Period, Question, Report
 from prikkfri.sms.canaries.service import RULE
 
 DETECTED_SECONDS_MAX = 45.0
-"""A share of 5 % is found after some 80 canaries in the mean; see docs/decisions/canaries.md."""
+"""A share of 5 % is found after some 150 canaries in the mean; see docs/decisions/canaries.md."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +220,7 @@ def report(
         f" delivered. {result.exposed_true} messages went that way before the route was stopped,"
         f" {result.misdelivered_by_partner} of them to a stranger; the product lists {result.exposed_listed} and misses"
         f" {result.exposed_missed}."
+        f" This is {compressed(truth.plan)}."
         if truth.fault_at
         else f"{result.messages} messages went over {len(truth.deliveries)} partners; nothing failed."
     )

@@ -97,6 +97,10 @@ class Traffic:
     """Those that went to quarantine."""
     missing: int = 0
     """Messages that the link took and whose receipt never came."""
+    misfits: int = 0
+    """Receipts whose id is known and whose number is another, and those that contradict what was told before."""
+    returned: int = 0
+    """Messages that it handed in under the name of one of our accounts."""
     receipt_after: Spread = field(default_factory=Spread)
     """From the answer to the receipt, where they came in this order."""
 
@@ -158,6 +162,18 @@ class Traffic:
             self.early += waited
             if not waited:
                 self.receipt_after.note(max(now - fitting.sent_at, 0.0))
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What of a link's traffic may hint that messages go astray, since the centre started."""
+
+    taken: int = 0
+    misfits: int = 0
+    returned: int = 0
+
+
+NO_SIGNS = Signs()
 
 
 def _bounded(words: Mapping[str, int], word: str) -> str:

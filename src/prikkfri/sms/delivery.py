@@ -7,12 +7,13 @@ from enum import StrEnum
 from prikkfri.config import SENSITIVE_CLASSES, Account, Link
 from prikkfri.errors import ProtocolError
 from prikkfri.protocols.smpp.concatenation import without_parameters
-from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body, encode_body
+from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_message
 from prikkfri.protocols.smpp.times import format_absolute, format_relative
-from prikkfri.sms.addresses import Address, read_recipient, read_sender
+from prikkfri.sms.addresses import INTERNATIONAL, Address, Numbering, read_recipient, read_sender
 from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Message, reference_of
+from prikkfri.sms.reading_back import WantedMessage, WantedReceipt
 from prikkfri.sms.routing import Party
 from prikkfri.sms.sealing import KeyGone, SealBroken, Sealer
 
@@ -57,6 +58,13 @@ def is_too_late(message: Message, now: float) -> bool:
     return message.expires_at - now < VALIDITY_SECONDS_MIN
 
 
+@dataclass(frozen=True)
+class Outgoing:
+    body: bytes
+    wanted: WantedMessage | WantedReceipt
+    """What it has to say: nobody has looked yet whether it does."""
+
+
 def wire_body(
     message: Message,
     sealer: Sealer,
@@ -65,12 +73,14 @@ def wire_body(
     now: float,
     parameters: bool = True,
     absolute: bool = False,
+    numbering: Numbering = INTERNATIONAL,
     encode: Callable[[ShortMessage], bytes] = encode_body,
-) -> bytes:
+) -> Outgoing:
     """The body of the PDU that carries a message to a party. Raises Misdirected rather than guess (law 1), TooLate.
 
     `parameters`: whether the party takes optional ones; `absolute`: whether it is told until when a message is valid,
-    rather than for how long. `encode` is not trusted: what it wrote is read back.
+    rather than for how long; `numbering`: how a link's numbers are read. `encode` is not trusted: what it wrote is to
+    be read back.
     """
     if message.target != str(party):
         raise Misdirected("claimed for another party")
@@ -86,6 +96,8 @@ def wire_body(
     except SealBroken:
         raise Misdirected("the seal does not open for this recipient") from None
     towards_network = party.kind == "link"
+    validity = _validity(message.expires_at, now, absolute=absolute) if towards_network else ""
+    tlvs = (*envelope.tlvs, (int(Tag.USER_MESSAGE_REFERENCE), reference_of(message.id).to_bytes(2)))
     outgoing = ShortMessage(
         source=message.sender,
         destination=recipient.text,
@@ -100,29 +112,51 @@ def wire_body(
         service_type=envelope.service_type,
         protocol_id=envelope.protocol_id,
         priority=envelope.priority,
-        validity=_validity(message.expires_at, now, absolute=absolute) if towards_network else "",
-        tlvs=(*envelope.tlvs, (Tag.USER_MESSAGE_REFERENCE, reference_of(message.id).to_bytes(2))),
+        validity=validity,
+        tlvs=tlvs,
     )
     try:
-        outgoing = outgoing if parameters else without_parameters(outgoing)
-        body = encode(outgoing)
-        read_back = decode_body(Command.SUBMIT_SM, body)
+        body = encode(outgoing if parameters else without_parameters(outgoing))
     except ProtocolError as error:
         raise Misdirected(f"cannot be encoded: {error}") from None
-    if read_back != outgoing or read_back.destination != message.recipient:
-        raise Misdirected("the bytes read back differ from the message")
-    return body
+    return Outgoing(
+        body,
+        WantedMessage(
+            command=Command.SUBMIT_SM if towards_network else Command.DELIVER_SM,
+            recipient=message.recipient,
+            recipient_kind=(recipient.ton, recipient.npi),
+            sender=message.sender,
+            sender_kind=(envelope.sender_ton, envelope.sender_npi),
+            numbering=numbering if towards_network else INTERNATIONAL,
+            octets=envelope.octets,
+            esm_class=envelope.esm_class,
+            coding=envelope.data_coding,
+            protocol_id=envelope.protocol_id,
+            priority=envelope.priority,
+            service_type=envelope.service_type,
+            parameters=tlvs,
+            takes_parameters=parameters,
+            registered=int(towards_network),
+            validity=validity,
+        ),
+    )
 
 
 def _validity(expires_at: float, now: float, *, absolute: bool) -> str:
     return format_absolute(expires_at, now) if absolute else format_relative(expires_at - now)
 
 
-def receipt_body(due: DueReceipt, *, parameters: bool = True) -> bytes:
-    """The body of the PDU that tells a sender what became of its submission; its text says it all."""
+def receipt_body(
+    due: DueReceipt, *, parameters: bool = True, encode: Callable[[ShortMessage], bytes] = encode_body
+) -> Outgoing:
+    """The body of the PDU that tells a sender what became of its submission; its text says it all.
+
+    Raises Misdirected. `encode` is not trusted.
+    """
     told = Receipt(due.id, MessageState(due.state))
     sender = read_sender(due.sender) or Address(due.sender, 0, 0)
     recipient = read_sender(due.recipient) or Address(due.recipient, 0, 0)
+    reference = None if due.user_reference is None else due.user_reference.to_bytes(2)
     submitted = ShortMessage(
         source=sender.text,
         destination=recipient.text,
@@ -130,10 +164,25 @@ def receipt_body(due: DueReceipt, *, parameters: bool = True) -> bytes:
         source_npi=sender.npi,
         destination_ton=recipient.ton,
         destination_npi=recipient.npi,
-        tlvs=() if due.user_reference is None else ((Tag.USER_MESSAGE_REFERENCE, due.user_reference.to_bytes(2)),),
+        tlvs=() if reference is None else ((Tag.USER_MESSAGE_REFERENCE, reference),),
     )
     receipt = receipt_message(told, submitted, submitted=due.accepted_at, done=due.ended_at)
-    return encode_body(receipt if parameters else without_parameters(receipt))
+    try:
+        body = encode(receipt if parameters else without_parameters(receipt))
+    except ProtocolError as error:
+        raise Misdirected(f"cannot be encoded: {error}") from None
+    wanted = WantedReceipt(
+        command=Command.DELIVER_SM,
+        recipient=due.sender,
+        recipient_kind=(sender.ton, sender.npi),
+        sender=due.recipient,
+        sender_kind=(recipient.ton, recipient.npi),
+        message=due.id,
+        state=due.state,
+        reference=reference,
+        takes_parameters=parameters,
+    )
+    return Outgoing(body, wanted)
 
 
 @dataclass(frozen=True)

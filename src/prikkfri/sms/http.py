@@ -2,18 +2,20 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from typing import Annotated, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from prikkfri.config import Account
 from prikkfri.errors import FencedOut, StorageError
+from prikkfri.protocols import openapi
 from prikkfri.protocols.asgi import (
     JSON,
     NO_STORE,
+    PLAIN,
     Answer,
     Application,
     Handler,
@@ -35,9 +37,12 @@ from prikkfri.sms.restored import Decision
 from prikkfri.sms.restores.service import Restores
 from prikkfri.sms.routing import Exposed, Party
 from prikkfri.sms.service import SmsCentre
-from prikkfri.sms.submission import Doubt, Refusal
+from prikkfri.sms.submission import TEXT_LETTERS_MAX, Doubt, Refusal
+from prikkfri.sms.trail import Trail
 
 BODY_OCTETS_MAX = 65_536
+FORM_OCTETS_MAX = 1_000
+FIELDS_MAX = 5
 MESSAGES_MAX = 200
 """So many trails are told or erased at once."""
 NAMES = {"too-large": "too-long"}
@@ -53,15 +58,67 @@ _MESSAGES = {
 
 
 _UNREADABLE = ("bad-recipient", "bad-sender")
+_SENDER = "A number, a short code, or one to eleven letters that the account may send from."
+_RECIPIENT = "A number with its country code (or one of the installation's own country), or a short code."
+_PARTY = {"minLength": 1, "maxLength": 250}  # what is longer, nobody reads as a number
+_TEXT = {"minLength": 1, "maxLength": TEXT_LETTERS_MAX}
+_Sender = Annotated[str, msgspec.Meta(description=_SENDER, examples=["Prikkfri"], extra_json_schema=_PARTY)]
+_Recipient = Annotated[str, msgspec.Meta(description=_RECIPIENT, examples=["+4790100000"], extra_json_schema=_PARTY)]
 
 
 class Submission(msgspec.Struct, forbid_unknown_fields=True):
-    sender: str = msgspec.field(name="from")
-    recipient: str = msgspec.field(name="to")
-    text: str
+    """A text to one phone."""
+
+    sender: _Sender = msgspec.field(name="from")
+    recipient: _Recipient = msgspec.field(name="to")
+    text: Annotated[str, msgspec.Meta(examples=["Middag kl. 18"], extra_json_schema=_TEXT)]
 
 
-_Text = Annotated[str, msgspec.Meta(max_length=64)]
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A message that is ours to deliver."""
+
+    id: str
+
+
+_AUTHENTICATED = ((401, ("wrong-credentials",)), (429, ("too-many-tries",)))
+OPERATIONS = (
+    openapi.Operation(
+        "POST",
+        "/messages",
+        "submitMessage",
+        "Hand in a text: it is sealed and on disk when this is answered",
+        openapi.Reply(202, "Taken on", Taken, {"Location": "Where its trail is."}),
+        (
+            *_AUTHENTICATED,
+            (400, _UNREADABLE),
+            (422, [slug for slug in _MESSAGES if slug not in _UNREADABLE]),
+            (500, ("in-doubt",)),
+            (503, ("queue-full", "storage", "throttled")),
+        ),
+        body=Submission,
+        scheme="account",
+        facts={"in-doubt": {"id": {"type": "string", "description": "What it has for an id, if it was taken on."}}},
+    ),
+    openapi.Operation(
+        "GET",
+        "/messages/{id}",
+        "followMessage",
+        "What happened to a message of this account, and when: never its body, numbers masked",
+        openapi.Reply(200, "Its trail", Trail),
+        (*_AUTHENTICATED, (404, ("unknown-message",)), (503, ("storage",))),
+        parts={"id": "As it was answered when the message was handed in."},
+        scheme="account",
+    ),
+)
+
+
+def described(url: str) -> dict[str, Any]:
+    """The OpenAPI document of the message API, which is served at `url`."""
+    return openapi.document("Prikkfri: text messages", OPERATIONS, url=url, names=NAMES)
+
+
+_Text = Annotated[str, msgspec.Meta(max_length=64, pattern=PLAIN)]
 
 
 class _Phone(msgspec.Struct, forbid_unknown_fields=True):
@@ -75,7 +132,7 @@ class _Received(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Say(msgspec.Struct, forbid_unknown_fields=True):
     action: Literal["release", "discard"]
-    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
     """The name of the person who says so."""
 
 
@@ -84,24 +141,29 @@ class _Messages(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Erase(_Messages):
-    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
 
 
 class _SayOfLink(msgspec.Struct, forbid_unknown_fields=True):
     link: _Text
     action: Literal["discard"]
-    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
 
 
 class _SayOfRestored(msgspec.Struct, forbid_unknown_fields=True):
     action: Decision
-    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
 
 
 class _Switch(msgspec.Struct, forbid_unknown_fields=True):
     state: Literal["open", "stopped"]
-    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
     """The name of the person who says so."""
+
+
+class _Complaint(msgspec.Struct, forbid_unknown_fields=True):
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
+    """The name of the person to whom the partner has complained."""
 
 
 def _later(error: str, message: str) -> Answer:
@@ -136,8 +198,8 @@ def _unauthorized(rejected: Rejected) -> Answer:
     return refusal(429, "too-many-tries", message, retry_after_s=rejected.retry_after_s)
 
 
-def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> Application:
-    """`commands`: see there; without them no other role can ask anything."""
+def application(centre: SmsCentre, commands: Sequence[Route] = (), *, public_url: str = "") -> Application:
+    """`commands`: see there; without them no other role can ask anything. `public_url`: where integrators find it."""
 
     async def submit(request: Request) -> Answer:
         account = _account(centre, request)
@@ -164,7 +226,7 @@ def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> Applicatio
                 return _later("queue-full", "too many messages wait for this network already")
             status = 400 if taken.reason in _UNREADABLE else 422
             return refusal(status, taken.reason, _MESSAGES.get(taken.reason, taken.reason))
-        return Answer(202, {"id": taken}, ((b"location", f"/messages/{taken}".encode()),))
+        return Answer(202, asdict(Taken(taken)), ((b"location", f"/messages/{taken}".encode()),))
 
     async def show(request: Request) -> Answer:
         account = _account(centre, request)
@@ -181,6 +243,7 @@ def application(centre: SmsCentre, commands: Sequence[Route] = ()) -> Applicatio
     routes = (
         Route("POST", "/messages", submit, body_bytes_max=BODY_OCTETS_MAX),
         Route("GET", "/messages/{id}", show),
+        openapi.route(described(public_url)),
         *commands,
     )
     return edge(routes, names=NAMES)
@@ -214,6 +277,12 @@ def commands(canaries: Canaries, *, command_key: str, canary_key: str) -> list[R
             return refusal(404, "unknown-link", "there is no link of that name")
         return await routes(request)
 
+    async def complain(request: Request) -> Answer:
+        wanted = msgspec.json.decode(await request.body(), type=_Complaint)
+        if not await canaries.complain(request.parts["link"], who=wanted.by):
+            return refusal(404, "unknown-link", "there is no link of that name")
+        return await routes(request)
+
     async def exposed(request: Request) -> Answer:
         asked = dict(parse_qsl(request.query.decode("latin-1")))
         since, until = float(asked.get("since", "nan")), float(asked.get("until", "nan"))
@@ -240,6 +309,7 @@ def commands(canaries: Canaries, *, command_key: str, canary_key: str) -> list[R
         Route("POST", "/canaries/received", _careful(received), body_bytes_max=most, key=canary_key),
         Route("GET", "/routes", _careful(routes), key=command_key),
         Route("POST", "/routes/{link}", _careful(switch), body_bytes_max=most, key=command_key),
+        Route("POST", "/routes/{link}/complaints", _careful(complain), body_bytes_max=most, key=command_key),
         Route("GET", "/routes/{link}/exposed", _careful(exposed), key=command_key),
     ]
 
@@ -276,13 +346,38 @@ def quarantine_commands(quarantine: Quarantine, *, command_key: str) -> list[Rou
     ]
 
 
-def report_commands(reports: Reports, *, command_key: str) -> list[Route]:
-    """How the partners speak, and what waits for whom."""
+def report_commands(reports: Reports, canaries: Canaries, *, command_key: str) -> list[Route]:
+    """How the partners speak, what waits for whom, and how small a share of misdelivered messages would be noticed."""
 
     async def links(request: Request) -> Answer:
-        return Answer(200, asdict(reports.report()))
+        found = asdict(reports.report())
+        looked_at = {each.link: each for each in canaries.looks()}
+        links = [{**each, **asdict(looked_at[each["link"]])} for each in found["links"]]
+        return Answer(200, {**found, "links": links})
 
     return [Route("GET", "/links", links, key=command_key)]
+
+
+def wrong_number_routes(canaries: Canaries, page: Callable[[Request, str, str], Answer]) -> list[Route]:
+    """Where anybody says that they got a message which was not for them; who says too much is answered alike.
+
+    `page(request, language, said)`: `said` is empty, `done`, or `bad`, a number that is none of ours.
+    """
+
+    async def show(request: Request) -> Answer:
+        return page(request, "", "")
+
+    async def take(request: Request) -> Answer:
+        fields = dict(parse_qsl((await request.body()).decode("utf-8", "replace"), max_num_fields=FIELDS_MAX))
+        address = (request.scope.get("client") or ("",))[0]
+        known = canaries.say_wrong_number(fields.get("number", "").strip(), address=address)
+        return page(request, fields.get("lang", ""), "done" if known else "bad")
+
+    most = FORM_OCTETS_MAX
+    return [
+        Route("GET", "/wrong-number", show),
+        Route("POST", "/wrong-number", _careful(take), body_bytes_max=most),
+    ]
 
 
 def trail_commands(centre: SmsCentre, *, command_key: str) -> list[Route]:

@@ -20,6 +20,7 @@ from prikkfri.sms.sealing import NONCE_OCTETS, Sealer
 from prikkfri.sms.submission import Accepted, Bucket, Order, Refusal, Rules, decide, sealed_messages
 from prikkfri.sms.trail import Step
 from prikkfri.sms.transit import LOOP, STATUSES
+from prikkfri.sms.trust.wrong_numbers import NOTHING_HEARD, Heard, Listening, listened
 
 ID_ENTROPY_OCTETS = 5
 ENDED_TWICE = "ended-its-session-twice"
@@ -58,6 +59,8 @@ class Given:
     part_references: PartReferences = field(default_factory=PartReferences)
     turns: Turns = field(default_factory=Turns)
     order: Order = field(default_factory=Order)
+    listening: Listening = NOTHING_HEARD
+    """What of that which networks hand in hints at misdelivery."""
     refusals: Mapping[int, Refused] = field(default_factory=lambda: REFUSALS)
     """What the party's statuses mean."""
 
@@ -91,6 +94,8 @@ class Intake:
     """All that came, those of messages still on their way too."""
     receipts_unnamed: int = 0
     """Of which message they tell nobody can say."""
+    heard: Heard = field(default_factory=Heard)
+    """What hints at misdelivery."""
     unbind: Request | None = None
     over: Ended | None = None
 
@@ -123,6 +128,9 @@ def read_events(events: Sequence[Event], bucket: Bucket, given: Given) -> Intake
 def _read_message(intake: Intake, request: Request, message: ShortMessage, given: Given) -> None:
     if request.command in _TOLD_BY and is_receipt(message):
         _read_receipt(intake, request, message, given)
+        return
+    if given.rules.party.kind == "link" and listened(intake.heard, message, given.rules, given.listening):
+        intake.answers.append((request, Status.OK, MessageAnswer()))
         return
     status, identity = hand_in(intake, message, given)
     intake.answers.append((request, status, MessageAnswer(identity)))

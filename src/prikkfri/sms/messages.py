@@ -73,6 +73,8 @@ class Message(msgspec.Struct, frozen=True):
     """Its sender's user_message_reference, which comes back in its receipt; none other sees it."""
     sessions_ended: int = 0
     """How often a session was ended by its peer while this was the first without an answer."""
+    holder: str = ""
+    """The subscriber who held the number when the message was accepted; empty: nobody known to us."""
 
     @property
     def goes_to_network(self) -> bool:

@@ -7,9 +7,12 @@ from typing import NamedTuple
 from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.sms.intake import Told
 from prikkfri.sms.lifecycle import ENDED, State
+from prikkfri.sms.messages import network_state
 from prikkfri.sms.receipt_ids import Candidate, Match, Reading, Unmatched, match
 
 NO_REFERENCE = -1
+_TOLD = frozenset({State.DELIVERED, State.UNDELIVERABLE, State.REJECTED})
+"""Ends that a network has told, and does not take back."""
 
 
 class NetworkReceipt(NamedTuple):
@@ -108,6 +111,23 @@ def find(receipt: NetworkReceipt, known: Sequence[Known], ways: Sequence[Reading
         return found
     [message] = [each for each in known if each.message == found.message]
     return Fitting(found.message, State(message.state), message.sent_at, found)
+
+
+def contradiction(receipt: NetworkReceipt, found: Fitting) -> str:
+    """What a receipt says of a message that has come to another end, in words for its trail; empty: it says no other.
+
+    That its end was never told is none: what comes then is late.
+    """
+    state = network_state(receipt.state)
+    if state is None or not found.ended or found.state in (state, State.UNREPORTED):
+        return ""
+    return f"link {receipt.link} tells {state} ({receipt.error}) of its id {receipt.next_hop_id}; it was {found.state}"
+
+
+def contradicts(receipt: NetworkReceipt, found: Fitting) -> bool:
+    """Whether one receipt says that a message was delivered, and another that it was not."""
+    told = network_state(receipt.state)
+    return told in _TOLD and found.state in _TOLD and (told is State.DELIVERED) != (found.state is State.DELIVERED)
 
 
 def next_look(receipt: NetworkReceipt, now: float, *, soon_seconds: float, early_seconds: float) -> float:

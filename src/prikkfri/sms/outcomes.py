@@ -14,6 +14,7 @@ from prikkfri.journal.outcomes import Verdict
 from prikkfri.sms.addresses import is_number
 from prikkfri.sms.canaries import verdicts
 from prikkfri.sms.delivery import STATUS
+from prikkfri.sms.holders import ANOTHERS
 from prikkfri.sms.lifecycle import RESTORED, State
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
@@ -133,7 +134,7 @@ def settled(
 
     `for_account`: it was for an account, which took it, refused it, or did not come for it in time.
     """
-    ours = state is State.QUARANTINED or (state is State.EXPIRED and not for_account) or reason == RESTORED
+    ours = state is State.QUARANTINED or (state is State.EXPIRED and not for_account) or reason in (RESTORED, ANOTHERS)
     theirs = ACCOUNT if for_account else "link"
     return Outcome(
         time=now,
@@ -199,6 +200,19 @@ def condemned(link: str, partners: Partners, *, earliest: float, likeliest: floa
         )
         for time, reason in ((earliest, "misdelivery-not-excluded"), (likeliest, "misdelivery"))
     ]
+
+
+def complained(link: str, partners: Partners, *, who: str, now: float) -> Outcome:
+    """A partner complains that messages go astray, says a person."""
+    return Outcome(
+        time=now,
+        service=SERVICE,
+        step="complaint",
+        layer="sms-centre",
+        verdict="kept",
+        reason="misdelivery",
+        dimensions={**_way(link, partners, "out"), "by": who},
+    )
 
 
 def switched(link: str, state: str, partners: Partners, *, who: str, reason: str, now: float) -> Outcome:

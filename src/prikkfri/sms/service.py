@@ -17,6 +17,7 @@ The role ends, and finds out when it starts again what there is.
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from prikkfri.clock import Clock, SteadyClock
@@ -24,9 +25,12 @@ from prikkfri.config import Account, Sms
 from prikkfri.journal import Journal
 from prikkfri.sms import store, transit
 from prikkfri.sms.accounts.service import Accounts
+from prikkfri.sms.addresses import read_recipient
 from prikkfri.sms.authentication import Rejected
 from prikkfri.sms.binding import ROOM, Room
+from prikkfri.sms.conformance import Signs
 from prikkfri.sms.dispatch.service import Dispatch
+from prikkfri.sms.holding.service import Holders, Holding
 from prikkfri.sms.housekeeping.service import Housekeeping
 from prikkfri.sms.keys.service import Keys
 from prikkfri.sms.links.service import Links
@@ -36,7 +40,7 @@ from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.reports.service import Reports
 from prikkfri.sms.restores.service import Restores
 from prikkfri.sms.routes.service import RouteSwitch
-from prikkfri.sms.routing import Exposed, Party, Stop
+from prikkfri.sms.routing import Exposed, Party, Stop, find_route, numbering_of
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.sessions.service import Sessions
 from prikkfri.sms.shared.service import WIRE, Shared, Wire
@@ -68,11 +72,13 @@ class SmsCentre:
         room: Room = ROOM,
         trusted: Sequence[str] = (),
         mark: Mark | None = None,
+        holders: Holders | None = None,
     ) -> None:
         """`smpp_sockets` listen already; `entropy(n)` gives n random octets fit for keys. Raises `StorageError`.
 
         `trusted`: addresses or networks of proxies, which connect for others. `mark`: where it is noted how far the
         centre has come, on another disk than the database's; None: a restored snapshot is not noticed.
+        `holders`: who holds a number now; None: a message is for whoever has its number.
         """
         self._sockets = smpp_sockets
         self._steady = SteadyClock(clock)
@@ -89,8 +95,9 @@ class SmsCentre:
         """What is held for a person, and what a person does with it."""
         self.restores = Restores(shared, receipts, mark)
         """Whether a snapshot was restored, and what a person says of what waited in it."""
-        self._submissions = Submissions(shared, receipts, self._keys)
-        dispatch = Dispatch(shared, receipts, quarantine)
+        holding = Holding(shared, holders)
+        self._submissions = Submissions(shared, receipts, self._keys, holding)
+        dispatch = Dispatch(shared, receipts, quarantine, holding)
         self._sessions = Sessions(shared, self._submissions, dispatch)
         self._accounts = Accounts(shared, self._sessions, room, trusted)
         self._links = Links(shared, self._sessions)
@@ -162,6 +169,25 @@ class SmsCentre:
         """
         await self._submissions.send_canary(link, phone, text, seconds=seconds, note=note)
 
+    def signs(self, link: str) -> Signs:
+        """What of a link's traffic may hint that messages go astray."""
+        traffic = self._shared.traffic[link]
+        return Signs(traffic.taken, traffic.misfits, traffic.returned)
+
+    def take_returned(self) -> list[tuple[str, str]]:
+        """The canaries that networks have handed in since this was last asked, as (destination, token)."""
+        return _taken(self._shared.returned)
+
+    def take_said(self) -> list[tuple[str, str]]:
+        """Who has written since then that a message was not for them, as (link, number)."""
+        return _taken(self._shared.said)
+
+    def link_of(self, number: str) -> str | None:
+        """The link that messages to a phone take; None: it is no phone's number, or no link takes it."""
+        recipient = read_recipient(number, 0, numbering_of(self._shared.settings))
+        route = find_route(self._shared.routes, recipient.text) if recipient else None
+        return route.party.name if route and route.party.kind != "account" else None
+
     @property
     def holds(self) -> bool:
         """Whether nothing is sent, since a snapshot was restored."""
@@ -203,6 +229,9 @@ class SmsCentre:
             "messages_in_doubt_total": counted.in_doubt,
             "messages_quarantined_total": counted.quarantined,
             "receipts_unmatched_total": counted.receipts_unmatched,
+            "receipts_contradicted_total": counted.receipts_contradicted,
+            "messages_changed_hands_total": counted.changed_hands,
+            "holders_unknown_total": counted.holders_unknown,
             "secrets_wrong_total": counted.secrets_wrong,
             "secrets_not_looked_at_total": counted.secrets_not_looked_at,
             "connections": len(bound.connections),
@@ -217,3 +246,9 @@ class SmsCentre:
             **self.reports.metrics(),
             **self.restores.metrics(),
         }
+
+
+def _taken(waiting: deque[tuple[str, str]]) -> list[tuple[str, str]]:
+    found = list(waiting)
+    waiting.clear()
+    return found

@@ -38,6 +38,10 @@ class Timing:
     """Of older messages that wait for an account nobody is to hear any more when its last connection ends."""
     count_every_seconds: float = 5.0
     """How often we look for whom as much waits as may wait."""
+    holders_seconds_max: float = 1.0
+    """Whoever is asked who holds a number and has not answered by then is not waited for."""
+    holders_pause_seconds: float = 10.0
+    """So long it is not asked again then."""
     mark_seconds: float = 1.0
     """How often, at most, it is noted how far the centre has come: what was committed after that is not missed."""
     mark_seconds_max: float = 3.0
@@ -50,6 +54,8 @@ class Timing:
     judge_seconds: float = 0.5
     """How often canaries are judged."""
     canaries_kept_seconds: float = 2 * 86_400.0
+    hints_weighed_seconds: float = 30.0
+    """How often the hints of a route, or that there were none, are weighed against what went over it."""
 
 
 TIMING = Timing()

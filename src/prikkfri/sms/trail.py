@@ -18,7 +18,7 @@ class Step:
 @dataclass(frozen=True)
 class Trail:
     id: str
-    state: str
+    state: State
     sender: str
     recipient: str
     account: str

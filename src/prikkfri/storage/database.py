@@ -1,4 +1,5 @@
-"""A database as its users see it: group commit for writes, snapshots for reads, one SQL path over two thin engines.
+"""A database as its users see it: group commit for writes, reads of what is committed, one SQL path over two thin
+engines.
 
 Writers that arrive while a group is being committed form the next group: one transaction, one fsync. A work is
 therefore an async function of a transaction that has no effect outside it, since it runs again when another work of
@@ -26,7 +27,7 @@ Parameters = Mapping[str, object]
 
 
 class Queries(Protocol):
-    """What may be done in a snapshot."""
+    """What may be asked. Each statement sees what is committed when it begins; two may see different states."""
 
     async def fetch(self, sql: str, parameters: Parameters | None = None) -> list[Row]: ...
 
@@ -138,7 +139,7 @@ class Database:
         return result
 
     async def read(self, work: Callable[[Queries], Awaitable[T]]) -> T:
-        """Runs `work` on a snapshot of what is committed."""
+        """Runs `work` on what is committed, each of its statements on a snapshot of its own."""
         try:
             return await self.engine.read(work)
         except Exception as error:

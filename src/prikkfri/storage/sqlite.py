@@ -31,7 +31,7 @@ def _quiet() -> None:
 
 
 class _Connection:
-    """A transaction (or a snapshot) on one connection."""
+    """A transaction, or statements each by itself, on one connection."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection

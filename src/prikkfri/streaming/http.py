@@ -11,6 +11,7 @@ import msgspec
 from prikkfri.errors import RemoteProtocolError
 from prikkfri.protocols.asgi import (
     JSON,
+    PLAIN,
     Answer,
     Application,
     Headers,
@@ -98,7 +99,7 @@ def application(playout: Playout, viewer_origin: str, command_key: str = "") -> 
 
 class _Command(msgspec.Struct, forbid_unknown_fields=True):
     state: Literal["open", "closed", "rule"]
-    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
     """The name of the person who says so."""
 
 

@@ -40,6 +40,12 @@ async def holder_at(queries: Queries, msisdn: str, when: float) -> Subscriber | 
     return Subscriber(*row) if row else None
 
 
+async def holders_at(queries: Queries, msisdns: Collection[str], when: float) -> dict[str, str]:
+    """By mobile number (E.164) the id of whoever held it at a moment; those that nobody held are left out."""
+    select = "SELECT msisdn, subscriber_id FROM mobile_number WHERE starts <= :at AND ends > :at AND msisdn IN"
+    return dict(await _fetch_in(queries, select, msisdns, at=when))
+
+
 async def packages_at(queries: Queries, subscriber_id: str, now: float) -> tuple[str, ...]:
     """The television packages that a subscriber may watch."""
     rows = await queries.fetch(
@@ -157,12 +163,12 @@ async def write_imported_passwords(
     )
 
 
-async def _fetch_in(queries: Queries, select: str, values: Collection[str]) -> list[Row]:
+async def _fetch_in(queries: Queries, select: str, values: Collection[str], **further: object) -> list[Row]:
     """Rows of `SELECT ... IN` these values, in statements of one length, so that each is prepared once."""
     rows: list[Row] = []
     ordered = list(values)
     for start in range(0, len(ordered), VALUES_IN_A_STATEMENT):
         some = ordered[start : start + VALUES_IN_A_STATEMENT]
         filled = {f"v{i}": some[min(i, len(some) - 1)] for i in range(VALUES_IN_A_STATEMENT)}
-        rows += await queries.fetch(f"{select} ({_PLACES})", filled)
+        rows += await queries.fetch(f"{select} ({_PLACES})", {**filled, **further})
     return rows

@@ -18,10 +18,12 @@ from prikkfri.assurance.personal import http as personal_http
 from prikkfri.assurance.personal.service import FOUND_MAX, Personal, Registry
 from prikkfri.assurance.response import http as customers
 from prikkfri.assurance.response.service import Response, Surroundings
-from prikkfri.assurance.service import Assurance, OthersArea
+from prikkfri.assurance.service import Assurance
 from prikkfri.assurance.telling import language_of
 from prikkfri.clock import Clock
 from prikkfri.config import ROLES, Config
+from prikkfri.journal.others import OthersArea
+from prikkfri.protocols import openapi
 from prikkfri.protocols.money import Language
 from prikkfri.storage import Database, Location, Queries, open_database, open_reader, open_spool_reader
 from prikkfri.storage.device_tokens import DeviceTokens
@@ -169,10 +171,12 @@ async def build(config: Config, clock: Clock) -> Role:
         timezone=config.streaming.timezone,
         operator=config.operator,
     )
-    for_customers = customers.application(response, tokens, viewer_origin=config.roles.viewer.url)
+    viewer, own = config.roles.viewer.url, config.roles.assurance.url
+    for_customers = customers.application(response, tokens, viewer_origin=viewer, public_url=own)
 
     commanded = personal_http.application(personal, people, command_key=command_key(config.home, "assurance"))
-    elsewhere = {customers.PATH: for_customers, **dict.fromkeys(personal_http.PATHS, commanded)}
+    to_customers = dict.fromkeys((customers.PATH, openapi.PATH), for_customers)
+    elsewhere = {**to_customers, **dict.fromkeys(personal_http.PATHS, commanded)}
 
     async def edge(scope: Scope, receive: Receive, send: Send) -> None:
         await elsewhere.get(scope.get("path", ""), console)(scope, receive, send)

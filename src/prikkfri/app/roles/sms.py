@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import resource
 import secrets
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from prikkfri.app.limits import smpp_connections_for
@@ -14,6 +15,7 @@ from prikkfri.app.serving import listen
 from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.journal import open_journal
+from prikkfri.journal.others import OthersArea
 from prikkfri.sms.binding import Room, promised_too_many
 from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.http import (
@@ -23,18 +25,22 @@ from prikkfri.sms.http import (
     report_commands,
     restore_commands,
     trail_commands,
+    wrong_number_routes,
 )
 from prikkfri.sms.service import SmsCentre
-from prikkfri.storage import open_database
+from prikkfri.storage import open_database, open_reader
 from prikkfri.storage.keys import command_key
 from prikkfri.storage.marks import MarkFile
 from prikkfri.storage.sealing_keys import SealingKeyFiles
+from prikkfri.subscribers.store import holders_at
+from prikkfri.web.wrong_number import page as wrong_number
 
 log = logging.getLogger("prikkfri.sms")
 
 
 async def build(config: Config, clock: Clock) -> Role:
-    database = await open_database(location_of(config), "sms")
+    location = location_of(config)
+    database = await open_database(location, "sms")
     journal = await open_journal(database, stream="sms", clock=clock)
     sockets = listen(config.roles.sms.smpp_port, config.bind)
 
@@ -46,7 +52,16 @@ async def build(config: Config, clock: Clock) -> Role:
         for each in sockets:  # those of a centre that never came to run, too
             each.close()
         await centre.restores.mark_last()
+        await subscribers.close()
         await database.close()
+
+    subscribers = OthersArea(lambda: open_reader(location, "subscribers"), clock)
+
+    async def holders(numbers: Collection[str]) -> Mapping[str, str] | None:
+        """Who holds these numbers, written without the `+` of E.164."""
+        written, now = {f"+{number}" for number in numbers}, clock.now()
+        found = await subscribers.use(lambda reader: reader.read(lambda q: holders_at(q, written, now)))
+        return None if found is None else {msisdn.removeprefix("+"): holder for msisdn, holder in found.items()}
 
     settings = dataclasses.replace(config.sms, region=config.sms.region or config.region)
     centre = SmsCentre(
@@ -60,6 +75,7 @@ async def build(config: Config, clock: Clock) -> Role:
         room=Room(connections_max=connections_max),
         trusted=config.trusted_proxies,
         mark=MarkFile(_mark_file(config)),
+        holders=holders,
     )
     try:
         await centre.restores.notice()  # before anybody can hand anything in
@@ -77,10 +93,12 @@ async def build(config: Config, clock: Clock) -> Role:
             [
                 *commands(canaries, **keys),
                 *quarantine_commands(centre.quarantine, command_key=commanded),
-                *report_commands(centre.reports, command_key=commanded),
+                *report_commands(centre.reports, canaries, command_key=commanded),
+                *wrong_number_routes(canaries, wrong_number.page),
                 *trail_commands(centre, command_key=commanded),
                 *restore_commands(centre.restores, command_key=commanded),
             ],
+            public_url=config.roles.sms.url,
         ),
         work=(centre.run, canaries.run, trimming(journal, config, clock)),
         counters=lambda: {**centre.counters(), **canaries.counters()},

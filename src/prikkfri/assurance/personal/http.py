@@ -7,21 +7,21 @@ import msgspec
 from prikkfri.assurance.console import Console
 from prikkfri.assurance.personal.service import ERASED, EXPORTED, Personal
 from prikkfri.errors import InDoubt, StorageError
-from prikkfri.protocols.asgi import Answer, Application, Handler, Request, Route, edge, refusal
+from prikkfri.protocols.asgi import PLAIN, Answer, Application, Handler, Request, Route, edge, refusal
 from prikkfri.subscribers.subscriptions import Subscriber
 
 EXPORT, ERASE = "/customers/data/export", "/customers/data/erase"
 PATHS = (EXPORT, ERASE)
 BODY_BYTES_MAX = 2_048
 _SILENT = refusal(503, "database-unavailable", "The database does not answer now.", retry_after_s=5)
-_Short = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+_Short = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
 
 
 class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
     customer: _Short
     """The id: a name or a number may be somebody else's by now."""
     by: _Short
-    why: Annotated[str, msgspec.Meta(min_length=4, max_length=200)]
+    why: Annotated[str, msgspec.Meta(min_length=4, max_length=200, pattern=PLAIN)]
 
 
 def application(personal: Personal, console: Console, *, command_key: str) -> Application:

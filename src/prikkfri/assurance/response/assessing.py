@@ -32,6 +32,7 @@ from prikkfri.streaming.pictures import PICTURE
 DONE: Mapping[str, tuple[Kind, str]] = {
     "stop-route": ("mitigate", "stopped the route over {link} ({partner}): {reason}"),
     "open-route": ("act", "opened the route over {link} ({partner})"),
+    "complaint": ("act", "noted that {partner} complains of {reason} over {link}"),
     "stop-sending": ("mitigate", "stopped sending messages: {reason}"),
     "start-sending": ("act", "started sending messages again: {reason} what waited"),
     "open-channel": ("mitigate", "opened the channel {channel} to everybody: {reason}"),

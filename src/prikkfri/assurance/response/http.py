@@ -1,11 +1,14 @@
 """Was I hit? What a customer who is signed in may ask of incident response, from the viewer's pages."""
 
 import asyncio
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from prikkfri.assurance import status
 from prikkfri.assurance.response.service import Befallen, Response
 from prikkfri.assurance.response.timing import TIMING, Timing
 from prikkfri.errors import StorageError
+from prikkfri.protocols import openapi
 from prikkfri.protocols.asgi import (
     Answer,
     Application,
@@ -25,10 +28,55 @@ _BUSY = refusal(503, "overloaded", "Very many ask just now; please try again.", 
 _SILENT = refusal(503, "database-unavailable", "This cannot be looked up now.", retry_after_s=RETRY_AFTER_SECONDS)
 
 
+@dataclass(frozen=True, slots=True)
+class Credit:
+    amount: int
+    """In the smallest unit of the currency."""
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An incident in which this customer was hit. Times are seconds since 1970 UTC."""
+
+    what: dict[str, str]
+    """By language: `nb`, `sv`, `en`."""
+    since: float
+    until: float | None
+    """None: it is not over."""
+    asked_at: float
+    got_at: float | None
+    """When they got it after all."""
+    credit: Credit | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    incidents: list[Hit]
+
+
+OPERATIONS = (
+    openapi.Operation(
+        "GET",
+        PATH,
+        "wasIHit",
+        "The incidents in which the customer who signed in on this device was hit, and what they get",
+        openapi.Reply(200, "Those incidents, none when there were none", Hits),
+        ((401, ("bad-token", "expired", "revoked")), (503, ("overloaded", "database-unavailable"))),
+        scheme="device",
+    ),
+)
+
+
+def described(url: str) -> dict[str, Any]:
+    """The OpenAPI document of what customers may ask, which is served at `url`."""
+    return openapi.document("Prikkfri: was I hit?", OPERATIONS, url=url)
+
+
 def application(
-    response: Response, tokens: DeviceTokens, *, viewer_origin: str, timing: Timing = TIMING
+    response: Response, tokens: DeviceTokens, *, viewer_origin: str, public_url: str = "", timing: Timing = TIMING
 ) -> Application:
-    """`GET /was-i-hit` with a device token."""
+    """`GET /was-i-hit` with a device token. `public_url`: where integrators find it."""
     asking = 0
 
     async def was_hit(request: Request) -> Answer:
@@ -46,18 +94,19 @@ def application(
             return _SILENT
         finally:
             asking -= 1
-        return Answer(200, {"incidents": [_shown(each) for each in found]})
+        return Answer(200, asdict(Hits([_shown(each) for each in found])))
 
-    return edge([Route("GET", PATH, was_hit)], cors=cross_origin(viewer_origin, credentials=False))
+    routes = [Route("GET", PATH, was_hit), openapi.route(described(public_url))]
+    return edge(routes, cors=cross_origin(viewer_origin, credentials=False))
 
 
-def _shown(each: Befallen) -> dict[str, object]:
+def _shown(each: Befallen) -> Hit:
     incident = each.incident
-    return {
-        "what": dict(status.what(incident)),
-        "since": incident.since,
-        "until": None if incident.open else incident.ended_at or incident.resolved_at,
-        "asked_at": each.asked_at,
-        "got_at": each.got_at,
-        "credit": {"amount": each.amount, "currency": each.currency} if each.amount else None,
-    }
+    return Hit(
+        what=dict(status.what(incident)),
+        since=incident.since,
+        until=None if incident.open else incident.ended_at or incident.resolved_at,
+        asked_at=each.asked_at,
+        got_at=each.got_at,
+        credit=Credit(each.amount, each.currency) if each.amount else None,
+    )

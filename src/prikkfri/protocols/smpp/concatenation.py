@@ -7,7 +7,7 @@ parameters of SMPP (5.3.2.22); a whole long message may travel in message_payloa
 import struct
 from array import array
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from zlib import crc32
 
 import msgspec
@@ -25,6 +25,11 @@ REFERENCES = 256
 _USER_DATA_OCTETS = 140  # what one message carries over the air, header included
 _CONCATENATION_8, _CONCATENATION_16 = 0x00, 0x08
 _NOT_YET = -1
+
+
+TEXTS_MAX = 100_000
+TEXT_SECONDS_MAX = 86_400.0
+"""A phone that still waits for parts after a day has given them up."""
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
@@ -186,21 +191,60 @@ class References:
         return changed
 
 
+class PartReference(msgspec.Struct, frozen=True, gc=False):
+    """By which text a reference is taken."""
+
+    sender: str
+    recipient: str
+    wide: bool
+    reference: int
+    origin: str
+    """Who handed the text in; empty: we have cut it ourselves."""
+    chosen: int
+    """The reference that its sender gave it."""
+    total: int
+    numbers: bytes
+    """The parts that have come, an octet each."""
+    at: float
+    """When the last one came: seconds since 1970 UTC."""
+
+
 class PartReferences:
     """The references of parts that senders have cut themselves: as they chose them, but where a phone would mix them.
 
     Two senders that write in one name to one phone know nothing of each other, and each may choose the reference of
-    the other's text, of which parts may still be missing. The later one then gets the next that is free. Bounded: of
-    the pairs and messages the oldest are forgotten, as all are in a new process.
+    the other's text, of which parts may still be missing. The later one then gets the next that is free, or
+    else the one whose text was silent longest. Bounded: of the pairs and messages the oldest are forgotten. What
+    `changed` tells is to be kept: a phone that waits for the rest of a text knows nothing of our restarts.
     """
 
-    def __init__(self, *, messages_max: int = 100_000, age_seconds_max: float = 86_400.0) -> None:
+    def __init__(self, *, messages_max: int = TEXTS_MAX, age_seconds_max: float = TEXT_SECONDS_MAX) -> None:
         self._messages_max = messages_max
         self._age_seconds_max = age_seconds_max
         self._texts: OrderedDict[tuple[str, str, str, Part], _Text] = OrderedDict()
         """By origin, sender, recipient and part without its number; the one that went on last is last."""
         self._taken: dict[tuple[str, str, bool], dict[int, tuple[str, str, str, Part]]] = {}
         """By sender, recipient and width: whose each reference is."""
+        self._changed: dict[tuple[str, str, str, Part], None] = {}
+
+    def recover(self, kept: Iterable[PartReference]) -> None:
+        """`kept`: what `changed` told, of each reference the last; the one that went on last is last."""
+        for each in kept:
+            key = (each.origin, each.sender, each.recipient, Part(each.chosen, each.total, 0, each.wide))
+            self._forget(key)
+            self._texts[key] = _Text(each.reference, set(each.numbers), each.at)
+            self._taken.setdefault((each.sender, each.recipient, each.wide), {})[each.reference] = key
+
+    def changed(self) -> list[PartReference]:
+        """What each reference is taken by, of those that have gone on since this was asked before."""
+        changed, self._changed = self._changed, {}
+        found = []
+        for key in changed:
+            if (text := self._texts.get(key)) is not None:
+                origin, sender, recipient, part = key
+                taken = (sender, recipient, part.wide, text.reference)
+                found.append(PartReference(*taken, origin, part.reference, part.total, bytes(text.numbers), text.at))
+        return found
 
     def of(self, origin: str, sender: str, recipient: str, part: Part, now: float) -> int:
         """The reference that a part bears on its way; `origin`: who handed it in."""
@@ -213,6 +257,7 @@ class PartReferences:
         text.numbers.add(part.number)
         text.at = now
         self._texts.move_to_end(key)
+        self._changed[key] = None
         if len(self._texts) > self._messages_max:
             self._forget(next(iter(self._texts)))
         return text.reference
@@ -221,7 +266,7 @@ class PartReferences:
         """Whether a reference of 8 bits is free for a text that we cut ourselves; if so it is taken from now on."""
         part = Part(reference, 0, 0)
         key = ("", sender, recipient, part)
-        if self._free(key, part, now) != reference or self._is_anothers(key, reference, now):
+        if self._free(key, part, now) != reference or self._is_in_use(key, reference, now):
             return False
         self.of("", sender, recipient, part, now)
         return True
@@ -231,15 +276,21 @@ class PartReferences:
         size = 65_536 if part.wide else 256
         for further in range(size):
             reference = (part.reference + further) % size
-            if not self._is_anothers(key, reference, now):
+            if not self._is_in_use(key, reference, now):
                 if (before := taken.get(reference)) is not None:
                     self._forget(before)
                 return reference
-        return part.reference
+        oldest = min(taken, key=lambda each: self._texts[taken[each]].at)
+        self._forget(taken[oldest])
+        return oldest
 
-    def _is_anothers(self, key: tuple[str, str, str, Part], reference: int, now: float) -> bool:
+    def _is_in_use(self, key: tuple[str, str, str, Part], reference: int, now: float) -> bool:
+        """By a text that it is not meant to go on from: who chooses the same again knows what it does."""
         holder = self._taken.get((key[1], key[2], key[3].wide), {}).get(reference)
-        return holder is not None and holder[0] != key[0] and now - self._texts[holder].at <= self._age_seconds_max
+        if holder is None or now - self._texts[holder].at > self._age_seconds_max:
+            return False
+        # What was moved there its own sender knows nothing of, either.
+        return not (holder[0] == key[0] and holder[3].reference == key[3].reference == reference)
 
     def _forget(self, key: tuple[str, str, str, Part]) -> None:
         text = self._texts.pop(key, None)

@@ -15,6 +15,7 @@ Ended comes once, and last; what is then still in the window is in doubt.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from enum import Enum, auto
 
 import msgspec
@@ -92,7 +93,7 @@ class Limits(msgspec.Struct, frozen=True):
     enquire_seconds: float = 30.0
     """Silence after which we ask whether the peer is there."""
     sequence_max: int = 0x7FFFFFFF
-    """After which sequence numbers begin at 1 again (3.2)."""
+    """After which sequence numbers begin at 1 again (3.2), those left out that wait for their answers."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -164,15 +165,30 @@ class Session:
 
     # commands
 
-    def ask(self, command: Command, body: bytes, context: object, now: float) -> None:
-        """Sends a request with an encoded body. Raises LocalProtocolError when state or window forbid it."""
+    def ask(
+        self,
+        command: Command,
+        body: bytes,
+        context: object,
+        now: float,
+        *,
+        check: Callable[[bytes, int], None] | None = None,
+    ) -> None:
+        """Sends a request with an encoded body. Raises LocalProtocolError when state or window forbid it.
+
+        `check` is given the octets that are to be written, which are not touched again, and the sequence number under
+        which the answer will be taken for `context`; where it raises, nothing is written.
+        """
         if command not in _MAY_ASK[self.side, self.state]:
             raise LocalProtocolError(f"{command.name} may not be sent in state {self.state.name}")
         if len(self._window) >= self.limits.window:
             raise LocalProtocolError("the window is full")
         sequence = self._next_sequence()
+        pdu = HEADER.pack(HEADER.size + len(body), command, Status.OK, sequence) + body
+        if check is not None:
+            check(pdu, sequence)
         self._window[sequence] = (now, command, context)
-        self._put(command, Status.OK, sequence, body)
+        self._unwritten.append(pdu)
 
     def bind(self, command: Command, bind: Bind, now: float) -> None:
         self.ask(command, encode_body(bind), bind, now)
@@ -314,7 +330,17 @@ class Session:
         events.append(Answered(context, status, body))
 
     def _next_sequence(self) -> int:
-        self._sequence = self._sequence % self.limits.sequence_max + 1
+        """One that no request bears which waits for its answer: the answer would settle another.
+
+        Where all are taken, the request whose answer is late longest gives its own: nothing of it is heard any more.
+        """
+        for _ in range(len(self._window) + len(self._late) + 1):
+            self._sequence = self._sequence % self.limits.sequence_max + 1
+            if self._sequence not in self._window and self._sequence not in self._late:
+                return self._sequence
+        if not self._late:
+            raise LocalProtocolError("every sequence number waits for its answer")
+        self._sequence, _ = self._late.popitem(last=False)
         return self._sequence
 
     def _become(self, state: State) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from prikkfri.protocols.asgi import Answer, Request, Route, bearer, refusal
+from prikkfri.protocols.asgi import PLAIN, Answer, Request, Route, bearer, refusal
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.signin.devices.service import Devices
 from prikkfri.signin.http import when_stored
@@ -17,14 +17,14 @@ _WHO_ASKS = refusal(401, "bad-token", "Sign in anew: this device is not signed i
 
 
 class _End(msgspec.Struct):
-    device: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = ""
+    device: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)] = ""
     others: bool = False
 
 
 class ForCustomer(msgspec.Struct, forbid_unknown_fields=True):
-    customer: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    customer: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
     """Here and not in the path: the id of an operator's system may hold a slash."""
-    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
     """The name of the person who says so."""
 
 

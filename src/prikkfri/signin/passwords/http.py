@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from prikkfri.protocols.asgi import Answer, Request, Route, header, refusal
+from prikkfri.protocols.asgi import PLAIN, Answer, Request, Route, header, refusal
 from prikkfri.protocols.device_token import is_device
 from prikkfri.signin.clients import client_kind
 from prikkfri.signin.credentials import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN
@@ -34,10 +34,10 @@ class _CodeBody(msgspec.Struct):
 
 class _PasswordBody(msgspec.Struct):
     password: Annotated[str, msgspec.Meta(min_length=PASSWORD_LENGTH_MIN, max_length=PASSWORD_LENGTH_MAX)]
-    login: Annotated[str, msgspec.Meta(max_length=LOGIN_LENGTH_MAX)] = ""
-    code: Annotated[str, msgspec.Meta(max_length=32)] = ""
+    login: Annotated[str, msgspec.Meta(max_length=LOGIN_LENGTH_MAX, pattern=PLAIN)] = ""
+    code: Annotated[str, msgspec.Meta(max_length=32, pattern=PLAIN)] = ""
     device: str = ""
-    link: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    link: Annotated[str, msgspec.Meta(max_length=64, pattern=PLAIN)] = ""
 
 
 def routes(passwords: Passwords, *, viewer_origin: str, command_key: str) -> list[Route]:

@@ -25,10 +25,11 @@ from prikkfri.assurance.response import store
 from prikkfri.assurance.response.service import Response, Surroundings
 from prikkfri.assurance.response.store import Given
 from prikkfri.assurance.response.timing import TIMING
-from prikkfri.assurance.service import Assurance, OthersArea
+from prikkfri.assurance.service import Assurance
 from prikkfri.config import Assurance as Settings
 from prikkfri.config import Remedy, Tier
 from prikkfri.journal import Journal, Page, Source, open_journal
+from prikkfri.journal.others import OthersArea
 from prikkfri.journal.outcomes import encode_batch
 from prikkfri.protocols.money import Language
 from prikkfri.simulation.evenings.drawing import STREAMS

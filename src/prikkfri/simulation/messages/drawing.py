@@ -1,7 +1,7 @@
 """Drawing: from a seed to a world of accounts, partners, messages and faults, by one table."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,6 +20,7 @@ DIGITS = {"479": 7, "4670": 7, "4520": 6, "3584": 8}
 FAULTS = (
     "killed", "killed-at-a-write", "power-cut", "restarted", "disk-full", "disk-slow", "cut", "stalled",
     "partner-away", "account-away", "route-stopped", "clock-stepped", "second-owner",
+    "snapshot-restored",
 )  # fmt: skip
 
 
@@ -27,7 +28,7 @@ FAULTS = (
 class Table:
     """What is drawn, and how often. Pairs are least and most."""
 
-    messages: int = 2_000
+    messages: int = 6_000
     """Of a world."""
     per_second: tuple[float, float] = (200.0, 3_000.0)
     accounts: tuple[int, int] = (2, 5)
@@ -46,6 +47,12 @@ class Table:
     faults: tuple[int, int] = (0, 8)
     kinds: tuple[str, ...] = FAULTS
     """Of faults, each as often."""
+    windows: tuple[int, ...] = (50, 100, 200, 400)
+    narrow: float = 0.25
+    """The share of worlds in which one link has a small window, or carries only so much a second, and little goes by
+    it: what goes one by one costs most of the time."""
+    commit_seconds: float = 0.05
+    """A COMMIT takes at most so long."""
     odd: float = 0.6
     """The share of partners with quirks."""
     answers_late: float = 0.1
@@ -62,6 +69,8 @@ class Table:
     """The share of PDUs in which a bit changes between what writes them and what reads them back."""
     sequence_max: tuple[int, ...] = (500, 2_000, 0x7FFFFFFF)
     """After which sequence numbers begin again, at either end."""
+    to_the_end: float = 0.05
+    """The share of worlds that go on, when nothing is open any more, until each time that anybody knows of is up."""
     undeliverable: float = 0.05
     off: float = 0.02
 
@@ -94,6 +103,7 @@ class World:
     """Until the last is handed in."""
     ids_alike: bool = False
     sequence_max: int = 0x7FFFFFFF
+    to_the_end: bool = False
     phones: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Numbers by link."""
 
@@ -104,18 +114,20 @@ def drawn(seed: int, table: Table = TABLE) -> World:
     prefixes = chance.sample(COUNTRIES, min(chance.randint(*table.partners), len(COUNTRIES)))
     quirks: dict[str, Quirks] = {}
     links = []
+    narrow = chance.randrange(len(prefixes)) if chance.random() < table.narrow else -1
     for place, prefix in enumerate(prefixes):
         name = f"link-{place}"
         quirks[name] = _quirks(chance) if chance.random() < table.odd else Quirks()
-        links.append(_link(chance, name, place, prefix))
+        links.append(_link(chance, place, prefix, table, narrow=place == narrow))
     phones = {
         link.name: tuple(_number(chance, link.prefixes[0]) for _ in range(chance.randint(*table.phones)))
         for link in links
     }
     rate = chance.uniform(*table.per_second)
     at = sorted(chance.uniform(0.0, table.messages / rate) for _ in range(table.messages))
+    ways = [link.name for place, link in enumerate(links) for _ in range(1 if place == narrow else 25)]
     written = tuple(
-        _written(chance, number, moment, accounts, phones, table) for number, moment in enumerate(at, start=1)
+        _written(chance, number, moment, accounts, ways, phones, table) for number, moment in enumerate(at, start=1)
     )
     seconds = at[-1]
     faults = sorted(
@@ -128,7 +140,7 @@ def drawn(seed: int, table: Table = TABLE) -> World:
     return World(
         seed=seed, table=table, accounts=accounts, links=tuple(links), quirks=quirks, written=written,
         faults=tuple(faults), seconds=seconds, phones=phones, ids_alike=chance.random() < table.ids_alike,
-        sequence_max=chance.choice(table.sequence_max),
+        sequence_max=chance.choice(table.sequence_max), to_the_end=chance.random() < table.to_the_end,
     )  # fmt: skip
 
 
@@ -144,9 +156,10 @@ def _account(chance: random.Random, place: int, table: Table) -> Account:
     )
 
 
-def _link(chance: random.Random, name: str, place: int, prefix: str) -> Link:
+def _link(chance: random.Random, place: int, prefix: str, table: Table, *, narrow: bool) -> Link:
+    window, per_second = chance.choice(((1, 0.0), (10, 0.0), (50, 200.0))) if narrow else (0, 0.0)
     return Link(
-        name=name,
+        name=f"link-{place}",
         partner=f"Partner {place}",
         host=HOST,
         port=PARTNER_PORT + place,
@@ -155,8 +168,8 @@ def _link(chance: random.Random, name: str, place: int, prefix: str) -> Link:
         prefixes=(prefix,),
         network="own" if chance.random() < 0.3 else "partner",
         binds=chance.choice((1, 1, 1, 2, 3)),
-        window=chance.choice((1, 5, 50, 200)),
-        throughput_per_second_max=chance.choice((0.0, 0.0, 0.0, 200.0)),
+        window=window or chance.choice(table.windows),
+        throughput_per_second_max=per_second,
     )
 
 
@@ -196,6 +209,8 @@ def _quirks(chance: random.Random) -> Quirks:
     }
     for name in chance.sample(sorted(further), chance.randint(1, 4)):
         odd[name] = further[name]
+    if odd.get("id_in") == "parameter":
+        odd.pop("empty_parameter", None)  # else its receipts would name no message at all
     if odd.get("refuse"):
         odd["refuse_status"] = chance.choice((0x45, 0x58, 0x14, 0x400, 0x08))
     return Quirks(**odd)  # type: ignore[arg-type]
@@ -206,10 +221,11 @@ def _written(
     number: int,
     at: float,
     accounts: tuple[Account, ...],
+    ways: Sequence[str],
     phones: Mapping[str, tuple[str, ...]],
     table: Table,
 ) -> Written:
-    account, link = chance.choice(accounts), chance.choice(sorted(phones))
+    account, link = chance.choice(accounts), chance.choice(ways)
     phone = chance.choice(phones[link])
     coding = UCS2 if chance.random() < table.wide else GSM
     over = "smpp" if chance.random() >= table.by_http else "http"

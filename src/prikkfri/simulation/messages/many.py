@@ -32,6 +32,8 @@ def judged(seed: int, table: Table = TABLE, parts: Parts = WHOLE) -> Judged:
     world = drawn(seed, table)
     book, told = run(world, parts)
     figures, wrong = judge(book, told.rows)
+    if told.unsettled:
+        wrong.append(f"did not settle: {told.unsettled}")
     wrong += [f"nobody waited for it: {each}" for each in told.unexpected]
     return Judged(
         seed=seed, events=len(world.written), figures=figures, faults=told.faults, findings=tuple(wrong),

@@ -4,7 +4,7 @@ It reads the octets on the wire (`wire`), and shares no code with the centre.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
@@ -36,6 +36,8 @@ class Piece(NamedTuple):
 class Book:
     written: Mapping[int, Written]
     """By number."""
+    nameless: Set[str] = frozenset()
+    """Links whose receipts say no number."""
     accepted: dict[Piece, str] = field(default_factory=dict)
     """The id that the centre gave it."""
     order: list[Piece] = field(default_factory=list)
@@ -50,25 +52,39 @@ class Book:
     """What was told by receipts: states by link, number and the id that the link had given."""
     heard: set[tuple[str, str, str]] = field(default_factory=set)
     """Of them, those that the centre has said it has taken."""
+    given: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """To how many messages a link gave what its receipts can name them by: link, number and id."""
+    fates: defaultdict[Piece, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """What its link decided to tell of each, as often as it took it on."""
     strangers: list[str] = field(default_factory=list)
     """A message, or a part of one, that came to somebody else. There is to be none."""
     torn: list[str] = field(default_factory=list)
     """A text that is not what was written."""
+    forgotten: set[Piece] = field(default_factory=set)
+    """Accepted after a snapshot that was restored."""
+    held: bool = False
+    """A snapshot was restored, and no person has said yet what becomes of what waited in it."""
+    rash: list[str] = field(default_factory=list)
+    """What left all the same."""
 
     def __post_init__(self) -> None:
         self._frames: defaultdict[tuple[int, bool], Frames] = defaultdict(Frames)
         self._asked: dict[tuple[int, int], Piece] = {}
-        self._handed: dict[tuple[int, int], tuple[Piece, Short]] = {}
+        self._handed: dict[tuple[int, int], _Seen] = {}
         self._parts: dict[tuple[str, str, int, int], dict[int, str]] = {}
         self._places = 0
+
+    def name(self, link: str, number: str, identity: str) -> tuple[str, str, str]:
+        """What a receipt can say of a message: over which link, for whom, and by which id."""
+        return link, "" if link in self.nameless else number, identity
 
     # the wire
 
     def centre_hears(self, pipe: Pipe, octets: bytes) -> None:
         """`pipe`: the centre's end."""
         for frame in self._frames[pipe.number, True].feed(octets):
-            if frame.command in _ASKED and (piece := _piece(frame)) is not None:
-                self._asked[pipe.number, frame.sequence] = piece
+            if frame.command in _ASKED and (seen := _seen(frame)) is not None:
+                self._asked[pipe.number, frame.sequence] = seen.piece
 
     def centre_says(self, pipe: Pipe, octets: bytes) -> None:
         for frame in self._frames[pipe.number, False].feed(octets):
@@ -87,26 +103,42 @@ class Book:
         self.accepted[piece] = identity
         self.order.append(piece)
 
+    def snapshot(self) -> Callable[[], None]:
+        """To be called when what is stored at this moment is brought back: what came after it is not known any more."""
+        accepted, heard = set(self.accepted), set(self.heard)
+
+        def restored() -> None:
+            self.forgotten |= set(self.accepted) - accepted
+            self.heard &= heard
+            self.held = True
+
+        return restored
+
     def _leaves(self, pipe: Pipe, frame: Frame) -> None:
-        piece = _piece(frame)
-        if piece is None:
+        seen = _seen(frame)
+        if self.held:
+            said = seen.piece if seen else "a receipt"
+            self.rash.append(f"{said} left after a snapshot was restored, and nobody had decided")
+        if seen is None:
             return  # a receipt
-        message = short(frame.body)
-        self._handed[pipe.peer.number, frame.sequence] = piece, message
+        self._handed[pipe.peer.number, frame.sequence] = seen
         self._places += 1
-        self.left.setdefault(piece, self._places)
-        whose = message.destination.lstrip("+")
-        for number, proof in marks_in(decode(message.text, message.coding)):
+        self.left.setdefault(seen.piece, self._places)
+        whose = seen.message.destination.lstrip("+")
+        for number, proof in seen.marks:
             known = self.written.get(number)
-            if known is None or proof != proof_of(number, whose) or known.recipient != whose:
+            if known is None or known.recipient != whose or proof != proof_of(number, whose):
                 self.strangers.append(f"{number} left for {whose}")
+
+    def decide(self, pipe: Pipe, sequence: int, state: str) -> None:
+        """Whoever is at the other end will tell this of it, if anything."""
+        self.fates[self._handed[pipe.number, sequence].piece].add(state)
 
     def take(self, pipe: Pipe, sequence: int) -> None:
         """Whoever is at the other end has taken on what came to `pipe`, and handed it to the phone."""
-        piece, message = self._handed.pop((pipe.number, sequence))
+        piece, message, text, _ = self._handed.pop((pipe.number, sequence))
         self.taken[piece] += 1
         written = self.written[piece.number]
-        text = decode(message.text, message.coding)
         if message.part is None:
             if text != written.text:
                 self.torn.append(f"{piece.number}: {text!r}")
@@ -122,17 +154,27 @@ class Book:
                 self.torn.append(f"{piece.number}: {whole!r}")
 
 
-def _piece(frame: Frame) -> Piece | None:
+class _Seen(NamedTuple):
+    """A PDU with something of a message in it."""
+
+    piece: Piece
+    message: Short
+    text: str
+    marks: Sequence[tuple[int, str]]
+
+
+def _seen(frame: Frame) -> _Seen | None:
     try:
         message = short(frame.body)
     except (ValueError, IndexError):
         return None  # no message of anybody's
     if message.is_receipt:
         return None
-    found = next(iter(marks_in(decode(message.text, message.coding))), None)
-    if found is None:
+    text = decode(message.text, message.coding)
+    marks = marks_in(text)
+    if not marks:
         return None
-    return Piece(found[0], message.part.number if message.part else 0)
+    return _Seen(Piece(marks[0][0], message.part.number if message.part else 0), message, text, marks)
 
 
 class Row(NamedTuple):
@@ -143,6 +185,7 @@ class Row(NamedTuple):
     part: int
     state: str
     doubts: int
+    """And whether it waited in a snapshot that was restored: it may have left before."""
     target: str
     recipient: str
     next_hop_id: str
@@ -181,13 +224,16 @@ class Figures:
 def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
     """The figures of a world, and in words what is wrong."""
     by_id = {row.id: row for row in rows}
-    named = Counter(_name(row) for row in rows)
     _cut(book, rows)
     states: Counter[str] = Counter()
     wrong: list[str] = [*(f"to a stranger: {each}" for each in book.strangers), *(f"torn: {t}" for t in book.torn)]
-    lost = twice_sensitive = twice_unlisted = 0
+    wrong += book.rash
+    lost = restored = twice_sensitive = twice_unlisted = 0
     for piece, identity in book.accepted.items():
         row = by_id.get(identity)
+        if row is None and piece in book.forgotten:
+            restored += 1
+            continue
         if row is None:
             lost += 1
             wrong.append(f"{piece}: accepted as {identity}, and not known any more")
@@ -199,11 +245,12 @@ def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
             else row.state.replace("-", "_")
         )  # fmt: skip
         states[kind] += 1
-        if row.state == "delivered" and not book.taken[piece]:
+        # Where a partner gave one id twice to messages for one number, nobody can know of which it tells.
+        is_named = book.given[_name(book, row)] <= 1
+        if row.state == "delivered" and not book.taken[piece] and is_named:
             lost += 1
             wrong.append(f"{piece}: told as delivered, and nobody got it")
-        # Where a partner gave one id twice to messages for one number, nobody can know of which it tells.
-        if named[_name(row)] == 1 and (told := _told_otherwise(book, row)) is not None:
+        if is_named and (told := _told_otherwise(book, piece, row)) is not None:
             lost += 1
             wrong.append(f"{piece}: {row.state}, and {told}")
         if book.taken[piece] > 1:
@@ -217,6 +264,7 @@ def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
     unsure = {piece for piece, identity in book.accepted.items() if identity in by_id and by_id[identity].doubts}
     figures = Figures(
         accepted=len(book.accepted),
+        restored=restored,
         lost=lost,
         misdelivered=len(book.strangers) + len(book.torn),
         out_of_order=len(late := _out_of_order(book, unsure)),
@@ -228,17 +276,18 @@ def judge(book: Book, rows: Sequence[Row]) -> tuple[Figures, list[str]]:
     return figures, wrong
 
 
-def _name(row: Row) -> tuple[str, str, str]:
-    """What a receipt can say of a message: over which link, for whom, and by which id."""
-    return row.target.removeprefix("link:"), row.recipient, row.next_hop_id
+def _name(book: Book, row: Row) -> tuple[str, str, str]:
+    return book.name(row.target.removeprefix("link:"), row.recipient, row.next_hop_id)
 
 
-def _told_otherwise(book: Book, row: Row) -> str | None:
+def _told_otherwise(book: Book, piece: Piece, row: Row) -> str | None:
     """What its link has told of it, where its end is by a receipt and that is another."""
-    key = _name(row)
+    key = _name(book, row)
     if row.state in _HANDED_OVER and not row.doubts and key in book.heard:
         return f"{row.target} was answered that its receipt is taken"
     by_receipt = row.state == "delivered" or row.reason.startswith("network-")
+    if by_receipt and piece in book.fates and row.state not in book.fates[piece]:
+        return f"{row.target} would tell {sorted(book.fates[piece])} of it"
     if not by_receipt or not row.next_hop_id or row.doubts:  # who is in doubt may be found by our own reference
         return None
     told = book.told[key]

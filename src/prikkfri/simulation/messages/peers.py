@@ -99,8 +99,8 @@ class Sender:
         self.connection: Connection | None = None
 
     async def run(self) -> None:
-        writing = asyncio.get_running_loop().create_task(self._submit(), name=f"writes as {self.name}")
-        while not writing.cancelled():
+        """Binds again and again, until cancelled."""
+        while True:
             if not self.away:
                 with contextlib.suppress(OSError):
                     await self._serve()
@@ -142,7 +142,7 @@ class Sender:
         self._book.take(pipe, request.sequence)
         connection.session.answer(request, Status.OK, MessageAnswer())
 
-    async def _submit(self) -> None:
+    async def submit(self) -> None:
         """In the order in which they are written; what finds nobody bound waits."""
         for written in self._written:
             await asyncio.sleep(max(0.0, written.at - self._clock.monotonic()))
@@ -182,6 +182,20 @@ class Partner(PartnerNetwork):
         self._request: tuple[Pipe, int] | None = None
         self._telling: list[tuple[str, str, str]] = []
         self.others: list[Partner] = []
+        self._later = 0
+
+    @property
+    def tells(self) -> int:
+        """How much it has to say yet."""
+        return self._later + len(self._outgoing)
+
+    def _call_later(self, seconds: float, work: Callable[[], None]) -> None:
+        def now() -> None:
+            self._later -= 1
+            work()
+
+        self._later += 1
+        asyncio.get_running_loop().call_later(seconds, now)
 
     def line(self, opened: Callable[[Connection], None]) -> Connection:
         limits = Limits(window=WINDOW, sequence_max=self._sequence_max)
@@ -202,18 +216,20 @@ class Partner(PartnerNetwork):
         self, message: ShortMessage, identity: str, now: float
     ) -> tuple[MessageState | None, Phone | None, Entry | None]:
         assert self._request is not None
-        fate = self._chance.random()
-        if fate < self._table.undeliverable:
-            return MessageState.UNDELIVERABLE, None, None
-        if fate < self._table.undeliverable + self._table.off:
-            return MessageState.EXPIRED, None, None
-        self._book.take(*self._request)
-        return MessageState.DELIVERED, None, None
+        self._book.given[self._book.name(self.name, message.destination, identity)] += 1
+        fate, table = self._chance.random(), self._table
+        state = MessageState.DELIVERED
+        if fate < table.undeliverable + table.off:
+            state = MessageState.UNDELIVERABLE if fate < table.undeliverable else MessageState.EXPIRED
+        self._book.decide(*self._request, state.name.lower())
+        if state is MessageState.DELIVERED:
+            self._book.take(*self._request)
+        return state, None, None
 
     def _after_a_while(self, work: Any) -> None:
         if self._chance.random() < self._table.answers_late:
             self._happened("answer-late")
-            asyncio.get_running_loop().call_later(self._chance.uniform(0.0, 3.0), work)
+            self._call_later(self._chance.uniform(0.0, 3.0), work)
         else:
             work()
 
@@ -231,9 +247,11 @@ class Partner(PartnerNetwork):
             teller = self._chance.choice(others)
 
         styles = (self.quirks.answer_id, teller.quirks.parameter_id, teller.quirks.text_id)
-        keys = [(teller.name, message.destination, style.write(number)) for style in styles]
+        keys = [self._book.name(teller.name, message.destination, style.write(number)) for style in styles]
         for key in keys:
             self._book.told[key].add(state.name.lower())
+        if teller is not self:
+            self._book.given.update(set(keys))
 
         def tell() -> None:
             teller._telling = keys
@@ -242,14 +260,13 @@ class Partner(PartnerNetwork):
 
         tell_later = fate < table.receipts_missing + table.receipts_late
         later = self._chance.uniform(0.0, 20.0) if tell_later else 0.0
-        loop = asyncio.get_running_loop()
         times = 2 if self._chance.random() < table.receipts_doubled else 1
         for kind, is_so in (("receipt-late", tell_later), ("receipt-doubled", times > 1)):
             if is_so:
                 self._happened(kind)
         for _ in range(times):
             if later:
-                loop.call_later(later, tell)
+                self._call_later(later, tell)
             else:
                 tell()
             later += self._chance.uniform(0.0, 5.0)

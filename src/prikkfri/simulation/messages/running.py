@@ -8,7 +8,7 @@ import logging
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,24 +24,40 @@ from prikkfri.simulation.messages.oracle import Book, Piece, Row
 from prikkfri.simulation.messages.peers import Partner, Sender
 from prikkfri.simulation.messages.texts import Written
 from prikkfri.simulation.virtual.disk import Disk
-from prikkfri.simulation.virtual.loop import DrawnLoop, Life
+from prikkfri.simulation.virtual.loop import DrawnLoop, Life, NeverEnds
 from prikkfri.simulation.virtual.network import Network, Pipe, Port
+from prikkfri.sms.restored import Decision, read
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.shared.service import Wire
 from prikkfri.sms.timing import TIMING
 from prikkfri.storage import Database
 from prikkfri.storage.limits import LIMITS
+from prikkfri.storage.marks import MarkInMemory
 from prikkfri.storage.opening import migrate
 from prikkfri.storage.sealing_keys import SealingKeysInMemory
 from prikkfri.storage.sqlite import SqliteEngine
 
 IN_MEMORY = Path("/dev/shm")  # noqa: S108
-TIMES = replace(TIMING, unreported_seconds=60.0, early_receipt_seconds=20.0, look_seconds=1.0)
+TIMES = replace(
+    TIMING, unreported_seconds=60.0, early_receipt_seconds=20.0, early_receipt_look_seconds=1.0, look_seconds=2.0,
+    mark_seconds=0.25,
+)  # fmt: skip
+NOBODY_WAITS = replace(LIMITS, busy_milliseconds_max=0)
+"""For another's lock: while one waits, in this world nobody goes on."""
 VALIDITY_HOURS = 0.05
 IN_DOUBT_SECONDS = 20.0
 STARTED_AGAIN_SECONDS = 1.0
-SETTLED_SECONDS = 240.0
+MARKED_IN_TIME = 60
+"""How often it is looked whether a mark is ahead of a snapshot."""
+SETTLED_SECONDS = 300.0
 """After the last message is handed in, and the last fault: by then each has come to its end, or never does."""
+SLOW_SECONDS = 0.5
+"""A COMMIT on a slow disk takes at most so long."""
+LOOK_SECONDS = 3.0
+"""How often it is looked whether anything is open still."""
+CALLS_MAX = 100
+"""Calls that the loop makes for each message, and as many for each of `CALLS_FOR` beside them."""
+CALLS_FOR = 5_000
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,8 @@ class Told:
     faults: dict[str, int] = field(default_factory=dict)
     digest: str = ""
     gave_up: list[str] = field(default_factory=list)
+    unsettled: str = ""
+    """What did not come to its end; empty: all did."""
     unexpected: list[str] = field(default_factory=list)
 
 
@@ -70,10 +88,13 @@ def run(world: World, parts: Parts = WHOLE) -> tuple[Book, Told]:
     root = IN_MEMORY if IN_MEMORY.is_dir() else None
     with _quietly(), tempfile.TemporaryDirectory(prefix="prikkfri-messages-", dir=root) as folder:
         chance = random.Random(f"running {world.seed}")
-        loop = DrawnLoop(BEGINS, chance)
+        loop = DrawnLoop(BEGINS, chance, calls_max=CALLS_MAX * (CALLS_FOR + len(world.written)))
         house = _House(world, Path(folder), loop, chance, parts)
         try:
             return loop.run_until_complete(house.whole())
+        except NeverEnds as error:
+            house.told.unsettled = str(error)
+            return house.ended()
         finally:
             house.end()
             loop.close()
@@ -102,9 +123,11 @@ class _House:
     def __init__(self, world: World, folder: Path, loop: DrawnLoop, chance: random.Random, parts: Parts) -> None:
         self.world, self.folder, self.loop, self.chance, self.parts = world, folder, loop, chance, parts
         loop.thread_seconds = self.thread_seconds
+        self.incarnations = random.Random(f"journal {world.seed}")
         self.network = Network(loop, chance)
         self.network.seen, self.network.said = self._seen, self._said
-        self.book = Book({each.number: each for each in world.written})
+        nameless = frozenset(name for name, quirks in world.quirks.items() if quirks.addresses == "empty")
+        self.book = Book({each.number: each for each in world.written}, nameless)
         self.told = Told()
         self.digest = hashlib.sha256()
         self.disk = Disk(folder / "0")
@@ -112,9 +135,13 @@ class _House:
         """Of those who are dead."""
         self.keys = SealingKeysInMemory()
         """On another disk, which nobody troubles."""
+        self.mark = MarkInMemory()
+        """As the keys."""
         self.lives: list[Life] = []
         """The dead are kept until the end: the collector would have them clean up after themselves."""
         self.around: list[asyncio.Task[Any]] = []
+        self.first: list[asyncio.Task[Any]] = []
+        """What is to be done before anything can be at its end: all is handed in, and the faults are over."""
         self.acting = asyncio.Lock()
         self.died = asyncio.Event()
         self.life: Life | None = None
@@ -126,8 +153,9 @@ class _House:
 
     def thread_seconds(self) -> float:
         """How long a COMMIT takes."""
-        slow = 0.5 if self.loop.time() < self.slow_until else 0.02
-        return slow * self.chance.random()
+        return (
+            SLOW_SECONDS if self.loop.time() < self.slow_until else self.world.table.commit_seconds
+        ) * self.chance.random()
 
     def _seen(self, pipe: Pipe, octets: bytes) -> None:
         centre = pipe.life is not None
@@ -171,7 +199,7 @@ class _House:
             partner = Partner(link.name, self.book, clock, self.chance, world, self._counted)
             self.partners[link.name] = partner
             self._serve(link.name)
-            self._begin(partner.write_in(by_link[link.name]))
+            self.first.append(self._begin(partner.write_in(by_link[link.name])))
         for partner in self.partners.values():
             partner.others = [each for each in self.partners.values() if each is not partner]
         await self.start()
@@ -181,19 +209,42 @@ class _House:
             )  # fmt: skip
             self.senders[account.system_id] = sender
             self._begin(sender.run())
-        self._begin(self._by_http(by_http))
+            self.first.append(self._begin(sender.submit()))
+        self.first.append(self._begin(self._by_http(by_http)))
         for fault in world.faults:
             await asyncio.sleep(max(0.0, fault.at - self.loop.time()))
-            self._begin(self._happens(fault))
-        await asyncio.sleep(max(0.0, world.seconds - self.loop.time()) + SETTLED_SECONDS)
+            self.first.append(self._begin(self._happens(fault)))
+        await self._settle(max(world.seconds, self.loop.time()) + SETTLED_SECONDS)
         async with self.acting:
+            if self.centre is not None and self.centre.holds and "snapshot-restored" not in self.told.faults:
+                self.told.unexpected.append("nothing is sent, though no snapshot was restored")
             await self.stop()
+        return self.ended()
+
+    def ended(self) -> tuple[Book, Told]:
+        """What there is to judge."""
         self.told.rows = _rows(self.disk.folder / "sms.db")
         for row in sorted(self.told.rows):
             self.digest.update(repr(row).encode())
         self.told.digest = self.digest.hexdigest()
-        self.told.unexpected = self.loop.unexpected
+        self.told.unexpected += self.loop.unexpected
         return self.book, self.told
+
+    async def _settle(self, until: float) -> None:
+        """Until nothing is open any more; in some worlds as long as anything could be."""
+        looking: apsw.Connection | None = None
+        while self.loop.time() < until:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self.world.to_the_end or not all(each.done() for each in self.first) or self.network.underway:
+                continue
+            if self.life is None or self.life.first.done() or any(each.tells for each in self.partners.values()):
+                continue
+            # Whoever closes a database last tidies it up: this one goes with the world.
+            looking = looking or apsw.Connection(str(self.disk.folder / "sms.db"))
+            if not looking.execute(_OPEN).fetchone()[0]:  # type: ignore[index]
+                return
+        if (left := [row for row in _rows(self.disk.folder / "sms.db") if row.state in _NO_END]) and self.life:
+            self.told.unsettled = f"{len(left)} are {' or '.join(sorted({row.state for row in left}))} still"
 
     def _serve(self, name: str) -> None:
         link = next(link for link in self.world.links if link.name == name)
@@ -241,7 +292,7 @@ class _House:
                 await self.start()
 
     async def _live(self, life: Life, ready: asyncio.Future[None]) -> None:
-        engine = SqliteEngine(self.disk.folder / "sms.db", limits=LIMITS, vfs=self.disk.name)
+        engine = SqliteEngine(self.disk.folder / "sms.db", limits=NOBODY_WAITS, vfs=self.disk.name)
         database = Database(engine, area="sms")
         try:
             await migrate(database)
@@ -255,20 +306,28 @@ class _House:
             sockets: list[Any] = [Port(HOST, CENTRE_PORT)]
             centre = self.parts.centre(
                 database=database,
-                journal=await open_journal(database, stream="sms", clock=self.loop.clock),
+                journal=await open_journal(
+                    database, stream="sms", clock=self.loop.clock, entropy=self.incarnations.randbytes
+                ),
                 settings=settings,
                 sealing_keys=self.keys,
                 clock=self.loop.clock,
                 entropy=self.chance.randbytes,
                 smpp_sockets=sockets,
                 timing=TIMES,
+                mark=self.mark,
                 wire=Wire(encode=self._encode, sequence_max=self.world.sequence_max),
             )
             self.parts.planted(centre)
+            await centre.restores.notice()
             self.centre = centre
             if not ready.done():
                 ready.set_result(None)
-            await centre.run()
+            try:
+                await centre.run()
+            finally:
+                if not life.dead:
+                    await centre.restores.mark_last()
         finally:
             if not life.dead:
                 await database.close()
@@ -373,12 +432,50 @@ class _House:
 
     async def _route_stopped(self, fault: Fault) -> None:
         link = self.chance.choice(self.world.links).name
+
+        async def switch(centre: SmsCentre, state: str) -> None:
+            with contextlib.suppress(PrikkfriError):  # it cannot be stored now: whoever asks is told so
+                await centre.switch_route(link, state, who="vakt", reason="by lot")
+
         for state in ("stopped", "open"):
             if self.centre is not None and self.life is not None:
-                switched = self.centre.switch_route(link, state, who="vakt", reason="by lot")
-                with contextlib.suppress(PrikkfriError, asyncio.CancelledError):
-                    await asyncio.wait([self.life.task(switched)], timeout=fault.seconds)
+                await asyncio.wait([self.life.task(switch(self.centre, state))], timeout=fault.seconds)
             await asyncio.sleep(fault.seconds)
+
+    async def _snapshot_restored(self, fault: Fault) -> None:
+        """Of the database, not of keys and mark. What it forgets is no more than a mark tells of."""
+        async with self.acting:
+            if self.life is None or self.centre is None:
+                return
+            found, restored = self.disk.copied(), self.book.snapshot()
+            commits = _commits(found, self.folder / "snapshot")
+            await asyncio.sleep(fault.seconds / 10)
+            for _ in range(MARKED_IN_TIME):
+                mark = read(self.mark.octets or b"")
+                if mark is not None and mark.commits > commits:
+                    break
+                await asyncio.sleep(TIMES.mark_seconds)
+            else:
+                return  # it has given up, or its disk is full
+            self.life.kill()
+            self.centre = None
+            restored()
+            self.disks.append(self.disk)
+            self.disk = Disk(self.folder / str(len(self.disks)), found)
+            await self.start()
+        await self._decided(fault)
+
+    async def _decided(self, fault: Fault) -> None:
+        """A person sees what is missing, and says what becomes of what waited."""
+        await asyncio.sleep(fault.seconds)
+        decision = Decision.SEND if fault.size < 0.5 else Decision.DISCARD
+        while self.centre is None or self.centre.holds:  # it may die before it has taken that
+            if self.centre is not None and self.life is not None and not self.life.dead:
+                self.book.held = False
+                deciding = self.centre.restores.decide(decision, by="vakt")
+                with contextlib.suppress(PrikkfriError, asyncio.CancelledError):
+                    await asyncio.wait([self.life.task(deciding)], timeout=fault.seconds)
+            await asyncio.sleep(STARTED_AGAIN_SECONDS)
 
     async def _clock_stepped(self, fault: Fault) -> None:
         self.loop.clock.step((fault.size - 0.5) * 20.0)
@@ -388,12 +485,35 @@ class _House:
             each.unregister()
 
 
+_NO_END = ("waiting", "sending", "in-doubt")
+_OPEN = (
+    f"SELECT EXISTS (SELECT 1 FROM sms_message WHERE state IN {_NO_END})"  # noqa: S608
+    " OR EXISTS (SELECT 1 FROM sms_message WHERE receipt IN ('waiting', 'sending') AND origin LIKE 'account:%')"
+    " OR EXISTS (SELECT 1 FROM sms_network_receipt WHERE state = 'waiting')"
+)
+"""Whether anything has to happen yet. What only waits for a receipt that its partner does not send is not open."""
+
+
+def _commits(found: Mapping[str, bytes], folder: Path) -> int:
+    folder.mkdir(exist_ok=True)
+    for file in folder.iterdir():
+        file.unlink()
+    for name, content in found.items():
+        (folder / name).write_bytes(content)
+    connection = apsw.Connection(str(folder / "sms.db"))
+    try:
+        row = connection.execute("SELECT commits FROM journal_stream").fetchone()
+        return int(row[0]) if row else 0
+    finally:
+        connection.close()
+
+
 def _rows(file: Path) -> list[Row]:
     connection = apsw.Connection(str(file))
     try:
         found = connection.execute(
-            "SELECT id, submission, CASE WHEN parts > 1 THEN part ELSE 0 END, state, doubts, target, recipient,"
-            " next_hop_id, reason FROM sms_message"
+            "SELECT id, submission, CASE WHEN parts > 1 THEN part ELSE 0 END, state, doubts + ABS(restored), target,"
+            " recipient, next_hop_id, reason FROM sms_message"
         ).fetchall()
         return [Row(*each) for each in found]  # type: ignore[arg-type]
     finally:

@@ -3,8 +3,8 @@
 import hashlib
 import random
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 GSM, UCS2 = 0, 8
 _TWO = {"€": 0x65, "[": 0x3C, "]": 0x3E, "{": 0x28, "}": 0x29, "~": 0x3D}
@@ -66,16 +66,22 @@ def goes_in_one(octets: bytes, coding: int) -> bool:
 
 
 def octets_of_last_part(text: str, coding: int) -> int:
-    """0 for what goes in one."""
+    """At least; 0 for what goes in one."""
     octets = encode(text, coding)
-    return 0 if goes_in_one(octets, coding) else len(octets) % PART_OCTETS[coding]
+    if goes_in_one(octets, coding):
+        return 0
+    whole, rest = divmod(len(octets), PART_OCTETS[coding])
+    # Each cut may fall in a letter of two, and leave it to the next part.
+    over = rest + 2 * whole - PART_OCTETS[coding]
+    return max(over if over > 0 else rest, 1)
 
 
-def marks_in(text: str) -> Iterable[tuple[int, str]]:
+def marks_in(text: str) -> list[tuple[int, str]]:
     """Number and proof of each whole mark."""
-    return ((int(nonce, 36), proof) for nonce, proof in _MARK.findall(text))
+    return [(int(nonce, 36), proof) for nonce, proof in _MARK.findall(text)]
 
 
+@lru_cache(maxsize=10_000)
 def proof_of(number: int, recipient: str) -> str:
     return mark(number, recipient)[8:16]
 
@@ -94,16 +100,15 @@ def encode(text: str, coding: int) -> bytes:
 
 _BACK_ONE = {octet: letter for letter, octet in _ONE.items()}
 _BACK_TWO = {octet: letter for letter, octet in _TWO.items()}
+_ESCAPE = b"\x1b"
 
 
 def decode(octets: bytes, coding: int) -> str:
     if coding == UCS2:
         return octets.decode("utf-16-be", "replace")
-    letters, escaped = [], False
-    for octet in octets:
-        if octet == 0x1B:
-            escaped = True
-            continue
-        letters.append(_BACK_TWO.get(octet, "?") if escaped else _BACK_ONE.get(octet, chr(octet)))
-        escaped = False
-    return "".join(letters)
+    plain, *escaped = octets.split(_ESCAPE)
+    text = plain.decode("latin-1").translate(_BACK_ONE)
+    for each in escaped:
+        if each:  # else it was cut off there
+            text += _BACK_TWO.get(each[0], "?") + each[1:].decode("latin-1").translate(_BACK_ONE)
+    return text

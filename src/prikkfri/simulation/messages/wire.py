@@ -27,7 +27,7 @@ class Frames:
         self._unread = b""
 
     def feed(self, octets: bytes) -> list[Frame]:
-        unread = self._unread + octets
+        unread = self._unread + octets if self._unread else octets
         found, place = [], 0
         while len(unread) - place >= 16:
             length, command, status, sequence = _HEAD.unpack_from(unread, place)

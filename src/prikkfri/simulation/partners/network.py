@@ -23,6 +23,8 @@ from prikkfri.sms.server import Connection
 from prikkfri.sms.submission import Bucket
 
 DELIVERIES_MAX = 100_000
+CANARY = "canary"
+"""The name of a phone of the message centre's own."""
 _UNASKED = 0x7000_0000
 """From here on the sequence numbers of what it sends beside its session, whose answers it does not wait for."""
 
@@ -31,6 +33,11 @@ _UNASKED = 0x7000_0000
 class Fault:
     misdeliver: float = 0.0
     """The share of messages that go to a wrong phone of the network; their receipts say "delivered" all the same."""
+    population: int = 0
+    """How many phones the network stands for: what goes astray lands on a canary phone as seldom as so many have it.
+
+    0: no more than there are.
+    """
     lose_receipts: float = 0.0
     """The share of receipts that are never sent."""
 
@@ -162,12 +169,21 @@ class PartnerNetwork(HandsetNetwork):
 
     # the phones
 
+    def _strangers(self, meant: str) -> list[str]:
+        """Among whom it is drawn who gets a message that was meant for another."""
+        others = [phone for number, phone in self.phones.by_number.items() if number != meant]
+        canaries = [phone.msisdn for phone in others if phone.name == CANARY]
+        people = [phone.msisdn for phone in others if phone.name != CANARY]
+        if not (self.fault.population and canaries and people):
+            return [*people, *canaries]
+        return canaries if self._lots.random() < len(canaries) / self.fault.population else people
+
     def hand_over(
         self, message: ShortMessage, identity: str, now: float
     ) -> tuple[MessageState | None, Phone | None, Entry | None]:
         meant = message.destination
         if self._lots.random() < self.fault.misdeliver and meant in self.phones.by_number:
-            wrong = self._lots.choice([number for number in self.phones.by_number if number != meant])
+            wrong = self._lots.choice(self._strangers(meant))
             message = structs.replace(message, destination=wrong)
         state, phone, entry = super().hand_over(message, identity, now)
         if len(self.deliveries) < DELIVERIES_MAX:

@@ -60,10 +60,11 @@ class _File(apsw.VFSFile):
         self._content = disk.files.setdefault(Path(path).name, _Content()) if path else _Content()
 
     def xWrite(self, data: bytes, offset: int) -> None:
-        self._disk.asked("write")
+        disk = self._disk
+        disk.asked("write")
         super().xWrite(data, offset)
-        if not self._disk.gone:
-            self._content.unsynced.append((offset, bytes(data)))
+        if not disk.gone:
+            self._content.unsynced.append((offset, data))
 
     def xTruncate(self, size: int) -> None:
         super().xTruncate(size)
@@ -113,6 +114,16 @@ class Disk(apsw.VFS):
             self.failing()
         if self.full and operation == "write":
             raise apsw.FullError("no room")
+
+    def copied(self) -> dict[str, bytes]:
+        """What a copy has that is made while it is used."""
+        found = {}
+        for name, content in self.files.items():
+            copy = bytearray(content.synced)
+            for offset, data in content.unsynced:
+                _apply(copy, offset, data)
+            found[name] = bytes(copy)
+        return {name: content for name, content in found.items() if not name.endswith("-shm")}
 
     def after_power_cut(self, chance: random.Random) -> dict[str, bytes]:
         """What is found again of its files. The shared memory of the log is none of them: it is made anew."""

@@ -6,11 +6,13 @@ The real shells run on it as they are. Nothing here waits for the world outside,
 
 import asyncio
 import contextvars
+import heapq
 import random
 import selectors
 from asyncio import events
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
+from functools import cache
 from typing import Any
 
 from prikkfri.clock import LoopWaits
@@ -71,6 +73,10 @@ class VirtualClock(LoopWaits):
         self._begins += seconds
 
 
+class NeverEnds(Exception):
+    """A world that goes on and on."""
+
+
 class Life:
     """A process of the world: what was begun in it, and whatever that begins, ends with it in the midst of anything."""
 
@@ -119,9 +125,11 @@ def life_of(context: contextvars.Context | None) -> Life | None:
 class DrawnLoop(VirtualLoop):
     """The same for the same seed: of the tasks that are ready any may be first, and a thread takes its time."""
 
-    def __init__(self, begins: float, chance: random.Random) -> None:
+    def __init__(self, begins: float, chance: random.Random, *, calls_max: int = 0) -> None:
+        """Raises `NeverEnds` when it has made so many calls; 0: however many."""
         super().__init__(begins)
         self._chance = chance
+        self._calls, self._calls_max = 0, calls_max
         self.thread_seconds: Callable[[], float] = lambda: 0.0
         """How long the next work of a thread takes."""
         self.set_exception_handler(self._unexpected)
@@ -138,7 +146,9 @@ class DrawnLoop(VirtualLoop):
                 life.kill()
             if life.dead:
                 return _nothing(self)
-        return super().call_soon(callback, *args, context=context)
+        handle = events.Handle(callback, args, self, context)
+        self._ready.append(handle)  # type: ignore[attr-defined]
+        return handle
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
@@ -146,7 +156,15 @@ class DrawnLoop(VirtualLoop):
         life = life_of(context)
         if life is not None and life.dead:
             return _never(self, when)
-        return super().call_at(when, callback, *args, context=context)
+        timer = events.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._virtual_seconds + delay, callback, *args, context=context)
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, function: Callable[..., Any], *arguments: Any
@@ -156,14 +174,35 @@ class DrawnLoop(VirtualLoop):
         return future
 
     def _run_once(self) -> None:
-        ready = self._ready  # type: ignore[attr-defined]
-        if len(ready) > 1:
+        """The loop's own, without a look at the world outside: time leaps to the next call when none is ready."""
+        ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]
+        while scheduled and scheduled[0]._cancelled:
+            heapq.heappop(scheduled)._scheduled = False
+        if not ready and not self._stopping:  # type: ignore[attr-defined]
+            if not scheduled:
+                raise RuntimeError("everybody waits for something that nobody will bring")
+            self._virtual_seconds = max(self._virtual_seconds, scheduled[0]._when)
+        while scheduled and scheduled[0]._when <= self._virtual_seconds:
+            handle = heapq.heappop(scheduled)
+            handle._scheduled = False
+            ready.append(handle)
+        calls = len(ready)
+        if calls > 1:
             self._shuffle(ready)
-        super()._run_once()  # type: ignore[misc]
+        self._calls += calls
+        if self._calls_max and self._calls > self._calls_max:
+            raise NeverEnds(f"after {self._calls} calls and {self._virtual_seconds:.0f} s it goes on still")
+        for _ in range(calls):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It goes when its time comes."""
 
     def _shuffle(self, ready: Any) -> None:
         """Any order of tasks is as good as another; what one connection or future calls, it calls in its order."""
-        places = [place for place, handle in enumerate(ready) if type(handle._callback).__name__ in _OF_TASKS]
+        places = [place for place, handle in enumerate(ready) if _is_of_a_task(handle._callback.__class__)]
         if len(places) < 2:
             return
         handles = [ready[place] for place in places]
@@ -184,8 +223,10 @@ class DrawnLoop(VirtualLoop):
         self.unexpected.append(f"{context['message']}: {error!r}")
 
 
-_OF_TASKS = frozenset({"TaskStepMethWrapper", "TaskWakeupMethWrapper"})
-"""What the loop calls to go on with a task."""
+@cache
+def _is_of_a_task(kind: type) -> bool:
+    """Whether such a callback goes on with a task."""
+    return kind.__name__ in ("TaskStepMethWrapper", "TaskWakeupMethWrapper")
 
 
 def _run(future: asyncio.Future[Any], function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

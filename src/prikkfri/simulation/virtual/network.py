@@ -102,6 +102,11 @@ class Network:
             self.pipes.remove(pipe)
 
     @property
+    def underway(self) -> bool:
+        """Whether anything that was written has not arrived."""
+        return any(pipe.waits for pipe in self.pipes)
+
+    @property
     def loop(self) -> DrawnLoop:
         return self._loop
 
@@ -161,6 +166,11 @@ class Pipe(asyncio.Transport):
     @property
     def dead(self) -> bool:
         return self.life is not None and self.life.dead
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything is to arrive at this end yet."""
+        return bool(self._unread) and not self.dead
 
     # what the protocol calls
 

@@ -6,6 +6,15 @@ from prikkfri.config import Sms
 from prikkfri.errors import ConfigError
 from prikkfri.sms.addresses import read_recipient
 
+TEXT = "Prikkfri canary {token}"
+"""What stands on a canary phone; the token is the last word."""
+START = TEXT.partition("{")[0]
+
+
+def token_of(text: str) -> str:
+    """A canary's token; empty when the text is somebody's message."""
+    return text.removeprefix(START) if text.startswith(START) else ""
+
 
 def digits(msisdn: str) -> str:
     """A number as it stands on the wire."""

@@ -2,9 +2,14 @@
 # ruff: noqa: S608
 
 from collections.abc import Sequence
+from math import inf
+from typing import NamedTuple
+
+import msgspec
 
 from prikkfri.sms.canaries.verdicts import Canary
 from prikkfri.sms.lifecycle import State
+from prikkfri.sms.trust.routes import Trust, usable
 from prikkfri.storage import Queries, Row, Transaction
 
 _CANARY = (
@@ -59,14 +64,45 @@ async def decide(tx: Transaction, canary: Canary, verdict: str, *, now: float) -
     return changed > 0
 
 
-async def verdicts(queries: Queries, link: str, *, limit: int) -> list[tuple[float, float, str]]:
-    """(made, decided, verdict) of a link's newest decided canaries, in the order in which they were made."""
+class Decided(NamedTuple):
+    made_at: float
+    decided_at: float
+    phone: str
+    verdict: str
+
+
+async def verdicts(queries: Queries, link: str, *, limit: int, before: float = inf) -> list[Decided]:
+    """A link's newest decided canaries that were made `before`, in the order in which they were made."""
     rows = await queries.fetch(
-        "SELECT made_at, decided_at, verdict FROM sms_canary WHERE link = :link AND verdict <> ''"
-        " ORDER BY made_at DESC LIMIT :limit",
-        {"link": link, "limit": limit},
+        "SELECT made_at, decided_at, phone, verdict FROM sms_canary WHERE link = :link AND verdict <> ''"
+        " AND made_at < :before ORDER BY made_at DESC LIMIT :limit",
+        {"link": link, "limit": limit, "before": before},
     )
-    return [(row[0], row[1], row[2]) for row in reversed(rows)]
+    return [Decided(*row) for row in reversed(rows)]
+
+
+async def mark_returned(tx: Transaction, token: str, destination: str, *, now: float) -> Canary | None:
+    """A network hands a canary in, for another number than its phone's; None: that is not so, or was told before."""
+    astray = await tx.execute(
+        "UPDATE sms_canary SET stray_at = :now, stray_on = :destination WHERE token = :token AND phone <> :destination"
+        " AND stray_at = 0",
+        {"token": token, "destination": destination, "now": now},
+    )
+    row = await tx.fetch_one(f"{_CANARY} WHERE c.token = :token", {"token": token}) if astray else None
+    return _canary(row) if row else None
+
+
+async def trust(queries: Queries, link: str) -> Trust | None:
+    row = await queries.fetch_one("SELECT trust FROM sms_trust WHERE link = :link", {"link": link})
+    return usable(msgspec.json.decode(row[0], type=Trust)) if row else None
+
+
+async def put_trust(tx: Transaction, link: str, trust: Trust) -> None:
+    await tx.execute(
+        "INSERT INTO sms_trust (link, trust) VALUES (:link, :trust)"
+        " ON CONFLICT (link) DO UPDATE SET trust = excluded.trust",
+        {"link": link, "trust": msgspec.json.encode(trust).decode()},
+    )
 
 
 async def erase(tx: Transaction, *, made_before: float, limit: int) -> int:

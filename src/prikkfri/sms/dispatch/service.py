@@ -5,27 +5,39 @@ back, and has its old place in the order.
 """
 
 import contextlib
+from collections.abc import Sequence
 from functools import partial
 
 from prikkfri.errors import FatalError, LocalProtocolError, StorageError
 from prikkfri.protocols.smpp.pdu import Command
 from prikkfri.sms import delivery, store
+from prikkfri.sms.holders import ANOTHERS, Hands, bound
+from prikkfri.sms.holding.service import Holding
+from prikkfri.sms.lifecycle import State
 from prikkfri.sms.messages import DueReceipt, Ending, Message
 from prikkfri.sms.quarantine.service import Quarantine
+from prikkfri.sms.reading_back import Differs, check
 from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import Receipts
-from prikkfri.sms.routing import Party
+from prikkfri.sms.routing import Party, numbering_of, way_on
 from prikkfri.sms.shared.service import Connection, Shared, log
+from prikkfri.sms.trail import Step
 from prikkfri.storage import Transaction
 
 PAUSE_SECONDS_MIN = 0.001
 
 
 class Dispatch:
-    def __init__(self, shared: Shared, receipts: Receipts, quarantine: Quarantine) -> None:
+    def __init__(self, shared: Shared, receipts: Receipts, quarantine: Quarantine, holding: Holding) -> None:
         self._shared = shared
         self._receipts = receipts
         self._quarantine = quarantine
+        self._holding = holding
+        self._asking: set[str] = set()
+        """Messages of which it is asked who holds their number: they keep their place, and are not written yet."""
+        self._hands: dict[str, Hands] = {}
+        """Of those whose number is held by somebody else, or nobody, what was found."""
+        self._numbering = numbering_of(shared.settings)
 
     async def send_out(self, connection: Connection, party: Party) -> None:
         """Sends what is due, until the connection has ended or the centre leaves."""
@@ -118,49 +130,84 @@ class Dispatch:
         except StorageError as error:
             log.error("%s: cannot claim: %s", party, error)
             return 0
-        for message in messages:
-            if (leaves_by := pairs.enter(message, connection)) is not connection:
-                leaves_by.awake.set()
-        parameters = connection.session.takes_parameters
-        bodies = [(each, delivery.receipt_body(each, parameters=parameters)) for each in receipts]
-        left = [each.id for each, body in bodies if not self._ask(connection, command, body, each)]
+        asked = bound(messages) if party.kind == "link" else []
+        self._asking.update(each.id for each in asked)
+        leave_by = {pairs.enter(message, connection) for message in messages} - {connection}
+        for each in leave_by:
+            each.awake.set()
+        left, wrong = self._write_receipts(connection, receipts)
+        if asked:
+            await self._ask_who_holds(asked)
+            for each in leave_by:
+                each.awake.set()
         await self._write(connection, party)
+        if wrong:
+            await self._keep_receipts(wrong)
         if left:
             await self._put_off_receipts(left)
         return len(messages) + len(receipts)
+
+    def _write_receipts(self, connection: Connection, receipts: Sequence[DueReceipt]) -> tuple[list[str], list[str]]:
+        """Those that could not be written, and those that may not be: they would have told something else."""
+        parameters, encode = connection.session.takes_parameters, self._shared.wire.encode
+        left, wrong = [], []
+        for receipt in receipts:
+            try:
+                outgoing = delivery.receipt_body(receipt, parameters=parameters, encode=encode)
+                if not self._ask(connection, Command.DELIVER_SM, outgoing, receipt):
+                    left.append(receipt.id)
+            except (delivery.Misdirected, Differs) as error:
+                log.critical("the receipt of %s is kept back: %s", receipt.id, error)
+                wrong.append(receipt.id)
+        return left, wrong
 
     async def _write(self, connection: Connection, party: Party) -> None:
         """Writes what stands in the connection's queue, as far as its window has room."""
         shared, session, queue = self._shared, connection.session, self._shared.pairs[party].queue(connection)
         now, parameters, absolute = shared.clock.now(), session.takes_parameters, shared.is_told_until(party)
-        misdirected: list[Message] = []
+        misdirected: list[tuple[Message, str]] = []
         late: list[Message] = []
+        elsewhere: list[tuple[Message, Party | None]] = []
         while queue and connection.writable and session.window_room > 0 and not shared.bound.leaving:
             message = queue[0]
+            if message.id in self._asking:
+                break
+            if (found := self._hands.pop(message.id, Hands.SAME)) is not Hands.SAME:
+                to = None if found is Hands.ANOTHERS else self._way_on(message, party)
+                if to != party:
+                    elsewhere.append((queue.popleft(), to))
+                    continue
             try:
-                body = delivery.wire_body(
+                outgoing = delivery.wire_body(
                     message, shared.sealer, party, now=now, parameters=parameters, absolute=absolute,
-                    encode=shared.wire.encode,
+                    numbering=self._numbering, encode=shared.wire.encode,
                 )  # fmt: skip
+                written = self._ask(connection, _command(party), outgoing, message)
             except delivery.TooLate:  # while it was claimed; nobody claims it again
                 late.append(queue.popleft())
                 continue
-            except delivery.Misdirected as error:
+            except (delivery.Misdirected, Differs) as error:
                 log.critical("message %s is in quarantine: %s", message.id, error)
-                misdirected.append(queue.popleft())
+                misdirected.append((queue.popleft(), str(error)))
                 continue
-            if not self._ask(connection, _command(party), body, message):
+            if not written:
                 break
             queue.popleft()
             if party.kind == "link":
                 shared.traffic[party.name].wrote(message, shared.clock.monotonic())
         connection.flush()
-        if misdirected:
-            await self._quarantine_messages([message.id for message in misdirected])
-            shared.pairs[party].leave(misdirected)
-        if late:
-            await shared.database.write(partial(store.release, ids=[each.id for each in late]))
-            shared.pairs[party].leave(late)
+        aside = [*late, *(message for message, _ in (*misdirected, *elsewhere))]
+        try:
+            if misdirected:
+                await self._quarantine_messages([(message.id, why) for message, why in misdirected])
+            if elsewhere:
+                await self._send_elsewhere(elsewhere, party)
+            if late:
+                await shared.database.write(partial(store.release, ids=[each.id for each in late]))
+        except StorageError:
+            queue.extendleft(aside)  # to be given back with what is left there: nothing stays claimed
+            raise
+        shared.pairs[party].leave(aside)
 
     async def _claim(self, party: Party, room: int) -> tuple[list[DueReceipt], list[Message]]:
         now = self._shared.clock.now()
@@ -173,12 +220,53 @@ class Dispatch:
 
         return await self._shared.database.write(work)
 
-    def _ask(self, connection: Connection, command: Command, body: bytes, context: object) -> bool:
-        """Whether it was written; False when the session has ended, or we are leaving, since it was claimed."""
+    async def _ask_who_holds(self, messages: Sequence[Message]) -> None:
+        ids = {each.id for each in messages}
+        try:
+            found = await self._holding.look(messages)
+            for each in ids:
+                self._hands.pop(each, None)  # what was found when it was claimed before
+            self._hands |= found
+        finally:
+            self._asking -= ids
+
+    def _way_on(self, message: Message, party: Party) -> Party:
+        return way_on(self._shared.routes, party, message.recipient, Party.parse(message.origin))
+
+    async def _send_elsewhere(self, messages: Sequence[tuple[Message, Party | None]], party: Party) -> None:
+        """By the route that a number has now which nobody of ours holds any more; nowhere (None) if another does."""
+        now = self._shared.clock.now()
+
+        async def work(tx: Transaction) -> list[Ending]:
+            ended = []
+            for message, to in messages:
+                if to is None:
+                    ended.append(await store.end(tx, message.id, State.REJECTED, reason=ANOTHERS, now=now))
+                    step = Step(now, "changed-hands", "its number is another subscriber's than when it was accepted")
+                else:
+                    await store.release(tx, [message.id])
+                    await store.move(tx, str(party), str(to), limit=1, among=[message.id])
+                    step = Step(now, "routed-anew", f"nobody of ours holds its number any more; it goes by {to.name}")
+                await store.add_events(tx, [(message.id, step)])
+            endings = [ending for ending in ended if ending is not None]
+            await self._receipts.record_ended(tx, endings, now)
+            return endings
+
+        ended = await self._shared.database.write(work)
+        self._shared.counters.changed_hands += len(ended)
+        self._receipts.tell_ended(ended)
+        self._shared.bound.wake({to for _, to in messages if to is not None})
+
+    def _ask(self, connection: Connection, command: Command, outgoing: delivery.Outgoing, context: object) -> bool:
+        """Whether it was written; False when the session has ended, or we are leaving, since it was claimed.
+
+        Raises `Differs`: it is not what it should be, and was not written.
+        """
         if self._shared.bound.leaving:
             return False
         try:
-            connection.session.ask(command, body, context, self._shared.clock.monotonic())
+            now, look = self._shared.clock.monotonic(), check(outgoing.wanted)
+            connection.session.ask(command, outgoing.body, context, now, check=look)
         except LocalProtocolError:
             return False
         return True
@@ -187,11 +275,24 @@ class Dispatch:
         now = self._shared.clock.now()
         await self._shared.database.write(lambda tx: receipts_store.put_off_receipts(tx, receipts, due_at=now))
 
-    async def _quarantine_messages(self, ids: list[str]) -> None:
+    async def _keep_receipts(self, receipts: list[str]) -> None:
+        """They wait, and stand in their messages' trails; nobody is told anything that is not so."""
+        now, later = self._shared.clock.now(), self._shared.timing.receipt_retry_seconds
+        step = Step(now, "receipt-kept-back", "what was to be written differed from what it was to tell")
+
+        async def work(tx: Transaction) -> None:
+            await receipts_store.put_off_receipts(tx, receipts, due_at=now + later)
+            await store.add_events(tx, [(each, step) for each in receipts])
+
+        await self._shared.database.write(work)
+
+    async def _quarantine_messages(self, misdirected: list[tuple[str, str]]) -> None:
+        """With why: it stands in their trails."""
         now = self._shared.clock.now()
 
         async def work(tx: Transaction) -> list[Ending]:
-            ended = await self._quarantine.hold_messages(tx, ids, now)
+            ended = await self._quarantine.hold_messages(tx, [identity for identity, _ in misdirected], now)
+            await store.add_events(tx, [(identity, Step(now, "kept-back", why)) for identity, why in misdirected])
             await self._receipts.record_ended(tx, ended, now)
             return ended
 

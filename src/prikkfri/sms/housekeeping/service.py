@@ -1,6 +1,7 @@
 """Housekeeping: what the last process left, what is past its time, doubts to decide, queues that are full."""
 
 from prikkfri.errors import StorageError
+from prikkfri.protocols.smpp.concatenation import TEXT_SECONDS_MAX
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
 from prikkfri.sms.delivery import is_sent_again
@@ -11,6 +12,7 @@ from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import Shared, log
+from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Queries, Transaction
 
@@ -133,6 +135,9 @@ class Housekeeping:
         async def forget(tx: Transaction) -> int:
             return await receipts_store.erase_discarded(tx, discarded_before=before, limit=BATCH)
 
-        for step in (work, forget):
+        async def free(tx: Transaction) -> int:
+            return await submissions_store.erase_part_references(tx, before=now - TEXT_SECONDS_MAX, limit=BATCH)
+
+        for step in (work, forget, free):
             while await self._shared.database.write(step) == BATCH:
                 pass

@@ -24,6 +24,8 @@ from prikkfri.sms.network_receipts import (
     Fitting,
     NetworkReceipt,
     as_kept,
+    contradiction,
+    contradicts,
     find,
     next_look,
     receipt_id,
@@ -47,8 +49,12 @@ class Settling:
     waiting: Counter[str] = field(default_factory=Counter)
     """By link, how many more wait than before."""
     held: Counter[str] = field(default_factory=Counter)
+    misfits: Counter[str] = field(default_factory=Counter)
+    """By link, receipts that fit another number, or contradict what was told before."""
     found: dict[str, str] = field(default_factory=dict)
     """By receipt that was kept, its message."""
+    contradicted: list[str] = field(default_factory=list)
+    """What receipts say against what their messages have come to."""
     fitted: list[tuple[str, Fitting, bool]] = field(default_factory=list)
     """By link, what receipts have found, and whether they waited for it."""
 
@@ -160,6 +166,7 @@ class Receipts:
             await store.settle_network_receipt(tx, receipt.id)
         elif last:
             await store.hold_network_receipt(tx, receipt.id, reason=why, now=now)
+            settling.misfits[receipt.link] += why is Unmatched.OTHER_NUMBER
             settling.held[receipt.link] += 1
         else:
             await store.look_later(tx, receipt.id, due_at=self._next_look(receipt, now))
@@ -191,6 +198,9 @@ class Receipts:
             self._note(settling, receipt, found)
             if not found.ended:
                 await self._settle(tx, settling, receipt, found.message, now)
+            elif what := contradiction(receipt, found):
+                settling.contradicted.append(what)
+                await store.add_contradiction(tx, found.message, what, now=now)
             return None
         if receipt.reference != NO_REFERENCE:
             for message in await self._in_doubt(tx, target, receipt):
@@ -209,6 +219,7 @@ class Receipts:
         settling.found[receipt.id] = found.message
         if receipt.state is not None:
             settling.fitted.append((receipt.link, found, bool(receipt.id)))
+            settling.misfits[receipt.link] += contradicts(receipt, found)
 
     async def _in_doubt(self, tx: Transaction, target: str, receipt: NetworkReceipt) -> Sequence[str]:
         numbering = numbering_of(self._shared.settings)
@@ -283,6 +294,7 @@ class Receipts:
         self.tell_ended(settling.ended)
 
     def _count(self, settling: Settling) -> None:
+        self._shared.counters.receipts_contradicted += len(settling.contradicted)
         traffic, now = self._shared.traffic, self._shared.clock.now()
         for link, fitting, waited in settling.fitted:
             if link in traffic:  # one that is configured no more may have left receipts
@@ -290,6 +302,9 @@ class Receipts:
         for link, found in settling.held.items():
             if link in traffic and found > 0:
                 traffic[link].unmatched += found
+        for link, misfits in settling.misfits.items():
+            if link in traffic:
+                traffic[link].misfits += misfits
 
     def _is_to_be_said(self, link: str, what: str) -> bool:
         """Not more often than people read it."""

@@ -20,8 +20,8 @@ from prikkfri.storage import Queries, Transaction
 
 SAME_ID_MAX = 20
 """Of the messages to which a link gave one id, the newest."""
-WORDS_KEPT_MAX = 5
-"""Of each message, unknown words."""
+WORDS_KEPT_MAX = CONTRADICTIONS_KEPT_MAX = 5
+"""Of each message."""
 
 _DUE = RECEIPT.change(ReceiptEvent.DUE).put_where(RECEIPT_WANTED)
 _CLAIM = RECEIPT.change(ReceiptEvent.CLAIM)
@@ -79,6 +79,18 @@ async def add_word(tx: Transaction, message: str, word: str, *, now: float) -> N
         await tx.execute(
             "INSERT INTO sms_event (message, time, event, detail) VALUES (:message, :now, 'unknown-state', :word)",
             {"message": message, "now": now, "word": word},
+        )
+
+
+async def add_contradiction(tx: Transaction, message: str, what: str, *, now: float) -> None:
+    """Keeps with a message what a network said against what it has come to: evidence for whoever is to judge."""
+    rows = await tx.fetch(
+        "SELECT detail FROM sms_event WHERE message = :message AND event = 'contradicted'", {"message": message}
+    )
+    if len(rows) < CONTRADICTIONS_KEPT_MAX and (what,) not in rows:
+        await tx.execute(
+            "INSERT INTO sms_event (message, time, event, detail) VALUES (:message, :now, 'contradicted', :what)",
+            {"message": message, "now": now, "what": what},
         )
 
 

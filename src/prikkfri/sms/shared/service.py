@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -24,6 +24,7 @@ from prikkfri.sms.routing import Party, Routes, Stop, numbering_of, sources
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Bucket, Order, Rules
 from prikkfri.sms.timing import Timing
+from prikkfri.sms.trust.wrong_numbers import Listening
 from prikkfri.storage import Database
 
 log = logging.getLogger("prikkfri.sms")
@@ -31,6 +32,7 @@ log = logging.getLogger("prikkfri.sms")
 Connection = server.Connection
 
 SYSTEM_ID = "prikkfri"
+SAID_MAX = 10_000
 ANYBODY = "*"
 """Among the `senders` of an account that sends for others."""
 
@@ -49,6 +51,11 @@ class Counters:
     in_doubt: int = 0
     quarantined: int = 0
     receipts_unmatched: int = 0
+    receipts_contradicted: int = 0
+    changed_hands: int = 0
+    """Messages that were not sent since their number is another subscriber's by now."""
+    holders_unknown: int = 0
+    """Numbers of which nobody could tell who holds them."""
     cut: int = 0
     """Connections for which there was no room, or that made room for others."""
     binds_refused: int = 0
@@ -163,6 +170,10 @@ class Shared:
     part_references: PartReferences = field(default_factory=PartReferences)
     order: Order = field(default_factory=Order)
     turns: Turns = field(default_factory=Turns)
+    returned: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=SAID_MAX))
+    """Canaries that a network has handed in, as (destination, token): for whom nobody has looked at them yet."""
+    said: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=SAID_MAX))
+    """Who has written that they got a message which was not for them, as (link, number); the same."""
     traffic: dict[str, Traffic] = field(init=False)
     """By link."""
 
@@ -173,6 +184,7 @@ class Shared:
         """What is taken on goes by these."""
         self.wanted = self.routes
         """As they are to be, once what waits has been placed by them (`placing`)."""
+        self.listening = Listening.of(self.settings)
         self.traffic = {link.name: Traffic() for link in self.settings.links}
         self._ucs2_little = {link.name for link in self.settings.links if link.ucs2_byte_order == "little"}
         self._rates = {Party("link", link.name): link.throughput_per_second_max for link in self.settings.links}
@@ -240,6 +252,7 @@ class Shared:
             turns=self.turns,
             order=self.order,
             refusals=refusals,
+            listening=self.listening,
         )
 
     def rules(self, party: Party) -> Rules:

@@ -1,10 +1,13 @@
 """Submissions: what is handed in, over either edge or by ourselves, is made durable with all that came beside it."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from prikkfri.config import Account
 from prikkfri.errors import InDoubt
+from prikkfri.protocols.smpp.concatenation import TEXT_SECONDS_MAX, TEXTS_MAX
 from prikkfri.sms import store
+from prikkfri.sms.holding.service import Holding
 from prikkfri.sms.intake import Intake, Told, hand_in
 from prikkfri.sms.keys.service import Keys
 from prikkfri.sms.lifecycle import State
@@ -22,14 +25,19 @@ ACCEPTED_HELD = ("accepted-after-restore", "nothing is sent until a person has d
 
 
 class Submissions:
-    def __init__(self, shared: Shared, receipts: Receipts, keys: Keys) -> None:
+    def __init__(self, shared: Shared, receipts: Receipts, keys: Keys, holding: Holding) -> None:
         self._shared = shared
         self._receipts = receipts
         self._keys = keys
+        self._holding = holding
 
     async def recover(self) -> None:
         """References of long messages go on where the last process was."""
-        self._shared.references.recover(await self._shared.database.read(submissions_store.references))
+        shared = self._shared
+        shared.references.recover(await shared.database.read(submissions_store.references))
+        since = shared.clock.now() - TEXT_SECONDS_MAX
+        taken = partial(submissions_store.part_references, since=since, limit=TEXTS_MAX)
+        shared.part_references.recover(await shared.database.read(taken))
 
     async def submit(self, account: Account, sender: str, recipient: str, text: str) -> str | Doubt | Refusal:
         """Takes a text on: returns its id once it is durable. Raises `StorageError` or `FencedOut`: it is not kept."""
@@ -74,13 +82,17 @@ class Submissions:
         Raises `StorageError`.
         """
         shared, now = self._shared, self._shared.clock.now()
-        references = shared.references.changed()
+        references, part_references = shared.references.changed(), shared.part_references.changed()
         held = shared.holds and bool(intake.messages)
 
+        messages = await self._holding.bind(intake.messages)
+
         async def work(tx: Transaction) -> tuple[list[Told], Settling]:
-            await store.insert(tx, intake.messages)
+            await store.insert(tx, messages)
             if references:
                 await submissions_store.put_references(tx, references)
+            if part_references:
+                await submissions_store.put_part_references(tx, part_references)
             if held:
                 await restores_store.count_accepted(tx, len(intake.messages))
                 await store.add_events(tx, [(each.id, Step(now, *ACCEPTED_HELD)) for each in intake.messages])
@@ -125,6 +137,9 @@ class Submissions:
         self._receipts.tell(settling)
         if party.kind == "link":
             self._receipts.note(party.name, intake)
+            shared.traffic[party.name].returned += intake.heard.in_our_name
+            shared.returned.extend(intake.heard.canaries)
+            shared.said.extend((party.name, number) for number in intake.heard.wrong_numbers)
         if refused:
             self._receipts.say_full(party.name)
         if intake.put_off:

@@ -43,6 +43,7 @@ class ControlPages:
             (CONTROLS_PATH, self._controls, ["GET"]),
             (f"{CONTROLS_PATH}/channel", self._channel, ["POST"]),
             (f"{CONTROLS_PATH}/route", self._route, ["POST"]),
+            (f"{CONTROLS_PATH}/complaint", self._complaint, ["POST"]),
         ]
 
     def part(self, *, service: str = "", back: str = CONTROLS_PATH) -> str:
@@ -70,6 +71,15 @@ class ControlPages:
 
     async def _route(self, request: Asked, who: str) -> Answer:
         return await self._switch(request, who, self._assurance.switch_route, ROUTE_STATES)
+
+    async def _complaint(self, request: Asked, who: str) -> Answer:
+        form = await form_of(request)
+        name, back = form.get("name", ""), form.get("back", "")
+        if not name:
+            return self._page(request, who, status=422, trouble="Say of which link the partner complains.")
+        if trouble := await self._assurance.complain(name, by=who):
+            return self._page(request, who, status=503, trouble=f"The complaint was not noted: {trouble}.")
+        return redirect(back if back.startswith("/incidents/") else CONTROLS_PATH)
 
     async def _switch(
         self, request: Asked, who: str, switch: Callable[..., Awaitable[str]], states: tuple[str, ...]

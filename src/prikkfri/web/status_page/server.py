@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from prikkfri.assurance.publishing import KNOWN_SECONDS, State, as_known, moment, never_told
 from prikkfri.clock import Clock
+from prikkfri.protocols import openapi
 from prikkfri.protocols.asgi import Answer, Application, Headers, Request, Route, edge, header, refusal
 from prikkfri.protocols.iso8601 import iso
 from prikkfri.storage.keys import write_whole
@@ -71,19 +72,19 @@ JSON_HEADERS: Headers = (
 )
 
 
-class _Page(msgspec.Struct):
+class Page(msgspec.Struct):
     id: str
     name: str
     updated_at: str
 
 
-class _Status(msgspec.Struct):
+class Status(msgspec.Struct):
     indicator: Literal["none", "minor", "major", "critical"]
     description: str
     state: State | None = None
 
 
-class _Component(msgspec.Struct):
+class Component(msgspec.Struct):
     id: str
     name: str
     status: Literal["operational", "degraded_performance", "partial_outage", "major_outage", "under_maintenance"]
@@ -91,17 +92,17 @@ class _Component(msgspec.Struct):
     since: str | None = None
 
 
-class _Update(msgspec.Struct):
+class IncidentUpdate(msgspec.Struct):
     body: str
     created_at: str
     bodies: dict[str, str] = {}
 
 
-class _Incident(msgspec.Struct):
+class Incident(msgspec.Struct):
     id: str
     name: str
     status: str
-    incident_updates: list[_Update]
+    incident_updates: list[IncidentUpdate]
     names: dict[str, str] = {}
     next_update_at: str | None = None
     expected_at: str | None = None
@@ -110,11 +111,11 @@ class _Incident(msgspec.Struct):
 class Summary(msgspec.Struct):
     """What of a summary the page stands on; everything else is passed on as it came."""
 
-    page: _Page
-    status: _Status
-    components: list[_Component]
-    incidents: list[_Incident]
-    scheduled_maintenances: list[_Incident]
+    page: Page
+    status: Status
+    components: list[Component]
+    incidents: list[Incident]
+    scheduled_maintenances: list[Incident]
 
     def moments(self) -> Iterator[str]:
         """Every time that the page says."""
@@ -123,6 +124,37 @@ class Summary(msgspec.Struct):
         for incident in (*self.incidents, *self.scheduled_maintenances):
             yield from (at for at in (incident.next_update_at, incident.expected_at) if at)
             yield from (update.created_at for update in incident.incident_updates)
+
+
+class KnownStatus(Status):
+    """After a minute without a word it is not known any more, and what was last known stands beside."""
+
+    last_known: Status | None = None
+
+
+class StatusDocument(msgspec.Struct):
+    page: Page
+    status: KnownStatus
+
+
+class ComponentsDocument(msgspec.Struct):
+    page: Page
+    components: list[Component]
+
+
+class UnresolvedDocument(msgspec.Struct):
+    page: Page
+    incidents: list[Incident]
+
+
+class SummaryDocument(msgspec.Struct):
+    """Statuspage's shape, of which these are the fields that are always there, and ours beside them."""
+
+    page: Page
+    status: KnownStatus
+    components: list[Component]
+    incidents: list[Incident]
+    scheduled_maintenances: list[Incident]
 
 
 def checked(body: bytes, now: float, zone: tzinfo) -> dict[str, Any]:
@@ -154,6 +186,7 @@ class _StatusPage:
         self._path = path
         self._clock = clock
         self._operator = operator
+        self._public_url = public_url
         self._zone = zone
         self._publishing = asyncio.Lock()
         self._document = self._read()
@@ -182,7 +215,8 @@ class _StatusPage:
         return [
             Route("PUT", "/publish", self._publish, body_bytes_max=DOCUMENT_BYTES_MAX, key=command_key),
             Route("GET", "/", self._page),
-            *(Route("GET", f"/api/v2/{name}", self._json) for name in _PARTS),
+            openapi.route(described(self._public_url)),
+            *(Route("GET", f"/api/v2/{name}", self._json) for name in PARTS),
             *(Route("GET", path, self._file) for path in self._static),
         ]
 
@@ -270,12 +304,22 @@ class _StatusPage:
         )
 
 
-_PARTS: dict[str, tuple[str, ...]] = {
-    "summary.json": ("page", "status", "components", "incidents", "scheduled_maintenances"),
-    "status.json": ("page", "status"),
-    "components.json": ("page", "components"),
-    "incidents/unresolved.json": ("page", "incidents"),
+DOCUMENTS: dict[str, tuple[type[msgspec.Struct], str, str]] = {
+    "summary.json": (SummaryDocument, "summary", "Everything that the public is told"),
+    "status.json": (StatusDocument, "status", "How things are, in one word"),
+    "components.json": (ComponentsDocument, "components", "How each part of the service is"),
+    "incidents/unresolved.json": (UnresolvedDocument, "unresolvedIncidents", "What is not over"),
 }
+PARTS = {name: tuple(each.name for each in msgspec.structs.fields(kind)) for name, (kind, _, _) in DOCUMENTS.items()}
+OPERATIONS = [
+    openapi.Operation("GET", f"/api/v2/{name}", operation, summary, openapi.Reply(200, summary, kind))
+    for name, (kind, operation, summary) in DOCUMENTS.items()
+]
+
+
+def described(url: str) -> dict[str, Any]:
+    """The OpenAPI document of the status page's JSON, which is served at `url`."""
+    return openapi.document("Prikkfri: status", OPERATIONS, url=url, names=NAMES)
 
 
 @cache
@@ -295,7 +339,7 @@ def _unresolved(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _json(document: Mapping[str, Any], name: str) -> bytes:
-    parts = {part: document[part] for part in _PARTS[name]}
+    parts = {part: document[part] for part in PARTS[name]}
     if name.startswith("incidents/"):
         parts["incidents"] = _unresolved(document)
     return json.dumps(parts, ensure_ascii=False).encode()

@@ -33,7 +33,7 @@ async function ask(url, { seconds = ANSWER_SECONDS_MAX, signal, ...request } = {
   const leave = () => end.abort("left");
   signal?.addEventListener("abort", leave);
   try {
-    const response = await fetch(url, { ...request, cache: "no-store", signal: end.signal });
+    const response = await fetch(url, { cache: "no-store", ...request, signal: end.signal });
     const answer = parsed(await response.text());
     if (response.ok) return answer;
     const reason = answer?.error ?? `http-${response.status}`;
@@ -85,6 +85,7 @@ export function makeRoles(at, device, token) {
   return {
     enter: (signal) => ask(`${at.door}/enter`, { ...json({ device }), signal }),
     waiting: (ticket, signal) => ask(`${at.door}/waiting?ticket=${encodeURIComponent(ticket)}`, { signal }),
+    line: (signal) => ask(`${at.door}/line`, { signal, cache: "default" }), // the same for everybody
     signIn: (login, password, pass, signal) =>
       ask(`${at.signin}/sign-in`, {
         ...json({ login, password, device, pass }),

@@ -12,11 +12,13 @@
 // room is kept on the device, so that a reload costs nobody a place.
 
 import { forget, keep, read } from "./kept.js";
-import { pauseSeconds, spread } from "./waiting.js";
+import { pauseSeconds, spread, standing } from "./waiting.js";
 
 const BUSY = ["overloaded", "too-many-joins"]; // refused for now, with a time to come again
 const WHY_OF_STATUS = { 400: "wrong", 401: "wrong", 403: "noSubscription", 429: "tooMany" };
 const PASS_SECONDS_MIN = 5; // a pass with less left is not worth a try
+const LOOK_SECONDS = 3.2; // how often one who waits looks where the front is; with the spread, at least every 4 s
+const SOONER_SHARE = 0.8; // of the wait seen, after which to ask when the turn comes sooner than told
 const RENEWAL_SECONDS_MAX = 6 * 3600; // a timer never sleeps longer: devices suspend, clocks are set
 const now = () => Date.now() / 1000;
 
@@ -24,6 +26,7 @@ export function makeSession(roles, onChange) {
   let state = read("playback") || read("device_token") ? { kind: "in" } : { kind: "out", why: null };
   let leave = null; // aborts the request under way
   let timer = null; // the next try to sign in
+  let looking = null; // the next look at where the front of the line is
   let renewal = null; // the next renewal of the playback token
   let renewing = null; // the renewal under way
   let renewalTries = 0;
@@ -51,6 +54,27 @@ export function makeSession(roles, onChange) {
       };
       timer = setTimeout(next.tryNow, seconds * 1000);
       become({ kind: "waiting", wait: next });
+      if (next.position) lookSoon(next);
+    }
+
+    // Between two questions the wait is told by what the door publishes for everybody. Whoever sees their turn nearer
+    // than they were told to ask asks then.
+    function lookSoon(next) {
+      looking = setTimeout(async () => {
+        const { turns = [] } = await roles.line(signal).catch(() => ({}));
+        if (state.wait !== next || state.kind !== "waiting") return;
+        const seen = standing(turns, next.position);
+        if (seen) {
+          next.place = seen.place;
+          next.turnAt = now() + seen.seconds;
+          if (next.turnAt < next.nextTryAt) {
+            clearTimeout(timer);
+            next.nextTryAt = now() + SOONER_SHARE * seen.seconds;
+            timer = setTimeout(next.tryNow, (next.nextTryAt - now()) * 1000);
+          }
+        }
+        lookSoon(next);
+      }, spread(LOOK_SECONDS) * 1000);
     }
 
     try {
@@ -58,7 +82,12 @@ export function makeSession(roles, onChange) {
       if (line) {
         const seconds = line.wait_s ?? line.poll_after_s;
         const firstSeconds = wait?.kind === "line" ? wait.firstSeconds : seconds;
-        waitFor("line", line.poll_after_s, { place: line.place, firstSeconds, turnAt: now() + seconds });
+        waitFor("line", line.poll_after_s, {
+          place: line.place,
+          position: line.position,
+          firstSeconds,
+          turnAt: now() + seconds,
+        });
         return;
       }
       const answer = await roles.signIn(login, password, pass, signal);
@@ -119,6 +148,7 @@ export function makeSession(roles, onChange) {
   function stopTrying() {
     leave?.abort();
     clearTimeout(timer);
+    clearTimeout(looking);
   }
 
   function keepPlayback({ playback_token, expires_at, renew_after }) {

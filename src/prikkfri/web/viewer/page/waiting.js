@@ -14,6 +14,17 @@ export function spread(seconds) {
   return seconds * (1 + Math.random() / 4);
 }
 
+// Where a position in the line stands, by what the door publishes for everybody: `[position, ahead, wait_s]`, ordered;
+// null where that says nothing of it.
+export function standing(turns, position) {
+  const next = turns.findIndex(([at]) => at >= position);
+  if (next < 0) return null;
+  const [toAt, toAhead, toSeconds] = turns[next];
+  const [at, ahead, seconds] = turns[Math.max(0, next - 1)];
+  const share = toAt > at ? (position - at) / (toAt - at) : 1;
+  return { place: Math.floor(ahead + share * (toAhead - ahead)) + 1, seconds: seconds + share * (toSeconds - seconds) };
+}
+
 // Runs `task` again and again; it returns, or resolves to, the seconds until the next time. Returns a function that
 // makes it run at once. Tasks never overlap.
 export function keepDoing(task) {

@@ -44,6 +44,8 @@ SERIES_MAX = 2_000
 """Series that are watched in one installation."""
 SECONDS_PER_YEAR = 365.25 * 86_400
 ODDS_RATIOS = (4.0, 20.0, 400.0)
+TESTS = len(ODDS_RATIOS) + 2
+"""That may raise an alarm in each series: these, that of a plunge, and the e-detector of all shares (`shares.py`)."""
 
 _EVERYTHING = Segment()
 
@@ -87,7 +89,7 @@ class Settings:
     @cached_property
     def threshold(self) -> float:
         """h, in nats: see the theory of operation."""
-        sums = self.series * (len(ODDS_RATIOS) + 1)
+        sums = self.series * TESTS
         return max(1.0, log(sums * SECONDS_PER_YEAR / self.bucket_seconds / self.false_alarms_per_year))
 
 

@@ -1,0 +1,31 @@
+"""From the counts of series to alarms."""
+
+from prikkfri.assurance.detection.series import (
+    ODDS_RATIOS,
+    SECONDS_PER_YEAR,
+    SERIES_MAX,
+    TESTS,
+    Alarm,
+    Kind,
+    Level,
+    Settings,
+    State,
+    Sum,
+    detect,
+    step,
+)
+
+__all__ = [
+    "ODDS_RATIOS",
+    "SECONDS_PER_YEAR",
+    "SERIES_MAX",
+    "TESTS",
+    "Alarm",
+    "Kind",
+    "Level",
+    "Settings",
+    "State",
+    "Sum",
+    "detect",
+    "step",
+]

@@ -1,0 +1,136 @@
+"""A `submit_sm` or `deliver_sm` as whoever gets it will read it: what is about to be written is read back by this.
+
+Nothing stands here that writes PDUs, or that reads those that come (import-linter holds that): what these get wrong, by
+a fault or in memory, shows. Section numbers are those of the SMPP 3.4 specification, issue 1.2.
+"""
+
+from typing import NamedTuple
+
+_HEADER_OCTETS = 16
+_HEADER_BIT = 0x40
+_MESSAGE_PAYLOAD = 0x0424
+_SAR = (0x020C, 0x020E, 0x020F)
+_OF_TEXT = frozenset((_MESSAGE_PAYLOAD, *_SAR))
+
+
+class Written(NamedTuple):
+    """What a PDU says (4.4.1, 4.6.1)."""
+
+    command: int
+    status: int
+    sequence: int
+    service_type: bytes
+    source_kind: tuple[int, int]
+    """Type of number and numbering plan."""
+    source: bytes
+    destination_kind: tuple[int, int]
+    destination: bytes
+    esm_class: int
+    protocol_id: int
+    priority: int
+    schedule: bytes
+    validity: bytes
+    registered: int
+    replaces: int
+    coding: int
+    default_id: int
+    octets: bytes
+    parameters: tuple[tuple[int, bytes], ...]
+
+
+class Text(NamedTuple):
+    """What a phone makes of a message: the same however it travels."""
+
+    octets: bytes
+    """Without a header."""
+    part: tuple[int, int, int] | None
+    """Reference, how many there are, and which of them it is; None: it is whole."""
+    further: tuple[tuple[int, bytes], ...]
+    """Other elements of its header."""
+
+
+def read(pdu: bytes) -> Written | None:
+    """None: it is no whole PDU of that kind, and nothing else."""
+    try:
+        return _read(pdu)
+    except (ValueError, IndexError):
+        return None
+
+
+def _read(pdu: bytes) -> Written:
+    if _number(pdu, 0, 4) != len(pdu):
+        raise ValueError
+    service_type, at = _string(pdu, _HEADER_OCTETS)
+    source_kind = (pdu[at], pdu[at + 1])
+    source, at = _string(pdu, at + 2)
+    destination_kind = (pdu[at], pdu[at + 1])
+    destination, at = _string(pdu, at + 2)
+    esm_class, protocol_id, priority = pdu[at], pdu[at + 1], pdu[at + 2]
+    schedule, at = _string(pdu, at + 3)
+    validity, at = _string(pdu, at)
+    registered, replaces, coding, default_id, length = pdu[at], pdu[at + 1], pdu[at + 2], pdu[at + 3], pdu[at + 4]
+    at += 5
+    if at + length > len(pdu):
+        raise ValueError
+    octets = pdu[at : at + length]
+    return Written(
+        _number(pdu, 4, 4), _number(pdu, 8, 4), _number(pdu, 12, 4), service_type, source_kind, source,
+        destination_kind, destination, esm_class, protocol_id, priority, schedule, validity, registered, replaces,
+        coding, default_id, octets, _parameters(pdu, at + length),
+    )  # fmt: skip
+
+
+def _number(octets: bytes, at: int, size: int) -> int:
+    return int.from_bytes(octets[at : at + size], "big")
+
+
+def _string(octets: bytes, at: int) -> tuple[bytes, int]:
+    """Up to a NUL, and what comes behind that."""
+    end = octets.index(0, at)
+    return octets[at:end], end + 1
+
+
+def _parameters(octets: bytes, at: int) -> tuple[tuple[int, bytes], ...]:
+    found = []
+    while at < len(octets):
+        start = at + 4
+        end = start + _number(octets, at + 2, 2)
+        if start > len(octets) or end > len(octets):
+            raise ValueError
+        found.append((_number(octets, at, 2), octets[start:end]))
+        at = end
+    return tuple(found)
+
+
+def text_of(esm_class: int, octets: bytes, parameters: tuple[tuple[int, bytes], ...]) -> Text:
+    """5.3.2.22, 5.3.2.32; 3GPP TS 23.040, 9.2.3.24. A header that is cut short is part of the text."""
+    named = dict(reversed(parameters))
+    octets = octets or named.get(_MESSAGE_PAYLOAD, b"")
+    if esm_class & _HEADER_BIT:
+        return _behind_header(octets)
+    reference, total, number = (named.get(tag, b"") for tag in _SAR)
+    if (len(reference), len(total), len(number)) == (2, 1, 1):
+        return Text(octets, (int.from_bytes(reference, "big"), total[0], number[0]), ())
+    return Text(octets, None, ())
+
+
+def _behind_header(octets: bytes) -> Text:
+    if not octets or octets[0] >= len(octets):
+        return Text(octets, None, ())
+    end, at = octets[0] + 1, 1
+    part, further = None, []
+    while at < end:
+        if at + 2 > end or at + 2 + octets[at + 1] > end:
+            return Text(octets, None, ())
+        kind, value = octets[at], octets[at + 2 : at + 2 + octets[at + 1]]
+        at += 2 + len(value)
+        if part is None and (kind, len(value)) in ((0, 3), (8, 4)):
+            part = (int.from_bytes(value[:-2], "big"), value[-2], value[-1])
+        else:
+            further.append((kind, value))
+    return Text(octets[end:], part, tuple(further))
+
+
+def beside_text(parameters: tuple[tuple[int, bytes], ...]) -> tuple[tuple[int, bytes], ...]:
+    """The parameters that say nothing of the text."""
+    return tuple(each for each in parameters if each[0] not in _OF_TEXT)

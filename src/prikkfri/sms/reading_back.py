@@ -1,0 +1,123 @@
+"""Whether a PDU that is about to be written is the message that was sealed, or the receipt that is due.
+
+It is read by a parser of its own (`protocols.smpp.reading_back`), its numbers by the rule by which its reader reads
+them, and compared with what stands in the store and under the seal, and not with what the encoder was given.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from prikkfri.protocols.smpp.reading_back import Written, beside_text, read, text_of
+from prikkfri.sms.addresses import Numbering, read_recipient
+
+_HEADER_BIT = 0x40
+_RECEIPT = 0x04
+_RECEIPTED_ID, _MESSAGE_STATE, _REFERENCE = 0x001E, 0x0427, 0x0204
+_STATES = {2: "DELIVRD", 3: "EXPIRED", 4: "DELETED", 5: "UNDELIV", 7: "UNKNOWN", 8: "REJECTD"}
+_TOLD = re.compile(rb"id:(\S+) sub:\S+ dlvrd:\S+ submit date:\d+ done date:\d+ stat:([A-Z]{7}) ", re.ASCII)
+
+
+class Differs(Exception):
+    """What was to be written is not what it is to say; the text says in what."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a PDU is to say."""
+
+    command: int
+    recipient: str
+    """As it is stored."""
+    recipient_kind: tuple[int, int]
+    sender: str
+    sender_kind: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedMessage(Wanted):
+    numbering: Numbering
+    """How its reader reads numbers."""
+    octets: bytes
+    """As it was sealed; so are the next."""
+    esm_class: int
+    coding: int
+    protocol_id: int
+    priority: int
+    service_type: str
+    parameters: tuple[tuple[int, bytes], ...]
+    """And the reference, by which it is known again."""
+    takes_parameters: bool
+    """Whether its reader does; if not, it need not be told of any."""
+    registered: int
+    validity: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedReceipt(Wanted):
+    message: str
+    """The id of which it tells."""
+    state: int
+    reference: bytes | None
+    """The sender's own."""
+    takes_parameters: bool
+
+
+def check(wanted: WantedMessage | WantedReceipt) -> Callable[[bytes, int], None]:
+    """To be called with a PDU and the sequence number by which its answer will be known; raises `Differs`."""
+
+    def checked(pdu: bytes, sequence: int) -> None:
+        if field := difference(pdu, sequence, wanted):
+            raise Differs(f"read back, it differs in its {field}")
+
+    return checked
+
+
+def difference(pdu: bytes, sequence: int, wanted: WantedMessage | WantedReceipt) -> str:
+    """In what a PDU is not what it is to be; empty: in nothing."""
+    found = read(pdu)
+    if found is None:
+        return "form"
+    same = {
+        "header": (found.command, found.status, found.sequence) == (wanted.command, 0, sequence),
+        "recipient": _is_for(found, wanted) and found.destination_kind == wanted.recipient_kind,
+        "sender": (found.source, found.source_kind) == (wanted.sender.encode("latin-1"), wanted.sender_kind),
+        "scheduling": not (found.schedule or found.replaces or found.default_id),
+    }
+    same |= _as_message(found, wanted) if isinstance(wanted, WantedMessage) else _as_receipt(found, wanted)
+    return next((field for field, is_so in same.items() if not is_so), "")
+
+
+def _is_for(found: Written, wanted: WantedMessage | WantedReceipt) -> bool:
+    written = found.destination.decode("latin-1")
+    if isinstance(wanted, WantedReceipt):
+        return written == wanted.recipient  # a sender may be letters
+    read_as = read_recipient(written, found.destination_kind[0], wanted.numbering)
+    return read_as is not None and read_as.text == written == wanted.recipient
+
+
+def _as_message(found: Written, wanted: WantedMessage) -> dict[str, bool]:
+    parameters, sealed = beside_text(found.parameters), beside_text(wanted.parameters)
+    text = text_of(found.esm_class, found.octets, found.parameters)
+    return {
+        "text": text == text_of(wanted.esm_class, wanted.octets, wanted.parameters),
+        "coding": found.coding == wanted.coding,
+        "class": found.esm_class | _HEADER_BIT == wanted.esm_class | _HEADER_BIT,
+        "parameters": parameters == sealed if wanted.takes_parameters else set(parameters) <= set(sealed),
+        "receipts": found.registered == wanted.registered,
+        "validity": found.validity == wanted.validity.encode("latin-1"),
+        "kind": (found.protocol_id, found.priority, found.service_type)
+        == (wanted.protocol_id, wanted.priority, wanted.service_type.encode("latin-1")),
+    }
+
+
+def _as_receipt(found: Written, wanted: WantedReceipt) -> dict[str, bool]:
+    told, parameters = _TOLD.match(found.octets), dict(found.parameters)
+    identity, word = wanted.message.encode("latin-1"), _STATES.get(wanted.state, "").encode()
+    by_parameter = tuple(parameters.get(tag) for tag in (_RECEIPTED_ID, _MESSAGE_STATE, _REFERENCE))
+    said = by_parameter == (identity + b"\0", bytes((wanted.state,)), wanted.reference)
+    return {
+        "class": found.esm_class == _RECEIPT and not found.registered and not found.validity,
+        "text": told is not None and (told[1], told[2]) == (identity, word),
+        "parameters": said if wanted.takes_parameters else not found.parameters,
+    }

@@ -1,0 +1,1 @@
+ALTER TABLE sms_message ADD COLUMN holder TEXT NOT NULL DEFAULT '';

@@ -1,0 +1,82 @@
+"""The line before drawn crowds, and an oracle that knows nothing of the line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from prikkfri.cli.simulations import commands
+from prikkfri.simulation.waiting.judging import estimate_error, machine_used, overtaken
+from prikkfri.simulation.waiting.many import at_the_door
+from prikkfri.simulation.waiting.world import Evening, Scene, World
+
+
+def evening_of(came: list[float], called: list[float], absent: int | None = None) -> Evening:
+    people = len(came)
+    away = np.arange(people) == (-1 if absent is None else absent)
+    nan = np.full(people, np.nan)
+    return Evening(np.array(came), np.array(called), nan, nan, np.zeros(people, np.bool_), away)
+
+
+def test_the_oracle_sees_who_is_called_more_than_a_second_after_somebody_who_came_later() -> None:
+    assert overtaken(evening_of([1, 2, 3], [10, 9.5, 9.01])) == 0
+    assert overtaken(evening_of([1, 2, 3], [10, 9.5, 8.9])) == 1
+    assert overtaken(evening_of([1, 2, 3], [10, 9.95, 8.9])) == 2
+    assert overtaken(evening_of([1, 2, 3], [10, 9.95, 8.9], absent=0)) == 1
+    assert overtaken(evening_of([1, 2, 3], [np.nan, 9.5, 8.9])) == 0
+
+
+def test_the_oracle_compares_what_was_shown_after_a_minute_with_the_real_wait() -> None:
+    evening = evening_of([0, 0, 100], [200, 400, 300])
+    everybody = np.arange(3)
+    evening.shown = [(everybody, 59.0, np.zeros(3)), (everybody, 100.0, np.array([110.0, 360.0, 0.0]))]
+    found = estimate_error(evening)
+    assert (found.median, found.p90) == (35.0, 55.0)
+    assert found.p90_of_allowed == pytest.approx(10 / 15 + 0.9 * (2 - 10 / 15), abs=0.001)
+
+
+def test_a_small_crowd_is_let_in_in_order_on_a_busy_machine() -> None:
+    evening = World(Scene(1_500, 10, leaving=0.45)).run()
+    assert overtaken(evening) == 0
+    assert machine_used(evening) > 0.9
+    assert evening.waiting_peak > 700 and evening.state_bytes < 2_000_000
+    honest = ~np.isnan(evening.called_at)
+    assert np.array_equal(honest, ~np.isnan(evening.signed_in_at))
+
+
+def test_the_same_seed_is_the_same_evening() -> None:
+    first, second = [World(Scene(400, 10, leaving=0.1, seed=7)).run() for _ in range(2)]
+    assert np.array_equal(first.called_at, second.called_at, equal_nan=True)
+
+
+def test_no_altered_ticket_is_let_in_and_one_shown_again_gets_the_same_pass() -> None:
+    forged, repeated, tickets_per_cpu_s = at_the_door(1)
+    assert (forged, repeated) == (0, 0) and tickets_per_cpu_s > 0
+
+
+@pytest.mark.slow
+def test_the_command_writes_its_keys_and_says_whether_the_goal_holds(tmp_path: Path) -> None:
+    written = tmp_path / "found.json"
+    answer = CliRunner().invoke(commands, ["waiting-room", "--events", "1000", "--json", str(written)])
+    assert answer.exit_code in (0, 1), answer.output
+    found = json.loads(written.read_text(encoding="utf-8"))
+    assert list(found) == [
+        "waiting_peak",
+        "state_bytes",
+        "overtaken_by_more_than_1_s",
+        "estimate_error_s",
+        "machine_used",
+        "passes_outstanding_s",
+        "bots_30",
+        "all_leave_recovery_s",
+        "forged_admitted",
+        "repeated_admitted",
+        "tickets_per_cpu_s",
+    ]
+    assert {name: list(error) for name, error in found["estimate_error_s"].items()} == {
+        "leaving_12": ["median", "p90"],
+        "leaving_45": ["median", "p90"],
+    }
+    assert list(found["bots_30"]) == ["honest_share"]

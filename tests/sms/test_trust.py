@@ -1,0 +1,518 @@
+"""Whether a route is to be trusted: the evidence, its bounds, when one looks closer, and how soon what is noticed."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from math import exp, inf, log
+from statistics import mean, quantiles
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prikkfri.sms.canaries.verdicts import ASTRAY, Canary, Verdict
+from prikkfri.sms.lifecycle import State
+from prikkfri.sms.trust import flying
+from prikkfri.sms.trust.evidence import (
+    CONDEMNING_NATS,
+    ELSEWHERE_ORDINARILY,
+    HINTS,
+    HINTS_NATS_MAX,
+    MISSING_ORDINARILY,
+    NOTHING,
+    SHARES,
+    START_SECONDS,
+    STRAYS_ON_OURS,
+    UNHINTED,
+    WEIGHTS,
+    Evidence,
+    Gap,
+    Hint,
+    factors,
+    false_stops_max,
+    hinted,
+    started,
+    weighed,
+)
+from prikkfri.sms.trust.flying import Allowance, is_missed, is_suspicious, pause
+from prikkfri.sms.trust.noticing import Looking, Noticed, noticed, seconds_to_notice
+from prikkfri.sms.trust.routes import PROVING_NATS, Trust, observe, opened, remembered, told, usable
+from prikkfri.sms.trust.since import Since, change_point
+
+A, M, W = Verdict.ARRIVED, Verdict.MISSING, Verdict.WRONG_PHONE
+LETTERS = {"a": A, "m": M, "w": W}
+PHONES = tuple(f"479000080{number}" for number in range(8))
+
+
+def after(text: str, trust: Trust | None = None, *, phones: Sequence[str] = PHONES, now: float = 1.0) -> Trust:
+    """The trust after canaries, a letter each, to each phone in turn, one a second."""
+    trust = trust or Trust()
+    for letter in text:
+        phone = phones[trust.judged % len(phones)]
+        trust = observe(trust, phone, LETTERS[letter], sent_at=float(trust.judged), now=now)
+    return trust
+
+
+# The evidence.
+
+
+def ordinarily() -> list[tuple[Verdict, float]]:
+    """All that may become of a canary that tells anything, and how often it does on an honest route."""
+    return [
+        (A, 1 - MISSING_ORDINARILY - ELSEWHERE_ORDINARILY),
+        (M, MISSING_ORDINARILY),
+        (W, ELSEWHERE_ORDINARILY),
+    ]
+
+
+@pytest.mark.parametrize("left_out", [False, True])
+def test_what_a_canary_is_worth_is_one_in_the_mean_while_the_route_is_honest(left_out: bool) -> None:
+    """Of each alternative, so of any mixture of them: an e-value. Of a phone that is left out, too."""
+    before = Evidence({"": WEIGHTS, "1": WEIGHTS, "2": WEIGHTS}, 1.0)
+    of = "1" if left_out else "2"
+    means = [
+        sum(often * weighed(before, "1", verdict, sent_at=1.0).sums[of][at] for verdict, often in ordinarily()) / weight
+        for at, weight in enumerate(WEIGHTS)
+    ]
+    assert means == pytest.approx([1.0] * len(WEIGHTS), rel=1e-9)
+
+
+@pytest.mark.parametrize("hint", Hint)
+def test_what_hints_are_worth_is_one_in_the_mean_when_they_come_as_often_as_is_stated(hint: Hint) -> None:
+    rates, messages, seconds = HINTS[hint], 1_000, 7_200.0
+    expected = rates.ordinarily * (seconds / 3600 if rates.hourly else messages)
+    least = [*WEIGHTS]
+    total = [0.0] * len(WEIGHTS)
+    often = exp(-expected)  # Poisson's
+    for times in range(60):
+        found = hinted(NOTHING, {hint: times}, messages=messages, seconds=seconds).sums[""]
+        total = [so_far + often * each for so_far, each in zip(total, found, strict=True)]
+        often *= expected / (times + 1)
+    at = len(SHARES) * (1 + list(Hint).index(hint))
+    if not rates.hourly:  # three complaints within two hours, and larger shares, are cut by the bound
+        for each, weight in zip(total[at : at + 3], least[at:], strict=False):
+            assert each / weight == pytest.approx(1.0, rel=1e-3)
+    assert all(each <= weight * (1 + 1e-9) for each, weight in zip(total, least, strict=True))
+
+
+def test_an_alternative_with_a_hint_has_it_and_no_other() -> None:
+    found = hinted(NOTHING, {Hint.PEOPLE: 1}, messages=0, seconds=0.0).sums[""]
+    people = HINTS[Hint.PEOPLE]
+    wanted = [*WEIGHTS]
+    for number, share in enumerate(SHARES):
+        wanted[len(SHARES) + number] *= 1 + share * people.astray / people.ordinarily
+    assert found == pytest.approx(tuple(wanted))
+
+
+def test_silence_speaks_for_a_route_in_so_far_as_hints_would_have_come() -> None:
+    found = hinted(NOTHING, {}, messages=1_000, seconds=3_600.0).sums[""]
+    for hint, rates in HINTS.items():
+        at = len(SHARES) * (1 + list(Hint).index(hint))
+        for number, share in enumerate(SHARES):
+            more = rates.astray if rates.hourly else rates.astray * share * 1_000
+            assert found[at + number] == pytest.approx(WEIGHTS[at + number] * exp(-more))
+    assert found[: len(SHARES)] == WEIGHTS[: len(SHARES)]
+
+
+def test_the_weights_are_one_together_and_most_of_them_need_no_hint() -> None:
+    assert sum(WEIGHTS) == pytest.approx(1.0)
+    assert sum(WEIGHTS[: len(SHARES)]) == pytest.approx(UNHINTED)
+    assert len(WEIGHTS) == len(SHARES) * (1 + len(Hint))
+
+
+def test_factors_are_the_ratios_of_what_is_stated() -> None:
+    assert factors(M)[3] == pytest.approx(0.05 * (1 - STRAYS_ON_OURS) / 0.001)
+    assert factors(W)[3] == pytest.approx(0.05 * STRAYS_ON_OURS / 0.000001)
+    assert factors(A)[3] == pytest.approx(0.95 / 0.998999)
+    assert factors(A)[-1] == 0.0  # all astray: one that is at home excludes it
+    for verdict in (None, *(each for each in Verdict if each not in (A, M, W))):
+        assert set(factors(verdict)) == {1.0}
+
+
+def test_a_start_comes_each_minute_and_is_one_however_long_nothing_was_seen() -> None:
+    first = started(NOTHING, 100.0)
+    assert (first.sums, first.started_at) == (NOTHING.sums, 100.0)
+    assert started(first, 100.0 + START_SECONDS - 0.01) is first
+    once = started(first, 100.0 + START_SECONDS)
+    assert once.sums[""] == pytest.approx([2 * weight for weight in WEIGHTS])
+    assert once.started_at == 100.0 + START_SECONDS
+    assert started(first, 1e6).sums == once.sums
+    assert started(first, 99.0).started_at == 99.0  # the clock was set back
+    assert false_stops_max(1_000.0) == pytest.approx(60_000 / exp(16.0))
+    assert false_stops_max(1_000.0) < 0.01
+
+
+def test_phones_that_lose_all_that_they_get_stop_nothing_and_a_share_of_each_does() -> None:
+    broken = Trust()
+    for number in range(400):
+        verdict = M if number % 8 < 3 else A
+        broken = observe(broken, PHONES[number % 8], verdict, sent_at=float(number), now=1.0 + number)
+    assert (broken.astray, broken.condemned) == (150, False)
+    flaky = Trust()
+    for number in range(400):
+        verdict = M if number % 8 == 0 and number % 16 == 0 else A  # one of eight phones loses every other
+        flaky = observe(flaky, PHONES[number % 8], verdict, sent_at=float(number), now=1.0 + number)
+    assert (flaky.astray, flaky.condemned) == (25, False)
+    assert flaky.evidence.nats < 2.0
+    assert after("m" * 8).condemned  # all that goes that way
+    assert after("m" * 4, phones=PHONES[:4]).condemned
+
+
+def test_what_a_phone_misses_after_one_that_it_missed_says_nothing_until_it_has_got_one() -> None:
+    def weighs(evidence: Evidence, verdict: Verdict, sent_at: float) -> bool:
+        ratio = weighed(evidence, "x", verdict, sent_at=sent_at).sums[""][3] / evidence.sums[""][3]
+        found = ratio == pytest.approx(factors(verdict)[3])
+        assert found or ratio == pytest.approx(1 - SHARES[3] * STRAYS_ON_OURS, rel=1e-5)
+        return found
+
+    def seen(evidence: Evidence, verdict: Verdict, sent_at: float) -> Evidence:
+        return weighed(evidence, "x", verdict, sent_at=sent_at)
+
+    first = seen(NOTHING, M, 10.0)
+    assert first.gaps == {"x": Gap(10.0)}
+    assert first.sums[""] == pytest.approx([w * f for w, f in zip(WEIGHTS, factors(M) * 5, strict=True)])
+    for verdict, sent_at in ((M, 11.0), (A, 11.0), (M, 9.0), (A, 9.0)):
+        assert not weighs(first, verdict, sent_at)
+    assert seen(first, M, 11.0).gaps == first.gaps == seen(first, A, 10.0).gaps == seen(first, Verdict.LOST, 12.0).gaps
+    closed = seen(first, A, 12.0)
+    assert closed.gaps == {"x": Gap(10.0, 12.0)}
+    # What was on its way to it then belongs to the same gap.
+    for verdict, sent_at in ((M, 11.0), (M, 12.0), (A, 12.0)):
+        assert not weighs(closed, verdict, sent_at)
+        assert seen(closed, verdict, sent_at).gaps == closed.gaps
+    assert weighs(closed, A, 12.1) and seen(closed, A, 12.1).gaps == closed.gaps
+    assert weighs(closed, M, 12.1) and seen(closed, M, 12.1).gaps == {"x": Gap(12.1)}
+    # On another phone it counts all the same, and so does what others miss.
+    assert seen(first, W, 11.0).sums[""] == pytest.approx(
+        [total * factor for total, factor in zip(first.sums[""], factors(W) * 5, strict=True)]
+    )
+    assert weighed(first, "y", M, sent_at=11.0).gaps == {"x": Gap(10.0), "y": Gap(11.0)}
+
+
+def test_a_lone_phone_is_believed_of_a_share_and_a_new_one_inherits_what_is_known() -> None:
+    assert not after("m" * 80, phones=PHONES[:1]).condemned
+    assert after("maa" * 8, phones=PHONES[:1]).condemned
+    before = after("m", phones=PHONES[:1]).evidence
+    second = weighed(before, "other", A, sent_at=1.0)
+    assert second.sums["other"] == pytest.approx(
+        [
+            total * (1 - share * STRAYS_ON_OURS) / (1 - 1e-6)
+            for total, share in zip(before.sums[""], SHARES * 5, strict=True)
+        ]
+    )
+    assert second.sums[""] == pytest.approx([t * f for t, f in zip(before.sums[""], factors(A) * 5, strict=True)])
+
+
+def test_more_light_on_a_canary_weighs_as_much_as_all_of_it_at_once() -> None:
+    base = after("aam")
+    in_two = observe(observe(base, "x", M, sent_at=50.0, now=1.0), "x", W, earlier=str(M), sent_at=50.0, now=1.0)
+    at_once = observe(base, "x", W, sent_at=50.0, now=1.0)
+    for phone, sums in at_once.evidence.sums.items():
+        assert in_two.evidence.sums[phone] == pytest.approx(sums)
+    assert (in_two.judged, in_two.astray) == (at_once.judged, at_once.astray) == (4, 2)
+    lost = observe(base, "x", Verdict.LOST, sent_at=50.0, now=1.0)
+    assert observe(lost, "x", W, earlier=str(Verdict.LOST), sent_at=50.0, now=1.0).astray == 2
+    # One that had come home and turns up elsewhere as well.
+    assert (
+        after("w").evidence.nats
+        < observe(after("a"), PHONES[0], W, earlier=str(A), sent_at=0.0, now=1.0).evidence.nats + 3
+    )
+
+
+def test_hints_alone_stop_nothing_and_save_canaries_that_say_the_same() -> None:
+    crowd = told(Trust(), {Hint.PEOPLE: 10_000}, messages=1, seconds=1.0, now=1.0)
+    assert crowd.evidence.nats > CONDEMNING_NATS
+    assert not crowd.condemned
+    assert not after("m", crowd).condemned
+
+    def needed(trust: Trust) -> int:
+        count = 0
+        while not trust.condemned and count < 100:
+            count, trust = count + 1, after("a" * 10 + "m", trust)
+        return count
+
+    assert needed(crowd) < needed(Trust())
+
+
+def test_what_hints_count_for_is_bounded_to_the_nat() -> None:
+    at = len(SHARES)
+
+    def evidence(alone: float) -> Evidence:
+        share = exp(alone) * UNHINTED / at
+        return Evidence({"": (*[share] * at, exp(CONDEMNING_NATS), *WEIGHTS[at + 1 :])})
+
+    assert evidence(CONDEMNING_NATS - HINTS_NATS_MAX + 1e-6).condemns
+    assert not evidence(CONDEMNING_NATS - HINTS_NATS_MAX - 1e-6).condemns
+    alone = Evidence({"": (exp(CONDEMNING_NATS) * (1 - 1e-9), *[0.0] * (len(WEIGHTS) - 1))})
+    assert not alone.condemns
+    assert Evidence({"": (exp(CONDEMNING_NATS) * (1 + 1e-9), *[0.0] * (len(WEIGHTS) - 1))}).condemns
+
+
+def test_a_hint_that_comes_last_may_stop_what_canaries_nearly_did() -> None:
+    nearly = Trust()
+    while not (more := after("aaaam", nearly)).condemned and nearly.judged < 500:
+        nearly = more
+    assert nearly.evidence.nats_of_canaries > CONDEMNING_NATS - HINTS_NATS_MAX
+    assert not told(nearly, {}, messages=0, seconds=0.0, now=1.0).condemned
+    assert told(nearly, {Hint.PARTNER: 2}, messages=0, seconds=0.0, now=1.0).condemned
+
+
+def test_nothing_outgrows_the_bound_so_that_it_can_fall_again() -> None:
+    sums = after("w" * 40).evidence.sums
+    assert max(max(each) for each in sums.values()) == pytest.approx(exp(20.0))
+
+
+# Routes.
+
+
+def needed(lots: random.Random, astray: float, on_ours: float = 0.0) -> int:
+    trust, count = Trust(), 0
+    while not trust.condemned and count < 2_000:
+        letter = ("w" if lots.random() < on_ours else "m") if lots.random() < astray else "a"
+        count, trust = count + 1, after(letter, trust, now=1.0 + count)
+    return count
+
+
+@pytest.mark.parametrize(
+    ("astray", "on_ours", "mean_max", "within_95"),
+    [(0.05, 0.0, 210, 380), (0.05, 0.3, 130, 280), (0.2, 0.0, 45, 90), (1.0, 0.0, 4, 4)],
+)
+def test_shares_are_found_within_the_stated_number_of_canaries(
+    astray: float, on_ours: float, mean_max: float, within_95: float
+) -> None:
+    lots = random.Random(11)
+    found = [needed(lots, astray, on_ours) for _ in range(40)]
+    assert mean(found) <= mean_max
+    assert quantiles(found, n=20)[-1] <= within_95
+
+
+def test_an_honest_way_is_not_condemned() -> None:
+    lots = random.Random(12)
+    trust = Trust()
+    for number in range(4_000):
+        trust = after("m" if lots.random() < MISSING_ORDINARILY else "a", trust, now=1.0 + 2 * number)
+        assert not trust.condemned
+
+
+@given(st.lists(st.sampled_from([v for v in Verdict if v not in ASTRAY]), max_size=40))
+def test_what_only_got_lost_condemns_nobody(verdicts: list[Verdict]) -> None:
+    trust = Trust()
+    for verdict in verdicts:
+        trust = observe(trust, "x", verdict, sent_at=1.0, now=1.0)
+    assert (trust.condemned, trust.astray, trust.judged, trust.changes) == (False, 0, len(verdicts), len(verdicts))
+
+
+def test_a_hundred_good_ones_in_a_row_prove_a_way_and_wipe_the_slate() -> None:
+    condemned = after("ww")
+    assert condemned.condemned
+    assert after("a" * 99, condemned).condemned
+    proven = after("a" * 100, condemned)
+    assert not proven.condemned
+    assert proven.evidence.sums == NOTHING.sums
+    assert not after("w", proven).condemned  # what it was condemned for no longer weighs
+    again = after("a" * 99 + "m" + "a" * 99, condemned)
+    assert again.condemned
+    assert not after("a", again).condemned
+    for _ in range(100):  # what only got lost proves nothing, and disproves nothing
+        condemned = observe(observe(condemned, "x", A, sent_at=9.0, now=1.0), "x", Verdict.LOST, sent_at=9.0, now=1.0)
+    assert not condemned.condemned
+
+
+def test_the_smaller_the_share_that_it_was_condemned_for_the_more_it_takes_to_prove_it() -> None:
+    trust = Trust()
+    while not trust.condemned and trust.judged < 5_000:
+        trust = after("a" * 98 + "m", trust)
+    assert trust.share == 0.01
+    good = after("a" * 540, trust)
+    assert good.condemned
+    assert good.proof < PROVING_NATS
+    assert not after("a" * 20, good).condemned
+
+
+def test_proof_that_reaches_the_limit_exactly_proves_and_only_with_a_good_one() -> None:
+    ready = Trust(condemned=True, proof=PROVING_NATS - log(0.999 / 0.95))
+    assert not after("a", replace(ready, proof=ready.proof + 1e-9)).condemned
+    assert after("a", replace(ready, proof=ready.proof - 1e-6)).condemned
+
+
+def test_opened_by_a_person_it_takes_as_much_as_at_first_to_stop_it_again() -> None:
+    hinted_at = told(after("ww"), {Hint.PEOPLE: 3}, messages=0, seconds=0.0, now=1.0)
+    assert hinted_at.hints == {Hint.PEOPLE: 3}
+    excused = opened(hinted_at)
+    assert (excused.condemned, excused.to_be_stopped, excused.evidence.sums) == (True, False, NOTHING.sums)
+    assert (excused.hints, excused.changes) == ({}, hinted_at.changes + 1)
+    once = after("w", excused)
+    assert (once.excused, once.to_be_stopped) == (True, False)
+    twice = after("w", once)
+    assert (twice.excused, twice.to_be_stopped) == (False, True)
+
+
+def test_hints_are_counted_as_they_come() -> None:
+    trust = told(Trust(), {Hint.PEOPLE: 1}, messages=9, seconds=1.0, now=1.0)
+    trust = told(trust, {Hint.PEOPLE: 2, Hint.PARTNER: 1}, messages=9, seconds=1.0, now=1.0)
+    assert (trust.hints, trust.changes) == ({Hint.PEOPLE: 3, Hint.PARTNER: 1}, 2)
+
+
+def test_what_is_decided_up_to_the_opening_counts_before_it() -> None:
+    decided = [(float(at), 0.5, PHONES[at], str(W)) for at in range(3)]
+
+    def lived(opened_after: int | None) -> Trust:
+        trust = Trust()
+        for number, (at, _, phone, _) in enumerate(decided):
+            if number == opened_after:
+                trust = opened(trust)
+            trust = observe(trust, phone, W, sent_at=0.5, now=at)
+        return opened(trust) if opened_after == len(decided) else trust
+
+    assert remembered(decided, 0.0) == lived(None)
+    assert remembered(decided, 1.0) == lived(2)
+    assert remembered(decided, 0.9) == lived(1)
+    assert remembered(decided, 9.0) == lived(3)
+    assert remembered([], 0.0) == Trust()
+
+
+def test_evidence_for_other_alternatives_begins_anew_and_the_rest_is_kept() -> None:
+    stored = replace(after("ww"), evidence=Evidence({"": (1.0,), "x": WEIGHTS}, 7.0))
+    assert usable(stored) == replace(stored, evidence=Evidence(started_at=7.0))
+    assert usable(replace(stored, evidence=Evidence({"x": WEIGHTS}))).evidence == NOTHING
+    assert usable(after("aw")) == after("aw")
+
+
+# Since when.
+
+
+def moments(text: str) -> list[tuple[float, str]]:
+    """A letter a canary, one each second from 1 on."""
+    return [(float(number), str(LETTERS[letter])) for number, letter in enumerate(text, 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "earliest", "likeliest"),
+    [
+        ("aaaaw", 1.0, 5.0),  # so little is known that it may have been so all along
+        ("w", 1.0, 1.0),
+        ("aaww", 1.0, 3.0),
+        ("w" + "a" * 3_000 + "ww", 2_800.0, 3_002.0),  # the first one is history
+        ("m" + "a" * 40 + "m" + "a" * 60 + "m" + "a" * 20 + "m", 1.0, 1.0),
+        ("a" * 3_000 + "mm" + "a" * 10 + "mm", 2_900.0, 3_001.0),
+    ],
+)
+def test_since_when_is_the_likeliest_canary_and_the_last_one_before_it_could_have_begun(
+    text: str, earliest: float, likeliest: float
+) -> None:
+    found = change_point(moments(text))
+    assert found is not None
+    assert found.likeliest == likeliest
+    assert found.earliest == pytest.approx(earliest, abs=400 if len(text) > 1_000 else 0)
+
+
+def test_without_a_canary_astray_nothing_began() -> None:
+    lost = [(float(number), str(Verdict.LOST)) for number in range(1, 30)]
+    assert change_point(moments("aaa")) is None
+    assert change_point(lost) is None
+    assert change_point([]) is None
+    assert change_point([*lost, (30.0, str(W))]) == Since(1.0, 30.0)
+    assert change_point([*lost, (30.0, str(M)), (31.0, str(Verdict.LOST))]) == Since(1.0, 30.0)
+
+
+@pytest.mark.parametrize("astray", [0.05, 0.2])
+def test_the_time_from_which_the_list_is_made_misses_no_bad_message(astray: float) -> None:
+    """Whatever the share is: the fault began after `earliest`."""
+    lots = random.Random(13)
+    began, missed = 300, 0
+    for _ in range(12):
+        text, trust = "a" * began, after("a" * 100)
+        while not trust.condemned and len(text) < 3_000:
+            text += "m" if lots.random() < astray else "a"
+            trust = after(text[-1], trust, now=1.0 + 2 * len(text))
+        since = change_point(moments(text))
+        assert since is not None
+        missed += since.earliest > began
+        assert not [at for at, each in moments(text) if each != A and at < since.earliest]
+    assert missed == 0
+
+
+# How often canaries fly.
+
+
+def canary(**known: object) -> Canary:
+    times = {"attempted_at": 99.0, "sent_at": 100.0, "ended_at": 101.0, "arrived_at": 0.0, "stray_at": 0.0}
+    return Canary("token", "id", "nord", "47", State.DELIVERED, **(times | known))  # type: ignore[arg-type]
+
+
+def test_what_is_said_to_be_delivered_is_missed_when_its_phone_tells_and_has_nothing() -> None:
+    after_seconds = flying.NOT_THERE_SECONDS
+    assert is_missed(canary(), 200.0, 101.1 + after_seconds)
+    assert not is_missed(canary(), 200.0, 101.0 + after_seconds)
+    assert not is_missed(canary(), 101.0 + after_seconds, 200.0)
+    assert is_missed(canary(), 101.1 + after_seconds, 200.0)
+    assert not is_missed(canary(arrived_at=150.0), 200.0, 200.0)
+    assert not is_missed(canary(verdict="lost"), 200.0, 200.0)
+    assert not is_missed(replace(canary(), state=State.SENT), 200.0, 200.0)
+    assert flying.any_missed([(canary(arrived_at=1.0), 200.0), (canary(), 200.0)], 200.0)
+    assert not flying.any_missed([], 200.0)
+
+
+def test_a_sign_is_followed_by_a_closer_look_until_good_canaries_have_outweighed_it() -> None:
+    quiet, sign = after("a" * 200).evidence, after("a" * 200 + "m").evidence
+
+    def suspicious(evidence: Evidence, *, missed: bool = False, hinted_at: float = 0.0, now: float = 100.0) -> bool:
+        return is_suspicious(evidence, missed=missed, hinted_at=hinted_at, now=now)
+
+    assert not suspicious(quiet)
+    assert suspicious(quiet, missed=True)
+    assert suspicious(after("m").evidence)
+    assert not suspicious(sign) or suspicious(after("a" * 300, Trust(evidence=sign)).evidence) is False
+    crowd = hinted(quiet, {Hint.PEOPLE: 50}, messages=0, seconds=0.0)
+    assert not suspicious(crowd)
+    assert suspicious(crowd, hinted_at=100.0)
+    assert suspicious(crowd, hinted_at=100.1 - flying.HINTED_SECONDS)
+    assert not suspicious(crowd, hinted_at=100.0 - flying.HINTED_SECONDS)
+    assert not suspicious(quiet, hinted_at=100.0)  # a hint that says nothing much
+
+
+def test_canaries_fly_as_often_as_phones_can_take_them_until_the_allowance_is_used_up() -> None:
+    def pauses(allowance: Allowance, *, suspicious: bool = True, now: float = 50.0) -> tuple[float, Allowance]:
+        return pause(always_seconds=2.0, phones=8, suspicious=suspicious, allowance=allowance, now=now)
+
+    most = flying.MORE_PER_HOUR_MAX
+    assert pauses(Allowance(), suspicious=False) == (2.0, Allowance(most, 50.0))
+    assert pauses(Allowance()) == (0.25, Allowance(most - 0.875, 50.0))
+    assert pauses(Allowance(0.875, 50.0)) == (0.25, Allowance(0.0, 50.0))
+    assert pauses(Allowance(0.874, 50.0)) == (2.0, Allowance(0.874, 50.0))
+    assert Allowance(0.0, 50.0).now(50.0 + 1_800) == Allowance(most / 2, 1_850.0)
+    assert Allowance(most - 1, 50.0).now(3_650.0) == Allowance(most, 3_650.0)
+    assert Allowance(5.0, 50.0).now(40.0) == Allowance(5.0, 40.0)
+    # Never more seldom than always, and one that flies always costs nothing more.
+    assert pause(always_seconds=0.1, phones=1, suspicious=True, allowance=Allowance(0.0, 1.0), now=1.0)[0] == 0.1
+
+
+# How soon what is noticed.
+
+USUAL = Looking(per_second=0.5, quick_per_second=4.0, phones=8, grace_seconds=10.0)
+
+
+def test_the_smaller_the_share_the_longer_it_takes_and_what_is_ordinary_is_never_noticed() -> None:
+    times = [seconds_to_notice(share, USUAL) for share in (1.0, 0.2, 0.05, 0.02, 0.01, 0.005, 0.002)]
+    assert times == sorted(times)
+    assert seconds_to_notice(MISSING_ORDINARILY / 0.9, USUAL) == inf
+    assert seconds_to_notice(0.05, replace(USUAL, per_second=0.0)) == inf
+    assert seconds_to_notice(0.05, replace(USUAL, phones=0)) == inf
+    assert seconds_to_notice(0.05, replace(USUAL, phones=1)) < seconds_to_notice(0.05, replace(USUAL, phones=2))
+    more = seconds_to_notice(0.05, replace(USUAL, grace_seconds=30.0))
+    assert more == pytest.approx(seconds_to_notice(0.05, USUAL) + 20.0)
+
+
+def test_the_share_that_is_told_is_the_smallest_that_is_noticed_in_time() -> None:
+    found = noticed(USUAL)
+    assert [each.minutes for each in found] == [1, 10, 60]
+    for each in found:
+        assert each.share is not None
+        assert seconds_to_notice(each.share, USUAL) <= each.minutes * 60
+        assert seconds_to_notice(each.share * 0.999, USUAL) > each.minutes * 60
+    shares = [each.share or 1.0 for each in found]
+    assert shares == sorted(shares, reverse=True)
+    assert 0.005 < shares[1] < 0.05
+    slow = noticed(replace(USUAL, per_second=0.01, quick_per_second=0.01))
+    assert slow[0] == Noticed(1, None)
+    assert noticed(replace(USUAL, per_second=0.0)) == (Noticed(1, None), Noticed(10, None), Noticed(60, None))
