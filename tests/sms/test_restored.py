@@ -54,8 +54,8 @@ def test_what_is_no_mark_is_none(octets: bytes) -> None:
 
 
 def test_another_format_is_none() -> None:
-    octets = b"prikkfri-mark-2 a 1 2 3.0"
-    assert read(octets + f" {zlib.crc32(octets):08x}\n".encode()) is None
+    for octets in (b"prikkfri-mark-2 a 1 2 3.0", b"prikkfri-mark-1 a  1 2 3.0"):
+        assert read(octets + f" {zlib.crc32(octets):08x}\n".encode()) is None
 
 
 def test_what_is_missing_is_what_the_mark_had() -> None:
