@@ -182,6 +182,14 @@ PLANTS = (
         "left before",
     ),
     Plant(
+        "a claim without its epoch", "journal/writing.py", " AND epoch = :epoch", "", "left before", ("second-owner",),
+        (
+            *LATE, ("messages", 600), ("faults", (4, 6)),
+            ("accounts", (4, 5)), ("narrow", 0.0), ("windows", (400,)), ("long", 0.9), ("by_http", 0.5),
+            ("undeliverable", 0.2), ("per_second", (40, 80)),
+        ),
+    ),
+    Plant(
         "a restored snapshot that nobody notices", "sms/restored.py", "    if mark.commits <= found.commits:\n",
         "    if mark.commits >= 0:\n", "left after a snapshot was restored", ("snapshot-restored",),
     ),

@@ -339,6 +339,16 @@ def test_a_pair_leaves_by_one_bind_until_all_of_it_is_answered() -> None:
     assert len(pairs) == 3
 
 
+def test_what_is_under_way_to_a_phone_is_told_until_its_peer_has_said_something() -> None:
+    pairs: Pairs[str] = Pairs()
+    for each in (entry(1), entry(2, "Bank"), entry(3, recipient="46")):
+        pairs.enter(each, "a")
+    assert set(pairs.under_way([NUMBER, "47"])) == {"1", "2"}
+    pairs.queue("a").clear()  # it has been written
+    pairs.leave([entry(1)])
+    assert set(pairs.under_way({NUMBER})) == {"2"} and set(pairs.under_way(["46"])) == {"3"}
+
+
 def test_what_is_not_known_any_more_takes_no_room() -> None:
     pairs: Pairs[str] = Pairs()
     for number in range(100):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from message_table import BASE
 from sms_house import ANSWER_SECONDS_MAX, HURRIED, SETTINGS
 from waiting import eventually
 
@@ -518,6 +519,38 @@ async def test_a_receipt_settles_a_doubt(house: Any) -> None:
         at.clock.advance(2 * IN_DOUBT_SECONDS)
         await at.nothing_more_for(link, client)
         assert "doubt-settled" in [step.event for step in (await at.centre.trail(identity)).steps]
+
+
+async def test_of_two_messages_that_were_given_one_id_a_receipt_is_about_the_one_whose_reference_it_bears(
+    house: Any,
+) -> None:
+    """The answer to the first was lost; the partner gives its id again, to the next one for the same phone."""
+    async with house() as at:
+        client, first, in_question = await in_doubt(at, "shop")
+        link = await at.bound_link()
+        _, following = await client.submit()
+        request, second = await link.message()
+        link.take_message(request, "net-1")
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{following}'", "sent")
+        link.tell(first, "net-1", MessageState.UNDELIVERABLE)
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{in_question}'", "undeliverable")
+        assert await at.fetch(f"SELECT state FROM sms_message WHERE id = '{following}'") == [("sent",)]
+        link.tell(second, "net-1")
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{following}'", "delivered")
+
+
+async def test_where_two_in_doubt_have_one_reference_a_receipt_settles_neither(house: Any) -> None:
+    async with house() as at:
+        _, message, identity = await in_doubt(at, "clinic")
+        twin = next(f"{number:x}" for number in range(1 << 20) if reference_of(f"{number:x}") == reference_of(identity))
+        others = ", ".join(column for column in BASE if column not in ("id", "submission"))
+        await at.change(
+            f"INSERT INTO sms_message (id, submission, {others}) SELECT '{twin}', '{twin}', {others} FROM sms_message"
+        )
+        link = await at.bound_link()
+        link.tell(message, "net-1")
+        await at.until("SELECT COUNT(*) FROM sms_network_receipt", 1)
+        assert await at.fetch("SELECT state FROM sms_message") == [("in-doubt",), ("in-doubt",)]
 
 
 async def test_another_message_with_a_like_receipt_settles_no_doubt(house: Any) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.sms.intake import Told
 from prikkfri.sms.lifecycle import ENDED, State
-from prikkfri.sms.messages import network_state
+from prikkfri.sms.messages import network_state, reference_of
 from prikkfri.sms.receipt_ids import Candidate, Match, Reading, Unmatched, match
 
 NO_REFERENCE = -1
@@ -128,6 +128,14 @@ def contradicts(receipt: NetworkReceipt, found: Fitting) -> bool:
     """Whether one receipt says that a message was delivered, and another that it was not."""
     told = network_state(receipt.state)
     return told in _TOLD and found.state in _TOLD and (told is State.DELIVERED) != (found.state is State.DELIVERED)
+
+
+def is_named(receipt: NetworkReceipt, found: "Fitting | Unmatched") -> bool:
+    """Whether a receipt's reference is that of the message that it was found to be about by its id.
+
+    Whoever gives one id to two messages may still echo our reference of each.
+    """
+    return isinstance(found, Fitting) and reference_of(found.message) == receipt.reference
 
 
 def next_look(receipt: NetworkReceipt, now: float, *, soon_seconds: float, early_seconds: float) -> float:

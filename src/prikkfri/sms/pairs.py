@@ -7,7 +7,7 @@ known.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from prikkfri.protocols.smpp.session import Answered, Ended, Event, Unanswered, Unreadable
@@ -38,6 +38,12 @@ class Pairs(Generic[B]):
         under_way.add(message.id)
         self._queues.setdefault(leaves_by, deque()).append(message)
         return leaves_by
+
+    def under_way(self, recipients: Collection[str]) -> Iterator[str]:
+        """The ids of what is claimed for these, and of which the peer has said nothing."""
+        for (_, recipient), (_, ids) in self._held.items():
+            if recipient in recipients:
+                yield from ids
 
     def queue(self, bind: B) -> deque[Message]:
         """What a bind is to write, the first first; the caller takes from it."""

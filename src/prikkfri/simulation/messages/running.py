@@ -8,15 +8,15 @@ import logging
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
 from prikkfri.config import Sms
-from prikkfri.errors import PrikkfriError
+from prikkfri.errors import PrikkfriError, StorageUnavailable
 from prikkfri.journal import open_journal
 from prikkfri.protocols.smpp.pdu import ShortMessage, encode_body
 from prikkfri.simulation.messages.drawing import BEGINS, CENTRE_PORT, HOST, Fault, World
@@ -38,12 +38,14 @@ from prikkfri.storage.sealing_keys import SealingKeysInMemory
 from prikkfri.storage.sqlite import SqliteEngine
 
 IN_MEMORY = Path("/dev/shm")  # noqa: S108
+T = TypeVar("T")
 TIMES = replace(
     TIMING, unreported_seconds=60.0, early_receipt_seconds=20.0, early_receipt_look_seconds=1.0, look_seconds=2.0,
     mark_seconds=0.25,
 )  # fmt: skip
 NOBODY_WAITS = replace(LIMITS, busy_milliseconds_max=0)
 """For another's lock: while one waits, in this world nobody goes on."""
+LOCKED_SECONDS = 0.005
 VALIDITY_HOURS = 0.05
 IN_DOUBT_SECONDS = 20.0
 STARTED_AGAIN_SECONDS = 1.0
@@ -295,7 +297,7 @@ class _House:
         engine = SqliteEngine(self.disk.folder / "sms.db", limits=NOBODY_WAITS, vfs=self.disk.name)
         database = Database(engine, area="sms")
         try:
-            await migrate(database)
+            await _patiently(lambda: migrate(database))
             settings = Sms(
                 accounts=self.world.accounts,
                 links=self.world.links,
@@ -306,8 +308,10 @@ class _House:
             sockets: list[Any] = [Port(HOST, CENTRE_PORT)]
             centre = self.parts.centre(
                 database=database,
-                journal=await open_journal(
-                    database, stream="sms", clock=self.loop.clock, entropy=self.incarnations.randbytes
+                journal=await _patiently(
+                    lambda: open_journal(
+                        database, stream="sms", clock=self.loop.clock, entropy=self.incarnations.randbytes
+                    )
                 ),
                 settings=settings,
                 sealing_keys=self.keys,
@@ -319,7 +323,7 @@ class _House:
                 wire=Wire(encode=self._encode, sequence_max=self.world.sequence_max),
             )
             self.parts.planted(centre)
-            await centre.restores.notice()
+            await _patiently(centre.restores.notice)
             self.centre = centre
             if not ready.done():
                 ready.set_result(None)
@@ -492,6 +496,15 @@ _OPEN = (
     " OR EXISTS (SELECT 1 FROM sms_network_receipt WHERE state = 'waiting')"
 )
 """Whether anything has to happen yet. What only waits for a receipt that its partner does not send is not open."""
+
+
+async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """Where a process would wait in a thread for another's lock."""
+    for _ in range(int(LIMITS.busy_milliseconds_max / 1_000 / LOCKED_SECONDS)):
+        with contextlib.suppress(StorageUnavailable):
+            return await work()
+        await asyncio.sleep(LOCKED_SECONDS)
+    return await work()
 
 
 def _commits(found: Mapping[str, bytes], folder: Path) -> int:

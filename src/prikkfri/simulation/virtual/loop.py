@@ -114,6 +114,20 @@ class Life:
         self.ended()
 
 
+class _Numbered(asyncio.Task[Any]):
+    """Sets of tasks, as a group of them has one, are gone through in an order of their own, not of their addresses."""
+
+    def __init__(self, work: Any, number: int, **known: Any) -> None:
+        self._number = number
+        super().__init__(work, **known)
+
+    def __hash__(self) -> int:
+        return self._number
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
 _LIFE: contextvars.ContextVar[Life | None] = contextvars.ContextVar("life", default=None)
 
 
@@ -132,9 +146,17 @@ class DrawnLoop(VirtualLoop):
         self._calls, self._calls_max = 0, calls_max
         self.thread_seconds: Callable[[], float] = lambda: 0.0
         """How long the next work of a thread takes."""
+        self._tasks_begun = 0
+        self.set_task_factory(self._numbered)
         self.set_exception_handler(self._unexpected)
         self.unexpected: list[str] = []
         """What failed, and nobody waited for."""
+
+    def _numbered(
+        self, loop: asyncio.AbstractEventLoop, work: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Task[Any]:
+        self._tasks_begun += 1
+        return _Numbered(work, self._tasks_begun, loop=loop, context=context)
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None

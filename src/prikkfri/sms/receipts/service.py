@@ -8,7 +8,7 @@ the first to be looked at.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -27,6 +27,7 @@ from prikkfri.sms.network_receipts import (
     contradiction,
     contradicts,
     find,
+    is_named,
     next_look,
     receipt_id,
 )
@@ -193,6 +194,19 @@ class Receipts:
             found = find(receipt, await store.known(tx, target, wanted(receipt.identities, ways)), ways)
             if isinstance(found, Fitting):
                 break
+        if receipt.reference != NO_REFERENCE and not is_named(receipt, found):
+            numbers = self._recipients(receipt)
+            doubtful = [each for number in numbers for each in await store.find_in_doubt(tx, target, number)]
+            unanswered = self._shared.pairs[Party.parse(target)].under_way(numbers)
+            meant = {each for each in (*doubtful, *unanswered) if reference_of(each) == receipt.reference}
+            if len(meant) == 1 and not meant.isdisjoint(doubtful):  # of two that share 16 bits either may be meant
+                [message] = meant
+                await messages.mark_sent(tx, [(message, receipt.next_hop_id)], now=now)
+                step = Step(now, "doubt-settled", "the network's receipt names it")
+                await messages.add_events(tx, [(message, step)])
+                await self._settle(tx, settling, receipt, message, now)
+                self._note(settling, receipt, Fitting(message, State.IN_DOUBT, now, Match(message, None)))
+                return None
         if isinstance(found, Fitting):
             self._learn(settling, link, habit, found.match)
             self._note(settling, receipt, found)
@@ -202,15 +216,6 @@ class Receipts:
                 settling.contradicted.append(what)
                 await store.add_contradiction(tx, found.message, what, now=now)
             return None
-        if receipt.reference != NO_REFERENCE:
-            for message in await self._in_doubt(tx, target, receipt):
-                if reference_of(message) == receipt.reference:
-                    await messages.mark_sent(tx, [(message, receipt.next_hop_id)], now=now)
-                    step = Step(now, "doubt-settled", "the network's receipt names it")
-                    await messages.add_events(tx, [(message, step)])
-                    await self._settle(tx, settling, receipt, message, now)
-                    self._note(settling, receipt, Fitting(message, State.IN_DOUBT, now, Match(message, None)))
-                    return None
         if last:
             self._learn(settling, link, habit, found)
         return found
@@ -221,12 +226,12 @@ class Receipts:
             settling.fitted.append((receipt.link, found, bool(receipt.id)))
             settling.misfits[receipt.link] += contradicts(receipt, found)
 
-    async def _in_doubt(self, tx: Transaction, target: str, receipt: NetworkReceipt) -> Sequence[str]:
+    def _recipients(self, receipt: NetworkReceipt) -> list[str]:
+        """Those that a receipt may be about, as we write them."""
         numbering = numbering_of(self._shared.settings)
         written = dict.fromkeys((receipt.source, receipt.destination))
         read = [read_recipient(each, 0, numbering) for each in written]
-        numbers = dict.fromkeys(each.text for each in read if each is not None)
-        return [each for number in numbers for each in await store.find_in_doubt(tx, target, number)]
+        return list(dict.fromkeys(each.text for each in read if each is not None))
 
     def _learn(self, settling: Settling, link: str, habit: Habit, found: Match | Unmatched) -> None:
         new = learnt(habit, found)
