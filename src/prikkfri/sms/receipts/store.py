@@ -18,6 +18,8 @@ from prikkfri.sms.receipt_ids import Habit, fold
 from prikkfri.sms.store import RECEIPT_WANTED
 from prikkfri.storage import Queries, Transaction
 
+IN_DOUBT_MAX = 1_000
+"""To one number."""
 SAME_ID_MAX = 20
 """Of the messages to which a link gave one id, the newest."""
 WORDS_KEPT_MAX = CONTRADICTIONS_KEPT_MAX = 5
@@ -49,13 +51,16 @@ async def end_submission(tx: Transaction, submission: str, *, now: float) -> Sta
 
 
 async def find_in_doubt(queries: Queries, target: str, recipient: str) -> list[str]:
-    """Messages in doubt towards a recipient, the newest first: what a receipt without a known id may be about."""
+    """Messages in doubt towards a recipient: what a receipt without a known id may be about.
+
+    None when there are more than `IN_DOUBT_MAX`: then one that is left out may be meant as well.
+    """
     rows = await queries.fetch(
         "SELECT id FROM sms_message WHERE target = :target AND state = 'in-doubt' AND recipient = :recipient"
-        " ORDER BY id DESC LIMIT 200",
-        {"target": target, "recipient": recipient},
+        " ORDER BY id DESC LIMIT :most",
+        {"target": target, "recipient": recipient, "most": IN_DOUBT_MAX + 1},
     )
-    return [row[0] for row in rows]
+    return [row[0] for row in rows] if len(rows) <= IN_DOUBT_MAX else []
 
 
 async def known(queries: Queries, target: str, keys: Iterable[str]) -> list[Known]:
