@@ -173,7 +173,13 @@ PLANTS = (
     ),
     Plant(
         "one octet of the reference as key", "sms/receipts/service.py",
-        "reference_of(message) == receipt.reference", "reference_of(message) % 256 == receipt.reference % 256",
+        "            meant = {each for each in (*doubtful, *unanswered) if reference_of(each) == receipt.reference}\n"
+        "            if len(meant) == 1 and not meant.isdisjoint(doubtful):"
+        "  # of two that share 16 bits either may be meant\n"
+        "                [message] = meant\n",
+        "            meant = [each for each in doubtful if reference_of(each) % 256 == receipt.reference % 256]\n"
+        "            if meant:\n"
+        "                message = meant[0]\n",
         "would tell", ("killed",), (*LATE, ("narrow", 0.0), ("windows", (400,)), ("undeliverable", 0.5)),
     ),
     Plant(
