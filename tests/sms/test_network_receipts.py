@@ -13,13 +13,16 @@ from prikkfri.protocols.smpp.receipt import MessageState, Receipt
 from prikkfri.protocols.smpp.session import Request
 from prikkfri.sms.intake import Told
 from prikkfri.sms.lifecycle import NETWORK_RECEIPT, NetworkReceiptEvent, NetworkReceiptState, State
+from prikkfri.sms.messages import reference_of
 from prikkfri.sms.network_receipts import (
     Fitting,
     Known,
     NetworkReceipt,
     as_kept,
     contradiction,
+    contradicts,
     find,
+    is_named,
     next_look,
     receipt_id,
 )
@@ -68,7 +71,7 @@ def test_of_several_that_fit_the_open_one_is_meant_and_of_none_that_is_open_all_
 
 
 def test_a_receipt_contradicts_another_end_that_has_been_told_and_no_open_or_untold_one() -> None:
-    for told, state, contradicts in (
+    for told, state, is_one in (
         (MessageState.UNDELIVERABLE, State.DELIVERED, True),
         (MessageState.DELIVERED, State.QUARANTINED, True),
         (MessageState.DELIVERED, State.EXPIRED, True),
@@ -80,9 +83,30 @@ def test_a_receipt_contradicts_another_end_that_has_been_told_and_no_open_or_unt
     ):
         receipt = NetworkReceipt("r", "nord", "ff", "", -1, NUMBER, "", int(told), "", "042", NOW, NOW, 0)
         found = contradiction(receipt, Fitting("m", state, NOW, Match("m", None)))
-        assert bool(found) is contradicts
-        if contradicts and told == MessageState.UNDELIVERABLE:
+        assert bool(found) is is_one
+        if is_one and told == MessageState.UNDELIVERABLE:
             assert found == "link nord tells undeliverable (042) of its id ff; it was delivered"
+
+
+def test_a_misfit_is_delivered_and_not_delivered_of_one_message() -> None:
+    delivered, undelivered, unknown = (receipt(told=told) for told in (2, 5, 0))
+    ends = (State.DELIVERED, State.UNDELIVERABLE, State.REJECTED, State.EXPIRED, State.UNREPORTED, State.SENT)
+    for told, misfits in (
+        (delivered, {State.UNDELIVERABLE, State.REJECTED}),
+        (undelivered, {State.DELIVERED}),
+        (receipt(told=8), {State.DELIVERED}),
+        (receipt(told=3), set()),  # it ran out of time there: of that more than one may be told
+        (unknown, set()),
+    ):
+        assert {end for end in ends if contradicts(told, Fitting("m", end, NOW, Match("m", None)))} == misfits
+
+
+def test_a_receipt_names_a_message_by_the_reference_that_it_was_given() -> None:
+    message = "0018bcfe568000102030405"
+    found = Fitting(message, State.SENT, NOW, Match(message, Reading.SAME))
+    assert is_named(receipt(reference=reference_of(message)), found)
+    assert not is_named(receipt(reference=reference_of(message) + 1), found)
+    assert not is_named(receipt(reference=reference_of(message)), Unmatched.NO_MESSAGE)
 
 
 def test_what_was_told_is_kept_as_it_was_told() -> None:
