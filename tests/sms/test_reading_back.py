@@ -97,6 +97,15 @@ def test_it_is_said_in_what_it_differs(change: dict[str, Any], field: str) -> No
     assert difference(pdu(ready), SEQUENCE, ready.wanted) == field
 
 
+def test_what_is_no_pdu_differs_in_its_form() -> None:
+    assert difference(b"", SEQUENCE, outgoing().wanted) == "form"
+
+
+def test_a_peer_that_takes_no_parameters_may_be_told_all_of_them() -> None:
+    ready = outgoing(BY_PARAMETER)
+    assert difference(pdu(ready), SEQUENCE, replace(ready.wanted, takes_parameters=False)) == ""
+
+
 def test_a_parameter_that_nobody_asked_for_is_noticed_also_of_a_peer_that_takes_none() -> None:
     def wrong(message: ShortMessage) -> bytes:
         return encode_body(structs.replace(message, tlvs=((0x1402, b"x"),)))

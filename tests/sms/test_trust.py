@@ -132,7 +132,7 @@ def test_factors_are_the_ratios_of_what_is_stated() -> None:
 def test_a_start_comes_each_minute_and_is_one_however_long_nothing_was_seen() -> None:
     first = started(NOTHING, 100.0)
     assert (first.sums, first.started_at) == (NOTHING.sums, 100.0)
-    assert started(first, 100.0 + START_SECONDS - 0.01) is first
+    assert started(first, 100.0) is started(first, 100.5) is started(first, 100.0 + START_SECONDS - 0.01) is first
     once = started(first, 100.0 + START_SECONDS)
     assert once.sums[""] == pytest.approx([2 * weight for weight in WEIGHTS])
     assert once.started_at == 100.0 + START_SECONDS
@@ -217,6 +217,47 @@ def test_more_light_on_a_canary_weighs_as_much_as_all_of_it_at_once() -> None:
         after("w").evidence.nats
         < observe(after("a"), PHONES[0], W, earlier=str(A), sent_at=0.0, now=1.0).evidence.nats + 3
     )
+
+
+def test_more_light_on_one_that_excluded_an_alternative_leaves_it_where_it_was() -> None:
+    """One at home excludes that all goes astray; that it was elsewhere as well brings that back by its next start."""
+    base = started(after("a", now=1_000.0).evidence, 1_000.0 + START_SECONDS)
+    more = weighed(base, PHONES[1], W, A, sent_at=1.0)
+    assert base.sums[""][len(SHARES) - 1] == more.sums[""][len(SHARES) - 1] == WEIGHTS[len(SHARES) - 1]
+
+
+def test_of_two_phones_either_must_reach_the_limit_without_the_other_and_one_alone_is_believed() -> None:
+    high, low = tuple(weight * exp(9.0) for weight in WEIGHTS), WEIGHTS
+    assert Evidence({"": high, "1": low, "2": high}).nats == pytest.approx(0.0)
+    assert Evidence({"": high, "1": low}).nats == pytest.approx(9.0)
+
+
+@pytest.mark.parametrize("hints", [False, True])
+def test_nothing_is_suspected_before_anything_is_seen_whatever_the_shares_weigh(hints: bool) -> None:
+    assert NOTHING.suspicion_nats(hints=hints) == pytest.approx(0.0)
+    twice = Evidence({"": tuple(2 * weight for weight in WEIGHTS)})
+    assert twice.suspicion_nats(hints=hints) == pytest.approx(log(2))
+
+
+def test_what_tells_nothing_changes_no_sum() -> None:
+    base = after("amaw").evidence
+    for verdict in (each for each in Verdict if each not in (A, M, W)):
+        assert weighed(base, PHONES[0], verdict, sent_at=9.0).sums == base.sums
+
+
+def test_hints_bring_back_so_many_nats_at_once_and_no_more() -> None:
+    low = Evidence({"": (exp(-30.0),) * len(WEIGHTS)})
+    people = hinted(low, {Hint.PEOPLE: 10_000}, messages=0, seconds=0.0).sums[""][len(SHARES) : 2 * len(SHARES)]
+    assert people == pytest.approx([exp(10.0)] * len(SHARES))
+
+
+def test_only_what_is_bad_condemns_however_high_the_sums_are() -> None:
+    high = Trust(evidence=Evidence({"": tuple(exp(CONDEMNING_NATS) * weight * 2 for weight in WEIGHTS)}))
+    assert high.evidence.condemns
+    for hints in ({}, {Hint.PEOPLE: 0}):
+        assert not told(high, hints, messages=0, seconds=0.0, now=1.0).condemned
+    assert told(high, {Hint.PEOPLE: 1}, messages=0, seconds=0.0, now=1.0).condemned
+    assert not observe(high, "x", Verdict.LOST, sent_at=1.0, now=1.0).condemned
 
 
 def test_hints_alone_stop_nothing_and_save_canaries_that_say_the_same() -> None:
@@ -333,6 +374,7 @@ def test_proof_that_reaches_the_limit_exactly_proves_and_only_with_a_good_one() 
     ready = Trust(condemned=True, proof=PROVING_NATS - log(0.999 / 0.95))
     assert not after("a", replace(ready, proof=ready.proof + 1e-9)).condemned
     assert after("a", replace(ready, proof=ready.proof - 1e-6)).condemned
+    assert not after("a", ready).condemned
 
 
 def test_opened_by_a_person_it_takes_as_much_as_at_first_to_stop_it_again() -> None:

@@ -24,7 +24,7 @@ def to_be_bound(messages: Iterable[Message]) -> list[str]:
 
 def hands(message: Message, holders: Mapping[str, str]) -> Hands:
     """`holders`: by number who holds it now. A number of which nothing was known is bound to nobody."""
-    holder = holders.get(message.recipient, "")
+    holder = holders.get(message.recipient)
     if not message.holder or holder == message.holder:
         return Hands.SAME
     return Hands.ANOTHERS if holder else Hands.NOBODYS
