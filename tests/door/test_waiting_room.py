@@ -190,6 +190,33 @@ def test_a_position_that_was_forgotten_in_a_crash_keeps_its_place() -> None:
     assert windows.state() == [(300, 2), (500, 1), (700, 1)]
 
 
+def test_a_forgotten_position_is_put_between_those_that_are_known_and_shifts_nobody_before_the_next_count() -> None:
+    windows, now = Windows(64_000.0), 1_010.0
+    windows.restore([(64_010, 4), (64_030, 2)])
+    windows.counted(now)
+    windows.came_back(64_020.5, now)
+    places = (64_010.5, 64_020.5, 64_030.5, 64_031.0)
+    assert [windows.ahead(place) for place in places] == [2, 4, 5, 6]
+    windows.came_back(64_000.0, now)  # the front itself has not been called yet
+    windows.came_back(63_999.9, now)
+    assert [windows.ahead(place) for place in places] == [2, 4, 5, 6]
+    windows.counted(now)
+    assert [windows.ahead(place) for place in places] == [3, 5.5, 7, 8]
+    assert windows.state() == [(64_000, 1), (64_010, 4), (64_020, 1), (64_030, 2)]
+
+
+def test_nobody_who_comes_later_stands_in_the_last_window_that_was_forgotten() -> None:
+    for later in (0.0, 0.3):
+        windows = Windows(64_000.0)
+        windows.came_back(64_700.5, 1_000.0)
+        assert windows.joined(0.25, 1_000.0 + later, 100.0) == 64_701.25
+    between = Windows(64_000.0)
+    last = between.joined(0.5, 1_000.0, 100.0)
+    between.front = 63_000.0
+    between.came_back(63_500.5, 1_000.1)
+    assert between.joined(0.25, 1_000.2, 100.0) == last - 0.25, "a window before it closes none"
+
+
 def test_whoever_does_not_come_back_is_not_counted_after_two_seconds() -> None:
     windows = Windows(START * 64)
     windows.joined(0.1, START, 1_000)
