@@ -20,7 +20,7 @@ from prikkfri.app.first_account import first_account_file
 from prikkfri.app.roles import Role, assurance, build
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Scope, impact
-from prikkfri.assurance.incidents import opened
+from prikkfri.assurance.incidents import open_incident
 from prikkfri.assurance.response import store
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.store import add_outcomes
@@ -316,7 +316,7 @@ async def evening(config: Config) -> AsyncIterator[Evening]:
     subscribers = await open_database(Location(config.home), "subscribers")
     database = await open_database(Location(config.home), "assurance")
     segment = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
-    found = opened("evening", Alarm("share", segment, SINCE, SINCE, 0, 0.9, 2, 30.0, 25.0), SINCE)
+    found = open_incident("evening", Alarm("share", segment, SINCE, SINCE, 0, 0.9, 2, 30.0, 25.0), SINCE)
     broken = [
         Outcome(time=SINCE + 1, service="television", step="sign-in", layer="signin", verdict="broken",
                 reason="overloaded", customer=customer, device=f"d-{customer}")

@@ -13,7 +13,7 @@ from console_doubles import HTML, KEY, QUICK_HASHER
 from surroundings import personal_beside, surroundings
 
 from prikkfri.assurance.console import Console, ensure_first_account
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.personal.service import Personal
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance
@@ -166,7 +166,7 @@ async def console_beside(elsewhere: Elsewhere, home: Path, clock: ManualClock) -
 
     zone = ZoneInfo("Europe/Oslo")
     response = Response(database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=zone)
-    neighbours = Neighbours(client, urls=urls, command_keys=KEYS)
+    neighbours = RoleClient(client, urls=urls, command_keys=KEYS)
     assurance = Assurance(
         database, sources={}, neighbours=neighbours, clock=clock,
         settings=Settings(), operator="Nordavind", status_url="http://status.test", zone=ZoneInfo("Europe/Oslo"),

@@ -13,7 +13,7 @@ from console_elsewhere import KARI, ORIGIN, Elsewhere, House, console_beside
 from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Hit, Impact, Scope
-from prikkfri.assurance.incidents import Fact, Incident, happened, opened
+from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store
 from prikkfri.assurance.segments import Segment
@@ -48,10 +48,10 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
 async def evening(house: House, name: str = "evening", *, over: bool = True, customer: str = KARI.id) -> Incident:
     """An incident that hit this customer, for which they were credited and told when it was over."""
     database, now = house.assurance.database, house.assurance.clock.now()
-    found = opened(name, Alarm("share", SIGN_IN, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
-    found = happened(found, Fact("evidence", now, text="has stood for 10 s"))
+    found = open_incident(name, Alarm("share", SIGN_IN, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
+    found = apply_fact(found, Fact("evidence", now, text="has stood for 10 s"))
     if over:
-        found = happened(happened(found, Fact("improving", now)), Fact("proven", now))
+        found = apply_fact(apply_fact(found, Fact("improving", now)), Fact("proven", now))
     hit = Hit(customer, "d-secret", "television", "sign-in", now - 3, 3, 2, "overloaded", now + 30, True)
     await database.write(lambda t: store.save_incident(t, found))
     made = Impact(Scope((SIGN_IN,), now, now), (hit,), 9, 0, "x")
@@ -219,8 +219,8 @@ async def test_from_an_incident_one_comes_to_its_customers_and_its_messages(hous
     assert 'href="/incidents/evening"' in there.text
 
     now = house.assurance.clock.now()
-    found = opened("astray", Alarm("share", DELIVER, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
-    found = happened(found, Fact("evidence", now, text="has stood for 10 s"))
+    found = open_incident("astray", Alarm("share", DELIVER, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
+    found = apply_fact(found, Fact("evidence", now, text="has stood for 10 s"))
     await house.assurance.database.write(lambda t: store.save_incident(t, found))
     way = {"partner": "Telia", "link": "nord", "direction": "out"}
     sent = {"service": "messages", "layer": "link", "dimensions": way}

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, ViewportSize, async_playwright, 
 
 from prikkfri.app.first_account import first_account_file
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.incidents import Fact, happened, opened
+from prikkfri.assurance.incidents import Fact, apply_fact, open_incident
 from prikkfri.assurance.response import store
 from prikkfri.assurance.segments import Segment
 from prikkfri.clock import SystemClock
@@ -75,8 +75,10 @@ async def evening(tmp_path: Path) -> AsyncIterator[Evening]:
     await journal.append(*sorted([*before, *inside, *broken], key=lambda each: each.time))
     await database.close()
 
-    incident = opened("evening", Alarm("share", SIGN_IN, now - 50, now - 61, 0.005, 0.9, 40, 30.0, 25.0), now - 50)
-    incident = happened(incident, Fact("evidence", now - 40, text="has stood for 10 s"))
+    incident = open_incident(
+        "evening", Alarm("share", SIGN_IN, now - 50, now - 61, 0.005, 0.9, 40, 30.0, 25.0), now - 50
+    )
+    incident = apply_fact(incident, Fact("evidence", now - 40, text="has stood for 10 s"))
     database = await open_database(Location(tmp_path), "assurance")
     await database.write(lambda t: store.save_incident(t, incident))
     await database.close()

@@ -14,8 +14,8 @@ import pytest
 from console_doubles import EVIL, HTML, KEY, QUICK_HASHER, Disk, Seen
 from surroundings import personal_beside, surroundings
 
-from prikkfri.assurance.console import Account, Console, ensure_first_account
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.console import Console, ConsoleUser, ensure_first_account
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.overview import Overview, RoleState
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance
@@ -27,7 +27,7 @@ from prikkfri.journal.others import OthersArea
 from prikkfri.storage import Location, open_database, open_reader
 from prikkfri.storage.opening import history, migrate, open_unmigrated
 from prikkfri.subscribers.subscriptions import Subscriber
-from prikkfri.web.console.live import PACE, Live, look_at_overview
+from prikkfri.web.console.live import PACE, LiveUpdates, look_at_overview
 from prikkfri.web.console.pages import BODY_BYTES_MAX
 from prikkfri.web.console.server import application
 
@@ -69,7 +69,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     writing = await open_database(location, "signin")
     reading = OthersArea(lambda: open_reader(location, "signin"), clock)
     nobody = httpx.AsyncClient(transport=httpx.MockTransport(lambda request: httpx.Response(503)))
-    neighbours = Neighbours(
+    neighbours = RoleClient(
         nobody,
         urls={role: f"http://{role}.test" for role in ("signin", "playout", "status")},
         command_keys={"signin": "key", "playout": "key", "status": "key"},
@@ -563,7 +563,7 @@ async def test_accounts_from_before_there_were_roles_act(tmp_path: Path, clock: 
     await old.close()
     database = await open_database(Location(tmp_path), "assurance")
     accounts = await Console(database, clock=clock, key=KEY, hasher=QUICK_HASHER).accounts()
-    assert accounts == [Account("kari", 0.0, "duty", "act")]
+    assert accounts == [ConsoleUser("kari", 0.0, "duty", "act")]
     await database.close()
 
 
@@ -656,7 +656,7 @@ async def test_events_carry_the_page_and_the_chart(house: House) -> None:
     async def render(seen: Overview) -> dict[str, str]:
         return {"sentence": seen.tone}
 
-    live = Live(look_at_overview(house.assurance, render), clock=house.clock, pace=PACE)
+    live = LiveUpdates(look_at_overview(house.assurance, render), clock=house.clock, pace=PACE)
     events = live.events("15m")
     assert await anext(events) == b"retry: 2000\n\n"
     name, data = (await anext(events)).decode().strip().split("\n")

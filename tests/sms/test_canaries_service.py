@@ -14,7 +14,7 @@ from waiting import eventually
 
 from prikkfri.config import Canary
 from prikkfri.protocols.smpp.pdu import ShortMessage
-from prikkfri.sms.canaries.service import Told
+from prikkfri.sms.canaries.service import PhoneReport
 from prikkfri.sms.http import application, commands
 
 NUMBER = "4790000001"
@@ -25,7 +25,7 @@ OURS = {
     "canary_seconds": 0.02,
     "canary_grace_seconds": GRACE_SECONDS,
 }
-BOTH = [Told(phone, ()) for phone in PHONES]
+BOTH = [PhoneReport(phone, ()) for phone in PHONES]
 
 
 def token_of(message: ShortMessage) -> str:
@@ -62,7 +62,7 @@ class Handing:
             if self.astray and self.canaries % 4 == 0:
                 phone = next(other for other in PHONES if other != phone)
             if self.phones_tell:
-                await self.at.canaries.told([Told(phone, [token_of(message)]), *BOTH])
+                await self.at.canaries.told([PhoneReport(phone, [token_of(message)]), *BOTH])
             self.at.clock.advance(0.05)
 
     async def message(self) -> Any:
@@ -304,7 +304,7 @@ async def test_a_canary_that_is_not_where_it_is_said_to_be_is_followed_by_more_a
         await link.message()
         [way] = await at.canaries.ways()
         assert (way.suspected, way.judged) == (True, 0)
-        await at.canaries.told([Told(message.destination, [token_of(message)]), *BOTH])
+        await at.canaries.told([PhoneReport(message.destination, [token_of(message)]), *BOTH])
         await at.until("SELECT verdict FROM sms_canary ORDER BY made_at LIMIT 1", "arrived")
 
 
@@ -331,7 +331,7 @@ async def test_a_phone_that_is_not_ours_cannot_say_that_canaries_strayed(house: 
     async with house(**OURS) as at, handing_over(at, phones_tell=False):
         await at.until("SELECT COUNT(*) > 0 FROM sms_canary", True)
         [(token,)] = await at.fetch("SELECT token FROM sms_canary ORDER BY made_at LIMIT 1")
-        assert await at.canaries.told([Told("+4799999999", [token]), Told("+" + PHONES[0], [])]) == 1
+        assert await at.canaries.told([PhoneReport("+4799999999", [token]), PhoneReport("+" + PHONES[0], [])]) == 1
         assert await at.fetch("SELECT COUNT(*) FROM sms_canary WHERE stray_at > 0 OR arrived_at > 0") == [(0,)]
 
 

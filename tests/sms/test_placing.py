@@ -15,7 +15,7 @@ from prikkfri.clock import ManualClock
 from prikkfri.config import Link, Sms
 from prikkfri.errors import StorageError
 from prikkfri.sms.placing.service import Placing
-from prikkfri.sms.routing import Party, Stop
+from prikkfri.sms.routing import Party, RouteOutage
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.shared.service import Connection, Shared
 from prikkfri.storage import Database
@@ -24,7 +24,7 @@ LINKS = tuple(
     Link(name=name, partner=name, host="h", port=1, system_id="p", password="p", prefixes=(prefix,), priority=priority)
     for name, prefix, priority in (("nord", "47", 0), ("syd", "47", 1), ("sor", "46", 0))
 )
-STOPPED, OPEN = (Stop(state, 1.0, "Kari", "r", 1.0, 0.0, 0.0) for state in ("stopped", "open"))
+STOPPED, OPEN = (RouteOutage(state, 1.0, "Kari", "r", 1.0, 0.0, 0.0) for state in ("stopped", "open"))
 
 
 class Desk:
@@ -95,7 +95,7 @@ def rows(count: int, prefix: str = "4790") -> list[Row]:
 
 
 async def test_what_is_held_freed_or_sent_another_way_says_so_in_its_trail(desk: Desk) -> None:
-    steps: list[tuple[dict[str, Stop], str, str, str]] = [
+    steps: list[tuple[dict[str, RouteOutage], str, str, str]] = [
         ({"sor": STOPPED}, "held:sor", "held", "from link to held sor"),
         ({"sor": OPEN}, "link:sor", "freed", "from held to link sor"),
     ]
@@ -120,7 +120,9 @@ async def test_what_is_held_freed_or_sent_another_way_says_so_in_its_trail(desk:
 @pytest.mark.parametrize(
     ("stop", "left_at", "found_at"), [(STOPPED, "link:nord", "link:syd"), (OPEN, "held:nord", "link:nord")]
 )
-async def test_what_a_restart_left_half_moved_is_found(desk: Desk, stop: Stop, left_at: str, found_at: str) -> None:
+async def test_what_a_restart_left_half_moved_is_found(
+    desk: Desk, stop: RouteOutage, left_at: str, found_at: str
+) -> None:
     """Of what is looked for nobody told: stopped as a centre begins, with what came to wait on the wrong side."""
     desk.shared.know_stops({"nord": stop})
     await desk.place()

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.config import SENSITIVE_CLASSES
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.restored import (
     UNKNOWN,
     Decision,
     Mark,
-    Missing,
     Restore,
+    RestoreGap,
     is_given_up,
     is_sensitive,
     missing,
@@ -63,17 +63,17 @@ def test_what_is_missing_is_what_the_mark_had() -> None:
     assert missing(None, Mark("line", 0, 0, 0.0), None) is None
     for commits in (10, 11):
         assert missing(mark, Mark("line", commits, 0, 0.0), None) is None
-    assert missing(mark, Mark("line", 9, 97, 0.0), None) == Missing(1, 3)
-    assert missing(mark, Mark("line", 0, 101, 0.0), None) == Missing(10, 0)
-    assert missing(mark, Mark("other", 99, 999, 0.0), None) == Missing(UNKNOWN, UNKNOWN)
+    assert missing(mark, Mark("line", 9, 97, 0.0), None) == RestoreGap(1, 3)
+    assert missing(mark, Mark("line", 0, 101, 0.0), None) == RestoreGap(10, 0)
+    assert missing(mark, Mark("other", 99, 999, 0.0), None) == RestoreGap(UNKNOWN, UNKNOWN)
 
 
 def test_what_was_noticed_by_a_mark_is_not_noticed_by_it_again() -> None:
     """The process ended before the first mark of the new history was written."""
     noticed = BEGUN._replace(mark_line="line", mark_commits=10)
     assert missing(Mark("line", 10, 0, 0.0), Mark("new", 3, 0, 0.0), noticed) is None
-    assert missing(Mark("line", 11, 0, 0.0), Mark("new", 3, 0, 0.0), noticed) == Missing(UNKNOWN, UNKNOWN)
-    assert missing(Mark("new", 10, 0, 0.0), Mark("new", 3, 0, 0.0), noticed) == Missing(7, 0)
+    assert missing(Mark("line", 11, 0, 0.0), Mark("new", 3, 0, 0.0), noticed) == RestoreGap(UNKNOWN, UNKNOWN)
+    assert missing(Mark("new", 10, 0, 0.0), Mark("new", 3, 0, 0.0), noticed) == RestoreGap(7, 0)
 
 
 @given(st.lists(st.sampled_from(("commit", "mark", "snapshot", "start")), max_size=40), st.data())
@@ -109,8 +109,8 @@ def test_whatever_happens_a_start_is_held_exactly_when_a_mark_is_ahead(events: l
 
 
 def test_what_may_be_sent_is_given_up_or_not_as_decided_and_a_sensitive_one_always() -> None:
-    for state in State:
-        may_be_sent = state in (State.WAITING, State.IN_DOUBT)
+    for state in DeliveryState:
+        may_be_sent = state in (DeliveryState.WAITING, DeliveryState.IN_DOUBT)
         assert is_given_up(Decision.DISCARD, state, "ordinary", overdue=False) == may_be_sent
         assert not is_given_up(Decision.SEND, state, "ordinary", overdue=False)
         assert is_given_up(Decision.SEND, state, "ordinary", overdue=True) == may_be_sent

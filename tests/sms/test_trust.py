@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.sms.canaries.verdicts import ASTRAY, Canary, Verdict
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.trust import flying
 from prikkfri.sms.trust.evidence import (
     CONDEMNING_NATS,
@@ -35,9 +35,9 @@ from prikkfri.sms.trust.evidence import (
     weighed,
 )
 from prikkfri.sms.trust.flying import Allowance, is_missed, is_suspicious, pause
-from prikkfri.sms.trust.noticing import Looking, Noticed, noticed, seconds_to_notice
-from prikkfri.sms.trust.routes import PROVING_NATS, Trust, observe, opened, remembered, told, usable
-from prikkfri.sms.trust.since import Since, change_point
+from prikkfri.sms.trust.noticing import CanarySchedule, DetectableShare, noticed, seconds_to_notice
+from prikkfri.sms.trust.routes import PROVING_NATS, Trust, observe, observe_hints, reopen, replay_verdicts, usable
+from prikkfri.sms.trust.since import FaultOnset, change_point
 
 A, M, W = Verdict.ARRIVED, Verdict.MISSING, Verdict.WRONG_PHONE
 LETTERS = {"a": A, "m": M, "w": W}
@@ -220,7 +220,7 @@ def test_more_light_on_a_canary_weighs_as_much_as_all_of_it_at_once() -> None:
 
 
 def test_hints_alone_stop_nothing_and_save_canaries_that_say_the_same() -> None:
-    crowd = told(Trust(), {Hint.PEOPLE: 10_000}, messages=1, seconds=1.0, now=1.0)
+    crowd = observe_hints(Trust(), {Hint.PEOPLE: 10_000}, messages=1, seconds=1.0, now=1.0)
     assert crowd.evidence.nats > CONDEMNING_NATS
     assert not crowd.condemned
     assert not after("m", crowd).condemned
@@ -253,8 +253,8 @@ def test_a_hint_that_comes_last_may_stop_what_canaries_nearly_did() -> None:
     while not (more := after("aaaam", nearly)).condemned and nearly.judged < 500:
         nearly = more
     assert nearly.evidence.nats_of_canaries > CONDEMNING_NATS - HINTS_NATS_MAX
-    assert not told(nearly, {}, messages=0, seconds=0.0, now=1.0).condemned
-    assert told(nearly, {Hint.PARTNER: 2}, messages=0, seconds=0.0, now=1.0).condemned
+    assert not observe_hints(nearly, {}, messages=0, seconds=0.0, now=1.0).condemned
+    assert observe_hints(nearly, {Hint.PARTNER: 2}, messages=0, seconds=0.0, now=1.0).condemned
 
 
 def test_nothing_outgrows_the_bound_so_that_it_can_fall_again() -> None:
@@ -336,9 +336,9 @@ def test_proof_that_reaches_the_limit_exactly_proves_and_only_with_a_good_one() 
 
 
 def test_opened_by_a_person_it_takes_as_much_as_at_first_to_stop_it_again() -> None:
-    hinted_at = told(after("ww"), {Hint.PEOPLE: 3}, messages=0, seconds=0.0, now=1.0)
+    hinted_at = observe_hints(after("ww"), {Hint.PEOPLE: 3}, messages=0, seconds=0.0, now=1.0)
     assert hinted_at.hints == {Hint.PEOPLE: 3}
-    excused = opened(hinted_at)
+    excused = reopen(hinted_at)
     assert (excused.condemned, excused.to_be_stopped, excused.evidence.sums) == (True, False, NOTHING.sums)
     assert (excused.hints, excused.changes) == ({}, hinted_at.changes + 1)
     once = after("w", excused)
@@ -348,8 +348,8 @@ def test_opened_by_a_person_it_takes_as_much_as_at_first_to_stop_it_again() -> N
 
 
 def test_hints_are_counted_as_they_come() -> None:
-    trust = told(Trust(), {Hint.PEOPLE: 1}, messages=9, seconds=1.0, now=1.0)
-    trust = told(trust, {Hint.PEOPLE: 2, Hint.PARTNER: 1}, messages=9, seconds=1.0, now=1.0)
+    trust = observe_hints(Trust(), {Hint.PEOPLE: 1}, messages=9, seconds=1.0, now=1.0)
+    trust = observe_hints(trust, {Hint.PEOPLE: 2, Hint.PARTNER: 1}, messages=9, seconds=1.0, now=1.0)
     assert (trust.hints, trust.changes) == ({Hint.PEOPLE: 3, Hint.PARTNER: 1}, 2)
 
 
@@ -360,15 +360,15 @@ def test_what_is_decided_up_to_the_opening_counts_before_it() -> None:
         trust = Trust()
         for number, (at, _, phone, _) in enumerate(decided):
             if number == opened_after:
-                trust = opened(trust)
+                trust = reopen(trust)
             trust = observe(trust, phone, W, sent_at=0.5, now=at)
-        return opened(trust) if opened_after == len(decided) else trust
+        return reopen(trust) if opened_after == len(decided) else trust
 
-    assert remembered(decided, 0.0) == lived(None)
-    assert remembered(decided, 1.0) == lived(2)
-    assert remembered(decided, 0.9) == lived(1)
-    assert remembered(decided, 9.0) == lived(3)
-    assert remembered([], 0.0) == Trust()
+    assert replay_verdicts(decided, 0.0) == lived(None)
+    assert replay_verdicts(decided, 1.0) == lived(2)
+    assert replay_verdicts(decided, 0.9) == lived(1)
+    assert replay_verdicts(decided, 9.0) == lived(3)
+    assert replay_verdicts([], 0.0) == Trust()
 
 
 def test_evidence_for_other_alternatives_begins_anew_and_the_rest_is_kept() -> None:
@@ -411,8 +411,8 @@ def test_without_a_canary_astray_nothing_began() -> None:
     assert change_point(moments("aaa")) is None
     assert change_point(lost) is None
     assert change_point([]) is None
-    assert change_point([*lost, (30.0, str(W))]) == Since(1.0, 30.0)
-    assert change_point([*lost, (30.0, str(M)), (31.0, str(Verdict.LOST))]) == Since(1.0, 30.0)
+    assert change_point([*lost, (30.0, str(W))]) == FaultOnset(1.0, 30.0)
+    assert change_point([*lost, (30.0, str(M)), (31.0, str(Verdict.LOST))]) == FaultOnset(1.0, 30.0)
 
 
 @pytest.mark.parametrize("astray", [0.05, 0.2])
@@ -437,7 +437,7 @@ def test_the_time_from_which_the_list_is_made_misses_no_bad_message(astray: floa
 
 def canary(**known: object) -> Canary:
     times = {"attempted_at": 99.0, "sent_at": 100.0, "ended_at": 101.0, "arrived_at": 0.0, "stray_at": 0.0}
-    return Canary("token", "id", "nord", "47", State.DELIVERED, **(times | known))  # type: ignore[arg-type]
+    return Canary("token", "id", "nord", "47", DeliveryState.DELIVERED, **(times | known))  # type: ignore[arg-type]
 
 
 def test_what_is_said_to_be_delivered_is_missed_when_its_phone_tells_and_has_nothing() -> None:
@@ -448,7 +448,7 @@ def test_what_is_said_to_be_delivered_is_missed_when_its_phone_tells_and_has_not
     assert is_missed(canary(), 101.1 + after_seconds, 200.0)
     assert not is_missed(canary(arrived_at=150.0), 200.0, 200.0)
     assert not is_missed(canary(verdict="lost"), 200.0, 200.0)
-    assert not is_missed(replace(canary(), state=State.SENT), 200.0, 200.0)
+    assert not is_missed(replace(canary(), state=DeliveryState.SENT), 200.0, 200.0)
     assert flying.any_missed([(canary(arrived_at=1.0), 200.0), (canary(), 200.0)], 200.0)
     assert not flying.any_missed([], 200.0)
 
@@ -489,7 +489,7 @@ def test_canaries_fly_as_often_as_phones_can_take_them_until_the_allowance_is_us
 
 # How soon what is noticed.
 
-USUAL = Looking(per_second=0.5, quick_per_second=4.0, phones=8, grace_seconds=10.0)
+USUAL = CanarySchedule(per_second=0.5, quick_per_second=4.0, phones=8, grace_seconds=10.0)
 
 
 def test_the_smaller_the_share_the_longer_it_takes_and_what_is_ordinary_is_never_noticed() -> None:
@@ -514,5 +514,9 @@ def test_the_share_that_is_told_is_the_smallest_that_is_noticed_in_time() -> Non
     assert shares == sorted(shares, reverse=True)
     assert 0.005 < shares[1] < 0.05
     slow = noticed(replace(USUAL, per_second=0.01, quick_per_second=0.01))
-    assert slow[0] == Noticed(1, None)
-    assert noticed(replace(USUAL, per_second=0.0)) == (Noticed(1, None), Noticed(10, None), Noticed(60, None))
+    assert slow[0] == DetectableShare(1, None)
+    assert noticed(replace(USUAL, per_second=0.0)) == (
+        DetectableShare(1, None),
+        DetectableShare(10, None),
+        DetectableShare(60, None),
+    )

@@ -8,19 +8,28 @@ from prikkfri.errors import RemoteProtocolError
 from prikkfri.journal import Outcome
 from prikkfri.protocols.smpp.byte_order import high_octet_first
 from prikkfri.protocols.smpp.concatenation import REFERENCES, Part, PartReferences, References
-from prikkfri.protocols.smpp.pdu import NOTHING, Body, Command, MessageAnswer, ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.pdu import NOTHING, Body, Command, MessageResponse, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import FINAL, Receipt, is_marked, is_receipt, parse_receipt
-from prikkfri.protocols.smpp.session import LOST, OUT_OF_BOUNDS, Answered, Ended, Event, Request, Unanswered, Unreadable
+from prikkfri.protocols.smpp.session import (
+    LOST,
+    OUT_OF_BOUNDS,
+    Event,
+    PeerResponse,
+    Request,
+    ResponseTimeout,
+    SessionEnd,
+    UnreadableResponse,
+)
 from prikkfri.sms import outcomes
-from prikkfri.sms.delivery import REFUSALS, Refused, Retry, after_refusal, status_reason
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.delivery import REFUSALS, RefusalKind, Retry, after_refusal, status_reason
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.loops import Turns
 from prikkfri.sms.messages import DueReceipt, Message, message_id
 from prikkfri.sms.sealing import NONCE_OCTETS, Sealer
-from prikkfri.sms.submission import Accepted, Bucket, Order, Refusal, Rules, decide, sealed_messages
+from prikkfri.sms.submission import AcceptedSubmission, Order, Refusal, Rules, TokenBucket, decide, sealed_messages
 from prikkfri.sms.trail import Step
 from prikkfri.sms.transit import LOOP, STATUSES
-from prikkfri.sms.trust.wrong_numbers import NOTHING_HEARD, Heard, Listening, listened
+from prikkfri.sms.trust.wrong_numbers import NOTHING_HEARD, BatchHints, ComplaintRules, listened
 
 ID_ENTROPY_OCTETS = 5
 ENDED_TWICE = "ended-its-session-twice"
@@ -30,7 +39,7 @@ _TOLD_BY = (Command.DELIVER_SM, Command.DATA_SM)
 
 
 @dataclass(frozen=True)
-class Told:
+class ReceiptDelivery:
     """A network's receipt: what became of a message."""
 
     request: Request
@@ -44,7 +53,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Given:
+class BatchContext:
     """What reading a batch needs beside the events."""
 
     rules: Rules
@@ -59,23 +68,23 @@ class Given:
     part_references: PartReferences = field(default_factory=PartReferences)
     turns: Turns = field(default_factory=Turns)
     order: Order = field(default_factory=Order)
-    listening: Listening = NOTHING_HEARD
+    listening: ComplaintRules = NOTHING_HEARD
     """What of that which networks hand in hints at misdelivery."""
-    refusals: Mapping[int, Refused] = field(default_factory=lambda: REFUSALS)
+    refusals: Mapping[int, RefusalKind] = field(default_factory=lambda: REFUSALS)
     """What the party's statuses mean."""
 
 
 @dataclass
-class Intake:
-    bucket: Bucket
+class BatchResult:
+    bucket: TokenBucket
     messages: list[Message] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     answers: list[tuple[Request, Status, Body]] = field(default_factory=list)
     """To be given when all else here is stored."""
-    told: list[Told] = field(default_factory=list)
+    told: list[ReceiptDelivery] = field(default_factory=list)
     sent: list[tuple[str, str]] = field(default_factory=list)
     """(message id, the id that the next hop gave it)."""
-    ended: list[tuple[str, State, str]] = field(default_factory=list)
+    ended: list[tuple[str, DeliveryState, str]] = field(default_factory=list)
     put_off: list[tuple[str, Retry]] = field(default_factory=list)
     in_doubt: list[str] = field(default_factory=list)
     ended_session: list[str] = field(default_factory=list)
@@ -94,14 +103,14 @@ class Intake:
     """All that came, those of messages still on their way too."""
     receipts_unnamed: int = 0
     """Of which message they tell nobody can say."""
-    heard: Heard = field(default_factory=Heard)
+    heard: BatchHints = field(default_factory=BatchHints)
     """What hints at misdelivery."""
     unbind: Request | None = None
-    over: Ended | None = None
+    over: SessionEnd | None = None
 
 
-def read_events(events: Sequence[Event], bucket: Bucket, given: Given) -> Intake:
-    intake = Intake(bucket)
+def read_events(events: Sequence[Event], bucket: TokenBucket, given: BatchContext) -> BatchResult:
+    intake = BatchResult(bucket)
     for event in events:
         match event:
             case Request(body=ShortMessage() as message):
@@ -110,33 +119,33 @@ def read_events(events: Sequence[Event], bucket: Bucket, given: Given) -> Intake
                 intake.unbind = event
             case Request():  # a bind when bound; the session lets none through
                 intake.answers.append((event, Status.ALREADY_BOUND, NOTHING))
-            case Answered(context=Message() as message, status=status, body=body):
+            case PeerResponse(context=Message() as message, status=status, body=body):
                 _read_answer(intake, message, status, body, given)
-            case Answered(context=DueReceipt() as receipt, status=status):
+            case PeerResponse(context=DueReceipt() as receipt, status=status):
                 _read_receipt_answer(intake, receipt, status, given)
-            case Unanswered(context=context):
+            case ResponseTimeout(context=context):
                 _doubt(intake, context, given, "no answer in time")
-            case Unreadable(context=context):
+            case UnreadableResponse(context=context):
                 _doubt(intake, context, given, "an answer that cannot be read")
-            case Ended(in_doubt=contexts, reason=reason):
+            case SessionEnd(in_doubt=contexts, reason=reason):
                 intake.over = event
                 for number, context in enumerate(contexts):
                     _doubt(intake, context, given, reason, ended_it=number == 0 and reason in (LOST, OUT_OF_BOUNDS))
     return intake
 
 
-def _read_message(intake: Intake, request: Request, message: ShortMessage, given: Given) -> None:
+def _read_message(intake: BatchResult, request: Request, message: ShortMessage, given: BatchContext) -> None:
     if request.command in _TOLD_BY and is_receipt(message):
         _read_receipt(intake, request, message, given)
         return
     if given.rules.party.kind == "link" and listened(intake.heard, message, given.rules, given.listening):
-        intake.answers.append((request, Status.OK, MessageAnswer()))
+        intake.answers.append((request, Status.OK, MessageResponse()))
         return
     status, identity = hand_in(intake, message, given)
-    intake.answers.append((request, status, MessageAnswer(identity)))
+    intake.answers.append((request, status, MessageResponse(identity)))
 
 
-def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status, str]:
+def hand_in(intake: BatchResult, message: ShortMessage, given: BatchContext) -> tuple[Status, str]:
     """Takes one message on or refuses it: the status and the id for the sender (empty when refused)."""
     rules, now = given.rules, given.now
     left = intake.bucket.take(rules.throughput_per_second_max, now)
@@ -176,7 +185,7 @@ def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status
     return decision.status, ""
 
 
-def _reference(given: Given, first: int, sender: str, recipient: str, part: Part | None) -> int:
+def _reference(given: BatchContext, first: int, sender: str, recipient: str, part: Part | None) -> int:
     """What marks the parts of a text: what its sender has chosen unless a phone would mix it with another's."""
     party, now = given.rules.party, given.now
     if part is not None:
@@ -189,7 +198,9 @@ def _reference(given: Given, first: int, sender: str, recipient: str, part: Part
     return reference
 
 
-def _once_more(decision: Accepted | Refusal, message: ShortMessage, given: Given) -> Accepted | Refusal:
+def _once_more(
+    decision: AcceptedSubmission | Refusal, message: ShortMessage, given: BatchContext
+) -> AcceptedSubmission | Refusal:
     """What came from a network and is to go to one goes only so often: else it is a loop that no link can see."""
     if isinstance(decision, Refusal) or given.rules.party.kind != "link" or decision.target.kind == "account":
         return decision
@@ -197,20 +208,20 @@ def _once_more(decision: Accepted | Refusal, message: ShortMessage, given: Given
     return decision if goes else Refusal(STATUSES[LOOP], LOOP)
 
 
-def _read_receipt(intake: Intake, request: Request, message: ShortMessage, given: Given) -> None:
+def _read_receipt(intake: BatchResult, request: Request, message: ShortMessage, given: BatchContext) -> None:
     try:
         receipt = parse_receipt(message)
     except RemoteProtocolError:
         intake.receipts_unnamed += 1
-        intake.answers.append((request, Status.PERMANENT_APPLICATION_ERROR, MessageAnswer()))
+        intake.answers.append((request, Status.PERMANENT_APPLICATION_ERROR, MessageResponse()))
         return
     intake.receipts.append(receipt)
     if receipt.state is not None and receipt.state not in FINAL:
-        intake.answers.append((request, Status.OK, MessageAnswer()))  # still on its way: nothing to settle
+        intake.answers.append((request, Status.OK, MessageResponse()))  # still on its way: nothing to settle
         return
     reference = message.tlv(Tag.USER_MESSAGE_REFERENCE)
     intake.told.append(
-        Told(
+        ReceiptDelivery(
             request,
             receipt,
             # As it is written: a partner abroad writes its own country's numbers without the code, and not ours.
@@ -222,16 +233,16 @@ def _read_receipt(intake: Intake, request: Request, message: ShortMessage, given
     )
 
 
-def _read_answer(intake: Intake, message: Message, status: int, body: Body, given: Given) -> None:
+def _read_answer(intake: BatchResult, message: Message, status: int, body: Body, given: BatchContext) -> None:
     if status == Status.OK:
         intake.taken += 1
         if message.target.startswith("account:"):
-            intake.ended.append((message.id, State.DELIVERED, ""))
+            intake.ended.append((message.id, DeliveryState.DELIVERED, ""))
         else:
-            intake.sent.append((message.id, body.message_id if isinstance(body, MessageAnswer) else ""))
+            intake.sent.append((message.id, body.message_id if isinstance(body, MessageResponse) else ""))
             _hand_over(intake, message, given)
         return
-    intake.throttled |= given.refusals.get(status) is Refused.THROTTLED
+    intake.throttled |= given.refusals.get(status) is RefusalKind.THROTTLED
     decision = after_refusal(status, message.attempts, message.due_at, given.now, given.refusals)
     if isinstance(decision, Retry):
         intake.put_off.append((message.id, decision))
@@ -240,12 +251,12 @@ def _read_answer(intake: Intake, message: Message, status: int, body: Body, give
         intake.ended.append((message.id, decision.state, decision.reason))
 
 
-def _read_receipt_answer(intake: Intake, receipt: DueReceipt, status: int, given: Given) -> None:
+def _read_receipt_answer(intake: BatchResult, receipt: DueReceipt, status: int, given: BatchContext) -> None:
     if status == Status.OK:
         intake.taken += 1
         intake.receipts_given.append(receipt.id)
         return
-    intake.throttled |= given.refusals.get(status) is Refused.THROTTLED
+    intake.throttled |= given.refusals.get(status) is RefusalKind.THROTTLED
     if isinstance(after_refusal(status, 1, given.now, given.now, given.refusals), Retry):
         intake.receipts_put_off.append(receipt.id)
     else:
@@ -253,18 +264,18 @@ def _read_receipt_answer(intake: Intake, receipt: DueReceipt, status: int, given
         intake.events.append((receipt.id, Step(given.now, "receipt-refused", status_reason(status))))
 
 
-def _hand_over(intake: Intake, message: Message, given: Given, reason: str = "") -> None:
+def _hand_over(intake: BatchResult, message: Message, given: BatchContext, reason: str = "") -> None:
     if message.goes_to_network:
         intake.outcomes.append(outcomes.handed_over(message, given.partners, reason=reason, now=given.now))
 
 
-def _doubt(intake: Intake, context: object, given: Given, reason: str, *, ended_it: bool = False) -> None:
+def _doubt(intake: BatchResult, context: object, given: BatchContext, reason: str, *, ended_it: bool = False) -> None:
     """`ended_it`: what the peer may have ended the session by. Nothing ends a third one."""
     if isinstance(context, Message):
         intake.events.append((context.id, Step(given.now, "in-doubt", reason)))
         _hand_over(intake, context, given, "in-doubt")
         if ended_it and context.sessions_ended:
-            intake.ended.append((context.id, State.QUARANTINED, ENDED_TWICE))
+            intake.ended.append((context.id, DeliveryState.QUARANTINED, ENDED_TWICE))
             return
         intake.in_doubt.append(context.id)
         if ended_it:

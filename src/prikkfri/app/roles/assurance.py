@@ -13,7 +13,7 @@ from prikkfri.app.first_account import first_account_file
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import location_of
 from prikkfri.assurance.console.service import Console, ensure_first_account
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.personal import http as personal_http
 from prikkfri.assurance.personal.service import FOUND_MAX, Personal, Registry
 from prikkfri.assurance.response import http as customers
@@ -55,7 +55,7 @@ async def build(config: Config, clock: Clock) -> Role:
     areas = {area: OthersArea(_area_of(location, area), clock) for area in ("signin", "sms")}
     sources = spools | areas
     others = [role for role in ROLES if role != "assurance"]
-    neighbours = Neighbours(
+    neighbours = RoleClient(
         httpx.AsyncClient(),
         urls={role: f"http://localhost:{config.roles.edge(role).port}" for role in others},
         command_keys=CallersKeys(config.home, COMMANDED),

@@ -27,7 +27,7 @@ RULE = "rule:policy"
 SECONDS_PER_DAY = 86_400.0
 
 
-class Afterwards:
+class PostIncidentWork:
     def __init__(
         self,
         database: Database,
@@ -135,7 +135,7 @@ class Afterwards:
             return None
         now = self._clock.now()
         due: Sequence[ServiceCredit] = ()
-        if status.told(incident) and is_proven(incident):
+        if status.is_public(incident) and is_proven(incident):
             tried = await self._trial(incident, made)
             due = tried.credits if tried and not tried.over_cap else ()
 
@@ -144,7 +144,7 @@ class Afterwards:
             given = await store.give_credits(transaction, due, given_by=RULE, now=now)
             after = credited(replace(incident, hit=made.seen), given, RULE, now)
             had = [each.credit for each in await store.credits_of(transaction, incident.id)]
-            after = incidents.doubted(after, len(in_doubt(had, made.hits)), now)
+            after = incidents.record_doubts(after, len(in_doubt(had, made.hits)), now)
             await store.save_incident(transaction, after)
             return after
 
@@ -170,4 +170,4 @@ def credited(incident: Incident, given: Sequence[ServiceCredit], by: str, now: f
         if len(given) > 1
         else f"1 customer was credited {total}"
     )
-    return incidents.happened(incident, Fact("credited", now, by, text))
+    return incidents.apply_fact(incident, Fact("credited", now, by, text))

@@ -17,7 +17,7 @@ DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedDevice:
     device: Device
     here: bool
     """Whether it is the one that asks."""
@@ -54,8 +54,8 @@ class Devices:
             lives = await self._database.read(lambda q: store.is_live(q, known.jti, now))
         return known if lives else None
 
-    async def listed(self, holder: DeviceToken) -> list[Listed]:
-        return [Listed(each, each.device == holder.device) for each in await self.of(holder.subscriber)]
+    async def listed(self, holder: DeviceToken) -> list[ListedDevice]:
+        return [ListedDevice(each, each.device == holder.device) for each in await self.of(holder.subscriber)]
 
     async def of(self, subscriber_id: str) -> list[Device]:
         now = self._clock.now()

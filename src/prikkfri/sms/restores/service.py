@@ -12,14 +12,14 @@ from prikkfri.journal import Point
 from prikkfri.protocols.smpp.concatenation import REFERENCES
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Ending
 from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.restored import (
     Decision,
     Mark,
-    Missing,
     Restore,
+    RestoreGap,
     is_given_up,
     is_sensitive,
     missing,
@@ -37,7 +37,7 @@ from prikkfri.storage.marks import Mark as Kept
 BATCH = 500
 POSITIONS_SKIPPED = 1_000_000
 """More than any follower can have taken of the lost history after the last mark of it."""
-_MAY_BE_SENT = (State.WAITING, State.SENDING, State.IN_DOUBT)
+_MAY_BE_SENT = (DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.IN_DOUBT)
 _GARBLED = "the mark cannot be understood: a restored snapshot would not have been noticed at this start"
 
 
@@ -211,7 +211,7 @@ class Restores:
             log.error("the mark is not kept, and a restored snapshot may go unnoticed: %s", what)
         self._mark_trouble = what
 
-    async def _begin(self, mark: Mark, found: Mark, lacks: Missing) -> None:
+    async def _begin(self, mark: Mark, found: Mark, lacks: RestoreGap) -> None:
         shared, now = self._shared, self._shared.clock.now()
         begun = Restore(
             number=self._newest.number + 1 if self._newest is not None else 1,
@@ -285,7 +285,7 @@ class Restores:
 
 
 async def _find_some(
-    tx: Transaction, restore: Restore, state: State, after: tuple[float, str]
+    tx: Transaction, restore: Restore, state: DeliveryState, after: tuple[float, str]
 ) -> tuple[Restore, tuple[float, str] | None]:
     classes, following = await store.find(tx, state, restore.number, after=after, limit=BATCH)
     sensitive = sum(map(is_sensitive, classes))

@@ -5,7 +5,7 @@ from functools import partial
 
 from prikkfri.sms import outcomes
 from prikkfri.sms.routes import store
-from prikkfri.sms.routing import Exposed, Party, Stop, switched
+from prikkfri.sms.routing import ExposedMessage, Party, RouteOutage, switched
 from prikkfri.sms.shared.service import Shared
 from prikkfri.storage import Transaction
 
@@ -29,7 +29,7 @@ class RouteSwitch:
         """
         shared = self._shared
 
-        async def work(tx: Transaction) -> dict[str, Stop]:
+        async def work(tx: Transaction) -> dict[str, RouteOutage]:
             stops, now = await store.routes(tx), shared.clock.now()
             stop = switched(
                 stops.get(link), state, who=who, reason=reason, exposed_since=exposed_since, likely_since=likely_since,
@@ -53,7 +53,7 @@ class RouteSwitch:
         read = self._shared.database.read
         return sum([await read(partial(store.waiting, target=str(party))) for party in parties])
 
-    async def exposed(self, link: str, *, since: float, until: float) -> AsyncIterator[list[Exposed]]:
+    async def exposed(self, link: str, *, since: float, until: float) -> AsyncIterator[list[ExposedMessage]]:
         """The messages that went over a link in a time, oldest first, page by page; canaries left out."""
         target = str(Party("link", link))
         after: tuple[float, str] | None = (since, "")

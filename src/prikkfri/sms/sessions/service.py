@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import Iterable
 
 from prikkfri.errors import FencedOut, StorageError
-from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, Status
-from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unreadable
+from prikkfri.protocols.smpp.pdu import Command, MessageResponse, Status
+from prikkfri.protocols.smpp.session import Event, PeerResponse, Request, SessionEnd, UnreadableResponse
 from prikkfri.sms import outcomes
 from prikkfri.sms.dispatch.service import Dispatch
 from prikkfri.sms.housekeeping import store
@@ -97,7 +97,7 @@ class Sessions:
                     return
                 batch = []
 
-    async def _process(self, connection: Connection, party: Party, batch: list[Event]) -> Ended | None:
+    async def _process(self, connection: Connection, party: Party, batch: list[Event]) -> SessionEnd | None:
         shared, arrived = self._shared, self._shared.clock.monotonic()
         intake = read_events(batch, shared.bucket(party), shared.given(party))
         shared.buckets[party] = intake.bucket  # before anything is awaited: an account may have several connections
@@ -109,7 +109,7 @@ class Sessions:
             connection.session.answer(request, status, body)
         for told in intake.told:
             status = Status.TEMPORARY_APPLICATION_ERROR if told in refused else Status.OK
-            connection.session.answer(told.request, status, MessageAnswer())
+            connection.session.answer(told.request, status, MessageResponse())
         if intake.unbind is not None:
             connection.session.answer(intake.unbind, Status.OK)
             connection.close("the peer unbound")
@@ -117,7 +117,7 @@ class Sessions:
         if intake.taken or intake.throttled:
             pace = shared.pace(party)
             shared.paces[party] = pace.answered(intake.taken, intake.throttled, shared.clock.monotonic())
-        if any(isinstance(event, Answered | Unreadable) for event in batch):
+        if any(isinstance(event, PeerResponse | UnreadableResponse) for event in batch):
             connection.awake.set()
         return intake.over
 
@@ -130,7 +130,7 @@ def _refuse_requests(connection: Connection, batch: list[Event], submitted: Stat
             status = submitted
             if event.command in (Command.DELIVER_SM, Command.DATA_SM):
                 status = Status.TEMPORARY_APPLICATION_ERROR
-            connection.session.answer(event, status, MessageAnswer())
+            connection.session.answer(event, status, MessageResponse())
         else:
             kept.append(event)
     connection.flush()

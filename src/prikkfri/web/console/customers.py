@@ -6,11 +6,11 @@ from prikkfri.assurance.console import Console
 from prikkfri.assurance.personal import history
 from prikkfri.assurance.personal.service import ERASED, EXPORTED, OUTCOMES_SHOWN_MAX, Personal
 from prikkfri.clock import Clock
-from prikkfri.protocols.asgi import JSON, NO_STORE, Answer
+from prikkfri.protocols.asgi import JSON, NO_STORE, HttpResponse
 from prikkfri.subscribers.subscriptions import Subscriber
 from prikkfri.web.console import wording
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_CHARACTERS_MIN, WHY_TROUBLE, form_of, says_why
-from prikkfri.web.console.pages import Asked, Page, ShowPage
+from prikkfri.web.console.pages import ConsoleRequest, Page, ShowPage
 
 CUSTOMERS_PATH = "/customers"
 EXPORT_PATH = "/customers/export"
@@ -37,7 +37,7 @@ class CustomerPages:
             (MESSAGE_PATH, self._message, ["GET"]),
         ]
 
-    async def _customers(self, request: Asked, who: str) -> Answer:
+    async def _customers(self, request: ConsoleRequest, who: str) -> HttpResponse:
         if request.method != "POST":
             return self._page(request, who)
         form = await form_of(request)
@@ -57,16 +57,16 @@ class CustomerPages:
         return await self._customer(request, who, found[0], query=query, why=why)
 
     async def _customer(
-        self, request: Asked, who: str, subscriber: Subscriber, *, query: str, why: str, trouble: str = "",
+        self, request: ConsoleRequest, who: str, subscriber: Subscriber, *, query: str, why: str, trouble: str = "",
         status: int = 200,
-    ) -> Answer:  # fmt: skip
+    ) -> HttpResponse:  # fmt: skip
         known = await self._personal.history(subscriber)
         return self._page(
             request, who, status=status, query=query, why=why, trouble=trouble, known=known,
             answer=history.answer(known.befallen),
         )  # fmt: skip
 
-    async def _export(self, request: Asked, who: str) -> Answer:
+    async def _export(self, request: ConsoleRequest, who: str) -> HttpResponse:
         form = await form_of(request)
         found, why = await self._of_id(form.get("customer", "")), form.get("why", "")
         if found is None or not says_why(why):
@@ -78,9 +78,9 @@ class CustomerPages:
             trouble = f"Nothing was exported: {document}."
             return await self._customer(request, who, found, query=found.id, why=why, trouble=trouble, status=503)
         attached = (b"content-disposition", b'attachment; filename="customer.json"')
-        return Answer(200, None, (JSON, NO_STORE, attached), msgspec.json.format(msgspec.json.encode(document)))
+        return HttpResponse(200, None, (JSON, NO_STORE, attached), msgspec.json.format(msgspec.json.encode(document)))
 
-    async def _erase(self, request: Asked, who: str) -> Answer:
+    async def _erase(self, request: ConsoleRequest, who: str) -> HttpResponse:
         form = await form_of(request)
         found, why = await self._of_id(form.get("customer", "")), form.get("why", "")
         if found is None or not says_why(why):
@@ -101,14 +101,16 @@ class CustomerPages:
         found = await self._personal.find(customer) if customer else []
         return next((each for each in found if each.id == customer), None)
 
-    async def _message(self, request: Asked, who: str) -> Answer:
+    async def _message(self, request: ConsoleRequest, who: str) -> HttpResponse:
         message = request.part("id")
         await self._console.record_look(who=who, what="trail of a message, masked", subject=message, why="")
         answered, trail = await self._personal.trail(message)
         status = 200 if trail else 404 if answered else 503
         return self._show("message.html", request, who, status=status, message=message, trail=trail, answered=answered)
 
-    def _page(self, request: Asked, who: str, *, status: int = 200, trouble: str = "", **facts: object) -> Answer:
+    def _page(
+        self, request: ConsoleRequest, who: str, *, status: int = 200, trouble: str = "", **facts: object
+    ) -> HttpResponse:
         known = {"query": "", "why": "", "several": (), "known": None, "answer": "", "erased": None}
         return self._show(
             "customers.html", request, who, status=status, trouble=trouble, why_max=WHY_CHARACTERS_MAX,
