@@ -12,7 +12,7 @@ import httpx
 from console_doubles import HTML, KEY, QUICK_HASHER
 from surroundings import personal_beside, surroundings
 
-from prikkfri.assurance.console import Console, ensure_first_account
+from prikkfri.assurance.console import Console, ensure_first_user
 from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.personal.service import Personal
 from prikkfri.assurance.response.service import Response
@@ -171,7 +171,7 @@ async def console_beside(elsewhere: Elsewhere, home: Path, clock: ManualClock) -
         database, sources={}, neighbours=neighbours, clock=clock,
         settings=Settings(), operator="Nordavind", status_url="http://status.test", zone=ZoneInfo("Europe/Oslo"),
     )  # fmt: skip
-    made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
+    made = await ensure_first_user(database, clock, hasher=QUICK_HASHER)
     assert made is not None
     console = Console(database, clock=clock, key=KEY, hasher=QUICK_HASHER)
     personal = personal_beside(

@@ -93,7 +93,7 @@ async def test_over_and_nothing_are_declared_at_the_second_word_with_the_words_o
 
 async def test_what_is_held_is_discarded_at_the_second_word(house: House) -> None:
     asked = await post(house, "/quarantine/m1", action="discard")
-    assert "Discard it for good?" in asked.text and house.elsewhere.said == [] and await house.console.looks() == []
+    assert "Discard it for good?" in asked.text and house.elsewhere.said == [] and await house.console.accesses() == []
     assert (await confirmed(house, asked)).status_code == 303
     assert house.elsewhere.said == [("m1", "discard", "duty")]
 

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from surroundings import personal_beside, surroundings
 
 from prikkfri.assurance.answers import NOT_KNOWN, QUESTIONS
-from prikkfri.assurance.console import Console, ensure_first_account
+from prikkfri.assurance.console import Console, ensure_first_user
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.impact import Hit, Impact, Scope, impact
@@ -168,7 +168,7 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
         status_url="http://status.test",
         zone=ZoneInfo("Europe/Oslo"),
     )
-    made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
+    made = await ensure_first_user(database, clock, hasher=QUICK_HASHER)
     assert made is not None
 
     async def find(query: str) -> None:
@@ -212,7 +212,7 @@ async def test_the_list_says_when_there_is_none(house: House) -> None:
     for path in ("act", "release", "tell", "csv", "hit"):
         answer = await house.post(f"/incidents/unknown/{path}", kind="note", text="x", table="hit", why="case 4711")
         assert answer.status_code == 404, path
-    assert await house.console.looks() == []
+    assert await house.console.accesses() == []
 
 
 async def test_the_list_says_what_where_and_how_many(house: House) -> None:
@@ -265,7 +265,7 @@ async def test_the_page_of_an_incident_names_nobody(house: House) -> None:
     for path in ("/", "/incidents", "/incidents/evening"):
         page = await house.text(path)
         assert "subscriber-00" not in page and "d-secret" not in page, path
-    assert await house.console.looks() == []
+    assert await house.console.accesses() == []
 
 
 async def test_what_a_person_does_stands_on_the_timeline(house: House) -> None:
@@ -530,7 +530,7 @@ async def test_a_look_at_those_hit_leaves_a_trace_masked_or_in_full(house: House
     assert refused.status_code == 422 and "subscriber-0007" not in refused.text
     full = await house.post("/incidents/evening/hit", why="case 4711")
     assert "subscriber-0007" in full.text
-    looks = [(look.what, look.subject, look.why) for look in await house.console.looks()]
+    looks = [(look.what, look.subject, look.why) for look in await house.console.accesses()]
     assert ("those hit, in full", "incident evening", "case 4711") in looks
     assert looks.count(("those hit, masked", "incident evening", "")) == 2
 
@@ -542,7 +542,7 @@ async def test_tables_leave_with_a_reason(house: House) -> None:
     for why in ("", "x", "y" * 201):
         refused = await house.post("/incidents/evening/csv", table="hit", why=why)
         assert refused.status_code == 422 and "subscriber-00" not in refused.text
-    assert await house.console.looks() == []
+    assert await house.console.accesses() == []
     hit = await house.post("/incidents/evening/csv", table="hit", why="case 4711")
     assert hit.headers["content-disposition"] == 'attachment; filename="incident-evening-hit.csv"'
     rows = list(csv.DictReader(io.StringIO(hit.text)))
@@ -550,7 +550,7 @@ async def test_tables_leave_with_a_reason(house: House) -> None:
     credits = await house.post("/incidents/evening/csv", table="credits", why="billing run")
     rows = list(csv.DictReader(io.StringIO(credits.text)))
     assert len({row["key"] for row in rows}) == HIT and {row["amount_minor"] for row in rows} == {"4900"}
-    looks = {(look.what, look.why) for look in await house.console.looks()}
+    looks = {(look.what, look.why) for look in await house.console.accesses()}
     assert looks == {("CSV of an incident: credits", "billing run"), ("CSV of an incident: hit", "case 4711")}
     assert (await house.post("/incidents/evening/csv", table="passwords", why="case 4711")).status_code == 404
 

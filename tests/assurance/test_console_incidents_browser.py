@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 
-from prikkfri.app.first_account import first_account_file
+from prikkfri.app.first_user import first_user_file
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, apply_fact, open_incident
 from prikkfri.assurance.response import store
@@ -86,7 +86,7 @@ async def evening(tmp_path: Path) -> AsyncIterator[Evening]:
     installation = Installation(tmp_path)
     try:
         await installation.start(["assurance"])
-        password = first_account_file(tmp_path).read_text(encoding="utf-8").split(" / ")[1].strip()
+        password = first_user_file(tmp_path).read_text(encoding="utf-8").split(" / ")[1].strip()
         yield Evening(installation, password)
     finally:
         await installation.stop()

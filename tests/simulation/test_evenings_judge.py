@@ -13,7 +13,7 @@ import pytest
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Scope, impact
 from prikkfri.assurance.remedies import Trial
-from prikkfri.assurance.response.looking import BEFORE_SECONDS, Evaluation, until
+from prikkfri.assurance.response.evaluation import BEFORE_SECONDS, Evaluation, until
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance
 from prikkfri.journal import Page, Source

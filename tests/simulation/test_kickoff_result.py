@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prikkfri.simulation.account import IncidentReport
+from prikkfri.simulation.incident_reports import IncidentReport
 from prikkfri.simulation.kickoff import Truth, ViewerExperience
 from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.kickoff_result import judge

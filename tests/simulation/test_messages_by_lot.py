@@ -156,7 +156,7 @@ PLANTS = (
     ),
     Plant(
         "sent again without doubt", "sms/intake.py", "        intake.in_doubt.append(context.id)\n",
-        '        intake.put_off.append((context.id, Retry(given.now, "no-answer")))\n',
+        '        intake.put_off.append((context.id, Retry(batch.now, "no-answer")))\n',
         "", ("cut", "stalled"),
     ),
     Plant(

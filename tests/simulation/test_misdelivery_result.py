@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prikkfri.simulation.account import IncidentReport
+from prikkfri.simulation.incident_reports import IncidentReport
 from prikkfri.simulation.misdelivery import SHORT_CODE, Plan, RouteView, SentMessage, Truth, token_of
 from prikkfri.simulation.misdelivery_result import judge, report
 from prikkfri.simulation.partners.network import Delivery

@@ -8,7 +8,7 @@ from prikkfri.errors import ConfigError
 from prikkfri.sms.canaries.phones import phone_of_turn, phones_by_link
 from prikkfri.sms.canaries.verdicts import Canary, Verdict, judge
 from prikkfri.sms.lifecycle import DeliveryState
-from prikkfri.sms.routing import Party, RouteOutage, Routes, switched, way_on
+from prikkfri.sms.routing import Party, RouteOutage, Routes, apply_switch, way_on
 
 GRACE = 10.0
 
@@ -85,7 +85,7 @@ def test_what_waits_is_held_while_its_route_is_stopped() -> None:
 
 def test_a_switch_that_changes_nothing_is_none_and_an_opening_keeps_what_is_known_of_the_stop() -> None:
     def to(known: RouteOutage | None, state: str, now: float) -> RouteOutage | None:
-        return switched(known, state, who="Kari", reason="r", exposed_since=1.0, likely_since=2.0, now=now)
+        return apply_switch(known, state, who="Kari", reason="r", exposed_since=1.0, likely_since=2.0, now=now)
 
     assert to(None, "open", 5.0) is None
     stopped = to(None, "stopped", 5.0)

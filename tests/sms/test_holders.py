@@ -13,7 +13,7 @@ from waiting import eventually
 from prikkfri.errors import StorageUnavailable
 from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState
-from prikkfri.sms.holders import NumberHolder, bound, hands, to_be_bound
+from prikkfri.sms.holders import NumberHolder, bound_messages, number_holder, to_be_bound
 from prikkfri.sms.messages import Message
 
 OTHER = "4790000002"
@@ -27,7 +27,7 @@ def test_only_numbers_that_go_to_networks_are_bound_each_once() -> None:
     ]  # fmt: skip
     assert to_be_bound(messages) == [NUMBER, OTHER]
     mine = structs.replace(M, holder="s-1")
-    assert bound([M, mine]) == [mine]
+    assert bound_messages([M, mine]) == [mine]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_only_numbers_that_go_to_networks_are_bound_each_once() -> None:
     ],
 )  # fmt: skip
 def test_hands_are_another_s_nobody_s_or_the_same(holder: str, now: Mapping[str, str], found: NumberHolder) -> None:
-    assert hands(structs.replace(M, holder=holder), now) is found
+    assert number_holder(structs.replace(M, holder=holder), now) is found
 
 
 class Subscribers:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from prikkfri.config import Account, Link, Sms
-from prikkfri.sms.routing import Party, Route, RouteOutage, Routes, find_route, sources, stand_ins, switched, way_on
+from prikkfri.sms.routing import Party, Route, RouteOutage, Routes, apply_switch, find_route, sources, stand_ins, way_on
 
 
 def link(name: str, *prefixes: str, instead: str = "", priority: int = 0) -> Link:
@@ -196,7 +196,7 @@ def test_who_has_stood_in_for_a_link_that_is_back() -> None:
 def switch(
     known: RouteOutage | None, state: str, now: float, *, by: str = "Kari", since: float = 0.0
 ) -> RouteOutage | None:
-    return switched(
+    return apply_switch(
         known, state, who=by, reason=f"because {by}", exposed_since=since, likely_since=since + 0.5, now=now
     )
 

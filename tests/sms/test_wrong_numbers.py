@@ -16,7 +16,7 @@ from prikkfri.sms.http import wrong_number_routes
 from prikkfri.sms.routing import Party, Routes
 from prikkfri.sms.submission import Rules
 from prikkfri.sms.trust import wrong_numbers
-from prikkfri.sms.trust.wrong_numbers import BatchHints, Complainants, ComplaintRules, listened, says_wrong_number
+from prikkfri.sms.trust.wrong_numbers import BatchHints, Complainants, ComplaintRules, note_hints, says_wrong_number
 from prikkfri.web.wrong_number.page import page
 
 PHONE = "4790000801"
@@ -48,7 +48,7 @@ OWN = Rules(Party("link", "nord"), Routes({}, {}, 0, neighbours={"syd": "Sydtel"
 
 def heard(message: ShortMessage, rules: Rules = PARTNER) -> tuple[bool, BatchHints]:
     found = BatchHints()
-    return listened(found, message, rules, LISTENING), found
+    return note_hints(found, message, rules, LISTENING), found
 
 
 def message(source: str, destination: str, text: str, coding: int = 0) -> ShortMessage:
@@ -65,7 +65,7 @@ def test_what_is_written_to_the_code_for_it_is_for_us_and_nobody_else() -> None:
         False,
         BatchHints(),
     )  # an account's, and read by nobody
-    assert not listened(BatchHints(), message("4790000001", "", "Feil nummer"), PARTNER, ComplaintRules())
+    assert not note_hints(BatchHints(), message("4790000001", "", "Feil nummer"), PARTNER, ComplaintRules())
 
 
 def test_what_a_partner_hands_in_under_our_accounts_names_is_noticed() -> None:
@@ -98,7 +98,7 @@ def test_each_number_counts_once_a_day_and_a_network_and_all_together_only_so_of
 
 
 async def hints(at: Any) -> dict[str, int]:
-    return next(iter(await at.canaries.ways())).hints
+    return next(iter(await at.canaries.route_statuses())).hints
 
 
 async def test_who_writes_to_the_code_counts_once_and_nothing_is_kept_of_it(house: Any) -> None:
@@ -119,7 +119,7 @@ async def test_who_writes_to_the_code_counts_once_and_nothing_is_kept_of_it(hous
 
         await eventually(counted)
         assert await at.fetch("SELECT COUNT(*) FROM sms_message WHERE message_class <> 'canary'") == [(0,)]
-        [way] = await at.canaries.ways()
+        [way] = await at.canaries.route_statuses()
         assert (way.state, way.trusted) == ("open", True)
 
 
@@ -176,10 +176,10 @@ async def test_a_partners_complaint_counts_stands_in_the_journal_and_a_route_is_
         assert [(o.dimensions["by"], o.dimensions["partner"], o.reason) for o in told] == [
             ("Kari", "Fjordmobil", "misdelivery")
         ] * 2
-        [way] = await at.canaries.ways()
+        [way] = await at.canaries.route_statuses()
         assert (way.suspected, way.state) == (True, "open")
         at.clock.advance(61.0)
-        assert not (await at.canaries.ways())[0].suspected
+        assert not (await at.canaries.route_statuses())[0].suspected
     async with house(**OURS) as at:  # a restart forgets nothing
         await eventually(counted)
 

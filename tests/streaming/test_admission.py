@@ -14,7 +14,7 @@ from prikkfri.config import Channel
 from prikkfri.errors import RemoteProtocolError
 from prikkfri.protocols.cat import Claims, Verdict
 from prikkfri.streaming.admission import ASKS_SECONDS_MAX, OncePerPeriod, PictureOutage, Presence, refusal
-from prikkfri.streaming.reports import REASONS, REPORT_BYTES_MAX, Report, read_report, reported
+from prikkfri.streaming.reports import REASONS, REPORT_BYTES_MAX, Report, outcome_of, read_report
 from prikkfri.streaming.revocations import STALE_SECONDS, Revocations, read_revocations
 
 DEVICE_TOKEN_ID = b"0123456789abcdef"
@@ -194,7 +194,7 @@ def test_a_key_passes_once_in_a_period_and_so_many_keys() -> None:
 
 def test_a_report_becomes_a_reported_outcome() -> None:
     body = json.dumps({"device": DEVICE, "step": "sign-in", "kept": False, "reason": "unreachable"}).encode()
-    outcome = reported(read_report(body), 5.0)
+    outcome = outcome_of(read_report(body), 5.0)
     assert (outcome.step, outcome.layer, outcome.verdict, outcome.reason) == (
         "sign-in",
         "signin",
@@ -204,7 +204,7 @@ def test_a_report_becomes_a_reported_outcome() -> None:
     assert not outcome.observed
     assert outcome.device == DEVICE
     assert (outcome.customer, outcome.dimensions) == ("", {"proof": "none"})
-    watched = reported(Report(DEVICE, "watch", True, "ignored", "a"), 5.0, "s-1")
+    watched = outcome_of(Report(DEVICE, "watch", True, "ignored", "a"), 5.0, "s-1")
     assert (watched.verdict, watched.reason, watched.dimensions) == ("kept", "", {"channel": "a"})
     assert (watched.customer, watched.observed) == ("s-1", False)
 
@@ -280,10 +280,10 @@ def test_a_report_outside_its_shape_is_refused_in_words(change: dict[str, object
     ],
 )
 def test_every_step_of_the_journey_can_be_reported_and_points_at_who_answers_for_it(step: str, layer: str) -> None:
-    kept = reported(read_report(json.dumps({"device": DEVICE, "step": step, "kept": True}).encode()), 5.0)
+    kept = outcome_of(read_report(json.dumps({"device": DEVICE, "step": step, "kept": True}).encode()), 5.0)
     assert (kept.time, kept.service, kept.step, kept.layer, kept.verdict) == (5.0, "television", step, layer, "kept")
     broken = {"device": DEVICE, "step": step, "kept": False, "reason": "x" * 64}
-    assert reported(read_report(json.dumps(broken).encode()), 5.0).verdict == "broken"
+    assert outcome_of(read_report(json.dumps(broken).encode()), 5.0).verdict == "broken"
 
 
 def test_a_report_may_be_as_long_as_it_is_said() -> None:

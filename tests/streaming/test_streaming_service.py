@@ -328,7 +328,7 @@ async def test_only_what_is_open_is_had_without_a_token(tmp_path: Path) -> None:
         assert await at.open_to_all() == {"sport"}
         assert await at.say("sport", "rule") == 204
         assert await at.open_to_all() == set()
-        standing = {each.channel.id: (each.open, each.by) for each in at.playout.standings()}
+        standing = {each.channel.id: (each.open, each.by) for each in at.playout.channel_statuses()}
         assert standing == {"news": (False, ""), "sport": (False, ""), "square": (False, "Kari")}
         # Whoever has a token watches as before, whatever is open or closed.
         assert await at.watch(at.token(BASIC), "square") == ADMITTED

@@ -279,9 +279,8 @@ def _what_they_get(known: IncidentFacts) -> _Said:
         return "Nothing, by the policy.", evidence
     first = remedy.credits[0]
     given = "none is given yet" if not known.credited else f"{known.credited:,} are given"
-    text = (
-        f"{remedy.customers:,} get {money.said(remedy.total, first.currency, 'en')} together ({first.policy}); {given}."
-    )
+    total = money.format_amount(remedy.total, first.currency, "en")
+    text = f"{remedy.customers:,} get {total} together ({first.policy}); {given}."
     if remedy.over_cap:
         evidence.append("the sum is above the policy's cap: a person must release it")
     evidence.append(f"{known.told or 0:,} have been told")

@@ -147,7 +147,9 @@ def credits(
         rows = [{**asdict(each.credit), "given_by": each.given_by, "given_at": each.given_at} for each in given]
         write_json(rows, json_file)
         return
-    total = money.said(sum(each.credit.amount for each in given), given[0].credit.currency, "en") if given else "0"
+    total = (
+        money.format_amount(sum(each.credit.amount for each in given), given[0].credit.currency, "en") if given else "0"
+    )
     told = sum(bool(each.told_at) for each in given)
     console.print(f"{len(given):,} credits, {total} together; {told:,} customers have been told")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from prikkfri.simulation.account import IncidentReport
+from prikkfri.simulation.incident_reports import IncidentReport
 from prikkfri.simulation.kickoff import Truth, evening_clock, quantile, waits
 from prikkfri.simulation.lateness import lateness, reason_not_judged, timed, unless_held, within
 from prikkfri.simulation.report import Check, Event, Line, Period, Question, Report

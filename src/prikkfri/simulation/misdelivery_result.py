@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from prikkfri.simulation.account import IncidentReport
+from prikkfri.simulation.incident_reports import IncidentReport
 from prikkfri.simulation.kickoff_result import NOT_YET
 from prikkfri.simulation.lateness import ALREADY, lateness, not_judged, reason_not_judged, unless_held, within
 from prikkfri.simulation.misdelivery import (

@@ -16,7 +16,7 @@ from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES
 from prikkfri.errors import UsageError
 from prikkfri.simulation import demo, kickoff_result, life, misdelivery, misdelivery_result
-from prikkfri.simulation.account import IncidentReport, accounts, incidents
+from prikkfri.simulation.incident_reports import IncidentReport, read_incidents, read_reports
 from prikkfri.simulation.installation import BorrowedInstallation, Installation, free_ports, ports_section
 from prikkfri.simulation.kickoff import Evening, Say, Truth
 from prikkfri.simulation.kickoff_plan import Plan
@@ -100,7 +100,7 @@ async def _stage(evening: Evening) -> tuple[Truth, list[IncidentReport]]:
     await asyncio.sleep(LATE_SECONDS)
     evening.say("the product gives its account")
     home = evening.config.home
-    told = [each for each in await accounts(home, "television") if each.incident["opened_at"] >= truth.began_at]
+    told = [each for each in await read_reports(home, "television") if each.incident["opened_at"] >= truth.began_at]
     credited = {each.incident["id"]: {credit["customer"] for credit in each.credits} for each in told}
     await evening.look_back(truth, credited)
     return truth, told
@@ -119,7 +119,7 @@ async def rehearse_misdelivery(
         installation = Installation(home, without.settings if without else {})
 
         async def account() -> list[IncidentReport]:
-            messages, receipts = await asyncio.gather(accounts(home, "messages"), incidents(home, "receipts"))
+            messages, receipts = await asyncio.gather(read_reports(home, "messages"), read_incidents(home, "receipts"))
             return [*messages, *(IncidentReport(incident, (), {"hits": []}, ()) for incident in receipts)]
 
         say(f"{len(misdelivery.ROLES_NEEDED)} roles and {len(misdelivery.PARTNERS)} partners start, in {home}")

@@ -22,7 +22,7 @@ def to_be_bound(messages: Iterable[Message]) -> list[str]:
     return sorted({m.recipient for m in messages if m.target.startswith(("link:", "held:")) and is_number(m.recipient)})
 
 
-def hands(message: Message, holders: Mapping[str, str]) -> NumberHolder:
+def number_holder(message: Message, holders: Mapping[str, str]) -> NumberHolder:
     """`holders`: by number who holds it now. A number of which nothing was known is bound to nobody."""
     holder = holders.get(message.recipient, "")
     if not message.holder or holder == message.holder:
@@ -30,5 +30,5 @@ def hands(message: Message, holders: Mapping[str, str]) -> NumberHolder:
     return NumberHolder.ANOTHERS if holder else NumberHolder.NOBODYS
 
 
-def bound(messages: Collection[Message]) -> list[Message]:
+def bound_messages(messages: Collection[Message]) -> list[Message]:
     return [message for message in messages if message.holder]

@@ -267,11 +267,11 @@ def commands(canaries: Canaries, *, command_key: str, canary_key: str) -> list[R
     async def received(request: Request) -> HttpResponse:
         phones = msgspec.json.decode(await request.body(), type=_Received).phones
         return HttpResponse(
-            200, {"known": await canaries.told([PhoneReport(each.phone, each.tokens) for each in phones])}
+            200, {"known": await canaries.take_reports([PhoneReport(each.phone, each.tokens) for each in phones])}
         )
 
     async def routes(request: Request) -> HttpResponse:
-        return HttpResponse(200, [asdict(way) for way in await canaries.ways()])
+        return HttpResponse(200, [asdict(way) for way in await canaries.route_statuses()])
 
     async def switch(request: Request) -> HttpResponse:
         wanted = msgspec.json.decode(await request.body(), type=_Switch)
@@ -353,7 +353,7 @@ def report_commands(reports: Reports, canaries: Canaries, *, command_key: str) -
 
     async def links(request: Request) -> HttpResponse:
         found = asdict(reports.report())
-        looked_at = {each.link: each for each in canaries.looks()}
+        looked_at = {each.link: each for each in canaries.coverage()}
         links = [{**each, **asdict(looked_at[each["link"]])} for each in found["links"]]
         return HttpResponse(200, {**found, "links": links})
 

@@ -29,7 +29,7 @@ from prikkfri.sms.sealing import NONCE_OCTETS, Sealer
 from prikkfri.sms.submission import AcceptedSubmission, Order, Refusal, Rules, TokenBucket, decide, sealed_messages
 from prikkfri.sms.trail import Step
 from prikkfri.sms.transit import LOOP, STATUSES
-from prikkfri.sms.trust.wrong_numbers import NOTHING_HEARD, BatchHints, ComplaintRules, listened
+from prikkfri.sms.trust.wrong_numbers import NOTHING_HEARD, BatchHints, ComplaintRules, note_hints
 
 ID_ENTROPY_OCTETS = 5
 ENDED_TWICE = "ended-its-session-twice"
@@ -109,106 +109,106 @@ class BatchResult:
     over: SessionEnd | None = None
 
 
-def read_events(events: Sequence[Event], bucket: TokenBucket, given: BatchContext) -> BatchResult:
+def read_events(events: Sequence[Event], bucket: TokenBucket, batch: BatchContext) -> BatchResult:
     intake = BatchResult(bucket)
     for event in events:
         match event:
             case Request(body=ShortMessage() as message):
-                _read_message(intake, event, high_octet_first(message, little=given.rules.ucs2_little), given)
+                _read_message(intake, event, high_octet_first(message, little=batch.rules.ucs2_little), batch)
             case Request(command=Command.UNBIND):
                 intake.unbind = event
             case Request():  # a bind when bound; the session lets none through
                 intake.answers.append((event, Status.ALREADY_BOUND, NOTHING))
             case PeerResponse(context=Message() as message, status=status, body=body):
-                _read_answer(intake, message, status, body, given)
+                _read_answer(intake, message, status, body, batch)
             case PeerResponse(context=DueReceipt() as receipt, status=status):
-                _read_receipt_answer(intake, receipt, status, given)
+                _read_receipt_answer(intake, receipt, status, batch)
             case ResponseTimeout(context=context):
-                _doubt(intake, context, given, "no answer in time")
+                _doubt(intake, context, batch, "no answer in time")
             case UnreadableResponse(context=context):
-                _doubt(intake, context, given, "an answer that cannot be read")
+                _doubt(intake, context, batch, "an answer that cannot be read")
             case SessionEnd(in_doubt=contexts, reason=reason):
                 intake.over = event
                 for number, context in enumerate(contexts):
-                    _doubt(intake, context, given, reason, ended_it=number == 0 and reason in (LOST, OUT_OF_BOUNDS))
+                    _doubt(intake, context, batch, reason, ended_it=number == 0 and reason in (LOST, OUT_OF_BOUNDS))
     return intake
 
 
-def _read_message(intake: BatchResult, request: Request, message: ShortMessage, given: BatchContext) -> None:
+def _read_message(intake: BatchResult, request: Request, message: ShortMessage, batch: BatchContext) -> None:
     if request.command in _TOLD_BY and is_receipt(message):
-        _read_receipt(intake, request, message, given)
+        _read_receipt(intake, request, message, batch)
         return
-    if given.rules.party.kind == "link" and listened(intake.heard, message, given.rules, given.listening):
+    if batch.rules.party.kind == "link" and note_hints(intake.heard, message, batch.rules, batch.listening):
         intake.answers.append((request, Status.OK, MessageResponse()))
         return
-    status, identity = hand_in(intake, message, given)
+    status, identity = hand_in(intake, message, batch)
     intake.answers.append((request, status, MessageResponse(identity)))
 
 
-def hand_in(intake: BatchResult, message: ShortMessage, given: BatchContext) -> tuple[Status, str]:
+def hand_in(intake: BatchResult, message: ShortMessage, batch: BatchContext) -> tuple[Status, str]:
     """Takes one message on or refuses it: the status and the id for the sender (empty when refused)."""
-    rules, now = given.rules, given.now
+    rules, now = batch.rules, batch.now
     left = intake.bucket.take(rules.throughput_per_second_max, now)
-    entropy = given.entropy(ID_ENTROPY_OCTETS)
+    entropy = batch.entropy(ID_ENTROPY_OCTETS)
     if left is None:
         decision: Refusal = Refusal(Status.THROTTLED, "throttled")
     else:
         intake.bucket = left
-        reference = partial(_reference, given, entropy[0])
-        accepted = _once_more(decide(message, rules, reference=reference, now=now), message, given)
+        reference = partial(_reference, batch, entropy[0])
+        accepted = _once_more(decide(message, rules, reference=reference, now=now), message, batch)
         if not isinstance(accepted, Refusal):
             identity = message_id(now, entropy)
-            nonces = [given.entropy(NONCE_OCTETS) for _ in accepted.envelopes]
+            nonces = [batch.entropy(NONCE_OCTETS) for _ in accepted.envelopes]
             messages = sealed_messages(
                 accepted,
                 rules,
                 identity=identity,
-                sealer=given.sealer,
+                sealer=batch.sealer,
                 nonces=nonces,
-                order=given.order,
+                order=batch.order,
                 now=now,
             )
             intake.messages += messages
             intake.outcomes.append(
-                outcomes.submitted(rules.party, rules.message_class, given.partners, reason="", now=now)
+                outcomes.submitted(rules.party, rules.message_class, batch.partners, reason="", now=now)
             )
-            bound = messages[0].target not in given.unbound
-            intake.outcomes.append(outcomes.asked(messages[0], given.partners, now=now, bound=bound))
+            bound = messages[0].target not in batch.unbound
+            intake.outcomes.append(outcomes.asked(messages[0], batch.partners, now=now, bound=bound))
             return Status.OK, identity
         decision = accepted
     intake.refused += 1
     if decision.reason in STATUSES:
         intake.turned_back.append(decision.reason)
     intake.outcomes.append(
-        outcomes.submitted(rules.party, rules.message_class, given.partners, reason=decision.reason, now=now)
+        outcomes.submitted(rules.party, rules.message_class, batch.partners, reason=decision.reason, now=now)
     )
     return decision.status, ""
 
 
-def _reference(given: BatchContext, first: int, sender: str, recipient: str, part: Part | None) -> int:
+def _reference(batch: BatchContext, first: int, sender: str, recipient: str, part: Part | None) -> int:
     """What marks the parts of a text: what its sender has chosen unless a phone would mix it with another's."""
-    party, now = given.rules.party, given.now
+    party, now = batch.rules.party, batch.now
     if part is not None:
         chosen = part.reference
-        return given.part_references.of(party.name, sender, recipient, part, now) if party.kind == "account" else chosen
+        return batch.part_references.of(party.name, sender, recipient, part, now) if party.kind == "account" else chosen
     for _ in range(REFERENCES):
-        reference = given.references.next(sender, recipient, first=first)
-        if given.part_references.takes(sender, recipient, reference, now):
+        reference = batch.references.next(sender, recipient, first=first)
+        if batch.part_references.takes(sender, recipient, reference, now):
             break
     return reference
 
 
 def _once_more(
-    decision: AcceptedSubmission | Refusal, message: ShortMessage, given: BatchContext
+    decision: AcceptedSubmission | Refusal, message: ShortMessage, batch: BatchContext
 ) -> AcceptedSubmission | Refusal:
     """What came from a network and is to go to one goes only so often: else it is a loop that no link can see."""
-    if isinstance(decision, Refusal) or given.rules.party.kind != "link" or decision.target.kind == "account":
+    if isinstance(decision, Refusal) or batch.rules.party.kind != "link" or decision.target.kind == "account":
         return decision
-    goes = given.turns.take(decision.sender.text, decision.recipient.text, message, given.now)
+    goes = batch.turns.take(decision.sender.text, decision.recipient.text, message, batch.now)
     return decision if goes else Refusal(STATUSES[LOOP], LOOP)
 
 
-def _read_receipt(intake: BatchResult, request: Request, message: ShortMessage, given: BatchContext) -> None:
+def _read_receipt(intake: BatchResult, request: Request, message: ShortMessage, batch: BatchContext) -> None:
     try:
         receipt = parse_receipt(message)
     except RemoteProtocolError:
@@ -233,47 +233,47 @@ def _read_receipt(intake: BatchResult, request: Request, message: ShortMessage, 
     )
 
 
-def _read_answer(intake: BatchResult, message: Message, status: int, body: Body, given: BatchContext) -> None:
+def _read_answer(intake: BatchResult, message: Message, status: int, body: Body, batch: BatchContext) -> None:
     if status == Status.OK:
         intake.taken += 1
         if message.target.startswith("account:"):
             intake.ended.append((message.id, DeliveryState.DELIVERED, ""))
         else:
             intake.sent.append((message.id, body.message_id if isinstance(body, MessageResponse) else ""))
-            _hand_over(intake, message, given)
+            _hand_over(intake, message, batch)
         return
-    intake.throttled |= given.refusals.get(status) is RefusalKind.THROTTLED
-    decision = after_refusal(status, message.attempts, message.due_at, given.now, given.refusals)
+    intake.throttled |= batch.refusals.get(status) is RefusalKind.THROTTLED
+    decision = after_refusal(status, message.attempts, message.due_at, batch.now, batch.refusals)
     if isinstance(decision, Retry):
         intake.put_off.append((message.id, decision))
-        intake.events.append((message.id, Step(given.now, "refused-for-now", decision.reason)))
+        intake.events.append((message.id, Step(batch.now, "refused-for-now", decision.reason)))
     else:
         intake.ended.append((message.id, decision.state, decision.reason))
 
 
-def _read_receipt_answer(intake: BatchResult, receipt: DueReceipt, status: int, given: BatchContext) -> None:
+def _read_receipt_answer(intake: BatchResult, receipt: DueReceipt, status: int, batch: BatchContext) -> None:
     if status == Status.OK:
         intake.taken += 1
         intake.receipts_given.append(receipt.id)
         return
-    intake.throttled |= given.refusals.get(status) is RefusalKind.THROTTLED
-    if isinstance(after_refusal(status, 1, given.now, given.now, given.refusals), Retry):
+    intake.throttled |= batch.refusals.get(status) is RefusalKind.THROTTLED
+    if isinstance(after_refusal(status, 1, batch.now, batch.now, batch.refusals), Retry):
         intake.receipts_put_off.append(receipt.id)
     else:
         intake.receipts_given.append(receipt.id)  # it has been told, and does not want to know
-        intake.events.append((receipt.id, Step(given.now, "receipt-refused", status_reason(status))))
+        intake.events.append((receipt.id, Step(batch.now, "receipt-refused", status_reason(status))))
 
 
-def _hand_over(intake: BatchResult, message: Message, given: BatchContext, reason: str = "") -> None:
+def _hand_over(intake: BatchResult, message: Message, batch: BatchContext, reason: str = "") -> None:
     if message.goes_to_network:
-        intake.outcomes.append(outcomes.handed_over(message, given.partners, reason=reason, now=given.now))
+        intake.outcomes.append(outcomes.handed_over(message, batch.partners, reason=reason, now=batch.now))
 
 
-def _doubt(intake: BatchResult, context: object, given: BatchContext, reason: str, *, ended_it: bool = False) -> None:
+def _doubt(intake: BatchResult, context: object, batch: BatchContext, reason: str, *, ended_it: bool = False) -> None:
     """`ended_it`: what the peer may have ended the session by. Nothing ends a third one."""
     if isinstance(context, Message):
-        intake.events.append((context.id, Step(given.now, "in-doubt", reason)))
-        _hand_over(intake, context, given, "in-doubt")
+        intake.events.append((context.id, Step(batch.now, "in-doubt", reason)))
+        _hand_over(intake, context, batch, "in-doubt")
         if ended_it and context.sessions_ended:
             intake.ended.append((context.id, DeliveryState.QUARANTINED, ENDED_TWICE))
             return

@@ -4,7 +4,7 @@ Partners answer a submission with `ff` and tell of it as `255`, as `FF` or as `0
 the receipt's parameter and another in its text. Ids are therefore kept folded (`fold`): small letters, no zeros before
 them. A receipt's ids are looked for by each reading that its link may have (`wanted`), at most three keys for each id,
 so that an index on the folded id is enough; what is found is told apart by the phone's number (`match`). What fitted
-teaches how the link writes (`learnt`); how it is known to write is then the only way that is tried (`readings`), and
+teaches how the link writes (`learn`); how it is known to write is then the only way that is tried (`readings`), and
 `complaint` says when nothing fits any more.
 
     habit = Habit()                                             # stored by link, with what it has taught
@@ -156,7 +156,7 @@ def readings(setting: Reading | None, habit: Habit) -> tuple[Reading, ...]:
     return (settled,) if settled else ALL
 
 
-def learnt(habit: Habit, found: Match | MismatchReason) -> Habit:
+def learn(habit: Habit, found: Match | MismatchReason) -> Habit:
     """What is known after one more receipt. One that fits another number or several teaches nothing."""
     if found is MismatchReason.NO_MESSAGE:
         return replace(habit, missed=habit.missed + 1)

@@ -84,12 +84,12 @@ class Restore(NamedTuple):
         return max(self.marked_at - self.snapshot_at, 0.0) if known else None
 
 
-def written(mark: Mark) -> bytes:
+def format_mark(mark: Mark) -> bytes:
     body = f"{_FORMAT} {mark.line} {mark.commits} {mark.position} {mark.at!r}"
     return f"{body} {zlib.crc32(body.encode()):08x}\n".encode()
 
 
-def read(octets: bytes) -> Mark | None:
+def parse_mark(octets: bytes) -> Mark | None:
     """None: it is not, or not wholly, what was written."""
     try:
         body, _, check = octets.decode("ascii").removesuffix("\n").rpartition(" ")
@@ -101,7 +101,7 @@ def read(octets: bytes) -> Mark | None:
         return None
 
 
-def missing(mark: Mark | None, found: Mark, noticed: Restore | None) -> RestoreGap | None:
+def find_gap(mark: Mark | None, found: Mark, noticed: Restore | None) -> RestoreGap | None:
     """What a database lacks that was there when the mark was made; None: nothing that the mark could tell.
 
     `found`: how far the database has come. `noticed`: the last time that something was missing from it.

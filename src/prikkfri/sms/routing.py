@@ -44,7 +44,7 @@ class RouteOutage(NamedTuple):
         return self.state == "stopped"
 
 
-def switched(
+def apply_switch(
     known: RouteOutage | None,
     state: str,
     *,

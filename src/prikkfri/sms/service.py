@@ -178,7 +178,7 @@ class SmsCentre:
         """The canaries that networks have handed in since this was last asked, as (destination, token)."""
         return _taken(self._shared.returned)
 
-    def take_said(self) -> list[tuple[str, str]]:
+    def take_complainants(self) -> list[tuple[str, str]]:
         """Who has written since then that a message was not for them, as (link, number)."""
         return _taken(self._shared.said)
 
@@ -193,9 +193,9 @@ class SmsCentre:
         """Whether nothing is sent, since a snapshot was restored."""
         return self._shared.holds
 
-    def stop_of(self, link: str) -> RouteOutage | None:
+    def outage_of(self, link: str) -> RouteOutage | None:
         """What is known of the last time that a link's route was stopped."""
-        return self._shared.stops.get(link)
+        return self._shared.outages.get(link)
 
     async def switch_route(
         self, link: str, state: str, *, who: str, reason: str, exposed_since: float = 0.0, likely_since: float = 0.0

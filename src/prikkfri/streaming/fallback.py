@@ -80,24 +80,24 @@ def apply_rule(fallback: Fallback, seen: SignInHealth, settings: Streaming, *, n
     return fallback
 
 
-def apply_override(fallback: Fallback, channel: str, word: ChannelOverride | None) -> Fallback:
+def apply_override(fallback: Fallback, channel: str, override: ChannelOverride | None) -> Fallback:
     """What a person says of a channel; None lets the rule decide again."""
     others = {known: other for known, other in fallback.by_person.items() if known != channel}
-    return replace(fallback, by_person=others if word is None else {**others, channel: word})
+    return replace(fallback, by_person=others if override is None else {**others, channel: override})
 
 
 def channel_statuses(channels: Sequence[Channel], fallback: Fallback, settings: Streaming) -> tuple[ChannelStatus, ...]:
     """How every channel stands now."""
     by_rule = settings.fallback_channels if fallback.by_rule_since is not None else ()
 
-    def standing(channel: Channel) -> ChannelStatus:
-        if word := fallback.by_person.get(channel.id):
-            return ChannelStatus(channel, word.said == "open", word.by)
+    def status(channel: Channel) -> ChannelStatus:
+        if override := fallback.by_person.get(channel.id):
+            return ChannelStatus(channel, override.said == "open", override.by)
         if channel.open:
             return ChannelStatus(channel, True, "configuration")
         return ChannelStatus(channel, True, RULE) if channel.id in by_rule else ChannelStatus(channel, False, "")
 
-    return tuple(standing(channel) for channel in channels)
+    return tuple(status(channel) for channel in channels)
 
 
 def open_channels(channels: Sequence[Channel], fallback: Fallback, settings: Streaming) -> tuple[Channel, ...]:

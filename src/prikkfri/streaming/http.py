@@ -27,7 +27,7 @@ from prikkfri.streaming.fallback import ChannelOverride, ChannelStatus
 from prikkfri.streaming.reports import REPORT_BYTES_MAX, read_report
 from prikkfri.streaming.service import RETRY_AFTER_SECONDS, Playout
 
-STANDINGS_PATH = "/standings"
+STANDINGS_PATH = "/statuses"
 NAMES = {"bad-method": "method-not-allowed", "bad-origin": "wrong-origin"}
 _TYPE_OF_SUFFIX = {"m4s": b"video/iso.segment", "mp4": b"video/mp4"}
 _PLAYLIST: Headers = ((b"content-type", b"application/vnd.apple.mpegurl"), (b"cache-control", b"max-age=1"))
@@ -42,9 +42,9 @@ def application(playout: Playout, viewer_origin: str, command_key: str = "") -> 
     `command_key` is what commands carry; without one none is taken.
     """
 
-    async def standings(request: Request) -> HttpResponse:
+    async def statuses(request: Request) -> HttpResponse:
         return HttpResponse(
-            200, [_shown(standing, playout.guide_told(standing.channel)) for standing in playout.standings()]
+            200, [_shown(status, playout.guide_told(status.channel)) for status in playout.channel_statuses()]
         )
 
     async def say(request: Request) -> HttpResponse:
@@ -52,8 +52,8 @@ def application(playout: Playout, viewer_origin: str, command_key: str = "") -> 
             wanted = msgspec.json.decode(await request.body(), type=_Command)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return refusal(400, "bad-command", '`state` is "open", "closed" or "rule", `by` is who says so')
-        word = None if wanted.state == "rule" else ChannelOverride(wanted.state, wanted.by)
-        if not playout.say(request.parts["channel"], word, by=wanted.by):
+        override = None if wanted.state == "rule" else ChannelOverride(wanted.state, wanted.by)
+        if not playout.say(request.parts["channel"], override, by=wanted.by):
             return refusal(404, "not-found", "there is no such channel")
         return HttpResponse(204)
 
@@ -93,7 +93,7 @@ def application(playout: Playout, viewer_origin: str, command_key: str = "") -> 
         Route("GET", "/channels", channels),
         Route("GET", "/guide", guide),
         Route("POST", "/report", report, body_bytes_max=REPORT_BYTES_MAX, origin=viewer_origin, names_origin=True),
-        Route("GET", STANDINGS_PATH, standings, key=command_key),
+        Route("GET", STANDINGS_PATH, statuses, key=command_key),
         Route("PUT", "/open/{channel}", say, body_bytes_max=REPORT_BYTES_MAX, key=command_key),
     )
     return edge(routes, cors=cross_origin(viewer_origin, credentials=False), names=NAMES)
@@ -105,9 +105,9 @@ class _Command(msgspec.Struct, forbid_unknown_fields=True):
     """The name of the person who says so."""
 
 
-def _shown(standing: ChannelStatus, guide: str) -> dict[str, object]:
-    channel = standing.channel
-    shown = {"id": channel.id, "name": channel.name, "open": standing.open, "by": standing.by}
+def _shown(status: ChannelStatus, guide: str) -> dict[str, object]:
+    channel = status.channel
+    shown = {"id": channel.id, "name": channel.name, "open": status.open, "by": status.by}
     return {**shown, "guide": guide} if guide else shown
 
 

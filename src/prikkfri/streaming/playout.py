@@ -33,7 +33,7 @@ from prikkfri.streaming.ticks import (
     Assembler,
     Planes,
     Tick,
-    letterboxed,
+    letterbox,
 )
 from prikkfri.streaming.window import Piece, Window
 
@@ -241,7 +241,7 @@ class SourceReader:
         scaled = scaler.reformat(
             frame, *inner, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
         )
-        return letterboxed(scaled.to_ndarray().astype(np.uint8, copy=False), width, height)
+        return letterbox(scaled.to_ndarray().astype(np.uint8, copy=False), width, height)
 
 
 def _resampler() -> av.AudioResampler:

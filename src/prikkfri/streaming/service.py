@@ -40,7 +40,7 @@ from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.picture import Design, colour_of
 from prikkfri.streaming.pictures import PICTURE, Gone, Picture
 from prikkfri.streaming.playout import MEDIA_PLAYLIST, ChannelPlayout, Feed, OnAirChannel, SourceFeed, TestFeed
-from prikkfri.streaming.reports import Report, reported
+from prikkfri.streaming.reports import Report, outcome_of
 from prikkfri.streaming.revocations import Revocations, read_revocations
 
 INDEX = "index.m3u8"
@@ -190,11 +190,11 @@ class Playout:
         decided = apply_rule(self._fallback, self._sign_in_seen, self._settings, now=now)
         self._decide(decided, RULE, trouble or "people get in again")
 
-    def say(self, channel_id: str, word: ChannelOverride | None, *, by: str) -> bool:
+    def say(self, channel_id: str, override: ChannelOverride | None, *, by: str) -> bool:
         """Opens or closes a channel at a person's word (None: by the rule again); False when there is no such."""
         if channel_id not in self._channels:
             return False
-        self._decide(apply_override(self._fallback, channel_id, word), by, "")
+        self._decide(apply_override(self._fallback, channel_id, override), by, "")
         return True
 
     def _decide(self, fallback: Fallback, by: str, reason: str) -> None:
@@ -215,7 +215,7 @@ class Playout:
     def open_channels(self) -> tuple[Channel, ...]:
         return open_channels(tuple(self._channels.values()), self._fallback, self._settings)
 
-    def standings(self) -> tuple[ChannelStatus, ...]:
+    def channel_statuses(self) -> tuple[ChannelStatus, ...]:
         """Whether each channel stands open, and who wants it so."""
         return channel_statuses(tuple(self._channels.values()), self._fallback, self._settings)
 
@@ -277,7 +277,7 @@ class Playout:
         self.counters["reports_total" if customer else "reports_unproven_total", ""] += 1
         key = (customer, report.device, report.step, str(report.kept), report.reason, report.channel)
         if self._reports.lets_through(key, now):
-            self._record(reported(report, now, customer))
+            self._record(outcome_of(report, now, customer))
         else:
             self.counters["reports_dropped_total", ""] += 1
         return None

@@ -144,7 +144,7 @@ Page = Callable[[str], Awaitable[Sequence[Subscriber]]]
 """The subscribers after an id, some at a time; none when those were all."""
 
 
-async def named(page: Page, name: str, *, most: int) -> list[Subscriber]:
+async def subscribers_named(page: Page, name: str, *, most: int) -> list[Subscriber]:
     """Those with this name, as somebody typed it, `most` at most. Others are served between its steps."""
     sought, found, after = words_of(name), list[Subscriber](), ""
     while sought and len(found) < most and (some := await page(after)):

@@ -49,7 +49,7 @@ SALT = re.compile(r"[A-Za-z0-9_-]{22}")
 class Limits:
     session_seconds: float = 12 * 3_600
     """A long shift."""
-    accounts_max: int = 1_000
+    users_max: int = 1_000
     shares: HashQuota = SHARES
     guesses: GuessingLimits = GUESSING
     buckets_max: int = 100_000
@@ -61,7 +61,7 @@ class Limits:
     """Between a right password and its code."""
     half_in_max: int = 1_000
     codes: Limit = CODES
-    looks_shown_max: int = 500
+    accesses_shown_max: int = 500
 
 
 LIMITS = Limits()
@@ -92,7 +92,7 @@ def generated_password() -> str:
     return "-".join("".join(secrets.choice(WORD_CHARACTERS) for _ in range(4)) for _ in range(5))
 
 
-async def ensure_first_account(
+async def ensure_first_user(
     database: Database, clock: Clock, *, hasher: PasswordHasher = HASHER
 ) -> tuple[str, str] | None:
     """Makes the first account when there is none; returns its name and its password, which is not kept anywhere."""
@@ -289,14 +289,14 @@ class Console:
     async def sign_out(self, token: str) -> None:
         await self._database.write(lambda t: store.remove_session(t, _digest(token)))
 
-    async def accounts(self) -> list[ConsoleUser]:
+    async def users(self) -> list[ConsoleUser]:
         return await self._database.read(store.users)
 
-    async def add_account(self, name: str, *, by: str, role: Role = "act") -> str | None:
+    async def add_user(self, name: str, *, by: str, role: Role = "act") -> str | None:
         """The password of the new account, shown once; None when the name is taken or cannot be one. Raises `Busy`."""
         if not 0 < len(name) <= NAME_CHARACTERS_MAX or not name.isprintable() or name != name.strip():
             return None
-        if len(await self.accounts()) >= self._limits.accounts_max:
+        if len(await self.users()) >= self._limits.users_max:
             return None
         password = generated_password()
         hashed = await self._hashed(lambda: self._hasher.hash(password), HashCaller(True, by))
@@ -304,7 +304,7 @@ class Console:
         added = await self._database.write(lambda t: store.add_user(t, name, hashed, role=role, by=by, now=now))
         return password if added else None
 
-    async def remove_account(self, name: str) -> None:
+    async def remove_user(self, name: str) -> None:
         """Its sessions end at once."""
         await self._database.write(lambda t: store.remove_user(t, name))
 
@@ -329,13 +329,13 @@ class Console:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def record_look(self, *, who: str, what: str, subject: str, why: str) -> None:
+    async def record_access(self, *, who: str, what: str, subject: str, why: str) -> None:
         """Returns when the trace is durable: only then may the data be shown."""
         look = CustomerAccess(self._clock.now(), who, what, subject, why)
         await self._database.write(lambda t: store.add_access(t, secrets.token_hex(16), look))
 
-    async def looks(self) -> list[CustomerAccess]:
-        return await self._database.read(lambda q: store.accesses(q, most=self._limits.looks_shown_max))
+    async def accesses(self) -> list[CustomerAccess]:
+        return await self._database.read(lambda q: store.accesses(q, most=self._limits.accesses_shown_max))
 
 
 def _digest(token: str) -> str:

@@ -41,7 +41,7 @@ class CustomerHit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class HitIncident:
+class IncidentHit:
     incident: Incident
     hit: CustomerHit
 
@@ -75,7 +75,7 @@ class History:
 
     subscriber: Subscriber
     subscriptions: Sequence[Subscription]
-    befallen: Sequence[HitIncident]
+    befallen: Sequence[IncidentHit]
     """The newest first."""
     near: Sequence[Incident]
     """Open incidents of a service that they have, on whose lists they do not stand (yet)."""
@@ -87,7 +87,7 @@ class History:
     """The newest first."""
 
     @property
-    def open(self) -> tuple[HitIncident, ...]:
+    def open(self) -> tuple[IncidentHit, ...]:
         return tuple(each for each in self.befallen if each.incident.open)
 
     @property
@@ -96,7 +96,7 @@ class History:
         return tuple(each for each in self.trails or () if each.state in ON_THEIR_WAY)
 
     @property
-    def untold(self) -> tuple[HitIncident, ...]:
+    def untold(self) -> tuple[IncidentHit, ...]:
         """Credits of which they have not been told."""
         return tuple(each for each in self.befallen if each.hit.amount and not each.hit.told_at)
 
@@ -111,7 +111,7 @@ def numbers_of(subscriptions: Sequence[Subscription]) -> tuple[Number, ...]:
 
 
 def near(
-    incidents: Sequence[Incident], befallen: Sequence[HitIncident], subscriptions: Sequence[Subscription], *, now: float
+    incidents: Sequence[Incident], befallen: Sequence[IncidentHit], subscriptions: Sequence[Subscription], *, now: float
 ) -> tuple[Incident, ...]:
     """Open incidents of the services that somebody has now, but for those in which they were hit."""
     had = {_SERVICE_OF_KIND.get(each.kind, "") for each in subscriptions if each.starts <= now < each.ends}
@@ -119,7 +119,7 @@ def near(
     return tuple(each for each in incidents if each.open and each.service in had and each.id not in hit)
 
 
-def answer(befallen: Sequence[HitIncident]) -> str:
+def summarise_hits(befallen: Sequence[IncidentHit]) -> str:
     """Was this customer hit? In one sentence, without figures that a page puts in its own words."""
     if not befallen:
         return "No: this customer stands on the list of no incident."

@@ -33,7 +33,7 @@ def application(personal: Personal, console: Console, *, command_key: str) -> Ap
         found = [each for each in await personal.find(asked.customer) if each.id == asked.customer]
         if not found:
             return refusal(404, "no-such-customer", "There is no customer with this id.")
-        await console.record_look(who=asked.by, what=what, subject=asked.customer, why=asked.why)
+        await console.record_access(who=asked.by, what=what, subject=asked.customer, why=asked.why)
         return asked, found[0]
 
     async def export(request: Request) -> HttpResponse:

@@ -9,7 +9,7 @@ from typing import Any
 
 from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.personal import history, store
-from prikkfri.assurance.personal.history import ErasureResult, History, HitIncident, Number, Trail
+from prikkfri.assurance.personal.history import ErasureResult, History, IncidentHit, Number, Trail
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.response.store import incident
 from prikkfri.assurance.store import StoredOutcome, outcomes_of_customer
@@ -167,12 +167,12 @@ class Personal:
         outcomes, _ = await self._response.without(erase, lambda found: found[1])
         return outcomes
 
-    async def _befallen(self, customer: str, numbers: Sequence[Number]) -> list[HitIncident]:
+    async def _befallen(self, customer: str, numbers: Sequence[Number]) -> list[IncidentHit]:
         found = []
         for hit in await self._database.read(lambda q: store.hits_of(q, customer, numbers, most=HITS_MAX)):
             of = await self._database.read(lambda q, hit=hit: incident(q, hit.incident))  # type: ignore[misc]
             if of is not None:
-                found.append(HitIncident(of, hit))
+                found.append(IncidentHit(of, hit))
         return found
 
     async def _messages(self, numbers: Sequence[Number]) -> list[str]:

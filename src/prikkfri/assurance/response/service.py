@@ -20,7 +20,6 @@ from functools import partial
 from typing import TypeVar
 
 from prikkfri.assurance import incidents, recovery, status, telling, watching
-from prikkfri.assurance.afterwards.service import RULE, PostIncidentWork, credited, is_proven
 from prikkfri.assurance.answers import Answer, IncidentFacts, answer_sheet
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
 from prikkfri.assurance.detection import Settings as Detection
@@ -37,10 +36,11 @@ from prikkfri.assurance.impact import (
 )
 from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.notices import notices
+from prikkfri.assurance.post_incident.service import RULE, PostIncidentWork, is_proven, record_credits
 from prikkfri.assurance.programmes import Programmes
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, in_doubt, night, trial
-from prikkfri.assurance.response import assessing, looking, store
+from prikkfri.assurance.response import assessing, evaluation, store
 from prikkfri.assurance.response.store import Contact, CreditRecord, ListSummary
 from prikkfri.assurance.response.timing import TIMING, Timing
 from prikkfri.assurance.status import Statement, statements
@@ -341,20 +341,20 @@ class Response:
     async def _look_at(self, incident: Incident) -> None:
         """Where it is, who was hit, whether it is over: from the outcomes themselves."""
         now, erasures = self._clock.now(), self._erasures
-        earlier = incident.since - looking.BEFORE_SECONDS
+        earlier = incident.since - evaluation.BEFORE_SECONDS
         outcomes = await self._outcomes(earlier, now + 1, service=incident.service)
-        grounds = looking.EvaluationContext(
+        grounds = evaluation.EvaluationContext(
             standing=self._watch.standing,
             blind=bool(self._around.blind()),
             contacts=await self._contacts(incident),
-            holder=await self._holder(incident.since - looking.BEFORE_SECONDS),
+            holder=await self._holder(incident.since - evaluation.BEFORE_SECONDS),
             expectations=self._expectations,
             criteria=self._criteria,
             programmes=self._around.programmes(),
             others=incidents.of_others(incident, self._incidents.values()),
             capacity=self._around.capacity_per_second(incident.since),
         )
-        seen = await asyncio.to_thread(looking.evaluate, incident, outcomes, grounds, now=now)
+        seen = await asyncio.to_thread(evaluation.evaluate, incident, outcomes, grounds, now=now)
         async with self._acting:
             if self._incidents.get(incident.id) != incident or self._erasures != erasures:
                 return  # something has happened to it meanwhile: the next look sees that, too
@@ -364,7 +364,7 @@ class Response:
             if changed and status.is_public(after) and is_proven(after):
                 # Before it is saved as over: after a crash in between it is looked at again, and nobody is forgotten.
                 given = await self._give_by_rule(after, seen.impact)
-            after = credited(after, given, RULE, now)
+            after = record_credits(after, given, RULE, now)
             if changed and not after.open:
                 had = [each.credit for each in await self.credits(after.id)]
                 after = incidents.record_doubts(after, len(in_doubt(had, seen.impact.hits)), now)
@@ -373,7 +373,7 @@ class Response:
         await self._database.write(lambda t: store.save_answers(t, incident.id, sheet))
 
     async def _contacts(self, incident: Incident) -> list[tuple[float, float]] | None:
-        since = incident.since - looking.BEFORE_SECONDS
+        since = incident.since - evaluation.BEFORE_SECONDS
         found = await self._database.read(
             lambda q: store.contact_counts(q, incident.service, since=since, period_seconds=CONTACT_PERIOD_SECONDS)
         )
@@ -388,7 +388,7 @@ class Response:
 
     # The list.
 
-    async def _list(self, seen: looking.Evaluation, now: float) -> bool:
+    async def _list(self, seen: evaluation.Evaluation, now: float) -> bool:
         """Stores the list of those hit when it has changed; says whether it has."""
         identifier, hits = seen.incident.id, {hit.key: hit for hit in seen.impact.hits}
         before = self._lists.get(identifier)
@@ -446,7 +446,7 @@ class Response:
         if incident is None:
             return None
         listed = await self._database.read(lambda q: store.impact_of(q, incident))
-        outcomes = await self._outcomes(incident.since, looking.until(incident, self._clock.now()))
+        outcomes = await self._outcomes(incident.since, evaluation.until(incident, self._clock.now()))
         return await self._known(incident, listed[0] if listed else None, outcomes)
 
     async def _known(self, incident: Incident, made: Impact | None, outcomes: Sequence[Outcome]) -> IncidentFacts:
@@ -533,7 +533,9 @@ class Response:
             listed = await self._database.read(lambda q: store.impact_of(q, incident))
             given = await self._give(incident, listed[0], by=by, by_person=True) if listed else []
             if given:
-                await self._save(credited(self._incidents.get(identifier, incident), given, by, self._clock.now()))
+                await self._save(
+                    record_credits(self._incidents.get(identifier, incident), given, by, self._clock.now())
+                )
             return len(given)
 
     async def tell(self, identifier: str, *, by: str) -> int:
@@ -644,7 +646,7 @@ class Response:
     async def _exposed(self, incident: Incident, outcomes: Sequence[Outcome]) -> Sequence[Exposed] | None:
         if incident.service != "messages":
             return ()
-        scope = Scope(incident.segments, incident.since, looking.until(incident, self._clock.now()))
+        scope = Scope(incident.segments, incident.since, evaluation.until(incident, self._clock.now()))
         outcomes = [outcome for outcome in outcomes if incident.since <= outcome.time < scope.until]
         before = await self._outcomes(incident.since - self._timing.exposed_before_seconds, incident.since)
         outcomes = [*before, *outcomes]

@@ -85,7 +85,7 @@ class Devices:
         async def work(transaction: Transaction) -> int:
             ended = await store.end_devices(transaction, subscriber_id, now, only=only, but=but)
             if by:
-                self._journal.record(transaction, act("end-sessions", subscriber_id, by, now))
+                self._journal.record(transaction, device_act("end-sessions", subscriber_id, by, now))
             return ended
 
         async with asyncio.timeout(self._limits.database_seconds_max):
@@ -95,7 +95,7 @@ class Devices:
         return ended
 
 
-def act(step: str, subscriber_id: str, by: str, now: float) -> Outcome:
+def device_act(step: str, subscriber_id: str, by: str, now: float) -> Outcome:
     """What a person did for a customer: no promise, and on the record."""
     return Outcome(
         time=now,

@@ -23,7 +23,7 @@ from prikkfri.protocols.guessing import Guesses
 from prikkfri.protocols.networks import network_of
 from prikkfri.signin import store as credentials
 from prikkfri.signin.credentials import SALT_BYTES, hash_password
-from prikkfri.signin.devices.service import act
+from prikkfri.signin.devices.service import device_act
 from prikkfri.signin.hash_pool import HashPool, Overload
 from prikkfri.signin.passwords import codes, store
 from prikkfri.signin.passwords.limits import LIMITS, PasswordLimits
@@ -163,7 +163,7 @@ class Passwords:
 
         async def work(transaction: Transaction) -> None:
             await store.add_link(transaction, link)
-            self._journal.record(transaction, act("password-link", subscriber_id, by, now))
+            self._journal.record(transaction, device_act("password-link", subscriber_id, by, now))
 
         async with asyncio.timeout(self._limits.database_seconds_max):
             if await self._subscribers.read(lambda q: subscriber(q, subscriber_id)) is None:

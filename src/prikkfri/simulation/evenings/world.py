@@ -17,7 +17,7 @@ from prikkfri.sms import outcomes as sms
 from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
-from prikkfri.streaming.reports import Report, reported
+from prikkfri.streaming.reports import Report, outcome_of
 
 GRACE_SECONDS = {"sign-in": 60.0, "enter": 120.0, "deliver": 60.0}
 """As assurance is configured for an evening (shorter than in a real one, as in the demo) ..."""
@@ -120,7 +120,7 @@ def _lies(evening: Evening) -> Iterator[WrittenOutcome]:
         at, who = evening.begins + since + lots.uniform(0.0, LIES_SECONDS), lots.randrange(evening.viewers)
         step, channel = lots.choice(("open-page", "enter", "sign-in", "start-playback")), lots.choice(CHANNELS)
         report = Report(f"d-{who}", step, kept=False, reason="network", channel=channel)
-        yield WrittenOutcome(at + 0.02, "playout", reported(report, at, f"s-{who}" if number % 2 else ""))
+        yield WrittenOutcome(at + 0.02, "playout", outcome_of(report, at, f"s-{who}" if number % 2 else ""))
 
 
 def _stalled(evening: Evening, stream: str, at: float) -> float:

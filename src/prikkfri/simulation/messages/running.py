@@ -26,7 +26,7 @@ from prikkfri.simulation.messages.texts import WrittenMessage
 from prikkfri.simulation.virtual.disk import Disk
 from prikkfri.simulation.virtual.loop import DrawnLoop, Life, NeverEnds
 from prikkfri.simulation.virtual.network import Network, Pipe, Port
-from prikkfri.sms.restored import Decision, read
+from prikkfri.sms.restored import Decision, parse_mark
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.shared.service import Wire
 from prikkfri.sms.timing import TIMING
@@ -455,7 +455,7 @@ class _House:
             commits = _commits(found, self.folder / "snapshot")
             await asyncio.sleep(fault.seconds / 10)
             for _ in range(MARKED_IN_TIME):
-                mark = read(self.mark.octets or b"")
+                mark = parse_mark(self.mark.octets or b"")
                 if mark is not None and mark.commits > commits:
                     break
                 await asyncio.sleep(TIMES.mark_seconds)

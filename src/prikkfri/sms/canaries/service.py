@@ -26,7 +26,7 @@ from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.timing import TIMING, Timing
 from prikkfri.sms.trust.evidence import TELLING, Hint
 from prikkfri.sms.trust.flying import WHOLE, Allowance, any_missed, is_suspicious, pause, quick_seconds
-from prikkfri.sms.trust.noticing import CanarySchedule, DetectableShare, noticed
+from prikkfri.sms.trust.noticing import CanarySchedule, DetectableShare, detectable_shares
 from prikkfri.sms.trust.routes import Trust, observe, observe_hints, reopen, replay_verdicts
 from prikkfri.sms.trust.since import FaultOnset, change_point
 from prikkfri.sms.trust.wrong_numbers import Complainants
@@ -154,7 +154,7 @@ class Canaries:
             tasks.create_task(self._judge(), name="judge canaries")
             tasks.create_task(self._erase(), name="erase canaries")
 
-    async def told(self, said: Sequence[PhoneReport]) -> int:
+    async def take_reports(self, said: Sequence[PhoneReport]) -> int:
         """Takes what canary phones say, again without harm; returns how many of the phones are ours.
 
         Raises `StorageError`.
@@ -209,14 +209,14 @@ class Canaries:
             await self._stop(link, who=who, reason="stopped")
         return True
 
-    async def ways(self) -> list[RouteStatus]:
+    async def route_statuses(self) -> list[RouteStatus]:
         """All links. Raises `StorageError`."""
         return [await self._way(link) for link in self._links]
 
-    def looks(self) -> list[CanaryCoverage]:
+    def coverage(self) -> list[CanaryCoverage]:
         """Of all links."""
         found = [(link, self._looking(link)) for link in self._links]
-        return [CanaryCoverage(link, 60 * looking.per_second, noticed(looking)) for link, looking in found]
+        return [CanaryCoverage(link, 60 * looking.per_second, detectable_shares(looking)) for link, looking in found]
 
     def exposed(self, link: str, *, since: float, until: float) -> AsyncIterator[list[ExposedMessage]] | None:
         """The messages that went over a link in a time, page by page; None when there is no such link.
@@ -318,7 +318,7 @@ class Canaries:
 
     def _read_signs(self) -> None:
         """What receipts and what is handed in hint at, and who says by message that one was not for them."""
-        for link, number in self._centre.take_said():
+        for link, number in self._centre.take_complainants():
             if self._sayers.takes(number, "", self._clock.monotonic()):
                 self._hint(link, Hint.PEOPLE)
         for link, seen in self._seen.items():
@@ -442,8 +442,8 @@ class Canaries:
             if (trust := await store.trust(queries, link)) is not None:
                 return trust
             found = await store.verdicts(queries, link, limit=READ_AT_ONCE_MAX)
-            stop = self._centre.stop_of(link)
-            opened_at = stop.changed_at if stop is not None and not stop.stopped else 0.0
+            outage = self._centre.outage_of(link)
+            opened_at = outage.changed_at if outage is not None and not outage.stopped else 0.0
             return replay_verdicts(
                 sorted((each.decided_at, each.made_at, each.phone, each.verdict) for each in found), opened_at
             )
@@ -473,30 +473,30 @@ class Canaries:
             await self._clock.sleep(self._timing.erase_every_seconds)
 
     def _is_stopped(self, link: str) -> bool:
-        stop = self._centre.stop_of(link)
-        return stop is not None and stop.stopped
+        outage = self._centre.outage_of(link)
+        return outage is not None and outage.stopped
 
     async def _way(self, name: str) -> RouteStatus:
-        link, stop, trust = self._links[name], self._centre.stop_of(name), self._trust[name]
+        link, outage, trust = self._links[name], self._centre.outage_of(name), self._trust[name]
         return RouteStatus(
             link=name,
             partner=link.partner,
-            state=stop.state if stop else "open",
-            since=stop.changed_at if stop else 0.0,
-            by=stop.who if stop else "",
-            reason=stop.reason if stop else "",
+            state=outage.state if outage else "open",
+            since=outage.changed_at if outage else 0.0,
+            by=outage.who if outage else "",
+            reason=outage.reason if outage else "",
             instead=link.instead,
             waiting=await self._centre.waiting(name),
             trusted=not trust.condemned,
             judged=trust.judged,
             astray=trust.astray,
-            stopped_at=stop.stopped_at if stop else 0.0,
-            exposed_since=stop.exposed_since if stop else 0.0,
-            likely_since=stop.likely_since if stop else 0.0,
+            stopped_at=outage.stopped_at if outage else 0.0,
+            exposed_since=outage.exposed_since if outage else 0.0,
+            likely_since=outage.likely_since if outage else 0.0,
             nats=trust.evidence.nats,
             suspected=name in self._phones and self._suspects(name),
             canaries_per_minute=60 * (looking := self._looking(name)).per_second,
-            noticed=noticed(looking),
+            noticed=detectable_shares(looking),
             hints=trust.hints,
         )
 

@@ -11,7 +11,7 @@ from functools import partial
 from prikkfri.errors import FatalError, LocalProtocolError, StorageError
 from prikkfri.protocols.smpp.pdu import Command
 from prikkfri.sms import delivery, store
-from prikkfri.sms.holders import ANOTHERS, NumberHolder, bound
+from prikkfri.sms.holders import ANOTHERS, NumberHolder, bound_messages
 from prikkfri.sms.holding.service import Holding
 from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import DueReceipt, Ending, Message
@@ -130,7 +130,7 @@ class Dispatch:
         except StorageError as error:
             log.error("%s: cannot claim: %s", party, error)
             return 0
-        asked = bound(messages) if party.kind == "link" else []
+        asked = bound_messages(messages) if party.kind == "link" else []
         self._asking.update(each.id for each in asked)
         leave_by = {pairs.enter(message, connection) for message in messages} - {connection}
         for each in leave_by:

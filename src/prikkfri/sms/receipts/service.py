@@ -31,7 +31,7 @@ from prikkfri.sms.network_receipts import (
     next_look,
     receipt_id,
 )
-from prikkfri.sms.receipt_ids import ALL, Habit, Match, MismatchReason, Reading, complaint, learnt, readings, wanted
+from prikkfri.sms.receipt_ids import ALL, Habit, Match, MismatchReason, Reading, complaint, learn, readings, wanted
 from prikkfri.sms.receipts import store
 from prikkfri.sms.routing import Party, numbering_of
 from prikkfri.sms.shared.service import Shared, log
@@ -240,7 +240,7 @@ class Receipts:
         return list(dict.fromkeys(each.text for each in read if each is not None))
 
     def _learn(self, settling: ReceiptResult, link: str, habit: Habit, found: Match | MismatchReason) -> None:
-        new = learnt(habit, found)
+        new = learn(habit, found)
         if new != habit:
             settling.habits[link] = new
 

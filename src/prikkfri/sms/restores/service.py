@@ -20,12 +20,12 @@ from prikkfri.sms.restored import (
     Mark,
     Restore,
     RestoreGap,
+    find_gap,
+    format_mark,
     is_given_up,
     is_sensitive,
-    missing,
-    read,
+    parse_mark,
     trouble,
-    written,
 )
 from prikkfri.sms.restores import store
 from prikkfri.sms.shared.service import Shared, log
@@ -68,7 +68,7 @@ class Restores:
         mark = None if self._kept is None else await self._read(self._kept)
         opened = shared.journal.opened
         found = Mark(self._line(), opened.commits, opened.position, opened.written_at)
-        lacks = missing(mark, found, self._newest)
+        lacks = find_gap(mark, found, self._newest)
         if mark is not None and lacks is not None:
             await self._begin(mark, found, lacks)
         if self._newest is not None and not self._newest.found:
@@ -131,7 +131,7 @@ class Restores:
         if point == self._marked:
             return
         now = shared.clock.now()
-        octets = written(Mark(self._line(), point.commits, point.position, now))
+        octets = format_mark(Mark(self._line(), point.commits, point.position, now))
         writing = asyncio.create_task(kept.write(octets), name="mark")
         done, _ = await asyncio.wait([writing], timeout=shared.timing.mark_seconds_max)
         if not done:
@@ -200,7 +200,7 @@ class Restores:
         if octets is None:
             log.warning("there is no mark at %s: at this start a restored snapshot would not be noticed", kept)
             return None
-        found = read(octets)
+        found = parse_mark(octets)
         if found is None:
             log.error("%s: %s", kept, _GARBLED)
         return found

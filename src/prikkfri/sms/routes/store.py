@@ -21,11 +21,11 @@ async def routes(queries: Queries) -> dict[str, RouteOutage]:
     return {row[0]: RouteOutage(*row[1:]) for row in rows}
 
 
-async def put_route(tx: Transaction, link: str, stop: RouteOutage) -> None:
+async def put_route(tx: Transaction, link: str, outage: RouteOutage) -> None:
     await tx.execute(
         f"INSERT INTO sms_route (link, {_STOP}) VALUES (:link, {', '.join(f':{name}' for name in RouteOutage._fields)})"
         f" ON CONFLICT (link) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in RouteOutage._fields)}",
-        {"link": link, **stop._asdict()},
+        {"link": link, **outage._asdict()},
     )
 
 

@@ -158,7 +158,7 @@ class Shared:
     """How fast each party is sent to, by whichever of its connections."""
     pairs: defaultdict[Party, Pairs[Connection]] = field(default_factory=lambda: defaultdict(Pairs))
     """Which of its connections messages leave by."""
-    stops: dict[str, RouteOutage] = field(default_factory=dict)
+    outages: dict[str, RouteOutage] = field(default_factory=dict)
     down: frozenset[str] = frozenset()
     """Links that have not been bound for a while: others take over where they can."""
     misplaced: set[str] = field(default_factory=set)
@@ -199,8 +199,8 @@ class Shared:
         """Whether a party is told until when a message is valid, rather than for how long."""
         return party in self._told_until
 
-    def know_stops(self, stops: dict[str, RouteOutage]) -> None:
-        self.stops = stops
+    def know_outages(self, outages: dict[str, RouteOutage]) -> None:
+        self.outages = outages
         self._know_routes()
 
     def know_down(self, down: frozenset[str]) -> None:
@@ -209,7 +209,7 @@ class Shared:
 
     def _know_routes(self) -> None:
         self.wanted = Routes.of(self.settings, self.stopped(), self.down)
-        self.misplaced |= self.wanted.bypassed() | self.stops.keys()
+        self.misplaced |= self.wanted.bypassed() | self.outages.keys()
 
     def came_back(self, party: Party) -> None:
         """Something that had left for a party waits for it again: if nothing leaves from there, it may go elsewhere."""
@@ -217,7 +217,7 @@ class Shared:
             self.misplaced.add(party.name)
 
     def stopped(self) -> set[str]:
-        return {link for link, stop in self.stops.items() if stop.stopped}
+        return {link for link, outage in self.outages.items() if outage.stopped}
 
     def accounts_away(self) -> frozenset[str]:
         """The accounts, as parties, for which nobody is bound who takes messages."""
@@ -228,16 +228,16 @@ class Shared:
         rate = self.rules(party).throughput_per_second_max
         return self.buckets.get(party) or TokenBucket(rate, self.clock.now())
 
-    def given(self, party: Party) -> BatchContext:
-        return self._given(self.rules(party), self.accounts_away())
+    def batch_context(self, party: Party) -> BatchContext:
+        return self._batch_context(self.rules(party), self.accounts_away())
 
-    def given_for_canary(self, link: str, validity_seconds: float) -> BatchContext:
+    def canary_batch_context(self, link: str, validity_seconds: float) -> BatchContext:
         """Over its link alone, stopped or not."""
         party, routes = Party("canary", link), Routes.over(link)
         validity = max(validity_seconds, 2 * VALIDITY_SECONDS_MIN)  # with less it might not leave at all
-        return self._given(Rules(party, routes, message_class="canary", validity_seconds_max=validity))
+        return self._batch_context(Rules(party, routes, message_class="canary", validity_seconds_max=validity))
 
-    def _given(self, rules: Rules, away: frozenset[str] = frozenset()) -> BatchContext:
+    def _batch_context(self, rules: Rules, away: frozenset[str] = frozenset()) -> BatchContext:
         refusals = self._refusals.get(rules.party, REFUSALS)
         now = self.clock.now()
         return BatchContext(

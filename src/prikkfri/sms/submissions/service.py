@@ -46,7 +46,7 @@ class Submissions:
             return message
         party = Party("account", account.system_id)
         intake = BatchResult(self._shared.bucket(party))
-        status, identity = hand_in(intake, message, self._shared.given(party))
+        status, identity = hand_in(intake, message, self._shared.batch_context(party))
         self._shared.buckets[party] = intake.bucket
         try:
             await self.store(party, intake)
@@ -64,7 +64,7 @@ class Submissions:
         """
         message = text_message(SYSTEM_ID, phone, text)
         assert not isinstance(message, Refusal)
-        given = self._shared.given_for_canary(link, seconds)
+        given = self._shared.canary_batch_context(link, seconds)
         intake = BatchResult(TokenBucket(1.0, given.now))
         _, identity = hand_in(intake, message, given)  # its outcomes are dropped: it is nobody's message
 

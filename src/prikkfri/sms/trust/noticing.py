@@ -73,7 +73,7 @@ def seconds_to_notice(share: float, looking: CanarySchedule) -> float:
     return first + more * (closely / quick + (1 - closely) / looking.per_second) + last
 
 
-def noticed(looking: CanarySchedule) -> tuple[DetectableShare, ...]:
+def detectable_shares(looking: CanarySchedule) -> tuple[DetectableShare, ...]:
     return tuple(DetectableShare(minutes, _smallest(minutes * 60.0, looking)) for minutes in MINUTES)
 
 

@@ -5,7 +5,16 @@ from dataclasses import dataclass, field, replace
 from math import inf, log
 
 from prikkfri.sms.canaries.verdicts import ASTRAY, Verdict
-from prikkfri.sms.trust.evidence import MISSING_ORDINARILY, NOTHING, WEIGHTS, Evidence, Hint, hinted, started, weighed
+from prikkfri.sms.trust.evidence import (
+    MISSING_ORDINARILY,
+    NOTHING,
+    WEIGHTS,
+    Evidence,
+    Hint,
+    start_alternatives,
+    weigh,
+    weigh_hints,
+)
 
 PROVING_NATS = 5.0
 """So likely are good canaries alone to be those of an honest route (A. Wald, 1945: wrongly once in 150 times)."""
@@ -45,7 +54,7 @@ UNKNOWN = Trust()
 def observe(trust: Trust, phone: str, verdict: Verdict, earlier: str = "", *, sent_at: float, now: float) -> Trust:
     """Takes a verdict; `earlier`: what had been decided of the same canary before, when more came to light."""
     known = Verdict(earlier) if earlier else None
-    evidence = weighed(started(trust.evidence, now), phone, verdict, known, sent_at=sent_at)
+    evidence = weigh(start_alternatives(trust.evidence, now), phone, verdict, known, sent_at=sent_at)
     bad = verdict in ASTRAY
     proof = trust.proof
     if verdict is Verdict.ARRIVED:
@@ -67,7 +76,7 @@ def observe(trust: Trust, phone: str, verdict: Verdict, earlier: str = "", *, se
 
 def observe_hints(trust: Trust, hints: Mapping[Hint, int], *, messages: int, seconds: float, now: float) -> Trust:
     """Takes the hints that came while so many messages went and so much time passed, perhaps none."""
-    evidence = hinted(started(trust.evidence, now), hints, messages=messages, seconds=seconds)
+    evidence = weigh_hints(start_alternatives(trust.evidence, now), hints, messages=messages, seconds=seconds)
     counted = {hint: trust.hints.get(hint, 0) + hints.get(hint, 0) for hint in {*trust.hints, *hints}}
     found = replace(trust, evidence=evidence, hints=counted, changes=trust.changes + 1)
     return _condemned_by(found) if any(hints.values()) else found

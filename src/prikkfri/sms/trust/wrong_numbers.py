@@ -68,7 +68,7 @@ class BatchHints:
     """Who has written that they got a message which was not for them."""
 
 
-def listened(heard: BatchHints, message: ShortMessage, rules: Rules, listening: ComplaintRules) -> bool:
+def note_hints(heard: BatchHints, message: ShortMessage, rules: Rules, listening: ComplaintRules) -> bool:
     """Notes what a message from a network hints at; True when it was for us, and goes nowhere else."""
     if listening.code and message.destination == listening.code:
         if says_wrong_number(_text(message)):

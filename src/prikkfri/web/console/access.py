@@ -44,7 +44,7 @@ class AccessPages:
         if not customer or not says_why(why):
             return customer, self._shown(request, who, customer, WHY_TROUBLE, status=422)
         # Before it is done: an attempt that nobody can see afterwards would be worse than one that failed.
-        await self._console.record_look(who=who, what=what, subject=customer, why=why)
+        await self._console.record_access(who=who, what=what, subject=customer, why=why)
         return customer, None
 
     def _shown(

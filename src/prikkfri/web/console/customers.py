@@ -47,13 +47,13 @@ class CustomerPages:
         found = await self._personal.find(query)
         if not found:
             subject = wording.masked_value(query)
-            await self._console.record_look(who=who, what="customer sought, not found", subject=subject, why=why)
+            await self._console.record_access(who=who, what="customer sought, not found", subject=subject, why=why)
             return self._page(request, who, status=404, query=query, why=why, trouble=NOBODY)
         if len(found) > 1:
             subject = f"{len(found)} named {query}"
-            await self._console.record_look(who=who, what="customers of a name", subject=subject, why=why)
+            await self._console.record_access(who=who, what="customers of a name", subject=subject, why=why)
             return self._page(request, who, query=query, why=why, several=found)
-        await self._console.record_look(who=who, what="a customer's page", subject=found[0].id, why=why)
+        await self._console.record_access(who=who, what="a customer's page", subject=found[0].id, why=why)
         return await self._customer(request, who, found[0], query=query, why=why)
 
     async def _customer(
@@ -63,7 +63,7 @@ class CustomerPages:
         known = await self._personal.history(subscriber)
         return self._page(
             request, who, status=status, query=query, why=why, trouble=trouble, known=known,
-            answer=history.answer(known.befallen),
+            answer=history.summarise_hits(known.befallen),
         )  # fmt: skip
 
     async def _export(self, request: ConsoleRequest, who: str) -> HttpResponse:
@@ -72,7 +72,7 @@ class CustomerPages:
         if found is None or not says_why(why):
             trouble = WHY_TROUBLE if found else NOBODY
             return self._page(request, who, status=422, why=why, trouble=trouble)
-        await self._console.record_look(who=who, what=EXPORTED, subject=found.id, why=why)
+        await self._console.record_access(who=who, what=EXPORTED, subject=found.id, why=why)
         document = await self._personal.export(found)
         if isinstance(document, str):
             trouble = f"Nothing was exported: {document}."
@@ -89,7 +89,7 @@ class CustomerPages:
         if form.get("sure") != found.id:
             return await self._customer(request, who, found, query=found.id, why=why, trouble=SURE_TROUBLE, status=422)
         # Before it is done: an attempt that nobody can see afterwards would be worse than one that failed.
-        await self._console.record_look(who=who, what=ERASED, subject=found.id, why=why)
+        await self._console.record_access(who=who, what=ERASED, subject=found.id, why=why)
         done = await self._personal.erase(found, by=who)
         if done.trouble:
             return await self._customer(
@@ -103,7 +103,7 @@ class CustomerPages:
 
     async def _message(self, request: ConsoleRequest, who: str) -> HttpResponse:
         message = request.part("id")
-        await self._console.record_look(who=who, what="trail of a message, masked", subject=message, why="")
+        await self._console.record_access(who=who, what="trail of a message, masked", subject=message, why="")
         answered, trail = await self._personal.trail(message)
         status = 200 if trail else 404 if answered else 503
         return self._show("message.html", request, who, status=status, message=message, trail=trail, answered=answered)

@@ -252,7 +252,7 @@ class IncidentPages:
         trouble = "" if request.method != "POST" or says_why(why) else WHY_TROUBLE
         in_full = request.method == "POST" and not trouble
         what = "those hit, in full" if in_full else "those hit, masked"
-        await self._console.record_look(
+        await self._console.record_access(
             who=who, what=what, subject=f"incident {known.incident.id}", why=why if in_full else ""
         )
         hits = await self._response.hits(known.incident.id)
@@ -272,7 +272,7 @@ class IncidentPages:
         identifier = known.incident.id
         if not says_why(why):
             return await self._incident_page(request, who, status=422, trouble=WHY_TROUBLE)
-        await self._console.record_look(
+        await self._console.record_access(
             who=who, what=f"CSV of an incident: {table}", subject=f"incident {identifier}", why=why
         )
         if table == "hit":

@@ -42,7 +42,7 @@ class MessagePages:
 
     async def _list(self, request: ConsoleRequest, who: str) -> HttpResponse:
         link = request.query("link")[:LINK_CHARACTERS_MAX]
-        await self._console.record_look(who=who, what="quarantine, masked", subject=link or "all", why="")
+        await self._console.record_access(who=who, what="quarantine, masked", subject=link or "all", why="")
         entries = await self._assurance.quarantine(link)
         routes = self._assurance.controls.routes or ()
         links = sorted({route.link for route in routes} | ({link} if link else set()))
@@ -56,7 +56,7 @@ class MessagePages:
         self, request: ConsoleRequest, who: str, *, status: int = 200, trouble: str = ""
     ) -> HttpResponse:
         identity = request.part("id")
-        await self._console.record_look(who=who, what="entry in quarantine, masked", subject=identity, why="")
+        await self._console.record_access(who=who, what="entry in quarantine, masked", subject=identity, why="")
         answered, found = await self._assurance.quarantine_entry(identity)
         if found is None and not trouble:
             status = 404 if answered else 503
@@ -75,7 +75,7 @@ class MessagePages:
                 self._show, request, who, DISCARD, fields=fields, back=f"{QUARANTINE_PATH}/{quote(identity)}"
             )
         # Before it is done: an attempt that nobody can see afterwards would be worse than one that failed.
-        await self._console.record_look(who=who, what=ACTIONS[action], subject=identity, why="")
+        await self._console.record_access(who=who, what=ACTIONS[action], subject=identity, why="")
         if trouble := await self._assurance.say_of_quarantine(identity, action, by=who):
             return await self._entry_page(request, who, status=503, trouble=f"Nothing was done: {trouble}.")
         return redirect(f"{QUARANTINE_PATH}?done={action}")

@@ -327,14 +327,14 @@ class _Pages:
         asked = {name: request.query(name)[:200] for name in FILTERS}
         sought = OutcomeFilter(now - WINDOW_SECONDS, now + 60, **asked)
         subject = ", ".join(f"{name}={value}" for name, value in asked.items() if value) or "all"
-        await self._console.record_look(who=who, what="single outcomes, masked", subject=subject, why="")
+        await self._console.record_access(who=who, what="single outcomes, masked", subject=subject, why="")
         found = await self._assurance.outcomes(sought)
         return self._page(
             "outcomes.html", request, who, sought=sought, asked=asked, found=found, most=OUTCOMES_SHOWN_MAX, now=now
         )
 
     async def _looks(self, request: ConsoleRequest, who: str) -> HttpResponse:
-        looks = await self._console.looks()
+        looks = await self._console.accesses()
         return self._page("looks.html", request, who, looks=looks, now=self._clock.now())
 
     # The system and its people.
@@ -354,7 +354,7 @@ class _Pages:
         form = await form_of(request)
         name = form.get("name", "")
         role: Role = "act" if form.get("role") == "act" else "look"
-        password = await self._console.add_account(name, by=who, role=role)
+        password = await self._console.add_user(name, by=who, role=role)
         if password is None:
             return await self._people_page(request, who, trouble="That name is taken, or cannot be one.", status=422)
         return await self._people_page(request, who, made=(name, password))
@@ -365,7 +365,7 @@ class _Pages:
         if name == who:
             trouble = "You cannot remove yourself: somebody has to be able to sign in."
             return await self._people_page(request, who, trouble=trouble, status=422)
-        await self._console.remove_account(name)
+        await self._console.remove_user(name)
         return redirect("/people")
 
     async def _change_password(self, request: ConsoleRequest, who: str) -> HttpResponse:
@@ -395,14 +395,14 @@ class _Pages:
             trouble = "Somebody else whose account acts has to remove yours: else whoever sits at your desk could."
             return await self._people_page(request, who, trouble=trouble, status=422)
         await self._console.remove_codes(name)
-        await self._console.record_look(who=who, what="second factor removed", subject=name, why="")
+        await self._console.record_access(who=who, what="second factor removed", subject=name, why="")
         return redirect("/people")
 
     async def _people_page(
         self, request: ConsoleRequest, who: str, *, trouble: str = "", made: tuple[str, str] | None = None,
         offered: str = "", recovery: tuple[str, ...] = (), status: int = 200,
     ) -> HttpResponse:  # fmt: skip
-        accounts = await self._console.accounts()
+        accounts = await self._console.users()
         secret = self._console.secret_of(who, offered)
         return self._page(
             "people.html", request, who, status=status, accounts=accounts, trouble=trouble, made=made, offered=offered,

@@ -100,7 +100,7 @@ def field_time(moment: float | None, zone: ZoneInfo) -> str:
 
 def amount(minor: int, currency: str) -> str:
     """`kr 1,960.00`, from the smallest unit."""
-    return money.said(minor, currency, "en")
+    return money.format_amount(minor, currency, "en")
 
 
 def age(seconds: float) -> str:

@@ -12,7 +12,7 @@ from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, Load, apply_fact, open_incident
 from prikkfri.assurance.programmes import Programme
 from prikkfri.assurance.recovery import Criteria
-from prikkfri.assurance.response.looking import BEFORE_SECONDS, Evaluation, EvaluationContext, evaluate, until
+from prikkfri.assurance.response.evaluation import BEFORE_SECONDS, Evaluation, EvaluationContext, evaluate, until
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import EXPECTATIONS, Expectation
 from prikkfri.journal import Outcome
