@@ -27,7 +27,7 @@ from prikkfri.streaming.fallback import ChannelOverride, ChannelStatus
 from prikkfri.streaming.reports import REPORT_BYTES_MAX, read_report
 from prikkfri.streaming.service import RETRY_AFTER_SECONDS, Playout
 
-STANDINGS_PATH = "/statuses"
+STANDINGS_PATH = "/standings"
 NAMES = {"bad-method": "method-not-allowed", "bad-origin": "wrong-origin"}
 _TYPE_OF_SUFFIX = {"m4s": b"video/iso.segment", "mp4": b"video/mp4"}
 _PLAYLIST: Headers = ((b"content-type", b"application/vnd.apple.mpegurl"), (b"cache-control", b"max-age=1"))
