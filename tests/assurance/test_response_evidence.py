@@ -232,6 +232,7 @@ async def test_load_is_told_by_the_busiest_seconds_of_the_incident(house: House)
 async def test_of_messages_the_crowd_is_what_is_handed_in(house: House) -> None:
     house.around["capacity_per_second"] = lambda service, since, until: {"messages": (400.0, until)}.get(service)
     await messages_fail(house, NORD)
+    await house.response.look()
     known = await house.response.known("m")
     assert known is not None and known.load is not None
     assert (known.load.layer, known.load.capacity_per_second) == ("sms-centre", 400.0)
