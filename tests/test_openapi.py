@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from prikkfri.assurance.response import http as customers
 from prikkfri.config import Roles
-from prikkfri.protocols.asgi import REFUSALS, Answer, Message, Request
+from prikkfri.protocols.asgi import REFUSALS, HttpResponse, Request
 from prikkfri.protocols.openapi import route
 from prikkfri.sms import http as messages
 from prikkfri.web.status_page import server as status
@@ -35,11 +35,11 @@ def test_the_description_is_served_as_it_is_to_whoever_asks_for_it() -> None:
     described: dict[str, Any] = {"openapi": "3.1.0"}
     served = route(described)
 
-    async def receive() -> Message:
+    async def receive() -> dict[str, Any]:
         return {"type": "http.request"}
 
     assert (served.method, served.path) == ("GET", "/openapi.json")
-    assert asyncio.run(served.answer(Request({"method": "GET", "path": "/openapi.json"}, receive))) == Answer(
+    assert asyncio.run(served.answer(Request({"method": "GET", "path": "/openapi.json"}, receive))) == HttpResponse(
         200, described
     )
 
