@@ -212,6 +212,10 @@ def test_nobody_who_comes_later_stands_in_the_last_window_that_was_forgotten() -
         windows = Windows(64_000.0)
         windows.came_back(64_700.5, 1_000.0)
         assert windows.joined(0.25, 1_000.0 + later, 100.0) == 64_701.25
+    beyond = Windows(64_000.0)
+    beyond.joined(0.5, 1_000.0, 100.0)
+    beyond.came_back(64_700.5, 1_000.1)
+    assert beyond.joined(0.25, 1_000.2, 100.0) == 64_701.25
     between = Windows(64_000.0)
     last = between.joined(0.5, 1_000.0, 100.0)
     between.front = 63_000.0
