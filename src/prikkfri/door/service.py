@@ -26,6 +26,7 @@ from prikkfri.protocols import admission_pass, cat, jwt
 from prikkfri.protocols.admission_pass import Pass
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.protocols.networks import Allowance, Networks
+from prikkfri.protocols.possession import has_key, proven
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import (
     CallersKeys,
@@ -73,7 +74,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    reason: Literal["bad-token", "expired", "revoked", "bad-ticket", "overloaded", "too-many-joins"]
+    reason: Literal["bad-token", "expired", "revoked", "bad-ticket", "not-yours", "overloaded", "too-many-joins"]
     retry_after_s: float | None = None
 
 
@@ -166,28 +167,33 @@ class Door:
         lifetime = self._playback_token_lifetime_s
         return Issued(playback_token, now + lifetime, now + lifetime / 2)
 
-    def enter(self, device: str, address: str = "") -> Admitted | Waiting | Refused:
-        """`address`: where it asks from; so many may join from one network."""
+    def enter(self, device: str, holder: str, address: str = "") -> Admitted | Waiting | Refused:
+        """`holder`: who alone can use what it gets, see `possession`. `address`: where it asks from; so many may join
+        from one network."""
         now = self._clock.now()
         if (retry_after_s := self._joins.take(address, now)) is not None:
             told = self._joins_told.take(address, now) is None
             self._outcome("enter", "broken", "too-many-joins", device=device, recorded=told)
             return Refused("too-many-joins", retry_after_s)
         if not self._waiting_room:
-            return self._admitted_at_once(device, now)
+            return self._admitted_at_once(device, holder, now)
         self._line.moved(now)
         if self._line.at_once():
-            return self._admitted_at_once(device, now)
+            return self._admitted_at_once(device, holder, now)
         position = self._line.joined(lot(device, now, self._keys.ticket), now)
-        ticket = Ticket(position, now, secrets.token_bytes(ID_BYTES), device)
+        ticket = Ticket(position, now, secrets.token_bytes(ID_BYTES), device, holder)
         self._outcome("join", "asked", device=device, promise=ticket.promise, dimensions={"for": "enter"})
         place = self._line.place(position)
         text = sealed(ticket, self._keys.ticket)
         follow_up_s = self._timing.follow_up_seconds
         return Waiting(text, place.ahead, place.wait_s, follow_up_s, self._line.silent_since, position)
 
-    def waiting(self, text: str) -> Admitted | Waiting | Refused:
-        """What becomes of whoever holds a ticket, or a pass to which signin gave no answer."""
+    def waiting(self, text: str, proof: str = "", shown: str = "") -> Admitted | Waiting | Refused:
+        """What becomes of whoever holds a ticket, or a pass to which signin gave no answer.
+
+        `proof`: that it is theirs; it is looked at when there is a pass to give. `shown`: the ticket that it is made
+        for, where that is not the newest.
+        """
         now = self._clock.now()
         ticket = opened(text, self._keys.ticket, now)
         if ticket is None:
@@ -195,8 +201,11 @@ class Door:
         self._line.moved(now)
         self._count(ticket, now)
         if self._line.let_in(ticket.position):
+            if has_key(ticket.holder) and not proven(ticket.holder, proof, "enter", shown or text):
+                self._outcome("enter", "broken", "not-yours", device=ticket.device, recorded=False)
+                return Refused("not-yours")
             # The same pass again for whoever asks again: its id is the ticket's.
-            return self._pass(ticket.promise, ticket.device, ticket.promise, now)
+            return self._pass(ticket.promise, ticket.device, ticket.holder, ticket.promise, now)
         place, due = self._line.told(ticket.position, now)
         text = sealed(replace(ticket, counted_by=self._line.name, due=due), self._keys.ticket)
         since, position = self._line.silent_since, ticket.position
@@ -265,12 +274,12 @@ class Door:
         except OSError as error:
             log.error("the line cannot be kept over a restart: %s", error)
 
-    def _admitted_at_once(self, device: str, now: float) -> Admitted:
+    def _admitted_at_once(self, device: str, holder: str, now: float) -> Admitted:
         pass_id = secrets.token_urlsafe(ID_BYTES)
         self._outcome("enter", "kept", device=device)
         # Should signin die before it answers, and they come back, this is all that tells that somebody asked.
         self._outcome("join", "asked", device=device, promise=pass_id, dimensions={"for": "sign-in"})
-        return self._pass(pass_id, device, pass_id, now)
+        return self._pass(pass_id, device, holder, pass_id, now)
 
     def _count(self, ticket: Ticket, now: float) -> None:
         """Whoever joined has a place in the line from when they come back for it; that is then told."""
@@ -313,8 +322,8 @@ class Door:
         if len(self._returned) > self._timing.returned_max:
             del self._returned[next(iter(self._returned))]
 
-    def _pass(self, pass_id: str, device: str, promise: str, now: float) -> Admitted:
-        admission = Pass(pass_id, device, now + self._pass_lifetime_s, promise)
+    def _pass(self, pass_id: str, device: str, holder: str, promise: str, now: float) -> Admitted:
+        admission = Pass(pass_id, device, now + self._pass_lifetime_s, promise, holder)
         signed = admission_pass.issue(self._keys.admission.private, self._keys.admission.kid, admission)
         return Admitted(signed, admission.expires_at)
 

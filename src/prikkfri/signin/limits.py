@@ -11,6 +11,10 @@ GUESSING = GuessingLimits()
 class Limits:
     database_seconds_max: float = 3.0
     passes_remembered_max: int = 100_000
+    tries_with_one_pass: int = 10
+    """Comparisons that go first with one pass. Wrong passwords do not spend it, but it is no way to go on guessing."""
+    admissions_forgotten_max: int = 5_000
+    """In one transaction."""
     buckets_max: int = 200_000
     """Of failed tries, see `guessing`."""
     guesses: GuessingLimits = GUESSING

@@ -15,6 +15,7 @@ import { forget, keep, read } from "./kept.js";
 import { pauseSeconds, spread, standing } from "./waiting.js";
 
 const BUSY = ["overloaded", "too-many-joins"]; // refused for now, with a time to come again
+const NO_PASS = ["not-your-pass", "pass-spent"]; // one goes to the door for another
 const WHY_OF_STATUS = { 400: "wrong", 401: "wrong", 403: "noSubscription", 429: "tooMany" };
 const PASS_SECONDS_MIN = 5; // a pass with less left is not worth a try
 const LOOK_SECONDS = 3.2; // how often one who waits looks where the front is; with the spread, at least every 4 s
@@ -98,6 +99,11 @@ export function makeSession(roles, onChange) {
       become({ kind: "in" });
     } catch (error) {
       if (error.name === "AbortError") return;
+      if (NO_PASS.includes(error.reason)) {
+        forget("pass", "ticket");
+        waitFor("busy", pauseSeconds(0));
+        return;
+      }
       const why = WHY_OF_STATUS[error.status];
       if (why) {
         become({ kind: "out", why, seconds: error.retryAfter });
@@ -128,7 +134,7 @@ export function makeSession(roles, onChange) {
       return answer.since === null ? { line: answer } : {};
     } catch (error) {
       if (error.name === "AbortError" || BUSY.includes(error.reason)) throw error;
-      if (error.reason === "bad-ticket") {
+      if (error.reason === "bad-ticket" || error.reason === "not-yours") {
         forget("ticket");
         return admission(signal);
       }
