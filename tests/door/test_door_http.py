@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from waiting import eventually
 
 from prikkfri.clock import ManualClock
-from prikkfri.config import Config
+from prikkfri.config import Config, Streaming
 from prikkfri.config import Door as DoorSettings
 from prikkfri.door.http import application
 from prikkfri.door.overload import Limits, lag, retry_after
@@ -91,6 +92,7 @@ def build(tmp_path: Path, clock: ManualClock) -> BuildDoor:
         timing: Timing = DEFAULT_TIMING,
         door_clock: ManualClock | None = None,
         trusted_proxies: tuple[str, ...] = (),
+        streaming: Streaming = Streaming(),  # noqa: B008
     ) -> Entrance:
         recorded: list[Outcome] = []
         capacity: list[Capacity | None] = [Capacity(10, 0)]
@@ -101,7 +103,12 @@ def build(tmp_path: Path, clock: ManualClock) -> BuildDoor:
         tokens = DeviceTokens(tmp_path, clock, limits=storage_limits)
         door = Door(
             record=recorded.append,
-            config=Config(home=tmp_path, door=settings or DoorSettings(), trusted_proxies=trusted_proxies),
+            config=Config(
+                home=tmp_path,
+                door=settings or DoorSettings(),
+                trusted_proxies=trusted_proxies,
+                streaming=streaming,
+            ),
             keys=load_keys(tmp_path),
             clock=door_clock or clock,
             tokens=tokens,
@@ -721,7 +728,7 @@ async def test_each_address_takes_its_own_method(entrance: Entrance) -> None:
 def test_nothing_that_lets_somebody_in_shows_when_it_is_printed(entrance: Entrance) -> None:
     shown = repr(
         (
-            Issued("secret", 1.0, 2.0),
+            Issued("secret", 1.0, 2.0, 3.0),
             Admitted("secret", 1.0),
             Waiting("secret", 1, 1.0, 1.0, None),
             replace(load_keys(entrance.home), ticket=b"secret"),
@@ -963,3 +970,17 @@ async def test_whoever_is_admitted_at_once_holds_their_pass_too(entrance: Entran
         both = await client.post("/enter", json=asking(holder=holder) | {"secret": SOMEBODY.secret})
     admitted = [passed(entrance, each) for each in (got, both)]
     assert [each.holder for each in admitted if each] == [holder, SOMEBODY.holder]
+
+
+async def test_a_token_says_when_it_is_renewed_and_a_large_programme_moves_that_ahead(build: BuildDoor) -> None:
+    entrance = build()
+    publish_public_key(entrance.home, "device", "signin", entrance.device_key)
+    now = entrance.clock.now()
+    start, end = (datetime.fromtimestamp(now + hours * 3_600, UTC).isoformat() for hours in (7, 9))
+    before = build(streaming=Streaming(large_programmes=(f"{start}/{end}",)))
+    async with entrance.client() as client, before.client() as other:
+        as_ever = (await client.post("/playback-token", headers=bearer(entrance.token()))).json()
+        ahead = (await other.post("/playback-token", headers=bearer(before.token()))).json()
+    assert (as_ever["renew_after"] - now, as_ever["renew_by"] - now) == (6 * 3_600, 9 * 3_600)
+    assert 4 * 3_600 <= ahead["renew_after"] - now < ahead["renew_by"] - now <= 6.75 * 3_600
+    assert ahead["renew_by"] - ahead["renew_after"] == 10 and ahead["expires_at"] == as_ever["expires_at"]

@@ -751,7 +751,7 @@ async def test_nothing_secret_is_logged_or_kept_readable(
         rows += await house.database.read(lambda q, table=table: q.fetch(f"SELECT * FROM {table}"))
     shown = repr((rows, house.recorded, await house.journalled(), caplog.messages))
     attempt = Attempt("kari@example.no", PASSWORD, DEVICE, "127.0.0.1", "other", given["device_token"])
-    signed_in = SignedIn(session, 1.0, given["device_token"], given["playback_token"], 2.0, 1.5, "Kari")
+    signed_in = SignedIn(session, 1.0, given["device_token"], given["playback_token"], 2.0, 1.5, 1.75, "Kari")
     assert [secret for secret in secrets if secret in shown + repr((attempt, signed_in))] == []
 
 

@@ -73,6 +73,7 @@ def application(
                         "playback_token": answer.playback_token,
                         "expires_at": answer.expires_at,
                         "renew_after": answer.renew_after,
+                        "renew_by": answer.renew_by,
                     },
                 )
             case Admitted():

@@ -15,8 +15,9 @@ from typing import Any, Literal
 import httpx
 
 from prikkfri.clock import Clock
-from prikkfri.config import Config
+from prikkfri.config import Config, moments_of
 from prikkfri.door import overload
+from prikkfri.door.renewals import Renewals
 from prikkfri.door.ticket import ID_BYTES, LIFETIME_SECONDS, PROMISE_PREFIX, Ticket, lot, opened, sealed
 from prikkfri.door.timing import Timing
 from prikkfri.door.waiting_room import Capacity, Line
@@ -27,6 +28,7 @@ from prikkfri.protocols.admission_pass import Pass
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.protocols.networks import Allowance, Networks
 from prikkfri.protocols.possession import has_key, proven
+from prikkfri.protocols.renewals import Span
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import (
     CallersKeys,
@@ -41,6 +43,9 @@ from prikkfri.storage.keys import (
 log = logging.getLogger(__name__)
 
 DEFAULT_TIMING = Timing()
+ISSUE_NEWEST_WEIGHT = 0.05
+"""Of the newest token, in the moving mean of what one takes; it counts at most tenfold."""
+ISSUE_SECONDS_MIN = 1e-4
 
 AskCapacity = Callable[[], Awaitable[Capacity | None]]
 
@@ -50,6 +55,7 @@ class Issued:
     playback_token: str = field(repr=False)
     expires_at: float
     renew_after: float
+    renew_by: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,8 @@ class Door:
         self._came_back: dict[str, float] = {}
         """When it was last told that somebody came back with their pass, by promise; the last to do so last."""
         self._line_kept: dict[str, Any] | None = None
+        self._renewals = Renewals([Span(*moments_of(each)) for each in config.streaming.large_programmes])
+        self._issue_s = 0.001
         self._line_told = b""
         self._line_told_at = -1e18
         self._answers: dict[str, int] = {}
@@ -147,7 +155,7 @@ class Door:
         return Refused("overloaded", retry_after_s)
 
     def playback_token(self, token: str) -> Issued | Refused:
-        now = self._clock.now()
+        now, began = self._clock.now(), self._clock.monotonic()
         known, reason = self._tokens.judge(token)
         if known is None or reason is not None:
             refused = reason or "bad-token"
@@ -164,8 +172,11 @@ class Door:
             known.token_id + secrets.token_bytes(8),
         )
         self._outcome("playback-token", "kept", "", known)
+        took_s = max(0.0, self._clock.monotonic() - began)
+        self._issue_s += ISSUE_NEWEST_WEIGHT * (min(took_s, 10 * self._issue_s) - self._issue_s)
         lifetime = self._playback_token_lifetime_s
-        return Issued(playback_token, now + lifetime, now + lifetime / 2)
+        renewal = self._renewals.plan(now, lifetime, 1 / max(self._issue_s, ISSUE_SECONDS_MIN), secrets.randbelow)
+        return Issued(playback_token, now + lifetime, renewal.start, renewal.end)
 
     def enter(self, device: str, holder: str, address: str = "") -> Admitted | Waiting | Refused:
         """`holder`: who alone can use what it gets, see `possession`. `address`: where it asks from; so many may join

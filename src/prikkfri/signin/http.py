@@ -187,4 +187,5 @@ def _document(signed_in: SignedIn) -> dict[str, object]:
         "playback_token": signed_in.playback_token,
         "expires_at": signed_in.expires_at,
         "renew_after": signed_in.renew_after,
+        "renew_by": signed_in.renew_by,
     }

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from prikkfri.clock import Clock
-from prikkfri.config import Config
+from prikkfri.config import Config, moments_of
 from prikkfri.errors import InDoubt, RemoteProtocolError, StorageError, UsageError
 from prikkfri.journal import Journal, Outcome
 from prikkfri.journal.outcomes import Verdict
@@ -29,6 +29,7 @@ from prikkfri.protocols.admission_pass import Pass
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.protocols.guessing import Guesses
 from prikkfri.protocols.networks import network_of
+from prikkfri.protocols.renewals import Span, renewals
 from prikkfri.signin import credentials, store
 from prikkfri.signin.credentials import SALT_BYTES, costs_the_same, hash_password
 from prikkfri.signin.hash_pool import HashPool, Overload
@@ -86,8 +87,9 @@ class SignedIn:
     device_token: str = field(repr=False)
     playback_token: str = field(repr=False)
     expires_at: float
-    """Of the playback token, like `renew_after`."""
+    """Of the playback token, like `renew_after` and `renew_by`."""
     renew_after: float
+    renew_by: float
     name: str
 
 
@@ -221,6 +223,7 @@ class SignIn:
         self._session_lifetime_s = config.signin.session_lifetime_days * 86_400
         self._device_token_lifetime_s = config.signin.device_token_lifetime_days * 86_400
         self._playback_token_lifetime_s = config.streaming.token_lifetime_hours * 3_600
+        self._large_programmes = [Span(*moments_of(each)) for each in config.streaming.large_programmes]
         self._keys = keys
         self._clock = clock
         self._limits = limits
@@ -472,6 +475,8 @@ class SignIn:
         self, who: Subscriber, packages: tuple[str, ...], device: str, drawn: _Secrets, now: float
     ) -> SignedIn:
         """The answer to a sign-in of then: the same for the same."""
+        # A handful beside those whom the door renews: they are not counted, only spread.
+        renewal = renewals(now, self._playback_token_lifetime_s, self._large_programmes)[0]
         token = DeviceToken(who.id, device, packages, now, now + self._device_token_lifetime_s, drawn.token_id)
         return SignedIn(
             session=drawn.session,
@@ -488,7 +493,8 @@ class SignIn:
                 drawn.token_id + drawn.playback_id,
             ),
             expires_at=now + self._playback_token_lifetime_s,
-            renew_after=now + self._playback_token_lifetime_s / 2,
+            renew_after=renewal.start,
+            renew_by=renewal.end,
             name=who.name,
         )
 

@@ -157,11 +157,12 @@ export function makeSession(roles, onChange) {
     clearTimeout(looking);
   }
 
-  function keepPlayback({ playback_token, expires_at, renew_after }) {
+  function keepPlayback({ playback_token, expires_at, renew_after, renew_by }) {
     keep("playback", { token: playback_token, expiresAt: expires_at, renewAfter: renew_after });
     renewalTries = 0;
     // Not all at the half of life to the second: those who came in together must not renew together.
-    scheduleRenewal(renew_after - now() + Math.random() * Math.max(0, (expires_at - renew_after) / 2));
+    const spreadSeconds = (renew_by ?? (renew_after + expires_at) / 2) - renew_after;
+    scheduleRenewal(renew_after - now() + Math.random() * Math.max(0, spreadSeconds));
   }
 
   function scheduleRenewal(seconds) {
