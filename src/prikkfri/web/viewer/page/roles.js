@@ -106,7 +106,8 @@ export function makeRoles(at, device, token) {
     devices: (deviceToken) => ask(`${at.signin}/devices`, { headers: { Authorization: `Bearer ${deviceToken}` } }),
     // `which` is `{ device }`, or `{ others: true }`.
     endDevices: (deviceToken, which) => ask(`${at.signin}/devices/end`, signed(deviceToken, json(which))),
-    seen: (deviceToken) => ask(`${at.signin}/devices/seen`, signed(deviceToken, { method: "POST" })),
+    // `due`: it is answered under pressure too.
+    seen: (deviceToken, due) => ask(`${at.signin}/devices/seen`, signed(deviceToken, json({ due }))),
     wasIHit: (deviceToken) =>
       ask(`${at.assurance}/was-i-hit`, { headers: { Authorization: `Bearer ${deviceToken}` } }),
     channels: () => ask(`${at.playout}/channels`),

@@ -11,6 +11,7 @@
 // `waiting` holds the password in memory only, and lets go of it when the viewer cancels. The ticket of the waiting
 // room is kept on the device, so that a reload costs nobody a place.
 
+import { makeConfirming } from "./confirming.js";
 import { forget, keep, read } from "./kept.js";
 import { pauseSeconds, spread, standing } from "./waiting.js";
 
@@ -23,7 +24,17 @@ const SOONER_SHARE = 0.8; // of the wait seen, after which to ask when the turn 
 const RENEWAL_SECONDS_MAX = 6 * 3600; // a timer never sleeps longer: devices suspend, clocks are set
 const now = () => Date.now() / 1000;
 
-export function makeSession(roles, onChange) {
+// `programmeEnds()`: when the programme that is on ends, or null.
+export function makeSession(roles, onChange, programmeEnds = () => null) {
+  const confirming = makeConfirming({
+    ask: (due) => roles.seen(read("device_token"), due),
+    programmeEnds,
+    onChange({ device_token, gained }) {
+      if (!read("device_token")) return; // signed out meanwhile
+      keep("device_token", device_token);
+      if (gained) renew(); // what was lost, the token in use outlives
+    },
+  });
   let state = read("playback") || read("device_token") ? { kind: "in" } : { kind: "out", why: null };
   let leave = null; // aborts the request under way
   let timer = null; // the next try to sign in
@@ -182,7 +193,7 @@ export function makeSession(roles, onChange) {
     if (!deviceToken) return "refused";
     try {
       keepPlayback(await roles.playbackToken(deviceToken));
-      roles.seen(deviceToken).catch(() => {}); // for the list of devices; watching needs it not
+      confirming.begin();
       return "renewed";
     } catch (error) {
       const refused = error.status === 401;
@@ -212,6 +223,7 @@ export function makeSession(roles, onChange) {
     signOut(why = null) {
       stopTrying();
       clearTimeout(renewal);
+      confirming.end();
       forget("device_token", "playback", "name");
       roles.signOut().catch(() => {});
       become({ kind: "out", why });
