@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prikkfri.assurance.counting import PERIOD_SECONDS, Count
+from prikkfri.assurance.loads import LayerLoad
 from prikkfri.assurance.tally import ORDINARY_SHARES, own_error, own_layer
 
 WINDOW_SECONDS = 900
@@ -140,6 +141,7 @@ class Overview:
     """Roles that do not answer."""
     newest: float
     """When the newest outcome was decided; 0 when there is none in the window."""
+    loads: tuple[LayerLoad, ...] = ()
     known_devices: KnownDevices = KnownDevices()
 
     @property
@@ -161,6 +163,7 @@ def overview(
     roles: Sequence[RoleState],
     now: float,
     people: People | None = None,
+    loads: tuple[LayerLoad, ...] = (),
 ) -> Overview:
     """`counts` cover the last `WINDOW_SECONDS`, in the periods in which they are kept."""
     rows = _rows(counts, now)
@@ -177,7 +180,7 @@ def overview(
         tone = "unknown"
     else:
         tone = "kept"
-    return Overview(now, tone, rows, breakages, blind, silent, min(newest, now), _known_devices(counts))
+    return Overview(now, tone, rows, breakages, blind, silent, min(newest, now), loads, _known_devices(counts))
 
 
 def _known_devices(counts: Iterable[Count]) -> KnownDevices:
