@@ -16,7 +16,7 @@ from prikkfri.signin import store
 from prikkfri.signin.limits import Limits
 from prikkfri.signin.service import Attempt
 from prikkfri.simulation.device_key import DeviceKey, DeviceSecret
-from prikkfri.storage import Database
+from prikkfri.storage import Database, Location, open_database
 from prikkfri.storage.keys import publish_public_key, signing_key
 
 SECOND_PERSON = "UPDATE fixed_subscription SET subscriber_id = 's-2' WHERE product = 'sport'"
@@ -199,6 +199,32 @@ async def test_a_pass_that_is_past_its_time_repeats_nothing(house: House) -> Non
         again = await client.post("/sign-in", json=body(issue(house)))  # its ticket gave it afresh
     assert again.json() == first
     assert [outcome.promise for outcome in await house.journalled()] == ["enter-pass-1", ""]
+
+
+async def test_of_two_processes_one_spends_a_pass(house: House, location: Location) -> None:
+    other = await open_database(location, "signin")
+    try:
+        until = house.clock.now() + 60
+        for number in range(5):
+            spent = await asyncio.gather(
+                *(
+                    each.write(lambda t, n=number: store.spend(t, f"p-{n}", until=until))
+                    for each in (house.database, other)
+                )
+            )
+            assert sorted(spent) == [False, True]
+    finally:
+        await other.close()
+
+
+async def test_by_what_somebody_is_known_again_is_forgotten_with_their_pass(house: House, passwords: Passwords) -> None:
+    async with house.client() as client:
+        first = (await client.post("/sign-in", json=body(issue(house, lifetime_s=60)))).json()
+        for seconds, compared in ((59, 1), (1, 2)):
+            house.clock.advance(seconds)
+            await house.service.keep_house()
+            again = await client.post("/sign-in", json=body(issue(house, lifetime_s=60)))
+            assert again.json() == first and len(passwords.compared) == compared
 
 
 @pytest.mark.parametrize("failure", [StorageUnavailable("the disk is full"), InDoubt("perhaps")])

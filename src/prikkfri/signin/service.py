@@ -130,6 +130,8 @@ class _Known:
     digest: bytes = field(repr=False)
     """Of login and password, under a key that lives as long as we do; empty once something else was shown."""
     customer: str
+    until: float
+    """The end of the pass."""
 
 
 def _drawn() -> _Secrets:
@@ -355,6 +357,7 @@ class SignIn:
     async def keep_house(self) -> None:
         """Publishes the revocation list and forgets what has expired. Raises `StorageError` or `OSError`."""
         now = self._clock.now()
+        self._answered = OrderedDict((id_, known) for id_, known in self._answered.items() if known.until > now)
         before = now - REVOKED_KEPT_SECONDS
         tokens = await self._database.read(lambda q: store.revoked_tokens(q, before))
         document = json.dumps({"as_of": now, "device_tokens": tokens}).encode()
@@ -517,7 +520,9 @@ class SignIn:
             return "opened"
 
         if admitted:
-            self._remember(self._answered, admitted.pass_id, _Known(self._digest(attempt), customer))
+            self._remember(
+                self._answered, admitted.pass_id, _Known(self._digest(attempt), customer, admitted.expires_at)
+            )
         async with asyncio.timeout(self._limits.database_seconds_max):
             became = await self._database.write(work)
         if became == "other password":
