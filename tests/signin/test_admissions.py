@@ -270,26 +270,23 @@ async def test_who_left_and_comes_again_is_told_kept_once_more(house: House) -> 
     assert told(house) == [("undelivered", "enter-pass-1"), ("kept", "enter-pass-1")]
 
 
-@pytest.mark.parametrize("which", ["read", "slow"])
+@pytest.mark.parametrize("failure", [StorageUnavailable("gone"), TimeoutError()])
 async def test_a_repeat_meets_a_dead_database_as_everybody_does(
-    build_house: BuildHouse, passwords: Passwords, which: str
+    build_house: BuildHouse, passwords: Passwords, failure: Exception
 ) -> None:
     dead = False
 
     def seen_through(whole: Database) -> Hindered:
         async def read(work: Any) -> Any:
-            if dead and which == "slow":
-                await asyncio.Event().wait()
             if dead:
-                raise StorageUnavailable("gone")
+                raise failure
             return await whole.read(work)
 
         hindered = Hindered(whole)
         hindered.read = read
         return hindered
 
-    limits = Limits(database_seconds_max=0.05)
-    house = await build_house(matches=passwords, seen_through=seen_through, limits=limits)
+    house = await build_house(matches=passwords, seen_through=seen_through)
     admission = issue(house)
     async with house.client() as client:
         first = await client.post("/sign-in", json=body(admission))
