@@ -1,6 +1,7 @@
 """An admission is spent once, in the transaction of the session that it opens, by the device it was given to."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -14,7 +15,7 @@ from prikkfri.protocols import admission_pass, guessing
 from prikkfri.protocols.admission_pass import AFRESH_SECONDS, Pass
 from prikkfri.signin import store
 from prikkfri.signin.limits import Limits
-from prikkfri.signin.service import Attempt
+from prikkfri.signin.service import Attempt, Refused
 from prikkfri.simulation.device_key import DeviceKey, DeviceSecret
 from prikkfri.storage import Database, Location, open_database
 from prikkfri.storage.keys import publish_public_key, signing_key
@@ -296,6 +297,41 @@ async def test_a_repeat_meets_a_dead_database_as_everybody_does(
         dead = False
         assert first.status_code == 200
         assert await asked(client, admission) == (409, "pass-spent"), "the one guess is taken"
+
+
+@pytest.mark.parametrize(
+    ("password", "told_then"), [(PASSWORD, ("undelivered", "enter-pass-1")), ("feil", ("abandoned", ""))]
+)
+async def test_who_leaves_while_it_is_looked_up_has_no_answer(
+    build_house: BuildHouse, passwords: Passwords, password: str, told_then: tuple[str, str]
+) -> None:
+    hanging = asyncio.Event()
+    hangs = False
+
+    def seen_through(whole: Database) -> Hindered:
+        async def read(work: Any) -> Any:
+            if hangs:
+                hanging.set()
+                await asyncio.Event().wait()
+            return await whole.read(work)
+
+        hindered = Hindered(whole)
+        hindered.read = read
+        return hindered
+
+    house = await build_house(matches=passwords, seen_through=seen_through, limits=Limits(database_seconds_max=300))
+    own = body(issue(house))
+    attempt = Attempt(own["login"], PASSWORD, DEVICE, "127.0.0.1", "other", own["pass"], own["proof"])
+    first = await house.service.sign_in(attempt)
+    hangs = True
+    leaving = asyncio.create_task(house.service.sign_in(replace(attempt, password=password)))
+    await hanging.wait()
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    assert told(house) == [told_then]
+    hangs = False
+    again = await house.service.sign_in(attempt)
+    assert again == first if password == PASSWORD else isinstance(again, Refused)
 
 
 async def test_an_admission_stays_spent_for_as_long_as_its_ticket_may_give_passes(house: House) -> None:

@@ -550,7 +550,7 @@ class SignIn:
                     spent = await self._database.read(lambda q: store.is_spent(q, own.pass_id))
                 answer = Refused("pass-spent") if spent else None
         except asyncio.CancelledError:
-            self._broken(attempt, own, "undelivered")
+            self._broken(attempt, own if same else None, "undelivered" if same else "abandoned")
             raise
         except (StorageError, TimeoutError) as error:
             log.warning("a sign-in is refused: %s", str(error) or "the database did not answer in time")

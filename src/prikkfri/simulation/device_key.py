@@ -19,6 +19,11 @@ class DeviceKey:
     def holder(self) -> str:
         return possession.holder_of_key(*possession.public_coordinates(self.private.public_key()))
 
+    @property
+    def names(self) -> dict[str, str]:
+        """What tells the door whose a ticket is to be."""
+        return {"holder": self.holder}
+
     def proof(self, purpose: Purpose, subject: str) -> str:
         return possession.prove(self.private, purpose, subject)
 
@@ -30,6 +35,10 @@ class DeviceSecret:
     @property
     def holder(self) -> str:
         return possession.holder_of_secret(self.secret)
+
+    @property
+    def names(self) -> dict[str, str]:
+        return {"secret": self.secret}
 
     def proof(self, purpose: Purpose, subject: str) -> str:
         """To the door, in an address, a secret is not shown."""

@@ -20,6 +20,7 @@ from prikkfri.errors import PrikkfriError
 from prikkfri.simulation.company import keep_company, usage
 from prikkfri.simulation.crowd import arrivals, match_shape
 from prikkfri.simulation.demo import PASSWORD, Person
+from prikkfri.simulation.device_key import DeviceKey, DeviceSecret
 from prikkfri.simulation.duty import Duty
 from prikkfri.simulation.faults import HARMED, Fault
 from prikkfri.simulation.installation import BorrowedInstallation, Installation
@@ -33,6 +34,8 @@ SWITCH_SHARE = 0.15
 """How often, each time they fetch, somebody inside switches channel."""
 OUTSIDE_SECONDS = 5.0
 """Who has got in before that needs no open channel."""
+ONE_IN_TELEVISIONS = 4
+"""One in so many has a television, which can make no key."""
 BACK_SHARE = 0.9
 """In this part of the evening everybody inside has come back once."""
 TEXTS_SECONDS_MAX = 20.0
@@ -227,7 +230,8 @@ class Evening:
     def _viewer(self, number: int) -> Viewer:
         """One of the people, by their place among those who take part."""
         device = device_pseudonym(number, seed=self.plan.seed)
-        return Viewer(self.people[number], device, PASSWORD, self.http, self.at, self.clock)
+        key = DeviceSecret() if number % ONE_IN_TELEVISIONS == 0 else DeviceKey()
+        return Viewer(self.people[number], device, PASSWORD, self.http, self.at, self.clock, key=key)
 
     async def _packages(self) -> dict[str, str]:
         async with self.http.get(f"{self.at.playout}/channels") as response:

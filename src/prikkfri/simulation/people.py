@@ -17,7 +17,7 @@ import aiohttp
 from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.simulation.demo import Person
-from prikkfri.simulation.device_key import DeviceKey
+from prikkfri.simulation.device_key import DeviceKey, DeviceSecret
 
 ANSWER_SECONDS_MAX = 5.0
 PATIENT_SECONDS = 2.0
@@ -84,7 +84,7 @@ class Viewer:
     clock: Clock
     device_token: str = field(default="", repr=False)
     playback_token: str = field(default="", repr=False)
-    key: DeviceKey = field(default_factory=DeviceKey, repr=False)
+    key: DeviceKey | DeviceSecret = field(default_factory=DeviceKey, repr=False)
     _shown: set[str] = field(default_factory=set, repr=False)
     """Passes with which they have come back to the door."""
 
@@ -150,7 +150,7 @@ class Viewer:
                 async with self.http.get(f"{self.at.door}/waiting", params=shown) as response:
                     if response.status == 200:
                         return dict(await response.json())
-            body = {"device": self.device, "holder": self.key.holder}
+            body = {"device": self.device, **self.key.names}
             async with self.http.post(f"{self.at.door}/enter", json=body, headers=self._origin) as r:
                 if r.status == 200:
                     return dict(await r.json())
