@@ -27,7 +27,7 @@ from prikkfri.journal.others import OthersArea
 from prikkfri.storage import Location, open_database, open_reader
 from prikkfri.storage.opening import history, migrate, open_unmigrated
 from prikkfri.subscribers.subscriptions import Subscriber
-from prikkfri.web.console.live import PACE, LiveUpdates, look_at_overview
+from prikkfri.web.console.live import PACE, LiveUpdates, read_overview
 from prikkfri.web.console.pages import BODY_BYTES_MAX
 from prikkfri.web.console.server import application
 
@@ -656,7 +656,7 @@ async def test_events_carry_the_page_and_the_chart(house: House) -> None:
     async def render(seen: Overview) -> dict[str, str]:
         return {"sentence": seen.tone}
 
-    live = LiveUpdates(look_at_overview(house.assurance, render), clock=house.clock, pace=PACE)
+    live = LiveUpdates(read_overview(house.assurance, render), clock=house.clock, pace=PACE)
     events = live.events("15m")
     assert await anext(events) == b"retry: 2000\n\n"
     name, data = (await anext(events)).decode().strip().split("\n")

@@ -311,10 +311,10 @@ async def test_a_start_on_a_machine_that_has_been_up_for_weeks_is_no_step_of_the
 def test_a_clock_drifts_and_is_set() -> None:
     first = Steadiness(1_000.0)
     assert first.lasts(-1e9, steady_seconds=3_600.0), "as it was when we started it is believed"
-    drifted = first.looked(1_015.0, 10.0, step_seconds=5.0)
-    assert drifted == Steadiness(1_005.0) and drifted.looked(1_030.0, 20.0, step_seconds=5.0) == Steadiness(1_010.0)
+    drifted = first.observe(1_015.0, 10.0, step_seconds=5.0)
+    assert drifted == Steadiness(1_005.0) and drifted.observe(1_030.0, 20.0, step_seconds=5.0) == Steadiness(1_010.0)
     for now in (1_015.1, 1_004.9):
-        stepped = first.looked(now, 10.0, step_seconds=5.0)
+        stepped = first.observe(now, 10.0, step_seconds=5.0)
         assert stepped == Steadiness(now - 10.0, 10.0)
         assert not stepped.lasts(3_609.9, steady_seconds=3_600.0)
         assert stepped.lasts(3_610.0, steady_seconds=3_600.0)

@@ -209,7 +209,7 @@ def _forgotten(component: Mapping[str, Any], since: str) -> dict[str, Any]:
     return {**component, **forgotten, "description": _TOLD["unknown"]}
 
 
-def never_told(operator: str, url: str, zone: ZoneInfo) -> dict[str, Any]:
+def unknown_summary(operator: str, url: str, zone: ZoneInfo) -> dict[str, Any]:
     """The document of a status page that has never been told anything."""
     page = _page(operator, url, zone, iso(0, zone))
     status = {"indicator": "minor", "description": "Not Known Yet", "state": "unknown"}

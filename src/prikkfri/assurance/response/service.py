@@ -581,7 +581,7 @@ class Response:
         now = self._clock.now()
 
         async def mark(message: str, at: float) -> None:
-            await self._database.write(lambda t: store.mark_told(t, credit.key, message, at))
+            await self._database.write(lambda t: store.mark_notified(t, credit.key, message, at))
 
         # Marked before it is sent: after a crash in between, one is not told rather than told twice.
         await mark("", now)
@@ -612,7 +612,7 @@ class Response:
         ended_at = incident.ended_at or self._clock.now()
         since, until = night(incident.opened_at, self._zone)
         that_night = await self._database.read(
-            partial(store.given_from, since=since, until=until, currency=policy.currency, but=incident.id)
+            partial(store.credited_amounts, since=since, until=until, currency=policy.currency, but=incident.id)
         )
         return trial(
             policy,

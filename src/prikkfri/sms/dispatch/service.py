@@ -257,7 +257,7 @@ class Dispatch:
         self._receipts.tell_ended(ended)
         self._shared.bound.wake({to for _, to in messages if to is not None})
 
-    def _ask(self, connection: Connection, command: Command, outgoing: delivery.Outgoing, context: object) -> bool:
+    def _ask(self, connection: Connection, command: Command, outgoing: delivery.OutgoingPdu, context: object) -> bool:
         """Whether it was written; False when the session has ended, or we are leaving, since it was claimed.
 
         Raises `Differs`: it is not what it should be, and was not written.

@@ -64,7 +64,7 @@ class Keys:
         shared = self._shared
         sealer, timing = shared.sealer, shared.timing
         now, monotonic = shared.clock.now(), shared.clock.monotonic()
-        self._steadiness = self._steadiness.looked(now, monotonic, step_seconds=timing.clock_step_seconds)
+        self._steadiness = self._steadiness.observe(now, monotonic, step_seconds=timing.clock_step_seconds)
         if not self._steadiness.lasts(monotonic, steady_seconds=timing.clock_steady_seconds):
             return
         if not self._leaving and not over(sealer.names, now=now, earliest_open=now):

@@ -28,7 +28,7 @@ from prikkfri.sms.network_receipts import (
     contradicts,
     find,
     is_named,
-    next_look,
+    next_try,
     receipt_id,
 )
 from prikkfri.sms.receipt_ids import ALL, Habit, Match, MismatchReason, Reading, complaint, learn, readings, wanted
@@ -176,14 +176,14 @@ class Receipts:
             settling.misfits[receipt.link] += why is MismatchReason.OTHER_NUMBER
             settling.held[receipt.link] += 1
         else:
-            await store.look_later(tx, receipt.id, due_at=self._next_look(receipt, now))
+            await store.try_later(tx, receipt.id, due_at=self._next_look(receipt, now))
             return
         settling.waiting[receipt.link] -= 1
 
     def _next_look(self, receipt: NetworkReceipt, now: float) -> float:
         timing = self._shared.timing
         soon, early = timing.early_receipt_look_seconds, timing.early_receipt_seconds
-        return next_look(receipt, now, soon_seconds=soon, early_seconds=early)
+        return next_try(receipt, now, soon_seconds=soon, early_seconds=early)
 
     async def _look(
         self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, now: float, *, last: bool
@@ -249,7 +249,7 @@ class Receipts:
     ) -> None:
         state = network_state(receipt.state)
         if state is None:
-            await store.add_word(tx, message, receipt.word, now=now)
+            await store.add_unknown_state(tx, message, receipt.word, now=now)
             return
         reason = "" if state is DeliveryState.DELIVERED else f"{outcomes.NETWORK}{receipt.error}"
         ending = await messages.end(tx, message, state, reason=reason, now=now)

@@ -22,7 +22,7 @@ from prikkfri.sms.restored import (
     RestoreGap,
     find_gap,
     format_mark,
-    is_given_up,
+    is_abandoned,
     is_sensitive,
     parse_mark,
     trouble,
@@ -259,7 +259,7 @@ class Restores:
             given_up = [
                 each.id
                 for each in found
-                if is_given_up(restore.decision, each.state, each.message_class, overdue=each.expires_at <= now)
+                if is_abandoned(restore.decision, each.state, each.message_class, overdue=each.expires_at <= now)
             ]
             ended = await messages.give_up(tx, given_up, now=now)
             await store.let_go(tx, [each.id for each in found])

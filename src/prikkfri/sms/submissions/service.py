@@ -106,7 +106,7 @@ class Submissions:
             for message, retry in intake.put_off:
                 await store.put_off(tx, message, due_at=retry.due_at, reason=retry.reason, is_attempt=retry.is_attempt)
             later = now + shared.timing.receipt_retry_seconds
-            await receipts_store.receipts_given(tx, intake.receipts_given, now=now)
+            await receipts_store.mark_receipts_delivered(tx, intake.receipts_given, now=now)
             await receipts_store.put_off_receipts(tx, intake.receipts_put_off, due_at=later)
             await store.add_events(tx, intake.events)
             shared.journal.record(tx, *intake.outcomes)

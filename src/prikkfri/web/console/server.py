@@ -43,7 +43,7 @@ from prikkfri.web.console.live import (
     Pace,
     Parts,
     chart_document,
-    look_at_overview,
+    read_overview,
     stream_of,
 )
 from prikkfri.web.console.messages import MessagePages
@@ -148,7 +148,7 @@ class _Pages:
         self._templates = Templates(
             words=wording, zone=zone, operator=operator, navigation=NAVIGATION, outcomes_url=_outcomes_url
         )
-        self._live = LiveUpdates(look_at_overview(assurance, self._moving_parts), clock=clock, pace=pace)
+        self._live = LiveUpdates(read_overview(assurance, self._moving_parts), clock=clock, pace=pace)
         self._controls = ControlPages(
             assurance, playout_url=playout_url, show=self._page, templates=self._templates, clock=clock, pace=pace
         )
