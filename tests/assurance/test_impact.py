@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from prikkfri.assurance.impact import Exposed, Hit, Impact, Scope, condemned, exposure, holder_of, impact, named, proven
+from prikkfri.assurance.impact import (
+    ExposedMessage,
+    Hit,
+    Impact,
+    Scope,
+    condemned,
+    exposure,
+    holder_of,
+    impact,
+    named,
+    proven,
+)
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome
@@ -510,9 +521,9 @@ def test_exposed_is_what_was_sent_from_the_first_moment_to_before_the_last_and_b
 
 def test_a_message_exposed_stands_with_what_its_journal_says_and_nothing_else() -> None:
     (whole,) = exposure([deliver(1_100.0, "asked", "m1", customer="C1"), deliver(1_200.0, "broken", "m1")], TELIA)
-    assert whole == Exposed("m1", "+4790000001", "C1", "clinic", "code", 1_100.0, "broken")
+    assert whole == ExposedMessage("m1", "+4790000001", "C1", "clinic", "code", 1_100.0, "broken")
     (bare,) = exposure([deliver(1_100.0, "asked", "m1", device="", dimensions={"partner": "Telia"})], TELIA)
-    assert bare == Exposed("m1", "", "", "", "", 1_100.0, "asked")
+    assert bare == ExposedMessage("m1", "", "", "", "", 1_100.0, "asked")
     named = [deliver(900.0, "kept", "m0", customer="C7"), deliver(1_100.0, "asked", "m1")]
     assert [each.customer for each in exposure(named, TELIA)] == ["C7"]
     two = [deliver(1_300.0, "asked", "m2"), deliver(1_100.0, "asked", "m1")]

@@ -405,7 +405,7 @@ def _line(hit: Hit) -> list[object]:
 
 
 @dataclass(frozen=True)
-class Exposed:
+class ExposedMessage:
     """A message that went a way on which messages came to strangers: who may have read it is not known."""
 
     message: str
@@ -422,7 +422,7 @@ class Exposed:
     """`kept`, `broken`, or `asked` when nothing was heard of it."""
 
 
-def exposure(outcomes: Iterable[Outcome], scope: Scope, *, holder: Holder | None = None) -> tuple[Exposed, ...]:
+def exposure(outcomes: Iterable[Outcome], scope: Scope, *, holder: Holder | None = None) -> tuple[ExposedMessage, ...]:
     """The messages that went the scope's way in its time, oldest first.
 
     A message went the way of the link that was asked to deliver it; where no link's asking is told, of the one that
@@ -442,7 +442,7 @@ def exposure(outcomes: Iterable[Outcome], scope: Scope, *, holder: Holder | None
         if gone is None:
             continue
         found.append(
-            Exposed(
+            ExposedMessage(
                 message=promise,
                 recipient=gone.device,
                 customer=gone.customer or joined(gone.device, gone.time),

@@ -24,7 +24,7 @@ from prikkfri.assurance.answers import Answer, IncidentFacts, answer_sheet
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
 from prikkfri.assurance.detection import Settings as Detection
 from prikkfri.assurance.impact import (
-    Exposed,
+    ExposedMessage,
     Hit,
     Holder,
     Impact,
@@ -643,7 +643,7 @@ class Response:
 
     # What else is known.
 
-    async def _exposed(self, incident: Incident, outcomes: Sequence[Outcome]) -> Sequence[Exposed] | None:
+    async def _exposed(self, incident: Incident, outcomes: Sequence[Outcome]) -> Sequence[ExposedMessage] | None:
         if incident.service != "messages":
             return ()
         scope = Scope(incident.segments, incident.since, evaluation.until(incident, self._clock.now()))

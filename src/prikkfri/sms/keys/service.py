@@ -10,12 +10,12 @@ from prikkfri.errors import StorageError
 from prikkfri.sms.keys import store
 from prikkfri.sms.keys.steadiness import Steadiness
 from prikkfri.sms.sealing import KeyName, hour_of, over, read_name
-from prikkfri.sms.shared.service import Shared, log
+from prikkfri.sms.shared.service import CentreState, log
 from prikkfri.storage.sealing_keys import EARLIER, SealingKeys
 
 
 class Keys:
-    def __init__(self, shared: Shared, kept: SealingKeys) -> None:
+    def __init__(self, shared: CentreState, kept: SealingKeys) -> None:
         self._shared = shared
         self._kept = kept
         self._one_at_a_time = asyncio.Lock()

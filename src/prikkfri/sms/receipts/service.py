@@ -34,7 +34,7 @@ from prikkfri.sms.network_receipts import (
 from prikkfri.sms.receipt_ids import ALL, Habit, Match, MismatchReason, Reading, complaint, learn, readings, wanted
 from prikkfri.sms.receipts import store
 from prikkfri.sms.routing import Party, numbering_of
-from prikkfri.sms.shared.service import Shared, log
+from prikkfri.sms.shared.service import CentreState, log
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Queries, Transaction
 
@@ -61,7 +61,7 @@ class ReceiptResult:
 
 
 class Receipts:
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: CentreState) -> None:
         self._shared = shared
         self._settings = {link.name: _reading_of(link.receipt_ids) for link in shared.settings.links}
         self._kept_max = shared.settings.receipts_kept_max

@@ -28,7 +28,7 @@ from prikkfri.sms.restored import (
     trouble,
 )
 from prikkfri.sms.restores import store
-from prikkfri.sms.shared.service import Shared, log
+from prikkfri.sms.shared.service import CentreState, log
 from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Transaction
@@ -42,7 +42,7 @@ _GARBLED = "the mark cannot be understood: a restored snapshot would not have be
 
 
 class Restores:
-    def __init__(self, shared: Shared, receipts: Receipts, kept: Kept | None) -> None:
+    def __init__(self, shared: CentreState, receipts: Receipts, kept: Kept | None) -> None:
         """`kept`: where the mark is; None: no mark is kept, and nothing is noticed."""
         self._shared = shared
         self._receipts = receipts

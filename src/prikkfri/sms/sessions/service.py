@@ -13,7 +13,7 @@ from prikkfri.sms.housekeeping import store
 from prikkfri.sms.intake import read_events
 from prikkfri.sms.pairs import responded_messages
 from prikkfri.sms.routing import Party
-from prikkfri.sms.shared.service import Connection, Shared, log
+from prikkfri.sms.shared.service import CentreState, Connection, log
 from prikkfri.sms.submissions.service import Submissions
 from prikkfri.storage import Transaction
 
@@ -22,7 +22,7 @@ LEFT_WAITING_MAX = 5_000
 
 
 class Sessions:
-    def __init__(self, shared: Shared, submissions: Submissions, dispatch: Dispatch) -> None:
+    def __init__(self, shared: CentreState, submissions: Submissions, dispatch: Dispatch) -> None:
         self._shared = shared
         self._submissions = submissions
         self._dispatch = dispatch
