@@ -479,7 +479,7 @@ async def test_why_not_is_a_page_for_a_browser_and_json_for_all_others(house: Ho
     await asked("/outcomes", 503, "unavailable", said="The console's database does not answer")
     house.disk.full = False
     await house.sign_in(name="ola", password=password)
-    await asked("/alarms/seen", 403, "looks-only", said="Your account may look", text="gap")
+    await asked("/alarms/seen", 403, "looks-only", said="You may look", text="gap")
     await house.post("/sign-out")
     await asked("/sign-in", 401, "wrong-credentials", said="Name or password is wrong", name="nobody", password="wrong")
 
@@ -535,7 +535,7 @@ async def test_an_account_that_looks_sees_everything_and_changes_nothing(house: 
     for order in ORDERS:
         if order not in LOOKS:
             answer = await house.post(order, **FIELDS | {"name": "duty"})
-            assert (answer.status_code, "does not act" in answer.text) == (403, True), order
+            assert (answer.status_code, "You may look, and not act" in answer.text) == (403, True), order
     assert [(each.name, each.role) for each in await house.console.users()] == [("duty", "act"), ("ola", "look")]
     for order in LOOKS:
         assert (await house.post(order, **FIELDS)).status_code != 403, order
