@@ -116,6 +116,9 @@ async def house(database: Database, location: Location) -> AsyncIterator[Opener]
         running = [asyncio.create_task(work()) for work in (centre.run, canaries.run)]
         try:
             yield House(area, clock, centre, canaries, smpp.getsockname()[1], network, other, sealing_keys)
+        except BaseException:
+            cast(FailingEngine, area.engine).go_on.set()  # a test that failed while it held a commit ends
+            raise
         finally:
             for each in running:
                 each.cancel()

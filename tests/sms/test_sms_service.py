@@ -787,7 +787,7 @@ async def test_nothing_is_written_once_the_centre_has_said_goodbye(house: Any) -
     async with house(timing=replace(HURRIED, leave_seconds_max=60.0)) as at:
         link, client = await at.network.bound(), await at.bound_client()
         at.engine.held_where = "SELECT 1 FROM sms_message WHERE state = 'sending'"
-        await client.submit()
+        handing_in = asyncio.create_task(client.submit())
         await at.engine.waiting.wait()  # claimed, and not committed yet
 
         async def leave() -> None:
@@ -799,6 +799,7 @@ async def test_nothing_is_written_once_the_centre_has_said_goodbye(house: Any) -
                 at.engine.go_on.set()
                 await behind  # the claim is committed by now
                 await at.until("SELECT state FROM sms_message", "waiting")
+                await handing_in
                 link.answer(unbind)
                 await client.say_goodbye()
             finally:
