@@ -174,6 +174,41 @@ def test_a_class_that_is_no_noun_is_noticed(name: str) -> None:
     assert verbs_among(frozenset({name, "RouteOutage", "Binding", "SourceFeed"})) == {name}
 
 
+SAY_LITTLE = {
+    "beside",
+    "gone",
+    "heard",
+    "held",
+    "left",
+    "over",
+    "said",
+    "seen",
+    "sent",
+    "shown",
+    "taken",
+    "told",
+    "within",
+}
+IMPORTED_YET = {"compressed", "expected", "opened", "refused", "sealed", "timed", "unanswered", "within"}
+"""Of the door, of the edge (`protocols/asgi.py`), of the tally and of the simulation; nothing is added here."""
+
+
+def imported_bare(module: str) -> set[str]:
+    """Functions of ours that a module imports without their module, and whose name is a participle alone."""
+    found = set()
+    for node in ast.walk(ast.parse((SOURCE / module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("prikkfri."):
+            path = (node.module or "").removeprefix("prikkfri.").replace(".", "/")
+            _, functions = MODULES.get(f"{path}.py") or MODULES.get(f"{path}/__init__.py") or (None, frozenset())
+            found |= {alias.name for alias in node.names if alias.name in functions}
+    return {name for name in found if name in SAY_LITTLE or (name.endswith("ed") and "_" not in name)}
+
+
+def test_a_participle_is_imported_with_its_module() -> None:
+    """`incidents.placed` says something, `placed` does not: import the module, or find a verb."""
+    assert set[str]().union(*map(imported_bare, MODULES)) == IMPORTED_YET
+
+
 def test_names_that_have_gone_stay_away() -> None:
     gone = set(re.findall(r"`(\w+)`", GONE))
     assert len(gone) >= 60

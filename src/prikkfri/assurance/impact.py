@@ -204,7 +204,7 @@ def holder_of(held: Iterable[tuple[str, str, float, float]]) -> Holder:
     return holder
 
 
-def named(made: Impact, holder: Holder, *, since: float) -> Impact:
+def name_devices(made: Impact, holder: Holder, *, since: float) -> Impact:
     """The list after devices got their holders; those who asked before `since` stay as they are.
 
     A person who is on it already, under their own name or by another device, is one person.
@@ -455,7 +455,7 @@ def exposure(outcomes: Iterable[Outcome], scope: Scope, *, holder: Holder | None
     return tuple(sorted(found, key=lambda each: each.sent_at))
 
 
-def condemned(outcomes: Iterable[Outcome], scope: Scope) -> Scope | None:
+def misdelivery_scope(outcomes: Iterable[Outcome], scope: Scope) -> Scope | None:
     """The scope in the time in which canaries say that messages go astray on its way; None when none says so."""
     told = [outcome.time for outcome in _routes(outcomes, scope) if outcome.verdict == "broken"]
     return Scope(scope.segments, min(told), max(told)) if told else None

@@ -29,9 +29,9 @@ from prikkfri.assurance.impact import (
     Holder,
     Impact,
     Scope,
-    condemned,
     exposure,
     holder_of,
+    misdelivery_scope,
     proven,
 )
 from prikkfri.assurance.incidents import Fact, Incident
@@ -650,7 +650,7 @@ class Response:
         outcomes = [outcome for outcome in outcomes if incident.since <= outcome.time < scope.until]
         before = await self._outcomes(incident.since - self._timing.exposed_before_seconds, incident.since)
         outcomes = [*before, *outcomes]
-        if (astray := condemned(outcomes, scope)) is not None:
+        if (astray := misdelivery_scope(outcomes, scope)) is not None:
             return exposure(outcomes, astray)
         # Failing to arrive exposes nobody. That none went astray, only canaries can say.
         return () if proven(outcomes, scope) else None

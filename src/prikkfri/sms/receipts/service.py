@@ -31,7 +31,17 @@ from prikkfri.sms.network_receipts import (
     next_try,
     receipt_id,
 )
-from prikkfri.sms.receipt_ids import ALL, Habit, Match, MismatchReason, Reading, complaint, learn, readings, wanted
+from prikkfri.sms.receipt_ids import (
+    ALL,
+    Habit,
+    Match,
+    MismatchReason,
+    Reading,
+    complaint,
+    expected_ids,
+    learn,
+    readings,
+)
 from prikkfri.sms.receipts import store
 from prikkfri.sms.routing import Party, numbering_of
 from prikkfri.sms.shared.service import CentreState, log
@@ -134,7 +144,7 @@ class Receipts:
     async def answers_came(self, tx: Transaction, link: str, next_hop_ids: Iterable[str], now: float) -> None:
         """What waits for one of these ids is due."""
         if self._waiting[link]:
-            await store.make_due(tx, link, wanted([each for each in next_hop_ids if each]), now=now)
+            await store.make_due(tx, link, expected_ids([each for each in next_hop_ids if each]), now=now)
             self._due.set()
 
     async def release(
@@ -197,7 +207,7 @@ class Receipts:
         found: ReceiptMatch | MismatchReason = MismatchReason.NO_MESSAGE
         # What has been learnt since it came goes before all that could be meant: of several it may leave one.
         for ways in dict.fromkeys((readings(setting, habit), *([ALL] if last and not setting else []))):
-            found = find(receipt, await store.known(tx, target, wanted(receipt.identities, ways)), ways)
+            found = find(receipt, await store.known(tx, target, expected_ids(receipt.identities, ways)), ways)
             if isinstance(found, ReceiptMatch):
                 break
         if receipt.reference != NO_REFERENCE and not is_named(receipt, found):
