@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Literal
 from urllib.parse import parse_qs
 
 import msgspec
 
 from prikkfri.door.service import Admitted, Door, Issued, Refused, Waiting
+from prikkfri.door.steering import Wanted
 from prikkfri.protocols.asgi import (
+    PLAIN,
     Answer,
     Application,
     Handler,
@@ -40,12 +43,26 @@ _ANSWERS = {
     "revoked": (401, "This device has been signed out."),
     "bad-ticket": (400, "This is no ticket of ours; please take a new one."),
     "overloaded": (503, "Very many are coming right now; please try again in a moment."),
+    "drained": (503, "Nobody new is let in for now; please come again later."),
     "too-many-joins": (503, "Very many come from your network right now; please try again in a moment."),
 }
 
 
 class _EnterBody(msgspec.Struct):
     device: Annotated[str, msgspec.Meta(max_length=24)]
+
+
+class _Order(msgspec.Struct, forbid_unknown_fields=True):
+    order: Literal["auto", "rate", "pause", "drain", "open", "schedule", "withdraw"]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
+    """The name of the person who says so."""
+    after: Annotated[int, msgspec.Meta(ge=0)]
+    """The number of the last order that they know of."""
+    per_second: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
+    reason: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    room_from: Annotated[float, msgspec.Meta(ge=0, le=1e11)] | None = None
+    opens_at: Annotated[float, msgspec.Meta(ge=0, le=1e11)] = 0.0
+    sure: bool = False
 
 
 _decoder = msgspec.json.Decoder(_EnterBody)
@@ -56,9 +73,11 @@ def application(
     *,
     viewer_origin: str,
     open_channels_url: str,
+    command_key: str = "",
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Application:
-    """`open_channels_url`: where playout lists the channels that need no sign-in."""
+    """`open_channels_url`: where playout lists the channels that need no sign-in. `command_key` is what commands carry;
+    without one none is taken."""
 
     def document(answer: Issued | Admitted | Waiting | Refused) -> Answer:
         match answer:
@@ -83,6 +102,7 @@ def application(
                         "poll_after_s": answer.poll_after_s,
                         "since": answer.since,
                         "position": answer.position,
+                        "ordered": door.ordered(),
                         "open": open_channels_url,
                     },
                 )
@@ -126,6 +146,21 @@ def application(
     async def line(request: Request) -> Answer:
         return Answer(200, headers=LINE_HEADERS, body=door.line())
 
+    async def steering(request: Request) -> Answer:
+        ordered, line = door.steering()
+        return Answer(200, msgspec.to_builtins({**asdict(ordered), "line": line}))
+
+    async def steer(request: Request) -> Answer:
+        try:
+            wanted = msgspec.json.decode(await request.body(), type=_Order)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return refusal(400, "bad-order", str(error))
+        asked = msgspec.structs.asdict(wanted)
+        not_taken = door.steer(Wanted(kind=asked.pop("order"), **asked))
+        if not_taken is not None:
+            return refusal(503 if not_taken.why == "not-kept" else 409, not_taken.why, not_taken.said)
+        return await steering(request)
+
     def gated(step: str, handler: Handler) -> Handler:
         async def answer(request: Request) -> Answer | None:
             if overloaded := door.overloaded(step):
@@ -139,6 +174,8 @@ def application(
         Route("POST", "/enter", gated("enter", enter), body_bytes_max=BODY_BYTES_MAX, origin=viewer_origin),
         Route("GET", "/waiting", gated("enter", waiting)),
         Route("GET", "/line", line),
+        Route("GET", "/steering", steering, key=command_key),
+        Route("POST", "/steering", steer, body_bytes_max=BODY_BYTES_MAX, key=command_key),
     )
     answering = edge(routes, cors=cross_origin(viewer_origin, credentials=False))
 

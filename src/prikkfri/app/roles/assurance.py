@@ -44,7 +44,7 @@ CAPACITIES_KEPT = 720
 """An hour of them: a fault may be found long after it has begun."""
 NAMES_AT_ONCE = 2_000
 """Subscribers that one statement reads while somebody is sought by name."""
-COMMANDED = ("signin", "playout", "sms", "status")
+COMMANDED = ("signin", "playout", "sms", "status", "door")
 
 
 async def build(config: Config, clock: Clock) -> Role:
