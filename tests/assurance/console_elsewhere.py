@@ -12,8 +12,8 @@ import httpx
 from console_doubles import HTML, KEY, QUICK_HASHER
 from surroundings import personal_beside, surroundings
 
-from prikkfri.assurance.console import Console, ensure_first_account
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.console import Console, ensure_first_user
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.personal.service import Personal
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance
@@ -35,7 +35,7 @@ LINE: dict[str, Any] = {
     "number": 7, "order": {"kind": "auto", "per_second": 0.0, "reason": "", "by": "", "at": 0.0}, "room": None,
     "line": {"waiting": 1_234, "given_per_second": 20.0, "spent_per_second": 18.0, "machine_per_second": 24.0,
              "passes_out": 40, "wait_s": 61.7, "unspent_share": 0.1, "absent_share": 0.12, "silent_since": None},
-    "taken": [],
+    "history": [],
 }  # fmt: skip
 
 
@@ -186,12 +186,12 @@ async def console_beside(elsewhere: Elsewhere, home: Path, clock: ManualClock) -
 
     zone = ZoneInfo("Europe/Oslo")
     response = Response(database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=zone)
-    neighbours = Neighbours(client, urls=urls, command_keys=KEYS)
+    neighbours = RoleClient(client, urls=urls, command_keys=KEYS)
     assurance = Assurance(
         database, sources={}, neighbours=neighbours, clock=clock,
         settings=Settings(), operator="Nordavind", status_url="http://status.test", zone=ZoneInfo("Europe/Oslo"),
     )  # fmt: skip
-    made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
+    made = await ensure_first_user(database, clock, hasher=QUICK_HASHER)
     assert made is not None
     console = Console(database, clock=clock, key=KEY, hasher=QUICK_HASHER)
     personal = personal_beside(

@@ -11,7 +11,7 @@ import pytest
 from console_elsewhere import LINE, ORIGIN, Elsewhere, House, console_beside
 
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.incidents import opened
+from prikkfri.assurance.incidents import open_incident
 from prikkfri.assurance.response.assessing import done
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import is_promise
@@ -69,7 +69,7 @@ async def test_what_is_ordered_is_shown_with_its_giver_and_age_there_and_on_the_
     given = {**LINE["order"], "by": "Kari <b>", "at": clock.now() - 240, **order}
     taken = [{"at": clock.now() - 240, "by": "Ola", "order": "let nobody new join the line"},
              {"at": clock.now() - 5, "by": "Kari", "order": "paused the line (fault)"}]  # fmt: skip
-    stands(house, order=given, taken=taken)
+    stands(house, order=given, history=taken)
     shown = await page(house)
     assert said in shown and "4 min ago" in shown
     assert shown.index("paused the line (fault)") < shown.index("let nobody new join the line")
@@ -152,7 +152,7 @@ async def test_what_cannot_be_ordered_says_why(house: House) -> None:
 
 
 async def test_who_only_looks_orders_nothing(house: House) -> None:
-    password = await house.console.add_account("ola", by="duty", role="look")
+    password = await house.console.add_user("ola", by="duty", role="look")
     house.browser.cookies.clear()
     await house.browser.post("/sign-in", data={"name": "ola", "password": password or ""}, headers={"origin": ORIGIN})
     assert "1,234 people wait" in await page(house)
@@ -162,7 +162,7 @@ async def test_who_only_looks_orders_nothing(house: House) -> None:
 
 def test_an_order_stands_in_the_timeline_of_the_incident_that_is_open_and_is_no_promise() -> None:
     segment = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
-    incident = opened("i-1", Alarm("share", segment, 1_000.0, 990.0, 0.01, 0.9, 40, 30.0, 25.0), 1_000.0)
+    incident = open_incident("i-1", Alarm("share", segment, 1_000.0, 990.0, 0.01, 0.9, 40, 30.0, 25.0), 1_000.0)
     ordered = Outcome(
         time=1_060.0, service="television", step="steer-line", layer="door", verdict="kept", reason="pause",
         dimensions={"by": "Kari", "order": "paused the line (fault)"},

@@ -13,7 +13,7 @@ from prikkfri.config import Config
 from prikkfri.config import Door as DoorSettings
 from prikkfri.door.http import application
 from prikkfri.door.service import Door, load_keys
-from prikkfri.door.steering import drawn
+from prikkfri.door.steering import draw_position
 from prikkfri.door.ticket import LOTS
 from prikkfri.door.waiting_room import Capacity
 from prikkfri.journal import Outcome
@@ -165,7 +165,7 @@ async def test_an_order_is_kept_over_a_restart_and_told_with_its_giver_and_its_a
     assert found["number"] == 2 and found["order"] == {
         "kind": "pause", "per_second": 0.0, "reason": "maintenance", "by": "Kari", "at": ordered_at,
     }  # fmt: skip
-    assert [(each["by"], each["order"]) for each in found["taken"]] == [
+    assert [(each["by"], each["order"]) for each in found["history"]] == [
         ("Kari", "let 2 people a second in through the line"), ("Kari", "paused the line (maintenance)"),
     ]  # fmt: skip
     assert "ticket" in await after.enter(1)
@@ -249,7 +249,7 @@ async def test_a_scheduled_room_opens_at_its_moment_in_the_order_of_lots(entranc
     tickets: dict[int, str] = {}
     for number in range(12):
         answer = await entrance.enter(number)
-        assert answer["place"] is None and answer["position"] == drawn(room, device(number), key, LOTS)
+        assert answer["place"] is None and answer["position"] == draw_position(room, device(number), key, LOTS)
         assert answer["ordered"]["state"] == "scheduled" and answer["ordered"]["opens_at"] == opens_at
         assert answer["wait_s"] >= answer["ordered"]["in_s"]
         again = await entrance.enter(number) if number == 3 else answer
@@ -276,7 +276,7 @@ async def test_a_scheduled_room_opens_at_its_moment_in_the_order_of_lots(entranc
         for number in list(tickets):
             answer = await after.ask(tickets.pop(number))
             if "admitted" in answer:
-                called[-1].append(drawn(room, device(number), key, LOTS))
+                called[-1].append(draw_position(room, device(number), key, LOTS))
             else:
                 tickets[number] = answer["ticket"]
         await after.pass_time(1)

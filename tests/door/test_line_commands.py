@@ -1,4 +1,4 @@
-"""`prikkfri line`, against a real door over a real socket."""
+"""What an operator types about the line, against a real door over a real socket."""
 
 import asyncio
 import json
@@ -102,7 +102,7 @@ def test_each_order_is_given_by_its_command_and_shown_with_its_giver(installed: 
     shown = installed.ran("show", "--json", "-")
     document = json.loads(shown.stdout)
     assert shown.exit_code == 1 and document["order"]["kind"] == "pause"
-    assert [taken["order"] for taken in document["taken"]][-1] == "paused the line (fault)"
+    assert [taken["order"] for taken in document["history"]][-1] == "paused the line (fault)"
     assert "not known" in installed.ran("show").stdout  # the wait, while it stands
     assert installed.ran("auto").exit_code == 0 and installed.ran("show").exit_code == 0
     installed.clock.advance(5)

@@ -11,18 +11,18 @@ from prikkfri.door.steering import (
     RATE_MAX,
     RATE_MIN,
     ROOM_WINDOWS,
-    NotTaken,
     Order,
-    Room,
+    OrderRecord,
+    OrderRefusal,
+    OrderRequest,
+    ScheduledRoom,
     Steering,
-    Taken,
-    Wanted,
-    drawn,
-    moved,
-    noted,
-    ordered,
-    public,
-    said_of,
+    advance,
+    apply_order,
+    describe_order,
+    draw_position,
+    public_notice,
+    record_order,
 )
 from prikkfri.door.waiting_room import Capacity, Line
 
@@ -32,20 +32,20 @@ LOTS = 1 << 14
 DAY = 86_400.0
 
 
-def wanted(kind: str, after: int = 0, **more: object) -> Wanted:
-    return Wanted(kind, "Kari", after, **more)  # type: ignore[arg-type]
+def wanted(kind: str, after: int = 0, **more: object) -> OrderRequest:
+    return OrderRequest(kind, "Kari", after, **more)  # type: ignore[arg-type]
 
 
 def order(steering: Steering, kind: str, *, now: float = NOW, rate_max: float = 10.0, **more: object) -> Steering:
     """After somebody who knows the last order, and is sure."""
-    after = ordered(steering, wanted(kind, steering.number, sure=True, **more), now=now, rate_max=rate_max)
+    after = apply_order(steering, wanted(kind, steering.number, sure=True, **more), now=now, rate_max=rate_max)
     assert isinstance(after, Steering), after
     return after
 
 
-def why(steering: Steering, order: Wanted, *, now: float = NOW, rate_max: float = 10.0) -> str:
-    taken = ordered(steering, order, now=now, rate_max=rate_max)
-    return taken.why if isinstance(taken, NotTaken) else ""
+def why(steering: Steering, order: OrderRequest, *, now: float = NOW, rate_max: float = 10.0) -> str:
+    taken = apply_order(steering, order, now=now, rate_max=rate_max)
+    return taken.why if isinstance(taken, OrderRefusal) else ""
 
 
 orders = st.one_of(
@@ -62,13 +62,13 @@ def test_an_order_that_comes_twice_or_late_changes_nothing(before: list, last: t
     for kind, more in before:
         steering = order(steering, kind, **more)
     said = wanted(last[0], steering.number, sure=True, **last[1])
-    once = ordered(steering, said, now=NOW, rate_max=10.0)
+    once = apply_order(steering, said, now=NOW, rate_max=10.0)
     assert isinstance(once, Steering)
-    assert ordered(once, said, now=NOW + 5, rate_max=10.0) is once
+    assert apply_order(once, said, now=NOW + 5, rate_max=10.0) is once
     assert once is steering or once.number == steering.number + 1
     other = order(once, "pause" if once.order.kind != "pause" else "drain", reason="other")
-    late = ordered(other, said, now=NOW + 10, rate_max=10.0)
-    assert late is other or (isinstance(late, NotTaken) and late.why == "ordered-meanwhile")
+    late = apply_order(other, said, now=NOW + 10, rate_max=10.0)
+    assert late is other or (isinstance(late, OrderRefusal) and late.why == "ordered-meanwhile")
 
 
 def test_what_lets_in_more_than_signin_can_take_needs_somebody_who_is_sure() -> None:
@@ -101,14 +101,14 @@ def test_what_lets_in_more_than_signin_can_take_needs_somebody_who_is_sure() -> 
         (wanted("schedule", opens_at=NOW + 31 * DAY + 1, room_from=NOW + 31 * DAY - 60), True),
     ],
 )
-def test_an_order_has_its_bounds(said: Wanted, bad: bool) -> None:
+def test_an_order_has_its_bounds(said: OrderRequest, bad: bool) -> None:
     assert why(Steering(), said) == ("bad-order" if bad else "")
 
 
 def test_one_order_stands_beside_one_room_each_with_who_gave_it_and_when() -> None:
     steering = order(order(Steering(), "pause", reason="fault"), "schedule", opens_at=NOW + 60, now=NOW + 1)
     assert steering.order == Order("pause", reason="fault", by="Kari", at=NOW)
-    assert steering.room == Room(NOW + 1, NOW + 60, "Kari", NOW + 1)
+    assert steering.room == ScheduledRoom(NOW + 1, NOW + 60, "Kari", NOW + 1)
     assert order(steering, "rate", per_second=2.0).room is steering.room
     assert order(steering, "auto", now=NOW + 9).order == Order("auto", by="Kari", at=NOW + 9)
     assert order(steering, "rate", per_second=2.0) != order(steering, "rate", per_second=3.0)
@@ -117,23 +117,23 @@ def test_one_order_stands_beside_one_room_each_with_who_gave_it_and_when() -> No
 
 def test_a_room_begins_behind_all_who_stand_and_opens_at_its_moment() -> None:
     scheduled = order(Steering(), "schedule", room_from=NOW + 10, opens_at=NOW + 60)
-    assert moved(scheduled, NOW + 9.9, 5.0, 7.0) is scheduled and scheduled.closed_room is None
-    begun = moved(scheduled, NOW + 10, 5.0, 6.2)
+    assert advance(scheduled, NOW + 9.9, 5.0, 7.0) is scheduled and scheduled.closed_room is None
+    begun = advance(scheduled, NOW + 10, 5.0, 6.2)
     assert begun.closed_room and (begun.closed_room.first, begun.closed_room.ends) == (7.0, 7.0 + ROOM_WINDOWS)
-    assert moved(scheduled, NOW + 10, 9.0, 6.2).room == replace(begun.closed_room, begins=9.0)
+    assert advance(scheduled, NOW + 10, 9.0, 6.2).room == replace(begun.closed_room, begins=9.0)
     assert [begun.closed_room.holds(at) for at in (6.9, 7.0, 7.0 + ROOM_WINDOWS - 0.1, 7.0 + ROOM_WINDOWS)] == [
         False, True, True, False,
     ]  # fmt: skip
-    assert moved(begun, NOW + 59.9, 99.0, 99.0) is begun
-    opened = moved(begun, NOW + 61, 99.0, 99.0)
+    assert advance(begun, NOW + 59.9, 99.0, 99.0) is begun
+    opened = advance(begun, NOW + 61, 99.0, 99.0)
     assert opened.closed_room is None and opened.room and opened.room.opened_at == NOW + 60
-    assert moved(opened, NOW + 99, 0.0, 0.0) is opened
-    at_once = moved(order(begun, "open"), NOW + 20, 0.0, 0.0)
+    assert advance(opened, NOW + 99, 0.0, 0.0) is opened
+    at_once = advance(order(begun, "open"), NOW + 20, 0.0, 0.0)
     assert at_once.room and at_once.room.opened_at == NOW + 20
 
 
 def test_people_in_a_room_stay_in_it_when_its_opening_is_moved_or_it_is_withdrawn() -> None:
-    begun = moved(order(Steering(), "schedule", opens_at=NOW + 60), NOW, 5.0, 5.0)
+    begun = advance(order(Steering(), "schedule", opens_at=NOW + 60), NOW, 5.0, 5.0)
     assert begun.room is not None
     later = order(begun, "schedule", opens_at=NOW + 90, now=NOW + 20)
     assert later.room == replace(begun.room, opens_at=NOW + 90)
@@ -143,11 +143,11 @@ def test_people_in_a_room_stay_in_it_when_its_opening_is_moved_or_it_is_withdraw
     assert order(withdrawn, "withdraw") is withdrawn
     unbegun = order(Steering(), "schedule", room_from=NOW + 10, opens_at=NOW + 60)
     assert order(unbegun, "withdraw").room is None
-    assert order(unbegun, "schedule", room_from=NOW + 11, opens_at=NOW + 60).room == Room(
+    assert order(unbegun, "schedule", room_from=NOW + 11, opens_at=NOW + 60).room == ScheduledRoom(
         NOW + 11, NOW + 60, "Kari", NOW
     )
     assert order(unbegun, "schedule", room_from=NOW + 10, opens_at=NOW + 60) is unbegun
-    assert order(withdrawn, "schedule", opens_at=NOW + 90, now=NOW + 40).room == Room(
+    assert order(withdrawn, "schedule", opens_at=NOW + 90, now=NOW + 40).room == ScheduledRoom(
         NOW + 40, NOW + 90, "Kari", NOW + 40
     )
 
@@ -158,22 +158,22 @@ def device(number: int) -> str:
 
 @given(st.permutations(range(40)))
 def test_a_lottery_is_a_permutation_whatever_the_order_of_coming(came: list[int]) -> None:
-    room = Room(NOW, NOW + 60, "Kari", NOW, begins=64.0)
-    places = {number: drawn(room, device(number), KEY, LOTS) for number in came}
+    room = ScheduledRoom(NOW, NOW + 60, "Kari", NOW, begins=64.0)
+    places = {number: draw_position(room, device(number), KEY, LOTS) for number in came}
     assert len(set(places.values())) == 40 and all(room.holds(place) for place in places.values())
-    assert places == {number: drawn(room, device(number), KEY, LOTS) for number in range(40)}
+    assert places == {number: draw_position(room, device(number), KEY, LOTS) for number in range(40)}
 
 
 def test_a_lottery_favours_neither_early_nor_late_and_is_another_for_each_room_and_key() -> None:
-    room = Room(NOW, NOW + 60, "Kari", NOW, begins=64.0)
-    order = sorted(range(2_000), key=lambda number: drawn(room, device(number), KEY, LOTS))
+    room = ScheduledRoom(NOW, NOW + 60, "Kari", NOW, begins=64.0)
+    order = sorted(range(2_000), key=lambda number: draw_position(room, device(number), KEY, LOTS))
     first_half = [number for number in order[:1_000] if number < 1_000]
     assert 440 < len(first_half) < 560  # 3.8 standard deviations
-    windows = {int(drawn(room, device(number), KEY, LOTS)) for number in range(2_000)}
+    windows = {int(draw_position(room, device(number), KEY, LOTS)) for number in range(2_000)}
     assert len(windows) > 0.95 * ROOM_WINDOWS
-    elsewhere = [drawn(replace(room, begins=65.0), device(number), KEY, LOTS) - 1 for number in range(9)]
-    ours = [drawn(room, device(number), KEY, LOTS) for number in range(9)]
-    other_key = [drawn(room, device(number), b"q" * 32, LOTS) for number in range(9)]
+    elsewhere = [draw_position(replace(room, begins=65.0), device(number), KEY, LOTS) - 1 for number in range(9)]
+    ours = [draw_position(room, device(number), KEY, LOTS) for number in range(9)]
+    other_key = [draw_position(room, device(number), b"q" * 32, LOTS) for number in range(9)]
     assert not set(ours) & set(elsewhere) and not set(ours) & set(other_key)
 
 
@@ -186,31 +186,31 @@ def test_each_order_is_told_in_words_and_the_last_ones_are_kept() -> None:
         ("open", {}, "opened the line: everybody is let in at once"),
         ("schedule", {"opens_at": NOW + 60}, "scheduled the waiting room to open at 1970-01-12 14:47:40"),
     ):
-        assert said_of(nothing, order(nothing, kind, **more), zone) == (kind, text)
+        assert describe_order(nothing, order(nothing, kind, **more), zone) == (kind, text)
     drained, scheduled = order(nothing, "drain"), order(nothing, "schedule", opens_at=NOW + 60)
-    assert said_of(drained, order(drained, "auto"), zone) == ("auto", "let the line move by itself again")
+    assert describe_order(drained, order(drained, "auto"), zone) == ("auto", "let the line move by itself again")
     withdrawal = ("withdraw", "withdrew the scheduled waiting room")
-    assert said_of(scheduled, order(scheduled, "withdraw"), zone) == withdrawal
-    begun = moved(scheduled, NOW, 5.0, 5.0)
-    assert said_of(begun, order(begun, "withdraw"), zone) == withdrawal
+    assert describe_order(scheduled, order(scheduled, "withdraw"), zone) == withdrawal
+    begun = advance(scheduled, NOW, 5.0, 5.0)
+    assert describe_order(begun, order(begun, "withdraw"), zone) == withdrawal
     for number in range(25):
-        nothing = noted(nothing, Taken(number, "Kari", "did something"))
-    assert [taken.at for taken in nothing.taken] == list(range(5, 25))
+        nothing = record_order(nothing, OrderRecord(number, "Kari", "did something"))
+    assert [taken.at for taken in nothing.history] == list(range(5, 25))
 
 
 def test_people_who_wait_are_told_of_a_pause_an_opening_and_that_nobody_new_joins() -> None:
     nothing = Steering()
-    assert public(nothing, NOW) is None and public(order(nothing, "open"), NOW) is None
-    assert public(order(nothing, "rate", per_second=1.0), NOW) is None
-    assert public(order(nothing, "drain"), NOW) == {"state": "drained", "since": NOW}
+    assert public_notice(nothing, NOW) is None and public_notice(order(nothing, "open"), NOW) is None
+    assert public_notice(order(nothing, "rate", per_second=1.0), NOW) is None
+    assert public_notice(order(nothing, "drain"), NOW) == {"state": "drained", "since": NOW}
     scheduled = order(nothing, "schedule", opens_at=NOW + 60)
-    assert public(scheduled, NOW) is None
-    begun = moved(scheduled, NOW, 5.0, 5.0)
-    assert public(begun, NOW + 20) == {"state": "scheduled", "opens_at": NOW + 60, "in_s": 40.0}
-    assert public(begun, NOW + 61) == {"state": "scheduled", "opens_at": NOW + 60, "in_s": 0.0}
-    assert public(order(begun, "drain"), NOW) == public(begun, NOW)
+    assert public_notice(scheduled, NOW) is None
+    begun = advance(scheduled, NOW, 5.0, 5.0)
+    assert public_notice(begun, NOW + 20) == {"state": "scheduled", "opens_at": NOW + 60, "in_s": 40.0}
+    assert public_notice(begun, NOW + 61) == {"state": "scheduled", "opens_at": NOW + 60, "in_s": 0.0}
+    assert public_notice(order(begun, "drain"), NOW) == public_notice(begun, NOW)
     paused = order(begun, "pause", reason="maintenance")
-    assert public(paused, NOW) == {"state": "paused", "reason": "maintenance", "since": NOW}
+    assert public_notice(paused, NOW) == {"state": "paused", "reason": "maintenance", "since": NOW}
 
 
 # The line under orders.
@@ -301,7 +301,7 @@ def test_a_room_holds_those_who_come_until_it_opens_behind_those_before_it_and_b
     line.steer(order(line.steering, "schedule", opens_at=NOW + 60), NOW)
     room = line.steering.closed_room
     assert room is not None and room.first > early
-    inside = [drawn(room, device(number), KEY, LOTS) for number in range(60)]
+    inside = [draw_position(room, device(number), KEY, LOTS) for number in range(60)]
     for number, position in enumerate(inside):
         line.joined_room(position, NOW + number / 10)
         line.came_back(position, NOW + number / 10 + 1)
@@ -378,7 +378,7 @@ def test_no_order_loses_or_moves_a_place_and_all_get_in_in_the_end(plan: list[tu
             if "opens_at" in facts:
                 facts = {"opens_at": now + facts["opens_at"] - NOW}
             said = wanted(kind, line.steering.number, sure=True, **facts)
-            if isinstance(taken := ordered(line.steering, said, now=now, rate_max=10.0), Steering):
+            if isinstance(taken := apply_order(line.steering, said, now=now, rate_max=10.0), Steering):
                 line.steer(taken, now)
         else:
             now += 0.3
@@ -389,7 +389,7 @@ def test_no_order_loses_or_moves_a_place_and_all_get_in_in_the_end(plan: list[tu
             if room is None:
                 position = line.joined(0.5, now)
             else:
-                position = drawn(room, device(int(more)), KEY, LOTS)  # type: ignore[call-overload]
+                position = draw_position(room, device(int(more)), KEY, LOTS)  # type: ignore[call-overload]
                 line.joined_room(position, now)
             begins = room.begins if room else None
             # Behind all who came before, but for those who are drawn among each other.

@@ -27,7 +27,7 @@ class ChannelControl:
 
 
 @dataclass(frozen=True)
-class Noticed:
+class DetectableShare:
     """The smallest share of misdelivered messages that a route's canaries would show in so many minutes."""
 
     minutes: int
@@ -57,7 +57,7 @@ class RouteControl:
     """It is looked at closely just now."""
     canaries_per_minute: float = 0.0
     """Of which something is learnt."""
-    noticed: tuple[Noticed, ...] = ()
+    noticed: tuple[DetectableShare, ...] = ()
     hints: dict[str, int] = field(default_factory=dict)
     """By kind, how many have come since a person opened it last."""
 
@@ -87,7 +87,7 @@ class LineRoom:
 
 
 @dataclass(frozen=True)
-class LineSeen:
+class LineMeasurements:
     waiting: int
     given_per_second: float
     spent_per_second: float
@@ -101,7 +101,7 @@ class LineSeen:
 
 
 @dataclass(frozen=True)
-class LineTaken:
+class LineOrderRecord:
     """An order that was taken, in words that stand after whoever gave it."""
 
     at: float
@@ -117,8 +117,8 @@ class LineControl:
     """Of the last order."""
     order: LineOrder
     room: LineRoom | None
-    line: LineSeen
-    taken: tuple[LineTaken, ...] = ()
+    line: LineMeasurements
+    history: tuple[LineOrderRecord, ...] = ()
     """The last orders, the newest last."""
 
     @property

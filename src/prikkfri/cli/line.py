@@ -30,7 +30,7 @@ def show_line(json_file: JsonFile = None, home: Home = HOME, config: ConfigFile 
         write_json(found, json_file)
     else:
         table = Table(box=None, show_header=False)
-        for name, value in line_lines(found, ZoneInfo(settings.streaming.timezone)):
+        for name, value in describe_line(found, ZoneInfo(settings.streaming.timezone)):
             table.add_row(name, Text(value))
         console.print(table)
     stands = kind == "pause" or (kind != "open" and seen["silent_since"] is not None)
@@ -46,7 +46,7 @@ def order_rate(
     config: ConfigFile = None,
 ) -> None:
     """Let so many people in in a second, whatever sign-in can take, until something else is ordered."""
-    ordered(configuration(home, config), by, order="rate", per_second=per_second, sure=sure)
+    give_order(configuration(home, config), by, order="rate", per_second=per_second, sure=sure)
 
 
 @commands.command("pause")
@@ -57,25 +57,25 @@ def order_pause(
     config: ConfigFile = None,
 ) -> None:
     """Let nobody in; everybody keeps their place."""
-    ordered(configuration(home, config), by, order="pause", reason=reason)
+    give_order(configuration(home, config), by, order="pause", reason=reason)
 
 
 @commands.command("drain")
 def order_drain(by: By = "", home: Home = HOME, config: ConfigFile = None) -> None:
     """Let nobody new join; those who stand are let in."""
-    ordered(configuration(home, config), by, order="drain")
+    give_order(configuration(home, config), by, order="drain")
 
 
 @commands.command("open")
 def order_open(sure: Sure = False, by: By = "", home: Home = HOME, config: ConfigFile = None) -> None:
     """Let everybody in at once, until something else is ordered."""
-    ordered(configuration(home, config), by, order="open", sure=sure)
+    give_order(configuration(home, config), by, order="open", sure=sure)
 
 
 @commands.command("auto")
 def order_auto(by: By = "", home: Home = HOME, config: ConfigFile = None) -> None:
     """Let the line move by itself again, as fast as sign-in can."""
-    ordered(configuration(home, config), by, order="auto")
+    give_order(configuration(home, config), by, order="auto")
 
 
 @commands.command("schedule")
@@ -94,25 +94,25 @@ def order_schedule(
     if withdraw == bool(opens):
         raise UsageError("say which: --opens TIME, or --withdraw")
     if withdraw:
-        ordered(settings, by, order="withdraw")
+        give_order(settings, by, order="withdraw")
         return
     zone = ZoneInfo(settings.streaming.timezone)
-    wanted: dict[str, Any] = {"opens_at": time_of(opens, "--opens", zone)}
+    wanted: dict[str, Any] = {"opens_at": parse_moment(opens, "--opens", zone)}
     if room_from:
-        wanted["room_from"] = time_of(room_from, "--from", zone)
-    ordered(settings, by, order="schedule", **wanted)
+        wanted["room_from"] = parse_moment(room_from, "--from", zone)
+    give_order(settings, by, order="schedule", **wanted)
 
 
-def ordered(settings: Config, by: str, **wanted: object) -> None:
+def give_order(settings: Config, by: str, **wanted: object) -> None:
     """Orders it after what is ordered now, and says how the line stands then."""
     after = asked_of("door", settings, "GET", PATH)["number"]
     found = asked_of("door", settings, "POST", PATH, {**wanted, "by": by or getpass.getuser(), "after": after})
     zone = ZoneInfo(settings.streaming.timezone)
-    for name, value in line_lines(found, zone)[:2]:
+    for name, value in describe_line(found, zone)[:2]:
         console.print(Text(f"{name}: {value}"), soft_wrap=True)
 
 
-def time_of(text: str, option: str, zone: ZoneInfo) -> float:
+def parse_moment(text: str, option: str, zone: ZoneInfo) -> float:
     """A moment on the installation's clocks, unless its offset is said."""
     try:
         found = datetime.fromisoformat(text)
@@ -121,7 +121,7 @@ def time_of(text: str, option: str, zone: ZoneInfo) -> float:
         raise UsageError(f"{option} {text}: that is no moment; say it as 2026-12-24T20:00") from None
 
 
-def line_lines(found: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
+def describe_line(found: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
     """What is said of the line, line by line."""
     order, room, seen = found["order"], found["room"], found["line"]
     told = {

@@ -9,12 +9,12 @@ from urllib.parse import parse_qs
 import msgspec
 
 from prikkfri.door.service import Admitted, Door, Issued, Refused, Waiting
-from prikkfri.door.steering import Wanted
+from prikkfri.door.steering import OrderRequest
 from prikkfri.protocols.asgi import (
     PLAIN,
-    Answer,
     Application,
     Handler,
+    HttpResponse,
     Receive,
     Request,
     Route,
@@ -79,10 +79,10 @@ def application(
     """`open_channels_url`: where playout lists the channels that need no sign-in. `command_key` is what commands carry;
     without one none is taken."""
 
-    def document(answer: Issued | Admitted | Waiting | Refused) -> Answer:
+    def document(answer: Issued | Admitted | Waiting | Refused) -> HttpResponse:
         match answer:
             case Issued():
-                return Answer(
+                return HttpResponse(
                     200,
                     {
                         "playback_token": answer.playback_token,
@@ -91,9 +91,9 @@ def application(
                     },
                 )
             case Admitted():
-                return Answer(200, {"admitted": answer.admission, "expires_at": answer.expires_at})
+                return HttpResponse(200, {"admitted": answer.admission, "expires_at": answer.expires_at})
             case Waiting():
-                return Answer(
+                return HttpResponse(
                     200,
                     {
                         "ticket": answer.ticket,
@@ -110,7 +110,7 @@ def application(
                 status, message = _ANSWERS[answer.reason]
                 return refusal(status, answer.reason, message, retry_after_s=answer.retry_after_s)
 
-    async def enter(request: Request) -> Answer:
+    async def enter(request: Request) -> HttpResponse:
         door.in_flight -= 1  # whoever's body has not come yet is nobody we work for
         try:
             body = await request.body()
@@ -124,7 +124,7 @@ def application(
             return refusal(400, "bad-request", "`device` must be `d-` and 22 base64url characters.")
         return document(door.enter(device, (request.scope.get("client") or ("",))[0]))
 
-    async def waiting(request: Request) -> Answer:
+    async def waiting(request: Request) -> HttpResponse:
         if len(request.query) > QUERY_BYTES_MAX:
             return refused("too-large", bytes_max=QUERY_BYTES_MAX)
         [ticket] = parse_qs(request.query.decode("latin-1")).get("ticket", [""])[:1]
@@ -140,29 +140,29 @@ def application(
             answer = door.waiting(answer.ticket)
         return document(answer)
 
-    async def playback_token(request: Request) -> Answer:
+    async def playback_token(request: Request) -> HttpResponse:
         return document(door.playback_token(bearer(request.scope)))
 
-    async def line(request: Request) -> Answer:
-        return Answer(200, headers=LINE_HEADERS, body=door.line())
+    async def line(request: Request) -> HttpResponse:
+        return HttpResponse(200, headers=LINE_HEADERS, body=door.line())
 
-    async def steering(request: Request) -> Answer:
+    async def steering(request: Request) -> HttpResponse:
         ordered, line = door.steering()
-        return Answer(200, msgspec.to_builtins({**asdict(ordered), "line": line}))
+        return HttpResponse(200, msgspec.to_builtins({**asdict(ordered), "line": line}))
 
-    async def steer(request: Request) -> Answer:
+    async def steer(request: Request) -> HttpResponse:
         try:
             wanted = msgspec.json.decode(await request.body(), type=_Order)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return refusal(400, "bad-order", str(error))
         asked = msgspec.structs.asdict(wanted)
-        not_taken = door.steer(Wanted(kind=asked.pop("order"), **asked))
+        not_taken = door.steer(OrderRequest(kind=asked.pop("order"), **asked))
         if not_taken is not None:
             return refusal(503 if not_taken.why == "not-kept" else 409, not_taken.why, not_taken.said)
         return await steering(request)
 
     def gated(step: str, handler: Handler) -> Handler:
-        async def answer(request: Request) -> Answer | None:
+        async def answer(request: Request) -> HttpResponse | None:
             if overloaded := door.overloaded(step):
                 return document(overloaded)
             return await handler(request)

@@ -19,10 +19,10 @@ import msgspec
 from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.door import overload, steering
-from prikkfri.door.steering import NotTaken, Steering, Taken, Wanted
+from prikkfri.door.steering import OrderRecord, OrderRefusal, OrderRequest, Steering
 from prikkfri.door.ticket import ID_BYTES, LIFETIME_SECONDS, LOTS, PROMISE_PREFIX, Ticket, lot, opened, sealed
 from prikkfri.door.timing import Timing
-from prikkfri.door.waiting_room import Capacity, Line, Seen
+from prikkfri.door.waiting_room import Capacity, Line, LineMeasurements
 from prikkfri.door.windows import NUMBERS_PER_SECOND
 from prikkfri.journal.outcomes import Outcome, Verdict
 from prikkfri.protocols import admission_pass, cat, jwt
@@ -138,7 +138,7 @@ class Door:
         self._tokens = tokens
         self._line, self._line_lost = self._line_as_left()
         self.troubles: tuple[str, ...] = ()
-        self._steering_kept = self._steering_as_left()
+        self._steering_kept = self._read_steering()
         self._line.steer(self._steering_kept, clock.now())
         self._came_back: dict[str, float] = {}
         """When it was last told that somebody came back with their pass, by promise; the last to do so last."""
@@ -195,7 +195,7 @@ class Door:
         if room is None:
             position = self._line.joined(lot(device, now, self._keys.ticket), now)
         else:
-            position = steering.drawn(room, device, self._keys.ticket, LOTS)
+            position = steering.draw_position(room, device, self._keys.ticket, LOTS)
             self._line.joined_room(position, now)
         ticket = Ticket(position, now, secrets.token_bytes(ID_BYTES), device)
         if room is None:
@@ -243,36 +243,36 @@ class Door:
                 "wait_s": wait_s,
                 "since": self._line.silent_since,
                 "turns": turns,
-                "ordered": steering.public(self._line.steering, now),
+                "ordered": steering.public_notice(self._line.steering, now),
             }
             self._line_told, self._line_told_at = json.dumps(told).encode(), now
         return self._line_told
 
     def ordered(self) -> dict[str, Any] | None:
         """What people who wait should know of what was ordered."""
-        return steering.public(self._line.steering, self._clock.now())
+        return steering.public_notice(self._line.steering, self._clock.now())
 
-    def steering(self) -> tuple[Steering, Seen]:
+    def steering(self) -> tuple[Steering, LineMeasurements]:
         """What is ordered, and the line."""
         self._move_line(self._clock.now())
-        return self._line.steering, self._line.seen()
+        return self._line.steering, self._line.measure()
 
-    def steer(self, wanted: Wanted) -> NotTaken | None:
+    def steer(self, wanted: OrderRequest) -> OrderRefusal | None:
         """Takes an order: it stands on disk before it holds. None: it holds, or held already."""
         if not self._waiting_room:
-            return NotTaken("waiting-room-off", "the configuration has switched the waiting room off")
+            return OrderRefusal("waiting-room-off", "the configuration has switched the waiting room off")
         now = self._clock.now()
         self._move_line(now)
         before = self._line.steering
-        after = steering.ordered(before, wanted, now=now, rate_max=self._line.measured_per_second)
-        if isinstance(after, NotTaken):
+        after = steering.apply_order(before, wanted, now=now, rate_max=self._line.measured_per_second)
+        if isinstance(after, OrderRefusal):
             return after
         if after is before:
             return None
-        kind, text = steering.said_of(before, after, self._zone)
-        after = steering.noted(after, Taken(now, wanted.by, text))
+        kind, text = steering.describe_order(before, after, self._zone)
+        after = steering.record_order(after, OrderRecord(now, wanted.by, text))
         if not self._keep_steering(after):
-            return NotTaken("not-kept", "it could not be written down, so it was not done; is the disk full?")
+            return OrderRefusal("not-kept", "it could not be written down, so it was not done; is the disk full?")
         self._line.steer(after, now)
         if self._line.steering is not after:  # a room begins at once
             self._keep_steering(self._line.steering)
@@ -346,7 +346,7 @@ class Door:
         self._steering_kept = steering
         return True
 
-    def _steering_as_left(self) -> Steering:
+    def _read_steering(self) -> Steering:
         try:
             return msgspec.json.decode(self._steering_file.read_bytes(), type=Steering)
         except FileNotFoundError:

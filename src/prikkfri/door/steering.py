@@ -22,7 +22,7 @@ RATE_MIN, RATE_MAX = 0.1, 100_000.0
 ROOM_SECONDS_MIN, ROOM_SECONDS_MAX = 30.0, 3 * 3_600.0
 """From its beginning to its opening; a ticket is good for twice the longest."""
 OPENS_WITHIN_SECONDS = 31 * 86_400.0
-TAKEN_KEPT = 20
+HISTORY_KEPT = 20
 ROOM_WINDOWS = 256
 """So many windows are drawn from: with the lots inside each there are four million places."""
 
@@ -41,7 +41,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class ScheduledRoom:
     room_from: float
     opens_at: float
     by: str
@@ -66,7 +66,7 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class OrderRecord:
     """An order that was taken, in words that stand after whoever gave it."""
 
     at: float
@@ -79,19 +79,19 @@ class Steering:
     number: int = 0
     """Orders that were taken so far."""
     order: Order = field(default_factory=Order)
-    room: Room | None = None
-    taken: tuple[Taken, ...] = ()
+    room: ScheduledRoom | None = None
+    history: tuple[OrderRecord, ...] = ()
     """The last ones, the newest last."""
 
     @property
-    def closed_room(self) -> Room | None:
+    def closed_room(self) -> ScheduledRoom | None:
         """The room that people come into, until it opens."""
         room = self.room
         return room if room is not None and room.begins is not None and room.opened_at is None else None
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class OrderRequest:
     """What somebody orders."""
 
     kind: Literal["auto", "rate", "pause", "drain", "open", "schedule", "withdraw"]
@@ -108,35 +108,35 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class NotTaken:
+class OrderRefusal:
     why: Literal["bad-order", "not-sure", "ordered-meanwhile", "waiting-room-off", "not-kept"]
     said: str
 
 
-def ordered(steering: Steering, wanted: Wanted, *, now: float, rate_max: float) -> Steering | NotTaken:
+def apply_order(steering: Steering, wanted: OrderRequest, *, now: float, rate_max: float) -> Steering | OrderRefusal:
     """The steering after an order, the same when it changes nothing. `rate_max`: what is ordered without being sure."""
-    if _stands(steering, wanted):
+    if _stands_already(steering, wanted):
         return steering
-    if said := _bad(wanted, steering, now):
-        return NotTaken("bad-order", said)
+    if said := _find_fault(wanted, steering, now):
+        return OrderRefusal("bad-order", said)
     if wanted.after != steering.number:
-        return NotTaken("ordered-meanwhile", "something else was ordered meanwhile; look at it, then say it again")
+        return OrderRefusal("ordered-meanwhile", "something else was ordered meanwhile; look at it, then say it again")
     if not wanted.sure and wanted.kind == "rate" and wanted.per_second > rate_max:
         said = f"signin says that it can take {rate_max:.3g} a second; to order more, say that you are sure"
-        return NotTaken("not-sure", said)
+        return OrderRefusal("not-sure", said)
     if not wanted.sure and wanted.kind == "open":
-        return NotTaken(
+        return OrderRefusal(
             "not-sure", "everybody would be let in at once, whatever signin can take; say that you are sure"
         )
     number = steering.number + 1
     if wanted.kind == "schedule":
-        return replace(steering, number=number, room=_scheduled(steering.room, wanted, now))
+        return replace(steering, number=number, room=_schedule(steering.room, wanted, now))
     if wanted.kind == "withdraw":
-        return replace(steering, number=number, room=_withdrawn(steering.room, now))
-    return replace(steering, number=number, order=_order(wanted, now))
+        return replace(steering, number=number, room=_withdraw(steering.room, now))
+    return replace(steering, number=number, order=_make_order(wanted, now))
 
 
-def moved(steering: Steering, now: float, next_position: float, first_position: float) -> Steering:
+def advance(steering: Steering, now: float, next_position: float, first_position: float) -> Steering:
     """A room begins at its time, behind all who stand (`next_position`) and not before the position of the moment
     (`first_position`); and opens, also when everybody is let in."""
     room = steering.room
@@ -149,7 +149,7 @@ def moved(steering: Steering, now: float, next_position: float, first_position: 
     return steering if room is steering.room else replace(steering, room=room)
 
 
-def drawn(room: Room, device: str, key: bytes, lots: int) -> float:
+def draw_position(room: ScheduledRoom, device: str, key: bytes, lots: int) -> float:
     """The position of a device in a room: by a keyed lottery, the same however often and whenever it comes.
     `lots`: so many places a window has."""
     text = b"room %d %s" % (room.first, device.encode())
@@ -157,7 +157,7 @@ def drawn(room: Room, device: str, key: bytes, lots: int) -> float:
     return room.first + place / lots
 
 
-def said_of(before: Steering, after: Steering, zone: tzinfo) -> tuple[str, str]:
+def describe_order(before: Steering, after: Steering, zone: tzinfo) -> tuple[str, str]:
     """What was ordered, as a slug and as words that stand after whoever ordered it."""
     if after.room != before.room:
         if after.room is None or after.room.opened_at is not None:
@@ -177,11 +177,11 @@ def said_of(before: Steering, after: Steering, zone: tzinfo) -> tuple[str, str]:
             return "auto", "let the line move by itself again"
 
 
-def noted(steering: Steering, taken: Taken) -> Steering:
-    return replace(steering, taken=(*steering.taken, taken)[-TAKEN_KEPT:])
+def record_order(steering: Steering, taken: OrderRecord) -> Steering:
+    return replace(steering, history=(*steering.history, taken)[-HISTORY_KEPT:])
 
 
-def public(steering: Steering, now: float) -> dict[str, object] | None:
+def public_notice(steering: Steering, now: float) -> dict[str, object] | None:
     """What people who wait should know: that the line stands by order, when it opens, that nobody new joins."""
     order, room = steering.order, steering.closed_room
     if order.kind == "pause":
@@ -191,7 +191,7 @@ def public(steering: Steering, now: float) -> dict[str, object] | None:
     return {"state": "drained", "since": order.at} if order.kind == "drain" else None
 
 
-def _bad(wanted: Wanted, steering: Steering, now: float) -> str:
+def _find_fault(wanted: OrderRequest, steering: Steering, now: float) -> str:
     """What is wrong with an order; empty: nothing."""
     if wanted.kind == "rate" and not RATE_MIN <= wanted.per_second <= RATE_MAX:
         return f"a rate is {RATE_MIN:g} to {RATE_MAX:g} people a second; to let nobody in, pause"
@@ -207,7 +207,7 @@ def _bad(wanted: Wanted, steering: Steering, now: float) -> str:
     return ""
 
 
-def _stands(steering: Steering, wanted: Wanted) -> bool:
+def _stands_already(steering: Steering, wanted: OrderRequest) -> bool:
     """Whether what is wanted stands already."""
     order, room = steering.order, steering.room
     if wanted.kind == "withdraw":
@@ -224,7 +224,7 @@ def _stands(steering: Steering, wanted: Wanted) -> bool:
     )
 
 
-def _order(wanted: Wanted, now: float) -> Order:
+def _make_order(wanted: OrderRequest, now: float) -> Order:
     match wanted.kind:
         case "rate":
             return Order("rate", wanted.per_second, by=wanted.by, at=now)
@@ -235,13 +235,13 @@ def _order(wanted: Wanted, now: float) -> Order:
     raise AssertionError(wanted.kind)
 
 
-def _scheduled(room: Room | None, wanted: Wanted, now: float) -> Room:
+def _schedule(room: ScheduledRoom | None, wanted: OrderRequest, now: float) -> ScheduledRoom:
     """Whoever stands in a room that has begun stays in it, and its opening is moved."""
     if room is not None and room.begins is not None and room.opened_at is None:
         return replace(room, opens_at=wanted.opens_at, by=wanted.by)
-    return Room(max(now, wanted.room_from or now), wanted.opens_at, wanted.by, now)
+    return ScheduledRoom(max(now, wanted.room_from or now), wanted.opens_at, wanted.by, now)
 
 
-def _withdrawn(room: Room | None, now: float) -> Room | None:
+def _withdraw(room: ScheduledRoom | None, now: float) -> ScheduledRoom | None:
     """One that people stand in opens at once; they keep what they were drawn."""
     return None if room is None or room.begins is None else replace(room, opened_at=now)

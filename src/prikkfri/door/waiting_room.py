@@ -20,8 +20,7 @@ from typing import Any
 from prikkfri.door import forecast
 from prikkfri.door.forecast import Fit
 from prikkfri.door.presence import GONE_SHARE, Dues
-from prikkfri.door.steering import Room, Steering
-from prikkfri.door.steering import moved as steering_moved
+from prikkfri.door.steering import ScheduledRoom, Steering, advance
 from prikkfri.door.windows import NUMBERS_PER_SECOND, Windows
 
 SIGNIN_WAIT_SECONDS = 0.7
@@ -106,7 +105,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LineMeasurements:
     """The line as whoever steers it sees it."""
 
     waiting: int
@@ -413,10 +412,10 @@ class Line:
         """What the line takes up in memory, about."""
         return self._windows.bytes_held + self._dues.bytes_held
 
-    def seen(self) -> "Seen":
+    def measure(self) -> "LineMeasurements":
         lasts = MEMORY_SECONDS
         out = self._given_ever - self._given_counted + max(0.0, self._given - self._spent)
-        return Seen(
+        return LineMeasurements(
             waiting=int(self.waiting),
             given_per_second=self._given / lasts,
             spent_per_second=self._spent / lasts,
@@ -435,7 +434,7 @@ class Line:
     def _obey(self, now: float) -> None:
         """Begins and opens a room at its time; sends the front to the end while everybody is let in."""
         windows = self._windows
-        self.steering = steering_moved(self.steering, now, windows.end(), now * NUMBERS_PER_SECOND)
+        self.steering = advance(self.steering, now, windows.end(), now * NUMBERS_PER_SECOND)
         if self.is_open:
             room = self.steering.room
             windows.front = windows.end() if room is None or room.begins is None else max(windows.end(), room.ends)
@@ -445,7 +444,7 @@ class Line:
         room = self.steering.closed_room
         return room is not None and position >= room.first
 
-    def _until_s(self, room: Room) -> float:
+    def _until_s(self, room: ScheduledRoom) -> float:
         return max(0.0, room.opens_at - self._moved_at)
 
     def _wait_s(self, ahead: float) -> float:

@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 from prikkfri.assurance.controls import LineControl
 from prikkfri.assurance.service import Assurance
 from prikkfri.clock import Clock
-from prikkfri.protocols.asgi import Answer
-from prikkfri.web.console.confirming import Sure, ask_first
+from prikkfri.protocols.asgi import HttpResponse
+from prikkfri.web.console.confirming import Confirmation, ask_first
 from prikkfri.web.console.forms import form_of
-from prikkfri.web.console.live import Live, Pace, Parts
-from prikkfri.web.console.pages import Asked, Page, ShowPage, redirect
+from prikkfri.web.console.live import LiveUpdates, Pace, Parts
+from prikkfri.web.console.pages import ConsoleRequest, Page, ShowPage, redirect
 from prikkfri.web.console.rendering import Templates
 
 WAITING_ROOM_PATH = "/waiting-room"
@@ -28,16 +28,16 @@ class WaitingRoomPages:
         self._templates = templates
         self._clock = clock
         self._zone = zone
-        self.live = Live(self._look, clock=clock, pace=pace)
+        self.live = LiveUpdates(self._look, clock=clock, pace=pace)
 
     def pages(self) -> list[tuple[str, Page, list[str]]]:
         """Address, page and methods; all for those who have signed in."""
         return [(WAITING_ROOM_PATH, self._page, ["GET"]), (f"{WAITING_ROOM_PATH}/order", self._order, ["POST"])]
 
-    async def _page(self, request: Asked, who: str) -> Answer:
+    async def _page(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return self._shown(request, who)
 
-    def _shown(self, request: Asked, who: str, *, status: int = 200, trouble: str = "") -> Answer:
+    def _shown(self, request: ConsoleRequest, who: str, *, status: int = 200, trouble: str = "") -> HttpResponse:
         facts = {"parts": self._parts(), "trouble": trouble, "at": self._clock.now(), "typed": {}}
         return self._show("waiting_room.html", request, who, status=status, line=self._line, **facts)
 
@@ -52,7 +52,7 @@ class WaitingRoomPages:
     async def _look(self, _: str) -> dict[str, Any]:
         return {"at": self._clock.now(), "html": self._parts()}
 
-    async def _order(self, request: Asked, who: str) -> Answer:
+    async def _order(self, request: ConsoleRequest, who: str) -> HttpResponse:
         form = await form_of(request)
         order = order_of(form, self._zone)
         if isinstance(order, str):
@@ -64,7 +64,7 @@ class WaitingRoomPages:
             return self._shown(request, who, status=503, trouble=f"Nothing was ordered: {trouble}.")
         return redirect(WAITING_ROOM_PATH)
 
-    def _hurts(self, form: dict[str, str], order: dict[str, object]) -> Sure | None:
+    def _hurts(self, form: dict[str, str], order: dict[str, object]) -> Confirmation | None:
         """What is to be confirmed before it is ordered; None for what only puts things back."""
         machine = self._line.line.machine_per_second if self._line else 0.0
         match order["order"]:
@@ -72,7 +72,7 @@ class WaitingRoomPages:
                 rate = f"{order['per_second']:g}"
                 above = machine < float(str(order["per_second"]))
                 than = f"more than sign-in can take now ({machine:.3g} a second)" if machine else "what is not measured"
-                return Sure(
+                return Confirmation(
                     f"Let {rate} people a second in?",
                     f"This is {than}: people who are let in may be refused there."
                     if above
@@ -81,20 +81,20 @@ class WaitingRoomPages:
                     f"Let {rate} a second in",
                 )
             case "pause":
-                return Sure(
+                return Confirmation(
                     "Pause the line?",
                     "Nobody gets in until somebody orders something else. Everybody keeps their place, and is told why;"
                     " the fallback channels open by their rule.",
                     "Pause the line",
                 )
             case "drain":
-                return Sure(
+                return Confirmation(
                     "Let nobody new join?",
                     "Whoever comes now is told to come again later. Those who wait are let in.",
                     "Let nobody new join",
                 )
             case "open":
-                return Sure(
+                return Confirmation(
                     "Let everybody in at once?",
                     "Those who wait and those who come get in at once, however many sign-in can take, until somebody"
                     " orders something else. It refuses what is too much.",
@@ -102,7 +102,7 @@ class WaitingRoomPages:
                 )
             case "schedule":
                 opens = form["opens_at"].replace("T", " ")
-                return Sure(
+                return Confirmation(
                     f"Open the waiting room at {opens}?",
                     "Whoever comes before that waits until then, and is given a place by lot; whoever comes later"
                     " stands behind them.",
