@@ -81,5 +81,5 @@ async def _wait_s(client: httpx.AsyncClient, config: Config) -> float | None:
         ordered = told.get("ordered") or {}
         # Until a room opens nobody has waited in vain.
         return wait_s - float(ordered["in_s"]) if ordered.get("state") == "scheduled" else wait_s
-    except (httpx.HTTPError, ValueError, TypeError, KeyError):
+    except (httpx.HTTPError, ValueError, TypeError, KeyError, AttributeError):
         return None
