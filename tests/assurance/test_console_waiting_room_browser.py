@@ -111,7 +111,10 @@ async def test_the_line_is_paused_by_keyboard_and_moves_again(installation: Inst
         await tab_to(page, "Let it move by itself")
         await page.keyboard.press("Enter")
         await expect(page.locator("#line_orders").get_by_text("let the line move by itself again")).to_be_visible()
-        await page.get_by_role("link", name="Overview").click()
+        # The journal of the real door has reached the real assurance.
+        await page.goto(f"{installation.configuration().roles.assurance.url}/outcomes?step=steer-line")
+        await expect(page.get_by_role("row", name="paused the line (maintenance)")).to_be_visible()
+        await page.get_by_role("navigation").get_by_role("link", name="Overview").click()
         await expect(page.locator(".sentence h1")).to_be_visible()
         assert not faults
 
