@@ -105,6 +105,19 @@ def test_an_order_has_its_bounds(said: OrderRequest, bad: bool) -> None:
     assert why(Steering(), said) == ("bad-order" if bad else "")
 
 
+@pytest.mark.parametrize(
+    ("said", "mend"),
+    [
+        (wanted("rate"), "a rate is 0.1 to 100000 people a second; to let nobody in, pause"),
+        (wanted("pause"), "a pause has a reason: fault, maintenance, other"),
+        (wanted("schedule", opens_at=NOW), "a room opens 30 s to 3 h after it begins"),
+        (wanted("schedule", opens_at=NOW + 32 * DAY, room_from=NOW + 32 * DAY - 60), "a room opens within 31 days"),
+    ],
+)
+def test_what_is_wrong_with_an_order_is_said(said: OrderRequest, mend: str) -> None:
+    assert apply_order(Steering(), said, now=NOW, rate_max=10.0) == OrderRefusal("bad-order", mend)
+
+
 def test_one_order_stands_beside_one_room_each_with_who_gave_it_and_when() -> None:
     steering = order(order(Steering(), "pause", reason="fault"), "schedule", opens_at=NOW + 60, now=NOW + 1)
     assert steering.order == Order("pause", reason="fault", by="Kari", at=NOW)
@@ -125,6 +138,7 @@ def test_a_room_begins_behind_all_who_stand_and_opens_at_its_moment() -> None:
         False, True, True, False,
     ]  # fmt: skip
     assert advance(begun, NOW + 59.9, 99.0, 99.0) is begun
+    assert advance(begun, NOW + 60, 99.0, 99.0).closed_room is None
     opened = advance(begun, NOW + 61, 99.0, 99.0)
     assert opened.closed_room is None and opened.room and opened.room.opened_at == NOW + 60
     assert advance(opened, NOW + 99, 0.0, 0.0) is opened

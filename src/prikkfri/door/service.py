@@ -139,6 +139,9 @@ class Door:
         self._line, self._line_lost = self._line_as_left()
         self.troubles: tuple[str, ...] = ()
         self._steering_kept = self._read_steering()
+        if (order := self._steering_kept.order).kind != "auto":
+            age_s = clock.now() - order.at
+            log.warning("the line goes on as %s ordered %.0f s ago: %s", order.by, age_s, order.kind)
         self._line.steer(self._steering_kept, clock.now())
         self._came_back: dict[str, float] = {}
         """When it was last told that somebody came back with their pass, by promise; the last to do so last."""
