@@ -21,6 +21,7 @@ from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import secret_key
 
 KEY = "key of the door"
+SECRET = "s" * 43
 TEN = Capacity(10, 0.2)
 
 
@@ -68,7 +69,9 @@ class Entrance:
         return found
 
     async def enter(self, number: int) -> dict[str, Any]:
-        found: dict[str, Any] = (await self.client.post("/enter", json={"device": device(number)})).json()
+        found: dict[str, Any] = (
+            await self.client.post("/enter", json={"device": device(number), "secret": SECRET})
+        ).json()
         return found
 
     async def ask(self, ticket: str) -> dict[str, Any]:
@@ -200,7 +203,7 @@ async def test_while_it_is_drained_nobody_new_joins_and_those_who_stand_get_in(e
     await entrance.pass_time(1)
     standing = await entrance.ask(standing["ticket"])
     await entrance.order("drain")
-    answer = await entrance.client.post("/enter", json={"device": device(2)})
+    answer = await entrance.client.post("/enter", json={"device": device(2), "secret": SECRET})
     assert (answer.status_code, answer.json()["error"], answer.headers["retry-after"]) == (503, "drained", "60")
     assert [o.reason for o in entrance.told("enter") if o.verdict == "broken"] == ["drained"]
     assert (await entrance.line())["ordered"] == {"state": "drained", "since": entrance.clock.now()}

@@ -218,6 +218,8 @@ def particulars(
         told.append("kept throughout: " + ", ".join(whole))
     if line is not None and line.order.kind != "auto":
         told.append(f"waiting room: {line_state(line, seen.at, zone)}")
+    if known := seen.known_devices.came:
+        told.append(f"known devices that never saw a line: {share(seen.known_devices.share)} of {number(known)}")
     if seen.breakages or beside:
         told += [f"{stream} not read since {clock_time(since, seen.at, zone)}" for stream, since in seen.blind]
         told += [f"{role.role} does not answer" for role in seen.silent_roles]
