@@ -131,6 +131,22 @@ def test_a_variable_is_written_as_in_the_file_but_text_needs_no_quotes(
         ("[door]\nzzz = 1", "known here: joins_ipv4_prefix, joins_per_network"),
         ("door.joins_ipv4_prefix = 33", "`door.joins_ipv4_prefix` is at most 32, is 33"),
         ('door.joins_unlimited = ["::1/64"]', "`door.joins_unlimited` are addresses or networks, not '::1/64'"),
+        ('viewer.colour = "green"', "`viewer.colour` is a colour such as \"#1757c2\", not 'green'"),
+        (
+            'viewer.colour = "#ffee00"',
+            "`viewer.colour`: #ffee00 is hardly seen on the light page (contrast 1.10, at least 3); the nearest",
+        ),
+        (
+            'viewer.colour_dark = "#0a1030"',
+            "`viewer.colour_dark`: #0a1030 is hardly seen on the dark page (contrast 1.",
+        ),
+        ('viewer.waiting.nb = "Hei"', "`viewer.waiting` lacks sv, en: the page speaks three languages"),
+        ('[viewer.headline]\nnb = "Hei"\nsv = " "\nen = "Hello"', "`viewer.headline` lacks sv"),
+        (
+            '[viewer.waiting]\nnb = "Hei"\nsv = "Hej"\nen = "%s"' % ("x" * 401),
+            "`viewer.waiting.en` has at most 400 characters",
+        ),
+        ('[viewer.waiting]\nnb = "Hei"\nsv = "H\\u0007j"\nen = "x"', "`viewer.waiting.sv` has at most 400 characters"),
         ('[[sms.accounts]]\nsystem_id = "a"', "sms.accounts.0 lacks `password`"),
         ("[[streaming.channels]]\nid = 'a'\nname = 'b'\nnumber = 1\nopen = 1", "must be true or false, is 1"),
     ],
@@ -139,6 +155,17 @@ def test_a_value_that_cannot_be_is_refused(tmp_path: Path, setting: str, says: s
     with pytest.raises(ConfigError, match=re.escape(says)) as refusal:
         read(tmp_path, setting)
     assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}")
+
+
+def test_the_page_wears_what_is_seen_and_says_what_is_said_in_three_languages(tmp_path: Path) -> None:
+    text = 'nb = "%s"\nsv = "a\\nb"\nen = "c"\n' % ("æ" * 400)
+    viewer = read(tmp_path, f'[viewer]\ncolour = "#767676"\ncolour_dark = "#666c79"\n[viewer.waiting]\n{text}').viewer
+    assert (viewer.colour, viewer.colour_dark, viewer.waiting.sv, viewer.headline.nb) == (
+        "#767676",
+        "#666c79",
+        "a\nb",
+        "",
+    )
 
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:

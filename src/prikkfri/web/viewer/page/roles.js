@@ -85,7 +85,7 @@ export function makeRoles(at, device, token) {
   return {
     enter: (signal) => ask(`${at.door}/enter`, { ...json({ device }), signal }),
     waiting: (ticket, signal) => ask(`${at.door}/waiting?ticket=${encodeURIComponent(ticket)}`, { signal }),
-    line: (signal) => ask(`${at.door}/line`, { signal, cache: "default" }), // the same for everybody
+    line: (signal, seconds) => ask(`${at.door}/line`, { signal, seconds, cache: "default" }), // the same for everybody
     signIn: (login, password, pass, signal) =>
       ask(`${at.signin}/sign-in`, {
         ...json({ login, password, device, pass }),
