@@ -1,6 +1,7 @@
 """The edge of the door: raw ASGI, since every viewer of a kick-off knocks here."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 from urllib.parse import parse_qs
@@ -9,6 +10,8 @@ import msgspec
 
 from prikkfri.door.service import Admitted, Door, Issued, Refused, Waiting
 from prikkfri.protocols.asgi import (
+    JSON,
+    NO_STORE,
     Answer,
     Application,
     Handler,
@@ -26,10 +29,17 @@ from prikkfri.protocols.asgi import (
 from prikkfri.protocols.device_token import is_device
 
 HELD_TIMES_MAX = 8
-"""Before whoever is about to be called is sent away all the same."""
+HELD_SECONDS_MAX = 6.0
+"""In all; before whoever is about to be called is sent away all the same. A page gives up after ten."""
 BODY_BYTES_MAX = 1_024
 QUERY_BYTES_MAX = 1_024
 """A pass stands in it, too."""
+
+WAITING_HEADERS = (JSON, NO_STORE)
+"""Of what a crowd asks all the time, written with the least."""
+
+_PLAIN_QUERY = re.compile(rb"ticket=([A-Za-z0-9_.-]*)")
+"""As pages write it; read without the pains that any other query takes."""
 
 LINE_HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"public, max-age=1"))
 """Where the front is, is the same for everybody: any cache may answer for us."""
@@ -48,6 +58,17 @@ class _EnterBody(msgspec.Struct):
     device: Annotated[str, msgspec.Meta(max_length=24)]
 
 
+class _WaitingBody(msgspec.Struct):
+    ticket: str
+    place: int
+    wait_s: float | None
+    poll_after_s: float
+    since: float | None
+    position: float
+    open: str
+
+
+_encoded = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(_EnterBody)
 
 
@@ -74,18 +95,16 @@ def application(
             case Admitted():
                 return Answer(200, {"admitted": answer.admission, "expires_at": answer.expires_at})
             case Waiting():
-                return Answer(
-                    200,
-                    {
-                        "ticket": answer.ticket,
-                        "place": answer.place,
-                        "wait_s": answer.wait_s,
-                        "poll_after_s": answer.poll_after_s,
-                        "since": answer.since,
-                        "position": answer.position,
-                        "open": open_channels_url,
-                    },
+                told = _WaitingBody(
+                    answer.ticket,
+                    answer.place,
+                    answer.wait_s,
+                    answer.poll_after_s,
+                    answer.since,
+                    answer.position,
+                    open_channels_url,
                 )
+                return Answer(200, headers=WAITING_HEADERS, body=_encoded(told))
             case Refused():
                 status, message = _ANSWERS[answer.reason]
                 return refusal(status, answer.reason, message, retry_after_s=answer.retry_after_s)
@@ -107,11 +126,13 @@ def application(
     async def waiting(request: Request) -> Answer:
         if len(request.query) > QUERY_BYTES_MAX:
             return refused("too-large", bytes_max=QUERY_BYTES_MAX)
-        [ticket] = parse_qs(request.query.decode("latin-1")).get("ticket", [""])[:1]
-        answer = door.waiting(ticket)
+        plain = _PLAIN_QUERY.fullmatch(request.query)
+        [ticket] = [plain[1].decode()] if plain else parse_qs(request.query.decode("latin-1")).get("ticket", [""])[:1]
+        answer, held_s = door.waiting(ticket), 0.0
         for _ in range(HELD_TIMES_MAX):
-            if not isinstance(answer, Waiting) or not answer.held:
+            if not isinstance(answer, Waiting) or not answer.held or held_s + answer.poll_after_s > HELD_SECONDS_MAX:
                 break
+            held_s += answer.poll_after_s
             door.in_flight -= 1  # it waits for its turn, and nothing is done for it
             try:
                 await sleep(answer.poll_after_s)
