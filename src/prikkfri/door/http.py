@@ -10,11 +10,9 @@ import msgspec
 
 from prikkfri.door.service import Admitted, Door, Issued, Refused, Waiting
 from prikkfri.protocols.asgi import (
-    JSON,
-    NO_STORE,
-    Answer,
     Application,
     Handler,
+    HttpResponse,
     Receive,
     Request,
     Route,
@@ -34,9 +32,6 @@ HELD_SECONDS_MAX = 6.0
 BODY_BYTES_MAX = 1_024
 QUERY_BYTES_MAX = 1_024
 """A pass stands in it, too."""
-
-WAITING_HEADERS = (JSON, NO_STORE)
-"""Of what a crowd asks all the time, written with the least."""
 
 _PLAIN_QUERY = re.compile(rb"ticket=([A-Za-z0-9_.-]*)")
 """As pages write it; read without the pains that any other query takes."""
@@ -58,17 +53,6 @@ class _EnterBody(msgspec.Struct):
     device: Annotated[str, msgspec.Meta(max_length=24)]
 
 
-class _WaitingBody(msgspec.Struct):
-    ticket: str
-    place: int
-    wait_s: float | None
-    poll_after_s: float
-    since: float | None
-    position: float
-    open: str
-
-
-_encoded = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(_EnterBody)
 
 
@@ -81,10 +65,10 @@ def application(
 ) -> Application:
     """`open_channels_url`: where playout lists the channels that need no sign-in."""
 
-    def document(answer: Issued | Admitted | Waiting | Refused) -> Answer:
+    def document(answer: Issued | Admitted | Waiting | Refused) -> HttpResponse:
         match answer:
             case Issued():
-                return Answer(
+                return HttpResponse(
                     200,
                     {
                         "playback_token": answer.playback_token,
@@ -93,23 +77,25 @@ def application(
                     },
                 )
             case Admitted():
-                return Answer(200, {"admitted": answer.admission, "expires_at": answer.expires_at})
+                return HttpResponse(200, {"admitted": answer.admission, "expires_at": answer.expires_at})
             case Waiting():
-                told = _WaitingBody(
-                    answer.ticket,
-                    answer.place,
-                    answer.wait_s,
-                    answer.poll_after_s,
-                    answer.since,
-                    answer.position,
-                    open_channels_url,
+                return HttpResponse(
+                    200,
+                    {
+                        "ticket": answer.ticket,
+                        "place": answer.place,
+                        "wait_s": answer.wait_s,
+                        "poll_after_s": answer.poll_after_s,
+                        "since": answer.since,
+                        "position": answer.position,
+                        "open": open_channels_url,
+                    },
                 )
-                return Answer(200, headers=WAITING_HEADERS, body=_encoded(told))
             case Refused():
                 status, message = _ANSWERS[answer.reason]
                 return refusal(status, answer.reason, message, retry_after_s=answer.retry_after_s)
 
-    async def enter(request: Request) -> Answer:
+    async def enter(request: Request) -> HttpResponse:
         door.in_flight -= 1  # whoever's body has not come yet is nobody we work for
         try:
             body = await request.body()
@@ -123,7 +109,7 @@ def application(
             return refusal(400, "bad-request", "`device` must be `d-` and 22 base64url characters.")
         return document(door.enter(device, (request.scope.get("client") or ("",))[0]))
 
-    async def waiting(request: Request) -> Answer:
+    async def waiting(request: Request) -> HttpResponse:
         if len(request.query) > QUERY_BYTES_MAX:
             return refused("too-large", bytes_max=QUERY_BYTES_MAX)
         plain = _PLAIN_QUERY.fullmatch(request.query)
@@ -141,14 +127,14 @@ def application(
             answer = door.waiting(answer.ticket)
         return document(answer)
 
-    async def playback_token(request: Request) -> Answer:
+    async def playback_token(request: Request) -> HttpResponse:
         return document(door.playback_token(bearer(request.scope)))
 
-    async def line(request: Request) -> Answer:
-        return Answer(200, headers=LINE_HEADERS, body=door.line())
+    async def line(request: Request) -> HttpResponse:
+        return HttpResponse(200, headers=LINE_HEADERS, body=door.line())
 
     def gated(step: str, handler: Handler) -> Handler:
-        async def answer(request: Request) -> Answer | None:
+        async def answer(request: Request) -> HttpResponse | None:
             if overloaded := door.overloaded(step):
                 return document(overloaded)
             return await handler(request)
