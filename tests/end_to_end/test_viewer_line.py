@@ -23,8 +23,23 @@ LONG = 500
 SHORT = 20
 PICTURES = os.environ.get("PRIKKFRI_TEST_PICTURES", "")
 """A folder, for somebody who wants to look."""
-STATES = ("waiting", "soon", "given", "still", "turn", "late", "refused", "busy", "silent", "form", "wrong")
-IN_LINE = ("waiting", "soon", "given", "still")
+STATES = (
+    "waiting",
+    "soon",
+    "given",
+    "still",
+    "paused",
+    "room",
+    "drained",
+    "turn",
+    "late",
+    "refused",
+    "busy",
+    "silent",
+    "form",
+    "wrong",
+)
+IN_LINE = ("waiting", "soon", "given", "still", "paused", "room")
 OWN = Text(
     nb="Kampen <b>begynner</b> 20.00.", sv="Matchen <b>börjar</b> 20.00.", en="The match <b>begins</b> at 20:00."
 )
@@ -172,6 +187,32 @@ def test_a_line_that_stands_is_said_and_can_be_tried_past(
     expect(page.locator("#wait-status")).to_be_visible()
     double.line_stands_since, double.line = None, [LONG] * 1000
     expect(page.locator("#wait-title")).to_have_text("Many are on their way in")
+
+
+def test_what_people_on_duty_order_is_told_and_a_crowd_hears_of_its_end_without_asking(
+    viewer: Viewer, house: tuple[Double, dict[str, Served]]
+) -> None:
+    double, page = house[0], viewer.page
+    double.line, double.turns, double.poll_after_s = [LONG] * 1000, [(0.0, 0, 0.0), (8.0, 400, 800.0)], 600.0
+    double.ordered = {"state": "paused", "reason": "maintenance", "since": 1.7e9}
+    viewer.open()
+    expect(page.locator("#wait-title")).to_have_text("The line is paused")
+    expect(page.locator("#wait-text")).to_have_text(re.compile(r"number 500, and keep your place. The pause began at"))
+    expect(page.locator("#wait-next")).to_have_text("We are doing maintenance.")
+    double.ordered = None
+    expect(page.locator("#wait-text")).to_contain_text("number 351 in line; estimated wait about 12 min")
+    expect(page.locator("#announcer")).to_contain_text("Many are on their way in")
+    double.ordered = {"state": "paused", "reason": "other", "since": 1.7e9}
+    expect(page.locator("#wait-title")).to_have_text("The line is paused")
+    assert double.entered == ["enter"]
+
+    double.poll_after_s, double.ordered = 1.0, {"state": "scheduled", "opens_at": 1.9e9, "in_s": 900.0}
+    page.reload()
+    expect(page.locator("#wait-title")).to_have_text(re.compile(r"We open at \d\d:\d\d"))
+    expect(page.locator("#wait-text")).to_contain_text("drawn a place in the line by lot")
+    double.ordered = None
+    expect(page.locator("#wait-title")).to_have_text("Many are on their way in")
+    assert double.entered.count("enter") == 1
 
 
 def test_whoever_looks_at_an_open_channel_meanwhile_keeps_the_place(

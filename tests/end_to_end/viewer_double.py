@@ -72,9 +72,14 @@ class Double:
     line: list[int] = field(default_factory=list)
     """The places that the waiting room tells in turn, before it gives a pass."""
     line_stands_since: float | None = None
+    ordered: dict[str, object] | None = None
+    """What people on duty have ordered of the line."""
     line_told: bool = False
     """Whether `GET /line` tells of it already when somebody comes."""
+    turns: list[tuple[float, int, float]] = field(default_factory=list)
+    """What `GET /line` tells of positions; each of ours is 7."""
     admitted_seconds: float = 60
+    poll_after_s: float = 1.0
     entered: list[str] = field(default_factory=list)
     """Each knock at the waiting room: `enter`, or the ticket shown."""
     stream_answers: str = "ok"
@@ -251,17 +256,21 @@ def door(double: Double) -> list[Route]:
         return JSONResponse(playback(double, token))
 
     def in_line() -> Response:
-        if double.line_stands_since is None and not double.line:
+        if double.line_stands_since is None and not double.ordered and not double.line:
             return JSONResponse({"admitted": "a-pass", "expires_at": time.time() + double.admitted_seconds})
         place = double.line.pop(0) if double.line else 1
         wait_s = None if double.line_stands_since else float(place)
-        told = {"ticket": "a-ticket", "place": place, "wait_s": wait_s, "poll_after_s": 1.0}
-        return JSONResponse(told | {"since": double.line_stands_since, "open": "playout"})
+        told = {"ticket": "a-ticket", "place": place, "wait_s": wait_s, "poll_after_s": double.poll_after_s}
+        if double.ordered is not None and double.ordered["state"] == "scheduled":
+            told["place"] = None
+        told |= {"since": double.line_stands_since, "open": "playout", "ordered": double.ordered}
+        return JSONResponse(told | ({"position": 7.0} if double.turns else {}))
 
     async def line(_: Request) -> Response:
         stands = double.line_stands_since
         wait_s = 0.0 if not double.line_told else None if stands else float((double.line or [0])[0])
-        return JSONResponse({"wait_s": wait_s, "since": stands, "turns": []})
+        turns = [] if stands or double.ordered else double.turns
+        return JSONResponse({"wait_s": wait_s, "since": stands, "turns": turns, "ordered": double.ordered})
 
     async def enter(_: Request) -> Response:
         double.entered.append("enter")

@@ -19,7 +19,10 @@ const STATES = {
   waiting: () => ({ state: inLine(4_219, 540) }),
   soon: () => ({ state: inLine(37, 25) }),
   given: () => ({ state: inLine(37, 25), given: true }),
-  still: () => ({ state: waiting("stands", { place: 4_219, ...later(20) }) }),
+  still: () => ({ state: waiting("stands", { place: 4_219, firstSeconds: 20, ...later(20) }) }),
+  paused: () => ({ state: waiting("paused", { place: 4_219, reason: "fault", firstSeconds: 20, ...later(20) }) }),
+  room: () => ({ state: waiting("room", { place: null, opensAt: now() + 900, firstSeconds: 1_800, ...later(20) }) }),
+  drained: () => ({ state: waiting("drained", later(20)) }),
   turn: () => ({ state: { kind: "out", why: null }, turn: now() + PASS_SECONDS }),
   late: () => ({ state: { kind: "out", why: null }, turn: now() - 60 }),
   refused: () => ({ state: waiting("network", later(20)) }),
@@ -40,7 +43,8 @@ let theme = THEMES.includes(asked.get("theme")) ? asked.get("theme") : "system";
 const session = {
   get state() {
     const { wait } = shown.state;
-    if (wait && now() > (wait.turnAt ?? wait.nextTryAt)) shown = STATES[chosen](); // it goes on as long as one looks
+    const over = wait && now() > (wait.opensAt ?? wait.turnAt ?? wait.nextTryAt);
+    if (over) shown = STATES[chosen](); // it goes on for as long as one looks
     return shown.state;
   },
   get turn() {

@@ -8,8 +8,9 @@
 //        +----> asking <--> waiting         password): waiting
 //                                           out, with why
 //
-// Of `waiting` there is `line`: in the waiting room of the door; `stands`: there, and nobody gets in; `network`: too
-// many come from one network; `busy`: full, the role said when; `silent`: sign-in does not work.
+// Of `waiting` there is `line`: in the waiting room of the door; `stands`: there, and nobody gets in; `paused`: the
+// same, as somebody on duty has ordered; `room`: it has not opened yet; `drained`: nobody new joins, by order;
+// `network`: too many come from one network; `busy`: full, the role said when; `silent`: sign-in does not work.
 //
 // Whoever comes while there is a line joins it first, and gives name and password when the turn comes near. They are
 // held in memory only, and let go of when the viewer cancels. The ticket of the waiting room is kept on the device,
@@ -18,7 +19,9 @@
 import { forget, keep, read } from "./kept.js";
 import { pauseSeconds, spread, standing } from "./waiting.js";
 
-const BUSY = { overloaded: "busy", "too-many-joins": "network" }; // refused for now, with a time to come again
+// Refused for now, with a time to come again.
+const BUSY = { overloaded: "busy", "too-many-joins": "network", drained: "drained" };
+const IN_LINE = ["line", "paused", "room"]; // where name and password are good for nothing before the turn
 const WHY_OF_STATUS = { 400: "wrong", 401: "wrong", 403: "noSubscription", 429: "tooMany" };
 const PASS_SECONDS_MIN = 5; // a pass with less left is not worth a try
 const ARRIVAL_SECONDS_MAX = 1.2; // for the look whether there is a line
@@ -26,6 +29,20 @@ const LOOK_SECONDS = 3.2; // how often one who waits looks where the front is; w
 const SOONER_SHARE = 0.8; // of the wait seen, after which to ask when the turn comes sooner than told
 const RENEWAL_SECONDS_MAX = 6 * 3600; // a timer never sleeps longer: devices suspend, clocks are set
 const now = () => Date.now() / 1000;
+
+// In which way one waits, by what the door says of the line.
+function kindOf({ since, ordered, place }) {
+  if (ordered?.state === "paused") return "paused";
+  if (ordered?.state === "scheduled" && place === null) return "room";
+  return since === null ? "line" : "stands";
+}
+
+// What there is to tell of it.
+const whatOf = ({ since, ordered }) => ({
+  since: (ordered?.state === "paused" ? ordered.since : since) ?? now(),
+  reason: ordered?.reason ?? null,
+  opensAt: ordered?.opens_at ?? null,
+});
 
 export function makeSession(roles, onChange) {
   let state = read("playback") || read("device_token") ? { kind: "in" } : { kind: "out", why: null };
@@ -44,7 +61,7 @@ export function makeSession(roles, onChange) {
 
   function signIn(login, password) {
     wish = { login, password };
-    if (state.wait?.kind === "line") become({ ...state }); // it is asked for when the turn comes
+    if (IN_LINE.includes(state.wait?.kind)) become({ ...state }); // it is asked for when the turn comes
     else step();
   }
 
@@ -59,8 +76,7 @@ export function makeSession(roles, onChange) {
     forget("pass");
     if (read("ticket")) {
       const place = read("place");
-      const kind = place?.stoodSince ? "stands" : "line";
-      step(place && { ...place, kind, since: place.stoodSince ?? now(), tries: 0 });
+      step(place && { ...place, tries: 0 });
       return;
     }
     const { signal } = (leave = new AbortController());
@@ -97,19 +113,23 @@ export function makeSession(roles, onChange) {
     // than they were told to ask asks then.
     function lookSoon(next) {
       looking = setTimeout(async () => {
-        const { turns = [] } = await roles.line(signal).catch(() => ({}));
+        const told = await roles.line(signal).catch(() => null);
         if (state.wait !== next || state.kind !== "waiting") return;
-        const seen = standing(turns, next.position);
+        const seen = standing(told?.turns ?? [], next.position);
+        const kind = told && kindOf({ ...told, place: next.place });
+        if (kind && kind !== next.kind) {
+          Object.assign(next, { kind, ...whatOf(told), firstSeconds: seen?.seconds ?? 1 });
+        }
         if (seen) {
           next.place = seen.place;
           next.turnAt = now() + seen.seconds;
-          keep("place", { ...read("place"), place: next.place, turnAt: next.turnAt });
           if (next.turnAt < next.nextTryAt) {
             clearTimeout(timer);
             next.nextTryAt = now() + SOONER_SHARE * seen.seconds;
             timer = setTimeout(next.tryNow, (next.nextTryAt - now()) * 1000);
           }
         }
+        keepPlace(next);
         lookSoon(next);
       }, spread(LOOK_SECONDS) * 1000);
     }
@@ -118,23 +138,25 @@ export function makeSession(roles, onChange) {
       const { pass, line, silent } = await admission(signal);
       if (line) {
         const seconds = line.wait_s ?? line.poll_after_s;
-        const firstSeconds = wait?.kind === "line" ? wait.firstSeconds : seconds;
-        const place = { place: line.place, position: line.position, firstSeconds, turnAt: now() + seconds };
-        keep("place", { ...place, stoodSince: line.since });
-        if (line.since === null) {
-          waitFor("line", line.poll_after_s, place);
-          return;
-        }
-        if (!wish) {
-          waitFor("stands", line.poll_after_s, { ...place, since: line.since });
+        const kind = kindOf(line);
+        const told = {
+          place: line.place,
+          position: line.position,
+          firstSeconds: wait?.kind === kind ? wait.firstSeconds : seconds,
+          turnAt: now() + seconds,
+          ...(wait?.kind === kind && kind === "line" ? {} : whatOf(line)),
+        };
+        keepPlace({ kind, since: wait?.since, ...told });
+        if (kind !== "stands" || !wish) {
+          waitFor(kind, line.poll_after_s, told);
           return;
         }
       }
       if (!wish) {
         // Their turn has come; or the door is silent: then a place that is known is kept, and asked for again.
         const place = silent && read("ticket") && read("place");
-        const since = place?.stoodSince ?? (wait?.kind === "stands" ? wait.since : now());
-        if (place) waitFor("stands", pauseSeconds(wait?.tries ?? 0), { ...place, since });
+        const since = wait?.kind === "stands" ? wait.since : now();
+        if (place) waitFor("stands", pauseSeconds(wait?.tries ?? 0), { ...place, kind: "stands", since });
         else become({ kind: "out", why: null });
         return;
       }
@@ -198,6 +220,10 @@ export function makeSession(roles, onChange) {
   function turn() {
     const kept = read("pass");
     return kept?.turn ? kept.expiresAt : null;
+  }
+
+  function keepPlace({ kind, since, place, position, firstSeconds, turnAt, reason, opensAt }) {
+    keep("place", { kind, since, place, position, firstSeconds, turnAt, reason, opensAt });
   }
 
   // Shows the door, once, the pass to which signin gave no answer: by that it knows that somebody came for it.
@@ -277,7 +303,7 @@ export function makeSession(roles, onChange) {
     name: () => read("name"),
     // Lets go of name and password. Nobody loses a place that way: who stands in the line goes on standing there.
     cancel() {
-      if (state.wait?.kind !== "line") {
+      if (!IN_LINE.includes(state.wait?.kind)) {
         rest();
         return;
       }

@@ -10,7 +10,8 @@ const SLOW_SECONDS = 4; // whoever waits longer for an answer is told that it is
 const PATIENT_SECONDS = 2; // an ordinary sign-in is over by then, and asks playout for nothing
 const NEAR_SECONDS = 30; // before the turn, from when on name and password can be given: a pass is then used at once
 // How often to look for open channels, by the kind of the wait.
-const OPEN_SECONDS = { silent: 4, busy: 10, line: 10, stands: 4, network: 10 };
+const OPEN_SECONDS = { silent: 4, busy: 10, line: 10, stands: 4, paused: 4, room: 10, drained: 10, network: 10 };
+const PLACED = ["line", "stands", "paused", "room"]; // who waits so has a place
 const now = () => Date.now() / 1000;
 
 // `texts` are the operator's own, by language: `headline`, and `waiting` for those in the line.
@@ -103,7 +104,7 @@ export function makeSignIn({ session, roles, catalogue, operator, statusPage, te
   // Who stands in the line has nothing to give up but what they gave.
   function cancellable() {
     const { wait } = session.state;
-    return Boolean(wait) && (wait.kind !== "line" || session.given);
+    return Boolean(wait) && (!PLACED.includes(wait.kind) || wait.kind === "stands" || session.given);
   }
 
   function render() {
@@ -187,19 +188,23 @@ export function makeSignIn({ session, roles, catalogue, operator, statusPage, te
 
   function renderWait(state, wait) {
     const inLine = wait.kind === "line";
-    const placed = inLine || wait.kind === "stands";
-    const left = Math.max(0, (inLine ? wait.turnAt : wait.nextTryAt) - now());
-    const asking = state.kind === "asking" && !inLine; // asking for one's place is nothing to tell of
-    $("wait").style.setProperty("--left", asking ? 0 : Math.min(1, left / (inLine ? wait.firstSeconds : wait.seconds)));
+    const placed = PLACED.includes(wait.kind);
+    const end = { line: wait.turnAt, room: wait.opensAt }[wait.kind] ?? wait.nextTryAt;
+    const left = Math.max(0, end - now());
+    const asking = state.kind === "asking" && (!placed || wait.kind === "stands"); // of one's place nothing is to tell
+    $("wait").style.setProperty("--left", asking ? 0 : Math.min(1, left / (placed ? wait.firstSeconds : wait.seconds)));
     $("wait").classList.toggle("asking", asking);
-    const ring = asking ? "" : placed ? figure(wait.place) : String(Math.ceil(left));
+    const place = wait.kind === "room" ? clockTime(wait.opensAt) : figure(wait.place);
+    const ring = asking ? "" : placed ? place : String(Math.ceil(left));
     write($("wait-figure"), ring);
     $("wait-figure").classList.toggle("long", ring.length > 5);
-    write($("wait-title"), say(`${wait.kind}Title`, { time: clockTime(wait.since) }));
-    const values = { s: Math.ceil(left), place: figure(wait.place), duration: duration(left) };
+    write($("wait-title"), say(`${wait.kind}Title`, { time: clockTime(wait.opensAt ?? wait.since) }));
+    const values = { s: Math.ceil(left), place, duration: duration(left), time: clockTime(wait.since) };
     const text = inLine && left < 1 ? "lineSoonText" : `${wait.kind}Text`;
     write($("wait-text"), asking ? say("tryingAgain") : say(text, values));
-    write($("wait-next"), inLine ? say(session.given ? "lineGiven" : near ? "lineNear" : "lineNext") : "");
+    const told = session.given ? "lineGiven" : near ? "lineNear" : "lineNext";
+    const paused = { fault: "pausedFault", maintenance: "pausedMaintenance" }[wait.reason] ?? "pausedOther";
+    write($("wait-next"), wait.kind === "paused" ? say(paused) : inLine || wait.kind === "room" ? say(told) : "");
     write($("wait-own"), placed ? (texts.waiting?.[spokenLanguage()] ?? "") : "");
     for (const id of ["wait-next", "wait-own"]) show($(id), $(id).textContent !== "");
     $("wait-now").disabled = asking;
