@@ -39,6 +39,9 @@ IN_LINE = 2_000
 """People who stand in the line before anything is measured."""
 TOKENS = 200
 GOAL_MS = 0.15
+HOLDER = f"k-{'h' * 43}"
+PROOF = f"{'x' * 43}.{'y' * 43}.{'s' * 86}"
+"""As long as a real one; it is looked at when there is a pass to give, once for each person."""
 ANSWER = json.dumps({"wait_s": 812.5, "since": None, "turns": [[1e11 + n, n, float(n)] for n in range(20)]}).encode()
 HEADERS = (
     "Host: door.example\r\nOrigin: http://localhost:8080\r\nReferer: http://localhost:8080/\r\nAccept: */*\r\n"
@@ -161,7 +164,7 @@ async def door(pid: int, home: Path, seconds: float) -> dict[str, dict[str, floa
 
     def enter() -> bytes:
         device = f"d-{base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b'=').decode()}"
-        return request("POST", "/enter", json.dumps({"device": device}).encode())
+        return request("POST", "/enter", json.dumps({"device": device, "holder": HOLDER}).encode())
 
     def joined(status: int, body: bytes) -> bool:
         assert status == 200, body
@@ -180,11 +183,11 @@ async def door(pid: int, home: Path, seconds: float) -> dict[str, dict[str, floa
 
     def come_back() -> bytes:
         held.append(next(back, tickets[-1]))
-        return request("GET", f"/waiting?ticket={held[-1]}")
+        return request("GET", f"/waiting?ticket={held[-1]}&proof={PROOF}")
 
     await asked(PORTS["door"], come_back, came_back)
     await asyncio.sleep(2.0)  # what they wrote into the journal is not what is measured
-    last = [request("GET", f"/waiting?ticket={ticket}") for ticket in tickets[-500:]]
+    last = [request("GET", f"/waiting?ticket={ticket}&proof={PROOF}") for ticket in tickets[-500:]]
     tokens = [request("POST", "/playback-token", more=f"Authorization: Bearer {each}\r\n") for each in known(home)]
     requests: dict[str, Ask] = {
         "GET /line": lambda: LINE,

@@ -252,7 +252,7 @@ def test_the_page_without_script_says_what_to_do_in_three_languages(browser: Bro
 def test_each_state_can_be_looked_at_without_joining_in_the_operators_colours_and_words(
     browser: Browser, clips: Path, theme: str, size: dict[str, int]
 ) -> None:
-    with television(clips, LOOK) as (double, roles):
+    with television(clips, look=LOOK) as (double, roles):
         viewer = Viewer(browser, roles["viewer"].url, PHONE if size == PHONE else WIDE)
         asked: list[str] = []
         viewer.page.on("request", lambda request: asked.append(request.url))

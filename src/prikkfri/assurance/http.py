@@ -72,10 +72,10 @@ class RoleClient:
         """Hands the summary to the status role; returns what went wrong, empty when it was taken."""
         return await self._command("PUT", "status", "/publish", document)
 
-    async def capacity_per_second(self) -> float | None:
-        """Sign-ins a second that signin measures; None when it does not say."""
+    async def capacity_per_second(self, role: str) -> float | None:
+        """Sign-ins, or messages, a second that `signin` or `sms` measures; None when it does not say."""
         try:
-            per_second = float(msgspec.json.decode(await self._told("signin", "/capacity"))["per_second"])
+            per_second = float(msgspec.json.decode(await self._told(role, "/capacity"))["per_second"])
         except (msgspec.DecodeError, ValueError, KeyError, TypeError):
             return None
         return per_second if 0 < per_second < 1e6 else None

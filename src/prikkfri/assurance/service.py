@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -21,6 +22,7 @@ from prikkfri.assurance.controls import Controls
 from prikkfri.assurance.counting import PERIOD_SECONDS, count
 from prikkfri.assurance.customers import CustomerDevice, PasswordLink
 from prikkfri.assurance.http import RoleClient
+from prikkfri.assurance.loads import Layer, Measured, loads
 from prikkfri.assurance.overview import (
     RECENT_SECONDS,
     SETTLING_SECONDS,
@@ -76,10 +78,12 @@ class Assurance:
         zone: ZoneInfo,
         arrived: Callable[[str, Sequence[Outcome]], None] = lambda stream, outcomes: None,
         told: Callable[[], Awaitable[Sequence[Statement]]] | None = None,
+        capacities: Mapping[Layer, Sequence[Measured]] = MappingProxyType({}),
     ) -> None:
         """`sources` reads each stream by its name (`signin`, `sms`, `playout`, `door`).
 
         `arrived` is called with what has been stored; `told` gives what the public is told of incidents.
+        `capacities`: what each layer was measured to take, the newest last.
         """
         self.database = database
         self.clock = clock
@@ -100,6 +104,7 @@ class Assurance:
         self._zone = zone
         self._arrived = arrived
         self._told = told
+        self._capacities = capacities
         self._publishing = asyncio.Event()
         self._fresh_of: dict[str, Page] = {}
         self._doubtful: dict[str, Page] = {}
@@ -374,11 +379,12 @@ class Assurance:
         since = (int(now) - WINDOW_SECONDS) // PERIOD_SECONDS * PERIOD_SECONDS
         counts = await self.database.read(lambda q: store.counts(q, since=since, until=until, period=PERIOD_SECONDS))
         streams, roles = list(self.streams.values()), list(self.roles.values())
-        seen = overview(counts, streams, roles, now)
+        crowd = loads(counts, self._capacities, now)
+        seen = overview(counts, streams, roles, now, loads=crowd)
         if not seen.breakages:
             return seen
         people = await self.database.read(lambda q: store.people(q, since=now - RECENT_SECONDS))
-        return overview(counts, streams, roles, now, people)
+        return overview(counts, streams, roles, now, people, loads=crowd)
 
     async def chart(self, *, seconds: int, period: int) -> Chart:
         """The last whole periods that are settled, over about `seconds`. Raises `StorageError`."""

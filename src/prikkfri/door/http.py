@@ -25,15 +25,16 @@ from prikkfri.protocols.asgi import (
     refused,
 )
 from prikkfri.protocols.device_token import is_device
+from prikkfri.protocols.possession import HOLDER_LENGTH, holder_of_secret, is_holder, is_secret
 
 HELD_TIMES_MAX = 8
 HELD_SECONDS_MAX = 6.0
 """In all; before whoever is about to be called is sent away all the same. A page gives up after ten."""
 BODY_BYTES_MAX = 1_024
 QUERY_BYTES_MAX = 1_024
-"""A pass stands in it, too."""
+"""A pass stands in it, too, or a ticket with its proof."""
 
-_PLAIN_QUERY = re.compile(rb"ticket=([A-Za-z0-9_.-]*)")
+_PLAIN_QUERY = re.compile(rb"ticket=([A-Za-z0-9_.-]*)(?:&proof=([A-Za-z0-9_.-]*))?")
 """As pages write it; read without the pains that any other query takes."""
 
 LINE_HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"public, max-age=1"))
@@ -44,6 +45,7 @@ _ANSWERS = {
     "expired": (401, "Please sign in again."),
     "revoked": (401, "This device has been signed out."),
     "bad-ticket": (400, "This is no ticket of ours; please take a new one."),
+    "not-yours": (403, "This ticket was given to another device; please take one of your own."),
     "overloaded": (503, "Very many are coming right now; please try again in a moment."),
     "too-many-joins": (503, "Very many come from your network right now; please try again in a moment."),
 }
@@ -51,6 +53,8 @@ _ANSWERS = {
 
 class _EnterBody(msgspec.Struct):
     device: Annotated[str, msgspec.Meta(max_length=24)]
+    holder: Annotated[str, msgspec.Meta(max_length=HOLDER_LENGTH)] = ""
+    secret: Annotated[str, msgspec.Meta(max_length=HOLDER_LENGTH)] = ""
 
 
 _decoder = msgspec.json.Decoder(_EnterBody)
@@ -74,6 +78,7 @@ def application(
                         "playback_token": answer.playback_token,
                         "expires_at": answer.expires_at,
                         "renew_after": answer.renew_after,
+                        "renew_by": answer.renew_by,
                     },
                 )
             case Admitted():
@@ -102,19 +107,26 @@ def application(
         finally:
             door.in_flight += 1
         try:
-            device = _decoder.decode(body).device
+            asked = _decoder.decode(body)
         except (msgspec.DecodeError, UnicodeError) as error:
             return refusal(400, "bad-request", str(error))
-        if not is_device(device):
+        if not is_device(asked.device):
             return refusal(400, "bad-request", "`device` must be `d-` and 22 base64url characters.")
-        return document(door.enter(device, (request.scope.get("client") or ("",))[0]))
+        if not is_secret(asked.secret) if asked.secret else not is_holder(asked.holder):
+            return refusal(400, "bad-request", "`holder` or `secret` must say whose the ticket is to be.")
+        holder = holder_of_secret(asked.secret) if asked.secret else asked.holder
+        return document(door.enter(asked.device, holder, (request.scope.get("client") or ("",))[0]))
 
     async def waiting(request: Request) -> HttpResponse:
         if len(request.query) > QUERY_BYTES_MAX:
             return refused("too-large", bytes_max=QUERY_BYTES_MAX)
         plain = _PLAIN_QUERY.fullmatch(request.query)
-        [ticket] = [plain[1].decode()] if plain else parse_qs(request.query.decode("latin-1")).get("ticket", [""])[:1]
-        answer, held_s = door.waiting(ticket), 0.0
+        if plain:
+            ticket, proof = plain[1].decode(), (plain[2] or b"").decode()
+        else:
+            query = parse_qs(request.query.decode("latin-1"))
+            ticket, proof = (query.get(name, [""])[0] for name in ("ticket", "proof"))
+        answer, held_s = door.waiting(ticket, proof), 0.0
         for _ in range(HELD_TIMES_MAX):
             if not isinstance(answer, Waiting) or not answer.held or held_s + answer.poll_after_s > HELD_SECONDS_MAX:
                 break
@@ -124,7 +136,7 @@ def application(
                 await sleep(answer.poll_after_s)
             finally:
                 door.in_flight += 1
-            answer = door.waiting(answer.ticket)
+            answer = door.waiting(answer.ticket, proof, ticket)
         return document(answer)
 
     async def playback_token(request: Request) -> HttpResponse:

@@ -443,7 +443,7 @@ class _Pages:
 
 BYTES_MAX = {CONTACTS_PATH: CONTACTS_BYTES_MAX}
 """How much some paths take, where that is more than a form."""
-PARTS = ("sentence", "age", "table", "roles")
+PARTS = ("sentence", "age", "table", "roles", "load")
 LOOKING = (
     "/sign-out", CUSTOMERS_PATH, EXPORT_PATH, "/people/password", "/people/code", "/incidents/{id}/hit",
     "/incidents/{id}/csv",

@@ -10,6 +10,7 @@ from prikkfri.assurance import plain
 from prikkfri.assurance.answers import Answer, name_of
 from prikkfri.assurance.controls import DetectableShare
 from prikkfri.assurance.incidents import Entry, Incident, Kind, describe_state
+from prikkfri.assurance.loads import LayerLoad
 from prikkfri.assurance.overview import WINDOW_SECONDS, Breakage, Overview, Row
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.status import steps_of
@@ -69,6 +70,21 @@ def share(value: float | None) -> str:
 def rate(value: float) -> str:
     """A number of times in a second: `12`, `3.4`, `0.05`."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 or value == 0 else f"{value:.2f}"
+
+
+def load_name(layer: str) -> str:
+    """`Sign-in`, `The message centre`."""
+    return capital(plain.layer(layer))
+
+
+def load(seen: LayerLoad) -> str:
+    """`12 a second now, at most 40 in 15 minutes; 10 % and 33 % of the measured 120`."""
+    crowd = f"{rate(seen.per_second)} a second now, at most {rate(seen.peak_per_second)} in {WINDOW_TEXT}"
+    capacity = seen.capacity_per_second
+    if not capacity:
+        return f"{crowd}; capacity not measured yet"
+    now, most = seen.per_second / capacity, seen.peak_per_second / capacity
+    return f"{crowd}; {now:.0%} and {most:.0%} of the measured {rate(capacity)}"
 
 
 def seconds(value: float) -> str:
@@ -197,6 +213,8 @@ def particulars(seen: Overview, zone: ZoneInfo, *, incidents: Iterable[Incident]
     whole = dict.fromkeys(row.step for row in seen.rows if row.kept and (row.service, row.step) not in failed)
     if whole and (seen.broken or beside):
         told.append("kept throughout: " + ", ".join(whole))
+    if known := seen.known_devices.came:
+        told.append(f"known devices that never saw a line: {share(seen.known_devices.share)} of {number(known)}")
     if seen.breakages or beside:
         told += [f"{stream} not read since {clock_time(since, seen.at, zone)}" for stream, since in seen.blind]
         told += [f"{role.role} does not answer" for role in seen.silent_roles]

@@ -16,12 +16,14 @@
 // held in memory only, and let go of when the viewer cancels. The ticket of the waiting room is kept on the device,
 // and what was last known of its place, so that neither a reload nor a closed page costs anybody that.
 
+import { makeConfirming } from "./confirming.js";
 import { forget, keep, read } from "./kept.js";
 import { pauseSeconds, spread, standing } from "./waiting.js";
 
 // Refused for now, with a time to come again.
 const BUSY = { overloaded: "busy", "too-many-joins": "network", drained: "drained" };
 const IN_LINE = ["line", "paused", "room"]; // where name and password are good for nothing before the turn
+const NO_PASS = ["not-your-pass", "pass-spent"]; // one goes to the door for another
 const WHY_OF_STATUS = { 400: "wrong", 401: "wrong", 403: "noSubscription", 429: "tooMany" };
 const PASS_SECONDS_MIN = 5; // a pass with less left is not worth a try
 const ARRIVAL_SECONDS_MAX = 1.2; // for the look whether there is a line
@@ -44,7 +46,17 @@ const whatOf = ({ since, ordered }) => ({
   opensAt: ordered?.opens_at ?? null,
 });
 
-export function makeSession(roles, onChange) {
+// `programmeEnds()`: when the programme that is on ends, or null.
+export function makeSession(roles, onChange, programmeEnds = () => null) {
+  const confirming = makeConfirming({
+    ask: (due) => roles.seen(read("device_token"), due),
+    programmeEnds,
+    onChange({ device_token, gained }) {
+      if (!read("device_token")) return; // signed out meanwhile
+      keep("device_token", device_token);
+      if (gained) renew(); // what was lost, the token in use outlives
+    },
+  });
   let state = read("playback") || read("device_token") ? { kind: "in" } : { kind: "out", why: null };
   let wish = null; // the login and password that were given; null: not yet
   let leave = null; // aborts the request under way
@@ -169,6 +181,11 @@ export function makeSession(roles, onChange) {
       become({ kind: "in" });
     } catch (error) {
       if (error.name === "AbortError") return;
+      if (NO_PASS.includes(error.reason)) {
+        forget("pass", "ticket", "place");
+        waitFor("busy", pauseSeconds(0));
+        return;
+      }
       const why = WHY_OF_STATUS[error.status];
       if (why) {
         wish = null;
@@ -201,7 +218,7 @@ export function makeSession(roles, onChange) {
       return { line: answer };
     } catch (error) {
       if (error.name === "AbortError" || error.reason in BUSY) throw error;
-      if (error.reason === "bad-ticket") {
+      if (error.reason === "bad-ticket" || error.reason === "not-yours") {
         forget("ticket", "place");
         return admission(signal);
       }
@@ -247,11 +264,12 @@ export function makeSession(roles, onChange) {
     clearTimeout(looking);
   }
 
-  function keepPlayback({ playback_token, expires_at, renew_after }) {
+  function keepPlayback({ playback_token, expires_at, renew_after, renew_by }) {
     keep("playback", { token: playback_token, expiresAt: expires_at, renewAfter: renew_after });
     renewalTries = 0;
     // Not all at the half of life to the second: those who came in together must not renew together.
-    scheduleRenewal(renew_after - now() + Math.random() * Math.max(0, (expires_at - renew_after) / 2));
+    const spreadSeconds = (renew_by ?? (renew_after + expires_at) / 2) - renew_after;
+    scheduleRenewal(renew_after - now() + Math.random() * Math.max(0, spreadSeconds));
   }
 
   function scheduleRenewal(seconds) {
@@ -271,7 +289,7 @@ export function makeSession(roles, onChange) {
     if (!deviceToken) return "refused";
     try {
       keepPlayback(await roles.playbackToken(deviceToken));
-      roles.seen(deviceToken).catch(() => {}); // for the list of devices; watching needs it not
+      confirming.begin();
       return "renewed";
     } catch (error) {
       const refused = error.status === 401;
@@ -315,6 +333,7 @@ export function makeSession(roles, onChange) {
     signOut(why = null) {
       stopTrying();
       clearTimeout(renewal);
+      confirming.end();
       forget("device_token", "playback", "name");
       roles.signOut().catch(() => {});
       arrive(why);
