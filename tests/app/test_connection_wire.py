@@ -55,7 +55,6 @@ class Wire(asyncio.Transport):
     def __init__(self, address: str) -> None:
         super().__init__({"peername": (address, 40_000), "sockname": ("127.0.0.1", 80)})
         self.written = b""
-        self.pieces: list[bytes] = []
         self.ended = ""
         """How our side has let go of it."""
         self.said_all = False
@@ -63,7 +62,6 @@ class Wire(asyncio.Transport):
     def write(self, data: Any) -> None:
         assert not self.ended
         self.written += bytes(data)
-        self.pieces.append(bytes(data))
 
     def can_write_eof(self) -> bool:
         return True
@@ -250,45 +248,6 @@ async def test_an_answer_that_is_not_taken_does_not_keep_a_closing_connection(cl
     assert client.wire.ended == CLOSED
     client.times.until(30.0)
     assert client.wire.ended == ABORTED
-
-
-async def test_an_answer_goes_out_in_one_piece_and_its_head_waits_for_no_body_that_is_late() -> None:
-    more = asyncio.Event()
-
-    async def late(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
-        if scope["path"] == "/late":
-            await more.wait()
-        await send({"type": "http.response.body", "body": b"ha", "more_body": True})
-        await send({"type": "http.response.body", "body": b"lf"})
-
-    client = Client(Connections(LIMITS), late)  # type: ignore[arg-type]
-    await client.say(get())
-    await client.say(get(more="connection: keep-alive\r\n"))
-    head = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"
-    assert client.wire.pieces == [head + b"ha", b"lf"] * 2
-    await client.say(get("/late"))
-    assert client.wire.pieces[4:] == [head]
-    more.set()
-    await settled()
-    assert client.wire.pieces[5:] == [b"ha", b"lf"]
-    await client.say(b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n")
-    assert client.wire.pieces[7:] == [head] and not client.wire.ended
-    await client.say(get(more="connection: close\r\n"))
-    assert b"".join(client.wire.pieces[8:]).endswith(b"\r\n\r\nhalf") and client.wire.ended == CLOSED
-
-
-async def test_whoever_leaves_before_the_body_is_written_nothing() -> None:
-    async def late(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
-        client.wire.abort()
-        await receive()
-
-    client = Client(Connections(LIMITS), late)  # type: ignore[arg-type]
-    await client.say(get())
-    client.side.connection_lost(None)
-    await settled()
-    assert client.wire.pieces == []
 
 
 async def test_in_the_middle_of_an_answer_no_other_begins(client: Client) -> None:

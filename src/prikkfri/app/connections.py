@@ -200,7 +200,6 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
-        cycle.transport = cast(asyncio.Transport, _Together(cycle))
         super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
@@ -302,42 +301,6 @@ class Connection(HttpToolsProtocol):
             self._timer = None
 
     _url_ended = False
-
-
-class _Together:
-    """The transport of one answer: its head goes out with what comes first of its body, as one packet by one call of
-    the system, which costs as much as all that we do for a small answer. It waits for that until the loop's next turn.
-    """
-
-    __slots__ = ("_cycle", "_flushing", "_head", "_transport")
-
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle, self._transport = cycle, cycle.transport
-        self._head: bytes | None = None
-        self._flushing: asyncio.Handle | None = None
-
-    def write(self, data: bytes) -> None:
-        if self._flushing is None and self._cycle.response_started:
-            self._head = data
-            self._flushing = asyncio.get_running_loop().call_soon(self._flush)
-        elif self._head is not None and self._flushing is not None:
-            self._flushing.cancel()
-            head, self._head = self._head, None
-            self._transport.writelines((head, data))
-        else:
-            self._transport.write(data)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def _flush(self) -> None:
-        head, self._head = self._head, None
-        if head is not None and not self._transport.is_closing():
-            self._transport.write(head)
 
 
 def protocol_of(connections: Connections) -> type[asyncio.Protocol]:

@@ -78,8 +78,7 @@ class NetworkQuota:
             return None
         networks = networks_of(address)
         self.held += 1
-        for network in networks:  # a third of the time that `update` takes
-            self._by_network[network] += 1
+        self._by_network.update(networks)
         return networks
 
     def used_up(self, address: str) -> str | None:
