@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from prikkfri.cli.options import JsonFile
-from prikkfri.cli.printing import refuse_unwritable, write_json
+from prikkfri.cli.printing import refuse_unwritable, write_json, write_text
+from prikkfri.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 commands = typer.Typer(help="Measure real roles on this machine.", rich_markup_mode=None)
 TURNS = 2
 """Each of two that are compared runs so often, in turns."""
+LOAD_MAX = 100.0
 
 
 class Other(StrEnum):
@@ -62,6 +65,52 @@ def bench_sms(
     if json_file is not None:
         write_json(found, json_file)
     raise typer.Exit(0 if all(each.clean for each in ours) else 1)
+
+
+@commands.command("signin")
+def bench_signin(
+    points: Annotated[
+        str, typer.Option(help="How many times the hash limit comes, with commas between them.")
+    ] = "0.5,1,2,5,10",
+    seconds: Annotated[float, typer.Option(min=1, help="How long each point is measured.")] = 15.0,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each point runs; the median counts.")] = 3,
+    together: Annotated[
+        bool, typer.Option("--together", help="All of ours on one core, the crowd on the other.")
+    ] = False,
+    json_file: JsonFile = None,
+    svg_file: Annotated[Path | None, typer.Option("--svg", help="Write the curve as a picture.")] = None,
+) -> None:
+    """How many people get in when more come than can be hashed; those inside, and a plain FastAPI server, beside it."""
+    loads = loads_of(points)
+    refuse_unwritable(json_file, "--json")
+    refuse_unwritable(svg_file, "--svg")
+    import uvloop
+
+    from prikkfri.simulation.bench import curve, machine, signin
+
+    cores = machine.this_machine()
+    progress = Console(stderr=True, highlight=False)
+    say_cores(progress, cores.shared)
+    plan = signin.Plan(points=loads, seconds=seconds, rounds=rounds, together=together)
+    found = uvloop.run(signin.run(plan, cores=cores, say=lambda line: progress.print(line, soft_wrap=True)))
+    say_figures(progress, {name: value for name, value in asdict(found).items() if name != "baseline"})
+    say_goals(progress, found.goals())
+    if svg_file is not None:
+        write_text(curve.picture(found.points, found.baseline.points, found.machine), svg_file, "--svg")
+    if json_file is not None:
+        write_json(asdict(found), json_file)
+    raise typer.Exit(1 if found.inside_failed else 0)
+
+
+def loads_of(text: str) -> tuple[float, ...]:
+    """Raises `UsageError` for what is no list of loads."""
+    try:
+        loads = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        loads = ()
+    if not loads or not all(0 < load_x <= LOAD_MAX for load_x in loads) or len({*loads}) < len(loads):
+        raise UsageError(f"--points {text!r}: say how many times the limit, such as 0.5,1,10; each once, at most 100")
+    return loads
 
 
 def say_cores(progress: Console, shared: bool) -> None:
