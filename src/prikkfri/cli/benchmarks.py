@@ -30,7 +30,7 @@ class Other(StrEnum):
 @commands.command("sms")
 def bench_sms(
     messages: Annotated[int, typer.Option(min=1, help="How many go as fast as they can.")] = 60_000,
-    receipts: Annotated[bool, typer.Option(help="Ask for a receipt of each message.")] = True,
+    receipts: Annotated[bool, typer.Option(help="Receipts, from the network and to the account.")] = True,
     pace: Annotated[float, typer.Option(min=1, help="Messages a second while answers are timed.")] = 3_000.0,
     seconds: Annotated[float, typer.Option(min=0.1, help="How long answers are timed.")] = 5.0,
     database: Annotated[str, typer.Option(help="postgresql://...: an empty database of PostgreSQL's.")] = "",

@@ -44,7 +44,7 @@ def written_down(ledger: Ledger, phone: str, words: str) -> None:
 
 
 class Sink:
-    """A network that takes every message, and tells with the answer that it was delivered."""
+    """A network that takes every message, and tells with the answer that it was delivered, unless nobody wants it."""
 
     def __init__(self, ledger: Ledger, *, window: int, taken: Taken = written_down) -> None:
         self._ledger = ledger
@@ -82,7 +82,7 @@ class Sink:
                         identity = str(next(self._ids))
                         self._taken(self._ledger, message.destination.lstrip("+"), message.octets.decode("latin-1"))
                         session.answer(event, Status.OK, MessageAnswer(identity))
-                        if message.registered_delivery & 1:
+                        if message.registered_delivery & 1 and self._ledger.receipts:
                             receipt = Receipt(identity, MessageState.DELIVERED)
                             waiting.append(encode_body(receipt_message(receipt, message, submitted=0.0, done=0.0)))
                     case Request(command=Command.UNBIND):
