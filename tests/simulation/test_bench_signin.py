@@ -37,7 +37,7 @@ def test_a_point_counts_what_happened_in_its_stretch() -> None:
     found = point(2, came, inside, begins=10.0, ends=20.0, hashes=10, limits=(0.5, 0.3))
     assert (found.offered_per_s, found.goodput_per_s, found.goodput_share) == (0.4, 0.3, 0.75)
     assert found.wasted_share == 0.5, "ten hashes, five of them let somebody in who was still there"
-    assert (found.p50_s, found.p99_s) == (1.0, 3.0)
+    assert (found.p50_s, found.p99_s) == (2.0, 3.0)
     assert (found.inside_failed, found.inside_p99_ms) == (1, 30)
     assert not found.valid and (found.limit_before_per_s, found.limit_after_per_s) == (0.5, 0.3)
 

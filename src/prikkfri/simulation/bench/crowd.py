@@ -48,7 +48,7 @@ class Point:
     """Of all hashes, those for somebody who was gone."""
     p50_s: float
     p99_s: float
-    """Of those who came in this time and got in: how long it took them."""
+    """Of those who got in: how long it took them."""
     inside_failed: int
     inside_p99_ms: float
     limit_before_per_s: float
@@ -73,15 +73,14 @@ def point(
     """`begins` to `ends`: the stretch that counts, in which the load had settled; hashes are those of all `came`."""
     seconds, limit = ends - begins, statistics.fmean(limits)
     theirs = [each for each in came if begins <= each.at < ends]
-    got_in = sum(begins <= each.got_at < ends for each in came if each.got_at)
-    waits = [each.got_at - each.at for each in theirs if each.got_at]
+    waits = [each.got_at - each.at for each in came if each.got_at and begins <= each.got_at < ends]
     useful = sum(bool(each.got_at) for each in came)
     inside = [each for each in fetched if begins <= each.at < ends]
     return Point(
         load_x=load_x,
         offered_per_s=round(len(theirs) / seconds, 1),
-        goodput_per_s=round(got_in / seconds, 1),
-        goodput_share=round(got_in / seconds / limit, 3) if limit else 0.0,
+        goodput_per_s=round(len(waits) / seconds, 1),
+        goodput_share=round(len(waits) / seconds / limit, 3) if limit else 0.0,
         wasted_share=round(max(0, hashes - useful) / hashes, 4) if hashes else 0.0,
         p50_s=round(quantile(waits, 0.5), 2),
         p99_s=round(quantile(waits, 0.99), 2),
