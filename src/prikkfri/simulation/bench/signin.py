@@ -38,7 +38,7 @@ from prikkfri.simulation.bench.crowd import Came, Fetched, Point, goals, middle,
 from prikkfri.simulation.bench.lean_http import LeanSession
 from prikkfri.simulation.bench.machine import Cores
 from prikkfri.simulation.installation import Installation, free_ports, ports_section
-from prikkfri.simulation.people import TROUBLE, Addresses, Asked, Viewer, device_pseudonym
+from prikkfri.simulation.people import TROUBLE, Addresses, Viewer, ViewerRequest, device_pseudonym
 
 CONFIGURATION = """\
 [door]
@@ -309,7 +309,9 @@ def _viewers(people: Sequence[demo.Person], http: LeanSession, config: Config, s
     async def person(number: int) -> float:
         someone = people[number % len(people)]
         viewer = Viewer(someone, device_pseudonym(number, seed=seed), demo.PASSWORD, session, at, clock)
-        asked = await viewer.sign_in(give_up_at=clock.now() + PATIENCE_SECONDS, asked=Asked(someone.subscriber_id, 0.0))
+        asked = await viewer.sign_in(
+            give_up_at=clock.now() + PATIENCE_SECONDS, asked=ViewerRequest(someone.subscriber_id, 0.0)
+        )
         return asked.got_at
 
     return person

@@ -14,15 +14,15 @@ from prikkfri.clock import SystemClock
 from prikkfri.errors import PrikkfriError
 from prikkfri.protocols.smpp.pdu import (
     Bind,
-    BindAnswer,
+    BindResponse,
     Command,
-    MessageAnswer,
+    MessageResponse,
     ShortMessage,
     Status,
     encode_body,
 )
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, parse_receipt, receipt_message
-from prikkfri.protocols.smpp.session import Answered, Ended, Limits, Request, Side
+from prikkfri.protocols.smpp.session import Limits, PeerResponse, Request, SessionEnd, Side
 from prikkfri.simulation.bench.sms_ledger import Ledger, phone_of, words_of
 from prikkfri.sms.server import Connection
 
@@ -77,17 +77,17 @@ class Sink:
             for event in await connection.take(EVENTS_AT_ONCE):
                 match event:
                     case Request(body=Bind()):
-                        session.answer(event, Status.OK, BindAnswer("bench"))
+                        session.answer(event, Status.OK, BindResponse("bench"))
                     case Request(body=ShortMessage() as message):
                         identity = str(next(self._ids))
                         self._taken(self._ledger, message.destination.lstrip("+"), message.octets.decode("latin-1"))
-                        session.answer(event, Status.OK, MessageAnswer(identity))
+                        session.answer(event, Status.OK, MessageResponse(identity))
                         if message.registered_delivery & 1 and self._ledger.receipts:
                             receipt = Receipt(identity, MessageState.DELIVERED)
                             waiting.append(encode_body(receipt_message(receipt, message, submitted=0.0, done=0.0)))
                     case Request(command=Command.UNBIND):
                         session.answer(event, Status.OK)
-                    case Ended():
+                    case SessionEnd():
                         return
             while waiting and session.window_room:
                 session.ask(Command.DELIVER_SM, waiting.popleft(), None, 0.0)
@@ -121,7 +121,7 @@ class Sender:
             connection.session.bind(Command.BIND_TRANSCEIVER, Bind(account_name(account), PASSWORD), 0.0)
             connection.flush()
             [first] = await connection.take(1)
-            if not isinstance(first, Answered) or first.status != Status.OK:
+            if not isinstance(first, PeerResponse) or first.status != Status.OK:
                 raise PrikkfriError(f"the centre does not let {account_name(account)} in: {first}")
             self._bound.append((account, connection))
             self._tasks.append(asyncio.create_task(self._read(account, connection)))
@@ -184,7 +184,9 @@ class Sender:
         while True:
             for event in await connection.take(EVENTS_AT_ONCE):
                 match event:
-                    case Answered(context=(int() as number, float() as due), status=Status.OK, body=MessageAnswer(it)):
+                    case PeerResponse(
+                        context=(int() as number, float() as due), status=Status.OK, body=MessageResponse(it)
+                    ):
                         self.ledger.accept(number, it)
                         if due:
                             self.late_s.append(time.perf_counter() - due)
@@ -192,7 +194,7 @@ class Sender:
                         told = parse_receipt(message)
                         delivered = told.state is MessageState.DELIVERED
                         self.ledger.tell(account, told.message_id, message.source.lstrip("+"), delivered=delivered)
-                        connection.session.answer(event, Status.OK, MessageAnswer())
+                        connection.session.answer(event, Status.OK, MessageResponse())
                     case _:
                         raise PrikkfriError(f"the centre said {event} to a message")
             self._fill(account, connection)

@@ -1,6 +1,6 @@
 """What the SMPP codec costs a message, beside smpp34 (Rust) and smpplib (Python), in one run.
 
-    python benchmarks/codecs.py
+    python benchmarks/smpp_codecs.py
 
 Each encodes and decodes the same submit_sm. What a message costs the whole centre, `prikkfri bench sms` tells.
 """
