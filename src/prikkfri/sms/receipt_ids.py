@@ -15,6 +15,7 @@ teaches how the link writes (`learn`); how it is known to write is then the only
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -70,6 +71,12 @@ def key(identity: str, reading: Reading) -> str | None:
 def wanted(identities: Collection[str], ways: Sequence[Reading] = ALL) -> frozenset[str]:
     """The folded ids that a message may have of which a receipt with these ids tells."""
     return frozenset(found for each in identities for way in ways if (found := key(each, way)) is not None)
+
+
+def keys_apart(receipts: Sequence[frozenset[str]]) -> list[frozenset[str]]:
+    """Of the wanted keys of several receipts those sets of which no key is another receipt's, too."""
+    times = Counter(found for keys in receipts for found in keys)
+    return [keys for keys in receipts if keys and all(times[found] == 1 for found in keys)]
 
 
 class Candidate(NamedTuple):
