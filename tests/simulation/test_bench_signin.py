@@ -124,6 +124,9 @@ def test_the_picture_shows_both_curves_and_says_where_it_was() -> None:
     assert len(lines) == 2 and len(root.findall("{*}circle")) == 4
     words = {each.text for each in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {"1 ×", "2 ×", "10 ×", "FastAPI", "Prikkfri", "a <machine>"} <= words
+    assert {each.get("fill") for each in root.findall("{*}circle")} == {curve.OURS, curve.THEIRS}
+    moved = ElementTree.fromstring(curve.picture([replace(GOOD, limit_after_per_s=50.0)], None, "m"))
+    assert [each.get("fill") for each in moved.findall("{*}circle")] == ["#ffffff"], "not valid: hollow"
     alone = ElementTree.fromstring(curve.picture([GOOD], None, "m"))
     assert len(alone.findall("{*}polyline")) == 1 and "FastAPI" not in "".join(alone.itertext())
 

@@ -123,6 +123,11 @@ def test_a_quantile_is_one_of_the_values() -> None:
     assert machine.quantile([float(n) for n in range(1, 101)], 0.99) == 100.0
 
 
+def test_a_busy_machine_is_said_to_be_one() -> None:
+    assert machine.busy(machine.BUSY_SHARE) == ""
+    assert machine.busy(0.31) == "busy machine: others took 31% of it"
+
+
 def test_the_document_has_its_keys() -> None:
     assert {field.name for field in fields(sms.Result)} >= KEYS
 

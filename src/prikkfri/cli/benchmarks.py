@@ -61,7 +61,7 @@ def bench_sms(
         found["kannel"] = asdict(min(theirs, key=lambda each: each.cpu_us_per_message))
         found["kannel_ratio"] = round(found["kannel"]["cpu_us_per_message"] / best.cpu_us_per_message, 2)
     say_figures(progress, found)
-    say_goals(progress, best.goals())
+    say_goals(progress, best.goals(), machine.busy(best.others_share))
     if json_file is not None:
         write_json(found, json_file)
     raise typer.Exit(0 if all(each.clean for each in ours) else 1)
@@ -94,9 +94,10 @@ def bench_signin(
     plan = signin.Plan(points=loads, seconds=seconds, rounds=rounds, together=together)
     found = uvloop.run(signin.run(plan, cores=cores, say=lambda line: progress.print(line, soft_wrap=True)))
     say_figures(progress, {name: value for name, value in asdict(found).items() if name != "baseline"})
-    say_goals(progress, found.goals())
+    say_goals(progress, found.goals(), machine.busy(found.others_share))
     if svg_file is not None:
-        write_text(curve.picture(found.points, found.baseline.points, found.machine), svg_file, "--svg")
+        where = "; ".join(filter(None, (found.machine, machine.busy(found.others_share))))
+        write_text(curve.picture(found.points, found.baseline.points, where), svg_file, "--svg")
     if json_file is not None:
         write_json(asdict(found), json_file)
     raise typer.Exit(1 if found.inside_failed else 0)
@@ -133,7 +134,9 @@ def _written(value: object) -> str:
     return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
-def say_goals(progress: Console, goals: "Sequence[tuple[str, bool]]") -> None:
+def say_goals(progress: Console, goals: "Sequence[tuple[str, bool]]", busy: str) -> None:
     """The goals are of a quiet machine, so that none of them decides how the command ends."""
     for name, holds in goals:
         progress.print(f"{'[green]✓[/green]' if holds else '[yellow]not here:[/yellow]'} {name}")
+    if busy:
+        progress.print(f"[yellow]{busy}[/yellow]: these figures say little")

@@ -28,12 +28,18 @@ def _line(points: Sequence[Point], places: dict[float, float], colour: str, name
     spots = [(places[each.load_x], _y(each.goodput_share)) for each in points]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
     drawn = [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>']
-    drawn += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in spots]
+    drawn += [
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour if each.valid else "#ffffff"}" stroke="{colour}"/>'
+        for each, (x, y) in zip(points, spots, strict=True)
+    ]
     return [*drawn, _text(spots[-1][0], spots[-1][1] - 10, name, colour=colour)] if spots else []
 
 
 def picture(points: Sequence[Point], baseline: Sequence[Point] | None, machine: str) -> str:
-    """An SVG: goodput as a share of the hash limit, over how many times that limit came. `machine`: where and when."""
+    """An SVG: goodput as a share of the hash limit, over how many times that limit came. `machine`: where and when.
+
+    A point that is not valid is hollow.
+    """
     loads = sorted({each.load_x for each in (*points, *(baseline or ()))})
     places = {load_x: _x(number, len(loads)) for number, load_x in enumerate(loads)}
     drawn = [

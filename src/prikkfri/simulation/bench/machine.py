@@ -110,6 +110,11 @@ def described(cores: Cores) -> str:
     )
 
 
+def busy(others: float) -> str:
+    """What is to be said beside the figures of a machine of which others took so much; empty: nothing."""
+    return f"busy machine: others took {others:.0%} of it" if others > BUSY_SHARE else ""
+
+
 def watching_others(home: Path) -> Callable[[], float]:
     """Begins to watch; asked later, tells what part of the machine others took since (0: nothing is known)."""
     before = usage(home)
