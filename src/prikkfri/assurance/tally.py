@@ -25,7 +25,8 @@ from prikkfri.journal import Outcome
 OWN_ERRORS: Mapping[str, frozenset[str]] = {
     "television": frozenset(
         ("wrong-credentials", "too-many-tries", "no-subscription", "bad-token", "expired", "revoked", "not-entitled",
-         "too-many-joins", "wrong-code", "bad-link", "unknown-customer", "no-number", "too-many-codes")
+         "too-many-joins", "wrong-code", "bad-link", "unknown-customer", "no-number", "too-many-codes",
+         "not-yours", "not-your-pass", "pass-spent")
     ),
     "messages": frozenset(
         ("text-length", "not-text", "too-long", "bad-recipient", "bad-sender", "bad-header", "bad-schedule",

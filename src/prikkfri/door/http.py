@@ -24,12 +24,13 @@ from prikkfri.protocols.asgi import (
     refused,
 )
 from prikkfri.protocols.device_token import is_device
+from prikkfri.protocols.possession import HOLDER_LENGTH, holder_of_secret, is_holder, is_secret
 
 HELD_TIMES_MAX = 8
 """Before whoever is about to be called is sent away all the same."""
 BODY_BYTES_MAX = 1_024
 QUERY_BYTES_MAX = 1_024
-"""A pass stands in it, too."""
+"""A pass stands in it, too, or a ticket with its proof."""
 
 LINE_HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"public, max-age=1"))
 """Where the front is, is the same for everybody: any cache may answer for us."""
@@ -39,6 +40,7 @@ _ANSWERS = {
     "expired": (401, "Please sign in again."),
     "revoked": (401, "This device has been signed out."),
     "bad-ticket": (400, "This is no ticket of ours; please take a new one."),
+    "not-yours": (403, "This ticket was given to another device; please take one of your own."),
     "overloaded": (503, "Very many are coming right now; please try again in a moment."),
     "too-many-joins": (503, "Very many come from your network right now; please try again in a moment."),
 }
@@ -46,6 +48,8 @@ _ANSWERS = {
 
 class _EnterBody(msgspec.Struct):
     device: Annotated[str, msgspec.Meta(max_length=24)]
+    holder: Annotated[str, msgspec.Meta(max_length=HOLDER_LENGTH)] = ""
+    secret: Annotated[str, msgspec.Meta(max_length=HOLDER_LENGTH)] = ""
 
 
 _decoder = msgspec.json.Decoder(_EnterBody)
@@ -69,6 +73,7 @@ def application(
                         "playback_token": answer.playback_token,
                         "expires_at": answer.expires_at,
                         "renew_after": answer.renew_after,
+                        "renew_by": answer.renew_by,
                     },
                 )
             case Admitted():
@@ -97,18 +102,22 @@ def application(
         finally:
             door.in_flight += 1
         try:
-            device = _decoder.decode(body).device
+            asked = _decoder.decode(body)
         except (msgspec.DecodeError, UnicodeError) as error:
             return refusal(400, "bad-request", str(error))
-        if not is_device(device):
+        if not is_device(asked.device):
             return refusal(400, "bad-request", "`device` must be `d-` and 22 base64url characters.")
-        return document(door.enter(device, (request.scope.get("client") or ("",))[0]))
+        if not is_secret(asked.secret) if asked.secret else not is_holder(asked.holder):
+            return refusal(400, "bad-request", "`holder` or `secret` must say whose the ticket is to be.")
+        holder = holder_of_secret(asked.secret) if asked.secret else asked.holder
+        return document(door.enter(asked.device, holder, (request.scope.get("client") or ("",))[0]))
 
     async def waiting(request: Request) -> HttpResponse:
         if len(request.query) > QUERY_BYTES_MAX:
             return refused("too-large", bytes_max=QUERY_BYTES_MAX)
-        [ticket] = parse_qs(request.query.decode("latin-1")).get("ticket", [""])[:1]
-        answer = door.waiting(ticket)
+        query = parse_qs(request.query.decode("latin-1"))
+        ticket, proof = (query.get(name, [""])[0] for name in ("ticket", "proof"))
+        answer = door.waiting(ticket, proof)
         for _ in range(HELD_TIMES_MAX):
             if not isinstance(answer, Waiting) or not answer.held:
                 break
@@ -117,7 +126,7 @@ def application(
                 await sleep(answer.poll_after_s)
             finally:
                 door.in_flight += 1
-            answer = door.waiting(answer.ticket)
+            answer = door.waiting(answer.ticket, proof, ticket)
         return document(answer)
 
     async def playback_token(request: Request) -> HttpResponse:

@@ -15,8 +15,9 @@ from typing import Any, Literal
 import httpx
 
 from prikkfri.clock import Clock
-from prikkfri.config import Config
+from prikkfri.config import Config, moments_of
 from prikkfri.door import overload
+from prikkfri.door.renewals import Renewals
 from prikkfri.door.ticket import ID_BYTES, LIFETIME_SECONDS, PROMISE_PREFIX, Ticket, lot, opened, sealed
 from prikkfri.door.timing import Timing
 from prikkfri.door.waiting_room import Capacity, Line
@@ -26,6 +27,8 @@ from prikkfri.protocols import admission_pass, cat, jwt
 from prikkfri.protocols.admission_pass import Pass
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.protocols.networks import Allowance, Networks
+from prikkfri.protocols.possession import has_key, proven
+from prikkfri.protocols.renewals import Span
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import (
     CallersKeys,
@@ -40,6 +43,9 @@ from prikkfri.storage.keys import (
 log = logging.getLogger(__name__)
 
 DEFAULT_TIMING = Timing()
+ISSUE_NEWEST_WEIGHT = 0.05
+"""Of the newest token, in the moving mean of what one takes; it counts at most tenfold."""
+ISSUE_SECONDS_MIN = 1e-4
 
 AskCapacity = Callable[[], Awaitable[Capacity | None]]
 
@@ -49,6 +55,7 @@ class Issued:
     playback_token: str = field(repr=False)
     expires_at: float
     renew_after: float
+    renew_by: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    reason: Literal["bad-token", "expired", "revoked", "bad-ticket", "overloaded", "too-many-joins"]
+    reason: Literal["bad-token", "expired", "revoked", "bad-ticket", "not-yours", "overloaded", "too-many-joins"]
     retry_after_s: float | None = None
 
 
@@ -133,6 +140,8 @@ class Door:
         self._came_back: dict[str, float] = {}
         """When it was last told that somebody came back with their pass, by promise; the last to do so last."""
         self._line_kept: dict[str, Any] | None = None
+        self._renewals = Renewals([Span(*moments_of(each)) for each in config.streaming.large_programmes])
+        self._issue_s = 0.001
         self._line_told = b""
         self._line_told_at = -1e18
         self._answers: dict[str, int] = {}
@@ -146,7 +155,7 @@ class Door:
         return Refused("overloaded", retry_after_s)
 
     def playback_token(self, token: str) -> Issued | Refused:
-        now = self._clock.now()
+        now, began = self._clock.now(), self._clock.monotonic()
         known, reason = self._tokens.judge(token)
         if known is None or reason is not None:
             refused = reason or "bad-token"
@@ -163,31 +172,39 @@ class Door:
             known.token_id + secrets.token_bytes(8),
         )
         self._outcome("playback-token", "kept", "", known)
+        took_s = max(0.0, self._clock.monotonic() - began)
+        self._issue_s += ISSUE_NEWEST_WEIGHT * (min(took_s, 10 * self._issue_s) - self._issue_s)
         lifetime = self._playback_token_lifetime_s
-        return Issued(playback_token, now + lifetime, now + lifetime / 2)
+        renewal = self._renewals.plan(now, lifetime, 1 / max(self._issue_s, ISSUE_SECONDS_MIN), secrets.randbelow)
+        return Issued(playback_token, now + lifetime, renewal.start, renewal.end)
 
-    def enter(self, device: str, address: str = "") -> Admitted | Waiting | Refused:
-        """`address`: where it asks from; so many may join from one network."""
+    def enter(self, device: str, holder: str, address: str = "") -> Admitted | Waiting | Refused:
+        """`holder`: who alone can use what it gets, see `possession`. `address`: where it asks from; so many may join
+        from one network."""
         now = self._clock.now()
         if (retry_after_s := self._joins.take(address, now)) is not None:
             told = self._joins_told.take(address, now) is None
             self._outcome("enter", "broken", "too-many-joins", device=device, recorded=told)
             return Refused("too-many-joins", retry_after_s)
         if not self._waiting_room:
-            return self._admitted_at_once(device, now)
+            return self._admitted_at_once(device, holder, now)
         self._line.moved(now)
         if self._line.at_once():
-            return self._admitted_at_once(device, now)
+            return self._admitted_at_once(device, holder, now)
         position = self._line.joined(lot(device, now, self._keys.ticket), now)
-        ticket = Ticket(position, now, secrets.token_bytes(ID_BYTES), device)
+        ticket = Ticket(position, now, secrets.token_bytes(ID_BYTES), device, holder)
         self._outcome("join", "asked", device=device, promise=ticket.promise, dimensions={"for": "enter"})
         place = self._line.place(position)
         text = sealed(ticket, self._keys.ticket)
         follow_up_s = self._timing.follow_up_seconds
         return Waiting(text, place.ahead, place.wait_s, follow_up_s, self._line.silent_since, position)
 
-    def waiting(self, text: str) -> Admitted | Waiting | Refused:
-        """What becomes of whoever holds a ticket, or a pass to which signin gave no answer."""
+    def waiting(self, text: str, proof: str = "", shown: str = "") -> Admitted | Waiting | Refused:
+        """What becomes of whoever holds a ticket, or a pass to which signin gave no answer.
+
+        `proof`: that it is theirs; it is looked at when there is a pass to give. `shown`: the ticket that it is made
+        for, where that is not the newest.
+        """
         now = self._clock.now()
         ticket = opened(text, self._keys.ticket, now)
         if ticket is None:
@@ -195,8 +212,11 @@ class Door:
         self._line.moved(now)
         self._count(ticket, now)
         if self._line.let_in(ticket.position):
+            if has_key(ticket.holder) and not proven(ticket.holder, proof, "enter", shown or text):
+                self._outcome("enter", "broken", "not-yours", device=ticket.device, recorded=False)
+                return Refused("not-yours")
             # The same pass again for whoever asks again: its id is the ticket's.
-            return self._pass(ticket.promise, ticket.device, ticket.promise, now)
+            return self._pass(ticket.promise, ticket.device, ticket.holder, ticket.promise, now)
         place, due = self._line.told(ticket.position, now)
         text = sealed(replace(ticket, counted_by=self._line.name, due=due), self._keys.ticket)
         since, position = self._line.silent_since, ticket.position
@@ -265,12 +285,12 @@ class Door:
         except OSError as error:
             log.error("the line cannot be kept over a restart: %s", error)
 
-    def _admitted_at_once(self, device: str, now: float) -> Admitted:
+    def _admitted_at_once(self, device: str, holder: str, now: float) -> Admitted:
         pass_id = secrets.token_urlsafe(ID_BYTES)
         self._outcome("enter", "kept", device=device)
         # Should signin die before it answers, and they come back, this is all that tells that somebody asked.
         self._outcome("join", "asked", device=device, promise=pass_id, dimensions={"for": "sign-in"})
-        return self._pass(pass_id, device, pass_id, now)
+        return self._pass(pass_id, device, holder, pass_id, now)
 
     def _count(self, ticket: Ticket, now: float) -> None:
         """Whoever joined has a place in the line from when they come back for it; that is then told."""
@@ -313,8 +333,8 @@ class Door:
         if len(self._returned) > self._timing.returned_max:
             del self._returned[next(iter(self._returned))]
 
-    def _pass(self, pass_id: str, device: str, promise: str, now: float) -> Admitted:
-        admission = Pass(pass_id, device, now + self._pass_lifetime_s, promise)
+    def _pass(self, pass_id: str, device: str, holder: str, promise: str, now: float) -> Admitted:
+        admission = Pass(pass_id, device, now + self._pass_lifetime_s, promise, holder)
         signed = admission_pass.issue(self._keys.admission.private, self._keys.admission.kid, admission)
         return Admitted(signed, admission.expires_at)
 

@@ -213,6 +213,8 @@ def particulars(seen: Overview, zone: ZoneInfo, *, incidents: Iterable[Incident]
     whole = dict.fromkeys(row.step for row in seen.rows if row.kept and (row.service, row.step) not in failed)
     if whole and (seen.broken or beside):
         told.append("kept throughout: " + ", ".join(whole))
+    if known := seen.known_devices.came:
+        told.append(f"known devices that never saw a line: {share(seen.known_devices.share)} of {number(known)}")
     if seen.breakages or beside:
         told += [f"{stream} not read since {clock_time(since, seen.at, zone)}" for stream, since in seen.blind]
         told += [f"{role.role} does not answer" for role in seen.silent_roles]
