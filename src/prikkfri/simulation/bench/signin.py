@@ -37,7 +37,9 @@ from prikkfri.simulation.bench import baseline, machine, probe
 from prikkfri.simulation.bench.crowd import Came, Fetched, Point, goals, middle, point, recovery_s
 from prikkfri.simulation.bench.lean_http import LeanSession
 from prikkfri.simulation.bench.machine import Cores
+from prikkfri.simulation.device_key import DeviceKey, DeviceSecret
 from prikkfri.simulation.installation import Installation, free_ports, ports_section
+from prikkfri.simulation.kickoff import ONE_IN_TELEVISIONS
 from prikkfri.simulation.people import TROUBLE, Addresses, Viewer, ViewerRequest, device_pseudonym
 
 CONFIGURATION = """\
@@ -75,8 +77,8 @@ class Plan:
     points: tuple[float, ...] = (0.5, 1.0, 2.0, 5.0, 10.0)
     seconds: float = 15.0
     rounds: int = 3
-    people: int = 2_000
-    """Subscribers; more than come at once."""
+    people: int = 500
+    """Subscribers, each of whom comes with many devices."""
     inside: int = 20
     together: bool = False
     """All of ours on one core; the crowd on the other."""
@@ -309,7 +311,8 @@ def _viewers(people: Sequence[demo.Person], http: LeanSession, config: Config, s
 
     async def person(number: int) -> float:
         someone = people[number % len(people)]
-        viewer = Viewer(someone, device_pseudonym(number, seed=seed), demo.PASSWORD, session, at, clock)
+        key = DeviceSecret() if number % ONE_IN_TELEVISIONS == 0 else DeviceKey()
+        viewer = Viewer(someone, device_pseudonym(number, seed=seed), demo.PASSWORD, session, at, clock, key=key)
         asked = await viewer.sign_in(
             give_up_at=clock.now() + PATIENCE_SECONDS, asked=ViewerRequest(someone.subscriber_id, 0.0)
         )
