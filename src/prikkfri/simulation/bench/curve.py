@@ -55,7 +55,8 @@ def picture(points: Sequence[Point], baseline: Sequence[Point] | None, machine: 
         drawn.append(_text(LEFT - 8, y + 4, f"{percent} %", anchor="end"))
     drawn += [_text(x, HEIGHT - BOTTOM + 20, f"{load_x:g} ×") for load_x, x in places.items()]
     drawn.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - BOTTOM + 40, "people who come, in times of that limit"))
-    drawn.append(f'<g font-size="11">{_text(LEFT, HEIGHT - 10, machine, anchor="start")}</g>')
+    said = machine if all(each.valid for each in (*points, *(baseline or ()))) else f"{machine}; hollow: not valid"
+    drawn.append(f'<g font-size="10">{_text(8, HEIGHT - 10, said, anchor="start")}</g>')
     drawn += _line(baseline or (), places, THEIRS, "FastAPI")
     drawn += _line(points, places, OURS, "Prikkfri")
     return "\n".join([*drawn, "</svg>"]) + "\n"
