@@ -46,7 +46,7 @@ phones are off, and whatever is sent to them arrives when they are on again."""
 ACTS = frozenset(
     (
         "open-channel", "close-channel", "stop-route", "open-route", "complaint", "stop-sending", "start-sending",
-        "picture", "end-sessions", "password-link",
+        "picture", "end-sessions", "password-link", "steer-line",
     )
 )  # fmt: skip
 """Steps at which a role tells what was done about a fault or for a customer, or that a channel has lost its picture: no

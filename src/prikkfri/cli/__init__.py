@@ -10,6 +10,7 @@ from prikkfri.cli import (
     benchmarks,
     checks,
     incidents,
+    line,
     locating,
     messages,
     quarantine,
@@ -84,5 +85,6 @@ application.add_typer(rehearsals.commands, name="rehearse")
 application.add_typer(simulations.commands, name="simulate")
 application.add_typer(benchmarks.commands, name="bench")
 application.add_typer(quarantine.commands, name="quarantine", invoke_without_command=True)
+application.add_typer(line.commands, name="line")
 application.add_typer(restored.commands, name="sms")
 application.add_typer(incidents.commands, name="incidents", invoke_without_command=True)

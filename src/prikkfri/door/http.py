@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Literal
 from urllib.parse import parse_qs
 
 import msgspec
 
 from prikkfri.door.service import Admitted, Door, Issued, Refused, Waiting
+from prikkfri.door.steering import OrderRequest
 from prikkfri.protocols.asgi import (
+    PLAIN,
     Application,
     Handler,
     HttpResponse,
@@ -42,6 +45,7 @@ _ANSWERS = {
     "bad-ticket": (400, "This is no ticket of ours; please take a new one."),
     "not-yours": (403, "This ticket was given to another device; please take one of your own."),
     "overloaded": (503, "Very many are coming right now; please try again in a moment."),
+    "drained": (503, "Nobody new is let in for now; please come again later."),
     "too-many-joins": (503, "Very many come from your network right now; please try again in a moment."),
 }
 
@@ -52,6 +56,19 @@ class _EnterBody(msgspec.Struct):
     secret: Annotated[str, msgspec.Meta(max_length=HOLDER_LENGTH)] = ""
 
 
+class _Order(msgspec.Struct, forbid_unknown_fields=True):
+    order: Literal["auto", "rate", "pause", "drain", "open", "schedule", "withdraw"]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
+    """The name of the person who says so."""
+    after: Annotated[int, msgspec.Meta(ge=0)]
+    """The number of the last order that they know of."""
+    per_second: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
+    reason: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    room_from: Annotated[float, msgspec.Meta(ge=0, le=1e11)] | None = None
+    opens_at: Annotated[float, msgspec.Meta(ge=0, le=1e11)] = 0.0
+    sure: bool = False
+
+
 _decoder = msgspec.json.Decoder(_EnterBody)
 
 
@@ -60,9 +77,11 @@ def application(
     *,
     viewer_origin: str,
     open_channels_url: str,
+    command_key: str = "",
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Application:
-    """`open_channels_url`: where playout lists the channels that need no sign-in."""
+    """`open_channels_url`: where playout lists the channels that need no sign-in. `command_key` is what commands carry;
+    without one none is taken."""
 
     def document(answer: Issued | Admitted | Waiting | Refused) -> HttpResponse:
         match answer:
@@ -88,6 +107,7 @@ def application(
                         "poll_after_s": answer.poll_after_s,
                         "since": answer.since,
                         "position": answer.position,
+                        "ordered": door.ordered(),
                         "open": open_channels_url,
                     },
                 )
@@ -135,6 +155,21 @@ def application(
     async def line(request: Request) -> HttpResponse:
         return HttpResponse(200, headers=LINE_HEADERS, body=door.line())
 
+    async def steering(request: Request) -> HttpResponse:
+        ordered, line = door.steering()
+        return HttpResponse(200, msgspec.to_builtins({**asdict(ordered), "line": line}))
+
+    async def steer(request: Request) -> HttpResponse:
+        try:
+            wanted = msgspec.json.decode(await request.body(), type=_Order)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return refusal(400, "bad-order", str(error))
+        asked = msgspec.structs.asdict(wanted)
+        not_taken = door.steer(OrderRequest(kind=asked.pop("order"), **asked))
+        if not_taken is not None:
+            return refusal(503 if not_taken.why == "not-kept" else 409, not_taken.why, not_taken.said)
+        return await steering(request)
+
     def gated(step: str, handler: Handler) -> Handler:
         async def answer(request: Request) -> HttpResponse | None:
             if overloaded := door.overloaded(step):
@@ -148,6 +183,8 @@ def application(
         Route("POST", "/enter", gated("enter", enter), body_bytes_max=BODY_BYTES_MAX, origin=viewer_origin),
         Route("GET", "/waiting", gated("enter", waiting)),
         Route("GET", "/line", line),
+        Route("GET", "/steering", steering, key=command_key),
+        Route("POST", "/steering", steer, body_bytes_max=BODY_BYTES_MAX, key=command_key),
     )
     answering = edge(routes, cors=cross_origin(viewer_origin, credentials=False))
 

@@ -22,7 +22,7 @@ Stream = Callable[[Receive, Send], Awaitable[None]]
 
 NO_STORE = (b"cache-control", b"no-store")
 JSON = (b"content-type", b"application/json")
-PLAIN = r"^[^\x00-\x1f\x7f]*$"
+PLAIN = r"^[^\x00-\x1f\x7f]*\Z"
 """What is looked for in a database holds no control characters: PostgreSQL cannot even be asked for NUL."""
 PREFLIGHT_SECONDS = 7200
 """How long a browser may remember what is allowed; Chromium's own limit."""

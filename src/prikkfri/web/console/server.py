@@ -59,6 +59,7 @@ from prikkfri.web.console.pages import (
     with_policy,
 )
 from prikkfri.web.console.rendering import Templates
+from prikkfri.web.console.waiting_room import WaitingRoomPages
 from prikkfri.web.refusal_page import refusal_words
 
 log = logging.getLogger("prikkfri.console")
@@ -82,6 +83,7 @@ NAVIGATION = (
     ("/", "Overview"),
     ("/incidents", "Incidents"),
     ("/controls", "Controls"),
+    ("/waiting-room", "Waiting room"),
     ("/links", "Links"),
     ("/quarantine", "Quarantine"),
     ("/customers", "Customers"),
@@ -152,6 +154,9 @@ class _Pages:
         self._controls = ControlPages(
             assurance, playout_url=playout_url, show=self._page, templates=self._templates, clock=clock, pace=pace
         )
+        self._waiting_room = WaitingRoomPages(
+            assurance, show=self._page, templates=self._templates, clock=clock, pace=pace, zone=zone
+        )
         self._messages = MessagePages(assurance, console, show=self._page, clock=clock)
         self._access = AccessPages(assurance, console, show=self._page)
         self._customers = CustomerPages(personal, console, show=self._page, clock=clock)
@@ -176,7 +181,9 @@ class _Pages:
             ("/incidents/live", self._incident_events, ["GET"]),
             ("/incidents/{id}/live", self._incident_events, ["GET"]),
             ("/controls/live", self._control_events, ["GET"]),
+            ("/waiting-room/live", self._waiting_room_events, ["GET"]),
             *self._controls.pages(),
+            *self._waiting_room.pages(),
             *self._incidents.pages(),
             *self._messages.pages(),
             *self._access.pages(),
@@ -314,6 +321,9 @@ class _Pages:
 
     async def _control_events(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return _streamed(request, self._controls.live, "")
+
+    async def _waiting_room_events(self, request: ConsoleRequest, who: str) -> HttpResponse:
+        return _streamed(request, self._waiting_room.live, "")
 
     async def _chart(self, request: ConsoleRequest, who: str) -> HttpResponse:
         seconds, period = WINDOWS[_window(request)]
