@@ -175,7 +175,7 @@ class House:
 
 @asynccontextmanager
 async def console_beside(elsewhere: Elsewhere, home: Path, clock: ManualClock) -> AsyncIterator[House]:
-    """Somebody whose account acts has signed in."""
+    """Somebody who may act has signed in."""
     database = await open_database(Location(home), "assurance")
     client = httpx.AsyncClient(transport=httpx.MockTransport(elsewhere))
     urls = {"playout": "http://playout.test", "sms": "http://sms.test", "signin": "http://signin.test"}

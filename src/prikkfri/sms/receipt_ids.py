@@ -2,16 +2,16 @@
 
 Partners answer a submission with `ff` and tell of it as `255`, as `FF` or as `0000000255`, and some write one way in
 the receipt's parameter and another in its text. Ids are therefore kept folded (`fold`): small letters, no zeros before
-them. A receipt's ids are looked for by each reading that its link may have (`wanted`), at most three keys for each id,
-so that an index on the folded id is enough; what is found is told apart by the phone's number (`match`). What fitted
-teaches how the link writes (`learn`); how it is known to write is then the only way that is tried (`readings`), and
-`complaint` says when nothing fits any more.
+them. A receipt's ids are looked for by each reading that its link may have (`expected_ids`), at most three keys for
+each id, so that an index on the folded id is enough; what is found is told apart by the phone's number (`match`). What
+fitted teaches how the link writes (`learn`); how it is known to write is then the only way that is tried (`readings`),
+and `complaint` says when nothing fits any more.
 
     habit = Habit()                                             # stored by link, with what it has taught
     ways = readings(setting, habit)                             # setting: None, or what an operator says
-    rows = SELECT ... WHERE key IN wanted(ids, ways)            # key: fold(the id of the answer)
+    rows = SELECT ... WHERE key IN expected_ids(ids, ways)      # key: fold(the id of the answer)
     found = match(ids, (receipt.source, receipt.destination), rows, ways)
-    habit = learnt(habit, found)
+    habit = learn(habit, found)
 """
 
 import re
@@ -68,13 +68,13 @@ def key(identity: str, reading: Reading) -> str | None:
             return str(int(folded, 16)) if _HEXADECIMAL.fullmatch(folded) else None
 
 
-def wanted(identities: Collection[str], ways: Sequence[Reading] = ALL) -> frozenset[str]:
+def expected_ids(identities: Collection[str], ways: Sequence[Reading] = ALL) -> frozenset[str]:
     """The folded ids that a message may have of which a receipt with these ids tells."""
     return frozenset(found for each in identities for way in ways if (found := key(each, way)) is not None)
 
 
 def keys_apart(receipts: Sequence[frozenset[str]]) -> list[frozenset[str]]:
-    """Of the wanted keys of several receipts those sets of which no key is another receipt's, too."""
+    """Of the keys that several receipts may be about, those sets of which no key is another receipt's, too."""
     times = Counter(found for keys in receipts for found in keys)
     return [keys for keys in receipts if keys and all(times[found] == 1 for found in keys)]
 

@@ -10,7 +10,7 @@ import random
 import sys
 from pathlib import Path
 
-from prikkfri.app.process import run_until_told, say_ready
+from prikkfri.app.process import run_until_stopped, say_ready
 from prikkfri.clock import SystemClock
 from prikkfri.config import load
 from prikkfri.errors import PrikkfriError
@@ -76,7 +76,7 @@ def main() -> int:
     parser.add_argument("--file", type=Path, required=True)
     parser.add_argument("--people", type=int, default=20)
     arguments = parser.parse_args()
-    asyncio.run(run_until_told(lambda: _run(arguments.home, arguments.people, arguments.file)))
+    asyncio.run(run_until_stopped(lambda: _run(arguments.home, arguments.people, arguments.file)))
     return 0
 
 

@@ -29,7 +29,7 @@ from prikkfri.sms.network_receipts import (
     contradicts,
     find,
     is_named,
-    next_look,
+    next_try,
     receipt_id,
 )
 from prikkfri.sms.receipt_ids import (
@@ -39,14 +39,14 @@ from prikkfri.sms.receipt_ids import (
     MismatchReason,
     Reading,
     complaint,
+    expected_ids,
     keys_apart,
     learn,
     readings,
-    wanted,
 )
 from prikkfri.sms.receipts import store
 from prikkfri.sms.routing import Party, numbering_of
-from prikkfri.sms.shared.service import Shared, log
+from prikkfri.sms.shared.service import CentreState, log
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Queries, Transaction
 
@@ -75,7 +75,7 @@ class ReceiptResult:
 
 
 class Receipts:
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: CentreState) -> None:
         self._shared = shared
         self._settings = {link.name: _reading_of(link.receipt_ids) for link in shared.settings.links}
         self._kept_max = shared.settings.receipts_kept_max
@@ -141,7 +141,7 @@ class Receipts:
     ) -> None:
         """Asks for the messages of many receipts at once, as far as what becomes of one is nothing to the others."""
         ways = readings(self._settings.get(link), self.habit(link))
-        apart = keys_apart([wanted(receipt.identities, ways) for receipt in receipts])
+        apart = keys_apart([expected_ids(receipt.identities, ways) for receipt in receipts])
         found = await store.known_by_key(tx, str(Party("link", link)), [key for keys in apart for key in keys])
         for keys in apart:
             if all(key in found for key in keys):
@@ -169,7 +169,7 @@ class Receipts:
     async def answers_came(self, tx: Transaction, link: str, next_hop_ids: Iterable[str], now: float) -> None:
         """What waits for one of these ids is due."""
         if self._waiting[link]:
-            await store.make_due(tx, link, wanted([each for each in next_hop_ids if each]), now=now)
+            await store.make_due(tx, link, expected_ids([each for each in next_hop_ids if each]), now=now)
             self._due.set()
 
     async def release(
@@ -211,14 +211,14 @@ class Receipts:
             settling.misfits[receipt.link] += why is MismatchReason.OTHER_NUMBER
             settling.held[receipt.link] += 1
         else:
-            await store.look_later(tx, receipt.id, due_at=self._next_look(receipt, now))
+            await store.try_later(tx, receipt.id, due_at=self._next_look(receipt, now))
             return
         settling.waiting[receipt.link] -= 1
 
     def _next_look(self, receipt: NetworkReceipt, now: float) -> float:
         timing = self._shared.timing
         soon, early = timing.early_receipt_look_seconds, timing.early_receipt_seconds
-        return next_look(receipt, now, soon_seconds=soon, early_seconds=early)
+        return next_try(receipt, now, soon_seconds=soon, early_seconds=early)
 
     async def _look(
         self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, now: float, *, last: bool
@@ -232,7 +232,7 @@ class Receipts:
         found: ReceiptMatch | MismatchReason = MismatchReason.NO_MESSAGE
         # What has been learnt since it came goes before all that could be meant: of several it may leave one.
         for ways in dict.fromkeys((readings(setting, habit), *([ALL] if last and not setting else []))):
-            keys = wanted(receipt.identities, ways)
+            keys = expected_ids(receipt.identities, ways)
             known = settling.known.pop(keys, None)
             found = find(receipt, await store.known(tx, target, keys) if known is None else known, ways)
             if isinstance(found, ReceiptMatch):
@@ -287,7 +287,7 @@ class Receipts:
     ) -> None:
         state = network_state(receipt.state)
         if state is None:
-            await store.add_word(tx, message, receipt.word, now=now)
+            await store.add_unknown_state(tx, message, receipt.word, now=now)
             return
         reason = "" if state is DeliveryState.DELIVERED else f"{outcomes.NETWORK}{receipt.error}"
         ending = await messages.end(tx, message, state, reason=reason, now=now)
