@@ -14,7 +14,7 @@ import prikkfri.cli
 from prikkfri.cli.benchmarks import loads_of
 from prikkfri.errors import UsageError
 from prikkfri.simulation.bench import baseline, curve, probe, signin
-from prikkfri.simulation.bench.crowd import Came, Fetched, Point, goals, middle, point, recovery_s
+from prikkfri.simulation.bench.crowd import FetchResult, Point, Visitor, goals, middle, point, recovery_s
 from prikkfri.simulation.bench.lean_http import LeanSession
 
 KEYS = {"hash_limit_per_s", "points", "recovery_s", "peak_pss_mb", "baseline"}
@@ -26,14 +26,19 @@ GOOD = Point(2, 80, 38, 0.95, 0.01, 1, 2, 0, 20, 40, 41)
 
 def test_a_point_counts_what_happened_in_its_stretch() -> None:
     came = [
-        Came(8.0, 10.0),  # before it, and got in during it
-        Came(10.0, 11.0),
-        Came(15.0, 18.0),
-        Came(19.5, 20.0),  # got in as it ended
-        Came(19.0),  # gave up
-        Came(20.0, 20.5),
+        Visitor(8.0, 10.0),  # before it, and got in during it
+        Visitor(10.0, 11.0),
+        Visitor(15.0, 18.0),
+        Visitor(19.5, 20.0),  # got in as it ended
+        Visitor(19.0),  # gave up
+        Visitor(20.0, 20.5),
     ]
-    inside = [Fetched(9.9, 900, "x"), Fetched(10.0, 20), Fetched(19.0, 30, "playlist: 503"), Fetched(20.0, 900, "x")]
+    inside = [
+        FetchResult(9.9, 900, "x"),
+        FetchResult(10.0, 20),
+        FetchResult(19.0, 30, "playlist: 503"),
+        FetchResult(20.0, 900, "x"),
+    ]
     found = point(2, came, inside, begins=10.0, ends=20.0, hashes=10, limits=(0.5, 0.3))
     assert (found.offered_per_s, found.goodput_per_s, found.goodput_share) == (0.4, 0.3, 0.75)
     assert found.wasted_share == 0.5, "ten hashes, five of them let somebody in who was still there"
@@ -63,7 +68,7 @@ def test_the_median_of_the_valid_ones_counts() -> None:
 
 
 def test_it_has_recovered_when_as_many_get_in_as_come() -> None:
-    coming = [Came(100 + n / 10) for n in range(100)]
+    coming = [Visitor(100 + n / 10) for n in range(100)]
     assert recovery_s(coming, left_at=100.0, ends=110.0) is None
     late = [replace(each, got_at=each.at + (3.0 if each.at < 103 else 0.5)) for each in coming]
     found = recovery_s(late, left_at=100.0, ends=110.0)
@@ -103,7 +108,7 @@ def test_recovery_and_memory_are_goals_and_one_core_is_asked_for_less() -> None:
 def test_what_those_inside_wrote_is_read_up_to_the_last_whole_line(tmp_path: Path) -> None:
     assert probe.read(tmp_path / "none") == []
     (tmp_path / "inside").write_text("1.5 20.25 \n2.5 30.00 playlist: 503\n3.5 4")
-    assert probe.read(tmp_path / "inside") == [Fetched(1.5, 20.25), Fetched(2.5, 30.0, "playlist: 503")]
+    assert probe.read(tmp_path / "inside") == [FetchResult(1.5, 20.25), FetchResult(2.5, 30.0, "playlist: 503")]
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "-1", "1,1", "101", "nan", "1,,2"])

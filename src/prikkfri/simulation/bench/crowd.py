@@ -18,7 +18,7 @@ RECOVERED_SHARE = 0.9
 
 
 @dataclass(frozen=True)
-class Came:
+class Visitor:
     """One person of a crowd, by their own watch."""
 
     at: float
@@ -27,7 +27,7 @@ class Came:
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchResult:
     """What somebody inside fetched: playlists and a segment."""
 
     at: float
@@ -62,8 +62,8 @@ class Point:
 
 def point(
     load_x: float,
-    came: Sequence[Came],
-    fetched: Sequence[Fetched],
+    came: Sequence[Visitor],
+    fetched: Sequence[FetchResult],
     *,
     begins: float,
     ends: float,
@@ -99,7 +99,7 @@ def middle(points: Sequence[Point]) -> Point:
     return ordered[(len(ordered) - 1) // 2]
 
 
-def recovery_s(came: Sequence[Came], *, left_at: float, ends: float) -> float | None:
+def recovery_s(came: Sequence[Visitor], *, left_at: float, ends: float) -> float | None:
     """How long after a crowd has left at once as many get in as come, a second long; None: not before `ends`."""
     begins = left_at
     while begins + 1.0 <= ends:

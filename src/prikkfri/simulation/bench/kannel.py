@@ -67,7 +67,7 @@ max-pending-submits = {window}
 
 
 @dataclass(frozen=True)
-class Theirs:
+class KannelResult:
     messages: int
     messages_per_second: float
     cpu_us_per_message: float
@@ -84,7 +84,7 @@ def refuse_missing(folder: Path = BOXES) -> None:
         raise UsageError("--vs kannel: Kannel is not here; install Debian's package kannel, or leave --vs out")
 
 
-async def run(load: Load, *, cores: Cores, say: Say) -> Theirs:
+async def run(load: Load, *, cores: Cores, say: Say) -> KannelResult:
     """Raises `PrikkfriError` when Kannel does not come up."""
     with (
         tempfile.TemporaryDirectory(prefix="prikkfri-bench-", ignore_cleanup_errors=True) as folder,
@@ -111,7 +111,7 @@ async def run(load: Load, *, cores: Cores, say: Say) -> Theirs:
                 await client.send(load.messages)
                 seconds, cpu = time.perf_counter() - began, machine.cpu_seconds(pids) - cpu
                 verdict = ledger.verdict()
-                return Theirs(
+                return KannelResult(
                     messages=load.messages,
                     messages_per_second=round(load.messages / seconds),
                     cpu_us_per_message=round(cpu / load.messages * 1e6, 1),

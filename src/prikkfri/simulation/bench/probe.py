@@ -15,7 +15,7 @@ from prikkfri.clock import SystemClock
 from prikkfri.config import load
 from prikkfri.errors import PrikkfriError
 from prikkfri.simulation import demo
-from prikkfri.simulation.bench.crowd import Fetched
+from prikkfri.simulation.bench.crowd import FetchResult
 from prikkfri.simulation.people import Addresses, Viewer, device_pseudonym, open_session
 
 WATCH_SECONDS = 1.0
@@ -27,11 +27,11 @@ _DEVICES = 1 << 40
 """Beyond the numbers of the crowd's devices."""
 
 
-def read(file: Path) -> list[Fetched]:
+def read(file: Path) -> list[FetchResult]:
     """What has been written down so far."""
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
     rows = (line.rstrip("\n").split(" ", 2) for line in lines if line.endswith("\n"))
-    return [Fetched(float(at), float(ms), trouble) for at, ms, trouble in rows]
+    return [FetchResult(float(at), float(ms), trouble) for at, ms, trouble in rows]
 
 
 async def _run(home: Path, count: int, file: Path) -> None:

@@ -34,7 +34,7 @@ from prikkfri.signin.credentials import SALT_BYTES, hash_password, matches
 from prikkfri.signin.hash_pool import NICENESS
 from prikkfri.simulation import demo
 from prikkfri.simulation.bench import baseline, machine, probe
-from prikkfri.simulation.bench.crowd import Came, Fetched, Point, goals, middle, point, recovery_s
+from prikkfri.simulation.bench.crowd import FetchResult, Point, Visitor, goals, middle, point, recovery_s
 from prikkfri.simulation.bench.lean_http import LeanSession
 from prikkfri.simulation.bench.machine import Cores
 from prikkfri.simulation.device_key import DeviceKey, DeviceSecret
@@ -153,7 +153,7 @@ class Crowd:
 
     person: Person
     lots: random.Random
-    came: list[Came] = field(default_factory=list)
+    came: list[Visitor] = field(default_factory=list)
     number: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -169,7 +169,7 @@ class Crowd:
             self.number += 1
         await asyncio.sleep(max(0.0, end - loop.time()))
 
-    async def gone(self, *, at_once: bool = False) -> list[Came]:
+    async def gone(self, *, at_once: bool = False) -> list[Visitor]:
         """Waits until nobody is left, or sends all away; returns those who came, and begins anew."""
         tasks = list(self._tasks)
         if at_once:
@@ -187,16 +187,16 @@ class Crowd:
         except TimeoutError:
             pass
         finally:
-            self.came.append(Came(at, got_at))
+            self.came.append(Visitor(at, got_at))
 
 
 @dataclass
-class Tried:
+class HouseUnderTest:
     """A house before which a crowd comes: ours, or the plain one."""
 
     crowd: Crowd
     hashes: Callable[[], Awaitable[int]]
-    fetched: Callable[[], Sequence[Fetched]]
+    fetched: Callable[[], Sequence[FetchResult]]
     settle: Callable[[], Awaitable[None]]
     """Leaves the core to whoever measures it."""
     limits: list[float] = field(default_factory=list)
@@ -279,7 +279,7 @@ async def _run(plan: Plan, installation: Installation, cores: Cores, others: Cal
         idle = machine.quantile([each.ms for each in probe.read(file)], 0.99)
         http = LeanSession()
         crowd = Crowd(_viewers(people[plan.inside :], http, config, plan.seed), random.Random(plan.seed))
-        ours = Tried(crowd, lambda: _hashes(http, config), lambda: probe.read(file), _nothing)
+        ours = HouseUnderTest(crowd, lambda: _hashes(http, config), lambda: probe.read(file), _nothing)
         points = await ours.curve(plan, cores, say)
         http.close()
         taken = others()  # while the roles are there: of what has ended nobody knows whose it was
@@ -344,7 +344,7 @@ async def _plain(plan: Plan, installation: Installation, cores: Cores, say: Say)
         return Baseline(f"not installed: {lacks}", None)
     [port] = free_ports(1)
     url = f"http://127.0.0.1:{port}"
-    fetched: list[Fetched] = []
+    fetched: list[FetchResult] = []
 
     async def settle() -> None:
         """What it still hashes for people who are gone would take the core from whoever measures it."""
@@ -363,7 +363,7 @@ async def _plain(plan: Plan, installation: Installation, cores: Cores, say: Say)
     await start()
     inside = [asyncio.create_task(_look(url, fetched)) for _ in range(plan.inside)]
     try:
-        tried = Tried(crowd, lambda: _plain_hashes(url), lambda: fetched, settle)
+        tried = HouseUnderTest(crowd, lambda: _plain_hashes(url), lambda: fetched, settle)
         return Baseline("FastAPI, uvicorn", await tried.curve(plan, cores, say), tried.recovered_s)
     finally:
         for task in inside:
@@ -395,7 +395,7 @@ async def _plain_hashes(url: str) -> int:
         http.close()
 
 
-async def _look(url: str, fetched: list[Fetched]) -> None:
+async def _look(url: str, fetched: list[FetchResult]) -> None:
     """Somebody inside the plain server's house, who fetches a playlist again and again."""
     http = LeanSession(answer_seconds_max=TIMEOUT_SECONDS)
     while True:
@@ -405,7 +405,7 @@ async def _look(url: str, fetched: list[Fetched]) -> None:
                 trouble = "" if answer.status == 200 else str(answer.status)
         except TROUBLE as error:
             trouble = type(error).__name__
-        fetched.append(Fetched(at, (time.perf_counter() - began) * 1_000, trouble))
+        fetched.append(FetchResult(at, (time.perf_counter() - began) * 1_000, trouble))
         await asyncio.sleep(INSIDE_PAUSE_SECONDS)
 
 
