@@ -102,7 +102,7 @@ def test_what_is_no_pdu_differs_in_its_form() -> None:
 
 def test_a_peer_that_takes_no_parameters_may_be_told_all_of_them() -> None:
     ready = outgoing(BY_PARAMETER)
-    assert difference(pdu(ready), SEQUENCE, replace(ready.wanted, takes_parameters=False)) == ""
+    assert difference(pdu(ready), SEQUENCE, structs.replace(ready.wanted, takes_parameters=False)) == ""
 
 
 def test_a_parameter_that_nobody_asked_for_is_noticed_also_of_a_peer_that_takes_none() -> None:
