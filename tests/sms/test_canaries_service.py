@@ -371,6 +371,22 @@ async def test_messages_of_a_stopped_route_go_by_the_link_that_stands_in(house: 
         assert [page async for page in at.canaries.exposed("nord", since=0.0, until=1e11)] == []
 
 
+async def test_what_waits_behind_another_message_does_not_follow_it_over_a_link_that_was_stopped(house: Any) -> None:
+    async with house(window=1, link_changes={"binds": 2}) as at:
+        coming = {asyncio.ensure_future(link.message()): link for link in [await at.network.bound() for _ in "12"]}
+        await eventually(lambda: at.centre.counters()["link_binds_bound"] == 2)
+        await send(at)
+        [came], others = await asyncio.wait(coming, return_when=asyncio.FIRST_COMPLETED)
+        second = await send(at)  # claimed over the other bind, and behind the first
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{second}'", "sending")
+        assert await at.canaries.switch("nord", "stopped", who="Kari")
+        coming[came].take_message(came.result()[0], "n1")
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{second}'", "waiting")
+        assert coming[came].connection.arrived(1) == [] and not any(each.done() for each in others)
+        for each in others:
+            each.cancel()
+
+
 async def test_commands_need_their_key_and_say_what_is_wrong(house: Any) -> None:
     async with house(canaries=OURS["canaries"], canary_seconds=60.0) as at:
         app = application(at.centre, commands(at.canaries, command_key="role", canary_key="phone"))

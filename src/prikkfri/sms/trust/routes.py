@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf, log
+from math import log
 
 from prikkfri.sms.canaries.verdicts import ASTRAY, Verdict
 from prikkfri.sms.trust.evidence import (
@@ -116,9 +116,8 @@ def replay_verdicts(verdicts: Sequence[tuple[float, float, str, str]], opened_at
     For routes of which no trust is stored yet.
     """
     trust = Trust()
-    for decided_at, sent_at, phone, verdict in (*verdicts, (inf, 0.0, "", "")):
+    for decided_at, sent_at, phone, verdict in verdicts:
         if opened_at and decided_at > opened_at:
             trust, opened_at = reopen(trust), 0.0
-        if verdict:
-            trust = observe(trust, phone, Verdict(verdict), sent_at=sent_at, now=decided_at)
-    return trust
+        trust = observe(trust, phone, Verdict(verdict), sent_at=sent_at, now=decided_at)
+    return reopen(trust) if opened_at else trust
