@@ -88,11 +88,27 @@ def demo_programs(settings: Config) -> list[Program]:
     phones = demonstration.phones(demonstration.people(demonstration.PEOPLE))
     handsets = ["-m", "prikkfri.simulation.handsets", "--name", demonstration.NETWORK]
     handsets += [f"--http-port={settings.phones_port}", f"--smpp-port={settings.sms.links[0].port}", *phones]
-    life = ["-m", "prikkfri.simulation.life", "--home", str(settings.home)]
-    return [
-        Program("handsets", handsets, log_file(settings.home, "handsets"), helper=True),
-        Program("life", life, log_file(settings.home, "life"), helper=True),
+    smpp_ports = {link.name: link.port for link in settings.sms.links}
+    partners = [
+        _helper(
+            settings,
+            partner.link,
+            partner.program(
+                seed=1,
+                people=demonstration.PARTNER_PEOPLE,
+                canaries=demonstration.PARTNER_CANARIES,
+                smpp_port=smpp_ports[partner.link],
+                http_port=port,
+            ),
+        )
+        for port, partner in demonstration.partners_of(settings).items()
     ]
+    life = ["-m", "prikkfri.simulation.life", "--home", str(settings.home)]
+    return [_helper(settings, "handsets", handsets), *partners, _helper(settings, "life", life)]
+
+
+def _helper(settings: Config, name: str, arguments: list[str]) -> Program:
+    return Program(name, arguments, log_file(settings.home, name), helper=True)
 
 
 def role_program(role: str, settings: Config, config: Path | None) -> Program:

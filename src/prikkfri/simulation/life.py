@@ -16,9 +16,20 @@ from prikkfri.app.process import run_until_told, say_ready
 from prikkfri.clock import SystemClock
 from prikkfri.config import Config, load
 from prikkfri.errors import PrikkfriError
-from prikkfri.simulation.demo import PASSWORD, PEOPLE, PHONES, SMPP_PASSWORD, people
+from prikkfri.simulation.canary_phones import CanaryPhones
+from prikkfri.simulation.demo import (
+    PARTNER_CANARIES,
+    PARTNER_PEOPLE,
+    PASSWORD,
+    PEOPLE,
+    PHONES,
+    SMPP_PASSWORD,
+    partners_of,
+    people,
+)
 from prikkfri.simulation.esme import Esme
 from prikkfri.simulation.people import TROUBLE, Addresses, Viewer, device_pseudonym, open_session
+from prikkfri.storage.keys import command_key
 
 VIEWERS = 5
 SESSION_SECONDS = 240.0
@@ -27,6 +38,7 @@ MESSAGE_SECONDS = 4.0
 REPLY_SECONDS = 15.0
 ANSWER_SECONDS = 1.0
 BIND_SECONDS = 2.0
+CANARIES_TOLD_SECONDS = 1.0
 SHORT_CODE, ITS_ACCOUNT = "2010", "middag"
 
 NOTICES = (
@@ -113,6 +125,11 @@ async def live(config: Config) -> None:
             viewer = Viewer(person, device, PASSWORD, http, addresses, SystemClock())
             may_watch = tuple(channel for channel, package in channels.items() if package in person.packages)
             tasks.create_task(watch(viewer, may_watch, lots))
+        for port, partner in partners_of(config).items():
+            theirs = partner.numbers(PARTNER_PEOPLE, PARTNER_CANARIES)
+            key = command_key(config.home, "canaries")
+            page, every = f"http://localhost:{port}", CANARIES_TOLD_SECONDS
+            tasks.create_task(CanaryPhones(http, page, roles.sms.url, key, theirs, tell_seconds=every).run())
         tasks.create_task(send_notices(http, roles.sms.url, numbers, lots))
         tasks.create_task(answer_replies(roles.sms.smpp_port))
         tasks.create_task(reply(http, f"http://localhost:{config.phones_port}", numbers, lots))
