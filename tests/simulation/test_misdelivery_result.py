@@ -104,14 +104,17 @@ def test_an_honest_account_passes() -> None:
     assert (result.route_stopped_after_s, result.detected_after_s, result.passed) == (10.0, 12.0, True)
 
 
-def test_what_an_earlier_evening_sent_that_way_is_counted_by_the_answer_sheet_alone() -> None:
-    found, said = seen(), "4 messages went that way and may have been read by strangers; 4 sensitive."
-    found.exposed.append({"message": "id-of-before", "sent_at": BEGAN - 0.1})
+def test_in_a_demo_what_others_sent_that_way_is_counted_by_the_answer_sheet_alone() -> None:
+    evening, found = truth(), seen()
+    found.exposed.append({"message": "id-of-others", "sent_at": FAULT + 1})
+    said = "4 messages went that way and may have been read by strangers; 4 sensitive."
     told = [account("messages", ("link", "nordtel"), said), *accounts()[1:]]
-    assert red(truth(), told, found) == set()
-    assert judge(truth(), told, found)[0].exposed_listed == 3
-    found.exposed[-1]["sent_at"] = BEGAN
-    assert red(truth(), told, found) == {"No other message is on the list as gone that way"}
+    assert red(evening, told, found) == {"No other message is on the list as gone that way"}
+    evening.others_write = True
+    assert red(evening, told, found) == set()
+    assert judge(evening, told, found)[0].exposed_listed == 3
+    found.exposed.append({"message": "id-10", "sent_at": FAULT + 1})  # of the evening, and never went there
+    assert "No other message is on the list as gone that way" in red(evening, told, found)
 
 
 @pytest.mark.parametrize(("green_at", "figure"), [(MENDED + 20, "20.0 s after the fault had ended"), (0.0, "never")])

@@ -104,7 +104,10 @@ SMALL = Plan(people=8, calm_seconds=9.0, stopped_seconds=2.0, tail_seconds=9.0, 
 
 
 def in_demo(plan: Plan, sms: Sms) -> Plan:
-    """The evening in a demo: canaries fly at the demo's own pace, so more goes wrong, and they prove longer."""
+    """The evening in a demo: canaries fly at the demo's own pace, so more goes wrong, and they prove longer.
+
+    So few write that it is no fall of the ordinary traffic when they stop.
+    """
     return replace(
         plan,
         people=PARTNER_PEOPLE,
@@ -112,7 +115,7 @@ def in_demo(plan: Plan, sms: Sms) -> Plan:
         canary_seconds=sms.canary_seconds,
         canary_grace_seconds=sms.canary_grace_seconds,
         canary_rule=sms.canary_rule,
-        messages_per_second=6.0,
+        messages_per_second=1.5,
         misdeliver=0.3,
         lose_receipts=0.6,
         prove_seconds_max=240.0,
@@ -141,6 +144,8 @@ class Truth:
     sent: list[Sent] = field(default_factory=list)
     deliveries: dict[str, list[Delivery]] = field(default_factory=dict)
     """By link."""
+    others_write: bool = False
+    """Others than these people use the installation, too: of their messages the truth knows nothing."""
     replies: list[tuple[str, str]] = field(default_factory=list)
     """(token, the short code at which it came in)."""
     receipts: int = 0
@@ -308,7 +313,7 @@ class Evening:
         if self._borrowed:
             await self._find_as_it_should_be()
         await self._food_box.bind()
-        truth = Truth(plan, began_at=self.clock.now())
+        truth = Truth(plan, began_at=self.clock.now(), others_write=self._borrowed)
         self.say(f"people write to each other over {len(self.partners)} partners; canaries fly")
         self.say(compressed(plan))
         enough = asyncio.Event()

@@ -57,9 +57,10 @@ def judge(truth: Truth, accounts: Sequence[Account], seen: Seen) -> tuple[Result
     account = _of(accounts, "messages")
     true, went_there = truth.exposed(), truth.went_there()
     way = seen.ways.get(MISDELIVERS.link, {})
-    listed_now = [each for each in seen.exposed if each["sent_at"] >= truth.began_at]
-    listed = {each["message"] for each in listed_now}
-    certain = {each["message"] for each in listed_now if each["sent_at"] >= way["likely_since"]}
+    ours = {message.id for message in truth.accepted().values()}
+    judged = [each for each in seen.exposed if each["message"] in ours or not truth.others_write]
+    listed = {each["message"] for each in judged}
+    certain = {each["message"] for each in judged if each["sent_at"] >= way["likely_since"]}
     stops = [at for at, link, _ in seen.stops if link == MISDELIVERS.link]
     timeliness = lateness(truth.late, truth.others)
     result = Result(

@@ -21,7 +21,7 @@ from prikkfri.simulation.demo import Person
 ANSWER_SECONDS_MAX = 5.0
 PATIENT_SECONDS = 2.0
 """After which the viewer looks for open channels."""
-GREEN_SECONDS_MAX = 90.0
+GREEN_SECONDS_MAX = 180.0
 TROUBLE = (aiohttp.ClientError, TimeoutError, OSError)
 
 
