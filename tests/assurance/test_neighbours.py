@@ -10,7 +10,7 @@ import pytest
 
 from prikkfri.assurance.controls import ChannelControl, RouteControl
 from prikkfri.assurance.customers import CustomerDevice, PasswordLink
-from prikkfri.assurance.http import Limits, Neighbours
+from prikkfri.assurance.http import Limits, RoleClient
 
 KEYS = {role: f"key of {role}" for role in ("status", "signin", "playout", "sms")}
 Answer = Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]
@@ -29,11 +29,11 @@ class Elsewhere:
         return answer if isinstance(answer, httpx.Response) else await answer
 
 
-def neighbours(answer: Answer, **more: Any) -> tuple[Neighbours, Elsewhere]:
+def neighbours(answer: Answer, **more: Any) -> tuple[RoleClient, Elsewhere]:
     elsewhere = Elsewhere(answer)
     client = httpx.AsyncClient(transport=httpx.MockTransport(elsewhere))
     urls = {role: f"http://{role}.test" for role in KEYS}
-    return Neighbours(client, urls=urls, command_keys=KEYS, **more), elsewhere
+    return RoleClient(client, urls=urls, command_keys=KEYS, **more), elsewhere
 
 
 def dead(_: httpx.Request) -> httpx.Response:
@@ -137,7 +137,7 @@ async def test_who_does_not_answer_is_said_and_nothing_raises() -> None:
 
 async def test_roles_that_are_not_there_are_not_asked() -> None:
     client = httpx.AsyncClient(transport=httpx.MockTransport(dead))
-    asking = Neighbours(client, urls={}, command_keys={})
+    asking = RoleClient(client, urls={}, command_keys={})
     assert await asking.channels() is None and await asking.routes() is None
     assert await asking.capacity_per_second() is None
 

@@ -13,7 +13,7 @@ from waiting import eventually
 
 from prikkfri.assurance.answers import Load
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.incidents import Fact, Incident, happened, opened
+from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
 from prikkfri.assurance.notices import notices
 from prikkfri.assurance.overview import RoleState, overview
 from prikkfri.assurance.publishing import summary
@@ -45,8 +45,10 @@ def alarm(segment: Segment, at: float) -> Alarm:
 async def messages_fail(house: House, *segments: Segment) -> Incident:
     """An incident of messages, ten seconds old, in these places."""
     began = house.clock.now() - 10
-    incident = replace(opened("m", alarm(segments[0], began), began), alarms=tuple(alarm(s, began) for s in segments))
-    incident = happened(incident, Fact("evidence", began + 5))
+    incident = replace(
+        open_incident("m", alarm(segments[0], began), began), alarms=tuple(alarm(s, began) for s in segments)
+    )
+    incident = apply_fact(incident, Fact("evidence", began + 5))
     await house.database.write(lambda t: store.save_incident(t, incident))
     await house.start()
     return incident
@@ -241,8 +243,8 @@ def entered(at: float) -> Outcome:
 async def test_the_history_is_that_of_the_same_place(house: House) -> None:
     for number, (name, segment) in enumerate({"same": SIGN_IN, "elsewhere": NORD}.items()):
         at = house.began_at - 86_400 + number
-        earlier = happened(opened(name, alarm(segment, at), at), Fact("evidence", at))
-        earlier = happened(happened(earlier, Fact("all-clear", at + 60, "Kari")), Fact("review", at + 90, "Kari"))
+        earlier = apply_fact(open_incident(name, alarm(segment, at), at), Fact("evidence", at))
+        earlier = apply_fact(apply_fact(earlier, Fact("all-clear", at + 60, "Kari")), Fact("review", at + 90, "Kari"))
         await house.database.write(lambda t, earlier=earlier: store.save_incident(t, earlier))  # type: ignore[misc]
     await house.fault()
     response = await house.start()
@@ -256,7 +258,7 @@ async def test_the_history_is_that_of_the_same_place(house: House) -> None:
 
 async def test_a_role_that_does_not_answer_confirms_what_was_suspected(house: House) -> None:
     began = house.clock.now() - 5
-    suspected = replace(opened("i", alarm(SIGN_IN, began), began), hit=30, asked=40)
+    suspected = replace(open_incident("i", alarm(SIGN_IN, began), began), hit=30, asked=40)
     await house.database.write(lambda t: store.save_incident(t, suspected))
     silent: set[str] = {"sms"}
     house.around["silent"] = lambda: frozenset(silent)

@@ -14,7 +14,7 @@ from prikkfri.assurance.customers import CustomerDevice, PasswordLink, devices_o
 from prikkfri.assurance.partners import PartnersReport, partners_of
 from prikkfri.assurance.personal.history import Trail, trails_of
 from prikkfri.assurance.programmes import Programmes, programmes_of
-from prikkfri.assurance.quarantine import HeldEntry, HeldExamined, entries_of, examined_of
+from prikkfri.assurance.quarantine import HeldEntry, ReleaseCheck, entries_of, examined_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class _Health(msgspec.Struct):
     troubles: tuple[str, ...] = ()
 
 
-class Neighbours:
+class RoleClient:
     """The other roles by HTTP; nothing here raises because one of them is dead."""
 
     def __init__(
@@ -129,7 +129,7 @@ class Neighbours:
         except msgspec.DecodeError:
             return None
 
-    async def quarantine_entry(self, identity: str) -> tuple[bool, HeldExamined | None]:
+    async def quarantine_entry(self, identity: str) -> tuple[bool, ReleaseCheck | None]:
         """Whether the SMS centre answered, and what it says of one entry."""
         status, document = await self._asked("sms", f"/quarantine/{quote(identity, safe='')}")
         try:

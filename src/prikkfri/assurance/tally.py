@@ -164,7 +164,7 @@ def series_of(outcome: Outcome) -> Iterable[Segment]:
             yield Segment.of({**base, name: value})
 
 
-class Answer(NamedTuple):
+class Settlement(NamedTuple):
     """When a promise was settled, by the clock of whoever settled it, and whether its asking had been read by then."""
 
     at: float
@@ -179,7 +179,7 @@ class Pairing:
     def __init__(
         self,
         waiting: Mapping[str, Outcome],
-        answered: Mapping[tuple[str, str], Answer],
+        answered: Mapping[tuple[str, str], Settlement],
         expectations: Mapping[tuple[str, str], Expectation],
         *,
         start: float = 0.0,
@@ -205,7 +205,7 @@ class Pairing:
         asking, key = self.waiting.pop(outcome.promise, None), (outcome.promise, outcome.step)
         before = self.answered.pop(key, None)
         asked = asking is not None or (before is not None and before.asked)
-        self.answered[key] = Answer(outcome.time, asked, max(outcome.time, self._start))
+        self.answered[key] = Settlement(outcome.time, asked, max(outcome.time, self._start))
         return asking, asking is not None or before is None or before.at != outcome.time
 
     def _settled(self, asking: Outcome) -> bool:
@@ -221,7 +221,7 @@ class Tally:
     buckets: Mapping[Segment, Bucket]
     open: Mapping[str, Outcome]
     """The asking by promise id, oldest first."""
-    answered: Mapping[tuple[str, str], Answer] = field(default_factory=dict)
+    answered: Mapping[tuple[str, str], Settlement] = field(default_factory=dict)
     """What was settled lately, by promise id and the step that settled it."""
 
 
@@ -231,7 +231,7 @@ def tally(
     *,
     start: float,
     now: float,
-    answered: Mapping[tuple[str, str], Answer] | None = None,
+    answered: Mapping[tuple[str, str], Settlement] | None = None,
     expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
     open_max: int = OPEN_PROMISES_MAX,
 ) -> Tally:

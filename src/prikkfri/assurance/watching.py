@@ -17,15 +17,15 @@ import numpy as np
 from msgspec import structs
 
 from prikkfri.assurance.counting import plausible_time
-from prikkfri.assurance.detection import SECONDS_PER_YEAR, TESTS, Alarm, Settings, State, shares, step
+from prikkfri.assurance.detection import SECONDS_PER_YEAR, TESTS, Alarm, SeriesState, Settings, shares, step
 from prikkfri.assurance.detection.shares import SECONDS_PER_MONTH, Shares, ShareSettings
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import (
     CLOCKS_APART_SECONDS_MAX,
     EXPECTATIONS,
-    Answer,
     Bucket,
     Expectation,
+    Settlement,
     Tally,
     is_promise,
     series_of,
@@ -51,14 +51,14 @@ class Watch:
 
     counted_to: float
     """The end of the last bucket that was counted."""
-    states: Mapping[Segment, State] = field(default_factory=dict)
+    states: Mapping[Segment, SeriesState] = field(default_factory=dict)
     shares: Shares | None = None
     """What is known of the shares of all series together, in the order of `states`."""
     streams: Mapping[Segment, str] = field(default_factory=dict)
     """The stream that each series first came from; empty when no outcome has come, only promises that ran out."""
     open: Mapping[str, Outcome] = field(default_factory=dict)
     """Promises that were asked and are not settled, by id."""
-    answered: Mapping[tuple[str, str], Answer] = field(default_factory=dict)
+    answered: Mapping[tuple[str, str], Settlement] = field(default_factory=dict)
     """Promises that were settled lately, by id and the step that settled them."""
     early: tuple[Arrival, ...] = ()
     """Outcomes of seconds that are not counted yet."""
@@ -101,7 +101,7 @@ def advance(
 class _Kept(msgspec.Struct):
     """How a watch is kept; before the shares of all were counted together it was the list alone."""
 
-    series: list[tuple[str, State]]
+    series: list[tuple[str, SeriesState]]
     shares: dict[str, list[float]]
 
 
@@ -122,7 +122,7 @@ def restored(
 
     `before`: what came in the grace times before that, oldest first: it tells which promises are open.
     """
-    kept = msgspec.json.decode(document, type=list[tuple[str, State]] | _Kept)
+    kept = msgspec.json.decode(document, type=list[tuple[str, SeriesState]] | _Kept)
     known, numbers = (kept.series, kept.shares) if isinstance(kept, _Kept) else (kept, {})
     watch = Watch(
         counted_to,
@@ -190,11 +190,11 @@ def _one_bucket(
         # Past that many, what is new is counted only in the series that are there.
         if series not in streams and len(streams) < settings.series:
             streams[series] = stream
-    states: dict[Segment, State] = {}
+    states: dict[Segment, SeriesState] = {}
     alarms: list[Alarm] = []
     no_falls = _no_falls(settings)
     for series, stream in streams.items():
-        state = watch.states.get(series) or State(series)
+        state = watch.states.get(series) or SeriesState(series)
         bucket = counted.buckets.get(series)
         if bucket is not None or stream not in blind:
             tested = no_falls if series.get("step") in ANYBODYS_STEPS else settings
@@ -207,7 +207,7 @@ def _one_bucket(
 
 
 def _shares_stepped(
-    watch: Watch, states: dict[Segment, State], buckets: Mapping[Segment, Bucket], settings: Settings
+    watch: Watch, states: dict[Segment, SeriesState], buckets: Mapping[Segment, Bucket], settings: Settings
 ) -> tuple[Shares | None, list[Alarm]]:
     """The shares of all series, one bucket on; `states` then hold the alarms of these that stand, too."""
     if not states:

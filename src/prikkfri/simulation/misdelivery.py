@@ -29,7 +29,7 @@ from prikkfri.simulation.canary_phones import CanaryPhones
 from prikkfri.simulation.company import keep_company, usage
 from prikkfri.simulation.demo import PARTNER_CANARIES, PARTNER_PEOPLE
 from prikkfri.simulation.esme import Esme
-from prikkfri.simulation.installation import Borrowed, Installation, ports_section
+from prikkfri.simulation.installation import BorrowedInstallation, Installation, ports_section
 from prikkfri.simulation.kickoff import Say
 from prikkfri.simulation.lateness import keep_time
 from prikkfri.simulation.partners.network import Delivery, Fault
@@ -123,7 +123,7 @@ def in_demo(plan: Plan, sms: Sms) -> Plan:
 
 
 @dataclass
-class Sent:
+class SentMessage:
     """A message that somebody handed in."""
 
     token: str
@@ -141,7 +141,7 @@ class Truth:
 
     plan: Plan
     began_at: float
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[SentMessage] = field(default_factory=list)
     deliveries: dict[str, list[Delivery]] = field(default_factory=dict)
     """By link."""
     others_write: bool = False
@@ -162,7 +162,7 @@ class Truth:
     others: list[float] = field(default_factory=list)
     """What part of the machine others took, by stretch."""
 
-    def accepted(self) -> dict[str, Sent]:
+    def accepted(self) -> dict[str, SentMessage]:
         """By token."""
         return {each.token: each for each in self.sent if each.id}
 
@@ -205,7 +205,7 @@ class Truth:
 
 
 @dataclass
-class Seen:
+class RouteView:
     """What the product says of its routes, asked where a person on duty asks."""
 
     ways: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -280,7 +280,7 @@ async def start_partners(
 class Evening:
     """The people, accounts and partners of one evening at the edge of an installation."""
 
-    installation: Installation | Borrowed
+    installation: Installation | BorrowedInstallation
     plan: Plan
     partners: Mapping[str, str]
     """Each partner's address by link."""
@@ -301,8 +301,8 @@ class Evening:
         self._numbers = list(self._home)
         self._before: dict[str, dict[str, Any]] = {}
         """What was said of each route before the evening began."""
-        self._borrowed = isinstance(self.installation, Borrowed)
-        self.seen = Seen()
+        self._borrowed = isinstance(self.installation, BorrowedInstallation)
+        self.seen = RouteView()
 
     async def stage(self, account: Callable[[], Awaitable[T]]) -> tuple[Truth, T]:
         """Lets the evening happen; returns the truth about it, and the account that the product gives towards its end.
@@ -449,7 +449,7 @@ class Evening:
                 if kind == "reply":
                     recipient = SHORT_CODE
                 token = f"{int(truth.began_at) % EVENINGS_APART}{len(truth.sent) + 1:05d}"
-                message = Sent(token, kind, recipient, self.clock.now())
+                message = SentMessage(token, kind, recipient, self.clock.now())
                 truth.sent.append(message)
                 text = f"{self._lots.choice(TEXTS[kind])} (m{token})"
                 tasks.create_task(self._hand_in(message, sender, text))
@@ -464,7 +464,7 @@ class Evening:
         sender = self._lots.choice([number for number in self._numbers if self._home[number] is not home])
         return sender, recipient
 
-    async def _hand_in(self, message: Sent, sender: str, text: str) -> None:
+    async def _hand_in(self, message: SentMessage, sender: str, text: str) -> None:
         try:
             if message.kind == "notice":
                 message.id = await self._food_box.submit(SHORT_CODE, message.recipient, text)

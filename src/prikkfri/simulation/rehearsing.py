@@ -20,8 +20,8 @@ from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES, Config
 from prikkfri.errors import UsageError
 from prikkfri.simulation import demo, kickoff_result, life, misdelivery, misdelivery_result
-from prikkfri.simulation.account import Account, accounts, incidents
-from prikkfri.simulation.installation import Borrowed, Installation, free_ports, ports_section
+from prikkfri.simulation.incident_reports import IncidentReport, read_incidents, read_reports
+from prikkfri.simulation.installation import BorrowedInstallation, Installation, free_ports, ports_section
 from prikkfri.simulation.kickoff import Evening, Say, Truth
 from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.kickoff_result import Result
@@ -40,7 +40,7 @@ LATE_SECONDS = 3.0
 
 async def rehearse_kickoff(
     plan: Plan, *, say: Say, home: Path | None = None, without: Mechanism | None = None
-) -> tuple[Result, list[Check], Truth, list[Account]]:
+) -> tuple[Result, list[Check], Truth, list[IncidentReport]]:
     """Stages the evening, and holds the product's account against the truth.
 
     In a temporary home, `without` a mechanism if one is named; or in `home`, against a demo that runs there.
@@ -54,7 +54,7 @@ async def rehearse_kickoff(
     return result, checks, truth, told
 
 
-async def _kickoff_of_its_own(plan: Plan, say: Say, without: Mechanism) -> tuple[Truth, list[Account]]:
+async def _kickoff_of_its_own(plan: Plan, say: Say, without: Mechanism) -> tuple[Truth, list[IncidentReport]]:
     with tempfile.TemporaryDirectory(prefix="prikkfri-rehearsal-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         *ports, handset_smpp, handset_http = free_ports(len(ROLES) + 3)
@@ -78,8 +78,8 @@ async def _kickoff_of_its_own(plan: Plan, say: Say, without: Mechanism) -> tuple
             await installation.stop()
 
 
-async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[Account]]:
-    installation = Borrowed(home)
+async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[IncidentReport]]:
+    installation = BorrowedInstallation(home)
     installation.refuse_idle()
     config = installation.configuration()
     # Those of whom the demo's own life is made have asked for things of which the rehearsal knows nothing.
@@ -113,7 +113,7 @@ async def _until_calm(config: Config, services: Sequence[str], say: Say) -> None
     clock, joined_seconds = SystemClock(), JOIN_HOLDS * config.assurance.hold_seconds
     give_up_at, told = clock.now() + CALM_SECONDS_MAX, False
     while True:
-        found = [each for service in services for each in await incidents(config.home, service)]
+        found = [each for service in services for each in await read_incidents(config.home, service)]
         still = [each for each in found if (each["resolved_at"] or inf) > clock.now() - joined_seconds]
         if not still:
             return
@@ -128,7 +128,7 @@ async def _until_calm(config: Config, services: Sequence[str], say: Say) -> None
         await asyncio.sleep(CALM_AGAIN_SECONDS)
 
 
-async def _stage(evening: Evening) -> tuple[Truth, list[Account]]:
+async def _stage(evening: Evening) -> tuple[Truth, list[IncidentReport]]:
     """The evening, the product's account of it, and the morning after."""
     truth = await evening.stage()
     await asyncio.sleep(LATE_SECONDS)
@@ -137,7 +137,7 @@ async def _stage(evening: Evening) -> tuple[Truth, list[Account]]:
         truth.green_at = await until_green(evening.http, evening.status_url, evening.clock)
     evening.say("the product gives its account")
     home = evening.config.home
-    told = [each for each in await accounts(home, "television") if each.incident["opened_at"] >= truth.began_at]
+    told = [each for each in await read_reports(home, "television") if each.incident["opened_at"] >= truth.began_at]
     credited = {each.incident["id"]: {credit["customer"] for credit in each.credits} for each in told}
     await evening.look_back(truth, credited)
     return truth, told
@@ -145,7 +145,7 @@ async def _stage(evening: Evening) -> tuple[Truth, list[Account]]:
 
 async def rehearse_misdelivery(
     plan: misdelivery.Plan, *, say: Say, home: Path | None = None, without: Mechanism | None = None
-) -> tuple[misdelivery_result.Result, list[Check], misdelivery.Truth, list[Account], misdelivery.Seen]:
+) -> tuple[misdelivery_result.Result, list[Check], misdelivery.Truth, list[IncidentReport], misdelivery.RouteView]:
     """Stages the misdelivery, and holds the product's account against the truth.
 
     In a temporary home, `without` a mechanism if one is named; or in `home`, against a demo that runs there.
@@ -161,7 +161,7 @@ async def rehearse_misdelivery(
 
 async def _misdelivery_of_its_own(
     plan: misdelivery.Plan, say: Say, without: Mechanism
-) -> tuple[misdelivery.Truth, list[Account], misdelivery.Seen]:
+) -> tuple[misdelivery.Truth, list[IncidentReport], misdelivery.RouteView]:
     with tempfile.TemporaryDirectory(prefix="prikkfri-rehearsal-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         ports = free_ports(len(ROLES) + 1 + 2 * len(PARTNERS))
@@ -183,8 +183,8 @@ async def _misdelivery_of_its_own(
 
 async def _misdelivery_in(
     home: Path, plan: misdelivery.Plan, say: Say
-) -> tuple[misdelivery.Truth, list[Account], misdelivery.Seen]:
-    installation = Borrowed(home)
+) -> tuple[misdelivery.Truth, list[IncidentReport], misdelivery.RouteView]:
+    installation = BorrowedInstallation(home)
     installation.refuse_idle()
     config = installation.configuration()
     demo.refuse_without_partners(config)
@@ -198,15 +198,15 @@ async def _misdelivery_in(
     return truth, [each for each in told if each.incident["opened_at"] >= truth.began_at], evening.seen
 
 
-async def _account_of_messages(home: Path) -> list[Account]:
-    messages, receipts = await asyncio.gather(accounts(home, "messages"), incidents(home, "receipts"))
-    return [*messages, *(Account(incident, (), {"hits": []}, ()) for incident in receipts)]
+async def _account_of_messages(home: Path) -> list[IncidentReport]:
+    messages, receipts = await asyncio.gather(read_reports(home, "messages"), read_incidents(home, "receipts"))
+    return [*messages, *(IncidentReport(incident, (), {"hits": []}, ()) for incident in receipts)]
 
 
 def report_of_misdelivery(
     truth: misdelivery.Truth,
-    told: Sequence[Account],
-    seen: misdelivery.Seen,
+    told: Sequence[IncidentReport],
+    seen: misdelivery.RouteView,
     result: misdelivery_result.Result,
     checks: Sequence[Check],
     *,
@@ -230,7 +230,7 @@ def report_of_misdelivery(
 
 
 def report_of_kickoff(
-    truth: Truth, told: Sequence[Account], result: Result, checks: Sequence[Check], *, again: str, zone: ZoneInfo
+    truth: Truth, told: Sequence[IncidentReport], result: Result, checks: Sequence[Check], *, again: str, zone: ZoneInfo
 ) -> str:
     """The evening as one page of HTML."""
     return render(

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 import httpx
 from starlette.types import Receive, Scope, Send
 
-from prikkfri.app.first_account import first_account_file
+from prikkfri.app.first_user import first_user_file
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import location_of
-from prikkfri.assurance.console.service import Console, ensure_first_account
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.console.service import Console, ensure_first_user
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.personal import http as personal_http
 from prikkfri.assurance.personal.service import FOUND_MAX, Personal, Registry
 from prikkfri.assurance.response import http as customers
@@ -28,7 +28,7 @@ from prikkfri.protocols.money import Language
 from prikkfri.storage import Database, Location, Queries, open_database, open_reader, open_spool_reader
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import CallersKeys, command_key, secret_key, write_whole
-from prikkfri.subscribers.service import named
+from prikkfri.subscribers.service import subscribers_named
 from prikkfri.subscribers.store import (
     packages_at,
     subscriber,
@@ -55,7 +55,7 @@ async def build(config: Config, clock: Clock) -> Role:
     areas = {area: OthersArea(_area_of(location, area), clock) for area in ("signin", "sms")}
     sources = spools | areas
     others = [role for role in ROLES if role != "assurance"]
-    neighbours = Neighbours(
+    neighbours = RoleClient(
         httpx.AsyncClient(),
         urls={role: f"http://localhost:{config.roles.edge(role).port}" for role in others},
         command_keys=CallersKeys(config.home, COMMANDED),
@@ -120,8 +120,8 @@ async def build(config: Config, clock: Clock) -> Role:
         arrived=response.arrived,
         told=response.told,
     )
-    if first := await ensure_first_account(database, clock):
-        write_whole(first_account_file(config.home), " / ".join(first).encode() + b"\n", mode=0o600)
+    if first := await ensure_first_user(database, clock):
+        write_whole(first_user_file(config.home), " / ".join(first).encode() + b"\n", mode=0o600)
 
     async def find_subscriber(key: str) -> Subscriber | None:
         async def found(queries: Queries) -> Subscriber | None:
@@ -138,7 +138,7 @@ async def build(config: Config, clock: Clock) -> Role:
 
     async def find_by_name(name: str) -> list[Subscriber]:
         async with searching:
-            return await named(page_after, name, most=FOUND_MAX)
+            return await subscribers_named(page_after, name, most=FOUND_MAX)
 
     async def held(customer: str) -> list[Subscription]:
         read = partial(subscriptions_of, subscriber_id=customer)

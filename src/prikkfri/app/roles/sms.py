@@ -16,7 +16,7 @@ from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.journal import open_journal
 from prikkfri.journal.others import OthersArea
-from prikkfri.sms.binding import Room, promised_too_many
+from prikkfri.sms.binding import ConnectionLimits, promised_too_many
 from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.http import (
     application,
@@ -72,7 +72,7 @@ async def build(config: Config, clock: Clock) -> Role:
         clock=clock,
         entropy=secrets.token_bytes,
         smpp_sockets=sockets,
-        room=Room(connections_max=connections_max),
+        room=ConnectionLimits(connections_max=connections_max),
         trusted=config.trusted_proxies,
         mark=MarkFile(_mark_file(config)),
         holders=holders,

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from prikkfri.assurance import plain
 from prikkfri.assurance.answers import Answer, name_of
-from prikkfri.assurance.controls import Noticed
-from prikkfri.assurance.incidents import Entry, Incident, Kind, said
+from prikkfri.assurance.controls import DetectableShare
+from prikkfri.assurance.incidents import Entry, Incident, Kind, describe_state
 from prikkfri.assurance.overview import WINDOW_SECONDS, Breakage, Overview, Row
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.status import steps_of
@@ -48,7 +48,7 @@ def hint(kind: str) -> str:
     return HINTS.get(kind, kind)
 
 
-def noticed(shares: Sequence[Noticed]) -> str:
+def noticed(shares: Sequence[DetectableShare]) -> str:
     """`8.01 % in 1 min, 1.17 % in 10 min, none in 60 min`."""
     return ", ".join(f"{'none' if each.share is None else share(each.share)} in {each.minutes} min" for each in shares)
 
@@ -100,7 +100,7 @@ def field_time(moment: float | None, zone: ZoneInfo) -> str:
 
 def amount(minor: int, currency: str) -> str:
     """`kr 1,960.00`, from the smallest unit."""
-    return money.said(minor, currency, "en")
+    return money.format_amount(minor, currency, "en")
 
 
 def age(seconds: float) -> str:
@@ -212,7 +212,7 @@ def reasons(row: Row) -> str:
 
 def state_name(incident: Incident) -> str:
     """The state of an incident, and what must be said with it."""
-    return capital(said(incident))
+    return capital(describe_state(incident))
 
 
 def state_tone(incident: Incident) -> str:
