@@ -83,8 +83,11 @@ def observe_hints(trust: Trust, hints: Mapping[Hint, int], *, messages: int, sec
 
 
 def _condemned_by(trust: Trust) -> Trust:
-    """What is good never condemns: asked when something bad has come."""
-    if not trust.evidence.condemns:
+    """What is good never condemns: asked when something bad has come.
+
+    What still comes of it tells no shares apart: the sums of all of them end at the same height.
+    """
+    if trust.to_be_stopped or not trust.evidence.condemns:
         return trust
     share = min(trust.evidence.likeliest_share, PROVEN_SHARE_MAX)
     return replace(trust, condemned=True, excused=False, share=share)
