@@ -63,9 +63,9 @@ def say_ready(settings: Config, roles: Sequence[str]) -> None:
         console.print(
             f"       or an SMPP client of your own on localhost:{settings.roles.sms.smpp_port}", soft_wrap=True
         )
-        rehearsal = f"prikkfri rehearse kickoff --home {settings.home}"
         console.print(
-            f"       or an evening that goes wrong, while you watch the console: .venv/bin/{rehearsal}", soft_wrap=True
+            f"       or an evening that goes wrong, while you watch: {settings.roles.assurance.url}/rehearsals",
+            soft_wrap=True,
         )
     console.print("Ctrl-C stops everything.", style="dim")
 
@@ -104,7 +104,13 @@ def demo_programs(settings: Config) -> list[Program]:
         for port, partner in demonstration.partners_of(settings).items()
     ]
     life = ["-m", "prikkfri.simulation.life", "--home", str(settings.home)]
-    return [_helper(settings, "handsets", handsets), *partners, _helper(settings, "life", life)]
+    stage = ["-m", "prikkfri.simulation.stage", "--home", str(settings.home)]
+    return [
+        _helper(settings, "handsets", handsets),
+        *partners,
+        _helper(settings, "life", life),
+        _helper(settings, "stage", stage),
+    ]
 
 
 def _helper(settings: Config, name: str, arguments: list[str]) -> Program:

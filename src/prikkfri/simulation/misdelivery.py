@@ -315,7 +315,8 @@ class Evening:
         await self._food_box.bind()
         truth = Truth(plan, began_at=self.clock.now(), others_write=self._borrowed)
         self.say(f"people write to each other over {len(self.partners)} partners; canaries fly")
-        self.say(compressed(plan))
+        if not self._borrowed:
+            self.say(compressed(plan))
         enough = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             always = [tasks.create_task(self._look_at_the_status_page(truth))]
