@@ -306,8 +306,9 @@ def test_a_hundred_good_ones_in_a_row_prove_a_way_and_wipe_the_slate() -> None:
     condemned = after("ww")
     assert condemned.condemned
     assert after("a" * 99, condemned).condemned
-    proven = after("a" * 100, condemned)
-    assert not proven.condemned
+    proven = after("a" * 100, condemned, now=7.0)
+    assert (condemned.proven_at, after("a" * 99, condemned, now=7.0).proven_at) == (0.0, 0.0)
+    assert (proven.condemned, proven.proven_at, after("a", proven, now=9.0).proven_at) == (False, 7.0, 7.0)
     assert proven.evidence.sums == NOTHING.sums
     assert not after("w", proven).condemned  # what it was condemned for no longer weighs
     again = after("a" * 99 + "m" + "a" * 99, condemned)

@@ -35,6 +35,8 @@ class Trust:
     """Of which it has to be proven that no such share goes astray: what it was condemned for."""
     proof: float = 0.0
     """Nats for that, since the last canary that did."""
+    proven_at: float = 0.0
+    """When it was last proven again: what canaries said before is of a fault that is over."""
     judged: int = 0
     astray: int = 0
     hints: Mapping[Hint, int] = field(default_factory=dict)
@@ -70,7 +72,7 @@ def observe(trust: Trust, phone: str, verdict: Verdict, earlier: str = "", *, se
     if bad:
         return _condemned_by(found)
     if trust.condemned and proof >= PROVING_NATS:
-        return replace(found, condemned=False, evidence=_anew(evidence))
+        return replace(found, condemned=False, evidence=_anew(evidence), proven_at=now)
     return found
 
 
