@@ -68,7 +68,11 @@ async def test_an_order_is_played_step_by_step_to_its_checks(config: Config, clo
 
 @pytest.mark.parametrize(
     ("error", "trouble"),
-    [(UsageError("an incident is open"), "an incident is open"), (KeyError("x"), "It went wrong by itself: KeyError")],
+    [
+        (UsageError("an incident is open"), "an incident is open"),
+        (KeyError("x"), "It went wrong by itself: KeyError"),
+        (TimeoutError(), "The demo does not answer: TimeoutError"),
+    ],
 )
 async def test_an_evening_that_goes_wrong_by_itself_says_so_and_the_next_is_played(
     config: Config, clock: ManualClock, error: Exception, trouble: str

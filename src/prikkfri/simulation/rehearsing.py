@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
-from math import inf
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from aiohttp import ClientSession
+
 from prikkfri.app.locks import held
-from prikkfri.assurance.incidents import JOIN_HOLDS
+from prikkfri.assurance.response.timing import TIMING
 from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES, Config
 from prikkfri.errors import UsageError
 from prikkfri.simulation import demo, kickoff_result, life, misdelivery, misdelivery_result
+from prikkfri.simulation.duty import Duty
 from prikkfri.simulation.incident_reports import IncidentReport, read_incidents, read_reports
 from prikkfri.simulation.installation import BorrowedInstallation, Installation, free_ports, ports_section
 from prikkfri.simulation.kickoff import Evening, Say, Truth
@@ -95,9 +97,9 @@ async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[Inc
         )
     plan = replace(plan, grace_seconds=grace_seconds)
     with held(home, LOCK):
-        await _until_calm(config, ("television",), say)
         try:
             async with open_session() as http:
+                await _begin_anew(config, ("television",), http, say)
                 phones_url = f"http://localhost:{config.phones_port}"
                 evening = Evening(installation, plan, people, phones_url, http, SystemClock(), say)
                 return await _stage(evening)
@@ -105,18 +107,18 @@ async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[Inc
             await installation.stop()
 
 
-async def _until_calm(config: Config, services: Sequence[str], say: Say) -> None:
-    """Waits until nothing of these services is open that the evening's own alarms would join.
+async def _begin_anew(config: Config, services: Sequence[str], http: ClientSession, say: Say) -> None:
+    """Waits until nothing of these services is open, and has looked back on what could still be opened again.
 
-    Raises `UsageError` with the mend when it stays open.
+    Raises `PrikkfriError` with the mend when something stays open.
     """
-    clock, joined_seconds = SystemClock(), JOIN_HOLDS * config.assurance.hold_seconds
+    clock = SystemClock()
     give_up_at, told = clock.now() + CALM_SECONDS_MAX, False
     while True:
         found = [each for service in services for each in await read_incidents(config.home, service)]
-        still = [each for each in found if (each["resolved_at"] or inf) > clock.now() - joined_seconds]
+        still = [each for each in found if each["resolved_at"] is None]
         if not still:
-            return
+            break
         if clock.now() > give_up_at:
             raise UsageError(
                 f"an incident of {still[0]['service']} is open in {config.home}: declare it over in the console, then"
@@ -126,6 +128,11 @@ async def _until_calm(config: Config, services: Sequence[str], say: Say) -> None
             say("waiting until what was before is over")
             told = True
         await asyncio.sleep(CALM_AGAIN_SECONDS)
+    lately = [each for each in found if each["resolved_at"] > clock.now() - TIMING.after_seconds]
+    if again := [each["id"] for each in lately if each["state"] == "resolved"]:
+        duty = await Duty.signed_in(http, config)
+        for incident in again:
+            await duty.review(incident, "Looked back on, before the next evening of the demo.")
 
 
 async def _stage(evening: Evening) -> tuple[Truth, list[IncidentReport]]:
@@ -191,8 +198,8 @@ async def _misdelivery_in(
     partners = {each.link: f"http://localhost:{port}" for port, each in demo.partners_of(config).items()}
     plan = misdelivery.in_demo(plan, config.sms)
     with held(home, LOCK):
-        await _until_calm(config, ("messages", "receipts"), say)
         async with open_session() as session:
+            await _begin_anew(config, ("messages", "receipts"), session, say)
             evening = misdelivery.Evening(installation, plan, partners, session, SystemClock(), say)
             truth, told = await evening.stage(partial(_account_of_messages, home))
     return truth, [each for each in told if each.incident["opened_at"] >= truth.began_at], evening.seen

@@ -28,6 +28,7 @@ from prikkfri.clock import Clock, SystemClock
 from prikkfri.config import Config, load
 from prikkfri.errors import PrikkfriError, UsageError
 from prikkfri.simulation import demo
+from prikkfri.simulation.people import TROUBLE
 from prikkfri.simulation.report import Check
 
 log = logging.getLogger("prikkfri.stage")
@@ -115,6 +116,9 @@ async def play(home: Path, order: Order, clock: Clock, played: Play) -> None:
         raise
     except PrikkfriError as error:
         playing.tell(broken_off(playing.staging, str(error), clock.now()))
+    except TROUBLE as error:
+        log.exception("the evening was broken off")
+        playing.tell(broken_off(playing.staging, f"The demo does not answer: {type(error).__name__}", clock.now()))
     except Exception as error:  # whatever went wrong with one evening, the next can be ordered
         log.exception("the evening was broken off")
         playing.tell(broken_off(playing.staging, f"It went wrong by itself: {type(error).__name__}", clock.now()))
