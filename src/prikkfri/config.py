@@ -11,6 +11,7 @@ import tomllib
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
@@ -125,6 +126,8 @@ class Streaming:
     fallback_held_seconds: float = 120.0
     """People have got in again for so long before they close."""
     timezone: str = "Europe/Oslo"
+    large_programmes: tuple[str, ...] = ()
+    """When so many come that playback tokens are renewed ahead of it: `START/END`, ISO 8601 with the zone's offset."""
 
 
 SHORT_CODE_DIGITS_MAX = 6
@@ -387,6 +390,15 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
                 raise source.refuse(
                     (*setting, str(index)), f"`{name}` are addresses or networks, not {network!r}: {error}"
                 ) from None
+    for index, programme in enumerate(config.streaming.large_programmes):
+        try:
+            moments_of(programme)
+        except ValueError:
+            raise source.refuse(
+                ("streaming", "large_programmes", str(index)),
+                f"`streaming.large_programmes` are START/END such as 2026-11-28T20:30+01:00/2026-11-28T22:30+01:00, not"
+                f" {programme!r}",
+            ) from None
     if config.door.joins_ipv4_prefix > 32:
         raise source.refuse(
             ("door", "joins_ipv4_prefix"), f"`door.joins_ipv4_prefix` is at most 32, is {config.door.joins_ipv4_prefix}"
@@ -436,6 +448,14 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
     _refuse_two_channels(config.streaming.channels, source)
     _refuse_nobodys(config, source)
     return dataclasses.replace(config, home=home, demo=demo)
+
+
+def moments_of(programme: str) -> tuple[float, float]:
+    """Start and end of one of `streaming.large_programmes`, seconds since 1970 UTC. Raises `ValueError`."""
+    start, end = (datetime.fromisoformat(moment) for moment in programme.split("/"))
+    if start.tzinfo is None or end.tzinfo is None or end <= start:
+        raise ValueError("no time, or no offset from UTC")
+    return start.timestamp(), end.timestamp()
 
 
 def _refuse_unknown(config: Config, source: "_Source") -> None:

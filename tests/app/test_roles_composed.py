@@ -17,7 +17,7 @@ import pytest
 from waiting import eventually
 
 from prikkfri.app.first_user import first_user_file
-from prikkfri.app.roles import Role, assurance, build
+from prikkfri.app.roles import Role, build
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Scope, impact
 from prikkfri.assurance.incidents import open_incident
@@ -93,7 +93,7 @@ async def test_the_cookie_of_sign_in_travels_over_https_alone_where_we_are_reach
 
 
 async def test_the_commands_of_signin_and_playout_take_their_own_keys(config: Config) -> None:
-    for name, path in (("signin", "/capacity"), ("playout", "/standings")):
+    for name, path in (("signin", "/capacity"), ("sms", "/capacity"), ("playout", "/standings")):
         async with built(name, config) as role, caller(role) as http:
             for key in ("signin", "playout", "sms", "status", "canaries"):
                 answer = await http.get(path, headers=bearer(command_key(config.home, key)))
@@ -241,14 +241,6 @@ async def test_a_working_playout_hears_who_was_signed_out(config: Config) -> Non
 
 
 # Assurance: what it tells whom, and what it goes by.
-
-
-def test_the_capacity_that_counts_is_the_last_before_the_fault() -> None:
-    measured = [(40.0, 100.0), (30.0, 110.0), (5.0, 120.0)]
-    asked = (100.0, 110.0, 119.9, 200.0, 99.0)
-    found = [assurance.capacity_before(measured, at) for at in asked]
-    assert found == [(40.0, 100.0), (30.0, 110.0), (30.0, 110.0), (5.0, 120.0), (40.0, 100.0)]
-    assert assurance.capacity_before([], 100.0) is None
 
 
 SINCE = 1_700_000_000.0

@@ -456,8 +456,6 @@ def test_the_load_is_the_crowd_of_the_two_minutes_before_it_up_to_its_opening_an
     assert (found.since, found.load) == (BEGAN, Load("signin", 4.0, *MEASURED))
     assert seen(found, [*came, *entered(BEGAN - 60, 50)], 61.0, capacity=(7.0, BEGAN)).incident.load == found.load
     assert seen(incident(CONFIRMED), came, 60.0).incident.load is None, "the capacity is not known"
-    of_messages = incident(CONFIRMED, alarm=replace(ALARM, segment=partner("A")))
-    assert seen(of_messages, [*came, *delivered("A", 300)], 60.0, capacity=MEASURED).incident.load is None
 
 
 def test_how_long_an_answer_may_take_is_as_it_was_set_for_those_hit_and_for_whether_they_are_few() -> None:

@@ -207,8 +207,8 @@ async def test_the_answers_are_kept_for_whoever_does_not_ask_the_role(house: Hou
     assert [answer.number for answer in stored] == list(range(1, 12))
 
 
-async def test_load_is_told_by_the_busiest_seconds_of_the_incident_and_for_television_alone(house: House) -> None:
-    house.around["capacity_per_second"] = lambda at: (40.0, 1.0)
+async def test_load_is_told_by_the_busiest_seconds_of_the_incident(house: House) -> None:
+    house.around["capacity_per_second"] = lambda service, since, until: (40.0, 1.0)
     incident = await house.fault(
         # Two minutes before it a line may have filled; what came earlier, or after its end, was no part of it.
         *(entered(house.began_at - 121 - n / 100) for n in range(300)),
@@ -221,7 +221,7 @@ async def test_load_is_told_by_the_busiest_seconds_of_the_incident_and_for_telev
     assert known is not None and known.load is not None
     assert known.load == Load("signin", 10.0, 40.0, 1.0)
     for later in ((7.0, 2.0), None):  # what the machines take under the fault, and after a restart, changes nothing
-        house.around["capacity_per_second"] = lambda at, later=later: later
+        house.around["capacity_per_second"] = lambda service, since, until, later=later: later
         await house.start()
         await house.response.look()
         known = await house.response.known("i")
@@ -229,11 +229,14 @@ async def test_load_is_told_by_the_busiest_seconds_of_the_incident_and_for_telev
     assert incident.open
 
 
-async def test_of_messages_the_load_is_not_measured(house: House) -> None:
-    house.around["capacity_per_second"] = lambda at: (40.0, 1.0)
+async def test_of_messages_the_crowd_is_what_is_handed_in(house: House) -> None:
+    house.around["capacity_per_second"] = lambda service, since, until: {"messages": (400.0, until)}.get(service)
     await messages_fail(house, NORD)
+    await house.response.look()
     known = await house.response.known("m")
-    assert known is not None and known.load is None
+    assert known is not None and known.load is not None
+    assert (known.load.layer, known.load.capacity_per_second) == ("sms-centre", 400.0)
+    assert known.load.measured_at == known.incident.opened_at
 
 
 def entered(at: float) -> Outcome:

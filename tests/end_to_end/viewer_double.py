@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -356,8 +356,13 @@ def stop_all(roles: Collection[Served]) -> None:
 
 
 @contextmanager
-def television(clips: Path) -> Iterator[tuple[Double, dict[str, Served]]]:
-    """The viewer role, and doubles of the roles that it talks to, for as long as the context lasts."""
+def television(
+    clips: Path, real_door: Callable[[str], ASGIApp] | None = None
+) -> Iterator[tuple[Double, dict[str, Served]]]:
+    """The viewer role, and doubles of the roles that it talks to, for as long as the context lasts.
+
+    `real_door`: one in place of the double, for this viewer.
+    """
     double = Double()
     names = ("signin", "door", "playout", "status", "assurance", "viewer")
     listeners = {role: socket.create_server(("127.0.0.1", 0)) for role in names}
@@ -382,6 +387,8 @@ def television(clips: Path) -> Iterator[tuple[Double, dict[str, Served]]]:
         "operator": "Fjordnett",
     }
     apps["viewer"] = application(settings)
+    if real_door is not None:
+        apps["door"] = real_door(urls["viewer"])
     served = {role: Served(app, listeners[role]) for role, app in apps.items()}
     try:
         yield double, served

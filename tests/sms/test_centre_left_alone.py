@@ -45,7 +45,7 @@ async def nobody_told(customer: str, text: str) -> str:
 
 
 ALL_IS_SEEN = Surroundings(
-    blind=frozenset, silent=frozenset, incomplete=str, capacity_per_second=lambda at: None, products=no_products,
+    blind=frozenset, silent=frozenset, incomplete=str, capacity_per_second=lambda *at: None, products=no_products,
     tell=nobody_told, changed=lambda: None,
 )  # fmt: skip
 

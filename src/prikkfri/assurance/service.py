@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -21,6 +22,7 @@ from prikkfri.assurance.controls import Controls
 from prikkfri.assurance.counting import PERIOD_SECONDS, count
 from prikkfri.assurance.customers import CustomerDevice, PasswordLink
 from prikkfri.assurance.http import RoleClient
+from prikkfri.assurance.loads import Layer, Measured, loads
 from prikkfri.assurance.overview import (
     RECENT_SECONDS,
     SETTLING_SECONDS,
@@ -76,10 +78,12 @@ class Assurance:
         zone: ZoneInfo,
         arrived: Callable[[str, Sequence[Outcome]], None] = lambda stream, outcomes: None,
         told: Callable[[], Awaitable[Sequence[Statement]]] | None = None,
+        capacities: Mapping[Layer, Sequence[Measured]] = MappingProxyType({}),
     ) -> None:
         """`sources` reads each stream by its name (`signin`, `sms`, `playout`, `door`).
 
         `arrived` is called with what has been stored; `told` gives what the public is told of incidents.
+        `capacities`: what each layer was measured to take, the newest last.
         """
         self.database = database
         self.clock = clock
@@ -100,6 +104,7 @@ class Assurance:
         self._zone = zone
         self._arrived = arrived
         self._told = told
+        self._capacities = capacities
         self._publishing = asyncio.Event()
         self._fresh_of: dict[str, Page] = {}
         self._doubtful: dict[str, Page] = {}
@@ -276,9 +281,9 @@ class Assurance:
             await asyncio.sleep(CONTROLS_SECONDS)
 
     async def look_at_controls(self) -> None:
-        """Asks the roles once how their channels and routes stand."""
-        channels, routes = await asyncio.gather(self._neighbours.channels(), self._neighbours.routes())
-        self.controls = Controls(channels, routes)
+        """Asks the roles once how their channels, their routes and the line stand."""
+        asked = self._neighbours
+        self.controls = Controls(*await asyncio.gather(asked.channels(), asked.routes(), asked.line()))
 
     async def _follow_programmes(self) -> None:
         while True:
@@ -296,6 +301,12 @@ class Assurance:
         Returns what went wrong; empty when it was done.
         """
         trouble = await self._neighbours.switch_channel(channel, state, by=by)
+        await self.look_at_controls()
+        return trouble
+
+    async def steer_line(self, order: Mapping[str, object]) -> str:
+        """Hands an order to the door; returns what went wrong, empty when it holds."""
+        trouble = await self._neighbours.steer_line(order)
         await self.look_at_controls()
         return trouble
 
@@ -374,11 +385,12 @@ class Assurance:
         since = (int(now) - WINDOW_SECONDS) // PERIOD_SECONDS * PERIOD_SECONDS
         counts = await self.database.read(lambda q: store.counts(q, since=since, until=until, period=PERIOD_SECONDS))
         streams, roles = list(self.streams.values()), list(self.roles.values())
-        seen = overview(counts, streams, roles, now)
+        crowd = loads(counts, self._capacities, now)
+        seen = overview(counts, streams, roles, now, loads=crowd)
         if not seen.breakages:
             return seen
         people = await self.database.read(lambda q: store.people(q, since=now - RECENT_SECONDS))
-        return overview(counts, streams, roles, now, people)
+        return overview(counts, streams, roles, now, people, loads=crowd)
 
     async def chart(self, *, seconds: int, period: int) -> Chart:
         """The last whole periods that are settled, over about `seconds`. Raises `StorageError`."""

@@ -25,7 +25,8 @@ from prikkfri.journal import Outcome
 OWN_ERRORS: Mapping[str, frozenset[str]] = {
     "television": frozenset(
         ("wrong-credentials", "too-many-tries", "no-subscription", "bad-token", "expired", "revoked", "not-entitled",
-         "too-many-joins", "wrong-code", "bad-link", "unknown-customer", "no-number", "too-many-codes")
+         "too-many-joins", "wrong-code", "bad-link", "unknown-customer", "no-number", "too-many-codes",
+         "not-yours", "not-your-pass", "pass-spent")
     ),
     "messages": frozenset(
         ("text-length", "not-text", "too-long", "bad-recipient", "bad-sender", "bad-header", "bad-schedule",
@@ -45,7 +46,7 @@ phones are off, and whatever is sent to them arrives when they are on again."""
 ACTS = frozenset(
     (
         "open-channel", "close-channel", "stop-route", "open-route", "complaint", "stop-sending", "start-sending",
-        "picture", "end-sessions", "password-link",
+        "picture", "end-sessions", "password-link", "steer-line",
     )
 )  # fmt: skip
 """Steps at which a role tells what was done about a fault or for a customer, or that a channel has lost its picture: no

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 THE_HOME = "name the folder on which `prikkfri serve` runs (--home or PRIKKFRI_HOME)"
 SEND_SECONDS_MAX = 10.0
-NAMES = {"sms": "SMS centre", "signin": "sign-in role", "assurance": "assurance role"}
+NAMES = {"sms": "SMS centre", "signin": "sign-in role", "assurance": "assurance role", "door": "door"}
 """What people call the roles that commands ask."""
 T = TypeVar("T")
 

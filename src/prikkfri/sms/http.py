@@ -31,6 +31,7 @@ from prikkfri.protocols.smpp.pdu import Status
 from prikkfri.sms.addresses import masked
 from prikkfri.sms.authentication import Rejection
 from prikkfri.sms.canaries.service import Canaries, PhoneReport
+from prikkfri.sms.load import Capacity
 from prikkfri.sms.quarantine.service import Quarantine
 from prikkfri.sms.reports.service import Reports
 from prikkfri.sms.restored import Decision
@@ -358,6 +359,15 @@ def report_commands(reports: Reports, canaries: Canaries, *, command_key: str) -
         return HttpResponse(200, {**found, "links": links})
 
     return [Route("GET", "/links", links, key=command_key)]
+
+
+def load_commands(capacity: Callable[[], Capacity], *, command_key: str) -> list[Route]:
+    """How busy the centre is, and how many messages a second it could take on."""
+
+    async def show(request: Request) -> HttpResponse:
+        return HttpResponse(200, asdict(capacity()))
+
+    return [Route("GET", "/capacity", show, key=command_key)]
 
 
 def wrong_number_routes(canaries: Canaries, page: Callable[[Request, str, str], HttpResponse]) -> list[Route]:

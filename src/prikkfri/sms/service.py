@@ -217,6 +217,11 @@ class SmsCentre:
         """The messages that went over a link in a time, oldest first, page by page; canaries left out."""
         return self._routes.exposed(link, since=since, until=until)
 
+    @property
+    def accepted(self) -> int:
+        """Messages taken on since the start."""
+        return self._shared.counters.accepted
+
     def counters(self) -> dict[str, float]:
         counted, bound = self._shared.counters, self._shared.bound
         return {

@@ -14,6 +14,7 @@ from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import location_of
 from prikkfri.assurance.console.service import Console, ensure_first_user
 from prikkfri.assurance.http import RoleClient
+from prikkfri.assurance.loads import LAYERS, Layer, Measured, capacity_of
 from prikkfri.assurance.personal import http as personal_http
 from prikkfri.assurance.personal.service import FOUND_MAX, Personal, Registry
 from prikkfri.assurance.rehearsals.service import Rehearsals
@@ -46,7 +47,9 @@ CAPACITIES_KEPT = 720
 """An hour of them: a fault may be found long after it has begun."""
 NAMES_AT_ONCE = 2_000
 """Subscribers that one statement reads while somebody is sought by name."""
-COMMANDED = ("signin", "playout", "sms", "status")
+ROLE_OF: Mapping[Layer, str] = {"signin": "signin", "sms-centre": "sms"}
+"""Who measures what a layer takes."""
+COMMANDED = ("signin", "playout", "sms", "status", "door")
 
 
 async def build(config: Config, clock: Clock) -> Role:
@@ -62,14 +65,19 @@ async def build(config: Config, clock: Clock) -> Role:
         urls={role: f"http://localhost:{config.roles.edge(role).port}" for role in others},
         command_keys=CallersKeys(config.home, COMMANDED),
     )
-    measured: deque[tuple[float, float]] = deque(maxlen=CAPACITIES_KEPT)
-    """Signin's capacity, and when it was measured; the newest last."""
+    measured: dict[Layer, deque[Measured]] = {layer: deque(maxlen=CAPACITIES_KEPT) for layer in ROLE_OF}
+    """What each layer takes, and when it was measured; the newest last."""
 
     async def measure() -> None:
         while True:
-            if (per_second := await neighbours.capacity_per_second()) is not None:
-                measured.append((per_second, clock.now()))
+            for layer, role in ROLE_OF.items():
+                if (per_second := await neighbours.capacity_per_second(role)) is not None:
+                    measured[layer].append((per_second, clock.now()))
             await asyncio.sleep(CAPACITY_SECONDS)
+
+    def capacity(service: str, since: float, until: float) -> Measured | None:
+        layer = LAYERS.get(service)
+        return capacity_of(layer, measured[layer], since=since, until=until) if layer else None
 
     zone = ZoneInfo(config.streaming.timezone)
     searching = asyncio.Lock()
@@ -101,7 +109,7 @@ async def build(config: Config, clock: Clock) -> Role:
             blind=lambda: service.blind(),
             silent=lambda: service.silent(),
             incomplete=lambda: service.incomplete(),
-            capacity_per_second=partial(capacity_before, measured),
+            capacity_per_second=capacity,
             products=products,
             tell=tell,
             changed=lambda: service.publish_soon(),
@@ -121,6 +129,7 @@ async def build(config: Config, clock: Clock) -> Role:
         zone=zone,
         arrived=response.arrived,
         told=response.told,
+        capacities=measured,
     )
     if first := await ensure_first_user(database, clock):
         write_whole(first_user_file(config.home), " / ".join(first).encode() + b"\n", mode=0o600)
@@ -196,12 +205,6 @@ def demo_of(config: Config, clock: Clock) -> Demo:
     roles = config.roles
     phones = f"http://localhost:{config.phones_port}"
     return Demo(Rehearsals(config.home, clock), roles.viewer.url, roles.status.url, phones)
-
-
-def capacity_before(measured: Sequence[tuple[float, float]], at: float) -> tuple[float, float] | None:
-    """What was measured last before then, else first after it, and when; None when nothing was."""
-    known = [each for each in measured if each[1] <= at]
-    return known[-1] if known else measured[0] if measured else None
 
 
 def _spool_of(config: Config, role: str) -> Callable[[], Database]:

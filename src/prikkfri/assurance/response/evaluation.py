@@ -10,6 +10,7 @@ from prikkfri.assurance import incidents, recovery, status
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Holder, Impact, Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, Load
+from prikkfri.assurance.loads import LAYERS, STEPS
 from prikkfri.assurance.localisation import place, with_alarmed
 from prikkfri.assurance.programmes import Programmes, crowded, ended
 from prikkfri.assurance.recovery import Recovery
@@ -44,7 +45,7 @@ class EvaluationContext:
     others: tuple[Segment, ...] = ()
     """Places of other incidents, which this one is not about."""
     capacity: tuple[float, float] | None = None
-    """Sign-ins a second as measured when the incident began, and when that was; None when not known."""
+    """What the service was measured to take a second when the incident began, and when that was; None: not known."""
 
 
 @dataclass(frozen=True)
@@ -141,12 +142,13 @@ def _loaded(incident: Incident, outcomes: Sequence[Outcome], grounds: Evaluation
 
     What the machines take under a fault, and who comes after it has begun, is no cause of it.
     """
-    if incident.load is not None or grounds.capacity is None or incident.service != "television":
+    layer = LAYERS.get(incident.service)
+    if incident.load is not None or grounds.capacity is None or layer is None:
         return incident
     since, until = incident.since - LOAD_BEFORE_SECONDS, incident.opened_at
     came = (outcome for outcome in outcomes if since <= outcome.time < until)
-    peak = assessing.peak_per_second(came, step="enter", over_seconds=LOAD_STRETCH_SECONDS)
-    return replace(incident, load=Load("signin", peak, *grounds.capacity))
+    peak = assessing.peak_per_second(came, step=STEPS[layer], over_seconds=LOAD_STRETCH_SECONDS)
+    return replace(incident, load=Load(layer, peak, *grounds.capacity))
 
 
 def _ended(

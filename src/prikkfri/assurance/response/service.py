@@ -73,8 +73,8 @@ class Surroundings:
     """The roles that do not answer just now."""
     incomplete: Callable[[], str]
     """Why a list may lack somebody; empty when it does not."""
-    capacity_per_second: Callable[[float], tuple[float, float] | None]
-    """Sign-ins a second as last measured before a time (else as first after it), and when; None when never."""
+    capacity_per_second: Callable[[str, float, float], tuple[float, float] | None]
+    """What a service was measured to take, and when, for a fault that began and was opened then; None: not known."""
     products: Callable[[Sequence[str], float], Awaitable[Mapping[str, str]]]
     """Each customer's product at a time."""
     tell: Callable[[str, Mapping[Language, str]], Awaitable[str | None]]
@@ -352,7 +352,7 @@ class Response:
             criteria=self._criteria,
             programmes=self._around.programmes(),
             others=incidents.of_others(incident, self._incidents.values()),
-            capacity=self._around.capacity_per_second(incident.since),
+            capacity=self._around.capacity_per_second(incident.service, incident.since, incident.opened_at),
         )
         seen = await asyncio.to_thread(evaluation.evaluate, incident, outcomes, grounds, now=now)
         async with self._acting:

@@ -228,7 +228,7 @@ class _House:
                 blind=lambda: service.blind(),
                 silent=lambda: service.silent(),
                 incomplete=lambda: service.incomplete(),
-                capacity_per_second=lambda before: (capacity, before),
+                capacity_per_second=lambda service, since, until: (capacity, since),
                 products=products,
                 tell=tell,
                 changed=lambda: service.publish_soon(),

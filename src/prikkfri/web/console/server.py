@@ -60,6 +60,7 @@ from prikkfri.web.console.pages import (
 )
 from prikkfri.web.console.rehearsals import REHEARSALS_PATH, Demo, RehearsalPages
 from prikkfri.web.console.rendering import Templates
+from prikkfri.web.console.waiting_room import WaitingRoomPages
 from prikkfri.web.refusal_page import refusal_words
 
 log = logging.getLogger("prikkfri.console")
@@ -83,6 +84,7 @@ NAVIGATION = (
     ("/", "Overview"),
     ("/incidents", "Incidents"),
     ("/controls", "Controls"),
+    ("/waiting-room", "Waiting room"),
     ("/links", "Links"),
     ("/quarantine", "Quarantine"),
     ("/customers", "Customers"),
@@ -156,6 +158,9 @@ class _Pages:
         self._controls = ControlPages(
             assurance, playout_url=playout_url, show=self._page, templates=self._templates, clock=clock, pace=pace
         )
+        self._waiting_room = WaitingRoomPages(
+            assurance, show=self._page, templates=self._templates, clock=clock, pace=pace, zone=zone
+        )
         self._messages = MessagePages(assurance, console, show=self._page, clock=clock)
         self._access = AccessPages(assurance, console, show=self._page)
         self._customers = CustomerPages(personal, console, show=self._page, clock=clock)
@@ -191,7 +196,9 @@ class _Pages:
             ("/incidents/live", self._incident_events, ["GET"]),
             ("/incidents/{id}/live", self._incident_events, ["GET"]),
             ("/controls/live", self._control_events, ["GET"]),
+            ("/waiting-room/live", self._waiting_room_events, ["GET"]),
             *self._controls.pages(),
+            *self._waiting_room.pages(),
             *self._incidents.pages(),
             *self._messages.pages(),
             *self._access.pages(),
@@ -336,6 +343,9 @@ class _Pages:
         assert self._rehearsals is not None
         return _streamed(request, self._rehearsals.live, "")
 
+    async def _waiting_room_events(self, request: ConsoleRequest, who: str) -> HttpResponse:
+        return _streamed(request, self._waiting_room.live, "")
+
     async def _chart(self, request: ConsoleRequest, who: str) -> HttpResponse:
         seconds, period = WINDOWS[_window(request)]
         shown = await self._assurance.chart(seconds=seconds, period=period)
@@ -464,7 +474,7 @@ class _Pages:
 
 BYTES_MAX = {CONTACTS_PATH: CONTACTS_BYTES_MAX}
 """How much some paths take, where that is more than a form."""
-PARTS = ("sentence", "age", "table", "roles")
+PARTS = ("sentence", "age", "table", "roles", "load")
 LOOKING = (
     "/sign-out", CUSTOMERS_PATH, EXPORT_PATH, "/people/password", "/people/code", "/incidents/{id}/hit",
     "/incidents/{id}/csv",

@@ -20,7 +20,7 @@ chooseLanguage(read("language"));
 wear(read("theme") ?? "system");
 
 const roles = makeRoles(at, device(), () => read("playback")?.token ?? read("device_token") ?? null);
-const session = makeSession(roles, onSession);
+const session = makeSession(roles, onSession, () => catalogue.programmeEnds(read("channel")));
 const catalogue = makeCatalogue(roles, () => {
   watch.refresh();
   signIn.render();

@@ -11,10 +11,12 @@
 // `waiting` holds the password in memory only, and lets go of it when the viewer cancels. The ticket of the waiting
 // room is kept on the device, so that a reload costs nobody a place.
 
+import { makeConfirming } from "./confirming.js";
 import { forget, keep, read } from "./kept.js";
 import { pauseSeconds, spread, standing } from "./waiting.js";
 
 const BUSY = ["overloaded", "too-many-joins"]; // refused for now, with a time to come again
+const NO_PASS = ["not-your-pass", "pass-spent"]; // one goes to the door for another
 const WHY_OF_STATUS = { 400: "wrong", 401: "wrong", 403: "noSubscription", 429: "tooMany" };
 const PASS_SECONDS_MIN = 5; // a pass with less left is not worth a try
 const LOOK_SECONDS = 3.2; // how often one who waits looks where the front is; with the spread, at least every 4 s
@@ -22,7 +24,17 @@ const SOONER_SHARE = 0.8; // of the wait seen, after which to ask when the turn 
 const RENEWAL_SECONDS_MAX = 6 * 3600; // a timer never sleeps longer: devices suspend, clocks are set
 const now = () => Date.now() / 1000;
 
-export function makeSession(roles, onChange) {
+// `programmeEnds()`: when the programme that is on ends, or null.
+export function makeSession(roles, onChange, programmeEnds = () => null) {
+  const confirming = makeConfirming({
+    ask: (due) => roles.seen(read("device_token"), due),
+    programmeEnds,
+    onChange({ device_token, gained }) {
+      if (!read("device_token")) return; // signed out meanwhile
+      keep("device_token", device_token);
+      if (gained) renew(); // what was lost, the token in use outlives
+    },
+  });
   let state = read("playback") || read("device_token") ? { kind: "in" } : { kind: "out", why: null };
   let leave = null; // aborts the request under way
   let timer = null; // the next try to sign in
@@ -98,6 +110,11 @@ export function makeSession(roles, onChange) {
       become({ kind: "in" });
     } catch (error) {
       if (error.name === "AbortError") return;
+      if (NO_PASS.includes(error.reason)) {
+        forget("pass", "ticket");
+        waitFor("busy", pauseSeconds(0));
+        return;
+      }
       const why = WHY_OF_STATUS[error.status];
       if (why) {
         become({ kind: "out", why, seconds: error.retryAfter });
@@ -128,7 +145,7 @@ export function makeSession(roles, onChange) {
       return answer.since === null ? { line: answer } : {};
     } catch (error) {
       if (error.name === "AbortError" || BUSY.includes(error.reason)) throw error;
-      if (error.reason === "bad-ticket") {
+      if (error.reason === "bad-ticket" || error.reason === "not-yours") {
         forget("ticket");
         return admission(signal);
       }
@@ -151,11 +168,12 @@ export function makeSession(roles, onChange) {
     clearTimeout(looking);
   }
 
-  function keepPlayback({ playback_token, expires_at, renew_after }) {
+  function keepPlayback({ playback_token, expires_at, renew_after, renew_by }) {
     keep("playback", { token: playback_token, expiresAt: expires_at, renewAfter: renew_after });
     renewalTries = 0;
     // Not all at the half of life to the second: those who came in together must not renew together.
-    scheduleRenewal(renew_after - now() + Math.random() * Math.max(0, (expires_at - renew_after) / 2));
+    const spreadSeconds = (renew_by ?? (renew_after + expires_at) / 2) - renew_after;
+    scheduleRenewal(renew_after - now() + Math.random() * Math.max(0, spreadSeconds));
   }
 
   function scheduleRenewal(seconds) {
@@ -175,7 +193,7 @@ export function makeSession(roles, onChange) {
     if (!deviceToken) return "refused";
     try {
       keepPlayback(await roles.playbackToken(deviceToken));
-      roles.seen(deviceToken).catch(() => {}); // for the list of devices; watching needs it not
+      confirming.begin();
       return "renewed";
     } catch (error) {
       const refused = error.status === 401;
@@ -205,6 +223,7 @@ export function makeSession(roles, onChange) {
     signOut(why = null) {
       stopTrying();
       clearTimeout(renewal);
+      confirming.end();
       forget("device_token", "playback", "name");
       roles.signOut().catch(() => {});
       become({ kind: "out", why });
