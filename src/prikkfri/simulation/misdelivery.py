@@ -118,7 +118,7 @@ def in_demo(plan: Plan, sms: Sms) -> Plan:
         messages_per_second=1.5,
         misdeliver=0.3,
         lose_receipts=0.6,
-        prove_seconds_max=240.0,
+        prove_seconds_max=600.0,
     )
 
 
