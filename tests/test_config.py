@@ -139,6 +139,22 @@ def test_a_large_programme_is_two_moments(tmp_path: Path) -> None:
         ("[door]\nzzz = 1", "known here: joins_ipv4_prefix, joins_per_network"),
         ("door.joins_ipv4_prefix = 33", "`door.joins_ipv4_prefix` is at most 32, is 33"),
         ('door.joins_unlimited = ["::1/64"]', "`door.joins_unlimited` are addresses or networks, not '::1/64'"),
+        ('viewer.colour = "green"', "`viewer.colour` is a colour such as \"#1757c2\", not 'green'"),
+        (
+            'viewer.colour = "#ffee00"',
+            "`viewer.colour`: #ffee00 is hardly seen on the light page (contrast 1.10, at least 3); the nearest",
+        ),
+        (
+            'viewer.colour_dark = "#0a1030"',
+            "`viewer.colour_dark`: #0a1030 is hardly seen on the dark page (contrast 1.",
+        ),
+        ('viewer.waiting.nb = "Hei"', "`viewer.waiting` lacks sv, en: the page speaks three languages"),
+        ('[viewer.headline]\nnb = "Hei"\nsv = " "\nen = "Hello"', "`viewer.headline` lacks sv"),
+        (
+            '[viewer.waiting]\nnb = "Hei"\nsv = "Hej"\nen = "%s"' % ("x" * 401),
+            "`viewer.waiting.en` has at most 400 characters",
+        ),
+        ('[viewer.waiting]\nnb = "Hei"\nsv = "H\\u0007j"\nen = "x"', "`viewer.waiting.sv` has at most 400 characters"),
         (
             'streaming.large_programmes = ["20:30/22:30"]',
             "are START/END such as 2026-11-28T20:30+01:00/2026-11-28T22:30",
@@ -156,6 +172,17 @@ def test_a_value_that_cannot_be_is_refused(tmp_path: Path, setting: str, says: s
     with pytest.raises(ConfigError, match=re.escape(says)) as refusal:
         read(tmp_path, setting)
     assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}")
+
+
+def test_the_page_wears_what_is_seen_and_says_what_is_said_in_three_languages(tmp_path: Path) -> None:
+    text = 'nb = "%s"\nsv = "a\\nb"\nen = "c"\n' % ("æ" * 400)
+    viewer = read(tmp_path, f'[viewer]\ncolour = "#767676"\ncolour_dark = "#666c79"\n[viewer.waiting]\n{text}').viewer
+    assert (viewer.colour, viewer.colour_dark, viewer.waiting.sv, viewer.headline.nb) == (
+        "#767676",
+        "#666c79",
+        "a\nb",
+        "",
+    )
 
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ class House:
 async def console_beside(
     elsewhere: Elsewhere, home: Path, clock: ManualClock, *, demo: bool = False
 ) -> AsyncIterator[House]:
-    """Somebody whose account acts has signed in."""
+    """Somebody who may act has signed in."""
     database = await open_database(Location(home), "assurance")
     client = httpx.AsyncClient(transport=httpx.MockTransport(elsewhere))
     urls = {"playout": "http://playout.test", "sms": "http://sms.test", "signin": "http://signin.test"}

@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from prikkfri.assurance.impact import Exposed, Hit, Impact, Scope, condemned, exposure, holder_of, impact, named, proven
+from prikkfri.assurance.impact import (
+    ExposedMessage,
+    Hit,
+    Impact,
+    Scope,
+    exposure,
+    holder_of,
+    impact,
+    misdelivery_scope,
+    name_devices,
+    proven,
+)
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome
@@ -304,12 +315,12 @@ def test_canaries_say_since_when_and_until_when_a_way_is_not_to_be_trusted() -> 
     told = [route(800.0, "broken", "Telia"), route(900.0, "kept", "Telia"), route(1_250.0, "broken", "Telia")]
     told += [route(700.0, "broken", "Tre"), route(1_900.0, "broken", "Tre"), route(1_400.0, "kept", "Telia")]
     by_canaries = Scope((Segment.of({"service": "messages", "step": "route", "partner": "Telia"}),), 1_000.0, 2_000.0)
-    assert condemned(told, by_canaries) == Scope(by_canaries.segments, 800.0, 1_250.0)
-    assert condemned(told[:0], by_canaries) is None and not proven(told[:0], by_canaries)
+    assert misdelivery_scope(told, by_canaries) == Scope(by_canaries.segments, 800.0, 1_250.0)
+    assert misdelivery_scope(told[:0], by_canaries) is None and not proven(told[:0], by_canaries)
     kept = [structs.replace(outcome, verdict="kept") for outcome in told]
-    assert condemned(kept, by_canaries) is None and proven(kept, by_canaries)
+    assert misdelivery_scope(kept, by_canaries) is None and proven(kept, by_canaries)
     sent = [deliver(850.0, "asked", "before anybody knew"), deliver(1_300.0, "asked", "after it was proven")]
-    astray = condemned(told, by_canaries)
+    astray = misdelivery_scope(told, by_canaries)
     assert astray is not None
     assert [each.message for each in exposure(sent, astray)] == ["before anybody knew"]
 
@@ -324,19 +335,19 @@ def test_a_fault_that_was_proven_over_before_exposes_nobody_in_the_next() -> Non
     stopped = [route(700.0, "broken"), route(710.0, "broken")]
     again = [route(900.0, "broken", ""), route(950.0, "kept"), route(980.0, "broken", ""), route(1_100.0, "broken")]
     unproven = [*begins, *stopped, *again[:1], *again[2:]]
-    assert condemned(unproven, scope) == Scope(scope.segments, 600.0, 1_100.0)
-    assert condemned([*begins, *stopped, route(800.0, "kept", link="south"), *again[2:]], scope) == Scope(
+    assert misdelivery_scope(unproven, scope) == Scope(scope.segments, 600.0, 1_100.0)
+    assert misdelivery_scope([*begins, *stopped, route(800.0, "kept", link="south"), *again[2:]], scope) == Scope(
         scope.segments, 600.0, 1_100.0
     ), "of another link"
     for proof in (720.0, 1_000.0):
         told = [*begins, *stopped, route(proof, "kept"), *again]
-        assert condemned(told, scope) == Scope(scope.segments, 900.0, 1_100.0)
-        assert condemned(told[::-1], scope) == Scope(scope.segments, 900.0, 1_100.0)
+        assert misdelivery_scope(told, scope) == Scope(scope.segments, 900.0, 1_100.0)
+        assert misdelivery_scope(told[::-1], scope) == Scope(scope.segments, 900.0, 1_100.0)
     early = [*begins, *stopped, route(705.0, "broken", ""), route(720.0, "kept"), route(1_100.0, "broken")]
     early[-3] = structs.replace(early[-3], time=711.0)  # what cannot be excluded begins before the proof is in
-    assert condemned(early, scope) == Scope(scope.segments, 711.0, 1_100.0)
+    assert misdelivery_scope(early, scope) == Scope(scope.segments, 711.0, 1_100.0)
     relapse = [*begins, *stopped, route(1_000.1, "kept"), route(1_100.0, "broken")]
-    assert condemned(relapse, scope) == Scope(scope.segments, 600.0, 1_100.0)
+    assert misdelivery_scope(relapse, scope) == Scope(scope.segments, 600.0, 1_100.0)
 
 
 def test_the_same_outcomes_in_any_order_make_the_same_list() -> None:
@@ -517,7 +528,7 @@ def test_condemned_and_exposed_is_a_way_whatever_step_and_layer_told_of_it() -> 
     told = [structs.replace(routed(at), verdict="broken", reason="misdelivery") for at in (1_200.0, 1_300.0)]
     for told_of in ({"step": "deliver"}, {"layer": "sms-centre"}, {"step": "route", "layer": "sms-centre"}):
         scope = Scope((Segment.of({"service": "messages", "partner": "Telia", **told_of}),), 1_000.0, 2_000.0)
-        assert condemned(told, scope) == Scope(scope.segments, 1_200.0, 1_300.0)
+        assert misdelivery_scope(told, scope) == Scope(scope.segments, 1_200.0, 1_300.0)
         assert [each.message for each in exposure([deliver(1_250.0, "asked", "m1")], scope)] == ["m1"]
 
 
@@ -535,9 +546,9 @@ def test_exposed_is_what_was_sent_from_the_first_moment_to_before_the_last_and_b
 
 def test_a_message_exposed_stands_with_what_its_journal_says_and_nothing_else() -> None:
     (whole,) = exposure([deliver(1_100.0, "asked", "m1", customer="C1"), deliver(1_200.0, "broken", "m1")], TELIA)
-    assert whole == Exposed("m1", "+4790000001", "C1", "clinic", "code", 1_100.0, "broken")
+    assert whole == ExposedMessage("m1", "+4790000001", "C1", "clinic", "code", 1_100.0, "broken")
     (bare,) = exposure([deliver(1_100.0, "asked", "m1", device="", dimensions={"partner": "Telia"})], TELIA)
-    assert bare == Exposed("m1", "", "", "", "", 1_100.0, "asked")
+    assert bare == ExposedMessage("m1", "", "", "", "", 1_100.0, "asked")
     named = [deliver(900.0, "kept", "m0", customer="C7"), deliver(1_100.0, "asked", "m1")]
     assert [each.customer for each in exposure(named, TELIA)] == ["C7"]
     two = [deliver(1_300.0, "asked", "m2"), deliver(1_100.0, "asked", "m1")]
@@ -687,7 +698,7 @@ def test_a_line_that_a_role_saw_is_seen_when_it_becomes_one_with_what_only_a_dev
     told = Hit("C1", "d-1", "television", "sign-in", 1_050.0, 1, 1, "", None, False)
     for first, second in ((1_050.0, 1_100.0), (1_100.0, 1_050.0)):
         lines = (replace(told, first_asked=first), replace(told, first_asked=second, observed=True))
-        (only,) = named(Impact(SCOPE, lines, 2, 0, ""), lambda device, at: "C1", since=0.0).hits
+        (only,) = name_devices(Impact(SCOPE, lines, 2, 0, ""), lambda device, at: "C1", since=0.0).hits
         assert only.observed
 
 
@@ -698,17 +709,17 @@ def test_lines_that_turn_out_to_be_one_persons_become_one() -> None:
         Hit("C1", "d-3", "television", "sign-in", 1_200.0, 3, 2, "", 1_300.0, False),
     )
     made = Impact(SCOPE, lines, 9, 0, "")
-    found = named(made, lambda device, at: "C1", since=0.0)
+    found = name_devices(made, lambda device, at: "C1", since=0.0)
     (only,) = found.hits
     assert only == Hit("C1", "d-2", "television", "sign-in", 1_050.0, 6, 4, "overloaded", 1_300.0, True)
-    assert (found.asked, found.digest) == (7, named(found, lambda device, at: None, since=0.0).digest)
-    assert len({made.digest, found.digest, named(made, lambda device, at: None, since=0.0).digest}) == 3
-    (both,) = named(Impact(SCOPE, lines[:2], 9, 0, ""), lambda device, at: "C1", since=0.0).hits
+    assert (found.asked, found.digest) == (7, name_devices(found, lambda device, at: None, since=0.0).digest)
+    assert len({made.digest, found.digest, name_devices(made, lambda device, at: None, since=0.0).digest}) == 3
+    (both,) = name_devices(Impact(SCOPE, lines[:2], 9, 0, ""), lambda device, at: "C1", since=0.0).hits
     assert (both.kept_later_at, both.last_reason, both.observed) == (None, "overloaded", True)
     for seen in (True, False):  # by a role, whichever of the two it was
         earlier, later = replace(lines[0], observed=not seen), replace(lines[2], observed=seen)
-        (one,) = named(Impact(SCOPE, (earlier, later), 9, 0, ""), lambda device, at: "C1", since=0.0).hits
+        (one,) = name_devices(Impact(SCOPE, (earlier, later), 9, 0, ""), lambda device, at: "C1", since=0.0).hits
         assert one.observed
     for since, customer in ((1_100.0, "C1"), (1_100.1, "")):
-        (late,) = named(Impact(SCOPE, (lines[0],), 9, 0, ""), lambda device, at: "C1", since=since).hits
+        (late,) = name_devices(Impact(SCOPE, (lines[0],), 9, 0, ""), lambda device, at: "C1", since=since).hits
         assert late.customer == customer

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from waiting import eventually
 from prikkfri.clock import ManualClock
 from prikkfri.config import Config, Streaming
 from prikkfri.config import Door as DoorSettings
-from prikkfri.door.http import application
+from prikkfri.door.http import HELD_SECONDS_MAX, application
 from prikkfri.door.overload import Limits, lag, retry_after
 from prikkfri.door.service import DEFAULT_TIMING, Admitted, Door, Issued, Waiting, asking_signin, load_keys
 from prikkfri.door.timing import Timing
@@ -882,6 +883,77 @@ async def test_nobody_is_held_for_ever_nor_while_the_line_stands(entrance: Entra
         for _ in range(9):
             last = await joined(client)
         assert "ticket" in last and len(entrance.held_s) % 8 == 0 and entrance.held_s
+
+
+async def test_nobody_is_held_for_longer_than_a_page_waits_for_an_answer(entrance: Entrance) -> None:
+    async with entrance.client() as client:
+        await entrance.settle()
+        for _ in range(15):
+            answer = (await client.post("/enter", json=asking())).json()
+        entrance.clock.advance(1.0)
+        await entrance.settle()
+        for _ in range(9):
+            await joined(client)
+        entrance.held_s.clear()
+        held = {}
+        for place in range(9):
+            answer = await joined(client)
+            held[place] = sum(entrance.held_s)
+            entrance.held_s.clear()
+        assert "ticket" in answer
+        assert max(held.values()) <= HELD_SECONDS_MAX, held
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("ticket=", 400),
+        ("ticket=a.b-c_d", 400),
+        ("ticket=a&proof=b", 400),
+        ("ticket=%41", 400),
+        ("other=1&ticket=x", 400),
+        ("", 400),
+        ("ticket=x%0A", 400),
+    ],
+)
+async def test_a_ticket_is_read_from_any_query_alike(entrance: Entrance, query: str, status: int) -> None:
+    async with entrance.client() as client:
+        await entrance.settle()
+        assert (await client.get(f"/waiting?{query}")).status_code == status
+
+
+async def test_a_question_costs_no_more_steps_than_it_did(entrance: Entrance) -> None:
+    """What benchmarks/door.py measures in time, counted: calls of one request to the door, in a line."""
+    edge = application(entrance.door, viewer_origin=VIEWER, open_channels_url=OPEN)
+    async with entrance.client() as client:
+        tickets = [await joined(client, f"d-{number:022d}") for number in range(50)]
+    steps = 0
+
+    def counted(_: object, event: str, __: object) -> None:
+        nonlocal steps
+        steps += event in ("call", "c_call")
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is read")
+
+    async def send(message: Any) -> None:
+        assert message.get("status", 200) == 200
+
+    async def cost(path: str, query: bytes = b"") -> int:
+        nonlocal steps
+        steps = 0
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": query, "headers": []}
+        sys.setprofile(counted)
+        try:
+            await edge(scope, receive, send)
+        finally:
+            sys.setprofile(None)
+        return steps
+
+    ticket = tickets[-1]["ticket"].encode() + b"&proof=x." + b"y" * 128
+    await cost("/line")
+    costs = {"line": await cost("/line"), "waiting": await cost("/waiting", b"ticket=" + ticket)}
+    assert costs["line"] <= 30 and costs["waiting"] <= 140, costs
 
 
 async def in_line(entrance: Entrance, client: httpx.AsyncClient, owner: dict[str, str]) -> str:

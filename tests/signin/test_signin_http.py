@@ -387,6 +387,8 @@ NO_SIGN_IN = [
     json.dumps(body(device="d-short")).encode(),
     json.dumps(body(device="d-AAAAAAAAAAAAAAAAAAAAAA\n")).encode(),
     json.dumps(body("a\x00b")).encode(),
+    json.dumps(body("kari@example.no\n")).encode(),
+    json.dumps(body() | {"proof": "a.b.c\n"}).encode(),
     json.dumps(body(password="")).encode(),
     json.dumps(body(password="x" * 257)).encode(),
     json.dumps(body("x" * 255)).encode(),

@@ -30,7 +30,7 @@ def config(tmp_path: Path) -> Config:
 @asynccontextmanager
 async def stage(config: Config, clock: ManualClock, **plays: Play) -> AsyncIterator[asyncio.Task[None]]:
     known: dict[Evening, Play] = {"kickoff": plays["kickoff"]} if plays else {}
-    keeping = asyncio.create_task(keep_stage(config, clock, known, look_seconds=0.001))
+    keeping = asyncio.create_task(keep_stage(config, clock, known, poll_seconds=0.001))
     try:
         yield keeping
     finally:

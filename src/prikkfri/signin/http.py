@@ -57,7 +57,7 @@ _UNAVAILABLE = refusal(
     retry_after_s=DATABASE_RETRY_AFTER_SECONDS,
 )
 
-PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+PRINTABLE = r"^[^\x00-\x1f\x7f]+\Z"
 
 
 class _SignInBody(msgspec.Struct):
@@ -65,7 +65,7 @@ class _SignInBody(msgspec.Struct):
     password: Annotated[str, msgspec.Meta(min_length=1, max_length=PASSWORD_LENGTH_MAX)]
     device: str
     admission: Annotated[str, msgspec.Meta(max_length=PASS_LENGTH_MAX)] = msgspec.field(default="", name="pass")
-    proof: Annotated[str, msgspec.Meta(max_length=PROOF_LENGTH_MAX, pattern=r"^[A-Za-z0-9_.-]*$")] = ""
+    proof: Annotated[str, msgspec.Meta(max_length=PROOF_LENGTH_MAX, pattern=r"^[A-Za-z0-9_.-]*\Z")] = ""
 
 
 _decoder = msgspec.json.Decoder(_SignInBody)

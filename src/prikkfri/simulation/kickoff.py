@@ -3,7 +3,7 @@
 Theory of operation. The people inside sign in first and watch. From 20:30 (second 0 of the evening) a crowd comes in
 the shape of a real match. At a moment the fault takes sign-in and the interface away, later it gives them back. Every
 person keeps what they asked for and got by their own watch, without looking into the product. That is the truth with
-which the product's own account is compared afterwards.
+which the product's own report is compared afterwards.
 """
 
 import asyncio

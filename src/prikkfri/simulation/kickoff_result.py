@@ -1,4 +1,4 @@
-"""The account of the evening held against its truth: figures, checks, the report."""
+"""The report on the evening held against its truth: figures, checks, the report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import ClientSession
 
-from prikkfri.app.locks import held
+from prikkfri.app.locks import hold_lock
 from prikkfri.assurance.response.timing import TIMING
 from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES, Config
@@ -96,7 +96,7 @@ async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[Inc
             " line_grace_seconds to 6 under [assurance]"
         )
     plan = replace(plan, grace_seconds=grace_seconds)
-    with held(home, LOCK):
+    with hold_lock(home, LOCK):
         try:
             async with open_session() as http:
                 await _begin_anew(config, ("television",), http, say)
@@ -197,7 +197,7 @@ async def _misdelivery_in(
     demo.refuse_without_partners(config)
     partners = {each.link: f"http://localhost:{port}" for port, each in demo.partners_of(config).items()}
     plan = misdelivery.in_demo(plan, config.sms)
-    with held(home, LOCK):
+    with hold_lock(home, LOCK):
         async with open_session() as session:
             await _begin_anew(config, ("messages", "receipts"), session, say)
             evening = misdelivery.Evening(installation, plan, partners, session, SystemClock(), say)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from prikkfri.app.process import run_until_told, say_ready
+from prikkfri.app.process import run_until_stopped, say_ready
 from prikkfri.assurance.rehearsals import store
 from prikkfri.assurance.rehearsals.staging import (
     Evening,
@@ -33,7 +33,7 @@ from prikkfri.simulation.report import Check
 
 log = logging.getLogger("prikkfri.stage")
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 TELL_SECONDS = 2.0
 STEPS_MAX = 200
 STOPPED = "The demo was stopped while it went on."
@@ -126,7 +126,7 @@ async def play(home: Path, order: Order, clock: Clock, played: Play) -> None:
         telling.cancel()
 
 
-async def keep_stage(config: Config, clock: Clock, plays: dict[Evening, Play], *, look_seconds: float) -> None:
+async def keep_stage(config: Config, clock: Clock, plays: dict[Evening, Play], *, poll_seconds: float) -> None:
     """Goes on until cancelled."""
     home = config.home
     store.put_stage(home, stage_of(config))
@@ -138,11 +138,11 @@ async def keep_stage(config: Config, clock: Clock, plays: dict[Evening, Play], *
         order = store.take_order(home)
         if order is not None and not is_stale(order, clock.now()):
             await play(home, order, clock, plays[order.evening])
-        await asyncio.sleep(look_seconds)
+        await asyncio.sleep(poll_seconds)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m prikkfri.simulation.stage")
     parser.add_argument("--home", type=Path, required=True)
     config = load(parser.parse_args().home, file=None, environment=os.environ, demo=True)
-    asyncio.run(run_until_told(lambda: keep_stage(config, SystemClock(), PLAYS, look_seconds=LOOK_SECONDS)))
+    asyncio.run(run_until_stopped(lambda: keep_stage(config, SystemClock(), PLAYS, poll_seconds=POLL_SECONDS)))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from prikkfri.assurance import incidents, status
-from prikkfri.assurance.impact import Holder, Impact, holder_of, impact, named
+from prikkfri.assurance.impact import Holder, Impact, holder_of, impact, name_devices
 from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.remedies import ServiceCredit, Trial, in_doubt
 from prikkfri.assurance.response import evaluation, store
@@ -92,7 +92,7 @@ class PostIncidentWork:
             listed = await self._database.read(lambda q: store.impact_of(q, incident)) if incident else None
             if incident is None or listed is None:
                 return
-            made = named(listed[0], holder, since=self._kept_since())
+            made = name_devices(listed[0], holder, since=self._kept_since())
             after = await self._save(incident, listed[0], made, listed[1])
         await self._written(identifier, after)
 

@@ -24,14 +24,14 @@ from prikkfri.assurance.answers import Answer, IncidentFacts, answer_sheet
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
 from prikkfri.assurance.detection import Settings as Detection
 from prikkfri.assurance.impact import (
-    Exposed,
+    ExposedMessage,
     Hit,
     Holder,
     Impact,
     Scope,
-    condemned,
     exposure,
     holder_of,
+    misdelivery_scope,
     proven,
 )
 from prikkfri.assurance.incidents import Fact, Incident
@@ -581,7 +581,7 @@ class Response:
         now = self._clock.now()
 
         async def mark(message: str, at: float) -> None:
-            await self._database.write(lambda t: store.mark_told(t, credit.key, message, at))
+            await self._database.write(lambda t: store.mark_notified(t, credit.key, message, at))
 
         # Marked before it is sent: after a crash in between, one is not told rather than told twice.
         await mark("", now)
@@ -612,7 +612,7 @@ class Response:
         ended_at = incident.ended_at or self._clock.now()
         since, until = night(incident.opened_at, self._zone)
         that_night = await self._database.read(
-            partial(store.given_from, since=since, until=until, currency=policy.currency, but=incident.id)
+            partial(store.credited_amounts, since=since, until=until, currency=policy.currency, but=incident.id)
         )
         return trial(
             policy,
@@ -643,14 +643,14 @@ class Response:
 
     # What else is known.
 
-    async def _exposed(self, incident: Incident, outcomes: Sequence[Outcome]) -> Sequence[Exposed] | None:
+    async def _exposed(self, incident: Incident, outcomes: Sequence[Outcome]) -> Sequence[ExposedMessage] | None:
         if incident.service != "messages":
             return ()
         scope = Scope(incident.segments, incident.since, evaluation.until(incident, self._clock.now()))
         outcomes = [outcome for outcome in outcomes if incident.since <= outcome.time < scope.until]
         before = await self._outcomes(incident.since - self._timing.exposed_before_seconds, incident.since)
         outcomes = [*before, *outcomes]
-        if (astray := condemned(outcomes, scope)) is not None:
+        if (astray := misdelivery_scope(outcomes, scope)) is not None:
             return exposure(outcomes, astray)
         # Failing to arrive exposes nobody. That none went astray, only canaries can say.
         return () if proven(outcomes, scope) else None

@@ -66,7 +66,7 @@ class RehearsalPages:
         self._show = show
         self._templates = templates
         self._clock = clock
-        self.live = LiveUpdates(self._look, clock=clock, pace=pace)
+        self.live = LiveUpdates(self._update, clock=clock, pace=pace)
 
     def pages(self) -> list[tuple[str, Page, list[str]]]:
         """Address, page and methods; all for those who have signed in."""
@@ -98,7 +98,7 @@ class RehearsalPages:
         pages = (await self._demo.rehearsals.evenings()).stage.pages
         return self._show("rehearsals.html", request, who, status=status, demo=self._demo, pages=pages, **facts)
 
-    async def _look(self, _: str) -> dict[str, Any]:
+    async def _update(self, _: str) -> dict[str, Any]:
         return {"at": self._clock.now(), "html": await self._parts()}
 
     async def _parts(self) -> Parts:

@@ -43,7 +43,7 @@ from prikkfri.web.console.live import (
     Pace,
     Parts,
     chart_document,
-    look_at_overview,
+    read_overview,
     stream_of,
 )
 from prikkfri.web.console.messages import MessagePages
@@ -154,7 +154,7 @@ class _Pages:
             words=wording, zone=zone, operator=operator, outcomes_url=_outcomes_url, rehearses=demo is not None,
             navigation=(*NAVIGATION, (REHEARSALS_PATH, "Rehearsals")) if demo else NAVIGATION,
         )  # fmt: skip
-        self._live = LiveUpdates(look_at_overview(assurance, self._moving_parts), clock=clock, pace=pace)
+        self._live = LiveUpdates(read_overview(assurance, self._moving_parts), clock=clock, pace=pace)
         self._controls = ControlPages(
             assurance, playout_url=playout_url, show=self._page, templates=self._templates, clock=clock, pace=pace
         )
@@ -423,7 +423,7 @@ class _Pages:
     async def _remove_codes(self, request: ConsoleRequest, who: str) -> HttpResponse:
         name = (await form_of(request)).get("name", "")
         if name == who:
-            trouble = "Somebody else whose account acts has to remove yours: else whoever sits at your desk could."
+            trouble = "Somebody else who may act has to remove yours: else whoever sits at your desk could."
             return await self._people_page(request, who, trouble=trouble, status=422)
         await self._console.remove_codes(name)
         await self._console.record_access(who=who, what="second factor removed", subject=name, why="")
@@ -433,13 +433,13 @@ class _Pages:
         self, request: ConsoleRequest, who: str, *, trouble: str = "", made: tuple[str, str] | None = None,
         offered: str = "", recovery: tuple[str, ...] = (), status: int = 200,
     ) -> HttpResponse:  # fmt: skip
-        accounts = await self._console.users()
+        users = await self._console.users()
         secret = self._console.secret_of(who, offered)
         return self._page(
-            "people.html", request, who, status=status, accounts=accounts, trouble=trouble, made=made, offered=offered,
+            "people.html", request, who, status=status, users=users, trouble=trouble, made=made, offered=offered,
             secret=one_time.shown_secret(secret),
             otpauth=one_time.otpauth(secret, issuer=f"{self._operator} Prikkfri", name=who),
-            two_factor=any(each.two_factor for each in accounts if each.name == who), recovery=recovery,
+            two_factor=any(each.two_factor for each in users if each.name == who), recovery=recovery,
             recovery_left=await self._console.recovery_codes_left(who),
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ from prikkfri.assurance.overview import WINDOW_SECONDS, Breakage, Overview, Row
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.status import steps_of
 from prikkfri.protocols import money
-from prikkfri.subscribers.numbers import masked
+from prikkfri.subscribers.numbers import mask_number
 from prikkfri.subscribers.profile import masked_email
 from prikkfri.subscribers.subscriptions import Subscription
 from prikkfri.web.status_page.words import zone_said
@@ -134,11 +134,11 @@ def masked_id(text: str) -> str:
 
 def masked_value(text: str) -> str:
     """A text with whatever in it could be somebody's number masked, however they wrote it."""
-    return _NUMBER.sub(lambda number: masked(number[0]), text)
+    return _NUMBER.sub(lambda number: mask_number(number[0]), text)
 
 
 def masked_number(msisdn: str) -> str:
-    return masked(msisdn)
+    return mask_number(msisdn)
 
 
 def period(held: Subscription, zone: ZoneInfo) -> str:

@@ -88,7 +88,7 @@ export function makeRoles(at, device, token) {
     // `ticket`, or a pass to which signin gave no answer.
     waiting: async (ticket, signal) =>
       ask(`${at.door}/waiting?${new URLSearchParams({ ticket, proof: await proof("enter", ticket) })}`, { signal }),
-    line: (signal) => ask(`${at.door}/line`, { signal, cache: "default" }), // the same for everybody
+    line: (signal, seconds) => ask(`${at.door}/line`, { signal, seconds, cache: "default" }), // the same for everybody
     signIn: async (login, password, pass, signal) =>
       ask(`${at.signin}/sign-in`, {
         ...json({ login, password, device, pass, proof: pass && (await proof("sign-in", pass)) }),
