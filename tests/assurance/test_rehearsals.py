@@ -27,8 +27,8 @@ from prikkfri.assurance.rehearsals.staging import (
     Step,
     Verdict,
     as_seen,
-    broken_off,
-    ended,
+    break_off,
+    conclude,
     in_the_way,
     is_stale,
 )
@@ -83,10 +83,10 @@ def test_an_order_of_long_ago_is_not_played() -> None:
 )
 def test_what_an_evening_comes_to_is_the_worst_of_its_verdicts(holds: tuple[bool | None, ...], state: str) -> None:
     verdicts = tuple(Verdict("it held", "3 s", each) for each in holds)
-    found = ended(STAGING, verdicts, ("i-1",), NOW + 60)
+    found = conclude(STAGING, verdicts, ("i-1",), NOW + 60)
     assert (found.state, found.until, found.told_at, found.incidents) == (state, NOW + 60, NOW + 60, ("i-1",))
     assert found.verdicts == verdicts
-    off = broken_off(STAGING, "no route", NOW + 5)
+    off = break_off(STAGING, "no route", NOW + 5)
     assert (off.state, off.until, off.told_at, off.trouble) == ("broken-off", NOW + 5, NOW + 5, "no route")
 
 
@@ -199,7 +199,7 @@ async def test_while_it_runs_the_step_and_the_incident_show_and_in_the_end_each_
     assert (await post(house, evening="misdelivery", sure="yes")).status_code == 422
     verdicts = (Verdict("It was placed", "signin", True), Verdict("In time", "machine busy", None),
                 Verdict("Nobody is missing", "2 of 9", False))  # fmt: skip
-    store.put_staging(tmp_path, ended(running, verdicts, ("i-1",), now + 90))
+    store.put_staging(tmp_path, conclude(running, verdicts, ("i-1",), now + 90))
     shown = await page(house)
     assert "1 of 3 passed" in shown and "not judged" in shown and "2 of 9" in shown and "failed" in shown
     assert 'href="/incidents/i-1"' in shown and "Stage the kick-off again" in shown

@@ -20,8 +20,8 @@ from prikkfri.assurance.rehearsals.staging import (
     Staging,
     Step,
     Verdict,
-    broken_off,
-    ended,
+    break_off,
+    conclude,
     is_stale,
 )
 from prikkfri.clock import Clock, SystemClock
@@ -110,18 +110,18 @@ async def play(home: Path, order: Order, clock: Clock, played: Play) -> None:
     try:
         checks, incidents = await played(home, playing.say)
         verdicts = tuple(Verdict(check.name, check.figure, check.holds) for check in checks)
-        playing.tell(ended(playing.staging, verdicts, tuple(incidents), clock.now()))
+        playing.tell(conclude(playing.staging, verdicts, tuple(incidents), clock.now()))
     except asyncio.CancelledError:
-        playing.tell(broken_off(playing.staging, STOPPED, clock.now()))
+        playing.tell(break_off(playing.staging, STOPPED, clock.now()))
         raise
     except PrikkfriError as error:
-        playing.tell(broken_off(playing.staging, str(error), clock.now()))
+        playing.tell(break_off(playing.staging, str(error), clock.now()))
     except TROUBLE as error:
         log.exception("the evening was broken off")
-        playing.tell(broken_off(playing.staging, f"The demo does not answer: {type(error).__name__}", clock.now()))
+        playing.tell(break_off(playing.staging, f"The demo does not answer: {type(error).__name__}", clock.now()))
     except Exception as error:  # whatever went wrong with one evening, the next can be ordered
         log.exception("the evening was broken off")
-        playing.tell(broken_off(playing.staging, f"It went wrong by itself: {type(error).__name__}", clock.now()))
+        playing.tell(break_off(playing.staging, f"It went wrong by itself: {type(error).__name__}", clock.now()))
     finally:
         telling.cancel()
 
@@ -132,7 +132,7 @@ async def keep_stage(config: Config, clock: Clock, plays: dict[Evening, Play], *
     store.put_stage(home, stage_of(config))
     for left in store.stagings(home).values():
         if left.state == "running":
-            store.put_staging(home, broken_off(left, STOPPED, clock.now()))
+            store.put_staging(home, break_off(left, STOPPED, clock.now()))
     say_ready()
     while True:
         order = store.take_order(home)

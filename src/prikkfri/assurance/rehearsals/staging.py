@@ -91,12 +91,12 @@ def is_stale(order: Order, now: float) -> bool:
     return now > order.at + TAKEN_SECONDS
 
 
-def ended(staging: Staging, verdicts: tuple[Verdict, ...], incidents: tuple[str, ...], now: float) -> Staging:
+def conclude(staging: Staging, verdicts: tuple[Verdict, ...], incidents: tuple[str, ...], now: float) -> Staging:
     """With what it came to."""
     holds = {verdict.holds for verdict in verdicts}
     state: State = "failed" if False in holds else "not-judged" if None in holds else "passed"
     return replace(staging, state=state, until=now, told_at=now, verdicts=verdicts, incidents=incidents)
 
 
-def broken_off(staging: Staging, trouble: str, now: float) -> Staging:
+def break_off(staging: Staging, trouble: str, now: float) -> Staging:
     return replace(staging, state="broken-off", until=now, told_at=now, trouble=trouble)
