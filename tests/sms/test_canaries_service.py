@@ -197,6 +197,19 @@ async def test_a_way_that_is_proven_again_stays_stopped_until_a_person_opens_it(
     assert "sent" not in [step.event for step in (await handing.at.centre.trail(kept)).steps]
 
 
+async def test_what_goes_astray_anew_began_after_the_proof_that_the_last_time_was_over(handing: Any) -> None:
+    handing.astray = True
+    await handing.until_way(state="stopped")
+    handing.astray = False
+    await handing.until_way(trusted=True)
+    assert await handing.at.canaries.switch("nord", "open", who="Kari")
+    first = await handing.way()
+    handing.astray = True
+    await handing.until_way(state="stopped", by="rule:canaries")
+    again = await handing.way()
+    assert first.stopped_at < again.exposed_since <= again.likely_since <= again.stopped_at
+
+
 async def test_a_canary_in_doubt_is_not_sent_again(house: Any) -> None:
     """A second one would say nothing of what became of the first."""
     seldom = OURS | {"canary_seconds": 3_600.0, "canary_grace_seconds": 3_600.0}

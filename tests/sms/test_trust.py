@@ -352,8 +352,9 @@ def test_a_hundred_good_ones_in_a_row_prove_a_way_and_wipe_the_slate() -> None:
     condemned = after("ww")
     assert condemned.condemned
     assert after("a" * 99, condemned).condemned
-    proven = after("a" * 100, condemned)
-    assert not proven.condemned
+    proven = after("a" * 100, condemned, now=7.0)
+    assert (condemned.proven_at, after("a" * 99, condemned, now=7.0).proven_at) == (0.0, 0.0)
+    assert (proven.condemned, proven.proven_at, after("a", proven, now=9.0).proven_at) == (False, 7.0, 7.0)
     assert proven.evidence.sums == NOTHING.sums
     assert not after("w", proven).condemned  # what it was condemned for no longer weighs
     again = after("a" * 99 + "m" + "a" * 99, condemned)
@@ -373,6 +374,21 @@ def test_the_smaller_the_share_that_it_was_condemned_for_the_more_it_takes_to_pr
     assert good.condemned
     assert good.proof < PROVING_NATS
     assert not after("a" * 20, good).condemned
+
+
+def test_what_still_goes_astray_once_it_is_found_makes_the_proof_no_longer() -> None:
+    found = after("m" * 8)
+    assert (found.to_be_stopped, found.share) == (True, 0.05)
+    late = after("am" * 30 + "a", found)
+    assert (late.to_be_stopped, late.share, late.astray) == (True, 0.05, found.astray + 30)
+    assert after("a" * 98, late).condemned
+    assert not after("a" * 99, late).condemned
+
+
+def test_what_goes_astray_after_a_person_has_opened_it_says_anew_what_is_to_be_proven() -> None:
+    excused = replace(reopen(after("m" * 8)), share=0.01)
+    again = after("wwww", excused)
+    assert (again.to_be_stopped, again.share) == (True, 0.05)
 
 
 def test_proof_that_reaches_the_limit_exactly_proves_and_only_with_a_good_one() -> None:

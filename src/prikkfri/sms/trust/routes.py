@@ -35,6 +35,8 @@ class Trust:
     """Of which it has to be proven that no such share goes astray: what it was condemned for."""
     proof: float = 0.0
     """Nats for that, since the last canary that did."""
+    proven_at: float = 0.0
+    """When it was last proven again: what canaries said before is of a fault that is over."""
     judged: int = 0
     astray: int = 0
     hints: Mapping[Hint, int] = field(default_factory=dict)
@@ -70,7 +72,7 @@ def observe(trust: Trust, phone: str, verdict: Verdict, earlier: str = "", *, se
     if bad:
         return _condemned_by(found)
     if trust.condemned and proof >= PROVING_NATS:
-        return replace(found, condemned=False, evidence=_anew(evidence))
+        return replace(found, condemned=False, evidence=_anew(evidence), proven_at=now)
     return found
 
 
@@ -83,8 +85,11 @@ def observe_hints(trust: Trust, hints: Mapping[Hint, int], *, messages: int, sec
 
 
 def _condemned_by(trust: Trust) -> Trust:
-    """What is good never condemns: asked when something bad has come."""
-    if not trust.evidence.condemns:
+    """What is good never condemns: asked when something bad has come.
+
+    What still comes of it tells no shares apart: the sums of all of them end at the same height.
+    """
+    if trust.to_be_stopped or not trust.evidence.condemns:
         return trust
     share = min(trust.evidence.likeliest_share, PROVEN_SHARE_MAX)
     return replace(trust, condemned=True, excused=False, share=share)
