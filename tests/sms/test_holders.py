@@ -93,6 +93,31 @@ async def test_whose_number_is_still_theirs_gets_the_message(house: Opener, subs
         await at.nothing_more_for(link, await at.bound_client())
 
 
+async def test_what_is_claimed_when_its_link_is_stopped_while_it_is_asked_who_holds_its_number_does_not_leave_by_it(
+    house: Opener,
+) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    class Slow(Subscribers):
+        async def __call__(self, numbers: Collection[str]) -> Mapping[str, str]:
+            if self.asked:  # the first asks when the message is accepted
+                asked.set()
+                await answered.wait()
+            return await super().__call__(numbers)
+
+    async with house(holders=Slow(n4790000001="s-1")) as at:
+        message = await waiting(at)
+        link = await at.network.bound()
+        await asked.wait()
+        assert await at.canaries.switch("nord", "stopped", who="Kari")
+        answered.set()
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{message}'", "waiting")
+        assert link.connection.arrived(1) == []
+        assert await at.canaries.switch("nord", "open", who="Kari")
+        assert (await taken(link)).destination == NUMBER
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{message}'", "sent")
+
+
 async def test_whose_number_is_somebody_else_s_by_now_is_not_delivered_but_reported(
     house: Opener, subscribers: Subscribers
 ) -> None:

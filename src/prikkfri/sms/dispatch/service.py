@@ -103,8 +103,7 @@ class Dispatch:
         shared, queue = self._shared, self._shared.pairs[party].queue(connection)
         if not queue:
             return
-        stopped = party.kind == "link" and party.name in shared.stopped() and queue[0].message_class != "canary"
-        if stopped or shared.pace(party).pauses(shared.clock.monotonic()):
+        if self._is_stopped(party, queue[0]) or shared.pace(party).pauses(shared.clock.monotonic()):
             await self._give_back(connection, party)  # what was refused meanwhile goes before it
             return
         await self._write(connection, party)
@@ -161,17 +160,25 @@ class Dispatch:
                 wrong.append(receipt.id)
         return left, wrong
 
+    def _is_stopped(self, party: Party, message: Message) -> bool:
+        """Over a link that was stopped, since it was claimed perhaps, canaries leave and nothing else."""
+        outage = self._shared.outages.get(party.name) if party.kind == "link" else None
+        return outage is not None and outage.stopped and message.message_class != "canary"
+
     async def _write(self, connection: Connection, party: Party) -> None:
         """Writes what stands in the connection's queue, as far as its window has room."""
         shared, session, queue = self._shared, connection.session, self._shared.pairs[party].queue(connection)
         now, parameters, absolute = shared.clock.now(), session.takes_parameters, shared.is_told_until(party)
         misdirected: list[tuple[Message, str]] = []
-        late: list[Message] = []
+        back: list[Message] = []
         elsewhere: list[tuple[Message, Party | None]] = []
         while queue and connection.writable and session.window_room > 0 and not shared.bound.leaving:
             message = queue[0]
             if message.id in self._asking:
                 break
+            if self._is_stopped(party, message):
+                back.append(queue.popleft())
+                continue
             if (found := self._hands.pop(message.id, NumberHolder.SAME)) is not NumberHolder.SAME:
                 to = None if found is NumberHolder.ANOTHERS else self._way_on(message, party)
                 if to != party:
@@ -184,7 +191,7 @@ class Dispatch:
                 )  # fmt: skip
                 written = self._ask(connection, _command(party), outgoing, message)
             except delivery.TooLate:  # while it was claimed; nobody claims it again
-                late.append(queue.popleft())
+                back.append(queue.popleft())
                 continue
             except (delivery.Misdirected, Differs) as error:
                 log.critical("message %s is in quarantine: %s", message.id, error)
@@ -196,14 +203,15 @@ class Dispatch:
             if party.kind == "link":
                 shared.traffic[party.name].wrote(message, shared.clock.monotonic())
         connection.flush()
-        aside = [*late, *(message for message, _ in (*misdirected, *elsewhere))]
+        aside = [*back, *(message for message, _ in (*misdirected, *elsewhere))]
         try:
             if misdirected:
                 await self._quarantine_messages([(message.id, why) for message, why in misdirected])
             if elsewhere:
                 await self._send_elsewhere(elsewhere, party)
-            if late:
-                await shared.database.write(partial(store.release, ids=[each.id for each in late]))
+            if back:
+                await shared.database.write(partial(store.release, ids=[each.id for each in back]))
+                shared.came_back(party)
         except StorageError:
             queue.extendleft(aside)  # to be given back with what is left there: nothing stays claimed
             raise
