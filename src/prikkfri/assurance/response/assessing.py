@@ -70,7 +70,7 @@ def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectatio
     One that nobody answered in its grace time is broken when that ended, whatever came later: as on the list of those
     hit. What is an account's own matter is none of them.
     """
-    pairing = Pairing({}, {}, expectations)
+    pairing = Pairing(expectations=expectations)
     joined: dict[str, Outcome] = {}
     found: list[Settled] = []
     for outcome in outcomes:
@@ -313,7 +313,7 @@ def people(
     What nobody has answered in its grace time at `now` is broken.
     """
     found: dict[str, set[str]] = {"broken": set(), "kept": set()}
-    pairing = Pairing({}, {}, expectations)
+    pairing = Pairing(expectations=expectations)
     told: list[Outcome] = []
     for outcome in outcomes:
         if outcome.verdict == "asked":

@@ -207,7 +207,9 @@ class Response:
         remembered = max(each.grace_seconds for each in self._expectations.values()) + ANSWERED_KEPT_SECONDS
         before = [("", outcome) for outcome in await self._outcomes(counted_to - remembered, counted_to)]
         since = await self._outcomes(counted_to, now + watching.AHEAD_SECONDS_MAX)
-        self._watch = watching.restored(document, before, counted_to=counted_to, expectations=self._expectations)
+        self._watch = watching.restored(
+            document, before, counted_to=counted_to, settings=self._detection, expectations=self._expectations
+        )
         self._watch, alarms = self._replayed(since, now)
         told = [alarm for outcome in since if (alarm := assessing.sign(outcome))]
         self._raised += [alarm for alarm in (*told, *alarms) if not self._is_known(alarm, within_seconds=SAME_SECONDS)]
