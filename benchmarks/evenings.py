@@ -15,7 +15,7 @@ from pathlib import Path
 
 from resuming import add_options, go_on
 
-from prikkfri.simulation.evenings.judging import Judged, goal_holds, result
+from prikkfri.simulation.evenings.judging import Judgement, goal_holds, result
 from prikkfri.simulation.evenings.many import judged
 
 AT_ONCE = 8
@@ -29,7 +29,7 @@ def main() -> int:
     chosen = arguments.parse_args()
     seed, done = go_on(
         chosen,
-        Judged,
+        Judgement,
         wanted=lambda first: range(first, first + chosen.evenings),
         judge=lambda seeds, processes: judged(seeds, processes=processes),
         at_once=AT_ONCE,
@@ -45,7 +45,7 @@ def main() -> int:
     return 0 if holds else 1
 
 
-def _say(judged: Judged) -> None:
+def _say(judged: Judgement) -> None:
     for finding in judged.findings:
         print(f"  seed {judged.seed}: {finding}", flush=True)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from resuming import add_options, go_on
 
-from prikkfri.simulation.messages.many import Judged, each_of, result, worlds
+from prikkfri.simulation.messages.many import Judgement, each_of, result, worlds
 
 AT_ONCE = 8
 """Worlds between two looks at the clock."""
@@ -27,7 +27,7 @@ def main() -> int:
     chosen = arguments.parse_args()
     seed, done = go_on(
         chosen,
-        Judged,
+        Judgement,
         wanted=lambda first: worlds(first, chosen.events),
         judge=lambda seeds, processes: each_of(seeds, processes=processes),
         at_once=AT_ONCE,
@@ -44,7 +44,7 @@ def main() -> int:
     return 0 if found.holds and not wrong else 1
 
 
-def _say(judged: Judged) -> None:
+def _say(judged: Judgement) -> None:
     for finding in judged.findings[:3]:
         print(f"  seed {judged.seed}: {finding}", flush=True)
 

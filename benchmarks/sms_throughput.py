@@ -32,9 +32,9 @@ from msgspec import structs
 from prikkfri.clock import SystemClock
 from prikkfri.protocols.smpp.pdu import (
     Bind,
-    BindAnswer,
+    BindResponse,
     Command,
-    MessageAnswer,
+    MessageResponse,
     Pdu,
     ShortMessage,
     decode,
@@ -42,7 +42,7 @@ from prikkfri.protocols.smpp.pdu import (
     encode_body,
 )
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_message
-from prikkfri.protocols.smpp.session import Answered, Limits, Request, Side
+from prikkfri.protocols.smpp.session import Limits, PeerResponse, Request, Side
 from prikkfri.simulation.installation import free_ports
 from prikkfri.sms.server import Connection
 
@@ -87,14 +87,14 @@ async def network(connection: Connection, ids: Iterator[int], round_trip: float)
     """Takes every message, and tells with the answer, a round trip later, that it was delivered."""
     waiting: list[bytes] = []
     [bind] = await connection.take(1)
-    connection.session.answer(bind, 0, BindAnswer("bench"))
+    connection.session.answer(bind, 0, BindResponse("bench"))
     connection.flush()
 
     def answer(requests: list[Request]) -> None:
         for request in requests:
             assert isinstance(request.body, ShortMessage)
             identity = str(next(ids))
-            connection.session.answer(request, 0, MessageAnswer(identity))
+            connection.session.answer(request, 0, MessageResponse(identity))
             receipt = Receipt(identity, MessageState.DELIVERED)
             waiting.append(encode_body(receipt_message(receipt, request.body, submitted=0.0, done=0.0)))
         tell()
@@ -107,7 +107,7 @@ async def network(connection: Connection, ids: Iterator[int], round_trip: float)
     while True:
         events = await connection.take(1_000)
         requests = [each for each in events if isinstance(each, Request) and isinstance(each.body, ShortMessage)]
-        if len(requests) + sum(isinstance(each, Answered) for each in events) < len(events):
+        if len(requests) + sum(isinstance(each, PeerResponse) for each in events) < len(events):
             return
         if round_trip and requests:
             asyncio.get_running_loop().call_later(round_trip, answer, requests)
@@ -130,9 +130,9 @@ async def client(connection: Connection, messages: int) -> None:
         connection.flush()
         for event in await connection.take(1_000):
             if isinstance(event, Request):
-                connection.session.answer(event, 0, MessageAnswer())
+                connection.session.answer(event, 0, MessageResponse())
                 receipts += 1
-            elif not isinstance(event, Answered) or event.status != 0:
+            elif not isinstance(event, PeerResponse) or event.status != 0:
                 raise SystemExit(f"the centre said {event}")
         connection.flush()
 

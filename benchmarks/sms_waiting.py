@@ -24,12 +24,12 @@ from typing import Any
 from prikkfri.sms import store
 from prikkfri.sms.housekeeping import store as housekeeping
 from prikkfri.sms.keys import store as keys
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Message
 from prikkfri.sms.placing import store as placing
 from prikkfri.sms.receipts import store as receipts
 from prikkfri.sms.routes import store as routes
-from prikkfri.sms.routing import Stop
+from prikkfri.sms.routing import RouteOutage
 from prikkfri.storage import Database, Location, Transaction, open_database
 
 NOW = 1_700_000_000.0
@@ -65,7 +65,7 @@ def statements() -> dict[str, Work]:
     overdue = partial(store.end_overdue, limit=500, now=NOW)
 
     async def claim_over_stopped(tx: Transaction) -> None:
-        await routes.put_route(tx, "nord", Stop("stopped", NOW, "", "", NOW, 0.0, 0.0))
+        await routes.put_route(tx, "nord", RouteOutage("stopped", NOW, "", "", NOW, 0.0, 0.0))
         await claim(tx, "link:nord")
 
     async def claim_behind_expired(tx: Transaction) -> None:
@@ -97,8 +97,8 @@ def statements() -> dict[str, Work]:
         ),
         "find what is in doubt to a number": lambda tx: receipts.find_in_doubt(tx, "link:doubt", "4790000500"),
         "decide 500 doubts": lambda tx: housekeeping.settled_doubts(tx, "link:doubt", limit=500, now=NOW),
-        "look for overdue, none is": lambda tx: overdue(tx, State.SENT, before=NOW - 3_600),
-        "expire 500": lambda tx: overdue(tx, State.WAITING, before=NOW),
+        "look for overdue, none is": lambda tx: overdue(tx, DeliveryState.SENT, before=NOW - 3_600),
+        "expire 500": lambda tx: overdue(tx, DeliveryState.WAITING, before=NOW),
         "until when a sealing key is needed": key_needed,
         "list 1,000 who were exposed": lambda tx: routes.exposed(tx, "link:sent", **since, limit=1_000),
         "tell of 1,000 left waiting": lambda tx: housekeeping.left_waiting(

@@ -44,5 +44,5 @@ def test_no_survivor_is_excused_that_needs_no_excuse() -> None:
 
 
 def test_what_is_not_in_the_code_is_found_to_be_stale() -> None:
-    assert "return shares" not in place("prikkfri.protocols.networks.Shares.used_up") != frozenset()
-    assert place("prikkfri.protocols.networks.Shares.nothing") == place("prikkfri.nothing.nothing") == frozenset()
+    assert "return shares" not in place("prikkfri.protocols.networks.NetworkQuota.used_up") != frozenset()
+    assert place("prikkfri.protocols.networks.NetworkQuota.nothing") == place("prikkfri.nothing.nothing") == frozenset()

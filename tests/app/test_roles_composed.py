@@ -16,11 +16,11 @@ import httpx
 import pytest
 from waiting import eventually
 
-from prikkfri.app.first_account import first_account_file
-from prikkfri.app.roles import Role, assurance, build
+from prikkfri.app.first_user import first_user_file
+from prikkfri.app.roles import Role, build
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Scope, impact
-from prikkfri.assurance.incidents import opened
+from prikkfri.assurance.incidents import open_incident
 from prikkfri.assurance.response import store
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.store import add_outcomes
@@ -93,7 +93,7 @@ async def test_the_cookie_of_sign_in_travels_over_https_alone_where_we_are_reach
 
 
 async def test_the_commands_of_signin_and_playout_take_their_own_keys(config: Config) -> None:
-    for name, path in (("signin", "/capacity"), ("playout", "/standings")):
+    for name, path in (("signin", "/capacity"), ("sms", "/capacity"), ("playout", "/standings")):
         async with built(name, config) as role, caller(role) as http:
             for key in ("signin", "playout", "sms", "status", "canaries"):
                 answer = await http.get(path, headers=bearer(command_key(config.home, key)))
@@ -243,14 +243,6 @@ async def test_a_working_playout_hears_who_was_signed_out(config: Config) -> Non
 # Assurance: what it tells whom, and what it goes by.
 
 
-def test_the_capacity_that_counts_is_the_last_before_the_fault() -> None:
-    measured = [(40.0, 100.0), (30.0, 110.0), (5.0, 120.0)]
-    asked = (100.0, 110.0, 119.9, 200.0, 99.0)
-    found = [assurance.capacity_before(measured, at) for at in asked]
-    assert found == [(40.0, 100.0), (30.0, 110.0), (30.0, 110.0), (5.0, 120.0), (40.0, 100.0)]
-    assert assurance.capacity_before([], 100.0) is None
-
-
 SINCE = 1_700_000_000.0
 NOW = SINCE + 86_400
 SUBSCRIBERS = (
@@ -316,7 +308,7 @@ async def evening(config: Config) -> AsyncIterator[Evening]:
     subscribers = await open_database(Location(config.home), "subscribers")
     database = await open_database(Location(config.home), "assurance")
     segment = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
-    found = opened("evening", Alarm("share", segment, SINCE, SINCE, 0, 0.9, 2, 30.0, 25.0), SINCE)
+    found = open_incident("evening", Alarm("share", segment, SINCE, SINCE, 0, 0.9, 2, 30.0, 25.0), SINCE)
     broken = [
         Outcome(time=SINCE + 1, service="television", step="sign-in", layer="signin", verdict="broken",
                 reason="overloaded", customer=customer, device=f"d-{customer}")
@@ -338,7 +330,7 @@ async def evening(config: Config) -> AsyncIterator[Evening]:
         httpx.AsyncClient(transport=httpx.ASGITransport(role.application), base_url=url) as http,
     ):
         evening = Evening(http, config, database, centre.sent)
-        name, password = first_account_file(config.home).read_text().strip().split(" / ")
+        name, password = first_user_file(config.home).read_text().strip().split(" / ")
         await evening.post("/sign-in", name=name, password=password)
         yield evening
     await database.close()
@@ -347,7 +339,7 @@ async def evening(config: Config) -> AsyncIterator[Evening]:
 async def test_those_hit_are_credited_by_what_they_had_then_and_told_at_the_number_that_they_hold_now(
     evening: Evening,
 ) -> None:
-    assert first_account_file(evening.config.home).stat().st_mode & 0o777 == 0o600
+    assert first_user_file(evening.config.home).stat().st_mode & 0o777 == 0o600
     await evening.post("/incidents/evening/release", sure="yes")
     assert await evening.credited() == ["s-1"]
     await evening.post("/incidents/evening/tell", sure="yes")

@@ -12,8 +12,8 @@ import httpx
 from console_doubles import HTML, KEY, QUICK_HASHER
 from surroundings import personal_beside, surroundings
 
-from prikkfri.assurance.console import Console, ensure_first_account
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.console import Console, ensure_first_user
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.personal.service import Personal
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance
@@ -166,12 +166,12 @@ async def console_beside(elsewhere: Elsewhere, home: Path, clock: ManualClock) -
 
     zone = ZoneInfo("Europe/Oslo")
     response = Response(database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=zone)
-    neighbours = Neighbours(client, urls=urls, command_keys=KEYS)
+    neighbours = RoleClient(client, urls=urls, command_keys=KEYS)
     assurance = Assurance(
         database, sources={}, neighbours=neighbours, clock=clock,
         settings=Settings(), operator="Nordavind", status_url="http://status.test", zone=ZoneInfo("Europe/Oslo"),
     )  # fmt: skip
-    made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
+    made = await ensure_first_user(database, clock, hasher=QUICK_HASHER)
     assert made is not None
     console = Console(database, clock=clock, key=KEY, hasher=QUICK_HASHER)
     personal = personal_beside(

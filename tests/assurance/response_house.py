@@ -13,11 +13,11 @@ from surroundings import surroundings
 
 from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.http import Neighbours
-from prikkfri.assurance.incidents import Fact, Incident, happened, opened
+from prikkfri.assurance.http import RoleClient
+from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
 from prikkfri.assurance.response import store
 from prikkfri.assurance.response.service import Response
-from prikkfri.assurance.response.store import Given
+from prikkfri.assurance.response.store import CreditRecord
 from prikkfri.assurance.response.timing import Timing
 from prikkfri.assurance.segments import Segment
 from prikkfri.clock import ManualClock
@@ -96,7 +96,7 @@ class House:
         self.began_at = clock.now() - FAULT_SECONDS - WELL_SECONDS
         """Of the fault: `WELL_SECONDS` after its end it is now."""
         self._taken = 0
-        self._neighbours = Neighbours(
+        self._neighbours = RoleClient(
             httpx.AsyncClient(transport=httpx.ASGITransport(self.sms)), urls={"sms": "http://sms"}, command_keys={}
         )
 
@@ -158,9 +158,9 @@ class House:
         nameless = [tried(began), tried(ended)]
         await self.outcomes(*ordinary, *nameless, *since, *hits)
         alarm = Alarm("share", SIGN_IN, began + 5, began, 0.005, 1.0, 40.0, 30.0, 25.0)
-        incident = opened(name, alarm, began + 5)
+        incident = open_incident(name, alarm, began + 5)
         for fact in facts or (Fact("evidence", began + 20), Fact("improving", ended + 40)):
-            incident = happened(incident, fact)
+            incident = apply_fact(incident, fact)
         await self.database.write(lambda t: store.save_incident(t, incident))
         return incident
 
@@ -173,7 +173,7 @@ class House:
         assert len({each.credit.customer for each in given}) == len(given)
         return {each.credit.customer: each.credit.amount for each in given}
 
-    async def given(self, name: str = "i") -> list[Given]:
+    async def given(self, name: str = "i") -> list[CreditRecord]:
         return await self.database.read(lambda q: store.credits_of(q, name))
 
     def entries(self, incident: Incident, kind: str) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.personal.service import Personal, Registry
 from prikkfri.assurance.response.service import Response, Surroundings
 from prikkfri.clock import Clock
@@ -24,7 +24,7 @@ NOTHING_KNOWN = Surroundings(
     blind=frozenset,
     silent=frozenset,
     incomplete=str,
-    capacity_per_second=lambda at: None,
+    capacity_per_second=lambda service, since, until: None,
     products=_no_products,
     tell=_nobody_told,
     changed=lambda: None,
@@ -39,7 +39,7 @@ def surroundings(**known: Any) -> Surroundings:
 def personal_beside(
     database: Database,
     response: Response,
-    neighbours: Neighbours,
+    neighbours: RoleClient,
     clock: Clock,
     find: Callable[[str], Awaitable[Subscriber | None]],
     *,

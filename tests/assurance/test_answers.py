@@ -5,11 +5,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from prikkfri.assurance import plain
-from prikkfri.assurance.answers import NOT_KNOWN, QUESTIONS, Known, Load, answer_sheet, headline
+from prikkfri.assurance.answers import NOT_KNOWN, QUESTIONS, IncidentFacts, Load, answer_sheet, headline
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Exposed, Scope, impact
-from prikkfri.assurance.incidents import Fact, Incident, happened, opened, placed
-from prikkfri.assurance.localisation import Cell, Cleared, Placement, place
+from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident, record_placement
+from prikkfri.assurance.localisation import Cell, ClearedValue, Placement, place
 from prikkfri.assurance.notices import notices, sensitive_count
 from prikkfri.assurance.recovery import Criteria, Evidence, judge
 from prikkfri.assurance.remedies import Policy, Tier, trial
@@ -23,18 +23,18 @@ SIGN_IN = Segment.of({"service": "television", "step": "sign-in", "layer": "sign
 
 
 def incident() -> Incident:
-    found = opened("1", Alarm("share", SIGN_IN, NINE, NINE - 5, 0.005, 0.9, 40, 30.0, 25.0), NINE)
-    return happened(found, Fact("evidence", NINE + 10))
+    found = open_incident("1", Alarm("share", SIGN_IN, NINE, NINE - 5, 0.005, 0.9, 40, 30.0, 25.0), NINE)
+    return apply_fact(found, Fact("evidence", NINE + 10))
 
 
-def whole(now: float) -> Known:
+def whole(now: float) -> IncidentFacts:
     table = [
         Cell(Segment.of({"step": "sign-in", "layer": "signin"}), 100, 90),
         Cell(Segment.of({"step": "start-playback", "layer": "streams"}), 900, 1),
     ]
-    found = placed(incident(), place(table), NINE + 12)
-    found = happened(found, Fact("mitigate", NINE + 20, "rule:open-channel", "Sport 1 moved to the open channel"))
-    found = happened(found, Fact("estimate", NINE + 30, "kari", solution_at=NINE + 900, next_update_at=NINE + 600))
+    found = record_placement(incident(), place(table), NINE + 12)
+    found = apply_fact(found, Fact("mitigate", NINE + 20, "rule:open-channel", "Sport 1 moved to the open channel"))
+    found = apply_fact(found, Fact("estimate", NINE + 30, "kari", solution_at=NINE + 900, next_update_at=NINE + 600))
     outcomes = [
         Outcome(
             time=NINE + second, service="television", step="sign-in", layer="signin", verdict="broken",
@@ -50,7 +50,7 @@ def whole(now: float) -> Known:
     )  # fmt: skip
     buckets = [Bucket(NINE + second, 0 if second < 60 else 5, 5 if second < 60 else 0) for second in range(120)]
     evidence = Evidence(buckets=buckets, bucket_seconds=1.0, usual_share=0.0, fault_share=0.9)
-    return Known(
+    return IncidentFacts(
         incident=found,
         impact=listed,
         load=Load("signin", 31.0, 100.0, NINE - 86_400),
@@ -64,7 +64,7 @@ def whole(now: float) -> Known:
 
 
 def test_what_is_not_known_is_said_plainly() -> None:
-    answers = answer_sheet(Known(incident=incident()), now=NINE + 20, zone=OSLO)
+    answers = answer_sheet(IncidentFacts(incident=incident()), now=NINE + 20, zone=OSLO)
     assert [answer.number for answer in answers] == list(range(1, 12))
     assert tuple(answer.question for answer in answers) == QUESTIONS
     unknown = {answer.number for answer in answers if not answer.known}
@@ -146,7 +146,7 @@ def test_whether_it_helped_is_said_by_how_it_went_on() -> None:
         ("review", "kari", "It is over since."), ("told", "kari", "It is over since."),
         ("credited", "rule:policy", "It is over since."),
     )):  # fmt: skip
-        found = happened(found, Fact(kind, NINE + n, who, ""))  # type: ignore[arg-type]
+        found = apply_fact(found, Fact(kind, NINE + n, who, ""))  # type: ignore[arg-type]
         assert said(7, incident=found)[0].endswith(says)
     assert said(7, incident=replace(found, timeline=found.timeline[:-3]))[0].startswith("2 measures, the last by ola")
     assert said(7, incident=found) == (
@@ -165,8 +165,8 @@ def test_when_it_is_solved_is_said_as_far_as_it_was_promised() -> None:
         promised = Fact(
             "estimate", NINE, "kari", "", *(each and NINE + each for each in (solution, following))
         )  # fmt: skip
-        assert said(8, incident=happened(incident(), promised)) == (says, ())
-    over = happened(happened(incident(), Fact("improving", NINE + 60)), Fact("proven", NINE + 90))
+        assert said(8, incident=apply_fact(incident(), promised)) == (says, ())
+    over = apply_fact(apply_fact(incident(), Fact("improving", NINE + 60)), Fact("proven", NINE + 90))
     assert said(8, incident=over) == ("It was solved at 21:01:30.", ())
 
 
@@ -179,18 +179,18 @@ def test_whether_it_is_over_is_said_with_what_speaks_for_it() -> None:
     assert said(9, recovery=None) == (NOT_KNOWN, ())
     lacking_nothing = tuple(replace(check, met=True) for check in known.recovery.checks)
     assert said(9, recovery=replace(known.recovery, improving=False, checks=lacking_nothing))[0] == "No."
-    found = happened(happened(incident(), Fact("improving", NINE + 60)), Fact("proven", NINE + 90))
+    found = apply_fact(apply_fact(incident(), Fact("improving", NINE + 60)), Fact("proven", NINE + 90))
     assert said(9, incident=found) == ("Yes, since 21:01:30, by the data.", checks)
     for times in ("once", "2 times"):
-        found = happened(found, Fact("relapse", NINE + 100))
-        found = happened(found, Fact("all-clear", NINE + 200, "kari"))
+        found = apply_fact(found, Fact("relapse", NINE + 100))
+        found = apply_fact(found, Fact("all-clear", NINE + 200, "kari"))
         text, evidence = said(9, incident=found)
         assert text == "Yes, since 21:03:20, said a person; the data had not proven it."
         assert evidence == (*checks, f"it was said to be over {times} before, and was not")
 
 
 def test_what_was_nothing_is_not_told_as_a_failure() -> None:
-    nothing = happened(incident(), Fact("dismiss", NINE + 60, "kari"))
+    nothing = apply_fact(incident(), Fact("dismiss", NINE + 60, "kari"))
     assert said(1, incident=nothing)[0] == "Sign-in seemed to fail from 20:59:55 on; it was nothing."
     assert said(8, incident=nothing) == ("There was nothing to solve.", ())
     assert said(9, incident=nothing)[0] == "Dismissed: kari found that it was nothing."
@@ -230,10 +230,10 @@ def test_several_places_are_counted_and_named() -> None:
         Cell(Segment.of({"partner": partner, "direction": "in"}), 100, failed)
         for partner, failed in (("Telia", 90), ("Tre", 85), ("Tele2", 0), ("Ice", 0))
     ]
-    found = placed(incident(), place(cells), NINE + 12)
+    found = record_placement(incident(), place(cells), NINE + 12)
     text, evidence = said(4, incident=found)
     assert text == "2 places: partner Telia; partner Tre." and len(evidence) == 2
-    assert headline(Known(incident=found), OSLO).startswith(
+    assert headline(IncidentFacts(incident=found), OSLO).startswith(
         "Television (partner Telia) and television (partner Tre) broken"
     )
     assert said(4, incident=incident()) == (NOT_KNOWN, ())
@@ -251,18 +251,20 @@ def test_several_places_are_counted_and_named() -> None:
     ],
 )
 def test_a_place_is_named_as_people_say_it(segment: dict[str, str], name: str) -> None:
-    found = opened("1", Alarm("share", Segment.of(segment), NINE, NINE - 5, 0.005, 0.9, 40, 30.0, 25.0), NINE)
-    assert headline(Known(incident=found), OSLO) == f"{name} may be broken since 20:59:55, not confirmed"
-    assert answer_sheet(Known(incident=found), now=NINE, zone=OSLO)[0].text.startswith(f"{name} may have failed since")
-    found = happened(found, Fact("confirm", NINE, "kari"))
-    assert headline(Known(incident=found), OSLO) == f"{name} broken since 20:59:55"
-    assert headline(Known(incident=replace(found, alarms=())), OSLO) == "Something broken since 20:59:55"
+    found = open_incident("1", Alarm("share", Segment.of(segment), NINE, NINE - 5, 0.005, 0.9, 40, 30.0, 25.0), NINE)
+    assert headline(IncidentFacts(incident=found), OSLO) == f"{name} may be broken since 20:59:55, not confirmed"
+    assert answer_sheet(IncidentFacts(incident=found), now=NINE, zone=OSLO)[0].text.startswith(
+        f"{name} may have failed since"
+    )
+    found = apply_fact(found, Fact("confirm", NINE, "kari"))
+    assert headline(IncidentFacts(incident=found), OSLO) == f"{name} broken since 20:59:55"
+    assert headline(IncidentFacts(incident=replace(found, alarms=())), OSLO) == "Something broken since 20:59:55"
 
 
 @pytest.mark.parametrize("count", [1, 6, 7, 8])
 def test_of_much_that_never_failed_six_are_named(count: int) -> None:
     steps = [f"step-{n}" for n in range(count)]
-    cleared = tuple(Cleared(Segment.of({"step": step}), 900.0, 1.0, 0.0) for step in steps)
+    cleared = tuple(ClearedValue(Segment.of({"step": step}), 900.0, 1.0, 0.0) for step in steps)
     names = [each.replace("-", " ") for each in steps[:6]] + [f"{count - 6} more"] * (count > 6)
     whole = " and ".join((", ".join(names[:-1]), names[-1]) if count > 1 else names)
     found = replace(incident(), placement=Placement((), cleared))
@@ -274,10 +276,10 @@ def test_of_much_that_never_failed_six_are_named(count: int) -> None:
 def test_the_headline_names_two_of_what_is_cleared_and_the_draft_every_place() -> None:
     cells = [Cell(Segment.of({"step": step}), 100, failed) for step, failed in
              (("sign-in", 90), ("enter", 85), ("watch", 0), ("submit", 0), ("deliver", 0), ("zap", 0))]  # fmt: skip
-    found = placed(incident(), place(cells), NINE + 12)
+    found = record_placement(incident(), place(cells), NINE + 12)
     assert len(found.placement.cleared) >= 3
     names = [plain.place(each.segment) for each in found.placement.cleared]
-    assert headline(Known(incident=found), OSLO).endswith(f"; {names[0]} and {names[1]} are not affected")
+    assert headline(IncidentFacts(incident=found), OSLO).endswith(f"; {names[0]} and {names[1]} are not affected")
     text = notices(found, (), hit=None)[0].text
     assert text.startswith("Where: sign-in; the waiting room.")
 
@@ -288,8 +290,8 @@ def test_a_missed_promise_is_shown_as_missed() -> None:
 
 
 def test_over_without_proof_is_told_as_such() -> None:
-    over = happened(incident(), Fact("all-clear", NINE + 60, "kari"))
-    answers = answer_sheet(Known(incident=over), now=NINE + 70, zone=OSLO)
+    over = apply_fact(incident(), Fact("all-clear", NINE + 60, "kari"))
+    answers = answer_sheet(IncidentFacts(incident=over), now=NINE + 70, zone=OSLO)
     assert answers[8].text == "Yes, since 21:01:00, said a person; the data had not proven it."
 
 
@@ -301,14 +303,14 @@ def test_a_list_that_may_lack_somebody_says_so() -> None:
 
 def test_load_is_a_cause_only_from_the_capacity_on() -> None:
     def said(peak: float) -> str:
-        known = Known(incident=incident(), load=Load("signin", peak, 100.0, NINE))
+        known = IncidentFacts(incident=incident(), load=Load("signin", peak, 100.0, NINE))
         return answer_sheet(known, now=NINE, zone=OSLO)[2].text
 
     peaks = (31.0, 79.9, 80.0, 99.9, 100.0, 150.0)
     assert [said(peak).split(":")[0] for peak in peaks] == ["No", "No", *["Close to it"] * 2, "Yes", "Yes"]
-    small = Known(incident=incident(), load=Load("signin", 0.1, 0.5, NINE))
+    small = IncidentFacts(incident=incident(), load=Load("signin", 0.1, 0.5, NINE))
     assert answer_sheet(small, now=NINE, zone=OSLO)[2].text.startswith("No: sign-in was asked for at most 20%")
-    unmeasured = Known(incident=incident(), load=Load("signin", 5.0, 0.0, NINE))
+    unmeasured = IncidentFacts(incident=incident(), load=Load("signin", 5.0, 0.0, NINE))
     assert not answer_sheet(unmeasured, now=NINE, zone=OSLO)[2].known
 
 
@@ -318,7 +320,7 @@ def test_exposure_counts_the_sensitive_and_names_the_notices_that_are_due() -> N
     drafts = notices(incident(), exposed, hit=None)
     assert [draft.due_at for draft in drafts] == sorted(draft.due_at for draft in drafts)
     answers = answer_sheet(
-        Known(incident=incident(), exposed=exposed, notices=drafts), now=NINE + 25 * 3_600, zone=OSLO
+        IncidentFacts(incident=incident(), exposed=exposed, notices=drafts), now=NINE + 25 * 3_600, zone=OSLO
     )
     assert answers[5].text.startswith("10 messages went that way")
     assert "3 sensitive" in answers[5].text
@@ -371,14 +373,14 @@ def test_the_drafts_are_due_by_the_law_and_say_what_is_known_and_what_is_not() -
     assert [draft.basis[:5] for draft in notices(found, (), hit=1)] == ["NIS 2"]
     assert "Messages" not in notices(found, (), hit=1)[0].text
     for kind, text in (("mitigate", "route stopped"), ("note", "not a measure"), ("act", "called Telia"), ("act", "")):
-        found = happened(found, Fact(kind, NINE + 20, "kari", text))  # type: ignore[arg-type]
+        found = apply_fact(found, Fact(kind, NINE + 20, "kari", text))  # type: ignore[arg-type]
     assert notices(found, (), hit=1)[0].text.endswith("Measures: route stopped; called Telia.")
-    assert notices(happened(found, Fact("proven", NINE + 30)), exposed, hit=1)
-    assert notices(happened(incident(), Fact("dismiss", NINE + 30, "kari")), exposed, hit=1) == ()
+    assert notices(apply_fact(found, Fact("proven", NINE + 30)), exposed, hit=1)
+    assert notices(apply_fact(incident(), Fact("dismiss", NINE + 30, "kari")), exposed, hit=1) == ()
 
 
 def test_a_suspicion_has_no_notices() -> None:
-    suspected = opened("1", Alarm("share", SIGN_IN, NINE, NINE, 0.0, 0.9, 40, 30.0, 25.0), NINE)
+    suspected = open_incident("1", Alarm("share", SIGN_IN, NINE, NINE, 0.0, 0.9, 40, 30.0, 25.0), NINE)
     assert notices(suspected, (), hit=None) == ()
 
 
@@ -388,27 +390,27 @@ def test_what_holds_the_fault_is_not_cleared() -> None:
         Cell(Segment.of({**television, "step": "sign-in", "layer": "signin"}), 100, 90),
         Cell(Segment.of({**television, "step": "start-playback", "layer": "streams"}), 900, 1),
     ]
-    found = placed(incident(), place(table), NINE + 12)
+    found = record_placement(incident(), place(table), NINE + 12)
     assert Segment.of(television) not in {each.segment for each in found.placement.cleared}
-    answers = answer_sheet(Known(incident=found), now=NINE + 20, zone=OSLO)
+    answers = answer_sheet(IncidentFacts(incident=found), now=NINE + 20, zone=OSLO)
     assert "television" not in answers[1].text and "streams" in answers[1].text.lower()
-    assert "television" not in headline(Known(incident=found), OSLO)
+    assert "television" not in headline(IncidentFacts(incident=found), OSLO)
 
 
 def test_the_headline_of_what_is_over_says_until_when() -> None:
-    over = happened(incident(), Fact("all-clear", NINE + 60, "kari"))
-    assert headline(Known(incident=over), OSLO) == "Sign-in was broken from 20:59:55 to 21:01:00"
+    over = apply_fact(incident(), Fact("all-clear", NINE + 60, "kari"))
+    assert headline(IncidentFacts(incident=over), OSLO) == "Sign-in was broken from 20:59:55 to 21:01:00"
     assert (
-        answer_sheet(Known(incident=over), now=NINE + 70, zone=OSLO)[0].text
+        answer_sheet(IncidentFacts(incident=over), now=NINE + 70, zone=OSLO)[0].text
         == "Sign-in failed from 20:59:55 to 21:01:00."
     )
-    nothing = happened(incident(), Fact("dismiss", NINE + 60, "kari"))
-    assert headline(Known(incident=nothing), OSLO).endswith("kari found that it was nothing")
+    nothing = apply_fact(incident(), Fact("dismiss", NINE + 60, "kari"))
+    assert headline(IncidentFacts(incident=nothing), OSLO).endswith("kari found that it was nothing")
 
 
 def test_of_what_is_over_is_said_what_was_not_affected() -> None:
     known = whole(NINE + 300)
-    over = replace(known, incident=happened(known.incident, Fact("all-clear", NINE + 310, "kari")))
+    over = replace(known, incident=apply_fact(known.incident, Fact("all-clear", NINE + 310, "kari")))
     assert headline(over, OSLO).endswith("; streams and starting to watch were not affected; 40 hit")
     assert answer_sheet(over, now=NINE + 320, zone=OSLO)[1].text == "Streams and starting to watch were not affected."
 

@@ -7,10 +7,10 @@ import pytest
 from msgspec import structs
 
 from prikkfri.assurance.detection import Alarm, Kind
-from prikkfri.assurance.incidents import happened, opened
-from prikkfri.assurance.localisation import Placed
+from prikkfri.assurance.incidents import apply_fact, open_incident
+from prikkfri.assurance.localisation import FaultSegment
 from prikkfri.assurance.response.assessing import (
-    Settled,
+    SettledPromise,
     began,
     buckets,
     cells,
@@ -31,7 +31,7 @@ from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome
 
 NORD = Segment.of({"service": "messages", "step": "route", "layer": "link", "link": "nord"})
-INCIDENT = opened("i", Alarm("share", NORD, 1_002.0, 1_000.0, 0.0, 1.0, 5.0, 30.0, 25.0), 1_002.0)
+INCIDENT = open_incident("i", Alarm("share", NORD, 1_002.0, 1_000.0, 0.0, 1.0, 5.0, 30.0, 25.0), 1_002.0)
 
 
 def switch(time: float, step: str = "stop-route", link: str = "nord", by: str = "rule:canaries") -> Outcome:
@@ -51,14 +51,14 @@ def test_what_was_done_on_the_way_stands_in_the_timeline_once() -> None:
     ]
     incident = INCIDENT
     for fact in facts:
-        incident = happened(incident, fact)
+        incident = apply_fact(incident, fact)
     assert incident.state == "mitigated"
     assert done(told, incident) == []
 
 
 def test_of_what_was_done_as_much_is_said_as_is_known() -> None:
     messages = Segment.of({"service": "messages"})
-    incident = opened("i", Alarm("share", messages, 1_002.0, 1_000.0, 0.0, 1.0, 5.0, 30.0, 25.0), 1_002.0)
+    incident = open_incident("i", Alarm("share", messages, 1_002.0, 1_000.0, 0.0, 1.0, 5.0, 30.0, 25.0), 1_002.0)
     bare = structs.replace(switch(1_001.0), dimensions={}, reason="")
     [fact] = done([bare], incident)
     assert (fact.who, fact.text) == ("", "stopped the route over  ()")
@@ -70,7 +70,7 @@ def test_what_was_done_elsewhere_or_before_is_no_part_of_it() -> None:
 
 def test_a_channel_that_was_opened_helps_those_who_cannot_sign_in() -> None:
     sign_in = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
-    incident = opened("i", Alarm("plunge", sign_in, 1_010.0, 1_000.0, 5.0, 0.0, 50.0, 30.0, 25.0), 1_010.0)
+    incident = open_incident("i", Alarm("plunge", sign_in, 1_010.0, 1_000.0, 5.0, 0.0, 50.0, 30.0, 25.0), 1_010.0)
     acts = [channel(1_003.0, "open-channel", "rule:fallback", "sign-in does not answer"), channel(1_200.0, by="Kari")]
     assert [(fact.kind, fact.who, fact.text) for fact in done(acts, incident)] == [
         ("mitigate", "rule:fallback", "opened the channel sport to everybody: sign-in does not answer"),
@@ -277,7 +277,7 @@ def test_the_peak_counts_a_stretch_without_its_end() -> None:
 def test_what_was_done_at_the_very_beginning_counts_and_each_kind_for_itself() -> None:
     told = [switch(1_000.0), switch(1_000.0, "open-route", by="Kari")]
     assert [fact.kind for fact in done(told, INCIDENT)] == ["mitigate", "act"]
-    after = happened(INCIDENT, done(told[:1], INCIDENT)[0])
+    after = apply_fact(INCIDENT, done(told[:1], INCIDENT)[0])
     assert [fact.kind for fact in done(told, after)] == ["act"]
 
 
@@ -315,10 +315,10 @@ def test_the_grace_time_and_the_step_it_is_carried_to_are_those_of_the_operator(
 def test_it_began_with_the_first_asked_after_the_last_that_was_kept(
     broken_asked: float, kept_asked: float | None, kept_at: float | None, expected: float
 ) -> None:
-    told = [Settled(120.0, broken_asked, SIGN_IN, kept=False)]
+    told = [SettledPromise(120.0, broken_asked, SIGN_IN, kept=False)]
     if kept_asked is not None and kept_at is not None:
-        told.append(Settled(kept_at, kept_asked, SIGN_IN, kept=True))
-    told.append(Settled(99.0, 98.0, SIGN_IN, kept=False))  # broken before the fault, as now and then happens
+        told.append(SettledPromise(kept_at, kept_asked, SIGN_IN, kept=True))
+    told.append(SettledPromise(99.0, 98.0, SIGN_IN, kept=False))  # broken before the fault, as now and then happens
     assert began(told, (SIGN_IN,), since=100.0) == expected
 
 
@@ -377,9 +377,9 @@ def risen(
     return Alarm(kind=kind, segment=LINK, since=since, raised_at=raised_at, **figures)
 
 
-def delivered(*broken: float, kept: Sequence[float] = (), place: Segment = LINK) -> list[Settled]:
+def delivered(*broken: float, kept: Sequence[float] = (), place: Segment = LINK) -> list[SettledPromise]:
     told = [*((at, False) for at in broken), *((at, True) for at in kept)]
-    return [Settled(at, at, place, well) for at, well in sorted(told)]
+    return [SettledPromise(at, at, place, well) for at, well in sorted(told)]
 
 
 FAULT = (1_000.0, 1_002.0, 1_004.0, 1_006.0)
@@ -394,7 +394,7 @@ def test_what_was_broken_before_an_ordinary_stretch_is_not_the_beginning(kept_be
 
 
 def test_the_beginning_is_sought_in_the_series_alone_and_from_shortly_before_its_sum_to_its_alarm() -> None:
-    def began_with(*other: Settled) -> float:
+    def began_with(*other: SettledPromise) -> float:
         return rose(sorted([*delivered(*FAULT), *other], key=lambda each: each.at), risen(since=1_001.0))
 
     assert began_with() == 1_000.0
@@ -437,10 +437,10 @@ def test_what_lies_just_at_the_edge_of_what_is_looked_at_first_belongs_to_it() -
 
 
 BY_NORD = Segment.of({**dict(LINK.values), "link": "nord"})
-ALL_LINKS = Placed(LINK, settled=100.0, broken=20.0, outside=0.0, usual=0.05, evidence=30.0)
+ALL_LINKS = FaultSegment(LINK, settled=100.0, broken=20.0, outside=0.0, usual=0.05, evidence=30.0)
 
 
-def beside(promises: list[Settled], *, worse: Sequence[Segment] = (BY_NORD,), **known: float) -> float | None:
+def beside(promises: list[SettledPromise], *, worse: Sequence[Segment] = (BY_NORD,), **known: float) -> float | None:
     found = rose_beside(
         sorted(promises, key=lambda each: each.at), ALL_LINKS, worse, [risen(1_000.0, **{"level": 0.01, **known})]
     )

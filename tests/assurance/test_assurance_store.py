@@ -9,7 +9,7 @@ import pytest
 
 from prikkfri.assurance import store
 from prikkfri.assurance.counting import Count
-from prikkfri.assurance.store import DIMENSIONS_MAX, TEXT_CHARACTERS_MAX, Sought, Taken
+from prikkfri.assurance.store import DIMENSIONS_MAX, TEXT_CHARACTERS_MAX, OutcomeFilter, StoredOutcome
 from prikkfri.errors import StorageError
 from prikkfri.journal import Outcome, Page
 from prikkfri.storage import Database, Location, open_database
@@ -36,11 +36,11 @@ async def taken(tables: Database, *outcomes: Outcome, stream: str = "signin", fi
     await tables.write(lambda t: store.add_outcomes(t, stream, page, NOW))
 
 
-async def found(tables: Database, most: int = 100, **sought: Any) -> list[Taken]:
-    return await tables.read(lambda q: store.outcomes(q, Sought(**{**ANY_TIME, **sought}), most=most))
+async def found(tables: Database, most: int = 100, **sought: Any) -> list[StoredOutcome]:
+    return await tables.read(lambda q: store.outcomes(q, OutcomeFilter(**{**ANY_TIME, **sought}), most=most))
 
 
-def reasons(found: list[Taken]) -> list[str]:
+def reasons(found: list[StoredOutcome]) -> list[str]:
     return [each.outcome.reason for each in found]
 
 
@@ -50,7 +50,7 @@ async def test_an_outcome_is_kept_whole(tables: Database) -> None:
         dimensions={"client": "phone"},
     )  # fmt: skip
     await taken(tables, whole, outcome(1), first=41)
-    assert await found(tables) == [Taken("signin", 41, whole), Taken("signin", 42, outcome(1))]
+    assert await found(tables) == [StoredOutcome("signin", 41, whole), StoredOutcome("signin", 42, outcome(1))]
 
 
 async def test_what_is_stored_is_not_stored_again_nor_anything_beside_it(tables: Database) -> None:
@@ -100,9 +100,9 @@ async def test_outcomes_of_one_moment_are_listed_by_their_place(tables: Database
 async def test_a_time_is_read_in_parts_each_outcome_once_the_oldest_first(tables: Database, most: int) -> None:
     for stream in ("signin", "door"):
         await taken(tables, outcome(11), outcome(10), outcome(5), outcome(5), outcome(7), outcome(0), stream=stream)
-    read: list[Taken] = []
+    read: list[StoredOutcome] = []
 
-    async def part_after(last: Taken | None) -> list[Taken]:
+    async def part_after(last: StoredOutcome | None) -> list[StoredOutcome]:
         return await tables.read(lambda q: store.outcomes_in(q, since=NOW - 10, until=NOW, after=last, most=most))
 
     while part := await part_after(read[-1] if read else None):

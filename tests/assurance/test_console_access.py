@@ -52,7 +52,7 @@ async def test_sessions_are_ended_and_a_link_is_made_on_the_record(house: House)
         ("/customers/devices/end", wanted),
         ("/customers/password-link", wanted),
     ]
-    looks = [(each.who, each.what, each.subject, each.why) for each in await house.console.looks()]
+    looks = [(each.who, each.what, each.subject, each.why) for each in await house.console.accesses()]
     assert looks == [
         ("duty", "link to a new password made", "s/1", "case 4711"),
         ("duty", "customer signed out everywhere", "s/1", "case 4711"),
@@ -64,7 +64,7 @@ async def test_nothing_is_done_without_a_reason_or_when_sign_in_is_silent(house:
     for path in (END, LINK):
         for fields in ({"customer": "s/1", "why": "x"}, {"customer": "", "why": "case 4711"}, {}):
             assert (await say(house, path, **fields)).status_code == 422
-    assert house.elsewhere.asked_of_signin == [] and await house.console.looks() == []
+    assert house.elsewhere.asked_of_signin == [] and await house.console.accesses() == []
     house.elsewhere.alive = False
     for path in (END, LINK):
         silent = await say(house, path, customer="s/1", why="case 4711")

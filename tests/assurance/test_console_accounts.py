@@ -13,10 +13,25 @@ from argon2 import PasswordHasher
 from console_doubles import KEY, QUICK_HASHER
 from waiting import eventually
 
-from prikkfri.assurance.console import Account, Busy, CodeNeeded, Console, Look, TooManyTries, ensure_first_account
-from prikkfri.assurance.console.places import Asking, Shares, has_room
+from prikkfri.assurance.console import (
+    Busy,
+    Console,
+    ConsoleUser,
+    CustomerAccess,
+    SecondFactorChallenge,
+    TooManyTries,
+    ensure_first_user,
+)
+from prikkfri.assurance.console.places import HashCaller, HashQuota, has_room
 from prikkfri.assurance.console.service import WORD_CHARACTERS, Limits, generated_password
-from prikkfri.assurance.console.store import Codes, codes, erase_looks, knows_browser, spend_recovery, use_code
+from prikkfri.assurance.console.store import (
+    SecondFactor,
+    codes,
+    erase_accesses,
+    knows_browser,
+    spend_recovery,
+    use_code,
+)
 from prikkfri.clock import ManualClock
 from prikkfri.protocols.one_time import hotp, shown_secret, step_at
 from prikkfri.storage import Database, Location, open_database
@@ -31,29 +46,29 @@ async def assurance_database(location: Location) -> AsyncIterator[Database]:
 
 async def test_accounts_sessions_and_looks(assurance_database: Database, clock: ManualClock) -> None:
     console = Console(assurance_database, clock=clock, key=KEY)
-    made = await ensure_first_account(assurance_database, clock)
-    assert made is not None and await ensure_first_account(assurance_database, clock) is None
+    made = await ensure_first_user(assurance_database, clock)
+    assert made is not None and await ensure_first_user(assurance_database, clock) is None
     name, password = made
     token = await console.sign_in(name, password)
     assert token is not None and await console.who(token) == name
     assert await console.sign_in(name, password + "x") is None
     assert await console.who("") is None and await console.who(token + "x") is None
     for refused in ("", " duty", "duty ", "a\nb", "x" * 41, name):
-        assert await console.add_account(refused, by=name) is None
-    assert await console.add_account("ola", by=name)
-    assert [account.name for account in await console.accounts()] == [name, "ola"]
-    await console.record_look(who="ola", what="a customer's page", subject="s-1", why="case 1")
+        assert await console.add_user(refused, by=name) is None
+    assert await console.add_user("ola", by=name)
+    assert [account.name for account in await console.users()] == [name, "ola"]
+    await console.record_access(who="ola", what="a customer's page", subject="s-1", why="case 1")
     clock.advance(10)
-    await console.record_look(who=name, what="a customer's page", subject="s-2", why="case 2")
-    assert [look.subject for look in await console.looks()] == ["s-2", "s-1"]
-    await assurance_database.write(lambda t: erase_looks(t, before=clock.now()))
-    assert [look.subject for look in await console.looks()] == ["s-2"]
-    await console.remove_account(name)
+    await console.record_access(who=name, what="a customer's page", subject="s-2", why="case 2")
+    assert [look.subject for look in await console.accesses()] == ["s-2", "s-1"]
+    await assurance_database.write(lambda t: erase_accesses(t, before=clock.now()))
+    assert [look.subject for look in await console.accesses()] == ["s-2"]
+    await console.remove_user(name)
     assert await console.who(token) is None
 
 
 async def test_two_first_starts_at_once_make_one_account(assurance_database: Database, clock: ManualClock) -> None:
-    made = await asyncio.gather(*(ensure_first_account(assurance_database, clock) for _ in range(3)))
+    made = await asyncio.gather(*(ensure_first_user(assurance_database, clock) for _ in range(3)))
     assert len([account for account in made if account]) == 1
 
 
@@ -87,7 +102,7 @@ async def test_a_session_ends_by_itself_by_a_sign_out_and_with_its_account_and_n
 ) -> None:
     console = Console(assurance_database, clock=clock, key=KEY, limits=Limits(session_seconds=100.0))
     names = ("kari", "ola")
-    passwords = {name: await console.add_account(name, by="duty") for name in names}
+    passwords = {name: await console.add_user(name, by="duty") for name in names}
 
     async def sign_in(name: str) -> str:
         token = await console.sign_in(name, passwords[name] or "")
@@ -112,9 +127,9 @@ async def test_a_session_ends_by_itself_by_a_sign_out_and_with_its_account_and_n
     kari, ola = await sign_in("kari"), await sign_in("ola")
     count = "SELECT COUNT(*) FROM console_session"
     assert await assurance_database.read(lambda q: q.fetch_one(count)) == (2,)  # those past their time are gone
-    await console.remove_account("kari")
+    await console.remove_user("kari")
     assert [await console.who(kari), await console.who(ola)] == [None, "ola"]
-    assert [account.name for account in await console.accounts()] == ["ola"]
+    assert [account.name for account in await console.users()] == ["ola"]
     assert await console.sign_in("kari", passwords["kari"] or "") is None
 
 
@@ -122,7 +137,7 @@ async def test_a_changed_password_opens_the_door_and_the_old_one_does_not(
     assurance_database: Database, clock: ManualClock
 ) -> None:
     console = Console(assurance_database, clock=clock, key=KEY)
-    old, others = await console.add_account("kari", by="duty"), await console.add_account("ola", by="duty")
+    old, others = await console.add_user("kari", by="duty"), await console.add_user("ola", by="duty")
     assert old and others and old != others
     token, ola = await console.sign_in("kari", old), await console.sign_in("ola", others)
     assert token and ola
@@ -144,30 +159,30 @@ async def test_a_changed_password_opens_the_door_and_the_old_one_does_not(
 async def test_an_account_that_is_there_is_not_replaced_and_of_all_there_is_a_most(
     assurance_database: Database, clock: ManualClock
 ) -> None:
-    console = Console(assurance_database, clock=clock, key=KEY, limits=Limits(accounts_max=2))
-    password = await console.add_account("x" * 40, by="duty")
+    console = Console(assurance_database, clock=clock, key=KEY, limits=Limits(users_max=2))
+    password = await console.add_user("x" * 40, by="duty")
     clock.advance(5)
-    assert await console.add_account("x" * 40, by="somebody else") is None
+    assert await console.add_user("x" * 40, by="somebody else") is None
     assert await console.sign_in("x" * 40, password or "")
-    assert await console.accounts() == [Account("x" * 40, clock.now() - 5, "duty")]
-    assert await console.add_account("second", by="duty") and await console.add_account("third", by="duty") is None
-    assert [account.name for account in await console.accounts()] == ["second", "x" * 40]
+    assert await console.users() == [ConsoleUser("x" * 40, clock.now() - 5, "duty")]
+    assert await console.add_user("second", by="duty") and await console.add_user("third", by="duty") is None
+    assert [account.name for account in await console.users()] == ["second", "x" * 40]
 
 
 async def test_looks_are_kept_whole_and_shown_newest_first_up_to_a_limit(
     assurance_database: Database, clock: ManualClock
 ) -> None:
-    console = Console(assurance_database, clock=clock, key=KEY, limits=Limits(looks_shown_max=3))
+    console = Console(assurance_database, clock=clock, key=KEY, limits=Limits(accesses_shown_max=3))
     for number in range(5):
-        await console.record_look(who=f"w{number}", what="outcomes", subject=f"s-{number}", why=f"case {number}")
+        await console.record_access(who=f"w{number}", what="outcomes", subject=f"s-{number}", why=f"case {number}")
         clock.advance(1)
     now = clock.now()
-    shown = [Look(now - 5 + n, f"w{n}", "outcomes", f"s-{n}", f"case {n}") for n in (4, 3, 2)]
-    assert await console.looks() == shown
-    await assurance_database.write(lambda t: erase_looks(t, before=now - 3))
+    shown = [CustomerAccess(now - 5 + n, f"w{n}", "outcomes", f"s-{n}", f"case {n}") for n in (4, 3, 2)]
+    assert await console.accesses() == shown
+    await assurance_database.write(lambda t: erase_accesses(t, before=now - 3))
     count = "SELECT COUNT(*) FROM look"
     assert await assurance_database.read(lambda q: q.fetch_one(count)) == (3,)
-    assert await console.looks() == shown
+    assert await console.accesses() == shown
 
 
 def test_a_generated_password_can_be_read_out_and_never_comes_twice() -> None:
@@ -179,8 +194,8 @@ def test_a_generated_password_can_be_read_out_and_never_comes_twice() -> None:
     assert not set("l1o0") & set(WORD_CHARACTERS) and len(set(WORD_CHARACTERS)) == 32 == len(WORD_CHARACTERS)
 
 
-HOME, OFFICE, KNOWN = Asking(False, "192.0.2.1"), Asking(False, "198.51.100.1"), Asking(True, "browser")
-STRANGERS = {Asking(False, f"203.0.113.{n}"): 3 for n in range(4)}
+HOME, OFFICE, KNOWN = HashCaller(False, "192.0.2.1"), HashCaller(False, "198.51.100.1"), HashCaller(True, "browser")
+STRANGERS = {HashCaller(False, f"203.0.113.{n}"): 3 for n in range(4)}
 
 
 @pytest.mark.parametrize(
@@ -188,16 +203,16 @@ STRANGERS = {Asking(False, f"203.0.113.{n}"): 3 for n in range(4)}
     [
         ({}, HOME, True), ({HOME: 2}, HOME, True), ({HOME: 3}, HOME, False), ({HOME: 3}, OFFICE, True),
         (STRANGERS, OFFICE, False), (STRANGERS, KNOWN, True), ({**STRANGERS, KNOWN: 2}, KNOWN, True),
-        ({**STRANGERS, KNOWN: 3}, KNOWN, False), ({Asking(True, str(n)): 2 for n in range(10)}, KNOWN, False),
-        ({Asking(True, str(n)): 2 for n in range(9)}, KNOWN, True),
-        ({Asking(True, str(n)): 2 for n in range(9)}, HOME, True),
+        ({**STRANGERS, KNOWN: 3}, KNOWN, False), ({HashCaller(True, str(n)): 2 for n in range(10)}, KNOWN, False),
+        ({HashCaller(True, str(n)): 2 for n in range(9)}, KNOWN, True),
+        ({HashCaller(True, str(n)): 2 for n in range(9)}, HOME, True),
     ],
 )  # fmt: skip
 def test_places_before_the_hash_thread_are_shared_by_network_and_some_kept_for_who_is_known(
-    waiting: dict[Asking, int], asking: Asking, room: bool
+    waiting: dict[HashCaller, int], asking: HashCaller, room: bool
 ) -> None:
-    assert has_room(waiting, asking, Shares()) is room
-    assert has_room({}, asking, Shares(of_one=1)) and not has_room({asking: 1}, asking, Shares(of_one=1))
+    assert has_room(waiting, asking, HashQuota()) is room
+    assert has_room({}, asking, HashQuota(of_one=1)) and not has_room({asking: 1}, asking, HashQuota(of_one=1))
 
 
 class Gated(PasswordHasher):
@@ -217,7 +232,7 @@ async def test_while_a_network_guesses_people_elsewhere_and_in_known_browsers_ge
 ) -> None:
     hasher = Gated()
     console = Console(assurance_database, clock=clock, key=KEY, hasher=hasher)
-    password = await console.add_account("kari", by="duty") or ""
+    password = await console.add_user("kari", by="duty") or ""
     browser = await console.remember_browser("kari", "planted")
     assert browser != "planted" and await console.remember_browser("kari", browser) == browser
     flood = [asyncio.create_task(console.sign_in(f"n{n}", "wrong", address="192.0.2.1")) for n in range(100)]
@@ -239,7 +254,7 @@ async def test_a_name_and_a_network_are_guessed_so_often_and_a_known_browser_is_
     assurance_database: Database, clock: ManualClock
 ) -> None:
     console = Console(assurance_database, clock=clock, key=KEY, hasher=QUICK_HASHER)
-    passwords = {name: await console.add_account(name, by="duty") or "" for name in ("kari", "ola")}
+    passwords = {name: await console.add_user(name, by="duty") or "" for name in ("kari", "ola")}
     browser = await console.remember_browser("kari", "")
     rows = await assurance_database.read(lambda q: q.fetch("SELECT token_digest, name FROM console_browser"))
     assert len(rows) == 1 and rows[0][0] != browser and rows[0][1] == "kari"
@@ -289,7 +304,7 @@ async def test_browsers_are_known_so_long_so_many_and_no_longer_than_their_accou
     assert [await known(each) for each in browsers] == [False, False, True]
     await console.remember_browser("kari", "")
     assert await assurance_database.read(lambda q: q.fetch_one(count)) == (2,)
-    await console.remove_account("kari")
+    await console.remove_user("kari")
     assert await assurance_database.read(lambda q: q.fetch_one(count)) == (0,) and await known(another, "ola")
 
 
@@ -297,7 +312,7 @@ async def test_whoever_got_hold_of_a_session_does_not_guess_its_password_in_peac
     assurance_database: Database, clock: ManualClock
 ) -> None:
     console = Console(assurance_database, clock=clock, key=KEY, hasher=QUICK_HASHER)
-    password = await console.add_account("kari", by="duty") or ""
+    password = await console.add_user("kari", by="duty") or ""
     for _ in range(6):
         assert not await console.change_password("kari", "wrong", "n" * 12)
     with pytest.raises(TooManyTries):
@@ -307,7 +322,7 @@ async def test_whoever_got_hold_of_a_session_does_not_guess_its_password_in_peac
 
 async def with_codes(console: Console, name: str, clock: ManualClock) -> tuple[str, bytes]:
     """Password and secret of an account whose sign-in asks for a code."""
-    password = await console.add_account(name, by="duty") or ""
+    password = await console.add_user(name, by="duty") or ""
     salt, secret = console.offer_codes(name)
     assert isinstance(await console.sign_in(name, password), str)  # an offer alone asks for nothing
     assert await console.begin_codes(name, salt, hotp(secret, step_at(clock.now())))
@@ -316,7 +331,7 @@ async def with_codes(console: Console, name: str, clock: ManualClock) -> tuple[s
 
 
 async def test_an_account_that_is_not_there_has_no_codes(assurance_database: Database) -> None:
-    assert await assurance_database.read(lambda q: codes(q, "nobody")) == Codes("", 0)
+    assert await assurance_database.read(lambda q: codes(q, "nobody")) == SecondFactor("", 0)
 
 
 async def test_an_account_with_a_second_factor_needs_both_and_each_code_is_used_once(
@@ -327,7 +342,7 @@ async def test_an_account_with_a_second_factor_needs_both_and_each_code_is_used_
     code = hotp(secret, step_at(clock.now()))
     assert await console.sign_in("kari", "wrong") is None
     first, second = await console.sign_in("kari", password), await console.sign_in("kari", password)
-    assert isinstance(first, CodeNeeded) and isinstance(second, CodeNeeded)
+    assert isinstance(first, SecondFactorChallenge) and isinstance(second, SecondFactorChallenge)
     assert await console.who(first.half_in) is None
     before = hotp(secret, step_at(clock.now()) - 1)  # the one that it was begun with
     for wrong in ("", "000000", before, code + "0"):
@@ -340,7 +355,7 @@ async def test_an_account_with_a_second_factor_needs_both_and_each_code_is_used_
         assert await console.sign_in_with_code(half.half_in, code) is None
     clock.advance(30)
     late = await console.sign_in("kari", password)
-    assert isinstance(late, CodeNeeded)
+    assert isinstance(late, SecondFactorChallenge)
     clock.advance(300)
     assert await console.sign_in_with_code(late.half_in, hotp(secret, step_at(clock.now()))) is None
 
@@ -350,7 +365,7 @@ async def test_codes_are_guessed_so_often_in_an_hour(assurance_database: Databas
     password, secret = await with_codes(console, "kari", clock)
     browser = await console.remember_browser("kari", "")
     half, known = await console.sign_in("kari", password), await console.sign_in("kari", password, browser=browser)
-    assert isinstance(half, CodeNeeded) and isinstance(known, CodeNeeded)
+    assert isinstance(half, SecondFactorChallenge) and isinstance(known, SecondFactorChallenge)
     for _ in range(10):
         assert await console.sign_in_with_code(half.half_in, "wrong") is None
     code = hotp(secret, step_at(clock.now()))
@@ -370,7 +385,7 @@ async def test_whoever_reads_the_database_cannot_make_codes_and_nobody_replaces_
     assert other != secret != Console(assurance_database, clock=clock, key=b"x" * 32).secret_of("kari", row[-3])
     assert secret == console.secret_of("kari", row[-3]) != console.secret_of("ola", row[-3])
     assert not await console.begin_codes("kari", salt, hotp(other, step_at(clock.now())))  # it has some already
-    assert [each.two_factor for each in await console.accounts()] == [True]
+    assert [each.two_factor for each in await console.users()] == [True]
     await console.remove_codes("kari")
     assert isinstance(await console.sign_in("kari", password), str)
     for bad in ("", "x" * 21, "x" * 23, "æ" * 22):
@@ -383,7 +398,7 @@ async def test_a_recovery_code_gets_in_once_each_when_the_authenticator_is_lost(
     assurance_database: Database, clock: ManualClock
 ) -> None:
     console = Console(assurance_database, clock=clock, key=KEY, hasher=QUICK_HASHER)
-    password = await console.add_account("kari", by="duty") or ""
+    password = await console.add_user("kari", by="duty") or ""
     salt, secret = console.offer_codes("kari")
     recovery = await console.begin_codes("kari", salt, hotp(secret, step_at(clock.now())))
     assert len(set(recovery)) == 8 and await console.recovery_codes_left("kari") == 8
@@ -392,7 +407,7 @@ async def test_a_recovery_code_gets_in_once_each_when_the_authenticator_is_lost(
 
     async def enters(code: str) -> bool:
         half = await console.sign_in("kari", password)
-        assert isinstance(half, CodeNeeded)
+        assert isinstance(half, SecondFactorChallenge)
         return await console.sign_in_with_code(half.half_in, code) is not None
 
     assert sorted(await asyncio.gather(enters(recovery[3]), enters(recovery[3].upper()))) == [False, True]
@@ -403,7 +418,7 @@ async def test_a_recovery_code_gets_in_once_each_when_the_authenticator_is_lost(
     [row] = await assurance_database.read(lambda q: q.fetch("SELECT * FROM console_account WHERE name = 'kari'"))
     assert not set(recovery) & set(map(str, row)), "whoever reads the database has none"
     assert row[-1] == 0b10001001
-    assert await assurance_database.read(lambda q: codes(q, "nobody")) == Codes("", 0, 0)
+    assert await assurance_database.read(lambda q: codes(q, "nobody")) == SecondFactor("", 0, 0)
     await console.remove_codes("kari")
     assert await console.recovery_codes_left("kari") == 0
     again, fresh = console.offer_codes("kari")
@@ -420,7 +435,7 @@ async def test_what_becomes_of_ones_second_factor_changes_nothing_of_anothers(
     at = step_at(clock.now())
     recovery = {}
     for name in ("kari", "ola"):
-        await console.add_account(name, by="duty")
+        await console.add_user(name, by="duty")
         salt, secret = console.offer_codes(name)
         recovery[name] = await console.begin_codes(name, salt, hotp(secret, at))
     assert all(recovery.values())
@@ -430,10 +445,10 @@ async def test_what_becomes_of_ones_second_factor_changes_nothing_of_anothers(
     assert await assurance_database.write(lambda t: spend_recovery(t, "kari", kari.salt, 1))
     assert await assurance_database.write(lambda t: use_code(t, "kari", used))
     # Of a factor that has been replaced meanwhile, nothing gets in any more.
-    later = Codes("another", used.step + 1)
+    later = SecondFactor("another", used.step + 1)
     assert not await assurance_database.write(lambda t: spend_recovery(t, "kari", later.salt, 2))
     assert not await assurance_database.write(lambda t: use_code(t, "kari", later))
     assert await assurance_database.read(lambda q: codes(q, "kari")) == replace(used, spent=0b10)
     await console.remove_codes("kari")
     assert await assurance_database.read(lambda q: codes(q, "ola")) == known
-    assert [each.two_factor for each in await console.accounts()] == [False, True]
+    assert [each.two_factor for each in await console.users()] == [False, True]

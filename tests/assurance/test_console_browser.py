@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 from waiting import eventually
 
-from prikkfri.app.first_account import first_account_file
+from prikkfri.app.first_user import first_user_file
 from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES
 from prikkfri.journal import Journal, Outcome, open_journal
@@ -63,7 +63,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     database = await open_database(Location(tmp_path), "signin")
     try:
         await installation.start(["assurance", "status"])
-        password = first_account_file(tmp_path).read_text(encoding="utf-8").split(" / ")[1].strip()
+        password = first_user_file(tmp_path).read_text(encoding="utf-8").split(" / ")[1].strip()
         yield House(installation, await open_journal(database, stream="signin", clock=SystemClock()), password)
     finally:
         await installation.stop()

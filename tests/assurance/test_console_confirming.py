@@ -11,7 +11,7 @@ from console_doubles import EVIL, Seen
 from console_elsewhere import ORIGIN, Elsewhere, House, console_beside
 
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.incidents import Fact, happened, opened
+from prikkfri.assurance.incidents import Fact, apply_fact, open_incident
 from prikkfri.assurance.response import store
 from prikkfri.assurance.segments import Segment
 from prikkfri.clock import ManualClock
@@ -73,8 +73,8 @@ async def test_over_and_nothing_are_declared_at_the_second_word_with_the_words_o
     now = house.assurance.clock.now()
     place = Segment.of({"service": "television", "step": "sign-in"})
     for name in ("over", "nothing"):
-        found = opened(name, Alarm("share", place, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
-        found = happened(found, Fact("evidence", now, text="has stood for 10 s"))
+        found = open_incident(name, Alarm("share", place, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
+        found = apply_fact(found, Fact("evidence", now, text="has stood for 10 s"))
         await house.assurance.database.write(lambda t, found=found: store.save_incident(t, found))  # type: ignore[misc]
     for name, kind, question in (
         ("over", "all-clear", "Declare this incident over?"),
@@ -93,7 +93,7 @@ async def test_over_and_nothing_are_declared_at_the_second_word_with_the_words_o
 
 async def test_what_is_held_is_discarded_at_the_second_word(house: House) -> None:
     asked = await post(house, "/quarantine/m1", action="discard")
-    assert "Discard it for good?" in asked.text and house.elsewhere.said == [] and await house.console.looks() == []
+    assert "Discard it for good?" in asked.text and house.elsewhere.said == [] and await house.console.accesses() == []
     assert (await confirmed(house, asked)).status_code == 303
     assert house.elsewhere.said == [("m1", "discard", "duty")]
 

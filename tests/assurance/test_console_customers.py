@@ -13,7 +13,7 @@ from console_elsewhere import KARI, ORIGIN, Elsewhere, House, console_beside
 from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Hit, Impact, Scope
-from prikkfri.assurance.incidents import Fact, Incident, happened, opened
+from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store
 from prikkfri.assurance.segments import Segment
@@ -48,10 +48,10 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
 async def evening(house: House, name: str = "evening", *, over: bool = True, customer: str = KARI.id) -> Incident:
     """An incident that hit this customer, for which they were credited and told when it was over."""
     database, now = house.assurance.database, house.assurance.clock.now()
-    found = opened(name, Alarm("share", SIGN_IN, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
-    found = happened(found, Fact("evidence", now, text="has stood for 10 s"))
+    found = open_incident(name, Alarm("share", SIGN_IN, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
+    found = apply_fact(found, Fact("evidence", now, text="has stood for 10 s"))
     if over:
-        found = happened(happened(found, Fact("improving", now)), Fact("proven", now))
+        found = apply_fact(apply_fact(found, Fact("improving", now)), Fact("proven", now))
     hit = Hit(customer, "d-secret", "television", "sign-in", now - 3, 3, 2, "overloaded", now + 30, True)
     await database.write(lambda t: store.save_incident(t, found))
     made = Impact(Scope((SIGN_IN,), now, now), (hit,), 9, 0, "x")
@@ -105,7 +105,7 @@ async def test_it_answers_what_customer_service_is_asked_and_the_raw_outcomes_co
     assert [text.index(each) for each in order] == sorted(text.index(each) for each in order)
     for secret in (NUMBER, NUMBER[1:], "d-secret", KARI.email):
         assert secret not in page
-    assert [(each.what, each.subject, each.why) for each in await house.console.looks()] == [
+    assert [(each.what, each.subject, each.why) for each in await house.console.accesses()] == [
         ("a customer's page", KARI.id, "case 4711")
     ]
 
@@ -137,7 +137,7 @@ async def test_several_of_one_name_are_told_apart_and_one_is_chosen(house: House
     page = (await say(house, query="kari", why="case 4711")).text
     assert "2 of that name" in page and "Kari Berg" in page and "k•••@example.no" in page and KARI.email not in page
     assert 'name="query" value="s/2"' in page and "Was this customer hit?" not in page
-    assert [(each.what, each.subject) for each in await house.console.looks()] == [
+    assert [(each.what, each.subject) for each in await house.console.accesses()] == [
         ("customers of a name", "2 named kari")
     ]
     assert "Was this customer hit?" in (await say(house, query=KARI.id, why="case 4711")).text
@@ -147,7 +147,7 @@ async def test_several_of_one_name_are_told_apart_and_one_is_chosen(house: House
 async def test_a_message_has_a_page_of_its_own(house: House) -> None:
     page = await house.browser.get("/messages/m-1")
     assert page.status_code == 200 and "Waiting" in page.text and "from account clinic" in page.text
-    assert [(each.what, each.subject) for each in await house.console.looks()] == [
+    assert [(each.what, each.subject) for each in await house.console.accesses()] == [
         ("trail of a message, masked", "m-1")
     ]
     assert (await house.browser.get("/messages/unknown")).status_code == 404
@@ -160,7 +160,7 @@ async def test_all_that_is_kept_is_exported_with_a_reason(house: House) -> None:
     await took(house, delivery(house), delivery(house, "gone"))
     assert (await say(house, "/customers/export", customer=KARI.id, why="x")).status_code == 422
     assert (await say(house, "/customers/export", customer="kari", why="case 4711")).status_code == 422
-    assert await house.console.looks() == []
+    assert await house.console.accesses() == []
     answer = await say(house, "/customers/export", customer=KARI.id, why="case 4711")
     assert "attachment" in answer.headers["content-disposition"] and answer.headers["cache-control"] == "no-store"
     document = json.loads(answer.content)
@@ -172,7 +172,7 @@ async def test_all_that_is_kept_is_exported_with_a_reason(house: House) -> None:
     house.elsewhere.alive = False
     silent = await say(house, "/customers/export", customer=KARI.id, why="case 4711")
     assert silent.status_code == 503 and "Nothing was exported" in silent.text  # half of it would look like all
-    assert [each.what for each in await house.console.looks()] == ["data of a customer, exported"] * 2
+    assert [each.what for each in await house.console.accesses()] == ["data of a customer, exported"] * 2
 
 
 async def test_a_customer_is_erased_when_their_id_is_typed(house: House) -> None:
@@ -182,7 +182,7 @@ async def test_a_customer_is_erased_when_their_id_is_typed(house: House) -> None
     for wrong in ({}, {"sure": "yes"}, {"sure": "s/2"}):
         refused = await say(house, "/customers/erase", **said, **wrong)
         assert refused.status_code == 422 and "Nothing was erased" in refused.text
-    assert await house.console.looks() == [] and "/customers/erase" not in str(house.elsewhere.asked_of_signin)
+    assert await house.console.accesses() == [] and "/customers/erase" not in str(house.elsewhere.asked_of_signin)
     done = await say(house, "/customers/erase", **said, sure=KARI.id)
     assert done.status_code == 200 and "is erased" in done.text
     assert [path for path, _ in house.elsewhere.asked_of_signin if "devices?" not in path] == [
@@ -193,7 +193,7 @@ async def test_a_customer_is_erased_when_their_id_is_typed(house: House) -> None
     assert len(hits) == 1 and hits[0].customer.startswith("erased-") and "secret" not in hits[0].device
     (given,) = await house.response.credits("evening")
     assert given.credit.customer == hits[0].customer and given.credit.amount == 4_900
-    assert [(each.what, each.subject, each.why) for each in await house.console.looks()] == [
+    assert [(each.what, each.subject, each.why) for each in await house.console.accesses()] == [
         ("customer erased", KARI.id, "asked for it by letter")
     ]
     assert (await say(house, query=KARI.id, why="case 4711")).status_code == 404
@@ -219,8 +219,8 @@ async def test_from_an_incident_one_comes_to_its_customers_and_its_messages(hous
     assert 'href="/incidents/evening"' in there.text
 
     now = house.assurance.clock.now()
-    found = opened("astray", Alarm("share", DELIVER, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
-    found = happened(found, Fact("evidence", now, text="has stood for 10 s"))
+    found = open_incident("astray", Alarm("share", DELIVER, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
+    found = apply_fact(found, Fact("evidence", now, text="has stood for 10 s"))
     await house.assurance.database.write(lambda t: store.save_incident(t, found))
     way = {"partner": "Telia", "link": "nord", "direction": "out"}
     sent = {"service": "messages", "layer": "link", "dimensions": way}

@@ -21,11 +21,11 @@ from starlette.types import ASGIApp
 from surroundings import personal_beside, surroundings
 
 from prikkfri.assurance.answers import NOT_KNOWN, QUESTIONS
-from prikkfri.assurance.console import Console, ensure_first_account
+from prikkfri.assurance.console import Console, ensure_first_user
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.impact import Hit, Impact, Scope, impact
-from prikkfri.assurance.incidents import Fact, Incident, happened, opened, placed
+from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident, record_placement
 from prikkfri.assurance.localisation import Cell, place
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store
@@ -82,14 +82,14 @@ class House:
     async def begins(self, *, confirmed: bool = True, reported: int = 0) -> None:
         """An evening goes wrong for forty subscribers; the list of them is made."""
         now = self.clock.now()
-        found = opened("evening", Alarm("share", SIGN_IN, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
+        found = open_incident("evening", Alarm("share", SIGN_IN, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
         if confirmed:
-            found = happened(found, Fact("evidence", now, text="has stood for 10 s"))
+            found = apply_fact(found, Fact("evidence", now, text="has stood for 10 s"))
         table = [
             Cell(Segment.of({"step": "sign-in", "layer": "signin"}), 100, 90),
             Cell(Segment.of({"step": "start-playback", "layer": "streams"}), 900, 1),
         ]
-        found = placed(found, place(table), now)
+        found = record_placement(found, place(table), now)
         outcomes = [
             Outcome(
                 time=now - 3, service="television", step="sign-in", layer="signin", verdict="broken",
@@ -157,7 +157,7 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
         clock=clock,
         zone=OSLO,
     )  # fmt: skip
-    neighbours = Neighbours(nobody, urls={}, command_keys={})
+    neighbours = RoleClient(nobody, urls={}, command_keys={})
     assurance = Assurance(
         database,
         sources={},
@@ -168,7 +168,7 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
         status_url="http://status.test",
         zone=ZoneInfo("Europe/Oslo"),
     )
-    made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
+    made = await ensure_first_user(database, clock, hasher=QUICK_HASHER)
     assert made is not None
 
     async def find(query: str) -> None:
@@ -212,7 +212,7 @@ async def test_the_list_says_when_there_is_none(house: House) -> None:
     for path in ("act", "release", "tell", "csv", "hit"):
         answer = await house.post(f"/incidents/unknown/{path}", kind="note", text="x", table="hit", why="case 4711")
         assert answer.status_code == 404, path
-    assert await house.console.looks() == []
+    assert await house.console.accesses() == []
 
 
 async def test_the_list_says_what_where_and_how_many(house: House) -> None:
@@ -236,7 +236,9 @@ async def test_an_open_incident_is_the_sentence_of_the_first_page(house: House) 
 async def test_a_suspicion_never_hides_what_is_confirmed(house: House) -> None:
     await house.begins()
     now = house.clock.now()
-    later = opened("later", Alarm("share", Segment.of({"service": "messages"}), now, now, 0, 0.1, 40, 30.0, 25.0), now)
+    later = open_incident(
+        "later", Alarm("share", Segment.of({"service": "messages"}), now, now, 0, 0.1, 40, 30.0, 25.0), now
+    )
     await house.database.write(lambda t: store.save_incident(t, replace(later, opened_at=now + 60)))
     await house.response.recover()
     page = await house.text("/")
@@ -263,7 +265,7 @@ async def test_the_page_of_an_incident_names_nobody(house: House) -> None:
     for path in ("/", "/incidents", "/incidents/evening"):
         page = await house.text(path)
         assert "subscriber-00" not in page and "d-secret" not in page, path
-    assert await house.console.looks() == []
+    assert await house.console.accesses() == []
 
 
 async def test_what_a_person_does_stands_on_the_timeline(house: House) -> None:
@@ -281,10 +283,10 @@ async def test_what_a_person_does_stands_on_the_timeline(house: House) -> None:
 async def test_whatever_comes_from_outside_is_text(house: House) -> None:
     now = house.clock.now()
     partner = Segment.of({"service": "messages", "step": "deliver", "partner": EVIL})
-    found = opened("evening", Alarm("share", partner, now, now, 0.0, 0.9, 40, 30.0, 25.0), now)
+    found = open_incident("evening", Alarm("share", partner, now, now, 0.0, 0.9, 40, 30.0, 25.0), now)
     for fact in (Fact("confirm", now, EVIL, EVIL), Fact("mitigate", now, EVIL, EVIL), Fact("note", now, EVIL, EVIL)):
-        found = happened(found, fact)
-    found = placed(found, place([Cell(partner, 100, 90), Cell(Segment.of({"step": EVIL}), 900, 1)]), now)
+        found = apply_fact(found, fact)
+    found = record_placement(found, place([Cell(partner, 100, 90), Cell(Segment.of({"step": EVIL}), 900, 1)]), now)
     hit = Hit(EVIL, EVIL, "messages", EVIL, now, 1, 1, EVIL, None, True)
     unknown = Hit("", "<b>", "messages", EVIL, now, 1, 1, EVIL, now, False)
     listed = Impact(Scope(found.segments, now, now + 1), (hit, unknown), 9, 0, EVIL)
@@ -528,7 +530,7 @@ async def test_a_look_at_those_hit_leaves_a_trace_masked_or_in_full(house: House
     assert refused.status_code == 422 and "subscriber-0007" not in refused.text
     full = await house.post("/incidents/evening/hit", why="case 4711")
     assert "subscriber-0007" in full.text
-    looks = [(look.what, look.subject, look.why) for look in await house.console.looks()]
+    looks = [(look.what, look.subject, look.why) for look in await house.console.accesses()]
     assert ("those hit, in full", "incident evening", "case 4711") in looks
     assert looks.count(("those hit, masked", "incident evening", "")) == 2
 
@@ -540,7 +542,7 @@ async def test_tables_leave_with_a_reason(house: House) -> None:
     for why in ("", "x", "y" * 201):
         refused = await house.post("/incidents/evening/csv", table="hit", why=why)
         assert refused.status_code == 422 and "subscriber-00" not in refused.text
-    assert await house.console.looks() == []
+    assert await house.console.accesses() == []
     hit = await house.post("/incidents/evening/csv", table="hit", why="case 4711")
     assert hit.headers["content-disposition"] == 'attachment; filename="incident-evening-hit.csv"'
     rows = list(csv.DictReader(io.StringIO(hit.text)))
@@ -548,7 +550,7 @@ async def test_tables_leave_with_a_reason(house: House) -> None:
     credits = await house.post("/incidents/evening/csv", table="credits", why="billing run")
     rows = list(csv.DictReader(io.StringIO(credits.text)))
     assert len({row["key"] for row in rows}) == HIT and {row["amount_minor"] for row in rows} == {"4900"}
-    looks = {(look.what, look.why) for look in await house.console.looks()}
+    looks = {(look.what, look.why) for look in await house.console.accesses()}
     assert looks == {("CSV of an incident: credits", "billing run"), ("CSV of an incident: hit", "case 4711")}
     assert (await house.post("/incidents/evening/csv", table="passwords", why="case 4711")).status_code == 404
 

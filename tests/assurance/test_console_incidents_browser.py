@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 
-from prikkfri.app.first_account import first_account_file
+from prikkfri.app.first_user import first_user_file
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.incidents import Fact, happened, opened
+from prikkfri.assurance.incidents import Fact, apply_fact, open_incident
 from prikkfri.assurance.response import store
 from prikkfri.assurance.segments import Segment
 from prikkfri.clock import SystemClock
@@ -75,8 +75,10 @@ async def evening(tmp_path: Path) -> AsyncIterator[Evening]:
     await journal.append(*sorted([*before, *inside, *broken], key=lambda each: each.time))
     await database.close()
 
-    incident = opened("evening", Alarm("share", SIGN_IN, now - 50, now - 61, 0.005, 0.9, 40, 30.0, 25.0), now - 50)
-    incident = happened(incident, Fact("evidence", now - 40, text="has stood for 10 s"))
+    incident = open_incident(
+        "evening", Alarm("share", SIGN_IN, now - 50, now - 61, 0.005, 0.9, 40, 30.0, 25.0), now - 50
+    )
+    incident = apply_fact(incident, Fact("evidence", now - 40, text="has stood for 10 s"))
     database = await open_database(Location(tmp_path), "assurance")
     await database.write(lambda t: store.save_incident(t, incident))
     await database.close()
@@ -84,7 +86,7 @@ async def evening(tmp_path: Path) -> AsyncIterator[Evening]:
     installation = Installation(tmp_path)
     try:
         await installation.start(["assurance"])
-        password = first_account_file(tmp_path).read_text(encoding="utf-8").split(" / ")[1].strip()
+        password = first_user_file(tmp_path).read_text(encoding="utf-8").split(" / ")[1].strip()
         yield Evening(installation, password)
     finally:
         await installation.stop()

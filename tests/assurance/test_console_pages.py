@@ -14,8 +14,8 @@ import pytest
 from console_doubles import EVIL, HTML, KEY, QUICK_HASHER, Disk, Seen
 from surroundings import personal_beside, surroundings
 
-from prikkfri.assurance.console import Account, Console, ensure_first_account
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.console import Console, ConsoleUser, ensure_first_user
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.overview import Overview, RoleState
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance
@@ -27,7 +27,7 @@ from prikkfri.journal.others import OthersArea
 from prikkfri.storage import Location, open_database, open_reader
 from prikkfri.storage.opening import history, migrate, open_unmigrated
 from prikkfri.subscribers.subscriptions import Subscriber
-from prikkfri.web.console.live import PACE, Live, look_at_overview
+from prikkfri.web.console.live import PACE, LiveUpdates, look_at_overview
 from prikkfri.web.console.pages import BODY_BYTES_MAX
 from prikkfri.web.console.server import application
 
@@ -69,7 +69,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
     writing = await open_database(location, "signin")
     reading = OthersArea(lambda: open_reader(location, "signin"), clock)
     nobody = httpx.AsyncClient(transport=httpx.MockTransport(lambda request: httpx.Response(503)))
-    neighbours = Neighbours(
+    neighbours = RoleClient(
         nobody,
         urls={role: f"http://{role}.test" for role in ("signin", "playout", "status")},
         command_keys={"signin": "key", "playout": "key", "status": "key"},
@@ -84,7 +84,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
         status_url="http://status.test",
         zone=ZoneInfo("Europe/Oslo"),
     )
-    made = await ensure_first_account(database, clock, hasher=QUICK_HASHER)
+    made = await ensure_first_user(database, clock, hasher=QUICK_HASHER)
     assert made is not None
 
     async def find(query: str) -> Subscriber | None:
@@ -162,8 +162,8 @@ async def test_nobody_sees_or_does_anything_who_has_not_signed_in(house: House) 
         for order in ORDERS:
             answer = await house.post(order, **FIELDS)
             assert (answer.status_code, answer.text, answer.headers["location"]) == (303, "", "/sign-in"), order
-    assert [account.name for account in await house.console.accounts()] == ["duty"]
-    assert await house.console.looks() == []
+    assert [account.name for account in await house.console.users()] == ["duty"]
+    assert await house.console.accesses() == []
 
 
 async def test_whoever_signs_in_comes_to_the_page_that_they_wanted(house: House) -> None:
@@ -199,7 +199,7 @@ async def test_nothing_else_is_served(house: House) -> None:
 
 
 async def test_the_first_account_is_made_once(house: House) -> None:
-    assert await ensure_first_account(house.assurance.database, house.clock, hasher=QUICK_HASHER) is None
+    assert await ensure_first_user(house.assurance.database, house.clock, hasher=QUICK_HASHER) is None
     assert len(house.password.replace("-", "")) == 20
 
 
@@ -262,7 +262,7 @@ async def test_orders_come_from_the_console_itself(house: House) -> None:
             assert (answer.status_code, answer.json()["error"]) == (403, "wrong-origin"), (path, origin)
     for method in ("PUT", "DELETE", "PATCH"):
         assert (await house.browser.request(method, "/people")).status_code == 405
-    assert await house.console.looks() == []
+    assert await house.console.accesses() == []
     assert (await house.browser.get("/")).status_code == 200
 
 
@@ -317,7 +317,7 @@ async def test_pages_that_leave_no_trace_show_nothing_of_a_customer(house: House
         answer = await house.browser.get(page)
         for secret in (KARI.id, KARI.id[-4:], KARI.email, KARI.name, "secret", NUMBER[1:], NUMBER[-3:]):
             assert secret not in answer.text, page
-    assert await house.console.looks() == []
+    assert await house.console.accesses() == []
 
 
 async def test_what_is_old_is_not_shown_as_new(house: House) -> None:
@@ -373,7 +373,7 @@ async def test_figures_lead_to_the_outcomes_that_they_count(house: House) -> Non
         assert listed.count('<td class="masked">') == 2 * shown and most in listed
     house.clock.advance(901)
     assert "No such outcome" in (await house.browser.get("/outcomes")).text
-    subjects = [look.subject for look in await house.console.looks()]
+    subjects = [look.subject for look in await house.console.accesses()]
     assert subjects == ["all", "step=deliver, verdict=kept", "verdict=broken", "all"]
 
 
@@ -406,7 +406,7 @@ async def test_outcomes_are_masked_and_the_look_is_recorded(house: House) -> Non
     assert "overloaded" in page and "…0042" in page
     for secret in (KARI.id, "k" * 22, NUMBER, NUMBER[1:], "91234567"):
         assert secret not in page
-    (look,) = await house.console.looks()
+    (look,) = await house.console.accesses()
     assert (look.who, look.subject) == ("duty", "verdict=broken")
     assert "verdict=broken" in (await house.browser.get("/looks")).text
 
@@ -419,10 +419,10 @@ async def test_a_customer_is_shown_when_it_is_said_why_and_that_is_recorded(hous
     await house.happened(verdict="kept", customer=KARI.id, device=device)
     refused = await house.post("/customers", query=query, why=" ")
     assert refused.status_code == 422 and "overloaded" not in refused.text
-    assert await house.console.looks() == []
+    assert await house.console.accesses() == []
     page = await house.post("/customers", query=query, why="case 4711")
     assert "overloaded" in page.text and device not in page.text
-    (look,) = await house.console.looks()
+    (look,) = await house.console.accesses()
     assert (look.who, look.what, look.subject, look.why) == ("duty", "a customer's page", KARI.id, "case 4711")
 
 
@@ -430,7 +430,7 @@ async def test_looking_for_somebody_who_is_not_there_is_a_look_too(house: House)
     await house.sign_in()
     assert (await house.post("/customers", query="+4799999999", why="case 4711")).status_code == 404
     assert (await house.post("/customers", query="999 99 999", why="case 4712")).status_code == 404
-    second, first = await house.console.looks()
+    second, first = await house.console.accesses()
     for look, why in ((first, "case 4711"), (second, "case 4712")):
         assert (look.who, look.what, look.why) == ("duty", "customer sought, not found", why)
         assert sum(character.isdigit() for character in look.subject) <= 5
@@ -524,7 +524,7 @@ async def test_an_account_that_looks_sees_everything_and_changes_nothing(house: 
     password = page.split('<code class="password">')[1].split("<")[0]
     before = await house.browser.get("/people")
     assert "looks-only" not in before.text
-    assert [(each.name, each.role) for each in await house.console.accounts()] == [("duty", "act"), ("ola", "look")]
+    assert [(each.name, each.role) for each in await house.console.users()] == [("duty", "act"), ("ola", "look")]
     await house.happened(verdict="broken", reason="overloaded", customer=KARI.id)
     await house.sign_in("ola", password)
     for path in PAGES:
@@ -536,7 +536,7 @@ async def test_an_account_that_looks_sees_everything_and_changes_nothing(house: 
         if order not in LOOKS:
             answer = await house.post(order, **FIELDS | {"name": "duty"})
             assert (answer.status_code, "does not act" in answer.text) == (403, True), order
-    assert [(each.name, each.role) for each in await house.console.accounts()] == [("duty", "act"), ("ola", "look")]
+    assert [(each.name, each.role) for each in await house.console.users()] == [("duty", "act"), ("ola", "look")]
     for order in LOOKS:
         assert (await house.post(order, **FIELDS)).status_code != 403, order
     assert (await house.browser.get("/")).status_code == 303
@@ -546,7 +546,7 @@ async def test_an_account_that_looks_sees_everything_and_changes_nothing(house: 
 async def test_an_account_of_no_known_role_only_looks(house: House, role: str) -> None:
     await house.sign_in()
     await house.post("/people", name="ola", role=role)
-    assert [each.role for each in await house.console.accounts() if each.name == "ola"] == ["look"]
+    assert [each.role for each in await house.console.users() if each.name == "ola"] == ["look"]
     page = await house.browser.get("/people")
     assert "<td>look</td>" in page.text and "<td>act</td>" in page.text
 
@@ -562,8 +562,8 @@ async def test_accounts_from_before_there_were_roles_act(tmp_path: Path, clock: 
     )
     await old.close()
     database = await open_database(Location(tmp_path), "assurance")
-    accounts = await Console(database, clock=clock, key=KEY, hasher=QUICK_HASHER).accounts()
-    assert accounts == [Account("kari", 0.0, "duty", "act")]
+    accounts = await Console(database, clock=clock, key=KEY, hasher=QUICK_HASHER).users()
+    assert accounts == [ConsoleUser("kari", 0.0, "duty", "act")]
     await database.close()
 
 
@@ -656,7 +656,7 @@ async def test_events_carry_the_page_and_the_chart(house: House) -> None:
     async def render(seen: Overview) -> dict[str, str]:
         return {"sentence": seen.tone}
 
-    live = Live(look_at_overview(house.assurance, render), clock=house.clock, pace=PACE)
+    live = LiveUpdates(look_at_overview(house.assurance, render), clock=house.clock, pace=PACE)
     events = live.events("15m")
     assert await anext(events) == b"retry: 2000\n\n"
     name, data = (await anext(events)).decode().strip().split("\n")

@@ -50,7 +50,7 @@ async def test_what_is_held_is_listed_by_link_and_that_somebody_looked_is_record
     some = await page(house, "/quarantine?link=syd")
     assert "/quarantine/m1" not in some and "/quarantine/m2" in some and "/quarantine/r1" in some
     assert "Nothing is in quarantine for none" in await page(house, "/quarantine?link=none")
-    looks = [(look.who, look.what, look.subject) for look in await house.console.looks()]
+    looks = [(look.who, look.what, look.subject) for look in await house.console.accesses()]
     assert sorted(looks) == [("duty", "quarantine, masked", subject) for subject in ("all", "none", "syd")]
 
 
@@ -62,7 +62,7 @@ async def test_one_is_shown_with_what_may_be_done_and_released_by_name(house: Ho
     assert house.elsewhere.said == [("m1", "release", "duty")]
     assert "It is released from quarantine." in await page(house, "/quarantine?done=release")
     assert "<i>" not in await page(house, "/quarantine?done=<i>")
-    looks = [(look.what, look.subject) for look in await house.console.looks() if look.subject == "m1"]
+    looks = [(look.what, look.subject) for look in await house.console.accesses() if look.subject == "m1"]
     assert sorted(looks) == [("entry in quarantine, masked", "m1"), ("released from quarantine", "m1")]
     await page(house, "/quarantine/m1", 404)
 
@@ -81,7 +81,7 @@ async def test_a_broken_seal_is_offered_no_release_and_only_discarded(house: Hou
 
 async def test_who_only_looks_and_who_comes_from_elsewhere_change_nothing(house: House) -> None:
     assert (await say(house, "r1", "discard", origin="http://evil.test")).status_code == 403
-    password = await house.console.add_account("eva", by="duty", role="look")
+    password = await house.console.add_user("eva", by="duty", role="look")
     await house.browser.post("/sign-out", headers={"origin": ORIGIN})
     assert (await say(house, "r1", "discard")).status_code == 303  # to sign in
     await house.browser.post("/sign-in", data={"name": "eva", "password": password}, headers={"origin": ORIGIN})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prikkfri.assurance.detection import ODDS_RATIOS, SERIES_MAX, Alarm, Level, Settings, State, Sum, detect, step
+from prikkfri.assurance.detection import ODDS_RATIOS, SERIES_MAX, Alarm, Level, SeriesState, Settings, Sum, detect, step
 from prikkfri.assurance.recordings import read_series
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Bucket
@@ -132,7 +132,7 @@ def test_what_has_fallen_for_good_is_ordinary_again_after_some_stretches(setting
     """A stretch is as long as the half-life: so many buckets."""
     rng = random.Random(8)
     first = max(15 * stretch, settings.warm_up_buckets)
-    state, standing = State(Segment()), []
+    state, standing = SeriesState(Segment()), []
     rates = [30.0] * first + [5.0] * 15 * stretch + [0.0] * stretch
     for index, bucket in enumerate(crowd(rng, rates, [0.0] * len(rates), settings.bucket_seconds)):
         state, alarms = step(state, bucket, settings)
@@ -153,7 +153,7 @@ def test_half_of_a_change_is_learned_in_a_half_life(settings: Settings, half_lif
 
 
 def test_half_of_a_change_of_the_share_is_learned_in_its_half_life() -> None:
-    state = State(Segment())
+    state = SeriesState(Segment())
     half_life = round(MINUTES.share_half_life_seconds / MINUTES.bucket_seconds)
     for index in range(11 * half_life):
         broken = 20 if index < 10 * half_life else 60
@@ -263,7 +263,7 @@ def test_a_second_fault_after_the_first_is_an_alarm_of_its_own() -> None:
 
 def test_a_refusal_of_everybody_is_both_and_neither_hides_the_other() -> None:
     rng = random.Random(12)
-    state, raised = State(Segment.of({"layer": "signin"})), []
+    state, raised = SeriesState(Segment.of({"layer": "signin"})), []
     for bucket in crowd(rng, [30.0] * 420, [0.0] * 400 + [1.0] * 20):
         state, alarms = step(state, bucket, LIVE)
         raised += alarms
@@ -300,7 +300,7 @@ def test_silence_after_traffic_is_a_plunge() -> None:
 
 def test_an_alarm_stands_until_as_much_speaks_for_ordinary() -> None:
     rng = random.Random(4)
-    state = State(Segment())
+    state = SeriesState(Segment())
     standing = []
     for bucket in crowd(rng, [50.0] * 400, [0.001] * 100 + [0.3] * 100 + [0.001] * 200):
         state, _ = step(state, bucket, LIVE)
@@ -312,7 +312,7 @@ def test_an_alarm_stands_until_as_much_speaks_for_ordinary() -> None:
 
 def test_a_fault_does_not_become_the_ordinary_level() -> None:
     rng = random.Random(5)
-    state = State(Segment())
+    state = SeriesState(Segment())
     for bucket in crowd(rng, [50.0] * 4_000, [0.001] * 400 + [0.05] * 3_600):
         state, _ = step(state, bucket, LIVE)
     assert state.level.share(LIVE) < 0.01
@@ -384,13 +384,13 @@ def test_stretches_are_as_long_as_stated_and_each_begins_with_nothing() -> None:
 @pytest.mark.parametrize(("part", "learns"), [(0.24, True), (0.25, False), (0.26, False)])
 def test_while_a_quarter_of_the_evidence_is_there_nothing_is_learned(part: float, learns: bool) -> None:
     suspected = (Sum(part * LIVE.threshold, 1.0, 10.0, 9.0), *[Sum()] * (len(ODDS_RATIOS) - 1))
-    after, alarms = step(State(SIGN_IN, Level(settled=100.0), suspected), Bucket(5.0), LIVE)
+    after, alarms = step(SeriesState(SIGN_IN, Level(settled=100.0), suspected), Bucket(5.0), LIVE)
     assert (after.level.settled < 100.0, alarms) == (learns, ())
 
 
 def test_evidence_that_reaches_the_threshold_exactly_is_an_alarm() -> None:
     reached = (Sum(LIVE.threshold, 1.0, 10.0, 9.0), *[Sum()] * (len(ODDS_RATIOS) - 1))
-    _, (alarm,) = step(State(SIGN_IN, shares=reached), Bucket(5.0), LIVE)
+    _, (alarm,) = step(SeriesState(SIGN_IN, shares=reached), Bucket(5.0), LIVE)
     assert (alarm.kind, alarm.since, alarm.seen, alarm.promises) == ("share", 1.0, 0.9, 10.0)
 
 
@@ -410,6 +410,6 @@ def test_where_less_than_one_a_second_comes_all_who_stay_away_are_missed() -> No
     ],
 )
 def test_a_wild_bucket_counts_for_a_doubling_at_most(volume: float, buckets: int, kept: float, variance: float) -> None:
-    before = State(SIGN_IN, Level(volume=volume, buckets=buckets))
+    before = SeriesState(SIGN_IN, Level(volume=volume, buckets=buckets))
     after, _ = step(before, Bucket(5.0, kept), LIVE)
     assert after.level.variance == pytest.approx(variance)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prikkfri.assurance.detection import Alarm, Settings, State, series, together
+from prikkfri.assurance.detection import Alarm, SeriesState, Settings, series, together
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Bucket
 
@@ -29,7 +29,7 @@ def beside(alarm: Alarm) -> tuple[object, ...]:
 @settings(max_examples=40, deadline=None)
 def test_it_agrees_with_each_series_by_itself(phases: list[tuple[tuple[int, int, int], ...]], length: int) -> None:
     """Each phase is the same bucket so many times; in every tenth a series is not read."""
-    alone = [State(segment) for segment in SEGMENTS]
+    alone = [SeriesState(segment) for segment in SEGMENTS]
     sums, time = together.fresh(SEGMENTS, SETTINGS), 1_000.0
     no_falls = replace(SETTINGS, warm_up_buckets=1 << 62)
     for phase in [((20, 0, 1),) * len(SEGMENTS)] * 4 + phases:
@@ -79,4 +79,4 @@ def test_taken_apart_and_put_together_it_is_the_same_and_more_series_stand_behin
     assert all(np.array_equal(getattr(again, name), value) for name, value in wanted.items())
     more = together.grown(sums, together.fresh(SEGMENTS[:1], SETTINGS))
     states = together.states(more, [*SEGMENTS, SEGMENTS[0]], {})
-    assert states == [*together.states(sums, SEGMENTS, {}), State(SEGMENTS[0])]
+    assert states == [*together.states(sums, SEGMENTS, {}), SeriesState(SEGMENTS[0])]

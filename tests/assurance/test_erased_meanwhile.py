@@ -11,12 +11,12 @@ from surroundings import surroundings
 
 from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.incidents import Fact, Incident, happened, opened
+from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
 from prikkfri.assurance.personal import store as personal_store
 from prikkfri.assurance.response import store
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.store import Taken
+from prikkfri.assurance.store import StoredOutcome
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.journal import Outcome, Page
@@ -36,7 +36,7 @@ class Held(Database):
 
     async def read(self, work: Callable[..., Awaitable[Any]]) -> Any:
         found = await self.database.read(work)
-        if self.holds and isinstance(found, list) and found and isinstance(found[0], Taken):
+        if self.holds and isinstance(found, list) and found and isinstance(found[0], StoredOutcome):
             self.holds = False
             self.has_read.set()
             await self.goes_on.wait()
@@ -100,5 +100,5 @@ async def test_a_list_that_was_begun_before_names_nobody_who_was_erased(
 
 
 def incident(now: float) -> Incident:
-    found = opened("evening", Alarm("share", SIGN_IN, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
-    return happened(found, Fact("evidence", now, text="has stood for 10 s"))
+    found = open_incident("evening", Alarm("share", SIGN_IN, now, now - 5, 0.005, 0.9, 40, 30.0, 25.0), now)
+    return apply_fact(found, Fact("evidence", now, text="has stood for 10 s"))

@@ -9,14 +9,14 @@ import httpx
 import msgspec
 from surroundings import surroundings
 
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.journal import Journal, Outcome, open_journal, read_page
 from prikkfri.sms import outcomes
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
 from prikkfri.storage import Location, open_database
@@ -69,14 +69,16 @@ class Habits:
         if off and phone % 2:
             return
         dims = outcomes.dimensions(message.origin, message.target, message.message_class, PARTNERS)
-        state, reason = (State.UNDELIVERABLE, "network-027") if off else (State.DELIVERED, "")
+        state, reason = (DeliveryState.UNDELIVERABLE, "network-027") if off else (DeliveryState.DELIVERED, "")
         yield outcomes.settled(message.submission, message.recipient, state, reason, dims, now=at + 0.5)
 
     def _reply(self, at: float, *, bound: bool) -> Outcome:
         message = self._submitted(at, "link:handsets", "account:middag", "2010")
         if bound and self._lots.random() < 0.9:
             dims = outcomes.dimensions(message.origin, message.target, message.message_class, PARTNERS)
-            return outcomes.settled(message.submission, "2010", State.DELIVERED, "", dims, for_account=True, now=at)
+            return outcomes.settled(
+                message.submission, "2010", DeliveryState.DELIVERED, "", dims, for_account=True, now=at
+            )
         return outcomes.asked(message, PARTNERS, bound=False)
 
     def _submitted(self, at: float, origin: str, target: str, recipient: str) -> Message:
@@ -99,7 +101,7 @@ async def test_an_hour_left_alone_is_announced_as_nothing(location: Location, cl
         database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=ZoneInfo("Europe/Oslo")
     )
     urls = {"status": "http://status"}
-    neighbours = Neighbours(
+    neighbours = RoleClient(
         httpx.AsyncClient(transport=httpx.MockTransport(answer)), urls=urls, command_keys=dict.fromkeys(urls, "key")
     )
     assurance = Assurance(

@@ -12,8 +12,8 @@ import pytest
 from prikkfri.assurance.overview import Chart, Series
 from prikkfri.clock import ManualClock
 from prikkfri.errors import StorageUnavailable
-from prikkfri.protocols.asgi import JSON, Answer, respond
-from prikkfri.web.console.live import Live, Pace, chart_document, stream_of
+from prikkfri.protocols.asgi import JSON, HttpResponse, respond
+from prikkfri.web.console.live import LiveUpdates, Pace, chart_document, stream_of
 
 QUICK = Pace(live_seconds=0.001)
 
@@ -46,7 +46,7 @@ async def told(events: AsyncIterator[bytes]) -> tuple[str, dict[str, Any]]:
 
 async def test_however_many_watch_it_is_looked_at_once_and_each_subject_by_itself(clock: ManualClock) -> None:
     sight = Sight(clock)
-    live = Live(sight, clock=clock, pace=QUICK)
+    live = LiveUpdates(sight, clock=clock, pace=QUICK)
     async with aclosing(live.events("a")) as one, aclosing(live.events("a")) as two, aclosing(live.events("b")) as b:
         assert await told(one) == await told(two) == ("seen", {"at": clock.now(), "html": {"a": "1"}})
         assert await told(b) == ("seen", {"at": clock.now(), "html": {"b": "2"}})
@@ -58,7 +58,7 @@ async def test_however_many_watch_it_is_looked_at_once_and_each_subject_by_itsel
 
 
 async def test_nobody_who_comes_is_shown_what_was_seen_when_nobody_watched(clock: ManualClock) -> None:
-    live = Live(Sight(clock), clock=clock, pace=QUICK)
+    live = LiveUpdates(Sight(clock), clock=clock, pace=QUICK)
     for seen in ("1", "2"):
         async with aclosing(live.events("a")) as events:
             assert (await told(events))[1]["html"] == {"a": seen}
@@ -67,7 +67,7 @@ async def test_nobody_who_comes_is_shown_what_was_seen_when_nobody_watched(clock
 async def test_what_is_slow_to_find_out_is_shown_less_often(clock: ManualClock) -> None:
     sight = Sight(clock)
     sight.takes_seconds = 2.0
-    live = Live(sight, clock=clock, pace=Pace(live_seconds=0.001, looking_share_max=0.1))
+    live = LiveUpdates(sight, clock=clock, pace=Pace(live_seconds=0.001, looking_share_max=0.1))
     async with aclosing(live.events("a")) as events:
         assert (await told(events))[0] == "seen"
         clock.advance(17.9)  # 19.9 s after the look began, which took two
@@ -78,7 +78,7 @@ async def test_what_is_slow_to_find_out_is_shown_less_often(clock: ManualClock) 
 
 async def test_trouble_is_told_and_is_over_by_itself(clock: ManualClock) -> None:
     sight = Sight(clock)
-    live = Live(sight, clock=clock, pace=QUICK)
+    live = LiveUpdates(sight, clock=clock, pace=QUICK)
     async with aclosing(live.events("a")) as events:
         sight.gone = True
         assert await told(events) == ("trouble", {"at": clock.now(), "trouble": "the disk is gone"})
@@ -88,7 +88,7 @@ async def test_trouble_is_told_and_is_over_by_itself(clock: ManualClock) -> None
 
 
 async def test_whoever_has_watched_for_long_has_to_come_again(clock: ManualClock) -> None:
-    live = Live(Sight(clock), clock=clock, pace=Pace(live_seconds=0.001, watch_seconds_max=10.0))
+    live = LiveUpdates(Sight(clock), clock=clock, pace=Pace(live_seconds=0.001, watch_seconds_max=10.0))
     events = live.events("a")
     await told(events)
     clock.advance(9.9)
@@ -100,7 +100,7 @@ async def test_whoever_has_watched_for_long_has_to_come_again(clock: ManualClock
 
 
 async def test_it_is_full_when_as_many_watch_as_may(clock: ManualClock) -> None:
-    live = Live(Sight(clock), clock=clock, pace=Pace(live_seconds=0.001, watchers_max=2))
+    live = LiveUpdates(Sight(clock), clock=clock, pace=Pace(live_seconds=0.001, watchers_max=2))
     async with aclosing(live.events("a")) as one:
         await told(one)
         assert not live.full
@@ -146,7 +146,7 @@ async def stream(*, leaves_after: int | None, head: bool = False) -> tuple[list[
         if leaves_after is not None and len(sent) > leaves_after:
             left.set()
 
-    await respond(send, Answer(200, None, (JSON,), stream=stream_of(parts())), head=head, receive=receive)
+    await respond(send, HttpResponse(200, None, (JSON,), stream=stream_of(parts())), head=head, receive=receive)
     return sent, ended
 
 
@@ -171,4 +171,4 @@ async def test_a_stream_that_fails_fails_its_request() -> None:
         pass
 
     with pytest.raises(ValueError, match="of ours"):
-        await respond(send, Answer(200, stream=stream_of(broken())), receive=receive)
+        await respond(send, HttpResponse(200, stream=stream_of(broken())), receive=receive)

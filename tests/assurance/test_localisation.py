@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prikkfri.assurance.localisation import CAUSES_MAX, Cell, Cleared, Placed, Placement, place, with_alarmed
+from prikkfri.assurance.localisation import CAUSES_MAX, Cell, ClearedValue, FaultSegment, Placement, place, with_alarmed
 from prikkfri.assurance.segments import Segment
 
 PARTNERS, CLASSES, DIRECTIONS = ("Telia", "Tele2", "Tre"), ("ordinary", "code", "notice"), ("in", "out")
@@ -432,8 +432,8 @@ def test_an_alarmed_series_that_nothing_placed_explains_is_placed_with_its_figur
     now = [Cell(at("a"), 100, 100), Cell(at("b", kind="x"), 100, 40), Cell(at("c", kind="y"), 100, 30),
            Cell(at("d", kind="z"), 100, 0), Cell(at("e", kind="y"), 60, 15)]  # fmt: skip
     before = [Cell(at("a"), 1_000, 1), Cell(at("b", kind="x"), 1_000, 2), Cell(at("e", kind="y"), 10, 2)]
-    first = Placed(at("a"), 100, 100, 0.2, 0.001, 400.0)
-    well = tuple(Cleared(Segment.of({"kind": kind}), 100, 0, 0.0) for kind in "xz")
+    first = FaultSegment(at("a"), 100, 100, 0.2, 0.001, 400.0)
+    well = tuple(ClearedValue(Segment.of({"kind": kind}), 100, 0, 0.0) for kind in "xz")
     found = with_alarmed(Placement((first,), well), [at("a"), at("b"), at("c"), at("d"), at("e")], now, before)
     assert [each.segment for each in found.placed] == [at("a"), at("b"), at("c"), at("e")]
     by = {each.segment: each for each in found.placed}

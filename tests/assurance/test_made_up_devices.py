@@ -12,7 +12,7 @@ import httpx
 import pytest
 from surroundings import surroundings
 
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.response.timing import Timing
 from prikkfri.assurance.service import Assurance
@@ -28,8 +28,8 @@ from prikkfri.storage import Location, open_database
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import read_public_keys
 from prikkfri.streaming import http as playout_http
-from prikkfri.streaming.fallback import Fallback, SignInSeen, ruled, trouble_of
-from prikkfri.streaming.playout import Live
+from prikkfri.streaming.fallback import Fallback, SignInHealth, apply_rule, trouble_of
+from prikkfri.streaming.playout import LiveView
 from prikkfri.streaming.service import Playout
 
 VIEWER = "http://localhost:8080"
@@ -49,7 +49,7 @@ class Town:
         """Who waits in the line with what ticket or pass, and when they ask again, by device."""
         self.fallback = Fallback()
         self.opened: list[str] = []
-        self._seen = SignInSeen("", clock.now())
+        self._seen = SignInHealth("", clock.now())
         self._numbers = itertools.count()
         self._served = 0.0
         self.door = Door(
@@ -61,7 +61,7 @@ class Town:
             ask_capacity=self._capacity,
         )
         self._pass_keys = jwt.read_jwks(read_public_keys(home, "pass"))
-        live = Live(b"", b"", {}, float("inf"))
+        live = LiveView(b"", b"", {}, float("inf"))
         self.playout = Playout(
             [Channel(id="sport", name="Sport", number=1)],
             Streaming(),
@@ -91,7 +91,7 @@ class Town:
         self.assurance = Assurance(
             self.database,
             sources=dict.fromkeys(self.streams, self._page),
-            neighbours=Neighbours(client, urls=roles, command_keys=dict.fromkeys(roles, "key")),
+            neighbours=RoleClient(client, urls=roles, command_keys=dict.fromkeys(roles, "key")),
             clock=self.clock,
             settings=SETTINGS,
             operator="Test",
@@ -137,7 +137,7 @@ class Town:
                 wait_s = (await homes.get("/line")).json()["wait_s"]
                 trouble = trouble_of(True, float("inf") if wait_s is None else wait_s, Streaming())
                 self._seen = self._seen.asked(trouble, self.clock.now())
-                self.fallback = ruled(self.fallback, self._seen, Streaming(), now=self.clock.now())
+                self.fallback = apply_rule(self.fallback, self._seen, Streaming(), now=self.clock.now())
                 if second % 5 == 4:
                     await self._assure()
 

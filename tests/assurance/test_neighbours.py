@@ -10,7 +10,7 @@ import pytest
 
 from prikkfri.assurance.controls import ChannelControl, RouteControl
 from prikkfri.assurance.customers import CustomerDevice, PasswordLink
-from prikkfri.assurance.http import Limits, Neighbours
+from prikkfri.assurance.http import Limits, RoleClient
 
 KEYS = {role: f"key of {role}" for role in ("status", "signin", "playout", "sms")}
 Answer = Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]
@@ -29,11 +29,11 @@ class Elsewhere:
         return answer if isinstance(answer, httpx.Response) else await answer
 
 
-def neighbours(answer: Answer, **more: Any) -> tuple[Neighbours, Elsewhere]:
+def neighbours(answer: Answer, **more: Any) -> tuple[RoleClient, Elsewhere]:
     elsewhere = Elsewhere(answer)
     client = httpx.AsyncClient(transport=httpx.MockTransport(elsewhere))
     urls = {role: f"http://{role}.test" for role in KEYS}
-    return Neighbours(client, urls=urls, command_keys=KEYS, **more), elsewhere
+    return RoleClient(client, urls=urls, command_keys=KEYS, **more), elsewhere
 
 
 def dead(_: httpx.Request) -> httpx.Response:
@@ -63,7 +63,7 @@ async def test_a_role_answers_when_its_health_is_200(status: int, answers: bool)
 async def test_what_is_told_and_asked_carries_the_key_of_whom_it_is_for() -> None:
     asking, elsewhere = neighbours(lambda request: httpx.Response(200, json={"per_second": 41}))
     await asking.publish(b'{"summary": 1}')
-    await asking.capacity_per_second()
+    await asking.capacity_per_second("signin")
     await asking.channels()
     await asking.routes()
     await asking.switch_channel("a/b ?", "open", by="kari")
@@ -111,7 +111,7 @@ def test_who_opened_a_channel_was_a_person_or_not(by: str, person: bool) -> None
 )  # fmt: skip
 async def test_a_capacity_is_a_measured_one_or_none(answer: Any, per_second: float | None) -> None:
     asking, _ = neighbours(lambda request: httpx.Response(200, json=answer))
-    assert await asking.capacity_per_second() == per_second
+    assert await asking.capacity_per_second("signin") == per_second
 
 
 async def test_who_does_not_answer_is_said_and_nothing_raises() -> None:
@@ -127,7 +127,7 @@ async def test_who_does_not_answer_is_said_and_nothing_raises() -> None:
         assert await asking.switch_route("nord", "open", by="kari") == says.format("sms")
         assert not await asking.answers("sms")
         assert await asking.channels() is None and await asking.routes() is None
-        assert await asking.capacity_per_second() is None
+        assert await asking.capacity_per_second("signin") is None
         # Whether it was taken on by one who never answered, nobody knows.
         taken = await asking.send_message("account", "secret", "Nordavind", "+4791234567", "hei")
         assert taken == (None if answer is never else "")
@@ -137,9 +137,9 @@ async def test_who_does_not_answer_is_said_and_nothing_raises() -> None:
 
 async def test_roles_that_are_not_there_are_not_asked() -> None:
     client = httpx.AsyncClient(transport=httpx.MockTransport(dead))
-    asking = Neighbours(client, urls={}, command_keys={})
+    asking = RoleClient(client, urls={}, command_keys={})
     assert await asking.channels() is None and await asking.routes() is None
-    assert await asking.capacity_per_second() is None
+    assert await asking.capacity_per_second("signin") is None
 
 
 async def test_a_message_is_handed_over_in_the_name_of_its_account() -> None:

@@ -7,7 +7,16 @@ import pytest
 
 from prikkfri.assurance.detection import Settings
 from prikkfri.assurance.impact import Scope, exposure, impact
-from prikkfri.assurance.incidents import Fact, Incident, alarmed, happened, joins, opened, placed, stood
+from prikkfri.assurance.incidents import (
+    Fact,
+    Incident,
+    apply_fact,
+    confirm_standing,
+    joins,
+    open_incident,
+    record_alarm,
+    record_placement,
+)
 from prikkfri.assurance.localisation import Cell, Placement, place
 from prikkfri.assurance.recovery import Criteria, Evidence, judge
 from prikkfri.assurance.segments import Segment, segment_of
@@ -65,11 +74,11 @@ class Duty:
                 (index for index, each in enumerate(self.incidents) if joins(each, alarm, within_seconds=900.0)), None
             )
             if known is None:
-                self.incidents.append(opened(str(len(self.incidents) + 1), alarm, now))
+                self.incidents.append(open_incident(str(len(self.incidents) + 1), alarm, now))
             else:
-                self.incidents[known] = alarmed(self.incidents[known], alarm, now)
+                self.incidents[known] = record_alarm(self.incidents[known], alarm, now)
         for index, incident in enumerate(self.incidents):
-            incident = stood(incident, self.watch.standing, now)
+            incident = confirm_standing(incident, self.watch.standing, now)
             if incident.open and int(now) % 10 == 0:
                 incident = self.look(incident, now)
             self.incidents[index] = incident
@@ -78,14 +87,14 @@ class Duty:
         if incident.state in ("suspected", "confirmed", "mitigated"):
             before = cells(self.settled, incident.since - 300, incident.since)
             placement = place(cells(self.settled, max(incident.since, now - 120), now), before)
-            incident = placed(incident, placement, now) if placement.placed else incident
+            incident = record_placement(incident, placement, now) if placement.placed else incident
         recovery = judge(self.evidence(incident, now), HOLD, now=now)
         if recovery.over and incident.state == "recovering":
-            return happened(incident, Fact("proven", now, text=recovery.sentence))
+            return apply_fact(incident, Fact("proven", now, text=recovery.sentence))
         if recovery.improving and incident.state in ("confirmed", "mitigated"):
-            return happened(incident, Fact("improving", now, text=recovery.sentence))
+            return apply_fact(incident, Fact("improving", now, text=recovery.sentence))
         if recovery.broken and incident.state == "recovering":
-            return happened(incident, Fact("relapse", now, text=recovery.sentence))
+            return apply_fact(incident, Fact("relapse", now, text=recovery.sentence))
         return incident
 
     def evidence(self, incident: Incident, now: float) -> Evidence:

@@ -9,9 +9,9 @@ import pytest
 from response_house import SIGN_IN
 from typer.testing import CliRunner
 
-from prikkfri.assurance.answers import Known, answer_sheet
+from prikkfri.assurance.answers import IncidentFacts, answer_sheet
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.incidents import Fact, Incident, happened, opened
+from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
 from prikkfri.assurance.overview import Overview
 from prikkfri.assurance.publishing import summary
 from prikkfri.assurance.response import store
@@ -31,10 +31,10 @@ STORY = {
 
 
 def incident(word: str) -> Incident:
-    found = opened("i", Alarm("share", SIGN_IN, NINE, NINE - 5, 0.005, 0.9, 40, 30.0, 25.0), NINE)
+    found = open_incident("i", Alarm("share", SIGN_IN, NINE, NINE - 5, 0.005, 0.9, 40, 30.0, 25.0), NINE)
     for fact in STORY[word]:
-        found = happened(found, fact)
-    return happened(found, Fact("act", NINE + 30, "rule:x", "heard of late"))
+        found = apply_fact(found, fact)
+    return apply_fact(found, Fact("act", NINE + 30, "rule:x", "heard of late"))
 
 
 @pytest.mark.parametrize("word", STORY)
@@ -50,7 +50,7 @@ def test_one_word_in_one_zone_and_in_the_order_of_time(
         await database.close()
 
     async def store_answers(database) -> None:  # type: ignore[no-untyped-def]
-        sheet = answer_sheet(Known(incident=known), now=NINE + 200, zone=OSLO)
+        sheet = answer_sheet(IncidentFacts(incident=known), now=NINE + 200, zone=OSLO)
         await database.write(lambda t: store.save_answers(t, "i", sheet))
 
     asyncio.run(prepare())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from prikkfri.assurance.counting import KINDS_IN_A_PAGE_MAX, PERIOD_SECONDS, Count, count
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.incidents import Fact, Kind, happened, opened
+from prikkfri.assurance.incidents import Fact, Kind, apply_fact, open_incident
 from prikkfri.assurance.overview import (
     Overview,
     RoleState,
@@ -334,7 +334,7 @@ def test_what_is_broken_is_said_before_what_is_not_known() -> None:
     one = seen(counted("kept", 9), roles=roles)
     assert wording.sentence(one, ZONE) == "No promise is known to be broken, but sms has not answered since 23:12."
     assert wording.particulars(one, ZONE) == []
-    beside = opened("1", Alarm("share", Segment.of({"service": "television"}), NOW, NOW, 0, 1, 9, 30, 25), NOW)
+    beside = open_incident("1", Alarm("share", Segment.of({"service": "television"}), NOW, NOW, 0, 1, 9, 30, 25), NOW)
     assert wording.particulars(one, ZONE, incidents=[beside]) == ["sms does not answer"]
     unread = seen(counted("kept", 9), streams=[blind, StreamState("door", exists=True, current_at=NOW - 60)])
     assert wording.sentence(unread, ZONE) == (
@@ -425,7 +425,7 @@ def test_figures_and_times_are_said_as_people_write_them(made: str, said: str) -
 
 def test_the_state_of_an_incident_is_named_and_marked_by_what_is_known() -> None:
     alarm = Alarm("share", Segment.of({"service": "television"}), NOW, NOW, 0.0, 0.9, 40, 30.0, 25.0)
-    found = opened("1", alarm, NOW)
+    found = open_incident("1", alarm, NOW)
     story: list[tuple[Kind, str, str]] = [
         ("note", "Suspected", "warning"), ("confirm", "Confirmed", "broken"), ("mitigate", "Mitigated", "warning"),
         ("improving", "Recovering", "warning"), ("all-clear", "Resolved, not proven", "warning"),
@@ -433,7 +433,7 @@ def test_the_state_of_an_incident_is_named_and_marked_by_what_is_known() -> None
         ("improving", "Recovering", "warning"), ("proven", "Resolved", "kept"), ("review", "Reviewed", "kept"),
     ]  # fmt: skip
     for kind, name, tone in story:
-        found = happened(found, Fact(kind, NOW, "kari"))
+        found = apply_fact(found, Fact(kind, NOW, "kari"))
         assert (wording.state_name(found), wording.state_tone(found)) == (name, tone)
 
 
@@ -459,7 +459,7 @@ def test_nothing_that_an_incident_says_has_failed_was_kept_throughout(
     open_ones = []
     for service, step in failing:
         segment = Segment.of({"service": service, **({"step": step} if step else {})})
-        open_ones.append(opened("1", Alarm("share", segment, NOW, NOW, 0, 1, 9, 30, 25), NOW))
+        open_ones.append(open_incident("1", Alarm("share", segment, NOW, NOW, 0, 1, 9, 30, 25), NOW))
     told = "; ".join(wording.particulars(seen(*counts), ZONE, incidents=open_ones))
     for (service, step), verdict in rows.items():
         failed = any(service == other and each in ("", step) for other, each in failing)

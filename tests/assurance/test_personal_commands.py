@@ -27,7 +27,7 @@ async def test_only_the_key_exports_and_erases_and_both_are_on_the_record(tmp_pa
                 for nobody in ("s/9", KARI.email):
                     answer = await role.post(path, json=WANTED | {"customer": nobody}, headers=KEY)
                     assert (answer.status_code, answer.json()["error"]) == (404, "no-such-customer")
-            assert await house.console.looks() == []
+            assert await house.console.accesses() == []
             house.elsewhere.alive = False
             for path in (EXPORT, ERASE):
                 silent = await role.post(path, json=WANTED, headers=KEY)
@@ -36,7 +36,7 @@ async def test_only_the_key_exports_and_erases_and_both_are_on_the_record(tmp_pa
             assert (await role.post(EXPORT, json=WANTED, headers=KEY)).json()["customer"]["name"] == KARI.name
             assert (await role.post(ERASE, json=WANTED, headers=KEY)).json() == {"messages": 0, "outcomes": 0}
             assert house.elsewhere.asked_of_signin[-1] == ("/customers/erase", {"customer": KARI.id, "by": "Eva"})
-        looks = [(each.who, each.what, each.subject, each.why) for each in await house.console.looks()]
+        looks = [(each.who, each.what, each.subject, each.why) for each in await house.console.accesses()]
         assert sorted(set(looks)) == [
             ("Eva", "customer erased", KARI.id, "asked by letter"),
             ("Eva", "data of a customer, exported", KARI.id, "asked by letter"),

@@ -10,7 +10,7 @@ from response_house import SIGN_IN
 from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Hit, Impact, Scope
-from prikkfri.assurance.incidents import opened
+from prikkfri.assurance.incidents import open_incident
 from prikkfri.assurance.personal import store
 from prikkfri.assurance.personal.history import Number
 from prikkfri.assurance.remedies import ServiceCredit
@@ -45,7 +45,7 @@ async def happened(area: Database, *outcomes: Outcome) -> None:
 
 
 async def listed(area: Database, name: str, *hits: Hit) -> None:
-    incident = opened(name, Alarm("share", SIGN_IN, 90.0, 85.0, 0.0, 1.0, 5.0, 30.0, 25.0), 90.0)
+    incident = open_incident(name, Alarm("share", SIGN_IN, 90.0, 85.0, 0.0, 1.0, 5.0, 30.0, 25.0), 90.0)
     await area.write(lambda t: response_store.save_incident(t, incident))
     made = Impact(Scope((SIGN_IN,), 1.0, 2.0), hits, 9, 0, f"digest of {name}")
     await area.write(lambda t: response_store.save_impact(t, name, made, "", 95.0))

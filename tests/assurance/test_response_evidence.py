@@ -13,7 +13,7 @@ from waiting import eventually
 
 from prikkfri.assurance.answers import Load
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.incidents import Fact, Incident, happened, opened
+from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
 from prikkfri.assurance.notices import notices
 from prikkfri.assurance.overview import RoleState, overview
 from prikkfri.assurance.publishing import summary
@@ -45,8 +45,10 @@ def alarm(segment: Segment, at: float) -> Alarm:
 async def messages_fail(house: House, *segments: Segment) -> Incident:
     """An incident of messages, ten seconds old, in these places."""
     began = house.clock.now() - 10
-    incident = replace(opened("m", alarm(segments[0], began), began), alarms=tuple(alarm(s, began) for s in segments))
-    incident = happened(incident, Fact("evidence", began + 5))
+    incident = replace(
+        open_incident("m", alarm(segments[0], began), began), alarms=tuple(alarm(s, began) for s in segments)
+    )
+    incident = apply_fact(incident, Fact("evidence", began + 5))
     await house.database.write(lambda t: store.save_incident(t, incident))
     await house.start()
     return incident
@@ -205,8 +207,8 @@ async def test_the_answers_are_kept_for_whoever_does_not_ask_the_role(house: Hou
     assert [answer.number for answer in stored] == list(range(1, 12))
 
 
-async def test_load_is_told_by_the_busiest_seconds_of_the_incident_and_for_television_alone(house: House) -> None:
-    house.around["capacity_per_second"] = lambda at: (40.0, 1.0)
+async def test_load_is_told_by_the_busiest_seconds_of_the_incident(house: House) -> None:
+    house.around["capacity_per_second"] = lambda service, since, until: (40.0, 1.0)
     incident = await house.fault(
         # Two minutes before it a line may have filled; what came earlier, or after its end, was no part of it.
         *(entered(house.began_at - 121 - n / 100) for n in range(300)),
@@ -219,7 +221,7 @@ async def test_load_is_told_by_the_busiest_seconds_of_the_incident_and_for_telev
     assert known is not None and known.load is not None
     assert known.load == Load("signin", 10.0, 40.0, 1.0)
     for later in ((7.0, 2.0), None):  # what the machines take under the fault, and after a restart, changes nothing
-        house.around["capacity_per_second"] = lambda at, later=later: later
+        house.around["capacity_per_second"] = lambda service, since, until, later=later: later
         await house.start()
         await house.response.look()
         known = await house.response.known("i")
@@ -227,11 +229,14 @@ async def test_load_is_told_by_the_busiest_seconds_of_the_incident_and_for_telev
     assert incident.open
 
 
-async def test_of_messages_the_load_is_not_measured(house: House) -> None:
-    house.around["capacity_per_second"] = lambda at: (40.0, 1.0)
+async def test_of_messages_the_crowd_is_what_is_handed_in(house: House) -> None:
+    house.around["capacity_per_second"] = lambda service, since, until: {"messages": (400.0, until)}.get(service)
     await messages_fail(house, NORD)
+    await house.response.look()
     known = await house.response.known("m")
-    assert known is not None and known.load is None
+    assert known is not None and known.load is not None
+    assert (known.load.layer, known.load.capacity_per_second) == ("sms-centre", 400.0)
+    assert known.load.measured_at == known.incident.opened_at
 
 
 def entered(at: float) -> Outcome:
@@ -241,8 +246,8 @@ def entered(at: float) -> Outcome:
 async def test_the_history_is_that_of_the_same_place(house: House) -> None:
     for number, (name, segment) in enumerate({"same": SIGN_IN, "elsewhere": NORD}.items()):
         at = house.began_at - 86_400 + number
-        earlier = happened(opened(name, alarm(segment, at), at), Fact("evidence", at))
-        earlier = happened(happened(earlier, Fact("all-clear", at + 60, "Kari")), Fact("review", at + 90, "Kari"))
+        earlier = apply_fact(open_incident(name, alarm(segment, at), at), Fact("evidence", at))
+        earlier = apply_fact(apply_fact(earlier, Fact("all-clear", at + 60, "Kari")), Fact("review", at + 90, "Kari"))
         await house.database.write(lambda t, earlier=earlier: store.save_incident(t, earlier))  # type: ignore[misc]
     await house.fault()
     response = await house.start()
@@ -256,7 +261,7 @@ async def test_the_history_is_that_of_the_same_place(house: House) -> None:
 
 async def test_a_role_that_does_not_answer_confirms_what_was_suspected(house: House) -> None:
     began = house.clock.now() - 5
-    suspected = replace(opened("i", alarm(SIGN_IN, began), began), hit=30, asked=40)
+    suspected = replace(open_incident("i", alarm(SIGN_IN, began), began), hit=30, asked=40)
     await house.database.write(lambda t: store.save_incident(t, suspected))
     silent: set[str] = {"sms"}
     house.around["silent"] = lambda: frozenset(silent)

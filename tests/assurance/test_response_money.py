@@ -75,7 +75,7 @@ async def test_who_comes_to_the_list_late_is_credited_and_the_others_stay_as_the
     listed = await response.listed("i")
     assert frozen is not None and listed is not None
     assert (frozen.hit, listed.hit) == (1, 2)
-    assert listed.frozen == frozen.frozen == store.Frozen(frozen.digest, house.clock.now() - 60)
+    assert listed.frozen == frozen.frozen == store.FrozenList(frozen.digest, house.clock.now() - 60)
     assert listed.digest != frozen.digest and frozen.frozen.digest
     # Nor does it stand after a quarter of an hour, for whoever is told of later still.
     house.clock.advance(house.timing.after_seconds)
@@ -259,12 +259,12 @@ async def test_while_it_is_not_over_nobody_is_credited_and_the_list_is_frozen_wh
     assert (await house.incident()).state == "recovering"
     assert len(await response.hits("i")) == 1 and await house.amounts() == {}
     open_still = await response.listed("i")
-    assert open_still is not None and open_still.frozen == store.Frozen("", 0.0)
+    assert open_still is not None and open_still.frozen == store.FrozenList("", 0.0)
     blind.clear()
     await response.look()
     assert await house.amounts() == {"a": 5_000}
     listed = await response.listed("i")
-    assert listed is not None and listed.frozen == store.Frozen(listed.digest, house.clock.now())
+    assert listed is not None and listed.frozen == store.FrozenList(listed.digest, house.clock.now())
 
 
 async def test_what_could_not_be_given_is_given_by_the_next_look(house: House) -> None:

@@ -77,7 +77,7 @@ async def evening(location: Location, clock: ManualClock) -> AsyncIterator[Eveni
     response = Response(
         database,
         settings=SETTINGS,
-        surroundings=surroundings(capacity_per_second=lambda at: (40.0, clock.now()), products=products),
+        surroundings=surroundings(capacity_per_second=lambda *at: (40.0, clock.now()), products=products),
         clock=clock,
         zone=zone,
     )

@@ -11,10 +11,10 @@ from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.answers import Answer
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Hit, Impact, Scope
-from prikkfri.assurance.incidents import Fact, Incident, happened, opened
+from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store
-from prikkfri.assurance.response.store import Contact, Frozen, HitIn, Listed
+from prikkfri.assurance.response.store import Contact, FrozenList, ListedHit, ListSummary
 from prikkfri.journal import Page
 from prikkfri.storage import Database, Location, Row, open_database
 
@@ -29,7 +29,7 @@ async def area(location: Location) -> AsyncIterator[Database]:
 
 
 def incident(name: str, opened_at: float = 1_000.0) -> Incident:
-    return opened(name, Alarm("share", SIGN_IN, opened_at, opened_at - 5, 0.0, 1.0, 5.0, 30.0, 25.0), opened_at)
+    return open_incident(name, Alarm("share", SIGN_IN, opened_at, opened_at - 5, 0.0, 1.0, 5.0, 30.0, 25.0), opened_at)
 
 
 def hit(number: int, **more: Any) -> Hit:
@@ -77,7 +77,7 @@ async def test_an_incident_is_kept_as_it_last_was_and_found_by_its_name(area: Da
     first = incident("i")
     await area.write(lambda t: store.save_incident(t, first))
     await area.write(lambda t: store.save_answers(t, "i", [Answer(2, "what", "text", ("line",))]))
-    later = happened(first, Fact("evidence", 1_010.0))
+    later = apply_fact(first, Fact("evidence", 1_010.0))
     await area.write(lambda t: store.save_incident(t, later))
     assert await area.read(lambda q: store.incident(q, "i")) == later
     assert await area.read(lambda q: store.incident(q, "j")) is None
@@ -102,7 +102,7 @@ async def test_a_list_is_replaced_with_all_its_evidence_and_what_it_was_frozen_a
     assert await area.read(lambda q: store.impact_of(q, ours)) is None
     first = made(hit(1), hit(2), hit(3), digest="first")
     await area.write(lambda t: store.save_impact(t, "i", first, "", 1_100.0))
-    assert await area.read(lambda q: store.impact_of(q, ours)) == (first, "", Frozen("", 0.0))
+    assert await area.read(lambda q: store.impact_of(q, ours)) == (first, "", FrozenList("", 0.0))
     await area.write(lambda t: store.freeze_impact(t, "i", 1_200.0))
     changed = hit(
         2, customer="", device="d-9", service="messages", step="deliver", first_asked=99.0, tries=8, unanswered=7,
@@ -112,9 +112,9 @@ async def test_a_list_is_replaced_with_all_its_evidence_and_what_it_was_frozen_a
     for before in (None, {each.key: each for each in first.hits}):
         await area.write(lambda t: store.save_impact(t, "i", first, "", 1_100.0))
         await area.write(lambda t, before=before: store.save_impact(t, "i", second, "a gap", 1_300.0, before=before))  # type: ignore[misc]
-        assert await area.read(lambda q: store.impact_of(q, ours)) == (second, "a gap", Frozen("first", 1_200.0))
-        assert await area.read(lambda q: store.listed(q, "i")) == Listed(
-            1, 1_300.0, "second", "a gap", Frozen("first", 1_200.0)
+        assert await area.read(lambda q: store.impact_of(q, ours)) == (second, "a gap", FrozenList("first", 1_200.0))
+        assert await area.read(lambda q: store.listed(q, "i")) == ListSummary(
+            1, 1_300.0, "second", "a gap", FrozenList("first", 1_200.0)
         )
         assert await area.read(lambda q: store.hits_of(q, "i")) == [hit(1), changed]
     # The same person with other evidence is the same line.
@@ -167,7 +167,10 @@ async def test_a_credit_is_given_once_whatever_is_said_later(area: Database) -> 
     assert await area.write(lambda t: store.give_credits(t, again, given_by="Kari", now=6.0)) == both[1:]
     assert await area.write(lambda t: store.give_credits(t, again, given_by="Kari", now=7.0)) == []
     stored = await area.read(lambda q: store.credits_of(q, "i"))
-    assert stored == [store.Given(both[0], "rule:policy", 5.0, "", 0.0), store.Given(both[1], "Kari", 6.0, "", 0.0)]
+    assert stored == [
+        store.CreditRecord(both[0], "rule:policy", 5.0, "", 0.0),
+        store.CreditRecord(both[1], "Kari", 6.0, "", 0.0),
+    ]
 
 
 @pytest.mark.usefixtures("neighbour")
@@ -191,7 +194,7 @@ async def test_a_customer_finds_their_own_incidents_newest_first_with_their_own_
     given = [credit("i24", "s-1", 100), credit("i24", "s-2", 999), credit("i23", "s-2", 999)]
     await area.write(lambda t: store.give_credits(t, given, given_by="Kari", now=5.0))
     found = await area.read(lambda q: store.incidents_that_hit(q, "s-1"))
-    assert found[:2] == [HitIn("i24", 124.0, 200.0, 100, "NOK"), HitIn("i23", 123.0, 200.0, 0, "")]
+    assert found[:2] == [ListedHit("i24", 124.0, 200.0, 100, "NOK"), ListedHit("i23", 123.0, 200.0, 0, "")]
     assert [each.incident for each in found] == [f"i{number:02}" for number in range(24, 4, -1)]
     assert len(await area.read(lambda q: store.incidents_that_hit(q, "s-1", most=2))) == 2
     assert await area.read(lambda q: store.incidents_that_hit(q, "")) == []

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from prikkfri.assurance.impact import Exposed, Hit
 from prikkfri.assurance.remedies import ServiceCredit
-from prikkfri.assurance.response.store import Contact, Given
+from prikkfri.assurance.response.store import Contact, CreditRecord
 from prikkfri.assurance.response.tables import (
     AHEAD_SECONDS_MAX,
     CONTACTS_MAX,
@@ -65,7 +65,7 @@ def test_every_column_of_those_hit_stands_under_its_name() -> None:
 
 def test_billing_gets_the_amount_in_the_smallest_unit_and_the_key_that_makes_it_once() -> None:
     credit = ServiceCredit("7:c1", "7", "c1", 4_950, "NOK", "kick-off", "=1+1")
-    (row,) = csv.DictReader(io.StringIO(credits_csv([Given(credit, "rule:policy", NINE, "m-1", NINE)], OSLO)))
+    (row,) = csv.DictReader(io.StringIO(credits_csv([CreditRecord(credit, "rule:policy", NINE, "m-1", NINE)], OSLO)))
     assert row == {
         "key": "7:c1", "incident": "7", "customer": "c1", "amount_minor": "4950", "currency": "NOK",
         "policy": "kick-off", "reason": "'=1+1", "given_by": "rule:policy", "given_at": "2018-08-20T21:00:00.000+02:00",

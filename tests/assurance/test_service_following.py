@@ -16,7 +16,7 @@ from prikkfri.assurance import store
 from prikkfri.assurance.console import store as console_store
 from prikkfri.assurance.controls import Controls
 from prikkfri.assurance.counting import Count
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.service import FOLLOW_SECONDS, TROUBLE_SECONDS, Assurance
 from prikkfri.assurance.status import Statement
 from prikkfri.clock import ManualClock
@@ -60,7 +60,7 @@ class Installation:
         return Assurance(
             database or self.database,
             sources=self.sources,
-            neighbours=Neighbours(neighbours, urls=roles, command_keys=dict.fromkeys(roles, "key")),
+            neighbours=RoleClient(neighbours, urls=roles, command_keys=dict.fromkeys(roles, "key")),
             clock=self.clock,
             settings=Settings(),
             operator="Test",
@@ -395,7 +395,7 @@ async def test_the_last_quarter_of_an_hour_and_settled_periods_are_shown(
     assurance = await installation.assurance()
     await follow(assurance)
     assert (await assurance.overview()).kept == 6
-    sought = store.Sought(since=0, until=clock.now() + 1)
+    sought = store.OutcomeFilter(since=0, until=clock.now() + 1)
     assert len(await assurance.outcomes(sought)) == 7
     shown = await assurance.chart(seconds=62, period=5)
     assert (shown.times[0], shown.times[-1], shown.period_seconds) == (int(now) - 65, int(now) - 10, 5)
@@ -447,7 +447,7 @@ import asyncio, sys
 from pathlib import Path
 from zoneinfo import ZoneInfo
 import httpx
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.service import Assurance
 from prikkfri.journal.others import OthersArea
 from prikkfri.clock import SystemClock
@@ -460,7 +460,7 @@ async def main():
     area = OthersArea(lambda: open_reader(location, "signin"), clock)
     assurance = Assurance(
         await open_database(location, "assurance"), sources={"signin": area.page},
-        neighbours=Neighbours(httpx.AsyncClient(), urls={}, command_keys={}),
+        neighbours=RoleClient(httpx.AsyncClient(), urls={}, command_keys={}),
         clock=clock, settings=Settings(), operator="", status_url="", zone=ZoneInfo("UTC"),
     )
     print("following", flush=True)
@@ -591,13 +591,13 @@ async def test_all_that_is_past_its_time_goes_at_once_however_far_apart_it_is(
     await follow(assurance)
     kept = Settings()
     for at, who in ((clock.now() - kept.looks_kept_days * days + day * days, day) for day in (4, 5)):
-        look = console_store.Look(at, str(who), "customer", "ann", "asked")
-        await assurance.database.write(lambda t, look=look: console_store.add_look(t, look.who, look))
+        look = console_store.CustomerAccess(at, str(who), "customer", "ann", "asked")
+        await assurance.database.write(lambda t, look=look: console_store.add_access(t, look.who, look))
     clock.advance(kept.counts_kept_days * days + 31 * 3_600)
     await assurance.erase()
     assert [count.second for count in await counted(assurance)] == [int(clock.now() + 3_600 * (80 - 31)) - 259_200]
     assert len(await stored(assurance)) == 4, "outcomes are kept for longer"
-    assert [look.who for look in await assurance.database.read(lambda q: console_store.looks(q, most=9))] == ["5"]
+    assert [look.who for look in await assurance.database.read(lambda q: console_store.accesses(q, most=9))] == ["5"]
 
 
 @pytest.mark.parametrize(("off", "told"), [(-9.0, "9 s behind"), (9.0, "9 s ahead of"), (-4.0, "")])

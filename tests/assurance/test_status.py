@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from prikkfri.assurance import status
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.incidents import Fact, Incident, alarmed, happened, opened, placed
+from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident, record_alarm, record_placement
 from prikkfri.assurance.localisation import Cell, place
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.status import LANGUAGES, Statement, concerned, weigh, weight, what
@@ -33,15 +33,15 @@ def statements(incidents: Iterable[Incident], **known: Any) -> tuple[Statement, 
 
 
 def suspected(seen: float = 0.9) -> Incident:
-    return opened("1", Alarm("share", SIGN_IN, NINE, NINE - 5, 0.005, seen, 40, 30.0, 25.0), NINE)
+    return open_incident("1", Alarm("share", SIGN_IN, NINE, NINE - 5, 0.005, seen, 40, 30.0, 25.0), NINE)
 
 
 def confirmed(seen: float = 0.9) -> Incident:
-    return happened(suspected(seen), Fact("evidence", NINE + 10))
+    return apply_fact(suspected(seen), Fact("evidence", NINE + 10))
 
 
 def opened_and_seen(segment: Segment) -> Incident:
-    return happened(opened("1", alarm(segment), NINE), Fact("evidence", NINE + 10))
+    return apply_fact(open_incident("1", alarm(segment), NINE), Fact("evidence", NINE + 10))
 
 
 def told(*incidents: Incident, now: float = NINE + 20) -> list[str]:
@@ -60,14 +60,14 @@ def test_a_suspicion_is_not_told_and_a_confirmed_incident_is() -> None:
 
 
 def test_what_turned_out_to_be_nothing_is_not_told() -> None:
-    assert told(happened(confirmed(), Fact("dismiss", NINE + 15, "kari"))) == []
+    assert told(apply_fact(confirmed(), Fact("dismiss", NINE + 15, "kari"))) == []
 
 
 def test_what_was_called_nothing_is_told_when_the_data_says_again_that_it_is_there() -> None:
-    nothing = happened(confirmed(), Fact("dismiss", NINE + 15, "kari"))
-    again = alarmed(nothing, alarm(SIGN_IN), NINE + 60)
+    nothing = apply_fact(confirmed(), Fact("dismiss", NINE + 15, "kari"))
+    again = record_alarm(nothing, alarm(SIGN_IN), NINE + 60)
     assert again.open and told(again, now=NINE + 70) == ["1"]
-    over = happened(happened(again, Fact("improving", NINE + 80)), Fact("proven", NINE + 90))
+    over = apply_fact(apply_fact(again, Fact("improving", NINE + 80)), Fact("proven", NINE + 90))
     assert told(over, now=NINE + 99) == ["1"]
 
 
@@ -76,7 +76,7 @@ def test_a_component_is_not_operational_until_it_is_proven_over() -> None:
     for kind, expected in (
         ("mitigate", "major_outage"), ("improving", "major_outage"), ("proven", "operational"),
     ):  # fmt: skip
-        incident = happened(incident, Fact(kind, NINE + 30))  # type: ignore[arg-type]
+        incident = apply_fact(incident, Fact(kind, NINE + 30))  # type: ignore[arg-type]
         public = statements([incident], now=NINE + 40, zone=OSLO)
         assert severity(public, "television", ["enter", "sign-in"]) == expected
     public = statements([confirmed(0.05)], now=NINE + 20, zone=OSLO)
@@ -139,7 +139,7 @@ def test_each_service_has_its_own_name_in_each_language(service: str, title: tup
 
 def test_all_ways_of_signing_in_together_are_signing_in() -> None:
     layers = [Segment.of({"service": TELEVISION, "layer": layer}) for layer in ("signin", "door")]
-    incident = alarmed(opened("1", alarm(layers[0]), NINE), alarm(layers[1]), NINE + 1)
+    incident = record_alarm(open_incident("1", alarm(layers[0]), NINE), alarm(layers[1]), NINE + 1)
     (statement,) = statements([incident], now=NINE + 20, zone=OSLO)
     assert list(statement.steps) == sorted(SIGN_IN_STEPS)
     assert statement.title == {
@@ -155,9 +155,9 @@ def test_an_incident_of_which_nothing_was_written_down_is_told_as_of_its_opening
 
 def test_several_places_are_all_told_of() -> None:
     layers = [{"service": TELEVISION, "layer": layer} for layer in ("signin", "streams")]
-    incident = opened("1", alarm(Segment.of(layers[0])), NINE)
+    incident = open_incident("1", alarm(Segment.of(layers[0])), NINE)
     for more, steps in ((layers[1], ("sign-in", "start-playback", "switch-channel", "watch")), ({"layer": "x"}, ())):
-        incident = alarmed(incident, alarm(Segment.of({"service": TELEVISION, **more})), NINE + 1)
+        incident = record_alarm(incident, alarm(Segment.of({"service": TELEVISION, **more})), NINE + 1)
         (statement,) = statements([incident], now=NINE + 20, zone=OSLO)
         assert (statement.steps, statement.title["en"]) == (steps, "Major problems with television")
 
@@ -175,17 +175,17 @@ def test_how_bad_it_is_goes_by_the_share_of_customers_and_not_by_nobody_coming(
 ) -> None:
     steps = ("sign-in", "enter")
     made = [alarm(Segment.of({"service": TELEVISION, "step": step}), *each) for step, each in zip(steps, alarms)]  # noqa: B905
-    incident = opened("1", made[0], NINE)
+    incident = open_incident("1", made[0], NINE)
     for each in made[1:]:
-        incident = alarmed(incident, each, NINE + 1)
-    incident = happened(incident, Fact("confirm", NINE + 2))
+        incident = record_alarm(incident, each, NINE + 1)
+    incident = apply_fact(incident, Fact("confirm", NINE + 2))
     (statement,) = statements([incident], now=NINE + 20, zone=OSLO)
     assert statement.severity == severity
 
 
 def test_that_all_fails_in_one_place_says_nothing_of_the_whole() -> None:
     cells = [Cell(Segment.of({"step": step}), 100, failed) for step, failed in (("sign-in", 100), ("enter", 0))]
-    incident = replace(placed(confirmed(0.9), place(cells), NINE + 12), hit=100, asked=1_000)
+    incident = replace(record_placement(confirmed(0.9), place(cells), NINE + 12), hit=100, asked=1_000)
     (statement,) = statements([incident], now=NINE + 20, zone=OSLO)
     assert statement.severity == "partial_outage"
 
@@ -201,8 +201,8 @@ def test_the_public_is_told_how_many_customers_fail_of_those_who_asked(
     hit: int, others: int, kind: str, by_person: bool
 ) -> None:
     """Whatever an alarm is made of: six messages to nobody we know are no outage."""
-    incident = opened("1", alarm(Segment.of({"service": "messages", "step": "deliver"}), kind, 1.0), NINE)
-    incident = happened(incident, Fact("confirm" if by_person else "evidence", NINE + 10))
+    incident = open_incident("1", alarm(Segment.of({"service": "messages", "step": "deliver"}), kind, 1.0), NINE)
+    incident = apply_fact(incident, Fact("confirm" if by_person else "evidence", NINE + 10))
     incident = replace(incident, hit=hit, asked=hit + others)
     told = {each.id: each.severity for each in status.statements([incident], now=NINE + 20, zone=OSLO)}
     if hit >= 10 and hit >= others:
@@ -285,7 +285,7 @@ def test_a_whole_evening_is_told_word_by_word() -> None:
         (95, "credited", (None, None)), (99, "review", (None, None)),
     ):  # fmt: skip
         solution, following = (NINE + each if each else None for each in promised)
-        incident = happened(incident, Fact(kind, NINE + at, "kari", "", solution, following))  # type: ignore[arg-type]
+        incident = apply_fact(incident, Fact(kind, NINE + at, "kari", "", solution, following))  # type: ignore[arg-type]
     (statement,) = statements([incident], now=NINE + 99, zone=OSLO)
     told = [(u.at - NINE, u.stage, u.body["nb"], u.body["sv"], u.body["en"]) for u in reversed(statement.updates)]
     assert told == STORY
@@ -295,7 +295,7 @@ def test_a_whole_evening_is_told_word_by_word() -> None:
 
 def test_a_promise_that_has_passed_is_told_as_missed_in_every_language() -> None:
     estimate = Fact("estimate", NINE + 20, "kari", solution_at=NINE + 900, next_update_at=NINE + 600)
-    incident = happened(confirmed(0.1), estimate)
+    incident = apply_fact(confirmed(0.1), estimate)
     assert "Noen er rammet." in statements([incident], now=NINE + 20, zone=OSLO)[0].updates[-1].body["nb"]
     for now, missed in ((600, ()), (600.5, (600,)), (900, (600,)), (901, (900, 600))):
         (statement,) = statements([incident], now=NINE + now, zone=OSLO)
@@ -321,7 +321,7 @@ def test_every_text_is_told_in_every_language() -> None:
         Fact("relapse", NINE + 50),
         Fact("all-clear", NINE + 60, "kari"),
     ):
-        incident = happened(incident, fact)
+        incident = apply_fact(incident, fact)
     (statement,) = statements([incident], now=NINE + 70, zone=OSLO)
     assert len(statement.updates) == 6
     for texts in (statement.title, *(update.body for update in statement.updates)):
@@ -333,45 +333,45 @@ def test_every_text_is_told_in_every_language() -> None:
 def test_what_is_told_never_names_a_partner_or_a_segment() -> None:
     partner = Segment.of({"service": "messages", "step": "deliver", "partner": "Telia"})
     alarm = Alarm("share", partner, NINE, NINE, 0.005, 0.05, 40, 30.0, 25.0)
-    incident = happened(opened("1", alarm, NINE), Fact("mitigate", NINE + 5, "kari", "stopped partner=Telia"))
+    incident = apply_fact(open_incident("1", alarm, NINE), Fact("mitigate", NINE + 5, "kari", "stopped partner=Telia"))
     (statement,) = statements([incident], now=NINE + 70, zone=OSLO)
     assert "Telia" not in str([statement.title, statement.updates])
 
 
 def test_an_estimate_stands_with_its_time_and_is_overdue_by_itself() -> None:
     estimate = Fact("estimate", NINE + 20, "kari", solution_at=NINE + 900, next_update_at=NINE + 600)
-    incident = happened(confirmed(), estimate)
+    incident = apply_fact(confirmed(), estimate)
     (before,) = statements([incident], now=NINE + 599, zone=OSLO)
     assert (before.solution_overdue, before.next_update_overdue) == (False, False)
     assert before.updates[0].body["en"].endswith("Expected to be solved by 21:15. Next update by 21:10.")
     (late,) = statements([incident], now=NINE + 901, zone=OSLO)
     assert (late.solution_overdue, late.next_update_overdue) == (True, True)
     assert late.updates[0].body["nb"] == "Det skulle vært løst 21:15. Det er det ikke."
-    over = happened(happened(incident, Fact("improving", NINE + 950)), Fact("proven", NINE + 999))
+    over = apply_fact(apply_fact(incident, Fact("improving", NINE + 950)), Fact("proven", NINE + 999))
     (after,) = statements([over], now=NINE + 1_000, zone=OSLO)
     assert not after.solution_overdue and not after.next_update_overdue
     assert after.updates[0].body["en"] == "The problem is fixed."
 
 
 def test_a_new_estimate_does_not_rewrite_the_old_one() -> None:
-    incident = happened(confirmed(), Fact("estimate", NINE + 20, "kari", solution_at=NINE + 900))
-    incident = happened(incident, Fact("estimate", NINE + 800, "kari", solution_at=NINE + 3_600))
+    incident = apply_fact(confirmed(), Fact("estimate", NINE + 20, "kari", solution_at=NINE + 900))
+    incident = apply_fact(incident, Fact("estimate", NINE + 800, "kari", solution_at=NINE + 3_600))
     (statement,) = statements([incident], now=NINE + 810, zone=OSLO)
     assert "22:00" in statement.updates[0].body["sv"]
     assert "21:15" in statement.updates[1].body["sv"]
 
 
 def test_a_persons_all_clear_is_told_as_a_belief() -> None:
-    over = happened(confirmed(), Fact("all-clear", NINE + 60, "kari"))
+    over = apply_fact(confirmed(), Fact("all-clear", NINE + 60, "kari"))
     (statement,) = statements([over], now=NINE + 70, zone=OSLO)
     assert statement.over
     assert statement.updates[0].body["en"].startswith("We believe")
-    reviewed = happened(over, Fact("review", NINE + 3_600, "kari"))
+    reviewed = apply_fact(over, Fact("review", NINE + 3_600, "kari"))
     (statement,) = statements([reviewed], now=NINE + 3_700, zone=OSLO)
     assert statement.over and "is mended." not in str(statement.updates)
 
 
 def test_a_resolved_incident_leaves_the_page_after_a_day() -> None:
-    over = replace(happened(confirmed(), Fact("all-clear", NINE + 60, "kari")), unproven=False)
+    over = replace(apply_fact(confirmed(), Fact("all-clear", NINE + 60, "kari")), unproven=False)
     assert told(over, now=NINE + 60 + 86_400 - 1) == ["1"]
     assert told(over, now=NINE + 60 + 86_400) == []

@@ -14,10 +14,10 @@ from surroundings import surroundings
 
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Scope, impact
-from prikkfri.assurance.incidents import Fact, Incident, happened, opened
+from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import http, store
-from prikkfri.assurance.response.service import Befallen, Response
+from prikkfri.assurance.response.service import CustomerIncident, Response
 from prikkfri.assurance.response.timing import Timing
 from prikkfri.assurance.segments import Segment
 from prikkfri.clock import ManualClock
@@ -58,9 +58,9 @@ class House:
 
     async def happens(self, name: str, *facts: Fact, customer: str = "s-1") -> Incident:
         now = self.clock.now()
-        incident = opened(name, Alarm("share", LAYER, now, now - 60, 0.005, 0.9, 40, 30.0, 25.0), now)
+        incident = open_incident(name, Alarm("share", LAYER, now, now - 60, 0.005, 0.9, 40, 30.0, 25.0), now)
         for fact in facts:
-            incident = happened(incident, fact)
+            incident = apply_fact(incident, fact)
         asked = Outcome(
             time=now - 50, service="television", step="sign-in", layer="signin", verdict="broken", reason="overloaded",
             customer=customer, device="d-x",
@@ -140,7 +140,7 @@ class Held(Response):
     let_go: asyncio.Event
     dead = False
 
-    async def was_hit(self, customer: str) -> list[Befallen]:
+    async def was_hit(self, customer: str) -> list[CustomerIncident]:
         if self.dead:
             raise StorageUnavailable("nobody is there")
         await self.let_go.wait()

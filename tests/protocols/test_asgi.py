@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from prikkfri.protocols.asgi import (
     NOT_FOUND,
     REFUSALS,
-    Answer,
     ClientLeft,
+    HttpResponse,
     Request,
     Route,
     bearer,
@@ -75,7 +75,7 @@ async def test_who_leaves_within_the_request_is_told_apart() -> None:
     assert client.heard == 3
 
 
-async def answered(answer: Answer, *extra: tuple[bytes, bytes]) -> tuple[int, dict[bytes, bytes], bytes]:
+async def answered(answer: HttpResponse, *extra: tuple[bytes, bytes]) -> tuple[int, dict[bytes, bytes], bytes]:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -91,7 +91,7 @@ async def answered(answer: Answer, *extra: tuple[bytes, bytes]) -> tuple[int, di
 
 async def test_an_answer_says_its_length_its_kind_and_that_nobody_may_keep_it() -> None:
     status, headers, body = await answered(
-        Answer(200, {"name": "Åse"}, ((b"set-cookie", b"a=b"),)), (b"vary", b"Origin")
+        HttpResponse(200, {"name": "Åse"}, ((b"set-cookie", b"a=b"),)), (b"vary", b"Origin")
     )
     assert (status, json.loads(body)) == (200, {"name": "Åse"})
     assert body == '{"name": "Åse"}'.encode()
@@ -102,8 +102,8 @@ async def test_an_answer_says_its_length_its_kind_and_that_nobody_may_keep_it() 
         b"set-cookie": b"a=b",
         b"vary": b"Origin",
     }
-    assert await answered(Answer(204)) == (204, {b"content-length": b"0", b"cache-control": b"no-store"}, b"")
-    assert (await answered(Answer(200, {})))[2] == b"{}"
+    assert await answered(HttpResponse(204)) == (204, {b"content-length": b"0", b"cache-control": b"no-store"}, b"")
+    assert (await answered(HttpResponse(200, {})))[2] == b"{}"
 
 
 @pytest.mark.parametrize("head", [False, True])
@@ -114,7 +114,7 @@ async def test_what_is_not_to_be_outlived_is_raised_when_the_answer_has_been_sen
         sent.append(message["type"])
 
     with pytest.raises(LookupError, match="another writes"):
-        await respond(send, Answer(503, {}, then=LookupError("another writes")), head=head)
+        await respond(send, HttpResponse(503, {}, then=LookupError("another writes")), head=head)
     assert sent == ["http.response.start", "http.response.body"]
 
 
@@ -244,12 +244,12 @@ def test_an_unsafe_request_of_another_page_is_told(headers: list[tuple[bytes, by
     assert from_another_origin(scope(*headers), VIEWER) is refused
 
 
-async def told(request: Request) -> Answer:
-    return Answer(200, dict(request.parts))
+async def told(request: Request) -> HttpResponse:
+    return HttpResponse(200, dict(request.parts))
 
 
-async def taken(request: Request) -> Answer:
-    return Answer(200, {"bytes": len(await request.body())})
+async def taken(request: Request) -> HttpResponse:
+    return HttpResponse(200, {"bytes": len(await request.body())})
 
 
 EDGE = edge(

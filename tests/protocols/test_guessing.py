@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.protocols import guessing
-from prikkfri.protocols.guessing import Bucket, Guesses, Limit, Limits, acquaintance
+from prikkfri.protocols.guessing import FailureCounter, Guesses, Limit, Limits, acquaintance
 from prikkfri.protocols.networks import Networks, network_of
 
 LIMITS = Limits()
@@ -16,15 +16,15 @@ def stranger(name: str, network: str) -> dict[guessing.Key, Limit]:
 
 
 def after_failure(
-    buckets: dict[guessing.Key, Bucket], tried: dict[guessing.Key, Limit], now: float
-) -> dict[guessing.Key, Bucket]:
+    buckets: dict[guessing.Key, FailureCounter], tried: dict[guessing.Key, Limit], now: float
+) -> dict[guessing.Key, FailureCounter]:
     buckets = buckets | guessing.reserved(buckets, tried, now)
     return guessing.settled(buckets, tried, now, failed=True)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 200)), max_size=80))
 def test_failures_are_limited_over_any_stretch_of_time(events: list[tuple[bool, float]]) -> None:
-    buckets: dict[guessing.Key, Bucket] = {}
+    buckets: dict[guessing.Key, FailureCounter] = {}
     tried = stranger("kari@example.no", "192.0.2.1")
     now, failed = 0.0, []
     for tries_now, pause in events:
@@ -39,7 +39,7 @@ def test_failures_are_limited_over_any_stretch_of_time(events: list[tuple[bool, 
 
 
 def test_a_guesser_elsewhere_does_not_lock_the_owner_out_and_one_address_is_limited() -> None:
-    buckets: dict[guessing.Key, Bucket] = {}
+    buckets: dict[guessing.Key, FailureCounter] = {}
     guesser = stranger("kari@example.no", "203.0.113.9")
     while guessing.retry_after(buckets, guesser, 0.0) is None:
         buckets |= after_failure(buckets, guesser, 0.0)
@@ -50,13 +50,13 @@ def test_a_guesser_elsewhere_does_not_lock_the_owner_out_and_one_address_is_limi
     assert guessing.retry_after(buckets, guesser, 900.0) is None
 
 
-def failed(buckets: dict[guessing.Key, Bucket], login: str, address: str, times: int, now: float) -> None:
+def failed(buckets: dict[guessing.Key, FailureCounter], login: str, address: str, times: int, now: float) -> None:
     for _ in range(times):
         buckets |= after_failure(buckets, stranger(login, address), now)
 
 
 def test_one_login_is_not_guessed_from_many_addresses() -> None:
-    buckets: dict[guessing.Key, Bucket] = {}
+    buckets: dict[guessing.Key, FailureCounter] = {}
     for number in range(49):
         failed(buckets, "kari@example.no", f"192.0.2.{number}", 1, 0.0)
     fresh = stranger("kari@example.no", "198.51.100.1")
@@ -86,7 +86,7 @@ def test_one_login_is_not_guessed_from_many_addresses() -> None:
 def test_a_try_waits_until_every_bucket_has_room(
     failures: list[tuple[str, str, int]], now: float, wait: float | None
 ) -> None:
-    buckets: dict[guessing.Key, Bucket] = {}
+    buckets: dict[guessing.Key, FailureCounter] = {}
     for login, address, times in failures:
         failed(buckets, login, address, times, 0.0)
     found = guessing.retry_after(buckets, stranger("kari", "home"), now)
@@ -94,14 +94,14 @@ def test_a_try_waits_until_every_bucket_has_room(
 
 
 def test_a_bucket_that_has_drained_is_empty_and_not_less() -> None:
-    buckets: dict[guessing.Key, Bucket] = {}
+    buckets: dict[guessing.Key, FailureCounter] = {}
     failed(buckets, "kari", "home", 6, 0.0)
     failed(buckets, "kari", "home", 6, 100_000.0)
     assert guessing.retry_after(buckets, stranger("kari", "home"), 100_000.0) == 50.0
 
 
 def test_waiting_as_long_as_told_is_enough() -> None:
-    buckets: dict[guessing.Key, Bucket] = {}
+    buckets: dict[guessing.Key, FailureCounter] = {}
     tried = stranger("kari@example.no", "192.0.2.1")
     for _ in range(6):
         buckets |= after_failure(buckets, tried, 10.0)
@@ -129,7 +129,7 @@ def test_tries_at_once_do_not_pass_the_limit_and_those_that_were_right_leave_not
             open_, failures = open_ - 1, failures + (what == 2)
     for _ in range(open_):
         guesses.settle(tried, now, failed=False)
-    wait_s = guessing.retry_after({("name and network", "kari", "home"): Bucket(failures, now)}, tried, now)
+    wait_s = guessing.retry_after({("name and network", "kari", "home"): FailureCounter(failures, now)}, tried, now)
     assert guesses.reserve(tried, now) == (wait_s if wait_s is None else pytest.approx(wait_s, abs=1e-6))
 
 

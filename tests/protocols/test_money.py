@@ -21,10 +21,10 @@ from prikkfri.protocols import money
 def test_an_amount_is_written_as_people_write_it(
     minor: int, currency: str, language: money.Language, said: str
 ) -> None:
-    assert money.said(minor, currency, language) == said.replace(" ", "\u00a0")
+    assert money.format_amount(minor, currency, language) == said.replace(" ", "\u00a0")
 
 
 def test_figures_have_the_marks_of_their_language() -> None:
-    assert money.figure(31_204, "en") == "31,204"
-    assert money.figure(31_204.25, "nb", decimals=1) == "31\u00a0204,2"
-    assert money.figure(999, "sv") == "999"
+    assert money.format_number(31_204, "en") == "31,204"
+    assert money.format_number(31_204.25, "nb", decimals=1) == "31\u00a0204,2"
+    assert money.format_number(999, "sv") == "999"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prikkfri.protocols.networks import EARLY_SECONDS, Allowance, Networks, Shares, network_of, networks_of
+from prikkfri.protocols.networks import EARLY_SECONDS, Allowance, NetworkQuota, Networks, network_of, networks_of
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_an_address_counts_for_its_network_and_its_site(address: str, networks: 
 
 
 def test_whoever_holds_a_whole_site_does_not_get_every_place() -> None:
-    shares = Shares(100, 10)
+    shares = NetworkQuota(100, 10)
     taken = [shares.take(f"2001:db8:1:{number:x}::1") for number in range(1_000)]
     places = [each for each in taken if each is not None]
     assert len(places) == shares.held == 20
@@ -112,21 +112,21 @@ def test_whoever_holds_a_whole_site_does_not_get_every_place() -> None:
 
 
 def test_a_subscribers_network_fills_before_its_site_does() -> None:
-    shares = Shares(100, 10)
+    shares = NetworkQuota(100, 10)
     assert [shares.take(f"2001:db8:1:1::{number:x}") is not None for number in range(11)] == [True] * 10 + [False]
     assert shares.used_up("2001:db8:1:1::1") == "2001:db8:1:1::/64"
     assert shares.take("2001:db8:1:2::1") is not None
 
 
 def test_a_trusted_site_has_no_share_and_all_together_have_the_places() -> None:
-    shares = Shares(30, 10, ["2001:db8:1::/48"])
+    shares = NetworkQuota(30, 10, ["2001:db8:1::/48"])
     assert sum(shares.take(f"2001:db8:1:1::{number:x}") is not None for number in range(40)) == 30
     assert shares.used_up("2001:db8:1:1::1") is None and shares.take("192.0.2.1") is None
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 3)), max_size=80))
 def test_what_was_given_back_can_be_taken_again(steps: list[tuple[bool, int, int]]) -> None:
-    shares, held = Shares(8, 2), list[tuple[str, ...]]()
+    shares, held = NetworkQuota(8, 2), list[tuple[str, ...]]()
     for takes, site, network in steps:
         if takes and (place := shares.take(f"2001:db8:{site:x}:{network:x}::1")) is not None:
             held.append(place)

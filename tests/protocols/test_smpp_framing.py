@@ -18,10 +18,10 @@ from prikkfri.protocols.smpp.pdu import (
     RESPONSE,
     TLVS_MAX,
     Bind,
-    BindAnswer,
+    BindResponse,
     Command,
     MalformedPdu,
-    MessageAnswer,
+    MessageResponse,
     Pdu,
     ShortMessage,
     Status,
@@ -31,7 +31,7 @@ from prikkfri.protocols.smpp.pdu import (
     encode,
     encode_body,
 )
-from prikkfri.protocols.smpp.session import Answered, Limits, Request, Session, Side, Unreadable
+from prikkfri.protocols.smpp.session import Limits, PeerResponse, Request, Session, Side, UnreadableResponse
 
 SUBMIT, DELIVER, SUBMIT_ANSWER, BIND = 0x04, 0x05, 0x80000004, 0x09
 SECRET = b"your code is 483 201"
@@ -150,7 +150,7 @@ def bound_centre() -> Session:
     centre = Session(Side.CENTRE, Limits(), 0.0)
     [request] = centre.receive(pdu(BIND, 1, b"shop\0secret\0\0\x34\0\0\0"), 0.0)
     assert isinstance(request, Request)
-    centre.answer(request, Status.OK, BindAnswer("prikkfri"))
+    centre.answer(request, Status.OK, BindResponse("prikkfri"))
     centre.outgoing()
     return centre
 
@@ -280,8 +280,10 @@ def test_an_answer_that_is_not_by_the_book_ends_nothing_and_takes_no_id_from_its
     stream = pdu(SUBMIT_ANSWER, 2, body) + pdu(SUBMIT_ANSWER, 3, b"net-2\0")
     first, second = esme.receive(stream, 0.0)
     # What cannot be read may have been taken on: it is in doubt, never refused, and no other is.
-    wanted = Unreadable("first") if identity is None else Answered("first", Status.OK, MessageAnswer(identity))
-    assert (first, second) == (wanted, Answered("second", Status.OK, MessageAnswer("net-2")))
+    wanted = (
+        UnreadableResponse("first") if identity is None else PeerResponse("first", Status.OK, MessageResponse(identity))
+    )
+    assert (first, second) == (wanted, PeerResponse("second", Status.OK, MessageResponse("net-2")))
     assert esme.window_room == esme.limits.window
 
 
@@ -306,13 +308,13 @@ def test_whatever_answers_look_like_each_request_has_its_own_and_the_session_goe
     assert [event.context for event in heard] == list(range(len(bodies)))
     for event, (body, status) in zip(heard, bodies, strict=True):
         if status:
-            assert event == Answered(event.context, status, MessageAnswer())
-        elif isinstance(event, Answered):
+            assert event == PeerResponse(event.context, status, MessageResponse())
+        elif isinstance(event, PeerResponse):
             assert body.startswith(event.body.message_id.encode("latin-1"))
             assert "\0" not in event.body.message_id
             assert len(event.body.message_id) <= 255
         else:
-            assert isinstance(event, Unreadable)
+            assert isinstance(event, UnreadableResponse)
             assert b"\0" not in body[:1] and body
     assert esme.receive(pdu(0x15, 1, b""), 0.0) == []
     assert answers(esme)[-1] == (0x15 | RESPONSE, 0, 1)
@@ -326,7 +328,7 @@ def test_who_takes_a_message_from_us_has_it_whatever_it_writes_behind(body: byte
         sequence = answers(centre)[-1][2]
         [answered] = centre.receive(pdu(DELIVER | RESPONSE, sequence, body, status=status), 0.0)
         assert (answered.context, answered.status) == ("mine", status)
-        assert isinstance(answered.body, MessageAnswer)
+        assert isinstance(answered.body, MessageResponse)
 
 
 DATA = b"CMT\0\x01\x014790000001\0\x05\x00Shop\0\x04\x01\x08"
@@ -340,7 +342,7 @@ def test_data_sm_of_a_network_is_read_and_answered_and_one_cut_anywhere_is_refus
         "4790000001", "Shop", data_coding=8, esm_class=4, registered_delivery=1, source_ton=1, source_npi=1,
         destination_ton=5, service_type="CMT", tlvs=((0x0424, b"hei"), (0x001E, b"net-1\0")),
     )  # fmt: skip
-    esme.answer(request, Status.OK, MessageAnswer())
+    esme.answer(request, Status.OK, MessageResponse())
     assert answers(esme)[-1] == (0x80000103, 0, 1)
     readable = {len(DATA), len(DATA) + 7, len(whole)}
     for cut in range(len(whole) + 1):
@@ -363,7 +365,7 @@ def test_a_bind_is_bound_by_its_status_whatever_the_partner_calls_itself(body: b
         esme = Session(Side.ESME, Limits(), 0.0)
         esme.bind(Command.BIND_TRANSCEIVER, Bind("us"), 0.0)
         [answered] = esme.receive(pdu(BIND | RESPONSE, 1, body, status=status), 0.0)
-        assert (answered.status, isinstance(answered.body, BindAnswer)) == (status, True)
+        assert (answered.status, isinstance(answered.body, BindResponse)) == (status, True)
         assert esme.may_ask(Command.SUBMIT_SM) is (status == 0)
 
 
@@ -373,8 +375,8 @@ def test_an_answer_without_a_body_takes_none_from_its_neighbour() -> None:
     esme.ask(Command.SUBMIT_SM, short_message(), "second", 0.0)
     stream = pdu(SUBMIT_ANSWER, 2, b"", status=0x58) + pdu(SUBMIT_ANSWER, 3, b"net-2\0")
     assert esme.receive(stream, 0.0) == [
-        Answered("first", Status.THROTTLED, MessageAnswer("")),
-        Answered("second", Status.OK, MessageAnswer("net-2")),
+        PeerResponse("first", Status.THROTTLED, MessageResponse("")),
+        PeerResponse("second", Status.OK, MessageResponse("net-2")),
     ]
 
 
@@ -537,7 +539,7 @@ def test_strings_of_a_bind_have_their_limits(field: str, read_max: int, written_
 
 @pytest.mark.parametrize("command", [SUBMIT_ANSWER, DELIVER | RESPONSE, 0x80000001, 0x80000002, 0x80000009])
 def test_ids_of_answers_have_their_limit(command: int) -> None:
-    kind = MessageAnswer if command in (SUBMIT_ANSWER, DELIVER | RESPONSE) else BindAnswer
+    kind = MessageResponse if command in (SUBMIT_ANSWER, DELIVER | RESPONSE) else BindResponse
     whole = kind("\n" * 64, ((0x1400, b"x"),))
     assert encode_body(whole) == b"\n" * 64 + b"\0" + parameter(0x1400, b"x")
     assert decode_body(command, encode_body(whole)) == whole

@@ -10,9 +10,9 @@ from prikkfri.protocols.smpp.pdu import (
     RESPONSE,
     TLVS_MAX,
     Bind,
-    BindAnswer,
+    BindResponse,
     Command,
-    MessageAnswer,
+    MessageResponse,
     Pdu,
     ShortMessage,
     Status,
@@ -54,8 +54,8 @@ binds = st.builds(Bind, strings(15), strings(32), strings(12), octet, octet, oct
 pdus = st.one_of(
     st.tuples(st.sampled_from([4, 5]), short_messages),
     st.tuples(st.sampled_from([1, 2, 9]), binds),
-    st.tuples(st.sampled_from([4 | RESPONSE, 5 | RESPONSE]), st.builds(MessageAnswer, strings(64), tlvs)),
-    st.tuples(st.sampled_from([1 | RESPONSE, 2 | RESPONSE, 9 | RESPONSE]), st.builds(BindAnswer, strings(64), tlvs)),
+    st.tuples(st.sampled_from([4 | RESPONSE, 5 | RESPONSE]), st.builds(MessageResponse, strings(64), tlvs)),
+    st.tuples(st.sampled_from([1 | RESPONSE, 2 | RESPONSE, 9 | RESPONSE]), st.builds(BindResponse, strings(64), tlvs)),
     st.tuples(st.sampled_from([6, 0x15, 6 | RESPONSE, 0x15 | RESPONSE, RESPONSE]), st.just(NOTHING)),
 ).flatmap(
     lambda kind: st.builds(

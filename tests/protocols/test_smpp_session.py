@@ -8,9 +8,9 @@ from prikkfri.protocols.smpp.pdu import (
     NOTHING,
     RESPONSE,
     Bind,
-    BindAnswer,
+    BindResponse,
     Command,
-    MessageAnswer,
+    MessageResponse,
     Pdu,
     ShortMessage,
     Status,
@@ -18,7 +18,16 @@ from prikkfri.protocols.smpp.pdu import (
     encode,
     encode_body,
 )
-from prikkfri.protocols.smpp.session import Answered, Ended, Limits, Request, Session, Side, State, Unanswered
+from prikkfri.protocols.smpp.session import (
+    Limits,
+    PeerResponse,
+    Request,
+    ResponseTimeout,
+    Session,
+    SessionEnd,
+    SessionState,
+    Side,
+)
 
 LIMITS = Limits(window=3, bind_seconds_max=5.0, answer_seconds_max=20.0, enquire_seconds=30.0)
 MESSAGE = encode_body(ShortMessage(source="a", destination="b", octets=b"hei"))
@@ -29,9 +38,9 @@ def bound(command: Command = Command.BIND_TRANSCEIVER, limits: Limits = LIMITS) 
     esme.bind(command, Bind("shop", "secret"), 0.0)
     [request] = centre.receive(esme.outgoing(), 0.0)
     assert isinstance(request, Request)
-    centre.answer(request, Status.OK, BindAnswer("prikkfri"))
+    centre.answer(request, Status.OK, BindResponse("prikkfri"))
     [answered] = esme.receive(centre.outgoing(), 0.0)
-    assert isinstance(answered, Answered)
+    assert isinstance(answered, PeerResponse)
     assert answered.status == Status.OK
     return esme, centre
 
@@ -48,26 +57,28 @@ def sent(session: Session) -> list[Pdu]:
 @pytest.mark.parametrize(("version", "takes"), [(0, False), (0x33, False), (0x34, True), (0x50, True)])
 def test_a_peer_older_than_3_4_is_told_no_optional_parameters(version: int, takes: bool) -> None:
     esme, centre = Session(Side.ESME, LIMITS, 0.0), Session(Side.CENTRE, LIMITS, 0.0)
-    answer = BindAnswer("prikkfri", ((0x0210, b"\x34"),))
+    answer = BindResponse("prikkfri", ((0x0210, b"\x34"),))
     esme.bind(Command.BIND_TRANSCEIVER, Bind("shop", "secret", interface_version=version), 0.0)
     [request] = centre.receive(esme.outgoing(), 0.0)
     assert isinstance(request, Request)
     assert centre.takes_parameters
     centre.answer(request, Status.OK, answer)
     assert centre.takes_parameters is takes
-    assert [pdu.body for pdu in sent(centre)] == [answer if takes else BindAnswer("prikkfri")]
+    assert [pdu.body for pdu in sent(centre)] == [answer if takes else BindResponse("prikkfri")]
     assert esme.takes_parameters
 
 
 @pytest.mark.parametrize(
     ("command", "state", "may_submit", "may_deliver"),
     [
-        (Command.BIND_TRANSMITTER, State.TRANSMITTER, True, False),
-        (Command.BIND_RECEIVER, State.RECEIVER, False, True),
-        (Command.BIND_TRANSCEIVER, State.TRANSCEIVER, True, True),
+        (Command.BIND_TRANSMITTER, SessionState.TRANSMITTER, True, False),
+        (Command.BIND_RECEIVER, SessionState.RECEIVER, False, True),
+        (Command.BIND_TRANSCEIVER, SessionState.TRANSCEIVER, True, True),
     ],
 )
-def test_a_bind_decides_who_may_ask_what(command: Command, state: State, may_submit: bool, may_deliver: bool) -> None:
+def test_a_bind_decides_who_may_ask_what(
+    command: Command, state: SessionState, may_submit: bool, may_deliver: bool
+) -> None:
     esme, centre = bound(command)
     assert esme.state is centre.state is state
     for session, asks, allowed in (
@@ -108,12 +119,12 @@ def test_answers_come_back_with_the_context_in_any_order() -> None:
     for context in ("first", "second"):
         esme.ask(Command.SUBMIT_SM, MESSAGE, context, 0.0)
     first, second = centre.receive(esme.outgoing(), 0.0)
-    centre.answer(second, Status.OK, MessageAnswer("id-2"))
+    centre.answer(second, Status.OK, MessageResponse("id-2"))
     centre.answer(first, Status.THROTTLED)
     events = esme.receive(centre.outgoing(), 0.0)
     assert events == [
-        Answered("second", Status.OK, MessageAnswer("id-2")),
-        Answered("first", Status.THROTTLED, MessageAnswer()),
+        PeerResponse("second", Status.OK, MessageResponse("id-2")),
+        PeerResponse("first", Status.THROTTLED, MessageResponse()),
     ]
 
 
@@ -125,7 +136,7 @@ def test_the_window_is_kept() -> None:
     with pytest.raises(LocalProtocolError):
         esme.ask(Command.SUBMIT_SM, MESSAGE, 3, 0.0)
     requests = centre.receive(esme.outgoing(), 0.0)
-    centre.answer(requests[0], Status.OK, MessageAnswer("x"))
+    centre.answer(requests[0], Status.OK, MessageResponse("x"))
     esme.receive(centre.outgoing(), 0.0)
     assert esme.window_room == 1
 
@@ -143,7 +154,7 @@ def test_an_unknown_command_is_nacked_and_the_session_goes_on() -> None:
 def test_a_length_out_of_bounds_is_nacked_and_ends_the_session(length: int) -> None:
     _, centre = bound()
     events = centre.receive(length.to_bytes(4, "big") + bytes.fromhex("000000040000000000000005"), 0.0)
-    assert [type(event) for event in events] == [Ended]
+    assert [type(event) for event in events] == [SessionEnd]
     assert sent(centre) == [Pdu(Command.GENERIC_NACK, Status.INVALID_COMMAND_LENGTH, 5, NOTHING)]
     assert centre.receive(b"more", 0.0) == []
 
@@ -165,7 +176,7 @@ def test_silence_is_asked_about_and_then_ends_the_session() -> None:
     assert [p.command for p in sent(esme)] == [Command.ENQUIRE_LINK]
     assert esme.tick(49.0) == []
     assert esme.outgoing() == b""
-    assert esme.tick(50.0) == [Ended("no answer to enquire_link", ())]
+    assert esme.tick(50.0) == [SessionEnd("no answer to enquire_link", ())]
     assert centre.tick(30.0) == []
     centre.receive(encode(Pdu(Command.ENQUIRE_LINK_RESP, 0, 1)), 31.0)
     assert centre.tick(59.0) == []
@@ -181,7 +192,7 @@ def test_enquire_link_is_answered_even_before_the_bind() -> None:
 def test_who_never_binds_is_shown_out() -> None:
     centre = Session(Side.CENTRE, LIMITS, 0.0)
     centre.receive(encode(Pdu(Command.ENQUIRE_LINK, 0, 4)), 4.0)
-    assert centre.tick(5.0) == [Ended("no bind in time", ())]
+    assert centre.tick(5.0) == [SessionEnd("no bind in time", ())]
 
 
 def test_a_late_answer_still_finds_its_context() -> None:
@@ -189,10 +200,10 @@ def test_a_late_answer_still_finds_its_context() -> None:
     esme.ask(Command.SUBMIT_SM, MESSAGE, "slow", 0.0)
     [request] = centre.receive(esme.outgoing(), 0.0)
     esme.receive(encode(Pdu(Command.ENQUIRE_LINK, 0, 1)), 19.0)
-    assert esme.tick(20.0) == [Unanswered("slow")]
+    assert esme.tick(20.0) == [ResponseTimeout("slow")]
     assert esme.window_room == 3
-    centre.answer(request, Status.OK, MessageAnswer("late"))
-    assert esme.receive(centre.outgoing(), 25.0) == [Answered("slow", Status.OK, MessageAnswer("late"))]
+    centre.answer(request, Status.OK, MessageResponse("late"))
+    assert esme.receive(centre.outgoing(), 25.0) == [PeerResponse("slow", Status.OK, MessageResponse("late"))]
 
 
 def test_the_answer_to_another_question_settles_nothing() -> None:
@@ -200,16 +211,16 @@ def test_the_answer_to_another_question_settles_nothing() -> None:
     esme.ask(Command.SUBMIT_SM, MESSAGE, "mine", 0.0)
     [pdu] = sent(esme)
     assert esme.receive(encode(Pdu(Command.ENQUIRE_LINK_RESP, 0, pdu.sequence)), 0.0) == []
-    assert esme.receive(encode(Pdu(Command.SUBMIT_SM_RESP, 0, pdu.sequence + 1, MessageAnswer("x"))), 0.0) == []
+    assert esme.receive(encode(Pdu(Command.SUBMIT_SM_RESP, 0, pdu.sequence + 1, MessageResponse("x"))), 0.0) == []
     nack = encode(Pdu(Command.GENERIC_NACK, Status.INVALID_COMMAND_ID, pdu.sequence))
-    assert esme.receive(nack, 0.0) == [Answered("mine", Status.INVALID_COMMAND_ID, NOTHING)]
+    assert esme.receive(nack, 0.0) == [PeerResponse("mine", Status.INVALID_COMMAND_ID, NOTHING)]
 
 
 def test_what_is_unanswered_at_the_end_is_in_doubt() -> None:
     esme, _ = bound()
     esme.ask(Command.SUBMIT_SM, MESSAGE, "one", 0.0)
     esme.ask(Command.SUBMIT_SM, MESSAGE, "two", 0.0)
-    assert esme.end("connection lost") == [Ended("connection lost", ("one", "two"))]
+    assert esme.end("connection lost") == [SessionEnd("connection lost", ("one", "two"))]
     assert esme.end("again") == []
 
 
@@ -222,9 +233,9 @@ def test_unbind_is_answered_and_both_sides_end() -> None:
     assert isinstance(unbind, Request)
     assert unbind.command == Command.UNBIND
     centre.answer(unbind, Status.OK)
-    assert centre.end("the peer unbound") == [Ended("the peer unbound", ())]
-    assert esme.receive(centre.outgoing(), 0.0) == [Ended("unbound", (0, 1, 2))]
-    assert esme.state is centre.state is State.ENDED
+    assert centre.end("the peer unbound") == [SessionEnd("the peer unbound", ())]
+    assert esme.receive(centre.outgoing(), 0.0) == [SessionEnd("unbound", (0, 1, 2))]
+    assert esme.state is centre.state is SessionState.ENDED
 
 
 MESSAGES = (Command.SUBMIT_SM, Command.DELIVER_SM)
@@ -268,7 +279,7 @@ def test_a_nack_is_a_refusal_whatever_its_status(asked: Command) -> None:
     session.ask(asked, MESSAGE, "mine", 0.0)
     [pdu] = sent(session)
     [answered] = session.receive(encode(Pdu(Command.GENERIC_NACK, Status.OK, pdu.sequence)), 0.0)
-    assert isinstance(answered, Answered)
+    assert isinstance(answered, PeerResponse)
     assert answered.context == "mine"
     assert answered.status == Status.SYSTEM_ERROR
 
@@ -281,31 +292,31 @@ def test_a_bind_that_is_not_accepted_binds_nobody(command: int, status: int) -> 
     esme = Session(Side.ESME, LIMITS, 0.0)
     esme.bind(Command.BIND_TRANSCEIVER, Bind("shop", "secret"), 0.0)
     esme.outgoing()
-    body = NOTHING if command == Command.GENERIC_NACK else BindAnswer("")
+    body = NOTHING if command == Command.GENERIC_NACK else BindResponse("")
     [answered] = esme.receive(encode(Pdu(command, status, 1, body)), 0.0)
-    assert isinstance(answered, Answered)
+    assert isinstance(answered, PeerResponse)
     assert answered.status != Status.OK
-    assert esme.state is State.OPEN
+    assert esme.state is SessionState.OPEN
     assert not esme.may_ask(Command.SUBMIT_SM)
 
 
 def test_the_answer_to_another_bind_than_ours_binds_nobody() -> None:
     esme = Session(Side.ESME, LIMITS, 0.0)
     esme.bind(Command.BIND_RECEIVER, Bind("shop", "secret"), 0.0)
-    assert esme.receive(encode(Pdu(9 | RESPONSE, 0, 1, BindAnswer(""))), 0.0) == []
-    assert esme.state is State.OPEN
-    [answered] = esme.receive(encode(Pdu(1 | RESPONSE, 0, 1, BindAnswer("x"))), 0.0)
-    assert answered == Answered(Bind("shop", "secret"), Status.OK, BindAnswer("x"))
-    assert esme.state is State.RECEIVER
+    assert esme.receive(encode(Pdu(9 | RESPONSE, 0, 1, BindResponse(""))), 0.0) == []
+    assert esme.state is SessionState.OPEN
+    [answered] = esme.receive(encode(Pdu(1 | RESPONSE, 0, 1, BindResponse("x"))), 0.0)
+    assert answered == PeerResponse(Bind("shop", "secret"), Status.OK, BindResponse("x"))
+    assert esme.state is SessionState.RECEIVER
 
 
 def test_a_refused_bind_says_nothing_of_us() -> None:
     centre = Session(Side.CENTRE, LIMITS, 0.0)
     [request] = centre.receive(encode(Pdu(9, 0, 5, Bind("shop", "guess"))), 0.0)
     assert isinstance(request, Request)
-    centre.answer(request, Status.INVALID_PASSWORD, BindAnswer("prikkfri", ((0x0210, b"\x34"),)))
+    centre.answer(request, Status.INVALID_PASSWORD, BindResponse("prikkfri", ((0x0210, b"\x34"),)))
     assert centre.outgoing() == bytes.fromhex("00000010 80000009 0000000e 00000005")
-    assert centre.state is State.OPEN
+    assert centre.state is SessionState.OPEN
     assert centre.receive(encode(Pdu(4, 0, 6, ShortMessage())), 0.0) == []
 
 
@@ -313,9 +324,9 @@ def test_a_request_answered_twice_by_the_peer_is_answered_once() -> None:
     esme, _ = bound()
     esme.ask(Command.SUBMIT_SM, MESSAGE, "mine", 0.0)
     [pdu] = sent(esme)
-    answer = encode(Pdu(4 | RESPONSE, 0, pdu.sequence, MessageAnswer("x")))
-    refusal = encode(Pdu(4 | RESPONSE, 0x45, pdu.sequence, MessageAnswer()))
-    assert esme.receive(answer + refusal + answer, 0.0) == [Answered("mine", Status.OK, MessageAnswer("x"))]
+    answer = encode(Pdu(4 | RESPONSE, 0, pdu.sequence, MessageResponse("x")))
+    refusal = encode(Pdu(4 | RESPONSE, 0x45, pdu.sequence, MessageResponse()))
+    assert esme.receive(answer + refusal + answer, 0.0) == [PeerResponse("mine", Status.OK, MessageResponse("x"))]
 
 
 def test_statuses_that_nobody_knows_are_handed_on_as_they_are() -> None:
@@ -323,8 +334,8 @@ def test_statuses_that_nobody_knows_are_handed_on_as_they_are() -> None:
     for status in (0x400, 0xFFFFFFFF):
         esme.ask(Command.SUBMIT_SM, MESSAGE, "mine", 0.0)
         [pdu] = sent(esme)
-        assert esme.receive(encode(Pdu(4 | RESPONSE, status, pdu.sequence, MessageAnswer())), 0.0) == [
-            Answered("mine", status, MessageAnswer())
+        assert esme.receive(encode(Pdu(4 | RESPONSE, status, pdu.sequence, MessageResponse())), 0.0) == [
+            PeerResponse("mine", status, MessageResponse())
         ]
 
 
@@ -334,10 +345,10 @@ def test_no_answer_counts_at_the_limit_and_not_before() -> None:
     for at, context in enumerate(("first", "second", "third")):
         esme.ask(Command.SUBMIT_SM, MESSAGE, context, float(at))
     assert esme.tick(19.99) == []
-    assert esme.tick(21.0) == [Unanswered("first"), Unanswered("second")]
+    assert esme.tick(21.0) == [ResponseTimeout("first"), ResponseTimeout("second")]
     assert esme.window_room == 4
     assert esme.tick(21.99) == []
-    assert esme.end("lost") == [Ended("lost", ("third",))]
+    assert esme.end("lost") == [SessionEnd("lost", ("third",))]
 
 
 def test_only_so_many_late_answers_are_waited_for() -> None:
@@ -346,21 +357,21 @@ def test_only_so_many_late_answers_are_waited_for() -> None:
     for context in ("first", "second", "third"):
         esme.ask(Command.SUBMIT_SM, MESSAGE, context, 0.0)
     sequences = [pdu.sequence for pdu in sent(esme)]
-    assert esme.tick(20.0) == [Unanswered("first"), Unanswered("second"), Unanswered("third")]
-    answers = b"".join(encode(Pdu(4 | RESPONSE, 0, sequence, MessageAnswer("x"))) for sequence in sequences)
+    assert esme.tick(20.0) == [ResponseTimeout("first"), ResponseTimeout("second"), ResponseTimeout("third")]
+    answers = b"".join(encode(Pdu(4 | RESPONSE, 0, sequence, MessageResponse("x"))) for sequence in sequences)
     assert [event.context for event in esme.receive(answers, 21.0)] == ["second", "third"]
-    assert esme.end("lost") == [Ended("lost", ())]
+    assert esme.end("lost") == [SessionEnd("lost", ())]
 
 
 def test_a_bind_or_an_unbind_without_an_answer_ends_the_session() -> None:
     esme = Session(Side.ESME, Limits(answer_seconds_max=5.0, bind_seconds_max=60.0), 0.0)
     esme.bind(Command.BIND_RECEIVER, Bind("a", "b"), 0.0)
     assert esme.tick(4.9) == []
-    assert esme.tick(5.0) == [Ended("no answer to bind_receiver", ())]
+    assert esme.tick(5.0) == [SessionEnd("no answer to bind_receiver", ())]
     esme, _ = bound()
     esme.ask(Command.SUBMIT_SM, MESSAGE, "mine", 1.0)
     esme.unbind(2.0)
-    assert esme.tick(22.0) == [Unanswered("mine"), Ended("no answer to unbind", ())]
+    assert esme.tick(22.0) == [ResponseTimeout("mine"), SessionEnd("no answer to unbind", ())]
     assert esme.tick(99.0) == []
 
 
@@ -375,13 +386,13 @@ def test_a_peer_is_asked_whether_it_lives_while_the_window_is_full_and_any_word_
     [pdu] = sent(esme)
     assert pdu == Pdu(Command.ENQUIRE_LINK, 0, pdu.sequence)
     assert esme.receive(b"\0", 24.0) == []
-    assert esme.tick(25.0) == [Unanswered("mine")]
+    assert esme.tick(25.0) == [ResponseTimeout("mine")]
     assert esme.tick(33.99) == []
     assert sent(esme) == []
     assert esme.tick(34.0) == []
     assert len(sent(esme)) == 1
     assert esme.tick(53.99) == []
-    assert esme.tick(54.0) == [Ended("no answer to enquire_link", ())]
+    assert esme.tick(54.0) == [SessionEnd("no answer to enquire_link", ())]
 
 
 def test_sequence_numbers_begin_again_at_1() -> None:
@@ -390,7 +401,7 @@ def test_sequence_numbers_begin_again_at_1() -> None:
         esme.ask(Command.SUBMIT_SM, MESSAGE, wanted, 0.0)
         [pdu] = sent(esme)
         assert pdu.sequence == wanted
-        assert esme.receive(encode(Pdu(4 | RESPONSE, 0, wanted, MessageAnswer("x"))), 0.0)
+        assert esme.receive(encode(Pdu(4 | RESPONSE, 0, wanted, MessageResponse("x"))), 0.0)
     assert Limits().sequence_max == 0x7FFFFFFF  # 3.2, sequence_number
 
 
@@ -399,7 +410,7 @@ def test_no_request_bears_the_sequence_number_of_one_whose_answer_may_still_come
     esme, _ = bound(limits=Limits(sequence_max=5, window=2, answer_seconds_max=20.0, enquire_seconds=1e9))
     esme.ask(Command.SUBMIT_SM, MESSAGE, "late", 0.0)
     [late] = sent(esme)
-    assert esme.tick(20.0) == [Unanswered("late")]
+    assert esme.tick(20.0) == [ResponseTimeout("late")]
     esme.ask(Command.SUBMIT_SM, MESSAGE, "waits", 20.0)
     [waits] = sent(esme)
     seen = set()
@@ -407,12 +418,12 @@ def test_no_request_bears_the_sequence_number_of_one_whose_answer_may_still_come
         esme.ask(Command.SUBMIT_SM, MESSAGE, number, 21.0)
         [pdu] = sent(esme)
         seen.add(pdu.sequence)
-        answer = encode(Pdu(4 | RESPONSE, 0, pdu.sequence, MessageAnswer("x")))
-        assert esme.receive(answer, 21.0) == [Answered(number, 0, MessageAnswer("x"))]
+        answer = encode(Pdu(4 | RESPONSE, 0, pdu.sequence, MessageResponse("x")))
+        assert esme.receive(answer, 21.0) == [PeerResponse(number, 0, MessageResponse("x"))]
     assert seen == {1, 2, 3, 4, 5} - {late.sequence, waits.sequence}
     for pdu, context in ((waits, "waits"), (late, "late")):
-        answer = encode(Pdu(4 | RESPONSE, 0, pdu.sequence, MessageAnswer("y")))
-        assert esme.receive(answer, 22.0) == [Answered(context, 0, MessageAnswer("y"))]
+        answer = encode(Pdu(4 | RESPONSE, 0, pdu.sequence, MessageResponse("y")))
+        assert esme.receive(answer, 22.0) == [PeerResponse(context, 0, MessageResponse("y"))]
 
 
 def test_where_each_number_is_waited_for_the_longest_wait_is_given_up() -> None:
@@ -421,10 +432,10 @@ def test_where_each_number_is_waited_for_the_longest_wait_is_given_up() -> None:
     for number in range(4):
         esme.ask(Command.SUBMIT_SM, MESSAGE, number, 20.0 * number)
         numbers += [pdu.sequence for pdu in sent(esme)]
-        assert esme.tick(20.0 * number + 20.0) == [Unanswered(number)]
+        assert esme.tick(20.0 * number + 20.0) == [ResponseTimeout(number)]
     assert sorted(numbers[:3]) == [1, 2, 3] and numbers[3] == numbers[0]
-    answer = encode(Pdu(4 | RESPONSE, 0, numbers[3], MessageAnswer("x")))
-    assert esme.receive(answer, 90.0) == [Answered(3, 0, MessageAnswer("x"))]
+    answer = encode(Pdu(4 | RESPONSE, 0, numbers[3], MessageResponse("x")))
+    assert esme.receive(answer, 90.0) == [PeerResponse(3, 0, MessageResponse("x"))]
 
 
 def test_what_is_looked_at_is_what_is_written_and_what_is_refused_leaves_nothing() -> None:
@@ -440,13 +451,13 @@ def test_what_is_looked_at_is_what_is_written_and_what_is_refused_leaves_nothing
     esme.ask(Command.SUBMIT_SM, MESSAGE, "mine", 0.0, check=lambda pdu, sequence: looked.append((pdu, sequence)))
     [(pdu, sequence)] = looked
     assert esme.outgoing() == pdu and type(pdu) is bytes
-    answer = encode(Pdu(4 | RESPONSE, 0, sequence, MessageAnswer("x")))
-    assert esme.receive(answer, 0.0) == [Answered("mine", 0, MessageAnswer("x"))]
+    answer = encode(Pdu(4 | RESPONSE, 0, sequence, MessageResponse("x")))
+    assert esme.receive(answer, 0.0) == [PeerResponse("mine", 0, MessageResponse("x"))]
 
 
 def test_the_longest_pdu_is_heard_and_one_octet_more_is_not() -> None:
     longest = encode(Pdu(4, 0, 8, ShortMessage(octets=b"x" * 20)))
-    for spare, kinds in ((0, [Request, Request]), (-1, [Ended])):
+    for spare, kinds in ((0, [Request, Request]), (-1, [SessionEnd])):
         _, centre = bound(limits=Limits(pdu_octets_max=len(longest) + spare))
         assert [type(event) for event in centre.receive(longest + longest, 0.0)] == kinds
 
@@ -457,7 +468,7 @@ def test_after_the_end_nothing_is_said_and_nothing_heard() -> None:
     [request] = esme.receive(centre.outgoing(), 0.0)
     assert isinstance(request, Request)
     esme.end("lost")
-    esme.answer(request, Status.OK, MessageAnswer())
+    esme.answer(request, Status.OK, MessageResponse())
     esme.unbind(0.0)
     with pytest.raises(LocalProtocolError):
         esme.ask(Command.SUBMIT_SM, MESSAGE, None, 0.0)
@@ -471,7 +482,7 @@ def test_nothing_that_follows_the_end_in_the_same_bytes_is_heard() -> None:
     esme.unbind(0.0)
     [unbind] = sent(esme)
     stream = encode(Pdu(6 | RESPONSE, 0, unbind.sequence)) + encode(Pdu(5, 0, 9, ShortMessage()))
-    assert esme.receive(stream, 0.0) == [Ended("unbound", ())]
+    assert esme.receive(stream, 0.0) == [SessionEnd("unbound", ())]
     assert esme.outgoing() == b""
 
 
@@ -489,7 +500,7 @@ def test_the_times_are_those_that_a_partner_is_promised() -> None:
     limits = Limits()
     waiting = Session(Side.CENTRE, limits, 1_000.0)
     assert waiting.tick(1_009.99) == []
-    assert waiting.tick(1_010.0) == [Ended("no bind in time", ())]
+    assert waiting.tick(1_010.0) == [SessionEnd("no bind in time", ())]
     esme, _ = bound(limits=limits)
     esme.ask(Command.SUBMIT_SM, MESSAGE, "mine", 0.0)
     sent(esme)
@@ -499,7 +510,7 @@ def test_the_times_are_those_that_a_partner_is_promised() -> None:
     [enquiry] = sent(esme)
     assert esme.receive(encode(Pdu(Command.ENQUIRE_LINK_RESP, 0, enquiry.sequence)), 59.0) == []
     assert esme.tick(59.99) == []
-    assert esme.tick(60.0) == [Unanswered("mine")]
+    assert esme.tick(60.0) == [ResponseTimeout("mine")]
 
 
 def test_what_is_a_header_by_the_book_is_a_header_alone() -> None:
@@ -512,7 +523,7 @@ def test_what_is_a_header_by_the_book_is_a_header_alone() -> None:
 def test_an_unanswered_bind_is_in_no_doubt() -> None:
     esme = Session(Side.ESME, LIMITS, 0.0)
     esme.bind(Command.BIND_TRANSCEIVER, Bind("shop", "secret"), 0.0)
-    assert esme.end("lost") == [Ended("lost", ())]
+    assert esme.end("lost") == [SessionEnd("lost", ())]
 
 
 @given(st.lists(st.binary(max_size=200)), st.sampled_from(Side))
@@ -520,7 +531,7 @@ def test_any_octets_never_raise(chunks: list[bytes], side: Side) -> None:
     session = Session(side, LIMITS, 0.0)
     ended = 0
     for now, chunk in enumerate(chunks):
-        ended += sum(isinstance(event, Ended) for event in session.receive(chunk, float(now)))
+        ended += sum(isinstance(event, SessionEnd) for event in session.receive(chunk, float(now)))
         session.outgoing()
     assert ended <= 1
 
@@ -553,13 +564,13 @@ class TwoSides(RuleBasedStateMachine):
 
     def take(self, events) -> None:
         for event in events:
-            if isinstance(event, Answered):
+            if isinstance(event, PeerResponse):
                 assert self.settled.get(event.context, "unanswered") == "unanswered"
                 self.settled[event.context] = "answered"
-            elif isinstance(event, Unanswered):
+            elif isinstance(event, ResponseTimeout):
                 assert event.context not in self.settled
                 self.settled[event.context] = "unanswered"
-            elif isinstance(event, Ended):
+            elif isinstance(event, SessionEnd):
                 for context in event.in_doubt:
                     assert context not in self.settled
                     self.settled[context] = "in doubt"
@@ -581,7 +592,7 @@ class TwoSides(RuleBasedStateMachine):
     @rule(last=st.booleans(), status=st.sampled_from([Status.OK, Status.THROTTLED]))
     def answer(self, last: bool, status: Status) -> None:
         if self.owed:
-            self.centre.answer(self.owed.pop(-1 if last else 0), status, MessageAnswer("x"))
+            self.centre.answer(self.owed.pop(-1 if last else 0), status, MessageResponse("x"))
 
     @rule(seconds=st.sampled_from([1.0, 10.0, 25.0]))
     def wait(self, seconds: float) -> None:
@@ -595,7 +606,7 @@ class TwoSides(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        if getattr(self, "esme", None) and self.esme.state is State.ENDED:
+        if getattr(self, "esme", None) and self.esme.state is SessionState.ENDED:
             assert len(self.settled) == self.asked
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.errors import RemoteProtocolError
-from prikkfri.protocols.xmltv import LIMITS, LeftOut, Limits, Listing, read_time, read_xmltv
+from prikkfri.protocols.xmltv import LIMITS, Limits, Listing, Omission, read_time, read_xmltv
 
 GUIDE = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE tv SYSTEM "xmltv.dtd">
@@ -46,10 +46,10 @@ def test_a_guide() -> None:
         Listing("bane.example", 1534798800.0, None, "Slutt som begynnelse", ""),
     )
     assert guide.left_out == (
-        LeftOut("without a title", 1, 17),
-        LeftOut("whose start is no time", 1, 20),
-        LeftOut("that stop before they start", 1, 21),
-        LeftOut("without a channel", 2, 22),
+        Omission("without a title", 1, 17),
+        Omission("whose start is no time", 1, 20),
+        Omission("that stop before they start", 1, 21),
+        Omission("without a channel", 2, 22),
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 
 from signin_house import PASSWORD
@@ -32,11 +33,15 @@ async def one(port: int, number: int, *, patience_s: float) -> str:
             await writer.wait_closed()
 
 
-async def crowd(port: int, *, first: int, per_second: float, seconds: float, patience_s: float) -> Counter[str]:
-    """Open loop: `per_second` come for `seconds`, numbered from `first`."""
+async def crowd(
+    port: int, *, first: int, per_second: Callable[[], float], seconds: float, patience_s: float
+) -> Counter[str]:
+    """Open loop: `per_second()` of this moment come for `seconds`, numbered from `first`."""
     loop = asyncio.get_running_loop()
-    started, people = loop.time(), []
-    for number in range(round(per_second * seconds)):
-        await asyncio.sleep(max(0.0, started + number / per_second - loop.time()))
-        people.append(asyncio.create_task(one(port, first + number, patience_s=patience_s)))
+    started = due = loop.time()
+    people: list[asyncio.Task[str]] = []
+    while due < started + seconds:
+        await asyncio.sleep(max(0.0, due - loop.time()))
+        people.append(asyncio.create_task(one(port, first + len(people), patience_s=patience_s)))
+        due += 1 / per_second()
     return Counter(await asyncio.gather(*people))

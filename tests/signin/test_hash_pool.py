@@ -9,7 +9,7 @@ import pytest
 from waiting import eventually
 
 from prikkfri.clock import ManualClock
-from prikkfri.signin.hash_pool import Hashed, HashPool, Overloaded
+from prikkfri.signin.hash_pool import HashPool, HashResult, Overload
 
 BuildPool = Callable[..., HashPool]
 
@@ -56,7 +56,7 @@ async def build(gate: Gate, clock: ManualClock) -> AsyncIterator[BuildPool]:
 async def start(pool: HashPool, gate: Gate, who: object, *, with_pass: bool = False) -> "asyncio.Task[object]":
     async def run() -> object:
         answer = await pool.run(gate.work(who), with_pass=with_pass)
-        return answer.result if isinstance(answer, Hashed) else answer
+        return answer.result if isinstance(answer, HashResult) else answer
 
     task = asyncio.create_task(run())
     await asyncio.sleep(0)
@@ -94,7 +94,7 @@ async def test_who_is_called_and_leaves_in_the_same_moment_gives_the_thread_on(b
     await asyncio.sleep(0)  # it has its turn, and has not gone on yet
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert await pool.run(gate.work("next")) == Hashed("next")
+    assert await pool.run(gate.work("next")) == HashResult("next")
     assert pool.load.running == 0
 
 
@@ -109,7 +109,7 @@ async def test_whoever_is_called_and_whoever_is_next_may_leave_at_once_and_no_th
     second.cancel()
     third.cancel()
     await asyncio.gather(first, second, third, return_exceptions=True)
-    assert await pool.run(gate.work("next"), with_pass=True) == Hashed("next")
+    assert await pool.run(gate.work("next"), with_pass=True) == HashResult("next")
     assert gate.worked_for == ["first", "next"]
     assert (pool.load.running, pool.counters.left) == (0, 2)
 
@@ -133,9 +133,9 @@ async def test_the_line_is_limited_in_seconds_of_measured_work(build: BuildPool,
     hash_s = pool.load.hash_s
     refused = [task.result() for task in tasks if task.done()]
     assert len(refused) == 100 - 1 - round(1.0 / hash_s)  # one is being hashed
-    assert all(isinstance(answer, Overloaded) and 1.0 < answer.retry_after_s < 1.2 for answer in refused)
+    assert all(isinstance(answer, Overload) and 1.0 < answer.retry_after_s < 1.2 for answer in refused)
     without = await pool.run(gate.work("no pass"))
-    assert isinstance(without, Overloaded)
+    assert isinstance(without, Overload)
     gate.open.set()
     await asyncio.gather(*tasks)
     assert len(gate.worked_for) + len(refused) == 100
@@ -211,7 +211,7 @@ async def test_nobody_waits_for_ever_behind_those_with_a_pass(build: BuildPool, 
     first = await start(pool, gate, "first", with_pass=True)
     second = await start(pool, gate, "second")
     answer = await asyncio.wait_for(second, 30)
-    assert isinstance(answer, Overloaded) and answer.retry_after_s > 0
+    assert isinstance(answer, Overload) and answer.retry_after_s > 0
     assert (pool.counters.refused, pool.counters.left) == (1, 0)
     gate.open.set()
     assert await first == "first"
@@ -227,5 +227,5 @@ async def test_what_work_raises_comes_out_and_frees_the_thread(build: BuildPool)
     failing, behind = asyncio.create_task(pool.run(fail)), asyncio.create_task(pool.run(lambda: 1))
     with pytest.raises(LookupError):
         await failing
-    assert await behind == Hashed(1)
+    assert await behind == HashResult(1)
     assert (pool.load.running, pool.counters.hashes) == (0, 1)

@@ -15,10 +15,10 @@ from prikkfri.errors import StorageUnavailable
 from prikkfri.journal import Outcome
 from prikkfri.protocols.guessing import Limit
 from prikkfri.signin import store as signin_store
-from prikkfri.signin.hash_pool import Hashed
+from prikkfri.signin.hash_pool import HashResult
 from prikkfri.signin.passwords import codes, store
 from prikkfri.signin.passwords.limits import PasswordLimits
-from prikkfri.signin.passwords.service import RETRY_AFTER_SECONDS, CodeWanted, NewPassword, Refused
+from prikkfri.signin.passwords.service import RETRY_AFTER_SECONDS, CodeRequest, NewPassword, PasswordRefusal
 
 KARI, NEW = "kari@example.no", "en helt ny hest"
 OTHER_DEVICE = "d-BBBBBBBBBBBBBBBBBBBBBB"
@@ -252,7 +252,7 @@ async def test_when_sign_in_is_full_nothing_is_hashed_or_sent_and_the_code_stays
         assert (full.status_code, full.json()["error"]) == (503, "overloaded")
         assert house.service.pool.counters.hashes == hashes
         release.set()
-        assert any(isinstance(each, Hashed) for each in await asyncio.gather(*crowd))
+        assert any(isinstance(each, HashResult) for each in await asyncio.gather(*crowd))
         assert (await choose(client, code)).status_code == 204
     assert [r for _, r, _, _ in told(house.recorded, "send-code")] == ["", "overloaded"]
     assert [r for _, r, _, _ in told(house.recorded, "set-password")] == ["overloaded"]
@@ -312,7 +312,7 @@ async def test_a_database_that_stops_answering_after_the_proof_was_good_holds_no
     setting = asyncio.ensure_future(house.passwords.set(NewPassword(NEW, "10.0.0.1", "phone", link=link)))
     await asyncio.wait([setting], timeout=WAIT_SECONDS_MAX)
     assert setting.done(), "it waits"
-    assert setting.result() == Refused("database-unavailable", RETRY_AFTER_SECONDS)
+    assert setting.result() == PasswordRefusal("database-unavailable", RETRY_AFTER_SECONDS)
 
 
 async def test_a_code_that_was_refused_and_cannot_be_taken_back_holds_up_no_other(build_house: BuildHouse) -> None:
@@ -332,7 +332,7 @@ async def test_a_code_that_was_refused_and_cannot_be_taken_back_holds_up_no_othe
     limits = PasswordLimits(database_seconds_max=0.5)
     house = await build_house(seen_through=stuck_from_then_on, password_limits=limits)
     house.centre.answer = ""
-    assert house.passwords.ask_for_code(CodeWanted(KARI, DEVICE, "10.0.0.1", "phone", "nb")) is None
+    assert house.passwords.ask_for_code(CodeRequest(KARI, DEVICE, "10.0.0.1", "phone", "nb")) is None
     sending = asyncio.ensure_future(house.passwords.send_next())
     await asyncio.wait([sending], timeout=WAIT_SECONDS_MAX)
     assert sending.done(), "it waits"
@@ -385,7 +385,7 @@ async def test_a_database_that_does_not_answer_holds_nobody_up_longer_than_may_b
 
     house = await build_house(seen_through=stuck, password_limits=PasswordLimits(database_seconds_max=0.0))
     room, code = house.passwords, NewPassword(NEW, "10.0.0.1", "phone", KARI, "12345678", DEVICE)
-    assert room.ask_for_code(CodeWanted(KARI, DEVICE, "10.0.0.1", "phone", "nb")) is None
+    assert room.ask_for_code(CodeRequest(KARI, DEVICE, "10.0.0.1", "phone", "nb")) is None
     asked: tuple[Awaitable[object], ...] = (
         room.send_next(), room.set(code), room.set(replace(code, code="", link="x")), room.make_link("s-1", by="Eva"),
     )  # fmt: skip
@@ -394,7 +394,7 @@ async def test_a_database_that_does_not_answer_holds_nobody_up_longer_than_may_b
         await asyncio.wait([each], timeout=WAIT_SECONDS_MAX)
         assert each.done(), "it waits"
         found.append(each.exception() or each.result())
-    away = Refused("database-unavailable", RETRY_AFTER_SECONDS)
+    away = PasswordRefusal("database-unavailable", RETRY_AFTER_SECONDS)
     assert found[:3] == [None, away, away] and isinstance(found[3], TimeoutError)
     assert told(house.recorded, "send-code") == [("broken", "database-unavailable", "signin", "")]
     assert "a code is not sent: the database did not answer in time" in caplog.text

@@ -61,8 +61,13 @@ async def test_at_three_times_capacity_the_hashes_are_for_people_who_are_still_t
     patience_s = max(1.0, PATIENCE_HASHES / pool.load.per_second)
 
     async def come(patiences: float, first: int) -> Counter[str]:
-        per_second, seconds = TIMES_CAPACITY * pool.load.per_second, patiences * patience_s
-        return await crowd(served.port, first=first, per_second=per_second, seconds=seconds, patience_s=patience_s)
+        return await crowd(
+            served.port,
+            first=first,
+            per_second=lambda: TIMES_CAPACITY * pool.load.per_second,  # also when the machine has become quiet
+            seconds=patiences * patience_s,
+            patience_s=patience_s,
+        )
 
     learning = await come(3, 0)  # so far nobody knew how patient people are
     await eventually(lambda: not pool.load.running)
@@ -83,5 +88,5 @@ async def test_at_three_times_capacity_the_hashes_are_for_people_who_are_still_t
     assert {outcome.reason for outcome in served.house.recorded} <= {"overloaded", "abandoned", "undelivered"}
 
     quiet = pool.load.per_second / 4
-    afterwards = await crowd(served.port, first=200_000, per_second=quiet, seconds=5 / quiet, patience_s=10)
+    afterwards = await crowd(served.port, first=200_000, per_second=lambda: quiet, seconds=4.5 / quiet, patience_s=10)
     assert afterwards == {"200": 5}  # the crowd has left nothing behind

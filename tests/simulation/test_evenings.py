@@ -8,7 +8,7 @@ import pytest
 
 from prikkfri.simulation.evenings import oracle
 from prikkfri.simulation.evenings.drawing import STREAMS, TABLE, UNDISTURBED, Evening, Fault, drawn, rows
-from prikkfri.simulation.evenings.judging import Figures, Judged, Result, goal_holds, result
+from prikkfri.simulation.evenings.judging import Figures, Judgement, Result, goal_holds, result
 from prikkfri.simulation.evenings.oracle import expected
 from prikkfri.simulation.evenings.world import Promise, World, lies_in, world
 from prikkfri.simulation.virtual.loop import VirtualLoop
@@ -177,7 +177,9 @@ def test_the_goal() -> None:
                  "credited_twice", "over_too_early", "false_incidents"):  # fmt: skip
         assert not replace(well, **{name: getattr(well, name) + 1}).holds, name
     assert not replace(well, found=4).holds
-    right, wrong = (Judged(seed=1, figures=Figures(), findings=words, digest="") for words in ((), ("not credited",)))
+    right, wrong = (
+        Judgement(seed=1, figures=Figures(), findings=words, digest="") for words in ((), ("not credited",))
+    )
     assert goal_holds(well, [right, wrong]) is (well.false_incidents > 0) and goal_holds(well, [right])
     assert not goal_holds(well, [right, wrong, wrong])
     assert not replace(well, placed_right=3, placed_coarser=2).holds

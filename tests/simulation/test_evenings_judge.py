@@ -13,7 +13,7 @@ import pytest
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Scope, impact
 from prikkfri.assurance.remedies import Trial
-from prikkfri.assurance.response.looking import BEFORE_SECONDS, Look, until
+from prikkfri.assurance.response.evaluation import BEFORE_SECONDS, Evaluation, until
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance
 from prikkfri.journal import Page, Source
@@ -102,7 +102,7 @@ def test_an_evening_by_lot_is_found_right(seed: int) -> None:
 
 
 class ByLayerAlone(Response):
-    async def _list(self, seen: Look, now: float) -> bool:
+    async def _list(self, seen: Evaluation, now: float) -> bool:
         incident = seen.incident
         outcomes = await self._outcomes(incident.since - BEFORE_SECONDS, now + 1)
         places = tuple(segment.base for segment in incident.segments)

@@ -12,9 +12,9 @@ from waiting import eventually
 
 from prikkfri.clock import SystemClock
 from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER, read_part, split
-from prikkfri.protocols.smpp.pdu import Bind, Command, MessageAnswer, ShortMessage, Status, encode_body
+from prikkfri.protocols.smpp.pdu import Bind, Command, MessageResponse, ShortMessage, Status, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState, parse_receipt
-from prikkfri.protocols.smpp.session import Answered, Limits, Request, Side
+from prikkfri.protocols.smpp.session import Limits, PeerResponse, Request, Side
 from prikkfri.protocols.smpp.text import decode_parts, encode_text
 from prikkfri.simulation.handsets.network import Phones
 from prikkfri.simulation.handsets.server import HandsetNetwork, application
@@ -81,7 +81,7 @@ class Network:
         self.link.session.bind(Command.BIND_TRANSCEIVER, Bind("prikkfri", password), 0.0)
         self.link.flush()
         answered = await self.event()
-        assert isinstance(answered, Answered)
+        assert isinstance(answered, PeerResponse)
         return answered.status
 
     async def event(self) -> Any:
@@ -110,14 +110,14 @@ async def test_a_message_shows_on_its_phone_and_its_receipt_is_sent() -> None:
         accepted, told = set(), set()
         while len(told) < 3:
             event = await at.event()
-            if isinstance(event, Answered):
-                assert isinstance(event.body, MessageAnswer)
+            if isinstance(event, PeerResponse):
+                assert isinstance(event.body, MessageResponse)
                 accepted.add(event.body.message_id)
             else:
                 receipt = parse_receipt(event.body)
                 assert receipt.state is MessageState.DELIVERED
                 told.add(receipt.message_id)
-                at.link.session.answer(event, Status.OK, MessageAnswer())
+                at.link.session.answer(event, Status.OK, MessageResponse())
         assert accepted == told
         [entry] = (await at.http.get(f"/phones/+{KARI}/inbox")).json()
         assert (entry["from"], entry["text"], entry["parts"]) == ("Shop", "Hei på deg " * 30 + "€", 3)
@@ -134,11 +134,11 @@ async def test_a_phone_sends_over_the_link_and_knows_whether_it_was_taken() -> N
         assert (request.body.source, request.body.destination) == (KARI, "2010")
         _, octets = read_part(request.body)
         assert decode_parts([(request.body.data_coding, octets)]) == "STOPP 😀"
-        at.link.session.answer(request, Status.TEMPORARY_APPLICATION_ERROR, MessageAnswer())
+        at.link.session.answer(request, Status.TEMPORARY_APPLICATION_ERROR, MessageResponse())
         at.link.flush()
         again = await at.event()
         assert again.body == request.body
-        at.link.session.answer(again, Status.INVALID_DESTINATION, MessageAnswer())
+        at.link.session.answer(again, Status.INVALID_DESTINATION, MessageResponse())
         at.link.flush()
 
         async def state() -> str:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from prikkfri.simulation.account import Account
-from prikkfri.simulation.kickoff import Inside, Truth
+from prikkfri.simulation.incident_reports import IncidentReport
+from prikkfri.simulation.kickoff import Truth, ViewerExperience
 from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.kickoff_result import judge
-from prikkfri.simulation.people import Asked
+from prikkfri.simulation.people import ViewerRequest
 
 BEGAN = 1_000.0
 FAULT, STATUS, OPENED, GIVEN_BACK, BACK_IN, OVER, ENDED = 1_020.0, 1_026.0, 1_023.5, 1_040.0, 1_042.0, 1_050.0, 1_062.0
@@ -18,13 +18,13 @@ HIT = ("s-3", "s-4", "s-5")
 """Those who came while sign-in was away; s-5 never got in."""
 
 
-def person(number: int, asked_at: float, got_at: float, open_at: float = 0.0) -> Asked:
-    return Asked(f"s-{number}", asked_at, got_at, device=f"d-{number}", saw_open_channel_at=open_at)
+def person(number: int, asked_at: float, got_at: float, open_at: float = 0.0) -> ViewerRequest:
+    return ViewerRequest(f"s-{number}", asked_at, got_at, device=f"d-{number}", saw_open_channel_at=open_at)
 
 
 def truth() -> Truth:
     found = Truth(Plan(), began_at=BEGAN, fault_at=FAULT, given_back_at=GIVEN_BACK, ended_at=ENDED)
-    found.inside = [Inside(fetches=30, switches=4), Inside(fetches=30, switches=3)]
+    found.inside = [ViewerExperience(fetches=30, switches=4), ViewerExperience(fetches=30, switches=3)]
     found.inside_ids = frozenset({"s-0", "s-1"})
     found.outside = [
         person(2, 1_005, 1_005.4),
@@ -41,7 +41,7 @@ def truth() -> Truth:
     return found
 
 
-def account() -> Account:
+def account() -> IncidentReport:
     incident = {
         "opened_at": FAULT + 5,
         "confirmed_at": FAULT + 8,
@@ -54,10 +54,10 @@ def account() -> Account:
     }
     hits = [{"customer": customer, "device": f"d{customer[1:]}"} for customer in HIT[:2]]
     hits.append({"customer": "", "device": "d-5"})  # who never got in is known by the device alone
-    return Account(incident, (), {"hits": hits}, [{"customer": customer} for customer in HIT[:2]])
+    return IncidentReport(incident, (), {"hits": hits}, [{"customer": customer} for customer in HIT[:2]])
 
 
-Evening = tuple[Truth, list[Account]]
+Evening = tuple[Truth, list[IncidentReport]]
 
 
 def red(evening: Evening) -> set[str]:
@@ -80,111 +80,111 @@ def test_an_honest_account_passes_and_its_figures_are_those_of_the_evening() -> 
     assert (result.placed, result.cleared) == (["layer=signin"], ["layer=streams"])
 
 
-def disturb(truth: Truth, account: Account) -> None:
+def disturb(truth: Truth, account: IncidentReport) -> None:
     truth.inside[1].failed = 1
 
 
-def spoil_a_switch(truth: Truth, account: Account) -> None:
+def spoil_a_switch(truth: Truth, account: IncidentReport) -> None:
     truth.inside[0].switches_failed = 1
 
 
-def switch_never(truth: Truth, account: Account) -> None:
-    truth.inside = [Inside(fetches=30)]
+def switch_never(truth: Truth, account: IncidentReport) -> None:
+    truth.inside = [ViewerExperience(fetches=30)]
 
 
-def raise_late(truth: Truth, account: Account) -> None:
+def raise_late(truth: Truth, account: IncidentReport) -> None:
     account.incident["opened_at"] = FAULT + 15.1
 
 
-def raise_before_it_was(truth: Truth, account: Account) -> None:
+def raise_before_it_was(truth: Truth, account: IncidentReport) -> None:
     account.incident["opened_at"] = FAULT - 2
 
 
-def place_elsewhere(truth: Truth, account: Account) -> None:
+def place_elsewhere(truth: Truth, account: IncidentReport) -> None:
     account.incident["placement"]["placed"].append({"segment": {"values": [("layer", "streams")]}})
 
 
-def place_nowhere(truth: Truth, account: Account) -> None:
+def place_nowhere(truth: Truth, account: IncidentReport) -> None:
     account.incident["placement"]["placed"].clear()
 
 
-def clear_nothing(truth: Truth, account: Account) -> None:
+def clear_nothing(truth: Truth, account: IncidentReport) -> None:
     account.incident["placement"]["cleared"].clear()
 
 
-def be_silent_on_the_page(truth: Truth, account: Account) -> None:
+def be_silent_on_the_page(truth: Truth, account: IncidentReport) -> None:
     truth.status_at = [(BEGAN, "none"), (FAULT - 5, "critical"), (STATUS, "minor"), (FAULT + 26, "major")]
 
 
-def open_late(truth: Truth, account: Account) -> None:
+def open_late(truth: Truth, account: IncidentReport) -> None:
     truth.open_channel_at = FAULT + 10.1
 
 
-def never_open(truth: Truth, account: Account) -> None:
+def never_open(truth: Truth, account: IncidentReport) -> None:
     truth.open_channel_at = 0.0
 
 
-def offer_nothing(truth: Truth, account: Account) -> None:
+def offer_nothing(truth: Truth, account: IncidentReport) -> None:
     truth.outside[2].saw_open_channel_at = 0.0
 
 
-def miss_one(truth: Truth, account: Account) -> None:
+def miss_one(truth: Truth, account: IncidentReport) -> None:
     del account.affected["hits"][2]
 
 
-def list_one_who_got_in(truth: Truth, account: Account) -> None:
+def list_one_who_got_in(truth: Truth, account: IncidentReport) -> None:
     account.affected["hits"].append({"customer": "", "device": "d-6"})
 
 
-def list_one_who_was_inside(truth: Truth, account: Account) -> None:
+def list_one_who_was_inside(truth: Truth, account: IncidentReport) -> None:
     account.affected["hits"].append({"customer": "", "device": "s-0"})
 
 
-def credit_nobody(truth: Truth, account: Account) -> None:
+def credit_nobody(truth: Truth, account: IncidentReport) -> None:
     account.credits.clear()  # type: ignore[attr-defined]
 
 
-def forget_a_credit(truth: Truth, account: Account) -> None:
+def forget_a_credit(truth: Truth, account: IncidentReport) -> None:
     del account.credits[1]  # type: ignore[attr-defined]
 
 
-def credit_twice(truth: Truth, account: Account) -> None:
+def credit_twice(truth: Truth, account: IncidentReport) -> None:
     account.credits.append({"customer": "s-3"})  # type: ignore[attr-defined]
 
 
-def text_twice(truth: Truth, account: Account) -> None:
+def text_twice(truth: Truth, account: IncidentReport) -> None:
     truth.texts["s-3"] *= 2
 
 
-def text_a_stranger(truth: Truth, account: Account) -> None:
+def text_a_stranger(truth: Truth, account: IncidentReport) -> None:
     truth.texts["s-2"] = ["Du får 49 kr tilbake."]
 
 
-def text_nobody(truth: Truth, account: Account) -> None:
+def text_nobody(truth: Truth, account: IncidentReport) -> None:
     truth.texts.clear()
 
 
-def deny(truth: Truth, account: Account) -> None:
+def deny(truth: Truth, account: IncidentReport) -> None:
     truth.told_hit["s-4"] = False
 
 
-def say_hit_to_everybody(truth: Truth, account: Account) -> None:
+def say_hit_to_everybody(truth: Truth, account: IncidentReport) -> None:
     truth.told_hit["s-6"] = True
 
 
-def answer_nobody(truth: Truth, account: Account) -> None:
+def answer_nobody(truth: Truth, account: IncidentReport) -> None:
     truth.told_hit.clear()
 
 
-def turn_away(truth: Truth, account: Account) -> None:
+def turn_away(truth: Truth, account: IncidentReport) -> None:
     truth.outside[3].got_at = 0.0
 
 
-def never_be_over(truth: Truth, account: Account) -> None:
+def never_be_over(truth: Truth, account: IncidentReport) -> None:
     account.incident["resolved_at"] = None
 
 
-def be_over_too_early(truth: Truth, account: Account) -> None:
+def be_over_too_early(truth: Truth, account: IncidentReport) -> None:
     account.incident["resolved_at"] = BACK_IN - 0.1
 
 
@@ -221,7 +221,7 @@ def be_over_too_early(truth: Truth, account: Account) -> None:
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-def test_each_lie_turns_its_check_red(lie: Callable[[Truth, Account], None], turned_red: str) -> None:
+def test_each_lie_turns_its_check_red(lie: Callable[[Truth, IncidentReport], None], turned_red: str) -> None:
     found, told = truth(), account()
     found.outside[3].got_at = 1_055
     lie(found, told)
@@ -251,7 +251,7 @@ def test_on_a_calm_evening_nothing_is_confirmed_and_nobody_listed() -> None:
     assert red((calm, [account()])) == {"Nobody was listed", "No incident was confirmed, since there was none"}
 
 
-def verdicts(found: Truth, told: list[Account]) -> dict[str, str]:
+def verdicts(found: Truth, told: list[IncidentReport]) -> dict[str, str]:
     result, checks = judge(found, told)
     assert result.passed is all(check.verdict == "passed" for check in checks)
     assert bool(result.not_judged) is any(check.verdict == "not judged" for check in checks)

@@ -118,7 +118,7 @@ PLANTS = (
         "a receipt that is acknowledged before it is stored", "sms/sessions/service.py",
         "        refused = await self._submissions.store(party, intake)\n",
         "        for told in intake.told:\n"
-        "            connection.session.answer(told.request, Status.OK, MessageAnswer())\n"
+        "            connection.session.answer(told.request, Status.OK, MessageResponse())\n"
         "        connection.flush()\n"
         "        refused = await self._submissions.store(party, intake)\n"
         "        intake.told.clear()\n",
@@ -156,7 +156,7 @@ PLANTS = (
     ),
     Plant(
         "sent again without doubt", "sms/intake.py", "        intake.in_doubt.append(context.id)\n",
-        '        intake.put_off.append((context.id, Retry(given.now, "no-answer")))\n',
+        '        intake.put_off.append((context.id, Retry(batch.now, "no-answer")))\n',
         "", ("cut", "stalled"),
     ),
     Plant(

@@ -9,32 +9,34 @@ import pytest
 from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER
 from prikkfri.protocols.smpp.pdu import HEADER, Command, ShortMessage, Tag, encode_body
 from prikkfri.simulation.messages.drawing import TABLE, drawn
-from prikkfri.simulation.messages.many import Judged, result, worlds
+from prikkfri.simulation.messages.many import Judgement, result, worlds
 from prikkfri.simulation.messages.oracle import Book, Figures, Piece, Row, judge
 from prikkfri.simulation.messages.peers import bodies
-from prikkfri.simulation.messages.texts import GSM, UCS2, Written, compose, decode, encode, marks_in, proof_of
+from prikkfri.simulation.messages.texts import GSM, UCS2, WrittenMessage, compose, decode, encode, marks_in, proof_of
 from prikkfri.simulation.messages.wire import Frames, short
 
 ANNA, BERIT = "4790000001", "4790000002"
 
 
-def written(number: int = 1, *, recipient: str = ANNA, coding: int = GSM, marks: int = 1, **known: Any) -> Written:
+def written(
+    number: int = 1, *, recipient: str = ANNA, coding: int = GSM, marks: int = 1, **known: Any
+) -> WrittenMessage:
     text = compose(random.Random(number), number, recipient, coding, marks)
     facts = {"account": "shop", "sender": "Shop", "sensitive": False, "at": 0.0, **known}
-    return Written(number=number, recipient=recipient, text=text, coding=coding, **facts)
+    return WrittenMessage(number=number, recipient=recipient, text=text, coding=coding, **facts)
 
 
 class Wire:
     """A centre, an account on one side and a partner on the other, as the judge sees them."""
 
-    def __init__(self, *messages: Written) -> None:
+    def __init__(self, *messages: WrittenMessage) -> None:
         self.book = Book({each.number: each for each in messages})
         self.account: Any = SimpleNamespace(number=1, peer=SimpleNamespace(number=2))
         self.link: Any = SimpleNamespace(number=3, peer=SimpleNamespace(number=4))
         self.rows: list[Row] = []
         self.sequence = 0
 
-    def accept(self, message: Written, status: int = 0, state: str = "delivered", **known: Any) -> list[bytes]:
+    def accept(self, message: WrittenMessage, status: int = 0, state: str = "delivered", **known: Any) -> list[bytes]:
         """Hands it in, and has it taken; the bodies."""
         handed = bodies(message, 7)
         for place, body in enumerate(handed, start=1):
@@ -289,18 +291,18 @@ def test_worlds_are_as_many_as_the_messages_asked_for_and_drawn_by_their_seed_al
 
 
 def test_figures_add_up_and_say_whether_it_holds() -> None:
-    good = Judged(
+    good = Judgement(
         seed=1, events=10, figures=Figures(accepted=9, delivered=8, waiting=1), faults={"cut": 1}, findings=(),
         digest="a",
     )  # fmt: skip
     found = result([good, good], seed=1, seconds=1.0)
     assert (found.events, found.accepted, found.faults, found.adds_up, found.holds) == (20, 18, {"cut": 2}, True, True)
     assert found.bound == 3 / 18
-    lost = Judged(
+    lost = Judgement(
         seed=2, events=1, figures=Figures(accepted=1, delivered=1, lost=1), faults={}, findings=("gone",), digest="b"
     )  # fmt: skip
     assert not result([good, lost], seed=1, seconds=1.0).holds
-    assert not result([Judged(seed=1, events=1, figures=Figures(accepted=1), faults={}, findings=(), digest="")],
+    assert not result([Judgement(seed=1, events=1, figures=Figures(accepted=1), faults={}, findings=(), digest="")],
                       seed=1, seconds=1.0).holds  # fmt: skip
 
 

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from prikkfri.cli import application
 from prikkfri.config import Sms
 from prikkfri.errors import UsageError
-from prikkfri.simulation.misdelivering import HARD_CASE, SETTINGS, Honest, Noticing, goal_of, honest, misdelivering
-from prikkfri.sms.trust.noticing import Looking, seconds_to_notice
+from prikkfri.simulation.misdelivering import HARD_CASE, SETTINGS, HonestHours, Noticing, goal_of, honest, misdelivering
+from prikkfri.sms.trust.noticing import CanarySchedule, seconds_to_notice
 
 CALM_SECONDS = 300.0
 
@@ -49,8 +49,8 @@ def test_a_goal_holds_when_half_are_in_time_and_none_was_stopped_wrongly() -> No
     assert not figures(None).holds
     assert not figures(100.0, wrongly=1).holds
     assert figures(None, goal_s=None).holds
-    assert Honest(1.0, 0, 0.1, 1, 1.0, HARD_CASE, {}).holds
-    assert not Honest(1.0, 1, 0.1, 1, 1.0, HARD_CASE, {}).holds
+    assert HonestHours(1.0, 0, 0.1, 1, 1.0, HARD_CASE, {}).holds
+    assert not HonestHours(1.0, 1, 0.1, 1, 1.0, HARD_CASE, {}).holds
 
 
 def test_the_command_says_what_it_assumes_and_writes_its_figures(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_command_says_what_it_assumes_and_writes_its_figures(tmp_path: Path)
 @pytest.mark.slow
 @pytest.mark.parametrize(("share", "runs"), [(0.05, 12), (0.2, 12)])
 def test_what_the_console_says_would_be_noticed_is_what_is_measured(share: float, runs: int) -> None:
-    looking = Looking(1 / SETTINGS.canary_seconds, HARD_CASE.phones / 2, HARD_CASE.phones, 10.0)
+    looking = CanarySchedule(1 / SETTINGS.canary_seconds, HARD_CASE.phones / 2, HARD_CASE.phones, 10.0)
     found = [misdelivering(seed, share, HARD_CASE, calm_seconds=600.0).noticed_after_s for seed in range(runs)]
     measured = median(each or 1e9 for each in found)
     assert measured == pytest.approx(seconds_to_notice(share, looking), rel=0.5)

@@ -13,9 +13,9 @@ from waiting import eventually
 
 from prikkfri.clock import SystemClock
 from prikkfri.config import load
-from prikkfri.protocols.smpp.pdu import Bind, Command, MessageAnswer, ShortMessage, Status, encode_body
+from prikkfri.protocols.smpp.pdu import Bind, Command, MessageResponse, ShortMessage, Status, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState, parse_receipt
-from prikkfri.protocols.smpp.session import Answered, Event, Limits, Request, Side
+from prikkfri.protocols.smpp.session import Event, Limits, PeerResponse, Request, Side
 from prikkfri.simulation.canary_phones import CanaryPhones, token_of
 from prikkfri.simulation.handsets.network import Phones
 from prikkfri.simulation.misdelivery import PARTNERS, Plan, configuration
@@ -49,13 +49,13 @@ class Link:
         """What the receipt says; None when none comes."""
         self.connection.session.ask(Command.SUBMIT_SM, encode_body(message(to)), "submit", 0.0)
         self.connection.flush()
-        assert isinstance(await self.event(5.0), Answered)
+        assert isinstance(await self.event(5.0), PeerResponse)
         told = await self.event(0.3)
         if told is None:
             return None
         assert isinstance(told, Request)
         assert isinstance(told.body, ShortMessage)
-        self.connection.session.answer(told, Status.OK, MessageAnswer())
+        self.connection.session.answer(told, Status.OK, MessageResponse())
         self.connection.flush()
         return parse_receipt(told.body).state
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from prikkfri.simulation.account import Account
-from prikkfri.simulation.misdelivery import SHORT_CODE, Plan, Seen, Sent, Truth, token_of
+from prikkfri.simulation.incident_reports import IncidentReport
+from prikkfri.simulation.misdelivery import SHORT_CODE, Plan, RouteView, SentMessage, Truth, token_of
 from prikkfri.simulation.misdelivery_result import judge, report
 from prikkfri.simulation.partners.network import Delivery
 from prikkfri.simulation.report import render
@@ -41,29 +41,29 @@ def truth() -> Truth:
     found.deliveries = {"fjordmobil": [], "nordtel": [], "sydtel": []}
     for number in range(10):
         at, token = BEGAN + 5 * number, f"{number:05d}"
-        found.sent.append(Sent(token, "code", NORD, at, f"id-{number}"))
+        found.sent.append(SentMessage(token, "code", NORD, at, f"id-{number}"))
         held = STOPPED <= at < OPENED
         handed_at = OPENED + 0.1 if held else at
         phone = STRANGER if number == 5 else NORD
         bad = FAULT <= handed_at < MENDED
         found.deliveries["nordtel"].append(Delivery(handed_at, NORD, phone, f"Koden er 1 (m{token})", bad))
     found.deliveries["nordtel"].append(Delivery(FAULT + 3, NORD, STRANGER, "Prikkfri canary x", True))
-    found.sent.append(Sent("00010", "reply", SHORT_CODE, BEGAN, "id-10"))
+    found.sent.append(SentMessage("00010", "reply", SHORT_CODE, BEGAN, "id-10"))
     found.replies = [("00010", SHORT_CODE)]
     return found
 
 
-def seen() -> Seen:
+def seen() -> RouteView:
     ways: dict[str, dict[str, Any]] = {
         link: {"link": link, "state": "open", "trusted": True, "astray": 0, "judged": 500}
         for link in ("fjordmobil", "nordtel", "sydtel")
     }
     ways["nordtel"] |= {"astray": 5, "stopped_at": STOPPED, "exposed_since": BEGAN + 12, "likely_since": FAULT}
     listed = [{"message": f"id-{number}", "sent_at": BEGAN + 5 * number} for number in (3, 4, 5)]
-    return Seen(ways, [(STOPPED, "nordtel", "rule:canaries")], PROVEN, listed)
+    return RouteView(ways, [(STOPPED, "nordtel", "rule:canaries")], PROVEN, listed)
 
 
-def account(service: str, place: tuple[str, str], told: str = "") -> Account:
+def account(service: str, place: tuple[str, str], told: str = "") -> IncidentReport:
     incident = {
         "service": service,
         "opened_at": STOPPED + 2,
@@ -74,15 +74,15 @@ def account(service: str, place: tuple[str, str], told: str = "") -> Account:
         "timeline": [{"at": STOPPED, "kind": "mitigate", "who": "rule", "text": "stopped", "state": "mitigated"}],
     }
     answer = {"number": 6, "question": "Exposed?", "text": told, "evidence": [], "known": True}
-    return Account(incident, [answer], {"hits": []}, [])
+    return IncidentReport(incident, [answer], {"hits": []}, [])
 
 
-def accounts() -> list[Account]:
+def accounts() -> list[IncidentReport]:
     told = "3 messages went that way and may have been read by strangers; 3 sensitive."
     return [account("messages", ("link", "nordtel"), told), account("receipts", ("partner", "Sydtel"))]
 
 
-def red(truth: Truth, accounts: list[Account], seen: Seen) -> set[str]:
+def red(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> set[str]:
     result, checks = judge(truth, accounts, seen)
     assert result.passed is all(check.holds for check in checks)
     return {check.name for check in checks if not check.holds}
@@ -101,91 +101,91 @@ def test_an_honest_account_passes() -> None:
     assert (result.route_stopped_after_s, result.detected_after_s, result.passed) == (10.0, 12.0, True)
 
 
-def lose(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def lose(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     del truth.deliveries["nordtel"][0]
 
 
-def hand_to_another_number(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def hand_to_another_number(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     truth.deliveries["nordtel"][0] = replace(truth.deliveries["nordtel"][0], destination=STRANGER, phone=STRANGER)
 
 
-def hand_to_another_account(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def hand_to_another_account(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     truth.replies.append(("00000", SHORT_CODE))
 
 
-def send_twice(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def send_twice(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     truth.deliveries["nordtel"].append(truth.deliveries["nordtel"][9])
 
 
-def refuse(truth: Truth, accounts: list[Account], seen: Seen) -> None:
-    truth.sent.append(Sent("00011", "code", SYD, BEGAN))
+def refuse(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
+    truth.sent.append(SentMessage("00011", "code", SYD, BEGAN))
 
 
-def raise_nothing(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def raise_nothing(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     accounts.clear()
 
 
-def place_elsewhere(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def place_elsewhere(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     accounts[0] = account("messages", ("link", "sydtel"), "3 messages went that way")
 
 
-def place_at_all_partners(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def place_at_all_partners(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     accounts[0] = account("messages", ("step", "route"), "3 messages went that way")
 
 
-def never_stop(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def never_stop(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     seen.stops.clear()
 
 
-def stop_too_late(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def stop_too_late(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     seen.stops[0] = (FAULT + 60, "nordtel", "rule:canaries")
 
 
-def stop_another(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def stop_another(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     seen.stops.append((STOPPED, "sydtel", "rule:canaries"))
 
 
-def take_lost_receipts_for_misdelivery(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def take_lost_receipts_for_misdelivery(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     seen.ways["sydtel"]["astray"] = 3
 
 
-def miss_one(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def miss_one(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     seen.exposed.pop()
 
 
-def list_one_too_many(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def list_one_too_many(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     seen.exposed.append({"message": "id-9", "sent_at": FAULT + 25})
 
 
-def list_what_never_went_there(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def list_what_never_went_there(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     seen.exposed.append({"message": "id-10", "sent_at": BEGAN + 13})
 
 
-def say_another_number(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def say_another_number(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     accounts[0] = account("messages", ("link", "nordtel"), "30 messages went that way")
 
 
-def open_unproven(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def open_unproven(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     seen.proven_at = 0.0
 
 
-def prove_too_early(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def prove_too_early(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     seen.proven_at = MENDED - 1
 
 
-def resolve_too_early(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def resolve_too_early(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     accounts[0].incident["resolved_at"] = MENDED - 1
 
 
-def never_resolve(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def never_resolve(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     accounts[0].incident["resolved_at"] = None
 
 
-def resolve_by_word_alone(truth: Truth, accounts: list[Account], seen: Seen) -> None:
+def resolve_by_word_alone(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:
     accounts[0].incident["unproven"] = True
 
 
-Lie = Callable[[Truth, list[Account], Seen], None]
+Lie = Callable[[Truth, list[IncidentReport], RouteView], None]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_the_report_is_a_page() -> None:
     assert clocks == sorted(clocks)
 
 
-def verdicts(found: Truth, told: list[Account], saw: Seen) -> dict[str, str]:
+def verdicts(found: Truth, told: list[IncidentReport], saw: RouteView) -> dict[str, str]:
     result, checks = judge(found, told, saw)
     assert result.passed is all(check.verdict == "passed" for check in checks)
     assert bool(result.not_judged) is any(check.verdict == "not judged" for check in checks)

@@ -16,7 +16,7 @@ from prikkfri.clock import ManualClock
 from prikkfri.protocols.smpp.pdu import (
     HEADER,
     Command,
-    MessageAnswer,
+    MessageResponse,
     ShortMessage,
     Tag,
     decode,
@@ -24,7 +24,7 @@ from prikkfri.protocols.smpp.pdu import (
     encode_body,
 )
 from prikkfri.protocols.smpp.receipt import MessageState, is_receipt, parse_receipt
-from prikkfri.protocols.smpp.session import Answered
+from prikkfri.protocols.smpp.session import PeerResponse
 from prikkfri.simulation.partners.quirks import (
     BY_THE_BOOK,
     AnswerForm,
@@ -55,7 +55,7 @@ def test_with_all_switches_off_it_is_by_the_book(state: MessageState) -> None:
     assert told.tlv(Tag.USER_MESSAGE_REFERENCE) == b"\x01\x02"
     in_words = structs.replace(told, tlvs=())
     assert parse_receipt(in_words).state is state
-    assert decode(answer_octets(BY_THE_BOOK, 7, 0, "ab")).body == MessageAnswer("ab")
+    assert decode(answer_octets(BY_THE_BOOK, 7, 0, "ab")).body == MessageResponse("ab")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ async def test_a_rate_holds_and_the_same_lots_are_drawn() -> None:
             link.connection.session.ask(Command.SUBMIT_SM, receipt_free(), "submit", 0.0)
             link.connection.flush()
             answered = await link.event(5.0)
-            assert isinstance(answered, Answered)
+            assert isinstance(answered, PeerResponse)
             statuses.append(answered.status)
         assert statuses == [0, 0, 0x58]
     assert (network.refused, len(network.deliveries)) == (1, 2)

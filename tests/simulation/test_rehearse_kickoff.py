@@ -14,7 +14,7 @@ from prikkfri.simulation.crowd import arrivals, match_shape
 from prikkfri.simulation.kickoff import Truth
 from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.kickoff_result import crowd_checks, overtaken_by, paces
-from prikkfri.simulation.people import Asked
+from prikkfri.simulation.people import ViewerRequest
 
 KEYS = [
     "viewers",
@@ -96,7 +96,7 @@ def test_more_come_at_once_than_sign_in_can_take(tmp_path: Path) -> None:
 def outside(*waits: tuple[float, float]) -> Truth:
     """Those who came and got in at such times, 0: never."""
     truth = Truth(Plan(fault="crowd"), began_at=1_000.0, fault_at=1_000.0, ended_at=1_060.0)
-    truth.outside = [Asked(f"s-{number}", asked, got) for number, (asked, got) in enumerate(waits)]
+    truth.outside = [ViewerRequest(f"s-{number}", asked, got) for number, (asked, got) in enumerate(waits)]
     return truth
 
 

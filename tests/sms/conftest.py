@@ -17,7 +17,7 @@ from sms_house import ANSWER_SECONDS_MAX, HURRIED, PASSWORD, SETTINGS, FailingEn
 
 from prikkfri.config import Link
 from prikkfri.journal import Journal, open_journal
-from prikkfri.sms.binding import Room
+from prikkfri.sms.binding import ConnectionLimits
 from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.holding.service import Holders
 from prikkfri.sms.service import SmsCentre
@@ -48,7 +48,7 @@ async def house(database: Database, location: Location) -> AsyncIterator[Opener]
         timing: Timing = HURRIED,
         window: int = 10,
         connections_max: int = 100,
-        room: Room | None = None,
+        room: ConnectionLimits | None = None,
         trusted: tuple[str, ...] = (),
         link_changes: dict[str, Any] | None = None,
         receipt_ids: str = "",
@@ -96,7 +96,7 @@ async def house(database: Database, location: Location) -> AsyncIterator[Opener]
             entropy=os.urandom,
             smpp_sockets=[smpp],
             timing=timing,
-            room=room or Room(connections_max=connections_max),
+            room=room or ConnectionLimits(connections_max=connections_max),
             trusted=trusted,
             wire=wire,
             holders=holders,
@@ -116,6 +116,9 @@ async def house(database: Database, location: Location) -> AsyncIterator[Opener]
         running = [asyncio.create_task(work()) for work in (centre.run, canaries.run)]
         try:
             yield House(area, clock, centre, canaries, smpp.getsockname()[1], network, other, sealing_keys)
+        except BaseException:
+            cast(FailingEngine, area.engine).go_on.set()  # a test that failed while it held a commit ends
+            raise
         finally:
             for each in running:
                 each.cancel()

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
 
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routes import store as routes_store
-from prikkfri.sms.routing import Stop
+from prikkfri.sms.routing import RouteOutage
 from prikkfri.storage import Database, Transaction
 
 NOW = 1_700_000_000.0
-STATES = tuple(str(state) for state in State)
+STATES = tuple(str(state) for state in DeliveryState)
 Row = dict[str, Any]
 GONE: Row = {}
 """What an oracle says of a row that is deleted."""
@@ -168,7 +168,7 @@ async def effect(
     async def run(tx: Transaction) -> None:
         await fill(tx, rows)
         for link, state in (routes or {}).items():
-            await routes_store.put_route(tx, link, Stop(state, 1.0, "Kari", "r", 1.0, 0.0, 0.0))
+            await routes_store.put_route(tx, link, RouteOutage(state, 1.0, "Kari", "r", 1.0, 0.0, 0.0))
         before = await read(tx)
         result = await work(tx)
         await carried_counts_hold(tx)

@@ -15,16 +15,16 @@ from prikkfri.journal import Outcome, read_page
 from prikkfri.protocols.smpp.pdu import (
     NOTHING,
     Bind,
-    BindAnswer,
+    BindResponse,
     Body,
     Command,
-    MessageAnswer,
+    MessageResponse,
     ShortMessage,
     Status,
     encode_body,
 )
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_message
-from prikkfri.protocols.smpp.session import Answered, Event, Limits, Request, Side
+from prikkfri.protocols.smpp.session import Event, Limits, PeerResponse, Request, Side
 from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.server import Connection
 from prikkfri.sms.service import SmsCentre
@@ -61,9 +61,9 @@ class Peer:
         assert isinstance(request.body, ShortMessage)
         return request, request.body
 
-    async def answered(self) -> Answered:
+    async def answered(self) -> PeerResponse:
         found = await self.event()
-        assert isinstance(found, Answered), found
+        assert isinstance(found, PeerResponse), found
         return found
 
     def answer(self, request: Request, status: int = Status.OK, body: Body = NOTHING) -> None:
@@ -71,7 +71,7 @@ class Peer:
         self.connection.flush()
 
     def take_message(self, request: Request, identity: str) -> None:
-        self.answer(request, Status.OK, MessageAnswer(identity))
+        self.answer(request, Status.OK, MessageResponse(identity))
 
     def ask(self, command: Command, body: Body, context: object = None) -> None:
         self.connection.session.ask(command, encode_body(body), context, 0.0)
@@ -86,7 +86,7 @@ class Peer:
         message = ShortMessage(**{"source": "Shop", "destination": NUMBER, "octets": b"hei", **fields})
         self.ask(Command.SUBMIT_SM, message)
         answered = await self.answered()
-        assert isinstance(answered.body, MessageAnswer)
+        assert isinstance(answered.body, MessageResponse)
         return answered.status, answered.body.message_id
 
     async def say_goodbye(self) -> None:
@@ -117,7 +117,7 @@ class Network:
         request = await peer.request()
         assert request.command == Command.BIND_TRANSCEIVER
         assert request.body == Bind("prikkfri", PASSWORD)
-        peer.answer(request, status, BindAnswer("network"))
+        peer.answer(request, status, BindResponse("network"))
         return peer
 
 
@@ -243,7 +243,7 @@ class House:
     ) -> tuple[Peer, int]:
         """The same with the status alone, -1 where none came."""
         peer, found = await self.asking_client(account, password=password, command=command)
-        return peer, found.status if isinstance(found, Answered) else -1
+        return peer, found.status if isinstance(found, PeerResponse) else -1
 
     async def bound_client(self, account: str = "shop", command: Command = Command.BIND_TRANSCEIVER) -> Peer:
         peer, status = await self.client(account, command=command)
@@ -274,7 +274,7 @@ class House:
             assert (await link.answered()).status == Status.OK
             request, message = await client.message()
             assert (message.destination, message.octets) == (short_code, text)
-            client.answer(request, body=MessageAnswer())
+            client.answer(request, body=MessageResponse())
 
     async def fetch(self, sql: str) -> list[tuple[Any, ...]]:
         return await self.database.read(lambda queries: queries.fetch(sql))

@@ -9,7 +9,7 @@ import pytest
 
 from prikkfri.config import Account
 from prikkfri.protocols.smpp.pdu import Status
-from prikkfri.sms.authentication import Rejected, Secrets
+from prikkfri.sms.authentication import Rejection, Secrets
 from prikkfri.sms.http import application
 
 PASSWORD = "secret12"
@@ -20,8 +20,8 @@ SLOW = Account(system_id="slow", password=PASSWORD, senders=("Shop",))
 def guess(secrets: Secrets, times: int, *, name: str = "shop", address: str, now: float = 0.0) -> list[float | None]:
     """How each wrong secret was answered."""
     answers = [secrets.authenticate(name, f"{n}", address=address, now=now) for n in range(times)]
-    assert all(isinstance(answer, Rejected) for answer in answers)
-    return [answer.retry_after_s for answer in answers if isinstance(answer, Rejected)]
+    assert all(isinstance(answer, Rejection) for answer in answers)
+    return [answer.retry_after_s for answer in answers if isinstance(answer, Rejection)]
 
 
 @pytest.mark.parametrize("name", ["shop", "nobody"])
@@ -31,9 +31,9 @@ def test_an_account_is_guessed_six_times_from_one_network_and_then_not_even_the_
     secrets = Secrets([SHOP])
     assert guess(secrets, 8, name=name, address="192.0.2.1") == [None] * 6 + [50.0] * 2
     early = secrets.authenticate(name, PASSWORD, address="192.0.2.1", now=49.0)
-    assert early == Rejected(pytest.approx(1.0))  # type: ignore[arg-type]
+    assert early == Rejection(pytest.approx(1.0))  # type: ignore[arg-type]
     later = secrets.authenticate(name, PASSWORD, address="192.0.2.1", now=50.0)
-    assert later == (SHOP if name == "shop" else Rejected())
+    assert later == (SHOP if name == "shop" else Rejection())
 
 
 def test_a_network_is_one_and_guesses_at_all_names_together() -> None:
@@ -49,7 +49,7 @@ def test_the_usual_network_is_not_locked_out_by_guesses_from_everywhere_and_a_ne
     assert secrets.authenticate("shop", PASSWORD, address="198.51.100.1", now=0.0) is SHOP
     for n in range(60):
         guess(secrets, 1, address=f"192.0.2.{n}")
-    assert isinstance(secrets.authenticate("shop", PASSWORD, address="203.0.113.1", now=0.0), Rejected)
+    assert isinstance(secrets.authenticate("shop", PASSWORD, address="203.0.113.1", now=0.0), Rejection)
     assert secrets.authenticate("slow", PASSWORD, address="203.0.113.1", now=0.0) is SLOW
     for _ in range(200):  # what is right costs nothing
         assert secrets.authenticate("shop", PASSWORD, address="198.51.100.1", now=0.0) is SHOP

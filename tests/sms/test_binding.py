@@ -12,9 +12,9 @@ from waiting import eventually
 
 from prikkfri.config import Account, Link
 from prikkfri.protocols.smpp.pdu import Command, Status
-from prikkfri.protocols.smpp.session import Ended
-from prikkfri.sms.binding import Room, Unbound, bind_refused, promised_too_many
-from prikkfri.sms.submission import Bucket
+from prikkfri.protocols.smpp.session import SessionEnd
+from prikkfri.sms.binding import ConnectionLimits, UnboundConnections, bind_refused, promised_too_many
+from prikkfri.sms.submission import TokenBucket
 
 ONE_ENGINE = pytest.mark.parametrize("location", ["sqlite"], indirect=True)
 """Nothing here asks the database for much: one engine is enough."""
@@ -43,7 +43,7 @@ def close(streams: list[Stream]) -> None:
                          ids=["from one address", "from many"])  # fmt: skip
 @ONE_ENGINE
 async def test_hundreds_of_silent_connections_shut_no_account_out(house: Any, addresses: list[str]) -> None:
-    async with house(room=Room(connections_max=120, unbound_max=60, unbound_of_address_max=20)) as at:
+    async with house(room=ConnectionLimits(connections_max=120, unbound_max=60, unbound_of_address_max=20)) as at:
         held = [stream for address in addresses for stream in await silent(at, 240 // len(addresses), address)]
         room = min(60, 20 * len(addresses))
         await eventually(lambda: at.centre.counters()["connections_unbound"] == room)
@@ -57,7 +57,7 @@ async def test_hundreds_of_silent_connections_shut_no_account_out(house: Any, ad
 
 @ONE_ENGINE
 async def test_behind_a_trusted_proxy_there_is_more_than_one_address(house: Any) -> None:
-    room = Room(unbound_max=60, unbound_of_address_max=5)
+    room = ConnectionLimits(unbound_max=60, unbound_of_address_max=5)
     async with house(room=room, trusted=("127.0.3.0/24",)) as at:
         held = await silent(at, 40, "127.0.3.1") + await silent(at, 10, "127.0.4.1")
         await eventually(lambda: at.centre.counters()["connections_unbound"] == 45)
@@ -66,7 +66,7 @@ async def test_behind_a_trusted_proxy_there_is_more_than_one_address(house: Any)
 
 @ONE_ENGINE
 async def test_a_full_centre_gives_a_silent_ones_place_to_a_newcomer(house: Any) -> None:
-    async with house(room=Room(connections_max=4)) as at:  # the link's own is one
+    async with house(room=ConnectionLimits(connections_max=4)) as at:  # the link's own is one
         await at.bound_link()
         [(reader, writer)] = await silent(at, 1)
         await eventually(lambda: at.centre.counters()["connections"] == 2)
@@ -75,7 +75,7 @@ async def test_a_full_centre_gives_a_silent_ones_place_to_a_newcomer(house: Any)
         assert await reader.read() == b""
         writer.close()
         _, cut = await at.asking_client()
-        assert isinstance(cut, Ended), "nobody who is bound leaves for another"
+        assert isinstance(cut, SessionEnd), "nobody who is bound leaves for another"
 
 
 @ONE_ENGINE
@@ -103,7 +103,7 @@ async def test_an_account_has_as_many_binds_as_it_may(house: Any) -> None:
         await at.bound_client(command=Command.BIND_RECEIVER)
         asked = [await at.client() for _ in range(3)]
         assert [status for _, status in asked] == [Status.BIND_FAILED] * 3
-        assert isinstance(await asked[0][0].event(), Ended)
+        assert isinstance(await asked[0][0].event(), SessionEnd)
         assert (await at.client("web"))[1] == Status.BIND_FAILED
         assert at.centre.counters()["binds_refused_total"] == 4
         await at.bound_client("clinic")
@@ -132,8 +132,8 @@ async def test_an_account_that_binds_again_and_again_is_slowed(house: Any) -> No
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=60))
 def test_the_room_is_never_over_its_size_and_whoever_comes_has_a_place(steps: list[tuple[int, bool]]) -> None:
-    room = Room(unbound_max=6, unbound_of_address_max=3)
-    unbound: Unbound[int] = Unbound(room, ["10.0.0.0/32"])
+    room = ConnectionLimits(unbound_max=6, unbound_of_address_max=3)
+    unbound: UnboundConnections[int] = UnboundConnections(room, ["10.0.0.0/32"])
     held: dict[int, int] = {}
     for connection, (network, leaves) in enumerate(steps):
         own = [each for each, of in held.items() if of == network]
@@ -154,19 +154,19 @@ def test_the_room_is_never_over_its_size_and_whoever_comes_has_a_place(steps: li
 
 
 def test_the_bucket_of_binds_fills_to_as_many_as_an_account_may_have() -> None:
-    account, room = Account(system_id="a", password="", binds_max=4), Room(binds_per_second_max=1.0)
-    bucket: str | Bucket = Bucket(0.0, 0.0)
+    account, room = Account(system_id="a", password="", binds_max=4), ConnectionLimits(binds_per_second_max=1.0)
+    bucket: str | TokenBucket = TokenBucket(0.0, 0.0)
     for _ in range(4):
-        assert isinstance(bucket, Bucket)
+        assert isinstance(bucket, TokenBucket)
         bucket = bind_refused(account, 3, bucket, room, 1_000.0)
-    assert isinstance(bucket, Bucket)
+    assert isinstance(bucket, TokenBucket)
     assert bind_refused(account, 3, bucket, room, 1_000.0) == "more than 1 binds a second"
     assert bind_refused(account, 4, bucket, room, 2_000.0) == "4 binds, and `binds_max` is 4"
-    assert isinstance(bind_refused(account, 3, bucket, room, 1_001.0), Bucket)
+    assert isinstance(bind_refused(account, 3, bucket, room, 1_001.0), TokenBucket)
 
 
 def test_silence_from_a_whole_site_makes_room_for_itself_alone() -> None:
-    unbound: Unbound[int] = Unbound(Room(unbound_max=10, unbound_of_address_max=2))
+    unbound: UnboundConnections[int] = UnboundConnections(ConnectionLimits(unbound_max=10, unbound_of_address_max=2))
     assert unbound.enter(0, "192.0.2.1") is None
     gone = [unbound.enter(number, f"2001:db8:1:{number:x}::1") for number in range(1, 8)]
     assert gone == [None] * 4 + [1, 2, 3]

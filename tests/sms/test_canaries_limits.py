@@ -3,13 +3,13 @@
 import pytest
 
 from prikkfri.sms.canaries.verdicts import Canary, Verdict, judge
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 
 GRACE = 10.0
 """Seconds; taken by the network at 100, a canary is due on its phone at 110."""
 
 
-def canary(state: State = State.SENT, **known: float) -> Canary:
+def canary(state: DeliveryState = DeliveryState.SENT, **known: float) -> Canary:
     times = {"attempted_at": 99.0, "sent_at": 100.0, "ended_at": 0.0, "arrived_at": 0.0, "stray_at": 0.0, **known}
     return Canary("token", "id", "nord", "4790000001", state, *times.values())
 
@@ -17,11 +17,11 @@ def canary(state: State = State.SENT, **known: float) -> Canary:
 def verdict(of: Canary, *, now: float, heard_at: float = 1e9) -> Verdict | None:
     judged = judge(of, heard_at, grace_seconds=GRACE, now=now)
     assert judged is None or judged.canary is of
-    assert judged is None or judged.receipted is (of.state is State.DELIVERED)
+    assert judged is None or judged.receipted is (of.state is DeliveryState.DELIVERED)
     return judged and judged.verdict
 
 
-DELIVERED = State.DELIVERED
+DELIVERED = DeliveryState.DELIVERED
 LIMITS = [
     # on its phone just in time, or just too late
     (canary(DELIVERED, ended_at=101.0, arrived_at=110.0), 110.0, Verdict.ARRIVED),
@@ -37,12 +37,12 @@ LIMITS = [
     (canary(), 110.1, Verdict.LOST),
     (canary(DELIVERED, ended_at=104.0), 114.0, None),
     (canary(DELIVERED, ended_at=104.0), 114.1, Verdict.MISSING),
-    (canary(State.SENDING, sent_at=0.0), 1_000.0, None),
+    (canary(DeliveryState.SENDING, sent_at=0.0), 1_000.0, None),
     # ended otherwise
-    (canary(State.UNREPORTED, ended_at=101.0), 101.0, Verdict.REFUSED),
-    (canary(State.EXPIRED, sent_at=0.0, ended_at=101.0), 101.0, Verdict.UNSENT),
+    (canary(DeliveryState.UNREPORTED, ended_at=101.0), 101.0, Verdict.REFUSED),
+    (canary(DeliveryState.EXPIRED, sent_at=0.0, ended_at=101.0), 101.0, Verdict.UNSENT),
     # on another phone: nothing else counts
-    (canary(State.WAITING, sent_at=0.0, stray_at=1.0), 1.0, Verdict.WRONG_PHONE),
+    (canary(DeliveryState.WAITING, sent_at=0.0, stray_at=1.0), 1.0, Verdict.WRONG_PHONE),
     (canary(DELIVERED, ended_at=101.0, arrived_at=101.0, stray_at=200.0), 200.0, Verdict.WRONG_PHONE),
 ]
 

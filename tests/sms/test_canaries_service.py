@@ -14,7 +14,7 @@ from waiting import eventually
 
 from prikkfri.config import Canary
 from prikkfri.protocols.smpp.pdu import ShortMessage
-from prikkfri.sms.canaries.service import Told
+from prikkfri.sms.canaries.service import PhoneReport
 from prikkfri.sms.http import application, commands
 
 NUMBER = "4790000001"
@@ -25,7 +25,7 @@ OURS = {
     "canary_seconds": 0.02,
     "canary_grace_seconds": GRACE_SECONDS,
 }
-BOTH = [Told(phone, ()) for phone in PHONES]
+BOTH = [PhoneReport(phone, ()) for phone in PHONES]
 
 
 def token_of(message: ShortMessage) -> str:
@@ -62,7 +62,7 @@ class Handing:
             if self.astray and self.canaries % 4 == 0:
                 phone = next(other for other in PHONES if other != phone)
             if self.phones_tell:
-                await self.at.canaries.told([Told(phone, [token_of(message)]), *BOTH])
+                await self.at.canaries.take_reports([PhoneReport(phone, [token_of(message)]), *BOTH])
             self.at.clock.advance(0.05)
 
     async def message(self) -> Any:
@@ -72,7 +72,7 @@ class Handing:
                 return event[0], body
 
     async def way(self) -> Any:
-        return (await self.at.canaries.ways())[0]
+        return (await self.at.canaries.route_statuses())[0]
 
     async def until_way(self, **wanted: object) -> None:
         async def so() -> bool:
@@ -239,10 +239,10 @@ async def test_a_restart_remembers_what_was_stopped_and_what_was_found(house: An
     async with house(**OURS) as at:
 
         async def remembered() -> bool:
-            return (await at.canaries.ways())[0].astray > 0
+            return (await at.canaries.route_statuses())[0].astray > 0
 
         await eventually(remembered)
-        [way] = await at.canaries.ways()
+        [way] = await at.canaries.route_statuses()
         assert (way.state, way.trusted, way.by, way.reason) == ("stopped", False, "rule:canaries", "misdelivery")
         assert (way.stopped_at, way.exposed_since) == (stopped.stopped_at, stopped.exposed_since)
         await send(at)
@@ -298,13 +298,13 @@ async def test_a_canary_that_is_not_where_it_is_said_to_be_is_followed_by_more_a
         link.tell(message, "net-1")
         await link.answered()
         await at.until("SELECT state FROM sms_message", "delivered")
-        assert not (await at.canaries.ways())[0].suspected
+        assert not (await at.canaries.route_statuses())[0].suspected
         at.clock.advance(3.1)
-        await at.canaries.told(BOTH)
+        await at.canaries.take_reports(BOTH)
         await link.message()
-        [way] = await at.canaries.ways()
+        [way] = await at.canaries.route_statuses()
         assert (way.suspected, way.judged) == (True, 0)
-        await at.canaries.told([Told(message.destination, [token_of(message)]), *BOTH])
+        await at.canaries.take_reports([PhoneReport(message.destination, [token_of(message)]), *BOTH])
         await at.until("SELECT verdict FROM sms_canary ORDER BY made_at LIMIT 1", "arrived")
 
 
@@ -320,18 +320,20 @@ async def test_what_would_be_noticed_is_told_by_the_canaries_that_tell_anything(
     assert [each.minutes for each in way.noticed] == [1, 10, 60]
     shares = [each.share for each in way.noticed]
     assert shares == sorted(shares, reverse=True) and 0 < shares[-1] < shares[0] < 0.05
-    [look] = at.canaries.looks()
+    [look] = at.canaries.coverage()
     assert (look.link, look.noticed) == ("nord", way.noticed)
     handing.phones_tell = False
     at.clock.advance(1_000.0)
-    assert [each.share for each in at.canaries.looks()[0].noticed] == [None] * 3
+    assert [each.share for each in at.canaries.coverage()[0].noticed] == [None] * 3
 
 
 async def test_a_phone_that_is_not_ours_cannot_say_that_canaries_strayed(house: Any) -> None:
     async with house(**OURS) as at, handing_over(at, phones_tell=False):
         await at.until("SELECT COUNT(*) > 0 FROM sms_canary", True)
         [(token,)] = await at.fetch("SELECT token FROM sms_canary ORDER BY made_at LIMIT 1")
-        assert await at.canaries.told([Told("+4799999999", [token]), Told("+" + PHONES[0], [])]) == 1
+        assert (
+            await at.canaries.take_reports([PhoneReport("+4799999999", [token]), PhoneReport("+" + PHONES[0], [])]) == 1
+        )
         assert await at.fetch("SELECT COUNT(*) FROM sms_canary WHERE stray_at > 0 OR arrived_at > 0") == [(0,)]
 
 

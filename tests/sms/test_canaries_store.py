@@ -7,11 +7,11 @@ from message_table import BASE, NOW, Row, fill
 
 from prikkfri.sms.canaries import store
 from prikkfri.sms.canaries.verdicts import Canary, Verdict
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.store import add_events
 from prikkfri.sms.trail import Step
 from prikkfri.sms.trust.evidence import Evidence, Hint
-from prikkfri.sms.trust.routes import Trust, observe, told
+from prikkfri.sms.trust.routes import Trust, observe, observe_hints
 from prikkfri.storage import Database, Transaction
 
 PHONE, OTHER = "4790000801", "4790000802"
@@ -91,12 +91,12 @@ async def test_a_phone_tells_of_its_own_canaries_and_of_those_that_strayed_to_it
         "strayed": {"stray_at": NOW, "stray_on": PHONE},
         "decided": {"stray_at": NOW, "stray_on": PHONE},
     }
-    sent = (State.SENT, BASE["attempted_at"], BASE["sent_at"], 0.0)
+    sent = (DeliveryState.SENT, BASE["attempted_at"], BASE["sent_at"], 0.0)
     assert strays == [
         Canary("strayed", "m-strayed", "nord", OTHER, *sent, 0.0, NOW, ""),
         Canary("decided", "m-decided", "nord", OTHER, *sent, NOW - 8, NOW, "arrived"),
     ]
-    assert strays[0].state is State.SENT
+    assert strays[0].state is DeliveryState.SENT
 
 
 async def test_those_that_are_undecided_are_judged_the_oldest_first(database: Database) -> None:
@@ -114,7 +114,7 @@ async def test_a_verdict_stands_unless_another_came_before_it(database: Database
 
         def known(token: str, verdict: str) -> Canary:
             row = stored[token]
-            return Canary(token, row["message"], "nord", PHONE, State.SENT, 1.0, 1.0, 0.0, 0.0, 0.0, verdict)
+            return Canary(token, row["message"], "nord", PHONE, DeliveryState.SENT, 1.0, 1.0, 0.0, 0.0, 0.0, verdict)
 
         return [
             await store.decide(tx, known("a", ""), "lost", now=NOW),
@@ -161,7 +161,7 @@ async def test_a_canary_that_comes_back_is_astray_once_and_not_when_it_is_for_it
 
 async def test_what_is_known_of_a_route_is_kept_as_it_is(database: Database) -> None:
     trust = observe(Trust(judged=4), PHONE, Verdict.MISSING, sent_at=NOW - 9, now=NOW)
-    trust = told(trust, {Hint.PEOPLE: 2}, messages=10, seconds=3.0, now=NOW)
+    trust = observe_hints(trust, {Hint.PEOPLE: 2}, messages=10, seconds=3.0, now=NOW)
 
     async def work(tx: Transaction) -> list[Trust | None]:
         await store.put_trust(tx, "nord", Trust())

@@ -7,13 +7,13 @@ from prikkfri.config import Link, Sms
 from prikkfri.errors import ConfigError
 from prikkfri.sms.canaries.phones import phone_of_turn, phones_by_link
 from prikkfri.sms.canaries.verdicts import Canary, Verdict, judge
-from prikkfri.sms.lifecycle import State
-from prikkfri.sms.routing import Party, Routes, Stop, switched, way_on
+from prikkfri.sms.lifecycle import DeliveryState
+from prikkfri.sms.routing import Party, RouteOutage, Routes, apply_switch, way_on
 
 GRACE = 10.0
 
 
-def canary(state: State = State.SENT, *, sent_at: float = 100.0, **known: float) -> Canary:
+def canary(state: DeliveryState = DeliveryState.SENT, *, sent_at: float = 100.0, **known: float) -> Canary:
     times = {"attempted_at": 99.9, "ended_at": 0.0, "arrived_at": 0.0, "stray_at": 0.0, **known}
     return Canary("token", "id", "nord", "4790000001", state, sent_at=sent_at, **times)  # type: ignore[arg-type]
 
@@ -23,7 +23,7 @@ def verdict(of: Canary, *, now: float, heard_at: float | None = None) -> Verdict
     return judged and judged.verdict
 
 
-RECEIPTED = {"state": State.DELIVERED, "ended_at": 101.0}
+RECEIPTED = {"state": DeliveryState.DELIVERED, "ended_at": 101.0}
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ RECEIPTED = {"state": State.DELIVERED, "ended_at": 101.0}
         (canary(), 110.1, Verdict.LOST),
         (canary(arrived_at=101.0), 105.0, None),  # its receipt may still come
         (canary(arrived_at=101.0), 110.1, Verdict.ARRIVED),
-        (canary(State.UNDELIVERABLE, ended_at=101.0), 102.0, Verdict.REFUSED),
-        (canary(State.EXPIRED, sent_at=0.0, ended_at=130.0), 131.0, Verdict.UNSENT),
-        (canary(State.WAITING, sent_at=0.0), 1_000.0, None),
+        (canary(DeliveryState.UNDELIVERABLE, ended_at=101.0), 102.0, Verdict.REFUSED),
+        (canary(DeliveryState.EXPIRED, sent_at=0.0, ended_at=130.0), 131.0, Verdict.UNSENT),
+        (canary(DeliveryState.WAITING, sent_at=0.0), 1_000.0, None),
         (canary(stray_at=101.0), 101.5, Verdict.WRONG_PHONE),
         (canary(**RECEIPTED, arrived_at=101.0, stray_at=102.0), 102.0, Verdict.WRONG_PHONE),  # to its phone and another
     ],
@@ -84,12 +84,12 @@ def test_what_waits_is_held_while_its_route_is_stopped() -> None:
 
 
 def test_a_switch_that_changes_nothing_is_none_and_an_opening_keeps_what_is_known_of_the_stop() -> None:
-    def to(known: Stop | None, state: str, now: float) -> Stop | None:
-        return switched(known, state, who="Kari", reason="r", exposed_since=1.0, likely_since=2.0, now=now)
+    def to(known: RouteOutage | None, state: str, now: float) -> RouteOutage | None:
+        return apply_switch(known, state, who="Kari", reason="r", exposed_since=1.0, likely_since=2.0, now=now)
 
     assert to(None, "open", 5.0) is None
     stopped = to(None, "stopped", 5.0)
-    assert stopped == Stop("stopped", 5.0, "Kari", "r", 5.0, 1.0, 2.0)
+    assert stopped == RouteOutage("stopped", 5.0, "Kari", "r", 5.0, 1.0, 2.0)
     assert to(stopped, "stopped", 6.0) is None
     again = to(stopped, "open", 7.0)
     assert again is not None

@@ -18,14 +18,14 @@ import pytest
 from sms_house import House, Peer
 from waiting import eventually
 
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.response.service import Response, Surroundings
 from prikkfri.assurance.service import Assurance
 from prikkfri.config import Assurance as Settings
 from prikkfri.journal import read_page
-from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status
+from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status
 from prikkfri.protocols.smpp.receipt import MessageState
-from prikkfri.protocols.smpp.session import Answered, Request
+from prikkfri.protocols.smpp.session import PeerResponse, Request
 from prikkfri.storage import Location, open_database
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("location", ["sqlite"], indirect=True)]
@@ -45,7 +45,7 @@ async def nobody_told(customer: str, text: str) -> str:
 
 
 ALL_IS_SEEN = Surroundings(
-    blind=frozenset, silent=frozenset, incomplete=str, capacity_per_second=lambda at: None, products=no_products,
+    blind=frozenset, silent=frozenset, incomplete=str, capacity_per_second=lambda *at: None, products=no_products,
     tell=nobody_told, changed=lambda: None,
 )  # fmt: skip
 
@@ -69,7 +69,7 @@ class Partner:
         while True:
             found = await self._link.connection.take(100)
             for event in found:
-                if isinstance(event, Answered):
+                if isinstance(event, PeerResponse):
                     self._unanswered -= 1
                 elif isinstance(event, Request):
                     self._take(event)
@@ -113,7 +113,7 @@ async def take_all(client: Peer) -> None:
     while True:
         for event in await client.connection.take(100):
             if isinstance(event, Request):
-                client.answer(event, body=MessageAnswer())
+                client.answer(event, body=MessageResponse())
 
 
 class Duty:
@@ -125,7 +125,7 @@ class Duty:
         self.response = Response(database, settings=Settings(), surroundings=ALL_IS_SEEN, clock=at.clock, zone=OSLO)
         urls = {"status": "http://status"}
         client = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
-        self._neighbours = Neighbours(client, urls=urls, command_keys=dict.fromkeys(urls, "key"))
+        self._neighbours = RoleClient(client, urls=urls, command_keys=dict.fromkeys(urls, "key"))
         self.assurance = Assurance(
             database, sources={"sms": lambda stream, after: read_page(at.database, stream, after)},
             neighbours=self._neighbours, clock=at.clock, settings=Settings(), operator="Test",

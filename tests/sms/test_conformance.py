@@ -10,14 +10,14 @@ from waiting import eventually
 
 from prikkfri.protocols.smpp.pdu import NOTHING, Status
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt
-from prikkfri.protocols.smpp.session import Answered, Ended, Unanswered, Unreadable
+from prikkfri.protocols.smpp.session import PeerResponse, ResponseTimeout, SessionEnd, UnreadableResponse
 from prikkfri.sms.conformance import (
     RATE_SECONDS,
     WORDS_MAX,
+    Durations,
+    LinkStatus,
     Rate,
     Spread,
-    Standing,
-    Took,
     Traffic,
     how_ids_are_written,
     label,
@@ -25,9 +25,9 @@ from prikkfri.sms.conformance import (
     report,
 )
 from prikkfri.sms.http import application, report_commands
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import DueReceipt, Message
-from prikkfri.sms.network_receipts import Fitting
+from prikkfri.sms.network_receipts import ReceiptMatch
 from prikkfri.sms.receipt_ids import COMPLAINT_MISSES, VOTES_MIN, Habit, Match, Reading
 
 DUE = DueReceipt(*[0] * len(DueReceipt._fields))
@@ -72,22 +72,22 @@ def message(identity: str = "m", attempts: int = 1) -> Message:
                    9.0, attempts=attempts)  # fmt: skip
 
 
-def fitting(state: State, sent_at: float = 0.0) -> Fitting:
-    return Fitting("m", state, sent_at, Match("m", None))
+def fitting(state: DeliveryState, sent_at: float = 0.0) -> ReceiptMatch:
+    return ReceiptMatch("m", state, sent_at, Match("m", None))
 
 
 def test_answers_are_counted_with_how_long_they_took() -> None:
     traffic = Traffic()
     for number in range(3):
         traffic.wrote(message(f"m{number}"), 10.0)
-    answers = [Answered(message("m0"), Status.OK, NOTHING), Answered(message("m1"), Status.QUEUE_FULL, NOTHING)]
-    traffic.note_events([*answers, Answered(DUE, Status.OK, NOTHING)], 10.2)
+    answers = [PeerResponse(message("m0"), Status.OK, NOTHING), PeerResponse(message("m1"), Status.QUEUE_FULL, NOTHING)]
+    traffic.note_events([*answers, PeerResponse(DUE, Status.OK, NOTHING)], 10.2)
     assert (traffic.taken, dict(traffic.refused), traffic.answered_late) == (1, {"smpp-14": 1}, 0)
     assert list(traffic.on_wire) == [("m2", 1)]
     assert (traffic.round_trip.quantile(0.5), sum(traffic.round_trip.counts)) == (pytest.approx(0.2), 2)
-    traffic.note_events([Unanswered(message("m2")), Unanswered(DUE)], 70.0)
+    traffic.note_events([ResponseTimeout(message("m2")), ResponseTimeout(DUE)], 70.0)
     assert (traffic.unanswered, traffic.on_wire) == (1, {})
-    traffic.note_events([Answered(message("m2"), Status.OK, NOTHING)], 80.0)
+    traffic.note_events([PeerResponse(message("m2"), Status.OK, NOTHING)], 80.0)
     assert (traffic.taken, traffic.answered_late, sum(traffic.round_trip.counts)) == (2, 1, 2)
 
 
@@ -96,34 +96,41 @@ def test_what_a_session_leaves_unanswered_or_unreadable_is_counted_and_forgotten
     for number in range(3):
         traffic.wrote(message(f"m{number}"), 10.0)
     traffic.wrote(message("m0", attempts=2), 10.0)
-    traffic.note_events([Unreadable(message("m0")), Ended("cut", (message("m1"), DUE, message("m2"), None))], 11.0)
+    traffic.note_events(
+        [UnreadableResponse(message("m0")), SessionEnd("cut", (message("m1"), DUE, message("m2"), None))], 11.0
+    )
     assert (traffic.unreadable, traffic.unanswered, list(traffic.on_wire)) == (1, 2, [("m0", 2)])
 
 
 def test_whatever_happens_again_is_counted_again() -> None:
-    traffic, over = Traffic(), Ended("cut", (message("m1"),))
-    for event in (Unanswered(message()), Unreadable(message()), over, Answered(message(), Status.OK, NOTHING)):
+    traffic, over = Traffic(), SessionEnd("cut", (message("m1"),))
+    for event in (
+        ResponseTimeout(message()),
+        UnreadableResponse(message()),
+        over,
+        PeerResponse(message(), Status.OK, NOTHING),
+    ):
         traffic.note_events([event], 5.0)
         traffic.note_events([event], 5.0)
     assert (traffic.unanswered, traffic.unreadable, traffic.answered_late, traffic.taken) == (4, 2, 2, 2)
     assert traffic.rate.per_second(5.0) == 2 / 60
     for _ in range(2):
         traffic.note_receipts([], unnamed=2)
-        traffic.note_fitting(fitting(State.UNREPORTED), 104.0, waited=False)
-        traffic.note_fitting(fitting(State.SENT, 103.5), 104.0, waited=False)
+        traffic.note_fitting(fitting(DeliveryState.UNREPORTED), 104.0, waited=False)
+        traffic.note_fitting(fitting(DeliveryState.SENT, 103.5), 104.0, waited=False)
     assert (traffic.unnamed, traffic.late, traffic.receipts) == (4, 2, 2)
     assert traffic.receipt_after.longest == 0.5
 
 
 def test_a_receipt_is_early_late_repeated_or_as_it_should_be() -> None:
     traffic = Traffic()
-    traffic.note_fitting(fitting(State.SENT, 100.0), 104.0, waited=False)
-    traffic.note_fitting(fitting(State.IN_DOUBT, 105.0), 104.0, waited=False)
+    traffic.note_fitting(fitting(DeliveryState.SENT, 100.0), 104.0, waited=False)
+    traffic.note_fitting(fitting(DeliveryState.IN_DOUBT, 105.0), 104.0, waited=False)
     assert (traffic.receipts, traffic.early, sum(traffic.receipt_after.counts)) == (2, 0, 2)
     assert traffic.receipt_after.longest == 4.0
-    traffic.note_fitting(fitting(State.SENT), 104.0, waited=True)
+    traffic.note_fitting(fitting(DeliveryState.SENT), 104.0, waited=True)
     assert (traffic.receipts, traffic.early, sum(traffic.receipt_after.counts)) == (3, 1, 2)
-    for state in (State.UNREPORTED, State.DELIVERED, State.EXPIRED):
+    for state in (DeliveryState.UNREPORTED, DeliveryState.DELIVERED, DeliveryState.EXPIRED):
         traffic.note_fitting(fitting(state), 104.0, waited=True)
     assert (traffic.receipts, traffic.early, traffic.late, traffic.repeated) == (3, 1, 1, 2)
 
@@ -159,20 +166,20 @@ def test_a_rate_is_that_of_the_last_minute_and_keeps_no_more() -> None:
 def test_statuses_without_end_are_counted_together() -> None:
     traffic = Traffic()
     for status in range(1, WORDS_MAX + 3):
-        traffic.note_events([Answered(message(), status, NOTHING)], 0.0)
+        traffic.note_events([PeerResponse(message(), status, NOTHING)], 0.0)
     assert (len(traffic.refused), traffic.refused["other"], traffic.refused["smpp-01"]) == (WORDS_MAX + 1, 2, 1)
 
 
 # The report.
 
-STANDING = Standing("nord", "Fjordmobil", 2, 50.0, 7, None, Habit(), 3, 4)
+STANDING = LinkStatus("nord", "Fjordmobil", 2, 50.0, 7, None, Habit(), 3, 4)
 
 
 def test_a_link_that_has_said_nothing_has_no_shares() -> None:
     found = report(STANDING, Traffic(), 0.0)
     shares = (found.without_answer, found.without_receipt, found.late, found.out_of_order, found.unmatched)
     assert shares == (None,) * 5
-    assert (found.round_trip, found.ids, found.complaint) == (Took(None, None, None), "not known yet", "")
+    assert (found.round_trip, found.ids, found.complaint) == (Durations(None, None, None), "not known yet", "")
     assert (found.link, found.partner, found.binds, found.bound_since, found.waiting) == (
         "nord",
         "Fjordmobil",
@@ -198,7 +205,7 @@ def test_shares_are_of_what_they_could_have_been_of() -> None:
     assert found.late == 10 / 90
     assert found.out_of_order == 20 / 80
     assert found.unmatched == 30 / 120
-    assert found.round_trip == Took(0.025, 4.0, 4.0)
+    assert found.round_trip == Durations(0.025, 4.0, 4.0)
     told = metrics(found)
     assert told['link_receipts_by_state_total{link="nord",state="EXPIRED"}'] == 3.0
     assert told['link_round_trip_seconds{link="nord",quantile="0.5"}'] == 0.025

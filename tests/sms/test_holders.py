@@ -11,9 +11,9 @@ from sms_house import HURRIED, NUMBER, House, Opener, Peer
 from waiting import eventually
 
 from prikkfri.errors import StorageUnavailable
-from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState
-from prikkfri.sms.holders import Hands, bound, hands, to_be_bound
+from prikkfri.sms.holders import NumberHolder, bound_messages, number_holder, to_be_bound
 from prikkfri.sms.messages import Message
 
 OTHER = "4790000002"
@@ -27,18 +27,20 @@ def test_only_numbers_that_go_to_networks_are_bound_each_once() -> None:
     ]  # fmt: skip
     assert to_be_bound(messages) == [NUMBER, OTHER]
     mine = structs.replace(M, holder="s-1")
-    assert bound([M, mine]) == [mine]
+    assert bound_messages([M, mine]) == [mine]
 
 
 @pytest.mark.parametrize(
     ("holder", "now", "found"),
     [
-        ("s-1", {NUMBER: "s-1"}, Hands.SAME), ("s-1", {NUMBER: "s-2"}, Hands.ANOTHERS), ("s-1", {}, Hands.NOBODYS),
-        ("s-1", {OTHER: "s-1"}, Hands.NOBODYS), ("", {NUMBER: "s-2"}, Hands.SAME), ("", {}, Hands.SAME),
+        ("s-1", {NUMBER: "s-1"}, NumberHolder.SAME), ("s-1", {NUMBER: "s-2"}, NumberHolder.ANOTHERS),
+        ("s-1", {}, NumberHolder.NOBODYS),
+        ("s-1", {OTHER: "s-1"}, NumberHolder.NOBODYS),
+        ("", {NUMBER: "s-2"}, NumberHolder.SAME), ("", {}, NumberHolder.SAME),
     ],
 )  # fmt: skip
-def test_hands_are_another_s_nobody_s_or_the_same(holder: str, now: Mapping[str, str], found: Hands) -> None:
-    assert hands(structs.replace(M, holder=holder), now) is found
+def test_hands_are_another_s_nobody_s_or_the_same(holder: str, now: Mapping[str, str], found: NumberHolder) -> None:
+    assert number_holder(structs.replace(M, holder=holder), now) is found
 
 
 class Subscribers:
@@ -99,7 +101,7 @@ async def test_whose_number_is_somebody_else_s_by_now_is_not_delivered_but_repor
         subscribers.held[NUMBER] = "s-2"
         link, client = await at.bound_link(), await at.bound_client()
         request, receipt = await client.message()
-        client.answer(request, body=MessageAnswer())
+        client.answer(request, body=MessageResponse())
         assert receipt.tlv(Tag.RECEIPTED_MESSAGE_ID) == message.encode() + b"\0"
         assert receipt.tlv(Tag.MESSAGE_STATE) == bytes((MessageState.REJECTED,))
         await at.nothing_more_for(link, client)
@@ -195,7 +197,7 @@ async def test_who_is_for_an_account_is_bound_to_nobody(house: Opener, subscribe
         link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=b"hei"))
         assert (await link.answered()).status == Status.OK
         request, _ = await client.message()
-        client.answer(request, body=MessageAnswer())
+        client.answer(request, body=MessageResponse())
         assert subscribers.asked == []
 
 

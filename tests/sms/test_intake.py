@@ -7,18 +7,25 @@ import pytest
 from msgspec import structs
 
 from prikkfri.protocols.smpp.concatenation import Part, PartReferences, References
-from prikkfri.protocols.smpp.pdu import NOTHING, Bind, Command, MessageAnswer, ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.pdu import NOTHING, Bind, Command, MessageResponse, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt
-from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered, Unreadable
+from prikkfri.protocols.smpp.session import (
+    Event,
+    PeerResponse,
+    Request,
+    ResponseTimeout,
+    SessionEnd,
+    UnreadableResponse,
+)
 from prikkfri.sms.addresses import Numbering
-from prikkfri.sms.delivery import Refused, Retry
-from prikkfri.sms.intake import Given, Intake, Told, read_events
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.delivery import RefusalKind, Retry
+from prikkfri.sms.intake import BatchContext, BatchResult, ReceiptDelivery, read_events
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.loops import TURNS_MAX
 from prikkfri.sms.messages import DueReceipt, Message
 from prikkfri.sms.routing import Party, Routes
 from prikkfri.sms.sealing import Sealer
-from prikkfri.sms.submission import Bucket, Rules
+from prikkfri.sms.submission import Rules, TokenBucket
 from prikkfri.sms.trail import Step
 
 NOW = 1_700_000_000.0
@@ -48,12 +55,12 @@ class Entropy:
         return self.drawn[-1]
 
 
-def given(party: Party = SHOP, **rules: object) -> Given:
-    return Given(Rules(party, ROUTES, **rules), SEALER, PARTNERS, Entropy(), NOW)
+def given(party: Party = SHOP, **rules: object) -> BatchContext:
+    return BatchContext(Rules(party, ROUTES, **rules), SEALER, PARTNERS, Entropy(), NOW)
 
 
-def read(*events: Event | Told, by: Given | None = None, tokens: float = 100.0) -> Intake:
-    return read_events(events, Bucket(tokens, NOW), by or given())
+def read(*events: Event | ReceiptDelivery, by: BatchContext | None = None, tokens: float = 100.0) -> BatchResult:
+    return read_events(events, TokenBucket(tokens, NOW), by or given())
 
 
 def submitted(sequence: int = 1, command: Command = Command.SUBMIT_SM, **fields: object) -> Request:
@@ -79,7 +86,7 @@ def test_each_message_of_a_batch_is_answered_with_its_own_id_and_holds_its_own_t
     assert len(by_id) == len(intake.messages) == 5
     for request, status, body in intake.answers:
         if request.sequence == 9:
-            assert (status, body) == (Status.INVALID_DESTINATION, MessageAnswer(""))
+            assert (status, body) == (Status.INVALID_DESTINATION, MessageResponse(""))
             continue
         message = by_id[body.message_id]
         assert status == Status.OK
@@ -188,7 +195,7 @@ def test_a_refused_message_takes_a_token_as_one_taken_on_does() -> None:
 
 def test_the_network_takes_a_message_and_gives_it_an_id() -> None:
     message = stored()
-    intake = read(Answered(message, Status.OK, MessageAnswer("net-1")), by=given(NORD))
+    intake = read(PeerResponse(message, Status.OK, MessageResponse("net-1")), by=given(NORD))
     assert intake.sent == [(message.id, "net-1")]
     [outcome] = intake.outcomes
     assert (outcome.step, outcome.layer, outcome.verdict, outcome.reason) == ("deliver", "link", "asked", "")
@@ -201,19 +208,19 @@ def test_the_network_takes_a_message_and_gives_it_an_id() -> None:
         "direction": "out",
     }
     assert (intake.ended, intake.put_off, intake.in_doubt, intake.answers, intake.events) == ([], [], [], [], [])
-    assert read(Answered(message, Status.OK, NOTHING), by=given(NORD)).sent == [(message.id, "")]
+    assert read(PeerResponse(message, Status.OK, NOTHING), by=given(NORD)).sent == [(message.id, "")]
 
 
 def test_an_account_that_takes_a_message_has_it() -> None:
     message = stored(target="account:shop", recipient="2010")
-    intake = read(Answered(message, Status.OK, MessageAnswer()))
-    assert intake.ended == [(message.id, State.DELIVERED, "")]
+    intake = read(PeerResponse(message, Status.OK, MessageResponse()))
+    assert intake.ended == [(message.id, DeliveryState.DELIVERED, "")]
     assert (intake.sent, intake.outcomes) == ([], [])
 
 
 def test_a_canary_is_nobodys_message() -> None:
     canary = stored(origin="canary:nord")
-    for event in (Answered(canary, Status.OK, MessageAnswer("net-1")), Unanswered(canary)):
+    for event in (PeerResponse(canary, Status.OK, MessageResponse("net-1")), ResponseTimeout(canary)):
         intake = read(event, by=given(NORD))
         assert intake.outcomes == []
         assert intake.sent == [(canary.id, "net-1")] or intake.in_doubt == [canary.id]
@@ -224,7 +231,7 @@ def test_a_refusal_for_now_puts_a_message_off(status: Status) -> None:
     assert status == FOR_NOW[status]
     for attempts in range(1, 12):
         message = stored(attempts=attempts)
-        intake = read(Answered(message, status, MessageAnswer("net-1")), by=given(NORD))
+        intake = read(PeerResponse(message, status, MessageResponse("net-1")), by=given(NORD))
         reason = f"smpp-{FOR_NOW[status]:02x}"
         pause = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0)[min(attempts, 7) - 1]
         assert intake.put_off == [(message.id, Retry(NOW + pause, reason))]
@@ -235,70 +242,74 @@ def test_a_refusal_for_now_puts_a_message_off(status: Status) -> None:
 
 def test_what_came_too_fast_has_lost_neither_an_attempt_nor_its_place() -> None:
     message = stored(attempts=7, due_at=NOW - 99)
-    intake = read(Answered(message, Status.THROTTLED, MessageAnswer()), by=given(NORD))
+    intake = read(PeerResponse(message, Status.THROTTLED, MessageResponse()), by=given(NORD))
     assert intake.put_off == [(message.id, Retry(NOW - 99, "smpp-58", is_attempt=False))]
     assert intake.events == [(message.id, Step(NOW, "refused-for-now", "smpp-58"))]
     assert (intake.sent, intake.ended, intake.in_doubt, intake.outcomes) == ([], [], [], [])
     assert intake.throttled is True
-    receipt = read(*(Answered(RECEIPT, status, MessageAnswer()) for status in (Status.THROTTLED, 0x08)))
+    receipt = read(*(PeerResponse(RECEIPT, status, MessageResponse()) for status in (Status.THROTTLED, 0x08)))
     assert (receipt.throttled, receipt.receipts_put_off, receipt.receipts_given) == (True, ["id-1"] * 2, [])
 
 
 def test_a_party_may_mean_something_else_by_a_status() -> None:
-    meant = {0x45: Refused.FOR_NOW, 0x400: Refused.THROTTLED, 0x08: Refused.FOR_GOOD}
+    meant = {0x45: RefusalKind.FOR_NOW, 0x400: RefusalKind.THROTTLED, 0x08: RefusalKind.FOR_GOOD}
     by = replace(given(NORD), refusals=meant)
     message = stored(due_at=NOW - 99)
-    assert read(Answered(message, 0x45, MessageAnswer()), by=by).put_off == [(message.id, Retry(NOW + 1.0, "smpp-45"))]
-    too_fast = read(Answered(message, 0x400, MessageAnswer()), by=by)
+    assert read(PeerResponse(message, 0x45, MessageResponse()), by=by).put_off == [
+        (message.id, Retry(NOW + 1.0, "smpp-45"))
+    ]
+    too_fast = read(PeerResponse(message, 0x400, MessageResponse()), by=by)
     assert too_fast.put_off == [(message.id, Retry(NOW - 99, "smpp-400", is_attempt=False))]
     assert too_fast.throttled is True
-    assert read(Answered(message, 0x08, MessageAnswer()), by=by).ended == [(message.id, State.REJECTED, "smpp-08")]
-    assert read(Answered(RECEIPT, 0x400, MessageAnswer()), by=by).throttled is True
-    assert read(Answered(RECEIPT, 0x45, MessageAnswer()), by=by).receipts_put_off == ["id-1"]
-    assert read(Answered(RECEIPT, 0x08, MessageAnswer()), by=by).receipts_given == ["id-1"]
+    assert read(PeerResponse(message, 0x08, MessageResponse()), by=by).ended == [
+        (message.id, DeliveryState.REJECTED, "smpp-08")
+    ]
+    assert read(PeerResponse(RECEIPT, 0x400, MessageResponse()), by=by).throttled is True
+    assert read(PeerResponse(RECEIPT, 0x45, MessageResponse()), by=by).receipts_put_off == ["id-1"]
+    assert read(PeerResponse(RECEIPT, 0x08, MessageResponse()), by=by).receipts_given == ["id-1"]
 
 
 def test_it_is_counted_how_many_a_party_took() -> None:
-    answers = [Answered(each, Status.OK, MessageAnswer("n")) for each in (stored(), RECEIPT, stored(id="other"))]
+    answers = [PeerResponse(each, Status.OK, MessageResponse("n")) for each in (stored(), RECEIPT, stored(id="other"))]
     assert read(*answers, by=given(NORD)).taken == 3
-    assert read(Answered(stored(), Status.SYSTEM_ERROR, MessageAnswer()), by=given(NORD)).taken == 0
+    assert read(PeerResponse(stored(), Status.SYSTEM_ERROR, MessageResponse()), by=given(NORD)).taken == 0
 
 
 def test_one_refusal_among_others_slows_the_whole_link() -> None:
-    events = [Answered(stored(), status, MessageAnswer()) for status in (0, Status.THROTTLED, Status.QUEUE_FULL)]
+    events = [PeerResponse(stored(), status, MessageResponse()) for status in (0, Status.THROTTLED, Status.QUEUE_FULL)]
     assert read(*events, by=given(NORD)).throttled is True
 
 
 @pytest.mark.parametrize("status", FOR_GOOD)
 def test_a_refusal_for_good_ends_a_message(status: int) -> None:
     message = stored()
-    intake = read(Answered(message, status, MessageAnswer()), by=given(NORD))
-    assert intake.ended == [(message.id, State.REJECTED, f"smpp-{status:02x}")]
+    intake = read(PeerResponse(message, status, MessageResponse()), by=given(NORD))
+    assert intake.ended == [(message.id, DeliveryState.REJECTED, f"smpp-{status:02x}")]
     assert (intake.sent, intake.put_off, intake.in_doubt, intake.outcomes) == ([], [], [], [])
     assert intake.throttled is False
 
 
 def test_a_receipt_that_was_taken_is_not_offered_again() -> None:
-    intake = read(Answered(RECEIPT, Status.OK, MessageAnswer()))
+    intake = read(PeerResponse(RECEIPT, Status.OK, MessageResponse()))
     assert (intake.receipts_given, intake.receipts_put_off, intake.events) == (["id-1"], [], [])
 
 
 @pytest.mark.parametrize("status", FOR_NOW, ids=lambda status: status.name)
 def test_a_receipt_refused_for_now_is_offered_again(status: Status) -> None:
-    intake = read(Answered(RECEIPT, status, MessageAnswer()))
+    intake = read(PeerResponse(RECEIPT, status, MessageResponse()))
     assert (intake.receipts_given, intake.receipts_put_off, intake.events) == ([], ["id-1"], [])
 
 
 @pytest.mark.parametrize("status", FOR_GOOD)
 def test_a_receipt_that_the_account_refuses_for_good_is_not_offered_for_ever(status: int) -> None:
-    intake = read(Answered(RECEIPT, status, MessageAnswer()))
+    intake = read(PeerResponse(RECEIPT, status, MessageResponse()))
     assert (intake.receipts_given, intake.receipts_put_off) == (["id-1"], [])
     assert intake.events == [("id-1", Step(NOW, "receipt-refused", f"smpp-{status:02x}"))]
 
 
 def test_what_is_unanswered_is_in_doubt_and_receipts_are_told_again() -> None:
     message = stored()
-    intake = read(Unanswered(message), Unanswered(RECEIPT), by=given(NORD))
+    intake = read(ResponseTimeout(message), ResponseTimeout(RECEIPT), by=given(NORD))
     assert intake.in_doubt == [message.id]
     assert intake.events == [(message.id, Step(NOW, "in-doubt", "no answer in time"))]
     assert (intake.receipts_put_off, intake.receipts_given) == (["id-1"], [])
@@ -309,7 +320,11 @@ def test_what_is_unanswered_is_in_doubt_and_receipts_are_told_again() -> None:
 
 def test_of_an_answer_that_cannot_be_read_its_own_message_is_in_doubt_and_no_other() -> None:
     first, second = stored(), stored(id="other")
-    events = [Unreadable(first), Answered(second, Status.OK, MessageAnswer("net-2")), Unreadable(RECEIPT)]
+    events = [
+        UnreadableResponse(first),
+        PeerResponse(second, Status.OK, MessageResponse("net-2")),
+        UnreadableResponse(RECEIPT),
+    ]
     intake = read(*events, by=given(NORD))
     assert intake.in_doubt == [first.id]
     assert intake.events == [(first.id, Step(NOW, "in-doubt", "an answer that cannot be read"))]
@@ -321,7 +336,7 @@ def test_of_an_answer_that_cannot_be_read_its_own_message_is_in_doubt_and_no_oth
 
 def test_what_is_unanswered_at_the_end_is_in_doubt_for_the_reason_of_the_end() -> None:
     first, second = stored(), stored(id="other", target="account:shop")
-    over = Ended("connection lost", (first, RECEIPT, second, None))
+    over = SessionEnd("connection lost", (first, RECEIPT, second, None))
     intake = read(over, by=given(NORD))
     assert intake.over is over
     assert intake.in_doubt == [first.id, "other"]
@@ -333,22 +348,22 @@ def test_what_is_unanswered_at_the_end_is_in_doubt_for_the_reason_of_the_end() -
 def test_the_first_without_an_answer_may_be_why_the_peer_has_ended_the_session_and_twice_is_enough() -> None:
     first, second = stored(), stored(id="other")
     for reason in ("connection lost", "command_length out of bounds"):
-        intake = read(Ended(reason, (first, second)), by=given(NORD))
+        intake = read(SessionEnd(reason, (first, second)), by=given(NORD))
         assert (intake.in_doubt, intake.ended_session, intake.ended) == ([first.id, "other"], [first.id], [])
         again = structs.replace(first, sessions_ended=1)
-        intake = read(Ended(reason, (again, second)), by=given(NORD))
-        assert intake.ended == [(first.id, State.QUARANTINED, "ended-its-session-twice")]
+        intake = read(SessionEnd(reason, (again, second)), by=given(NORD))
+        assert intake.ended == [(first.id, DeliveryState.QUARANTINED, "ended-its-session-twice")]
         assert (intake.in_doubt, intake.ended_session) == (["other"], [])
         assert [outcome.promise for outcome in intake.outcomes] == [first.submission, second.submission]
         # It stands behind another, which may be why.
-        intake = read(Ended(reason, (second, again)), by=given(NORD))
+        intake = read(SessionEnd(reason, (second, again)), by=given(NORD))
         assert (intake.in_doubt, intake.ended_session, intake.ended) == (["other", first.id], ["other"], [])
-        intake = read(Ended(reason, (RECEIPT, again)), by=given(NORD))
+        intake = read(SessionEnd(reason, (RECEIPT, again)), by=given(NORD))
         assert (intake.in_doubt, intake.ended_session, intake.ended) == ([first.id], [], [])
     for reason in ("no answer to enquire_link", "unbound", "the centre stops", "closed"):
-        intake = read(Ended(reason, (again, second)), by=given(NORD))
+        intake = read(SessionEnd(reason, (again, second)), by=given(NORD))
         assert (intake.in_doubt, intake.ended_session, intake.ended) == ([first.id, "other"], [], [])
-    assert read(Unanswered(again), by=given(NORD)).in_doubt == [first.id]
+    assert read(ResponseTimeout(again), by=given(NORD)).in_doubt == [first.id]
 
 
 def told_by(octets: bytes, source: str = "4790000001", **fields: object) -> Request:
@@ -362,7 +377,7 @@ def test_a_receipt_settles_nothing_before_it_is_stored() -> None:
     request = told_by(b"id:net-1 stat:UNDELIV err:042", source="+4790000001", esm_class=0x04, tlvs=reference)
     intake = read(request, by=given(NORD))
     assert intake.told == [
-        Told(request, Receipt("net-1", MessageState.UNDELIVERABLE, "042"), "+4790000001", "Shop", 0x0102)
+        ReceiptDelivery(request, Receipt("net-1", MessageState.UNDELIVERABLE, "042"), "+4790000001", "Shop", 0x0102)
     ]
     assert (intake.answers, intake.messages, intake.outcomes, intake.ended) == ([], [], [], [])
     for tlvs in ((), ((Tag.USER_MESSAGE_REFERENCE, b""),)):
@@ -374,7 +389,7 @@ def test_a_receipt_settles_nothing_before_it_is_stored() -> None:
 def test_a_message_still_on_its_way_is_noted_and_settles_nothing(word: str) -> None:
     request = told_by(f"id:net-1 stat:{word}".encode(), esm_class=0x04)
     intake = read(request, by=given(NORD))
-    assert intake.answers == [(request, Status.OK, MessageAnswer())]
+    assert intake.answers == [(request, Status.OK, MessageResponse())]
     assert intake.told == []
 
 
@@ -407,7 +422,7 @@ def test_a_word_that_nobody_knows_is_kept_and_settles_nothing() -> None:
 def test_a_receipt_that_names_no_message_is_refused_for_good() -> None:
     request = told_by(b"stat:DELIVRD", esm_class=0x04)
     intake = read(request, by=given(NORD))
-    assert intake.answers == [(request, Status.PERMANENT_APPLICATION_ERROR, MessageAnswer())]
+    assert intake.answers == [(request, Status.PERMANENT_APPLICATION_ERROR, MessageResponse())]
     assert (intake.told, intake.messages, intake.receipts, intake.receipts_unnamed) == ([], [], [], 1)
     assert read(request, request, by=given(NORD)).receipts_unnamed == 2
 
@@ -474,7 +489,7 @@ def test_a_persons_text_is_not_taken_for_a_receipt(text: bytes, esm_class: int) 
     assert intake.told == []
     [message] = intake.messages
     assert (message.recipient, message.target, message.origin) == ("2010", "account:shop", "link:nord")
-    assert intake.answers == [(request, Status.OK, MessageAnswer(message.id))]
+    assert intake.answers == [(request, Status.OK, MessageResponse(message.id))]
 
 
 @pytest.mark.parametrize("esm_class", ESM_CLASSES)
@@ -508,4 +523,4 @@ def test_a_goodbye_is_kept_for_last_and_a_second_bind_refused() -> None:
 
 
 def test_nothing_comes_of_nothing() -> None:
-    assert read() == Intake(Bucket(100.0, NOW))
+    assert read() == BatchResult(TokenBucket(100.0, NOW))

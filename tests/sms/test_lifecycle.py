@@ -14,10 +14,10 @@ from prikkfri.sms.lifecycle import (
     ENDINGS,
     MESSAGE,
     RECEIPT,
+    DeliveryState,
     Event,
     ReceiptEvent,
     ReceiptState,
-    State,
     out_of_time,
 )
 from prikkfri.sms.quarantine import store as quarantine
@@ -59,7 +59,7 @@ def drawn(table: str) -> dict[tuple[str, str], str | None]:
 
 @pytest.mark.parametrize(
     ("lifecycle", "states", "events", "table"),
-    [(MESSAGE, State, Event, MESSAGES), (RECEIPT, ReceiptState, ReceiptEvent, RECEIPTS)],
+    [(MESSAGE, DeliveryState, Event, MESSAGES), (RECEIPT, ReceiptState, ReceiptEvent, RECEIPTS)],
     ids=["message", "receipt"],
 )
 def test_every_event_in_every_state_has_the_end_that_is_drawn(
@@ -70,16 +70,16 @@ def test_every_event_in_every_state_has_the_end_that_is_drawn(
 
 
 def test_a_message_and_its_receipt_begin_where_their_tables_begin() -> None:
-    assert (MESSAGE.first, RECEIPT.first) == (State.WAITING, ReceiptState.NONE)
+    assert (MESSAGE.first, RECEIPT.first) == (DeliveryState.WAITING, ReceiptState.NONE)
 
 
 def test_each_end_has_one_event_and_whose_time_is_up_ends_by_where_it_is() -> None:
     assert set(ENDINGS) == set(ENDED)
     assert {state: MESSAGE.steps[event][1] for state, event in ENDINGS.items()} == {state: state for state in ENDED}
-    assert [out_of_time(state) for state in (State.WAITING, State.SENT, State.IN_DOUBT)] == [
-        State.EXPIRED, State.UNREPORTED, State.UNREPORTED
+    assert [out_of_time(state) for state in (DeliveryState.WAITING, DeliveryState.SENT, DeliveryState.IN_DOUBT)] == [
+        DeliveryState.EXPIRED, DeliveryState.UNREPORTED, DeliveryState.UNREPORTED
     ]  # fmt: skip
-    for state in State:  # whatever may be overdue can end so
+    for state in DeliveryState:  # whatever may be overdue can end so
         if MESSAGE.after(state, Event.EXPIRE):
             assert MESSAGE.after(state, ENDINGS[out_of_time(state)])
 
@@ -88,11 +88,11 @@ def test_a_change_is_put_into_sql_by_its_table() -> None:
     claim, put_off = MESSAGE.change(Event.CLAIM), MESSAGE.change(Event.PUT_OFF)
     assert (claim.put, claim.where) == ("state = 'sending'", "state = 'waiting'")
     assert (put_off.put, put_off.where) == ("state = 'waiting'", "state IN ('sending', 'in-doubt')")
-    assert MESSAGE.transitions(State)[State.SENT] == ENDED - {State.QUARANTINED}
-    assert MESSAGE.transitions(State)[State.WAITING] == {
-        State.SENDING,
-        State.EXPIRED,
-        State.UNREPORTED,
+    assert MESSAGE.transitions(DeliveryState)[DeliveryState.SENT] == ENDED - {DeliveryState.QUARANTINED}
+    assert MESSAGE.transitions(DeliveryState)[DeliveryState.WAITING] == {
+        DeliveryState.SENDING,
+        DeliveryState.EXPIRED,
+        DeliveryState.UNREPORTED,
     }  # to be moved is no way on
     due = RECEIPT.change(ReceiptEvent.DUE).put_where("parts = 1")
     assert due == "receipt = CASE WHEN receipt = '' AND (parts = 1) THEN 'waiting' ELSE receipt END"
@@ -103,7 +103,7 @@ def test_a_change_is_put_into_sql_by_its_table() -> None:
 Statement = Callable[[Transaction, list[str]], Awaitable[Any]]
 
 
-def ending(state: State) -> Statement:
+def ending(state: DeliveryState) -> Statement:
     async def end(tx: Transaction, ids: list[str]) -> None:
         for each in ids:
             await store.end(tx, each, state, reason="", now=NOW)
@@ -159,7 +159,7 @@ async def test_a_statement_changes_states_as_the_table_says(
     database: Database, event: Event, statement: Statement
 ) -> None:
     for before, after in await run(database, crossed(state=STATES), statement):
-        reached = MESSAGE.after(State(before["state"]), event)
+        reached = MESSAGE.after(DeliveryState(before["state"]), event)
         assert after["state"] == (reached or before["state"]), before["state"]
         assert (after == before) is (reached is None), before["state"]
 
@@ -180,7 +180,7 @@ async def test_a_receipt_falls_due_as_the_table_says_and_only_where_it_is_wanted
             await receipts.end_submission(tx, each, now=NOW)
 
     wanted = {"registered": (0, 1), "receipt": RECEIPT_STATES}
-    alone = await run(database, crossed(**wanted, state=["sent"]), ending(State.EXPIRED))
+    alone = await run(database, crossed(**wanted, state=["sent"]), ending(DeliveryState.EXPIRED))
     parts = await run(database, crossed(**wanted, state=["expired"], parts=[2]), end_whole)
     for before, after in alone + parts:
         reached = RECEIPT.after(ReceiptState(before["receipt"]), ReceiptEvent.DUE) if before["registered"] else None

@@ -8,7 +8,7 @@ import pytest
 from sms_house import HURRIED, Peer
 from waiting import eventually
 
-from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status
+from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status
 from prikkfri.protocols.smpp.session import Request
 from prikkfri.sms.delivery import at_once
 
@@ -66,7 +66,7 @@ async def test_what_one_bind_has_lost_goes_on_over_the_other(house: Any) -> None
         await hand_in(at, numbers(3))
         gone = [*await taken(first, 1), *await taken(second, 1)]
         first.cut()
-        second.answer(gone[1], Status.OK, MessageAnswer("net-1"))
+        second.answer(gone[1], Status.OK, MessageResponse("net-1"))
         assert not recipients(await taken(second, 1)) & recipients(gone)
         await at.network.bound()
         assert at.centre.counters()["links_bound"] == 1
@@ -79,7 +79,7 @@ async def test_a_bind_that_comes_and_goes_keeps_no_doubt_waiting(house: Any) -> 
         await hand_in(at, numbers(11))  # one more than a bind takes
         await taken(first, 1)
         for request in await taken(second, 1):
-            second.answer(request, Status.OK, MessageAnswer("net-1"))
+            second.answer(request, Status.OK, MessageResponse("net-1"))
         first.cut()
         await at.until("SELECT COUNT(*) > 0 FROM sms_message WHERE state = 'in-doubt'", 1)
         at.clock.advance(30.0)
@@ -195,7 +195,7 @@ async def test_a_stopped_route_goes_by_the_next_link_with_what_comes_back_to_it(
         request, message = await nord.message()
         await at.centre.switch_route("nord", "stopped", who="Kari", reason="r")
         assert await message_for(syd) != message.destination
-        nord.answer(request, Status.QUEUE_FULL, MessageAnswer())
+        nord.answer(request, Status.QUEUE_FULL, MessageResponse())
         await at.until(f"SELECT target FROM sms_message WHERE recipient = '{message.destination}'", "link:syd")
         at.clock.advance(1.0, on_the_wire=True)
         assert await message_for(syd) == message.destination

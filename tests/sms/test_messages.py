@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.protocols.smpp.receipt import MessageState
-from prikkfri.sms.lifecycle import ENDED, TRANSITIONS, State
+from prikkfri.sms.lifecycle import ENDED, TRANSITIONS, DeliveryState
 from prikkfri.sms.messages import RECEIPT_STATES, Message, message_id, network_state, reference_of
 from prikkfri.sms.sealing import Binding
 
@@ -27,12 +27,12 @@ ARROWS = {
 
 def test_a_message_takes_the_ways_of_the_drawing_and_no_others() -> None:
     assert {(str(now), str(then)) for now, following in TRANSITIONS.items() for then in following} == ARROWS
-    assert set(TRANSITIONS) == set(State)
+    assert set(TRANSITIONS) == set(DeliveryState)
 
 
 def test_what_has_ended_stays_ended() -> None:
     leaving = {now for now, _ in ARROWS} - {"quarantined"}
-    assert {str(state) for state in ENDED} == {str(state) for state in State} - leaving
+    assert {str(state) for state in ENDED} == {str(state) for state in DeliveryState} - leaving
     assert {"delivered", "undeliverable", "rejected", "expired", "unreported", "quarantined"} == set(ENDED)
 
 

@@ -14,7 +14,7 @@ from sms_house import NUMBER, PASSWORD, House, Peer
 from waiting import eventually
 
 from prikkfri.clock import SystemClock
-from prikkfri.protocols.smpp.pdu import MessageAnswer, Status
+from prikkfri.protocols.smpp.pdu import MessageResponse, Status
 from prikkfri.protocols.smpp.receipt import MessageState, is_receipt, parse_receipt
 from prikkfri.simulation.handsets.network import Phones
 from prikkfri.simulation.partners.network import Fault, PartnerNetwork
@@ -148,7 +148,7 @@ async def test_a_receipt_ends_its_message_however_it_is_written(house: Any, quir
         assert is_receipt(told)
         receipt = parse_receipt(told)
         assert (receipt.message_id, receipt.state, told.source) == (identity, MessageState.DELIVERED, NUMBER)
-        client.answer(request, body=MessageAnswer())
+        client.answer(request, body=MessageResponse())
         assert len(at.partner.deliveries) == 1
 
 

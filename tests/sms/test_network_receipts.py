@@ -8,22 +8,22 @@ from message_table import NOW
 from sms_house import HURRIED, NUMBER, House, Peer
 from waiting import eventually
 
-from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt
 from prikkfri.protocols.smpp.session import Request
-from prikkfri.sms.intake import Told
-from prikkfri.sms.lifecycle import NETWORK_RECEIPT, NetworkReceiptEvent, NetworkReceiptState, State
+from prikkfri.sms.intake import ReceiptDelivery
+from prikkfri.sms.lifecycle import NETWORK_RECEIPT, DeliveryState, NetworkReceiptEvent, NetworkReceiptState
 from prikkfri.sms.network_receipts import (
-    Fitting,
-    Known,
+    KnownMessage,
     NetworkReceipt,
+    ReceiptMatch,
     as_kept,
     contradiction,
     find,
     next_look,
     receipt_id,
 )
-from prikkfri.sms.receipt_ids import ALL, Habit, Match, Reading, Unmatched
+from prikkfri.sms.receipt_ids import ALL, Habit, Match, MismatchReason, Reading
 from prikkfri.sms.receipts import store
 from prikkfri.storage import Database, Queries, Transaction
 
@@ -36,57 +36,63 @@ def receipt(**fields: Any) -> NetworkReceipt:
     return kept._replace(**fields)
 
 
-def known(message: str = "m", key: str = "net-1", recipient: str = NUMBER, state: str = "sent") -> Known:
-    return Known(message, key, recipient, state, NOW - 10)
+def known(message: str = "m", key: str = "net-1", recipient: str = NUMBER, state: str = "sent") -> KnownMessage:
+    return KnownMessage(message, key, recipient, state, NOW - 10)
 
 
 # Decisions.
 
 
 def test_a_receipt_is_about_the_message_of_its_id_and_its_number() -> None:
-    assert find(receipt(), [known()], ALL) == Fitting("m", State.SENT, NOW - 10, Match("m", Reading.SAME))
-    assert find(receipt(), [known(state="delivered")], ALL) == Fitting(
-        "m", State.DELIVERED, NOW - 10, Match("m", Reading.SAME)
+    assert find(receipt(), [known()], ALL) == ReceiptMatch("m", DeliveryState.SENT, NOW - 10, Match("m", Reading.SAME))
+    assert find(receipt(), [known(state="delivered")], ALL) == ReceiptMatch(
+        "m", DeliveryState.DELIVERED, NOW - 10, Match("m", Reading.SAME)
     )
-    assert find(receipt(), [], ALL) is Unmatched.NO_MESSAGE
-    assert find(receipt(), [known(recipient=OTHER)], ALL) is Unmatched.OTHER_NUMBER
+    assert find(receipt(), [], ALL) is MismatchReason.NO_MESSAGE
+    assert find(receipt(), [known(recipient=OTHER)], ALL) is MismatchReason.OTHER_NUMBER
     swapped = receipt(source="Shop", destination=NUMBER, next_hop_id="0255")
-    assert find(swapped, [known(key="ff")], ALL) == Fitting("m", State.SENT, NOW - 10, Match("m", Reading.DECIMAL))
-    assert find(swapped, [known(key="ff")], (Reading.SAME,)) is Unmatched.NO_MESSAGE
+    assert find(swapped, [known(key="ff")], ALL) == ReceiptMatch(
+        "m", DeliveryState.SENT, NOW - 10, Match("m", Reading.DECIMAL)
+    )
+    assert find(swapped, [known(key="ff")], (Reading.SAME,)) is MismatchReason.NO_MESSAGE
     both = receipt(next_hop_id="none", other_id="NET-1")
-    assert find(both, [known()], ALL) == Fitting("m", State.SENT, NOW - 10, Match("m", Reading.SAME))
+    assert find(both, [known()], ALL) == ReceiptMatch("m", DeliveryState.SENT, NOW - 10, Match("m", Reading.SAME))
 
 
 def test_of_several_that_fit_the_open_one_is_meant_and_of_none_that_is_open_all_has_been_told() -> None:
     ended = [known("m1", state="delivered"), known("m3", state="expired"), known("m2", state="unreported")]
-    assert find(receipt(), [*ended, known("m0")], ALL) == Fitting("m0", State.SENT, NOW - 10, Match("m0", Reading.SAME))
-    assert find(receipt(), ended, ALL) == Fitting("m3", State.EXPIRED, NOW - 10, Match("m3", None))
-    assert find(receipt(), [*ended, known("m4", recipient=OTHER)], ALL) == Fitting(
-        "m3", State.EXPIRED, NOW - 10, Match("m3", None)
+    assert find(receipt(), [*ended, known("m0")], ALL) == ReceiptMatch(
+        "m0", DeliveryState.SENT, NOW - 10, Match("m0", Reading.SAME)
     )
-    assert find(receipt(), [*ended, known("m4"), known("m5", state="in-doubt")], ALL) is Unmatched.SEVERAL
+    assert find(receipt(), ended, ALL) == ReceiptMatch("m3", DeliveryState.EXPIRED, NOW - 10, Match("m3", None))
+    assert find(receipt(), [*ended, known("m4", recipient=OTHER)], ALL) == ReceiptMatch(
+        "m3", DeliveryState.EXPIRED, NOW - 10, Match("m3", None)
+    )
+    assert find(receipt(), [*ended, known("m4"), known("m5", state="in-doubt")], ALL) is MismatchReason.SEVERAL
 
 
 def test_a_receipt_contradicts_another_end_that_has_been_told_and_no_open_or_untold_one() -> None:
     for told, state, contradicts in (
-        (MessageState.UNDELIVERABLE, State.DELIVERED, True),
-        (MessageState.DELIVERED, State.QUARANTINED, True),
-        (MessageState.DELIVERED, State.EXPIRED, True),
-        (MessageState.DELIVERED, State.DELIVERED, False),
-        (MessageState.DELIVERED, State.UNREPORTED, False),
-        (MessageState.DELIVERED, State.SENT, False),
-        (MessageState.DELIVERED, State.IN_DOUBT, False),
-        (0, State.DELIVERED, False),
+        (MessageState.UNDELIVERABLE, DeliveryState.DELIVERED, True),
+        (MessageState.DELIVERED, DeliveryState.QUARANTINED, True),
+        (MessageState.DELIVERED, DeliveryState.EXPIRED, True),
+        (MessageState.DELIVERED, DeliveryState.DELIVERED, False),
+        (MessageState.DELIVERED, DeliveryState.UNREPORTED, False),
+        (MessageState.DELIVERED, DeliveryState.SENT, False),
+        (MessageState.DELIVERED, DeliveryState.IN_DOUBT, False),
+        (0, DeliveryState.DELIVERED, False),
     ):
         receipt = NetworkReceipt("r", "nord", "ff", "", -1, NUMBER, "", int(told), "", "042", NOW, NOW, 0)
-        found = contradiction(receipt, Fitting("m", state, NOW, Match("m", None)))
+        found = contradiction(receipt, ReceiptMatch("m", state, NOW, Match("m", None)))
         assert bool(found) is contradicts
         if contradicts and told == MessageState.UNDELIVERABLE:
             assert found == "link nord tells undeliverable (042) of its id ff; it was delivered"
 
 
 def test_what_was_told_is_kept_as_it_was_told() -> None:
-    told = Told(Request(Command.DELIVER_SM, 7, ShortMessage()), Receipt("A1", None, "042", "GONE", "161"), "47", "S", 9)
+    told = ReceiptDelivery(
+        Request(Command.DELIVER_SM, 7, ShortMessage()), Receipt("A1", None, "042", "GONE", "161"), "47", "S", 9
+    )
     kept = as_kept(told, "nord", "r9", NOW)
     assert kept == NetworkReceipt("r9", "nord", "A1", "161", 9, "47", "S", 0, "GONE", "042", NOW, NOW, 0)
     assert (kept.state, kept.identities) == (None, ("A1", "161"))
@@ -329,13 +335,13 @@ async def test_an_answer_is_one_only_over_the_session_that_asked(house: Any) -> 
         other = await at.other.bound()
         await client.submit()
         request, _ = await link.message()
-        other.answer(request, Status.OK, MessageAnswer("theirs"))
+        other.answer(request, Status.OK, MessageResponse("theirs"))
         other.ask(Command.DELIVER_SM, ShortMessage(source="4670000001", destination="2010", octets=b"hei"))
         assert (await other.answered()).status == Status.OK  # the answer before it has been read
         link.cut()
         await at.until("SELECT state FROM sms_message WHERE recipient = '4790000001'", "in-doubt")
         again = await at.network.bound()
-        again.answer(request, Status.OK, MessageAnswer("late"))
+        again.answer(request, Status.OK, MessageResponse("late"))
         again.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=b"hei"))
         assert (await again.answered()).status == Status.OK
         found = await at.fetch("SELECT state, next_hop_id FROM sms_message WHERE recipient = '4790000001'")

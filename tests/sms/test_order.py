@@ -12,10 +12,17 @@ import pytest
 from cables import SHOP, CabledLoop, link, running_centre
 from sms_house import NUMBER
 
-from prikkfri.protocols.smpp.pdu import BindAnswer, Command, MessageAnswer, ShortMessage, Status, Tag
-from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unanswered, Unreadable
+from prikkfri.protocols.smpp.pdu import BindResponse, Command, MessageResponse, ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.session import (
+    Event,
+    PeerResponse,
+    Request,
+    ResponseTimeout,
+    SessionEnd,
+    UnreadableResponse,
+)
 from prikkfri.sms.messages import Message
-from prikkfri.sms.pairs import Pairs, answered
+from prikkfri.sms.pairs import Pairs, answered_messages
 from prikkfri.sms.server import Connection
 from prikkfri.sms.timing import TIMING
 
@@ -48,7 +55,7 @@ class Partner:
         self.bound.append((name, connection))
         while True:
             for event in await connection.take(100):
-                if isinstance(event, Ended):
+                if isinstance(event, SessionEnd):
                     self.bound.remove((name, connection))
                     return
                 assert isinstance(event, Request)
@@ -60,7 +67,7 @@ class Partner:
                 elif event.command == Command.UNBIND:
                     connection.session.answer(event, Status.OK)
                 else:
-                    connection.session.answer(event, Status.OK, BindAnswer("partner"))
+                    connection.session.answer(event, Status.OK, BindResponse("partner"))
             connection.flush()
 
     def answer(self, connection: Connection, request: Request, message: ShortMessage) -> None:
@@ -71,10 +78,10 @@ class Partner:
         self.asked += 1
         if self.refuses and self.asked % self.refuses == 0:
             self.refused += 1
-            connection.session.answer(request, Status.THROTTLED, MessageAnswer())
+            connection.session.answer(request, Status.THROTTLED, MessageResponse())
         else:
             self.taken.add(text)
-            connection.session.answer(request, Status.OK, MessageAnswer(f"net-{text}"))
+            connection.session.answer(request, Status.OK, MessageResponse(f"net-{text}"))
 
 
 class World:
@@ -397,8 +404,9 @@ def test_another_bind_writes_what_one_that_is_gone_has_not() -> None:
 def test_whatever_ends_the_wait_for_an_answer_is_one() -> None:
     first, second, third, fourth, fifth = map(entry, range(5))
     events: list[Event] = [
-        Answered(first, Status.OK, MessageAnswer()), Answered("a receipt", Status.OK, MessageAnswer()),
-        Request(Command.UNBIND, 1, MessageAnswer()), Unanswered(second), Unreadable(third), Unanswered("a receipt"),
-        Ended("gone", (fourth, "a receipt", fifth)),
+        PeerResponse(first, Status.OK, MessageResponse()), PeerResponse("a receipt", Status.OK, MessageResponse()),
+        Request(Command.UNBIND, 1, MessageResponse()), ResponseTimeout(second), UnreadableResponse(third),
+        ResponseTimeout("a receipt"),
+        SessionEnd("gone", (fourth, "a receipt", fifth)),
     ]  # fmt: skip
-    assert list(answered(events)) == [first, second, third, fourth, fifth]
+    assert list(answered_messages(events)) == [first, second, third, fourth, fifth]

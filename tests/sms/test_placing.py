@@ -15,7 +15,7 @@ from prikkfri.clock import ManualClock
 from prikkfri.config import Link, Sms
 from prikkfri.errors import StorageError
 from prikkfri.sms.placing.service import Placing
-from prikkfri.sms.routing import Party, Stop
+from prikkfri.sms.routing import Party, RouteOutage
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.shared.service import Connection, Shared
 from prikkfri.storage import Database
@@ -24,7 +24,7 @@ LINKS = tuple(
     Link(name=name, partner=name, host="h", port=1, system_id="p", password="p", prefixes=(prefix,), priority=priority)
     for name, prefix, priority in (("nord", "47", 0), ("syd", "47", 1), ("sor", "46", 0))
 )
-STOPPED, OPEN = (Stop(state, 1.0, "Kari", "r", 1.0, 0.0, 0.0) for state in ("stopped", "open"))
+STOPPED, OPEN = (RouteOutage(state, 1.0, "Kari", "r", 1.0, 0.0, 0.0) for state in ("stopped", "open"))
 
 
 class Desk:
@@ -95,21 +95,21 @@ def rows(count: int, prefix: str = "4790") -> list[Row]:
 
 
 async def test_what_is_held_freed_or_sent_another_way_says_so_in_its_trail(desk: Desk) -> None:
-    steps: list[tuple[dict[str, Stop], str, str, str]] = [
+    steps: list[tuple[dict[str, RouteOutage], str, str, str]] = [
         ({"sor": STOPPED}, "held:sor", "held", "from link to held sor"),
         ({"sor": OPEN}, "link:sor", "freed", "from held to link sor"),
     ]
     await desk.waits(*rows(1, "4690"), at="link:sor")
     for stops, target, _, _ in steps:
         desk.clock.advance(1)
-        desk.shared.know_stops(stops)
+        desk.shared.know_outages(stops)
         assert await desk.place() == {target: 1}
     assert await desk.told() == [(event, detail) for _, _, event, detail in steps]
     await desk.waits(*rows(1))
-    desk.shared.know_stops({"nord": STOPPED})
+    desk.shared.know_outages({"nord": STOPPED})
     assert (await desk.place())["link:syd"] == 1
     desk.clock.advance(1)
-    desk.shared.know_stops({"nord": STOPPED, "syd": STOPPED})
+    desk.shared.know_outages({"nord": STOPPED, "syd": STOPPED})
     assert (await desk.place())["held:nord"] == 1
     assert (await desk.told())[2:] == [
         ("sent-another-way", "from link nord to link syd"),
@@ -120,9 +120,11 @@ async def test_what_is_held_freed_or_sent_another_way_says_so_in_its_trail(desk:
 @pytest.mark.parametrize(
     ("stop", "left_at", "found_at"), [(STOPPED, "link:nord", "link:syd"), (OPEN, "held:nord", "link:nord")]
 )
-async def test_what_a_restart_left_half_moved_is_found(desk: Desk, stop: Stop, left_at: str, found_at: str) -> None:
+async def test_what_a_restart_left_half_moved_is_found(
+    desk: Desk, stop: RouteOutage, left_at: str, found_at: str
+) -> None:
     """Of what is looked for nobody told: stopped as a centre begins, with what came to wait on the wrong side."""
-    desk.shared.know_stops({"nord": stop})
+    desk.shared.know_outages({"nord": stop})
     await desk.place()
     before = len(desk.seen)
     assert not desk.shared.misplaced
@@ -138,7 +140,7 @@ async def test_while_it_is_placed_nobody_claims_it_but_canaries_over_a_stopped_l
     await desk.place()
     assert desk.seen[0][0] == {Party("link", "nord"), Party("held", "nord")} and desk.shared.drained == frozenset()
     desk.seen.clear()
-    desk.shared.know_stops({"nord": STOPPED})
+    desk.shared.know_outages({"nord": STOPPED})
     await desk.place()
     assert desk.seen and {drained for drained, _ in desk.seen} == {frozenset()}
 
@@ -199,7 +201,7 @@ async def test_a_look_goes_on_behind_the_last_that_it_saw_and_costs_the_same_how
     assert await desk.place() == {"link:nord": 999}
     assert len(desk.seen) == 2 + 1 + 1, "two looks at the link, one at what is held for it, and one at what came late"
     await desk.database.write(lambda tx: tx.execute("DELETE FROM sms_message"))
-    desk.shared.know_stops({"nord": STOPPED})
+    desk.shared.know_outages({"nord": STOPPED})
     await desk.place()
     costs = []
     for count, prefix, there in ((1, "4791", 1), (40, "4792", 41)):
@@ -222,7 +224,7 @@ async def test_an_operator_is_told_which_links_are_down_and_why_nothing_is_place
         desk.shared.bound.enter(Party("link", name), cast(Connection, None), 0.0)
     await eventually(lambda: "links that are down: none" in caplog.text)
     desk.refusal = StorageError("no room")
-    desk.shared.know_stops({"sor": STOPPED})
+    desk.shared.know_outages({"sor": STOPPED})
     await eventually(lambda: "what waits for links that are away is not placed: no room" in caplog.text)
     desk.refusal = None
     await eventually(lambda: desk.shared.routes is desk.shared.wanted)

@@ -11,7 +11,7 @@ from msgspec import structs
 from sms_house import NUMBER, House, Opener
 
 from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER
-from prikkfri.protocols.smpp.pdu import HEADER, Command, MessageAnswer, ShortMessage, Status, Tag, encode_body
+from prikkfri.protocols.smpp.pdu import HEADER, Command, MessageResponse, ShortMessage, Status, Tag, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.sms.addresses import INTERNATIONAL, Numbering
 from prikkfri.sms.delivery import Misdirected, Outgoing, receipt_body, wire_body
@@ -237,7 +237,7 @@ async def test_nor_does_it_reach_an_account(house: Opener, fault: str) -> None:
             assert (await link.answered()).status == Status.OK
             if text == b"before":
                 request, _ = await client.message()
-                client.answer(request, body=MessageAnswer())
+                client.answer(request, body=MessageResponse())
         [why] = await kept_back(at, "recipient = '2010'")
         assert "differs in its" in why
         await at.nothing_more_for_account(client, link)
@@ -256,7 +256,7 @@ async def test_a_receipt_that_would_tell_of_another_is_kept_back_and_told_later(
         link, client = await at.bound_link(), await at.bound_client()
         _, identity = await client.submit(registered_delivery=1)
         request, _ = await link.message()
-        link.answer(request, Status.INVALID_DESTINATION, MessageAnswer())
+        link.answer(request, Status.INVALID_DESTINATION, MessageResponse())
         await at.until("SELECT COUNT(*) FROM sms_event WHERE event = 'receipt-kept-back'", 1)
         assert await at.fetch("SELECT receipt FROM sms_message") == [("waiting",)]
         await at.nothing_more_for_account(client, link)
@@ -264,7 +264,7 @@ async def test_a_receipt_that_would_tell_of_another_is_kept_back_and_told_later(
         at.clock.advance(1_000.0)
         request, receipt = await client.message()
         assert receipt.tlv(Tag.RECEIPTED_MESSAGE_ID) == identity.encode() + b"\0"
-        client.answer(request, body=MessageAnswer())
+        client.answer(request, body=MessageResponse())
         await at.until(f"SELECT receipt FROM sms_message WHERE id = '{identity}'", "given")
 
 

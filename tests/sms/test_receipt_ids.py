@@ -16,13 +16,13 @@ from prikkfri.sms.receipt_ids import (
     Candidate,
     Habit,
     Match,
+    MismatchReason,
     Reading,
-    Unmatched,
     complaint,
     fold,
     is_number_of,
     key,
-    learnt,
+    learn,
     match,
     readings,
     wanted,
@@ -66,7 +66,7 @@ def test_each_partners_receipts_are_matched_at_once_and_its_way_is_learnt(partne
         found = match([then(n)], ("Shop", phone), rows, ways)
         assert isinstance(found, Match)
         assert found.message == f"m{n}"
-        habit = learnt(habit, found)
+        habit = learn(habit, found)
     assert habit.settled is way
     assert readings(None, habit) == (way,)
     assert complaint(partner, None, habit) is None
@@ -139,15 +139,15 @@ def test_the_number_is_the_second_key() -> None:
     assert match(["255"], (KARI, "Shop"), sent) == Match("as hex", DECIMAL)
     assert match(["255"], ("Shop", KARI), sent) == Match("as hex", DECIMAL)  # swapped
     assert match(["255"], ("90000002", ""), sent) == Match("as it is", SAME)  # national
-    assert match(["255"], ("4790000003", "Shop"), sent) is Unmatched.OTHER_NUMBER
-    assert match(["256"], (KARI, "Shop"), sent) is Unmatched.NO_MESSAGE
-    assert match(["255"], ("", ""), sent) is Unmatched.SEVERAL
+    assert match(["255"], ("4790000003", "Shop"), sent) is MismatchReason.OTHER_NUMBER
+    assert match(["256"], (KARI, "Shop"), sent) is MismatchReason.NO_MESSAGE
+    assert match(["255"], ("", ""), sent) is MismatchReason.SEVERAL
     assert match(["255"], ("", ""), sent, (DECIMAL,)) == Match("as hex", None)
-    assert match([], (KARI,), sent) is Unmatched.NO_MESSAGE
+    assert match([], (KARI,), sent) is MismatchReason.NO_MESSAGE
     same = [Candidate("one", "ff", KARI), Candidate("other", "255", KARI)]
-    assert match(["255"], (KARI, ""), same) is Unmatched.SEVERAL
+    assert match(["255"], (KARI, ""), same) is MismatchReason.SEVERAL
     twice = [Candidate("one", "ff", KARI), Candidate("other", "ff", KARI)]
-    assert match(["ff"], (KARI, ""), twice) is Unmatched.SEVERAL
+    assert match(["ff"], (KARI, ""), twice) is MismatchReason.SEVERAL
     assert match(["5"], (KARI, ""), [Candidate("five", "5", KARI)]) == Match("five", None)
 
 
@@ -177,37 +177,37 @@ def test_what_is_set_is_what_is_tried_and_what_is_learnt_is_doubted_when_it_fail
     habit = Habit()
     for count in range(VOTES_MIN):
         assert readings(None, habit) == ALL, count
-        habit = learnt(habit, Match("m", DECIMAL))
+        habit = learn(habit, Match("m", DECIMAL))
     assert habit == Habit(decimal=VOTES_MIN)
     assert readings(None, habit) == (DECIMAL,)
     assert readings(SAME, habit) == (SAME,)
     for count in range(MISSES_MAX):
         assert readings(None, habit) == (DECIMAL,), count
-        habit = learnt(habit, Unmatched.NO_MESSAGE)
+        habit = learn(habit, MismatchReason.NO_MESSAGE)
     assert readings(None, habit) == ALL
-    assert learnt(habit, Match("m", None)) == Habit(decimal=VOTES_MIN)
+    assert learn(habit, Match("m", None)) == Habit(decimal=VOTES_MIN)
     # The partner has changed its ways: what was learnt before counts no more.
-    assert learnt(habit, Match("m", SAME)) == Habit(same=1)
-    for found in (Unmatched.OTHER_NUMBER, Unmatched.SEVERAL):
-        assert learnt(habit, found) == habit
+    assert learn(habit, Match("m", SAME)) == Habit(same=1)
+    for found in (MismatchReason.OTHER_NUMBER, MismatchReason.SEVERAL):
+        assert learn(habit, found) == habit
 
 
 def test_who_writes_in_several_ways_is_read_by_all() -> None:
     habit = Habit(same=500, decimal=1)
     assert habit.settled is None
     assert readings(None, habit) == ALL
-    assert learnt(habit, Match("m", HEXADECIMAL)) == replace(habit, hexadecimal=1)
+    assert learn(habit, Match("m", HEXADECIMAL)) == replace(habit, hexadecimal=1)
 
 
 def test_it_is_told_when_nothing_fits() -> None:
     habit = Habit(same=3)
     for _ in range(COMPLAINT_MISSES):
         assert complaint("nord", None, habit) is None
-        habit = learnt(habit, Unmatched.NO_MESSAGE)
+        habit = learn(habit, MismatchReason.NO_MESSAGE)
     assert complaint("nord", None, habit) == (
         "link nord: the last 20 receipts fit no message, their ids read to any base"
     )
     assert complaint("nord", DECIMAL, habit) == (
         "link nord: the last 20 receipts fit no message, their ids read as decimal, as is set"
     )
-    assert complaint("nord", None, learnt(habit, Match("m", SAME))) is None
+    assert complaint("nord", None, learn(habit, Match("m", SAME))) is None

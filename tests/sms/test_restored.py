@@ -6,19 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.config import SENSITIVE_CLASSES
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.restored import (
     UNKNOWN,
     Decision,
     Mark,
-    Missing,
     Restore,
+    RestoreGap,
+    find_gap,
+    format_mark,
     is_given_up,
     is_sensitive,
-    missing,
-    read,
+    parse_mark,
     trouble,
-    written,
 )
 
 COUNTS = st.integers(0, 2**62)
@@ -34,46 +34,46 @@ BEGUN = Restore(1, "new", "old", 7, 1_000.0, 900.0, 960.5, 3, 2, 1, 5, 2, 0)
 
 @given(MARKS)
 def test_a_mark_is_read_as_it_was_written(mark: Mark) -> None:
-    assert read(written(mark)) == mark
+    assert parse_mark(format_mark(mark)) == mark
 
 
 @given(MARKS, st.data())
 def test_a_torn_or_garbled_mark_is_none(mark: Mark, data: st.DataObject) -> None:
-    octets = written(mark)
-    assert read(octets[: data.draw(st.integers(0, len(octets) - 2))]) is None
+    octets = format_mark(mark)
+    assert parse_mark(octets[: data.draw(st.integers(0, len(octets) - 2))]) is None
     place, bit = data.draw(st.integers(0, len(octets) - 2)), data.draw(st.integers(0, 7))
     changed = bytearray(octets)
     changed[place] ^= 1 << bit
     # The case of its check is the one thing that may differ: its digits are compared as they are written.
-    assert read(bytes(changed)) is None
+    assert parse_mark(bytes(changed)) is None
 
 
 @given(st.binary(max_size=120))
 def test_what_is_no_mark_is_none(octets: bytes) -> None:
-    assert read(octets) is None
+    assert parse_mark(octets) is None
 
 
 def test_another_format_is_none() -> None:
     for octets in (b"prikkfri-mark-2 a 1 2 3.0", b"prikkfri-mark-1 a  1 2 3.0"):
-        assert read(octets + f" {zlib.crc32(octets):08x}\n".encode()) is None
+        assert parse_mark(octets + f" {zlib.crc32(octets):08x}\n".encode()) is None
 
 
 def test_what_is_missing_is_what_the_mark_had() -> None:
     mark = Mark("line", 10, 100, 5.0)
-    assert missing(None, Mark("line", 0, 0, 0.0), None) is None
+    assert find_gap(None, Mark("line", 0, 0, 0.0), None) is None
     for commits in (10, 11):
-        assert missing(mark, Mark("line", commits, 0, 0.0), None) is None
-    assert missing(mark, Mark("line", 9, 97, 0.0), None) == Missing(1, 3)
-    assert missing(mark, Mark("line", 0, 101, 0.0), None) == Missing(10, 0)
-    assert missing(mark, Mark("other", 99, 999, 0.0), None) == Missing(UNKNOWN, UNKNOWN)
+        assert find_gap(mark, Mark("line", commits, 0, 0.0), None) is None
+    assert find_gap(mark, Mark("line", 9, 97, 0.0), None) == RestoreGap(1, 3)
+    assert find_gap(mark, Mark("line", 0, 101, 0.0), None) == RestoreGap(10, 0)
+    assert find_gap(mark, Mark("other", 99, 999, 0.0), None) == RestoreGap(UNKNOWN, UNKNOWN)
 
 
 def test_what_was_noticed_by_a_mark_is_not_noticed_by_it_again() -> None:
     """The process ended before the first mark of the new history was written."""
     noticed = BEGUN._replace(mark_line="line", mark_commits=10)
-    assert missing(Mark("line", 10, 0, 0.0), Mark("new", 3, 0, 0.0), noticed) is None
-    assert missing(Mark("line", 11, 0, 0.0), Mark("new", 3, 0, 0.0), noticed) == Missing(UNKNOWN, UNKNOWN)
-    assert missing(Mark("new", 10, 0, 0.0), Mark("new", 3, 0, 0.0), noticed) == Missing(7, 0)
+    assert find_gap(Mark("line", 10, 0, 0.0), Mark("new", 3, 0, 0.0), noticed) is None
+    assert find_gap(Mark("line", 11, 0, 0.0), Mark("new", 3, 0, 0.0), noticed) == RestoreGap(UNKNOWN, UNKNOWN)
+    assert find_gap(Mark("new", 10, 0, 0.0), Mark("new", 3, 0, 0.0), noticed) == RestoreGap(7, 0)
 
 
 @given(st.lists(st.sampled_from(("commit", "mark", "snapshot", "start")), max_size=40), st.data())
@@ -93,7 +93,7 @@ def test_whatever_happens_a_start_is_held_exactly_when_a_mark_is_ahead(events: l
             snapshots.append((database, noticed))
         else:
             database, noticed = data.draw(st.sampled_from([(database, noticed), *snapshots]))
-            found = missing(mark, database, noticed)
+            found = find_gap(mark, database, noticed)
             behind = mark is not None and (mark.line, mark.commits) not in {
                 (database.line, commits) for commits in range(database.commits + 1)
             }
@@ -109,8 +109,8 @@ def test_whatever_happens_a_start_is_held_exactly_when_a_mark_is_ahead(events: l
 
 
 def test_what_may_be_sent_is_given_up_or_not_as_decided_and_a_sensitive_one_always() -> None:
-    for state in State:
-        may_be_sent = state in (State.WAITING, State.IN_DOUBT)
+    for state in DeliveryState:
+        may_be_sent = state in (DeliveryState.WAITING, DeliveryState.IN_DOUBT)
         assert is_given_up(Decision.DISCARD, state, "ordinary", overdue=False) == may_be_sent
         assert not is_given_up(Decision.SEND, state, "ordinary", overdue=False)
         assert is_given_up(Decision.SEND, state, "ordinary", overdue=True) == may_be_sent

@@ -12,7 +12,7 @@ from waiting import eventually
 from prikkfri.config import Canary
 from prikkfri.protocols.smpp.pdu import Status
 from prikkfri.sms.http import application, restore_commands
-from prikkfri.sms.restored import Decision, read
+from prikkfri.sms.restored import Decision, parse_mark
 from prikkfri.sms.restores.service import POSITIONS_SKIPPED
 from prikkfri.storage import Database, Location, Transaction
 from prikkfri.storage.opening import open_unmigrated
@@ -83,7 +83,7 @@ async def sent_after_a_snapshot(house: House, snapshots: Snapshots) -> tuple[Row
 
 async def fall_behind(database: Database, mark: Path) -> None:
     """By one commit."""
-    found = read(mark.read_bytes())
+    found = parse_mark(mark.read_bytes())
     assert found is not None
     sql = f"UPDATE journal_stream SET commits = {found.commits - 1}"
     await database.write(lambda tx: tx.execute(sql))
@@ -102,7 +102,7 @@ async def events_of(house: House, message: str) -> list[str]:
 async def test_a_first_start_goes_on_and_leaves_a_mark_that_follows_the_commits(house: Opener, mark: Path) -> None:
     async with house(mark_file=mark) as opened:
         assert not opened.centre.holds and opened.centre.restores.troubles() == []
-        first = read(mark.read_bytes())
+        first = parse_mark(mark.read_bytes())
         client, link = await opened.bound_client(), await opened.bound_link()
         assert (await client.submit())[0] == Status.OK
         link.take_message((await link.message())[0], "n1")
@@ -112,11 +112,11 @@ async def test_a_first_start_goes_on_and_leaves_a_mark_that_follows_the_commits(
         )
 
         def come_so_far() -> bool:
-            now = read(mark.read_bytes())
+            now = parse_mark(mark.read_bytes())
             return now is not None and now.commits >= commits and now.position >= position
 
         await eventually(come_so_far)
-        last = read(mark.read_bytes())
+        last = parse_mark(mark.read_bytes())
         assert first is not None and last is not None
         assert first.line == last.line == incarnation and first.commits < last.commits
         assert opened.centre.counters()["mark_age_seconds"] == 0.0
@@ -135,7 +135,7 @@ async def test_a_mark_is_not_written_anew_while_nothing_is_committed(house: Open
             """What a start commits is committed, and noted."""
             await restores.mark()
             [(commits,)] = await opened.fetch("SELECT commits FROM journal_stream")
-            noted = read(mark.read_bytes())
+            noted = parse_mark(mark.read_bytes())
             return noted is not None and noted.commits == commits
 
         await opened.bound_client()  # what a start commits comes before anybody is let in
@@ -226,7 +226,7 @@ async def test_it_is_held_across_restarts_until_what_was_decided_is_done(
     before = mark.read_bytes()
     async with house(mark_file=mark) as opened:
         line = (await opened.fetch("SELECT line FROM sms_restore"))[0][0]
-        assert (noted := read(mark.read_bytes())) is not None and noted.line == line
+        assert (noted := parse_mark(mark.read_bytes())) is not None and noted.line == line
     mark.write_bytes(before)  # as if that had ended before its first mark
     async with house(mark_file=mark) as opened:
         assert opened.centre.holds
@@ -250,7 +250,7 @@ async def test_it_is_held_across_restarts_until_what_was_decided_is_done(
 async def test_another_database_is_held_and_so_is_one_that_was_lost(house: Opener, mark: Path) -> None:
     async with house(mark_file=mark):
         pass
-    found = read(mark.read_bytes())
+    found = parse_mark(mark.read_bytes())
     assert found is not None
     for incarnation in ("another", "lost"):
         async with house(mark_file=mark) as opened:
@@ -297,7 +297,7 @@ async def test_a_garbled_mark_is_none_and_it_is_said(
     async with house(mark_file=mark) as opened:
         assert not opened.centre.holds
         assert "the mark cannot be understood" in caplog.text
-        assert read(mark.read_bytes()) is not None
+        assert parse_mark(mark.read_bytes()) is not None
 
 
 async def test_a_mark_that_cannot_be_written_is_said_and_messages_are_sent(
@@ -441,7 +441,7 @@ async def test_followers_and_phones_do_not_take_what_is_new_for_what_was_lost(
     async with house(mark_file=mark) as opened:
         await (await opened.bound_client()).submit()
         await opened.change("INSERT INTO sms_reference (slot, reference) VALUES (5, 7), (6, 128), (7, 255)")
-    last = read(mark.read_bytes())
+    last = parse_mark(mark.read_bytes())
     assert last is not None and last.position > 0
     await fall_behind(database, mark)
     async with house(mark_file=mark) as opened:

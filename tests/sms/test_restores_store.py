@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from message_table import BASE, NOW, STATES, Row, crossed, effect
 
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.restored import Restore
 from prikkfri.sms.restores import store
 from prikkfri.storage import Database, Transaction
@@ -54,7 +54,7 @@ async def test_those_that_waited_are_noted_once_in_the_order_of_their_expiry(dat
     async def work(tx: Transaction) -> list[int]:
         steps, after = [], BEGINNING
         while True:
-            classes, on = await store.find(tx, State.WAITING, 2, after=after, limit=limit)
+            classes, on = await store.find(tx, DeliveryState.WAITING, 2, after=after, limit=limit)
             told.extend(classes)
             steps.append(len(classes))
             if on is None:
@@ -79,7 +79,7 @@ async def test_those_that_waited_are_noted_once_in_the_order_of_their_expiry(dat
 
 async def test_where_it_goes_on_is_behind_the_last_that_was_looked_at(database: Database) -> None:
     rows = [{**BASE, "id": each, "expires_at": NOW + at} for at, each in enumerate("dcba")]
-    one = partial(store.find, state=State.WAITING, number=1, limit=1)
+    one = partial(store.find, state=DeliveryState.WAITING, number=1, limit=1)
     for after, on in ((BEGINNING, (NOW, "d")), ((NOW, "c"), (NOW, "d")), ((NOW, "d"), (NOW + 1, "c")),
                       ((NOW + 2, "b"), (NOW + 3, "a")), ((NOW + 3, "a"), None)):  # fmt: skip
         found = await effect(database, rows, partial(one, after=after))
@@ -90,7 +90,7 @@ async def test_those_that_have_not_been_gone_through_are_told_in_the_order_of_th
     found = await effect(database, table(), partial(store.waited, limit=10_000))
     waited = sorted(each["id"] for each in found.before.values() if each["restored"] > 0 and not each["ended_at"])
     assert found.result == [
-        store.Waited(each, row["state"], row["message_class"], row["expires_at"])
+        store.WaitingMessage(each, row["state"], row["message_class"], row["expires_at"])
         for each in waited
         for row in [found.before[each]]
     ]

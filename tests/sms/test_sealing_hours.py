@@ -518,10 +518,11 @@ async def test_what_becomes_too_late_while_it_is_claimed_is_given_back_and_expir
     async with house() as at:
         link, client = await at.bound_link(), await at.bound_client("clinic")
         at.engine.held_where = "SELECT 1 FROM sms_message WHERE state = 'sending'"
-        await client.submit(validity="000000000010000R")
-        await at.engine.waiting.wait()
+        handing_in = asyncio.create_task(client.submit(validity="000000000010000R"))
+        await at.engine.waiting.wait()  # the claim, and on a busy machine what it claims in the same commit
         at.clock.advance(9.5)
         at.engine.go_on.set()
+        await handing_in
         given_back = "state = 'waiting' AND attempted_at > 0 AND attempts = 0"
         await at.until(f"SELECT COUNT(*) FROM sms_message WHERE {given_back}", 1)
         at.clock.advance(0.5)

@@ -12,12 +12,12 @@ from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER, Part, Reasse
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, decode_body
 from prikkfri.protocols.smpp.text import decode_parts, encode_text
 from prikkfri.sms import delivery
-from prikkfri.sms.delivery import Ended, Misdirected, Retry, after_refusal, reconnect_pause, wire_body
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.delivery import AttemptEnd, Misdirected, Retry, after_refusal, reconnect_pause, wire_body
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party, Routes, find_route
 from prikkfri.sms.sealing import Binding, Envelope, SealBroken, Sealer
-from prikkfri.sms.submission import Accepted, Order, Refusal, Rules, decide, sealed_messages, text_message
+from prikkfri.sms.submission import AcceptedSubmission, Order, Refusal, Rules, decide, sealed_messages, text_message
 
 NOW = 1_700_000_000.0
 SEALER = Sealer(os.urandom)
@@ -107,9 +107,9 @@ def test_no_damage_opens(envelope: Envelope, data: st.DataObject) -> None:
         sealer.open(bytes(sealed[: data.draw(st.integers(0, len(sealed)))]), binding)
 
 
-def accepted(message: ShortMessage, rules: Rules = RULES) -> Accepted:
+def accepted(message: ShortMessage, rules: Rules = RULES) -> AcceptedSubmission:
     found = decide(message, rules, reference=chosen, now=NOW)
-    assert isinstance(found, Accepted), found
+    assert isinstance(found, AcceptedSubmission), found
     return found
 
 
@@ -235,7 +235,7 @@ def test_refusals_for_now_are_tried_again_ever_more_seldom_and_others_end() -> N
     dues = [found.due_at for found in pauses if isinstance(found, Retry)]
     assert len(dues) == 11
     assert dues == sorted(dues)
-    assert after_refusal(Status.INVALID_DESTINATION, 1, NOW, NOW) == Ended(State.REJECTED, "smpp-0b")
+    assert after_refusal(Status.INVALID_DESTINATION, 1, NOW, NOW) == AttemptEnd(DeliveryState.REJECTED, "smpp-0b")
 
 
 def test_reconnecting_grows_slower_to_a_limit() -> None:

@@ -16,10 +16,10 @@ from prikkfri.protocols.smpp.times import parse_time
 from prikkfri.sms import delivery
 from prikkfri.sms.delivery import (
     REFUSALS,
-    Ended,
+    AttemptEnd,
     Misdirected,
     Outgoing,
-    Refused,
+    RefusalKind,
     Retry,
     TooLate,
     after_refusal,
@@ -30,7 +30,7 @@ from prikkfri.sms.delivery import (
     refusals_of,
     wire_body,
 )
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import DueReceipt, Message, reference_of
 from prikkfri.sms.reading_back import Differs, check
 from prikkfri.sms.routing import Party
@@ -189,12 +189,14 @@ def test_each_status_says_whether_to_come_again() -> None:
     for status in {*map(int, Status), 0x33, 0x45, 0x400, 0xFF} - {Status.OK}:
         found = after_refusal(status, 1, NOW - 9, NOW)
         reason = f"smpp-{status:02x}"
-        wanted: Ended | Retry = Retry(NOW + 1.0, reason) if status in FOR_NOW else Ended(State.REJECTED, reason)
+        wanted: AttemptEnd | Retry = (
+            Retry(NOW + 1.0, reason) if status in FOR_NOW else AttemptEnd(DeliveryState.REJECTED, reason)
+        )
         if status == Status.THROTTLED:
             wanted = Retry(NOW - 9, reason, is_attempt=False)
         assert found == wanted
     assert after_refusal(Status.THROTTLED, 8, NOW - 9, NOW) == Retry(NOW - 9, "smpp-58", is_attempt=False)
-    assert after_refusal(Status.INVALID_DESTINATION, 1, NOW, NOW) == Ended(State.REJECTED, "smpp-0b")
+    assert after_refusal(Status.INVALID_DESTINATION, 1, NOW, NOW) == AttemptEnd(DeliveryState.REJECTED, "smpp-0b")
     assert after_refusal(0x8, 1, NOW, NOW) == Retry(NOW + 1.0, "smpp-08")
 
 
@@ -223,7 +225,8 @@ def test_a_link_may_mean_something_else_by_a_status_and_means_the_rest_by_the_bo
     assert refusals_of(link) == REFUSALS
     own = replace(link, refused_for_good=(0x08, 0x14), refused_for_now=(0x45,), refused_when_too_fast=(0x400,))
     assert refusals_of(own) == {
-        **REFUSALS, 0x08: Refused.FOR_GOOD, 0x14: Refused.FOR_GOOD, 0x45: Refused.FOR_NOW, 0x400: Refused.THROTTLED
+        **REFUSALS, 0x08: RefusalKind.FOR_GOOD, 0x14: RefusalKind.FOR_GOOD, 0x45: RefusalKind.FOR_NOW,
+        0x400: RefusalKind.THROTTLED
     }  # fmt: skip
     assert after_refusal(0x45, 2, NOW, NOW, refusals_of(own)) == Retry(NOW + 5.0, "smpp-45")
 

@@ -6,9 +6,9 @@ from msgspec import structs
 from prikkfri.assurance.tally import own_error
 from prikkfri.journal import Outcome
 from prikkfri.sms import outcomes
-from prikkfri.sms.canaries.verdicts import Canary, Judged, Verdict
+from prikkfri.sms.canaries.verdicts import Canary, JudgedCanary, Verdict
 from prikkfri.sms.delivery import status_reason
-from prikkfri.sms.lifecycle import RESTORED, State
+from prikkfri.sms.lifecycle import RESTORED, DeliveryState
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
 
@@ -64,21 +64,21 @@ def test_what_was_taken_on_is_promised_to_the_phone_under_the_id_that_the_sender
 @pytest.mark.parametrize(
     ("state", "reason", "told"),
     [
-        (State.DELIVERED, "", ("link", "kept", "")),
-        (State.DELIVERED, "network-000", ("link", "kept", "")),
-        (State.UNDELIVERABLE, "network-011", ("link", "broken", "network-011")),
-        (State.UNDELIVERABLE, "network-A1", ("link", "broken", "network-other")),
-        (State.REJECTED, "smpp-0b", ("link", "broken", "smpp-0b")),
-        (State.REJECTED, "smpp-deadbeef", ("link", "broken", "smpp-other")),
-        (State.UNREPORTED, "in-doubt", ("link", "broken", "in-doubt")),
-        (State.UNREPORTED, "", ("link", "broken", "unreported")),
-        (State.EXPIRED, "expired", ("sms-centre", "broken", "expired")),
-        (State.QUARANTINED, "misdirected", ("sms-centre", "broken", "misdirected")),
-        (State.UNREPORTED, RESTORED, ("sms-centre", "broken", RESTORED)),
+        (DeliveryState.DELIVERED, "", ("link", "kept", "")),
+        (DeliveryState.DELIVERED, "network-000", ("link", "kept", "")),
+        (DeliveryState.UNDELIVERABLE, "network-011", ("link", "broken", "network-011")),
+        (DeliveryState.UNDELIVERABLE, "network-A1", ("link", "broken", "network-other")),
+        (DeliveryState.REJECTED, "smpp-0b", ("link", "broken", "smpp-0b")),
+        (DeliveryState.REJECTED, "smpp-deadbeef", ("link", "broken", "smpp-other")),
+        (DeliveryState.UNREPORTED, "in-doubt", ("link", "broken", "in-doubt")),
+        (DeliveryState.UNREPORTED, "", ("link", "broken", "unreported")),
+        (DeliveryState.EXPIRED, "expired", ("sms-centre", "broken", "expired")),
+        (DeliveryState.QUARANTINED, "misdirected", ("sms-centre", "broken", "misdirected")),
+        (DeliveryState.UNREPORTED, RESTORED, ("sms-centre", "broken", RESTORED)),
     ],
 )
 def test_only_what_was_delivered_is_kept_and_who_gave_it_up_is_named(
-    state: State, reason: str, told: tuple[str, str, str]
+    state: DeliveryState, reason: str, told: tuple[str, str, str]
 ) -> None:
     outcome = outcomes.settled("id", "4790000001", state, reason, {"class": "ordinary"}, now=NOW)
     assert said(outcome) == ("messages", "deliver", *told, NOW)
@@ -88,14 +88,14 @@ def test_only_what_was_delivered_is_kept_and_who_gave_it_up_is_named(
 @pytest.mark.parametrize(
     ("state", "reason", "told"),
     [
-        (State.DELIVERED, "", ("account", "kept", "")),
-        (State.REJECTED, "smpp-0b", ("account", "broken", "smpp-0b")),
-        (State.EXPIRED, outcomes.NOT_BOUND, ("account", "broken", "account-not-bound")),
-        (State.QUARANTINED, "misdirected", ("sms-centre", "broken", "misdirected")),
+        (DeliveryState.DELIVERED, "", ("account", "kept", "")),
+        (DeliveryState.REJECTED, "smpp-0b", ("account", "broken", "smpp-0b")),
+        (DeliveryState.EXPIRED, outcomes.NOT_BOUND, ("account", "broken", "account-not-bound")),
+        (DeliveryState.QUARANTINED, "misdirected", ("sms-centre", "broken", "misdirected")),
     ],
 )
 def test_what_an_account_takes_refuses_or_never_comes_for_is_its_own_matter(
-    state: State, reason: str, told: tuple[str, str, str]
+    state: DeliveryState, reason: str, told: tuple[str, str, str]
 ) -> None:
     outcome = outcomes.settled("id", "2010", state, reason, {}, for_account=True, now=NOW)
     assert said(outcome) == ("messages", "deliver", *told, NOW)
@@ -118,7 +118,7 @@ def test_who_has_no_number_has_no_device() -> None:
     assert outcomes.device("2010") == ""
 
 
-CANARY = Canary("token", "id", "nord", "4790000801", State.DELIVERED, 1.0, 2.0, 3.0, 4.0, 0.0)
+CANARY = Canary("token", "id", "nord", "4790000801", DeliveryState.DELIVERED, 1.0, 2.0, 3.0, 4.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ CANARY = Canary("token", "id", "nord", "4790000801", State.DELIVERED, 1.0, 2.0, 
 def test_a_canary_tells_of_its_arrival_of_its_receipt_and_of_the_trust_in_its_way(
     verdict: Verdict, receipted: bool, canary: str, receipt: str | None, trusted: bool
 ) -> None:
-    told = outcomes.canary(Judged(CANARY, verdict, receipted), PARTNERS, trusted=trusted, now=NOW)
+    told = outcomes.canary(JudgedCanary(CANARY, verdict, receipted), PARTNERS, trusted=trusted, now=NOW)
 
     def outcome(service: str, step: str, reason: str) -> tuple[object, ...]:
         return (service, step, "link", "broken" if reason else "kept", reason, NOW)
@@ -154,7 +154,7 @@ def test_a_canary_tells_of_its_arrival_of_its_receipt_and_of_the_trust_in_its_wa
 
 
 def test_of_a_canary_that_nobody_knows_of_nothing_is_told() -> None:
-    assert outcomes.canary(Judged(CANARY, Verdict.UNTOLD, True), PARTNERS, trusted=True, now=NOW) == []
+    assert outcomes.canary(JudgedCanary(CANARY, Verdict.UNTOLD, True), PARTNERS, trusted=True, now=NOW) == []
 
 
 def test_since_when_messages_go_astray_stands_at_that_time() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from prikkfri.config import Account, Link, Sms
-from prikkfri.sms.routing import Party, Route, Routes, Stop, find_route, sources, stand_ins, switched, way_on
+from prikkfri.sms.routing import Party, Route, RouteOutage, Routes, apply_switch, find_route, sources, stand_ins, way_on
 
 
 def link(name: str, *prefixes: str, instead: str = "", priority: int = 0) -> Link:
@@ -193,18 +193,22 @@ def test_who_has_stood_in_for_a_link_that_is_back() -> None:
     assert stood_in(("a", ""), ("", "a")) == set()
 
 
-def switch(known: Stop | None, state: str, now: float, *, by: str = "Kari", since: float = 0.0) -> Stop | None:
-    return switched(
+def switch(
+    known: RouteOutage | None, state: str, now: float, *, by: str = "Kari", since: float = 0.0
+) -> RouteOutage | None:
+    return apply_switch(
         known, state, who=by, reason=f"because {by}", exposed_since=since, likely_since=since + 0.5, now=now
     )
 
 
 def test_an_opening_keeps_all_that_is_known_of_the_stop_and_a_new_stop_nothing() -> None:
     stopped = switch(None, "stopped", 5.0, since=1.0)
-    assert stopped == Stop("stopped", 5.0, "Kari", "because Kari", 5.0, 1.0, 1.5)
+    assert stopped == RouteOutage("stopped", 5.0, "Kari", "because Kari", 5.0, 1.0, 1.5)
     opened = switch(stopped, "open", 7.0, by="Ola")
-    assert opened == Stop("open", 7.0, "Ola", "because Ola", 5.0, 1.0, 1.5)
-    assert switch(opened, "stopped", 9.0, since=8.0) == Stop("stopped", 9.0, "Kari", "because Kari", 9.0, 8.0, 8.5)
+    assert opened == RouteOutage("open", 7.0, "Ola", "because Ola", 5.0, 1.0, 1.5)
+    assert switch(opened, "stopped", 9.0, since=8.0) == RouteOutage(
+        "stopped", 9.0, "Kari", "because Kari", 9.0, 8.0, 8.5
+    )
     assert (stopped.stopped, opened.stopped) == (True, False)
 
 

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 from prikkfri.clock import ManualClock
-from prikkfri.protocols.smpp.pdu import Bind, Command, MessageAnswer, Pdu, ShortMessage, Status, encode
-from prikkfri.protocols.smpp.session import Ended, Limits, Request, Side
+from prikkfri.protocols.smpp.pdu import Bind, Command, MessageResponse, Pdu, ShortMessage, Status, encode
+from prikkfri.protocols.smpp.session import Limits, Request, SessionEnd, Side
 from prikkfri.sms.server import EVENTS_MAX, Connection
 
 
@@ -76,7 +76,7 @@ async def test_events_come_in_order_and_the_end_last(clock: ManualClock) -> None
     assert connection.awake.is_set()
     *rest, ended = await connection.take(10)
     assert [getattr(event, "sequence", 0) for event in (first, *rest)] == [1, 2, 3]
-    assert ended == Ended("connection lost", ())
+    assert ended == SessionEnd("connection lost", ())
     assert connection.ended
     connection.close("once more")
     assert connection.arrived(10) == []
@@ -86,7 +86,7 @@ async def test_who_waits_for_events_is_woken_by_each_kind_of_them(clock: ManualC
     connection, _ = await bound(clock)
     for bring, found in (
         (lambda: connection.data_received(submits(1)), Request),
-        (lambda: connection.close("enough"), Ended),
+        (lambda: connection.close("enough"), SessionEnd),
     ):
         taking = asyncio.create_task(connection.take(10))
         await asyncio.sleep(0)
@@ -100,7 +100,7 @@ async def test_after_the_end_the_wire_is_closed(clock: ManualClock) -> None:
     connection, wire = await bound(clock)
     connection.close("enough")
     assert wire.closed
-    assert await connection.take(10) == [Ended("enough", ())]
+    assert await connection.take(10) == [SessionEnd("enough", ())]
     assert connection.arrived(10) == []
 
 
@@ -139,7 +139,7 @@ async def test_a_silent_peer_is_asked_whether_it_is_there_and_then_given_up(cloc
     assert wire.commands() == [Command.ENQUIRE_LINK]
     clock.advance(60.0)
     connection.tick()
-    assert await connection.take(10) == [Ended("no answer to enquire_link", ())]
+    assert await connection.take(10) == [SessionEnd("no answer to enquire_link", ())]
     assert wire.closed
 
 
@@ -148,7 +148,7 @@ async def test_what_is_answered_goes_out_when_it_is_flushed(clock: ManualClock) 
     connection.data_received(submits(2))
     for request in await connection.take(10):
         assert isinstance(request, Request)
-        connection.session.answer(request, Status.OK, MessageAnswer("id"))
+        connection.session.answer(request, Status.OK, MessageResponse("id"))
     assert wire.commands() == []
     connection.flush()
     assert wire.commands() == [Command.SUBMIT_SM_RESP] * 2

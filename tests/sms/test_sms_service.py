@@ -13,9 +13,9 @@ from waiting import eventually
 from prikkfri.config import Account
 from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable
 from prikkfri.protocols.smpp.concatenation import payload
-from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, is_receipt, parse_receipt
-from prikkfri.protocols.smpp.session import Ended, Request
+from prikkfri.protocols.smpp.session import Request, SessionEnd
 from prikkfri.protocols.smpp.text import decode_text
 from prikkfri.sms.messages import reference_of
 from prikkfri.sms.submission import Refusal
@@ -60,7 +60,7 @@ async def test_a_message_goes_all_the_way_and_its_receipt_comes_back(house: Any)
         assert (receipt.source, receipt.destination) == (NUMBER, "Shop")
         told = parse_receipt(receipt)
         assert (told.message_id, told.state) == (identity, MessageState.DELIVERED)
-        client.answer(receipt_request, body=MessageAnswer())
+        client.answer(receipt_request, body=MessageResponse())
         await at.until("SELECT receipt FROM sms_message", "given")
         counted = at.centre.counters()
         assert [counted[f"messages_{what}_total"] for what in ("delivered", "failed", "quarantined")] == [1, 0, 0]
@@ -127,7 +127,7 @@ async def test_a_commit_in_doubt_is_answered_by_nobody_and_ends_the_centre(house
             await client.submit()  # whatever else was to be written is
             at.engine.lost = InDoubt("lost while committing")
             client.ask(Command.SUBMIT_SM, ShortMessage(source="Shop", destination=NUMBER, octets=b"hei"))
-            while not isinstance(event := await client.event(), Ended):
+            while not isinstance(event := await client.event(), SessionEnd):
                 assert isinstance(event, Request)  # an unbind perhaps, and no answer
     assert caught.group_contains(InDoubt)
 
@@ -164,7 +164,7 @@ async def test_who_is_fenced_out_refuses_what_was_submitted_since_nothing_was_ke
             await client.submit()  # whatever else was to be written is
             at.engine.refusal = FencedOut("another process writes")
             assert await client.submit() == (Status.SYSTEM_ERROR, "")
-            while not isinstance(await client.event(), Ended):
+            while not isinstance(await client.event(), SessionEnd):
                 pass
     assert caught.group_contains(FencedOut)
 
@@ -241,7 +241,7 @@ async def test_a_long_message_has_one_receipt_when_all_its_parts_have_ended(hous
         request, receipt = await client.message()
         assert parse_receipt(receipt).message_id == identity
         assert parse_receipt(receipt).state is MessageState.UNDELIVERABLE
-        client.answer(request, body=MessageAnswer())
+        client.answer(request, body=MessageResponse())
         await at.nothing_more_for_account(client, link)
         found = [outcome for outcome in await at.outcomes("deliver") if outcome.dimensions["direction"] == "out"]
         assert {outcome.promise for outcome in found} == {identity}
@@ -266,7 +266,7 @@ async def test_an_accounts_own_reference_comes_back_in_its_receipt_and_the_netwo
             request, receipt = await client.message()
             assert parse_receipt(receipt).message_id == identity
             assert receipt.tlv(Tag.USER_MESSAGE_REFERENCE) == (b"\x01\x02" if tlvs else None)
-            client.answer(request, body=MessageAnswer())
+            client.answer(request, body=MessageResponse())
 
 
 async def test_what_we_do_not_do_is_refused_over_the_wire(house: Any) -> None:
@@ -296,7 +296,7 @@ async def test_receipts_are_known_whatever_their_type_and_by_data_sm(house: Any)
         for _ in range(2):
             request, receipt = await client.message()
             assert parse_receipt(receipt).state is MessageState.DELIVERED
-            client.answer(request, body=MessageAnswer())
+            client.answer(request, body=MessageResponse())
         # A word that nobody knows settles nothing, and is not refused.
         unknown = ShortMessage(source=NUMBER, destination="Shop", octets=b"id:net-2 stat:Foo err:000", esm_class=4)
         link.ask(Command.DELIVER_SM, unknown)
@@ -346,7 +346,7 @@ async def test_parts_that_end_together_are_told_of_once(house: Any) -> None:
         at.clock.advance(1.0)
         request, receipt = await client.message()
         assert parse_receipt(receipt).message_id == identity
-        client.answer(request, body=MessageAnswer())
+        client.answer(request, body=MessageResponse())
         assert await at.fetch("SELECT DISTINCT state FROM sms_message") == [("expired",)]
         [_, broken] = await at.outcomes("deliver")
         assert (broken.verdict, broken.reason, broken.promise) == ("broken", "expired", identity)
@@ -357,13 +357,13 @@ async def test_a_refusal_for_now_is_tried_again_and_one_for_good_ends(house: Any
         link, client = await at.network.bound(), await at.bound_client()
         await client.submit()
         request, _ = await link.message()
-        link.answer(request, Status.SYSTEM_ERROR, MessageAnswer())
+        link.answer(request, Status.SYSTEM_ERROR, MessageResponse())
         await at.until("SELECT reason FROM sms_message", "smpp-08")
         await at.nothing_more_for(link, client)  # its time has not come
         at.clock.advance(1.0)
         request, message = await link.message()
         assert message.destination == NUMBER
-        link.answer(request, Status.INVALID_DESTINATION, MessageAnswer())
+        link.answer(request, Status.INVALID_DESTINATION, MessageResponse())
         await at.until("SELECT COUNT(*) FROM sms_message WHERE state = 'rejected'", 1)
         [broken] = [outcome for outcome in await at.outcomes("deliver") if outcome.verdict == "broken"]
         assert (broken.verdict, broken.reason) == ("broken", "smpp-0b")
@@ -374,7 +374,7 @@ async def test_who_is_throttled_is_left_alone_for_a_while_by_all_messages(house:
         link, client = await at.network.bound(), await at.bound_client()
         await client.submit()
         request, _ = await link.message()
-        link.answer(request, Status.THROTTLED, MessageAnswer())
+        link.answer(request, Status.THROTTLED, MessageResponse())
         await at.until("SELECT reason FROM sms_message", "smpp-58")
         assert (await client.submit(destination="4790000002"))[0] == Status.OK
         # Whoever is not left alone gets what is for others at once.
@@ -401,7 +401,7 @@ async def test_a_links_own_table_says_what_its_refusals_mean(house: Any) -> None
         for status in (0x45, 0x08, 0x400):
             assert (await client.submit(destination=f"4790000{status:03d}"))[0] == Status.OK
             request, message = await link.message()
-            link.answer(request, status, MessageAnswer())
+            link.answer(request, status, MessageResponse())
             await at.until(f"SELECT COUNT(*) FROM sms_message WHERE reason = 'smpp-{status:02x}'", 1)
             [states[status]] = await at.fetch(
                 f"SELECT state, attempts FROM sms_message WHERE recipient = '{message.destination}'"
@@ -515,7 +515,7 @@ async def test_a_receipt_settles_a_doubt(house: Any) -> None:
         assert (await link.answered()).status == Status.OK
         request, receipt = await client.message()
         assert parse_receipt(receipt).state is MessageState.DELIVERED
-        client.answer(request, body=MessageAnswer())
+        client.answer(request, body=MessageResponse())
         at.clock.advance(2 * IN_DOUBT_SECONDS)
         await at.nothing_more_for(link, client)
         assert "doubt-settled" in [step.event for step in (await at.centre.trail(identity)).steps]
@@ -668,7 +668,7 @@ async def test_a_phone_reaches_a_short_code_and_what_has_no_route_is_refused(hou
         assert (await link.answered()).status == Status.OK
         request, message = await client.message()
         assert (message.source, message.destination, message.octets) == (NUMBER, "2010", b"STOPP")
-        client.answer(request, body=MessageAnswer())
+        client.answer(request, body=MessageResponse())
         await at.until("SELECT state FROM sms_message", "delivered")
         [_, kept] = await at.outcomes("deliver")
         assert kept.dimensions["direction"] == "in"
@@ -746,7 +746,7 @@ async def test_what_came_before_an_unbind_is_answered_before_it(house: Any) -> N
         client.connection.session.unbind(0.0)
         client.connection.flush()
         assert (await client.answered()).context == "message"
-        assert await client.event() == Ended("unbound", ())
+        assert await client.event() == SessionEnd("unbound", ())
 
 
 async def test_the_centre_leaves_with_a_goodbye_and_comes_back_to_what_it_left(house: Any) -> None:
@@ -787,7 +787,7 @@ async def test_nothing_is_written_once_the_centre_has_said_goodbye(house: Any) -
     async with house(timing=replace(HURRIED, leave_seconds_max=60.0)) as at:
         link, client = await at.network.bound(), await at.bound_client()
         at.engine.held_where = "SELECT 1 FROM sms_message WHERE state = 'sending'"
-        await client.submit()
+        handing_in = asyncio.create_task(client.submit())
         await at.engine.waiting.wait()  # claimed, and not committed yet
 
         async def leave() -> None:
@@ -799,6 +799,7 @@ async def test_nothing_is_written_once_the_centre_has_said_goodbye(house: Any) -
                 at.engine.go_on.set()
                 await behind  # the claim is committed by now
                 await at.until("SELECT state FROM sms_message", "waiting")
+                await handing_in
                 link.answer(unbind)
                 await client.say_goodbye()
             finally:
@@ -861,7 +862,7 @@ async def test_old_trails_are_erased(house: Any) -> None:
         link, client = await at.network.bound(), await at.bound_client()
         _, identity = await client.submit()
         request, _ = await link.message()
-        link.answer(request, Status.INVALID_DESTINATION, MessageAnswer())
+        link.answer(request, Status.INVALID_DESTINATION, MessageResponse())
         await at.until("SELECT state FROM sms_message", "rejected")
     at.clock.advance(29.9 * 86_400)
     async with house(timing=replace(HURRIED, erase_every_seconds=0.0)) as at:
@@ -885,7 +886,7 @@ async def test_what_waits_for_an_account_that_nobody_has_bound_is_told_as_the_ac
             assert (await link.answered()).status == Status.OK
             request, _ = await client.message()
             if count == 1:
-                client.answer(request, body=MessageAnswer())
+                client.answer(request, body=MessageResponse())
                 await at.until("SELECT COUNT(*) FROM sms_message WHERE state = 'delivered'", 1)
         asked = ("sms-centre", "asked", "")
         assert told_of(await at.outcomes("deliver")) == [asked, ("account", "kept", ""), asked]

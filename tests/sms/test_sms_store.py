@@ -13,13 +13,13 @@ from prikkfri.sms.canaries import store as canaries
 from prikkfri.sms.canaries.verdicts import Canary
 from prikkfri.sms.housekeeping import store as housekeeping
 from prikkfri.sms.keys import store as keys
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.placing import store as placing
 from prikkfri.sms.quarantine import store as quarantine_store
 from prikkfri.sms.receipts import store as receipts
 from prikkfri.sms.restores import store as restores
 from prikkfri.sms.routes import store as routes_store
-from prikkfri.sms.routing import Stop
+from prikkfri.sms.routing import RouteOutage
 from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trails import store as trails_store
 from prikkfri.sms.trust.routes import Trust
@@ -41,11 +41,11 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.doubt_what_was_sending, {"due_at": 1.0}),
     (housekeeping.left_waiting, {"target": "account:shop", "accepted_after": 1.0, "limit": 10}),
     (housekeeping.settled_doubts, {"target": "link:nord", "limit": 10, "now": 1.0}),
-    (store.end, {"message": "a", "state": State.DELIVERED, "reason": "", "now": 1.0}),
+    (store.end, {"message": "a", "state": DeliveryState.DELIVERED, "reason": "", "now": 1.0}),
     (receipts.end_submission, {"submission": "a", "now": 1.0}),
     (receipts.find_in_doubt, {"target": "link:nord", "recipient": "47"}),
-    (store.end_overdue, {"state": State.WAITING, "before": 1.0, "limit": 10, "now": 1.0}),
-    (store.end_overdue, {"state": State.SENT, "before": 1.0, "limit": 10, "now": 1.0}),
+    (store.end_overdue, {"state": DeliveryState.WAITING, "before": 1.0, "limit": 10, "now": 1.0}),
+    (store.end_overdue, {"state": DeliveryState.SENT, "before": 1.0, "limit": 10, "now": 1.0}),
     (receipts.known, {"target": "link:nord", "keys": ["n"]}),
     (receipts.add_word, {"message": "a", "word": "GONE", "now": 1.0}),
     (receipts.add_contradiction, {"message": "a", "what": "it was", "now": 1.0}),
@@ -85,12 +85,12 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.give_up, {"ids": ["a"], "now": 1.0}),
     (restores.newest, {}),
     (restores.count_accepted, {"messages": 1}),
-    (restores.find, {"state": State.WAITING, "number": 1, "after": (1.0, "a"), "limit": 10}),
+    (restores.find, {"state": DeliveryState.WAITING, "number": 1, "after": (1.0, "a"), "limit": 10}),
     (restores.waited, {"limit": 10}),
     (restores.let_go, {"ids": ["a"]}),
     (canaries.mark_told, {"phone": "47", "tokens": ["t"], "now": 1.0}),
     (canaries.undecided, {"limit": 10}),
-    (canaries.decide, {"canary": Canary("t", "a", "nord", "47", State.SENT, 0.0, 0.0, 0.0, 0.0, 0.0, ""),
+    (canaries.decide, {"canary": Canary("t", "a", "nord", "47", DeliveryState.SENT, 0.0, 0.0, 0.0, 0.0, 0.0, ""),
                        "verdict": "arrived", "now": 1.0}),
     (canaries.verdicts, {"link": "nord", "limit": 10}),
     (canaries.verdicts, {"link": "nord", "limit": 10, "before": 5.0}),
@@ -149,17 +149,22 @@ CASES: list[tuple[str, Any, dict[str, Any], Row]] = [
     ("move", store.move, {"source": "link:nord", "target": "held:nord", "limit": 10}, WAITING),
     ("is due", placing.is_due, {"target": "link:nord", "now": NOW}, WAITING),
     ("in doubt", receipts.find_in_doubt, {"target": "link:nord", "recipient": "46"}, {"state": "in-doubt"}),
-    ("expire, none due", store.end_overdue, {"state": State.WAITING, "before": NOW, "limit": 10, "now": NOW}, WAITING),
+    (
+        "expire, none due",
+        store.end_overdue,
+        {"state": DeliveryState.WAITING, "before": NOW, "limit": 10, "now": NOW},
+        WAITING,
+    ),
     (
         "expire, many due",
         store.end_overdue,
-        {"state": State.WAITING, "before": NOW, "limit": 10, "now": NOW},
+        {"state": DeliveryState.WAITING, "before": NOW, "limit": 10, "now": NOW},
         {**WAITING, "expires_at": NOW - 1},
     ),
     (
         "expire, many sent that may still be told of",
         store.end_overdue,
-        {"state": State.SENT, "before": NOW - 3_600, "limit": 10, "now": NOW},
+        {"state": DeliveryState.SENT, "before": NOW - 3_600, "limit": 10, "now": NOW},
         {"state": "sent", "expires_at": NOW - 1},
     ),
     (
@@ -200,7 +205,7 @@ async def test_a_statement_does_not_more_because_more_waits(
     area: Database, function: Any, arguments: dict[str, Any], row: Row
 ) -> None:
     async def stop(tx: Any) -> None:
-        await routes_store.put_route(tx, "syd", Stop("stopped", 1.0, "Kari", "r", 1.0, 0.0, 0.0))
+        await routes_store.put_route(tx, "syd", RouteOutage("stopped", 1.0, "Kari", "r", 1.0, 0.0, 0.0))
 
     await area.write(stop)
     done = []

@@ -9,10 +9,10 @@ from sms_house import HURRIED, PASSWORD
 from waiting import eventually
 
 from prikkfri.config import Account
-from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import MessageState, parse_receipt
-from prikkfri.protocols.smpp.session import Ended
-from prikkfri.sms.authentication import Rejected
+from prikkfri.protocols.smpp.session import SessionEnd
+from prikkfri.sms.authentication import Rejection
 from prikkfri.sms.submission import Refusal
 
 NUMBER = "4790000001"
@@ -257,7 +257,7 @@ ACCOUNTS = (
 async def test_each_account_has_its_own_names_class_alphabet_and_password(house: Any) -> None:
     async with house(accounts=ACCOUNTS, validity_hours_max=2.0) as at:
         for wrong in (("open", ""), ("shop", ""), ("shop", PASSWORD[:-1]), ("shop", PASSWORD + "x"), ("", PASSWORD)):
-            assert at.centre.authenticate(*wrong, address="127.0.0.1") == Rejected()
+            assert at.centre.authenticate(*wrong, address="127.0.0.1") == Rejection()
         link, client = await at.bound_link(), await at.bound_client()
         assert (await client.submit(source="Bank"))[0] == Status.INVALID_SOURCE
         refusal = await at.centre.submit(ACCOUNTS[1], "Bank", f"+{NUMBER}", "hei")  # no `senders`: in nobody's name
@@ -289,7 +289,7 @@ async def test_what_befell_any_part_of_a_long_message_stands_in_its_trail(house:
         _, identity = await client.submit(octets=b"", tlvs=((Tag.MESSAGE_PAYLOAD, b"x" * 200),))
         (first, _), (second, _) = [await link.message() for _ in range(2)]
         link.take_message(first, "net-1")
-        link.answer(second, Status.SYSTEM_ERROR, MessageAnswer())
+        link.answer(second, Status.SYSTEM_ERROR, MessageResponse())
         await at.until("SELECT COUNT(*) FROM sms_message WHERE reason = 'smpp-08'", 1)
         events = [step.event for step in (await at.centre.trail(identity)).steps]
         assert events.count("refused-for-now") == 1
@@ -314,7 +314,7 @@ async def test_an_older_peer_hears_in_the_text_and_its_header_what_others_hear_i
         link.take_message(request, "net-1")
         link.tell(message, "net-1")
         request, receipt = await client.message()
-        client.answer(request, body=MessageAnswer())
+        client.answer(request, body=MessageResponse())
         assert (receipt.tlvs, receipt.esm_class) == ((), 4)
         assert f"id:{identity} ".encode() in receipt.octets
         await link.answered()
@@ -331,7 +331,7 @@ async def test_more_connections_than_may_be_are_cut_at_once_and_one_that_left_ma
         await at.bound_client()
         for _ in range(2):
             _, cut = await at.asking_client()
-            assert isinstance(cut, Ended)
+            assert isinstance(cut, SessionEnd)
         first.cut()
         await eventually(lambda: at.centre.counters()["connections"] == 2)
         await at.bound_client()
@@ -352,7 +352,7 @@ async def test_what_can_go_goes_at_once_and_not_at_the_next_look(house: Any) -> 
         assert (await link.answered()).status == Status.OK
         request, receipt = await client.message()
         assert parse_receipt(receipt).state is MessageState.DELIVERED
-        client.answer(request, body=MessageAnswer())
+        client.answer(request, body=MessageResponse())
         await at.centre.switch_route("nord", "stopped", who="Kari", reason="r")
 
         async def note(tx: Any, message: str) -> None:

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.trail import Facts, Step, build_trail
 
-FACTS = Facts("id", 1, 1, "account:shop", "link:nord", "log-in-code", "4740000001", "4790000001", State.DELIVERED,
-              "why", 2, 10.0, 20.0, 30.0, 40.0, 50.0, "given", 45.0)  # fmt: skip
+FACTS = Facts("id", 1, 1, "account:shop", "link:nord", "log-in-code", "4740000001", "4790000001",
+              DeliveryState.DELIVERED, "why", 2, 10.0, 20.0, 30.0, 40.0, 50.0, "given", 45.0)  # fmt: skip
 
 
 def test_a_trail_tells_each_step_in_its_time_and_nobodys_number() -> None:
@@ -28,14 +28,16 @@ def test_a_trail_tells_each_step_in_its_time_and_nobodys_number() -> None:
 
 
 def test_what_has_not_come_is_not_told() -> None:
-    waiting = replace(FACTS, state=State.WAITING, attempts=0, attempted_at=0.0, sent_at=0.0, ended_at=0.0, receipt="")
+    waiting = replace(
+        FACTS, state=DeliveryState.WAITING, attempts=0, attempted_at=0.0, sent_at=0.0, ended_at=0.0, receipt=""
+    )
     assert [step.event for step in build_trail([waiting], []).steps] == ["accepted"]
     for receipt in ("", "waiting", "sending"):
         trail = build_trail([replace(FACTS, receipt=receipt)], [])
         assert "receipt-given" not in [step.event for step in trail.steps]
     given_back = replace(waiting, attempted_at=20.0)  # claimed, and never written
     assert [step.event for step in build_trail([given_back], []).steps] == ["accepted"]
-    for state in (State.SENDING, State.IN_DOUBT, State.SENT):
+    for state in (DeliveryState.SENDING, DeliveryState.IN_DOUBT, DeliveryState.SENT):
         steps = build_trail([replace(FACTS, state=state)], []).steps
         assert state not in [step.event for step in steps if step.time == 40.0]
 
@@ -66,7 +68,7 @@ ORDER = ("waiting", "sending", "in-doubt", "sent", "quarantined", "rejected", "u
 
 @pytest.mark.parametrize("number", range(len(ORDER)))
 def test_of_several_parts_the_one_that_is_furthest_behind_or_ended_worst_tells(number: int) -> None:
-    worse, better = State(ORDER[number]), [State(each) for each in ORDER[number:]]
+    worse, better = DeliveryState(ORDER[number]), [DeliveryState(each) for each in ORDER[number:]]
     for other in better:
         for pair in ((worse, other), (other, worse)):
             assert build_trail([replace(FACTS, state=state) for state in pair], []).state == worse

@@ -10,35 +10,35 @@ from prikkfri.protocols.smpp.concatenation import PartReference
 from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.sms import store
 from prikkfri.sms.housekeeping import store as housekeeping
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import DueReceipt, Ending, Message, message_id
-from prikkfri.sms.network_receipts import Known
+from prikkfri.sms.network_receipts import KnownMessage
 from prikkfri.sms.placing import store as placing
 from prikkfri.sms.receipts import store as receipts
 from prikkfri.sms.receipts.store import SAME_ID_MAX
 from prikkfri.sms.routes import store as routes_store
-from prikkfri.sms.routing import Exposed, Stop
+from prikkfri.sms.routing import ExposedMessage, RouteOutage
 from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trail import Step
 from prikkfri.sms.trails import store as trails_store
 from prikkfri.storage import Database, Transaction
 
-MAY_COME_FROM: dict[State, set[str]] = {
-    State.DELIVERED: {"sending", "sent", "in-doubt"},
-    State.REJECTED: {"sending", "sent", "in-doubt"},
-    State.UNDELIVERABLE: {"sent", "in-doubt"},
-    State.EXPIRED: {"waiting", "sent", "in-doubt"},
-    State.UNREPORTED: {"sent", "in-doubt"},
-    State.QUARANTINED: {"sending"},
+MAY_COME_FROM: dict[DeliveryState, set[str]] = {
+    DeliveryState.DELIVERED: {"sending", "sent", "in-doubt"},
+    DeliveryState.REJECTED: {"sending", "sent", "in-doubt"},
+    DeliveryState.UNDELIVERABLE: {"sent", "in-doubt"},
+    DeliveryState.EXPIRED: {"waiting", "sent", "in-doubt"},
+    DeliveryState.UNREPORTED: {"sent", "in-doubt"},
+    DeliveryState.QUARANTINED: {"sending"},
 }
 """Each end, and the states that it may be the end of."""
 TOLD = {
-    State.DELIVERED: MessageState.DELIVERED,
-    State.REJECTED: MessageState.REJECTED,
-    State.UNDELIVERABLE: MessageState.UNDELIVERABLE,
-    State.EXPIRED: MessageState.EXPIRED,
-    State.UNREPORTED: MessageState.UNKNOWN,
-    State.QUARANTINED: MessageState.UNKNOWN,
+    DeliveryState.DELIVERED: MessageState.DELIVERED,
+    DeliveryState.REJECTED: MessageState.REJECTED,
+    DeliveryState.UNDELIVERABLE: MessageState.UNDELIVERABLE,
+    DeliveryState.EXPIRED: MessageState.EXPIRED,
+    DeliveryState.UNREPORTED: MessageState.UNKNOWN,
+    DeliveryState.QUARANTINED: MessageState.UNKNOWN,
 }
 
 
@@ -314,7 +314,7 @@ async def test_a_doubt_is_decided_when_its_time_has_come_for_its_party_alone(dat
 
 @pytest.mark.parametrize("state", MAY_COME_FROM)
 async def test_a_message_ends_once_without_its_body_and_with_the_receipt_that_was_asked_for(
-    database: Database, state: State
+    database: Database, state: DeliveryState
 ) -> None:
     rows = crossed(state=STATES, registered=(0, 1, 2), parts=(1, 3))
     asked = [row["id"] for row in rows if row["registered"] or row["parts"] == 1]
@@ -327,12 +327,12 @@ async def test_a_message_ends_once_without_its_body_and_with_the_receipt_that_wa
     def expected(row: Row) -> Row | None:
         if row["id"] not in asked or row["state"] not in MAY_COME_FROM[state]:
             return None
-        wanted = row["registered"] == 1 or (row["registered"] == 2 and state is not State.DELIVERED)
+        wanted = row["registered"] == 1 or (row["registered"] == 2 and state is not DeliveryState.DELIVERED)
         return {
             "state": str(state),
             "reason": "why",
             "ended_at": NOW,
-            "sealed": b"sealed" if state is State.QUARANTINED else None,  # a person may have to look into it
+            "sealed": b"sealed" if state is DeliveryState.QUARANTINED else None,  # a person may have to look into it
             "receipt": "waiting" if wanted and row["parts"] == 1 else "",
             "receipt_state": TOLD[state],
             "receipt_at": NOW,
@@ -353,7 +353,7 @@ async def test_messages_are_known_by_the_folded_id_that_their_link_gave_the_newe
                       for number, (key, target) in enumerate([("", "link:nord"), ("ff", "link:nord"),
                       *[("7", "link:nord")] * (SAME_ID_MAX + 1), ("ff", "link:syd")])])  # fmt: skip
 
-    async def look(tx: Transaction) -> list[Known]:
+    async def look(tx: Transaction) -> list[KnownMessage]:
         return await receipts.known(tx, "link:nord", ["ff", "7", "", "none"])
 
     found = await effect(database, rows, look)
@@ -362,17 +362,17 @@ async def test_messages_are_known_by_the_folded_id_that_their_link_gave_the_newe
     newest = sorted((row for row in meant if row["next_hop_key"] == "7"), key=lambda row: row["id"], reverse=True)
     wanted = [*(row for row in meant if row["next_hop_key"] == "ff"), *newest[:SAME_ID_MAX]]
     assert found.result == [
-        Known(row["id"], row["next_hop_key"], row["recipient"], row["state"], row["sent_at"]) for row in wanted
+        KnownMessage(row["id"], row["next_hop_key"], row["recipient"], row["state"], row["sent_at"]) for row in wanted
     ]
 
 
-PARTS: list[tuple[list[str], State | None]] = [
-    (["delivered", "delivered", "delivered"], State.DELIVERED),
-    (["delivered", "undeliverable", "delivered"], State.UNDELIVERABLE),
-    (["delivered", "quarantined", "delivered"], State.QUARANTINED),
-    (["unreported", "rejected", "delivered"], State.REJECTED),
-    (["expired", "expired", "expired"], State.EXPIRED),
-    (["delivered", "undeliverable", "rejected", "expired", "unreported", "quarantined"], State.EXPIRED),
+PARTS: list[tuple[list[str], DeliveryState | None]] = [
+    (["delivered", "delivered", "delivered"], DeliveryState.DELIVERED),
+    (["delivered", "undeliverable", "delivered"], DeliveryState.UNDELIVERABLE),
+    (["delivered", "quarantined", "delivered"], DeliveryState.QUARANTINED),
+    (["unreported", "rejected", "delivered"], DeliveryState.REJECTED),
+    (["expired", "expired", "expired"], DeliveryState.EXPIRED),
+    (["delivered", "undeliverable", "rejected", "expired", "unreported", "quarantined"], DeliveryState.EXPIRED),
     (["delivered", "delivered", "sent"], None),
     (["in-doubt", "delivered", "undeliverable"], None),
     (["delivered", "waiting", "delivered"], None),
@@ -386,7 +386,7 @@ async def test_a_long_message_has_come_to_something_when_its_last_part_has_ended
             await comes_to(database, states, outcome, registered)
 
 
-async def comes_to(database: Database, states: list[str], outcome: State | None, registered: int) -> None:
+async def comes_to(database: Database, states: list[str], outcome: DeliveryState | None, registered: int) -> None:
     def parts_of(submission: str, ended: list[str], parts: int) -> list[Row]:
         return [
             {**BASE, "id": f"{submission}-{number}" if number else submission, "submission": submission, "part": number,
@@ -400,7 +400,7 @@ async def comes_to(database: Database, states: list[str], outcome: State | None,
     if outcome is None:
         found.untouched()
         return
-    wanted = registered == 1 or (registered == 2 and outcome is not State.DELIVERED)
+    wanted = registered == 1 or (registered == 2 and outcome is not DeliveryState.DELIVERED)
     told = {"receipt": "waiting" if wanted else "", "receipt_state": TOLD[outcome], "receipt_at": NOW}
     found.must_be(lambda row: told if row["id"] == "one" else None)
 
@@ -422,13 +422,13 @@ async def test_a_receipt_without_an_id_may_be_of_what_is_in_doubt_towards_its_nu
 async def test_what_is_overdue_ends_the_longest_overdue_first(database: Database) -> None:
     rows = neighbours(expires_at=NOW)
     ends = {
-        State.WAITING: (State.EXPIRED, "expired"),
-        State.IN_DOUBT: (State.UNREPORTED, "in-doubt"),
-        State.SENT: (State.UNREPORTED, "unreported"),
+        DeliveryState.WAITING: (DeliveryState.EXPIRED, "expired"),
+        DeliveryState.IN_DOUBT: (DeliveryState.UNREPORTED, "in-doubt"),
+        DeliveryState.SENT: (DeliveryState.UNREPORTED, "unreported"),
     }
     for state, (final, reason) in ends.items():
 
-        def over(row: Row, state: State = state) -> bool:
+        def over(row: Row, state: DeliveryState = state) -> bool:
             return on(row, state=state, ended_at=0.0) and row["expires_at"] <= NOW - 1
 
         end = partial(store.end_overdue, state=state, before=NOW - 1, now=NOW)
@@ -536,11 +536,11 @@ async def test_a_trail_has_all_parts_in_order_and_what_befell_them(database: Dat
 
 
 async def test_a_route_is_remembered_whole_and_changed_alone(database: Database) -> None:
-    stopped = Stop("stopped", 5.0, "rule:canaries", "misdelivery", 4.0, 2.0, 3.0)
-    other = Stop("open", 9.0, "Kari", "opened", 8.0, 6.0, 7.0)
-    later = Stop("open", 19.0, "Ola", "opened again", 18.0, 16.0, 17.0)
+    stopped = RouteOutage("stopped", 5.0, "rule:canaries", "misdelivery", 4.0, 2.0, 3.0)
+    other = RouteOutage("open", 9.0, "Kari", "opened", 8.0, 6.0, 7.0)
+    later = RouteOutage("open", 19.0, "Ola", "opened again", 18.0, 16.0, 17.0)
 
-    async def work(tx: Transaction) -> list[dict[str, Stop]]:
+    async def work(tx: Transaction) -> list[dict[str, RouteOutage]]:
         known = [await routes_store.routes(tx)]
         for link, stop in (("nord", stopped), ("syd", other), ("nord", later)):
             await routes_store.put_route(tx, link, stop)
@@ -581,10 +581,10 @@ async def test_what_waits_is_read_on_from_where_the_last_look_ended(database: Da
     mine = [row for row in rows if on(row, target="link:nord", state="waiting") and row["message_class"] != "canary"]
     columns = ("due_at", "accepted_at", "part", "id")
     mine.sort(key=lambda row: [row[name] for name in columns])
-    told = [placing.Waiting(*(row[name] for name in placing.Waiting._fields)) for row in mine]
+    told = [placing.WaitingMessage(*(row[name] for name in placing.WaitingMessage._fields)) for row in mine]
     assert len({row["due_at"] for row in mine}) < len(mine), "some are due at one time"
 
-    async def work(tx: Transaction) -> list[list[placing.Waiting]]:
+    async def work(tx: Transaction) -> list[list[placing.WaitingMessage]]:
         every = [await placing.waiting(tx, "link:nord", after=placing.START, limit=10_000)]
         for each in told:
             every.append(await placing.waiting(tx, "link:nord", after=each.place, limit=2))
@@ -632,11 +632,11 @@ async def test_what_waits_for_a_party_is_counted_without_canaries(database: Data
     assert nothing.result == 0
 
 
-async def exposed_of(database: Database, rows: list[Row], *, limit: int = 10_000) -> list[Exposed]:
+async def exposed_of(database: Database, rows: list[Row], *, limit: int = 10_000) -> list[ExposedMessage]:
     """All that is listed, read by pages of `limit`."""
 
-    async def look(tx: Transaction) -> list[Exposed]:
-        listed: list[Exposed] = []
+    async def look(tx: Transaction) -> list[ExposedMessage]:
+        listed: list[ExposedMessage] = []
         after: tuple[float, str] | None = (NOW, "")
         while after is not None:
             page, after = await routes_store.exposed(
@@ -648,7 +648,7 @@ async def exposed_of(database: Database, rows: list[Row], *, limit: int = 10_000
 
     found = await effect(database, rows, look)
     found.untouched()
-    result: list[Exposed] = found.result
+    result: list[ExposedMessage] = found.result
     return result
 
 

@@ -14,7 +14,16 @@ from prikkfri.sms.addresses import Numbering
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party, Routes
 from prikkfri.sms.sealing import Binding, Envelope, Sealer
-from prikkfri.sms.submission import Accepted, Bucket, Order, Refusal, Rules, decide, sealed_messages, text_message
+from prikkfri.sms.submission import (
+    AcceptedSubmission,
+    Order,
+    Refusal,
+    Rules,
+    TokenBucket,
+    decide,
+    sealed_messages,
+    text_message,
+)
 
 NOW = 1_700_000_000.0
 SHOP, NORD, SOR = Party("account", "shop"), Party("link", "nord"), Party("link", "sor")
@@ -26,7 +35,7 @@ HOUR = 3_600.0
 SUBMIT = ShortMessage(source="Shop", destination="4790000001", octets=b"hei")
 
 
-def decided(rules: Rules = RULES, reference: int = 7, **fields: object) -> Accepted | Refusal:
+def decided(rules: Rules = RULES, reference: int = 7, **fields: object) -> AcceptedSubmission | Refusal:
     return decide(
         structs.replace(SUBMIT, **fields),
         rules,
@@ -35,9 +44,9 @@ def decided(rules: Rules = RULES, reference: int = 7, **fields: object) -> Accep
     )
 
 
-def accepted(rules: Rules = RULES, reference: int = 7, **fields: object) -> Accepted:
+def accepted(rules: Rules = RULES, reference: int = 7, **fields: object) -> AcceptedSubmission:
     found = decided(rules, reference, **fields)
-    assert isinstance(found, Accepted), found
+    assert isinstance(found, AcceptedSubmission), found
     return found
 
 
@@ -58,7 +67,7 @@ def test_in_no_stretch_of_time_does_a_bucket_give_more_than_its_rate_and_a_secon
     rate: float, gaps: list[float]
 ) -> None:
     """However long a party was silent before: it has saved up one second's worth, and no more."""
-    bucket, now, taken = Bucket(rate, NOW), NOW, []
+    bucket, now, taken = TokenBucket(rate, NOW), NOW, []
     for gap in gaps:
         now += gap
         for _ in range(3):
@@ -72,32 +81,32 @@ def test_in_no_stretch_of_time_does_a_bucket_give_more_than_its_rate_and_a_secon
 
 @pytest.mark.parametrize(("rate", "worth"), [(0.25, 1), (1.0, 1), (1.5, 1), (2.0, 2), (50.0, 50)])
 def test_a_bucket_left_alone_is_full_after_a_while_and_holds_a_seconds_worth(rate: float, worth: int) -> None:
-    def burst(bucket: Bucket, now: float) -> tuple[int, Bucket]:
+    def burst(bucket: TokenBucket, now: float) -> tuple[int, TokenBucket]:
         count = 0
         while left := bucket.take(rate, now):
             bucket, count = left, count + 1
         return count, bucket
 
     for silence in (4.0, 60.0, 1e9):
-        count, empty = burst(Bucket(0.0, NOW), NOW + silence)
+        count, empty = burst(TokenBucket(0.0, NOW), NOW + silence)
         assert count == worth
         assert burst(empty, NOW + silence)[0] == 0
         assert burst(empty, NOW + silence - 50.0)[0] == 0  # a clock that was set back gives nothing
         assert burst(empty, NOW + silence + 100.0)[0] == worth
-    assert Bucket(1.0, NOW).take(rate, NOW - 50.0) == Bucket(0.0, NOW - 50.0)  # and takes nothing away
+    assert TokenBucket(1.0, NOW).take(rate, NOW - 50.0) == TokenBucket(0.0, NOW - 50.0)  # and takes nothing away
     # A bucket that begins with more than it may hold, after the rate was lowered, has a second's worth too.
-    assert burst(Bucket(1e6, NOW), NOW)[0] == worth
+    assert burst(TokenBucket(1e6, NOW), NOW)[0] == worth
 
 
 def test_a_token_comes_when_it_was_said_to_come() -> None:
-    empty = Bucket(0.0, NOW)
+    empty = TokenBucket(0.0, NOW)
     assert empty.seconds_until_token(2.0, NOW) == 0.5
     assert empty.seconds_until_token(2.0, NOW + 0.25) == 0.25
     assert empty.seconds_until_token(2.0, NOW + 9.0) == 0.0
-    assert Bucket(0.75, NOW).seconds_until_token(0.5, NOW) == 0.5
-    assert Bucket(5.0, NOW).seconds_until_token(2.0, NOW) == 0.0
+    assert TokenBucket(0.75, NOW).seconds_until_token(0.5, NOW) == 0.5
+    assert TokenBucket(5.0, NOW).seconds_until_token(2.0, NOW) == 0.0
     assert empty.take(2.0, NOW + 0.25) is None
-    assert empty.take(2.0, NOW + 0.5) == Bucket(0.0, NOW + 0.5)
+    assert empty.take(2.0, NOW + 0.5) == TokenBucket(0.0, NOW + 0.5)
     assert empty.seconds_until_token(0.0, NOW) == 3_600.0  # never, told as a long time
     assert empty.take(0.0, NOW + 1e6) is None
 
@@ -278,7 +287,7 @@ def test_what_we_do_not_do_is_refused_to_an_account_and_means_nothing_from_a_net
 ) -> None:
     assert decided(**fields) == Refusal(Status(status), reason)
     if "destination" not in fields:  # of a deliver_sm these fields say nothing (4.6.1)
-        assert isinstance(decided(replace(RULES, party=NORD), **fields), Accepted)
+        assert isinstance(decided(replace(RULES, party=NORD), **fields), AcceptedSubmission)
 
 
 @pytest.mark.parametrize(
@@ -424,7 +433,7 @@ def test_a_text_is_as_if_it_had_come_by_smpp() -> None:
     for text in ("x" * 4_000, "😀" * 4_000):
         message = text_message("Shop", "4790000001", text)
         assert isinstance(message, ShortMessage)
-        assert isinstance(decide(message, RULES, reference=lambda _s, _r, part: 1, now=NOW), Accepted)
+        assert isinstance(decide(message, RULES, reference=lambda _s, _r, part: 1, now=NOW), AcceptedSubmission)
 
 
 # what is stored

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from cables import SHOP, CabledLoop, link, running_centre
 
-from prikkfri.protocols.smpp.pdu import BindAnswer, Command, MessageAnswer, ShortMessage, Status
-from prikkfri.protocols.smpp.session import Ended, Request
+from prikkfri.protocols.smpp.pdu import BindResponse, Command, MessageResponse, ShortMessage, Status
+from prikkfri.protocols.smpp.session import Request, SessionEnd
 from prikkfri.sms.server import Connection
-from prikkfri.sms.submission import Bucket
+from prikkfri.sms.submission import TokenBucket
 
 PER_SECOND = 20.0
 ROUND_TRIP_SECONDS = 0.05
@@ -21,7 +21,7 @@ class Partner:
 
     def __init__(self, loop: CabledLoop) -> None:
         self.loop = loop
-        self.bucket = Bucket(PER_SECOND, loop.time())
+        self.bucket = TokenBucket(PER_SECOND, loop.time())
         self.taken = self.refused = 0
         self.serving: list[asyncio.Task[None]] = []
 
@@ -31,7 +31,7 @@ class Partner:
     async def serve(self, connection: Connection) -> None:
         while True:
             for event in await connection.take(100):
-                if isinstance(event, Ended):
+                if isinstance(event, SessionEnd):
                     return
                 assert isinstance(event, Request)
                 if isinstance(event.body, ShortMessage):
@@ -39,17 +39,17 @@ class Partner:
                 elif event.command == Command.UNBIND:
                     connection.session.answer(event, Status.OK)
                 else:
-                    connection.session.answer(event, Status.OK, BindAnswer("partner"))
+                    connection.session.answer(event, Status.OK, BindResponse("partner"))
             connection.flush()
 
     def answer(self, connection: Connection, request: Request) -> None:
         if (left := self.bucket.take(PER_SECOND, self.loop.time())) is None:
             self.refused += 1
-            connection.session.answer(request, Status.THROTTLED, MessageAnswer())
+            connection.session.answer(request, Status.THROTTLED, MessageResponse())
         else:
             self.bucket = left
             self.taken += 1
-            connection.session.answer(request, Status.OK, MessageAnswer(f"net-{self.taken}"))
+            connection.session.answer(request, Status.OK, MessageResponse(f"net-{self.taken}"))
 
 
 async def carry(

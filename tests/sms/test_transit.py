@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from prikkfri.config import Account, Canary, Link, Sms
-from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.session import Request
 from prikkfri.sms.loops import TURNS_MAX, Turns
 from prikkfri.sms.routing import Party, Routes, find_route
-from prikkfri.sms.submission import Accepted, Refusal, Rules, decide
+from prikkfri.sms.submission import AcceptedSubmission, Refusal, Rules, decide
 from prikkfri.sms.transit import LOOP, NO_TRANSIT, RECEIPT, looks_like_receipt, refused
 
 NOW = 1_700_000_000.0
@@ -82,7 +82,7 @@ def test_what_a_partner_hands_in_leaves_by_the_next_link_and_never_by_its_own() 
     message = structs.replace(TEXT, destination=SYD_S)
     for party, target in ((Party("link", "syd"), "hub"), (Party("account", "shop"), "syd")):
         found = decide(message, replace(rules, party=party), reference=lambda *_: 0, now=NOW)
-        assert isinstance(found, Accepted) and found.target == Party("link", target)
+        assert isinstance(found, AcceptedSubmission) and found.target == Party("link", target)
 
 
 def test_a_number_that_no_network_takes_has_no_route_whoever_asks() -> None:
@@ -146,7 +146,7 @@ def test_what_people_write_is_no_receipt(octets: bytes) -> None:
 
 
 def test_each_refusal_has_its_status() -> None:
-    def decided(origin: str, **fields: Any) -> Refusal | Accepted:
+    def decided(origin: str, **fields: Any) -> Refusal | AcceptedSubmission:
         message = structs.replace(TEXT, **fields)
         return decide(message, Rules(Party.parse(origin), Routes.of(SETTINGS)), reference=lambda *_: 1, now=NOW)
 
@@ -154,7 +154,7 @@ def test_each_refusal_has_its_status() -> None:
     assert decided("link:nord", destination=NORD_S) == Refusal(Status.INVALID_DESTINATION, "loop")
     assert decided("link:own", esm_class=4) == Refusal(Status.PERMANENT_APPLICATION_ERROR, "receipt-as-message")
     found = decided("link:own", destination=OURS)
-    assert isinstance(found, Accepted)
+    assert isinstance(found, AcceptedSubmission)
     assert found.target == Party("link", "own")
 
 
@@ -215,7 +215,7 @@ async def test_a_partners_message_for_another_partner_goes_nowhere_and_is_counte
         assert await handed_in(nord, "2010") == Status.OK
         request, message = await client.message()
         assert message.destination == "2010"
-        client.answer(request, body=MessageAnswer())
+        client.answer(request, body=MessageResponse())
         assert await at.fetch("SELECT COUNT(*) FROM sms_message") == [(1,)]
         counted = at.centre.counters()
         assert counted['messages_turned_back_total{reason="no-transit"}'] == 1

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.sms.canaries.verdicts import ASTRAY, Canary, Verdict
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.trust import flying
 from prikkfri.sms.trust.evidence import (
     CONDEMNING_NATS,
@@ -30,14 +30,14 @@ from prikkfri.sms.trust.evidence import (
     Hint,
     factors,
     false_stops_max,
-    hinted,
-    started,
-    weighed,
+    start_alternatives,
+    weigh,
+    weigh_hints,
 )
 from prikkfri.sms.trust.flying import Allowance, is_missed, is_suspicious, pause
-from prikkfri.sms.trust.noticing import Looking, Noticed, noticed, seconds_to_notice
-from prikkfri.sms.trust.routes import PROVING_NATS, Trust, observe, opened, remembered, told, usable
-from prikkfri.sms.trust.since import Since, change_point
+from prikkfri.sms.trust.noticing import CanarySchedule, DetectableShare, detectable_shares, seconds_to_notice
+from prikkfri.sms.trust.routes import PROVING_NATS, Trust, observe, observe_hints, reopen, replay_verdicts, usable
+from prikkfri.sms.trust.since import FaultOnset, change_point
 
 A, M, W = Verdict.ARRIVED, Verdict.MISSING, Verdict.WRONG_PHONE
 LETTERS = {"a": A, "m": M, "w": W}
@@ -71,7 +71,7 @@ def test_what_a_canary_is_worth_is_one_in_the_mean_while_the_route_is_honest(lef
     before = Evidence({"": WEIGHTS, "1": WEIGHTS, "2": WEIGHTS}, 1.0)
     of = "1" if left_out else "2"
     means = [
-        sum(often * weighed(before, "1", verdict, sent_at=1.0).sums[of][at] for verdict, often in ordinarily()) / weight
+        sum(often * weigh(before, "1", verdict, sent_at=1.0).sums[of][at] for verdict, often in ordinarily()) / weight
         for at, weight in enumerate(WEIGHTS)
     ]
     assert means == pytest.approx([1.0] * len(WEIGHTS), rel=1e-9)
@@ -85,7 +85,7 @@ def test_what_hints_are_worth_is_one_in_the_mean_when_they_come_as_often_as_is_s
     total = [0.0] * len(WEIGHTS)
     often = exp(-expected)  # Poisson's
     for times in range(60):
-        found = hinted(NOTHING, {hint: times}, messages=messages, seconds=seconds).sums[""]
+        found = weigh_hints(NOTHING, {hint: times}, messages=messages, seconds=seconds).sums[""]
         total = [so_far + often * each for so_far, each in zip(total, found, strict=True)]
         often *= expected / (times + 1)
     at = len(SHARES) * (1 + list(Hint).index(hint))
@@ -96,7 +96,7 @@ def test_what_hints_are_worth_is_one_in_the_mean_when_they_come_as_often_as_is_s
 
 
 def test_an_alternative_with_a_hint_has_it_and_no_other() -> None:
-    found = hinted(NOTHING, {Hint.PEOPLE: 1}, messages=0, seconds=0.0).sums[""]
+    found = weigh_hints(NOTHING, {Hint.PEOPLE: 1}, messages=0, seconds=0.0).sums[""]
     people = HINTS[Hint.PEOPLE]
     wanted = [*WEIGHTS]
     for number, share in enumerate(SHARES):
@@ -105,7 +105,7 @@ def test_an_alternative_with_a_hint_has_it_and_no_other() -> None:
 
 
 def test_silence_speaks_for_a_route_in_so_far_as_hints_would_have_come() -> None:
-    found = hinted(NOTHING, {}, messages=1_000, seconds=3_600.0).sums[""]
+    found = weigh_hints(NOTHING, {}, messages=1_000, seconds=3_600.0).sums[""]
     for hint, rates in HINTS.items():
         at = len(SHARES) * (1 + list(Hint).index(hint))
         for number, share in enumerate(SHARES):
@@ -130,14 +130,14 @@ def test_factors_are_the_ratios_of_what_is_stated() -> None:
 
 
 def test_a_start_comes_each_minute_and_is_one_however_long_nothing_was_seen() -> None:
-    first = started(NOTHING, 100.0)
+    first = start_alternatives(NOTHING, 100.0)
     assert (first.sums, first.started_at) == (NOTHING.sums, 100.0)
-    assert started(first, 100.0 + START_SECONDS - 0.01) is first
-    once = started(first, 100.0 + START_SECONDS)
+    assert start_alternatives(first, 100.0 + START_SECONDS - 0.01) is first
+    once = start_alternatives(first, 100.0 + START_SECONDS)
     assert once.sums[""] == pytest.approx([2 * weight for weight in WEIGHTS])
     assert once.started_at == 100.0 + START_SECONDS
-    assert started(first, 1e6).sums == once.sums
-    assert started(first, 99.0).started_at == 99.0  # the clock was set back
+    assert start_alternatives(first, 1e6).sums == once.sums
+    assert start_alternatives(first, 99.0).started_at == 99.0  # the clock was set back
     assert false_stops_max(1_000.0) == pytest.approx(60_000 / exp(16.0))
     assert false_stops_max(1_000.0) < 0.01
 
@@ -160,13 +160,13 @@ def test_phones_that_lose_all_that_they_get_stop_nothing_and_a_share_of_each_doe
 
 def test_what_a_phone_misses_after_one_that_it_missed_says_nothing_until_it_has_got_one() -> None:
     def weighs(evidence: Evidence, verdict: Verdict, sent_at: float) -> bool:
-        ratio = weighed(evidence, "x", verdict, sent_at=sent_at).sums[""][3] / evidence.sums[""][3]
+        ratio = weigh(evidence, "x", verdict, sent_at=sent_at).sums[""][3] / evidence.sums[""][3]
         found = ratio == pytest.approx(factors(verdict)[3])
         assert found or ratio == pytest.approx(1 - SHARES[3] * STRAYS_ON_OURS, rel=1e-5)
         return found
 
     def seen(evidence: Evidence, verdict: Verdict, sent_at: float) -> Evidence:
-        return weighed(evidence, "x", verdict, sent_at=sent_at)
+        return weigh(evidence, "x", verdict, sent_at=sent_at)
 
     first = seen(NOTHING, M, 10.0)
     assert first.gaps == {"x": Gap(10.0)}
@@ -186,14 +186,14 @@ def test_what_a_phone_misses_after_one_that_it_missed_says_nothing_until_it_has_
     assert seen(first, W, 11.0).sums[""] == pytest.approx(
         [total * factor for total, factor in zip(first.sums[""], factors(W) * 5, strict=True)]
     )
-    assert weighed(first, "y", M, sent_at=11.0).gaps == {"x": Gap(10.0), "y": Gap(11.0)}
+    assert weigh(first, "y", M, sent_at=11.0).gaps == {"x": Gap(10.0), "y": Gap(11.0)}
 
 
 def test_a_lone_phone_is_believed_of_a_share_and_a_new_one_inherits_what_is_known() -> None:
     assert not after("m" * 80, phones=PHONES[:1]).condemned
     assert after("maa" * 8, phones=PHONES[:1]).condemned
     before = after("m", phones=PHONES[:1]).evidence
-    second = weighed(before, "other", A, sent_at=1.0)
+    second = weigh(before, "other", A, sent_at=1.0)
     assert second.sums["other"] == pytest.approx(
         [
             total * (1 - share * STRAYS_ON_OURS) / (1 - 1e-6)
@@ -220,7 +220,7 @@ def test_more_light_on_a_canary_weighs_as_much_as_all_of_it_at_once() -> None:
 
 
 def test_hints_alone_stop_nothing_and_save_canaries_that_say_the_same() -> None:
-    crowd = told(Trust(), {Hint.PEOPLE: 10_000}, messages=1, seconds=1.0, now=1.0)
+    crowd = observe_hints(Trust(), {Hint.PEOPLE: 10_000}, messages=1, seconds=1.0, now=1.0)
     assert crowd.evidence.nats > CONDEMNING_NATS
     assert not crowd.condemned
     assert not after("m", crowd).condemned
@@ -253,8 +253,8 @@ def test_a_hint_that_comes_last_may_stop_what_canaries_nearly_did() -> None:
     while not (more := after("aaaam", nearly)).condemned and nearly.judged < 500:
         nearly = more
     assert nearly.evidence.nats_of_canaries > CONDEMNING_NATS - HINTS_NATS_MAX
-    assert not told(nearly, {}, messages=0, seconds=0.0, now=1.0).condemned
-    assert told(nearly, {Hint.PARTNER: 2}, messages=0, seconds=0.0, now=1.0).condemned
+    assert not observe_hints(nearly, {}, messages=0, seconds=0.0, now=1.0).condemned
+    assert observe_hints(nearly, {Hint.PARTNER: 2}, messages=0, seconds=0.0, now=1.0).condemned
 
 
 def test_nothing_outgrows_the_bound_so_that_it_can_fall_again() -> None:
@@ -336,9 +336,9 @@ def test_proof_that_reaches_the_limit_exactly_proves_and_only_with_a_good_one() 
 
 
 def test_opened_by_a_person_it_takes_as_much_as_at_first_to_stop_it_again() -> None:
-    hinted_at = told(after("ww"), {Hint.PEOPLE: 3}, messages=0, seconds=0.0, now=1.0)
+    hinted_at = observe_hints(after("ww"), {Hint.PEOPLE: 3}, messages=0, seconds=0.0, now=1.0)
     assert hinted_at.hints == {Hint.PEOPLE: 3}
-    excused = opened(hinted_at)
+    excused = reopen(hinted_at)
     assert (excused.condemned, excused.to_be_stopped, excused.evidence.sums) == (True, False, NOTHING.sums)
     assert (excused.hints, excused.changes) == ({}, hinted_at.changes + 1)
     once = after("w", excused)
@@ -348,8 +348,8 @@ def test_opened_by_a_person_it_takes_as_much_as_at_first_to_stop_it_again() -> N
 
 
 def test_hints_are_counted_as_they_come() -> None:
-    trust = told(Trust(), {Hint.PEOPLE: 1}, messages=9, seconds=1.0, now=1.0)
-    trust = told(trust, {Hint.PEOPLE: 2, Hint.PARTNER: 1}, messages=9, seconds=1.0, now=1.0)
+    trust = observe_hints(Trust(), {Hint.PEOPLE: 1}, messages=9, seconds=1.0, now=1.0)
+    trust = observe_hints(trust, {Hint.PEOPLE: 2, Hint.PARTNER: 1}, messages=9, seconds=1.0, now=1.0)
     assert (trust.hints, trust.changes) == ({Hint.PEOPLE: 3, Hint.PARTNER: 1}, 2)
 
 
@@ -360,15 +360,15 @@ def test_what_is_decided_up_to_the_opening_counts_before_it() -> None:
         trust = Trust()
         for number, (at, _, phone, _) in enumerate(decided):
             if number == opened_after:
-                trust = opened(trust)
+                trust = reopen(trust)
             trust = observe(trust, phone, W, sent_at=0.5, now=at)
-        return opened(trust) if opened_after == len(decided) else trust
+        return reopen(trust) if opened_after == len(decided) else trust
 
-    assert remembered(decided, 0.0) == lived(None)
-    assert remembered(decided, 1.0) == lived(2)
-    assert remembered(decided, 0.9) == lived(1)
-    assert remembered(decided, 9.0) == lived(3)
-    assert remembered([], 0.0) == Trust()
+    assert replay_verdicts(decided, 0.0) == lived(None)
+    assert replay_verdicts(decided, 1.0) == lived(2)
+    assert replay_verdicts(decided, 0.9) == lived(1)
+    assert replay_verdicts(decided, 9.0) == lived(3)
+    assert replay_verdicts([], 0.0) == Trust()
 
 
 def test_evidence_for_other_alternatives_begins_anew_and_the_rest_is_kept() -> None:
@@ -411,8 +411,8 @@ def test_without_a_canary_astray_nothing_began() -> None:
     assert change_point(moments("aaa")) is None
     assert change_point(lost) is None
     assert change_point([]) is None
-    assert change_point([*lost, (30.0, str(W))]) == Since(1.0, 30.0)
-    assert change_point([*lost, (30.0, str(M)), (31.0, str(Verdict.LOST))]) == Since(1.0, 30.0)
+    assert change_point([*lost, (30.0, str(W))]) == FaultOnset(1.0, 30.0)
+    assert change_point([*lost, (30.0, str(M)), (31.0, str(Verdict.LOST))]) == FaultOnset(1.0, 30.0)
 
 
 @pytest.mark.parametrize("astray", [0.05, 0.2])
@@ -437,7 +437,7 @@ def test_the_time_from_which_the_list_is_made_misses_no_bad_message(astray: floa
 
 def canary(**known: object) -> Canary:
     times = {"attempted_at": 99.0, "sent_at": 100.0, "ended_at": 101.0, "arrived_at": 0.0, "stray_at": 0.0}
-    return Canary("token", "id", "nord", "47", State.DELIVERED, **(times | known))  # type: ignore[arg-type]
+    return Canary("token", "id", "nord", "47", DeliveryState.DELIVERED, **(times | known))  # type: ignore[arg-type]
 
 
 def test_what_is_said_to_be_delivered_is_missed_when_its_phone_tells_and_has_nothing() -> None:
@@ -448,7 +448,7 @@ def test_what_is_said_to_be_delivered_is_missed_when_its_phone_tells_and_has_not
     assert is_missed(canary(), 101.1 + after_seconds, 200.0)
     assert not is_missed(canary(arrived_at=150.0), 200.0, 200.0)
     assert not is_missed(canary(verdict="lost"), 200.0, 200.0)
-    assert not is_missed(replace(canary(), state=State.SENT), 200.0, 200.0)
+    assert not is_missed(replace(canary(), state=DeliveryState.SENT), 200.0, 200.0)
     assert flying.any_missed([(canary(arrived_at=1.0), 200.0), (canary(), 200.0)], 200.0)
     assert not flying.any_missed([], 200.0)
 
@@ -463,7 +463,7 @@ def test_a_sign_is_followed_by_a_closer_look_until_good_canaries_have_outweighed
     assert suspicious(quiet, missed=True)
     assert suspicious(after("m").evidence)
     assert not suspicious(sign) or suspicious(after("a" * 300, Trust(evidence=sign)).evidence) is False
-    crowd = hinted(quiet, {Hint.PEOPLE: 50}, messages=0, seconds=0.0)
+    crowd = weigh_hints(quiet, {Hint.PEOPLE: 50}, messages=0, seconds=0.0)
     assert not suspicious(crowd)
     assert suspicious(crowd, hinted_at=100.0)
     assert suspicious(crowd, hinted_at=100.1 - flying.HINTED_SECONDS)
@@ -489,7 +489,7 @@ def test_canaries_fly_as_often_as_phones_can_take_them_until_the_allowance_is_us
 
 # How soon what is noticed.
 
-USUAL = Looking(per_second=0.5, quick_per_second=4.0, phones=8, grace_seconds=10.0)
+USUAL = CanarySchedule(per_second=0.5, quick_per_second=4.0, phones=8, grace_seconds=10.0)
 
 
 def test_the_smaller_the_share_the_longer_it_takes_and_what_is_ordinary_is_never_noticed() -> None:
@@ -504,7 +504,7 @@ def test_the_smaller_the_share_the_longer_it_takes_and_what_is_ordinary_is_never
 
 
 def test_the_share_that_is_told_is_the_smallest_that_is_noticed_in_time() -> None:
-    found = noticed(USUAL)
+    found = detectable_shares(USUAL)
     assert [each.minutes for each in found] == [1, 10, 60]
     for each in found:
         assert each.share is not None
@@ -513,6 +513,10 @@ def test_the_share_that_is_told_is_the_smallest_that_is_noticed_in_time() -> Non
     shares = [each.share or 1.0 for each in found]
     assert shares == sorted(shares, reverse=True)
     assert 0.005 < shares[1] < 0.05
-    slow = noticed(replace(USUAL, per_second=0.01, quick_per_second=0.01))
-    assert slow[0] == Noticed(1, None)
-    assert noticed(replace(USUAL, per_second=0.0)) == (Noticed(1, None), Noticed(10, None), Noticed(60, None))
+    slow = detectable_shares(replace(USUAL, per_second=0.01, quick_per_second=0.01))
+    assert slow[0] == DetectableShare(1, None)
+    assert detectable_shares(replace(USUAL, per_second=0.0)) == (
+        DetectableShare(1, None),
+        DetectableShare(10, None),
+        DetectableShare(60, None),
+    )

@@ -16,7 +16,7 @@ from prikkfri.sms.http import wrong_number_routes
 from prikkfri.sms.routing import Party, Routes
 from prikkfri.sms.submission import Rules
 from prikkfri.sms.trust import wrong_numbers
-from prikkfri.sms.trust.wrong_numbers import Heard, Listening, Sayers, listened, says_wrong_number
+from prikkfri.sms.trust.wrong_numbers import BatchHints, Complainants, ComplaintRules, note_hints, says_wrong_number
 from prikkfri.web.wrong_number.page import page
 
 PHONE = "4790000801"
@@ -41,14 +41,14 @@ ACCOUNTS = (
     Account(system_id="shop", password="x", senders=("Shop", "+4722222222"), short_codes=("2010",)),
     Account(system_id="any", password="x", senders=("*",)),
 )
-LISTENING = Listening.of(Sms(accounts=ACCOUNTS, wrong_number_code="2050"))
+LISTENING = ComplaintRules.of(Sms(accounts=ACCOUNTS, wrong_number_code="2050"))
 PARTNER = Rules(Party("link", "syd"), Routes({}, {}, 0, neighbours={"syd": "Sydtel"}))
 OWN = Rules(Party("link", "nord"), Routes({}, {}, 0, neighbours={"syd": "Sydtel"}))
 
 
-def heard(message: ShortMessage, rules: Rules = PARTNER) -> tuple[bool, Heard]:
-    found = Heard()
-    return listened(found, message, rules, LISTENING), found
+def heard(message: ShortMessage, rules: Rules = PARTNER) -> tuple[bool, BatchHints]:
+    found = BatchHints()
+    return note_hints(found, message, rules, LISTENING), found
 
 
 def message(source: str, destination: str, text: str, coding: int = 0) -> ShortMessage:
@@ -57,20 +57,23 @@ def message(source: str, destination: str, text: str, coding: int = 0) -> ShortM
 
 
 def test_what_is_written_to_the_code_for_it_is_for_us_and_nobody_else() -> None:
-    assert heard(message("+4790000001", "2050", "Feil nummer")) == (True, Heard(wrong_numbers=["4790000001"]))
-    assert heard(message("4790000001", "2050", "Fel nummer", 8)) == (True, Heard(wrong_numbers=["4790000001"]))
-    assert heard(message("4790000001", "2050", "hei")) == (True, Heard())
-    assert heard(message("4790000001", "2050", "x", 4)) == (True, Heard())  # no text at all
-    assert heard(message("4790000001", "2010", "Feil nummer")) == (False, Heard())  # an account's, and read by nobody
-    assert not listened(Heard(), message("4790000001", "", "Feil nummer"), PARTNER, Listening())
+    assert heard(message("+4790000001", "2050", "Feil nummer")) == (True, BatchHints(wrong_numbers=["4790000001"]))
+    assert heard(message("4790000001", "2050", "Fel nummer", 8)) == (True, BatchHints(wrong_numbers=["4790000001"]))
+    assert heard(message("4790000001", "2050", "hei")) == (True, BatchHints())
+    assert heard(message("4790000001", "2050", "x", 4)) == (True, BatchHints())  # no text at all
+    assert heard(message("4790000001", "2010", "Feil nummer")) == (
+        False,
+        BatchHints(),
+    )  # an account's, and read by nobody
+    assert not note_hints(BatchHints(), message("4790000001", "", "Feil nummer"), PARTNER, ComplaintRules())
 
 
 def test_what_a_partner_hands_in_under_our_accounts_names_is_noticed() -> None:
     for name in ("Shop", "4722222222", "+4722222222", "2010"):
-        assert heard(message(name, NUMBER, "hei")) == (False, Heard(in_our_name=1))
-        assert heard(message(name, NUMBER, "hei"), OWN) == (False, Heard())  # of our own network: no partner
+        assert heard(message(name, NUMBER, "hei")) == (False, BatchHints(in_our_name=1))
+        assert heard(message(name, NUMBER, "hei"), OWN) == (False, BatchHints())  # of our own network: no partner
     for name in ("shop", "4790000001", "*"):
-        assert heard(message(name, NUMBER, "hei")) == (False, Heard())
+        assert heard(message(name, NUMBER, "hei")) == (False, BatchHints())
 
 
 @pytest.mark.parametrize("coding", [0, 8])
@@ -82,11 +85,11 @@ def test_a_canary_that_is_handed_in_is_known_by_its_token(coding: int) -> None:
 
 
 def test_each_number_counts_once_a_day_and_a_network_and_all_together_only_so_often() -> None:
-    day, sayers = wrong_numbers.DAY_SECONDS, Sayers()
+    day, sayers = wrong_numbers.DAY_SECONDS, Complainants()
     assert sayers.takes("1", "", 0.0)
     assert not sayers.takes("1", "", day - 1)
     assert sayers.takes("1", "", day + 1)
-    sayers = Sayers()
+    sayers = Complainants()
     taken = [sayers.takes(f"2{n}", "192.0.2.1", 1.0) for n in range(9)]
     assert taken == [True] * wrong_numbers.OF_NETWORK_A_DAY + [False] * 4
     assert sayers.takes("3", "192.0.2.2", 1.0)
@@ -95,7 +98,7 @@ def test_each_number_counts_once_a_day_and_a_network_and_all_together_only_so_of
 
 
 async def hints(at: Any) -> dict[str, int]:
-    return next(iter(await at.canaries.ways())).hints
+    return next(iter(await at.canaries.route_statuses())).hints
 
 
 async def test_who_writes_to_the_code_counts_once_and_nothing_is_kept_of_it(house: Any) -> None:
@@ -116,7 +119,7 @@ async def test_who_writes_to_the_code_counts_once_and_nothing_is_kept_of_it(hous
 
         await eventually(counted)
         assert await at.fetch("SELECT COUNT(*) FROM sms_message WHERE message_class <> 'canary'") == [(0,)]
-        [way] = await at.canaries.ways()
+        [way] = await at.canaries.route_statuses()
         assert (way.state, way.trusted) == ("open", True)
 
 
@@ -173,10 +176,10 @@ async def test_a_partners_complaint_counts_stands_in_the_journal_and_a_route_is_
         assert [(o.dimensions["by"], o.dimensions["partner"], o.reason) for o in told] == [
             ("Kari", "Fjordmobil", "misdelivery")
         ] * 2
-        [way] = await at.canaries.ways()
+        [way] = await at.canaries.route_statuses()
         assert (way.suspected, way.state) == (True, "open")
         at.clock.advance(61.0)
-        assert not (await at.canaries.ways())[0].suspected
+        assert not (await at.canaries.route_statuses())[0].suspected
     async with house(**OURS) as at:  # a restart forgets nothing
         await eventually(counted)
 

@@ -21,7 +21,7 @@ from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.streaming.http import application
 from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.pictures import PICTURE
-from prikkfri.streaming.playout import Live
+from prikkfri.streaming.playout import LiveView
 from prikkfri.streaming.service import Playout
 
 VIEWER = "http://localhost:8080"
@@ -48,9 +48,9 @@ class StillChannel:
         self._ended_at: float | None = None
 
     @property
-    def live(self) -> Live:
+    def live(self) -> LiveView:
         end = self._clock.now() if self._ended_at is None else self._ended_at
-        return Live(b"#EXTM3U\n#media\n", b"#EXTM3U\n#index\n", self._files, end)
+        return LiveView(b"#EXTM3U\n#media\n", b"#EXTM3U\n#index\n", self._files, end)
 
     def stalls(self) -> None:
         self._ended_at = self._clock.now()

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from prikkfri.config import Channel
 from prikkfri.errors import RemoteProtocolError
 from prikkfri.protocols.cat import Claims, Verdict
-from prikkfri.streaming.admission import ASKS_SECONDS_MAX, Away, OncePerPeriod, Presence, refusal
-from prikkfri.streaming.reports import REASONS, REPORT_BYTES_MAX, Report, read_report, reported
+from prikkfri.streaming.admission import ASKS_SECONDS_MAX, OncePerPeriod, PictureOutage, Presence, refusal
+from prikkfri.streaming.reports import REASONS, REPORT_BYTES_MAX, Report, outcome_of, read_report
 from prikkfri.streaming.revocations import STALE_SECONDS, Revocations, read_revocations
 
 DEVICE_TOKEN_ID = b"0123456789abcdef"
@@ -114,7 +114,7 @@ def test_who_watched_when_the_picture_went_is_owed_word_of_it_once(
     presence.comes(CLAIMS, "news", 0.0)
     asked, told = [0.0], []
     for now in itertools.accumulate(pauses):
-        away = Away(gone_at, gone_at + lasts) if now >= gone_at else None
+        away = PictureOutage(gone_at, gone_at + lasts) if now >= gone_at else None
         presence.comes(CLAIMS, "news", now, away)
         watched = now >= gone_at and any(gone_at - ASKS_SECONDS_MAX <= at <= gone_at + lasts for at in asked)
         owed = presence.owed(CLAIMS, "news")
@@ -129,11 +129,11 @@ def test_who_watched_when_the_picture_went_is_owed_word_of_it_once(
 
 def test_a_picture_that_goes_again_is_told_again_and_only_to_who_was_there() -> None:
     presence = Presence(absent_seconds=300, switch_seconds_min=1, viewers_max=10)
-    away = Away(10, 20)
+    away = PictureOutage(10, 20)
     assert presence.comes(CLAIMS, "news", 11, away) == "start-playback"
     assert presence.comes(CLAIMS, "news", 12, away) == "" and presence.owed(CLAIMS, "news") == "", "came to the slate"
     for number in range(3):
-        away = Away(100.0 * number + 100, 100.0 * number + 120)
+        away = PictureOutage(100.0 * number + 100, 100.0 * number + 120)
         presence.comes(CLAIMS, "news", away.since - 1, None)
         presence.comes(CLAIMS, "news", away.since, away)
         assert presence.owed(CLAIMS, "news") == "broken"
@@ -159,7 +159,7 @@ def test_who_watched_is_told_to_the_moment(came: float, asked: float, now: float
     presence = Presence(absent_seconds=300, switch_seconds_min=1, viewers_max=10)
     presence.comes(CLAIMS, "news", came)
     presence.comes(CLAIMS, "news", asked)
-    presence.comes(CLAIMS, "news", now, Away(100.0, 120.0))
+    presence.comes(CLAIMS, "news", now, PictureOutage(100.0, 120.0))
     assert presence.owed(CLAIMS, "news") == owed
 
 
@@ -194,7 +194,7 @@ def test_a_key_passes_once_in_a_period_and_so_many_keys() -> None:
 
 def test_a_report_becomes_a_reported_outcome() -> None:
     body = json.dumps({"device": DEVICE, "step": "sign-in", "kept": False, "reason": "unreachable"}).encode()
-    outcome = reported(read_report(body), 5.0)
+    outcome = outcome_of(read_report(body), 5.0)
     assert (outcome.step, outcome.layer, outcome.verdict, outcome.reason) == (
         "sign-in",
         "signin",
@@ -204,7 +204,7 @@ def test_a_report_becomes_a_reported_outcome() -> None:
     assert not outcome.observed
     assert outcome.device == DEVICE
     assert (outcome.customer, outcome.dimensions) == ("", {"proof": "none"})
-    watched = reported(Report(DEVICE, "watch", True, "ignored", "a"), 5.0, "s-1")
+    watched = outcome_of(Report(DEVICE, "watch", True, "ignored", "a"), 5.0, "s-1")
     assert (watched.verdict, watched.reason, watched.dimensions) == ("kept", "", {"channel": "a"})
     assert (watched.customer, watched.observed) == ("s-1", False)
 
@@ -280,10 +280,10 @@ def test_a_report_outside_its_shape_is_refused_in_words(change: dict[str, object
     ],
 )
 def test_every_step_of_the_journey_can_be_reported_and_points_at_who_answers_for_it(step: str, layer: str) -> None:
-    kept = reported(read_report(json.dumps({"device": DEVICE, "step": step, "kept": True}).encode()), 5.0)
+    kept = outcome_of(read_report(json.dumps({"device": DEVICE, "step": step, "kept": True}).encode()), 5.0)
     assert (kept.time, kept.service, kept.step, kept.layer, kept.verdict) == (5.0, "television", step, layer, "kept")
     broken = {"device": DEVICE, "step": step, "kept": False, "reason": "x" * 64}
-    assert reported(read_report(json.dumps(broken).encode()), 5.0).verdict == "broken"
+    assert outcome_of(read_report(json.dumps(broken).encode()), 5.0).verdict == "broken"
 
 
 def test_a_report_may_be_as_long_as_it_is_said() -> None:

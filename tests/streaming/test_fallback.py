@@ -11,13 +11,13 @@ from prikkfri.streaming.fallback import (
     LONG_LINE,
     NOT_ANSWERING,
     RULE,
+    ChannelOverride,
     Fallback,
-    SignInSeen,
-    Word,
+    SignInHealth,
+    apply_override,
+    apply_rule,
+    channel_statuses,
     open_channels,
-    ruled,
-    said,
-    standings,
     trouble_of,
 )
 
@@ -26,7 +26,7 @@ CHANNELS = (
     Channel(id="sport", name="Sport", number=2),
     Channel(id="square", name="Square", number=3, open=True),
 )
-CLOSED = Word("closed", "Kari")
+CLOSED = ChannelOverride("closed", "Kari")
 SETTINGS = Streaming(fallback_channels=("sport",), fallback_after_seconds=3.0, fallback_held_seconds=60.0)
 
 
@@ -36,10 +36,10 @@ def opened(fallback: Fallback) -> set[str]:
 
 def evening(answers: list[bool]) -> list[set[str]]:
     """What stands open after each second in which sign-in did or did not answer."""
-    fallback, seen, told = Fallback(), SignInSeen("", 0.0), []
+    fallback, seen, told = Fallback(), SignInHealth("", 0.0), []
     for second, answer in enumerate(answers):
         seen = seen.asked("" if answer else NOT_ANSWERING, float(second))
-        fallback = ruled(fallback, seen, SETTINGS, now=float(second))
+        fallback = apply_rule(fallback, seen, SETTINGS, now=float(second))
         told.append(opened(fallback))
     return told
 
@@ -58,7 +58,7 @@ def test_it_stays_open_however_long_the_trouble_lasts() -> None:
 
 def test_it_opens_at_the_very_first_moment_of_the_clock_too() -> None:
     settings = replace(SETTINGS, fallback_after_seconds=0.0)
-    decided = ruled(Fallback(), SignInSeen(NOT_ANSWERING, 0.0), settings, now=0.0)
+    decided = apply_rule(Fallback(), SignInHealth(NOT_ANSWERING, 0.0), settings, now=0.0)
     assert {channel.id for channel in open_channels(CHANNELS, decided, settings)} == {"square", "sport"}
 
 
@@ -77,13 +77,13 @@ def test_the_rule_never_touches_other_channels(answers: list[bool]) -> None:
 
 
 def test_a_persons_word_goes_before_the_rule_until_it_is_taken_back() -> None:
-    by_rule = ruled(Fallback(), SignInSeen(NOT_ANSWERING, 0.0), SETTINGS, now=10.0)
+    by_rule = apply_rule(Fallback(), SignInHealth(NOT_ANSWERING, 0.0), SETTINGS, now=10.0)
     assert opened(by_rule) == {"square", "sport"}
-    closed = said(said(by_rule, "sport", CLOSED), "square", CLOSED)
+    closed = apply_override(apply_override(by_rule, "sport", CLOSED), "square", CLOSED)
     assert opened(closed) == set()
-    assert opened(ruled(closed, SignInSeen(NOT_ANSWERING, 0.0), SETTINGS, now=20.0)) == set()
-    assert opened(said(closed, "news", Word("open", "Kari"))) == {"news"}
-    assert opened(said(closed, "sport", None)) == {"sport"}
+    assert opened(apply_rule(closed, SignInHealth(NOT_ANSWERING, 0.0), SETTINGS, now=20.0)) == set()
+    assert opened(apply_override(closed, "news", ChannelOverride("open", "Kari"))) == {"news"}
+    assert opened(apply_override(closed, "sport", None)) == {"sport"}
 
 
 def test_a_line_that_is_too_long_opens_it_as_silence_does() -> None:
@@ -92,12 +92,12 @@ def test_a_line_that_is_too_long_opens_it_as_silence_does() -> None:
     assert trouble_of(True, patient + 1, SETTINGS) == trouble_of(True, math.inf, SETTINGS) == LONG_LINE
     assert trouble_of(False, 0.0, SETTINGS) == NOT_ANSWERING
     # From the one trouble to the other is still trouble: the time goes on.
-    assert SignInSeen(LONG_LINE, 5.0).asked(NOT_ANSWERING, 8.0) == SignInSeen(NOT_ANSWERING, 5.0)
+    assert SignInHealth(LONG_LINE, 5.0).asked(NOT_ANSWERING, 8.0) == SignInHealth(NOT_ANSWERING, 5.0)
 
 
 def test_each_channel_tells_who_wants_it_as_it_is() -> None:
-    by_rule = ruled(Fallback(), SignInSeen(NOT_ANSWERING, 0.0), SETTINGS, now=10.0)
-    told = standings(CHANNELS, said(by_rule, "news", CLOSED), SETTINGS)
+    by_rule = apply_rule(Fallback(), SignInHealth(NOT_ANSWERING, 0.0), SETTINGS, now=10.0)
+    told = channel_statuses(CHANNELS, apply_override(by_rule, "news", CLOSED), SETTINGS)
     assert [(each.channel.id, each.open, each.by) for each in told] == [
         ("news", False, "Kari"),
         ("sport", True, RULE),

@@ -26,7 +26,7 @@ from still_playout import (
 )
 from waiting import eventually
 
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.http import RoleClient
 from prikkfri.config import Channel, Programme, Streaming
 from prikkfri.protocols.device_token import DeviceToken, issue
 from prikkfri.storage.keys import publish_public_key, signing_key
@@ -328,7 +328,7 @@ async def test_only_what_is_open_is_had_without_a_token(tmp_path: Path) -> None:
         assert await at.open_to_all() == {"sport"}
         assert await at.say("sport", "rule") == 204
         assert await at.open_to_all() == set()
-        standing = {each.channel.id: (each.open, each.by) for each in at.playout.standings()}
+        standing = {each.channel.id: (each.open, each.by) for each in at.playout.channel_statuses()}
         assert standing == {"news": (False, ""), "sport": (False, ""), "square": (False, "Kari")}
         # Whoever has a token watches as before, whatever is open or closed.
         assert await at.watch(at.token(BASIC), "square") == ADMITTED
@@ -750,10 +750,10 @@ async def test_assurance_reads_what_is_on_from_the_guide(tmp_path: Path) -> None
     match = Programme(title="Match", start="2023-11-14T22:00:00Z", minutes=30)
     async with StillPlayout(tmp_path, replace(NEWS, programmes=(match,))).running() as at:
         urls = {"playout": "http://playout"}
-        neighbours = Neighbours(at.http, urls=urls, command_keys=dict.fromkeys(urls, COMMAND_KEY))
+        neighbours = RoleClient(at.http, urls=urls, command_keys=dict.fromkeys(urls, COMMAND_KEY))
         found = await neighbours.programmes(at.clock.now())
         assert found is not None
         assert [(each.title, each.start, each.stop) for each in found["news"]] == [
             ("Match", 1_699_999_200.0, 1_700_001_000.0)
         ]
-        assert await Neighbours(at.http, urls={}, command_keys={}).programmes(at.clock.now()) is None
+        assert await RoleClient(at.http, urls={}, command_keys={}).programmes(at.clock.now()) is None

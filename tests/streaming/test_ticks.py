@@ -13,7 +13,7 @@ from prikkfri.streaming.ticks import (
     Assembler,
     Sound,
     Tick,
-    letterboxed,
+    letterbox,
 )
 
 
@@ -221,7 +221,7 @@ def test_of_sound_without_a_picture_only_the_newest_two_seconds_are_kept() -> No
 def test_a_picture_on_black_keeps_the_grid_of_its_colours(width: int, height: int) -> None:
     """Colours are half as fine as the picture: an odd step would put them beside what they colour."""
     inner = np.concatenate([np.full((4, 4), 200, np.uint8), np.full((2, 4), 90, np.uint8)])
-    whole = letterboxed(inner, width=width, height=height)
+    whole = letterbox(inner, width=width, height=height)
     assert whole.dtype == np.uint8
     rows, columns = np.nonzero(whole[:height] == 200)
     # In the middle, or as near to it as the grid allows.
@@ -237,11 +237,11 @@ def test_a_picture_on_black_keeps_the_grid_of_its_colours(width: int, height: in
 
 def test_a_narrow_picture_stands_in_the_middle_of_black() -> None:
     inner = np.concatenate([np.full((4, 4), 200, np.uint8), np.full((2, 4), 90, np.uint8)])
-    whole = letterboxed(inner, width=8, height=4)
+    whole = letterbox(inner, width=8, height=4)
     assert whole.shape == (6, 8)
     assert whole[:4].tolist() == [[16, 16, 200, 200, 200, 200, 16, 16]] * 4
     assert whole[4:].reshape(-1).tolist() == [128, 90, 90, 128] * 4
-    assert letterboxed(whole, 8, 4) is whole
+    assert letterbox(whole, 8, 4) is whole
 
 
 def test_a_source_that_stops_is_held_and_then_becomes_the_slate_within_three_seconds() -> None:

@@ -18,7 +18,7 @@ from prikkfri.subscribers.customer_file import (
     RECORD_LINES_MAX,
     Entry,
     Record,
-    Refused,
+    RefusedRecord,
     entry,
     header,
     header_of,
@@ -34,13 +34,13 @@ UNCLOSED = "a quote is opened and not closed, or closed within a field"
 GOOD = "S1,Kari Nordmann,kari@example.no,mobile,Frihet,912 34 567,2021-05-01,"
 
 
-def read(*lines: str) -> list[Entry | Refused]:
+def read(*lines: str) -> list[Entry | RefusedRecord]:
     found = records_of((line if line.endswith("\n") else line + "\n" for line in lines), HEADER)
-    return [f if isinstance(f, Refused) else entry(f, HEADER, region="NO", timezone=OSLO) for f in found]
+    return [f if isinstance(f, RefusedRecord) else entry(f, HEADER, region="NO", timezone=OSLO) for f in found]
 
 
 def reasons(*lines: str) -> list[tuple[int, str]]:
-    return [(refused.record.line, refused.reason) for refused in read(*lines) if isinstance(refused, Refused)]
+    return [(refused.record.line, refused.reason) for refused in read(*lines) if isinstance(refused, RefusedRecord)]
 
 
 def test_a_row_is_a_person_and_a_subscription() -> None:
@@ -244,7 +244,7 @@ def test_only_what_may_be_empty_may_be_left_out() -> None:
     assert [len(each.fields) for each in found if isinstance(each, Record)] == [10, 5, 10]
     made = [entry(each, laid_out, region="NO", timezone=OSLO) for each in found if isinstance(each, Record)]
     assert isinstance(made[0], Entry)
-    assert isinstance(made[1], Refused) and made[1].reason == "has 5 fields where the first line has 10"
+    assert isinstance(made[1], RefusedRecord) and made[1].reason == "has 5 fields where the first line has 10"
 
 
 @pytest.mark.parametrize("line", ["sep=;\r\n", "SEP=;\n", '"sep=;"\n', "sep=;;;;\n", "sep=\t\n", "sep=\n"])

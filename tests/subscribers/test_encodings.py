@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.errors import UsageError
-from prikkfri.subscribers.customer_file import COLUMNS, Entry, Record, Refused, entry, header_of, records
+from prikkfri.subscribers.customer_file import COLUMNS, Entry, Record, RefusedRecord, entry, header_of, records
 from prikkfri.subscribers.encodings import encoding_of
 
 LINE = ";".join(COLUMNS) + "\r\n"
@@ -21,7 +21,7 @@ def pieces(document: bytes, size: int) -> list[bytes]:
     return [document[start : start + size] for start in range(0, len(document), size)]
 
 
-def read(document: bytes, size: int = 1_000) -> list[Entry | Refused]:
+def read(document: bytes, size: int = 1_000) -> list[Entry | RefusedRecord]:
     encoding = encoding_of(pieces(document, size))
     with io.TextIOWrapper(io.BytesIO(document), encoding=encoding.name, errors=encoding.errors, newline="") as lines:
         header = header_of(lines, "FILE.csv")
@@ -105,7 +105,7 @@ def test_bytes_that_are_no_character_cost_their_own_row_and_no_other() -> None:
     ):
         one, two, three = read(document)
         assert isinstance(one, Entry) and isinstance(three, Entry) and one.subscriber.name == "Bjørn"
-        assert isinstance(two, Refused)
+        assert isinstance(two, RefusedRecord)
         assert two.reason == "name has letters that cannot be read; save the file as CSV UTF-8"
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prikkfri.subscribers.customer_file import Entry, Record
-from prikkfri.subscribers.merging import Merged, merge
+from prikkfri.subscribers.merging import MergeResult, merge
 from prikkfri.subscribers.subscriptions import STILL, Subscriber, Subscription
 
 people = st.builds(
@@ -39,7 +39,7 @@ class Known:
         self.people: dict[str, Subscriber] = {}
         self.things: dict[tuple[str | float, ...], Subscription] = {}
 
-    def take(self, batch: Sequence[Entry]) -> Merged:
+    def take(self, batch: Sequence[Entry]) -> MergeResult:
         ids = {entry.subscriber.id for entry in batch}
         emails = {entry.subscriber.email for entry in batch} - {""}
         numbers = {entry.subscription.msisdn for entry in batch}

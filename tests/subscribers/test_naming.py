@@ -3,7 +3,7 @@
 import pytest
 
 from prikkfri.subscribers.naming import is_named, words_of
-from prikkfri.subscribers.service import named
+from prikkfri.subscribers.service import subscribers_named
 from prikkfri.subscribers.subscriptions import Subscriber
 
 
@@ -37,9 +37,9 @@ async def test_all_are_looked_through_some_at_a_time_until_there_are_enough() ->
         asked.append(after)
         return [each for each in people if each.id > after][:3]
 
-    assert [each.id for each in await named(page, "kari", most=9)] == ["s-0", "s-3", "s-6", "s-9"]
+    assert [each.id for each in await subscribers_named(page, "kari", most=9)] == ["s-0", "s-3", "s-6", "s-9"]
     assert asked == ["", "s-2", "s-5", "s-8", "s-9"]
     asked.clear()
-    assert [each.id for each in await named(page, "kari", most=2)] == ["s-0", "s-3"]
+    assert [each.id for each in await subscribers_named(page, "kari", most=2)] == ["s-0", "s-3"]
     assert asked == ["", "s-2"]
-    assert await named(page, " ", most=2) == [] and len(asked) == 2
+    assert await subscribers_named(page, " ", most=2) == [] and len(asked) == 2

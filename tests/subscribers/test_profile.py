@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from prikkfri.subscribers.profile import Held, masked_email, masked_name, profile
+from prikkfri.subscribers.profile import HeldSubscription, masked_email, masked_name, profile
 from prikkfri.subscribers.subscriptions import STILL, Subscriber, Subscription
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -40,8 +40,11 @@ def test_an_address_is_shown_by_its_first_letter_and_its_domain(email: str, mask
 @pytest.mark.parametrize(("now", "held"), [(-0.1, False), (0.0, True), (86_399.9, True), (86_400.0, False)])
 def test_what_is_held_at_the_moment_is_told(now: float, held: bool) -> None:
     shown = profile(KARI, [NUMBER, SPORT], [NUMBER], now=NEW_YEAR + now, timezone=OSLO, unmasked=False)
-    number = Held("s-1", "mobile", "Fri", "+47 ••••• 567", "2022-01-01", "2022-01-02", held)
-    assert shown.subscriptions == (number, Held("s-1", "television", "sport", "", "2022-01-01", "", now >= 0))
+    number = HeldSubscription("s-1", "mobile", "Fri", "+47 ••••• 567", "2022-01-01", "2022-01-02", held)
+    assert shown.subscriptions == (
+        number,
+        HeldSubscription("s-1", "television", "sport", "", "2022-01-01", "", now >= 0),
+    )
     assert shown.holders == (number,)
     assert (shown.id, shown.name, shown.email) == ("s-1", "K••• N•••", "k•••@example.no")
 

@@ -12,7 +12,7 @@ BODY_BYTES_MAX = 64 << 20
 
 
 @dataclass(frozen=True)
-class Told:
+class HttpReply:
     status: int
     body: bytes
 
@@ -22,7 +22,7 @@ class Told:
         return json.loads(self.body)
 
 
-def asked(
+def ask_role(
     port: int,
     method: str,
     path: str,
@@ -31,7 +31,7 @@ def asked(
     body: object = None,
     headers: Mapping[str, str] | None = None,
     host: str = "localhost",
-) -> Told:
+) -> HttpReply:
     """What is answered; `body` goes as JSON. No proxy is asked.
 
     Raises `OSError` when nobody answers within `seconds`, `RemoteProtocolError` when what answers does not speak HTTP.
@@ -42,7 +42,7 @@ def asked(
         kind = {} if body is None else {"Content-Type": "application/json"}
         connection.request(method, path, body=content, headers={**kind, **(headers or {})})
         answer = connection.getresponse()
-        return Told(answer.status, answer.read(BODY_BYTES_MAX))
+        return HttpReply(answer.status, answer.read(BODY_BYTES_MAX))
     except http.client.HTTPException as error:
         raise RemoteProtocolError(f"port {port} does not speak HTTP: {type(error).__name__}") from None
     finally:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prikkfri.app.asking import asked
+from prikkfri.app.asking import ask_role
 from prikkfri.app.limits import smpp_connections_for
 from prikkfri.app.locks import lock_holder
 from prikkfri.app.ports import Listener, listener
@@ -179,7 +179,7 @@ def port_finding(
 def _health(port: int) -> str | None:
     """The role that answers on a port; empty when something else does, None when nobody does."""
     try:
-        told = asked(port, "GET", "/health", seconds=ANSWER_SECONDS_MAX, host="127.0.0.1")
+        told = ask_role(port, "GET", "/health", seconds=ANSWER_SECONDS_MAX, host="127.0.0.1")
         return str(told.document["role"])
     except ConnectionRefusedError:
         return None

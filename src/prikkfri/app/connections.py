@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from prikkfri.app.limits import DESCRIPTORS_KEPT
 from prikkfri.protocols.asgi import refused
-from prikkfri.protocols.networks import Shares
+from prikkfri.protocols.networks import NetworkQuota
 
 CONNECTIONS_MAX = 20_000
 HEALTH_CONNECTIONS_MAX = 16
@@ -70,9 +70,9 @@ class Connections:
         self.limits = limits
         self.trusted = tuple(trusted)
         self.refused_total = 0
-        self._any = Shares(limits.connections_max, limits.connections_of_address_max, trusted)
+        self._any = NetworkQuota(limits.connections_max, limits.connections_of_address_max, trusted)
         # Apart, or whoever has used up their share would hold everybody else's places with what is refused to them.
-        self._health = Shares(HEALTH_CONNECTIONS_MAX, HEALTH_OF_ADDRESS_MAX)
+        self._health = NetworkQuota(HEALTH_CONNECTIONS_MAX, HEALTH_OF_ADDRESS_MAX)
 
     @property
     def open(self) -> int:

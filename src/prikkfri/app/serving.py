@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from prikkfri.app.connections import Connections, Limits, protocol_of
 from prikkfri.app.limits import LIMITS, AppLimits
 from prikkfri.errors import FatalError, UsageError
-from prikkfri.protocols.asgi import Answer, Request, Route, edge, refusal, refused, respond
+from prikkfri.protocols.asgi import HttpResponse, Request, Route, edge, refusal, refused, respond
 from prikkfri.protocols.networks import Networks
 
 log = logging.getLogger("prikkfri.app")
@@ -118,18 +118,18 @@ def with_health(
     of what that request was to change nobody can tell whether it is done, and it is not told to come again.
     """
 
-    async def health(request: Request) -> Answer:
+    async def health(request: Request) -> HttpResponse:
         told = {} if troubles is None else {"troubles": list(troubles())}
-        return Answer(200, {"role": role, "status": "ok", **told})
+        return HttpResponse(200, {"role": role, "status": "ok", **told})
 
     readers = Networks(metrics_from)
 
-    async def metrics(request: Request) -> Answer:
+    async def metrics(request: Request) -> HttpResponse:
         if not readers.hold((request.scope.get("client") or ("",))[0]):
             message = "These figures are for the operator's own networks; `metrics_from` names them."
             return refusal(403, "not-for-you", message)
         kind = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
-        return Answer(200, None, (kind,), _metrics(role, counters()))
+        return HttpResponse(200, None, (kind,), _metrics(role, counters()))
 
     own = {"/health": health, "/metrics": metrics}
     answer_own = edge([Route("GET", path, answer) for path, answer in own.items()])

@@ -9,8 +9,8 @@ from datetime import datetime, tzinfo
 
 from prikkfri.assurance import plain
 from prikkfri.assurance.impact import Exposed, Impact
-from prikkfri.assurance.incidents import Incident, Load, in_order, word
-from prikkfri.assurance.localisation import Cleared
+from prikkfri.assurance.incidents import Incident, Load, displayed_state, in_order
+from prikkfri.assurance.localisation import ClearedValue
 from prikkfri.assurance.notices import Notice, sensitive_count
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.remedies import Trial
@@ -48,7 +48,7 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class IncidentFacts:
     """All that is known of an incident; what is None is not known."""
 
     incident: Incident
@@ -70,7 +70,7 @@ class Known:
     """Customers who have been told."""
 
 
-def answer_sheet(known: Known, *, now: float, zone: tzinfo) -> tuple[Answer, ...]:
+def answer_sheet(known: IncidentFacts, *, now: float, zone: tzinfo) -> tuple[Answer, ...]:
     """The eleven answers as of `now`; times in the texts are those of `zone`."""
     answers = (
         _what_failed(known, zone),
@@ -96,7 +96,7 @@ def name_of(incident: Incident) -> str:
     return _name(incident.segments)
 
 
-def headline(known: Known, zone: tzinfo) -> str:
+def headline(known: IncidentFacts, zone: tzinfo) -> str:
     """One sentence for the top of a page: what, since when, what is cleared, how many."""
     return sentence(known.incident, None if known.impact is None else known.impact.seen, zone)
 
@@ -123,7 +123,7 @@ _Said = tuple[str, Sequence[str]]
 """The text (empty: not known) and its evidence."""
 
 
-def _what_failed(known: Known, zone: tzinfo) -> _Said:
+def _what_failed(known: IncidentFacts, zone: tzinfo) -> _Said:
     incident = known.incident
     name, since = _name(incident.segments), _clock(incident.since, zone)
     if incident.state == "suspected":
@@ -139,7 +139,7 @@ def _what_failed(known: Known, zone: tzinfo) -> _Said:
     return text, [*evidence, f"seen by the system {seen_after:.0f} s after it most likely began"]
 
 
-def _what_never_failed(known: Known) -> _Said:
+def _what_never_failed(known: IncidentFacts) -> _Said:
     cleared = _cleared(known.incident)
     if not cleared:
         return "", ()
@@ -150,7 +150,7 @@ def _what_never_failed(known: Known) -> _Said:
     ]
 
 
-def _was_it_load(known: Known, zone: tzinfo) -> _Said:
+def _was_it_load(known: IncidentFacts, zone: tzinfo) -> _Said:
     load = known.load
     if load is None or load.capacity_per_second <= 0:
         return "", ()
@@ -163,7 +163,7 @@ def _was_it_load(known: Known, zone: tzinfo) -> _Said:
     ]
 
 
-def _where(known: Known) -> _Said:
+def _where(known: IncidentFacts) -> _Said:
     placement = known.incident.placement
     if not placement.placed:
         return "", ()
@@ -172,7 +172,7 @@ def _where(known: Known) -> _Said:
     return text, [each.sentence for each in placement.placed]
 
 
-def _how_many(known: Known) -> _Said:
+def _how_many(known: IncidentFacts) -> _Said:
     impact = known.impact
     if impact is None:
         return "", ()
@@ -192,7 +192,7 @@ def _how_many(known: Known) -> _Said:
     return text, evidence
 
 
-def _exposed(known: Known, now: float, zone: tzinfo) -> _Said:
+def _exposed(known: IncidentFacts, now: float, zone: tzinfo) -> _Said:
     if known.exposed is None:
         return "", ["no canary proves this way, so whether messages went to strangers cannot be seen"]
     if not known.exposed:
@@ -208,7 +208,7 @@ def _exposed(known: Known, now: float, zone: tzinfo) -> _Said:
     return text, evidence
 
 
-def _what_was_done(known: Known, zone: tzinfo) -> _Said:
+def _what_was_done(known: IncidentFacts, zone: tzinfo) -> _Said:
     done = [entry for entry, _ in in_order(known.incident) if entry.kind in ("mitigate", "act", "told", "credited")]
     if not done:
         return "Nothing yet.", ()
@@ -225,7 +225,7 @@ def _what_was_done(known: Known, zone: tzinfo) -> _Said:
     ]
 
 
-def _when_solved(known: Known, now: float, zone: tzinfo) -> _Said:
+def _when_solved(known: IncidentFacts, now: float, zone: tzinfo) -> _Said:
     incident = known.incident
     if incident.dismissed:
         return "There was nothing to solve.", ()
@@ -240,13 +240,16 @@ def _when_solved(known: Known, now: float, zone: tzinfo) -> _Said:
     return f"{plain.capital('; '.join(parts))}.", ()
 
 
-def _is_it_over(known: Known, zone: tzinfo) -> _Said:
+def _is_it_over(known: IncidentFacts, zone: tzinfo) -> _Said:
     incident, recovery = known.incident, known.recovery
     evidence = [f"{check.name}: {check.figures}" for check in recovery.checks] if recovery else []
     if incident.reopened:
         evidence.append(f"it was said to be over {_times(incident.reopened)} before, and was not")
     if incident.dismissed:
-        return f"{plain.capital(word(incident))}: {incident.resolved_by} found that it was nothing.", evidence
+        return (
+            f"{plain.capital(displayed_state(incident))}: {incident.resolved_by} found that it was nothing.",
+            evidence,
+        )
     if not incident.open:
         proof = "said a person; the data had not proven it" if incident.unproven else "by the data"
         return f"Yes, since {_clock(incident.resolved_at or incident.opened_at, zone)}, {proof}.", evidence
@@ -258,7 +261,7 @@ def _is_it_over(known: Known, zone: tzinfo) -> _Said:
     return f"No.{waits}", evidence
 
 
-def _before(known: Known, zone: tzinfo) -> _Said:
+def _before(known: IncidentFacts, zone: tzinfo) -> _Said:
     if known.history is None:
         return "", ()
     if not known.history:
@@ -267,7 +270,7 @@ def _before(known: Known, zone: tzinfo) -> _Said:
     return text, [f"{earlier.id}: {_name(earlier.segments)}" for earlier in known.history[:CLEARED_SHOWN]]
 
 
-def _what_they_get(known: Known) -> _Said:
+def _what_they_get(known: IncidentFacts) -> _Said:
     remedy = known.remedy
     if remedy is None:
         return "", ()
@@ -276,9 +279,8 @@ def _what_they_get(known: Known) -> _Said:
         return "Nothing, by the policy.", evidence
     first = remedy.credits[0]
     given = "none is given yet" if not known.credited else f"{known.credited:,} are given"
-    text = (
-        f"{remedy.customers:,} get {money.said(remedy.total, first.currency, 'en')} together ({first.policy}); {given}."
-    )
+    total = money.format_amount(remedy.total, first.currency, "en")
+    text = f"{remedy.customers:,} get {total} together ({first.policy}); {given}."
     if remedy.over_cap:
         evidence.append("the sum is above the policy's cap: a person must release it")
     evidence.append(f"{known.told or 0:,} have been told")
@@ -289,7 +291,7 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _cleared(incident: Incident) -> list[Cleared]:
+def _cleared(incident: Incident) -> list[ClearedValue]:
     """What is cleared and holds nothing that failed: "television" is not, while its sign-in is broken.
 
     What an alarm has named has failed, whatever the placing makes of it later.

@@ -27,7 +27,7 @@ class ChannelControl:
 
 
 @dataclass(frozen=True)
-class Noticed:
+class DetectableShare:
     """The smallest share of misdelivered messages that a route's canaries would show in so many minutes."""
 
     minutes: int
@@ -57,7 +57,7 @@ class RouteControl:
     """It is looked at closely just now."""
     canaries_per_minute: float = 0.0
     """Of which something is learnt."""
-    noticed: tuple[Noticed, ...] = ()
+    noticed: tuple[DetectableShare, ...] = ()
     hints: dict[str, int] = field(default_factory=dict)
     """By kind, how many have come since a person opened it last."""
 

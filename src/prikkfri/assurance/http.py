@@ -14,7 +14,7 @@ from prikkfri.assurance.customers import CustomerDevice, PasswordLink, devices_o
 from prikkfri.assurance.partners import PartnersReport, partners_of
 from prikkfri.assurance.personal.history import Trail, trails_of
 from prikkfri.assurance.programmes import Programmes, programmes_of
-from prikkfri.assurance.quarantine import HeldEntry, HeldExamined, entries_of, examined_of
+from prikkfri.assurance.quarantine import HeldEntry, ReleaseCheck, entries_of, examined_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class _Health(msgspec.Struct):
     troubles: tuple[str, ...] = ()
 
 
-class Neighbours:
+class RoleClient:
     """The other roles by HTTP; nothing here raises because one of them is dead."""
 
     def __init__(
@@ -72,10 +72,10 @@ class Neighbours:
         """Hands the summary to the status role; returns what went wrong, empty when it was taken."""
         return await self._command("PUT", "status", "/publish", document)
 
-    async def capacity_per_second(self) -> float | None:
-        """Sign-ins a second that signin measures; None when it does not say."""
+    async def capacity_per_second(self, role: str) -> float | None:
+        """Sign-ins, or messages, a second that `signin` or `sms` measures; None when it does not say."""
         try:
-            per_second = float(msgspec.json.decode(await self._told("signin", "/capacity"))["per_second"])
+            per_second = float(msgspec.json.decode(await self._told(role, "/capacity"))["per_second"])
         except (msgspec.DecodeError, ValueError, KeyError, TypeError):
             return None
         return per_second if 0 < per_second < 1e6 else None
@@ -129,7 +129,7 @@ class Neighbours:
         except msgspec.DecodeError:
             return None
 
-    async def quarantine_entry(self, identity: str) -> tuple[bool, HeldExamined | None]:
+    async def quarantine_entry(self, identity: str) -> tuple[bool, ReleaseCheck | None]:
         """Whether the SMS centre answered, and what it says of one entry."""
         status, document = await self._asked("sms", f"/quarantine/{quote(identity, safe='')}")
         try:

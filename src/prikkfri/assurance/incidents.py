@@ -187,7 +187,7 @@ class Incident:
         return tuple(each for each in series if not any(other != each and other.holds(each) for other in series))
 
 
-def opened(identifier: str, alarm: Alarm, now: float) -> Incident:
+def open_incident(identifier: str, alarm: Alarm, now: float) -> Incident:
     """A new incident, suspected on one alarm."""
     incident = Incident(
         id=identifier,
@@ -262,15 +262,15 @@ def stays_dismissed(incident: Incident, alarm: Alarm, *, within_seconds: float) 
     return siblings or any(place.holds(alarm.segment) for place in places)
 
 
-def word(incident: Incident) -> str:
+def displayed_state(incident: Incident) -> str:
     """The one word for how an incident stands, on every surface: its state, or `dismissed`."""
     return "dismissed" if incident.dismissed else incident.state
 
 
-def said(incident: Incident) -> str:
+def describe_state(incident: Incident) -> str:
     """The word, and what must be said with it to people."""
     unproven = incident.unproven and not incident.open and not incident.dismissed
-    return word(incident) + (", not proven" if unproven else "")
+    return displayed_state(incident) + (", not proven" if unproven else "")
 
 
 def in_order(incident: Incident) -> tuple[tuple[Entry, str], ...]:
@@ -290,10 +290,10 @@ def document(incident: Incident) -> dict[str, Any]:
     """An incident for whoever reads JSON: its state is the word that people read, its timeline in the order of time."""
     told: dict[str, Any] = msgspec.to_builtins(replace(incident, timeline=()))
     timeline = [msgspec.to_builtins(entry) | {"state": stood} for entry, stood in in_order(incident)]
-    return told | {"state": word(incident), "timeline": timeline}
+    return told | {"state": displayed_state(incident), "timeline": timeline}
 
 
-def alarmed(incident: Incident, alarm: Alarm, now: float) -> Incident:
+def record_alarm(incident: Incident, alarm: Alarm, now: float) -> Incident:
     """Takes one more alarm: a second sign confirms, and one after an all-clear reopens."""
     if alarm.kind == "plunge" and incident.state == "recovering":
         return _noted(incident, Fact("alarm", now, text=alarm.sentence))
@@ -302,11 +302,11 @@ def alarmed(incident: Incident, alarm: Alarm, now: float) -> Incident:
         # One that reopens began anew: it does not move the beginning of the whole.
         since = min(incident.since, alarm.since) if incident.state != "resolved" else incident.since
         incident = replace(incident, alarms=(*incident.alarms, alarm), since=since)
-    incident = happened(incident, Fact("alarm", now, text=alarm.sentence))
+    incident = apply_fact(incident, Fact("alarm", now, text=alarm.sentence))
     # When fewer come, all series that count them fall alike: that is one sign.
     signs = {(each.kind, None if each.kind == "plunge" else each.segment.base) for each in incident.alarms}
     if incident.state == "suspected" and len(signs) > 1:
-        incident = happened(incident, Fact("evidence", now, text=f"{len(signs)} signs that count different promises"))
+        incident = apply_fact(incident, Fact("evidence", now, text=f"{len(signs)} signs that count different promises"))
     return incident
 
 
@@ -323,7 +323,7 @@ def of_few(failing: int, getting: int) -> bool:
     return 0 < failing <= FEW and getting >= OTHERS_FOR_EACH * failing
 
 
-def stood(incident: Incident, standing: Iterable[Alarm], now: float) -> Incident:
+def confirm_standing(incident: Incident, standing: Iterable[Alarm], now: float) -> Incident:
     """Confirms a suspicion whose alarm has not gone away; `standing` are the alarms that stand now.
 
     A fall alone confirms nothing, however long it stands: fewer who come is no promise broken, as far as anybody knows.
@@ -334,22 +334,22 @@ def stood(incident: Incident, standing: Iterable[Alarm], now: float) -> Incident
     ours = {(alarm.segment, alarm.kind) for alarm in incident.alarms}
     kinds = {alarm.kind for alarm in standing if (alarm.segment, alarm.kind) in ours}
     if kinds - {"plunge"} and now - incident.opened_at >= CONFIRM_SECONDS:
-        return happened(incident, Fact("evidence", now, text=f"has stood for {now - incident.opened_at:.0f} s"))
+        return apply_fact(incident, Fact("evidence", now, text=f"has stood for {now - incident.opened_at:.0f} s"))
     return incident
 
 
-def silent(incident: Incident, roles: Iterable[str], now: float) -> Incident:
+def confirm_silence(incident: Incident, roles: Iterable[str], now: float) -> Incident:
     """Confirms a suspicion when roles that the service stands on do not answer."""
     ours = sorted(ROLES_OF_SERVICE.get(incident.service, frozenset()) & set(roles))
     if incident.state == "suspected" and ours:
-        return happened(incident, Fact("evidence", now, text=f"no answer from {', '.join(ours)}"))
+        return apply_fact(incident, Fact("evidence", now, text=f"no answer from {', '.join(ours)}"))
     return incident
 
 
-def counted(incident: Incident, hits: int, now: float) -> Incident:
+def confirm_hits(incident: Incident, hits: int, now: float) -> Incident:
     """Confirms a suspicion when that many customers have not got what they asked for."""
     if incident.state == "suspected" and hits >= HITS_CONFIRM and any(a.kind == "share" for a in incident.alarms):
-        return happened(incident, Fact("evidence", now, text=f"{hits} customers hit"))
+        return apply_fact(incident, Fact("evidence", now, text=f"{hits} customers hit"))
     return incident
 
 
@@ -358,16 +358,16 @@ def only_fell(incident: Incident) -> bool:
     return all(alarm.kind == "plunge" for alarm in incident.alarms)
 
 
-def taken_back(incident: Incident, hits: int, sentence: str, now: float) -> Incident:
+def take_back(incident: Incident, hits: int, sentence: str, now: float) -> Incident:
     """A suspicion after the data says that all is well: nothing, unless customers were hit meanwhile."""
     if incident.state != "suspected":
         return incident
     if hits and any(alarm.kind == "share" for alarm in incident.alarms):
-        return happened(incident, Fact("evidence", now, text=f"{hits} customers were hit"))
-    return happened(incident, Fact("proven", now, text=sentence))
+        return apply_fact(incident, Fact("evidence", now, text=f"{hits} customers were hit"))
+    return apply_fact(incident, Fact("proven", now, text=sentence))
 
 
-def placed(incident: Incident, placement: Placement, now: float) -> Incident:
+def record_placement(incident: Incident, placement: Placement, now: float) -> Incident:
     """Takes a new placement; the timeline has a line when the place or what is cleared has changed."""
     before = incident.placement
     changed = [p.segment for p in before.placed] != [p.segment for p in placement.placed]
@@ -387,7 +387,7 @@ def accepts(incident: Incident, kind: Kind) -> bool:
     return (incident.state, kind) in TRANSITIONS
 
 
-def happened(incident: Incident, fact: Fact) -> Incident:
+def apply_fact(incident: Incident, fact: Fact) -> Incident:
     """The incident after a fact; its timeline has it in any case."""
     before, after = incident.state, TRANSITIONS.get((incident.state, fact.kind), incident.state)
     incident = replace(incident, state=after)
@@ -424,7 +424,7 @@ def _noted(incident: Incident, fact: Fact) -> Incident:
     return replace(incident, timeline=(*incident.timeline, entry))
 
 
-def doubted(incident: Incident, count: int, now: float) -> Incident:
+def record_doubts(incident: Incident, count: int, now: float) -> Incident:
     """The incident with so many credited who stand on its list no more; the timeline says when that changes."""
     if count == incident.doubted:
         return incident

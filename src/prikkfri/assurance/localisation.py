@@ -58,7 +58,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Placed:
+class FaultSegment:
     """A segment at fault."""
 
     segment: Segment
@@ -82,7 +82,7 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class Cleared:
+class ClearedValue:
     """A value that is not at fault, with the figure that says so."""
 
     segment: Segment
@@ -101,9 +101,9 @@ class Cleared:
 
 @dataclass(frozen=True)
 class Placement:
-    placed: tuple[Placed, ...] = ()
+    placed: tuple[FaultSegment, ...] = ()
     """The worst first; empty when no segment stands out."""
-    cleared: tuple[Cleared, ...] = ()
+    cleared: tuple[ClearedValue, ...] = ()
 
     @property
     def several(self) -> bool:
@@ -112,7 +112,7 @@ class Placement:
 
 def place(now: Sequence[Cell], before: Sequence[Cell] = (), *, all_causes: bool = False) -> Placement:
     """Where the fault is in the cells of `now`, compared with what was usual `before`."""
-    placed: list[Placed] = []
+    placed: list[FaultSegment] = []
     rest = list(now)
     while rest and len(placed) < (CAUSES_MAX if all_causes else SEGMENTS_MAX):
         found = _worst(rest, before)
@@ -159,7 +159,7 @@ def _preference(value: Value) -> tuple[bool, bool, Value]:
     return value[0] != "layer", value[0] == "step", value
 
 
-def _worst(cells: Sequence[Cell], before: Sequence[Cell]) -> Placed | None:
+def _worst(cells: Sequence[Cell], before: Sequence[Cell]) -> FaultSegment | None:
     """The segment with the most evidence that was not as bad before; None when none has enough."""
     whole, usual = _total(cells), _total(before)
     segment, count, known, evidence = Segment(), whole, usual, 0.0
@@ -186,7 +186,7 @@ def _worst(cells: Sequence[Cell], before: Sequence[Cell]) -> Placed | None:
     ordinary = known.towards(usual.share, SMOOTHING * usual.settled)
     if evidence < EVIDENCE_MIN or count.evidence(ordinary) < EVIDENCE_MIN:
         return None
-    return Placed(
+    return FaultSegment(
         segment,
         count.settled,
         count.broken,
@@ -196,7 +196,7 @@ def _worst(cells: Sequence[Cell], before: Sequence[Cell]) -> Placed | None:
     )
 
 
-def _as_bad(further: Placed, first: Placed) -> bool:
+def _as_bad(further: FaultSegment, first: FaultSegment) -> bool:
     return (
         further.share >= FURTHER_SHARE_MIN * first.share
         and further.evidence >= FURTHER_EVIDENCE_MIN * first.evidence
@@ -204,11 +204,11 @@ def _as_bad(further: Placed, first: Placed) -> bool:
     )
 
 
-def _further(found: Placed) -> bool:
+def _further(found: FaultSegment) -> bool:
     return found.evidence >= CAUSE_EVIDENCE_MIN and _risen(found)
 
 
-def _risen(found: Placed) -> bool:
+def _risen(found: FaultSegment) -> bool:
     return found.usual is None or found.share > ORDINARY_SLACK * found.usual
 
 
@@ -230,7 +230,7 @@ def with_alarmed(
         if evidence >= CAUSE_EVIDENCE_MIN:
             outside = (_total(rest) - count).share
             share = known.share if known.settled else None
-            placed.append(Placed(segment, count.settled, count.broken, outside, share, evidence))
+            placed.append(FaultSegment(segment, count.settled, count.broken, outside, share, evidence))
     named = [each.segment for each in placed[len(placement.placed) :]]
     if not named:
         return placement
@@ -246,8 +246,8 @@ def _inside(cells: Iterable[Cell], segment: Segment) -> list[Cell]:
 
 
 def _cleared(
-    rest: Sequence[Cell], before: Sequence[Cell], placed: Sequence[Placed], usual: float, touched: Set[Value]
-) -> Iterator[Cleared]:
+    rest: Sequence[Cell], before: Sequence[Cell], placed: Sequence[FaultSegment], usual: float, touched: Set[Value]
+) -> Iterator[ClearedValue]:
     """`touched`: the values of what was broken in the placed segments; nothing of that is cleared."""
     known = _by_value(before)
     named = touched | {value for each in placed for value in each.segment.values}
@@ -261,7 +261,7 @@ def _cleared(
         against_fault = count.settled * _divergence(count.share, fault)
         shown = count.share < fault and against_fault > CLEARING_EVIDENCE_MIN
         if shown and risen < CLEARING_EVIDENCE_MIN:
-            yield Cleared(Segment((value,)), count.settled, count.broken, own_usual)
+            yield ClearedValue(Segment((value,)), count.settled, count.broken, own_usual)
 
 
 def _by_value(cells: Iterable[Cell]) -> dict[Value, _Count]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prikkfri.assurance.counting import PERIOD_SECONDS, Count
+from prikkfri.assurance.loads import LayerLoad
 from prikkfri.assurance.tally import ORDINARY_SHARES, own_error, own_layer
 
 WINDOW_SECONDS = 900
@@ -124,6 +125,7 @@ class Overview:
     """Roles that do not answer."""
     newest: float
     """When the newest outcome was decided; 0 when there is none in the window."""
+    loads: tuple[LayerLoad, ...] = ()
 
     @property
     def kept(self) -> int:
@@ -144,6 +146,7 @@ def overview(
     roles: Sequence[RoleState],
     now: float,
     people: People | None = None,
+    loads: tuple[LayerLoad, ...] = (),
 ) -> Overview:
     """`counts` cover the last `WINDOW_SECONDS`, in the periods in which they are kept."""
     rows = _rows(counts, now)
@@ -160,7 +163,7 @@ def overview(
         tone = "unknown"
     else:
         tone = "kept"
-    return Overview(now, tone, rows, breakages, blind, silent, min(newest, now))
+    return Overview(now, tone, rows, breakages, blind, silent, min(newest, now), loads)
 
 
 def _settled(count: Count) -> str:

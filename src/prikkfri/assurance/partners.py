@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from prikkfri.assurance.controls import Noticed
+from prikkfri.assurance.controls import DetectableShare
 
 
 @dataclass(frozen=True)
-class Took:
+class Durations:
     """Seconds; None: nothing has been measured."""
 
     half: float | None
@@ -30,7 +30,7 @@ class PartnerReport:
     complaint: str
     taken: int
     refused: dict[str, int]
-    round_trip: Took
+    round_trip: Durations
     unanswered: int
     without_answer: float | None
     unreadable: int
@@ -39,7 +39,7 @@ class PartnerReport:
     unknown: dict[str, int]
     unnamed: int
     receipts: int
-    receipt_after: Took
+    receipt_after: Durations
     without_receipt: float | None
     late: float | None
     out_of_order: float | None
@@ -49,11 +49,11 @@ class PartnerReport:
     receipts_held: int
     canaries_per_minute: float = 0.0
     """Of which something is learnt."""
-    noticed: tuple[Noticed, ...] = ()
+    noticed: tuple[DetectableShare, ...] = ()
 
 
 @dataclass(frozen=True)
-class AccountWaiting:
+class AccountQueue:
     account: str
     binds: int
     waiting: int
@@ -63,7 +63,7 @@ class AccountWaiting:
 class PartnersReport:
     since: float
     links: tuple[PartnerReport, ...]
-    accounts: tuple[AccountWaiting, ...]
+    accounts: tuple[AccountQueue, ...]
 
 
 def partners_of(document: bytes) -> PartnersReport:

@@ -26,7 +26,7 @@ class HeldStep:
 
 
 @dataclass(frozen=True)
-class HeldExamined:
+class ReleaseCheck:
     """An entry, and what would come of its release."""
 
     entry: HeldEntry
@@ -41,6 +41,6 @@ def entries_of(document: bytes) -> tuple[HeldEntry, ...]:
     return msgspec.json.decode(document, type=tuple[HeldEntry, ...])
 
 
-def examined_of(document: bytes) -> HeldExamined:
+def examined_of(document: bytes) -> ReleaseCheck:
     """Raises `msgspec.DecodeError`."""
-    return msgspec.json.decode(document, type=HeldExamined)
+    return msgspec.json.decode(document, type=ReleaseCheck)

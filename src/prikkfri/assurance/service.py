@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -20,7 +21,8 @@ from prikkfri.assurance.console import store as console_store
 from prikkfri.assurance.controls import Controls
 from prikkfri.assurance.counting import PERIOD_SECONDS, count
 from prikkfri.assurance.customers import CustomerDevice, PasswordLink
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.http import RoleClient
+from prikkfri.assurance.loads import Layer, Measured, loads
 from prikkfri.assurance.overview import (
     RECENT_SECONDS,
     SETTLING_SECONDS,
@@ -35,7 +37,7 @@ from prikkfri.assurance.overview import (
 from prikkfri.assurance.partners import PartnersReport
 from prikkfri.assurance.programmes import Programmes
 from prikkfri.assurance.publishing import summary
-from prikkfri.assurance.quarantine import HeldEntry, HeldExamined
+from prikkfri.assurance.quarantine import HeldEntry, ReleaseCheck
 from prikkfri.assurance.status import Statement
 from prikkfri.clock import Clock
 from prikkfri.config import Assurance as Settings
@@ -68,7 +70,7 @@ class Assurance:
         database: Database,
         *,
         sources: Mapping[str, Source],
-        neighbours: Neighbours,
+        neighbours: RoleClient,
         clock: Clock,
         settings: Settings,
         operator: str,
@@ -76,10 +78,12 @@ class Assurance:
         zone: ZoneInfo,
         arrived: Callable[[str, Sequence[Outcome]], None] = lambda stream, outcomes: None,
         told: Callable[[], Awaitable[Sequence[Statement]]] | None = None,
+        capacities: Mapping[Layer, Sequence[Measured]] = MappingProxyType({}),
     ) -> None:
         """`sources` reads each stream by its name (`signin`, `sms`, `playout`, `door`).
 
         `arrived` is called with what has been stored; `told` gives what the public is told of incidents.
+        `capacities`: what each layer was measured to take, the newest last.
         """
         self.database = database
         self.clock = clock
@@ -100,6 +104,7 @@ class Assurance:
         self._zone = zone
         self._arrived = arrived
         self._told = told
+        self._capacities = capacities
         self._publishing = asyncio.Event()
         self._fresh_of: dict[str, Page] = {}
         self._doubtful: dict[str, Page] = {}
@@ -323,7 +328,7 @@ class Assurance:
         """What the SMS centre holds for a person; None when it does not say."""
         return await self._neighbours.quarantine(link)
 
-    async def quarantine_entry(self, identity: str) -> tuple[bool, HeldExamined | None]:
+    async def quarantine_entry(self, identity: str) -> tuple[bool, ReleaseCheck | None]:
         """Whether the SMS centre answered, and one entry of its quarantine."""
         return await self._neighbours.quarantine_entry(identity)
 
@@ -363,7 +368,7 @@ class Assurance:
         while erased:
             erased = await self.database.write(lambda t: store.erase_counts(t, before=counts_before))
         looks_before = now - settings.looks_kept_days * DAY_SECONDS
-        await self.database.write(lambda t: console_store.erase_looks(t, before=looks_before))
+        await self.database.write(lambda t: console_store.erase_accesses(t, before=looks_before))
 
     # Telling.
 
@@ -374,11 +379,12 @@ class Assurance:
         since = (int(now) - WINDOW_SECONDS) // PERIOD_SECONDS * PERIOD_SECONDS
         counts = await self.database.read(lambda q: store.counts(q, since=since, until=until, period=PERIOD_SECONDS))
         streams, roles = list(self.streams.values()), list(self.roles.values())
-        seen = overview(counts, streams, roles, now)
+        crowd = loads(counts, self._capacities, now)
+        seen = overview(counts, streams, roles, now, loads=crowd)
         if not seen.breakages:
             return seen
         people = await self.database.read(lambda q: store.people(q, since=now - RECENT_SECONDS))
-        return overview(counts, streams, roles, now, people)
+        return overview(counts, streams, roles, now, people, loads=crowd)
 
     async def chart(self, *, seconds: int, period: int) -> Chart:
         """The last whole periods that are settled, over about `seconds`. Raises `StorageError`."""
@@ -387,11 +393,11 @@ class Assurance:
         counts = await self.database.read(lambda q: store.counts(q, since=since, until=until, period=period))
         return chart(counts, since=since, until=until, period=period)
 
-    async def outcomes(self, sought: store.Sought) -> list[store.Taken]:
+    async def outcomes(self, sought: store.OutcomeFilter) -> list[store.StoredOutcome]:
         """The newest outcomes that answer to `sought`, at most `OUTCOMES_SHOWN_MAX`."""
         return await self.database.read(lambda q: store.outcomes(q, sought, most=OUTCOMES_SHOWN_MAX))
 
-    async def outcomes_of_customer(self, customer: str) -> list[store.Taken]:
+    async def outcomes_of_customer(self, customer: str) -> list[store.StoredOutcome]:
         """The newest outcomes of a subscriber, with those of a device from before they had signed in on it."""
         return await self.database.read(lambda q: store.outcomes_of_customer(q, customer, most=OUTCOMES_SHOWN_MAX))
 

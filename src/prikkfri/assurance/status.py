@@ -14,7 +14,7 @@ from datetime import datetime, tzinfo
 from typing import Literal
 
 from prikkfri.assurance import plain
-from prikkfri.assurance.incidents import Entry, Incident, State, word
+from prikkfri.assurance.incidents import Entry, Incident, State, displayed_state
 from prikkfri.assurance.segments import Segment
 
 Texts = Mapping[str, str]
@@ -153,7 +153,7 @@ def weigh(hit: int, asked: int) -> Severity:
 
 def statements(incidents: Iterable[Incident], *, now: float, zone: tzinfo) -> tuple[Statement, ...]:
     """What the public is told at `now`, the newest incident first; times in the texts are those of `zone`."""
-    lately = [each for each in incidents if told(each) and weight(each) != "operational" and _of_late(each, now)]
+    lately = [each for each in incidents if is_public(each) and weight(each) != "operational" and _of_late(each, now)]
     lately.sort(key=lambda incident: incident.opened_at, reverse=True)
     return tuple(_statement(incident, now, zone) for incident in lately)
 
@@ -166,7 +166,7 @@ def what(incident: Incident) -> Texts:
     return {language: plain.capital(problems[language]) for language in LANGUAGES}
 
 
-def told(incident: Incident) -> bool:
+def is_public(incident: Incident) -> bool:
     """Whether the public, or one of those hit, may be told of it: not of a suspicion, nor of what was nothing."""
     return incident.confirmed_at is not None and not incident.dismissed
 
@@ -202,7 +202,7 @@ def _statement(incident: Incident, now: float, zone: tzinfo) -> Statement:
         steps=steps,
         severity=weight(incident),
         stage=stage,
-        state=word(incident),
+        state=displayed_state(incident),
         title=what(incident),
         since=incident.since,
         updated_at=updates[0].at if updates else incident.opened_at,

@@ -24,7 +24,7 @@ LATE_AROUND_SECONDS = 3_600.0
 
 
 @dataclass(frozen=True)
-class Taken:
+class StoredOutcome:
     """An outcome as it was taken from a stream."""
 
     stream: str
@@ -45,7 +45,7 @@ class Alarm:
 
 
 @dataclass(frozen=True)
-class Sought:
+class OutcomeFilter:
     """Which outcomes to list; an empty text means any."""
 
     since: float
@@ -194,7 +194,7 @@ _OF_HELD_DEVICES = (
 )
 
 
-async def outcomes(queries: Queries, sought: Sought, *, most: int) -> list[Taken]:
+async def outcomes(queries: Queries, sought: OutcomeFilter, *, most: int) -> list[StoredOutcome]:
     """The newest outcomes that answer to `sought`, newest first."""
     # The constant lets the planner take the partial index of broken outcomes.
     broken = " AND verdict = 'broken'" if sought.verdict == "broken" else ""
@@ -209,8 +209,8 @@ async def outcomes(queries: Queries, sought: Sought, *, most: int) -> list[Taken
 
 
 async def outcomes_in(
-    queries: Queries, *, since: float, until: float, service: str = "", after: Taken | None = None, most: int
-) -> list[Taken]:
+    queries: Queries, *, since: float, until: float, service: str = "", after: StoredOutcome | None = None, most: int
+) -> list[StoredOutcome]:
     """The first `most` outcomes of a time and service (empty: any), oldest first; `after` one of them, the next."""
     stream, position = (after.stream, after.position) if after else ("", -1)
     since = after.outcome.time if after else since
@@ -223,8 +223,8 @@ async def outcomes_in(
 
 
 async def outcomes_of_customer(
-    queries: Queries, customer: str, *, most: int, before: Taken | None = None
-) -> list[Taken]:
+    queries: Queries, customer: str, *, most: int, before: StoredOutcome | None = None
+) -> list[StoredOutcome]:
     """The newest outcomes of a subscriber, and those of a held device from before anyone had signed in on it.
 
     `before` one of them: those that come after it.
@@ -239,9 +239,9 @@ async def outcomes_of_customer(
     return [_taken(row) for row in rows]
 
 
-def _taken(row: Row) -> Taken:
+def _taken(row: Row) -> StoredOutcome:
     stream, position, time, service, step, layer, verdict, reason, customer, device, promise, observed, dimensions = row
-    return Taken(
+    return StoredOutcome(
         stream,
         position,
         Outcome(

@@ -24,7 +24,7 @@ from math import inf
 import numpy as np
 
 from prikkfri.assurance.lattice import Counts, Floats, Indices, Lattice, lattice, shares
-from prikkfri.assurance.localisation import CLEARING_EVIDENCE_MIN, Cell, Cleared, Placed
+from prikkfri.assurance.localisation import CLEARING_EVIDENCE_MIN, Cell, ClearedValue, FaultSegment
 
 SUSPECTS_MAX = 10
 CAUSES_MAX = 5
@@ -64,11 +64,11 @@ PLAIN = Reading(overdispersion=0.0, neighbours=False, excess=1.0)
 class Location:
     """Where the fault of a minute is."""
 
-    placed: tuple[Placed, ...] = ()
+    placed: tuple[FaultSegment, ...] = ()
     """The best first; empty when the fault, if there is one, is in none of the values that are known."""
-    suspects: tuple[Placed, ...] = ()
+    suspects: tuple[FaultSegment, ...] = ()
     """What is placed, and then what it might be instead or beside it."""
-    cleared: tuple[Cleared, ...] = ()
+    cleared: tuple[ClearedValue, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -204,11 +204,11 @@ def _listed(placed: Sequence[int], best: Indices, plain: Indices, last: Indices)
     return listed
 
 
-def _placed(table: Lattice, counts: Counts, score: Floats, group: int) -> Placed:
+def _placed(table: Lattice, counts: Counts, score: Floats, group: int) -> FaultSegment:
     settled, broken = float(counts.settled[group]), float(counts.broken[group])
     all_settled, all_broken = float(table.leaves.settled.sum()), float(table.leaves.broken.sum())
     before = float(counts.settled_before[group])
-    return Placed(
+    return FaultSegment(
         table.segment(group),
         settled,
         broken,
@@ -220,7 +220,7 @@ def _placed(table: Lattice, counts: Counts, score: Floats, group: int) -> Placed
 
 def _cleared(
     table: Lattice, counts: Counts, weighed: _Weighed, placed: Sequence[int], listed: Sequence[int]
-) -> Iterator[Cleared]:
+) -> Iterator[ClearedValue]:
     """Single values of which nothing is suspected, nothing was broken with the fault, and which would have shown it."""
     if not placed or weighed.usual is None:
         return
@@ -238,7 +238,7 @@ def _cleared(
         shown = share < fault and settled * float(divergence(share, fault)) > CLEARING_EVIDENCE_MIN
         if shown and _rise(weighed, group) < CLEARING_EVIDENCE_MIN:
             usual = float(weighed.usual[group])
-            yield Cleared(segment, float(counts.settled[group]), float(counts.broken[group]), usual)
+            yield ClearedValue(segment, float(counts.settled[group]), float(counts.broken[group]), usual)
 
 
 def divergence(p: Floats | float, q: Floats | float) -> Floats:

@@ -181,7 +181,7 @@ def _series(own: tuple[str, str, str, bool], dimensions: tuple[Value, ...]) -> t
     return Segment.of(base), *(Segment.of({**base, name: value}) for name, value in dimensions if name not in BASE)
 
 
-class Answer(NamedTuple):
+class Settlement(NamedTuple):
     """When a promise was settled, by the clock of whoever settled it, and whether its asking had been read by then."""
 
     at: float
@@ -196,12 +196,12 @@ class Pairing:
     def __init__(
         self,
         waiting: Mapping[str, Outcome] | None = None,
-        answered: Mapping[tuple[str, str], Answer] | None = None,
+        answered: Mapping[tuple[str, str], Settlement] | None = None,
         expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
     ) -> None:
         self.waiting: Expiring[str, Outcome] = Expiring()
         """The asking by promise id, oldest first, until its grace time is over."""
-        self.answered: Expiring[tuple[str, str], Answer] = Expiring()
+        self.answered: Expiring[tuple[str, str], Settlement] = Expiring()
         """By promise id and the step that settled it, oldest first, for as long as that is remembered."""
         self.expectations = expectations
         for asking in (waiting or {}).values():
@@ -225,13 +225,13 @@ class Pairing:
         asking, key = self.waiting.take(outcome.promise), (outcome.promise, outcome.step)
         before = self.answered.take(key)
         asked = asking is not None or (before is not None and before.asked)
-        self._remember(key, Answer(outcome.time, asked, max(outcome.time, start)))
+        self._remember(key, Settlement(outcome.time, asked, max(outcome.time, start)))
         return asking, asking is not None or before is None or before.at != outcome.time
 
     def _wait(self, asking: Outcome) -> None:
         self.waiting.put(asking.promise, asking, asking.time + expectation(asking, self.expectations).grace_seconds)
 
-    def _remember(self, key: tuple[str, str], answer: Answer) -> None:
+    def _remember(self, key: tuple[str, str], answer: Settlement) -> None:
         self.answered.put(key, answer, answer.read_at + ANSWERED_KEPT_SECONDS)
 
     def _settled(self, asking: Outcome) -> bool:
@@ -247,7 +247,7 @@ class Tally:
     buckets: Mapping[Segment, Bucket]
     open: Mapping[str, Outcome]
     """The asking by promise id, oldest first."""
-    answered: Mapping[tuple[str, str], Answer] = field(default_factory=dict)
+    answered: Mapping[tuple[str, str], Settlement] = field(default_factory=dict)
     """What was settled lately, by promise id and the step that settled it."""
 
 
@@ -257,7 +257,7 @@ def tally(
     *,
     start: float,
     now: float,
-    answered: Mapping[tuple[str, str], Answer] | None = None,
+    answered: Mapping[tuple[str, str], Settlement] | None = None,
     expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
     open_max: int = OPEN_PROMISES_MAX,
 ) -> Tally:

@@ -25,5 +25,5 @@ def language_of(msisdn: str) -> Language:
 
 def of_credit(amount: int, currency: str, language: Language) -> str:
     """`amount` in the smallest unit. Every letter is one of the GSM alphabet, in which a message is cheapest."""
-    said = money.said(amount, currency, language).replace("\u00a0", " ")
+    said = money.format_amount(amount, currency, language).replace("\u00a0", " ")
     return _TEXTS[language].format(amount=said)

@@ -17,17 +17,17 @@ import numpy as np
 from msgspec import structs
 
 from prikkfri.assurance.counting import plausible_time
-from prikkfri.assurance.detection import SECONDS_PER_YEAR, TESTS, Alarm, Settings, State, shares, together
+from prikkfri.assurance.detection import SECONDS_PER_YEAR, TESTS, Alarm, SeriesState, Settings, shares, together
 from prikkfri.assurance.detection.shares import SECONDS_PER_MONTH, Flags, Floats, Shares, ShareSettings
 from prikkfri.assurance.detection.together import Sums
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import (
     CLOCKS_APART_SECONDS_MAX,
     EXPECTATIONS,
-    Answer,
     Bucket,
     Expectation,
     Pairing,
+    Settlement,
     counted,
     is_promise,
     series_of,
@@ -93,7 +93,7 @@ class Watch:
         return tuple(alarm for _, alarms in sorted(self.raised.items()) for alarm in alarms)
 
     @property
-    def states(self) -> dict[Segment, State]:
+    def states(self) -> dict[Segment, SeriesState]:
         """Each series by itself."""
         if self.sums is None:
             return {}
@@ -105,7 +105,7 @@ class Watch:
         return self.pairing.waiting if self.pairing else {}
 
     @property
-    def answered(self) -> Mapping[tuple[str, str], Answer]:
+    def answered(self) -> Mapping[tuple[str, str], Settlement]:
         """Promises that were settled lately, by id and the step that settled them."""
         return self.pairing.answered if self.pairing else {}
 
@@ -148,7 +148,7 @@ def advance(
 class _Kept(msgspec.Struct):
     """How a watch is kept; before the shares of all were counted together it was the list alone."""
 
-    series: list[tuple[str, State]]
+    series: list[tuple[str, SeriesState]]
     shares: dict[str, list[float]]
 
 
@@ -170,7 +170,7 @@ def restored(
 
     `before`: what came in the grace times before that, oldest first: it tells which promises are open.
     """
-    kept = msgspec.json.decode(document, type=list[tuple[str, State]] | _Kept)
+    kept = msgspec.json.decode(document, type=list[tuple[str, SeriesState]] | _Kept)
     known, numbers = (kept.series, kept.shares) if isinstance(kept, _Kept) else (kept, {})
     states = [state for _, state in known]
     pairing = Pairing(expectations=expectations)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prikkfri.assurance.answers import Answer
     from prikkfri.assurance.impact import Impact
     from prikkfri.assurance.incidents import Incident
-    from prikkfri.assurance.response.store import Given
+    from prikkfri.assurance.response.store import CreditRecord
     from prikkfri.storage import Database, Queries
 
 commands = typer.Typer(help="What has been broken, and the answers.", rich_markup_mode=None)
@@ -33,7 +33,7 @@ def incidents(context: typer.Context, json_file: JsonFile = None, home: Home = H
         if any(source is not None and source.name == "COMMANDLINE" for source in sources):
             raise UsageError(f"options come last: prikkfri incidents {context.invoked_subcommand} ID --home ...")
         return
-    from prikkfri.assurance.incidents import document, said
+    from prikkfri.assurance.incidents import describe_state, document
     from prikkfri.assurance.response import store
 
     settings = configuration(home, config)
@@ -47,7 +47,7 @@ def incidents(context: typer.Context, json_file: JsonFile = None, home: Home = H
         table = Table("id", "state", "since", "where", box=None, header_style="dim")
         for incident in found:
             where = "; ".join(str(segment) for segment in incident.segments)
-            table.add_row(incident.id, said(incident), moment(incident.since, zone), where)
+            table.add_row(incident.id, describe_state(incident), moment(incident.since, zone), where)
         console.print(table)
     raise typer.Exit(1 if any(incident.open for incident in found) else 0)
 
@@ -60,7 +60,7 @@ def show_incident(
     config: ConfigFile = None,
 ) -> None:
     """The answer sheet of one incident, and its timeline."""
-    from prikkfri.assurance.incidents import document, in_order, said
+    from prikkfri.assurance.incidents import describe_state, document, in_order
     from prikkfri.assurance.response import store
 
     async def work(database: "Database") -> "tuple[Incident, list[Answer]]":
@@ -73,7 +73,7 @@ def show_incident(
     if json_file is not None:
         write_json({"incident": document(incident), "answers": [asdict(answer) for answer in answers]}, json_file)
         return
-    console.print(f"{incident.id}  [bold]{said(incident)}[/bold]  since {moment(incident.since, zone)}\n")
+    console.print(f"{incident.id}  [bold]{describe_state(incident)}[/bold]  since {moment(incident.since, zone)}\n")
     for answer in answers:
         console.print(f"{answer.number:2}. [bold]{answer.question}[/bold]", soft_wrap=True)
         console.print(f"    {answer.text}", style="" if answer.known else "dim", soft_wrap=True)
@@ -133,7 +133,7 @@ def credits(
     """The service credits given for an incident: one for each customer hit."""
     from prikkfri.assurance.response import store
 
-    async def work(database: "Database") -> "list[Given]":
+    async def work(database: "Database") -> "list[CreditRecord]":
         await database.read(lambda q: _incident(q, identifier, home))
         return await database.read(lambda q: store.credits_of(q, identifier))
 
@@ -147,7 +147,9 @@ def credits(
         rows = [{**asdict(each.credit), "given_by": each.given_by, "given_at": each.given_at} for each in given]
         write_json(rows, json_file)
         return
-    total = money.said(sum(each.credit.amount for each in given), given[0].credit.currency, "en") if given else "0"
+    total = (
+        money.format_amount(sum(each.credit.amount for each in given), given[0].credit.currency, "en") if given else "0"
+    )
     told = sum(bool(each.told_at) for each in given)
     console.print(f"{len(given):,} credits, {total} together; {told:,} customers have been told")
 

@@ -86,12 +86,12 @@ def told_by_sms(settings: Config, method: str, path: str, wanted: object, author
 
 def told_by(role: str, settings: Config, method: str, path: str, wanted: object, authorization: str) -> tuple[int, Any]:
     """What a role answers, whatever it is. Raises `PrikkfriError` when it does not."""
-    from prikkfri.app.asking import asked
+    from prikkfri.app.asking import ask_role
 
     port = settings.roles.edge(role).port
     headers = {"Authorization": authorization}
     try:
-        told = asked(port, method, path, body=wanted, headers=headers, seconds=SEND_SECONDS_MAX)
+        told = ask_role(port, method, path, body=wanted, headers=headers, seconds=SEND_SECONDS_MAX)
         return told.status, told.document
     except (OSError, ProtocolError, ValueError) as error:
         raise PrikkfriError(

@@ -10,7 +10,7 @@ from prikkfri.cli.printing import console, refuse_unwritable, write_json
 from prikkfri.errors import UsageError
 
 if TYPE_CHECKING:
-    from prikkfri.assurance.localisation import Cleared, Placed
+    from prikkfri.assurance.localisation import ClearedValue, FaultSegment
     from prikkfri.assurance.suspects import Location
 
 
@@ -38,7 +38,7 @@ def locate(
 
 
 def document(found: "Location") -> dict[str, Any]:
-    def counted(each: "Placed | Cleared") -> dict[str, Any]:
+    def counted(each: "FaultSegment | ClearedValue") -> dict[str, Any]:
         return {"segment": dict(each.segment.values), "settled": each.settled, "broken": each.broken,
                 "usual_share": each.usual}  # fmt: skip
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from prikkfri.app.first_account import first_account_file
+from prikkfri.app.first_user import first_user_file
 from prikkfri.app.logs import log_file
 from prikkfri.app.supervisor import Program, Supervisor
 from prikkfri.cli.printing import console
@@ -75,7 +75,7 @@ def _sign_in_with(settings: Config, role: str) -> str:
         from prikkfri.simulation import demo as demonstration
 
         return f"{demonstration.people(1)[0].email} / {demonstration.PASSWORD}"
-    file = first_account_file(settings.home)
+    file = first_user_file(settings.home)
     if role == "assurance" and file.exists():
         return file.read_text(encoding="utf-8").strip() if settings.demo else f"name and first password: {file}"
     return ""

@@ -16,7 +16,7 @@ from prikkfri.clock import SystemClock
 from prikkfri.errors import UsageError
 
 if TYPE_CHECKING:
-    from prikkfri.simulation.evenings.judging import Judged, Result
+    from prikkfri.simulation.evenings.judging import Judgement, Result
     from prikkfri.simulation.messages import many
     from prikkfri.simulation.waiting.judging import Result as WaitingResult
 
@@ -30,7 +30,7 @@ def simulate_evenings(
     json_file: JsonFile = None,
 ) -> None:
     """Judge assurance over evenings drawn by lot: alarms, places, lists and credits against the truth."""
-    from prikkfri.simulation.evenings.judging import Judged, goal_holds
+    from prikkfri.simulation.evenings.judging import Judgement, goal_holds
     from prikkfri.simulation.evenings.many import simulate
 
     refuse_unwritable(json_file, "--json")
@@ -38,7 +38,7 @@ def simulate_evenings(
     with Progress(console=progress, transient=True) as bar:
         task = bar.add_task("evenings", total=evenings)
 
-        def say(judged: Judged) -> None:
+        def say(judged: Judgement) -> None:
             bar.advance(task)
             say_evening(progress, judged)
 
@@ -50,7 +50,7 @@ def simulate_evenings(
     raise typer.Exit(0 if goal_holds(found, every) else 1)
 
 
-def say_evening(progress: Console, judged: "Judged") -> None:
+def say_evening(progress: Console, judged: "Judgement") -> None:
     """An evening on which something was wrong, as its seed, and how to see it again."""
     if not judged.findings:
         return
@@ -70,7 +70,7 @@ def say_draws(progress: Console) -> None:
     progress.print(table)
 
 
-def say_evenings(progress: Console, found: "Result", every: "Sequence[Judged]") -> None:
+def say_evenings(progress: Console, found: "Result", every: "Sequence[Judgement]") -> None:
     from prikkfri.simulation.evenings.judging import goal_holds
 
     table = Table(box=None, show_header=False)
@@ -166,14 +166,14 @@ def say_assumed(progress: Console, assumed: Mapping[str, float], settings: Mappi
 
 
 def simulate_worlds(seed: int, events: int, json_file: Path | None) -> None:
-    from prikkfri.simulation.messages.many import Judged, simulate, worlds
+    from prikkfri.simulation.messages.many import Judgement, simulate, worlds
 
     refuse_unwritable(json_file, "--json")
     progress = Console(stderr=True, highlight=False)
     with Progress(console=progress, transient=True) as bar:
         task = bar.add_task("worlds", total=len(worlds(seed, events)))
 
-        def say(judged: Judged) -> None:
+        def say(judged: Judgement) -> None:
             bar.advance(task)
             say_world(progress, judged)
 
@@ -184,7 +184,7 @@ def simulate_worlds(seed: int, events: int, json_file: Path | None) -> None:
     raise typer.Exit(0 if found.holds and not any(each.findings for each in every) else 1)
 
 
-def say_world(progress: Console, judged: "many.Judged") -> None:
+def say_world(progress: Console, judged: "many.Judgement") -> None:
     """A world in which something was wrong, as its seed, and how to see it again."""
     if not judged.findings:
         return
@@ -197,7 +197,7 @@ def say_world(progress: Console, judged: "many.Judged") -> None:
     progress.print(f"    again: prikkfri simulate sms --seed {judged.seed} --events 1", style="dim")
 
 
-def say_worlds(progress: Console, found: "many.Result", every: "Sequence[many.Judged]") -> None:
+def say_worlds(progress: Console, found: "many.Result", every: "Sequence[many.Judgement]") -> None:
     table = Table(box=None, show_header=False)
     table.add_row("worlds", f"{len(every):,} of {found.events // max(len(every), 1):,} messages")
     for name, value in asdict(found).items():

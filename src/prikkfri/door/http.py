@@ -9,9 +9,9 @@ import msgspec
 
 from prikkfri.door.service import Admitted, Door, Issued, Refused, Waiting
 from prikkfri.protocols.asgi import (
-    Answer,
     Application,
     Handler,
+    HttpResponse,
     Receive,
     Request,
     Route,
@@ -60,10 +60,10 @@ def application(
 ) -> Application:
     """`open_channels_url`: where playout lists the channels that need no sign-in."""
 
-    def document(answer: Issued | Admitted | Waiting | Refused) -> Answer:
+    def document(answer: Issued | Admitted | Waiting | Refused) -> HttpResponse:
         match answer:
             case Issued():
-                return Answer(
+                return HttpResponse(
                     200,
                     {
                         "playback_token": answer.playback_token,
@@ -72,9 +72,9 @@ def application(
                     },
                 )
             case Admitted():
-                return Answer(200, {"admitted": answer.admission, "expires_at": answer.expires_at})
+                return HttpResponse(200, {"admitted": answer.admission, "expires_at": answer.expires_at})
             case Waiting():
-                return Answer(
+                return HttpResponse(
                     200,
                     {
                         "ticket": answer.ticket,
@@ -90,7 +90,7 @@ def application(
                 status, message = _ANSWERS[answer.reason]
                 return refusal(status, answer.reason, message, retry_after_s=answer.retry_after_s)
 
-    async def enter(request: Request) -> Answer:
+    async def enter(request: Request) -> HttpResponse:
         door.in_flight -= 1  # whoever's body has not come yet is nobody we work for
         try:
             body = await request.body()
@@ -104,7 +104,7 @@ def application(
             return refusal(400, "bad-request", "`device` must be `d-` and 22 base64url characters.")
         return document(door.enter(device, (request.scope.get("client") or ("",))[0]))
 
-    async def waiting(request: Request) -> Answer:
+    async def waiting(request: Request) -> HttpResponse:
         if len(request.query) > QUERY_BYTES_MAX:
             return refused("too-large", bytes_max=QUERY_BYTES_MAX)
         [ticket] = parse_qs(request.query.decode("latin-1")).get("ticket", [""])[:1]
@@ -120,14 +120,14 @@ def application(
             answer = door.waiting(answer.ticket)
         return document(answer)
 
-    async def playback_token(request: Request) -> Answer:
+    async def playback_token(request: Request) -> HttpResponse:
         return document(door.playback_token(bearer(request.scope)))
 
-    async def line(request: Request) -> Answer:
-        return Answer(200, headers=LINE_HEADERS, body=door.line())
+    async def line(request: Request) -> HttpResponse:
+        return HttpResponse(200, headers=LINE_HEADERS, body=door.line())
 
     def gated(step: str, handler: Handler) -> Handler:
-        async def answer(request: Request) -> Answer | None:
+        async def answer(request: Request) -> HttpResponse | None:
             if overloaded := door.overloaded(step):
                 return document(overloaded)
             return await handler(request)

@@ -14,7 +14,7 @@ from prikkfri.errors import StorageError, StorageUnavailable
 from prikkfri.journal.following import Batches, Page, Source, decoded, read_batches
 from prikkfri.journal.limits import LIMITS, JournalLimits
 from prikkfri.journal.writing import Journal
-from prikkfri.protocols.asgi import NOT_FOUND, Answer, Application, Request, Route, edge, refusal
+from prikkfri.protocols.asgi import NOT_FOUND, Application, HttpResponse, Request, Route, edge, refusal
 
 POSITION_MAX = (1 << 63) - 1
 RETRY_AFTER_SECONDS = 2.0
@@ -26,7 +26,7 @@ _decoder = msgspec.msgpack.Decoder(Batches)
 def application(journal: Journal, key: str) -> Application:
     """Serves a journal to whoever has the command key of its role."""
 
-    async def batches(request: Request) -> Answer:
+    async def batches(request: Request) -> HttpResponse:
         [after] = parse_qs(request.query.decode("latin-1"), keep_blank_values=True).get("after", ["0"])[:1]
         if not (after.isascii() and after.isdigit() and len(after) < 20 and int(after) <= POSITION_MAX):
             return refusal(400, "bad-request", "`after` must be a position.")
@@ -38,7 +38,7 @@ def application(journal: Journal, key: str) -> Application:
             return refusal(503, "storage", "The journal cannot be read just now.", retry_after_s=RETRY_AFTER_SECONDS)
         if found is not None and int(after) <= found.newest:  # else it has taken another incarnation, and none of this
             journal.taken_to = int(after)
-        return Answer(200, None, ((b"content-type", b"application/msgpack"),), _encoder.encode(found))
+        return HttpResponse(200, None, ((b"content-type", b"application/msgpack"),), _encoder.encode(found))
 
     return edge([Route("GET", "/journal/{stream}", batches, key=key)])
 

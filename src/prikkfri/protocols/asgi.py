@@ -37,7 +37,7 @@ class BodyTooLarge(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     status: int
     document: object = None
     """Sent as JSON; None: no body, or `body`."""
@@ -51,13 +51,15 @@ class Answer:
     """Raised once it is sent: this client can be told, and the role must not go on all the same."""
 
 
-def refusal(status: int, slug: str, message: str, *, retry_after_s: float | None = None, **facts: object) -> Answer:
+def refusal(
+    status: int, slug: str, message: str, *, retry_after_s: float | None = None, **facts: object
+) -> HttpResponse:
     """`{"error", "message"}`, and when to try again: `Retry-After` in whole seconds, rounded up."""
     document: dict[str, object] = {"error": slug, "message": message, **facts}
     if retry_after_s is None:
-        return Answer(status, document)
+        return HttpResponse(status, document)
     seconds = max(1, math.ceil(retry_after_s))
-    return Answer(status, {**document, "retry_after_s": seconds}, ((b"retry-after", str(seconds).encode()),))
+    return HttpResponse(status, {**document, "retry_after_s": seconds}, ((b"retry-after", str(seconds).encode()),))
 
 
 REFUSALS: Mapping[str, tuple[int, str]] = {
@@ -77,10 +79,10 @@ REFUSALS: Mapping[str, tuple[int, str]] = {
 """What every edge refuses alike: status and sentence by slug. What only one refuses stands in its own `http.py`."""
 
 
-def refused(slug: str, /, *, name: str = "", headers: Headers = (), **facts: object) -> Answer:
+def refused(slug: str, /, *, name: str = "", headers: Headers = (), **facts: object) -> HttpResponse:
     """A refusal of the table. `name`: what clients of this edge know it by; `facts` stand in its sentence."""
     status, sentence = REFUSALS[slug]
-    return Answer(status, {"error": name or slug, "message": sentence.format(**facts)}, headers)
+    return HttpResponse(status, {"error": name or slug, "message": sentence.format(**facts)}, headers)
 
 
 NOT_FOUND = refused("not-found")
@@ -111,7 +113,7 @@ async def until_disconnect(receive: Receive) -> None:
 
 
 async def respond(
-    send: Send, answer: Answer, extra: Headers = (), *, head: bool = False, receive: Receive | None = None
+    send: Send, answer: HttpResponse, extra: Headers = (), *, head: bool = False, receive: Receive | None = None
 ) -> None:
     """`head`: the headers alone are asked for. `receive`: needed for a stream, to know when the client has left."""
     if answer.stream is not None and not head:
@@ -172,9 +174,9 @@ def cross_origin(viewer_origin: str, *, credentials: bool) -> Headers:
     return (*allowed, (b"access-control-expose-headers", b"Retry-After"))
 
 
-def preflight(methods: Mapping[str, object] | frozenset[str]) -> Answer:
+def preflight(methods: Mapping[str, object] | frozenset[str]) -> HttpResponse:
     """The answer to a browser that asks whether it may send a JSON body and a bearer token."""
-    return Answer(
+    return HttpResponse(
         204,
         None,
         (
@@ -226,7 +228,7 @@ class Request:
         return body
 
 
-Handler = Callable[[Request], Awaitable[Answer | None]]
+Handler = Callable[[Request], Awaitable[HttpResponse | None]]
 """None: the client has left, and nothing is answered."""
 
 
@@ -296,7 +298,7 @@ def edge(
     *,
     cors: Headers = (),
     names: Mapping[str, str] | None = None,
-    page: Callable[[Scope, Answer], Answer] | None = None,
+    page: Callable[[Scope, HttpResponse], HttpResponse] | None = None,
 ) -> Application:
     """The ASGI application that answers `routes`, and refuses the rest.
 
@@ -305,17 +307,17 @@ def edge(
     """
     table, known_as = _Table(routes), names or {}
 
-    def refuse(scope: Scope, slug: str, *, headers: Headers = (), **facts: object) -> Answer:
+    def refuse(scope: Scope, slug: str, *, headers: Headers = (), **facts: object) -> HttpResponse:
         answer = refused(slug, name=known_as.get(slug, ""), headers=headers, **facts)
         return answer if page is None else page(scope, answer)
 
-    async def decide(scope: Scope, receive: Receive) -> Answer | None:
+    async def decide(scope: Scope, receive: Receive) -> HttpResponse | None:
         method: str = scope["method"]
         methods, parts = table.find(scope["path"])
         if not methods:
             return refuse(scope, "not-found")
         if method == "OPTIONS":
-            return preflight(methods) if cors else Answer(204, None, (allow(methods),))
+            return preflight(methods) if cors else HttpResponse(204, None, (allow(methods),))
         route = methods.get("GET" if method == "HEAD" else method)
         if route is None:
             allowed = allow(methods)

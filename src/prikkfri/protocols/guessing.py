@@ -24,7 +24,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class FailureCounter:
     failures: float
     at: float
     reserved: int = 0
@@ -56,40 +56,42 @@ def acquaintance(name: str, known: str, limits: Limits) -> dict[Key, Limit]:
     return {("known", name[:NAME_CHARACTERS_MAX], known): limits.name_and_network}
 
 
-def retry_after(buckets: Mapping[Key, Bucket], tried: Mapping[Key, Limit], now: float) -> float | None:
+def retry_after(buckets: Mapping[Key, FailureCounter], tried: Mapping[Key, Limit], now: float) -> float | None:
     """None: may try. Otherwise the seconds until one more try has room in every bucket."""
     waits = []
     for key, limit in tried.items():
-        bucket = buckets.get(key) or Bucket(0.0, now)
+        bucket = buckets.get(key) or FailureCounter(0.0, now)
         over = _level(bucket, limit, now) + bucket.reserved + 1 - limit.failures_max
         if over > 0:
             waits.append(over * limit.drains_in_s / limit.failures_max)
     return max(waits, default=None)
 
 
-def reserved(buckets: Mapping[Key, Bucket], tried: Mapping[Key, Limit], now: float) -> dict[Key, Bucket]:
+def reserved(
+    buckets: Mapping[Key, FailureCounter], tried: Mapping[Key, Limit], now: float
+) -> dict[Key, FailureCounter]:
     """The buckets that a try under way changes, as they are then."""
     return _changed(buckets, tried, now, failures=0, places=1)
 
 
 def settled(
-    buckets: Mapping[Key, Bucket], tried: Mapping[Key, Limit], now: float, *, failed: bool
-) -> dict[Key, Bucket]:
+    buckets: Mapping[Key, FailureCounter], tried: Mapping[Key, Limit], now: float, *, failed: bool
+) -> dict[Key, FailureCounter]:
     """The same when its end is known: a reserved place has become a failure, or is free again."""
     return _changed(buckets, tried, now, failures=int(failed), places=-1)
 
 
 def _changed(
-    buckets: Mapping[Key, Bucket], tried: Mapping[Key, Limit], now: float, *, failures: int, places: int
-) -> dict[Key, Bucket]:
+    buckets: Mapping[Key, FailureCounter], tried: Mapping[Key, Limit], now: float, *, failures: int, places: int
+) -> dict[Key, FailureCounter]:
     changed = {}
     for key, limit in tried.items():
-        bucket = buckets.get(key) or Bucket(0.0, now)
-        changed[key] = Bucket(_level(bucket, limit, now) + failures, now, max(0, bucket.reserved + places))
+        bucket = buckets.get(key) or FailureCounter(0.0, now)
+        changed[key] = FailureCounter(_level(bucket, limit, now) + failures, now, max(0, bucket.reserved + places))
     return changed
 
 
-def _level(bucket: Bucket, limit: Limit, now: float) -> float:
+def _level(bucket: FailureCounter, limit: Limit, now: float) -> float:
     return max(0.0, bucket.failures - (now - bucket.at) * limit.failures_max / limit.drains_in_s)
 
 
@@ -98,7 +100,7 @@ class Guesses:
 
     def __init__(self, *, buckets_max: int) -> None:
         self._buckets_max = buckets_max
-        self._buckets: OrderedDict[Key, Bucket] = OrderedDict()
+        self._buckets: OrderedDict[Key, FailureCounter] = OrderedDict()
 
     def reserve(self, tried: Mapping[Key, Limit], now: float) -> float | None:
         """Takes a place, which `settle` ends; or, when there is none, the seconds until there may be one."""
@@ -110,7 +112,7 @@ class Guesses:
     def settle(self, tried: Mapping[Key, Limit], now: float, *, failed: bool) -> None:
         self._keep(settled(self._buckets, tried, now, failed=failed))
 
-    def _keep(self, changed: Mapping[Key, Bucket]) -> None:
+    def _keep(self, changed: Mapping[Key, FailureCounter]) -> None:
         for key, bucket in changed.items():
             if bucket.failures or bucket.reserved:
                 self._buckets[key] = bucket

@@ -52,7 +52,7 @@ class Networks:
         return any(parsed in network for network in self._networks)
 
 
-class Shares:
+class NetworkQuota:
     """Who holds how many of something of which there are `places_max`.
 
     A network may hold `of_network_max`; all those of one IPv6 site together `SITE_SHARES` times as many.

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from prikkfri.protocols.asgi import REFUSALS, Answer, Request, Route
+from prikkfri.protocols.asgi import REFUSALS, HttpResponse, Request, Route
 
 PATH = "/openapi.json"
 OPENAPI = "3.1.0"
@@ -96,8 +96,8 @@ def document(
 def route(described: Mapping[str, Any]) -> Route:
     """Serves the document."""
 
-    async def show(_: Request) -> Answer:
-        return Answer(200, described)
+    async def show(_: Request) -> HttpResponse:
+        return HttpResponse(200, described)
 
     return Route("GET", PATH, show)
 

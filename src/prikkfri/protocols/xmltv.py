@@ -59,7 +59,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class Omission:
     """Programmes that tell too little to be shown."""
 
     why: str
@@ -72,7 +72,7 @@ class LeftOut:
 class Guide:
     channel_names: dict[str, str]
     listings: tuple[Listing, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Omission, ...]
 
 
 def read_xmltv(document: bytes, limits: Limits = LIMITS) -> Guide:
@@ -102,7 +102,7 @@ def read_xmltv(document: bytes, limits: Limits = LIMITS) -> Guide:
             parser.Parse(document, True)
     except (expat.ExpatError, LookupError) as error:
         raise RemoteProtocolError(f"not XML: {error}") from None
-    left_out = tuple(LeftOut(why, count, line) for why, (count, line) in reader.left_out.items())
+    left_out = tuple(Omission(why, count, line) for why, (count, line) in reader.left_out.items())
     return Guide(reader.channel_names, tuple(reader.listings), left_out)
 
 

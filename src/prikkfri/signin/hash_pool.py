@@ -25,12 +25,12 @@ NICENESS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Overloaded:
+class Overload:
     retry_after_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Hashed(Generic[T]):
+class HashResult(Generic[T]):
     result: T
 
 
@@ -73,7 +73,7 @@ class HashPool:
         load = self.load
         return replace(load, hash_s=max(load.hash_s, under_way_s, min(self._last))).wait_s(with_pass=True)
 
-    def refusal(self, *, with_pass: bool) -> Overloaded | None:
+    def refusal(self, *, with_pass: bool) -> Overload | None:
         """What `run` would say now, before any other work is done for the client."""
         retry_after_s = admission.retry_after(
             self.load, self._patience, self._clock.monotonic(), with_pass=with_pass, waiting_room=self._waiting_room
@@ -81,9 +81,9 @@ class HashPool:
         if retry_after_s is None:
             return None
         self.counters.refused += 1
-        return Overloaded(retry_after_s)
+        return Overload(retry_after_s)
 
-    async def run(self, work: Callable[[], T], *, with_pass: bool = False) -> Hashed[T] | Overloaded:
+    async def run(self, work: Callable[[], T], *, with_pass: bool = False) -> HashResult[T] | Overload:
         """Waits for a thread and runs `work` (one hash) there; a refusal comes at once, or when the wait got too long.
 
         Cancelled while it waits, it is never hashed.
@@ -94,7 +94,7 @@ class HashPool:
         try:
             if not await self._turn(self._with_pass if with_pass else self._without):
                 self.counters.refused += 1
-                return Overloaded(self.load.wait_s(with_pass=with_pass))
+                return Overload(self.load.wait_s(with_pass=with_pass))
             running = asyncio.get_running_loop().run_in_executor(self._executor, self._timed, work)
             self._started[running] = self._clock.monotonic()
             running.add_done_callback(self._done)
@@ -104,7 +104,7 @@ class HashPool:
             self._patience = admission.left(self._patience, now - came, now)
             self.counters.left += 1
             raise
-        return Hashed(result)
+        return HashResult(result)
 
     def close(self) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)

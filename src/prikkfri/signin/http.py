@@ -9,10 +9,10 @@ import msgspec
 
 from prikkfri.errors import InDoubt, StorageError
 from prikkfri.protocols.asgi import (
-    Answer,
     Application,
     Handler,
     Headers,
+    HttpResponse,
     Receive,
     Request,
     Route,
@@ -70,7 +70,7 @@ _decoder = msgspec.json.Decoder(_SignInBody)
 def when_stored(handler: Handler) -> Handler:
     """Answers that sign-in does not work right now when its database does not."""
 
-    async def answer(request: Request) -> Answer | None:
+    async def answer(request: Request) -> HttpResponse | None:
         try:
             return await handler(request)
         except (StorageError, InDoubt, TimeoutError):  # who signs out again is signed out
@@ -85,7 +85,7 @@ def application(
     """`secure`: our own address is https, and the cookie travels on no other. `rooms`: what else is answered here."""
     cookie_attributes = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
 
-    async def sign_in(request: Request) -> Answer | None:
+    async def sign_in(request: Request) -> HttpResponse | None:
         scope, receive = request.scope, request.receive
         body = await request.body()
         try:
@@ -114,14 +114,14 @@ def application(
         if isinstance(answer, Refused):
             status, message = _ANSWERS[answer.reason]
             return refusal(status, answer.reason, message, retry_after_s=answer.retry_after_s)
-        return Answer(200, _document(answer), _set_cookie(answer.session, answer.session_lifetime_s))
+        return HttpResponse(200, _document(answer), _set_cookie(answer.session, answer.session_lifetime_s))
 
-    async def session(request: Request) -> Answer:
+    async def session(request: Request) -> HttpResponse:
         value = cookie(request.scope, COOKIE)
         found = await service.session(value) if value else None
         if found is None:
             return refusal(401, "no-session", "Nobody is signed in here.")
-        return Answer(
+        return HttpResponse(
             200,
             {
                 "name": found.name,
@@ -131,13 +131,13 @@ def application(
             },
         )
 
-    async def sign_out(request: Request) -> Answer:
+    async def sign_out(request: Request) -> HttpResponse:
         if value := cookie(request.scope, COOKIE):
             await service.sign_out(value)
-        return Answer(204, None, _set_cookie("", 0))
+        return HttpResponse(204, None, _set_cookie("", 0))
 
-    async def capacity(request: Request) -> Answer:
-        return Answer(200, service.capacity())
+    async def capacity(request: Request) -> HttpResponse:
+        return HttpResponse(200, service.capacity())
 
     def _set_cookie(value: str, lifetime_s: float) -> Headers:
         return ((b"set-cookie", f"{COOKIE}={value}; Max-Age={lifetime_s:.0f}{cookie_attributes}".encode()),)

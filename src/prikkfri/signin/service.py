@@ -29,7 +29,7 @@ from prikkfri.protocols.guessing import Guesses
 from prikkfri.protocols.networks import network_of
 from prikkfri.signin import credentials, store
 from prikkfri.signin.credentials import SALT_BYTES, costs_the_same, hash_password
-from prikkfri.signin.hash_pool import HashPool, Overloaded
+from prikkfri.signin.hash_pool import HashPool, Overload
 from prikkfri.signin.limits import Limits
 from prikkfri.storage import Database, Transaction
 from prikkfri.storage.keys import SigningKey, publish_public_key, read_public_keys, signing_key, write_whole
@@ -351,7 +351,7 @@ class SignIn:
         expected = own or imported
         work = partial(self._checked, attempt.password, expected or self._decoy)
         hashed = await self.pool.run(work, with_pass=with_pass)
-        if isinstance(hashed, Overloaded):
+        if isinstance(hashed, Overload):
             return Refused("overloaded", hashed.retry_after_s)
         if admitted and self._passes.get(admitted.pass_id) == 1:
             self._spent += 1

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from prikkfri.app.first_account import first_account_file
+from prikkfri.app.first_user import first_user_file
 from prikkfri.config import Config
 from prikkfri.errors import PrikkfriError
 
@@ -20,7 +20,7 @@ class Duty:
     @classmethod
     async def signed_in(cls, http: aiohttp.ClientSession, config: Config) -> "Duty":
         """With the console's first account. Raises `PrikkfriError` when that has been removed or changed."""
-        file, url = first_account_file(config.home), config.roles.assurance.url
+        file, url = first_user_file(config.home), config.roles.assurance.url
         try:
             name, _, password = file.read_text(encoding="utf-8").strip().partition(" / ")
         except OSError:

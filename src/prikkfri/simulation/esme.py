@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from prikkfri.clock import Clock
 from prikkfri.errors import LocalProtocolError, PrikkfriError, RemoteProtocolError
 from prikkfri.protocols.smpp.concatenation import payload
-from prikkfri.protocols.smpp.pdu import Bind, Command, MessageAnswer, ShortMessage, Status, encode_body
+from prikkfri.protocols.smpp.pdu import Bind, Command, MessageResponse, ShortMessage, Status, encode_body
 from prikkfri.protocols.smpp.receipt import is_receipt, parse_receipt
-from prikkfri.protocols.smpp.session import Answered, Ended, Limits, Request, Side
+from prikkfri.protocols.smpp.session import Limits, PeerResponse, Request, SessionEnd, Side
 from prikkfri.protocols.smpp.text import decode_text, encode_text
 from prikkfri.sms.server import Connection
 
@@ -36,7 +36,7 @@ class Esme:
         connection.session.bind(Command.BIND_TRANSCEIVER, Bind(self.account, self.password), self.clock.monotonic())
         connection.flush()
         [first] = await connection.take(1)
-        if not isinstance(first, Answered) or first.status != Status.OK:
+        if not isinstance(first, PeerResponse) or first.status != Status.OK:
             raise PrikkfriError(f"account {self.account} cannot bind to port {self.port}")
         self._connection = connection
         self._reading = asyncio.create_task(self._read(connection), name=f"account {self.account}")
@@ -72,14 +72,16 @@ class Esme:
         while True:
             for event in await connection.take(100):
                 match event:
-                    case Ended():
+                    case SessionEnd():
                         return
-                    case Answered(context=asyncio.Future() as answer, status=status, body=body) if not answer.done():
-                        taken = status == Status.OK and isinstance(body, MessageAnswer)
-                        answer.set_result(body.message_id if taken and isinstance(body, MessageAnswer) else "")
+                    case PeerResponse(context=asyncio.Future() as answer, status=status, body=body) if (
+                        not answer.done()
+                    ):
+                        taken = status == Status.OK and isinstance(body, MessageResponse)
+                        answer.set_result(body.message_id if taken and isinstance(body, MessageResponse) else "")
                     case Request(command=Command.DELIVER_SM, body=ShortMessage() as message):
                         self._take(message)
-                        connection.session.answer(event, Status.OK, MessageAnswer())
+                        connection.session.answer(event, Status.OK, MessageResponse())
             connection.flush()
 
     def _take(self, message: ShortMessage) -> None:

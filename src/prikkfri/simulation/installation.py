@@ -139,7 +139,7 @@ class Installation:
 
 
 @dataclass
-class Borrowed:
+class BorrowedInstallation:
     """A Prikkfri that runs already, under its own supervisor: its roles can be hurt, and are given back.
 
     One that is killed is killed again each time its supervisor has started it, until it is given back: a crash loop.

@@ -22,10 +22,10 @@ from prikkfri.simulation.crowd import arrivals, match_shape
 from prikkfri.simulation.demo import PASSWORD, Person
 from prikkfri.simulation.duty import Duty
 from prikkfri.simulation.faults import HARMED, Fault
-from prikkfri.simulation.installation import Borrowed, Installation
+from prikkfri.simulation.installation import BorrowedInstallation, Installation
 from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.lateness import keep_time
-from prikkfri.simulation.people import TROUBLE, Addresses, Asked, Viewer, device_pseudonym
+from prikkfri.simulation.people import TROUBLE, Addresses, Viewer, ViewerRequest, device_pseudonym
 from prikkfri.streaming.demo import FALLBACK
 
 WATCH_SECONDS = 2.0
@@ -44,7 +44,7 @@ START_OF_THE_EVENING = (20, 30)
 
 
 @dataclass
-class Inside:
+class ViewerExperience:
     """What somebody who was in before the crowd went through."""
 
     fetches: int = 0
@@ -62,8 +62,8 @@ class Truth:
     plan: Plan
     began_at: float
     """20:30, in seconds since 1970 UTC."""
-    inside: list[Inside] = field(default_factory=list)
-    outside: list[Asked] = field(default_factory=list)
+    inside: list[ViewerExperience] = field(default_factory=list)
+    outside: list[ViewerRequest] = field(default_factory=list)
     fault_at: float = 0.0
     given_back_at: float = 0.0
     last_back_in_at: float = 0.0
@@ -106,7 +106,7 @@ class Truth:
         outside = [asked for asked in self.outside if self.waited(asked) > OUTSIDE_SECONDS]
         return sorted((asked.saw_open_channel_at or self.ended_at) - asked.asked_at for asked in outside)
 
-    def waited(self, asked: Asked) -> float:
+    def waited(self, asked: ViewerRequest) -> float:
         """Seconds until they got it, or until the evening ended."""
         return (asked.got_at or self.ended_at) - asked.asked_at
 
@@ -118,7 +118,7 @@ Say = Callable[[str], None]
 class Evening:
     """The people of one evening at the edge of an installation."""
 
-    installation: Installation | Borrowed
+    installation: Installation | BorrowedInstallation
     plan: Plan
     people: list[Person]
     phones: str
@@ -146,9 +146,9 @@ class Evening:
         await self._until_closed()
         truth = Truth(plan, began_at=self.clock.now())
         truth.always_open = frozenset(await self._open_channels())
-        truth.others_ask = isinstance(self.installation, Borrowed)
+        truth.others_ask = isinstance(self.installation, BorrowedInstallation)
         truth.inside_ids = frozenset(viewer.person.subscriber_id for viewer in insiders)
-        truth.inside = [Inside() for _ in insiders]
+        truth.inside = [ViewerExperience() for _ in insiders]
         end = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             for viewer, told in zip(insiders, truth.inside, strict=True):
@@ -251,7 +251,7 @@ class Evening:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _watch(
-        self, viewer: Viewer, told: Inside, packages: dict[str, str], truth: Truth, end: asyncio.Event
+        self, viewer: Viewer, told: ViewerExperience, packages: dict[str, str], truth: Truth, end: asyncio.Event
     ) -> None:
         mine = [channel for channel, package in packages.items() if package in viewer.person.packages]
         lots = random.Random(f"{self.plan.seed} {viewer.device}")
@@ -282,13 +282,13 @@ class Evening:
         coming = []
         for number, moment in enumerate(moments, plan.inside):
             viewer = self._viewer(number)
-            told = Asked(viewer.person.subscriber_id, asked_at=truth.began_at + moment, device=viewer.device)
+            told = ViewerRequest(viewer.person.subscriber_id, asked_at=truth.began_at + moment, device=viewer.device)
             truth.outside.append(told)
             self._outside.append(viewer)
             coming.append(self._come(viewer, told, give_up_at, truth))
         return coming
 
-    async def _come(self, viewer: Viewer, told: Asked, give_up_at: float, truth: Truth) -> None:
+    async def _come(self, viewer: Viewer, told: ViewerRequest, give_up_at: float, truth: Truth) -> None:
         planned_at = told.asked_at
         await asyncio.sleep(planned_at - self.clock.now())
         told.asked_at = self.clock.now()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from prikkfri.simulation.account import Account
+from prikkfri.simulation.incident_reports import IncidentReport
 from prikkfri.simulation.kickoff import Truth, evening_clock, quantile, waits
 from prikkfri.simulation.lateness import lateness, reason_not_judged, timed, unless_held, within
 from prikkfri.simulation.report import Check, Event, Line, Period, Question, Report
@@ -62,7 +62,7 @@ class Result:
     passed: bool
 
 
-def judge(truth: Truth, accounts: Sequence[Account]) -> tuple[Result, list[Check]]:
+def judge(truth: Truth, accounts: Sequence[IncidentReport]) -> tuple[Result, list[Check]]:
     """Compares what the people went through with what the product says of it."""
     account = accounts[0] if accounts else None
     true = truth.hit()
@@ -133,11 +133,11 @@ def _status_told_at(truth: Truth) -> float:
     return next((moment for moment, told in zip(at, tells, strict=True) if told and moment >= truth.fault_at), 0.0)
 
 
-def _placed(account: Account | None) -> list[str]:
+def _placed(account: IncidentReport | None) -> list[str]:
     return [_segment(each["segment"]) for each in account.incident["placement"]["placed"]] if account else []
 
 
-def _cleared(account: Account | None) -> list[str]:
+def _cleared(account: IncidentReport | None) -> list[str]:
     return [_segment(each["segment"]) for each in account.incident["placement"]["cleared"]] if account else []
 
 
@@ -159,7 +159,7 @@ def _shared_checks(truth: Truth, result: Result) -> list[Check]:
     return [unless_held(check, busy) for check in disturbed]
 
 
-def _checks_of_a_fault(truth: Truth, result: Result, account: Account | None, credited: set[str]) -> list[Check]:
+def _checks_of_a_fault(truth: Truth, result: Result, account: IncidentReport | None, credited: set[str]) -> list[Check]:
     busy = lateness(truth.late, truth.others).too_busy
     return [
         *_shared_checks(truth, result),
@@ -270,7 +270,7 @@ def _offered_check(truth: Truth) -> Check:
                  f"{late} of {len(delays)} later; the slowest {max(delays, default=0):.1f} s", not late)  # fmt: skip
 
 
-def _checks_of_a_calm_evening(truth: Truth, result: Result, accounts: Sequence[Account]) -> list[Check]:
+def _checks_of_a_calm_evening(truth: Truth, result: Result, accounts: Sequence[IncidentReport]) -> list[Check]:
     opened = [account for account in accounts if account.incident["confirmed_at"]]
     return [
         *_shared_checks(truth, result),
@@ -284,8 +284,8 @@ def _seconds(figure: float | None) -> str:
 
 
 def report(
-    truth: Truth, accounts: Sequence[Account], result: Result, checks: Sequence[Check], *, staged_at: str, machine: str,
-    again: str, commit: str,
+    truth: Truth, accounts: Sequence[IncidentReport], result: Result, checks: Sequence[Check], *, staged_at: str,
+    machine: str, again: str, commit: str,
 ) -> Report:  # fmt: skip
     """The evening as a page."""
     account = accounts[0] if accounts else None
@@ -337,7 +337,7 @@ def report(
     )
 
 
-def _events(truth: Truth, account: Account | None) -> list[Event]:
+def _events(truth: Truth, account: IncidentReport | None) -> list[Event]:
     told: list[tuple[float, str, str]] = [(truth.began_at, "happened", "the crowd begins to come")]
     if truth.fault_at:
         told.append((truth.fault_at, "happened", truth.plan.what_fails))

@@ -20,18 +20,18 @@ from prikkfri.config import Sms
 from prikkfri.simulation.virtual.processes import in_order
 from prikkfri.sms.canaries.phones import phone_of_turn
 from prikkfri.sms.canaries.verdicts import Canary, judge
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.timing import TIMING
 from prikkfri.sms.trust.evidence import Evidence, Hint, false_stops_max
 from prikkfri.sms.trust.flying import NOT_THERE_SECONDS as NOT_THERE
 from prikkfri.sms.trust.flying import WHOLE, Allowance, is_missed, is_suspicious, pause
-from prikkfri.sms.trust.routes import UNKNOWN, Trust, observe, told
+from prikkfri.sms.trust.routes import UNKNOWN, Trust, observe, observe_hints
 
 SETTINGS = Sms()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Assumed:
+class Assumptions:
     """What is drawn by: of a route, its phones and its people. Nobody has measured the last four."""
 
     messages_per_second: float = 113.0
@@ -66,7 +66,7 @@ class Assumed:
     """Ordinarily, for each message: receipts that fit another number, half of what is stated."""
 
 
-ASSUMED = Assumed()
+ASSUMED = Assumptions()
 CALM_SECONDS = 1_800.0
 """Before the fault, so that the evidence is what it is on an ordinary day."""
 NEVER = float("inf")
@@ -84,7 +84,7 @@ class _Route:
     """One route under a drawn partner; `share` goes astray from `fault_at` on."""
 
     lots: random.Random
-    assumed: Assumed
+    assumed: Assumptions
     settings: Sms
     share: float
     fault_at: float
@@ -186,7 +186,7 @@ class _Route:
             receipt_at = NEVER
         elif lot < assumed.without_receipt + assumed.late_receipts:
             receipt_at += self._seldom(assumed.late_receipt_seconds)
-        canary = Canary(str(self.canaries), "", "", phone, State.SENT, self.now, sent_at, 0.0, 0.0, 0.0)
+        canary = Canary(str(self.canaries), "", "", phone, DeliveryState.SENT, self.now, sent_at, 0.0, 0.0, 0.0)
         flying = _Flying(canary, self._heard(phone, arrives_at), receipt_at)
         look = {flying.arrives_at, receipt_at, sent_at + self.settings.canary_grace_seconds}
         for at in look:
@@ -223,7 +223,7 @@ class _Route:
         if flying.arrives_at <= now and not canary.arrived_at:
             canary = replace(canary, arrived_at=now)
         if flying.receipt_at <= now and not canary.ended_at:
-            canary = replace(canary, state=State.DELIVERED, ended_at=now)
+            canary = replace(canary, state=DeliveryState.DELIVERED, ended_at=now)
             for seconds in (NOT_THERE, self.settings.canary_receipted_seconds):
                 self._at(self._heard(canary.phone, now + seconds) + TIMING.judge_seconds, lambda: self._look(flying))
         heard_at = self._last_heard(canary.phone)
@@ -258,7 +258,7 @@ class _Route:
     def _weigh(self) -> None:
         was, seconds = self._suspicious(), self.now - self._weighed_at
         messages = round(seconds * self.assumed.messages_per_second)
-        self._learn(told(self.trust, self._hints, messages=messages, seconds=seconds, now=self.now))
+        self._learn(observe_hints(self.trust, self._hints, messages=messages, seconds=seconds, now=self.now))
         self._weighed_at, self._hints = self.now, {}
         if self._suspicious() and not was:
             self._plan(self.now)
@@ -304,7 +304,7 @@ class Noticing:
     """Half of the runs needed so many, or less."""
     goal_s: float | None
     """By when half are to be noticed; None: no goal is stated for so small a share."""
-    assumed: Assumed
+    assumed: Assumptions
     settings: Mapping[str, float]
 
     @property
@@ -314,7 +314,7 @@ class Noticing:
 
 
 @dataclass(frozen=True)
-class Honest:
+class HonestHours:
     """The keys of the JSON document of hours in which nothing is wrong."""
 
     hours: float
@@ -323,7 +323,7 @@ class Honest:
     """In the mean, by the bound."""
     canaries: int
     canaries_per_hour: float
-    assumed: Assumed
+    assumed: Assumptions
     settings: Mapping[str, float]
 
     @property
@@ -350,7 +350,9 @@ def goal_of(share: float) -> float | None:
     return next((seconds for least, seconds in sorted(GOALS.items(), reverse=True) if share >= least), None)
 
 
-def misdelivering(seed: int, share: float, assumed: Assumed = ASSUMED, *, calm_seconds: float = CALM_SECONDS) -> Run:
+def misdelivering(
+    seed: int, share: float, assumed: Assumptions = ASSUMED, *, calm_seconds: float = CALM_SECONDS
+) -> Run:
     """One route, which is honest for half an hour and then is not."""
     lots = random.Random(f"misdelivering {seed}")
     fault_at = calm_seconds + lots.random() * 60
@@ -362,7 +364,7 @@ def misdelivering(seed: int, share: float, assumed: Assumed = ASSUMED, *, calm_s
     return Run(seed, CALM_SECONDS / 3600, after, wrongly, calm / fault_at * 3600, route.canaries - calm)
 
 
-def honest(seed: int, hours: float = HOURS_AT_ONCE, assumed: Assumed = ASSUMED) -> Run:
+def honest(seed: int, hours: float = HOURS_AT_ONCE, assumed: Assumptions = ASSUMED) -> Run:
     """A route on which nothing is wrong; each stop is undone at once, and counted."""
     lots = random.Random(f"honest {seed}")
     route = _Route(lots, assumed, SETTINGS, 0.0, NEVER)
@@ -375,7 +377,7 @@ def _p90(found: list[float]) -> float:
 
 
 def noticing(
-    share: float, seed: int, runs: int, *, assumed: Assumed = ASSUMED, say: Callable[[Run], None] = lambda run: None
+    share: float, seed: int, runs: int, *, assumed: Assumptions = ASSUMED, say: Callable[[Run], None] = lambda run: None
 ) -> Noticing:
     """So many drawn runs of a partner that misdelivers."""
     found = []
@@ -397,8 +399,8 @@ def noticing(
 
 
 def honest_hours(
-    hours: float, seed: int, *, assumed: Assumed = ASSUMED, say: Callable[[Run], None] = lambda run: None
-) -> Honest:
+    hours: float, seed: int, *, assumed: Assumptions = ASSUMED, say: Callable[[Run], None] = lambda run: None
+) -> HonestHours:
     """So many hours of honest routes, `HOURS_AT_ONCE` of each."""
     each_hours = min(hours, HOURS_AT_ONCE)
     seeds = range(seed, seed + math.ceil(hours / each_hours))
@@ -408,7 +410,7 @@ def honest_hours(
         say(run)
     total = sum(each.hours for each in found)
     canaries = sum(each.canaries_per_hour * each.hours for each in found)
-    return Honest(
+    return HonestHours(
         hours=total, stopped_wrongly=sum(each.stopped_wrongly for each in found),
         stopped_wrongly_max=false_stops_max(total), canaries=round(canaries),
         canaries_per_hour=round(canaries / total, 1), assumed=assumed, settings=settings_named(),

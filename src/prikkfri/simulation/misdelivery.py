@@ -125,7 +125,7 @@ SMALL = Plan(people=8, calm_seconds=9.0, stopped_seconds=2.0, tail_seconds=9.0, 
 
 
 @dataclass
-class Sent:
+class SentMessage:
     """A message that somebody handed in."""
 
     token: str
@@ -143,7 +143,7 @@ class Truth:
 
     plan: Plan
     began_at: float
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[SentMessage] = field(default_factory=list)
     deliveries: dict[str, list[Delivery]] = field(default_factory=dict)
     """By link."""
     replies: list[tuple[str, str]] = field(default_factory=list)
@@ -160,7 +160,7 @@ class Truth:
     others: list[float] = field(default_factory=list)
     """What part of the machine others took, by stretch."""
 
-    def accepted(self) -> dict[str, Sent]:
+    def accepted(self) -> dict[str, SentMessage]:
         """By token."""
         return {each.token: each for each in self.sent if each.id}
 
@@ -203,7 +203,7 @@ class Truth:
 
 
 @dataclass
-class Seen:
+class RouteView:
     """What the product says of its routes, asked where a person on duty asks."""
 
     ways: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -329,7 +329,7 @@ class Evening:
         self._food_box = Esme(config.roles.sms.smpp_port, FOOD_BOX, SMPP_PASSWORD, self.clock)
         self._numbers = [number for partner in PARTNERS for number in people_numbers(self.plan, partner)]
         self._home = {number: partner for partner in PARTNERS for number in people_numbers(self.plan, partner)}
-        self.seen = Seen()
+        self.seen = RouteView()
 
     async def stage(self, account: Callable[[], Awaitable[T]]) -> tuple[Truth, T]:
         """Lets the evening happen; returns the truth about it, and the account that the product gives towards its end.
@@ -443,7 +443,7 @@ class Evening:
                 if kind == "reply":
                     recipient = SHORT_CODE
                 token = f"{len(truth.sent) + 1:05d}"
-                message = Sent(token, kind, recipient, self.clock.now())
+                message = SentMessage(token, kind, recipient, self.clock.now())
                 truth.sent.append(message)
                 text = f"{self._lots.choice(TEXTS[kind])} (m{token})"
                 tasks.create_task(self._hand_in(message, sender, text))
@@ -458,7 +458,7 @@ class Evening:
         sender = self._lots.choice([number for number in self._numbers if self._home[number] is not home])
         return sender, recipient
 
-    async def _hand_in(self, message: Sent, sender: str, text: str) -> None:
+    async def _hand_in(self, message: SentMessage, sender: str, text: str) -> None:
         try:
             if message.kind == "notice":
                 message.id = await self._food_box.submit(SHORT_CODE, message.recipient, text)

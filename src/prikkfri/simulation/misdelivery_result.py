@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from prikkfri.simulation.account import Account
+from prikkfri.simulation.incident_reports import IncidentReport
 from prikkfri.simulation.kickoff_result import NOT_YET
 from prikkfri.simulation.lateness import ALREADY, lateness, not_judged, reason_not_judged, unless_held, within
 from prikkfri.simulation.misdelivery import (
@@ -12,7 +12,7 @@ from prikkfri.simulation.misdelivery import (
     MISDELIVERS,
     PERSON,
     Partner,
-    Seen,
+    RouteView,
     Truth,
     compressed,
     token_of,
@@ -52,7 +52,7 @@ class Result:
     passed: bool
 
 
-def judge(truth: Truth, accounts: Sequence[Account], seen: Seen) -> tuple[Result, list[Check]]:
+def judge(truth: Truth, accounts: Sequence[IncidentReport], seen: RouteView) -> tuple[Result, list[Check]]:
     """Compares what people, phones and partners went through with what the product says of it."""
     account = _of(accounts, "messages")
     true, went_there = truth.exposed(), truth.went_there()
@@ -84,12 +84,12 @@ def judge(truth: Truth, accounts: Sequence[Account], seen: Seen) -> tuple[Result
     return replace(result, not_judged=reason_not_judged(checks), passed=passed), checks
 
 
-def _of(accounts: Sequence[Account], service: str) -> Account | None:
+def _of(accounts: Sequence[IncidentReport], service: str) -> IncidentReport | None:
     """The first incident of a service that began after the fault, as far as it could."""
     return next((account for account in accounts if account.incident["service"] == service), None)
 
 
-def _placed(account: Account | None) -> list[str]:
+def _placed(account: IncidentReport | None) -> list[str]:
     return [_segment(each["segment"]) for each in account.incident["placement"]["placed"]] if account else []
 
 
@@ -110,7 +110,7 @@ def _after(truth: Truth, moment: float | None) -> float | None:
     return round(moment - truth.fault_at, 2) if moment >= truth.fault_at else None
 
 
-def _over_too_early(truth: Truth, accounts: Sequence[Account], seen: Seen) -> bool:
+def _over_too_early(truth: Truth, accounts: Sequence[IncidentReport], seen: RouteView) -> bool:
     """Whether an incident was resolved, or the way called proven, before the partner had mended it."""
     resolved = [account.incident["resolved_at"] for account in accounts if account.incident["resolved_at"]]
     proven = [seen.proven_at] if seen.proven_at else []
@@ -128,7 +128,7 @@ def _shared_checks(truth: Truth, result: Result) -> list[Check]:
     ]  # fmt: skip
 
 
-def _checks(truth: Truth, result: Result, accounts: Sequence[Account], seen: Seen) -> list[Check]:
+def _checks(truth: Truth, result: Result, accounts: Sequence[IncidentReport], seen: RouteView) -> list[Check]:
     others = sorted({link for _, link, _ in seen.stops} - {MISDELIVERS.link})
     by = {who for _, link, who in seen.stops if link == MISDELIVERS.link}
     stopper = RULE if truth.plan.canary_rule == "stop" else PERSON
@@ -177,7 +177,7 @@ def _in_order(check: Check, after_s: float | None, busy: str) -> Check:
     return unless_held(check, busy) if after_s == NOT_YET else check
 
 
-def _calm_checks(truth: Truth, result: Result, accounts: Sequence[Account], seen: Seen) -> list[Check]:
+def _calm_checks(truth: Truth, result: Result, accounts: Sequence[IncidentReport], seen: RouteView) -> list[Check]:
     opened = [account for account in accounts if account.incident["confirmed_at"]]
     astray = sum(way["astray"] for way in seen.ways.values())
     return [
@@ -188,7 +188,7 @@ def _calm_checks(truth: Truth, result: Result, accounts: Sequence[Account], seen
     ]
 
 
-def _exposed_told(account: Account | None) -> str:
+def _exposed_told(account: IncidentReport | None) -> str:
     """What the sixth answer says."""
     return next((str(a["text"]) for a in account.answers if a["number"] == 6), "") if account else ""
 
@@ -198,7 +198,8 @@ def _seconds(figure: float | None) -> str:
 
 
 def report(
-    truth: Truth, accounts: Sequence[Account], seen: Seen, result: Result, checks: Sequence[Check], *, staged_at: str,
+    truth: Truth, accounts: Sequence[IncidentReport], seen: RouteView, result: Result, checks: Sequence[Check], *,
+    staged_at: str,
     machine: str, again: str, commit: str,
 ) -> Report:  # fmt: skip
     """The evening as a page."""
@@ -257,7 +258,7 @@ def report(
     )
 
 
-def _events(truth: Truth, accounts: Sequence[Account], seen: Seen) -> list[Event]:
+def _events(truth: Truth, accounts: Sequence[IncidentReport], seen: RouteView) -> list[Event]:
     told: list[tuple[float, str, str]] = [(truth.began_at, "happened", "people write to each other")]
     if truth.fault_at:
         wrong = f"{MISDELIVERS.name} misdelivers {truth.plan.misdeliver:.0%}"

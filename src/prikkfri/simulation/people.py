@@ -47,7 +47,7 @@ def device_pseudonym(number: int, *, seed: int) -> str:
 
 
 @dataclass
-class Asked:
+class ViewerRequest:
     """What one person asked for, and what they got, by their own watch (seconds since 1970 UTC)."""
 
     subscriber_id: str
@@ -86,9 +86,9 @@ class Viewer:
     _shown: set[str] = field(default_factory=set, repr=False)
     """Passes with which they have come back to the door."""
 
-    async def sign_in(self, *, give_up_at: float, asked: Asked | None = None) -> Asked:
+    async def sign_in(self, *, give_up_at: float, asked: ViewerRequest | None = None) -> ViewerRequest:
         """Enters, waits as told, signs in; tries again as told until `give_up_at`."""
-        asked = asked or Asked(self.person.subscriber_id, self.clock.now())
+        asked = asked or ViewerRequest(self.person.subscriber_id, self.clock.now())
         admission = ""
         ticket = ""
         while self.clock.now() < give_up_at:
@@ -163,13 +163,13 @@ class Viewer:
                 async with self.http.get(f"{self.at.door}/waiting", params={"ticket": admission}):
                     pass
 
-    async def _meets_trouble(self, asked: Asked) -> None:
+    async def _meets_trouble(self, asked: ViewerRequest) -> None:
         """Sees an error, and beside it, as the viewer shows them, the channels that need no sign-in."""
         asked.refused += 1
         if not asked.saw_open_channel_at:
             asked.saw_open_channel_at = await self._watch_open_channel(f"{self.at.playout}/open")
 
-    async def _submit_and_look_round(self, admission: str, asked: Asked) -> float:
+    async def _submit_and_look_round(self, admission: str, asked: ViewerRequest) -> float:
         """Signs in once, and looks at what is open while that takes long; returns the pause before the next try."""
         submitting = asyncio.create_task(self._submit(admission, asked))
         done, _ = await asyncio.wait({submitting}, timeout=PATIENT_SECONDS)
@@ -177,7 +177,7 @@ class Viewer:
             asked.saw_open_channel_at = await self._watch_open_channel(f"{self.at.playout}/open")
         return await submitting
 
-    async def _submit(self, admission: str, asked: Asked) -> float:
+    async def _submit(self, admission: str, asked: ViewerRequest) -> float:
         """Signs in once; returns the pause before the next try."""
         body = {"login": self.person.email, "password": self.password, "device": self.device}
         if admission:

@@ -16,8 +16,8 @@ from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES
 from prikkfri.errors import UsageError
 from prikkfri.simulation import demo, kickoff_result, life, misdelivery, misdelivery_result
-from prikkfri.simulation.account import Account, accounts, incidents
-from prikkfri.simulation.installation import Borrowed, Installation, free_ports, ports_section
+from prikkfri.simulation.incident_reports import IncidentReport, read_incidents, read_reports
+from prikkfri.simulation.installation import BorrowedInstallation, Installation, free_ports, ports_section
 from prikkfri.simulation.kickoff import Evening, Say, Truth
 from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.kickoff_result import Result
@@ -31,7 +31,7 @@ LATE_SECONDS = 3.0
 
 async def rehearse_kickoff(
     plan: Plan, *, say: Say, home: Path | None = None, without: Mechanism | None = None
-) -> tuple[Result, list[Check], Truth, list[Account]]:
+) -> tuple[Result, list[Check], Truth, list[IncidentReport]]:
     """Stages the evening, and holds the product's account against the truth.
 
     In a temporary home, `without` a mechanism if one is named; or in `home`, against a demo that runs there.
@@ -45,7 +45,7 @@ async def rehearse_kickoff(
     return result, checks, truth, told
 
 
-async def _kickoff_of_its_own(plan: Plan, say: Say, without: Mechanism) -> tuple[Truth, list[Account]]:
+async def _kickoff_of_its_own(plan: Plan, say: Say, without: Mechanism) -> tuple[Truth, list[IncidentReport]]:
     with tempfile.TemporaryDirectory(prefix="prikkfri-rehearsal-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         *ports, handset_smpp, handset_http = free_ports(len(ROLES) + 3)
@@ -69,8 +69,8 @@ async def _kickoff_of_its_own(plan: Plan, say: Say, without: Mechanism) -> tuple
             await installation.stop()
 
 
-async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[Account]]:
-    installation = Borrowed(home)
+async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[IncidentReport]]:
+    installation = BorrowedInstallation(home)
     installation.refuse_idle()
     config = installation.configuration()
     # Those of whom the demo's own life is made have asked for things of which the rehearsal knows nothing.
@@ -94,13 +94,13 @@ async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[Acc
         await installation.stop()
 
 
-async def _stage(evening: Evening) -> tuple[Truth, list[Account]]:
+async def _stage(evening: Evening) -> tuple[Truth, list[IncidentReport]]:
     """The evening, the product's account of it, and the morning after."""
     truth = await evening.stage()
     await asyncio.sleep(LATE_SECONDS)
     evening.say("the product gives its account")
     home = evening.config.home
-    told = [each for each in await accounts(home, "television") if each.incident["opened_at"] >= truth.began_at]
+    told = [each for each in await read_reports(home, "television") if each.incident["opened_at"] >= truth.began_at]
     credited = {each.incident["id"]: {credit["customer"] for credit in each.credits} for each in told}
     await evening.look_back(truth, credited)
     return truth, told
@@ -108,7 +108,7 @@ async def _stage(evening: Evening) -> tuple[Truth, list[Account]]:
 
 async def rehearse_misdelivery(
     plan: misdelivery.Plan, *, say: Say, without: Mechanism | None = None
-) -> tuple[misdelivery_result.Result, list[Check], misdelivery.Truth, list[Account], misdelivery.Seen]:
+) -> tuple[misdelivery_result.Result, list[Check], misdelivery.Truth, list[IncidentReport], misdelivery.RouteView]:
     """Stages the misdelivery in a temporary home, and holds the product's account against the truth."""
     with tempfile.TemporaryDirectory(prefix="prikkfri-rehearsal-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
@@ -118,9 +118,9 @@ async def rehearse_misdelivery(
         (home / "prikkfri.toml").chmod(0o600)
         installation = Installation(home, without.settings if without else {})
 
-        async def account() -> list[Account]:
-            messages, receipts = await asyncio.gather(accounts(home, "messages"), incidents(home, "receipts"))
-            return [*messages, *(Account(incident, (), {"hits": []}, ()) for incident in receipts)]
+        async def account() -> list[IncidentReport]:
+            messages, receipts = await asyncio.gather(read_reports(home, "messages"), read_incidents(home, "receipts"))
+            return [*messages, *(IncidentReport(incident, (), {"hits": []}, ()) for incident in receipts)]
 
         say(f"{len(misdelivery.ROLES_NEEDED)} roles and {len(misdelivery.PARTNERS)} partners start, in {home}")
         try:
@@ -137,8 +137,8 @@ async def rehearse_misdelivery(
 
 def report_of_misdelivery(
     truth: misdelivery.Truth,
-    told: Sequence[Account],
-    seen: misdelivery.Seen,
+    told: Sequence[IncidentReport],
+    seen: misdelivery.RouteView,
     result: misdelivery_result.Result,
     checks: Sequence[Check],
     *,
@@ -162,7 +162,7 @@ def report_of_misdelivery(
 
 
 def report_of_kickoff(
-    truth: Truth, told: Sequence[Account], result: Result, checks: Sequence[Check], *, again: str, zone: ZoneInfo
+    truth: Truth, told: Sequence[IncidentReport], result: Result, checks: Sequence[Check], *, again: str, zone: ZoneInfo
 ) -> str:
     """The evening as one page of HTML."""
     return render(

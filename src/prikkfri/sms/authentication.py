@@ -16,7 +16,7 @@ NETWORKS_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejection:
     """No account."""
 
     retry_after_s: float | None = None
@@ -36,7 +36,7 @@ class Secrets:
         self._usual: OrderedDict[tuple[str, str], None] = OrderedDict()
         """Account and network, the newest last: strangers' guesses elsewhere do not lock these out."""
 
-    def authenticate(self, name: str, secret: str, *, address: str, now: float) -> Account | Rejected:
+    def authenticate(self, name: str, secret: str, *, address: str, now: float) -> Account | Rejection:
         """The account, if the secret is its; whether the name is known takes the same time."""
         network = network_of(address)
         tried = acquaintance(name, network, self._limits)
@@ -44,14 +44,14 @@ class Secrets:
             tried |= stranger(name, network, self._limits)
         wait_s = self._guesses.reserve(tried, now)
         if wait_s is not None:
-            return Rejected(wait_s)
+            return Rejection(wait_s)
         account = self._accounts.get(name)
         expected = account.password if account else ""
         matches = hmac.compare_digest(secret.encode(), expected.encode())
         found = account if account is not None and expected and matches else None
         self._guesses.settle(tried, now, failed=found is None)
         if found is None:
-            return Rejected()
+            return Rejection()
         self._usual[name, network] = None
         self._usual.move_to_end((name, network))
         if len(self._usual) > self._networks_max:

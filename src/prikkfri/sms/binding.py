@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from prikkfri.config import Account, Link
-from prikkfri.protocols.networks import Shares
+from prikkfri.protocols.networks import NetworkQuota
 
 if TYPE_CHECKING:
-    from prikkfri.sms.submission import Bucket
+    from prikkfri.sms.submission import TokenBucket
 
 Connection = TypeVar("Connection")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
+class ConnectionLimits:
     connections_max: int = 1_000
     """Of accounts and links together, bound or not."""
     unbound_max: int = 250
@@ -27,14 +27,14 @@ class Room:
     """Of one account, once it has taken as many at once as it may hold."""
 
 
-ROOM = Room()
+ROOM = ConnectionLimits()
 
 
-class Unbound(Generic[Connection]):
+class UnboundConnections(Generic[Connection]):
     """The connections that have not bound yet. `trusted`: networks of proxies, which connect for others."""
 
-    def __init__(self, room: Room, trusted: Sequence[str] = ()) -> None:
-        self._shares = Shares(room.unbound_max, min(room.unbound_of_address_max, room.unbound_max), trusted)
+    def __init__(self, room: ConnectionLimits, trusted: Sequence[str] = ()) -> None:
+        self._shares = NetworkQuota(room.unbound_max, min(room.unbound_of_address_max, room.unbound_max), trusted)
         self._places: dict[Connection, tuple[str, ...]] = {}
         """The networks of each, the oldest first."""
 
@@ -75,7 +75,9 @@ def promised_too_many(accounts: Sequence[Account], links: Sequence[Link], connec
     )
 
 
-def bind_refused(account: Account, bound: int, bucket: "Bucket", room: Room, now: float) -> "str | Bucket":
+def bind_refused(
+    account: Account, bound: int, bucket: "TokenBucket", room: ConnectionLimits, now: float
+) -> "str | TokenBucket":
     """Why an account that has `bound` binds may not have one more, or what is left of its bucket when it may."""
     if bound >= account.binds_max:
         return f"{bound} binds, and `binds_max` is {account.binds_max}"

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from prikkfri.protocols.smpp.pdu import Status
 from prikkfri.protocols.smpp.receipt import Receipt
-from prikkfri.protocols.smpp.session import Answered, Ended, Event, Unanswered, Unreadable
+from prikkfri.protocols.smpp.session import Event, PeerResponse, ResponseTimeout, SessionEnd, UnreadableResponse
 from prikkfri.sms.delivery import status_reason
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Message
-from prikkfri.sms.network_receipts import Fitting
+from prikkfri.sms.network_receipts import ReceiptMatch
 from prikkfri.sms.receipt_ids import Habit, Reading, complaint
 
 WORDS_MAX = 20
@@ -111,14 +111,14 @@ class Traffic:
     def note_events(self, events: Iterable[Event], now: float) -> None:
         for event in events:
             match event:
-                case Answered(context=Message() as message, status=status):
+                case PeerResponse(context=Message() as message, status=status):
                     self._answered(message, status, now)
-                case Unanswered(context=Message() as message):
+                case ResponseTimeout(context=Message() as message):
                     self.unanswered += self._gave_up(message)
-                case Unreadable(context=Message() as message):
+                case UnreadableResponse(context=Message() as message):
                     self._gave_up(message)
                     self.unreadable += 1
-                case Ended(in_doubt=contexts):
+                case SessionEnd(in_doubt=contexts):
                     self.unanswered += sum(self._gave_up(each) for each in contexts if isinstance(each, Message))
 
     def _answered(self, message: Message, status: int, now: float) -> None:
@@ -151,9 +151,9 @@ class Traffic:
             self.unknown[word] += 1
         return new
 
-    def note_fitting(self, fitting: Fitting, now: float, *, waited: bool) -> None:
+    def note_fitting(self, fitting: ReceiptMatch, now: float, *, waited: bool) -> None:
         """A receipt has found its message; `waited`: not at once."""
-        if fitting.state is State.UNREPORTED:
+        if fitting.state is DeliveryState.UNREPORTED:
             self.late += 1
         elif fitting.ended:
             self.repeated += 1
@@ -191,7 +191,7 @@ def label(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Took:
+class Durations:
     """Seconds, as far as they are known; None: nothing has been measured."""
 
     half: float | None
@@ -200,7 +200,7 @@ class Took:
     longest: float | None
 
     @classmethod
-    def of(cls, spread: Spread) -> "Took":
+    def of(cls, spread: Spread) -> "Durations":
         return cls(spread.quantile(0.5), spread.quantile(0.95), spread.longest if any(spread.counts) else None)
 
 
@@ -222,7 +222,7 @@ class LinkReport:
     """What is wrong with the ids; empty: nothing that is known."""
     taken: int
     refused: dict[str, int]
-    round_trip: Took
+    round_trip: Durations
     unanswered: int
     without_answer: float | None
     unreadable: int
@@ -231,7 +231,7 @@ class LinkReport:
     unknown: dict[str, int]
     unnamed: int
     receipts: int
-    receipt_after: Took
+    receipt_after: Durations
     without_receipt: float | None
     """Of the messages whose time is up or whose end was told."""
     late: float | None
@@ -265,7 +265,7 @@ def share(part: int, rest: int) -> float | None:
 
 
 @dataclass(frozen=True)
-class Standing:
+class LinkStatus:
     """What is known of a link beside its traffic."""
 
     link: str
@@ -279,7 +279,7 @@ class Standing:
     receipts_held: int
 
 
-def report(standing: Standing, traffic: Traffic, now: float) -> LinkReport:
+def report(standing: LinkStatus, traffic: Traffic, now: float) -> LinkReport:
     """`now`: monotonic."""
     answered = traffic.taken + traffic.refused.total() - traffic.answered_late
     found = traffic.receipts + traffic.late
@@ -294,7 +294,7 @@ def report(standing: Standing, traffic: Traffic, now: float) -> LinkReport:
         complaint=complaint(standing.link, standing.setting, standing.habit) or "",
         taken=traffic.taken,
         refused=dict(traffic.refused.most_common()),
-        round_trip=Took.of(traffic.round_trip),
+        round_trip=Durations.of(traffic.round_trip),
         unanswered=traffic.unanswered,
         without_answer=share(traffic.unanswered, answered),
         unreadable=traffic.unreadable,
@@ -303,7 +303,7 @@ def report(standing: Standing, traffic: Traffic, now: float) -> LinkReport:
         unknown=dict(traffic.unknown.most_common()),
         unnamed=traffic.unnamed,
         receipts=traffic.receipts,
-        receipt_after=Took.of(traffic.receipt_after),
+        receipt_after=Durations.of(traffic.receipt_after),
         without_receipt=share(traffic.missing, traffic.receipts),
         late=share(traffic.late, traffic.receipts),
         out_of_order=share(traffic.early, traffic.receipts - traffic.early),

@@ -11,9 +11,9 @@ from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status, Tag, enco
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_message
 from prikkfri.protocols.smpp.times import format_absolute, format_relative
 from prikkfri.sms.addresses import INTERNATIONAL, Address, Numbering, read_recipient, read_sender
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import DueReceipt, Message, reference_of
-from prikkfri.sms.reading_back import WantedMessage, WantedReceipt
+from prikkfri.sms.reading_back import ExpectedMessage, ExpectedReceipt
 from prikkfri.sms.routing import Party
 from prikkfri.sms.sealing import KeyGone, SealBroken, Sealer
 
@@ -27,7 +27,7 @@ RECONNECT_SECONDS = 0.25
 RECONNECT_SECONDS_MAX = 30.0
 
 
-class Refused(StrEnum):
+class RefusalKind(StrEnum):
     """What a network means by a status."""
 
     FOR_GOOD = "for-good"
@@ -36,12 +36,12 @@ class Refused(StrEnum):
     """We are too fast: that says nothing of the message."""
 
 
-REFUSALS: Mapping[int, Refused] = {
-    Status.INVALID_BIND_STATUS: Refused.FOR_NOW,
-    Status.SYSTEM_ERROR: Refused.FOR_NOW,
-    Status.QUEUE_FULL: Refused.FOR_NOW,
-    Status.THROTTLED: Refused.THROTTLED,
-    Status.TEMPORARY_APPLICATION_ERROR: Refused.FOR_NOW,
+REFUSALS: Mapping[int, RefusalKind] = {
+    Status.INVALID_BIND_STATUS: RefusalKind.FOR_NOW,
+    Status.SYSTEM_ERROR: RefusalKind.FOR_NOW,
+    Status.QUEUE_FULL: RefusalKind.FOR_NOW,
+    Status.THROTTLED: RefusalKind.THROTTLED,
+    Status.TEMPORARY_APPLICATION_ERROR: RefusalKind.FOR_NOW,
 }
 """By the book (5.1.3). Whatever is not here is for good: trying again would get the same answer for days."""
 
@@ -61,7 +61,7 @@ def is_too_late(message: Message, now: float) -> bool:
 @dataclass(frozen=True)
 class Outgoing:
     body: bytes
-    wanted: WantedMessage | WantedReceipt
+    wanted: ExpectedMessage | ExpectedReceipt
     """What it has to say: nobody has looked yet whether it does."""
 
 
@@ -121,7 +121,7 @@ def wire_body(
         raise Misdirected(f"cannot be encoded: {error}") from None
     return Outgoing(
         body,
-        WantedMessage(
+        ExpectedMessage(
             command=Command.SUBMIT_SM if towards_network else Command.DELIVER_SM,
             recipient=message.recipient,
             recipient_kind=(recipient.ton, recipient.npi),
@@ -171,7 +171,7 @@ def receipt_body(
         body = encode(receipt if parameters else without_parameters(receipt))
     except ProtocolError as error:
         raise Misdirected(f"cannot be encoded: {error}") from None
-    wanted = WantedReceipt(
+    wanted = ExpectedReceipt(
         command=Command.DELIVER_SM,
         recipient=due.sender,
         recipient_kind=(sender.ton, sender.npi),
@@ -186,8 +186,8 @@ def receipt_body(
 
 
 @dataclass(frozen=True)
-class Ended:
-    state: State
+class AttemptEnd:
+    state: DeliveryState
     reason: str
 
 
@@ -204,16 +204,16 @@ def status_reason(status: int) -> str:
 
 
 def after_refusal(
-    status: int, attempts: int, due_at: float, now: float, refusals: Mapping[int, Refused] = REFUSALS
-) -> Ended | Retry:
+    status: int, attempts: int, due_at: float, now: float, refusals: Mapping[int, RefusalKind] = REFUSALS
+) -> AttemptEnd | Retry:
     """What to do about a refusal; `attempts` counts the one that was refused, `due_at` is when it was due.
 
     What came too fast keeps its place among those that are due: the party waits, not the message.
     """
-    refused = refusals.get(status, Refused.FOR_GOOD)
-    if refused is Refused.FOR_GOOD:
-        return Ended(State.REJECTED, status_reason(status))
-    if refused is Refused.THROTTLED:
+    refused = refusals.get(status, RefusalKind.FOR_GOOD)
+    if refused is RefusalKind.FOR_GOOD:
+        return AttemptEnd(DeliveryState.REJECTED, status_reason(status))
+    if refused is RefusalKind.THROTTLED:
         return Retry(due_at, status_reason(status), is_attempt=False)
     pause = RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1]
     return Retry(now + pause, status_reason(status))
@@ -233,13 +233,13 @@ def is_sent_again(doubts: int, message_class: str, origin: Account | None) -> bo
     return wanted and doubts <= 1 and message_class not in {*SENSITIVE_CLASSES, "canary"}
 
 
-def refusals_of(link: Link) -> Mapping[int, Refused]:
+def refusals_of(link: Link) -> Mapping[int, RefusalKind]:
     """What a link's statuses mean: by the book, but for what its settings say."""
     return (
         dict(REFUSALS)
-        | dict.fromkeys(link.refused_for_good, Refused.FOR_GOOD)
-        | dict.fromkeys(link.refused_for_now, Refused.FOR_NOW)
-        | dict.fromkeys(link.refused_when_too_fast, Refused.THROTTLED)
+        | dict.fromkeys(link.refused_for_good, RefusalKind.FOR_GOOD)
+        | dict.fromkeys(link.refused_for_now, RefusalKind.FOR_NOW)
+        | dict.fromkeys(link.refused_when_too_fast, RefusalKind.THROTTLED)
     )
 
 

@@ -10,7 +10,7 @@ ANOTHERS = "number-changed-hands"
 """The reason of what is not sent since its number is another subscriber's by now."""
 
 
-class Hands(StrEnum):
+class NumberHolder(StrEnum):
     SAME = "same"
     ANOTHERS = "another's"
     NOBODYS = "nobody's"
@@ -22,13 +22,13 @@ def to_be_bound(messages: Iterable[Message]) -> list[str]:
     return sorted({m.recipient for m in messages if m.target.startswith(("link:", "held:")) and is_number(m.recipient)})
 
 
-def hands(message: Message, holders: Mapping[str, str]) -> Hands:
+def number_holder(message: Message, holders: Mapping[str, str]) -> NumberHolder:
     """`holders`: by number who holds it now. A number of which nothing was known is bound to nobody."""
     holder = holders.get(message.recipient, "")
     if not message.holder or holder == message.holder:
-        return Hands.SAME
-    return Hands.ANOTHERS if holder else Hands.NOBODYS
+        return NumberHolder.SAME
+    return NumberHolder.ANOTHERS if holder else NumberHolder.NOBODYS
 
 
-def bound(messages: Collection[Message]) -> list[Message]:
+def bound_messages(messages: Collection[Message]) -> list[Message]:
     return [message for message in messages if message.holder]

@@ -16,9 +16,9 @@ from prikkfri.protocols.asgi import (
     JSON,
     NO_STORE,
     PLAIN,
-    Answer,
     Application,
     Handler,
+    HttpResponse,
     Receive,
     Request,
     Route,
@@ -29,13 +29,14 @@ from prikkfri.protocols.asgi import (
 )
 from prikkfri.protocols.smpp.pdu import Status
 from prikkfri.sms.addresses import masked
-from prikkfri.sms.authentication import Rejected
-from prikkfri.sms.canaries.service import Canaries, Told
+from prikkfri.sms.authentication import Rejection
+from prikkfri.sms.canaries.service import Canaries, PhoneReport
+from prikkfri.sms.load import Capacity
 from prikkfri.sms.quarantine.service import Quarantine
 from prikkfri.sms.reports.service import Reports
 from prikkfri.sms.restored import Decision
 from prikkfri.sms.restores.service import Restores
-from prikkfri.sms.routing import Exposed, Party
+from prikkfri.sms.routing import ExposedMessage, Party
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.submission import TEXT_LETTERS_MAX, Doubt, Refusal
 from prikkfri.sms.trail import Trail
@@ -75,7 +76,7 @@ class Submission(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class SubmissionResponse:
     """A message that is ours to deliver."""
 
     id: str
@@ -88,7 +89,7 @@ OPERATIONS = (
         "/messages",
         "submitMessage",
         "Hand in a text: it is sealed and on disk when this is answered",
-        openapi.Reply(202, "Taken on", Taken, {"Location": "Where its trail is."}),
+        openapi.Reply(202, "Taken on", SubmissionResponse, {"Location": "Where its trail is."}),
         (
             *_AUTHENTICATED,
             (400, _UNREADABLE),
@@ -166,32 +167,32 @@ class _Complaint(msgspec.Struct, forbid_unknown_fields=True):
     """The name of the person to whom the partner has complained."""
 
 
-def _later(error: str, message: str) -> Answer:
+def _later(error: str, message: str) -> HttpResponse:
     return refusal(503, error, message, retry_after_s=_RETRY_SECONDS)
 
 
 _NOT_STORED = _later("storage", "messages cannot be stored just now")
 
 
-def _account(centre: SmsCentre, request: Request) -> Account | Rejected:
+def _account(centre: SmsCentre, request: Request) -> Account | Rejection:
     scheme, _, credentials = header(request.scope, b"authorization").partition(" ")
     if scheme.lower() != "basic":
-        return Rejected()
+        return Rejection()
     try:
         name, _, secret = base64.b64decode(credentials, validate=True).decode("utf-8").partition(":")
     except (binascii.Error, UnicodeDecodeError, ValueError):
-        return Rejected()
+        return Rejection()
     return centre.authenticate(name, secret, address=(request.scope.get("client") or ("",))[0])
 
 
-_UNAUTHORIZED = Answer(
+_UNAUTHORIZED = HttpResponse(
     401,
     {"error": "wrong-credentials", "message": "name and secret of an account are needed"},
     ((b"www-authenticate", b'Basic realm="messages"'),),
 )
 
 
-def _unauthorized(rejected: Rejected) -> Answer:
+def _unauthorized(rejected: Rejection) -> HttpResponse:
     if rejected.retry_after_s is None:
         return _UNAUTHORIZED
     message = "too much went wrong with this account or from this network; wait a little"
@@ -201,9 +202,9 @@ def _unauthorized(rejected: Rejected) -> Answer:
 def application(centre: SmsCentre, commands: Sequence[Route] = (), *, public_url: str = "") -> Application:
     """`commands`: see there; without them no other role can ask anything. `public_url`: where integrators find it."""
 
-    async def submit(request: Request) -> Answer:
+    async def submit(request: Request) -> HttpResponse:
         account = _account(centre, request)
-        if isinstance(account, Rejected):
+        if isinstance(account, Rejection):
             return _unauthorized(account)
         body = await request.body()
         try:
@@ -226,11 +227,11 @@ def application(centre: SmsCentre, commands: Sequence[Route] = (), *, public_url
                 return _later("queue-full", "too many messages wait for this network already")
             status = 400 if taken.reason in _UNREADABLE else 422
             return refusal(status, taken.reason, _MESSAGES.get(taken.reason, taken.reason))
-        return Answer(202, asdict(Taken(taken)), ((b"location", f"/messages/{taken}".encode()),))
+        return HttpResponse(202, asdict(SubmissionResponse(taken)), ((b"location", f"/messages/{taken}".encode()),))
 
-    async def show(request: Request) -> Answer:
+    async def show(request: Request) -> HttpResponse:
         account = _account(centre, request)
-        if isinstance(account, Rejected):
+        if isinstance(account, Rejection):
             return _unauthorized(account)
         try:
             trail = await centre.trail(request.parts["id"])
@@ -238,7 +239,7 @@ def application(centre: SmsCentre, commands: Sequence[Route] = (), *, public_url
             return _later("storage", "messages cannot be looked up just now")
         if trail is None or trail.account != account.system_id:
             return refusal(404, "unknown-message", "this account has sent no message of that id")
-        return Answer(200, asdict(trail))
+        return HttpResponse(200, asdict(trail))
 
     routes = (
         Route("POST", "/messages", submit, body_bytes_max=BODY_OCTETS_MAX),
@@ -250,7 +251,7 @@ def application(centre: SmsCentre, commands: Sequence[Route] = (), *, public_url
 
 
 def _careful(handler: Handler) -> Handler:
-    async def answer(request: Request) -> Answer | None:
+    async def answer(request: Request) -> HttpResponse | None:
         try:
             return await handler(request)
         except StorageError:
@@ -264,26 +265,28 @@ def _careful(handler: Handler) -> Handler:
 def commands(canaries: Canaries, *, command_key: str, canary_key: str) -> list[Route]:
     """What other roles may ask with `command_key`, and canary phones, which stand outside, may tell with theirs."""
 
-    async def received(request: Request) -> Answer:
+    async def received(request: Request) -> HttpResponse:
         phones = msgspec.json.decode(await request.body(), type=_Received).phones
-        return Answer(200, {"known": await canaries.told([Told(each.phone, each.tokens) for each in phones])})
+        return HttpResponse(
+            200, {"known": await canaries.take_reports([PhoneReport(each.phone, each.tokens) for each in phones])}
+        )
 
-    async def routes(request: Request) -> Answer:
-        return Answer(200, [asdict(way) for way in await canaries.ways()])
+    async def routes(request: Request) -> HttpResponse:
+        return HttpResponse(200, [asdict(way) for way in await canaries.route_statuses()])
 
-    async def switch(request: Request) -> Answer:
+    async def switch(request: Request) -> HttpResponse:
         wanted = msgspec.json.decode(await request.body(), type=_Switch)
         if not await canaries.switch(request.parts["link"], wanted.state, who=wanted.by):
             return refusal(404, "unknown-link", "there is no link of that name")
         return await routes(request)
 
-    async def complain(request: Request) -> Answer:
+    async def complain(request: Request) -> HttpResponse:
         wanted = msgspec.json.decode(await request.body(), type=_Complaint)
         if not await canaries.complain(request.parts["link"], who=wanted.by):
             return refusal(404, "unknown-link", "there is no link of that name")
         return await routes(request)
 
-    async def exposed(request: Request) -> Answer:
+    async def exposed(request: Request) -> HttpResponse:
         asked = dict(parse_qsl(request.query.decode("latin-1")))
         since, until = float(asked.get("since", "nan")), float(asked.get("until", "nan"))
         if not since <= until:
@@ -291,7 +294,7 @@ def commands(canaries: Canaries, *, command_key: str, canary_key: str) -> list[R
         pages = canaries.exposed(request.parts["link"], since=since, until=until)
         if pages is None:
             return refusal(404, "unknown-link", "there is no link of that name")
-        first: list[Exposed] = await anext(pages, [])  # before anything is answered: the database may not answer
+        first: list[ExposedMessage] = await anext(pages, [])  # before anything is answered: the database may not answer
 
         async def listed(_: Receive, send: Send) -> None:
             """One list, page by page: nobody knows how long it is, and others are answered meanwhile."""
@@ -302,7 +305,7 @@ def commands(canaries: Canaries, *, command_key: str, canary_key: str) -> list[R
                 page, before = await anext(pages, []), b","
             await send({"type": "http.response.body", "body": b"]" if first else b"[]"})
 
-        return Answer(200, headers=(JSON, NO_STORE), stream=listed)
+        return HttpResponse(200, headers=(JSON, NO_STORE), stream=listed)
 
     most = BODY_OCTETS_MAX
     return [
@@ -317,25 +320,25 @@ def commands(canaries: Canaries, *, command_key: str, canary_key: str) -> list[R
 def quarantine_commands(quarantine: Quarantine, *, command_key: str) -> list[Route]:
     """What is held for a person, and what a person does with it; never a body, numbers masked."""
 
-    async def entries(request: Request) -> Answer:
+    async def entries(request: Request) -> HttpResponse:
         link = dict(parse_qsl(request.query.decode("latin-1"))).get("link", "")
-        return Answer(200, [asdict(entry) for entry in await quarantine.entries(link)])
+        return HttpResponse(200, [asdict(entry) for entry in await quarantine.entries(link)])
 
-    async def show(request: Request) -> Answer:
+    async def show(request: Request) -> HttpResponse:
         found = await quarantine.examined(request.parts["id"])
-        return _NOT_HELD if found is None else Answer(200, asdict(found))
+        return _NOT_HELD if found is None else HttpResponse(200, asdict(found))
 
-    async def say(request: Request) -> Answer:
+    async def say(request: Request) -> HttpResponse:
         wanted = msgspec.json.decode(await request.body(), type=_Say)
         act = quarantine.release if wanted.action == "release" else quarantine.discard
         done = await act(request.parts["id"], by=wanted.by)
         if done is None:
             return _NOT_HELD
-        return refusal(409, "not-released", done.hindrance) if done.hindrance else Answer(200, asdict(done))
+        return refusal(409, "not-released", done.hindrance) if done.hindrance else HttpResponse(200, asdict(done))
 
-    async def say_of_link(request: Request) -> Answer:
+    async def say_of_link(request: Request) -> HttpResponse:
         wanted = msgspec.json.decode(await request.body(), type=_SayOfLink)
-        return Answer(200, {"discarded": await quarantine.discard_receipts(wanted.link, by=wanted.by)})
+        return HttpResponse(200, {"discarded": await quarantine.discard_receipts(wanted.link, by=wanted.by)})
 
     most = BODY_OCTETS_MAX
     return [
@@ -349,25 +352,34 @@ def quarantine_commands(quarantine: Quarantine, *, command_key: str) -> list[Rou
 def report_commands(reports: Reports, canaries: Canaries, *, command_key: str) -> list[Route]:
     """How the partners speak, what waits for whom, and how small a share of misdelivered messages would be noticed."""
 
-    async def links(request: Request) -> Answer:
+    async def links(request: Request) -> HttpResponse:
         found = asdict(reports.report())
-        looked_at = {each.link: each for each in canaries.looks()}
+        looked_at = {each.link: each for each in canaries.coverage()}
         links = [{**each, **asdict(looked_at[each["link"]])} for each in found["links"]]
-        return Answer(200, {**found, "links": links})
+        return HttpResponse(200, {**found, "links": links})
 
     return [Route("GET", "/links", links, key=command_key)]
 
 
-def wrong_number_routes(canaries: Canaries, page: Callable[[Request, str, str], Answer]) -> list[Route]:
+def load_commands(capacity: Callable[[], Capacity], *, command_key: str) -> list[Route]:
+    """How busy the centre is, and how many messages a second it could take on."""
+
+    async def show(request: Request) -> HttpResponse:
+        return HttpResponse(200, asdict(capacity()))
+
+    return [Route("GET", "/capacity", show, key=command_key)]
+
+
+def wrong_number_routes(canaries: Canaries, page: Callable[[Request, str, str], HttpResponse]) -> list[Route]:
     """Where anybody says that they got a message which was not for them; who says too much is answered alike.
 
     `page(request, language, said)`: `said` is empty, `done`, or `bad`, a number that is none of ours.
     """
 
-    async def show(request: Request) -> Answer:
+    async def show(request: Request) -> HttpResponse:
         return page(request, "", "")
 
-    async def take(request: Request) -> Answer:
+    async def take(request: Request) -> HttpResponse:
         fields = dict(parse_qsl((await request.body()).decode("utf-8", "replace"), max_num_fields=FIELDS_MAX))
         address = (request.scope.get("client") or ("",))[0]
         known = canaries.say_wrong_number(fields.get("number", "").strip(), address=address)
@@ -383,13 +395,13 @@ def wrong_number_routes(canaries: Canaries, page: Callable[[Request, str, str], 
 def trail_commands(centre: SmsCentre, *, command_key: str) -> list[Route]:
     """What happened to messages, for whoever answers for a customer; never a body, numbers masked."""
 
-    async def trails(request: Request) -> Answer:
+    async def trails(request: Request) -> HttpResponse:
         wanted = msgspec.json.decode(await request.body(), type=_Messages)
-        return Answer(200, {"trails": [asdict(trail) for trail in await centre.trails(wanted.messages)]})
+        return HttpResponse(200, {"trails": [asdict(trail) for trail in await centre.trails(wanted.messages)]})
 
-    async def erase(request: Request) -> Answer:
+    async def erase(request: Request) -> HttpResponse:
         wanted = msgspec.json.decode(await request.body(), type=_Erase)
-        return Answer(200, {"erased": await centre.erase_trails(wanted.messages)})
+        return HttpResponse(200, {"erased": await centre.erase_trails(wanted.messages)})
 
     most = BODY_OCTETS_MAX
     return [
@@ -401,14 +413,14 @@ def trail_commands(centre: SmsCentre, *, command_key: str) -> list[Route]:
 def restore_commands(restores: Restores, *, command_key: str) -> list[Route]:
     """The last restored snapshot that was noticed, and what a person says of what waited in it."""
 
-    async def show(request: Request) -> Answer:
+    async def show(request: Request) -> HttpResponse:
         found = await restores.newest()
         if found is None:
-            return Answer(200, {"holds": False, "restore": None})
+            return HttpResponse(200, {"holds": False, "restore": None})
         shown = {**found._asdict(), "seconds_missing": found.seconds_missing}
-        return Answer(200, {"holds": found.holds, "restore": shown})
+        return HttpResponse(200, {"holds": found.holds, "restore": shown})
 
-    async def say(request: Request) -> Answer:
+    async def say(request: Request) -> HttpResponse:
         wanted = msgspec.json.decode(await request.body(), type=_SayOfRestored)
         if not await restores.decide(wanted.action, by=wanted.by):
             return refusal(409, "not-held", "nothing is held for a restored snapshot, or it is decided already")
@@ -423,7 +435,7 @@ def restore_commands(restores: Restores, *, command_key: str) -> list[Route]:
 _NOT_HELD = refusal(404, "not-held", "there is nothing of that id in quarantine")
 
 
-def _shown(message: Exposed) -> dict[str, object]:
+def _shown(message: ExposedMessage) -> dict[str, object]:
     origin = Party.parse(message.origin)
     return {
         "message": message.message,

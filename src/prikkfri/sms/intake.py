@@ -8,19 +8,28 @@ from prikkfri.errors import RemoteProtocolError
 from prikkfri.journal import Outcome
 from prikkfri.protocols.smpp.byte_order import high_octet_first
 from prikkfri.protocols.smpp.concatenation import REFERENCES, Part, PartReferences, References
-from prikkfri.protocols.smpp.pdu import NOTHING, Body, Command, MessageAnswer, ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.pdu import NOTHING, Body, Command, MessageResponse, ShortMessage, Status, Tag
 from prikkfri.protocols.smpp.receipt import FINAL, Receipt, is_marked, is_receipt, parse_receipt
-from prikkfri.protocols.smpp.session import LOST, OUT_OF_BOUNDS, Answered, Ended, Event, Request, Unanswered, Unreadable
+from prikkfri.protocols.smpp.session import (
+    LOST,
+    OUT_OF_BOUNDS,
+    Event,
+    PeerResponse,
+    Request,
+    ResponseTimeout,
+    SessionEnd,
+    UnreadableResponse,
+)
 from prikkfri.sms import outcomes
-from prikkfri.sms.delivery import REFUSALS, Refused, Retry, after_refusal, status_reason
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.delivery import REFUSALS, RefusalKind, Retry, after_refusal, status_reason
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.loops import Turns
 from prikkfri.sms.messages import DueReceipt, Message, message_id
 from prikkfri.sms.sealing import NONCE_OCTETS, Sealer
-from prikkfri.sms.submission import Accepted, Bucket, Order, Refusal, Rules, decide, sealed_messages
+from prikkfri.sms.submission import AcceptedSubmission, Order, Refusal, Rules, TokenBucket, decide, sealed_messages
 from prikkfri.sms.trail import Step
 from prikkfri.sms.transit import LOOP, STATUSES
-from prikkfri.sms.trust.wrong_numbers import NOTHING_HEARD, Heard, Listening, listened
+from prikkfri.sms.trust.wrong_numbers import NOTHING_HEARD, BatchHints, ComplaintRules, note_hints
 
 ID_ENTROPY_OCTETS = 5
 ENDED_TWICE = "ended-its-session-twice"
@@ -30,7 +39,7 @@ _TOLD_BY = (Command.DELIVER_SM, Command.DATA_SM)
 
 
 @dataclass(frozen=True)
-class Told:
+class ReceiptDelivery:
     """A network's receipt: what became of a message."""
 
     request: Request
@@ -44,7 +53,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Given:
+class BatchContext:
     """What reading a batch needs beside the events."""
 
     rules: Rules
@@ -59,23 +68,23 @@ class Given:
     part_references: PartReferences = field(default_factory=PartReferences)
     turns: Turns = field(default_factory=Turns)
     order: Order = field(default_factory=Order)
-    listening: Listening = NOTHING_HEARD
+    listening: ComplaintRules = NOTHING_HEARD
     """What of that which networks hand in hints at misdelivery."""
-    refusals: Mapping[int, Refused] = field(default_factory=lambda: REFUSALS)
+    refusals: Mapping[int, RefusalKind] = field(default_factory=lambda: REFUSALS)
     """What the party's statuses mean."""
 
 
 @dataclass
-class Intake:
-    bucket: Bucket
+class BatchResult:
+    bucket: TokenBucket
     messages: list[Message] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     answers: list[tuple[Request, Status, Body]] = field(default_factory=list)
     """To be given when all else here is stored."""
-    told: list[Told] = field(default_factory=list)
+    told: list[ReceiptDelivery] = field(default_factory=list)
     sent: list[tuple[str, str]] = field(default_factory=list)
     """(message id, the id that the next hop gave it)."""
-    ended: list[tuple[str, State, str]] = field(default_factory=list)
+    ended: list[tuple[str, DeliveryState, str]] = field(default_factory=list)
     put_off: list[tuple[str, Retry]] = field(default_factory=list)
     in_doubt: list[str] = field(default_factory=list)
     ended_session: list[str] = field(default_factory=list)
@@ -94,123 +103,125 @@ class Intake:
     """All that came, those of messages still on their way too."""
     receipts_unnamed: int = 0
     """Of which message they tell nobody can say."""
-    heard: Heard = field(default_factory=Heard)
+    heard: BatchHints = field(default_factory=BatchHints)
     """What hints at misdelivery."""
     unbind: Request | None = None
-    over: Ended | None = None
+    over: SessionEnd | None = None
 
 
-def read_events(events: Sequence[Event], bucket: Bucket, given: Given) -> Intake:
-    intake = Intake(bucket)
+def read_events(events: Sequence[Event], bucket: TokenBucket, batch: BatchContext) -> BatchResult:
+    intake = BatchResult(bucket)
     for event in events:
         match event:
             case Request(body=ShortMessage() as message):
-                _read_message(intake, event, high_octet_first(message, little=given.rules.ucs2_little), given)
+                _read_message(intake, event, high_octet_first(message, little=batch.rules.ucs2_little), batch)
             case Request(command=Command.UNBIND):
                 intake.unbind = event
             case Request():  # a bind when bound; the session lets none through
                 intake.answers.append((event, Status.ALREADY_BOUND, NOTHING))
-            case Answered(context=Message() as message, status=status, body=body):
-                _read_answer(intake, message, status, body, given)
-            case Answered(context=DueReceipt() as receipt, status=status):
-                _read_receipt_answer(intake, receipt, status, given)
-            case Unanswered(context=context):
-                _doubt(intake, context, given, "no answer in time")
-            case Unreadable(context=context):
-                _doubt(intake, context, given, "an answer that cannot be read")
-            case Ended(in_doubt=contexts, reason=reason):
+            case PeerResponse(context=Message() as message, status=status, body=body):
+                _read_answer(intake, message, status, body, batch)
+            case PeerResponse(context=DueReceipt() as receipt, status=status):
+                _read_receipt_answer(intake, receipt, status, batch)
+            case ResponseTimeout(context=context):
+                _doubt(intake, context, batch, "no answer in time")
+            case UnreadableResponse(context=context):
+                _doubt(intake, context, batch, "an answer that cannot be read")
+            case SessionEnd(in_doubt=contexts, reason=reason):
                 intake.over = event
                 for number, context in enumerate(contexts):
-                    _doubt(intake, context, given, reason, ended_it=number == 0 and reason in (LOST, OUT_OF_BOUNDS))
+                    _doubt(intake, context, batch, reason, ended_it=number == 0 and reason in (LOST, OUT_OF_BOUNDS))
     return intake
 
 
-def _read_message(intake: Intake, request: Request, message: ShortMessage, given: Given) -> None:
+def _read_message(intake: BatchResult, request: Request, message: ShortMessage, batch: BatchContext) -> None:
     if request.command in _TOLD_BY and is_receipt(message):
-        _read_receipt(intake, request, message, given)
+        _read_receipt(intake, request, message, batch)
         return
-    if given.rules.party.kind == "link" and listened(intake.heard, message, given.rules, given.listening):
-        intake.answers.append((request, Status.OK, MessageAnswer()))
+    if batch.rules.party.kind == "link" and note_hints(intake.heard, message, batch.rules, batch.listening):
+        intake.answers.append((request, Status.OK, MessageResponse()))
         return
-    status, identity = hand_in(intake, message, given)
-    intake.answers.append((request, status, MessageAnswer(identity)))
+    status, identity = hand_in(intake, message, batch)
+    intake.answers.append((request, status, MessageResponse(identity)))
 
 
-def hand_in(intake: Intake, message: ShortMessage, given: Given) -> tuple[Status, str]:
+def hand_in(intake: BatchResult, message: ShortMessage, batch: BatchContext) -> tuple[Status, str]:
     """Takes one message on or refuses it: the status and the id for the sender (empty when refused)."""
-    rules, now = given.rules, given.now
+    rules, now = batch.rules, batch.now
     left = intake.bucket.take(rules.throughput_per_second_max, now)
-    entropy = given.entropy(ID_ENTROPY_OCTETS)
+    entropy = batch.entropy(ID_ENTROPY_OCTETS)
     if left is None:
         decision: Refusal = Refusal(Status.THROTTLED, "throttled")
     else:
         intake.bucket = left
-        reference = partial(_reference, given, entropy[0])
-        accepted = _once_more(decide(message, rules, reference=reference, now=now), message, given)
+        reference = partial(_reference, batch, entropy[0])
+        accepted = _once_more(decide(message, rules, reference=reference, now=now), message, batch)
         if not isinstance(accepted, Refusal):
             identity = message_id(now, entropy)
-            nonces = [given.entropy(NONCE_OCTETS) for _ in accepted.envelopes]
+            nonces = [batch.entropy(NONCE_OCTETS) for _ in accepted.envelopes]
             messages = sealed_messages(
                 accepted,
                 rules,
                 identity=identity,
-                sealer=given.sealer,
+                sealer=batch.sealer,
                 nonces=nonces,
-                order=given.order,
+                order=batch.order,
                 now=now,
             )
             intake.messages += messages
             intake.outcomes.append(
-                outcomes.submitted(rules.party, rules.message_class, given.partners, reason="", now=now)
+                outcomes.submitted(rules.party, rules.message_class, batch.partners, reason="", now=now)
             )
-            bound = messages[0].target not in given.unbound
-            intake.outcomes.append(outcomes.asked(messages[0], given.partners, now=now, bound=bound))
+            bound = messages[0].target not in batch.unbound
+            intake.outcomes.append(outcomes.asked(messages[0], batch.partners, now=now, bound=bound))
             return Status.OK, identity
         decision = accepted
     intake.refused += 1
     if decision.reason in STATUSES:
         intake.turned_back.append(decision.reason)
     intake.outcomes.append(
-        outcomes.submitted(rules.party, rules.message_class, given.partners, reason=decision.reason, now=now)
+        outcomes.submitted(rules.party, rules.message_class, batch.partners, reason=decision.reason, now=now)
     )
     return decision.status, ""
 
 
-def _reference(given: Given, first: int, sender: str, recipient: str, part: Part | None) -> int:
+def _reference(batch: BatchContext, first: int, sender: str, recipient: str, part: Part | None) -> int:
     """What marks the parts of a text: what its sender has chosen unless a phone would mix it with another's."""
-    party, now = given.rules.party, given.now
+    party, now = batch.rules.party, batch.now
     if part is not None:
         chosen = part.reference
-        return given.part_references.of(party.name, sender, recipient, part, now) if party.kind == "account" else chosen
+        return batch.part_references.of(party.name, sender, recipient, part, now) if party.kind == "account" else chosen
     for _ in range(REFERENCES):
-        reference = given.references.next(sender, recipient, first=first)
-        if given.part_references.takes(sender, recipient, reference, now):
+        reference = batch.references.next(sender, recipient, first=first)
+        if batch.part_references.takes(sender, recipient, reference, now):
             break
     return reference
 
 
-def _once_more(decision: Accepted | Refusal, message: ShortMessage, given: Given) -> Accepted | Refusal:
+def _once_more(
+    decision: AcceptedSubmission | Refusal, message: ShortMessage, batch: BatchContext
+) -> AcceptedSubmission | Refusal:
     """What came from a network and is to go to one goes only so often: else it is a loop that no link can see."""
-    if isinstance(decision, Refusal) or given.rules.party.kind != "link" or decision.target.kind == "account":
+    if isinstance(decision, Refusal) or batch.rules.party.kind != "link" or decision.target.kind == "account":
         return decision
-    goes = given.turns.take(decision.sender.text, decision.recipient.text, message, given.now)
+    goes = batch.turns.take(decision.sender.text, decision.recipient.text, message, batch.now)
     return decision if goes else Refusal(STATUSES[LOOP], LOOP)
 
 
-def _read_receipt(intake: Intake, request: Request, message: ShortMessage, given: Given) -> None:
+def _read_receipt(intake: BatchResult, request: Request, message: ShortMessage, batch: BatchContext) -> None:
     try:
         receipt = parse_receipt(message)
     except RemoteProtocolError:
         intake.receipts_unnamed += 1
-        intake.answers.append((request, Status.PERMANENT_APPLICATION_ERROR, MessageAnswer()))
+        intake.answers.append((request, Status.PERMANENT_APPLICATION_ERROR, MessageResponse()))
         return
     intake.receipts.append(receipt)
     if receipt.state is not None and receipt.state not in FINAL:
-        intake.answers.append((request, Status.OK, MessageAnswer()))  # still on its way: nothing to settle
+        intake.answers.append((request, Status.OK, MessageResponse()))  # still on its way: nothing to settle
         return
     reference = message.tlv(Tag.USER_MESSAGE_REFERENCE)
     intake.told.append(
-        Told(
+        ReceiptDelivery(
             request,
             receipt,
             # As it is written: a partner abroad writes its own country's numbers without the code, and not ours.
@@ -222,49 +233,49 @@ def _read_receipt(intake: Intake, request: Request, message: ShortMessage, given
     )
 
 
-def _read_answer(intake: Intake, message: Message, status: int, body: Body, given: Given) -> None:
+def _read_answer(intake: BatchResult, message: Message, status: int, body: Body, batch: BatchContext) -> None:
     if status == Status.OK:
         intake.taken += 1
         if message.target.startswith("account:"):
-            intake.ended.append((message.id, State.DELIVERED, ""))
+            intake.ended.append((message.id, DeliveryState.DELIVERED, ""))
         else:
-            intake.sent.append((message.id, body.message_id if isinstance(body, MessageAnswer) else ""))
-            _hand_over(intake, message, given)
+            intake.sent.append((message.id, body.message_id if isinstance(body, MessageResponse) else ""))
+            _hand_over(intake, message, batch)
         return
-    intake.throttled |= given.refusals.get(status) is Refused.THROTTLED
-    decision = after_refusal(status, message.attempts, message.due_at, given.now, given.refusals)
+    intake.throttled |= batch.refusals.get(status) is RefusalKind.THROTTLED
+    decision = after_refusal(status, message.attempts, message.due_at, batch.now, batch.refusals)
     if isinstance(decision, Retry):
         intake.put_off.append((message.id, decision))
-        intake.events.append((message.id, Step(given.now, "refused-for-now", decision.reason)))
+        intake.events.append((message.id, Step(batch.now, "refused-for-now", decision.reason)))
     else:
         intake.ended.append((message.id, decision.state, decision.reason))
 
 
-def _read_receipt_answer(intake: Intake, receipt: DueReceipt, status: int, given: Given) -> None:
+def _read_receipt_answer(intake: BatchResult, receipt: DueReceipt, status: int, batch: BatchContext) -> None:
     if status == Status.OK:
         intake.taken += 1
         intake.receipts_given.append(receipt.id)
         return
-    intake.throttled |= given.refusals.get(status) is Refused.THROTTLED
-    if isinstance(after_refusal(status, 1, given.now, given.now, given.refusals), Retry):
+    intake.throttled |= batch.refusals.get(status) is RefusalKind.THROTTLED
+    if isinstance(after_refusal(status, 1, batch.now, batch.now, batch.refusals), Retry):
         intake.receipts_put_off.append(receipt.id)
     else:
         intake.receipts_given.append(receipt.id)  # it has been told, and does not want to know
-        intake.events.append((receipt.id, Step(given.now, "receipt-refused", status_reason(status))))
+        intake.events.append((receipt.id, Step(batch.now, "receipt-refused", status_reason(status))))
 
 
-def _hand_over(intake: Intake, message: Message, given: Given, reason: str = "") -> None:
+def _hand_over(intake: BatchResult, message: Message, batch: BatchContext, reason: str = "") -> None:
     if message.goes_to_network:
-        intake.outcomes.append(outcomes.handed_over(message, given.partners, reason=reason, now=given.now))
+        intake.outcomes.append(outcomes.handed_over(message, batch.partners, reason=reason, now=batch.now))
 
 
-def _doubt(intake: Intake, context: object, given: Given, reason: str, *, ended_it: bool = False) -> None:
+def _doubt(intake: BatchResult, context: object, batch: BatchContext, reason: str, *, ended_it: bool = False) -> None:
     """`ended_it`: what the peer may have ended the session by. Nothing ends a third one."""
     if isinstance(context, Message):
-        intake.events.append((context.id, Step(given.now, "in-doubt", reason)))
-        _hand_over(intake, context, given, "in-doubt")
+        intake.events.append((context.id, Step(batch.now, "in-doubt", reason)))
+        _hand_over(intake, context, batch, "in-doubt")
         if ended_it and context.sessions_ended:
-            intake.ended.append((context.id, State.QUARANTINED, ENDED_TWICE))
+            intake.ended.append((context.id, DeliveryState.QUARANTINED, ENDED_TWICE))
             return
         intake.in_doubt.append(context.id)
         if ended_it:

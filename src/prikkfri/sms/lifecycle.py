@@ -14,7 +14,7 @@ S = TypeVar("S", bound=StrEnum)
 E = TypeVar("E", bound=StrEnum)
 
 
-class State(StrEnum):
+class DeliveryState(StrEnum):
     WAITING = "waiting"
     SENDING = "sending"
     """Claimed for the wire; whether it was written is known only to the process that claimed it."""
@@ -142,29 +142,29 @@ class Lifecycle(Generic[S, E]):
         return {state: frozenset(following) for state, following in found.items()}
 
 
-_OUT = (State.SENDING, State.IN_DOUBT, State.SENT)
-_GONE = (State.IN_DOUBT, State.SENT)
-_UNANSWERED = (State.SENDING, State.IN_DOUBT)
+_OUT = (DeliveryState.SENDING, DeliveryState.IN_DOUBT, DeliveryState.SENT)
+_GONE = (DeliveryState.IN_DOUBT, DeliveryState.SENT)
+_UNANSWERED = (DeliveryState.SENDING, DeliveryState.IN_DOUBT)
 
-MESSAGE: Lifecycle[State, Event] = Lifecycle(
+MESSAGE: Lifecycle[DeliveryState, Event] = Lifecycle(
     "state",
-    State.WAITING,
+    DeliveryState.WAITING,
     {
-        Event.CLAIM: ((State.WAITING,), State.SENDING),
-        Event.RELEASE: ((State.SENDING,), State.WAITING),
-        Event.MOVE: ((State.WAITING,), State.WAITING),
-        Event.TAKE: (_UNANSWERED, State.SENT),
-        Event.PUT_OFF: (_UNANSWERED, State.WAITING),
-        Event.DOUBT: ((State.SENDING,), State.IN_DOUBT),
-        Event.DELIVER: (_OUT, State.DELIVERED),
-        Event.FAIL: (_GONE, State.UNDELIVERABLE),
-        Event.REJECT: (_OUT, State.REJECTED),
-        Event.EXPIRE: ((State.WAITING, *_GONE), State.EXPIRED),
-        Event.UNREPORT: (_GONE, State.UNREPORTED),
-        Event.QUARANTINE: ((State.SENDING,), State.QUARANTINED),
-        Event.FREE: ((State.QUARANTINED,), State.WAITING),
-        Event.DISCARD: ((State.QUARANTINED,), State.REJECTED),
-        Event.GIVE_UP: ((State.WAITING, State.IN_DOUBT), State.UNREPORTED),
+        Event.CLAIM: ((DeliveryState.WAITING,), DeliveryState.SENDING),
+        Event.RELEASE: ((DeliveryState.SENDING,), DeliveryState.WAITING),
+        Event.MOVE: ((DeliveryState.WAITING,), DeliveryState.WAITING),
+        Event.TAKE: (_UNANSWERED, DeliveryState.SENT),
+        Event.PUT_OFF: (_UNANSWERED, DeliveryState.WAITING),
+        Event.DOUBT: ((DeliveryState.SENDING,), DeliveryState.IN_DOUBT),
+        Event.DELIVER: (_OUT, DeliveryState.DELIVERED),
+        Event.FAIL: (_GONE, DeliveryState.UNDELIVERABLE),
+        Event.REJECT: (_OUT, DeliveryState.REJECTED),
+        Event.EXPIRE: ((DeliveryState.WAITING, *_GONE), DeliveryState.EXPIRED),
+        Event.UNREPORT: (_GONE, DeliveryState.UNREPORTED),
+        Event.QUARANTINE: ((DeliveryState.SENDING,), DeliveryState.QUARANTINED),
+        Event.FREE: ((DeliveryState.QUARANTINED,), DeliveryState.WAITING),
+        Event.DISCARD: ((DeliveryState.QUARANTINED,), DeliveryState.REJECTED),
+        Event.GIVE_UP: ((DeliveryState.WAITING, DeliveryState.IN_DOUBT), DeliveryState.UNREPORTED),
     },
 )
 RECEIPT: Lifecycle[ReceiptState, ReceiptEvent] = Lifecycle(
@@ -189,17 +189,17 @@ NETWORK_RECEIPT: Lifecycle[NetworkReceiptState, NetworkReceiptEvent] = Lifecycle
 RESTORED = "restored"
 """The reason of what ended since it had waited in a restored snapshot and may have been sent."""
 BY_PERSON = frozenset({Event.FREE, Event.DISCARD, Event.GIVE_UP})
-TRANSITIONS = MESSAGE.transitions(State)
-ENDED = frozenset(State) - {
+TRANSITIONS = MESSAGE.transitions(DeliveryState)
+ENDED = frozenset(DeliveryState) - {
     state for event, (leaves, _) in MESSAGE.steps.items() if event not in BY_PERSON for state in leaves
 }
 """The states that nothing leaves by itself: a message in quarantine has ended until a person says otherwise."""
-ENDINGS: Mapping[State, Event] = {
+ENDINGS: Mapping[DeliveryState, Event] = {
     reached: event for event, (_, reached) in MESSAGE.steps.items() if reached in ENDED and event not in BY_PERSON
 }
 """The event that ends a message in each of the states in which one ends."""
 
 
-def out_of_time(state: State) -> State:
+def out_of_time(state: DeliveryState) -> DeliveryState:
     """How a message ends whose time is up: what had gone may have arrived all the same."""
-    return State.EXPIRED if state is State.WAITING else State.UNREPORTED
+    return DeliveryState.EXPIRED if state is DeliveryState.WAITING else DeliveryState.UNREPORTED

@@ -5,7 +5,7 @@ from collections import OrderedDict
 
 from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER, payload
 from prikkfri.protocols.smpp.pdu import ShortMessage, Tag
-from prikkfri.sms.submission import Bucket
+from prikkfri.sms.submission import TokenBucket
 
 TURNS_MAX = 5
 TURNS_PER_SECOND = 1 / 60
@@ -20,7 +20,7 @@ class Turns:
 
     def __init__(self, *, kept_max: int = 50_000) -> None:
         self._kept_max = kept_max
-        self._known: OrderedDict[bytes, Bucket] = OrderedDict()
+        self._known: OrderedDict[bytes, TokenBucket] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -31,7 +31,7 @@ class Turns:
         part = message.tlv(Tag.SAR_REFERENCE), message.tlv(Tag.SAR_SEQUENCE)
         kind = message.esm_class & ESM_CLASS_HEADER, message.data_coding
         key = hashlib.sha256(repr((sender, recipient, kind, part, payload(message))).encode()).digest()
-        bucket = self._known.pop(key, Bucket(TURNS_MAX, now))
+        bucket = self._known.pop(key, TokenBucket(TURNS_MAX, now))
         left = bucket.take(TURNS_PER_SECOND, now, burst=TURNS_MAX)
         self._known[key] = left or bucket
         if len(self._known) > self._kept_max:

@@ -20,29 +20,29 @@ from typing import NamedTuple
 import msgspec
 
 from prikkfri.protocols.smpp.receipt import MessageState
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.sealing import Binding
 
-RECEIPT_STATES: dict[State, MessageState] = {
-    State.DELIVERED: MessageState.DELIVERED,
-    State.UNDELIVERABLE: MessageState.UNDELIVERABLE,
-    State.REJECTED: MessageState.REJECTED,
-    State.EXPIRED: MessageState.EXPIRED,
-    State.UNREPORTED: MessageState.UNKNOWN,
-    State.QUARANTINED: MessageState.UNKNOWN,
+RECEIPT_STATES: dict[DeliveryState, MessageState] = {
+    DeliveryState.DELIVERED: MessageState.DELIVERED,
+    DeliveryState.UNDELIVERABLE: MessageState.UNDELIVERABLE,
+    DeliveryState.REJECTED: MessageState.REJECTED,
+    DeliveryState.EXPIRED: MessageState.EXPIRED,
+    DeliveryState.UNREPORTED: MessageState.UNKNOWN,
+    DeliveryState.QUARANTINED: MessageState.UNKNOWN,
 }
 """What the sender is told."""
-_NETWORK_STATES: dict[MessageState, State] = {
-    MessageState.DELIVERED: State.DELIVERED,
-    MessageState.EXPIRED: State.EXPIRED,
-    MessageState.DELETED: State.UNDELIVERABLE,
-    MessageState.UNDELIVERABLE: State.UNDELIVERABLE,
-    MessageState.UNKNOWN: State.UNREPORTED,
-    MessageState.REJECTED: State.REJECTED,
+_NETWORK_STATES: dict[MessageState, DeliveryState] = {
+    MessageState.DELIVERED: DeliveryState.DELIVERED,
+    MessageState.EXPIRED: DeliveryState.EXPIRED,
+    MessageState.DELETED: DeliveryState.UNDELIVERABLE,
+    MessageState.UNDELIVERABLE: DeliveryState.UNDELIVERABLE,
+    MessageState.UNKNOWN: DeliveryState.UNREPORTED,
+    MessageState.REJECTED: DeliveryState.REJECTED,
 }
 
 
-def network_state(told: MessageState | None) -> State | None:
+def network_state(told: MessageState | None) -> DeliveryState | None:
     """What a network's receipt means; None when the message is still on its way, or nobody knows."""
     return _NETWORK_STATES.get(told) if told else None
 
@@ -99,7 +99,7 @@ class Ending(NamedTuple):
     message_class: str
     sender: str
     recipient: str
-    state: State
+    state: DeliveryState
     reason: str
 
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from prikkfri.protocols.smpp.receipt import MessageState
-from prikkfri.sms.intake import Told
-from prikkfri.sms.lifecycle import ENDED, State
+from prikkfri.sms.intake import ReceiptDelivery
+from prikkfri.sms.lifecycle import ENDED, DeliveryState
 from prikkfri.sms.messages import network_state, reference_of
-from prikkfri.sms.receipt_ids import Candidate, Match, Reading, Unmatched, match
+from prikkfri.sms.receipt_ids import Candidate, Match, MismatchReason, Reading, match
 
 NO_REFERENCE = -1
-_TOLD = frozenset({State.DELIVERED, State.UNDELIVERABLE, State.REJECTED})
+_TOLD = frozenset({DeliveryState.DELIVERED, DeliveryState.UNDELIVERABLE, DeliveryState.REJECTED})
 """Ends that a network has told, and does not take back."""
 
 
@@ -45,7 +45,7 @@ class NetworkReceipt(NamedTuple):
         return MessageState(self.told) if self.told else None
 
 
-def as_kept(told: Told, link: str, identity: str, now: float) -> NetworkReceipt:
+def as_kept(told: ReceiptDelivery, link: str, identity: str, now: float) -> NetworkReceipt:
     receipt = told.receipt
     reference = NO_REFERENCE if told.reference is None else told.reference
     return NetworkReceipt(
@@ -70,7 +70,7 @@ def receipt_id(now: float, number: int, entropy: bytes) -> str:
     return f"r{int(now * 1000):011x}{number % 0x1000000:06x}{entropy.hex()}"
 
 
-class Known(NamedTuple):
+class KnownMessage(NamedTuple):
     """A message that a link has taken, by the folded id that it gave; `store.known` follows the order."""
 
     message: str
@@ -81,9 +81,9 @@ class Known(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Fitting:
+class ReceiptMatch:
     message: str
-    state: State
+    state: DeliveryState
     sent_at: float
     match: Match
 
@@ -93,49 +93,55 @@ class Fitting:
         return self.state in ENDED
 
 
-def find(receipt: NetworkReceipt, known: Sequence[Known], ways: Sequence[Reading]) -> Fitting | Unmatched:
+def find(
+    receipt: NetworkReceipt, known: Sequence[KnownMessage], ways: Sequence[Reading]
+) -> ReceiptMatch | MismatchReason:
     """The message that a receipt is about. Where several fit, one that is still open goes before those that ended."""
     addresses = (receipt.source, receipt.destination)
 
-    def among(messages: Sequence[Known]) -> Match | Unmatched:
+    def among(messages: Sequence[KnownMessage]) -> Match | MismatchReason:
         return match(receipt.identities, addresses, [Candidate(*each[:3]) for each in messages], ways)
 
     found = among(known)
-    if found is Unmatched.SEVERAL:
-        narrowed = among([each for each in known if State(each.state) not in ENDED])
-        if narrowed in (Unmatched.NO_MESSAGE, Unmatched.OTHER_NUMBER):
-            ended = max(each for each in known if State(each.state) in ENDED)  # ids sort by time: the newest
-            return Fitting(ended.message, State(ended.state), ended.sent_at, Match(ended.message, None))
+    if found is MismatchReason.SEVERAL:
+        narrowed = among([each for each in known if DeliveryState(each.state) not in ENDED])
+        if narrowed in (MismatchReason.NO_MESSAGE, MismatchReason.OTHER_NUMBER):
+            ended = max(each for each in known if DeliveryState(each.state) in ENDED)  # ids sort by time: the newest
+            return ReceiptMatch(ended.message, DeliveryState(ended.state), ended.sent_at, Match(ended.message, None))
         found = narrowed
-    if isinstance(found, Unmatched):
+    if isinstance(found, MismatchReason):
         return found
     [message] = [each for each in known if each.message == found.message]
-    return Fitting(found.message, State(message.state), message.sent_at, found)
+    return ReceiptMatch(found.message, DeliveryState(message.state), message.sent_at, found)
 
 
-def contradiction(receipt: NetworkReceipt, found: Fitting) -> str:
+def contradiction(receipt: NetworkReceipt, found: ReceiptMatch) -> str:
     """What a receipt says of a message that has come to another end, in words for its trail; empty: it says no other.
 
     That its end was never told is none: what comes then is late.
     """
     state = network_state(receipt.state)
-    if state is None or not found.ended or found.state in (state, State.UNREPORTED):
+    if state is None or not found.ended or found.state in (state, DeliveryState.UNREPORTED):
         return ""
     return f"link {receipt.link} tells {state} ({receipt.error}) of its id {receipt.next_hop_id}; it was {found.state}"
 
 
-def contradicts(receipt: NetworkReceipt, found: Fitting) -> bool:
+def contradicts(receipt: NetworkReceipt, found: ReceiptMatch) -> bool:
     """Whether one receipt says that a message was delivered, and another that it was not."""
     told = network_state(receipt.state)
-    return told in _TOLD and found.state in _TOLD and (told is State.DELIVERED) != (found.state is State.DELIVERED)
+    return (
+        told in _TOLD
+        and found.state in _TOLD
+        and (told is DeliveryState.DELIVERED) != (found.state is DeliveryState.DELIVERED)
+    )
 
 
-def is_named(receipt: NetworkReceipt, found: "Fitting | Unmatched") -> bool:
+def is_named(receipt: NetworkReceipt, found: "ReceiptMatch | MismatchReason") -> bool:
     """Whether a receipt's reference is that of the message that it was found to be about by its id.
 
     Whoever gives one id to two messages may still echo our reference of each.
     """
-    return isinstance(found, Fitting) and reference_of(found.message) == receipt.reference
+    return isinstance(found, ReceiptMatch) and reference_of(found.message) == receipt.reference
 
 
 def next_look(receipt: NetworkReceipt, now: float, *, soon_seconds: float, early_seconds: float) -> float:

@@ -15,7 +15,7 @@ from prikkfri.sms.addresses import is_number
 from prikkfri.sms.canaries import verdicts
 from prikkfri.sms.delivery import STATUS
 from prikkfri.sms.holders import ANOTHERS
-from prikkfri.sms.lifecycle import RESTORED, State
+from prikkfri.sms.lifecycle import RESTORED, DeliveryState
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
 
@@ -123,7 +123,7 @@ def left_waiting(message: Message, partners: Partners, *, now: float) -> Outcome
 def settled(
     submission: str,
     recipient: str,
-    state: State,
+    state: DeliveryState,
     reason: str,
     dims: dict[str, str],
     *,
@@ -134,15 +134,19 @@ def settled(
 
     `for_account`: it was for an account, which took it, refused it, or did not come for it in time.
     """
-    ours = state is State.QUARANTINED or (state is State.EXPIRED and not for_account) or reason in (RESTORED, ANOTHERS)
+    ours = (
+        state is DeliveryState.QUARANTINED
+        or (state is DeliveryState.EXPIRED and not for_account)
+        or reason in (RESTORED, ANOTHERS)
+    )
     theirs = ACCOUNT if for_account else "link"
     return Outcome(
         time=now,
         service=SERVICE,
         step="deliver",
         layer="sms-centre" if ours else theirs,
-        verdict="kept" if state is State.DELIVERED else "broken",
-        reason="" if state is State.DELIVERED else (counted_reason(reason) or str(state)),
+        verdict="kept" if state is DeliveryState.DELIVERED else "broken",
+        reason="" if state is DeliveryState.DELIVERED else (counted_reason(reason) or str(state)),
         device=device(recipient),
         promise=submission,
         dimensions=dims,
@@ -154,7 +158,7 @@ def device(recipient: str) -> str:
     return f"+{recipient}" if is_number(recipient) else ""
 
 
-def canary(judged: verdicts.Judged, partners: Partners, *, trusted: bool, now: float) -> list[Outcome]:
+def canary(judged: verdicts.JudgedCanary, partners: Partners, *, trusted: bool, now: float) -> list[Outcome]:
     """What a canary tells of its link: whether it arrived, whether its receipt came, and whether the way is trusted.
 
     Nothing when nobody knows what became of it.

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from typing import Generic, TypeVar
 
-from prikkfri.protocols.smpp.session import Answered, Ended, Event, Unanswered, Unreadable
+from prikkfri.protocols.smpp.session import Event, PeerResponse, ResponseTimeout, SessionEnd, UnreadableResponse
 from prikkfri.sms.messages import Message
 
 B = TypeVar("B")
@@ -77,11 +77,11 @@ class Pairs(Generic[B]):
         self.hand_over(bind, bind)
 
 
-def answered(events: Iterable[Event]) -> Iterator[Message]:
+def answered_messages(events: Iterable[Event]) -> Iterator[Message]:
     """The messages of which events say something, or that nothing will come."""
     for event in events:
-        if isinstance(event, Answered | Unanswered | Unreadable):
+        if isinstance(event, PeerResponse | ResponseTimeout | UnreadableResponse):
             if isinstance(event.context, Message):
                 yield event.context
-        elif isinstance(event, Ended):
+        elif isinstance(event, SessionEnd):
             yield from (context for context in event.in_doubt if isinstance(context, Message))

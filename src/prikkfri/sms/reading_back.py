@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from prikkfri.protocols.smpp.reading_back import Written, beside_text, read, text_of
+from prikkfri.protocols.smpp.reading_back import DecodedPdu, beside_text, read, text_of
 from prikkfri.sms.addresses import Numbering, read_recipient
 
 _HEADER_BIT = 0x40
@@ -23,7 +23,7 @@ class Differs(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class ExpectedPdu:
     """What a PDU is to say."""
 
     command: int
@@ -35,7 +35,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedMessage(Wanted):
+class ExpectedMessage(ExpectedPdu):
     numbering: Numbering
     """How its reader reads numbers."""
     octets: bytes
@@ -54,7 +54,7 @@ class WantedMessage(Wanted):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedReceipt(Wanted):
+class ExpectedReceipt(ExpectedPdu):
     message: str
     """The id of which it tells."""
     state: int
@@ -63,7 +63,7 @@ class WantedReceipt(Wanted):
     takes_parameters: bool
 
 
-def check(wanted: WantedMessage | WantedReceipt) -> Callable[[bytes, int], None]:
+def check(wanted: ExpectedMessage | ExpectedReceipt) -> Callable[[bytes, int], None]:
     """To be called with a PDU and the sequence number by which its answer will be known; raises `Differs`."""
 
     def checked(pdu: bytes, sequence: int) -> None:
@@ -73,7 +73,7 @@ def check(wanted: WantedMessage | WantedReceipt) -> Callable[[bytes, int], None]
     return checked
 
 
-def difference(pdu: bytes, sequence: int, wanted: WantedMessage | WantedReceipt) -> str:
+def difference(pdu: bytes, sequence: int, wanted: ExpectedMessage | ExpectedReceipt) -> str:
     """In what a PDU is not what it is to be; empty: in nothing."""
     found = read(pdu)
     if found is None:
@@ -84,19 +84,19 @@ def difference(pdu: bytes, sequence: int, wanted: WantedMessage | WantedReceipt)
         "sender": (found.source, found.source_kind) == (wanted.sender.encode("latin-1"), wanted.sender_kind),
         "scheduling": not (found.schedule or found.replaces or found.default_id),
     }
-    same |= _as_message(found, wanted) if isinstance(wanted, WantedMessage) else _as_receipt(found, wanted)
+    same |= _as_message(found, wanted) if isinstance(wanted, ExpectedMessage) else _as_receipt(found, wanted)
     return next((field for field, is_so in same.items() if not is_so), "")
 
 
-def _is_for(found: Written, wanted: WantedMessage | WantedReceipt) -> bool:
+def _is_for(found: DecodedPdu, wanted: ExpectedMessage | ExpectedReceipt) -> bool:
     written = found.destination.decode("latin-1")
-    if isinstance(wanted, WantedReceipt):
+    if isinstance(wanted, ExpectedReceipt):
         return written == wanted.recipient  # a sender may be letters
     read_as = read_recipient(written, found.destination_kind[0], wanted.numbering)
     return read_as is not None and read_as.text == written == wanted.recipient
 
 
-def _as_message(found: Written, wanted: WantedMessage) -> dict[str, bool]:
+def _as_message(found: DecodedPdu, wanted: ExpectedMessage) -> dict[str, bool]:
     parameters, sealed = beside_text(found.parameters), beside_text(wanted.parameters)
     text = text_of(found.esm_class, found.octets, found.parameters)
     return {
@@ -111,7 +111,7 @@ def _as_message(found: Written, wanted: WantedMessage) -> dict[str, bool]:
     }
 
 
-def _as_receipt(found: Written, wanted: WantedReceipt) -> dict[str, bool]:
+def _as_receipt(found: DecodedPdu, wanted: ExpectedReceipt) -> dict[str, bool]:
     told, parameters = _TOLD.match(found.octets), dict(found.parameters)
     identity, word = wanted.message.encode("latin-1"), _STATES.get(wanted.state, "").encode()
     by_parameter = tuple(parameters.get(tag) for tag in (_RECEIPTED_ID, _MESSAGE_STATE, _REFERENCE))

@@ -4,7 +4,7 @@ Partners answer a submission with `ff` and tell of it as `255`, as `FF` or as `0
 the receipt's parameter and another in its text. Ids are therefore kept folded (`fold`): small letters, no zeros before
 them. A receipt's ids are looked for by each reading that its link may have (`wanted`), at most three keys for each id,
 so that an index on the folded id is enough; what is found is told apart by the phone's number (`match`). What fitted
-teaches how the link writes (`learnt`); how it is known to write is then the only way that is tried (`readings`), and
+teaches how the link writes (`learn`); how it is known to write is then the only way that is tried (`readings`), and
 `complaint` says when nothing fits any more.
 
     habit = Habit()                                             # stored by link, with what it has taught
@@ -87,7 +87,7 @@ class Match:
     """The one reading by which it fits; None when more than one does (`5` is five to any base)."""
 
 
-class Unmatched(StrEnum):
+class MismatchReason(StrEnum):
     NO_MESSAGE = "fits-no-message"
     OTHER_NUMBER = "fits-another-number"
     """The id is known, and none of the receipt's numbers is that of the message: it is not moved by it."""
@@ -99,7 +99,7 @@ def match(
     addresses: Collection[str],
     candidates: Collection[Candidate],
     ways: Sequence[Reading] = ALL,
-) -> Match | Unmatched:
+) -> Match | MismatchReason:
     """The message of which a receipt tells.
 
     `identities`: that of the parameter before that of the text. `addresses`: both of the receipt's, since partners
@@ -109,10 +109,10 @@ def match(
     keys = wanted(identities, ways)
     by_id = [each for each in candidates if each.key in keys]
     if not by_id:
-        return Unmatched.NO_MESSAGE
+        return MismatchReason.NO_MESSAGE
     fitting = [each for each in by_id if not told or any(is_number_of(each.recipient, address) for address in told)]
     if not fitting:
-        return Unmatched.OTHER_NUMBER
+        return MismatchReason.OTHER_NUMBER
     # The parameter is the network's own word, and as it is written comes before what it could be read as.
     for identity in identities:
         keys = wanted([identity], ways)
@@ -120,7 +120,7 @@ def match(
         if len({each.message for each in by_this}) == 1:
             taught = [way for way in ways if key(identity, way) == by_this[0].key]
             return Match(by_this[0].message, taught[0] if len(taught) == 1 and told else None)
-    return Unmatched.SEVERAL
+    return MismatchReason.SEVERAL
 
 
 def is_number_of(recipient: str, written: str) -> bool:
@@ -156,11 +156,11 @@ def readings(setting: Reading | None, habit: Habit) -> tuple[Reading, ...]:
     return (settled,) if settled else ALL
 
 
-def learnt(habit: Habit, found: Match | Unmatched) -> Habit:
+def learn(habit: Habit, found: Match | MismatchReason) -> Habit:
     """What is known after one more receipt. One that fits another number or several teaches nothing."""
-    if found is Unmatched.NO_MESSAGE:
+    if found is MismatchReason.NO_MESSAGE:
         return replace(habit, missed=habit.missed + 1)
-    if isinstance(found, Unmatched):
+    if isinstance(found, MismatchReason):
         return habit
     if found.taught is None:
         return replace(habit, missed=0)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from prikkfri.config import SENSITIVE_CLASSES
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 
 _FORMAT = "prikkfri-mark-1"
 UNKNOWN = -1
@@ -27,7 +27,7 @@ class Mark:
     at: float
 
 
-class Missing(NamedTuple):
+class RestoreGap(NamedTuple):
     commits: int
     outcomes: int
 
@@ -84,12 +84,12 @@ class Restore(NamedTuple):
         return max(self.marked_at - self.snapshot_at, 0.0) if known else None
 
 
-def written(mark: Mark) -> bytes:
+def format_mark(mark: Mark) -> bytes:
     body = f"{_FORMAT} {mark.line} {mark.commits} {mark.position} {mark.at!r}"
     return f"{body} {zlib.crc32(body.encode()):08x}\n".encode()
 
 
-def read(octets: bytes) -> Mark | None:
+def parse_mark(octets: bytes) -> Mark | None:
     """None: it is not, or not wholly, what was written."""
     try:
         body, _, check = octets.decode("ascii").removesuffix("\n").rpartition(" ")
@@ -101,7 +101,7 @@ def read(octets: bytes) -> Mark | None:
         return None
 
 
-def missing(mark: Mark | None, found: Mark, noticed: Restore | None) -> Missing | None:
+def find_gap(mark: Mark | None, found: Mark, noticed: Restore | None) -> RestoreGap | None:
     """What a database lacks that was there when the mark was made; None: nothing that the mark could tell.
 
     `found`: how far the database has come. `noticed`: the last time that something was missing from it.
@@ -109,10 +109,10 @@ def missing(mark: Mark | None, found: Mark, noticed: Restore | None) -> Missing 
     if mark is None or (noticed is not None and (noticed.mark_line, noticed.mark_commits) == (mark.line, mark.commits)):
         return None
     if mark.line != found.line:
-        return Missing(UNKNOWN, UNKNOWN)
+        return RestoreGap(UNKNOWN, UNKNOWN)
     if mark.commits <= found.commits:
         return None
-    return Missing(mark.commits - found.commits, max(mark.position - found.position, 0))
+    return RestoreGap(mark.commits - found.commits, max(mark.position - found.position, 0))
 
 
 def is_sensitive(message_class: str) -> bool:
@@ -122,7 +122,7 @@ def is_sensitive(message_class: str) -> bool:
 
 def is_given_up(decision: str, state: str, message_class: str, *, overdue: bool) -> bool:
     """Whether a message that waited in a restored snapshot ends; one that a network has taken waits for its word."""
-    may_be_sent = state in (State.WAITING, State.IN_DOUBT)
+    may_be_sent = state in (DeliveryState.WAITING, DeliveryState.IN_DOUBT)
     return may_be_sent and (decision == Decision.DISCARD or is_sensitive(message_class) or overdue)
 
 

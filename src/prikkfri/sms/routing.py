@@ -23,7 +23,7 @@ class Party(NamedTuple):
         return cls(*text.split(":", 1))
 
 
-class Stop(NamedTuple):
+class RouteOutage(NamedTuple):
     """What is known of a route that was ever stopped; `store._STOP` follows the order of these fields."""
 
     state: str
@@ -44,18 +44,25 @@ class Stop(NamedTuple):
         return self.state == "stopped"
 
 
-def switched(
-    known: Stop | None, state: str, *, who: str, reason: str, exposed_since: float, likely_since: float, now: float
-) -> Stop | None:
+def apply_switch(
+    known: RouteOutage | None,
+    state: str,
+    *,
+    who: str,
+    reason: str,
+    exposed_since: float,
+    likely_since: float,
+    now: float,
+) -> RouteOutage | None:
     """What is known after a route was stopped or opened; None when it is so already."""
     if state == (known.state if known else "open"):
         return None
     if state == "stopped" or known is None:
-        return Stop(state, now, who, reason, now, exposed_since, likely_since)
+        return RouteOutage(state, now, who, reason, now, exposed_since, likely_since)
     return known._replace(state=state, changed_at=now, who=who, reason=reason)
 
 
-class Exposed(NamedTuple):
+class ExposedMessage(NamedTuple):
     """A message that went a way on which messages went astray; never its body. `store.exposed` follows the order."""
 
     message: str

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 from prikkfri.clock import Clock
-from prikkfri.protocols.smpp.session import LOST, Ended, Event, Limits, Session, Side, State
+from prikkfri.protocols.smpp.session import LOST, Event, Limits, Session, SessionEnd, SessionState, Side
 
 EVENTS_MAX = 500
 """Beyond so many events that wait to be taken we read no more from that connection."""
@@ -29,7 +29,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def ended(self) -> bool:
-        return self.session.state is State.ENDED
+        return self.session.state is SessionState.ENDED
 
     @property
     def address(self) -> str:
@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
     # what the owner calls
 
     async def take(self, events_max: int) -> list[Event]:
-        """The next events, at least one; the last that ever comes is Ended."""
+        """The next events, at least one; the last that ever comes is `SessionEnd`."""
         while not self._events:
             self._arrival.clear()
             await self._arrival.wait()
@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
             return
         self._events.extend(events)
         self._arrival.set()
-        if isinstance(events[-1], Ended):
+        if isinstance(events[-1], SessionEnd):
             self.awake.set()
         self._read_or_not()
 

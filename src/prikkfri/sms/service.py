@@ -26,8 +26,8 @@ from prikkfri.journal import Journal
 from prikkfri.sms import store, transit
 from prikkfri.sms.accounts.service import Accounts
 from prikkfri.sms.addresses import read_recipient
-from prikkfri.sms.authentication import Rejected
-from prikkfri.sms.binding import ROOM, Room
+from prikkfri.sms.authentication import Rejection
+from prikkfri.sms.binding import ROOM, ConnectionLimits
 from prikkfri.sms.conformance import Signs
 from prikkfri.sms.dispatch.service import Dispatch
 from prikkfri.sms.holding.service import Holders, Holding
@@ -40,7 +40,7 @@ from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.reports.service import Reports
 from prikkfri.sms.restores.service import Restores
 from prikkfri.sms.routes.service import RouteSwitch
-from prikkfri.sms.routing import Exposed, Party, Stop, find_route, numbering_of
+from prikkfri.sms.routing import ExposedMessage, Party, RouteOutage, find_route, numbering_of
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.sessions.service import Sessions
 from prikkfri.sms.shared.service import WIRE, Shared, Wire
@@ -69,7 +69,7 @@ class SmsCentre:
         smpp_sockets: Sequence[socket.socket],
         timing: Timing = TIMING,
         wire: Wire = WIRE,
-        room: Room = ROOM,
+        room: ConnectionLimits = ROOM,
         trusted: Sequence[str] = (),
         mark: Mark | None = None,
         holders: Holders | None = None,
@@ -142,7 +142,7 @@ class SmsCentre:
                     server.close()
                 await self._sessions.unbind_all()
 
-    def authenticate(self, system_id: str, password: str, *, address: str) -> Account | Rejected:
+    def authenticate(self, system_id: str, password: str, *, address: str) -> Account | Rejection:
         """Over either edge; `address` is the client's."""
         return self._accounts.authenticate(system_id, password, address=address)
 
@@ -178,7 +178,7 @@ class SmsCentre:
         """The canaries that networks have handed in since this was last asked, as (destination, token)."""
         return _taken(self._shared.returned)
 
-    def take_said(self) -> list[tuple[str, str]]:
+    def take_complainants(self) -> list[tuple[str, str]]:
         """Who has written since then that a message was not for them, as (link, number)."""
         return _taken(self._shared.said)
 
@@ -193,9 +193,9 @@ class SmsCentre:
         """Whether nothing is sent, since a snapshot was restored."""
         return self._shared.holds
 
-    def stop_of(self, link: str) -> Stop | None:
+    def outage_of(self, link: str) -> RouteOutage | None:
         """What is known of the last time that a link's route was stopped."""
-        return self._shared.stops.get(link)
+        return self._shared.outages.get(link)
 
     async def switch_route(
         self, link: str, state: str, *, who: str, reason: str, exposed_since: float = 0.0, likely_since: float = 0.0
@@ -213,9 +213,14 @@ class SmsCentre:
         """How many messages wait for a link, those that are held included."""
         return await self._routes.waiting(link)
 
-    def exposed(self, link: str, *, since: float, until: float) -> AsyncIterator[list[Exposed]]:
+    def exposed(self, link: str, *, since: float, until: float) -> AsyncIterator[list[ExposedMessage]]:
         """The messages that went over a link in a time, oldest first, page by page; canaries left out."""
         return self._routes.exposed(link, since=since, until=until)
+
+    @property
+    def accepted(self) -> int:
+        """Messages taken on since the start."""
+        return self._shared.counters.accepted
 
     def counters(self) -> dict[str, float]:
         counted, bound = self._shared.counters, self._shared.bound

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from msgspec import structs
 
 from prikkfri.sms.delivery import VALIDITY_SECONDS_MIN
-from prikkfri.sms.lifecycle import ENDINGS, MESSAGE, RECEIPT, RESTORED, Event, ReceiptEvent, State, out_of_time
+from prikkfri.sms.lifecycle import ENDINGS, MESSAGE, RECEIPT, RESTORED, DeliveryState, Event, ReceiptEvent, out_of_time
 from prikkfri.sms.messages import RECEIPT_STATES, Ending, Message
 from prikkfri.sms.receipt_ids import fold
 from prikkfri.sms.trail import Step
@@ -167,14 +167,14 @@ async def move(
     return [row[0] for row in rows]
 
 
-async def end(tx: Transaction, message: str, state: State, *, reason: str, now: float) -> Ending | None:
+async def end(tx: Transaction, message: str, state: DeliveryState, *, reason: str, now: float) -> Ending | None:
     """Ends a message and erases its body; None when it was not in a state to end so.
 
     The receipt of a submission of one message is due at once; `end_submission` sees to longer ones.
     """
-    if state is State.EXPIRED:  # the only end of what waits
+    if state is DeliveryState.EXPIRED:  # the only end of what waits
         waited = await tx.fetch(
-            f"SELECT target, message_class FROM sms_message WHERE id = :id AND state = '{State.WAITING}'",
+            f"SELECT target, message_class FROM sms_message WHERE id = :id AND state = '{DeliveryState.WAITING}'",
             {"id": message},
         )
         await count_waiting(tx, waited, -1)
@@ -182,7 +182,7 @@ async def end(tx: Transaction, message: str, state: State, *, reason: str, now: 
     return ended[0] if ended else None
 
 
-async def end_overdue(tx: Transaction, state: State, *, before: float, limit: int, now: float) -> list[Ending]:
+async def end_overdue(tx: Transaction, state: DeliveryState, *, before: float, limit: int, now: float) -> list[Ending]:
     """Ends those of one open state whose time was up by then, the longest overdue first: twice `limit` at most.
 
     Of what waited in a restored snapshot nobody can say that it did not arrive.
@@ -194,13 +194,13 @@ async def end_overdue(tx: Transaction, state: State, *, before: float, limit: in
     )
     which: dict[str, object] = {"before": before, "limit": limit}
     ended = []
-    if state is State.WAITING:
+    if state is DeliveryState.WAITING:
         unknown = f"{overdue} AND restored <> 0"
-        ended = await _end(tx, unknown, which, State.UNREPORTED, event=Event.GIVE_UP, reason=RESTORED, now=now)
+        ended = await _end(tx, unknown, which, DeliveryState.UNREPORTED, event=Event.GIVE_UP, reason=RESTORED, now=now)
     ended += await _end(
-        tx, overdue, which, final, reason="in-doubt" if state is State.IN_DOUBT else str(final), now=now
+        tx, overdue, which, final, reason="in-doubt" if state is DeliveryState.IN_DOUBT else str(final), now=now
     )
-    if state is State.WAITING:
+    if state is DeliveryState.WAITING:
         await count_waiting(tx, [(ending.target, ending.message_class) for ending in ended], -1)
     return ended
 
@@ -210,12 +210,12 @@ async def give_up(tx: Transaction, ids: Sequence[str], *, now: float) -> list[En
     ended = []
     for message in ids:
         waited = await tx.fetch(
-            f"SELECT target, message_class FROM sms_message WHERE id = :id AND state = '{State.WAITING}'",
+            f"SELECT target, message_class FROM sms_message WHERE id = :id AND state = '{DeliveryState.WAITING}'",
             {"id": message},
         )
         await count_waiting(tx, waited, -1)
         ended += await _end(
-            tx, "id = :id", {"id": message}, State.UNREPORTED, event=Event.GIVE_UP, reason=RESTORED, now=now
+            tx, "id = :id", {"id": message}, DeliveryState.UNREPORTED, event=Event.GIVE_UP, reason=RESTORED, now=now
         )
     return ended
 
@@ -224,14 +224,14 @@ async def _end(
     tx: Transaction,
     where: str,
     which: dict[str, object],
-    state: State,
+    state: DeliveryState,
     *,
     reason: str,
     now: float,
     event: Event | None = None,
 ) -> list[Ending]:
     change = MESSAGE.change(event or ENDINGS[state])
-    sealed = "sealed" if state is State.QUARANTINED else "NULL"
+    sealed = "sealed" if state is DeliveryState.QUARANTINED else "NULL"
     rows = await tx.fetch(
         f"UPDATE sms_message SET {change.put}, reason = :reason, ended_at = :now, sealed = {sealed},"
         f" {_RECEIPT_DUE_AT_ONCE}, receipt_state = :told, receipt_at = :now"
@@ -240,11 +240,11 @@ async def _end(
             **which,
             "reason": reason,
             "now": now,
-            "badly": int(state is not State.DELIVERED),
+            "badly": int(state is not DeliveryState.DELIVERED),
             "told": int(RECEIPT_STATES[state]),
         },
     )
-    return [Ending._make((*row[:-2], State(row[-2]), row[-1])) for row in rows]
+    return [Ending._make((*row[:-2], DeliveryState(row[-2]), row[-1])) for row in rows]
 
 
 async def add_events(tx: Transaction, events: Sequence[tuple[str, Step]]) -> None:

@@ -55,16 +55,16 @@ class Doubt:
 
 
 @dataclass(frozen=True)
-class Bucket:
+class TokenBucket:
     """How much a party may still do: filled by its rate, at most one second's worth, or `burst` if that is more."""
 
     tokens: float
     at: float
 
-    def take(self, rate: float, now: float, *, burst: float = 1.0) -> "Bucket | None":
+    def take(self, rate: float, now: float, *, burst: float = 1.0) -> "TokenBucket | None":
         """The bucket with one token less, None when it is empty."""
         tokens = min(self.tokens + max(now - self.at, 0.0) * rate, max(rate, burst))
-        return Bucket(tokens - 1.0, now) if tokens >= 1.0 else None
+        return TokenBucket(tokens - 1.0, now) if tokens >= 1.0 else None
 
     def seconds_until_token(self, rate: float, now: float) -> float:
         """How long until there is one."""
@@ -94,7 +94,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Accepted:
+class AcceptedSubmission:
     """A submission that may be stored: one envelope for each message."""
 
     target: Party
@@ -120,7 +120,7 @@ def text_message(sender: str, recipient: str, text: str) -> ShortMessage | Refus
 
 def decide(
     message: ShortMessage, rules: Rules, *, reference: Callable[[str, str, concatenation.Part | None], int], now: float
-) -> Accepted | Refusal:
+) -> AcceptedSubmission | Refusal:
     """`reference` is asked, by sender and recipient, what marks the parts of a text: of that of which this is a part,
     or (None) of one that has to be split."""
     if rules.party.kind == "account" and (asked_too_much := _unsupported(message)):
@@ -158,7 +158,7 @@ def decide(
     registered = message.registered_delivery & REGISTERED_ANY
     told = message.tlv(Tag.USER_MESSAGE_REFERENCE)
     reference_told = int.from_bytes(told) if told and len(told) <= _REFERENCE_OCTETS else None
-    return Accepted(route.party, sender, recipient, envelopes, registered, due_at, expires_at, reference_told)
+    return AcceptedSubmission(route.party, sender, recipient, envelopes, registered, due_at, expires_at, reference_told)
 
 
 def _unsupported(message: ShortMessage) -> Refusal | None:
@@ -258,7 +258,7 @@ class Order:
 
 
 def sealed_messages(
-    accepted: Accepted,
+    accepted: AcceptedSubmission,
     rules: Rules,
     *,
     identity: str,

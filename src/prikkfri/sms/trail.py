@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prikkfri.sms.addresses import masked
-from prikkfri.sms.lifecycle import ENDED, State
+from prikkfri.sms.lifecycle import ENDED, DeliveryState
 from prikkfri.sms.routing import Party
 
 
@@ -18,7 +18,7 @@ class Step:
 @dataclass(frozen=True)
 class Trail:
     id: str
-    state: State
+    state: DeliveryState
     sender: str
     recipient: str
     account: str
@@ -38,7 +38,7 @@ class Facts:
     message_class: str
     sender: str
     recipient: str
-    state: State
+    state: DeliveryState
     reason: str
     attempts: int
     accepted_at: float
@@ -76,8 +76,15 @@ def build_trail(messages: Sequence[Facts], events: Sequence[Step]) -> Trail:
     first = messages[0]
     states = [facts.state for facts in messages]
     # Of several parts the one that is furthest behind tells most; ended badly tells more than ended well.
-    order = [State.WAITING, State.SENDING, State.IN_DOUBT, State.SENT, State.QUARANTINED, State.REJECTED]
-    order += [State.UNDELIVERABLE, State.EXPIRED, State.UNREPORTED, State.DELIVERED]
+    order = [
+        DeliveryState.WAITING,
+        DeliveryState.SENDING,
+        DeliveryState.IN_DOUBT,
+        DeliveryState.SENT,
+        DeliveryState.QUARANTINED,
+        DeliveryState.REJECTED,
+    ]
+    order += [DeliveryState.UNDELIVERABLE, DeliveryState.EXPIRED, DeliveryState.UNREPORTED, DeliveryState.DELIVERED]
     origin = Party.parse(first.origin)
     steps = [step for facts in messages for step in _steps(facts)] + list(events)
     return Trail(

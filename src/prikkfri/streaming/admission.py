@@ -39,7 +39,7 @@ ASKS_SECONDS_MAX = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
+class PictureOutage:
     """When a channel's picture last went, and when it was back; infinity while it is gone."""
 
     since: float
@@ -68,7 +68,7 @@ class Presence:
         self._viewers_max = viewers_max
         self._seen: dict[int, _Seen] = {}
 
-    def comes(self, claims: Claims, channel_id: str, now: float, away: Away | None = None) -> Coming:
+    def comes(self, claims: Claims, channel_id: str, now: float, away: PictureOutage | None = None) -> Coming:
         """Whether the holder of the token comes, switches or stays; marks them as seen.
 
         `away`: of this channel. Who watched it then is owed word of it.
@@ -105,7 +105,7 @@ class Presence:
         self._seen[viewer] = replace(last, owed="kept" if last.owed == "broken" else "")
 
 
-def _lost(seen: _Seen, asked_at: float, away: Away) -> bool:
+def _lost(seen: _Seen, asked_at: float, away: PictureOutage) -> bool:
     """Whether a viewer who asked before at `asked_at` watched when the picture went, and it is not known yet."""
     watched = seen.told_at <= away.since and away.since - ASKS_SECONDS_MAX <= asked_at <= away.until
     return watched and seen.lost_at < away.since

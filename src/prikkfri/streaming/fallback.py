@@ -21,7 +21,7 @@ Said = Literal["open", "closed"]
 
 
 @dataclass(frozen=True)
-class Word:
+class ChannelOverride:
     """What a person has said of a channel."""
 
     said: Said
@@ -35,12 +35,12 @@ class Fallback:
 
     by_rule_since: float | None = None
     """Since when the rule holds the fallback channels open."""
-    by_person: Mapping[str, Word] = field(default_factory=dict)
+    by_person: Mapping[str, ChannelOverride] = field(default_factory=dict)
     """By channel."""
 
 
 @dataclass(frozen=True)
-class SignInSeen:
+class SignInHealth:
     """How sign-in has done of late, as playout itself has seen it."""
 
     trouble: str
@@ -48,12 +48,12 @@ class SignInSeen:
     since: float
     """Since when they do, or do not."""
 
-    def asked(self, trouble: str, now: float) -> "SignInSeen":
-        return SignInSeen(trouble, self.since if bool(trouble) == bool(self.trouble) else now)
+    def asked(self, trouble: str, now: float) -> "SignInHealth":
+        return SignInHealth(trouble, self.since if bool(trouble) == bool(self.trouble) else now)
 
 
 @dataclass(frozen=True)
-class Standing:
+class ChannelStatus:
     """Whether a channel stands open, and who wants it so."""
 
     channel: Channel
@@ -70,7 +70,7 @@ def trouble_of(answers: bool, wait_s: float | None, settings: Streaming) -> str:
     return LONG_LINE if wait_s is not None and wait_s > settings.fallback_wait_seconds else ""
 
 
-def ruled(fallback: Fallback, seen: SignInSeen, settings: Streaming, *, now: float) -> Fallback:
+def apply_rule(fallback: Fallback, seen: SignInHealth, settings: Streaming, *, now: float) -> Fallback:
     """What the rule makes of how sign-in does."""
     lasted = now - seen.since
     if fallback.by_rule_since is None and seen.trouble and lasted >= settings.fallback_after_seconds:
@@ -80,26 +80,26 @@ def ruled(fallback: Fallback, seen: SignInSeen, settings: Streaming, *, now: flo
     return fallback
 
 
-def said(fallback: Fallback, channel: str, word: Word | None) -> Fallback:
+def apply_override(fallback: Fallback, channel: str, override: ChannelOverride | None) -> Fallback:
     """What a person says of a channel; None lets the rule decide again."""
     others = {known: other for known, other in fallback.by_person.items() if known != channel}
-    return replace(fallback, by_person=others if word is None else {**others, channel: word})
+    return replace(fallback, by_person=others if override is None else {**others, channel: override})
 
 
-def standings(channels: Sequence[Channel], fallback: Fallback, settings: Streaming) -> tuple[Standing, ...]:
+def channel_statuses(channels: Sequence[Channel], fallback: Fallback, settings: Streaming) -> tuple[ChannelStatus, ...]:
     """How every channel stands now."""
     by_rule = settings.fallback_channels if fallback.by_rule_since is not None else ()
 
-    def standing(channel: Channel) -> Standing:
-        if word := fallback.by_person.get(channel.id):
-            return Standing(channel, word.said == "open", word.by)
+    def status(channel: Channel) -> ChannelStatus:
+        if override := fallback.by_person.get(channel.id):
+            return ChannelStatus(channel, override.said == "open", override.by)
         if channel.open:
-            return Standing(channel, True, "configuration")
-        return Standing(channel, True, RULE) if channel.id in by_rule else Standing(channel, False, "")
+            return ChannelStatus(channel, True, "configuration")
+        return ChannelStatus(channel, True, RULE) if channel.id in by_rule else ChannelStatus(channel, False, "")
 
-    return tuple(standing(channel) for channel in channels)
+    return tuple(status(channel) for channel in channels)
 
 
 def open_channels(channels: Sequence[Channel], fallback: Fallback, settings: Streaming) -> tuple[Channel, ...]:
     """The channels that anybody may watch now."""
-    return tuple(each.channel for each in standings(channels, fallback, settings) if each.open)
+    return tuple(each.channel for each in channel_statuses(channels, fallback, settings) if each.open)

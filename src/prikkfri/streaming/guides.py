@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from prikkfri.config import Channel
 from prikkfri.errors import RemoteProtocolError
-from prikkfri.protocols.xmltv import LeftOut, Listing, read_xmltv
+from prikkfri.protocols.xmltv import Listing, Omission, read_xmltv
 
 LEFT_OUT_SHARE_MAX = 0.5
 
@@ -44,7 +44,7 @@ def xmltv_id(channel: Channel) -> str:
     return channel.xmltv_id or channel.id
 
 
-def _told(left_out: Sequence[LeftOut], of: int) -> str:
+def _told(left_out: Sequence[Omission], of: int) -> str:
     if not left_out:
         return ""
     whys = ", ".join(f"{each.count:,} {each.why} (first on line {each.first_line:,})" for each in left_out)

@@ -12,9 +12,9 @@ from prikkfri.errors import RemoteProtocolError
 from prikkfri.protocols.asgi import (
     JSON,
     PLAIN,
-    Answer,
     Application,
     Headers,
+    HttpResponse,
     Request,
     Route,
     bearer,
@@ -23,7 +23,7 @@ from prikkfri.protocols.asgi import (
     refusal,
 )
 from prikkfri.streaming import service
-from prikkfri.streaming.fallback import Standing, Word
+from prikkfri.streaming.fallback import ChannelOverride, ChannelStatus
 from prikkfri.streaming.reports import REPORT_BYTES_MAX, read_report
 from prikkfri.streaming.service import RETRY_AFTER_SECONDS, Playout
 
@@ -42,37 +42,39 @@ def application(playout: Playout, viewer_origin: str, command_key: str = "") -> 
     `command_key` is what commands carry; without one none is taken.
     """
 
-    async def standings(request: Request) -> Answer:
-        return Answer(200, [_shown(standing, playout.guide_told(standing.channel)) for standing in playout.standings()])
+    async def statuses(request: Request) -> HttpResponse:
+        return HttpResponse(
+            200, [_shown(status, playout.guide_told(status.channel)) for status in playout.channel_statuses()]
+        )
 
-    async def say(request: Request) -> Answer:
+    async def say(request: Request) -> HttpResponse:
         try:
             wanted = msgspec.json.decode(await request.body(), type=_Command)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return refusal(400, "bad-command", '`state` is "open", "closed" or "rule", `by` is who says so')
-        word = None if wanted.state == "rule" else Word(wanted.state, wanted.by)
-        if not playout.say(request.parts["channel"], word, by=wanted.by):
+        override = None if wanted.state == "rule" else ChannelOverride(wanted.state, wanted.by)
+        if not playout.say(request.parts["channel"], override, by=wanted.by):
             return refusal(404, "not-found", "there is no such channel")
-        return Answer(204)
+        return HttpResponse(204)
 
-    async def watch(request: Request) -> Answer:
+    async def watch(request: Request) -> HttpResponse:
         parts = request.parts
         return _watched(playout.watch(parts["token"], parts["channel"], parts["name"]), parts["name"])
 
-    async def watch_open(request: Request) -> Answer:
+    async def watch_open(request: Request) -> HttpResponse:
         name = request.parts["name"]
         return _watched(playout.watch_open(request.parts["channel"], name), name)
 
-    async def open_channels(request: Request) -> Answer:
-        return Answer(200, None, _LIST, playout.channels_document(only_open=True))
+    async def open_channels(request: Request) -> HttpResponse:
+        return HttpResponse(200, None, _LIST, playout.channels_document(only_open=True))
 
-    async def channels(request: Request) -> Answer:
-        return Answer(200, None, _LIST, playout.channels_document())
+    async def channels(request: Request) -> HttpResponse:
+        return HttpResponse(200, None, _LIST, playout.channels_document())
 
-    async def guide(request: Request) -> Answer:
+    async def guide(request: Request) -> HttpResponse:
         return _guide(playout, request.query)
 
-    async def report(request: Request) -> Answer:
+    async def report(request: Request) -> HttpResponse:
         try:
             reported = read_report(await request.body())
         except RemoteProtocolError as error:
@@ -82,7 +84,7 @@ def application(playout: Playout, viewer_origin: str, command_key: str = "") -> 
         if retry_after_s is not None:
             message = "your network has reported enough for now"
             return refusal(429, "too-many-reports", message, retry_after_s=retry_after_s)
-        return Answer(204)
+        return HttpResponse(204)
 
     routes = (
         Route("GET", "/live/{token}/{channel}/{name}", watch),
@@ -91,7 +93,7 @@ def application(playout: Playout, viewer_origin: str, command_key: str = "") -> 
         Route("GET", "/channels", channels),
         Route("GET", "/guide", guide),
         Route("POST", "/report", report, body_bytes_max=REPORT_BYTES_MAX, origin=viewer_origin, names_origin=True),
-        Route("GET", STANDINGS_PATH, standings, key=command_key),
+        Route("GET", STANDINGS_PATH, statuses, key=command_key),
         Route("PUT", "/open/{channel}", say, body_bytes_max=REPORT_BYTES_MAX, key=command_key),
     )
     return edge(routes, cors=cross_origin(viewer_origin, credentials=False), names=NAMES)
@@ -103,23 +105,23 @@ class _Command(msgspec.Struct, forbid_unknown_fields=True):
     """The name of the person who says so."""
 
 
-def _shown(standing: Standing, guide: str) -> dict[str, object]:
-    channel = standing.channel
-    shown = {"id": channel.id, "name": channel.name, "open": standing.open, "by": standing.by}
+def _shown(status: ChannelStatus, guide: str) -> dict[str, object]:
+    channel = status.channel
+    shown = {"id": channel.id, "name": channel.name, "open": status.open, "by": status.by}
     return {**shown, "guide": guide} if guide else shown
 
 
-def _watched(answer: service.Answer, name: str) -> Answer:
+def _watched(answer: service.PlayoutResponse, name: str) -> HttpResponse:
     if answer.kind == "playlist":
-        return Answer(200, None, _PLAYLIST, answer.body)
+        return HttpResponse(200, None, _PLAYLIST, answer.body)
     if answer.kind == "media":
         kind = (b"content-type", _TYPE_OF_SUFFIX[name.rpartition(".")[2]])
-        return Answer(200, None, (kind, _IMMUTABLE), answer.body)
+        return HttpResponse(200, None, (kind, _IMMUTABLE), answer.body)
     later = ((b"retry-after", str(RETRY_AFTER_SECONDS).encode()),) if answer.status == 503 else ()
-    return Answer(answer.status, None, (JSON, *later), answer.body)
+    return HttpResponse(answer.status, None, (JSON, *later), answer.body)
 
 
-def _guide(playout: Playout, query: bytes) -> Answer:
+def _guide(playout: Playout, query: bytes) -> HttpResponse:
     try:
         asked = parse_qs(query.decode("ascii"), max_num_fields=8)
         start, stop = (float(asked[name][0]) if name in asked else None for name in ("from", "to"))
@@ -128,4 +130,4 @@ def _guide(playout: Playout, query: bytes) -> Answer:
     document = playout.guide_document(start, stop)
     if document is None:
         return refusal(400, "bad-time", "the guide holds two days back and eight days ahead")
-    return Answer(200, None, _GUIDE, document)
+    return HttpResponse(200, None, _GUIDE, document)

@@ -33,7 +33,7 @@ from prikkfri.streaming.ticks import (
     Assembler,
     Planes,
     Tick,
-    letterboxed,
+    letterbox,
 )
 from prikkfri.streaming.window import Piece, Window
 
@@ -59,7 +59,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Live:
+class LiveView:
     """What a channel has to offer at this moment; replaced as a whole, so any thread may read it."""
 
     playlist: bytes = b""
@@ -241,17 +241,17 @@ class SourceReader:
         scaled = scaler.reformat(
             frame, *inner, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
         )
-        return letterboxed(scaled.to_ndarray().astype(np.uint8, copy=False), width, height)
+        return letterbox(scaled.to_ndarray().astype(np.uint8, copy=False), width, height)
 
 
 def _resampler() -> av.AudioResampler:
     return av.AudioResampler(format="fltp", layout="stereo", rate=SAMPLE_RATE)
 
 
-class OnAir(Protocol):
+class OnAirChannel(Protocol):
     """A channel as the edge sees it."""
 
-    live: Live
+    live: LiveView
     runs: int
 
     @property
@@ -278,7 +278,7 @@ class ChannelPlayout:
         window_seconds: float,
         limits: Limits,
     ) -> None:
-        self.live = Live()
+        self.live = LiveView()
         self.runs = 0
         """Unbroken runs so far; more than one tells of stalls, of steps of the clock, or of a failing encoder."""
         self.feed = feed
@@ -365,6 +365,6 @@ class ChannelPlayout:
             TICKS_PER_SECOND,
             BITS_PER_SECOND_MAX,
         )
-        self.live = Live(
+        self.live = LiveView(
             self.window.playlist(), multivariant_playlist([rendition]), self.window.files(), self.window.end
         )

@@ -83,7 +83,7 @@ def read_report(body: bytes) -> Report:
     return report if known else msgspec.structs.replace(report, reason=OTHER_REASON)
 
 
-def reported(report: Report, now: float, customer: str = "") -> Outcome:
+def outcome_of(report: Report, now: float, customer: str = "") -> Outcome:
     """`customer`: whose token it came with; empty: it proves nothing."""
     dimensions = {"channel": report.channel} if report.channel else {}
     return Outcome(

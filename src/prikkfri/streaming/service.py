@@ -22,25 +22,25 @@ from prikkfri.protocols.networks import Allowance, Networks
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import write_whole
 from prikkfri.streaming import pictures, schedule
-from prikkfri.streaming.admission import Away, OncePerPeriod, Presence, refusal
+from prikkfri.streaming.admission import OncePerPeriod, PictureOutage, Presence, refusal
 from prikkfri.streaming.channels import checked, source_kind
 from prikkfri.streaming.fallback import (
     RULE,
+    ChannelOverride,
+    ChannelStatus,
     Fallback,
-    SignInSeen,
-    Standing,
-    Word,
+    SignInHealth,
+    apply_override,
+    apply_rule,
+    channel_statuses,
     open_channels,
-    ruled,
-    said,
-    standings,
 )
 from prikkfri.streaming.guides import Guide, read_guide, xmltv_id
 from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.picture import Design, colour_of
 from prikkfri.streaming.pictures import PICTURE, Gone, Picture
-from prikkfri.streaming.playout import MEDIA_PLAYLIST, ChannelPlayout, Feed, OnAir, SourceFeed, TestFeed
-from prikkfri.streaming.reports import Report, reported
+from prikkfri.streaming.playout import MEDIA_PLAYLIST, ChannelPlayout, Feed, OnAirChannel, SourceFeed, TestFeed
+from prikkfri.streaming.reports import Report, outcome_of
 from prikkfri.streaming.revocations import Revocations, read_revocations
 
 INDEX = "index.m3u8"
@@ -56,7 +56,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PlayoutResponse:
     status: Literal[200, 403, 404, 503]
     kind: Literal["playlist", "media", "error"]
     body: bytes
@@ -82,7 +82,7 @@ class Playout:
         sign_in_trouble: Callable[[], Awaitable[str]] | None = None,
         slate_text: str = "Vi er straks tilbake",
         limits: Limits = LIMITS,
-        put_on_air: Callable[[Channel], OnAir] | None = None,
+        put_on_air: Callable[[Channel], OnAirChannel] | None = None,
         device_tokens: DeviceTokens | None = None,
         trusted_proxies: Sequence[str] = (),
     ) -> None:
@@ -104,7 +104,7 @@ class Playout:
         self._alarmed_stale = False
         self._began_at = clock.now()
         self._pictures: dict[str, Picture] = {}
-        self._away: dict[str, Away] = {}
+        self._away: dict[str, PictureOutage] = {}
         self._went: dict[str, Gone] = {}
         """When and how the picture of each channel went the last time that it was told."""
         self._gone_path = folder / "playout" / "pictures.json"
@@ -129,7 +129,7 @@ class Playout:
         self._guide_documents: dict[tuple[float, float], bytes] = {}
         self._channels_document = (0, b"")
         self._sign_in_trouble = sign_in_trouble
-        self._sign_in_seen = SignInSeen("", clock.now())
+        self._sign_in_seen = SignInHealth("", clock.now())
         self._fallback_path = folder / "playout" / "fallback.json"
         self._fallback = _read_fallback(self._fallback_path)
         if put_on_air is None:
@@ -187,14 +187,14 @@ class Playout:
     def _see_sign_in(self, trouble: str) -> None:
         now = self._clock.now()
         self._sign_in_seen = self._sign_in_seen.asked(trouble, now)
-        decided = ruled(self._fallback, self._sign_in_seen, self._settings, now=now)
+        decided = apply_rule(self._fallback, self._sign_in_seen, self._settings, now=now)
         self._decide(decided, RULE, trouble or "people get in again")
 
-    def say(self, channel_id: str, word: Word | None, *, by: str) -> bool:
+    def say(self, channel_id: str, override: ChannelOverride | None, *, by: str) -> bool:
         """Opens or closes a channel at a person's word (None: by the rule again); False when there is no such."""
         if channel_id not in self._channels:
             return False
-        self._decide(said(self._fallback, channel_id, word), by, "")
+        self._decide(apply_override(self._fallback, channel_id, override), by, "")
         return True
 
     def _decide(self, fallback: Fallback, by: str, reason: str) -> None:
@@ -215,11 +215,11 @@ class Playout:
     def open_channels(self) -> tuple[Channel, ...]:
         return open_channels(tuple(self._channels.values()), self._fallback, self._settings)
 
-    def standings(self) -> tuple[Standing, ...]:
+    def channel_statuses(self) -> tuple[ChannelStatus, ...]:
         """Whether each channel stands open, and who wants it so."""
-        return standings(tuple(self._channels.values()), self._fallback, self._settings)
+        return channel_statuses(tuple(self._channels.values()), self._fallback, self._settings)
 
-    def watch(self, token: str, channel_id: str, name: str) -> Answer:
+    def watch(self, token: str, channel_id: str, name: str) -> PlayoutResponse:
         """What `/live/TOKEN/CHANNEL/NAME` answers."""
         channel = self._channels.get(channel_id)
         if channel is None:
@@ -256,7 +256,7 @@ class Playout:
             self._record(_outcome(now, channel_id, customer=claims.subscriber, step=WATCH))
             self._presence.told(claims)
 
-    def watch_open(self, channel_id: str, name: str) -> Answer:
+    def watch_open(self, channel_id: str, name: str) -> PlayoutResponse:
         """What `/open/CHANNEL/NAME` answers: no token is asked for while the channel is open."""
         if channel_id not in {channel.id for channel in self.open_channels()}:
             return _NOT_FOUND
@@ -277,7 +277,7 @@ class Playout:
         self.counters["reports_total" if customer else "reports_unproven_total", ""] += 1
         key = (customer, report.device, report.step, str(report.kept), report.reason, report.channel)
         if self._reports.lets_through(key, now):
-            self._record(reported(report, now, customer))
+            self._record(outcome_of(report, now, customer))
         else:
             self.counters["reports_dropped_total", ""] += 1
         return None
@@ -394,7 +394,7 @@ class Playout:
                 self._record(_outcome(picture.since, channel_id, gone, step=PICTURE))
                 picture = picture.as_told()
                 if gone:
-                    self._away[channel_id], self._went[channel_id] = Away(picture.since, math.inf), gone
+                    self._away[channel_id], self._went[channel_id] = PictureOutage(picture.since, math.inf), gone
                 elif channel_id in self._away:
                     self._away[channel_id] = replace(self._away[channel_id], until=picture.since)
                 self._pictures[channel_id] = picture
@@ -414,18 +414,18 @@ class Playout:
         except OSError as error:
             log.error("which channels are without a picture cannot be kept over a restart: %s", error)
 
-    def _serve(self, channel_id: str, name: str, now: float) -> Answer:
+    def _serve(self, channel_id: str, name: str, now: float) -> PlayoutResponse:
         live = self.on_air[channel_id].live
         if name in (INDEX, MEDIA_PLAYLIST):
             if now - live.end > self._limits.stalled_seconds:
                 return _error(503, "no-picture", "the channel has no picture at the moment")
             self.counters["playlists_total", ""] += 1
-            return Answer(200, "playlist", live.multivariant if name == INDEX else live.playlist)
+            return PlayoutResponse(200, "playlist", live.multivariant if name == INDEX else live.playlist)
         content = live.files.get(name)
         if content is None:
             return _NOT_FOUND
         self.counters["segments_total", ""] += 1
-        return Answer(200, "media", content)
+        return PlayoutResponse(200, "media", content)
 
     def _verdict(self, token: str, now: float) -> cat.Verdict:
         grace_s = self._settings.expired_token_grace_hours * 3600
@@ -594,11 +594,11 @@ def _switched(now: float, channel_id: str, *, opened: bool, by: str, reason: str
     )
 
 
-def _error(status: Literal[403, 404, 503], error: str, message: str) -> Answer:
+def _error(status: Literal[403, 404, 503], error: str, message: str) -> PlayoutResponse:
     fields: dict[str, object] = {"error": error, "message": message}
     if status == 503:
         fields["retry_after_s"] = RETRY_AFTER_SECONDS
-    return Answer(status, "error", msgspec.json.encode(fields))
+    return PlayoutResponse(status, "error", msgspec.json.encode(fields))
 
 
 RETRY_AFTER_SECONDS = 2

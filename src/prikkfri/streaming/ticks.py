@@ -26,7 +26,7 @@ class Tick:
     sound: Sound
 
 
-def letterboxed(picture: Planes, width: int, height: int) -> Planes:
+def letterbox(picture: Planes, width: int, height: int) -> Planes:
     """The picture in the middle of a black one of even `width` and `height`, which are not smaller than its own."""
     rows, columns = picture.shape[0] * 2 // 3, picture.shape[1]
     if (rows, columns) == (height, width):

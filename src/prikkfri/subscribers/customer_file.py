@@ -74,7 +74,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedRecord:
     """A record that does not, and why."""
 
     record: Record
@@ -112,7 +112,7 @@ def header(line: str, file: str) -> Header:
     return Header(delimiter, names, wanted, fields_min, password_hash=hashes)
 
 
-def records(lines: Iterator[str], header: Header) -> Iterator[Record | Refused]:
+def records(lines: Iterator[str], header: Header) -> Iterator[Record | RefusedRecord]:
     """Splits the lines after the header, each with its line ending, into records; blank lines are passed over."""
     numbered = enumerate(lines, header.line + 1)
     ahead: deque[tuple[int, str]] = deque()
@@ -120,7 +120,7 @@ def records(lines: Iterator[str], header: Header) -> Iterator[Record | Refused]:
     while numbered_line := ahead.popleft() if ahead else next(numbered, None):
         number, line = numbered_line
         if len(line) > LINE_CHARACTERS_MAX:
-            yield Refused(Record(number, []), f"longer than {LINE_CHARACTERS_MAX} characters")
+            yield RefusedRecord(Record(number, []), f"longer than {LINE_CHARACTERS_MAX} characters")
         elif '"' not in line:
             if line.strip(blank):
                 yield Record(number, _padded(line.rstrip("\r\n").split(header.delimiter), line, header))
@@ -142,54 +142,54 @@ def records(lines: Iterator[str], header: Header) -> Iterator[Record | Refused]:
                 yield Record(number, fields)
             else:
                 ahead.extendleft(reversed(taken[1:]))
-                yield Refused(Record(number, []), "a quote is opened and not closed, or closed within a field")
+                yield RefusedRecord(Record(number, []), "a quote is opened and not closed, or closed within a field")
 
 
-def entry(record: Record, header: Header, *, region: str, timezone: tzinfo) -> Entry | Refused:
+def entry(record: Record, header: Header, *, region: str, timezone: tzinfo) -> Entry | RefusedRecord:
     """What a record says, or why it cannot be taken."""
     if len(record.fields) != len(header.names):
-        return Refused(record, f"has {len(record.fields)} fields where the first line has {len(header.names)}")
+        return RefusedRecord(record, f"has {len(record.fields)} fields where the first line has {len(header.names)}")
     fields = tuple(map(str.strip, header.wanted(record.fields)))
     if not (text := "".join(fields)).isprintable() or UNREADABLE in text:
         fields = tuple(" ".join(field.split()) for field in fields)  # line endings, tabs, spaces that do not break
         for column, field in zip(COLUMNS, fields, strict=True):
             if UNREADABLE in field or any("\udc80" <= character <= "\udcff" for character in field):
-                return Refused(record, f"{column} has letters that cannot be read; save the file as CSV UTF-8")
+                return RefusedRecord(record, f"{column} has letters that cannot be read; save the file as CSV UTF-8")
             if not field.isprintable():
-                return Refused(record, f"{column} has control characters")
+                return RefusedRecord(record, f"{column} has control characters")
     if max(map(len, fields)) > FIELD_CHARACTERS_MAX:
         column = next(c for c, field in zip(COLUMNS, fields, strict=True) if len(field) > FIELD_CHARACTERS_MAX)
-        return Refused(record, f"{column} is longer than {FIELD_CHARACTERS_MAX} characters")
+        return RefusedRecord(record, f"{column} is longer than {FIELD_CHARACTERS_MAX} characters")
     subscriber_id, name, email, kind, product, written, starts_text, ends_text = fields
     if not (subscriber_id and name and product and starts_text):
         column = next(c for c in ("subscriber_id", "name", "product", "from") if not fields[COLUMNS.index(c)])
-        return Refused(record, f"{column} is empty")
+        return RefusedRecord(record, f"{column} is empty")
     if kind not in KINDS:
-        return Refused(record, f"kind must be {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+        return RefusedRecord(record, f"kind must be {', '.join(KINDS[:-1])} or {KINDS[-1]}")
     # Playback tokens carry both: whoever is taken in with longer ones could never sign in.
     if len(subscriber_id) > NAME_LENGTH_MAX:
-        return Refused(record, f"subscriber_id is longer than {NAME_LENGTH_MAX} characters")
+        return RefusedRecord(record, f"subscriber_id is longer than {NAME_LENGTH_MAX} characters")
     if kind == "television" and len(product) > NAME_LENGTH_MAX:
-        return Refused(record, f"product of television is longer than {NAME_LENGTH_MAX} characters")
+        return RefusedRecord(record, f"product of television is longer than {NAME_LENGTH_MAX} characters")
     if email and (email.count("@") != 1 or " " in email or email[0] == "@" or email[-1] == "@"):
-        return Refused(record, "email is not an address")
+        return RefusedRecord(record, "email is not an address")
     if bool(written) != (kind == "mobile"):
-        return Refused(record, "msisdn is empty" if kind == "mobile" else f"a {kind} subscription has no msisdn")
+        return RefusedRecord(record, "msisdn is empty" if kind == "mobile" else f"a {kind} subscription has no msisdn")
     msisdn = e164(written, region) if written else ""
     if msisdn is None:
-        return Refused(record, "msisdn is not a telephone number")
+        return RefusedRecord(record, "msisdn is not a telephone number")
     starts = moment(starts_text, timezone)
     ends = moment(ends_text, timezone) if ends_text else STILL
     if starts is None or ends is None:
-        return Refused(record, f"{'from' if starts is None else 'to'} is not a date (2024-05-31 or 31.05.2024)")
+        return RefusedRecord(record, f"{'from' if starts is None else 'to'} is not a date (2024-05-31 or 31.05.2024)")
     if ends <= starts:
-        return Refused(record, "to is not after from")
+        return RefusedRecord(record, "to is not after from")
     password_hash = "" if header.password_hash is None else record.fields[header.password_hash].strip()
     try:
         if password_hash:
             parse(password_hash)
     except NoPasswordHash as reason:
-        return Refused(record, f"{PASSWORD_HASH} {reason}")
+        return RefusedRecord(record, f"{PASSWORD_HASH} {reason}")
     return Entry(
         record,
         Subscriber(subscriber_id, name, email.lower()),

@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from prikkfri.subscribers.customer_file import Entry, Refused
+from prikkfri.subscribers.customer_file import Entry, RefusedRecord
 from prikkfri.subscribers.subscriptions import Subscriber, Subscription
 
 Effect = Literal["added", "changed", "unchanged"]
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergeResult:
     """What to write, in this order (an e-mail address may pass from one to the next), and what became of each entry."""
 
     subscribers: list[Subscriber] = field(default_factory=list)
@@ -20,11 +20,13 @@ class Merged:
     effects: list[Effect] = field(default_factory=list)
     password_hashes: dict[str, str] = field(default_factory=dict, repr=False)
     """Of those entries that have one, by subscriber; the last counts."""
-    conflicts: list[Refused] = field(default_factory=list)
+    conflicts: list[RefusedRecord] = field(default_factory=list)
     """Entries that contradict what is known. What they contradict may be put right further down in the file."""
 
 
-def merge(entries: Iterable[Entry], subscribers: Iterable[Subscriber], subscriptions: Iterable[Subscription]) -> Merged:
+def merge(
+    entries: Iterable[Entry], subscribers: Iterable[Subscriber], subscriptions: Iterable[Subscription]
+) -> MergeResult:
     """Merges entries in order.
 
     `subscribers` are those known with the ids or e-mail addresses of the entries; `subscriptions` those known of the
@@ -37,18 +39,18 @@ def merge(entries: Iterable[Entry], subscribers: Iterable[Subscriber], subscript
     for subscription in known.values():
         if subscription.msisdn:
             holders[subscription.msisdn][subscription.key] = subscription
-    merged = Merged()
+    merged = MergeResult()
     for entry in entries:
         person, thing = entry.subscriber, entry.subscription
         before = people.get(person.id)
         if owners.get(person.email, person.id) != person.id:
             reason = f"email is that of subscriber {owners[person.email]}; give each their own"
-            merged.conflicts.append(Refused(entry.record, reason))
+            merged.conflicts.append(RefusedRecord(entry.record, reason))
             continue
         others = holders[thing.msisdn].values()
         if rival := next((o for o in others if o.subscriber_id != person.id and o.overlaps(thing)), None):
             reason = f"msisdn is held by subscriber {rival.subscriber_id} in that time; end that one first (to)"
-            merged.conflicts.append(Refused(entry.record, reason))
+            merged.conflicts.append(RefusedRecord(entry.record, reason))
             continue
         if person != before:
             if before:

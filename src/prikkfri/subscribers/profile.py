@@ -10,7 +10,7 @@ from prikkfri.subscribers.subscriptions import Subscriber, Subscription
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldSubscription:
     """One thing subscribed to, ready to be shown."""
 
     subscriber_id: str
@@ -30,8 +30,8 @@ class Profile:
     id: str
     name: str
     email: str
-    subscriptions: tuple[Held, ...]
-    holders: tuple[Held, ...]
+    subscriptions: tuple[HeldSubscription, ...]
+    holders: tuple[HeldSubscription, ...]
     """When a number was asked for: everyone who has held it, oldest first."""
 
 
@@ -44,8 +44,8 @@ def profile(
     timezone: tzinfo,
     unmasked: bool,
 ) -> Profile:
-    def held(subscription: Subscription) -> Held:
-        return Held(
+    def held(subscription: Subscription) -> HeldSubscription:
+        return HeldSubscription(
             subscription.subscriber_id,
             subscription.kind,
             subscription.product,

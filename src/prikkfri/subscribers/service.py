@@ -17,11 +17,19 @@ from prikkfri.errors import UsageError
 from prikkfri.protocols.spreadsheet import cell
 from prikkfri.storage import Database, Queries, Transaction
 from prikkfri.subscribers import store
-from prikkfri.subscribers.customer_file import LINE_CHARACTERS_MAX, Entry, Header, Record, Refused, entry, header_of
+from prikkfri.subscribers.customer_file import (
+    LINE_CHARACTERS_MAX,
+    Entry,
+    Header,
+    Record,
+    RefusedRecord,
+    entry,
+    header_of,
+)
 from prikkfri.subscribers.customer_file import records as records_of
 from prikkfri.subscribers.encodings import Encoding, encoding_of
 from prikkfri.subscribers.limits import Limits
-from prikkfri.subscribers.merging import Merged, merge
+from prikkfri.subscribers.merging import MergeResult, merge
 from prikkfri.subscribers.naming import is_named, words_of
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.profile import Profile, profile
@@ -87,7 +95,7 @@ async def import_file(
         with _Rejections(path, layout, encoding) as rejections:
             run = _Import(database, layout, region, timezone, rejections, own_passwords)
             records = records_of(lines, layout)
-            conflicts: list[Refused] = []
+            conflicts: list[RefusedRecord] = []
             while batch := list(islice(records, limits.batch_records)):
                 conflicts += await run.take(batch)
                 while len(conflicts) > limits.conflicts_retried_max:
@@ -136,7 +144,7 @@ Page = Callable[[str], Awaitable[Sequence[Subscriber]]]
 """The subscribers after an id, some at a time; none when those were all."""
 
 
-async def named(page: Page, name: str, *, most: int) -> list[Subscriber]:
+async def subscribers_named(page: Page, name: str, *, most: int) -> list[Subscriber]:
     """Those with this name, as somebody typed it, `most` at most. Others are served between its steps."""
     sought, found, after = words_of(name), list[Subscriber](), ""
     while sought and len(found) < most and (some := await page(after)):
@@ -155,12 +163,12 @@ class _Import:
     own_passwords: OwnPasswords | None
     counts: Counter[str] = field(default_factory=Counter)
 
-    async def take(self, batch: Sequence[Record | Refused]) -> list[Refused]:
+    async def take(self, batch: Sequence[Record | RefusedRecord]) -> list[RefusedRecord]:
         """Imports a batch; returns what contradicts what is known."""
         entries: list[Entry] = []
         for record in batch:
             made = self._entry(record)
-            if isinstance(made, Refused):
+            if isinstance(made, RefusedRecord):
                 self.rejections.add(made)
             else:
                 entries.append(made)
@@ -170,13 +178,13 @@ class _Import:
         self.counts.update(merged.effects)
         return merged.conflicts
 
-    def _entry(self, record: Record | Refused) -> Entry | Refused:
-        if isinstance(record, Refused):
+    def _entry(self, record: Record | RefusedRecord) -> Entry | RefusedRecord:
+        if isinstance(record, RefusedRecord):
             return record
         return entry(record, self.layout, region=self.region, timezone=self.timezone)
 
 
-async def _merge(transaction: Transaction, entries: Sequence[Entry], superseded: Set[str]) -> Merged:
+async def _merge(transaction: Transaction, entries: Sequence[Entry], superseded: Set[str]) -> MergeResult:
     await store.take_turns(transaction)
     ids = {entry.subscriber.id for entry in entries}
     emails = {entry.subscriber.email for entry in entries}
@@ -213,7 +221,7 @@ class _Rejections:
         self._encoding = encoding.of_rejected
         self._file: TextIO | None = None
 
-    def add(self, refused: Refused) -> None:
+    def add(self, refused: RefusedRecord) -> None:
         if self._file is None:
             self._file = self._open()
             self._writer = csv.writer(self._file, delimiter=self._layout.delimiter)

@@ -1,6 +1,6 @@
 """What a browser shows in place of a refusal: one sentence, in the language that it asks for."""
 
-from prikkfri.protocols.asgi import NO_STORE, Answer, Scope, header, wants_html
+from prikkfri.protocols.asgi import NO_STORE, HttpResponse, Scope, header, wants_html
 from prikkfri.web.status_page.words import wanted_language
 
 WORDS = {
@@ -35,14 +35,14 @@ WORDS = {
 POLICY = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
-def refusal_words(scope: Scope, refusal: Answer) -> tuple[str, str, str]:
+def refusal_words(scope: Scope, refusal: HttpResponse) -> tuple[str, str, str]:
     """The reader's language, and in it what is wrong and the way back."""
     language = wanted_language(header(scope, b"accept-language"))
     words = WORDS[language]
     return language, words.get(refusal.status, words[400]), words["back"]
 
 
-def refusal_page(scope: Scope, refusal: Answer) -> Answer:
+def refusal_page(scope: Scope, refusal: HttpResponse) -> HttpResponse:
     """The refusal as a page for who asks for HTML; for all others as it is."""
     if not wants_html(scope):
         return refusal
@@ -59,4 +59,4 @@ def refusal_page(scope: Scope, refusal: Answer) -> Answer:
         (b"vary", b"Accept, Accept-Language"),
         NO_STORE,
     )
-    return Answer(refusal.status, None, (*refusal.headers, *headers), html.encode())
+    return HttpResponse(refusal.status, None, (*refusal.headers, *headers), html.encode())

@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 import httpx
 from starlette.types import Receive, Scope, Send
 
-from prikkfri.app.first_account import first_account_file
+from prikkfri.app.first_user import first_user_file
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import location_of
-from prikkfri.assurance.console.service import Console, ensure_first_account
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.console.service import Console, ensure_first_user
+from prikkfri.assurance.http import RoleClient
+from prikkfri.assurance.loads import LAYERS, Layer, Measured, capacity_of
 from prikkfri.assurance.personal import http as personal_http
 from prikkfri.assurance.personal.service import FOUND_MAX, Personal, Registry
 from prikkfri.assurance.response import http as customers
@@ -28,7 +29,7 @@ from prikkfri.protocols.money import Language
 from prikkfri.storage import Database, Location, Queries, open_database, open_reader, open_spool_reader
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import CallersKeys, command_key, secret_key, write_whole
-from prikkfri.subscribers.service import named
+from prikkfri.subscribers.service import subscribers_named
 from prikkfri.subscribers.store import (
     packages_at,
     subscriber,
@@ -44,6 +45,8 @@ CAPACITIES_KEPT = 720
 """An hour of them: a fault may be found long after it has begun."""
 NAMES_AT_ONCE = 2_000
 """Subscribers that one statement reads while somebody is sought by name."""
+ROLE_OF: Mapping[Layer, str] = {"signin": "signin", "sms-centre": "sms"}
+"""Who measures what a layer takes."""
 COMMANDED = ("signin", "playout", "sms", "status")
 
 
@@ -55,19 +58,24 @@ async def build(config: Config, clock: Clock) -> Role:
     areas = {area: OthersArea(_area_of(location, area), clock) for area in ("signin", "sms")}
     sources = spools | areas
     others = [role for role in ROLES if role != "assurance"]
-    neighbours = Neighbours(
+    neighbours = RoleClient(
         httpx.AsyncClient(),
         urls={role: f"http://localhost:{config.roles.edge(role).port}" for role in others},
         command_keys=CallersKeys(config.home, COMMANDED),
     )
-    measured: deque[tuple[float, float]] = deque(maxlen=CAPACITIES_KEPT)
-    """Signin's capacity, and when it was measured; the newest last."""
+    measured: dict[Layer, deque[Measured]] = {layer: deque(maxlen=CAPACITIES_KEPT) for layer in ROLE_OF}
+    """What each layer takes, and when it was measured; the newest last."""
 
     async def measure() -> None:
         while True:
-            if (per_second := await neighbours.capacity_per_second()) is not None:
-                measured.append((per_second, clock.now()))
+            for layer, role in ROLE_OF.items():
+                if (per_second := await neighbours.capacity_per_second(role)) is not None:
+                    measured[layer].append((per_second, clock.now()))
             await asyncio.sleep(CAPACITY_SECONDS)
+
+    def capacity(service: str, since: float, until: float) -> Measured | None:
+        layer = LAYERS.get(service)
+        return capacity_of(layer, measured[layer], since=since, until=until) if layer else None
 
     zone = ZoneInfo(config.streaming.timezone)
     searching = asyncio.Lock()
@@ -99,7 +107,7 @@ async def build(config: Config, clock: Clock) -> Role:
             blind=lambda: service.blind(),
             silent=lambda: service.silent(),
             incomplete=lambda: service.incomplete(),
-            capacity_per_second=partial(capacity_before, measured),
+            capacity_per_second=capacity,
             products=products,
             tell=tell,
             changed=lambda: service.publish_soon(),
@@ -119,9 +127,10 @@ async def build(config: Config, clock: Clock) -> Role:
         zone=zone,
         arrived=response.arrived,
         told=response.told,
+        capacities=measured,
     )
-    if first := await ensure_first_account(database, clock):
-        write_whole(first_account_file(config.home), " / ".join(first).encode() + b"\n", mode=0o600)
+    if first := await ensure_first_user(database, clock):
+        write_whole(first_user_file(config.home), " / ".join(first).encode() + b"\n", mode=0o600)
 
     async def find_subscriber(key: str) -> Subscriber | None:
         async def found(queries: Queries) -> Subscriber | None:
@@ -138,7 +147,7 @@ async def build(config: Config, clock: Clock) -> Role:
 
     async def find_by_name(name: str) -> list[Subscriber]:
         async with searching:
-            return await named(page_after, name, most=FOUND_MAX)
+            return await subscribers_named(page_after, name, most=FOUND_MAX)
 
     async def held(customer: str) -> list[Subscription]:
         read = partial(subscriptions_of, subscriber_id=customer)
@@ -187,12 +196,6 @@ async def build(config: Config, clock: Clock) -> Role:
         counters=service.counters,
         close=close,
     )
-
-
-def capacity_before(measured: Sequence[tuple[float, float]], at: float) -> tuple[float, float] | None:
-    """What was measured last before then, else first after it, and when; None when nothing was."""
-    known = [each for each in measured if each[1] <= at]
-    return known[-1] if known else measured[0] if measured else None
 
 
 def _spool_of(config: Config, role: str) -> Callable[[], Database]:

@@ -1,10 +1,12 @@
 """The sms role: SMPP, the message API and delivery, over its database."""
 
+import asyncio
 import contextlib
 import dataclasses
 import logging
 import resource
 import secrets
+import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -16,17 +18,19 @@ from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.journal import open_journal
 from prikkfri.journal.others import OthersArea
-from prikkfri.sms.binding import Room, promised_too_many
+from prikkfri.sms.binding import ConnectionLimits, promised_too_many
 from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.http import (
     application,
     commands,
+    load_commands,
     quarantine_commands,
     report_commands,
     restore_commands,
     trail_commands,
     wrong_number_routes,
 )
+from prikkfri.sms.load import Busyness, Capacity, capacity_between
 from prikkfri.sms.service import SmsCentre
 from prikkfri.storage import open_database, open_reader
 from prikkfri.storage.keys import command_key
@@ -36,6 +40,8 @@ from prikkfri.subscribers.store import holders_at
 from prikkfri.web.wrong_number import page as wrong_number
 
 log = logging.getLogger("prikkfri.sms")
+
+CAPACITY_SECONDS = 5.0
 
 
 async def build(config: Config, clock: Clock) -> Role:
@@ -72,7 +78,7 @@ async def build(config: Config, clock: Clock) -> Role:
         clock=clock,
         entropy=secrets.token_bytes,
         smpp_sockets=sockets,
-        room=Room(connections_max=connections_max),
+        room=ConnectionLimits(connections_max=connections_max),
         trusted=config.trusted_proxies,
         mark=MarkFile(_mark_file(config)),
         holders=holders,
@@ -85,6 +91,19 @@ async def build(config: Config, clock: Clock) -> Role:
     canaries = Canaries(
         centre, database=database, journal=journal, settings=settings, clock=clock, entropy=secrets.token_bytes
     )
+
+    def looked() -> Busyness:
+        return Busyness(clock.monotonic(), centre.accepted, time.thread_time())
+
+    measured = Capacity(0.0, None)
+
+    async def measure() -> None:
+        nonlocal measured
+        before = looked()
+        while True:
+            await asyncio.sleep(CAPACITY_SECONDS)
+            measured, before = capacity_between(before, now := looked()), now
+
     commanded = command_key(config.home, "sms")
     keys = {"command_key": commanded, "canary_key": command_key(config.home, "canaries")}
     return Role(
@@ -97,11 +116,12 @@ async def build(config: Config, clock: Clock) -> Role:
                 *wrong_number_routes(canaries, wrong_number.page),
                 *trail_commands(centre, command_key=commanded),
                 *restore_commands(centre.restores, command_key=commanded),
+                *load_commands(lambda: measured, command_key=commanded),
             ],
             public_url=config.roles.sms.url,
         ),
-        work=(centre.run, canaries.run, trimming(journal, config, clock)),
-        counters=lambda: {**centre.counters(), **canaries.counters()},
+        work=(centre.run, canaries.run, trimming(journal, config, clock), measure),
+        counters=lambda: {**centre.counters(), **canaries.counters(), "loop_busy_share": measured.busy},
         troubles=centre.restores.troubles,
         close=close,
     )

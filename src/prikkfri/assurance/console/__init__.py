@@ -1,6 +1,15 @@
 """Who works on the console: their accounts and sessions, and the trace of every look at a customer's data."""
 
-from prikkfri.assurance.console.service import Busy, CodeNeeded, Console, TooManyTries, ensure_first_account
-from prikkfri.assurance.console.store import Account, Look, Role
+from prikkfri.assurance.console.service import Busy, Console, SecondFactorChallenge, TooManyTries, ensure_first_user
+from prikkfri.assurance.console.store import ConsoleUser, CustomerAccess, Role
 
-__all__ = ["Account", "Busy", "CodeNeeded", "Console", "Look", "Role", "TooManyTries", "ensure_first_account"]
+__all__ = [
+    "Busy",
+    "Console",
+    "ConsoleUser",
+    "CustomerAccess",
+    "Role",
+    "SecondFactorChallenge",
+    "TooManyTries",
+    "ensure_first_user",
+]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class HashCaller:
     """On whose behalf something waits to be hashed."""
 
     known: bool
@@ -15,7 +15,7 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shares:
+class HashQuota:
     places: int = 20
     of_strangers: int = 12
     """The rest is kept for those who are known."""
@@ -23,7 +23,7 @@ class Shares:
     """One network of strangers, or one who is known."""
 
 
-def has_room(waiting: Mapping[Asking, int], asking: Asking, shares: Shares) -> bool:
+def has_room(waiting: Mapping[HashCaller, int], asking: HashCaller, shares: HashQuota) -> bool:
     """Whether one more may wait beside those who do (how many of each)."""
     if waiting.get(asking, 0) >= shares.of_one:
         return False

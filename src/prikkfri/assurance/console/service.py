@@ -18,8 +18,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from prikkfri.assurance.console import store
-from prikkfri.assurance.console.places import Asking, Shares, has_room
-from prikkfri.assurance.console.store import Account, Codes, Look, Member, Role
+from prikkfri.assurance.console.places import HashCaller, HashQuota, has_room
+from prikkfri.assurance.console.store import ConsoleUser, CustomerAccess, Member, Role, SecondFactor
 from prikkfri.clock import Clock
 from prikkfri.protocols import one_time
 from prikkfri.protocols.guessing import Guesses, Key, Limit, acquaintance, stranger
@@ -37,7 +37,7 @@ WORD_CHARACTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 """Without what is easily mistaken for something else."""
 
 
-SHARES = Shares()
+SHARES = HashQuota()
 GUESSING = GuessingLimits(network=Limit(60, 900))
 """Fewer from one network than for customers: behind it stand a few people on duty."""
 CODES = Limit(10, 3_600)
@@ -49,8 +49,8 @@ SALT = re.compile(r"[A-Za-z0-9_-]{22}")
 class Limits:
     session_seconds: float = 12 * 3_600
     """A long shift."""
-    accounts_max: int = 1_000
-    shares: Shares = SHARES
+    users_max: int = 1_000
+    shares: HashQuota = SHARES
     guesses: GuessingLimits = GUESSING
     buckets_max: int = 100_000
     browsers_max: int = 20
@@ -61,7 +61,7 @@ class Limits:
     """Between a right password and its code."""
     half_in_max: int = 1_000
     codes: Limit = CODES
-    looks_shown_max: int = 500
+    accesses_shown_max: int = 500
 
 
 LIMITS = Limits()
@@ -73,7 +73,7 @@ class Busy(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class CodeNeeded:
+class SecondFactorChallenge:
     """The password was right, and the account has a second factor."""
 
     half_in: str = field(repr=False)
@@ -92,17 +92,17 @@ def generated_password() -> str:
     return "-".join("".join(secrets.choice(WORD_CHARACTERS) for _ in range(4)) for _ in range(5))
 
 
-async def ensure_first_account(
+async def ensure_first_user(
     database: Database, clock: Clock, *, hasher: PasswordHasher = HASHER
 ) -> tuple[str, str] | None:
     """Makes the first account when there is none; returns its name and its password, which is not kept anywhere."""
-    if await database.read(store.accounts):
+    if await database.read(store.users):
         return None
     password = generated_password()
     hashed = await asyncio.to_thread(hasher.hash, password)
     now = clock.now()
     added = await database.write(
-        lambda t: store.add_account(t, FIRST_ACCOUNT, hashed, role="act", by="first start", now=now)
+        lambda t: store.add_user(t, FIRST_ACCOUNT, hashed, role="act", by="first start", now=now)
     )
     return (FIRST_ACCOUNT, password) if added else None
 
@@ -120,14 +120,14 @@ class Console:
         self._clock = clock
         self._limits = limits
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="console-password")
-        self._waiting: Counter[Asking] = Counter()
+        self._waiting: Counter[HashCaller] = Counter()
         self._half_in: OrderedDict[str, tuple[str, str, float]] = OrderedDict()
         """By digest: whose password was right, the browser if it is known, and until when a code may follow."""
         self._guesses = Guesses(buckets_max=limits.buckets_max)
         # What is verified for a name that does not exist, so that the time tells nothing.
         self._nobody = hasher.hash(secrets.token_urlsafe())
 
-    async def _hashed(self, work: Callable[[], T], asking: Asking) -> T:
+    async def _hashed(self, work: Callable[[], T], asking: HashCaller) -> T:
         self._need_room(asking)
         self._waiting[asking] += 1
         try:
@@ -136,11 +136,13 @@ class Console:
             self._waiting[asking] -= 1
             self._waiting += Counter()  # forgets whose last one this was
 
-    def _need_room(self, asking: Asking) -> None:
+    def _need_room(self, asking: HashCaller) -> None:
         if not has_room(self._waiting, asking, self._limits.shares):
             raise Busy
 
-    async def _is_right(self, hashed: str | None, password: str, asking: Asking, tried: Mapping[Key, Limit]) -> bool:
+    async def _is_right(
+        self, hashed: str | None, password: str, asking: HashCaller, tried: Mapping[Key, Limit]
+    ) -> bool:
         """Whether it is the password; the place among those who may guess is taken before it is hashed."""
         self._need_room(asking)
         wait_s = self._guesses.reserve(tried, self._clock.now())
@@ -156,7 +158,7 @@ class Console:
 
     async def sign_in(
         self, name: str, password: str, *, address: str = "", browser: str = ""
-    ) -> str | CodeNeeded | None:
+    ) -> str | SecondFactorChallenge | None:
         """The token of a new session, None when name or password is wrong. Raises `Busy` and `TooManyTries`.
 
         `browser`: what `remember_browser` gave it; strangers' guesses do not keep such a one out.
@@ -168,23 +170,23 @@ class Console:
         if not known:
             tried = stranger(name, network, self._limits.guesses)
         stored = await self._database.read(lambda q: store.password_hash(q, name))
-        if not await self._is_right(stored, password, Asking(known, digest if known else network), tried):
+        if not await self._is_right(stored, password, HashCaller(known, digest if known else network), tried):
             return None
         if (await self._database.read(lambda q: store.codes(q, name))).salt:
             return self._ask_for_code(name, digest if known else "")
         return await self._open_session(name)
 
-    def _ask_for_code(self, name: str, browser_digest: str) -> CodeNeeded:
+    def _ask_for_code(self, name: str, browser_digest: str) -> SecondFactorChallenge:
         token = secrets.token_urlsafe(32)
         self._half_in[_digest(token)] = (name, browser_digest, self._clock.now() + self._limits.code_seconds)
         while len(self._half_in) > self._limits.half_in_max:
             self._half_in.popitem(last=False)
-        return CodeNeeded(token)
+        return SecondFactorChallenge(token)
 
     async def sign_in_with_code(self, half_in: str, code: str) -> tuple[str, str] | None:
         """Name and token of a new session, None when the code is wrong, was used, or comes too late.
 
-        `half_in`: what `CodeNeeded` holds. Raises `TooManyTries`.
+        `half_in`: what `SecondFactorChallenge` holds. Raises `TooManyTries`.
         """
         now = self._clock.now()
         name, browser_digest, until = self._half_in.get(_digest(half_in), ("", "", 0.0))
@@ -207,13 +209,13 @@ class Console:
         self._half_in.pop(_digest(half_in), None)
         return name, await self._open_session(name)
 
-    async def _use_code(self, name: str, codes: Codes, code: str, now: float) -> bool:
+    async def _use_code(self, name: str, codes: SecondFactor, code: str, now: float) -> bool:
         """Uses up the code of an authenticator, or a recovery code; False when it is neither, or was used."""
         secret = self._code_secret(name, codes.salt)
         step = one_time.matching_step(secret, code, now, after=codes.step)
         number = one_time.matching_recovery(secret, code)
         if step is not None:
-            return await self._database.write(lambda t: store.use_code(t, name, Codes(codes.salt, step)))
+            return await self._database.write(lambda t: store.use_code(t, name, SecondFactor(codes.salt, step)))
         if number is not None:
             return await self._database.write(lambda t: store.spend_recovery(t, name, codes.salt, number))
         return False
@@ -240,7 +242,7 @@ class Console:
         step = one_time.matching_step(secret, code, self._clock.now(), after=0)
         if not SALT.fullmatch(salt) or step is None:
             return ()
-        begun = await self._database.write(lambda t: store.set_codes(t, name, Codes(salt, step)))
+        begun = await self._database.write(lambda t: store.set_codes(t, name, SecondFactor(salt, step)))
         return one_time.recovery_codes(secret) if begun else ()
 
     async def remove_codes(self, name: str) -> None:
@@ -287,24 +289,24 @@ class Console:
     async def sign_out(self, token: str) -> None:
         await self._database.write(lambda t: store.remove_session(t, _digest(token)))
 
-    async def accounts(self) -> list[Account]:
-        return await self._database.read(store.accounts)
+    async def users(self) -> list[ConsoleUser]:
+        return await self._database.read(store.users)
 
-    async def add_account(self, name: str, *, by: str, role: Role = "act") -> str | None:
+    async def add_user(self, name: str, *, by: str, role: Role = "act") -> str | None:
         """The password of the new account, shown once; None when the name is taken or cannot be one. Raises `Busy`."""
         if not 0 < len(name) <= NAME_CHARACTERS_MAX or not name.isprintable() or name != name.strip():
             return None
-        if len(await self.accounts()) >= self._limits.accounts_max:
+        if len(await self.users()) >= self._limits.users_max:
             return None
         password = generated_password()
-        hashed = await self._hashed(lambda: self._hasher.hash(password), Asking(True, by))
+        hashed = await self._hashed(lambda: self._hasher.hash(password), HashCaller(True, by))
         now = self._clock.now()
-        added = await self._database.write(lambda t: store.add_account(t, name, hashed, role=role, by=by, now=now))
+        added = await self._database.write(lambda t: store.add_user(t, name, hashed, role=role, by=by, now=now))
         return password if added else None
 
-    async def remove_account(self, name: str) -> None:
+    async def remove_user(self, name: str) -> None:
         """Its sessions end at once."""
-        await self._database.write(lambda t: store.remove_account(t, name))
+        await self._database.write(lambda t: store.remove_user(t, name))
 
     async def change_password(self, name: str, old: str, new: str) -> bool:
         """False when `old` is wrong or `new` too short or too long; all sessions of the account end.
@@ -314,7 +316,7 @@ class Console:
         if not PASSWORD_CHARACTERS_MIN <= len(new) <= PASSWORD_CHARACTERS_MAX:
             return False
         stored = await self._database.read(lambda q: store.password_hash(q, name))
-        asking, tried = Asking(True, name), acquaintance(name, "session", self._limits.guesses)
+        asking, tried = HashCaller(True, name), acquaintance(name, "session", self._limits.guesses)
         if not await self._is_right(stored, old, asking, tried):
             return False
         hashed = await self._hashed(lambda: self._hasher.hash(new), asking)
@@ -327,13 +329,13 @@ class Console:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def record_look(self, *, who: str, what: str, subject: str, why: str) -> None:
+    async def record_access(self, *, who: str, what: str, subject: str, why: str) -> None:
         """Returns when the trace is durable: only then may the data be shown."""
-        look = Look(self._clock.now(), who, what, subject, why)
-        await self._database.write(lambda t: store.add_look(t, secrets.token_hex(16), look))
+        look = CustomerAccess(self._clock.now(), who, what, subject, why)
+        await self._database.write(lambda t: store.add_access(t, secrets.token_hex(16), look))
 
-    async def looks(self) -> list[Look]:
-        return await self._database.read(lambda q: store.looks(q, most=self._limits.looks_shown_max))
+    async def accesses(self) -> list[CustomerAccess]:
+        return await self._database.read(lambda q: store.accesses(q, most=self._limits.accesses_shown_max))
 
 
 def _digest(token: str) -> str:

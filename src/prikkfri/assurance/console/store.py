@@ -10,7 +10,7 @@ Role = Literal["look", "act"]
 
 
 @dataclass(frozen=True)
-class Account:
+class ConsoleUser:
     """One who may work on the console."""
 
     name: str
@@ -29,7 +29,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Look:
+class CustomerAccess:
     """One person's look at a customer's data."""
 
     at: float
@@ -40,9 +40,7 @@ class Look:
     why: str
 
 
-async def add_account(
-    transaction: Transaction, name: str, password_hash: str, *, role: Role, by: str, now: float
-) -> bool:
+async def add_user(transaction: Transaction, name: str, password_hash: str, *, role: Role, by: str, now: float) -> bool:
     """False when the name is taken."""
     added = await transaction.execute(
         "INSERT INTO console_account (name, password_hash, created_at, created_by, role)"
@@ -52,15 +50,15 @@ async def add_account(
     return added == 1
 
 
-async def accounts(queries: Queries) -> list[Account]:
+async def users(queries: Queries) -> list[ConsoleUser]:
     rows = await queries.fetch(
         "SELECT name, created_at, created_by, role, code_salt FROM console_account ORDER BY name"
     )
-    return [Account(name, at, by, role, bool(salt)) for name, at, by, role, salt in rows]
+    return [ConsoleUser(name, at, by, role, bool(salt)) for name, at, by, role, salt in rows]
 
 
 @dataclass(frozen=True)
-class Codes:
+class SecondFactor:
     """The second factor of an account."""
 
     salt: str
@@ -71,14 +69,14 @@ class Codes:
     """Which recovery codes were used: a bit each, the first one the lowest."""
 
 
-async def codes(queries: Queries, name: str) -> Codes:
+async def codes(queries: Queries, name: str) -> SecondFactor:
     row = await queries.fetch_one(
         "SELECT code_salt, code_step, code_spent FROM console_account WHERE name = :name", {"name": name}
     )
-    return Codes(*row) if row else Codes("", 0)
+    return SecondFactor(*row) if row else SecondFactor("", 0)
 
 
-async def set_codes(transaction: Transaction, name: str, codes: Codes) -> bool:
+async def set_codes(transaction: Transaction, name: str, codes: SecondFactor) -> bool:
     """Sets them where there were none; False where there are some."""
     changed = await transaction.execute(
         "UPDATE console_account SET code_salt = :salt, code_step = :step, code_spent = 0"
@@ -104,7 +102,7 @@ async def spend_recovery(transaction: Transaction, name: str, salt: str, number:
     return changed == 1
 
 
-async def use_code(transaction: Transaction, name: str, codes: Codes) -> bool:
+async def use_code(transaction: Transaction, name: str, codes: SecondFactor) -> bool:
     """Notes the step of a code; False when it, or a later one, has been used: of two at once one gets in."""
     changed = await transaction.execute(
         "UPDATE console_account SET code_step = :step WHERE name = :name AND code_salt = :salt AND code_step < :step",
@@ -126,7 +124,7 @@ async def set_password_hash(transaction: Transaction, name: str, password_hash: 
     await transaction.execute("DELETE FROM console_session WHERE name = :name", {"name": name})
 
 
-async def remove_account(transaction: Transaction, name: str) -> None:
+async def remove_user(transaction: Transaction, name: str) -> None:
     await transaction.execute("DELETE FROM console_session WHERE name = :name", {"name": name})
     await transaction.execute("DELETE FROM console_browser WHERE name = :name", {"name": name})
     await transaction.execute("DELETE FROM console_account WHERE name = :name", {"name": name})
@@ -187,20 +185,20 @@ async def remove_session(transaction: Transaction, token_digest: str) -> None:
     await transaction.execute("DELETE FROM console_session WHERE token_digest = :digest", {"digest": token_digest})
 
 
-async def add_look(transaction: Transaction, id: str, look: Look) -> None:
+async def add_access(transaction: Transaction, id: str, look: CustomerAccess) -> None:
     await transaction.execute(
         "INSERT INTO look (look, at, who, what, subject, why) VALUES (:id, :at, :who, :what, :subject, :why)",
         {"id": id, "at": look.at, "who": look.who, "what": look.what, "subject": look.subject, "why": look.why},
     )
 
 
-async def looks(queries: Queries, *, most: int) -> list[Look]:
+async def accesses(queries: Queries, *, most: int) -> list[CustomerAccess]:
     """The newest first."""
     rows = await queries.fetch(
         "SELECT at, who, what, subject, why FROM look ORDER BY at DESC LIMIT :most", {"most": most}
     )
-    return [Look(*row) for row in rows]
+    return [CustomerAccess(*row) for row in rows]
 
 
-async def erase_looks(transaction: Transaction, *, before: float) -> None:
+async def erase_accesses(transaction: Transaction, *, before: float) -> None:
     await transaction.execute("DELETE FROM look WHERE at < :before", {"before": before})

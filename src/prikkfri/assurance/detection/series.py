@@ -189,7 +189,7 @@ _UNKNOWN = Level()
 
 
 @dataclass(frozen=True)
-class State:
+class SeriesState:
     """All that is remembered of one series."""
 
     segment: Segment
@@ -200,7 +200,7 @@ class State:
     """Alarms that stand: while one does, the level of its test does not learn."""
 
 
-def step(state: State, bucket: Bucket, settings: Settings) -> tuple[State, tuple[Alarm, ...]]:
+def step(state: SeriesState, bucket: Bucket, settings: Settings) -> tuple[SeriesState, tuple[Alarm, ...]]:
     """Takes one bucket; returns the new state and the alarms that it raised.
 
     Buckets come in order, one each `bucket_seconds`, empty ones too: silence is what a plunge is made of.
@@ -221,7 +221,7 @@ def step(state: State, bucket: Bucket, settings: Settings) -> tuple[State, tuple
     raised = tuple(alarm for alarm in (*state.raised, *alarms) if alarm.kind not in over)
     calm = share.height < threshold / 4
     learned = _learned(state.level, bucket, settings, share=calm, volume=plunge.height == 0)
-    return State(
+    return SeriesState(
         state.segment,
         learned,
         shares=tuple(each.capped(threshold) for each in shares),
@@ -232,7 +232,7 @@ def step(state: State, bucket: Bucket, settings: Settings) -> tuple[State, tuple
 
 def detect(series: Iterable[Bucket], settings: Settings, segment: Segment = _EVERYTHING) -> list[Alarm]:
     """All alarms of a recorded series, whose buckets are `settings.bucket_seconds` apart."""
-    state = State(segment)
+    state = SeriesState(segment)
     found: list[Alarm] = []
     for bucket in series:
         state, alarms = step(state, bucket, settings)
@@ -240,7 +240,7 @@ def detect(series: Iterable[Bucket], settings: Settings, segment: Segment = _EVE
     return found
 
 
-def _share_sums(state: State, bucket: Bucket, settings: Settings) -> tuple[Sum, ...]:
+def _share_sums(state: SeriesState, bucket: Bucket, settings: Settings) -> tuple[Sum, ...]:
     if not bucket.settled:
         return state.shares
     level = state.level.share(settings, settings.prior_share(state.segment))
@@ -254,7 +254,7 @@ def _share_sums(state: State, bucket: Bucket, settings: Settings) -> tuple[Sum, 
     return tuple(sums)
 
 
-def _plunge_sum(state: State, bucket: Bucket, settings: Settings) -> Sum:
+def _plunge_sum(state: SeriesState, bucket: Bucket, settings: Settings) -> Sum:
     level = state.level
     steady = level.steady
     if level.buckets < settings.warm_up_buckets or steady <= 0:

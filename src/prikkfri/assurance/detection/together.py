@@ -15,8 +15,8 @@ from prikkfri.assurance.detection.series import (
     ODDS_RATIOS,
     Alarm,
     Level,
+    SeriesState,
     Settings,
-    State,
     Sum,
     plunge_alarm,
     share_alarm,
@@ -58,10 +58,10 @@ class Sums:
 
 
 def fresh(segments: Iterable[Segment], settings: Settings) -> Sums:
-    return of([State(segment) for segment in segments], settings)
+    return of([SeriesState(segment) for segment in segments], settings)
 
 
-def of(states: Sequence[State], settings: Settings) -> Sums:
+def of(states: Sequence[SeriesState], settings: Settings) -> Sums:
     """The states of single series as one."""
     levels = [state.level for state in states]
     sums = [(*state.shares, state.plunge) for state in states]
@@ -102,7 +102,7 @@ def grown(sums: Sums, more: Sums) -> Sums:
     )
 
 
-def states(sums: Sums, segments: Iterable[Segment], raised: Mapping[int, tuple[Alarm, ...]]) -> list[State]:
+def states(sums: Sums, segments: Iterable[Segment], raised: Mapping[int, tuple[Alarm, ...]]) -> list[SeriesState]:
     """Each series by itself, with the alarms that stand in it by its number."""
     levels = zip(
         sums.settled.tolist(), sums.broken.tolist(), sums.volume.tolist(), sums.variance.tolist(),
@@ -113,7 +113,7 @@ def states(sums: Sums, segments: Iterable[Segment], raised: Mapping[int, tuple[A
     found = []
     for number, (segment, level, figures) in enumerate(zip(segments, levels, rows, strict=True)):
         *shares, plunge = (Sum(*each) for each in figures)
-        found.append(State(segment, Level(*level), tuple(shares), plunge, raised.get(number, ())))
+        found.append(SeriesState(segment, Level(*level), tuple(shares), plunge, raised.get(number, ())))
     return found
 
 

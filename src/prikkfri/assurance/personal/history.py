@@ -8,7 +8,7 @@ import msgspec
 
 from prikkfri.assurance.customers import CustomerDevice
 from prikkfri.assurance.incidents import Incident
-from prikkfri.assurance.store import Taken
+from prikkfri.assurance.store import StoredOutcome
 from prikkfri.subscribers.subscriptions import Subscriber, Subscription
 
 
@@ -41,7 +41,7 @@ class CustomerHit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Befallen:
+class IncidentHit:
     incident: Incident
     hit: CustomerHit
 
@@ -75,7 +75,7 @@ class History:
 
     subscriber: Subscriber
     subscriptions: Sequence[Subscription]
-    befallen: Sequence[Befallen]
+    befallen: Sequence[IncidentHit]
     """The newest first."""
     near: Sequence[Incident]
     """Open incidents of a service that they have, on whose lists they do not stand (yet)."""
@@ -83,11 +83,11 @@ class History:
     """Where they are signed in; None when signin does not say."""
     trails: Sequence[Trail] | None
     """Their text messages, the newest first; None when the SMS centre does not say."""
-    outcomes: Sequence[Taken]
+    outcomes: Sequence[StoredOutcome]
     """The newest first."""
 
     @property
-    def open(self) -> tuple[Befallen, ...]:
+    def open(self) -> tuple[IncidentHit, ...]:
         return tuple(each for each in self.befallen if each.incident.open)
 
     @property
@@ -96,7 +96,7 @@ class History:
         return tuple(each for each in self.trails or () if each.state in ON_THEIR_WAY)
 
     @property
-    def untold(self) -> tuple[Befallen, ...]:
+    def untold(self) -> tuple[IncidentHit, ...]:
         """Credits of which they have not been told."""
         return tuple(each for each in self.befallen if each.hit.amount and not each.hit.told_at)
 
@@ -111,7 +111,7 @@ def numbers_of(subscriptions: Sequence[Subscription]) -> tuple[Number, ...]:
 
 
 def near(
-    incidents: Sequence[Incident], befallen: Sequence[Befallen], subscriptions: Sequence[Subscription], *, now: float
+    incidents: Sequence[Incident], befallen: Sequence[IncidentHit], subscriptions: Sequence[Subscription], *, now: float
 ) -> tuple[Incident, ...]:
     """Open incidents of the services that somebody has now, but for those in which they were hit."""
     had = {_SERVICE_OF_KIND.get(each.kind, "") for each in subscriptions if each.starts <= now < each.ends}
@@ -119,7 +119,7 @@ def near(
     return tuple(each for each in incidents if each.open and each.service in had and each.id not in hit)
 
 
-def answer(befallen: Sequence[Befallen]) -> str:
+def summarise_hits(befallen: Sequence[IncidentHit]) -> str:
     """Was this customer hit? In one sentence, without figures that a page puts in its own words."""
     if not befallen:
         return "No: this customer stands on the list of no incident."
@@ -147,7 +147,7 @@ def trails_of(document: bytes) -> tuple[Trail, ...]:
 
 
 @dataclass(frozen=True)
-class Erased:
+class ErasureResult:
     """What became of a customer's data; `trouble` is empty when all of it is erased."""
 
     messages: int = 0

@@ -7,7 +7,7 @@ import msgspec
 from prikkfri.assurance.console import Console
 from prikkfri.assurance.personal.service import ERASED, EXPORTED, Personal
 from prikkfri.errors import InDoubt, StorageError
-from prikkfri.protocols.asgi import PLAIN, Answer, Application, Handler, Request, Route, edge, refusal
+from prikkfri.protocols.asgi import PLAIN, Application, Handler, HttpResponse, Request, Route, edge, refusal
 from prikkfri.subscribers.subscriptions import Subscriber
 
 EXPORT, ERASE = "/customers/data/export", "/customers/data/erase"
@@ -25,7 +25,7 @@ class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def application(personal: Personal, console: Console, *, command_key: str) -> Application:
-    async def wanted(request: Request, what: str) -> tuple[_Wanted, Subscriber] | Answer:
+    async def wanted(request: Request, what: str) -> tuple[_Wanted, Subscriber] | HttpResponse:
         try:
             asked = msgspec.json.decode(await request.body(), type=_Wanted)
         except (msgspec.DecodeError, UnicodeError) as error:
@@ -33,26 +33,26 @@ def application(personal: Personal, console: Console, *, command_key: str) -> Ap
         found = [each for each in await personal.find(asked.customer) if each.id == asked.customer]
         if not found:
             return refusal(404, "no-such-customer", "There is no customer with this id.")
-        await console.record_look(who=asked.by, what=what, subject=asked.customer, why=asked.why)
+        await console.record_access(who=asked.by, what=what, subject=asked.customer, why=asked.why)
         return asked, found[0]
 
-    async def export(request: Request) -> Answer:
+    async def export(request: Request) -> HttpResponse:
         asked = await wanted(request, EXPORTED)
-        if isinstance(asked, Answer):
+        if isinstance(asked, HttpResponse):
             return asked
         document = await personal.export(asked[1])
-        return refusal(503, "not-whole", document) if isinstance(document, str) else Answer(200, document)
+        return refusal(503, "not-whole", document) if isinstance(document, str) else HttpResponse(200, document)
 
-    async def erase(request: Request) -> Answer:
+    async def erase(request: Request) -> HttpResponse:
         asked = await wanted(request, ERASED)
-        if isinstance(asked, Answer):
+        if isinstance(asked, HttpResponse):
             return asked
         done = await personal.erase(asked[1], by=asked[0].by)
         told = {"messages": done.messages, "outcomes": done.outcomes}
-        return refusal(503, "not-whole", done.trouble, **told) if done.trouble else Answer(200, told)
+        return refusal(503, "not-whole", done.trouble, **told) if done.trouble else HttpResponse(200, told)
 
     def careful(handler: Handler) -> Handler:
-        async def answer(request: Request) -> Answer | None:
+        async def answer(request: Request) -> HttpResponse | None:
             try:
                 return await handler(request)
             except (StorageError, InDoubt):  # what is erased twice is erased

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.personal import history, store
-from prikkfri.assurance.personal.history import Befallen, Erased, History, Number, Trail
+from prikkfri.assurance.personal.history import ErasureResult, History, IncidentHit, Number, Trail
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.response.store import incident
-from prikkfri.assurance.store import Taken, outcomes_of_customer
+from prikkfri.assurance.store import StoredOutcome, outcomes_of_customer
 from prikkfri.clock import Clock
 from prikkfri.errors import InDoubt, StorageError
 from prikkfri.storage import Database
@@ -53,7 +53,7 @@ class Personal:
         database: Database,
         *,
         response: Response,
-        neighbours: Neighbours,
+        neighbours: RoleClient,
         registry: Registry,
         unread: Callable[[], frozenset[str]],
         clock: Clock,
@@ -120,18 +120,18 @@ class Personal:
             "outcomes": [_outcome(taken) for taken in await self._all_outcomes(subscriber.id)],
         }
 
-    async def erase(self, subscriber: Subscriber, *, by: str) -> Erased:
+    async def erase(self, subscriber: Subscriber, *, by: str) -> ErasureResult:
         """Erases a customer everywhere, who they are last: broken off anywhere, they are found and erased again.
 
         What is on its way is left, and runs out by itself; so do the journals. Raises `StorageError`, `InDoubt`.
         """
         log.warning("%s has a customer erased", by)
         if await self._neighbours.end_devices(subscriber.id, by=by) is None:
-            return Erased(trouble=SILENT.format(role="sign-in role"))
+            return ErasureResult(trouble=SILENT.format(role="sign-in role"))
         if unread := self._unread():
-            return Erased(trouble=NOT_READ.format(streams=" and ".join(sorted(unread))))
+            return ErasureResult(trouble=NOT_READ.format(streams=" and ".join(sorted(unread))))
         numbers = history.numbers_of(await self._registry.subscriptions(subscriber.id))
-        done = Erased()
+        done = ErasureResult()
         for some in _parts(await self._messages(numbers)):
             erased = await self._neighbours.erase_trails(some, by=by)
             if erased is None:
@@ -167,21 +167,21 @@ class Personal:
         outcomes, _ = await self._response.without(erase, lambda found: found[1])
         return outcomes
 
-    async def _befallen(self, customer: str, numbers: Sequence[Number]) -> list[Befallen]:
+    async def _befallen(self, customer: str, numbers: Sequence[Number]) -> list[IncidentHit]:
         found = []
         for hit in await self._database.read(lambda q: store.hits_of(q, customer, numbers, most=HITS_MAX)):
             of = await self._database.read(lambda q, hit=hit: incident(q, hit.incident))  # type: ignore[misc]
             if of is not None:
-                found.append(Befallen(of, hit))
+                found.append(IncidentHit(of, hit))
         return found
 
     async def _messages(self, numbers: Sequence[Number]) -> list[str]:
         return await self._database.read(lambda q: store.messages_to(q, numbers, most=MESSAGES_MAX))
 
-    async def _outcomes(self, customer: str, *, most: int, before: Taken | None = None) -> list[Taken]:
+    async def _outcomes(self, customer: str, *, most: int, before: StoredOutcome | None = None) -> list[StoredOutcome]:
         return await self._database.read(lambda q: outcomes_of_customer(q, customer, most=most, before=before))
 
-    async def _all_outcomes(self, customer: str) -> list[Taken]:
+    async def _all_outcomes(self, customer: str) -> list[StoredOutcome]:
         found = some = await self._outcomes(customer, most=AT_ONCE)
         while len(some) == AT_ONCE:
             some = await self._outcomes(customer, most=AT_ONCE, before=some[-1])
@@ -202,7 +202,7 @@ def _subscription(subscription: Subscription) -> dict[str, object]:
     return told | {"ends": None if subscription.ends == float("inf") else subscription.ends}
 
 
-def _outcome(taken: Taken) -> dict[str, object]:
+def _outcome(taken: StoredOutcome) -> dict[str, object]:
     o = taken.outcome
     return {
         "time": o.time, "service": o.service, "step": o.step, "layer": o.layer, "verdict": o.verdict,

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, Kind
-from prikkfri.assurance.localisation import ORDINARY_SLACK, SHARE_FLOOR, Cell, Placed
+from prikkfri.assurance.localisation import ORDINARY_SLACK, SHARE_FLOOR, Cell, FaultSegment
 from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import (
     EXPECTATIONS,
@@ -54,7 +54,7 @@ ROSE_UNBROKEN_NATS = 12.0
 Expectations = Mapping[tuple[str, str], Expectation]
 
 
-class Settled(msgspec.Struct, frozen=True, gc=False):
+class SettledPromise(msgspec.Struct, frozen=True, gc=False):
     """One promise as kept or broken, and when that was known. A struct, since a look makes one for each promise."""
 
     at: float
@@ -64,7 +64,9 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
     kept: bool
 
 
-def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectations = EXPECTATIONS) -> list[Settled]:
+def settled(
+    outcomes: Iterable[Outcome], *, now: float, expectations: Expectations = EXPECTATIONS
+) -> list[SettledPromise]:
     """Every promise of `outcomes` (oldest first) that is settled at `now`.
 
     One that nobody answered in its grace time is broken when that ended, whatever came later: as on the list of those
@@ -72,7 +74,7 @@ def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectatio
     """
     pairing = Pairing(expectations=expectations)
     joined: dict[str, Outcome] = {}
-    found: list[Settled] = []
+    found: list[SettledPromise] = []
     for outcome in outcomes:
         if outcome.observed and outcome.step == JOIN:
             joined[outcome.promise] = asking_of(outcome)
@@ -88,7 +90,7 @@ def settled(outcomes: Iterable[Outcome], *, now: float, expectations: Expectatio
             found.append(_unanswered(asking, deadline, expectations))
         elif first and not own_error(outcome.service, outcome.reason, outcome.layer):
             asked = asking.time if asking is not None else outcome.time
-            found.append(Settled(outcome.time, asked, segment_of(outcome), outcome.verdict == "kept"))
+            found.append(SettledPromise(outcome.time, asked, segment_of(outcome), outcome.verdict == "kept"))
     for asking in pairing.waiting.values():
         if own_layer(asking.service, asking.layer):
             continue
@@ -102,11 +104,11 @@ def _deadline(asking: Outcome, expectations: Expectations) -> float:
     return asking.time + expectation(asking, expectations).grace_seconds
 
 
-def _unanswered(asking: Outcome, deadline: float, expectations: Expectations) -> Settled:
-    return Settled(deadline, asking.time, segment_of(unanswered(asking, expectations)), kept=False)
+def _unanswered(asking: Outcome, deadline: float, expectations: Expectations) -> SettledPromise:
+    return SettledPromise(deadline, asking.time, segment_of(unanswered(asking, expectations)), kept=False)
 
 
-def lying_in(promises: Iterable[Settled], segments: Sequence[Segment]) -> list[Settled]:
+def lying_in(promises: Iterable[SettledPromise], segments: Sequence[Segment]) -> list[SettledPromise]:
     """Those of the segments. Promises are many, and the places that they lie in few."""
     known: dict[tuple[tuple[str, str], ...], bool] = {}
     found = []
@@ -119,7 +121,7 @@ def lying_in(promises: Iterable[Settled], segments: Sequence[Segment]) -> list[S
     return found
 
 
-def cells(promises: Iterable[Settled], *, since: float, until: float) -> list[Cell]:
+def cells(promises: Iterable[SettledPromise], *, since: float, until: float) -> list[Cell]:
     """Counts by combination of dimension values, of what was settled from `since` to before `until`."""
     counts: dict[Segment, list[int]] = {}
     for each in promises:
@@ -131,7 +133,7 @@ def cells(promises: Iterable[Settled], *, since: float, until: float) -> list[Ce
 
 
 def buckets(
-    promises: Sequence[Settled], segments: Sequence[Segment], *, since: float, until: float, seconds: float
+    promises: Sequence[SettledPromise], segments: Sequence[Segment], *, since: float, until: float, seconds: float
 ) -> list[Bucket]:
     """Counts of the segments in stretches of `seconds`, empty ones too."""
     kept = [0] * max(int((until - since) / seconds), 0)
@@ -143,7 +145,9 @@ def buckets(
     return [Bucket(since + i * seconds, k, b) for i, (k, b) in enumerate(zip(kept, broken, strict=True))]
 
 
-def usual_share(promises: Iterable[Settled], segments: Sequence[Segment], *, since: float, until: float) -> float:
+def usual_share(
+    promises: Iterable[SettledPromise], segments: Sequence[Segment], *, since: float, until: float
+) -> float:
     """The share of the segments that was broken before; what is ordinary at their steps if little is seen."""
     inside = lying_in(promises, segments)
     before = [each for each in inside if since <= each.at < until]
@@ -161,13 +165,13 @@ def _ordinary_share(place: tuple[tuple[str, str], ...]) -> float:
     return ORDINARY_SHARES.get((values.get("service", ""), values.get("step", "")), 0.0)
 
 
-def last_broken(promises: Iterable[Settled], segments: Sequence[Segment], *, since: float) -> float | None:
+def last_broken(promises: Iterable[SettledPromise], segments: Sequence[Segment], *, since: float) -> float | None:
     """When the last promise of the segments was broken, since then."""
     broken = (each for each in promises if not each.kept and each.at >= since)
     return max((each.at for each in lying_in(broken, segments)), default=None)
 
 
-def began(promises: Iterable[Settled], segments: Sequence[Segment], *, since: float) -> float:
+def began(promises: Iterable[SettledPromise], segments: Sequence[Segment], *, since: float) -> float:
     """When it began: `since`, by what was broken, or the first asking before that which was not answered in time.
 
     An unanswered promise is known to be broken a whole grace time after the fault that broke it. What was asked before
@@ -179,7 +183,7 @@ def began(promises: Iterable[Settled], segments: Sequence[Segment], *, since: fl
     return min([since, *(asked for asked in broken if asked > last_kept)])
 
 
-def rose(promises: Iterable[Settled], alarm: Alarm) -> float:
+def rose(promises: Iterable[SettledPromise], alarm: Alarm) -> float:
     """When the share of an alarm's series rose: the first of all beginnings that explain nearly as much as the best.
 
     The sum that raised it may have stood above zero for long, by what is broken on any evening, and counts what comes
@@ -198,7 +202,7 @@ def rose(promises: Iterable[Settled], alarm: Alarm) -> float:
 
 
 def rose_beside(
-    promises: Iterable[Settled], placed: Placed, worse: Sequence[Segment], alarms: Iterable[Alarm]
+    promises: Iterable[SettledPromise], placed: FaultSegment, worse: Sequence[Segment], alarms: Iterable[Alarm]
 ) -> float | None:
     """When the share of one of several places rose, by what lies in none of the worse; None where nothing tells.
 
@@ -222,7 +226,7 @@ def _at_most_ordinary(level: float) -> float:
 
 
 def _beginnings(
-    promises: Sequence[Settled], level: float, seen: float, *, least_since: float
+    promises: Sequence[SettledPromise], level: float, seen: float, *, least_since: float
 ) -> list[tuple[float, float]]:
     """Each broken promise as the beginning of a share `seen`: the nats by which that explains all from it on better
     than the ordinary does, and when it was. Up to `least_since` all are looked at, and before it as far as it goes on.

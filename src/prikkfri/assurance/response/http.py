@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from prikkfri.assurance import status
-from prikkfri.assurance.response.service import Befallen, Response
+from prikkfri.assurance.response.service import CustomerIncident, Response
 from prikkfri.assurance.response.timing import TIMING, Timing
 from prikkfri.errors import StorageError
 from prikkfri.protocols import openapi
 from prikkfri.protocols.asgi import (
-    Answer,
     Application,
+    HttpResponse,
     Request,
     Route,
     bearer,
@@ -79,7 +79,7 @@ def application(
     """`GET /was-i-hit` with a device token. `public_url`: where integrators find it."""
     asking = 0
 
-    async def was_hit(request: Request) -> Answer:
+    async def was_hit(request: Request) -> HttpResponse:
         nonlocal asking
         known, wrong = tokens.judge(bearer(request.scope))
         if known is None or wrong is not None:
@@ -94,13 +94,13 @@ def application(
             return _SILENT
         finally:
             asking -= 1
-        return Answer(200, asdict(Hits([_shown(each) for each in found])))
+        return HttpResponse(200, asdict(Hits([_shown(each) for each in found])))
 
     routes = [Route("GET", PATH, was_hit), openapi.route(described(public_url))]
     return edge(routes, cors=cross_origin(viewer_origin, credentials=False))
 
 
-def _shown(each: Befallen) -> Hit:
+def _shown(each: CustomerIncident) -> Hit:
     incident = each.incident
     return Hit(
         what=dict(status.what(incident)),

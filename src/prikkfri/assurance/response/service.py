@@ -20,8 +20,7 @@ from functools import partial
 from typing import TypeVar
 
 from prikkfri.assurance import incidents, recovery, status, telling, watching
-from prikkfri.assurance.afterwards.service import RULE, Afterwards, credited, is_proven
-from prikkfri.assurance.answers import Answer, Known, answer_sheet
+from prikkfri.assurance.answers import Answer, IncidentFacts, answer_sheet
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
 from prikkfri.assurance.detection import Settings as Detection
 from prikkfri.assurance.impact import (
@@ -37,14 +36,15 @@ from prikkfri.assurance.impact import (
 )
 from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.notices import notices
+from prikkfri.assurance.post_incident.service import RULE, PostIncidentWork, is_proven, record_credits
 from prikkfri.assurance.programmes import Programmes
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, in_doubt, night, trial
-from prikkfri.assurance.response import assessing, looking, store
-from prikkfri.assurance.response.store import Contact, Given, Listed
+from prikkfri.assurance.response import assessing, evaluation, store
+from prikkfri.assurance.response.store import Contact, CreditRecord, ListSummary
 from prikkfri.assurance.response.timing import TIMING, Timing
 from prikkfri.assurance.status import Statement, statements
-from prikkfri.assurance.store import Taken, outcomes_in
+from prikkfri.assurance.store import StoredOutcome, outcomes_in
 from prikkfri.assurance.tally import ANSWERED_KEPT_SECONDS, EXPECTATIONS
 from prikkfri.clock import Clock
 from prikkfri.config import Assurance as Settings
@@ -73,8 +73,8 @@ class Surroundings:
     """The roles that do not answer just now."""
     incomplete: Callable[[], str]
     """Why a list may lack somebody; empty when it does not."""
-    capacity_per_second: Callable[[float], tuple[float, float] | None]
-    """Sign-ins a second as last measured before a time (else as first after it), and when; None when never."""
+    capacity_per_second: Callable[[str, float, float], tuple[float, float] | None]
+    """What a service was measured to take, and when, for a fault that began and was opened then; None: not known."""
     products: Callable[[Sequence[str], float], Awaitable[Mapping[str, str]]]
     """Each customer's product at a time."""
     tell: Callable[[str, Mapping[Language, str]], Awaitable[str | None]]
@@ -87,7 +87,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True)
-class Befallen:
+class CustomerIncident:
     """An incident as one customer met it."""
 
     incident: Incident
@@ -142,7 +142,7 @@ class Response:
         self._acting = asyncio.Lock()
         self._erasures = 0
         """Customers erased since the start: a look that began before one would write their names again."""
-        self._afterwards = Afterwards(
+        self._afterwards = PostIncidentWork(
             database,
             settings=settings,
             clock=clock,
@@ -253,7 +253,7 @@ class Response:
             if taken or now - self._watch_kept_at >= self._timing.watch_kept_every_seconds:
                 await self._keep(now)
             for incident in list(self._incidents.values()):
-                await self._save(incidents.silent(incident, self._around.silent(), now))
+                await self._save(incidents.confirm_silence(incident, self._around.silent(), now))
 
     async def _keep(self, now: float) -> None:
         """Keeps the watch; what it has raised stands in incidents."""
@@ -297,7 +297,7 @@ class Response:
     async def _outcomes(self, since: float, until: float, *, service: str = "") -> list[Outcome]:
         """In the order of time; read in parts, so that many hold nobody up."""
         found: list[Outcome] = []
-        last: Taken | None = None
+        last: StoredOutcome | None = None
         most = self._timing.outcomes_at_once_max
         while True:
             part = await self._database.read(
@@ -319,14 +319,14 @@ class Response:
         for incident in self._incidents.values():
             if incidents.stays_dismissed(incident, alarm, within_seconds=within_seconds):
                 text = f"as dismissed, and neither new nor worse: {alarm.sentence}"
-                await self._save(incidents.happened(incident, Fact("note", now, text=text)))
+                await self._save(incidents.apply_fact(incident, Fact("note", now, text=text)))
                 return
         for incident in self._incidents.values():
             if incidents.joins(incident, alarm, within_seconds=within_seconds):
-                await self._save(incidents.alarmed(incident, alarm, now))
+                await self._save(incidents.record_alarm(incident, alarm, now))
                 return
         moment = datetime.fromtimestamp(now, self._zone)
-        await self._save(incidents.opened(f"{moment:%Y%m%d-%H%M}-{secrets.token_hex(2)}", alarm, now))
+        await self._save(incidents.open_incident(f"{moment:%Y%m%d-%H%M}-{secrets.token_hex(2)}", alarm, now))
 
     async def _save(self, incident: Incident) -> None:
         known = self._incidents.get(incident.id)
@@ -335,45 +335,47 @@ class Response:
         await self._database.write(lambda t: store.save_incident(t, incident))
         self._incidents[incident.id] = incident
         if known is None or known.state != incident.state or len(known.timeline) != len(incident.timeline):
-            log.warning("incident %s is %s: %s", incident.id, incidents.word(incident), incident.timeline[-1].text)
+            log.warning(
+                "incident %s is %s: %s", incident.id, incidents.displayed_state(incident), incident.timeline[-1].text
+            )
             self._around.changed()
 
     async def _look_at(self, incident: Incident) -> None:
         """Where it is, who was hit, whether it is over: from the outcomes themselves."""
         now, erasures = self._clock.now(), self._erasures
-        earlier = incident.since - looking.BEFORE_SECONDS
+        earlier = incident.since - evaluation.BEFORE_SECONDS
         outcomes = await self._outcomes(earlier, now + 1, service=incident.service)
-        grounds = looking.Grounds(
+        grounds = evaluation.EvaluationContext(
             standing=self._watch.standing,
             blind=bool(self._around.blind()),
             contacts=await self._contacts(incident),
-            holder=await self._holder(incident.since - looking.BEFORE_SECONDS),
+            holder=await self._holder(incident.since - evaluation.BEFORE_SECONDS),
             expectations=self._expectations,
             criteria=self._criteria,
             programmes=self._around.programmes(),
             others=incidents.of_others(incident, self._incidents.values()),
-            capacity=self._around.capacity_per_second(incident.since),
+            capacity=self._around.capacity_per_second(incident.service, incident.since, incident.opened_at),
         )
-        seen = await asyncio.to_thread(looking.look, incident, outcomes, grounds, now=now)
+        seen = await asyncio.to_thread(evaluation.evaluate, incident, outcomes, grounds, now=now)
         async with self._acting:
             if self._incidents.get(incident.id) != incident or self._erasures != erasures:
                 return  # something has happened to it meanwhile: the next look sees that, too
             self._recoveries[incident.id] = seen.recovery
             given: list[ServiceCredit] = []
             after, changed = seen.incident, await self._list(seen, now)
-            if changed and status.told(after) and is_proven(after):
+            if changed and status.is_public(after) and is_proven(after):
                 # Before it is saved as over: after a crash in between it is looked at again, and nobody is forgotten.
                 given = await self._give_by_rule(after, seen.impact)
-            after = credited(after, given, RULE, now)
+            after = record_credits(after, given, RULE, now)
             if changed and not after.open:
                 had = [each.credit for each in await self.credits(after.id)]
-                after = incidents.doubted(after, len(in_doubt(had, seen.impact.hits)), now)
+                after = incidents.record_doubts(after, len(in_doubt(had, seen.impact.hits)), now)
             await self._save(after)
         sheet = await self.answers(await self._known(self._incidents[incident.id], seen.impact, outcomes))
         await self._database.write(lambda t: store.save_answers(t, incident.id, sheet))
 
     async def _contacts(self, incident: Incident) -> list[tuple[float, float]] | None:
-        since = incident.since - looking.BEFORE_SECONDS
+        since = incident.since - evaluation.BEFORE_SECONDS
         found = await self._database.read(
             lambda q: store.contact_counts(q, incident.service, since=since, period_seconds=CONTACT_PERIOD_SECONDS)
         )
@@ -388,7 +390,7 @@ class Response:
 
     # The list.
 
-    async def _list(self, seen: looking.Look, now: float) -> bool:
+    async def _list(self, seen: evaluation.Evaluation, now: float) -> bool:
         """Stores the list of those hit when it has changed; says whether it has."""
         identifier, hits = seen.incident.id, {hit.key: hit for hit in seen.impact.hits}
         before = self._lists.get(identifier)
@@ -436,20 +438,20 @@ class Response:
         found = [incident for incident in self._incidents.values() if incident.open]
         return sorted(found, key=lambda incident: incident.opened_at, reverse=True)
 
-    async def listed(self, identifier: str) -> Listed | None:
+    async def listed(self, identifier: str) -> ListSummary | None:
         """The figures of the list of those hit; None before it was made."""
         return await self._database.read(lambda q: store.listed(q, identifier))
 
-    async def known(self, identifier: str) -> Known | None:
+    async def known(self, identifier: str) -> IncidentFacts | None:
         """All that is known of an incident; None when there is no such."""
         incident = await self._database.read(lambda q: store.incident(q, identifier))
         if incident is None:
             return None
         listed = await self._database.read(lambda q: store.impact_of(q, incident))
-        outcomes = await self._outcomes(incident.since, looking.until(incident, self._clock.now()))
+        outcomes = await self._outcomes(incident.since, evaluation.until(incident, self._clock.now()))
         return await self._known(incident, listed[0] if listed else None, outcomes)
 
-    async def _known(self, incident: Incident, made: Impact | None, outcomes: Sequence[Outcome]) -> Known:
+    async def _known(self, incident: Incident, made: Impact | None, outcomes: Sequence[Outcome]) -> IncidentFacts:
         """`outcomes` may begin before it and go on after it."""
         listed = await self.listed(incident.id)
         exposed = await self._exposed(incident, outcomes)
@@ -460,7 +462,7 @@ class Response:
         except StorageError as error:  # of another role's area: who has which product is not known, the rest is
             log.warning("incident %s: what those hit get is not known now: %s", incident.id, error)
             remedy = None
-        return Known(
+        return IncidentFacts(
             incident=incident,
             impact=made,
             incomplete=listed.incomplete if listed else "",
@@ -479,22 +481,22 @@ class Response:
         now = self._clock.now()
         return statements(await self.incidents(most=HISTORY_MAX), now=now, zone=self._zone)
 
-    async def answers(self, known: Known) -> tuple[Answer, ...]:
+    async def answers(self, known: IncidentFacts) -> tuple[Answer, ...]:
         return answer_sheet(known, now=self._clock.now(), zone=self._zone)
 
     async def hits(self, identifier: str) -> list[Hit]:
         return await self._database.read(lambda q: store.hits_of(q, identifier))
 
-    async def credits(self, identifier: str) -> list[Given]:
+    async def credits(self, identifier: str) -> list[CreditRecord]:
         return await self._database.read(lambda q: store.credits_of(q, identifier))
 
-    async def was_hit(self, customer: str) -> list[Befallen]:
+    async def was_hit(self, customer: str) -> list[CustomerIncident]:
         """The incidents in which a customer was hit and of which one may be told, the newest first."""
         found = []
         for hit in await self._database.read(lambda q: store.incidents_that_hit(q, customer)):
             incident = await self._database.read(lambda q, hit=hit: store.incident(q, hit.incident))  # type: ignore[misc]
-            if incident is not None and status.told(incident):
-                found.append(Befallen(incident, hit.asked_at, hit.got_at, hit.amount, hit.currency))
+            if incident is not None and status.is_public(incident):
+                found.append(CustomerIncident(incident, hit.asked_at, hit.got_at, hit.amount, hit.currency))
         return found
 
     async def add_contacts(self, contacts: Sequence[Contact]) -> int:
@@ -520,7 +522,7 @@ class Response:
             )
             if incident is None:
                 raise UsageError(f"there is no incident {identifier}")
-            incident = incidents.happened(incident, fact)
+            incident = incidents.apply_fact(incident, fact)
             await self._save(incident)
             return incident
 
@@ -533,7 +535,9 @@ class Response:
             listed = await self._database.read(lambda q: store.impact_of(q, incident))
             given = await self._give(incident, listed[0], by=by, by_person=True) if listed else []
             if given:
-                await self._save(credited(self._incidents.get(identifier, incident), given, by, self._clock.now()))
+                await self._save(
+                    record_credits(self._incidents.get(identifier, incident), given, by, self._clock.now())
+                )
             return len(given)
 
     async def tell(self, identifier: str, *, by: str) -> int:
@@ -600,7 +604,7 @@ class Response:
         return _policy(remedy) if remedy else None
 
     async def _trial(
-        self, incident: Incident, made: Impact, given: Sequence[Given], *, released: bool = False
+        self, incident: Incident, made: Impact, given: Sequence[CreditRecord], *, released: bool = False
     ) -> Trial | None:
         policy = self._policy(incident.service)
         if policy is None:
@@ -644,7 +648,7 @@ class Response:
     async def _exposed(self, incident: Incident, outcomes: Sequence[Outcome]) -> Sequence[Exposed] | None:
         if incident.service != "messages":
             return ()
-        scope = Scope(incident.segments, incident.since, looking.until(incident, self._clock.now()))
+        scope = Scope(incident.segments, incident.since, evaluation.until(incident, self._clock.now()))
         outcomes = [outcome for outcome in outcomes if incident.since <= outcome.time < scope.until]
         before = await self._outcomes(incident.since - self._timing.exposed_before_seconds, incident.since)
         outcomes = [*before, *outcomes]

@@ -17,7 +17,7 @@ ROWS_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True)
-class Given:
+class CreditRecord:
     """A credit that has been given."""
 
     credit: ServiceCredit
@@ -40,7 +40,7 @@ class Contact:
 
 
 @dataclass(frozen=True)
-class Frozen:
+class FrozenList:
     """The list as it was when the incident was resolved."""
 
     digest: str
@@ -48,7 +48,7 @@ class Frozen:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListSummary:
     """What can be said of a list without reading it."""
 
     hit: int
@@ -57,11 +57,11 @@ class Listed:
     digest: str
     incomplete: str
     """Why it may lack somebody; empty when it does not."""
-    frozen: Frozen
+    frozen: FrozenList
     """Its digest is empty while the incident has not been resolved."""
 
 
-class HitIn(NamedTuple):
+class ListedHit(NamedTuple):
     """One customer on the list of one incident."""
 
     incident: str
@@ -176,7 +176,7 @@ async def freeze_impact(transaction: Transaction, identifier: str, now: float) -
     )
 
 
-async def impact_of(queries: Queries, incident: Incident) -> tuple[Impact, str, Frozen] | None:
+async def impact_of(queries: Queries, incident: Incident) -> tuple[Impact, str, FrozenList] | None:
     """The list as last made, why it may be incomplete, and what it was frozen at."""
     row = await queries.fetch_one(
         "SELECT since, until, asked, unsettled, unconfirmed, digest, incomplete, frozen_digest, frozen_at"
@@ -188,17 +188,17 @@ async def impact_of(queries: Queries, incident: Incident) -> tuple[Impact, str, 
     since, until, asked, unsettled, unconfirmed, digest, incomplete, frozen_digest, frozen_at = row
     hits = await hits_of(queries, incident.id)
     impact = Impact(Scope(incident.segments, since, until), tuple(hits), asked, unsettled, digest, unconfirmed)
-    return impact, incomplete, Frozen(frozen_digest, frozen_at)
+    return impact, incomplete, FrozenList(frozen_digest, frozen_at)
 
 
-async def listed(queries: Queries, identifier: str) -> Listed | None:
+async def listed(queries: Queries, identifier: str) -> ListSummary | None:
     """The figures of the list without the list."""
     row = await queries.fetch_one(
         "SELECT (SELECT COUNT(*) FROM incident_hit h WHERE h.incident = i.incident AND h.observed), made_at, digest,"
         " incomplete, frozen_digest, frozen_at FROM incident_impact i WHERE incident = :id",
         {"id": identifier},
     )
-    return Listed(row[0], row[1], row[2], row[3], Frozen(row[4], row[5])) if row else None
+    return ListSummary(row[0], row[1], row[2], row[3], FrozenList(row[4], row[5])) if row else None
 
 
 async def hits_of(queries: Queries, identifier: str) -> list[Hit]:
@@ -217,7 +217,7 @@ def _hit(row: Row) -> Hit:
     )
 
 
-async def incidents_that_hit(queries: Queries, customer: str, *, most: int = 20) -> list[HitIn]:
+async def incidents_that_hit(queries: Queries, customer: str, *, most: int = 20) -> list[ListedHit]:
     """Was this customer hit, in which incidents, and what was given for it? The newest first.
 
     What only their own device told counts once a person has given something for it.
@@ -229,7 +229,7 @@ async def incidents_that_hit(queries: Queries, customer: str, *, most: int = 20)
         " (h.observed OR c.amount IS NOT NULL) ORDER BY h.first_asked DESC LIMIT :most",
         {"customer": customer, "most": most},
     )
-    return [HitIn(*row) for row in rows]
+    return [ListedHit(*row) for row in rows]
 
 
 async def give_credits(
@@ -250,13 +250,13 @@ async def give_credits(
     return given
 
 
-async def credits_of(queries: Queries, identifier: str) -> list[Given]:
+async def credits_of(queries: Queries, identifier: str) -> list[CreditRecord]:
     rows = await queries.fetch(
         "SELECT credit_key, incident, customer, amount, currency, policy, reason, given_by, given_at, told_message,"
         " told_at FROM service_credit WHERE incident = :id ORDER BY credit_key",
         {"id": identifier},
     )
-    return [Given(ServiceCredit(*row[:7]), *row[7:]) for row in rows]
+    return [CreditRecord(ServiceCredit(*row[:7]), *row[7:]) for row in rows]
 
 
 async def given_from(queries: Queries, *, since: float, until: float, currency: str, but: str) -> dict[str, int]:

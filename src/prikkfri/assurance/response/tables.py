@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from prikkfri.assurance.impact import Exposed, Hit
-from prikkfri.assurance.response.store import Contact, Given
+from prikkfri.assurance.response.store import Contact, CreditRecord
 from prikkfri.protocols.iso8601 import iso
 from prikkfri.protocols.spreadsheet import cell
 
@@ -35,7 +35,7 @@ def hits_csv(hits: Iterable[Hit], zone: tzinfo) -> str:
     return _csv(head, rows)
 
 
-def credits_csv(given: Iterable[Given], zone: tzinfo) -> str:
+def credits_csv(given: Iterable[CreditRecord], zone: tzinfo) -> str:
     """Credits for billing: the amount in the smallest unit, the key that makes each one once."""
     head = ("key", "incident", "customer", "amount_minor", "currency", "policy", "reason", "given_by", "given_at")
     rows = (

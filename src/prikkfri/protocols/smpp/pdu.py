@@ -102,7 +102,7 @@ class Bind(msgspec.Struct, frozen=True, gc=False):
         return f"Bind(system_id={self.system_id!r})"  # a password never reaches a log by way of repr
 
 
-class BindAnswer(msgspec.Struct, frozen=True, gc=False):
+class BindResponse(msgspec.Struct, frozen=True, gc=False):
     system_id: str = ""
     tlvs: tuple[Tlv, ...] = ()
 
@@ -140,7 +140,7 @@ class ShortMessage(msgspec.Struct, frozen=True, gc=False):
         return f"ShortMessage(data_coding={self.data_coding}, octets={len(self.octets)})"  # no body, no number
 
 
-class MessageAnswer(msgspec.Struct, frozen=True, gc=False):
+class MessageResponse(msgspec.Struct, frozen=True, gc=False):
     """Body of `submit_sm_resp`, `deliver_sm_resp` and `data_sm_resp`; the id is empty in the latter and in refusals."""
 
     message_id: str = ""
@@ -151,7 +151,7 @@ class Nothing(msgspec.Struct, frozen=True, gc=False):
     """The body of PDUs that are a header alone."""
 
 
-Body = Bind | BindAnswer | ShortMessage | MessageAnswer | Nothing
+Body = Bind | BindResponse | ShortMessage | MessageResponse | Nothing
 NOTHING = Nothing()
 
 
@@ -308,13 +308,13 @@ def decode_body(command: int, octets: bytes, start: int = 0, end: int | None = N
     if command in _SHORT_MESSAGES:
         return _decode_short_message(octets, start, end)
     if command in _MESSAGE_ANSWERS:
-        return MessageAnswer(*_decode_answer(octets, start, end))
+        return MessageResponse(*_decode_answer(octets, start, end))
     if command == Command.DATA_SM:
         return _decode_data(octets, start, end)
     if command in BINDS:
         return _decode_bind(octets, start, end)
     if command in _BIND_ANSWERS:
-        return BindAnswer(*_decode_answer(octets, start, end))
+        return BindResponse(*_decode_answer(octets, start, end))
     return NOTHING
 
 
@@ -324,7 +324,9 @@ def read_answer(command: int, status: int, octets: bytes, start: int, end: int) 
     A refusal says all by its status. Of what was taken on the id is read as far as it goes: partners write it without
     its NUL, with two, longer than the book allows, or with optional parameters that are cut behind it.
     """
-    empty = MessageAnswer() if command in _MESSAGE_ANSWERS else BindAnswer() if command in _BIND_ANSWERS else NOTHING
+    empty = (
+        MessageResponse() if command in _MESSAGE_ANSWERS else BindResponse() if command in _BIND_ANSWERS else NOTHING
+    )
     if status != Status.OK or empty is NOTHING:
         return empty
     try:
@@ -414,9 +416,9 @@ def encode_body(body: Body) -> bytes:
     try:
         if isinstance(body, ShortMessage):
             return _encode_short_message(body)
-        if isinstance(body, MessageAnswer):
+        if isinstance(body, MessageResponse):
             return _encode_answer(body.message_id, body.tlvs)
-        if isinstance(body, BindAnswer):
+        if isinstance(body, BindResponse):
             return _encode_answer(body.system_id, body.tlvs)
         if isinstance(body, Bind):
             return _encode_bind(body)

@@ -13,7 +13,7 @@ _SAR = (0x020C, 0x020E, 0x020F)
 _OF_TEXT = frozenset((_MESSAGE_PAYLOAD, *_SAR))
 
 
-class Written(NamedTuple):
+class DecodedPdu(NamedTuple):
     """What a PDU says (4.4.1, 4.6.1)."""
 
     command: int
@@ -49,7 +49,7 @@ class Text(NamedTuple):
     """Other elements of its header."""
 
 
-def read(pdu: bytes) -> Written | None:
+def read(pdu: bytes) -> DecodedPdu | None:
     """None: it is no whole PDU of that kind, and nothing else."""
     try:
         return _read(pdu)
@@ -57,7 +57,7 @@ def read(pdu: bytes) -> Written | None:
         return None
 
 
-def _read(pdu: bytes) -> Written:
+def _read(pdu: bytes) -> DecodedPdu:
     if _number(pdu, 0, 4) != len(pdu):
         raise ValueError
     service_type, at = _string(pdu, _HEADER_OCTETS)
@@ -73,7 +73,7 @@ def _read(pdu: bytes) -> Written:
     if at + length > len(pdu):
         raise ValueError
     octets = pdu[at : at + length]
-    return Written(
+    return DecodedPdu(
         _number(pdu, 4, 4), _number(pdu, 8, 4), _number(pdu, 12, 4), service_type, source_kind, source,
         destination_kind, destination, esm_class, protocol_id, priority, schedule, validity, registered, replaces,
         coding, default_id, octets, _parameters(pdu, at + length),

@@ -4,9 +4,9 @@ Theory of operation. The shell hands `receive` what came from the socket, calls 
 or after any command, writes out what `outgoing` returns. What the book settles by itself (enquire_link, a PDU that is
 unknown, malformed or out of place) the session answers itself; every `Request` event is for the application, which
 answers it with `answer`: an unbind too, since what came before it is to be answered first. Requests of ours wait in
-the window, each with the context that its caller gave and gets back in `Answered`, `Unanswered` or `Unreadable`. Of
-requests the book's letter is asked, since what is read beside it could be a neighbour's; of answers only what we need.
-Ended comes once, and last; what is then still in the window is in doubt.
+the window, each with the context that its caller gave and gets back in `PeerResponse`, `ResponseTimeout` or
+`UnreadableResponse`. Of requests the book's letter is asked, since what is read beside it could be a neighbour's; of
+answers only what we need. `SessionEnd` comes once, and last; what is then still in the window is in doubt.
 
              bind ok                      unbind, silence, or broken framing
     OPEN ------------> TRANSMITTER    -----------------------------------------> ENDED
@@ -27,7 +27,7 @@ from prikkfri.protocols.smpp.pdu import (
     NOTHING,
     RESPONSE,
     Bind,
-    BindAnswer,
+    BindResponse,
     Body,
     Command,
     MalformedPdu,
@@ -48,7 +48,7 @@ class Side(Enum):
     CENTRE = auto()
 
 
-class State(Enum):
+class SessionState(Enum):
     OPEN = auto()
     TRANSMITTER = auto()
     RECEIVER = auto()
@@ -57,24 +57,24 @@ class State(Enum):
 
 
 _BOUND_BY = {
-    Command.BIND_TRANSMITTER: State.TRANSMITTER,
-    Command.BIND_RECEIVER: State.RECEIVER,
-    Command.BIND_TRANSCEIVER: State.TRANSCEIVER,
+    Command.BIND_TRANSMITTER: SessionState.TRANSMITTER,
+    Command.BIND_RECEIVER: SessionState.RECEIVER,
+    Command.BIND_TRANSCEIVER: SessionState.TRANSCEIVER,
 }
 _PARAMETERS_SINCE = 0x34
 _ALWAYS = frozenset({Command.ENQUIRE_LINK, Command.UNBIND})
 # What each side may ask in each state (2.2, table 2-1). In OPEN the book allows enquire_link to both.
-_MAY_ASK: dict[tuple[Side, State], frozenset[Command]] = {
-    (Side.ESME, State.OPEN): BINDS | {Command.ENQUIRE_LINK},
-    (Side.ESME, State.TRANSMITTER): _ALWAYS | {Command.SUBMIT_SM},
-    (Side.ESME, State.RECEIVER): _ALWAYS,
-    (Side.ESME, State.TRANSCEIVER): _ALWAYS | {Command.SUBMIT_SM},
-    (Side.ESME, State.ENDED): frozenset(),
-    (Side.CENTRE, State.OPEN): frozenset({Command.ENQUIRE_LINK}),
-    (Side.CENTRE, State.TRANSMITTER): _ALWAYS,
-    (Side.CENTRE, State.RECEIVER): _ALWAYS | {Command.DELIVER_SM, Command.DATA_SM},
-    (Side.CENTRE, State.TRANSCEIVER): _ALWAYS | {Command.DELIVER_SM, Command.DATA_SM},
-    (Side.CENTRE, State.ENDED): frozenset(),
+_MAY_ASK: dict[tuple[Side, SessionState], frozenset[Command]] = {
+    (Side.ESME, SessionState.OPEN): BINDS | {Command.ENQUIRE_LINK},
+    (Side.ESME, SessionState.TRANSMITTER): _ALWAYS | {Command.SUBMIT_SM},
+    (Side.ESME, SessionState.RECEIVER): _ALWAYS,
+    (Side.ESME, SessionState.TRANSCEIVER): _ALWAYS | {Command.SUBMIT_SM},
+    (Side.ESME, SessionState.ENDED): frozenset(),
+    (Side.CENTRE, SessionState.OPEN): frozenset({Command.ENQUIRE_LINK}),
+    (Side.CENTRE, SessionState.TRANSMITTER): _ALWAYS,
+    (Side.CENTRE, SessionState.RECEIVER): _ALWAYS | {Command.DELIVER_SM, Command.DATA_SM},
+    (Side.CENTRE, SessionState.TRANSCEIVER): _ALWAYS | {Command.DELIVER_SM, Command.DATA_SM},
+    (Side.CENTRE, SessionState.ENDED): frozenset(),
 }
 _REQUESTS = BINDS | _ALWAYS | {Command.SUBMIT_SM, Command.DELIVER_SM}
 """What is refused by its own status where it is out of place; of `data_sm` we speak only what partners tell by it."""
@@ -104,7 +104,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     body: Body
 
 
-class Answered(msgspec.Struct, frozen=True, gc=False):
+class PeerResponse(msgspec.Struct, frozen=True, gc=False):
     """The answer to a request of ours. A generic_nack is one too, with an empty body."""
 
     context: object
@@ -112,35 +112,35 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
     body: Body
 
 
-class Unanswered(msgspec.Struct, frozen=True, gc=False):
+class ResponseTimeout(msgspec.Struct, frozen=True, gc=False):
     """No answer in time; it may still come."""
 
     context: object
 
 
-class Unreadable(msgspec.Struct, frozen=True, gc=False):
+class UnreadableResponse(msgspec.Struct, frozen=True, gc=False):
     """An answer came, and it cannot be read what the peer took the request on as: this one is in doubt, no other."""
 
     context: object
 
 
-class Ended(msgspec.Struct, frozen=True):
+class SessionEnd(msgspec.Struct, frozen=True):
     reason: str
     in_doubt: tuple[object, ...]
     """The contexts of requests that no answer came to, oldest first; unanswered ones were told of before."""
 
 
-Event = Request | Answered | Unanswered | Unreadable | Ended
+Event = Request | PeerResponse | ResponseTimeout | UnreadableResponse | SessionEnd
 
 
 class Session:
     def __init__(self, side: Side, limits: Limits, now: float) -> None:
         self.side = side
-        self.state = State.OPEN
+        self.state = SessionState.OPEN
         self.limits = limits
         self.takes_parameters = True
         """Whether the peer expects optional parameters: one that bound as older than 3.4 does not (3.4.2)."""
-        self._asked_by_peer = _MAY_ASK[Side.CENTRE if side is Side.ESME else Side.ESME, State.OPEN]
+        self._asked_by_peer = _MAY_ASK[Side.CENTRE if side is Side.ESME else Side.ESME, SessionState.OPEN]
         self._unread = b""
         self._unwritten: list[bytes] = []
         self._sequence = 0
@@ -194,23 +194,23 @@ class Session:
         self.ask(command, encode_body(bind), bind, now)
 
     def answer(self, request: Request, status: int, body: Body = NOTHING) -> None:
-        """Answers a request; an accepted bind makes the session bound. After Ended it is a no-op.
+        """Answers a request; an accepted bind makes the session bound. After `SessionEnd` it is a no-op.
 
         After the answer to an unbind the connection is the caller's to `end`.
         """
-        if self.state is State.ENDED:
+        if self.state is SessionState.ENDED:
             return
         if status == Status.OK and request.command in BINDS:
             self._become(_BOUND_BY[Command(request.command)])
             self.takes_parameters = (
                 isinstance(request.body, Bind) and request.body.interface_version >= _PARAMETERS_SINCE
             )
-        if isinstance(body, BindAnswer):
-            body = NOTHING if status != Status.OK else body if self.takes_parameters else BindAnswer(body.system_id)
+        if isinstance(body, BindResponse):
+            body = NOTHING if status != Status.OK else body if self.takes_parameters else BindResponse(body.system_id)
         self._put(request.command | RESPONSE, status, request.sequence, encode_body(body))
 
     def unbind(self, now: float) -> None:
-        """Says goodbye; Ended follows when the peer has answered. A no-op when not bound."""
+        """Says goodbye; `SessionEnd` follows when the peer has answered. A no-op when not bound."""
         if self.may_ask(Command.UNBIND):
             sequence = self._next_sequence()  # a full window does not keep anyone from leaving
             self._window[sequence] = (now, Command.UNBIND, None)
@@ -218,17 +218,17 @@ class Session:
 
     def end(self, reason: str) -> list[Event]:
         """The connection is gone, or to be given up. Empty when the session had ended before."""
-        if self.state is State.ENDED:
+        if self.state is SessionState.ENDED:
             return []
-        self._become(State.ENDED)
+        self._become(SessionState.ENDED)
         in_doubt = tuple(context for _, command, context in self._window.values() if command in _MESSAGES)
-        return [Ended(reason, in_doubt)]
+        return [SessionEnd(reason, in_doubt)]
 
     # time
 
     def tick(self, now: float) -> list[Event]:
         """What the passing of time brings. To be called every second or so."""
-        if self.state is State.ENDED:
+        if self.state is SessionState.ENDED:
             return []
         events: list[Event] = []
         while self._window:
@@ -241,8 +241,8 @@ class Session:
             self._late[sequence] = waiting
             if len(self._late) > self.limits.late_answers_max:
                 self._late.popitem(last=False)
-            events.append(Unanswered(waiting[2]))
-        if self.state is State.OPEN:
+            events.append(ResponseTimeout(waiting[2]))
+        if self.state is SessionState.OPEN:
             if now - self._opened_at >= self.limits.bind_seconds_max:
                 return events + self.end("no bind in time")
         elif self._enquired_at is not None:
@@ -258,7 +258,7 @@ class Session:
 
     def receive(self, octets: bytes, now: float) -> list[Event]:
         """What these bytes bring. Never raises."""
-        if self.state is State.ENDED:
+        if self.state is SessionState.ENDED:
             return []
         self._heard_at = now
         self._enquired_at = None
@@ -278,7 +278,7 @@ class Session:
             else:
                 self._receive_request(events, command, sequence, octets, start, start + length)
             start += length
-            if events and isinstance(events[-1], Ended):
+            if events and isinstance(events[-1], SessionEnd):
                 return events
         self._unread = octets[start:]
         return events
@@ -290,7 +290,7 @@ class Session:
             if command not in _REQUESTS:
                 self._put(Command.GENERIC_NACK, Status.INVALID_COMMAND_ID, sequence, b"")
             else:
-                again = command in BINDS and self.state is not State.OPEN
+                again = command in BINDS and self.state is not SessionState.OPEN
                 status = Status.ALREADY_BOUND if again else Status.INVALID_BIND_STATUS
                 self._put(command | RESPONSE, status, sequence, b"")
             return
@@ -318,7 +318,7 @@ class Session:
         del waiting_in[sequence]
         body = read_answer(command, status, octets, start + HEADER.size, end)
         if body is None:
-            events.append(Unreadable(context))
+            events.append(UnreadableResponse(context))
             return
         if command == Command.GENERIC_NACK and status == Status.OK:
             status = Status.SYSTEM_ERROR
@@ -327,7 +327,7 @@ class Session:
         if asked == Command.UNBIND:
             events += self.end("unbound")
             return
-        events.append(Answered(context, status, body))
+        events.append(PeerResponse(context, status, body))
 
     def _next_sequence(self) -> int:
         """One that no request bears which waits for its answer: the answer would settle another.
@@ -343,7 +343,7 @@ class Session:
         self._sequence, _ = self._late.popitem(last=False)
         return self._sequence
 
-    def _become(self, state: State) -> None:
+    def _become(self, state: SessionState) -> None:
         self.state = state
         peer = Side.CENTRE if self.side is Side.ESME else Side.ESME
         self._asked_by_peer = _MAY_ASK[peer, state]

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from prikkfri.protocols.asgi import PLAIN, Answer, Request, Route, bearer, refusal
+from prikkfri.protocols.asgi import PLAIN, HttpResponse, Request, Route, bearer, refusal
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.signin.devices.service import Devices
 from prikkfri.signin.http import when_stored
@@ -30,42 +30,42 @@ class ForCustomer(msgspec.Struct, forbid_unknown_fields=True):
 
 def routes(devices: Devices, *, viewer_origin: str, command_key: str) -> list[Route]:
     def for_holder(
-        answer: Callable[[Request, DeviceToken], Awaitable[Answer]],
-    ) -> Callable[[Request], Awaitable[Answer]]:
-        async def of_holder(request: Request) -> Answer:
+        answer: Callable[[Request, DeviceToken], Awaitable[HttpResponse]],
+    ) -> Callable[[Request], Awaitable[HttpResponse]]:
+        async def of_holder(request: Request) -> HttpResponse:
             holder = await devices.holder(bearer(request.scope))
             return _WHO_ASKS if holder is None else await answer(request, holder)
 
         return of_holder
 
-    async def listed(request: Request, holder: DeviceToken) -> Answer:
+    async def listed(request: Request, holder: DeviceToken) -> HttpResponse:
         found = await devices.listed(holder)
-        return Answer(200, {"devices": [_document(each.device) | {"here": each.here} for each in found]})
+        return HttpResponse(200, {"devices": [_document(each.device) | {"here": each.here} for each in found]})
 
-    async def end(request: Request, holder: DeviceToken) -> Answer:
+    async def end(request: Request, holder: DeviceToken) -> HttpResponse:
         try:
             asked = msgspec.json.decode(await request.body(), type=_End)
         except (msgspec.DecodeError, UnicodeError) as error:
             return refusal(400, "bad-request", str(error))
         if bool(asked.device) == asked.others:
             return refusal(400, "bad-request", "Either one `device`, or `others`: true.")
-        return Answer(200, {"ended": await devices.end(holder, device=asked.device)})
+        return HttpResponse(200, {"ended": await devices.end(holder, device=asked.device)})
 
-    async def seen(request: Request, holder: DeviceToken) -> Answer:
+    async def seen(request: Request, holder: DeviceToken) -> HttpResponse:
         await devices.see(holder)
-        return Answer(204)
+        return HttpResponse(204)
 
-    async def of_customer(request: Request) -> Answer:
+    async def of_customer(request: Request) -> HttpResponse:
         asked = dict(parse_qsl(request.query.decode("latin-1")))
         found = await devices.of(asked.get("customer", ""))
-        return Answer(200, {"devices": [_document(each) for each in found]})
+        return HttpResponse(200, {"devices": [_document(each) for each in found]})
 
-    async def end_all(request: Request) -> Answer:
+    async def end_all(request: Request) -> HttpResponse:
         try:
             asked = msgspec.json.decode(await request.body(), type=ForCustomer)
         except (msgspec.DecodeError, UnicodeError) as error:
             return refusal(400, "bad-request", str(error))
-        return Answer(200, {"ended": await devices.end_all(asked.customer, by=asked.by)})
+        return HttpResponse(200, {"ended": await devices.end_all(asked.customer, by=asked.by)})
 
     size = BODY_BYTES_MAX
     return [

@@ -17,7 +17,7 @@ DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedDevice:
     device: Device
     here: bool
     """Whether it is the one that asks."""
@@ -54,8 +54,8 @@ class Devices:
             lives = await self._database.read(lambda q: store.is_live(q, known.jti, now))
         return known if lives else None
 
-    async def listed(self, holder: DeviceToken) -> list[Listed]:
-        return [Listed(each, each.device == holder.device) for each in await self.of(holder.subscriber)]
+    async def listed(self, holder: DeviceToken) -> list[ListedDevice]:
+        return [ListedDevice(each, each.device == holder.device) for each in await self.of(holder.subscriber)]
 
     async def of(self, subscriber_id: str) -> list[Device]:
         now = self._clock.now()
@@ -85,7 +85,7 @@ class Devices:
         async def work(transaction: Transaction) -> int:
             ended = await store.end_devices(transaction, subscriber_id, now, only=only, but=but)
             if by:
-                self._journal.record(transaction, act("end-sessions", subscriber_id, by, now))
+                self._journal.record(transaction, device_act("end-sessions", subscriber_id, by, now))
             return ended
 
         async with asyncio.timeout(self._limits.database_seconds_max):
@@ -95,7 +95,7 @@ class Devices:
         return ended
 
 
-def act(step: str, subscriber_id: str, by: str, now: float) -> Outcome:
+def device_act(step: str, subscriber_id: str, by: str, now: float) -> Outcome:
     """What a person did for a customer: no promise, and on the record."""
     return Outcome(
         time=now,

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from prikkfri.protocols.asgi import PLAIN, Answer, Request, Route, header, refusal
+from prikkfri.protocols.asgi import PLAIN, HttpResponse, Request, Route, header, refusal
 from prikkfri.protocols.device_token import is_device
 from prikkfri.signin.clients import client_kind
 from prikkfri.signin.credentials import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN
 from prikkfri.signin.devices.http import ForCustomer
 from prikkfri.signin.http import LOGIN_LENGTH_MAX, PRINTABLE, when_stored
-from prikkfri.signin.passwords.service import CodeWanted, NewPassword, Passwords
+from prikkfri.signin.passwords.service import CodeRequest, NewPassword, Passwords
 
 BODY_BYTES_MAX = 8_192
 _ANSWERS = {
@@ -41,22 +41,22 @@ class _PasswordBody(msgspec.Struct):
 
 
 def routes(passwords: Passwords, *, viewer_origin: str, command_key: str) -> list[Route]:
-    async def code(request: Request) -> Answer:
+    async def code(request: Request) -> HttpResponse:
         try:
             asked = msgspec.json.decode(await request.body(), type=_CodeBody)
         except (msgspec.DecodeError, UnicodeError) as error:
             return refusal(400, "bad-request", str(error))
         if not is_device(asked.device):
             return _BAD_DEVICE
-        wanted = CodeWanted(asked.login, asked.device, _address(request), _client(request), asked.language)
+        wanted = CodeRequest(asked.login, asked.device, _address(request), _client(request), asked.language)
         refused = passwords.ask_for_code(wanted)
         return (
-            Answer(202, {"sent": "if somebody has this login"})
+            HttpResponse(202, {"sent": "if somebody has this login"})
             if refused is None
             else _refusal(refused.reason, refused.retry_after_s)
         )
 
-    async def password(request: Request) -> Answer:
+    async def password(request: Request) -> HttpResponse:
         try:
             asked = msgspec.json.decode(await request.body(), type=_PasswordBody)
         except (msgspec.DecodeError, UnicodeError) as error:
@@ -76,9 +76,9 @@ def routes(passwords: Passwords, *, viewer_origin: str, command_key: str) -> lis
                 link=asked.link,
             )
         )
-        return Answer(204) if refused is None else _refusal(refused.reason, refused.retry_after_s)
+        return HttpResponse(204) if refused is None else _refusal(refused.reason, refused.retry_after_s)
 
-    async def link(request: Request) -> Answer:
+    async def link(request: Request) -> HttpResponse:
         try:
             asked = msgspec.json.decode(await request.body(), type=ForCustomer)
         except (msgspec.DecodeError, UnicodeError) as error:
@@ -86,7 +86,7 @@ def routes(passwords: Passwords, *, viewer_origin: str, command_key: str) -> lis
         made = await passwords.make_link(asked.customer, by=asked.by)
         if made is None:
             return refusal(404, "no-such-customer", "There is no customer with this id.")
-        return Answer(200, {"link": made.link, "expires_at": made.expires_at})
+        return HttpResponse(200, {"link": made.link, "expires_at": made.expires_at})
 
     size = BODY_BYTES_MAX
     return [
@@ -96,7 +96,7 @@ def routes(passwords: Passwords, *, viewer_origin: str, command_key: str) -> lis
     ]
 
 
-def _refusal(reason: str, retry_after_s: float | None) -> Answer:
+def _refusal(reason: str, retry_after_s: float | None) -> HttpResponse:
     status, message = _ANSWERS[reason]
     return refusal(status, reason, message, retry_after_s=retry_after_s)
 

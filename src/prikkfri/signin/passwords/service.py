@@ -23,8 +23,8 @@ from prikkfri.protocols.guessing import Guesses
 from prikkfri.protocols.networks import network_of
 from prikkfri.signin import store as credentials
 from prikkfri.signin.credentials import SALT_BYTES, hash_password
-from prikkfri.signin.devices.service import act
-from prikkfri.signin.hash_pool import HashPool, Overloaded
+from prikkfri.signin.devices.service import device_act
+from prikkfri.signin.hash_pool import HashPool, Overload
 from prikkfri.signin.passwords import codes, store
 from prikkfri.signin.passwords.limits import LIMITS, PasswordLimits
 from prikkfri.signin.passwords.store import Code, Link
@@ -45,7 +45,7 @@ Send = Callable[[str, str], Awaitable[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class CodeWanted:
+class CodeRequest:
     login: str
     device: str
     address: str
@@ -68,19 +68,19 @@ class NewPassword:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class PasswordRefusal:
     reason: Reason
     retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class MadeLink:
+class IssuedLink:
     link: str = field(repr=False)
     expires_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Proven:
+class _Proof:
     """A code or link that is good, and what uses it up: then whose it was, None when it is good no more."""
 
     use: Callable[[Transaction], Awaitable[str | None]]
@@ -117,12 +117,12 @@ class Passwords:
         self._clock = clock
         self._limits = limits
         self._asked = Guesses(buckets_max=limits.buckets_max)
-        self._waiting: asyncio.Queue[CodeWanted] = asyncio.Queue(limits.waiting_max)
+        self._waiting: asyncio.Queue[CodeRequest] = asyncio.Queue(limits.waiting_max)
 
-    def ask_for_code(self, wanted: CodeWanted) -> Refused | None:
+    def ask_for_code(self, wanted: CodeRequest) -> PasswordRefusal | None:
         """Puts a code on its way to whoever this is, if they are a customer. What it answers does not tell."""
         if self._send is None:
-            return Refused("no-codes")
+            return PasswordRefusal("no-codes")
         if refused := self._no_room():
             self._record(self._outcome_of(wanted, "broken", reason="overloaded"))
             return refused
@@ -132,27 +132,27 @@ class Passwords:
         wait_s = self._asked.reserve(asked_from, now)
         if wait_s is not None:
             self._record(self._outcome_of(wanted, "broken", reason="too-many-tries"))
-            return Refused("too-many-tries", wait_s)
+            return PasswordRefusal("too-many-tries", wait_s)
         self._asked.settle(asked_from, now, failed=True)
         try:
             self._waiting.put_nowait(wanted)
         except asyncio.QueueFull:
             self._record(self._outcome_of(wanted, "broken", reason="overloaded"))
-            return Refused("overloaded", RETRY_AFTER_SECONDS)
+            return PasswordRefusal("overloaded", RETRY_AFTER_SECONDS)
         return None
 
-    async def set(self, wanted: NewPassword) -> Refused | None:
+    async def set(self, wanted: NewPassword) -> PasswordRefusal | None:
         """Sets the password, and ends all of the customer's sessions."""
         try:
             answer = await self._set(wanted)
         except (StorageError, InDoubt, TimeoutError) as error:
             log.warning("a password is not set: %s", str(error) or "the database did not answer in time")
-            answer = Refused("database-unavailable", RETRY_AFTER_SECONDS)
+            answer = PasswordRefusal("database-unavailable", RETRY_AFTER_SECONDS)
         if answer is not None and answer.reason not in ("wrong-code", "bad-link"):
             self._record(self._broken(wanted, answer.reason))
         return answer
 
-    async def make_link(self, subscriber_id: str, *, by: str) -> MadeLink | None:
+    async def make_link(self, subscriber_id: str, *, by: str) -> IssuedLink | None:
         """A link for a customer; None when there is no such customer.
 
         Raises `StorageError`, `InDoubt` or `TimeoutError`.
@@ -163,14 +163,14 @@ class Passwords:
 
         async def work(transaction: Transaction) -> None:
             await store.add_link(transaction, link)
-            self._journal.record(transaction, act("password-link", subscriber_id, by, now))
+            self._journal.record(transaction, device_act("password-link", subscriber_id, by, now))
 
         async with asyncio.timeout(self._limits.database_seconds_max):
             if await self._subscribers.read(lambda q: subscriber(q, subscriber_id)) is None:
                 return None
             await self._database.write(work)
         # Behind the #, where no server and no log of ours sees it.
-        return MadeLink(f"{self._viewer_url}/#password={secret}", link.expires_at)
+        return IssuedLink(f"{self._viewer_url}/#password={secret}", link.expires_at)
 
     async def run(self) -> None:
         """Until cancelled: sends what was asked for, and forgets what is past its time."""
@@ -208,7 +208,7 @@ class Passwords:
                 log.warning("codes and links are kept a while longer: %s", error)
             await asyncio.sleep(HOUSE_KEPT_SECONDS)
 
-    async def _sent(self, wanted: CodeWanted) -> Outcome:
+    async def _sent(self, wanted: CodeRequest) -> Outcome:
         now = self._clock.now()
         async with asyncio.timeout(self._limits.database_seconds_max):
             who = await self._who(wanted.login, now)
@@ -247,13 +247,13 @@ class Passwords:
         await store.add_code(transaction, code)
         return True
 
-    async def _set(self, wanted: NewPassword) -> Refused | None:
+    async def _set(self, wanted: NewPassword) -> PasswordRefusal | None:
         if refused := self._no_room():
             return refused
         guessed_from = codes.guessed_from(network_of(wanted.address), self._limits)
         wait_s = self._asked.reserve(guessed_from, self._clock.now())
         if wait_s is not None:
-            return Refused("too-many-tries", wait_s)
+            return PasswordRefusal("too-many-tries", wait_s)
         wrong = False
         try:
             async with asyncio.timeout(self._limits.database_seconds_max):
@@ -265,15 +265,15 @@ class Passwords:
             return _wrong(wanted)
         salt = secrets.token_bytes(SALT_BYTES)
         hashed = await self._pool.run(partial(hash_password, wanted.password, salt))
-        if isinstance(hashed, Overloaded):
-            return Refused("overloaded", hashed.retry_after_s)
+        if isinstance(hashed, Overload):
+            return PasswordRefusal("overloaded", hashed.retry_after_s)
         async with asyncio.timeout(self._limits.database_seconds_max):
             if not await self._database.write(partial(self._write, wanted, proven, hashed.result)):
                 return _wrong(wanted)
         self._revoked()
         return None
 
-    async def _by_code(self, wanted: NewPassword) -> _Proven | None:
+    async def _by_code(self, wanted: NewPassword) -> _Proof | None:
         now = self._clock.now()
         who = await self._who(wanted.login, now)
         subscriber_id = who.id if who else ""
@@ -289,17 +289,17 @@ class Passwords:
             return None
 
         code_id = await self._database.write(work)
-        return _Proven(lambda t: store.use_code(t, code_id, self._clock.now())) if code_id else None
+        return _Proof(lambda t: store.use_code(t, code_id, self._clock.now())) if code_id else None
 
-    async def _by_link(self, wanted: NewPassword) -> _Proven | None:
+    async def _by_link(self, wanted: NewPassword) -> _Proof | None:
         link_hash = _link_hash(wanted.link)
         now = self._clock.now()
         if await self._database.read(lambda q: store.link_holder(q, link_hash, now)) is None:
             self._record(self._broken(wanted, "bad-link"))
             return None
-        return _Proven(lambda t: store.use_link(t, link_hash, self._clock.now()))
+        return _Proof(lambda t: store.use_link(t, link_hash, self._clock.now()))
 
-    async def _write(self, wanted: NewPassword, proven: _Proven, hashed: str, transaction: Transaction) -> bool:
+    async def _write(self, wanted: NewPassword, proven: _Proof, hashed: str, transaction: Transaction) -> bool:
         now = self._clock.now()
         customer = await proven.use(transaction)
         if customer is None:
@@ -316,13 +316,13 @@ class Passwords:
     async def _who(self, login: str, now: float) -> Subscriber | None:
         return await self._subscribers.read(lambda q: subscriber_by_login(q, login, now, region=self._region))
 
-    def _no_room(self) -> Refused | None:
+    def _no_room(self) -> PasswordRefusal | None:
         """When sign-in is full, this is too: it must cost whoever signs in nothing."""
         refusal = self._pool.refusal(with_pass=False)
-        return Refused("overloaded", refusal.retry_after_s) if refusal else None
+        return PasswordRefusal("overloaded", refusal.retry_after_s) if refusal else None
 
     def _outcome_of(
-        self, wanted: CodeWanted, verdict: Literal["kept", "broken"], *, reason: str = "", layer: str = "signin",
+        self, wanted: CodeRequest, verdict: Literal["kept", "broken"], *, reason: str = "", layer: str = "signin",
         customer: str = "",
     ) -> Outcome:  # fmt: skip
         now = self._clock.now()
@@ -333,8 +333,8 @@ class Passwords:
         return _outcome("set-password", "broken", wanted.device, wanted.client, self._clock.now(), reason=reason)
 
 
-def _wrong(wanted: NewPassword) -> Refused:
-    return Refused("bad-link" if wanted.link else "wrong-code")
+def _wrong(wanted: NewPassword) -> PasswordRefusal:
+    return PasswordRefusal("bad-link" if wanted.link else "wrong-code")
 
 
 async def _number_of(subscriber_id: str, written: str | None, now: float, queries: Queries) -> str:

@@ -4,23 +4,23 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from prikkfri.protocols.asgi import Answer, Request, Route, refusal
+from prikkfri.protocols.asgi import HttpResponse, Request, Route, refusal
 from prikkfri.signin.devices.http import BODY_BYTES_MAX, ForCustomer
 from prikkfri.signin.http import when_stored
 from prikkfri.signin.personal.service import Personal
 
 
 def routes(personal: Personal, *, command_key: str) -> list[Route]:
-    async def held(request: Request) -> Answer:
+    async def held(request: Request) -> HttpResponse:
         asked = dict(parse_qsl(request.query.decode("latin-1")))
-        return Answer(200, await personal.held_of(asked.get("customer", "")))
+        return HttpResponse(200, await personal.held_of(asked.get("customer", "")))
 
-    async def erase(request: Request) -> Answer:
+    async def erase(request: Request) -> HttpResponse:
         try:
             asked = msgspec.json.decode(await request.body(), type=ForCustomer)
         except (msgspec.DecodeError, UnicodeError) as error:
             return refusal(400, "bad-request", str(error))
-        return Answer(200, {"erased": await personal.erase(asked.customer, by=asked.by)})
+        return HttpResponse(200, {"erased": await personal.erase(asked.customer, by=asked.by)})
 
     return [
         Route("GET", "/customers/data", when_stored(held), key=command_key),

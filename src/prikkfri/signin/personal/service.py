@@ -6,7 +6,7 @@ from typing import Any
 
 from prikkfri.clock import Clock
 from prikkfri.journal import Journal
-from prikkfri.signin.devices.service import act
+from prikkfri.signin.devices.service import device_act
 from prikkfri.signin.limits import Limits
 from prikkfri.signin.personal import store
 from prikkfri.storage import Database, Transaction
@@ -49,7 +49,7 @@ class Personal:
 
         async def work(transaction: Transaction) -> int:
             erased = await store.erase(transaction, subscriber_id, now)
-            self._journal.record(transaction, act("erase-customer", "", by, now))
+            self._journal.record(transaction, device_act("erase-customer", "", by, now))
             return erased
 
         async with asyncio.timeout(self._limits.database_seconds_max):

@@ -10,10 +10,10 @@ from prikkfri.simulation.evenings.oracle import (
     AFTER_SECONDS,
     BEFORE_SECONDS,
     Cause,
-    Expected,
+    Expectation,
     expected,
 )
-from prikkfri.simulation.evenings.running import CREDIT, HOLD_SECONDS, TIMES, Told
+from prikkfri.simulation.evenings.running import CREDIT, HOLD_SECONDS, TIMES, EveningRecord
 from prikkfri.simulation.evenings.world import World, lies_in
 
 CONFIRMED_SECONDS = 15.0
@@ -55,7 +55,7 @@ class Figures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class Judgement:
     """One evening."""
 
     seed: int
@@ -70,8 +70,8 @@ class Judged:
 @dataclass
 class _Judge:
     world: World
-    told: Told
-    expected: Expected
+    told: EveningRecord
+    expected: Expectation
     findings: list[str] = field(default_factory=list)
 
     @property
@@ -85,7 +85,7 @@ class _Judge:
         self.findings.append(text)
 
 
-def judge(world: World, told: Told, *, twin: Told | None = None) -> Judged:
+def judge(world: World, told: EveningRecord, *, twin: EveningRecord | None = None) -> Judgement:
     """`twin`: what was told of the same evening without what disturbed it."""
     judging = _Judge(world, told, expected(world))
     figures = Figures(outcomes=told.outcomes)
@@ -106,7 +106,7 @@ def judge(world: World, told: Told, *, twin: Told | None = None) -> Judged:
     if twin is not None:
         _compare(judging, told, twin)
     figures += Figures(credited_twice=len(twice))
-    return Judged(
+    return Judgement(
         seed=world.evening.seed,
         figures=figures,
         findings=tuple(judging.findings),
@@ -364,7 +364,7 @@ def _over_late(judging: _Judge, service: str, causes: Sequence[Cause], incidents
 # Money.
 
 
-def _credited_twice(told: Told) -> list[str]:
+def _credited_twice(told: EveningRecord) -> list[str]:
     together: Counter[str] = Counter()
     for given in told.credits:
         together[given.credit.customer] += given.credit.amount
@@ -393,12 +393,12 @@ def _credited(judging: _Judge, stated: Sequence[Cause], incidents: Sequence[Inci
         )
 
 
-def _compare(judging: _Judge, told: Told, twin: Told) -> None:
+def _compare(judging: _Judge, told: EveningRecord, twin: EveningRecord) -> None:
     """The same incidents and credits, whatever disturbed the evening; where a person met the same of it."""
     if [kind for _, _, kind in told.acts] != [kind for _, _, kind in twin.acts]:
         return
 
-    def counted(of: Told) -> Mapping[str, int]:
+    def counted(of: EveningRecord) -> Mapping[str, int]:
         return Counter(each.service for each in of.incidents if each.confirmed_at is not None)
 
     must: frozenset[str] = frozenset().union(*(cause.hit for cause in judging.expected.causes if cause.due is not None))
@@ -450,12 +450,12 @@ class Result:
         )
 
 
-def goal_holds(found: Result, judged: Sequence[Judged]) -> bool:
+def goal_holds(found: Result, judged: Sequence[Judgement]) -> bool:
     """Whether the figures are those of the goal, and nothing else is wrong on any evening but a false incident."""
     return found.holds and sum(bool(each.findings) for each in judged) <= found.false_incidents
 
 
-def result(judged: Sequence[Judged], *, seed: int, seconds: float, trace_digest: str) -> Result:
+def result(judged: Sequence[Judgement], *, seed: int, seconds: float, trace_digest: str) -> Result:
     total = sum((each.figures for each in judged), Figures())
     return Result(
         seed=seed, evenings=len(judged), **asdict(total), seconds=round(seconds, 1), trace_digest=trace_digest

@@ -43,7 +43,7 @@ REPEATABLE = frozenset({"television"})
 
 
 @dataclass(frozen=True)
-class Missed:
+class MissedPromise:
     """Somebody who truly did not get what they asked for in time, or of whom that cannot be told."""
 
     promise: Promise
@@ -81,10 +81,10 @@ class Cause:
 
 
 @dataclass(frozen=True)
-class Expected:
+class Expectation:
     causes: tuple[Cause, ...]
     """Those that broke anything."""
-    missed: tuple[Missed, ...]
+    missed: tuple[MissedPromise, ...]
     margin_seconds: float
     """By which clocks may be apart."""
 
@@ -92,7 +92,7 @@ class Expected:
         return [cause for cause in self.causes if cause.service == service]
 
 
-def expected(world: World) -> Expected:
+def expected(world: World) -> Expectation:
     evening = world.evening
     margin = 1.0 + 2 * max(abs(evening.disturbance.skew[stream]) for stream in STREAMS)
     missed = tuple(_missed(world.promises, margin, until=evening.ends - LOOK_SECONDS))
@@ -101,10 +101,10 @@ def expected(world: World) -> Expected:
         for number in range(len(evening.faults))
         if (cause := _cause(number, evening, world.promises, missed, margin)) is not None
     ]
-    return Expected(tuple(causes), missed, margin)
+    return Expectation(tuple(causes), missed, margin)
 
 
-def _missed(promises: Sequence[Promise], margin: float, *, until: float) -> list[Missed]:
+def _missed(promises: Sequence[Promise], margin: float, *, until: float) -> list[MissedPromise]:
     got: dict[tuple[str, str], list[float]] = {}
     for each in promises:
         if each.got is not None and each.place["service"] in REPEATABLE:
@@ -121,12 +121,12 @@ def _missed(promises: Sequence[Promise], margin: float, *, until: float) -> list
         if not each.person or (answer is not None and answer < each.deadline - margin):
             continue
         surely = answer is None or answer > each.deadline + margin
-        found.append(Missed(each, sure=surely and not each.unsure and each.deadline < until - margin))
+        found.append(MissedPromise(each, sure=surely and not each.unsure and each.deadline < until - margin))
     return found
 
 
 def _cause(
-    number: int, evening: Evening, promises: Sequence[Promise], missed: Sequence[Missed], margin: float
+    number: int, evening: Evening, promises: Sequence[Promise], missed: Sequence[MissedPromise], margin: float
 ) -> Cause | None:
     place = evening.faults[number].place
     breaks = sorted(moment for each in promises if number in each.faults for moment in _breaks(each))

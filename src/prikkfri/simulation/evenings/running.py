@@ -18,12 +18,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from prikkfri.assurance.http import Neighbours
+from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.impact import Hit
 from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.response import store
 from prikkfri.assurance.response.service import Response, Surroundings
-from prikkfri.assurance.response.store import Given
+from prikkfri.assurance.response.store import CreditRecord
 from prikkfri.assurance.response.timing import TIMING
 from prikkfri.assurance.service import Assurance
 from prikkfri.config import Assurance as Settings
@@ -33,7 +33,7 @@ from prikkfri.journal.others import OthersArea
 from prikkfri.journal.outcomes import encode_batch
 from prikkfri.protocols.money import Language
 from prikkfri.simulation.evenings.drawing import STREAMS
-from prikkfri.simulation.evenings.world import GRACE_SECONDS, World, Written
+from prikkfri.simulation.evenings.world import GRACE_SECONDS, World, WrittenOutcome
 from prikkfri.simulation.virtual.loop import VirtualLoop
 from prikkfri.storage import Database, Location, open_database, open_reader, open_spool, open_spool_reader
 
@@ -88,7 +88,7 @@ class Published:
 
 
 @dataclass
-class Told:
+class EveningRecord:
     """All that assurance told of an evening."""
 
     outcomes: int = 0
@@ -101,12 +101,12 @@ class Told:
     incidents: list[Incident] = field(default_factory=list)
     """The oldest first."""
     hits: dict[str, list[Hit]] = field(default_factory=dict)
-    credits: list[Given] = field(default_factory=list)
+    credits: list[CreditRecord] = field(default_factory=list)
     digest: str = ""
     """Of all that was written and told; without the ids of incidents, which are drawn anew each time."""
 
 
-def run(world: World, *, parts: Parts = WHOLE, disturbed: bool = True) -> Told:
+def run(world: World, *, parts: Parts = WHOLE, disturbed: bool = True) -> EveningRecord:
     """What assurance tells of an evening."""
     loop = VirtualLoop(world.evening.begins)
     root = IN_MEMORY if IN_MEMORY.is_dir() else None
@@ -121,7 +121,7 @@ def run(world: World, *, parts: Parts = WHOLE, disturbed: bool = True) -> Told:
             loop.close()
 
 
-class _Public(Neighbours):
+class _Public(RoleClient):
     """The other roles: all answer, and the status page takes what it is told."""
 
     def __init__(self, published: Callable[[bytes], None]) -> None:
@@ -150,14 +150,14 @@ class _House:
         self._world, self._evening = world, world.evening
         self._location = Location(home)
         self._clock, self._parts, self._disturbed = loop.clock, parts, disturbed
-        self._told = Told()
+        self._told = EveningRecord()
         self._written = dict.fromkeys(STREAMS, 0)
         self._areas: dict[str, OthersArea] = {}
         self._running: asyncio.Task[None] | None = None
         self._response: Response | None = None
         self._digest = hashlib.sha256()
 
-    async def evening(self) -> Told:
+    async def evening(self) -> EveningRecord:
         writers = [await self._open(stream) for stream in STREAMS]
         await self._start()
         doing: list[Any] = [self._feed(dict(zip(STREAMS, writers, strict=True))), self._people()]
@@ -184,7 +184,7 @@ class _House:
         written, next_one = self._world.written, 0
         while self._clock.now() < self._evening.ends:
             await asyncio.sleep(WRITTEN_EVERY_SECONDS)
-            due: dict[str, list[Written]] = {}
+            due: dict[str, list[WrittenOutcome]] = {}
             while next_one < len(written) and written[next_one].at <= self._clock.now():
                 due.setdefault(written[next_one].stream, []).append(written[next_one])
                 next_one += 1
@@ -228,7 +228,7 @@ class _House:
                 blind=lambda: service.blind(),
                 silent=lambda: service.silent(),
                 incomplete=lambda: service.incomplete(),
-                capacity_per_second=lambda before: (capacity, before),
+                capacity_per_second=lambda service, since, until: (capacity, since),
                 products=products,
                 tell=tell,
                 changed=lambda: service.publish_soon(),
@@ -318,7 +318,7 @@ def _reader(location: Location, stream: str) -> Callable[[], Database]:
     return lambda: open_spool_reader(location.home, stream)
 
 
-def _digest(written: str, told: Told) -> str:
+def _digest(written: str, told: EveningRecord) -> str:
     number = {incident.id: f"incident {place}" for place, incident in enumerate(told.incidents)}
     account = {
         "written": written,

@@ -14,10 +14,10 @@ from math import exp
 from prikkfri.journal import Outcome
 from prikkfri.simulation.evenings.drawing import CHANNELS, CLASSES, CLIENTS, TABLE, Evening, Fault, Place
 from prikkfri.sms import outcomes as sms
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
-from prikkfri.streaming.reports import Report, reported
+from prikkfri.streaming.reports import Report, outcome_of
 
 GRACE_SECONDS = {"sign-in": 60.0, "enter": 120.0, "deliver": 60.0}
 """As assurance is configured for an evening (shorter than in a real one, as in the demo) ..."""
@@ -66,7 +66,7 @@ class Promise:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenOutcome:
     """An outcome that a role writes at a moment."""
 
     at: float
@@ -79,7 +79,7 @@ class World:
     """Seconds since 1970 throughout."""
 
     evening: Evening
-    written: list[Written] = field(default_factory=list)
+    written: list[WrittenOutcome] = field(default_factory=list)
     """In the order in which it is written."""
     promises: list[Promise] = field(default_factory=list)
 
@@ -93,10 +93,10 @@ def world(evening: Evening, *, disturbed: bool = True) -> World:
     return World(evening, written, making.promises)
 
 
-def _disturbed(evening: Evening, written: list[Written]) -> list[Written]:
+def _disturbed(evening: Evening, written: list[WrittenOutcome]) -> list[WrittenOutcome]:
     """Skewed clocks, and what is written late, twice or in any order."""
     lots, disturbance = random.Random(f"disturbance {evening.seed}"), evening.disturbance
-    found: list[Written] = []
+    found: list[WrittenOutcome] = []
     for each in written:
         at, outcome = each.at, each.outcome
         if skew := disturbance.skew[each.stream]:
@@ -106,19 +106,21 @@ def _disturbed(evening: Evening, written: list[Written]) -> list[Written]:
         if disturbance.shuffled:
             at = float(int(at)) + 1.0 + lots.random()
         if disturbance.doubled_part and lots.random() < disturbance.doubled_part:
-            found.append(Written(_stalled(evening, each.stream, at + lots.uniform(0.0, 20.0)), each.stream, outcome))
-        found.append(Written(_stalled(evening, each.stream, at), each.stream, outcome))
+            found.append(
+                WrittenOutcome(_stalled(evening, each.stream, at + lots.uniform(0.0, 20.0)), each.stream, outcome)
+            )
+        found.append(WrittenOutcome(_stalled(evening, each.stream, at), each.stream, outcome))
     return found
 
 
-def _lies(evening: Evening) -> Iterator[Written]:
+def _lies(evening: Evening) -> Iterator[WrittenOutcome]:
     """What devices report and nobody saw."""
     since, lots = evening.disturbance.lies_at, random.Random(f"lies {evening.seed}")
     for number in range(TABLE.liars if since else 0):
         at, who = evening.begins + since + lots.uniform(0.0, LIES_SECONDS), lots.randrange(evening.viewers)
         step, channel = lots.choice(("open-page", "enter", "sign-in", "start-playback")), lots.choice(CHANNELS)
         report = Report(f"d-{who}", step, kept=False, reason="network", channel=channel)
-        yield Written(at + 0.02, "playout", reported(report, at, f"s-{who}" if number % 2 else ""))
+        yield WrittenOutcome(at + 0.02, "playout", outcome_of(report, at, f"s-{who}" if number % 2 else ""))
 
 
 def _stalled(evening: Evening, stream: str, at: float) -> float:
@@ -162,7 +164,7 @@ class _Attempt:
 
 class _Making:
     def __init__(self, evening: Evening) -> None:
-        self.written: list[Written] = []
+        self.written: list[WrittenOutcome] = []
         self.promises: list[Promise] = []
         self._evening = evening
         self._lots = random.Random(f"world {evening.seed}")
@@ -219,7 +221,7 @@ class _Making:
 
     def _write(self, stream: str, outcome: Outcome, *, at: float | None = None) -> None:
         moment = outcome.time if at is None else at
-        self.written.append(Written(moment + 0.02 + 0.3 * self._lots.random(), stream, outcome))
+        self.written.append(WrittenOutcome(moment + 0.02 + 0.3 * self._lots.random(), stream, outcome))
 
     def _attempt(self, at: float, place: Place) -> _Attempt:
         evening, key = self._evening, tuple(place.items())
@@ -414,11 +416,13 @@ class _Making:
             kind = "refused" if self._off[phone] else "silent"
         if kind == "refused":
             told = [ends]
-            state = State.UNDELIVERABLE
+            state = DeliveryState.UNDELIVERABLE
             self._write("sms", sms.settled(message.submission, message.recipient, state, "network-027", dims, now=ends))
         elif kind != "silent":
             got = ends if not kind else at + GRACE_SECONDS["deliver"] + lots.uniform(20.0, 60.0)
-            self._write("sms", sms.settled(message.submission, message.recipient, State.DELIVERED, "", dims, now=got))
+            self._write(
+                "sms", sms.settled(message.submission, message.recipient, DeliveryState.DELIVERED, "", dims, now=got)
+            )
         faults = {attempt.index} - {NOBODY}
         self._promised(place, f"+{message.recipient}", "deliver", at, got, told, faults)
 
@@ -428,7 +432,7 @@ class _Making:
         bound = not self._evening.unbound_from or at < self._evening.begins + self._evening.unbound_from
         if bound and self._lots.random() < 0.9:
             dims = sms.dimensions(message.origin, message.target, "ordinary", self._partners)
-            state = State.DELIVERED
+            state = DeliveryState.DELIVERED
             told = sms.settled(message.submission, "2010", state, "", dims, for_account=True, now=at)
         else:
             told = sms.asked(message, self._partners, bound=False)

@@ -24,15 +24,15 @@ from prikkfri.errors import LocalProtocolError
 from prikkfri.protocols.smpp.pdu import (
     NOTHING,
     Bind,
-    BindAnswer,
+    BindResponse,
     Command,
-    MessageAnswer,
+    MessageResponse,
     ShortMessage,
     Status,
     encode_body,
 )
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_message
-from prikkfri.protocols.smpp.session import Answered, Ended, Limits, Request, Side, Unanswered
+from prikkfri.protocols.smpp.session import Limits, PeerResponse, Request, ResponseTimeout, SessionEnd, Side
 from prikkfri.simulation.handsets.network import Entry, Phone, Phones
 from prikkfri.sms.server import Connection
 
@@ -128,14 +128,14 @@ class HandsetNetwork:
             if not self.room_for(len(self._bound)):
                 connection.session.answer(first, Status.BIND_FAILED)
                 return
-            connection.session.answer(first, Status.OK, BindAnswer(SYSTEM_ID))
+            connection.session.answer(first, Status.OK, BindResponse(SYSTEM_ID))
             connection.flush()
             self._bound.append(connection)
             self._tell("link", {"linked": True})
             self.push()
             while True:
                 for event in await connection.take(500):
-                    if isinstance(event, Ended):
+                    if isinstance(event, SessionEnd):
                         for context in event.in_doubt:
                             self._again(context)
                         return
@@ -159,23 +159,23 @@ class HandsetNetwork:
                 connection.close("the peer unbound")
             case Request():
                 connection.session.answer(event, Status.INVALID_COMMAND_ID, NOTHING)
-            case Answered(context=Outgoing() as outgoing, status=status, body=body):
+            case PeerResponse(context=Outgoing() as outgoing, status=status, body=body):
                 self.answers[status] += 1
                 if status in (Status.TEMPORARY_APPLICATION_ERROR, Status.QUEUE_FULL, Status.SYSTEM_ERROR):
                     self._again(outgoing)
                 elif outgoing.phone is not None and outgoing.entry is not None:
                     taken = status == Status.OK and outgoing.entry.state != "failed"
                     outgoing.entry.state = "sent" if taken else "failed"
-                    if isinstance(body, MessageAnswer):
+                    if isinstance(body, MessageResponse):
                         outgoing.entry.centre_id = outgoing.entry.centre_id or body.message_id
                     self.show(outgoing.phone, outgoing.entry)
-            case Unanswered(context=context):
+            case ResponseTimeout(context=context):
                 self._again(context)
 
     def take(self, connection: Connection, request: Request, message: ShortMessage) -> None:
         """Takes a message on: its answer, what becomes of it, and its receipt."""
         identity, now = self.identity(), self.clock.now()
-        connection.session.answer(request, Status.OK, MessageAnswer(identity))
+        connection.session.answer(request, Status.OK, MessageResponse(identity))
         state, phone, entry = self.hand_over(message, identity, now)
         if message.registered_delivery & 1 and state is not None:
             receipt = receipt_message(Receipt(identity, state), message, submitted=now, done=now)

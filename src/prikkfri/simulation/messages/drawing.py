@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from prikkfri.config import Account, Link
-from prikkfri.simulation.messages.texts import GSM, UCS2, Written, compose
+from prikkfri.simulation.messages.texts import GSM, UCS2, WrittenMessage, compose
 from prikkfri.simulation.partners.quirks import IdStyle, Quirks
 
 BEGINS = 1_790_000_000.0
@@ -96,7 +96,7 @@ class World:
     links: tuple[Link, ...]
     quirks: Mapping[str, Quirks]
     """By link."""
-    written: tuple[Written, ...]
+    written: tuple[WrittenMessage, ...]
     """By the time at which they are handed in."""
     faults: tuple[Fault, ...]
     seconds: float
@@ -224,7 +224,7 @@ def _written(
     ways: Sequence[str],
     phones: Mapping[str, tuple[str, ...]],
     table: Table,
-) -> Written:
+) -> WrittenMessage:
     account, link = chance.choice(accounts), chance.choice(ways)
     phone = chance.choice(phones[link])
     coding = UCS2 if chance.random() < table.wide else GSM
@@ -238,4 +238,4 @@ def _written(
     text = compose(chance, number, recipient, coding, marks)
     # From a phone a message is an ordinary one, whoever it is for.
     sensitive = account.message_class == "otp" and over != link
-    return Written(number, account.system_id, sender, recipient, sensitive, text, coding, at, over)
+    return WrittenMessage(number, account.system_id, sender, recipient, sensitive, text, coding, at, over)

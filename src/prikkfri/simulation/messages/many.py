@@ -13,7 +13,7 @@ from prikkfri.simulation.virtual.processes import in_order
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class Judgement:
     """One world."""
 
     seed: int
@@ -27,7 +27,7 @@ class Judged:
     digest: str
 
 
-def judged(seed: int, table: Table = TABLE, parts: Parts = WHOLE) -> Judged:
+def judged(seed: int, table: Table = TABLE, parts: Parts = WHOLE) -> Judgement:
     """One world, from its seed to the judgement."""
     world = drawn(seed, table)
     book, told = run(world, parts)
@@ -35,7 +35,7 @@ def judged(seed: int, table: Table = TABLE, parts: Parts = WHOLE) -> Judged:
     if told.unsettled:
         wrong.append(f"did not settle: {told.unsettled}")
     wrong += [f"nobody waited for it: {each}" for each in told.unexpected]
-    return Judged(
+    return Judgement(
         seed=seed, events=len(world.written), figures=figures, faults=told.faults, findings=tuple(wrong),
         digest=told.digest,
     )  # fmt: skip
@@ -46,7 +46,7 @@ def worlds(seed: int, events: int) -> range:
     return range(seed, seed + max(1, -(-events // TABLE.messages)))
 
 
-def each_of(seeds: Sequence[int], *, processes: int | None = None) -> Iterator[Judged]:
+def each_of(seeds: Sequence[int], *, processes: int | None = None) -> Iterator[Judgement]:
     return in_order(judged, seeds, processes=processes)
 
 
@@ -97,7 +97,7 @@ class Result:
         return 3 / self.accepted if self.accepted else 1.0
 
 
-def result(found: Sequence[Judged], *, seed: int, seconds: float) -> Result:
+def result(found: Sequence[Judgement], *, seed: int, seconds: float) -> Result:
     total = sum((each.figures for each in found), Figures())
     faults: Counter[str] = Counter()
     for each in found:
@@ -110,11 +110,11 @@ def result(found: Sequence[Judged], *, seed: int, seconds: float) -> Result:
 
 
 def simulate(
-    seed: int, events: int, *, clock: Clock, say: Callable[[Judged], None] = lambda judged: None
-) -> tuple[Result, list[Judged]]:
+    seed: int, events: int, *, clock: Clock, say: Callable[[Judgement], None] = lambda judged: None
+) -> tuple[Result, list[Judgement]]:
     """Worlds from `seed` on, until so many messages have been handed in; `say` hears of each."""
     began = clock.monotonic()
-    found: list[Judged] = []
+    found: list[Judgement] = []
     for each in each_of(worlds(seed, events)):
         found.append(each)
         say(each)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
-from prikkfri.simulation.messages.texts import Written, decode, marks_in, proof_of
+from prikkfri.simulation.messages.texts import WrittenMessage, decode, marks_in, proof_of
 from prikkfri.simulation.messages.wire import (
     DELIVER,
     DELIVER_ANSWER,
@@ -34,7 +34,7 @@ class Piece(NamedTuple):
 
 @dataclass
 class Book:
-    written: Mapping[int, Written]
+    written: Mapping[int, WrittenMessage]
     """By number."""
     nameless: Set[str] = frozenset()
     """Links whose receipts say no number."""

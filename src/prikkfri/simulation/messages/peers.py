@@ -13,18 +13,18 @@ from prikkfri.protocols.smpp.pdu import (
     NOTHING,
     Bind,
     Command,
-    MessageAnswer,
+    MessageResponse,
     ShortMessage,
     Status,
     encode_body,
 )
 from prikkfri.protocols.smpp.receipt import MessageState, is_receipt
-from prikkfri.protocols.smpp.session import Answered, Ended, Limits, Request, Side
+from prikkfri.protocols.smpp.session import Limits, PeerResponse, Request, SessionEnd, Side
 from prikkfri.simulation.handsets.network import Entry, Phone, Phones
 from prikkfri.simulation.handsets.server import Outgoing
 from prikkfri.simulation.messages.drawing import CENTRE_PORT, HOST, PASSWORD, World
 from prikkfri.simulation.messages.oracle import Book
-from prikkfri.simulation.messages.texts import GSM, PART_OCTETS, UCS2, Written, encode, goes_in_one
+from prikkfri.simulation.messages.texts import GSM, PART_OCTETS, UCS2, WrittenMessage, encode, goes_in_one
 from prikkfri.simulation.partners.network import Line, PartnerNetwork
 from prikkfri.simulation.virtual.network import Pipe
 from prikkfri.sms.server import Connection
@@ -38,7 +38,7 @@ _FOR_NOW = (Status.TEMPORARY_APPLICATION_ERROR, Status.QUEUE_FULL, Status.SYSTEM
 _INTERNATIONAL, _ALPHANUMERIC, _ISDN = 1, 5, 1
 
 
-def bodies(written: Written, reference: int) -> list[bytes]:
+def bodies(written: WrittenMessage, reference: int) -> list[bytes]:
     """As its sender's system writes it: one submit_sm, or one for each part. Parts bear whatever reference it likes."""
     octets = encode(written.text, written.coding)
     whole = goes_in_one(octets, written.coding)
@@ -62,7 +62,7 @@ def _cut(octets: bytes, coding: int, room: int) -> Iterable[bytes]:
         place = end
 
 
-def _submission(written: Written, octets: bytes, *, header: bool) -> bytes:
+def _submission(written: WrittenMessage, octets: bytes, *, header: bool) -> bytes:
     by_number = written.sender.isdigit()
     return encode_body(
         ShortMessage(
@@ -85,7 +85,13 @@ class Sender:
     whoever asks twice gets two."""
 
     def __init__(
-        self, name: str, written: Sequence[Written], book: Book, clock: Clock, chance: random.Random, sequence_max: int
+        self,
+        name: str,
+        written: Sequence[WrittenMessage],
+        book: Book,
+        clock: Clock,
+        chance: random.Random,
+        sequence_max: int,
     ) -> None:
         self.name = name
         self._limits = Limits(window=WINDOW, sequence_max=sequence_max)
@@ -115,13 +121,13 @@ class Sender:
         connection.flush()
         try:
             [first] = await connection.take(1)
-            if not isinstance(first, Answered) or first.status != Status.OK:
+            if not isinstance(first, PeerResponse) or first.status != Status.OK:
                 return
             self.connection = connection
             while True:
                 for event in await connection.take(100):
                     match event:
-                        case Ended():
+                        case SessionEnd():
                             return
                         case Request(command=Command.DELIVER_SM, body=ShortMessage() as message):
                             self._take(connection, cast(Pipe, transport), event, message)
@@ -134,13 +140,13 @@ class Sender:
 
     def _take(self, connection: Connection, pipe: Pipe, request: Request, message: ShortMessage) -> None:
         if is_receipt(message):
-            connection.session.answer(request, Status.OK, MessageAnswer())
+            connection.session.answer(request, Status.OK, MessageResponse())
             return
         if self._chance.random() < 0.02:
-            connection.session.answer(request, Status.QUEUE_FULL, MessageAnswer())
+            connection.session.answer(request, Status.QUEUE_FULL, MessageResponse())
             return
         self._book.take(pipe, request.sequence)
-        connection.session.answer(request, Status.OK, MessageAnswer())
+        connection.session.answer(request, Status.OK, MessageResponse())
 
     async def submit(self) -> None:
         """In the order in which they are written; what finds nobody bound waits."""
@@ -275,9 +281,9 @@ class Partner(PartnerNetwork):
         super().enqueue(Report(outgoing.body, keys=self._telling) if self._telling else outgoing)
 
     def _handle(self, connection: Connection, event: object) -> None:
-        if isinstance(event, Answered) and isinstance(event.context, Report) and event.status == Status.OK:
+        if isinstance(event, PeerResponse) and isinstance(event.context, Report) and event.status == Status.OK:
             self._book.heard.update(event.context.keys)
-        if isinstance(event, Answered) and isinstance(event.context, Mail) and event.status in _FOR_NOW:
+        if isinstance(event, PeerResponse) and isinstance(event.context, Mail) and event.status in _FOR_NOW:
             self.enqueue(event.context)
         else:
             super()._handle(connection, event)
@@ -286,7 +292,7 @@ class Partner(PartnerNetwork):
         if not isinstance(context, Mail):
             super()._again(context)
 
-    async def write_in(self, written: Sequence[Written]) -> None:
+    async def write_in(self, written: Sequence[WrittenMessage]) -> None:
         """What people on its phones write, handed in when they do."""
         references: Counter[str] = Counter()
         for each in written:

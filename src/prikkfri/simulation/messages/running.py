@@ -22,11 +22,11 @@ from prikkfri.protocols.smpp.pdu import ShortMessage, encode_body
 from prikkfri.simulation.messages.drawing import BEGINS, CENTRE_PORT, HOST, Fault, World
 from prikkfri.simulation.messages.oracle import Book, Piece, Row
 from prikkfri.simulation.messages.peers import Partner, Sender
-from prikkfri.simulation.messages.texts import Written
+from prikkfri.simulation.messages.texts import WrittenMessage
 from prikkfri.simulation.virtual.disk import Disk
 from prikkfri.simulation.virtual.loop import DrawnLoop, Life, NeverEnds
 from prikkfri.simulation.virtual.network import Network, Pipe, Port
-from prikkfri.sms.restored import Decision, read
+from prikkfri.sms.restored import Decision, parse_mark
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.shared.service import Wire
 from prikkfri.sms.timing import TIMING
@@ -75,7 +75,7 @@ WHOLE = Parts()
 
 
 @dataclass
-class Told:
+class RunRecord:
     rows: list[Row] = field(default_factory=list)
     faults: dict[str, int] = field(default_factory=dict)
     digest: str = ""
@@ -85,7 +85,7 @@ class Told:
     unexpected: list[str] = field(default_factory=list)
 
 
-def run(world: World, parts: Parts = WHOLE) -> tuple[Book, Told]:
+def run(world: World, parts: Parts = WHOLE) -> tuple[Book, RunRecord]:
     """All that happened, and what the centre has stored in the end."""
     root = IN_MEMORY if IN_MEMORY.is_dir() else None
     with _quietly(), tempfile.TemporaryDirectory(prefix="prikkfri-messages-", dir=root) as folder:
@@ -130,7 +130,7 @@ class _House:
         self.network.seen, self.network.said = self._seen, self._said
         nameless = frozenset(name for name, quirks in world.quirks.items() if quirks.addresses == "empty")
         self.book = Book({each.number: each for each in world.written}, nameless)
-        self.told = Told()
+        self.told = RunRecord()
         self.digest = hashlib.sha256()
         self.disk = Disk(folder / "0")
         self.disks: list[Disk] = []
@@ -190,11 +190,11 @@ class _House:
 
     # the world
 
-    async def whole(self) -> tuple[Book, Told]:
+    async def whole(self) -> tuple[Book, RunRecord]:
         world, clock = self.world, self.loop.clock
-        by_account: dict[str, list[Written]] = {each.system_id: [] for each in world.accounts}
-        by_link: dict[str, list[Written]] = {link.name: [] for link in world.links}
-        by_http: list[Written] = []
+        by_account: dict[str, list[WrittenMessage]] = {each.system_id: [] for each in world.accounts}
+        by_link: dict[str, list[WrittenMessage]] = {link.name: [] for link in world.links}
+        by_http: list[WrittenMessage] = []
         for each in world.written:
             (by_http if each.over == "http" else by_link.get(each.over, by_account[each.account])).append(each)
         for link in world.links:
@@ -223,7 +223,7 @@ class _House:
             await self.stop()
         return self.ended()
 
-    def ended(self) -> tuple[Book, Told]:
+    def ended(self) -> tuple[Book, RunRecord]:
         """What there is to judge."""
         self.told.rows = _rows(self.disk.folder / "sms.db")
         for row in sorted(self.told.rows):
@@ -253,10 +253,10 @@ class _House:
         sockets: list[Any] = [Port(HOST, link.port)]
         self.serving[name] = self._begin(self.partners[name].run(sockets))
 
-    async def _by_http(self, written: list[Written]) -> None:
+    async def _by_http(self, written: list[WrittenMessage]) -> None:
         accounts = {each.system_id: each for each in self.world.accounts}
 
-        async def hand_in(each: Written, centre: SmsCentre) -> None:
+        async def hand_in(each: WrittenMessage, centre: SmsCentre) -> None:
             with contextlib.suppress(PrikkfriError):  # it cannot be kept now: whoever asks is told so
                 found = await centre.submit(accounts[each.account], each.sender, "+" + each.recipient, each.text)
                 if isinstance(found, str):
@@ -455,7 +455,7 @@ class _House:
             commits = _commits(found, self.folder / "snapshot")
             await asyncio.sleep(fault.seconds / 10)
             for _ in range(MARKED_IN_TIME):
-                mark = read(self.mark.octets or b"")
+                mark = parse_mark(self.mark.octets or b"")
                 if mark is not None and mark.commits > commits:
                     break
                 await asyncio.sleep(TIMES.mark_seconds)

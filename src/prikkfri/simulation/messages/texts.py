@@ -15,7 +15,7 @@ _MARK = re.compile(r"<([0-9a-z]{6})\.([0-9a-f]{8})>")
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenMessage:
     """A message as it was written: the judge's truth."""
 
     number: int

@@ -20,7 +20,7 @@ from prikkfri.simulation.handsets.network import Entry, Phone, Phones
 from prikkfri.simulation.handsets.server import WINDOW, HandsetNetwork, Outgoing
 from prikkfri.simulation.partners.quirks import BY_THE_BOOK, Quirks, answer_octets, receipt_body
 from prikkfri.sms.server import Connection
-from prikkfri.sms.submission import Bucket
+from prikkfri.sms.submission import TokenBucket
 
 DELIVERIES_MAX = 100_000
 CANARY = "canary"
@@ -83,7 +83,7 @@ class PartnerNetwork(HandsetNetwork):
         self.looped = 0
         self._lots = random.Random(f"{seed} {name}")
         self._whims = random.Random(f"{seed} {name} quirks")
-        self._bucket = Bucket(math.inf, 0.0)  # full
+        self._bucket = TokenBucket(math.inf, 0.0)  # full
         self._unasked = _UNASKED
 
     # the wire

@@ -5,40 +5,40 @@ from collections.abc import Sequence
 
 from prikkfri.config import Account
 from prikkfri.errors import FatalError
-from prikkfri.protocols.smpp.pdu import Bind, BindAnswer, Status, Tag
+from prikkfri.protocols.smpp.pdu import Bind, BindResponse, Status, Tag
 from prikkfri.protocols.smpp.session import Limits, Request, Side
 from prikkfri.sms import server
-from prikkfri.sms.authentication import Rejected, Secrets
-from prikkfri.sms.binding import Room, Unbound, bind_refused
+from prikkfri.sms.authentication import Rejection, Secrets
+from prikkfri.sms.binding import ConnectionLimits, UnboundConnections, bind_refused
 from prikkfri.sms.routing import Party
 from prikkfri.sms.sessions.service import Sessions
 from prikkfri.sms.shared.service import SYSTEM_ID, Connection, Shared, log
-from prikkfri.sms.submission import Bucket
+from prikkfri.sms.submission import TokenBucket
 
 WINDOW = 50
 
 
 class Accounts:
-    def __init__(self, shared: Shared, sessions: Sessions, room: Room, trusted: Sequence[str]) -> None:
+    def __init__(self, shared: Shared, sessions: Sessions, room: ConnectionLimits, trusted: Sequence[str]) -> None:
         """`trusted`: addresses or networks of proxies, which connect for others."""
         self._shared = shared
         self._sessions = sessions
         self._room = room
         self._secrets = Secrets(shared.settings.accounts)
-        self._unbound: Unbound[Connection] = Unbound(room, trusted)
-        self._binds: dict[str, Bucket] = {}
+        self._unbound: UnboundConnections[Connection] = UnboundConnections(room, trusted)
+        self._binds: dict[str, TokenBucket] = {}
 
     @property
     def unbound(self) -> int:
         """How many connections have not bound."""
         return len(self._unbound)
 
-    def authenticate(self, system_id: str, password: str, *, address: str) -> Account | Rejected:
+    def authenticate(self, system_id: str, password: str, *, address: str) -> Account | Rejection:
         """Over either edge; `address` is the client's."""
         found = self._secrets.authenticate(system_id, password, address=address, now=self._shared.clock.now())
         counters = self._shared.counters
-        counters.secrets_wrong += isinstance(found, Rejected) and found.retry_after_s is None
-        counters.secrets_not_looked_at += isinstance(found, Rejected) and found.retry_after_s is not None
+        counters.secrets_wrong += isinstance(found, Rejection) and found.retry_after_s is None
+        counters.secrets_not_looked_at += isinstance(found, Rejection) and found.retry_after_s is not None
         return found
 
     def accept(self, tasks: asyncio.TaskGroup) -> Connection:
@@ -97,21 +97,21 @@ class Accounts:
         if not isinstance(first, Request) or not isinstance(first.body, Bind):
             return None
         account = self.authenticate(first.body.system_id, first.body.password, address=connection.address)
-        if isinstance(account, Rejected):
+        if isinstance(account, Rejection):
             if account.retry_after_s is not None:
                 connection.session.answer(first, Status.BIND_FAILED)
             else:
                 await self._refuse_bind(connection, first, Status.INVALID_PASSWORD, "wrong system_id or password")
             return None
         party, now = Party("account", account.system_id), self._shared.clock.monotonic()
-        bucket = self._binds.get(account.system_id) or Bucket(account.binds_max, now)
+        bucket = self._binds.get(account.system_id) or TokenBucket(account.binds_max, now)
         left = bind_refused(account, self._shared.bound.count(party), bucket, self._room, now)
         if isinstance(left, str):
             await self._refuse_bind(connection, first, Status.BIND_FAILED, f"{party}: {left}")
             return None
         self._binds[account.system_id] = left
         self._unbound.leave(connection)
-        connection.session.answer(first, Status.OK, BindAnswer(SYSTEM_ID, ((Tag.SC_INTERFACE_VERSION, b"\x34"),)))
+        connection.session.answer(first, Status.OK, BindResponse(SYSTEM_ID, ((Tag.SC_INTERFACE_VERSION, b"\x34"),)))
         connection.flush()
         return account
 

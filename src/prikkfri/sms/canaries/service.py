@@ -19,17 +19,17 @@ from prikkfri.journal import Journal
 from prikkfri.sms import outcomes
 from prikkfri.sms.canaries import store
 from prikkfri.sms.canaries.phones import TEXT, digits, phone_of_turn, phones_by_link
-from prikkfri.sms.canaries.verdicts import ASTRAY, Canary, Judged, Verdict, judge
+from prikkfri.sms.canaries.verdicts import ASTRAY, Canary, JudgedCanary, Verdict, judge
 from prikkfri.sms.conformance import NO_SIGNS, Signs
-from prikkfri.sms.routing import Exposed
+from prikkfri.sms.routing import ExposedMessage
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.timing import TIMING, Timing
 from prikkfri.sms.trust.evidence import TELLING, Hint
 from prikkfri.sms.trust.flying import WHOLE, Allowance, any_missed, is_suspicious, pause, quick_seconds
-from prikkfri.sms.trust.noticing import Looking, Noticed, noticed
-from prikkfri.sms.trust.routes import Trust, observe, opened, remembered, told
-from prikkfri.sms.trust.since import Since, change_point
-from prikkfri.sms.trust.wrong_numbers import Sayers
+from prikkfri.sms.trust.noticing import CanarySchedule, DetectableShare, detectable_shares
+from prikkfri.sms.trust.routes import Trust, observe, observe_hints, reopen, replay_verdicts
+from prikkfri.sms.trust.since import FaultOnset, change_point
+from prikkfri.sms.trust.wrong_numbers import Complainants
 from prikkfri.storage import Database, Queries, Transaction
 
 log = logging.getLogger("prikkfri.sms.canaries")
@@ -46,7 +46,7 @@ RULE = "rule:canaries"
 
 
 @dataclass(frozen=True)
-class Way:
+class RouteStatus:
     """A link's route and what its canaries say of it, for people; times are 0 until there is something to tell."""
 
     link: str
@@ -70,23 +70,23 @@ class Way:
     """It is looked at closely just now."""
     canaries_per_minute: float
     """Of which something is learnt."""
-    noticed: tuple[Noticed, ...]
+    noticed: tuple[DetectableShare, ...]
     """The smallest share of messages astray that would be noticed in some minutes."""
     hints: Mapping[Hint, int]
     """How many have come since a person opened it last."""
 
 
 @dataclass(frozen=True)
-class Look:
+class CanaryCoverage:
     """How closely a link's way is looked at."""
 
     link: str
     canaries_per_minute: float
-    noticed: tuple[Noticed, ...]
+    noticed: tuple[DetectableShare, ...]
 
 
 @dataclass(frozen=True)
-class Told:
+class PhoneReport:
     """What a canary phone says: which tokens it has got since it last said so; none is a sign of life."""
 
     phone: str
@@ -138,7 +138,7 @@ class Canaries:
         self._heard_at: dict[str, float] = {phone: 0.0 for phones in self._phones.values() for phone in phones}
         self._trust: defaultdict[str, Trust] = defaultdict(Trust)
         self._seen = {link: _Seen(clock.now()) for link in self._links}
-        self._sayers = Sayers()
+        self._sayers = Complainants()
         self._stopping = asyncio.Lock()
         self._sent = 0
         self._verdicts: defaultdict[Verdict, int] = defaultdict(int)
@@ -154,7 +154,7 @@ class Canaries:
             tasks.create_task(self._judge(), name="judge canaries")
             tasks.create_task(self._erase(), name="erase canaries")
 
-    async def told(self, said: Sequence[Told]) -> int:
+    async def take_reports(self, said: Sequence[PhoneReport]) -> int:
         """Takes what canary phones say, again without harm; returns how many of the phones are ours.
 
         Raises `StorageError`.
@@ -209,16 +209,16 @@ class Canaries:
             await self._stop(link, who=who, reason="stopped")
         return True
 
-    async def ways(self) -> list[Way]:
+    async def route_statuses(self) -> list[RouteStatus]:
         """All links. Raises `StorageError`."""
         return [await self._way(link) for link in self._links]
 
-    def looks(self) -> list[Look]:
+    def coverage(self) -> list[CanaryCoverage]:
         """Of all links."""
         found = [(link, self._looking(link)) for link in self._links]
-        return [Look(link, 60 * looking.per_second, noticed(looking)) for link, looking in found]
+        return [CanaryCoverage(link, 60 * looking.per_second, detectable_shares(looking)) for link, looking in found]
 
-    def exposed(self, link: str, *, since: float, until: float) -> AsyncIterator[list[Exposed]] | None:
+    def exposed(self, link: str, *, since: float, until: float) -> AsyncIterator[list[ExposedMessage]] | None:
         """The messages that went over a link in a time, page by page; None when there is no such link.
 
         Each page may raise `StorageError`.
@@ -235,7 +235,7 @@ class Canaries:
         }
 
     async def _open(self, tx: Transaction, link: str) -> None:
-        trust = opened(await store.trust(tx, link) or Trust())
+        trust = reopen(await store.trust(tx, link) or Trust())
         await store.put_trust(tx, link, trust)
         self._trust[link] = trust
 
@@ -297,7 +297,7 @@ class Canaries:
 
             await self._learn(await self._database.write(work))
 
-    def _judged(self, canary: Canary, now: float) -> Judged | None:
+    def _judged(self, canary: Canary, now: float) -> JudgedCanary | None:
         settings = self._settings
         return judge(
             canary,
@@ -318,7 +318,7 @@ class Canaries:
 
     def _read_signs(self) -> None:
         """What receipts and what is handed in hint at, and who says by message that one was not for them."""
-        for link, number in self._centre.take_said():
+        for link, number in self._centre.take_complainants():
             if self._sayers.takes(number, "", self._clock.monotonic()):
                 self._hint(link, Hint.PEOPLE)
         for link, seen in self._seen.items():
@@ -349,14 +349,14 @@ class Canaries:
             self._seen[link].closer.set()
 
     async def _record(
-        self, tx: Transaction, judged: Iterable[Judged], now: float, due: Iterable[str] = ()
+        self, tx: Transaction, judged: Iterable[JudgedCanary], now: float, due: Iterable[str] = ()
     ) -> "_Recorded":
         """Stores verdicts with their outcomes, and what they and the hints of the links that are `due` come to."""
         recorded = _Recorded()
         for link in due:
             seen, taken = self._seen[link], self._centre.signs(link).taken
             recorded.weighed[link] = (Counter(seen.hints), taken)
-            recorded.trusts[link] = told(
+            recorded.trusts[link] = observe_hints(
                 await self._stored(tx, recorded, link),
                 seen.hints,
                 messages=taken - seen.signs.taken,
@@ -418,13 +418,13 @@ class Canaries:
                 await self._stop(link, who=RULE, reason="misdelivery")
 
     async def _stop(self, link: str, *, who: str, reason: str) -> None:
-        since = await self._since(link) or Since(0.0, 0.0)
+        since = await self._since(link) or FaultOnset(0.0, 0.0)
         await self._centre.switch_route(
             link, "stopped", who=who, reason=reason, exposed_since=since.earliest, likely_since=since.likeliest
         )
 
-    async def _since(self, link: str) -> Since | None:
-        found: list[store.Decided] = []
+    async def _since(self, link: str) -> FaultOnset | None:
+        found: list[store.DecidedCanary] = []
         before = inf
         while len(found) < SINCE_CANARIES_MAX:
             read = partial(store.verdicts, link=link, limit=READ_AT_ONCE_MAX, before=before)
@@ -442,9 +442,9 @@ class Canaries:
             if (trust := await store.trust(queries, link)) is not None:
                 return trust
             found = await store.verdicts(queries, link, limit=READ_AT_ONCE_MAX)
-            stop = self._centre.stop_of(link)
-            opened_at = stop.changed_at if stop is not None and not stop.stopped else 0.0
-            return remembered(
+            outage = self._centre.outage_of(link)
+            opened_at = outage.changed_at if outage is not None and not outage.stopped else 0.0
+            return replay_verdicts(
                 sorted((each.decided_at, each.made_at, each.phone, each.verdict) for each in found), opened_at
             )
 
@@ -457,7 +457,7 @@ class Canaries:
         while left:
             now = self._clock.now()
             found = await self._database.read(partial(store.undecided, limit=JUDGED_AT_ONCE_MAX))
-            untold = [Judged(each, Verdict.UNTOLD, False) for each in found]
+            untold = [JudgedCanary(each, Verdict.UNTOLD, False) for each in found]
             await self._learn(await self._database.write(partial(self._record, judged=untold, now=now)))
             left = len(found) == JUDGED_AT_ONCE_MAX
 
@@ -473,34 +473,34 @@ class Canaries:
             await self._clock.sleep(self._timing.erase_every_seconds)
 
     def _is_stopped(self, link: str) -> bool:
-        stop = self._centre.stop_of(link)
-        return stop is not None and stop.stopped
+        outage = self._centre.outage_of(link)
+        return outage is not None and outage.stopped
 
-    async def _way(self, name: str) -> Way:
-        link, stop, trust = self._links[name], self._centre.stop_of(name), self._trust[name]
-        return Way(
+    async def _way(self, name: str) -> RouteStatus:
+        link, outage, trust = self._links[name], self._centre.outage_of(name), self._trust[name]
+        return RouteStatus(
             link=name,
             partner=link.partner,
-            state=stop.state if stop else "open",
-            since=stop.changed_at if stop else 0.0,
-            by=stop.who if stop else "",
-            reason=stop.reason if stop else "",
+            state=outage.state if outage else "open",
+            since=outage.changed_at if outage else 0.0,
+            by=outage.who if outage else "",
+            reason=outage.reason if outage else "",
             instead=link.instead,
             waiting=await self._centre.waiting(name),
             trusted=not trust.condemned,
             judged=trust.judged,
             astray=trust.astray,
-            stopped_at=stop.stopped_at if stop else 0.0,
-            exposed_since=stop.exposed_since if stop else 0.0,
-            likely_since=stop.likely_since if stop else 0.0,
+            stopped_at=outage.stopped_at if outage else 0.0,
+            exposed_since=outage.exposed_since if outage else 0.0,
+            likely_since=outage.likely_since if outage else 0.0,
             nats=trust.evidence.nats,
             suspected=name in self._phones and self._suspects(name),
             canaries_per_minute=60 * (looking := self._looking(name)).per_second,
-            noticed=noticed(looking),
+            noticed=detectable_shares(looking),
             hints=trust.hints,
         )
 
-    def _looking(self, link: str) -> Looking:
+    def _looking(self, link: str) -> CanarySchedule:
         """By what the last canaries told, and which phones are heard from."""
         now, settings, seen = self._clock.now(), self._settings, self._seen[link]
         grace = settings.canary_grace_seconds
@@ -511,18 +511,18 @@ class Canaries:
         always = told_of / settings.canary_seconds
         quick = told_of / quick_seconds(len(phones), settings.canary_seconds) if phones else 0.0
         receipted = min(grace, settings.canary_receipted_seconds)
-        return Looking(always, quick, len(heard), receipted)
+        return CanarySchedule(always, quick, len(heard), receipted)
 
 
 @dataclass
 class _Recorded:
     """What is stored: verdicts that stand, and the trust in each route that has changed."""
 
-    stand: list[Judged] = field(default_factory=list)
+    stand: list[JudgedCanary] = field(default_factory=list)
     trusts: dict[str, Trust] = field(default_factory=dict)
     weighed: dict[str, tuple[Counter[Hint], int]] = field(default_factory=dict)
     """By link, the hints that are in, and up to how many messages had been taken."""
 
 
-def _astray(canary: Canary) -> Judged:
-    return Judged(canary, Verdict.WRONG_PHONE, False)
+def _astray(canary: Canary) -> JudgedCanary:
+    return JudgedCanary(canary, Verdict.WRONG_PHONE, False)

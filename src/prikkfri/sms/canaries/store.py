@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from prikkfri.sms.canaries.verdicts import Canary
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.trust.routes import Trust, usable
 from prikkfri.storage import Queries, Row, Transaction
 
@@ -20,7 +20,7 @@ _CANARY = (
 
 def _canary(row: Row) -> Canary:
     token, message, link, phone, state, *rest = row
-    return Canary(token, message, link, phone, State(state), *rest)
+    return Canary(token, message, link, phone, DeliveryState(state), *rest)
 
 
 async def add(tx: Transaction, token: str, message: str, *, link: str, phone: str, now: float) -> None:
@@ -64,21 +64,21 @@ async def decide(tx: Transaction, canary: Canary, verdict: str, *, now: float) -
     return changed > 0
 
 
-class Decided(NamedTuple):
+class DecidedCanary(NamedTuple):
     made_at: float
     decided_at: float
     phone: str
     verdict: str
 
 
-async def verdicts(queries: Queries, link: str, *, limit: int, before: float = inf) -> list[Decided]:
+async def verdicts(queries: Queries, link: str, *, limit: int, before: float = inf) -> list[DecidedCanary]:
     """A link's newest decided canaries that were made `before`, in the order in which they were made."""
     rows = await queries.fetch(
         "SELECT made_at, decided_at, phone, verdict FROM sms_canary WHERE link = :link AND verdict <> ''"
         " AND made_at < :before ORDER BY made_at DESC LIMIT :limit",
         {"link": link, "limit": limit, "before": before},
     )
-    return [Decided(*row) for row in reversed(rows)]
+    return [DecidedCanary(*row) for row in reversed(rows)]
 
 
 async def mark_returned(tx: Transaction, token: str, destination: str, *, now: float) -> Canary | None:

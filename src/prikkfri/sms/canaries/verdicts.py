@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
-from prikkfri.sms.lifecycle import ENDED, State
+from prikkfri.sms.lifecycle import ENDED, DeliveryState
 
 SILENT_GRACES = 3.0
 """A phone from which nothing is heard for so many grace times says nothing about the way."""
@@ -46,7 +46,7 @@ class Canary:
     link: str
     phone: str
     """Digits, as on the wire."""
-    state: State
+    state: DeliveryState
     """What the network has told, as with any message."""
     attempted_at: float
     sent_at: float
@@ -60,7 +60,7 @@ class Canary:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedCanary:
     canary: Canary
     verdict: Verdict
     receipted: bool
@@ -69,27 +69,27 @@ class Judged:
 
 def judge(
     canary: Canary, heard_at: float, *, grace_seconds: float, now: float, receipted_seconds: float = inf
-) -> Judged | None:
+) -> JudgedCanary | None:
     """What became of a canary; None while that is open. `heard_at`: when its phone was last heard from.
 
     `receipted_seconds`: what the network says is delivered is on its phone already, and only our hearing of it takes
     time.
     """
-    receipted = canary.state is State.DELIVERED
+    receipted = canary.state is DeliveryState.DELIVERED
     if canary.stray_at:
-        return Judged(canary, Verdict.WRONG_PHONE, receipted)
+        return JudgedCanary(canary, Verdict.WRONG_PHONE, receipted)
     if canary.arrived_at:
         due = (canary.sent_at or canary.attempted_at) + grace_seconds
         if canary.state not in ENDED and now <= due:
             return None  # its receipt has the same time to come
-        return Judged(canary, Verdict.LATE if canary.arrived_at > due else Verdict.ARRIVED, receipted)
+        return JudgedCanary(canary, Verdict.LATE if canary.arrived_at > due else Verdict.ARRIVED, receipted)
     if canary.state in ENDED and not receipted:
-        return Judged(canary, Verdict.REFUSED if canary.sent_at else Verdict.UNSENT, receipted)
+        return JudgedCanary(canary, Verdict.REFUSED if canary.sent_at else Verdict.UNSENT, receipted)
     taken_at = max(canary.sent_at, canary.ended_at)
     due = taken_at + (min(grace_seconds, receipted_seconds) if receipted else grace_seconds)
     if not taken_at or now <= due:
         return None
     if heard_at <= due:
         silent = now > due + SILENT_GRACES * grace_seconds
-        return Judged(canary, Verdict.UNTOLD, receipted) if silent else None
-    return Judged(canary, Verdict.MISSING if receipted else Verdict.LOST, receipted)
+        return JudgedCanary(canary, Verdict.UNTOLD, receipted) if silent else None
+    return JudgedCanary(canary, Verdict.MISSING if receipted else Verdict.LOST, receipted)

@@ -11,9 +11,9 @@ from functools import partial
 from prikkfri.errors import FatalError, LocalProtocolError, StorageError
 from prikkfri.protocols.smpp.pdu import Command
 from prikkfri.sms import delivery, store
-from prikkfri.sms.holders import ANOTHERS, Hands, bound
+from prikkfri.sms.holders import ANOTHERS, NumberHolder, bound_messages
 from prikkfri.sms.holding.service import Holding
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import DueReceipt, Ending, Message
 from prikkfri.sms.quarantine.service import Quarantine
 from prikkfri.sms.reading_back import Differs, check
@@ -35,7 +35,7 @@ class Dispatch:
         self._holding = holding
         self._asking: set[str] = set()
         """Messages of which it is asked who holds their number: they keep their place, and are not written yet."""
-        self._hands: dict[str, Hands] = {}
+        self._hands: dict[str, NumberHolder] = {}
         """Of those whose number is held by somebody else, or nobody, what was found."""
         self._numbering = numbering_of(shared.settings)
 
@@ -130,7 +130,7 @@ class Dispatch:
         except StorageError as error:
             log.error("%s: cannot claim: %s", party, error)
             return 0
-        asked = bound(messages) if party.kind == "link" else []
+        asked = bound_messages(messages) if party.kind == "link" else []
         self._asking.update(each.id for each in asked)
         leave_by = {pairs.enter(message, connection) for message in messages} - {connection}
         for each in leave_by:
@@ -172,8 +172,8 @@ class Dispatch:
             message = queue[0]
             if message.id in self._asking:
                 break
-            if (found := self._hands.pop(message.id, Hands.SAME)) is not Hands.SAME:
-                to = None if found is Hands.ANOTHERS else self._way_on(message, party)
+            if (found := self._hands.pop(message.id, NumberHolder.SAME)) is not NumberHolder.SAME:
+                to = None if found is NumberHolder.ANOTHERS else self._way_on(message, party)
                 if to != party:
                     elsewhere.append((queue.popleft(), to))
                     continue
@@ -241,7 +241,7 @@ class Dispatch:
             ended = []
             for message, to in messages:
                 if to is None:
-                    ended.append(await store.end(tx, message.id, State.REJECTED, reason=ANOTHERS, now=now))
+                    ended.append(await store.end(tx, message.id, DeliveryState.REJECTED, reason=ANOTHERS, now=now))
                     step = Step(now, "changed-hands", "its number is another subscriber's than when it was accepted")
                 else:
                     await store.release(tx, [message.id])

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from msgspec import structs
 
 from prikkfri.errors import StorageError
-from prikkfri.sms.holders import Hands, bound, hands, to_be_bound
+from prikkfri.sms.holders import NumberHolder, bound_messages, number_holder, to_be_bound
 from prikkfri.sms.messages import Message
 from prikkfri.sms.shared.service import Shared, log
 
@@ -33,14 +33,14 @@ class Holding:
             for message in messages
         ]
 
-    async def look(self, messages: Collection[Message]) -> dict[str, Hands]:
+    async def look(self, messages: Collection[Message]) -> dict[str, NumberHolder]:
         """By id those whose number is no longer held by whom it was; where that cannot be told, none."""
-        numbers = sorted({message.recipient for message in bound(messages)})
+        numbers = sorted({message.recipient for message in bound_messages(messages)})
         found = await self._ask(numbers) if numbers else None
         if found is None:
             return {}
-        looked = {message.id: hands(message, found) for message in messages}
-        return {identity: each for identity, each in looked.items() if each is not Hands.SAME}
+        looked = {message.id: number_holder(message, found) for message in messages}
+        return {identity: each for identity, each in looked.items() if each is not NumberHolder.SAME}
 
     async def _ask(self, numbers: Collection[str]) -> Mapping[str, str] | None:
         shared = self._shared

@@ -6,7 +6,7 @@ from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
 from prikkfri.sms.delivery import is_sent_again
 from prikkfri.sms.housekeeping import store
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Ending, Message
 from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import Receipts
@@ -72,7 +72,7 @@ class Housekeeping:
 
     async def _expire(self, now: float) -> None:
         unreported = now - self._shared.timing.unreported_seconds
-        overdue = ((State.WAITING, now), (State.IN_DOUBT, now), (State.SENT, unreported))
+        overdue = ((DeliveryState.WAITING, now), (DeliveryState.IN_DOUBT, now), (DeliveryState.SENT, unreported))
 
         async def work(tx: Transaction) -> list[list[Ending]]:
             ended = [
@@ -97,7 +97,7 @@ class Housekeeping:
             ):
                 account = self._shared.accounts.get(Party.parse(origin).name) if origin.startswith("account:") else None
                 if not is_sent_again(doubts, message_class, account):
-                    if ending := await messages.end(tx, message, State.UNREPORTED, reason="in-doubt", now=now):
+                    if ending := await messages.end(tx, message, DeliveryState.UNREPORTED, reason="in-doubt", now=now):
                         ended.append(ending)
                 else:
                     await messages.put_off(tx, message, due_at=now, reason="sent-again-after-doubt")

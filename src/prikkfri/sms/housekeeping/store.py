@@ -1,7 +1,7 @@
 """All SQL of housekeeping: what waits too long or too much, and what is past its time."""
 # ruff: noqa: S608
 
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Message
 from prikkfri.sms.store import COLUMNS
 from prikkfri.storage import Queries, Transaction
@@ -26,7 +26,7 @@ async def left_waiting(queries: Queries, target: str, *, accepted_after: float, 
     newest = " UNION ALL ".join(
         f"SELECT * FROM (SELECT {COLUMNS} FROM sms_message WHERE target = :target AND state = '{state}'"
         f" AND due_at > :after ORDER BY due_at DESC LIMIT :limit) AS found"
-        for state in (State.WAITING, State.IN_DOUBT)
+        for state in (DeliveryState.WAITING, DeliveryState.IN_DOUBT)
     )
     rows = await queries.fetch(
         f"SELECT {COLUMNS} FROM ({newest}) AS newest WHERE accepted_at > :after AND part = 1"

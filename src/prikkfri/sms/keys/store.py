@@ -3,10 +3,10 @@
 
 import math
 
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.storage import Queries
 
-_MAY_BE_SENT = (State.WAITING, State.SENDING, State.IN_DOUBT)
+_MAY_BE_SENT = (DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.IN_DOUBT)
 """What is SENT is not written again."""
 
 
@@ -18,7 +18,7 @@ async def earliest_open(queries: Queries) -> float:
 
 async def latest_sealed(queries: Queries) -> float:
     """When the last of the messages expires that may still be sent, or released; 0 when there is none."""
-    held = f"SELECT MAX(expires_at) FROM sms_message WHERE state = '{State.QUARANTINED}'"
+    held = f"SELECT MAX(expires_at) FROM sms_message WHERE state = '{DeliveryState.QUARANTINED}'"
     found = await queries.fetch(f"{_each('SELECT MAX(expires_at)')} UNION ALL {held}")
     return max((float(row[0]) for row in found if row[0] is not None), default=0.0)
 

@@ -5,7 +5,7 @@ import asyncio
 from prikkfri.config import Link
 from prikkfri.errors import FatalError
 from prikkfri.protocols.smpp.pdu import Bind, Command, Status
-from prikkfri.protocols.smpp.session import Answered, Limits, Side
+from prikkfri.protocols.smpp.session import Limits, PeerResponse, Side
 from prikkfri.sms import delivery, server
 from prikkfri.sms.routing import Party
 from prikkfri.sms.sessions.service import Sessions
@@ -57,8 +57,10 @@ class Links:
         connection.session.bind(Command.BIND_TRANSCEIVER, bind, self._shared.clock.monotonic())
         connection.flush()
         [first] = await connection.take(1)
-        if isinstance(first, Answered) and first.status == Status.OK:
+        if isinstance(first, PeerResponse) and first.status == Status.OK:
             return True
-        why = f"status {first.status:#x}" if isinstance(first, Answered) else getattr(first, "reason", "out of step")
+        why = (
+            f"status {first.status:#x}" if isinstance(first, PeerResponse) else getattr(first, "reason", "out of step")
+        )
         log.warning("link %s: bind refused: %s", link.name, why)
         return False

@@ -86,7 +86,7 @@ class Placing:
         """What a restart left half moved, or came to wait unseen."""
         shared = self._shared
         shut = shared.wanted.stopped
-        parties = [Party("link" if name in shut else "held", name) for name in shared.stops]
+        parties = [Party("link" if name in shut else "held", name) for name in shared.outages]
 
         async def work(queries: Queries) -> list[str]:
             return [party.name for party in parties if await store.is_waiting(queries, str(party))]

@@ -12,7 +12,7 @@ START: Place = (0.0, 0.0, 0, "")
 _WAITS = "target = :target AND state = 'waiting'"
 
 
-class Waiting(NamedTuple):
+class WaitingMessage(NamedTuple):
     """A message that waits; `waiting` follows the order of these fields."""
 
     id: str
@@ -27,16 +27,16 @@ class Waiting(NamedTuple):
         return self.due_at, self.accepted_at, self.part, self.id
 
 
-async def waiting(queries: Queries, target: str, *, after: Place, limit: int) -> list[Waiting]:
+async def waiting(queries: Queries, target: str, *, after: Place, limit: int) -> list[WaitingMessage]:
     """Those that wait for a party behind a place, in the order in which they leave; canaries left out."""
     rows = await queries.fetch(
-        f"SELECT {', '.join(Waiting._fields)} FROM sms_message WHERE {_WAITS} AND message_class <> 'canary'"
+        f"SELECT {', '.join(WaitingMessage._fields)} FROM sms_message WHERE {_WAITS} AND message_class <> 'canary'"
         # The first finds the place in the index, whose last column is not the id.
         f" AND ({ORDER}) >= (:due_at, :accepted_at, :part) AND ({ORDER}, id) > (:due_at, :accepted_at, :part, :id)"
         f" ORDER BY {ORDER}, id LIMIT :limit",
         {**dict(zip(("due_at", "accepted_at", "part", "id"), after, strict=True)), "target": target, "limit": limit},
     )
-    return [Waiting(*row) for row in rows]
+    return [WaitingMessage(*row) for row in rows]
 
 
 async def is_waiting(queries: Queries, target: str) -> bool:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.sms.addresses import masked
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Message
 from prikkfri.sms.network_receipts import NetworkReceipt
 from prikkfri.sms.routing import Party, Routes, find_route
@@ -67,7 +67,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Examined:
+class ReleaseCheck:
     entry: Entry
     hindrance: str
     """Empty: it can be released; else why it cannot."""
@@ -78,7 +78,7 @@ class Examined:
 
 
 @dataclass(frozen=True)
-class Done:
+class QuarantineResult:
     """What was done with an entry, or (`hindrance`) why it was not."""
 
     hindrance: str = ""
@@ -142,4 +142,4 @@ def released_step(by: str, now: float, to: Party) -> Step:
 
 
 def discarded_step(by: str, now: float, held: HeldMessage) -> Step:
-    return Step(now, "discarded", f"by {by}; {State.QUARANTINED} for {held.reason} before")
+    return Step(now, "discarded", f"by {by}; {DeliveryState.QUARANTINED} for {held.reason} before")

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 
 from prikkfri.sms import store as messages
-from prikkfri.sms.lifecycle import NetworkReceiptState, State
+from prikkfri.sms.lifecycle import DeliveryState, NetworkReceiptState
 from prikkfri.sms.messages import Ending
 from prikkfri.sms.network_receipts import NetworkReceipt
 from prikkfri.sms.quarantine import store
 from prikkfri.sms.quarantine.entries import (
     WHY_NOT,
-    Done,
     Entry,
-    Examined,
     HeldMessage,
     Hindrance,
+    QuarantineResult,
+    ReleaseCheck,
     discarded_step,
     message_entry,
     receipt_entry,
@@ -21,7 +21,7 @@ from prikkfri.sms.quarantine.entries import (
     released_step,
     way_out,
 )
-from prikkfri.sms.receipts.service import Receipts, Settling
+from prikkfri.sms.receipts.service import ReceiptResult, Receipts
 from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import Shared, log
 from prikkfri.sms.trail import Step
@@ -39,7 +39,10 @@ class Quarantine:
 
     async def hold_messages(self, tx: Transaction, misdirected: Sequence[str], now: float) -> list[Ending]:
         """Messages that were claimed, and must not leave the house."""
-        ended = [await messages.end(tx, each, State.QUARANTINED, reason="misdirected", now=now) for each in misdirected]
+        ended = [
+            await messages.end(tx, each, DeliveryState.QUARANTINED, reason="misdirected", now=now)
+            for each in misdirected
+        ]
         return [ending for ending in ended if ending is not None]
 
     async def entries(self, link: str = "") -> list[Entry]:
@@ -54,7 +57,7 @@ class Quarantine:
         found = await self._shared.database.read(work)
         return sorted(found, key=lambda entry: entry.held_at, reverse=True)[:SHOWN_MAX]
 
-    async def examined(self, identity: str) -> Examined | None:
+    async def examined(self, identity: str) -> ReleaseCheck | None:
         """One entry, and what would come of its release now. None: there is none of that id."""
         shared, now = self._shared, self._shared.clock.now()
         held = await shared.database.read(lambda queries: store.message(queries, identity))
@@ -62,32 +65,32 @@ class Quarantine:
             trail = await message_trail(shared.database, held.message.submission)
             to = way_out(held.message, shared.sealer, shared.routes, now)
             why, goes_to = (WHY_NOT[to], "") if isinstance(to, Hindrance) else ("", f"{to.kind} {to.name}")
-            return Examined(message_entry(held), why, goes_to, trail.steps if trail else ())
+            return ReleaseCheck(message_entry(held), why, goes_to, trail.steps if trail else ())
         found = await shared.database.read(lambda queries: store.receipt(queries, identity))
         if found is None:
             return None
         gone = found.state == NetworkReceiptState.DISCARDED
-        return Examined(receipt_entry(found), f"discarded by {found.changed_by}" if gone else "", "")
+        return ReleaseCheck(receipt_entry(found), f"discarded by {found.changed_by}" if gone else "", "")
 
-    async def release(self, identity: str, *, by: str) -> Done | None:
+    async def release(self, identity: str, *, by: str) -> QuarantineResult | None:
         """Lets a message go out by the routes of today, or a receipt end the message that it fits by now.
 
         None: there is nothing of that id in quarantine. Raises `StorageError`.
         """
         now = self._shared.clock.now()
 
-        async def work(tx: Transaction) -> tuple[Done | None, Settling, Party | None]:
-            settling = Settling()
+        async def work(tx: Transaction) -> tuple[QuarantineResult | None, ReceiptResult, Party | None]:
+            settling = ReceiptResult()
             held = await store.message(tx, identity)
             if held is not None:
                 to = await self._free(tx, held, by, now)
                 why = WHY_NOT[to] if isinstance(to, Hindrance) else ""
-                return Done(why), settling, to if isinstance(to, Party) else None
+                return QuarantineResult(why), settling, to if isinstance(to, Party) else None
             found = await store.receipt(tx, identity)
             if found is None or found.state != NetworkReceiptState.HELD:
                 return None, settling, None
             why = await self._settle(tx, settling, found.receipt, by, now)
-            return Done(why), settling, None
+            return QuarantineResult(why), settling, None
 
         done, settling, to = await self._shared.database.write(work)
         self._receipts.tell(settling)
@@ -97,22 +100,22 @@ class Quarantine:
             self._shared.bound.wake([to])
         return done
 
-    async def discard(self, identity: str, *, by: str) -> Done | None:
+    async def discard(self, identity: str, *, by: str) -> QuarantineResult | None:
         """Nothing comes of it any more; who said so is kept. None: there is nothing of that id in quarantine."""
         now = self._shared.clock.now()
 
-        async def work(tx: Transaction) -> tuple[Done | None, Settling]:
-            settling = Settling()
+        async def work(tx: Transaction) -> tuple[QuarantineResult | None, ReceiptResult]:
+            settling = ReceiptResult()
             held = await store.message(tx, identity)
             if held is not None:
                 await store.discard_message(tx, identity, now=now)
                 await messages.add_events(tx, [(identity, discarded_step(by, now, held))])
-                return Done(), settling
+                return QuarantineResult(), settling
             found = await store.receipt(tx, identity)
             if found is None or not await store.discard_receipt(tx, identity, by=by, now=now):
                 return None, settling
             settling.held[found.receipt.link] -= 1
-            return Done(), settling
+            return QuarantineResult(), settling
 
         done, settling = await self._shared.database.write(work)
         self._receipts.tell(settling)
@@ -126,7 +129,7 @@ class Quarantine:
         found = await self._shared.database.write(
             lambda tx: store.discard_receipts(tx, link, by=by, now=now, limit=most)
         )
-        settling = Settling()
+        settling = ReceiptResult()
         settling.held[link] -= found
         self._receipts.tell(settling)
         log.warning("%d receipts of link %s in quarantine are discarded by %s", found, link, by)
@@ -139,7 +142,9 @@ class Quarantine:
             await messages.add_events(tx, [(held.message.id, released_step(by, now, to))])
         return to
 
-    async def _settle(self, tx: Transaction, settling: Settling, receipt: NetworkReceipt, by: str, now: float) -> str:
+    async def _settle(
+        self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, by: str, now: float
+    ) -> str:
         message = await self._receipts.release(tx, settling, receipt, now)
         await self._receipts.record(tx, settling, now)
         if message is None:

@@ -1,7 +1,14 @@
 """All SQL of the quarantine: messages in it stay where they are, sealed; receipts stand in a table of their own."""
 # ruff: noqa: S608
 
-from prikkfri.sms.lifecycle import MESSAGE, NETWORK_RECEIPT, Event, NetworkReceiptEvent, NetworkReceiptState, State
+from prikkfri.sms.lifecycle import (
+    MESSAGE,
+    NETWORK_RECEIPT,
+    DeliveryState,
+    Event,
+    NetworkReceiptEvent,
+    NetworkReceiptState,
+)
 from prikkfri.sms.messages import Message
 from prikkfri.sms.network_receipts import NetworkReceipt
 from prikkfri.sms.quarantine.entries import HeldMessage, HeldReceipt
@@ -12,7 +19,7 @@ from prikkfri.storage import Queries, Transaction
 _FREE = MESSAGE.change(Event.FREE)
 _DISCARD = MESSAGE.change(Event.DISCARD)
 _DISCARD_RECEIPT = NETWORK_RECEIPT.change(NetworkReceiptEvent.DISCARD)
-_QUARANTINED = f"state = '{State.QUARANTINED}'"
+_QUARANTINED = f"state = '{DeliveryState.QUARANTINED}'"
 _MESSAGES = f"SELECT {COLUMNS}, reason, ended_at FROM sms_message WHERE {_QUARANTINED}"
 _ALL_RECEIPTS = f"SELECT {NETWORK_RECEIPT_COLUMNS}, state, reason, changed_at, changed_by FROM sms_network_receipt"
 _RECEIPTS = f"{_ALL_RECEIPTS} WHERE state = '{NetworkReceiptState.HELD}'"

@@ -16,13 +16,13 @@ from prikkfri.errors import StorageError
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
 from prikkfri.sms.addresses import read_recipient
-from prikkfri.sms.intake import Intake, Told
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.intake import BatchResult, ReceiptDelivery
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Ending, network_state, reference_of
 from prikkfri.sms.network_receipts import (
     NO_REFERENCE,
-    Fitting,
     NetworkReceipt,
+    ReceiptMatch,
     as_kept,
     contradiction,
     contradicts,
@@ -31,7 +31,7 @@ from prikkfri.sms.network_receipts import (
     next_look,
     receipt_id,
 )
-from prikkfri.sms.receipt_ids import ALL, Habit, Match, Reading, Unmatched, complaint, learnt, readings, wanted
+from prikkfri.sms.receipt_ids import ALL, Habit, Match, MismatchReason, Reading, complaint, learn, readings, wanted
 from prikkfri.sms.receipts import store
 from prikkfri.sms.routing import Party, numbering_of
 from prikkfri.sms.shared.service import Shared, log
@@ -42,7 +42,7 @@ BATCH = 200
 
 
 @dataclass
-class Settling:
+class ReceiptResult:
     """What looking at receipts came to: nothing of it counts before the transaction is stored (`tell`)."""
 
     ended: list[Ending] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Settling:
     """By receipt that was kept, its message."""
     contradicted: list[str] = field(default_factory=list)
     """What receipts say against what their messages have come to."""
-    fitted: list[tuple[str, Fitting, bool]] = field(default_factory=list)
+    fitted: list[tuple[str, ReceiptMatch, bool]] = field(default_factory=list)
     """By link, what receipts have found, and whether they waited for it."""
 
 
@@ -110,13 +110,15 @@ class Receipts:
                 log.error("receipts that wait: %s", error)
                 await self._shared.clock.sleep(self._shared.timing.storage_pause_seconds)
 
-    async def take(self, tx: Transaction, settling: Settling, link: str, told: Told, now: float) -> bool:
+    async def take(
+        self, tx: Transaction, settling: ReceiptResult, link: str, told: ReceiptDelivery, now: float
+    ) -> bool:
         """Settles a receipt that has come, or keeps it; False when too many are kept already."""
         receipt = as_kept(told, link, "", now)
         before = None
         if self._waiting[link] or settling.waiting[link]:
             before = await store.one_before(tx, link, receipt.next_hop_id)
-        why: Unmatched | None = Unmatched.NO_MESSAGE
+        why: MismatchReason | None = MismatchReason.NO_MESSAGE
         if before is None:
             why = await self._look(tx, settling, receipt, now, last=False)
         if why is None:
@@ -135,7 +137,9 @@ class Receipts:
             await store.make_due(tx, link, wanted([each for each in next_hop_ids if each]), now=now)
             self._due.set()
 
-    async def release(self, tx: Transaction, settling: Settling, receipt: NetworkReceipt, now: float) -> str | None:
+    async def release(
+        self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, now: float
+    ) -> str | None:
         """Looks once more at a receipt that is held; the message that it has found."""
         if await self._look(tx, settling, receipt, now, last=True) is not None:
             return None
@@ -147,8 +151,8 @@ class Receipts:
         """At those that are due, `BATCH` at most; returns how many these were."""
         now = self._shared.clock.now()
 
-        async def work(tx: Transaction) -> tuple[int, Settling]:
-            settling = Settling()
+        async def work(tx: Transaction) -> tuple[int, ReceiptResult]:
+            settling = ReceiptResult()
             due = await store.due_network_receipts(tx, limit=BATCH, now=now)
             for receipt in due:
                 await self._look_at_kept(tx, settling, receipt, now)
@@ -159,7 +163,9 @@ class Receipts:
         self.tell(settling)
         return found
 
-    async def _look_at_kept(self, tx: Transaction, settling: Settling, receipt: NetworkReceipt, now: float) -> None:
+    async def _look_at_kept(
+        self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, now: float
+    ) -> None:
         timing = self._shared.timing
         last = now >= receipt.came_at + timing.early_receipt_seconds
         why = await self._look(tx, settling, receipt, now, last=last)
@@ -167,7 +173,7 @@ class Receipts:
             await store.settle_network_receipt(tx, receipt.id)
         elif last:
             await store.hold_network_receipt(tx, receipt.id, reason=why, now=now)
-            settling.misfits[receipt.link] += why is Unmatched.OTHER_NUMBER
+            settling.misfits[receipt.link] += why is MismatchReason.OTHER_NUMBER
             settling.held[receipt.link] += 1
         else:
             await store.look_later(tx, receipt.id, due_at=self._next_look(receipt, now))
@@ -180,19 +186,19 @@ class Receipts:
         return next_look(receipt, now, soon_seconds=soon, early_seconds=early)
 
     async def _look(
-        self, tx: Transaction, settling: Settling, receipt: NetworkReceipt, now: float, *, last: bool
-    ) -> Unmatched | None:
+        self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, now: float, *, last: bool
+    ) -> MismatchReason | None:
         """Does what a receipt says where it fits a message (None), else says why it fits none.
 
         `last`: whatever the link has taught, its ids are read in every way, and it is learnt from what that comes to.
         """
         link, target = receipt.link, str(Party("link", receipt.link))
         setting, habit = self._settings.get(link), settling.habits.get(link) or self.habit(link)
-        found: Fitting | Unmatched = Unmatched.NO_MESSAGE
+        found: ReceiptMatch | MismatchReason = MismatchReason.NO_MESSAGE
         # What has been learnt since it came goes before all that could be meant: of several it may leave one.
         for ways in dict.fromkeys((readings(setting, habit), *([ALL] if last and not setting else []))):
             found = find(receipt, await store.known(tx, target, wanted(receipt.identities, ways)), ways)
-            if isinstance(found, Fitting):
+            if isinstance(found, ReceiptMatch):
                 break
         if receipt.reference != NO_REFERENCE and not is_named(receipt, found):
             numbers = self._recipients(receipt)
@@ -205,9 +211,9 @@ class Receipts:
                 step = Step(now, "doubt-settled", "the network's receipt names it")
                 await messages.add_events(tx, [(message, step)])
                 await self._settle(tx, settling, receipt, message, now)
-                self._note(settling, receipt, Fitting(message, State.IN_DOUBT, now, Match(message, None)))
+                self._note(settling, receipt, ReceiptMatch(message, DeliveryState.IN_DOUBT, now, Match(message, None)))
                 return None
-        if isinstance(found, Fitting):
+        if isinstance(found, ReceiptMatch):
             self._learn(settling, link, habit, found.match)
             self._note(settling, receipt, found)
             if not found.ended:
@@ -220,7 +226,7 @@ class Receipts:
             self._learn(settling, link, habit, found)
         return found
 
-    def _note(self, settling: Settling, receipt: NetworkReceipt, found: Fitting) -> None:
+    def _note(self, settling: ReceiptResult, receipt: NetworkReceipt, found: ReceiptMatch) -> None:
         settling.found[receipt.id] = found.message
         if receipt.state is not None:
             settling.fitted.append((receipt.link, found, bool(receipt.id)))
@@ -233,24 +239,24 @@ class Receipts:
         read = [read_recipient(each, 0, numbering) for each in written]
         return list(dict.fromkeys(each.text for each in read if each is not None))
 
-    def _learn(self, settling: Settling, link: str, habit: Habit, found: Match | Unmatched) -> None:
-        new = learnt(habit, found)
+    def _learn(self, settling: ReceiptResult, link: str, habit: Habit, found: Match | MismatchReason) -> None:
+        new = learn(habit, found)
         if new != habit:
             settling.habits[link] = new
 
     async def _settle(
-        self, tx: Transaction, settling: Settling, receipt: NetworkReceipt, message: str, now: float
+        self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, message: str, now: float
     ) -> None:
         state = network_state(receipt.state)
         if state is None:
             await store.add_word(tx, message, receipt.word, now=now)
             return
-        reason = "" if state is State.DELIVERED else f"{outcomes.NETWORK}{receipt.error}"
+        reason = "" if state is DeliveryState.DELIVERED else f"{outcomes.NETWORK}{receipt.error}"
         ending = await messages.end(tx, message, state, reason=reason, now=now)
         if ending is not None:
             settling.ended.append(ending)
 
-    async def record(self, tx: Transaction, settling: Settling, now: float) -> None:
+    async def record(self, tx: Transaction, settling: ReceiptResult, now: float) -> None:
         """Stores what has been learnt, and what submissions came to: their receipts and their outcomes."""
         for link, habit in settling.habits.items():
             await store.put_habit(tx, link, habit)
@@ -264,17 +270,17 @@ class Receipts:
             if Party.parse(ending.origin).kind == "canary" or ending.submission in told:
                 continue
             told.add(ending.submission)
-            state: State | None = ending.state
+            state: DeliveryState | None = ending.state
             if ending.parts > 1:
                 state = await store.end_submission(tx, ending.submission, now=now)
             if state is not None:
                 self._record_settled(tx, ending, state, now)
 
-    def _record_settled(self, tx: Transaction, ending: Ending, state: State, now: float) -> None:
+    def _record_settled(self, tx: Transaction, ending: Ending, state: DeliveryState, now: float) -> None:
         partners = self._shared.partners
         dims = outcomes.dimensions(ending.origin, ending.target, ending.message_class, partners)
         for_account = Party.parse(ending.target).kind == "account"
-        missed = state is State.EXPIRED and ending.target in self._shared.accounts_away()
+        missed = state is DeliveryState.EXPIRED and ending.target in self._shared.accounts_away()
         reason = outcomes.NOT_BOUND if missed else ending.reason
         self._shared.journal.record(
             tx,
@@ -283,7 +289,7 @@ class Receipts:
             ),
         )
 
-    def tell(self, settling: Settling) -> None:
+    def tell(self, settling: ReceiptResult) -> None:
         """Knows and counts what is stored now, and says what somebody has to know."""
         self._habits |= settling.habits
         self._waiting += settling.waiting
@@ -298,7 +304,7 @@ class Receipts:
         self._count(settling)
         self.tell_ended(settling.ended)
 
-    def _count(self, settling: Settling) -> None:
+    def _count(self, settling: ReceiptResult) -> None:
         self._shared.counters.receipts_contradicted += len(settling.contradicted)
         traffic, now = self._shared.traffic, self._shared.clock.now()
         for link, fitting, waited in settling.fitted:
@@ -328,7 +334,7 @@ class Receipts:
             self._complaining.add(link)
             log.error("%s", line)
 
-    def note(self, link: str, intake: Intake) -> None:
+    def note(self, link: str, intake: BatchResult) -> None:
         """Counts what a link's receipts say, and tells once of each word that nobody knows."""
         for word in self._shared.traffic[link].note_receipts(intake.receipts, unnamed=intake.receipts_unnamed):
             line = (
@@ -347,13 +353,13 @@ class Receipts:
         """Counts what has ended, once that is stored, and wakes whoever waits for the receipts."""
         counters = self._shared.counters
         for ending in ended:
-            if ending.state is State.DELIVERED:
+            if ending.state is DeliveryState.DELIVERED:
                 counters.delivered += 1
             else:
                 counters.failed += 1
-                counters.quarantined += ending.state is State.QUARANTINED
+                counters.quarantined += ending.state is DeliveryState.QUARANTINED
             target = Party.parse(ending.target)
-            never_told = ending.reason == State.UNREPORTED  # neither in doubt, nor by the network's own word
+            never_told = ending.reason == DeliveryState.UNREPORTED  # neither in doubt, nor by the network's own word
             if never_told and target.kind == "link" and target.name in self._shared.traffic:
                 self._shared.traffic[target.name].missing += 1
         self._shared.bound.wake(Party.parse(ending.origin) for ending in ended)

@@ -7,13 +7,13 @@ from prikkfri.sms.lifecycle import (
     ENDED,
     NETWORK_RECEIPT,
     RECEIPT,
+    DeliveryState,
     NetworkReceiptEvent,
     NetworkReceiptState,
     ReceiptEvent,
-    State,
 )
 from prikkfri.sms.messages import RECEIPT_STATES, DueReceipt
-from prikkfri.sms.network_receipts import Known, NetworkReceipt
+from prikkfri.sms.network_receipts import KnownMessage, NetworkReceipt
 from prikkfri.sms.receipt_ids import Habit, fold
 from prikkfri.sms.store import RECEIPT_WANTED
 from prikkfri.storage import Queries, Transaction
@@ -35,14 +35,14 @@ NETWORK_RECEIPT_COLUMNS = ", ".join(_FIELDS)
 _WAITS = f"state = '{NetworkReceiptState.WAITING}'"
 
 
-async def end_submission(tx: Transaction, submission: str, *, now: float) -> State | None:
+async def end_submission(tx: Transaction, submission: str, *, now: float) -> DeliveryState | None:
     """What a submission of several messages came to, and its one receipt made due; None while one is still open."""
     rows = await tx.fetch("SELECT state FROM sms_message WHERE submission = :id AND parts > 1", {"id": submission})
-    states = {State(row[0]) for row in rows}
+    states = {DeliveryState(row[0]) for row in rows}
     if not states <= ENDED:
         return None
-    badly = states - {State.DELIVERED}
-    state = min(badly) if badly else State.DELIVERED
+    badly = states - {DeliveryState.DELIVERED}
+    state = min(badly) if badly else DeliveryState.DELIVERED
     await tx.execute(
         f"UPDATE sms_message SET {_DUE}, receipt_state = :told, receipt_at = :now WHERE id = :id",
         {"id": submission, "told": int(RECEIPT_STATES[state]), "badly": int(bool(badly)), "now": now},
@@ -63,7 +63,7 @@ async def find_in_doubt(queries: Queries, target: str, recipient: str) -> list[s
     return [row[0] for row in rows] if len(rows) <= IN_DOUBT_MAX else []
 
 
-async def known(queries: Queries, target: str, keys: Iterable[str]) -> list[Known]:
+async def known(queries: Queries, target: str, keys: Iterable[str]) -> list[KnownMessage]:
     """The messages to which a link gave an id that folds to one of these keys."""
     rows: list[tuple[object, ...]] = []
     for key in keys:
@@ -72,7 +72,7 @@ async def known(queries: Queries, target: str, keys: Iterable[str]) -> list[Know
             " AND next_hop_key = :key AND next_hop_key <> '' ORDER BY id DESC LIMIT :most",
             {"target": target, "key": key, "most": SAME_ID_MAX},
         )
-    return [Known(*row) for row in rows]  # type: ignore[arg-type]
+    return [KnownMessage(*row) for row in rows]  # type: ignore[arg-type]
 
 
 async def add_word(tx: Transaction, message: str, word: str, *, now: float) -> None:

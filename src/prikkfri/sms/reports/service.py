@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from prikkfri.errors import StorageError
-from prikkfri.sms.conformance import LinkReport, Standing, label, metrics, report
+from prikkfri.sms.conformance import LinkReport, LinkStatus, label, metrics, report
 from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.routes.store import waiting
 from prikkfri.sms.routing import Party
@@ -61,7 +61,7 @@ class Reports:
         shared, receipts, found = self._shared, self._receipts, []
         for link in shared.settings.links:
             party, name = Party("link", link.name), link.name
-            standing = Standing(
+            standing = LinkStatus(
                 name,
                 link.partner,
                 shared.bound.count(party),

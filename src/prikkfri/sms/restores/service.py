@@ -12,20 +12,20 @@ from prikkfri.journal import Point
 from prikkfri.protocols.smpp.concatenation import REFERENCES
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Ending
 from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.restored import (
     Decision,
     Mark,
-    Missing,
     Restore,
+    RestoreGap,
+    find_gap,
+    format_mark,
     is_given_up,
     is_sensitive,
-    missing,
-    read,
+    parse_mark,
     trouble,
-    written,
 )
 from prikkfri.sms.restores import store
 from prikkfri.sms.shared.service import Shared, log
@@ -37,7 +37,7 @@ from prikkfri.storage.marks import Mark as Kept
 BATCH = 500
 POSITIONS_SKIPPED = 1_000_000
 """More than any follower can have taken of the lost history after the last mark of it."""
-_MAY_BE_SENT = (State.WAITING, State.SENDING, State.IN_DOUBT)
+_MAY_BE_SENT = (DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.IN_DOUBT)
 _GARBLED = "the mark cannot be understood: a restored snapshot would not have been noticed at this start"
 
 
@@ -68,7 +68,7 @@ class Restores:
         mark = None if self._kept is None else await self._read(self._kept)
         opened = shared.journal.opened
         found = Mark(self._line(), opened.commits, opened.position, opened.written_at)
-        lacks = missing(mark, found, self._newest)
+        lacks = find_gap(mark, found, self._newest)
         if mark is not None and lacks is not None:
             await self._begin(mark, found, lacks)
         if self._newest is not None and not self._newest.found:
@@ -131,7 +131,7 @@ class Restores:
         if point == self._marked:
             return
         now = shared.clock.now()
-        octets = written(Mark(self._line(), point.commits, point.position, now))
+        octets = format_mark(Mark(self._line(), point.commits, point.position, now))
         writing = asyncio.create_task(kept.write(octets), name="mark")
         done, _ = await asyncio.wait([writing], timeout=shared.timing.mark_seconds_max)
         if not done:
@@ -200,7 +200,7 @@ class Restores:
         if octets is None:
             log.warning("there is no mark at %s: at this start a restored snapshot would not be noticed", kept)
             return None
-        found = read(octets)
+        found = parse_mark(octets)
         if found is None:
             log.error("%s: %s", kept, _GARBLED)
         return found
@@ -211,7 +211,7 @@ class Restores:
             log.error("the mark is not kept, and a restored snapshot may go unnoticed: %s", what)
         self._mark_trouble = what
 
-    async def _begin(self, mark: Mark, found: Mark, lacks: Missing) -> None:
+    async def _begin(self, mark: Mark, found: Mark, lacks: RestoreGap) -> None:
         shared, now = self._shared, self._shared.clock.now()
         begun = Restore(
             number=self._newest.number + 1 if self._newest is not None else 1,
@@ -285,7 +285,7 @@ class Restores:
 
 
 async def _find_some(
-    tx: Transaction, restore: Restore, state: State, after: tuple[float, str]
+    tx: Transaction, restore: Restore, state: DeliveryState, after: tuple[float, str]
 ) -> tuple[Restore, tuple[float, str] | None]:
     classes, following = await store.find(tx, state, restore.number, after=after, limit=BATCH)
     sensitive = sum(map(is_sensitive, classes))

@@ -4,14 +4,14 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.restored import Restore
 from prikkfri.storage import Queries, Transaction
 
 _COLUMNS = ", ".join(Restore._fields)
 
 
-class Waited(NamedTuple):
+class WaitingMessage(NamedTuple):
     id: str
     state: str
     message_class: str
@@ -46,7 +46,7 @@ async def count_accepted(tx: Transaction, messages: int) -> None:
 
 
 async def find(
-    tx: Transaction, state: State, number: int, *, after: tuple[float, str], limit: int
+    tx: Transaction, state: DeliveryState, number: int, *, after: tuple[float, str], limit: int
 ) -> tuple[list[str], tuple[float, str] | None]:
     """Notes of messages in a state that they waited in a snapshot: their classes, and where to go on (None: the end).
 
@@ -70,14 +70,14 @@ async def find(
     return classes, (rows[-1][0], rows[-1][1]) if len(rows) == limit else None
 
 
-async def waited(queries: Queries, *, limit: int) -> list[Waited]:
+async def waited(queries: Queries, *, limit: int) -> list[WaitingMessage]:
     """Messages that waited in a snapshot, have not ended, and have not been gone through."""
     rows = await queries.fetch(
         "SELECT id, state, message_class, expires_at FROM sms_message WHERE restored > 0 AND ended_at = 0"
         " ORDER BY id LIMIT :limit",
         {"limit": limit},
     )
-    return [Waited(*row) for row in rows]
+    return [WaitingMessage(*row) for row in rows]
 
 
 async def let_go(tx: Transaction, ids: Sequence[str]) -> None:

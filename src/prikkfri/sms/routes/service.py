@@ -5,7 +5,7 @@ from functools import partial
 
 from prikkfri.sms import outcomes
 from prikkfri.sms.routes import store
-from prikkfri.sms.routing import Exposed, Party, Stop, switched
+from prikkfri.sms.routing import ExposedMessage, Party, RouteOutage, apply_switch
 from prikkfri.sms.shared.service import Shared
 from prikkfri.storage import Transaction
 
@@ -17,7 +17,7 @@ class RouteSwitch:
         self._shared = shared
 
     async def recover(self) -> None:
-        self._shared.know_stops(await self._shared.database.read(store.routes))
+        self._shared.know_outages(await self._shared.database.read(store.routes))
         self._shared.routes = self._shared.wanted  # nothing is taken on yet
 
     async def switch(
@@ -29,21 +29,21 @@ class RouteSwitch:
         """
         shared = self._shared
 
-        async def work(tx: Transaction) -> dict[str, Stop]:
-            stops, now = await store.routes(tx), shared.clock.now()
-            stop = switched(
-                stops.get(link), state, who=who, reason=reason, exposed_since=exposed_since, likely_since=likely_since,
-                now=now,
+        async def work(tx: Transaction) -> dict[str, RouteOutage]:
+            outages, now = await store.routes(tx), shared.clock.now()
+            outage = apply_switch(
+                outages.get(link), state, who=who, reason=reason, exposed_since=exposed_since,
+                likely_since=likely_since, now=now,
             )  # fmt: skip
-            if stop is not None:
-                stops[link] = stop
-                await store.put_route(tx, link, stop)
+            if outage is not None:
+                outages[link] = outage
+                await store.put_route(tx, link, outage)
                 shared.journal.record(
                     tx, outcomes.switched(link, state, shared.partners, who=who, reason=reason, now=now)
                 )
-            return stops
+            return outages
 
-        shared.know_stops(await shared.database.write(work))
+        shared.know_outages(await shared.database.write(work))
         if state == "stopped":
             shared.routes = shared.wanted  # what is taken on from here on is known to be held
 
@@ -53,7 +53,7 @@ class RouteSwitch:
         read = self._shared.database.read
         return sum([await read(partial(store.waiting, target=str(party))) for party in parties])
 
-    async def exposed(self, link: str, *, since: float, until: float) -> AsyncIterator[list[Exposed]]:
+    async def exposed(self, link: str, *, since: float, until: float) -> AsyncIterator[list[ExposedMessage]]:
         """The messages that went over a link in a time, oldest first, page by page; canaries left out."""
         target = str(Party("link", link))
         after: tuple[float, str] | None = (since, "")

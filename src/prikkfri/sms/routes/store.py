@@ -1,10 +1,10 @@
 """All SQL of routes: which are stopped, what waits for them, and what went over them."""
 # ruff: noqa: S608
 
-from prikkfri.sms.routing import Exposed, Stop
+from prikkfri.sms.routing import ExposedMessage, RouteOutage
 from prikkfri.storage import Queries, Transaction
 
-_STOP = ", ".join(Stop._fields)
+_STOP = ", ".join(RouteOutage._fields)
 _WENT_OF = "({0}.sent_at > 0 OR {0}.doubts > 0 OR {0}.state IN ('sending', 'in-doubt', 'unreported'))"
 """Of a message that was attempted: that it went, or may have."""
 _WENT = _WENT_OF.format("m")
@@ -15,17 +15,17 @@ _PARTS = (
 """The other parts of a long message, and itself, that went in the time."""
 
 
-async def routes(queries: Queries) -> dict[str, Stop]:
+async def routes(queries: Queries) -> dict[str, RouteOutage]:
     """By link, each route that was ever stopped."""
     rows = await queries.fetch(f"SELECT link, {_STOP} FROM sms_route")
-    return {row[0]: Stop(*row[1:]) for row in rows}
+    return {row[0]: RouteOutage(*row[1:]) for row in rows}
 
 
-async def put_route(tx: Transaction, link: str, stop: Stop) -> None:
+async def put_route(tx: Transaction, link: str, outage: RouteOutage) -> None:
     await tx.execute(
-        f"INSERT INTO sms_route (link, {_STOP}) VALUES (:link, {', '.join(f':{name}' for name in Stop._fields)})"
-        f" ON CONFLICT (link) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in Stop._fields)}",
-        {"link": link, **stop._asdict()},
+        f"INSERT INTO sms_route (link, {_STOP}) VALUES (:link, {', '.join(f':{name}' for name in RouteOutage._fields)})"
+        f" ON CONFLICT (link) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in RouteOutage._fields)}",
+        {"link": link, **outage._asdict()},
     )
 
 
@@ -37,7 +37,7 @@ async def waiting(queries: Queries, target: str) -> int:
 
 async def exposed(
     queries: Queries, target: str, *, since: float, until: float, after: tuple[float, str], limit: int
-) -> tuple[list[Exposed], tuple[float, str] | None]:
+) -> tuple[list[ExposedMessage], tuple[float, str] | None]:
     """The messages that went to a link in a time, oldest first; canaries are nobody's.
 
     Looks at `limit` of those that were attempted after a (time, id), and says where to go on; None: that was all.
@@ -54,5 +54,5 @@ async def exposed(
         " ORDER BY attempted_at, id LIMIT :limit",
         {"target": target, "since": since, "at": after[0], "id": after[1], "until": until, "limit": limit},
     )
-    found = [Exposed(row[2], row[0], *row[3:8]) for row in rows if row[8]]
+    found = [ExposedMessage(row[2], row[0], *row[3:8]) for row in rows if row[8]]
     return found, (rows[-1][0], rows[-1][1]) if len(rows) == limit else None

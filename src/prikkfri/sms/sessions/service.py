@@ -5,13 +5,13 @@ import contextlib
 from collections.abc import Iterable
 
 from prikkfri.errors import FencedOut, StorageError
-from prikkfri.protocols.smpp.pdu import Command, MessageAnswer, Status
-from prikkfri.protocols.smpp.session import Answered, Ended, Event, Request, Unreadable
+from prikkfri.protocols.smpp.pdu import Command, MessageResponse, Status
+from prikkfri.protocols.smpp.session import Event, PeerResponse, Request, SessionEnd, UnreadableResponse
 from prikkfri.sms import outcomes
 from prikkfri.sms.dispatch.service import Dispatch
 from prikkfri.sms.housekeeping import store
 from prikkfri.sms.intake import read_events
-from prikkfri.sms.pairs import answered
+from prikkfri.sms.pairs import answered_messages
 from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import Connection, Shared, log
 from prikkfri.sms.submissions.service import Submissions
@@ -97,19 +97,19 @@ class Sessions:
                     return
                 batch = []
 
-    async def _process(self, connection: Connection, party: Party, batch: list[Event]) -> Ended | None:
+    async def _process(self, connection: Connection, party: Party, batch: list[Event]) -> SessionEnd | None:
         shared, arrived = self._shared, self._shared.clock.monotonic()
-        intake = read_events(batch, shared.bucket(party), shared.given(party))
+        intake = read_events(batch, shared.bucket(party), shared.batch_context(party))
         shared.buckets[party] = intake.bucket  # before anything is awaited: an account may have several connections
         refused = await self._submissions.store(party, intake)
-        shared.pairs[party].leave(answered(batch))  # now that what is sent again waits in its place
+        shared.pairs[party].leave(answered_messages(batch))  # now that what is sent again waits in its place
         if party.kind == "link":
             shared.traffic[party.name].note_events(batch, arrived)
         for request, status, body in intake.answers:
             connection.session.answer(request, status, body)
         for told in intake.told:
             status = Status.TEMPORARY_APPLICATION_ERROR if told in refused else Status.OK
-            connection.session.answer(told.request, status, MessageAnswer())
+            connection.session.answer(told.request, status, MessageResponse())
         if intake.unbind is not None:
             connection.session.answer(intake.unbind, Status.OK)
             connection.close("the peer unbound")
@@ -117,7 +117,7 @@ class Sessions:
         if intake.taken or intake.throttled:
             pace = shared.pace(party)
             shared.paces[party] = pace.answered(intake.taken, intake.throttled, shared.clock.monotonic())
-        if any(isinstance(event, Answered | Unreadable) for event in batch):
+        if any(isinstance(event, PeerResponse | UnreadableResponse) for event in batch):
             connection.awake.set()
         return intake.over
 
@@ -130,7 +130,7 @@ def _refuse_requests(connection: Connection, batch: list[Event], submitted: Stat
             status = submitted
             if event.command in (Command.DELIVER_SM, Command.DATA_SM):
                 status = Status.TEMPORARY_APPLICATION_ERROR
-            connection.session.answer(event, status, MessageAnswer())
+            connection.session.answer(event, status, MessageResponse())
         else:
             kept.append(event)
     connection.flush()

@@ -16,15 +16,15 @@ from prikkfri.protocols.smpp.session import Limits
 from prikkfri.sms import server
 from prikkfri.sms.conformance import Traffic
 from prikkfri.sms.delivery import REFUSALS, VALIDITY_SECONDS_MIN, refusals_of
-from prikkfri.sms.intake import Given
+from prikkfri.sms.intake import BatchContext
 from prikkfri.sms.loops import Turns
 from prikkfri.sms.pace import Pace
 from prikkfri.sms.pairs import Pairs
-from prikkfri.sms.routing import Party, Routes, Stop, numbering_of, sources
+from prikkfri.sms.routing import Party, RouteOutage, Routes, numbering_of, sources
 from prikkfri.sms.sealing import Sealer
-from prikkfri.sms.submission import Bucket, Order, Rules
+from prikkfri.sms.submission import Order, Rules, TokenBucket
 from prikkfri.sms.timing import Timing
-from prikkfri.sms.trust.wrong_numbers import Listening
+from prikkfri.sms.trust.wrong_numbers import ComplaintRules
 from prikkfri.storage import Database
 
 log = logging.getLogger("prikkfri.sms")
@@ -63,7 +63,7 @@ class Counters:
     secrets_not_looked_at: int = 0
 
 
-class Bound:
+class BoundConnections:
     """The connections that there are, and which of them are bound to whom."""
 
     def __init__(self) -> None:
@@ -149,7 +149,7 @@ class Shared:
     timing: Timing
     wire: Wire = WIRE
     counters: Counters = field(default_factory=Counters)
-    bound: Bound = field(default_factory=Bound)
+    bound: BoundConnections = field(default_factory=BoundConnections)
     full: frozenset[Party] = frozenset()
     """Parties for whom as much waits as may wait."""
     holds: bool = False
@@ -158,14 +158,14 @@ class Shared:
     """How fast each party is sent to, by whichever of its connections."""
     pairs: defaultdict[Party, Pairs[Connection]] = field(default_factory=lambda: defaultdict(Pairs))
     """Which of its connections messages leave by."""
-    stops: dict[str, Stop] = field(default_factory=dict)
+    outages: dict[str, RouteOutage] = field(default_factory=dict)
     down: frozenset[str] = frozenset()
     """Links that have not been bound for a while: others take over where they can."""
     misplaced: set[str] = field(default_factory=set)
     """Links for which something may wait that has another way."""
     drained: frozenset[Party] = frozenset()
     """Parties for whom nothing is claimed, while what waits for them is brought elsewhere in its order."""
-    buckets: dict[Party, Bucket] = field(default_factory=dict)
+    buckets: dict[Party, TokenBucket] = field(default_factory=dict)
     references: References = field(default_factory=References)
     part_references: PartReferences = field(default_factory=PartReferences)
     order: Order = field(default_factory=Order)
@@ -184,7 +184,7 @@ class Shared:
         """What is taken on goes by these."""
         self.wanted = self.routes
         """As they are to be, once what waits has been placed by them (`placing`)."""
-        self.listening = Listening.of(self.settings)
+        self.listening = ComplaintRules.of(self.settings)
         self.traffic = {link.name: Traffic() for link in self.settings.links}
         self._ucs2_little = {link.name for link in self.settings.links if link.ucs2_byte_order == "little"}
         self._rates = {Party("link", link.name): link.throughput_per_second_max for link in self.settings.links}
@@ -199,8 +199,8 @@ class Shared:
         """Whether a party is told until when a message is valid, rather than for how long."""
         return party in self._told_until
 
-    def know_stops(self, stops: dict[str, Stop]) -> None:
-        self.stops = stops
+    def know_outages(self, outages: dict[str, RouteOutage]) -> None:
+        self.outages = outages
         self._know_routes()
 
     def know_down(self, down: frozenset[str]) -> None:
@@ -209,7 +209,7 @@ class Shared:
 
     def _know_routes(self) -> None:
         self.wanted = Routes.of(self.settings, self.stopped(), self.down)
-        self.misplaced |= self.wanted.bypassed() | self.stops.keys()
+        self.misplaced |= self.wanted.bypassed() | self.outages.keys()
 
     def came_back(self, party: Party) -> None:
         """Something that had left for a party waits for it again: if nothing leaves from there, it may go elsewhere."""
@@ -217,30 +217,30 @@ class Shared:
             self.misplaced.add(party.name)
 
     def stopped(self) -> set[str]:
-        return {link for link, stop in self.stops.items() if stop.stopped}
+        return {link for link, outage in self.outages.items() if outage.stopped}
 
     def accounts_away(self) -> frozenset[str]:
         """The accounts, as parties, for which nobody is bound who takes messages."""
         parties = [Party("account", name) for name in self.accounts]
         return frozenset(str(party) for party in parties if not self.bound.takes_messages(party))
 
-    def bucket(self, party: Party) -> Bucket:
+    def bucket(self, party: Party) -> TokenBucket:
         rate = self.rules(party).throughput_per_second_max
-        return self.buckets.get(party) or Bucket(rate, self.clock.now())
+        return self.buckets.get(party) or TokenBucket(rate, self.clock.now())
 
-    def given(self, party: Party) -> Given:
-        return self._given(self.rules(party), self.accounts_away())
+    def batch_context(self, party: Party) -> BatchContext:
+        return self._batch_context(self.rules(party), self.accounts_away())
 
-    def given_for_canary(self, link: str, validity_seconds: float) -> Given:
+    def canary_batch_context(self, link: str, validity_seconds: float) -> BatchContext:
         """Over its link alone, stopped or not."""
         party, routes = Party("canary", link), Routes.over(link)
         validity = max(validity_seconds, 2 * VALIDITY_SECONDS_MIN)  # with less it might not leave at all
-        return self._given(Rules(party, routes, message_class="canary", validity_seconds_max=validity))
+        return self._batch_context(Rules(party, routes, message_class="canary", validity_seconds_max=validity))
 
-    def _given(self, rules: Rules, away: frozenset[str] = frozenset()) -> Given:
+    def _batch_context(self, rules: Rules, away: frozenset[str] = frozenset()) -> BatchContext:
         refusals = self._refusals.get(rules.party, REFUSALS)
         now = self.clock.now()
-        return Given(
+        return BatchContext(
             rules,
             self.sealer,
             self.partners,

@@ -8,15 +8,15 @@ from prikkfri.errors import InDoubt
 from prikkfri.protocols.smpp.concatenation import TEXT_SECONDS_MAX, TEXTS_MAX
 from prikkfri.sms import store
 from prikkfri.sms.holding.service import Holding
-from prikkfri.sms.intake import Intake, Told, hand_in
+from prikkfri.sms.intake import BatchResult, ReceiptDelivery, hand_in
 from prikkfri.sms.keys.service import Keys
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.receipts import store as receipts_store
-from prikkfri.sms.receipts.service import Receipts, Settling
+from prikkfri.sms.receipts.service import ReceiptResult, Receipts
 from prikkfri.sms.restores import store as restores_store
 from prikkfri.sms.routing import Party
 from prikkfri.sms.shared.service import SYSTEM_ID, Shared, log
-from prikkfri.sms.submission import Bucket, Doubt, Refusal, text_message
+from prikkfri.sms.submission import Doubt, Refusal, TokenBucket, text_message
 from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Transaction
@@ -45,8 +45,8 @@ class Submissions:
         if isinstance(message, Refusal):
             return message
         party = Party("account", account.system_id)
-        intake = Intake(self._shared.bucket(party))
-        status, identity = hand_in(intake, message, self._shared.given(party))
+        intake = BatchResult(self._shared.bucket(party))
+        status, identity = hand_in(intake, message, self._shared.batch_context(party))
         self._shared.buckets[party] = intake.bucket
         try:
             await self.store(party, intake)
@@ -64,8 +64,8 @@ class Submissions:
         """
         message = text_message(SYSTEM_ID, phone, text)
         assert not isinstance(message, Refusal)
-        given = self._shared.given_for_canary(link, seconds)
-        intake = Intake(Bucket(1.0, given.now))
+        given = self._shared.canary_batch_context(link, seconds)
+        intake = BatchResult(TokenBucket(1.0, given.now))
         _, identity = hand_in(intake, message, given)  # its outcomes are dropped: it is nobody's message
 
         async def work(tx: Transaction) -> None:
@@ -76,7 +76,7 @@ class Submissions:
         await self._shared.database.write(work)
         self._shared.bound.wake([Party("link", link)])
 
-    async def store(self, party: Party, intake: Intake) -> list[Told]:
+    async def store(self, party: Party, intake: BatchResult) -> list[ReceiptDelivery]:
         """Makes an intake durable; returns the receipts that could not be taken, since too many are kept.
 
         Raises `StorageError`.
@@ -87,7 +87,7 @@ class Submissions:
 
         messages = await self._holding.bind(intake.messages)
 
-        async def work(tx: Transaction) -> tuple[list[Told], Settling]:
+        async def work(tx: Transaction) -> tuple[list[ReceiptDelivery], ReceiptResult]:
             await store.insert(tx, messages)
             if references:
                 await submissions_store.put_references(tx, references)
@@ -113,7 +113,7 @@ class Submissions:
             endings = [
                 await store.end(tx, message, state, reason=reason, now=now) for message, state, reason in intake.ended
             ]
-            settling = Settling([ending for ending in endings if ending is not None])
+            settling = ReceiptResult([ending for ending in endings if ending is not None])
             if party.kind == "link":
                 await self._receipts.answers_came(tx, party.name, [identity for _, identity in intake.sent], now)
             refused = [
@@ -132,7 +132,7 @@ class Submissions:
         counters.sent += len(intake.sent)
         counters.in_doubt += len(intake.in_doubt)
         for ending in settling.ended:
-            if ending.state is State.QUARANTINED:
+            if ending.state is DeliveryState.QUARANTINED:
                 log.critical("message %s is in quarantine: %s", ending.id, ending.reason)
         self._receipts.tell(settling)
         if party.kind == "link":

@@ -189,7 +189,7 @@ class Evidence:
 NOTHING = Evidence()
 
 
-def started(evidence: Evidence, now: float) -> Evidence:
+def start_alternatives(evidence: Evidence, now: float) -> Evidence:
     """With a new start of each alternative, when a minute has passed; one, however long nothing was seen."""
     if 0 <= now - evidence.started_at < START_SECONDS:
         return evidence
@@ -202,7 +202,7 @@ def started(evidence: Evidence, now: float) -> Evidence:
     return replace(evidence, sums=sums, started_at=now)
 
 
-def weighed(
+def weigh(
     evidence: Evidence, phone: str, verdict: Verdict, earlier: Verdict | None = None, *, sent_at: float
 ) -> Evidence:
     """With a canary's verdict; `earlier`: what it has been weighed by before, when more came to light of it."""
@@ -223,7 +223,7 @@ def weighed(
     return Evidence(sums if verdict is Verdict.ARRIVED else _bounded(sums), evidence.started_at, gaps)
 
 
-def hinted(evidence: Evidence, hints: Mapping[Hint, int], *, messages: int, seconds: float) -> Evidence:
+def weigh_hints(evidence: Evidence, hints: Mapping[Hint, int], *, messages: int, seconds: float) -> Evidence:
     """With the hints that came while so many messages went and so much time passed: perhaps none at all."""
     helped = list(_ONE)
     for hint, rates in HINTS.items():

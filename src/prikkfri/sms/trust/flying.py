@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from prikkfri.sms.canaries.verdicts import Canary
-from prikkfri.sms.lifecycle import State
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.trust.evidence import Evidence
 
 SUSPICION_NATS = 1.5
@@ -41,7 +41,7 @@ WHOLE = Allowance()
 
 def is_missed(canary: Canary, heard_at: float, now: float) -> bool:
     """Whether a canary that nobody has judged yet may be astray; `heard_at`: when its phone was last heard from."""
-    if canary.verdict or canary.arrived_at or canary.state is not State.DELIVERED:
+    if canary.verdict or canary.arrived_at or canary.state is not DeliveryState.DELIVERED:
         return False
     return min(heard_at, now) > canary.ended_at + NOT_THERE_SECONDS
 

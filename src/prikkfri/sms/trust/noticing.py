@@ -31,7 +31,7 @@ _STEPS = 60
 
 
 @dataclass(frozen=True)
-class Looking:
+class CanarySchedule:
     """How closely a route is looked at now."""
 
     per_second: float
@@ -44,14 +44,14 @@ class Looking:
 
 
 @dataclass(frozen=True)
-class Noticed:
+class DetectableShare:
     """The smallest share that is noticed in so many minutes; None: not even all messages astray would be."""
 
     minutes: int
     share: float | None
 
 
-def seconds_to_notice(share: float, looking: Looking) -> float:
+def seconds_to_notice(share: float, looking: CanarySchedule) -> float:
     """In the mean; infinite when nothing is learnt, or the share is no more than is ordinary."""
     missing = share * (1 - STRAYS_ON_OURS)
     if looking.per_second <= 0 or looking.phones < 1 or missing <= MISSING_ORDINARILY:
@@ -73,11 +73,11 @@ def seconds_to_notice(share: float, looking: Looking) -> float:
     return first + more * (closely / quick + (1 - closely) / looking.per_second) + last
 
 
-def noticed(looking: Looking) -> tuple[Noticed, ...]:
-    return tuple(Noticed(minutes, _smallest(minutes * 60.0, looking)) for minutes in MINUTES)
+def detectable_shares(looking: CanarySchedule) -> tuple[DetectableShare, ...]:
+    return tuple(DetectableShare(minutes, _smallest(minutes * 60.0, looking)) for minutes in MINUTES)
 
 
-def _smallest(seconds: float, looking: Looking) -> float | None:
+def _smallest(seconds: float, looking: CanarySchedule) -> float | None:
     low, high = MISSING_ORDINARILY, 1.0
     if seconds_to_notice(high, looking) > seconds:
         return None

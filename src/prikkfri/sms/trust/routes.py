@@ -5,7 +5,16 @@ from dataclasses import dataclass, field, replace
 from math import inf, log
 
 from prikkfri.sms.canaries.verdicts import ASTRAY, Verdict
-from prikkfri.sms.trust.evidence import MISSING_ORDINARILY, NOTHING, WEIGHTS, Evidence, Hint, hinted, started, weighed
+from prikkfri.sms.trust.evidence import (
+    MISSING_ORDINARILY,
+    NOTHING,
+    WEIGHTS,
+    Evidence,
+    Hint,
+    start_alternatives,
+    weigh,
+    weigh_hints,
+)
 
 PROVING_NATS = 5.0
 """So likely are good canaries alone to be those of an honest route (A. Wald, 1945: wrongly once in 150 times)."""
@@ -45,7 +54,7 @@ UNKNOWN = Trust()
 def observe(trust: Trust, phone: str, verdict: Verdict, earlier: str = "", *, sent_at: float, now: float) -> Trust:
     """Takes a verdict; `earlier`: what had been decided of the same canary before, when more came to light."""
     known = Verdict(earlier) if earlier else None
-    evidence = weighed(started(trust.evidence, now), phone, verdict, known, sent_at=sent_at)
+    evidence = weigh(start_alternatives(trust.evidence, now), phone, verdict, known, sent_at=sent_at)
     bad = verdict in ASTRAY
     proof = trust.proof
     if verdict is Verdict.ARRIVED:
@@ -65,9 +74,9 @@ def observe(trust: Trust, phone: str, verdict: Verdict, earlier: str = "", *, se
     return found
 
 
-def told(trust: Trust, hints: Mapping[Hint, int], *, messages: int, seconds: float, now: float) -> Trust:
+def observe_hints(trust: Trust, hints: Mapping[Hint, int], *, messages: int, seconds: float, now: float) -> Trust:
     """Takes the hints that came while so many messages went and so much time passed, perhaps none."""
-    evidence = hinted(started(trust.evidence, now), hints, messages=messages, seconds=seconds)
+    evidence = weigh_hints(start_alternatives(trust.evidence, now), hints, messages=messages, seconds=seconds)
     counted = {hint: trust.hints.get(hint, 0) + hints.get(hint, 0) for hint in {*trust.hints, *hints}}
     found = replace(trust, evidence=evidence, hints=counted, changes=trust.changes + 1)
     return _condemned_by(found) if any(hints.values()) else found
@@ -93,13 +102,13 @@ def _anew(evidence: Evidence) -> Evidence:
     return Evidence(started_at=evidence.started_at, gaps=evidence.gaps)
 
 
-def opened(trust: Trust) -> Trust:
+def reopen(trust: Trust) -> Trust:
     """A person says that the way may be used again: only what comes from now on stops it anew."""
     evidence = _anew(trust.evidence)
     return replace(trust, evidence=evidence, excused=True, hints={}, changes=trust.changes + 1)
 
 
-def remembered(verdicts: Sequence[tuple[float, float, str, str]], opened_at: float) -> Trust:
+def replay_verdicts(verdicts: Sequence[tuple[float, float, str, str]], opened_at: float) -> Trust:
     """The trust after (time decided, time sent, phone, verdict) in that order.
 
     `opened_at`: when a person last opened it, or 0.
@@ -109,7 +118,7 @@ def remembered(verdicts: Sequence[tuple[float, float, str, str]], opened_at: flo
     trust = Trust()
     for decided_at, sent_at, phone, verdict in (*verdicts, (inf, 0.0, "", "")):
         if opened_at and decided_at > opened_at:
-            trust, opened_at = opened(trust), 0.0
+            trust, opened_at = reopen(trust), 0.0
         if verdict:
             trust = observe(trust, phone, Verdict(verdict), sent_at=sent_at, now=decided_at)
     return trust

@@ -13,7 +13,7 @@ _CERTAIN = -1e9
 
 
 @dataclass(frozen=True)
-class Since:
+class FaultOnset:
     """When messages began to go astray."""
 
     earliest: float
@@ -28,7 +28,7 @@ def _nats(verdict: str) -> tuple[float, ...]:
 _NATS = {str(verdict): _nats(verdict) for verdict in Verdict}
 
 
-def change_point(verdicts: Sequence[tuple[float, str]]) -> Since | None:
+def change_point(verdicts: Sequence[tuple[float, str]]) -> FaultOnset | None:
     """Since when, from (time sent, verdict) in that order; None when no canary went astray.
 
     The likeliest beginning is the canary from which on the mean over all shares of the likelihood ratio is highest;
@@ -47,4 +47,4 @@ def change_point(verdicts: Sequence[tuple[float, str]]) -> Since | None:
     earliest = min(sent_at for sent_at, reached in sums if reached >= best - SINCE_NATS and sent_at <= likeliest)
     # The fault began after the canary before, which was sent and came home.
     before = [sent_at for sent_at, _ in verdicts if sent_at < earliest]
-    return Since(max(before, default=earliest), likeliest)
+    return FaultOnset(max(before, default=earliest), likeliest)

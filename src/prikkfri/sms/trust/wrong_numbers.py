@@ -40,7 +40,7 @@ def says_wrong_number(text: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Listening:
+class ComplaintRules:
     """What of that which networks hand in is listened to."""
 
     code: str = ""
@@ -54,11 +54,11 @@ class Listening:
         return cls(settings.wrong_number_code, frozenset(digits(name) for name in names if name != "*"))
 
 
-NOTHING_HEARD = Listening()
+NOTHING_HEARD = ComplaintRules()
 
 
 @dataclass
-class Heard:
+class BatchHints:
     """What a batch of a network's messages hints at."""
 
     in_our_name: int = 0
@@ -68,7 +68,7 @@ class Heard:
     """Who has written that they got a message which was not for them."""
 
 
-def listened(heard: Heard, message: ShortMessage, rules: Rules, listening: Listening) -> bool:
+def note_hints(heard: BatchHints, message: ShortMessage, rules: Rules, listening: ComplaintRules) -> bool:
     """Notes what a message from a network hints at; True when it was for us, and goes nowhere else."""
     if listening.code and message.destination == listening.code:
         if says_wrong_number(_text(message)):
@@ -88,7 +88,7 @@ def _text(message: ShortMessage) -> str:
         return ""
 
 
-class Sayers:
+class Complainants:
     """Who has said that a message was not for them: each number once a day, so many of a network, so many in all."""
 
     def __init__(self) -> None:

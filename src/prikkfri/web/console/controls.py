@@ -5,11 +5,11 @@ from typing import Any
 
 from prikkfri.assurance.service import Assurance
 from prikkfri.clock import Clock
-from prikkfri.protocols.asgi import Answer
-from prikkfri.web.console.confirming import Sure, ask_first
+from prikkfri.protocols.asgi import HttpResponse
+from prikkfri.web.console.confirming import Confirmation, ask_first
 from prikkfri.web.console.forms import form_of
-from prikkfri.web.console.live import Live, Pace, Parts
-from prikkfri.web.console.pages import Asked, Page, ShowPage, redirect
+from prikkfri.web.console.live import LiveUpdates, Pace, Parts
+from prikkfri.web.console.pages import ConsoleRequest, Page, ShowPage, redirect
 from prikkfri.web.console.rendering import Templates
 
 CONTROLS_PATH = "/controls"
@@ -35,7 +35,7 @@ class ControlPages:
         self._show = show
         self._templates = templates
         self._clock = clock
-        self.live = Live(self._look, clock=clock, pace=pace)
+        self.live = LiveUpdates(self._look, clock=clock, pace=pace)
 
     def pages(self) -> list[tuple[str, Page, list[str]]]:
         """Address, page and methods; all for those who have signed in."""
@@ -53,10 +53,10 @@ class ControlPages:
             back=back, now=self._clock.now(),
         )  # fmt: skip
 
-    async def _controls(self, request: Asked, who: str) -> Answer:
+    async def _controls(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return self._page(request, who)
 
-    def _page(self, request: Asked, who: str, *, status: int = 200, trouble: str = "") -> Answer:
+    def _page(self, request: ConsoleRequest, who: str, *, status: int = 200, trouble: str = "") -> HttpResponse:
         facts = {"parts": self._parts(), "trouble": trouble, "at": self._clock.now()}
         return self._show("controls.html", request, who, status=status, **facts)
 
@@ -66,13 +66,13 @@ class ControlPages:
     async def _look(self, _: str) -> dict[str, Any]:
         return {"at": self._clock.now(), "html": self._parts()}
 
-    async def _channel(self, request: Asked, who: str) -> Answer:
+    async def _channel(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return await self._switch(request, who, self._assurance.switch_channel, CHANNEL_STATES)
 
-    async def _route(self, request: Asked, who: str) -> Answer:
+    async def _route(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return await self._switch(request, who, self._assurance.switch_route, ROUTE_STATES)
 
-    async def _complaint(self, request: Asked, who: str) -> Answer:
+    async def _complaint(self, request: ConsoleRequest, who: str) -> HttpResponse:
         form = await form_of(request)
         name, back = form.get("name", ""), form.get("back", "")
         if not name:
@@ -82,8 +82,8 @@ class ControlPages:
         return redirect(back if back.startswith("/incidents/") else CONTROLS_PATH)
 
     async def _switch(
-        self, request: Asked, who: str, switch: Callable[..., Awaitable[str]], states: tuple[str, ...]
-    ) -> Answer:
+        self, request: ConsoleRequest, who: str, switch: Callable[..., Awaitable[str]], states: tuple[str, ...]
+    ) -> HttpResponse:
         form = await form_of(request)
         name, state, back = form.get("name", ""), form.get("state", ""), form.get("back", "")
         if not name or state not in states:
@@ -97,14 +97,14 @@ class ControlPages:
             return self._page(request, who, status=503, trouble=f"{name} was not switched: {trouble}.")
         return redirect(wayback)
 
-    def _hurts(self, path: str, name: str, state: str) -> Sure | None:
+    def _hurts(self, path: str, name: str, state: str) -> Confirmation | None:
         """What is to be confirmed before it is switched; None for what only puts things back."""
         if path.endswith("/channel"):
             channel = next((each for each in self._assurance.controls.channels or () if each.id == name), None)
             shown = channel.name if channel else name
             if state != "open":
                 return None
-            return Sure(
+            return Confirmation(
                 f"Open {shown} to everybody?",
                 "Anybody can then watch it without signing in and without paying, until it is closed again.",
                 f"Open {shown} to everybody",
@@ -114,13 +114,13 @@ class ControlPages:
             elsewhere = (
                 f"new ones go over {route.instead}" if route and route.instead else "new ones are kept, and wait"
             )
-            return Sure(
+            return Confirmation(
                 f"Stop the route {name}?",
                 f"No message goes over it until somebody opens it; {elsewhere}.",
                 f"Stop the route {name}",
             )
         if route is not None and not route.trusted:
-            return Sure(
+            return Confirmation(
                 f"Open the route {name} before proof?",
                 "Its test messages have gone astray: what goes over it may reach strangers.",
                 f"Open the route {name}",

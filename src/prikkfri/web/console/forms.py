@@ -4,7 +4,7 @@ import email.policy
 from email.parser import BytesParser
 from urllib.parse import parse_qsl
 
-from prikkfri.web.console.pages import Asked
+from prikkfri.web.console.pages import ConsoleRequest
 
 FIELDS_MAX = 20
 WHY_CHARACTERS_MIN = 4
@@ -12,14 +12,14 @@ WHY_CHARACTERS_MAX = 200
 WHY_TROUBLE = f"Say why, in {WHY_CHARACTERS_MIN} to {WHY_CHARACTERS_MAX} characters."
 
 
-async def form_of(request: Asked) -> dict[str, str]:
+async def form_of(request: ConsoleRequest) -> dict[str, str]:
     """The fields of an ordinary form, without the blanks around them."""
     body = await request.body()
     fields = parse_qsl(body.decode("utf-8", "replace"), max_num_fields=FIELDS_MAX)
     return {name: value.strip() for name, value in fields}
 
 
-async def file_of(request: Asked, field: str) -> str | None:
+async def file_of(request: ConsoleRequest, field: str) -> str | None:
     """The text of a file in a `multipart/form-data` form (RFC 7578); None when there is none, or it is not UTF-8."""
     kind = request.content_type
     if not kind.startswith("multipart/form-data"):

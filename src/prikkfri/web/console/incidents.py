@@ -6,19 +6,19 @@ from datetime import datetime
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
-from prikkfri.assurance.answers import Known, answer_sheet, headline, sentence
+from prikkfri.assurance.answers import IncidentFacts, answer_sheet, headline, sentence
 from prikkfri.assurance.console import Console
-from prikkfri.assurance.incidents import TRANSITIONS, Fact, Incident, Kind, accepts, in_order, word
+from prikkfri.assurance.incidents import TRANSITIONS, Fact, Incident, Kind, accepts, displayed_state, in_order
 from prikkfri.assurance.remedies import in_doubt
 from prikkfri.assurance.response.service import Response as IncidentResponse
-from prikkfri.assurance.response.store import Given
+from prikkfri.assurance.response.store import CreditRecord
 from prikkfri.assurance.response.tables import contacts_of, credits_csv, exposed_csv, hits_csv
 from prikkfri.clock import Clock
-from prikkfri.protocols.asgi import Answer
-from prikkfri.web.console.confirming import Sure, ask_first
+from prikkfri.protocols.asgi import HttpResponse
+from prikkfri.web.console.confirming import Confirmation, ask_first
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_TROUBLE, file_of, form_of, says_why
-from prikkfri.web.console.live import Live, Pace, Parts
-from prikkfri.web.console.pages import Asked, Page, ShowPage, redirect
+from prikkfri.web.console.live import LiveUpdates, Pace, Parts
+from prikkfri.web.console.pages import ConsoleRequest, Page, ShowPage, redirect
 from prikkfri.web.console.rendering import Templates
 
 INCIDENTS_SHOWN_MAX = 50
@@ -50,7 +50,7 @@ TABLES = ("hit", "credits", "exposed")
 class Money:
     """What has been given, and what waits for a person."""
 
-    given: tuple[Given, ...]
+    given: tuple[CreditRecord, ...]
     waiting: int
     """Customers whom the policy credits and who have nothing yet."""
     reported: int
@@ -84,7 +84,7 @@ class IncidentPages:
         self._templates = templates
         self._clock = clock
         self._zone = zone
-        self.live = Live(self._look, clock=clock, pace=pace)
+        self.live = LiveUpdates(self._look, clock=clock, pace=pace)
         """By the id of an incident; empty: the list of them."""
 
     def pages(self) -> list[tuple[str, Page, list[str]]]:
@@ -110,12 +110,12 @@ class IncidentPages:
             found.append((incident, sentence(incident, listed.hit if listed else None, self._zone)))
         return found
 
-    async def _incidents(self, request: Asked, who: str) -> Answer:
+    async def _incidents(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return await self._incidents_page(request, who)
 
     async def _incidents_page(
-        self, request: Asked, who: str, *, status: int = 200, trouble: str = "", **taken: object
-    ) -> Answer:
+        self, request: ConsoleRequest, who: str, *, status: int = 200, trouble: str = "", **taken: object
+    ) -> HttpResponse:
         parts = await self._list_parts()
         facts = {"parts": parts, "trouble": trouble, "taken": taken, "at": self._clock.now()}
         return self._show("incidents.html", request, who, status=status, **facts)
@@ -130,12 +130,18 @@ class IncidentPages:
 
     # One incident.
 
-    async def _incident(self, request: Asked, who: str) -> Answer:
+    async def _incident(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return await self._incident_page(request, who)
 
     async def _incident_page(
-        self, request: Asked, who: str, *, status: int = 200, trouble: str = "", typed: dict[str, str] | None = None
-    ) -> Answer:
+        self,
+        request: ConsoleRequest,
+        who: str,
+        *,
+        status: int = 200,
+        trouble: str = "",
+        typed: dict[str, str] | None = None,
+    ) -> HttpResponse:
         known = await self._response.known(request.part("id"))
         if known is None:
             return self._nothing(request, who)
@@ -146,10 +152,10 @@ class IncidentPages:
             done=done, at=self._clock.now(),
         )  # fmt: skip
 
-    def _nothing(self, request: Asked, who: str) -> Answer:
+    def _nothing(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return self._show("no_incident.html", request, who, status=404)
 
-    async def _incident_parts(self, known: Known, typed: dict[str, str]) -> Parts:
+    async def _incident_parts(self, known: IncidentFacts, typed: dict[str, str]) -> Parts:
         incident, now = known.incident, self._clock.now()
         given = await self._response.credits(incident.id)
         switches = self._switches(service=incident.service, back=f"/incidents/{incident.id}")
@@ -183,14 +189,14 @@ class IncidentPages:
 
     # What people do.
 
-    async def _act(self, request: Asked, who: str) -> Answer:
+    async def _act(self, request: ConsoleRequest, who: str) -> HttpResponse:
         form, now = await form_of(request), self._clock.now()
         known = await self._response.known(request.part("id"))
         if known is None:
             return self._nothing(request, who)
         fact = self._fact(form, who, now)
         if isinstance(fact, Fact) and _in_vain(known.incident, fact.kind):
-            fact = f"That cannot be done any more: the incident is {word(known.incident)}."
+            fact = f"That cannot be done any more: the incident is {displayed_state(known.incident)}."
         if isinstance(fact, str):
             return await self._incident_page(request, who, status=422, trouble=fact, typed=form)
         if form.get("sure") != "yes" and (sure := _hurts(known, fact.kind)):
@@ -219,13 +225,15 @@ class IncidentPages:
             promised.append(at)
         return Fact(kind, now, who, text, solution_at=promised[0], next_update_at=promised[1])
 
-    async def _release(self, request: Asked, who: str) -> Answer:
+    async def _release(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return await self._by_person(request, who, "given", self._response.release)
 
-    async def _tell(self, request: Asked, who: str) -> Answer:
+    async def _tell(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return await self._by_person(request, who, "told", self._response.tell)
 
-    async def _by_person(self, request: Asked, who: str, name: str, doing: Callable[..., Awaitable[int]]) -> Answer:
+    async def _by_person(
+        self, request: ConsoleRequest, who: str, name: str, doing: Callable[..., Awaitable[int]]
+    ) -> HttpResponse:
         known = await self._response.known(request.part("id"))
         if known is None:
             return self._nothing(request, who)
@@ -236,7 +244,7 @@ class IncidentPages:
 
     # Those hit: every look leaves a trace.
 
-    async def _hit(self, request: Asked, who: str) -> Answer:
+    async def _hit(self, request: ConsoleRequest, who: str) -> HttpResponse:
         known = await self._response.known(request.part("id"))
         if known is None:
             return self._nothing(request, who)
@@ -244,7 +252,7 @@ class IncidentPages:
         trouble = "" if request.method != "POST" or says_why(why) else WHY_TROUBLE
         in_full = request.method == "POST" and not trouble
         what = "those hit, in full" if in_full else "those hit, masked"
-        await self._console.record_look(
+        await self._console.record_access(
             who=who, what=what, subject=f"incident {known.incident.id}", why=why if in_full else ""
         )
         hits = await self._response.hits(known.incident.id)
@@ -255,7 +263,7 @@ class IncidentPages:
             most=HITS_SHOWN_MAX, credited=known.credited or 0,
         )  # fmt: skip
 
-    async def _csv(self, request: Asked, who: str) -> Answer:
+    async def _csv(self, request: ConsoleRequest, who: str) -> HttpResponse:
         form = await form_of(request)
         table, why = form.get("table", ""), form.get("why", "")
         known = await self._response.known(request.part("id"))
@@ -264,7 +272,7 @@ class IncidentPages:
         identifier = known.incident.id
         if not says_why(why):
             return await self._incident_page(request, who, status=422, trouble=WHY_TROUBLE)
-        await self._console.record_look(
+        await self._console.record_access(
             who=who, what=f"CSV of an incident: {table}", subject=f"incident {identifier}", why=why
         )
         if table == "hit":
@@ -275,11 +283,11 @@ class IncidentPages:
             text = exposed_csv(known.exposed or (), self._zone)
         name = f"incident-{identifier}-{table}.csv"
         headers = (CSV, (b"content-disposition", f'attachment; filename="{name}"'.encode()))
-        return Answer(200, None, headers, text.encode())
+        return HttpResponse(200, None, headers, text.encode())
 
     # Contacts with customer service.
 
-    async def _contacts(self, request: Asked, who: str) -> Answer:
+    async def _contacts(self, request: ConsoleRequest, who: str) -> HttpResponse:
         text = await file_of(request, "file")
         if not text:
             trouble = "Choose a CSV file, in UTF-8, with at least its header."
@@ -292,7 +300,7 @@ class IncidentPages:
         )  # fmt: skip
 
 
-def _money(known: Known, given: list[Given]) -> Money:
+def _money(known: IncidentFacts, given: list[CreditRecord]) -> Money:
     have = {each.credit.customer for each in given}
     credited = known.remedy.credits if known.remedy else ()
     hits = known.impact.hits if known.impact else ()
@@ -305,19 +313,19 @@ def _money(known: Known, given: list[Given]) -> Money:
     )
 
 
-def _hurts(known: Known, kind: Kind) -> Sure | None:
+def _hurts(known: IncidentFacts, kind: Kind) -> Confirmation | None:
     """What is to be confirmed before it is said, since the public hears of it."""
     if kind == "all-clear":
         proven = known.recovery is not None and known.recovery.over
         effect = "The public is told that it is over."
         if not proven:
             effect += " The data has not proven it: it is marked as your word, and no credit is given by itself."
-        return Sure(
+        return Confirmation(
             "Declare this incident over?", effect, "Declare it over" if proven else "Declare it over before proof"
         )
     if kind == "dismiss":
         effect = "It is closed as nothing: the public hears no more of it, and nobody gets a credit for it."
-        return Sure("Dismiss this incident?", effect, "Dismiss it")
+        return Confirmation("Dismiss this incident?", effect, "Dismiss it")
     return None
 
 
@@ -337,5 +345,5 @@ def _moment(text: str, zone: ZoneInfo) -> float | None:
         return None
 
 
-def _back(incident: Incident, query: str = "") -> Answer:
+def _back(incident: Incident, query: str = "") -> HttpResponse:
     return redirect(f"/incidents/{incident.id}{query}")

@@ -94,7 +94,7 @@ def stream_of(parts: AsyncGenerator[bytes, None]) -> Stream:
     return stream
 
 
-class Live:
+class LiveUpdates:
     """One look at each subject a second, however many watch; none when nobody does."""
 
     def __init__(self, look: Look, *, clock: Clock, pace: Pace) -> None:

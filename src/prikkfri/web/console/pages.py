@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, quote
 
 from prikkfri.protocols.asgi import (
     NO_STORE,
-    Answer,
     Application,
     Headers,
+    HttpResponse,
     Receive,
     Request,
     Scope,
@@ -46,7 +46,7 @@ _OWN = {
 
 
 @dataclass(slots=True)
-class Asked:
+class ConsoleRequest:
     """A request to the console, and who asks."""
 
     request: Request
@@ -93,24 +93,24 @@ class Asked:
         return await self.request.body()
 
 
-Page = Callable[[Asked, str], Awaitable[Answer]]
+Page = Callable[[ConsoleRequest, str], Awaitable[HttpResponse]]
 """A page for somebody who has signed in: the request and their name."""
-ShowPage = Callable[..., Answer]
+ShowPage = Callable[..., HttpResponse]
 """Renders a template for somebody: template, request, who, and what it takes."""
 
 
-def page(html: str, status: int = 200, *, retry_after_s: float | None = None) -> Answer:
+def page(html: str, status: int = 200, *, retry_after_s: float | None = None) -> HttpResponse:
     headers: Headers = ((b"content-type", b"text/html; charset=utf-8"), NO_STORE)
     if status >= 400:
         headers += ((b"vary", b"Accept"),)
     if retry_after_s is not None:
         headers += ((b"retry-after", str(max(1, math.ceil(retry_after_s))).encode()),)
-    return Answer(status, None, headers, html.encode())
+    return HttpResponse(status, None, headers, html.encode())
 
 
-def redirect(to: str, *more: tuple[bytes, bytes]) -> Answer:
+def redirect(to: str, *more: tuple[bytes, bytes]) -> HttpResponse:
     """To another page, which is then read."""
-    return Answer(303, None, ((b"location", quote(to, safe=":/%#?=@[]!$&'()*+,;").encode()), *more))
+    return HttpResponse(303, None, ((b"location", quote(to, safe=":/%#?=@[]!$&'()*+,;").encode()), *more))
 
 
 def set_cookie(name: str, value: str, *, secure: bool, max_age_s: int | None = None) -> tuple[bytes, bytes]:
@@ -125,7 +125,7 @@ def set_cookie(name: str, value: str, *, secure: bool, max_age_s: int | None = N
     return b"set-cookie", morsel.OutputString().encode("latin-1")
 
 
-def in_place_of_page(scope: Scope, status: int, said: str, retry_after_s: float | None = None) -> Answer | None:
+def in_place_of_page(scope: Scope, status: int, said: str, retry_after_s: float | None = None) -> HttpResponse | None:
     """What is answered where a page says why not, unless whoever asks wants the page. `said`: what the page says."""
     if status < 400 or wants_html(scope):
         return None

@@ -8,21 +8,21 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
-from prikkfri.assurance.console import Busy, CodeNeeded, Console, Role, TooManyTries
+from prikkfri.assurance.console import Busy, Console, Role, SecondFactorChallenge, TooManyTries
 from prikkfri.assurance.overview import WINDOW_SECONDS, Overview
 from prikkfri.assurance.personal.service import Personal
 from prikkfri.assurance.response.service import Response as IncidentResponse
 from prikkfri.assurance.service import OUTCOMES_SHOWN_MAX, Assurance
-from prikkfri.assurance.store import Sought
+from prikkfri.assurance.store import OutcomeFilter
 from prikkfri.clock import Clock
 from prikkfri.errors import InDoubt, StorageError
 from prikkfri.protocols import one_time
 from prikkfri.protocols.asgi import (
     NO_STORE,
     NOT_FOUND,
-    Answer,
     Application,
     Handler,
+    HttpResponse,
     Request,
     Route,
     Scope,
@@ -36,12 +36,21 @@ from prikkfri.web.console.controls import ControlPages
 from prikkfri.web.console.customers import CUSTOMERS_PATH, EXPORT_PATH, CustomerPages
 from prikkfri.web.console.forms import form_of
 from prikkfri.web.console.incidents import CONTACTS_BYTES_MAX, CONTACTS_PATH, IncidentPages
-from prikkfri.web.console.live import PACE, WINDOWS, Live, Pace, Parts, chart_document, look_at_overview, stream_of
+from prikkfri.web.console.live import (
+    PACE,
+    WINDOWS,
+    LiveUpdates,
+    Pace,
+    Parts,
+    chart_document,
+    look_at_overview,
+    stream_of,
+)
 from prikkfri.web.console.messages import MessagePages
 from prikkfri.web.console.pages import (
     BODY_BYTES_MAX,
     NAMES,
-    Asked,
+    ConsoleRequest,
     Page,
     in_place_of_page,
     page,
@@ -139,7 +148,7 @@ class _Pages:
         self._templates = Templates(
             words=wording, zone=zone, operator=operator, navigation=NAVIGATION, outcomes_url=_outcomes_url
         )
-        self._live = Live(look_at_overview(assurance, self._moving_parts), clock=clock, pace=pace)
+        self._live = LiveUpdates(look_at_overview(assurance, self._moving_parts), clock=clock, pace=pace)
         self._controls = ControlPages(
             assurance, playout_url=playout_url, show=self._page, templates=self._templates, clock=clock, pace=pace
         )
@@ -202,8 +211,8 @@ class _Pages:
     def _for_members(self, page: Page, *, looks: bool) -> Handler:
         """`looks`: whoever may only look may send it, too."""
 
-        async def guarded(asked: Request) -> Answer:
-            request = Asked(asked)
+        async def guarded(asked: Request) -> HttpResponse:
+            request = ConsoleRequest(asked)
             try:
                 member = await self._console.member(request.cookie(self._cookie))
                 if member is not None:
@@ -221,15 +230,15 @@ class _Pages:
 
         return guarded
 
-    def _trouble(self, request: Asked, error: Exception) -> Answer:
+    def _trouble(self, request: ConsoleRequest, error: Exception) -> HttpResponse:
         log.warning("%s: %s", request.path, error)
         if isinstance(error, TooManyTries):
             return self._page("trouble.html", request, "", status=429, trouble=TOO_MANY, at=self._clock.now())
         trouble = "Too much is asked at once." if isinstance(error, Busy) else "The console's database does not answer."
         return self._page("trouble.html", request, "", status=503, trouble=trouble, at=self._clock.now())
 
-    async def _sign_in(self, asked: Request) -> Answer:
-        request = Asked(asked)
+    async def _sign_in(self, asked: Request) -> HttpResponse:
+        request = ConsoleRequest(asked)
         wanted = _own_path(request.query("to"))
         if request.method != "POST":
             return self._page("sign_in.html", request, "", to=wanted, trouble="", half_in="")
@@ -238,7 +247,7 @@ class _Pages:
         browser = request.cookie(self._browser_cookie)
         try:
             entered = await (self._by_code(form) if half_in else self._by_password(request, form, browser))
-            if isinstance(entered, CodeNeeded):
+            if isinstance(entered, SecondFactorChallenge):
                 return self._page("sign_in.html", request, "", to=wanted, trouble="", half_in=entered.half_in)
             known = await self._console.remember_browser(entered[0], browser) if entered else ""
         except Busy:
@@ -264,8 +273,8 @@ class _Pages:
         )
 
     async def _by_password(
-        self, request: Asked, form: dict[str, str], browser: str
-    ) -> tuple[str, str] | CodeNeeded | None:
+        self, request: ConsoleRequest, form: dict[str, str], browser: str
+    ) -> tuple[str, str] | SecondFactorChallenge | None:
         """Name and session."""
         name, address = form.get("name", ""), request.address
         entered = await self._console.sign_in(name, form.get("password", ""), address=address, browser=browser)
@@ -274,13 +283,13 @@ class _Pages:
     async def _by_code(self, form: dict[str, str]) -> tuple[str, str] | None:
         return await self._console.sign_in_with_code(form["half_in"], form.get("code", "").replace(" ", ""))
 
-    async def _sign_out(self, request: Asked, who: str) -> Answer:
+    async def _sign_out(self, request: ConsoleRequest, who: str) -> HttpResponse:
         await self._console.sign_out(request.cookie(self._cookie))
         return redirect("/sign-in", set_cookie(self._cookie, "", secure=self._secure, max_age_s=0))
 
     # Now.
 
-    async def _overview(self, request: Asked, who: str) -> Answer:
+    async def _overview(self, request: ConsoleRequest, who: str) -> HttpResponse:
         seen = await self._assurance.overview()
         window = _window(request)
         parts = await self._moving_parts(seen)
@@ -297,69 +306,69 @@ class _Pages:
         }
         return {name: self._templates.render(f"parts/{name}.html", **facts) for name in PARTS}
 
-    async def _events(self, request: Asked, who: str) -> Answer:
+    async def _events(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return _streamed(request, self._live, _window(request))
 
-    async def _incident_events(self, request: Asked, who: str) -> Answer:
+    async def _incident_events(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return _streamed(request, self._incidents.live, request.part("id"))
 
-    async def _control_events(self, request: Asked, who: str) -> Answer:
+    async def _control_events(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return _streamed(request, self._controls.live, "")
 
-    async def _chart(self, request: Asked, who: str) -> Answer:
+    async def _chart(self, request: ConsoleRequest, who: str) -> HttpResponse:
         seconds, period = WINDOWS[_window(request)]
         shown = await self._assurance.chart(seconds=seconds, period=period)
-        return Answer(200, chart_document(shown))
+        return HttpResponse(200, chart_document(shown))
 
     # Single outcomes.
 
-    async def _outcomes(self, request: Asked, who: str) -> Answer:
+    async def _outcomes(self, request: ConsoleRequest, who: str) -> HttpResponse:
         now = self._clock.now()
         asked = {name: request.query(name)[:200] for name in FILTERS}
-        sought = Sought(now - WINDOW_SECONDS, now + 60, **asked)
+        sought = OutcomeFilter(now - WINDOW_SECONDS, now + 60, **asked)
         subject = ", ".join(f"{name}={value}" for name, value in asked.items() if value) or "all"
-        await self._console.record_look(who=who, what="single outcomes, masked", subject=subject, why="")
+        await self._console.record_access(who=who, what="single outcomes, masked", subject=subject, why="")
         found = await self._assurance.outcomes(sought)
         return self._page(
             "outcomes.html", request, who, sought=sought, asked=asked, found=found, most=OUTCOMES_SHOWN_MAX, now=now
         )
 
-    async def _looks(self, request: Asked, who: str) -> Answer:
-        looks = await self._console.looks()
+    async def _looks(self, request: ConsoleRequest, who: str) -> HttpResponse:
+        looks = await self._console.accesses()
         return self._page("looks.html", request, who, looks=looks, now=self._clock.now())
 
     # The system and its people.
 
-    async def _system(self, request: Asked, who: str) -> Answer:
+    async def _system(self, request: ConsoleRequest, who: str) -> HttpResponse:
         alarms = await self._assurance.alarms()
         return self._page("system.html", request, who, assurance=self._assurance, alarms=alarms, now=self._clock.now())
 
-    async def _alarm_seen(self, request: Asked, who: str) -> Answer:
+    async def _alarm_seen(self, request: ConsoleRequest, who: str) -> HttpResponse:
         form = await form_of(request)
         await self._assurance.mark_alarm_seen(form.get("text", ""), who)
         return redirect("/system")
 
-    async def _people(self, request: Asked, who: str) -> Answer:
+    async def _people(self, request: ConsoleRequest, who: str) -> HttpResponse:
         if request.method != "POST":
             return await self._people_page(request, who)
         form = await form_of(request)
         name = form.get("name", "")
         role: Role = "act" if form.get("role") == "act" else "look"
-        password = await self._console.add_account(name, by=who, role=role)
+        password = await self._console.add_user(name, by=who, role=role)
         if password is None:
             return await self._people_page(request, who, trouble="That name is taken, or cannot be one.", status=422)
         return await self._people_page(request, who, made=(name, password))
 
-    async def _remove_person(self, request: Asked, who: str) -> Answer:
+    async def _remove_person(self, request: ConsoleRequest, who: str) -> HttpResponse:
         form = await form_of(request)
         name = form.get("name", "")
         if name == who:
             trouble = "You cannot remove yourself: somebody has to be able to sign in."
             return await self._people_page(request, who, trouble=trouble, status=422)
-        await self._console.remove_account(name)
+        await self._console.remove_user(name)
         return redirect("/people")
 
-    async def _change_password(self, request: Asked, who: str) -> Answer:
+    async def _change_password(self, request: ConsoleRequest, who: str) -> HttpResponse:
         form = await form_of(request)
         old, new = form.get("old", ""), form.get("new", "")
         if not await self._console.change_password(who, old, new):
@@ -369,7 +378,7 @@ class _Pages:
             return await self._people_page(request, who, trouble=trouble, status=422)
         return redirect("/sign-in")
 
-    async def _begin_codes(self, request: Asked, who: str) -> Answer:
+    async def _begin_codes(self, request: ConsoleRequest, who: str) -> HttpResponse:
         """Offers a secret; the second time, with a code of it, has the sign-in ask for one from then on."""
         form = await form_of(request)
         salt = form.get("salt", "")
@@ -380,20 +389,20 @@ class _Pages:
             return await self._people_page(request, who, recovery=recovery)
         return await self._people_page(request, who, trouble=WRONG_CODE, offered=salt, status=422)
 
-    async def _remove_codes(self, request: Asked, who: str) -> Answer:
+    async def _remove_codes(self, request: ConsoleRequest, who: str) -> HttpResponse:
         name = (await form_of(request)).get("name", "")
         if name == who:
             trouble = "Somebody else whose account acts has to remove yours: else whoever sits at your desk could."
             return await self._people_page(request, who, trouble=trouble, status=422)
         await self._console.remove_codes(name)
-        await self._console.record_look(who=who, what="second factor removed", subject=name, why="")
+        await self._console.record_access(who=who, what="second factor removed", subject=name, why="")
         return redirect("/people")
 
     async def _people_page(
-        self, request: Asked, who: str, *, trouble: str = "", made: tuple[str, str] | None = None,
+        self, request: ConsoleRequest, who: str, *, trouble: str = "", made: tuple[str, str] | None = None,
         offered: str = "", recovery: tuple[str, ...] = (), status: int = 200,
-    ) -> Answer:  # fmt: skip
-        accounts = await self._console.accounts()
+    ) -> HttpResponse:  # fmt: skip
+        accounts = await self._console.users()
         secret = self._console.secret_of(who, offered)
         return self._page(
             "people.html", request, who, status=status, accounts=accounts, trouble=trouble, made=made, offered=offered,
@@ -405,7 +414,7 @@ class _Pages:
 
     # Files and templates.
 
-    def refused(self, scope: Scope, refusal: Answer) -> Answer:
+    def refused(self, scope: Scope, refusal: HttpResponse) -> HttpResponse:
         """What people are shown in place of a refusal of the edge: what is wrong, and the ways back."""
         if not wants_html(scope):
             return refusal
@@ -413,19 +422,19 @@ class _Pages:
         facts = {"language": language, "said": said, "back": back, "who": "", "acts": True, "path": str(scope["path"])}
         shown = page(self._templates.render("refused.html", **facts), refusal.status)
         headers = (*refusal.headers, *shown.headers, (b"vary", b"Accept-Language"))
-        return Answer(refusal.status, None, headers, shown.body)
+        return HttpResponse(refusal.status, None, headers, shown.body)
 
-    async def _static(self, request: Request) -> Answer:
+    async def _static(self, request: Request) -> HttpResponse:
         path = STATIC.get(request.parts["name"])
         if path is None:
             return NOT_FOUND
         headers = ((b"content-type", MEDIA_TYPES[path.suffix]), (b"cache-control", b"no-cache"))
-        return Answer(200, None, headers, await asyncio.to_thread(path.read_bytes))
+        return HttpResponse(200, None, headers, await asyncio.to_thread(path.read_bytes))
 
     def _page(
-        self, template: str, request: Asked, who: str, *, status: int = 200, retry_after_s: float | None = None,
-        **facts: object,
-    ) -> Answer:  # fmt: skip
+        self, template: str, request: ConsoleRequest, who: str, *, status: int = 200,
+        retry_after_s: float | None = None, **facts: object,
+    ) -> HttpResponse:  # fmt: skip
         if refused := in_place_of_page(request.scope, status, str(facts.get("trouble", "")), retry_after_s):
             return refused
         html = self._templates.render(template, who=who, acts=request.acts, path=request.path, **facts)
@@ -434,7 +443,7 @@ class _Pages:
 
 BYTES_MAX = {CONTACTS_PATH: CONTACTS_BYTES_MAX}
 """How much some paths take, where that is more than a form."""
-PARTS = ("sentence", "age", "table", "roles")
+PARTS = ("sentence", "age", "table", "roles", "load")
 LOOKING = (
     "/sign-out", CUSTOMERS_PATH, EXPORT_PATH, "/people/password", "/people/code", "/incidents/{id}/hit",
     "/incidents/{id}/csv",
@@ -443,17 +452,19 @@ LOOKING = (
 FILTERS = ("service", "step", "layer", "verdict", "reason")
 
 
-def _window(request: Asked) -> str:
+def _window(request: ConsoleRequest) -> str:
     window = request.query("window")
     return window if window in WINDOWS else "15m"
 
 
-def _streamed(request: Asked, live: Live, subject: str) -> Answer:
+def _streamed(request: ConsoleRequest, live: LiveUpdates, subject: str) -> HttpResponse:
     if live.full:
         return refusal(503, "overloaded", "too many watch at once", retry_after_s=RETRY_AFTER_SECONDS)
     headers = ((b"content-type", b"text/event-stream; charset=utf-8"), NO_STORE, (b"x-accel-buffering", b"no"))
     # Whoever asks for the head alone watches nothing.
-    return Answer(200, None, headers, stream=None if request.method == "HEAD" else stream_of(live.events(subject)))
+    return HttpResponse(
+        200, None, headers, stream=None if request.method == "HEAD" else stream_of(live.events(subject))
+    )
 
 
 def _own_path(path: str) -> str:

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 from prikkfri.assurance import plain
 from prikkfri.assurance.answers import Answer, name_of
-from prikkfri.assurance.controls import Noticed
-from prikkfri.assurance.incidents import Entry, Incident, Kind, said
+from prikkfri.assurance.controls import DetectableShare
+from prikkfri.assurance.incidents import Entry, Incident, Kind, describe_state
+from prikkfri.assurance.loads import LayerLoad
 from prikkfri.assurance.overview import WINDOW_SECONDS, Breakage, Overview, Row
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.status import steps_of
@@ -48,7 +49,7 @@ def hint(kind: str) -> str:
     return HINTS.get(kind, kind)
 
 
-def noticed(shares: Sequence[Noticed]) -> str:
+def noticed(shares: Sequence[DetectableShare]) -> str:
     """`8.01 % in 1 min, 1.17 % in 10 min, none in 60 min`."""
     return ", ".join(f"{'none' if each.share is None else share(each.share)} in {each.minutes} min" for each in shares)
 
@@ -69,6 +70,21 @@ def share(value: float | None) -> str:
 def rate(value: float) -> str:
     """A number of times in a second: `12`, `3.4`, `0.05`."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 or value == 0 else f"{value:.2f}"
+
+
+def load_name(layer: str) -> str:
+    """`Sign-in`, `The message centre`."""
+    return capital(plain.layer(layer))
+
+
+def load(seen: LayerLoad) -> str:
+    """`12 a second now, at most 40 in 15 minutes; 10 % and 33 % of the measured 120`."""
+    crowd = f"{rate(seen.per_second)} a second now, at most {rate(seen.peak_per_second)} in {WINDOW_TEXT}"
+    capacity = seen.capacity_per_second
+    if not capacity:
+        return f"{crowd}; capacity not measured yet"
+    now, most = seen.per_second / capacity, seen.peak_per_second / capacity
+    return f"{crowd}; {now:.0%} and {most:.0%} of the measured {rate(capacity)}"
 
 
 def seconds(value: float) -> str:
@@ -100,7 +116,7 @@ def field_time(moment: float | None, zone: ZoneInfo) -> str:
 
 def amount(minor: int, currency: str) -> str:
     """`kr 1,960.00`, from the smallest unit."""
-    return money.said(minor, currency, "en")
+    return money.format_amount(minor, currency, "en")
 
 
 def age(seconds: float) -> str:
@@ -212,7 +228,7 @@ def reasons(row: Row) -> str:
 
 def state_name(incident: Incident) -> str:
     """The state of an incident, and what must be said with it."""
-    return capital(said(incident))
+    return capital(describe_state(incident))
 
 
 def state_tone(incident: Incident) -> str:

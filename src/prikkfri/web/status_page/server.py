@@ -22,7 +22,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from prikkfri.assurance.publishing import KNOWN_SECONDS, State, as_known, moment, never_told
 from prikkfri.clock import Clock
 from prikkfri.protocols import openapi
-from prikkfri.protocols.asgi import Answer, Application, Headers, Request, Route, edge, header, refusal
+from prikkfri.protocols.asgi import Application, Headers, HttpResponse, Request, Route, edge, header, refusal
 from prikkfri.protocols.iso8601 import iso
 from prikkfri.storage.keys import write_whole
 from prikkfri.web.refusal_page import refusal_page
@@ -222,7 +222,7 @@ class _StatusPage:
 
     # Told.
 
-    async def _publish(self, request: Request) -> Answer:
+    async def _publish(self, request: Request) -> HttpResponse:
         body = await request.body()
         try:
             document = checked(body, self._clock.now(), self._zone)
@@ -236,24 +236,26 @@ class _StatusPage:
                 log.error("%s cannot be written: %s", self._path, error)
             self._document = document
             self._documents += 1
-        return Answer(204, None, (NOSNIFF,))
+        return HttpResponse(204, None, (NOSNIFF,))
 
     # Telling.
 
-    async def _file(self, request: Request) -> Answer:
+    async def _file(self, request: Request) -> HttpResponse:
         kind, body = self._static[request.scope["path"]]
         cache = f"public, max-age={STATIC_SECONDS}, immutable"
         headers = ((b"content-type", kind + b"; charset=utf-8"), (b"cache-control", cache.encode()), NOSNIFF)
-        return Answer(200, None, headers, body)
+        return HttpResponse(200, None, headers, body)
 
-    async def _page(self, request: Request) -> Answer:
+    async def _page(self, request: Request) -> HttpResponse:
         chosen = parse_qs(request.query.decode("ascii", "replace")).get("lang", [""])[0]
         accepted = wanted_language(header(request.scope, b"accept-language"))
         body = self._once_a_second("page", chosen if chosen in LANGUAGES else accepted)
-        return Answer(200, None, PAGE_HEADERS, body)
+        return HttpResponse(200, None, PAGE_HEADERS, body)
 
-    async def _json(self, request: Request) -> Answer:
-        return Answer(200, None, JSON_HEADERS, self._once_a_second("json", request.scope["path"][len("/api/v2/") :]))
+    async def _json(self, request: Request) -> HttpResponse:
+        return HttpResponse(
+            200, None, JSON_HEADERS, self._once_a_second("json", request.scope["path"][len("/api/v2/") :])
+        )
 
     def _once_a_second(self, kind: str, variant: str) -> bytes:
         now = self._clock.now()

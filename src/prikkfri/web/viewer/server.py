@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from prikkfri.errors import UsageError
-from prikkfri.protocols.asgi import Answer, Application, Request, Route, edge, header
+from prikkfri.protocols.asgi import Application, HttpResponse, Request, Route, edge, header
 from prikkfri.web.refusal_page import refusal_page
 
 PAGES = Path(__file__).parent.parent
@@ -90,18 +90,18 @@ def application(settings: Mapping[str, object]) -> Application:
     policy = content_security_policy(settings).encode()
     served = {path: _served(path, body, policy) for path, body in shell_files(settings).items()}
 
-    async def file(request: Request) -> Answer:
+    async def file(request: Request) -> HttpResponse:
         return _file(served[request.scope["path"]], request)
 
     return edge([Route("GET", path, file) for path in served], page=refusal_page)
 
 
-def _file(file: ServedFile, request: Request) -> Answer:
+def _file(file: ServedFile, request: Request) -> HttpResponse:
     if header(request.scope, b"if-none-match").encode("latin-1") == file.etag:
-        return Answer(304, None, file.headers)
+        return HttpResponse(304, None, file.headers)
     if "gzip" in header(request.scope, b"accept-encoding"):
-        return Answer(200, None, (*file.headers, (b"content-encoding", b"gzip")), file.compressed)
-    return Answer(200, None, file.headers, file.body)
+        return HttpResponse(200, None, (*file.headers, (b"content-encoding", b"gzip")), file.compressed)
+    return HttpResponse(200, None, file.headers, file.body)
 
 
 def _served(path: str, body: bytes, policy: bytes) -> ServedFile:

@@ -3,7 +3,7 @@
 from html import escape
 from urllib.parse import parse_qsl
 
-from prikkfri.protocols.asgi import NO_STORE, Answer, Request, header
+from prikkfri.protocols.asgi import NO_STORE, HttpResponse, Request, header
 from prikkfri.web.status_page.words import LANGUAGES, wanted_language
 from prikkfri.web.wrong_number.words import WORDS
 
@@ -11,7 +11,7 @@ PATH = "/wrong-number"
 POLICY = b"default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 
-def page(request: Request, chosen: str = "", said: str = "") -> Answer:
+def page(request: Request, chosen: str = "", said: str = "") -> HttpResponse:
     """In the language that is `chosen` or asked for; `said`: `done`, or `bad`, a number that is none of ours."""
     return _page(422 if said == "bad" else 200, _language(request, chosen), said)
 
@@ -21,7 +21,7 @@ def _language(request: Request, chosen: str = "") -> str:
     return asked if asked in LANGUAGES else wanted_language(header(request.scope, b"accept-language"))
 
 
-def _page(status: int, language: str, said: str = "") -> Answer:
+def _page(status: int, language: str, said: str = "") -> HttpResponse:
     words = {name: escape(text) for name, text in WORDS[language].items()}
     others = " ".join(
         f'<a href="{PATH}?lang={code}" hreflang="{code}" lang="{code}">{name}</a>'
@@ -52,4 +52,4 @@ def _page(status: int, language: str, said: str = "") -> Answer:
         (b"vary", b"Accept-Language"),
         NO_STORE,
     )
-    return Answer(status, None, headers, html.encode())
+    return HttpResponse(status, None, headers, html.encode())

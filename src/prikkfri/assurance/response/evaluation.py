@@ -10,6 +10,7 @@ from prikkfri.assurance import incidents, recovery, status
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Holder, Impact, Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, Load
+from prikkfri.assurance.loads import LAYERS, STEPS
 from prikkfri.assurance.localisation import place, with_alarmed
 from prikkfri.assurance.programmes import Programmes, crowded, ended
 from prikkfri.assurance.recovery import Recovery
@@ -27,7 +28,7 @@ LOAD_BEFORE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grounds:
+class EvaluationContext:
     """What a look goes by, beside the outcomes."""
 
     standing: tuple[Alarm, ...]
@@ -44,11 +45,11 @@ class Grounds:
     others: tuple[Segment, ...] = ()
     """Places of other incidents, which this one is not about."""
     capacity: tuple[float, float] | None = None
-    """Sign-ins a second as measured when the incident began, and when that was; None when not known."""
+    """What the service was measured to take a second when the incident began, and when that was; None: not known."""
 
 
 @dataclass(frozen=True)
-class Look:
+class Evaluation:
     """An incident as it is after a look."""
 
     incident: Incident
@@ -58,7 +59,7 @@ class Look:
     """By the data just now, or by a person since the last look: its list is to be frozen."""
 
 
-def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, now: float) -> Look:
+def evaluate(incident: Incident, outcomes: Sequence[Outcome], grounds: EvaluationContext, *, now: float) -> Evaluation:
     """`outcomes`: those of the incident's service from `BEFORE_SECONDS` before it began up to `now`, oldest first."""
     promises = assessing.settled(outcomes, now=now, expectations=grounds.expectations)
     ours = [p for p in promises if not any(theirs.holds(p.segment) for theirs in grounds.others)]
@@ -66,7 +67,7 @@ def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, n
     if incident.state != "suspected":
         # A rule that acts on what it sees is one sign, not two: it does not confirm what it has raised itself.
         for fact in assessing.done(outcomes, incident):
-            incident = incidents.happened(incident, fact)
+            incident = incidents.apply_fact(incident, fact)
     pictures = assessing.pictures(outcomes)
     judged = _with_pictures(
         incident,
@@ -81,13 +82,13 @@ def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, n
         hits = 0
     else:
         gone = [alarm for alarm in incident.alarms if _gone(assessing.picture_channel(alarm), pictures)]
-        incident = incidents.stood(incident, (*grounds.standing, *gone), now)
-    incident = incidents.counted(incident, hits, now)
+        incident = incidents.confirm_standing(incident, (*grounds.standing, *gone), now)
+    incident = incidents.confirm_hits(incident, hits, now)
     quiet = not {alarm.segment for alarm in incident.alarms} & {alarm.segment for alarm in grounds.standing}
     # What has fallen for good is ordinary again when its alarm has gone: the crowd has left.
     left = incidents.only_fell(incident) and now - incident.opened_at >= grounds.criteria.hold_seconds
     if quiet and (judged.over or left):
-        incident = incidents.taken_back(incident, hits, judged.sentence, now)
+        incident = incidents.take_back(incident, hits, judged.sentence, now)
     incident = _moved(incident, judged, now, settled_after_seconds=grounds.criteria.hold_seconds)
     just_resolved = incident.state == "resolved" and incident.ended_at is None
     if just_resolved:
@@ -98,7 +99,7 @@ def look(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, n
         outcomes, status.steps_of(incident.segments), since=incident.since, until=until(incident, now)
     )
     incident = replace(incident, hit=made.seen, asked=max(asked, made.seen))
-    return Look(incident, judged, made, just_resolved)
+    return Evaluation(incident, judged, made, just_resolved)
 
 
 def until(incident: Incident, now: float) -> float:
@@ -106,13 +107,13 @@ def until(incident: Incident, now: float) -> float:
     return now if incident.open or incident.ended_at is None else incident.ended_at + 0.001
 
 
-def impact_of(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, *, now: float) -> Impact:
+def impact_of(incident: Incident, outcomes: Sequence[Outcome], grounds: EvaluationContext, *, now: float) -> Impact:
     """Who was hit by it, as known now."""
     scope = Scope(incident.segments, incident.since, until(incident, now))
     return impact(outcomes, scope, now=now, holder=grounds.holder, expectations=grounds.expectations)
 
 
-def _placed(incident: Incident, promises: Sequence[assessing.Settled], now: float) -> Incident:
+def _placed(incident: Incident, promises: Sequence[assessing.SettledPromise], now: float) -> Incident:
     """Once it is getting better the place stands: later minutes would only water it down."""
     if incident.state not in ("suspected", "confirmed", "mitigated"):
         return incident
@@ -122,7 +123,7 @@ def _placed(incident: Incident, promises: Sequence[assessing.Settled], now: floa
     alarmed = [alarm.segment for alarm in incident.alarms if alarm.kind == "share"]
     placement = with_alarmed(place(counted, usual, all_causes=True), alarmed, counted, usual)
     if placement.placed:
-        incident = incidents.placed(incident, placement, now)
+        incident = incidents.record_placement(incident, placement, now)
     if placement.several:
         worse: list[Segment] = []
         for each in placement.placed:
@@ -131,25 +132,28 @@ def _placed(incident: Incident, promises: Sequence[assessing.Settled], now: floa
     return replace(incident, since=assessing.began(promises, incident.segments, since=since))
 
 
-def _people(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, now: float) -> tuple[int, int]:
+def _people(incident: Incident, outcomes: Sequence[Outcome], grounds: EvaluationContext, now: float) -> tuple[int, int]:
     since, expectations = incident.since, grounds.expectations
     return assessing.people(outcomes, incident.segments, since=since, now=now, expectations=expectations)
 
 
-def _loaded(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds) -> Incident:
+def _loaded(incident: Incident, outcomes: Sequence[Outcome], grounds: EvaluationContext) -> Incident:
     """With the crowd that came up to its opening and the capacity of that time: assessed once, and never again.
 
     What the machines take under a fault, and who comes after it has begun, is no cause of it.
     """
-    if incident.load is not None or grounds.capacity is None or incident.service != "television":
+    layer = LAYERS.get(incident.service)
+    if incident.load is not None or grounds.capacity is None or layer is None:
         return incident
     since, until = incident.since - LOAD_BEFORE_SECONDS, incident.opened_at
     came = (outcome for outcome in outcomes if since <= outcome.time < until)
-    peak = assessing.peak_per_second(came, step="enter", over_seconds=LOAD_STRETCH_SECONDS)
-    return replace(incident, load=Load("signin", peak, *grounds.capacity))
+    peak = assessing.peak_per_second(came, step=STEPS[layer], over_seconds=LOAD_STRETCH_SECONDS)
+    return replace(incident, load=Load(layer, peak, *grounds.capacity))
 
 
-def _ended(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, now: float) -> tuple[str, float] | None:
+def _ended(
+    incident: Incident, outcomes: Sequence[Outcome], grounds: EvaluationContext, now: float
+) -> tuple[str, float] | None:
     """The programme that people had come for before the incident, if it has ended since then; and when."""
     since = incident.since - BEFORE_SECONDS
     channel = crowded(outcome for outcome in outcomes if since <= outcome.time < incident.since)
@@ -159,9 +163,9 @@ def _ended(incident: Incident, outcomes: Sequence[Outcome], grounds: Grounds, no
 
 def _judge(
     incident: Incident,
-    promises: Sequence[assessing.Settled],
+    promises: Sequence[assessing.SettledPromise],
     ended: tuple[str, float] | None,
-    grounds: Grounds,
+    grounds: EvaluationContext,
     now: float,
 ) -> Recovery:
     def counted(since: float, until: float) -> list[Bucket]:
@@ -194,7 +198,7 @@ def _gone(channel: str, pictures: Mapping[str, Outcome]) -> bool:
 
 
 def _with_pictures(
-    incident: Incident, judged: Recovery, pictures: Mapping[str, Outcome], grounds: Grounds, now: float
+    incident: Incident, judged: Recovery, pictures: Mapping[str, Outcome], grounds: EvaluationContext, now: float
 ) -> Recovery:
     channels = {alarm: channel for alarm in incident.alarms if (channel := assessing.picture_channel(alarm))}
     if not channels or grounds.blind:
@@ -229,13 +233,13 @@ def _moved(incident: Incident, judged: Recovery, now: float, *, settled_after_se
     from before the all-clear. (An alarm reopens it at once.)
     """
     if judged.over and incident.state == "recovering":
-        return incidents.happened(incident, Fact("proven", now, text=judged.sentence))
+        return incidents.apply_fact(incident, Fact("proven", now, text=judged.sentence))
     if judged.improving and incidents.accepts(incident, "improving") and incident.state != "suspected":
-        return incidents.happened(incident, Fact("improving", now, text=judged.sentence))
+        return incidents.apply_fact(incident, Fact("improving", now, text=judged.sentence))
     if incident.resolved_at is not None and now - incident.resolved_at < settled_after_seconds:
         return incident
     if judged.broken and incident.state in ("recovering", "resolved") and not incident.dismissed:
-        return incidents.happened(incident, Fact("relapse", now, text=judged.sentence))
+        return incidents.apply_fact(incident, Fact("relapse", now, text=judged.sentence))
     return incident
 
 

@@ -14,7 +14,7 @@ COMMAND_SECONDS_MAX = 60.0
 
 
 @dataclass(frozen=True)
-class Account:
+class IncidentReport:
     """What the product says of one incident; documents as its commands print them."""
 
     incident: dict[str, Any]
@@ -23,22 +23,24 @@ class Account:
     credits: Sequence[dict[str, Any]]
 
 
-async def incidents(home: Path, service: str) -> list[dict[str, Any]]:
+async def read_incidents(home: Path, service: str) -> list[dict[str, Any]]:
     """Its incidents of a service, the oldest first."""
     found = await _command(home, "incidents") or []  # without assurance there is no account at all
     return [incident for incident in reversed(found) if incident["service"] == service]
 
 
-async def accounts(home: Path, service: str) -> list[Account]:
+async def read_reports(home: Path, service: str) -> list[IncidentReport]:
     """All that it says of its incidents of a service, the oldest first."""
     told = []
-    for incident in await incidents(home, service):
+    for incident in await read_incidents(home, service):
         shown, affected, credits = await asyncio.gather(
             _command(home, "incidents", "show", incident["id"]),
             _command(home, "affected", incident["id"]),
             _command(home, "credits", incident["id"]),
         )
-        told.append(Account(shown["incident"], shown["answers"], affected or {"hits": [], "asked": 0}, credits or []))
+        told.append(
+            IncidentReport(shown["incident"], shown["answers"], affected or {"hits": [], "asked": 0}, credits or [])
+        )
     return told
 
 

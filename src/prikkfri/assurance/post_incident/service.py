@@ -14,7 +14,7 @@ from prikkfri.assurance import incidents, status
 from prikkfri.assurance.impact import Holder, Impact, holder_of, impact, named
 from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.remedies import ServiceCredit, Trial, in_doubt
-from prikkfri.assurance.response import looking, store
+from prikkfri.assurance.response import evaluation, store
 from prikkfri.assurance.response.timing import Timing
 from prikkfri.assurance.tally import Expectation
 from prikkfri.clock import Clock
@@ -27,7 +27,7 @@ RULE = "rule:policy"
 SECONDS_PER_DAY = 86_400.0
 
 
-class Afterwards:
+class PostIncidentWork:
     def __init__(
         self,
         database: Database,
@@ -103,7 +103,7 @@ class Afterwards:
         if identifier is None:
             return
         incident = await self._database.read(lambda q: store.incident(q, identifier))
-        since = incident.since - looking.BEFORE_SECONDS if incident else 0.0
+        since = incident.since - evaluation.BEFORE_SECONDS if incident else 0.0
         made = True
         if incident is not None and since >= self._kept_since():  # of what is older some is erased already
             made = await self._list(incident, since)
@@ -114,7 +114,7 @@ class Afterwards:
         """False when somebody was erased meanwhile: what was read before that would name them again."""
         now, erasures = self._clock.now(), self._erasures()
         grace_seconds = max(each.grace_seconds for each in self._expectations.values())
-        until = min(now, looking.until(incident, now) + grace_seconds)
+        until = min(now, evaluation.until(incident, now) + grace_seconds)
         outcomes = [each for each in await self._outcomes(since, until) if each.service == incident.service]
         holder = holder_of(await self._database.read(lambda q: store.holders(q, since=since, until=until)))
         async with self._acting:
@@ -135,16 +135,16 @@ class Afterwards:
             return None
         now = self._clock.now()
         due: Sequence[ServiceCredit] = ()
-        if status.told(incident) and is_proven(incident):
+        if status.is_public(incident) and is_proven(incident):
             tried = await self._trial(incident, made)
             due = tried.credits if tried and not tried.over_cap else ()
 
         async def work(transaction: Transaction) -> Incident:
             await store.save_impact(transaction, incident.id, made, incomplete, now, before=known)
             given = await store.give_credits(transaction, due, given_by=RULE, now=now)
-            after = credited(replace(incident, hit=made.seen), given, RULE, now)
+            after = record_credits(replace(incident, hit=made.seen), given, RULE, now)
             had = [each.credit for each in await store.credits_of(transaction, incident.id)]
-            after = incidents.doubted(after, len(in_doubt(had, made.hits)), now)
+            after = incidents.record_doubts(after, len(in_doubt(had, made.hits)), now)
             await store.save_incident(transaction, after)
             return after
 
@@ -160,14 +160,14 @@ def is_proven(incident: Incident) -> bool:
     return incident.state in ("resolved", "reviewed") and not incident.unproven
 
 
-def credited(incident: Incident, given: Sequence[ServiceCredit], by: str, now: float) -> Incident:
+def record_credits(incident: Incident, given: Sequence[ServiceCredit], by: str, now: float) -> Incident:
     """The incident after credits were given, if any were."""
     if not given:
         return incident
-    total = money.said(sum(credit.amount for credit in given), given[0].currency, "en")
+    total = money.format_amount(sum(credit.amount for credit in given), given[0].currency, "en")
     text = (
         f"{len(given)} customers were credited {total} together"
         if len(given) > 1
         else f"1 customer was credited {total}"
     )
-    return incidents.happened(incident, Fact("credited", now, by, text))
+    return incidents.apply_fact(incident, Fact("credited", now, by, text))
