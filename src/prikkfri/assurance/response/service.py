@@ -28,8 +28,10 @@ from prikkfri.assurance.impact import (
     Hit,
     Holder,
     Impact,
+    ListChange,
     Scope,
     condemned,
+    devices_of,
     exposure,
     holder_of,
     proven,
@@ -137,7 +139,7 @@ class Response:
         self._incidents: dict[str, Incident] = {}
         """Those that are open, and those resolved lately."""
         self._recoveries: dict[str, Recovery] = {}
-        self._lists: dict[str, dict[str, Hit]] = {}
+        self._lists: dict[str, Mapping[str, Hit]] = {}
         """Who stands on each incident's list in the database, by person; without one that is not known."""
         self._acting = asyncio.Lock()
         self._erasures = 0
@@ -349,7 +351,7 @@ class Response:
             standing=self._watch.standing,
             blind=bool(self._around.blind()),
             contacts=await self._contacts(incident),
-            holder=await self._holder(incident.since - evaluation.BEFORE_SECONDS),
+            holder=await self._holder(outcomes),
             expectations=self._expectations,
             criteria=self._criteria,
             programmes=self._around.programmes(),
@@ -369,7 +371,8 @@ class Response:
             after = record_credits(after, given, RULE, now)
             if changed and not after.open:
                 had = [each.credit for each in await self.credits(after.id)]
-                after = incidents.record_doubts(after, len(in_doubt(had, seen.impact.hits)), now)
+                doubted = await asyncio.to_thread(in_doubt, had, seen.impact.hits)
+                after = incidents.record_doubts(after, len(doubted), now)
             await self._save(after)
         sheet = await self.answers(await self._known(self._incidents[incident.id], seen.impact, outcomes))
         await self._database.write(lambda t: store.save_answers(t, incident.id, sheet))
@@ -392,24 +395,26 @@ class Response:
 
     async def _list(self, seen: evaluation.Evaluation, now: float) -> bool:
         """Stores the list of those hit when it has changed; says whether it has."""
-        identifier, hits = seen.incident.id, {hit.key: hit for hit in seen.impact.hits}
-        before = self._lists.get(identifier)
-        if before == hits and not seen.just_resolved:
+        identifier, known = seen.incident.id, self._lists.get(seen.incident.id)
+        stored = known if known is not None else {hit.key: hit for hit in await self.hits(identifier)}
+        change = await asyncio.to_thread(ListChange.between, stored, seen.impact.hits)
+        if known is not None and not change and not seen.just_resolved:
             return False
         incomplete = self._around.incomplete()
 
         async def work(transaction: Transaction) -> None:
-            await store.save_impact(transaction, identifier, seen.impact, incomplete, now, before=before)
+            await store.save_impact(transaction, identifier, seen.impact, incomplete, now, change=change)
             if seen.just_resolved:
                 await store.freeze_impact(transaction, identifier, now)
 
         self._lists.pop(identifier, None)  # should the write fail, nobody knows what is stored
         await self._database.write(work)
-        self._lists[identifier] = hits
+        self._lists[identifier] = change.by_person
         return True
 
-    async def _holder(self, since: float) -> Holder:
-        return holder_of(await self._database.read(lambda q: store.holders(q, since=since, until=math.inf)))
+    async def _holder(self, outcomes: Sequence[Outcome]) -> Holder:
+        devices = await asyncio.to_thread(devices_of, outcomes)
+        return await asyncio.to_thread(holder_of, await self._database.read(lambda q: store.holders_of(q, devices)))
 
     # What comes when nobody looks any more.
 
@@ -616,7 +621,8 @@ class Response:
         that_night = await self._database.read(
             partial(store.given_from, since=since, until=until, currency=policy.currency, but=incident.id)
         )
-        return trial(
+        return await asyncio.to_thread(
+            trial,
             policy,
             made.hits,
             incident=incident.id,
@@ -649,13 +655,16 @@ class Response:
         if incident.service != "messages":
             return ()
         scope = Scope(incident.segments, incident.since, evaluation.until(incident, self._clock.now()))
-        outcomes = [outcome for outcome in outcomes if incident.since <= outcome.time < scope.until]
         before = await self._outcomes(incident.since - self._timing.exposed_before_seconds, incident.since)
-        outcomes = [*before, *outcomes]
-        if (astray := condemned(outcomes, scope)) is not None:
-            return exposure(outcomes, astray)
-        # Failing to arrive exposes nobody. That none went astray, only canaries can say.
-        return () if proven(outcomes, scope) else None
+        return await asyncio.to_thread(_exposed, before, outcomes, scope)
+
+
+def _exposed(before: Sequence[Outcome], outcomes: Sequence[Outcome], scope: Scope) -> Sequence[Exposed] | None:
+    known = [*before, *(outcome for outcome in outcomes if scope.since <= outcome.time < scope.until)]
+    if (astray := condemned(known, scope)) is not None:
+        return exposure(known, astray)
+    # Failing to arrive exposes nobody. That none went astray, only canaries can say.
+    return () if proven(known, scope) else None
 
 
 def _told(outcome: Outcome) -> tuple[object, ...]:
