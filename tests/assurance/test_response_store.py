@@ -132,6 +132,8 @@ async def test_a_long_list_is_written_whole_in_parts(area: Database) -> None:
     count = "SELECT COUNT(*), MIN(first_asked), MAX(first_asked) FROM incident_hit WHERE incident = 'i'"
     assert await area.read(lambda q: q.fetch_one(count)) == (4_001, 10.0, 4_010.0)
     assert await area.read(lambda q: store.hits_of(q, "i")) == sorted(everybody, key=lambda each: each.key)
+    first, count = await area.read(lambda q: store.first_hits(q, "i", most=2))
+    assert (first, count) == ([everybody[0], everybody[1]], len(everybody))
     change = between(everybody, [everybody[7]])
     await area.write(lambda t: store.save_impact(t, "i", made(everybody[7]), "", 1.0, change=change))
     assert await area.read(lambda q: store.hits_of(q, "i")) == [everybody[7]]

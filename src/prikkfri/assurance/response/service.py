@@ -374,7 +374,8 @@ class Response:
                 doubted = await asyncio.to_thread(in_doubt, had, seen.impact.hits)
                 after = incidents.record_doubts(after, len(doubted), now)
             await self._save(after)
-        sheet = await self.answers(await self._known(self._incidents[incident.id], seen.impact, outcomes))
+        after = self._incidents[incident.id]
+        sheet = await self.answers(await self._known(after, seen.impact, await self._exposed(after, outcomes)))
         await self._database.write(lambda t: store.save_answers(t, incident.id, sheet))
 
     async def _contacts(self, incident: Incident) -> list[tuple[float, float]] | None:
@@ -447,19 +448,33 @@ class Response:
         """The figures of the list of those hit; None before it was made."""
         return await self._database.read(lambda q: store.listed(q, identifier))
 
+    async def incident(self, identifier: str) -> Incident | None:
+        """An incident by itself; None when there is no such."""
+        return await self._database.read(lambda q: store.incident(q, identifier))
+
+    def proven_over(self, identifier: str) -> bool:
+        """Whether the last look has found that the data proves an incident to be over."""
+        recovery = self._recoveries.get(identifier)
+        return recovery is not None and recovery.over
+
+    async def exposed(self, incident: Incident) -> Sequence[Exposed] | None:
+        """The messages that an incident exposed to strangers; None when nothing tells whether it did."""
+        if incident.service != "messages":
+            return ()
+        now = self._clock.now()
+        outcomes = await self._outcomes(incident.since, evaluation.until(incident, now), service=incident.service)
+        return await self._exposed(incident, outcomes)
+
     async def known(self, identifier: str) -> IncidentFacts | None:
         """All that is known of an incident; None when there is no such."""
-        incident = await self._database.read(lambda q: store.incident(q, identifier))
+        incident = await self.incident(identifier)
         if incident is None:
             return None
         listed = await self._database.read(lambda q: store.impact_of(q, incident))
-        outcomes = await self._outcomes(incident.since, evaluation.until(incident, self._clock.now()))
-        return await self._known(incident, listed[0] if listed else None, outcomes)
+        return await self._known(incident, listed[0] if listed else None, await self.exposed(incident))
 
-    async def _known(self, incident: Incident, made: Impact | None, outcomes: Sequence[Outcome]) -> IncidentFacts:
-        """`outcomes` may begin before it and go on after it."""
+    async def _known(self, incident: Incident, made: Impact | None, exposed: Sequence[Exposed] | None) -> IncidentFacts:
         listed = await self.listed(incident.id)
-        exposed = await self._exposed(incident, outcomes)
         given = await self.credits(incident.id)
         history = await self._database.read(lambda q: store.incidents(q, most=HISTORY_MAX))
         try:
@@ -491,6 +506,10 @@ class Response:
 
     async def hits(self, identifier: str) -> list[Hit]:
         return await self._database.read(lambda q: store.hits_of(q, identifier))
+
+    async def first_hits(self, identifier: str, *, most: int) -> tuple[list[Hit], int]:
+        """The first of those hit, and how many there are."""
+        return await self._database.read(lambda q: store.first_hits(q, identifier, most=most))
 
     async def credits(self, identifier: str) -> list[CreditRecord]:
         return await self._database.read(lambda q: store.credits_of(q, identifier))
@@ -655,7 +674,8 @@ class Response:
         if incident.service != "messages":
             return ()
         scope = Scope(incident.segments, incident.since, evaluation.until(incident, self._clock.now()))
-        before = await self._outcomes(incident.since - self._timing.exposed_before_seconds, incident.since)
+        earlier = incident.since - self._timing.exposed_before_seconds
+        before = await self._outcomes(earlier, incident.since, service=incident.service)
         return await asyncio.to_thread(_exposed, before, outcomes, scope)
 
 

@@ -213,6 +213,17 @@ async def hits_of(queries: Queries, identifier: str) -> list[Hit]:
     return hits
 
 
+async def first_hits(queries: Queries, identifier: str, *, most: int) -> tuple[list[Hit], int]:
+    """The first of those hit, by person, and how many there are."""
+    rows = await queries.fetch(
+        "SELECT customer, device, service, step, first_asked, tries, unanswered, last_reason, kept_later_at, observed"
+        " FROM incident_hit WHERE incident = :id ORDER BY person LIMIT :most",
+        {"id": identifier, "most": most},
+    )
+    count = await queries.fetch_one("SELECT COUNT(*) FROM incident_hit WHERE incident = :id", {"id": identifier})
+    return [_hit(row) for row in rows], count[0] if count else 0
+
+
 def _hit_pages(queries: Queries, identifier: str) -> AsyncIterator[list[Row]]:
     return fetch_pages(
         queries,
@@ -249,17 +260,20 @@ async def give_credits(
     transaction: Transaction, credits: Iterable[ServiceCredit], *, given_by: str, now: float
 ) -> list[ServiceCredit]:
     """Gives those that have not been given; returns them. The key in the database is what makes it once."""
-    by_key = {credit.key: credit for credit in credits}
-    added = await insert_new(
-        transaction,
-        "INSERT INTO service_credit (credit_key, incident, customer, amount, currency, policy, reason, given_by,"
-        " given_at, told_message, told_at) VALUES :rows ON CONFLICT (credit_key) DO NOTHING RETURNING credit_key",
-        ("key", "incident", "customer", "amount", "currency", "policy", "reason"),
-        (vars(credit) for credit in by_key.values()),
-        {"given_by": given_by, "given_at": now, "told_message": "", "told_at": 0.0},
-    )
-    new = {key for (key,) in added}
-    return [credit for key, credit in by_key.items() if key in new]
+    given: list[ServiceCredit] = []
+    for some in in_parts(credits, ROWS_AT_ONCE):
+        by_key = {credit.key: credit for credit in some}
+        added = await insert_new(
+            transaction,
+            "INSERT INTO service_credit (credit_key, incident, customer, amount, currency, policy, reason, given_by,"
+            " given_at, told_message, told_at) VALUES :rows ON CONFLICT (credit_key) DO NOTHING RETURNING credit_key",
+            ("key", "incident", "customer", "amount", "currency", "policy", "reason"),
+            (vars(credit) for credit in by_key.values()),
+            {"given_by": given_by, "given_at": now, "told_message": "", "told_at": 0.0},
+        )
+        new = {key for (key,) in added}
+        given += [credit for key, credit in by_key.items() if key in new]
+    return given
 
 
 async def credits_of(queries: Queries, identifier: str) -> list[CreditRecord]:
