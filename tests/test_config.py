@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prikkfri.config import ROLES, Config, load
+from prikkfri.config import ROLES, Config, load, moments_of
 from prikkfri.errors import ConfigError
 from prikkfri.sms.addresses import Numbering, read_recipient
 from prikkfri.sms.routing import Routes
@@ -108,6 +108,14 @@ def test_a_variable_is_written_as_in_the_file_but_text_needs_no_quotes(
     assert changed <= {section, variable.lower()}
 
 
+FROM, TO = "2026-11-28T20:30+01:00", "2026-11-28T22:30+01:00"
+
+
+def test_a_large_programme_is_two_moments(tmp_path: Path) -> None:
+    [programme] = read(tmp_path, f'streaming.large_programmes = ["{FROM}/{TO}"]').streaming.large_programmes
+    assert moments_of(programme) == (1_795_894_200.0, 1_795_901_400.0)
+
+
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
@@ -131,6 +139,31 @@ def test_a_variable_is_written_as_in_the_file_but_text_needs_no_quotes(
         ("[door]\nzzz = 1", "known here: joins_ipv4_prefix, joins_per_network"),
         ("door.joins_ipv4_prefix = 33", "`door.joins_ipv4_prefix` is at most 32, is 33"),
         ('door.joins_unlimited = ["::1/64"]', "`door.joins_unlimited` are addresses or networks, not '::1/64'"),
+        ('viewer.colour = "green"', "`viewer.colour` is a colour such as \"#1757c2\", not 'green'"),
+        (
+            'viewer.colour = "#ffee00"',
+            "`viewer.colour`: #ffee00 is hardly seen on the light page (contrast 1.10, at least 3); the nearest",
+        ),
+        (
+            'viewer.colour_dark = "#0a1030"',
+            "`viewer.colour_dark`: #0a1030 is hardly seen on the dark page (contrast 1.",
+        ),
+        ('viewer.waiting.nb = "Hei"', "`viewer.waiting` lacks sv, en: the page speaks three languages"),
+        ('[viewer.headline]\nnb = "Hei"\nsv = " "\nen = "Hello"', "`viewer.headline` lacks sv"),
+        (
+            '[viewer.waiting]\nnb = "Hei"\nsv = "Hej"\nen = "%s"' % ("x" * 401),
+            "`viewer.waiting.en` has at most 400 characters",
+        ),
+        ('[viewer.waiting]\nnb = "Hei"\nsv = "H\\u0007j"\nen = "x"', "`viewer.waiting.sv` has at most 400 characters"),
+        (
+            'streaming.large_programmes = ["20:30/22:30"]',
+            "are START/END such as 2026-11-28T20:30+01:00/2026-11-28T22:30",
+        ),
+        (f'streaming.large_programmes = ["{TO}/{FROM}"]', "not '2026-11-28T22:30+01:00/2026-11-28T20:30+01:00'"),
+        (f'streaming.large_programmes = ["{FROM}/{FROM}"]', "`streaming.large_programmes` are START/END"),
+        (f'streaming.large_programmes = ["{FROM}/2026-11-28T22:30"]', "`streaming.large_programmes` are START/END"),
+        (f'streaming.large_programmes = ["2026-11-28T20:30/{TO}"]', "`streaming.large_programmes` are START/END"),
+        (f'streaming.large_programmes = ["{FROM}"]', "`streaming.large_programmes` are START/END"),
         ('[[sms.accounts]]\nsystem_id = "a"', "sms.accounts.0 lacks `password`"),
         ("[[streaming.channels]]\nid = 'a'\nname = 'b'\nnumber = 1\nopen = 1", "must be true or false, is 1"),
     ],
@@ -139,6 +172,17 @@ def test_a_value_that_cannot_be_is_refused(tmp_path: Path, setting: str, says: s
     with pytest.raises(ConfigError, match=re.escape(says)) as refusal:
         read(tmp_path, setting)
     assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}")
+
+
+def test_the_page_wears_what_is_seen_and_says_what_is_said_in_three_languages(tmp_path: Path) -> None:
+    text = 'nb = "%s"\nsv = "a\\nb"\nen = "c"\n' % ("æ" * 400)
+    viewer = read(tmp_path, f'[viewer]\ncolour = "#767676"\ncolour_dark = "#666c79"\n[viewer.waiting]\n{text}').viewer
+    assert (viewer.colour, viewer.colour_dark, viewer.waiting.sv, viewer.headline.nb) == (
+        "#767676",
+        "#666c79",
+        "a\nb",
+        "",
+    )
 
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:

@@ -11,12 +11,14 @@ import tomllib
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import phonenumbers
 
+from prikkfri import contrast
 from prikkfri.errors import ConfigError
 
 ROLES = ("viewer", "signin", "playout", "sms", "assurance", "status", "door")
@@ -64,6 +66,30 @@ class Signin:
     device_token_lifetime_days: float = 90.0
     code_account: str = ""
     """The account in whose name codes to set a password go out, of a sensitive class; empty: none are sent."""
+
+
+VIEWER_TEXT_MAX = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """What the operator says on the viewer's page, in its three languages: all of them, or none."""
+
+    nb: str = ""
+    sv: str = ""
+    en: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Viewer:
+    colour: str = ""
+    """`#rrggbb`, of the button, the mark and the ring on the light page; empty: ours."""
+    colour_dark: str = ""
+    """The same on the dark page."""
+    headline: Text = Text()
+    """Above the form and the line; empty: ours."""
+    waiting: Text = Text()
+    """Told to those who stand in the line; empty: nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +151,8 @@ class Streaming:
     fallback_held_seconds: float = 120.0
     """People have got in again for so long before they close."""
     timezone: str = "Europe/Oslo"
+    large_programmes: tuple[str, ...] = ()
+    """When so many come that playback tokens are renewed ahead of it: `START/END`, ISO 8601 with the zone's offset."""
 
 
 SHORT_CODE_DIGITS_MAX = 6
@@ -324,6 +352,7 @@ class Config:
     roles: Roles = Roles()
     storage: Storage = Storage()
     journal: Journal = Journal()
+    viewer: Viewer = Viewer()
     signin: Signin = Signin()
     door: Door = Door()
     streaming: Streaming = Streaming()
@@ -387,6 +416,15 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
                 raise source.refuse(
                     (*setting, str(index)), f"`{name}` are addresses or networks, not {network!r}: {error}"
                 ) from None
+    for index, programme in enumerate(config.streaming.large_programmes):
+        try:
+            moments_of(programme)
+        except ValueError:
+            raise source.refuse(
+                ("streaming", "large_programmes", str(index)),
+                f"`streaming.large_programmes` are START/END such as 2026-11-28T20:30+01:00/2026-11-28T22:30+01:00, not"
+                f" {programme!r}",
+            ) from None
     if config.door.joins_ipv4_prefix > 32:
         raise source.refuse(
             ("door", "joins_ipv4_prefix"), f"`door.joins_ipv4_prefix` is at most 32, is {config.door.joins_ipv4_prefix}"
@@ -432,10 +470,19 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
                     ("sms", "links", str(index), name),
                     f"link {link.name!r} would carry nothing: `{name}` is at least 1, is {value}",
                 )
+    _refuse_unreadable(config.viewer, source)
     _refuse_two_for_one(config.sms, source)
     _refuse_two_channels(config.streaming.channels, source)
     _refuse_nobodys(config, source)
     return dataclasses.replace(config, home=home, demo=demo)
+
+
+def moments_of(programme: str) -> tuple[float, float]:
+    """Start and end of one of `streaming.large_programmes`, seconds since 1970 UTC. Raises `ValueError`."""
+    start, end = (datetime.fromisoformat(moment) for moment in programme.split("/"))
+    if start.tzinfo is None or end.tzinfo is None or end <= start:
+        raise ValueError("no time, or no offset from UTC")
+    return start.timestamp(), end.timestamp()
 
 
 def _refuse_unknown(config: Config, source: "_Source") -> None:
@@ -460,6 +507,34 @@ def _refuse_unknown(config: Config, source: "_Source") -> None:
                 f'`currency` of {remedy.name!r} is one of ISO 4217 in three capital letters, such as "NOK",'
                 f" not {remedy.currency!r}",
             )
+
+
+def _refuse_unreadable(viewer: Viewer, source: "_Source") -> None:
+    """What people could not see, or not read in their language, is found out before they come."""
+    for name, theme, colour in (("colour", "light", viewer.colour), ("colour_dark", "dark", viewer.colour_dark)):
+        if not colour:
+            continue
+        if not contrast.is_colour(colour):
+            raise source.refuse(("viewer", name), f'`viewer.{name}` is a colour such as "#1757c2", not {colour!r}')
+        if (seen := contrast.least_contrast(colour, theme)) < contrast.SEEN_MIN:
+            raise source.refuse(
+                ("viewer", name),
+                f"`viewer.{name}`: {colour} is hardly seen on the {theme} page (contrast {seen:.2f}, at least"
+                f" {contrast.SEEN_MIN:.0f}); the nearest that is: {contrast.nearest_seen(colour, theme)}",
+            )
+    for name, text in (("headline", viewer.headline), ("waiting", viewer.waiting)):
+        said = {language: getattr(text, language) for language in ("nb", "sv", "en")}
+        missing = [language for language, words in said.items() if not words.strip()]
+        if 0 < len(missing) < len(said):
+            raise source.refuse(
+                ("viewer", name), f"`viewer.{name}` lacks {', '.join(missing)}: the page speaks three languages"
+            )
+        for language, words in said.items():
+            if len(words) > VIEWER_TEXT_MAX or re.search(r"[\x00-\x09\x0b-\x1f\x7f]", words):
+                raise source.refuse(
+                    ("viewer", name, language),
+                    f"`viewer.{name}.{language}` has at most {VIEWER_TEXT_MAX} characters and no control characters",
+                )
 
 
 def _refuse_nobodys(config: Config, source: "_Source") -> None:

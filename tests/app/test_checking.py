@@ -149,7 +149,7 @@ async def test_who_holds_a_port_is_told_apart(config: Config, clock: ManualClock
 
 ROLE = """
 import http.server, pathlib, sys
-from prikkfri.app.locks import held
+from prikkfri.app.locks import hold_lock
 class Health(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
@@ -158,7 +158,7 @@ class Health(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Health)
-with held(pathlib.Path(sys.argv[-1]), "viewer"):
+with hold_lock(pathlib.Path(sys.argv[-1]), "viewer"):
     print("ready", flush=True)
     server.serve_forever()
 """

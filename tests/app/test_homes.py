@@ -34,11 +34,21 @@ ASKERS = {
     "quarantine discard": ["quarantine", "discard", "m1"],
     "sms restored": ["sms", "restored"],
 }
+ASKERS_OF_THE_DOOR = {
+    "line show": ["line", "show"],
+    "line rate": ["line", "rate", "10"],
+    "line pause": ["line", "pause"],
+    "line drain": ["line", "drain"],
+    "line open": ["line", "open"],
+    "line auto": ["line", "auto"],
+    "line schedule": ["line", "schedule", "--withdraw"],
+}
 SEND = ["send", "--from", "2010", "--to", "+4790000001", "hei"]
 REHEARSE = ["rehearse", "kickoff"]
 NEEDS_A_HOME = {
     **READERS,
     **ASKERS,
+    **ASKERS_OF_THE_DOOR,
     "send": SEND,
     "rehearse kickoff": REHEARSE,
     "check": ["check"],
@@ -98,11 +108,14 @@ def test_a_home_in_which_nothing_is_stored_yet_is_said_to_be(tmp_path: Path, com
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("command", ASKERS.values(), ids=ASKERS)
+@pytest.mark.parametrize(
+    "command", [*ASKERS.values(), *ASKERS_OF_THE_DOOR.values()], ids=[*ASKERS, *ASKERS_OF_THE_DOOR]
+)
 def test_a_home_on_which_no_centre_has_run_has_no_key_and_is_given_none(tmp_path: Path, command: list[str]) -> None:
     error = refusal(command, tmp_path)
+    asked = "door" if command[0] == "line" else "SMS centre"
     assert isinstance(error, UsageError)
-    assert str(error) == f"--home {tmp_path}: no SMS centre has run there, which leaves its key; {MEND}"
+    assert str(error) == f"--home {tmp_path}: no {asked} has run there, which leaves its key; {MEND}"
     assert not any(tmp_path.iterdir())
 
 
@@ -116,6 +129,18 @@ def test_a_centre_that_does_not_run_is_named_with_how_to_start_it(tmp_path: Path
     error = refusal(command, tmp_path)
     assert not isinstance(error, UsageError)
     assert str(error).startswith(f"the SMS centre does not answer on http://localhost:{port}/")
+    assert str(error).endswith(f"; is it running? prikkfri serve --home {tmp_path}")
+
+
+@pytest.mark.parametrize("command", ASKERS_OF_THE_DOOR.values(), ids=ASKERS_OF_THE_DOOR)
+def test_a_door_that_does_not_run_is_named_with_how_to_start_it(tmp_path: Path, command: list[str]) -> None:
+    command_key(tmp_path, "door")
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    (tmp_path / "prikkfri.toml").write_text(f"[roles.door]\nport = {port}\n")
+    error = refusal(command, tmp_path)
+    assert not isinstance(error, UsageError)
+    assert str(error).startswith(f"the door does not answer on http://localhost:{port}/")
     assert str(error).endswith(f"; is it running? prikkfri serve --home {tmp_path}")
 
 

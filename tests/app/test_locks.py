@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from prikkfri.app.__main__ import main
-from prikkfri.app.locks import held, lock_file, refuse_held
+from prikkfri.app.locks import hold_lock, lock_file, refuse_held
 from prikkfri.cli.serving import alone_with
 from prikkfri.errors import UsageError
 
 HOLDS = """
 import pathlib, sys
-from prikkfri.app.locks import held
-with held(pathlib.Path(sys.argv[1]), "door"):
+from prikkfri.app.locks import hold_lock
+with hold_lock(pathlib.Path(sys.argv[1]), "door"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -51,7 +51,7 @@ async def test_a_second_one_is_refused_with_the_holder_until_the_kernel_has_take
     first.kill()
     await first.wait()
     refuse_held(home, "door")
-    with held(home, "door"):
+    with hold_lock(home, "door"):
         assert lock_file(home, "door").read_text() == f"{os.getpid()}\n"
     assert home.stat().st_mode & 0o777 == 0o700
 
@@ -70,5 +70,5 @@ def test_to_look_makes_nothing_and_a_home_that_is_none_is_one_line(tmp_path: Pat
     assert not (tmp_path / "nowhere").exists()
     (tmp_path / "file").write_text("in the way")
     said = r"file.*; let whoever runs Prikkfri read and write there"
-    with pytest.raises(UsageError, match=said), held(tmp_path / "file", "door"):
+    with pytest.raises(UsageError, match=said), hold_lock(tmp_path / "file", "door"):
         pytest.fail("there is no home")

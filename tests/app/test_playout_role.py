@@ -24,8 +24,8 @@ REFUSED, LATE = httpx.ConnectError("refused"), httpx.ReadTimeout("late")
 Answer = httpx.Response | httpx.HTTPError
 
 
-def line(wait_s: object) -> httpx.Response:
-    return httpx.Response(200, json={"wait_s": wait_s})
+def line(wait_s: object, **more: object) -> httpx.Response:
+    return httpx.Response(200, json={"wait_s": wait_s, **more})
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,13 @@ def line(wait_s: object) -> httpx.Response:
         (httpx.Response(200), line(60.0), ""),
         (httpx.Response(200), line(60.1), LONG_LINE),
         (httpx.Response(200), line(None), LONG_LINE),  # it stands still
+        (httpx.Response(200), line(None, ordered={"state": "paused"}), LONG_LINE),
+        (httpx.Response(200), line(60.1, ordered={"state": "drained"}), LONG_LINE),
+        # Until a room opens nobody has waited in vain.
+        (httpx.Response(200), line(660.0, ordered={"state": "scheduled", "in_s": 600.0}), ""),
+        (httpx.Response(200), line(660.1, ordered={"state": "scheduled", "in_s": 600.0}), LONG_LINE),
+        (httpx.Response(200), line(100, ordered={"state": "scheduled"}), ""),
+        (httpx.Response(200), line(100, ordered="soon"), ""),
         (httpx.Response(200), REFUSED, ""),  # without a door one signs in all the same
         (httpx.Response(200), LATE, ""),
         (httpx.Response(200), httpx.Response(503), ""),

@@ -11,7 +11,7 @@ SOURCE = Path(prikkfri.__file__).parents[1]
 SCRIPT = f"""
 import asyncio, sys
 sys.path.insert(0, {str(SOURCE)!r})
-from prikkfri.app.process import run_until_told, say_ready
+from prikkfri.app.process import run_until_stopped, say_ready
 
 async def work():
     how = sys.argv[1]
@@ -29,7 +29,7 @@ async def work():
         print("cleaned up", flush=True)
 
 try:
-    asyncio.run(run_until_told(work))
+    asyncio.run(run_until_stopped(work))
 except asyncio.CancelledError:
     sys.exit(3)
 except LookupError:

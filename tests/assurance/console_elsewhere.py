@@ -24,12 +24,18 @@ from prikkfri.subscribers.subscriptions import Subscriber, Subscription
 from prikkfri.web.console.server import application
 
 ORIGIN = "http://console.test"
-KEYS = {"playout": "key of playout", "sms": "key of sms", "signin": "key of signin"}
+KEYS = {"playout": "key of playout", "sms": "key of sms", "signin": "key of signin", "door": "key of door"}
 KARI = Subscriber("s/1", "Kari", "kari@example.no")
 ROUTE = {
     "link": "nord", "partner": "Nordtel", "state": "open", "since": 0.0, "by": "", "reason": "", "instead": "",
     "waiting": 3, "trusted": True, "judged": 90, "astray": 0, "stopped_at": 0.0, "exposed_since": 0.0,
     "likely_since": 0.0,
+}  # fmt: skip
+LINE: dict[str, Any] = {
+    "number": 7, "order": {"kind": "auto", "per_second": 0.0, "reason": "", "by": "", "at": 0.0}, "room": None,
+    "line": {"waiting": 1_234, "given_per_second": 20.0, "spent_per_second": 18.0, "machine_per_second": 24.0,
+             "passes_out": 40, "wait_s": 61.7, "unspent_share": 0.1, "absent_share": 0.12, "silent_since": None},
+    "history": [],
 }  # fmt: skip
 
 
@@ -42,6 +48,12 @@ class Elsewhere:
     route: dict[str, Any] = field(default_factory=lambda: dict(ROUTE))
     complaints: list[str] = field(default_factory=list)
     """Who said that the partner of the route complains."""
+
+    line: dict[str, Any] = field(default_factory=lambda: dict(LINE))
+    orders: list[dict[str, Any]] = field(default_factory=list)
+    """Of the line."""
+    refuses: str = ""
+    """Why the door takes none."""
 
     held: dict[str, Any] = field(default_factory=dict)
     """What is in quarantine, by its id."""
@@ -77,6 +89,13 @@ class Elsewhere:
         match request.method, role:
             case "GET", "playout":
                 return httpx.Response(200, json=list(self.channels.values()))
+            case "GET", "door":
+                return httpx.Response(200, json=self.line)
+            case "POST", "door" if self.refuses:
+                return httpx.Response(409, json={"error": "ordered-meanwhile", "message": self.refuses})
+            case "POST", "door" if request.url.path == "/steering":
+                self.orders.append(wanted)
+                return httpx.Response(200, json=self.line)
             case "GET", "sms" if request.url.path == "/links":
                 return httpx.Response(200, json=self.links) if self.links else httpx.Response(503)
             case "GET", "sms" if request.url.path == "/health":
@@ -156,10 +175,11 @@ class House:
 
 @asynccontextmanager
 async def console_beside(elsewhere: Elsewhere, home: Path, clock: ManualClock) -> AsyncIterator[House]:
-    """Somebody whose account acts has signed in."""
+    """Somebody who may act has signed in."""
     database = await open_database(Location(home), "assurance")
     client = httpx.AsyncClient(transport=httpx.MockTransport(elsewhere))
     urls = {"playout": "http://playout.test", "sms": "http://sms.test", "signin": "http://signin.test"}
+    urls["door"] = "http://door.test"
 
     async def found(key: str) -> Subscriber | None:
         return KARI if key in (KARI.id, KARI.email) and not elsewhere.erased else None

@@ -7,7 +7,7 @@ import pytest
 from prikkfri.assurance import plain
 from prikkfri.assurance.answers import NOT_KNOWN, QUESTIONS, IncidentFacts, Load, answer_sheet, headline
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.impact import Exposed, Scope, impact
+from prikkfri.assurance.impact import ExposedMessage, Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident, record_placement
 from prikkfri.assurance.localisation import Cell, ClearedValue, Placement, place
 from prikkfri.assurance.notices import notices, sensitive_count
@@ -316,7 +316,9 @@ def test_load_is_a_cause_only_from_the_capacity_on() -> None:
 
 def test_exposure_counts_the_sensitive_and_names_the_notices_that_are_due() -> None:
     classes = ["code"] * 3 + ["notice"] * 7
-    exposed = [Exposed(f"m{n}", "+4790000001", "", "clinic", name, NINE, "kept") for n, name in enumerate(classes)]
+    exposed = [
+        ExposedMessage(f"m{n}", "+4790000001", "", "clinic", name, NINE, "kept") for n, name in enumerate(classes)
+    ]
     drafts = notices(incident(), exposed, hit=None)
     assert [draft.due_at for draft in drafts] == sorted(draft.due_at for draft in drafts)
     answers = answer_sheet(
@@ -341,7 +343,9 @@ def test_exposure_counts_the_sensitive_and_names_the_notices_that_are_due() -> N
 
 def test_the_drafts_are_due_by_the_law_and_say_what_is_known_and_what_is_not() -> None:
     classes = ["code", "otp", "notice", ""]
-    exposed = [Exposed(f"m{n}", "+4790000001", "", "clinic", name, NINE, "kept") for n, name in enumerate(classes)]
+    exposed = [
+        ExposedMessage(f"m{n}", "+4790000001", "", "clinic", name, NINE, "kept") for n, name in enumerate(classes)
+    ]
     assert [sensitive_count([each]) for each in exposed] == [1, 1, 0, 0]
     assert [sensitive_count([replace(exposed[0], message_class=name)]) for name in ("log-in-code", "health", "x")] == [
         1, 1, 0,

@@ -59,7 +59,7 @@ async def evening(house: House, name: str = "evening", *, over: bool = True, cus
     if over:
         credit = ServiceCredit(f"{name}:{customer}", name, customer, 4_900, "NOK", "kick-off", "waited")
         await database.write(lambda t: store.give_credits(t, [credit], given_by="rule:policy", now=now + 60))
-        await database.write(lambda t: store.mark_told(t, credit.key, "m-told", now + 70))
+        await database.write(lambda t: store.mark_notified(t, credit.key, "m-told", now + 70))
     return found
 
 

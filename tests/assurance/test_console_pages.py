@@ -27,7 +27,7 @@ from prikkfri.journal.others import OthersArea
 from prikkfri.storage import Location, open_database, open_reader
 from prikkfri.storage.opening import history, migrate, open_unmigrated
 from prikkfri.subscribers.subscriptions import Subscriber
-from prikkfri.web.console.live import PACE, LiveUpdates, look_at_overview
+from prikkfri.web.console.live import PACE, LiveUpdates, read_overview
 from prikkfri.web.console.pages import BODY_BYTES_MAX
 from prikkfri.web.console.server import application
 
@@ -479,7 +479,7 @@ async def test_why_not_is_a_page_for_a_browser_and_json_for_all_others(house: Ho
     await asked("/outcomes", 503, "unavailable", said="The console's database does not answer")
     house.disk.full = False
     await house.sign_in(name="ola", password=password)
-    await asked("/alarms/seen", 403, "looks-only", said="Your account may look", text="gap")
+    await asked("/alarms/seen", 403, "looks-only", said="You may look", text="gap")
     await house.post("/sign-out")
     await asked("/sign-in", 401, "wrong-credentials", said="Name or password is wrong", name="nobody", password="wrong")
 
@@ -535,7 +535,7 @@ async def test_an_account_that_looks_sees_everything_and_changes_nothing(house: 
     for order in ORDERS:
         if order not in LOOKS:
             answer = await house.post(order, **FIELDS | {"name": "duty"})
-            assert (answer.status_code, "does not act" in answer.text) == (403, True), order
+            assert (answer.status_code, "You may look, and not act" in answer.text) == (403, True), order
     assert [(each.name, each.role) for each in await house.console.users()] == [("duty", "act"), ("ola", "look")]
     for order in LOOKS:
         assert (await house.post(order, **FIELDS)).status_code != 403, order
@@ -656,7 +656,7 @@ async def test_events_carry_the_page_and_the_chart(house: House) -> None:
     async def render(seen: Overview) -> dict[str, str]:
         return {"sentence": seen.tone}
 
-    live = LiveUpdates(look_at_overview(house.assurance, render), clock=house.clock, pace=PACE)
+    live = LiveUpdates(read_overview(house.assurance, render), clock=house.clock, pace=PACE)
     events = live.events("15m")
     assert await anext(events) == b"retry: 2000\n\n"
     name, data = (await anext(events)).decode().strip().split("\n")

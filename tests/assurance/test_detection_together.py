@@ -54,7 +54,7 @@ def test_it_agrees_with_each_series_by_itself(phases: list[tuple[tuple[int, int,
             kinds = [{alarm.kind for alarm in state.raised} for state in alone]
             assert [*sums.shares_stand] == ["share" in theirs for theirs in kinds]
             assert [*sums.plunges_stand] == ["plunge" in theirs for theirs in kinds]
-    for state, again in zip(alone, together.states(sums, SEGMENTS, {}), strict=True):
+    for state, again in zip(alone, together.each_series(sums, SEGMENTS, {}), strict=True):
         assert again.segment == state.segment and again.level.stretches == pytest.approx(state.level.stretches)
         assert (again.level.buckets, again.level.stretch_buckets) == (state.level.buckets, state.level.stretch_buckets)
         for name in ("settled", "broken", "volume", "variance", "stretch"):
@@ -74,9 +74,9 @@ def test_taken_apart_and_put_together_it_is_the_same_and_more_series_stand_behin
             sums, kept, kept / 10, float(second), SETTINGS, segments=SEGMENTS, seen=kept >= 0, falls=FALLS
         )
     alarm = replace(series.share_alarm(series.Sum(9.0, 1.0, 2.0, 1.0), SEGMENTS[1], 2.0, 0.1, 8.0), kind="plunge")
-    again = together.of(together.states(sums, SEGMENTS, {1: (alarm,)}), SETTINGS)
+    again = together.of(together.each_series(sums, SEGMENTS, {1: (alarm,)}), SETTINGS)
     wanted = {**vars(sums), "plunges_stand": np.array([False, True, False]), "shares_stand": np.array([False] * 3)}
     assert all(np.array_equal(getattr(again, name), value) for name, value in wanted.items())
     more = together.grown(sums, together.fresh(SEGMENTS[:1], SETTINGS))
-    states = together.states(more, [*SEGMENTS, SEGMENTS[0]], {})
-    assert states == [*together.states(sums, SEGMENTS, {}), SeriesState(SEGMENTS[0])]
+    states = together.each_series(more, [*SEGMENTS, SEGMENTS[0]], {})
+    assert states == [*together.each_series(sums, SEGMENTS, {}), SeriesState(SEGMENTS[0])]

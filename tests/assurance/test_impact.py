@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from prikkfri.assurance.impact import Exposed, Hit, Impact, Scope, condemned, exposure, holder_of, impact, named, proven
+from prikkfri.assurance.impact import (
+    ExposedMessage,
+    Hit,
+    Impact,
+    Scope,
+    exposure,
+    holder_of,
+    impact,
+    misdelivery_scope,
+    name_devices,
+    proven,
+)
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome
@@ -304,12 +315,12 @@ def test_canaries_say_since_when_and_until_when_a_way_is_not_to_be_trusted() -> 
     told = [route(800.0, "broken", "Telia"), route(900.0, "kept", "Telia"), route(1_250.0, "broken", "Telia")]
     told += [route(700.0, "broken", "Tre"), route(1_900.0, "broken", "Tre"), route(1_400.0, "kept", "Telia")]
     by_canaries = Scope((Segment.of({"service": "messages", "step": "route", "partner": "Telia"}),), 1_000.0, 2_000.0)
-    assert condemned(told, by_canaries) == Scope(by_canaries.segments, 800.0, 1_250.0)
-    assert condemned(told[:0], by_canaries) is None and not proven(told[:0], by_canaries)
+    assert misdelivery_scope(told, by_canaries) == Scope(by_canaries.segments, 800.0, 1_250.0)
+    assert misdelivery_scope(told[:0], by_canaries) is None and not proven(told[:0], by_canaries)
     kept = [structs.replace(outcome, verdict="kept") for outcome in told]
-    assert condemned(kept, by_canaries) is None and proven(kept, by_canaries)
+    assert misdelivery_scope(kept, by_canaries) is None and proven(kept, by_canaries)
     sent = [deliver(850.0, "asked", "before anybody knew"), deliver(1_300.0, "asked", "after it was proven")]
-    astray = condemned(told, by_canaries)
+    astray = misdelivery_scope(told, by_canaries)
     assert astray is not None
     assert [each.message for each in exposure(sent, astray)] == ["before anybody knew"]
 
@@ -492,7 +503,7 @@ def test_condemned_and_exposed_is_a_way_whatever_step_and_layer_told_of_it() -> 
     told = [structs.replace(routed(at), verdict="broken", reason="misdelivery") for at in (1_200.0, 1_300.0)]
     for told_of in ({"step": "deliver"}, {"layer": "sms-centre"}, {"step": "route", "layer": "sms-centre"}):
         scope = Scope((Segment.of({"service": "messages", "partner": "Telia", **told_of}),), 1_000.0, 2_000.0)
-        assert condemned(told, scope) == Scope(scope.segments, 1_200.0, 1_300.0)
+        assert misdelivery_scope(told, scope) == Scope(scope.segments, 1_200.0, 1_300.0)
         assert [each.message for each in exposure([deliver(1_250.0, "asked", "m1")], scope)] == ["m1"]
 
 
@@ -510,9 +521,9 @@ def test_exposed_is_what_was_sent_from_the_first_moment_to_before_the_last_and_b
 
 def test_a_message_exposed_stands_with_what_its_journal_says_and_nothing_else() -> None:
     (whole,) = exposure([deliver(1_100.0, "asked", "m1", customer="C1"), deliver(1_200.0, "broken", "m1")], TELIA)
-    assert whole == Exposed("m1", "+4790000001", "C1", "clinic", "code", 1_100.0, "broken")
+    assert whole == ExposedMessage("m1", "+4790000001", "C1", "clinic", "code", 1_100.0, "broken")
     (bare,) = exposure([deliver(1_100.0, "asked", "m1", device="", dimensions={"partner": "Telia"})], TELIA)
-    assert bare == Exposed("m1", "", "", "", "", 1_100.0, "asked")
+    assert bare == ExposedMessage("m1", "", "", "", "", 1_100.0, "asked")
     named = [deliver(900.0, "kept", "m0", customer="C7"), deliver(1_100.0, "asked", "m1")]
     assert [each.customer for each in exposure(named, TELIA)] == ["C7"]
     two = [deliver(1_300.0, "asked", "m2"), deliver(1_100.0, "asked", "m1")]
@@ -662,7 +673,7 @@ def test_a_line_that_a_role_saw_is_seen_when_it_becomes_one_with_what_only_a_dev
     told = Hit("C1", "d-1", "television", "sign-in", 1_050.0, 1, 1, "", None, False)
     for first, second in ((1_050.0, 1_100.0), (1_100.0, 1_050.0)):
         lines = (replace(told, first_asked=first), replace(told, first_asked=second, observed=True))
-        (only,) = named(Impact(SCOPE, lines, 2, 0, ""), lambda device, at: "C1", since=0.0).hits
+        (only,) = name_devices(Impact(SCOPE, lines, 2, 0, ""), lambda device, at: "C1", since=0.0).hits
         assert only.observed
 
 
@@ -673,17 +684,17 @@ def test_lines_that_turn_out_to_be_one_persons_become_one() -> None:
         Hit("C1", "d-3", "television", "sign-in", 1_200.0, 3, 2, "", 1_300.0, False),
     )
     made = Impact(SCOPE, lines, 9, 0, "")
-    found = named(made, lambda device, at: "C1", since=0.0)
+    found = name_devices(made, lambda device, at: "C1", since=0.0)
     (only,) = found.hits
     assert only == Hit("C1", "d-2", "television", "sign-in", 1_050.0, 6, 4, "overloaded", 1_300.0, True)
-    assert (found.asked, found.digest) == (7, named(found, lambda device, at: None, since=0.0).digest)
-    assert len({made.digest, found.digest, named(made, lambda device, at: None, since=0.0).digest}) == 3
-    (both,) = named(Impact(SCOPE, lines[:2], 9, 0, ""), lambda device, at: "C1", since=0.0).hits
+    assert (found.asked, found.digest) == (7, name_devices(found, lambda device, at: None, since=0.0).digest)
+    assert len({made.digest, found.digest, name_devices(made, lambda device, at: None, since=0.0).digest}) == 3
+    (both,) = name_devices(Impact(SCOPE, lines[:2], 9, 0, ""), lambda device, at: "C1", since=0.0).hits
     assert (both.kept_later_at, both.last_reason, both.observed) == (None, "overloaded", True)
     for seen in (True, False):  # by a role, whichever of the two it was
         earlier, later = replace(lines[0], observed=not seen), replace(lines[2], observed=seen)
-        (one,) = named(Impact(SCOPE, (earlier, later), 9, 0, ""), lambda device, at: "C1", since=0.0).hits
+        (one,) = name_devices(Impact(SCOPE, (earlier, later), 9, 0, ""), lambda device, at: "C1", since=0.0).hits
         assert one.observed
     for since, customer in ((1_100.0, "C1"), (1_100.1, "")):
-        (late,) = named(Impact(SCOPE, (lines[0],), 9, 0, ""), lambda device, at: "C1", since=since).hits
+        (late,) = name_devices(Impact(SCOPE, (lines[0],), 9, 0, ""), lambda device, at: "C1", since=since).hits
         assert late.customer == customer

@@ -36,6 +36,8 @@ VIEWER = "http://localhost:8080"
 FLOOD, HOMES = "203.0.113.66", "192.0.2.1"
 SETTINGS = Settings(sign_in_grace_seconds=10, line_grace_seconds=20, hold_seconds=30, warm_up_seconds=30)
 
+HOLDER = "s-" + "A" * 43
+
 
 class Town:
     """A door and a playout with their real edges, a sign-in that answers or not, and the assurance of them all."""
@@ -126,14 +128,16 @@ class Town:
                 self.clock.advance(1.0)
                 await self.door.ask_signin()
                 for _ in range(invented):
-                    await flood.post("/enter", json={"device": self._device("x")})
+                    await flood.post("/enter", json={"device": self._device("x"), "holder": HOLDER})
                 for _ in range(reports):
                     told = {"device": self._device("r"), "step": "sign-in", "kept": False, "reason": "no-answer"}
                     await reporting.post("/report", json=told)
                 await self._come_back(homes)
                 for _ in range(coming):
                     device = self._device("h")
-                    self._goes_on(device, (await homes.post("/enter", json={"device": device})).json())
+                    self._goes_on(
+                        device, (await homes.post("/enter", json={"device": device, "holder": HOLDER})).json()
+                    )
                 wait_s = (await homes.get("/line")).json()["wait_s"]
                 trouble = trouble_of(True, float("inf") if wait_s is None else wait_s, Streaming())
                 self._seen = self._seen.asked(trouble, self.clock.now())

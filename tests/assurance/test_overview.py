@@ -64,6 +64,28 @@ def test_all_kept() -> None:
     assert told(view) == ("none", WELL)
 
 
+def test_the_share_of_known_devices_that_saw_no_line_is_told() -> None:
+    def told(verdict: str, outcomes: int, reason: str = "") -> Count:
+        return Count(int(NOW) - 10, "television", "playback-token", "door", verdict, reason, True, outcomes)
+
+    view = seen(
+        told("kept", 195),
+        told("broken", 3, "overloaded"),
+        told("broken", 2, "expired"),
+        told("broken", 7, "revoked"),  # a device that was signed out is not known
+        told("broken", 7, "bad-token"),
+        told("asked", 7, "overloaded"),
+        told("kept", 5)._replace(layer="interface"),
+        told("broken", 9, "overloaded")._replace(observed=False),
+        told("broken", 9, "overloaded")._replace(step="enter"),
+    )
+    known = view.known_devices
+    assert (known.came, known.without_line, known.share) == (200, 195, 0.975)
+    assert "known devices that never saw a line: 97.5 % of 200" in wording.particulars(view, ZONE)
+    none = seen(counted("kept", 9, step="deliver"))
+    assert none.known_devices.share is None and wording.particulars(none, ZONE) == []
+
+
 def test_a_few_broken_are_said_and_are_no_breakage() -> None:
     view = seen(counted("kept", 9_998), counted("broken", 2, reason="overloaded"))
     assert view.tone == "kept"

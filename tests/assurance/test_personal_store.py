@@ -58,7 +58,7 @@ def hit(customer: str, device: str, asked: float) -> Hit:
 async def credited(area: Database, incident: str, customer: str) -> None:
     credit = ServiceCredit(f"{incident}:{customer}", incident, customer, 4_900, "NOK", "kick-off", "waited")
     await area.write(lambda t: response_store.give_credits(t, [credit], given_by="rule:policy", now=300.0))
-    await area.write(lambda t: response_store.mark_told(t, credit.key, "m-told", 310.0))
+    await area.write(lambda t: response_store.mark_notified(t, credit.key, "m-told", 310.0))
 
 
 async def test_the_lists_on_which_somebody_stands_by_name_or_by_a_number_while_they_held_it(area: Database) -> None:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from prikkfri.assurance.programmes import PROGRAMMES_MAX, Programme, crowded, ended, programmes_of
+from prikkfri.assurance.programmes import PROGRAMMES_MAX, Programme, last_ended, most_watched_channel, programmes_of
 from prikkfri.journal import Outcome
 
 NEWS, FINAL = Programme("News", 100.0, 200.0), Programme("Final", 200.0, 7_000.0)
@@ -18,21 +18,25 @@ def came(
 
 def test_the_last_that_has_ended_since_then() -> None:
     programmes = (NEWS, FINAL)
-    assert ended(programmes, since=100.0, now=199.9) is None
-    assert ended(programmes, since=199.9, now=200.0) == NEWS
-    assert ended(programmes, since=200.0, now=6_999.0) is None
-    assert ended(programmes, since=150.0, now=7_000.0) == FINAL
-    assert ended((), since=0.0, now=1e9) is None
+    assert last_ended(programmes, since=100.0, now=199.9) is None
+    assert last_ended(programmes, since=199.9, now=200.0) == NEWS
+    assert last_ended(programmes, since=200.0, now=6_999.0) is None
+    assert last_ended(programmes, since=150.0, now=7_000.0) == FINAL
+    assert last_ended((), since=0.0, now=1e9) is None
 
 
 def test_most_of_those_who_began_to_watch_came_to_one_channel() -> None:
-    assert crowded([]) == ""
-    assert crowded([*came("sport", 5), *came("news", 5)]) == crowded([*came("news", 5), *came("sport", 5)]) == "news"
-    assert crowded([*came("", 5), *came("a", 3), *came("z", 2)]) == "a"
-    assert crowded([*came("sport", 5), *came("news", 3), *came("film", 3)]) == ""
-    assert crowded([*came("news", 2), *came("sport", 3, step="switch-channel")]) == "sport"
+    assert most_watched_channel([]) == ""
+    assert (
+        most_watched_channel([*came("sport", 5), *came("news", 5)])
+        == most_watched_channel([*came("news", 5), *came("sport", 5)])
+        == "news"
+    )
+    assert most_watched_channel([*came("", 5), *came("a", 3), *came("z", 2)]) == "a"
+    assert most_watched_channel([*came("sport", 5), *came("news", 3), *came("film", 3)]) == ""
+    assert most_watched_channel([*came("news", 2), *came("sport", 3, step="switch-channel")]) == "sport"
     others = [*came("film", 9, verdict="broken"), *came("film", 9, observed=False), *came("film", 9, step="sign-in")]
-    assert crowded([*others, *came("news")]) == "news"
+    assert most_watched_channel([*others, *came("news")]) == "news"
 
 
 def test_the_guide_is_read_and_what_is_none_is_refused() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.assurance.overview import Breakage, Overview, RoleState
-from prikkfri.assurance.publishing import as_known, moment, never_told, summary
+from prikkfri.assurance.publishing import as_known, moment, summary, unknown_summary
 from prikkfri.assurance.status import LANGUAGES, Statement, Update
 from prikkfri.protocols.iso8601 import iso
 
@@ -247,7 +247,7 @@ def test_what_is_not_confirmed_for_a_minute_is_not_known_any_more() -> None:
 
 
 def test_before_anything_was_told_nothing_is_known() -> None:
-    document = never_told("Nordavind", URL, UTC)
+    document = unknown_summary("Nordavind", URL, UTC)
     assert document["status"] == {"indicator": "minor", "description": "Not Known Yet", "state": "unknown"}
     assert document["page"] == {
         "id": "prikkfri", "name": "Nordavind", "url": URL, "time_zone": "UTC",
@@ -272,7 +272,7 @@ def test_every_time_of_the_document_is_of_the_zone_that_its_texts_are_in() -> No
     ended = replace(incident, id="2", state="resolved", stage="resolved", resolved_at=NOW - 10)
     known = seen(breakage("sign-in", 0.7), blind=(("playout", NOW - 50),))
     document = summary(known, HEALTHY, operator="Nordavind", url=URL, zone=oslo, told=(incident, ended))
-    for each in (document, as_known(document, NOW + 3_600), never_told("Nordavind", URL, oslo)):
+    for each in (document, as_known(document, NOW + 3_600), unknown_summary("Nordavind", URL, oslo)):
         assert each["page"]["time_zone"] == "Europe/Oslo"
         times = re.findall(r"\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-]\d\d:\d\d)", json.dumps(each))
         assert times and {time[-6:] for time in times} == {"+01:00"}

@@ -10,7 +10,7 @@ import pytest
 from query_plans import walks
 from response_house import FAULT_SECONDS, House, open_house, tried
 
-from prikkfri.assurance.impact import Hit, Impact, Scope, holder_of, named
+from prikkfri.assurance.impact import Hit, Impact, Scope, holder_of, name_devices
 from prikkfri.assurance.incidents import Fact
 from prikkfri.assurance.response import store
 from prikkfri.assurance.response.service import RULE
@@ -238,7 +238,7 @@ async def test_while_it_is_looked_at_what_comes_late_waits_and_holds_no_other_up
         (store.nameless_on, {"devices": ["d"]}),
         (store.holders_of, {"devices": ["d"]}),
         (store.forget_named, {"devices": ["d"]}),
-        (store.given_from, {"since": 1.0, "until": 2.0, "currency": "NOK", "but": "i"}),
+        (store.credited_amounts, {"since": 1.0, "until": 2.0, "currency": "NOK", "but": "i"}),
         (join_devices, {"outcomes": [tried(1.0, "a", device="d")], "now": 1.0}),
     ],
 )
@@ -261,11 +261,15 @@ def test_two_lines_about_one_person_become_one() -> None:
         _hit("d-3", 60.0),
     ), 9, 0, "")  # fmt: skip
     holder = holder_of([("d-1", "a", 40.0, 70.0), ("d-3", "b", 65.0, 70.0)])
-    after = named(made, holder, since=50.0)
+    after = name_devices(made, holder, since=50.0)
     assert after.hits == (
         _hit("d-1", 50.0, "a", tries=4, unanswered=2, last_reason="full", kept_later_at=300.0),
         _hit("d-3", 60.0, "b"),
     )
     assert (after.asked, after.scope) == (8, made.scope) and after.digest
     # Of those who asked before it, nobody is named.
-    assert [hit.key for hit in named(made, holder, since=60.0).hits] == ["customer:a", "customer:b", "device:d-1"]
+    assert [hit.key for hit in name_devices(made, holder, since=60.0).hits] == [
+        "customer:a",
+        "customer:b",
+        "device:d-1",
+    ]

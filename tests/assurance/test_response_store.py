@@ -220,12 +220,12 @@ async def test_a_credit_is_given_once_whatever_is_said_later(area: Database) -> 
 async def test_one_is_marked_told_and_nobody_else(area: Database) -> None:
     both = [credit("i", "s-1"), credit("i", "s-2")]
     await area.write(lambda t: store.give_credits(t, both, given_by="rule:policy", now=5.0))
-    await area.write(lambda t: store.mark_told(t, "i:s-1", "m-1", 9.0))
+    await area.write(lambda t: store.mark_notified(t, "i:s-1", "m-1", 9.0))
     stored = await area.read(lambda q: store.credits_of(q, "i"))
     assert [(each.credit.customer, each.told_message, each.told_at) for each in stored] == [
         ("s-1", "m-1", 9.0), ("s-2", "", 0.0),
     ]  # fmt: skip
-    await area.write(lambda t: store.mark_told(t, "i:s-1", "", 0.0))
+    await area.write(lambda t: store.mark_notified(t, "i:s-1", "", 0.0))
     assert {each.told_at for each in await area.read(lambda q: store.credits_of(q, "i"))} == {0.0}
 
 
@@ -297,9 +297,9 @@ async def test_a_night_has_cost_a_customer_what_its_other_incidents_gave_in_that
         await area.write(lambda t, name=name, at=at: store.save_incident(t, incident(name, at)))  # type: ignore[misc]
     await area.write(lambda t: store.give_credits(t, [*given, credit("first", "s-2", 700)], given_by="Kari", now=5.0))
     night: dict[str, Any] = {"since": 100.0, "until": 200.0, "but": "ours"}
-    found = await area.read(lambda q: store.given_from(q, currency="NOK", **night))
+    found = await area.read(lambda q: store.credited_amounts(q, currency="NOK", **night))
     assert found == {"s-1": 0b000110, "s-2": 700}
-    assert await area.read(lambda q: store.given_from(q, currency="SEK", **night)) == {"s-1": 0b001000}  # type: ignore[arg-type]
+    assert await area.read(lambda q: store.credited_amounts(q, currency="SEK", **night)) == {"s-1": 0b001000}  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("neighbour")

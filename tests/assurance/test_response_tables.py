@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prikkfri.assurance.impact import Exposed, Hit
+from prikkfri.assurance.impact import ExposedMessage, Hit
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response.store import Contact, CreditRecord
 from prikkfri.assurance.response.tables import (
@@ -74,7 +74,7 @@ def test_billing_gets_the_amount_in_the_smallest_unit_and_the_key_that_makes_it_
 
 def test_what_was_exposed_stands_under_its_name() -> None:
     (row,) = csv.DictReader(
-        io.StringIO(exposed_csv([Exposed("m1", "+4791234567", "c1", "clinic", "code", NINE, "kept")], OSLO))
+        io.StringIO(exposed_csv([ExposedMessage("m1", "+4791234567", "c1", "clinic", "code", NINE, "kept")], OSLO))
     )
     assert row == {
         "message": "m1", "recipient": "+4791234567", "customer": "c1", "account": "clinic", "class": "code",

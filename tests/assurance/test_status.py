@@ -12,7 +12,7 @@ from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident, record_alarm, record_placement
 from prikkfri.assurance.localisation import Cell, place
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.status import LANGUAGES, Statement, concerned, weigh, weight, what
+from prikkfri.assurance.status import LANGUAGES, Statement, open_statements, weigh, weight, what
 
 OSLO = ZoneInfo("Europe/Oslo")
 NINE = 1_534_791_600.0  # 20 August 2018, 21:00 in Oslo
@@ -51,7 +51,9 @@ def told(*incidents: Incident, now: float = NINE + 20) -> list[str]:
 def severity(public: tuple[Statement, ...], service: str, steps: list[str]) -> str:
     """The worst that is told of these steps of a service."""
     order = ("operational", "partial_outage", "major_outage")
-    return max((each.severity for each in concerned(public, service, steps)), key=order.index, default="operational")
+    return max(
+        (each.severity for each in open_statements(public, service, steps)), key=order.index, default="operational"
+    )
 
 
 def test_a_suspicion_is_not_told_and_a_confirmed_incident_is() -> None:
@@ -118,8 +120,8 @@ def test_what_fails_is_told_of_the_steps_that_it_is_about(
     assert what(incident)["en"].lower() == title.lower().removeprefix("major ")
     for asked in (SIGN_IN_STEPS, WATCH_STEPS):
         concerns = segment["service"] == TELEVISION and (not steps or bool(set(asked) & set(steps)))
-        assert [each.id for each in concerned([statement], TELEVISION, asked)] == ["1"] * concerns
-    assert len(concerned([statement], segment["service"], [])) == 1
+        assert [each.id for each in open_statements([statement], TELEVISION, asked)] == ["1"] * concerns
+    assert len(open_statements([statement], segment["service"], [])) == 1
 
 
 @pytest.mark.parametrize(

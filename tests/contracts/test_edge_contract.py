@@ -53,6 +53,7 @@ PATHS = [
     Known("signin", "/sign-in", "POST", 0, 8_192, FROM_VIEWER, cors=VIEWER),
     Known("signin", "/sign-out", "POST", 0, cors=VIEWER),
     Known("door", "/line", "GET, HEAD", cors=VIEWER),
+    Known("door", "/steering", "GET, HEAD, POST", 401, 1_024, KEY, cors=VIEWER),
     Known("door", "/waiting", "GET, HEAD", 400, cors=VIEWER),
     Known("door", "/enter", "POST", 0, 1_024, FROM_VIEWER, cors=VIEWER),
     Known("door", "/playback-token", "POST", 0, cors=VIEWER),

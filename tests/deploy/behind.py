@@ -25,6 +25,8 @@ class Roles:
     def __init__(self, config: Config) -> None:
         self.held = threading.Event()
         """The rest of a stream is told when this is set."""
+        self.line_asked = 0
+        """How often the door itself was asked where the front is."""
         self._config = config
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -59,7 +61,7 @@ class Roles:
         door = await build("door", self._config, SystemClock())
         self._close = door.close  # type: ignore[assignment]
         for role in ROLES:
-            self._applications[role] = door.application if role == "door" else self._telling(role)
+            self._applications[role] = self._counting(door.application) if role == "door" else self._telling(role)
             await self._serve(role)
 
     async def _stop(self) -> None:
@@ -77,6 +79,13 @@ class Roles:
         serving = self._serving.pop(role)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+
+    def _counting(self, door: ASGIApp) -> ASGIApp:
+        async def count(scope: Scope, receive: Receive, send: Send) -> None:
+            self.line_asked += scope["path"] == "/line"
+            await door(scope, receive, send)
+
+        return count
 
     def _telling(self, role: str) -> ASGIApp:
         async def tell(scope: Scope, receive: Receive, send: Send) -> None:

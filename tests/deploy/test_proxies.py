@@ -93,7 +93,7 @@ class Proxy:
     def enter(self, source: str, forged: str = "") -> Answer:
         """Joins the line, as a new device at an address would."""
         headers = {"Origin": TV, "Content-Type": "application/json"} | ({"X-Forwarded-For": forged} if forged else {})
-        device = json.dumps({"device": f"d-{next(NUMBERS):022}"}).encode()
+        device = json.dumps({"device": f"d-{next(NUMBERS):022}", "holder": "s-" + "A" * 43}).encode()
         return self.asked("door", "/enter", method="POST", source=source, headers=headers, body=device)
 
     def logged(self) -> bytes:
@@ -156,6 +156,7 @@ def nginx(folder: Path, config: Config, port: int, plain_port: int, chain: Path,
             | {
                 "listen 443 ": f"listen 127.0.0.1:{port} ",
                 "listen 80;": f"listen 127.0.0.1:{plain_port};",
+                "/var/lib/nginx/prikkfri": str(folder / "line"),
                 "rate=100r/s": "rate=1r/m",
                 "burst=400": f"burst={BURST}",
                 "allow 10.0.0.0/8": "allow 127.0.2.0/24",
@@ -269,6 +270,28 @@ def test_what_people_ask_reaches_its_role_over_tls(proxy: Proxy) -> None:
         assert (told["role"], told["method"], told["path"], told["scheme"]) == (role, method, path, "https")
     line = proxy.asked("door", "/line")
     assert line.status == 200 and "wait_s" in line.document
+
+
+def test_most_who_look_where_the_front_is_are_answered_before_the_door(proxy: Proxy) -> None:
+    if proxy.name != "nginx":
+        pytest.skip("Caddy keeps nothing")
+
+    def one_was_kept() -> bool:
+        before = proxy.roles.line_asked
+        answers = [
+            proxy.asked("door", f"/line?{number}", headers={"Origin": f"https://{number}"}) for number in range(2)
+        ]
+        assert {answer.status for answer in answers} == {200}
+        assert all(answer.headers["cache-control"] == "public, max-age=1" for answer in answers)
+        assert all(answer.headers["access-control-allow-origin"] == TV for answer in answers)
+        assert all(answer.headers["strict-transport-security"] == "max-age=31536000" for answer in answers)
+        return proxy.roles.line_asked < before + len(answers)
+
+    until(one_was_kept, what="an answer that did not come from the door")
+    before = proxy.roles.line_asked
+    until(
+        lambda: proxy.asked("door", "/line").status == 200 and proxy.roles.line_asked > before, what="news of the door"
+    )
 
 
 def test_what_roles_say_to_each_other_does_not_pass(proxy: Proxy) -> None:

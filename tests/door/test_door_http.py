@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,9 @@ import pytest
 from waiting import eventually
 
 from prikkfri.clock import ManualClock
-from prikkfri.config import Config
+from prikkfri.config import Config, Streaming
 from prikkfri.config import Door as DoorSettings
-from prikkfri.door.http import application
+from prikkfri.door.http import HELD_SECONDS_MAX, application
 from prikkfri.door.overload import Limits, lag, retry_after
 from prikkfri.door.service import DEFAULT_TIMING, Admitted, Door, Issued, Waiting, asking_signin, load_keys
 from prikkfri.door.timing import Timing
@@ -25,6 +27,7 @@ from prikkfri.journal import Outcome
 from prikkfri.protocols import admission_pass, cat, device_token
 from prikkfri.protocols import jwt as our_jwt
 from prikkfri.protocols.device_token import DeviceToken
+from prikkfri.simulation.device_key import DeviceKey, DeviceSecret
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import SigningKey, command_key, publish_public_key, read_public_keys, signing_key
 from prikkfri.storage.limits import LIMITS as STORAGE_LIMITS
@@ -33,6 +36,12 @@ from prikkfri.storage.limits import StorageLimits
 VIEWER = "http://localhost:8080"
 OPEN = "http://localhost:8082/open"
 DEVICE = "d-AAAAAAAAAAAAAAAAAAAAAA"
+SOMEBODY = DeviceSecret("s" * 43)
+"""For tests that ask about the line: whoever has a secret shows it to sign-in alone."""
+
+
+def asking(device: str = DEVICE, holder: str = SOMEBODY.holder) -> dict[str, str]:
+    return {"device": device, "holder": holder}
 
 
 @dataclass
@@ -84,6 +93,7 @@ def build(tmp_path: Path, clock: ManualClock) -> BuildDoor:
         timing: Timing = DEFAULT_TIMING,
         door_clock: ManualClock | None = None,
         trusted_proxies: tuple[str, ...] = (),
+        streaming: Streaming = Streaming(),  # noqa: B008
     ) -> Entrance:
         recorded: list[Outcome] = []
         capacity: list[Capacity | None] = [Capacity(10, 0)]
@@ -94,7 +104,12 @@ def build(tmp_path: Path, clock: ManualClock) -> BuildDoor:
         tokens = DeviceTokens(tmp_path, clock, limits=storage_limits)
         door = Door(
             record=recorded.append,
-            config=Config(home=tmp_path, door=settings or DoorSettings(), trusted_proxies=trusted_proxies),
+            config=Config(
+                home=tmp_path,
+                door=settings or DoorSettings(),
+                trusted_proxies=trusted_proxies,
+                streaming=streaming,
+            ),
             keys=load_keys(tmp_path),
             clock=door_clock or clock,
             tokens=tokens,
@@ -120,7 +135,7 @@ def bearer(token: str) -> dict[str, str]:
 
 async def joined(client: httpx.AsyncClient, device: str = DEVICE) -> dict[str, Any]:
     """The answer to somebody who joins and, when they are to wait, comes back for their place."""
-    answer: dict[str, Any] = (await client.post("/enter", json={"device": device})).json()
+    answer: dict[str, Any] = (await client.post("/enter", json=asking(device))).json()
     if "ticket" in answer:
         answer = (await client.get("/waiting", params={"ticket": answer["ticket"]})).json()
     return answer
@@ -229,7 +244,7 @@ async def test_beyond_its_limits_the_door_refuses_at_once_and_says_so(entrance: 
     async with entrance.client() as client:
         for request in (
             client.post("/playback-token", headers=bearer(entrance.token())),
-            client.post("/enter", json={"device": DEVICE}),
+            client.post("/enter", json=asking()),
         ):
             answer = await request
             assert (answer.status_code, answer.json()["error"]) == (503, "overloaded")
@@ -301,7 +316,7 @@ async def test_when_nobody_waits_a_pass_comes_at_once(entrance: Entrance) -> Non
     await entrance.settle()
     entrance.clock.advance(0.5)
     async with entrance.client() as client:
-        answer = await client.post("/enter", json={"device": DEVICE})
+        answer = await client.post("/enter", json=asking())
     keys = our_jwt.read_jwks(read_public_keys(entrance.home, "pass"))
     admitted = admission_pass.verified(answer.json()["admitted"], keys)
     assert admitted is not None
@@ -377,7 +392,13 @@ async def test_what_is_no_ticket_is_refused(entrance: Entrance) -> None:
         assert (await client.get("/waiting?ticket=" + "A" * 1_100)).status_code == 413
         assert (await client.get("/waiting?" + "&" * 20)).status_code == 400
         devices = ("x", "d-short", f"{DEVICE}A", f"{DEVICE[:-1]}\\n", f"{DEVICE[:-1]}+", "d-" + "å" * 22)
-        bodies = [b'{"device": "%s"}' % device.encode() for device in devices]
+        bodies = [b'{"device": "%s", "holder": "s-%s"}' % (device.encode(), b"A" * 43) for device in devices]
+        short, long, other, odd = "s-" + "A" * 42, "k-" + "A" * 44, "x-" + "A" * 43, "k-" + "A" * 42 + "+"
+        holders = (f'"{holder}"' for holder in (short, long, other, odd, ""))
+        bodies += [f'{{"device": "{DEVICE}", "holder": {each}}}'.encode() for each in (*holders, "5", "null")]
+        secrets = (f'"{secret}"' for secret in ("s" * 42, "s" * 44, "+" * 43, SOMEBODY.holder))
+        bodies += [f'{{"device": "{DEVICE}", "secret": {each}}}'.encode() for each in (*secrets, "5", "null")]
+        bodies += [f'{{"device": "{DEVICE}"}}'.encode(), f'{{"holder": "{SOMEBODY.holder}"}}'.encode()]
         for body in (b"", b"{}", b'{"device": 5}', b"\xff", b"[]", b"[" * 900, *bodies):
             assert (await client.post("/enter", content=body)).status_code == 400, body
         assert (await client.post("/enter", content=b" " * 2_000)).status_code == 413
@@ -387,7 +408,7 @@ async def test_what_is_no_ticket_is_refused(entrance: Entrance) -> None:
 async def test_only_the_viewers_pages_may_ask(entrance: Entrance) -> None:
     async with entrance.client() as client:
         elsewhere = {"origin": "http://localhost:8081"}
-        assert (await client.post("/enter", json={"device": DEVICE}, headers=elsewhere)).status_code == 403
+        assert (await client.post("/enter", json=asking(), headers=elsewhere)).status_code == 403
         with_token = elsewhere | bearer(entrance.token())
         assert (await client.post("/playback-token", headers=with_token)).json()["error"] == "bad-origin"
         asked = await client.options("/playback-token")
@@ -400,7 +421,7 @@ async def test_with_the_waiting_room_off_everyone_gets_a_pass(build: BuildDoor) 
     entrance = build(DoorSettings(waiting_room="off"))
     async with entrance.client() as client:
         for _ in range(50):
-            assert "admitted" in (await client.post("/enter", json={"device": DEVICE})).json()
+            assert "admitted" in (await client.post("/enter", json=asking())).json()
 
 
 @pytest.mark.parametrize(
@@ -516,7 +537,7 @@ async def test_a_door_that_starts_lets_nobody_in_before_signin_is_heard(build: B
 
 async def test_a_pass_is_the_same_when_asked_for_again_until_the_ticket_is_old(entrance: Entrance) -> None:
     async with entrance.client() as client:
-        ticket = {"ticket": (await client.post("/enter", json={"device": DEVICE})).json()["ticket"]}
+        ticket = {"ticket": (await client.post("/enter", json=asking())).json()["ticket"]}
         await entrance.settle()
         entrance.clock.advance(0.5)
         first, second = [(await client.get("/waiting", params=ticket)).json() for _ in range(2)]
@@ -669,7 +690,7 @@ async def test_the_request_that_is_too_much_is_refused_and_the_one_before_is_not
     async with entrance.client() as client:
         for others, status in ((1_999, 200), (2_000, 503)):
             entrance.door.in_flight = others  # the request itself is one
-            assert (await client.post("/enter", json={"device": DEVICE})).status_code == status
+            assert (await client.post("/enter", json=asking())).status_code == status
             assert entrance.door.in_flight == others
             answer = await client.get("/waiting?ticket=x")
             assert answer.status_code == (400 if status == 200 else 503)
@@ -708,7 +729,7 @@ async def test_each_address_takes_its_own_method(entrance: Entrance) -> None:
 def test_nothing_that_lets_somebody_in_shows_when_it_is_printed(entrance: Entrance) -> None:
     shown = repr(
         (
-            Issued("secret", 1.0, 2.0),
+            Issued("secret", 1.0, 2.0, 3.0),
             Admitted("secret", 1.0),
             Waiting("secret", 1, 1.0, 1.0, None),
             replace(load_keys(entrance.home), ticket=b"secret"),
@@ -728,13 +749,13 @@ async def test_a_flood_of_invented_joins_makes_no_wait_for_who_comes_honestly(en
     refused, waits = 0, []
     async with entrance.client("203.0.113.9") as flood, entrance.client("192.0.2.1") as home:
         for second in range(10):
-            answers = [await flood.post("/enter", json={"device": invented(100 * second + n)}) for n in range(53)]
+            answers = [await flood.post("/enter", json=asking(invented(100 * second + n))) for n in range(53)]
             refused += sum(answer.status_code == 503 for answer in answers)
             entrance.clock.advance(1.0)
             await entrance.settle()
             waits.append((await home.get("/line")).json()["wait_s"])
         assert max(waits) < 1 and 200 <= 530 - refused <= 250
-        honest = (await home.post("/enter", json={"device": DEVICE})).json()
+        honest = (await home.post("/enter", json=asking())).json()
         if "ticket" in honest:
             entrance.clock.advance(honest["poll_after_s"])
             honest = (await home.get("/waiting", params={"ticket": honest["ticket"]})).json()
@@ -750,7 +771,7 @@ async def test_joins_are_limited_by_network_and_the_refusal_says_when_to_come_ag
 
     async def joins(address: str, count: int) -> list[int]:
         async with entrance.client(address) as client:
-            return [(await client.post("/enter", json={"device": DEVICE})).status_code for _ in range(count)]
+            return [(await client.post("/enter", json=asking())).status_code for _ in range(count)]
 
     assert await joins("203.0.113.9", 5) == [200, 200, 200, 503, 503]
     assert await joins("203.0.113.10", 1) == [200]
@@ -759,10 +780,10 @@ async def test_joins_are_limited_by_network_and_the_refusal_says_when_to_come_ag
     assert await joins("2001:db8:0:1::1", 1) == [200]
     assert await joins("192.0.2.7", 9) == await joins("10.0.0.1", 9) == await joins("::ffff:192.0.2.7", 9) == [200] * 9
     async with entrance.client("203.0.113.9") as client:
-        refused = await client.post("/enter", json={"device": DEVICE})
+        refused = await client.post("/enter", json=asking())
         assert (refused.json()["error"], refused.headers["retry-after"]) == ("too-many-joins", "2")
         entrance.clock.advance(2.0)
-        assert (await client.post("/enter", json={"device": DEVICE})).status_code == 200
+        assert (await client.post("/enter", json=asking())).status_code == 200
 
 
 async def test_behind_one_address_a_thousand_homes_come_within_minutes(build: BuildDoor) -> None:
@@ -770,13 +791,13 @@ async def test_behind_one_address_a_thousand_homes_come_within_minutes(build: Bu
     async with entrance.client("198.51.100.1") as client:
         for _ in range(500):
             entrance.clock.advance(0.25)
-            assert (await client.post("/enter", json={"device": DEVICE})).status_code == 200
+            assert (await client.post("/enter", json=asking())).status_code == 200
 
 
 async def test_who_comes_back_is_told_once_with_the_time_at_which_they_asked(entrance: Entrance) -> None:
     asked_at = entrance.clock.now()
     async with entrance.client() as client:
-        first = (await client.post("/enter", json={"device": DEVICE})).json()
+        first = (await client.post("/enter", json=asking())).json()
         entrance.clock.advance(first["poll_after_s"])
         answers = [(await client.get("/waiting", params={"ticket": first["ticket"]})).json() for _ in range(3)]
         assert [answer["place"] for answer in answers] == [1, 1, 1]
@@ -790,7 +811,7 @@ async def test_who_comes_back_with_a_pass_gets_it_again_and_that_is_told_once(en
     entrance.clock.advance(0.5)
     asked_at = entrance.clock.now()
     async with entrance.client() as client:
-        admitted = (await client.post("/enter", json={"device": DEVICE})).json()["admitted"]
+        admitted = (await client.post("/enter", json=asking())).json()["admitted"]
         entrance.clock.advance(20)
         for _ in range(2):
             again = await client.get("/waiting", params={"ticket": admitted})
@@ -809,7 +830,7 @@ async def test_each_time_that_somebody_comes_back_with_a_pass_is_told_now_and_th
     await entrance.settle()
     entrance.clock.advance(0.5)
     async with entrance.client() as client:
-        passes = [(await client.post("/enter", json={"device": DEVICE})).json()["admitted"] for _ in range(3)]
+        passes = [(await client.post("/enter", json=asking())).json()["admitted"] for _ in range(3)]
         began_at = entrance.clock.now()
 
         async def back(number: int) -> list[float]:
@@ -829,7 +850,7 @@ async def test_each_time_that_somebody_comes_back_with_a_pass_is_told_now_and_th
 async def test_what_the_door_remembers_of_who_came_back_is_bounded(build: BuildDoor) -> None:
     entrance = build(timing=Timing(returned_max=2))
     async with entrance.client() as client:
-        tickets = [(await client.post("/enter", json={"device": DEVICE})).json()["ticket"] for _ in range(3)]
+        tickets = [(await client.post("/enter", json=asking())).json()["ticket"] for _ in range(3)]
         for ticket in (*tickets, tickets[2], tickets[0]):
             await client.get("/waiting", params={"ticket": ticket})
     told = [o.promise for o in entrance.recorded if (o.step, o.verdict) == ("enter", "asked")]
@@ -846,7 +867,7 @@ async def test_whoever_is_about_to_be_called_is_answered_when_they_are(entrance:
         await entrance.settle()
 
     async with entrance.client() as client:
-        answers = [(await client.post("/enter", json={"device": DEVICE})).json() for _ in range(16)]
+        answers = [(await client.post("/enter", json=asking())).json() for _ in range(16)]
         tickets = [answer["ticket"] for answer in answers if "ticket" in answer]
         entrance.clock.advance(1.0)
         entrance.while_held = time_goes_on
@@ -862,3 +883,176 @@ async def test_nobody_is_held_for_ever_nor_while_the_line_stands(entrance: Entra
         for _ in range(9):
             last = await joined(client)
         assert "ticket" in last and len(entrance.held_s) % 8 == 0 and entrance.held_s
+
+
+async def test_nobody_is_held_for_longer_than_a_page_waits_for_an_answer(entrance: Entrance) -> None:
+    async with entrance.client() as client:
+        await entrance.settle()
+        for _ in range(15):
+            answer = (await client.post("/enter", json=asking())).json()
+        entrance.clock.advance(1.0)
+        await entrance.settle()
+        for _ in range(9):
+            await joined(client)
+        entrance.held_s.clear()
+        held = {}
+        for place in range(9):
+            answer = await joined(client)
+            held[place] = sum(entrance.held_s)
+            entrance.held_s.clear()
+        assert "ticket" in answer
+        assert max(held.values()) <= HELD_SECONDS_MAX, held
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("ticket=", 400),
+        ("ticket=a.b-c_d", 400),
+        ("ticket=a&proof=b", 400),
+        ("ticket=%41", 400),
+        ("other=1&ticket=x", 400),
+        ("", 400),
+        ("ticket=x%0A", 400),
+    ],
+)
+async def test_a_ticket_is_read_from_any_query_alike(entrance: Entrance, query: str, status: int) -> None:
+    async with entrance.client() as client:
+        await entrance.settle()
+        assert (await client.get(f"/waiting?{query}")).status_code == status
+
+
+async def test_a_question_costs_no_more_steps_than_it_did(entrance: Entrance) -> None:
+    """What benchmarks/door.py measures in time, counted: calls of one request to the door, in a line."""
+    edge = application(entrance.door, viewer_origin=VIEWER, open_channels_url=OPEN)
+    async with entrance.client() as client:
+        tickets = [await joined(client, f"d-{number:022d}") for number in range(50)]
+    steps = 0
+
+    def counted(_: object, event: str, __: object) -> None:
+        nonlocal steps
+        steps += event in ("call", "c_call")
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is read")
+
+    async def send(message: Any) -> None:
+        assert message.get("status", 200) == 200
+
+    async def cost(path: str, query: bytes = b"") -> int:
+        nonlocal steps
+        steps = 0
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": query, "headers": []}
+        sys.setprofile(counted)
+        try:
+            await edge(scope, receive, send)
+        finally:
+            sys.setprofile(None)
+        return steps
+
+    ticket = tickets[-1]["ticket"].encode() + b"&proof=x." + b"y" * 128
+    await cost("/line")
+    costs = {"line": await cost("/line"), "waiting": await cost("/waiting", b"ticket=" + ticket)}
+    assert costs["line"] <= 30 and costs["waiting"] <= 140, costs
+
+
+async def in_line(entrance: Entrance, client: httpx.AsyncClient, owner: dict[str, str]) -> str:
+    """The ticket of one whose turn has come, and who has not asked for their pass."""
+    ticket: str = (await client.post("/enter", json={"device": DEVICE} | owner)).json()["ticket"]
+    await entrance.settle()
+    entrance.clock.advance(0.5)
+    return ticket
+
+
+def passed(entrance: Entrance, answer: httpx.Response) -> admission_pass.Pass | None:
+    keys = our_jwt.read_jwks(read_public_keys(entrance.home, "pass"))
+    return admission_pass.verified(answer.json().get("admitted", ""), keys)
+
+
+async def test_a_stolen_ticket_gives_nobody_a_pass_and_takes_none_from_its_holder(entrance: Entrance) -> None:
+    key, thief = DeviceKey(), DeviceKey()
+    async with entrance.client() as client:
+        ticket = await in_line(entrance, client, {"holder": key.holder})
+        for proof in (
+            "",
+            "x",
+            thief.proof("enter", ticket),
+            key.proof("sign-in", ticket),
+            key.proof("enter", ""),
+        ):
+            refused = await client.get("/waiting", params={"ticket": ticket, "proof": proof})
+            assert (refused.status_code, refused.json()["error"]) == (403, "not-yours")
+        assert (await client.get("/waiting", params={"ticket": ticket})).status_code == 403
+        got = await client.get("/waiting", params={"ticket": ticket, "proof": key.proof("enter", ticket)})
+    admitted = passed(entrance, got)
+    assert admitted is not None and admitted.holder == key.holder and admitted.device == DEVICE
+    assert [o.reason for o in entrance.recorded if o.verdict == "broken"] == [], "a thief fills no journal"
+    assert entrance.door.counters()["enter_not_yours_total"] == 6
+
+
+async def test_nothing_is_verified_before_there_is_a_pass_to_give(entrance: Entrance) -> None:
+    key = DeviceKey()
+    async with entrance.client() as client:
+        ticket = (await client.post("/enter", json=asking(holder=key.holder))).json()["ticket"]
+        waiting = (await client.get("/waiting", params={"ticket": ticket, "proof": "x"})).json()
+        assert waiting["ticket"] != ticket
+        await entrance.settle()
+        entrance.clock.advance(0.5)
+        old = {"ticket": waiting["ticket"], "proof": key.proof("enter", ticket)}
+        assert (await client.get("/waiting", params=old)).json()["error"] == "not-yours"
+        new = old | {"proof": key.proof("enter", waiting["ticket"])}
+        assert "admitted" in (await client.get("/waiting", params=new)).json()
+
+
+async def test_whose_answer_is_held_has_proven_with_the_ticket_that_they_showed(entrance: Entrance) -> None:
+    key = DeviceKey()
+
+    async def time_goes_on(seconds: float) -> None:
+        entrance.clock.advance(seconds)
+        await entrance.settle()
+
+    await entrance.settle()
+    entrance.clock.advance(1.0)
+    async with entrance.client() as client:
+        answers = [(await client.post("/enter", json=asking(holder=key.holder))).json() for _ in range(16)]
+        tickets = [answer["ticket"] for answer in answers if "ticket" in answer]
+        entrance.clock.advance(1.0)
+        entrance.while_held = time_goes_on
+        shown = {"ticket": tickets[-1], "proof": key.proof("enter", tickets[-1])}
+        assert "admitted" in (await client.get("/waiting", params=shown)).json() and entrance.held_s
+        unproven = await client.get("/waiting", params={"ticket": tickets[-2]})
+    assert unproven.json()["error"] == "not-yours"
+
+
+async def test_what_has_no_key_names_itself_by_a_secret_and_shows_it_to_sign_in_alone(entrance: Entrance) -> None:
+    async with entrance.client() as client:
+        ticket = await in_line(entrance, client, {"secret": SOMEBODY.secret})
+        got = await client.get("/waiting", params={"ticket": ticket})
+    admitted = passed(entrance, got)
+    assert admitted is not None and admitted.holder == SOMEBODY.holder
+
+
+async def test_whoever_is_admitted_at_once_holds_their_pass_too(entrance: Entrance) -> None:
+    await entrance.settle()
+    entrance.clock.advance(1.0)
+    holder = DeviceKey().holder
+    async with entrance.client() as client:
+        got = await client.post("/enter", json=asking(holder=holder))
+        # Both at once: the secret says whose it is.
+        both = await client.post("/enter", json=asking(holder=holder) | {"secret": SOMEBODY.secret})
+    admitted = [passed(entrance, each) for each in (got, both)]
+    assert [each.holder for each in admitted if each] == [holder, SOMEBODY.holder]
+
+
+async def test_a_token_says_when_it_is_renewed_and_a_large_programme_moves_that_ahead(build: BuildDoor) -> None:
+    entrance = build()
+    publish_public_key(entrance.home, "device", "signin", entrance.device_key)
+    now = entrance.clock.now()
+    start, end = (datetime.fromtimestamp(now + hours * 3_600, UTC).isoformat() for hours in (7, 9))
+    before = build(streaming=Streaming(large_programmes=(f"{start}/{end}",)))
+    async with entrance.client() as client, before.client() as other:
+        as_ever = (await client.post("/playback-token", headers=bearer(entrance.token()))).json()
+        ahead = (await other.post("/playback-token", headers=bearer(before.token()))).json()
+    assert (as_ever["renew_after"] - now, as_ever["renew_by"] - now) == (6 * 3_600, 9 * 3_600)
+    assert 4 * 3_600 <= ahead["renew_after"] - now < ahead["renew_by"] - now <= 6.75 * 3_600
+    assert ahead["renew_by"] - ahead["renew_after"] == 10 and ahead["expires_at"] == as_ever["expires_at"]

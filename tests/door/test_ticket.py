@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from prikkfri.door.ticket import LIFETIME_SECONDS, Ticket, lot, opened, sealed
 
 KEY = b"k" * 32
-TICKET = Ticket(5.25, 1_700_000_000.25, b"0123456789ab", "d-AAAAAAAAAAAAAAAAAAAAAA", 7, 1_700_000_060.5)
+HOLDER = "k-" + "h" * 43
+TICKET = Ticket(5.25, 1_700_000_000.25, b"0123456789ab", "d-AAAAAAAAAAAAAAAAAAAAAA", HOLDER, 7, 1_700_000_060.5)
 
 tickets = st.builds(
     Ticket,
@@ -20,6 +21,7 @@ tickets = st.builds(
     joined_at=st.floats(0, 4e9),
     ticket_id=st.binary(min_size=12, max_size=12),
     device=st.text("AZaz09_-", min_size=22, max_size=22).map("d-{}".format),
+    holder=st.text("AZaz09_-", min_size=43, max_size=43).map("k-{}".format),
     counted_by=st.integers(0, 2**32 - 1),
     due=st.floats(0, 4e9),
 )
@@ -53,7 +55,7 @@ def test_a_ticket_lives_for_an_evening_to_the_second() -> None:
     assert opened(text, KEY, TICKET.joined_at + LIFETIME_SECONDS + 0.25) is None
 
 
-@pytest.mark.parametrize("length", [0, 1, 105, 106, 108, 300])
+@pytest.mark.parametrize("length", [0, 1, 107, 166, 168, 300])
 def test_what_is_shorter_or_longer_is_none(length: int) -> None:
     text = sealed(TICKET, KEY)
     assert opened((text + "=AAAA" * 60)[:length], KEY, TICKET.joined_at) is None
@@ -62,17 +64,17 @@ def test_what_is_shorter_or_longer_is_none(length: int) -> None:
 def test_a_ticket_is_made_as_the_documents_say_and_carries_its_holder() -> None:
     """What stands in a ticket is fixed: those who wait hold it over an update of the door."""
     text = sealed(TICKET, KEY)
-    assert len(text) == 107 and "=" not in text  # as it stands in an address
+    assert len(text) == 167 and "=" not in text  # as it stands in an address
     raw = base64.urlsafe_b64decode(sealed(TICKET, KEY) + "=")
     content, tag = raw[:-16], raw[-16:]
-    stands = (5.25, 1_700_000_000.25, 1_700_000_060.5, 7, b"0123456789ab", TICKET.device.encode())
-    assert struct.unpack(">dddI12s24s", content) == stands
+    stands = (5.25, 1_700_000_000.25, 1_700_000_060.5, 7, b"0123456789ab", TICKET.device.encode(), HOLDER.encode())
+    assert struct.unpack(">dddI12s24s45s", content) == stands
     assert tag == hmac.new(KEY, content, hashlib.sha256).digest()[:16]
     assert TICKET.promise == "enter-MDEyMzQ1Njc4OWFi"
 
 
-@pytest.mark.parametrize("text", ["é" * 107, "=" * 107, "." * 107, "A" * 107, "A" * 64 + "=" * 43, "\x00" * 107])
-def test_a_hundred_and_seven_characters_alone_are_none(text: str) -> None:
+@pytest.mark.parametrize("text", ["é" * 167, "=" * 167, "." * 167, "A" * 167, "A" * 124 + "=" * 43, "\x00" * 167])
+def test_as_many_characters_alone_are_none(text: str) -> None:
     assert opened(text, KEY, TICKET.joined_at) is None
 
 

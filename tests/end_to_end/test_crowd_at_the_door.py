@@ -15,6 +15,7 @@ from waiting import eventually
 from prikkfri.config import ROLES, Config
 from prikkfri.journal import Outcome, read_page
 from prikkfri.simulation import demo
+from prikkfri.simulation.device_key import DeviceKey
 from prikkfri.simulation.installation import Installation, free_ports, ports_section
 from prikkfri.storage import Database, Location, open_reader, open_spool_reader
 from prikkfri.storage.keys import command_key
@@ -30,13 +31,15 @@ async def person(config: Config, client: aiohttp.ClientSession, login: str) -> t
     """One viewer, as the contract says a client behaves: whether they waited, what sign-in said in the end, and how
     often before that it said to try again."""
     device = f"d-{base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()[:22]}"
-    door = config.roles.door.url
-    _, _, answer = await answered(client, "POST", f"{door}/enter", json={"device": device})
+    door, key = config.roles.door.url, DeviceKey()
+    _, _, answer = await answered(client, "POST", f"{door}/enter", json={"device": device, "holder": key.holder})
     waited = "ticket" in answer
     while "admitted" not in answer:
         await asyncio.sleep(answer["poll_after_s"])
-        _, _, answer = await answered(client, "GET", f"{door}/waiting", params={"ticket": answer["ticket"]})
+        shown = {"ticket": answer["ticket"], "proof": key.proof("enter", answer["ticket"])}
+        _, _, answer = await answered(client, "GET", f"{door}/waiting", params=shown)
     body = {"login": login, "password": demo.PASSWORD, "device": device, "pass": answer["admitted"]}
+    body["proof"] = key.proof("sign-in", answer["admitted"])
     refused, status, _ = await answered(client, "POST", f"{config.roles.signin.url}/sign-in", json=body)
     return waited, status, refused
 

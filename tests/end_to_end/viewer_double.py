@@ -11,9 +11,9 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import av
@@ -27,7 +27,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from prikkfri.web.viewer.server import application
+from prikkfri.config import Viewer as Look
+from prikkfri.web.viewer.server import OUR_LOOK, application
 
 WIDTH, HEIGHT = 320, 180
 FRAMES_PER_SECOND = 25
@@ -71,6 +72,14 @@ class Double:
     line: list[int] = field(default_factory=list)
     """The places that the waiting room tells in turn, before it gives a pass."""
     line_stands_since: float | None = None
+    ordered: dict[str, object] | None = None
+    """What people on duty have ordered of the line."""
+    line_told: bool = False
+    """Whether `GET /line` tells of it already when somebody comes."""
+    turns: list[tuple[float, int, float]] = field(default_factory=list)
+    """What `GET /line` tells of positions; each of ours is 7."""
+    admitted_seconds: float = 60
+    poll_after_s: float = 1.0
     entered: list[str] = field(default_factory=list)
     """Each knock at the waiting room: `enter`, or the ticket shown."""
     stream_answers: str = "ok"
@@ -247,12 +256,21 @@ def door(double: Double) -> list[Route]:
         return JSONResponse(playback(double, token))
 
     def in_line() -> Response:
-        if double.line_stands_since is None and not double.line:
-            return JSONResponse({"admitted": "a-pass", "expires_at": time.time() + 60})
+        if double.line_stands_since is None and not double.ordered and not double.line:
+            return JSONResponse({"admitted": "a-pass", "expires_at": time.time() + double.admitted_seconds})
         place = double.line.pop(0) if double.line else 1
         wait_s = None if double.line_stands_since else float(place)
-        told = {"ticket": "a-ticket", "place": place, "wait_s": wait_s, "poll_after_s": 1.0}
-        return JSONResponse(told | {"since": double.line_stands_since, "open": "playout"})
+        told = {"ticket": "a-ticket", "place": place, "wait_s": wait_s, "poll_after_s": double.poll_after_s}
+        if double.ordered is not None and double.ordered["state"] == "scheduled":
+            told["place"] = None
+        told |= {"since": double.line_stands_since, "open": "playout", "ordered": double.ordered}
+        return JSONResponse(told | ({"position": 7.0} if double.turns else {}))
+
+    async def line(_: Request) -> Response:
+        stands = double.line_stands_since
+        wait_s = 0.0 if not double.line_told else None if stands else float((double.line or [0])[0])
+        turns = [] if stands or double.ordered else double.turns
+        return JSONResponse({"wait_s": wait_s, "since": stands, "turns": turns, "ordered": double.ordered})
 
     async def enter(_: Request) -> Response:
         double.entered.append("enter")
@@ -268,6 +286,7 @@ def door(double: Double) -> list[Route]:
         Route("/playback-token", playback_token, methods=["POST"]),
         Route("/enter", enter, methods=["POST"]),
         Route("/waiting", waiting),
+        Route("/line", line),
     ]
 
 
@@ -356,8 +375,13 @@ def stop_all(roles: Collection[Served]) -> None:
 
 
 @contextmanager
-def television(clips: Path) -> Iterator[tuple[Double, dict[str, Served]]]:
-    """The viewer role, and doubles of the roles that it talks to, for as long as the context lasts."""
+def television(
+    clips: Path, real_door: Callable[[str], ASGIApp] | None = None, *, look: Look = OUR_LOOK
+) -> Iterator[tuple[Double, dict[str, Served]]]:
+    """The viewer role, and doubles of the roles that it talks to, for as long as the context lasts.
+
+    `real_door`: one in place of the double, for this viewer.
+    """
     double = Double()
     names = ("signin", "door", "playout", "status", "assurance", "viewer")
     listeners = {role: socket.create_server(("127.0.0.1", 0)) for role in names}
@@ -377,11 +401,16 @@ def television(clips: Path) -> Iterator[tuple[Double, dict[str, Served]]]:
         allow_headers=["Authorization", "Content-Type"],
     )
     apps: dict[str, ASGIApp] = {role: Starlette(routes=r, middleware=[cors]) for role, r in routes.items()}
-    settings = {role: urls[role] for role in ("signin", "door", "playout", "status", "assurance")} | {
+    settings: dict[str, object] = {
+        role: urls[role] for role in ("signin", "door", "playout", "status", "assurance")
+    } | {
         "demo": True,
         "operator": "Fjordnett",
     }
-    apps["viewer"] = application(settings)
+    settings |= {"texts": {"headline": asdict(look.headline), "waiting": asdict(look.waiting)}}
+    apps["viewer"] = application(settings, look)
+    if real_door is not None:
+        apps["door"] = real_door(urls["viewer"])
     served = {role: Served(app, listeners[role]) for role, app in apps.items()}
     try:
         yield double, served

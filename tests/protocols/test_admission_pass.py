@@ -13,8 +13,11 @@ from prikkfri.protocols.admission_pass import Pass
 
 NOW = 1_700_000_000
 DEVICE = "d-AAAAAAAAAAAAAAAAAAAAAA"
-PASS = Pass("pass-1", DEVICE, NOW + 60.0, "enter-1")
-CLAIMS: dict[str, Any] = {"iss": "door", "jti": "pass-1", "device": DEVICE, "exp": NOW + 60, "promise": "enter-1"}
+HOLDER = "k-" + "h" * 43
+PASS = Pass("pass-1", DEVICE, NOW + 60.0, "enter-1", HOLDER)
+CLAIMS: dict[str, Any] = {
+    "iss": "door", "jti": "pass-1", "device": DEVICE, "exp": NOW + 60, "promise": "enter-1", "holder": HOLDER
+}  # fmt: skip
 
 LEFT_OUT = object()
 WRONG: list[tuple[str, Any]] = [
@@ -37,6 +40,10 @@ WRONG: list[tuple[str, Any]] = [
     ("exp", str(NOW)),
     ("promise", "p" * 65),
     ("promise", 7),
+    ("holder", ""),
+    ("holder", "k-" + "h" * 42),
+    ("holder", "x-" + "h" * 43),
+    ("holder", HOLDER + "\n"),
     ("nbf", NOW - 1),  # restrictions that we would overlook, even where they hold
     ("nbf", NOW + 3_600),
     ("aud", "signin"),
@@ -49,7 +56,7 @@ def test_a_pass_of_a_foreign_library_says_what_ours_says() -> None:
     ours = admission_pass.issue(PRIVATE, KID, PASS)
     assert judged_by_pyjwt(ours, "door") == CLAIMS
     assert pyjwt.get_unverified_header(ours) == {"alg": "ES256", "typ": "pass+jwt", "kid": KID}
-    later = admission_pass.issue(PRIVATE, KID, Pass("pass-1", DEVICE, NOW + 60.9, "enter-1"))
+    later = admission_pass.issue(PRIVATE, KID, Pass("pass-1", DEVICE, NOW + 60.9, "enter-1", HOLDER))
     assert admission_pass.verified(later, KEYS) == PASS
 
 
@@ -65,7 +72,15 @@ def test_one_claim_that_is_wrong_is_enough(name: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("jti", "p" * 64), ("promise", ""), ("promise", "p" * 64), ("exp", 1), ("exp", 2**40 - 1)]
+    ("name", "value"),
+    [
+        ("jti", "p" * 64),
+        ("promise", ""),
+        ("promise", "p" * 64),
+        ("holder", "s-" + "-" * 43),
+        ("exp", 1),
+        ("exp", 2**40 - 1),
+    ],
 )
 def test_what_is_just_within_its_limits_is_taken(name: str, value: object) -> None:
     assert admission_pass.verified(signed(CLAIMS | {name: value}, "pass+jwt"), KEYS) is not None
@@ -76,7 +91,7 @@ def test_what_is_just_within_its_limits_is_taken(name: str, value: object) -> No
     st.dictionaries(
         st.sampled_from([*CLAIMS, "nbf", "aud"]),
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=70),
-        max_size=7,
+        max_size=8,
     )
 )
 def test_whatever_else_is_signed_is_none_or_says_exactly_this(changes: dict[str, Any]) -> None:
@@ -84,5 +99,5 @@ def test_whatever_else_is_signed_is_none_or_says_exactly_this(changes: dict[str,
     told = admission_pass.verified(signed(said, "pass+jwt"), KEYS)
     if told is not None:
         assert said.keys() == CLAIMS.keys() and said["iss"] == "door"
-        again = [told.pass_id, told.device, told.expires_at, told.promise]
-        assert again == [said[name] for name in ("jti", "device", "exp", "promise")]
+        again = [told.pass_id, told.device, told.expires_at, told.promise, told.holder]
+        assert again == [said[name] for name in ("jti", "device", "exp", "promise", "holder")]

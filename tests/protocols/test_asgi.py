@@ -3,14 +3,16 @@
 import asyncio
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.protocols.asgi import (
     NOT_FOUND,
+    PLAIN,
     REFUSALS,
     ClientLeft,
     HttpResponse,
@@ -31,6 +33,14 @@ from prikkfri.protocols.asgi import (
 )
 
 VIEWER = "http://localhost:8080"
+
+
+@pytest.mark.parametrize("text", ["a\n", "\n", "a\x00b", "\x7f", "a\tb"])
+def test_plain_text_holds_no_control_character_anywhere(text: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(text, Annotated[str, msgspec.Meta(pattern=PLAIN)])
+    for fine in ("", "Kari Nordmann", text.translate({n: "x" for n in (*range(32), 127)})):
+        assert msgspec.convert(fine, Annotated[str, msgspec.Meta(pattern=PLAIN)]) == fine
 
 
 class Client:

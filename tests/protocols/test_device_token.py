@@ -150,7 +150,9 @@ def test_a_payload_that_is_no_object_is_none(payload: bytes) -> None:
 
 
 def test_another_kind_of_token_is_none() -> None:
-    ticket_of_the_door = admission_pass.issue(PRIVATE, KID, admission_pass.Pass("p", DEVICE, NOW + 60.0, ""))
+    ticket_of_the_door = admission_pass.issue(
+        PRIVATE, KID, admission_pass.Pass("p", DEVICE, NOW + 60.0, "", "k-" + "h" * 43)
+    )
     playback = cat.issue(PRIVATE, KID, "signin", "s-1", ["sport"], NOW, 60, ID)
     assert device_token.verified(ticket_of_the_door, KEYS) is None
     assert device_token.verified(playback, KEYS) is None

@@ -25,7 +25,7 @@ from prikkfri.signin.personal import http as personal_http
 from prikkfri.signin.personal.service import Personal
 from prikkfri.signin.service import DEFAULT_LIMITS, SignIn, load_keys, set_password_hashes
 from prikkfri.storage import Database, Location, Transaction, open_database
-from prikkfri.storage.keys import read_public_keys
+from prikkfri.storage.keys import read_public_keys, signing_key
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +93,9 @@ async def build_house(location: Location, clock: ManualClock, hashed: str) -> As
             database=seen_database,
             journal=journal,
             device_keys=jwt.read_jwks(read_public_keys(location.home, "device")),
+            subscribers=subscribers,
+            key=signing_key(location.home, "signin-device"),
+            load=lambda: service.pool.load,
             revoked=service.publish_revoked_soon,
             clock=clock,
         )

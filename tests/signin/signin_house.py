@@ -14,10 +14,12 @@ from prikkfri.protocols.asgi import Application
 from prikkfri.signin.devices.service import Devices
 from prikkfri.signin.passwords.service import Passwords
 from prikkfri.signin.service import SignIn
+from prikkfri.simulation.device_key import DeviceKey
 from prikkfri.storage import Database
 
 VIEWER = "http://localhost:8080"
 DEVICE = "d-AAAAAAAAAAAAAAAAAAAAAA"
+DEVICE_KEY = DeviceKey()
 PASSWORD = "riktig hest batteri"
 COMMAND_KEY = "command-key-of-the-test"
 

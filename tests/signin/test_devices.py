@@ -2,20 +2,24 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any, cast
 
 import httpx
-from signin_house import COMMAND_KEY, PASSWORD, Hindered, House
-from waiting import WAIT_SECONDS_MAX
+import pytest
+from signin_house import COMMAND_KEY, PASSWORD, BuildHouse, Hindered, House, Passwords
+from waiting import WAIT_SECONDS_MAX, eventually
 
+from prikkfri.config import Signin
 from prikkfri.journal import Journal
-from prikkfri.protocols import jwt
+from prikkfri.protocols import device_token, jwt
 from prikkfri.signin import store
+from prikkfri.signin.admission import Load, under_pressure
 from prikkfri.signin.clients import device_name
 from prikkfri.signin.devices.service import Devices
 from prikkfri.signin.limits import Limits
 from prikkfri.storage import Database
-from prikkfri.storage.keys import read_public_keys
+from prikkfri.storage.keys import read_public_keys, signing_key
 
 KEY = {"authorization": f"Bearer {COMMAND_KEY}"}
 END, EVA = "/customers/devices/end", {"customer": "s-1", "by": "Eva"}
@@ -153,14 +157,97 @@ async def test_who_asks_for_devices_waits_no_longer_for_a_database_than_may_be(h
         database=cast(Database, stuck),
         journal=cast(Journal, None),
         device_keys=jwt.read_jwks(read_public_keys(house.config.home, "device")),
+        subscribers=cast(Database, stuck),
+        key=signing_key(house.config.home, "signin-device"),
+        load=lambda: house.service.pool.load,
         revoked=lambda: None,
         clock=house.clock,
         limits=Limits(database_seconds_max=0.0),
     )
-    asked = (devices.holder(token), devices.of("s-1"), devices.see(holder), devices.end(holder))
+    asked = (
+        devices.holder(token),
+        devices.of("s-1"),
+        devices.see(holder),
+        devices.end(holder),
+        devices.confirm(holder),
+    )
     for each in map(asyncio.ensure_future, asked):
         await asyncio.wait([each], timeout=WAIT_SECONDS_MAX)
         assert each.done() and isinstance(each.exception(), TimeoutError)
+
+
+async def test_a_device_learns_what_it_may_watch_now_and_nobody_is_put_out(house: House) -> None:
+    async with house.client() as client:
+        phone = await sign_in(client, PHONE)
+        assert (await client.post("/devices/seen", headers=phone)).status_code == 204
+
+        async def packages(*now: str) -> tuple[int, dict[str, Any]]:
+            await house.subscribers.write(lambda t: t.execute("DELETE FROM fixed_subscription"))
+            for product in now:
+                await house.subscribers.write(
+                    lambda t, product=product: t.execute(
+                        "INSERT INTO fixed_subscription (subscriber_id, kind, product, starts, ends)"
+                        " VALUES ('s-1', 'television', :product, 0, 1e12)",
+                        {"product": product},
+                    )
+                )
+            answer = await client.post("/devices/seen", json={"due": False}, headers=phone)
+            return answer.status_code, answer.json() if answer.content else {}
+
+        keys = jwt.read_jwks(read_public_keys(house.config.home, "device"))
+        before = device_token.verified(phone["authorization"].removeprefix("Bearer "), keys)
+        assert before is not None
+        for now, gained in ((("sport", "basic"), None), (("basic",), False), (("basic", "film"), True), ((), False)):
+            status, told = await packages(*now)
+            assert status == (204 if gained is None else 200)
+            if gained is not None:
+                after = device_token.verified(told["device_token"], keys)
+                assert after == replace(before, packages=tuple(sorted(now))) and told["gained"] is gained
+        held = bearer(told["device_token"])
+        assert (await client.get("/devices", headers=held)).status_code == 200, "it is the same device"
+        for wrong in (b"[]", b'{"due": 1}', b"\xff"):
+            assert (await client.post("/devices/seen", content=wrong, headers=phone)).status_code == 400
+
+
+async def test_under_pressure_it_is_put_off_before_anything_is_read_unless_it_is_due(
+    build_house: BuildHouse, passwords: Passwords
+) -> None:
+    reads = 0
+
+    def seen_through(whole: Database) -> Hindered:
+        async def read(work: Any) -> Any:
+            nonlocal reads
+            reads += 1
+            return await whole.read(work)
+
+        hindered = Hindered(whole)
+        hindered.read = read
+        return hindered
+
+    house = await build_house(Signin(hash_threads=1), matches=passwords, seen_through=seen_through)
+    async with house.client() as client:
+        phone = await sign_in(client, PHONE)
+        passwords.open.clear()
+        asking = [asyncio.create_task(sign_in(client, TELEVISION)) for _ in range(2)]
+        await eventually(lambda: house.service.pool.load.running and house.service.pool.load.waiting_without)
+        before = reads
+        put_off = await client.post("/devices/seen", json={"due": False}, headers=phone)
+        assert (put_off.status_code, put_off.headers["retry-after"], reads) == (503, "300", before)
+        assert (await client.post("/devices/seen", headers=phone)).status_code == 503
+        assert (await client.post("/devices/seen", json={"due": True}, headers=phone)).status_code == 204
+        passwords.open.set()
+        await asyncio.gather(*asking)
+        assert (await client.post("/devices/seen", headers=phone)).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("running", "with_pass", "without", "pressed"),
+    [(1, 1, 0, False), (2, 0, 0, False), (2, 1, 0, True), (2, 0, 1, True), (3, 2, 2, True)],
+)
+def test_there_is_pressure_while_somebody_waits_for_a_thread(
+    running: int, with_pass: int, without: int, pressed: bool
+) -> None:
+    assert under_pressure(Load(2, 0.03, running, with_pass, without)) is pressed
 
 
 def test_devices_have_the_names_that_people_know() -> None:

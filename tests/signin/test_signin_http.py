@@ -13,7 +13,7 @@ import jwt as pyjwt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from signin_house import COMMAND_KEY, DEVICE, PASSWORD, VIEWER, BuildHouse, Hindered, House, Passwords
+from signin_house import COMMAND_KEY, DEVICE, DEVICE_KEY, PASSWORD, VIEWER, BuildHouse, Hindered, House, Passwords
 from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.config import Signin
@@ -387,6 +387,8 @@ NO_SIGN_IN = [
     json.dumps(body(device="d-short")).encode(),
     json.dumps(body(device="d-AAAAAAAAAAAAAAAAAAAAAA\n")).encode(),
     json.dumps(body("a\x00b")).encode(),
+    json.dumps(body("kari@example.no\n")).encode(),
+    json.dumps(body() | {"proof": "a.b.c\n"}).encode(),
     json.dumps(body(password="")).encode(),
     json.dumps(body(password="x" * 257)).encode(),
     json.dumps(body("x" * 255)).encode(),
@@ -518,12 +520,14 @@ async def test_one_device_signed_out_leaves_the_others_of_the_same_person(quick_
 
 async def test_a_sign_in_at_its_limits_is_taken(quick_house: House, passwords: Passwords) -> None:
     house = quick_house
-    longest = {"login": "k" * 254, "password": "x" * 256, "device": DEVICE, "pass": "p" * 2_048}
+    longest = {"login": "k" * 254, "password": "x" * 256, "device": DEVICE, "pass": "p" * 2_048, "proof": "p" * 174}
     async with house.client() as client:
         assert (await client.post("/sign-in", json=longest)).status_code == 401
         padded = json.dumps(body()).encode().ljust(8_192)
         assert (await client.post("/sign-in", content=padded)).status_code == 200
         assert (await client.post("/sign-in", json=longest | {"pass": "p" * 2_049})).status_code == 400
+        assert (await client.post("/sign-in", json=longest | {"proof": "p" * 175})).status_code == 400
+        assert (await client.post("/sign-in", json=longest | {"proof": "p\0"})).status_code == 400
         assert (await client.post("/sign-in", json=longest | {"password": "å" * 256})).status_code == 401
     assert len(passwords.compared) == 3
 
@@ -690,8 +694,10 @@ async def test_who_leaves_while_the_session_is_written_has_got_nothing(
     house = await build_house(matches=passwords, seen_through=seen_through)
     key = signing_key(house.config.home, "door-pass")
     publish_public_key(house.config.home, "pass", "door", key)
-    admission = admission_pass.issue(key.private, key.kid, Pass("p", DEVICE, house.clock.now() + 60, "enter-1"))
-    callers.append(Caller(house, body() | {"pass": admission}))
+    until = house.clock.now() + 60
+    admission = admission_pass.issue(key.private, key.kid, Pass("p", DEVICE, until, "enter-1", DEVICE_KEY.holder))
+    proof = DEVICE_KEY.proof("sign-in", admission)
+    callers.append(Caller(house, body() | {"pass": admission, "proof": proof}))
     await callers[0].ask()
     kept = await eventually(house.journalled)
     assert [(o.verdict, o.customer, o.promise) for o in kept] == [("kept", "s-1", "enter-1")]
@@ -747,7 +753,7 @@ async def test_nothing_secret_is_logged_or_kept_readable(
         rows += await house.database.read(lambda q, table=table: q.fetch(f"SELECT * FROM {table}"))
     shown = repr((rows, house.recorded, await house.journalled(), caplog.messages))
     attempt = Attempt("kari@example.no", PASSWORD, DEVICE, "127.0.0.1", "other", given["device_token"])
-    signed_in = SignedIn(session, 1.0, given["device_token"], given["playback_token"], 2.0, 1.5, "Kari")
+    signed_in = SignedIn(session, 1.0, given["device_token"], given["playback_token"], 2.0, 1.5, 1.75, "Kari")
     assert [secret for secret in secrets if secret in shown + repr((attempt, signed_in))] == []
 
 
@@ -765,6 +771,6 @@ async def test_a_password_can_be_set_and_a_hash_of_another_cost_cannot(house: Ho
 
 def test_keys_are_for_the_owner_alone(house: House, location: Location) -> None:
     keys = [*(location.home / "keys").iterdir()]
-    assert sorted(key.name for key in keys) == ["signin-device.pem", "signin-playback.pem"]
+    assert sorted(key.name for key in keys) == ["signin-device.pem", "signin-playback.pem", "signin-session.key"]
     assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
     assert b"PRIVATE" not in b"".join(path.read_bytes() for path in Path(location.home, "public").rglob("*.json"))

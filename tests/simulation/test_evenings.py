@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from prikkfri.simulation.evenings import oracle
-from prikkfri.simulation.evenings.drawing import STREAMS, TABLE, UNDISTURBED, Evening, Fault, drawn, rows
+from prikkfri.simulation.evenings.drawing import STREAMS, TABLE, UNDISTURBED, Evening, Fault, draw, rows
 from prikkfri.simulation.evenings.judging import Figures, Judgement, Result, goal_holds, result
 from prikkfri.simulation.evenings.oracle import expected
 from prikkfri.simulation.evenings.world import Promise, World, lies_in, world
@@ -20,7 +20,7 @@ BEGINS = 1_000_000.0
 
 def short(*faults: Fault, **known: Any) -> Evening:
     usual = replace(
-        drawn(3), begins=BEGINS, seconds=120.0, per_second=15.0, messages_part=0.5, partners=2, viewers=200, phones=100,
+        draw(3), begins=BEGINS, seconds=120.0, per_second=15.0, messages_part=0.5, partners=2, viewers=200, phones=100,
         faults=faults, disturbance=UNDISTURBED, crowd_at=0.0, leaving_at=0.0, ordinary_broken=0.0, phones_off=0.0,
     )  # fmt: skip
     return replace(usual, **known)
@@ -31,8 +31,8 @@ def fault(place: dict[str, str], share: float = 1.0, kind: Any = "refused") -> F
 
 
 def test_a_seed_is_an_evening_and_another_seed_another() -> None:
-    assert drawn(7) == drawn(7) != drawn(8)
-    assert drawn(7).seed == 7
+    assert draw(7) == draw(7) != draw(8)
+    assert draw(7).seed == 7
 
 
 def test_every_line_of_the_table_is_printed() -> None:
@@ -41,7 +41,7 @@ def test_every_line_of_the_table_is_printed() -> None:
 
 
 def test_every_kind_of_evening_is_drawn() -> None:
-    evenings = [drawn(seed) for seed in range(400)]
+    evenings = [draw(seed) for seed in range(400)]
     quiet = sum(not each.faults for each in evenings)
     assert 0.2 < quiet / len(evenings) < 0.4
     assert {each.partners for each in evenings} == set(TABLE.partners)
@@ -95,7 +95,7 @@ def test_devices_that_lie_change_nothing_that_was_promised_and_are_marked() -> N
     lies = [each.outcome for each in other.written if not each.outcome.observed]
     assert len(lies) == TABLE.liars and not any(each.observed or each.verdict == "kept" for each in lies)
     assert {bool(each.customer) for each in lies} == {True, False}
-    assert not lying.none and any(drawn(seed).disturbance.lies_at for seed in range(100))
+    assert not lying.none and any(draw(seed).disturbance.lies_at for seed in range(100))
 
 
 def test_a_role_that_is_held_up_writes_it_all_at_once() -> None:

@@ -17,7 +17,7 @@ from prikkfri.assurance.response.evaluation import BEFORE_SECONDS, Evaluation, u
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance
 from prikkfri.journal import Page, Source
-from prikkfri.simulation.evenings.drawing import TABLE, UNDISTURBED, Act, Disturbance, Evening, Fault, Restart, drawn
+from prikkfri.simulation.evenings.drawing import TABLE, UNDISTURBED, Act, Disturbance, Evening, Fault, Restart, draw
 from prikkfri.simulation.evenings.many import evening, played
 from prikkfri.simulation.evenings.running import Parts
 
@@ -45,7 +45,7 @@ SMALL = replace(
 def small(*faults: Fault, disturbance: Disturbance = UNDISTURBED, **known: Any) -> Evening:
     """An evening of six minutes in which all is as usual but for this."""
     usual = replace(
-        drawn(1), seconds=360.0, per_second=12.0, messages_part=0.45, viewers=300, phones=200, phones_off=0.04,
+        draw(1), seconds=360.0, per_second=12.0, messages_part=0.45, viewers=300, phones=200, phones_off=0.04,
         ordinary_broken=0.001, partners=3, accounts=2, night=False, crowd_at=0.0, leaving_at=0.0, unbound_from=0.0,
         faults=faults, acts=(), twin=False, disturbance=disturbance,
     )  # fmt: skip

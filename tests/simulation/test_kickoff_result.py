@@ -24,7 +24,10 @@ def person(number: int, asked_at: float, got_at: float, open_at: float = 0.0) ->
 
 def truth() -> Truth:
     found = Truth(Plan(), began_at=BEGAN, fault_at=FAULT, given_back_at=GIVEN_BACK, ended_at=ENDED)
-    found.inside = [ViewerExperience(fetches=30, switches=4), ViewerExperience(fetches=30, switches=3)]
+    found.inside = [
+        ViewerExperience(fetches=30, switches=4, came_back=True, without_line=True),
+        ViewerExperience(fetches=30, switches=3, came_back=True, without_line=True),
+    ]
     found.inside_ids = frozenset({"s-0", "s-1"})
     found.outside = [
         person(2, 1_005, 1_005.4),
@@ -73,6 +76,7 @@ def test_an_honest_account_passes_and_its_figures_are_those_of_the_evening() -> 
     result, _ = judge(found, [account()])
     assert (result.viewers, result.inside, result.outside, result.got_in, result.saw_open_channel) == (8, 2, 6, 5, 3)
     assert (result.inside_switches, result.inside_switches_failed, result.inside_disturbed) == (7, 0, 0)
+    assert (result.known_devices, result.known_without_line_share) == (2, 1.0)
     assert (result.hit_true, result.hit_listed, result.hit_missed, result.hit_wrongly_listed) == (3, 3, 0, 0)
     assert (result.credited, result.credited_twice, result.turned_away) == (2, 0, 0)
     assert (result.detected_after_s, result.status_page_after_s, result.open_channel_after_s) == (5.0, 6.0, 3.5)
@@ -89,7 +93,16 @@ def spoil_a_switch(truth: Truth, account: IncidentReport) -> None:
 
 
 def switch_never(truth: Truth, account: IncidentReport) -> None:
-    truth.inside = [ViewerExperience(fetches=30)]
+    truth.inside = [ViewerExperience(fetches=30, came_back=True, without_line=True)]
+
+
+def let_a_known_device_wait(truth: Truth, account: IncidentReport) -> None:
+    truth.inside[1].without_line = False
+
+
+def know_nobody(truth: Truth, account: IncidentReport) -> None:
+    for each in truth.inside:
+        each.came_back = False
 
 
 def raise_late(truth: Truth, account: IncidentReport) -> None:
@@ -194,6 +207,8 @@ def be_over_too_early(truth: Truth, account: IncidentReport) -> None:
         (disturb, "Nobody who was inside was disturbed"),
         (spoil_a_switch, "Everybody inside could switch channel"),
         (switch_never, "Everybody inside could switch channel"),
+        (let_a_known_device_wait, "No device that was known saw a line"),
+        (know_nobody, "No device that was known saw a line"),
         (raise_late, "The incident was raised within 15 s"),
         (raise_before_it_was, "The incident was raised within 15 s"),
         (place_elsewhere, "It was placed at sign-in"),

@@ -8,7 +8,7 @@ import pytest
 
 from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER
 from prikkfri.protocols.smpp.pdu import HEADER, Command, ShortMessage, Tag, encode_body
-from prikkfri.simulation.messages.drawing import TABLE, drawn
+from prikkfri.simulation.messages.drawing import TABLE, draw
 from prikkfri.simulation.messages.many import Judgement, result, worlds
 from prikkfri.simulation.messages.oracle import Book, Figures, Piece, Row, judge
 from prikkfri.simulation.messages.peers import bodies
@@ -287,7 +287,7 @@ def test_the_wire_is_read_in_any_pieces_and_with_parameters() -> None:
 def test_worlds_are_as_many_as_the_messages_asked_for_and_drawn_by_their_seed_alone() -> None:
     assert worlds(5, 1) == range(5, 6)
     assert worlds(5, TABLE.messages * 2 + 1) == range(5, 8)
-    assert drawn(3) == drawn(3) != drawn(4)
+    assert draw(3) == draw(3) != draw(4)
 
 
 def test_figures_add_up_and_say_whether_it_holds() -> None:

@@ -30,8 +30,8 @@ from prikkfri.simulation.partners.quirks import (
     AnswerForm,
     IdStyle,
     Quirks,
-    answer_octets,
     receipt_body,
+    response_octets,
 )
 from prikkfri.simulation.partners.server import application
 
@@ -55,7 +55,7 @@ def test_with_all_switches_off_it_is_by_the_book(state: MessageState) -> None:
     assert told.tlv(Tag.USER_MESSAGE_REFERENCE) == b"\x01\x02"
     in_words = structs.replace(told, tlvs=())
     assert parse_receipt(in_words).state is state
-    assert decode(answer_octets(BY_THE_BOOK, 7, 0, "ab")).body == MessageResponse("ab")
+    assert decode(response_octets(BY_THE_BOOK, 7, 0, "ab")).body == MessageResponse("ab")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_an_id_is_written_to_a_base_with_zeros_and_in_a_case(style: IdStyle, wri
     ],
 )
 def test_an_answer_has_the_body_that_it_is_to_have(form: AnswerForm, body: bytes) -> None:
-    octets = answer_octets(Quirks(answer_form=form), 7, 0x58, "ab")
+    octets = response_octets(Quirks(answer_form=form), 7, 0x58, "ab")
     assert HEADER.unpack_from(octets) == (len(octets), Command.SUBMIT_SM_RESP, 0x58, 7)
     assert octets[HEADER.size :] == body
 

@@ -22,6 +22,8 @@ KEYS = [
     "inside_disturbed",
     "inside_switches",
     "inside_switches_failed",
+    "known_devices",
+    "known_without_line_share",
     "outside",
     "got_in",
     "saw_open_channel",

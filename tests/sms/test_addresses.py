@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
-from prikkfri.sms.addresses import Numbering, is_number, masked, read_recipient, read_sender
+from prikkfri.sms.addresses import Numbering, is_number, mask_address, read_recipient, read_sender
 
 NUMBER, SHORT_CODE, LETTERS = (1, 1), (3, 0), (5, 0)
 """Type of number and numbering plan (SMPP 3.4, 5.2.5 and 5.2.6)."""
@@ -192,5 +192,5 @@ def test_a_sender_may_not_be_anything(written: str) -> None:
     ],
 )
 def test_numbers_are_masked_and_names_are_not(text: str, shown: str) -> None:
-    assert masked(text) == shown
+    assert mask_address(text) == shown
     assert is_number(text) is (shown != text)

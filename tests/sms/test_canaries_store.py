@@ -85,7 +85,7 @@ async def test_a_phone_tells_of_its_own_canaries_and_of_those_that_strayed_to_it
         canary("decided", phone=OTHER, verdict="arrived", arrived_at=NOW - 8, decided_at=NOW - 7),
     ]
     tokens = ["mine", "mine-again", "strayed", "strayed-before", "decided", "nobodys"]
-    strays, changed = await effect(database, rows, partial(store.mark_told, phone=PHONE, tokens=tokens, now=NOW))
+    strays, changed = await effect(database, rows, partial(store.mark_reported, phone=PHONE, tokens=tokens, now=NOW))
     assert changed == {
         "mine": {"arrived_at": NOW},
         "strayed": {"stray_at": NOW, "stray_on": PHONE},

@@ -141,7 +141,7 @@ STATEMENTS: list[tuple[Event, Statement]] = [
 ]
 RECEIPT_STATEMENTS: list[tuple[ReceiptEvent, Statement]] = [
     (ReceiptEvent.CLAIM, lambda tx, ids: receipts.claim_receipts(tx, "account:shop", limit=10_000, now=NOW)),
-    (ReceiptEvent.GIVE, lambda tx, ids: receipts.receipts_given(tx, ids, now=NOW)),
+    (ReceiptEvent.GIVE, lambda tx, ids: receipts.mark_receipts_delivered(tx, ids, now=NOW)),
     (ReceiptEvent.PUT_OFF, lambda tx, ids: receipts.put_off_receipts(tx, ids, due_at=NOW)),
     (ReceiptEvent.PUT_OFF, lambda tx, ids: store.doubt_what_was_sending(tx, due_at=NOW)),
 ]

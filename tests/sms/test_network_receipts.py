@@ -20,7 +20,7 @@ from prikkfri.sms.network_receipts import (
     as_kept,
     contradiction,
     find,
-    next_look,
+    next_try,
     receipt_id,
 )
 from prikkfri.sms.receipt_ids import ALL, Habit, Match, MismatchReason, Reading
@@ -109,10 +109,10 @@ def test_ids_of_receipts_sort_by_their_coming() -> None:
 
 def test_a_receipt_is_looked_at_once_soon_and_then_when_its_time_is_up() -> None:
     times = {"soon_seconds": 0.25, "early_seconds": 120.0}
-    assert next_look(receipt(), NOW + 1, **times) == NOW + 1.25
-    assert next_look(receipt(tries=1), NOW + 1, **times) == NOW + 120
-    assert next_look(receipt(tries=7), NOW + 119.9, **times) == NOW + 120
-    assert next_look(receipt(tries=1), NOW + 121, **times) == NOW + 121
+    assert next_try(receipt(), NOW + 1, **times) == NOW + 1.25
+    assert next_try(receipt(tries=1), NOW + 1, **times) == NOW + 120
+    assert next_try(receipt(tries=7), NOW + 119.9, **times) == NOW + 120
+    assert next_try(receipt(tries=1), NOW + 121, **times) == NOW + 121
 
 
 # The table.
@@ -151,7 +151,7 @@ async def test_a_receipt_is_held_as_its_table_says_and_what_is_not_waiting_is_no
     seen: list[NetworkReceipt] = []
 
     async def look(tx: Transaction, identity: str) -> None:
-        await store.look_later(tx, identity, due_at=NOW + 9)
+        await store.try_later(tx, identity, due_at=NOW + 9)
         await store.make_due(tx, "nord", ["net-1"], now=NOW + 3)
         seen[:] = await store.due_network_receipts(tx, limit=10, now=NOW + 3)
 
@@ -178,7 +178,7 @@ async def test_receipts_fall_due_in_their_order_and_an_answer_makes_its_own_due(
         seen += [await store.one_before(tx, "nord", "0NET-1"), await store.one_before(tx, "nord", "net-7")]
         await store.make_due(tx, "nord", ["net-7"], now=NOW + 0.5)
         seen.append(await due(NOW + 0.5))
-        await store.look_later(tx, "r3", due_at=NOW + 4)
+        await store.try_later(tx, "r3", due_at=NOW + 4)
         await store.settle_network_receipt(tx, "r1")
         await store.hold_network_receipt(tx, "r2", reason="", now=NOW)
         seen += [await due(NOW + 10), await store.count_kept(tx)]

@@ -22,7 +22,7 @@ from prikkfri.protocols.smpp.session import (
     UnreadableResponse,
 )
 from prikkfri.sms.messages import Message
-from prikkfri.sms.pairs import Pairs, answered_messages
+from prikkfri.sms.pairs import Pairs, responded_messages
 from prikkfri.sms.server import Connection
 from prikkfri.sms.timing import TIMING
 
@@ -409,4 +409,4 @@ def test_whatever_ends_the_wait_for_an_answer_is_one() -> None:
         ResponseTimeout("a receipt"),
         SessionEnd("gone", (fourth, "a receipt", fifth)),
     ]  # fmt: skip
-    assert list(answered_messages(events)) == [first, second, third, fourth, fifth]
+    assert list(responded_messages(events)) == [first, second, third, fourth, fifth]

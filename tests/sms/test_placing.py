@@ -17,7 +17,7 @@ from prikkfri.errors import StorageError
 from prikkfri.sms.placing.service import Placing
 from prikkfri.sms.routing import Party, RouteOutage
 from prikkfri.sms.sealing import Sealer
-from prikkfri.sms.shared.service import Connection, Shared
+from prikkfri.sms.shared.service import CentreState, Connection
 from prikkfri.storage import Database
 
 LINKS = tuple(
@@ -34,7 +34,7 @@ class Desk:
         self.database = database
         self.clock = ManualClock(NOW)
         sealer = Sealer(os.urandom)
-        self.shared = Shared(
+        self.shared = CentreState(
             cast(Database, self), cast(Any, None), Sms(links=LINKS), self.clock, os.urandom, sealer, HURRIED
         )
         self.placing = Placing(self.shared)

@@ -14,7 +14,7 @@ from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER
 from prikkfri.protocols.smpp.pdu import HEADER, Command, MessageResponse, ShortMessage, Status, Tag, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.sms.addresses import INTERNATIONAL, Numbering
-from prikkfri.sms.delivery import Misdirected, Outgoing, receipt_body, wire_body
+from prikkfri.sms.delivery import Misdirected, OutgoingPdu, receipt_body, wire_body
 from prikkfri.sms.messages import DueReceipt, Message
 from prikkfri.sms.reading_back import Differs, check, difference
 from prikkfri.sms.routing import Party
@@ -33,14 +33,14 @@ ENVELOPES = (PART, BY_PARAMETER, IN_PAYLOAD, Envelope(b"hei", 0, 0, 5, 0, 17, 2,
 RECEIPT = DueReceipt("0018bcfe568000102030405", "2010", NUMBER, int(MessageState.DELIVERED), NOW - 60, NOW, 99)
 
 
-def outgoing(envelope: Envelope = PART, *, target: str = "link:nord", **known: Any) -> Outgoing:
+def outgoing(envelope: Envelope = PART, *, target: str = "link:nord", **known: Any) -> OutgoingPdu:
     row = Message("0018bcfe568000102030405", "s", 1, 1, "account:shop", target, "ordinary", "Shop", NUMBER,
                   None, 1, NOW - 60, NOW, NOW + 3_600, 1)  # fmt: skip
     row = structs.replace(row, sealed=SEALER.seal(envelope, row.binding, bytes(12)))
     return wire_body(row, SEALER, Party.parse(target), now=NOW, **known)
 
 
-def pdu(ready: Outgoing, *, command: int | None = None, status: int = 0, sequence: int = SEQUENCE) -> bytes:
+def pdu(ready: OutgoingPdu, *, command: int | None = None, status: int = 0, sequence: int = SEQUENCE) -> bytes:
     command = ready.wanted.command if command is None else command
     return HEADER.pack(HEADER.size + len(ready.body), command, status, sequence) + ready.body
 

@@ -19,13 +19,13 @@ from prikkfri.sms.receipt_ids import (
     MismatchReason,
     Reading,
     complaint,
+    expected_ids,
     fold,
     is_number_of,
     key,
     learn,
     match,
     readings,
-    wanted,
 )
 
 SAME, DECIMAL, HEXADECIMAL = Reading.SAME, Reading.DECIMAL, Reading.HEXADECIMAL
@@ -61,7 +61,7 @@ def test_each_partners_receipts_are_matched_at_once_and_its_way_is_learnt(partne
         ways = readings(None, habit)
         assert ways in (ALL, (way,))
         phone = f"47{90_000_000 + n % 1_000}"
-        keys = wanted([then(n)], ways)
+        keys = expected_ids([then(n)], ways)
         rows = [each for each in sent if each.key in keys]
         found = match([then(n)], ("Shop", phone), rows, ways)
         assert isinstance(found, Match)
@@ -127,11 +127,11 @@ def test_an_id_is_read_by_each_base_that_it_can_have(written: str, way: Reading,
 
 
 def test_what_is_looked_for_is_a_few_keys_and_those_of_the_ways_that_are_tried() -> None:
-    assert wanted(["255"]) == {"255", "ff", "597"}
-    assert wanted(["255"], (DECIMAL,)) == {"ff"}
-    assert wanted(["ff", "0000000255"]) == {"ff", "255", "597"}
-    assert wanted(["", "net-1"]) == {"net-1"}
-    assert wanted([]) == frozenset()
+    assert expected_ids(["255"]) == {"255", "ff", "597"}
+    assert expected_ids(["255"], (DECIMAL,)) == {"ff"}
+    assert expected_ids(["ff", "0000000255"]) == {"ff", "255", "597"}
+    assert expected_ids(["", "net-1"]) == {"net-1"}
+    assert expected_ids([]) == frozenset()
 
 
 def test_the_number_is_the_second_key() -> None:

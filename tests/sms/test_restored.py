@@ -15,7 +15,7 @@ from prikkfri.sms.restored import (
     RestoreGap,
     find_gap,
     format_mark,
-    is_given_up,
+    is_abandoned,
     is_sensitive,
     parse_mark,
     trouble,
@@ -111,11 +111,11 @@ def test_whatever_happens_a_start_is_held_exactly_when_a_mark_is_ahead(events: l
 def test_what_may_be_sent_is_given_up_or_not_as_decided_and_a_sensitive_one_always() -> None:
     for state in DeliveryState:
         may_be_sent = state in (DeliveryState.WAITING, DeliveryState.IN_DOUBT)
-        assert is_given_up(Decision.DISCARD, state, "ordinary", overdue=False) == may_be_sent
-        assert not is_given_up(Decision.SEND, state, "ordinary", overdue=False)
-        assert is_given_up(Decision.SEND, state, "ordinary", overdue=True) == may_be_sent
+        assert is_abandoned(Decision.DISCARD, state, "ordinary", overdue=False) == may_be_sent
+        assert not is_abandoned(Decision.SEND, state, "ordinary", overdue=False)
+        assert is_abandoned(Decision.SEND, state, "ordinary", overdue=True) == may_be_sent
         for message_class in {*SENSITIVE_CLASSES, "canary"}:
-            assert is_given_up(Decision.SEND, state, message_class, overdue=False) == may_be_sent
+            assert is_abandoned(Decision.SEND, state, message_class, overdue=False) == may_be_sent
     assert is_sensitive("canary") and is_sensitive("log-in-code") and not is_sensitive("ordinary")
 
 

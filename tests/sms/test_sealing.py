@@ -19,7 +19,7 @@ from prikkfri.sms.sealing import (
     SealBroken,
     Sealer,
     hour_of,
-    over,
+    keys_to_destroy,
     read_name,
 )
 from prikkfri.storage.sealing_keys import EARLIER, KEY_OCTETS
@@ -163,21 +163,21 @@ def test_a_key_is_over_when_its_hour_has_ended_and_nothing_of_it_may_still_be_se
     names = [KeyName("otp", HOUR), KeyName("ordinary", HOUR + 1), KeyName(None, HOUR)]
     end = (HOUR + 1) * HOUR_SECONDS
     later = end + 10 * HOUR_SECONDS
-    assert over(names, now=end - 0.001, earliest_open=later) == []
-    assert over(names, now=end, earliest_open=later) == [names[0], names[2]]
-    assert over(names, now=later, earliest_open=end - 0.001) == []
-    assert over(names, now=later, earliest_open=end) == [names[0], names[2]]
-    assert over(names, now=end + HOUR_SECONDS, earliest_open=end + HOUR_SECONDS) == names
+    assert keys_to_destroy(names, now=end - 0.001, earliest_open=later) == []
+    assert keys_to_destroy(names, now=end, earliest_open=later) == [names[0], names[2]]
+    assert keys_to_destroy(names, now=later, earliest_open=end - 0.001) == []
+    assert keys_to_destroy(names, now=later, earliest_open=end) == [names[0], names[2]]
+    assert keys_to_destroy(names, now=end + HOUR_SECONDS, earliest_open=end + HOUR_SECONDS) == names
 
 
 @given(st.floats(0, 4e9), st.floats(0, 4e9), st.floats(0, 4e9))
 def test_no_key_is_over_while_what_it_sealed_may_be_sent(expires_at: float, other: float, now: float) -> None:
     name = KeyName("otp", hour_of(expires_at))
     earliest = min(expires_at, other)
-    assert over([name], now=now, earliest_open=earliest) == []
+    assert keys_to_destroy([name], now=now, earliest_open=earliest) == []
     if now < expires_at:
-        assert over([name], now=now, earliest_open=4e10) == []
-    assert over([name], now=expires_at + HOUR_SECONDS, earliest_open=4e10) == [name]
+        assert keys_to_destroy([name], now=now, earliest_open=4e10) == []
+    assert keys_to_destroy([name], now=expires_at + HOUR_SECONDS, earliest_open=4e10) == [name]
 
 
 # What an earlier version sealed.
@@ -197,7 +197,7 @@ def test_what_was_sealed_before_an_upgrade_opens_after_it(nonce: bytes) -> None:
     with pytest.raises(SealBroken):
         sealer.open(earlier_seal(os.urandom(32), BINDING, nonce), BINDING)
     [name] = [name for name in sealer.names if name.message_class is None]
-    assert over([name], now=4e9, earliest_open=4e10) == [], "nobody knows yet how long it is needed"
+    assert keys_to_destroy([name], now=4e9, earliest_open=4e10) == [], "nobody knows yet how long it is needed"
     sealer.rename(name, KeyName(None, HOUR))
     assert sealer.open(sealed, BINDING) == ENVELOPE
     sealer.forget([KeyName(None, HOUR)])

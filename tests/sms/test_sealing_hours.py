@@ -35,7 +35,7 @@ from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
 from prikkfri.sms.sealing import Envelope, KeyName, Sealer, hour_of
 from prikkfri.sms.service import SmsCentre
-from prikkfri.sms.shared.service import Shared
+from prikkfri.sms.shared.service import CentreState
 from prikkfri.sms.store import COLUMNS, insert
 from prikkfri.sms.timing import TIMING, Timing
 from prikkfri.storage import Database, Location, open_database
@@ -215,7 +215,7 @@ async def test_where_no_key_can_be_kept_nothing_is_taken_on_and_later_it_is(data
 def room(database: Database, clock: Any, kept: Any, timing: Timing = TIMING) -> tuple[Keys, Sealer]:
     sealer = Sealer(os.urandom, kept.load())
     nobody: Any = None
-    return Keys(Shared(database, nobody, SETTINGS, clock, os.urandom, sealer, timing), kept), sealer
+    return Keys(CentreState(database, nobody, SETTINGS, clock, os.urandom, sealer, timing), kept), sealer
 
 
 def sealed(sealer: Sealer, identity: str, **changes: Any) -> Message:
@@ -311,10 +311,10 @@ async def test_a_start_on_a_machine_that_has_been_up_for_weeks_is_no_step_of_the
 def test_a_clock_drifts_and_is_set() -> None:
     first = Steadiness(1_000.0)
     assert first.lasts(-1e9, steady_seconds=3_600.0), "as it was when we started it is believed"
-    drifted = first.looked(1_015.0, 10.0, step_seconds=5.0)
-    assert drifted == Steadiness(1_005.0) and drifted.looked(1_030.0, 20.0, step_seconds=5.0) == Steadiness(1_010.0)
+    drifted = first.observe(1_015.0, 10.0, step_seconds=5.0)
+    assert drifted == Steadiness(1_005.0) and drifted.observe(1_030.0, 20.0, step_seconds=5.0) == Steadiness(1_010.0)
     for now in (1_015.1, 1_004.9):
-        stepped = first.looked(now, 10.0, step_seconds=5.0)
+        stepped = first.observe(now, 10.0, step_seconds=5.0)
         assert stepped == Steadiness(now - 10.0, 10.0)
         assert not stepped.lasts(3_609.9, steady_seconds=3_600.0)
         assert stepped.lasts(3_610.0, steady_seconds=3_600.0)
@@ -463,12 +463,12 @@ async def test_an_upgrade_that_is_broken_off_anywhere_is_done_again(database: Da
 @given(st.sampled_from(["otp", "code", "log-in-code", "sensitive", "health"]), st.floats(1, 120))
 def test_a_sensitive_class_lives_as_long_as_the_setting_says(message_class: str, minutes: float) -> None:
     settings = replace(SETTINGS, accounts=(replace(BANK, message_class=message_class),), life_minutes_sensitive=minutes)
-    shared = Shared(None, None, settings, ManualClock(NOW), os.urandom, Sealer(os.urandom), TIMING)  # type: ignore[arg-type]
+    shared = CentreState(None, None, settings, ManualClock(NOW), os.urandom, Sealer(os.urandom), TIMING)  # type: ignore[arg-type]
     assert shared.rules(Party("account", "bank")).life_seconds_max == minutes * 60
 
 
 def test_other_classes_and_what_networks_hand_in_live_as_long_as_any() -> None:
-    shared = Shared(None, None, SETTINGS, ManualClock(NOW), os.urandom, Sealer(os.urandom), TIMING)  # type: ignore[arg-type]
+    shared = CentreState(None, None, SETTINGS, ManualClock(NOW), os.urandom, Sealer(os.urandom), TIMING)  # type: ignore[arg-type]
     for party in (Party("account", "shop"), Party("link", "nord")):
         assert shared.rules(party).life_seconds_max == float("inf")
 

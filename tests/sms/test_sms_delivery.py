@@ -18,7 +18,7 @@ from prikkfri.sms.delivery import (
     REFUSALS,
     AttemptEnd,
     Misdirected,
-    Outgoing,
+    OutgoingPdu,
     RefusalKind,
     Retry,
     TooLate,
@@ -60,7 +60,7 @@ def stored(envelope: Envelope = ENVELOPE, **changes: object) -> Message:
     return structs.replace(row, sealed=SEALER.seal(envelope, row.binding, bytes(12)))
 
 
-def read_back(outgoing: Outgoing, sequence: int = 7) -> bytes:
+def read_back(outgoing: OutgoingPdu, sequence: int = 7) -> bytes:
     """The body, looked at as it is before it is written."""
     head = HEADER.pack(HEADER.size + len(outgoing.body), outgoing.wanted.command, Status.OK, sequence)
     check(outgoing.wanted)(head + outgoing.body, sequence)

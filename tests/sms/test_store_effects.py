@@ -482,7 +482,7 @@ async def test_the_receipt_that_has_waited_longest_is_claimed_first(database: Da
 async def test_a_receipt_is_given_or_put_off_by_its_message(database: Database) -> None:
     rows = crossed(state=STATES, receipt=("", "waiting", "sending", "given"), receipt_at=(0.0, NOW - 5))
     asked = [row["id"] for row in rows[::2] if row["receipt"] == "sending"]
-    found = await effect(database, rows, partial(receipts.receipts_given, ids=asked, now=NOW))
+    found = await effect(database, rows, partial(receipts.mark_receipts_delivered, ids=asked, now=NOW))
     found.must_be(lambda row: {"receipt": "given", "receipt_at": NOW} if row["id"] in asked else None)
     asked = every_second(rows)
     found = await effect(database, rows, partial(receipts.put_off_receipts, ids=asked, due_at=NOW + 15))

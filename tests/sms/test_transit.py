@@ -15,7 +15,7 @@ from prikkfri.protocols.smpp.session import Request
 from prikkfri.sms.loops import TURNS_MAX, Turns
 from prikkfri.sms.routing import Party, Routes, find_route
 from prikkfri.sms.submission import AcceptedSubmission, Refusal, Rules, decide
-from prikkfri.sms.transit import LOOP, NO_TRANSIT, RECEIPT, looks_like_receipt, refused
+from prikkfri.sms.transit import LOOP, NO_TRANSIT, RECEIPT, refused, resembles_receipt
 
 NOW = 1_700_000_000.0
 
@@ -130,7 +130,7 @@ RECEIPTS = [
 @pytest.mark.parametrize("fields", RECEIPTS)
 def test_what_looks_like_a_receipt_goes_to_no_phone(fields: dict[str, Any]) -> None:
     told = structs.replace(TEXT, **fields)
-    assert looks_like_receipt(told)
+    assert resembles_receipt(told)
     for origin, recipient in product(("link:own", "link:nord", "link:hub"), (OURS, NORD_S)):
         assert why(origin, recipient, told) == RECEIPT
     assert why("link:nord", "2010", told) == ""
@@ -140,9 +140,9 @@ def test_what_looks_like_a_receipt_goes_to_no_phone(fields: dict[str, Any]) -> N
 @pytest.mark.parametrize("octets", [b"hei", b"My id: 7", b"stat: good", b"idle statistics", b"paid:7 thermostat:on",
                                     b"id: stat:", b"stat:9 id:7"])  # fmt: skip
 def test_what_people_write_is_no_receipt(octets: bytes) -> None:
-    assert not looks_like_receipt(structs.replace(TEXT, octets=octets))
-    assert not looks_like_receipt(structs.replace(TEXT, octets=octets, esm_class=0x40))
-    assert not looks_like_receipt(structs.replace(TEXT, octets=octets, esm_class=0x08))
+    assert not resembles_receipt(structs.replace(TEXT, octets=octets))
+    assert not resembles_receipt(structs.replace(TEXT, octets=octets, esm_class=0x40))
+    assert not resembles_receipt(structs.replace(TEXT, octets=octets, esm_class=0x08))
 
 
 def test_each_refusal_has_its_status() -> None:

@@ -29,7 +29,7 @@ from prikkfri.sms.trust.evidence import (
     Gap,
     Hint,
     factors,
-    false_stops_max,
+    false_alarms_max,
     start_alternatives,
     weigh,
     weigh_hints,
@@ -138,8 +138,8 @@ def test_a_start_comes_each_minute_and_is_one_however_long_nothing_was_seen() ->
     assert once.started_at == 100.0 + START_SECONDS
     assert start_alternatives(first, 1e6).sums == once.sums
     assert start_alternatives(first, 99.0).started_at == 99.0  # the clock was set back
-    assert false_stops_max(1_000.0) == pytest.approx(60_000 / exp(16.0))
-    assert false_stops_max(1_000.0) < 0.01
+    assert false_alarms_max(1_000.0) == pytest.approx(60_000 / exp(16.0))
+    assert false_alarms_max(1_000.0) < 0.01
 
 
 def test_phones_that_lose_all_that_they_get_stop_nothing_and_a_share_of_each_does() -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import ASGIApp
 
-from prikkfri.assurance.publishing import as_known, never_told
+from prikkfri.assurance.publishing import as_known, unknown_summary
 from prikkfri.clock import ManualClock
 from prikkfri.protocols.iso8601 import iso
 from prikkfri.web.status_page.server import DOCUMENT_BYTES_MAX, DOCUMENTS, application, checked
@@ -525,7 +525,7 @@ def test_what_cannot_be_a_summary_is_a_value_error_and_nothing_else(body: bytes)
 
 @given(st.floats(0, 1e9), st.sampled_from(["none", "minor", "major", "critical"]))
 def test_the_older_the_less_is_said_and_never_that_all_is_well(age: float, indicator: str) -> None:
-    told = never_told("Nordavind", URL, ZoneInfo("UTC")) | {"status": {"indicator": indicator, "description": "?"}}
+    told = unknown_summary("Nordavind", URL, ZoneInfo("UTC")) | {"status": {"indicator": indicator, "description": "?"}}
     told["page"] = told["page"] | {"updated_at": iso(1_700_000_000)}
     known = as_known(told, 1_700_000_000 + age)
     assert (known["status"]["indicator"] == "none") == (indicator == "none" and age <= MINUTE)

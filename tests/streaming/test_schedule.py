@@ -10,7 +10,7 @@ from prikkfri import config
 from prikkfri.errors import ConfigError
 from prikkfri.protocols.xmltv import Listing
 from prikkfri.streaming import demo
-from prikkfri.streaming.channels import checked, loggable, source_kind
+from prikkfri.streaming.channels import check_channels, loggable, source_kind
 from prikkfri.streaming.schedule import (
     Programme,
     between,
@@ -145,7 +145,7 @@ def test_of_listings_that_begin_together_one_whose_end_is_known_counts(turned: b
 
 
 def test_the_demo_fills_every_minute_of_the_day() -> None:
-    channels = checked(demo.channels())
+    channels = check_channels(demo.channels())
     assert [channel.number for channel in channels] == [1, 2, 3]
     start = datetime(2018, 8, 20, tzinfo=UTC).timestamp()
     for channel in channels:
@@ -181,14 +181,14 @@ def channel(**settings: object) -> config.Channel:
 )
 def test_a_channel_that_cannot_go_on_air_is_refused(channels: list[config.Channel], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as told:
-        checked(channels)
+        check_channels(channels)
     if len(channels) == 1:
         assert str(told.value).startswith(f"channel `{channels[0].id}`: ")
 
 
 def test_as_many_channels_as_one_playout_carries_go_on_air_in_order_of_their_numbers() -> None:
     most = [channel(id=f"c{n}" + "x" * (30 - len(str(n))), number=100 - n) for n in range(64)]
-    assert [each.number for each in checked(most)] == list(range(37, 101))
+    assert [each.number for each in check_channels(most)] == list(range(37, 101))
 
 
 def test_kinds_of_source() -> None:

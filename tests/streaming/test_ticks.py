@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prikkfri.streaming.switching import HELD_TICKS_MAX, READY_TICKS_MIN, Switch, switched
+from prikkfri.streaming.switching import HELD_TICKS_MAX, READY_TICKS_MIN, Switch, next_switch
 from prikkfri.streaming.ticks import (
     PICTURES_AHEAD_SECONDS_MAX,
     SAMPLE_RATE,
@@ -245,18 +245,18 @@ def test_a_narrow_picture_stands_in_the_middle_of_black() -> None:
 
 
 def test_a_source_that_stops_is_held_and_then_becomes_the_slate_within_three_seconds() -> None:
-    switch = switched(Switch(), READY_TICKS_MIN)
+    switch = next_switch(Switch(), READY_TICKS_MIN)
     assert switch.on_air == "source"
     shown = []
     for _ in range(3 * TICKS_PER_SECOND):
-        switch = switched(switch, 0)
+        switch = next_switch(switch, 0)
         shown.append(switch.on_air)
     assert shown == ["held"] * HELD_TICKS_MAX + ["slate"] * (3 * TICKS_PER_SECOND - HELD_TICKS_MAX)
     assert "slate" in shown
 
 
 def test_a_source_that_returns_is_taken_up_when_enough_of_it_waits() -> None:
-    assert [switched(Switch(), ready).on_air for ready in range(READY_TICKS_MIN + 1)] == ["slate"] * READY_TICKS_MIN + [
-        "source"
-    ]
-    assert switched(Switch("held", 40), 1) == Switch("source")
+    assert [next_switch(Switch(), ready).on_air for ready in range(READY_TICKS_MIN + 1)] == [
+        "slate"
+    ] * READY_TICKS_MIN + ["source"]
+    assert next_switch(Switch("held", 40), 1) == Switch("source")

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from prikkfri.subscribers.numbers import WRITTEN_CHARACTERS_MAX, by_phonenumbers, country_code, e164, if_plain, masked
+from prikkfri.subscribers.numbers import (
+    WRITTEN_CHARACTERS_MAX,
+    by_phonenumbers,
+    country_code,
+    e164,
+    if_plain,
+    mask_number,
+)
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 CODES = sorted(str(code) for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
@@ -98,12 +105,12 @@ def test_what_people_write_becomes_e164(text: str, region: str, expected: str | 
     ],
 )
 def test_a_masked_number_shows_country_and_three_digits(number: str, expected: str) -> None:
-    assert masked(number) == expected
+    assert mask_number(number) == expected
 
 
 @given(st.text(max_size=30))
 def test_masking_never_shows_more_than_half_of_anything(text: str) -> None:
-    shown = masked(text).removeprefix(f"+{country_code(text)}").strip()
+    shown = mask_number(text).removeprefix(f"+{country_code(text)}").strip()
     assert sum(character != "•" for character in shown.replace(" ", "")) <= max(0, len(text) / 2)
 
 

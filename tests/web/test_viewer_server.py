@@ -2,17 +2,20 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from prikkfri.config import Viewer
 from prikkfri.errors import UsageError
-from prikkfri.web.viewer.server import PAGES, application, content_security_policy, shell_files
+from prikkfri.web.viewer.server import PAGES, PREVIEW, application, brand, content_security_policy, shell_files
 
 KINDS = {
-    "/": "text/html", ".css": "text/css", ".js": "text/javascript", ".mjs": "text/javascript", ".svg": "image/svg+xml",
+    "/": "text/html", "/preview-waiting": "text/html",
+    ".css": "text/css", ".js": "text/javascript", ".mjs": "text/javascript", ".svg": "image/svg+xml",
     ".json": "application/json", ".webmanifest": "application/manifest+json",
 }  # fmt: skip
 SETTINGS = {
@@ -135,6 +138,34 @@ def test_the_shell_has_another_version_when_anything_changed() -> None:
 
     assert version(SETTINGS) == version(dict(SETTINGS))
     assert version(SETTINGS) != version(SETTINGS | {"door": "https://other.example"})
+
+
+def test_the_operators_name_and_words_stand_in_the_page_as_text() -> None:
+    page = shell_files(SETTINGS | {"operator": "<b>Fjord & Nett</b>"})["/"].decode()
+    assert "<title>&lt;b&gt;Fjord &amp; Nett&lt;/b&gt;</title>" in page
+    assert "<b>" not in page and "Prikkfri" not in page
+
+
+def test_the_preview_is_the_page_with_nobody_behind_it() -> None:
+    files = shell_files(SETTINGS)
+    assert files[PREVIEW] == files["/"].replace(b"/main.js", b"/preview.js") != files["/"]
+    imports = re.findall(r'from "./(\w+).js"', files["/preview.js"].decode())
+    assert "session" not in imports and "watch" not in imports
+
+
+def test_the_operators_colours_are_worn_with_ink_that_can_be_read() -> None:
+    assert shell_files(SETTINGS)["/brand.css"] == b""
+    rules = brand(Viewer(colour="#0b6e4a", colour_dark="#4ccf9a")).splitlines()
+    assert [rule.split(" .sign-in")[0] for rule in rules] == [
+        ':root[data-theme="dark"]',
+        "@media (prefers-color-scheme: dark) { :root:not([data-theme])",
+        ':root[data-theme="light"]',
+        "@media (prefers-color-scheme: light) { :root:not([data-theme])",
+    ]
+    assert all("--brand: #4ccf9a; --solid: #4ccf9a;" in rule and "--on-solid: #000000;" in rule for rule in rules[:2])
+    assert all("--brand: #0b6e4a; --solid: #0b6e4a;" in rule and "--on-solid: #ffffff;" in rule for rule in rules[2:])
+    assert "color-mix(in srgb, #4ccf9a 85%, #ffffff)" in rules[0]  # away from the ink, never towards it
+    assert "color-mix(in srgb, #0b6e4a 85%, #000000)" in rules[2]
 
 
 def test_missing_browser_parts_say_the_mend(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import uvloop
 
 from prikkfri.app.connections import Connections, limits_for, raise_descriptor_limit
 from prikkfri.app.limits import smpp_connections_for
-from prikkfri.app.locks import held, out_of_reach
+from prikkfri.app.locks import hold_lock, out_of_reach
 from prikkfri.app.logs import configure_logs
-from prikkfri.app.process import run_until_told, say_ready
+from prikkfri.app.process import run_until_stopped, say_ready
 from prikkfri.app.roles import build
 from prikkfri.app.serving import listen, serve, with_health
 from prikkfri.clock import SystemClock
@@ -86,10 +86,10 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--demo", action="store_true")
     arguments = parser.parse_args(words)
     try:
-        with held(arguments.home, arguments.role):
+        with hold_lock(arguments.home, arguments.role):
             configure_logs(arguments.home, arguments.role)
             config = load(arguments.home, file=arguments.config, environment=os.environ, demo=arguments.demo)
-            uvloop.run(run_until_told(lambda: run(arguments.role, config)))
+            uvloop.run(run_until_stopped(lambda: run(arguments.role, config)))
     except Exception as error:  # the edge of the process
         if line := mend_of(error):
             said = f"{line}\n".encode(errors="replace")

@@ -114,6 +114,8 @@ class Connection(HttpToolsProtocol):
         self._head_open = True
         """Whether a request head is awaited or under way."""
         self._head_bytes = 0
+        self._last_bytes = self._uncounted_bytes_max = 0
+        """Of the piece before, and of that in which a head may have begun behind another request."""
         self._unheard_bytes = 0
         """Of a body what has come since the application was last handed some of it: chunk extensions, trailers."""
         self._refused = False
@@ -140,15 +142,19 @@ class Connection(HttpToolsProtocol):
             if not self._head_open:
                 piece, data = data[: self._limits.head_bytes_max], data[self._limits.head_bytes_max :]
                 self._unheard_bytes += len(piece)
+                self._last_bytes = len(piece)
                 super().data_received(piece)
                 if self._unheard_bytes > self._limits.head_bytes_max and not self._refused:
                     self._refuse_head()
                 continue
-            if not self._head_bytes and self._place.serves == "any":
-                self._within(self._limits.head_seconds_max, self._too_slow)
+            if not self._head_bytes:
+                self._uncounted_bytes_max = self._last_bytes
+                if self._place.serves == "any":
+                    self._within(self._limits.head_seconds_max, self._too_slow)
             room = self._limits.head_bytes_max - self._head_bytes
             piece, data = data[:room], data[room:]
             self._head_bytes += len(piece)
+            self._last_bytes = len(piece)
             super().data_received(piece)
             if self._head_open and self._head_bytes >= self._limits.head_bytes_max:
                 self._refuse_head()
@@ -165,12 +171,14 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_open = False
+        at_most = self._uncounted_bytes_max + self._head_bytes
         self._head_bytes = self._unheard_bytes = 0
         if self._refused:
             return
-        # Of a request that came behind another in one piece no byte was counted.
+        # Of a request that came behind another in one piece no byte was counted; only then is it worth counting now.
         if (
-            len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            at_most > self._limits.head_bytes_max
+            and len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             > self._limits.head_bytes_max
         ):
             self._refuse_head()

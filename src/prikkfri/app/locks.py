@@ -23,7 +23,7 @@ def lock_file(home: Path, name: str) -> Path:
 
 
 @contextlib.contextmanager
-def held(home: Path, name: str) -> Iterator[None]:
+def hold_lock(home: Path, name: str) -> Iterator[None]:
     """Holds a lock of a home, named after a role. Raises `UsageError` with the holder when another process has it."""
     path = lock_file(home, name)
     try:

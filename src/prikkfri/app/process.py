@@ -14,7 +14,7 @@ def python(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-P", *arguments]
 
 
-async def run_until_told(work: Callable[[], Coroutine[None, None, None]]) -> None:
+async def run_until_stopped(work: Callable[[], Coroutine[None, None, None]]) -> None:
     """Runs `work` until it ends, or until SIGTERM, SIGINT or the end of standard input; then cancels it and waits.
 
     Standard input ends when the supervisor has been killed. Raises what `work` raises, other than its cancellation.

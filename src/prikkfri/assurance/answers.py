@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from prikkfri.assurance import plain
-from prikkfri.assurance.impact import Exposed, Impact
+from prikkfri.assurance.impact import ExposedMessage, Impact
 from prikkfri.assurance.incidents import Incident, Load, displayed_state, in_order
 from prikkfri.assurance.localisation import ClearedValue
 from prikkfri.assurance.notices import Notice, sensitive_count
@@ -56,7 +56,7 @@ class IncidentFacts:
     incomplete: str = ""
     """Why the list may lack somebody: a spool that overflowed, a stream that is behind. Empty: it does not."""
     load: Load | None = None
-    exposed: Sequence[Exposed] | None = None
+    exposed: Sequence[ExposedMessage] | None = None
     """None: nothing proves the way, so nobody can say; empty: nobody."""
     notices: Sequence[Notice] = ()
     recovery: Recovery | None = None

@@ -1,7 +1,7 @@
 """Controls: what people on duty can switch in other roles, as those roles last told.
 
-A channel is opened to everybody, a route is stopped. The role that acts keeps what was said, and tells of it in the
-journal; here is only what a page shows.
+A channel is opened to everybody, a route is stopped, the line is steered. The role that acts keeps what was said, and
+tells of it in the journal; here is only what a page shows.
 """
 
 from dataclasses import dataclass, field
@@ -63,11 +63,76 @@ class RouteControl:
 
 
 @dataclass(frozen=True)
+class LineOrder:
+    """What is ordered of the line at the door; `auto`: nothing."""
+
+    kind: str
+    per_second: float
+    reason: str
+    by: str
+    at: float
+
+
+@dataclass(frozen=True)
+class LineRoom:
+    """A room that opens at a moment."""
+
+    room_from: float
+    opens_at: float
+    by: str
+    at: float
+    begins: float | None
+    """None: it has not begun."""
+    opened_at: float | None
+
+
+@dataclass(frozen=True)
+class LineMeasurements:
+    waiting: int
+    given_per_second: float
+    spent_per_second: float
+    machine_per_second: float
+    """0: not known."""
+    passes_out: int
+    wait_s: float | None
+    unspent_share: float
+    absent_share: float
+    silent_since: float | None
+
+
+@dataclass(frozen=True)
+class LineOrderRecord:
+    """An order that was taken, in words that stand after whoever gave it."""
+
+    at: float
+    by: str
+    order: str
+
+
+@dataclass(frozen=True)
+class LineControl:
+    """The line at the door: what is ordered, and what is seen of it."""
+
+    number: int
+    """Of the last order."""
+    order: LineOrder
+    room: LineRoom | None
+    line: LineMeasurements
+    history: tuple[LineOrderRecord, ...] = ()
+    """The last orders, the newest last."""
+
+    @property
+    def room_to_come(self) -> LineRoom | None:
+        return self.room if self.room is not None and self.room.opened_at is None else None
+
+
+@dataclass(frozen=True)
 class Controls:
     """None: the role that would know does not answer."""
 
     channels: tuple[ChannelControl, ...] | None = None
     routes: tuple[RouteControl, ...] | None = None
+    line: LineControl | None = None
 
 
 def channels_of(document: bytes) -> tuple[ChannelControl, ...]:
@@ -78,3 +143,8 @@ def channels_of(document: bytes) -> tuple[ChannelControl, ...]:
 def routes_of(document: bytes) -> tuple[RouteControl, ...]:
     """What the SMS centre tells. Raises `msgspec.DecodeError`."""
     return msgspec.json.decode(document, type=tuple[RouteControl, ...])
+
+
+def line_of(document: bytes) -> LineControl:
+    """What the door tells. Raises `msgspec.DecodeError`."""
+    return msgspec.json.decode(document, type=LineControl)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from prikkfri.assurance.controls import ChannelControl, RouteControl, channels_of, routes_of
+from prikkfri.assurance.controls import ChannelControl, LineControl, RouteControl, channels_of, line_of, routes_of
 from prikkfri.assurance.customers import CustomerDevice, PasswordLink, devices_of, ended_of, link_of
 from prikkfri.assurance.partners import PartnersReport, partners_of
 from prikkfri.assurance.personal.history import Trail, trails_of
@@ -101,6 +101,17 @@ class RoleClient:
             return routes_of(await self._told("sms", "/routes"))
         except msgspec.DecodeError:
             return None
+
+    async def line(self) -> LineControl | None:
+        """How the line at the door stands; None when the door does not say."""
+        try:
+            return line_of(await self._told("door", "/steering"))
+        except msgspec.DecodeError:
+            return None
+
+    async def steer_line(self, order: Mapping[str, object]) -> str:
+        """Hands an order to the door; returns what went wrong, empty when it holds."""
+        return await self._command("POST", "door", "/steering", msgspec.json.encode(order))
 
     async def switch_channel(self, channel: str, state: str, *, by: str) -> str:
         """Opens or closes a channel, or leaves it to the rule; returns what went wrong, empty when it was done."""

@@ -230,7 +230,7 @@ def holder_of(held: Iterable[tuple[str, str, float, float]]) -> Holder:
     return holder
 
 
-def named(made: Impact, holder: Holder, *, since: float) -> Impact:
+def name_devices(made: Impact, holder: Holder, *, since: float) -> Impact:
     """The list after devices got their holders; those who asked before `since` stay as they are.
 
     A person who is on it already, under their own name or by another device, is one person.
@@ -431,7 +431,7 @@ def _line(hit: Hit) -> list[object]:
 
 
 @dataclass(frozen=True)
-class Exposed:
+class ExposedMessage:
     """A message that went a way on which messages came to strangers: who may have read it is not known."""
 
     message: str
@@ -448,7 +448,7 @@ class Exposed:
     """`kept`, `broken`, or `asked` when nothing was heard of it."""
 
 
-def exposure(outcomes: Iterable[Outcome], scope: Scope, *, holder: Holder | None = None) -> tuple[Exposed, ...]:
+def exposure(outcomes: Iterable[Outcome], scope: Scope, *, holder: Holder | None = None) -> tuple[ExposedMessage, ...]:
     """The messages that went the scope's way in its time, oldest first.
 
     A message went the way of the link that was asked to deliver it; where no link's asking is told, of the one that
@@ -468,7 +468,7 @@ def exposure(outcomes: Iterable[Outcome], scope: Scope, *, holder: Holder | None
         if gone is None:
             continue
         found.append(
-            Exposed(
+            ExposedMessage(
                 message=promise,
                 recipient=gone.device,
                 customer=gone.customer or joined(gone.device, gone.time),
@@ -481,7 +481,7 @@ def exposure(outcomes: Iterable[Outcome], scope: Scope, *, holder: Holder | None
     return tuple(sorted(found, key=lambda each: each.sent_at))
 
 
-def condemned(outcomes: Iterable[Outcome], scope: Scope) -> Scope | None:
+def misdelivery_scope(outcomes: Iterable[Outcome], scope: Scope) -> Scope | None:
     """The scope in the time in which canaries say that messages go astray on its way; None when none says so."""
     told = [outcome.time for outcome in _routes(outcomes, scope) if outcome.verdict == "broken"]
     return Scope(scope.segments, min(told), max(told)) if told else None

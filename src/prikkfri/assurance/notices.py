@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prikkfri.assurance import plain
-from prikkfri.assurance.impact import Exposed
+from prikkfri.assurance.impact import ExposedMessage
 from prikkfri.assurance.incidents import Incident
 from prikkfri.config import SENSITIVE_CLASSES
 
@@ -35,7 +35,7 @@ class Notice:
         return now > self.due_at
 
 
-def notices(incident: Incident, exposed: Sequence[Exposed], *, hit: int | None) -> tuple[Notice, ...]:
+def notices(incident: Incident, exposed: Sequence[ExposedMessage], *, hit: int | None) -> tuple[Notice, ...]:
     """The drafts for an incident, the most urgent first; none while it is only suspected."""
     if incident.confirmed_at is None or incident.dismissed:
         return ()
@@ -71,11 +71,11 @@ def notices(incident: Incident, exposed: Sequence[Exposed], *, hit: int | None) 
     return tuple(sorted(drafts, key=lambda draft: draft.due_at))
 
 
-def sensitive_count(exposed: Sequence[Exposed]) -> int:
+def sensitive_count(exposed: Sequence[ExposedMessage]) -> int:
     return sum(1 for each in exposed if each.message_class in SENSITIVE_CLASSES)
 
 
-def _facts(incident: Incident, exposed: Sequence[Exposed], hit: int | None) -> str:
+def _facts(incident: Incident, exposed: Sequence[ExposedMessage], hit: int | None) -> str:
     where = "; ".join(plain.place(segment) for segment in incident.segments)
     lines = [f"Where: {where}.", f"Customers hit: {'not known yet' if hit is None else hit}."]
     if exposed:

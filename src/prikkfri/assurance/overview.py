@@ -28,6 +28,8 @@ SETTLING_SECONDS = 1
 """The newest second is still being counted: a chart that showed it would always seem to plunge."""
 JOURNEY = ("enter", "sign-in", "playback-token", "start-playback", "switch-channel", "submit", "deliver", "receipt")
 REASONS_SHOWN = 3
+SEEN_A_LINE = ("overloaded", "expired")
+"""Why a device that is known did not come in at once. One that was signed out or has no token of ours is none."""
 
 Tone = Literal["kept", "broken", "warning", "unknown"]
 
@@ -114,6 +116,20 @@ class Breakage:
 
 
 @dataclass(frozen=True)
+class KnownDevices:
+    """Those that came to the door with a device token of ours: who of them saw no line."""
+
+    came: int = 0
+    without_line: int = 0
+    """Who got a playback token for it; the others were turned away by the overload gate, or have to sign in anew."""
+
+    @property
+    def share(self) -> float | None:
+        """None when none came."""
+        return self.without_line / self.came if self.came else None
+
+
+@dataclass(frozen=True)
 class Overview:
     at: float
     tone: Tone
@@ -126,6 +142,7 @@ class Overview:
     newest: float
     """When the newest outcome was decided; 0 when there is none in the window."""
     loads: tuple[LayerLoad, ...] = ()
+    known_devices: KnownDevices = KnownDevices()
 
     @property
     def kept(self) -> int:
@@ -163,7 +180,20 @@ def overview(
         tone = "unknown"
     else:
         tone = "kept"
-    return Overview(now, tone, rows, breakages, blind, silent, min(newest, now), loads)
+    return Overview(now, tone, rows, breakages, blind, silent, min(newest, now), loads, _known_devices(counts))
+
+
+def _known_devices(counts: Iterable[Count]) -> KnownDevices:
+    came = without_line = 0
+    for count in counts:
+        if (count.step, count.layer, count.observed) != ("playback-token", "door", True):
+            continue
+        if count.verdict == "kept":
+            without_line += count.outcomes
+        elif count.verdict != "broken" or count.reason not in SEEN_A_LINE:
+            continue
+        came += count.outcomes
+    return KnownDevices(came, without_line)
 
 
 def _settled(count: Count) -> str:

@@ -35,7 +35,7 @@ def programmes_of(guide: bytes) -> Programmes:
     return {channel.id: tuple(channel.programmes[:PROGRAMMES_MAX]) for channel in listed}
 
 
-def crowded(outcomes: Iterable[Outcome]) -> str:
+def most_watched_channel(outcomes: Iterable[Outcome]) -> str:
     """The channel that most of those have come to who began to watch; empty when to none in particular."""
     came = Counter(
         outcome.dimensions["channel"]
@@ -48,7 +48,7 @@ def crowded(outcomes: Iterable[Outcome]) -> str:
     return channel if came[channel] >= CROWD_SHARE * came.total() else ""
 
 
-def ended(programmes: Sequence[Programme], *, since: float, now: float) -> Programme | None:
+def last_ended(programmes: Sequence[Programme], *, since: float, now: float) -> Programme | None:
     """The last programme that has ended after `since` and up to `now`."""
     over = [programme for programme in programmes if since < programme.stop <= now]
     return max(over, key=lambda programme: programme.stop, default=None)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from prikkfri.assurance.overview import Breakage, Overview, RoleState
-from prikkfri.assurance.status import Severity, Statement, concerned, weigh
+from prikkfri.assurance.status import Severity, Statement, open_statements, weigh
 from prikkfri.protocols.iso8601 import iso
 
 KNOWN_SECONDS = 60.0
@@ -142,7 +142,7 @@ def _state(
 ) -> tuple[State, float | None]:
     """The state, the worst of what is known, and since when it is so when that is known."""
     faults: list[tuple[Severity, float]] = [
-        *((each.severity, each.since) for each in concerned(told, component.service, component.steps)),
+        *((each.severity, each.since) for each in open_statements(told, component.service, component.steps)),
         *((_broken(b), b.since) for b in overview.breakages if component.concerns(b.service, b.step)),
     ]
     faults = [each for each in faults if each[0] != "operational"]
@@ -209,7 +209,7 @@ def _forgotten(component: Mapping[str, Any], since: str) -> dict[str, Any]:
     return {**component, **forgotten, "description": _TOLD["unknown"]}
 
 
-def never_told(operator: str, url: str, zone: ZoneInfo) -> dict[str, Any]:
+def unknown_summary(operator: str, url: str, zone: ZoneInfo) -> dict[str, Any]:
     """The document of a status page that has never been told anything."""
     page = _page(operator, url, zone, iso(0, zone))
     status = {"indicator": "minor", "description": "Not Known Yet", "state": "unknown"}

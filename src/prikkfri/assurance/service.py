@@ -281,9 +281,9 @@ class Assurance:
             await asyncio.sleep(CONTROLS_SECONDS)
 
     async def look_at_controls(self) -> None:
-        """Asks the roles once how their channels and routes stand."""
-        channels, routes = await asyncio.gather(self._neighbours.channels(), self._neighbours.routes())
-        self.controls = Controls(channels, routes)
+        """Asks the roles once how their channels, their routes and the line stand."""
+        asked = self._neighbours
+        self.controls = Controls(*await asyncio.gather(asked.channels(), asked.routes(), asked.line()))
 
     async def _follow_programmes(self) -> None:
         while True:
@@ -301,6 +301,12 @@ class Assurance:
         Returns what went wrong; empty when it was done.
         """
         trouble = await self._neighbours.switch_channel(channel, state, by=by)
+        await self.look_at_controls()
+        return trouble
+
+    async def steer_line(self, order: Mapping[str, object]) -> str:
+        """Hands an order to the door; returns what went wrong, empty when it holds."""
+        trouble = await self._neighbours.steer_line(order)
         await self.look_at_controls()
         return trouble
 

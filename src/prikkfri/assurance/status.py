@@ -171,7 +171,7 @@ def is_public(incident: Incident) -> bool:
     return incident.confirmed_at is not None and not incident.dismissed
 
 
-def concerned(told: Sequence[Statement], service: str, steps: Sequence[str]) -> list[Statement]:
+def open_statements(told: Sequence[Statement], service: str, steps: Sequence[str]) -> list[Statement]:
     """What is not over of a component that stands on these steps of a service (none: all of them)."""
     return [
         each

@@ -20,14 +20,15 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from prikkfri.assurance.expiring import Expiring
+from prikkfri.assurance.expiry import ExpiryMap
 from prikkfri.assurance.segments import BASE, Segment, Value, placed_at
 from prikkfri.journal import Outcome
 
 OWN_ERRORS: Mapping[str, frozenset[str]] = {
     "television": frozenset(
         ("wrong-credentials", "too-many-tries", "no-subscription", "bad-token", "expired", "revoked", "not-entitled",
-         "too-many-joins", "wrong-code", "bad-link", "unknown-customer", "no-number", "too-many-codes")
+         "too-many-joins", "wrong-code", "bad-link", "unknown-customer", "no-number", "too-many-codes",
+         "not-yours", "not-your-pass", "pass-spent")
     ),
     "messages": frozenset(
         ("text-length", "not-text", "too-long", "bad-recipient", "bad-sender", "bad-header", "bad-schedule",
@@ -47,7 +48,7 @@ phones are off, and whatever is sent to them arrives when they are on again."""
 ACTS = frozenset(
     (
         "open-channel", "close-channel", "stop-route", "open-route", "complaint", "stop-sending", "start-sending",
-        "picture", "end-sessions", "password-link",
+        "picture", "end-sessions", "password-link", "steer-line",
     )
 )  # fmt: skip
 """Steps at which a role tells what was done about a fault or for a customer, or that a channel has lost its picture: no
@@ -199,9 +200,9 @@ class Pairing:
         answered: Mapping[tuple[str, str], Settlement] | None = None,
         expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
     ) -> None:
-        self.waiting: Expiring[str, Outcome] = Expiring()
+        self.waiting: ExpiryMap[str, Outcome] = ExpiryMap()
         """The asking by promise id, oldest first, until its grace time is over."""
-        self.answered: Expiring[tuple[str, str], Settlement] = Expiring()
+        self.answered: ExpiryMap[tuple[str, str], Settlement] = ExpiryMap()
         """By promise id and the step that settled it, oldest first, for as long as that is remembered."""
         self.expectations = expectations
         for asking in (waiting or {}).values():
@@ -266,11 +267,11 @@ def tally(
     `still_open` and `answered` are what the tally before has left.
     """
     pairing = Pairing(still_open, answered, expectations)
-    buckets = counted(pairing, outcomes, start=start, now=now, open_max=open_max)
+    buckets = count_promises(pairing, outcomes, start=start, now=now, open_max=open_max)
     return Tally(buckets, pairing.waiting, pairing.answered)
 
 
-def counted(
+def count_promises(
     pairing: Pairing, outcomes: Iterable[Outcome], *, start: float, now: float, open_max: int = OPEN_PROMISES_MAX
 ) -> dict[Segment, Bucket]:
     """As `tally`, with what is open in `pairing`, which is gone on with: its cost follows what comes and what ends."""

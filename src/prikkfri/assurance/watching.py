@@ -28,7 +28,7 @@ from prikkfri.assurance.tally import (
     Expectation,
     Pairing,
     Settlement,
-    counted,
+    count_promises,
     is_promise,
     series_of,
 )
@@ -49,7 +49,7 @@ DETECTION = Settings()
 
 
 @dataclass(frozen=True)
-class Numbered:
+class SeriesNumbers:
     """Series by their numbers."""
 
     all: tuple[Segment, ...] = ()
@@ -58,13 +58,13 @@ class Numbered:
     """Whether that fewer come is a sign of a fault."""
 
     @classmethod
-    def of(cls, segments: Iterable[Segment]) -> "Numbered":
+    def of(cls, segments: Iterable[Segment]) -> "SeriesNumbers":
         known = tuple(segments)
         falls = np.array([segment.get("step") not in ANYBODYS_STEPS for segment in known], dtype=bool)
         return cls(known, {segment: number for number, segment in enumerate(known)}, falls)
 
 
-_NONE = Numbered()
+_NONE = SeriesNumbers()
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Watch:
     """The end of the last bucket that was counted."""
     streams: Mapping[Segment, str] = field(default_factory=dict)
     """The stream that each series first came from; empty when no outcome has come, only promises that ran out."""
-    series: Numbered = _NONE
+    series: SeriesNumbers = _NONE
     """The same series by number, in the order of `streams`."""
     sums: Sums | None = None
     """What is known of all series ..."""
@@ -97,7 +97,7 @@ class Watch:
         """Each series by itself."""
         if self.sums is None:
             return {}
-        return {state.segment: state for state in together.states(self.sums, self.series.all, self.raised)}
+        return {state.segment: state for state in together.each_series(self.sums, self.series.all, self.raised)}
 
     @property
     def open(self) -> Mapping[str, Outcome]:
@@ -178,7 +178,7 @@ def restored(
     return Watch(
         counted_to,
         streams={state.segment: stream for stream, state in known},
-        series=Numbered.of(state.segment for state in states),
+        series=SeriesNumbers.of(state.segment for state in states),
         sums=together.of(states, settings) if states else None,
         raised={number: state.raised for number, state in enumerate(states) if state.raised},
         shares=shares.restored(numbers) if numbers else None,
@@ -196,7 +196,7 @@ def _possible(arrival: Arrival, until: float) -> Arrival:
 
 def _counted(pairing: Pairing, due: Sequence[Arrival], blind: frozenset[str], start: float, end: float) -> Buckets:
     # While a stream is blind, a promise may be kept without our knowing it: none runs out.
-    return counted(pairing, (outcome for _, outcome in due), start=start, now=-inf if blind else end)
+    return count_promises(pairing, (outcome for _, outcome in due), start=start, now=-inf if blind else end)
 
 
 def _one_bucket(
@@ -238,7 +238,7 @@ def _with_new_series(watch: Watch, due: Sequence[Arrival], buckets: Buckets, set
         return watch
     fresh, streams = together.fresh(new, settings), {**watch.streams, **new}
     sums = fresh if watch.sums is None else together.grown(watch.sums, fresh)
-    return replace(watch, streams=streams, series=Numbered.of(streams), sums=sums)
+    return replace(watch, streams=streams, series=SeriesNumbers.of(streams), sums=sums)
 
 
 def _standing(

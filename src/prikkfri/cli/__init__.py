@@ -9,6 +9,7 @@ from prikkfri.app.locks import out_of_reach
 from prikkfri.cli import (
     checks,
     incidents,
+    line,
     locating,
     messages,
     quarantine,
@@ -82,5 +83,6 @@ application.add_typer(subscribers.commands, name="subscribers")
 application.add_typer(rehearsals.commands, name="rehearse")
 application.add_typer(simulations.commands, name="simulate")
 application.add_typer(quarantine.commands, name="quarantine", invoke_without_command=True)
+application.add_typer(line.commands, name="line")
 application.add_typer(restored.commands, name="sms")
 application.add_typer(incidents.commands, name="incidents", invoke_without_command=True)

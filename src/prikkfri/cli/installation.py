@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 THE_HOME = "name the folder on which `prikkfri serve` runs (--home or PRIKKFRI_HOME)"
 SEND_SECONDS_MAX = 10.0
-NAMES = {"sms": "SMS centre", "signin": "sign-in role", "assurance": "assurance role"}
+NAMES = {"sms": "SMS centre", "signin": "sign-in role", "assurance": "assurance role", "door": "door"}
 """What people call the roles that commands ask."""
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ def asked_of(role: str, settings: Config, method: str, path: str, wanted: object
     key, name = made_command_key(settings.home, role), NAMES[role]
     if key is None:
         raise UsageError(f"--home {settings.home}: no {name} has run there, which leaves its key; {THE_HOME}")
-    status, document = told_by(role, settings, method, path, wanted, f"Bearer {key}")
+    status, document = ask_role_as(role, settings, method, path, wanted, f"Bearer {key}")
     if status == HTTPStatus.UNAUTHORIZED:
         url = f"http://localhost:{settings.roles.edge(role).port}{path}"
         raise UsageError(f"--home {settings.home}: the {name} on {url} runs on another; {THE_HOME}")
@@ -80,11 +80,13 @@ def asked_of(role: str, settings: Config, method: str, path: str, wanted: object
     raise kind(f"not done: {document.get('message', status)}")
 
 
-def told_by_sms(settings: Config, method: str, path: str, wanted: object, authorization: str) -> tuple[int, Any]:
-    return told_by("sms", settings, method, path, wanted, authorization)
+def ask_sms_as(settings: Config, method: str, path: str, wanted: object, authorization: str) -> tuple[int, Any]:
+    return ask_role_as("sms", settings, method, path, wanted, authorization)
 
 
-def told_by(role: str, settings: Config, method: str, path: str, wanted: object, authorization: str) -> tuple[int, Any]:
+def ask_role_as(
+    role: str, settings: Config, method: str, path: str, wanted: object, authorization: str
+) -> tuple[int, Any]:
     """What a role answers, whatever it is. Raises `PrikkfriError` when it does not."""
     from prikkfri.app.asking import ask_role
 

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from prikkfri.cli.installation import asked_of_sms, configuration, read, told_by_sms
+from prikkfri.cli.installation import ask_sms_as, asked_of_sms, configuration, read
 from prikkfri.cli.options import HOME, By, ConfigFile, Home, JsonFile
 from prikkfri.cli.printing import console, moment, write_json
 from prikkfri.errors import PrikkfriError, UsageError
@@ -40,7 +40,7 @@ def send(
         )
     basic = base64.b64encode(f"{chosen.system_id}:{chosen.password}".encode()).decode("ascii")
     wanted = {"from": sender, "to": recipient, "text": text}
-    status, document = told_by_sms(settings, "POST", "/messages", wanted, f"Basic {basic}")
+    status, document = ask_sms_as(settings, "POST", "/messages", wanted, f"Basic {basic}")
     if status != HTTPStatus.ACCEPTED:
         if identity := document.get("id"):
             follow = f"prikkfri message {identity} --home {settings.home}"

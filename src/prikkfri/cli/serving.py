@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from prikkfri.app.locks import SUPERVISED, held, refuse_held
+from prikkfri.app.locks import SUPERVISED, hold_lock, refuse_held
 from prikkfri.cli.installation import refuse_file
 from prikkfri.cli.options import HOME, ConfigFile, Home
 from prikkfri.config import ROLES
@@ -40,7 +40,7 @@ def alone_with(home: Path, roles: Sequence[str]) -> Iterator[None]:
     """Nobody else keeps these roles running on this home meanwhile. Raises `UsageError` when somebody does."""
     with contextlib.ExitStack() as locks:
         for role in roles:
-            locks.enter_context(held(home, SUPERVISED + role))
+            locks.enter_context(hold_lock(home, SUPERVISED + role))
         for role in roles:
             refuse_held(home, role)
         yield

@@ -1,14 +1,18 @@
 """The edge of the door: raw ASGI, since every viewer of a kick-off knocks here."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Literal
 from urllib.parse import parse_qs
 
 import msgspec
 
 from prikkfri.door.service import Admitted, Door, Issued, Refused, Waiting
+from prikkfri.door.steering import OrderRequest
 from prikkfri.protocols.asgi import (
+    PLAIN,
     Application,
     Handler,
     HttpResponse,
@@ -24,12 +28,17 @@ from prikkfri.protocols.asgi import (
     refused,
 )
 from prikkfri.protocols.device_token import is_device
+from prikkfri.protocols.possession import HOLDER_LENGTH, holder_of_secret, is_holder, is_secret
 
 HELD_TIMES_MAX = 8
-"""Before whoever is about to be called is sent away all the same."""
+HELD_SECONDS_MAX = 6.0
+"""In all; before whoever is about to be called is sent away all the same. A page gives up after ten."""
 BODY_BYTES_MAX = 1_024
 QUERY_BYTES_MAX = 1_024
-"""A pass stands in it, too."""
+"""A pass stands in it, too, or a ticket with its proof."""
+
+_PLAIN_QUERY = re.compile(rb"ticket=([A-Za-z0-9_.-]*)(?:&proof=([A-Za-z0-9_.-]*))?")
+"""As pages write it; read without the pains that any other query takes."""
 
 LINE_HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"public, max-age=1"))
 """Where the front is, is the same for everybody: any cache may answer for us."""
@@ -39,13 +48,30 @@ _ANSWERS = {
     "expired": (401, "Please sign in again."),
     "revoked": (401, "This device has been signed out."),
     "bad-ticket": (400, "This is no ticket of ours; please take a new one."),
+    "not-yours": (403, "This ticket was given to another device; please take one of your own."),
     "overloaded": (503, "Very many are coming right now; please try again in a moment."),
+    "drained": (503, "Nobody new is let in for now; please come again later."),
     "too-many-joins": (503, "Very many come from your network right now; please try again in a moment."),
 }
 
 
 class _EnterBody(msgspec.Struct):
     device: Annotated[str, msgspec.Meta(max_length=24)]
+    holder: Annotated[str, msgspec.Meta(max_length=HOLDER_LENGTH)] = ""
+    secret: Annotated[str, msgspec.Meta(max_length=HOLDER_LENGTH)] = ""
+
+
+class _Order(msgspec.Struct, forbid_unknown_fields=True):
+    order: Literal["auto", "rate", "pause", "drain", "open", "schedule", "withdraw"]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
+    """The name of the person who says so."""
+    after: Annotated[int, msgspec.Meta(ge=0)]
+    """The number of the last order that they know of."""
+    per_second: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.0
+    reason: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    room_from: Annotated[float, msgspec.Meta(ge=0, le=1e11)] | None = None
+    opens_at: Annotated[float, msgspec.Meta(ge=0, le=1e11)] = 0.0
+    sure: bool = False
 
 
 _decoder = msgspec.json.Decoder(_EnterBody)
@@ -56,9 +82,11 @@ def application(
     *,
     viewer_origin: str,
     open_channels_url: str,
+    command_key: str = "",
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Application:
-    """`open_channels_url`: where playout lists the channels that need no sign-in."""
+    """`open_channels_url`: where playout lists the channels that need no sign-in. `command_key` is what commands carry;
+    without one none is taken."""
 
     def document(answer: Issued | Admitted | Waiting | Refused) -> HttpResponse:
         match answer:
@@ -69,6 +97,7 @@ def application(
                         "playback_token": answer.playback_token,
                         "expires_at": answer.expires_at,
                         "renew_after": answer.renew_after,
+                        "renew_by": answer.renew_by,
                     },
                 )
             case Admitted():
@@ -83,6 +112,7 @@ def application(
                         "poll_after_s": answer.poll_after_s,
                         "since": answer.since,
                         "position": answer.position,
+                        "ordered": door.ordered(),
                         "open": open_channels_url,
                     },
                 )
@@ -97,27 +127,36 @@ def application(
         finally:
             door.in_flight += 1
         try:
-            device = _decoder.decode(body).device
+            asked = _decoder.decode(body)
         except (msgspec.DecodeError, UnicodeError) as error:
             return refusal(400, "bad-request", str(error))
-        if not is_device(device):
+        if not is_device(asked.device):
             return refusal(400, "bad-request", "`device` must be `d-` and 22 base64url characters.")
-        return document(door.enter(device, (request.scope.get("client") or ("",))[0]))
+        if not is_secret(asked.secret) if asked.secret else not is_holder(asked.holder):
+            return refusal(400, "bad-request", "`holder` or `secret` must say whose the ticket is to be.")
+        holder = holder_of_secret(asked.secret) if asked.secret else asked.holder
+        return document(door.enter(asked.device, holder, (request.scope.get("client") or ("",))[0]))
 
     async def waiting(request: Request) -> HttpResponse:
         if len(request.query) > QUERY_BYTES_MAX:
             return refused("too-large", bytes_max=QUERY_BYTES_MAX)
-        [ticket] = parse_qs(request.query.decode("latin-1")).get("ticket", [""])[:1]
-        answer = door.waiting(ticket)
+        plain = _PLAIN_QUERY.fullmatch(request.query)
+        if plain:
+            ticket, proof = plain[1].decode(), (plain[2] or b"").decode()
+        else:
+            query = parse_qs(request.query.decode("latin-1"))
+            ticket, proof = (query.get(name, [""])[0] for name in ("ticket", "proof"))
+        answer, held_s = door.waiting(ticket, proof), 0.0
         for _ in range(HELD_TIMES_MAX):
-            if not isinstance(answer, Waiting) or not answer.held:
+            if not isinstance(answer, Waiting) or not answer.held or held_s + answer.poll_after_s > HELD_SECONDS_MAX:
                 break
+            held_s += answer.poll_after_s
             door.in_flight -= 1  # it waits for its turn, and nothing is done for it
             try:
                 await sleep(answer.poll_after_s)
             finally:
                 door.in_flight += 1
-            answer = door.waiting(answer.ticket)
+            answer = door.waiting(answer.ticket, proof, ticket)
         return document(answer)
 
     async def playback_token(request: Request) -> HttpResponse:
@@ -125,6 +164,21 @@ def application(
 
     async def line(request: Request) -> HttpResponse:
         return HttpResponse(200, headers=LINE_HEADERS, body=door.line())
+
+    async def steering(request: Request) -> HttpResponse:
+        ordered, line = door.steering()
+        return HttpResponse(200, msgspec.to_builtins({**asdict(ordered), "line": line}))
+
+    async def steer(request: Request) -> HttpResponse:
+        try:
+            wanted = msgspec.json.decode(await request.body(), type=_Order)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return refusal(400, "bad-order", str(error))
+        asked = msgspec.structs.asdict(wanted)
+        not_taken = door.steer(OrderRequest(kind=asked.pop("order"), **asked))
+        if not_taken is not None:
+            return refusal(503 if not_taken.why == "not-kept" else 409, not_taken.why, not_taken.said)
+        return await steering(request)
 
     def gated(step: str, handler: Handler) -> Handler:
         async def answer(request: Request) -> HttpResponse | None:
@@ -139,6 +193,8 @@ def application(
         Route("POST", "/enter", gated("enter", enter), body_bytes_max=BODY_BYTES_MAX, origin=viewer_origin),
         Route("GET", "/waiting", gated("enter", waiting)),
         Route("GET", "/line", line),
+        Route("GET", "/steering", steering, key=command_key),
+        Route("POST", "/steering", steer, body_bytes_max=BODY_BYTES_MAX, key=command_key),
     )
     answering = edge(routes, cors=cross_origin(viewer_origin, credentials=False))
 

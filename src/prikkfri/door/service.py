@@ -11,21 +11,27 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 
 from prikkfri.clock import Clock
-from prikkfri.config import Config
-from prikkfri.door import overload
-from prikkfri.door.ticket import ID_BYTES, LIFETIME_SECONDS, PROMISE_PREFIX, Ticket, lot, opened, sealed
+from prikkfri.config import Config, moments_of
+from prikkfri.door import overload, steering
+from prikkfri.door.renewals import Renewals
+from prikkfri.door.steering import OrderRecord, OrderRefusal, OrderRequest, Steering
+from prikkfri.door.ticket import ID_BYTES, LIFETIME_SECONDS, LOTS, PROMISE_PREFIX, Ticket, lot, opened, sealed
 from prikkfri.door.timing import Timing
-from prikkfri.door.waiting_room import Capacity, Line
+from prikkfri.door.waiting_room import Capacity, Line, LineMeasurements
 from prikkfri.door.windows import NUMBERS_PER_SECOND
 from prikkfri.journal.outcomes import Outcome, Verdict
 from prikkfri.protocols import admission_pass, cat, jwt
 from prikkfri.protocols.admission_pass import Pass
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.protocols.networks import Allowance, Networks
+from prikkfri.protocols.possession import has_key, proven
+from prikkfri.protocols.renewals import Span
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import (
     CallersKeys,
@@ -40,6 +46,11 @@ from prikkfri.storage.keys import (
 log = logging.getLogger(__name__)
 
 DEFAULT_TIMING = Timing()
+UNTOLD = 1 << 31
+"""Beside the name of the line that has counted a ticket: nothing was told of it, since its room had not opened."""
+ISSUE_NEWEST_WEIGHT = 0.05
+"""Of the newest token, in the moving mean of what one takes; it counts at most tenfold."""
+ISSUE_SECONDS_MIN = 1e-4
 
 AskCapacity = Callable[[], Awaitable[Capacity | None]]
 
@@ -49,6 +60,7 @@ class Issued:
     playback_token: str = field(repr=False)
     expires_at: float
     renew_after: float
+    renew_by: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +72,8 @@ class Admitted:
 @dataclass(frozen=True, slots=True)
 class Waiting:
     ticket: str = field(repr=False)
-    place: int
+    place: int | None
+    """None in a room that has not opened."""
     wait_s: float | None
     poll_after_s: float
     since: float | None
@@ -73,7 +86,9 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    reason: Literal["bad-token", "expired", "revoked", "bad-ticket", "overloaded", "too-many-joins"]
+    reason: Literal[
+        "bad-token", "expired", "revoked", "bad-ticket", "not-yours", "overloaded", "too-many-joins", "drained"
+    ]
     retry_after_s: float | None = None
 
 
@@ -123,6 +138,7 @@ class Door:
         self._returned: dict[str, None] = {}
         """Promises of those who have come back of late: their first question may be asked twice."""
         self._keys = keys
+        self._zone = ZoneInfo(config.streaming.timezone)
         self._clock = clock
         self._pass_keys = jwt.read_jwks(read_public_keys(config.home, "pass"))
         self._ask_capacity = ask_capacity
@@ -130,9 +146,17 @@ class Door:
         self._lag_s = 0.0
         self._tokens = tokens
         self._line, self._line_lost = self._line_as_left()
+        self.troubles: tuple[str, ...] = ()
+        self._steering_kept = self._read_steering()
+        if (order := self._steering_kept.order).kind != "auto":
+            age_s = clock.now() - order.at
+            log.warning("the line goes on as %s ordered %.0f s ago: %s", order.by, age_s, order.kind)
+        self._line.steer(self._steering_kept, clock.now())
         self._came_back: dict[str, float] = {}
         """When it was last told that somebody came back with their pass, by promise; the last to do so last."""
         self._line_kept: dict[str, Any] | None = None
+        self._renewals = Renewals([Span(*moments_of(each)) for each in config.streaming.large_programmes])
+        self._issue_s = 0.001
         self._line_told = b""
         self._line_told_at = -1e18
         self._answers: dict[str, int] = {}
@@ -146,7 +170,7 @@ class Door:
         return Refused("overloaded", retry_after_s)
 
     def playback_token(self, token: str) -> Issued | Refused:
-        now = self._clock.now()
+        now, began = self._clock.now(), self._clock.monotonic()
         known, reason = self._tokens.judge(token)
         if known is None or reason is not None:
             refused = reason or "bad-token"
@@ -163,48 +187,73 @@ class Door:
             known.token_id + secrets.token_bytes(8),
         )
         self._outcome("playback-token", "kept", "", known)
+        took_s = max(0.0, self._clock.monotonic() - began)
+        self._issue_s += ISSUE_NEWEST_WEIGHT * (min(took_s, 10 * self._issue_s) - self._issue_s)
         lifetime = self._playback_token_lifetime_s
-        return Issued(playback_token, now + lifetime, now + lifetime / 2)
+        renewal = self._renewals.plan(now, lifetime, 1 / max(self._issue_s, ISSUE_SECONDS_MIN), secrets.randbelow)
+        return Issued(playback_token, now + lifetime, renewal.start, renewal.end)
 
-    def enter(self, device: str, address: str = "") -> Admitted | Waiting | Refused:
-        """`address`: where it asks from; so many may join from one network."""
+    def enter(self, device: str, holder: str, address: str = "") -> Admitted | Waiting | Refused:
+        """`holder`: who alone can use what it gets, see `possession`. `address`: where it asks from; so many may join
+        from one network."""
         now = self._clock.now()
         if (retry_after_s := self._joins.take(address, now)) is not None:
             told = self._joins_told.take(address, now) is None
             self._outcome("enter", "broken", "too-many-joins", device=device, recorded=told)
             return Refused("too-many-joins", retry_after_s)
         if not self._waiting_room:
-            return self._admitted_at_once(device, now)
-        self._line.moved(now)
+            return self._admitted_at_once(device, holder, now)
+        self._move_line(now)
+        if self._line.steering.order.kind == "drain":
+            self._outcome("enter", "broken", "drained", device=device)
+            return Refused("drained", self._timing.drained_seconds)
         if self._line.at_once():
-            return self._admitted_at_once(device, now)
-        position = self._line.joined(lot(device, now, self._keys.ticket), now)
-        ticket = Ticket(position, now, secrets.token_bytes(ID_BYTES), device)
-        self._outcome("join", "asked", device=device, promise=ticket.promise, dimensions={"for": "enter"})
+            return self._admitted_at_once(device, holder, now)
+        room = self._line.steering.closed_room
+        if room is None:
+            position = self._line.joined(lot(device, now, self._keys.ticket), now)
+        else:
+            position = steering.draw_position(room, device, self._keys.ticket, LOTS)
+            self._line.joined_room(position, now)
+        ticket = Ticket(position, now, secrets.token_bytes(ID_BYTES), device, holder)
+        if room is None:
+            self._outcome("join", "asked", device=device, promise=ticket.promise, dimensions={"for": "enter"})
         place = self._line.place(position)
         text = sealed(ticket, self._keys.ticket)
         follow_up_s = self._timing.follow_up_seconds
-        return Waiting(text, place.ahead, place.wait_s, follow_up_s, self._line.silent_since, position)
+        ahead = None if room else place.ahead
+        return Waiting(text, ahead, place.wait_s, follow_up_s, self._line.silent_since, position)
 
-    def waiting(self, text: str) -> Admitted | Waiting | Refused:
-        """What becomes of whoever holds a ticket, or a pass to which signin gave no answer."""
+    def waiting(self, text: str, proof: str = "", shown: str = "") -> Admitted | Waiting | Refused:
+        """What becomes of whoever holds a ticket, or a pass to which signin gave no answer.
+
+        `proof`: that it is theirs; it is looked at when there is a pass to give. `shown`: the ticket that it is made
+        for, where that is not the newest.
+        """
         now = self._clock.now()
         ticket = opened(text, self._keys.ticket, now)
         if ticket is None:
             return self._with_pass(text, now)
-        self._line.moved(now)
+        self._move_line(now)
         self._count(ticket, now)
         if self._line.let_in(ticket.position):
+            if has_key(ticket.holder) and not proven(ticket.holder, proof, "enter", shown or text):
+                self._outcome("enter", "broken", "not-yours", device=ticket.device, recorded=False)
+                return Refused("not-yours")
             # The same pass again for whoever asks again: its id is the ticket's.
-            return self._pass(ticket.promise, ticket.device, ticket.promise, now)
+            return self._pass(ticket.promise, ticket.device, ticket.holder, ticket.promise, now)
         place, due = self._line.told(ticket.position, now)
-        text = sealed(replace(ticket, counted_by=self._line.name, due=due), self._keys.ticket)
+        room = self._line.steering.closed_room
+        inside = room is not None and room.holds(ticket.position)
+        counted_by = self._line.name | (UNTOLD if inside else 0)
+        text = sealed(replace(ticket, counted_by=counted_by, due=due), self._keys.ticket)
         since, position = self._line.silent_since, ticket.position
-        return Waiting(text, place.ahead, place.wait_s, place.poll_after_s, since, position, place.held)
+        ahead = None if inside else place.ahead
+        return Waiting(text, ahead, place.wait_s, place.poll_after_s, since, position, place.held)
 
     def wait_s(self) -> float | None:
         """What whoever comes now waits until signin takes them up, here and there; None: it is not known to move."""
-        self._line.moved(self._clock.now())
+        self._move_line(self._clock.now())
         there_s = self._line.capacity.waiting_s if self._line.capacity else 0.0
         here_s = self._line.wait_of_whoever_comes_s() if self._waiting_room else 0.0
         return None if here_s is None else here_s + there_s
@@ -215,9 +264,47 @@ class Door:
         if not 0 <= now - self._line_told_at < self._timing.line_told_seconds:
             wait_s = self.wait_s()
             turns = self._line.turns() if self._waiting_room else []
-            told = {"wait_s": wait_s, "since": self._line.silent_since, "turns": turns}
+            told = {
+                "wait_s": wait_s,
+                "since": self._line.silent_since,
+                "turns": turns,
+                "ordered": steering.public_notice(self._line.steering, now),
+            }
             self._line_told, self._line_told_at = json.dumps(told).encode(), now
         return self._line_told
+
+    def ordered(self) -> dict[str, Any] | None:
+        """What people who wait should know of what was ordered."""
+        return steering.public_notice(self._line.steering, self._clock.now())
+
+    def steering(self) -> tuple[Steering, LineMeasurements]:
+        """What is ordered, and the line."""
+        self._move_line(self._clock.now())
+        return self._line.steering, self._line.measure()
+
+    def steer(self, wanted: OrderRequest) -> OrderRefusal | None:
+        """Takes an order: it stands on disk before it holds. None: it holds, or held already."""
+        if not self._waiting_room:
+            return OrderRefusal("waiting-room-off", "the configuration has switched the waiting room off")
+        now = self._clock.now()
+        self._move_line(now)
+        before = self._line.steering
+        after = steering.apply_order(before, wanted, now=now, rate_max=self._line.measured_per_second)
+        if isinstance(after, OrderRefusal):
+            return after
+        if after is before:
+            return None
+        kind, text = steering.describe_order(before, after, self._zone)
+        after = steering.record_order(after, OrderRecord(now, wanted.by, text))
+        if not self._keep_steering(after):
+            return OrderRefusal("not-kept", "it could not be written down, so it was not done; is the disk full?")
+        self._line.steer(after, now)
+        if self._line.steering is not after:  # a room begins at once
+            self._keep_steering(self._line.steering)
+        self._line_told_at = -1e18
+        log.warning("the line: %s %s", wanted.by, text)
+        self._outcome("steer-line", "kept", kind, dimensions={"by": wanted.by, "order": text})
+        return None
 
     def counters(self) -> dict[str, float]:
         return {
@@ -229,6 +316,7 @@ class Door:
             "line_front": self._line.front,
             "line_rate_per_second": self._line.rate,
             "line_standing_still": float(self._line.silent_since is not None),
+            "line_steered": float(self._line.steering.order.kind != "auto"),
             "revoked_list_age_seconds": self._clock.now() - self._tokens.revoked_as_of,
             "verdicts_remembered": self._tokens.remembered,
         }
@@ -247,7 +335,7 @@ class Door:
         capacity = await self._ask_capacity()
         now = self._clock.now()
         was_silent = self._line.silent_since is not None
-        self._line.moved(now)
+        self._move_line(now)
         if capacity is not None:
             self._line.heard(capacity, now)
         self._line_told_at = -1e18
@@ -256,6 +344,8 @@ class Door:
 
     async def keep_line(self) -> None:
         """Writes the line down for the next start, if it has changed; a full disk stops nobody."""
+        if self._line.steering is not self._steering_kept:
+            self._keep_steering(self._line.steering)
         state = self._line.state()
         if state == self._line_kept:
             return
@@ -265,25 +355,63 @@ class Door:
         except OSError as error:
             log.error("the line cannot be kept over a restart: %s", error)
 
-    def _admitted_at_once(self, device: str, now: float) -> Admitted:
+    def _move_line(self, now: float) -> None:
+        before = self._line.steering
+        self._line.moved(now)
+        if self._line.steering is not before:
+            self._keep_steering(self._line.steering)  # where a room begins, before anybody stands in it
+
+    def _keep_steering(self, steering: Steering) -> bool:
+        """Whether what is ordered was written down."""
+        try:
+            write_whole(self._steering_file, msgspec.json.encode(steering), mode=0o600)
+        except OSError as error:
+            log.error("what is ordered of the line cannot be kept over a restart: %s", error)
+            return False
+        self._steering_kept = steering
+        return True
+
+    def _read_steering(self) -> Steering:
+        try:
+            return msgspec.json.decode(self._steering_file.read_bytes(), type=Steering)
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            log.error("what was ordered of the line is forgotten, its file cannot be read: %s", type(error).__name__)
+            self.troubles = ("What was ordered of the line was lost: its file could not be read. Order it again.",)
+        return Steering()
+
+    def _admitted_at_once(self, device: str, holder: str, now: float) -> Admitted:
         pass_id = secrets.token_urlsafe(ID_BYTES)
         self._outcome("enter", "kept", device=device)
         # Should signin die before it answers, and they come back, this is all that tells that somebody asked.
         self._outcome("join", "asked", device=device, promise=pass_id, dimensions={"for": "sign-in"})
-        return self._pass(pass_id, device, pass_id, now)
+        return self._pass(pass_id, device, holder, pass_id, now)
 
     def _count(self, ticket: Ticket, now: float) -> None:
-        """Whoever joined has a place in the line from when they come back for it; that is then told."""
-        if ticket.counted_by == 0:
-            if ticket.promise in self._returned:
-                return
-            self._line.came_back(ticket.position, now)
-            self._remember(ticket.promise)
-            self._outcome("enter", "asked", device=ticket.device, promise=ticket.promise, time=ticket.joined_at)
-        elif self._line_lost and ticket.counted_by != self._line.name:
+        """Whoever joined has a place in the line from when they come back for it; that is then told. In a room they
+        wait for nothing of ours until it opens: that is told the first time after."""
+        line, untold = ticket.counted_by % UNTOLD, ticket.counted_by >= UNTOLD
+        if line == 0:
+            if ticket.promise not in self._returned:
+                self._line.came_back(ticket.position, now)
+        elif self._line_lost and line != self._line.name:
             self._line.came_back(ticket.position, now)
         else:
             self._line.landed(ticket.position, ticket.due)
+        if line and not untold:
+            return
+        room = self._line.steering.room
+        inside = room is not None and room.holds(ticket.position)
+        if room is not None and inside and room.opened_at is None:
+            self._remember(ticket.promise)
+            return
+        told = f"{ticket.promise} of a room" if inside or untold else ticket.promise
+        if told in self._returned:
+            return
+        self._remember(told)
+        asked_at = max(ticket.joined_at, room.opened_at or 0.0) if room is not None and inside else ticket.joined_at
+        self._outcome("enter", "asked", device=ticket.device, promise=ticket.promise, time=asked_at)
 
     def _with_pass(self, text: str, now: float) -> Admitted | Refused:
         """The same pass for whoever comes back with it; of whoever was let in at once, that is then told."""
@@ -313,8 +441,8 @@ class Door:
         if len(self._returned) > self._timing.returned_max:
             del self._returned[next(iter(self._returned))]
 
-    def _pass(self, pass_id: str, device: str, promise: str, now: float) -> Admitted:
-        admission = Pass(pass_id, device, now + self._pass_lifetime_s, promise)
+    def _pass(self, pass_id: str, device: str, holder: str, promise: str, now: float) -> Admitted:
+        admission = Pass(pass_id, device, now + self._pass_lifetime_s, promise, holder)
         signed = admission_pass.issue(self._keys.admission.private, self._keys.admission.kid, admission)
         return Admitted(signed, admission.expires_at)
 
@@ -380,6 +508,10 @@ class Door:
         except (OSError, ValueError, TypeError, KeyError) as error:
             log.error("the line is forgotten, its file cannot be read: %s", type(error).__name__)
         return Line((now - LIFETIME_SECONDS) * NUMBERS_PER_SECOND, now), True
+
+    @property
+    def _steering_file(self) -> Path:
+        return self._home / "door" / "steering.json"
 
     @property
     def _line_file(self) -> Path:

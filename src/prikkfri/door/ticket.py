@@ -6,11 +6,14 @@ import hmac
 import struct
 from dataclasses import dataclass
 
+from prikkfri.protocols.admission_pass import AFRESH_SECONDS
+from prikkfri.protocols.possession import HOLDER_LENGTH
+
 TAG_BYTES = 16
 ID_BYTES = 12
 PROMISE_PREFIX = "enter-"
 """Of the promise that a ticket stands for, and that its pass carries on."""
-LIFETIME_SECONDS = 6 * 3_600.0
+LIFETIME_SECONDS = AFRESH_SECONDS
 """Old tickets would be a stock of places at the front."""
 
 LOTS = 1 << 14
@@ -18,7 +21,7 @@ LOTS = 1 << 14
 LOTTERY_SECONDS = 0.25
 """For so long a device keeps its lot, however often it joins."""
 
-_layout = struct.Struct(f">dddI{ID_BYTES}s24s")
+_layout = struct.Struct(f">dddI{ID_BYTES}s24s{HOLDER_LENGTH}s")
 _LENGTH = ((_layout.size + TAG_BYTES) * 4 + 2) // 3
 
 
@@ -29,6 +32,8 @@ class Ticket:
     ticket_id: bytes
     """12 random bytes: two may have the same position."""
     device: str
+    holder: str
+    """Who alone gets a pass for it, see `possession`."""
     counted_by: int = 0
     """The line that has counted its holder, by the second in which that was opened; 0: joined, and not come back yet.
     A place in the line is for those who come back for it."""
@@ -54,6 +59,7 @@ def sealed(ticket: Ticket, key: bytes) -> str:
         ticket.counted_by,
         ticket.ticket_id,
         ticket.device.encode(),
+        ticket.holder.encode(),
     )
     return base64.urlsafe_b64encode(content + _tag(content, key)).rstrip(b"=").decode()
 
@@ -69,10 +75,10 @@ def opened(text: str, key: bytes, now: float) -> Ticket | None:
     content, tag = signed[: _layout.size], signed[_layout.size :]
     if not hmac.compare_digest(tag, _tag(content, key)):
         return None
-    position, joined_at, due, counted_by, ticket_id, device = _layout.unpack(content)
+    position, joined_at, due, counted_by, ticket_id, device, holder = _layout.unpack(content)
     if now - joined_at > LIFETIME_SECONDS:
         return None
-    return Ticket(position, joined_at, ticket_id, device.decode(), counted_by, due)
+    return Ticket(position, joined_at, ticket_id, device.decode(), holder.decode(), counted_by, due)
 
 
 def _tag(content: bytes, key: bytes) -> bytes:

@@ -16,5 +16,7 @@ class Timing:
     """That somebody is back with their pass is told so often, however often they ask."""
     line_told_seconds: float = 0.25
     """Where the front is, is worked out so often, however many ask."""
+    drained_seconds: float = 60.0
+    """Whoever comes while nobody new may join is told to come again after so long."""
     returned_max: int = 20_000
     """Tickets and passes of which it is remembered that their holder came back."""

@@ -8,7 +8,8 @@ there, and how many passes have been spent. The front moves so that passes are *
 while signin's own line is shorter than `SIGNIN_WAIT_SECONDS`, slower while it is longer; faster by those who are called
 and do not come, and by those who come and do not spend their pass. Each who waits is told when to ask again, before
 their turn; the front does not pass them sooner. When a crowd has left, those due do not come, and the front hurries
-past their places, up to whoever has come since. When signin is silent, all stands still.
+past their places, up to whoever has come since. When signin is silent, all stands still. What people order
+(`steering.py`) takes the place of the measured rate, holds the front, or sends it to the end.
 """
 
 from collections import deque
@@ -19,6 +20,7 @@ from typing import Any
 from prikkfri.door import forecast
 from prikkfri.door.forecast import Fit
 from prikkfri.door.presence import GONE_SHARE, Dues
+from prikkfri.door.steering import ScheduledRoom, Steering, advance
 from prikkfri.door.windows import NUMBERS_PER_SECOND, Windows
 
 SIGNIN_WAIT_SECONDS = 0.7
@@ -71,6 +73,10 @@ HELD_SECONDS_MAX = 1.5
 """Whose next question would come so soon is not sent away for it: only the way of one answer is left then."""
 ANSWER_SECONDS = 0.1
 """An answer and the next question are so long on their way."""
+ROOM_POLL_SECONDS_MAX = 540.0
+"""Whoever waits for a room to open asks so seldom, and once ..."""
+ROOM_SETTLED_SECONDS = 300.0
+"""... in so long before, when most have come; those who are drawn last ask first."""
 TURNS_AT = (0, 5, 10, 20, 40, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1_200, 1_800, 3_600, 7_200, 14_400)
 """Seconds of capacity that stand before the positions whose turn is published."""
 
@@ -96,6 +102,27 @@ class Place:
     held: bool
     """Whether the answer is held back until then, and the question asked anew for them: their way would take longer
     than what is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineMeasurements:
+    """The line as whoever steers it sees it."""
+
+    waiting: int
+    given_per_second: float
+    """Passes of late, those that should be spent by now."""
+    spent_per_second: float
+    machine_per_second: float
+    """Sign-ins that signin can take; 0: not known."""
+    passes_out: int
+    """Given and not spent."""
+    wait_s: float | None
+    """Of whoever comes now; None: it is not known to end."""
+    unspent_share: float
+    """Of passes given of late: bots, and people who have left."""
+    absent_share: float
+    """Of those called of late."""
+    silent_since: float | None
 
 
 class Line:
@@ -134,8 +161,15 @@ class Line:
         """How many may stand before somebody who is let in."""
         self._share, self._trend = 1.0, 0.0
         """Of those to be called, who will spend a pass, and how that changes in a second."""
+        self.steering = Steering()
 
     # What happens
+
+    def steer(self, steering: Steering, now: float) -> None:
+        """Goes by what was ordered from now on."""
+        self.steering = steering
+        self._obey(now)
+        self.passes = min(self.passes, self.ahead_max)
 
     def heard(self, capacity: Capacity, now: float) -> None:
         before, elapsed, done = self.capacity, now - self._heard_at, 0.0
@@ -150,7 +184,10 @@ class Line:
                 self._settle(spent, capacity.waiting_s, now)
         if self.waiting <= 0 or capacity.spent is None:
             self._measured = 0.0
-        idle = self.waiting > 0 and capacity.waiting_s <= BUSY_SECONDS and self.passes < self.ahead_max / 2
+        by_itself = self.steering.order.kind == "auto" and self.steering.closed_room is None
+        idle = (
+            by_itself and self.waiting > 0 and capacity.waiting_s <= BUSY_SECONDS and self.passes < self.ahead_max / 2
+        )
         self._push = min(self._push * PUSH, PUSH_MAX) if idle else 1.0
         said = max(capacity.per_second, min(done, 3 * capacity.per_second))  # it can do what it has done
         if self._measured:
@@ -172,7 +209,8 @@ class Line:
         self._moved_at = now
         self._windows.counted(now)
         self._dues.forget(now)
-        if elapsed <= 0 or self.silent_since is not None:
+        self._obey(now)
+        if elapsed <= 0 or self.stands or self.is_open:
             return
         fade = max(0.0, 1 - elapsed / MEMORY_SECONDS)
         self._called, self._came = self._called * fade, self._came * fade
@@ -187,7 +225,10 @@ class Line:
 
     def at_once(self) -> bool:
         """Whether whoever comes now gets a pass without a place; that is then given."""
-        if self.silent_since is not None or self.passes < 1 or self.waiting > 0:
+        if self.is_open:
+            self._given_ever += 1
+            return True
+        if self.stands or self.steering.closed_room or self.passes < 1 or self.waiting > 0:
             return False
         self._give()
         return True
@@ -195,14 +236,25 @@ class Line:
     def joined(self, lot: float, now: float) -> float:
         """One more who has to come back for their place; the position that they will have."""
         self._joined_at = now
-        return self._windows.joined(lot, now, self.per_second)
+        room = self.steering.room
+        return self._windows.joined(
+            lot, now, self.per_second, least=0.0 if room is None or room.begins is None else room.ends
+        )
+
+    def joined_room(self, position: float, now: float) -> None:
+        """One more in the room that has not opened, where they were drawn a place."""
+        self._joined_at = now
+        self._windows.joined_at(position, now)
 
     def came_back(self, position: float, now: float) -> None:
         self._windows.came_back(position, now)
 
     def let_in(self, position: float) -> bool:
         """Whoever was called gets in, in debt of the passes if need be: in the order of the line, not by luck."""
-        if self.silent_since is not None:
+        if self.is_open:
+            self._given_ever += 1  # takes nothing from those who come when it is over
+            return True
+        if self.stands or self._is_held(position):
             return False
         if position >= self._windows.front and self._windows.ahead(position) >= self._early:
             return False
@@ -227,7 +279,22 @@ class Line:
     @property
     def name(self) -> int:
         """The second in which it was opened."""
-        return max(1, int(self.opened_at)) % 2**32
+        return max(1, int(self.opened_at)) % 2**31
+
+    @property
+    def stands(self) -> bool:
+        """Nobody gets in: signin is silent, or it was ordered so."""
+        return not self.is_open and (self.silent_since is not None or self.steering.order.kind == "pause")
+
+    @property
+    def is_open(self) -> bool:
+        """Everybody gets in at once, by order."""
+        return self.steering.order.kind == "open"
+
+    @property
+    def ordered_per_second(self) -> float | None:
+        """People let in, by order."""
+        return self.steering.order.per_second if self.steering.order.kind == "rate" else None
 
     @property
     def number_of_windows(self) -> int:
@@ -247,14 +314,21 @@ class Line:
 
     @property
     def per_second(self) -> float:
-        """Sign-ins that signin can take: by its own word, corrected by what it has done while it was busy."""
-        return self._per_second
+        """Sign-ins that signin can take, or what was ordered in its place."""
+        return self._per_second if self.ordered_per_second is None else self.ordered_per_second
+
+    @property
+    def measured_per_second(self) -> float:
+        """What signin can take by its own word, corrected by what it has done while it was busy; 0: not known."""
+        return self._per_second if self.silent_since is None else 0.0
 
     @property
     def passes_per_second(self) -> float:
         """Passes to be spent, corrected by signin's own line."""
-        if self.capacity is None or self.silent_since is not None:
+        if self.capacity is None or self.stands:
             return 0.0
+        if self.ordered_per_second is not None:
+            return self.ordered_per_second
         correction = 1 + GAIN_PER_SECOND * (SIGNIN_WAIT_SECONDS - self.capacity.waiting_s)
         return self.per_second * self._push * max(0.0, correction) / self.spending
 
@@ -266,7 +340,12 @@ class Line:
 
     @property
     def spending(self) -> float:
-        """The share of those with a pass who spend it."""
+        """The share of those with a pass who spend it; who does not is not made up for when a rate is ordered."""
+        return 1.0 if self.ordered_per_second is not None else self.spent_share
+
+    @property
+    def spent_share(self) -> float:
+        """The share of passes given of late that were spent."""
         under_way = 1 + self.per_second
         return min(1.0, max(SHARE_MIN, (self._spent + under_way) / (self._given + under_way)))
 
@@ -280,20 +359,33 @@ class Line:
         wait_s = self.wait_s(ahead)
         share = POLL_SHARE if self._measured else POLL_SHARE_UNMEASURED
         soon = share * wait_s if wait_s is not None else max(1.0, self.waiting / 1_000)
-        poll_after_s = min(max(soon, POLL_SECONDS_MIN), POLL_SECONDS_MAX)
+        most = POLL_SECONDS_MAX
+        if wait_s is not None and self._is_held(position) and (room := self.steering.closed_room):
+            until_s = self._until_s(room)
+            soon, most = until_s + share * (wait_s - until_s), ROOM_POLL_SECONDS_MAX
+            if until_s > ROOM_SETTLED_SECONDS:
+                soon = until_s - ROOM_SETTLED_SECONDS * (position - room.first) / (room.ends - room.first)
+        poll_after_s = min(max(soon, POLL_SECONDS_MIN), most)
         held = wait_s is not None and poll_after_s <= HELD_SECONDS_MAX
         return Place(int(ahead) + 1, wait_s, poll_after_s, held)
 
     def wait_s(self, ahead: float) -> float | None:
         """Of somebody with so many before them; None while the line is not known to move."""
-        if self.silent_since is not None or self.per_second <= 0:
+        if self.is_open:
+            return 0.0
+        if self.stands or self.per_second <= 0:
             return None
-        return forecast.wait_s(ahead + 1, self.per_second, self._share, self._trend)
+        wait_s = self._wait_s(ahead)
+        if (room := self.steering.closed_room) and ahead >= (before := self._windows.ahead(room.first)):
+            return max(wait_s, self._until_s(room) + self._wait_s(ahead - before))
+        return wait_s
 
     def wait_of_whoever_comes_s(self) -> float | None:
-        if self.silent_since is None and self.passes >= 1 and self.waiting <= 0:
+        room = self.steering.closed_room
+        if not self.stands and not room and self.passes >= 1 and self.waiting <= 0:
             return 0.0
-        return self.wait_s(self._windows.back)
+        wait_s = self.wait_s(self._windows.back)
+        return wait_s if wait_s is None or room is None else max(wait_s, self._until_s(room))
 
     def turns(self) -> list[tuple[float, int, float]]:
         """Positions from the front on, each with how many stand before it and its wait; what lies between two is
@@ -308,6 +400,11 @@ class Line:
                 found.append((position, int(ahead), wait_s))
         if (wait_s := self.wait_s(self.waiting)) is not None:
             found.append((self._windows.end(), int(self.waiting), wait_s))
+            if room := self.steering.closed_room:
+                before = self._windows.ahead(room.first)
+                edges = (self._wait_s(before), self.wait_s(before) or 0.0)
+                found += [(room.first, int(before), seconds) for seconds in edges[before <= 0 :]]
+                found.sort(key=lambda turn: turn[0])
         return found
 
     @property
@@ -315,9 +412,43 @@ class Line:
         """What the line takes up in memory, about."""
         return self._windows.bytes_held + self._dues.bytes_held
 
+    def measure(self) -> "LineMeasurements":
+        lasts = MEMORY_SECONDS
+        out = self._given_ever - self._given_counted + max(0.0, self._given - self._spent)
+        return LineMeasurements(
+            waiting=int(self.waiting),
+            given_per_second=self._given / lasts,
+            spent_per_second=self._spent / lasts,
+            machine_per_second=self.measured_per_second,
+            passes_out=int(max(0.0, out)),
+            wait_s=self.wait_of_whoever_comes_s(),
+            unspent_share=1 - self.spent_share,
+            absent_share=1 - self.coming,
+            silent_since=self.silent_since,
+        )
+
     def state(self) -> dict[str, Any]:
         """What a door that starts anew has to know."""
         return {"front": self.front, "windows": self._windows.state()}
+
+    def _obey(self, now: float) -> None:
+        """Begins and opens a room at its time; sends the front to the end while everybody is let in."""
+        windows = self._windows
+        self.steering = advance(self.steering, now, windows.end(), now * NUMBERS_PER_SECOND)
+        if self.is_open:
+            room = self.steering.room
+            windows.front = windows.end() if room is None or room.begins is None else max(windows.end(), room.ends)
+
+    def _is_held(self, position: float) -> bool:
+        """Whether it lies in a room that has not opened."""
+        room = self.steering.closed_room
+        return room is not None and position >= room.first
+
+    def _until_s(self, room: ScheduledRoom) -> float:
+        return max(0.0, room.opens_at - self._moved_at)
+
+    def _wait_s(self, ahead: float) -> float:
+        return forecast.wait_s(ahead + 1, self.per_second, self._share, self._trend)
 
     def _give(self) -> None:
         self.passes -= 1
@@ -359,7 +490,9 @@ class Line:
         else:
             self._hurried_at = None
             front = max(windows.front, min(windows.at(people), limit))
-        front = max(windows.front, min(front, windows.end(), (now - BACK_SECONDS) * NUMBERS_PER_SECOND))
+        room = self.steering.closed_room
+        back = (now - BACK_SECONDS) * NUMBERS_PER_SECOND
+        front = max(windows.front, min(front, windows.end(), back, room.first if room else back))
         before = windows.waiting
         windows.front = front
         called = before - windows.waiting

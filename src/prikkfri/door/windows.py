@@ -44,33 +44,27 @@ class Windows:
     def number_of_windows(self) -> int:
         return len(self._numbers)
 
-    def joined(self, lot: float, now: float, capacity_per_second: float) -> float:
-        """One more; their position."""
-        if not self._numbers or self._is_closed(now, LOTTERY_SECONDS * capacity_per_second):
-            self._open(max(self._next(), int(now * NUMBERS_PER_SECOND)), now)
+    def joined(self, lot: float, now: float, capacity_per_second: float, *, least: float = 0.0) -> float:
+        """One more; their position, which is not below `least`."""
+        closed = not self._numbers or self._is_closed(now, LOTTERY_SECONDS * capacity_per_second)
+        if closed or self._numbers[-1] < least:
+            self._open(max(self._next(), int(now * NUMBERS_PER_SECOND), int(least)), now)
         self._joined[-1] += 1
         self._before[-1] += 1
         return self._numbers[-1] + lot
+
+    def joined_at(self, position: float, now: float) -> None:
+        """One more, whose position was drawn; counted with the next step."""
+        self._joined[self._window(int(position), now)] += 1
 
     def came_back(self, position: float, now: float) -> None:
         """Somebody is back for their place; a position that a crash has made us forget is known from then on."""
         number = int(position)
         at = bisect_right(self._numbers, number) - 1
-        if at >= 0 and self._numbers[at] == number:
+        if position >= self.front or (at >= 0 and self._numbers[at] == number):
+            at = self._window(number, now)
             self._back[at] += 1
             self._joined[at] = max(self._joined[at], self._back[at])
-        elif position >= self.front:
-            if at == len(self._numbers) - 1:
-                self._open(number, now - WINDOW_SECONDS)
-            else:
-                for column in (self._numbers, self._joined, self._back):
-                    column.insert(at + 1, 0)
-                self._numbers[at + 1] = number
-                self._before.insert(at + 1, self._before[at + 1])
-                at += 1
-                self._joined[at] = self._back[at] = 1
-                return
-            self._joined[-1] = self._back[-1] = 1
 
     def counted(self, now: float) -> None:
         """Counts anew, and forgets the windows that the front has passed."""
@@ -126,6 +120,20 @@ class Windows:
         self._back.append(0)
         self._before.append(self._before[-1])
         self._opened_at = now
+
+    def _window(self, number: int, now: float) -> int:
+        """Where the window of that number is; it is made when it is not known. Who comes now does not get into it."""
+        at = bisect_right(self._numbers, number) - 1
+        if at >= 0 and self._numbers[at] == number:
+            return at
+        if at == len(self._numbers) - 1:
+            self._open(number, now - WINDOW_SECONDS)
+            return at + 1
+        for column in (self._numbers, self._joined, self._back):
+            column.insert(at + 1, 0)
+        self._numbers[at + 1] = number
+        self._before.insert(at + 1, self._before[at + 1])
+        return at + 1
 
     def _next(self) -> int:
         behind_front = -int(-self.front // 1)

@@ -90,7 +90,7 @@ async def read_batches(
     return await database.read(work)
 
 
-def decoded(stream: str, batches: Batches) -> Page:
+def decode_page(stream: str, batches: Batches) -> Page:
     """Raises `StorageError` when the batches do not hold what they say."""
     outcomes: list[Outcome] = []
     try:
@@ -114,7 +114,7 @@ def decoded(stream: str, batches: Batches) -> Page:
 async def read_page(database: Database, stream: str, after: int, *, limits: JournalLimits = LIMITS) -> Page | None:
     """Reads what `read_batches` reads. Raises `StorageError`."""
     batches = await read_batches(database, stream, after, limits=limits)
-    return None if batches is None else decoded(stream, batches)
+    return None if batches is None else decode_page(stream, batches)
 
 
 Take = Callable[[Transaction, str, Page], Awaitable[None]]

@@ -11,7 +11,7 @@ import msgspec
 
 from prikkfri.clock import SYSTEM_CLOCK, Clock
 from prikkfri.errors import StorageError, StorageUnavailable
-from prikkfri.journal.following import Batches, Page, Source, decoded, read_batches
+from prikkfri.journal.following import Batches, Page, Source, decode_page, read_batches
 from prikkfri.journal.limits import LIMITS, JournalLimits
 from prikkfri.journal.writing import Journal
 from prikkfri.protocols.asgi import NOT_FOUND, Application, HttpResponse, Request, Route, edge, refusal
@@ -77,6 +77,6 @@ def remote_source(
             batches = _decoder.decode(body)
         except msgspec.DecodeError as error:
             raise StorageError(f"journal at {url}: unreadable answer: {error}") from None
-        return decoded(stream, batches)
+        return decode_page(stream, batches)
 
     return source

@@ -22,8 +22,9 @@ Stream = Callable[[Receive, Send], Awaitable[None]]
 
 NO_STORE = (b"cache-control", b"no-store")
 JSON = (b"content-type", b"application/json")
-PLAIN = r"^[^\x00-\x1f\x7f]*$"
+PLAIN = r"^[^\x00-\x1f\x7f]*\Z"
 """What is looked for in a database holds no control characters: PostgreSQL cannot even be asked for NUL."""
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
 PREFLIGHT_SECONDS = 7200
 """How long a browser may remember what is allowed; Chromium's own limit."""
 
@@ -121,7 +122,7 @@ async def respond(
         await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *extra]})
         await answer.stream(receive, send)
         return
-    body = answer.body if answer.document is None else json.dumps(answer.document, ensure_ascii=False).encode()
+    body = answer.body if answer.document is None else _encoded(answer.document).encode()
     headers = [(b"content-length", str(len(body)).encode()), *answer.headers, *extra]
     if b"cache-control" not in [name for name, _ in answer.headers]:
         headers.append(NO_STORE)

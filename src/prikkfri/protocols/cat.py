@@ -11,8 +11,7 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Literal
 
 import cbor2
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,6 +19,7 @@ from cwt import COSE, COSEKey
 from cwt.cose_key_interface import COSEKeyInterface
 
 from prikkfri.errors import LocalProtocolError, RemoteProtocolError
+from prikkfri.protocols import es256
 from prikkfri.protocols.token_names import NAME_LENGTH_MAX
 
 TOKEN_LENGTH_MAX = 1024
@@ -31,6 +31,7 @@ TOKEN_ID_BYTES_MAX = 32
 _ISS, _SUB, _EXP, _IAT, _CTI, _CATV, _PACKAGES = 1, 2, 4, 6, 7, 310, -70001
 _CLAIMS = frozenset({_ISS, _SUB, _EXP, _IAT, _CTI, _CATV, _PACKAGES})
 _ALG, _KID, _ES256 = 1, 4, -7
+_COSE_SIGN1 = 18
 _COSE_SIGN1_OF_FOUR = b"\xd2\x84"
 _TOKEN = re.compile(rf"[A-Za-z0-9_-]{{16,{TOKEN_LENGTH_MAX}}}", re.ASCII)
 
@@ -81,8 +82,10 @@ def issue(
     }
     if _claims_of(claims) is None:
         raise LocalProtocolError("a playback token cannot carry these claims")
-    protected = {_ALG: _ES256, _KID: kid.encode()}
-    signed = _cose.encode_and_sign(cbor2.dumps(claims), _signing_key(private_key, kid), protected)
+    protected, payload = cbor2.dumps({_ALG: _ES256, _KID: kid.encode()}), cbor2.dumps(claims)
+    to_be_signed = cbor2.dumps(["Signature1", protected, b"", payload])  # RFC 9052 section 4.4
+    signature = es256.signature(private_key, to_be_signed)
+    signed = cbor2.dumps(cbor2.CBORTag(_COSE_SIGN1, [protected, {}, payload, signature]))
     token = base64.urlsafe_b64encode(signed).rstrip(b"=").decode()
     if len(token) > TOKEN_LENGTH_MAX:
         raise LocalProtocolError(f"playback token of {len(token)} characters; at most {TOKEN_LENGTH_MAX}")
@@ -162,14 +165,6 @@ def read_jwks(document: bytes) -> dict[str, COSEKeyInterface]:
 
 
 _cose = COSE.new(verify_kid=True)
-
-
-@lru_cache(maxsize=8)
-def _signing_key(private_key: ec.EllipticCurvePrivateKey, kid: str) -> COSEKeyInterface:
-    d = private_key.private_numbers().private_value.to_bytes(32)
-    secret = base64.urlsafe_b64encode(d).rstrip(b"=").decode()
-    jwk = {**public_jwk(private_key.public_key(), kid), "d": secret, "key_ops": ["sign"]}
-    return COSEKey.from_jwk(cast(dict[str, Any], jwk))
 
 
 def _claims_of(claims: object) -> Claims | None:

@@ -33,7 +33,11 @@ class DeviceToken:
 
     @property
     def jti(self) -> str:
-        return base64.urlsafe_b64encode(self.token_id).rstrip(b"=").decode()
+        return jti(self.token_id)
+
+
+def jti(token_id: bytes) -> str:
+    return base64.urlsafe_b64encode(token_id).rstrip(b"=").decode()
 
 
 def is_device(device: object) -> bool:

@@ -1,11 +1,10 @@
 """JSON Web Tokens (RFC 7519) as used between our own roles: ES256, explicit types (RFC 8725 section 3.11)."""
 
+import base64
 import json
 from collections.abc import Collection, Mapping
-from functools import lru_cache
 from typing import Any, TypeGuard
 
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -13,6 +12,7 @@ from joserfc.jwk import ECKey
 from joserfc.jws import JWSRegistry, extract_compact
 
 from prikkfri.errors import RemoteProtocolError
+from prikkfri.protocols import es256
 
 TOKEN_LENGTH_MAX = 2048
 KEYS_MAX = 32
@@ -22,8 +22,10 @@ _registry = JWSRegistry(algorithms=["ES256"])
 
 
 def sign(private_key: ec.EllipticCurvePrivateKey, kid: str, token_type: str, claims: dict[str, Any]) -> str:
-    header = {"alg": "ES256", "kid": kid, "typ": token_type}
-    return jwt.encode(header, claims, _signing_key(private_key), registry=_registry)
+    """The same token for the same claims."""
+    parts = [_segment(_json(part)) for part in ({"alg": "ES256", "kid": kid, "typ": token_type}, claims)]
+    signature = es256.signature(private_key, ".".join(parts).encode())
+    return ".".join((*parts, _segment(signature)))
 
 
 def verified(
@@ -78,10 +80,9 @@ def read_jwks(document: bytes) -> dict[str, ECKey]:
         raise RemoteProtocolError(f"not a JWK set: {type(error).__name__}") from error
 
 
-@lru_cache(maxsize=8)
-def _signing_key(private_key: ec.EllipticCurvePrivateKey) -> ECKey:
-    return ECKey.import_key(
-        private_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _segment(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()

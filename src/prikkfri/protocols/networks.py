@@ -3,6 +3,7 @@
 import ipaddress
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 IPV6_PREFIX = 64
 """What one subscriber holds, and so counts as one address."""
@@ -11,6 +12,8 @@ IPV6_SITE_PREFIX = 48
 SITE_SHARES = 2
 """Such a site may hold as many places as so many addresses."""
 NETWORKS_MAX = 100_000
+ADDRESSES_REMEMBERED = 4_096
+"""Reading one costs more than all else that is done for a connection, and it is asked several times for each."""
 EARLY_SECONDS = 1e-3
 """Finer than this no time of day is told apart after a long sum."""
 
@@ -28,6 +31,7 @@ def network_of(address: str, ipv4_prefix: int = 32) -> str:
     return str(parsed) if ipv4_prefix == 32 else str(ipaddress.ip_network((parsed, ipv4_prefix), strict=False))
 
 
+@lru_cache(maxsize=ADDRESSES_REMEMBERED)
 def networks_of(address: str, ipv4_prefix: int = 32) -> tuple[str, ...]:
     """What an address counts for, the narrowest first: its network and, with IPv6, the site that this is part of."""
     network = network_of(address, ipv4_prefix)
@@ -43,6 +47,8 @@ class Networks:
         self._networks = [ipaddress.ip_network(each) for each in networks]
 
     def hold(self, address: str) -> bool:
+        if not self._networks:
+            return False
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError:

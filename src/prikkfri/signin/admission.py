@@ -44,6 +44,11 @@ class Load:
         return (ahead + 1) * self.hash_s / self.threads
 
 
+def under_pressure(load: Load) -> bool:
+    """Whether somebody waits for a thread: what can be put off is then put off."""
+    return load.running >= load.threads and load.waiting_with_pass + load.waiting_without > 0
+
+
 def measured(hash_s: float, newest_s: float) -> float:
     """The moving mean after one more hash, which counts at most tenfold: one pause must not close the door."""
     return hash_s + NEWEST_WEIGHT * (min(newest_s, 10 * hash_s) - hash_s)

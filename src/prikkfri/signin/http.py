@@ -24,6 +24,7 @@ from prikkfri.protocols.asgi import (
     until_disconnect,
 )
 from prikkfri.protocols.device_token import is_device
+from prikkfri.protocols.possession import PROOF_LENGTH_MAX
 from prikkfri.signin.clients import client_kind, device_name
 from prikkfri.signin.credentials import PASSWORD_LENGTH_MAX
 from prikkfri.signin.service import (
@@ -45,6 +46,8 @@ _ANSWERS = {
     "too-many-tries": (429, "Too many tries that went wrong; please wait a little."),
     "overloaded": (503, "Very many are signing in right now; please try again in a moment."),
     "no-subscription": (403, "This subscription has no television."),
+    "not-your-pass": (403, "This place in the line was given to another device."),
+    "pass-spent": (409, "Somebody has signed in with this place in the line; please take a new one."),
     "database-unavailable": (503, "Sign-in does not work right now. We know, and are on it."),
 }
 _UNAVAILABLE = refusal(
@@ -54,7 +57,7 @@ _UNAVAILABLE = refusal(
     retry_after_s=DATABASE_RETRY_AFTER_SECONDS,
 )
 
-PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+PRINTABLE = r"^[^\x00-\x1f\x7f]+\Z"
 
 
 class _SignInBody(msgspec.Struct):
@@ -62,6 +65,7 @@ class _SignInBody(msgspec.Struct):
     password: Annotated[str, msgspec.Meta(min_length=1, max_length=PASSWORD_LENGTH_MAX)]
     device: str
     admission: Annotated[str, msgspec.Meta(max_length=PASS_LENGTH_MAX)] = msgspec.field(default="", name="pass")
+    proof: Annotated[str, msgspec.Meta(max_length=PROOF_LENGTH_MAX, pattern=r"^[A-Za-z0-9_.-]*\Z")] = ""
 
 
 _decoder = msgspec.json.Decoder(_SignInBody)
@@ -102,6 +106,7 @@ def application(
             address=client[0] if client else "",
             client=client_kind(header(scope, b"user-agent")),
             admission=asked.admission,
+            proof=asked.proof,
             device_name=device_name(header(scope, b"user-agent")),
         )
         answer = await _while_connected(
@@ -182,4 +187,5 @@ def _document(signed_in: SignedIn) -> dict[str, object]:
         "playback_token": signed_in.playback_token,
         "expires_at": signed_in.expires_at,
         "renew_after": signed_in.renew_after,
+        "renew_by": signed_in.renew_by,
     }

@@ -5,34 +5,37 @@ behind its answer, by a spool: neither a full disk nor a dead database holds it 
 """
 
 import asyncio
+import base64
 import hashlib
+import hmac
 import json
 import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from prikkfri.clock import Clock
-from prikkfri.config import Config
+from prikkfri.config import Config, moments_of
 from prikkfri.errors import InDoubt, RemoteProtocolError, StorageError, UsageError
 from prikkfri.journal import Journal, Outcome
 from prikkfri.journal.outcomes import Verdict
-from prikkfri.protocols import admission_pass, cat, device_token, guessing, jwt
+from prikkfri.protocols import admission_pass, cat, device_token, guessing, jwt, possession
 from prikkfri.protocols.admission_pass import Pass
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.protocols.guessing import Guesses
 from prikkfri.protocols.networks import network_of
+from prikkfri.protocols.renewals import Span, renewals
 from prikkfri.signin import credentials, store
 from prikkfri.signin.credentials import SALT_BYTES, costs_the_same, hash_password
 from prikkfri.signin.hash_pool import HashPool, Overload
 from prikkfri.signin.limits import Limits
 from prikkfri.storage import Database, Transaction
-from prikkfri.storage.keys import SigningKey, publish_public_key, read_public_keys, signing_key, write_whole
+from prikkfri.storage.keys import SigningKey, publish_public_key, read_public_keys, secret_key, signing_key, write_whole
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.store import (
     any_imported_password,
@@ -45,16 +48,20 @@ from prikkfri.subscribers.subscriptions import Subscriber
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 DATABASE_RETRY_AFTER_SECONDS = 5.0
-TRIES_WITH_ONE_PASS = 5
-"""Somebody who waited in line and mistypes, or whose answer is lost on the way, does not go back to its end."""
 REVOKED_KEPT_SECONDS = 2 * 86_400.0
 """Beyond the end of a device token, since the playback tokens that came of it live on for some hours."""
 MEASURED_PER_THREAD = 4
 CREDENTIALS_PER_WRITE = 1_000
+PLAYBACK_ID_BYTES = 8
 DEFAULT_LIMITS = Limits()
 
-Reason = Literal["wrong-credentials", "too-many-tries", "overloaded", "no-subscription", "database-unavailable"]
+Reason = Literal[
+    "wrong-credentials", "too-many-tries", "overloaded", "no-subscription", "database-unavailable", "not-your-pass",
+    "pass-spent",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,8 @@ class Attempt:
     """Its kind, see `clients`."""
     admission: str = field(default="", repr=False)
     """The pass of the waiting room."""
+    proof: str = field(default="", repr=False)
+    """That the pass is theirs, see `possession`."""
     device_name: str = ""
     """See `clients`."""
 
@@ -78,8 +87,9 @@ class SignedIn:
     device_token: str = field(repr=False)
     playback_token: str = field(repr=False)
     expires_at: float
-    """Of the playback token, like `renew_after`."""
+    """Of the playback token, like `renew_after` and `renew_by`."""
     renew_after: float
+    renew_by: float
     name: str
 
 
@@ -98,8 +108,47 @@ class _Opening:
     signed_in: SignedIn
     session: store.Session
     token_expires_at: float
+    admitted: Pass | None
+    """What it spends."""
     kept: Outcome
     password: "_Password"
+
+
+@dataclass(frozen=True, slots=True)
+class _Secrets:
+    """What makes a session and its tokens unlike all others."""
+
+    session: str = field(repr=False)
+    token_id: bytes
+    playback_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """By what somebody is known again who was right with a pass."""
+
+    digest: bytes = field(repr=False)
+    """Of login and password, under a key that lives as long as we do; empty once something else was shown."""
+    customer: str
+    until: float
+    """The end of the pass."""
+
+
+def _drawn() -> _Secrets:
+    return _Secrets(
+        secrets.token_urlsafe(32),
+        secrets.token_bytes(device_token.TOKEN_ID_BYTES),
+        secrets.token_bytes(PLAYBACK_ID_BYTES),
+    )
+
+
+def _derived(key: bytes, pass_id: str) -> _Secrets:
+    """Those of the one session that a pass opens: whoever repeats gets the same, and no database holds it."""
+    session, token_id, playback_id = (
+        hmac.digest(key, f"{what} {pass_id}".encode(), hashlib.sha256) for what in ("session", "device", "playback")
+    )
+    cookie = base64.urlsafe_b64encode(session).rstrip(b"=").decode()
+    return _Secrets(cookie, token_id[: device_token.TOKEN_ID_BYTES], playback_id[:PLAYBACK_ID_BYTES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +181,14 @@ class CurrentSession:
 class Keys:
     device: SigningKey
     playback: SigningKey
+    session: bytes = field(repr=False)
+    """Of the sessions that passes open."""
 
 
 def load_keys(home: Path) -> Keys:
     """Makes the keys at first start and publishes their public halves. Raises `StorageError`."""
-    keys = Keys(signing_key(home, "signin-device"), signing_key(home, "signin-playback"))
+    device, playback = signing_key(home, "signin-device"), signing_key(home, "signin-playback")
+    keys = Keys(device, playback, secret_key(home, "signin-session"))
     publish_public_key(home, "device", "signin", keys.device)
     publish_public_key(home, "playback", "signin", keys.playback)
     return keys
@@ -173,6 +225,7 @@ class SignIn:
         self._session_lifetime_s = config.signin.session_lifetime_days * 86_400
         self._device_token_lifetime_s = config.signin.device_token_lifetime_days * 86_400
         self._playback_token_lifetime_s = config.streaming.token_lifetime_hours * 3_600
+        self._large_programmes = [Span(*moments_of(each)) for each in config.streaming.large_programmes]
         self._keys = keys
         self._clock = clock
         self._limits = limits
@@ -180,7 +233,14 @@ class SignIn:
         self._sleep = sleep
         self._decoy = hash_password(secrets.token_urlsafe(), secrets.token_bytes(SALT_BYTES))
         self._guesses = Guesses(buckets_max=limits.buckets_max)
+        self._pass_lifetime_s = config.door.pass_lifetime_seconds
         self._passes: OrderedDict[str, int] = OrderedDict()
+        """Comparisons that each pass came to."""
+        self._answered: OrderedDict[str, _Known] = OrderedDict()
+        """By pass that is spent, or may be: what was right."""
+        self._unheard: OrderedDict[str, None] = OrderedDict()
+        """Passes whose answer reached nobody, and that was told."""
+        self._digest_key = secrets.token_bytes(32)
         self._spent = 0
         """Passes that have come to a hash, each once."""
         self._pass_keys: jwt.PublicKeys = {}
@@ -196,13 +256,21 @@ class SignIn:
         From the moment when its session is on the way to the disk, it may be kept all the same: whatever the journal
         says of it, nobody was told.
         """
-        admitted = self._valid_pass(attempt)
+        own = self._pass_of(attempt)
+        if isinstance(own, Refused):
+            self._broken(attempt, None, own.reason)
+            return own
+        if own and own.expires_at <= self._clock.now():
+            own = None
+        if own and own.pass_id in self._answered and (again := await self._again(attempt, own)):
+            return again
+        admitted = self._with_a_try(own)
         answer: SignedIn | Refused
         writing = in_doubt = False
         try:
             decided = await self._decide(attempt, admitted)
             writing = isinstance(decided, _Opening)
-            answer = await self._open_session(decided) if isinstance(decided, _Opening) else decided
+            answer = await self._open_session(attempt, decided) if isinstance(decided, _Opening) else decided
         except asyncio.CancelledError:
             self._broken(attempt, admitted, "undelivered" if writing else "abandoned")
             raise
@@ -220,7 +288,8 @@ class SignIn:
     def left_before_answer(self, attempt: Attempt, answer: SignedIn | Refused) -> None:
         """Whoever asked had left when the answer was ready."""
         if isinstance(answer, SignedIn):
-            self._broken(attempt, self._pass_of(attempt), "undelivered")
+            own = self._pass_of(attempt)
+            self._broken(attempt, own if isinstance(own, Pass) else None, "undelivered")
 
     async def session(self, cookie: str) -> CurrentSession | None:
         """Raises `StorageError` or `TimeoutError` when the database does not answer."""
@@ -288,11 +357,15 @@ class SignIn:
     async def keep_house(self) -> None:
         """Publishes the revocation list and forgets what has expired. Raises `StorageError` or `OSError`."""
         now = self._clock.now()
+        self._answered = OrderedDict((id_, known) for id_, known in self._answered.items() if known.until > now)
         before = now - REVOKED_KEPT_SECONDS
         tokens = await self._database.read(lambda q: store.revoked_tokens(q, before))
         document = json.dumps({"as_of": now, "device_tokens": tokens}).encode()
         await asyncio.to_thread(write_whole, self._home / "public" / "revoked.json", document)
         await self._database.write(lambda t: store.forget_expired(t, sessions_before=now, tokens_before=before))
+        most = self._limits.admissions_forgotten_max
+        while await self._database.write(partial(store.forget_admissions, before=now, limit=most)) == most:
+            pass
         # Last: where the customers stand has its own database, and nothing here waits for that.
         self._imported = await self._subscribers.read(any_imported_password)
 
@@ -386,17 +459,30 @@ class SignIn:
         password: _Password,
     ) -> "_Opening":
         now = self._clock.now()
-        secret = secrets.token_urlsafe(32)
-        token = DeviceToken(
+        drawn = _derived(self._keys.session, admitted.pass_id) if admitted else _drawn()
+        token_expires_at = now + self._device_token_lifetime_s
+        session = store.Session(
+            _hashed(drawn.session),
             who.id,
             attempt.device,
-            packages,
+            device_token.jti(drawn.token_id),
             now,
-            now + self._device_token_lifetime_s,
-            secrets.token_bytes(device_token.TOKEN_ID_BYTES),
+            now + self._session_lifetime_s,
+            attempt.device_name,
         )
-        signed_in = SignedIn(
-            session=secret,
+        signed_in = self._signed_in(who, packages, attempt.device, drawn, now)
+        kept = self._outcome(attempt, admitted, "kept", "", who.id)
+        return _Opening(signed_in, session, token_expires_at, admitted, kept, password)
+
+    def _signed_in(
+        self, who: Subscriber, packages: tuple[str, ...], device: str, drawn: _Secrets, now: float
+    ) -> SignedIn:
+        """The answer to a sign-in of then: the same for the same."""
+        # A handful beside those whom the door renews: they are not counted, only spread.
+        renewal = renewals(now, self._playback_token_lifetime_s, self._large_programmes)[0]
+        token = DeviceToken(who.id, device, packages, now, now + self._device_token_lifetime_s, drawn.token_id)
+        return SignedIn(
+            session=drawn.session,
             session_lifetime_s=self._session_lifetime_s,
             device_token=device_token.issue(self._keys.device.private, self._keys.device.kid, token),
             playback_token=cat.issue(
@@ -407,65 +493,128 @@ class SignIn:
                 packages,
                 now,
                 self._playback_token_lifetime_s,
-                token.token_id + secrets.token_bytes(8),
+                drawn.token_id + drawn.playback_id,
             ),
             expires_at=now + self._playback_token_lifetime_s,
-            renew_after=now + self._playback_token_lifetime_s / 2,
+            renew_after=renewal.start,
+            renew_by=renewal.end,
             name=who.name,
         )
-        session = store.Session(
-            _hashed(secret),
-            who.id,
-            attempt.device,
-            token.jti,
-            now,
-            now + self._session_lifetime_s,
-            attempt.device_name,
-        )
-        kept = self._outcome(attempt, admitted, "kept", "", who.id)
-        return _Opening(signed_in, session, token.expires_at, kept, password)
 
-    async def _open_session(self, opening: "_Opening") -> SignedIn | Refused:
-        """Refused when another password was set while this one was compared: that one ends all sessions."""
-        customer, password = opening.session.subscriber_id, opening.password
+    async def _open_session(self, attempt: Attempt, opening: "_Opening") -> SignedIn | Refused:
+        """Refused when another password was set while this one was compared: that one ends all sessions. When the pass
+        was spent meanwhile, the answer is that of then."""
+        customer, password, admitted = opening.session.subscriber_id, opening.password, opening.admitted
 
-        async def work(transaction: Transaction) -> bool:
+        async def work(transaction: Transaction) -> Literal["opened", "other password", "spent"]:
+            now = self._clock.now()
             if not await store.is_password_hash(transaction, customer, password.own):
-                return False
+                return "other password"
+            until = now + admission_pass.AFRESH_SECONDS + self._pass_lifetime_s
+            if admitted and not await store.spend(transaction, admitted.pass_id, until=until):
+                return "spent"
             if password.renewed:
-                now = self._clock.now()
                 await store.put_credentials(transaction, [(customer, password.renewed)], now)
             await store.open_session(transaction, opening.session, token_expires_at=opening.token_expires_at)
             self._journal.record(transaction, opening.kept)
-            return True
+            return "opened"
 
+        if admitted:
+            self._remember(
+                self._answered, admitted.pass_id, _Known(self._digest(attempt), customer, admitted.expires_at)
+            )
         async with asyncio.timeout(self._limits.database_seconds_max):
-            if not await self._database.write(work):
-                return Refused("wrong-credentials")
+            became = await self._database.write(work)
+        if became == "other password":
+            return Refused("wrong-credentials")
+        if admitted and became == "spent":
+            return await self._answer_of_then(attempt, admitted, customer) or Refused("pass-spent")
         self._count("kept")
         return opening.signed_in
 
-    def _valid_pass(self, attempt: Attempt) -> Pass | None:
-        """The pass, if it is this device's, in time, and not used up; one more of its tries is then spent."""
-        now = self._clock.now()
-        admitted = self._pass_of(attempt)
-        if admitted is None or admitted.expires_at <= now:
-            return None
-        spent = self._passes.get(admitted.pass_id, 0)
-        if spent >= TRIES_WITH_ONE_PASS:
-            return None
-        self._passes[admitted.pass_id] = spent + 1
-        self._passes.move_to_end(admitted.pass_id)
-        _keep_newest(self._passes, self._limits.passes_remembered_max)
-        return admitted
+    async def _again(self, attempt: Attempt, own: Pass) -> SignedIn | Refused | None:
+        """The answer to whoever shows a pass again that is spent, without another hash; None: it is not spent.
 
-    def _pass_of(self, attempt: Attempt) -> Pass | None:
-        """The pass, if the door gave it to this device."""
+        With it goes what was right: guessing here would cost nothing, so that there is one guess.
+        """
+        answer: SignedIn | Refused | None
+        known = self._answered[own.pass_id]
+        same = hmac.compare_digest(known.digest, self._digest(attempt))
+        if not same:
+            self._answered[own.pass_id] = replace(known, digest=b"")
+        try:
+            if same:
+                answer = await self._answer_of_then(attempt, own, known.customer)
+            else:
+                async with asyncio.timeout(self._limits.database_seconds_max):
+                    spent = await self._database.read(lambda q: store.is_spent(q, own.pass_id))
+                answer = Refused("pass-spent") if spent else None
+        except asyncio.CancelledError:
+            self._broken(attempt, own if same else None, "undelivered" if same else "abandoned")
+            raise
+        except (StorageError, TimeoutError) as error:
+            log.warning("a sign-in is refused: %s", str(error) or "the database did not answer in time")
+            answer = Refused("database-unavailable", DATABASE_RETRY_AFTER_SECONDS)
+        if answer is None:
+            self._answered.pop(own.pass_id, None)
+        if isinstance(answer, Refused):
+            self._broken(attempt, None, answer.reason, answer.customer)
+        return answer
+
+    async def _answer_of_then(self, attempt: Attempt, own: Pass, customer: str) -> SignedIn | Refused | None:
+        """What a pass that is spent has opened, if that was for this customer; None: it is not spent.
+
+        No second promise is told kept, unless the first answer is told to have reached nobody.
+        """
+        now = self._clock.now()
+        drawn = _derived(self._keys.session, own.pass_id)
+        async with asyncio.timeout(self._limits.database_seconds_max):
+            if not await self._database.read(lambda q: store.is_spent(q, own.pass_id)):
+                return None
+            found = await self._database.read(lambda q: store.session(q, _hashed(drawn.session), now))
+            if found is None or found.subscriber_id != customer:
+                return Refused("pass-spent")
+            who = await self._subscribers.read(lambda q: subscriber(q, found.subscriber_id))
+            packages = await self._subscribers.read(lambda q: packages_at(q, found.subscriber_id, now))
+        if who is None or not packages:
+            return Refused("no-subscription", customer=found.subscriber_id)
+        self._count("repeated")
+        if own.pass_id in self._unheard:
+            del self._unheard[own.pass_id]
+            self._record(self._outcome(attempt, own, "kept", "", who.id))
+        return self._signed_in(who, packages, found.device, drawn, found.started_at)
+
+    def _digest(self, attempt: Attempt) -> bytes:
+        return hmac.digest(self._digest_key, f"{attempt.login}\n{attempt.password}".encode(), hashlib.sha256)
+
+    def _pass_of(self, attempt: Attempt) -> Pass | Refused | None:
+        """The pass that somebody shows, when it is one of the door's, and theirs; of another device it is refused."""
         if not attempt.admission:
             return None
         self._know_key_of(attempt.admission, self._clock.now())
-        admitted = admission_pass.verified(attempt.admission, self._pass_keys)
-        return admitted if admitted and admitted.device == attempt.device else None
+        shown = admission_pass.verified(attempt.admission, self._pass_keys)
+        if shown is None:
+            return None
+        own = shown.device == attempt.device
+        if own and possession.proven(shown.holder, attempt.proof, "sign-in", attempt.admission):
+            return shown
+        return Refused("not-your-pass")
+
+    def _with_a_try(self, own: Pass | None) -> Pass | None:
+        """The pass, when it has a try left; that is then taken."""
+        if own is None:
+            return None
+        tries = self._passes.get(own.pass_id, 0)
+        if tries >= self._limits.tries_with_one_pass:
+            return None
+        self._remember(self._passes, own.pass_id, tries + 1)
+        return own
+
+    def _remember(self, entries: OrderedDict[str, T], pass_id: str, value: T) -> None:
+        entries[pass_id] = value
+        entries.move_to_end(pass_id)
+        while len(entries) > self._limits.passes_remembered_max:
+            entries.popitem(last=False)
 
     def _know_key_of(self, token: str, now: float) -> None:
         """The door may have made its key after we started; looks at most once a second."""
@@ -479,6 +628,8 @@ class SignIn:
             log.error("the door's public keys cannot be read: %s", error)
 
     def _broken(self, attempt: Attempt, admitted: Pass | None, reason: str, customer: str = "") -> None:
+        if admitted and reason == "undelivered":
+            self._remember(self._unheard, admitted.pass_id, None)
         self._count(reason)
         self._record(self._outcome(attempt, admitted, "broken", reason, customer))
 
@@ -520,8 +671,3 @@ async def set_password_hashes(database: Database, hashes: Iterable[tuple[str, st
 
 def _hashed(cookie: str) -> bytes:
     return hashlib.sha256(cookie.encode()).digest()
-
-
-def _keep_newest(entries: OrderedDict[str, int], number_max: int) -> None:
-    while len(entries) > number_max:
-        entries.popitem(last=False)

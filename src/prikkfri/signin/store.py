@@ -1,4 +1,4 @@
-"""The tables of sign-in: credentials, sessions, device tokens."""
+"""The tables of sign-in: credentials, sessions, device tokens, admissions."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -84,6 +84,29 @@ async def open_session(transaction: Transaction, session: Session, *, token_expi
             "now": session.started_at,
             "expires_at": session.expires_at,
         },
+    )
+
+
+async def spend(transaction: Transaction, pass_id: str, *, until: float) -> bool:
+    """Spends an admission, which stays spent until then; False: it was spent before."""
+    row = await transaction.fetch_one(
+        "INSERT INTO admission (pass_id, expires_at) VALUES (:id, :until)"
+        " ON CONFLICT (pass_id) DO NOTHING RETURNING pass_id",
+        {"id": pass_id, "until": until},
+    )
+    return row is not None
+
+
+async def is_spent(queries: Queries, pass_id: str) -> bool:
+    return await queries.fetch_one("SELECT 1 FROM admission WHERE pass_id = :id", {"id": pass_id}) is not None
+
+
+async def forget_admissions(transaction: Transaction, *, before: float, limit: int) -> int:
+    """Erases what nobody can show any more, the oldest `limit` of them; returns the number of rows."""
+    return await transaction.execute(
+        "DELETE FROM admission WHERE pass_id IN"
+        " (SELECT pass_id FROM admission WHERE expires_at < :at ORDER BY expires_at LIMIT :limit)",
+        {"at": before, "limit": limit},
     )
 
 

@@ -1,4 +1,4 @@
-"""The product's own account of an evening, read where an operator reads it: from its commands."""
+"""The product's own report on an evening, read where an operator reads it: from its commands."""
 
 import asyncio
 import json

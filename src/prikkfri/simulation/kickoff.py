@@ -3,7 +3,7 @@
 Theory of operation. The people inside sign in first and watch. From 20:30 (second 0 of the evening) a crowd comes in
 the shape of a real match. At a moment the fault takes sign-in and the interface away, later it gives them back. Every
 person keeps what they asked for and got by their own watch, without looking into the product. That is the truth with
-which the product's own account is compared afterwards.
+which the product's own report is compared afterwards.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from prikkfri.errors import PrikkfriError
 from prikkfri.simulation.company import keep_company, usage
 from prikkfri.simulation.crowd import arrivals, match_shape
 from prikkfri.simulation.demo import PASSWORD, Person
+from prikkfri.simulation.device_key import DeviceKey, DeviceSecret
 from prikkfri.simulation.duty import Duty
 from prikkfri.simulation.faults import HARMED, Fault
 from prikkfri.simulation.installation import BorrowedInstallation, Installation
@@ -33,6 +34,10 @@ SWITCH_SHARE = 0.15
 """How often, each time they fetch, somebody inside switches channel."""
 OUTSIDE_SECONDS = 5.0
 """Who has got in before that needs no open channel."""
+ONE_IN_TELEVISIONS = 4
+"""One in so many has a television, which can make no key."""
+BACK_SHARE = 0.9
+"""In this part of the evening everybody inside has come back once."""
 TEXTS_SECONDS_MAX = 20.0
 ASKING_AT_ONCE = 10
 POLL_SECONDS = 0.3
@@ -53,6 +58,10 @@ class ViewerExperience:
     """When what did not come, seconds since the beginning."""
     switches: int = 0
     switches_failed: int = 0
+    came_back: bool = False
+    """They closed the viewer and came back during the evening, as a device that is known."""
+    without_line: bool = False
+    """Then their device token got them in, at the door alone."""
 
 
 @dataclass
@@ -153,6 +162,7 @@ class Evening:
         async with asyncio.TaskGroup() as tasks:
             for viewer, told in zip(insiders, truth.inside, strict=True):
                 tasks.create_task(self._watch(viewer, told, packages, truth, end))
+                tasks.create_task(self._come_back(viewer, told, end))
             tasks.create_task(self._look_at_the_status_page(truth, end))
             tasks.create_task(self._look_for_open_channels(truth, end))
             tasks.create_task(self._tell(truth, end))
@@ -220,7 +230,8 @@ class Evening:
     def _viewer(self, number: int) -> Viewer:
         """One of the people, by their place among those who take part."""
         device = device_pseudonym(number, seed=self.plan.seed)
-        return Viewer(self.people[number], device, PASSWORD, self.http, self.at, self.clock)
+        key = DeviceSecret() if number % ONE_IN_TELEVISIONS == 0 else DeviceKey()
+        return Viewer(self.people[number], device, PASSWORD, self.http, self.at, self.clock, key=key)
 
     async def _packages(self) -> dict[str, str]:
         async with self.http.get(f"{self.at.playout}/channels") as response:
@@ -269,6 +280,15 @@ class Evening:
                 told.switches_failed += switching
                 told.troubles.append((self.clock.now() - truth.began_at, f"{channel}: {trouble}"))
             await asyncio.sleep(WATCH_SECONDS)
+
+    async def _come_back(self, viewer: Viewer, told: ViewerExperience, end: asyncio.Event) -> None:
+        """Somebody inside begins anew with nothing but their device token; turned away, they ask again."""
+        lots = random.Random(f"{self.plan.seed} back {viewer.device}")
+        await asyncio.sleep(lots.random() * BACK_SHARE * self.plan.evening_seconds)
+        told.came_back = True
+        while not told.without_line and not end.is_set():
+            told.without_line = await viewer.renew()
+            await asyncio.sleep(POLL_SECONDS)
 
     def _crowd(self, truth: Truth) -> list[Coroutine[None, None, None]]:
         plan = self.plan

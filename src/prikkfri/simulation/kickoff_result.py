@@ -1,4 +1,4 @@
-"""The account of the evening held against its truth: figures, checks, the report."""
+"""The report on the evening held against its truth: figures, checks, the report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +35,10 @@ class Result:
     inside_disturbed: int
     inside_switches: int
     inside_switches_failed: int
+    known_devices: int
+    """Those inside who came back with their device token during the evening ..."""
+    known_without_line_share: float
+    """... and the share of them who never saw a line."""
     outside: int
     got_in: int
     saw_open_channel: int
@@ -77,12 +81,15 @@ def judge(truth: Truth, accounts: Sequence[IncidentReport]) -> tuple[Result, lis
     fault = truth.fault_at
     timeliness = lateness(truth.late, truth.others)
     resolved_at = account.incident["resolved_at"] if account else None
+    known = [each for each in truth.inside if each.came_back]
     result = Result(
         viewers=len(truth.inside) + len(truth.outside),
         inside=len(truth.inside),
         inside_disturbed=sum(bool(each.failed) for each in truth.inside),
         inside_switches=sum(each.switches for each in truth.inside),
         inside_switches_failed=sum(each.switches_failed for each in truth.inside),
+        known_devices=len(known),
+        known_without_line_share=round(sum(each.without_line for each in known) / max(1, len(known)), 4),
         outside=len(truth.outside),
         got_in=len(waited),
         saw_open_channel=sum(bool(each.saw_open_channel_at) for each in truth.outside),
@@ -155,6 +162,9 @@ def _shared_checks(truth: Truth, result: Result) -> list[Check]:
         Check("Everybody inside could switch channel",
               f"{result.inside_switches_failed} of {result.inside_switches} failed",
               result.inside_switches > 0 and result.inside_switches_failed == 0),
+        Check("No device that was known saw a line",
+              f"{result.known_without_line_share:.1%} of {result.known_devices} came in at once",
+              result.known_devices > 0 and result.known_without_line_share == 1),
     ]  # fmt: skip
     return [unless_held(check, busy) for check in disturbed]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
-from prikkfri.app.process import run_until_told, say_ready
+from prikkfri.app.process import run_until_stopped, say_ready
 from prikkfri.clock import SystemClock
 from prikkfri.config import Config, load
 from prikkfri.errors import PrikkfriError
@@ -122,4 +122,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m prikkfri.simulation.life")
     parser.add_argument("--home", type=Path, required=True)
     config = load(parser.parse_args().home, file=None, environment=os.environ, demo=True)
-    asyncio.run(run_until_told(lambda: live(config)))
+    asyncio.run(run_until_stopped(lambda: live(config)))

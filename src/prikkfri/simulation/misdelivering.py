@@ -22,7 +22,7 @@ from prikkfri.sms.canaries.phones import phone_of_turn
 from prikkfri.sms.canaries.verdicts import Canary, judge
 from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.timing import TIMING
-from prikkfri.sms.trust.evidence import Evidence, Hint, false_stops_max
+from prikkfri.sms.trust.evidence import Evidence, Hint, false_alarms_max
 from prikkfri.sms.trust.flying import NOT_THERE_SECONDS as NOT_THERE
 from prikkfri.sms.trust.flying import WHOLE, Allowance, is_missed, is_suspicious, pause
 from prikkfri.sms.trust.routes import UNKNOWN, Trust, observe, observe_hints
@@ -412,6 +412,6 @@ def honest_hours(
     canaries = sum(each.canaries_per_hour * each.hours for each in found)
     return HonestHours(
         hours=total, stopped_wrongly=sum(each.stopped_wrongly for each in found),
-        stopped_wrongly_max=false_stops_max(total), canaries=round(canaries),
+        stopped_wrongly_max=false_alarms_max(total), canaries=round(canaries),
         canaries_per_hour=round(canaries / total, 1), assumed=assumed, settings=settings_named(),
     )  # fmt: skip

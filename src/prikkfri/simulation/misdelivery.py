@@ -7,7 +7,7 @@ another loses receipts, which harms nobody's privacy and must be told apart. Aft
 product's own rule) the partners are mended; once the canaries have proven the way, a person opens it again.
 
 The world writes a token of its own into every text, and the partners keep what they really did. That is the truth,
-with which the product's own account is compared afterwards. All three leave the book a little all the time, as real
+with which the product's own report is compared afterwards. All three leave the book a little all the time, as real
 ones do: ids without zeros, words in small letters, answers without NUL, receipts before their answers.
 """
 

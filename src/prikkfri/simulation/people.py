@@ -17,6 +17,7 @@ import aiohttp
 from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.simulation.demo import Person
+from prikkfri.simulation.device_key import DeviceKey, DeviceSecret
 
 ANSWER_SECONDS_MAX = 5.0
 PATIENT_SECONDS = 2.0
@@ -83,6 +84,7 @@ class Viewer:
     clock: Clock
     device_token: str = field(default="", repr=False)
     playback_token: str = field(default="", repr=False)
+    key: DeviceKey | DeviceSecret = field(default_factory=DeviceKey, repr=False)
     _shown: set[str] = field(default_factory=set, repr=False)
     """Passes with which they have come back to the door."""
 
@@ -144,10 +146,12 @@ class Viewer:
         """The door's answer; without a door, an empty one: then the person goes on without a pass."""
         try:
             if ticket:
-                async with self.http.get(f"{self.at.door}/waiting", params={"ticket": ticket}) as response:
+                shown = {"ticket": ticket, "proof": self.key.proof("enter", ticket)}
+                async with self.http.get(f"{self.at.door}/waiting", params=shown) as response:
                     if response.status == 200:
                         return dict(await response.json())
-            async with self.http.post(f"{self.at.door}/enter", json={"device": self.device}, headers=self._origin) as r:
+            body = {"device": self.device, **self.key.names}
+            async with self.http.post(f"{self.at.door}/enter", json=body, headers=self._origin) as r:
                 if r.status == 200:
                     return dict(await r.json())
                 await asyncio.sleep(_seconds(r.headers.get("Retry-After"), 1.0))
@@ -181,7 +185,7 @@ class Viewer:
         """Signs in once; returns the pause before the next try."""
         body = {"login": self.person.email, "password": self.password, "device": self.device}
         if admission:
-            body["pass"] = admission
+            body |= {"pass": admission, "proof": self.key.proof("sign-in", admission)}
         async with self.http.post(f"{self.at.signin}/sign-in", json=body, headers=self._origin) as response:
             if response.status == 200:
                 answer = await response.json()

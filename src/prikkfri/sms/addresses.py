@@ -123,6 +123,6 @@ def is_number(text: str) -> bool:
     return len(text) > 6 and text.isdecimal()
 
 
-def masked(text: str) -> str:
+def mask_address(text: str) -> str:
     """A number as people may see it; what is no number is shown as it is."""
-    return numbers.masked(f"+{text}") if is_number(text) else text
+    return numbers.mask_number(f"+{text}") if is_number(text) else text

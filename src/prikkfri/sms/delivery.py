@@ -59,7 +59,7 @@ def is_too_late(message: Message, now: float) -> bool:
 
 
 @dataclass(frozen=True)
-class Outgoing:
+class OutgoingPdu:
     body: bytes
     wanted: ExpectedMessage | ExpectedReceipt
     """What it has to say: nobody has looked yet whether it does."""
@@ -75,7 +75,7 @@ def wire_body(
     absolute: bool = False,
     numbering: Numbering = INTERNATIONAL,
     encode: Callable[[ShortMessage], bytes] = encode_body,
-) -> Outgoing:
+) -> OutgoingPdu:
     """The body of the PDU that carries a message to a party. Raises Misdirected rather than guess (law 1), TooLate.
 
     `parameters`: whether the party takes optional ones; `absolute`: whether it is told until when a message is valid,
@@ -119,7 +119,7 @@ def wire_body(
         body = encode(outgoing if parameters else without_parameters(outgoing))
     except ProtocolError as error:
         raise Misdirected(f"cannot be encoded: {error}") from None
-    return Outgoing(
+    return OutgoingPdu(
         body,
         ExpectedMessage(
             command=Command.SUBMIT_SM if towards_network else Command.DELIVER_SM,
@@ -148,7 +148,7 @@ def _validity(expires_at: float, now: float, *, absolute: bool) -> str:
 
 def receipt_body(
     due: DueReceipt, *, parameters: bool = True, encode: Callable[[ShortMessage], bytes] = encode_body
-) -> Outgoing:
+) -> OutgoingPdu:
     """The body of the PDU that tells a sender what became of its submission; its text says it all.
 
     Raises Misdirected. `encode` is not trusted.
@@ -182,7 +182,7 @@ def receipt_body(
         reference=reference,
         takes_parameters=parameters,
     )
-    return Outgoing(body, wanted)
+    return OutgoingPdu(body, wanted)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from prikkfri.protocols.asgi import (
     refusal,
 )
 from prikkfri.protocols.smpp.pdu import Status
-from prikkfri.sms.addresses import masked
+from prikkfri.sms.addresses import mask_address
 from prikkfri.sms.authentication import Rejection
 from prikkfri.sms.canaries.service import Canaries, PhoneReport
 from prikkfri.sms.load import Capacity
@@ -440,8 +440,8 @@ def _shown(message: ExposedMessage) -> dict[str, object]:
     return {
         "message": message.message,
         "sent_at": message.sent_at,
-        "from": masked(message.sender),
-        "to": masked(message.recipient),
+        "from": mask_address(message.sender),
+        "to": mask_address(message.recipient),
         "class": message.message_class,
         "account": origin.name if origin.kind == "account" else "",
         "state": message.state,

@@ -144,7 +144,7 @@ def is_named(receipt: NetworkReceipt, found: "ReceiptMatch | MismatchReason") ->
     return isinstance(found, ReceiptMatch) and reference_of(found.message) == receipt.reference
 
 
-def next_look(receipt: NetworkReceipt, now: float, *, soon_seconds: float, early_seconds: float) -> float:
+def next_try(receipt: NetworkReceipt, now: float, *, soon_seconds: float, early_seconds: float) -> float:
     """When a receipt is looked at again that has just fitted nothing.
 
     Once soon, since an answer may be stored beside it at this moment; then, unless an answer that it waits for makes it

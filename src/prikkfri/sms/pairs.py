@@ -77,7 +77,7 @@ class Pairs(Generic[B]):
         self.hand_over(bind, bind)
 
 
-def answered_messages(events: Iterable[Event]) -> Iterator[Message]:
+def responded_messages(events: Iterable[Event]) -> Iterator[Message]:
     """The messages of which events say something, or that nothing will come."""
     for event in events:
         if isinstance(event, PeerResponse | ResponseTimeout | UnreadableResponse):

@@ -2,16 +2,16 @@
 
 Partners answer a submission with `ff` and tell of it as `255`, as `FF` or as `0000000255`, and some write one way in
 the receipt's parameter and another in its text. Ids are therefore kept folded (`fold`): small letters, no zeros before
-them. A receipt's ids are looked for by each reading that its link may have (`wanted`), at most three keys for each id,
-so that an index on the folded id is enough; what is found is told apart by the phone's number (`match`). What fitted
-teaches how the link writes (`learn`); how it is known to write is then the only way that is tried (`readings`), and
-`complaint` says when nothing fits any more.
+them. A receipt's ids are looked for by each reading that its link may have (`expected_ids`), at most three keys for
+each id, so that an index on the folded id is enough; what is found is told apart by the phone's number (`match`). What
+fitted teaches how the link writes (`learn`); how it is known to write is then the only way that is tried (`readings`),
+and `complaint` says when nothing fits any more.
 
     habit = Habit()                                             # stored by link, with what it has taught
     ways = readings(setting, habit)                             # setting: None, or what an operator says
-    rows = SELECT ... WHERE key IN wanted(ids, ways)            # key: fold(the id of the answer)
+    rows = SELECT ... WHERE key IN expected_ids(ids, ways)      # key: fold(the id of the answer)
     found = match(ids, (receipt.source, receipt.destination), rows, ways)
-    habit = learnt(habit, found)
+    habit = learn(habit, found)
 """
 
 import re
@@ -65,7 +65,7 @@ def key(identity: str, reading: Reading) -> str | None:
             return str(int(folded, 16)) if _HEXADECIMAL.fullmatch(folded) else None
 
 
-def wanted(identities: Collection[str], ways: Sequence[Reading] = ALL) -> frozenset[str]:
+def expected_ids(identities: Collection[str], ways: Sequence[Reading] = ALL) -> frozenset[str]:
     """The folded ids that a message may have of which a receipt with these ids tells."""
     return frozenset(found for each in identities for way in ways if (found := key(each, way)) is not None)
 
@@ -106,7 +106,7 @@ def match(
     swap them; empty ones count for nothing, and where none is told, the id alone must name one message.
     """
     told = [address for address in addresses if address]
-    keys = wanted(identities, ways)
+    keys = expected_ids(identities, ways)
     by_id = [each for each in candidates if each.key in keys]
     if not by_id:
         return MismatchReason.NO_MESSAGE
@@ -115,7 +115,7 @@ def match(
         return MismatchReason.OTHER_NUMBER
     # The parameter is the network's own word, and as it is written comes before what it could be read as.
     for identity in identities:
-        keys = wanted([identity], ways)
+        keys = expected_ids([identity], ways)
         by_this = [each for each in fitting if each.key in keys]
         if len({each.message for each in by_this}) == 1:
             taught = [way for way in ways if key(identity, way) == by_this[0].key]

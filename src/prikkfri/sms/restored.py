@@ -120,7 +120,7 @@ def is_sensitive(message_class: str) -> bool:
     return message_class in {*SENSITIVE_CLASSES, "canary"}
 
 
-def is_given_up(decision: str, state: str, message_class: str, *, overdue: bool) -> bool:
+def is_abandoned(decision: str, state: str, message_class: str, *, overdue: bool) -> bool:
     """Whether a message that waited in a restored snapshot ends; one that a network has taken waits for its word."""
     may_be_sent = state in (DeliveryState.WAITING, DeliveryState.IN_DOUBT)
     return may_be_sent and (decision == Decision.DISCARD or is_sensitive(message_class) or overdue)

@@ -86,7 +86,7 @@ def hour_of(expires_at: float) -> int:
     return int(expires_at // HOUR_SECONDS)
 
 
-def over(names: Iterable[KeyName], *, now: float, earliest_open: float) -> list[KeyName]:
+def keys_to_destroy(names: Iterable[KeyName], *, now: float, earliest_open: float) -> list[KeyName]:
     """The keys of hours that have ended, where nothing that may still be sent expires before such an end.
 
     `earliest_open`: when the first of what may still be sent expires. It is later than `now` unless housekeeping is

@@ -43,7 +43,7 @@ from prikkfri.sms.routes.service import RouteSwitch
 from prikkfri.sms.routing import ExposedMessage, Party, RouteOutage, find_route, numbering_of
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.sessions.service import Sessions
-from prikkfri.sms.shared.service import WIRE, Shared, Wire
+from prikkfri.sms.shared.service import WIRE, CentreState, Wire
 from prikkfri.sms.submission import Doubt, Refusal
 from prikkfri.sms.submissions.service import Submissions
 from prikkfri.sms.timing import TIMING, Timing
@@ -83,7 +83,7 @@ class SmsCentre:
         self._sockets = smpp_sockets
         self._steady = SteadyClock(clock)
         sealer = Sealer(entropy, sealing_keys.load())
-        shared = Shared(database, journal, settings, self._steady, entropy, sealer, timing, wire)
+        shared = CentreState(database, journal, settings, self._steady, entropy, sealer, timing, wire)
         self._keys = Keys(shared, sealing_keys)
         receipts = Receipts(shared)
         quarantine = Quarantine(shared, receipts)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prikkfri.sms.addresses import masked
+from prikkfri.sms.addresses import mask_address
 from prikkfri.sms.lifecycle import ENDED, DeliveryState
 from prikkfri.sms.routing import Party
 
@@ -90,8 +90,8 @@ def build_trail(messages: Sequence[Facts], events: Sequence[Step]) -> Trail:
     return Trail(
         id=first.id,
         state=min(states, key=order.index),
-        sender=masked(first.sender),
-        recipient=masked(first.recipient),
+        sender=mask_address(first.sender),
+        recipient=mask_address(first.recipient),
         account=origin.name if origin.kind == "account" else "",
         steps=tuple(sorted(steps, key=lambda step: step.time)),
     )

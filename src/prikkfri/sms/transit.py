@@ -32,7 +32,7 @@ def refused(message: ShortMessage, routes: Routes, origin: Party, recipient: str
     """
     if origin.kind != "link" or recipient in routes.short_codes or (matched := routes.prefix(recipient)) is None:
         return ""
-    if looks_like_receipt(message):
+    if resembles_receipt(message):
         return RECEIPT
     if routes.neighbour(origin) is None:
         return ""
@@ -43,7 +43,7 @@ def refused(message: ShortMessage, routes: Routes, origin: Party, recipient: str
     return "" if ours or origin.name in routes.transit else NO_TRANSIT
 
 
-def looks_like_receipt(message: ShortMessage) -> bool:
+def resembles_receipt(message: ShortMessage) -> bool:
     """Whether it may tell of a message rather than be one. Wider than `is_receipt`: what is none is only not sent on,
     while a receipt that is sent on shows on somebody's phone."""
     if is_receipt(message) or message.esm_class & _ESM_CLASS_TYPE == _ESM_CLASS_NOTIFICATION:

@@ -16,7 +16,7 @@ _TOKEN_IN_PATH = re.compile(r"/live/[^/]+/")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 
 
-def checked(channels: Sequence[Channel]) -> tuple[Channel, ...]:
+def check_channels(channels: Sequence[Channel]) -> tuple[Channel, ...]:
     """The channels in order of their numbers; raises `ConfigError` for what cannot be put on air."""
     if len(channels) > CHANNELS_MAX:
         raise ConfigError(f"{len(channels)} channels; one playout carries at most {CHANNELS_MAX}")

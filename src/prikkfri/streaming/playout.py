@@ -25,7 +25,7 @@ from prikkfri.streaming.channels import loggable
 from prikkfri.streaming.encoder import BITS_PER_SECOND_MAX, Encoder, Fragment
 from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.picture import Design, Slate, TestPicture, test_tone
-from prikkfri.streaming.switching import Switch, switched
+from prikkfri.streaming.switching import Switch, next_switch
 from prikkfri.streaming.ticks import (
     SAMPLE_RATE,
     SILENCE,
@@ -132,7 +132,7 @@ class SourceFeed:
         return self._switch.on_air
 
     def take(self, tick: int, *, hurried: bool) -> Tick:
-        was, self._switch = self._switch.on_air, switched(self._switch, self._reader.ticks.qsize())
+        was, self._switch = self._switch.on_air, next_switch(self._switch, self._reader.ticks.qsize())
         if self._switch.on_air != was and "slate" in (self._switch.on_air, was):
             away = self._switch.on_air == "slate"
             log.log(logging.WARNING if away else logging.INFO, "source %s is %s", self._reader.name, _STANDING[away])

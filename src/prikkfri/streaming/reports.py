@@ -27,7 +27,8 @@ REASONS = frozenset(
      # What roles answer.
      "bad-command", "bad-origin", "bad-report", "bad-request", "bad-ticket", "bad-time", "bad-token",
      "database-unavailable", "expired", "headers-too-large", "in-doubt", "internal", "method-not-allowed", "no-picture",
-     "no-session", "no-subscription", "not-entitled", "not-found", "overloaded", "revoked", "too-large",
+     "no-session", "no-subscription", "not-entitled", "not-found", "not-your-pass", "not-yours", "overloaded",
+     "pass-spent", "revoked", "too-large",
      "too-many-joins", "too-many-reports", "too-many-tries", "too-slow", "wrong-credentials", "wrong-origin",
      # The errors of hls.js, in small letters with hyphens.
      "aborted", "asset-list-load-error", "asset-list-load-timeout", "asset-list-parsing-error", "attach-media-error",

@@ -23,7 +23,7 @@ from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import write_whole
 from prikkfri.streaming import pictures, schedule
 from prikkfri.streaming.admission import OncePerPeriod, PictureOutage, Presence, refusal
-from prikkfri.streaming.channels import checked, source_kind
+from prikkfri.streaming.channels import check_channels, source_kind
 from prikkfri.streaming.fallback import (
     RULE,
     ChannelOverride,
@@ -87,7 +87,7 @@ class Playout:
         trusted_proxies: Sequence[str] = (),
     ) -> None:
         self.counters: Counter[tuple[str, str]] = Counter()
-        self._channels = {channel.id: channel for channel in checked(channels)}
+        self._channels = {channel.id: channel for channel in check_channels(channels)}
         self._settings = settings
         self._limits = limits
         self._timezone = ZoneInfo(settings.timezone)

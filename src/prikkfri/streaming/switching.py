@@ -17,7 +17,7 @@ class Switch:
     held_ticks: int = 0
 
 
-def switched(switch: Switch, ready_ticks: int) -> Switch:
+def next_switch(switch: Switch, ready_ticks: int) -> Switch:
     """The next tick's switch, when this many ticks of the source are waiting."""
     if switch.on_air == "slate":
         return Switch("source") if ready_ticks >= READY_TICKS_MIN else switch

@@ -11,7 +11,7 @@ from operator import itemgetter
 
 from prikkfri.errors import UsageError
 from prikkfri.protocols.password_hash import NoPasswordHash, parse
-from prikkfri.protocols.spreadsheet import typed
+from prikkfri.protocols.spreadsheet import strip_mark
 from prikkfri.protocols.token_names import NAME_LENGTH_MAX
 from prikkfri.subscribers.encodings import UNREADABLE
 from prikkfri.subscribers.numbers import e164
@@ -224,6 +224,6 @@ def _padded(fields: Fields, line: str, header: Header) -> Fields:
 
 def _fields(lines: Sequence[str], delimiter: str) -> list[Fields]:
     try:
-        return [[typed(text) for text in row] for row in csv.reader(lines, delimiter=delimiter, strict=True)]
+        return [[strip_mark(text) for text in row] for row in csv.reader(lines, delimiter=delimiter, strict=True)]
     except csv.Error:
         return []

@@ -18,7 +18,7 @@ def e164(written: str, region: str) -> str | None:
     return if_plain(written, region) or by_phonenumbers(written, region)
 
 
-def masked(msisdn: str) -> str:
+def mask_number(msisdn: str) -> str:
     """A number as it may be shown: `+4791234567` becomes `+47 ••••• 567`."""
     code = country_code(msisdn)
     national = msisdn[1 + len(code) :] if code else msisdn

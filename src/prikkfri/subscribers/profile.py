@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from prikkfri.subscribers.numbers import masked
+from prikkfri.subscribers.numbers import mask_number
 from prikkfri.subscribers.subscriptions import Subscriber, Subscription
 
 
@@ -49,7 +49,7 @@ def profile(
             subscription.subscriber_id,
             subscription.kind,
             subscription.product,
-            subscription.msisdn if unmasked else masked(subscription.msisdn),
+            subscription.msisdn if unmasked else mask_number(subscription.msisdn),
             _date(subscription.starts, timezone),
             _date(subscription.ends, timezone),
             subscription.starts <= now < subscription.ends,

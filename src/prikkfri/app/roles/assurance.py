@@ -47,7 +47,7 @@ NAMES_AT_ONCE = 2_000
 """Subscribers that one statement reads while somebody is sought by name."""
 ROLE_OF: Mapping[Layer, str] = {"signin": "signin", "sms-centre": "sms"}
 """Who measures what a layer takes."""
-COMMANDED = ("signin", "playout", "sms", "status")
+COMMANDED = ("signin", "playout", "sms", "status", "door")
 
 
 async def build(config: Config, clock: Clock) -> Role:

@@ -9,6 +9,7 @@ from prikkfri.config import Config
 from prikkfri.door.http import application
 from prikkfri.door.service import Door, asking_signin, load_keys
 from prikkfri.storage.device_tokens import DeviceTokens
+from prikkfri.storage.keys import command_key
 
 
 async def build(config: Config, clock: Clock) -> Role:
@@ -32,8 +33,10 @@ async def build(config: Config, clock: Clock) -> Role:
             service,
             viewer_origin=config.roles.viewer.url,
             open_channels_url=f"{config.roles.playout.url}/open",
+            command_key=command_key(config.home, "door"),
         ),
         work=(service.run, spool.run, trimming_spool(spool, config, clock)),
         counters=service.counters,
+        troubles=lambda: service.troubles,
         close=close,
     )

@@ -76,7 +76,10 @@ async def _wait_s(client: httpx.AsyncClient, config: Config) -> float | None:
     """What whoever comes to the door now has to wait, endless while the line stands still; None: the door is silent."""
     try:
         response = await client.get(f"http://localhost:{config.roles.door.port}/line")
-        wait_s = response.raise_for_status().json()["wait_s"]
-        return math.inf if wait_s is None else float(wait_s)
-    except (httpx.HTTPError, ValueError, TypeError, KeyError):
+        told = response.raise_for_status().json()
+        wait_s = math.inf if told["wait_s"] is None else float(told["wait_s"])
+        ordered = told.get("ordered") or {}
+        # Until a room opens nobody has waited in vain.
+        return wait_s - float(ordered["in_s"]) if ordered.get("state") == "scheduled" else wait_s
+    except (httpx.HTTPError, ValueError, TypeError, KeyError, AttributeError):
         return None

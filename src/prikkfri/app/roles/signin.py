@@ -31,13 +31,14 @@ async def build(config: Config, clock: Clock) -> Role:
     subscribers = await open_database(location, "subscribers")
     journal = await open_journal(database, stream="signin", clock=clock)
     spool = spool_over(journal, config)
+    keys = load_keys(config.home)
     service = SignIn(
         database=database,
         subscribers=subscribers,
         journal=journal,
         record=spool.record,
         config=config,
-        keys=load_keys(config.home),
+        keys=keys,
         clock=clock,
     )
     url, viewer, key = config.roles.signin.url, config.roles.viewer.url, command_key(config.home, "signin")
@@ -45,6 +46,9 @@ async def build(config: Config, clock: Clock) -> Role:
         database=database,
         journal=journal,
         device_keys=jwt.read_jwks(read_public_keys(config.home, "device")),
+        subscribers=subscribers,
+        key=keys.device,
+        load=lambda: service.pool.load,
         revoked=service.publish_revoked_soon,
         clock=clock,
     )

@@ -102,7 +102,7 @@ def grown(sums: Sums, more: Sums) -> Sums:
     )
 
 
-def states(sums: Sums, segments: Iterable[Segment], raised: Mapping[int, tuple[Alarm, ...]]) -> list[SeriesState]:
+def each_series(sums: Sums, segments: Iterable[Segment], raised: Mapping[int, tuple[Alarm, ...]]) -> list[SeriesState]:
     """Each series by itself, with the alarms that stand in it by its number."""
     levels = zip(
         sums.settled.tolist(), sums.broken.tolist(), sums.volume.tolist(), sums.variance.tolist(),

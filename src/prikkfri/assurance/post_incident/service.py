@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from prikkfri.assurance import incidents, status
-from prikkfri.assurance.impact import Holder, Impact, ListChange, devices_of, holder_of, impact, named
+from prikkfri.assurance.impact import Holder, Impact, ListChange, devices_of, holder_of, impact, name_devices
 from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.remedies import ServiceCredit, Trial, in_doubt
 from prikkfri.assurance.response import evaluation, store
@@ -86,7 +86,7 @@ class PostIncidentWork:
             listed = await self._database.read(lambda q: store.impact_of(q, incident)) if incident else None
             if incident is None or listed is None:
                 return
-            made = await asyncio.to_thread(named, listed[0], holder, since=self._kept_since())
+            made = await asyncio.to_thread(name_devices, listed[0], holder, since=self._kept_since())
             after = await self._save(incident, listed[0], made, listed[1])
         await self._written(identifier, after)
 

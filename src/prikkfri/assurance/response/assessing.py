@@ -36,6 +36,7 @@ DONE: Mapping[str, tuple[Kind, str]] = {
     "stop-sending": ("mitigate", "stopped sending messages: {reason}"),
     "start-sending": ("act", "started sending messages again: {reason} what waited"),
     "open-channel": ("mitigate", "opened the channel {channel} to everybody: {reason}"),
+    "steer-line": ("act", "{order}"),
     "close-channel": ("act", "closed the channel {channel} again: {reason}"),
 }
 """What the acts that roles tell of are in an incident's timeline."""

@@ -12,7 +12,7 @@ from prikkfri.assurance.impact import Holder, Impact, Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, Load
 from prikkfri.assurance.loads import LAYERS, STEPS
 from prikkfri.assurance.localisation import place, with_alarmed
-from prikkfri.assurance.programmes import Programmes, crowded, ended
+from prikkfri.assurance.programmes import Programmes, last_ended, most_watched_channel
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.response import assessing
 from prikkfri.assurance.segments import Segment
@@ -156,8 +156,8 @@ def _ended(
 ) -> tuple[str, float] | None:
     """The programme that people had come for before the incident, if it has ended since then; and when."""
     since = incident.since - BEFORE_SECONDS
-    channel = crowded(outcome for outcome in outcomes if since <= outcome.time < incident.since)
-    programme = ended(grounds.programmes.get(channel, ()), since=since, now=now)
+    channel = most_watched_channel(outcome for outcome in outcomes if since <= outcome.time < incident.since)
+    programme = last_ended(grounds.programmes.get(channel, ()), since=since, now=now)
     return (programme.title, programme.stop) if programme is not None else None
 
 

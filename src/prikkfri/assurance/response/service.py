@@ -24,16 +24,16 @@ from prikkfri.assurance.answers import Answer, IncidentFacts, answer_sheet
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
 from prikkfri.assurance.detection import Settings as Detection
 from prikkfri.assurance.impact import (
-    Exposed,
+    ExposedMessage,
     Hit,
     Holder,
     Impact,
     ListChange,
     Scope,
-    condemned,
     devices_of,
     exposure,
     holder_of,
+    misdelivery_scope,
     proven,
 )
 from prikkfri.assurance.incidents import Fact, Incident
@@ -457,7 +457,7 @@ class Response:
         recovery = self._recoveries.get(identifier)
         return recovery is not None and recovery.over
 
-    async def exposed(self, incident: Incident) -> Sequence[Exposed] | None:
+    async def exposed(self, incident: Incident) -> Sequence[ExposedMessage] | None:
         """The messages that an incident exposed to strangers; None when nothing tells whether it did."""
         if incident.service != "messages":
             return ()
@@ -473,7 +473,9 @@ class Response:
         listed = await self._database.read(lambda q: store.impact_of(q, incident))
         return await self._known(incident, listed[0] if listed else None, await self.exposed(incident))
 
-    async def _known(self, incident: Incident, made: Impact | None, exposed: Sequence[Exposed] | None) -> IncidentFacts:
+    async def _known(
+        self, incident: Incident, made: Impact | None, exposed: Sequence[ExposedMessage] | None
+    ) -> IncidentFacts:
         listed = await self.listed(incident.id)
         given = await self.credits(incident.id)
         history = await self._database.read(lambda q: store.incidents(q, most=HISTORY_MAX))
@@ -607,7 +609,7 @@ class Response:
         now = self._clock.now()
 
         async def mark(message: str, at: float) -> None:
-            await self._database.write(lambda t: store.mark_told(t, credit.key, message, at))
+            await self._database.write(lambda t: store.mark_notified(t, credit.key, message, at))
 
         # Marked before it is sent: after a crash in between, one is not told rather than told twice.
         await mark("", now)
@@ -638,7 +640,7 @@ class Response:
         ended_at = incident.ended_at or self._clock.now()
         since, until = night(incident.opened_at, self._zone)
         that_night = await self._database.read(
-            partial(store.given_from, since=since, until=until, currency=policy.currency, but=incident.id)
+            partial(store.credited_amounts, since=since, until=until, currency=policy.currency, but=incident.id)
         )
         return await asyncio.to_thread(
             trial,
@@ -670,7 +672,7 @@ class Response:
 
     # What else is known.
 
-    async def _exposed(self, incident: Incident, outcomes: Sequence[Outcome]) -> Sequence[Exposed] | None:
+    async def _exposed(self, incident: Incident, outcomes: Sequence[Outcome]) -> Sequence[ExposedMessage] | None:
         if incident.service != "messages":
             return ()
         scope = Scope(incident.segments, incident.since, evaluation.until(incident, self._clock.now()))
@@ -679,9 +681,9 @@ class Response:
         return await asyncio.to_thread(_exposed, before, outcomes, scope)
 
 
-def _exposed(before: Sequence[Outcome], outcomes: Sequence[Outcome], scope: Scope) -> Sequence[Exposed] | None:
+def _exposed(before: Sequence[Outcome], outcomes: Sequence[Outcome], scope: Scope) -> Sequence[ExposedMessage] | None:
     known = [*before, *(outcome for outcome in outcomes if scope.since <= outcome.time < scope.until)]
-    if (astray := condemned(known, scope)) is not None:
+    if (astray := misdelivery_scope(known, scope)) is not None:
         return exposure(known, astray)
     # Failing to arrive exposes nobody. That none went astray, only canaries can say.
     return () if proven(known, scope) else None

@@ -288,7 +288,7 @@ async def credits_of(queries: Queries, identifier: str) -> list[CreditRecord]:
     return [CreditRecord(ServiceCredit(*row[:7]), *row[7:]) async for page in pages for row in page]
 
 
-async def given_from(queries: Queries, *, since: float, until: float, currency: str, but: str) -> dict[str, int]:
+async def credited_amounts(queries: Queries, *, since: float, until: float, currency: str, but: str) -> dict[str, int]:
     """What each customer was given for the incidents opened in a time, but for one of them."""
     rows = await queries.fetch(
         "SELECT customer, CAST(SUM(amount) AS BIGINT) FROM service_credit WHERE incident IN"
@@ -299,7 +299,7 @@ async def given_from(queries: Queries, *, since: float, until: float, currency: 
     return {customer: amount for customer, amount in rows}
 
 
-async def mark_told(transaction: Transaction, key: str, message: str, now: float) -> None:
+async def mark_notified(transaction: Transaction, key: str, message: str, now: float) -> None:
     await transaction.execute(
         "UPDATE service_credit SET told_message = :message, told_at = :now WHERE credit_key = :key",
         {"key": key, "message": message, "now": now},

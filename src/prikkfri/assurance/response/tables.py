@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from prikkfri.assurance.impact import Exposed, Hit
+from prikkfri.assurance.impact import ExposedMessage, Hit
 from prikkfri.assurance.response.store import Contact, CreditRecord
 from prikkfri.protocols.iso8601 import iso
 from prikkfri.protocols.spreadsheet import cell
@@ -46,7 +46,7 @@ def credits_csv(given: Iterable[CreditRecord], zone: tzinfo) -> str:
     return _csv(head, rows)
 
 
-def exposed_csv(exposed: Iterable[Exposed], zone: tzinfo) -> str:
+def exposed_csv(exposed: Iterable[ExposedMessage], zone: tzinfo) -> str:
     """The messages that went the wrong way; no bodies."""
     head = ("message", "recipient", "customer", "account", "class", "sent_at", "verdict")
     rows = (

@@ -318,7 +318,7 @@ def decode_body(command: int, octets: bytes, start: int = 0, end: int | None = N
     return NOTHING
 
 
-def read_answer(command: int, status: int, octets: bytes, start: int, end: int) -> Body | None:
+def read_response(command: int, status: int, octets: bytes, start: int, end: int) -> Body | None:
     """The body of an answer to us, whatever its peer makes of the book; None when it says yes and not what its id is.
 
     A refusal says all by its status. Of what was taken on the id is read as far as it goes: partners write it without

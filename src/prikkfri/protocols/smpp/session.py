@@ -34,7 +34,7 @@ from prikkfri.protocols.smpp.pdu import (
     Status,
     decode_body,
     encode_body,
-    read_answer,
+    read_response,
 )
 
 LOST = "connection lost"
@@ -316,7 +316,7 @@ class Session:
         if command not in (asked | RESPONSE, Command.GENERIC_NACK):
             return  # the answer to another question settles nothing
         del waiting_in[sequence]
-        body = read_answer(command, status, octets, start + HEADER.size, end)
+        body = read_response(command, status, octets, start + HEADER.size, end)
         if body is None:
             events.append(UnreadableResponse(context))
             return

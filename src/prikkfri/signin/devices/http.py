@@ -21,6 +21,11 @@ class _End(msgspec.Struct):
     others: bool = False
 
 
+class _Seen(msgspec.Struct):
+    due: bool = False
+    """It has been put off for as long as may be."""
+
+
 class ForCustomer(msgspec.Struct, forbid_unknown_fields=True):
     customer: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
     """Here and not in the path: the id of an operator's system may hold a slash."""
@@ -51,9 +56,20 @@ def routes(devices: Devices, *, viewer_origin: str, command_key: str) -> list[Ro
             return refusal(400, "bad-request", "Either one `device`, or `others`: true.")
         return HttpResponse(200, {"ended": await devices.end(holder, device=asked.device)})
 
-    async def seen(request: Request, holder: DeviceToken) -> HttpResponse:
-        await devices.see(holder)
-        return HttpResponse(204)
+    async def confirmed(_: Request, holder: DeviceToken) -> HttpResponse:
+        changed = await devices.confirm(holder)
+        if changed is None:
+            return HttpResponse(204)
+        return HttpResponse(200, {"device_token": changed.device_token, "gained": changed.gained})
+
+    async def seen(request: Request) -> HttpResponse:
+        try:
+            asked = msgspec.json.decode(await request.body() or b"{}", type=_Seen)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            return refusal(400, "bad-request", str(error))
+        if not asked.due and (put_off_s := devices.put_off()) is not None:
+            return refusal(503, "overloaded", "People wait to get in; this is asked later.", retry_after_s=put_off_s)
+        return await for_holder(confirmed)(request)
 
     async def of_customer(request: Request) -> HttpResponse:
         asked = dict(parse_qsl(request.query.decode("latin-1")))
@@ -71,7 +87,7 @@ def routes(devices: Devices, *, viewer_origin: str, command_key: str) -> list[Ro
     return [
         Route("GET", "/devices", when_stored(for_holder(listed))),
         Route("POST", "/devices/end", when_stored(for_holder(end)), body_bytes_max=size, origin=viewer_origin),
-        Route("POST", "/devices/seen", when_stored(for_holder(seen)), body_bytes_max=size, origin=viewer_origin),
+        Route("POST", "/devices/seen", when_stored(seen), body_bytes_max=size, origin=viewer_origin),
         Route("GET", "/customers/devices", when_stored(of_customer), key=command_key),
         Route("POST", "/customers/devices/end", when_stored(end_all), body_bytes_max=size, key=command_key),
     ]

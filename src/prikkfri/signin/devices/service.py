@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from prikkfri.clock import Clock
 from prikkfri.journal import Journal, Outcome
 from prikkfri.protocols import device_token, jwt
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.signin import store
+from prikkfri.signin.admission import Load, under_pressure
 from prikkfri.signin.limits import Limits
 from prikkfri.signin.store import Device
 from prikkfri.storage import Database, Transaction
+from prikkfri.storage.keys import SigningKey
+from prikkfri.subscribers.store import packages_at
 
 DEFAULT_LIMITS = Limits()
 
@@ -23,6 +26,15 @@ class ListedDevice:
     """Whether it is the one that asks."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChangedToken:
+    """The same device token, for what may be watched now."""
+
+    device_token: str = field(repr=False)
+    gained: bool
+    """Whether that is anything more."""
+
+
 class Devices:
     """Each method raises `StorageError`, `InDoubt` or `TimeoutError` when the database does not answer."""
 
@@ -32,12 +44,18 @@ class Devices:
         database: Database,
         journal: Journal,
         device_keys: jwt.PublicKeys,
+        subscribers: Database,
+        key: SigningKey,
+        load: Callable[[], Load],
         revoked: Callable[[], None],
         clock: Clock,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        """`revoked` is told when tokens were revoked."""
+        """`key` signs device tokens; `load` is that of the hash threads; `revoked` is told when tokens were revoked."""
         self._database = database
+        self._subscribers = subscribers
+        self._key = key
+        self._load = load
         self._journal = journal
         self._device_keys = device_keys
         self._revoked = revoked
@@ -68,6 +86,25 @@ class Devices:
         before = now - self._limits.seen_seconds
         async with asyncio.timeout(self._limits.database_seconds_max):
             await self._database.write(lambda t: store.see(t, holder.jti, now, not_since=before))
+
+    def put_off(self) -> float | None:
+        """The seconds after which to ask again what `confirm` tells, since people wait to get in; None: ask now."""
+        return self._limits.put_off_seconds if under_pressure(self._load()) else None
+
+    async def confirm(self, holder: DeviceToken) -> ChangedToken | None:
+        """Notes that the device is in use, and looks what it may watch now; None: what its token says.
+
+        Nobody is put out by it: a customer who has nothing any more, or whom a file of customers has left out by a
+        slip, keeps a device token, for nothing, and gets the next one when there is something again.
+        """
+        await self.see(holder)
+        now = self._clock.now()
+        async with asyncio.timeout(self._limits.database_seconds_max):
+            packages = await self._subscribers.read(lambda q: packages_at(q, holder.subscriber, now))
+        if set(packages) == set(holder.packages):
+            return None
+        token = device_token.issue(self._key.private, self._key.kid, replace(holder, packages=packages))
+        return ChangedToken(token, gained=not set(packages) <= set(holder.packages))
 
     async def end(self, holder: DeviceToken, *, device: str = "") -> int:
         """Ends one device, or all but the one that asks; returns how many ended."""

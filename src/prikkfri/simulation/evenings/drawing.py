@@ -212,7 +212,7 @@ class Evening:
         return self.begins + self.seconds
 
 
-def drawn(seed: int, table: Table = TABLE) -> Evening:
+def draw(seed: int, table: Table = TABLE) -> Evening:
     """The evening of a seed."""
     lots = random.Random(f"evening {seed}")
     seconds = 60.0 * lots.uniform(*table.minutes)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
 from prikkfri.clock import Clock
-from prikkfri.simulation.evenings.drawing import TABLE, Evening, Table, drawn
+from prikkfri.simulation.evenings.drawing import TABLE, Evening, Table, draw
 from prikkfri.simulation.evenings.judging import Judgement, Result, judge, result
 from prikkfri.simulation.evenings.running import WHOLE, Parts, run
 from prikkfri.simulation.evenings.world import world
@@ -13,7 +13,7 @@ from prikkfri.simulation.virtual.processes import in_order
 
 def evening(seed: int, parts: Parts = WHOLE, table: Table = TABLE) -> Judgement:
     """One evening, from its seed to the judgement."""
-    return played(drawn(seed, table), parts)
+    return played(draw(seed, table), parts)
 
 
 def played(plan: Evening, parts: Parts = WHOLE) -> Judgement:

@@ -77,7 +77,7 @@ WHOLE = Parts()
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedPage:
     """What the public was told from a moment on."""
 
     at: float
@@ -92,7 +92,7 @@ class EveningRecord:
     """All that assurance told of an evening."""
 
     outcomes: int = 0
-    published: list[Published] = field(default_factory=list)
+    published: list[PublishedPage] = field(default_factory=list)
     """Each change."""
     away: list[tuple[float, float]] = field(default_factory=list)
     """When assurance did not run."""
@@ -294,7 +294,7 @@ class _House:
         told = tuple((each["id"], each["name"], each["status"]) for each in document["incidents"])
         last = self._told.published[-1] if self._told.published else None
         if last is None or (last.failing, last.incidents) != (failing, told):
-            self._told.published.append(Published(self._clock.now(), failing, told))
+            self._told.published.append(PublishedPage(self._clock.now(), failing, told))
 
     async def _read(self) -> None:
         """What assurance has stored by the end."""

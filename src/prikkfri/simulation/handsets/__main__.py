@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 
-from prikkfri.app.process import run_until_told, say_ready
+from prikkfri.app.process import run_until_stopped, say_ready
 from prikkfri.app.serving import listen
 from prikkfri.errors import UsageError
 from prikkfri.simulation.handsets.server import run
@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--name", default="", help="what the page calls this network")
     try:
         arguments = parser.parse_args()
-        asyncio.run(run_until_told(lambda: _run(arguments)))
+        asyncio.run(run_until_stopped(lambda: _run(arguments)))
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2

@@ -60,7 +60,7 @@ _SECURITY = {
 
 
 @dataclass
-class Outgoing:
+class OutgoingPdu:
     """A deliver_sm towards the centre: a receipt, or a part of what somebody typed."""
 
     body: bytes
@@ -74,7 +74,7 @@ class HandsetNetwork:
         self.name = name
         self._password = password
         self.clock = clock
-        self._outgoing: deque[Outgoing] = deque()
+        self._outgoing: deque[OutgoingPdu] = deque()
         self._bound: list[Connection] = []
         self._watchers: set[asyncio.Queue[str]] = set()
         self.answers: Counter[int] = Counter()
@@ -159,7 +159,7 @@ class HandsetNetwork:
                 connection.close("the peer unbound")
             case Request():
                 connection.session.answer(event, Status.INVALID_COMMAND_ID, NOTHING)
-            case PeerResponse(context=Outgoing() as outgoing, status=status, body=body):
+            case PeerResponse(context=OutgoingPdu() as outgoing, status=status, body=body):
                 self.answers[status] += 1
                 if status in (Status.TEMPORARY_APPLICATION_ERROR, Status.QUEUE_FULL, Status.SYSTEM_ERROR):
                     self._again(outgoing)
@@ -179,15 +179,15 @@ class HandsetNetwork:
         state, phone, entry = self.hand_over(message, identity, now)
         if message.registered_delivery & 1 and state is not None:
             receipt = receipt_message(Receipt(identity, state), message, submitted=now, done=now)
-            self.enqueue(Outgoing(encode_body(receipt)))
+            self.enqueue(OutgoingPdu(encode_body(receipt)))
         if phone is not None and entry is not None:
             self.show(phone, entry)
 
     def _again(self, context: object) -> None:
-        if isinstance(context, Outgoing):
+        if isinstance(context, OutgoingPdu):
             self.enqueue(context)
 
-    def enqueue(self, outgoing: Outgoing) -> None:
+    def enqueue(self, outgoing: OutgoingPdu) -> None:
         if len(self._outgoing) >= OUTGOING_MAX:
             log.error("more than %d messages wait for the link: one is dropped", OUTGOING_MAX)
             return
@@ -226,7 +226,7 @@ class HandsetNetwork:
             phone.entries.remove(entry)
             raise
         for body in bodies:
-            self.enqueue(Outgoing(body, phone, entry))
+            self.enqueue(OutgoingPdu(body, phone, entry))
         self.show(phone, entry)
         self.push()
         return entry

@@ -108,7 +108,7 @@ class World:
     """Numbers by link."""
 
 
-def drawn(seed: int, table: Table = TABLE) -> World:
+def draw(seed: int, table: Table = TABLE) -> World:
     chance = random.Random(f"messages {seed}")
     accounts = tuple(_account(chance, place, table) for place in range(chance.randint(*table.accounts)))
     prefixes = chance.sample(COUNTRIES, min(chance.randint(*table.partners), len(COUNTRIES)))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from prikkfri.clock import Clock
-from prikkfri.simulation.messages.drawing import TABLE, Table, drawn
+from prikkfri.simulation.messages.drawing import TABLE, Table, draw
 from prikkfri.simulation.messages.oracle import Figures, judge
 from prikkfri.simulation.messages.running import WHOLE, Parts, run
 from prikkfri.simulation.virtual.processes import in_order
@@ -29,7 +29,7 @@ class Judgement:
 
 def judged(seed: int, table: Table = TABLE, parts: Parts = WHOLE) -> Judgement:
     """One world, from its seed to the judgement."""
-    world = drawn(seed, table)
+    world = draw(seed, table)
     book, told = run(world, parts)
     figures, wrong = judge(book, told.rows)
     if told.unsettled:

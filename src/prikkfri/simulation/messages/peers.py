@@ -21,7 +21,7 @@ from prikkfri.protocols.smpp.pdu import (
 from prikkfri.protocols.smpp.receipt import MessageState, is_receipt
 from prikkfri.protocols.smpp.session import Limits, PeerResponse, Request, SessionEnd, Side
 from prikkfri.simulation.handsets.network import Entry, Phone, Phones
-from prikkfri.simulation.handsets.server import Outgoing
+from prikkfri.simulation.handsets.server import OutgoingPdu
 from prikkfri.simulation.messages.drawing import CENTRE_PORT, HOST, PASSWORD, World
 from prikkfri.simulation.messages.oracle import Book
 from prikkfri.simulation.messages.texts import GSM, PART_OCTETS, UCS2, WrittenMessage, encode, goes_in_one
@@ -160,12 +160,12 @@ class Sender:
                 connection.flush()
 
 
-class Mail(Outgoing):
+class Mail(OutgoingPdu):
     """What a person wrote. Without an answer it is not handed in again: whoever asks twice gets two."""
 
 
 @dataclass
-class Report(Outgoing):
+class Report(OutgoingPdu):
     """A receipt, and by which link, number and ids it tells of its message."""
 
     keys: Sequence[tuple[str, str, str]] = ()
@@ -277,7 +277,7 @@ class Partner(PartnerNetwork):
                 tell()
             later += self._chance.uniform(0.0, 5.0)
 
-    def enqueue(self, outgoing: Outgoing) -> None:
+    def enqueue(self, outgoing: OutgoingPdu) -> None:
         super().enqueue(Report(outgoing.body, keys=self._telling) if self._telling else outgoing)
 
     def _handle(self, connection: Connection, event: object) -> None:

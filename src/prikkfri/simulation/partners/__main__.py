@@ -6,7 +6,7 @@ import sys
 
 import msgspec
 
-from prikkfri.app.process import run_until_told, say_ready
+from prikkfri.app.process import run_until_stopped, say_ready
 from prikkfri.app.serving import listen
 from prikkfri.errors import UsageError
 from prikkfri.simulation.partners.quirks import BY_THE_BOOK, Quirks
@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--quirks", type=_quirks, default=BY_THE_BOOK, metavar="JSON", help="where it leaves the book")
     try:
         arguments = parser.parse_args()
-        asyncio.run(run_until_told(lambda: _run(arguments)))
+        asyncio.run(run_until_stopped(lambda: _run(arguments)))
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2

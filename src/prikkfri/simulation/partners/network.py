@@ -17,8 +17,8 @@ from prikkfri.protocols.smpp.pdu import HEADER, Command, ShortMessage, Status, e
 from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.protocols.smpp.session import Limits, Request, Side
 from prikkfri.simulation.handsets.network import Entry, Phone, Phones
-from prikkfri.simulation.handsets.server import WINDOW, HandsetNetwork, Outgoing
-from prikkfri.simulation.partners.quirks import BY_THE_BOOK, Quirks, answer_octets, receipt_body
+from prikkfri.simulation.handsets.server import WINDOW, HandsetNetwork, OutgoingPdu
+from prikkfri.simulation.partners.quirks import BY_THE_BOOK, Quirks, receipt_body, response_octets
 from prikkfri.sms.server import Connection
 from prikkfri.sms.submission import TokenBucket
 
@@ -132,7 +132,7 @@ class PartnerNetwork(HandsetNetwork):
         return self.quirks.refuse_status if self._drawn(self.quirks.refuse) else Status.OK
 
     def _answer(self, connection: Connection, request: Request, status: int, identity: str) -> None:
-        cast(Line, connection).write(answer_octets(self.quirks, request.sequence, status, identity))
+        cast(Line, connection).write(response_octets(self.quirks, request.sequence, status, identity))
 
     def _tell_what_became(
         self, connection: Connection, number: int, state: MessageState, message: ShortMessage, now: float
@@ -145,7 +145,7 @@ class PartnerNetwork(HandsetNetwork):
                 header = HEADER.pack(HEADER.size + len(body), Command.DATA_SM, Status.OK, self._unasked)
                 cast(Line, connection).write(header + body)
             else:
-                self.enqueue(Outgoing(body))
+                self.enqueue(OutgoingPdu(body))
         self.push()
 
     def _hand_in(self, message: ShortMessage) -> None:
@@ -154,9 +154,9 @@ class PartnerNetwork(HandsetNetwork):
         sent = structs.replace(message, registered_delivery=0, validity="", tlvs=())
         if self.looped < quirks.loops_max and self._drawn(quirks.loop):
             self.looped += 1
-            self.enqueue(Outgoing(encode_body(sent)))
+            self.enqueue(OutgoingPdu(encode_body(sent)))
         if self._drawn(quirks.transit):
-            self.enqueue(Outgoing(encode_body(structs.replace(sent, destination=quirks.transit_to))))
+            self.enqueue(OutgoingPdu(encode_body(structs.replace(sent, destination=quirks.transit_to))))
 
     def _after_a_while(self, work: Callable[[], None]) -> None:
         if self.quirks.answer_seconds:

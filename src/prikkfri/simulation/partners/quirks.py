@@ -111,7 +111,7 @@ class Quirks:
 BY_THE_BOOK = Quirks()
 
 
-def answer_octets(quirks: Quirks, sequence: int, status: int, identity: str) -> bytes:
+def response_octets(quirks: Quirks, sequence: int, status: int, identity: str) -> bytes:
     """The whole PDU that answers a submission."""
     octets = identity.encode("latin-1")
     body = {

@@ -16,6 +16,7 @@ from prikkfri.door.service import Admitted, Door, Refused, Waiting, load_keys
 from prikkfri.door.ticket import opened, sealed
 from prikkfri.door.waiting_room import Capacity
 from prikkfri.protocols import admission_pass, jwt
+from prikkfri.simulation.device_key import DeviceKey
 from prikkfri.simulation.waiting import judging
 from prikkfri.simulation.waiting.judging import Result
 from prikkfri.simulation.waiting.world import LATER_SHARE, Evening, Scene, World
@@ -68,8 +69,8 @@ def simulate(people: int, seed: int, say: Callable[[str], None]) -> Result:
 
 
 def at_the_door(seed: int) -> tuple[int, int, float]:
-    """Forged tickets that the real door let in, passes beyond one for each ticket shown again and again, and tickets
-    sealed and opened in a second of CPU."""
+    """Forged and stolen tickets that the real door let in, passes beyond one for each ticket shown again and again, and
+    tickets sealed and opened in a second of CPU."""
     lots = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder:
         home, clock = Path(folder), ManualClock()
@@ -88,16 +89,19 @@ def at_the_door(seed: int) -> tuple[int, int, float]:
             tokens=DeviceTokens(home, clock),
             ask_capacity=ask,
         )
-        joined += [door.enter(f"d-{number:022d}") for number in range(REPEATED)]
+        key, thief = DeviceKey(), DeviceKey()
+        joined += [door.enter(f"d-{number:022d}", key.holder) for number in range(REPEATED)]
         tickets = [answer.ticket for answer in joined if isinstance(answer, Waiting)]
         for _ in range(20):
             clock.advance(0.25)
             asyncio.run(door.ask_signin())
-        forged = sum(isinstance(door.waiting(_altered(tickets[0], lots)), Admitted) for _ in range(FORGED))
+        forgeries = [_altered(tickets[0], lots) for _ in range(FORGED)]
+        forged = sum(isinstance(door.waiting(each, key.proof("enter", each)), Admitted) for each in forgeries)
+        forged += sum(isinstance(door.waiting(each, thief.proof("enter", each)), Admitted) for each in tickets)
         pass_keys = jwt.read_jwks(read_public_keys(home, "pass"))
         repeated = 0
         for ticket in tickets:
-            answers = [door.waiting(ticket) for _ in range(3)]
+            answers = [door.waiting(ticket, key.proof("enter", ticket)) for _ in range(3)]
             passes = [admission_pass.verified(a.admission, pass_keys) for a in answers if isinstance(a, Admitted)]
             repeated += max(0, len({each.pass_id for each in passes if each}) - 1)
         known = opened(tickets[0], keys.ticket, clock.now())

@@ -12,14 +12,14 @@ from prikkfri.sms.authentication import Rejection, Secrets
 from prikkfri.sms.binding import ConnectionLimits, UnboundConnections, bind_refused
 from prikkfri.sms.routing import Party
 from prikkfri.sms.sessions.service import Sessions
-from prikkfri.sms.shared.service import SYSTEM_ID, Connection, Shared, log
+from prikkfri.sms.shared.service import SYSTEM_ID, CentreState, Connection, log
 from prikkfri.sms.submission import TokenBucket
 
 WINDOW = 50
 
 
 class Accounts:
-    def __init__(self, shared: Shared, sessions: Sessions, room: ConnectionLimits, trusted: Sequence[str]) -> None:
+    def __init__(self, shared: CentreState, sessions: Sessions, room: ConnectionLimits, trusted: Sequence[str]) -> None:
         """`trusted`: addresses or networks of proxies, which connect for others."""
         self._shared = shared
         self._sessions = sessions

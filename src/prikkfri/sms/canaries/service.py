@@ -165,7 +165,7 @@ class Canaries:
         async def work(tx: Transaction) -> _Recorded:
             strays: list[Canary] = []
             for each in known:
-                strays += await store.mark_told(tx, digits(each.phone), each.tokens, now=now)
+                strays += await store.mark_reported(tx, digits(each.phone), each.tokens, now=now)
             return await self._record(tx, [_astray(canary) for canary in strays], now)
 
         recorded = await self._database.write(work)

@@ -31,7 +31,7 @@ async def add(tx: Transaction, token: str, message: str, *, link: str, phone: st
     )
 
 
-async def mark_told(tx: Transaction, phone: str, tokens: Sequence[str], *, now: float) -> list[Canary]:
+async def mark_reported(tx: Transaction, phone: str, tokens: Sequence[str], *, now: float) -> list[Canary]:
     """Notes which tokens a phone has; returns the canaries that are another phone's, told for the first time."""
     strays = []
     for token in tokens:

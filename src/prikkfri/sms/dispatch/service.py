@@ -20,7 +20,7 @@ from prikkfri.sms.reading_back import Differs, check
 from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.routing import Party, numbering_of, way_on
-from prikkfri.sms.shared.service import Connection, Shared, log
+from prikkfri.sms.shared.service import CentreState, Connection, log
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Transaction
 
@@ -28,7 +28,7 @@ PAUSE_SECONDS_MIN = 0.001
 
 
 class Dispatch:
-    def __init__(self, shared: Shared, receipts: Receipts, quarantine: Quarantine, holding: Holding) -> None:
+    def __init__(self, shared: CentreState, receipts: Receipts, quarantine: Quarantine, holding: Holding) -> None:
         self._shared = shared
         self._receipts = receipts
         self._quarantine = quarantine
@@ -257,7 +257,7 @@ class Dispatch:
         self._receipts.tell_ended(ended)
         self._shared.bound.wake({to for _, to in messages if to is not None})
 
-    def _ask(self, connection: Connection, command: Command, outgoing: delivery.Outgoing, context: object) -> bool:
+    def _ask(self, connection: Connection, command: Command, outgoing: delivery.OutgoingPdu, context: object) -> bool:
         """Whether it was written; False when the session has ended, or we are leaving, since it was claimed.
 
         Raises `Differs`: it is not what it should be, and was not written.

@@ -7,14 +7,14 @@ from msgspec import structs
 from prikkfri.errors import StorageError
 from prikkfri.sms.holders import NumberHolder, bound_messages, number_holder, to_be_bound
 from prikkfri.sms.messages import Message
-from prikkfri.sms.shared.service import Shared, log
+from prikkfri.sms.shared.service import CentreState, log
 
 Holders = Callable[[Collection[str]], Awaitable[Mapping[str, str] | None]]
 """By number (digits) the subscribers who hold some now; None: there are no subscribers. May raise `StorageError`."""
 
 
 class Holding:
-    def __init__(self, shared: Shared, holders: Holders | None) -> None:
+    def __init__(self, shared: CentreState, holders: Holders | None) -> None:
         """`holders` None: no message is bound to anybody."""
         self._shared = shared
         self._holders = holders

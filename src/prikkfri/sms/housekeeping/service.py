@@ -11,7 +11,7 @@ from prikkfri.sms.messages import Ending, Message
 from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.routing import Party
-from prikkfri.sms.shared.service import Shared, log
+from prikkfri.sms.shared.service import CentreState, log
 from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Queries, Transaction
@@ -20,7 +20,7 @@ BATCH = 500
 
 
 class Housekeeping:
-    def __init__(self, shared: Shared, receipts: Receipts) -> None:
+    def __init__(self, shared: CentreState, receipts: Receipts) -> None:
         self._shared = shared
         self._receipts = receipts
 

@@ -9,13 +9,13 @@ import asyncio
 from prikkfri.errors import StorageError
 from prikkfri.sms.keys import store
 from prikkfri.sms.keys.steadiness import Steadiness
-from prikkfri.sms.sealing import KeyName, hour_of, over, read_name
-from prikkfri.sms.shared.service import Shared, log
+from prikkfri.sms.sealing import KeyName, hour_of, keys_to_destroy, read_name
+from prikkfri.sms.shared.service import CentreState, log
 from prikkfri.storage.sealing_keys import EARLIER, SealingKeys
 
 
 class Keys:
-    def __init__(self, shared: Shared, kept: SealingKeys) -> None:
+    def __init__(self, shared: CentreState, kept: SealingKeys) -> None:
         self._shared = shared
         self._kept = kept
         self._one_at_a_time = asyncio.Lock()
@@ -64,14 +64,14 @@ class Keys:
         shared = self._shared
         sealer, timing = shared.sealer, shared.timing
         now, monotonic = shared.clock.now(), shared.clock.monotonic()
-        self._steadiness = self._steadiness.looked(now, monotonic, step_seconds=timing.clock_step_seconds)
+        self._steadiness = self._steadiness.observe(now, monotonic, step_seconds=timing.clock_step_seconds)
         if not self._steadiness.lasts(monotonic, steady_seconds=timing.clock_steady_seconds):
             return
-        if not self._leaving and not over(sealer.names, now=now, earliest_open=now):
+        if not self._leaving and not keys_to_destroy(sealer.names, now=now, earliest_open=now):
             return
         earliest_open = await shared.database.read(store.earliest_open)
         async with self._one_at_a_time:
-            ended = over(sealer.names, now=now, earliest_open=earliest_open)
+            ended = keys_to_destroy(sealer.names, now=now, earliest_open=earliest_open)
             sealer.forget(ended)  # before anything is awaited: nothing more is sealed by them
             self._leaving |= {name.text for name in ended}
             await self._kept.destroy(sorted(self._leaving))

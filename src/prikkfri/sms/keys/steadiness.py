@@ -13,7 +13,7 @@ class Steadiness:
     stepped_at: float = -math.inf
     """Monotonic time of the last step that was seen."""
 
-    def looked(self, now: float, monotonic: float, *, step_seconds: float) -> "Steadiness":
+    def observe(self, now: float, monotonic: float, *, step_seconds: float) -> "Steadiness":
         """`step_seconds`: between two looks the clocks drift apart by less than this."""
         ahead = now - monotonic
         stepped = abs(ahead - self.ahead) > step_seconds

@@ -9,11 +9,11 @@ from prikkfri.protocols.smpp.session import Limits, PeerResponse, Side
 from prikkfri.sms import delivery, server
 from prikkfri.sms.routing import Party
 from prikkfri.sms.sessions.service import Sessions
-from prikkfri.sms.shared.service import Connection, Shared, log
+from prikkfri.sms.shared.service import CentreState, Connection, log
 
 
 class Links:
-    def __init__(self, shared: Shared, sessions: Sessions) -> None:
+    def __init__(self, shared: CentreState, sessions: Sessions) -> None:
         self._shared = shared
         self._sessions = sessions
 

@@ -18,7 +18,7 @@ from prikkfri.sms import store as messages
 from prikkfri.sms.placing import store
 from prikkfri.sms.placing.store import START, Place
 from prikkfri.sms.routing import Party, Routes, sources, stand_ins, way_on
-from prikkfri.sms.shared.service import Shared, log
+from prikkfri.sms.shared.service import CentreState, log
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Queries, Transaction
 
@@ -30,7 +30,7 @@ LATE_SECONDS = 1.0
 
 
 class Placing:
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: CentreState) -> None:
         self._shared = shared
         self._one_at_a_time = asyncio.Lock()
         self._back_since: float | None = None

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from prikkfri.protocols.smpp.receipt import MessageState
-from prikkfri.sms.addresses import masked
+from prikkfri.sms.addresses import mask_address
 from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Message
 from prikkfri.sms.network_receipts import NetworkReceipt
@@ -93,8 +93,8 @@ def message_entry(held: HeldMessage) -> Entry:
         Party.parse(message.target).name,
         held.held_at,
         held.reason,
-        masked(message.sender),
-        masked(message.recipient),
+        mask_address(message.sender),
+        mask_address(message.recipient),
         f"class {message.message_class}, from {origin.kind} {origin.name}",
     )
 
@@ -107,8 +107,8 @@ def receipt_entry(held: HeldReceipt) -> Entry:
         receipt.link,
         held.changed_at,
         held.reason,
-        masked(receipt.destination),
-        masked(receipt.source),
+        mask_address(receipt.destination),
+        mask_address(receipt.source),
         receipt_words(receipt),
     )
 

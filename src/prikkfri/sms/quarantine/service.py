@@ -23,7 +23,7 @@ from prikkfri.sms.quarantine.entries import (
 )
 from prikkfri.sms.receipts.service import ReceiptResult, Receipts
 from prikkfri.sms.routing import Party
-from prikkfri.sms.shared.service import Shared, log
+from prikkfri.sms.shared.service import CentreState, log
 from prikkfri.sms.trail import Step
 from prikkfri.sms.trails.service import message_trail
 from prikkfri.storage import Queries, Transaction
@@ -33,7 +33,7 @@ DISCARDED_AT_ONCE_MAX = 1_000
 
 
 class Quarantine:
-    def __init__(self, shared: Shared, receipts: Receipts) -> None:
+    def __init__(self, shared: CentreState, receipts: Receipts) -> None:
         self._shared = shared
         self._receipts = receipts
 

@@ -28,13 +28,23 @@ from prikkfri.sms.network_receipts import (
     contradicts,
     find,
     is_named,
-    next_look,
+    next_try,
     receipt_id,
 )
-from prikkfri.sms.receipt_ids import ALL, Habit, Match, MismatchReason, Reading, complaint, learn, readings, wanted
+from prikkfri.sms.receipt_ids import (
+    ALL,
+    Habit,
+    Match,
+    MismatchReason,
+    Reading,
+    complaint,
+    expected_ids,
+    learn,
+    readings,
+)
 from prikkfri.sms.receipts import store
 from prikkfri.sms.routing import Party, numbering_of
-from prikkfri.sms.shared.service import Shared, log
+from prikkfri.sms.shared.service import CentreState, log
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Queries, Transaction
 
@@ -61,7 +71,7 @@ class ReceiptResult:
 
 
 class Receipts:
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: CentreState) -> None:
         self._shared = shared
         self._settings = {link.name: _reading_of(link.receipt_ids) for link in shared.settings.links}
         self._kept_max = shared.settings.receipts_kept_max
@@ -134,7 +144,7 @@ class Receipts:
     async def answers_came(self, tx: Transaction, link: str, next_hop_ids: Iterable[str], now: float) -> None:
         """What waits for one of these ids is due."""
         if self._waiting[link]:
-            await store.make_due(tx, link, wanted([each for each in next_hop_ids if each]), now=now)
+            await store.make_due(tx, link, expected_ids([each for each in next_hop_ids if each]), now=now)
             self._due.set()
 
     async def release(
@@ -176,14 +186,14 @@ class Receipts:
             settling.misfits[receipt.link] += why is MismatchReason.OTHER_NUMBER
             settling.held[receipt.link] += 1
         else:
-            await store.look_later(tx, receipt.id, due_at=self._next_look(receipt, now))
+            await store.try_later(tx, receipt.id, due_at=self._next_look(receipt, now))
             return
         settling.waiting[receipt.link] -= 1
 
     def _next_look(self, receipt: NetworkReceipt, now: float) -> float:
         timing = self._shared.timing
         soon, early = timing.early_receipt_look_seconds, timing.early_receipt_seconds
-        return next_look(receipt, now, soon_seconds=soon, early_seconds=early)
+        return next_try(receipt, now, soon_seconds=soon, early_seconds=early)
 
     async def _look(
         self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, now: float, *, last: bool
@@ -197,7 +207,7 @@ class Receipts:
         found: ReceiptMatch | MismatchReason = MismatchReason.NO_MESSAGE
         # What has been learnt since it came goes before all that could be meant: of several it may leave one.
         for ways in dict.fromkeys((readings(setting, habit), *([ALL] if last and not setting else []))):
-            found = find(receipt, await store.known(tx, target, wanted(receipt.identities, ways)), ways)
+            found = find(receipt, await store.known(tx, target, expected_ids(receipt.identities, ways)), ways)
             if isinstance(found, ReceiptMatch):
                 break
         if receipt.reference != NO_REFERENCE and not is_named(receipt, found):
@@ -249,7 +259,7 @@ class Receipts:
     ) -> None:
         state = network_state(receipt.state)
         if state is None:
-            await store.add_word(tx, message, receipt.word, now=now)
+            await store.add_unknown_state(tx, message, receipt.word, now=now)
             return
         reason = "" if state is DeliveryState.DELIVERED else f"{outcomes.NETWORK}{receipt.error}"
         ending = await messages.end(tx, message, state, reason=reason, now=now)

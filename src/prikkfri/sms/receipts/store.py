@@ -75,7 +75,7 @@ async def known(queries: Queries, target: str, keys: Iterable[str]) -> list[Know
     return [KnownMessage(*row) for row in rows]  # type: ignore[arg-type]
 
 
-async def add_word(tx: Transaction, message: str, word: str, *, now: float) -> None:
+async def add_unknown_state(tx: Transaction, message: str, word: str, *, now: float) -> None:
     """Keeps with a message what a network said of it that nobody knows."""
     rows = await tx.fetch(
         "SELECT detail FROM sms_event WHERE message = :message AND event = 'unknown-state'", {"message": message}
@@ -142,7 +142,7 @@ async def make_due(tx: Transaction, link: str, keys: Collection[str], *, now: fl
         )
 
 
-async def look_later(tx: Transaction, receipt: str, *, due_at: float) -> None:
+async def try_later(tx: Transaction, receipt: str, *, due_at: float) -> None:
     await tx.execute(
         f"UPDATE sms_network_receipt SET due_at = :due_at, tries = tries + 1 WHERE id = :id AND {_WAITS}",
         {"id": receipt, "due_at": due_at},
@@ -207,7 +207,7 @@ async def claim_receipts(tx: Transaction, origin: str, *, limit: int, now: float
     return sorted((DueReceipt(*row) for row in rows), key=lambda receipt: receipt.ended_at)
 
 
-async def receipts_given(tx: Transaction, ids: Sequence[str], *, now: float) -> None:
+async def mark_receipts_delivered(tx: Transaction, ids: Sequence[str], *, now: float) -> None:
     await tx.execute_many(
         f"UPDATE sms_message SET {_GIVE.put}, receipt_at = :now WHERE id = :id AND {_GIVE.where}",
         [{"id": message, "now": now} for message in ids],

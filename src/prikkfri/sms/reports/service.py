@@ -7,7 +7,7 @@ from prikkfri.sms.conformance import LinkReport, LinkStatus, label, metrics, rep
 from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.routes.store import waiting
 from prikkfri.sms.routing import Party
-from prikkfri.sms.shared.service import Shared, log
+from prikkfri.sms.shared.service import CentreState, log
 from prikkfri.storage import Queries
 
 
@@ -27,7 +27,7 @@ class Report:
 
 
 class Reports:
-    def __init__(self, shared: Shared, receipts: Receipts) -> None:
+    def __init__(self, shared: CentreState, receipts: Receipts) -> None:
         self._shared = shared
         self._receipts = receipts
         self._since = shared.clock.now()

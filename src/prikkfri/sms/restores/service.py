@@ -22,13 +22,13 @@ from prikkfri.sms.restored import (
     RestoreGap,
     find_gap,
     format_mark,
-    is_given_up,
+    is_abandoned,
     is_sensitive,
     parse_mark,
     trouble,
 )
 from prikkfri.sms.restores import store
-from prikkfri.sms.shared.service import Shared, log
+from prikkfri.sms.shared.service import CentreState, log
 from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Transaction
@@ -42,7 +42,7 @@ _GARBLED = "the mark cannot be understood: a restored snapshot would not have be
 
 
 class Restores:
-    def __init__(self, shared: Shared, receipts: Receipts, kept: Kept | None) -> None:
+    def __init__(self, shared: CentreState, receipts: Receipts, kept: Kept | None) -> None:
         """`kept`: where the mark is; None: no mark is kept, and nothing is noticed."""
         self._shared = shared
         self._receipts = receipts
@@ -259,7 +259,7 @@ class Restores:
             given_up = [
                 each.id
                 for each in found
-                if is_given_up(restore.decision, each.state, each.message_class, overdue=each.expires_at <= now)
+                if is_abandoned(restore.decision, each.state, each.message_class, overdue=each.expires_at <= now)
             ]
             ended = await messages.give_up(tx, given_up, now=now)
             await store.let_go(tx, [each.id for each in found])

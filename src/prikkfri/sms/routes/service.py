@@ -6,14 +6,14 @@ from functools import partial
 from prikkfri.sms import outcomes
 from prikkfri.sms.routes import store
 from prikkfri.sms.routing import ExposedMessage, Party, RouteOutage, apply_switch
-from prikkfri.sms.shared.service import Shared
+from prikkfri.sms.shared.service import CentreState
 from prikkfri.storage import Transaction
 
 EXPOSED_BATCH = 1_000
 
 
 class RouteSwitch:
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: CentreState) -> None:
         self._shared = shared
 
     async def recover(self) -> None:

@@ -11,9 +11,9 @@ from prikkfri.sms import outcomes
 from prikkfri.sms.dispatch.service import Dispatch
 from prikkfri.sms.housekeeping import store
 from prikkfri.sms.intake import read_events
-from prikkfri.sms.pairs import answered_messages
+from prikkfri.sms.pairs import responded_messages
 from prikkfri.sms.routing import Party
-from prikkfri.sms.shared.service import Connection, Shared, log
+from prikkfri.sms.shared.service import CentreState, Connection, log
 from prikkfri.sms.submissions.service import Submissions
 from prikkfri.storage import Transaction
 
@@ -22,7 +22,7 @@ LEFT_WAITING_MAX = 5_000
 
 
 class Sessions:
-    def __init__(self, shared: Shared, submissions: Submissions, dispatch: Dispatch) -> None:
+    def __init__(self, shared: CentreState, submissions: Submissions, dispatch: Dispatch) -> None:
         self._shared = shared
         self._submissions = submissions
         self._dispatch = dispatch
@@ -102,7 +102,7 @@ class Sessions:
         intake = read_events(batch, shared.bucket(party), shared.batch_context(party))
         shared.buckets[party] = intake.bucket  # before anything is awaited: an account may have several connections
         refused = await self._submissions.store(party, intake)
-        shared.pairs[party].leave(answered_messages(batch))  # now that what is sent again waits in its place
+        shared.pairs[party].leave(responded_messages(batch))  # now that what is sent again waits in its place
         if party.kind == "link":
             shared.traffic[party.name].note_events(batch, arrived)
         for request, status, body in intake.answers:

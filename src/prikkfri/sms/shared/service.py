@@ -137,7 +137,7 @@ WIRE = Wire()
 
 
 @dataclass
-class Shared:
+class CentreState:
     """The first seven are given; the rest is what the centre knows at this moment."""
 
     database: Database

@@ -15,7 +15,7 @@ from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import ReceiptResult, Receipts
 from prikkfri.sms.restores import store as restores_store
 from prikkfri.sms.routing import Party
-from prikkfri.sms.shared.service import SYSTEM_ID, Shared, log
+from prikkfri.sms.shared.service import SYSTEM_ID, CentreState, log
 from prikkfri.sms.submission import Doubt, Refusal, TokenBucket, text_message
 from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trail import Step
@@ -25,7 +25,7 @@ ACCEPTED_HELD = ("accepted-after-restore", "nothing is sent until a person has d
 
 
 class Submissions:
-    def __init__(self, shared: Shared, receipts: Receipts, keys: Keys, holding: Holding) -> None:
+    def __init__(self, shared: CentreState, receipts: Receipts, keys: Keys, holding: Holding) -> None:
         self._shared = shared
         self._receipts = receipts
         self._keys = keys
@@ -106,7 +106,7 @@ class Submissions:
             for message, retry in intake.put_off:
                 await store.put_off(tx, message, due_at=retry.due_at, reason=retry.reason, is_attempt=retry.is_attempt)
             later = now + shared.timing.receipt_retry_seconds
-            await receipts_store.receipts_given(tx, intake.receipts_given, now=now)
+            await receipts_store.mark_receipts_delivered(tx, intake.receipts_given, now=now)
             await receipts_store.put_off_receipts(tx, intake.receipts_put_off, due_at=later)
             await store.add_events(tx, intake.events)
             shared.journal.record(tx, *intake.outcomes)

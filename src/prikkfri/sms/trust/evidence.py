@@ -241,7 +241,7 @@ def _bounded(sums: Mapping[str, tuple[float, ...]]) -> dict[str, tuple[float, ..
     return {phone: tuple(total if total < _MOST else _MOST for total in each) for phone, each in sums.items()}
 
 
-def false_stops_max(hours: float) -> float:
+def false_alarms_max(hours: float) -> float:
     """In so many hours of an honest route, in the mean, as long as nobody lies."""
     return hours * 3600 / START_SECONDS / exp(CONDEMNING_NATS)
 

@@ -17,7 +17,7 @@ class AccessPages:
         self._show = show
 
     def pages(self) -> list[tuple[str, Page, list[str]]]:
-        """Address, page and methods; all for those whose account acts."""
+        """Address, page and methods; all for those who may act."""
         return [
             ("/customers/end-sessions", self._end_sessions, ["POST"]),
             ("/customers/password-link", self._password_link, ["POST"]),

@@ -57,7 +57,7 @@ def chart_document(shown: Chart) -> dict[str, Any]:
     }
 
 
-def look_at_overview(assurance: Assurance, render: Callable[[Overview], Awaitable[Parts]]) -> Look:
+def read_overview(assurance: Assurance, render: Callable[[Overview], Awaitable[Parts]]) -> Look:
     """Looks at the overview with a chart of a window."""
 
     async def look(window: str) -> dict[str, Any]:

@@ -36,7 +36,7 @@ HEADERS: Headers = (
 NAMES = {"bad-origin": "wrong-origin"}
 _OWN = {
     401: ("wrong-credentials", "This is not right."),
-    403: ("looks-only", "Your account may look, and change nothing."),
+    403: ("looks-only", "You may look, and change nothing."),
     404: ("not-found", "There is nothing at this address."),
     422: ("not-accepted", "This cannot be taken as it is."),
     429: ("too-many-tries", "Too many tries went wrong."),

@@ -43,7 +43,7 @@ from prikkfri.web.console.live import (
     Pace,
     Parts,
     chart_document,
-    look_at_overview,
+    read_overview,
     stream_of,
 )
 from prikkfri.web.console.messages import MessagePages
@@ -59,6 +59,7 @@ from prikkfri.web.console.pages import (
     with_policy,
 )
 from prikkfri.web.console.rendering import Templates
+from prikkfri.web.console.waiting_room import WaitingRoomPages
 from prikkfri.web.refusal_page import refusal_words
 
 log = logging.getLogger("prikkfri.console")
@@ -82,6 +83,7 @@ NAVIGATION = (
     ("/", "Overview"),
     ("/incidents", "Incidents"),
     ("/controls", "Controls"),
+    ("/waiting-room", "Waiting room"),
     ("/links", "Links"),
     ("/quarantine", "Quarantine"),
     ("/customers", "Customers"),
@@ -148,9 +150,12 @@ class _Pages:
         self._templates = Templates(
             words=wording, zone=zone, operator=operator, navigation=NAVIGATION, outcomes_url=_outcomes_url
         )
-        self._live = LiveUpdates(look_at_overview(assurance, self._moving_parts), clock=clock, pace=pace)
+        self._live = LiveUpdates(read_overview(assurance, self._moving_parts), clock=clock, pace=pace)
         self._controls = ControlPages(
             assurance, playout_url=playout_url, show=self._page, templates=self._templates, clock=clock, pace=pace
+        )
+        self._waiting_room = WaitingRoomPages(
+            assurance, show=self._page, templates=self._templates, clock=clock, pace=pace, zone=zone
         )
         self._messages = MessagePages(assurance, console, show=self._page, clock=clock)
         self._access = AccessPages(assurance, console, show=self._page)
@@ -176,7 +181,9 @@ class _Pages:
             ("/incidents/live", self._incident_events, ["GET"]),
             ("/incidents/{id}/live", self._incident_events, ["GET"]),
             ("/controls/live", self._control_events, ["GET"]),
+            ("/waiting-room/live", self._waiting_room_events, ["GET"]),
             *self._controls.pages(),
+            *self._waiting_room.pages(),
             *self._incidents.pages(),
             *self._messages.pages(),
             *self._access.pages(),
@@ -315,6 +322,9 @@ class _Pages:
     async def _control_events(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return _streamed(request, self._controls.live, "")
 
+    async def _waiting_room_events(self, request: ConsoleRequest, who: str) -> HttpResponse:
+        return _streamed(request, self._waiting_room.live, "")
+
     async def _chart(self, request: ConsoleRequest, who: str) -> HttpResponse:
         seconds, period = WINDOWS[_window(request)]
         shown = await self._assurance.chart(seconds=seconds, period=period)
@@ -392,7 +402,7 @@ class _Pages:
     async def _remove_codes(self, request: ConsoleRequest, who: str) -> HttpResponse:
         name = (await form_of(request)).get("name", "")
         if name == who:
-            trouble = "Somebody else whose account acts has to remove yours: else whoever sits at your desk could."
+            trouble = "Somebody else who may act has to remove yours: else whoever sits at your desk could."
             return await self._people_page(request, who, trouble=trouble, status=422)
         await self._console.remove_codes(name)
         await self._console.record_access(who=who, what="second factor removed", subject=name, why="")
@@ -402,13 +412,13 @@ class _Pages:
         self, request: ConsoleRequest, who: str, *, trouble: str = "", made: tuple[str, str] | None = None,
         offered: str = "", recovery: tuple[str, ...] = (), status: int = 200,
     ) -> HttpResponse:  # fmt: skip
-        accounts = await self._console.users()
+        users = await self._console.users()
         secret = self._console.secret_of(who, offered)
         return self._page(
-            "people.html", request, who, status=status, accounts=accounts, trouble=trouble, made=made, offered=offered,
+            "people.html", request, who, status=status, users=users, trouble=trouble, made=made, offered=offered,
             secret=one_time.shown_secret(secret),
             otpauth=one_time.otpauth(secret, issuer=f"{self._operator} Prikkfri", name=who),
-            two_factor=any(each.two_factor for each in accounts if each.name == who), recovery=recovery,
+            two_factor=any(each.two_factor for each in users if each.name == who), recovery=recovery,
             recovery_left=await self._console.recovery_codes_left(who),
         )  # fmt: skip
 

@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 
 from prikkfri.assurance import plain
 from prikkfri.assurance.answers import Answer, name_of
-from prikkfri.assurance.controls import DetectableShare
+from prikkfri.assurance.controls import DetectableShare, LineControl
 from prikkfri.assurance.incidents import Entry, Incident, Kind, describe_state
 from prikkfri.assurance.loads import LayerLoad
 from prikkfri.assurance.overview import WINDOW_SECONDS, Breakage, Overview, Row
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.status import steps_of
 from prikkfri.protocols import money
-from prikkfri.subscribers.numbers import masked
+from prikkfri.subscribers.numbers import mask_number
 from prikkfri.subscribers.profile import masked_email
 from prikkfri.subscribers.subscriptions import Subscription
 from prikkfri.web.status_page.words import zone_said
@@ -134,11 +134,11 @@ def masked_id(text: str) -> str:
 
 def masked_value(text: str) -> str:
     """A text with whatever in it could be somebody's number masked, however they wrote it."""
-    return _NUMBER.sub(lambda number: masked(number[0]), text)
+    return _NUMBER.sub(lambda number: mask_number(number[0]), text)
 
 
 def masked_number(msisdn: str) -> str:
-    return masked(msisdn)
+    return mask_number(msisdn)
 
 
 def period(held: Subscription, zone: ZoneInfo) -> str:
@@ -196,8 +196,11 @@ def _broken(breakage: Breakage, now: float, zone: ZoneInfo) -> str:
     return f"{breakage.step} broken since {since if breakage.certain else f'before {since}'}"
 
 
-def particulars(seen: Overview, zone: ZoneInfo, *, incidents: Iterable[Incident] = ()) -> list[str]:
-    """What stands beside the sentence: how bad, and what never failed; nothing of what `incidents` say has failed.
+def particulars(
+    seen: Overview, zone: ZoneInfo, *, incidents: Iterable[Incident] = (), line: LineControl | None = None
+) -> list[str]:
+    """What stands beside the sentence: how bad, and what never failed; nothing of what `incidents` say has failed; and
+    what people have ordered of the line.
 
     What nobody answered is in no count of broken promises, and yet it is what an incident is about.
     """
@@ -213,6 +216,10 @@ def particulars(seen: Overview, zone: ZoneInfo, *, incidents: Iterable[Incident]
     whole = dict.fromkeys(row.step for row in seen.rows if row.kept and (row.service, row.step) not in failed)
     if whole and (seen.broken or beside):
         told.append("kept throughout: " + ", ".join(whole))
+    if line is not None and line.order.kind != "auto":
+        told.append(f"waiting room: {line_state(line, seen.at, zone)}")
+    if known := seen.known_devices.came:
+        told.append(f"known devices that never saw a line: {share(seen.known_devices.share)} of {number(known)}")
     if seen.breakages or beside:
         told += [f"{stream} not read since {clock_time(since, seen.at, zone)}" for stream, since in seen.blind]
         told += [f"{role.role} does not answer" for role in seen.silent_roles]
@@ -251,6 +258,28 @@ def place_name(segment: Segment) -> str:
 
 def zone_name(zone: ZoneInfo) -> str:
     return zone_said(zone.key, "en")
+
+
+def line_state(line: LineControl, now: float, zone: ZoneInfo) -> str:
+    """What is ordered of the line, since when and by whom; or how it does by itself."""
+    order = line.order
+    if order.kind == "auto":
+        if line.line.silent_since is not None:
+            return f"stands still: sign-in is silent since {second_time(line.line.silent_since, now, zone)}"
+        return "moves by itself"
+    told = {
+        "rate": f"{order.per_second:g} people a second",
+        "pause": f"paused ({order.reason})",
+        "drain": "nobody new joins",
+        "open": "open: everybody is let in at once",
+    }[order.kind]
+    since = f"{second_time(order.at, now, zone)}, {age(now - order.at)} ago"
+    return f"{told}, ordered by {order.by} at {since}"
+
+
+def line_tone(line: LineControl) -> str:
+    stands = line.order.kind == "pause" or (line.order.kind != "open" and line.line.silent_since is not None)
+    return "broken" if stands else "kept" if line.order.kind == "auto" else "warning"
 
 
 def evidence(answer: Answer) -> tuple[list[str], list[str]]:

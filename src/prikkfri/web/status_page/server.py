@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from prikkfri.assurance.publishing import KNOWN_SECONDS, State, as_known, moment, never_told
+from prikkfri.assurance.publishing import KNOWN_SECONDS, State, as_known, moment, unknown_summary
 from prikkfri.clock import Clock
 from prikkfri.protocols import openapi
 from prikkfri.protocols.asgi import Application, Headers, HttpResponse, Request, Route, edge, header, refusal
@@ -190,7 +190,7 @@ class _StatusPage:
         self._zone = zone
         self._publishing = asyncio.Lock()
         self._document = self._read()
-        self._never_told = never_told(operator, public_url, zone)
+        self._never_told = unknown_summary(operator, public_url, zone)
         style = (PAGES / "tokens.css").read_bytes() + (PAGES / "status_page" / "static" / "status.css").read_bytes()
         script = (PAGES / "status_page" / "static" / "age.js").read_bytes()
         self._static = {

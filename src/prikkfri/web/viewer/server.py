@@ -2,12 +2,15 @@
 
 import gzip
 import hashlib
+import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from prikkfri.config import Viewer
+from prikkfri.contrast import ink_on
 from prikkfri.errors import UsageError
 from prikkfri.protocols.asgi import Application, HttpResponse, Request, Route, edge, header
 from prikkfri.web.refusal_page import refusal_page
@@ -22,6 +25,10 @@ MEDIA_TYPES = {
     ".json": "application/json",
     ".webmanifest": "application/manifest+json",
 }
+PREVIEW = "/preview-waiting"
+OURS = b"Prikkfri"
+"""The name in the page as it lies here; the operator's takes its place."""
+OUR_LOOK = Viewer()
 MISSING_VENDOR = "browser parts are missing in {folder}; mend it: npm ci && npm run build"
 
 
@@ -57,7 +64,21 @@ def content_security_policy(settings: Mapping[str, object]) -> str:
     return "; ".join(f"{name} {value}" for name, value in directives.items())
 
 
-def shell_files(settings: Mapping[str, object], pages: Path = PAGES) -> dict[str, bytes]:
+def brand(look: Viewer) -> str:
+    """The style sheet that carries the operator's colours; what `config` has checked stands in it, and nothing else."""
+    rules = []
+    for theme, colour in (("dark", look.colour_dark), ("light", look.colour)):
+        if colour:
+            ink = ink_on(colour)
+            away = "#000000" if ink == "#ffffff" else "#ffffff"  # so that what is written stays as readable
+            hover = f"color-mix(in srgb, {colour} 85%, {away})"
+            carries = f"{{ --brand: {colour}; --solid: {colour}; --solid-hover: {hover}; --on-solid: {ink}; }}"
+            rules.append(f':root[data-theme="{theme}"] .sign-in {carries}')
+            rules.append(f"@media (prefers-color-scheme: {theme}) {{ :root:not([data-theme]) .sign-in {carries} }}")
+    return "".join(f"{rule}\n" for rule in rules)
+
+
+def shell_files(settings: Mapping[str, object], pages: Path = PAGES, look: Viewer = OUR_LOOK) -> dict[str, bytes]:
     """Every file of the interface by its path, with the settings, and the service worker that keeps them all.
 
     Raises `UsageError` with the mend when the browser parts have not been built.
@@ -69,7 +90,11 @@ def shell_files(settings: Mapping[str, object], pages: Path = PAGES) -> dict[str
     files = {
         f"/{path.relative_to(page).as_posix()}": path.read_bytes() for path in sorted(page.rglob("*")) if path.is_file()
     }
-    files["/"] = files.pop("/index.html")
+    page_html = files.pop("/index.html").replace(OURS, html.escape(str(settings["operator"])).encode())
+    files["/"] = page_html
+    # The same page with nobody behind it, to look at: it asks the other roles for nothing.
+    files[PREVIEW] = page_html.replace(b'src="/main.js"', b'src="/preview.js"')
+    files["/brand.css"] = brand(look).encode()
     files["/tokens.css"] = (pages / "tokens.css").read_bytes()
     files["/vendor/hls.mjs"] = (vendor / "hls.mjs").read_bytes()
     files["/settings.json"] = json.dumps(settings).encode()
@@ -82,13 +107,14 @@ def shell_files(settings: Mapping[str, object], pages: Path = PAGES) -> dict[str
     return files
 
 
-def application(settings: Mapping[str, object]) -> Application:
+def application(settings: Mapping[str, object], look: Viewer = OUR_LOOK) -> Application:
     """The ASGI application of the viewer role.
 
-    `settings` are what `GET /settings.json` answers: the public URLs of the other roles that it talks to, and `demo`.
+    `settings` are what `GET /settings.json` answers: the public URLs of the other roles that it talks to, `demo`, and
+    the operator's name and texts.
     """
     policy = content_security_policy(settings).encode()
-    served = {path: _served(path, body, policy) for path, body in shell_files(settings).items()}
+    served = {path: _served(path, body, policy) for path, body in shell_files(settings, look=look).items()}
 
     async def file(request: Request) -> HttpResponse:
         return _file(served[request.scope["path"]], request)
@@ -105,7 +131,7 @@ def _file(file: ServedFile, request: Request) -> HttpResponse:
 
 
 def _served(path: str, body: bytes, policy: bytes) -> ServedFile:
-    suffix = ".html" if path == "/" else Path(path).suffix
+    suffix = Path(path).suffix or ".html"
     etag = b'"' + hashlib.sha256(body).hexdigest()[:24].encode() + b'"'
     headers = (
         (b"content-type", MEDIA_TYPES[suffix].encode()),

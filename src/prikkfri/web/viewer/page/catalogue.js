@@ -80,6 +80,8 @@ export function makeCatalogue(roles, onChange) {
       const known = guide.get(channel.id) ?? [channel.now, channel.next].filter(Boolean);
       return known.filter((programme) => programme.stop > time).slice(0, CARDS_MAX);
     },
+    // When the programme that is on a channel (its id) ends, or null when nothing is known of it.
+    programmeEnds: (id) => (guide.get(id) ?? []).find((programme) => isOn(programme, now()))?.stop ?? null,
     follow: () => keepDoing(refresh),
   };
 }

@@ -20,7 +20,7 @@ chooseLanguage(read("language"));
 wear(read("theme") ?? "system");
 
 const roles = makeRoles(at, device(), () => read("playback")?.token ?? read("device_token") ?? null);
-const session = makeSession(roles, onSession);
+const session = makeSession(roles, onSession, () => catalogue.programmeEnds(read("channel")));
 const catalogue = makeCatalogue(roles, () => {
   watch.refresh();
   signIn.render();
@@ -42,6 +42,7 @@ const signIn = makeSignIn({
   catalogue,
   operator: at.operator,
   statusPage: at.status,
+  texts: at.texts,
   onOpenChannel: watchOpen,
 });
 
@@ -49,16 +50,18 @@ function onSession(state) {
   if (state.kind === "in") {
     signIn.hide();
     watch.wake();
-  } else if (state.kind === "out") {
-    if (watch.awake) watch.sleep();
-    signIn.show();
+    return;
+  }
+  if (watch.awake) watch.sleep();
+  signIn.show();
+  signIn.render();
+  if (state.kind === "out") {
     signIn.fault(state.why, state.why === "wrong" ? $("password") : null, { s: Math.ceil(state.seconds ?? 0) });
   }
-  signIn.render();
 }
 
 function watchOpen(channel) {
-  session.cancel();
+  session.rest();
   signIn.hide();
   watch.wake(channel);
 }
@@ -157,7 +160,8 @@ $("settings").addEventListener("keydown", (event) => {
 
 sayEverything();
 catalogue.follow();
-onSession(session.state);
+if (session.state.kind === "in") onSession(session.state);
+else session.arrive();
 takeLink();
 addEventListener("hashchange", takeLink);
 
@@ -166,7 +170,7 @@ function takeLink() {
   const link = /^#password=([\w-]{43})$/.exec(location.hash)?.[1];
   if (!link) return;
   history.replaceState(null, "", location.pathname);
-  if (session.state.kind !== "out" || watch.awake) session.signOut();
+  if (session.state.kind === "in" || watch.awake) session.signOut();
   signIn.openLink(link);
 }
 

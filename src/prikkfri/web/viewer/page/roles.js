@@ -1,5 +1,6 @@
 // Talks to the other roles, as docs/architecture.md says. Every request has an end.
 
+import { names, proof } from "./device_key.js";
 import { pauseSeconds } from "./waiting.js";
 
 const ANSWER_SECONDS_MAX = 10;
@@ -83,12 +84,14 @@ export async function settings() {
 export function makeRoles(at, device, token) {
   const reported = new Map(); // what was said -> when, in milliseconds
   return {
-    enter: (signal) => ask(`${at.door}/enter`, { ...json({ device }), signal }),
-    waiting: (ticket, signal) => ask(`${at.door}/waiting?ticket=${encodeURIComponent(ticket)}`, { signal }),
-    line: (signal) => ask(`${at.door}/line`, { signal, cache: "default" }), // the same for everybody
-    signIn: (login, password, pass, signal) =>
+    enter: async (signal) => ask(`${at.door}/enter`, { ...json({ device, ...(await names()) }), signal }),
+    // `ticket`, or a pass to which signin gave no answer.
+    waiting: async (ticket, signal) =>
+      ask(`${at.door}/waiting?${new URLSearchParams({ ticket, proof: await proof("enter", ticket) })}`, { signal }),
+    line: (signal, seconds) => ask(`${at.door}/line`, { signal, seconds, cache: "default" }), // the same for everybody
+    signIn: async (login, password, pass, signal) =>
       ask(`${at.signin}/sign-in`, {
-        ...json({ login, password, device, pass }),
+        ...json({ login, password, device, pass, proof: pass && (await proof("sign-in", pass)) }),
         credentials: "include",
         seconds: SIGN_IN_SECONDS_MAX,
         signal,
@@ -103,7 +106,8 @@ export function makeRoles(at, device, token) {
     devices: (deviceToken) => ask(`${at.signin}/devices`, { headers: { Authorization: `Bearer ${deviceToken}` } }),
     // `which` is `{ device }`, or `{ others: true }`.
     endDevices: (deviceToken, which) => ask(`${at.signin}/devices/end`, signed(deviceToken, json(which))),
-    seen: (deviceToken) => ask(`${at.signin}/devices/seen`, signed(deviceToken, { method: "POST" })),
+    // `due`: it is answered under pressure too.
+    seen: (deviceToken, due) => ask(`${at.signin}/devices/seen`, signed(deviceToken, json({ due }))),
     wasIHit: (deviceToken) =>
       ask(`${at.assurance}/was-i-hit`, { headers: { Authorization: `Bearer ${deviceToken}` } }),
     channels: () => ask(`${at.playout}/channels`),

@@ -1,21 +1,26 @@
-// The way in: the form, and the wait when sign-in is full or silent.
+// The way in: the line when there is one, the form when the turn comes, and the wait when sign-in is full or silent.
 
 import { $, channelStyle, element, show, write } from "./element.js";
 import { move, rove, watchFocus } from "./focus.js";
 import { makeNewPassword } from "./new_password.js";
-import { clockTime, duration, say } from "./words.js";
+import { clockTime, duration, figure, say, spokenLanguage } from "./words.js";
 
 const TICK_SECONDS = 0.25;
 const SLOW_SECONDS = 4; // whoever waits longer for an answer is told that it is awaited
 const PATIENT_SECONDS = 2; // an ordinary sign-in is over by then, and asks playout for nothing
-const OPEN_SECONDS = { silent: 4, busy: 10, line: 10 }; // how often to look for open channels, by the kind of the wait
+const NEAR_SECONDS = 30; // before the turn, from when on name and password can be given: a pass is then used at once
+// How often to look for open channels, by the kind of the wait.
+const OPEN_SECONDS = { silent: 4, busy: 10, line: 10, stands: 4, paused: 4, room: 10, drained: 10, network: 10 };
+const PLACED = ["line", "stands", "paused", "room"]; // who waits so has a place
 const now = () => Date.now() / 1000;
 
+// `texts` are the operator's own, by language: `headline`, and `waiting` for those in the line.
 // `onOpenChannel(channel)` is called when somebody watches an open channel without signing in.
-export function makeSignIn({ session, roles, catalogue, operator, statusPage, onOpenChannel }) {
+export function makeSignIn({ session, roles, catalogue, operator, statusPage, texts = {}, onOpenChannel }) {
   const page = $("sign-in");
   const form = $("sign-in-form");
-  let told = null; // the wait that the screen reader has been told of
+  let scene = null; // what is shown: told to the screen reader when it changes
+  let near = false; // the turn comes so soon that name and password can be given
   let openShown = "";
   let outsideSince = null; // since when somebody has stood outside who wants in
   let openAskedAt = 0;
@@ -70,8 +75,8 @@ export function makeSignIn({ session, roles, catalogue, operator, statusPage, on
   page.addEventListener("keydown", (event) => {
     const { key, target } = event;
     const writing = target.tagName === "INPUT";
-    if (key === "Escape" && session.state.wait) session.cancel();
-    else if (key === "Escape" && newPassword.opened) newPassword.close();
+    if (key === "Escape" && newPassword.opened) newPassword.close();
+    else if (key === "Escape" && cancellable()) session.cancel();
     else if (key === "ArrowUp" || key === "ArrowDown" || (key.startsWith("Arrow") && !writing)) {
       if (move(page, key)) event.preventDefault();
     } else if (key === "ArrowRight" && target.name === "password" && target.selectionStart === target.value.length) {
@@ -96,27 +101,78 @@ export function makeSignIn({ session, roles, catalogue, operator, statusPage, on
     field?.focus();
   }
 
+  // Who stands in the line has nothing to give up but what they gave.
+  function cancellable() {
+    const { wait } = session.state;
+    return Boolean(wait) && (!PLACED.includes(wait.kind) || wait.kind === "stands" || session.given);
+  }
+
   function render() {
     if (page.hidden) return;
-    write($("page-title"), `${say("signIn")} – ${operator}`);
     const { state } = session;
-    const wait = state.wait ?? null; // kept while the next try is under way, so that the page stands still
-    show(form, !wait && !newPassword.opened);
+    const wait = newPassword.opened ? null : (state.wait ?? null); // kept while the next try is under way
+    near = wait?.kind === "line" && (near || wait.turnAt - now() <= NEAR_SECONDS);
+    const asked = !wait || (near && !session.given);
+    show(form, asked && !newPassword.opened && state.kind !== "arriving");
     newPassword.render();
-    page.classList.toggle("choosing", newPassword.opened && !wait);
+    page.classList.toggle("choosing", newPassword.opened);
     const slow = state.kind === "asking" && !wait && outsideSince !== null && now() - outsideSince >= SLOW_SECONDS;
-    const note = slow ? "slowSignIn" : noted;
+    const note = state.kind === "arriving" ? "waitPlease" : slow ? "slowSignIn" : noted;
     write($("form-note"), note ? say(note) : "");
     show($("form-note"), note !== null);
     show($("wait"), Boolean(wait));
     page.classList.toggle("waiting", Boolean(wait));
-    $("sign-in-button").disabled = state.kind === "asking";
-    write($("sign-in-button"), say(state.kind === "asking" ? "signingIn" : "signIn"));
+    const busy = state.kind === "asking" && !wait;
+    $("sign-in-button").disabled = busy;
+    write($("sign-in-button"), say(busy ? "signingIn" : "signIn"));
+    write($("headline"), texts.headline?.[spokenLanguage()] || say("headline"));
     sayFault();
+    const turn = !wait && !newPassword.opened && state.kind === "out" ? session.turn : null;
+    renderTurn(turn);
     if (wait) renderWait(state, wait);
-    else told = null;
+    renderTitles(wait, turn);
     lookForOpen(state, wait);
     renderOpen();
+    enter(wait, turn);
+  }
+
+  function renderTurn(until) {
+    show($("turn"), until !== null);
+    if (until === null) return;
+    const left = until - now();
+    const values = { time: clockTime(until), duration: duration(Math.max(0, left)) };
+    write($("turn-title"), say(left > 0 ? "turnTitle" : "turnOverTitle"));
+    write($("turn-text"), say(left > 0 ? "turnText" : "turnOverText", values));
+  }
+
+  // The tab tells it, too, for whoever looks at another one meanwhile.
+  function renderTitles(wait, turn) {
+    write($("page-title"), `${say("signIn")} – ${operator}`);
+    const left = wait?.kind === "line" ? wait.turnAt - now() : 0;
+    if (turn !== null && turn > now()) document.title = `${say("turnTitle")} – ${operator}`;
+    else if (left >= 1) document.title = `${duration(left)} – ${operator}`;
+    else document.title = wait ? `${$("wait-title").textContent} – ${operator}` : operator;
+  }
+
+  // Tells of what has changed, once, and leaves the focus where somebody writes.
+  function enter(wait, turn) {
+    const kind = session.state.kind;
+    if (kind === "asking" && !wait) return; // the form stands as it is
+    const next = newPassword.opened ? "new password" : wait ? wait.kind : turn === null ? kind : "turn";
+    const told = `${next}${wait ? ` ${near} ${session.given}` : ""}`;
+    if (told === scene) return;
+    const before = scene?.split(" ")[0];
+    scene = told;
+    rove(page);
+    const writing = form.contains(document.activeElement) && !form.hidden;
+    if (wait) {
+      const next = near && !session.given ? $("wait-next").textContent : $("wait-text").textContent;
+      write($("announcer"), `${$("wait-title").textContent}. ${next}`);
+      if (before !== wait.kind || form.hidden) $("wait-title").focus();
+    } else if (next === "turn" || next === "out") {
+      if (next === "turn") write($("announcer"), `${$("turn-title").textContent}. ${$("turn-text").textContent}`);
+      if (!writing) $("login").focus();
+    }
   }
 
   function lookForOpen(state, wait) {
@@ -132,22 +188,30 @@ export function makeSignIn({ session, roles, catalogue, operator, statusPage, on
 
   function renderWait(state, wait) {
     const inLine = wait.kind === "line";
-    const left = Math.max(0, (inLine ? wait.turnAt : wait.nextTryAt) - now());
-    const asking = state.kind === "asking" && !inLine; // asking for one's place is nothing to tell of
-    $("wait").style.setProperty("--left", asking ? 0 : Math.min(1, left / (inLine ? wait.firstSeconds : wait.seconds)));
+    const placed = PLACED.includes(wait.kind);
+    const end = { line: wait.turnAt, room: wait.opensAt }[wait.kind] ?? wait.nextTryAt;
+    const left = Math.max(0, end - now());
+    const asking = state.kind === "asking" && (!placed || wait.kind === "stands"); // of one's place nothing is to tell
+    $("wait").style.setProperty("--left", asking ? 0 : Math.min(1, left / (placed ? wait.firstSeconds : wait.seconds)));
     $("wait").classList.toggle("asking", asking);
-    write($("wait-figure"), asking ? "" : String(inLine ? wait.place : Math.ceil(left)));
-    write($("wait-title"), say(`${wait.kind}Title`, { time: clockTime(wait.since) }));
-    const values = { s: Math.ceil(left), place: wait.place, duration: duration(left) };
-    write($("wait-text"), asking ? say("tryingAgain") : say(`${wait.kind}Text`, values));
+    const place = wait.kind === "room" ? clockTime(wait.opensAt) : figure(wait.place);
+    const ring = asking ? "" : placed ? place : String(Math.ceil(left));
+    write($("wait-figure"), ring);
+    $("wait-figure").classList.toggle("long", ring.length > 5);
+    write($("wait-title"), say(`${wait.kind}Title`, { time: clockTime(wait.opensAt ?? wait.since) }));
+    const values = { s: Math.ceil(left), place, duration: duration(left), time: clockTime(wait.since) };
+    const text = inLine && left < 1 ? "lineSoonText" : `${wait.kind}Text`;
+    write($("wait-text"), asking ? say("tryingAgain") : say(text, values));
+    const told = session.given ? "lineGiven" : near ? "lineNear" : "lineNext";
+    const paused = { fault: "pausedFault", maintenance: "pausedMaintenance" }[wait.reason] ?? "pausedOther";
+    write($("wait-next"), wait.kind === "paused" ? say(paused) : inLine || wait.kind === "room" ? say(told) : "");
+    write($("wait-own"), placed ? (texts.waiting?.[spokenLanguage()] ?? "") : "");
+    for (const id of ["wait-next", "wait-own"]) show($(id), $(id).textContent !== "");
     $("wait-now").disabled = asking;
     show($("wait-now"), wait.kind === "silent"); // when it is full, coming early helps nobody
-    show($("wait-status"), wait.kind === "silent");
-    if (told === wait.kind) return;
-    told = wait.kind;
-    rove(page);
-    $("wait-title").focus();
-    write($("announcer"), `${$("wait-title").textContent}. ${$("wait-text").textContent}`);
+    show($("wait-status"), wait.kind === "silent" || wait.kind === "stands");
+    write($("wait-cancel"), say(wait.kind === "stands" ? "signInAnyway" : "cancel"));
+    show($("wait-cancel"), cancellable());
   }
 
   function renderOpen() {
@@ -181,11 +245,10 @@ export function makeSignIn({ session, roles, catalogue, operator, statusPage, on
     render,
     show() {
       if (!page.hidden) return;
+      scene = null;
       show(page, true);
-      document.title = operator;
       rove(page);
       render();
-      $("login").focus();
     },
     // For whoever comes by customer service's link.
     openLink(link) {

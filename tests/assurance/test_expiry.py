@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prikkfri.assurance.expiring import Expiring
+from prikkfri.assurance.expiry import ExpiryMap
 
 KEYS = st.integers(0, 7)
 ENDS = st.sampled_from([-3.5, -0.25, 0.0, 0.25, 1.0, 1.5, 1.75, 2.0, 7.0])
@@ -18,7 +18,7 @@ STEPS = st.one_of(
 @given(st.lists(STEPS, max_size=40))
 @settings(max_examples=200)
 def test_it_is_a_mapping_from_which_what_has_ended_is_taken(steps: list[tuple[object, ...]]) -> None:
-    entries: Expiring[int, str] = Expiring()
+    entries: ExpiryMap[int, str] = ExpiryMap()
     plain: dict[int, tuple[str, float]] = {}
     for number, (what, *values) in enumerate(steps):
         if what == "put":
@@ -41,7 +41,7 @@ def test_it_is_a_mapping_from_which_what_has_ended_is_taken(steps: list[tuple[ob
 
 
 def test_what_was_taken_out_long_before_its_end_leaves_nothing_behind() -> None:
-    entries: Expiring[int, str] = Expiring()
+    entries: ExpiryMap[int, str] = ExpiryMap()
     for number in range(10_000):
         entries.put(number, "", 1_000.5)
         entries.take(number)

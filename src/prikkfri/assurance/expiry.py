@@ -14,7 +14,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Expiring(Mapping[K, V], Generic[K, V]):
+class ExpiryMap(Mapping[K, V], Generic[K, V]):
     """Its entries stand in the order in which they were first put in; one owner changes it."""
 
     def __init__(self) -> None:
