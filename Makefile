@@ -35,6 +35,8 @@ mutants: .venv/.mutants  ## What no quick test notices when it changes (hours; g
 	$(BIN)/python tests/mutants.py run
 
 bench: .venv/.tests  ## Run the benchmarks (minutes), each with machine and date
+	@$(BIN)/prikkfri bench sms
+	@$(BIN)/prikkfri bench signin
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean:  ## Remove what was built and installed, keep prikkfri-home

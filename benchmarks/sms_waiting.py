@@ -114,7 +114,7 @@ async def fill(database: Database, size: int) -> None:
         "accepted_at": f"{NOW - 1_800} + n / 1e6", "due_at": f"{NOW - 1_800} + n / 1e6",
         "expires_at": f"{NOW + 86_400}",
         "attempts": "0", "reason": "''", "next_hop_id": "''", "attempted_at": "0", "sent_at": "0", "ended_at": "0",
-        "receipt": "''", "receipt_state": "0", "receipt_at": "0",
+        "receipt": "''", "receipt_state": "0", "receipt_at": "0", "holder": "''",
     }  # fmt: skip
     assert set(Message.__struct_fields__) <= {*plain, "id", "submission", "target", "user_reference", "sessions_ended"}
 

@@ -8,7 +8,7 @@ from message_table import NOW
 from sms_house import HURRIED, NUMBER, House, Peer
 from waiting import eventually
 
-from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status, Tag
+from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status, Tag, encode_body
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt
 from prikkfri.protocols.smpp.session import Request
 from prikkfri.sms.intake import ReceiptDelivery
@@ -309,6 +309,25 @@ async def test_a_repeat_is_acknowledged_and_counted_and_a_contradiction_is_kept_
             assert await told(link, "0" * number + "ff", word="EXPIRED") == Status.OK
         assert await at.fetch("SELECT COUNT(*) FROM sms_event WHERE event = 'contradicted'") == [(5,)]
         assert await at.fetch("SELECT state FROM sms_message") == [("delivered",)]
+
+
+async def test_receipts_that_come_together_are_taken_as_if_each_had_come_alone(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        for identity in ("ff", "fe", "fd"):
+            await sent(at, link, client, identity)
+        words = [("ff", "DELIVRD"), ("none", "DELIVRD"), ("fe", "UNDELIV"), ("00FF", "UNDELIV"), ("fd", "DELIVRD")]
+        for identity, word in words:
+            octets = f"id:{identity} sub:001 dlvrd:001 stat:{word} err:000 text:".encode()
+            body = encode_body(ShortMessage(source=NUMBER, destination="Shop", octets=octets, esm_class=4))
+            link.connection.session.ask(Command.DELIVER_SM, body, identity, 0.0)
+        link.connection.flush()
+        assert [(await link.answered()).status for _ in words] == [Status.OK] * len(words)
+        assert await at.fetch("SELECT next_hop_id, state FROM sms_message ORDER BY next_hop_id") == [
+            ("fd", "delivered"), ("fe", "undeliverable"), ("ff", "delivered"),
+        ]  # fmt: skip
+        assert await at.fetch("SELECT next_hop_id, state FROM sms_network_receipt") == [("none", "waiting")]
+        assert await at.fetch("SELECT COUNT(*) FROM sms_event WHERE event = 'contradicted'") == [(1,)]
 
 
 async def test_a_receipt_is_about_a_message_of_its_own_link_and_id_and_number(house: Any) -> None:

@@ -1,7 +1,6 @@
 """Nothing reaches the socket but the message that was sealed, whatever the encoder does; and what differs is held."""
 
 import os
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -118,9 +117,9 @@ def test_a_number_is_read_as_its_reader_reads_it() -> None:
     right = wire_body(swedish, SEALER, Party("link", "nord"), now=NOW, numbering=norwegian)
     assert difference(pdu(right), SEQUENCE, right.wanted) == ""
     wrong = wire_body(swedish, SEALER, Party("link", "nord"), now=NOW, encode=unmarked, numbering=norwegian)
-    wanted = replace(wrong.wanted, recipient_kind=(0, 1))
+    wanted = structs.replace(wrong.wanted, recipient_kind=(0, 1))
     assert difference(pdu(wrong), SEQUENCE, wanted) == "recipient"
-    wanted = replace(wrong.wanted, recipient_kind=(0, 1), numbering=INTERNATIONAL)
+    wanted = structs.replace(wrong.wanted, recipient_kind=(0, 1), numbering=INTERNATIONAL)
     assert difference(pdu(wrong), SEQUENCE, wanted) == ""
 
 

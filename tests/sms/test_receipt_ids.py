@@ -2,11 +2,11 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from prikkfri.sms.receipt_ids import (
     ALL,
@@ -23,6 +23,7 @@ from prikkfri.sms.receipt_ids import (
     fold,
     is_number_of,
     key,
+    keys_apart,
     learn,
     match,
     readings,
@@ -211,3 +212,11 @@ def test_it_is_told_when_nothing_fits() -> None:
         "link nord: the last 20 receipts fit no message, their ids read as decimal, as is set"
     )
     assert complaint("nord", None, learn(habit, Match("m", SAME))) is None
+
+
+def test_of_several_receipts_those_are_looked_for_together_that_share_no_key() -> None:
+    ff, fe, shared, none = frozenset({"ff", "255"}), frozenset({"fe"}), frozenset({"255", "7"}), frozenset[str]()
+    assert keys_apart([ff, fe, none]) == [ff, fe]
+    assert keys_apart([ff, fe, shared]) == [fe]
+    assert keys_apart([fe, fe]) == []
+    assert keys_apart([]) == []

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 from message_table import BASE
+from msgspec import structs
 from sms_house import ANSWER_SECONDS_MAX, HURRIED, SETTINGS
 from waiting import eventually
 
 from prikkfri.config import Account
 from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable
 from prikkfri.protocols.smpp.concatenation import payload
-from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status, Tag
-from prikkfri.protocols.smpp.receipt import MessageState, is_receipt, parse_receipt
+from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status, Tag, encode_body
+from prikkfri.protocols.smpp.receipt import MessageState, Receipt, is_receipt, parse_receipt, receipt_message
 from prikkfri.protocols.smpp.session import Request, SessionEnd
 from prikkfri.protocols.smpp.text import decode_text
 from prikkfri.sms.messages import reference_of
@@ -519,6 +520,19 @@ async def test_a_receipt_settles_a_doubt(house: Any) -> None:
         at.clock.advance(2 * IN_DOUBT_SECONDS)
         await at.nothing_more_for(link, client)
         assert "doubt-settled" in [step.event for step in (await at.centre.trail(identity)).steps]
+
+
+async def test_a_doubt_that_a_receipt_settles_is_known_by_its_id_to_the_next_that_came_with_it(house: Any) -> None:
+    async with house(receipt_ids="decimal") as at:
+        _, message, _ = await in_doubt(at, "shop")
+        link = await at.bound_link()
+        for identity, about in (("ff", message), ("255", structs.replace(message, tlvs=()))):
+            receipt = receipt_message(Receipt(identity, MessageState.DELIVERED), about, submitted=0.0, done=0.0)
+            link.connection.session.ask(Command.DELIVER_SM, encode_body(receipt), identity, 0.0)
+        link.connection.flush()
+        assert [(await link.answered()).status for _ in range(2)] == [Status.OK] * 2
+        assert await at.fetch("SELECT state FROM sms_message") == [("delivered",)]
+        assert await at.fetch("SELECT COUNT(*) FROM sms_network_receipt") == [(0,)]
 
 
 async def test_of_two_messages_that_were_given_one_id_a_receipt_is_about_the_one_whose_reference_it_bears(

@@ -47,6 +47,7 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.end_overdue, {"state": DeliveryState.WAITING, "before": 1.0, "limit": 10, "now": 1.0}),
     (store.end_overdue, {"state": DeliveryState.SENT, "before": 1.0, "limit": 10, "now": 1.0}),
     (receipts.known, {"target": "link:nord", "keys": ["n"]}),
+    (receipts.known_by_key, {"target": "link:nord", "keys": ["n", "m", "o"]}),
     (receipts.add_unknown_state, {"message": "a", "word": "GONE", "now": 1.0}),
     (receipts.add_contradiction, {"message": "a", "what": "it was", "now": 1.0}),
     (receipts.one_before, {"link": "nord", "next_hop_id": "n"}),

@@ -15,7 +15,7 @@ from prikkfri.sms.messages import DueReceipt, Ending, Message, message_id
 from prikkfri.sms.network_receipts import KnownMessage
 from prikkfri.sms.placing import store as placing
 from prikkfri.sms.receipts import store as receipts
-from prikkfri.sms.receipts.store import SAME_ID_MAX
+from prikkfri.sms.receipts.store import KEYS_AT_ONCE, SAME_ID_MAX
 from prikkfri.sms.routes import store as routes_store
 from prikkfri.sms.routing import ExposedMessage, RouteOutage
 from prikkfri.sms.submissions import store as submissions_store
@@ -364,6 +364,37 @@ async def test_messages_are_known_by_the_folded_id_that_their_link_gave_the_newe
     assert found.result == [
         KnownMessage(row["id"], row["next_hop_key"], row["recipient"], row["state"], row["sent_at"]) for row in wanted
     ]
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_many_ids_are_known_at_once_as_each_is_alone_and_one_with_too_many_messages_is_left_to_be_asked_alone(
+    database: Database, more: int
+) -> None:
+    """The last of them share a statement of their own: one that gets as many rows as it may could have got more."""
+    keys = [f"id{number}" for number in range(KEYS_AT_ONCE + 3)]
+    rows = numbered([
+        *({**BASE, "next_hop_key": key, "target": "link:nord", "state": "sent", "id": key} for key in keys[1:-1]),
+        {**BASE, "next_hop_key": "id1", "target": "link:syd", "state": "sent", "id": "elsewhere"},
+        *({**BASE, "next_hop_key": "id2", "target": "link:nord", "state": "delivered", "id": f"x{n}"} for n in (2, 1)),
+        *({**BASE, "next_hop_key": keys[-2], "target": "link:nord", "state": "sent", "id": f"y{n:02}"}
+          for n in range(SAME_ID_MAX + more)),
+    ])  # fmt: skip
+
+    async def look(tx: Transaction) -> tuple[dict[str, list[KnownMessage]], dict[str, list[KnownMessage]]]:
+        alone = {key: await receipts.known(tx, "link:nord", [key]) for key in keys}
+        return await receipts.known_by_key(tx, "link:nord", keys), alone
+
+    found = await effect(database, rows, look)
+    found.untouched()
+    together, alone = found.result
+    assert len(alone["id2"]) == 3 and alone["id0"] == alone[keys[-1]] == []
+    left_out = keys[KEYS_AT_ONCE:] if more else []
+    assert together == {key: messages for key, messages in alone.items() if key not in left_out}
+
+
+async def test_of_no_ids_nothing_is_asked(database: Database) -> None:
+    found = await effect(database, [], lambda tx: receipts.known_by_key(tx, "link:nord", []))
+    assert found.result == {}
 
 
 PARTS: list[tuple[list[str], DeliveryState | None]] = [

@@ -7,6 +7,7 @@ import typer
 
 from prikkfri.app.locks import out_of_reach
 from prikkfri.cli import (
+    benchmarks,
     checks,
     incidents,
     line,
@@ -82,6 +83,7 @@ application.command()(locating.locate)
 application.add_typer(subscribers.commands, name="subscribers")
 application.add_typer(rehearsals.commands, name="rehearse")
 application.add_typer(simulations.commands, name="simulate")
+application.add_typer(benchmarks.commands, name="bench")
 application.add_typer(quarantine.commands, name="quarantine", invoke_without_command=True)
 application.add_typer(line.commands, name="line")
 application.add_typer(restored.commands, name="sms")

@@ -84,7 +84,7 @@ class Installation:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
                 env=_without_ours(os.environ) | dict(self.settings),
-                process_group=0,
+                start_new_session=True,  # uvloop knows no process_group
             )
         self._running[name] = _Process(arguments, process)
         assert process.stdout is not None
@@ -94,6 +94,10 @@ class Installation:
             line = b""
         if line != b"ready\n":
             raise PrikkfriError(f"{name} does not start; see {log}")
+
+    def pid(self, name: str) -> int:
+        """The process of a role or a program that was started."""
+        return self._running[name].process.pid
 
     async def harm(self, role: str, harm: Harm) -> None:
         """Kills, freezes or slows a role until it is given back."""

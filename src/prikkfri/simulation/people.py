@@ -176,10 +176,13 @@ class Viewer:
     async def _submit_and_look_round(self, admission: str, asked: ViewerRequest) -> float:
         """Signs in once, and looks at what is open while that takes long; returns the pause before the next try."""
         submitting = asyncio.create_task(self._submit(admission, asked))
-        done, _ = await asyncio.wait({submitting}, timeout=PATIENT_SECONDS)
-        if not done and not asked.saw_open_channel_at:
-            asked.saw_open_channel_at = await self._watch_open_channel(f"{self.at.playout}/open")
-        return await submitting
+        try:
+            done, _ = await asyncio.wait({submitting}, timeout=PATIENT_SECONDS)
+            if not done and not asked.saw_open_channel_at:
+                asked.saw_open_channel_at = await self._watch_open_channel(f"{self.at.playout}/open")
+            return await submitting
+        finally:
+            submitting.cancel()  # whoever leaves takes the question along
 
     async def _submit(self, admission: str, asked: ViewerRequest) -> float:
         """Signs in once; returns the pause before the next try."""

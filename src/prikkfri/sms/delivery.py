@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from prikkfri.config import SENSITIVE_CLASSES, Account, Link
 from prikkfri.errors import ProtocolError
 from prikkfri.protocols.smpp.concatenation import without_parameters
@@ -58,8 +60,7 @@ def is_too_late(message: Message, now: float) -> bool:
     return message.expires_at - now < VALIDITY_SECONDS_MIN
 
 
-@dataclass(frozen=True)
-class OutgoingPdu:
+class OutgoingPdu(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     wanted: ExpectedMessage | ExpectedReceipt
     """What it has to say: nobody has looked yet whether it does."""

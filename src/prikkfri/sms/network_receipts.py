@@ -1,8 +1,9 @@
 """What a network tells of a message: of which one, and how long a receipt waits that fits none yet."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.sms.intake import ReceiptDelivery
@@ -38,7 +39,7 @@ class NetworkReceipt(NamedTuple):
 
     @property
     def identities(self) -> tuple[str, ...]:
-        return tuple(each for each in (self.next_hop_id, self.other_id) if each)
+        return tuple([each for each in (self.next_hop_id, self.other_id) if each])
 
     @property
     def state(self) -> MessageState | None:
@@ -80,8 +81,7 @@ class KnownMessage(NamedTuple):
     sent_at: float
 
 
-@dataclass(frozen=True)
-class ReceiptMatch:
+class ReceiptMatch(msgspec.Struct, frozen=True, gc=False):
     message: str
     state: DeliveryState
     sent_at: float
@@ -99,8 +99,10 @@ def find(
     """The message that a receipt is about. Where several fit, one that is still open goes before those that ended."""
     addresses = (receipt.source, receipt.destination)
 
+    identities = receipt.identities
+
     def among(messages: Sequence[KnownMessage]) -> Match | MismatchReason:
-        return match(receipt.identities, addresses, [Candidate(*each[:3]) for each in messages], ways)
+        return match(identities, addresses, [Candidate(*each[:3]) for each in messages], ways)
 
     found = among(known)
     if found is MismatchReason.SEVERAL:

@@ -6,7 +6,8 @@ them, and compared with what stands in the store and under the seal, and not wit
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from prikkfri.protocols.smpp.reading_back import DecodedPdu, beside_text, read, text_of
 from prikkfri.sms.addresses import Numbering, read_recipient
@@ -22,8 +23,7 @@ class Differs(Exception):
     """What was to be written is not what it is to say; the text says in what."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExpectedPdu:
+class ExpectedPdu(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a PDU is to say."""
 
     command: int
@@ -34,8 +34,7 @@ class ExpectedPdu:
     sender_kind: tuple[int, int]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExpectedMessage(ExpectedPdu):
+class ExpectedMessage(ExpectedPdu, frozen=True, kw_only=True, gc=False):
     numbering: Numbering
     """How its reader reads numbers."""
     octets: bytes
@@ -53,8 +52,7 @@ class ExpectedMessage(ExpectedPdu):
     validity: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExpectedReceipt(ExpectedPdu):
+class ExpectedReceipt(ExpectedPdu, frozen=True, kw_only=True, gc=False):
     message: str
     """The id of which it tells."""
     state: int

@@ -15,10 +15,13 @@ and `complaint` says when nothing fits any more.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
+
+import msgspec
+from msgspec import structs
 
 VOTES_MIN = 10
 """So many receipts, and all by one reading, before a link is taken to write so always."""
@@ -70,6 +73,12 @@ def expected_ids(identities: Collection[str], ways: Sequence[Reading] = ALL) -> 
     return frozenset(found for each in identities for way in ways if (found := key(each, way)) is not None)
 
 
+def keys_apart(receipts: Sequence[frozenset[str]]) -> list[frozenset[str]]:
+    """Of the keys that several receipts may be about, those sets of which no key is another receipt's, too."""
+    times = Counter(found for keys in receipts for found in keys)
+    return [keys for keys in receipts if keys and all(times[found] == 1 for found in keys)]
+
+
 class Candidate(NamedTuple):
     """A message that went over the link, and is open or has ended not long ago."""
 
@@ -80,8 +89,7 @@ class Candidate(NamedTuple):
     """With its country code."""
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(msgspec.Struct, frozen=True, gc=False):
     message: str
     taught: Reading | None
     """The one reading by which it fits; None when more than one does (`5` is five to any base)."""
@@ -106,19 +114,18 @@ def match(
     swap them; empty ones count for nothing, and where none is told, the id alone must name one message.
     """
     told = [address for address in addresses if address]
-    keys = expected_ids(identities, ways)
-    by_id = [each for each in candidates if each.key in keys]
+    keys = [[key(identity, way) for way in ways] for identity in identities]
+    by_id = [each for each in candidates if any(each.key in read for read in keys)]
     if not by_id:
         return MismatchReason.NO_MESSAGE
     fitting = [each for each in by_id if not told or any(is_number_of(each.recipient, address) for address in told)]
     if not fitting:
         return MismatchReason.OTHER_NUMBER
     # The parameter is the network's own word, and as it is written comes before what it could be read as.
-    for identity in identities:
-        keys = expected_ids([identity], ways)
-        by_this = [each for each in fitting if each.key in keys]
+    for read in keys:
+        by_this = [each for each in fitting if each.key in read]
         if len({each.message for each in by_this}) == 1:
-            taught = [way for way in ways if key(identity, way) == by_this[0].key]
+            taught = [way for way, found in zip(ways, read, strict=True) if found == by_this[0].key]
             return Match(by_this[0].message, taught[0] if len(taught) == 1 and told else None)
     return MismatchReason.SEVERAL
 
@@ -129,8 +136,7 @@ def is_number_of(recipient: str, written: str) -> bool:
     return recipient == digits or (len(digits) >= _AGREEING_DIGITS_MIN and recipient.endswith(digits))
 
 
-@dataclass(frozen=True)
-class Habit:
+class Habit(msgspec.Struct, frozen=True, gc=False):
     """What a link's receipts have taught of how it writes ids; to be stored by link."""
 
     same: int = 0
@@ -143,9 +149,9 @@ class Habit:
     @property
     def settled(self) -> Reading | None:
         """The one way in which the link writes; None while that is not known, or when it writes in several."""
-        votes = {Reading.SAME: self.same, Reading.DECIMAL: self.decimal, Reading.HEXADECIMAL: self.hexadecimal}
-        [way, *others] = sorted(votes, key=lambda each: -votes[each])
-        return way if votes[way] >= VOTES_MIN and not any(votes[each] for each in others) else None
+        votes = ((Reading.SAME, self.same), (Reading.DECIMAL, self.decimal), (Reading.HEXADECIMAL, self.hexadecimal))
+        [(way, most), *others] = [vote for vote in votes if vote[1]] or [(Reading.SAME, 0)]
+        return way if most >= VOTES_MIN and not others else None
 
 
 def readings(setting: Reading | None, habit: Habit) -> tuple[Reading, ...]:
@@ -159,15 +165,15 @@ def readings(setting: Reading | None, habit: Habit) -> tuple[Reading, ...]:
 def learn(habit: Habit, found: Match | MismatchReason) -> Habit:
     """What is known after one more receipt. One that fits another number or several teaches nothing."""
     if found is MismatchReason.NO_MESSAGE:
-        return replace(habit, missed=habit.missed + 1)
+        return structs.replace(habit, missed=habit.missed + 1)
     if isinstance(found, MismatchReason):
         return habit
     if found.taught is None:
-        return replace(habit, missed=0)
+        return structs.replace(habit, missed=0)
     if habit.settled not in (None, found.taught):
         habit = Habit()  # the partner has changed its ways
     count = getattr(habit, found.taught.value)
-    return replace(habit, missed=0, **{found.taught.value: count + 1})
+    return structs.replace(habit, missed=0, **{found.taught.value: count + 1})
 
 
 def complaint(link: str, setting: Reading | None, habit: Habit) -> str | None:

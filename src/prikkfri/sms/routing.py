@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 from prikkfri.config import SHORT_CODE_DIGITS_MAX, Account, Link, Sms
@@ -19,6 +20,7 @@ class Party(NamedTuple):
         return f"{self.kind}:{self.name}"
 
     @classmethod
+    @lru_cache(maxsize=1_024)  # they are few, and each message names them again and again
     def parse(cls, text: str) -> Self:
         return cls(*text.split(":", 1))
 

@@ -7,6 +7,7 @@ and what is theirs alone, stands in a `store.py` of their own.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 
 from msgspec import structs
 
@@ -220,6 +221,18 @@ async def give_up(tx: Transaction, ids: Sequence[str], *, now: float) -> list[En
     return ended
 
 
+@lru_cache(maxsize=256)
+def _ending(where: str, event: Event, *, erases: bool) -> str:
+    """The statement that ends those of which `where` tells; each ending would else write it anew."""
+    change = MESSAGE.change(event)
+    sealed = "NULL" if erases else "sealed"
+    return (
+        f"UPDATE sms_message SET {change.put}, reason = :reason, ended_at = :now, sealed = {sealed},"
+        f" {_RECEIPT_DUE_AT_ONCE}, receipt_state = :told, receipt_at = :now"
+        f" WHERE {where} AND {change.where} RETURNING {_ENDING}"
+    )
+
+
 async def _end(
     tx: Transaction,
     where: str,
@@ -230,12 +243,8 @@ async def _end(
     now: float,
     event: Event | None = None,
 ) -> list[Ending]:
-    change = MESSAGE.change(event or ENDINGS[state])
-    sealed = "sealed" if state is DeliveryState.QUARANTINED else "NULL"
     rows = await tx.fetch(
-        f"UPDATE sms_message SET {change.put}, reason = :reason, ended_at = :now, sealed = {sealed},"
-        f" {_RECEIPT_DUE_AT_ONCE}, receipt_state = :told, receipt_at = :now"
-        f" WHERE {where} AND {change.where} RETURNING {_ENDING}",
+        _ending(where, event or ENDINGS[state], erases=state is not DeliveryState.QUARANTINED),
         {
             **which,
             "reason": reason,

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 from prikkfri.errors import RemoteProtocolError
 
@@ -48,4 +49,10 @@ def format_absolute(moment: float, now: float) -> str:
 
 def format_minute(moment: float) -> str:
     """`YYMMDDhhmm` in UTC, as delivery receipts carry it."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%y%m%d%H%M")
+    return _written_minute(int(moment // 60))
+
+
+@lru_cache(maxsize=4_096)
+def _written_minute(minute: int) -> str:
+    """Receipts of one moment tell of few minutes."""
+    return datetime.fromtimestamp(minute * 60, UTC).strftime("%y%m%d%H%M")

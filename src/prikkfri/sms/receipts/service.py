@@ -8,7 +8,7 @@ the first to be looked at.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -21,6 +21,7 @@ from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Ending, network_state, reference_of
 from prikkfri.sms.network_receipts import (
     NO_REFERENCE,
+    KnownMessage,
     NetworkReceipt,
     ReceiptMatch,
     as_kept,
@@ -39,6 +40,7 @@ from prikkfri.sms.receipt_ids import (
     Reading,
     complaint,
     expected_ids,
+    keys_apart,
     learn,
     readings,
 )
@@ -66,6 +68,8 @@ class ReceiptResult:
     """By receipt that was kept, its message."""
     contradicted: list[str] = field(default_factory=list)
     """What receipts say against what their messages have come to."""
+    known: dict[frozenset[str], list[KnownMessage]] = field(default_factory=dict)
+    """What was asked for ahead, by the keys of a receipt."""
     fitted: list[tuple[str, ReceiptMatch, bool]] = field(default_factory=list)
     """By link, what receipts have found, and whether they waited for it."""
 
@@ -121,10 +125,31 @@ class Receipts:
                 await self._shared.clock.sleep(self._shared.timing.storage_pause_seconds)
 
     async def take(
-        self, tx: Transaction, settling: ReceiptResult, link: str, told: ReceiptDelivery, now: float
-    ) -> bool:
-        """Settles a receipt that has come, or keeps it; False when too many are kept already."""
-        receipt = as_kept(told, link, "", now)
+        self, tx: Transaction, settling: ReceiptResult, link: str, told: Sequence[ReceiptDelivery], now: float
+    ) -> list[ReceiptDelivery]:
+        """Settles receipts that have come, or keeps them; returns those for which there is no room."""
+        receipts = [as_kept(each, link, "", now) for each in told]
+        await self._look_ahead(tx, settling, link, receipts)
+        return [
+            each
+            for each, receipt in zip(told, receipts, strict=True)
+            if not await self._take(tx, settling, receipt, now)
+        ]
+
+    async def _look_ahead(
+        self, tx: Transaction, settling: ReceiptResult, link: str, receipts: Sequence[NetworkReceipt]
+    ) -> None:
+        """Asks for the messages of many receipts at once, as far as what becomes of one is nothing to the others."""
+        ways = readings(self._settings.get(link), self.habit(link))
+        apart = keys_apart([expected_ids(receipt.identities, ways) for receipt in receipts])
+        found = await store.known_by_key(tx, str(Party("link", link)), [key for keys in apart for key in keys])
+        for keys in apart:
+            if all(key in found for key in keys):
+                settling.known[keys] = [message for key in keys for message in found[key]]
+
+    async def _take(self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, now: float) -> bool:
+        """False when too many are kept already."""
+        link = receipt.link
         before = None
         if self._waiting[link] or settling.waiting[link]:
             before = await store.one_before(tx, link, receipt.next_hop_id)
@@ -207,7 +232,9 @@ class Receipts:
         found: ReceiptMatch | MismatchReason = MismatchReason.NO_MESSAGE
         # What has been learnt since it came goes before all that could be meant: of several it may leave one.
         for ways in dict.fromkeys((readings(setting, habit), *([ALL] if last and not setting else []))):
-            found = find(receipt, await store.known(tx, target, expected_ids(receipt.identities, ways)), ways)
+            keys = expected_ids(receipt.identities, ways)
+            known = settling.known.pop(keys, None)
+            found = find(receipt, await store.known(tx, target, keys) if known is None else known, ways)
             if isinstance(found, ReceiptMatch):
                 break
         if receipt.reference != NO_REFERENCE and not is_named(receipt, found):
@@ -217,6 +244,7 @@ class Receipts:
             meant = {each for each in (*doubtful, *unanswered) if reference_of(each) == receipt.reference}
             if len(meant) == 1 and not meant.isdisjoint(doubtful):  # of two that share 16 bits either may be meant
                 [message] = meant
+                settling.known.clear()  # the id that it gets now may be another receipt's, too
                 await messages.mark_sent(tx, [(message, receipt.next_hop_id)], now=now)
                 step = Step(now, "doubt-settled", "the network's receipt names it")
                 await messages.add_events(tx, [(message, step)])

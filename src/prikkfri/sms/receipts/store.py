@@ -22,6 +22,7 @@ IN_DOUBT_MAX = 1_000
 """To one number."""
 SAME_ID_MAX = 20
 """Of the messages to which a link gave one id, the newest."""
+KEYS_AT_ONCE = 64
 WORDS_KEPT_MAX = CONTRADICTIONS_KEPT_MAX = 5
 """Of each message."""
 
@@ -73,6 +74,28 @@ async def known(queries: Queries, target: str, keys: Iterable[str]) -> list[Know
             {"target": target, "key": key, "most": SAME_ID_MAX},
         )
     return [KnownMessage(*row) for row in rows]  # type: ignore[arg-type]
+
+
+async def known_by_key(queries: Queries, target: str, keys: Sequence[str]) -> dict[str, list[KnownMessage]]:
+    """`known` for many keys in few statements. One is left out that has to be asked for alone: it has too many."""
+    found: dict[str, list[KnownMessage]] = {}
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        some = keys[start : start + KEYS_AT_ONCE]
+        # Of few lengths, so that both engines know the statement again; a key that stands there twice is found once.
+        length = 1 << (len(some) - 1).bit_length()
+        names = {f"key{number}": some[min(number, len(some) - 1)] for number in range(length)}
+        most = len(some) + SAME_ID_MAX
+        rows = await queries.fetch(
+            "SELECT id, next_hop_key, recipient, state, sent_at FROM sms_message WHERE target = :target"
+            f" AND next_hop_key IN ({', '.join(f':{name}' for name in names)}) AND next_hop_key <> '' LIMIT :most",
+            {"target": target, "most": most, **names},
+        )
+        if len(rows) < most:  # else there may be more, and these need not be the newest
+            by_key: dict[str, list[KnownMessage]] = {key: [] for key in some}
+            for row in sorted(rows, reverse=True):
+                by_key[row[1]].append(KnownMessage(*row))
+            found |= {key: messages[:SAME_ID_MAX] for key, messages in by_key.items()}
+    return found
 
 
 async def add_unknown_state(tx: Transaction, message: str, word: str, *, now: float) -> None:

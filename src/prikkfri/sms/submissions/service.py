@@ -116,9 +116,7 @@ class Submissions:
             settling = ReceiptResult([ending for ending in endings if ending is not None])
             if party.kind == "link":
                 await self._receipts.answers_came(tx, party.name, [identity for _, identity in intake.sent], now)
-            refused = [
-                told for told in intake.told if not await self._receipts.take(tx, settling, party.name, told, now)
-            ]
+            refused = await self._receipts.take(tx, settling, party.name, intake.told, now)
             await self._receipts.record(tx, settling, now)
             return refused, settling
 
