@@ -18,7 +18,8 @@ has in quotes) or puts marks round prose needs no entry: neither changes a decis
     python tests/mutants.py mypy                mypy over what mutmut made, for mutmut
 
 FILE is a file or folder under src/prikkfri ("door", "sms/routing.py"); without one it is all that [tool.mutmut] in
-pyproject.toml names. `--tests tests/door --` takes some tests only, and is quicker; `--children 1`: one at a time.
+pyproject.toml names. A shell that is left out there is changed when it is named itself.
+`--tests tests/door --` takes some tests only, and is quicker; `--children 1`: one at a time.
 It works in .mutants/, and needs what `make setup-tests` installs.
 Exit code 1: one survived without a reason, an entry is stale, or less than 95 % of what changes something is noticed.
 """
@@ -35,6 +36,7 @@ import sys
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -143,7 +145,12 @@ def prepare(files: list[str], tests: list[str]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     if files:
-        text = setting(text, "only_mutate", [f"{SOURCES}/{name}" + "/*" * (not name.endswith(".py")) for name in files])
+        named = [f"{SOURCES}/{name}" + "/*" * (not name.endswith(".py")) for name in files]
+        text = setting(text, "only_mutate", named)
+        left_out = tomllib.loads(text)["tool"]["mutmut"]["do_not_mutate"]
+        text = setting(
+            text, "do_not_mutate", [each for each in left_out if not any(fnmatch(name, each) for name in named)]
+        )
     if tests:
         text = setting(text, "pytest_add_cli_args_test_selection", tests)
     (folder / "pyproject.toml").write_text(text, encoding="utf-8")

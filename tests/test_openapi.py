@@ -1,5 +1,6 @@
 """What integrators call is described, and the description in the docs is the one that is served."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from prikkfri.assurance.response import http as customers
 from prikkfri.config import Roles
-from prikkfri.protocols.asgi import REFUSALS
+from prikkfri.protocols.asgi import REFUSALS, HttpResponse, Request
+from prikkfri.protocols.openapi import route
 from prikkfri.sms import http as messages
 from prikkfri.web.status_page import server as status
 
@@ -27,6 +29,19 @@ def test_the_description_is_openapi_and_stands_in_the_docs(role: str) -> None:
     OpenAPIV31SpecValidator(described).validate()
     written = json.loads(file.read_text(encoding="utf-8"))
     assert written == described, f"write {file} anew: `python {Path(__file__).name}` in tests/"
+
+
+def test_the_description_is_served_as_it_is_to_whoever_asks_for_it() -> None:
+    described: dict[str, Any] = {"openapi": "3.1.0"}
+    served = route(described)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    assert (served.method, served.path) == ("GET", "/openapi.json")
+    assert asyncio.run(served.answer(Request({"method": "GET", "path": "/openapi.json"}, receive))) == HttpResponse(
+        200, described
+    )
 
 
 def test_every_operation_says_what_it_may_be_refused_for() -> None:

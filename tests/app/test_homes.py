@@ -44,13 +44,14 @@ ASKERS_OF_THE_DOOR = {
     "line schedule": ["line", "schedule", "--withdraw"],
 }
 SEND = ["send", "--from", "2010", "--to", "+4790000001", "hei"]
-REHEARSE = ["rehearse", "kickoff"]
+REHEARSE, REHEARSE_MISDELIVERY = ["rehearse", "kickoff"], ["rehearse", "misdelivery"]
 NEEDS_A_HOME = {
     **READERS,
     **ASKERS,
     **ASKERS_OF_THE_DOOR,
     "send": SEND,
     "rehearse kickoff": REHEARSE,
+    "rehearse misdelivery": REHEARSE_MISDELIVERY,
     "check": ["check"],
     "subscribers import": ["subscribers", "import", "customers.csv"],
 }
@@ -144,10 +145,11 @@ def test_a_door_that_does_not_run_is_named_with_how_to_start_it(tmp_path: Path, 
     assert str(error).endswith(f"; is it running? prikkfri serve --home {tmp_path}")
 
 
-def test_a_demo_that_does_not_run_is_not_rehearsed_in(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [REHEARSE, REHEARSE_MISDELIVERY], ids=["kickoff", "misdelivery"])
+def test_a_demo_that_does_not_run_is_not_rehearsed_in(tmp_path: Path, command: list[str]) -> None:
     (tmp_path / "prikkfri.toml").write_text(configuration())
     mend = f"start it with prikkfri serve --demo --home {tmp_path}"
-    assert str(refusal(REHEARSE, tmp_path)) == f"viewer does not run under {tmp_path}; {mend}"
+    assert str(refusal(command, tmp_path)) == f"viewer does not run under {tmp_path}; {mend}"
 
 
 def test_who_keeps_all_on_a_postgresql_needs_no_home_to_read(tmp_path: Path) -> None:

@@ -15,12 +15,14 @@ from surroundings import personal_beside, surroundings
 from prikkfri.assurance.console import Console, ensure_first_user
 from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.personal.service import Personal
+from prikkfri.assurance.rehearsals.service import Rehearsals
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.storage import Location, open_database
 from prikkfri.subscribers.subscriptions import Subscriber, Subscription
+from prikkfri.web.console.rehearsals import Demo
 from prikkfri.web.console.server import application
 
 ORIGIN = "http://console.test"
@@ -174,7 +176,9 @@ class House:
 
 
 @asynccontextmanager
-async def console_beside(elsewhere: Elsewhere, home: Path, clock: ManualClock) -> AsyncIterator[House]:
+async def console_beside(
+    elsewhere: Elsewhere, home: Path, clock: ManualClock, *, demo: bool = False
+) -> AsyncIterator[House]:
     """Somebody who may act has signed in."""
     database = await open_database(Location(home), "assurance")
     client = httpx.AsyncClient(transport=httpx.MockTransport(elsewhere))
@@ -201,6 +205,8 @@ async def console_beside(elsewhere: Elsewhere, home: Path, clock: ManualClock) -
         assurance, console, response=response,
         personal=personal,
         clock=clock, public_url=ORIGIN, playout_url="http://playout.test", timezone="Europe/Oslo", operator="Nordavind",
+        demo=Demo(Rehearsals(home, clock), "http://viewer.test", "http://status.test", "http://phones.test")
+        if demo else None,
     )  # fmt: skip
     async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url=ORIGIN, headers=HTML) as browser:
         await browser.post("/sign-in", data={"name": "duty", "password": made[1]}, headers={"origin": ORIGIN})

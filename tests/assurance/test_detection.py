@@ -112,12 +112,20 @@ def test_a_fall_to_a_tenth_is_a_plunge_and_a_fall_by_a_third_is_none(rate: float
             assert alarm.promises == pytest.approx(missing)
 
 
+def test_while_little_is_known_the_level_is_the_plain_mean() -> None:
+    state = SeriesState(Segment())
+    for second, kept in enumerate((4, 8, 0, 12)):
+        state, _ = step(state, Bucket(second, kept), LIVE)
+    assert (state.level.volume, state.level.buckets) == (pytest.approx(6.0), 4)
+
+
 def test_no_fall_is_a_plunge_before_the_level_is_known() -> None:
     known = LIVE.warm_up_buckets
     rng = random.Random(6)
     assert detect(crowd(rng, [30.0] * (known - 20) + [0.0] * 20, [0.0] * known), LIVE) == []
     late = detect(crowd(rng, [30.0] * known + [0.0] * 10, [0.0] * (known + 10)), LIVE)
     assert [(alarm.kind, alarm.since) for alarm in late] == [("plunge", known)]
+    assert late[0].evidence >= late[0].threshold == LIVE.threshold
 
 
 def test_where_nobody_has_ever_come_nobody_is_missed() -> None:

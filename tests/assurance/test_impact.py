@@ -325,6 +325,31 @@ def test_canaries_say_since_when_and_until_when_a_way_is_not_to_be_trusted() -> 
     assert [each.message for each in exposure(sent, astray)] == ["before anybody knew"]
 
 
+def test_a_fault_that_was_proven_over_before_exposes_nobody_in_the_next() -> None:
+    def route(time: float, verdict: str, promise: str = "canary", link: str = "nord") -> Outcome:
+        dimensions = {"partner": "Telia", "link": link, "direction": "out"}
+        return deliver(time, verdict, promise, step="route", device="", dimensions=dimensions)
+
+    scope = Scope((Segment.of({"service": "messages", "step": "route", "partner": "Telia"}),), 1_000.0, 2_000.0)
+    begins = [route(600.0, "broken", ""), route(610.0, "kept"), route(640.0, "broken", ""), route(650.0, "kept")]
+    stopped = [route(700.0, "broken"), route(710.0, "broken")]
+    again = [route(900.0, "broken", ""), route(950.0, "kept"), route(980.0, "broken", ""), route(1_100.0, "broken")]
+    unproven = [*begins, *stopped, *again[:1], *again[2:]]
+    assert misdelivery_scope(unproven, scope) == Scope(scope.segments, 600.0, 1_100.0)
+    assert misdelivery_scope([*begins, *stopped, route(800.0, "kept", link="south"), *again[2:]], scope) == Scope(
+        scope.segments, 600.0, 1_100.0
+    ), "of another link"
+    for proof in (720.0, 1_000.0):
+        told = [*begins, *stopped, route(proof, "kept"), *again]
+        assert misdelivery_scope(told, scope) == Scope(scope.segments, 900.0, 1_100.0)
+        assert misdelivery_scope(told[::-1], scope) == Scope(scope.segments, 900.0, 1_100.0)
+    early = [*begins, *stopped, route(705.0, "broken", ""), route(720.0, "kept"), route(1_100.0, "broken")]
+    early[-3] = structs.replace(early[-3], time=711.0)  # what cannot be excluded begins before the proof is in
+    assert misdelivery_scope(early, scope) == Scope(scope.segments, 711.0, 1_100.0)
+    relapse = [*begins, *stopped, route(1_000.1, "kept"), route(1_100.0, "broken")]
+    assert misdelivery_scope(relapse, scope) == Scope(scope.segments, 600.0, 1_100.0)
+
+
 def test_the_same_outcomes_in_any_order_make_the_same_list() -> None:
     rng = random.Random(8)
     outcomes, _ = evening(rng, people=60)

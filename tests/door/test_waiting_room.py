@@ -1,5 +1,7 @@
 """The line's promises, through its own words: who is let in, in which order, and what a wait is foretold from."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -190,6 +192,71 @@ def test_a_position_that_was_forgotten_in_a_crash_keeps_its_place() -> None:
     assert windows.state() == [(300, 2), (500, 1), (700, 1)]
 
 
+def test_a_forgotten_position_is_put_between_those_that_are_known_and_shifts_nobody_before_the_next_count() -> None:
+    windows, now = Windows(64_000.0), 1_010.0
+    windows.restore([(64_010, 4), (64_030, 2)])
+    windows.counted(now)
+    windows.came_back(64_020.5, now)
+    places = (64_010.5, 64_020.5, 64_030.5, 64_031.0)
+    assert [windows.ahead(place) for place in places] == [2, 4, 5, 6]
+    windows.came_back(64_000.0, now)  # the front itself has not been called yet
+    windows.came_back(63_999.9, now)
+    assert [windows.ahead(place) for place in places] == [2, 4, 5, 6]
+    windows.counted(now)
+    assert [windows.ahead(place) for place in places] == [3, 5.5, 7, 8]
+    assert windows.state() == [(64_000, 1), (64_010, 4), (64_020, 1), (64_030, 2)]
+
+
+def test_nobody_who_comes_later_stands_in_the_last_window_that_was_forgotten() -> None:
+    for later in (0.0, 0.3):
+        windows = Windows(64_000.0)
+        windows.came_back(64_700.5, 1_000.0)
+        assert windows.joined(0.25, 1_000.0 + later, 100.0) == 64_701.25
+    beyond = Windows(64_000.0)
+    beyond.joined(0.5, 1_000.0, 100.0)
+    beyond.came_back(64_700.5, 1_000.1)
+    assert beyond.joined(0.25, 1_000.2, 100.0) == 64_701.25
+    between = Windows(64_000.0)
+    last = between.joined(0.5, 1_000.0, 100.0)
+    between.front = 63_000.0
+    between.came_back(63_500.5, 1_000.1)
+    assert between.joined(0.25, 1_000.2, 100.0) == last - 0.25, "a window before it closes none"
+
+
+def test_whoever_joins_is_counted_at_once_and_nobody_before_that() -> None:
+    windows = Windows(64_000.5)
+    assert (windows.back, windows.waiting, windows.end()) == (0, 0, 64_001)
+    assert Windows(0.0).end() == 0
+    for at in (0.0, 0.1, 0.3, 0.4, 0.6):
+        windows.joined(0.5, 1_000.1 + at, 100.0)
+    assert (windows.number_of_windows, windows.waiting, windows.back) == (3, 5, 0)
+    assert windows.ahead(windows.end()) == 5
+    windows.counted(1_000.8)
+    assert (windows.waiting, windows.back) == (5, 0)
+
+
+def test_a_window_stands_until_the_front_has_passed_all_of_it_and_counts_for_what_is_left() -> None:
+    windows = Windows(100.5)
+    windows.restore([(98, 3), (99, 3), (100, 4), (120, 2)])
+    windows.counted(1e6)
+    assert (windows.number_of_windows, windows.back, windows.waiting) == (2, 4, 4)
+    assert [windows.ahead(place) for place in (100.75, 101.0, 110.0, 120.5)] == [1, 2, 2, 3]
+    windows.front = 101.0
+    windows.counted(1e6)
+    assert windows.state() == [(120, 2)]
+
+
+def test_nobody_stands_in_a_window_that_is_full_or_that_the_front_has_passed() -> None:
+    windows = Windows(64_000.0)
+    assert [windows.joined(0.5, 1_000.0, 1.0) for _ in range(3)] == [64_000.5, 64_001.5, 64_002.5]
+    windows = Windows(64_000.0)
+    windows.joined(0.5, 1_000.0, 1_000.0)
+    windows.front = 64_000.9
+    assert windows.joined(0.95, 1_000.0, 1_000.0) == 64_000.95
+    windows.front = 64_001.0
+    assert windows.joined(0.5, 1_000.0, 1_000.0) == 64_001.5
+
+
 def test_whoever_does_not_come_back_is_not_counted_after_two_seconds() -> None:
     windows = Windows(START * 64)
     windows.joined(0.1, START, 1_000)
@@ -215,6 +282,49 @@ def test_who_is_present_shows_by_who_asks_when_told() -> None:
     assert (dues.limit(START, 5), dues.limit(START, 1), dues.limit(START + 1.9, 5)) == (3.0, float("inf"), float("inf"))
     dues.forget(START + 10)
     assert dues.bytes_held == 0
+
+
+def test_of_few_nothing_is_concluded_nor_of_those_due_long_ago_and_no_more_are_there_than_were_due() -> None:
+    dues = Dues()
+    for person in range(40):
+        dues.tell(float(person), START - 3.0)  # none of them came
+    for person in range(19):
+        dues.tell(float(person), START)
+    assert dues.present(START + 1.0) == 1.0
+    dues.tell(19.0, START)
+    assert dues.present(START + 1.0) == pytest.approx(0.5 / 20.5)
+    for person in range(25):
+        dues.landed(float(person % 20), START)
+    assert dues.present(START + 1.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("due", "now", "known"),
+    [(START, START + 5.05, True), (START, START + 5.25, False),
+     (START + 600.15, START, True), (START + 600.25, START, False)],
+)  # fmt: skip
+def test_what_is_five_seconds_over_or_lies_ten_minutes_ahead_is_forgotten(due: float, now: float, known: bool) -> None:
+    dues = Dues()
+    dues.tell(1.0, due)
+    dues.forget(now)
+    assert (dues.bytes_held > 0) is known
+
+
+def test_what_was_observed_fades_and_grows_older() -> None:
+    fit = observed(observed(observed(Fit(), 10.0, 10.0, 1.0), 20.0, 5.0, 2.0), 4.0, 3.0, 3.0)
+    first, second = 10 * math.exp(-5 / 120), 20 * math.exp(-3 / 120)
+    assert fit == Fit(
+        weight=pytest.approx(first + second + 4),
+        time=pytest.approx(-5 * first - 3 * second),
+        share=pytest.approx(first + second / 4 + 3),
+        time_squared=pytest.approx(25 * first + 9 * second),
+        time_share=pytest.approx(-5 * first - 3 * second / 4),
+    )
+
+
+def test_a_share_is_never_more_than_all_and_is_known_from_the_first_who_fades() -> None:
+    assert Fit(weight=10.0, share=12.0).level(0) == 1.0
+    assert Fit(weight=0.5, share=0.25).level(0) == pytest.approx(0.5)
 
 
 @given(st.floats(0.3, 1.0), st.floats(-0.0008, 0.0))

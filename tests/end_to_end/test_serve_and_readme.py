@@ -75,6 +75,7 @@ def test_it_ends_with_the_addresses_and_the_sign_in(served: Served) -> None:
     for role in ("viewer", "assurance", "status", "phones"):
         assert f"http://localhost:{served.ports[role]}" in text
     assert "kari@example.no / prikkfri-demo" in text
+    assert f"http://localhost:{served.ports['assurance']}/rehearsals" in text
     assert re.search(r"duty / [a-z0-9-]{20,}", text)
 
 

@@ -462,6 +462,7 @@ def test_when_all_are_taken_the_text_that_was_silent_longest_gives_its_own() -> 
     known.of("0", *SHOP_TO_ANNA, Part(0, 2, 2), 300.0)
     assert known.of("one more", *SHOP_TO_ANNA, Part(5, 2, 1), 300.0) == 1
     assert not known.takes(*SHOP_TO_ANNA, 5, 300.0)
+    assert next(each for each in range(6, 262) if known.takes(*SHOP_TO_ANNA, each % 256, 300.0)) == 258
 
 
 def test_of_ours_each_is_taken_once_and_others_go_past_it() -> None:
@@ -495,6 +496,16 @@ def test_a_new_process_goes_on_as_the_last_one_would_have(steps: list[tuple[str,
             known = PartReferences()
             known.recover(sorted(kept.values(), key=lambda each: each.at))
             assert known.changed() == []
+
+
+def test_a_wide_text_that_was_moved_goes_on_as_it_began_in_a_new_process() -> None:
+    known, later = PartReferences(), PartReferences()
+    for origin, moved in (("a", 7), ("b", 8)):
+        assert known.of(origin, *SHOP_TO_ANNA, Part(7, 3, 1, wide=True), 1.0) == moved
+    known.of("c", *SHOP_TO_ANNA, Part(7, 3, 1, wide=True), 1.0)
+    later.recover(known.changed())
+    assert later.of("b", *SHOP_TO_ANNA, Part(7, 3, 2, wide=True), 2.0) == 8
+    assert later.of("a", *SHOP_TO_ANNA, Part(7, 3, 2, wide=True), 2.0) == 7
 
 
 def test_what_is_kept_says_whose_a_reference_is_and_what_has_come() -> None:

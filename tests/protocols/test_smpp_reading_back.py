@@ -79,6 +79,7 @@ def test_a_part_says_which_it_is_however_it_travels(octets: bytes, reference: in
         (b"\x0a\x00\x03\x07\x02\x01\x00\x03\x08\x02\x01", (7, 2, 1), ((0, b"\x08\x02\x01"),)),
         (b"\x04\x00\x02\x07\x02", None, ((0, b"\x07\x02"),)),
         (b"\x00", None, ()),
+        (b"\x02\x24\x00", None, ((0x24, b""),)),
     ],
 )
 def test_a_header_is_read_element_by_element(
@@ -88,7 +89,13 @@ def test_a_header_is_read_element_by_element(
     assert text_of(0, header + b"hei", ()) == Text(header + b"hei", None, ())
 
 
-@pytest.mark.parametrize("octets", [b"", b"\x05", b"\x05\x00\x03\x07\x02", b"\x05\x00\x04\x07\x02\x01x", b"\x01\x00x"])
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"", b"\x05", b"\x05\x00\x03\x07\x02", b"\x05\x00\x04\x07\x02\x01x", b"\x01\x00x", b"\x01\x00",
+        b"\x02\x00",
+    ],
+)  # fmt: skip
 def test_a_header_that_is_cut_short_is_text(octets: bytes) -> None:
     assert text_of(ESM_CLASS_HEADER, octets, ()) == Text(octets, None, ())
 

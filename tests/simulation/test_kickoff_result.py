@@ -84,6 +84,38 @@ def test_an_honest_account_passes_and_its_figures_are_those_of_the_evening() -> 
     assert (result.placed, result.cleared) == (["layer=signin"], ["layer=streams"])
 
 
+def test_in_a_demo_others_who_are_hit_and_credited_are_nobody_of_the_evening() -> None:
+    def used_by_others() -> tuple[Truth, list[IncidentReport]]:
+        found, told = truth(), account()
+        found.outside[3].got_at = 1_055
+        told.affected["hits"] += [{"customer": "kari", "device": "d-kari"}, {"customer": "", "device": "d-life"}]
+        told = replace(told, credits=[*told.credits, {"customer": "kari"}])
+        return found, [told]
+
+    found, told = used_by_others()
+    assert red((found, told)) == {
+        "Nobody is on the list who was not hit",
+        "Everybody credited was told by SMS, once, and nobody else",
+    }
+    found.others_ask = True
+    assert red((found, told)) == set()
+    result, _ = judge(found, told)
+    assert (result.hit_listed, result.hit_wrongly_listed, result.credited) == (3, 0, 2)
+    told[0].affected["hits"].append({"customer": "", "device": "d-6"})  # of the evening, and not hit
+    assert red((found, told)) == {"Nobody is on the list who was not hit"}
+    told[0].affected["hits"][-1] = {"customer": "s-0", "device": "d-other"}  # who was inside
+    assert "Nobody is on the list who was not hit" in red((found, told))
+
+
+@pytest.mark.parametrize(("green_at", "figure"), [(OVER, "10.0 s after the fault had ended"), (0.0, "never")])
+def test_whoever_looked_says_whether_the_status_page_was_green_in_the_end(green_at: float, figure: str) -> None:
+    found = truth()
+    found.green_at = green_at
+    _, checks = judge(found, [account()])
+    assert (checks[-1].name, checks[-1].figure) == ("The status page was green again in the end", figure)
+    assert checks[-1].holds is bool(green_at)
+
+
 def disturb(truth: Truth, account: IncidentReport) -> None:
     truth.inside[1].failed = 1
 

@@ -18,8 +18,9 @@ from prikkfri.protocols.smpp.receipt import MessageState, parse_receipt
 from prikkfri.protocols.smpp.session import Event, Limits, PeerResponse, Request, Side
 from prikkfri.simulation.canary_phones import CanaryPhones, token_of
 from prikkfri.simulation.handsets.network import Phones
-from prikkfri.simulation.misdelivery import PARTNERS, Plan, configuration
+from prikkfri.simulation.misdelivery import Plan, configuration
 from prikkfri.simulation.partners.network import Fault, PartnerNetwork
+from prikkfri.simulation.partners.operators import PARTNERS
 from prikkfri.simulation.partners.quirks import BY_THE_BOOK, receipt_body
 from prikkfri.simulation.partners.server import application
 from prikkfri.sms.canaries.phones import phones_by_link
@@ -162,6 +163,10 @@ async def test_only_the_world_is_told_the_truth_and_sets_the_fault() -> None:
         told = (await http.get("/deliveries?from=10")).json()
         assert len(told) == 30
         assert {delivery["phone"] for delivery in told} == {KARI, OLA, EVA}
+        since = network.deliveries[30].time
+        last = [delivery for delivery in network.deliveries if delivery.time >= since]
+        assert len((await http.get("/deliveries", params={"since": str(since)})).json()) == len(last)
+        assert (await http.get("/deliveries", params={"since": str(network.clock.now() + 60)})).json() == []
         phone = network.phones.by_number[KARI]
         network.type_message(phone, f"+{OLA}", "hei (m00002)").centre_id = "id-2"
         assert (await http.get("/sent")).json() == [{"from": KARI, "to": OLA, "text": "hei (m00002)", "id": "id-2"}]

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from prikkfri.config import Sms
+from prikkfri.simulation.demo import PARTNER_CANARIES, PARTNER_PEOPLE
 from prikkfri.simulation.incident_reports import IncidentReport
-from prikkfri.simulation.misdelivery import SHORT_CODE, Plan, RouteView, SentMessage, Truth, token_of
+from prikkfri.simulation.misdelivery import Plan, RouteView, SentMessage, Truth, in_demo, token_of
 from prikkfri.simulation.misdelivery_result import judge, report
 from prikkfri.simulation.partners.network import Delivery
+from prikkfri.simulation.partners.operators import SHORT_CODE
 from prikkfri.simulation.report import render
 
 BEGAN = 1_000.0
@@ -99,6 +102,34 @@ def test_an_honest_account_passes() -> None:
         3,
     )
     assert (result.route_stopped_after_s, result.detected_after_s, result.passed) == (10.0, 12.0, True)
+
+
+def test_in_a_demo_what_others_sent_that_way_is_counted_by_the_answer_sheet_alone() -> None:
+    evening, found = truth(), seen()
+    found.exposed.append({"message": "id-of-others", "sent_at": FAULT + 1})
+    said = "4 messages went that way and may have been read by strangers; 4 sensitive."
+    told = [account("messages", ("link", "nordtel"), said), *accounts()[1:]]
+    assert red(evening, told, found) == {"No other message is on the list as gone that way"}
+    evening.others_write = True
+    assert red(evening, told, found) == set()
+    assert judge(evening, told, found)[0].exposed_listed == 3
+    found.exposed.append({"message": "id-10", "sent_at": FAULT + 1})  # of the evening, and never went there
+    assert "No other message is on the list as gone that way" in red(evening, told, found)
+
+
+@pytest.mark.parametrize(("green_at", "figure"), [(MENDED + 20, "20.0 s after the fault had ended"), (0.0, "never")])
+def test_whoever_looked_says_whether_the_status_page_was_green_in_the_end(green_at: float, figure: str) -> None:
+    found = truth()
+    found.green_at = green_at
+    _, checks = judge(found, accounts(), seen())
+    assert (checks[-1].name, checks[-1].figure) == ("The status page was green again in the end", figure)
+    assert checks[-1].holds is bool(green_at)
+
+
+def test_in_a_demo_the_evening_goes_by_the_pace_of_its_canaries() -> None:
+    plan = in_demo(Plan(seed=7), Sms(canary_seconds=1.5, canary_grace_seconds=4.0, canary_rule="watch"))
+    assert (plan.canary_seconds, plan.canary_grace_seconds, plan.canary_rule) == (1.5, 4.0, "watch")
+    assert (plan.people, plan.canaries, plan.seed) == (PARTNER_PEOPLE, PARTNER_CANARIES, 7)
 
 
 def lose(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:

@@ -197,6 +197,19 @@ async def test_a_way_that_is_proven_again_stays_stopped_until_a_person_opens_it(
     assert "sent" not in [step.event for step in (await handing.at.centre.trail(kept)).steps]
 
 
+async def test_what_goes_astray_anew_began_after_the_proof_that_the_last_time_was_over(handing: Any) -> None:
+    handing.astray = True
+    await handing.until_way(state="stopped")
+    handing.astray = False
+    await handing.until_way(trusted=True)
+    assert await handing.at.canaries.switch("nord", "open", who="Kari")
+    first = await handing.way()
+    handing.astray = True
+    await handing.until_way(state="stopped", by="rule:canaries")
+    again = await handing.way()
+    assert first.stopped_at < again.exposed_since <= again.likely_since <= again.stopped_at
+
+
 async def test_a_canary_in_doubt_is_not_sent_again(house: Any) -> None:
     """A second one would say nothing of what became of the first."""
     seldom = OURS | {"canary_seconds": 3_600.0, "canary_grace_seconds": 3_600.0}
@@ -369,6 +382,22 @@ async def test_messages_of_a_stopped_route_go_by_the_link_that_stands_in(house: 
         gone = {o.promise: o.dimensions["partner"] for o in await at.outcomes("deliver") if o.layer == "link"}
         assert gone == {waiting: "Sydtel", fresh: "Sydtel"}
         assert [page async for page in at.canaries.exposed("nord", since=0.0, until=1e11)] == []
+
+
+async def test_what_waits_behind_another_message_does_not_follow_it_over_a_link_that_was_stopped(house: Any) -> None:
+    async with house(window=1, link_changes={"binds": 2}) as at:
+        coming = {asyncio.ensure_future(link.message()): link for link in [await at.network.bound() for _ in "12"]}
+        await eventually(lambda: at.centre.counters()["link_binds_bound"] == 2)
+        await send(at)
+        [came], others = await asyncio.wait(coming, return_when=asyncio.FIRST_COMPLETED)
+        second = await send(at)  # claimed over the other bind, and behind the first
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{second}'", "sending")
+        assert await at.canaries.switch("nord", "stopped", who="Kari")
+        coming[came].take_message(came.result()[0], "n1")
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{second}'", "waiting")
+        assert coming[came].connection.arrived(1) == [] and not any(each.done() for each in others)
+        for each in others:
+            each.cancel()
 
 
 async def test_commands_need_their_key_and_say_what_is_wrong(house: Any) -> None:

@@ -13,13 +13,16 @@ from prikkfri.protocols.smpp.receipt import MessageState, Receipt
 from prikkfri.protocols.smpp.session import Request
 from prikkfri.sms.intake import ReceiptDelivery
 from prikkfri.sms.lifecycle import NETWORK_RECEIPT, DeliveryState, NetworkReceiptEvent, NetworkReceiptState
+from prikkfri.sms.messages import reference_of
 from prikkfri.sms.network_receipts import (
     KnownMessage,
     NetworkReceipt,
     ReceiptMatch,
     as_kept,
     contradiction,
+    contradicts,
     find,
+    is_named,
     next_try,
     receipt_id,
 )
@@ -72,7 +75,7 @@ def test_of_several_that_fit_the_open_one_is_meant_and_of_none_that_is_open_all_
 
 
 def test_a_receipt_contradicts_another_end_that_has_been_told_and_no_open_or_untold_one() -> None:
-    for told, state, contradicts in (
+    for told, state, is_one in (
         (MessageState.UNDELIVERABLE, DeliveryState.DELIVERED, True),
         (MessageState.DELIVERED, DeliveryState.QUARANTINED, True),
         (MessageState.DELIVERED, DeliveryState.EXPIRED, True),
@@ -84,9 +87,37 @@ def test_a_receipt_contradicts_another_end_that_has_been_told_and_no_open_or_unt
     ):
         receipt = NetworkReceipt("r", "nord", "ff", "", -1, NUMBER, "", int(told), "", "042", NOW, NOW, 0)
         found = contradiction(receipt, ReceiptMatch("m", state, NOW, Match("m", None)))
-        assert bool(found) is contradicts
-        if contradicts and told == MessageState.UNDELIVERABLE:
+        assert bool(found) is is_one
+        if is_one and told == MessageState.UNDELIVERABLE:
             assert found == "link nord tells undeliverable (042) of its id ff; it was delivered"
+
+
+def test_a_misfit_is_delivered_and_not_delivered_of_one_message() -> None:
+    delivered, undelivered, unknown = (receipt(told=told) for told in (2, 5, 0))
+    ends = (
+        DeliveryState.DELIVERED,
+        DeliveryState.UNDELIVERABLE,
+        DeliveryState.REJECTED,
+        DeliveryState.EXPIRED,
+        DeliveryState.UNREPORTED,
+        DeliveryState.SENT,
+    )
+    for told, misfits in (
+        (delivered, {DeliveryState.UNDELIVERABLE, DeliveryState.REJECTED}),
+        (undelivered, {DeliveryState.DELIVERED}),
+        (receipt(told=8), {DeliveryState.DELIVERED}),
+        (receipt(told=3), set()),  # it ran out of time there: of that more than one may be told
+        (unknown, set()),
+    ):
+        assert {end for end in ends if contradicts(told, ReceiptMatch("m", end, NOW, Match("m", None)))} == misfits
+
+
+def test_a_receipt_names_a_message_by_the_reference_that_it_was_given() -> None:
+    message = "0018bcfe568000102030405"
+    found = ReceiptMatch(message, DeliveryState.SENT, NOW, Match(message, Reading.SAME))
+    assert is_named(receipt(reference=reference_of(message)), found)
+    assert not is_named(receipt(reference=reference_of(message) + 1), found)
+    assert not is_named(receipt(reference=reference_of(message)), MismatchReason.NO_MESSAGE)
 
 
 def test_what_was_told_is_kept_as_it_was_told() -> None:

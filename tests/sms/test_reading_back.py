@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
-from sms_house import NUMBER, House, Opener
+from sms_house import HURRIED, NUMBER, House, Opener
 
 from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER
 from prikkfri.protocols.smpp.pdu import HEADER, Command, MessageResponse, ShortMessage, Status, Tag, encode_body
@@ -94,6 +94,15 @@ def test_it_is_said_in_what_it_differs(change: dict[str, Any], field: str) -> No
 
     ready = outgoing(encode=wrong)
     assert difference(pdu(ready), SEQUENCE, ready.wanted) == field
+
+
+def test_what_is_no_pdu_differs_in_its_form() -> None:
+    assert difference(b"", SEQUENCE, outgoing().wanted) == "form"
+
+
+def test_a_peer_that_takes_no_parameters_may_be_told_all_of_them() -> None:
+    ready = outgoing(BY_PARAMETER)
+    assert difference(pdu(ready), SEQUENCE, structs.replace(ready.wanted, takes_parameters=False)) == ""
 
 
 def test_a_parameter_that_nobody_asked_for_is_noticed_also_of_a_peer_that_takes_none() -> None:
@@ -258,6 +267,8 @@ async def test_a_receipt_that_would_tell_of_another_is_kept_back_and_told_later(
         link.answer(request, Status.INVALID_DESTINATION, MessageResponse())
         await at.until("SELECT COUNT(*) FROM sms_event WHERE event = 'receipt-kept-back'", 1)
         assert await at.fetch("SELECT receipt FROM sms_message") == [("waiting",)]
+        [(tried_at,)] = await at.fetch("SELECT time FROM sms_event WHERE event = 'receipt-kept-back'")
+        assert await at.fetch("SELECT receipt_at FROM sms_message") == [(tried_at + HURRIED.receipt_retry_seconds,)]
         await at.nothing_more_for_account(client, link)
         wrong.clear()
         at.clock.advance(1_000.0)

@@ -10,7 +10,7 @@ from waiting import eventually
 from prikkfri.config import Account, Canary, Sms
 from prikkfri.protocols.asgi import edge
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status
-from prikkfri.sms.canaries.phones import TEXT, token_of
+from prikkfri.sms.canaries.phones import START, TEXT, token_of
 from prikkfri.sms.canaries.service import Canaries
 from prikkfri.sms.http import wrong_number_routes
 from prikkfri.sms.routing import Party, Routes
@@ -74,6 +74,11 @@ def test_what_a_partner_hands_in_under_our_accounts_names_is_noticed() -> None:
         assert heard(message(name, NUMBER, "hei"), OWN) == (False, BatchHints())  # of our own network: no partner
     for name in ("shop", "4790000001", "*"):
         assert heard(message(name, NUMBER, "hei")) == (False, BatchHints())
+    assert ComplaintRules.of(Sms(accounts=ACCOUNTS)).our_names == {"Shop", "4722222222", "2010"}
+    batch = BatchHints()
+    for name in ("Shop", "2010", "shop"):
+        note_hints(batch, message(name, NUMBER, "hei"), PARTNER, LISTENING)
+    assert batch == BatchHints(in_our_name=2)
 
 
 @pytest.mark.parametrize("coding", [0, 8])
@@ -82,6 +87,8 @@ def test_a_canary_that_is_handed_in_is_known_by_its_token(coding: int) -> None:
     assert token_of(text) == "ab12"
     assert heard(message("prikkfri", f"+{NUMBER}", text, coding))[1].canaries == [(NUMBER, "ab12")]
     assert heard(message("prikkfri", NUMBER, f"re: {text}", coding))[1].canaries == []
+    both = ShortMessage("x", NUMBER, octets=text.encode("utf-16-be") + START.encode(), data_coding=8)
+    assert heard(both)[1].canaries[0][1].startswith("ab12"), "whatever stands behind it in another alphabet"
 
 
 def test_each_number_counts_once_a_day_and_a_network_and_all_together_only_so_often() -> None:
@@ -95,6 +102,7 @@ def test_each_number_counts_once_a_day_and_a_network_and_all_together_only_so_of
     assert sayers.takes("3", "192.0.2.2", 1.0)
     crowd = [sayers.takes(f"4{n}", f"198.51.{n}.1", 10_000.0) for n in range(200)]
     assert sum(crowd) == wrong_numbers.ALL_A_MINUTE
+    assert [sayers.takes(f"5{n}", f"198.52.{n}.1", 10_001.0) for n in range(2)] == [True, False]
 
 
 async def hints(at: Any) -> dict[str, int]:

@@ -23,6 +23,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from operator import attrgetter
 
 from prikkfri.assurance.segments import Segment, segment_of
@@ -482,9 +483,31 @@ def exposure(outcomes: Iterable[Outcome], scope: Scope, *, holder: Holder | None
 
 
 def misdelivery_scope(outcomes: Iterable[Outcome], scope: Scope) -> Scope | None:
-    """The scope in the time in which canaries say that messages go astray on its way; None when none says so."""
-    told = [outcome.time for outcome in _routes(outcomes, scope) if outcome.verdict == "broken"]
+    """The scope in the time in which canaries say that messages go astray on its way; None when none says so.
+
+    A fault of which canaries had proven before the scope's time that it is over is not this one.
+    """
+    routes = sorted(_routes(outcomes, scope), key=lambda outcome: outcome.time)
+    over = _over_before(routes, scope.since)
+    told = [o.time for o in routes if o.verdict == "broken" and o.time > over.get(o.dimensions.get("link", ""), -inf)]
     return Scope(scope.segments, min(told), max(told)) if told else None
+
+
+def _over_before(routes: Sequence[Outcome], moment: float) -> dict[str, float]:
+    """By link: when a canary last spoke against it in a fault that others had disproven by then.
+
+    A canary says whether the way is trusted: one that says so after one that did not is the proof.
+    """
+    against, over = dict[str, float](), dict[str, float]()
+    for outcome in routes:
+        link = outcome.dimensions.get("link", "")
+        if not outcome.promise or outcome.time > moment:
+            continue
+        if outcome.verdict == "broken":
+            against[link] = outcome.time
+        elif link in against:
+            over[link] = against.pop(link)
+    return over
 
 
 def proven(outcomes: Iterable[Outcome], scope: Scope) -> bool:

@@ -64,8 +64,7 @@ def rehearse_kickoff_command(
         rush=rush,
         seed=seed,
     )
-    if home is not None and without:
-        raise UsageError("nothing is switched off in a demo that runs; leave out --home or --without")
+    refuse_switching_off(home, without)
     mechanism = mechanism_of(mechanisms.KICKOFF, without)
     if home is not None:
         configuration(home, None)
@@ -96,12 +95,16 @@ def rehearse_misdelivery_command(
     fault: Annotated[bool, typer.Option(help="Let one partner misdeliver and another lose receipts.")] = True,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn by lot.")] = 1,
     small: Annotated[bool, typer.Option("--small", help="Fewer phones, under a minute.")] = False,
+    home: Annotated[Path | None, typer.Option(help="A demo that runs (default: an installation of its own).")] = None,
     without: Annotated[str, typer.Option(help=f"Switch a mechanism off: {', '.join(mechanisms.MISDELIVERY)}.")] = "",
     json_file: JsonFile = None,
     report_file: Annotated[Path | None, typer.Option("--report", help="Write the evening as one HTML page.")] = None,
 ) -> None:
     """Stage a partner that hands messages to strangers, and hold the account against the truth."""
+    refuse_switching_off(home, without)
     mechanism = mechanism_of(mechanisms.MISDELIVERY, without)
+    if home is not None:
+        configuration(home, None)
     refuse_unwritable(json_file, "--json")
     refuse_unwritable(report_file, "--report")
     import asyncio
@@ -110,18 +113,23 @@ def rehearse_misdelivery_command(
     from prikkfri.simulation.rehearsing import rehearse_misdelivery, report_of_misdelivery
 
     plan = replace(misdelivery.SMALL if small else misdelivery.Plan(), fault=fault, seed=seed)
-    staging = rehearse_misdelivery(plan, say=progress_since_now(), without=mechanism)
+    staging = rehearse_misdelivery(plan, say=progress_since_now(), home=home, without=mechanism)
     result, checks, truth, told, seen = asyncio.run(staging)
     again = f"prikkfri rehearse misdelivery{' --small' if small else ''}{'' if fault else ' --no-fault'} --seed {seed}"
-    again += f" --without {without}" if without else ""
+    again += (f" --home {home}" if home else "") + (f" --without {without}" if without else "")
     if report_file is not None:
-        zone = ZoneInfo(Config().streaming.timezone)
+        zone = ZoneInfo((configuration(home, None) if home else Config()).streaming.timezone)
         page = report_of_misdelivery(truth, told, seen, result, checks, again=again, zone=zone)
         write_text(page, report_file, "--report")
     if json_file is not None:
         write_json(asdict(result), json_file)
     say_checks(checks, again)
     raise typer.Exit(0 if result.passed else 1)
+
+
+def refuse_switching_off(home: Path | None, without: str) -> None:
+    if home is not None and without:
+        raise UsageError("nothing is switched off in a demo that runs; leave out --home or --without")
 
 
 def mechanism_of(known: Mapping[str, mechanisms.Mechanism], name: str) -> mechanisms.Mechanism | None:

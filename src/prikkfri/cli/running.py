@@ -63,9 +63,9 @@ def say_ready(settings: Config, roles: Sequence[str]) -> None:
         console.print(
             f"       or an SMPP client of your own on localhost:{settings.roles.sms.smpp_port}", soft_wrap=True
         )
-        rehearsal = f"prikkfri rehearse kickoff --home {settings.home}"
         console.print(
-            f"       or an evening that goes wrong, while you watch the console: .venv/bin/{rehearsal}", soft_wrap=True
+            f"       or an evening that goes wrong, while you watch: {settings.roles.assurance.url}/rehearsals",
+            soft_wrap=True,
         )
     console.print("Ctrl-C stops everything.", style="dim")
 
@@ -88,11 +88,33 @@ def demo_programs(settings: Config) -> list[Program]:
     phones = demonstration.phones(demonstration.people(demonstration.PEOPLE))
     handsets = ["-m", "prikkfri.simulation.handsets", "--name", demonstration.NETWORK]
     handsets += [f"--http-port={settings.phones_port}", f"--smpp-port={settings.sms.links[0].port}", *phones]
-    life = ["-m", "prikkfri.simulation.life", "--home", str(settings.home)]
-    return [
-        Program("handsets", handsets, log_file(settings.home, "handsets"), helper=True),
-        Program("life", life, log_file(settings.home, "life"), helper=True),
+    smpp_ports = {link.name: link.port for link in settings.sms.links}
+    partners = [
+        _helper(
+            settings,
+            partner.link,
+            partner.program(
+                seed=1,
+                people=demonstration.PARTNER_PEOPLE,
+                canaries=demonstration.PARTNER_CANARIES,
+                smpp_port=smpp_ports[partner.link],
+                http_port=port,
+            ),
+        )
+        for port, partner in demonstration.partners_of(settings).items()
     ]
+    life = ["-m", "prikkfri.simulation.life", "--home", str(settings.home)]
+    stage = ["-m", "prikkfri.simulation.stage", "--home", str(settings.home)]
+    return [
+        _helper(settings, "handsets", handsets),
+        *partners,
+        _helper(settings, "life", life),
+        _helper(settings, "stage", stage),
+    ]
+
+
+def _helper(settings: Config, name: str, arguments: list[str]) -> Program:
+    return Program(name, arguments, log_file(settings.home, name), helper=True)
 
 
 def role_program(role: str, settings: Config, config: Path | None) -> Program:

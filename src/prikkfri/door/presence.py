@@ -5,6 +5,7 @@ gone. Both go by counts of a tenth of a second, never by who it is.
 """
 
 from bisect import insort
+from math import inf
 
 STEP_SECONDS = 0.1
 LATE_SECONDS = 0.75
@@ -52,7 +53,7 @@ class Dues:
         that lie further ahead than `seconds` none is waited for."""
         later, last = int((now + SOON_SECONDS) / STEP_SECONDS), int((now + seconds) / STEP_SECONDS)
         steps = (self._lowest.get(step) for step in range(later, last))
-        return min((lowest[0] for lowest in steps if lowest), default=float("inf"))
+        return min((lowest[0] for lowest in steps if lowest), default=inf)
 
     def present(self, now: float) -> float:
         """The share of those lately due who came; 1 while too little is known."""

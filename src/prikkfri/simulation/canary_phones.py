@@ -33,6 +33,7 @@ class CanaryPhones:
     """The canary phones' command key."""
     numbers: Collection[str]
     """Digits with country code."""
+    tell_seconds: float = TELL_SECONDS
     _waiting: dict[str, list[str]] = field(default_factory=dict)
     """Tokens by phone that the centre has not taken yet."""
     _seen: bool = False
@@ -72,7 +73,7 @@ class CanaryPhones:
 
     async def _tell(self) -> None:
         while True:
-            await asyncio.sleep(TELL_SECONDS)
+            await asyncio.sleep(self.tell_seconds)
             if not self._seen:
                 continue
             telling = {number: tokens[:TOKENS_MAX] for number, tokens in self._waiting.items()}

@@ -3,27 +3,35 @@
 import random
 import secrets
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from prikkfri.clock import SystemClock
 from prikkfri.config import Config
+from prikkfri.errors import UsageError
 from prikkfri.signin.credentials import SALT_BYTES, hash_password
 from prikkfri.signin.service import set_password_hashes
+from prikkfri.simulation.partners import operators
+from prikkfri.simulation.partners.operators import LOSES_RECEIPTS, MISDELIVERS, NAMES, Partner
 from prikkfri.storage import Location, open_database
 from prikkfri.subscribers.service import import_file
 
 PASSWORD = "prikkfri-demo"  # noqa: S105
 """Of every made-up customer. The demo listens on loopback only."""
-SMPP_PASSWORD = "demo1234"  # noqa: S105  # SMPP 3.4 has room for 8 characters
+SMPP_PASSWORD = operators.PASSWORD
 HANDSET_SMPP_PORT = 2776
+PARTNER_SMPP_PORTS = (2777, 2778)
+PARTNERS = (MISDELIVERS, LOSES_RECEIPTS)
+"""Of the misdelivery, those that a demo has beside its own network."""
+PARTNER_PEOPLE, PARTNER_CANARIES = 12, 8
+"""Phones of each."""
 NETWORK = "Fjordmobil"
 PEOPLE = 500
 PHONES = 6
 """So many of the people have their phone on the page; the others' are in their pockets."""
 
-FIRST_NAMES = ("Kari", "Ola", "Ingrid", "Lars", "Sigrid", "Nils", "Astrid", "Erik", "Maja", "Oskar", "Elin", "Jonas")
 LAST_NAMES = ("Nordmann", "Berg", "Lund", "Dahl", "Haugen", "Moen", "Strand", "Vik", "Solberg", "Eide")
 
 
@@ -42,7 +50,7 @@ def people(count: int, *, seed: int = 1) -> list[Person]:
     lots = random.Random(seed)
     found = []
     for number in range(count):
-        first, last = lots.choice(FIRST_NAMES), lots.choice(LAST_NAMES)
+        first, last = lots.choice(NAMES), lots.choice(LAST_NAMES)
         if number == 0:
             first, last = "Kari", "Nordmann"
         packages = ("basic", "sport") if number == 0 or lots.random() < 0.7 else ("basic",)
@@ -61,9 +69,14 @@ def subscribers_csv(persons: list[Person]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def configuration(*, handset_smpp_port: int = HANDSET_SMPP_PORT, grace_seconds: float = 6.0) -> str:
-    """The demo's configuration file."""
-    return f"""\
+def configuration(
+    *,
+    handset_smpp_port: int = HANDSET_SMPP_PORT,
+    grace_seconds: float = 6.0,
+    partner_smpp_ports: Sequence[int] = (),
+) -> str:
+    """The demo's configuration file; with `PARTNERS` when it is said where they listen."""
+    text = f"""\
 # Made by `prikkfri serve --demo`. Change what you like; every setting has a default.
 operator = "Fjordnett"
 
@@ -128,6 +141,12 @@ password = "{SMPP_PASSWORD}"
 prefixes = ["47"]
 network = "own"
 """
+    if not partner_smpp_ports:
+        return text
+    quick = "[sms]\ncanary_seconds = 1\ncanary_grace_seconds = 4\n\n"
+    text = text.replace("[assurance]\n", f"{quick}[assurance]\n")
+    people, canaries = PARTNER_PEOPLE, PARTNER_CANARIES
+    return text + operators.food_box() + operators.links(PARTNERS, partner_smpp_ports, people=people, canaries=canaries)
 
 
 def write_configuration(home: Path) -> bool:
@@ -136,13 +155,28 @@ def write_configuration(home: Path) -> bool:
     if path.exists():
         return False
     path.touch(mode=0o600)
-    path.write_text(configuration(), encoding="utf-8")
+    path.write_text(configuration(partner_smpp_ports=PARTNER_SMPP_PORTS), encoding="utf-8")
     return True
 
 
 def phones(persons: list[Person]) -> list[str]:
     """The phones of all of them, as the handset network takes them."""
     return [f"{person.msisdn}={person.name if n < PHONES else ''}" for n, person in enumerate(persons)]
+
+
+def partners_of(config: Config) -> Mapping[int, Partner]:
+    """Those of `PARTNERS` that a demo's configuration has, by the port of each one's page."""
+    links = {link.name for link in config.sms.links}
+    return {config.phones_port + at: each for at, each in enumerate(PARTNERS, 1) if each.link in links}
+
+
+def refuse_without_partners(config: Config) -> None:
+    """Raises `UsageError` with the mend when a demo's configuration lacks some of `PARTNERS`."""
+    if len(partners_of(config)) < len(PARTNERS):
+        raise UsageError(
+            f"{config.home} was made before a demo had the partners {' and '.join(each.name for each in PARTNERS)};"
+            " start a demo in a new home: make run HOME_FOLDER=another-home"
+        )
 
 
 async def seed(config: Config, persons: list[Person]) -> None:

@@ -88,6 +88,8 @@ class Truth:
     others_ask: bool = False
     """Others than these people use the installation, too: of whether they were hit the truth knows nothing."""
     ended_at: float = 0.0
+    green_at: float | None = None
+    """When the status page was green afterwards, 0: never; None: nobody has looked."""
     late: list[float] = field(default_factory=list)
     """By how much each tick of the rehearsal's own clock, and each one who came, was late."""
     others: list[float] = field(default_factory=list)
@@ -96,6 +98,10 @@ class Truth:
     """What each one who asked afterwards was told, by subscriber: whether a fault had hit them."""
     texts: dict[str, list[str]] = field(default_factory=dict)
     """What came on each one's phone about it, by subscriber."""
+
+    def people(self) -> set[str]:
+        """All who took part."""
+        return {*self.inside_ids, *(asked.subscriber_id for asked in self.outside)}
 
     def hit(self) -> set[str]:
         """Who asked and did not get it within the grace time."""
@@ -189,7 +195,7 @@ class Evening:
             duty = await Duty.signed_in(self.http, self.config)
             for incident in (incident for incident, subscribers in credited.items() if subscribers):
                 await duty.tell_those_credited(incident)
-            await self._read_texts(truth, {subscriber for theirs in credited.values() for subscriber in theirs})
+            await self._read_texts(truth, {each for theirs in credited.values() for each in theirs} & truth.people())
         few = asyncio.Semaphore(ASKING_AT_ONCE)
         await asyncio.gather(*(self._ask_whether_hit(viewer, truth, few) for viewer in self._outside))
 
@@ -219,7 +225,7 @@ class Evening:
 
     async def _ask_whether_hit(self, viewer: Viewer, truth: Truth, few: asyncio.Semaphore) -> None:
         async with few:
-            if viewer.device_token and (told := await viewer.was_hit()) is not None:
+            if viewer.device_token and (told := await viewer.was_hit(since=truth.began_at)) is not None:
                 truth.told_hit[viewer.person.subscriber_id] = told
 
     async def _come_early(self, viewer: Viewer, few: asyncio.Semaphore) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from prikkfri.simulation.incident_reports import IncidentReport
 from prikkfri.simulation.kickoff import Truth, evening_clock, quantile, waits
-from prikkfri.simulation.lateness import lateness, reason_not_judged, timed, unless_held, within
+from prikkfri.simulation.lateness import green_checks, lateness, reason_not_judged, timed, unless_held, within
 from prikkfri.simulation.report import Check, Event, Line, Period, Question, Report
 
 WATCH_TOLERANCE_SECONDS = 0.75
@@ -68,13 +68,12 @@ class Result:
 
 def judge(truth: Truth, accounts: Sequence[IncidentReport]) -> tuple[Result, list[Check]]:
     """Compares what the people went through with what the product says of it."""
+    accounts = [of_those_who_took_part(each, truth) if truth.others_ask else each for each in accounts]
     account = accounts[0] if accounts else None
     true = truth.hit()
     held_by = {asked.device: asked.subscriber_id for asked in truth.outside}
     hits = [hit for each in accounts for hit in each.affected["hits"]]
     listed = {hit["customer"] or held_by.get(hit["device"], hit["device"]) for hit in hits}
-    if truth.others_ask:
-        listed &= {asked.subscriber_id for asked in truth.outside} | truth.inside_ids
     certain = truth.certain(WATCH_TOLERANCE_SECONDS)
     credited = [credit["customer"] for each in accounts for credit in each.credits]
     waited = waits(truth)
@@ -121,6 +120,14 @@ def judge(truth: Truth, accounts: Sequence[IncidentReport]) -> tuple[Result, lis
     )
     passed = all(check.holds for check in checks)
     return replace(result, not_judged=reason_not_judged(checks), passed=passed), checks
+
+
+def of_those_who_took_part(account: IncidentReport, truth: Truth) -> IncidentReport:
+    """An account without the hits and credits of others who use the same installation."""
+    people, devices = truth.people(), {asked.device for asked in truth.outside}
+    hits = [hit for hit in account.affected["hits"] if hit["customer"] in people or hit["device"] in devices]
+    credits = [credit for credit in account.credits if credit["customer"] in people]
+    return replace(account, affected=account.affected | {"hits": hits}, credits=credits)
 
 
 def _after(start: float, moment: float | None) -> float | None:
@@ -198,6 +205,7 @@ def _checks_of_a_fault(truth: Truth, result: Result, account: IncidentReport | N
         unless_held(Check("Everybody who came got in before the end, or had not waited long",
                           f"{result.turned_away} turned away", result.turned_away == 0), busy),
         _over_check(result, busy),
+        *green_checks(truth.green_at, truth.given_back_at, busy),
     ]  # fmt: skip
 
 

@@ -85,6 +85,14 @@ def within(name: str, after_s: float | None, most_s: float, busy: str, *, figure
     return timed(Check(name, figure, 0 <= after_s <= most_s and also), busy)
 
 
+def green_checks(green_at: float | None, mended_at: float, busy: str) -> list[Check]:
+    """Whether the status page was green in the end; none where nobody has looked."""
+    if green_at is None:
+        return []
+    figure = f"{green_at - mended_at:.1f} s after the fault had ended" if green_at else "never"
+    return [unless_held(Check("The status page was green again in the end", figure, green_at > 0), busy)]
+
+
 def reason_not_judged(checks: Sequence[Check]) -> str:
     """Why some checks could not be judged; empty: all were."""
     reasons = dict.fromkeys(check.figure.removeprefix("not judged: ") for check in checks if check.holds is None)

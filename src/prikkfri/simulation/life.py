@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
@@ -16,18 +17,35 @@ from prikkfri.app.process import run_until_stopped, say_ready
 from prikkfri.clock import SystemClock
 from prikkfri.config import Config, load
 from prikkfri.errors import PrikkfriError
-from prikkfri.simulation.demo import PASSWORD, PEOPLE, PHONES, SMPP_PASSWORD, people
+from prikkfri.simulation.canary_phones import CanaryPhones
+from prikkfri.simulation.demo import (
+    PARTNER_CANARIES,
+    PARTNER_PEOPLE,
+    PASSWORD,
+    PEOPLE,
+    PHONES,
+    SMPP_PASSWORD,
+    partners_of,
+    people,
+)
 from prikkfri.simulation.esme import Esme
+from prikkfri.simulation.partners.operators import FOOD_BOX, Partner
+from prikkfri.simulation.partners.operators import SHORT_CODE as BOX_CODE
 from prikkfri.simulation.people import TROUBLE, Addresses, Viewer, device_pseudonym, open_session
+from prikkfri.storage.keys import command_key
 
 VIEWERS = 5
-SESSION_SECONDS = 240.0
+SESSION_SECONDS = 60.0
+"""So short that somebody soon comes who shows whether signing in works again."""
 WATCH_SECONDS = 6.0
 MESSAGE_SECONDS = 4.0
 REPLY_SECONDS = 15.0
+PARTNER_MESSAGE_SECONDS = 2.0
+"""Over the partners; of the same kinds as in the misdelivery, which is then no rise and no fall of its own."""
 ANSWER_SECONDS = 1.0
 BIND_SECONDS = 2.0
-SHORT_CODE, ITS_ACCOUNT = "2010", "middag"
+CANARIES_TOLD_SECONDS = 1.0
+SHORT_CODE, ITS_ACCOUNT, CLINIC = "2010", "middag", "legevakt"
 
 NOTICES = (
     "Middagskassen din kommer i dag mellom 16 og 18.",
@@ -35,6 +53,7 @@ NOTICES = (
     "Denne uka: torsk, linsegryte og pannekaker. Svar BYTT for å bytte.",
     "Hei! Vi er litt forsinket i kveld, beklager. Ny tid: 18.30.",
 )
+CHAT = ("Kommer du i kveld?", "På vei nå 😊", "Kan du kjøpe melk?", "Ring meg når du kan")
 ANSWER = "Takk for svaret! Vi har notert det."
 REPLIES = ("BYTT", "Tusen takk!", "Kan dere ringe på? 😊", "Ikke hjemme før 18")
 
@@ -54,14 +73,43 @@ async def watch(viewer: Viewer, channels: tuple[str, ...], lots: random.Random) 
 
 async def send_notices(http: aiohttp.ClientSession, url: str, numbers: list[str], lots: random.Random) -> None:
     while True:
-        code = lots.random() < 0.3
-        sender = "Legevakt" if code else SHORT_CODE
-        text = f"Koden din er {lots.randrange(10**6):06d}. Del den ikke." if code else lots.choice(NOTICES)
-        account = aiohttp.encode_basic_auth("legevakt" if code else ITS_ACCOUNT, SMPP_PASSWORD)
-        message = {"from": sender, "to": lots.choice(numbers), "text": text}
+        to = lots.choice(numbers)
         with contextlib.suppress(*TROUBLE):
-            await http.post(f"{url}/messages", json=message, headers={"Authorization": account})
+            if lots.random() < 0.3:
+                await _hand_in(http, url, CLINIC, "Legevakt", to, _code(lots))
+            else:
+                await _hand_in(http, url, ITS_ACCOUNT, SHORT_CODE, to, lots.choice(NOTICES))
         await asyncio.sleep(lots.uniform(0.5, 1.5) * MESSAGE_SECONDS)
+
+
+async def write_over_partners(
+    http: aiohttp.ClientSession, centre: str, partners: Mapping[int, Partner], lots: random.Random
+) -> None:
+    """People of one partner write to those of another; a firm and a clinic write to both."""
+    while True:
+        port, home = lots.choice(list(partners.items()))
+        away = lots.choice([each for each in partners.values() if each is not home] or [home])
+        to, kind = lots.choice(away.numbers(0, PARTNER_PEOPLE)), lots.random()
+        with contextlib.suppress(*TROUBLE):
+            if kind < 0.5:
+                sender = lots.choice(home.numbers(0, PARTNER_PEOPLE))
+                typed = {"to": to, "text": lots.choice(CHAT)}
+                await http.post(f"http://localhost:{port}/phones/{sender}/send", json=typed)
+            elif kind < 0.8:
+                await _hand_in(http, centre, FOOD_BOX, BOX_CODE, to, lots.choice(NOTICES))
+            else:
+                await _hand_in(http, centre, CLINIC, "Legevakt", to, _code(lots))
+        await asyncio.sleep(lots.expovariate(1 / PARTNER_MESSAGE_SECONDS))
+
+
+async def _hand_in(http: aiohttp.ClientSession, centre: str, account: str, sender: str, to: str, text: str) -> None:
+    credentials = aiohttp.encode_basic_auth(account, SMPP_PASSWORD)
+    message = {"from": sender, "to": f"+{to.removeprefix('+')}", "text": text}
+    await http.post(f"{centre}/messages", json=message, headers={"Authorization": credentials})
+
+
+def _code(lots: random.Random) -> str:
+    return f"Koden din er {lots.randrange(10**6):06d}. Del den ikke."
 
 
 async def reply(http: aiohttp.ClientSession, phones: str, numbers: list[str], lots: random.Random) -> None:
@@ -113,6 +161,14 @@ async def live(config: Config) -> None:
             viewer = Viewer(person, device, PASSWORD, http, addresses, SystemClock())
             may_watch = tuple(channel for channel, package in channels.items() if package in person.packages)
             tasks.create_task(watch(viewer, may_watch, lots))
+        partners = partners_of(config)
+        for port, partner in partners.items():
+            theirs = partner.numbers(PARTNER_PEOPLE, PARTNER_CANARIES)
+            key = command_key(config.home, "canaries")
+            page, every = f"http://localhost:{port}", CANARIES_TOLD_SECONDS
+            tasks.create_task(CanaryPhones(http, page, roles.sms.url, key, theirs, tell_seconds=every).run())
+        if partners:
+            tasks.create_task(write_over_partners(http, roles.sms.url, partners, lots))
         tasks.create_task(send_notices(http, roles.sms.url, numbers, lots))
         tasks.create_task(answer_replies(roles.sms.smpp_port))
         tasks.create_task(reply(http, f"http://localhost:{config.phones_port}", numbers, lots))

@@ -12,30 +12,39 @@ ones do: ids without zeros, words in small letters, answers without NUL, receipt
 """
 
 import asyncio
+import contextlib
 import random
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from itertools import cycle
 from typing import Any, Literal, TypeVar
 
 import aiohttp
-import msgspec
 
 from prikkfri.clock import Clock
 from prikkfri.config import Sms
 from prikkfri.errors import PrikkfriError
 from prikkfri.simulation.canary_phones import CanaryPhones
 from prikkfri.simulation.company import keep_company, usage
-from prikkfri.simulation.demo import FIRST_NAMES, SMPP_PASSWORD
+from prikkfri.simulation.demo import PARTNER_CANARIES, PARTNER_PEOPLE
 from prikkfri.simulation.esme import Esme
-from prikkfri.simulation.installation import Installation, ports_section
+from prikkfri.simulation.installation import BorrowedInstallation, Installation, ports_section
 from prikkfri.simulation.kickoff import Say
 from prikkfri.simulation.lateness import keep_time
-from prikkfri.simulation.partners.network import CANARY, Delivery, Fault
-from prikkfri.simulation.partners.quirks import BY_THE_BOOK, IdStyle, Quirks
-from prikkfri.simulation.people import TROUBLE
+from prikkfri.simulation.partners.network import Delivery, Fault
+from prikkfri.simulation.partners.operators import (
+    FOOD_BOX,
+    LOSES_RECEIPTS,
+    MISDELIVERS,
+    PARTNERS,
+    SHORT_CODE,
+    Partner,
+    food_box,
+    links,
+)
+from prikkfri.simulation.partners.operators import PASSWORD as PARTNER_PASSWORD
+from prikkfri.simulation.people import TROUBLE, until_green
 from prikkfri.storage.keys import command_key
 
 T = TypeVar("T")
@@ -43,11 +52,13 @@ T = TypeVar("T")
 ROLES_NEEDED = ("sms", "assurance", "status")
 """Text messages need no other."""
 POLL_SECONDS = 0.25
+EVENINGS_APART = 10_000_000
+"""For so many seconds no two evenings have a mark in common."""
 DRAIN_SECONDS = 2.0
 """How long what is on its way at the end gets to arrive."""
 PERSON = "Kari"
 """Who is on duty."""
-FOOD_BOX, CLINIC, SHORT_CODE = "middag", "legevakt", "2010"
+CLINIC = "legevakt"
 
 Kind = Literal["conversation", "notice", "code", "reply"]
 KINDS: Mapping[Kind, float] = {"conversation": 0.4, "notice": 0.3, "code": 0.2, "reply": 0.1}
@@ -58,38 +69,6 @@ TEXTS: Mapping[Kind, tuple[str, ...]] = {
     "reply": ("BYTT", "STOPP til mandag, takk"),
 }
 _TOKEN = re.compile(r"\(m(\d+)\)$")
-
-
-@dataclass(frozen=True)
-class Partner:
-    link: str
-    name: str
-    prefix: str
-    """Digits with country code."""
-    quirks: Quirks = BY_THE_BOOK
-    """Where it leaves the book; nothing of it does harm."""
-
-    def number(self, phone: int) -> str:
-        return f"{self.prefix}{100_000 + phone:06d}"
-
-
-_SHORT = IdStyle(digits=0)
-PARTNERS = (
-    Partner(
-        "fjordmobil",
-        "Fjordmobil",
-        "4790",
-        Quirks(answer_id=_SHORT, text_id=_SHORT, id_in="text", state_in="text", wide=True, wide_order="little-marked"),
-    ),
-    Partner(
-        "nordtel",
-        "Nordtel",
-        "4791",
-        Quirks(words={"DELIVERED": "delivrd", "UNDELIVERABLE": "undeliv"}, state_in="text", answer_form="without-nul"),
-    ),
-    Partner("sydtel", "Sydtel", "4792", Quirks(text_id=IdStyle(10, 0), error="00000", receipt_first=True)),
-)
-MISDELIVERS, LOSES_RECEIPTS = PARTNERS[1], PARTNERS[2]
 
 
 @dataclass(frozen=True)
@@ -124,6 +103,25 @@ SMALL = Plan(people=8, calm_seconds=9.0, stopped_seconds=2.0, tail_seconds=9.0, 
 """For the tests: under a minute."""
 
 
+def in_demo(plan: Plan, sms: Sms) -> Plan:
+    """The evening in a demo: canaries fly at the demo's own pace, so more goes wrong, and they prove longer.
+
+    So few write that it is no fall of the ordinary traffic when they stop.
+    """
+    return replace(
+        plan,
+        people=PARTNER_PEOPLE,
+        canaries=PARTNER_CANARIES,
+        canary_seconds=sms.canary_seconds,
+        canary_grace_seconds=sms.canary_grace_seconds,
+        canary_rule=sms.canary_rule,
+        messages_per_second=1.5,
+        misdeliver=0.3,
+        lose_receipts=0.6,
+        prove_seconds_max=600.0,
+    )
+
+
 @dataclass
 class SentMessage:
     """A message that somebody handed in."""
@@ -146,6 +144,8 @@ class Truth:
     sent: list[SentMessage] = field(default_factory=list)
     deliveries: dict[str, list[Delivery]] = field(default_factory=dict)
     """By link."""
+    others_write: bool = False
+    """Others than these people use the installation, too: of their messages the truth knows nothing."""
     replies: list[tuple[str, str]] = field(default_factory=list)
     """(token, the short code at which it came in)."""
     receipts: int = 0
@@ -155,6 +155,8 @@ class Truth:
     opened_at: float = 0.0
     """When the person opened the route again."""
     status_at: list[tuple[float, str]] = field(default_factory=list)
+    green_at: float | None = None
+    """When the status page was green afterwards, 0: never; None: nobody has looked."""
     late: list[float] = field(default_factory=list)
     """By how much each tick of the rehearsal's own clock was late."""
     others: list[float] = field(default_factory=list)
@@ -207,7 +209,7 @@ class RouteView:
     """What the product says of its routes, asked where a person on duty asks."""
 
     ways: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By link, as it was last."""
+    """By link, as it was last; canaries are counted from the beginning of the evening."""
     stops: list[tuple[float, str, str]] = field(default_factory=list)
     """(time, link, by whom) of each stop that was seen."""
     proven_at: float = 0.0
@@ -234,7 +236,7 @@ def token_of(text: str) -> str:
 
 def configuration(plan: Plan, ports: Sequence[int], smpp_ports: Sequence[int]) -> str:
     """Accounts, partners and canaries, with times as compressed as the evening is."""
-    text = f"""\
+    return f"""\
 operator = "Fjordnett"
 
 [sms]
@@ -243,45 +245,23 @@ canary_grace_seconds = {plan.canary_grace_seconds}
 canary_rule = "{plan.canary_rule}"
 
 [[sms.accounts]]
-system_id = "{FOOD_BOX}"
-password = "{SMPP_PASSWORD}"
-message_class = "notice"
-short_codes = ["{SHORT_CODE}"]
-senders = ["{SHORT_CODE}"]
-
-[[sms.accounts]]
 system_id = "{CLINIC}"
-password = "{SMPP_PASSWORD}"
+password = "{PARTNER_PASSWORD}"
 senders = ["Legevakt"]
 message_class = "log-in-code"
-
+{food_box()}
 [assurance]
 hold_seconds = 6
 
-{ports_section(ports)}"""
-    for partner, port in zip(PARTNERS, smpp_ports, strict=True):
-        text += f"""
-[[sms.links]]
-name = "{partner.link}"
-partner = "{partner.name}"
-host = "127.0.0.1"
-port = {port}
-system_id = "prikkfri"
-password = "{SMPP_PASSWORD}"
-prefixes = ["{partner.prefix}"]
-transit = true
-"""
-        for phone in canary_numbers(plan, partner):
-            text += f'\n[[sms.canaries]]\nmsisdn = "+{phone}"\nlink = "{partner.link}"\n'
-    return text
+{ports_section(ports)}{links(PARTNERS, smpp_ports, people=plan.people, canaries=plan.canaries)}"""
 
 
 def people_numbers(plan: Plan, partner: Partner) -> list[str]:
-    return [partner.number(phone) for phone in range(plan.people)]
+    return partner.numbers(0, plan.people)
 
 
 def canary_numbers(plan: Plan, partner: Partner) -> list[str]:
-    return [partner.number(phone) for phone in range(plan.people, plan.people + plan.canaries)]
+    return partner.numbers(plan.people, plan.canaries)
 
 
 async def start_partners(
@@ -289,21 +269,10 @@ async def start_partners(
 ) -> dict[str, str]:
     """Starts the three; returns their addresses by link."""
     for partner, smpp_port, http_port in zip(PARTNERS, smpp_ports, http_ports, strict=True):
-        people = [f"{number}={name}" for number, name in zip(people_numbers(plan, partner), cycle(FIRST_NAMES))]
-        phones = [*people, *(f"{number}={CANARY}" for number in canary_numbers(plan, partner))]
-        ports = [f"--smpp-port={smpp_port}", f"--http-port={http_port}"]
-        await installation.start_program(
-            partner.link,
-            [
-                "-m",
-                "prikkfri.simulation.partners",
-                f"--name={partner.name}",
-                f"--seed={plan.seed}",
-                f"--quirks={msgspec.json.encode(partner.quirks).decode()}",
-                *ports,
-                *phones,
-            ],
+        program = partner.program(
+            seed=plan.seed, people=plan.people, canaries=plan.canaries, smpp_port=smpp_port, http_port=http_port
         )
+        await installation.start_program(partner.link, program)
     return {partner.link: f"http://127.0.0.1:{port}" for partner, port in zip(PARTNERS, http_ports, strict=True)}
 
 
@@ -311,7 +280,7 @@ async def start_partners(
 class Evening:
     """The people, accounts and partners of one evening at the edge of an installation."""
 
-    installation: Installation
+    installation: Installation | BorrowedInstallation
     plan: Plan
     partners: Mapping[str, str]
     """Each partner's address by link."""
@@ -326,9 +295,13 @@ class Evening:
         self._duty = {"Authorization": f"Bearer {command_key(config.home, 'sms')}"}
         self._canary_key = command_key(config.home, "canaries")
         self._lots = random.Random(self.plan.seed)
-        self._food_box = Esme(config.roles.sms.smpp_port, FOOD_BOX, SMPP_PASSWORD, self.clock)
-        self._numbers = [number for partner in PARTNERS for number in people_numbers(self.plan, partner)]
-        self._home = {number: partner for partner in PARTNERS for number in people_numbers(self.plan, partner)}
+        self._food_box = Esme(config.roles.sms.smpp_port, FOOD_BOX, PARTNER_PASSWORD, self.clock)
+        self._staged = [partner for partner in PARTNERS if partner.link in self.partners]
+        self._home = {number: each for each in self._staged for number in people_numbers(self.plan, each)}
+        self._numbers = list(self._home)
+        self._before: dict[str, dict[str, Any]] = {}
+        """What was said of each route before the evening began."""
+        self._borrowed = isinstance(self.installation, BorrowedInstallation)
         self.seen = RouteView()
 
     async def stage(self, account: Callable[[], Awaitable[T]]) -> tuple[Truth, T]:
@@ -337,14 +310,18 @@ class Evening:
         What the product says meanwhile is in `seen`.
         """
         plan = self.plan
+        if self._borrowed:
+            await self._find_as_it_should_be()
         await self._food_box.bind()
-        truth = Truth(plan, began_at=self.clock.now())
-        self.say(f"people write to each other over {len(PARTNERS)} partners; canaries fly")
-        self.say(compressed(plan))
+        truth = Truth(plan, began_at=self.clock.now(), others_write=self._borrowed)
+        self.say(f"people write to each other over {len(self.partners)} partners; canaries fly")
+        if not self._borrowed:
+            self.say(compressed(plan))
         enough = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            always = [tasks.create_task(self._canary_phones(partner).run()) for partner in PARTNERS]
-            always.append(tasks.create_task(self._look_at_the_status_page(truth)))
+            always = [tasks.create_task(self._look_at_the_status_page(truth))]
+            if not self._borrowed:  # else they tell all the time
+                always += [tasks.create_task(self._canary_phones(partner).run()) for partner in self._staged]
             always.append(tasks.create_task(keep_time(truth.late, self.clock)))
             home = self.installation.home
             always.append(tasks.create_task(keep_company(truth.others, partial(usage, home))))
@@ -353,6 +330,9 @@ class Evening:
             if plan.fault:
                 await self._go_wrong(truth)
             await asyncio.sleep(plan.tail_seconds)
+            if self._borrowed:
+                self.say("waiting until the status page is green again")
+                truth.green_at = await until_green(self.http, self._status, self.clock)
             self.say("the product gives its account")
             told = await account()
             enough.set()
@@ -364,6 +344,23 @@ class Evening:
         await self._food_box.unbind()
         return truth, told
 
+    async def _find_as_it_should_be(self) -> None:
+        """What an earlier evening has left behind is put right: a route that it stopped is opened once it is proven.
+
+        Raises `PrikkfriError` when it is not.
+        """
+        for partner in (MISDELIVERS, LOSES_RECEIPTS):
+            await self._set_fault(partner, Fault())
+        if await self._until(lambda way: way["trusted"], self.plan.prove_seconds_max) is None:
+            raise PrikkfriError(
+                f"the route over {MISDELIVERS.link} is not proven: its canaries go astray, or do not fly"
+            )
+        if self.seen.ways[MISDELIVERS.link]["state"] != "open":
+            self.say(f"{PERSON} opens the route that an earlier evening has left stopped")
+            await self._switch("open")
+            await self._look_at_the_routes()
+        self._before, self.seen.stops = dict(self.seen.ways), []
+
     def _canary_phones(self, partner: Partner) -> CanaryPhones:
         numbers = canary_numbers(self.plan, partner)
         return CanaryPhones(self.http, self.partners[partner.link], self._centre, self._canary_key, numbers)
@@ -371,6 +368,14 @@ class Evening:
     # what goes wrong, and what is done about it
 
     async def _go_wrong(self, truth: Truth) -> None:
+        try:
+            await self._go_through(truth)
+        finally:
+            for partner in (MISDELIVERS, LOSES_RECEIPTS):
+                with contextlib.suppress(*TROUBLE):
+                    await self._set_fault(partner, Fault())
+
+    async def _go_through(self, truth: Truth) -> None:
         plan = self.plan
         truth.fault_at = self.clock.now()
         await self._set_fault(MISDELIVERS, Fault(misdeliver=plan.misdeliver, population=plan.population))
@@ -420,7 +425,9 @@ class Evening:
             before = self.seen.ways.get(way["link"])
             if way["state"] == "stopped" and (before is None or before["state"] != "stopped"):
                 self.seen.stops.append((way["since"], way["link"], way["by"]))
-            self.seen.ways[way["link"]] = way
+            since = self._before.get(way["link"], {"judged": 0, "astray": 0})
+            counted = {name: way[name] - since[name] for name in ("judged", "astray")}
+            self.seen.ways[way["link"]] = way | counted
 
     async def _switch(self, state: str) -> None:
         await self._command("POST", f"/routes/{MISDELIVERS.link}", json={"state": state, "by": PERSON})
@@ -442,7 +449,7 @@ class Evening:
                 sender, recipient = self._pair()
                 if kind == "reply":
                     recipient = SHORT_CODE
-                token = f"{len(truth.sent) + 1:05d}"
+                token = f"{int(truth.began_at) % EVENINGS_APART}{len(truth.sent) + 1:05d}"
                 message = SentMessage(token, kind, recipient, self.clock.now())
                 truth.sent.append(message)
                 text = f"{self._lots.choice(TEXTS[kind])} (m{token})"
@@ -464,7 +471,7 @@ class Evening:
                 message.id = await self._food_box.submit(SHORT_CODE, message.recipient, text)
             elif message.kind == "code":
                 body = {"from": "Legevakt", "to": f"+{message.recipient}", "text": text}
-                account = {"Authorization": aiohttp.encode_basic_auth(CLINIC, SMPP_PASSWORD)}
+                account = {"Authorization": aiohttp.encode_basic_auth(CLINIC, PARTNER_PASSWORD)}
                 async with self.http.post(f"{self._centre}/messages", json=body, headers=account) as response:
                     message.id = (await response.json())["id"] if response.status == 202 else ""
             else:  # the id is what the network was answered; see `_tell`
@@ -489,7 +496,8 @@ class Evening:
     async def _tell(self, truth: Truth) -> None:
         by_token = {each.token: each for each in truth.sent}
         for link, address in self.partners.items():
-            async with self.http.get(f"{address}/deliveries") as response:
+            since = {"since": str(truth.began_at)}
+            async with self.http.get(f"{address}/deliveries", params=since) as response:
                 truth.deliveries[link] = [Delivery(**each) for each in await response.json()]
             async with self.http.get(f"{address}/sent") as response:
                 for each in await response.json():

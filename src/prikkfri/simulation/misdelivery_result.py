@@ -6,17 +6,17 @@ from typing import Any
 
 from prikkfri.simulation.incident_reports import IncidentReport
 from prikkfri.simulation.kickoff_result import NOT_YET
-from prikkfri.simulation.lateness import ALREADY, lateness, not_judged, reason_not_judged, unless_held, within
-from prikkfri.simulation.misdelivery import (
-    LOSES_RECEIPTS,
-    MISDELIVERS,
-    PERSON,
-    Partner,
-    RouteView,
-    Truth,
-    compressed,
-    token_of,
+from prikkfri.simulation.lateness import (
+    ALREADY,
+    green_checks,
+    lateness,
+    not_judged,
+    reason_not_judged,
+    unless_held,
+    within,
 )
+from prikkfri.simulation.misdelivery import PERSON, RouteView, Truth, compressed, token_of
+from prikkfri.simulation.partners.operators import LOSES_RECEIPTS, MISDELIVERS, Partner
 from prikkfri.simulation.report import Check, Event, Line, Period, Question, Report
 from prikkfri.sms.canaries.service import RULE
 
@@ -57,8 +57,10 @@ def judge(truth: Truth, accounts: Sequence[IncidentReport], seen: RouteView) -> 
     account = _of(accounts, "messages")
     true, went_there = truth.exposed(), truth.went_there()
     way = seen.ways.get(MISDELIVERS.link, {})
-    listed = {each["message"] for each in seen.exposed}
-    certain = {each["message"] for each in seen.exposed if each["sent_at"] >= way["likely_since"]}
+    ours = {message.id for message in truth.accepted().values()}
+    judged = [each for each in seen.exposed if each["message"] in ours or not truth.others_write]
+    listed = {each["message"] for each in judged}
+    certain = {each["message"] for each in judged if each["sent_at"] >= way["likely_since"]}
     stops = [at for at, link, _ in seen.stops if link == MISDELIVERS.link]
     timeliness = lateness(truth.late, truth.others)
     result = Result(
@@ -159,7 +161,7 @@ def _checks(truth: Truth, result: Result, accounts: Sequence[IncidentReport], se
         Check("No other message is on the list as gone that way", f"{result.exposed_wrongly_listed} of"
               f" {result.exposed_listed}", result.exposed_wrongly_listed == 0),
         Check("The answer sheet names as many", exposed_told or "it says nothing",
-              exposed_told.startswith(f"{result.exposed_listed:,} messages ")),
+              exposed_told.startswith(f"{len(seen.exposed):,} messages ")),
         _in_order(Check("The route was proven by canaries before a person opened it", _seconds(proven_s),
                         bool(seen.proven_at) and seen.proven_at <= truth.opened_at), proven_s, busy),
         _in_order(Check("Nothing was declared over too early", _seconds(over_s),
@@ -167,6 +169,7 @@ def _checks(truth: Truth, result: Result, accounts: Sequence[IncidentReport], se
         _in_order(Check("It was declared over by the data", _seconds(over_s),
                         bool(account) and bool(resolved_at) and not (account and account.incident["unproven"])),
                   over_s, busy),
+        *green_checks(truth.green_at, truth.mended_at, busy),
     ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from prikkfri.simulation.device_key import DeviceKey, DeviceSecret
 ANSWER_SECONDS_MAX = 5.0
 PATIENT_SECONDS = 2.0
 """After which the viewer looks for open channels."""
+GREEN_SECONDS_MAX = 180.0
 TROUBLE = (aiohttp.ClientError, TimeoutError, OSError)
 
 
@@ -72,6 +73,18 @@ def open_session(connections_max: int = 0) -> aiohttp.ClientSession:
     )
 
 
+async def until_green(http: aiohttp.ClientSession, summary: str, clock: Clock, *, again_seconds: float = 1.0) -> float:
+    """When the status page (its summary's address) is green; 0 when it has not been for `GREEN_SECONDS_MAX`."""
+    give_up_at = clock.now() + GREEN_SECONDS_MAX
+    while clock.now() < give_up_at:
+        with contextlib.suppress(*TROUBLE):
+            async with http.get(summary) as response:
+                if (await response.json())["status"]["indicator"] == "none":
+                    return clock.now()
+        await asyncio.sleep(again_seconds)
+    return 0.0
+
+
 @dataclass
 class Viewer:
     """A subscriber with a device."""
@@ -115,12 +128,14 @@ class Viewer:
             await asyncio.sleep(pause)
         return asked
 
-    async def was_hit(self) -> bool | None:
-        """Asks whether a fault has hit them; None: no answer."""
+    async def was_hit(self, *, since: float) -> bool | None:
+        """Asks whether a fault has hit them in what they asked for `since` then; None: no answer."""
         headers = {"Authorization": f"Bearer {self.device_token}", **self._origin}
         try:
             async with self.http.get(f"{self.at.assurance}/was-i-hit", headers=headers) as response:
-                return bool((await response.json())["incidents"]) if response.status == 200 else None
+                if response.status != 200:
+                    return None
+                return any(each["asked_at"] >= since for each in (await response.json())["incidents"])
         except TROUBLE:
             return None
 

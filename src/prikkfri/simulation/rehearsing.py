@@ -9,22 +9,33 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from aiohttp import ClientSession
+
+from prikkfri.app.locks import hold_lock
+from prikkfri.assurance.response.timing import TIMING
 from prikkfri.clock import SystemClock
-from prikkfri.config import ROLES
+from prikkfri.config import ROLES, Config
 from prikkfri.errors import UsageError
 from prikkfri.simulation import demo, kickoff_result, life, misdelivery, misdelivery_result
+from prikkfri.simulation.duty import Duty
 from prikkfri.simulation.incident_reports import IncidentReport, read_incidents, read_reports
 from prikkfri.simulation.installation import BorrowedInstallation, Installation, free_ports, ports_section
 from prikkfri.simulation.kickoff import Evening, Say, Truth
 from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.kickoff_result import Result
 from prikkfri.simulation.mechanisms import Mechanism
-from prikkfri.simulation.people import open_session
+from prikkfri.simulation.partners.operators import PARTNERS
+from prikkfri.simulation.people import open_session, until_green
 from prikkfri.simulation.report import Check, render
 
+LOCK = "rehearsal"
+"""Of a demo's home: one evening is staged at a time."""
+CALM_SECONDS_MAX = 120.0
+CALM_AGAIN_SECONDS = 3.0
 LATE_SECONDS = 3.0
 """So long the product gets, after the evening, to take in what came last."""
 
@@ -85,19 +96,52 @@ async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[Inc
             " line_grace_seconds to 6 under [assurance]"
         )
     plan = replace(plan, grace_seconds=grace_seconds)
-    try:
-        async with open_session() as http:
-            phones_url = f"http://localhost:{config.phones_port}"
-            evening = Evening(installation, plan, people, phones_url, http, SystemClock(), say)
-            return await _stage(evening)
-    finally:
-        await installation.stop()
+    with hold_lock(home, LOCK):
+        try:
+            async with open_session() as http:
+                await _begin_anew(config, ("television",), http, say)
+                phones_url = f"http://localhost:{config.phones_port}"
+                evening = Evening(installation, plan, people, phones_url, http, SystemClock(), say)
+                return await _stage(evening)
+        finally:
+            await installation.stop()
+
+
+async def _begin_anew(config: Config, services: Sequence[str], http: ClientSession, say: Say) -> None:
+    """Waits until nothing of these services is open, and has looked back on what could still be opened again.
+
+    Raises `PrikkfriError` with the mend when something stays open.
+    """
+    clock = SystemClock()
+    give_up_at, told = clock.now() + CALM_SECONDS_MAX, False
+    while True:
+        found = [each for service in services for each in await read_incidents(config.home, service)]
+        still = [each for each in found if each["resolved_at"] is None]
+        if not still:
+            break
+        if clock.now() > give_up_at:
+            raise UsageError(
+                f"an incident of {still[0]['service']} is open in {config.home}: declare it over in the console, then"
+                " stage the evening again"
+            )
+        if not told:
+            say("waiting until what was before is over")
+            told = True
+        await asyncio.sleep(CALM_AGAIN_SECONDS)
+    lately = [each for each in found if each["resolved_at"] > clock.now() - TIMING.after_seconds]
+    if again := [each["id"] for each in lately if each["state"] == "resolved"]:
+        duty = await Duty.signed_in(http, config)
+        for incident in again:
+            await duty.review(incident, "Looked back on, before the next evening of the demo.")
 
 
 async def _stage(evening: Evening) -> tuple[Truth, list[IncidentReport]]:
     """The evening, the product's account of it, and the morning after."""
     truth = await evening.stage()
     await asyncio.sleep(LATE_SECONDS)
+    if truth.others_ask and truth.fault_at:
+        evening.say("waiting until the status page is green again")
+        truth.green_at = await until_green(evening.http, evening.status_url, evening.clock)
     evening.say("the product gives its account")
     home = evening.config.home
     told = [each for each in await read_reports(home, "television") if each.incident["opened_at"] >= truth.began_at]
@@ -107,32 +151,63 @@ async def _stage(evening: Evening) -> tuple[Truth, list[IncidentReport]]:
 
 
 async def rehearse_misdelivery(
-    plan: misdelivery.Plan, *, say: Say, without: Mechanism | None = None
+    plan: misdelivery.Plan, *, say: Say, home: Path | None = None, without: Mechanism | None = None
 ) -> tuple[misdelivery_result.Result, list[Check], misdelivery.Truth, list[IncidentReport], misdelivery.RouteView]:
-    """Stages the misdelivery in a temporary home, and holds the product's account against the truth."""
+    """Stages the misdelivery, and holds the product's account against the truth.
+
+    In a temporary home, `without` a mechanism if one is named; or in `home`, against a demo that runs there.
+    Raises `PrikkfriError`.
+    """
+    if home is not None:
+        truth, told, seen = await _misdelivery_in(home, plan, say)
+    else:
+        truth, told, seen = await _misdelivery_of_its_own(plan, say, without or Mechanism("nothing"))
+    result, checks = misdelivery_result.judge(truth, told, seen)
+    return result, checks, truth, told, seen
+
+
+async def _misdelivery_of_its_own(
+    plan: misdelivery.Plan, say: Say, without: Mechanism
+) -> tuple[misdelivery.Truth, list[IncidentReport], misdelivery.RouteView]:
     with tempfile.TemporaryDirectory(prefix="prikkfri-rehearsal-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
-        ports = free_ports(len(ROLES) + 1 + 2 * len(misdelivery.PARTNERS))
+        ports = free_ports(len(ROLES) + 1 + 2 * len(PARTNERS))
         smpp, http = ports[-6:-3], ports[-3:]
         (home / "prikkfri.toml").write_text(misdelivery.configuration(plan, ports, smpp), encoding="utf-8")
         (home / "prikkfri.toml").chmod(0o600)
-        installation = Installation(home, without.settings if without else {})
-
-        async def account() -> list[IncidentReport]:
-            messages, receipts = await asyncio.gather(read_reports(home, "messages"), read_incidents(home, "receipts"))
-            return [*messages, *(IncidentReport(incident, (), {"hits": []}, ()) for incident in receipts)]
-
-        say(f"{len(misdelivery.ROLES_NEEDED)} roles and {len(misdelivery.PARTNERS)} partners start, in {home}")
+        installation = Installation(home, without.settings)
+        say(f"{len(misdelivery.ROLES_NEEDED)} roles and {len(PARTNERS)} partners start, in {home}")
         try:
             partners = await misdelivery.start_partners(installation, plan, smpp, http)
             await installation.start(misdelivery.ROLES_NEEDED)
             async with open_session() as session:
                 evening = misdelivery.Evening(installation, plan, partners, session, SystemClock(), say)
-                truth, told = await evening.stage(account)
+                truth, told = await evening.stage(partial(_account_of_messages, home))
         finally:
             await installation.stop()
-    result, checks = misdelivery_result.judge(truth, told, evening.seen)
-    return result, checks, truth, told, evening.seen
+    return truth, told, evening.seen
+
+
+async def _misdelivery_in(
+    home: Path, plan: misdelivery.Plan, say: Say
+) -> tuple[misdelivery.Truth, list[IncidentReport], misdelivery.RouteView]:
+    installation = BorrowedInstallation(home)
+    installation.refuse_idle()
+    config = installation.configuration()
+    demo.refuse_without_partners(config)
+    partners = {each.link: f"http://localhost:{port}" for port, each in demo.partners_of(config).items()}
+    plan = misdelivery.in_demo(plan, config.sms)
+    with hold_lock(home, LOCK):
+        async with open_session() as session:
+            await _begin_anew(config, ("messages", "receipts"), session, say)
+            evening = misdelivery.Evening(installation, plan, partners, session, SystemClock(), say)
+            truth, told = await evening.stage(partial(_account_of_messages, home))
+    return truth, [each for each in told if each.incident["opened_at"] >= truth.began_at], evening.seen
+
+
+async def _account_of_messages(home: Path) -> list[IncidentReport]:
+    messages, receipts = await asyncio.gather(read_reports(home, "messages"), read_incidents(home, "receipts"))
+    return [*messages, *(IncidentReport(incident, (), {"hits": []}, ()) for incident in receipts)]
 
 
 def report_of_misdelivery(

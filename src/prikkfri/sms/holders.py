@@ -24,7 +24,7 @@ def to_be_bound(messages: Iterable[Message]) -> list[str]:
 
 def number_holder(message: Message, holders: Mapping[str, str]) -> NumberHolder:
     """`holders`: by number who holds it now. A number of which nothing was known is bound to nobody."""
-    holder = holders.get(message.recipient, "")
+    holder = holders.get(message.recipient)
     if not message.holder or holder == message.holder:
         return NumberHolder.SAME
     return NumberHolder.ANOTHERS if holder else NumberHolder.NOBODYS

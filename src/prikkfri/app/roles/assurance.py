@@ -17,6 +17,7 @@ from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.loads import LAYERS, Layer, Measured, capacity_of
 from prikkfri.assurance.personal import http as personal_http
 from prikkfri.assurance.personal.service import FOUND_MAX, Personal, Registry
+from prikkfri.assurance.rehearsals.service import Rehearsals
 from prikkfri.assurance.response import http as customers
 from prikkfri.assurance.response.service import Response, Surroundings
 from prikkfri.assurance.service import Assurance
@@ -38,6 +39,7 @@ from prikkfri.subscribers.store import (
     subscriptions_of,
 )
 from prikkfri.subscribers.subscriptions import Subscriber, Subscription
+from prikkfri.web.console.rehearsals import Demo
 from prikkfri.web.console.server import application
 
 CAPACITY_SECONDS = 5.0
@@ -175,6 +177,7 @@ async def build(config: Config, clock: Clock) -> Role:
         playout_url=config.roles.playout.url,
         timezone=config.streaming.timezone,
         operator=config.operator,
+        demo=demo_of(config, clock) if config.demo else None,
     )
     viewer, own = config.roles.viewer.url, config.roles.assurance.url
     for_customers = customers.application(response, tokens, viewer_origin=viewer, public_url=own)
@@ -192,6 +195,12 @@ async def build(config: Config, clock: Clock) -> Role:
         counters=service.counters,
         close=close,
     )
+
+
+def demo_of(config: Config, clock: Clock) -> Demo:
+    roles = config.roles
+    phones = f"http://localhost:{config.phones_port}"
+    return Demo(Rehearsals(config.home, clock), roles.viewer.url, roles.status.url, phones)
 
 
 def _spool_of(config: Config, role: str) -> Callable[[], Database]:

@@ -266,7 +266,7 @@ class PartReferences:
         """Whether a reference of 8 bits is free for a text that we cut ourselves; if so it is taken from now on."""
         part = Part(reference, 0, 0)
         key = ("", sender, recipient, part)
-        if self._free(key, part, now) != reference or self._is_in_use(key, reference, now):
+        if self._free(key, part, now) != reference:
             return False
         self.of("", sender, recipient, part, now)
         return True

@@ -81,7 +81,7 @@ def _read(pdu: bytes) -> DecodedPdu:
 
 
 def _number(octets: bytes, at: int, size: int) -> int:
-    return int.from_bytes(octets[at : at + size], "big")
+    return int.from_bytes(octets[at : at + size])
 
 
 def _string(octets: bytes, at: int) -> tuple[bytes, int]:
@@ -110,7 +110,7 @@ def text_of(esm_class: int, octets: bytes, parameters: tuple[tuple[int, bytes], 
         return _behind_header(octets)
     reference, total, number = (named.get(tag, b"") for tag in _SAR)
     if (len(reference), len(total), len(number)) == (2, 1, 1):
-        return Text(octets, (int.from_bytes(reference, "big"), total[0], number[0]), ())
+        return Text(octets, (int.from_bytes(reference), total[0], number[0]), ())
     return Text(octets, None, ())
 
 
@@ -125,7 +125,7 @@ def _behind_header(octets: bytes) -> Text:
         kind, value = octets[at], octets[at + 2 : at + 2 + octets[at + 1]]
         at += 2 + len(value)
         if part is None and (kind, len(value)) in ((0, 3), (8, 4)):
-            part = (int.from_bytes(value[:-2], "big"), value[-2], value[-1])
+            part = (int.from_bytes(value[:-2]), value[-2], value[-1])
         else:
             further.append((kind, value))
     return Text(octets[end:], part, tuple(further))

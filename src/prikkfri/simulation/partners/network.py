@@ -6,6 +6,7 @@ What it says on the wire is by the book, or as its quirks have it.
 import asyncio
 import math
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -18,13 +19,13 @@ from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.protocols.smpp.session import Limits, Request, Side
 from prikkfri.simulation.handsets.network import Entry, Phone, Phones
 from prikkfri.simulation.handsets.server import WINDOW, HandsetNetwork, OutgoingPdu
+from prikkfri.simulation.partners.operators import CANARY
 from prikkfri.simulation.partners.quirks import BY_THE_BOOK, Quirks, receipt_body, response_octets
 from prikkfri.sms.server import Connection
 from prikkfri.sms.submission import TokenBucket
 
 DELIVERIES_MAX = 100_000
-CANARY = "canary"
-"""The name of a phone of the message centre's own."""
+"""The last ones."""
 _UNASKED = 0x7000_0000
 """From here on the sequence numbers of what it sends beside its session, whose answers it does not wait for."""
 
@@ -77,7 +78,7 @@ class PartnerNetwork(HandsetNetwork):
         super().__init__(phones, password=password, clock=clock, name=name)
         self.fault = Fault()
         self.quirks = quirks
-        self.deliveries: list[Delivery] = []
+        self.deliveries: deque[Delivery] = deque(maxlen=DELIVERIES_MAX)
         self.refused = 0
         """Messages that it did not take."""
         self.looped = 0
@@ -186,7 +187,6 @@ class PartnerNetwork(HandsetNetwork):
             wrong = self._lots.choice(self._strangers(meant))
             message = structs.replace(message, destination=wrong)
         state, phone, entry = super().hand_over(message, identity, now)
-        if len(self.deliveries) < DELIVERIES_MAX:
-            got, text = (phone.msisdn, entry.text) if phone and entry else ("", "")
-            self.deliveries.append(Delivery(now, meant, got, text, self.fault.misdeliver > 0))
+        got, text = (phone.msisdn, entry.text) if phone and entry else ("", "")
+        self.deliveries.append(Delivery(now, meant, got, text, self.fault.misdeliver > 0))
         return None if self._lots.random() < self.fault.lose_receipts else state, phone, entry

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from itertools import islice
 
 import msgspec
 from starlette.applications import Starlette
@@ -20,7 +21,7 @@ from prikkfri.simulation.partners.quirks import BY_THE_BOOK, Quirks
 
 
 def application(network: PartnerNetwork) -> Starlette:
-    """`PUT /fault`, `PUT /quirks`, `GET /deliveries?from=N`, `GET /sent`; all else as the handsets have it."""
+    """`PUT /fault`, `PUT /quirks`, `GET /deliveries?from=N&since=TIME`, `GET /sent`; all else as handsets have it."""
 
     async def put_fault(request: Request) -> Response:
         network.fault = msgspec.json.decode(await request.body(), type=Fault)
@@ -32,7 +33,9 @@ def application(network: PartnerNetwork) -> Starlette:
 
     async def deliveries(request: Request) -> Response:
         first = int(request.query_params.get("from", "0"))
-        return JSONResponse([asdict(delivery) for delivery in network.deliveries[first:]])
+        since = float(request.query_params.get("since", "0"))
+        found = islice(network.deliveries, first, None)
+        return JSONResponse([asdict(delivery) for delivery in found if delivery.time >= since])
 
     async def sent(request: Request) -> Response:
         """What was typed on the phones, with the ids that the message centre gave it."""

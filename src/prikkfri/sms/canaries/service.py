@@ -424,16 +424,17 @@ class Canaries:
         )
 
     async def _since(self, link: str) -> FaultOnset | None:
+        """Of what goes on now: not since a fault that canaries have proven over."""
         found: list[store.DecidedCanary] = []
-        before = inf
+        before, proven_at = inf, self._trust[link].proven_at
         while len(found) < SINCE_CANARIES_MAX:
             read = partial(store.verdicts, link=link, limit=READ_AT_ONCE_MAX, before=before)
             page = await self._database.read(read)
             found = [*page, *found]
-            if len(page) < READ_AT_ONCE_MAX:
+            if len(page) < READ_AT_ONCE_MAX or page[0].decided_at < proven_at:
                 break
             before = page[0].made_at
-        return change_point([(each.made_at, each.verdict) for each in found])
+        return change_point([(each.made_at, each.verdict) for each in found if each.decided_at >= proven_at])
 
     async def _remember(self) -> None:
         """After a restart the trust is what is stored, or, where none is yet, what the stored verdicts come to."""

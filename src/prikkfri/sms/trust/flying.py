@@ -32,7 +32,7 @@ class Allowance:
     at: float = 0.0
 
     def now(self, now: float) -> "Allowance":
-        gained = max(now - self.at, 0.0) / 3600 * MORE_PER_HOUR_MAX if self.at else 0.0
+        gained = max(now - self.at, 0.0) / 3600 * MORE_PER_HOUR_MAX
         return Allowance(min(self.left + gained, MORE_PER_HOUR_MAX), now)
 
 

@@ -7,7 +7,7 @@ decisions.
 """
 
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, inf, log
 
 from prikkfri.sms.trust.evidence import (
     CONDEMNING_NATS,
@@ -55,17 +55,17 @@ def seconds_to_notice(share: float, looking: CanarySchedule) -> float:
     """In the mean; infinite when nothing is learnt, or the share is no more than is ordinary."""
     missing = share * (1 - STRAYS_ON_OURS)
     if looking.per_second <= 0 or looking.phones < 1 or missing <= MISSING_ORDINARILY:
-        return float("inf")
+        return inf
     at_home = 1 - share
     nats = share * log(missing / MISSING_ORDINARILY)
     if at_home:
         nats += at_home * log(at_home / (1 - MISSING_ORDINARILY))
     if nats <= 0:
-        return float("inf")
+        return inf
     needed = (CONDEMNING_NATS + MIXTURE_NATS) / nats
     if looking.phones > 1:
         needed += max(needed / (looking.phones - 1), LEFT_OUT_STRAYS / share)
-    more = max(needed - 1 / share, 0.0)
+    more = needed - 1 / share  # it takes some: one of them says less than half of what is needed
     closely = 1 - exp(-LOOKED_CLOSELY * share)
     quick = max(looking.quick_per_second, looking.per_second)
     first = 1 / (share * looking.per_second) + ON_ITS_WAY_SECONDS + NOT_THERE_SECONDS

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf, log
+from math import log
 
 from prikkfri.sms.canaries.verdicts import ASTRAY, Verdict
 from prikkfri.sms.trust.evidence import (
@@ -35,6 +35,8 @@ class Trust:
     """Of which it has to be proven that no such share goes astray: what it was condemned for."""
     proof: float = 0.0
     """Nats for that, since the last canary that did."""
+    proven_at: float = 0.0
+    """When it was last proven again: what canaries said before is of a fault that is over."""
     judged: int = 0
     astray: int = 0
     hints: Mapping[Hint, int] = field(default_factory=dict)
@@ -70,7 +72,7 @@ def observe(trust: Trust, phone: str, verdict: Verdict, earlier: str = "", *, se
     if bad:
         return _condemned_by(found)
     if trust.condemned and proof >= PROVING_NATS:
-        return replace(found, condemned=False, evidence=_anew(evidence))
+        return replace(found, condemned=False, evidence=_anew(evidence), proven_at=now)
     return found
 
 
@@ -83,8 +85,11 @@ def observe_hints(trust: Trust, hints: Mapping[Hint, int], *, messages: int, sec
 
 
 def _condemned_by(trust: Trust) -> Trust:
-    """What is good never condemns: asked when something bad has come."""
-    if not trust.evidence.condemns:
+    """What is good never condemns: asked when something bad has come.
+
+    What still comes of it tells no shares apart: the sums of all of them end at the same height.
+    """
+    if trust.to_be_stopped or not trust.evidence.condemns:
         return trust
     share = min(trust.evidence.likeliest_share, PROVEN_SHARE_MAX)
     return replace(trust, condemned=True, excused=False, share=share)
@@ -116,9 +121,8 @@ def replay_verdicts(verdicts: Sequence[tuple[float, float, str, str]], opened_at
     For routes of which no trust is stored yet.
     """
     trust = Trust()
-    for decided_at, sent_at, phone, verdict in (*verdicts, (inf, 0.0, "", "")):
+    for decided_at, sent_at, phone, verdict in verdicts:
         if opened_at and decided_at > opened_at:
             trust, opened_at = reopen(trust), 0.0
-        if verdict:
-            trust = observe(trust, phone, Verdict(verdict), sent_at=sent_at, now=decided_at)
-    return trust
+        trust = observe(trust, phone, Verdict(verdict), sent_at=sent_at, now=decided_at)
+    return reopen(trust) if opened_at else trust

@@ -25,7 +25,6 @@ OF_NUMBER_A_DAY = 1
 OF_NETWORK_A_DAY = 5
 ALL_A_MINUTE = 60
 """Whoever they are: more say no more."""
-NUMBERS_MAX = 100_000
 _STARTS = (START.encode(), START.encode("utf-16-be"))
 _WORDS = re.compile(
     r"\W*(feil\W*(nummer|nr|mottaker|person)|fel\W*(nummer|nr|mottagare|person)|wrong\W*(number|person)"
@@ -92,9 +91,7 @@ class Complainants:
     """Who has said that a message was not for them: each number once a day, so many of a network, so many in all."""
 
     def __init__(self) -> None:
-        self._numbers = Allowance(
-            burst=OF_NUMBER_A_DAY, per_second=OF_NUMBER_A_DAY / DAY_SECONDS, networks_max=NUMBERS_MAX
-        )
+        self._numbers = Allowance(burst=OF_NUMBER_A_DAY, per_second=OF_NUMBER_A_DAY / DAY_SECONDS)
         self._networks = Allowance(burst=OF_NETWORK_A_DAY, per_second=OF_NETWORK_A_DAY / DAY_SECONDS)
         self._all = Allowance(burst=ALL_A_MINUTE, per_second=ALL_A_MINUTE / 60)
 

@@ -58,6 +58,7 @@ from prikkfri.web.console.pages import (
     set_cookie,
     with_policy,
 )
+from prikkfri.web.console.rehearsals import REHEARSALS_PATH, Demo, RehearsalPages
 from prikkfri.web.console.rendering import Templates
 from prikkfri.web.console.waiting_room import WaitingRoomPages
 from prikkfri.web.refusal_page import refusal_words
@@ -111,16 +112,17 @@ def application(
     timezone: str,
     operator: str,
     pace: Pace = PACE,
+    demo: Demo | None = None,
 ) -> Application:
     """The ASGI application of the assurance role.
 
-    `public_url` is the one origin from which it takes orders. Raises `FileNotFoundError` with the mend when the
-    browser parts have not been built.
+    `public_url` is the one origin from which it takes orders; only with a `demo` are there rehearsals. Raises
+    `FileNotFoundError` with the mend when the browser parts have not been built.
     """
     if missing := [path for path in STATIC.values() if not path.is_file()]:
         raise FileNotFoundError(f"{missing[0]} is missing; mend it: npm ci && npm run build")
     origin, zone = public_url.rstrip("/"), ZoneInfo(timezone)
-    pages = _Pages(assurance, console, response, personal, clock, origin, playout_url, zone, operator, pace)
+    pages = _Pages(assurance, console, response, personal, clock, origin, playout_url, zone, operator, pace, demo)
     return with_policy(edge(pages.routes(), names=NAMES, page=pages.refused))
 
 
@@ -137,6 +139,7 @@ class _Pages:
         zone: ZoneInfo,
         operator: str,
         pace: Pace,
+        demo: Demo | None,
     ) -> None:
         self.origin = origin
         self._assurance = assurance
@@ -148,8 +151,9 @@ class _Pages:
         self._cookie = "__Host-prikkfri-console" if self._secure else "prikkfri-console"
         self._browser_cookie = f"{self._cookie}-browser"
         self._templates = Templates(
-            words=wording, zone=zone, operator=operator, navigation=NAVIGATION, outcomes_url=_outcomes_url
-        )
+            words=wording, zone=zone, operator=operator, outcomes_url=_outcomes_url, rehearses=demo is not None,
+            navigation=(*NAVIGATION, (REHEARSALS_PATH, "Rehearsals")) if demo else NAVIGATION,
+        )  # fmt: skip
         self._live = LiveUpdates(read_overview(assurance, self._moving_parts), clock=clock, pace=pace)
         self._controls = ControlPages(
             assurance, playout_url=playout_url, show=self._page, templates=self._templates, clock=clock, pace=pace
@@ -170,6 +174,17 @@ class _Pages:
             pace=pace,
             zone=zone,
         )
+
+        self._rehearsals: RehearsalPages | None = None
+        if demo is not None:
+            self._rehearsals = RehearsalPages(
+                demo,
+                open_incidents=self._incidents.open,
+                show=self._page,
+                templates=self._templates,
+                clock=clock,
+                pace=pace,
+            )
 
     def routes(self) -> list[Route]:
         for_members: list[tuple[str, Page, list[str]]] = [
@@ -197,6 +212,8 @@ class _Pages:
             ("/people/code", self._begin_codes, ["POST"]),
             ("/people/remove-code", self._remove_codes, ["POST"]),
         ]
+        if self._rehearsals:
+            for_members += [*self._rehearsals.pages(), (f"{REHEARSALS_PATH}/live", self._rehearsal_events, ["GET"])]
         for_all: list[tuple[str, Handler, list[str]]] = [
             ("/static/{name}", self._static, ["GET"]),
             ("/sign-in", self._sign_in, ["GET", "POST"]),
@@ -321,6 +338,10 @@ class _Pages:
 
     async def _control_events(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return _streamed(request, self._controls.live, "")
+
+    async def _rehearsal_events(self, request: ConsoleRequest, who: str) -> HttpResponse:
+        assert self._rehearsals is not None
+        return _streamed(request, self._rehearsals.live, "")
 
     async def _waiting_room_events(self, request: ConsoleRequest, who: str) -> HttpResponse:
         return _streamed(request, self._waiting_room.live, "")
