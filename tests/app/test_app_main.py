@@ -45,7 +45,7 @@ async def test_a_role_says_ready_when_it_serves_and_leaves_nothing_open_when_it_
     assert said == "ready\n"
     async with httpx.AsyncClient(headers={"Connection": "close"}) as client:
         url = f"http://127.0.0.1:{config.roles.door.port}"
-        assert (await client.get(f"{url}/health")).json() == {"role": "door", "status": "ok"}
+        assert (await client.get(f"{url}/health")).json() == {"role": "door", "status": "ok", "troubles": []}
         assert "prikkfri_door_" in (await client.get(f"{url}/metrics")).text
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -32,7 +32,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def found(viewer: Viewer) -> list[str]:
-    """Each violation with the elements at fault."""
+    """Each violation with the elements at fault, once no colour changes any more."""
+    viewer.has_come_to_rest()
     viewer.page.evaluate(AXE.read_text(encoding="utf-8"))
     options = {"runOnly": {"type": "tag", "values": RULES}}
     result = viewer.page.evaluate("options => axe.run(document, options)", options)
@@ -60,14 +61,12 @@ def banner(viewer: Viewer, double: Double) -> None:
     viewer.sign_in(LOGIN, PASSWORD)
     viewer.sees_the_picture()
     viewer.press("ArrowRight")
-    viewer.has_come_to_rest()
 
 
 def guide(viewer: Viewer, double: Double) -> None:
     viewer.sign_in(LOGIN, PASSWORD)
     viewer.sees_the_picture()
     viewer.press("Escape", "Enter")
-    viewer.has_come_to_rest()
 
 
 def notice(viewer: Viewer, double: Double) -> None:
@@ -80,7 +79,6 @@ def notice(viewer: Viewer, double: Double) -> None:
 def settings(viewer: Viewer, double: Double) -> None:
     banner(viewer, double)
     viewer.page.locator("#open-settings").click()
-    viewer.has_come_to_rest()
 
 
 @pytest.mark.parametrize(("theme", "size"), [("dark", WIDE), ("light", PHONE)], ids=["dark-wide", "light-phone"])
