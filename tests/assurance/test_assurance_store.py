@@ -3,9 +3,11 @@
 import math
 from collections.abc import AsyncIterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
+from query_plans import walks
 
 from prikkfri.assurance import store
 from prikkfri.assurance.counting import Count
@@ -197,6 +199,20 @@ async def test_what_is_past_its_time_is_erased_in_parts_and_nothing_else(tables:
     assert [each.outcome.time for each in await found(tables)] == [NOW - 50, NOW - 99, NOW - 99]
     rows = await tables.read(lambda q: q.fetch("SELECT customer FROM device_holder ORDER BY 1"))
     assert rows == [("c4",), ("young",)]
+
+
+async def test_who_held_devices_is_erased_in_parts(tables: Database) -> None:
+    held = [outcome(100 + n, customer=f"c{n}", device=f"d{n}") for n in range(9)]
+    await tables.write(lambda t: store.join_devices(t, held, NOW))
+    erased = [await tables.write(lambda t: store.erase_outcomes(t, before=NOW - 100.5, most=4)) for _ in range(3)]
+    assert erased == [4, 4, 0]
+    assert await tables.read(lambda q: q.fetch("SELECT customer FROM device_holder")) == [("c0",)]
+
+
+async def test_nothing_that_is_erased_is_sought_through_a_whole_table(tmp_path: Path) -> None:
+    database = await open_database(Location(tmp_path), "assurance")
+    assert await walks(database, store.erase_outcomes, before=1.0) == []
+    await database.close()
 
 
 async def test_counts_are_erased_ten_minutes_at_a_time(tables: Database) -> None:

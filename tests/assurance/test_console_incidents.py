@@ -471,6 +471,22 @@ async def test_all_credits_wait_for_a_person_when_a_person_said_that_it_is_over(
     assert {given.given_by for given in await house.response.credits("evening")} == {"duty"}
 
 
+async def test_a_button_reads_what_it_needs_and_not_what_happened(house: House) -> None:
+    """The outcomes of the evening, which may be millions, are away: what is pressed is done all the same."""
+    await house.begins(reported=4)
+    await house.act("all-clear", text="the phones are silent")
+    await house.response.look()
+    await house.database.write(lambda t: t.execute("ALTER TABLE outcome RENAME TO gone"))
+    assert (await house.act("note", text="Kari has the watch")).status_code == 303
+    assert (await house.post("/incidents/evening/release", sure="yes")).headers["location"].endswith("?given=40")
+    assert (await house.post("/incidents/evening/tell", sure="yes")).headers["location"].endswith("?told=40")
+    for table in ("hit", "credits", "exposed"):
+        found = await house.post("/incidents/evening/csv", table=table, why="case 4711: the bill")
+        assert found.status_code == 200 and len(found.text.splitlines()) == (1 if table == "exposed" else 41)
+    assert "of 40" not in await house.text("/incidents/evening/hit")
+    assert (await house.post("/incidents/nothing/act", kind="note", text="?")).status_code == 404
+
+
 async def test_those_credited_who_are_on_the_list_no_more_are_shown_to_a_person(house: House) -> None:
     await house.begins()
     await house.is_over()

@@ -235,8 +235,8 @@ async def test_while_it_is_looked_at_what_comes_late_waits_and_holds_no_other_up
 @pytest.mark.parametrize(
     ("function", "arguments"),
     [
-        (store.nameless_on, {"device": "d"}),
-        (store.holders_of, {"device": "d"}),
+        (store.nameless_on, {"devices": ["d"]}),
+        (store.holders_of, {"devices": ["d"]}),
         (store.forget_named, {"devices": ["d"]}),
         (store.credited_amounts, {"since": 1.0, "until": 2.0, "currency": "NOK", "but": "i"}),
         (join_devices, {"outcomes": [tried(1.0, "a", device="d")], "now": 1.0}),

@@ -9,7 +9,7 @@ import pytest
 from surroundings import surroundings
 
 from prikkfri.assurance import store
-from prikkfri.assurance.impact import Hit, Impact, Scope
+from prikkfri.assurance.impact import Hit, Impact, ListChange, Scope
 from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.response import store as response_store
 from prikkfri.assurance.response.service import Response
@@ -240,8 +240,8 @@ async def test_of_a_list_what_has_changed_is_written(evening: Evening) -> None:
 
     async def stored(hits: Sequence[Hit], before: Sequence[Hit] | None) -> list[Hit]:
         made = Impact(Scope((), 0.0, 1.0), tuple(hits), len(hits), 0, "digest")
-        known = {each.key: each for each in before} if before is not None else None
-        await evening.database.write(lambda t: response_store.save_impact(t, "i", made, "", 1.0, before=known))
+        change = ListChange.between({each.key: each for each in before}, hits) if before is not None else None
+        await evening.database.write(lambda t: response_store.save_impact(t, "i", made, "", 1.0, change=change))
         return await evening.database.read(lambda q: response_store.hits_of(q, "i"))
 
     first = [hit(number) for number in range(5)]

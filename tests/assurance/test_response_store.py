@@ -1,7 +1,8 @@
 """The tables of incident response on both engines: what each statement changes, and what it must leave alone."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from response_house import SIGN_IN, tried
 from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.answers import Answer
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.impact import Hit, Impact, Scope
+from prikkfri.assurance.impact import Hit, Impact, ListChange, Scope
 from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store
@@ -109,9 +110,9 @@ async def test_a_list_is_replaced_with_all_its_evidence_and_what_it_was_frozen_a
         last_reason="abandoned", kept_later_at=98.5, observed=False,
     )  # fmt: skip
     second = Impact(Scope((SIGN_IN,), 3.0, 4.0), (hit(1), replace(changed)), 5, 6, "second", 7)
-    for before in (None, {each.key: each for each in first.hits}):
+    for change in (None, between(first.hits, second.hits)):
         await area.write(lambda t: store.save_impact(t, "i", first, "", 1_100.0))
-        await area.write(lambda t, before=before: store.save_impact(t, "i", second, "a gap", 1_300.0, before=before))  # type: ignore[misc]
+        await area.write(lambda t, change=change: store.save_impact(t, "i", second, "a gap", 1_300.0, change=change))  # type: ignore[misc]
         assert await area.read(lambda q: store.impact_of(q, ours)) == (second, "a gap", FrozenList("first", 1_200.0))
         assert await area.read(lambda q: store.listed(q, "i")) == ListSummary(
             1, 1_300.0, "second", "a gap", FrozenList("first", 1_200.0)
@@ -119,19 +120,62 @@ async def test_a_list_is_replaced_with_all_its_evidence_and_what_it_was_frozen_a
         assert await area.read(lambda q: store.hits_of(q, "i")) == [hit(1), changed]
     # The same person with other evidence is the same line.
     other = hit(1, **{**vars(changed), "customer": "s-1"})
-    await area.write(lambda t: store.save_impact(t, "i", made(other), "", 1.0, before={hit(1).key: hit(1)}))
+    await area.write(lambda t: store.save_impact(t, "i", made(other), "", 1.0, change=between([hit(1)], [other])))
     assert other in await area.read(lambda q: store.hits_of(q, "i"))
 
 
 @pytest.mark.usefixtures("neighbour")
 async def test_a_long_list_is_written_whole_in_parts(area: Database) -> None:
     everybody = [hit(n) for n in range(2 * store.ROWS_AT_ONCE + 1)]
-    await area.write(lambda t: store.save_impact(t, "i", made(*everybody), "", 1.0, before={}))
+    whole = between([], everybody)
+    await area.write(lambda t: store.save_impact(t, "i", made(*everybody), "", 1.0, change=whole))
     count = "SELECT COUNT(*), MIN(first_asked), MAX(first_asked) FROM incident_hit WHERE incident = 'i'"
     assert await area.read(lambda q: q.fetch_one(count)) == (4_001, 10.0, 4_010.0)
-    before = {each.key: each for each in everybody}
-    await area.write(lambda t: store.save_impact(t, "i", made(everybody[7]), "", 1.0, before=before))
+    assert await area.read(lambda q: store.hits_of(q, "i")) == sorted(everybody, key=lambda each: each.key)
+    first, count = await area.read(lambda q: store.first_hits(q, "i", most=2))
+    assert (first, count) == ([everybody[0], everybody[1]], len(everybody))
+    change = between(everybody, [everybody[7]])
+    await area.write(lambda t: store.save_impact(t, "i", made(everybody[7]), "", 1.0, change=change))
     assert await area.read(lambda q: store.hits_of(q, "i")) == [everybody[7]]
+
+
+async def test_many_credits_are_given_once_each_and_read_whole(area: Database) -> None:
+    many = [credit("i", f"s-{number}") for number in range(2 * store.ROWS_AT_ONCE + 1)]
+    elsewhere = credit("j", "s-1")
+    give = partial(store.give_credits, credits=many, given_by="Kari", now=6.0)
+    await area.write(lambda t: store.give_credits(t, [many[1], elsewhere], given_by="rule:policy", now=5.0))
+    assert await area.write(give) == [many[0], *many[2:]]
+    assert await area.write(give) == []
+    stored = await area.read(lambda q: store.credits_of(q, "i"))
+    assert [each.credit for each in stored] == sorted(many, key=lambda each: each.key)
+    assert await area.read(lambda q: store.credits_of(q, "j")) == [
+        store.CreditRecord(elsewhere, "rule:policy", 5.0, "", 0.0)
+    ]
+
+
+class Overwritten:
+    """Answers of a database in which a list of two is written anew while it is read for the first time."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    async def fetch_one(self, statement: str, parameters: Any = None) -> tuple[str]:
+        return ("after" if self.read else "before",)
+
+    async def fetch(self, statement: str, parameters: Any = None) -> list[Any]:
+        self.read += 1
+        names = ["s-1", "s-2"] if self.read > 1 else ["s-1"]
+        return [(f"customer:{name}", name, "d", "television", "sign-in", 1.0, 1, 1, "", None, True) for name in names]
+
+
+async def test_a_list_that_is_written_while_it_is_read_is_read_again() -> None:
+    overwritten = Overwritten()
+    hits = await store.hits_of(overwritten, "i")  # type: ignore[arg-type]
+    assert ([each.customer for each in hits], overwritten.read) == (["s-1", "s-2"], 2)
+
+
+def between(before: Sequence[Hit], after: Sequence[Hit]) -> ListChange:
+    return ListChange.between({each.key: each for each in before}, after)
 
 
 class Taken:
@@ -146,10 +190,9 @@ class Taken:
 
 def test_while_a_long_list_is_written_others_have_their_turn_and_nobody_waits() -> None:
     many = [hit(n) for n in range(2 * store.ROWS_AT_ONCE + 1)]
-    before = {each.key: each for each in many}
-    for known, then in (({}, made(*many)), (before, made())):
+    for known, then in (([], made(*many)), (many, made())):
         # Driven by hand, without a loop: whoever waited for a time to pass would have none to wait in.
-        work = store.save_impact(Taken(), "i", then, "", 1.0, before=known)  # type: ignore[arg-type]
+        work = store.save_impact(Taken(), "i", then, "", 1.0, change=between(known, then.hits))  # type: ignore[arg-type]
         turns = 0
         with pytest.raises(StopIteration):
             while True:
@@ -238,11 +281,11 @@ async def test_holders_are_those_of_the_devices_in_question(area: Database) -> N
         await outcome_store.join_devices(transaction, outcomes, 200.0)
 
     await area.write(work)
-    found = await area.read(lambda q: store.holders(q, since=100.0, until=101.0))
+    found = await area.read(lambda q: store.holders_of(q, ["d-1", "d-1", "d-told", "nowhere"]))
     assert sorted(found) == [("d-1", "s-1", 10.0, 30.0), ("d-1", "s-2", 20.0, 20.0)]
-    assert len(await area.read(lambda q: store.holders(q, since=40.0, until=1e9))) == 3
-    assert await area.read(lambda q: store.holders(q, since=100.1, until=1e9)) == []
-    assert await area.read(lambda q: store.holders(q, since=99.0, until=100.0)) == []
+    many = [f"x-{number}" for number in range(450)]
+    assert len(await area.read(lambda q: store.holders_of(q, [*many, "d-1", "d-old"]))) == 3
+    assert await area.read(lambda q: store.holders_of(q, [])) == []
 
 
 async def test_a_night_has_cost_a_customer_what_its_other_incidents_gave_in_that_currency(area: Database) -> None:
@@ -272,9 +315,9 @@ async def test_who_stands_on_a_list_by_a_device_waits_for_its_holder_until_that_
 
     assert await waiting() == ["d-1", "d-2", "d-3"]
     assert [await waiting(after="d-1", most=1), await waiting(after="d-3")] == [["d-2"], []]
-    assert await area.read(lambda q: store.nameless_on(q, "d-1")) == ["i", "j"]
-    assert await area.read(lambda q: store.nameless_on(q, "d-4")) == []
-    assert await area.read(lambda q: store.holders_of(q, "d-2")) == [("d-2", "s-2", 12.0, 12.0)]
+    nameless_on = await area.read(lambda q: store.nameless_on(q, ["d-1", "d-2", "d-4"]))
+    assert nameless_on == {"d-1": {"i", "j"}, "d-2": {"i"}}
+    assert await area.read(lambda q: store.holders_of(q, ["d-2"])) == [("d-2", "s-2", 12.0, 12.0)]
     await area.write(lambda t: store.forget_named(t, ["d-1", "d-3"]))
     assert await waiting() == ["d-2"]
 

@@ -236,7 +236,7 @@ def test_what_is_no_promise_does_not_hide_what_comes_after_it() -> None:
 def test_an_answer_is_remembered_from_when_it_was_read() -> None:
     late = outcome(promise="m1", time=100.0)
     assert [answer.read_at for answer in tally([late], {}, start=500, now=501).answered.values()] == [500]
-    pairing = Pairing({}, {}, {})
+    pairing = Pairing(expectations={})
     pairing.settle(outcome(promise="m1", time=0.5))
     assert [answer.read_at for answer in pairing.answered.values()] == [0.5]
 

@@ -86,6 +86,15 @@ async def test_packages_are_ones_own_of_television_and_of_the_moment(
     assert await people.read(lambda q: store.packages_at(q, "", now)) == ()
 
 
+async def test_of_many_at_once_each_has_the_packages_of_the_moment(people: Database) -> None:
+    many = [f"x-{number}" for number in range(2_100)]
+    ids = ["s-2", *many, "s-1", "s-1", "s-3", ""]
+    assert await people.read(lambda q: store.products_at(q, ids, 100.0)) == {"s-1": "basic+sport", "s-2": "film"}
+    assert await people.read(lambda q: store.products_at(q, ids, 49.9)) == {"s-2": "film"}
+    assert await people.read(lambda q: store.products_at(q, ["s-1"], 50.0)) == {"s-1": "basic"}
+    assert await people.read(lambda q: store.products_at(q, [], 100.0)) == {}
+
+
 async def test_what_somebody_has_and_who_has_held_a_number_is_told_oldest_first(people: Database) -> None:
     assert await people.read(lambda q: store.subscriptions_of(q, "s-1")) == [
         FIXED[3], FIXED[2], HELD[0], FIXED[0], FIXED[1], HELD[2],
@@ -184,6 +193,7 @@ async def test_of_passwords_that_a_file_brings_the_last_is_kept_and_none_that_wa
         (store.subscriber_by_login, {"login": "kari@example.no", "now": 1.0}),
         (store.subscriber_by_login, {"login": "912 34 567", "now": 1.0}),
         (store.packages_at, {"subscriber_id": "s-1", "now": 1.0}),
+        (store.products_at, {"subscriber_ids": ["s-1"], "when": 1.0}),
         (store.subscriptions_of, {"subscriber_id": "s-1"}),
         (store.holders_of, {"msisdn": NUMBER}),
         (store.holders_at, {"msisdns": {NUMBER}, "when": 1.0}),

@@ -114,6 +114,27 @@ class Impact:
         return sum(1 for hit in self.hits if hit.observed)
 
 
+@dataclass(frozen=True)
+class ListChange:
+    """What makes one list of those hit out of another."""
+
+    gone: tuple[str, ...]
+    """The persons who stand on it no more."""
+    written: tuple[Hit, ...]
+    """Those who are new on it, or of whom something else is said."""
+    by_person: Mapping[str, Hit]
+    """The whole new list."""
+
+    @classmethod
+    def between(cls, before: Mapping[str, Hit], hits: Iterable[Hit]) -> "ListChange":
+        now = {hit.key: hit for hit in hits}
+        written = tuple(hit for person, hit in now.items() if before.get(person) != hit)
+        return cls(tuple(before.keys() - now.keys()), written, now)
+
+    def __bool__(self) -> bool:
+        return bool(self.gone or self.written)
+
+
 @dataclass(slots=True)
 class _Try:
     person: str
@@ -181,6 +202,11 @@ def impact(
         elif any(each.kept is None for each in theirs):
             unsettled += 1
     return Impact(scope, tuple(hits), asked, unsettled, _digest(scope, hits), unconfirmed)
+
+
+def devices_of(outcomes: Iterable[Outcome]) -> list[str]:
+    """The devices that outcomes name, in order."""
+    return sorted({outcome.device for outcome in outcomes} - {""})
 
 
 def holder_of(held: Iterable[tuple[str, str, float, float]]) -> Holder:

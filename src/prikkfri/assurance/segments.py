@@ -63,14 +63,15 @@ def dimensions_of(outcome: Outcome) -> dict[str, str]:
 def segment_of(outcome: Outcome) -> Segment:
     """The narrowest segment that an outcome lies in."""
     own = (outcome.service, outcome.step, outcome.layer, outcome.observed)
-    return _segment(own, tuple(outcome.dimensions.items()))
+    return placed_at(own, tuple(outcome.dimensions.items()))
 
 
 # A great many outcomes lie in a few segments.
 
 
 @lru_cache(maxsize=16_384)
-def _segment(own: tuple[str, str, str, bool], dimensions: tuple[Value, ...]) -> Segment:
+def placed_at(own: tuple[str, str, str, bool], dimensions: tuple[Value, ...]) -> Segment:
+    """The same from its service, step, layer and whether a role saw it, and its dimensions."""
     service, step, layer, observed = own
     said = {**dict(dimensions), "service": service, "step": step, "layer": layer}
     return Segment.of(said if observed else {**said, "seen": "reported"})

@@ -13,7 +13,7 @@ from prikkfri.assurance.tally import own_error
 from prikkfri.journal import Outcome, Page
 from prikkfri.storage import Queries, Row, Transaction
 
-ERASED_IN_A_TRANSACTION_MAX = 5_000
+ERASED_IN_A_TRANSACTION_MAX = 1_000
 TEXT_CHARACTERS_MAX = 200
 DIMENSIONS_MAX = 20
 PEOPLE_MAX = 20_000
@@ -293,13 +293,20 @@ async def mark_alarm_seen(transaction: Transaction, text: str, *, by: str, now: 
 
 
 async def erase_outcomes(transaction: Transaction, *, before: float, most: int = ERASED_IN_A_TRANSACTION_MAX) -> int:
-    """Erases some of what is older; 0 when nothing is left to erase. Short, so that nobody waits long behind it."""
+    """Erases some of what is older, and who held devices; 0 when nothing is left to erase.
+
+    The oldest first, by the index of time: a step is short, so that nobody waits long behind it.
+    """
     erased = await transaction.execute(
         "DELETE FROM outcome WHERE (stream, incarnation, position) IN"
-        " (SELECT stream, incarnation, position FROM outcome WHERE time < :before LIMIT :most)",
+        " (SELECT stream, incarnation, position FROM outcome WHERE time < :before ORDER BY time LIMIT :most)",
         {"before": before, "most": most},
     )
-    return erased + await transaction.execute("DELETE FROM device_holder WHERE last_seen < :before", {"before": before})
+    return erased + await transaction.execute(
+        "DELETE FROM device_holder WHERE (device, customer) IN"
+        " (SELECT device, customer FROM device_holder WHERE last_seen < :before ORDER BY last_seen LIMIT :most)",
+        {"before": before, "most": most},
+    )
 
 
 async def erase_counts(transaction: Transaction, *, before: float) -> int:

@@ -13,13 +13,15 @@ settled is remembered for a while: no asking of it that comes after opens it aga
 A series is (service, step, layer), and again for each value of each dimension.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import structs
 
-from prikkfri.assurance.segments import BASE, Segment, dimensions_of
+from prikkfri.assurance.expiry import ExpiryMap
+from prikkfri.assurance.segments import BASE, Segment, Value, placed_at
 from prikkfri.journal import Outcome
 
 OWN_ERRORS: Mapping[str, frozenset[str]] = {
@@ -154,15 +156,30 @@ def unanswered(asking: Outcome, expectations: Mapping[tuple[str, str], Expectati
     )
 
 
-def series_of(outcome: Outcome) -> Iterable[Segment]:
+Kind = tuple[tuple[str, str, str, bool], tuple[Value, ...]]
+"""All by which it is placed where an outcome counts."""
+
+
+def series_of(outcome: Outcome) -> tuple[Segment, ...]:
     """The series in which an outcome counts: that of its layer, and one for each dimension value; none of its own."""
-    if own_layer(outcome.service, outcome.layer):
-        return
-    base = {name: value for name, value in dimensions_of(outcome).items() if name in BASE}
-    yield Segment.of(base)
-    for name, value in outcome.dimensions.items():
-        if name not in BASE:
-            yield Segment.of({**base, name: value})
+    return _series(*_kind(outcome))
+
+
+def _kind(outcome: Outcome) -> Kind:
+    own = (outcome.service, outcome.step, outcome.layer, outcome.observed)
+    return own, tuple(outcome.dimensions.items())
+
+
+# A great many outcomes are of a few kinds.
+
+
+@lru_cache(maxsize=16_384)
+def _series(own: tuple[str, str, str, bool], dimensions: tuple[Value, ...]) -> tuple[Segment, ...]:
+    service, _, layer, _ = own
+    if own_layer(service, layer):
+        return ()
+    base = dict(placed_at(own, dimensions).base.values)
+    return Segment.of(base), *(Segment.of({**base, name: value}) for name, value in dimensions if name not in BASE)
 
 
 class Settlement(NamedTuple):
@@ -175,42 +192,51 @@ class Settlement(NamedTuple):
 
 
 class Pairing:
-    """Askings and what settles them, in the order in which they are met."""
+    """Askings and what settles them, in the order in which they are met; one owner changes it."""
 
     def __init__(
         self,
-        waiting: Mapping[str, Outcome],
-        answered: Mapping[tuple[str, str], Settlement],
-        expectations: Mapping[tuple[str, str], Expectation],
-        *,
-        start: float = 0.0,
+        waiting: Mapping[str, Outcome] | None = None,
+        answered: Mapping[tuple[str, str], Settlement] | None = None,
+        expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
     ) -> None:
-        """`start`: the bucket that is counted."""
-        self.waiting = dict(waiting)
-        """The asking by promise id, oldest first."""
-        self.answered = dict(answered)
-        """By promise id and the step that settled it, oldest first."""
-        self._expectations = expectations
-        self._start = start
+        self.waiting: ExpiryMap[str, Outcome] = ExpiryMap()
+        """The asking by promise id, oldest first, until its grace time is over."""
+        self.answered: ExpiryMap[tuple[str, str], Settlement] = ExpiryMap()
+        """By promise id and the step that settled it, oldest first, for as long as that is remembered."""
+        self.expectations = expectations
+        for asking in (waiting or {}).values():
+            self._wait(asking)
+        for key, answer in (answered or {}).items():
+            self._remember(key, answer)
 
     def ask(self, asking: Outcome) -> None:
         """A promise is open from now on, unless it was settled already. Whoever was asked last has it, however read."""
         known = self.waiting.get(asking.promise)
         if asking.promise and not self._settled(asking) and (known is None or known.time <= asking.time):
-            self.waiting[asking.promise] = asking
+            self._wait(asking)
 
-    def settle(self, outcome: Outcome) -> tuple[Outcome | None, bool]:
-        """The asking that it settles, if that was read, and whether it is told for the first time."""
+    def settle(self, outcome: Outcome, start: float = 0.0) -> tuple[Outcome | None, bool]:
+        """The asking that it settles, if that was read, and whether it is told for the first time.
+
+        `start`: the bucket that is counted.
+        """
         if not outcome.promise:
             return None, True
-        asking, key = self.waiting.pop(outcome.promise, None), (outcome.promise, outcome.step)
-        before = self.answered.pop(key, None)
+        asking, key = self.waiting.take(outcome.promise), (outcome.promise, outcome.step)
+        before = self.answered.take(key)
         asked = asking is not None or (before is not None and before.asked)
-        self.answered[key] = Settlement(outcome.time, asked, max(outcome.time, self._start))
+        self._remember(key, Settlement(outcome.time, asked, max(outcome.time, start)))
         return asking, asking is not None or before is None or before.at != outcome.time
 
+    def _wait(self, asking: Outcome) -> None:
+        self.waiting.put(asking.promise, asking, asking.time + expectation(asking, self.expectations).grace_seconds)
+
+    def _remember(self, key: tuple[str, str], answer: Settlement) -> None:
+        self.answered.put(key, answer, answer.read_at + ANSWERED_KEPT_SECONDS)
+
     def _settled(self, asking: Outcome) -> bool:
-        answering = {asking.step, expectation(asking, self._expectations).carried_to or asking.step}
+        answering = {asking.step, expectation(asking, self.expectations).carried_to or asking.step}
         answers = (self.answered.get((asking.promise, step)) for step in answering)
         return any(a and (not a.asked or a.at >= asking.time - CLOCKS_APART_SECONDS_MAX) for a in answers)
 
@@ -240,12 +266,19 @@ def tally(
 
     `still_open` and `answered` are what the tally before has left.
     """
-    counts: dict[Segment, list[int]] = {}
-    pairing = Pairing(still_open, answered or {}, expectations, start=start)
+    pairing = Pairing(still_open, answered, expectations)
+    buckets = count_promises(pairing, outcomes, start=start, now=now, open_max=open_max)
+    return Tally(buckets, pairing.waiting, pairing.answered)
+
+
+def count_promises(
+    pairing: Pairing, outcomes: Iterable[Outcome], *, start: float, now: float, open_max: int = OPEN_PROMISES_MAX
+) -> dict[Segment, Bucket]:
+    """As `tally`, with what is open in `pairing`, which is gone on with: its cost follows what comes and what ends."""
+    counts: dict[Kind, list[int]] = {}
 
     def count(outcome: Outcome, index: int) -> None:
-        for series in series_of(outcome):
-            counts.setdefault(series, [0, 0, 0])[index] += 1
+        counts.setdefault(_kind(outcome), [0, 0, 0])[index] += 1
 
     for outcome in outcomes:
         if not is_promise(outcome):
@@ -254,20 +287,23 @@ def tally(
             count(outcome, 2)
             pairing.ask(outcome)
         else:
-            _, first = pairing.settle(outcome)
+            _, first = pairing.settle(outcome, start)
             if first and not own_error(outcome.service, outcome.reason):  # a layer of their own has no series
                 count(outcome, 0 if outcome.verdict == "kept" else 1)
-    waiting = pairing.waiting
-    excess = len(waiting) - open_max
-    for number, (promise, asking) in enumerate(list(waiting.items())):
-        if number < excess or asking.time + expectation(asking, expectations).grace_seconds <= now:
-            count(unanswered(asking, expectations), 1)
-            del waiting[promise]
-    buckets = {series: Bucket(start, kept, broken, asked) for series, (kept, broken, asked) in counts.items()}
-    forgotten = len(pairing.answered) - open_max
-    remembered = {
-        promise: answer
-        for number, (promise, answer) in enumerate(pairing.answered.items())
-        if number >= forgotten and answer.read_at + ANSWERED_KEPT_SECONDS > now
-    }
-    return Tally(buckets, waiting, remembered)
+    over = pairing.waiting.run_out(now)
+    over += pairing.waiting.oldest(len(pairing.waiting) - open_max)
+    for _, asking in over:
+        count(unanswered(asking, pairing.expectations), 1)
+    pairing.answered.run_out(now)
+    pairing.answered.oldest(len(pairing.answered) - open_max)
+    return _by_series(counts, start)
+
+
+def _by_series(counts: Mapping[Kind, Sequence[int]], start: float) -> dict[Segment, Bucket]:
+    added: dict[Segment, list[int]] = {}
+    for kind, figures in counts.items():
+        for series in _series(*kind):
+            sums = added.setdefault(series, [0, 0, 0])
+            for index, figure in enumerate(figures):
+                sums[index] += figure
+    return {series: Bucket(start, kept, broken, asked) for series, (kept, broken, asked) in added.items()}

@@ -17,19 +17,20 @@ import numpy as np
 from msgspec import structs
 
 from prikkfri.assurance.counting import plausible_time
-from prikkfri.assurance.detection import SECONDS_PER_YEAR, TESTS, Alarm, SeriesState, Settings, shares, step
-from prikkfri.assurance.detection.shares import SECONDS_PER_MONTH, Shares, ShareSettings
+from prikkfri.assurance.detection import SECONDS_PER_YEAR, TESTS, Alarm, SeriesState, Settings, shares, together
+from prikkfri.assurance.detection.shares import SECONDS_PER_MONTH, Flags, Floats, Shares, ShareSettings
+from prikkfri.assurance.detection.together import Sums
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import (
     CLOCKS_APART_SECONDS_MAX,
     EXPECTATIONS,
     Bucket,
     Expectation,
+    Pairing,
     Settlement,
-    Tally,
+    count_promises,
     is_promise,
     series_of,
-    tally,
 )
 from prikkfri.journal import Outcome
 
@@ -43,30 +44,70 @@ ANYBODYS_STEPS = frozenset({"enter"})
 
 Arrival = tuple[str, Outcome]
 """A stream and an outcome from it."""
+Buckets = Mapping[Segment, Bucket]
+DETECTION = Settings()
+
+
+@dataclass(frozen=True)
+class SeriesNumbers:
+    """Series by their numbers."""
+
+    all: tuple[Segment, ...] = ()
+    number: Mapping[Segment, int] = field(default_factory=dict)
+    falls: Flags = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    """Whether that fewer come is a sign of a fault."""
+
+    @classmethod
+    def of(cls, segments: Iterable[Segment]) -> "SeriesNumbers":
+        known = tuple(segments)
+        falls = np.array([segment.get("step") not in ANYBODYS_STEPS for segment in known], dtype=bool)
+        return cls(known, {segment: number for number, segment in enumerate(known)}, falls)
+
+
+_NONE = SeriesNumbers()
 
 
 @dataclass(frozen=True)
 class Watch:
-    """What is known of all series up to a moment."""
+    """What is known of all series up to a moment. One owner has it: what is open is carried on, not copied."""
 
     counted_to: float
     """The end of the last bucket that was counted."""
-    states: Mapping[Segment, SeriesState] = field(default_factory=dict)
-    shares: Shares | None = None
-    """What is known of the shares of all series together, in the order of `states`."""
     streams: Mapping[Segment, str] = field(default_factory=dict)
     """The stream that each series first came from; empty when no outcome has come, only promises that ran out."""
-    open: Mapping[str, Outcome] = field(default_factory=dict)
-    """Promises that were asked and are not settled, by id."""
-    answered: Mapping[tuple[str, str], Settlement] = field(default_factory=dict)
-    """Promises that were settled lately, by id and the step that settled them."""
+    series: SeriesNumbers = _NONE
+    """The same series by number, in the order of `streams`."""
+    sums: Sums | None = None
+    """What is known of all series ..."""
+    raised: Mapping[int, tuple[Alarm, ...]] = field(default_factory=dict)
+    """... the alarms that stand in them, by their number ..."""
+    shares: Shares | None = None
+    """... and what the other test of their shares knows."""
+    pairing: Pairing | None = None
     early: tuple[Arrival, ...] = ()
     """Outcomes of seconds that are not counted yet."""
 
     @property
     def standing(self) -> tuple[Alarm, ...]:
         """The alarms that stand now."""
-        return tuple(alarm for state in self.states.values() for alarm in state.raised)
+        return tuple(alarm for _, alarms in sorted(self.raised.items()) for alarm in alarms)
+
+    @property
+    def states(self) -> dict[Segment, SeriesState]:
+        """Each series by itself."""
+        if self.sums is None:
+            return {}
+        return {state.segment: state for state in together.each_series(self.sums, self.series.all, self.raised)}
+
+    @property
+    def open(self) -> Mapping[str, Outcome]:
+        """Promises that were asked and are not settled, by id."""
+        return self.pairing.waiting if self.pairing else {}
+
+    @property
+    def answered(self) -> Mapping[tuple[str, str], Settlement]:
+        """Promises that were settled lately, by id and the step that settled them."""
+        return self.pairing.answered if self.pairing else {}
 
 
 def advance(
@@ -78,24 +119,30 @@ def advance(
     blind: frozenset[str] = frozenset(),
     expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
 ) -> tuple[Watch, tuple[Alarm, ...]]:
-    """Counts every whole bucket up to `until`; returns the new watch and the alarms that were raised."""
+    """Counts every whole bucket up to `until`; returns the new watch and the alarms that were raised.
+
+    The watch that it is given is used up: what is open goes over into the new one.
+    """
     waiting = sorted(
         (*watch.early, *(_possible(arrival, until) for arrival in arrived)), key=lambda arrival: arrival[1].time
     )
     times = [outcome.time for _, outcome in waiting]
+    pairing = watch.pairing or Pairing(expectations=expectations)
     taken = 0
     if until - watch.counted_to > CATCH_UP_SECONDS_MAX:
         since = until - CATCH_UP_SECONDS_MAX
         taken = bisect_left(times, since)
-        watch = _skipped(replace(watch, counted_to=since), waiting[:taken], blind, expectations)
+        # Up to then nothing is counted; only which promises are open is known after it.
+        watch = replace(watch, counted_to=since)
+        _counted(pairing, waiting[:taken], blind, since, since)
     alarms: list[Alarm] = []
     while watch.counted_to + settings.bucket_seconds <= until:
         end = watch.counted_to + settings.bucket_seconds
         due = bisect_left(times, end)
-        watch, raised = _one_bucket(watch, waiting[taken:due], settings, blind, expectations)
+        watch, raised = _one_bucket(watch, pairing, waiting[taken:due], settings, blind)
         alarms += raised
         taken = due
-    return replace(watch, early=tuple(waiting[taken:])), tuple(alarms)
+    return replace(watch, pairing=pairing, early=tuple(waiting[taken:])), tuple(alarms)
 
 
 class _Kept(msgspec.Struct):
@@ -116,6 +163,7 @@ def restored(
     before: Iterable[Arrival],
     *,
     counted_to: float,
+    settings: Settings = DETECTION,
     expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
 ) -> Watch:
     """The watch that was `kept` when it had counted up to `counted_to`.
@@ -124,14 +172,18 @@ def restored(
     """
     kept = msgspec.json.decode(document, type=list[tuple[str, SeriesState]] | _Kept)
     known, numbers = (kept.series, kept.shares) if isinstance(kept, _Kept) else (kept, {})
-    watch = Watch(
+    states = [state for _, state in known]
+    pairing = Pairing(expectations=expectations)
+    _counted(pairing, list(before), frozenset(), counted_to, counted_to)
+    return Watch(
         counted_to,
-        states={state.segment: state for _, state in known},
-        shares=shares.restored(numbers) if numbers else None,
         streams={state.segment: stream for stream, state in known},
+        series=SeriesNumbers.of(state.segment for state in states),
+        sums=together.of(states, settings) if states else None,
+        raised={number: state.raised for number, state in enumerate(states) if state.raised},
+        shares=shares.restored(numbers) if numbers else None,
+        pairing=pairing,
     )
-    counted = _tallied(watch, list(before), frozenset(), expectations, end=counted_to)
-    return replace(watch, open=counted.open, answered=counted.answered)
 
 
 def _possible(arrival: Arrival, until: float) -> Arrival:
@@ -142,103 +194,100 @@ def _possible(arrival: Arrival, until: float) -> Arrival:
     return stream, structs.replace(outcome, time=until)
 
 
-def _skipped(
-    watch: Watch,
-    skipped: Sequence[Arrival],
-    blind: frozenset[str],
-    expectations: Mapping[tuple[str, str], Expectation],
-) -> Watch:
-    """Up to `counted_to` nothing is counted; only which promises are open is known after it."""
-    counted = _tallied(watch, skipped, blind, expectations, end=watch.counted_to)
-    return replace(watch, open=counted.open, answered=counted.answered)
-
-
-def _tallied(
-    watch: Watch,
-    due: Sequence[Arrival],
-    blind: frozenset[str],
-    expectations: Mapping[tuple[str, str], Expectation],
-    *,
-    end: float,
-) -> Tally:
+def _counted(pairing: Pairing, due: Sequence[Arrival], blind: frozenset[str], start: float, end: float) -> Buckets:
     # While a stream is blind, a promise may be kept without our knowing it: none runs out.
-    clock = -inf if blind else end
-    return tally(
-        (outcome for _, outcome in due),
-        watch.open,
-        start=watch.counted_to,
-        now=clock,
-        answered=watch.answered,
-        expectations=expectations,
-    )
+    return count_promises(pairing, (outcome for _, outcome in due), start=start, now=-inf if blind else end)
 
 
 def _one_bucket(
-    watch: Watch,
-    due: Sequence[Arrival],
-    settings: Settings,
-    blind: frozenset[str],
-    expectations: Mapping[tuple[str, str], Expectation],
+    watch: Watch, pairing: Pairing, due: Sequence[Arrival], settings: Settings, blind: frozenset[str]
 ) -> tuple[Watch, list[Alarm]]:
     start, end = watch.counted_to, watch.counted_to + settings.bucket_seconds
-    counted = _tallied(watch, due, blind, expectations, end=end)
-    streams = dict(watch.streams)
-    arrived = ((series, stream) for stream, told in due if is_promise(told) for series in series_of(told))
+    buckets = _counted(pairing, due, blind, start, end)
+    watch = _with_new_series(replace(watch, counted_to=end), due, buckets, settings)
+    if watch.sums is None:
+        return watch, []
+    series = watch.series
+    kept, broken = np.zeros(len(series.all)), np.zeros(len(series.all))
+    seen = np.array([stream not in blind for stream in watch.streams.values()]) if blind else kept == 0
+    came = [(number, each) for name, each in buckets.items() if (number := series.number.get(name)) is not None]
+    if came:
+        numbers = [number for number, _ in came]
+        kept[numbers], broken[numbers] = [each.kept for _, each in came], [each.broken for _, each in came]
+        seen[numbers] = True
+    sums, alarms = together.step(
+        watch.sums, kept, broken, start, settings, segments=series.all, seen=seen, falls=series.falls
+    )
+    stood = watch.raised
+    watch = replace(watch, sums=sums, raised=_standing(stood, alarms, sums))
+    watch, risen = _shares_stepped(watch, stood, kept, broken, bool(buckets), settings)
+    return watch, [*(alarm for _, alarm in alarms), *risen]
+
+
+def _with_new_series(watch: Watch, due: Sequence[Arrival], buckets: Buckets, settings: Settings) -> Watch:
+    if len(watch.streams) >= settings.series:
+        return watch  # past that many, what is new is counted only in the series that are there
+    new: dict[Segment, str] = {}
+    arrived = dict.fromkeys((series_of(told), stream) for stream, told in due if is_promise(told))
     # A promise that ran out counts in a series from which nothing may ever have come: no stream tells of it.
-    ran_out = ((series, "") for series in counted.buckets)
-    for series, stream in chain(arrived, ran_out):
-        # Past that many, what is new is counted only in the series that are there.
-        if series not in streams and len(streams) < settings.series:
-            streams[series] = stream
-    states: dict[Segment, SeriesState] = {}
-    alarms: list[Alarm] = []
-    no_falls = _no_falls(settings)
-    for series, stream in streams.items():
-        state = watch.states.get(series) or SeriesState(series)
-        bucket = counted.buckets.get(series)
-        if bucket is not None or stream not in blind:
-            tested = no_falls if series.get("step") in ANYBODYS_STEPS else settings
-            state, raised = step(state, bucket or Bucket(start), tested)
-            alarms += raised
-        states[series] = state
-    together, risen = _shares_stepped(watch, states, counted.buckets, settings)
-    counted_on = replace(watch, counted_to=end, open=counted.open, answered=counted.answered)
-    return replace(counted_on, states=states, shares=together, streams=streams), [*alarms, *risen]
+    for found, stream in chain(arrived, ((tuple(buckets), ""),)):
+        for series in found:
+            if series not in watch.streams and len(watch.streams) + len(new) < settings.series:
+                new.setdefault(series, stream)
+    if not new:
+        return watch
+    fresh, streams = together.fresh(new, settings), {**watch.streams, **new}
+    sums = fresh if watch.sums is None else together.grown(watch.sums, fresh)
+    return replace(watch, streams=streams, series=SeriesNumbers.of(streams), sums=sums)
+
+
+def _standing(
+    stood: Mapping[int, tuple[Alarm, ...]], alarms: Iterable[tuple[int, Alarm]], sums: Sums
+) -> dict[int, tuple[Alarm, ...]]:
+    """The alarms that stand after a bucket has raised some and ended some."""
+    after = dict(stood)
+    for number, alarm in alarms:
+        after[number] = (*after.get(number, ()), alarm)
+    over = {"share": ~sums.shares_stand, "plunge": ~sums.plunges_stand}
+    left = {
+        number: tuple(alarm for alarm in theirs if not (alarm.kind in over and over[alarm.kind][number]))
+        for number, theirs in after.items()
+    }
+    return {number: theirs for number, theirs in left.items() if theirs}
 
 
 def _shares_stepped(
-    watch: Watch, states: dict[Segment, SeriesState], buckets: Mapping[Segment, Bucket], settings: Settings
-) -> tuple[Shares | None, list[Alarm]]:
-    """The shares of all series, one bucket on; `states` then hold the alarms of these that stand, too."""
-    if not states:
-        return None, []
-    tested, order, before = _share_settings(settings), list(states), watch.shares
+    watch: Watch,
+    stood: Mapping[int, tuple[Alarm, ...]],
+    kept: Floats,
+    broken: Floats,
+    any_counted: bool,
+    settings: Settings,
+) -> tuple[Watch, list[Alarm]]:
+    """The other test of all shares, one bucket on; `stood`: the alarms that stood before the bucket."""
+    tested, before, order = _share_settings(settings), watch.shares, watch.series.all
     new = order[0 if before is None else len(before.settled) :]
     if new or before is None:
         more = shares.fresh(len(new), tested, [settings.prior_share(segment) for segment in new])
         before = more if before is None else shares.grown(before, more)
-    if not buckets:
-        return before, []  # where nothing is settled nothing speaks for or against anything
+    if not any_counted:  # where nothing is settled nothing speaks for or against anything
+        return replace(watch, shares=before), []
     # Of a series that is blind nothing is counted, and nothing speaks for or against it.
-    none = Bucket(watch.counted_to)
-    found = [buckets.get(segment, none) for segment in order]
-    settled, broken = np.array([(each.settled, each.broken) for each in found], dtype=float).T
-    after, raised = shares.step(before, settled, broken, watch.counted_to, tested)
+    start = watch.counted_to - settings.bucket_seconds
+    after, raised = shares.step(before, kept + broken, broken, start, tested)
+    assert watch.sums is not None
     alarms: list[Alarm] = []
-    for index in np.flatnonzero(after.standing):
-        segment = order[index]
-        state = states[segment]
-        if any(alarm.kind == "share" for alarm in state.raised):
-            continue
-        stands = [alarm for alarm in _stood(watch, segment) if alarm.kind == "share"]
-        if raised[index]:
-            since, of, seen = shares.best(after, int(index))
+    standing, shares_stand = dict(watch.raised), watch.sums.shares_stand.copy()
+    for number in np.flatnonzero(after.standing & ~shares_stand).tolist():
+        stands = [alarm for alarm in stood.get(number, ()) if alarm.kind == "share"]
+        if raised[number]:
+            since, of, seen = shares.best(after, number)
             alarm = Alarm(
                 kind="share",
-                segment=segment,
-                raised_at=watch.counted_to + settings.bucket_seconds,
+                segment=order[number],
+                raised_at=watch.counted_to,
                 since=since,
-                level=float(before.fit.share[index]),
+                level=float(before.fit.share[number]),
                 seen=seen / of,
                 promises=of,
                 evidence=tested.threshold,
@@ -246,13 +295,11 @@ def _shares_stepped(
             )
             stands = [alarm]
             alarms.append(alarm)
-        states[segment] = replace(state, raised=(*state.raised, *stands))
-    return after, alarms
-
-
-def _stood(watch: Watch, segment: Segment) -> tuple[Alarm, ...]:
-    state = watch.states.get(segment)
-    return state.raised if state else ()
+        if stands:
+            standing[number] = (*standing.get(number, ()), *stands)
+            shares_stand[number] = True
+    sums = replace(watch.sums, shares_stand=shares_stand)
+    return replace(watch, sums=sums, raised=standing, shares=after), alarms
 
 
 @lru_cache(maxsize=8)
@@ -264,9 +311,3 @@ def _share_settings(settings: Settings) -> ShareSettings:
         half_life_seconds=settings.share_half_life_seconds,
         prior_promises=settings.share_prior_promises,
     )
-
-
-@lru_cache(maxsize=8)
-def _no_falls(settings: Settings) -> Settings:
-    """Settings by which no level of a volume is ever believed."""
-    return replace(settings, warm_up_buckets=1 << 62)

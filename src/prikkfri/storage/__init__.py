@@ -3,6 +3,7 @@
 from prikkfri.storage.database import Database, Queries, Row, Transaction
 from prikkfri.storage.limits import StorageLimits
 from prikkfri.storage.opening import Location, open_database, open_reader, open_spool, open_spool_reader
+from prikkfri.storage.sets import fetch_in, fetch_pages, in_parts, insert_new
 
 __all__ = [
     "Database",
@@ -11,6 +12,10 @@ __all__ = [
     "Row",
     "StorageLimits",
     "Transaction",
+    "fetch_in",
+    "fetch_pages",
+    "in_parts",
+    "insert_new",
     "open_database",
     "open_reader",
     "open_spool",

@@ -2,13 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence, Set
 
-from prikkfri.storage import Queries, Row, Transaction
+from prikkfri.storage import Queries, Transaction, fetch_in, in_parts
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.subscriptions import Subscriber, Subscription
 
-VALUES_IN_A_STATEMENT = 200
+SUBSCRIBERS_AT_ONCE = 2_000
 
-_PLACES = ", ".join(f":v{i}" for i in range(VALUES_IN_A_STATEMENT))
 _MOBILE = "subscriber_id, 'mobile', product, msisdn, starts, ends FROM mobile_number"
 _FIXED = "subscriber_id, kind, product, '', starts, ends FROM fixed_subscription"
 
@@ -42,8 +41,10 @@ async def holder_at(queries: Queries, msisdn: str, when: float) -> Subscriber | 
 
 async def holders_at(queries: Queries, msisdns: Collection[str], when: float) -> dict[str, str]:
     """By mobile number (E.164) the id of whoever held it at a moment; those that nobody held are left out."""
-    select = "SELECT msisdn, subscriber_id FROM mobile_number WHERE starts <= :at AND ends > :at AND msisdn IN"
-    return dict(await _fetch_in(queries, select, msisdns, at=when))
+    select = (
+        "SELECT msisdn, subscriber_id FROM mobile_number WHERE starts <= :at AND ends > :at AND msisdn IN (:values)"
+    )
+    return dict(await fetch_in(queries, select, msisdns, {"at": when}))
 
 
 async def packages_at(queries: Queries, subscriber_id: str, now: float) -> tuple[str, ...]:
@@ -54,6 +55,22 @@ async def packages_at(queries: Queries, subscriber_id: str, now: float) -> tuple
         {"id": subscriber_id, "at": now},
     )
     return tuple(sorted(row[0] for row in rows))
+
+
+async def products_at(queries: Queries, subscriber_ids: Collection[str], when: float) -> dict[str, str]:
+    """By subscriber the television packages that they could watch at a moment, joined by `+`; without any left out."""
+    found: dict[str, str] = {}
+    for some in in_parts(dict.fromkeys(subscriber_ids), SUBSCRIBERS_AT_ONCE):
+        rows = await fetch_in(
+            queries,
+            "SELECT DISTINCT subscriber_id, product FROM fixed_subscription WHERE subscriber_id IN (:values)"
+            " AND kind = 'television' AND starts <= :at AND ends > :at",
+            some,
+            {"at": when},
+        )
+        for subscriber_id, product in sorted(rows):
+            found[subscriber_id] = f"{found[subscriber_id]}+{product}" if subscriber_id in found else product
+    return found
 
 
 async def subscribers_after(queries: Queries, subscriber_id: str, *, most: int) -> list[Subscriber]:
@@ -95,9 +112,11 @@ async def take_turns(transaction: Transaction) -> None:
 
 async def subscribers_known(queries: Queries, ids: Set[str], emails: Set[str]) -> list[Subscriber]:
     """Those with one of these ids, and those with one of these e-mail addresses."""
-    rows = await _fetch_in(queries, "SELECT id, name, email FROM subscriber WHERE id IN", ids)
+    rows = await fetch_in(queries, "SELECT id, name, email FROM subscriber WHERE id IN (:values)", ids)
     unknown = emails - {row[2] for row in rows} - {""}
-    rows += await _fetch_in(queries, "SELECT id, name, email FROM subscriber WHERE email <> '' AND email IN", unknown)
+    rows += await fetch_in(
+        queries, "SELECT id, name, email FROM subscriber WHERE email <> '' AND email IN (:values)", unknown
+    )
     return [Subscriber(*row) for row in rows]
 
 
@@ -105,8 +124,8 @@ async def subscriptions_known(
     queries: Queries, subscriber_ids: Collection[str], msisdns: Collection[str]
 ) -> list[Subscription]:
     """What these subscribers have had of broadband and television, and everyone who has held one of these numbers."""
-    rows = await _fetch_in(queries, f"SELECT {_FIXED} WHERE subscriber_id IN", subscriber_ids)
-    rows += await _fetch_in(queries, f"SELECT {_MOBILE} WHERE msisdn IN", msisdns)
+    rows = await fetch_in(queries, f"SELECT {_FIXED} WHERE subscriber_id IN (:values)", subscriber_ids)
+    rows += await fetch_in(queries, f"SELECT {_MOBILE} WHERE msisdn IN (:values)", msisdns)
     return [Subscription(*row) for row in rows]
 
 
@@ -161,14 +180,3 @@ async def write_imported_passwords(
     await transaction.execute_many(
         "DELETE FROM imported_password WHERE subscriber_id = :id", [{"id": each} for each in superseded]
     )
-
-
-async def _fetch_in(queries: Queries, select: str, values: Collection[str], **further: object) -> list[Row]:
-    """Rows of `SELECT ... IN` these values, in statements of one length, so that each is prepared once."""
-    rows: list[Row] = []
-    ordered = list(values)
-    for start in range(0, len(ordered), VALUES_IN_A_STATEMENT):
-        some = ordered[start : start + VALUES_IN_A_STATEMENT]
-        filled = {f"v{i}": some[min(i, len(some) - 1)] for i in range(VALUES_IN_A_STATEMENT)}
-        rows += await queries.fetch(f"{select} ({_PLACES})", {**filled, **further})
-    return rows

@@ -32,7 +32,7 @@ from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import CallersKeys, command_key, secret_key, write_whole
 from prikkfri.subscribers.service import subscribers_named
 from prikkfri.subscribers.store import (
-    packages_at,
+    products_at,
     subscriber,
     subscriber_by_login,
     subscribers_after,
@@ -84,11 +84,7 @@ async def build(config: Config, clock: Clock) -> Role:
     """One goes through the names at a time."""
 
     async def products(customers: Sequence[str], at: float) -> Mapping[str, str]:
-        async def found(queries: Queries) -> dict[str, str]:
-            packages = {customer: await packages_at(queries, customer, at) for customer in customers}
-            return {customer: "+".join(names) for customer, names in packages.items() if names}
-
-        return await subscribers.use(lambda reader: reader.read(found)) or {}
+        return await subscribers.use(lambda reader: reader.read(lambda q: products_at(q, customers, at))) or {}
 
     async def tell(customer: str, texts: Mapping[Language, str]) -> str | None:
         async def number(queries: Queries) -> str:

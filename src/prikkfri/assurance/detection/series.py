@@ -205,16 +205,17 @@ def step(state: SeriesState, bucket: Bucket, settings: Settings) -> tuple[Series
 
     Buckets come in order, one each `bucket_seconds`, empty ones too: silence is what a plunge is made of.
     """
-    threshold = settings.threshold
+    threshold, raised_at = settings.threshold, bucket.time + settings.bucket_seconds
     shares = _share_sums(state, bucket, settings)
     plunge = _plunge_sum(state, bucket, settings)
     share = max(shares, key=lambda each: each.height)
     standing = {alarm.kind for alarm in state.raised}
     alarms: list[Alarm] = []
     if share.height >= threshold and "share" not in standing:
-        alarms.append(_share_alarm(state, bucket, share, settings))
+        level = state.level.share(settings, settings.prior_share(state.segment))
+        alarms.append(share_alarm(share, state.segment, raised_at, level, threshold))
     if plunge.height >= threshold and "plunge" not in standing:
-        alarms.append(_plunge_alarm(state, bucket, plunge, settings))
+        alarms.append(plunge_alarm(plunge, state.segment, raised_at, threshold))
     # An alarm stands until the evidence for it is used up: until as much speaks for "ordinary" as spoke against it.
     over = {kind for kind, height in (("share", share.height), ("plunge", plunge.height)) if height == 0}
     raised = tuple(alarm for alarm in (*state.raised, *alarms) if alarm.kind not in over)
@@ -282,31 +283,30 @@ def _learned(level: Level, bucket: Bucket, settings: Settings, *, share: bool, v
     return learned.counted(bucket.kept, settings)
 
 
-def _share_alarm(state: SeriesState, bucket: Bucket, highest: Sum, settings: Settings) -> Alarm:
+def share_alarm(highest: Sum, segment: Segment, raised_at: float, level: float, threshold: float) -> Alarm:
     return Alarm(
         kind="share",
-        segment=state.segment,
-        raised_at=bucket.time + settings.bucket_seconds,
+        segment=segment,
+        raised_at=raised_at,
         since=highest.since,
-        level=state.level.share(settings, settings.prior_share(state.segment)),
+        level=level,
         seen=highest.seen / highest.expected,
         promises=highest.expected,
         evidence=highest.height,
-        threshold=settings.threshold,
+        threshold=threshold,
     )
 
 
-def _plunge_alarm(state: SeriesState, bucket: Bucket, plunge: Sum, settings: Settings) -> Alarm:
-    raised_at = bucket.time + settings.bucket_seconds
+def plunge_alarm(plunge: Sum, segment: Segment, raised_at: float, threshold: float) -> Alarm:
     seconds = raised_at - plunge.since
     return Alarm(
         kind="plunge",
-        segment=state.segment,
+        segment=segment,
         raised_at=raised_at,
         since=plunge.since,
         level=plunge.expected / seconds,
         seen=plunge.seen / seconds,
         promises=plunge.expected - plunge.seen,
         evidence=plunge.height,
-        threshold=settings.threshold,
+        threshold=threshold,
     )

@@ -8,10 +8,9 @@ more is for a person to look at. Both are remembered in the database with what t
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import replace
-from functools import partial
 
 from prikkfri.assurance import incidents, status
-from prikkfri.assurance.impact import Holder, Impact, holder_of, impact, name_devices
+from prikkfri.assurance.impact import Holder, Impact, ListChange, devices_of, holder_of, impact, name_devices
 from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.remedies import ServiceCredit, Trial, in_doubt
 from prikkfri.assurance.response import evaluation, store
@@ -71,15 +70,10 @@ class PostIncidentWork:
         """
         most = self._timing.named_at_once_max
         devices = await self._database.read(lambda q: store.named_devices(q, after=self._named_to, most=most))
-        held: list[tuple[str, str, float, float]] = []
-        touched: set[str] = set()
-        done: list[str] = []
-        for device in devices:
-            held += await self._database.read(partial(store.holders_of, device=device))
-            listed = set(await self._database.read(partial(store.nameless_on, device=device)))
-            touched |= listed - looked_at
-            if not listed & looked_at:
-                done.append(device)
+        held = await self._database.read(lambda q: store.holders_of(q, devices))
+        nameless = await self._database.read(lambda q: store.nameless_on(q, devices))
+        touched = {incident for listed in nameless.values() for incident in listed} - looked_at
+        done = [device for device in devices if not nameless.get(device, set()) & looked_at]
         for identifier in sorted(touched):
             await self._name_on(identifier, holder_of(held))
         if done:
@@ -92,7 +86,7 @@ class PostIncidentWork:
             listed = await self._database.read(lambda q: store.impact_of(q, incident)) if incident else None
             if incident is None or listed is None:
                 return
-            made = name_devices(listed[0], holder, since=self._kept_since())
+            made = await asyncio.to_thread(name_devices, listed[0], holder, since=self._kept_since())
             after = await self._save(incident, listed[0], made, listed[1])
         await self._written(identifier, after)
 
@@ -116,22 +110,26 @@ class PostIncidentWork:
         grace_seconds = max(each.grace_seconds for each in self._expectations.values())
         until = min(now, evaluation.until(incident, now) + grace_seconds)
         outcomes = [each for each in await self._outcomes(since, until) if each.service == incident.service]
-        holder = holder_of(await self._database.read(lambda q: store.holders(q, since=since, until=until)))
+        devices = await asyncio.to_thread(devices_of, outcomes)
+        held = await self._database.read(lambda q: store.holders_of(q, devices))
         async with self._acting:
             if self._erasures() != erasures:
                 return False
             listed = await self._database.read(lambda q: store.impact_of(q, incident))
             if listed is None:
                 return True
-            made = impact(outcomes, listed[0].scope, now=now, holder=holder, expectations=self._expectations)
+            scope, expectations = listed[0].scope, self._expectations
+            made = await asyncio.to_thread(
+                lambda: impact(outcomes, scope, now=now, holder=holder_of(held), expectations=expectations)
+            )
             after = await self._save(incident, listed[0], made, listed[1])
         await self._written(incident.id, after)
         return True
 
     async def _save(self, incident: Incident, before: Impact, made: Impact, incomplete: str) -> Incident | None:
         """The incident with its new list, and what that gives by the rule; None when the list is as it was."""
-        known = {hit.key: hit for hit in before.hits}
-        if known == {hit.key: hit for hit in made.hits}:
+        change = await asyncio.to_thread(lambda: ListChange.between({hit.key: hit for hit in before.hits}, made.hits))
+        if not change:
             return None
         now = self._clock.now()
         due: Sequence[ServiceCredit] = ()
@@ -140,11 +138,12 @@ class PostIncidentWork:
             due = tried.credits if tried and not tried.over_cap else ()
 
         async def work(transaction: Transaction) -> Incident:
-            await store.save_impact(transaction, incident.id, made, incomplete, now, before=known)
+            await store.save_impact(transaction, incident.id, made, incomplete, now, change=change)
             given = await store.give_credits(transaction, due, given_by=RULE, now=now)
             after = record_credits(replace(incident, hit=made.seen), given, RULE, now)
             had = [each.credit for each in await store.credits_of(transaction, incident.id)]
-            after = incidents.record_doubts(after, len(in_doubt(had, made.hits)), now)
+            doubted = await asyncio.to_thread(in_doubt, had, made.hits)
+            after = incidents.record_doubts(after, len(doubted), now)
             await store.save_incident(transaction, after)
             return after
 

@@ -73,7 +73,7 @@ def settled(
     One that nobody answered in its grace time is broken when that ended, whatever came later: as on the list of those
     hit. What is an account's own matter is none of them.
     """
-    pairing = Pairing({}, {}, expectations)
+    pairing = Pairing(expectations=expectations)
     joined: dict[str, Outcome] = {}
     found: list[SettledPromise] = []
     for outcome in outcomes:
@@ -318,7 +318,7 @@ def people(
     What nobody has answered in its grace time at `now` is broken.
     """
     found: dict[str, set[str]] = {"broken": set(), "kept": set()}
-    pairing = Pairing({}, {}, expectations)
+    pairing = Pairing(expectations=expectations)
     told: list[Outcome] = []
     for outcome in outcomes:
         if outcome.verdict == "asked":

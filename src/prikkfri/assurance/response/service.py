@@ -28,7 +28,9 @@ from prikkfri.assurance.impact import (
     Hit,
     Holder,
     Impact,
+    ListChange,
     Scope,
+    devices_of,
     exposure,
     holder_of,
     misdelivery_scope,
@@ -137,7 +139,7 @@ class Response:
         self._incidents: dict[str, Incident] = {}
         """Those that are open, and those resolved lately."""
         self._recoveries: dict[str, Recovery] = {}
-        self._lists: dict[str, dict[str, Hit]] = {}
+        self._lists: dict[str, Mapping[str, Hit]] = {}
         """Who stands on each incident's list in the database, by person; without one that is not known."""
         self._acting = asyncio.Lock()
         self._erasures = 0
@@ -207,7 +209,9 @@ class Response:
         remembered = max(each.grace_seconds for each in self._expectations.values()) + ANSWERED_KEPT_SECONDS
         before = [("", outcome) for outcome in await self._outcomes(counted_to - remembered, counted_to)]
         since = await self._outcomes(counted_to, now + watching.AHEAD_SECONDS_MAX)
-        self._watch = watching.restored(document, before, counted_to=counted_to, expectations=self._expectations)
+        self._watch = watching.restored(
+            document, before, counted_to=counted_to, settings=self._detection, expectations=self._expectations
+        )
         self._watch, alarms = self._replayed(since, now)
         told = [alarm for outcome in since if (alarm := assessing.sign(outcome))]
         self._raised += [alarm for alarm in (*told, *alarms) if not self._is_known(alarm, within_seconds=SAME_SECONDS)]
@@ -347,7 +351,7 @@ class Response:
             standing=self._watch.standing,
             blind=bool(self._around.blind()),
             contacts=await self._contacts(incident),
-            holder=await self._holder(incident.since - evaluation.BEFORE_SECONDS),
+            holder=await self._holder(outcomes),
             expectations=self._expectations,
             criteria=self._criteria,
             programmes=self._around.programmes(),
@@ -367,9 +371,11 @@ class Response:
             after = record_credits(after, given, RULE, now)
             if changed and not after.open:
                 had = [each.credit for each in await self.credits(after.id)]
-                after = incidents.record_doubts(after, len(in_doubt(had, seen.impact.hits)), now)
+                doubted = await asyncio.to_thread(in_doubt, had, seen.impact.hits)
+                after = incidents.record_doubts(after, len(doubted), now)
             await self._save(after)
-        sheet = await self.answers(await self._known(self._incidents[incident.id], seen.impact, outcomes))
+        after = self._incidents[incident.id]
+        sheet = await self.answers(await self._known(after, seen.impact, await self._exposed(after, outcomes)))
         await self._database.write(lambda t: store.save_answers(t, incident.id, sheet))
 
     async def _contacts(self, incident: Incident) -> list[tuple[float, float]] | None:
@@ -390,24 +396,26 @@ class Response:
 
     async def _list(self, seen: evaluation.Evaluation, now: float) -> bool:
         """Stores the list of those hit when it has changed; says whether it has."""
-        identifier, hits = seen.incident.id, {hit.key: hit for hit in seen.impact.hits}
-        before = self._lists.get(identifier)
-        if before == hits and not seen.just_resolved:
+        identifier, known = seen.incident.id, self._lists.get(seen.incident.id)
+        stored = known if known is not None else {hit.key: hit for hit in await self.hits(identifier)}
+        change = await asyncio.to_thread(ListChange.between, stored, seen.impact.hits)
+        if known is not None and not change and not seen.just_resolved:
             return False
         incomplete = self._around.incomplete()
 
         async def work(transaction: Transaction) -> None:
-            await store.save_impact(transaction, identifier, seen.impact, incomplete, now, before=before)
+            await store.save_impact(transaction, identifier, seen.impact, incomplete, now, change=change)
             if seen.just_resolved:
                 await store.freeze_impact(transaction, identifier, now)
 
         self._lists.pop(identifier, None)  # should the write fail, nobody knows what is stored
         await self._database.write(work)
-        self._lists[identifier] = hits
+        self._lists[identifier] = change.by_person
         return True
 
-    async def _holder(self, since: float) -> Holder:
-        return holder_of(await self._database.read(lambda q: store.holders(q, since=since, until=math.inf)))
+    async def _holder(self, outcomes: Sequence[Outcome]) -> Holder:
+        devices = await asyncio.to_thread(devices_of, outcomes)
+        return await asyncio.to_thread(holder_of, await self._database.read(lambda q: store.holders_of(q, devices)))
 
     # What comes when nobody looks any more.
 
@@ -440,19 +448,35 @@ class Response:
         """The figures of the list of those hit; None before it was made."""
         return await self._database.read(lambda q: store.listed(q, identifier))
 
+    async def incident(self, identifier: str) -> Incident | None:
+        """An incident by itself; None when there is no such."""
+        return await self._database.read(lambda q: store.incident(q, identifier))
+
+    def proven_over(self, identifier: str) -> bool:
+        """Whether the last look has found that the data proves an incident to be over."""
+        recovery = self._recoveries.get(identifier)
+        return recovery is not None and recovery.over
+
+    async def exposed(self, incident: Incident) -> Sequence[ExposedMessage] | None:
+        """The messages that an incident exposed to strangers; None when nothing tells whether it did."""
+        if incident.service != "messages":
+            return ()
+        now = self._clock.now()
+        outcomes = await self._outcomes(incident.since, evaluation.until(incident, now), service=incident.service)
+        return await self._exposed(incident, outcomes)
+
     async def known(self, identifier: str) -> IncidentFacts | None:
         """All that is known of an incident; None when there is no such."""
-        incident = await self._database.read(lambda q: store.incident(q, identifier))
+        incident = await self.incident(identifier)
         if incident is None:
             return None
         listed = await self._database.read(lambda q: store.impact_of(q, incident))
-        outcomes = await self._outcomes(incident.since, evaluation.until(incident, self._clock.now()))
-        return await self._known(incident, listed[0] if listed else None, outcomes)
+        return await self._known(incident, listed[0] if listed else None, await self.exposed(incident))
 
-    async def _known(self, incident: Incident, made: Impact | None, outcomes: Sequence[Outcome]) -> IncidentFacts:
-        """`outcomes` may begin before it and go on after it."""
+    async def _known(
+        self, incident: Incident, made: Impact | None, exposed: Sequence[ExposedMessage] | None
+    ) -> IncidentFacts:
         listed = await self.listed(incident.id)
-        exposed = await self._exposed(incident, outcomes)
         given = await self.credits(incident.id)
         history = await self._database.read(lambda q: store.incidents(q, most=HISTORY_MAX))
         try:
@@ -484,6 +508,10 @@ class Response:
 
     async def hits(self, identifier: str) -> list[Hit]:
         return await self._database.read(lambda q: store.hits_of(q, identifier))
+
+    async def first_hits(self, identifier: str, *, most: int) -> tuple[list[Hit], int]:
+        """The first of those hit, and how many there are."""
+        return await self._database.read(lambda q: store.first_hits(q, identifier, most=most))
 
     async def credits(self, identifier: str) -> list[CreditRecord]:
         return await self._database.read(lambda q: store.credits_of(q, identifier))
@@ -614,7 +642,8 @@ class Response:
         that_night = await self._database.read(
             partial(store.credited_amounts, since=since, until=until, currency=policy.currency, but=incident.id)
         )
-        return trial(
+        return await asyncio.to_thread(
+            trial,
             policy,
             made.hits,
             incident=incident.id,
@@ -647,13 +676,17 @@ class Response:
         if incident.service != "messages":
             return ()
         scope = Scope(incident.segments, incident.since, evaluation.until(incident, self._clock.now()))
-        outcomes = [outcome for outcome in outcomes if incident.since <= outcome.time < scope.until]
-        before = await self._outcomes(incident.since - self._timing.exposed_before_seconds, incident.since)
-        outcomes = [*before, *outcomes]
-        if (astray := misdelivery_scope(outcomes, scope)) is not None:
-            return exposure(outcomes, astray)
-        # Failing to arrive exposes nobody. That none went astray, only canaries can say.
-        return () if proven(outcomes, scope) else None
+        earlier = incident.since - self._timing.exposed_before_seconds
+        before = await self._outcomes(earlier, incident.since, service=incident.service)
+        return await asyncio.to_thread(_exposed, before, outcomes, scope)
+
+
+def _exposed(before: Sequence[Outcome], outcomes: Sequence[Outcome], scope: Scope) -> Sequence[ExposedMessage] | None:
+    known = [*before, *(outcome for outcome in outcomes if scope.since <= outcome.time < scope.until)]
+    if (astray := misdelivery_scope(known, scope)) is not None:
+        return exposure(known, astray)
+    # Failing to arrive exposes nobody. That none went astray, only canaries can say.
+    return () if proven(known, scope) else None
 
 
 def _told(outcome: Outcome) -> tuple[object, ...]:

@@ -1,19 +1,21 @@
 """All SQL of incident response: incidents, the list of those hit, credits, contacts."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import msgspec
 
 from prikkfri.assurance.answers import Answer
-from prikkfri.assurance.impact import Hit, Impact, Scope
+from prikkfri.assurance.impact import Hit, Impact, ListChange, Scope
 from prikkfri.assurance.incidents import Incident
 from prikkfri.assurance.remedies import ServiceCredit
-from prikkfri.storage import Queries, Row, Transaction
+from prikkfri.storage import Queries, Row, Transaction, fetch_in, fetch_pages, in_parts, insert_new
 
 ROWS_AT_ONCE = 2_000
+READ_AGAIN_MAX = 5
+"""A list is written every few seconds at the most, and read in less."""
 
 
 @dataclass(frozen=True)
@@ -119,18 +121,22 @@ async def save_impact(
     incomplete: str,
     now: float,
     *,
-    before: Mapping[str, Hit] | None = None,
+    change: ListChange | None = None,
 ) -> None:
-    """Replaces the list of those hit; what it was frozen at stays. `before`: who is on it, by person, where known."""
-    if before is None:
+    """Replaces the list of those hit; what it was frozen at stays.
+
+    `change`: from the list that is stored, where that is known: long lists are written by what has changed.
+    """
+    if change is None:
         await transaction.execute("DELETE FROM incident_hit WHERE incident = :id", {"id": identifier})
-    hits = {hit.key: hit for hit in impact.hits}
-    known = before or {}
-    for part in _parts([{"incident": identifier, "person": key} for key in known.keys() - hits.keys()]):
-        await transaction.execute_many("DELETE FROM incident_hit WHERE incident = :incident AND person = :person", part)
+    found = change or ListChange.between({}, impact.hits)
+    for gone in in_parts(found.gone, ROWS_AT_ONCE):
+        await transaction.execute_many(
+            "DELETE FROM incident_hit WHERE incident = :incident AND person = :person",
+            [{"incident": identifier, "person": person} for person in gone],
+        )
         await asyncio.sleep(0)
-    changed = [(key, hit) for key, hit in hits.items() if known.get(key) != hit]
-    for part in _parts([{"incident": identifier, "person": key, **vars(hit)} for key, hit in changed]):
+    for written in in_parts(found.written, ROWS_AT_ONCE):
         await transaction.execute_many(
             "INSERT INTO incident_hit (incident, person, customer, device, service, step, first_asked, tries,"
             " unanswered, last_reason, kept_later_at, observed) VALUES (:incident, :person, :customer, :device,"
@@ -139,7 +145,7 @@ async def save_impact(
             " service = excluded.service, step = excluded.step, first_asked = excluded.first_asked,"
             " tries = excluded.tries, unanswered = excluded.unanswered, last_reason = excluded.last_reason,"
             " kept_later_at = excluded.kept_later_at, observed = excluded.observed",
-            part,
+            [{"incident": identifier, "person": hit.key, **vars(hit)} for hit in written],
         )
         await asyncio.sleep(0)
     await transaction.execute(
@@ -161,11 +167,6 @@ async def save_impact(
             "incomplete": incomplete,
         },
     )
-
-
-def _parts(rows: list[dict[str, object]]) -> Iterator[list[dict[str, object]]]:
-    """Some at a time, so that a long list holds nobody up."""
-    return (rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE))
 
 
 async def freeze_impact(transaction: Transaction, identifier: str, now: float) -> None:
@@ -202,12 +203,35 @@ async def listed(queries: Queries, identifier: str) -> ListSummary | None:
 
 
 async def hits_of(queries: Queries, identifier: str) -> list[Hit]:
+    """By person; read in pages, and again when the list was written meanwhile."""
+    digest = "SELECT digest FROM incident_impact WHERE incident = :id"
+    for _ in range(READ_AGAIN_MAX):
+        before = await queries.fetch_one(digest, {"id": identifier})
+        hits = [_hit(row[1:]) async for page in _hit_pages(queries, identifier) for row in page]
+        if await queries.fetch_one(digest, {"id": identifier}) == before:
+            break
+    return hits
+
+
+async def first_hits(queries: Queries, identifier: str, *, most: int) -> tuple[list[Hit], int]:
+    """The first of those hit, by person, and how many there are."""
     rows = await queries.fetch(
         "SELECT customer, device, service, step, first_asked, tries, unanswered, last_reason, kept_later_at, observed"
-        " FROM incident_hit WHERE incident = :id ORDER BY person",
-        {"id": identifier},
+        " FROM incident_hit WHERE incident = :id ORDER BY person LIMIT :most",
+        {"id": identifier, "most": most},
     )
-    return [_hit(row) for row in rows]
+    count = await queries.fetch_one("SELECT COUNT(*) FROM incident_hit WHERE incident = :id", {"id": identifier})
+    return [_hit(row) for row in rows], count[0] if count else 0
+
+
+def _hit_pages(queries: Queries, identifier: str) -> AsyncIterator[list[Row]]:
+    return fetch_pages(
+        queries,
+        "SELECT person, customer, device, service, step, first_asked, tries, unanswered, last_reason, kept_later_at,"
+        " observed FROM incident_hit WHERE incident = :id AND person > :after ORDER BY person LIMIT :most",
+        {"id": identifier},
+        key=0,
+    )
 
 
 def _hit(row: Row) -> Hit:
@@ -236,27 +260,32 @@ async def give_credits(
     transaction: Transaction, credits: Iterable[ServiceCredit], *, given_by: str, now: float
 ) -> list[ServiceCredit]:
     """Gives those that have not been given; returns them. The key in the database is what makes it once."""
-    given = []
-    for credit in credits:
-        values = asdict(credit)
-        added = await transaction.execute(
+    given: list[ServiceCredit] = []
+    for some in in_parts(credits, ROWS_AT_ONCE):
+        by_key = {credit.key: credit for credit in some}
+        added = await insert_new(
+            transaction,
             "INSERT INTO service_credit (credit_key, incident, customer, amount, currency, policy, reason, given_by,"
-            " given_at, told_message, told_at) VALUES (:key, :incident, :customer, :amount, :currency, :policy,"
-            " :reason, :given_by, :given_at, '', 0) ON CONFLICT (credit_key) DO NOTHING",
-            {**values, "given_by": given_by, "given_at": now},
+            " given_at, told_message, told_at) VALUES :rows ON CONFLICT (credit_key) DO NOTHING RETURNING credit_key",
+            ("key", "incident", "customer", "amount", "currency", "policy", "reason"),
+            (vars(credit) for credit in by_key.values()),
+            {"given_by": given_by, "given_at": now, "told_message": "", "told_at": 0.0},
         )
-        if added:
-            given.append(credit)
+        new = {key for (key,) in added}
+        given += [credit for key, credit in by_key.items() if key in new]
     return given
 
 
 async def credits_of(queries: Queries, identifier: str) -> list[CreditRecord]:
-    rows = await queries.fetch(
+    """By key; read in pages."""
+    pages = fetch_pages(
+        queries,
         "SELECT credit_key, incident, customer, amount, currency, policy, reason, given_by, given_at, told_message,"
-        " told_at FROM service_credit WHERE incident = :id ORDER BY credit_key",
+        " told_at FROM service_credit WHERE incident = :id AND credit_key > :after ORDER BY credit_key LIMIT :most",
         {"id": identifier},
+        key=0,
     )
-    return [CreditRecord(ServiceCredit(*row[:7]), *row[7:]) for row in rows]
+    return [CreditRecord(ServiceCredit(*row[:7]), *row[7:]) async for page in pages for row in page]
 
 
 async def credited_amounts(queries: Queries, *, since: float, until: float, currency: str, but: str) -> dict[str, int]:
@@ -304,16 +333,6 @@ async def contact_counts(
     return sorted(found.items())
 
 
-async def holders(queries: Queries, *, since: float, until: float) -> list[tuple[str, str, float, float]]:
-    """Who held the devices of which outcomes tell from then to then: device, customer, first and last seen."""
-    rows = await queries.fetch(
-        "SELECT device, customer, first_seen, last_seen FROM device_holder WHERE device IN"
-        " (SELECT device FROM outcome WHERE time >= :since AND time < :until AND device <> '')",
-        {"since": since, "until": until},
-    )
-    return [(device, customer, first, last) for device, customer, first, last in rows]
-
-
 async def named_devices(queries: Queries, *, after: str = "", most: int) -> list[str]:
     """Devices by which somebody is on a list without a name, and that have got a holder since; in order."""
     rows = await queries.fetch(
@@ -323,19 +342,23 @@ async def named_devices(queries: Queries, *, after: str = "", most: int) -> list
     return [device for (device,) in rows]
 
 
-async def nameless_on(queries: Queries, device: str) -> list[str]:
-    """The incidents on whose lists a device stands without a name."""
-    rows = await queries.fetch(
-        "SELECT incident FROM incident_hit WHERE device = :device AND customer = '' ORDER BY incident",
-        {"device": device},
+async def nameless_on(queries: Queries, devices: Collection[str]) -> dict[str, set[str]]:
+    """By device the incidents on whose lists it stands without a name."""
+    rows = await fetch_in(
+        queries, "SELECT device, incident FROM incident_hit WHERE device IN (:values) AND customer = ''", devices
     )
-    return [incident for (incident,) in rows]
+    found: dict[str, set[str]] = {}
+    for device, incident in rows:
+        found.setdefault(device, set()).add(incident)
+    return found
 
 
-async def holders_of(queries: Queries, device: str) -> list[tuple[str, str, float, float]]:
-    """Who held a device: device, customer, first and last seen."""
-    rows = await queries.fetch(
-        "SELECT device, customer, first_seen, last_seen FROM device_holder WHERE device = :device", {"device": device}
+async def holders_of(queries: Queries, devices: Collection[str]) -> list[tuple[str, str, float, float]]:
+    """Who held these devices: device, customer, first and last seen."""
+    rows = await fetch_in(
+        queries,
+        "SELECT device, customer, first_seen, last_seen FROM device_holder WHERE device IN (:values)",
+        devices,
     )
     return [(name, customer, first, last) for name, customer, first, last in rows]
 

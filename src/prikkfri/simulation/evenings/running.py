@@ -141,6 +141,9 @@ class _Public(RoleClient):
     async def routes(self) -> None:
         return None
 
+    async def line(self) -> None:
+        return None
+
     async def programmes(self, now: float) -> None:
         return None
 

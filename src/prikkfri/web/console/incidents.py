@@ -1,5 +1,6 @@
 """The pages of incidents: the list, one incident with its answer sheet and what can be done, those hit."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -191,19 +192,20 @@ class IncidentPages:
 
     async def _act(self, request: ConsoleRequest, who: str) -> HttpResponse:
         form, now = await form_of(request), self._clock.now()
-        known = await self._response.known(request.part("id"))
-        if known is None:
+        incident = await self._response.incident(request.part("id"))
+        if incident is None:
             return self._nothing(request, who)
         fact = self._fact(form, who, now)
-        if isinstance(fact, Fact) and _in_vain(known.incident, fact.kind):
-            fact = f"That cannot be done any more: the incident is {displayed_state(known.incident)}."
+        if isinstance(fact, Fact) and _in_vain(incident, fact.kind):
+            fact = f"That cannot be done any more: the incident is {displayed_state(incident)}."
         if isinstance(fact, str):
             return await self._incident_page(request, who, status=422, trouble=fact, typed=form)
-        if form.get("sure") != "yes" and (sure := _hurts(known, fact.kind)):
+        sure = _hurts(fact.kind, proven=self._response.proven_over(incident.id))
+        if form.get("sure") != "yes" and sure:
             fields = {"kind": fact.kind, "text": fact.text}
-            return ask_first(self._show, request, who, sure, fields=fields, back=f"/incidents/{known.incident.id}")
-        await self._response.act(known.incident.id, fact)
-        return _back(known.incident)
+            return ask_first(self._show, request, who, sure, fields=fields, back=f"/incidents/{incident.id}")
+        await self._response.act(incident.id, fact)
+        return _back(incident)
 
     def _fact(self, form: dict[str, str], who: str, now: float) -> Fact | str:
         """What a form says that somebody did, or what is wrong with it."""
@@ -234,53 +236,54 @@ class IncidentPages:
     async def _by_person(
         self, request: ConsoleRequest, who: str, name: str, doing: Callable[..., Awaitable[int]]
     ) -> HttpResponse:
-        known = await self._response.known(request.part("id"))
-        if known is None:
+        incident = await self._response.incident(request.part("id"))
+        if incident is None:
             return self._nothing(request, who)
         if (await form_of(request)).get("sure") != "yes":
             return await self._incident_page(request, who, status=422, trouble="Say that you are sure of it.")
-        count = await doing(known.incident.id, by=who)
-        return _back(known.incident, f"?{name}={count}")
+        count = await doing(incident.id, by=who)
+        return _back(incident, f"?{name}={count}")
 
     # Those hit: every look leaves a trace.
 
     async def _hit(self, request: ConsoleRequest, who: str) -> HttpResponse:
-        known = await self._response.known(request.part("id"))
-        if known is None:
+        incident = await self._response.incident(request.part("id"))
+        if incident is None:
             return self._nothing(request, who)
         why = (await form_of(request)).get("why", "") if request.method == "POST" else ""
         trouble = "" if request.method != "POST" or says_why(why) else WHY_TROUBLE
         in_full = request.method == "POST" and not trouble
         what = "those hit, in full" if in_full else "those hit, masked"
         await self._console.record_access(
-            who=who, what=what, subject=f"incident {known.incident.id}", why=why if in_full else ""
+            who=who, what=what, subject=f"incident {incident.id}", why=why if in_full else ""
         )
-        hits = await self._response.hits(known.incident.id)
+        shown, count = await self._response.first_hits(incident.id, most=HITS_SHOWN_MAX)
+        listed = await self._response.listed(incident.id)
         return self._show(
-            "hits.html", request, who, status=422 if trouble else 200, incident=known.incident, hits=hits,
-            shown=hits[:HITS_SHOWN_MAX], in_full=in_full, why=why, why_max=WHY_CHARACTERS_MAX, trouble=trouble,
-            sentence=headline(known, self._zone), exposed=known.exposed or (),
-            most=HITS_SHOWN_MAX, credited=known.credited or 0,
+            "hits.html", request, who, status=422 if trouble else 200, incident=incident, shown=shown, count=count,
+            in_full=in_full, why=why, why_max=WHY_CHARACTERS_MAX, trouble=trouble,
+            sentence=sentence(incident, listed.hit if listed else None, self._zone),
+            exposed=await self._response.exposed(incident) or (), most=HITS_SHOWN_MAX,
         )  # fmt: skip
 
     async def _csv(self, request: ConsoleRequest, who: str) -> HttpResponse:
         form = await form_of(request)
         table, why = form.get("table", ""), form.get("why", "")
-        known = await self._response.known(request.part("id"))
-        if known is None or table not in TABLES:
+        incident = await self._response.incident(request.part("id"))
+        if incident is None or table not in TABLES:
             return self._nothing(request, who)
-        identifier = known.incident.id
+        identifier = incident.id
         if not says_why(why):
             return await self._incident_page(request, who, status=422, trouble=WHY_TROUBLE)
         await self._console.record_access(
             who=who, what=f"CSV of an incident: {table}", subject=f"incident {identifier}", why=why
         )
         if table == "hit":
-            text = hits_csv(await self._response.hits(identifier), self._zone)
+            text = await asyncio.to_thread(hits_csv, await self._response.hits(identifier), self._zone)
         elif table == "credits":
-            text = credits_csv(await self._response.credits(identifier), self._zone)
+            text = await asyncio.to_thread(credits_csv, await self._response.credits(identifier), self._zone)
         else:
-            text = exposed_csv(known.exposed or (), self._zone)
+            text = await asyncio.to_thread(exposed_csv, await self._response.exposed(incident) or (), self._zone)
         name = f"incident-{identifier}-{table}.csv"
         headers = (CSV, (b"content-disposition", f'attachment; filename="{name}"'.encode()))
         return HttpResponse(200, None, headers, text.encode())
@@ -313,10 +316,9 @@ def _money(known: IncidentFacts, given: list[CreditRecord]) -> Money:
     )
 
 
-def _hurts(known: IncidentFacts, kind: Kind) -> Confirmation | None:
+def _hurts(kind: Kind, *, proven: bool) -> Confirmation | None:
     """What is to be confirmed before it is said, since the public hears of it."""
     if kind == "all-clear":
-        proven = known.recovery is not None and known.recovery.over
         effect = "The public is told that it is over."
         if not proven:
             effect += " The data has not proven it: it is marked as your word, and no credit is given by itself."

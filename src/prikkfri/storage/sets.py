@@ -1,0 +1,82 @@
+"""Many values in few statements: what is asked for, or put in, one by one holds everybody up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import TypeVar
+
+from prikkfri.storage.database import Parameters, Queries, Row
+
+VALUES_AT_ONCE = 200
+NEW_AT_ONCE = 20
+"""Rows of one statement: what finds a named value in it looks through all of them."""
+ROWS_AT_ONCE = 2_000
+T = TypeVar("T")
+
+_VALUES = ", ".join(f":v{index}" for index in range(VALUES_AT_ONCE))
+
+
+async def fetch_in(
+    queries: Queries, sql: str, values: Collection[str], parameters: Parameters | None = None
+) -> list[Row]:
+    """Rows of a statement with `IN (:values)`, some values at a time; whoever waits has a turn after each."""
+    rows: list[Row] = []
+    for some in in_parts(dict.fromkeys(values), VALUES_AT_ONCE):
+        # Statements of one length, so that each is prepared once.
+        filled = {f"v{index}": some[min(index, len(some) - 1)] for index in range(VALUES_AT_ONCE)}
+        rows += await queries.fetch(_with_values(sql), {**filled, **(parameters or {})})
+        await asyncio.sleep(0)
+    return rows
+
+
+async def fetch_pages(
+    queries: Queries, sql: str, parameters: Mapping[str, object], *, after: str = "", key: int
+) -> AsyncIterator[list[Row]]:
+    """The rows of a statement in the order of a text column, its `key`th, a page at a time.
+
+    The statement asks for `column > :after ... ORDER BY column LIMIT :most`.
+    """
+    while True:
+        rows = await queries.fetch(sql, {**parameters, "after": after, "most": ROWS_AT_ONCE})
+        yield rows
+        if len(rows) < ROWS_AT_ONCE:
+            return
+        after = rows[-1][key]
+        await asyncio.sleep(0)
+
+
+async def insert_new(
+    queries: Queries, sql: str, names: Sequence[str], rows: Iterable[Parameters], parameters: Parameters
+) -> list[Row]:
+    """What `INSERT ... VALUES :rows ON CONFLICT ... DO NOTHING RETURNING ...` has put in, of many rows.
+
+    `names` are the values of each row, in the order of the first columns; `parameters` stand behind them in each.
+    """
+    found: list[Row] = []
+    for some in in_parts(rows, NEW_AT_ONCE):
+        filled = {f"{name}{index}": row[name] for index, row in enumerate(some) for name in names}
+        statement = _with_rows(sql, tuple(names), tuple(parameters), len(some))
+        found += await queries.fetch(statement, {**filled, **parameters})
+        await asyncio.sleep(0)
+    return found
+
+
+def in_parts(values: Iterable[T], most: int) -> Iterable[list[T]]:
+    """Lists of at most so many, made as they are asked for."""
+    remaining = iter(values)
+    while part := list(islice(remaining, most)):
+        yield part
+
+
+@lru_cache(maxsize=256)
+def _with_values(sql: str) -> str:
+    return sql.replace(":values", _VALUES)
+
+
+@lru_cache(maxsize=256)
+def _with_rows(sql: str, names: tuple[str, ...], shared: tuple[str, ...], rows: int) -> str:
+    def row(index: int) -> str:
+        return f"({', '.join([*(f':{name}{index}' for name in names), *(f':{name}' for name in shared)])})"
+
+    return sql.replace(":rows", ", ".join(row(index) for index in range(rows)))

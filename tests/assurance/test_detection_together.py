@@ -1,0 +1,82 @@
+"""All series at once come to what each of them comes to by itself."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prikkfri.assurance.detection import Alarm, SeriesState, Settings, series, together
+from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.tally import Bucket
+
+SETTINGS = Settings(warm_up_buckets=12, volume_half_life_seconds=4.0, volume_stretches=3, share_half_life_seconds=60.0)
+SEGMENTS = [
+    Segment.of({"service": "television", "step": "sign-in", "layer": "signin"}),
+    Segment.of({"service": "messages", "step": "deliver", "layer": "link"}),
+    Segment.of({"service": "television", "step": "enter", "layer": "door"}),
+]
+FALLS = np.array([True, True, False])
+BUCKETS = st.tuples(st.sampled_from([0, 0, 1, 20, 40]), st.sampled_from([0, 0, 0, 1, 3, 30]), st.integers(0, 9))
+
+
+def beside(alarm: Alarm) -> tuple[object, ...]:
+    return alarm.kind, alarm.segment, alarm.raised_at, alarm.since, alarm.promises, alarm.threshold
+
+
+@given(st.lists(st.tuples(*[BUCKETS] * len(SEGMENTS)), min_size=1, max_size=12), st.integers(1, 8))
+@settings(max_examples=40, deadline=None)
+def test_it_agrees_with_each_series_by_itself(phases: list[tuple[tuple[int, int, int], ...]], length: int) -> None:
+    """Each phase is the same bucket so many times; in every tenth a series is not read."""
+    alone = [SeriesState(segment) for segment in SEGMENTS]
+    sums, time = together.fresh(SEGMENTS, SETTINGS), 1_000.0
+    no_falls = replace(SETTINGS, warm_up_buckets=1 << 62)
+    for phase in [((20, 0, 1),) * len(SEGMENTS)] * 4 + phases:
+        seen = np.array([blind > 0 for _, _, blind in phase])
+        for _ in range(length):
+            wanted: list[Alarm] = []
+            for number, (kept, broken, _) in enumerate(phase):
+                if seen[number]:
+                    tested = SETTINGS if FALLS[number] else no_falls
+                    alone[number], raised = series.step(alone[number], Bucket(time, kept, broken), tested)
+                    wanted += raised
+            kept_all, broken_all = (np.array(each, dtype=float) for each in list(zip(*phase, strict=True))[:2])
+            sums, found = together.step(
+                sums, kept_all, broken_all, time, SETTINGS, segments=SEGMENTS, seen=seen, falls=FALLS
+            )
+            time += 1.0
+            assert [beside(alarm) for _, alarm in found] == [beside(alarm) for alarm in wanted]
+            assert [alarm.evidence for _, alarm in found] == pytest.approx([alarm.evidence for alarm in wanted])
+            assert [(alarm.level, alarm.seen) for _, alarm in found] == [
+                pytest.approx((alarm.level, alarm.seen)) for alarm in wanted
+            ]
+            kinds = [{alarm.kind for alarm in state.raised} for state in alone]
+            assert [*sums.shares_stand] == ["share" in theirs for theirs in kinds]
+            assert [*sums.plunges_stand] == ["plunge" in theirs for theirs in kinds]
+    for state, again in zip(alone, together.each_series(sums, SEGMENTS, {}), strict=True):
+        assert again.segment == state.segment and again.level.stretches == pytest.approx(state.level.stretches)
+        assert (again.level.buckets, again.level.stretch_buckets) == (state.level.buckets, state.level.stretch_buckets)
+        for name in ("settled", "broken", "volume", "variance", "stretch"):
+            assert getattr(again.level, name) == pytest.approx(getattr(state.level, name)), name
+        for mine, theirs in zip((*again.shares, again.plunge), (*state.shares, state.plunge), strict=True):
+            assert (mine.height, mine.expected, mine.seen) == pytest.approx(
+                (theirs.height, theirs.expected, theirs.seen), abs=1e-9
+            )
+            assert mine.since == theirs.since
+
+
+def test_taken_apart_and_put_together_it_is_the_same_and_more_series_stand_behind_it() -> None:
+    sums = together.fresh(SEGMENTS, SETTINGS)
+    for second in range(40):
+        kept = np.array([20.0, 1.0 * second, 0.0 if second > 30 else 20.0])
+        sums, _ = together.step(
+            sums, kept, kept / 10, float(second), SETTINGS, segments=SEGMENTS, seen=kept >= 0, falls=FALLS
+        )
+    alarm = replace(series.share_alarm(series.Sum(9.0, 1.0, 2.0, 1.0), SEGMENTS[1], 2.0, 0.1, 8.0), kind="plunge")
+    again = together.of(together.each_series(sums, SEGMENTS, {1: (alarm,)}), SETTINGS)
+    wanted = {**vars(sums), "plunges_stand": np.array([False, True, False]), "shares_stand": np.array([False] * 3)}
+    assert all(np.array_equal(getattr(again, name), value) for name, value in wanted.items())
+    more = together.grown(sums, together.fresh(SEGMENTS[:1], SETTINGS))
+    states = together.each_series(more, [*SEGMENTS, SEGMENTS[0]], {})
+    assert states == [*together.each_series(sums, SEGMENTS, {}), SeriesState(SEGMENTS[0])]
