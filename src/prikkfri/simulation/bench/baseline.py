@@ -7,7 +7,9 @@ who are inside their playlist.
 import argparse
 import contextlib
 import importlib.util
+import os
 import sys
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -56,11 +58,18 @@ def application() -> Any:
     return app
 
 
+def _end_with_whoever_began_it() -> None:
+    """Their end of our input is closed when they end, however."""
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
 def main() -> int:
     import uvicorn
 
     parser = argparse.ArgumentParser(prog="python -m prikkfri.simulation.bench.baseline", description="FastAPI.")
     parser.add_argument("--port", type=int, required=True)
+    threading.Thread(target=_end_with_whoever_began_it, daemon=True).start()
     uvicorn.run(application(), host="127.0.0.1", port=parser.parse_args().port, log_level="error", access_log=False)
     return 0
 
