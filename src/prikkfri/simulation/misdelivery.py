@@ -87,6 +87,8 @@ class Plan:
     fault: bool = True
     misdeliver: float = 0.05
     lose_receipts: float = 0.3
+    receipts_lost_seconds: float = 0.0
+    """At least, and until the other partner has mended its fault."""
     calm_seconds: float = 15.0
     """Before anything goes wrong."""
     stopped_seconds: float = 3.0
@@ -118,6 +120,7 @@ def in_demo(plan: Plan, sms: Sms) -> Plan:
         messages_per_second=1.5,
         misdeliver=0.3,
         lose_receipts=0.6,
+        receipts_lost_seconds=60.0,
         prove_seconds_max=600.0,
     )
 
@@ -392,8 +395,9 @@ class Evening:
             self.say(f"the route over {MISDELIVERS.link} is stopped by {stopped['by']}")
         await asyncio.sleep(plan.stopped_seconds)
         truth.mended_at = self.clock.now()
-        for partner in (MISDELIVERS, LOSES_RECEIPTS):
-            await self._set_fault(partner, Fault())
+        await self._set_fault(MISDELIVERS, Fault())
+        await asyncio.sleep(max(0.0, truth.fault_at + plan.receipts_lost_seconds - self.clock.now()))
+        await self._set_fault(LOSES_RECEIPTS, Fault())
         self.say("the partners have restarted their systems")
         if not stopped:
             return
