@@ -283,7 +283,7 @@ def test_a_refusal_of_everybody_is_both_and_neither_hides_the_other() -> None:
     for second in range(420, 600):
         state, _ = step(state, Bucket(float(second), kept=30), LIVE)
         standing.append([alarm.kind for alarm in state.raised])
-    assert standing[10] == ["share"]
+    assert standing[5] == ["share"]
     assert standing[-1] == []
 
 
@@ -314,8 +314,28 @@ def test_an_alarm_stands_until_as_much_speaks_for_ordinary() -> None:
         state, _ = step(state, bucket, LIVE)
         standing.append(bool(state.raised))
     assert not any(standing[:100])
-    assert all(standing[103:230])
-    assert not any(standing[300:])
+    assert all(standing[103:203])
+    assert not any(standing[230:])
+
+
+def test_what_fails_anew_a_while_after_a_heavy_fault_in_little_traffic_is_an_alarm_of_its_own() -> None:
+    """A partner that loses most receipts for a minute, each quarter of an hour, of one message a second."""
+    rng = random.Random(13)
+    shares = ([0.0] * 840 + [0.6] * 60) * 4
+    found = detect(crowd(rng, [1.0] * len(shares), shares), LIVE)
+    began = [alarm.since for alarm in found if alarm.kind == "share"]
+    assert len(began) == 4
+    assert all(900 * turn + 840 <= since < 900 * turn + 900 for turn, since in enumerate(began))
+
+
+def test_what_is_left_of_a_fault_that_was_mended_by_half_is_an_alarm_again() -> None:
+    rng = random.Random(14)
+    found = detect(crowd(rng, [20.0] * 900, [0.001] * 300 + [0.7] * 60 + [0.03] * 540), LIVE)
+    assert [alarm.kind for alarm in found if alarm.since >= 300][:1] == ["share"]
+    state = SeriesState(Segment())
+    for bucket in crowd(random.Random(14), [20.0] * 900, [0.001] * 300 + [0.7] * 60 + [0.03] * 540):
+        state, _ = step(state, bucket, LIVE)
+    assert state.raised
 
 
 def test_a_fault_does_not_become_the_ordinary_level() -> None:

@@ -44,6 +44,8 @@ SERIES_MAX = 2_000
 """Series that are watched in one installation."""
 SECONDS_PER_YEAR = 365.25 * 86_400
 ODDS_RATIOS = (4.0, 20.0, 400.0)
+HEAVIEST_ENDING = 1
+"""An alarm stands by no heavier alternative: that of a refusal of everybody would end with a second of rest."""
 TESTS = len(ODDS_RATIOS) + 2
 """That may raise an alarm in each series: these, that of a plunge, and the e-detector of all shares (`shares.py`)."""
 
@@ -198,6 +200,8 @@ class SeriesState:
     plunge: Sum = Sum()
     raised: tuple[Alarm, ...] = ()
     """Alarms that stand: while one does, the level of its test does not learn."""
+    alternative: int = -1
+    """Of the share's alarm that stands: by which of `shares` it stands; -1: not known yet."""
 
 
 def step(state: SeriesState, bucket: Bucket, settings: Settings) -> tuple[SeriesState, tuple[Alarm, ...]]:
@@ -208,7 +212,9 @@ def step(state: SeriesState, bucket: Bucket, settings: Settings) -> tuple[Series
     threshold, raised_at = settings.threshold, bucket.time + settings.bucket_seconds
     shares = _share_sums(state, bucket, settings)
     plunge = _plunge_sum(state, bucket, settings)
-    share = max(shares, key=lambda each: each.height)
+    # Of equals the heaviest: its evidence is used up the soonest.
+    highest = max(range(len(shares)), key=lambda number: (shares[number].height, number))
+    share = shares[highest]
     standing = {alarm.kind for alarm in state.raised}
     alarms: list[Alarm] = []
     if share.height >= threshold and "share" not in standing:
@@ -216,10 +222,17 @@ def step(state: SeriesState, bucket: Bucket, settings: Settings) -> tuple[Series
         alarms.append(share_alarm(share, state.segment, raised_at, level, threshold))
     if plunge.height >= threshold and "plunge" not in standing:
         alarms.append(plunge_alarm(plunge, state.segment, raised_at, threshold))
-    # An alarm stands until the evidence for it is used up: until as much speaks for "ordinary" as spoke against it.
-    over = {kind for kind, height in (("share", share.height), ("plunge", plunge.height)) if height == 0}
+    # An alarm stands until the evidence for it is used up: until as much speaks for "ordinary" as spoke against it. A
+    # share's is that of the alternative by which it was raised. By a slighter one it would stand for an hour after a
+    # heavy fault in little traffic, and what fails anew meanwhile would raise nothing.
+    standing |= {alarm.kind for alarm in alarms}
+    by = min(highest, HEAVIEST_ENDING) if state.alternative < 0 else state.alternative
+    heights = {"share": shares[by].height if "share" in standing else share.height, "plunge": plunge.height}
+    over = {kind for kind, height in heights.items() if height == 0}
     raised = tuple(alarm for alarm in (*state.raised, *alarms) if alarm.kind not in over)
     calm = share.height < threshold / 4
+    if "share" in standing & over:
+        shares = (Sum(),) * len(shares)  # whatever they hold is of what has ended
     learned = _learned(state.level, bucket, settings, share=calm, volume=plunge.height == 0)
     return SeriesState(
         state.segment,
@@ -227,6 +240,7 @@ def step(state: SeriesState, bucket: Bucket, settings: Settings) -> tuple[Series
         shares=tuple(each.capped(threshold) for each in shares),
         plunge=plunge.capped(threshold),
         raised=raised,
+        alternative=by if "share" in standing - over else -1,
     ), tuple(alarms)
 
 

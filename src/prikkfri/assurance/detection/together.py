@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prikkfri.assurance.detection.series import (
+    HEAVIEST_ENDING,
     ODDS_RATIOS,
     Alarm,
     Level,
@@ -55,6 +56,8 @@ class Sums:
     shares_stand: Flags
     """An alarm of this kind stands, whichever test raised it."""
     plunges_stand: Flags
+    alternative: Numbers
+    """By which alternative a share's alarm stands; -1: not known yet, or none does."""
 
 
 def fresh(segments: Iterable[Segment], settings: Settings) -> Sums:
@@ -92,6 +95,7 @@ def of(states: Sequence[SeriesState], settings: Settings) -> Sums:
         seen=rows("seen"),
         shares_stand=np.array(["share" in kinds for kinds in standing], dtype=bool),
         plunges_stand=np.array(["plunge" in kinds for kinds in standing], dtype=bool),
+        alternative=np.array([state.alternative for state in states], dtype=np.int64),
     )
 
 
@@ -113,7 +117,8 @@ def each_series(sums: Sums, segments: Iterable[Segment], raised: Mapping[int, tu
     found = []
     for number, (segment, level, figures) in enumerate(zip(segments, levels, rows, strict=True)):
         *shares, plunge = (Sum(*each) for each in figures)
-        found.append(SeriesState(segment, Level(*level), tuple(shares), plunge, raised.get(number, ())))
+        by = int(sums.alternative[number])
+        found.append(SeriesState(segment, Level(*level), tuple(shares), plunge, raised.get(number, ()), by))
     return found
 
 
@@ -136,6 +141,7 @@ def step(
     level = (before.broken + prior * before.prior) / (before.settled + prior)
     after = _added(before, kept, broken, level, time, settings, falls)
     share, plunge = after.height[:_PLUNGE].max(axis=0), after.height[_PLUNGE]
+    highest = _PLUNGE - 1 - after.height[:_PLUNGE][::-1].argmax(axis=0)  # of equals the heaviest
     threshold = settings.threshold
     new_shares = seen & (share >= threshold) & ~before.shares_stand
     new_plunges = seen & (plunge >= threshold) & ~before.plunges_stand
@@ -143,18 +149,27 @@ def step(
     alarms: list[tuple[int, Alarm]] = []
     for number in np.flatnonzero(new_shares | new_plunges).tolist():
         if new_shares[number]:
-            row = int(after.height[:_PLUNGE, number].argmax())
-            found = share_alarm(_sum(after, row, number), segments[number], raised_at, float(level[number]), threshold)
+            found = share_alarm(
+                _sum(after, int(highest[number]), number), segments[number], raised_at, float(level[number]), threshold
+            )
             alarms.append((number, found))
         if new_plunges[number]:
             alarms.append((number, plunge_alarm(_sum(after, _PLUNGE, number), segments[number], raised_at, threshold)))
     after = _learned(after, kept, broken, settings, share=share < threshold / 4, volume=plunge == 0)
+    stand = before.shares_stand | new_shares
+    by = np.where(before.alternative < 0, np.minimum(highest, HEAVIEST_ENDING), before.alternative)
+    ends = stand & (after.height[by, np.arange(len(by))] <= 0)
+    gone = np.zeros_like(after.height, dtype=bool)
+    gone[:_PLUNGE] = ends
     after = replace(
         after,
-        height=np.minimum(after.height, threshold),  # so that it comes down as soon as the fault has gone
-        # An alarm stands until the evidence for it is used up: until as much speaks for "ordinary" as spoke against it.
-        shares_stand=(before.shares_stand | new_shares) & (share > 0),
+        height=np.where(gone, 0.0, np.minimum(after.height, threshold)),
+        since=np.where(gone, 0.0, after.since),
+        expected=np.where(gone, 0.0, after.expected),
+        seen=np.where(gone, 0.0, after.seen),
+        shares_stand=stand & ~ends,
         plunges_stand=(before.plunges_stand | new_plunges) & (plunge > 0),
+        alternative=np.where(stand & ~ends, by, -1),
     )
     return after if seen.all() else _where(seen, after, before), alarms
 
