@@ -224,5 +224,5 @@ def test_the_judge_notices(plant: Plant, tmp_path: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert text.count(plant.ours) == 1, f"{plant.file} is another by now: {plant.ours!r}"
     file.write_text(text.replace(plant.ours, plant.theirs), encoding="utf-8")
-    _, messages, findings = elsewhere(1, 3_000, plant.drawn, source=copy)
+    _, messages, findings = elsewhere(1, 6_000, plant.drawn, source=copy)
     assert any(plant.told in each for each in findings), f"{messages} messages: {findings}"

@@ -45,6 +45,7 @@ class LeanSession:
     def __init__(self, *, answer_seconds_max: float = ANSWER_SECONDS_MAX) -> None:
         self._answer_seconds_max = answer_seconds_max
         self._idle: defaultdict[tuple[str, int], list[_Ends]] = defaultdict(list)
+        self._closed = False
         self.asked = 0
 
     def get(
@@ -58,6 +59,8 @@ class LeanSession:
         return self._ask("POST", url, headers or {}, b"" if json is None else _written(json))
 
     def close(self) -> None:
+        """What is still under way is closed when it ends."""
+        self._closed = True
         for ends in self._idle.values():
             for _, writer in ends:
                 writer.close()
@@ -99,7 +102,7 @@ class LeanSession:
             answer = await _read(reader)
             whole = True
         finally:
-            if not whole or answer.headers.get("connection") == "close":
+            if self._closed or not whole or answer.headers.get("connection") == "close":
                 writer.close()
             else:
                 self._idle[place].append(ends)
