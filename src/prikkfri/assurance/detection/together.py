@@ -95,7 +95,14 @@ def of(states: Sequence[SeriesState], settings: Settings) -> Sums:
         seen=rows("seen"),
         shares_stand=np.array(["share" in kinds for kinds in standing], dtype=bool),
         plunges_stand=np.array(["plunge" in kinds for kinds in standing], dtype=bool),
-        alternative=np.array([state.alternative for state in states], dtype=np.int64),
+        # Kept before it was known by which alternative an alarm stands: by none that would hold it up for an hour.
+        alternative=np.array(
+            [
+                HEAVIEST_ENDING if "share" in kinds and state.alternative < 0 else state.alternative
+                for state, kinds in zip(states, standing, strict=True)
+            ],
+            dtype=np.int64,
+        ),
     )
 
 
