@@ -280,8 +280,10 @@ async def _run(plan: Plan, installation: Installation, cores: Cores, others: Cal
         http = LeanSession()
         crowd = Crowd(_viewers(people[plan.inside :], http, config, plan.seed), random.Random(plan.seed))
         ours = HouseUnderTest(crowd, lambda: _hashes(http, config), lambda: probe.read(file), _nothing)
-        points = await ours.curve(plan, cores, say)
-        http.close()
+        try:
+            points = await ours.curve(plan, cores, say)
+        finally:
+            http.close()
         taken = others()  # while the roles are there: of what has ended nobody knows whose it was
     finally:
         watching.cancel()
@@ -368,6 +370,7 @@ async def _plain(plan: Plan, installation: Installation, cores: Cores, say: Say)
     finally:
         for task in inside:
             task.cancel()
+        await asyncio.gather(*inside, return_exceptions=True)
         await installation.stop()
         http.close()
 
@@ -398,15 +401,18 @@ async def _plain_hashes(url: str) -> int:
 async def _look(url: str, fetched: list[FetchResult]) -> None:
     """Somebody inside the plain server's house, who fetches a playlist again and again."""
     http = LeanSession(answer_seconds_max=TIMEOUT_SECONDS)
-    while True:
-        at, began, trouble = time.time(), time.perf_counter(), ""
-        try:
-            async with http.get(f"{url}/live/index.m3u8") as answer:
-                trouble = "" if answer.status == 200 else str(answer.status)
-        except TROUBLE as error:
-            trouble = type(error).__name__
-        fetched.append(FetchResult(at, (time.perf_counter() - began) * 1_000, trouble))
-        await asyncio.sleep(INSIDE_PAUSE_SECONDS)
+    try:
+        while True:
+            at, began, trouble = time.time(), time.perf_counter(), ""
+            try:
+                async with http.get(f"{url}/live/index.m3u8") as answer:
+                    trouble = "" if answer.status == 200 else str(answer.status)
+            except TROUBLE as error:
+                trouble = type(error).__name__
+            fetched.append(FetchResult(at, (time.perf_counter() - began) * 1_000, trouble))
+            await asyncio.sleep(INSIDE_PAUSE_SECONDS)
+    finally:
+        http.close()
 
 
 async def _until_it_answers(http: LeanSession, url: str) -> None:
