@@ -33,7 +33,7 @@ from prikkfri.assurance.impact import (
     devices_of,
     exposure,
     holder_of,
-    misdelivery_scope,
+    misdelivery_scopes,
     proven,
 )
 from prikkfri.assurance.incidents import Fact, Incident
@@ -683,8 +683,8 @@ class Response:
 
 def _exposed(before: Sequence[Outcome], outcomes: Sequence[Outcome], scope: Scope) -> Sequence[ExposedMessage] | None:
     known = [*before, *(outcome for outcome in outcomes if scope.since <= outcome.time < scope.until)]
-    if (astray := misdelivery_scope(known, scope)) is not None:
-        return exposure(known, astray)
+    if astray := misdelivery_scopes(known, scope):
+        return exposure(known, *astray)
     # Failing to arrive exposes nobody. That none went astray, only canaries can say.
     return () if proven(known, scope) else None
 
