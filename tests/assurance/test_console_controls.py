@@ -45,7 +45,11 @@ async def test_a_route_is_stopped_and_opened(house: House) -> None:
     assert "0 of 90 canaries astray" in await house.page()
     house.elsewhere.route.update(trusted=False, astray=4)
     await house.assurance.look_at_controls()
-    assert "open, not trusted" in await house.page()
+    page = await house.page()
+    assert "open, not trusted" in page and "more in a row" not in page
+    house.elsewhere.route.update(canaries_to_prove=1_100, proving_seconds=274.2)
+    await house.assurance.look_at_controls()
+    assert "proven by 1,100 more in a row that arrive, sent within 275 s" in await house.page()
     back = "/incidents/20261125-1200-abcd"
     answer = await house.switch("route", name="nord", state="stopped", back=back)
     assert (answer.status_code, answer.headers["location"]) == (303, back)

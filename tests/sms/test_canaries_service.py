@@ -14,8 +14,10 @@ from waiting import eventually
 
 from prikkfri.config import Canary
 from prikkfri.protocols.smpp.pdu import ShortMessage
+from prikkfri.sms.canaries import store
 from prikkfri.sms.canaries.service import PhoneReport
 from prikkfri.sms.http import application, commands
+from prikkfri.sms.trust.routes import Trust
 
 NUMBER = "4790000001"
 PHONES = ("4790000801", "4790000802")
@@ -118,6 +120,7 @@ async def test_canaries_that_arrive_prove_the_way_and_are_nobodys_messages(handi
     await eventually(proven)
     way = await handing.way()
     assert (way.partner, way.state, way.trusted, way.astray) == ("Fjordmobil", "open", True, 0)
+    assert (way.canaries_to_prove, way.proving_seconds) == (0, 0.0)
     for step in ("canary", "route", "receipt"):
         found = await at.outcomes(step)
         assert {(o.verdict, o.layer, o.customer, o.device) for o in found} == {("kept", "link", "", "")}
@@ -319,6 +322,24 @@ async def test_a_canary_that_is_not_where_it_is_said_to_be_is_followed_by_more_a
         assert (way.suspected, way.judged) == (True, 0)
         await at.canaries.take_reports([PhoneReport(message.destination, [token_of(message)]), *BOTH])
         await at.until("SELECT verdict FROM sms_canary ORDER BY made_at LIMIT 1", "arrived")
+
+
+async def test_a_route_that_is_being_proven_is_followed_by_more_at_once_and_says_how_long_it_takes(house: Any) -> None:
+    async with house() as at:
+        await at.database.write(lambda tx: store.put_trust(tx, "nord", Trust(condemned=True)))
+    async with house(**OURS | {"canary_seconds": 3_600.0, "canary_grace_seconds": 30.0}) as at:
+        link = await at.network.bound()
+        request, message = await link.message()
+        [way] = await at.canaries.route_statuses()
+        assert (way.trusted, way.canaries_to_prove, way.proving_seconds) == (False, 100, 100.0)
+        link.take_message(request, "net-1")
+        link.tell(message, "net-1")
+        await link.answered()
+        await at.until("SELECT state FROM sms_message", "delivered")
+        await at.canaries.take_reports([PhoneReport(message.destination, [token_of(message)]), *BOTH])
+        await link.message()
+        [way] = await at.canaries.route_statuses()
+        assert (way.canaries_to_prove, way.suspected) == (99, False)
 
 
 async def test_what_would_be_noticed_is_told_by_the_canaries_that_tell_anything(handing: Any) -> None:

@@ -25,7 +25,15 @@ from prikkfri.sms.routing import ExposedMessage
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.timing import TIMING, Timing
 from prikkfri.sms.trust.evidence import TELLING, Hint
-from prikkfri.sms.trust.flying import WHOLE, Allowance, any_missed, is_suspicious, pause, quick_seconds
+from prikkfri.sms.trust.flying import (
+    WHOLE,
+    Allowance,
+    any_missed,
+    flying_seconds_max,
+    is_suspicious,
+    pause,
+    quick_seconds,
+)
 from prikkfri.sms.trust.noticing import CanarySchedule, DetectableShare, detectable_shares
 from prikkfri.sms.trust.routes import Trust, observe, observe_hints, reopen, replay_verdicts
 from prikkfri.sms.trust.since import FaultOnset, change_point
@@ -74,6 +82,10 @@ class RouteStatus:
     """The smallest share of messages astray that would be noticed in some minutes."""
     hints: Mapping[Hint, int]
     """How many have come since a person opened it last."""
+    canaries_to_prove: int
+    """So many good ones in a row prove it from now on; 0 while it is trusted."""
+    proving_seconds: float
+    """By then they have flown, as often as phones and allowance let them; the last one's way is not in it."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +261,7 @@ class Canaries:
             seconds, seen.allowance = pause(
                 always_seconds=self._settings.canary_seconds,
                 phones=len(self._phones[link]),
-                suspicious=self._suspects(link),
+                suspicious=self._hurries(link),
                 allowance=seen.allowance,
                 now=self._clock.now(),
             )
@@ -312,9 +324,9 @@ class Canaries:
         for each in canaries:
             by_link[each.link].append((each, self._heard_at.get(each.phone, 0.0)))
         for link, seen in self._seen.items():
-            suspected = self._suspects(link)
+            hurried = self._hurries(link)
             seen.missed = any_missed(by_link[link], now)
-            self._look_closer(link, suspected)
+            self._look_closer(link, hurried)
 
     def _read_signs(self) -> None:
         """What receipts and what is handed in hint at, and who says by message that one was not for them."""
@@ -344,8 +356,12 @@ class Canaries:
             return False  # what was suspected has been found
         return is_suspicious(trust.evidence, missed=seen.missed, hinted_at=seen.hinted_at, now=self._clock.now())
 
-    def _look_closer(self, link: str, suspected: bool) -> None:
-        if not suspected and self._suspects(link):
+    def _hurries(self, link: str) -> bool:
+        """Whether canaries fly as often as phones can take them: to find something, or to prove that it is over."""
+        return self._trust[link].being_proven or self._suspects(link)
+
+    def _look_closer(self, link: str, hurried: bool) -> None:
+        if not hurried and self._hurries(link):
             self._seen[link].closer.set()
 
     async def _record(
@@ -400,11 +416,11 @@ class Canaries:
             await self._stop_condemned(recorded.trusts)
 
     async def _know(self, link: str, trust: Trust) -> None:
-        before, suspected = self._trust[link], self._suspects(link)
+        before, hurried = self._trust[link], self._hurries(link)
         if trust.changes <= before.changes:
             return  # one that was stored later is known already
         self._trust[link] = trust
-        self._look_closer(link, suspected)
+        self._look_closer(link, hurried)
         if trust.condemned and not before.condemned and (since := await self._since(link)):
             found = outcomes.condemned(link, self._partners, earliest=since.earliest, likeliest=since.likeliest)
             await self._journal.append(*found)
@@ -499,6 +515,19 @@ class Canaries:
             canaries_per_minute=60 * (looking := self._looking(name)).per_second,
             noticed=detectable_shares(looking),
             hints=trust.hints,
+            canaries_to_prove=trust.canaries_to_prove if name in self._phones else 0,
+            proving_seconds=self._proving_seconds(name),
+        )
+
+    def _proving_seconds(self, link: str) -> float:
+        phones, trust = self._phones.get(link, []), self._trust[link]
+        if not phones:
+            return 0.0
+        return flying_seconds_max(
+            trust.canaries_to_prove,
+            always_seconds=self._settings.canary_seconds,
+            phones=len(phones),
+            allowance=self._seen[link].allowance.now(self._clock.now()),
         )
 
     def _looking(self, link: str) -> CanarySchedule:

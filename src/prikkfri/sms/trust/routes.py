@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import log
+from math import ceil, log
 
 from prikkfri.sms.canaries.verdicts import ASTRAY, Verdict
 from prikkfri.sms.trust.evidence import (
@@ -34,7 +34,7 @@ class Trust:
     share: float = PROVEN_SHARE_MAX
     """Of which it has to be proven that no such share goes astray: what it was condemned for."""
     proof: float = 0.0
-    """Nats for that, since the last canary that did."""
+    """Nats for that, since it was condemned and since the last canary that did."""
     proven_at: float = 0.0
     """When it was last proven again: what canaries said before is of a fault that is over."""
     judged: int = 0
@@ -48,6 +48,16 @@ class Trust:
     def to_be_stopped(self) -> bool:
         return self.condemned and not self.excused
 
+    @property
+    def being_proven(self) -> bool:
+        """It is condemned, and the last of its canaries that says anything has come home."""
+        return self.condemned and self.proof > 0
+
+    @property
+    def canaries_to_prove(self) -> int:
+        """So many good ones in a row prove it from now on; 0: there is nothing to prove."""
+        return ceil((PROVING_NATS - self.proof) / _good_nats(self.share)) if self.condemned else 0
+
 
 UNKNOWN = Trust()
 """Nothing has been seen yet."""
@@ -60,7 +70,7 @@ def observe(trust: Trust, phone: str, verdict: Verdict, earlier: str = "", *, se
     bad = verdict in ASTRAY
     proof = trust.proof
     if verdict is Verdict.ARRIVED:
-        proof += log((1 - MISSING_ORDINARILY) / (1 - trust.share))
+        proof += _good_nats(trust.share)
     found = replace(
         trust,
         evidence=evidence,
@@ -92,7 +102,12 @@ def _condemned_by(trust: Trust) -> Trust:
     if trust.to_be_stopped or not trust.evidence.condemns:
         return trust
     share = min(trust.evidence.likeliest_share, PROVEN_SHARE_MAX)
-    return replace(trust, condemned=True, excused=False, share=share)
+    return replace(trust, condemned=True, excused=False, share=share, proof=0.0)
+
+
+def _good_nats(share: float) -> float:
+    """What a canary that has come home says against such a share."""
+    return log((1 - MISSING_ORDINARILY) / (1 - share))
 
 
 def usable(trust: Trust) -> Trust:
