@@ -127,6 +127,14 @@ def in_demo(plan: Plan, sms: Sms) -> Plan:
     )
 
 
+def faults_of(plan: Plan) -> tuple[tuple[Partner, Fault], ...]:
+    """What goes wrong, and where. Receipts come in the end: else their promises run out in the next evening."""
+    return (
+        (MISDELIVERS, Fault(misdeliver=plan.misdeliver, population=plan.population)),
+        (LOSES_RECEIPTS, Fault(lose_receipts=plan.lose_receipts, until_mended=True)),
+    )
+
+
 @dataclass
 class SentMessage:
     """A message that somebody handed in."""
@@ -383,8 +391,8 @@ class Evening:
     async def _go_through(self, truth: Truth) -> None:
         plan = self.plan
         truth.fault_at = self.clock.now()
-        await self._set_fault(MISDELIVERS, Fault(misdeliver=plan.misdeliver, population=plan.population))
-        await self._set_fault(LOSES_RECEIPTS, Fault(lose_receipts=plan.lose_receipts, until_mended=True))
+        for partner, fault in faults_of(plan):
+            await self._set_fault(partner, fault)
         self.say(
             f"{MISDELIVERS.name} hands {plan.misdeliver:.0%} to wrong phones;"
             f" {LOSES_RECEIPTS.name} loses {plan.lose_receipts:.0%} of its receipts"
