@@ -46,6 +46,7 @@ class Handing:
         self.astray = False
         self.receipts = True
         self.phones_tell = True
+        self.moment = 0.05
         self.others: list[ShortMessage] = []
         self.canaries = 0
 
@@ -65,7 +66,7 @@ class Handing:
                 phone = next(other for other in PHONES if other != phone)
             if self.phones_tell:
                 await self.at.canaries.take_reports([PhoneReport(phone, [token_of(message)]), *BOTH])
-            self.at.clock.advance(0.05)
+            self.at.clock.advance(self.moment)
 
     async def message(self) -> Any:
         while True:
@@ -185,7 +186,7 @@ async def test_a_way_that_is_proven_again_stays_stopped_until_a_person_opens_it(
     handing.astray = True
     await handing.until_way(state="stopped")
     kept = await send(handing.at)
-    handing.astray = False
+    handing.astray, handing.moment = False, 0.2
     await handing.until_way(trusted=True)
     judged = (await handing.way()).judged
 
@@ -203,7 +204,7 @@ async def test_a_way_that_is_proven_again_stays_stopped_until_a_person_opens_it(
 async def test_what_goes_astray_anew_began_after_the_proof_that_the_last_time_was_over(handing: Any) -> None:
     handing.astray = True
     await handing.until_way(state="stopped")
-    handing.astray = False
+    handing.astray, handing.moment = False, 0.2
     await handing.until_way(trusted=True)
     assert await handing.at.canaries.switch("nord", "open", who="Kari")
     first = await handing.way()
@@ -331,7 +332,7 @@ async def test_a_route_that_is_being_proven_is_followed_by_more_at_once_and_says
         link = await at.network.bound()
         request, message = await link.message()
         [way] = await at.canaries.route_statuses()
-        assert (way.trusted, way.canaries_to_prove, way.proving_seconds) == (False, 100, 100.0)
+        assert (way.trusted, way.canaries_to_prove, way.proving_seconds) == (False, 100, 114.0)
         link.take_message(request, "net-1")
         link.tell(message, "net-1")
         await link.answered()

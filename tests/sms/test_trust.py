@@ -35,7 +35,13 @@ from prikkfri.sms.trust.evidence import (
     weigh_hints,
 )
 from prikkfri.sms.trust.flying import Allowance, is_missed, is_suspicious, pause
-from prikkfri.sms.trust.noticing import CanarySchedule, DetectableShare, detectable_shares, seconds_to_notice
+from prikkfri.sms.trust.noticing import (
+    CanarySchedule,
+    DetectableShare,
+    detectable_shares,
+    seconds_to_notice,
+    settling_seconds,
+)
 from prikkfri.sms.trust.routes import PROVING_NATS, Trust, observe, observe_hints, reopen, replay_verdicts, usable
 from prikkfri.sms.trust.since import FaultOnset, change_point
 
@@ -432,6 +438,25 @@ def test_as_many_good_canaries_as_are_told_prove_a_route_and_no_fewer(share: flo
     while trust.condemned:
         trust, left = observe(trust, PHONES[0], A, sent_at=1.0, now=1.0), left - 1
     assert (left, trust.canaries_to_prove, trust.being_proven) == (0, 0, False)
+
+
+def test_a_proof_waits_for_what_may_be_missing_of_the_canaries_that_are_in_it() -> None:
+    """What has come home is known at once, what is astray not: else a quick series would prove a route by its first."""
+
+    def seen(trust: Trust, verdict: Verdict, now: float) -> Trust:
+        return observe(trust, PHONES[0], verdict, sent_at=now, now=now, settling_seconds=10.0)
+
+    nearly = Trust(condemned=True, proof=PROVING_NATS - 0.001)
+    enough = seen(nearly, A, 50.0)
+    assert (enough.condemned, enough.enough_at, enough.canaries_to_prove, enough.being_proven) == (True, 50.0, 0, True)
+    for verdict in (A, Verdict.LOST):
+        waits = seen(enough, verdict, 59.9)
+        assert (waits.condemned, waits.enough_at) == (True, 50.0)
+        proven = seen(waits, verdict, 60.0)
+        assert (proven.condemned, proven.enough_at, proven.proven_at) == (False, 0.0, 60.0)
+    missed = seen(enough, M, 59.9)
+    assert (missed.condemned, missed.enough_at, missed.proof, missed.canaries_to_prove) == (True, 0.0, 0.0, 100)
+    assert settling_seconds(30.0, 10.0) == settling_seconds(10.0, 30.0) == 14.0
 
 
 def test_what_hints_have_condemned_is_proven_from_then_on() -> None:

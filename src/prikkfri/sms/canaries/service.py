@@ -34,7 +34,7 @@ from prikkfri.sms.trust.flying import (
     pause,
     quick_seconds,
 )
-from prikkfri.sms.trust.noticing import CanarySchedule, DetectableShare, detectable_shares
+from prikkfri.sms.trust.noticing import CanarySchedule, DetectableShare, detectable_shares, settling_seconds
 from prikkfri.sms.trust.routes import Trust, observe, observe_hints, reopen, replay_verdicts
 from prikkfri.sms.trust.since import FaultOnset, change_point
 from prikkfri.sms.trust.wrong_numbers import Complainants
@@ -85,7 +85,7 @@ class RouteStatus:
     canaries_to_prove: int
     """So many good ones in a row prove it from now on; 0 while it is trusted."""
     proving_seconds: float
-    """By then they have flown, as often as phones and allowance let them; the last one's way is not in it."""
+    """In so long it is proven when they come home, flying as often as phones and allowance let them."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,7 @@ class Canaries:
         self._links = {link.name: link for link in settings.links}
         self._partners = {link.name: link.partner for link in settings.links}
         self._phones = phones_by_link(settings)
+        self._settling_seconds = settling_seconds(settings.canary_grace_seconds, settings.canary_receipted_seconds)
         self._heard_at: dict[str, float] = {phone: 0.0 for phones in self._phones.values() for phone in phones}
         self._trust: defaultdict[str, Trust] = defaultdict(Trust)
         self._seen = {link: _Seen(clock.now()) for link in self._links}
@@ -385,7 +386,13 @@ class Canaries:
             link = each.canary.link
             trust = await self._stored(tx, recorded, link)
             trust = observe(
-                trust, each.canary.phone, each.verdict, each.canary.verdict, sent_at=each.canary.attempted_at, now=now
+                trust,
+                each.canary.phone,
+                each.verdict,
+                each.canary.verdict,
+                sent_at=each.canary.attempted_at,
+                now=now,
+                settling_seconds=self._settling_seconds,
             )
             recorded.trusts[link] = trust
             recorded.stand.append(each)
@@ -520,15 +527,16 @@ class Canaries:
         )
 
     def _proving_seconds(self, link: str) -> float:
-        phones, trust = self._phones.get(link, []), self._trust[link]
-        if not phones:
+        phones, trust, now = self._phones.get(link, []), self._trust[link], self._clock.now()
+        if not phones or not trust.condemned:
             return 0.0
-        return flying_seconds_max(
+        flying = flying_seconds_max(
             trust.canaries_to_prove,
             always_seconds=self._settings.canary_seconds,
             phones=len(phones),
-            allowance=self._seen[link].allowance.now(self._clock.now()),
+            allowance=self._seen[link].allowance.now(now),
         )
+        return flying + self._settling_seconds - (now - trust.enough_at if trust.enough_at else 0.0)
 
     def _looking(self, link: str) -> CanarySchedule:
         """By what the last canaries told, and which phones are heard from."""

@@ -35,6 +35,8 @@ class Trust:
     """Of which it has to be proven that no such share goes astray: what it was condemned for."""
     proof: float = 0.0
     """Nats for that, since it was condemned and since the last canary that did."""
+    enough_at: float = 0.0
+    """When that was enough. What is astray shows later than what has come home: for so long it is waited for."""
     proven_at: float = 0.0
     """When it was last proven again: what canaries said before is of a fault that is over."""
     judged: int = 0
@@ -56,15 +58,29 @@ class Trust:
     @property
     def canaries_to_prove(self) -> int:
         """So many good ones in a row prove it from now on; 0: there is nothing to prove."""
-        return ceil((PROVING_NATS - self.proof) / _good_nats(self.share)) if self.condemned else 0
+        if not self.condemned or self.enough_at:
+            return 0
+        return ceil((PROVING_NATS - self.proof) / _good_nats(self.share))
 
 
 UNKNOWN = Trust()
 """Nothing has been seen yet."""
 
 
-def observe(trust: Trust, phone: str, verdict: Verdict, earlier: str = "", *, sent_at: float, now: float) -> Trust:
-    """Takes a verdict; `earlier`: what had been decided of the same canary before, when more came to light."""
+def observe(
+    trust: Trust,
+    phone: str,
+    verdict: Verdict,
+    earlier: str = "",
+    *,
+    sent_at: float,
+    now: float,
+    settling_seconds: float = 0.0,
+) -> Trust:
+    """Takes a verdict; `earlier`: what had been decided of the same canary before, when more came to light.
+
+    `settling_seconds`: so long after its sending it is known of a canary that it is astray.
+    """
     known = Verdict(earlier) if earlier else None
     evidence = weigh(start_alternatives(trust.evidence, now), phone, verdict, known, sent_at=sent_at)
     bad = verdict in ASTRAY
@@ -80,10 +96,13 @@ def observe(trust: Trust, phone: str, verdict: Verdict, earlier: str = "", *, se
         changes=trust.changes + 1,
     )
     if bad:
-        return _condemned_by(found)
-    if trust.condemned and proof >= PROVING_NATS:
-        return replace(found, condemned=False, evidence=_anew(evidence), proven_at=now)
-    return found
+        return _condemned_by(replace(found, enough_at=0.0))
+    if not trust.condemned or proof < PROVING_NATS:
+        return found
+    enough_at = trust.enough_at or now
+    if now < enough_at + settling_seconds:
+        return replace(found, enough_at=enough_at)
+    return replace(found, condemned=False, evidence=_anew(evidence), enough_at=0.0, proven_at=now)
 
 
 def observe_hints(trust: Trust, hints: Mapping[Hint, int], *, messages: int, seconds: float, now: float) -> Trust:
