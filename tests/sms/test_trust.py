@@ -449,6 +449,10 @@ def test_a_proof_waits_for_what_may_be_missing_of_the_canaries_that_are_in_it() 
     nearly = Trust(condemned=True, proof=PROVING_NATS - 0.001)
     enough = seen(nearly, A, 50.0)
     assert (enough.condemned, enough.enough_at, enough.canaries_to_prove, enough.being_proven) == (True, 50.0, 0, True)
+    more = enough
+    for number in range(40):
+        more = seen(more, A, 51.0 + number / 10)
+    assert (more.condemned, more.canaries_to_prove) == (True, 0)
     for verdict in (A, Verdict.LOST):
         waits = seen(enough, verdict, 59.9)
         assert (waits.condemned, waits.enough_at) == (True, 50.0)
