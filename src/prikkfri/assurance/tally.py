@@ -206,15 +206,18 @@ class Pairing:
         """By promise id and the step that settled it, oldest first, for as long as that is remembered."""
         self.expectations = expectations
         for asking in (waiting or {}).values():
-            self._wait(asking)
+            self.waiting.put(asking.promise, asking, asking.time + expectation(asking, expectations).grace_seconds)
         for key, answer in (answered or {}).items():
             self._remember(key, answer)
 
     def ask(self, asking: Outcome) -> None:
         """A promise is open from now on, unless it was settled already. Whoever was asked last has it, however read."""
+        if not asking.promise:
+            return
+        expected = expectation(asking, self.expectations)
         known = self.waiting.get(asking.promise)
-        if asking.promise and not self._settled(asking) and (known is None or known.time <= asking.time):
-            self._wait(asking)
+        if (known is None or known.time <= asking.time) and not self._settled(asking, expected):
+            self.waiting.put(asking.promise, asking, asking.time + expected.grace_seconds)
 
     def settle(self, outcome: Outcome, start: float = 0.0) -> tuple[Outcome | None, bool]:
         """The asking that it settles, if that was read, and whether it is told for the first time.
@@ -229,16 +232,16 @@ class Pairing:
         self._remember(key, Settlement(outcome.time, asked, max(outcome.time, start)))
         return asking, asking is not None or before is None or before.at != outcome.time
 
-    def _wait(self, asking: Outcome) -> None:
-        self.waiting.put(asking.promise, asking, asking.time + expectation(asking, self.expectations).grace_seconds)
-
     def _remember(self, key: tuple[str, str], answer: Settlement) -> None:
         self.answered.put(key, answer, answer.read_at + ANSWERED_KEPT_SECONDS)
 
-    def _settled(self, asking: Outcome) -> bool:
-        answering = {asking.step, expectation(asking, self.expectations).carried_to or asking.step}
-        answers = (self.answered.get((asking.promise, step)) for step in answering)
-        return any(a and (not a.asked or a.at >= asking.time - CLOCKS_APART_SECONDS_MAX) for a in answers)
+    def _settled(self, asking: Outcome, expected: Expectation) -> bool:
+        carried_to = expected.carried_to
+        return self._answers(asking, asking.step) or (carried_to != "" and self._answers(asking, carried_to))
+
+    def _answers(self, asking: Outcome, step: str) -> bool:
+        answer = self.answered.get((asking.promise, step))
+        return answer is not None and (not answer.asked or answer.at >= asking.time - CLOCKS_APART_SECONDS_MAX)
 
 
 @dataclass(frozen=True)

@@ -307,7 +307,7 @@ class Response:
                     q, since=since, until=until, service=service, after=last, most=self._timing.outcomes_at_once_max
                 )  # type: ignore[misc]
             )
-            found += (taken.outcome for taken in part)
+            found += [taken.outcome for taken in part]
             if len(part) < most:
                 return found
             last = part[-1]
