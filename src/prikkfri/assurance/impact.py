@@ -43,6 +43,9 @@ from prikkfri.journal import Outcome
 UNDELIVERED = "undelivered"
 """The reason of a role whose answer reached nobody: what it has said of the same asking before, it takes back."""
 
+ROUTE = "route"
+"""The step at which canaries say whether a way is to be trusted."""
+
 _time = attrgetter("time")
 
 Holder = Callable[[str, float], str | None]
@@ -520,7 +523,7 @@ def proven(outcomes: Iterable[Outcome], scope: Scope) -> bool:
 
 
 def _routes(outcomes: Iterable[Outcome], scope: Scope) -> Iterator[Outcome]:
-    return (outcome for outcome in outcomes if outcome.step == "route" and _on_the_way(outcome, scope))
+    return (outcome for outcome in outcomes if outcome.step == ROUTE and _on_the_way(outcome, scope))
 
 
 def _went_out(outcome: Outcome) -> bool:

@@ -215,15 +215,31 @@ async def outcomes(queries: Queries, sought: OutcomeFilter, *, most: int) -> lis
 
 
 async def outcomes_in(
-    queries: Queries, *, since: float, until: float, service: str = "", after: StoredOutcome | None = None, most: int
+    queries: Queries,
+    *,
+    since: float,
+    until: float,
+    service: str = "",
+    step: str = "",
+    after: StoredOutcome | None = None,
+    most: int,
 ) -> list[StoredOutcome]:
-    """The first `most` outcomes of a time and service (empty: any), oldest first; `after` one of them, the next."""
+    """The first `most` outcomes of a time, service and step (empty: any), oldest first; `after` one, those after it."""
     stream, position = (after.stream, after.position) if after else ("", -1)
     since = after.outcome.time if after else since
     rows = await queries.fetch(
         f"{_OUTCOMES} WHERE time >= :since AND time < :until AND (:service = '' OR service = :service)"
+        " AND (:step = '' OR step = :step)"
         " AND (time, stream, position) > (:since, :stream, :position) ORDER BY time, stream, position LIMIT :most",
-        {"since": since, "until": until, "service": service, "stream": stream, "position": position, "most": most},
+        {
+            "since": since,
+            "until": until,
+            "service": service,
+            "step": step,
+            "stream": stream,
+            "position": position,
+            "most": most,
+        },
     )
     return [_taken(row) for row in rows]
 

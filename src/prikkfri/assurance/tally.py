@@ -160,12 +160,7 @@ Kind = tuple[tuple[str, str, str, bool], tuple[Value, ...]]
 """All by which it is placed where an outcome counts."""
 
 
-def series_of(outcome: Outcome) -> tuple[Segment, ...]:
-    """The series in which an outcome counts: that of its layer, and one for each dimension value; none of its own."""
-    return _series(*_kind(outcome))
-
-
-def _kind(outcome: Outcome) -> Kind:
+def kind_of(outcome: Outcome) -> Kind:
     own = (outcome.service, outcome.step, outcome.layer, outcome.observed)
     return own, tuple(outcome.dimensions.items())
 
@@ -174,7 +169,8 @@ def _kind(outcome: Outcome) -> Kind:
 
 
 @lru_cache(maxsize=16_384)
-def _series(own: tuple[str, str, str, bool], dimensions: tuple[Value, ...]) -> tuple[Segment, ...]:
+def series_of_kind(own: tuple[str, str, str, bool], dimensions: tuple[Value, ...]) -> tuple[Segment, ...]:
+    """Where such outcomes count: in the series of their layer and in one for each value; nowhere on a customer's own."""
     service, _, layer, _ = own
     if own_layer(service, layer):
         return ()
@@ -281,7 +277,7 @@ def count_promises(
     counts: dict[Kind, list[int]] = {}
 
     def count(outcome: Outcome, index: int) -> None:
-        counts.setdefault(_kind(outcome), [0, 0, 0])[index] += 1
+        counts.setdefault(kind_of(outcome), [0, 0, 0])[index] += 1
 
     for outcome in outcomes:
         if not is_promise(outcome):
@@ -305,7 +301,7 @@ def count_promises(
 def _by_series(counts: Mapping[Kind, Sequence[int]], start: float) -> dict[Segment, Bucket]:
     added: dict[Segment, list[int]] = {}
     for kind, figures in counts.items():
-        for series in _series(*kind):
+        for series in series_of_kind(*kind):
             sums = added.setdefault(series, [0, 0, 0])
             for index, figure in enumerate(figures):
                 sums[index] += figure
