@@ -170,7 +170,7 @@ def kind_of(outcome: Outcome) -> Kind:
 
 @lru_cache(maxsize=16_384)
 def series_of_kind(own: tuple[str, str, str, bool], dimensions: tuple[Value, ...]) -> tuple[Segment, ...]:
-    """Where such outcomes count: in the series of their layer and in one for each value; in none of an own layer."""
+    """Where such outcomes count: in the series of their layer and one for each value; nowhere on a customer's own."""
     service, _, layer, _ = own
     if own_layer(service, layer):
         return ()
