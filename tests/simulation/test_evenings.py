@@ -244,9 +244,10 @@ def test_a_second_fault_that_nobody_noticed_is_not_found_and_all_its_people_are_
     assert (figures.faults, figures.found, figures.hit_missed) == (2, 1, len(EVERYBODY))
 
 
-def test_faults_that_follow_each_other_closely_have_one_list() -> None:
-    figures = met_twice((40.0, EVERYBODY), gap=APART_SECONDS).figures
-    assert (figures.hit_true, figures.hit_missed) == (len(EVERYBODY), 0)
+@pytest.mark.parametrize(("between", "occasions"), [(APART_SECONDS, 1), (APART_SECONDS + 0.1, 2)])
+def test_faults_that_follow_each_other_closely_have_one_list(between: float, occasions: int) -> None:
+    figures = met_twice((40.0, EVERYBODY), gap=29.0 + between).figures
+    assert (figures.hit_true, figures.hit_missed) == (30 * occasions, 30 * (occasions - 1))
 
 
 def test_the_goal() -> None:
