@@ -18,6 +18,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -54,6 +55,7 @@ def fold(identity: str) -> str:
     return identity.lstrip("0") or identity[:1]
 
 
+@lru_cache(maxsize=1_024)
 def key(identity: str, reading: Reading) -> str | None:
     """The folded id that an answer had, if a receipt's id is to be read so; None when it cannot be."""
     folded = fold(identity)
