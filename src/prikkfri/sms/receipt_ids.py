@@ -151,9 +151,9 @@ class Habit(msgspec.Struct, frozen=True, gc=False):
     @property
     def settled(self) -> Reading | None:
         """The one way in which the link writes; None while that is not known, or when it writes in several."""
-        votes = ((Reading.SAME, self.same), (Reading.DECIMAL, self.decimal), (Reading.HEXADECIMAL, self.hexadecimal))
-        [(way, most), *others] = [vote for vote in votes if vote[1]] or [(Reading.SAME, 0)]
-        return way if most >= VOTES_MIN and not others else None
+        votes = (self.same, self.decimal, self.hexadecimal)
+        most = max(votes)
+        return ALL[votes.index(most)] if VOTES_MIN <= most == sum(votes) else None
 
 
 def readings(setting: Reading | None, habit: Habit) -> tuple[Reading, ...]:

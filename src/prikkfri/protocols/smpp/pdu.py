@@ -349,7 +349,7 @@ def decode(octets: bytes) -> Pdu:
 
 
 def _encode_tlvs(tlvs: tuple[Tlv, ...]) -> bytes:
-    return b"".join(_TLV_HEADER.pack(tag, len(value)) + value for tag, value in tlvs)
+    return b"".join([_TLV_HEADER.pack(tag, len(value)) + value for tag, value in tlvs])
 
 
 def _require(fits: bool, text: str) -> None:
