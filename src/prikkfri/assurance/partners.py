@@ -28,6 +28,8 @@ class PartnerReport:
     rate: float
     ids: str
     complaint: str
+    handed_in: int
+    turned_back: dict[str, int]
     taken: int
     refused: dict[str, int]
     round_trip: Durations
