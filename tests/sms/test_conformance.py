@@ -142,8 +142,8 @@ def test_what_a_partner_hands_in_is_counted_by_submission_and_what_is_refused_by
     second = structs.replace(message("m-2"), submission="m", part=2)
     traffic.note_handed_in([message(), second, message("n")], [], refused=0)
     assert (traffic.handed_in, dict(traffic.turned_back)) == (2, {})
-    traffic.note_handed_in([], ["loop", "loop", "no-transit"], refused=3)
-    assert dict(traffic.turned_back) == {"loop": 2, "no-transit": 1}
+    traffic.note_handed_in([message("o")], ["loop", "loop", "no-transit"], refused=3)
+    assert (traffic.handed_in, dict(traffic.turned_back)) == (3, {"loop": 2, "no-transit": 1})
     traffic.note_handed_in([], ["loop"], refused=3)
     assert dict(traffic.turned_back) == {"loop": 3, "no-transit": 1, OTHERWISE: 2}
     assert report(STANDING, traffic, 0.0).turned_back == {"loop": 3, OTHERWISE: 2, "no-transit": 1}
