@@ -8,7 +8,6 @@ import asyncio
 import contextvars
 import heapq
 import random
-import selectors
 from asyncio import events
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
@@ -18,31 +17,13 @@ from typing import Any
 from prikkfri.clock import LoopWaits
 
 
-class _Leap(selectors.SelectSelector):
-    """Where the loop would wait, time leaps."""
-
-    leap: Callable[[float], None]
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise RuntimeError("everybody waits for something that nobody will bring")
-        if timeout > 0:
-            self.leap(timeout)
-        return []
-
-
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Its time is virtual; `clock` tells it to others."""
 
     def __init__(self, begins: float) -> None:
         self._virtual_seconds = 0.0
-        selector = _Leap()
-        selector.leap = self._leap
-        super().__init__(selector)
+        super().__init__()
         self.clock = VirtualClock(self, begins)
-
-    def _leap(self, seconds: float) -> None:
-        self._virtual_seconds += seconds
 
     def time(self) -> float:
         return self._virtual_seconds
@@ -53,6 +34,28 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future: asyncio.Future[Any] = self.create_future()
         _run(future, function, arguments)
         return future
+
+    def _run_once(self) -> None:
+        """The loop's own, without a look at the world outside: time leaps to the next call when none is ready."""
+        ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]
+        while scheduled and scheduled[0]._cancelled:
+            heapq.heappop(scheduled)._scheduled = False
+        if not ready and not self._stopping:  # type: ignore[attr-defined]
+            if not scheduled:
+                raise RuntimeError("everybody waits for something that nobody will bring")
+            self._virtual_seconds += max(0.0, scheduled[0]._when - self._virtual_seconds)
+        until = self._virtual_seconds + self._clock_resolution  # type: ignore[attr-defined]
+        while scheduled and scheduled[0]._when < until:
+            handle = heapq.heappop(scheduled)
+            handle._scheduled = False
+            ready.append(handle)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It goes when its time comes."""
 
 
 class VirtualClock(LoopWaits):
