@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Any
 
 import aiohttp
@@ -254,3 +255,12 @@ def test_each_partner_of_the_rehearsal_leaves_the_book_and_none_as_another() -> 
     assert len({*receipts, receipt_body(BY_THE_BOOK, 0xAB, MessageState.DELIVERED, sent, 0.0)}) == 1 + len(PARTNERS)
     assert any(each.quirks.answer_form != BY_THE_BOOK.answer_form for each in PARTNERS)
     assert any(each.quirks.receipt_first for each in PARTNERS)
+
+
+def test_the_rehearsals_world_has_each_quirk_that_does_no_harm() -> None:
+    """Not those that come to a refusal, a doubt or a pause, or to a hint: what they come to is in other tests."""
+    harm = {"refuse", "refuse_status", "silent", "throughput_per_second_max", "loop", "loops_max", "transit",
+            "transit_to", "binds_max", "window", "state_octet"}  # fmt: skip
+    plain = asdict(BY_THE_BOOK)
+    odd = {name for each in PARTNERS for name, value in asdict(each.quirks).items() if value != plain[name]}
+    assert odd == plain.keys() - harm
