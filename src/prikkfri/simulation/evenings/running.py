@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from prikkfri.journal.outcomes import encode_batch
 from prikkfri.protocols.money import Language
 from prikkfri.simulation.evenings.drawing import STREAMS
 from prikkfri.simulation.evenings.world import GRACE_SECONDS, World, WrittenOutcome
+from prikkfri.simulation.virtual.folders import world_folder
 from prikkfri.simulation.virtual.loop import VirtualLoop
 from prikkfri.storage import Database, Location, open_database, open_reader, open_spool, open_spool_reader
 
@@ -59,7 +59,6 @@ WRITTEN_EVERY_SECONDS = 0.5
 AREAS = ("signin", "sms")
 """Roles with a database of their own; the others have a spool."""
 ASSURANCE = "assurance"
-IN_MEMORY = Path("/dev/shm")  # noqa: S108
 INCIDENTS_MAX = 1_000
 PERSON = "vakt"
 ZONE = ZoneInfo("Europe/Oslo")
@@ -110,13 +109,12 @@ class EveningRecord:
 def run(world: World, *, parts: Parts = WHOLE, disturbed: bool = True) -> EveningRecord:
     """What assurance tells of an evening."""
     loop = VirtualLoop(world.evening.begins)
-    root = IN_MEMORY if IN_MEMORY.is_dir() else None
     quiet = logging.getLogger("prikkfri")
     level = quiet.level
     quiet.setLevel(logging.CRITICAL)
-    with tempfile.TemporaryDirectory(prefix="prikkfri-evening-", dir=root) as folder:
+    with world_folder() as folder:
         try:
-            return loop.run_until_complete(_House(world, Path(folder), loop, parts, disturbed=disturbed).evening())
+            return loop.run_until_complete(_House(world, folder, loop, parts, disturbed=disturbed).evening())
         finally:
             quiet.setLevel(level)
             loop.close()
