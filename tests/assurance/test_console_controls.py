@@ -1,6 +1,7 @@
 """What people on duty switch from the console: channels and routes of other roles, which may be dead."""
 
 import html
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -71,6 +72,8 @@ async def test_what_would_be_noticed_and_what_hints_at_misdelivery_stands_next_t
     for said in ("none in 1 min, 1.2 % in 10 min", "looked at closely", "3 people say that a message was not for them",
                  "1 complaints of the partner"):  # fmt: skip
         assert said in page, said
+    rows = re.findall(r"<li>(.*?)</li>", page.partition("Routes of messages")[2].partition("</ul>")[0], re.DOTALL)
+    assert rows and all(len(re.findall(r"\n *<span", row)) == 4 for row in rows), "as many as the row has columns"
 
 
 async def test_that_a_partner_complains_is_said_by_one_click(house: House) -> None:
