@@ -1,5 +1,6 @@
 """All series at once come to what each of them comes to by itself."""
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -25,12 +26,10 @@ def beside(alarm: Alarm) -> tuple[object, ...]:
     return alarm.kind, alarm.segment, alarm.raised_at, alarm.since, alarm.promises, alarm.threshold
 
 
-@given(st.lists(st.tuples(*[BUCKETS] * len(SEGMENTS)), min_size=1, max_size=12), st.integers(1, 8))
-@settings(max_examples=40, deadline=None)
-def test_it_agrees_with_each_series_by_itself(phases: list[tuple[tuple[int, int, int], ...]], length: int) -> None:
-    """Each phase is the same bucket so many times; in every tenth a series is not read."""
+def agrees(phases: list[tuple[tuple[int, int, int], ...]], length: int) -> int:
+    """Each phase is the same bucket so many times; in every tenth a series is not read. How many alarms there were."""
     alone = [SeriesState(segment) for segment in SEGMENTS]
-    sums, time = together.fresh(SEGMENTS, SETTINGS), 1_000.0
+    sums, time, alarms = together.fresh(SEGMENTS, SETTINGS), 1_000.0, 0
     no_falls = replace(SETTINGS, warm_up_buckets=1 << 62)
     for phase in [((20, 0, 1),) * len(SEGMENTS)] * 4 + phases:
         seen = np.array([blind > 0 for _, _, blind in phase])
@@ -45,7 +44,7 @@ def test_it_agrees_with_each_series_by_itself(phases: list[tuple[tuple[int, int,
             sums, found = together.step(
                 sums, kept_all, broken_all, time, SETTINGS, segments=SEGMENTS, seen=seen, falls=FALLS
             )
-            time += 1.0
+            time, alarms = time + 1.0, alarms + len(found)
             assert [beside(alarm) for _, alarm in found] == [beside(alarm) for alarm in wanted]
             assert [alarm.evidence for _, alarm in found] == pytest.approx([alarm.evidence for alarm in wanted])
             assert [(alarm.level, alarm.seen) for _, alarm in found] == [
@@ -64,6 +63,20 @@ def test_it_agrees_with_each_series_by_itself(phases: list[tuple[tuple[int, int,
                 (theirs.height, theirs.expected, theirs.seen), abs=1e-9
             )
             assert mine.since == theirs.since
+    return alarms
+
+
+@given(st.lists(st.tuples(*[BUCKETS] * len(SEGMENTS)), min_size=1, max_size=12), st.integers(1, 8))
+@settings(max_examples=40, deadline=None)
+def test_it_agrees_with_each_series_by_itself(phases: list[tuple[tuple[int, int, int], ...]], length: int) -> None:
+    agrees(phases, length)
+
+
+def test_it_agrees_over_a_long_time_in_which_everything_happens() -> None:
+    lots = random.Random(3)
+    kept, broken, blind = (0, 0, 1, 20, 20, 40, 600), (0, 0, 0, 0, 1, 3, 30), range(10)
+    phases = [tuple((lots.choice(kept), lots.choice(broken), lots.choice(blind)) for _ in SEGMENTS) for _ in range(90)]
+    assert agrees(phases, 5) > 10, "there was something to agree on"
 
 
 def test_taken_apart_and_put_together_it_is_the_same_and_more_series_stand_behind_it() -> None:
