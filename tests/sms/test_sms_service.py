@@ -813,6 +813,7 @@ async def test_nothing_is_written_once_the_centre_has_said_goodbye(house: Any) -
                 at.engine.go_on.set()
                 await behind  # the claim is committed by now
                 await at.until("SELECT state FROM sms_message", "waiting")
+                assert not link.connection.ended
                 await handing_in
                 link.answer(unbind)
                 await client.say_goodbye()
