@@ -1,6 +1,7 @@
 """All series at once come to what each of them comes to by itself."""
 
 import random
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -26,25 +27,26 @@ def beside(alarm: Alarm) -> tuple[object, ...]:
     return alarm.kind, alarm.segment, alarm.raised_at, alarm.since, alarm.promises, alarm.threshold
 
 
-def agrees(phases: list[tuple[tuple[int, int, int], ...]], length: int) -> int:
-    """Each phase is the same bucket so many times; in every tenth a series is not read. How many alarms there were."""
+def agrees(phases: list[tuple[tuple[int, int, int], ...]], length: int, tested_by: Settings = SETTINGS) -> Counter[str]:
+    """Each phase is the same bucket so many times; in every tenth a series is not read. Which alarms there were."""
     alone = [SeriesState(segment) for segment in SEGMENTS]
-    sums, time, alarms = together.fresh(SEGMENTS, SETTINGS), 1_000.0, 0
-    no_falls = replace(SETTINGS, warm_up_buckets=1 << 62)
+    sums, time, alarms = together.fresh(SEGMENTS, tested_by), 1_000.0, Counter[str]()
+    no_falls = replace(tested_by, warm_up_buckets=1 << 62)
     for phase in [((20, 0, 1),) * len(SEGMENTS)] * 4 + phases:
         seen = np.array([blind > 0 for _, _, blind in phase])
         for _ in range(length):
             wanted: list[Alarm] = []
             for number, (kept, broken, _) in enumerate(phase):
                 if seen[number]:
-                    tested = SETTINGS if FALLS[number] else no_falls
+                    tested = tested_by if FALLS[number] else no_falls
                     alone[number], raised = series.step(alone[number], Bucket(time, kept, broken), tested)
                     wanted += raised
             kept_all, broken_all = (np.array(each, dtype=float) for each in list(zip(*phase, strict=True))[:2])
             sums, found = together.step(
-                sums, kept_all, broken_all, time, SETTINGS, segments=SEGMENTS, seen=seen, falls=FALLS
+                sums, kept_all, broken_all, time, tested_by, segments=SEGMENTS, seen=seen, falls=FALLS
             )
-            time, alarms = time + 1.0, alarms + len(found)
+            time += tested_by.bucket_seconds
+            alarms.update(alarm.kind for _, alarm in found)
             assert [beside(alarm) for _, alarm in found] == [beside(alarm) for alarm in wanted]
             assert [alarm.evidence for _, alarm in found] == pytest.approx([alarm.evidence for alarm in wanted])
             assert [(alarm.level, alarm.seen) for _, alarm in found] == [
@@ -72,11 +74,20 @@ def test_it_agrees_with_each_series_by_itself(phases: list[tuple[tuple[int, int,
     agrees(phases, length)
 
 
-def test_it_agrees_over_a_long_time_in_which_everything_happens() -> None:
+@pytest.mark.parametrize("seconds", [1.0, 2.0])
+def test_it_agrees_over_a_long_time_in_which_everything_happens(seconds: float) -> None:
     lots = random.Random(3)
     kept, broken, blind = (0, 0, 1, 20, 20, 40, 600), (0, 0, 0, 0, 1, 3, 30), range(10)
-    phases = [tuple((lots.choice(kept), lots.choice(broken), lots.choice(blind)) for _ in SEGMENTS) for _ in range(90)]
-    assert agrees(phases, 5) > 10, "there was something to agree on"
+    phases = []
+    for _ in range(7):
+        phases += [
+            tuple((lots.choice(kept), lots.choice(broken), lots.choice(blind)) for _ in SEGMENTS) for _ in range(5)
+        ]
+        phases += [tuple((lots.choice((20, 40, 600)), 0, 1) for _ in SEGMENTS)] * 12  # calm, and then they stay away
+        phases += [tuple((lots.choice((0, 1)), lots.choice((0, 0, 5)), 1) for _ in SEGMENTS)] * 2
+    easily = replace(SETTINGS, bucket_seconds=seconds, series=10, false_alarms_per_year=1e6)
+    alarms = agrees(phases, 4, easily)
+    assert min(alarms["share"], alarms["plunge"]) > 2, "there was something to agree on"
 
 
 def test_taken_apart_and_put_together_it_is_the_same_and_more_series_stand_behind_it() -> None:
