@@ -186,6 +186,10 @@ def test_it_agrees_with_each_series_reckoned_by_itself(seed: int, changes: dict[
     state, alone = fresh(len(priors), tried, priors), [PlainShares(tried, prior) for prior in priors]
     alarms, ended, series = 0, 0, len(priors)
     for phase in range(24):
+        if phase % 5 == 0:  # as after a restart
+            numbers = shares.kept(state)
+            state = shares.restored(numbers)
+            assert shares.kept(state) == numbers and {type(n) for each in numbers.values() for n in each} == {float}
         sizes = rng.choice((0, 1, 30, 400, 5_000), series)
         parts = rng.choice((0.0, 0.0, 0.002, 0.01, 0.1, 1.0), series)
         for second in range(rng.choice((1, 3, 15, 25))):
@@ -205,5 +209,8 @@ def test_it_agrees_with_each_series_reckoned_by_itself(seed: int, changes: dict[
             for name, theirs in (("sums", "height"), ("since", "since"), ("of", "of"), ("seen", "seen")):
                 wanted = [[getattr(each, theirs) for each in plain.sums] for plain in alone]
                 assert np.allclose(getattr(state, name).T, wanted, rtol=1e-4, atol=1e-6), name
+            of_lists, _ = step(state, settled.tolist(), broken.tolist(), time, tried)
+            kinds = {name: each.dtype for name, each in vars(of_lists).items() if isinstance(each, np.ndarray)}
+            assert (kinds.pop("standing"), kinds.pop("lift"), {*kinds.values()}) == (bool, np.intp, {np.dtype(float)})
             assert np.allclose(state.products.T, [each.products for each in alone], rtol=1e-4, atol=1e-6)
     assert alarms > 4 and ended > 2, "there was something to agree on"
