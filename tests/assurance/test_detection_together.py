@@ -117,7 +117,7 @@ def begun(height: float, *raised: Alarm, by: int = -1, plunge: float = 0.0, leve
     return SeriesState(SEGMENTS[0], level, (each,) * 3, fallen, raised, by)
 
 
-@pytest.mark.parametrize("bucket", [(0, 0, 1), (20, 0, 1), (20, 1, 1), (5, 5, 1), (0, 9, 1), (0, 9, 0)])
+@pytest.mark.parametrize("bucket", [(0, 0, 1), (7, 0, 1), (20, 0, 1), (20, 1, 1), (5, 5, 1), (0, 9, 1), (0, 9, 0)])
 @pytest.mark.parametrize(
     "state",
     [
