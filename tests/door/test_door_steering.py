@@ -1,5 +1,6 @@
 """Orders at the door: taken over HTTP with its command key, kept over a restart, told in the journal."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ def device(number: int) -> str:
     return f"d-{number:022}"
 
 
-async def not_held(_: float) -> None:
+async def not_held(_: asyncio.Future[None], __: float) -> None:
     """Time stands still for whoever is about to be called."""
 
 
@@ -48,7 +49,7 @@ class Entrance:
             viewer_origin="http://tv.test",
             open_channels_url="http://open.test",
             command_key=KEY,
-            sleep=not_held,
+            hold=not_held,
         )
         transport = httpx.ASGITransport(edge)  # type: ignore[arg-type]
         self.client = httpx.AsyncClient(transport=transport, base_url="http://door.test")
@@ -276,7 +277,7 @@ async def test_a_scheduled_room_opens_at_its_moment_in_the_order_of_lots(entranc
     called: list[list[float]] = []
     for _ in range(30):
         called.append([])
-        for number in list(tickets):
+        for number in sorted(tickets, key=lambda each: draw_position(room, device(each), key, LOTS)):
             answer = await after.ask(tickets.pop(number))
             if "admitted" in answer:
                 called[-1].append(draw_position(room, device(number), key, LOTS))

@@ -1,13 +1,16 @@
 """The line's promises, through its own words: who is let in, in which order, and what a wait is foretold from."""
 
 import math
+import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prikkfri.door.forecast import Fit, observed, wait_s
-from prikkfri.door.presence import Dues
+from prikkfri.door.presence import Dues, Standby
+from prikkfri.door.turns import TurnCalls
 from prikkfri.door.waiting_room import Capacity, Line
 from prikkfri.door.windows import Windows
 
@@ -271,30 +274,27 @@ def test_whoever_does_not_come_back_is_not_counted_after_two_seconds() -> None:
 def test_who_is_present_shows_by_who_asks_when_told() -> None:
     dues = Dues()
     assert dues.present(START) == 1.0
-    for person in range(40):
-        dues.tell(float(person), START)
+    for _ in range(40):
+        dues.tell(START)
     assert dues.present(START + 0.5) == 1.0  # they may be late
-    for person in range(10):
-        dues.landed(float(person), START)
+    for _ in range(10):
+        dues.landed(START)
     assert dues.present(START + 1.0) == pytest.approx(10.5 / 40.5)
-    assert dues.limit(START - 1, 5) == float("inf")  # of those it knows all have asked
-    dues.tell(3.0, START + 2)
-    assert (dues.limit(START, 5), dues.limit(START, 1), dues.limit(START + 1.9, 5)) == (3.0, float("inf"), float("inf"))
     dues.forget(START + 10)
     assert dues.bytes_held == 0
 
 
 def test_of_few_nothing_is_concluded_nor_of_those_due_long_ago_and_no_more_are_there_than_were_due() -> None:
     dues = Dues()
-    for person in range(40):
-        dues.tell(float(person), START - 3.0)  # none of them came
-    for person in range(19):
-        dues.tell(float(person), START)
+    for _ in range(40):
+        dues.tell(START - 3.0)  # none of them came
+    for _ in range(19):
+        dues.tell(START)
     assert dues.present(START + 1.0) == 1.0
-    dues.tell(19.0, START)
+    dues.tell(START)
     assert dues.present(START + 1.0) == pytest.approx(0.5 / 20.5)
-    for person in range(25):
-        dues.landed(float(person % 20), START)
+    for _ in range(25):
+        dues.landed(START)
     assert dues.present(START + 1.0) == 1.0
 
 
@@ -305,21 +305,80 @@ def test_of_few_nothing_is_concluded_nor_of_those_due_long_ago_and_no_more_are_t
 )  # fmt: skip
 def test_what_is_five_seconds_over_or_lies_ten_minutes_ahead_is_forgotten(due: float, now: float, known: bool) -> None:
     dues = Dues()
-    dues.tell(1.0, due)
+    dues.tell(due)
     dues.forget(now)
     assert (dues.bytes_held > 0) is known
 
 
+POSITIONS = st.integers(0, 12).map(float)
+
+
+@given(
+    st.lists(st.tuples(POSITIONS, st.sampled_from(["add", "discard"]), st.floats(0, 3)), max_size=30),
+    st.floats(-2, 6),
+    POSITIONS,
+    st.floats(0, 4),
+)
+def test_on_standby_are_those_held_back_until_they_were_to_ask(
+    changes: list[tuple[float, str, float]], people: float, front: float, now: float
+) -> None:
+    standby, plain = Standby(), dict[float, float]()
+    for position, change, until in changes:
+        if change == "add":
+            standby.add(position, until)
+            plain[position] = until
+        else:
+            standby.discard(position)
+            plain.pop(position, None)
+    standby.forget(now)
+    there = sorted(position for position, until in plain.items() if until + 0.2 >= now)
+    assert len(standby) == len(there) and (standby.bytes_held > 0) is bool(there)
+    behind = [position for position in there if position >= front][max(0, int(people)) :]
+    assert standby.after(people, front) == (behind[0] if behind else math.inf)
+    assert standby.after(0) == (there[0] if there else math.inf)
+
+
 def test_what_was_observed_fades_and_grows_older() -> None:
-    fit = observed(observed(observed(Fit(), 10.0, 10.0, 1.0), 20.0, 5.0, 2.0), 4.0, 3.0, 3.0)
+    fit = observed(observed(observed(Fit(), 10.0, 10.0, 0.0, 1.0), 20.0, 18.0, 0.0, 2.0), 4.0, 3.0, 0.0, 3.0)
     first, second = 10 * math.exp(-5 / 120), 20 * math.exp(-3 / 120)
-    assert fit == Fit(
+    assert replace(fit, called=0, missing=0) == Fit(
         weight=pytest.approx(first + second + 4),
         time=pytest.approx(-5 * first - 3 * second),
-        share=pytest.approx(first + second / 4 + 3),
+        share=pytest.approx(first + 0.9 * second + 3),
         time_squared=pytest.approx(25 * first + 9 * second),
-        time_share=pytest.approx(-5 * first - 3 * second / 4),
+        time_share=pytest.approx(-5 * first - 3 * 0.9 * second),
     )
+    assert fit.called == pytest.approx(10 * math.exp(-5 / 3) + 20 * math.exp(-1) + 4)
+
+
+def coming_by_chance(fit: Fit, share: float, seconds: int, lots: random.Random) -> Fit:
+    """Forty are called each second, and each comes by chance."""
+    for _ in range(seconds):
+        fit = observed(fit, 40.0, float(sum(lots.random() < share for _ in range(40))), 12.0, 1.0)
+    return fit
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_chance_is_no_news_and_what_is_foretold_rests_on_minutes(share: float, seed: int) -> None:
+    fit = coming_by_chance(Fit(), share, 20, random.Random(seed))  # that not all come is news at first
+    memory_s = fit.memory_s
+    fit = coming_by_chance(fit, share, 200, random.Random(seed + 100))
+    assert fit.memory_s == min(120.0, memory_s + 200)
+    assert fit.level(12.0) == pytest.approx(share, abs=0.05)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.9, 0.2), (0.2, 0.9), (1.0, 0.05), (0.6, 0.1)])
+def test_when_clearly_fewer_or_more_come_what_was_before_is_forgotten_within_seconds(
+    before: float, after: float
+) -> None:
+    fit = coming_by_chance(Fit(), before, 180, random.Random(1))
+    fit = coming_by_chance(fit, after, 10, random.Random(2))
+    assert fit.memory_s < 20
+    assert fit.level(0.0) == pytest.approx(after, abs=0.2)
+    for _ in range(200):
+        assert 5.0 <= fit.memory_s <= 120.0
+        fit = coming_by_chance(fit, 0.5 + 0.5 * (fit.memory_s < 6), 1, random.Random(3))
 
 
 def test_a_share_is_never_more_than_all_and_is_known_from_the_first_who_fades() -> None:
@@ -332,14 +391,14 @@ def test_a_share_and_its_trend_are_found_again(share: float, trend: float) -> No
     fit, truth = Fit(), share + 0.1
     for second in range(240):
         truth = max(0.1, min(1.0, share + trend * (second - 239)))
-        fit = observed(fit, 200.0, 200.0 * truth, 1.0)
+        fit = observed(fit, 200.0, 200.0 * truth, 0.0, 1.0)
     assert fit.level(0) == pytest.approx(truth, abs=0.03)
     assert -0.002 <= fit.trend <= 0.0003
 
 
 def test_a_short_history_foretells_no_trend_and_none_foretells_that_all_come() -> None:
     assert (Fit().level(5), Fit().trend) == (1.0, 0.0)
-    fit = observed(observed(Fit(), 10, 10, 1), 10, 5, 1)
+    fit = observed(observed(Fit(), 10, 10, 0, 1), 10, 5, 0, 1)
     assert abs(fit.trend) < 1e-5
     assert fit.level(0) == pytest.approx(0.75, abs=0.01)
     assert fit.level(20) == pytest.approx(0.875, abs=0.01)
@@ -350,3 +409,62 @@ def test_a_wait_follows_from_people_rate_share_and_trend() -> None:
     assert wait_s(400, 40, 0.5, 0.0) == 5
     assert wait_s(4_000, 40, 0.9, -0.001) == pytest.approx(0.9 / 0.001 * (1 - 2.718281828 ** (-0.1)))
     assert wait_s(1e12, 1, 1.0, 0.0) == 6 * 3_600
+
+
+def test_past_those_known_to_be_there_the_front_goes_only_as_there_are_passes() -> None:
+    line = line_of(400)
+    line.capacity = None
+    line.heard(Capacity(10.0, 0.7, 0), START)
+    first = int((START - 60) * 64)
+    there = sorted(first + share / 100 for share in range(100))
+    for position in there:
+        line.told(position, START)
+    now, given = START, 0
+    for _ in range(40):
+        now += 0.05
+        line.moved(now)
+        given += sum(line.let_in(position) for position in there if position < line.called_below())
+        assert given <= 10 * (now - START) * 2 + 10
+
+
+def test_whoever_is_called_late_is_let_in_as_there_are_passes_and_stays_first() -> None:
+    """The front has gone past a hundred who were thought to be gone, and who all ask at once."""
+    line = line_of(100)
+    late = [int((START - 60) * 64) + share / 100 for share in range(100)]
+    now = START
+    while line.front <= late[-1]:
+        now += 0.1
+        if now % 1 < 0.1:
+            line.heard(Capacity(10.0, 0.7, 0), now)
+        line.moved(now)
+    got_in = [position for position in late if line.let_in(position)]
+    assert 10 <= len(got_in) <= 21 and got_in == late[: len(got_in)]  # a second's passes, and a second's debt
+    for position in late[len(got_in) :]:
+        place, _ = line.told(position, now)
+        assert place.held and place.ahead == 1
+    assert line.called_below() <= late[len(got_in)]
+    line.heard(Capacity(10.0, 0.7, 0), now)
+    line.moved(now + 0.3)
+    below = line.called_below()
+    assert late[len(got_in)] < below <= late[len(got_in) + 10]
+
+
+@given(st.lists(st.tuples(POSITIONS, st.booleans()), max_size=20), POSITIONS)
+def test_whose_turn_has_come_is_called_once_in_their_order_and_whoever_has_gone_is_not(
+    people: list[tuple[float, bool]], below: float
+) -> None:
+    turns, called = TurnCalls(), list[tuple[float, int]]()
+    entries = [
+        turns.add(position, lambda who=(position, number): called.append(who))  # type: ignore[misc]
+        for number, (position, _) in enumerate(people)
+    ]
+    for entry, (_, goes) in zip(entries, people, strict=True):
+        if goes:
+            turns.discard(entry)
+    turns.call(below)
+    due = sorted((position, number) for number, (position, goes) in enumerate(people) if position < below and not goes)
+    assert called == due
+    turns.call(below)
+    for entry in entries:
+        turns.discard(entry)
+    assert called == due and len(turns) == 0

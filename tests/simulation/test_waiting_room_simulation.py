@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from prikkfri.cli.simulations import commands
-from prikkfri.simulation.waiting.judging import estimate_error, machine_used, overtaken
+from prikkfri.simulation.waiting.judging import estimate_error, goodput_share, machine_used, outstanding_s, overtaken
 from prikkfri.simulation.waiting.many import at_the_door
 from prikkfri.simulation.waiting.world import Evening, Scene, World
 
@@ -17,7 +17,9 @@ def evening_of(came: list[float], called: list[float], absent: int | None = None
     people = len(came)
     away = np.arange(people) == (-1 if absent is None else absent)
     nan = np.full(people, np.nan)
-    return Evening(np.array(came), np.array(called), nan, nan, np.zeros(people, np.bool_), away)
+    return Evening(
+        np.array(came), np.full(people, np.inf), np.array(called), nan, nan, np.zeros(people, np.bool_), away
+    )
 
 
 def test_the_oracle_sees_who_is_called_more_than_a_second_after_somebody_who_came_later() -> None:
@@ -46,6 +48,23 @@ def test_a_small_crowd_is_let_in_in_order_on_a_busy_machine() -> None:
     assert np.array_equal(honest, ~np.isnan(evening.signed_in_at))
 
 
+def test_the_oracle_counts_who_signed_in_while_they_were_still_there() -> None:
+    evening = evening_of([0.0] * 5 + [30.0], [1.0] * 6)
+    evening.leaves_at = np.array([12.0, 12.0, 30.0, 30.0, 30.0, 30.0])
+    evening.signed_in_at = np.array([11.0, 13.0, 14.0, 9.9, 30.0, np.nan])  # the last two too early, and too late
+    assert goodput_share(evening, Scene(6, 0.2)) == 0.5
+
+
+@pytest.mark.parametrize(("load_x", "seed"), [(2.0, 1), (5.0, 2), (10.0, 3)])
+def test_most_who_come_leave_within_seconds_and_sign_in_is_busy_with_those_who_stay(load_x: float, seed: int) -> None:
+    """A line that waited for those who had gone stood still for minutes at ten times its load."""
+    scene = Scene(int(load_x * 30 * 50), 30, load_x=load_x, patience_s=10.0, seed=seed)
+    evening = World(scene).run()
+    assert goodput_share(evening, scene) > 0.85
+    called = int(np.sum(~np.isnan(evening.called_at)))
+    assert overtaken(evening) < called / 25 and outstanding_s(evening) < 3
+
+
 def test_the_same_seed_is_the_same_evening() -> None:
     first, second = [World(Scene(400, 10, leaving=0.1, seed=7)).run() for _ in range(2)]
     assert np.array_equal(first.called_at, second.called_at, equal_nan=True)
@@ -71,6 +90,7 @@ def test_the_command_writes_its_keys_and_says_whether_the_goal_holds(tmp_path: P
         "passes_outstanding_s",
         "bots_30",
         "all_leave_recovery_s",
+        "ten_times",
         "forged_admitted",
         "repeated_admitted",
         "tickets_per_cpu_s",
@@ -79,4 +99,4 @@ def test_the_command_writes_its_keys_and_says_whether_the_goal_holds(tmp_path: P
         "leaving_12": ["median", "p90"],
         "leaving_45": ["median", "p90"],
     }
-    assert list(found["bots_30"]) == ["honest_share"]
+    assert list(found["bots_30"]) == ["honest_share"] and list(found["ten_times"]) == ["goodput_share"]

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 from itertools import islice
 from math import floor
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, overload
 
 K = TypeVar("K")
 V = TypeVar("V")
+T = TypeVar("T")
 
 
 class ExpiryMap(Mapping[K, V], Generic[K, V]):
@@ -25,6 +26,17 @@ class ExpiryMap(Mapping[K, V], Generic[K, V]):
 
     def __getitem__(self, key: K) -> V:
         return self._entries[key][0]
+
+    @overload
+    def get(self, key: K, /) -> V | None: ...
+
+    @overload
+    def get(self, key: K, /, default: V | T) -> V | T: ...
+
+    def get(self, key: K, /, default: object = None) -> object:
+        """As of any mapping, without raising and catching: most of what is asked for is not there."""
+        known = self._entries.get(key)
+        return default if known is None else known[0]
 
     def __iter__(self) -> Iterator[K]:
         return iter(self._entries)

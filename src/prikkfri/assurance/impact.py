@@ -43,6 +43,9 @@ from prikkfri.journal import Outcome
 UNDELIVERED = "undelivered"
 """The reason of a role whose answer reached nobody: what it has said of the same asking before, it takes back."""
 
+ROUTE = "route"
+"""The step at which canaries say whether a way is to be trusted."""
+
 _time = attrgetter("time")
 
 Holder = Callable[[str, float], str | None]
@@ -221,9 +224,10 @@ def holder_of(held: Iterable[tuple[str, str, float, float]]) -> Holder:
         On a device that nobody has used since it is the only one who ever has.
         """
         known = by_device.get(device, [])
-        inside = [customer for customer, first, last in known if first <= at <= last]
+        if inside := [customer for customer, first, last in known if first <= at <= last]:
+            return inside[0] if len(inside) == 1 else ""
         following = min((first for _, first, _ in known if first > at), default=None)
-        found = inside or [customer for customer, first, _ in known if first == following]
+        found = [customer for customer, first, _ in known if first == following]
         if not found and len(known) == 1:
             return known[0][0]
         return (found[0] if len(found) == 1 else "") if found else None
@@ -271,12 +275,13 @@ def _delivered(ordered: Sequence[Outcome], expectations: Mapping[tuple[str, str]
         if outcome.verdict == "asked" or not outcome.observed:
             continue
         asked = (outcome.service, outcome.step, outcome.promise or outcome.device)
-        again = bool(outcome.promise) and expectation(outcome, expectations).repeatable
-        if asked in last_kept and (again or outcome.reason == UNDELIVERED):
-            in_vain.add(last_kept.pop(asked))
+        if asked in last_kept:
+            again = bool(outcome.promise) and expectation(outcome, expectations).repeatable
+            if again or outcome.reason == UNDELIVERED:
+                in_vain.add(last_kept.pop(asked))
         if outcome.verdict == "kept":
             last_kept[asked] = index
-    return [outcome for index, outcome in enumerate(ordered) if index not in in_vain]
+    return [outcome for index, outcome in enumerate(ordered) if index not in in_vain] if in_vain else list(ordered)
 
 
 def _joined(ordered: Sequence[Outcome], holder: Holder | None) -> Callable[[str, float], str]:
@@ -518,7 +523,7 @@ def proven(outcomes: Iterable[Outcome], scope: Scope) -> bool:
 
 
 def _routes(outcomes: Iterable[Outcome], scope: Scope) -> Iterator[Outcome]:
-    return (outcome for outcome in outcomes if outcome.step == "route" and _on_the_way(outcome, scope))
+    return (outcome for outcome in outcomes if outcome.step == ROUTE and _on_the_way(outcome, scope))
 
 
 def _went_out(outcome: Outcome) -> bool:

@@ -8,7 +8,8 @@ each series, may say more.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from prikkfri.assurance.counting import PERIOD_SECONDS, Count
@@ -32,6 +33,10 @@ SEEN_A_LINE = ("overloaded", "expired")
 """Why a device that is known did not come in at once. One that was signed out or has no token of ours is none."""
 
 Tone = Literal["kept", "broken", "warning", "unknown"]
+Kind = tuple[str, str, str, str, str, bool]
+"""All of a `Count` but when and how many."""
+Kinds = Mapping[Kind, Sequence[int]]
+"""Outcomes of each kind in the window, and in the last minute, in the order in which they are first met."""
 
 
 @dataclass(frozen=True)
@@ -166,8 +171,9 @@ def overview(
     loads: tuple[LayerLoad, ...] = (),
 ) -> Overview:
     """`counts` cover the last `WINDOW_SECONDS`, in the periods in which they are kept."""
-    rows = _rows(counts, now)
-    breakages = tuple(_breakages(counts, now, people or {}))
+    kinds = _by_kind(counts, now)
+    rows = _rows(kinds)
+    breakages = tuple(_breakages(rows, counts, now, people or {}))
     blind = tuple((s.stream, since) for s in streams if (since := s.blind_since(now)) is not None)
     silent = tuple(role for role in roles if role.answers is False)
     newest = max((float(count.second + PERIOD_SECONDS) for count in counts), default=0.0)
@@ -180,44 +186,68 @@ def overview(
         tone = "unknown"
     else:
         tone = "kept"
-    return Overview(now, tone, rows, breakages, blind, silent, min(newest, now), loads, _known_devices(counts))
+    return Overview(now, tone, rows, breakages, blind, silent, min(newest, now), loads, _known_devices(kinds))
 
 
-def _known_devices(counts: Iterable[Count]) -> KnownDevices:
-    came = without_line = 0
+def with_people(seen: Overview, people: People) -> Overview:
+    """The same, with how many were hit by what is broken now."""
+    named = (
+        replace(each, hit=hit, asked=asked)
+        for each in seen.breakages
+        for hit, asked in [people.get((each.service, each.step), (0, 0))]
+    )
+    return replace(seen, breakages=tuple(named))
+
+
+def _by_kind(counts: Iterable[Count], now: float) -> Kinds:
+    """A window holds many periods of few kinds."""
+    kinds: dict[Kind, list[int]] = {}
+    recent = now - RECENT_SECONDS
     for count in counts:
-        if (count.step, count.layer, count.observed) != ("playback-token", "door", True):
+        second, outcomes, kind = count[0], count[7], count[1:7]
+        if (sums := kinds.get(kind)) is None:
+            sums = kinds[kind] = [0, 0]
+        sums[0] += outcomes
+        if second >= recent:
+            sums[1] += outcomes
+    return kinds
+
+
+def _known_devices(kinds: Kinds) -> KnownDevices:
+    came = without_line = 0
+    for (_, step, layer, verdict, reason, observed), (outcomes, _) in kinds.items():
+        if (step, layer, observed) != ("playback-token", "door", True):
             continue
-        if count.verdict == "kept":
-            without_line += count.outcomes
-        elif count.verdict != "broken" or count.reason not in SEEN_A_LINE:
+        if verdict == "kept":
+            without_line += outcomes
+        elif verdict != "broken" or reason not in SEEN_A_LINE:
             continue
-        came += count.outcomes
+        came += outcomes
     return KnownDevices(came, without_line)
 
 
-def _settled(count: Count) -> str:
+@lru_cache(maxsize=4_096)
+def _settled(service: str, layer: str, verdict: str, reason: str) -> str:
     """How an outcome counts: `kept`, `broken`, `asked`, or `declined` by the customer's own doing.
 
     What waits for an account that is not bound is that account's own doing, and shown as such while it waits.
     """
-    broken = count.verdict == "broken" and own_error(count.service, count.reason, count.layer)
-    waits = count.verdict == "asked" and bool(count.reason) and own_layer(count.service, count.layer)
-    return "declined" if broken or waits else count.verdict
+    broken = verdict == "broken" and own_error(service, reason, layer)
+    waits = verdict == "asked" and bool(reason) and own_layer(service, layer)
+    return "declined" if broken or waits else verdict
 
 
-def _rows(counts: Iterable[Count], now: float) -> tuple[Row, ...]:
+def _rows(kinds: Kinds) -> tuple[Row, ...]:
     totals: dict[tuple[str, str, str, bool], Counter[str]] = defaultdict(Counter)
     reasons: dict[tuple[str, str, str, bool, str], Counter[str]] = defaultdict(Counter)
-    for count in counts:
-        key = (count.service, count.step, count.layer, count.observed)
+    for (service, step, layer, verdict, reason, observed), (outcomes, recent) in kinds.items():
+        key = (service, step, layer, observed)
         total = totals[key]
-        settled = _settled(count)
-        total[settled] += count.outcomes
-        if count.second >= now - RECENT_SECONDS:
-            total[f"recent {settled}"] += count.outcomes
+        settled = _settled(service, layer, verdict, reason)
+        total[settled] += outcomes
+        total[f"recent {settled}"] += recent
         if settled in ("broken", "declined"):
-            reasons[*key, settled][count.reason or "no reason given"] += count.outcomes
+            reasons[*key, settled][reason or "no reason given"] += outcomes
     return tuple(
         Row(
             *key,
@@ -239,21 +269,30 @@ def journey_place(step: str) -> tuple[int, str]:
     return (JOURNEY.index(step) if step in JOURNEY else len(JOURNEY), step)
 
 
-def _breakages(counts: Iterable[Count], now: float, people: People) -> Iterable[Breakage]:
-    by_step: dict[tuple[str, str], dict[int, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
-    for count in counts:
-        settled = _settled(count)
-        if count.observed and settled in ("kept", "broken"):
-            by_step[count.service, count.step][count.second][settled] += count.outcomes
-    for (service, step), periods in sorted(by_step.items(), key=lambda item: (item[0][0], journey_place(item[0][1]))):
-        recent = [total for second, total in periods.items() if second >= now - RECENT_SECONDS]
-        broken = sum(total["broken"] for total in recent)
-        settled_recently = broken + sum(total["kept"] for total in recent)
+def _breakages(rows: Iterable[Row], counts: Sequence[Count], now: float, people: People) -> Iterable[Breakage]:
+    recent: dict[tuple[str, str], list[int]] = {}
+    for row in rows:  # as a customer meets them
+        if row.observed:
+            sums = recent.setdefault((row.service, row.step), [0, 0])
+            sums[0] += row.recent_broken
+            sums[1] += row.recent_broken + row.recent_kept
+    for (service, step), (broken, settled) in recent.items():
         share = max(BROKEN_SHARE, BROKEN_TIMES_ORDINARY * ORDINARY_SHARES.get((service, step), 0.0))
-        if broken >= BROKEN_LEAST and broken >= share * settled_recently:
-            since, certain = _began(periods, now, share)
+        if broken >= BROKEN_LEAST and broken >= share * settled:
+            since, certain = _began(_periods(counts, service, step), now, share)
             hit, asked = people.get((service, step), (0, 0))
-            yield Breakage(service, step, since, certain, broken, settled_recently, hit, asked)
+            yield Breakage(service, step, since, certain, broken, settled, hit, asked)
+
+
+def _periods(counts: Iterable[Count], service: str, step: str) -> dict[int, Counter[str]]:
+    """What each period kept and broke at a step, as roles saw it."""
+    periods: dict[int, Counter[str]] = defaultdict(Counter)
+    for count in counts:
+        if (count.service, count.step, count.observed) == (service, step, True):
+            settled = _settled(service, count.layer, count.verdict, count.reason)
+            if settled in ("kept", "broken"):
+                periods[count.second][settled] += count.outcomes
+    return periods
 
 
 def _began(periods: dict[int, Counter[str]], now: float, share: float) -> tuple[float, bool]:
@@ -294,7 +333,8 @@ def chart(counts: Iterable[Count], *, since: int, until: int, period: int) -> Ch
     times = tuple(range(since, until, period))
     lines: dict[tuple[str, str, bool], dict[str, list[float]]] = {}
     for count in counts:
-        settled, place = _settled(count), (count.second - since) // period
+        settled = _settled(count.service, count.layer, count.verdict, count.reason)
+        place = (count.second - since) // period
         if settled in ("kept", "broken") and 0 <= place < len(times):
             key = (count.service, count.step, count.observed)
             line = lines.setdefault(key, {"kept": [0.0] * len(times), "broken": [0.0] * len(times)})

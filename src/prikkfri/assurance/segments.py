@@ -66,6 +66,21 @@ def segment_of(outcome: Outcome) -> Segment:
     return placed_at(own, tuple(outcome.dimensions.items()))
 
 
+class Places:
+    """`segment_of` for many outcomes that were read together: a great many share their dimensions as one object."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str, bool, int], tuple[Segment, Mapping[str, str]]] = {}
+        """By the dimensions' own number, which stays theirs since they are kept."""
+
+    def of(self, outcome: Outcome) -> Segment:
+        dimensions = outcome.dimensions
+        key = (outcome.service, outcome.step, outcome.layer, outcome.observed, id(dimensions))
+        if (known := self._known.get(key)) is None:
+            known = self._known[key] = (segment_of(outcome), dimensions)
+        return known[0]
+
+
 # A great many outcomes lie in a few segments.
 
 

@@ -33,6 +33,7 @@ from prikkfri.assurance.overview import (
     StreamState,
     chart,
     overview,
+    with_people,
 )
 from prikkfri.assurance.partners import PartnersReport
 from prikkfri.assurance.programmes import Programmes
@@ -390,7 +391,7 @@ class Assurance:
         if not seen.breakages:
             return seen
         people = await self.database.read(lambda q: store.people(q, since=now - RECENT_SECONDS))
-        return overview(counts, streams, roles, now, people, loads=crowd)
+        return with_people(seen, people)
 
     async def chart(self, *, seconds: int, period: int) -> Chart:
         """The last whole periods that are settled, over about `seconds`. Raises `StorageError`."""

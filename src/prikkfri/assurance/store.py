@@ -8,7 +8,7 @@ from itertools import islice
 
 import msgspec
 
-from prikkfri.assurance.counting import Count, plausible_time
+from prikkfri.assurance.counting import PERIOD_SECONDS, Count, plausible_time
 from prikkfri.assurance.tally import own_error
 from prikkfri.journal import Outcome, Page
 from prikkfri.storage import Queries, Row, Transaction
@@ -23,9 +23,8 @@ LATE_AROUND_SECONDS = 3_600.0
 """... and lies up to so long before or after it: no grace time is longer."""
 
 
-@dataclass(frozen=True)
-class StoredOutcome:
-    """An outcome as it was taken from a stream."""
+class StoredOutcome(msgspec.Struct, frozen=True, gc=False):
+    """An outcome as it was taken from a stream. A struct, as outcomes are: a look reads tens of thousands."""
 
     stream: str
     position: int
@@ -151,13 +150,20 @@ async def counts(queries: Queries, *, since: int, until: int, period: int) -> li
 
     `period` is a multiple of the periods in which counts are kept.
     """
+    if period == PERIOD_SECONDS:  # as they are kept, each kind is one row: adding up a thousand of them costs as much
+        rows = await queries.fetch(
+            "SELECT second, service, step, layer, verdict, reason, observed, outcomes FROM outcome_count"
+            " WHERE second >= :since AND second < :until ORDER BY 1, 2, 3, 4, 5, 6, 7",
+            {"since": since, "until": until},
+        )
+        return [Count._make((*row[:6], bool(row[6]), row[7])) for row in rows]
     rows = await queries.fetch(
         "SELECT second / :period * :period, service, step, layer, verdict, reason, observed,"
         " CAST(SUM(outcomes) AS BIGINT) FROM outcome_count WHERE second >= :since AND second < :until"
         " GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1",
         {"since": since, "until": until, "period": period},
     )
-    return [Count(*row)._replace(observed=bool(row[6])) for row in rows]
+    return [Count._make((*row[:6], bool(row[6]), row[7])) for row in rows]
 
 
 async def people(queries: Queries, *, since: float) -> dict[tuple[str, str], tuple[int, int]]:
@@ -209,15 +215,31 @@ async def outcomes(queries: Queries, sought: OutcomeFilter, *, most: int) -> lis
 
 
 async def outcomes_in(
-    queries: Queries, *, since: float, until: float, service: str = "", after: StoredOutcome | None = None, most: int
+    queries: Queries,
+    *,
+    since: float,
+    until: float,
+    service: str = "",
+    step: str = "",
+    after: StoredOutcome | None = None,
+    most: int,
 ) -> list[StoredOutcome]:
-    """The first `most` outcomes of a time and service (empty: any), oldest first; `after` one of them, the next."""
+    """The first `most` outcomes of a time, service and step (empty: any), oldest first; `after` one, those after it."""
     stream, position = (after.stream, after.position) if after else ("", -1)
     since = after.outcome.time if after else since
     rows = await queries.fetch(
         f"{_OUTCOMES} WHERE time >= :since AND time < :until AND (:service = '' OR service = :service)"
+        " AND (:step = '' OR step = :step)"
         " AND (time, stream, position) > (:since, :stream, :position) ORDER BY time, stream, position LIMIT :most",
-        {"since": since, "until": until, "service": service, "stream": stream, "position": position, "most": most},
+        {
+            "since": since,
+            "until": until,
+            "service": service,
+            "step": step,
+            "stream": stream,
+            "position": position,
+            "most": most,
+        },
     )
     return [_taken(row) for row in rows]
 

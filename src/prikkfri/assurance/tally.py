@@ -160,12 +160,7 @@ Kind = tuple[tuple[str, str, str, bool], tuple[Value, ...]]
 """All by which it is placed where an outcome counts."""
 
 
-def series_of(outcome: Outcome) -> tuple[Segment, ...]:
-    """The series in which an outcome counts: that of its layer, and one for each dimension value; none of its own."""
-    return _series(*_kind(outcome))
-
-
-def _kind(outcome: Outcome) -> Kind:
+def kind_of(outcome: Outcome) -> Kind:
     own = (outcome.service, outcome.step, outcome.layer, outcome.observed)
     return own, tuple(outcome.dimensions.items())
 
@@ -174,7 +169,8 @@ def _kind(outcome: Outcome) -> Kind:
 
 
 @lru_cache(maxsize=16_384)
-def _series(own: tuple[str, str, str, bool], dimensions: tuple[Value, ...]) -> tuple[Segment, ...]:
+def series_of_kind(own: tuple[str, str, str, bool], dimensions: tuple[Value, ...]) -> tuple[Segment, ...]:
+    """Where such outcomes count: in the series of their layer and one for each value; nowhere on a customer's own."""
     service, _, layer, _ = own
     if own_layer(service, layer):
         return ()
@@ -206,15 +202,18 @@ class Pairing:
         """By promise id and the step that settled it, oldest first, for as long as that is remembered."""
         self.expectations = expectations
         for asking in (waiting or {}).values():
-            self._wait(asking)
+            self.waiting.put(asking.promise, asking, asking.time + expectation(asking, expectations).grace_seconds)
         for key, answer in (answered or {}).items():
             self._remember(key, answer)
 
     def ask(self, asking: Outcome) -> None:
         """A promise is open from now on, unless it was settled already. Whoever was asked last has it, however read."""
+        if not asking.promise:
+            return
+        expected = expectation(asking, self.expectations)
         known = self.waiting.get(asking.promise)
-        if asking.promise and not self._settled(asking) and (known is None or known.time <= asking.time):
-            self._wait(asking)
+        if (known is None or known.time <= asking.time) and not self._settled(asking, expected):
+            self.waiting.put(asking.promise, asking, asking.time + expected.grace_seconds)
 
     def settle(self, outcome: Outcome, start: float = 0.0) -> tuple[Outcome | None, bool]:
         """The asking that it settles, if that was read, and whether it is told for the first time.
@@ -229,16 +228,16 @@ class Pairing:
         self._remember(key, Settlement(outcome.time, asked, max(outcome.time, start)))
         return asking, asking is not None or before is None or before.at != outcome.time
 
-    def _wait(self, asking: Outcome) -> None:
-        self.waiting.put(asking.promise, asking, asking.time + expectation(asking, self.expectations).grace_seconds)
-
     def _remember(self, key: tuple[str, str], answer: Settlement) -> None:
         self.answered.put(key, answer, answer.read_at + ANSWERED_KEPT_SECONDS)
 
-    def _settled(self, asking: Outcome) -> bool:
-        answering = {asking.step, expectation(asking, self.expectations).carried_to or asking.step}
-        answers = (self.answered.get((asking.promise, step)) for step in answering)
-        return any(a and (not a.asked or a.at >= asking.time - CLOCKS_APART_SECONDS_MAX) for a in answers)
+    def _settled(self, asking: Outcome, expected: Expectation) -> bool:
+        carried_to = expected.carried_to
+        return self._answers(asking, asking.step) or (carried_to != "" and self._answers(asking, carried_to))
+
+    def _answers(self, asking: Outcome, step: str) -> bool:
+        answer = self.answered.get((asking.promise, step))
+        return answer is not None and (not answer.asked or answer.at >= asking.time - CLOCKS_APART_SECONDS_MAX)
 
 
 @dataclass(frozen=True)
@@ -278,7 +277,7 @@ def count_promises(
     counts: dict[Kind, list[int]] = {}
 
     def count(outcome: Outcome, index: int) -> None:
-        counts.setdefault(_kind(outcome), [0, 0, 0])[index] += 1
+        counts.setdefault(kind_of(outcome), [0, 0, 0])[index] += 1
 
     for outcome in outcomes:
         if not is_promise(outcome):
@@ -302,7 +301,7 @@ def count_promises(
 def _by_series(counts: Mapping[Kind, Sequence[int]], start: float) -> dict[Segment, Bucket]:
     added: dict[Segment, list[int]] = {}
     for kind, figures in counts.items():
-        for series in _series(*kind):
+        for series in series_of_kind(*kind):
             sums = added.setdefault(series, [0, 0, 0])
             for index, figure in enumerate(figures):
                 sums[index] += figure

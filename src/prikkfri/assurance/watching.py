@@ -30,7 +30,8 @@ from prikkfri.assurance.tally import (
     Settlement,
     count_promises,
     is_promise,
-    series_of,
+    kind_of,
+    series_of_kind,
 )
 from prikkfri.journal import Outcome
 
@@ -228,9 +229,9 @@ def _with_new_series(watch: Watch, due: Sequence[Arrival], buckets: Buckets, set
     if len(watch.streams) >= settings.series:
         return watch  # past that many, what is new is counted only in the series that are there
     new: dict[Segment, str] = {}
-    arrived = dict.fromkeys((series_of(told), stream) for stream, told in due if is_promise(told))
+    arrived = dict.fromkeys((kind_of(told), stream) for stream, told in due if is_promise(told))
     # A promise that ran out counts in a series from which nothing may ever have come: no stream tells of it.
-    for found, stream in chain(arrived, ((tuple(buckets), ""),)):
+    for found, stream in chain(((series_of_kind(*kind), stream) for kind, stream in arrived), ((tuple(buckets), ""),)):
         for series in found:
             if series not in watch.streams and len(watch.streams) + len(new) < settings.series:
                 new.setdefault(series, stream)

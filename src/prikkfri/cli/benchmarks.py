@@ -77,6 +77,9 @@ def bench_signin(
     together: Annotated[
         bool, typer.Option("--together", help="All of ours on one core, the crowd on the other.")
     ] = False,
+    alike: Annotated[
+        bool, typer.Option("--alike", help="All give up after 10 s exactly; without it 10 s is the mean.")
+    ] = False,
     json_file: JsonFile = None,
     svg_file: Annotated[Path | None, typer.Option("--svg", help="Write the curve as a picture.")] = None,
 ) -> None:
@@ -91,7 +94,7 @@ def bench_signin(
     cores = machine.this_machine()
     progress = Console(stderr=True, highlight=False)
     say_cores(progress, cores.shared)
-    plan = signin.Plan(points=loads, seconds=seconds, rounds=rounds, together=together)
+    plan = signin.Plan(points=loads, seconds=seconds, rounds=rounds, together=together, alike=alike)
     found = uvloop.run(signin.run(plan, cores=cores, say=lambda line: progress.print(line, soft_wrap=True)))
     say_figures(progress, {name: value for name, value in asdict(found).items() if name != "baseline"})
     say_goals(progress, found.goals(), machine.busy(found.others_share))

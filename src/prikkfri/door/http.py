@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Literal
 from urllib.parse import parse_qs
 
@@ -31,7 +32,7 @@ from prikkfri.protocols.device_token import is_device
 from prikkfri.protocols.possession import HOLDER_LENGTH, holder_of_secret, is_holder, is_secret
 
 HELD_TIMES_MAX = 8
-HELD_SECONDS_MAX = 6.0
+HELD_SECONDS_MAX = 4.0
 """In all; before whoever is about to be called is sent away all the same. A page gives up after ten."""
 BODY_BYTES_MAX = 1_024
 QUERY_BYTES_MAX = 1_024
@@ -77,13 +78,18 @@ class _Order(msgspec.Struct, forbid_unknown_fields=True):
 _decoder = msgspec.json.Decoder(_EnterBody)
 
 
+async def until_called(turn: asyncio.Future[None], seconds: float) -> None:
+    """For so long at most."""
+    await asyncio.wait((turn,), timeout=seconds)
+
+
 def application(
     door: Door,
     *,
     viewer_origin: str,
     open_channels_url: str,
     command_key: str = "",
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    hold: Callable[[asyncio.Future[None], float], Awaitable[None]] = until_called,
 ) -> Application:
     """`open_channels_url`: where playout lists the channels that need no sign-in. `command_key` is what commands carry;
     without one none is taken."""
@@ -151,10 +157,13 @@ def application(
             if not isinstance(answer, Waiting) or not answer.held or held_s + answer.poll_after_s > HELD_SECONDS_MAX:
                 break
             held_s += answer.poll_after_s
+            turn = asyncio.get_running_loop().create_future()
+            entry = door.turns.add(answer.position, partial(turn.set_result, None))
             door.in_flight -= 1  # it waits for its turn, and nothing is done for it
             try:
-                await sleep(answer.poll_after_s)
+                await hold(turn, answer.poll_after_s)
             finally:
+                door.turns.discard(entry)
                 door.in_flight += 1
             answer = door.waiting(answer.ticket, proof, ticket)
         return document(answer)

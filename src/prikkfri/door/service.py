@@ -23,6 +23,7 @@ from prikkfri.door.renewals import Renewals
 from prikkfri.door.steering import OrderRecord, OrderRefusal, OrderRequest, Steering
 from prikkfri.door.ticket import ID_BYTES, LIFETIME_SECONDS, LOTS, PROMISE_PREFIX, Ticket, lot, opened, sealed
 from prikkfri.door.timing import Timing
+from prikkfri.door.turns import TurnCalls
 from prikkfri.door.waiting_room import Capacity, Line, LineMeasurements
 from prikkfri.door.windows import NUMBERS_PER_SECOND
 from prikkfri.journal.outcomes import Outcome, Verdict
@@ -152,6 +153,7 @@ class Door:
             age_s = clock.now() - order.at
             log.warning("the line goes on as %s ordered %.0f s ago: %s", order.by, age_s, order.kind)
         self._line.steer(self._steering_kept, clock.now())
+        self.turns = TurnCalls()
         self._came_back: dict[str, float] = {}
         """When it was last told that somebody came back with their pass, by promise; the last to do so last."""
         self._line_kept: dict[str, Any] | None = None
@@ -329,6 +331,7 @@ class Door:
             if self._waiting_room:
                 tasks.create_task(self._follow_signin())
                 tasks.create_task(self._keep_line())
+                tasks.create_task(self._call_held())
 
     async def ask_signin(self) -> None:
         """Asks signin once how much it can take, and moves the line."""
@@ -358,6 +361,8 @@ class Door:
     def _move_line(self, now: float) -> None:
         before = self._line.steering
         self._line.moved(now)
+        if self.turns:
+            self.turns.call(self._line.called_below())
         if self._line.steering is not before:
             self._keep_steering(self._line.steering)  # where a room begins, before anybody stands in it
 
@@ -490,6 +495,13 @@ class Door:
         while True:
             await self.ask_signin()
             await asyncio.sleep(self._timing.capacity_asked_seconds)
+
+    async def _call_held(self) -> None:
+        """Whoever asks moves the line; those who are held back do not ask."""
+        while True:
+            await asyncio.sleep(self._timing.held_called_seconds)
+            if self.turns:
+                self._move_line(self._clock.now())
 
     async def _keep_line(self) -> None:
         while True:

@@ -8,6 +8,8 @@ class Timing:
     lag_measured_seconds: float = 0.1
     line_kept_seconds: float = 1.0
     capacity_asked_seconds: float = 1.0
+    held_called_seconds: float = 0.1
+    """So often those whose answers are held back are called, if nobody asks meanwhile."""
     follow_up_seconds: float = 1.0
     """Whoever joins comes back after so long, and then has a place in the line."""
     refused_told_seconds: float = 1.0

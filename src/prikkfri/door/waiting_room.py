@@ -7,19 +7,21 @@ Theory of operation. Signin reports, about once a second, how many sign-ins it c
 there, and how many passes have been spent. The front moves so that passes are *spent* at that rate: somewhat faster
 while signin's own line is shorter than `SIGNIN_WAIT_SECONDS`, slower while it is longer; faster by those who are called
 and do not come, and by those who come and do not spend their pass. Each who waits is told when to ask again, before
-their turn; the front does not pass them sooner. When a crowd has left, those due do not come, and the front hurries
-past their places, up to whoever has come since. When signin is silent, all stands still. What people order
+their turn, and sees between two questions where the front is. Who asks shortly before their turn is held back until it
+comes: past them the front goes only as there are passes. When a crowd has left, those due do not come, and the front
+hurries past their places, up to whoever has come since. When signin is silent, all stands still. What people order
 (`steering.py`) takes the place of the measured rate, holds the front, or sends it to the end.
 """
 
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from prikkfri.door import forecast
 from prikkfri.door.forecast import Fit
-from prikkfri.door.presence import GONE_SHARE, Dues
+from prikkfri.door.presence import GONE_SHARE, Dues, Standby
 from prikkfri.door.steering import ScheduledRoom, Steering, advance
 from prikkfri.door.windows import NUMBERS_PER_SECOND, Windows
 
@@ -49,9 +51,11 @@ FROZEN_SECONDS = 1.5
 """A door moves the line more often, unless it stands still itself."""
 REACHED_SECONDS = 2.0
 """Whether a crowd has left is asked when somebody has come so lately, and the door has run for longer."""
+COMING_SECONDS = 3.0
+"""Over which the share of those who come is measured for the front."""
 MEMORY_SECONDS = 15.0
-"""Over which the share of those who come, and of those who spend their pass, is measured; longer than any step."""
-UNDER_WAY_SECONDS = 1.0
+"""Over which the share of those who spend their pass is measured; longer than any step."""
+UNDER_WAY_SECONDS = 0.3
 """Those called so recently may still come."""
 SPENT_AFTER_SECONDS = 1.5
 """A pass is spent so long after it was given, beside the line at signin."""
@@ -63,10 +67,12 @@ POLL_SHARE = 0.8
 """Of the wait that is foretold, after which to ask again: before the turn, also when it comes sooner than foretold."""
 POLL_SHARE_UNMEASURED = 0.4
 """The same while nothing but signin's own word is known."""
-FASTER, FASTER_UNMEASURED = 1.2, 2.2
-"""Than foretold, at most: by a little less than what the questions come before the turns."""
-LOOK_SECONDS = 4.0
-"""So often at least pages look where the front is."""
+FASTER = 1.75
+"""Than foretold, at most: a page looks again after a quarter of the wait that it saw."""
+LOOK_SECONDS, LOOK_SECONDS_MIN = 4.0, 1.0
+"""So often pages look where the front is: seldom, and when their turn is near."""
+LOOK_SHARE = 0.25
+"""Of the wait that they saw, between these two."""
 POLL_SECONDS_MIN = 0.25
 POLL_SECONDS_MAX = 120.0
 HELD_SECONDS_MAX = 1.5
@@ -138,6 +144,7 @@ class Line:
         self._windows.restore(windows)
         self._windows.counted(now)
         self._dues = Dues()
+        self._standby = Standby()
         self._moved_at = now
         self._runs_since = now
         self._joined_at = now
@@ -209,17 +216,21 @@ class Line:
         self._moved_at = now
         self._windows.counted(now)
         self._dues.forget(now)
+        self._standby.forget(now)
         self._obey(now)
         if elapsed <= 0 or self.stands or self.is_open:
             return
-        fade = max(0.0, 1 - elapsed / MEMORY_SECONDS)
+        fade = max(0.0, 1 - elapsed / COMING_SECONDS)
         self._called, self._came = self._called * fade, self._came * fade
         self.passes = min(self.passes + self.passes_per_second * elapsed, self.ahead_max)
         self._call(elapsed, now)
+        under_way = UNDER_WAY_SECONDS * self.per_second
         if now - self._observed_at >= OBSERVED_SECONDS:
-            self._fit = forecast.observed(self._fit, self._called_new, self._came_new, now - self._observed_at)
+            self._fit = forecast.observed(
+                self._fit, self._called_new, self._came_new, under_way, now - self._observed_at
+            )
             self._observed_at, self._called_new, self._came_new = now, 0.0, 0.0
-        level = self._fit.level(UNDER_WAY_SECONDS * self.per_second)
+        level = self._fit.level(under_way)
         self._share, self._trend = level * self.spending, self._fit.trend * self.spending
         self._early = EARLY_SECONDS * self.per_second / self._share
 
@@ -250,7 +261,7 @@ class Line:
         self._windows.came_back(position, now)
 
     def let_in(self, position: float) -> bool:
-        """Whoever was called gets in, in debt of the passes if need be: in the order of the line, not by luck."""
+        """Whoever was called gets in, in debt of passes for a second at most: in the order of the line, not by luck."""
         if self.is_open:
             self._given_ever += 1  # takes nothing from those who come when it is over
             return True
@@ -258,20 +269,30 @@ class Line:
             return False
         if position >= self._windows.front and self._windows.ahead(position) >= self._early:
             return False
-        self._came += 1
-        self._came_new += 1
+        if self.passes <= -self.ahead_max:  # they stay first in the line
+            return False
+        if self._is_known:
+            self._came += 1
+            self._came_new += 1
         self._give()
         return True
 
+    def called_below(self) -> float:
+        """Those whose answers are held back, and whose positions lie below it, are to ask now."""
+        return inf if self.is_open else min(self._windows.front, self._standby.after(self.passes + self.ahead_max))
+
     def landed(self, position: float, due: float) -> None:
         """Somebody asks who was told to ask at `due`."""
-        self._dues.landed(position, due)
+        self._dues.landed(due)
+        self._standby.discard(position)
 
     def told(self, position: float, now: float) -> tuple[Place, float]:
         """The place of somebody whom `let_in` did not let in, and when they are due to ask again."""
         place = self.place(position)
         due = now + place.poll_after_s + (0.0 if place.held else ANSWER_SECONDS)
-        self._dues.tell(position, due)
+        self._dues.tell(due)
+        if place.held:
+            self._standby.add(position, due)
         return place, due
 
     # What there is to know
@@ -410,7 +431,7 @@ class Line:
     @property
     def state_bytes(self) -> int:
         """What the line takes up in memory, about."""
-        return self._windows.bytes_held + self._dues.bytes_held
+        return self._windows.bytes_held + self._dues.bytes_held + self._standby.bytes_held
 
     def measure(self) -> "LineMeasurements":
         lasts = MEMORY_SECONDS
@@ -444,6 +465,11 @@ class Line:
         room = self.steering.closed_room
         return room is not None and position >= room.first
 
+    @property
+    def _is_known(self) -> bool:
+        """Whether those who wait could see for long enough where the front is."""
+        return self._moved_at - self._runs_since > LOOK_SECONDS
+
     def _until_s(self, room: ScheduledRoom) -> float:
         return max(0.0, room.opens_at - self._moved_at)
 
@@ -472,29 +498,29 @@ class Line:
         # Where nobody at all gets through to us, nobody has left; nor when it was us who did not answer.
         reached = now - self._joined_at < REACHED_SECONDS and now - self._runs_since > REACHED_SECONDS
         present = self._dues.present(now) if reached else 1.0
-        # Slower while more come than were expected.
-        people = self.rate * elapsed * max(0.0, 1 + GAIN_OF_PASSES * self.passes / self.ahead_max)
-        # Nor so fast that the turns come before the questions.
-        faster = FASTER if self._measured else FASTER_UNMEASURED
-        people = min(people, faster * self.per_second / self._share * elapsed)
+        # Slower while more come than were expected, and not at all while as many are let in as may be in advance.
+        left = self.passes / self.ahead_max
+        passes = self.passes_per_second * elapsed * max(0.0, 1 + (GAIN_OF_PASSES * left if left > 0 else left))
+        # Nor so fast that the turns come before the pages, which look where the front is, can ask.
+        people = min(passes / self.coming, FASTER * self.per_second / self._share * elapsed)
         if people <= 0:
             return
-        # A page sees every few seconds where the front is, and asks sooner than told when it comes sooner. One that
-        # does not look keeps nobody waiting.
-        limit = self._dues.limit(now, (faster - 1) * LOOK_SECONDS)
         if present < GONE_SHARE:
             self._hurried_at = self._hurried_at or now - REACHED_SECONDS
             since = self._hurried_at * NUMBERS_PER_SECOND
-            far = min(windows.at(people / present), since)
+            far = min(windows.at(passes / min(self.coming, present)), since)
             front = max(windows.at(people) if far <= windows.front else far, windows.front)
         else:
             self._hurried_at = None
-            front = max(windows.front, min(windows.at(people), limit))
+            front = max(windows.front, windows.at(people))
+        # Of those who are known to be there no more are called than there are passes for.
+        front = min(front, self._standby.after(self.passes, windows.front))
         room = self.steering.closed_room
         back = (now - BACK_SECONDS) * NUMBERS_PER_SECOND
         front = max(windows.front, min(front, windows.end(), back, room.first if room else back))
         before = windows.waiting
         windows.front = front
-        called = before - windows.waiting
-        self._called += called
-        self._called_new += called
+        if self._is_known:
+            called = before - windows.waiting
+            self._called += called
+            self._called_new += called

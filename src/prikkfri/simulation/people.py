@@ -8,20 +8,25 @@ import asyncio
 import base64
 import contextlib
 import re
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
+from typing import cast
 from urllib.parse import urljoin
 
 import aiohttp
 
 from prikkfri.clock import Clock
 from prikkfri.config import Config
+from prikkfri.door.waiting_room import LOOK_SECONDS, LOOK_SECONDS_MIN, LOOK_SHARE, POLL_SHARE
 from prikkfri.simulation.demo import Person
 from prikkfri.simulation.device_key import DeviceKey, DeviceSecret
 
 ANSWER_SECONDS_MAX = 5.0
 PATIENT_SECONDS = 2.0
 """After which the viewer looks for open channels."""
+LINE_CACHED_SECONDS = 1.0
 GREEN_SECONDS_MAX = 180.0
 TROUBLE = (aiohttp.ClientError, TimeoutError, OSError)
 
@@ -86,6 +91,31 @@ async def until_green(http: aiohttp.ClientSession, summary: str, clock: Clock, *
 
 
 @dataclass
+class LineView:
+    """Where the front of the line is, as one who waits sees it; many people may share one, as behind a cache."""
+
+    http: aiohttp.ClientSession = field(repr=False)
+    address: str
+    clock: Clock
+    _told: Mapping[str, object] = field(default_factory=dict, repr=False)
+    _told_at: float = 0.0
+
+    async def wait_s(self, position: float) -> float | None:
+        """Of somebody there, None: nothing is said of it."""
+        if self.clock.now() - self._told_at >= LINE_CACHED_SECONDS:
+            self._told_at = self.clock.now()
+            with contextlib.suppress(*TROUBLE):
+                async with self.http.get(self.address) as response:
+                    self._told = dict(await response.json()) if response.status == 200 else {}
+        turns = cast("Sequence[tuple[float, int, float]]", self._told.get("turns", ()))
+        at = bisect_left(turns, position, key=lambda turn: turn[0])
+        if at == len(turns):
+            return None
+        (start, _, least), (end, _, most) = turns[max(0, at - 1)], turns[at]
+        return least + (most - least) * ((position - start) / (end - start) if end > start else 1.0)
+
+
+@dataclass
 class Viewer:
     """A subscriber with a device."""
 
@@ -98,6 +128,8 @@ class Viewer:
     device_token: str = field(default="", repr=False)
     playback_token: str = field(default="", repr=False)
     key: DeviceKey | DeviceSecret = field(default_factory=DeviceKey, repr=False)
+    line: LineView | None = field(default=None, repr=False)
+    """Shared with others; None: their own."""
     _shown: set[str] = field(default_factory=set, repr=False)
     """Passes with which they have come back to the door."""
 
@@ -114,9 +146,10 @@ class Viewer:
                     admission, ticket = str(answer.get("admitted", "")), str(answer.get("ticket", ""))
                     if ticket:
                         asked.waited_in_line = True
-                        pause = _seconds(answer.get("poll_after_s"), 1.0)
                         if answer.get("open") and not asked.saw_open_channel_at:
                             asked.saw_open_channel_at = await self._watch_open_channel(str(answer["open"]))
+                        await self._wait_for_question(answer)
+                        continue
                 if not ticket:
                     pause = await self._submit_and_look_round(admission, asked)
                     if asked.got_at:
@@ -173,6 +206,23 @@ class Viewer:
         except TROUBLE:
             pass
         return {}
+
+    async def _wait_for_question(self, answer: Mapping[str, object]) -> None:
+        """Until it is time to ask again: as told, or sooner where the line is seen to move faster, as the page does."""
+        line = self.line or LineView(self.http, f"{self.at.door}/line", self.clock)
+        position, now = float(cast(float, answer.get("position") or 0.0)), self.clock.now()
+        ask_at = now + _seconds(answer.get("poll_after_s"), 1.0)
+        turn_at = now + _seconds(answer.get("wait_s"), inf)
+        while (now := self.clock.now()) < ask_at:
+            look_s = min(LOOK_SECONDS, max(LOOK_SECONDS_MIN, LOOK_SHARE * (turn_at - now)))
+            if ask_at - now <= look_s:
+                await asyncio.sleep(ask_at - now)
+                return
+            await asyncio.sleep(look_s)
+            if (wait_s := await line.wait_s(position)) is not None:
+                turn_at = self.clock.now() + wait_s
+                if turn_at < ask_at:
+                    ask_at = self.clock.now() + POLL_SHARE * wait_s
 
     async def _come_back(self, admission: str) -> None:
         """Shows the door the pass to which sign-in has given no answer: so it knows that there is somebody."""

@@ -21,6 +21,8 @@ from prikkfri.storage.limits import LIMITS, StorageLimits
 
 T = TypeVar("T")
 
+STATEMENTS = 500
+"""Kept prepared: more than there are, so that none is prepared twice."""
 MAKE_ROOM = "make room on the disk, and let whoever runs Prikkfri write there"
 RESTORE = "put a copy back in its place, or move the file away to begin with an empty one"
 
@@ -42,7 +44,8 @@ class _Connection:
         return self.connection.changes()
 
     async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
-        self.connection.executemany(sql, rows)
+        if rows:
+            self.connection.executemany(sql, rows)
 
     async def fetch(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         return self.connection.execute(sql, parameters).fetchall()
@@ -69,14 +72,16 @@ class SqliteEngine:
             if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch(mode=0o600, exist_ok=True)
-                self._writer = apsw.Connection(str(path), vfs=vfs)
+                self._writer = apsw.Connection(str(path), vfs=vfs, statementcachesize=STATEMENTS)
                 self._writer.set_busy_timeout(limits.busy_milliseconds_max)
                 self._writer.execute("PRAGMA journal_mode = WAL")
                 self._writer.execute("PRAGMA synchronous = FULL")
                 self._writer.execute(f"PRAGMA journal_size_limit = {limits.wal_bytes_kept_max}")
                 # In place of SQLite's own hook, which would bring the log into the file inside of COMMIT.
                 self._writer.set_wal_hook(self._remember_wal_pages)
-            self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+            self._reader = apsw.Connection(
+                str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs, statementcachesize=STATEMENTS
+            )
             self._reader.set_busy_timeout(limits.busy_milliseconds_max)
             self._reader.execute("PRAGMA query_only = ON")
         except OSError as error:

@@ -10,7 +10,7 @@ from msgspec import structs
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, Kind
 from prikkfri.assurance.localisation import ORDINARY_SLACK, SHARE_FLOOR, Cell, FaultSegment
-from prikkfri.assurance.segments import Segment, segment_of
+from prikkfri.assurance.segments import Places, Segment, segment_of
 from prikkfri.assurance.tally import (
     EXPECTATIONS,
     JOIN,
@@ -73,7 +73,7 @@ def settled(
     One that nobody answered in its grace time is broken when that ended, whatever came later: as on the list of those
     hit. What is an account's own matter is none of them.
     """
-    pairing = Pairing(expectations=expectations)
+    pairing, places = Pairing(expectations=expectations), Places()
     joined: dict[str, Outcome] = {}
     found: list[SettledPromise] = []
     for outcome in outcomes:
@@ -91,7 +91,7 @@ def settled(
             found.append(_unanswered(asking, deadline, expectations))
         elif first and not own_error(outcome.service, outcome.reason, outcome.layer):
             asked = asking.time if asking is not None else outcome.time
-            found.append(SettledPromise(outcome.time, asked, segment_of(outcome), outcome.verdict == "kept"))
+            found.append(SettledPromise(outcome.time, asked, places.of(outcome), outcome.verdict == "kept"))
     for asking in pairing.waiting.values():
         if own_layer(asking.service, asking.layer):
             continue
@@ -110,14 +110,14 @@ def _unanswered(asking: Outcome, deadline: float, expectations: Expectations) ->
 
 
 def lying_in(promises: Iterable[SettledPromise], segments: Sequence[Segment]) -> list[SettledPromise]:
-    """Those of the segments. Promises are many, and the places that they lie in few."""
-    known: dict[tuple[tuple[str, str], ...], bool] = {}
+    """Those of the segments. Promises are many, and the places that they lie in few, each of them one object."""
+    known: dict[int, tuple[bool, Segment]] = {}  # who is kept keeps their number
     found = []
     for each in promises:
-        place = each.segment.values
-        if (lies := known.get(place)) is None:
-            lies = known[place] = any(segment.holds(each.segment) for segment in segments)
-        if lies:
+        place = each.segment
+        if (lies := known.get(id(place))) is None:
+            lies = known[id(place)] = (any(segment.holds(place) for segment in segments), place)
+        if lies[0]:
             found.append(each)
     return found
 
@@ -125,11 +125,14 @@ def lying_in(promises: Iterable[SettledPromise], segments: Sequence[Segment]) ->
 def cells(promises: Iterable[SettledPromise], *, since: float, until: float) -> list[Cell]:
     """Counts by combination of dimension values, of what was settled from `since` to before `until`."""
     counts: dict[Segment, list[int]] = {}
+    known: dict[int, tuple[list[int], Segment]] = {}  # as above: a place is one object, as a rule
     for each in promises:
         if since <= each.at < until:
-            count = counts.setdefault(each.segment, [0, 0])
-            count[0] += 1
-            count[1] += not each.kept
+            place = each.segment
+            if (count := known.get(id(place))) is None:
+                count = known[id(place)] = (counts.setdefault(place, [0, 0]), place)
+            count[0][0] += 1
+            count[0][1] += not each.kept
     return [Cell(segment, total, broken) for segment, (total, broken) in counts.items()]
 
 
@@ -318,7 +321,8 @@ def people(
     What nobody has answered in its grace time at `now` is broken.
     """
     found: dict[str, set[str]] = {"broken": set(), "kept": set()}
-    pairing = Pairing(expectations=expectations)
+    ours: dict[Segment, bool] = {}
+    pairing, places = Pairing(expectations=expectations), Places()
     told: list[Outcome] = []
     for outcome in outcomes:
         if outcome.verdict == "asked":
@@ -331,8 +335,12 @@ def people(
         who = outcome.device or outcome.customer
         if outcome.time < since or not who or outcome.verdict not in found or not is_promise(outcome):
             continue
-        ours = any(segment.holds(segment_of(outcome)) for segment in segments)
-        if ours and not own_error(outcome.service, outcome.reason, outcome.layer):
+        if who in found[outcome.verdict]:
+            continue
+        place = places.of(outcome)
+        if (lies := ours.get(place)) is None:
+            lies = ours[place] = any(segment.holds(place) for segment in segments)
+        if lies and not own_error(outcome.service, outcome.reason, outcome.layer):
             found[outcome.verdict].add(who)
     return len(found["broken"]), len(found["kept"])
 

@@ -24,6 +24,7 @@ from prikkfri.assurance.answers import Answer, IncidentFacts, answer_sheet
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
 from prikkfri.assurance.detection import Settings as Detection
 from prikkfri.assurance.impact import (
+    ROUTE,
     ExposedMessage,
     Hit,
     Holder,
@@ -296,7 +297,7 @@ class Response:
             expectations=self._expectations,
         )
 
-    async def _outcomes(self, since: float, until: float, *, service: str = "") -> list[Outcome]:
+    async def _outcomes(self, since: float, until: float, *, service: str = "", step: str = "") -> list[Outcome]:
         """In the order of time; read in parts, so that many hold nobody up."""
         found: list[Outcome] = []
         last: StoredOutcome | None = None
@@ -304,10 +305,10 @@ class Response:
         while True:
             part = await self._database.read(
                 lambda q, last=last: outcomes_in(
-                    q, since=since, until=until, service=service, after=last, most=self._timing.outcomes_at_once_max
+                    q, since=since, until=until, service=service, step=step, after=last, most=most
                 )  # type: ignore[misc]
             )
-            found += (taken.outcome for taken in part)
+            found += [taken.outcome for taken in part]
             if len(part) < most:
                 return found
             last = part[-1]
@@ -677,16 +678,21 @@ class Response:
             return ()
         scope = Scope(incident.segments, incident.since, evaluation.until(incident, self._clock.now()))
         earlier = incident.since - self._timing.exposed_before_seconds
+        within = [outcome for outcome in outcomes if scope.since <= outcome.time < scope.until]
+        # Whether any went astray only canaries say, and they are few; who went that way is asked when some did.
+        flown = await self._outcomes(earlier, incident.since, service=incident.service, step=ROUTE)
+        astray, surely_none = await asyncio.to_thread(_said_by_canaries, [*flown, *within], scope)
+        if astray is None:
+            return () if surely_none else None
         before = await self._outcomes(earlier, incident.since, service=incident.service)
-        return await asyncio.to_thread(_exposed, before, outcomes, scope)
+        return await asyncio.to_thread(exposure, [*before, *within], astray)
 
 
-def _exposed(before: Sequence[Outcome], outcomes: Sequence[Outcome], scope: Scope) -> Sequence[ExposedMessage] | None:
-    known = [*before, *(outcome for outcome in outcomes if scope.since <= outcome.time < scope.until)]
-    if (astray := misdelivery_scope(known, scope)) is not None:
-        return exposure(known, astray)
+def _said_by_canaries(known: Sequence[Outcome], scope: Scope) -> tuple[Scope | None, bool]:
+    """Where and when messages went astray; and when nothing says that any did, whether that proves that none did."""
+    astray = misdelivery_scope(known, scope)
     # Failing to arrive exposes nobody. That none went astray, only canaries can say.
-    return () if proven(known, scope) else None
+    return astray, astray is None and proven(known, scope)
 
 
 def _told(outcome: Outcome) -> tuple[object, ...]:

@@ -3,7 +3,8 @@
 Signin has one core and one hash thread. Door and playout (one channel), the crowd, and those who are inside are on the
 other. What Argon2id itself allows on that core is measured by a closed loop just before and just after each point of
 the curve, since machines change: a point whose limits do not agree is not valid. Each point runs some times, and the
-median of the valid ones counts. People give up after some seconds, close their connection and are gone.
+median of the valid ones counts. People give up after some seconds, close their connection and are gone: each after
+their own time, drawn without memory as the theory of telephone lines has it (Erlang-A), or all after the same.
 
 At the end of the last point the whole crowd leaves at once, and half of what the machine can take comes instead: how
 soon as many get in as come is the recovery. A plain FastAPI server gets the same crowds in the same run.
@@ -40,7 +41,7 @@ from prikkfri.simulation.bench.machine import Cores
 from prikkfri.simulation.device_key import DeviceKey, DeviceSecret
 from prikkfri.simulation.installation import Installation, free_ports, ports_section
 from prikkfri.simulation.kickoff import ONE_IN_TELEVISIONS
-from prikkfri.simulation.people import TROUBLE, Addresses, Viewer, ViewerRequest, device_pseudonym
+from prikkfri.simulation.people import TROUBLE, Addresses, LineView, Viewer, ViewerRequest, device_pseudonym
 
 CONFIGURATION = """\
 [door]
@@ -57,6 +58,7 @@ number = 1
 """
 PSS_SECONDS = 1.0
 PATIENCE_SECONDS = 10.0
+"""In the mean."""
 AGAIN_SECONDS = 1.0
 """Whoever is refused by the plain server comes again after so long."""
 TIMEOUT_SECONDS = 5.0
@@ -68,8 +70,8 @@ RECOVERY_SECONDS_MAX = 12.0
 INSIDE_PAUSE_SECONDS = 1.0
 
 Say = Callable[[str], None]
-Person = Callable[[int], Awaitable[float]]
-"""Somebody tries to get in; returns when they did. They are cancelled when they lose patience."""
+Person = Callable[[int, float], Awaitable[float]]
+"""Somebody tries to get in for so many seconds; returns when they did. They are cancelled when they lose patience."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class Plan:
     inside: int = 20
     together: bool = False
     """All of ours on one core; the crowd on the other."""
+    alike: bool = False
+    """All give up after the mean time exactly."""
     seed: int = 1
 
     @property
@@ -118,6 +122,7 @@ class Result:
     seconds: float
     rounds: int
     together: bool
+    alike: bool
     others_share: float
     machine: str
 
@@ -153,6 +158,7 @@ class Crowd:
 
     person: Person
     lots: random.Random
+    alike: bool = False
     came: list[Visitor] = field(default_factory=list)
     number: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -181,9 +187,10 @@ class Crowd:
 
     async def _try(self, number: int) -> None:
         at, got_at = time.time(), 0.0
+        patience_s = PATIENCE_SECONDS if self.alike else self.lots.expovariate(1 / PATIENCE_SECONDS)
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                got_at = await self.person(number)
+            async with asyncio.timeout(patience_s):
+                got_at = await self.person(number, patience_s)
         except TimeoutError:
             pass
         finally:
@@ -278,7 +285,7 @@ async def _run(plan: Plan, installation: Installation, cores: Cores, others: Cal
         await asyncio.sleep(plan.seconds)
         idle = machine.quantile([each.ms for each in probe.read(file)], 0.99)
         http = LeanSession()
-        crowd = Crowd(_viewers(people[plan.inside :], http, config, plan.seed), random.Random(plan.seed))
+        crowd = Crowd(_viewers(people[plan.inside :], http, config, plan.seed), random.Random(plan.seed), plan.alike)
         ours = HouseUnderTest(crowd, lambda: _hashes(http, config), lambda: probe.read(file), _nothing)
         try:
             points = await ours.curve(plan, cores, say)
@@ -298,6 +305,7 @@ async def _run(plan: Plan, installation: Installation, cores: Cores, others: Cal
         seconds=plan.seconds,
         rounds=plan.rounds,
         together=plan.together,
+        alike=plan.alike,
         others_share=round(taken, 3),
         machine=machine.described(cores),
     )
@@ -310,13 +318,16 @@ async def _nothing() -> None:
 def _viewers(people: Sequence[demo.Person], http: LeanSession, config: Config, seed: int) -> Person:
     clock, at = SystemClock(), Addresses.of(config)
     session = cast(aiohttp.ClientSession, http)  # as far as viewers use one
+    line = LineView(session, f"{at.door}/line", clock)
 
-    async def person(number: int) -> float:
+    async def person(number: int, patience_s: float) -> float:
         someone = people[number % len(people)]
         key = DeviceSecret() if number % ONE_IN_TELEVISIONS == 0 else DeviceKey()
-        viewer = Viewer(someone, device_pseudonym(number, seed=seed), demo.PASSWORD, session, at, clock, key=key)
+        viewer = Viewer(
+            someone, device_pseudonym(number, seed=seed), demo.PASSWORD, session, at, clock, key=key, line=line
+        )
         asked = await viewer.sign_in(
-            give_up_at=clock.now() + PATIENCE_SECONDS, asked=ViewerRequest(someone.subscriber_id, 0.0)
+            give_up_at=clock.now() + patience_s, asked=ViewerRequest(someone.subscriber_id, 0.0)
         )
         return asked.got_at
 
@@ -360,7 +371,7 @@ async def _plain(plan: Plan, installation: Installation, cores: Cores, say: Say)
         await _until_it_answers(http, url)
 
     http = LeanSession()
-    crowd = Crowd(_plainly(http, url), random.Random(plan.seed))
+    crowd = Crowd(_plainly(http, url), random.Random(plan.seed), plan.alike)
     say("the same before a plain FastAPI server")
     await start()
     inside = [asyncio.create_task(_look(url, fetched)) for _ in range(plan.inside)]
@@ -376,7 +387,7 @@ async def _plain(plan: Plan, installation: Installation, cores: Cores, say: Say)
 
 
 def _plainly(http: LeanSession, url: str) -> Person:
-    async def person(number: int) -> float:
+    async def person(_: int, __: float) -> float:
         document = {"login": "kari@example.no", "password": demo.PASSWORD}
         while True:
             with contextlib.suppress(OSError, TimeoutError):

@@ -154,7 +154,8 @@ class _House:
         self._location = Location(home)
         self._clock, self._parts, self._disturbed = loop.clock, parts, disturbed
         self._told = EveningRecord()
-        self._written = dict.fromkeys(STREAMS, 0)
+        self._written = {stream: Page("", 0, 0, [], 0, 0, 0) for stream in STREAMS}
+        """The last that each role has written."""
         self._areas: dict[str, OthersArea] = {}
         self._running: asyncio.Task[None] | None = None
         self._response: Response | None = None
@@ -193,22 +194,27 @@ class _House:
                 next_one += 1
             for stream, batch in due.items():
                 outcomes = [each.outcome for each in batch]
+                first = self._written[stream].last + 1
                 await journals[stream].append(*outcomes)
-                self._written[stream] += len(outcomes)
+                last = first + len(outcomes) - 1
+                self._written[stream] = Page(journals[stream].incarnation, first, last, outcomes, last, 0, 0)
                 self._told.outcomes += len(outcomes)
                 self._digest.update(encode_batch(outcomes))
 
     def _source(self, stream: str) -> Source:
-        """As the role reads it; where nothing new is written, that is known without asking the disk."""
-        area, seen = self._areas[stream], Page("", 0, 0, [], 0, 0, 0)
+        """As the role reads it; whoever has read all up to the last writing, or that too, need not ask the disk."""
+        area = self._areas[stream]
+        opened = False
 
         async def source(name: str, after: int) -> Page | None:
-            nonlocal seen
-            if seen.incarnation and after == self._written[stream] == seen.newest:
-                return replace(seen, first=after, last=after, outcomes=[])
+            nonlocal opened
+            last = self._written[stream]
+            if opened and after == last.last:
+                return replace(last, first=after, last=after, outcomes=[])
+            if opened and after == last.first - 1:
+                return last
             page = await area.page(name, after)
-            if page is not None:
-                seen = replace(page, outcomes=[])
+            opened = opened or page is not None
             return page
 
         return source

@@ -111,11 +111,13 @@ def _quietly() -> Iterator[None]:
     log = logging.getLogger("prikkfri")
     level, hook = log.level, sys.unraisablehook
     gc.disable()  # whom it takes when would be chance that nobody has drawn
+    gc.freeze()  # and in the end it looks through what is of this world alone
     log.setLevel(logging.CRITICAL + 1)
     sys.unraisablehook = lambda _: None
     try:
         yield
     finally:
+        gc.unfreeze()
         gc.enable()
         log.setLevel(level)
         sys.unraisablehook = hook
@@ -225,7 +227,7 @@ class _House:
 
     def ended(self) -> tuple[Book, RunRecord]:
         """What there is to judge."""
-        self.told.rows = _rows(self.disk.folder / "sms.db")
+        self.told.rows = _rows(self.disk)
         for row in sorted(self.told.rows):
             self.digest.update(repr(row).encode())
         self.told.digest = self.digest.hexdigest()
@@ -242,10 +244,10 @@ class _House:
             if self.life is None or self.life.first.done() or any(each.tells for each in self.partners.values()):
                 continue
             # Whoever closes a database last tidies it up: this one goes with the world.
-            looking = looking or apsw.Connection(str(self.disk.folder / "sms.db"))
+            looking = looking or _opened(self.disk)
             if not looking.execute(_OPEN).fetchone()[0]:  # type: ignore[index]
                 return
-        if (left := [row for row in _rows(self.disk.folder / "sms.db") if row.state in _NO_END]) and self.life:
+        if (left := [row for row in _rows(self.disk) if row.state in _NO_END]) and self.life:
             self.told.unsettled = f"{len(left)} are {' or '.join(sorted({row.state for row in left}))} still"
 
     def _serve(self, name: str) -> None:
@@ -507,6 +509,10 @@ async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
     return await work()
 
 
+def _opened(disk: Disk) -> apsw.Connection:
+    return apsw.Connection(str(disk.folder / "sms.db"), vfs=disk.name)
+
+
 def _commits(found: Mapping[str, bytes], folder: Path) -> int:
     folder.mkdir(exist_ok=True)
     for file in folder.iterdir():
@@ -521,8 +527,8 @@ def _commits(found: Mapping[str, bytes], folder: Path) -> int:
         connection.close()
 
 
-def _rows(file: Path) -> list[Row]:
-    connection = apsw.Connection(str(file))
+def _rows(disk: Disk) -> list[Row]:
+    connection = _opened(disk)
     try:
         found = connection.execute(
             "SELECT id, submission, CASE WHEN parts > 1 THEN part ELSE 0 END, state, doubts + ABS(restored), target,"

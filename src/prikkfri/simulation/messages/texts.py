@@ -89,17 +89,17 @@ def proof_of(number: int, recipient: str) -> str:
 def encode(text: str, coding: int) -> bytes:
     if coding == UCS2:
         return text.encode("utf-16-be")
-    found = bytearray()
-    for letter in text:
-        if letter in _TWO:
-            found += bytes((0x1B, _TWO[letter]))
-        else:
-            found.append(_ONE[letter] if letter in _ONE else ord(letter))
-    return bytes(found)
+    for letter, escaped in _ESCAPED.items():
+        if letter in text:
+            text = text.replace(letter, escaped)
+    return text.encode("latin-1").translate(_WRITTEN)
 
 
-_BACK_ONE = {octet: letter for letter, octet in _ONE.items()}
+_ESCAPED = {letter: f"\x1b{chr(octet)}" for letter, octet in _TWO.items()}
+_WRITTEN = bytes(_ONE.get(chr(octet), octet) for octet in range(256))
+_BACK_ONE = {octet: ord(letter) for letter, octet in _ONE.items()}
 _BACK_TWO = {octet: letter for letter, octet in _TWO.items()}
+_READ = bytes(_BACK_ONE.get(octet, octet) for octet in range(256))
 _ESCAPE = b"\x1b"
 
 
@@ -107,8 +107,8 @@ def decode(octets: bytes, coding: int) -> str:
     if coding == UCS2:
         return octets.decode("utf-16-be", "replace")
     plain, *escaped = octets.split(_ESCAPE)
-    text = plain.decode("latin-1").translate(_BACK_ONE)
+    text = plain.translate(_READ).decode("latin-1")
     for each in escaped:
         if each:  # else it was cut off there
-            text += _BACK_TWO.get(each[0], "?") + each[1:].decode("latin-1").translate(_BACK_ONE)
+            text += _BACK_TWO.get(each[0], "?") + each[1:].translate(_READ).decode("latin-1")
     return text

@@ -46,7 +46,7 @@ class Part(NamedTuple):
 
 
 class Short(NamedTuple):
-    """What is in a submit_sm or deliver_sm (4.4.1, 4.6.1) that a phone would see."""
+    """What is in a submit_sm or deliver_sm (4.4.1, 4.6.1) that a phone would see; of a receipt for whom it is."""
 
     source: str
     destination: str
@@ -58,15 +58,19 @@ class Short(NamedTuple):
 
 
 def short(body: bytes) -> Short:
-    _, place = _string(body, 0)
-    source, place = _string(body, place + 2)
-    destination, place = _string(body, place + 2)
-    esm_class = body[place]
-    _, place = _string(body, place + 3)
-    _, place = _string(body, place)
-    coding, length = body[place + 2], body[place + 4]
-    text = body[place + 5 : place + 5 + length]
-    place += 5 + length
+    begins = body.index(0) + 3
+    ends = body.index(0, begins)
+    source = body[begins:ends].decode("latin-1")
+    begins = ends + 3
+    ends = body.index(0, begins)
+    destination = body[begins:ends].decode("latin-1")
+    esm_class = body[ends + 1]
+    if esm_class & _RECEIPT:
+        return Short(source, destination, 0, b"", None, True)
+    place = body.index(0, body.index(0, ends + 4) + 1)  # behind two times
+    coding, length = body[place + 3], body[place + 5]
+    text = body[place + 6 : place + 6 + length]
+    place += 6 + length
     options: dict[int, bytes] = {}
     while place + 4 <= len(body):
         tag, size = struct.unpack_from(">2H", body, place)
@@ -81,12 +85,7 @@ def short(body: bytes) -> Short:
         part = Part(
             int.from_bytes(options[_SAR_REFERENCE]), options[_SAR_TOTAL][0], options[_SAR_NUMBER][0]
         )  # fmt: skip
-    return Short(source, destination, coding, text, part, bool(esm_class & _RECEIPT))
-
-
-def _string(body: bytes, place: int) -> tuple[str, int]:
-    end = body.index(0, place)
-    return body[place:end].decode("latin-1"), end + 1
+    return Short(source, destination, coding, text, part, False)
 
 
 def _part(head: bytes) -> Part | None:

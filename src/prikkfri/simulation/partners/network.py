@@ -152,6 +152,8 @@ class PartnerNetwork(HandsetNetwork):
     def _hand_in(self, message: ShortMessage) -> None:
         """What comes back, or beside it, as if somebody of this network had sent it."""
         quirks = self.quirks
+        if not (quirks.loop or quirks.transit):
+            return
         sent = structs.replace(message, registered_delivery=0, validity="", tlvs=())
         if self.looped < quirks.loops_max and self._drawn(quirks.loop):
             self.looped += 1

@@ -12,10 +12,12 @@ from typing import Literal
 from msgspec import structs
 
 from prikkfri.protocols.smpp.pdu import HEADER, RESPONSE, Command, ShortMessage, Status, Tag, Tlv, encode_body
-from prikkfri.protocols.smpp.receipt import MessageState, Receipt, receipt_message
+from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.protocols.smpp.text import DataCoding
 from prikkfri.protocols.smpp.times import format_minute
 
+_MARKED = 0x04
+"""5.2.12: esm_class of a receipt."""
 _GSM_NETWORK = 3
 """5.3.2.31: the kind of network that speaks of an error."""
 _NATIONAL = 2
@@ -127,16 +129,22 @@ def response_octets(quirks: Quirks, sequence: int, status: int, identity: str) -
 
 def receipt_body(quirks: Quirks, number: int, state: MessageState, message: ShortMessage, now: float) -> bytes:
     """The body of the `deliver_sm`, or `data_sm`, that tells what became of a message."""
-    told = receipt_message(Receipt("0", state), message, submitted=now, done=now)
     octets = _text(quirks, number, state, now)
-    told = structs.replace(
-        told,
-        esm_class=told.esm_class if quirks.marked else 0,
+    told = ShortMessage(
+        source=message.destination,
+        destination=message.source,
         octets=octets,
         data_coding=DataCoding.UCS_2 if quirks.wide else DataCoding.GSM,
+        esm_class=_MARKED if quirks.marked else 0,
+        source_ton=message.destination_ton,
+        source_npi=message.destination_npi,
+        destination_ton=message.source_ton,
+        destination_npi=message.source_npi,
+        service_type=message.service_type,
         tlvs=_parameters(quirks, number, state, message),
-        **_addresses(quirks, message),
     )
+    if quirks.addresses != "as-sent":
+        told = structs.replace(told, **_addresses(quirks, message))
     if quirks.carrier == "data_sm":
         return _data_body(told)
     if quirks.carrier == "message_payload" or len(octets) > _OCTETS_MAX:
@@ -146,7 +154,7 @@ def receipt_body(quirks: Quirks, number: int, state: MessageState, message: Shor
 
 def _text(quirks: Quirks, number: int, state: MessageState, now: float) -> bytes:
     """Appendix B, as far as the partner has read it."""
-    word = quirks.words.get(state.name) or _BOOK_WORDS[state]
+    word = (quirks.words and quirks.words.get(state.name)) or _BOOK_WORDS[state]
     at = format_minute(now)
     text = f"sub:001 dlvrd:{int(state is MessageState.DELIVERED):03} submit date:{at} done date:{at}"
     if quirks.id_in in ("both", "text"):

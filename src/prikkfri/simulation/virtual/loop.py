@@ -8,7 +8,6 @@ import asyncio
 import contextvars
 import heapq
 import random
-import selectors
 from asyncio import events
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
@@ -18,31 +17,13 @@ from typing import Any
 from prikkfri.clock import LoopWaits
 
 
-class _Leap(selectors.SelectSelector):
-    """Where the loop would wait, time leaps."""
-
-    leap: Callable[[float], None]
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise RuntimeError("everybody waits for something that nobody will bring")
-        if timeout > 0:
-            self.leap(timeout)
-        return []
-
-
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Its time is virtual; `clock` tells it to others."""
 
     def __init__(self, begins: float) -> None:
         self._virtual_seconds = 0.0
-        selector = _Leap()
-        selector.leap = self._leap
-        super().__init__(selector)
+        super().__init__()
         self.clock = VirtualClock(self, begins)
-
-    def _leap(self, seconds: float) -> None:
-        self._virtual_seconds += seconds
 
     def time(self) -> float:
         return self._virtual_seconds
@@ -53,6 +34,28 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future: asyncio.Future[Any] = self.create_future()
         _run(future, function, arguments)
         return future
+
+    def _run_once(self) -> None:
+        """The loop's own, without a look at the world outside: time leaps to the next call when none is ready."""
+        ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]
+        while scheduled and scheduled[0]._cancelled:
+            heapq.heappop(scheduled)._scheduled = False
+        if not ready and not self._stopping:  # type: ignore[attr-defined]
+            if not scheduled:
+                raise RuntimeError("everybody waits for something that nobody will bring")
+            self._virtual_seconds += max(0.0, scheduled[0]._when - self._virtual_seconds)
+        until = self._virtual_seconds + self._clock_resolution  # type: ignore[attr-defined]
+        while scheduled and scheduled[0]._when < until:
+            handle = heapq.heappop(scheduled)
+            handle._scheduled = False
+            ready.append(handle)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It goes when its time comes."""
 
 
 class VirtualClock(LoopWaits):
@@ -136,6 +139,37 @@ def life_of(context: contextvars.Context | None) -> Life | None:
     return _LIFE.get() if context is None else context.get(_LIFE)
 
 
+class _Handle(events.Handle):
+    """The loop's own, made in one step."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, callback: Callable[..., Any], args: Any, loop: "DrawnLoop", context: contextvars.Context | None
+    ) -> None:
+        self._context = contextvars.copy_context() if context is None else context
+        self._loop = loop
+        self._callback, self._args = callback, args
+        self._cancelled = False
+        self._repr = self._source_traceback = None
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._callback = self._args = None  # type: ignore[assignment]
+
+
+class _Timer(_Handle, events.TimerHandle):
+    __slots__ = ()
+
+    def __init__(
+        self, when: float, callback: Callable[..., Any], args: Any, loop: "DrawnLoop",
+        context: contextvars.Context | None,
+    ) -> None:  # fmt: skip
+        super().__init__(callback, args, loop, context)
+        self._when = when
+        self._scheduled = False
+
+
 class DrawnLoop(VirtualLoop):
     """The same for the same seed: of the tasks that are ready any may be first, and a thread takes its time."""
 
@@ -144,6 +178,8 @@ class DrawnLoop(VirtualLoop):
         super().__init__(begins)
         self._chance = chance
         self._calls, self._calls_max = 0, calls_max
+        self._timers: list[tuple[float, _Timer]] = []
+        """A heap."""
         self.thread_seconds: Callable[[], float] = lambda: 0.0
         """How long the next work of a thread takes."""
         self._tasks_begun = 0
@@ -161,26 +197,25 @@ class DrawnLoop(VirtualLoop):
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
-        life = life_of(context)
+        life = _LIFE.get() if context is None else context.get(_LIFE)
         if life is not None:
             life.steps += 1
             if life.steps == life.ends_at_step:
                 life.kill()
             if life.dead:
                 return _nothing(self)
-        handle = events.Handle(callback, args, self, context)
+        handle = _Handle(callback, args, self, context)
         self._ready.append(handle)  # type: ignore[attr-defined]
         return handle
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
-        life = life_of(context)
+        life = _LIFE.get() if context is None else context.get(_LIFE)
         if life is not None and life.dead:
             return _never(self, when)
-        timer = events.TimerHandle(when, callback, args, self, context)
-        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
-        timer._scheduled = True  # type: ignore[attr-defined]
+        timer = _Timer(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, timer))
         return timer
 
     def call_later(  # type: ignore[override]
@@ -197,17 +232,16 @@ class DrawnLoop(VirtualLoop):
 
     def _run_once(self) -> None:
         """The loop's own, without a look at the world outside: time leaps to the next call when none is ready."""
-        ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]
-        while scheduled and scheduled[0]._cancelled:
-            heapq.heappop(scheduled)._scheduled = False
+        ready, timers = self._ready, self._timers  # type: ignore[attr-defined]
+        while timers and timers[0][1]._cancelled:
+            heapq.heappop(timers)
         if not ready and not self._stopping:  # type: ignore[attr-defined]
-            if not scheduled:
+            if not timers:
                 raise RuntimeError("everybody waits for something that nobody will bring")
-            self._virtual_seconds = max(self._virtual_seconds, scheduled[0]._when)
-        while scheduled and scheduled[0]._when <= self._virtual_seconds:
-            handle = heapq.heappop(scheduled)
-            handle._scheduled = False
-            ready.append(handle)
+            self._virtual_seconds = max(self._virtual_seconds, timers[0][0])
+        now = self._virtual_seconds
+        while timers and timers[0][0] <= now:
+            ready.append(heapq.heappop(timers)[1])
         calls = len(ready)
         if calls > 1:
             self._shuffle(ready)
@@ -216,8 +250,14 @@ class DrawnLoop(VirtualLoop):
             raise NeverEnds(f"after {self._calls} calls and {self._virtual_seconds:.0f} s it goes on still")
         for _ in range(calls):
             handle = ready.popleft()
-            if not handle._cancelled:
-                handle._run()
+            if handle._cancelled:
+                continue
+            try:
+                handle._context.run(handle._callback, *handle._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self.call_exception_handler({"message": "a callback failed", "exception": error})
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """It goes when its time comes."""
@@ -234,7 +274,7 @@ class DrawnLoop(VirtualLoop):
 
     def forget(self, life: Life) -> None:
         """What waits to be called for a life is never called."""
-        for handle in (*self._ready, *self._scheduled):  # type: ignore[attr-defined]
+        for handle in (*self._ready, *(timer for _, timer in self._timers)):  # type: ignore[attr-defined]
             if handle._context is not None and life_of(handle._context) is life:
                 handle.cancel()
 

@@ -178,12 +178,14 @@ class Pipe(asyncio.Transport):
         return self.address if name == "peername" else default
 
     def write(self, data: Any) -> None:
-        if self.dead or self._closing or self.peer._lost:
+        peer = self.peer
+        if self.dead or self._closing or peer._lost:
             return
         self._network.said(self, data)
-        self.peer._unread += data
-        self.peer._arrive_later()
-        if not self._paused and len(self.peer._unread) > HIGH_WATER_OCTETS:
+        peer._unread += data
+        if not peer._underway:
+            peer._arrive_later()
+        if not self._paused and len(peer._unread) > HIGH_WATER_OCTETS:
             self._paused = True
             self.protocol.pause_writing()
 

@@ -15,6 +15,8 @@ RECOVERED_SHARE = 0.9
 MACHINE_USED_MIN = 0.95
 OUTSTANDING_SECONDS_MAX = 2.0
 STATE_BYTES_MAX = 10_000_000
+SETTLED_SECONDS = 5.0
+GOODPUT_SHARE_MIN = 0.85
 HONEST_SHARE_MIN = 0.95
 RECOVERY_SECONDS_MAX = 5.0
 MEDIAN_SECONDS_MAX = {"leaving_12": 5.0, "leaving_45": 7.0}
@@ -40,6 +42,7 @@ class Result:
     passes_outstanding_s: float
     bots_30: dict[str, float]
     all_leave_recovery_s: float
+    ten_times: dict[str, float]
     forged_admitted: int
     repeated_admitted: int
     tickets_per_cpu_s: float
@@ -56,6 +59,7 @@ class Result:
             and self.state_bytes < STATE_BYTES_MAX
             and self.bots_30["honest_share"] > HONEST_SHARE_MIN
             and self.all_leave_recovery_s <= RECOVERY_SECONDS_MAX
+            and self.ten_times["goodput_share"] >= GOODPUT_SHARE_MIN
         )
 
 
@@ -95,6 +99,15 @@ def machine_used(evening: Evening) -> float:
     return round(sum(done for done, _ in used) / able, 4) if able else 1.0
 
 
+def goodput_share(evening: Evening, scene: Scene) -> float:
+    """Sign-ins of people who were still there, as a share of what signin could take while they came, but for the first
+    seconds of the crowd."""
+    begins, ends = CALM_SECONDS + SETTLED_SECONDS, float(evening.came_at[-1])
+    done = (evening.signed_in_at >= begins) & (evening.signed_in_at < ends)
+    useful = int(np.sum(done & (evening.signed_in_at < evening.leaves_at)))
+    return round(useful / (scene.capacity_per_second * (ends - begins)), 4)
+
+
 def outstanding_s(evening: Evening) -> float:
     """The most passes of honest people that were given and not spent, in seconds of capacity."""
     return round(max(seconds for _, seconds in evening.outstanding_s), 2)
@@ -122,6 +135,7 @@ def document(result: Result) -> dict[str, Any]:
         "passes_outstanding_s": result.passes_outstanding_s,
         "bots_30": result.bots_30,
         "all_leave_recovery_s": result.all_leave_recovery_s,
+        "ten_times": result.ten_times,
         "forged_admitted": result.forged_admitted,
         "repeated_admitted": result.repeated_admitted,
         "tickets_per_cpu_s": result.tickets_per_cpu_s,

@@ -1,4 +1,4 @@
-"""`prikkfri simulate waiting-room`: four crowds before the real line, and forgers before the real door."""
+"""`prikkfri simulate waiting-room`: five crowds before the real line, and forgers before the real door."""
 
 import asyncio
 import base64
@@ -27,6 +27,8 @@ PEOPLE_PER_CAPACITY = 500
 """The crowd is what signin takes in so many seconds."""
 PEOPLE_OF_SMALLER_SCENES = 5
 """Bots are drawn with a fifth of the people."""
+PATIENCE_SECONDS = 10.0
+"""In the mean, of those who come ten times as fast as they can be let in."""
 FORGED = 2_000
 REPEATED = 200
 TICKETS_TIMED = 20_000
@@ -40,6 +42,7 @@ def scenes(people: int, seed: int) -> dict[str, Scene]:
         "leaving_45": Scene(people, capacity, leaving=0.45, seed=seed + 1),
         "bots_30": Scene(fewer, smaller, bots=0.3, seed=seed + 2),
         "all_leave": Scene(people, capacity, all_leave_after_s=60.0, seed=seed + 3),
+        "ten_times": Scene(people, capacity, load_x=10.0, patience_s=PATIENCE_SECONDS, seed=seed + 4),
     }
 
 
@@ -62,6 +65,7 @@ def simulate(people: int, seed: int, say: Callable[[str], None]) -> Result:
         passes_outstanding_s=max(judging.outstanding_s(evening) for evening in leaving),
         bots_30={"honest_share": judging.machine_used(evenings["bots_30"])},
         all_leave_recovery_s=judging.recovery_s(evenings["all_leave"], drawn["all_leave"], LATER_SHARE),
+        ten_times={"goodput_share": judging.goodput_share(evenings["ten_times"], drawn["ten_times"])},
         forged_admitted=forged,
         repeated_admitted=repeated,
         tickets_per_cpu_s=tickets,

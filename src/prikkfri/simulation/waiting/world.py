@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prikkfri.door.timing import Timing
-from prikkfri.door.waiting_room import LOOK_SECONDS, POLL_SHARE, Capacity, Line
+from prikkfri.door.waiting_room import LOOK_SECONDS, LOOK_SECONDS_MIN, LOOK_SHARE, POLL_SHARE, Capacity, Line
 
 TICK_SECONDS = 0.05
 CALM_SECONDS = 5.0
@@ -50,6 +50,10 @@ class Scene:
     """What signin says of its capacity, as a share of it, from a time on."""
     capacity_from: tuple[tuple[float, float], ...] = ()
     """Its capacity, as a share, from a time on."""
+    load_x: float | None = None
+    """People come evenly, so many times the capacity, and not in one rush."""
+    patience_s: float | None = None
+    """In the mean, after which everybody leaves, memoryless, whatever they are told."""
     patience: str = "of-the-wait"
     """How leavers are patient: for a part of their own wait, or ("alike") for a part of the whole evening."""
     seed: int = 1
@@ -60,6 +64,8 @@ class Evening:
     """What came of it, by the people's own watch."""
 
     came_at: Floats
+    leaves_at: Floats
+    """Unless they have signed in before; endless: they stay."""
     called_at: Floats
     """NaN: never."""
     late_s: Floats
@@ -91,7 +97,11 @@ class World:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self._lots = lots = np.random.default_rng(scene.seed)
-        crowd = np.sort(CALM_SECONDS + lots.gamma(2.0, scene.rush_s / 2, scene.people))
+        if scene.load_x is None:
+            crowd = np.sort(CALM_SECONDS + lots.gamma(2.0, scene.rush_s / 2, scene.people))
+        else:
+            apart_s = lots.exponential(1 / (scene.load_x * scene.capacity_per_second), scene.people)
+            crowd = CALM_SECONDS + np.cumsum(apart_s)
         calm = lots.uniform(1.5, CALM_SECONDS, int(0.2 * scene.capacity_per_second * (CALM_SECONDS - 1.5)))
         later = np.empty(0)
         if scene.all_leave_after_s is not None:
@@ -107,21 +117,24 @@ class World:
         self._leaves_at = np.where(leaves, came + lots.random(people) * span, np.inf)
         if scene.all_leave_after_s is not None:
             self._leaves_at[came < left] = np.minimum(self._leaves_at[came < left], left)
+        if scene.patience_s is not None:
+            self._leaves_at = came + lots.exponential(scene.patience_s, people)
         self._late = np.where(lots.random(people) < LATE_SHARE, 1.0, 0.0)
         self._came = came
         self._position = np.full(people, np.nan)
         self._due = np.full(people, np.nan)
         self._asks_at = came.copy()
-        self._looks_in = lots.integers(0, int(LOOK_SECONDS), people)
+        self._looks_at = came + lots.random(people) * LOOK_SECONDS
         self._lottery = lots.random(people)
         nan = np.full(people, np.nan)
         bot = lots.random(people) < scene.bots
-        self.evening = Evening(came, nan.copy(), np.zeros(people), nan.copy(), bot, self._late > 0)
+        self.evening = Evening(came, self._leaves_at, nan.copy(), np.zeros(people), nan.copy(), bot, self._late > 0)
         self._landing: dict[int, list[tuple[Numbers, Floats]]] = {}
         self._at_signin: list[tuple[Floats, Numbers]] = []
         self._queue: list[Numbers] = []
         self._queued = 0
         self._line = Line(0.0, 0.0)
+        self._parked = np.empty(0, np.int64)
         self._spent = 0
         self._serving = 0.0
         self._given = self._given_honest = 0
@@ -150,6 +163,7 @@ class World:
                 evening.state_bytes = max(evening.state_bytes, line.state_bytes)
                 done = capable = 0.0
             line.moved(now)
+            self._wake(now, tick)
             self._answer(tick)
             served = self._serve(now, capacity)
             done, capable = done + served, capable + capacity * TICK_SECONDS
@@ -173,6 +187,15 @@ class World:
         for begin, end in zip(starts, [*starts[1:], len(ticks)], strict=True):
             self._landing.setdefault(int(ticks[begin]), []).append((who[begin:end], at[begin:end]))
 
+    def _wake(self, now: float, tick: int) -> None:
+        """Those whose answers are held back are called when the front has passed them."""
+        parked = self._parked
+        waits = (self._asks_at[parked] > now) & (self._leaves_at[parked] > now)
+        called = waits & (self._position[parked] < self._line.called_below())
+        if called.any():
+            self._land(parked[called], np.full(int(called.sum()), now))
+        self._parked = parked[waits & ~called]
+
     def _message_s(self, number: int) -> Floats:
         seconds = MESSAGE_SECONDS * np.exp(MESSAGE_SPREAD * self._lots.standard_normal(number))
         seconds += RESENT_SECONDS * (self._lots.random(number) < RESENT_SHARE)
@@ -191,6 +214,7 @@ class World:
         who, at = who[order], at[order]
         line, position, due, lottery = self._line, self._position, self._due, self._lottery
         pauses: list[float] = []
+        waits: list[float] = []
         held: list[bool] = []
         positions: list[float] = position[who].tolist()
         dues: list[float] = due[who].tolist()
@@ -198,6 +222,7 @@ class World:
         for index, now in enumerate(at.tolist()):
             stands, was_due = positions[index], dues[index]
             held.append(False)
+            waits.append(np.inf)
             if stands != stands:  # has no position yet
                 if line.at_once():
                     pauses.append(-1.0)
@@ -215,13 +240,16 @@ class World:
             place, dues[index] = line.told(stands, now)
             pauses.append(place.poll_after_s)
             held[-1] = place.held
+            waits[-1] = np.inf if place.wait_s is None else place.wait_s
         self.evening.requests += len(who)
         position[who], due[who] = positions, dues
+        self._looks_at[who] = at + np.clip(LOOK_SHARE * np.array(waits), LOOK_SECONDS_MIN, LOOK_SECONDS)
         pause = np.array(pauses)
         called = pause < 0
         self._call(who[called], at[called])
         who, at, pause, stays = who[~called], at[~called], pause[~called], np.array(held, np.bool_)[~called]
         self._land(who[stays], at[stays] + pause[stays])
+        self._parked = np.union1d(self._parked, who[stays])
         who, at, pause = who[~stays], at[~stays], pause[~stays]
         late = self._late[who] * self._lots.random(len(who)) * LATE_SECONDS_MAX
         self.evening.late_s[who] = late
@@ -272,13 +300,14 @@ class World:
         turns = self._line.turns()
         if not turns:
             return
-        mine = np.flatnonzero(self._looks_in == int(now) % int(LOOK_SECONDS))
+        mine = np.flatnonzero(self._looks_at <= now)
         standing = ~np.isnan(self._due[mine]) & np.isnan(self.evening.called_at[mine]) & (self._leaves_at[mine] > now)
         mine = mine[standing]
         if not len(mine):
             return
         positions, _, waits = zip(*turns, strict=True)
         shown = np.interp(self._position[mine], positions, waits)
+        self._looks_at[mine] = now + np.clip(LOOK_SHARE * shown, LOOK_SECONDS_MIN, LOOK_SECONDS)
         seen = self._watching[mine]
         self.evening.shown.append((mine[seen], now, shown[seen]))
         sooner = (self._asks_at[mine] > now + shown) & (self._late[mine] == 0)

@@ -27,7 +27,11 @@ const NO_PASS = ["not-your-pass", "pass-spent"]; // one goes to the door for ano
 const WHY_OF_STATUS = { 400: "wrong", 401: "wrong", 403: "noSubscription", 429: "tooMany" };
 const PASS_SECONDS_MIN = 5; // a pass with less left is not worth a try
 const ARRIVAL_SECONDS_MAX = 1.2; // for the look whether there is a line
-const LOOK_SECONDS = 3.2; // how often one who waits looks where the front is; with the spread, at least every 4 s
+// How often one who waits looks where the front is, with the spread: every 4 s at least; near their turn after a quarter
+// of the wait that they saw last.
+const LOOK_SECONDS = 3.2;
+const LOOK_SECONDS_MIN = 0.8;
+const LOOK_SHARE = 0.2;
 const SOONER_SHARE = 0.8; // of the wait seen, after which to ask when the turn comes sooner than told
 const RENEWAL_SECONDS_MAX = 6 * 3600; // a timer never sleeps longer: devices suspend, clocks are set
 const now = () => Date.now() / 1000;
@@ -143,7 +147,7 @@ export function makeSession(roles, onChange, programmeEnds = () => null) {
         }
         keepPlace(next);
         lookSoon(next);
-      }, spread(LOOK_SECONDS) * 1000);
+      }, spread(Math.min(LOOK_SECONDS, Math.max(LOOK_SECONDS_MIN, LOOK_SHARE * (next.turnAt - now())))) * 1000);
     }
 
     try {
