@@ -267,7 +267,9 @@ async def test_a_receipt_that_would_tell_of_another_is_kept_back_and_told_later(
         link.answer(request, Status.INVALID_DESTINATION, MessageResponse())
         await at.until("SELECT COUNT(*) FROM sms_event WHERE event = 'receipt-kept-back'", 1)
         assert await at.fetch("SELECT receipt FROM sms_message") == [("waiting",)]
-        [(tried_at,)] = await at.fetch("SELECT time FROM sms_event WHERE event = 'receipt-kept-back'")
+        kept_back = await at.fetch("SELECT time, detail FROM sms_event WHERE event = 'receipt-kept-back'")
+        [(tried_at, why)] = kept_back
+        assert why == "what was to be written differed from what it was to tell"
         assert await at.fetch("SELECT receipt_at FROM sms_message") == [(tried_at + HURRIED.receipt_retry_seconds,)]
         await at.nothing_more_for_account(client, link)
         wrong.clear()
