@@ -1,0 +1,239 @@
+"""What the line tells, in figures: who steers it, who asks when, what a door that starts anew has to know."""
+
+from itertools import pairwise
+
+import pytest
+
+from prikkfri.door import forecast
+from prikkfri.door.steering import ROOM_WINDOWS, OrderRequest, Steering, apply_order
+from prikkfri.door.waiting_room import UNDER_WAY_SECONDS, Capacity, Line, Place
+
+START = 1_000_000.0
+NUMBER = int((START - 60) * 64)
+CALM = Capacity(100.0, 0.5, 0)
+
+
+def line_of(people: int = 0, *, per_second: float = 10.0, spent: float | None = None) -> Line:
+    """A line that signin has just been heard for, in which so many have stood for a while."""
+    line = Line(float(NUMBER), START, [(NUMBER, people)] if people else [])
+    line.heard(Capacity(per_second, 0.7, spent), START)
+    return line
+
+
+def steered(line: Line, kind: str, now: float = START, **more: object) -> None:
+    wanted = OrderRequest(kind, "Kari", line.steering.number, sure=True, **more)  # type: ignore[arg-type]
+    after = apply_order(line.steering, wanted, now=now, rate_max=1_000.0)
+    assert isinstance(after, Steering), after
+    line.steer(after, now)
+
+
+def calm(now: float, *, spent: float) -> Capacity:
+    return Capacity(100.0, 0.5, spent)
+
+
+def test_passes_that_were_given_and_spent_are_told_as_they_fade_and_those_that_are_out() -> None:
+    line = Line(float(NUMBER), START)
+    line.heard(CALM, START)
+    line.moved(START + 1)
+    assert [line.at_once() for _ in range(90)] == [True] * 90
+    line.heard(calm(START + 1, spent=30), START + 1)
+    told = line.measure()
+    assert (told.passes_out, told.given_per_second, told.spent_per_second) == (90, 0.0, 2.0)
+    line.heard(calm(START + 3, spent=30), START + 3)  # what was given until 1.5 s and the wait before it is due
+    told = line.measure()
+    assert told.passes_out == 64 and told.given_per_second == pytest.approx(90 / 15)
+    assert told.spent_per_second == pytest.approx(30 * 13 / 15 / 15)
+    assert told.unspent_share == pytest.approx(1 - (26 + 101) / (90 + 101))
+    assert (told.waiting, told.machine_per_second, told.wait_s, told.absent_share) == (0, 100.0, 0.0, 0.0)
+    assert told.silent_since is None
+    line.heard(calm(START + 5, spent=120), START + 5)
+    assert line.measure().passes_out == 0, "more were spent than are known to have been given"
+    line.moved(START + 9)
+    silent = line.measure()
+    assert (silent.silent_since, silent.machine_per_second, silent.wait_s) == (START + 5, 0.0, None)
+
+
+def test_those_called_who_do_not_come_are_a_share_of_those_called() -> None:
+    line = line_of(10_000)
+    for half in range(1, 60):
+        line.moved(START + half / 2)
+        line.heard(Capacity(10.0, 0.7, None), START + half / 2)
+    assert 0.5 < line.measure().absent_share <= 0.9
+    assert line.measure().waiting == int(line.waiting) > 5_000
+
+
+def test_whoever_gets_in_while_everybody_does_has_a_pass_and_is_counted_once() -> None:
+    line = line_of(5, spent=0)
+    steered(line, "open")
+    assert line.at_once() and line.at_once() and line.let_in(line.front + 9) and line.let_in(line.front)
+    assert line.measure().passes_out == 4 and line.called_below() == float("inf")
+
+
+def test_a_front_calls_those_before_it_at_once_and_whoever_stands_at_it_with_the_next_step() -> None:
+    line = line_of(5)
+    assert line.let_in(line.front - 0.5) and not line.let_in(line.front)
+    line.moved(START + 1)
+    assert line.let_in(line.front)
+
+
+def test_no_more_are_let_in_in_debt_than_may_come_in_a_second() -> None:
+    line = line_of(50)
+    assert [line.let_in(line.front - 0.5) for _ in range(12)] == [True] * 10 + [False] * 2
+    assert line.passes == -10
+
+
+def called(line: Line, seconds: float, *, come: float) -> int:
+    """The line moves, and of those called so many come; how many passes they got."""
+    came, got = 0.0, 0
+    for step in range(1, int(seconds * 5) + 1):
+        before, now = line.waiting, START + step / 5
+        line.moved(now)
+        came += come * (before - line.waiting)
+        while came >= 1:
+            assert line.let_in(line.front - 1)
+            came, got = came - 1, got + 1
+        if step % 5 == 0:
+            line.heard(Capacity(10.0, 0.7, None), now)
+    return got
+
+
+@pytest.mark.parametrize(
+    ("seconds", "owed", "people"),
+    [(0.1, 0, 1.05), (0.1, 1, 1.0), (0.1, 6, 0.5), (0.1, 10, 0.1), (0.5, 0, 6.25), (0.5, 5, 5.0), (1.0, 0, 15.0),
+     (0.2, 12, 0.0), (2.0, 0, 15.0)],
+)  # fmt: skip
+def test_a_front_moves_by_the_rate_by_half_of_what_is_left_more_and_by_all_that_is_owed_less(
+    seconds: float, owed: int, people: float
+) -> None:
+    """At ten a second; of a door that was frozen by one second's."""
+    line = line_of(1_000)
+    for _ in range(min(owed, 10)):
+        assert line.let_in(line.front - 0.5)
+    if owed > 10:
+        line.heard(Capacity(5.0, 0.7, None), START)
+    line.moved(START + seconds)
+    assert 1_000 - line.waiting == pytest.approx(people, rel=1e-4)
+
+
+def test_each_who_comes_is_one_of_those_called() -> None:
+    line = line_of(10_000)
+    called(line, 4.4, come=0.0)
+    shares = [line.coming]
+    for _ in range(3):
+        assert line.let_in(line.front - 1)
+        shares.append(line.coming)
+    one = shares[0] / (1 + UNDER_WAY_SECONDS * 10)
+    assert 0.1 < shares[0] < 0.9 and [b - a for a, b in pairwise(shares)] == pytest.approx([one] * 3)
+
+
+@pytest.mark.parametrize("come", [0.4, 0.8])
+def test_a_wait_is_shorter_by_the_share_of_those_who_do_not_come(come: float) -> None:
+    line = line_of(100_000)
+    assert called(line, 40.0, come=come) == pytest.approx(400, rel=0.15), "as many get in as if all had come"
+    assert line.wait_s(999) == pytest.approx(100 * come, rel=0.15)
+    assert line.coming == pytest.approx(come, rel=0.15)
+
+
+def test_with_one_who_waits_nobody_gets_in_at_once_and_whoever_comes_waits() -> None:
+    line = line_of()
+    line.moved(START + 1)
+    assert line.passes == 10 and line.wait_of_whoever_comes_s() == 0.0
+    for _ in range(9):
+        assert line.at_once()
+    assert line.passes == 1 and line.wait_of_whoever_comes_s() == 0.0
+    line.joined(0.5, START + 1)
+    assert line.waiting == 1 and not line.at_once()
+    assert line.wait_of_whoever_comes_s() == forecast.wait_s(1, 10.0, 1.0, 0.0) > 0
+    other = line_of()
+    other.moved(START + 1)
+    for _ in range(10):
+        assert other.at_once()
+    assert other.passes == 0 and other.wait_of_whoever_comes_s() == forecast.wait_s(1, 10.0, 1.0, 0.0)
+
+
+def test_a_wait_is_that_of_those_before_and_oneself_also_where_one_a_second_gets_in() -> None:
+    for per_second in (10.0, 1.0):
+        line = line_of(100, per_second=per_second)
+        assert line.wait_s(9) == forecast.wait_s(10, per_second, 1.0, 0.0) == pytest.approx(10 / per_second)
+    assert line_of(100, per_second=0.0).wait_s(9) is None
+
+
+def test_while_the_line_stands_the_more_wait_the_later_each_asks() -> None:
+    for people, seconds in ((5, 1.0), (1_500, 1.5), (30_000, 30.0), (1_000_000, 120.0)):
+        line = line_of(people)
+        steered(line, "pause", reason="fault")
+        assert line.place(line.front) == Place(1, None, seconds, False)
+
+
+@pytest.mark.parametrize(("per_second", "ahead", "held"), [(8.0, 29, True), (8.0, 30, False), (80.0, 99, True)])
+def test_an_answer_is_held_back_where_the_next_question_would_come_within_a_second_and_a_half(
+    per_second: float, ahead: int, held: bool
+) -> None:
+    """0.4 of 30/8 s are 1.5 s."""
+    line = line_of(128, per_second=per_second)
+    position, empty = line.front + ahead / 128, line.state_bytes
+    place, due = line.told(position, START)
+    assert place.ahead == ahead + 1 and place.held is held
+    assert due == START + place.poll_after_s + (0.0 if held else 0.1)
+    told = line.state_bytes
+    assert told > empty
+    line.landed(position, due)
+    assert (line.state_bytes < told) is held, "nobody is held any more"
+
+
+def test_what_a_door_that_starts_anew_has_to_know() -> None:
+    line = line_of(7)
+    assert line.state() == {"front": float(NUMBER), "windows": [(NUMBER, 7)]}
+    again = Line(line.state()["front"], START + 5, line.state()["windows"])
+    assert (again.waiting, again.state(), again.name) == (7, line.state(), int(START + 5))
+
+
+def test_turns_are_told_from_the_front_to_the_end() -> None:
+    line = Line(NUMBER - 100.0, START, [(NUMBER, 100)])
+    line.heard(Capacity(10.0, 0.7, None), START)
+    turns = line.turns()
+    assert turns[0] == (NUMBER - 100.0, 0, line.wait_s(0)) and turns[-1] == (NUMBER + 1.0, 100, line.wait_s(100))
+    assert turns[1:-1] == [(NUMBER + 0.5, 50, line.wait_s(50))]
+
+
+@pytest.mark.parametrize("before", [0, 1, 5])
+def test_with_a_room_both_sides_of_its_edge_are_told_behind_those_before_it(before: int) -> None:
+    line = line_of(before)
+    steered(line, "schedule", opens_at=START + 60)
+    room = line.steering.closed_room
+    assert room is not None
+    for lot in range(4):
+        line.joined_room(room.first + lot + 0.5, START)
+        line.came_back(room.first + lot + 0.5, START)
+    line.moved(START + 0.06)
+    stand = line.waiting - 4
+    turns = line.turns()
+    assert [turn[0] for turn in turns] == sorted(turn[0] for turn in turns) and turns[0][0] == line.front
+    edge = [(ahead, wait_s) for position, ahead, wait_s in turns if position == room.first]
+    inside = (int(stand), line.wait_s(stand))
+    assert inside in edge and len(edge) >= 1 + (stand > 0)
+    if stand > 0:
+        assert edge[0] == (int(stand), pytest.approx((stand + 1) / 10, rel=0.2))
+    opens_in = START + 60 - (START + 0.06)
+    assert inside[1] == pytest.approx(opens_in + 0.1) and line.wait_of_whoever_comes_s() >= opens_in  # type: ignore[operator]
+
+
+def test_in_a_room_each_asks_after_its_opening_by_what_is_behind_that_and_in_a_long_one_by_their_lot() -> None:
+    line = line_of()
+    steered(line, "schedule", opens_at=START + 400)
+    room = line.steering.closed_room
+    assert room is not None
+    far = room.first + ROOM_WINDOWS / 2
+    for _ in range(100):
+        line.joined_room(far, START)
+        line.came_back(far, START)
+    for seconds, asks in ((100.0, 300 + 0.4 * 0.1), (99.0, 301 - 150.0)):
+        line.heard(Capacity(10.0, 0.7, None), START + seconds)
+        line.moved(START + seconds)
+        assert line.place(far).poll_after_s == pytest.approx(asks, abs=0.01)
+        line = line_of()
+        steered(line, "schedule", opens_at=START + 400)
+    line.heard(Capacity(10.0, 0.7, None), START + 399.5)
+    line.moved(START + 399.5)
+    room = line.steering.closed_room
+    assert room is not None and line.wait_s(0) == pytest.approx(0.5 + 0.1)
