@@ -170,7 +170,7 @@ async def test_what_cannot_be_reported_now_is_reported_later(
         at.engine.refusal = StorageUnavailable("the disk is full")
         at.engine.held_where = ""
         at.engine.go_on.set()
-        await eventually(lambda: "nothing more can be sent" in caplog.text)
+        await eventually(lambda: "link:nord: nothing more can be sent over this connection" in caplog.text)
         at.engine.refusal = None
         await at.network.bound()  # the connection was given up
         await at.until(f"SELECT state FROM sms_message WHERE id = '{message}'", "rejected")

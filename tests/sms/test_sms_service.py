@@ -844,6 +844,33 @@ async def test_what_is_claimed_while_its_link_breaks_goes_over_the_next_one(hous
         assert await at.fetch("SELECT state, attempts FROM sms_message") == [("sending", 1)]
 
 
+async def test_what_cannot_be_given_back_at_the_goodbye_is_in_doubt_and_it_is_said(
+    house: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house(timing=replace(HURRIED, leave_seconds_max=60.0)) as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        at.engine.held_where = "SELECT 1 FROM sms_message WHERE state = 'sending'"
+        handing_in = asyncio.create_task(client.submit())
+        await at.engine.waiting.wait()  # claimed, and not committed yet
+
+        async def leave() -> None:
+            try:
+                unbind = await link.request()
+                at.engine.refusal = StorageUnavailable("the disk is full")
+                at.engine.go_on.set()
+                await eventually(lambda: "link:nord: cannot give back: the disk is full" in caplog.text)
+                at.engine.refusal = None
+                await handing_in
+                link.answer(unbind)
+                await client.say_goodbye()
+            finally:
+                at.engine.go_on.set()  # or nobody ever leaves
+
+        leaving = asyncio.create_task(leave())
+    await leaving
+    assert await at.fetch("SELECT state FROM sms_message") == [("sending",)]
+
+
 async def test_a_link_comes_back_after_a_refused_bind_and_after_a_cut(house: Any) -> None:
     async with house() as at:
         await at.network.bound(Status.BIND_FAILED)
