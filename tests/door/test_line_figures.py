@@ -1,5 +1,6 @@
 """What the line tells, in figures: who steers it, who asks when, what a door that starts anew has to know."""
 
+import random
 from itertools import pairwise
 
 import pytest
@@ -237,3 +238,142 @@ def test_in_a_room_each_asks_after_its_opening_by_what_is_behind_that_and_in_a_l
     line.moved(START + 399.5)
     room = line.steering.closed_room
     assert room is not None and line.wait_s(0) == pytest.approx(0.5 + 0.1)
+
+
+def test_a_line_that_nobody_has_been_heard_for_lets_nobody_in_and_one_that_was_just_heard_nobody_yet() -> None:
+    line = Line(float(NUMBER), START)
+    assert (line.stands, line.passes, line.per_second, line.silent_since) == (True, 0.0, 0.0, START)
+    assert not line.at_once() and not line_of().at_once()
+
+
+def test_signin_is_silent_when_it_was_heard_longer_ago_than_three_seconds() -> None:
+    line = line_of()
+    line.moved(START + 3.0)
+    assert line.silent_since is None and line.passes == 10.0
+    line.moved(START + 3.0625)
+    assert line.silent_since == START and line.stands
+
+
+def test_a_step_has_a_least_length_and_no_moment_counts_twice_or_backwards() -> None:
+    line = Line(0.0, 0.0, [(0, 100)])
+    line.heard(Capacity(10.0, 0.7, None), 0.0)
+    line.moved(0.0499)
+    assert line.passes == 0.0
+    line.moved(0.05)
+    assert line.passes == 0.5
+    line.moved(0.05)
+    line.moved(-7.0)
+    assert line.passes == 0.5
+    other = line_of()
+    other.moved(START + 1)
+    position = other.joined(0.5, START + 1)
+    other.came_back(position, START + 1)
+    before = other.wait_of_whoever_comes_s()
+    other.moved(START + 1)
+    assert other.wait_of_whoever_comes_s() == before
+    other.moved(START + 1.0625)
+    assert other.wait_of_whoever_comes_s() > before  # type: ignore[operator]
+
+
+def test_a_door_that_stood_still_for_a_second_and_a_half_counts_nobody_as_absent_for_four_more() -> None:
+    line = line_of(10_000)
+    line.moved(START + 1.5)
+    for step in range(1, 17):
+        line.moved(START + 1.5 + step / 4)
+        line.heard(Capacity(10.0, 0.7, None), START + 1.5 + step / 4)
+        assert line.coming == 1.0
+    line.moved(START + 5.75)
+    assert line.coming < 1.0
+
+
+@pytest.mark.parametrize("come", [0, 1, 2])
+def test_what_is_foretold_follows_from_those_called_and_come_of_late(come: int) -> None:
+    """Some two of those called in each step come, or one, or none; of what is given some is not spent."""
+    line, spent, least = line_of(100_000, spent=0), 0.0, 1.0
+    fit, observed_at, new, called_of_late, came_of_late = forecast.Fit(), START, [0.0, 0.0], 0.0, 0.0
+    for step in range(1, 60):
+        now = START + step / 4
+        before = line.waiting
+        line.moved(now)
+        called_of_late, came_of_late = called_of_late * (1 - 0.25 / 3), came_of_late * (1 - 0.25 / 3)
+        rate, under_way = line.per_second, UNDER_WAY_SECONDS * line.per_second
+        known, called_now = now - START > 4.0, before - line.waiting
+        if known:
+            called_of_late, new[0] = called_of_late + called_now, new[0] + called_now
+        if now - observed_at >= 1.0:
+            fit, observed_at, new = forecast.observed(fit, *new, under_way, now - observed_at), now, [0.0, 0.0]
+        share, trend = fit.level(under_way) * line.spending, fit.trend * line.spending
+        assert line.wait_s(99) == pytest.approx(forecast.wait_s(100, rate, share, trend))
+        early = 0.15 * rate / share
+        window = line.waiting / (NUMBER + 1 - line.front)
+        if line.passes > 0:
+            assert not line.let_in(line.front + (early + 0.05) / window)
+        for number in range(come):
+            got = line.let_in(line.front + (early - 0.05) / window if number else line.front - 0.1)
+            came_of_late, new[1] = came_of_late + got * known, new[1] + got * known
+            spent += 0.7 * got
+        assert line.coming == pytest.approx(
+            max(0.1, min(1.0, (came_of_late + 1 + under_way) / (called_of_late + 1 + under_way)))
+        )
+        least = min(least, line.coming)
+        if step % 4 == 0:
+            line.heard(Capacity(10.0, 0.1, spent), now)
+    assert (least < 1, line.spending < 1) == (True, come > 0)
+
+
+def test_a_front_goes_to_the_end_and_no_further_and_in_front_of_a_room_waits_for_those_who_have_just_joined() -> None:
+    line = line_of(5)
+    line.moved(START + 1)
+    assert line.front == NUMBER + 1
+    position = line.joined(0.5, START + 1)
+    steered(line, "schedule", START + 1, opens_at=START + 61)
+    line.moved(START + 1.75)
+    assert line.front == (START + 0.25) * 64 < position
+    line.moved(START + 2.75)
+    assert position < line.front <= line.steering.closed_room.first  # type: ignore[union-attr]
+
+
+def test_a_room_begins_behind_all_whose_moment_has_come_and_when_everybody_gets_in_the_front_is_behind_it() -> None:
+    line = line_of(5)
+    steered(line, "schedule", opens_at=START + 60)
+    room = line.steering.closed_room
+    assert room is not None and room.first == START * 64
+    steered(line, "open")
+    assert line.front == room.ends
+    other = line_of(5)
+    steered(other, "open")
+    assert other.front == NUMBER + 1
+
+
+@pytest.mark.parametrize("people", [0, 1_000_000])
+def test_what_signin_can_take_is_what_it_says_and_what_it_did_while_it_was_busy(people: int) -> None:
+    """A report that it is idle while people wait makes more of them come, up to twice as many."""
+    lots, line = random.Random(5), line_of(people, spent=0)
+    before, heard_at, measured, push, spent = Capacity(10.0, 0.7, 0), START, 0.0, 1.0, 0.0
+    for _ in range(120):
+        now = heard_at + lots.choice((0.0, 0.5, 1.0, 2.0, 3.5))
+        line.moved(now)
+        for _ in range(lots.choice((0, 0, 3, 8, 30))):
+            line.let_in(line.front - 1)
+        spent = lots.choice((0.0, *[spent + took for took in (0.0, 5.0, 9.0, 11.0, 40.0)] * 3))
+        said = Capacity(
+            lots.choice((5.0, 10.0)), lots.choice((0.0, 0.15, 0.2, 0.7, 3.0)), lots.choice((*[spent] * 9, None))
+        )
+        silent, passes, low = now - heard_at > 3.0, line.passes, line.passes < line.ahead_max / 2
+        line.heard(said, now)
+        done = 0.0
+        if now > heard_at and before.spent is not None and said.spent is not None and said.spent >= before.spent:
+            done = (said.spent - before.spent) / (now - heard_at)
+            if min(before.waiting_s, said.waiting_s) > 0.15 and not silent:
+                known = measured or done
+                measured = known + (0.7 if abs(done - known) > 0.15 * known else 0.2) * (done - known)
+        measured = measured if people and said.spent is not None else 0.0
+        push = min(push * 1.3, 2.0) if people and said.waiting_s <= 0.15 and low else 1.0
+        able = max(said.per_second, min(done, 3 * said.per_second))
+        if measured:
+            able = min(3 * able, measured if said.waiting_s > 0.15 else max(measured, able))
+        assert line.per_second == line.measured_per_second == pytest.approx(able)
+        correction = max(0.0, 1 + 0.5 * (0.7 - said.waiting_s))
+        assert line.passes_per_second == pytest.approx(able * push * correction / line.spending)
+        assert line.passes == min(passes, line.ahead_max)
+        before, heard_at = said, now
