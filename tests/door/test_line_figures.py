@@ -7,7 +7,7 @@ import pytest
 
 from prikkfri.door import forecast
 from prikkfri.door.steering import ROOM_WINDOWS, OrderRequest, Steering, apply_order
-from prikkfri.door.waiting_room import UNDER_WAY_SECONDS, Capacity, Line, Place
+from prikkfri.door.waiting_room import FASTER, UNDER_WAY_SECONDS, Capacity, Line, Place
 
 START = 1_000_000.0
 NUMBER = int((START - 60) * 64)
@@ -40,11 +40,13 @@ def test_passes_that_were_given_and_spent_are_told_as_they_fade_and_those_that_a
     line.heard(calm(START + 1, spent=30), START + 1)
     told = line.measure()
     assert (told.passes_out, told.given_per_second, told.spent_per_second) == (90, 0.0, 2.0)
+    line.heard(calm(START + 2.5, spent=30), START + 2.5)
+    assert line.measure().passes_out == 90
     line.heard(calm(START + 3, spent=30), START + 3)  # what was given until 1.5 s and the wait before it is due
-    told = line.measure()
-    assert told.passes_out == 64 and told.given_per_second == pytest.approx(90 / 15)
-    assert told.spent_per_second == pytest.approx(30 * 13 / 15 / 15)
-    assert told.unspent_share == pytest.approx(1 - (26 + 101) / (90 + 101))
+    told, faded = line.measure(), 30 * (1 - 1.5 / 15) * (1 - 0.5 / 15)
+    assert told.passes_out == int(90 - faded) and told.given_per_second == pytest.approx(90 / 15)
+    assert told.spent_per_second == pytest.approx(faded / 15)
+    assert told.unspent_share == pytest.approx(1 - (faded + 101) / (90 + 101))
     assert (told.waiting, told.machine_per_second, told.wait_s, told.absent_share) == (0, 100.0, 0.0, 0.0)
     assert told.silent_since is None
     line.heard(calm(START + 5, spent=120), START + 5)
@@ -197,9 +199,9 @@ def test_turns_are_told_from_the_front_to_the_end() -> None:
     assert turns[1:-1] == [(NUMBER + 0.5, 50, line.wait_s(50))]
 
 
-@pytest.mark.parametrize("before", [0, 1, 5])
-def test_with_a_room_both_sides_of_its_edge_are_told_behind_those_before_it(before: int) -> None:
-    line = line_of(before)
+@pytest.mark.parametrize(("before", "per_second"), [(0, 10.0), (1, 10.0), (5, 10.0), (50, 9.96)])
+def test_with_a_room_both_sides_of_its_edge_are_told_behind_those_before_it(before: int, per_second: float) -> None:
+    line = line_of(before, per_second=per_second)
     steered(line, "schedule", opens_at=START + 60)
     room = line.steering.closed_room
     assert room is not None
@@ -214,9 +216,11 @@ def test_with_a_room_both_sides_of_its_edge_are_told_behind_those_before_it(befo
     inside = (int(stand), line.wait_s(stand))
     assert inside in edge and len(edge) >= 1 + (stand > 0)
     if stand > 0:
-        assert edge[0] == (int(stand), pytest.approx((stand + 1) / 10, rel=0.2))
+        assert edge[0] == (int(stand), pytest.approx((stand + 1) / per_second, rel=0.2))
+    else:
+        assert all(wait_s >= 59 for _, wait_s in edge), "nobody is called there sooner"
     opens_in = START + 60 - (START + 0.06)
-    assert inside[1] == pytest.approx(opens_in + 0.1) and line.wait_of_whoever_comes_s() >= opens_in  # type: ignore[operator]
+    assert inside[1] == pytest.approx(opens_in + 1 / per_second) and line.wait_of_whoever_comes_s() >= opens_in  # type: ignore[operator]
 
 
 def test_in_a_room_each_asks_after_its_opening_by_what_is_behind_that_and_in_a_long_one_by_their_lot() -> None:
@@ -289,7 +293,7 @@ def test_a_door_that_stood_still_for_a_second_and_a_half_counts_nobody_as_absent
 @pytest.mark.parametrize("come", [0, 1, 2])
 def test_what_is_foretold_follows_from_those_called_and_come_of_late(come: int) -> None:
     """Some two of those called in each step come, or one, or none; of what is given some is not spent."""
-    line, spent, least = line_of(100_000, spent=0), 0.0, 1.0
+    line, spent, least, share = line_of(100_000, spent=0), 0.0, 1.0, 1.0
     fit, observed_at, new, called_of_late, came_of_late = forecast.Fit(), START, [0.0, 0.0], 0.0, 0.0
     for step in range(1, 60):
         now = START + step / 4
@@ -298,6 +302,7 @@ def test_what_is_foretold_follows_from_those_called_and_come_of_late(come: int) 
         called_of_late, came_of_late = called_of_late * (1 - 0.25 / 3), came_of_late * (1 - 0.25 / 3)
         rate, under_way = line.per_second, UNDER_WAY_SECONDS * line.per_second
         known, called_now = now - START > 4.0, before - line.waiting
+        assert called_now <= FASTER * rate / share * 0.25 + 0.01, "the turns do not come before the questions"
         if known:
             called_of_late, new[0] = called_of_late + called_now, new[0] + called_now
         if now - observed_at >= 1.0:
@@ -309,7 +314,9 @@ def test_what_is_foretold_follows_from_those_called_and_come_of_late(come: int) 
         if line.passes > 0:
             assert not line.let_in(line.front + (early + 0.05) / window)
         for number in range(come):
-            got = line.let_in(line.front + (early - 0.05) / window if number else line.front - 0.1)
+            early_too = number or step % 2
+            got = line.let_in(line.front + (early - 0.05) / window if early_too else line.front - 0.1)
+            assert got or line.passes <= -line.ahead_max
             came_of_late, new[1] = came_of_late + got * known, new[1] + got * known
             spent += 0.7 * got
         assert line.coming == pytest.approx(
@@ -357,7 +364,7 @@ def test_what_signin_can_take_is_what_it_says_and_what_it_did_while_it_was_busy(
             line.let_in(line.front - 1)
         spent = lots.choice((0.0, *[spent + took for took in (0.0, 5.0, 9.0, 11.0, 40.0)] * 3))
         said = Capacity(
-            lots.choice((5.0, 10.0)), lots.choice((0.0, 0.15, 0.2, 0.7, 3.0)), lots.choice((*[spent] * 9, None))
+            lots.choice((0.5, 5.0, 10.0)), lots.choice((0.0, 0.15, 0.2, 0.7, 3.0)), lots.choice((*[spent] * 9, None))
         )
         silent, passes, low = now - heard_at > 3.0, line.passes, line.passes < line.ahead_max / 2
         line.heard(said, now)
@@ -377,3 +384,84 @@ def test_what_signin_can_take_is_what_it_says_and_what_it_did_while_it_was_busy(
         assert line.passes_per_second == pytest.approx(able * push * correction / line.spending)
         assert line.passes == min(passes, line.ahead_max)
         before, heard_at = said, now
+
+
+def test_a_measurement_within_a_seventh_is_no_news_and_one_who_waits_is_enough_for_one() -> None:
+    line = line_of(1_000, spent=0)
+    line.heard(Capacity(10.0, 0.7, 10), START + 1)
+    line.heard(Capacity(10.0, 0.7, 21.5), START + 2)
+    assert line.per_second == pytest.approx(10.3)
+    place = line.place(line.front + 0.5)
+    assert place.poll_after_s == pytest.approx(0.8 * place.wait_s)  # type: ignore[operator]
+    one = line_of(1, spent=0)
+    one.heard(Capacity(10.0, 0.7, 5), START + 1)
+    assert one.per_second == 5.0
+    one.heard(Capacity(10.0, 0.15, 5), START + 2)
+    assert one.per_second == 10.0, "whoever is not busy can do what they say"
+
+
+@pytest.mark.parametrize(("people", "seconds", "push"), [(1, 0.0, 1.3), (100, 0.4, 1.3), (100, 0.5, 1.0)])
+def test_an_idle_signin_is_pushed_while_less_than_half_a_second_of_passes_is_left(
+    people: int, seconds: float, push: float
+) -> None:
+    line = line_of(people)
+    line.moved(START + seconds)
+    line.heard(Capacity(10.0, 0.1, None), START + seconds)
+    assert line.passes_per_second == pytest.approx(10.0 * push * 1.3)
+
+
+def test_whoever_joins_stands_behind_a_room_that_has_begun_and_waits_at_least_until_it_opens() -> None:
+    line = line_of()
+    assert int(line.joined(0.25, START + 0.5)) == (START + 0.5) * 64
+    steered(line, "schedule", START + 0.5, opens_at=START + 60.5)
+    line.moved(START + 0.5625)
+    assert line.wait_of_whoever_comes_s() == pytest.approx(60 - 0.0625)
+    room = line.steering.closed_room
+    assert room is not None and line.joined(0.25, START + 0.625) >= room.ends
+
+
+def test_of_those_held_back_no_more_are_called_than_there_are_passes() -> None:
+    line = line_of(100)
+    for number in range(10):
+        place, _ = line.told(line.front + number / 100, START)
+        assert place.held
+    first = line.front
+    line.moved(START + 0.25)
+    assert line.front == first + 2 / 100, "two passes and a half"
+    line.moved(START + 0.375)
+    people = 2 + 1.25 * (1 + 0.5 * 0.375)
+    assert line.front == pytest.approx(first + people / 100, abs=1e-6), "and three more for those behind them"
+
+
+def crowd_that_left(joins: list[float], until: float) -> tuple[Line, list[float]]:
+    """A line of 5,000 of whom nobody asks, beside others who join then; their positions."""
+    line = Line(float(NUMBER), START, [(NUMBER + window, 50) for window in range(100)])
+    line.heard(Capacity(10.0, 0.7, None), START)
+    for window in range(100):
+        for share in range(200):
+            line.told(NUMBER + window + share / 200, START)
+    came: list[float] = []
+    for step in range(1, int(until * 16) + 1):
+        now = START + step / 16
+        came += [line.joined(0.5, now) for _ in range(joins.count(step / 16))]
+        line.moved(now)
+        if step % 16 == 0:
+            line.heard(Capacity(10.0, 0.7, None), now)
+    return line, came
+
+
+@pytest.mark.parametrize(
+    ("joined", "until", "hurries"),
+    [(1.75, 2.0, False), (1.75, 2.125, True), (0.0625, 2.5, False), (0.125, 2.5, True), (9.0, 3.0, False)],
+)
+def test_a_crowd_has_left_where_somebody_came_within_two_seconds_and_the_door_has_run_for_longer(
+    joined: float, until: float, hurries: bool
+) -> None:
+    line, _ = crowd_that_left([joined], until)
+    assert (line.front > NUMBER + 2) is hurries
+
+
+def test_behind_a_crowd_that_left_those_who_came_since_are_called_one_after_the_other() -> None:
+    line, came = crowd_that_left([step / 16 for step in range(1, 96)] * 20, 6.0)
+    called = sum(position < line.front for position in came)
+    assert 0 < called < 0.5 * len(came)
