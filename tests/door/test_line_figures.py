@@ -391,6 +391,8 @@ def test_a_measurement_within_a_seventh_is_no_news_and_one_who_waits_is_enough_f
     line.heard(Capacity(10.0, 0.7, 10), START + 1)
     line.heard(Capacity(10.0, 0.7, 21.5), START + 2)
     assert line.per_second == pytest.approx(10.3)
+    line.heard(Capacity(10.0, 0.7, 42.5), START + 4)
+    assert line.per_second == pytest.approx(10.34)
     place = line.place(line.front + 0.5)
     assert place.poll_after_s == pytest.approx(0.8 * place.wait_s)  # type: ignore[operator]
     one = line_of(1, spent=0)
@@ -462,6 +464,9 @@ def test_a_crowd_has_left_where_somebody_came_within_two_seconds_and_the_door_ha
 
 
 def test_behind_a_crowd_that_left_those_who_came_since_are_called_one_after_the_other() -> None:
-    line, came = crowd_that_left([step / 16 for step in range(1, 96)] * 20, 6.0)
+    joins = [step / 16 for step in range(1, 96)] * 20
+    line, _ = crowd_that_left(joins, 3.5)
+    assert line.front == (START + 0.0625) * 64, "two seconds before it was noticed"
+    line, came = crowd_that_left(joins, 6.0)
     called = sum(position < line.front for position in came)
     assert 0 < called < 0.5 * len(came)
