@@ -391,3 +391,13 @@ async def test_an_account_with_the_name_of_a_stopped_link_gets_what_is_for_it(ho
         request, message = await client.message()
         client.answer(request, body=MessageResponse())
         assert message.octets == b"hei"
+
+
+async def test_what_stands_behind_what_changed_hands_leaves_at_once(house: Opener, subscribers: Subscribers) -> None:
+    seldom = replace(HURRIED, look_seconds=3_600.0)
+    async with house(holders=subscribers, timing=seldom) as at:
+        client = await at.bound_client()
+        for number in (NUMBER, OTHER):
+            assert (await client.submit(destination=number))[0] == Status.OK
+        subscribers.held[NUMBER] = "s-2"
+        assert (await taken(await at.network.bound())).destination == OTHER

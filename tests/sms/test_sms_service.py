@@ -844,6 +844,20 @@ async def test_what_is_claimed_while_its_link_breaks_goes_over_the_next_one(hous
         assert await at.fetch("SELECT state, attempts FROM sms_message") == [("sending", 1)]
 
 
+async def test_that_nothing_can_be_claimed_is_said_and_it_is_claimed_later(
+    house: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house() as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        await client.submit(schedule="000000000010000R")
+        at.engine.refusal = StorageUnavailable("the disk is full")
+        await eventually(lambda: "link:nord: cannot claim: the disk is full" in caplog.text)
+        at.engine.refusal = None
+        at.clock.advance(10.0)
+        _, message = await link.message()
+        assert message.destination == NUMBER
+
+
 async def test_what_cannot_be_given_back_at_the_goodbye_is_in_doubt_and_it_is_said(
     house: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
