@@ -46,7 +46,7 @@ async def walks(database: Database, function: Callable[..., Any], **arguments: A
             steps += [row[-1] for row in await tx.fetch(f"EXPLAIN QUERY PLAN {sql}", parameters)]
         made = {step.split()[1] for step in steps if step.split()[0] in ("CO-ROUTINE", "MATERIALIZE")}
         scans = [step for step in steps if step.startswith("SCAN ") and "INDEX" not in step and "SUBQUERY" not in step]
-        return [step for step in scans if step.split()[1] not in made]
+        return [step for step in scans if step.split()[1] not in made and step != "SCAN CONSTANT ROW"]
 
     return await database.write(work)
 
@@ -78,3 +78,32 @@ async def instructions(database: Database, function: Callable[..., Any], **argum
 
 class Undone(Exception):
     pass
+
+
+async def rows_read(database: Database, function: Callable[..., Any], **arguments: Any) -> int:
+    """How many rows and entries of indexes PostgreSQL looks at for a statement, as it plans by what it has counted.
+
+    What it changes is undone.
+    """
+    found = 0
+
+    async def work(tx: Any) -> None:
+        nonlocal found
+        listening = Listening(tx)
+        await function(listening, **arguments)
+        for sql, parameters in listening.heard:
+            [[[plan]]] = await tx.fetch(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters)
+            found += _read(plan["Plan"])
+        raise Undone
+
+    with contextlib.suppress(Undone):
+        await database.write(work)
+    return found
+
+
+def _read(node: dict[str, Any]) -> int:
+    own = 0
+    if "Relation Name" in node or "Index Name" in node:
+        removed = sum(value for name, value in node.items() if name.startswith("Rows Removed"))
+        own = 0 if node["Node Type"] == "ModifyTable" else int((node["Actual Rows"] + removed) * node["Actual Loops"])
+    return own + sum(_read(each) for each in node.get("Plans", ()))

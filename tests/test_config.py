@@ -409,6 +409,31 @@ def test_the_number_of_a_canary_has_its_country_code(tmp_path: Path, written: st
     assert read(tmp_path, spaced).sms.canaries[0].msisdn == "+4790000001"
 
 
+def test_a_phone_is_one_canary_of_each_link_however_it_is_written(tmp_path: Path) -> None:
+    twice = CANARY.format("south") + CANARY.replace("+4790000001", "+47 90000001").format("south")
+    says = r":31: canary \+4790000001 of link 'south' belongs to canary number 1 already, and to canary number 2"
+    with pytest.raises(ConfigError, match=says):
+        read(tmp_path, GOOD + twice)
+    both = CANARY.format("south") + CANARY.format("north")
+    assert [each.link for each in read(tmp_path, GOOD + both).sms.canaries] == ["south", "north"]
+
+
+@pytest.mark.parametrize("written", ["+2090", "20", "2090000", "FEIL", "4790000001", "²090", "002090x"])
+def test_where_people_write_of_a_wrong_number_is_a_short_code(tmp_path: Path, written: str) -> None:
+    text = f'[sms]\nwrong_number_code = "{written}"\n'
+    with pytest.raises(ConfigError, match=r":2: `wrong_number_code` is a short code of three to six digits") as no:
+        read(tmp_path, text)
+    assert str(no.value).endswith(f"not {written!r}")
+
+
+def test_a_short_code_to_which_people_write_is_read_without_spaces_and_is_nobody_elses(tmp_path: Path) -> None:
+    assert read(tmp_path, '[sms]\nwrong_number_code = "20 90"\n').sms.wrong_number_code == "2090"
+    for code in ("209", "020900"):
+        assert read(tmp_path, f'[sms]\nwrong_number_code = "{code}"\n').sms.wrong_number_code == code
+    with pytest.raises(ConfigError, match="short code '2021' belongs to account 'other' already"):
+        read(tmp_path, f'[sms]\nwrong_number_code = "20 21"\n{TWO}')
+
+
 def test_what_names_another_part_that_there_is_is_read(tmp_path: Path) -> None:
     found = read(tmp_path, GOOD + 'instead = "north"\n' + CANARY.format("south"))
     assert (found.sms.links[1].instead, found.sms.canaries[0].link) == ("north", "south")

@@ -16,6 +16,7 @@ import typer.main
 import prikkfri.cli
 from prikkfri.config import ROLES, Config, Roles, load
 from prikkfri.errors import ConfigError
+from prikkfri.protocols.smpp.pdu import Status
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "prikkfri"
@@ -293,6 +294,11 @@ def test_what_is_called_supported_names_its_judges() -> None:
             assert not unknown, f"{row[0]} is judged by {unknown}"
             named.update(row[-1].split(", "))
     assert named == judges.keys()
+
+
+def test_each_status_that_is_sent_or_looked_for_is_documented() -> None:
+    documented = text_of(ROOT / "docs" / "sms.md")
+    assert [status.name for status in Status if status and not re.search(rf"\b0x{status:02x}\b", documented)] == []
 
 
 def test_every_make_target_that_is_documented_exists() -> None:

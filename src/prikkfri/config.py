@@ -599,7 +599,16 @@ def _with_one_writing(sms: Sms, region: str, source: "_Source") -> Sms:
                 f"a canary's number is written with `+` and its country code, not {canary.msisdn!r}",
             )
         canaries.append(dataclasses.replace(canary, msisdn=msisdn))
-    return dataclasses.replace(sms, accounts=tuple(accounts), links=tuple(links), canaries=tuple(canaries))
+    code = "".join(sms.wrong_number_code.split())
+    if code and not re.fullmatch(rf"[0-9]{{3,{SHORT_CODE_DIGITS_MAX}}}", code, re.ASCII):
+        raise source.refuse(
+            ("sms", "wrong_number_code"),
+            f"`wrong_number_code` is a short code of three to six digits, to which anybody may write, not"
+            f" {sms.wrong_number_code!r}",
+        )
+    return dataclasses.replace(
+        sms, accounts=tuple(accounts), links=tuple(links), canaries=tuple(canaries), wrong_number_code=code
+    )
 
 
 def _number(written: str, region: str) -> str:
@@ -635,6 +644,9 @@ def _refuse_two_for_one(sms: Sms, source: "_Source") -> None:
             own(("accounts", str(index), "short_codes"), "short code", short_code, f"account {account.system_id!r}")
     if sms.wrong_number_code:
         own(("wrong_number_code",), "short code", sms.wrong_number_code, "`wrong_number_code`")
+    for index, canary in enumerate(sms.canaries):  # one phone may prove two links, and is one phone of each
+        phone = f"canary {canary.msisdn} of link"
+        own(("canaries", str(index), "msisdn"), phone, canary.link, f"canary number {index + 1}")
     for index, link in enumerate(sms.links):
         own(("links", str(index), "name"), "link", link.name, f"link number {index + 1}")
         for means in ("refused_for_good", "refused_for_now", "refused_when_too_fast"):

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from waiting import eventually
 
-from prikkfri.app.__main__ import main, mend_of, run
+from prikkfri.app.__main__ import lines_of, main, mend_of, run
 from prikkfri.app.logs import log_file
 from prikkfri.config import ROLES, Config, load
 from prikkfri.errors import FencedOut, InDoubt, StorageDamaged, StorageError, StorageUnavailable, StorageUnwritable
@@ -115,8 +115,19 @@ def test_a_database_that_is_away_may_be_tried_again_and_is_logged_in_one_line(co
     assert "sms" in line and "Traceback" not in line
 
 
+def test_what_ends_a_role_is_a_line_where_it_is_known_and_a_trace_where_it_is_not() -> None:
+    fenced, away = FencedOut("another process writes"), StorageUnavailable("away")
+    assert lines_of(fenced) == ["another process writes"]
+    assert lines_of(BaseExceptionGroup("tasks", [fenced, BaseExceptionGroup("x", [away, fenced])])) == [
+        "another process writes",
+        "away",
+    ]
+    assert lines_of(BaseExceptionGroup("tasks", [fenced, ValueError("a bug")])) == []
+    assert lines_of(ValueError("a bug")) == lines_of(KeyboardInterrupt()) == []
+
+
 async def test_a_role_that_is_fenced_out_ends_with_the_first_request_that_meets_it(
-    config: Config, capfd: pytest.CaptureFixture[str]
+    config: Config, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     running = asyncio.create_task(run("signin", config))
     await eventually(lambda: "ready" in capfd.readouterr().out)
@@ -133,6 +144,10 @@ async def test_a_role_that_is_fenced_out_ends_with_the_first_request_that_meets_
     with pytest.raises(ExceptionGroup) as caught:
         await running
     assert caught.group_contains(FencedOut)
+    [line] = lines_of(caught.value)
+    assert line == "another process writes the journal stream signin now"
+    [failed] = [each for each in caplog.records if each.getMessage() == f"a request failed: {line}"]
+    assert failed.exc_info is None
 
 
 def test_what_a_role_must_not_outlive_is_nothing_to_try_again() -> None:

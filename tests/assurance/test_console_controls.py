@@ -45,7 +45,14 @@ async def test_a_route_is_stopped_and_opened(house: House) -> None:
     assert "0 of 90 canaries astray" in await house.page()
     house.elsewhere.route.update(trusted=False, astray=4)
     await house.assurance.look_at_controls()
-    assert "open, not trusted" in await house.page()
+    page = await house.page()
+    assert "open, not trusted" in page and "proven in" not in page
+    house.elsewhere.route.update(canaries_to_prove=1_100, proving_seconds=1_274.2)
+    await house.assurance.look_at_controls()
+    assert "proven in 1,275 s if the next 1,100 arrive;" in await house.page()
+    house.elsewhere.route.update(canaries_to_prove=0, proving_seconds=3.0)
+    await house.assurance.look_at_controls()
+    assert "proven in 3 s if none turns up missing;" in await house.page()
     back = "/incidents/20261125-1200-abcd"
     answer = await house.switch("route", name="nord", state="stopped", back=back)
     assert (answer.status_code, answer.headers["location"]) == (303, back)

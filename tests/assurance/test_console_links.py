@@ -14,6 +14,7 @@ NOTHING = {"half": None, "most": None, "longest": None}
 LINK: dict[str, Any] = {
     "link": "nord", "partner": "Fjordmobil", "binds": 2, "bound_since": 1_699_999_000.0, "waiting": 10_000,
     "rate": 183.2, "ids": "to base ten, given to base sixteen, as was learnt", "complaint": "", "taken": 1_204_331,
+    "handed_in": 5_432, "turned_back": {"no-transit": 21},
     "refused": {"smpp-58": 6_650}, "round_trip": {"half": 0.05, "most": 0.25, "longest": 3.127}, "unanswered": 12,
     "without_answer": 0.0001, "unreadable": 3, "answered_late": 4, "states": {"DELIVERED": 1_100_000},
     "unknown": {"<b>": 7}, "unnamed": 1, "receipts": 1_100_000, "receipt_after": NOTHING, "without_receipt": 0.021,
@@ -46,6 +47,7 @@ async def test_a_link_is_shown_with_what_its_traffic_tells(house: House) -> None
     for told in ("bound 2 times", "<dd>10,000</dd>", "1,204,331, 183 a second", "smpp-58 6,650", "0.05 s", "3.13 s",
                  "0.01 %; 4 came late", "as was learnt", "DELIVERED 1,100,000", "&lt;b&gt; 7", "2.1 %", "0.04 %",
                  "11.3 %", "<dt>Unmatched</dt><dd>–</dd>", "12 receipts", "/quarantine?link=nord", "shop",
+                 "<dd>5,432; turned back: no-transit 21</dd>",
                  "none in 1 min, 1.2 % in 10 min, 0.55 % in 60 min"):  # fmt: skip
         assert told in shown, told
     assert "<b> 7" not in shown

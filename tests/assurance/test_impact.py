@@ -17,7 +17,7 @@ from prikkfri.assurance.impact import (
     exposure,
     holder_of,
     impact,
-    misdelivery_scope,
+    misdelivery_scopes,
     name_devices,
     proven,
 )
@@ -315,14 +315,70 @@ def test_canaries_say_since_when_and_until_when_a_way_is_not_to_be_trusted() -> 
     told = [route(800.0, "broken", "Telia"), route(900.0, "kept", "Telia"), route(1_250.0, "broken", "Telia")]
     told += [route(700.0, "broken", "Tre"), route(1_900.0, "broken", "Tre"), route(1_400.0, "kept", "Telia")]
     by_canaries = Scope((Segment.of({"service": "messages", "step": "route", "partner": "Telia"}),), 1_000.0, 2_000.0)
-    assert misdelivery_scope(told, by_canaries) == Scope(by_canaries.segments, 800.0, 1_250.0)
-    assert misdelivery_scope(told[:0], by_canaries) is None and not proven(told[:0], by_canaries)
+    telia = Segment.of({"service": "messages", "partner": "Telia"})
+    assert misdelivery_scopes(told, by_canaries) == (Scope((telia,), 800.0, 1_250.0),)
+    assert misdelivery_scopes(told[:0], by_canaries) == () and not proven(told[:0], by_canaries)
     kept = [structs.replace(outcome, verdict="kept") for outcome in told]
-    assert misdelivery_scope(kept, by_canaries) is None and proven(kept, by_canaries)
+    assert misdelivery_scopes(kept, by_canaries) == () and proven(kept, by_canaries)
     sent = [deliver(850.0, "asked", "before anybody knew"), deliver(1_300.0, "asked", "after it was proven")]
-    astray = misdelivery_scope(told, by_canaries)
-    assert astray is not None
-    assert [each.message for each in exposure(sent, astray)] == ["before anybody knew"]
+    assert [each.message for each in exposure(sent, *misdelivery_scopes(told, by_canaries))] == ["before anybody knew"]
+
+
+def test_each_way_has_its_own_time_and_what_failed_elsewhere_in_the_incident_has_not_gone_astray() -> None:
+    """An incident that is not placed, or that what came too late has joined, lies on more ways than the bad one."""
+
+    def route(time: float, verdict: str, link: str) -> Outcome:
+        return deliver(time, verdict, "canary", step="route", device="", dimensions={"link": link, "direction": "out"})
+
+    def gone(time: float, promise: str, link: str, layer: str = "link", reason: str = "") -> Outcome:
+        dimensions = {"link": link, "direction": "out", "class": "notice"}
+        return deliver(time, "asked", promise, layer=layer, reason=reason, dimensions=dimensions)
+
+    told = [route(at, "broken", "nord") for at in (1_100.0, 1_200.0)]
+    told += [route(at, "broken", "vest") for at in (1_400.0, 1_500.0)]
+    told += [route(at, "kept", link) for at in (1_050.0, 1_250.0, 1_450.0) for link in ("nord", "south", "vest")]
+    messages = [gone(at, f"{link} {at:g}", link) for at in (1_150.0, 1_300.0, 1_450.0) for link in ("nord", "vest")]
+    messages += [gone(at, f"south {at:g}", "south") for at in (1_150.0, 1_450.0)]
+    messages += [gone(1_150.0 + at, f"kept here {at}", "nord", "sms-centre", "route-stopped") for at in range(5)]
+    everywhere = Scope((Segment.of({"service": "messages"}),), 1_000.0, 2_000.0)
+    scopes = misdelivery_scopes(told, everywhere)
+    ways = [Segment.of({"service": "messages", "link": link}) for link in ("nord", "vest")]
+    assert scopes == (Scope((ways[0],), 1_100.0, 1_200.0), Scope((ways[1],), 1_400.0, 1_500.0))
+    assert [each.message for each in exposure([*messages, *told], *scopes)] == ["nord 1150", "vest 1450"]
+
+
+Went = tuple[str, float]
+"""The link over which a message went, and when."""
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["nord", "south"]), st.integers(0, 99)), max_size=20),
+    st.lists(st.tuples(st.sampled_from(["nord", "south"]), st.integers(0, 99)), max_size=20),
+    st.integers(0, 98),
+    st.integers(1, 99),
+    st.booleans(),
+)
+def test_the_list_is_of_those_that_went_the_bad_way_in_its_time_however_many_wait_and_whatever_the_incident_holds(
+    went: list[Went], waited: list[Went], since: int, length: int, placed: bool
+) -> None:
+    def deliveries(of: list[Went], name: str, layer: str, reason: str) -> list[Outcome]:
+        ways = [{"link": link, "direction": "out", "class": "notice"} for link, _ in of]
+        return [
+            deliver(float(at), "asked", f"{name} {number}", layer=layer, reason=reason, dimensions=way)
+            for number, ((_, at), way) in enumerate(zip(of, ways, strict=True))
+        ]
+
+    told = [
+        deliver(float(at), "broken", "", step="route", device="", dimensions={"link": "nord", "direction": "out"})
+        for at in (since, since + length)
+    ]
+    outcomes = [*deliveries(went, "went", "link", ""), *deliveries(waited, "waits", "sms-centre", "route-stopped")]
+    segment = Segment.of({"service": "messages"} | ({"link": "nord"} if placed else {"step": "deliver"}))
+    wide = Segment.of({"service": "messages", "direction": "out"})
+    scope = Scope((segment,) if placed else (segment, wide), 0.0, 200.0)
+    found = exposure([*outcomes, *told], *misdelivery_scopes(told, scope))
+    true = {f"went {n}" for n, (link, at) in enumerate(went) if link == "nord" and since <= at < since + length}
+    assert sorted(each.message for each in found) == sorted(true)
 
 
 def test_a_fault_that_was_proven_over_before_exposes_nobody_in_the_next() -> None:
@@ -334,20 +390,20 @@ def test_a_fault_that_was_proven_over_before_exposes_nobody_in_the_next() -> Non
     begins = [route(600.0, "broken", ""), route(610.0, "kept"), route(640.0, "broken", ""), route(650.0, "kept")]
     stopped = [route(700.0, "broken"), route(710.0, "broken")]
     again = [route(900.0, "broken", ""), route(950.0, "kept"), route(980.0, "broken", ""), route(1_100.0, "broken")]
+    way = Segment.of({"service": "messages", "partner": "Telia", "link": "nord"})
     unproven = [*begins, *stopped, *again[:1], *again[2:]]
-    assert misdelivery_scope(unproven, scope) == Scope(scope.segments, 600.0, 1_100.0)
-    assert misdelivery_scope([*begins, *stopped, route(800.0, "kept", link="south"), *again[2:]], scope) == Scope(
-        scope.segments, 600.0, 1_100.0
-    ), "of another link"
+    assert misdelivery_scopes(unproven, scope) == (Scope((way,), 600.0, 1_100.0),)
+    elsewhere = [*begins, *stopped, route(800.0, "kept", link="south"), *again[2:]]
+    assert misdelivery_scopes(elsewhere, scope) == (Scope((way,), 600.0, 1_100.0),), "of another link"
     for proof in (720.0, 1_000.0):
         told = [*begins, *stopped, route(proof, "kept"), *again]
-        assert misdelivery_scope(told, scope) == Scope(scope.segments, 900.0, 1_100.0)
-        assert misdelivery_scope(told[::-1], scope) == Scope(scope.segments, 900.0, 1_100.0)
+        assert misdelivery_scopes(told, scope) == (Scope((way,), 900.0, 1_100.0),)
+        assert misdelivery_scopes(told[::-1], scope) == (Scope((way,), 900.0, 1_100.0),)
     early = [*begins, *stopped, route(705.0, "broken", ""), route(720.0, "kept"), route(1_100.0, "broken")]
     early[-3] = structs.replace(early[-3], time=711.0)  # what cannot be excluded begins before the proof is in
-    assert misdelivery_scope(early, scope) == Scope(scope.segments, 711.0, 1_100.0)
+    assert misdelivery_scopes(early, scope) == (Scope((way,), 711.0, 1_100.0),)
     relapse = [*begins, *stopped, route(1_000.1, "kept"), route(1_100.0, "broken")]
-    assert misdelivery_scope(relapse, scope) == Scope(scope.segments, 600.0, 1_100.0)
+    assert misdelivery_scopes(relapse, scope) == (Scope((way,), 600.0, 1_100.0),)
 
 
 def test_the_same_outcomes_in_any_order_make_the_same_list() -> None:
@@ -528,7 +584,7 @@ def test_condemned_and_exposed_is_a_way_whatever_step_and_layer_told_of_it() -> 
     told = [structs.replace(routed(at), verdict="broken", reason="misdelivery") for at in (1_200.0, 1_300.0)]
     for told_of in ({"step": "deliver"}, {"layer": "sms-centre"}, {"step": "route", "layer": "sms-centre"}):
         scope = Scope((Segment.of({"service": "messages", "partner": "Telia", **told_of}),), 1_000.0, 2_000.0)
-        assert misdelivery_scope(told, scope) == Scope(scope.segments, 1_200.0, 1_300.0)
+        assert misdelivery_scopes(told, scope) == (Scope(TELIA.segments, 1_200.0, 1_300.0),)
         assert [each.message for each in exposure([deliver(1_250.0, "asked", "m1")], scope)] == ["m1"]
 
 

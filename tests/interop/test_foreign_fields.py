@@ -92,6 +92,7 @@ def test_a_bind_is_told_our_version(centre: Centre) -> None:
         ({"schedule_delivery_time": "tomorrow"}, 0x61),
         ({"esm_class": 0x40, "short_message": b"\x09hei"}, 0x43),
         ({"esm_class": 0x01}, 0x43),  # datagram mode
+        ({"esm_class": 0x02}, 0x43),  # transaction mode
         ({"replace_if_present_flag": 1}, 0x54),
         ({"sm_default_msg_id": 1}, 0x63),
         ({"esm_class": 0x40, "short_message": b"", "message_payload": b"\x05\0\x03\1\2\1" + b"x" * 250}, 0x01),

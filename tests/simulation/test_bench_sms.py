@@ -1,5 +1,6 @@
 """`prikkfri bench sms`: its judge notices what it must, it measures real roles, and its document has its keys."""
 
+import asyncio
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 import prikkfri.cli
 from prikkfri.errors import UsageError
 from prikkfri.simulation.bench import kannel, machine, sms
+from prikkfri.simulation.bench.distance import listen_far_away
 from prikkfri.simulation.bench.sms_ledger import PHONES, Ledger, Verdict, phone_of, words_of
 
 KEYS = {
@@ -171,3 +173,25 @@ def test_what_is_planted_at_the_network_is_noticed_in_a_real_run() -> None:
     found = uvloop.run(sms.run(SMALL, database="", cores=cores, say=lambda _: None, taken=planted))
     assert (found.lost, found.duplicated, found.misdelivered) == (2, 1, 1), "what goes astray is lost, too"
     assert not found.clean
+
+
+async def test_a_line_to_far_away_brings_all_in_order_both_ways_and_ends_with_either_end() -> None:
+    heard = asyncio.get_running_loop().create_future()
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.set_result(await reader.readexactly(6_000))
+        writer.write(b"and back")
+        writer.close()
+
+    far = await asyncio.start_server(echo, "127.0.0.1", 0)
+    line = await listen_far_away(0, far.sockets[0].getsockname()[1], 0.02)
+    reader, writer = await asyncio.open_connection("127.0.0.1", line.sockets[0].getsockname()[1])
+    said = b"".join(f"{number:06}".encode() for number in range(1_000))
+    for start in range(0, len(said), 500):
+        writer.write(said[start : start + 500])
+        await writer.drain()
+    assert await heard == said
+    assert await reader.read() == b"and back"
+    writer.close()
+    for server in (line, far):
+        server.close()

@@ -8,13 +8,16 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from prikkfri.assurance.detection import Settings
+from prikkfri.assurance.watching import Watch, advance, kept
 from prikkfri.cli.running import demo_programs
 from prikkfri.clock import SystemClock
 from prikkfri.config import load
 from prikkfri.errors import UsageError
+from prikkfri.journal import Outcome
 from prikkfri.simulation import demo, people
 from prikkfri.simulation.misdelivery import Plan
-from prikkfri.simulation.rehearsing import rehearse_misdelivery
+from prikkfri.simulation.rehearsing import MESSAGES, is_alarmed, rehearse_misdelivery
 
 
 def home_of(folder: Path, configuration: str) -> Path:
@@ -94,3 +97,22 @@ async def test_the_status_page_is_asked_until_it_is_green() -> None:
             assert next(said, "all said") == "all said"
     finally:
         await runner.cleanup()
+
+
+def watched(seconds: int) -> tuple[float, str]:
+    """What is kept of a watch after so long: receipts come for a minute, do not for ten seconds, and come again."""
+    told = [
+        ("sms", Outcome(time=1_000.5 + second, service="receipts", step="receipt", layer="link", verdict=verdict))
+        for second in range(seconds)
+        for verdict in ["broken" if 60 <= second < 70 else "kept"] * 10
+    ]
+    until = 1_000.0 + seconds
+    watch, _ = advance(Watch(1_000.0), told, Settings(), until=until)
+    return until, kept(watch)
+
+
+def test_an_evening_begins_when_no_alarm_of_its_services_stands_any_more() -> None:
+    """Where one stands what fails anew raises no other, though the incident is over."""
+    assert not is_alarmed(None, MESSAGES)
+    assert [is_alarmed(watched(seconds), MESSAGES) for seconds in (60, 70, 75, 160)] == [False, True, True, False]
+    assert not is_alarmed(watched(70), ("television",))

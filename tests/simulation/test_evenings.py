@@ -6,10 +6,23 @@ from typing import Any
 
 import pytest
 
+from prikkfri.assurance.detection import Alarm
+from prikkfri.assurance.impact import Hit
+from prikkfri.assurance.incidents import open_incident
+from prikkfri.assurance.segments import Segment
 from prikkfri.simulation.evenings import oracle
 from prikkfri.simulation.evenings.drawing import STREAMS, TABLE, UNDISTURBED, Evening, Fault, draw, rows
-from prikkfri.simulation.evenings.judging import Figures, Judgement, Result, goal_holds, result
+from prikkfri.simulation.evenings.judging import (
+    APART_SECONDS,
+    Figures,
+    Judgement,
+    Result,
+    goal_holds,
+    judge,
+    result,
+)
 from prikkfri.simulation.evenings.oracle import expected
+from prikkfri.simulation.evenings.running import EveningRecord
 from prikkfri.simulation.evenings.world import Promise, World, lies_in, world
 from prikkfri.simulation.virtual.loop import VirtualLoop
 
@@ -52,6 +65,27 @@ def test_every_kind_of_evening_is_drawn() -> None:
     assert {act.kind for each in evenings for act in each.acts} == {"confirm", "dismiss", "all-clear"}
     assert any(each.disturbance.restarts for each in evenings) and any(each.disturbance.none for each in evenings)
     assert all(each.per_second * each.seconds >= TABLE.outcomes_least for each in evenings)
+
+
+def test_a_fault_comes_again_half_an_hour_later_on_an_evening_that_is_long_enough_and_has_no_more_outcomes() -> None:
+    evenings = [draw(seed) for seed in range(400)]
+    again = [each for each in evenings if len(each.faults) > 1 and each.faults[0].place == each.faults[-1].place]
+    assert 0.05 < len(again) / sum(bool(each.faults) for each in evenings) < 0.15
+    for each in again:
+        first, second = each.faults[0], each.faults[-1]
+        (later,) = {round(b - a, 6) for one, two in zip(first.spells, second.spells, strict=True)
+                    for a, b in zip(one, two, strict=True)}  # fmt: skip
+        assert TABLE.again_after[0] <= later <= TABLE.again_after[1]
+        assert (second.kind, second.share) == (first.kind, first.share)
+        assert each.seconds >= second.spells[-1][1] + TABLE.again_rest
+        assert each.per_second * each.seconds == pytest.approx(1.06 * TABLE.outcomes_least)
+    longest = 60.0 * TABLE.minutes[1]
+    assert all(each.seconds <= longest for each in evenings if each not in again)
+
+
+def test_half_of_the_stops_are_those_of_a_machine_that_loses_power() -> None:
+    stops = [stop for seed in range(400) for stop in draw(seed).disturbance.restarts]
+    assert 0.4 < sum(stop.killed for stop in stops) / len(stops) < 0.6
 
 
 def test_what_is_broken_lies_in_the_fault_and_is_all_that_was_asked_there() -> None:
@@ -166,6 +200,54 @@ def test_a_fault_is_of_stated_size_from_thirty_broken_and_five_in_a_hundred_on()
 def test_a_slower_segment_shows_it_later() -> None:
     (found,) = causes(30, 30, seconds=290.0)
     assert found.due == pytest.approx(found.breaks[-1] + oracle.SETTLING_SECONDS)
+
+
+AGAIN = 1_500.0
+
+
+def met_twice(*listed: tuple[float, list[str]], gap: float = AGAIN) -> Judgement:
+    """The same fault twice, that thirty meet each time (s-0 to s-29); `listed`: incidents by when, and their lists."""
+    first = fault(WATCHING)
+    second = replace(first, spells=((30.0 + gap, 60.0 + gap),))
+    promises = [
+        promise(30.0 + n + gap * time, told=(30.0 + n + gap * time,), person=f"s-{n}", faults=frozenset({time}))
+        for time in (0, 1) for n in range(30)
+    ]  # fmt: skip
+    promises.append(promise(800.0, told=(800.0,), person="s-99"))
+    told = EveningRecord()
+    for at, names in listed:
+        moment = BEGINS + at
+        alarm = Alarm("share", Segment.of(WATCHING), moment, moment, 0.0, 1.0, 30.0, 20.0, 20.0)
+        incident = replace(open_incident(f"of {at}", alarm, moment), confirmed_at=moment, resolved_at=moment + 200.0)
+        told.incidents.append(incident)
+        told.hits[incident.id] = [
+            Hit(name, "", "television", "start-playback", moment, 1, 1, "no-source", None, True) for name in names
+        ]
+    return judge(World(short(first, second, seconds=gap + 600.0), [], promises), told)
+
+
+EVERYBODY = [f"s-{n}" for n in range(30)]
+
+
+def test_each_of_two_lists_is_of_its_own_time() -> None:
+    right = met_twice((40.0, EVERYBODY), (40.0 + AGAIN, EVERYBODY))
+    assert right.findings == ()
+    assert (right.figures.faults, right.figures.found, right.figures.hit_true) == (2, 2, 2 * len(EVERYBODY))
+    forgotten = met_twice((40.0, EVERYBODY), (40.0 + AGAIN, EVERYBODY[:-2]))
+    assert (forgotten.figures.hit_missed, forgotten.figures.hit_wrongly_listed) == (2, 0)
+    between = met_twice((40.0, [*EVERYBODY, "s-99"]), (40.0 + AGAIN, EVERYBODY))
+    assert (between.figures.hit_missed, between.figures.hit_wrongly_listed) == (0, 1)
+
+
+def test_a_second_fault_that_nobody_noticed_is_not_found_and_all_its_people_are_missing() -> None:
+    figures = met_twice((40.0, EVERYBODY)).figures
+    assert (figures.faults, figures.found, figures.hit_missed) == (2, 1, len(EVERYBODY))
+
+
+@pytest.mark.parametrize(("between", "occasions"), [(APART_SECONDS, 1), (APART_SECONDS + 0.1, 2)])
+def test_faults_that_follow_each_other_closely_have_one_list(between: float, occasions: int) -> None:
+    figures = met_twice((40.0, EVERYBODY), gap=29.0 + between).figures
+    assert (figures.hit_true, figures.hit_missed) == (30 * occasions, 30 * (occasions - 1))
 
 
 def test_the_goal() -> None:

@@ -1,5 +1,6 @@
 """The judge of evenings: what it says of the product, and that it notices faults that are put into the product."""
 
+import asyncio
 import os
 import secrets
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from prikkfri.assurance.detection import Alarm
@@ -16,6 +18,7 @@ from prikkfri.assurance.remedies import Trial
 from prikkfri.assurance.response.evaluation import BEFORE_SECONDS, Evaluation, until
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.service import Assurance
+from prikkfri.assurance.watching import Watch
 from prikkfri.journal import Page, Source
 from prikkfri.simulation.evenings.drawing import TABLE, UNDISTURBED, Act, Disturbance, Evening, Fault, Restart, draw
 from prikkfri.simulation.evenings.many import evening, played
@@ -38,8 +41,14 @@ WATCHING = Fault(
 SMALL = replace(
     TABLE, minutes=(7.0, 8.0), outcomes_least=4_500, outcomes_per_second=(10.0, 11.0), partners=(1, 2, 3),
     viewers=(300.0, 400.0), phones=(200.0, 300.0), began=(150.0, 180.0), lasts=(40.0, 90.0), twin_share=0.0,
+    again_share=0.0,
 )  # fmt: skip
 """Evenings of a few minutes, as many as a test run has time for."""
+AGAIN = replace(
+    SMALL, outcomes_least=6_500, outcomes_per_second=(3.5, 4.0), lasts=(80.0, 90.0), quiet_share=0.0, faults=(1,),
+    broken_share=(0.8, 1.0), again_share=1.0, again_after=(1_200.0, 1_500.0), again_rest=240.0,
+)  # fmt: skip
+"""A heavy fault in little traffic, twice."""
 
 
 def small(*faults: Fault, disturbance: Disturbance = UNDISTURBED, **known: Any) -> Evening:
@@ -52,8 +61,8 @@ def small(*faults: Fault, disturbance: Disturbance = UNDISTURBED, **known: Any) 
     return replace(usual, **known)
 
 
-def away(at: float, seconds: float) -> Disturbance:
-    return replace(UNDISTURBED, restarts=(Restart(at=at, away_seconds=seconds, steps=3),))
+def away(at: float, seconds: float, *, killed: bool = False) -> Disturbance:
+    return replace(UNDISTURBED, restarts=(Restart(at=at, away_seconds=seconds, steps=3, killed=killed),))
 
 
 def test_a_product_without_a_fault_of_ours_is_found_right() -> None:
@@ -179,3 +188,60 @@ def test_alarms_that_are_forgotten_at_a_restart_are_noticed() -> None:
     judged, whole = played(plan, Parts(response=Forgetting)), played(plan)
     assert judged.figures.found < judged.figures.faults, judged.findings
     assert whole.findings == (), "without the fault of ours it is found"
+
+
+class HeldUp(Response):
+    """An alarm of a share stands for as long as anything is left of the slightest alternative."""
+
+    def _advance(self, *arguments: Any, **known: Any) -> tuple[Watch, tuple[Alarm, ...]]:
+        watch, alarms = super()._advance(*arguments, **known)
+        if watch.sums is not None:
+            by = np.where(watch.sums.shares_stand, 0, -1)
+            watch = replace(watch, sums=replace(watch.sums, alternative=by))
+        return watch, alarms
+
+
+def test_an_alarm_that_hides_the_next_fault_is_noticed() -> None:
+    held_up, whole = (evening(15, parts=parts, table=AGAIN) for parts in (Parts(response=HeldUp), Parts()))
+    assert (held_up.figures.faults, held_up.figures.found) == (2, 1), held_up.findings
+    assert held_up.figures.hit_missed > 20
+    assert (whole.figures.found, whole.findings) == (2, ()), "without the fault of ours it is found"
+
+
+class WritesBehind(Assurance):
+    """Stores outcomes after it has said how far it has read: some at a time, and the last when it is stopped."""
+
+    async def run(self) -> None:
+        self.behind: list[tuple[str, Page]] = []
+        try:
+            await super().run()
+        finally:
+            await self.catch_up()
+
+    async def catch_up(self) -> None:
+        pages, self.behind = self.behind, []
+
+        async def work(transaction: Any) -> None:
+            for stream, page in pages:
+                await super(WritesBehind, self)._take(transaction, stream, page)
+
+        await self.database.write(work)
+
+    async def _take(self, transaction: Any, stream: str, page: Page) -> None:
+        self.behind.append((stream, page))
+        self._fresh_of[stream] = page
+        if len(self.behind) >= 400:
+            asyncio.get_running_loop().create_task(self.catch_up())
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_what_is_stored_too_late_is_lost_when_power_is_and_that_is_noticed(*, killed: bool) -> None:
+    judged = played(small(SIGN_IN, disturbance=away(205.0, 1.0, killed=killed)), Parts(assurance=WritesBehind))
+    assert (judged.figures.hit_missed > 0) is killed, judged.findings
+
+
+def test_of_a_kill_at_any_step_nothing_is_lost() -> None:
+    restarts = tuple(Restart(at=at, away_seconds=1.0, steps=int(at) % 37, killed=True) for at in (100.0, 156.0, 200.0))
+    judged = played(small(SIGN_IN, PARTNER, seconds=460.0, disturbance=replace(UNDISTURBED, restarts=restarts)))
+    assert judged.findings == ()
+    assert judged.figures.found == 2

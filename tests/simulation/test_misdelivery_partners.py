@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Any
 
 import aiohttp
@@ -123,6 +124,21 @@ async def test_lost_receipts_lose_no_message() -> None:
     assert screens(network) == {KARI: 1, OLA: 0, EVA: 0}
 
 
+async def test_receipts_that_a_partner_finds_again_are_sent_once_when_it_is_mended_and_not_before() -> None:
+    network = partner()
+    async with linked(network) as link:
+        network.suffer(Fault(lose_receipts=1.0, until_mended=True))
+        assert await link.submit(KARI) is None
+        network.suffer(Fault(lose_receipts=0.5, misdeliver=1.0))
+        assert await link.event(0.1) is None
+        network.suffer(Fault())
+        told = await link.event(5.0)
+        assert isinstance(told, Request) and isinstance(told.body, ShortMessage)
+        assert parse_receipt(told.body).state is MessageState.DELIVERED
+        network.suffer(Fault())
+        assert await link.event(0.1) is None
+
+
 def handed_over(network: PartnerNetwork, count: int) -> list[str]:
     for number in range(count):
         network.hand_over(message(KARI), str(number), float(number))
@@ -157,7 +173,7 @@ async def test_only_the_world_is_told_the_truth_and_sets_the_fault() -> None:
     network = partner()
     transport = httpx.ASGITransport(application(network))
     async with httpx.AsyncClient(transport=transport, base_url="http://nordtel") as http:
-        fault = {"misdeliver": 0.5, "population": 0, "lose_receipts": 0.0}
+        fault = {"misdeliver": 0.5, "population": 0, "lose_receipts": 0.0, "until_mended": False}
         assert (await http.put("/fault", json={"misdeliver": 0.5})).json() == fault
         handed_over(network, 40)
         told = (await http.get("/deliveries?from=10")).json()
@@ -239,3 +255,12 @@ def test_each_partner_of_the_rehearsal_leaves_the_book_and_none_as_another() -> 
     assert len({*receipts, receipt_body(BY_THE_BOOK, 0xAB, MessageState.DELIVERED, sent, 0.0)}) == 1 + len(PARTNERS)
     assert any(each.quirks.answer_form != BY_THE_BOOK.answer_form for each in PARTNERS)
     assert any(each.quirks.receipt_first for each in PARTNERS)
+
+
+def test_the_rehearsals_world_has_each_quirk_that_does_no_harm() -> None:
+    """Not those that come to a refusal, a doubt or a pause, or to a hint: what they come to is in other tests."""
+    harm = {"refuse", "refuse_status", "silent", "throughput_per_second_max", "loop", "loops_max", "transit",
+            "transit_to", "binds_max", "window", "state_octet"}  # fmt: skip
+    plain = asdict(BY_THE_BOOK)
+    odd = {name for each in PARTNERS for name, value in asdict(each.quirks).items() if value != plain[name]}
+    assert odd == plain.keys() - harm

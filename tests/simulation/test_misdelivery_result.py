@@ -2,18 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from prikkfri.config import Sms
-from prikkfri.simulation.demo import PARTNER_CANARIES, PARTNER_PEOPLE
+from prikkfri.config import Sms, load
+from prikkfri.simulation.demo import PARTNER_CANARIES, PARTNER_PEOPLE, write_configuration
 from prikkfri.simulation.incident_reports import IncidentReport
-from prikkfri.simulation.misdelivery import Plan, RouteView, SentMessage, Truth, in_demo, token_of
+from prikkfri.simulation.misdelivery import Plan, RouteView, SentMessage, Truth, faults_of, in_demo, token_of
 from prikkfri.simulation.misdelivery_result import judge, report
-from prikkfri.simulation.partners.network import Delivery
-from prikkfri.simulation.partners.operators import SHORT_CODE
+from prikkfri.simulation.partners.network import Delivery, Fault
+from prikkfri.simulation.partners.operators import LOSES_RECEIPTS, MISDELIVERS, SHORT_CODE
 from prikkfri.simulation.report import render
+from prikkfri.sms.trust.flying import Allowance, flying_seconds_max
+from prikkfri.sms.trust.noticing import settling_seconds
+from prikkfri.sms.trust.routes import Trust
 
 BEGAN = 1_000.0
 FAULT, STOPPED, MENDED, PROVEN, OPENED, OVER = 1_020.0, 1_030.0, 1_033.0, 1_040.0, 1_041.0, 1_047.0
@@ -130,6 +134,24 @@ def test_in_a_demo_the_evening_goes_by_the_pace_of_its_canaries() -> None:
     plan = in_demo(Plan(seed=7), Sms(canary_seconds=1.5, canary_grace_seconds=4.0, canary_rule="watch"))
     assert (plan.canary_seconds, plan.canary_grace_seconds, plan.canary_rule) == (1.5, 4.0, "watch")
     assert (plan.people, plan.canaries, plan.seed) == (PARTNER_PEOPLE, PARTNER_CANARIES, 7)
+
+
+def test_no_promise_of_an_evening_in_a_demo_runs_out(tmp_path: Path) -> None:
+    """Not what waits while the route is proven, for a share of 2 % and more, nor what has lost its receipt."""
+    assert write_configuration(tmp_path)
+    config = load(tmp_path, file=None, environment={}, demo=True)
+    plan, promised = in_demo(Plan(), config.sms), config.assurance.delivery_grace_seconds
+    canaries = Trust(condemned=True, share=0.02).canaries_to_prove
+    proof = flying_seconds_max(
+        canaries, always_seconds=plan.canary_seconds, phones=plan.canaries, allowance=Allowance(0.0)
+    )
+    proof += settling_seconds(plan.canary_grace_seconds, config.sms.canary_receipted_seconds)
+    assert proof < plan.prove_seconds_max
+    assert plan.detect_seconds_max + plan.stopped_seconds + plan.prove_seconds_max < promised
+    (misdelivers, astray), (deaf, silent) = faults_of(plan)
+    assert (misdelivers, astray) == (MISDELIVERS, Fault(misdeliver=0.3, population=1_000_000))
+    assert (deaf, silent) == (LOSES_RECEIPTS, Fault(lose_receipts=0.6, until_mended=True))
+    assert plan.receipts_lost_seconds < promised
 
 
 def lose(truth: Truth, accounts: list[IncidentReport], seen: RouteView) -> None:

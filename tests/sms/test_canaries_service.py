@@ -14,8 +14,10 @@ from waiting import eventually
 
 from prikkfri.config import Canary
 from prikkfri.protocols.smpp.pdu import ShortMessage
+from prikkfri.sms.canaries import store
 from prikkfri.sms.canaries.service import PhoneReport
 from prikkfri.sms.http import application, commands
+from prikkfri.sms.trust.routes import Trust
 
 NUMBER = "4790000001"
 PHONES = ("4790000801", "4790000802")
@@ -44,6 +46,7 @@ class Handing:
         self.astray = False
         self.receipts = True
         self.phones_tell = True
+        self.moment = 0.05
         self.others: list[ShortMessage] = []
         self.canaries = 0
 
@@ -63,7 +66,7 @@ class Handing:
                 phone = next(other for other in PHONES if other != phone)
             if self.phones_tell:
                 await self.at.canaries.take_reports([PhoneReport(phone, [token_of(message)]), *BOTH])
-            self.at.clock.advance(0.05)
+            self.at.clock.advance(self.moment)
 
     async def message(self) -> Any:
         while True:
@@ -118,6 +121,7 @@ async def test_canaries_that_arrive_prove_the_way_and_are_nobodys_messages(handi
     await eventually(proven)
     way = await handing.way()
     assert (way.partner, way.state, way.trusted, way.astray) == ("Fjordmobil", "open", True, 0)
+    assert (way.canaries_to_prove, way.proving_seconds) == (0, 0.0)
     for step in ("canary", "route", "receipt"):
         found = await at.outcomes(step)
         assert {(o.verdict, o.layer, o.customer, o.device) for o in found} == {("kept", "link", "", "")}
@@ -182,7 +186,7 @@ async def test_a_way_that_is_proven_again_stays_stopped_until_a_person_opens_it(
     handing.astray = True
     await handing.until_way(state="stopped")
     kept = await send(handing.at)
-    handing.astray = False
+    handing.astray, handing.moment = False, 0.2
     await handing.until_way(trusted=True)
     judged = (await handing.way()).judged
 
@@ -200,7 +204,7 @@ async def test_a_way_that_is_proven_again_stays_stopped_until_a_person_opens_it(
 async def test_what_goes_astray_anew_began_after_the_proof_that_the_last_time_was_over(handing: Any) -> None:
     handing.astray = True
     await handing.until_way(state="stopped")
-    handing.astray = False
+    handing.astray, handing.moment = False, 0.2
     await handing.until_way(trusted=True)
     assert await handing.at.canaries.switch("nord", "open", who="Kari")
     first = await handing.way()
@@ -319,6 +323,24 @@ async def test_a_canary_that_is_not_where_it_is_said_to_be_is_followed_by_more_a
         assert (way.suspected, way.judged) == (True, 0)
         await at.canaries.take_reports([PhoneReport(message.destination, [token_of(message)]), *BOTH])
         await at.until("SELECT verdict FROM sms_canary ORDER BY made_at LIMIT 1", "arrived")
+
+
+async def test_a_route_that_is_being_proven_is_followed_by_more_at_once_and_says_how_long_it_takes(house: Any) -> None:
+    async with house() as at:
+        await at.database.write(lambda tx: store.put_trust(tx, "nord", Trust(condemned=True)))
+    async with house(**OURS | {"canary_seconds": 3_600.0, "canary_grace_seconds": 30.0}) as at:
+        link = await at.network.bound()
+        request, message = await link.message()
+        [way] = await at.canaries.route_statuses()
+        assert (way.trusted, way.canaries_to_prove, way.proving_seconds) == (False, 100, 114.0)
+        link.take_message(request, "net-1")
+        link.tell(message, "net-1")
+        await link.answered()
+        await at.until("SELECT state FROM sms_message", "delivered")
+        await at.canaries.take_reports([PhoneReport(message.destination, [token_of(message)]), *BOTH])
+        await link.message()
+        [way] = await at.canaries.route_statuses()
+        assert (way.canaries_to_prove, way.suspected) == (99, False)
 
 
 async def test_what_would_be_noticed_is_told_by_the_canaries_that_tell_anything(handing: Any) -> None:

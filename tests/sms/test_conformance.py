@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 from sms_house import HURRIED
 from waiting import eventually
 
@@ -12,6 +13,7 @@ from prikkfri.protocols.smpp.pdu import NOTHING, Status
 from prikkfri.protocols.smpp.receipt import MessageState, Receipt
 from prikkfri.protocols.smpp.session import PeerResponse, ResponseTimeout, SessionEnd, UnreadableResponse
 from prikkfri.sms.conformance import (
+    OTHERWISE,
     RATE_SECONDS,
     WORDS_MAX,
     Durations,
@@ -133,6 +135,19 @@ def test_a_receipt_is_early_late_repeated_or_as_it_should_be() -> None:
     for state in (DeliveryState.UNREPORTED, DeliveryState.DELIVERED, DeliveryState.EXPIRED):
         traffic.note_fitting(fitting(state), 104.0, waited=True)
     assert (traffic.receipts, traffic.early, traffic.late, traffic.repeated) == (3, 1, 1, 2)
+
+
+def test_what_a_partner_hands_in_is_counted_by_submission_and_what_is_refused_by_reason() -> None:
+    traffic = Traffic()
+    second = structs.replace(message("m-2"), submission="m", part=2)
+    traffic.note_handed_in([message(), second, message("n")], [], refused=0)
+    assert (traffic.handed_in, dict(traffic.turned_back)) == (2, {})
+    traffic.note_handed_in([message("o")], ["loop", "loop", "no-transit"], refused=3)
+    assert (traffic.handed_in, dict(traffic.turned_back)) == (3, {"loop": 2, "no-transit": 1})
+    traffic.note_handed_in([], ["loop"], refused=3)
+    assert dict(traffic.turned_back) == {"loop": 3, "no-transit": 1, OTHERWISE: 2}
+    assert report(STANDING, traffic, 0.0).turned_back == {"loop": 3, OTHERWISE: 2, "no-transit": 1}
+    assert metrics(report(STANDING, traffic, 0.0))['link_turned_back_total{link="nord",reason="other"}'] == 2.0
 
 
 def test_a_spread_tells_shares_from_above_and_never_more_than_the_longest() -> None:

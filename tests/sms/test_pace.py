@@ -171,3 +171,11 @@ def test_whatever_is_answered_it_goes_on_after_a_minute_at_most_and_never_above_
             assert (asked := asked + 1) <= 5
             at += max(pace.seconds_until_room(at), 0.001)
         assert at - now <= max(60.0, 50 / min(rate_max, 50)) + 0.1
+
+
+def test_a_party_is_paused_from_when_it_says_that_we_are_too_fast_until_it_has_taken_something() -> None:
+    free = Pace()
+    paused = free.answered(0, True, 1.0)
+    probing = paused.spent(1, 2.0)
+    assert [each.paused for each in (free, paused, probing)] == [False, True, True]
+    assert not probing.answered(1, False, 2.1).paused

@@ -64,6 +64,15 @@ def test_no_bit_changes_unnoticed(envelope: Envelope, target: str, data: st.Data
     assert difference(bytes(octets), SEQUENCE, ready.wanted)
 
 
+@pytest.mark.parametrize("envelope", [IN_PAYLOAD, Envelope(b"hei", 0, 0, 5, 0), Envelope(b"", 0, 0, 5, 0)])
+def test_a_text_that_is_said_to_begin_with_a_header_and_has_none_is_noticed(envelope: Envelope) -> None:
+    def wrong(message: ShortMessage) -> bytes:
+        return encode_body(structs.replace(message, esm_class=ESM_CLASS_HEADER))
+
+    ready = outgoing(envelope, encode=wrong)
+    assert difference(pdu(ready), SEQUENCE, ready.wanted) == "class"
+
+
 def test_another_command_status_or_sequence_is_noticed() -> None:
     ready = outgoing()
     for wrong in ({"command": Command.DELIVER_SM}, {"status": 1}, {"sequence": SEQUENCE + 1}):

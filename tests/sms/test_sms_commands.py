@@ -164,6 +164,7 @@ NONE = {"half": None, "most": None, "longest": None}
 LINK = {
     "link": "nord", "partner": "Fjordmobil", "binds": 2, "bound_since": 1_700_000_000.0, "waiting": 10_000,
     "rate": 1.25, "ids": "as they were given, as was learnt", "complaint": "", "taken": 1_204_331,
+    "handed_in": 5_432, "turned_back": {"no-transit": 21},
     "refused": {"smpp-58": 6_650}, "round_trip": SPREAD, "unanswered": 12, "without_answer": 0.0125, "unreadable": 3,
     "answered_late": 4, "states": {"DELIVERED": 5}, "unknown": {"[GONE]": 7}, "unnamed": 1, "receipts": 6,
     "receipt_after": NONE, "without_receipt": None, "late": 0.5, "out_of_order": 0.25, "repeated": 90,
@@ -193,7 +194,7 @@ def test_links_are_told_of_and_the_exit_code_says_whether_all_are_bound(centre: 
     for line in ("10,000", "1,204,331, 1.2 a second", "half 0.05 s, 95 % 0.25 s, longest 3 s", "smpp-58 6,650",
                  "1.25% (4 came late)", "[GONE] 7", "50.00%", "25.00%", "75.00%", "17, 12", "as was learnt",
                  "account shop: 1 binds, 3 messages wait", "6, 90 repeated, 1 naming no message",
-                 "– in 1 min, 1.20% in 10 min, 0.55% in 60 min", "30.0"):  # fmt: skip
+                 "5,432", "no-transit 21", "– in 1 min, 1.20% in 10 min, 0.55% in 60 min", "30.0"):  # fmt: skip
         assert line in told.stdout, line
     both = centre.ran("links")
     assert both.exit_code == 1

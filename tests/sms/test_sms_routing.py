@@ -36,7 +36,10 @@ FOUND = {
     "4790000001": to("link:syd", "479"),
     "4690000001": to("link:nord", "4690"),
     "4680000001": to("link:syd", "46"),
-    "469": to("link:syd", "46"),
+    "4690000": to("link:nord", "4690"),
+    "469000": None,  # a short code of nobody, and not of Sweden
+    "46901": None,
+    "469": None,
     "4512345678": to("link:fjord", "45"),
     "20100": None,
     "4412345678": None,
@@ -63,9 +66,11 @@ def test_what_would_take_a_stopped_link_is_held_or_goes_by_the_one_that_stands_i
 
 
 def test_an_empty_prefix_takes_all_numbers_that_no_other_takes() -> None:
-    routes = Routes.of(Sms(links=(link("rest", ""), link("nord", "47"))))
+    routes = Routes.of(Sms(links=(link("rest", ""), link("nord", "47"), link("usa", "1"))))
     assert find_route(routes, "4512345678") == to("link:rest", "")
     assert find_route(routes, "4712345678") == to("link:nord", "47")
+    assert find_route(routes, "4711") == find_route(routes, "1999") == to("link:rest", "")
+    assert find_route(routes, "12125550123") == to("link:usa", "1")
     assert find_route(Routes.of(Sms()), "4712345678") is None
 
 

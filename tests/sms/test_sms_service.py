@@ -556,7 +556,7 @@ async def test_of_two_messages_that_were_given_one_id_a_receipt_is_about_the_one
 async def test_where_two_in_doubt_have_one_reference_a_receipt_settles_neither(house: Any) -> None:
     async with house() as at:
         _, message, identity = await in_doubt(at, "clinic")
-        twin = next(f"{number:x}" for number in range(1 << 20) if reference_of(f"{number:x}") == reference_of(identity))
+        twin = next(f"{number:x}" for number in range(1 << 23) if reference_of(f"{number:x}") == reference_of(identity))
         others = ", ".join(column for column in BASE if column not in ("id", "submission"))
         await at.change(
             f"INSERT INTO sms_message (id, submission, {others}) SELECT '{twin}', '{twin}', {others} FROM sms_message"

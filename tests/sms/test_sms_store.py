@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from message_table import BASE, NOW, Row, fill, numbered
-from query_plans import instructions, walks
+from query_plans import instructions, rows_read, walks
 
 from prikkfri.sms import store
 from prikkfri.sms.canaries import store as canaries
@@ -241,3 +241,71 @@ async def test_a_look_at_what_waits_goes_on_from_its_place_however_much_is_due_a
             found = await instructions(area, placing.waiting, target="link:nord", after=after, limit=10)
             done.setdefault(after, []).append(found)
     assert all(many <= few + 30 for few, many in done.values()), done
+
+
+# PostgreSQL chooses by what it has counted: of many that fit it may read all and sort them, where it could read the
+# first of them in the order of an index.
+
+KINDS: list[Row] = [
+    {**WAITING, "due_at": NOW - 10},
+    {**WAITING, "target": "link:past", "expires_at": NOW - 1},
+    {**WAITING, "target": "account:shop", "accepted_at": NOW - 5},
+    {"target": "link:sent", "state": "sent", "attempted_at": NOW + 1, "sent_at": NOW + 1, "expires_at": NOW - 1},
+    {"target": "link:sent", "state": "delivered", "ended_at": NOW - 100, "attempted_at": NOW - 100},
+    {"target": "link:nord", "state": "quarantined", "ended_at": NOW - 100},
+    {"target": "link:doubt", "state": "in-doubt", "due_at": NOW - 10, "expires_at": NOW + 1_000},
+]
+OF_EACH_KIND = 6_000
+LOOKS: list[tuple[Any, dict[str, Any]]] = [
+    (store.claim, {"target": "link:nord", "limit": 10, "now": NOW}),
+    (store.claim, {"target": "link:past", "limit": 10, "now": NOW}),
+    (store.move, {"source": "link:nord", "target": "held:nord", "limit": 10}),
+    (store.end_overdue, {"state": DeliveryState.WAITING, "before": NOW, "limit": 10, "now": NOW}),
+    (store.end_overdue, {"state": DeliveryState.SENT, "before": NOW - 3_600, "limit": 10, "now": NOW}),
+    (placing.waiting, {"target": "link:nord", "after": placing.START, "limit": 10}),
+    (placing.waiting, {"target": "link:nord", "after": (NOW - 10, NOW - 1_000 + 3e-3, 1, ""), "limit": 10}),
+    (placing.is_due, {"target": "link:nord", "now": NOW}),
+    (housekeeping.settled_doubts, {"target": "link:doubt", "limit": 10, "now": NOW}),
+    (housekeeping.left_waiting, {"target": "account:shop", "accepted_after": NOW - 100, "limit": 10}),
+    (housekeeping.erase, {"ended_before": NOW, "limit": 10}),
+    (receipts.find_in_doubt, {"target": "link:doubt", "recipient": "46"}),
+    (keys.earliest_open, {}),
+    (
+        routes_store.exposed,
+        {"target": "link:sent", "since": NOW, "until": NOW + 10, "after": (NOW, ""), "limit": 200},
+    ),
+    (
+        routes_store.exposed,
+        {"target": "link:sent", "since": NOW, "until": NOW + 10, "after": (NOW + 1 + 3e-3, ""), "limit": 200},
+    ),
+    (restores.find, {"state": DeliveryState.WAITING, "number": 1, "after": (NOW, ""), "limit": 10}),
+]
+
+
+async def test_postgresql_looks_at_no_more_than_it_is_asked_for_however_much_waits(
+    tmp_path: Any, postgres_url: str
+) -> None:
+    area = await open_database(Location(tmp_path, postgres_url), "sms")
+
+    async def multiply(tx: Any) -> None:
+        """Each row many times, a microsecond apart where that may be."""
+        await fill(tx, numbered([{**BASE, "accepted_at": NOW - 1_000, **kind} for kind in KINDS]))
+        rows = await tx.fetch("SELECT column_name FROM information_schema.columns WHERE table_name = 'sms_message'")
+        columns = {row[0]: row[0] for row in rows}
+        changed = {"id": "id || '-' || n", "submission": "submission || '-' || n"}
+        moments = ("accepted_at", "attempted_at", "sent_at", "expires_at")
+        changed |= {name: f"{name} + SIGN({name}) * n / 1e6" for name in moments}
+        await tx.execute(
+            f"INSERT INTO sms_message ({', '.join(columns)}) SELECT {', '.join((columns | changed).values())}"
+            " FROM sms_message, generate_series(1, :times) AS n ORDER BY sms_message.id",
+            {"times": OF_EACH_KIND},
+        )
+        await tx.execute("ANALYZE")
+
+    try:
+        await area.write(multiply)
+        found = [await rows_read(area, function, **arguments) for function, arguments in LOOKS]
+    finally:
+        await area.close()
+    most = store.LOOKED_PAST_MAX + 200  # as many a claim may look past, and the ten
+    assert [(LOOKS[place], read) for place, read in enumerate(found) if read > most] == []

@@ -221,6 +221,11 @@ async def test_a_partners_message_for_another_partner_goes_nowhere_and_is_counte
         assert counted['messages_turned_back_total{reason="no-transit"}'] == 1
         assert counted['messages_turned_back_total{reason="loop"}'] == 1
         assert counted["messages_refused_total"] == 2
+        assert counted['link_handed_in_total{link="nord"}'] == 1
+        assert counted['link_turned_back_total{link="nord",reason="no-transit"}'] == 1
+        assert counted['link_turned_back_total{link="nord",reason="loop"}'] == 1
+        told = {link.link: (link.handed_in, link.turned_back) for link in at.centre.reports.report().links}
+        assert told == {"nord": (1, {"no-transit": 1, "loop": 1}), "syd": (0, {})}
         assert [outcome.reason for outcome in await at.outcomes("submit")] == ["no-transit", "loop", ""]
 
 

@@ -7,7 +7,7 @@ from math import exp, inf, log
 from statistics import mean, quantiles
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prikkfri.sms.canaries.verdicts import ASTRAY, Canary, Verdict
@@ -35,7 +35,13 @@ from prikkfri.sms.trust.evidence import (
     weigh_hints,
 )
 from prikkfri.sms.trust.flying import Allowance, is_missed, is_suspicious, pause
-from prikkfri.sms.trust.noticing import CanarySchedule, DetectableShare, detectable_shares, seconds_to_notice
+from prikkfri.sms.trust.noticing import (
+    CanarySchedule,
+    DetectableShare,
+    detectable_shares,
+    seconds_to_notice,
+    settling_seconds,
+)
 from prikkfri.sms.trust.routes import PROVING_NATS, Trust, observe, observe_hints, reopen, replay_verdicts, usable
 from prikkfri.sms.trust.since import FaultOnset, change_point
 
@@ -398,6 +404,78 @@ def test_proof_that_reaches_the_limit_exactly_proves_and_only_with_a_good_one() 
     assert not after("a", ready).condemned
 
 
+def test_what_a_route_is_condemned_for_is_read_where_the_shares_can_still_be_told_apart() -> None:
+    """By all phones together what goes astray is worth the most long before it is without each: that tells no more."""
+    high, low = exp(20.0), exp(14.0)
+    hints = (0.0,) * (len(WEIGHTS) - len(SHARES))
+    whole = (0.0, 0.9 * high, high, 0.9 * high, 0.1, 0.0, *hints)
+    least, more = (0.0, 1.0, low, low * 4, 1.0, 0.0, *hints), (0.0, low * 9, low, 1.0, 1.0, 0.0, *hints)
+    assert Evidence({"": whole, "1": least, "2": more}).likeliest_share == 0.05
+    assert Evidence({"": whole, "1": least}).likeliest_share == 0.02, "one phone alone is believed"
+
+
+def test_whatever_was_seen_before_three_in_ten_astray_is_proven_over_by_a_hundred() -> None:
+    """Forty drawn faults, each after some minutes in which all was well: none is taken for a smaller one."""
+    lots = random.Random(17)
+    for _ in range(40):
+        trust = Trust()
+        for number in range(lots.randrange(20, 200)):
+            trust = after("a", trust, now=1.0 + number)
+        while not trust.condemned:
+            trust = after("m" if lots.random() < 0.3 else "a", trust, now=1.0 + trust.judged)
+        assert (trust.share, trust.canaries_to_prove) == (0.05, 100)
+
+
+@settings(max_examples=40)
+@given(st.sampled_from([0.01, 0.02, 0.05]), st.integers(0, 600), st.booleans())
+def test_as_many_good_canaries_as_are_told_prove_a_route_and_no_fewer(share: float, good: int, missed: bool) -> None:
+    gain = log((1 - MISSING_ORDINARILY) / (1 - share))
+    begun = 0.0 if missed else min(good, int(PROVING_NATS / gain)) * gain
+    trust = Trust(condemned=True, share=share, proof=begun)
+    assert trust.being_proven is (begun > 0)
+    left = trust.canaries_to_prove
+    assert left > 0
+    while trust.condemned:
+        trust, left = observe(trust, PHONES[0], A, sent_at=1.0, now=1.0), left - 1
+    assert (left, trust.canaries_to_prove, trust.being_proven) == (0, 0, False)
+
+
+def test_a_proof_waits_for_what_may_be_missing_of_the_canaries_that_are_in_it() -> None:
+    """What has come home is known at once, what is astray not: else a quick series would prove a route by its first."""
+
+    def seen(trust: Trust, verdict: Verdict, now: float) -> Trust:
+        return observe(trust, PHONES[0], verdict, sent_at=now, now=now, settling_seconds=10.0)
+
+    nearly = Trust(condemned=True, proof=PROVING_NATS - 0.001)
+    enough = seen(nearly, A, 50.0)
+    assert (enough.condemned, enough.enough_at, enough.canaries_to_prove, enough.being_proven) == (True, 50.0, 0, True)
+    more = enough
+    for number in range(40):
+        more = seen(more, A, 51.0 + number / 10)
+    assert (more.condemned, more.canaries_to_prove) == (True, 0)
+    for verdict in (A, Verdict.LOST):
+        waits = seen(enough, verdict, 59.9)
+        assert (waits.condemned, waits.enough_at) == (True, 50.0)
+        proven = seen(waits, verdict, 60.0)
+        assert (proven.condemned, proven.enough_at, proven.proven_at) == (False, 0.0, 60.0)
+    missed = seen(enough, M, 59.9)
+    assert (missed.condemned, missed.enough_at, missed.proof, missed.canaries_to_prove) == (True, 0.0, 0.0, 100)
+    assert settling_seconds(30.0, 10.0) == settling_seconds(10.0, 30.0) == 14.0
+
+
+def test_what_hints_have_condemned_is_proven_from_then_on() -> None:
+    """Good canaries from before it was condemned, against another share perhaps, are no proof that it is over."""
+    nearly = Trust()
+    while not (more := after("aaaam", nearly)).condemned and nearly.judged < 500:
+        nearly = more
+    nearly = replace(nearly, proof=PROVING_NATS + 1)
+    found = observe_hints(nearly, {Hint.PARTNER: 2}, messages=0, seconds=0.0, now=1.0)
+    assert (found.condemned, found.proof, found.being_proven) == (True, 0.0, False)
+    more = after("a", found)
+    assert (more.condemned, more.being_proven) == (True, True)
+    assert not replace(more, condemned=False).being_proven
+
+
 def test_opened_by_a_person_it_takes_as_much_as_at_first_to_stop_it_again() -> None:
     hinted_at = observe_hints(after("ww"), {Hint.PEOPLE: 3}, messages=0, seconds=0.0, now=1.0)
     assert hinted_at.hints == {Hint.PEOPLE: 3}
@@ -552,6 +630,36 @@ def test_canaries_fly_as_often_as_phones_can_take_them_until_the_allowance_is_us
     assert Allowance(5.0, 50.0).now(40.0) == Allowance(5.0, 40.0)
     # Never more seldom than always, and one that flies always costs nothing more.
     assert pause(always_seconds=0.1, phones=1, suspicious=True, allowance=Allowance(0.0, 1.0), now=1.0)[0] == 0.1
+
+
+def test_how_long_a_proof_takes_is_stated() -> None:
+    """In `docs/messages.md`: good canaries, seconds with a whole allowance and with none, at default settings."""
+    stated = [
+        (share, (left := Trust(condemned=True, share=share).canaries_to_prove), *map(round, seconds_of(left)))
+        for share in SHARES[:4]
+    ]
+    assert stated == [(0.003, 2_495, 624, 1_871), (0.01, 553, 138, 415), (0.02, 261, 65, 196), (0.05, 100, 25, 75)]
+
+
+def seconds_of(canaries: int) -> tuple[float, float]:
+    def within(allowance: Allowance) -> float:
+        return flying.flying_seconds_max(canaries, always_seconds=2.0, phones=8, allowance=allowance)
+
+    return within(Allowance()), within(Allowance(0.0))
+
+
+@given(st.integers(0, 600), st.sampled_from([0.1, 1.0, 2.0, 30.0]), st.integers(1, 12), st.floats(0, 600))
+def test_so_many_canaries_have_flown_by_the_time_that_is_told(
+    canaries: int, always_seconds: float, phones: int, left: float
+) -> None:
+    allowance, now = Allowance(left, 50.0), 50.0
+    told = flying.flying_seconds_max(canaries, always_seconds=always_seconds, phones=phones, allowance=allowance)
+    for _ in range(canaries):
+        seconds, allowance = pause(
+            always_seconds=always_seconds, phones=phones, suspicious=True, allowance=allowance, now=now
+        )
+        now += seconds
+    assert told - always_seconds <= now - 50.0 + 1e-6 and now - 50.0 <= told + always_seconds
 
 
 # How soon what is noticed.

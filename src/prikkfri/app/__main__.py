@@ -77,6 +77,17 @@ def mend_of(error: BaseException) -> str:
     return ""
 
 
+def lines_of(error: BaseException) -> list[str]:
+    """What ends the role, once each, where all of it is known and no trace tells more; else empty."""
+    match error:
+        case BaseExceptionGroup():
+            each = [lines_of(one) for one in error.exceptions]
+            return list(dict.fromkeys(line for lines in each for line in lines)) if all(each) else []
+        case StorageError() | FatalError():
+            return [str(error)]
+    return []
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Runs one role until it is told to stop; returns the exit code. `words`: what was typed (None: `sys.argv`)."""
     parser = argparse.ArgumentParser(prog="python -m prikkfri.app", description="Runs one role; see `prikkfri serve`.")
@@ -98,9 +109,10 @@ def main(words: Sequence[str] | None = None) -> int:
             except OSError:  # its log is on the very disk that is full: the supervisor hears it
                 os.write(sys.stdout.fileno(), said)
             return 2
-        if isinstance(error, StorageError | FatalError):
-            log.error("%s", error)
-        else:
+        known = lines_of(error)
+        for line in known:
+            log.error("the role ends: %s", line)
+        if not known:
             log.exception("the role ends")
         return 1
     return 0

@@ -149,7 +149,11 @@ def with_health(
                 fatal.set_exception(error)
             if started or scope["type"] != "http":
                 raise
-            log.exception("a request failed")  # of its path nothing: tokens stand in some
+            # Of its path nothing: tokens stand in some. What ends the role is one line, and so is that it ends.
+            if isinstance(error, FatalError):
+                log.error("a request failed: %s", error)
+            else:
+                log.exception("a request failed")
             doubtful = isinstance(error, FatalError) and scope["method"] not in ("GET", "HEAD")
             slug = "in-doubt" if doubtful else "internal"
             await respond(send, refused(slug), head=scope["method"] == "HEAD")

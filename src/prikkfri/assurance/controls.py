@@ -58,6 +58,10 @@ class RouteControl:
     canaries_per_minute: float = 0.0
     """Of which something is learnt."""
     noticed: tuple[DetectableShare, ...] = ()
+    canaries_to_prove: int = 0
+    """So many that come home in a row prove it from now on; 0 as well once they have, and none may turn up missing."""
+    proving_seconds: float = 0.0
+    """In so long it is proven then; 0: there is nothing to prove."""
     hints: dict[str, int] = field(default_factory=dict)
     """By kind, how many have come since a person opened it last."""
 

@@ -454,8 +454,8 @@ class ExposedMessage:
     """`kept`, `broken`, or `asked` when nothing was heard of it."""
 
 
-def exposure(outcomes: Iterable[Outcome], scope: Scope, *, holder: Holder | None = None) -> tuple[ExposedMessage, ...]:
-    """The messages that went the scope's way in its time, oldest first.
+def exposure(outcomes: Iterable[Outcome], *scopes: Scope, holder: Holder | None = None) -> tuple[ExposedMessage, ...]:
+    """The messages that went the way of one of the scopes in its time, oldest first.
 
     A message went the way of the link that was asked to deliver it; where no link's asking is told, of the one that
     settled it.
@@ -470,7 +470,7 @@ def exposure(outcomes: Iterable[Outcome], scope: Scope, *, holder: Holder | None
     for promise, theirs in by_promise.items():
         by_link = [outcome for outcome in theirs if _went_out(outcome)]
         handed_over = [outcome for outcome in by_link if outcome.verdict == "asked"] or by_link[:1]
-        gone = next((outcome for outcome in handed_over if _went_there(outcome, scope)), None)
+        gone = next((outcome for outcome in handed_over if any(_went_there(outcome, each) for each in scopes)), None)
         if gone is None:
             continue
         found.append(
@@ -487,15 +487,19 @@ def exposure(outcomes: Iterable[Outcome], scope: Scope, *, holder: Holder | None
     return tuple(sorted(found, key=lambda each: each.sent_at))
 
 
-def misdelivery_scope(outcomes: Iterable[Outcome], scope: Scope) -> Scope | None:
-    """The scope in the time in which canaries say that messages go astray on its way; None when none says so.
+def misdelivery_scopes(outcomes: Iterable[Outcome], scope: Scope) -> tuple[Scope, ...]:
+    """Each way within the scope of which canaries say that messages go astray, in the time in which they say it.
 
-    A fault of which canaries had proven before the scope's time that it is over is not this one.
+    A fault of which canaries had proven before the scope's time that it is over is not this one. What else the scope
+    holds (what failed elsewhere, or only came too late) has gone astray nowhere.
     """
     routes = sorted(_routes(outcomes, scope), key=lambda outcome: outcome.time)
     over = _over_before(routes, scope.since)
-    told = [o.time for o in routes if o.verdict == "broken" and o.time > over.get(o.dimensions.get("link", ""), -inf)]
-    return Scope(scope.segments, min(told), max(told)) if told else None
+    told: dict[Segment, list[float]] = {}
+    for each in routes:
+        if each.verdict == "broken" and each.time > over.get(each.dimensions.get("link", ""), -inf):
+            told.setdefault(segment_of(each).without("step", "layer", "direction"), []).append(each.time)
+    return tuple(Scope((way,), min(times), max(times)) for way, times in told.items())
 
 
 def _over_before(routes: Sequence[Outcome], moment: float) -> dict[str, float]:

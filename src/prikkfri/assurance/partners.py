@@ -1,6 +1,6 @@
 """How the partners of the SMS centre speak, as it tells of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -50,6 +50,8 @@ class PartnerReport:
     canaries_per_minute: float = 0.0
     """Of which something is learnt."""
     noticed: tuple[DetectableShare, ...] = ()
+    handed_in: int = 0
+    turned_back: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

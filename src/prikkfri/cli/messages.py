@@ -137,6 +137,8 @@ def link_lines(link: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
         ("waiting", f"{link['waiting']:,}"),
         ("taken", f"{link['taken']:,}, {link['rate']:.1f} a second"),
         ("refused", counted(link["refused"])),
+        ("handed in", f"{link['handed_in']:,}"),
+        ("turned back", counted(link["turned_back"])),
         ("round trip", took(link["round_trip"])),
         ("without answer", f"{part(link['without_answer'])} ({link['answered_late']:,} came late)"),
         ("answers not readable", f"{link['unreadable']:,}"),

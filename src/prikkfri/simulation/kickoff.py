@@ -26,7 +26,7 @@ from prikkfri.simulation.faults import HARMED, Fault
 from prikkfri.simulation.installation import BorrowedInstallation, Installation
 from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.lateness import keep_time
-from prikkfri.simulation.people import TROUBLE, Addresses, Viewer, ViewerRequest, device_pseudonym
+from prikkfri.simulation.people import TROUBLE, Addresses, LineView, Viewer, ViewerRequest, device_pseudonym
 from prikkfri.streaming.demo import FALLBACK
 
 WATCH_SECONDS = 2.0
@@ -145,6 +145,7 @@ class Evening:
     def __post_init__(self) -> None:
         self.config = self.installation.configuration()
         self.at = Addresses.of(self.config)
+        self.line = LineView(self.http, f"{self.at.door}/line", self.clock)
         self.status_url = f"{self.config.roles.status.url}/api/v2/summary.json"
         self._lots = random.Random(self.plan.seed)
         self._outside: list[Viewer] = []
@@ -237,7 +238,7 @@ class Evening:
         """One of the people, by their place among those who take part."""
         device = device_pseudonym(number, seed=self.plan.seed)
         key = DeviceSecret() if number % ONE_IN_TELEVISIONS == 0 else DeviceKey()
-        return Viewer(self.people[number], device, PASSWORD, self.http, self.at, self.clock, key=key)
+        return Viewer(self.people[number], device, PASSWORD, self.http, self.at, self.clock, key=key, line=self.line)
 
     async def _packages(self) -> dict[str, str]:
         async with self.http.get(f"{self.at.playout}/channels") as response:

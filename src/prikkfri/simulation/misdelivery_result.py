@@ -18,7 +18,7 @@ from prikkfri.simulation.lateness import (
 from prikkfri.simulation.misdelivery import PERSON, RouteView, Truth, compressed, token_of
 from prikkfri.simulation.partners.operators import LOSES_RECEIPTS, MISDELIVERS, Partner
 from prikkfri.simulation.report import Check, Event, Line, Period, Question, Report
-from prikkfri.sms.canaries.service import RULE
+from prikkfri.sms.canaries.stopping.service import RULE
 
 DETECTED_SECONDS_MAX = 45.0
 """A share of 5 % is found after some 150 canaries in the mean; see docs/decisions/canaries.md."""

@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo
 from aiohttp import ClientSession
 
 from prikkfri.app.locks import hold_lock
+from prikkfri.assurance import watching
+from prikkfri.assurance.response import store
 from prikkfri.assurance.response.timing import TIMING
 from prikkfri.clock import SystemClock
 from prikkfri.config import ROLES, Config
@@ -31,11 +33,15 @@ from prikkfri.simulation.mechanisms import Mechanism
 from prikkfri.simulation.partners.operators import PARTNERS
 from prikkfri.simulation.people import open_session, until_green
 from prikkfri.simulation.report import Check, render
+from prikkfri.storage import Location, open_reader
 
 LOCK = "rehearsal"
 """Of a demo's home: one evening is staged at a time."""
 CALM_SECONDS_MAX = 120.0
 CALM_AGAIN_SECONDS = 3.0
+QUIET_SECONDS_MAX = 600.0
+"""An alarm goes two or three minutes after a minute's fault, and what is known of it is kept every half minute."""
+MESSAGES = ("messages", "receipts")
 LATE_SECONDS = 3.0
 """So long the product gets, after the evening, to take in what came last."""
 
@@ -135,6 +141,29 @@ async def _begin_anew(config: Config, services: Sequence[str], http: ClientSessi
             await duty.review(incident, "Looked back on, before the next evening of the demo.")
 
 
+async def _until_quiet(config: Config, services: Collection[str], say: Say) -> None:
+    """Waits until no alarm of these services stands, for a while: where one does, what fails anew raises no other."""
+    clock = SystemClock()
+    give_up_at, told = clock.now() + QUIET_SECONDS_MAX, False
+    database = open_reader(Location(config.home, config.storage.url), "assurance")
+    try:
+        while is_alarmed(await database.read(store.watch), services) and clock.now() < give_up_at:
+            if not told:
+                say("waiting until the alarms of what was before have gone")
+                told = True
+            await asyncio.sleep(CALM_AGAIN_SECONDS)
+    finally:
+        await database.close()
+
+
+def is_alarmed(kept: tuple[float, str] | None, services: Collection[str]) -> bool:
+    """Whether an alarm of these services stood when the watch was kept; None: it never was."""
+    if kept is None:
+        return False
+    standing = watching.restored(kept[1], [], counted_to=kept[0]).standing
+    return any(alarm.segment.get("service") in services for alarm in standing)
+
+
 async def _stage(evening: Evening) -> tuple[Truth, list[IncidentReport]]:
     """The evening, the product's account of it, and the morning after."""
     truth = await evening.stage()
@@ -199,7 +228,8 @@ async def _misdelivery_in(
     plan = misdelivery.in_demo(plan, config.sms)
     with hold_lock(home, LOCK):
         async with open_session() as session:
-            await _begin_anew(config, ("messages", "receipts"), session, say)
+            await _begin_anew(config, MESSAGES, session, say)
+            await _until_quiet(config, MESSAGES, say)
             evening = misdelivery.Evening(installation, plan, partners, session, SystemClock(), say)
             truth, told = await evening.stage(partial(_account_of_messages, home))
     return truth, [each for each in told if each.incident["opened_at"] >= truth.began_at], evening.seen

@@ -49,6 +49,7 @@ class Numbering(NamedTuple):
 INTERNATIONAL = Numbering()
 
 
+@lru_cache(_KNOWN_MAX)
 def read_recipient(text: str, ton: int = 0, numbering: Numbering = INTERNATIONAL) -> Address | None:
     """A phone's number or a short code; None when it is neither, or not of that type.
 
@@ -73,6 +74,7 @@ def read_recipient(text: str, ton: int = 0, numbering: Numbering = INTERNATIONAL
     return Address(text, _INTERNATIONAL, _ISDN) if is_number else None
 
 
+@lru_cache(_KNOWN_MAX)
 def read_sender(text: str, ton: int = 0, numbering: Numbering = INTERNATIONAL) -> Address | None:
     """A number, a short code, or at most eleven letters; None when it is none of them, or not of that type.
 

@@ -17,6 +17,8 @@ from prikkfri.sms.receipt_ids import Habit, Reading, complaint
 WORDS_MAX = 20
 """Of each link and kind; whatever more it says is counted together."""
 OTHER_WORDS = "other"
+OTHERWISE = "other"
+"""Refused for what is wrong with the message itself."""
 NO_WORD = "none"
 RATE_SECONDS = 60
 BOUNDS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 86_400)
@@ -101,6 +103,10 @@ class Traffic:
     """Receipts whose id is known and whose number is another, and those that contradict what was told before."""
     returned: int = 0
     """Messages that it handed in under the name of one of our accounts."""
+    handed_in: int = 0
+    """Messages that it handed in and that were taken on."""
+    turned_back: Counter[str] = field(default_factory=Counter)
+    """By reason (`transit`, or `OTHERWISE`): what it handed in that was refused."""
     receipt_after: Spread = field(default_factory=Spread)
     """From the answer to the receipt, where they came in this order."""
 
@@ -136,6 +142,14 @@ class Traffic:
     def _gave_up(self, message: Message) -> int:
         self.on_wire.pop((message.id, message.attempts), None)
         return 1
+
+    def note_handed_in(self, messages: Iterable[Message], turned_back: Iterable[str], *, refused: int) -> None:
+        """`refused`: how many it handed in vain, those that were turned back among them."""
+        self.handed_in += len({message.submission for message in messages})
+        reasons = Counter(turned_back)
+        if others := refused - reasons.total():
+            reasons[OTHERWISE] = others
+        self.turned_back.update(reasons)
 
     def note_receipts(self, receipts: Iterable[Receipt], *, unnamed: int = 0) -> list[str]:
         """Counts what has come; returns the unknown words that have come for the first time."""
@@ -220,6 +234,8 @@ class LinkReport:
     """How its receipts write the ids that its answers gave."""
     complaint: str
     """What is wrong with the ids; empty: nothing that is known."""
+    handed_in: int
+    turned_back: dict[str, int]
     taken: int
     refused: dict[str, int]
     round_trip: Durations
@@ -292,6 +308,8 @@ def report(standing: LinkStatus, traffic: Traffic, now: float) -> LinkReport:
         rate=traffic.rate.per_second(now),
         ids=how_ids_are_written(standing.setting, standing.habit),
         complaint=complaint(standing.link, standing.setting, standing.habit) or "",
+        handed_in=traffic.handed_in,
+        turned_back=dict(traffic.turned_back.most_common()),
         taken=traffic.taken,
         refused=dict(traffic.refused.most_common()),
         round_trip=Durations.of(traffic.round_trip),
@@ -321,6 +339,7 @@ def metrics(found: LinkReport) -> dict[str, float]:
         f"link_binds{{{link}}}": found.binds,
         f"link_waiting{{{link}}}": found.waiting,
         f"link_rate_per_second{{{link}}}": found.rate,
+        f"link_handed_in_total{{{link}}}": found.handed_in,
         f"link_taken_total{{{link}}}": found.taken,
         f"link_unanswered_total{{{link}}}": found.unanswered,
         f"link_unreadable_total{{{link}}}": found.unreadable,
@@ -339,6 +358,7 @@ def metrics(found: LinkReport) -> dict[str, float]:
         f'link_round_trip_seconds{{{link},quantile="0.95"}}': found.round_trip.most,
     }
     for name, counted, key in (
+        ("link_turned_back_total", found.turned_back, "reason"),
         ("link_refused_total", found.refused, "status"),
         ("link_receipts_by_state_total", found.states, "state"),
         ("receipts_unknown_state_total", found.unknown, "word"),

@@ -12,6 +12,7 @@ from prikkfri.sms.messages import network_state, reference_of
 from prikkfri.sms.receipt_ids import Candidate, Match, MismatchReason, Reading, match
 
 NO_REFERENCE = -1
+_STATES = {int(state): state for state in MessageState}
 _TOLD = frozenset({DeliveryState.DELIVERED, DeliveryState.UNDELIVERABLE, DeliveryState.REJECTED})
 """Ends that a network has told, and does not take back."""
 
@@ -43,7 +44,7 @@ class NetworkReceipt(NamedTuple):
 
     @property
     def state(self) -> MessageState | None:
-        return MessageState(self.told) if self.told else None
+        return _STATES[self.told] if self.told else None
 
 
 def as_kept(told: ReceiptDelivery, link: str, identity: str, now: float) -> NetworkReceipt:

@@ -52,10 +52,11 @@ def dimensions(origin: str, target: str, message_class: str, partners: Partners)
     """`direction` is seen from the house: `out` over a link, `in` from one."""
     found = {"class": message_class}
     for party, direction in ((Party.parse(origin), "in"), (Party.parse(target), "out")):
+        name = party.name
         if party.kind in ("link", "held"):
-            found |= _way(party.name, partners, direction)
+            found["link"], found["partner"], found["direction"] = name, partners.get(name, ""), direction
         else:
-            found["account"] = party.name
+            found["account"] = name
     return found
 
 

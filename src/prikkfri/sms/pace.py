@@ -54,6 +54,11 @@ class Pace:
         doublings = (now - self.proven_at) / TWICE_AS_FAST_SECONDS
         return min(self.rate_max, self.learnt * math.exp2(min(doublings, _DOUBLINGS_MAX)))
 
+    @property
+    def paused(self) -> bool:
+        """It has said that we are too fast, and it is to be seen whether it takes any again."""
+        return self.proven_at is None
+
     def pauses(self, now: float) -> bool:
         return now < self.quiet_until
 

@@ -96,11 +96,15 @@ def _is_for(found: DecodedPdu, wanted: ExpectedMessage | ExpectedReceipt) -> boo
 
 def _as_message(found: DecodedPdu, wanted: ExpectedMessage) -> dict[str, bool]:
     parameters, sealed = beside_text(found.parameters), beside_text(wanted.parameters)
-    text = text_of(found.esm_class, found.octets, found.parameters)
+    written = (found.esm_class, found.octets, found.parameters)
+    meant = (wanted.esm_class, wanted.octets, wanted.parameters)
+    text = None if written == meant else text_of(*written)
     return {
-        "text": text == text_of(wanted.esm_class, wanted.octets, wanted.parameters),
+        "text": written == meant or text == text_of(*meant),
         "coding": found.coding == wanted.coding,
-        "class": found.esm_class | _HEADER_BIT == wanted.esm_class | _HEADER_BIT,
+        # Only what marks a part may be a header in one and parameters in the other.
+        "class": found.esm_class == wanted.esm_class
+        or (text is not None and text.part is not None and found.esm_class ^ wanted.esm_class == _HEADER_BIT),
         "parameters": parameters == sealed if wanted.takes_parameters else set(parameters) <= set(sealed),
         "receipts": found.registered == wanted.registered,
         "validity": found.validity == wanted.validity.encode("latin-1"),

@@ -18,6 +18,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -54,6 +55,7 @@ def fold(identity: str) -> str:
     return identity.lstrip("0") or identity[:1]
 
 
+@lru_cache(maxsize=1_024)
 def key(identity: str, reading: Reading) -> str | None:
     """The folded id that an answer had, if a receipt's id is to be read so; None when it cannot be."""
     folded = fold(identity)
@@ -149,9 +151,9 @@ class Habit(msgspec.Struct, frozen=True, gc=False):
     @property
     def settled(self) -> Reading | None:
         """The one way in which the link writes; None while that is not known, or when it writes in several."""
-        votes = ((Reading.SAME, self.same), (Reading.DECIMAL, self.decimal), (Reading.HEXADECIMAL, self.hexadecimal))
-        [(way, most), *others] = [vote for vote in votes if vote[1]] or [(Reading.SAME, 0)]
-        return way if most >= VOTES_MIN and not others else None
+        votes = (self.same, self.decimal, self.hexadecimal)
+        most = max(votes)
+        return ALL[votes.index(most)] if VOTES_MIN <= most == sum(votes) else None
 
 
 def readings(setting: Reading | None, habit: Habit) -> tuple[Reading, ...]:

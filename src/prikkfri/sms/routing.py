@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple, Self
 
 from prikkfri.config import SHORT_CODE_DIGITS_MAX, Account, Link, Sms
-from prikkfri.sms.addresses import Numbering, read_recipient
+from prikkfri.sms.addresses import Numbering, is_number, read_recipient
 
 
 class Party(NamedTuple):
@@ -118,8 +118,12 @@ class Routes:
         return cls({}, {"": (link,)}, 0)
 
     def prefix(self, recipient: str) -> str | None:
-        """The longest one that has links; None: no network takes this number."""
-        for digits in range(min(len(recipient), self.prefix_digits_max), -1, -1):
+        """The longest one that has links; None: no network takes this number.
+
+        Prefixes begin with a country code: of a short code, which has none, the first digits say nothing.
+        """
+        longest = self.prefix_digits_max if is_number(recipient) else 0
+        for digits in range(min(len(recipient), longest), -1, -1):
             if recipient[:digits] in self.prefixes:
                 return recipient[:digits]
         return None

@@ -89,13 +89,13 @@ class Connection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Writes what the session has to say; closes once it has ended."""
-        octets = self.session.outgoing()
-        if self._transport is None:
+        octets, transport = self.session.outgoing(), self._transport
+        if transport is None:
             return
         if octets:
-            self._transport.write(octets)
-        if self.ended:
-            self._transport.close()
+            transport.write(octets)
+        if self.session.state is SessionState.ENDED:
+            transport.close()
 
     def close(self, reason: str) -> None:
         self._add(self.session.end(reason))

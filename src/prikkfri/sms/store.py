@@ -5,7 +5,6 @@ and what is theirs alone, stands in a `store.py` of their own.
 """
 # ruff: noqa: S608
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 
@@ -50,7 +49,10 @@ async def insert(tx: Transaction, messages: Sequence[Message]) -> None:
 
 async def count_waiting(tx: Transaction, rows: Iterable[Sequence[object]], by: int) -> None:
     """Carries how many messages wait for each party, canaries left out: (target, class) of each that came or went."""
-    changed = Counter(str(target) for target, message_class in rows if message_class != "canary")
+    changed: dict[str, int] = {}
+    for target, message_class in rows:
+        if message_class != "canary":
+            changed[str(target)] = changed.get(str(target), 0) + 1
     await tx.execute_many(
         "INSERT INTO sms_waiting (target, messages) VALUES (:target, :change) ON CONFLICT (target) DO UPDATE"
         " SET messages = sms_waiting.messages + excluded.messages",

@@ -34,7 +34,7 @@ from prikkfri.assurance.impact import (
     devices_of,
     exposure,
     holder_of,
-    misdelivery_scope,
+    misdelivery_scopes,
     proven,
 )
 from prikkfri.assurance.incidents import Fact, Incident
@@ -682,17 +682,17 @@ class Response:
         # Whether any went astray only canaries say, and they are few; who went that way is asked when some did.
         flown = await self._outcomes(earlier, incident.since, service=incident.service, step=ROUTE)
         astray, surely_none = await asyncio.to_thread(_said_by_canaries, [*flown, *within], scope)
-        if astray is None:
+        if not astray:
             return () if surely_none else None
         before = await self._outcomes(earlier, incident.since, service=incident.service)
-        return await asyncio.to_thread(exposure, [*before, *within], astray)
+        return await asyncio.to_thread(exposure, [*before, *within], *astray)
 
 
-def _said_by_canaries(known: Sequence[Outcome], scope: Scope) -> tuple[Scope | None, bool]:
+def _said_by_canaries(known: Sequence[Outcome], scope: Scope) -> tuple[tuple[Scope, ...], bool]:
     """Where and when messages went astray; and when nothing says that any did, whether that proves that none did."""
-    astray = misdelivery_scope(known, scope)
+    astray = misdelivery_scopes(known, scope)
     # Failing to arrive exposes nobody. That none went astray, only canaries can say.
-    return astray, astray is None and proven(known, scope)
+    return astray, not astray and proven(known, scope)
 
 
 def _told(outcome: Outcome) -> tuple[object, ...]:

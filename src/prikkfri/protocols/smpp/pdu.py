@@ -58,7 +58,6 @@ class Status(IntEnum):
     INVALID_DESTINATION = 0x0B
     BIND_FAILED = 0x0D
     INVALID_PASSWORD = 0x0E
-    INVALID_SYSTEM_ID = 0x0F
     QUEUE_FULL = 0x14
     INVALID_ESM_CLASS = 0x43
     SUBMIT_FAILED = 0x45
@@ -349,7 +348,7 @@ def decode(octets: bytes) -> Pdu:
 
 
 def _encode_tlvs(tlvs: tuple[Tlv, ...]) -> bytes:
-    return b"".join(_TLV_HEADER.pack(tag, len(value)) + value for tag, value in tlvs)
+    return b"".join([_TLV_HEADER.pack(tag, len(value)) + value for tag, value in tlvs])
 
 
 def _require(fits: bool, text: str) -> None:
@@ -359,16 +358,14 @@ def _require(fits: bool, text: str) -> None:
 
 def _encode_short_message(message: ShortMessage) -> bytes:
     source, destination = message.source, message.destination
-    strings = (message.service_type, source, destination, message.schedule, message.validity)
-    _require("\0" not in "".join(strings), "NUL inside a string")
+    service_type, schedule, validity, octets = message.service_type, message.schedule, message.validity, message.octets
+    _require("\0" not in source + destination + service_type + schedule + validity, "NUL inside a string")
     _require(len(source) <= 20 and len(destination) <= 20, "address longer than 20 octets")
-    _require(len(message.service_type) <= 5, "service_type longer than 5 octets")
-    _require(len(message.schedule) <= 16 and len(message.validity) <= 16, "time longer than 16 octets")
-    _require(
-        len(message.octets) <= SHORT_MESSAGE_OCTETS_MAX, "short_message longer than 254 octets: use message_payload"
-    )
+    _require(len(service_type) <= 5, "service_type longer than 5 octets")
+    _require(len(schedule) <= 16 and len(validity) <= 16, "time longer than 16 octets")
+    _require(len(octets) <= SHORT_MESSAGE_OCTETS_MAX, "short_message longer than 254 octets: use message_payload")
     body = b"%b\0%c%c%b\0%c%c%b\0%c%c%c%b\0%b\0%c%c%c%c%c%b" % (
-        message.service_type.encode("latin-1"),
+        service_type.encode("latin-1"),
         message.source_ton,
         message.source_npi,
         source.encode("latin-1"),
@@ -378,14 +375,14 @@ def _encode_short_message(message: ShortMessage) -> bytes:
         message.esm_class,
         message.protocol_id,
         message.priority,
-        message.schedule.encode("latin-1"),
-        message.validity.encode("latin-1"),
+        schedule.encode("latin-1"),
+        validity.encode("latin-1"),
         message.registered_delivery,
         message.replace_if_present,
         message.data_coding,
         message.default_message_id,
-        len(message.octets),
-        message.octets,
+        len(octets),
+        octets,
     )
     return body + _encode_tlvs(message.tlvs) if message.tlvs else body
 

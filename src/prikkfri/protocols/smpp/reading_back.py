@@ -58,7 +58,8 @@ def read(pdu: bytes) -> DecodedPdu | None:
 
 
 def _read(pdu: bytes) -> DecodedPdu:
-    if _number(pdu, 0, 4) != len(pdu):
+    number = int.from_bytes
+    if number(pdu[:4]) != len(pdu):
         raise ValueError
     service_type, at = _string(pdu, _HEADER_OCTETS)
     source_kind = (pdu[at], pdu[at + 1])
@@ -74,14 +75,10 @@ def _read(pdu: bytes) -> DecodedPdu:
         raise ValueError
     octets = pdu[at : at + length]
     return DecodedPdu(
-        _number(pdu, 4, 4), _number(pdu, 8, 4), _number(pdu, 12, 4), service_type, source_kind, source,
+        number(pdu[4:8]), number(pdu[8:12]), number(pdu[12:16]), service_type, source_kind, source,
         destination_kind, destination, esm_class, protocol_id, priority, schedule, validity, registered, replaces,
         coding, default_id, octets, _parameters(pdu, at + length),
     )  # fmt: skip
-
-
-def _number(octets: bytes, at: int, size: int) -> int:
-    return int.from_bytes(octets[at : at + size])
 
 
 def _string(octets: bytes, at: int) -> tuple[bytes, int]:
@@ -94,10 +91,10 @@ def _parameters(octets: bytes, at: int) -> tuple[tuple[int, bytes], ...]:
     found = []
     while at < len(octets):
         start = at + 4
-        end = start + _number(octets, at + 2, 2)
+        end = start + int.from_bytes(octets[at + 2 : start])
         if start > len(octets) or end > len(octets):
             raise ValueError
-        found.append((_number(octets, at, 2), octets[start:end]))
+        found.append((int.from_bytes(octets[at : at + 2]), octets[start:end]))
         at = end
     return tuple(found)
 

@@ -140,6 +140,7 @@ class Session:
         self.limits = limits
         self.takes_parameters = True
         """Whether the peer expects optional parameters: one that bound as older than 3.4 does not (3.4.2)."""
+        self._may_ask = _MAY_ASK[side, SessionState.OPEN]
         self._asked_by_peer = _MAY_ASK[Side.CENTRE if side is Side.ESME else Side.ESME, SessionState.OPEN]
         self._unread = b""
         self._unwritten: list[bytes] = []
@@ -155,10 +156,12 @@ class Session:
         return self.limits.window - len(self._window)
 
     def may_ask(self, command: Command) -> bool:
-        return command in _MAY_ASK[self.side, self.state]
+        return command in self._may_ask
 
     def outgoing(self) -> bytes:
         """What is to be written to the socket now."""
+        if not self._unwritten:
+            return b""
         octets = b"".join(self._unwritten)
         self._unwritten.clear()
         return octets
@@ -179,7 +182,7 @@ class Session:
         `check` is given the octets that are to be written, which are not touched again, and the sequence number under
         which the answer will be taken for `context`; where it raises, nothing is written.
         """
-        if command not in _MAY_ASK[self.side, self.state]:
+        if command not in self._may_ask:
             raise LocalProtocolError(f"{command.name} may not be sent in state {self.state.name}")
         if len(self._window) >= self.limits.window:
             raise LocalProtocolError("the window is full")
@@ -346,7 +349,7 @@ class Session:
     def _become(self, state: SessionState) -> None:
         self.state = state
         peer = Side.CENTRE if self.side is Side.ESME else Side.ESME
-        self._asked_by_peer = _MAY_ASK[peer, state]
+        self._may_ask, self._asked_by_peer = _MAY_ASK[self.side, state], _MAY_ASK[peer, state]
 
     def _put(self, command: int, status: int, sequence: int, body: bytes) -> None:
         self._unwritten.append(HEADER.pack(HEADER.size + len(body), command, status, sequence))

@@ -31,7 +31,7 @@ def alphabet(data_coding: int) -> DataCoding | None:
     (0xC0 to 0xEF).
     """
     if data_coding < 0x10:
-        return DataCoding(data_coding) if data_coding in _NAMED else None
+        return _NAMED.get(data_coding)
     if 0x10 <= data_coding < 0x20 or 0x40 <= data_coding < 0x60:
         return {0x00: DataCoding.GSM, 0x08: DataCoding.UCS_2}.get(data_coding & 0x0C)
     if 0xC0 <= data_coding < 0xE0 or 0xF0 <= data_coding < 0xF4:
@@ -39,7 +39,7 @@ def alphabet(data_coding: int) -> DataCoding | None:
     return DataCoding.UCS_2 if 0xE0 <= data_coding < 0xF0 else None
 
 
-_NAMED = frozenset(DataCoding)
+_NAMED = {int(each): each for each in DataCoding}
 
 
 _BASIC = (

@@ -6,6 +6,7 @@ warm up what is learnt (how a network writes its ids), then so many go as fast a
 rate. Then a stretch at a steady pace gives how long answers take, counted from when a message was due.
 """
 
+import asyncio
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prikkfri.simulation.bench import machine
+from prikkfri.simulation.bench.distance import listen_far_away
 from prikkfri.simulation.bench.machine import Cores
 from prikkfri.simulation.bench.sms_ledger import Ledger
 from prikkfri.simulation.bench.sms_peers import PASSWORD, Sender, Sink, Taken, account_name, written_down
@@ -60,6 +62,8 @@ class Load:
     """Of each bind of an account."""
     link_binds: int = 2
     link_window: int = 100
+    round_trip_seconds: float = 0.0
+    """How far away the network is."""
     warm_up: int = 500
     per_second: float = 3_000.0
     """The steady pace at which answers are timed."""
@@ -110,7 +114,7 @@ async def run(load: Load, *, database: str, cores: Cores, say: Say, taken: Taken
         machine.on_core(cores.rest),
     ):
         home = Path(folder)
-        http, smpp, link = free_ports(3)
+        http, smpp, link, far = free_ports(4)
         (home / "prikkfri.toml").write_text(configuration(load, http, smpp, link), encoding="utf-8")
         (home / "prikkfri.toml").chmod(0o600)
         installation = Installation(home, {"PRIKKFRI_STORAGE_URL": database} if database else {})
@@ -118,14 +122,19 @@ async def run(load: Load, *, database: str, cores: Cores, say: Say, taken: Taken
         ledger = Ledger(load.receipts)
         sink = Sink(ledger, window=load.link_window, taken=taken)
         sender = Sender(ledger, smpp, load.accounts, load.binds, load.window)
+        line: asyncio.Server | None = None
         try:
-            await sink.listen(link)
+            await sink.listen(far if load.round_trip_seconds else link)
+            if load.round_trip_seconds:
+                line = await listen_far_away(link, far, load.round_trip_seconds)
             with machine.on_core(cores.tried):
                 await installation.start_program("sms", ["-m", "prikkfri.app", "sms", "--home", folder])
             return await _measured(installation.pid("sms"), home, load, ledger, sender, fsync, database, cores, say)
         finally:
             await sender.close()
             await installation.stop()
+            if line is not None:
+                line.close()
             await sink.close()
 
 

@@ -6,7 +6,7 @@ is the oracle's, from what became of each promise (`world.py`).
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -65,6 +65,12 @@ class Table:
     broken_share: tuple[float, ...] = (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 1.0, 1.0)
     door_share: float = 0.1
     """Of the evenings with faults: one more, of the door, which lets nobody in and names nobody."""
+    again_share: float = 0.1
+    """Of the evenings with faults: the first of them comes again ..."""
+    again_after: Range = (1_200.0, 2_100.0)
+    """... so much later, on an evening that lasts longer and has no more outcomes for that; ..."""
+    again_rest: float = 480.0
+    """... so much of it is left then."""
     began: Range = (480.0, 720.0)
     """The first of them; before that assurance learns what is ordinary."""
     lasts: Range = (60.0, 420.0)
@@ -101,7 +107,9 @@ class Table:
     restarted_at: Range = (0.1, 0.85)
     """... at this part of the evening, or (with a fault, seven in ten) around its beginning, ..."""
     away_seconds: tuple[float, ...] = (0.0, 1.0, 5.0, 30.0, 120.0)
-    """... after so long."""
+    """... after so long; ..."""
+    killed_share: float = 0.5
+    """... of these stops so many are those of a machine that loses power: nothing more is done or stored."""
     liars_share: float = 0.15
     """Devices report that everything is broken, by so many reports ..."""
     liars: int = 400
@@ -152,6 +160,8 @@ class Restart:
     away_seconds: float
     steps: int
     """Of the loop, from that second on, after which it is stopped: in the midst of anything."""
+    killed: bool = False
+    """It is not told of it: what it has not stored by then is lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +230,7 @@ def draw(seed: int, table: Table = TABLE) -> Evening:
     moment = datetime(2026, 1, 1, 1 if night else 18, tzinfo=UTC)
     moment += timedelta(days=lots.randrange(365), hours=lots.randrange(4), seconds=lots.randrange(3_600))
     least, most = table.outcomes_per_second
-    per_second = max(least + (most - least) * lots.random() ** 6, 1.06 * table.outcomes_least / seconds)
+    lot = lots.random() ** 6
     partners, accounts = lots.choice(table.partners), lots.choice(table.accounts)
     crowd = lots.random() < table.crowd_share
     messages_part = lots.choice(table.messages_part)
@@ -228,12 +238,17 @@ def draw(seed: int, table: Table = TABLE) -> Evening:
     apart = random.Random(f"more of evening {seed}")
     if faults and apart.random() < table.door_share:
         faults = (*faults, _at_the_door(apart, table))
-    disturbance = _disturbance(lots, apart, table, seconds, faults)
+    later = random.Random(f"later on evening {seed}")
+    drawn_rate = least + (most - least) * lot
+    if faults and later.random() < table.again_share:
+        faults = (*faults, _again(later, table, faults[0]))
+        seconds, drawn_rate = max(seconds, faults[-1].spells[-1][1] + table.again_rest), 0.0
+    disturbance = _killing(later, table, _disturbance(lots, apart, table, seconds, faults))
     return Evening(
         seed=seed,
         begins=moment.timestamp(),
         seconds=seconds,
-        per_second=per_second,
+        per_second=max(drawn_rate, 1.06 * table.outcomes_least / seconds),
         messages_part=max(messages_part, 0.7) if night else messages_part,
         viewers=round(lots.uniform(*table.viewers)),
         phones=round(lots.uniform(*table.phones)),
@@ -311,6 +326,17 @@ def _at_the_door(lots: random.Random, table: Table) -> Fault:
     place = {"service": "television", "step": "enter", "layer": "door"}
     spells = ((begins, begins + lots.uniform(*table.lasts)),)
     return Fault(place=place, kind="refused", share=lots.choice(table.broken_share), spells=spells)
+
+
+def _again(lots: random.Random, table: Table, fault: Fault) -> Fault:
+    """The same fault, as if nobody had mended it."""
+    later = lots.uniform(*table.again_after)
+    return replace(fault, spells=tuple((start + later, end + later) for start, end in fault.spells))
+
+
+def _killing(lots: random.Random, table: Table, disturbance: Disturbance) -> Disturbance:
+    restarts = (replace(each, killed=lots.random() < table.killed_share) for each in disturbance.restarts)
+    return replace(disturbance, restarts=tuple(restarts))
 
 
 def _disturbance(

@@ -28,6 +28,8 @@ OVER_SECONDS = 90.0
 """... and a few looks, ..."""
 OVER_KEPT = 150
 """... when so many promises of the segment were kept meanwhile: with few who come, nothing is stated."""
+APART_SECONDS = 600.0
+"""Faults of a service that are so much apart are met one after the other: each has its own incident and list."""
 SERVICE_OF_COMPONENT = {"sign-in": "television", "watch": "television", "messages": "messages"}
 
 
@@ -119,7 +121,10 @@ def said(evening: Evening) -> str:
     """What was drawn, in a line."""
     disturbance = evening.disturbance
     parts = [str(fault) for fault in evening.faults] or ["no fault"]
-    parts += [f"assurance away {each.away_seconds:g} s at {each.at:.0f} s" for each in disturbance.restarts]
+    parts += [
+        f"assurance {'killed' if each.killed else 'stopped'} for {each.away_seconds:g} s at {each.at:.0f} s"
+        for each in disturbance.restarts
+    ]
     if any(disturbance.skew.values()):
         parts.append("clocks " + ", ".join(f"{name} {skew:+.1f}" for name, skew in disturbance.skew.items()))
     if disturbance.stalled:
@@ -188,7 +193,10 @@ def _of_service(judging: _Judge, service: str, incidents: Sequence[Incident]) ->
     figures += _listed(judging, causes, stated, incidents)
     for incident in incidents:
         figures += _over(judging, incident, stated)
-    _over_late(judging, service, causes, incidents)
+    occasions = _occasions(causes)
+    for occasion in occasions:
+        of_it = _of_occasion(occasion, incidents) if len(occasions) > 1 else incidents
+        _over_late(judging, service, occasion.causes, of_it)
     if stated:
         _credited(judging, stated, incidents)
     return figures
@@ -282,19 +290,74 @@ def _person(customer: str, device: str) -> str:
     return customer or device.replace("d-", "s-", 1)
 
 
+@dataclass(frozen=True)
+class _Occasion:
+    """Faults of a service at one time: who was hit by them has to be on a list of that time."""
+
+    causes: tuple[Cause, ...]
+
+    @property
+    def last(self) -> float:
+        return max(cause.last for cause in self.causes)
+
+
+def _occasions(causes: Sequence[Cause]) -> list[_Occasion]:
+    """Apart are those of which the second began when the first had long been proven over."""
+    found: list[_Occasion] = []
+    for cause in sorted(causes, key=lambda each: each.first):
+        if found and cause.first <= found[-1].last + APART_SECONDS:
+            found[-1] = _Occasion((*found[-1].causes, cause))
+        else:
+            found.append(_Occasion((cause,)))
+    return found
+
+
+def _of_occasion(occasion: _Occasion, incidents: Sequence[Incident]) -> list[Incident]:
+    return [each for each in incidents if any(each in _covering(cause, [each]) for cause in occasion.causes)]
+
+
 def _listed(
     judging: _Judge, causes: Sequence[Cause], stated: Sequence[Cause], incidents: Sequence[Incident]
 ) -> Figures:
-    must = frozenset().union(*(cause.hit for cause in stated))
-    listed: dict[str, Incident] = {}
+    """Each list by the faults of its time; where there was one occasion all are of that."""
+    occasions = _occasions(causes)
+    by_occasion = [_of_occasion(each, incidents) if len(occasions) > 1 else list(incidents) for each in occasions]
+    figures, wrong, listed = Figures(), set[str](), set[str]()
     for incident in incidents:
-        for hit in judging.told.hits[incident.id]:
-            if hit.observed:
-                listed[_person(hit.customer, hit.device)] = incident
+        theirs = _persons(judging, incident)
+        met = [occasion for occasion, of_it in zip(occasions, by_occasion, strict=True) if incident in of_it]
+        listed |= theirs
+        wrong |= theirs - _may_be_listed(judging, causes, met or occasions, incidents)
+    for occasion, of_it in zip(occasions, by_occasion, strict=True):
+        there = set[str]().union(*(_persons(judging, each) for each in of_it))
+        ours = [cause for cause in stated if cause in occasion.causes]
+        must = frozenset[str]().union(*(cause.hit for cause in ours))
+        missed = sorted(must - there)
+        if missed:
+            by_cause = ", ".join(f"{len(set(missed) & cause.hit)} of fault {cause.number + 1}" for cause in ours)
+            judging.note(
+                f"{causes[0].service}: {len(missed)} of {len(must)} hit are missing ({by_cause}), such as {missed[0]}"
+            )
+        figures += Figures(hit_true=len(must), hit_missed=len(missed))
+    if wrong:
+        service = incidents[0].service
+        judging.note(f"{service}: {len(wrong)} of {len(listed)} are wrongly listed, such as {min(wrong)}")
+    return figures + Figures(hit_wrongly_listed=len(wrong))
+
+
+def _persons(judging: _Judge, incident: Incident) -> set[str]:
+    return {_person(hit.customer, hit.device) for hit in judging.told.hits[incident.id] if hit.observed}
+
+
+def _may_be_listed(
+    judging: _Judge, causes: Sequence[Cause], met: Sequence[_Occasion], incidents: Sequence[Incident]
+) -> set[str]:
+    """Who was truly let down, from the first of the occasions to the last."""
     margin = judging.expected.margin_seconds
-    since = min((cause.first for cause in causes), default=0.0) - BEFORE_SECONDS - margin
+    during = [cause for occasion in met for cause in occasion.causes]
+    since = min((cause.first for cause in during), default=0.0) - BEFORE_SECONDS - margin
     away = sum(back - left for left, back in judging.told.away)
-    until = max((cause.last for cause in causes), default=0.0) + AFTER_SECONDS + margin + away
+    until = max((cause.last for cause in during), default=0.0) + AFTER_SECONDS + margin + away
     # A place that is coarser than the fault is what was said: who was let down there is listed as said.
     places = [cause.place for cause in causes]
     places += [
@@ -303,21 +366,13 @@ def _listed(
         for segment in (dict(each.values) for each in incident.segments)
         if any(lies_in(place, segment) for place in places)
     ]
-    may = {
+    return {
         each.promise.person
         for each in judging.expected.missed
         if each.promise.asked <= until
         and each.promise.deadline >= since
         and any(lies_in(each.promise.place, place) for place in places)
     }
-    missed, wrong = sorted(must - listed.keys()), sorted(listed.keys() - may)
-    service = causes[0].service if causes else incidents[0].service
-    if missed:
-        by_cause = ", ".join(f"{len(set(missed) & cause.hit)} of fault {cause.number + 1}" for cause in stated)
-        judging.note(f"{service}: {len(missed)} of {len(must)} hit are missing ({by_cause}), such as {missed[0]}")
-    if wrong:
-        judging.note(f"{service}: {len(wrong)} of {len(listed)} are wrongly listed, such as {wrong[0]}")
-    return Figures(hit_true=len(must), hit_missed=len(missed), hit_wrongly_listed=len(wrong))
 
 
 # Over.
@@ -343,8 +398,6 @@ def _over(judging: _Judge, incident: Incident, stated: Sequence[Cause]) -> Figur
 
 def _over_late(judging: _Judge, service: str, causes: Sequence[Cause], incidents: Sequence[Incident]) -> None:
     """Not proven to be over, though it has been for long and many came and got it."""
-    if not causes:
-        return
     last = max(cause.last for cause in causes)
     due = last + OVER_HOLDS * HOLD_SECONDS + OVER_SECONDS + judging.expected.margin_seconds
     due += sum(back - left for left, back in judging.told.away if back > last)

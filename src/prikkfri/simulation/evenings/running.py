@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from prikkfri.journal.outcomes import encode_batch
 from prikkfri.protocols.money import Language
 from prikkfri.simulation.evenings.drawing import STREAMS
 from prikkfri.simulation.evenings.world import GRACE_SECONDS, World, WrittenOutcome
+from prikkfri.simulation.virtual.folders import world_folder
 from prikkfri.simulation.virtual.loop import VirtualLoop
 from prikkfri.storage import Database, Location, open_database, open_reader, open_spool, open_spool_reader
 
@@ -58,7 +58,7 @@ TIMES = replace(TIMING, look_seconds=15.0, after_seconds=300.0, relearn_seconds=
 WRITTEN_EVERY_SECONDS = 0.5
 AREAS = ("signin", "sms")
 """Roles with a database of their own; the others have a spool."""
-IN_MEMORY = Path("/dev/shm")  # noqa: S108
+ASSURANCE = "assurance"
 INCIDENTS_MAX = 1_000
 PERSON = "vakt"
 ZONE = ZoneInfo("Europe/Oslo")
@@ -109,13 +109,12 @@ class EveningRecord:
 def run(world: World, *, parts: Parts = WHOLE, disturbed: bool = True) -> EveningRecord:
     """What assurance tells of an evening."""
     loop = VirtualLoop(world.evening.begins)
-    root = IN_MEMORY if IN_MEMORY.is_dir() else None
     quiet = logging.getLogger("prikkfri")
     level = quiet.level
     quiet.setLevel(logging.CRITICAL)
-    with tempfile.TemporaryDirectory(prefix="prikkfri-evening-", dir=root) as folder:
+    with world_folder() as folder:
         try:
-            return loop.run_until_complete(_House(world, Path(folder), loop, parts, disturbed=disturbed).evening())
+            return loop.run_until_complete(_House(world, folder, loop, parts, disturbed=disturbed).evening())
         finally:
             quiet.setLevel(level)
             loop.close()
@@ -159,6 +158,7 @@ class _House:
         self._areas: dict[str, OthersArea] = {}
         self._running: asyncio.Task[None] | None = None
         self._response: Response | None = None
+        self._dead = False
         self._digest = hashlib.sha256()
 
     async def evening(self) -> EveningRecord:
@@ -220,7 +220,7 @@ class _House:
         return source
 
     async def _start(self) -> None:
-        database = await open_database(self._location, "assurance")
+        database = await open_database(self._location, ASSURANCE)
         capacity = max(4.0, 2.0 * self._evening.per_second)
         service: Assurance
 
@@ -278,6 +278,19 @@ class _House:
             with contextlib.suppress(asyncio.CancelledError):
                 await running
 
+    async def _kill(self) -> None:
+        """Power is lost: from now on nothing it tells is heard, and what it stores is not there when it is back."""
+        self._dead = True
+        files = [self._location.home / f"{ASSURANCE}.db{part}" for part in ("", "-wal", "-shm")]
+        # The index of the log (the last) is made anew by whoever opens it first.
+        stored = {file: file.read_bytes() for file in files[:2] if file.exists()}
+        await self._stop()
+        for file in files:
+            file.unlink(missing_ok=True)
+        for file, content in stored.items():
+            file.write_bytes(content)
+        self._dead = False
+
     async def _restarts(self) -> None:
         for restart in self._evening.disturbance.restarts:
             now = self._clock.now()
@@ -285,7 +298,7 @@ class _House:
             for _ in range(restart.steps):
                 await asyncio.sleep(0)
             since = self._clock.now()
-            await self._stop()
+            await (self._kill() if restart.killed else self._stop())
             await asyncio.sleep(restart.away_seconds)
             await self._start()
             self._told.away.append((since, self._clock.now()))
@@ -298,6 +311,8 @@ class _House:
                 self._told.acts.append((self._clock.now(), open_now[0].id, act.kind))
 
     def _publish(self, encoded: bytes) -> None:
+        if self._dead:
+            return
         document = msgspec.json.decode(encoded)
         failing = tuple(c["id"] for c in document["components"] if c["state"] in ("partial_outage", "major_outage"))
         told = tuple((each["id"], each["name"], each["status"]) for each in document["incidents"])
@@ -308,7 +323,7 @@ class _House:
     async def _read(self) -> None:
         """What assurance has stored by the end."""
         told = self._told
-        database = open_reader(self._location, "assurance")
+        database = open_reader(self._location, ASSURANCE)
         try:
             told.incidents = await database.read(lambda q: store.incidents(q, most=INCIDENTS_MAX))
             told.incidents.sort(key=lambda each: (each.opened_at, each.service))

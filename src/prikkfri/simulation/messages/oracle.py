@@ -14,7 +14,6 @@ from prikkfri.simulation.messages.wire import (
     DELIVER_ANSWER,
     SUBMIT,
     SUBMIT_ANSWER,
-    Frame,
     Frames,
     Short,
     short,
@@ -82,22 +81,22 @@ class Book:
 
     def centre_hears(self, pipe: Pipe, octets: bytes) -> None:
         """`pipe`: the centre's end."""
-        for frame in self._frames[pipe.number, True].feed(octets):
-            if frame.command in _ASKED and (seen := _seen(frame)) is not None:
-                self._asked[pipe.number, frame.sequence] = seen.piece
+        for command, _, sequence, body in self._frames[pipe.number, True].feed(octets):
+            if command in _ASKED and (seen := _seen(body)) is not None:
+                self._asked[pipe.number, sequence] = seen.piece
 
     def centre_says(self, pipe: Pipe, octets: bytes) -> None:
-        for frame in self._frames[pipe.number, False].feed(octets):
-            if frame.command in _ASKED:
-                self._leaves(pipe, frame)
-            elif frame.command in (SUBMIT_ANSWER, DELIVER_ANSWER):
-                piece = self._asked.pop((pipe.number, frame.sequence), None)
+        for command, status, sequence, body in self._frames[pipe.number, False].feed(octets):
+            if command in _ASKED:
+                self._leaves(pipe, sequence, body)
+            elif command in (SUBMIT_ANSWER, DELIVER_ANSWER):
+                piece = self._asked.pop((pipe.number, sequence), None)
                 if piece is None:
                     continue
-                if frame.status == 0:
-                    self.accept(piece, frame.body.split(b"\0")[0].decode("latin-1"))
+                if status == 0:
+                    self.accept(piece, body.split(b"\0")[0].decode("latin-1"))
                 else:
-                    self.refused[frame.status] += 1
+                    self.refused[status] += 1
 
     def accept(self, piece: Piece, identity: str) -> None:
         self.accepted[piece] = identity
@@ -114,14 +113,14 @@ class Book:
 
         return restored
 
-    def _leaves(self, pipe: Pipe, frame: Frame) -> None:
-        seen = _seen(frame)
+    def _leaves(self, pipe: Pipe, sequence: int, body: bytes) -> None:
+        seen = _seen(body)
         if self.held:
             said = seen.piece if seen else "a receipt"
             self.rash.append(f"{said} left after a snapshot was restored, and nobody had decided")
         if seen is None:
             return  # a receipt
-        self._handed[pipe.peer.number, frame.sequence] = seen
+        self._handed[pipe.peer.number, sequence] = seen
         self._places += 1
         self.left.setdefault(seen.piece, self._places)
         whose = seen.message.destination.lstrip("+")
@@ -163,9 +162,9 @@ class _Seen(NamedTuple):
     marks: Sequence[tuple[int, str]]
 
 
-def _seen(frame: Frame) -> _Seen | None:
+def _seen(body: bytes) -> _Seen | None:
     try:
-        message = short(frame.body)
+        message = short(body)
     except (ValueError, IndexError):
         return None  # no message of anybody's
     if message.is_receipt:

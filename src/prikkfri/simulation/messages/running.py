@@ -7,7 +7,6 @@ import hashlib
 import logging
 import random
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from prikkfri.simulation.messages.oracle import Book, Piece, Row
 from prikkfri.simulation.messages.peers import Partner, Sender
 from prikkfri.simulation.messages.texts import WrittenMessage
 from prikkfri.simulation.virtual.disk import Disk
+from prikkfri.simulation.virtual.folders import world_folder
 from prikkfri.simulation.virtual.loop import DrawnLoop, Life, NeverEnds
 from prikkfri.simulation.virtual.network import Network, Pipe, Port
 from prikkfri.sms.restored import Decision, parse_mark
@@ -37,7 +37,6 @@ from prikkfri.storage.opening import migrate
 from prikkfri.storage.sealing_keys import SealingKeysInMemory
 from prikkfri.storage.sqlite import SqliteEngine
 
-IN_MEMORY = Path("/dev/shm")  # noqa: S108
 T = TypeVar("T")
 TIMES = replace(
     TIMING, unreported_seconds=60.0, early_receipt_seconds=20.0, early_receipt_look_seconds=1.0, look_seconds=2.0,
@@ -87,11 +86,10 @@ class RunRecord:
 
 def run(world: World, parts: Parts = WHOLE) -> tuple[Book, RunRecord]:
     """All that happened, and what the centre has stored in the end."""
-    root = IN_MEMORY if IN_MEMORY.is_dir() else None
-    with _quietly(), tempfile.TemporaryDirectory(prefix="prikkfri-messages-", dir=root) as folder:
+    with _quietly(), world_folder() as folder:
         chance = random.Random(f"running {world.seed}")
         loop = DrawnLoop(BEGINS, chance, calls_max=CALLS_MAX * (CALLS_FOR + len(world.written)))
-        house = _House(world, Path(folder), loop, chance, parts)
+        house = _House(world, folder, loop, chance, parts)
         try:
             return loop.run_until_complete(house.whole())
         except NeverEnds as error:

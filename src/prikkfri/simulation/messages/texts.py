@@ -31,6 +31,7 @@ class WrittenMessage:
     over: str = "smpp"
 
 
+@lru_cache(maxsize=20_000)
 def mark(number: int, recipient: str) -> str:
     """A nonce, and a MAC over it and whose phone it is for."""
     nonce = _base36(number)
@@ -48,9 +49,11 @@ def _base36(number: int) -> str:
 
 def compose(chance: random.Random, number: int, recipient: str, coding: int, marks: int) -> str:
     """As long as so many marks, or a few more, with odd letters between: each part of it has a whole mark."""
-    text = ""
+    text, odd = "", _ODD[coding]
     while marks > 0 or 0 < octets_of_last_part(text, coding) < _LAST_PART_OCTETS_MIN[coding]:
-        text += mark(number, recipient) + "".join(chance.choices(_ODD[coding], k=3))
+        text += mark(number, recipient)
+        for _ in range(3):
+            text += odd[int(chance.random() * len(odd))]
         marks -= 1
     return text
 
@@ -81,7 +84,6 @@ def marks_in(text: str) -> list[tuple[int, str]]:
     return [(int(nonce, 36), proof) for nonce, proof in _MARK.findall(text)]
 
 
-@lru_cache(maxsize=10_000)
 def proof_of(number: int, recipient: str) -> str:
     return mark(number, recipient)[8:16]
 

@@ -28,13 +28,14 @@ class Frames:
 
     def feed(self, octets: bytes) -> list[Frame]:
         unread = self._unread + octets if self._unread else octets
-        found, place = [], 0
-        while len(unread) - place >= 16:
+        found, place, have = [], 0, len(unread)
+        while have - place >= 16:
             length, command, status, sequence = _HEAD.unpack_from(unread, place)
-            if len(unread) - place < max(length, 16):
+            end = place + (length if length > 16 else 16)
+            if have < end:
                 break
-            found.append(Frame(command, status, sequence, unread[place + 16 : place + length]))
-            place += max(length, 16)
+            found.append(Frame(command, status, sequence, unread[place + 16 : end]))
+            place = end
         self._unread = unread[place:]
         return found
 

@@ -9,6 +9,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from msgspec import structs
@@ -40,7 +41,12 @@ class Fault:
     0: no more than there are.
     """
     lose_receipts: float = 0.0
-    """The share of receipts that are never sent."""
+    """The share of receipts that are not sent."""
+    until_mended: bool = False
+    """They stay in its queue, and are sent when it loses none any more, as by a system that has been restarted.
+
+    A message whose receipt never comes is a promise that runs out minutes later: a fault after the fault.
+    """
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,16 @@ class PartnerNetwork(HandsetNetwork):
         self._whims = random.Random(f"{seed} {name} quirks")
         self._bucket = TokenBucket(math.inf, 0.0)  # full
         self._unasked = _UNASKED
+        self._kept_back: list[Callable[[], None]] = []
+        """Receipts that are sent when it is mended."""
+
+    def suffer(self, fault: Fault) -> None:
+        """What is wrong with it from now on; with none of it, it is mended."""
+        self.fault = fault
+        if not fault.lose_receipts:
+            kept_back, self._kept_back = self._kept_back, []
+            for tell in kept_back:
+                tell()
 
     # the wire
 
@@ -107,10 +123,17 @@ class PartnerNetwork(HandsetNetwork):
         if phone is not None and entry is not None:
             self.show(phone, entry)
         silent = self._drawn(quirks.silent)
+        lost = self._lots.random() < self.fault.lose_receipts
+        kept_back = lost and self.fault.until_mended
 
         def tell() -> None:
-            if message.registered_delivery & 1 and state is not None:
-                self._tell_what_became(connection, number, state, message, now)
+            if not message.registered_delivery & 1 or state is None or (lost and not kept_back):
+                return
+            receipt = partial(self._tell_what_became, connection, number, state, message, now)
+            if kept_back:
+                self._kept_back.append(receipt)
+            else:
+                receipt()
 
         def answer() -> None:
             if not silent:
@@ -191,4 +214,4 @@ class PartnerNetwork(HandsetNetwork):
         state, phone, entry = super().hand_over(message, identity, now)
         got, text = (phone.msisdn, entry.text) if phone and entry else ("", "")
         self.deliveries.append(Delivery(now, meant, got, text, self.fault.misdeliver > 0))
-        return None if self._lots.random() < self.fault.lose_receipts else state, phone, entry
+        return state, phone, entry

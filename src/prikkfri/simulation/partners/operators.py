@@ -41,21 +41,38 @@ class Partner:
 
 
 _SHORT = IdStyle(digits=0)
+_TEXT = "id:7 stat:UNDELIV err:1"
+"""Of a customer's message, in the receipt that tells of it: nothing is to be read out of that."""
 PARTNERS = (
     Partner(
         "fjordmobil",
         "Fjordmobil",
         "4790",
-        Quirks(answer_id=_SHORT, text_id=_SHORT, id_in="text", state_in="text", wide=True, wide_order="little-marked"),
+        Quirks(
+            answer_id=_SHORT, text_id=_SHORT, id_in="text", state_in="text", wide=True, wide_order="little-marked",
+            answer_seconds=0.05, behind_id=",", carrier="data_sm", marked=False, stray=0.02,
+        ),
     ),
     Partner(
         "nordtel",
         "Nordtel",
         "4791",
-        Quirks(words={"DELIVERED": "delivrd", "UNDELIVERABLE": "undeliv"}, state_in="text", answer_form="without-nul"),
+        Quirks(
+            words={"DELIVERED": "delivrd", "UNDELIVERABLE": "undeliv"}, state_in="text", answer_form="without-nul",
+            empty_parameter=True, addresses="national", carrier="message_payload", text=_TEXT,
+        ),
     ),
-    Partner("sydtel", "Sydtel", "4792", Quirks(text_id=IdStyle(10, 0), error="00000", receipt_first=True)),
-)
+    Partner(
+        "sydtel",
+        "Sydtel",
+        "4792",
+        Quirks(
+            text_id=IdStyle(10, 0), parameter_id=IdStyle(16, 0, upper=True), error="00000", receipt_first=True,
+            answer_form="cut-parameter", addresses="swapped", brings_reference=False,
+            network_error=5,
+        ),
+    ),
+)  # fmt: skip
 MISDELIVERS, LOSES_RECEIPTS = PARTNERS[1], PARTNERS[2]
 
 

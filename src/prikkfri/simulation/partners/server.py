@@ -24,7 +24,7 @@ def application(network: PartnerNetwork) -> Starlette:
     """`PUT /fault`, `PUT /quirks`, `GET /deliveries?from=N&since=TIME`, `GET /sent`; all else as handsets have it."""
 
     async def put_fault(request: Request) -> Response:
-        network.fault = msgspec.json.decode(await request.body(), type=Fault)
+        network.suffer(msgspec.json.decode(await request.body(), type=Fault))
         return JSONResponse(asdict(network.fault))
 
     async def put_quirks(request: Request) -> Response:

@@ -66,10 +66,10 @@ class VirtualClock(LoopWaits):
         self._begins = begins
 
     def now(self) -> float:
-        return self._begins + self._loop.time()
+        return self._begins + self._loop._virtual_seconds
 
     def monotonic(self) -> float:
-        return self._loop.time()
+        return self._loop._virtual_seconds
 
     def step(self, seconds: float) -> None:
         """Somebody sets the clock: the time of day jumps, durations do not."""

@@ -108,8 +108,8 @@ async def put_trust(tx: Transaction, link: str, trust: Trust) -> None:
 async def erase(tx: Transaction, *, made_before: float, limit: int) -> int:
     """Deletes old canaries with their messages; returns how many."""
     rows = await tx.fetch(
-        "DELETE FROM sms_canary WHERE token IN (SELECT token FROM sms_canary WHERE made_at <= :before LIMIT :limit)"
-        " RETURNING message",
+        "DELETE FROM sms_canary WHERE token IN (SELECT token FROM sms_canary WHERE made_at <= :before ORDER BY made_at"
+        " LIMIT :limit) RETURNING message",
         {"before": made_before, "limit": limit},
     )
     for table, column in (("sms_message", "id"), ("sms_event", "message")):

@@ -114,15 +114,18 @@ class Dispatch:
 
     async def _send_paced(self, connection: Connection, party: Party, room: int) -> int:
         """The same as `_send_due`, of which the party's other connections know while it goes on."""
-        shared = self._shared
-        shared.paces[party] = shared.pace(party).spent(room, shared.clock.monotonic())
-        claimed = await self._send_due(connection, party, room)
-        if claimed < room:
+        shared, pace = self._shared, self._shared.pace(party)
+        shared.paces[party] = pace.spent(room, shared.clock.monotonic())
+        claimed = await self._send_due(connection, party, room, probes=pace.paused)
+        if claimed < room and shared.pace(party).paused == pace.paused:  # else it is nobody's room any more
             shared.paces[party] = shared.pace(party).given_back(room - claimed, shared.clock.monotonic())
         return claimed
 
-    async def _send_due(self, connection: Connection, party: Party, room: int) -> int:
-        """Claims up to `room` of what is due and writes it; returns how many it claimed."""
+    async def _send_due(self, connection: Connection, party: Party, room: int, *, probes: bool) -> int:
+        """Claims up to `room` of what is due and writes it; returns how many it claimed.
+
+        `probes`: it is to show whether the party takes any again.
+        """
         command, pairs = _command(party), self._shared.pairs[party]
         if self._shared.holds or not connection.session.may_ask(command):
             return 0
@@ -136,12 +139,19 @@ class Dispatch:
         leave_by = {pairs.enter(message, connection) for message in messages} - {connection}
         for each in leave_by:
             each.awake.set()
-        left, wrong = self._write_receipts(connection, receipts)
+        if is_late := not probes and self._shared.pace(party).paused:
+            left, wrong = [receipt.id for receipt in receipts], list[str]()
+        else:
+            left, wrong = self._write_receipts(connection, receipts)
         if asked:
             await self._ask_who_holds(asked)
             for each in leave_by:
                 each.awake.set()
-        await self._write(connection, party)
+        if is_late or (not probes and self._shared.pace(party).paused):
+            # Since it was claimed the party has said that we are too fast: what it refused so goes before this.
+            await self._give_back(connection, party)
+        else:
+            await self._write(connection, party)
         if wrong:
             await self._keep_receipts(wrong)
         if left:

@@ -42,7 +42,7 @@ async def settled_doubts(queries: Queries, target: str, *, limit: int, now: floa
         (row[0], row[1], row[2], row[3])
         for row in await queries.fetch(
             "SELECT id, origin, message_class, doubts FROM sms_message WHERE target = :target AND state = 'in-doubt'"
-            " AND due_at <= :now LIMIT :limit",
+            " AND due_at <= :now ORDER BY due_at LIMIT :limit",
             {"target": target, "now": now, "limit": limit},
         )
     ]
@@ -52,7 +52,7 @@ async def erase(tx: Transaction, *, ended_before: float, limit: int) -> int:
     """Deletes messages that ended long ago, with their events; returns how many."""
     rows = await tx.fetch(
         "DELETE FROM sms_message WHERE id IN (SELECT id FROM sms_message WHERE ended_at > 0 AND ended_at <= :before"
-        " AND state <> 'quarantined' LIMIT :limit) RETURNING id",
+        " AND state <> 'quarantined' ORDER BY ended_at LIMIT :limit) RETURNING id",
         {"before": ended_before, "limit": limit},
     )
     await tx.execute_many("DELETE FROM sms_event WHERE message = :id", [{"id": row[0]} for row in rows])

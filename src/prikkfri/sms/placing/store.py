@@ -31,8 +31,10 @@ async def waiting(queries: Queries, target: str, *, after: Place, limit: int) ->
     """Those that wait for a party behind a place, in the order in which they leave; canaries left out."""
     rows = await queries.fetch(
         f"SELECT {', '.join(WaitingMessage._fields)} FROM sms_message WHERE {_WAITS} AND message_class <> 'canary'"
-        # The first finds the place in the index, whose last column is not the id.
-        f" AND ({ORDER}) >= (:due_at, :accepted_at, :part) AND ({ORDER}, id) > (:due_at, :accepted_at, :part, :id)"
+        # The first finds the place in the index, whose last column is not the id. What PostgreSQL does not know when it
+        # plans (SELECT) it does not take for so little that it would read and sort all of it.
+        f" AND ({ORDER}) >= ((SELECT :due_at), (SELECT :accepted_at), (SELECT :part))"
+        f" AND ({ORDER}, id) > ((SELECT :due_at), (SELECT :accepted_at), (SELECT :part), (SELECT :id))"
         f" ORDER BY {ORDER}, id LIMIT :limit",
         {**dict(zip(("due_at", "accepted_at", "part", "id"), after, strict=True)), "target": target, "limit": limit},
     )
@@ -50,6 +52,7 @@ async def is_waiting(queries: Queries, target: str) -> bool:
 async def is_due(queries: Queries, target: str, *, now: float) -> bool:
     """Whether something waits for a party that may be claimed."""
     row = await queries.fetch_one(
-        f"SELECT 1 FROM sms_message WHERE {_WAITS} AND due_at <= :now LIMIT 1", {"target": target, "now": now}
+        f"SELECT 1 FROM sms_message WHERE {_WAITS} AND due_at <= :now ORDER BY due_at LIMIT 1",
+        {"target": target, "now": now},
     )
     return row is not None

@@ -98,8 +98,8 @@ async def discard_receipts(tx: Transaction, link: str, *, by: str, now: float, l
     """All of a link, `limit` at most; returns how many these were."""
     rows = await tx.fetch(
         f"UPDATE sms_network_receipt SET {_DISCARD_RECEIPT.put}, changed_at = :now, changed_by = :by WHERE id IN"
-        f" (SELECT id FROM sms_network_receipt WHERE {_DISCARD_RECEIPT.where} AND link = :link LIMIT :limit)"
-        " RETURNING id",
+        f" (SELECT id FROM sms_network_receipt WHERE {_DISCARD_RECEIPT.where} AND link = :link ORDER BY changed_at"
+        " LIMIT :limit) RETURNING id",
         {"link": link, "by": by, "now": now, "limit": limit},
     )
     return len(rows)

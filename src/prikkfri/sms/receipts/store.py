@@ -214,7 +214,7 @@ async def erase_discarded(tx: Transaction, *, discarded_before: float, limit: in
     """Deletes receipts that were discarded long ago; returns how many."""
     rows = await tx.fetch(
         "DELETE FROM sms_network_receipt WHERE id IN (SELECT id FROM sms_network_receipt WHERE state = 'discarded'"
-        " AND changed_at <= :before LIMIT :limit) RETURNING id",
+        " AND changed_at <= :before ORDER BY changed_at LIMIT :limit) RETURNING id",
         {"before": discarded_before, "limit": limit},
     )
     return len(rows)

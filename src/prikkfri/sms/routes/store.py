@@ -43,15 +43,16 @@ async def exposed(
     Looks at `limit` of those that were attempted after a (time, id), and says where to go on; None: that was all.
     """
     rows = await queries.fetch(
-        "SELECT attempted_at, id, submission, sender, recipient, message_class, origin,"
+        "SELECT * FROM (SELECT attempted_at, id, submission, sender, recipient, message_class, origin,"
         f" CASE WHEN parts = 1 THEN state ELSE (SELECT MIN(state) {_PARTS}) END,"
         # A long message is listed once, by the part that went first.
         f" CASE WHEN {_WENT} AND (parts = 1 OR NOT EXISTS (SELECT 1 {_PARTS}"
         " AND (part.attempted_at, part.id) < (m.attempted_at, m.id))) THEN 1 ELSE 0 END"
         " FROM sms_message AS m WHERE target = :target AND attempted_at <> 0 AND message_class <> 'canary'"
-        # SQLite takes no lower bound from the pair.
-        " AND attempted_at >= :at AND (attempted_at, id) > (:at, :id) AND attempted_at < :until"
-        " ORDER BY attempted_at, id LIMIT :limit",
+        # SQLite takes no lower bound from the pair, and PostgreSQL would read and sort all that it takes for little:
+        # of what it does not know when it plans (SELECT) it reads the first ones by the index.
+        " AND attempted_at >= (SELECT :at) AND (attempted_at, id) > ((SELECT :at), (SELECT :id))"
+        " ORDER BY attempted_at, id LIMIT :limit) AS found WHERE attempted_at < :until ORDER BY attempted_at, id",
         {"target": target, "since": since, "at": after[0], "id": after[1], "until": until, "limit": limit},
     )
     found = [ExposedMessage(row[2], row[0], *row[3:8]) for row in rows if row[8]]

@@ -135,7 +135,9 @@ class Submissions:
         self._receipts.tell(settling)
         if party.kind == "link":
             self._receipts.note(party.name, intake)
-            shared.traffic[party.name].returned += intake.heard.in_our_name
+            traffic = shared.traffic[party.name]
+            traffic.note_handed_in(intake.messages, intake.turned_back, refused=intake.refused)
+            traffic.returned += intake.heard.in_our_name
             shared.returned.extend(intake.heard.canaries)
             shared.said.extend((party.name, number) for number in intake.heard.wrong_numbers)
         if refused:

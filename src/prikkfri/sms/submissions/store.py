@@ -49,7 +49,7 @@ async def erase_part_references(tx: Transaction, *, before: float, limit: int) -
     """Forgets what no phone waits for any more; returns how many."""
     return await tx.execute(
         "DELETE FROM sms_part_reference WHERE (sender, recipient, wide, reference) IN (SELECT sender, recipient, wide,"
-        " reference FROM sms_part_reference WHERE at < :before LIMIT :limit)",
+        " reference FROM sms_part_reference WHERE at < :before ORDER BY at LIMIT :limit)",
         {"before": before, "limit": limit},
     )
 

@@ -178,7 +178,8 @@ class Evidence:
 
     @property
     def likeliest_share(self) -> float:
-        alone = self.sums[""][:_EACH]
+        """By the sum that the decision rests on: by all phones together each share may be worth the most already."""
+        alone = min(self._judged_by(), key=sum)[:_EACH]
         return SHARES[alone.index(max(alone))]
 
     def _judged_by(self) -> list[tuple[float, ...]]:

@@ -1,5 +1,7 @@
 """How often canaries fly: seldom while nothing is suspected, as often as phones can take while something is.
 
+And so while a route that was found out is being proven again: what waits behind it waits for that.
+
 How often one looks may depend on all that has been seen: each canary's e-value has the mean 1 at most whatever made it
 fly (`evidence`). So the first sign is followed by as many canaries as there is room for, and what began it need not be
 proof.
@@ -67,6 +69,13 @@ def any_missed(canaries: Iterable[tuple[Canary, float]], now: float) -> bool:
 def quick_seconds(phones: int, always_seconds: float) -> float:
     """Between two canaries of a route while something is suspected."""
     return min(PHONE_SECONDS / phones, always_seconds)
+
+
+def flying_seconds_max(canaries: int, *, always_seconds: float, phones: int, allowance: Allowance) -> float:
+    """So many canaries of a route have flown by then, when they fly as often as its phones and allowance let them."""
+    more_per_second = MORE_PER_HOUR_MAX / 3600
+    beyond = (canaries - allowance.left) / (1 / always_seconds + more_per_second)
+    return max(canaries * quick_seconds(phones, always_seconds), beyond)
 
 
 def pause(

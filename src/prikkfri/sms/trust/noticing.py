@@ -51,6 +51,11 @@ class DetectableShare:
     share: float | None
 
 
+def settling_seconds(grace_seconds: float, receipted_seconds: float) -> float:
+    """So long after its sending it is known of a canary, in the mean, that it is not on its phone."""
+    return ON_ITS_WAY_SECONDS + min(grace_seconds, receipted_seconds)
+
+
 def seconds_to_notice(share: float, looking: CanarySchedule) -> float:
     """In the mean; infinite when nothing is learnt, or the share is no more than is ordinary."""
     missing = share * (1 - STRAYS_ON_OURS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import log
+from math import ceil, log
 
 from prikkfri.sms.canaries.verdicts import ASTRAY, Verdict
 from prikkfri.sms.trust.evidence import (
@@ -34,7 +34,9 @@ class Trust:
     share: float = PROVEN_SHARE_MAX
     """Of which it has to be proven that no such share goes astray: what it was condemned for."""
     proof: float = 0.0
-    """Nats for that, since the last canary that did."""
+    """Nats for that, since it was condemned and since the last canary that did."""
+    enough_at: float = 0.0
+    """When that was enough. What is astray shows later than what has come home: for so long it is waited for."""
     proven_at: float = 0.0
     """When it was last proven again: what canaries said before is of a fault that is over."""
     judged: int = 0
@@ -48,19 +50,43 @@ class Trust:
     def to_be_stopped(self) -> bool:
         return self.condemned and not self.excused
 
+    @property
+    def being_proven(self) -> bool:
+        """It is condemned, and the last of its canaries that says anything has come home."""
+        return self.condemned and self.proof > 0
+
+    @property
+    def canaries_to_prove(self) -> int:
+        """So many good ones in a row prove it from now on; 0: there is nothing to prove."""
+        if not self.condemned or self.enough_at:
+            return 0
+        return ceil((PROVING_NATS - self.proof) / _good_nats(self.share))
+
 
 UNKNOWN = Trust()
 """Nothing has been seen yet."""
 
 
-def observe(trust: Trust, phone: str, verdict: Verdict, earlier: str = "", *, sent_at: float, now: float) -> Trust:
-    """Takes a verdict; `earlier`: what had been decided of the same canary before, when more came to light."""
+def observe(
+    trust: Trust,
+    phone: str,
+    verdict: Verdict,
+    earlier: str = "",
+    *,
+    sent_at: float,
+    now: float,
+    settling_seconds: float = 0.0,
+) -> Trust:
+    """Takes a verdict; `earlier`: what had been decided of the same canary before, when more came to light.
+
+    `settling_seconds`: so long after its sending it is known of a canary that it is astray.
+    """
     known = Verdict(earlier) if earlier else None
     evidence = weigh(start_alternatives(trust.evidence, now), phone, verdict, known, sent_at=sent_at)
     bad = verdict in ASTRAY
     proof = trust.proof
     if verdict is Verdict.ARRIVED:
-        proof += log((1 - MISSING_ORDINARILY) / (1 - trust.share))
+        proof += _good_nats(trust.share)
     found = replace(
         trust,
         evidence=evidence,
@@ -70,10 +96,13 @@ def observe(trust: Trust, phone: str, verdict: Verdict, earlier: str = "", *, se
         changes=trust.changes + 1,
     )
     if bad:
-        return _condemned_by(found)
-    if trust.condemned and proof >= PROVING_NATS:
-        return replace(found, condemned=False, evidence=_anew(evidence), proven_at=now)
-    return found
+        return _condemned_by(replace(found, enough_at=0.0))
+    if not trust.condemned or proof < PROVING_NATS:
+        return found
+    enough_at = trust.enough_at or now
+    if now < enough_at + settling_seconds:
+        return replace(found, enough_at=enough_at)
+    return replace(found, condemned=False, evidence=_anew(evidence), enough_at=0.0, proven_at=now)
 
 
 def observe_hints(trust: Trust, hints: Mapping[Hint, int], *, messages: int, seconds: float, now: float) -> Trust:
@@ -92,7 +121,12 @@ def _condemned_by(trust: Trust) -> Trust:
     if trust.to_be_stopped or not trust.evidence.condemns:
         return trust
     share = min(trust.evidence.likeliest_share, PROVEN_SHARE_MAX)
-    return replace(trust, condemned=True, excused=False, share=share)
+    return replace(trust, condemned=True, excused=False, share=share, proof=0.0)
+
+
+def _good_nats(share: float) -> float:
+    """What a canary that has come home says against such a share."""
+    return log((1 - MISSING_ORDINARILY) / (1 - share))
 
 
 def usable(trust: Trust) -> Trust:

@@ -28,7 +28,7 @@ SURE: dict[Evening, Confirmation] = {
     "misdelivery": Confirmation(
         "Stage the misdelivery?",
         "For half a minute three in ten of this demo's messages to Nordtel reach a wrong phone; then the route is"
-        " stopped until it is proven. It goes on for four to seven minutes.",
+        " stopped until it is proven. It goes on for about two minutes.",
         "Stage the misdelivery",
     ),
 }
