@@ -9,7 +9,7 @@ from msgspec import structs
 from response_house import SIGN_IN, tried
 
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.incidents import Fact, Incident, Load, apply_fact, open_incident
+from prikkfri.assurance.incidents import Fact, Incident, Load, apply_fact, earlier_faults, open_incident
 from prikkfri.assurance.programmes import Programme
 from prikkfri.assurance.recovery import Criteria
 from prikkfri.assurance.response.evaluation import BEFORE_SECONDS, Evaluation, EvaluationContext, evaluate, until
@@ -142,6 +142,36 @@ def test_what_fails_as_often_as_it_always_does_is_no_fault() -> None:
     well = [*sign_ins(BEGAN + 60, BEGAN + 160), *sign_ins(BEGAN + 60, BEGAN + 160, each=3.0, kept=False)]
     assert seen(incident(*RECOVERING), [*usual, *FAULT, *well], 160.0).incident.state == "resolved"
     assert seen(incident(*RECOVERING), [*BEFORE, *FAULT, *well], 160.0).incident.state != "resolved"
+
+
+def test_what_failed_in_the_fault_before_was_not_usual() -> None:
+    """Three in ten failed until five minutes before, and fail again: that is not over while they do."""
+    bad = [*sign_ins(BEGAN - 300, BEGAN - 200, each=1.0), *sign_ins(BEGAN - 300, BEGAN - 200, each=2.0, kept=False)]
+    still = [*sign_ins(BEGAN + 60, BEGAN + 160), *sign_ins(BEGAN + 60, BEGAN + 160, each=2.0, kept=False)]
+    outcomes = [*bad, *BEFORE, *FAULT, *still]
+    before = [(SIGN_IN, BEGAN - 300, BEGAN - 200.0)]
+    assert seen(incident(*RECOVERING), outcomes, 160.0, earlier=before).incident.state != "resolved"
+    for other in (
+        [(SIGN_IN, BEGAN - 500, BEGAN - 301.0)],
+        [(SIGN_IN, BEGAN - 199.0, BEGAN - 100.0)],
+        [(Segment.of({"service": "messages"}), BEGAN - 300, BEGAN - 200.0)],
+        [],
+    ):
+        assert seen(incident(*RECOVERING), outcomes, 160.0, earlier=other).incident.state == "resolved"
+
+
+def test_faults_before_it_are_those_of_its_service_that_were_confirmed_and_no_person_said_to_be_nothing() -> None:
+    one, since = incident(CONFIRMED), BEGAN - 400
+    other = replace(incident(*RESOLVED), id="o", since=since, ended_at=BEGAN - 300)
+    assert earlier_faults(one, [one, other]) == ((SIGN_IN, since, BEGAN - 300),)
+    assert earlier_faults(one, [replace(other, ended_at=None)]) == ((SIGN_IN, since, BEGAN),)
+    for none in (
+        replace(other, service="messages"),
+        replace(other, dismissed=True),
+        replace(other, confirmed_at=None),
+        replace(other, since=BEGAN),
+    ):
+        assert earlier_faults(one, [none]) == ()
 
 
 def test_when_it_gets_better_that_is_seen_and_when_it_breaks_again_too() -> None:

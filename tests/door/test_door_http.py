@@ -344,7 +344,7 @@ async def test_a_crowd_gets_places_and_each_its_pass_in_turn(entrance: Entrance)
             await entrance.settle()
         then = [(await client.get("/waiting", params={"ticket": a["ticket"]})).json() for a in waiting]
         let_in = [i for i, a in enumerate(then) if "admitted" in a]
-        assert let_in == list(range(len(let_in))) and 8 <= len(let_in) <= 20
+        assert let_in == list(range(len(let_in))) and 4 <= len(let_in) <= 20
         assert abs(then[-1]["place"] - (len(waiting) - len(let_in))) <= 6
     asked = [o for o in entrance.recorded if (o.step, o.verdict) == ("enter", "asked")]
     assert len({o.promise for o in asked}) == len(asked) == 30  # also whoever was let in when they came back

@@ -233,6 +233,20 @@ def of_others(incident: Incident, known: Iterable[Incident]) -> tuple[Segment, .
     return tuple(place for place in theirs if not any(place.meets(segment) for segment in ours))
 
 
+def earlier_faults(incident: Incident, known: Iterable[Incident]) -> tuple[tuple[Segment, float, float], ...]:
+    """Places of other faults of its service that had begun before it, each with its time: nothing there was usual.
+
+    What a person said to be nothing is usual.
+    """
+    return tuple(
+        (place, other.since, other.ended_at if other.ended_at is not None else incident.since)
+        for other in known
+        if other.id != incident.id and other.service == incident.service and other.since < incident.since
+        if other.confirmed_at is not None and not other.dismissed
+        for place in other.segments
+    )
+
+
 def knows(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
     """Whether an alarm is one that the incident has taken already: it was raised again from the same outcomes."""
     same = any(

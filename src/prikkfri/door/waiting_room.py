@@ -67,7 +67,7 @@ POLL_SHARE = 0.8
 """Of the wait that is foretold, after which to ask again: before the turn, also when it comes sooner than foretold."""
 POLL_SHARE_UNMEASURED = 0.4
 """The same while nothing but signin's own word is known."""
-FASTER = 1.75
+FASTER, FASTER_UNMEASURED = 1.75, 1.4
 """Than foretold, at most: a page looks again after a quarter of the wait that it saw."""
 LOOK_SECONDS, LOOK_SECONDS_MIN = 4.0, 1.0
 """So often pages look where the front is: seldom, and when their turn is near."""
@@ -502,7 +502,8 @@ class Line:
         left = self.passes / self.ahead_max
         passes = self.passes_per_second * elapsed * max(0.0, 1 + (GAIN_OF_PASSES * left if left > 0 else left))
         # Nor so fast that the turns come before the pages, which look where the front is, can ask.
-        people = min(passes / self.coming, FASTER * self.per_second / self._share * elapsed)
+        faster = FASTER if self._measured else FASTER_UNMEASURED
+        people = min(passes / self.coming, faster * self.per_second / self._share * elapsed)
         if people <= 0:
             return
         if present < GONE_SHARE:

@@ -44,6 +44,8 @@ class EvaluationContext:
     """What is on, as playout last told."""
     others: tuple[Segment, ...] = ()
     """Places of other incidents, which this one is not about."""
+    earlier: tuple[tuple[Segment, float, float], ...] = ()
+    """Places of faults before it, each from its beginning to its last broken promise: nothing there was usual."""
     capacity: tuple[float, float] | None = None
     """What the service was measured to take a second when the incident began, and when that was; None: not known."""
 
@@ -63,7 +65,7 @@ def evaluate(incident: Incident, outcomes: Sequence[Outcome], grounds: Evaluatio
     """`outcomes`: those of the incident's service from `BEFORE_SECONDS` before it began up to `now`, oldest first."""
     promises = assessing.settled(outcomes, now=now, expectations=grounds.expectations)
     ours = [p for p in promises if not any(theirs.holds(p.segment) for theirs in grounds.others)]
-    incident = _loaded(_placed(incident, ours, now), outcomes, grounds)
+    incident = _loaded(_placed(incident, ours, grounds, now), outcomes, grounds)
     if incident.state != "suspected":
         # A rule that acts on what it sees is one sign, not two: it does not confirm what it has raised itself.
         for fact in assessing.done(outcomes, incident):
@@ -113,12 +115,27 @@ def impact_of(incident: Incident, outcomes: Sequence[Outcome], grounds: Evaluati
     return impact(outcomes, scope, now=now, holder=grounds.holder, expectations=grounds.expectations)
 
 
-def _placed(incident: Incident, promises: Sequence[assessing.SettledPromise], now: float) -> Incident:
+def _usually(
+    promises: Sequence[assessing.SettledPromise], grounds: EvaluationContext
+) -> list[assessing.SettledPromise]:
+    """Without what lies in the faults before."""
+    return [
+        promise
+        for promise in promises
+        if not any(
+            since <= promise.at <= until and place.holds(promise.segment) for place, since, until in grounds.earlier
+        )
+    ]
+
+
+def _placed(
+    incident: Incident, promises: Sequence[assessing.SettledPromise], grounds: EvaluationContext, now: float
+) -> Incident:
     """Once it is getting better the place stands: later minutes would only water it down."""
     if incident.state not in ("suspected", "confirmed", "mitigated"):
         return incident
     since = min(assessing.rose(promises, alarm) for alarm in incident.alarms)
-    usual = assessing.cells(promises, since=since - BEFORE_SECONDS, until=since)
+    usual = assessing.cells(_usually(promises, grounds), since=since - BEFORE_SECONDS, until=since)
     counted = assessing.cells(promises, since=since, until=now)
     alarmed = [alarm.segment for alarm in incident.alarms if alarm.kind == "share"]
     placement = with_alarmed(place(counted, usual, all_causes=True), alarmed, counted, usual)
@@ -180,7 +197,9 @@ def _judge(
         recovery.Evidence(
             buckets=during,
             bucket_seconds=1.0,
-            usual_share=assessing.usual_share(promises, incident.segments, since=earlier, until=incident.since),
+            usual_share=assessing.usual_share(
+                _usually(promises, grounds), incident.segments, since=earlier, until=incident.since
+            ),
             fault_share=max([*fault, _share(during)]) or 0.5,
             usual_rate=_expected_rate(before),
             traffic_decides=not any(bucket.broken for bucket in during),

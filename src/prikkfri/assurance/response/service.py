@@ -138,6 +138,8 @@ class Response:
         self._watch = watching.Watch(clock.now() - self._timing.settling_seconds)
         self._watch_kept_at = clock.now()
         self._incidents: dict[str, Incident] = {}
+        self._earlier: dict[str, Incident] = {}
+        """Those of which nothing more is to be known than that what they were about was not usual."""
         """Those that are open, and those resolved lately."""
         self._recoveries: dict[str, Recovery] = {}
         self._lists: dict[str, Mapping[str, Hit]] = {}
@@ -197,8 +199,9 @@ class Response:
         now = self._clock.now()
         self._arrived.clear()  # stored, and so read below
         for incident in await self._database.read(lambda q: store.incidents(q, most=HISTORY_MAX)):
-            if self._worth_remembering(incident, now):
-                self._incidents[incident.id] = incident
+            known = self._incidents if self._worth_remembering(incident, now) else self._earlier
+            known[incident.id] = incident
+        self._forget_earlier(now)
         kept = await self._database.read(store.watch)
         if kept is not None and now - kept[0] < self._timing.relearn_seconds:
             await self._count_on(*kept, now)
@@ -271,8 +274,9 @@ class Response:
             if self._worth_looking_at(incident, now):
                 await self._look_at(incident)
             elif not self._worth_remembering(incident, now):
-                del self._incidents[incident.id]
+                self._earlier[incident.id] = self._incidents.pop(incident.id)
                 self._lists.pop(incident.id, None)
+        self._forget_earlier(self._clock.now())
         looked_at = {each.id for each in self._incidents.values() if self._worth_looking_at(each, self._clock.now())}
         await self._afterwards.go_on(looked_at)
 
@@ -284,6 +288,13 @@ class Response:
         """What a person dismissed is not looked at for so long, and yet known when it is seen again."""
         lately = incident.resolved_at is not None and now - incident.resolved_at < incidents.DISMISSED_SECONDS
         return self._worth_looking_at(incident, now) or (incident.dismissed and lately)
+
+    def _forget_earlier(self, now: float) -> None:
+        """Those that had ended before what is usual for any incident of today."""
+        since = min((each.since for each in self._incidents.values()), default=now) - evaluation.BEFORE_SECONDS
+        for incident in list(self._earlier.values()):
+            if (incident.ended_at or incident.resolved_at or incident.since) < since:
+                del self._earlier[incident.id]
 
     def _advance(
         self, arrived: Sequence[watching.Arrival], *, until: float, blind: frozenset[str]
@@ -357,6 +368,7 @@ class Response:
             criteria=self._criteria,
             programmes=self._around.programmes(),
             others=incidents.of_others(incident, self._incidents.values()),
+            earlier=incidents.earlier_faults(incident, (*self._incidents.values(), *self._earlier.values())),
             capacity=self._around.capacity_per_second(incident.service, incident.since, incident.opened_at),
         )
         seen = await asyncio.to_thread(evaluation.evaluate, incident, outcomes, grounds, now=now)
