@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from plain_detection import PlainCounts
 
 from prikkfri.assurance.detection.counts import Counts, CountSettings
 from prikkfri.assurance.detection.recorded import Finding, in_counts, in_shares
@@ -112,3 +113,61 @@ def test_a_table_of_counts_is_tested_for_its_count() -> None:
     ]
     (alarm,) = findings(read_series(lines))
     assert (alarm.direction, alarm.expected, alarm.seen) == ("fall", 100.0, 1.0)
+
+
+def steady(settings: CountSettings, rate: float, then: float, *, buckets: int, series: int = 1) -> list[int]:
+    """What is told of the bucket after so many that were all alike."""
+    counts = Counts(series, settings)
+    for bucket in range(buckets):
+        assert not counts.step([rate] * series, settings.bucket_seconds * bucket).any()
+    return list(counts.step([then] * series, settings.bucket_seconds * buckets).tolist())
+
+
+@pytest.mark.parametrize(
+    ("rate", "then", "told"), [(17.0, 0.0, 0), (18.0, 0.0, -1), (21.0, 1.0, 0), (22.0, 1.0, -1), (20.0, 1.0, 0)]
+)
+def test_of_few_a_fall_is_told_where_none_or_one_alone_would_come_by_chance_once_in_all_buckets_of_a_month(
+    rate: float, then: float, told: int
+) -> None:
+    """Poisson's law: e^-18 is below one in a thousand series of 43,830 minutes, e^-17 is not."""
+    assert steady(MINUTES, rate, then, buckets=200) == [told]
+
+
+def test_the_usual_is_known_from_a_stated_bucket_on_and_one_series_after_the_other() -> None:
+    known = MINUTES.known_buckets + MINUTES.levels * MINUTES.block
+    assert steady(MINUTES, 100.0, 0.0, buckets=known, series=7) == [0, 0, 0, 0, 0, -1, 0]
+    assert steady(MINUTES, 100.0, 0.0, buckets=known + 2, series=7) == [0, 0, 0, 0, 0, -1, -1]
+
+
+class Forgetful(CountSettings):
+    memory_buckets = 2.0
+
+
+@pytest.mark.parametrize(
+    ("tried", "buckets"),
+    [
+        (CountSettings(known_buckets=20), 260),
+        (CountSettings(bucket_seconds=4.0, known_buckets=20, usual_quantile=0.9, returns_within_buckets=12), 300),
+        (Forgetful(bucket_seconds=60.0, known_buckets=30, usual_quantile=0.8, refit_buckets=3), 800),
+        (CountSettings(bucket_seconds=1_800.0, usual_quantile=0.97), 336 * 2 + 60),
+        (CountSettings(bucket_seconds=3_600.0, least=0.2), 168 * 3),
+    ],
+)
+def test_it_agrees_with_each_series_reckoned_by_itself(tried: CountSettings, buckets: int) -> None:
+    """Busy and quiet hours, jumps of every size up and down, some of which last, and silence."""
+    rng, series = np.random.default_rng(11), 3
+    counts, alone = Counts(series, tried), [PlainCounts(tried, number) for number in range(series)]
+    rate, times, told = np.array([2.0, 30.0, 3_000.0]), np.ones(series), {-1: 0, 0: 0, 1: 0}
+    for bucket in range(buckets):
+        time = tried.bucket_seconds * (bucket + 40.0)
+        if rng.random() < 0.1:
+            times = rng.choice((1.0, 1.0, 1.0, 0.0, 0.1, 0.5, 1.5, 4.0, 40.0), series)
+        by_day = 1 + 0.8 * (time / 3_600 % 24 > 12)
+        came = rng.poisson(rate * times * by_day * rng.choice((1, 1, 1, 0.8, 1.3), series))
+        found = counts.step(came, time)
+        wanted = [each.step(x, time) for each, x in zip(alone, came.tolist(), strict=True)]
+        assert found.tolist() == wanted and found.dtype == np.int8, bucket
+        assert np.allclose(counts.expected, [each.expected for each in alone]), bucket
+        for sign in wanted:
+            told[sign] += 1
+    assert min(told.values()) > 1, "there was something to agree on"

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_detection import PlainShares
 
 from prikkfri.assurance.detection import shares
 from prikkfri.assurance.detection.shares import NATS_MAX, SECONDS_PER_MONTH, Shares, ShareSettings, fresh, step
 
 ORDINARY = 0.002
 LIVE = ShareSettings()
+LEARNED = ("settled", "broken", "excess", "together", "noise", "size")
 
 
 def drawn(rng: np.random.Generator, rate: float, share: float, clumping: float, series: int) -> tuple[object, object]:
@@ -174,3 +176,41 @@ def test_further_series_begin_with_what_is_ordinary_at_their_step() -> None:
     after, _ = step(both, [10, 0, 0], [1, 0, 0], 1.0, LIVE)
     alone, _ = step(first, [10], [1], 1.0, LIVE)
     assert after.sums[:, :1].tolist() == alone.sums.tolist()
+
+
+@pytest.mark.parametrize(("seed", "changes"), [(1, {}), (2, {"bucket_seconds": 60.0, "half_life_seconds": 600.0})])
+def test_it_agrees_with_each_series_reckoned_by_itself(seed: int, changes: dict[str, float]) -> None:
+    """Calm times, faults of every height, clumps, silence and single outages, one after the other."""
+    tried, rng = ShareSettings(**changes), np.random.default_rng(seed)  # type: ignore[arg-type]
+    priors = [tried.prior_share, 0.0, 0.6, 0.03]
+    state, alone = fresh(len(priors), tried, priors), [PlainShares(tried, prior) for prior in priors]
+    alarms, ended, series = 0, 0, len(priors)
+    for phase in range(24):
+        if phase % 5 == 0:  # as after a restart
+            numbers = shares.kept(state)
+            state = shares.restored(numbers)
+            assert shares.kept(state) == numbers and {type(n) for each in numbers.values() for n in each} == {float}
+        sizes = rng.choice((0, 1, 30, 400, 5_000), series)
+        parts = rng.choice((0.0, 0.0, 0.002, 0.01, 0.1, 1.0), series)
+        for second in range(rng.choice((1, 3, 15, 25))):
+            time = 1_000.0 * (phase + 1) + second
+            settled = rng.integers(sizes // 2, sizes + 1)
+            broken = rng.binomial(settled, np.minimum(parts * rng.choice((1, 1, 1, 0, 4), series), 1.0))
+            stood = state.standing
+            state, raised = step(state, settled, broken, time, tried)
+            given_to = zip(alone, settled.tolist(), broken.tolist(), strict=True)
+            assert raised.tolist() == [each.step(n, b, time) for each, n, b in given_to]
+            assert state.standing.tolist() == [each.stands_by is not None for each in alone]
+            alarms, ended = alarms + int(raised.sum()), ended + int((stood & ~state.standing).sum())
+            for known, names in ((state.fit, ("share", "bound", "clumping")), (state, LEARNED)):
+                for name in names:
+                    wanted = [getattr(each, name) for each in alone]
+                    assert np.allclose(getattr(known, name), wanted, rtol=1e-4, atol=1e-6), name
+            for name, theirs in (("sums", "height"), ("since", "since"), ("of", "of"), ("seen", "seen")):
+                wanted = [[getattr(each, theirs) for each in plain.sums] for plain in alone]
+                assert np.allclose(getattr(state, name).T, wanted, rtol=1e-4, atol=1e-6), name
+            of_lists, _ = step(state, settled.tolist(), broken.tolist(), time, tried)
+            kinds = {name: each.dtype for name, each in vars(of_lists).items() if isinstance(each, np.ndarray)}
+            assert (kinds.pop("standing"), kinds.pop("lift"), {*kinds.values()}) == (bool, np.intp, {np.dtype(float)})
+            assert np.allclose(state.products.T, [each.products for each in alone], rtol=1e-4, atol=1e-6)
+    assert alarms > 4 and ended > 2, "there was something to agree on"

@@ -2,8 +2,9 @@
 
 import random
 from collections import Counter
+from itertools import count
 
-from prikkfri.door.renewals import CAPACITY_SHARE, SLOT_SECONDS, SLOTS_KEPT_MAX, Renewals
+from prikkfri.door.renewals import CAPACITY_SHARE, SLOT_SECONDS, SLOTS_DRAWN, SLOTS_KEPT_MAX, Renewals
 from prikkfri.protocols.renewals import AHEAD_SECONDS, CALM_SECONDS, Span, ordinary
 
 HOUR = 3_600.0
@@ -37,16 +38,39 @@ def test_what_finds_no_room_ahead_comes_behind_and_beyond_that_somewhere_behind(
     assert spans[2] == Span(MATCH.end, ISSUED + LIFE * 0.875)
 
 
+def test_a_slot_takes_its_share_before_the_next_time_is_taken() -> None:
+    plan = Renewals([MATCH])
+    spans = [plan.plan(ISSUED, LIFE, 2.0, lambda n: 0) for _ in range(3)]
+    assert spans[0] == spans[1] and spans[0].end < MATCH.start < MATCH.end <= spans[2].start
+
+
+def test_of_the_slots_that_are_drawn_the_emptiest_is_taken() -> None:
+    plan = Renewals([MATCH])
+    lots = iter((*[5] * SLOTS_DRAWN, 5, 7, *[5] * (SLOTS_DRAWN - 2)))
+    first, second = (plan.plan(ISSUED, LIFE, 10.0, lambda n: next(lots)) for _ in range(2))
+    assert second.start - first.start == 2 * SLOT_SECONDS
+
+
+def test_where_only_the_time_ahead_lies_in_its_life_what_finds_no_room_comes_somewhere_in_it() -> None:
+    plan, early = Renewals([MATCH]), MATCH.start - CALM_SECONDS - 9 * HOUR + 1
+    assert plan.plan(early, LIFE, 0.5, lambda n: 0).start == MATCH.start - AHEAD_SECONDS + SLOT_SECONDS
+    assert plan.plan(early, LIFE, 0.5, lambda n: 0) == Span(MATCH.start - AHEAD_SECONDS, MATCH.start - CALM_SECONDS)
+
+
 def test_what_meets_no_programme_is_planned_as_ever_and_counts_nowhere() -> None:
     plan = Renewals([MATCH])
     assert plan.plan(0.0, LIFE, 10.0, lambda n: 0) == ordinary(0.0, LIFE)
     assert len(plan) == 0
 
 
-def test_what_is_over_is_forgotten() -> None:
-    programmes = [Span((100 + 24 * day) * HOUR, (102 + 24 * day) * HOUR) for day in range(40)]
-    plan, lots = Renewals(programmes), random.Random(1)
-    for programme in programmes:
-        for _ in range(1_000):
-            plan.plan(programme.start - 7 * HOUR, LIFE, 1_000.0, lots.randrange)
-    assert 0 < len(plan) <= SLOTS_KEPT_MAX + 1
+def test_what_is_over_is_forgotten_when_there_are_too_many_and_nothing_else_is() -> None:
+    life, later = 240 * HOUR, Span(270 * HOUR, 272 * HOUR)
+    plan, each = Renewals([MATCH, later]), count()
+    issued = MATCH.start - 0.6 * life
+    starts = [plan.plan(issued, life, 0.5, lambda n: next(each) % n).start for _ in range(SLOTS_KEPT_MAX - 1)]
+    assert len(plan) == len(set(starts)) == SLOTS_KEPT_MAX - 1, "one in each slot, ahead of the match and behind it"
+    now = sorted(starts)[SLOTS_KEPT_MAX // 2] + 0.5 * SLOT_SECONDS
+    starts.append(plan.plan(now, life, 0.5, lambda n: n - 1).start)
+    assert len(plan) == len(set(starts)) == SLOTS_KEPT_MAX
+    starts.append(plan.plan(now, life, 0.5, lambda n: n - 2).start)
+    assert len(plan) == sum(start + SLOT_SECONDS > now for start in set(starts)), "the slot that runs is not over"

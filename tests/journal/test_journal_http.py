@@ -1,6 +1,8 @@
 """A journal over HTTP, through a real socket: the same follower, and peers that are wrong, slow, boundless or dead."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -175,6 +177,19 @@ async def test_a_peer_that_drips_or_is_dead_is_given_up(client: httpx.AsyncClien
     await server.wait_closed()
     with pytest.raises(StorageUnavailable):
         await source("sms", 0)
+
+
+async def test_what_a_peer_that_breaks_off_has_done_is_said(client: httpx.AsyncClient) -> None:
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.close()
+
+    source, server = await source_of(break_off, client, JournalLimits())
+    with pytest.raises(StorageUnavailable, match=r"journal at http://\S+: ReadError$"):
+        await source("sms", 0)
+    server.close()
+    await server.wait_closed()
 
 
 async def test_an_answer_of_just_the_size_that_is_taken_is_taken(journal: Journal, url: str) -> None:

@@ -38,6 +38,7 @@ def test_what_is_issued_within_the_time_ahead_is_renewed_from_now_on_or_behind()
     short = 2 * HOUR
     issued = MATCH.start - 1.25 * HOUR
     assert renewals(issued, short, [MATCH])[0] == Span(issued, MATCH.start - CALM_SECONDS)
+    assert renewals(MATCH.start - 2 * CALM_SECONDS, short, [MATCH])[0].end == MATCH.start - CALM_SECONDS
     late = MATCH.start - 2 * CALM_SECONDS + 1  # no time left ahead, and none behind
     assert renewals(late, short, [MATCH]) == (ordinary(late, short),)
     brief = Span(MATCH.start, MATCH.start + 0.75 * HOUR)

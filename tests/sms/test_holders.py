@@ -133,7 +133,8 @@ async def test_whose_number_is_somebody_else_s_by_now_is_not_delivered_but_repor
         found = await at.fetch(f"SELECT state, reason, sealed IS NULL FROM sms_message WHERE id = '{message}'")
         assert found[0][:2] == ("rejected", "number-changed-hands") and found[0][2]
         trail = await at.centre.trail(message)
-        assert trail is not None and "changed-hands" in [step.event for step in trail.steps]
+        detail = "its number is another subscriber's than when it was accepted"
+        assert trail is not None and (detail, "changed-hands") in [(step.detail, step.event) for step in trail.steps]
         [told] = [each for each in await at.outcomes("deliver") if each.promise == message and each.verdict == "broken"]
         assert (told.layer, told.reason) == ("sms-centre", "number-changed-hands")
         await eventually(lambda: at.centre.counters()["messages_changed_hands_total"] == 1)
@@ -169,7 +170,7 @@ async def test_what_cannot_be_reported_now_is_reported_later(
         at.engine.refusal = StorageUnavailable("the disk is full")
         at.engine.held_where = ""
         at.engine.go_on.set()
-        await eventually(lambda: "nothing more can be sent" in caplog.text)
+        await eventually(lambda: "link:nord: nothing more can be sent over this connection" in caplog.text)
         at.engine.refusal = None
         await at.network.bound()  # the connection was given up
         await at.until(f"SELECT state FROM sms_message WHERE id = '{message}'", "rejected")
@@ -197,7 +198,8 @@ async def test_a_number_that_was_ported_is_routed_anew(house: Opener, subscriber
         await at.until(f"SELECT state FROM sms_message WHERE id = '{message}'", "sent")
         assert await at.fetch(f"SELECT target FROM sms_message WHERE id = '{message}'") == [("link:syd",)]
         trail = await at.centre.trail(message)
-        assert trail is not None and "routed-anew" in [step.event for step in trail.steps]
+        detail = "nobody of ours holds its number any more; it goes by syd"
+        assert trail is not None and (detail, "routed-anew") in [(step.detail, step.event) for step in trail.steps]
         assert (await at.fetch("SELECT SUM(messages) FROM sms_waiting"))[0][0] == 0
         await at.nothing_more_for(link, await at.bound_client())
 
@@ -298,3 +300,104 @@ async def test_a_pair_keeps_its_order_while_it_is_asked(house: Opener) -> None:
         for each in taking:
             each.cancel()
         await asyncio.gather(*taking, return_exceptions=True)
+
+
+async def test_each_that_changed_hands_is_counted(house: Opener, subscribers: Subscribers) -> None:
+    async with house(holders=subscribers) as at:
+        client = await at.bound_client()
+        for so_many in (1, 2):
+            subscribers.held[NUMBER] = "s-1"
+            _, message = await client.submit(destination=NUMBER)
+            subscribers.held[NUMBER] = "s-2"
+            link = await at.bound_link()
+            await at.until(f"SELECT state FROM sms_message WHERE id = '{message}'", "rejected")
+            await at.nothing_more_for(link, client)
+            assert at.centre.counters()["messages_changed_hands_total"] == so_many
+            link.cut()
+            await eventually(lambda: not at.centre.counters()["links_bound"])
+
+
+async def test_what_was_found_of_a_message_is_known_until_those_before_it_have_been_asked_about(house: Opener) -> None:
+    """The second is asked about by another bind, and answered first; it stands behind the first all the same."""
+    asked: list[Collection[str]] = []
+    answers = asyncio.Event()
+
+    async def ask(numbers: Collection[str]) -> Mapping[str, str]:
+        asked.append(numbers)
+        if (number := len(asked)) == 2:
+            await answers.wait()
+        return {NUMBER: "s-1" if number < 4 else "s-2"}  # by then it is another's
+
+    slowly = replace(HURRIED, holders_seconds_max=60.0)
+    async with house(holders=ask, timing=slowly, link_changes={"binds": 2}) as at:
+        links = [await at.network.bound(), await at.network.bound()]
+        await eventually(lambda: at.centre.counters()["link_binds_bound"] == 2)
+        client = await at.bound_client()
+        await client.submit(destination=NUMBER, octets=b"first")
+        await eventually(lambda: len(asked) == 2)
+        _, second = await client.submit(destination=NUMBER, octets=b"second")
+        await eventually(lambda: len(asked) == 4)
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{second}'", "sending")
+        answers.set()
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{second}'", "rejected")
+        arrived = [event for link in links for event in link.connection.arrived(10)]
+        assert [event.body.octets for event in arrived] == [b"first"]  # type: ignore[union-attr]
+
+
+async def test_what_is_routed_anew_takes_nothing_else_along(house: Opener, subscribers: Subscribers) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def slow(numbers: Collection[str]) -> Mapping[str, str]:
+        asked.set()
+        await answered.wait()
+        return await subscribers(numbers)
+
+    async with house(holders=subscribers) as at:
+        ported = await waiting(at)
+        later = await waiting(at, schedule="000001000000000R")
+    subscribers.held.clear()
+    slowly = replace(HURRIED, holders_seconds_max=60.0)
+    async with house(holders=slow, timing=slowly, beside={"prefixes": (NUMBER,)}) as at:
+        await at.network.bound()
+        other = await at.other.bound()
+        await asked.wait()
+        await at.change(f"UPDATE sms_message SET due_at = 1.0 WHERE id = '{later}'")  # nobody claims it meanwhile
+        answered.set()
+        assert (await taken(other)).destination == NUMBER
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{ported}'", "sent")
+        assert await at.fetch(f"SELECT target FROM sms_message WHERE id = '{ported}'") == [("link:syd",)]
+
+
+async def test_what_a_network_handed_in_does_not_go_back_to_it_when_its_number_is_ported_there(
+    house: Opener, subscribers: Subscribers
+) -> None:
+    async with house(holders=subscribers, beside={"transit": True}) as at:
+        other = await at.other.bound()
+        other.ask(Command.DELIVER_SM, ShortMessage(source="4690000001", destination=NUMBER, octets=b"hei"))
+        assert (await other.answered()).status == Status.OK
+    subscribers.held.clear()
+    async with house(holders=subscribers, beside={"transit": True, "prefixes": (NUMBER,)}) as at:
+        other, link = await at.other.bound(), await at.network.bound()
+        assert (await taken(link)).destination == NUMBER
+        assert other.connection.arrived(1) == []
+
+
+async def test_an_account_with_the_name_of_a_stopped_link_gets_what_is_for_it(house: Opener) -> None:
+    async with house(nord={"name": "shop"}) as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        assert await at.canaries.switch("shop", "stopped", who="Kari")
+        link.ask(Command.DELIVER_SM, ShortMessage(source=NUMBER, destination="2010", octets=b"hei"))
+        assert (await link.answered()).status == Status.OK
+        request, message = await client.message()
+        client.answer(request, body=MessageResponse())
+        assert message.octets == b"hei"
+
+
+async def test_what_stands_behind_what_changed_hands_leaves_at_once(house: Opener, subscribers: Subscribers) -> None:
+    seldom = replace(HURRIED, look_seconds=3_600.0)
+    async with house(holders=subscribers, timing=seldom) as at:
+        client = await at.bound_client()
+        for number in (NUMBER, OTHER):
+            assert (await client.submit(destination=number))[0] == Status.OK
+        subscribers.held[NUMBER] = "s-2"
+        assert (await taken(await at.network.bound())).destination == OTHER

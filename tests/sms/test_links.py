@@ -225,3 +225,10 @@ async def test_more_than_one_look_takes_in_goes_on(house: Any) -> None:
         await at.other.bound()
         await down(at)
         await eventually(lambda: placed(at, {"link:syd": 260, "link:nord": 520}))
+
+
+async def test_that_a_network_has_not_answered_in_time_is_said_in_words(
+    house: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house(timing=replace(HURRIED, connect_seconds_max=0.0)):
+        await eventually(lambda: "link nord: cannot connect: no answer" in caplog.text)

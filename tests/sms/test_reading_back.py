@@ -1,6 +1,7 @@
 """Nothing reaches the socket but the message that was sealed, whatever the encoder does; and what differs is held."""
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -230,16 +231,17 @@ async def kept_back(house: House, where: str) -> list[str]:
 
 @pytest.mark.parametrize("fault", ["destination", "swapped bodies", "shared buffer", "truncated", "payload"])
 async def test_what_an_encoder_gets_wrong_never_reaches_a_network_and_what_follows_does(
-    house: Opener, fault: str
+    house: Opener, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with house(wire=Wire(encode=Encoder(fault))) as at:
         link, client = await at.bound_link(), await at.bound_client()
         assert (await client.submit(octets=b"before", destination="4790000003"))[0] == Status.OK
         request, _ = await link.message()
         link.take_message(request, "n1")
-        assert (await client.submit(octets=FAULTY, destination="4790000001"))[0] == Status.OK
+        status, identity = await client.submit(octets=FAULTY, destination="4790000001")
+        assert status == Status.OK
         [why] = await kept_back(at, "recipient = '4790000001'")
-        assert "differs in its" in why
+        assert "differs in its" in why and f"message {identity} is in quarantine: {why}" in caplog.text
         [told] = [each for each in await at.outcomes("deliver") if each.verdict == "broken"]
         assert (told.layer, told.reason) == ("sms-centre", "misdirected")
         await at.nothing_more_for(link, client)
@@ -260,7 +262,19 @@ async def test_nor_does_it_reach_an_account(house: Opener, fault: str) -> None:
         await at.nothing_more_for_account(client, link)
 
 
-async def test_a_receipt_that_would_tell_of_another_is_kept_back_and_told_later(house: Opener) -> None:
+async def test_what_stands_behind_it_leaves_at_once(house: Opener) -> None:
+    seldom = replace(HURRIED, look_seconds=3_600.0)
+    async with house(wire=Wire(encode=Encoder("destination")), timing=seldom) as at:
+        client = await at.bound_client()
+        for number, text in enumerate((b"before", FAULTY, b"after")):
+            assert (await client.submit(octets=text, destination=f"479000000{number}"))[0] == Status.OK
+        link = await at.network.bound()
+        assert [(await link.message())[1].octets for _ in range(2)] == [b"before", b"after"]
+
+
+async def test_a_receipt_that_would_tell_of_another_is_kept_back_and_told_later(
+    house: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
     wrong = [True]
 
     def encode(message: ShortMessage) -> bytes:
@@ -276,7 +290,10 @@ async def test_a_receipt_that_would_tell_of_another_is_kept_back_and_told_later(
         link.answer(request, Status.INVALID_DESTINATION, MessageResponse())
         await at.until("SELECT COUNT(*) FROM sms_event WHERE event = 'receipt-kept-back'", 1)
         assert await at.fetch("SELECT receipt FROM sms_message") == [("waiting",)]
-        [(tried_at,)] = await at.fetch("SELECT time FROM sms_event WHERE event = 'receipt-kept-back'")
+        kept_back = await at.fetch("SELECT time, detail FROM sms_event WHERE event = 'receipt-kept-back'")
+        [(tried_at, why)] = kept_back
+        assert why == "what was to be written differed from what it was to tell"
+        assert f"the receipt of {identity} is kept back: read back, it differs in its" in caplog.text
         assert await at.fetch("SELECT receipt_at FROM sms_message") == [(tried_at + HURRIED.receipt_retry_seconds,)]
         await at.nothing_more_for_account(client, link)
         wrong.clear()

@@ -813,6 +813,7 @@ async def test_nothing_is_written_once_the_centre_has_said_goodbye(house: Any) -
                 at.engine.go_on.set()
                 await behind  # the claim is committed by now
                 await at.until("SELECT state FROM sms_message", "waiting")
+                assert not link.connection.ended
                 await handing_in
                 link.answer(unbind)
                 await client.say_goodbye()
@@ -841,6 +842,47 @@ async def test_what_is_claimed_while_its_link_breaks_goes_over_the_next_one(hous
         _, message = await link.message()
         assert message.destination == NUMBER
         assert await at.fetch("SELECT state, attempts FROM sms_message") == [("sending", 1)]
+
+
+async def test_that_nothing_can_be_claimed_is_said_and_it_is_claimed_later(
+    house: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house() as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        await client.submit(schedule="000000000010000R")
+        at.engine.refusal = StorageUnavailable("the disk is full")
+        await eventually(lambda: "link:nord: cannot claim: the disk is full" in caplog.text)
+        at.engine.refusal = None
+        at.clock.advance(10.0)
+        _, message = await link.message()
+        assert message.destination == NUMBER
+
+
+async def test_what_cannot_be_given_back_at_the_goodbye_is_in_doubt_and_it_is_said(
+    house: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house(timing=replace(HURRIED, leave_seconds_max=60.0)) as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        at.engine.held_where = "SELECT 1 FROM sms_message WHERE state = 'sending'"
+        handing_in = asyncio.create_task(client.submit())
+        await at.engine.waiting.wait()  # claimed, and not committed yet
+
+        async def leave() -> None:
+            try:
+                unbind = await link.request()
+                at.engine.refusal = StorageUnavailable("the disk is full")
+                at.engine.go_on.set()
+                await eventually(lambda: "link:nord: cannot give back: the disk is full" in caplog.text)
+                at.engine.refusal = None
+                await handing_in
+                link.answer(unbind)
+                await client.say_goodbye()
+            finally:
+                at.engine.go_on.set()  # or nobody ever leaves
+
+        leaving = asyncio.create_task(leave())
+    await leaving
+    assert await at.fetch("SELECT state FROM sms_message") == [("sending",)]
 
 
 async def test_a_link_comes_back_after_a_refused_bind_and_after_a_cut(house: Any) -> None:

@@ -29,10 +29,8 @@ class Renewals:
         if spans == (ordinary(now, lifetime_s),):
             return spans[0]
         most = max(1.0, CAPACITY_SHARE * per_second * SLOT_SECONDS)
-        for span in spans:
+        for span in spans:  # each so long (CALM_SECONDS) that whole slots lie in it
             first, last = int(span.start // SLOT_SECONDS) + 1, int(span.end // SLOT_SECONDS)
-            if last <= first:
-                continue
             slot = min((first + lots(last - first) for _ in range(SLOTS_DRAWN)), key=lambda s: self._planned.get(s, 0))
             if self._planned.get(slot, 0) + 1 <= most:
                 self._planned[slot] = self._planned.get(slot, 0) + 1

@@ -72,7 +72,7 @@ def remote_source(
         except TimeoutError:
             raise StorageUnavailable(f"journal at {url}: no answer within {limits.answer_seconds_max:.0f} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise StorageUnavailable(f"journal at {url}: {error or type(error).__name__}") from None
+            raise StorageUnavailable(f"journal at {url}: {str(error) or type(error).__name__}") from None
         try:
             batches = _decoder.decode(body)
         except msgspec.DecodeError as error:

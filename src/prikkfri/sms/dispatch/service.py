@@ -59,6 +59,8 @@ class Dispatch:
                             min(look, max(pause, PAUSE_SECONDS_MIN)) if pause > 0 else look
                         ):
                             await connection.awake.wait()
+            if shared.bound.leaving:
+                await self._give_back(connection, party)  # a peer may take its time over its goodbye
         except FatalError:
             connection.close("nothing more can be sent")
             raise

@@ -57,7 +57,9 @@ class Holding:
             shared.counters.holders_unknown += len(numbers)
             self._asks_from = now + shared.timing.holders_pause_seconds
             if self._answered:
-                log.error("who holds a number cannot be told, and messages go on as before: %s", error or "no answer")
+                log.error(
+                    "who holds a number cannot be told, and messages go on as before: %s", str(error) or "no answer"
+                )
             self._answered = False
             return None
         self._answered = True

@@ -36,7 +36,7 @@ class Links:
                     await self._sessions.attend(connection, Party("link", link.name))
                     log.info("link %s has ended", link.name)
             except (OSError, TimeoutError) as error:
-                log.warning("link %s: cannot connect: %s", link.name, error or "no answer")
+                log.warning("link %s: cannot connect: %s", link.name, str(error) or "no answer")
             except FatalError:
                 raise
             except Exception:
