@@ -55,8 +55,8 @@ def test_a_key_is_durable_with_its_folder_and_a_new_folder_with_those_that_it_st
     told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     first, second = (line.split() for line in told.stdout.splitlines())
     folders = [str(folder(tmp_path)), str(tmp_path / "keys"), str(tmp_path)]
-    assert first[-4:] == [str(folder(tmp_path) / "5-otp.key"), *folders]
-    assert second[-2:] == [str(folder(tmp_path) / "6-otp.key"), folders[0]]
+    assert first[-4:] == [str(folder(tmp_path) / "5-otp.making"), *folders]
+    assert second[-2:] == [str(folder(tmp_path) / "6-otp.making"), folders[0]]
     # What one process keeps another finds.
     asyncio.run(SealingKeyFiles(tmp_path).keep({"7-otp": OTP}))
     assert set(SealingKeyFiles(tmp_path).load()) == {"5-otp", "6-otp", "7-otp"}
@@ -78,10 +78,13 @@ async def test_what_was_cut_short_is_no_key_and_in_nobodys_way(
     kept = SealingKeyFiles(tmp_path)
     await kept.keep({"5-otp": OTP})
     (folder(tmp_path) / "5-otp.key").write_bytes(bytes(octets))
-    (folder(tmp_path) / "6-otp.key").write_bytes(bytes(octets))
+    for name in ("6-otp.key", "7-otp.making", "5-otp.making"):
+        (folder(tmp_path) / name).write_bytes(bytes(octets))
     await kept.keep({"5-otp": ORDINARY})
     assert kept.load() == {"5-otp": ORDINARY}
     assert f"{folder(tmp_path) / '6-otp.key'}: not 32 octets: removed" in caplog.text
+    assert sorted(file.name for file in folder(tmp_path).iterdir()) == ["5-otp.key", "7-otp.making"]
+    await kept.destroy(["4-otp"])
     assert [file.name for file in folder(tmp_path).iterdir()] == ["5-otp.key"]
 
 
@@ -126,11 +129,34 @@ async def test_who_looks_while_keys_are_destroyed_finds_them_whole_or_not_at_all
     await kept.keep({name: key for name, key in whole.items() if name != EARLIER})
     destroying = asyncio.create_task(kept.destroy(list(whole)))
     while not destroying.done():
-        found = kept.load()
+        found = SealingKeyFiles(tmp_path).load()
         assert found.items() <= whole.items()
         await asyncio.sleep(0)
     await destroying
     assert kept.load() == {}
+
+
+async def test_who_looks_while_keys_are_made_finds_them_whole_or_not_at_all_and_takes_none_away(tmp_path: Path) -> None:
+    """The centre takes messages while it looks at its keys; another process may look, too."""
+    kept = SealingKeyFiles(tmp_path)
+    whole = {f"{hour}-otp": os.urandom(KEY_OCTETS) for hour in range(60)}
+    making = asyncio.create_task(kept.keep(whole))
+    while not making.done():
+        assert SealingKeyFiles(tmp_path).load().items() <= whole.items()
+        await asyncio.sleep(0)
+    await making
+    assert kept.load() == whole
+    more = {f"{hour}-code": os.urandom(KEY_OCTETS) for hour in range(60)}
+    making = asyncio.create_task(kept.keep(more))
+    await asyncio.sleep(0)
+    assert kept.load().items() <= (whole | more).items()
+    await making
+    assert kept.load() == whole | more
+    making = asyncio.create_task(kept.keep(whole := {f"{hour}-link": os.urandom(KEY_OCTETS) for hour in range(60)}))
+    for _ in range(20):
+        await SealingKeyFiles(tmp_path).destroy([])
+    await making
+    assert kept.load().items() >= whole.items()
 
 
 @pytest.mark.parametrize(

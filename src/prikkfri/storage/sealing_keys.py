@@ -8,17 +8,21 @@ hold of a key is out of our reach (docs/security.md).
 import asyncio
 import logging
 import os
-from collections.abc import Collection, Mapping
+import threading
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from prikkfri.errors import StorageError
 from prikkfri.storage.keys import made_secret_key
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 KEY_OCTETS = 32
+MADE_TRIES = 10
+"""Another process that destroys keys may take away what is being made."""
 EARLIER = "earlier"
 """The name of the one key of an earlier version, `HOME/keys/sealing.key`. It is only read and destroyed."""
 
@@ -60,10 +64,16 @@ class SealingKeyFiles:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._folder = home / "keys" / "sealing"
+        self._one_at_a_time = threading.Lock()
+        """A load while one is made, in another thread, would take it for cut short."""
 
     def load(self) -> dict[str, bytes]:
         """What was cut short while it was made is removed: nothing that it sealed has been acknowledged. What was cut
         short while it was destroyed is destroyed."""
+        with self._one_at_a_time:
+            return self._load()
+
+    def _load(self) -> dict[str, bytes]:
         found = {}
         try:
             for name in (EARLIER, *(path.stem for path in self._folder.glob("*.going"))):
@@ -94,10 +104,14 @@ class SealingKeyFiles:
         return key if path.exists() else None
 
     async def keep(self, keys: Mapping[str, bytes]) -> None:
-        await asyncio.to_thread(self._keep, dict(keys))
+        await asyncio.to_thread(self._locked, self._keep, dict(keys))
 
     async def destroy(self, names: Collection[str]) -> None:
-        await asyncio.to_thread(self._destroy, list(names))
+        await asyncio.to_thread(self._locked, self._destroy, list(names))
+
+    def _locked(self, work: Callable[[T], None], what: T) -> None:
+        with self._one_at_a_time:
+            work(what)
 
     def _file(self, name: str) -> Path:
         return self._home / "keys" / "sealing.key" if name == EARLIER else self._folder / f"{name}.key"
@@ -123,16 +137,24 @@ class SealingKeyFiles:
             there = path.read_bytes()
             if len(there) == KEY_OCTETS and there != key:
                 raise StorageError(f"{path}: there is another key already: another process seals in this home")
-        file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-        try:
-            os.pwrite(file, key, 0)
-            os.ftruncate(file, len(key))
-            os.fsync(file)
-        finally:
-            os.close(file)
+        # By its name nobody finds it half written: whoever loads meanwhile would take it for one that was cut short.
+        made = path.with_suffix(".making")
+        for _ in range(MADE_TRIES):
+            file = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                os.pwrite(file, key, 0)
+                os.fsync(file)
+            finally:
+                os.close(file)
+            with suppress(FileNotFoundError):
+                os.rename(made, path)
+                return
+        raise StorageError(f"{made}: another process takes it away again and again")
 
     def _destroy(self, names: Collection[str]) -> None:
         try:
+            for path in self._folder.glob("*.making"):  # cut short: nothing that it sealed has been acknowledged
+                path.unlink(missing_ok=True)  # not written over: another process may be giving it its name just now
             for name in names:
                 # By its name nobody finds it half overwritten.
                 with suppress(FileNotFoundError):
