@@ -20,6 +20,8 @@ NEWS_SECONDS = 3.0
 """Over which those who come are compared with those foretold."""
 NEWS_DEVIATIONS = 4.0
 """From so many standard deviations on it is news."""
+NEWS_SHARE = 0.02
+"""By which a share with a trend is off by itself, however many are called."""
 NEWS_UNDER_WAY = 0.2
 """The share of those under way by which a comparison may be off, since they come a little later."""
 SHARE_MIN = 0.05
@@ -67,7 +69,8 @@ def observed(fit: Fit, called: float, came: float, under_way: float, elapsed: fl
     fade = math.exp(-elapsed / NEWS_SECONDS)
     lately, missing = fit.called * fade + called, fit.missing * fade + called * foretold - came
     by_chance = lately * max(0.02, foretold * (1 - foretold)) + 4
-    deviation = math.sqrt(by_chance + (NEWS_UNDER_WAY * under_way * (1 - foretold)) ** 2)
+    by_the_fit = (NEWS_SHARE * lately) ** 2 + (NEWS_UNDER_WAY * under_way * (1 - foretold)) ** 2
+    deviation = math.sqrt(by_chance + by_the_fit)
     kept = 1.0
     if fit.weight > 0 and abs(missing) > NEWS_DEVIATIONS * deviation:
         kept, missing = max(0.5, MEMORY_SECONDS_MIN / fit.memory_s), 0.0
