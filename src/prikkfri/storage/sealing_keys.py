@@ -8,17 +8,15 @@ hold of a key is out of our reach (docs/security.md).
 import asyncio
 import logging
 import os
-import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from prikkfri.errors import StorageError
 from prikkfri.storage.keys import made_secret_key
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 KEY_OCTETS = 32
 MADE_TRIES = 10
@@ -64,16 +62,10 @@ class SealingKeyFiles:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._folder = home / "keys" / "sealing"
-        self._one_at_a_time = threading.Lock()
-        """A load while one is made, in another thread, would take it for cut short."""
 
     def load(self) -> dict[str, bytes]:
         """What was cut short while it was made is removed: nothing that it sealed has been acknowledged. What was cut
         short while it was destroyed is destroyed."""
-        with self._one_at_a_time:
-            return self._load()
-
-    def _load(self) -> dict[str, bytes]:
         found = {}
         try:
             for name in (EARLIER, *(path.stem for path in self._folder.glob("*.going"))):
@@ -104,14 +96,10 @@ class SealingKeyFiles:
         return key if path.exists() else None
 
     async def keep(self, keys: Mapping[str, bytes]) -> None:
-        await asyncio.to_thread(self._locked, self._keep, dict(keys))
+        await asyncio.to_thread(self._keep, dict(keys))
 
     async def destroy(self, names: Collection[str]) -> None:
-        await asyncio.to_thread(self._locked, self._destroy, list(names))
-
-    def _locked(self, work: Callable[[T], None], what: T) -> None:
-        with self._one_at_a_time:
-            work(what)
+        await asyncio.to_thread(self._destroy, list(names))
 
     def _file(self, name: str) -> Path:
         return self._home / "keys" / "sealing.key" if name == EARLIER else self._folder / f"{name}.key"

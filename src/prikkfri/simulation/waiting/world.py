@@ -163,7 +163,7 @@ class World:
                 evening.state_bytes = max(evening.state_bytes, line.state_bytes)
                 done = capable = 0.0
             line.moved(now)
-            self._wake(now, tick)
+            self._wake(now)
             self._answer(tick)
             served = self._serve(now, capacity)
             done, capable = done + served, capable + capacity * TICK_SECONDS
@@ -187,7 +187,7 @@ class World:
         for begin, end in zip(starts, [*starts[1:], len(ticks)], strict=True):
             self._landing.setdefault(int(ticks[begin]), []).append((who[begin:end], at[begin:end]))
 
-    def _wake(self, now: float, tick: int) -> None:
+    def _wake(self, now: float) -> None:
         """Those whose answers are held back are called when the front has passed them."""
         parked = self._parked
         waits = (self._asks_at[parked] > now) & (self._leaves_at[parked] > now)
