@@ -21,6 +21,8 @@ class AppLimits:
     crash_loop_ends: int = 4
     """So many ends within `crash_loop_seconds` are called a crash loop."""
     crash_loop_seconds: float = 60.0
+    certificate_read_seconds: float = 10.0
+    """How often it is seen whether this machine's certificate is a new one."""
     mended_asked_seconds: float = 30.0
     """From one try to the next of a program that a person has to mend first."""
 

@@ -13,6 +13,11 @@ from starlette.types import ASGIApp
 from prikkfri.clock import Clock
 from prikkfri.config import Config
 
+CALLED: Mapping[str, tuple[str, ...]] = {
+    "door": ("signin",),
+    "assurance": ("signin", "playout", "sms", "status", "door"),
+}
+"""Whom a role gives commands, and whose command keys it needs for that."""
 Work = Callable[[], Coroutine[None, None, None]]
 
 

@@ -1,7 +1,6 @@
 """The door role: waiting room and playback tokens, which need nothing but keys on disk."""
 
-import httpx
-
+from prikkfri.app.internal_network import following, identity_of, internal_client
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import spool_of, trimming_spool
 from prikkfri.clock import Clock
@@ -14,14 +13,14 @@ from prikkfri.storage.keys import command_key
 
 async def build(config: Config, clock: Clock) -> Role:
     spool = spool_of("door", config, clock)
-    client = httpx.AsyncClient()
+    client = internal_client(identity := identity_of(config, clock))
     service = Door(
         record=spool.record,
         config=config,
         keys=load_keys(config.home),
         clock=clock,
         tokens=DeviceTokens(config.home, clock),
-        ask_capacity=asking_signin(client, f"http://localhost:{config.roles.signin.port}", config.home),
+        ask_capacity=asking_signin(client, config.roles.signin.internal, config.home),
     )
 
     async def close() -> None:
@@ -35,7 +34,7 @@ async def build(config: Config, clock: Clock) -> Role:
             open_channels_url=f"{config.roles.playout.url}/open",
             command_key=command_key(config.home, "door"),
         ),
-        work=(service.run, spool.run, trimming_spool(spool, config, clock)),
+        work=(service.run, spool.run, trimming_spool(spool, config, clock), *following(identity)),
         counters=service.counters,
         troubles=lambda: service.troubles,
         close=close,

@@ -4,6 +4,7 @@ import asyncio
 
 import httpx
 
+from prikkfri.app.internal_network import following, identity_of, internal_client
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import location_of, spool_over, trimming
 from prikkfri.clock import Clock
@@ -59,12 +60,12 @@ async def build(config: Config, clock: Clock) -> Role:
         revoked=service.publish_revoked_soon,
         clock=clock,
     )
-    client = httpx.AsyncClient()
+    client = internal_client(identity := identity_of(config, clock))
     account = next((a for a in config.sms.accounts if a.system_id == config.signin.code_account), None)
 
     async def send(number: str, text: str) -> str | None:
         assert account is not None
-        return await sent(client, f"http://localhost:{config.roles.sms.port}", account, config.operator, number, text)
+        return await sent(client, config.roles.sms.internal, account, config.operator, number, text)
 
     passwords = Passwords(
         database=database,
@@ -96,7 +97,7 @@ async def build(config: Config, clock: Clock) -> Role:
                 *personal_http.routes(personal, command_key=key),
             ],
         ),
-        work=(service.run, passwords.run, spool.run, trimming(journal, config, clock)),
+        work=(service.run, passwords.run, spool.run, trimming(journal, config, clock), *following(identity)),
         counters=service.counters,
         close=close,
     )
