@@ -1,5 +1,6 @@
 """What each statement of the message store does, and to whom not, on both engines."""
 
+import random
 from functools import partial
 from typing import Any
 
@@ -120,7 +121,47 @@ async def test_what_is_due_and_has_not_expired_is_claimed_for_its_party_alone(da
         found = await effect(database, neighbours(), claim, routes=routes)
         found.must_be(lambda row: claimed(row) if due(row) else None)
         mine = [row for row in found.after.values() if row["state"] == "sending" and row["attempted_at"] == NOW]
-        assert found.result == [message(row) for row in sorted(mine, key=lambda row: (row["due_at"], row["id"]))]
+        mine.sort(key=lambda row: (row["origin"], row["due_at"], row["id"]))
+        assert found.result == [message(row) for row in mine]
+
+
+async def test_one_origins_many_do_not_hold_up_anothers_few(database: Database) -> None:
+    rows = [{**BASE, "origin": "account:bulk", "due_at": NOW - 500 + number} for number in range(100)]
+    rows += [{**BASE, "origin": "account:shop", "due_at": NOW - 5 + number} for number in range(3)]
+    rows += [{**BASE, "origin": "account:late", "due_at": NOW + 5}]
+
+    async def claim_in_turns(tx: Transaction) -> list[list[str]]:
+        claims, after = [], ""
+        for _ in range(5):
+            claims.append(
+                [
+                    each.origin.split(":")[1]
+                    for each in await store.claim(tx, "link:nord", limit=10, now=NOW, after=after)
+                ]
+            )
+            after = f"account:{claims[-1][-1]}"
+        return claims
+
+    found = await effect(database, numbered(rows), claim_in_turns)
+    bulk = ["bulk"] * 10
+    assert found.result == [bulk, ["shop"] * 3 + ["bulk"] * 7, bulk, bulk, bulk]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_origins_take_turns_and_each_keeps_its_order(database: Database, seed: int) -> None:
+    lots = random.Random(seed)
+    origins = [f"account:{name}" for name in "abcde"]
+    rows = numbered([
+        {**BASE, "origin": lots.choice(origins[: 2 + seed]), "due_at": NOW - lots.choice([5, 3, 1, -1]),
+         "accepted_at": NOW - 100 + number}
+        for number in range(40)
+    ])  # fmt: skip
+    limit, after = lots.randint(1, 12), lots.choice(["", "account:b", "account:bb", "account:z"])
+    found = await effect(database, rows, partial(store.claim, target="link:nord", limit=limit, now=NOW, after=after))
+    turns = sorted(origins, key=lambda origin: (origin <= after, origin))
+    ready = sorted((row for row in rows if row["due_at"] <= NOW), key=lambda row: (
+        turns.index(row["origin"]), row["due_at"], row["accepted_at"]))  # fmt: skip
+    assert [each.id for each in found.result] == [row["id"] for row in ready[:limit]]
 
 
 async def test_over_a_stopped_route_only_canaries_are_claimed(database: Database) -> None:

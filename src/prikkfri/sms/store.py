@@ -5,7 +5,7 @@ and what is theirs alone, stands in a `store.py` of their own.
 """
 # ruff: noqa: S608
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from functools import lru_cache
 
 from msgspec import structs
@@ -66,33 +66,84 @@ async def newest(queries: Queries) -> float:
     return row[0] if row else 0.0
 
 
-async def claim(tx: Transaction, target: str, *, limit: int, now: float) -> list[Message]:
+async def claim(tx: Transaction, target: str, *, limit: int, now: float, after: str = "") -> list[Message]:
     """Takes what is due for a party and marks it SENDING, so that a crash leaves doubt and never a loss.
 
-    Over a stopped route only canaries go: from the commit that stops it on, nobody's message is claimed for it.
+    The origins take turns, so that one's million does not hold up another's ten: first comes the one behind `after`,
+    whose turn was last, and each takes what room it finds. Messages are returned origin after origin, those of one in
+    their order. Over a stopped route only canaries go: from the commit that stops it on, nobody's message is claimed
+    for it.
     """
     stopped = await tx.fetch_one(
         "SELECT 1 FROM sms_route WHERE link = :link AND state = 'stopped'", {"link": target.removeprefix("link:")}
     )
-    # Each of both has an index of its own: of what may not go nothing is looked at. Rows come out of the inner query
-    # in its order, on both engines: sorted once more, all that may be looked past would be read for each claim.
-    which = " AND message_class = 'canary'" if stopped else ""
+    ids: list[str] = []
+    served: list[str] = []
+    if stopped:
+        ids = await _due(tx, target, " AND message_class = 'canary'", {}, limit=limit, now=now)
+    else:
+        async for origin in _turns(tx, target, after):
+            served.append(origin)
+            ids += await _due(tx, target, " AND origin = :origin", {"origin": origin}, limit=limit - len(ids), now=now)
+            if len(ids) >= limit:
+                break
+    if not ids:
+        return []
+    places = {f"id{number}": message for number, message in enumerate(ids)}
     rows = await tx.fetch(
-        f"UPDATE sms_message SET {_CLAIM.put}, attempts = attempts + 1, attempted_at = :now WHERE id IN"
-        f" (SELECT id FROM (SELECT id, {ORDER}, expires_at FROM sms_message"
+        f"UPDATE sms_message SET {_CLAIM.put}, attempts = attempts + 1, attempted_at = :now"
+        f" WHERE id IN ({', '.join(f':{name}' for name in places)}) RETURNING {COLUMNS}",
+        {"now": now, **places},
+    )
+    claimed = [Message(*row) for row in rows]
+    await count_waiting(tx, [(message.target, message.message_class) for message in claimed], -1)
+    turns = {origin: turn for turn, origin in enumerate(served)}
+    return sorted(claimed, key=lambda each: (turns.get(each.origin, 0), *_place(each)))
+
+
+def _place(message: Message) -> tuple[float, float, str, int]:
+    return message.due_at, message.accepted_at, message.submission, message.part
+
+
+async def _turns(tx: Transaction, target: str, after: str) -> AsyncIterator[str]:
+    """Each origin of what waits for a party once, the first behind `after` first. Found one by one in an index: what
+    waits for each is not looked at."""
+    start, passed = after, after
+    for wrapped in (False, True):
+        while found := await tx.fetch_one(
+            f"SELECT origin FROM sms_message WHERE target = :target AND {_CLAIM.where} AND origin > :passed"
+            " ORDER BY origin LIMIT 1",
+            {"target": target, "passed": passed},
+        ):
+            passed = found[0]
+            if wrapped and passed > start:
+                return
+            yield passed
+            if wrapped and passed == start:
+                return
+        passed = ""
+
+
+async def _due(
+    tx: Transaction, target: str, which: str, parameters: dict[str, object], *, limit: int, now: float
+) -> list[str]:
+    """Ids of what is due for a party, in the order in which it leaves."""
+    # Each of both kinds has an index of its own: of what may not go nothing is looked at. Rows come out of the inner
+    # query in its order, on both engines: sorted once more, all that may be looked past would be read for each claim.
+    rows = await tx.fetch(
+        f"SELECT id FROM (SELECT id, {ORDER}, expires_at FROM sms_message"
         f" WHERE target = :target AND {_CLAIM.where}{which} AND due_at <= :now ORDER BY {ORDER} LIMIT :looked) AS due"
-        f" WHERE expires_at >= :alive LIMIT :limit) RETURNING {COLUMNS}",
+        " WHERE expires_at >= :alive LIMIT :limit",
         {
             "target": target,
             "looked": limit + LOOKED_PAST_MAX,
             "limit": limit,
             "now": now,
             "alive": now + VALIDITY_SECONDS_MIN,
+            **parameters,
         },
     )
-    claimed = [Message(*row) for row in rows]
-    await count_waiting(tx, [(message.target, message.message_class) for message in claimed], -1)
-    return sorted(claimed, key=lambda each: (each.due_at, each.accepted_at, each.submission, each.part))
+    return [row[0] for row in rows]
 
 
 async def release(tx: Transaction, ids: Sequence[str]) -> None:
