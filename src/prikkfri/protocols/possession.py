@@ -62,7 +62,11 @@ def proven(holder: str, proof: str, purpose: Purpose, subject: str) -> bool:
     if not (parts := _KEY_PROOF.fullmatch(proof)) or not hmac.compare_digest(holder, holder_of_key(parts[1], parts[2])):
         return False
     x, y, signature = map(_octets, parts.groups())
-    return es256.holds(x, y, signature, message(purpose, subject))
+    try:
+        key = es256.public_key(x, y)
+    except ValueError:
+        return False
+    return es256.holds(key, signature, message(purpose, subject))
 
 
 def public_coordinates(key: ec.EllipticCurvePublicKey) -> tuple[str, str]:
