@@ -28,13 +28,13 @@ from prikkfri.protocols import admission_pass, cat, device_token, guessing, jwt,
 from prikkfri.protocols.admission_pass import Pass
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.protocols.guessing import Guesses
-from prikkfri.protocols.networks import network_of
+from prikkfri.protocols.networks import networks_of
 from prikkfri.protocols.renewals import Span, renewals
 from prikkfri.signin import credentials, store
 from prikkfri.signin.credentials import SALT_BYTES, costs_the_same, hash_password
 from prikkfri.signin.hash_pool import HashPool, Overload
 from prikkfri.signin.limits import Limits
-from prikkfri.storage import Database, Transaction
+from prikkfri.storage import Database, Queries, Transaction
 from prikkfri.storage.keys import SigningKey, publish_public_key, read_public_keys, secret_key, signing_key, write_whole
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.store import (
@@ -382,7 +382,7 @@ class SignIn:
             return Refused("overloaded", refusal.retry_after_s)
         name = e164(attempt.login, self._region) or attempt.login.strip().lower()
         of_device = guessing.acquaintance(name, attempt.device, self._limits.guesses)
-        tried = guessing.stranger(name, network_of(attempt.address), self._limits.guesses) | of_device
+        tried = guessing.stranger(name, networks_of(attempt.address)[0], self._limits.guesses) | of_device
         wait_s = self._guesses.reserve(tried, self._clock.now())
         if wait_s is not None:
             if not await self._is_known_device(attempt):
@@ -412,15 +412,17 @@ class SignIn:
     async def _compare(self, attempt: Attempt, admitted: Pass | None) -> "_Opening | Refused":
         with_pass = admitted is not None
         now = self._clock.now()
-        async with asyncio.timeout(self._limits.database_seconds_max):
-            who = await self._subscribers.read(
-                lambda q: subscriber_by_login(q, attempt.login, now, region=self._region)
-            )
+
+        async def of_login(queries: Queries) -> tuple[Subscriber | None, tuple[str, ...], str | None]:
+            who = await subscriber_by_login(queries, attempt.login, now, region=self._region)
             subscriber_id = who.id if who else ""
             # An unknown login takes every step that a known one takes.
-            packages = await self._subscribers.read(lambda q: packages_at(q, subscriber_id, now))
-            own = await self._database.read(lambda q: store.password_hash(q, subscriber_id))
-            imported = await self._subscribers.read(lambda q: imported_password(q, subscriber_id))
+            packages = await packages_at(queries, subscriber_id, now)
+            return who, packages, await imported_password(queries, subscriber_id)
+
+        async with asyncio.timeout(self._limits.database_seconds_max):
+            who, packages, imported = await self._subscribers.read(of_login)
+            own = await self._database.read(lambda q: store.password_hash(q, who.id if who else ""))
         expected = own or imported
         work = partial(self._checked, attempt.password, expected or self._decoy)
         hashed = await self.pool.run(work, with_pass=with_pass)
