@@ -197,3 +197,21 @@ def test_the_hash_is_what_was_decided_and_a_keyboard_makes_no_difference() -> No
 def test_only_a_hash_of_our_cost_may_be_taken_in(altered: Callable[[str], str], same: bool) -> None:
     hashed = "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA"
     assert costs_the_same(altered(hashed)) is same
+
+
+@pytest.mark.parametrize(
+    ("running", "waiting", "hash_s", "said"),
+    [
+        (1, 1, 0.02, True),
+        (1, 0, 0.02, False),  # nobody waits for a thread
+        (0, 1, 0.02, False),
+        (1, 5, 0.03, True),
+        (1, 5, 0.031, False),  # the third would come too late
+    ],
+)
+def test_sessions_wait_for_each_other_under_pressure_where_hashes_are_quick(
+    running: int, waiting: int, hash_s: float, said: bool
+) -> None:
+    for with_pass in (0, waiting):
+        load = Load(1, hash_s, running, with_pass, waiting - with_pass)
+        assert admission.gathers(load, 3, 0.06) is said

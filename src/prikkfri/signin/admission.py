@@ -49,6 +49,14 @@ def under_pressure(load: Load) -> bool:
     return load.running >= load.threads and load.waiting_with_pass + load.waiting_without > 0
 
 
+def gathers(load: Load, gathered_max: int, seconds_max: float) -> bool:
+    """Whether somebody whose password was right waits for others, so many in all, to go to the disk with them.
+
+    Not when nobody waits for a thread, nor where hashes take so long that the others would not come in that time.
+    """
+    return under_pressure(load) and (gathered_max - 1) / load.per_second <= seconds_max
+
+
 def measured(hash_s: float, newest_s: float) -> float:
     """The moving mean after one more hash, which counts at most tenfold: one pause must not close the door."""
     return hash_s + NEWEST_WEIGHT * (min(newest_s, 10 * hash_s) - hash_s)

@@ -30,7 +30,7 @@ from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.protocols.guessing import Guesses
 from prikkfri.protocols.networks import networks_of
 from prikkfri.protocols.renewals import Span, renewals
-from prikkfri.signin import credentials, store
+from prikkfri.signin import admission, credentials, store
 from prikkfri.signin.credentials import SALT_BYTES, costs_the_same, hash_password
 from prikkfri.signin.hash_pool import HashPool, Overload
 from prikkfri.signin.limits import Limits
@@ -245,6 +245,8 @@ class SignIn:
         """Passes that have come to a hash, each once."""
         self._pass_keys: jwt.PublicKeys = {}
         self._pass_keys_read_at = 0.0
+        self._gathering: list[asyncio.Future[None]] = []
+        self._departure: asyncio.TimerHandle | None = None
         self._revoked_changed = asyncio.Event()
         self._answers: dict[str, int] = {}
         self._imported = False
@@ -307,6 +309,11 @@ class SignIn:
         async with asyncio.timeout(self._limits.database_seconds_max):
             if await self._database.write(lambda t: store.end_session(t, _hashed(cookie), now)):
                 self._revoked_changed.set()
+
+    @property
+    def gathering(self) -> int:
+        """Those whose sessions wait for others, to go to the disk with them."""
+        return len(self._gathering)
 
     def publish_revoked_soon(self) -> None:
         """To be called when tokens have been revoked."""
@@ -525,6 +532,7 @@ class SignIn:
             self._remember(
                 self._answered, admitted.pass_id, _Known(self._digest(attempt), customer, admitted.expires_at)
             )
+        await self._gathered()
         async with asyncio.timeout(self._limits.database_seconds_max):
             became = await self._database.write(work)
         if became == "other password":
@@ -533,6 +541,37 @@ class SignIn:
             return await self._answer_of_then(attempt, admitted, customer) or Refused("pass-spent")
         self._count("kept")
         return opening.signed_in
+
+    async def _gathered(self) -> None:
+        """Under pressure waits a moment for others: those who go on together share a transaction and its fsync, and
+        what that spares is left for hashes."""
+        limits = self._limits
+        if (
+            not admission.gathers(self.pool.load, limits.gathered_max, limits.gathered_seconds)
+            or len(self._gathering) + 1 >= limits.gathered_max
+        ):
+            self._depart()
+            return
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        self._gathering.append(turn)
+        if self._departure is None:
+            self._departure = loop.call_later(limits.gathered_seconds, self._depart)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn in self._gathering:
+                self._gathering.remove(turn)
+            raise
+
+    def _depart(self) -> None:
+        if self._departure is not None:
+            self._departure.cancel()
+            self._departure = None
+        for each in self._gathering:
+            if not each.done():
+                each.set_result(None)
+        self._gathering.clear()
 
     async def _again(self, attempt: Attempt, own: Pass) -> SignedIn | Refused | None:
         """The answer to whoever shows a pass again that is spent, without another hash; None: it is not spent.
