@@ -49,12 +49,12 @@ def under_pressure(load: Load) -> bool:
     return load.running >= load.threads and load.waiting_with_pass + load.waiting_without > 0
 
 
-def gathers(load: Load, gathered_max: int, seconds_max: float) -> bool:
-    """Whether somebody whose password was right waits for others, so many in all, to go to the disk with them.
+def gathering(load: Load, together_max: int, seconds_max: float) -> int:
+    """How many of those whose passwords were right go to the disk together: as many as come in that time.
 
-    Not when nobody waits for a thread, nor where hashes take so long that the others would not come in that time.
+    1 (nobody waits for another) when nobody waits for a thread, and where hashes take too long for a second to come.
     """
-    return under_pressure(load) and (gathered_max - 1) / load.per_second <= seconds_max
+    return min(together_max, 1 + int(seconds_max * load.per_second)) if under_pressure(load) else 1
 
 
 def measured(hash_s: float, newest_s: float) -> float:

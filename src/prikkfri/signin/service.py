@@ -546,10 +546,8 @@ class SignIn:
         """Under pressure waits a moment for others: those who go on together share a transaction and its fsync, and
         what that spares is left for hashes."""
         limits = self._limits
-        if (
-            not admission.gathers(self.pool.load, limits.gathered_max, limits.gathered_seconds)
-            or len(self._gathering) + 1 >= limits.gathered_max
-        ):
+        together = admission.gathering(self.pool.load, limits.gathered_max, limits.gathered_seconds)
+        if len(self._gathering) + 1 >= together:
             self._depart()
             return
         loop = asyncio.get_running_loop()
