@@ -104,11 +104,13 @@ def _hosts_of(settings: Config, roles: Sequence[str]) -> list[str]:
 
 def share_keys(home: Path, out: Path, roles: Sequence[str]) -> list[str]:
     """Copies into another home what roles there prove themselves with, and nothing else; returns the names."""
+    from prikkfri.app.published import PLACES, READ, reading_key
     from prikkfri.app.roles import CALLED
     from prikkfri.storage.keys import command_key, write_whole
 
     owners = [owner for role in roles for owner in (role, *CALLED.get(role, ()))]
-    names = list(dict.fromkeys([*owners, *(["canaries"] if "sms" in roles else [])]))
+    read = [reading_key(of) for role in roles for of in (role, *READ.get(role, ())) if of in PLACES]
+    names = list(dict.fromkeys([*owners, *read, *(["canaries"] if "sms" in roles else [])]))
     for name in names:
         write_whole(out / "keys" / f"{name}-command.key", command_key(home, name).encode(), mode=0o600)
     return names

@@ -38,5 +38,7 @@ class Role:
 
 async def build(name: str, config: Config, clock: Clock) -> Role:
     """Puts the role together. Raises `StorageError` and `UsageError`."""
+    from prikkfri.app.published import with_published
+
     role: Role = await importlib.import_module(f"{__name__}.{name}").build(config, clock)
-    return role
+    return with_published(role, name, config, clock)
