@@ -12,7 +12,7 @@ from prikkfri.protocols.admission_pass import Pass
 from prikkfri.storage import Location
 from prikkfri.storage.keys import publish_public_key, signing_key
 
-STEPS_MAX = 1_100
+STEPS_MAX = 1_150
 AGENT = b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0 Safari/537.36"
 HEADERS = [(b"host", b"signin.example"), (b"origin", VIEWER.encode()), (b"user-agent", AGENT)]
 

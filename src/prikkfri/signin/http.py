@@ -170,25 +170,30 @@ async def _while_connected(
     """
     request = asyncio.current_task()
     assert request is not None
-    left = False
+    left = stopped = done = False
 
     async def watch() -> None:
-        nonlocal left
+        nonlocal left, stopped
         await until_disconnect(receive)
         left = True
-        request.cancel()
+        if not done:
+            stopped = True
+            request.cancel()
 
     watching = asyncio.ensure_future(watch())
     try:
         answer = await work()
+        done = True
+        await asyncio.sleep(0)  # that they left in this very moment has not been heard by the watch
     except asyncio.CancelledError:
-        if left and request.uncancel() == 0:
+        if stopped and request.uncancel() == 0:
             return None
         raise  # the role ends
     finally:
         watching.cancel()
-    if left:
+    if stopped:
         request.uncancel()
+    if left:
         in_vain(answer)
     return answer
 
