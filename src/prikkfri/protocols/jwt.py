@@ -6,6 +6,7 @@ the signature.
 """
 
 import base64
+import binascii
 import json
 import re
 from collections.abc import Collection, Mapping
@@ -27,6 +28,7 @@ PublicKeys = Mapping[str, ec.EllipticCurvePublicKey]
 
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}", re.ASCII)
 _HEADER_NAMES = {"alg", "kid", "typ"}
+_STANDARD = str.maketrans("-_", "+/")
 _decoder = msgspec.json.Decoder()
 
 
@@ -124,4 +126,5 @@ def _segment(octets: bytes) -> str:
 
 
 def _octets(segment: str) -> bytes:
-    return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    """Of base64url without padding; half of what `base64` takes for it. Raises `ValueError`."""
+    return binascii.a2b_base64(segment.translate(_STANDARD) + "==")
