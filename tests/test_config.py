@@ -689,3 +689,34 @@ def test_codes_go_out_by_an_account_that_is_fit_for_them(tmp_path: Path, account
     with pytest.raises(ConfigError, match=re.escape(why)) as refusal:
         read(tmp_path, account)
     assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}:")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://door-1.internal:8086", "in clear to another machine: say https://door-1.internal:PORT"),
+        ("http://10.0.0.7:8086", "in clear to another machine"),
+        ("https://door-1.internal:8086", "the role's own port 8086"),
+        ("https://signin-1.internal:9081", "that of signin"),
+        ("door-1.internal:9086", "is an address such as"),
+        ("https://door-1.internal:9086/x", "is an address such as"),
+        ("https://us:secret@door-1.internal:9086", "is an address such as"),
+        ("https://door-1.internal:port", "is an address such as"),
+        ("https://[door", "is an address such as"),
+    ],
+)
+def test_between_machines_nothing_goes_in_clear(tmp_path: Path, url: str, said: str) -> None:
+    signin = '[roles.signin]\ninternal_url = "https://signin-1.internal:9081"\n'
+    with pytest.raises(ConfigError, match=re.escape(said)) as refused:
+        read(tmp_path, f'{signin}[roles.door]\ninternal_url = "{url}"\n')
+    assert "prikkfri.toml:4: `roles.door.internal_url`" in str(refused.value)
+
+
+def test_an_internal_address_is_this_machine_unless_it_is_said(tmp_path: Path) -> None:
+    text = '[roles.door]\ninternal_url = "https://10.0.0.7:9086/"\n[roles.signin]\ninternal_url = "{}"\n'
+    sidecar = "http://[::1]:15001"  # a proxy of one's own that speaks TLS
+    config = read(tmp_path, text.format(sidecar))
+    assert (config.roles.door.internal, config.roles.door.tls_port) == ("https://10.0.0.7:9086", 9086)
+    assert (config.roles.signin.internal, config.roles.signin.tls_port) == (sidecar, 0)
+    assert (config.roles.sms.internal, config.roles.sms.tls_port) == ("http://localhost:8083", 0)
+    assert config.roles.span_machines and not Config().roles.span_machines

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import phonenumbers
@@ -31,10 +32,24 @@ class Edge:
     port: int
     public_url: str = ""
     """Empty: `http://localhost:PORT`."""
+    internal_url: str = ""
+    """By which the other roles reach it, at `https://HOST:PORT` with this installation's own certificates.
+
+    Empty: `http://localhost:PORT`, on this machine.
+    """
 
     @property
     def url(self) -> str:
         return self.public_url.rstrip("/") or f"http://localhost:{self.port}"
+
+    @property
+    def internal(self) -> str:
+        return self.internal_url.rstrip("/") or f"http://localhost:{self.port}"
+
+    @property
+    def tls_port(self) -> int:
+        """Where it answers the other machines; 0: nowhere."""
+        return urlsplit(self.internal).port or 443 if self.internal.startswith("https:") else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,6 +347,11 @@ class Roles:
         edge: Edge = getattr(self, role)
         return edge
 
+    @property
+    def span_machines(self) -> bool:
+        """Whether roles reach each other with this installation's own certificates."""
+        return any(self.edge(role).tls_port for role in ROLES)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -470,6 +490,7 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
                     ("sms", "links", str(index), name),
                     f"link {link.name!r} would carry nothing: `{name}` is at least 1, is {value}",
                 )
+    _refuse_in_clear(config.roles, source)
     _refuse_unreadable(config.viewer, source)
     _refuse_two_for_one(config.sms, source)
     _refuse_two_channels(config.streaming.channels, source)
@@ -507,6 +528,47 @@ def _refuse_unknown(config: Config, source: "_Source") -> None:
                 f'`currency` of {remedy.name!r} is one of ISO 4217 in three capital letters, such as "NOK",'
                 f" not {remedy.currency!r}",
             )
+
+
+def _refuse_in_clear(roles: Roles, source: "_Source") -> None:
+    """Between machines nothing goes in clear: who listens there would read the keys of commands, and who was hit."""
+    owners: dict[tuple[str, int], str] = {}
+    for role in ROLES:
+        edge, path = roles.edge(role), ("roles", role, "internal_url")
+        setting, url = f"`roles.{role}.internal_url`", edge.internal_url
+        if not url:
+            continue
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            host, port, parts = "", None, urlsplit("")
+        plain = parts.scheme in ("http", "https") and host and "@" not in parts.netloc
+        if not plain or parts.path.rstrip("/") or parts.query or parts.fragment:
+            raise source.refuse(path, f"{setting} is an address such as https://door-1.internal:9086, not {url!r}")
+        if parts.scheme == "http" and not is_loopback(host):
+            raise source.refuse(
+                path,
+                f"{setting} is {url}, in clear to another machine: say https://{host}:PORT, with a port of its own, and"
+                f" make certificates with `prikkfri keys authority` and `prikkfri keys machine {host}`",
+            )
+        if parts.scheme == "http":
+            continue
+        if (port or 443) == edge.port:
+            raise source.refuse(
+                path, f"{setting} has the role's own port {edge.port}, which answers in clear: use another"
+            )
+        owner = owners.setdefault((host, port or 443), role)
+        if owner != role:
+            raise source.refuse(path, f"{setting} is that of {owner}, {url}: give each role a port of its own")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address means this very machine."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _refuse_unreadable(viewer: Viewer, source: "_Source") -> None:

@@ -8,19 +8,22 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvloop
 
 from prikkfri.app.connections import Connections, limits_for, raise_descriptor_limit
+from prikkfri.app.internal_network import Identity
 from prikkfri.app.limits import smpp_connections_for
 from prikkfri.app.locks import hold_lock, out_of_reach
 from prikkfri.app.logs import configure_logs
 from prikkfri.app.process import run_until_stopped, say_ready
-from prikkfri.app.roles import build
+from prikkfri.app.roles import Role, build
 from prikkfri.app.serving import listen, serve, with_health
 from prikkfri.clock import SystemClock
-from prikkfri.config import ROLES, Config, load
+from prikkfri.config import ROLES, Config, is_loopback, load
 from prikkfri.errors import FatalError, StorageError, StorageUnavailable, StorageUnwritable, UsageError
 
 log = logging.getLogger("prikkfri.app")
@@ -29,23 +32,35 @@ log = logging.getLogger("prikkfri.app")
 async def run(name: str, config: Config) -> None:
     """Runs one role until cancelled."""
     with contextlib.ExitStack() as opened:
-        sockets = [opened.enter_context(each) for each in listen(config.roles.edge(name).port, config.bind)]
+        edge = config.roles.edge(name)
+        sockets = [opened.enter_context(each) for each in listen(edge.port, config.bind)]
+        identity, among_machines = None, []
+        if edge.tls_port:
+            identity = Identity(config.home, SystemClock())
+            bind = "loopback" if is_loopback(urlsplit(edge.internal).hostname or "") else "all"
+            among_machines = [opened.enter_context(each) for each in listen(edge.tls_port, bind)]
         descriptors = raise_descriptor_limit()
         smpp = smpp_connections_for(descriptors) if name == "sms" else 0
         connections = Connections(limits_for(descriptors, smpp=smpp), config.trusted_proxies)
         fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         role = await build(name, config, SystemClock())
+        troubles = role.troubles
+        if identity is not None:
+            troubles = partial(_all_troubles, identity, role)
         serving = with_health(
             role.application,
             name,
-            lambda: {**role.counters(), **connections.counters()},
-            troubles=role.troubles,
+            lambda: {**role.counters(), **connections.counters(), **(identity.counters() if identity else {})},
+            troubles=troubles,
             metrics_from=config.metrics_from,
             fatal=fatal,
         )
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(serve(serving, sockets, connections=connections))
+                if identity is not None:
+                    tasks.create_task(serve(serving, among_machines, connections=connections, tls=identity.server))
+                    tasks.create_task(identity.follow())
                 tasks.create_task(_until(fatal))
                 for work in role.work:
                     tasks.create_task(work())
@@ -54,6 +69,10 @@ async def run(name: str, config: Config) -> None:
         finally:
             log.info("stopping")
             await role.close()
+
+
+def _all_troubles(identity: Identity, role: Role) -> list[str]:
+    return [*identity.troubles(), *(role.troubles() if role.troubles else ())]
 
 
 async def _until(fatal: asyncio.Future[None]) -> None:

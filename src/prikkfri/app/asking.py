@@ -1,12 +1,16 @@
-"""One question to a role on this machine, by HTTP: for commands, which do not wait for a larger client to load."""
+"""One question to a role, by HTTP: for commands, which do not wait for a larger client to load."""
 
 import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from prikkfri.errors import RemoteProtocolError
+
+if TYPE_CHECKING:
+    import ssl
 
 BODY_BYTES_MAX = 64 << 20
 
@@ -23,20 +27,26 @@ class HttpReply:
 
 
 def ask_role(
-    port: int,
+    url: str,
     method: str,
     path: str,
     *,
     seconds: float,
     body: object = None,
     headers: Mapping[str, str] | None = None,
-    host: str = "localhost",
+    tls: "ssl.SSLContext | None" = None,
 ) -> HttpReply:
-    """What is answered; `body` goes as JSON. No proxy is asked.
+    """What the role at `url` answers; `body` goes as JSON. No proxy is asked. `tls` is needed for https.
 
     Raises `OSError` when nobody answers within `seconds`, `RemoteProtocolError` when what answers does not speak HTTP.
     """
-    connection = http.client.HTTPConnection(host, port, timeout=seconds)
+    parts = urlsplit(url)
+    assert parts.hostname
+    connection = (
+        http.client.HTTPSConnection(parts.hostname, parts.port, timeout=seconds, context=tls)
+        if parts.scheme == "https"
+        else http.client.HTTPConnection(parts.hostname, parts.port, timeout=seconds)
+    )
     try:
         content = None if body is None else json.dumps(body).encode()
         kind = {} if body is None else {"Content-Type": "application/json"}
@@ -44,6 +54,6 @@ def ask_role(
         answer = connection.getresponse()
         return HttpReply(answer.status, answer.read(BODY_BYTES_MAX))
     except http.client.HTTPException as error:
-        raise RemoteProtocolError(f"port {port} does not speak HTTP: {type(error).__name__}") from None
+        raise RemoteProtocolError(f"{url} does not speak HTTP: {type(error).__name__}") from None
     finally:
         connection.close()

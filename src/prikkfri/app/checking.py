@@ -179,7 +179,7 @@ def port_finding(
 def _health(port: int) -> str | None:
     """The role that answers on a port; empty when something else does, None when nobody does."""
     try:
-        told = ask_role(port, "GET", "/health", seconds=ANSWER_SECONDS_MAX, host="127.0.0.1")
+        told = ask_role(f"http://127.0.0.1:{port}", "GET", "/health", seconds=ANSWER_SECONDS_MAX)
         return str(told.document["role"])
     except ConnectionRefusedError:
         return None

@@ -6,6 +6,7 @@ import errno
 import logging
 import resource
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import uvicorn
@@ -72,10 +73,12 @@ async def serve(
     *,
     connections: Connections | None = None,
     limits: AppLimits = LIMITS,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serves until cancelled; then lets requests end for a while.
 
-    `connections`: what they may cost, and which proxies are believed when they name whom they speak for.
+    `connections`: what they may cost, and which proxies are believed when they name whom they speak for. `tls`: None,
+    in clear.
     """
     connections = connections or Connections(Limits())
     server = _Server(
@@ -91,6 +94,7 @@ async def serve(
             forwarded_allow_ips=list(connections.trusted),
             timeout_keep_alive=round(connections.limits.idle_seconds_max),
             timeout_graceful_shutdown=limits.answers_end_seconds_max,
+            ssl_context_factory=None if tls is None else lambda *_: tls,
         )
     )
     serving = asyncio.create_task(server.serve(sockets=sockets), name="http")

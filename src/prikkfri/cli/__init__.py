@@ -10,6 +10,7 @@ from prikkfri.cli import (
     benchmarks,
     checks,
     incidents,
+    keys,
     line,
     locating,
     messages,
@@ -86,5 +87,6 @@ application.add_typer(simulations.commands, name="simulate")
 application.add_typer(benchmarks.commands, name="bench")
 application.add_typer(quarantine.commands, name="quarantine", invoke_without_command=True)
 application.add_typer(line.commands, name="line")
+application.add_typer(keys.commands, name="keys")
 application.add_typer(restored.commands, name="sms")
 application.add_typer(incidents.commands, name="incidents", invoke_without_command=True)

@@ -72,7 +72,7 @@ def asked_of(role: str, settings: Config, method: str, path: str, wanted: object
         raise UsageError(f"--home {settings.home}: no {name} has run there, which leaves its key; {THE_HOME}")
     status, document = ask_role_as(role, settings, method, path, wanted, f"Bearer {key}")
     if status == HTTPStatus.UNAUTHORIZED:
-        url = f"http://localhost:{settings.roles.edge(role).port}{path}"
+        url = f"{settings.roles.edge(role).internal}{path}"
         raise UsageError(f"--home {settings.home}: the {name} on {url} runs on another; {THE_HOME}")
     if status < 300:
         return document
@@ -90,13 +90,18 @@ def ask_role_as(
     """What a role answers, whatever it is. Raises `PrikkfriError` when it does not."""
     from prikkfri.app.asking import ask_role
 
-    port = settings.roles.edge(role).port
+    url, tls = settings.roles.edge(role).internal, None
+    if settings.roles.edge(role).tls_port:
+        from prikkfri.app.internal_network import Identity
+        from prikkfri.clock import SystemClock
+
+        tls = Identity(settings.home, SystemClock()).client
     headers = {"Authorization": authorization}
     try:
-        told = ask_role(port, method, path, body=wanted, headers=headers, seconds=SEND_SECONDS_MAX)
+        told = ask_role(url, method, path, body=wanted, headers=headers, seconds=SEND_SECONDS_MAX, tls=tls)
         return told.status, told.document
     except (OSError, ProtocolError, ValueError) as error:
         raise PrikkfriError(
-            f"the {NAMES[role]} does not answer on http://localhost:{port}{path}: {type(error).__name__};"
+            f"the {NAMES[role]} does not answer on {url}{path}: {type(error).__name__};"
             f" is it running? prikkfri serve --home {settings.home}"
         ) from None

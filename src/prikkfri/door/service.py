@@ -24,7 +24,7 @@ from prikkfri.door.steering import OrderRecord, OrderRefusal, OrderRequest, Stee
 from prikkfri.door.ticket import ID_BYTES, LIFETIME_SECONDS, LOTS, PROMISE_PREFIX, Ticket, lot, opened, sealed
 from prikkfri.door.timing import Timing
 from prikkfri.door.turns import TurnCalls
-from prikkfri.door.waiting_room import Capacity, Line, LineMeasurements
+from prikkfri.door.waiting_room import Attendance, Capacity, Line, LineMeasurements
 from prikkfri.door.windows import NUMBERS_PER_SECOND
 from prikkfri.journal.outcomes import Outcome, Verdict
 from prikkfri.protocols import admission_pass, cat, jwt
@@ -141,7 +141,8 @@ class Door:
         self._keys = keys
         self._zone = ZoneInfo(config.streaming.timezone)
         self._clock = clock
-        self._pass_keys = jwt.read_jwks(read_public_keys(config.home, "pass"))
+        self._pass_keys: jwt.PublicKeys = {}
+        self.read_pass_keys()
         self._ask_capacity = ask_capacity
         self._timing = timing
         self._lag_s = 0.0
@@ -400,10 +401,12 @@ class Door:
         if line == 0:
             if ticket.promise not in self._returned:
                 self._line.came_back(ticket.position, now)
-        elif self._line_lost and line != self._line.name:
-            self._line.came_back(ticket.position, now)
         else:
             self._line.landed(ticket.position, ticket.due)
+            if line != self._line.name and (anew := f"{ticket.promise} anew") not in self._returned:
+                self._remember(anew)
+                count = self._line.came_back if self._line_lost else self._line.came_back_before
+                count(ticket.position, now)
         if line and not untold:
             return
         room = self._line.steering.room
@@ -430,6 +433,10 @@ class Door:
             self._outcome("sign-in", "asked", device=admission.device, promise=admission.promise, time=asked_at)
         self._tell_return(admission, now)
         return Admitted(text, admission.expires_at)
+
+    def read_pass_keys(self) -> None:
+        """Knows the passes of its own keys, of the next one too. Raises `StorageError`."""
+        self._pass_keys = jwt.read_jwks(read_public_keys(self._home, "pass"))
 
     def _tell_return(self, admission: Pass, now: float) -> None:
         """That they are back without an answer, whatever signin has answered to a try before that."""
@@ -513,8 +520,9 @@ class Door:
         now = self._clock.now()
         try:
             state = json.loads(self._line_file.read_bytes())
-            windows = [(int(number), int(people)) for number, people in state["windows"]]
-            return Line(float(state["front"]), now, windows), False
+            windows = [tuple(map(int, row)) for row in state["windows"]]
+            coming = msgspec.convert(state.get("coming"), Attendance | None, strict=False)
+            return Line(float(state["front"]), now, windows, coming), False
         except FileNotFoundError:
             pass
         except (OSError, ValueError, TypeError, KeyError) as error:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from zoneinfo import ZoneInfo
 
-import httpx
 from starlette.types import Receive, Scope, Send
 
 from prikkfri.app.first_user import first_user_file
-from prikkfri.app.roles import Role
+from prikkfri.app.internal_network import following, identity_of, internal_client
+from prikkfri.app.roles import CALLED, Role
 from prikkfri.app.roles.journals import location_of
 from prikkfri.assurance.console.service import Console, ensure_first_user
 from prikkfri.assurance.http import RoleClient
@@ -49,7 +49,6 @@ NAMES_AT_ONCE = 2_000
 """Subscribers that one statement reads while somebody is sought by name."""
 ROLE_OF: Mapping[Layer, str] = {"signin": "signin", "sms-centre": "sms"}
 """Who measures what a layer takes."""
-COMMANDED = ("signin", "playout", "sms", "status", "door")
 
 
 async def build(config: Config, clock: Clock) -> Role:
@@ -60,10 +59,11 @@ async def build(config: Config, clock: Clock) -> Role:
     areas = {area: OthersArea(_area_of(location, area), clock) for area in ("signin", "sms")}
     sources = spools | areas
     others = [role for role in ROLES if role != "assurance"]
+    identity = identity_of(config, clock)
     neighbours = RoleClient(
-        httpx.AsyncClient(),
-        urls={role: f"http://localhost:{config.roles.edge(role).port}" for role in others},
-        command_keys=CallersKeys(config.home, COMMANDED),
+        internal_client(identity),
+        urls={role: config.roles.edge(role).internal for role in others},
+        command_keys=CallersKeys(config.home, CALLED["assurance"]),
     )
     measured: dict[Layer, deque[Measured]] = {layer: deque(maxlen=CAPACITIES_KEPT) for layer in ROLE_OF}
     """What each layer takes, and when it was measured; the newest last."""
@@ -191,7 +191,7 @@ async def build(config: Config, clock: Clock) -> Role:
 
     return Role(
         edge,
-        work=(service.run, response.run, personal.run, measure, tokens.follow),
+        work=(service.run, response.run, personal.run, measure, tokens.follow, *following(identity)),
         counters=service.counters,
         close=close,
     )

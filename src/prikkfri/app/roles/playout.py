@@ -7,6 +7,7 @@ from functools import partial
 
 import httpx
 
+from prikkfri.app.internal_network import following, identity_of, internal_client
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import spool_of, trimming_spool
 from prikkfri.clock import Clock
@@ -29,7 +30,7 @@ async def build(config: Config, clock: Clock) -> Role:
     if config.demo and not settings.channels:
         settings = replace(settings, fallback_channels=(DEMO_FALLBACK,))
     tokens = DeviceTokens(config.home, clock)
-    client = httpx.AsyncClient(timeout=SIGN_IN_ANSWER_SECONDS_MAX)
+    client = internal_client(identity := identity_of(config, clock), timeout_seconds=SIGN_IN_ANSWER_SECONDS_MAX)
 
     service = Playout(
         channels,
@@ -50,7 +51,7 @@ async def build(config: Config, clock: Clock) -> Role:
 
     return Role(
         application(service, config.roles.viewer.url, command_key(config.home, "playout")),
-        work=(service.run, tokens.follow, spool.run, trimming_spool(spool, config, clock)),
+        work=(service.run, tokens.follow, spool.run, trimming_spool(spool, config, clock), *following(identity)),
         counters=service.metrics,
         troubles=service.troubles,
         close=close,
@@ -66,7 +67,7 @@ async def sign_in_trouble(client: httpx.AsyncClient, config: Config) -> str:
 async def _answers(client: httpx.AsyncClient, config: Config) -> bool:
     """Whether signin answers at all."""
     try:
-        response = await client.get(f"http://localhost:{config.roles.signin.port}/health")
+        response = await client.get(f"{config.roles.signin.internal}/health")
     except httpx.HTTPError:
         return False
     return response.is_success
@@ -75,7 +76,7 @@ async def _answers(client: httpx.AsyncClient, config: Config) -> bool:
 async def _wait_s(client: httpx.AsyncClient, config: Config) -> float | None:
     """What whoever comes to the door now has to wait, endless while the line stands still; None: the door is silent."""
     try:
-        response = await client.get(f"http://localhost:{config.roles.door.port}/line")
+        response = await client.get(f"{config.roles.door.internal}/line")
         told = response.raise_for_status().json()
         wait_s = math.inf if told["wait_s"] is None else float(told["wait_s"])
         ordered = told.get("ordered") or {}

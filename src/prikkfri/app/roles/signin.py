@@ -4,6 +4,7 @@ import asyncio
 
 import httpx
 
+from prikkfri.app.internal_network import following, identity_of, internal_client
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import location_of, spool_over, trimming
 from prikkfri.clock import Clock
@@ -20,6 +21,7 @@ from prikkfri.signin.personal.service import Personal
 from prikkfri.signin.service import SignIn, load_keys
 from prikkfri.storage import open_database
 from prikkfri.storage.keys import command_key, read_public_keys, secret_key
+from prikkfri.storage.rotation import KeyRotation
 
 SEND_SECONDS_MAX = 5.0
 """The SMS centre has taken a code by then, or nobody knows whether it has."""
@@ -42,10 +44,11 @@ async def build(config: Config, clock: Clock) -> Role:
         clock=clock,
     )
     url, viewer, key = config.roles.signin.url, config.roles.viewer.url, command_key(config.home, "signin")
+    device_keys = dict(jwt.read_jwks(read_public_keys(config.home, "device")))
     devices = Devices(
         database=database,
         journal=journal,
-        device_keys=jwt.read_jwks(read_public_keys(config.home, "device")),
+        device_keys=device_keys,
         subscribers=subscribers,
         key=keys.device,
         load=lambda: service.pool.load,
@@ -59,12 +62,12 @@ async def build(config: Config, clock: Clock) -> Role:
         revoked=service.publish_revoked_soon,
         clock=clock,
     )
-    client = httpx.AsyncClient()
+    client = internal_client(identity := identity_of(config, clock))
     account = next((a for a in config.sms.accounts if a.system_id == config.signin.code_account), None)
 
     async def send(number: str, text: str) -> str | None:
         assert account is not None
-        return await sent(client, f"http://localhost:{config.roles.sms.port}", account, config.operator, number, text)
+        return await sent(client, config.roles.sms.internal, account, config.operator, number, text)
 
     passwords = Passwords(
         database=database,
@@ -77,6 +80,14 @@ async def build(config: Config, clock: Clock) -> Role:
         config=config,
         key=secret_key(config.home, "signin-codes"),
         clock=clock,
+    )
+
+    def know_next_key() -> None:
+        device_keys.update(jwt.read_jwks(read_public_keys(config.home, "device")))
+
+    rotations = (
+        KeyRotation(config.home, "signin-device", keys.device, clock, published=know_next_key).follow,
+        KeyRotation(config.home, "signin-playback", keys.playback, clock).follow,
     )
 
     async def close() -> None:
@@ -96,7 +107,14 @@ async def build(config: Config, clock: Clock) -> Role:
                 *personal_http.routes(personal, command_key=key),
             ],
         ),
-        work=(service.run, passwords.run, spool.run, trimming(journal, config, clock)),
+        work=(
+            service.run,
+            passwords.run,
+            spool.run,
+            trimming(journal, config, clock),
+            *following(identity),
+            *rotations,
+        ),
         counters=service.counters,
         close=close,
     )

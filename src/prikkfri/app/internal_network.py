@@ -1,0 +1,113 @@
+"""How roles reach each other: on this machine in clear over the loopback, between machines by TLS on both sides.
+
+Each machine shows the certificate that the installation's own authority has signed for it and believes no other
+authority; who has none is not heard at all. Commands carry their key beside that, as on one machine.
+"""
+
+import logging
+import ssl
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+import httpx
+
+from prikkfri.app.limits import LIMITS, AppLimits
+from prikkfri.clock import Clock
+from prikkfri.config import Config
+from prikkfri.errors import StorageError, UsageError
+from prikkfri.storage.certificates import RENEWED_AHEAD_SECONDS, authority_file, machine_file, read_certificate
+
+log = logging.getLogger("prikkfri.app")
+
+REQUEST_SECONDS_MAX = 5.0
+
+
+class Identity:
+    """This machine's certificate as its roles show it, and the authority by which they know the other machines."""
+
+    def __init__(self, home: Path, clock: Clock, *, limits: AppLimits = LIMITS) -> None:
+        """Raises `UsageError` with the mend when there is none, or it is unreadable."""
+        self._home = home
+        self._clock = clock
+        self._limits = limits
+        self._read_as: tuple[int, ...] = ()
+        self.expires_at = 0.0
+        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.server.verify_mode = ssl.CERT_REQUIRED
+        self.client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        for context in (self.server, self.client):
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+        self.refresh()
+
+    def refresh(self) -> bool:
+        """Takes up what has been renewed: each connection from now on shows it. Returns whether anything had been.
+
+        Raises `UsageError`; then what was read before stays in force.
+        """
+        authority, machine = authority_file(self._home), machine_file(self._home)
+        try:
+            read_as = tuple(path.stat().st_mtime_ns for path in (authority, machine))
+            if read_as == self._read_as:
+                return False
+            # Tried first: a context that has taken half of a wrong one up shows nothing any more.
+            trial = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            for context in (trial, self.server, self.client):
+                context.load_verify_locations(authority)
+                context.load_cert_chain(machine)
+            certificate = read_certificate(machine)
+        except FileNotFoundError as error:
+            raise UsageError(
+                f"{error.filename or self._home / 'tls'}: there is no certificate by which this machine shows who it"
+                " is; make it with `prikkfri keys machine` where the authority's key lies"
+            ) from None
+        except (OSError, StorageError) as error:  # of ssl, too
+            raise UsageError(
+                f"{self._home / 'tls'}: its certificates cannot be used ({error}); make them anew with"
+                " `prikkfri keys machine`"
+            ) from None
+        assert certificate is not None
+        self._read_as, self.expires_at = read_as, certificate.expires_at
+        return True
+
+    async def follow(self) -> None:
+        """Until cancelled: takes up what is renewed."""
+        broken = ""
+        while True:
+            await self._clock.sleep(self._limits.certificate_read_seconds)
+            try:
+                if self.refresh():  # in no thread: a handshake on the loop would meet a certificate without its key
+                    log.info("the certificate of this machine is a new one")
+                broken = ""
+            except UsageError as error:
+                if str(error) != broken:
+                    log.error("what was read before stays in force: %s", error)
+                broken = str(error)
+
+    def troubles(self) -> list[str]:
+        """What a person has to do soon, a sentence each."""
+        left = self.expires_at - self._clock.now()
+        if left > RENEWED_AHEAD_SECONDS:
+            return []
+        ends = f"ends in {left / 86_400:.0f} days" if left > 0 else "has ended: no other machine talks to this one"
+        return [f"the certificate of this machine {ends}; make a new one with `prikkfri keys machine`"]
+
+    def counters(self) -> dict[str, float]:
+        """Figures for `/metrics`."""
+        return {"certificate_seconds_left": self.expires_at - self._clock.now()}
+
+
+def identity_of(config: Config, clock: Clock) -> Identity | None:
+    """This machine's, None where all roles are on one. Raises `UsageError`."""
+    return Identity(config.home, clock) if config.roles.span_machines else None
+
+
+def internal_client(identity: Identity | None, *, timeout_seconds: float = REQUEST_SECONDS_MAX) -> httpx.AsyncClient:
+    """A client for the other roles. It asks no proxy, and over TLS it talks to machines of this installation alone."""
+    # Without an identity it believes nobody: what is called by https then is not reached.
+    verify = identity.client if identity else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx.AsyncClient(verify=verify, trust_env=False, timeout=timeout_seconds)
+
+
+def following(identity: Identity | None) -> tuple[Callable[[], Coroutine[None, None, None]], ...]:
+    """The work of a role that has one: to take up what is renewed."""
+    return () if identity is None else (identity.follow,)

@@ -1,0 +1,141 @@
+"""Keys and certificates: what there is, made anew, and taken to the other machines of an installation."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.table import Table
+
+from prikkfri.cli.installation import configuration
+from prikkfri.cli.options import HOME, ConfigFile, Home
+from prikkfri.cli.printing import console, moment
+from prikkfri.clock import SYSTEM_CLOCK
+from prikkfri.config import ROLES, Config
+from prikkfri.errors import UsageError
+
+commands = typer.Typer(help="Keys and certificates, and what other machines need of them.", rich_markup_mode=None)
+
+
+@commands.command("show")
+def show_keys(home: Home = HOME, config: ConfigFile = None) -> None:
+    """Show which certificates there are, for whom and until when; exit code 1 when one is missing or ends soon."""
+    from prikkfri.storage.certificates import (
+        RENEWED_AHEAD_SECONDS,
+        authority_file,
+        machine_file,
+        read_certificate,
+    )
+
+    settings = configuration(home, config)
+    zone, holds = ZoneInfo(settings.streaming.timezone), True
+    table = Table("", "what", "for", "until", "SHA-256", box=None, header_style="dim")
+    for name, file in (("authority", authority_file(home)), ("this machine", machine_file(home))):
+        found = read_certificate(file)
+        if found is None:
+            holds = holds and not settings.roles.span_machines
+            table.add_row("✗" if settings.roles.span_machines else "·", name, "none", "", "")
+            continue
+        good = found.expires_at - SYSTEM_CLOCK.now() > RENEWED_AHEAD_SECONDS
+        holds = holds and good
+        until = moment(found.expires_at, zone)
+        table.add_row("✓" if good else "[red]✗[/red]", name, ", ".join(found.names), until, found.fingerprint[:16])
+    console.print(table)
+    raise typer.Exit(0 if holds else 1)
+
+
+@commands.command("authority")
+def make_authority(home: Home = HOME, config: ConfigFile = None) -> None:
+    """Make the authority that signs the machines' certificates; made again, it holds for ten years more."""
+    from prikkfri.storage import certificates
+
+    settings = configuration(home, config)
+    made = certificates.make_authority(home, settings.operator, SYSTEM_CLOCK.now())
+    until = moment(made.expires_at, ZoneInfo(settings.streaming.timezone))
+    console.print(f"{', '.join(made.names)}, until {until}: {certificates.authority_file(home)}", soft_wrap=True)
+    console.print("Its key, tls/ca.key, stays on this machine: keep a copy where no machine reads it.", style="dim")
+
+
+@commands.command("machine")
+def make_machine(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[HOST]...", help="Hosts and addresses of the machine (default: as it has them)."),
+    ] = None,
+    only: Annotated[
+        str, typer.Option(help=f"Roles that run there, with commas between them: {', '.join(ROLES)}.")
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="A folder for another machine's home (default: this home).")] = None,
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """Make or renew a machine's certificate; with --out also the command keys that its roles need."""
+    from prikkfri.storage import certificates
+
+    settings = configuration(home, config)
+    roles = [role.strip() for role in only.split(",") if role.strip()]
+    if unknown := [role for role in roles if role not in ROLES]:
+        raise UsageError(f"--only: there is no role {unknown[0]!r}; the roles are {', '.join(ROLES)}")
+    if out is not None and not roles:
+        raise UsageError(
+            "--out: say with --only which roles run there, so that it gets their command keys and no others"
+        )
+    had = certificates.read_certificate(certificates.machine_file(out or home))
+    hosts = list(names or (had.names if had else _hosts_of(settings, roles)))
+    if not hosts:
+        raise UsageError("name the machine as `internal_url` names it, such as: prikkfri keys machine door-1.internal")
+    made = certificates.make_machine(home, hosts, SYSTEM_CLOCK.now(), into=out)
+    until = moment(made.expires_at, ZoneInfo(settings.streaming.timezone))
+    console.print(f"{', '.join(made.names)}, until {until}: {certificates.machine_file(out or home)}", soft_wrap=True)
+    if out is not None:
+        shared = share_keys(home, out, roles)
+        console.print(f"{len(shared)} keys for {', '.join(roles)}: {', '.join(shared)}", soft_wrap=True)
+        console.print(
+            f"Take what is in {out} into that machine's home, and remove it here.", style="dim", soft_wrap=True
+        )
+
+
+@commands.command("rotate")
+def rotate_key(
+    name: Annotated[str, typer.Argument(metavar="KEY", help="Such as door-playback, or signin-command.")],
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """Have the role that owns a key take a new one up, without a pause."""
+    from prikkfri.app.command_keys import owned_keys
+    from prikkfri.storage.keys import SIGNING_KEYS, make_next_key
+    from prikkfri.storage.limits import LIMITS
+
+    configuration(home, config)
+    known = [*SIGNING_KEYS, *(f"{key}-command" for role in ROLES for key in owned_keys(role))]
+    if name not in known:
+        raise UsageError(f"{name}: no such key is changed like this; there are {', '.join(known)}")
+    make_next_key(home, name)
+    if name in SIGNING_KEYS:
+        seconds = f"{LIMITS.key_published_seconds:.0f} s"
+        console.print(f"{SIGNING_KEYS[name][1]} publishes it now, and signs with it {seconds} later.", soft_wrap=True)
+        console.print("What the key before it has signed is good until it ends.", style="dim", soft_wrap=True)
+    else:
+        console.print("It is taken from now on, and the one before it until the next is made.", soft_wrap=True)
+        console.print("Other machines get it by `prikkfri keys machine --only ROLE,... --out DIR`.", style="dim")
+
+
+def _hosts_of(settings: Config, roles: Sequence[str]) -> list[str]:
+    edges = [settings.roles.edge(role) for role in roles]
+    return list(dict.fromkeys(urlsplit(edge.internal).hostname or "" for edge in edges if edge.tls_port))
+
+
+def share_keys(home: Path, out: Path, roles: Sequence[str]) -> list[str]:
+    """Copies into another home what roles there prove themselves with, and nothing else; returns the names."""
+    from prikkfri.app.published import PLACES, READ, reading_key
+    from prikkfri.app.roles import CALLED
+    from prikkfri.storage.keys import command_key, write_whole
+
+    owners = [owner for role in roles for owner in (role, *CALLED.get(role, ()))]
+    read = [reading_key(of) for role in roles for of in (role, *READ.get(role, ())) if of in PLACES]
+    names = list(dict.fromkeys([*owners, *read, *(["canaries"] if "sms" in roles else [])]))
+    for name in names:
+        write_whole(out / "keys" / f"{name}-command.key", command_key(home, name).encode(), mode=0o600)
+    return names
