@@ -23,6 +23,7 @@ from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trail import Step
 from prikkfri.sms.trails import store as trails_store
 from prikkfri.storage import Database, Transaction
+from prikkfri.storage.sets import VALUES_AT_ONCE
 
 MAY_COME_FROM: dict[DeliveryState, set[str]] = {
     DeliveryState.DELIVERED: {"sending", "sent", "in-doubt"},
@@ -360,10 +361,8 @@ async def test_a_message_ends_once_without_its_body_and_with_the_receipt_that_wa
     rows = crossed(state=STATES, registered=(0, 1, 2), parts=(1, 3))
     asked = [row["id"] for row in rows if row["registered"] or row["parts"] == 1]
 
-    async def end(tx: Transaction) -> list[Ending | None]:
-        return [await store.end(tx, identity, state, reason="why", now=NOW) for identity in asked]
-
-    found = await effect(database, rows, end)
+    ends = [(identity, state, "why") for identity in asked]
+    found = await effect(database, rows, partial(store.end, ends=ends, now=NOW))
 
     def expected(row: Row) -> Row | None:
         if row["id"] not in asked or row["state"] not in MAY_COME_FROM[state]:
@@ -380,12 +379,24 @@ async def test_a_message_ends_once_without_its_body_and_with_the_receipt_that_wa
         }
 
     found.must_be(expected)
-    for identity, ending in zip(asked, found.result, strict=True):
-        row = found.before[identity]
-        told = (row["id"], row["submission"], row["parts"], row["origin"], row["target"], row["message_class"])
-        ended = row["state"] in MAY_COME_FROM[state]
-        assert ending == (Ending(*told, row["sender"], row["recipient"], state, "why") if ended else None)
-        assert ending is None or ending.state is state
+    ended = [row for row in map(found.before.__getitem__, asked) if row["state"] in MAY_COME_FROM[state]]
+    told = ("id", "submission", "parts", "origin", "target", "message_class", "sender", "recipient")
+    assert found.result == [Ending(*[row[name] for name in told], state, "why") for row in ended]
+    assert all(ending.state is state for ending in found.result)
+
+
+async def test_many_end_at_once_each_in_its_way_and_are_told_of_as_they_were_named(database: Database) -> None:
+    """Also more than one statement takes."""
+    rows = crossed(state=["sent", "waiting"], expires_at=[NOW + number for number in range(500)])
+    ways = (DeliveryState.DELIVERED, DeliveryState.EXPIRED, DeliveryState.REJECTED)
+    named = {row["id"]: ways[number % 3] for number, row in enumerate(rows)}
+    backwards = [(identity, named[identity], f"why-{named[identity]}") for identity in reversed(named)]
+    found = await effect(database, rows, partial(store.end, ends=backwards, now=NOW))
+    ended = [identity for identity, state, _ in backwards if found.before[identity]["state"] in MAY_COME_FROM[state]]
+    assert len(ended) > VALUES_AT_ONCE and [ending.id for ending in found.result] == ended
+    assert {ending.id: (ending.state, ending.reason) for ending in found.result} == {
+        identity: (named[identity], f"why-{named[identity]}") for identity in ended
+    }
 
 
 async def test_messages_are_known_by_the_folded_id_that_their_link_gave_the_newest_first(database: Database) -> None:

@@ -15,7 +15,7 @@ from prikkfri.sms.lifecycle import ENDINGS, MESSAGE, RECEIPT, RESTORED, Delivery
 from prikkfri.sms.messages import RECEIPT_STATES, Ending, Message
 from prikkfri.sms.receipt_ids import fold
 from prikkfri.sms.trail import Step
-from prikkfri.storage import Queries, Transaction
+from prikkfri.storage import Parameters, Queries, Transaction, named_sets, named_values
 
 _FIELDS = Message.__struct_fields__
 COLUMNS = ", ".join(_FIELDS)
@@ -148,11 +148,11 @@ async def _due(
 
 async def release(tx: Transaction, ids: Sequence[str]) -> None:
     """Gives back what was claimed and never written to the wire."""
-    for message in ids:
+    for listed, named in named_sets(ids):
         back = await tx.fetch(
-            f"UPDATE sms_message SET {_RELEASE.put}, attempts = attempts - 1 WHERE id = :id AND {_RELEASE.where}"
-            " RETURNING target, message_class",
-            {"id": message},
+            f"UPDATE sms_message SET {_RELEASE.put}, attempts = attempts - 1 WHERE id IN ({listed})"
+            f" AND {_RELEASE.where} RETURNING target, message_class",
+            named,
         )
         await count_waiting(tx, back, 1)
 
@@ -207,13 +207,13 @@ async def move(
     `among`: of these alone, at least one; None: of all.
     """
     assert among is None or among
-    ids = {f"id{number}": message for number, message in enumerate(among or ())}
-    which = "" if among is None else f" AND id IN ({', '.join(f':{name}' for name in ids)})"
+    listed, named = named_values([*among]) if among else ("", {})
+    which = f" AND id IN ({listed})" if among else ""
     rows = await tx.fetch(
         f"UPDATE sms_message SET {_MOVE.put}, target = :target WHERE id IN (SELECT id FROM sms_message"
         f" WHERE target = :source AND {_MOVE.where} AND message_class <> 'canary'{which} ORDER BY due_at LIMIT :limit)"
         " RETURNING id, target, message_class",
-        {"source": source, "target": target, "limit": limit, **ids},
+        {"source": source, "target": target, "limit": limit, **named},
     )
     moved = [row[1:] for row in rows]
     await count_waiting(tx, moved, 1)
@@ -221,19 +221,22 @@ async def move(
     return [row[0] for row in rows]
 
 
-async def end(tx: Transaction, message: str, state: DeliveryState, *, reason: str, now: float) -> Ending | None:
-    """Ends a message and erases its body; None when it was not in a state to end so.
+async def end(tx: Transaction, ends: Sequence[tuple[str, DeliveryState, str]], *, now: float) -> list[Ending]:
+    """Ends messages, (id, state, reason) each, and erases their bodies; returns, in this order, those that ended.
 
-    The receipt of a submission of one message is due at once; `end_submission` sees to longer ones.
+    One that was not in a state to end so is let be. The receipt of a submission of one message is due at once;
+    `end_submission` sees to longer ones.
     """
-    if state is DeliveryState.EXPIRED:  # the only end of what waits
-        waited = await tx.fetch(
-            f"SELECT target, message_class FROM sms_message WHERE id = :id AND state = '{DeliveryState.WAITING}'",
-            {"id": message},
-        )
-        await count_waiting(tx, waited, -1)
-    ended = await _end(tx, "id = :id", {"id": message}, state, reason=reason, now=now)
-    return ended[0] if ended else None
+    alike: dict[tuple[DeliveryState, str], list[str]] = {}
+    for message, state, reason in ends:
+        alike.setdefault((state, reason), []).append(message)
+    ended: dict[str, Ending] = {}
+    for (state, reason), ids in alike.items():
+        if state is DeliveryState.EXPIRED:  # the only end of what waits
+            await _wait_no_more(tx, ids)
+        found = await _end_those(tx, ids, state, reason=reason, now=now)
+        ended |= {ending.id: ending for ending in found}
+    return [ended[message] for message in dict.fromkeys(message for message, _, _ in ends) if message in ended]
 
 
 async def end_overdue(tx: Transaction, state: DeliveryState, *, before: float, limit: int, now: float) -> list[Ending]:
@@ -261,16 +264,28 @@ async def end_overdue(tx: Transaction, state: DeliveryState, *, before: float, l
 
 async def give_up(tx: Transaction, ids: Sequence[str], *, now: float) -> list[Ending]:
     """Ends those that waited in a restored snapshot and may have been sent, though nothing here says so."""
-    ended = []
-    for message in ids:
+    await _wait_no_more(tx, ids)
+    return await _end_those(tx, ids, DeliveryState.UNREPORTED, event=Event.GIVE_UP, reason=RESTORED, now=now)
+
+
+async def _wait_no_more(tx: Transaction, ids: Sequence[str]) -> None:
+    """Those of them that wait are about to end."""
+    for listed, named in named_sets(ids):
         waited = await tx.fetch(
-            f"SELECT target, message_class FROM sms_message WHERE id = :id AND state = '{DeliveryState.WAITING}'",
-            {"id": message},
+            f"SELECT target, message_class FROM sms_message WHERE id IN ({listed})"
+            f" AND state = '{DeliveryState.WAITING}'",
+            named,
         )
         await count_waiting(tx, waited, -1)
-        ended += await _end(
-            tx, "id = :id", {"id": message}, DeliveryState.UNREPORTED, event=Event.GIVE_UP, reason=RESTORED, now=now
-        )
+
+
+async def _end_those(
+    tx: Transaction, ids: Sequence[str], state: DeliveryState, *, reason: str, now: float, event: Event | None = None
+) -> list[Ending]:
+    """In no order."""
+    ended = []
+    for listed, named in named_sets(ids):
+        ended += await _end(tx, f"id IN ({listed})", named, state, reason=reason, now=now, event=event)
     return ended
 
 
@@ -289,7 +304,7 @@ def _ending(where: str, event: Event, *, erases: bool) -> str:
 async def _end(
     tx: Transaction,
     where: str,
-    which: dict[str, object],
+    which: Parameters,
     state: DeliveryState,
     *,
     reason: str,

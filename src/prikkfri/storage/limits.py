@@ -22,6 +22,10 @@ class StorageLimits:
     verdicts_remembered_max: int = 50_000
     """Device tokens whose signature need not be verified again."""
     revoked_read_seconds: float = 5.0
+    next_key_read_seconds: float = 1.0
+    """How often a role sees whether a person has had a next key made."""
+    key_published_seconds: float = 60.0
+    """So long a key is published before anything is signed by it: other machines ask every two seconds."""
 
 
 LIMITS = StorageLimits()

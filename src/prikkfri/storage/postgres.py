@@ -1,7 +1,6 @@
 """PostgreSQL by psycopg: an area is a schema, the search path leads to it."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -10,7 +9,7 @@ import psycopg
 
 from prikkfri.clock import SYSTEM_CLOCK, Clock
 from prikkfri.errors import InDoubt, StorageError, StorageUnavailable
-from prikkfri.storage.database import Parameters, Queries, Row, Transaction
+from prikkfri.storage.database import PARAMETER, Parameters, Queries, Row, Transaction
 from prikkfri.storage.limits import LIMITS, StorageLimits
 
 T = TypeVar("T")
@@ -26,7 +25,7 @@ def _in_psycopgs_words(sql: str) -> Any:
     Typed `Any` because psycopg wants a literal; every statement comes from a store, never from a user.
     """
     escaped = sql.replace("%", "%%")
-    return re.sub(r"(?<!:):([a-z_][a-z0-9_]*)", r"%(\1)s", escaped)
+    return PARAMETER.sub(r"%(\1)s", escaped)
 
 
 class _Connection:

@@ -21,6 +21,7 @@ from prikkfri.signin.personal.service import Personal
 from prikkfri.signin.service import SignIn, load_keys
 from prikkfri.storage import open_database
 from prikkfri.storage.keys import command_key, read_public_keys, secret_key
+from prikkfri.storage.rotation import KeyRotation
 
 SEND_SECONDS_MAX = 5.0
 """The SMS centre has taken a code by then, or nobody knows whether it has."""
@@ -43,10 +44,11 @@ async def build(config: Config, clock: Clock) -> Role:
         clock=clock,
     )
     url, viewer, key = config.roles.signin.url, config.roles.viewer.url, command_key(config.home, "signin")
+    device_keys = dict(jwt.read_jwks(read_public_keys(config.home, "device")))
     devices = Devices(
         database=database,
         journal=journal,
-        device_keys=jwt.read_jwks(read_public_keys(config.home, "device")),
+        device_keys=device_keys,
         subscribers=subscribers,
         key=keys.device,
         load=lambda: service.pool.load,
@@ -80,6 +82,14 @@ async def build(config: Config, clock: Clock) -> Role:
         clock=clock,
     )
 
+    def know_next_key() -> None:
+        device_keys.update(jwt.read_jwks(read_public_keys(config.home, "device")))
+
+    rotations = (
+        KeyRotation(config.home, "signin-device", keys.device, clock, published=know_next_key).follow,
+        KeyRotation(config.home, "signin-playback", keys.playback, clock).follow,
+    )
+
     async def close() -> None:
         await client.aclose()
         await database.close()
@@ -97,7 +107,14 @@ async def build(config: Config, clock: Clock) -> Role:
                 *personal_http.routes(personal, command_key=key),
             ],
         ),
-        work=(service.run, passwords.run, spool.run, trimming(journal, config, clock), *following(identity)),
+        work=(
+            service.run,
+            passwords.run,
+            spool.run,
+            trimming(journal, config, clock),
+            *following(identity),
+            *rotations,
+        ),
         counters=service.counters,
         close=close,
     )

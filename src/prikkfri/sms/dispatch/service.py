@@ -264,17 +264,16 @@ class Dispatch:
         now = self._shared.clock.now()
 
         async def work(tx: Transaction) -> list[Ending]:
-            ended = []
             for message, to in messages:
                 if to is None:
-                    ended.append(await store.end(tx, message.id, DeliveryState.REJECTED, reason=ANOTHERS, now=now))
                     step = Step(now, "changed-hands", "its number is another subscriber's than when it was accepted")
                 else:
                     await store.release(tx, [message.id])
                     await store.move(tx, str(party), str(to), limit=1, among=[message.id])
                     step = Step(now, "routed-anew", f"nobody of ours holds its number any more; it goes by {to.name}")
                 await store.add_events(tx, [(message.id, step)])
-            endings = [ending for ending in ended if ending is not None]
+            another_s = [(message.id, DeliveryState.REJECTED, ANOTHERS) for message, to in messages if to is None]
+            endings = await store.end(tx, another_s, now=now)
             await self._receipts.record_ended(tx, endings, now)
             return endings
 
