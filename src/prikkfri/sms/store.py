@@ -89,13 +89,14 @@ async def claim(tx: Transaction, target: str, *, limit: int, now: float, after: 
                 break
     if not ids:
         return []
-    places = {f"id{number}": message for number, message in enumerate(ids)}
-    rows = await tx.fetch(
-        f"UPDATE sms_message SET {_CLAIM.put}, attempts = attempts + 1, attempted_at = :now"
-        f" WHERE id IN ({', '.join(f':{name}' for name in places)}) RETURNING {COLUMNS}",
-        {"now": now, **places},
-    )
-    claimed = [Message(*row) for row in rows]
+    claimed: list[Message] = []
+    for listed, named in named_sets(ids):
+        rows = await tx.fetch(
+            f"UPDATE sms_message SET {_CLAIM.put}, attempts = attempts + 1, attempted_at = :now WHERE id IN ({listed})"
+            f" RETURNING {COLUMNS}",
+            {"now": now, **named},
+        )
+        claimed += [Message(*row) for row in rows]
     await count_waiting(tx, [(message.target, message.message_class) for message in claimed], -1)
     turns = {origin: turn for turn, origin in enumerate(served)}
     return sorted(claimed, key=lambda each: (turns.get(each.origin, 0), *_place(each)))
