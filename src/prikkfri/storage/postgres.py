@@ -2,18 +2,44 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import psycopg
+import psycopg.conninfo
 
 from prikkfri.clock import SYSTEM_CLOCK, Clock
-from prikkfri.errors import InDoubt, StorageError, StorageUnavailable
+from prikkfri.errors import InDoubt, StorageError, StorageUnavailable, StorageUnmade
 from prikkfri.storage.database import Parameters, Queries, Row, Transaction
 from prikkfri.storage.limits import LIMITS, StorageLimits
 
 T = TypeVar("T")
+
+
+@asynccontextmanager
+async def own_database(url: str) -> AsyncIterator[str]:
+    """A database of one's own on the server at `url`, which is left as it was. Raises `StorageUnavailable`."""
+    name = f"prikkfri_{uuid.uuid4().hex[:12]}"
+
+    async def tell(sql: str) -> None:
+        try:
+            async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+                await connection.execute(_in_psycopgs_words(sql))
+        except psycopg.Error as error:
+            one_line = " ".join(str(error).split())
+            raise StorageUnavailable(
+                f"PostgreSQL: {one_line}; a rehearsal needs a role that may CREATE DATABASE"
+            ) from None
+
+    await tell(f"CREATE DATABASE {name}")
+    try:
+        yield psycopg.conninfo.make_conninfo(url, dbname=name)
+    finally:
+        await tell(f"DROP DATABASE {name} WITH (FORCE)")
+
 
 MIGRATION_LOCK = 20180820
 """Any number that no other user of the database takes: the kick-off's date."""
@@ -162,6 +188,8 @@ class PostgresEngine:
         gone = psycopg.OperationalError | psycopg.InterfaceError | psycopg.errors.IdleInTransactionSessionTimeout
         if isinstance(error, gone):
             return StorageUnavailable(f"PostgreSQL, {self._area}: {one_line}")
+        if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
+            return StorageUnmade(f"PostgreSQL, {self._area}: {one_line}")
         if isinstance(error, psycopg.Error):
             return StorageError(f"PostgreSQL, {self._area}: {one_line}")
         return error
