@@ -16,6 +16,7 @@ from prikkfri.assurance.response.assessing import (
     cells,
     done,
     last_broken,
+    parted,
     peak_per_second,
     people,
     picture_channel,
@@ -547,3 +548,11 @@ def test_who_asked_before_it_and_was_unanswered_in_it_is_hit_at_the_step_that_sh
         assert people(told, there, since=since, now=200.0, expectations=carried) == (hit, 0)
     soon = {("television", "sign-in"): Expectation(0.5)}
     assert people([asking(0.0, "p")], [Segment()], since=0.0, now=0.0, expectations=soon) == (0, 0), "before any time"
+
+
+def test_what_lies_in_several_places_is_the_first_one_s() -> None:
+    places = [Segment.of({"service": "messages", "partner": p, "account": a}) for p, a in ("Ax", "Ay", "Bx", "By")]
+    promises = [SettledPromise(at, at, places[int(at) % 4], kept=True) for at in map(float, range(8))]
+    partner, account = Segment.of({"partner": "A"}), Segment.of({"account": "x"})
+    assert [[each.at for each in part] for part in parted(promises, [partner, account])] == [[0, 1, 4, 5], [2, 6]]
+    assert [len(part) for part in parted(promises, [account, partner, Segment()])] == [4, 2, 2]

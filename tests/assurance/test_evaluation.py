@@ -350,6 +350,46 @@ def test_each_cause_has_its_victims_on_the_list_and_no_other_incidents() -> None
     assert {hit.device[0] for hit in alone.impact.hits} == {"A"} and alone.impact.seen == 300
 
 
+def accounts(start: float, end: float, name: str, *, each: float, kept: bool = True) -> list[Outcome]:
+    known = {"service": "messages", "step": "submit", "layer": "sms-centre", "dimensions": {"account": name}}
+    return sign_ins(start, end, kept=kept, each=each, **known)
+
+
+@pytest.mark.parametrize(
+    ("large", "small", "state"),
+    [
+        # Every tenth of the small one is still broken; of both together that is one in a hundred.
+        (
+            0.1,
+            [each for at in range(60, 120, 10) for each in ((at, at + 9, True), (at + 9, at + 10, False))],
+            "confirmed",
+        ),
+        (0.1, [(60, 120, True)], "resolved"),
+        (0.1, [], "recovering"),  # nobody comes there
+        (None, [(60, 120, True)], "recovering"),  # nor does the small one speak for the large one
+    ],
+)
+def test_of_two_places_each_is_judged_by_what_it_showed_itself(
+    large: float | None, small: list[tuple[float, float, bool]], state: str
+) -> None:
+    before = [*accounts(BEGAN - 300, BEGAN, "large", each=0.1), *accounts(BEGAN - 300, BEGAN, "small", each=1.0)]
+    fault = [
+        *accounts(BEGAN, BEGAN + 60, "large", each=0.1, kept=False),
+        *accounts(BEGAN, BEGAN + 60, "small", each=1.0, kept=False),
+    ]
+    others = accounts(BEGAN - 300, BEGAN + 60, "other", each=0.5)
+    alarm = replace(ALARM, segment=Segment.of({"service": "messages", "step": "submit", "layer": "sms-centre"}))
+    placed = seen(incident(CONFIRMED, alarm=alarm), [*before, *fault, *others], 60.0).incident
+    assert [place.get("account") for place in placed.segments] == ["large", "small"]
+    since = [] if large is None else accounts(BEGAN + 60, BEGAN + 120, "large", each=large)
+    for start, end, kept in small:
+        since += accounts(BEGAN + start, BEGAN + end, "small", each=1.0, kept=kept)
+    recovering = apply_fact(placed, Fact("improving", BEGAN + 90))
+    found = seen(recovering, [*before, *fault, *others, *since], 120.0)
+    assert found.incident.state == state, found.recovery.sentence
+    assert found.recovery.over is (state == "resolved")
+
+
 @pytest.mark.parametrize(
     ("came_to", "stop", "state"),
     [

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prikkfri.assurance.recovery import Check, Criteria, Evidence, Recovery, judge, with_pictures
+from prikkfri.assurance.recovery import Check, Criteria, Evidence, Recovery, in_each_place, judge, with_pictures
 from prikkfri.assurance.tally import Bucket
 
 CRITERIA = Criteria(hold_seconds=300.0)
@@ -325,3 +325,58 @@ def test_any_evidence_is_judged(counts: list[tuple[int, int]], usual: float, fau
     found = judge(known, Criteria(hold_seconds=10.0), now=float(len(counts)))
     assert not (found.over and found.broken)
     assert found.improving or not found.over
+
+
+def place(*stretches: tuple[int, float, float]) -> Recovery:
+    known = evidence(*stretches, fault_share=1.0)
+    return judge(known, CRITERIA, now=float(len(known.buckets)))
+
+
+@pytest.mark.parametrize(
+    ("since", "over", "improving", "broken"),
+    [
+        ((320, 1, 0.0), True, True, False),
+        ((320, 1, 0.2), False, False, True),  # of the whole, where twenty-one a second come, that is one in a hundred
+        ((899, 0, 0.0), False, True, False),
+        ((900, 0, 0.0), True, True, False),  # nobody comes there any more
+    ],
+)
+def test_in_several_places_it_is_over_when_each_is_and_of_those_to_which_nobody_comes_after_a_longer_time(
+    since: tuple[int, float, float], *, over: bool, improving: bool, broken: bool
+) -> None:
+    large, small = place((100, 20, 1.0), (since[0], 20, 0.0)), place((100, 1, 1.0), since)
+    assert large.over, "as is the whole, in which the small one is hardly seen"
+    found = in_each_place(large, [("large", large), ("small", small)], CRITERIA)
+    assert (found.over, found.improving, found.broken) == (over, improving, broken)
+    assert (found == large) is over and (over or "small: " in found.waits_for)
+    assert in_each_place(large, [("small", small), ("large", large)], CRITERIA) == found
+
+
+@pytest.mark.parametrize(("broken_at", "over"), [(None, True), (301, False)])
+def test_one_that_is_broken_where_so_few_come_begins_the_longer_time_anew(*, broken_at: int | None, over: bool) -> None:
+    large = place((100, 20, 1.0), (1_000, 20, 0.0))
+    few = [Bucket(float(at), kept=at >= 100 and at % 200 == 0, broken=at < 100) for at in range(1_100)]
+    if broken_at is not None:
+        few[broken_at] = Bucket(float(broken_at), broken=1)
+    known = Evidence(buckets=few, bucket_seconds=1.0, usual_share=0.0, fault_share=1.0)
+    small = judge(known, CRITERIA, now=1_100.0)
+    assert not small.over, "five prove nothing"
+    found = in_each_place(large, [("large", large), ("small", small)], CRITERIA)
+    assert (found.over, found.held_seconds) == (over, 1_000 if over else 798)
+
+
+def test_what_is_well_in_each_place_waits_for_what_the_whole_waits_for() -> None:
+    well = place((100, 20, 1.0), (320, 20, 0.0))
+    calling = judge(
+        evidence((100, 40, 1.0), (320, 40, 0.0), contacts=[(60.0, 80.0), (120.0, 60.0)]), CRITERIA, now=420.0
+    )
+    assert in_each_place(calling, [("a", well), ("b", well)], CRITERIA) == calling and not calling.over
+
+
+def test_of_several_places_the_one_that_is_well_for_the_shortest_time_says_for_how_long() -> None:
+    early, late = place((100, 20, 1.0), (320, 20, 0.0)), place((200, 20, 1.0), (220, 20, 0.0))
+    found = in_each_place(early, [("early", early), ("late", late)], CRITERIA)
+    assert (found.over, found.improving, found.held_seconds) == (False, not late.broken, 220)
+    assert check(found, "held") == Check("held", False, "late: stable for 220 s (300 s required)")
+    assert check(found, "shares back") == check(early, "shares back")
+    assert check(found, "traffic back") == check(early, "traffic back")

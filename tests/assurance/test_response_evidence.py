@@ -581,6 +581,30 @@ async def test_two_signs_at_once_are_both_taken(house: House) -> None:
     assert {incident.service for incident in await response.incidents()} == {"television", "messages"}
 
 
+@pytest.mark.parametrize(
+    ("ended_before", "confirmed", "state"),
+    [(200.0, True, "confirmed"), (200.0, False, "resolved"), (None, True, "resolved")],
+)
+async def test_after_a_restart_it_is_still_known_that_what_failed_in_the_fault_before_was_not_usual(
+    house: House, ended_before: float | None, *, confirmed: bool, state: str
+) -> None:
+    """A third of all fails, five minutes before an incident as well as since: the one before is long over by now."""
+    began, now = house.began_at, house.clock.now()
+    if ended_before is not None:
+        earlier = open_incident("before", alarm(SIGN_IN, began - 300), began - 295)
+        facts = [Fact("evidence", began - 290)] if confirmed else []
+        for fact in (*facts, Fact("all-clear", began - 180, "Kari")):
+            earlier = apply_fact(earlier, fact)
+        earlier = replace(earlier, since=began - 300, ended_at=began - ended_before)
+        await house.database.write(lambda t: store.save_incident(t, earlier))
+    third = [tried(at + n, kept=n % 3 > 0) for at in (began - 300.0, now - 88.0) for n in range(87)]
+    house.timing = replace(house.timing, after_seconds=60.0)
+    await house.fault(*third)
+    await house.start()
+    await house.response.look()
+    assert (await house.incident()).state == state
+
+
 async def test_a_resolved_incident_is_looked_at_for_a_while_and_then_left(house: House) -> None:
     await house.fault(tried(house.began_at, "a"))
     response = await house.start()

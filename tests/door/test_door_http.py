@@ -621,7 +621,26 @@ async def test_after_a_restart_the_line_goes_on_where_it_was(entrance: Entrance,
     )
 
 
-@pytest.mark.parametrize("content", ["{ torn", "[]", "{}", '{"front": 0, "windows": 5}'])
+async def test_whoever_came_back_after_the_line_was_last_written_down_is_counted_by_the_next_one(
+    entrance: Entrance, build: BuildDoor
+) -> None:
+    async with entrance.client() as client:
+        tickets = [(await joined(client))["ticket"] for _ in range(20)]
+        await entrance.settle()  # the line is written down: nobody is back
+        tickets = [(await client.get("/waiting", params={"ticket": ticket})).json()["ticket"] for ticket in tickets]
+    entrance.clock.advance(4)
+    anew = build()
+    async with anew.client() as client:
+        for _ in range(2):  # an old ticket that is shown again counts once
+            places = [(await client.get("/waiting", params={"ticket": ticket})).json()["place"] for ticket in tickets]
+        anew.clock.advance(0.1)
+        newcomer = await joined(client)
+    assert newcomer["place"] == 21 and max(places) <= 20
+
+
+@pytest.mark.parametrize(
+    "content", ["{ torn", "[]", "{}", '{"front": 0, "windows": 5}', '{"front": 0, "windows": [[1]]}']
+)
 async def test_a_line_that_cannot_be_read_is_begun_anew_and_those_with_a_ticket_keep_their_place(
     entrance: Entrance, build: BuildDoor, content: str
 ) -> None:

@@ -1,13 +1,15 @@
 """What the line tells, in figures: who steers it, who asks when, what a door that starts anew has to know."""
 
 import random
+from dataclasses import asdict, replace
 from itertools import pairwise
 
+import msgspec
 import pytest
 
 from prikkfri.door import forecast
-from prikkfri.door.steering import ROOM_WINDOWS, OrderRequest, Steering, apply_order
-from prikkfri.door.waiting_room import FASTER_UNMEASURED, UNDER_WAY_SECONDS, Capacity, Line, Place
+from prikkfri.door.steering import ROOM_WINDOWS, Order, OrderRequest, Steering, apply_order
+from prikkfri.door.waiting_room import FASTER_UNMEASURED, UNDER_WAY_SECONDS, Attendance, Capacity, Line, Place
 
 START = 1_000_000.0
 NUMBER = int((START - 60) * 64)
@@ -127,7 +129,7 @@ def test_a_front_may_move_faster_once_it_was_seen_what_signin_takes() -> None:
 
 def test_each_who_comes_is_one_of_those_called() -> None:
     line = line_of(10_000)
-    called(line, 4.4, come=0.0)
+    called(line, 2.4, come=0.0)
     shares = [line.coming]
     for _ in range(3):
         assert line.let_in(line.front - 1)
@@ -193,9 +195,26 @@ def test_an_answer_is_held_back_where_the_next_question_would_come_within_a_seco
 
 def test_what_a_door_that_starts_anew_has_to_know() -> None:
     line = line_of(7)
-    assert line.state() == {"front": float(NUMBER), "windows": [(NUMBER, 7)]}
-    again = Line(line.state()["front"], START + 5, line.state()["windows"])
+    unmoved = Attendance()
+    assert line.state() == {"front": float(NUMBER), "windows": [(NUMBER, 7)], "coming": asdict(unmoved)}
+    again = Line(line.state()["front"], START + 5, line.state()["windows"], unmoved)
     assert (again.waiting, again.state(), again.name) == (7, line.state(), int(START + 5))
+
+
+def test_a_door_that_starts_anew_knows_how_many_of_those_called_come() -> None:
+    line = line_of(5_000, per_second=20.0)
+    for step in range(1, 161):
+        line.moved(START + step / 20)
+        if step % 20 == 0:
+            line.heard(Capacity(20.0, 0.0, 0.0), START + step / 20)
+    assert line.coming < 0.2, "nobody came"
+    kept = line.state()
+    again = Line(kept["front"], START + 10, kept["windows"], msgspec.convert(kept["coming"], Attendance))
+    assert abs(again.coming - line.coming) < 0.02 and again.state()["coming"] == kept["coming"]
+    assert Line(kept["front"], START + 10, kept["windows"]).coming == 1.0
+    line.steer(replace(Steering(), order=Order("open")), START + 10)
+    line.moved(START + 10.1)
+    assert line.state()["coming"] is None, "where nobody waits nothing changes that would have to be written down"
 
 
 def test_turns_are_told_from_the_front_to_the_end() -> None:
@@ -286,14 +305,14 @@ def test_a_step_has_a_least_length_and_no_moment_counts_twice_or_backwards() -> 
     assert other.wait_of_whoever_comes_s() > before  # type: ignore[operator]
 
 
-def test_a_door_that_stood_still_for_a_second_and_a_half_counts_nobody_as_absent_for_four_more() -> None:
+def test_a_door_that_stood_still_for_a_second_and_a_half_counts_nobody_as_absent_for_two_more() -> None:
     line = line_of(10_000)
     line.moved(START + 1.5)
-    for step in range(1, 17):
+    for step in range(1, 9):
         line.moved(START + 1.5 + step / 4)
         line.heard(Capacity(10.0, 0.7, None), START + 1.5 + step / 4)
         assert line.coming == 1.0
-    line.moved(START + 5.75)
+    line.moved(START + 3.75)
     assert line.coming < 1.0
 
 
@@ -308,7 +327,7 @@ def test_what_is_foretold_follows_from_those_called_and_come_of_late(come: int) 
         line.moved(now)
         called_of_late, came_of_late = called_of_late * (1 - 0.25 / 3), came_of_late * (1 - 0.25 / 3)
         rate, under_way = line.per_second, UNDER_WAY_SECONDS * line.per_second
-        known, called_now = now - START > 4.0, before - line.waiting
+        known, called_now = now - START > 2.0, before - line.waiting
         assert called_now <= FASTER_UNMEASURED * rate / share * 0.25 + 0.01, (
             "the turns do not come before the questions"
         )

@@ -192,7 +192,7 @@ def test_a_position_that_was_forgotten_in_a_crash_keeps_its_place() -> None:
     windows.counted(1e6)
     assert [round(windows.ahead(position), 3) for position in (300.0, 500.0, 700.0, 701.0)] == [0, 2, 3, 4]
     assert windows.joined(0.5, 20.0, 1.0) > 1280
-    assert windows.state() == [(300, 2), (500, 1), (700, 1)]
+    assert windows.state() == [(300, 2), (500, 1), (700, 1), (1_280, 0, 1)]
 
 
 def test_a_forgotten_position_is_put_between_those_that_are_known_and_shifts_nobody_before_the_next_count() -> None:

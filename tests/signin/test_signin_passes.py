@@ -116,8 +116,10 @@ async def test_a_pass_counts_as_spent_once_it_has_come_to_a_hash_and_once_only(
 
 
 @pytest.fixture
-async def full_house(build_house: BuildHouse, passwords: Passwords) -> AsyncIterator[House]:
-    """Its one thread is busy, and its line so long that nobody else is taken."""
+async def full_house(
+    build_house: BuildHouse, passwords: Passwords
+) -> AsyncIterator[tuple[House, list["asyncio.Task[Any]"]]]:
+    """Its one thread is busy, and its line so long that nobody else is taken; and those who fill it."""
     house = await build_house(
         Signin(hash_threads=1, hash_queue_seconds_max=0.1), matches=passwords, limits=CROWD_OF_ONE_LOGIN
     )
@@ -130,13 +132,15 @@ async def full_house(build_house: BuildHouse, passwords: Passwords) -> AsyncIter
             somebody = body(admission, "feil") | {"login": f"{number}@example.no"}
             asking.append(asyncio.create_task(client.post("/sign-in", json=somebody)))
         await eventually(lambda: house.service.pool.refusal(with_pass=True))
-        yield house
+        yield house, asking
         passwords.open.set()
         await asyncio.gather(*asking)
 
 
-async def test_a_refusal_for_load_costs_no_try_and_no_hash(full_house: House, passwords: Passwords) -> None:
-    house = full_house
+async def test_a_refusal_for_load_costs_no_try_and_no_hash(
+    full_house: tuple[House, list["asyncio.Task[Any]"]], passwords: Passwords
+) -> None:
+    house, others = full_house
     admission = issue(house, signing_key(house.config.home, "door-pass"))
     async with house.client() as client:
         for _ in range(7):
@@ -146,7 +150,7 @@ async def test_a_refusal_for_load_costs_no_try_and_no_hash(full_house: House, pa
         assert [(o.verdict, o.reason, o.customer) for o in house.recorded] == [("broken", "overloaded", "")] * 7
         assert promises(house) == ["enter-1"] * 7
         passwords.open.set()
-        await eventually(lambda: not house.service.pool.load.running)
+        await asyncio.gather(*others)
         del house.recorded[:]
         house.clock.advance(300 - 1)
         for _ in range(11):

@@ -81,6 +81,20 @@ def test_what_a_person_declares_over_before_it_was_confirmed_is_found_again_as_f
     assert declared.findings == ()
 
 
+def test_what_goes_on_in_a_small_place_is_not_over_because_all_is_well_in_a_large_one_beside_it() -> None:
+    """As in evening 149899720: a few of an account's messages fail in spells, until long after a partner is well."""
+    spells = ((150, 180), (218, 249), (266, 304), (320, 337), (370, 388), (417, 432), (464, 478), (501, 534))
+    account = {"service": "messages", "step": "deliver", "layer": "link", "account": "account-4"}
+    flapping = Fault(place=account, kind="refused", share=0.8, spells=spells)
+    whole = replace(PARTNER, spells=((228.0, 258.0), (277.0, 307.0), (336.0, 356.0)))
+    plan = small(
+        flapping, whole, seed=5, seconds=720.0, per_second=5.0, messages_part=0.9, partners=2, accounts=5,
+        viewers=60, phones=1_028, phones_off=0.02,
+    )  # fmt: skip
+    judged = played(plan)
+    assert judged.findings == () and (judged.figures.faults, judged.figures.found) == (2, 2)
+
+
 def test_the_same_seed_is_the_same_evening_in_any_process() -> None:
     tiny = replace(SMALL, minutes=(2.0, 2.1), outcomes_least=1_200)
     script = (

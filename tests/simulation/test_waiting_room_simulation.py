@@ -8,9 +8,17 @@ import pytest
 from typer.testing import CliRunner
 
 from prikkfri.cli.simulations import commands
-from prikkfri.simulation.waiting.judging import estimate_error, goodput_share, machine_used, outstanding_s, overtaken
+from prikkfri.simulation.waiting.judging import (
+    OVERTAKEN_SECONDS,
+    estimate_error,
+    goodput_share,
+    goodput_share_after_restart,
+    machine_used,
+    outstanding_s,
+    overtaken,
+)
 from prikkfri.simulation.waiting.many import at_the_door
-from prikkfri.simulation.waiting.world import Evening, Scene, World
+from prikkfri.simulation.waiting.world import AGAIN_SECONDS_MAX, Evening, Scene, World
 
 
 def evening_of(came: list[float], called: list[float], absent: int | None = None) -> Evening:
@@ -18,7 +26,14 @@ def evening_of(came: list[float], called: list[float], absent: int | None = None
     away = np.arange(people) == (-1 if absent is None else absent)
     nan = np.full(people, np.nan)
     return Evening(
-        np.array(came), np.full(people, np.inf), np.array(called), nan, nan, np.zeros(people, np.bool_), away
+        np.array(came),
+        np.full(people, np.inf),
+        np.array(came),
+        np.array(called),
+        nan,
+        nan,
+        np.zeros(people, np.bool_),
+        away,
     )
 
 
@@ -65,6 +80,21 @@ def test_most_who_come_leave_within_seconds_and_sign_in_is_busy_with_those_who_s
     assert overtaken(evening) < called / 25 and outstanding_s(evening) < 3
 
 
+@pytest.mark.parametrize(("load_x", "seed"), [(5.0, 7), (10.0, 8)])
+def test_a_door_that_is_killed_in_the_midst_of_a_crowd_goes_on_as_it_was(load_x: float, seed: int) -> None:
+    """One that had forgotten how few come ran past those who had left for fifteen seconds, and let nobody in."""
+    scene = Scene(int(load_x * 30 * 50), 30, load_x=load_x, patience_s=10.0, door_killed_at_s=25.0, seed=seed)
+    evening = World(scene).run()
+    assert goodput_share_after_restart(evening, scene) > 0.85
+    assert overtaken(evening, OVERTAKEN_SECONDS + AGAIN_SECONDS_MAX) == 0
+
+
+def test_nobody_who_waited_loses_their_place_to_a_killed_door() -> None:
+    """Those who had come back since the line was last written down were counted nowhere."""
+    scene = Scene(5_000, 10, leaving=0.12, door_killed_at_s=25.0, seed=7)
+    assert overtaken(World(scene).run()) <= 3
+
+
 def test_the_same_seed_is_the_same_evening() -> None:
     first, second = [World(Scene(400, 10, leaving=0.1, seed=7)).run() for _ in range(2)]
     assert np.array_equal(first.called_at, second.called_at, equal_nan=True)
@@ -91,6 +121,7 @@ def test_the_command_writes_its_keys_and_says_whether_the_goal_holds(tmp_path: P
         "bots_30",
         "all_leave_recovery_s",
         "ten_times",
+        "door_killed",
         "forged_admitted",
         "repeated_admitted",
         "tickets_per_cpu_s",
@@ -99,4 +130,5 @@ def test_the_command_writes_its_keys_and_says_whether_the_goal_holds(tmp_path: P
         "leaving_12": ["median", "p90"],
         "leaving_45": ["median", "p90"],
     }
+    assert list(found["door_killed"]) == ["goodput_share", "overtaken"]
     assert list(found["bots_30"]) == ["honest_share"] and list(found["ten_times"]) == ["goodput_share"]

@@ -13,6 +13,10 @@ people came for has ended since: what was ordinary while it was on is no measure
 *Contacts falling*: fewer people turn to customer service than at the worst, where such a signal is taken in.
 *Held*: it has been well for a time without a break.
 
+An incident in several places is over when each of them is, by what it showed itself: a small one is watered down by a
+large one beside it. To some so few come that they never prove it alone: of those it is enough when for `PATIENT_HOLDS`
+times the time to be held the evidence for the fault has not stood at `PROOF_NATS`, and all places together prove it.
+
 What cannot be known is said. Without a signal of contacts or of ordinary traffic the proof rests on the rest.
 """
 
@@ -117,7 +121,7 @@ def judge(evidence: Evidence, criteria: Criteria, *, now: float) -> Recovery:
     evidence = _undiluted(evidence, criteria)
     well_since = _well_since(evidence, criteria)
     held_seconds = now - well_since if well_since is not None else 0.0
-    patient = held_seconds >= PATIENT_HOLDS * criteria.hold_seconds
+    patient = _is_patient(held_seconds, criteria)
     shares = _shares_back(evidence, criteria, well_since, PATIENT_PART if patient else STILL_PART)
     traffic = _traffic_back(evidence, well_since, now)
     contacts = _contacts_falling(evidence.contacts)
@@ -131,6 +135,27 @@ def judge(evidence: Evidence, criteria: Criteria, *, now: float) -> Recovery:
         checks=(shares, traffic, contacts, held),
         held_seconds=held_seconds,
         well_since=well_since,
+    )
+
+
+def in_each_place(whole: Recovery, places: Sequence[tuple[str, Recovery]], criteria: Criteria) -> Recovery:
+    """What was judged of the whole, of which each of several places has to be well by itself.
+
+    `places`: each by its name, judged without traffic and contacts, which are those of the whole.
+    """
+    broken = any(place.broken for _, place in places)
+    whole = replace(whole, improving=whole.improving and not broken, broken=whole.broken or broken)
+    waiting = [each for each in places if not each[1].over and not _is_patient(each[1].held_seconds, criteria)]
+    if not waiting:
+        return whole
+    name, last = min(waiting, key=lambda each: each[1].held_seconds)
+    shares, *_, held = last.checks
+    lacking = {check.name: replace(check, text=f"{name}: {check.text}") for check in (shares, held) if not check.met}
+    return replace(
+        whole,
+        over=False,
+        checks=tuple(lacking.get(check.name, check) for check in whole.checks),
+        held_seconds=min(whole.held_seconds, last.held_seconds),
     )
 
 
@@ -152,6 +177,10 @@ def with_pictures(
         broken=bool(gone) or judged.broken,
         checks=(Check("picture back", back, text), *judged.checks),
     )
+
+
+def _is_patient(held_seconds: float, criteria: Criteria) -> bool:
+    return held_seconds >= PATIENT_HOLDS * criteria.hold_seconds
 
 
 def _stable(seconds: float, criteria: Criteria) -> str:

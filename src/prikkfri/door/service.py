@@ -24,7 +24,7 @@ from prikkfri.door.steering import OrderRecord, OrderRefusal, OrderRequest, Stee
 from prikkfri.door.ticket import ID_BYTES, LIFETIME_SECONDS, LOTS, PROMISE_PREFIX, Ticket, lot, opened, sealed
 from prikkfri.door.timing import Timing
 from prikkfri.door.turns import TurnCalls
-from prikkfri.door.waiting_room import Capacity, Line, LineMeasurements
+from prikkfri.door.waiting_room import Attendance, Capacity, Line, LineMeasurements
 from prikkfri.door.windows import NUMBERS_PER_SECOND
 from prikkfri.journal.outcomes import Outcome, Verdict
 from prikkfri.protocols import admission_pass, cat, jwt
@@ -401,10 +401,12 @@ class Door:
         if line == 0:
             if ticket.promise not in self._returned:
                 self._line.came_back(ticket.position, now)
-        elif self._line_lost and line != self._line.name:
-            self._line.came_back(ticket.position, now)
         else:
             self._line.landed(ticket.position, ticket.due)
+            if line != self._line.name and (anew := f"{ticket.promise} anew") not in self._returned:
+                self._remember(anew)
+                count = self._line.came_back if self._line_lost else self._line.came_back_before
+                count(ticket.position, now)
         if line and not untold:
             return
         room = self._line.steering.room
@@ -518,8 +520,9 @@ class Door:
         now = self._clock.now()
         try:
             state = json.loads(self._line_file.read_bytes())
-            windows = [(int(number), int(people)) for number, people in state["windows"]]
-            return Line(float(state["front"]), now, windows), False
+            windows = [tuple(map(int, row)) for row in state["windows"]]
+            coming = msgspec.convert(state.get("coming"), Attendance | None, strict=False)
+            return Line(float(state["front"]), now, windows, coming), False
         except FileNotFoundError:
             pass
         except (OSError, ValueError, TypeError, KeyError) as error:

@@ -15,7 +15,7 @@ hurries past their places, up to whoever has come since. When signin is silent, 
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from math import inf
 from typing import Any
 
@@ -131,10 +131,26 @@ class LineMeasurements:
     silent_since: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Attendance:
+    """What was learned while people waited: how many of those who are called come, and how many can be taken."""
+
+    called: float = 0.0
+    came: float = 0.0
+    """Of late."""
+    fit: Fit = field(default_factory=Fit)
+    measured: float = 0.0
+    """Passes that signin takes up in a second, as far as it was seen."""
+
+
 class Line:
     """Changed in place: it counts a million people, and a copy for each who asks would cost more than the answer."""
 
-    def __init__(self, front: float, now: float, windows: Iterable[tuple[int, int]] = ()) -> None:
+    def __init__(
+        self, front: float, now: float, windows: Iterable[tuple[int, ...]] = (), coming: Attendance | None = None
+    ) -> None:
+        """`windows` and `coming`: as it was left. Raises `ValueError` for what is no state of windows."""
+        coming = coming or Attendance()
         self.opened_at = now
         self.capacity: Capacity | None = None
         self.silent_since: float | None = now
@@ -149,18 +165,18 @@ class Line:
         self._runs_since = now
         self._joined_at = now
         self._heard_at = now
-        self._measured = 0.0
+        self._measured = coming.measured
         """Passes that signin was seen to take up in a second while it was busy; 0: not yet."""
         self._per_second = 0.0
         self._push = 1.0
-        self._called = self._came = 0.0
+        self._called, self._came = coming.called, coming.came
         """Those whom the front has passed of late, and those of them who came for their pass."""
         self._given = self._spent = 0.0
         """Passes given of late, and spent."""
         self._given_ever = 0.0
         self._given_until: deque[tuple[float, float]] = deque([(now, 0.0)])
         self._given_counted = 0.0
-        self._fit = Fit()
+        self._fit = coming.fit
         self._observed_at = now
         self._called_new = self._came_new = 0.0
         self._hurried_at: float | None = None
@@ -259,6 +275,10 @@ class Line:
 
     def came_back(self, position: float, now: float) -> None:
         self._windows.came_back(position, now)
+
+    def came_back_before(self, position: float, now: float) -> None:
+        """Somebody whom a line before this one had counted."""
+        self._windows.came_back_before(position, now)
 
     def let_in(self, position: float) -> bool:
         """Whoever was called gets in, in debt of passes for a second at most: in the order of the line, not by luck."""
@@ -450,7 +470,8 @@ class Line:
 
     def state(self) -> dict[str, Any]:
         """What a door that starts anew has to know."""
-        return {"front": self.front, "windows": self._windows.state()}
+        coming = Attendance(self._called, self._came, self._fit, self._measured) if self.waiting > 0 else None
+        return {"front": self.front, "windows": self._windows.state(), "coming": coming and asdict(coming)}
 
     def _obey(self, now: float) -> None:
         """Begins and opens a room at its time; sends the front to the end while everybody is let in."""
@@ -467,8 +488,8 @@ class Line:
 
     @property
     def _is_known(self) -> bool:
-        """Whether those who wait could see for long enough where the front is."""
-        return self._moved_at - self._runs_since > LOOK_SECONDS
+        """Whether those who are about to be called could see for long enough where the front is."""
+        return self._moved_at - self._runs_since > REACHED_SECONDS
 
     def _until_s(self, room: ScheduledRoom) -> float:
         return max(0.0, room.opens_at - self._moved_at)

@@ -32,6 +32,10 @@ class Windows:
         self._back: list[int] = []
         """Of those who joined, who has come back for their place."""
         self._opened_at = -1e18
+        self._known_until = -1
+        """The last window that was known before a crash."""
+        self._young = 0
+        """Where the windows begin whose people need not have come back yet, as of the last step."""
         self._before: list[float] = [0.0]
         """How many stand before each window, by the count of the last step."""
 
@@ -66,13 +70,23 @@ class Windows:
             self._back[at] += 1
             self._joined[at] = max(self._joined[at], self._back[at])
 
+    def came_back_before(self, position: float, now: float) -> None:
+        """Somebody who had come back before a crash, and may not be counted in what is known from then: whoever is
+        missing among those who joined is, and whoever stands behind all that is known."""
+        number = int(position)
+        at = bisect_right(self._numbers, number) - 1
+        if number > self._known_until:
+            self.came_back(position, now)
+        elif at >= 0 and self._numbers[at] == number and self._back[at] < self._joined[at]:
+            self._back[at] += 1
+
     def counted(self, now: float) -> None:
         """Counts anew, and forgets the windows that the front has passed."""
         passed = bisect_right(self._numbers, self.front - 1)
         if passed:
             for column in (self._numbers, self._joined, self._back):
                 del column[:passed]
-        young = bisect_right(self._numbers, (now - NEWCOMER_SECONDS) * NUMBERS_PER_SECOND)
+        self._young = young = bisect_right(self._numbers, (now - NEWCOMER_SECONDS) * NUMBERS_PER_SECOND)
         counts = self._back[:young] + self._joined[young:]
         self._before = list(accumulate(counts, initial=0.0))
         self.back = max(0.0, sum(self._back) - self._passed())
@@ -99,14 +113,21 @@ class Windows:
         """Four numbers for each window, each with its place in a list."""
         return len(self._numbers) * 4 * (8 + 32)
 
-    def state(self) -> list[tuple[int, int]]:
-        return [(number, back) for number, back in zip(self._numbers, self._back, strict=True) if back]
+    def state(self) -> list[tuple[int, ...]]:
+        """Of each window that anybody stands in: its number, who is back, and, where more may still come back, who
+        joined."""
+        joined = self._back[: self._young] + self._joined[self._young :]
+        rows = zip(self._numbers, self._back, joined, strict=True)
+        return [(number, back, *([whole] if whole > back else [])) for number, back, whole in rows if whole]
 
-    def restore(self, state: Iterable[tuple[int, int]]) -> None:
-        state = sorted(state)
-        self._numbers = [number for number, _ in state]
-        self._back = [back for _, back in state]
-        self._joined = list(self._back)
+    def restore(self, state: Iterable[tuple[int, ...]]) -> None:
+        """Raises `ValueError` for what is no such state."""
+        self._numbers, self._back, self._joined = [], [], []
+        for number, back, *joined in sorted(state):
+            self._numbers.append(number)
+            self._back.append(back)
+            self._joined.append(max([back, *joined]))
+        self._known_until = self._numbers[-1] if self._numbers else -1
 
     def _is_closed(self, now: float, people_max: float) -> bool:
         """Whether whoever comes now stands in a window after the last one."""

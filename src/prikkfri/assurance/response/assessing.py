@@ -122,6 +122,20 @@ def lying_in(promises: Iterable[SettledPromise], segments: Sequence[Segment]) ->
     return found
 
 
+def parted(promises: Iterable[SettledPromise], segments: Sequence[Segment]) -> list[list[SettledPromise]]:
+    """Those of each segment, in their order; what lies in several is the first one's."""
+    known: dict[int, tuple[list[SettledPromise] | None, Segment]] = {}  # as above
+    found: list[list[SettledPromise]] = [[] for _ in segments]
+    for each in promises:
+        place = each.segment
+        if (part := known.get(id(place))) is None:
+            first = (theirs for theirs, segment in zip(found, segments, strict=True) if segment.holds(place))
+            part = known[id(place)] = (next(first, None), place)
+        if part[0] is not None:
+            part[0].append(each)
+    return found
+
+
 def cells(promises: Iterable[SettledPromise], *, since: float, until: float) -> list[Cell]:
     """Counts by combination of dimension values, of what was settled from `since` to before `until`."""
     counts: dict[Segment, list[int]] = {}

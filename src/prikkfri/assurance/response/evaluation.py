@@ -6,7 +6,7 @@ Nothing is read or written here, so that a look of many seconds can be had in an
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from prikkfri.assurance import incidents, recovery, status
+from prikkfri.assurance import incidents, plain, recovery, status
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Holder, Impact, Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, Load
@@ -185,30 +185,47 @@ def _judge(
     grounds: EvaluationContext,
     now: float,
 ) -> Recovery:
-    def counted(since: float, until: float) -> list[Bucket]:
-        return assessing.buckets(promises, incident.segments, since=since, until=until, seconds=1.0)
+    """The whole, and each of several places by what it showed itself."""
+    placed = incident.placement.placed
+    shares = [each.share for each in placed] or [alarm.seen for alarm in incident.alarms if alarm.kind == "share"]
+    known = _evidence(incident.segments, promises, max(shares, default=0.0), incident.since, grounds, now)
+    known = replace(known, ended=ended, contacts=grounds.contacts)
+    whole = recovery.judge(known, grounds.criteria, now=now)
+    if grounds.blind or not incident.placement.several:
+        return whole
+    places = []
+    for each, theirs in zip(placed, assessing.parted(promises, [each.segment for each in placed]), strict=True):
+        alone = _evidence((each.segment,), theirs, each.share, incident.since, grounds, now)
+        # Who comes, and to what, is asked of the whole: in a part of it that is chance.
+        judged = recovery.judge(replace(alone, usual_rate=None), grounds.criteria, now=now)
+        places.append((plain.place(each.segment), judged))
+    return recovery.in_each_place(whole, places, grounds.criteria)
 
-    earlier = incident.since - BEFORE_SECONDS
-    before, during = counted(earlier, incident.since), counted(incident.since, now)
-    fault = [placed.share for placed in incident.placement.placed] or [
-        alarm.seen for alarm in incident.alarms if alarm.kind == "share"
-    ]
-    return recovery.judge(
-        recovery.Evidence(
-            buckets=during,
-            bucket_seconds=1.0,
-            usual_share=assessing.usual_share(
-                _usually(promises, grounds), incident.segments, since=earlier, until=incident.since
-            ),
-            fault_share=max([*fault, _share(during)]) or 0.5,
-            usual_rate=_expected_rate(before),
-            traffic_decides=not any(bucket.broken for bucket in during),
-            ended=ended,
-            contacts=grounds.contacts,
-            blind_since=now if grounds.blind else None,
-        ),
-        grounds.criteria,
-        now=now,
+
+def _evidence(
+    segments: Sequence[Segment],
+    promises: Sequence[assessing.SettledPromise],
+    share: float,
+    since: float,
+    grounds: EvaluationContext,
+    now: float,
+) -> recovery.Evidence:
+    """What is known of the segments, of which at least `share` was broken since the fault began."""
+
+    def counted(since: float, until: float) -> list[Bucket]:
+        return assessing.buckets(promises, segments, since=since, until=until, seconds=1.0)
+
+    earlier = since - BEFORE_SECONDS
+    during = counted(since, now)
+    usually = _usually(promises, grounds)
+    return recovery.Evidence(
+        buckets=during,
+        bucket_seconds=1.0,
+        usual_share=assessing.usual_share(usually, segments, since=earlier, until=since),
+        fault_share=max(share, _share(during)) or 0.5,
+        usual_rate=_expected_rate(counted(earlier, since)),
+        traffic_decides=not any(bucket.broken for bucket in during),
+        blind_since=now if grounds.blind else None,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from prikkfri.simulation.waiting.world import CALM_SECONDS, LATE_SECONDS_MAX, Evening, Scene
+from prikkfri.simulation.waiting.world import CALM_SECONDS, LATE_SECONDS_MAX, RESTART_SECONDS, Evening, Scene
 
 OVERTAKEN_SECONDS = 1.0
 SHOWN_AFTER_SECONDS = 60.0
@@ -43,6 +43,9 @@ class Result:
     bots_30: dict[str, float]
     all_leave_recovery_s: float
     ten_times: dict[str, float]
+    door_killed: dict[str, float]
+    """`overtaken`: called by more than a second later than who came after them, beside what they themselves were late
+    since they had found no door."""
     forged_admitted: int
     repeated_admitted: int
     tickets_per_cpu_s: float
@@ -60,17 +63,20 @@ class Result:
             and self.bots_30["honest_share"] > HONEST_SHARE_MIN
             and self.all_leave_recovery_s <= RECOVERY_SECONDS_MAX
             and self.ten_times["goodput_share"] >= GOODPUT_SHARE_MIN
+            and self.door_killed["goodput_share"] >= GOODPUT_SHARE_MIN
+            and self.door_killed["overtaken"] == 0
         )
 
 
-def overtaken(evening: Evening) -> int:
-    """How many were called more than a second after somebody who came later.
+def overtaken(evening: Evening, seconds: float = OVERTAKEN_SECONDS) -> int:
+    """How many were called more than a second after somebody who reached the door later.
 
     Not counted are pages in the background, which neither look nor ask in time: they are let in when they ask.
     """
-    called = np.where(np.isnan(evening.called_at), np.inf, evening.called_at)
+    order = np.argsort(evening.joined_at, kind="stable")
+    called = np.where(np.isnan(evening.called_at), np.inf, evening.called_at)[order]
     first_of_later = np.append(np.minimum.accumulate(called[::-1])[::-1][1:], np.inf)
-    return int(np.sum((called < np.inf) & ~evening.absent & (called > first_of_later + OVERTAKEN_SECONDS)))
+    return int(np.sum((called < np.inf) & ~evening.absent[order] & (called > first_of_later + seconds)))
 
 
 def estimate_error(evening: Evening) -> EstimateError:
@@ -102,7 +108,17 @@ def machine_used(evening: Evening) -> float:
 def goodput_share(evening: Evening, scene: Scene) -> float:
     """Sign-ins of people who were still there, as a share of what signin could take while they came, but for the first
     seconds of the crowd."""
-    begins, ends = CALM_SECONDS + SETTLED_SECONDS, float(evening.came_at[-1])
+    return _goodput_share(evening, scene, CALM_SECONDS + SETTLED_SECONDS)
+
+
+def goodput_share_after_restart(evening: Evening, scene: Scene) -> float:
+    """The same from some seconds after the door had started anew."""
+    assert scene.door_killed_at_s is not None
+    return _goodput_share(evening, scene, CALM_SECONDS + scene.door_killed_at_s + RESTART_SECONDS + SETTLED_SECONDS)
+
+
+def _goodput_share(evening: Evening, scene: Scene, begins: float) -> float:
+    ends = float(evening.came_at[-1])
     done = (evening.signed_in_at >= begins) & (evening.signed_in_at < ends)
     useful = int(np.sum(done & (evening.signed_in_at < evening.leaves_at)))
     return round(useful / (scene.capacity_per_second * (ends - begins)), 4)
@@ -136,6 +152,7 @@ def document(result: Result) -> dict[str, Any]:
         "bots_30": result.bots_30,
         "all_leave_recovery_s": result.all_leave_recovery_s,
         "ten_times": result.ten_times,
+        "door_killed": result.door_killed,
         "forged_admitted": result.forged_admitted,
         "repeated_admitted": result.repeated_admitted,
         "tickets_per_cpu_s": result.tickets_per_cpu_s,

@@ -1,4 +1,4 @@
-"""`prikkfri simulate waiting-room`: five crowds before the real line, and forgers before the real door."""
+"""`prikkfri simulate waiting-room`: six crowds before the real line, and forgers before the real door."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ from prikkfri.protocols import admission_pass, jwt
 from prikkfri.simulation.device_key import DeviceKey
 from prikkfri.simulation.waiting import judging
 from prikkfri.simulation.waiting.judging import Result
-from prikkfri.simulation.waiting.world import LATER_SHARE, Evening, Scene, World
+from prikkfri.simulation.waiting.world import AGAIN_SECONDS_MAX, LATER_SHARE, Evening, Scene, World
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import read_public_keys
 
@@ -27,6 +27,7 @@ PEOPLE_PER_CAPACITY = 500
 """The crowd is what signin takes in so many seconds."""
 PEOPLE_OF_SMALLER_SCENES = 5
 """Bots are drawn with a fifth of the people."""
+KILLED_SECONDS = 20.0
 PATIENCE_SECONDS = 10.0
 """In the mean, of those who come ten times as fast as they can be let in."""
 FORGED = 2_000
@@ -43,6 +44,9 @@ def scenes(people: int, seed: int) -> dict[str, Scene]:
         "bots_30": Scene(fewer, smaller, bots=0.3, seed=seed + 2),
         "all_leave": Scene(people, capacity, all_leave_after_s=60.0, seed=seed + 3),
         "ten_times": Scene(people, capacity, load_x=10.0, patience_s=PATIENCE_SECONDS, seed=seed + 4),
+        "door_killed": Scene(
+            people, capacity, load_x=10.0, patience_s=PATIENCE_SECONDS, door_killed_at_s=KILLED_SECONDS, seed=seed + 5
+        ),
     }
 
 
@@ -66,6 +70,10 @@ def simulate(people: int, seed: int, say: Callable[[str], None]) -> Result:
         bots_30={"honest_share": judging.machine_used(evenings["bots_30"])},
         all_leave_recovery_s=judging.recovery_s(evenings["all_leave"], drawn["all_leave"], LATER_SHARE),
         ten_times={"goodput_share": judging.goodput_share(evenings["ten_times"], drawn["ten_times"])},
+        door_killed={
+            "goodput_share": judging.goodput_share_after_restart(evenings["door_killed"], drawn["door_killed"]),
+            "overtaken": judging.overtaken(evenings["door_killed"], judging.OVERTAKEN_SECONDS + AGAIN_SECONDS_MAX),
+        },
         forged_admitted=forged,
         repeated_admitted=repeated,
         tickets_per_cpu_s=tickets,

@@ -8,8 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from prikkfri.door.forecast import Fit
 from prikkfri.door.timing import Timing
-from prikkfri.door.waiting_room import LOOK_SECONDS, LOOK_SECONDS_MIN, LOOK_SHARE, POLL_SHARE, Capacity, Line
+from prikkfri.door.waiting_room import (
+    LOOK_SECONDS,
+    LOOK_SECONDS_MIN,
+    LOOK_SHARE,
+    POLL_SHARE,
+    Attendance,
+    Capacity,
+    Line,
+)
 
 TICK_SECONDS = 0.05
 CALM_SECONDS = 5.0
@@ -25,6 +34,10 @@ RESENT_SHARE, RESENT_SECONDS = 0.02, 0.25
 MESSAGE_SECONDS_MAX = 0.6
 LATE_SHARE, LATE_SECONDS_MAX = 0.01, 20.0
 """Pages in the background, telephones in a pocket: they ask later than told, each time."""
+RESTART_SECONDS = 2.0
+"""The door is away for so long when it is killed and starts anew, from what it wrote down a second before at most."""
+AGAIN_SECONDS, AGAIN_SECONDS_MAX = 1.0, 3.0
+"""Whoever found no door asks again between so long after."""
 LATER_SHARE = 0.7
 """Of the capacity, that comes after all have left."""
 
@@ -56,6 +69,8 @@ class Scene:
     """In the mean, after which everybody leaves, memoryless, whatever they are told."""
     patience: str = "of-the-wait"
     """How leavers are patient: for a part of their own wait, or ("alike") for a part of the whole evening."""
+    door_killed_at_s: float | None = None
+    """Since the first came."""
     seed: int = 1
 
 
@@ -66,6 +81,8 @@ class Evening:
     came_at: Floats
     leaves_at: Floats
     """Unless they have signed in before; endless: they stay."""
+    joined_at: Floats
+    """When they reached the door for the first time; as they came, unless it was away."""
     called_at: Floats
     """NaN: never."""
     late_s: Floats
@@ -128,12 +145,22 @@ class World:
         self._lottery = lots.random(people)
         nan = np.full(people, np.nan)
         bot = lots.random(people) < scene.bots
-        self.evening = Evening(came, self._leaves_at, nan.copy(), np.zeros(people), nan.copy(), bot, self._late > 0)
+        self.evening = Evening(
+            came, self._leaves_at, came.copy(), nan.copy(), np.zeros(people), nan.copy(), bot, self._late > 0
+        )
         self._landing: dict[int, list[tuple[Numbers, Floats]]] = {}
         self._at_signin: list[tuple[Floats, Numbers]] = []
         self._queue: list[Numbers] = []
         self._queued = 0
         self._line = Line(0.0, 0.0)
+        self._kept = self._line.state()
+        self._line_number = 0
+        self._counted_by = np.zeros(people, np.int64)
+        """The line that has counted each who came back."""
+        self._door_away = (np.inf, np.inf)
+        if scene.door_killed_at_s is not None:
+            killed_at = CALM_SECONDS + scene.door_killed_at_s
+            self._door_away = (killed_at, killed_at + RESTART_SECONDS)
         self._parked = np.empty(0, np.int64)
         self._spent = 0
         self._serving = 0.0
@@ -142,7 +169,7 @@ class World:
         self._watching[lots.permutation(people)[:LOOKING_MAX]] = True
 
     def run(self, seconds_max: float = 1e9) -> Evening:
-        evening, line = self.evening, self._line
+        evening = self.evening
         self._land(np.arange(len(self._came)), self._came)
         tick, reported = 0, -1.0
         done = capable = 0.0
@@ -150,21 +177,31 @@ class World:
         while True:
             now = tick * TICK_SECONDS
             capacity = self.scene.capacity_per_second * share_at(self.scene.capacity_from, now - CALM_SECONDS)
+            away = self._is_away(now)
+            if not away and now >= self._door_away[1]:
+                self._line, self._door_away = self._line_as_left(now), (np.inf, np.inf)
+                self._line_number += 1
+            line = self._line
             if now - reported >= REPORT_SECONDS - 1e-9:
                 reported = now
-                line.moved(now)
                 claimed = share_at(self.scene.claimed, now - CALM_SECONDS) * self._lots.normal(1.0, 0.02)
-                line.heard(Capacity(capacity * claimed, self._queued / capacity, self._spent), now)
-                self._look(now)
+                if not away:
+                    line.moved(now)
+                    self._kept = line.state()
+                    line.heard(Capacity(capacity * claimed, self._queued / capacity, self._spent), now)
+                    self._look(now)
                 evening.used.append((now, done, capable))
                 evening.outstanding_s.append((now, (self._given_honest - self._spent) / capacity))
                 evening.told_wait_s.append((now, line.wait_of_whoever_comes_s() or 0.0))
                 evening.waiting_peak = max(evening.waiting_peak, int(line.waiting))
                 evening.state_bytes = max(evening.state_bytes, line.state_bytes)
                 done = capable = 0.0
-            line.moved(now)
-            self._wake(now)
-            self._answer(tick)
+            if away:
+                self._turn_away(tick)
+            else:
+                line.moved(now)
+                self._wake(now)
+                self._answer(tick)
             served = self._serve(now, capacity)
             done, capable = done + served, capable + capacity * TICK_SECONDS
             tick += 1
@@ -172,6 +209,23 @@ class World:
                 quiet_since = now
             if (now > quiet_since + 2 and now > self._came[-1]) or now > seconds_max:
                 return evening
+
+    def _line_as_left(self, now: float) -> Line:
+        kept = self._kept["coming"]
+        coming = kept and Attendance(kept["called"], kept["came"], Fit(**kept["fit"]), kept["measured"])
+        return Line(self._kept["front"], now, self._kept["windows"], coming)
+
+    def _is_away(self, now: float) -> bool:
+        return self._door_away[0] <= now < self._door_away[1]
+
+    def _turn_away(self, tick: int) -> None:
+        """Who asks while the door is away, and whose answer it held back, asks again."""
+        parts = self._landing.pop(tick, [])
+        asking = [who[self._asks_at[who] == at] for who, at in parts]
+        who = np.union1d(np.concatenate([*asking, np.empty(0, np.int64)]), self._parked).astype(np.int64)
+        self._parked = np.empty(0, np.int64)
+        again = tick * TICK_SECONDS + self._lots.uniform(AGAIN_SECONDS, AGAIN_SECONDS_MAX, len(who))
+        self._land(who, again + self._message_s(len(who)))
 
     def _land(self, who: Numbers, at: Floats) -> None:
         """Their requests, by the tick in which they reach the door; of those who have left by then, none."""
@@ -210,6 +264,7 @@ class World:
         at = np.concatenate([part for _, part in parts])
         still = self._asks_at[who] == at
         who, at = who[still], at[still]
+        self.evening.joined_at[who] = np.where(np.isnan(self._position[who]), at, self.evening.joined_at[who])
         order = np.argsort(at, kind="stable")
         who, at = who[order], at[order]
         line, position, due, lottery = self._line, self._position, self._due, self._lottery
@@ -219,6 +274,7 @@ class World:
         positions: list[float] = position[who].tolist()
         dues: list[float] = due[who].tolist()
         lots: list[float] = lottery[who].tolist()
+        counted_by: list[int] = self._counted_by[who].tolist()
         for index, now in enumerate(at.tolist()):
             stands, was_due = positions[index], dues[index]
             held.append(False)
@@ -234,6 +290,8 @@ class World:
                 line.came_back(stands, now)
             else:
                 line.landed(stands, was_due)
+                if counted_by[index] != self._line_number:
+                    line.came_back_before(stands, now)
             if line.let_in(stands):
                 pauses.append(-1.0)
                 continue
@@ -243,6 +301,7 @@ class World:
             waits[-1] = np.inf if place.wait_s is None else place.wait_s
         self.evening.requests += len(who)
         position[who], due[who] = positions, dues
+        self._counted_by[who] = self._line_number
         self._looks_at[who] = at + np.clip(LOOK_SHARE * np.array(waits), LOOK_SECONDS_MIN, LOOK_SECONDS)
         pause = np.array(pauses)
         called = pause < 0
