@@ -85,8 +85,10 @@ class PostgresEngine:
         self._clock = clock
         self._limits = limits
         self._writer: psycopg.AsyncConnection[Row] | None = None
-        self._reader: psycopg.AsyncConnection[Row] | None = None
-        self._reading = asyncio.Lock()
+        self._idle: list[psycopg.AsyncConnection[Row]] = []
+        """Connections for reading that nobody reads over."""
+        self._reading = asyncio.Semaphore(limits.readers_max)
+        self._closed = False
         self._settings = {
             "search_path": area,
             "client_min_messages": "warning",
@@ -169,16 +171,28 @@ class PostgresEngine:
 
     async def read(self, work: Callable[[Queries], Awaitable[T]]) -> T:
         async with self._reading:
-            if self._reader is not None and not self._reader.closed:
+            while self._idle:
+                reader = self._idle.pop()
+                if reader.closed:
+                    continue
                 try:
-                    return await work(_Connection(self._reader))
+                    return await work(_Connection(reader))
                 except psycopg.OperationalError:
-                    if not self._reader.closed:
+                    if not reader.closed:
                         raise
-            self._reader = await self._connect(
-                read_only=True
-            )  # for the first time, or because the server was restarted
-            return await work(_Connection(self._reader))
+                finally:
+                    await self._give_back(reader)
+            reader = await self._connect(read_only=True)  # one more, or all were lost: the server was restarted
+            try:
+                return await work(_Connection(reader))
+            finally:
+                await self._give_back(reader)
+
+    async def _give_back(self, reader: psycopg.AsyncConnection[Row]) -> None:
+        if self._closed:
+            await reader.close()
+        elif not reader.closed:
+            self._idle.append(reader)
 
     async def between_groups(self) -> None:
         """PostgreSQL looks after itself."""
@@ -195,6 +209,7 @@ class PostgresEngine:
         return error
 
     async def close(self) -> None:
-        for connection in (self._writer, self._reader):
+        self._closed = True
+        for connection in (self._writer, *self._idle):
             if connection is not None:
                 await connection.close()
