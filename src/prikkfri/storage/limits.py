@@ -15,6 +15,8 @@ class StorageLimits:
     wal_bytes_kept_max: int = 64 << 20
     """A reader that was frozen in the middle of a statement lets the log grow; afterwards it shrinks to this."""
     connect_seconds_max: int = 5
+    readers_max: int = 4
+    """Reads of an area at once, each over a connection of its own: a long one holds no short one up."""
     idle_in_transaction_seconds_max: int = 10
     """A writer that is frozen in the middle of a transaction must not hold its stream's row against its successor."""
     in_doubt_seconds_max: float = 10.0

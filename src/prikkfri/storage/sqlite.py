@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from prikkfri.errors import InDoubt, StorageDamaged, StorageError, StorageUnavailable, StorageUnwritable
+from prikkfri.errors import InDoubt, StorageDamaged, StorageError, StorageUnavailable, StorageUnmade, StorageUnwritable
 from prikkfri.storage.database import PARAMETER, Parameters, Queries, Row, Transaction
 from prikkfri.storage.limits import LIMITS, StorageLimits
 
@@ -167,6 +167,8 @@ class SqliteEngine:
             return StorageUnavailable(f"{self._path}: {error}")
         if isinstance(error, apsw.CorruptError | apsw.NotADBError):
             return StorageDamaged(f"{self._path}: {error}; {RESTORE}")
+        if isinstance(error, apsw.SQLError) and "no such table" in str(error):
+            return StorageUnmade(f"{self._path}: {error}")
         if isinstance(error, apsw.Error):
             return StorageError(f"{self._path}: {error}")
         return error

@@ -7,6 +7,7 @@ from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.door.http import application
 from prikkfri.door.service import Door, asking_signin, load_keys
+from prikkfri.journal.http import serving_journal
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import command_key
 from prikkfri.storage.rotation import KeyRotation
@@ -25,16 +26,22 @@ async def build(config: Config, clock: Clock) -> Role:
         ask_capacity=asking_signin(client, config.roles.signin.internal, config.home),
     )
 
+    key = command_key(config.home, "door")
+
     async def close() -> None:
         await client.aclose()
         await spool.close()
 
     return Role(
-        application(
-            service,
-            viewer_origin=config.roles.viewer.url,
-            open_channels_url=f"{config.roles.playout.url}/open",
-            command_key=command_key(config.home, "door"),
+        serving_journal(
+            application(
+                service,
+                viewer_origin=config.roles.viewer.url,
+                open_channels_url=f"{config.roles.playout.url}/open",
+                command_key=key,
+            ),
+            lambda: spool.journal,
+            key,
         ),
         work=(
             service.run,

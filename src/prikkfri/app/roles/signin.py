@@ -10,6 +10,7 @@ from prikkfri.app.roles.journals import location_of, spool_over, trimming
 from prikkfri.clock import Clock
 from prikkfri.config import Account, Config
 from prikkfri.journal import open_journal
+from prikkfri.journal.http import serving_journal
 from prikkfri.protocols import jwt
 from prikkfri.signin.devices import http as devices_http
 from prikkfri.signin.devices.service import Devices
@@ -96,16 +97,20 @@ async def build(config: Config, clock: Clock) -> Role:
         await subscribers.close()
 
     return Role(
-        application(
-            service,
-            viewer_origin=viewer,
-            secure=url.startswith("https://"),
-            command_key=key,
-            rooms=[
-                *devices_http.routes(devices, viewer_origin=viewer, command_key=key),
-                *passwords_http.routes(passwords, viewer_origin=viewer, command_key=key),
-                *personal_http.routes(personal, command_key=key),
-            ],
+        serving_journal(
+            application(
+                service,
+                viewer_origin=viewer,
+                secure=url.startswith("https://"),
+                command_key=key,
+                rooms=[
+                    *devices_http.routes(devices, viewer_origin=viewer, command_key=key),
+                    *passwords_http.routes(passwords, viewer_origin=viewer, command_key=key),
+                    *personal_http.routes(personal, command_key=key),
+                ],
+            ),
+            lambda: journal,
+            key,
         ),
         work=(
             service.run,
