@@ -334,6 +334,7 @@ ZIPPED = b"HTTP/1.1 200 OK\r\nContent-Type: application/msgpack\r\nContent-Encod
     ("body", "said"),
     [(b"rubbish", "unreadable answer"), (gzip.compress(b"x" * 5_000)[:-9], "it breaks off"),
      (gzip.compress(b"x" * 5_000_000), "more than 1000000 bytes"), (gzip.compress(b"no msgpack"), "unreadable")],
+    ids=["rubbish", "breaks-off", "boundless", "no-page"],  # gzip writes the time of day: it stands in no test's name
 )  # fmt: skip
 async def test_what_is_compressed_wrongly_is_refused(client: httpx.AsyncClient, body: bytes, said: str) -> None:
     source, server = await source_of(answering(ZIPPED, body), client, JournalLimits(answer_bytes_max=1_000_000))
