@@ -8,6 +8,7 @@ exception. What is raised is one of these::
     │   └── ConfigError       ... in the configuration file, with its line
     ├── StorageError          the database said no
     │   ├── StorageUnavailable    not reachable just now: try again later
+    │   │   ├── StorageUnmade         it has no tables yet: whoever writes it has not started
     │   │   └── StorageUnwritable     the file may not be written, or the disk is full: a person makes room
     │   └── StorageDamaged        the file is no database any more: restore it
     ├── FatalError            nothing more may be said or done: the role ends, and finds out when it starts again
@@ -37,6 +38,10 @@ class StorageError(PrikkfriError):
 
 class StorageUnavailable(StorageError):
     """The database cannot be reached or cannot write (a full disk); nothing was kept."""
+
+
+class StorageUnmade(StorageUnavailable):
+    """The database has no such table: whoever writes it has not started yet."""
 
 
 class StorageUnwritable(StorageUnavailable):

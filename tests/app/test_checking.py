@@ -9,17 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from machines import NOW, Machines
 from waiting import eventually
 
 from prikkfri.app.checking import Finding, check, port_finding
 from prikkfri.app.locks import lock_holder
 from prikkfri.app.ports import Listener, listener
-from prikkfri.clock import ManualClock
+from prikkfri.app.published import Copies, heard_at
+from prikkfri.clock import Clock, ManualClock, SystemClock
 from prikkfri.config import ROLES, Account, Config, Sms, load
 from prikkfri.journal import Outcome, open_journal
 from prikkfri.simulation.installation import free_ports, ports_section
 from prikkfri.storage import Location, open_database
-from prikkfri.storage.keys import secret_key
+from prikkfri.storage.certificates import make_machine
+from prikkfri.storage.keys import command_key, secret_key
 from prikkfri.storage.opening import migrate, open_unmigrated
 
 
@@ -289,3 +292,64 @@ async def test_guides_are_looked_at_and_what_they_leave_out_is_told(tmp_path: Pa
         "cannot be used: not XMLTV: the root is <rss>",
         "cannot be read: No such file or directory; put it there, or mend `xmltv` of the channel",
     ]
+
+
+# Several machines.
+
+
+async def checked(machines: Machines, machine: str, clock: Clock | None = None) -> dict[str, Finding]:
+    findings = await check(machines.config(machine), clock or SystemClock())
+    return {each.subject: each for each in findings if each.subject.partition(" ")[0] in ("certificate", "reach")}
+
+
+@pytest.mark.usefixtures("own_logs")
+async def test_each_machine_says_what_it_reaches_with_age_and_skew(tmp_path: Path) -> None:
+    machines = Machines(tmp_path, {"a": ["signin"], "b": ["door"]})
+    alone = await checked(machines, "b")
+    assert alone["certificate"].holds and "of localhost; 39" in alone["certificate"].detail
+    # All machines of a test are called localhost.
+    assert "is this machine, on which it does not run" in alone["reach signin"].detail
+    make_machine(machines.office, ["b.internal"], NOW, into=machines.home("b"))
+    assert not (gone := (await checked(machines, "b"))["reach signin"]).holds
+    assert "does not answer (" in gone.detail and gone.detail.endswith("; does it run there?")
+    async with machines.running("a", "signin"):
+        config = machines.config("b")
+        async with machines.client("b") as client:
+            copies = Copies("door", config, SystemClock(), client)
+
+            async def heard() -> bool:
+                await copies.step("signin")
+                return heard_at(config.home, "signin") > 0
+
+            await eventually(heard, what="a copy of what signin publishes")
+        ours = (await checked(machines, "b"))["reach signin"]
+        assert "its clock is ours; it takes our commands; what it publishes was heard " in ours.detail
+        # What signin itself tells of its own neighbour is handed on, and is no reason to call it well.
+        assert ours.holds or "it says: what door publishes is not known here" in ours.detail
+        ahead = (await checked(machines, "b", Ahead(-60.0)))["reach signin"]
+        assert not ahead.holds and "its clock is 60 s ahead; set the wrong one" in ahead.detail
+        behind = (await checked(machines, "b", Ahead(60.0)))["reach signin"]
+        assert not behind.holds and "its clock is 60 s behind; set the wrong one" in behind.detail
+        (config.home / "keys" / "signin-command.key").unlink()
+        command_key(config.home, "signin")  # another one
+        wrong = (await checked(machines, "b"))["reach signin"]
+        assert not wrong.holds and "keys/signin-command.key is not its own; copy it anew" in wrong.detail
+    (config.home / "tls" / "machine.pem").unlink()
+    assert [each.holds for each in (await checked(machines, "b")).values()] == [False]
+
+
+class Ahead(SystemClock):
+    """The clock of a machine that goes wrong."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def now(self) -> float:
+        return super().now() + self._seconds
+
+
+async def test_a_machine_whose_key_others_can_read_is_told(tmp_path: Path) -> None:
+    machines = Machines(tmp_path, {"a": ["signin"]})
+    (machines.home("a") / "tls" / "machine.pem").chmod(0o640)
+    findings = {each.subject: each for each in await check(machines.config("a"), SystemClock())}
+    assert not findings["keys"].holds and "others can read machine.pem" in findings["keys"].detail

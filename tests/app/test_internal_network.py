@@ -172,7 +172,12 @@ def test_commands_make_an_authority_a_certificate_and_what_another_machine_needs
     assert found.exit_code == 0, found.exception
     certificate = read_certificate(machine_file(out))
     assert certificate is not None and certificate.names == ("door-1.internal",)  # as the configuration has it
-    assert sorted(path.name for path in (out / "keys").iterdir()) == ["door-command.key", "signin-command.key"]
+    assert sorted(path.name for path in (out / "keys").iterdir()) == [
+        "door-command.key",
+        "door-published-command.key",
+        "signin-command.key",
+        "signin-published-command.key",
+    ]
     assert command_key(out, "signin") == command_key(home, "signin")
     # Renewed under the names that it has.
     assert "signin-1.internal" in ran("keys", "machine", "--home", home).output

@@ -1,4 +1,4 @@
-"""Trimming and spools as roles compose them: by what assurance has taken, in its own database."""
+"""Trimming and spools as roles compose them: by what assurance says it has taken, kept beside the stream."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,17 @@ from prikkfri.clock import ManualClock
 from prikkfri.config import Config
 from prikkfri.config import Journal as JournalSettings
 from prikkfri.errors import FencedOut
-from prikkfri.journal import Follower, Journal, JournalLimits, Outcome, Page, open_journal, read_page
+from prikkfri.journal import (
+    Follower,
+    Journal,
+    JournalLimits,
+    Outcome,
+    Page,
+    Position,
+    note_taken,
+    open_journal,
+    read_page,
+)
 from prikkfri.storage import Location, Transaction, open_database, open_spool, open_spool_reader
 
 DAY = 86_400.0
@@ -53,6 +63,7 @@ class Role:
         while await following.step(stream, source):
             pass
         await database.close()
+        await note_taken(self.journal.database, stream, follower, following.committed[stream])
 
     async def trims(self, work: Work) -> Page:
         """Lets the work trim a few times."""
@@ -97,42 +108,29 @@ async def test_what_not_everybody_has_taken_stays_however_old_it_is(role: Role, 
     role.clock.advance(1_000 * DAY)
     if follower == "only one of two":
         await role.taken()
-        database = await open_database(role.location, "assurance")
-        await database.write(
-            lambda t: t.execute(
-                "INSERT INTO journal_follower VALUES ('second', 'sms', :i, 0)", {"i": role.journal.incarnation}
-            )
-        )
-        await database.close()
+        await note_taken(role.journal.database, "sms", "second", Position(role.journal.incarnation, 0))
     assert (await role.trims(trimmer(role))).first == 1
 
 
 async def test_a_position_in_a_stream_that_was_lost_trims_nothing_of_the_one_begun_anew(role: Role) -> None:
     await role.taken()
-    database = await open_database(role.location, "assurance")
-    await database.write(lambda t: t.execute("UPDATE journal_follower SET incarnation = 'lost'"))
-    await database.close()
+    await note_taken(role.journal.database, "sms", "assurance", Position("lost", 20))
     role.clock.advance(1_000 * DAY)
     assert (await role.trims(trimmer(role))).first == 1
 
 
-async def test_while_assurance_has_no_database_nothing_is_trimmed_and_nobody_stops(
-    role: Role, caplog: pytest.LogCaptureFixture
-) -> None:
-    role.clock.advance(1_000 * DAY)
-    task = asyncio.create_task(trimmer(role)())
-    await eventually(lambda: caplog.text.count("the journal is not trimmed") >= 2)
-    assert (await role.head()).first == 1
+async def test_trimming_opens_nobody_elses_database(role: Role) -> None:
     await role.taken()
-    role.clock.advance(100 * DAY)
+    role.clock.advance(31 * DAY)
+    for path in role.location.home.glob("assurance.db*"):
+        path.unlink()
+    assert (await role.trims(trimmer(role))).trimmed_to == 20
+    assert not list(role.location.home.glob("assurance.db*"))
 
-    async def trimmed() -> bool:
-        return (await role.head()).first != 1
 
-    await eventually(trimmed)
-    assert not task.done()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+async def test_while_nobody_says_what_they_have_taken_nothing_is_trimmed(role: Role) -> None:
+    role.clock.advance(1_000 * DAY)
+    assert (await role.trims(trimmer(role))).first == 1
 
 
 async def test_who_has_been_replaced_trims_no_more_and_ends(role: Role) -> None:

@@ -27,7 +27,7 @@ from prikkfri.assurance.store import add_outcomes
 from prikkfri.clock import Clock, ManualClock, SystemClock
 from prikkfri.config import Account, Canary, Config, Edge, Journal, Link, Remedy, Sms, SmsEdge, Tier
 from prikkfri.config import Assurance as AssuranceSettings
-from prikkfri.journal import Outcome, Page, open_journal, read_page
+from prikkfri.journal import Outcome, Page, Position, note_taken, open_journal, read_page
 from prikkfri.protocols import device_token
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.signin.service import load_keys
@@ -35,7 +35,7 @@ from prikkfri.simulation.installation import free_ports
 from prikkfri.sms.messages import Message
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.store import COLUMNS
-from prikkfri.storage import Database, Location, Transaction, open_database
+from prikkfri.storage import Database, Location, open_database
 from prikkfri.storage.keys import command_key
 from prikkfri.storage.sealing_keys import SealingKeyFiles
 from prikkfri.subscribers.store import write_subscriptions
@@ -194,16 +194,7 @@ async def test_a_working_role_drops_of_its_journal_what_is_old_and_taken(config:
         database, incarnation = await journal_of(now - days * 86_400)
         if days:
             await database.close()
-    others = await open_database(Location(config.home), "assurance")
-
-    async def follow(transaction: Transaction) -> None:
-        await transaction.execute(
-            "INSERT INTO journal_follower (follower, stream, incarnation, position) VALUES ('a', :s, :i, 2)",
-            {"s": name, "i": incarnation},
-        )
-
-    await others.write(follow)
-    await others.close()
+    await note_taken(database, name, "assurance", Position(incarnation, 2))
 
     async def trimmed() -> int:
         page = await read_page(database, name, 2)

@@ -52,6 +52,12 @@ PATHS = [
     Known("signin", "/capacity", "GET, HEAD", 401, cors=VIEWER),
     Known("signin", "/sign-in", "POST", 0, 8_192, FROM_VIEWER, cors=VIEWER),
     Known("signin", "/sign-out", "POST", 0, cors=VIEWER),
+    *(
+        Known(role, f"/journal/{role}", "GET, HEAD, POST", 401, 1_024, KEY)
+        for role in ("signin", "sms", "playout", "door")
+    ),
+    Known("signin", "/published/device-keys", "GET, HEAD", 401),
+    Known("door", "/published/pass-keys", "GET, HEAD", 401),
     Known("door", "/line", "GET, HEAD", cors=VIEWER),
     Known("door", "/steering", "GET, HEAD, POST", 401, 1_024, KEY, cors=VIEWER),
     Known("door", "/waiting", "GET, HEAD", 400, cors=VIEWER),

@@ -1,6 +1,7 @@
 """A journal over HTTP, through a real socket: the same follower, and peers that are wrong, slow, boundless or dead."""
 
 import asyncio
+import gzip
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +16,7 @@ from waiting import eventually
 
 from prikkfri.clock import ManualClock
 from prikkfri.errors import StorageError, StorageUnavailable
-from prikkfri.journal import Follower, Journal, JournalLimits, Outcome, Page, Source, open_journal, trim
+from prikkfri.journal import Follower, Journal, JournalLimits, Outcome, Page, Source, open_journal, taken_to, trim
 from prikkfri.journal.http import application, remote_source
 from prikkfri.storage import Location, Transaction, open_database
 
@@ -35,7 +36,7 @@ async def journal(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Journal]:
 
 @pytest.fixture
 async def url(journal: Journal) -> AsyncIterator[str]:
-    server = uvicorn.Server(uvicorn.Config(application(journal, KEY), port=0, log_config=None, lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(application(lambda: journal, KEY), port=0, log_config=None, lifespan="off"))
     serving = asyncio.create_task(server.serve())
     await eventually(lambda: server.started)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
@@ -46,7 +47,7 @@ async def url(journal: Journal) -> AsyncIterator[str]:
 @pytest.fixture
 async def inside(journal: Journal) -> AsyncIterator[httpx.AsyncClient]:
     """The same without a socket, for what does not depend on one."""
-    transport = httpx.ASGITransport(application(journal, KEY))
+    transport = httpx.ASGITransport(application(lambda: journal, KEY))
     async with httpx.AsyncClient(transport=transport, base_url="http://role") as client:
         yield client
 
@@ -68,7 +69,7 @@ async def test_a_follower_elsewhere_takes_everything_and_makes_room(
         took.extend(o.promise for o in page.outcomes)
 
     follower = Follower(own, name="assurance", take=take, alarm=alarms.append)
-    source = remote_source(client, url, KEY)
+    source = remote_source(client, url, lambda: KEY)
     for i in range(0, 60, 3):
         await journal.append(*(outcome(i + k) for k in range(3)))
         await follower.step("sms", source)
@@ -101,7 +102,7 @@ async def test_a_position_that_is_none_is_refused(inside: httpx.AsyncClient, aft
 
 async def test_a_wrong_key_is_said_without_telling_it(journal: Journal, url: str, client: httpx.AsyncClient) -> None:
     with pytest.raises(StorageUnavailable, match="answers 401") as error:
-        await remote_source(client, url, "a-secret")("sms", 0)
+        await remote_source(client, url, lambda: "a-secret")("sms", 0)
     assert "a-secret" not in str(error.value)
 
 
@@ -111,7 +112,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 async def source_of(answer: Answer, client: httpx.AsyncClient, limits: JournalLimits) -> tuple[Source, asyncio.Server]:
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    return remote_source(client, f"http://127.0.0.1:{port}", KEY, limits=limits), server
+    return remote_source(client, f"http://127.0.0.1:{port}", lambda: KEY, limits=limits), server
 
 
 def answering(head: bytes, body: bytes = b"", *, forever: bool = False) -> Answer:
@@ -196,10 +197,10 @@ async def test_an_answer_of_just_the_size_that_is_taken_is_taken(journal: Journa
     await journal.append(outcome(1), outcome(2))
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}) as client:
         size = len((await client.get(f"{url}/journal/sms")).content)
-        page = await remote_source(client, url, KEY, limits=JournalLimits(answer_bytes_max=size))("sms", 0)
+        page = await remote_source(client, url, lambda: KEY, limits=JournalLimits(answer_bytes_max=size))("sms", 0)
         assert page is not None and [o.promise for o in page.outcomes] == ["1", "2"]
         with pytest.raises(StorageError, match=f"more than {size - 1} bytes"):
-            await remote_source(client, url, KEY, limits=JournalLimits(answer_bytes_max=size - 1))("sms", 0)
+            await remote_source(client, url, lambda: KEY, limits=JournalLimits(answer_bytes_max=size - 1))("sms", 0)
 
 
 async def test_how_far_a_follower_has_come_is_what_it_asks_from_and_not_what_it_is_given(
@@ -207,7 +208,7 @@ async def test_how_far_a_follower_has_come_is_what_it_asks_from_and_not_what_it_
 ) -> None:
     """It has stored the one; the other may never arrive."""
     await journal.append(*(outcome(i) for i in range(5)))
-    source = remote_source(client, url, KEY)
+    source = remote_source(client, url, lambda: KEY)
     for after in (0, 3, 3):
         page = await source("sms", after)
         assert page is not None and page.last == 5
@@ -218,7 +219,7 @@ async def test_what_a_follower_took_of_a_lost_file_makes_no_room_in_the_one_that
     journal: Journal, url: str, client: httpx.AsyncClient
 ) -> None:
     await journal.append(outcome(1), outcome(2))
-    source = remote_source(client, url, KEY)
+    source = remote_source(client, url, lambda: KEY)
     for after in (3, 1_000, (1 << 63) - 1):
         page = await source("sms", after)
         assert page is not None and page.newest == 2 and page.outcomes == []
@@ -231,12 +232,12 @@ async def test_a_journal_that_cannot_be_read_says_come_again_and_what_was_taken_
     journal: Journal, url: str, client: httpx.AsyncClient
 ) -> None:
     await journal.append(outcome(1))
-    await remote_source(client, url, KEY)("sms", 1)
+    await remote_source(client, url, lambda: KEY)("sms", 1)
     await journal.database.close()
     answer = await client.get(f"{url}/journal/sms?after=0", headers={"Authorization": f"Bearer {KEY}"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     with pytest.raises(StorageUnavailable, match="answers 503"):
-        await remote_source(client, url, KEY)("sms", 0)
+        await remote_source(client, url, lambda: KEY)("sms", 0)
     assert journal.taken_to == 1
 
 
@@ -245,8 +246,114 @@ async def test_a_stream_that_the_role_does_not_write_is_not_there(
 ) -> None:
     """Also where its tables hold one, as after a move."""
     await move_in(journal.database)
-    source = remote_source(client, url, KEY)
+    source = remote_source(client, url, lambda: KEY)
     assert await source("neighbour", 0) is None
     page = await source("sms", 0)
     assert page is not None and page.newest == 0
     assert journal.taken_to == 0
+
+
+# How far a follower has come, and what is small on the way.
+
+
+def bearer(key: str = KEY) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+async def test_what_a_follower_says_it_has_stored_is_kept_beside_the_stream(
+    journal: Journal, inside: httpx.AsyncClient
+) -> None:
+    """The last word holds, also when it is less: its database may have been restored."""
+    await journal.append(*(outcome(i) for i in range(9)))
+
+    async def told(position: int, follower: str = "assurance", incarnation: str = journal.incarnation) -> int:
+        document = {"follower": follower, "incarnation": incarnation, "position": position}
+        answer = await inside.post("/journal/sms", json=document, headers=bearer())
+        assert answer.status_code == 204, answer.text
+        return await taken_to(journal.database, "sms", incarnation=journal.incarnation)
+
+    assert await taken_to(journal.database, "sms", incarnation=journal.incarnation) == 0
+    assert [await told(at) for at in (4, 9, 9, 6)] == [4, 9, 9, 6]
+    groups = journal.database.counters.groups
+    assert await told(6) == 6 and journal.database.counters.groups == groups  # nothing new is no write
+    assert await told(2, "second") == 2
+    assert await told(8, "second", "a lost one") == 0
+
+
+@pytest.mark.parametrize(
+    ("document", "status"),
+    [
+        ({"follower": "a", "incarnation": "i", "position": -1}, 400),
+        ({"follower": "a", "incarnation": "i", "position": 1 << 63}, 400),
+        ({"follower": "a", "incarnation": "i"}, 400),
+        ({"follower": "", "incarnation": "i", "position": 1}, 400),
+        ({"follower": "a\0", "incarnation": "i", "position": 1}, 400),
+        ({"follower": "a", "incarnation": "i", "position": 1, "more": 1}, 400),
+        ([], 400),
+        ({"follower": "a" * 2_000, "incarnation": "i", "position": 1}, 413),
+    ],
+)
+async def test_what_is_no_position_is_not_kept(
+    journal: Journal, inside: httpx.AsyncClient, document: object, status: int
+) -> None:
+    assert (await inside.post("/journal/sms", json=document, headers=bearer())).status_code == status
+    assert await taken_to(journal.database, "sms", incarnation=journal.incarnation) == 0
+    good = {"follower": "a", "incarnation": "i", "position": 1}
+    assert (await inside.post("/journal/sms", json=good, headers=bearer("x"))).status_code == 401
+    assert (await inside.post("/journal/other", json=good, headers=bearer())).status_code == 404
+
+
+async def test_a_journal_that_is_not_open_yet_says_come_again() -> None:
+    transport = httpx.ASGITransport(application(lambda: None, KEY))
+    async with httpx.AsyncClient(transport=transport, base_url="http://role") as client:
+        for method in ("GET", "POST"):
+            document = {"follower": "a", "incarnation": "i", "position": 1}
+            answer = await client.request(method, "/journal/sms", json=document, headers=bearer())
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+
+
+async def test_a_page_goes_compressed_to_whoever_can_read_it(journal: Journal, url: str) -> None:
+    await journal.append(*(outcome(i) for i in range(2_000)))
+    sizes = {}
+    async with httpx.AsyncClient(headers=bearer()) as client:
+        for coding in ("identity", "gzip"):
+            async with client.stream("GET", f"{url}/journal/sms", headers={"accept-encoding": coding}) as answer:
+                assert answer.headers.get("content-encoding", "identity") == coding
+                sizes[coding] = len(b"".join([chunk async for chunk in answer.aiter_raw()]))
+        page = await remote_source(client, url, lambda: KEY)("sms", 0)
+        assert page is not None and [o.promise for o in page.outcomes] == [str(i) for i in range(2_000)]
+        with pytest.raises(StorageError, match="more than 20000 bytes"):  # of which less than that came
+            await remote_source(client, url, lambda: KEY, limits=JournalLimits(answer_bytes_max=20_000))("sms", 0)
+    assert sizes["gzip"] * 4 < sizes["identity"] and sizes["gzip"] < 20_000
+
+
+ZIPPED = b"HTTP/1.1 200 OK\r\nContent-Type: application/msgpack\r\nContent-Encoding: gzip\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [(b"rubbish", "unreadable answer"), (gzip.compress(b"x" * 5_000)[:-9], "it breaks off"),
+     (gzip.compress(b"x" * 5_000_000), "more than 1000000 bytes"), (gzip.compress(b"no msgpack"), "unreadable")],
+)  # fmt: skip
+async def test_what_is_compressed_wrongly_is_refused(client: httpx.AsyncClient, body: bytes, said: str) -> None:
+    source, server = await source_of(answering(ZIPPED, body), client, JournalLimits(answer_bytes_max=1_000_000))
+    with pytest.raises(StorageError, match=said):
+        await source("sms", 0)
+    server.close()
+    await server.wait_closed()
+
+
+async def test_one_of_several_processes_of_a_role_answers_for_its_own_stream(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    database = await open_database(Location(tmp_path), "sms")
+    journal = await open_journal(database, stream="sms/b", clock=clock)
+    await journal.append(outcome(1))
+    transport = httpx.ASGITransport(application(lambda: journal, KEY))
+    async with httpx.AsyncClient(transport=transport, base_url="http://role") as client:
+        source = remote_source(client, "http://role", lambda: KEY)
+        page = await source("sms/b", 0)
+        assert page is not None and page.newest == 1
+        for other in ("sms", "sms/a"):
+            assert await source(other, 0) is None
+    await database.close()

@@ -1,6 +1,7 @@
 """When the machine below fails: what is acknowledged is kept, what is refused is not, and the next write works."""
 
 import asyncio
+import random
 import stat
 import tempfile
 import threading
@@ -469,6 +470,77 @@ async def test_a_server_that_was_restarted_between_writes_is_not_noticed(wired: 
         await wired.write(half)
     await wired.write(lambda t: insert(t, 2))
     assert await ids(wired) == [1, 2], "the first transaction on a new connection is one, too"
+
+
+async def test_whatever_is_cut_off_at_any_moment_is_kept_as_it_was_told(wired: Database, postgres_url: str) -> None:
+    """Connections end again and again, in the midst of works, reads and commits: no answer was wrong."""
+    told: dict[int, bool] = {}
+    over = asyncio.Event()
+
+    async def write(first: int) -> None:
+        for number in range(first, first + 10_000):
+            if over.is_set():
+                return
+            try:
+                await wired.write(lambda t, number=number: insert(t, number))  # type: ignore[misc]
+                told[number] = True
+            except StorageUnavailable:
+                told[number] = False
+
+    async def read() -> None:
+        while not over.is_set():
+            known = {number for number, kept in told.items() if kept}
+            with suppress(StorageUnavailable):
+                assert known <= set(await ids(wired))
+
+    async def cut() -> None:
+        lots = random.Random(7)
+        for _ in range(60):
+            await hang_up(postgres_url)
+            await asyncio.sleep(lots.uniform(0.0, 0.03))
+        over.set()
+
+    await asyncio.gather(cut(), *(write(first * 10_000) for first in range(4)), read(), read())
+    assert set(await ids(wired)) == {number for number, kept in told.items() if kept}
+    assert sum(told.values()) > 20 and len(told) > sum(told.values())  # both ends were seen
+
+
+async def test_a_long_read_holds_no_short_one_up(wired: Database, postgres_url: str) -> None:
+    """And no more are open than may be, nor any when it is closed."""
+    limits = StorageLimits()
+    began, gone_on = asyncio.Event(), asyncio.Event()
+
+    async def long(queries: Queries) -> None:
+        await queries.fetch("SELECT 1")
+        began.set()
+        await gone_on.wait()
+
+    reading = asyncio.create_task(wired.read(long))
+    await began.wait()
+    assert await ids(wired) == []
+    gone_on.set()
+    await reading
+    await asyncio.gather(*(wired.read(lambda q: q.fetch("SELECT pg_sleep(0.05)")) for _ in range(20)))
+
+    async def readers() -> int:
+        async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
+            found = await connection.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name LIKE 'prikkfri%'"
+            )
+            [count] = await found.fetchone() or (0,)
+        return int(count)
+
+    assert 2 < await readers() <= limits.readers_max + 1  # and the writer
+    late = asyncio.create_task(wired.read(lambda q: q.fetch("SELECT pg_sleep(0.3)")))
+    await asyncio.sleep(0)
+    await wired.close()
+    await asyncio.gather(late, return_exceptions=True)
+
+    async def none() -> bool:
+        return await readers() == 0
+
+    await eventually(none, what="every connection to be closed")
 
 
 async def test_a_work_that_hides_an_error_is_not_taken_for_committed(wired: Database) -> None:

@@ -19,6 +19,8 @@ BODY_BYTES_MAX = 64 << 20
 class HttpReply:
     status: int
     body: bytes
+    date: str = ""
+    """When its machine says that this was, to the second (RFC 9110, 6.6.1)."""
 
     @property
     def document(self) -> Any:
@@ -52,7 +54,7 @@ def ask_role(
         kind = {} if body is None else {"Content-Type": "application/json"}
         connection.request(method, path, body=content, headers={**kind, **(headers or {})})
         answer = connection.getresponse()
-        return HttpReply(answer.status, answer.read(BODY_BYTES_MAX))
+        return HttpReply(answer.status, answer.read(BODY_BYTES_MAX), answer.getheader("date", ""))
     except http.client.HTTPException as error:
         raise RemoteProtocolError(f"{url} does not speak HTTP: {type(error).__name__}") from None
     finally:

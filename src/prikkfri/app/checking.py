@@ -11,23 +11,36 @@ import socket
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from prikkfri.app.asking import ask_role
+from prikkfri.app.internal_network import Identity
 from prikkfri.app.limits import smpp_connections_for
 from prikkfri.app.locks import lock_holder
 from prikkfri.app.ports import Listener, listener
+from prikkfri.app.published import heard_at
 from prikkfri.clock import Clock
 from prikkfri.config import ROLES, Channel, Config, Sms
-from prikkfri.errors import InDoubt, ProtocolError, StorageError
+from prikkfri.errors import InDoubt, ProtocolError, StorageError, UsageError
 from prikkfri.journal import last_written_at
 from prikkfri.sms.binding import promised_too_many
 from prikkfri.storage import Location, open_reader
+from prikkfri.storage.certificates import machine_file, read_certificate
+from prikkfri.storage.keys import made_command_key
 from prikkfri.storage.opening import AREAS, migrations_missing
 
 FREE_BYTES_MIN = 1_000_000_000
 CLOCK_BEHIND_SECONDS_MAX = 2.0
 ANSWER_SECONDS_MAX = 2.0
+SKEW_SECONDS_MAX = 5.0
+"""Between two machines: outcomes of one are put in order with those of the other."""
+DATE_SECONDS = 2.0
+"""A role tells the time in whole seconds, and anew every second: it is so much later at most."""
+COMMANDED_AT = {"signin": "/capacity", "sms": "/capacity", "playout": "/standings", "door": "/steering"}
+"""What changes nothing and needs the key."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,8 @@ async def check(
         asyncio.to_thread(_smpp_port, config.home, config.roles.sms.smpp_port),
     )
     found.append(_smpp_connections(config.sms, smpp_connections_max))
+    if config.roles.span_machines:
+        found += await _machines(config, clock)
     return found
 
 
@@ -85,7 +100,8 @@ def _disk(home: Path, free_bytes_min: int) -> Finding:
 
 
 def _keys(home: Path) -> Finding:
-    files = sorted((home / "keys").glob("*")) if (home / "keys").is_dir() else []
+    files = [*sorted((home / "keys").glob("*")), *(home / "tls" / name for name in ("ca.key", "machine.pem"))]
+    files = [file for file in files if file.exists()]
     if not files:
         return Finding("keys", True, "none yet; each role makes its own at first start")
     loose = [file.name for file in files if stat.S_IMODE(file.stat().st_mode) & 0o077]
@@ -185,6 +201,69 @@ def _health(port: int) -> str | None:
         return None
     except (OSError, ProtocolError, ValueError, KeyError, TypeError):
         return ""
+
+
+async def _machines(config: Config, clock: Clock) -> list[Finding]:
+    """This machine's certificate, and each role that is reached by one: whether it is, its clock, and what it takes."""
+    try:
+        identity = Identity(config.home, clock)
+    except UsageError as error:
+        return [Finding("certificate", False, str(error))]
+    certificate = read_certificate(machine_file(config.home))
+    names = certificate.names if certificate else ()
+    until = f"of {', '.join(names)}; {(identity.expires_at - clock.now()) / 86_400:.0f} days left"
+    troubles = identity.troubles()
+    found = [Finding("certificate", not troubles, troubles[0] if troubles else until)]
+    elsewhere = [role for role in ROLES if config.roles.edge(role).tls_port]
+    return found + await asyncio.gather(
+        *(asyncio.to_thread(_reached, config, clock, identity, role, names) for role in elsewhere)
+    )
+
+
+def _reached(config: Config, clock: Clock, identity: Identity, role: str, names: Sequence[str]) -> Finding:
+    url, subject = config.roles.edge(role).internal, f"reach {role}"
+    began = clock.now()
+    try:
+        answer = ask_role(url, "GET", "/health", seconds=ANSWER_SECONDS_MAX, tls=identity.client)
+        document = answer.document
+        told, troubles = str(document["role"]), [str(each) for each in document.get("troubles", ())]
+    except (OSError, ProtocolError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if urlsplit(url).hostname in names and not lock_holder(config.home, role):
+            return Finding(subject, True, f"{url} is this machine, on which it does not run")
+        return Finding(subject, False, f"{url} does not answer ({error or type(error).__name__}); does it run there?")
+    took = clock.now() - began
+    if told != role:
+        return Finding(subject, False, f"{url} is {told}; mend `roles.{role}.internal_url`")
+    said = [f"{url} in {took * 1_000:.0f} ms"]
+    wrong = [f"it says: {each}" for each in troubles]
+    try:
+        skew = parsedate_to_datetime(answer.date).timestamp() + DATE_SECONDS / 2 - (began + took / 2)
+    except (ValueError, TypeError):
+        said.append("its clock is not known")
+    else:
+        off = f"its clock is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}"
+        said.append(off if abs(skew) > DATE_SECONDS else "its clock is ours")
+        if abs(skew) > SKEW_SECONDS_MAX:
+            wrong.append(f"{off}; set the wrong one")
+    if path := COMMANDED_AT.get(role):
+        key = made_command_key(config.home, role)
+        taken = key is not None and _is_taken(url, path, key, identity)
+        if key is not None:
+            said.append("it takes our commands" if taken else "it takes none of our commands")
+        if key is not None and not taken:
+            wrong.append(f"keys/{role}-command.key is not its own; copy it anew (prikkfri keys machine --out)")
+    if at := heard_at(config.home, role):
+        said.append(f"what it publishes was heard {max(clock.now() - at, 0):.0f} s ago")
+    return Finding(subject, not wrong, "; ".join([*said, *wrong]))
+
+
+def _is_taken(url: str, path: str, key: str, identity: Identity) -> bool:
+    headers = {"Authorization": f"Bearer {key}"}
+    try:
+        answer = ask_role(url, "GET", path, seconds=ANSWER_SECONDS_MAX, headers=headers, tls=identity.client)
+    except (OSError, ProtocolError):
+        return False
+    return answer.status != HTTPStatus.UNAUTHORIZED
 
 
 def _smpp_connections(sms: Sms, connections_max: int) -> Finding:

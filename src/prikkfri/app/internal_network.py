@@ -4,7 +4,6 @@ Each machine shows the certificate that the installation's own authority has sig
 authority; who has none is not heard at all. Commands carry their key beside that, as on one machine.
 """
 
-import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Coroutine
@@ -76,7 +75,7 @@ class Identity:
         while True:
             await self._clock.sleep(self._limits.certificate_read_seconds)
             try:
-                if await asyncio.to_thread(self.refresh):
+                if self.refresh():  # in no thread: a handshake on the loop would meet a certificate without its key
                     log.info("the certificate of this machine is a new one")
                 broken = ""
             except UsageError as error:

@@ -21,8 +21,13 @@ class AppLimits:
     crash_loop_ends: int = 4
     """So many ends within `crash_loop_seconds` are called a crash loop."""
     crash_loop_seconds: float = 60.0
-    certificate_read_seconds: float = 10.0
+    certificate_read_seconds: float = 2.0
     """How often it is seen whether this machine's certificate is a new one."""
+    published_read_seconds: float = 2.0
+    """How often another machine is asked for its public keys and revocations."""
+    published_seconds_max: float = 5.0
+    published_age_seconds_max: float = 120.0
+    """What was not heard for so long is called old; it stays in force."""
     mended_asked_seconds: float = 30.0
     """From one try to the next of a program that a person has to mend first."""
 

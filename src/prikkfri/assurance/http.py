@@ -68,6 +68,11 @@ class RoleClient:
         except msgspec.DecodeError:
             return ()
 
+    async def report_taken(self, role: str, stream: str, incarnation: str, position: int) -> str:
+        """Tells a role how much of its journal is stored here; returns what went wrong, empty when it was noted."""
+        document = {"follower": "assurance", "incarnation": incarnation, "position": position}
+        return await self._command("POST", role, f"/journal/{stream}", msgspec.json.encode(document))
+
     async def publish(self, document: bytes) -> str:
         """Hands the summary to the status role; returns what went wrong, empty when it was taken."""
         return await self._command("PUT", "status", "/publish", document)

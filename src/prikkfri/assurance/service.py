@@ -43,7 +43,7 @@ from prikkfri.assurance.status import Statement
 from prikkfri.clock import Clock
 from prikkfri.config import Assurance as Settings
 from prikkfri.errors import InDoubt, StorageError
-from prikkfri.journal import Follower, Outcome, Page, Source, taken_to
+from prikkfri.journal import Follower, Outcome, Page, Source, role_of, taken_to
 from prikkfri.storage import Database, Transaction
 
 log = logging.getLogger("prikkfri.assurance")
@@ -58,6 +58,7 @@ SILENT_SECONDS = 5.0
 """A role that is started anew is silent for less."""
 ERASE_SECONDS = 600.0
 DAY_SECONDS = 86_400
+TAKEN_REPORTED_SECONDS = 10.0
 ALARMS_PENDING_MAX = 1_000
 ALARMS_SHOWN_MAX = 50
 OUTCOMES_SHOWN_MAX = 200
@@ -131,8 +132,20 @@ class Assurance:
             tasks.create_task(self._follow_controls(), name="controls")
             tasks.create_task(self._follow_programmes(), name="programmes")
             tasks.create_task(self._erase(), name="erase")
+            tasks.create_task(self._report_taken(), name="report taken")
 
     # Following.
+
+    async def _report_taken(self) -> None:
+        while True:
+            await asyncio.sleep(TAKEN_REPORTED_SECONDS)
+            await self.report_taken()
+
+    async def report_taken(self) -> None:
+        """Tells each role how much of its journal is stored here, so that it may drop that; who is away hears later."""
+        for stream, at in list(self._follower.committed.items()):
+            if trouble := await self._neighbours.report_taken(role_of(stream), stream, at.incarnation, at.position):
+                log.debug("stream %s: %s", stream, trouble)
 
     async def _follow(self, stream: str) -> None:
         while True:

@@ -97,6 +97,31 @@ def make_machine(
         )
 
 
+@commands.command("rotate")
+def rotate_key(
+    name: Annotated[str, typer.Argument(metavar="KEY", help="Such as door-playback, or signin-command.")],
+    home: Home = HOME,
+    config: ConfigFile = None,
+) -> None:
+    """Have the role that owns a key take a new one up, without a pause."""
+    from prikkfri.app.command_keys import owned_keys
+    from prikkfri.storage.keys import SIGNING_KEYS, make_next_key
+    from prikkfri.storage.limits import LIMITS
+
+    configuration(home, config)
+    known = [*SIGNING_KEYS, *(f"{key}-command" for role in ROLES for key in owned_keys(role))]
+    if name not in known:
+        raise UsageError(f"{name}: no such key is changed like this; there are {', '.join(known)}")
+    make_next_key(home, name)
+    if name in SIGNING_KEYS:
+        seconds = f"{LIMITS.key_published_seconds:.0f} s"
+        console.print(f"{SIGNING_KEYS[name][1]} publishes it now, and signs with it {seconds} later.", soft_wrap=True)
+        console.print("What the key before it has signed is good until it ends.", style="dim", soft_wrap=True)
+    else:
+        console.print("It is taken from now on, and the one before it until the next is made.", soft_wrap=True)
+        console.print("Other machines get it by `prikkfri keys machine --only ROLE,... --out DIR`.", style="dim")
+
+
 def _hosts_of(settings: Config, roles: Sequence[str]) -> list[str]:
     edges = [settings.roles.edge(role) for role in roles]
     return list(dict.fromkeys(urlsplit(edge.internal).hostname or "" for edge in edges if edge.tls_port))
@@ -104,11 +129,13 @@ def _hosts_of(settings: Config, roles: Sequence[str]) -> list[str]:
 
 def share_keys(home: Path, out: Path, roles: Sequence[str]) -> list[str]:
     """Copies into another home what roles there prove themselves with, and nothing else; returns the names."""
+    from prikkfri.app.published import PLACES, READ, reading_key
     from prikkfri.app.roles import CALLED
     from prikkfri.storage.keys import command_key, write_whole
 
     owners = [owner for role in roles for owner in (role, *CALLED.get(role, ()))]
-    names = list(dict.fromkeys([*owners, *(["canaries"] if "sms" in roles else [])]))
+    read = [reading_key(of) for role in roles for of in (role, *READ.get(role, ())) if of in PLACES]
+    names = list(dict.fromkeys([*owners, *read, *(["canaries"] if "sms" in roles else [])]))
     for name in names:
         write_whole(out / "keys" / f"{name}-command.key", command_key(home, name).encode(), mode=0o600)
     return names

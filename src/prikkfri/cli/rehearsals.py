@@ -1,5 +1,6 @@
 """Staging an incident against real roles."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from enum import StrEnum
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
     from prikkfri.simulation.report import Check
 
 commands = typer.Typer(help="Stage an incident against real roles.", rich_markup_mode=None)
+
+
+Database = Annotated[
+    str,
+    typer.Option(
+        help="postgresql://... instead of SQLite: a database of its own there, or that of the demo in --home."
+    ),
+]
 
 
 class FaultName(StrEnum):
@@ -53,6 +62,7 @@ def rehearse_kickoff_command(
     json_file: JsonFile = None,
     report_file: Annotated[Path | None, typer.Option("--report", help="Write the evening as one HTML page.")] = None,
     home: Annotated[Path | None, typer.Option(help="A demo that runs (default: an installation of its own).")] = None,
+    database: Database = "",
     without: Annotated[str, typer.Option(help=f"Switch a mechanism off: {', '.join(mechanisms.KICKOFF)}.")] = "",
 ) -> None:
     """Stage a kick-off whose sign-in fails, against real roles, and hold the account against the truth."""
@@ -66,20 +76,20 @@ def rehearse_kickoff_command(
     )
     refuse_switching_off(home, without)
     mechanism = mechanism_of(mechanisms.KICKOFF, without)
-    if home is not None:
-        configuration(home, None)
+    database = database_of(home, database)
     refuse_unwritable(json_file, "--json")
     refuse_unwritable(report_file, "--report")
     import asyncio
 
     from prikkfri.simulation.rehearsing import rehearse_kickoff, report_of_kickoff
 
-    staging = rehearse_kickoff(plan, say=progress_since_now(), home=home, without=mechanism)
+    staging = rehearse_kickoff(plan, say=progress_since_now(), home=home, without=mechanism, database=database)
     result, checks, truth, told = asyncio.run(staging)
     again = f"prikkfri rehearse kickoff --fault {fault.value} --inside {inside} --outside {outside}"
     again += f" --rush {rush}" if fault is FaultName.crowd else ""
     again += f" --seconds {seconds:g} --seed {seed}"
     again += (f" --home {home}" if home else "") + (f" --without {without}" if without else "")
+    again += f" --database {shown_url(database)}" if database else ""
     if report_file is not None:
         zone = ZoneInfo((configuration(home, None) if home else Config()).streaming.timezone)
         page = report_of_kickoff(truth, told, result, checks, again=again, zone=zone)
@@ -96,6 +106,7 @@ def rehearse_misdelivery_command(
     seed: Annotated[int, typer.Option(help="Of everything that is drawn by lot.")] = 1,
     small: Annotated[bool, typer.Option("--small", help="Fewer phones, under a minute.")] = False,
     home: Annotated[Path | None, typer.Option(help="A demo that runs (default: an installation of its own).")] = None,
+    database: Database = "",
     without: Annotated[str, typer.Option(help=f"Switch a mechanism off: {', '.join(mechanisms.MISDELIVERY)}.")] = "",
     json_file: JsonFile = None,
     report_file: Annotated[Path | None, typer.Option("--report", help="Write the evening as one HTML page.")] = None,
@@ -103,8 +114,7 @@ def rehearse_misdelivery_command(
     """Stage a partner that hands messages to strangers, and hold the account against the truth."""
     refuse_switching_off(home, without)
     mechanism = mechanism_of(mechanisms.MISDELIVERY, without)
-    if home is not None:
-        configuration(home, None)
+    database = database_of(home, database)
     refuse_unwritable(json_file, "--json")
     refuse_unwritable(report_file, "--report")
     import asyncio
@@ -113,10 +123,11 @@ def rehearse_misdelivery_command(
     from prikkfri.simulation.rehearsing import rehearse_misdelivery, report_of_misdelivery
 
     plan = replace(misdelivery.SMALL if small else misdelivery.Plan(), fault=fault, seed=seed)
-    staging = rehearse_misdelivery(plan, say=progress_since_now(), home=home, without=mechanism)
+    staging = rehearse_misdelivery(plan, say=progress_since_now(), home=home, without=mechanism, database=database)
     result, checks, truth, told, seen = asyncio.run(staging)
     again = f"prikkfri rehearse misdelivery{' --small' if small else ''}{'' if fault else ' --no-fault'} --seed {seed}"
     again += (f" --home {home}" if home else "") + (f" --without {without}" if without else "")
+    again += f" --database {shown_url(database)}" if database else ""
     if report_file is not None:
         zone = ZoneInfo((configuration(home, None) if home else Config()).streaming.timezone)
         page = report_of_misdelivery(truth, told, seen, result, checks, again=again, zone=zone)
@@ -125,6 +136,16 @@ def rehearse_misdelivery_command(
         write_json(asdict(result), json_file)
     say_checks(checks, again)
     raise typer.Exit(0 if result.passed else 1)
+
+
+def database_of(home: Path | None, named: str) -> str:
+    """Where a demo in `home` has its databases, as its own settings say it; a rehearsal of its own goes by no other."""
+    return named if home is None else named or configuration(home, None).storage.url
+
+
+def shown_url(database: str) -> str:
+    """As it may be printed, without a password."""
+    return re.sub(r"\bpassword=[^\s&]+", "password=...", re.sub(r"(://[^:/@]*):[^@/]*@", r"\1@", database))
 
 
 def refuse_switching_off(home: Path | None, without: str) -> None:

@@ -141,7 +141,8 @@ class Door:
         self._keys = keys
         self._zone = ZoneInfo(config.streaming.timezone)
         self._clock = clock
-        self._pass_keys = jwt.read_jwks(read_public_keys(config.home, "pass"))
+        self._pass_keys: jwt.PublicKeys = {}
+        self.read_pass_keys()
         self._ask_capacity = ask_capacity
         self._timing = timing
         self._lag_s = 0.0
@@ -432,6 +433,10 @@ class Door:
             self._outcome("sign-in", "asked", device=admission.device, promise=admission.promise, time=asked_at)
         self._tell_return(admission, now)
         return Admitted(text, admission.expires_at)
+
+    def read_pass_keys(self) -> None:
+        """Knows the passes of its own keys, of the next one too. Raises `StorageError`."""
+        self._pass_keys = jwt.read_jwks(read_public_keys(self._home, "pass"))
 
     def _tell_return(self, admission: Pass, now: float) -> None:
         """That they are back without an answer, whatever signin has answered to a try before that."""

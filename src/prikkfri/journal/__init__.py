@@ -1,6 +1,16 @@
 """What each customer asked for and got: outcomes in streams without gaps, and those who follow them."""
 
-from prikkfri.journal.following import Follower, Page, Source, last_written_at, read_page, taken_to
+from prikkfri.journal.following import (
+    Follower,
+    Page,
+    Position,
+    Source,
+    last_written_at,
+    note_taken,
+    read_page,
+    role_of,
+    taken_to,
+)
 from prikkfri.journal.limits import JournalLimits
 from prikkfri.journal.outcomes import Outcome
 from prikkfri.journal.writing import Journal, Point, Spool, open_journal, trim
@@ -12,11 +22,14 @@ __all__ = [
     "Outcome",
     "Page",
     "Point",
+    "Position",
     "Source",
     "Spool",
     "last_written_at",
+    "note_taken",
     "open_journal",
     "read_page",
+    "role_of",
     "taken_to",
     "trim",
 ]

@@ -38,6 +38,11 @@ class Page:
     overflowed: int
 
 
+def role_of(stream: str) -> str:
+    """Who writes it: a role by its name, or one process of several by `role/instance`."""
+    return stream.partition("/")[0]
+
+
 Source = Callable[[str, int], Awaitable[Page | None]]
 """Reads a page of a stream after a position; None when the stream does not exist. Raises `StorageError`."""
 
@@ -134,6 +139,8 @@ class Follower:
         self._take = take
         self._alarm = alarm
         self._positions: dict[str, Position] = {}
+        self.committed: dict[str, Position] = {}
+        """By stream, how far it has come: what is stored, and so may be trimmed as far as this follower goes."""
 
     async def step(self, stream: str, source: Source) -> int:
         """Takes one page; returns the number of outcomes taken (0: nothing new, or no such stream yet).
@@ -143,6 +150,7 @@ class Follower:
         at = self._positions.pop(stream, None)  # known again when this step has succeeded
         if at is None:
             at = await self._database.write(lambda transaction: self._registered(transaction, stream))
+        self.committed[stream] = at
         after = at.position
         page = await source(stream, after)
         if page is not None and at.incarnation not in ("", page.incarnation):
@@ -171,7 +179,7 @@ class Follower:
                     await self._take(transaction, stream, page)
 
             await self._database.write(work)
-        self._positions[stream] = now_at
+        self._positions[stream] = self.committed[stream] = now_at
         return len(page.outcomes)
 
     async def _registered(self, transaction: Transaction, stream: str) -> Position:
@@ -224,6 +232,29 @@ async def taken_to(followers: Database, stream: str, *, incarnation: str) -> int
         return lowest
 
     return await followers.read(work)
+
+
+async def note_taken(database: Database, stream: str, follower: str, at: Position) -> None:
+    """Keeps, beside the stream itself, how far a follower elsewhere says that it has come; the last word holds.
+
+    A follower whose database was restored has taken less than it had. Raises `StorageError`, `InDoubt`.
+    """
+    key = {"follower": follower, "stream": stream}
+    known = await database.read(
+        lambda queries: queries.fetch_one(
+            "SELECT incarnation, position FROM journal_follower WHERE follower = :follower AND stream = :stream", key
+        )
+    )
+    if known is not None and Position(*known) == at:
+        return
+    await database.write(
+        lambda transaction: transaction.execute(
+            "INSERT INTO journal_follower (follower, stream, incarnation, position)"
+            " VALUES (:follower, :stream, :incarnation, :position) ON CONFLICT (follower, stream)"
+            " DO UPDATE SET incarnation = excluded.incarnation, position = excluded.position",
+            {**key, "incarnation": at.incarnation, "position": at.position},
+        )
+    )
 
 
 async def last_written_at(database: Database) -> float:

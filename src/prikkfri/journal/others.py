@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from prikkfri.clock import Clock
-from prikkfri.errors import StorageError, StorageUnavailable
+from prikkfri.errors import StorageError, StorageUnavailable, StorageUnmade
 from prikkfri.journal.following import Page, read_page
 from prikkfri.storage import Database
 
@@ -41,6 +41,9 @@ class OthersArea:
                 self._opened_at = self._clock.monotonic()
             try:
                 return await work(self._reader)
+            except StorageUnmade:  # on a server an area is there to be opened before its role has made it
+                await self._close()
+                return None
             except StorageError:
                 await self._close()
                 raise

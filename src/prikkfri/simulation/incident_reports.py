@@ -4,11 +4,11 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from prikkfri.app.process import python
 from prikkfri.errors import PrikkfriError
+from prikkfri.simulation.installation import BorrowedInstallation, Installation
 
 COMMAND_SECONDS_MAX = 60.0
 
@@ -23,20 +23,20 @@ class IncidentReport:
     credits: Sequence[dict[str, Any]]
 
 
-async def read_incidents(home: Path, service: str) -> list[dict[str, Any]]:
+async def read_incidents(installation: Installation | BorrowedInstallation, service: str) -> list[dict[str, Any]]:
     """Its incidents of a service, the oldest first."""
-    found = await _command(home, "incidents") or []  # without assurance there is no account at all
+    found = await _command(installation, "incidents") or []  # without assurance there is no account at all
     return [incident for incident in reversed(found) if incident["service"] == service]
 
 
-async def read_reports(home: Path, service: str) -> list[IncidentReport]:
+async def read_reports(installation: Installation | BorrowedInstallation, service: str) -> list[IncidentReport]:
     """All that it says of its incidents of a service, the oldest first."""
     told = []
-    for incident in await read_incidents(home, service):
+    for incident in await read_incidents(installation, service):
         shown, affected, credits = await asyncio.gather(
-            _command(home, "incidents", "show", incident["id"]),
-            _command(home, "affected", incident["id"]),
-            _command(home, "credits", incident["id"]),
+            _command(installation, "incidents", "show", incident["id"]),
+            _command(installation, "affected", incident["id"]),
+            _command(installation, "credits", incident["id"]),
         )
         told.append(
             IncidentReport(shown["incident"], shown["answers"], affected or {"hits": [], "asked": 0}, credits or [])
@@ -44,10 +44,11 @@ async def read_reports(home: Path, service: str) -> list[IncidentReport]:
     return told
 
 
-async def _command(home: Path, *arguments: str) -> Any:
+async def _command(installation: Installation | BorrowedInstallation, *arguments: str) -> Any:
     """The JSON that a command prints; None when it has nothing to show."""
     process = await asyncio.create_subprocess_exec(
-        *python(["-m", "prikkfri", *arguments, "--json", "-", "--home", str(home)]),
+        *python(["-m", "prikkfri", *arguments, "--json", "-", "--home", str(installation.home)]),
+        env=installation.environment(),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, errors = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS_MAX)

@@ -46,7 +46,7 @@ def ports_section(ports: Sequence[int]) -> str:
     return "\n".join(lines).replace("[roles.sms]", f"[roles.sms]\nsmpp_port = {ports[len(ROLES)]}") + "\n"
 
 
-def _without_ours(environment: Mapping[str, str]) -> dict[str, str]:
+def without_ours(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("PRIKKFRI_")}
 
 
@@ -69,6 +69,10 @@ class Installation:
     def configuration(self) -> Config:
         return load(self.home, file=None, environment=self.settings, demo=True)
 
+    def environment(self) -> dict[str, str]:
+        """What its roles, and commands that ask it, are given: nothing of whoever's shell it was started from."""
+        return without_ours(os.environ) | dict(self.settings)
+
     async def start(self, roles: Sequence[str] = ROLES) -> None:
         """Starts roles and waits until they serve. Raises `PrikkfriError` with the role that does not."""
         await asyncio.gather(*(self._start_role(role) for role in roles))
@@ -83,7 +87,7 @@ class Installation:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
-                env=_without_ours(os.environ) | dict(self.settings),
+                env=self.environment(),
                 start_new_session=True,  # uvloop knows no process_group
             )
         self._running[name] = _Process(arguments, process)
@@ -142,6 +146,11 @@ class Installation:
         await self.start_program(role, ["-m", "prikkfri.app", role, "--home", str(self.home), "--demo"])
 
 
+def stored_at(database: str) -> dict[str, str]:
+    """The setting of an installation whose databases are there; none: in its home."""
+    return {"PRIKKFRI_STORAGE_URL": database} if database else {}
+
+
 @dataclass
 class BorrowedInstallation:
     """A Prikkfri that runs already, under its own supervisor: its roles can be hurt, and are given back.
@@ -150,11 +159,16 @@ class BorrowedInstallation:
     """
 
     home: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What it was started with beside its file: where its databases are."""
     _harming: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _frozen: dict[str, int] = field(default_factory=dict)
 
     def configuration(self) -> Config:
-        return load(self.home, file=None, environment={}, demo=True)
+        return load(self.home, file=None, environment=self.settings, demo=True)
+
+    def environment(self) -> dict[str, str]:
+        return without_ours(os.environ) | dict(self.settings)
 
     def refuse_idle(self) -> None:
         """Raises `PrikkfriError` with the role, and the mend, when one does not run."""

@@ -6,7 +6,8 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
@@ -25,7 +26,7 @@ from prikkfri.errors import UsageError
 from prikkfri.simulation import demo, kickoff_result, life, misdelivery, misdelivery_result
 from prikkfri.simulation.duty import Duty
 from prikkfri.simulation.incident_reports import IncidentReport, read_incidents, read_reports
-from prikkfri.simulation.installation import BorrowedInstallation, Installation, free_ports, ports_section
+from prikkfri.simulation.installation import BorrowedInstallation, Installation, free_ports, ports_section, stored_at
 from prikkfri.simulation.kickoff import Evening, Say, Truth
 from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.kickoff_result import Result
@@ -47,22 +48,26 @@ LATE_SECONDS = 3.0
 
 
 async def rehearse_kickoff(
-    plan: Plan, *, say: Say, home: Path | None = None, without: Mechanism | None = None
+    plan: Plan, *, say: Say, home: Path | None = None, without: Mechanism | None = None, database: str = ""
 ) -> tuple[Result, list[Check], Truth, list[IncidentReport]]:
     """Stages the evening, and holds the product's account against the truth.
 
     In a temporary home, `without` a mechanism if one is named; or in `home`, against a demo that runs there.
+    `database`: the PostgreSQL that the demo runs on, or the server on which the rehearsal makes one of its own.
     Raises `PrikkfriError`.
     """
     if home is not None:
-        truth, told = await _kickoff_in(home, plan, say)
+        truth, told = await _kickoff_in(BorrowedInstallation(home, stored_at(database)), plan, say)
     else:
-        truth, told = await _kickoff_of_its_own(plan, say, without or Mechanism("nothing"))
+        async with a_database(database) as own:
+            truth, told = await _kickoff_of_its_own(plan, say, without or Mechanism("nothing"), own)
     result, checks = kickoff_result.judge(truth, told)
     return result, checks, truth, told
 
 
-async def _kickoff_of_its_own(plan: Plan, say: Say, without: Mechanism) -> tuple[Truth, list[IncidentReport]]:
+async def _kickoff_of_its_own(
+    plan: Plan, say: Say, without: Mechanism, database: str
+) -> tuple[Truth, list[IncidentReport]]:
     with tempfile.TemporaryDirectory(prefix="prikkfri-rehearsal-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         *ports, handset_smpp, handset_http = free_ports(len(ROLES) + 3)
@@ -70,7 +75,7 @@ async def _kickoff_of_its_own(plan: Plan, say: Say, without: Mechanism) -> tuple
         (home / "prikkfri.toml").write_text(settings + ports_section(ports), encoding="utf-8")
         (home / "prikkfri.toml").chmod(0o600)
         people = demo.people(plan.inside + plan.coming, seed=plan.seed)
-        installation = Installation(home, without.settings)
+        installation = Installation(home, {**without.settings, **stored_at(database)})
         say(f"seven roles start, with {len(people)} customers, in {home}")
         try:
             await demo.seed(installation.configuration(), people)
@@ -86,8 +91,20 @@ async def _kickoff_of_its_own(plan: Plan, say: Say, without: Mechanism) -> tuple
             await installation.stop()
 
 
-async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[IncidentReport]]:
-    installation = BorrowedInstallation(home)
+@asynccontextmanager
+async def a_database(server: str) -> AsyncIterator[str]:
+    """One of a rehearsal's own on a PostgreSQL server, empty when none is named."""
+    if not server:
+        yield ""
+        return
+    from prikkfri.storage.postgres import own_database
+
+    async with own_database(server) as url:
+        yield url
+
+
+async def _kickoff_in(installation: BorrowedInstallation, plan: Plan, say: Say) -> tuple[Truth, list[IncidentReport]]:
+    home = installation.home
     installation.refuse_idle()
     config = installation.configuration()
     # Those of whom the demo's own life is made have asked for things of which the rehearsal knows nothing.
@@ -105,7 +122,7 @@ async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[Inc
     with hold_lock(home, LOCK):
         try:
             async with open_session() as http:
-                await _begin_anew(config, ("television",), http, say)
+                await _begin_anew(installation, ("television",), http, say)
                 phones_url = f"http://localhost:{config.phones_port}"
                 evening = Evening(installation, plan, people, phones_url, http, SystemClock(), say)
                 return await _stage(evening)
@@ -113,15 +130,17 @@ async def _kickoff_in(home: Path, plan: Plan, say: Say) -> tuple[Truth, list[Inc
             await installation.stop()
 
 
-async def _begin_anew(config: Config, services: Sequence[str], http: ClientSession, say: Say) -> None:
+async def _begin_anew(
+    installation: BorrowedInstallation, services: Sequence[str], http: ClientSession, say: Say
+) -> None:
     """Waits until nothing of these services is open, and has looked back on what could still be opened again.
 
     Raises `PrikkfriError` with the mend when something stays open.
     """
-    clock = SystemClock()
+    clock, config = SystemClock(), installation.configuration()
     give_up_at, told = clock.now() + CALM_SECONDS_MAX, False
     while True:
-        found = [each for service in services for each in await read_incidents(config.home, service)]
+        found = [each for service in services for each in await read_incidents(installation, service)]
         still = [each for each in found if each["resolved_at"] is None]
         if not still:
             break
@@ -172,31 +191,38 @@ async def _stage(evening: Evening) -> tuple[Truth, list[IncidentReport]]:
         evening.say("waiting until the status page is green again")
         truth.green_at = await until_green(evening.http, evening.status_url, evening.clock)
     evening.say("the product gives its account")
-    home = evening.config.home
-    told = [each for each in await read_reports(home, "television") if each.incident["opened_at"] >= truth.began_at]
+    found = await read_reports(evening.installation, "television")
+    told = [each for each in found if each.incident["opened_at"] >= truth.began_at]
     credited = {each.incident["id"]: {credit["customer"] for credit in each.credits} for each in told}
     await evening.look_back(truth, credited)
     return truth, told
 
 
 async def rehearse_misdelivery(
-    plan: misdelivery.Plan, *, say: Say, home: Path | None = None, without: Mechanism | None = None
+    plan: misdelivery.Plan,
+    *,
+    say: Say,
+    home: Path | None = None,
+    without: Mechanism | None = None,
+    database: str = "",
 ) -> tuple[misdelivery_result.Result, list[Check], misdelivery.Truth, list[IncidentReport], misdelivery.RouteView]:
     """Stages the misdelivery, and holds the product's account against the truth.
 
     In a temporary home, `without` a mechanism if one is named; or in `home`, against a demo that runs there.
+    `database`: the PostgreSQL that the demo runs on, or the server on which the rehearsal makes one of its own.
     Raises `PrikkfriError`.
     """
     if home is not None:
-        truth, told, seen = await _misdelivery_in(home, plan, say)
+        truth, told, seen = await _misdelivery_in(BorrowedInstallation(home, stored_at(database)), plan, say)
     else:
-        truth, told, seen = await _misdelivery_of_its_own(plan, say, without or Mechanism("nothing"))
+        async with a_database(database) as own:
+            truth, told, seen = await _misdelivery_of_its_own(plan, say, without or Mechanism("nothing"), own)
     result, checks = misdelivery_result.judge(truth, told, seen)
     return result, checks, truth, told, seen
 
 
 async def _misdelivery_of_its_own(
-    plan: misdelivery.Plan, say: Say, without: Mechanism
+    plan: misdelivery.Plan, say: Say, without: Mechanism, database: str
 ) -> tuple[misdelivery.Truth, list[IncidentReport], misdelivery.RouteView]:
     with tempfile.TemporaryDirectory(prefix="prikkfri-rehearsal-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
@@ -204,23 +230,23 @@ async def _misdelivery_of_its_own(
         smpp, http = ports[-6:-3], ports[-3:]
         (home / "prikkfri.toml").write_text(misdelivery.configuration(plan, ports, smpp), encoding="utf-8")
         (home / "prikkfri.toml").chmod(0o600)
-        installation = Installation(home, without.settings)
+        installation = Installation(home, {**without.settings, **stored_at(database)})
         say(f"{len(misdelivery.ROLES_NEEDED)} roles and {len(PARTNERS)} partners start, in {home}")
         try:
             partners = await misdelivery.start_partners(installation, plan, smpp, http)
             await installation.start(misdelivery.ROLES_NEEDED)
             async with open_session() as session:
                 evening = misdelivery.Evening(installation, plan, partners, session, SystemClock(), say)
-                truth, told = await evening.stage(partial(_account_of_messages, home))
+                truth, told = await evening.stage(partial(_account_of_messages, installation))
         finally:
             await installation.stop()
     return truth, told, evening.seen
 
 
 async def _misdelivery_in(
-    home: Path, plan: misdelivery.Plan, say: Say
+    installation: BorrowedInstallation, plan: misdelivery.Plan, say: Say
 ) -> tuple[misdelivery.Truth, list[IncidentReport], misdelivery.RouteView]:
-    installation = BorrowedInstallation(home)
+    home = installation.home
     installation.refuse_idle()
     config = installation.configuration()
     demo.refuse_without_partners(config)
@@ -228,15 +254,17 @@ async def _misdelivery_in(
     plan = misdelivery.in_demo(plan, config.sms)
     with hold_lock(home, LOCK):
         async with open_session() as session:
-            await _begin_anew(config, MESSAGES, session, say)
+            await _begin_anew(installation, MESSAGES, session, say)
             await _until_quiet(config, MESSAGES, say)
             evening = misdelivery.Evening(installation, plan, partners, session, SystemClock(), say)
-            truth, told = await evening.stage(partial(_account_of_messages, home))
+            truth, told = await evening.stage(partial(_account_of_messages, installation))
     return truth, [each for each in told if each.incident["opened_at"] >= truth.began_at], evening.seen
 
 
-async def _account_of_messages(home: Path) -> list[IncidentReport]:
-    messages, receipts = await asyncio.gather(read_reports(home, "messages"), read_incidents(home, "receipts"))
+async def _account_of_messages(installation: Installation | BorrowedInstallation) -> list[IncidentReport]:
+    messages, receipts = await asyncio.gather(
+        read_reports(installation, "messages"), read_incidents(installation, "receipts")
+    )
     return [*messages, *(IncidentReport(incident, (), {"hits": []}, ()) for incident in receipts)]
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from prikkfri.app.process import run_until_stopped, say_ready
@@ -44,24 +45,32 @@ Told = tuple[Sequence[Check], Sequence[str]]
 Play = Callable[[Path, Say], Awaitable[Told]]
 
 
-async def play_kickoff(home: Path, say: Say) -> Told:
+async def play_kickoff(home: Path, say: Say, *, database: str = "") -> Told:
     from prikkfri.simulation.kickoff_plan import Plan
     from prikkfri.simulation.rehearsing import rehearse_kickoff
 
-    _, checks, _, told = await rehearse_kickoff(Plan(), say=say, home=home)
+    _, checks, _, told = await rehearse_kickoff(Plan(), say=say, home=home, database=database)
     return checks, [each.incident["id"] for each in told]
 
 
-async def play_misdelivery(home: Path, say: Say) -> Told:
+async def play_misdelivery(home: Path, say: Say, *, database: str = "") -> Told:
     from prikkfri.simulation.misdelivery import Plan
     from prikkfri.simulation.rehearsing import rehearse_misdelivery
 
-    _, checks, _, told, _ = await rehearse_misdelivery(Plan(), say=say, home=home)
+    _, checks, _, told, _ = await rehearse_misdelivery(Plan(), say=say, home=home, database=database)
     return checks, [each.incident["id"] for each in told]
 
 
-PLAYS: dict[Evening, Play] = {"kickoff": play_kickoff, "misdelivery": play_misdelivery}
-"""Imported when they are wanted: a demo waits for hours between two of them."""
+def plays_of(config: Config) -> dict[Evening, Play]:
+    """What can be played against the demo, wherever its databases are.
+
+    What they need is imported when they are wanted: a demo waits for hours between two of them.
+    """
+    database = config.storage.url
+    return {
+        "kickoff": partial(play_kickoff, database=database),
+        "misdelivery": partial(play_misdelivery, database=database),
+    }
 
 
 def stage_of(config: Config) -> Stage:
@@ -145,4 +154,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m prikkfri.simulation.stage")
     parser.add_argument("--home", type=Path, required=True)
     config = load(parser.parse_args().home, file=None, environment=os.environ, demo=True)
-    asyncio.run(run_until_stopped(lambda: keep_stage(config, SystemClock(), PLAYS, poll_seconds=POLL_SECONDS)))
+    asyncio.run(
+        run_until_stopped(lambda: keep_stage(config, SystemClock(), plays_of(config), poll_seconds=POLL_SECONDS))
+    )

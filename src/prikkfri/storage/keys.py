@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from prikkfri.errors import StorageError
+from prikkfri.errors import StorageError, UsageError
 
 if TYPE_CHECKING:  # a command that only reads a secret does not wait for what signs
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,24 +21,54 @@ NEW_KEY = "put the right one back, or remove the file to have a new key made"
 Use = Literal["playback", "device", "pass"]
 
 
-@dataclass(frozen=True)
+SIGNING_KEYS: Mapping[str, tuple[Use, str]] = {
+    "signin-device": ("device", "signin"),
+    "signin-playback": ("playback", "signin"),
+    "door-playback": ("playback", "door"),
+    "door-pass": ("pass", "door"),
+}
+"""What each is for, and who signs by it."""
+PUBLISHED_MAX = 12
+"""Of one issuer and use, the newest: whoever reads them takes no more than 32 in all."""
+
+
+@dataclass
 class SigningKey:
     kid: str
     private: "ec.EllipticCurvePrivateKey"
 
+    def become(self, other: "SigningKey") -> None:
+        """Signs as that one from now on."""
+        self.kid, self.private = other.kid, other.private
+
 
 def signing_key(home: Path, name: str) -> SigningKey:
     """The P-256 key in `HOME/keys/NAME.pem`, made if missing. Raises `StorageError` when the file holds no such key."""
+    path = signing_file(home, name)
+    if not path.exists():
+        _create(path, _fresh_pem())
+    return read_signing_key(path, name)
+
+
+def signing_file(home: Path, name: str) -> Path:
+    return home / "keys" / f"{name}.pem"
+
+
+def _fresh_pem() -> bytes:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def read_signing_key(path: Path, name: str) -> SigningKey:
+    """The P-256 key in a file. Raises `StorageError` when it holds none."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    path = home / "keys" / f"{name}.pem"
-    if not path.exists():
-        fresh = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        _create(path, fresh)
     try:
         private = serialization.load_pem_private_key(path.read_bytes(), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -46,6 +76,23 @@ def signing_key(home: Path, name: str) -> SigningKey:
     if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
         raise StorageError(f"{path}: not a P-256 key; {NEW_KEY}")
     return SigningKey(f"{name}-{_thumbprint(private.public_key())[:16]}", private)
+
+
+def make_next_key(home: Path, name: str) -> Path:
+    """Makes the next of a signing key or of a command key (`NAME-command`), for the role that owns it to take up.
+
+    Raises `UsageError` when the key itself is not here, or the next one is there already.
+    """
+    now, later = (
+        (signing_file(home, each) if name in SIGNING_KEYS else secret_file(home, each))
+        for each in (name, f"{name}.next")
+    )
+    if not now.exists():
+        raise UsageError(f"--home {home}: there is no keys/{now.name}; go where the role runs that owns it")
+    if later.exists():
+        raise UsageError(f"--home {home}: keys/{later.name} is there already; its role takes it up when it runs")
+    _create(later, _fresh_pem() if name in SIGNING_KEYS else base64.urlsafe_b64encode(secrets.token_bytes(32)))
+    return later
 
 
 def secret_key(home: Path, name: str) -> bytes:
@@ -56,7 +103,7 @@ def secret_key(home: Path, name: str) -> bytes:
 def made_secret_key(home: Path, name: str) -> bytes | None:
     """The same where it has been made. Raises `StorageError`."""
     try:
-        return base64.urlsafe_b64decode(_read(_secret_file(home, name)))
+        return base64.urlsafe_b64decode(read_secret(secret_file(home, name)))
     except FileNotFoundError:
         return None
 
@@ -68,7 +115,7 @@ def command_key(home: Path, role: str) -> str:
 
 def made_command_key(home: Path, role: str) -> str | None:
     """The same, for whoever types; None while the role has not made it. Raises `StorageError`."""
-    return command_key(home, role) if _secret_file(home, f"{role}-command").exists() else None
+    return command_key(home, role) if secret_file(home, f"{role}-command").exists() else None
 
 
 class CallersKeys(Mapping[str, str]):
@@ -113,7 +160,8 @@ def publish_public_key(home: Path, use: Use, issuer: str, key: SigningKey) -> No
         raise StorageError(
             f"{path}: not a JWK set; put the right one back, or remove it (what earlier keys signed is refused then)"
         ) from None
-    write_whole(path, json.dumps({"keys": [*earlier, public_jwk(key.private.public_key(), key.kid)]}).encode())
+    keys = [*earlier, public_jwk(key.private.public_key(), key.kid)][-PUBLISHED_MAX:]
+    write_whole(path, json.dumps({"keys": keys}).encode())
 
 
 def read_public_keys(home: Path, use: Use) -> bytes:
@@ -134,18 +182,19 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     os.replace(temporary, path)
 
 
-def _secret_file(home: Path, name: str) -> Path:
+def secret_file(home: Path, name: str) -> Path:
     return home / "keys" / f"{name}.key"
 
 
 def _secret(home: Path, name: str) -> bytes:
-    path = _secret_file(home, name)
+    path = secret_file(home, name)
     if not path.exists():
         _create(path, base64.urlsafe_b64encode(secrets.token_bytes(32)))
-    return _read(path)
+    return read_secret(path)
 
 
-def _read(path: Path) -> bytes:
+def read_secret(path: Path) -> bytes:
+    """What a file holds of 32 random octets, in base64url. Raises `StorageError` when it holds none."""
     content = path.read_bytes().strip()
     try:
         if len(base64.urlsafe_b64decode(content)) == 32:

@@ -15,6 +15,8 @@ class StorageLimits:
     wal_bytes_kept_max: int = 64 << 20
     """A reader that was frozen in the middle of a statement lets the log grow; afterwards it shrinks to this."""
     connect_seconds_max: int = 5
+    readers_max: int = 4
+    """Reads of an area at once, each over a connection of its own: a long one holds no short one up."""
     idle_in_transaction_seconds_max: int = 10
     """A writer that is frozen in the middle of a transaction must not hold its stream's row against its successor."""
     in_doubt_seconds_max: float = 10.0
@@ -22,6 +24,10 @@ class StorageLimits:
     verdicts_remembered_max: int = 50_000
     """Device tokens whose signature need not be verified again."""
     revoked_read_seconds: float = 5.0
+    next_key_read_seconds: float = 1.0
+    """How often a role sees whether a person has had a next key made."""
+    key_published_seconds: float = 60.0
+    """So long a key is published before anything is signed by it: other machines ask every two seconds."""
 
 
 LIMITS = StorageLimits()

@@ -1,19 +1,44 @@
 """PostgreSQL by psycopg: an area is a schema, the search path leads to it."""
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Sequence
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import psycopg
+import psycopg.conninfo
 
 from prikkfri.clock import SYSTEM_CLOCK, Clock
-from prikkfri.errors import InDoubt, StorageError, StorageUnavailable
-from prikkfri.storage.database import Parameters, Queries, Row, Transaction
+from prikkfri.errors import InDoubt, StorageError, StorageUnavailable, StorageUnmade
+from prikkfri.storage.database import PARAMETER, Parameters, Queries, Row, Transaction
 from prikkfri.storage.limits import LIMITS, StorageLimits
 
 T = TypeVar("T")
+
+
+@asynccontextmanager
+async def own_database(url: str) -> AsyncIterator[str]:
+    """A database of one's own on the server at `url`, which is left as it was. Raises `StorageUnavailable`."""
+    name = f"prikkfri_{uuid.uuid4().hex[:12]}"
+
+    async def tell(sql: str) -> None:
+        try:
+            async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+                await connection.execute(_in_psycopgs_words(sql))
+        except psycopg.Error as error:
+            one_line = " ".join(str(error).split())
+            raise StorageUnavailable(
+                f"PostgreSQL: {one_line}; a rehearsal needs a role that may CREATE DATABASE"
+            ) from None
+
+    await tell(f"CREATE DATABASE {name}")
+    try:
+        yield psycopg.conninfo.make_conninfo(url, dbname=name)
+    finally:
+        await tell(f"DROP DATABASE {name} WITH (FORCE)")
+
 
 MIGRATION_LOCK = 20180820
 """Any number that no other user of the database takes: the kick-off's date."""
@@ -26,7 +51,7 @@ def _in_psycopgs_words(sql: str) -> Any:
     Typed `Any` because psycopg wants a literal; every statement comes from a store, never from a user.
     """
     escaped = sql.replace("%", "%%")
-    return re.sub(r"(?<!:):([a-z_][a-z0-9_]*)", r"%(\1)s", escaped)
+    return PARAMETER.sub(r"%(\1)s", escaped)
 
 
 class _Connection:
@@ -59,8 +84,10 @@ class PostgresEngine:
         self._clock = clock
         self._limits = limits
         self._writer: psycopg.AsyncConnection[Row] | None = None
-        self._reader: psycopg.AsyncConnection[Row] | None = None
-        self._reading = asyncio.Lock()
+        self._idle: list[psycopg.AsyncConnection[Row]] = []
+        """Connections for reading that nobody reads over."""
+        self._reading = asyncio.Semaphore(limits.readers_max)
+        self._closed = False
         self._settings = {
             "search_path": area,
             "client_min_messages": "warning",
@@ -143,16 +170,28 @@ class PostgresEngine:
 
     async def read(self, work: Callable[[Queries], Awaitable[T]]) -> T:
         async with self._reading:
-            if self._reader is not None and not self._reader.closed:
+            while self._idle:
+                reader = self._idle.pop()
+                if reader.closed:
+                    continue
                 try:
-                    return await work(_Connection(self._reader))
+                    return await work(_Connection(reader))
                 except psycopg.OperationalError:
-                    if not self._reader.closed:
+                    if not reader.closed:
                         raise
-            self._reader = await self._connect(
-                read_only=True
-            )  # for the first time, or because the server was restarted
-            return await work(_Connection(self._reader))
+                finally:
+                    await self._give_back(reader)
+            reader = await self._connect(read_only=True)  # one more, or all were lost: the server was restarted
+            try:
+                return await work(_Connection(reader))
+            finally:
+                await self._give_back(reader)
+
+    async def _give_back(self, reader: psycopg.AsyncConnection[Row]) -> None:
+        if self._closed:
+            await reader.close()
+        elif not reader.closed:
+            self._idle.append(reader)
 
     async def between_groups(self) -> None:
         """PostgreSQL looks after itself."""
@@ -162,11 +201,14 @@ class PostgresEngine:
         gone = psycopg.OperationalError | psycopg.InterfaceError | psycopg.errors.IdleInTransactionSessionTimeout
         if isinstance(error, gone):
             return StorageUnavailable(f"PostgreSQL, {self._area}: {one_line}")
+        if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
+            return StorageUnmade(f"PostgreSQL, {self._area}: {one_line}")
         if isinstance(error, psycopg.Error):
             return StorageError(f"PostgreSQL, {self._area}: {one_line}")
         return error
 
     async def close(self) -> None:
-        for connection in (self._writer, self._reader):
+        self._closed = True
+        for connection in (self._writer, *self._idle):
             if connection is not None:
                 await connection.close()

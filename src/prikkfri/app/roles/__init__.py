@@ -18,6 +18,8 @@ CALLED: Mapping[str, tuple[str, ...]] = {
     "assurance": ("signin", "playout", "sms", "status", "door"),
 }
 """Whom a role gives commands, and whose command keys it needs for that."""
+COMMANDED = (*CALLED["assurance"], "assurance")
+"""Who takes commands at all."""
 Work = Callable[[], Coroutine[None, None, None]]
 
 
@@ -38,5 +40,8 @@ class Role:
 
 async def build(name: str, config: Config, clock: Clock) -> Role:
     """Puts the role together. Raises `StorageError` and `UsageError`."""
+    from prikkfri.app.command_keys import with_command_keys
+    from prikkfri.app.published import with_published
+
     role: Role = await importlib.import_module(f"{__name__}.{name}").build(config, clock)
-    return role
+    return with_command_keys(with_published(role, name, config, clock), name, config, clock)

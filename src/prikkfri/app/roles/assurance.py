@@ -24,6 +24,8 @@ from prikkfri.assurance.service import Assurance
 from prikkfri.assurance.telling import language_of
 from prikkfri.clock import Clock
 from prikkfri.config import ROLES, Config
+from prikkfri.journal import Source
+from prikkfri.journal.http import remote_source
 from prikkfri.journal.others import OthersArea
 from prikkfri.protocols import openapi
 from prikkfri.protocols.money import Language
@@ -55,16 +57,19 @@ async def build(config: Config, clock: Clock) -> Role:
     location = location_of(config)
     database = await open_database(location, "assurance")
     subscribers = OthersArea(lambda: open_reader(location, "subscribers"), clock)
-    spools = {role: OthersArea(_spool_of(config, role), clock) for role in ("playout", "door")}
+    here = [role for role in ("playout", "door") if not config.roles.edge(role).internal_url]
+    spools = {role: OthersArea(_spool_of(config, role), clock) for role in here}
     areas = {area: OthersArea(_area_of(location, area), clock) for area in ("signin", "sms")}
-    sources = spools | areas
+    read_here = spools | areas
     others = [role for role in ROLES if role != "assurance"]
-    identity = identity_of(config, clock)
-    neighbours = RoleClient(
-        internal_client(identity),
-        urls={role: config.roles.edge(role).internal for role in others},
-        command_keys=CallersKeys(config.home, CALLED["assurance"]),
-    )
+    client = internal_client(identity := identity_of(config, clock))
+    keys = CallersKeys(config.home, CALLED["assurance"])
+    neighbours = RoleClient(client, urls={role: config.roles.edge(role).internal for role in others}, command_keys=keys)
+    sources: dict[str, Source] = {stream: area.page for stream, area in read_here.items()}
+    for role in {"playout", "door"} - {*here}:
+        sources[role] = remote_source(
+            client, config.roles.edge(role).internal, partial(keys.__getitem__, role), clock=clock
+        )
     measured: dict[Layer, deque[Measured]] = {layer: deque(maxlen=CAPACITIES_KEPT) for layer in ROLE_OF}
     """What each layer takes, and when it was measured; the newest last."""
 
@@ -116,7 +121,7 @@ async def build(config: Config, clock: Clock) -> Role:
     )
     service = Assurance(
         database,
-        sources={stream: area.page for stream, area in sources.items()},
+        sources=sources,
         neighbours=neighbours,
         clock=clock,
         settings=config.assurance,
@@ -153,7 +158,7 @@ async def build(config: Config, clock: Clock) -> Role:
 
     async def close() -> None:
         await neighbours.close()
-        for area in (subscribers, *sources.values()):
+        for area in (subscribers, *read_here.values()):
             await area.close()
         await database.close()
 

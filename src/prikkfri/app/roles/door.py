@@ -7,34 +7,50 @@ from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.door.http import application
 from prikkfri.door.service import Door, asking_signin, load_keys
+from prikkfri.journal.http import serving_journal
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import command_key
+from prikkfri.storage.rotation import KeyRotation
 
 
 async def build(config: Config, clock: Clock) -> Role:
     spool = spool_of("door", config, clock)
     client = internal_client(identity := identity_of(config, clock))
+    keys = load_keys(config.home)
     service = Door(
         record=spool.record,
         config=config,
-        keys=load_keys(config.home),
+        keys=keys,
         clock=clock,
         tokens=DeviceTokens(config.home, clock),
         ask_capacity=asking_signin(client, config.roles.signin.internal, config.home),
     )
+
+    key = command_key(config.home, "door")
 
     async def close() -> None:
         await client.aclose()
         await spool.close()
 
     return Role(
-        application(
-            service,
-            viewer_origin=config.roles.viewer.url,
-            open_channels_url=f"{config.roles.playout.url}/open",
-            command_key=command_key(config.home, "door"),
+        serving_journal(
+            application(
+                service,
+                viewer_origin=config.roles.viewer.url,
+                open_channels_url=f"{config.roles.playout.url}/open",
+                command_key=key,
+            ),
+            lambda: spool.journal,
+            key,
         ),
-        work=(service.run, spool.run, trimming_spool(spool, config, clock), *following(identity)),
+        work=(
+            service.run,
+            spool.run,
+            trimming_spool(spool, config, clock),
+            *following(identity),
+            KeyRotation(config.home, "door-playback", keys.playback, clock).follow,
+            KeyRotation(config.home, "door-pass", keys.admission, clock, published=service.read_pass_keys).follow,
+        ),
         counters=service.counters,
         troubles=lambda: service.troubles,
         close=close,

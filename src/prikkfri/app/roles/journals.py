@@ -11,7 +11,7 @@ from prikkfri.config import Config
 from prikkfri.errors import InDoubt, StorageError
 from prikkfri.journal import Journal, JournalLimits, Spool, open_journal, taken_to, trim
 from prikkfri.journal.limits import LIMITS as JOURNAL_LIMITS
-from prikkfri.storage import Location, open_reader, open_spool
+from prikkfri.storage import Location, open_spool
 
 log = logging.getLogger("prikkfri.app")
 
@@ -48,7 +48,7 @@ def _spool(opening: Callable[[], Awaitable[Journal]], config: Config, clock: Clo
 
 
 def trimming(journal: Journal, config: Config, clock: Clock, *, limits: AppLimits = LIMITS) -> Work:
-    """Drops what assurance has taken and what is old enough, for as long as the role runs."""
+    """Drops what assurance says it has taken and what is old enough, for as long as the role runs."""
     return _trimming(lambda: journal, config, clock, None, limits)
 
 
@@ -73,9 +73,5 @@ def _trimming(
 
 
 async def _trim(journal: Journal, config: Config, now: float, held_max: int | None) -> None:
-    followers = open_reader(location_of(config), "assurance")
-    try:
-        taken = await taken_to(followers, journal.stream, incarnation=journal.incarnation)
-    finally:
-        await followers.close()
+    taken = await taken_to(journal.database, journal.stream, incarnation=journal.incarnation)
     await trim(journal, taken_to=taken, written_before=now - config.journal.kept_days * 86_400, held_max=held_max)

@@ -12,6 +12,7 @@ from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import spool_of, trimming_spool
 from prikkfri.clock import Clock
 from prikkfri.config import Config
+from prikkfri.journal.http import serving_journal
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import command_key
 from prikkfri.streaming.demo import FALLBACK as DEMO_FALLBACK
@@ -45,12 +46,14 @@ async def build(config: Config, clock: Clock) -> Role:
         trusted_proxies=config.trusted_proxies,
     )
 
+    key = command_key(config.home, "playout")
+
     async def close() -> None:
         await client.aclose()
         await spool.close()
 
     return Role(
-        application(service, config.roles.viewer.url, command_key(config.home, "playout")),
+        serving_journal(application(service, config.roles.viewer.url, key), lambda: spool.journal, key),
         work=(service.run, tokens.follow, spool.run, trimming_spool(spool, config, clock), *following(identity)),
         counters=service.metrics,
         troubles=service.troubles,

@@ -10,6 +10,7 @@ from prikkfri.app.roles.journals import location_of, spool_over, trimming
 from prikkfri.clock import Clock
 from prikkfri.config import Account, Config
 from prikkfri.journal import open_journal
+from prikkfri.journal.http import serving_journal
 from prikkfri.protocols import jwt
 from prikkfri.signin.devices import http as devices_http
 from prikkfri.signin.devices.service import Devices
@@ -21,6 +22,7 @@ from prikkfri.signin.personal.service import Personal
 from prikkfri.signin.service import SignIn, load_keys
 from prikkfri.storage import open_database
 from prikkfri.storage.keys import command_key, read_public_keys, secret_key
+from prikkfri.storage.rotation import KeyRotation
 
 SEND_SECONDS_MAX = 5.0
 """The SMS centre has taken a code by then, or nobody knows whether it has."""
@@ -43,10 +45,11 @@ async def build(config: Config, clock: Clock) -> Role:
         clock=clock,
     )
     url, viewer, key = config.roles.signin.url, config.roles.viewer.url, command_key(config.home, "signin")
+    device_keys = dict(jwt.read_jwks(read_public_keys(config.home, "device")))
     devices = Devices(
         database=database,
         journal=journal,
-        device_keys=jwt.read_jwks(read_public_keys(config.home, "device")),
+        device_keys=device_keys,
         subscribers=subscribers,
         key=keys.device,
         load=lambda: service.pool.load,
@@ -80,24 +83,43 @@ async def build(config: Config, clock: Clock) -> Role:
         clock=clock,
     )
 
+    def know_next_key() -> None:
+        device_keys.update(jwt.read_jwks(read_public_keys(config.home, "device")))
+
+    rotations = (
+        KeyRotation(config.home, "signin-device", keys.device, clock, published=know_next_key).follow,
+        KeyRotation(config.home, "signin-playback", keys.playback, clock).follow,
+    )
+
     async def close() -> None:
         await client.aclose()
         await database.close()
         await subscribers.close()
 
     return Role(
-        application(
-            service,
-            viewer_origin=viewer,
-            secure=url.startswith("https://"),
-            command_key=key,
-            rooms=[
-                *devices_http.routes(devices, viewer_origin=viewer, command_key=key),
-                *passwords_http.routes(passwords, viewer_origin=viewer, command_key=key),
-                *personal_http.routes(personal, command_key=key),
-            ],
+        serving_journal(
+            application(
+                service,
+                viewer_origin=viewer,
+                secure=url.startswith("https://"),
+                command_key=key,
+                rooms=[
+                    *devices_http.routes(devices, viewer_origin=viewer, command_key=key),
+                    *passwords_http.routes(passwords, viewer_origin=viewer, command_key=key),
+                    *personal_http.routes(personal, command_key=key),
+                ],
+            ),
+            lambda: journal,
+            key,
         ),
-        work=(service.run, passwords.run, spool.run, trimming(journal, config, clock), *following(identity)),
+        work=(
+            service.run,
+            passwords.run,
+            spool.run,
+            trimming(journal, config, clock),
+            *following(identity),
+            *rotations,
+        ),
         counters=service.counters,
         close=close,
     )

@@ -17,6 +17,7 @@ from prikkfri.app.serving import listen
 from prikkfri.clock import Clock
 from prikkfri.config import Config
 from prikkfri.journal import open_journal
+from prikkfri.journal.http import serving_journal
 from prikkfri.journal.others import OthersArea
 from prikkfri.sms.binding import ConnectionLimits, promised_too_many
 from prikkfri.sms.canaries.service import Canaries
@@ -107,18 +108,22 @@ async def build(config: Config, clock: Clock) -> Role:
     commanded = command_key(config.home, "sms")
     keys = {"command_key": commanded, "canary_key": command_key(config.home, "canaries")}
     return Role(
-        application(
-            centre,
-            [
-                *commands(canaries, **keys),
-                *quarantine_commands(centre.quarantine, command_key=commanded),
-                *report_commands(centre.reports, canaries, command_key=commanded),
-                *wrong_number_routes(canaries, wrong_number.page),
-                *trail_commands(centre, command_key=commanded),
-                *restore_commands(centre.restores, command_key=commanded),
-                *load_commands(lambda: measured, command_key=commanded),
-            ],
-            public_url=config.roles.sms.url,
+        serving_journal(
+            application(
+                centre,
+                [
+                    *commands(canaries, **keys),
+                    *quarantine_commands(centre.quarantine, command_key=commanded),
+                    *report_commands(centre.reports, canaries, command_key=commanded),
+                    *wrong_number_routes(canaries, wrong_number.page),
+                    *trail_commands(centre, command_key=commanded),
+                    *restore_commands(centre.restores, command_key=commanded),
+                    *load_commands(lambda: measured, command_key=commanded),
+                ],
+                public_url=config.roles.sms.url,
+            ),
+            lambda: journal,
+            commanded,
         ),
         work=(centre.run, canaries.run, trimming(journal, config, clock), measure),
         counters=lambda: {**centre.counters(), **canaries.counters(), "loop_busy_share": measured.busy},

@@ -23,16 +23,20 @@ NOW = SystemClock().now()
 class Machines:
     """Roles by machine: each has a home with what it was given and nothing else; all have one configuration."""
 
-    def __init__(self, folder: Path, roles: Mapping[str, Sequence[str]], *, more: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        roles: Mapping[str, Sequence[str]],
+        *,
+        more: str = "",
+        reached_at: Mapping[str, int] | None = None,
+    ) -> None:
+        """`more`: of the configuration. `reached_at`: where the other machines find roles, as through a relay."""
         self.folder = folder
-        ports = free_ports(len(ROLES) + 1)
+        self.roles = roles
         self.internal_ports = dict(zip(ROLES, free_ports(len(ROLES)), strict=True))
-        text = ports_section(ports)
-        for machine in roles.values():
-            for role in machine:
-                url = f'internal_url = "https://localhost:{self.internal_ports[role]}"'
-                text = text.replace(f"[roles.{role}]\n", f"[roles.{role}]\n{url}\n")
-        self.text = text + more
+        self._reached_at = {**self.internal_ports, **(reached_at or {})}
+        self._text = more + ports_section(free_ports(len(ROLES) + 1))
         self.office = self.home("office")
         make_authority(self.office, "Fjordnett", NOW)
         for name, machine in roles.items():
@@ -42,7 +46,13 @@ class Machines:
     def home(self, machine: str) -> Path:
         home = self.folder / machine
         home.mkdir(exist_ok=True)
-        (home / "prikkfri.toml").write_text(self.text)
+        text = self._text
+        for name, roles in self.roles.items():
+            for role in roles:
+                ports = self.internal_ports if name == machine else self._reached_at
+                url = f'internal_url = "https://localhost:{ports[role]}"'
+                text = text.replace(f"[roles.{role}]\n", f"[roles.{role}]\n{url}\n")
+        (home / "prikkfri.toml").write_text(text)
         return home
 
     def config(self, machine: str) -> Config:

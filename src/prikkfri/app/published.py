@@ -1,0 +1,257 @@
+"""What roles publish for others to check by: public keys and the revocation list, over HTTP to other machines.
+
+Whoever publishes does so in its own home, `HOME/public`, as on one machine; another machine's home holds a copy of it
+in the same places, so that whoever reads there need not know. The copy is good without the publisher, however long: it
+says how old it is. Where the publisher runs on the same home nothing is copied.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from prikkfri.app.internal_network import following, identity_of, internal_client
+from prikkfri.app.limits import LIMITS, AppLimits
+from prikkfri.app.locks import lock_holder
+from prikkfri.app.roles import Role
+from prikkfri.clock import Clock
+from prikkfri.config import Config
+from prikkfri.errors import RemoteProtocolError
+from prikkfri.protocols import jwt
+from prikkfri.protocols.asgi import NOT_FOUND, HttpResponse, Request, Route, edge, header
+from prikkfri.storage.keys import command_key, made_command_key, write_whole
+
+log = logging.getLogger("prikkfri.app")
+
+REVOKED = "revoked"
+PLACES: Mapping[str, Mapping[str, str]] = {
+    "signin": {
+        "playback-keys": "playback-keys/signin.json",
+        "device-keys": "device-keys/signin.json",
+        REVOKED: "revoked.json",
+    },
+    "door": {"playback-keys": "playback-keys/door.json", "pass-keys": "pass-keys/door.json"},
+}
+"""What each role publishes, and where below `HOME/public` it stands."""
+READ: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "signin": {"door": ("pass-keys",)},
+    "door": {"signin": ("device-keys", REVOKED)},
+    "playout": {"signin": ("playback-keys", "device-keys", REVOKED), "door": ("playback-keys",)},
+    "assurance": {"signin": ("device-keys", REVOKED)},
+}
+"""What each role reads of whom."""
+
+
+def reading_key(role: str) -> str:
+    """The name of the key by which what a role publishes is read, and nothing else is done."""
+    return f"{role}-published"
+
+
+def serving_published(application: ASGIApp, role: str, home: Path) -> ASGIApp:
+    """Answers `/published/NAME` to whoever has the key for reading it, and hands on the rest."""
+    seen: dict[str, tuple[int, bytes, str]] = {}
+
+    async def answer(request: Request) -> HttpResponse:
+        place = PLACES[role].get(name := request.parts["name"])
+        if place is None:
+            return NOT_FOUND
+        try:
+            file = home / "public" / place
+            changed = file.stat().st_mtime_ns
+            if seen.get(name, (0, b"", ""))[0] != changed:
+                content = await asyncio.to_thread(file.read_bytes)
+                seen[name] = changed, content, f'"{hashlib.sha256(content).hexdigest()}"'
+        except OSError:
+            return NOT_FOUND
+        _, content, tag = seen[name]
+        tagged = (b"etag", tag.encode())
+        if header(request.scope, b"if-none-match") == tag:
+            return HttpResponse(304, None, (tagged,))
+        return HttpResponse(200, None, (tagged, (b"content-type", b"application/json")), content)
+
+    answer_own = edge([Route("GET", "/published/{name}", answer, key=command_key(home, reading_key(role)))])
+
+    async def answer_any(scope: Scope, receive: Receive, send: Send) -> None:
+        own = scope.get("path", "").startswith("/published/")
+        await (answer_own if own else application)(scope, receive, send)
+
+    return answer_any
+
+
+@dataclass
+class _Source:
+    role: str
+    url: str
+    names: Sequence[str]
+    heard_at: float
+    """When all that it publishes was last known to be as it is here; 0: never."""
+    trouble: str = ""
+
+
+class Copies:
+    """What other machines' roles publish, copied into this home and kept up to date."""
+
+    def __init__(
+        self, role: str, config: Config, clock: Clock, client: httpx.AsyncClient, *, limits: AppLimits = LIMITS
+    ) -> None:
+        self._home = config.home
+        self._clock = clock
+        self._client = client
+        self._limits = limits
+        self._tags: dict[tuple[str, str], str] = {}
+        self._sources = [
+            _Source(each, config.roles.edge(each).internal, names, heard_at(config.home, each))
+            for each, names in READ.get(role, {}).items()
+            if config.roles.edge(each).internal_url
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self._sources)
+
+    async def follow(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for source in self._sources:
+                tasks.create_task(self._follow(source), name=f"published by {source.role}")
+
+    async def _follow(self, source: _Source) -> None:
+        while True:
+            await self.step(source.role)
+            await self._clock.sleep(self._limits.published_read_seconds)
+
+    async def step(self, role: str) -> None:
+        """Asks a role once for what it publishes."""
+        [source] = [each for each in self._sources if each.role == role]
+        trouble = ""
+        for name in source.names:
+            trouble = trouble or await self._copy(source, name)
+        if trouble and trouble != source.trouble:
+            log.warning("%s; what was known last stays in force", trouble)
+        elif source.trouble and not trouble:
+            log.info("what %s publishes is heard again", role)
+        source.trouble = trouble
+        if trouble:
+            return
+        source.heard_at = self._clock.now()
+        try:
+            await asyncio.to_thread(_note_heard, self._home, role, source.heard_at)
+        except OSError as error:
+            log.warning("how old the copies are is not noted: %s", error.strerror)
+
+    async def _copy(self, source: _Source, name: str) -> str:
+        """Copies one document if it is another; returns what went wrong, empty when it is as it is there."""
+        url, place = f"{source.url}/published/{name}", self._home / "public" / PLACES[source.role][name]
+        key = made_command_key(self._home, reading_key(source.role))
+        if key is None:
+            return (
+                f"there is no keys/{reading_key(source.role)}-command.key: `prikkfri keys machine` makes a copy of it"
+            )
+        tag = self._tags.get((source.role, name), "") if place.exists() else ""
+        headers = {"authorization": f"Bearer {key}", **({"if-none-match": tag} if tag else {})}
+        try:
+            async with self._clock.timeout(self._limits.published_seconds_max):
+                answer = await self._client.get(url, headers=headers)
+        except (httpx.HTTPError, TimeoutError) as error:
+            return f"{source.role} does not answer on {source.url} ({type(error).__name__})"
+        if answer.status_code == 304:
+            return ""
+        if answer.status_code != 200:
+            return f"{source.role} on {source.url} answers {answer.status_code} to /published/{name}"
+        try:
+            await asyncio.to_thread(self._keep, source.role, name, answer.content)
+        except (RemoteProtocolError, ValueError, TypeError, KeyError):
+            return f"{source.role} on {source.url} publishes what is no {name}"
+        except OSError as error:
+            return f"{place}: {error.strerror}"
+        self._tags[source.role, name] = answer.headers.get("etag", "")
+        return ""
+
+    def _keep(self, role: str, name: str, content: bytes) -> None:
+        check_published(name, content)
+        place = self._home / "public" / PLACES[role][name]
+        if place.exists() and place.read_bytes() == content:
+            return
+        if not lock_holder(self._home, role):  # else it publishes on this very home, and knows better
+            write_whole(place, content)
+
+    def troubles(self) -> list[str]:
+        """Whose keys and revocations are old here, a sentence each."""
+        now, most = self._clock.now(), self._limits.published_age_seconds_max
+        return [
+            f"what {source.role} publishes is"
+            f" {f'{now - source.heard_at:.0f} s old' if source.heard_at else 'not known'} here:"
+            f" {source.trouble or 'it is being asked'}"
+            for source in self._sources
+            if now - source.heard_at > most
+        ]
+
+    def counters(self) -> dict[str, float]:
+        """Figures for `/metrics`: how old what is known is; of what was never heard since 1970."""
+        now = self._clock.now()
+        return {f'published_age_seconds{{from="{each.role}"}}': now - each.heard_at for each in self._sources}
+
+
+def check_published(name: str, content: bytes) -> None:
+    """Raises `RemoteProtocolError`, `ValueError`, `TypeError`, `KeyError` when it is not what it is called."""
+    if name != REVOKED:
+        jwt.read_jwks(content)
+        return
+    document = json.loads(content)
+    if not (isinstance(document["as_of"], int | float) and all(isinstance(t, str) for t in document["device_tokens"])):
+        raise ValueError("no revocation list")
+
+
+def _heard_file(home: Path, role: str) -> Path:
+    return home / "public" / "heard" / role
+
+
+def heard_at(home: Path, role: str) -> float:
+    """When this home last knew what a role elsewhere publishes; 0: never."""
+    try:
+        return _heard_file(home, role).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _note_heard(home: Path, role: str, at: float) -> None:
+    file = _heard_file(home, role)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    os.utime(file, (at, at))
+
+
+def with_published(role: Role, name: str, config: Config, clock: Clock) -> Role:
+    """The role with what it publishes, and with copies of what others publish on other machines."""
+    if name in PLACES:
+        role = replace(role, application=serving_published(role.application, name, config.home))
+    identity = identity_of(config, clock)
+    client = internal_client(identity)
+    copies = Copies(name, config, clock, client)
+    if not copies:
+        return role
+    before, troubles, close = role.counters, role.troubles, role.close
+
+    async def close_all() -> None:
+        await client.aclose()
+        await close()
+
+    return replace(
+        role,
+        work=(*role.work, copies.follow, *following(identity)),
+        counters=_both(before, copies.counters),
+        troubles=lambda: [*(troubles() if troubles else ()), *copies.troubles()],
+        close=close_all,
+    )
+
+
+def _both(
+    first: Callable[[], Mapping[str, float]], second: Callable[[], Mapping[str, float]]
+) -> Callable[[], Mapping[str, float]]:
+    return lambda: {**first(), **second()}

@@ -1,0 +1,134 @@
+"""Taking up new keys while a role runs: signing keys when whoever verifies has heard of them, command keys at once.
+
+A person has the next key made (`HOME/keys/NAME.next.pem`, `HOME/keys/NAME.next.key`); the role that owns the key does
+the rest, also over its own restarts. What the earlier key signed is believed as before; the earlier command key is
+taken until the next rotation, since other machines have copies of it.
+"""
+
+import logging
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from prikkfri.clock import Clock
+from prikkfri.errors import StorageError
+from prikkfri.storage.keys import (
+    SIGNING_KEYS,
+    SigningKey,
+    command_key,
+    publish_public_key,
+    read_secret,
+    read_signing_key,
+    secret_file,
+    signing_file,
+    write_whole,
+)
+from prikkfri.storage.limits import LIMITS, StorageLimits
+
+log = logging.getLogger(__name__)
+
+
+def _nothing() -> None:
+    """Most keys are verified elsewhere alone."""
+
+
+class KeyRotation:
+    """One signing key of a role."""
+
+    def __init__(
+        self,
+        home: Path,
+        name: str,
+        key: SigningKey,
+        clock: Clock,
+        *,
+        published: Callable[[], None] = _nothing,
+        limits: StorageLimits = LIMITS,
+    ) -> None:
+        """`key` becomes the next one. `published` is called when its public half is, before it signs anything."""
+        self._home = home
+        self._name = name
+        self._key = key
+        self._clock = clock
+        self._published = published
+        self._limits = limits
+        self._next: SigningKey | None = None
+        self._since = math.inf
+
+    async def follow(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                self.step()
+            except (StorageError, OSError) as error:
+                log.error("the next key %s is not taken up: %s", self._name, error)
+            await self._clock.sleep(self._limits.next_key_read_seconds)
+
+    def step(self) -> None:
+        """Publishes the next key, or signs with it from now on. Raises `StorageError` and `OSError`."""
+        file = signing_file(self._home, f"{self._name}.next")
+        if not file.exists():
+            self._next = None
+            return
+        following = read_signing_key(file, self._name)
+        if self._next is None or self._next.kid != following.kid:
+            use, issuer = SIGNING_KEYS[self._name]
+            publish_public_key(self._home, use, issuer, following)
+            self._published()
+            self._next, self._since = following, self._clock.monotonic()
+            log.info("the next key %s is published", following.kid)
+        elif self._clock.monotonic() - self._since >= self._limits.key_published_seconds:
+            os.replace(file, signing_file(self._home, self._name))
+            self._key.become(following)
+            self._next = None
+            log.info("%s signs from now on", following.kid)
+
+
+class AcceptedKeys:
+    """The command keys by which a role may be told something, by what they were when it was put together."""
+
+    def __init__(self, home: Path, names: Sequence[str], clock: Clock, *, limits: StorageLimits = LIMITS) -> None:
+        """Raises `StorageError`."""
+        self._home = home
+        self._clock = clock
+        self._limits = limits
+        self._built = {name: command_key(home, name) for name in names}
+        self.others: dict[str, str] = {}
+        """What else is taken: in place of which key it comes. An empty one lets nobody in."""
+        self._read()
+
+    async def follow(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                self.step()
+            except (StorageError, OSError) as error:
+                log.error("a next command key is not taken up: %s", error)
+            await self._clock.sleep(self._limits.next_key_read_seconds)
+
+    def step(self) -> None:
+        """Takes what is next, and keeps taking what is now. Raises `StorageError` and `OSError`."""
+        for name in self._built:
+            key = secret_file(self._home, f"{name}-command")
+            following = secret_file(self._home, f"{name}-command.next")
+            if not following.exists():
+                continue
+            later = read_secret(following).decode()
+            self.others[later] = self._built[name]  # before anybody can send it
+            write_whole(secret_file(self._home, f"{name}-command.earlier"), key.read_bytes(), mode=0o600)
+            os.replace(following, key)
+            self._read()
+            log.info("the command key %s is a new one; the earlier one is taken until the next", name)
+
+    def _read(self) -> None:
+        others: dict[str, str] = {}
+        for name, built in self._built.items():
+            taken = {command_key(self._home, name)}
+            earlier = secret_file(self._home, f"{name}-command.earlier")
+            if earlier.exists():
+                taken.add(read_secret(earlier).decode())
+            others |= {key: built for key in taken if key != built}
+            if built not in taken:
+                others[built] = ""
+        self.others = others

@@ -1,0 +1,208 @@
+"""Public keys and revocations on another machine: copied, kept without their publisher, and as old as they say."""
+
+import asyncio
+import json
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from machines import Machines
+from waiting import eventually
+
+from prikkfri.app.locks import hold_lock
+from prikkfri.app.published import PLACES, READ, Copies, heard_at, reading_key
+from prikkfri.clock import ManualClock, SystemClock
+from prikkfri.config import Config, Edge
+from prikkfri.protocols import device_token, jwt
+from prikkfri.protocols.device_token import DeviceToken
+from prikkfri.signin.service import load_keys
+from prikkfri.storage.device_tokens import DeviceTokens
+from prikkfri.storage.keys import command_key
+
+pytestmark = pytest.mark.usefixtures("own_logs")
+DAY = 86_400.0
+LISTED = b'{"as_of": 1.0, "device_tokens": ["AAAAAAAAAAAAAAAAAAAAAA"]}'
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Machines:
+    return Machines(tmp_path, {"a": ["signin"], "b": ["door", "playout"]})
+
+
+def new_token() -> DeviceToken:
+    now = SystemClock().now()
+    return DeviceToken("s-1", "d-AAAAAAAAAAAAAAAAAAAAAA", ("basic",), now, now + 90 * DAY, secrets.token_bytes(16))
+
+
+async def test_a_door_serves_without_signin_by_what_it_knew_last_and_says_its_age(machines: Machines) -> None:
+    key, token = load_keys(machines.home("a")).device, new_token()
+    signed = device_token.issue(key.private, key.kid, token)
+    there = machines.home("b")
+    asked = {"authorization": f"Bearer {signed}", "origin": machines.config("b").roles.viewer.url}
+    async with machines.running("b", "door") as door, machines.client("b") as client:
+        # Before signin is known: nothing is, and the door serves.
+        answer = await client.post(f"{door}/playback-token", headers=asked)
+        assert (answer.status_code, answer.json()["error"]) == (401, "bad-token")
+        assert any("what signin publishes is not known here" in t for t in await troubles(client, door))
+        async with machines.running("a", "signin"):
+            await eventually(lambda: heard_at(there, "signin"), what="the copy")
+            assert (await client.post(f"{door}/playback-token", headers=asked)).status_code == 200
+
+            async def well() -> bool:
+                return not await troubles(client, door)
+
+            await eventually(well, what="the age to be young")
+    # A day later, a door that starts alone; its peer has been gone since.
+    os.utime(there / "public" / "heard" / "signin", (since := SystemClock().now() - DAY, since))
+    async with machines.running("b", "door") as door, machines.client("b") as client:
+        assert (await client.post(f"{door}/playback-token", headers=asked)).status_code == 200
+        [told] = await troubles(client, door)
+        assert told.startswith("what signin publishes is 864") and "signin does not answer on https://" in told
+        port = machines.config("b").roles.door.port
+        metrics = (await client.get(f"http://localhost:{port}/metrics")).text
+        [age] = [line for line in metrics.splitlines() if line.startswith("prikkfri_door_published_age_seconds{from=")]
+        assert DAY <= float(age.rpartition(" ")[2]) < DAY + 600
+
+
+async def troubles(client: httpx.AsyncClient, url: str) -> list[str]:
+    found: list[str] = (await client.get(f"{url}/health")).json()["troubles"]
+    return found
+
+
+async def test_who_signs_out_is_refused_on_the_other_machine(machines: Machines) -> None:
+    key, token = load_keys(machines.home("a")).device, new_token()
+    signed = device_token.issue(key.private, key.kid, token)
+    tokens = DeviceTokens(machines.home("b"), SystemClock())
+    async with machines.running("a", "signin") as signin, machines.client("b") as client:
+        config = machines.config("b")
+        copies = Copies("playout", config, SystemClock(), client)
+        await copies.step("signin")
+        assert tokens.judge(signed)[1] is None
+        left = await client.post(f"{signin}/sign-out", headers={"origin": config.roles.viewer.url})
+        assert left.status_code == 204
+        # Written as signin writes it.
+        listed = {"as_of": SystemClock().now() + 3600, "device_tokens": [token.jti]}
+        (machines.home("a") / "public" / "revoked.json").write_text(json.dumps(listed))
+
+        async def refused() -> bool:
+            await copies.step("signin")
+            await tokens.read_revoked()
+            return tokens.judge(signed)[1] == "revoked"
+
+        await eventually(refused)
+    for name in READ["playout"]["signin"]:
+        place = PLACES["signin"][name]
+        assert (machines.home("b") / "public" / place).read_bytes()
+
+
+async def test_the_key_for_reading_reads_and_does_nothing_else(machines: Machines) -> None:
+    async with machines.running("a", "signin") as signin, machines.client("b") as client:
+        reading = {"authorization": f"Bearer {command_key(machines.home('b'), reading_key('signin'))}"}
+        commanding = {"authorization": f"Bearer {command_key(machines.home('b'), 'signin')}"}
+        found = await client.get(f"{signin}/published/device-keys", headers=reading)
+        assert jwt.read_jwks(found.content).keys() == {load_keys(machines.home("a")).device.kid}
+        same = {**reading, "if-none-match": found.headers["etag"]}
+        again = await client.get(f"{signin}/published/device-keys", headers=same)
+        assert (again.status_code, again.content) == (304, b"")
+        for path, headers, status in (
+            ("/published/device-keys", commanding, 401),
+            ("/published/device-keys", {}, 401),
+            ("/published/pass-keys", reading, 404),
+            ("/published/..%2Frevoked.json", reading, 404),
+            ("/capacity", reading, 401),
+        ):
+            assert (await client.get(signin + path, headers=headers)).status_code == status, path
+
+
+# A publisher that is drawn: what it may answer, and what is made of it.
+
+
+def elsewhere(home: Path) -> Config:
+    roles = replace(Config().roles, signin=Edge(port=8081, internal_url="https://core.internal:9081"))
+    command_key(home, reading_key("signin"))
+    return Config(home=home, roles=roles)
+
+
+def copies_of(home: Path, answer: Callable[[httpx.Request], httpx.Response], clock: ManualClock) -> Copies:
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    return Copies("assurance", elsewhere(home), clock, client)
+
+
+def good(request: httpx.Request) -> httpx.Response:
+    content = LISTED if request.url.path.endswith("/revoked") else b'{"keys": []}'
+    return httpx.Response(200, content=content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"[]", b'{"as_of": 1}', b'{"as_of": "now", "device_tokens": []}',
+     b'{"as_of": 1, "device_tokens": [1]}', b"\xff"],
+)  # fmt: skip
+async def test_what_is_no_list_replaces_none(tmp_path: Path, clock: ManualClock, content: bytes) -> None:
+    await copies_of(tmp_path, good, clock).step("signin")
+    clock.advance(500)
+
+    def bad(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=content) if request.url.path.endswith("/revoked") else good(request)
+
+    copies = copies_of(tmp_path, bad, clock)
+    await copies.step("signin")
+    assert (tmp_path / "public" / "revoked.json").read_bytes() == LISTED
+    [told] = copies.troubles()
+    assert told == (
+        "what signin publishes is 500 s old here: signin on https://core.internal:9081 publishes what is no revoked"
+    )
+    assert copies.counters() == {'published_age_seconds{from="signin"}': 500.0}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (httpx.Response(401), "answers 401 to /published/device-keys"),
+        (httpx.Response(503), "answers 503"),
+        (httpx.ConnectTimeout("late"), "does not answer on https://core.internal:9081 (ConnectTimeout)"),
+    ],
+)
+async def test_a_publisher_that_refuses_or_is_away_is_named(
+    tmp_path: Path, clock: ManualClock, answer: httpx.Response | httpx.HTTPError, said: str
+) -> None:
+    def answers(_: httpx.Request) -> httpx.Response:
+        if isinstance(answer, httpx.Response):
+            return answer
+        raise answer
+
+    copies = copies_of(tmp_path, answers, clock)
+    await copies.step("signin")
+    [told] = copies.troubles()
+    assert told.startswith("what signin publishes is not known here: signin ") and said in told
+    assert heard_at(tmp_path, "signin") == 0
+    (tmp_path / "keys" / "signin-published-command.key").unlink()
+    await copies.step("signin")
+    assert "no keys/signin-published-command.key" in copies.troubles()[0]
+    assert not (tmp_path / "keys" / "signin-published-command.key").exists()
+
+
+async def test_where_the_publisher_runs_on_this_home_nothing_is_copied_over(tmp_path: Path, clock: ManualClock) -> None:
+    """What was asked for a moment ago is older than what it has published since."""
+    newer = tmp_path / "public" / "revoked.json"
+    newer.parent.mkdir()
+    newer.write_bytes(b'{"as_of": 2.0, "device_tokens": []}')
+    copies = copies_of(tmp_path, good, clock)
+    with hold_lock(tmp_path, "signin"):
+        await copies.step("signin")
+    assert newer.read_bytes() == b'{"as_of": 2.0, "device_tokens": []}'
+    assert copies.troubles() == []
+    copies = copies_of(tmp_path, good, clock)
+    await copies.step("signin")
+    assert newer.read_bytes() == LISTED
+
+
+async def test_roles_of_one_machine_copy_nothing(tmp_path: Path, clock: ManualClock) -> None:
+    client = httpx.AsyncClient()
+    assert not Copies("playout", Config(home=tmp_path), clock, client)
+    await client.aclose()
+    await asyncio.sleep(0)

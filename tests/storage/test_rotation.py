@@ -1,0 +1,119 @@
+"""Keys that are changed while their role runs: no token, pass or command is refused for it, then or later."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from prikkfri.clock import ManualClock
+from prikkfri.errors import StorageError, UsageError
+from prikkfri.protocols import jwt
+from prikkfri.storage.keys import (
+    PUBLISHED_MAX,
+    SIGNING_KEYS,
+    command_key,
+    make_next_key,
+    publish_public_key,
+    read_public_keys,
+    secret_file,
+    signing_file,
+    signing_key,
+)
+from prikkfri.storage.limits import LIMITS
+from prikkfri.storage.rotation import AcceptedKeys, KeyRotation
+
+
+def published(home: Path, name: str) -> set[str]:
+    return set(jwt.read_jwks(read_public_keys(home, SIGNING_KEYS[name][0])))
+
+
+@pytest.mark.parametrize("name", SIGNING_KEYS)
+def test_a_key_signs_when_it_has_been_published_for_long_enough(tmp_path: Path, clock: ManualClock, name: str) -> None:
+    key = signing_key(tmp_path, name)
+    publish_public_key(tmp_path, *SIGNING_KEYS[name], key)
+    first, told = key.kid, []
+    rotation = KeyRotation(tmp_path, name, key, clock, published=lambda: told.append(published(tmp_path, name)))
+    rotation.step()
+    assert (key.kid, told) == (first, [])
+    made = make_next_key(tmp_path, name)
+    assert made.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(UsageError, match="is there already"):
+        make_next_key(tmp_path, name)
+    rotation.step()
+    assert key.kid == first and len(told) == 1 and told[0] > {first}
+    clock.advance(LIMITS.key_published_seconds - 0.1)
+    rotation.step()
+    assert key.kid == first
+    clock.advance(0.1)
+    rotation.step()
+    assert key.kid != first and published(tmp_path, name) == {first, key.kid}
+    assert signing_key(tmp_path, name).kid == key.kid
+    assert not made.exists()
+    rotation.step()
+    assert published(tmp_path, name) == {first, key.kid}
+
+
+def test_a_role_that_is_started_anew_goes_on_with_the_next_key(tmp_path: Path, clock: ManualClock) -> None:
+    """It waits once more: whoever verifies may have heard of it a moment ago."""
+    key = signing_key(tmp_path, "door-pass")
+    make_next_key(tmp_path, "door-pass")
+    KeyRotation(tmp_path, "door-pass", key, clock).step()
+    clock.advance(LIMITS.key_published_seconds)
+    key = signing_key(tmp_path, "door-pass")
+    publish_public_key(tmp_path, "pass", "door", key)
+    later = KeyRotation(tmp_path, "door-pass", key, clock)
+    before = key.kid
+    later.step()
+    assert key.kid == before
+    clock.advance(LIMITS.key_published_seconds)
+    later.step()
+    assert key.kid != before and published(tmp_path, "door-pass") == {before, key.kid}
+
+
+def test_a_next_key_that_is_none_changes_nothing(tmp_path: Path, clock: ManualClock) -> None:
+    key = signing_key(tmp_path, "door-pass")
+    publish_public_key(tmp_path, "pass", "door", key)
+    signing_file(tmp_path, "door-pass.next").write_text("rubbish")
+    with pytest.raises(StorageError, match="not a private key"):
+        KeyRotation(tmp_path, "door-pass", key, clock).step()
+    assert published(tmp_path, "door-pass") == {key.kid}
+
+
+def test_many_rotations_leave_no_more_keys_than_readers_take(tmp_path: Path, clock: ManualClock) -> None:
+    for name in ("signin-playback", "door-playback"):
+        key = signing_key(tmp_path, name)
+        publish_public_key(tmp_path, *SIGNING_KEYS[name], key)
+        rotation = KeyRotation(tmp_path, name, key, clock)
+        for _ in range(jwt.KEYS_MAX // 2 + 1):
+            make_next_key(tmp_path, name)
+            rotation.step()
+            clock.advance(LIMITS.key_published_seconds)
+            rotation.step()
+        listed = json.loads((tmp_path / "public" / "playback-keys" / f"{SIGNING_KEYS[name][1]}.json").read_bytes())
+        assert len(listed["keys"]) == PUBLISHED_MAX and listed["keys"][-1]["kid"] == key.kid
+    assert len(published(tmp_path, "door-playback")) == 2 * PUBLISHED_MAX
+
+
+def test_a_command_key_is_taken_at_once_and_the_one_before_it_until_the_next(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    built = command_key(tmp_path, "signin")
+    keys = AcceptedKeys(tmp_path, ["signin", "canaries"], clock)
+    assert keys.others == {}
+    make_next_key(tmp_path, "signin-command")
+    keys.step()
+    second = command_key(tmp_path, "signin")
+    assert second != built and keys.others == {second: built}
+    make_next_key(tmp_path, "signin-command")
+    keys.step()
+    third = command_key(tmp_path, "signin")
+    # With the first nobody is let in any more.
+    assert keys.others == {second: built, third: built, built: ""}
+    again = AcceptedKeys(tmp_path, ["signin"], clock)  # the role was started anew
+    assert again.others == {second: third}
+    assert secret_file(tmp_path, "signin-command.earlier").stat().st_mode & 0o777 == 0o600
+
+
+def test_only_the_owners_home_makes_a_next_key(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no keys/door-pass\.pem; go where the role runs"):
+        make_next_key(tmp_path, "door-pass")
