@@ -117,7 +117,7 @@ def impact_of(incident: Incident, outcomes: Sequence[Outcome], grounds: Evaluati
 
 def _usually(
     promises: Sequence[assessing.SettledPromise], grounds: EvaluationContext
-) -> list[assessing.SettledPromise]:
+) -> Sequence[assessing.SettledPromise]:
     """Without what lies in the faults before."""
     for theirs, since, until in grounds.earlier:
         failing = {id(each) for each in assessing.lying_in(promises, [theirs]) if since <= each.at <= until}
