@@ -180,6 +180,8 @@ async def test_whatever_fails_each_outcome_is_stored_once_and_handed_on_once(
             written += 1
         database.failures = rng.choices(["", "full", "before", "after"], [6, 1, 2, 2], k=2)
         await assurance.step("signin")
+        if rng.randrange(2):  # what is shown is what is stored, whatever of it was read before
+            assert (await assurance.overview()).kept == sum(count.outcomes for count in await counted(assurance))
         if restarted and rng.randrange(10) == 0:
             assurance = await installation.assurance(database)
     installation.sources["signin"], database.failures = read, []
