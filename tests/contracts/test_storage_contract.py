@@ -39,6 +39,26 @@ async def test_writes_that_arrive_together_are_committed_together(table: Databas
     assert table.counters.groups - before <= 3
 
 
+async def test_a_parameter_is_what_its_name_says_wherever_and_however_often_it_stands(table: Database) -> None:
+    """What a statement does not name is not used; what it names has to be given."""
+    rows = [{"name": f"n{id}", "id": id, "unused": "x"} for id in range(4)]
+    both = "id >= :least AND id <= :most AND name <> :none AND (:most > :least OR name = :none)"
+
+    async def work(transaction: Transaction) -> list[object]:
+        await transaction.execute_many("INSERT INTO thing (id, name) VALUES (:id, :name)", rows)
+        changed = await transaction.execute("UPDATE thing SET name = :name WHERE id = :id", {"id": 2, "name": "m"})
+        found = await transaction.fetch(
+            f"SELECT id, name FROM thing WHERE {both} ORDER BY id",
+            {"most": 2, "none": "n1", "least": 1, "unused": 7},
+        )
+        one = await transaction.fetch_one("SELECT name FROM thing WHERE id = :id", {"id": 3})
+        return [changed, found, one]
+
+    assert await table.write(work) == [1, [(2, "m")], ("n3",)]
+    with pytest.raises((KeyError, StorageError)):
+        await table.write(lambda t: t.execute("UPDATE thing SET name = :name WHERE id = :id", {"id": 1}))
+
+
 async def test_a_bad_write_takes_no_neighbour_down(table: Database) -> None:
     results = await asyncio.gather(
         *(table.write(lambda t, i=i: insert(t, i % 7)) for i in range(10)), return_exceptions=True

@@ -6,6 +6,8 @@ from typing import Any
 import jwt as pyjwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
+from jwt.utils import base64url_encode
 
 from prikkfri.protocols import jwt
 from prikkfri.protocols.cat import public_jwk
@@ -25,6 +27,12 @@ def signed(claims: object, token_type: object, *, key: Any = PRIVATE, algorithm:
         {} if chosen["typ"] is not None else {"typ": None}  # PyJWT says JWT otherwise
     )
     return pyjwt.api_jws.encode(payload, key, algorithm, chosen)
+
+
+def headed(header: object, claims: object) -> str:
+    """Signed, under a header that PyJWT would not write."""
+    content = b".".join(base64url_encode(json.dumps(part).encode()) for part in (header, claims))
+    return b".".join((content, base64url_encode(ECAlgorithm(ECAlgorithm.SHA256).sign(content, PRIVATE)))).decode()
 
 
 def bad_signatures(claims: dict[str, Any], token_type: str) -> dict[str, str]:
@@ -54,6 +62,19 @@ def bad_signatures(claims: dict[str, Any], token_type: str) -> dict[str, str]:
         "a header that must be understood": signed(claims, token_type, crit=["exp"], exp=1),
         "an unencoded payload": signed(claims, token_type, crit=["b64"], b64=False),
         "an unknown header": signed(claims, token_type, until="tomorrow"),
+        "a header that another kind of token has": signed(claims, token_type, cty="JWT"),
+        "a key that is named by no text": headed({"alg": "ES256", "kid": [KID], "typ": token_type}, claims),
+        "a type that is no text": headed({"alg": "ES256", "kid": KID, "typ": [token_type]}, claims),
+        "an algorithm that is no text": headed({"alg": ["ES256"], "kid": KID, "typ": token_type}, claims),
+        "an algorithm in other letters": headed({"alg": "es256", "kid": KID, "typ": token_type}, claims),
+        "no algorithm": headed({"kid": KID, "typ": token_type}, claims),
+        "a header that is no object": headed(["ES256", KID, token_type], claims),
+        "a header of half an octet": f"{head[:-3]}.{payload}.{signature}",
+        "a signature that is too long": f"{good}AA",
+        "a signature that is too short": good[:-2],
+        "padded": f"{good}==",
+        "in the other alphabet": f"{head}.{payload}.{'+/' + signature[2:]}",
+        "with a line's end": f"{good}\n",
         "encrypted": f"{good}.{payload}.{signature}",
         "twice": f"{good}{good}",
         "no text": "",

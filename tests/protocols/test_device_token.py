@@ -6,7 +6,7 @@ from typing import Any
 
 import jwt as pyjwt
 import pytest
-from foreign_jwt import DOCUMENT, KEYS, KID, PRIVATE, bad_signatures, judged_by_pyjwt, signed
+from foreign_jwt import DOCUMENT, KEYS, KID, PRIVATE, bad_signatures, headed, judged_by_pyjwt, signed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -67,6 +67,11 @@ def test_times_are_whole_seconds_and_never_later_than_meant() -> None:
     broken = DeviceToken("s-1", DEVICE, (), NOW + 0.9, NOW + 60.9, ID)
     told = device_token.verified(device_token.issue(PRIVATE, KID, broken), KEYS)
     assert told is not None and (told.issued_at, told.expires_at) == (NOW, NOW + 60)
+
+
+def test_what_is_headed_as_ours_is_taken_whoever_wrote_it() -> None:
+    """Or the tokens under other headers would be refused for another reason."""
+    assert device_token.verified(headed({"typ": "device+jwt", "kid": KID, "alg": "ES256"}, CLAIMS), KEYS) == TOKEN
 
 
 @pytest.mark.parametrize("wrong", bad_signatures(CLAIMS, "device+jwt").items(), ids=lambda wrong: wrong[0])

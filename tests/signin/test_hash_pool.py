@@ -3,7 +3,9 @@
 import asyncio
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
+from unittest.mock import ANY
 
 import pytest
 from waiting import eventually
@@ -98,17 +100,36 @@ async def test_who_is_called_and_leaves_in_the_same_moment_gives_the_thread_on(b
     assert pool.load.running == 0
 
 
-async def test_whoever_is_called_and_whoever_is_next_may_leave_at_once_and_no_thread_is_lost(
+async def test_whoever_leaves_in_the_moment_in_which_a_thread_is_free_is_not_hashed(
     build: BuildPool, gate: Gate
 ) -> None:
     pool = build()
     first, second, third = [await start(pool, gate, who, with_pass=True) for who in ("first", "second", "third")]
     gate.open.set()
-    while pool.load.waiting_with_pass == 2:  # until the moment in which the second is called
-        await asyncio.sleep(0)
+    while gate.worked_for != ["first"]:  # the loop hears of it after this
+        time.sleep(0.001)
+    second.cancel()
+    assert await asyncio.gather(first, second, third, return_exceptions=True) == [
+        "first", ANY, "third",
+    ]  # fmt: skip
+    assert second.cancelled() and gate.worked_for == ["first", "third"]
+    assert (pool.load.running, pool.counters.left) == (0, 1)
+
+
+async def test_whoever_is_called_and_whoever_is_next_may_leave_at_once_and_no_thread_is_lost(
+    build: BuildPool, gate: Gate
+) -> None:
+    pool = build()
+    later = Gate()
+    first = await start(pool, gate, "first", with_pass=True)
+    second = await start(pool, later, "second", with_pass=True)
+    third = await start(pool, gate, "third", with_pass=True)
+    gate.open.set()
+    await eventually(lambda: pool.load.waiting_with_pass == 1)  # the second is called
     second.cancel()
     third.cancel()
     await asyncio.gather(first, second, third, return_exceptions=True)
+    later.open.set()
     assert await pool.run(gate.work("next"), with_pass=True) == HashResult("next")
     assert gate.worked_for == ["first", "next"]
     assert (pool.load.running, pool.counters.left) == (0, 2)

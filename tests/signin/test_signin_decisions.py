@@ -197,3 +197,25 @@ def test_the_hash_is_what_was_decided_and_a_keyboard_makes_no_difference() -> No
 def test_only_a_hash_of_our_cost_may_be_taken_in(altered: Callable[[str], str], same: bool) -> None:
     hashed = "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA"
     assert costs_the_same(altered(hashed)) is same
+
+
+@pytest.mark.parametrize(
+    ("threads", "running", "waiting", "hash_s", "together"),
+    [
+        (1, 1, 1, 0.02, 3),
+        (1, 1, 0, 0.02, 1),  # nobody waits for a thread
+        (1, 0, 1, 0.02, 1),
+        (1, 1, 5, 0.025, 3),
+        (1, 1, 5, 0.026, 2),  # the third would come too late
+        (1, 1, 5, 0.05, 2),
+        (1, 1, 5, 0.051, 1),
+        (2, 2, 1, 0.05, 3),
+        (8, 8, 9, 0.01, 3),
+    ],
+)
+def test_sessions_wait_for_each_other_under_pressure_as_many_as_come_in_time(
+    threads: int, running: int, waiting: int, hash_s: float, together: int
+) -> None:
+    for with_pass in (0, waiting):
+        load = Load(threads, hash_s, running, with_pass, waiting - with_pass)
+        assert admission.gathering(load, 3, 0.05) == together

@@ -105,8 +105,7 @@ Statement = Callable[[Transaction, list[str]], Awaitable[Any]]
 
 def ending(state: DeliveryState) -> Statement:
     async def end(tx: Transaction, ids: list[str]) -> None:
-        for each in ids:
-            await store.end(tx, each, state, reason="", now=NOW)
+        await store.end(tx, [(each, state, "") for each in ids], now=NOW)
 
     return end
 

@@ -1,10 +1,10 @@
 """Receipts of networks: which message each is about, and what becomes of those that fit none, or none yet."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from message_table import NOW
+from msgspec.structs import replace
 from sms_house import HURRIED, NUMBER, House, Peer
 from waiting import eventually
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,6 @@ from prikkfri.sms.receipt_ids import (
     COMPLAINT_MISSES,
     MISSES_MAX,
     VOTES_MIN,
-    Candidate,
     Habit,
     Match,
     MismatchReason,
@@ -31,6 +31,13 @@ from prikkfri.sms.receipt_ids import (
 
 SAME, DECIMAL, HEXADECIMAL = Reading.SAME, Reading.DECIMAL, Reading.HEXADECIMAL
 KARI, OLA = "4790000001", "4790000002"
+
+
+class Candidate(NamedTuple):
+    message: str
+    key: str
+    recipient: str
+
 
 # How partners write the id of a message: in the answer, and in the receipt.
 PARTNERS: dict[str, tuple[Callable[[int], str], Callable[[int], str], Reading]] = {

@@ -10,7 +10,9 @@ from sms_house import HURRIED, House, Opener
 from waiting import eventually
 
 from prikkfri.config import Canary
+from prikkfri.errors import FencedOut
 from prikkfri.protocols.smpp.pdu import Status
+from prikkfri.protocols.smpp.session import SessionEnd
 from prikkfri.sms.http import application, restore_commands
 from prikkfri.sms.restored import Decision, parse_mark
 from prikkfri.sms.restores.service import POSITIONS_SKIPPED
@@ -407,8 +409,23 @@ async def test_whoever_is_fenced_out_writes_no_mark(house: Opener, mark: Path, d
             lambda tx: tx.execute("UPDATE journal_stream SET epoch = epoch + 1, commits = commits + 1")
         )
         mark.unlink()
-        await opened.centre.restores.mark()
+        with pytest.raises(FencedOut):
+            await opened.centre.restores.mark()
+        await opened.centre.restores.mark_last()  # goes its way to the end
         assert not mark.exists() and opened.centre.restores.troubles() == []
+
+
+async def test_whoever_is_fenced_out_ends_also_while_nothing_is_to_be_written(
+    house: Opener, mark: Path, database: Database
+) -> None:
+    """Until then it would send what it had claimed, beside whoever has taken over."""
+    with pytest.raises(ExceptionGroup) as caught:
+        async with house(mark_file=mark, timing=replace(HURRIED, look_seconds=3_600.0)) as opened:
+            client = await opened.bound_client()
+            await database.write(lambda tx: tx.execute("UPDATE journal_stream SET epoch = epoch + 1"))
+            while not isinstance(await client.event(), SessionEnd):
+                pass
+    assert caught.group_contains(FencedOut)
 
 
 async def test_one_that_expires_after_it_was_let_go_may_have_arrived(

@@ -1,5 +1,6 @@
 """What each statement of the message store does, and to whom not, on both engines."""
 
+import random
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trail import Step
 from prikkfri.sms.trails import store as trails_store
 from prikkfri.storage import Database, Transaction
+from prikkfri.storage.sets import VALUES_AT_ONCE
 
 MAY_COME_FROM: dict[DeliveryState, set[str]] = {
     DeliveryState.DELIVERED: {"sending", "sent", "in-doubt"},
@@ -120,7 +122,47 @@ async def test_what_is_due_and_has_not_expired_is_claimed_for_its_party_alone(da
         found = await effect(database, neighbours(), claim, routes=routes)
         found.must_be(lambda row: claimed(row) if due(row) else None)
         mine = [row for row in found.after.values() if row["state"] == "sending" and row["attempted_at"] == NOW]
-        assert found.result == [message(row) for row in sorted(mine, key=lambda row: (row["due_at"], row["id"]))]
+        mine.sort(key=lambda row: (row["origin"], row["due_at"], row["id"]))
+        assert found.result == [message(row) for row in mine]
+
+
+async def test_one_origins_many_do_not_hold_up_anothers_few(database: Database) -> None:
+    rows = [{**BASE, "origin": "account:bulk", "due_at": NOW - 500 + number} for number in range(100)]
+    rows += [{**BASE, "origin": "account:shop", "due_at": NOW - 5 + number} for number in range(3)]
+    rows += [{**BASE, "origin": "account:late", "due_at": NOW + 5}]
+
+    async def claim_in_turns(tx: Transaction) -> list[list[str]]:
+        claims, after = [], ""
+        for _ in range(5):
+            claims.append(
+                [
+                    each.origin.split(":")[1]
+                    for each in await store.claim(tx, "link:nord", limit=10, now=NOW, after=after)
+                ]
+            )
+            after = f"account:{claims[-1][-1]}"
+        return claims
+
+    found = await effect(database, numbered(rows), claim_in_turns)
+    bulk = ["bulk"] * 10
+    assert found.result == [bulk, ["shop"] * 3 + ["bulk"] * 7, bulk, bulk, bulk]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_origins_take_turns_and_each_keeps_its_order(database: Database, seed: int) -> None:
+    lots = random.Random(seed)
+    origins = [f"account:{name}" for name in "abcde"]
+    rows = numbered([
+        {**BASE, "origin": lots.choice(origins[: 2 + seed]), "due_at": NOW - lots.choice([5, 3, 1, -1]),
+         "accepted_at": NOW - 100 + number}
+        for number in range(40)
+    ])  # fmt: skip
+    limit, after = lots.randint(1, 12), lots.choice(["", "account:b", "account:bb", "account:z"])
+    found = await effect(database, rows, partial(store.claim, target="link:nord", limit=limit, now=NOW, after=after))
+    turns = sorted(origins, key=lambda origin: (origin <= after, origin))
+    ready = sorted((row for row in rows if row["due_at"] <= NOW), key=lambda row: (
+        turns.index(row["origin"]), row["due_at"], row["accepted_at"]))  # fmt: skip
+    assert [each.id for each in found.result] == [row["id"] for row in ready[:limit]]
 
 
 async def test_over_a_stopped_route_only_canaries_are_claimed(database: Database) -> None:
@@ -319,10 +361,8 @@ async def test_a_message_ends_once_without_its_body_and_with_the_receipt_that_wa
     rows = crossed(state=STATES, registered=(0, 1, 2), parts=(1, 3))
     asked = [row["id"] for row in rows if row["registered"] or row["parts"] == 1]
 
-    async def end(tx: Transaction) -> list[Ending | None]:
-        return [await store.end(tx, identity, state, reason="why", now=NOW) for identity in asked]
-
-    found = await effect(database, rows, end)
+    ends = [(identity, state, "why") for identity in asked]
+    found = await effect(database, rows, partial(store.end, ends=ends, now=NOW))
 
     def expected(row: Row) -> Row | None:
         if row["id"] not in asked or row["state"] not in MAY_COME_FROM[state]:
@@ -339,12 +379,24 @@ async def test_a_message_ends_once_without_its_body_and_with_the_receipt_that_wa
         }
 
     found.must_be(expected)
-    for identity, ending in zip(asked, found.result, strict=True):
-        row = found.before[identity]
-        told = (row["id"], row["submission"], row["parts"], row["origin"], row["target"], row["message_class"])
-        ended = row["state"] in MAY_COME_FROM[state]
-        assert ending == (Ending(*told, row["sender"], row["recipient"], state, "why") if ended else None)
-        assert ending is None or ending.state is state
+    ended = [row for row in map(found.before.__getitem__, asked) if row["state"] in MAY_COME_FROM[state]]
+    told = ("id", "submission", "parts", "origin", "target", "message_class", "sender", "recipient")
+    assert found.result == [Ending(*[row[name] for name in told], state, "why") for row in ended]
+    assert all(ending.state is state for ending in found.result)
+
+
+async def test_many_end_at_once_each_in_its_way_and_are_told_of_as_they_were_named(database: Database) -> None:
+    """Also more than one statement takes."""
+    rows = crossed(state=["sent", "waiting"], expires_at=[NOW + number for number in range(500)])
+    ways = (DeliveryState.DELIVERED, DeliveryState.EXPIRED, DeliveryState.REJECTED)
+    named = {row["id"]: ways[number % 3] for number, row in enumerate(rows)}
+    backwards = [(identity, named[identity], f"why-{named[identity]}") for identity in reversed(named)]
+    found = await effect(database, rows, partial(store.end, ends=backwards, now=NOW))
+    ended = [identity for identity, state, _ in backwards if found.before[identity]["state"] in MAY_COME_FROM[state]]
+    assert len(ended) > VALUES_AT_ONCE and [ending.id for ending in found.result] == ended
+    assert {ending.id: (ending.state, ending.reason) for ending in found.result} == {
+        identity: (named[identity], f"why-{named[identity]}") for identity in ended
+    }
 
 
 async def test_messages_are_known_by_the_folded_id_that_their_link_gave_the_newest_first(database: Database) -> None:

@@ -19,12 +19,18 @@ def signature(private_key: ec.EllipticCurvePrivateKey, content: bytes) -> bytes:
     return b"".join(n.to_bytes(NUMBER_BYTES) for n in decode_dss_signature(private_key.sign(content, _signing)))
 
 
-def holds(x: bytes, y: bytes, signature: bytes, content: bytes) -> bool:
-    """Whether the key with these coordinates has signed; no where they are no point of the curve."""
-    r, s = (int.from_bytes(half) for half in (signature[:NUMBER_BYTES], signature[NUMBER_BYTES:]))
+def public_key(x: bytes, y: bytes) -> ec.EllipticCurvePublicKey:
+    """The key with these coordinates. Raises `ValueError` where they are no point of the curve."""
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + x + y)
+
+
+def holds(public_key: ec.EllipticCurvePublicKey, signature: bytes, content: bytes) -> bool:
+    """Whether the key has signed; a signature of another length than `SIGNATURE_BYTES` is none."""
+    if len(signature) != SIGNATURE_BYTES:
+        return False
+    r, s = int.from_bytes(signature[:NUMBER_BYTES]), int.from_bytes(signature[NUMBER_BYTES:])
     try:
-        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + x + y)
-        key.verify(encode_dss_signature(r, s), content, _verifying)
-    except (ValueError, InvalidSignature):
+        public_key.verify(encode_dss_signature(r, s), content, _verifying)
+    except InvalidSignature:
         return False
     return True

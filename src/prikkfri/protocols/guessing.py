@@ -10,6 +10,7 @@ strangers fill does not keep them out.
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Key = tuple[str, str, str]
 NAME_CHARACTERS_MAX = 254
@@ -23,8 +24,9 @@ class Limit:
     """A full bucket is empty after so many seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class FailureCounter:
+class FailureCounter(NamedTuple):
+    """Of one bucket. A tuple, because eight of them are made at each try."""
+
     failures: float
     at: float
     reserved: int = 0

@@ -49,6 +49,14 @@ def under_pressure(load: Load) -> bool:
     return load.running >= load.threads and load.waiting_with_pass + load.waiting_without > 0
 
 
+def gathering(load: Load, together_max: int, seconds_max: float) -> int:
+    """How many of those whose passwords were right go to the disk together: as many as come in that time.
+
+    1 (nobody waits for another) when nobody waits for a thread, and where hashes take too long for a second to come.
+    """
+    return min(together_max, 1 + int(seconds_max * load.per_second)) if under_pressure(load) else 1
+
+
 def measured(hash_s: float, newest_s: float) -> float:
     """The moving mean after one more hash, which counts at most tenfold: one pause must not close the door."""
     return hash_s + NEWEST_WEIGHT * (min(newest_s, 10 * hash_s) - hash_s)

@@ -1,7 +1,9 @@
 """The hash threads and the line before them: nobody is hashed who has left.
 
-Whoever waits is a future. When its task is cancelled, because the client has gone, the future is cancelled at once:
-it counts no more towards the line and no thread takes it up.
+Whoever waits is a turn. When its task is cancelled, because the client has gone, the turn leaves the line at once: it
+counts no more and no thread takes it up. A thread is handed its next turn in the moment in which the last one's end is
+known, before anybody's answer is made of that; and turns go to threads and back by one queue and one call, since an
+executor's futures cost more than all else that is done here.
 """
 
 import asyncio
@@ -9,9 +11,9 @@ import os
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from prikkfri.clock import Clock
@@ -34,6 +36,21 @@ class HashResult(Generic[T]):
     result: T
 
 
+class _Turn:
+    """Of one who waits for a thread, or is being hashed."""
+
+    __slots__ = ("ended", "timer", "work")
+
+    def __init__(self, work: Callable[[], Any], ended: "asyncio.Future[HashResult[Any] | None]") -> None:
+        self.work = work
+        self.ended = ended
+        """With None when it waited for too long."""
+        self.timer: asyncio.TimerHandle | None = None
+
+
+_Lane = OrderedDict[_Turn, None]
+
+
 @dataclass
 class Counters:
     hashes: int = 0
@@ -53,11 +70,12 @@ class HashPool:
         self._hash_s = 0.05
         self._patience = admission.patience_of(queue_seconds_max)
         self._running = 0
-        self._with_pass: OrderedDict[asyncio.Future[None], None] = OrderedDict()
-        self._without: OrderedDict[asyncio.Future[None], None] = OrderedDict()
-        self._started: dict[asyncio.Future[Any], float] = {}
+        self._with_pass: _Lane = OrderedDict()
+        self._without: _Lane = OrderedDict()
+        self._started: dict[_Turn, float] = {}
         self._last = deque([0.0, 0.0], maxlen=2)
-        self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="hash", initializer=_yield_to_others)
+        self._called: SimpleQueue[_Turn | None] = SimpleQueue()
+        self._hashing: list[threading.Thread] = []
 
     @property
     def load(self) -> Load:
@@ -91,64 +109,90 @@ class HashPool:
         if refusal := self.refusal(with_pass=with_pass):
             return refusal
         came = self._clock.monotonic()
+        loop = asyncio.get_running_loop()
+        turn, lane = _Turn(work, loop.create_future()), self._with_pass if with_pass else self._without
+        lane[turn] = None
+        self._call_next()
+        if turn not in self._started:  # those with a pass may keep coming
+            turn.timer = loop.call_later(2 * self._queue_seconds_max, self._waited_too_long, turn, lane)
         try:
-            if not await self._turn(self._with_pass if with_pass else self._without):
-                self.counters.refused += 1
-                return Overload(self.load.wait_s(with_pass=with_pass))
-            running = asyncio.get_running_loop().run_in_executor(self._executor, self._timed, work)
-            self._started[running] = self._clock.monotonic()
-            running.add_done_callback(self._done)
-            result, _ = await asyncio.shield(running)
+            ended = await turn.ended
         except asyncio.CancelledError:
+            lane.pop(turn, None)
+            self._stop_timer(turn)
             now = self._clock.monotonic()
             self._patience = admission.left(self._patience, now - came, now)
             self.counters.left += 1
             raise
-        return HashResult(result)
+        if ended is None:
+            self.counters.refused += 1
+            return Overload(self.load.wait_s(with_pass=with_pass))
+        return ended
 
     def close(self) -> None:
-        self._executor.shutdown(wait=True, cancel_futures=True)
-
-    async def _turn(self, lane: OrderedDict[asyncio.Future[None], None]) -> bool:
-        """Waits in a lane; True: a thread is ours, False: those with a pass kept coming for too long."""
-        turn = asyncio.get_running_loop().create_future()
-        lane[turn] = None
-        self._call_next()
-        try:
-            async with asyncio.timeout(2 * self._queue_seconds_max):
-                await turn
-        except BaseException as reason:
-            lane.pop(turn, None)
-            if turn.done() and not turn.cancelled():
-                self._running -= 1  # called and left in the same moment: the thread goes to the next
-                self._call_next()
-            if isinstance(reason, TimeoutError):
-                return False
-            raise
-        return True
+        """Waits for the hashes that are under way; nobody else is called."""
+        self._with_pass.clear()
+        self._without.clear()
+        for _ in self._hashing:
+            self._called.put(None)
+        for thread in self._hashing:
+            thread.join()
+        self._hashing.clear()
 
     def _call_next(self) -> None:
         while self._running < self._threads and (lane := self._with_pass or self._without):
             turn, _ = lane.popitem(last=False)
-            if not turn.cancelled():
-                self._running += 1
-                turn.set_result(None)
+            self._stop_timer(turn)
+            if turn.ended.done():  # its task is cancelled, and does not know yet
+                continue
+            self._running += 1
+            self._started[turn] = self._clock.monotonic()
+            if len(self._hashing) < self._running:
+                self._hashing.append(threading.Thread(target=self._hash, name="hash", daemon=True))
+                self._hashing[-1].start()
+            self._called.put(turn)
 
-    def _done(self, running: "asyncio.Future[tuple[T, float]]") -> None:
+    def _waited_too_long(self, turn: _Turn, lane: _Lane) -> None:
+        del lane[turn]
+        if not turn.ended.done():
+            turn.ended.set_result(None)
+
+    @staticmethod
+    def _stop_timer(turn: _Turn) -> None:
+        if turn.timer is not None:
+            turn.timer.cancel()
+            turn.timer = None
+
+    def _hash(self) -> None:
+        """A hash thread's life."""
+        _yield_to_others()
+        while (turn := self._called.get()) is not None:
+            result: Any = None
+            failed: BaseException | None = None
+            started = self._clock.monotonic()
+            try:
+                result = turn.work()
+            except BaseException as error:  # whoever waits is told, and the thread goes on
+                failed = error
+            seconds = self._clock.monotonic() - started
+            with suppress(RuntimeError):  # the loop has ended, and nobody waits
+                turn.ended.get_loop().call_soon_threadsafe(self._done, turn, result, failed, seconds)
+
+    def _done(self, turn: _Turn, result: object, failed: BaseException | None, seconds: float) -> None:
         self._running -= 1
-        del self._started[running]
-        if not running.cancelled() and not running.exception():
-            _, seconds = running.result()
+        del self._started[turn]
+        if failed is None:
             self._hash_s = admission.measured(self._hash_s, seconds)
             self._last.append(seconds)
             self.counters.hashes += 1
             self.counters.hash_seconds += seconds
         self._call_next()
-
-    def _timed(self, work: Callable[[], T]) -> tuple[T, float]:
-        started = self._clock.monotonic()
-        result = work()
-        return result, self._clock.monotonic() - started
+        if turn.ended.done():  # they have left
+            return
+        if failed is None:
+            turn.ended.set_result(HashResult(result))
+        else:
+            turn.ended.set_exception(failed)
 
 
 def _yield_to_others() -> None:

@@ -1,7 +1,6 @@
 """The edge of sign-in: JSON over HTTP, a cookie for the session, and an eye on whether the client is still there."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import msgspec
 
 from prikkfri.errors import InDoubt, StorageError
 from prikkfri.protocols.asgi import (
+    JSON,
     Application,
     Handler,
     Headers,
@@ -68,6 +68,7 @@ class _SignInBody(msgspec.Struct):
     proof: Annotated[str, msgspec.Meta(max_length=PROOF_LENGTH_MAX, pattern=r"^[A-Za-z0-9_.-]*\Z")] = ""
 
 
+_encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_SignInBody)
 
 
@@ -119,7 +120,8 @@ def application(
         if isinstance(answer, Refused):
             status, message = _ANSWERS[answer.reason]
             return refusal(status, answer.reason, message, retry_after_s=answer.retry_after_s)
-        return HttpResponse(200, _document(answer), _set_cookie(answer.session, answer.session_lifetime_s))
+        headers = (JSON, *_set_cookie(answer.session, answer.session_lifetime_s))
+        return HttpResponse(200, headers=headers, body=_encoder.encode(_document(answer)))
 
     async def session(request: Request) -> HttpResponse:
         value = cookie(request.scope, COOKIE)
@@ -162,22 +164,38 @@ async def _while_connected(
     work: Callable[[], Awaitable[SignedIn | Refused]],
     in_vain: Callable[[SignedIn | Refused], None],
 ) -> SignedIn | Refused | None:
-    """The result of `work`, which is cancelled when the client leaves; then None. `in_vain` is told one too late."""
-    working = asyncio.ensure_future(work())
-    leaving = asyncio.ensure_future(until_disconnect(receive))
+    """The result of `work`, which is cancelled when the client leaves; then None. `in_vain` is told one too late.
+
+    It runs in the task of the request: another one for it would cost as much as the reads that it does.
+    """
+    request = asyncio.current_task()
+    assert request is not None
+    left = stopped = done = False
+
+    async def watch() -> None:
+        nonlocal left, stopped
+        await until_disconnect(receive)
+        left = True
+        if not done:
+            stopped = True
+            request.cancel()
+
+    watching = asyncio.ensure_future(watch())
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            if leaving.done():
-                in_vain(working.result())
-            return working.result()
-        working.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await working
-        return None
+        answer = await work()
+        done = True
+        await asyncio.sleep(0)  # that they left in this very moment has not been heard by the watch
+    except asyncio.CancelledError:
+        if stopped and request.uncancel() == 0:
+            return None
+        raise  # the role ends
     finally:
-        working.cancel()
-        leaving.cancel()
+        watching.cancel()
+    if stopped:
+        request.uncancel()
+    if left:
+        in_vain(answer)
+    return answer
 
 
 def _document(signed_in: SignedIn) -> dict[str, object]:

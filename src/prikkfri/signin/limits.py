@@ -21,6 +21,11 @@ class Limits:
     wrong_after_seconds: float = 0.6
     """No wrong password is told before, counted from its comparison, while imported hashes are of many costs: longer
     than the dearest that is taken in (`protocols.password_hash`), so that time tells nothing of who exists."""
+    gathered_max: int = 3
+    """Sessions that go to the disk together under pressure, for a third of what it costs each. More would gain little,
+    and keep people waiting who are hashed already: some of them leave."""
+    gathered_seconds: float = 0.05
+    """How long the first of them waits for the others at most; where fewer come in that time, it waits for fewer."""
     seen_seconds: float = 3_600.0
     """A device that is in use is noted so often."""
     put_off_seconds: float = 300.0

@@ -28,13 +28,13 @@ from prikkfri.protocols import admission_pass, cat, device_token, guessing, jwt,
 from prikkfri.protocols.admission_pass import Pass
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.protocols.guessing import Guesses
-from prikkfri.protocols.networks import network_of
+from prikkfri.protocols.networks import networks_of
 from prikkfri.protocols.renewals import Span, renewals
-from prikkfri.signin import credentials, store
+from prikkfri.signin import admission, credentials, store
 from prikkfri.signin.credentials import SALT_BYTES, costs_the_same, hash_password
 from prikkfri.signin.hash_pool import HashPool, Overload
 from prikkfri.signin.limits import Limits
-from prikkfri.storage import Database, Transaction
+from prikkfri.storage import Database, Queries, Transaction
 from prikkfri.storage.keys import SigningKey, publish_public_key, read_public_keys, secret_key, signing_key, write_whole
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.store import (
@@ -245,6 +245,8 @@ class SignIn:
         """Passes that have come to a hash, each once."""
         self._pass_keys: jwt.PublicKeys = {}
         self._pass_keys_read_at = 0.0
+        self._gathering: list[asyncio.Future[None]] = []
+        self._departure: asyncio.TimerHandle | None = None
         self._revoked_changed = asyncio.Event()
         self._answers: dict[str, int] = {}
         self._imported = False
@@ -307,6 +309,11 @@ class SignIn:
         async with asyncio.timeout(self._limits.database_seconds_max):
             if await self._database.write(lambda t: store.end_session(t, _hashed(cookie), now)):
                 self._revoked_changed.set()
+
+    @property
+    def gathering(self) -> int:
+        """Those whose sessions wait for others, to go to the disk with them."""
+        return len(self._gathering)
 
     def publish_revoked_soon(self) -> None:
         """To be called when tokens have been revoked."""
@@ -382,7 +389,7 @@ class SignIn:
             return Refused("overloaded", refusal.retry_after_s)
         name = e164(attempt.login, self._region) or attempt.login.strip().lower()
         of_device = guessing.acquaintance(name, attempt.device, self._limits.guesses)
-        tried = guessing.stranger(name, network_of(attempt.address), self._limits.guesses) | of_device
+        tried = guessing.stranger(name, networks_of(attempt.address)[0], self._limits.guesses) | of_device
         wait_s = self._guesses.reserve(tried, self._clock.now())
         if wait_s is not None:
             if not await self._is_known_device(attempt):
@@ -412,15 +419,17 @@ class SignIn:
     async def _compare(self, attempt: Attempt, admitted: Pass | None) -> "_Opening | Refused":
         with_pass = admitted is not None
         now = self._clock.now()
-        async with asyncio.timeout(self._limits.database_seconds_max):
-            who = await self._subscribers.read(
-                lambda q: subscriber_by_login(q, attempt.login, now, region=self._region)
-            )
+
+        async def of_login(queries: Queries) -> tuple[Subscriber | None, tuple[str, ...], str | None]:
+            who = await subscriber_by_login(queries, attempt.login, now, region=self._region)
             subscriber_id = who.id if who else ""
             # An unknown login takes every step that a known one takes.
-            packages = await self._subscribers.read(lambda q: packages_at(q, subscriber_id, now))
-            own = await self._database.read(lambda q: store.password_hash(q, subscriber_id))
-            imported = await self._subscribers.read(lambda q: imported_password(q, subscriber_id))
+            packages = await packages_at(queries, subscriber_id, now)
+            return who, packages, await imported_password(queries, subscriber_id)
+
+        async with asyncio.timeout(self._limits.database_seconds_max):
+            who, packages, imported = await self._subscribers.read(of_login)
+            own = await self._database.read(lambda q: store.password_hash(q, who.id if who else ""))
         expected = own or imported
         work = partial(self._checked, attempt.password, expected or self._decoy)
         hashed = await self.pool.run(work, with_pass=with_pass)
@@ -523,6 +532,7 @@ class SignIn:
             self._remember(
                 self._answered, admitted.pass_id, _Known(self._digest(attempt), customer, admitted.expires_at)
             )
+        await self._gathered()
         async with asyncio.timeout(self._limits.database_seconds_max):
             became = await self._database.write(work)
         if became == "other password":
@@ -531,6 +541,35 @@ class SignIn:
             return await self._answer_of_then(attempt, admitted, customer) or Refused("pass-spent")
         self._count("kept")
         return opening.signed_in
+
+    async def _gathered(self) -> None:
+        """Under pressure waits a moment for others: those who go on together share a transaction and its fsync, and
+        what that spares is left for hashes."""
+        limits = self._limits
+        together = admission.gathering(self.pool.load, limits.gathered_max, limits.gathered_seconds)
+        if len(self._gathering) + 1 >= together:
+            self._depart()
+            return
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        self._gathering.append(turn)
+        if self._departure is None:
+            self._departure = loop.call_later(limits.gathered_seconds, self._depart)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn in self._gathering:
+                self._gathering.remove(turn)
+            raise
+
+    def _depart(self) -> None:
+        if self._departure is not None:
+            self._departure.cancel()
+            self._departure = None
+        for each in self._gathering:
+            if not each.done():
+                each.set_result(None)
+        self._gathering.clear()
 
     async def _again(self, attempt: Attempt, own: Pass) -> SignedIn | Refused | None:
         """The answer to whoever shows a pass again that is spent, without another hash; None: it is not spent.

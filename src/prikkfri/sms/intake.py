@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
+
 from prikkfri.errors import RemoteProtocolError
 from prikkfri.journal import Outcome
 from prikkfri.protocols.smpp.byte_order import high_octet_first
@@ -38,8 +40,7 @@ ENDED_TWICE = "ended-its-session-twice"
 _TOLD_BY = (Command.DELIVER_SM, Command.DATA_SM)
 
 
-@dataclass(frozen=True)
-class ReceiptDelivery:
+class ReceiptDelivery(msgspec.Struct, frozen=True, gc=False):
     """A network's receipt: what became of a message."""
 
     request: Request

@@ -9,7 +9,7 @@ from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.sms.intake import ReceiptDelivery
 from prikkfri.sms.lifecycle import ENDED, DeliveryState
 from prikkfri.sms.messages import network_state, reference_of
-from prikkfri.sms.receipt_ids import Candidate, Match, MismatchReason, Reading, match
+from prikkfri.sms.receipt_ids import Match, MismatchReason, Reading, match
 
 NO_REFERENCE = -1
 _STATES = {int(state): state for state in MessageState}
@@ -101,13 +101,10 @@ def find(
     addresses = (receipt.source, receipt.destination)
 
     identities = receipt.identities
-
-    def among(messages: Sequence[KnownMessage]) -> Match | MismatchReason:
-        return match(identities, addresses, [Candidate(*each[:3]) for each in messages], ways)
-
-    found = among(known)
+    found = match(identities, addresses, known, ways)
     if found is MismatchReason.SEVERAL:
-        narrowed = among([each for each in known if DeliveryState(each.state) not in ENDED])
+        still_open = [each for each in known if DeliveryState(each.state) not in ENDED]
+        narrowed = match(identities, addresses, still_open, ways)
         if narrowed in (MismatchReason.NO_MESSAGE, MismatchReason.OTHER_NUMBER):
             ended = max(each for each in known if DeliveryState(each.state) in ENDED)  # ids sort by time: the newest
             return ReceiptMatch(ended.message, DeliveryState(ended.state), ended.sent_at, Match(ended.message, None))

@@ -15,7 +15,7 @@ from prikkfri.sms.addresses import Numbering, read_recipient
 _HEADER_BIT = 0x40
 _RECEIPT = 0x04
 _RECEIPTED_ID, _MESSAGE_STATE, _REFERENCE = 0x001E, 0x0427, 0x0204
-_STATES = {2: "DELIVRD", 3: "EXPIRED", 4: "DELETED", 5: "UNDELIV", 7: "UNKNOWN", 8: "REJECTD"}
+_STATES = {2: b"DELIVRD", 3: b"EXPIRED", 4: b"DELETED", 5: b"UNDELIV", 7: b"UNKNOWN", 8: b"REJECTD"}
 _TOLD = re.compile(rb"id:(\S+) sub:\S+ dlvrd:\S+ submit date:\d+ done date:\d+ stat:([A-Z]{7}) ", re.ASCII)
 
 
@@ -76,14 +76,15 @@ def difference(pdu: bytes, sequence: int, wanted: ExpectedMessage | ExpectedRece
     found = read(pdu)
     if found is None:
         return "form"
-    same = {
-        "header": (found.command, found.status, found.sequence) == (wanted.command, 0, sequence),
-        "recipient": _is_for(found, wanted) and found.destination_kind == wanted.recipient_kind,
-        "sender": (found.source, found.source_kind) == (wanted.sender.encode("latin-1"), wanted.sender_kind),
-        "scheduling": not (found.schedule or found.replaces or found.default_id),
-    }
-    same |= _as_message(found, wanted) if isinstance(wanted, ExpectedMessage) else _as_receipt(found, wanted)
-    return next((field for field, is_so in same.items() if not is_so), "")
+    if (found.command, found.status, found.sequence) != (wanted.command, 0, sequence):
+        return "header"
+    if not _is_for(found, wanted) or found.destination_kind != wanted.recipient_kind:
+        return "recipient"
+    if (found.source, found.source_kind) != (wanted.sender.encode("latin-1"), wanted.sender_kind):
+        return "sender"
+    if found.schedule or found.replaces or found.default_id:
+        return "scheduling"
+    return _of_message(found, wanted) if isinstance(wanted, ExpectedMessage) else _of_receipt(found, wanted)
 
 
 def _is_for(found: DecodedPdu, wanted: ExpectedMessage | ExpectedReceipt) -> bool:
@@ -94,32 +95,43 @@ def _is_for(found: DecodedPdu, wanted: ExpectedMessage | ExpectedReceipt) -> boo
     return read_as is not None and read_as.text == written == wanted.recipient
 
 
-def _as_message(found: DecodedPdu, wanted: ExpectedMessage) -> dict[str, bool]:
-    parameters, sealed = beside_text(found.parameters), beside_text(wanted.parameters)
+def _of_message(found: DecodedPdu, wanted: ExpectedMessage) -> str:
     written = (found.esm_class, found.octets, found.parameters)
     meant = (wanted.esm_class, wanted.octets, wanted.parameters)
-    text = None if written == meant else text_of(*written)
-    return {
-        "text": written == meant or text == text_of(*meant),
-        "coding": found.coding == wanted.coding,
-        # Only what marks a part may be a header in one and parameters in the other.
-        "class": found.esm_class == wanted.esm_class
-        or (text is not None and text.part is not None and found.esm_class ^ wanted.esm_class == _HEADER_BIT),
-        "parameters": parameters == sealed if wanted.takes_parameters else set(parameters) <= set(sealed),
-        "receipts": found.registered == wanted.registered,
-        "validity": found.validity == wanted.validity.encode("latin-1"),
-        "kind": (found.protocol_id, found.priority, found.service_type)
-        == (wanted.protocol_id, wanted.priority, wanted.service_type.encode("latin-1")),
-    }
+    if written != meant and (field := _of_another_form(found, wanted)):
+        return field
+    if found.coding != wanted.coding:
+        return "coding"
+    if found.registered != wanted.registered:
+        return "receipts"
+    if found.validity != wanted.validity.encode("latin-1"):
+        return "validity"
+    kind = (wanted.protocol_id, wanted.priority, wanted.service_type.encode("latin-1"))
+    return "" if (found.protocol_id, found.priority, found.service_type) == kind else "kind"
 
 
-def _as_receipt(found: DecodedPdu, wanted: ExpectedReceipt) -> dict[str, bool]:
-    told, parameters = _TOLD.match(found.octets), dict(found.parameters)
-    identity, word = wanted.message.encode("latin-1"), _STATES.get(wanted.state, "").encode()
-    by_parameter = tuple(parameters.get(tag) for tag in (_RECEIPTED_ID, _MESSAGE_STATE, _REFERENCE))
-    said = by_parameter == (identity + b"\0", bytes((wanted.state,)), wanted.reference)
-    return {
-        "class": found.esm_class == _RECEIPT and not found.registered and not found.validity,
-        "text": told is not None and (told[1], told[2]) == (identity, word),
-        "parameters": said if wanted.takes_parameters else not found.parameters,
-    }
+def _of_another_form(found: DecodedPdu, wanted: ExpectedMessage) -> str:
+    """The text may travel in several forms: its octets or a parameter, a header or parameters that mark a part."""
+    text = text_of(found.esm_class, found.octets, found.parameters)
+    if text != text_of(wanted.esm_class, wanted.octets, wanted.parameters):
+        return "text"
+    # Only what marks a part may be a header in one and parameters in the other.
+    marked = text.part is not None and found.esm_class ^ wanted.esm_class == _HEADER_BIT
+    if found.esm_class != wanted.esm_class and not marked:
+        return "class"
+    parameters, sealed = beside_text(found.parameters), beside_text(wanted.parameters)
+    same = parameters == sealed if wanted.takes_parameters else set(parameters) <= set(sealed)
+    return "" if same else "parameters"
+
+
+def _of_receipt(found: DecodedPdu, wanted: ExpectedReceipt) -> str:
+    if found.esm_class != _RECEIPT or found.registered or found.validity:
+        return "class"
+    told, identity = _TOLD.match(found.octets), wanted.message.encode("latin-1")
+    if told is None or told.groups() != (identity, _STATES.get(wanted.state, b"")):
+        return "text"
+    if not wanted.takes_parameters:
+        return "parameters" if found.parameters else ""
+    named = dict(found.parameters)
+    said = (named.get(_RECEIPTED_ID), named.get(_MESSAGE_STATE), named.get(_REFERENCE))
+    return "" if said == (identity + b"\0", bytes((wanted.state,)), wanted.reference) else "parameters"

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from enum import StrEnum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Protocol
 
 import msgspec
 from msgspec import structs
@@ -81,14 +81,19 @@ def keys_apart(receipts: Sequence[frozenset[str]]) -> list[frozenset[str]]:
     return [keys for keys in receipts if keys and all(times[found] == 1 for found in keys)]
 
 
-class Candidate(NamedTuple):
+class Candidate(Protocol):
     """A message that went over the link, and is open or has ended not long ago."""
 
-    message: str
-    key: str
-    """The folded id that the link gave it."""
-    recipient: str
-    """With its country code."""
+    @property
+    def message(self) -> str: ...
+
+    @property
+    def key(self) -> str:
+        """The folded id that the link gave it."""
+
+    @property
+    def recipient(self) -> str:
+        """With its country code."""
 
 
 class Match(msgspec.Struct, frozen=True, gc=False):
@@ -117,7 +122,8 @@ def match(
     """
     told = [address for address in addresses if address]
     keys = [[key(identity, way) for way in ways] for identity in identities]
-    by_id = [each for each in candidates if any(each.key in read for read in keys)]
+    expected = {found for read in keys for found in read}
+    by_id = [each for each in candidates if each.key in expected]
     if not by_id:
         return MismatchReason.NO_MESSAGE
     fitting = [each for each in by_id if not told or any(is_number_of(each.recipient, address) for address in told)]
@@ -174,8 +180,11 @@ def learn(habit: Habit, found: Match | MismatchReason) -> Habit:
         return structs.replace(habit, missed=0)
     if habit.settled not in (None, found.taught):
         habit = Habit()  # the partner has changed its ways
-    count = getattr(habit, found.taught.value)
-    return structs.replace(habit, missed=0, **{found.taught.value: count + 1})
+    return Habit(
+        habit.same + (found.taught is Reading.SAME),
+        habit.decimal + (found.taught is Reading.DECIMAL),
+        habit.hexadecimal + (found.taught is Reading.HEXADECIMAL),
+    )
 
 
 def complaint(link: str, setting: Reading | None, habit: Habit) -> str | None:

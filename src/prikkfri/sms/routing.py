@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple, Self
 
+import msgspec
+
 from prikkfri.config import SHORT_CODE_DIGITS_MAX, Account, Link, Sms
 from prikkfri.sms.addresses import Numbering, is_number, read_recipient
 
@@ -131,7 +133,9 @@ class Routes:
     def onward(self, links: tuple[str, ...], origin: Party | None) -> tuple[str, ...]:
         """Those of the links that do not lead back to the partner from whom a message came."""
         partner = self.neighbour(origin)
-        return tuple(link for link in links if self.neighbours.get(link) != partner) if partner is not None else links
+        if partner is None:
+            return links
+        return tuple(link for link in links if self.neighbours.get(link) != partner)
 
     def neighbour(self, origin: Party | None) -> str | None:
         """The partner who handed a message in; None: it is an account's, our own, or our own network's."""
@@ -173,8 +177,7 @@ def _as_read(code: str, numbering: Numbering) -> str:
     return found.text if found else code
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(msgspec.Struct, frozen=True, gc=False):
     party: Party
     matched: str
     """The short code or the prefix that decided."""
@@ -190,12 +193,13 @@ def find_route(routes: Routes, recipient: str, origin: Party | None = None) -> R
         return Route(owner, recipient)
     if (matched := routes.prefix(recipient)) is None:
         return None
-    links = routes.onward(routes.prefixes[matched], origin)
-    open_links = [link for link in links if link not in routes.stopped]
-    if open_links:
-        return Route(
-            Party("link", next((each for each in open_links if each not in routes.down), open_links[0])), matched
-        )
+    links, stopped = routes.onward(routes.prefixes[matched], origin), routes.stopped
+    for link in links:
+        if link not in stopped and link not in routes.down:
+            return Route(Party("link", link), matched)
+    for link in links:
+        if link not in stopped:
+            return Route(Party("link", link), matched)
     return Route(Party("held", links[0]), matched) if links else None
 
 

@@ -5,7 +5,7 @@ and what is theirs alone, stands in a `store.py` of their own.
 """
 # ruff: noqa: S608
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from functools import lru_cache
 
 from msgspec import structs
@@ -15,7 +15,7 @@ from prikkfri.sms.lifecycle import ENDINGS, MESSAGE, RECEIPT, RESTORED, Delivery
 from prikkfri.sms.messages import RECEIPT_STATES, Ending, Message
 from prikkfri.sms.receipt_ids import fold
 from prikkfri.sms.trail import Step
-from prikkfri.storage import Queries, Transaction
+from prikkfri.storage import Parameters, Queries, Transaction, named_sets, named_values
 
 _FIELDS = Message.__struct_fields__
 COLUMNS = ", ".join(_FIELDS)
@@ -66,42 +66,94 @@ async def newest(queries: Queries) -> float:
     return row[0] if row else 0.0
 
 
-async def claim(tx: Transaction, target: str, *, limit: int, now: float) -> list[Message]:
+async def claim(tx: Transaction, target: str, *, limit: int, now: float, after: str = "") -> list[Message]:
     """Takes what is due for a party and marks it SENDING, so that a crash leaves doubt and never a loss.
 
-    Over a stopped route only canaries go: from the commit that stops it on, nobody's message is claimed for it.
+    The origins take turns, so that one's million does not hold up another's ten: first comes the one behind `after`,
+    whose turn was last, and each takes what room it finds. Messages are returned origin after origin, those of one in
+    their order. Over a stopped route only canaries go: from the commit that stops it on, nobody's message is claimed
+    for it.
     """
     stopped = await tx.fetch_one(
         "SELECT 1 FROM sms_route WHERE link = :link AND state = 'stopped'", {"link": target.removeprefix("link:")}
     )
-    # Each of both has an index of its own: of what may not go nothing is looked at. Rows come out of the inner query
-    # in its order, on both engines: sorted once more, all that may be looked past would be read for each claim.
-    which = " AND message_class = 'canary'" if stopped else ""
+    ids: list[str] = []
+    served: list[str] = []
+    if stopped:
+        ids = await _due(tx, target, " AND message_class = 'canary'", {}, limit=limit, now=now)
+    else:
+        async for origin in _turns(tx, target, after):
+            served.append(origin)
+            ids += await _due(tx, target, " AND origin = :origin", {"origin": origin}, limit=limit - len(ids), now=now)
+            if len(ids) >= limit:
+                break
+    if not ids:
+        return []
+    claimed: list[Message] = []
+    for listed, named in named_sets(ids):
+        rows = await tx.fetch(
+            f"UPDATE sms_message SET {_CLAIM.put}, attempts = attempts + 1, attempted_at = :now WHERE id IN ({listed})"
+            f" RETURNING {COLUMNS}",
+            {"now": now, **named},
+        )
+        claimed += [Message(*row) for row in rows]
+    await count_waiting(tx, [(message.target, message.message_class) for message in claimed], -1)
+    turns = {origin: turn for turn, origin in enumerate(served)}
+    return sorted(claimed, key=lambda each: (turns.get(each.origin, 0), *_place(each)))
+
+
+def _place(message: Message) -> tuple[float, float, str, int]:
+    return message.due_at, message.accepted_at, message.submission, message.part
+
+
+async def _turns(tx: Transaction, target: str, after: str) -> AsyncIterator[str]:
+    """Each origin of what waits for a party once, the first behind `after` first. Found one by one in an index: what
+    waits for each is not looked at."""
+    start, passed = after, after
+    for wrapped in (False, True):
+        while found := await tx.fetch_one(
+            f"SELECT origin FROM sms_message WHERE target = :target AND {_CLAIM.where} AND origin > :passed"
+            " ORDER BY origin LIMIT 1",
+            {"target": target, "passed": passed},
+        ):
+            passed = found[0]
+            if wrapped and passed > start:
+                return
+            yield passed
+            if wrapped and passed == start:
+                return
+        passed = ""
+
+
+async def _due(
+    tx: Transaction, target: str, which: str, parameters: dict[str, object], *, limit: int, now: float
+) -> list[str]:
+    """Ids of what is due for a party, in the order in which it leaves."""
+    # Each of both kinds has an index of its own: of what may not go nothing is looked at. Rows come out of the inner
+    # query in its order, on both engines: sorted once more, all that may be looked past would be read for each claim.
     rows = await tx.fetch(
-        f"UPDATE sms_message SET {_CLAIM.put}, attempts = attempts + 1, attempted_at = :now WHERE id IN"
-        f" (SELECT id FROM (SELECT id, {ORDER}, expires_at FROM sms_message"
+        f"SELECT id FROM (SELECT id, {ORDER}, expires_at FROM sms_message"
         f" WHERE target = :target AND {_CLAIM.where}{which} AND due_at <= :now ORDER BY {ORDER} LIMIT :looked) AS due"
-        f" WHERE expires_at >= :alive LIMIT :limit) RETURNING {COLUMNS}",
+        " WHERE expires_at >= :alive LIMIT :limit",
         {
             "target": target,
             "looked": limit + LOOKED_PAST_MAX,
             "limit": limit,
             "now": now,
             "alive": now + VALIDITY_SECONDS_MIN,
+            **parameters,
         },
     )
-    claimed = [Message(*row) for row in rows]
-    await count_waiting(tx, [(message.target, message.message_class) for message in claimed], -1)
-    return sorted(claimed, key=lambda each: (each.due_at, each.accepted_at, each.submission, each.part))
+    return [row[0] for row in rows]
 
 
 async def release(tx: Transaction, ids: Sequence[str]) -> None:
     """Gives back what was claimed and never written to the wire."""
-    for message in ids:
+    for listed, named in named_sets(ids):
         back = await tx.fetch(
-            f"UPDATE sms_message SET {_RELEASE.put}, attempts = attempts - 1 WHERE id = :id AND {_RELEASE.where}"
-            " RETURNING target, message_class",
-            {"id": message},
+            f"UPDATE sms_message SET {_RELEASE.put}, attempts = attempts - 1 WHERE id IN ({listed})"
+            f" AND {_RELEASE.where} RETURNING target, message_class",
+            named,
         )
         await count_waiting(tx, back, 1)
 
@@ -156,13 +208,13 @@ async def move(
     `among`: of these alone, at least one; None: of all.
     """
     assert among is None or among
-    ids = {f"id{number}": message for number, message in enumerate(among or ())}
-    which = "" if among is None else f" AND id IN ({', '.join(f':{name}' for name in ids)})"
+    listed, named = named_values([*among]) if among else ("", {})
+    which = f" AND id IN ({listed})" if among else ""
     rows = await tx.fetch(
         f"UPDATE sms_message SET {_MOVE.put}, target = :target WHERE id IN (SELECT id FROM sms_message"
         f" WHERE target = :source AND {_MOVE.where} AND message_class <> 'canary'{which} ORDER BY due_at LIMIT :limit)"
         " RETURNING id, target, message_class",
-        {"source": source, "target": target, "limit": limit, **ids},
+        {"source": source, "target": target, "limit": limit, **named},
     )
     moved = [row[1:] for row in rows]
     await count_waiting(tx, moved, 1)
@@ -170,19 +222,22 @@ async def move(
     return [row[0] for row in rows]
 
 
-async def end(tx: Transaction, message: str, state: DeliveryState, *, reason: str, now: float) -> Ending | None:
-    """Ends a message and erases its body; None when it was not in a state to end so.
+async def end(tx: Transaction, ends: Sequence[tuple[str, DeliveryState, str]], *, now: float) -> list[Ending]:
+    """Ends messages, (id, state, reason) each, and erases their bodies; returns, in this order, those that ended.
 
-    The receipt of a submission of one message is due at once; `end_submission` sees to longer ones.
+    One that was not in a state to end so is let be. The receipt of a submission of one message is due at once;
+    `end_submission` sees to longer ones.
     """
-    if state is DeliveryState.EXPIRED:  # the only end of what waits
-        waited = await tx.fetch(
-            f"SELECT target, message_class FROM sms_message WHERE id = :id AND state = '{DeliveryState.WAITING}'",
-            {"id": message},
-        )
-        await count_waiting(tx, waited, -1)
-    ended = await _end(tx, "id = :id", {"id": message}, state, reason=reason, now=now)
-    return ended[0] if ended else None
+    alike: dict[tuple[DeliveryState, str], list[str]] = {}
+    for message, state, reason in ends:
+        alike.setdefault((state, reason), []).append(message)
+    ended: dict[str, Ending] = {}
+    for (state, reason), ids in alike.items():
+        if state is DeliveryState.EXPIRED:  # the only end of what waits
+            await _wait_no_more(tx, ids)
+        found = await _end_those(tx, ids, state, reason=reason, now=now)
+        ended |= {ending.id: ending for ending in found}
+    return [ended[message] for message in dict.fromkeys(message for message, _, _ in ends) if message in ended]
 
 
 async def end_overdue(tx: Transaction, state: DeliveryState, *, before: float, limit: int, now: float) -> list[Ending]:
@@ -210,16 +265,28 @@ async def end_overdue(tx: Transaction, state: DeliveryState, *, before: float, l
 
 async def give_up(tx: Transaction, ids: Sequence[str], *, now: float) -> list[Ending]:
     """Ends those that waited in a restored snapshot and may have been sent, though nothing here says so."""
-    ended = []
-    for message in ids:
+    await _wait_no_more(tx, ids)
+    return await _end_those(tx, ids, DeliveryState.UNREPORTED, event=Event.GIVE_UP, reason=RESTORED, now=now)
+
+
+async def _wait_no_more(tx: Transaction, ids: Sequence[str]) -> None:
+    """Those of them that wait are about to end."""
+    for listed, named in named_sets(ids):
         waited = await tx.fetch(
-            f"SELECT target, message_class FROM sms_message WHERE id = :id AND state = '{DeliveryState.WAITING}'",
-            {"id": message},
+            f"SELECT target, message_class FROM sms_message WHERE id IN ({listed})"
+            f" AND state = '{DeliveryState.WAITING}'",
+            named,
         )
         await count_waiting(tx, waited, -1)
-        ended += await _end(
-            tx, "id = :id", {"id": message}, DeliveryState.UNREPORTED, event=Event.GIVE_UP, reason=RESTORED, now=now
-        )
+
+
+async def _end_those(
+    tx: Transaction, ids: Sequence[str], state: DeliveryState, *, reason: str, now: float, event: Event | None = None
+) -> list[Ending]:
+    """In no order."""
+    ended = []
+    for listed, named in named_sets(ids):
+        ended += await _end(tx, f"id IN ({listed})", named, state, reason=reason, now=now, event=event)
     return ended
 
 
@@ -238,7 +305,7 @@ def _ending(where: str, event: Event, *, erases: bool) -> str:
 async def _end(
     tx: Transaction,
     where: str,
-    which: dict[str, object],
+    which: Parameters,
     state: DeliveryState,
     *,
     reason: str,

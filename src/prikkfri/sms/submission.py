@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+import msgspec
 from msgspec import structs
 
 from prikkfri.config import SHORT_CODE_DIGITS_MAX
@@ -54,8 +55,7 @@ class Doubt:
     """The id that it has if it was."""
 
 
-@dataclass(frozen=True)
-class TokenBucket:
+class TokenBucket(msgspec.Struct, frozen=True, gc=False):
     """How much a party may still do: filled by its rate, at most one second's worth, or `burst` if that is more."""
 
     tokens: float
@@ -93,8 +93,7 @@ class Rules:
     """Whether it writes the low octet of UCS-2 first."""
 
 
-@dataclass(frozen=True)
-class AcceptedSubmission:
+class AcceptedSubmission(msgspec.Struct, frozen=True, gc=False):
     """A submission that may be stored: one envelope for each message."""
 
     target: Party
@@ -271,19 +270,18 @@ def sealed_messages(
     messages = []
     place = order.place(now)
     sender, recipient = accepted.sender.text, accepted.recipient.text
+    origin, target = str(rules.party), str(accepted.target)
     for number, (envelope, nonce) in enumerate(zip(accepted.envelopes, nonces, strict=True), 1):
         message_id = identity if number == 1 else f"{identity}-{number}"
-        binding = Binding(
-            message_id, str(rules.party), sender, recipient, number, accepted.expires_at, rules.message_class
-        )
+        binding = Binding(message_id, origin, sender, recipient, number, accepted.expires_at, rules.message_class)
         messages.append(
             Message(
                 id=message_id,
                 submission=identity,
                 part=number,
                 parts=len(accepted.envelopes),
-                origin=str(rules.party),
-                target=str(accepted.target),
+                origin=origin,
+                target=target,
                 message_class=rules.message_class,
                 sender=sender,
                 recipient=recipient,

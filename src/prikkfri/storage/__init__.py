@@ -1,13 +1,14 @@
 """The database: group commit over SQLite or PostgreSQL, and one migration history."""
 
-from prikkfri.storage.database import Database, Queries, Row, Transaction
+from prikkfri.storage.database import Database, Parameters, Queries, Row, Transaction
 from prikkfri.storage.limits import StorageLimits
 from prikkfri.storage.opening import Location, open_database, open_reader, open_spool, open_spool_reader
-from prikkfri.storage.sets import fetch_in, fetch_pages, in_parts, insert_new
+from prikkfri.storage.sets import fetch_in, fetch_pages, in_parts, insert_new, named_sets, named_values
 
 __all__ = [
     "Database",
     "Location",
+    "Parameters",
     "Queries",
     "Row",
     "StorageLimits",
@@ -16,6 +17,8 @@ __all__ = [
     "fetch_pages",
     "in_parts",
     "insert_new",
+    "named_sets",
+    "named_values",
     "open_database",
     "open_reader",
     "open_spool",

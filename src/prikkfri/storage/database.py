@@ -12,6 +12,7 @@ loop's thread, lets the commit hooks add what belongs to the group as a whole (t
 
 import asyncio
 import logging
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Parameters = Mapping[str, object]
+PARAMETER = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
+"""One of a statement's parameters, and its name; `::` is a cast."""
 
 
 class Queries(Protocol):

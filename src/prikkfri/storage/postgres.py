@@ -1,7 +1,6 @@
 """PostgreSQL by psycopg: an area is a schema, the search path leads to it."""
 
 import asyncio
-import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ import psycopg.conninfo
 
 from prikkfri.clock import SYSTEM_CLOCK, Clock
 from prikkfri.errors import InDoubt, StorageError, StorageUnavailable, StorageUnmade
-from prikkfri.storage.database import Parameters, Queries, Row, Transaction
+from prikkfri.storage.database import PARAMETER, Parameters, Queries, Row, Transaction
 from prikkfri.storage.limits import LIMITS, StorageLimits
 
 T = TypeVar("T")
@@ -52,7 +51,7 @@ def _in_psycopgs_words(sql: str) -> Any:
     Typed `Any` because psycopg wants a literal; every statement comes from a store, never from a user.
     """
     escaped = sql.replace("%", "%%")
-    return re.sub(r"(?<!:):([a-z_][a-z0-9_]*)", r"%(\1)s", escaped)
+    return PARAMETER.sub(r"%(\1)s", escaped)
 
 
 class _Connection:

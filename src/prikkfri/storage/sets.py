@@ -1,20 +1,18 @@
 """Many values in few statements: what is asked for, or put in, one by one holds everybody up."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import TypeVar
 
 from prikkfri.storage.database import Parameters, Queries, Row
 
-VALUES_AT_ONCE = 200
+VALUES_AT_ONCE = 256
 NEW_AT_ONCE = 20
 """Rows of one statement: what finds a named value in it looks through all of them."""
 ROWS_AT_ONCE = 2_000
 T = TypeVar("T")
-
-_VALUES = ", ".join(f":v{index}" for index in range(VALUES_AT_ONCE))
 
 
 async def fetch_in(
@@ -22,12 +20,25 @@ async def fetch_in(
 ) -> list[Row]:
     """Rows of a statement with `IN (:values)`, some values at a time; whoever waits has a turn after each."""
     rows: list[Row] = []
-    for some in in_parts(dict.fromkeys(values), VALUES_AT_ONCE):
-        # Statements of one length, so that each is prepared once.
-        filled = {f"v{index}": some[min(index, len(some) - 1)] for index in range(VALUES_AT_ONCE)}
-        rows += await queries.fetch(_with_values(sql), {**filled, **(parameters or {})})
+    for listed, named in named_sets(dict.fromkeys(values)):
+        rows += await queries.fetch(_with_values(sql, listed), {**named, **(parameters or {})})
         await asyncio.sleep(0)
     return rows
+
+
+def named_sets(values: Iterable[T]) -> Iterator[tuple[str, dict[str, T]]]:
+    """`named_values` of many, some at a time."""
+    for some in in_parts(values, VALUES_AT_ONCE):
+        yield named_values(some)
+
+
+def named_values(values: Sequence[T]) -> tuple[str, dict[str, T]]:
+    """What stands between the brackets of `IN (...)` for some values, at least one, and what it stands for.
+
+    Of few lengths, so that each statement is prepared once: the last value may stand there several times.
+    """
+    listed, names = _names(1 << (len(values) - 1).bit_length())
+    return listed, dict(zip(names, chain(values, repeat(values[-1])), strict=False))
 
 
 async def fetch_pages(
@@ -69,9 +80,15 @@ def in_parts(values: Iterable[T], most: int) -> Iterable[list[T]]:
         yield part
 
 
+@lru_cache(maxsize=32)
+def _names(length: int) -> tuple[str, list[str]]:
+    names = [f"v{index}" for index in range(length)]
+    return ", ".join(f":{name}" for name in names), names
+
+
 @lru_cache(maxsize=256)
-def _with_values(sql: str) -> str:
-    return sql.replace(":values", _VALUES)
+def _with_values(sql: str, listed: str) -> str:
+    return sql.replace(":values", listed)
 
 
 @lru_cache(maxsize=256)

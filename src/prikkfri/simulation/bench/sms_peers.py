@@ -52,12 +52,14 @@ class Sink:
         self._taken = taken
         self._ids = count(1_000_000)  # as long as real ones: of few digits it is not clear to which base they are
         self._tasks = set[asyncio.Task[None]]()
+        self._connections: list[Connection] = []
         self._server: asyncio.Server | None = None
 
     async def listen(self, port: int) -> None:
         loop = asyncio.get_running_loop()
 
         def opened(connection: Connection) -> None:
+            self._connections.append(connection)
             self._tasks.add(loop.create_task(self._serve(connection)))
 
         self._server = await loop.create_server(
@@ -70,6 +72,8 @@ class Sink:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for connection in self._connections:
+            connection.close("the network is gone")
 
     async def _serve(self, connection: Connection) -> None:
         session, waiting = connection.session, deque[bytes]()
@@ -133,6 +137,13 @@ class Sender:
         for account, connection in self._bound:
             self._fill(account, connection)
         await self._until_settled()
+
+    def hand_in(self, account: int, messages: int) -> None:
+        """So many of one account, as fast as its windows allow; returns at once."""
+        self._due[account].extend([0.0] * messages)
+        for owner, connection in self._bound:
+            if owner == account:
+                self._fill(account, connection)
 
     async def send_at(self, messages: int, per_second: float) -> None:
         """So many at a pace, whatever the answers take."""

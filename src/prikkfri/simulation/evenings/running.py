@@ -134,6 +134,9 @@ class _Public(RoleClient):
         self._published(document)
         return ""
 
+    async def report_taken(self, role: str, stream: str, incarnation: str, position: int) -> str:
+        return ""
+
     async def channels(self) -> None:
         return None
 

@@ -313,15 +313,15 @@ def _cut(book: Book, rows: Sequence[Row]) -> None:
 
 
 def _out_of_order(book: Book, unsure: Set[Piece]) -> list[str]:
-    """First attempts that left before what was accepted before them, for one sender and recipient."""
+    """First attempts that left before what was accepted before them, for an account's sender and one recipient."""
     found = []
-    newest: dict[tuple[str, str], tuple[int, Piece]] = {}
+    newest: dict[tuple[str, str, str], tuple[int, Piece]] = {}
     for piece in book.order:
         place = book.left.get(piece)
         if place is None or piece in unsure:
             continue
         written = book.written[piece.number]
-        pair = (written.sender, written.recipient)
+        pair = (written.account, written.sender, written.recipient)
         before = newest.get(pair)
         if before is not None and place < before[0]:
             found.append(f"{piece} left before {before[1]}, which was accepted before it")

@@ -37,6 +37,8 @@ class Dispatch:
         """Messages of which it is asked who holds their number: they keep their place, and are not written yet."""
         self._hands: dict[str, NumberHolder] = {}
         """Of those whose number is held by somebody else, or nobody, what was found."""
+        self._served_last: dict[Party, str] = {}
+        """The origin whose turn it was last: the next one is the first to be served then."""
         self._numbering = numbering_of(shared.settings)
 
     async def send_out(self, connection: Connection, party: Party) -> None:
@@ -236,9 +238,13 @@ class Dispatch:
             receipts = []
             if party.kind == "account":
                 receipts = await receipts_store.claim_receipts(tx, str(party), limit=room, now=now)
-            return receipts, await store.claim(tx, str(party), limit=room - len(receipts), now=now)
+            after = self._served_last.get(party, "")
+            return receipts, await store.claim(tx, str(party), limit=room - len(receipts), now=now, after=after)
 
-        return await self._shared.database.write(work)
+        receipts, messages = await self._shared.database.write(work)
+        if messages:
+            self._served_last[party] = messages[-1].origin
+        return receipts, messages
 
     async def _ask_who_holds(self, messages: Sequence[Message]) -> None:
         ids = {each.id for each in messages}
@@ -258,17 +264,16 @@ class Dispatch:
         now = self._shared.clock.now()
 
         async def work(tx: Transaction) -> list[Ending]:
-            ended = []
             for message, to in messages:
                 if to is None:
-                    ended.append(await store.end(tx, message.id, DeliveryState.REJECTED, reason=ANOTHERS, now=now))
                     step = Step(now, "changed-hands", "its number is another subscriber's than when it was accepted")
                 else:
                     await store.release(tx, [message.id])
                     await store.move(tx, str(party), str(to), limit=1, among=[message.id])
                     step = Step(now, "routed-anew", f"nobody of ours holds its number any more; it goes by {to.name}")
                 await store.add_events(tx, [(message.id, step)])
-            endings = [ending for ending in ended if ending is not None]
+            another_s = [(message.id, DeliveryState.REJECTED, ANOTHERS) for message, to in messages if to is None]
+            endings = await store.end(tx, another_s, now=now)
             await self._receipts.record_ended(tx, endings, now)
             return endings
 

@@ -91,19 +91,19 @@ class Housekeeping:
         """No receipt has told what became of these: they are sent again, or ended and told of."""
 
         async def work(tx: Transaction) -> list[Ending]:
-            ended = []
+            unreported = []
             for message, origin, message_class, doubts in await store.settled_doubts(
                 tx, str(party), limit=BATCH, now=now
             ):
                 account = self._shared.accounts.get(Party.parse(origin).name) if origin.startswith("account:") else None
                 if not is_sent_again(doubts, message_class, account):
-                    if ending := await messages.end(tx, message, DeliveryState.UNREPORTED, reason="in-doubt", now=now):
-                        ended.append(ending)
+                    unreported.append((message, DeliveryState.UNREPORTED, "in-doubt"))
                 else:
                     await messages.put_off(tx, message, due_at=now, reason="sent-again-after-doubt")
                     await messages.add_events(
                         tx, [(message, Step(now, "to-be-sent-again", "no word of it after a doubt"))]
                     )
+            ended = await messages.end(tx, unreported, now=now)
             await self._receipts.record_ended(tx, ended, now)
             return ended
 

@@ -39,11 +39,8 @@ class Quarantine:
 
     async def hold_messages(self, tx: Transaction, misdirected: Sequence[str], now: float) -> list[Ending]:
         """Messages that were claimed, and must not leave the house."""
-        ended = [
-            await messages.end(tx, each, DeliveryState.QUARANTINED, reason="misdirected", now=now)
-            for each in misdirected
-        ]
-        return [ending for ending in ended if ending is not None]
+        ends = [(each, DeliveryState.QUARANTINED, "misdirected") for each in misdirected]
+        return await messages.end(tx, ends, now=now)
 
     async def entries(self, link: str = "") -> list[Entry]:
         """What is in quarantine, for a link (empty: for all), the newest first, `SHOWN_MAX` at most."""

@@ -58,6 +58,8 @@ class ReceiptResult:
     """What looking at receipts came to: nothing of it counts before the transaction is stored (`tell`)."""
 
     ended: list[Ending] = field(default_factory=list)
+    to_end: list[tuple[str, DeliveryState, str]] = field(default_factory=list)
+    """What is yet to be written of this: by message its end and the reason."""
     habits: dict[str, Habit] = field(default_factory=dict)
     waiting: Counter[str] = field(default_factory=Counter)
     """By link, how many more wait than before."""
@@ -234,10 +236,14 @@ class Receipts:
         for ways in dict.fromkeys((readings(setting, habit), *([ALL] if last and not setting else []))):
             keys = expected_ids(receipt.identities, ways)
             known = settling.known.pop(keys, None)
-            found = find(receipt, await store.known(tx, target, keys) if known is None else known, ways)
+            if known is None:
+                await self._end(tx, settling, now)
+                known = await store.known(tx, target, keys)
+            found = find(receipt, known, ways)
             if isinstance(found, ReceiptMatch):
                 break
         if receipt.reference != NO_REFERENCE and not is_named(receipt, found):
+            await self._end(tx, settling, now)
             numbers = self._recipients(receipt)
             doubtful = [each for number in numbers for each in await store.find_in_doubt(tx, target, number)]
             unanswered = self._shared.pairs[Party.parse(target)].under_way(numbers)
@@ -290,12 +296,17 @@ class Receipts:
             await store.add_unknown_state(tx, message, receipt.word, now=now)
             return
         reason = "" if state is DeliveryState.DELIVERED else f"{outcomes.NETWORK}{receipt.error}"
-        ending = await messages.end(tx, message, state, reason=reason, now=now)
-        if ending is not None:
-            settling.ended.append(ending)
+        settling.to_end.append((message, state, reason))
+
+    async def _end(self, tx: Transaction, settling: ReceiptResult, now: float) -> None:
+        """Writes what receipts have ended: all at once, but before anything is asked that may be about the same."""
+        if settling.to_end:
+            settling.ended += await messages.end(tx, settling.to_end, now=now)
+            settling.to_end.clear()
 
     async def record(self, tx: Transaction, settling: ReceiptResult, now: float) -> None:
-        """Stores what has been learnt, and what submissions came to: their receipts and their outcomes."""
+        """Stores what has ended and what has been learnt, and what submissions came to: receipts and outcomes."""
+        await self._end(tx, settling, now)
         for link, habit in settling.habits.items():
             await store.put_habit(tx, link, habit)
         await self.record_ended(tx, settling.ended, now)

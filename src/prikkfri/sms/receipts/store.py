@@ -16,7 +16,7 @@ from prikkfri.sms.messages import RECEIPT_STATES, DueReceipt
 from prikkfri.sms.network_receipts import KnownMessage, NetworkReceipt
 from prikkfri.sms.receipt_ids import Habit, fold
 from prikkfri.sms.store import RECEIPT_WANTED
-from prikkfri.storage import Queries, Transaction
+from prikkfri.storage import Queries, Transaction, named_sets, named_values
 
 IN_DOUBT_MAX = 1_000
 """To one number."""
@@ -81,14 +81,12 @@ async def known_by_key(queries: Queries, target: str, keys: Sequence[str]) -> di
     found: dict[str, list[KnownMessage]] = {}
     for start in range(0, len(keys), KEYS_AT_ONCE):
         some = keys[start : start + KEYS_AT_ONCE]
-        # Of few lengths, so that both engines know the statement again; a key that stands there twice is found once.
-        length = 1 << (len(some) - 1).bit_length()
-        names = {f"key{number}": some[min(number, len(some) - 1)] for number in range(length)}
+        listed, named = named_values(some)
         most = len(some) + SAME_ID_MAX
         rows = await queries.fetch(
             "SELECT id, next_hop_key, recipient, state, sent_at FROM sms_message WHERE target = :target"
-            f" AND next_hop_key IN ({', '.join(f':{name}' for name in names)}) AND next_hop_key <> '' LIMIT :most",
-            {"target": target, "most": most, **names},
+            f" AND next_hop_key IN ({listed}) AND next_hop_key <> '' LIMIT :most",
+            {"target": target, "most": most, **named},
         )
         if len(rows) < most:  # else there may be more, and these need not be the newest
             by_key: dict[str, list[KnownMessage]] = {key: [] for key in some}
@@ -231,14 +229,16 @@ async def claim_receipts(tx: Transaction, origin: str, *, limit: int, now: float
 
 
 async def mark_receipts_delivered(tx: Transaction, ids: Sequence[str], *, now: float) -> None:
-    await tx.execute_many(
-        f"UPDATE sms_message SET {_GIVE.put}, receipt_at = :now WHERE id = :id AND {_GIVE.where}",
-        [{"id": message, "now": now} for message in ids],
-    )
+    for listed, named in named_sets(ids):
+        await tx.execute(
+            f"UPDATE sms_message SET {_GIVE.put}, receipt_at = :now WHERE id IN ({listed}) AND {_GIVE.where}",
+            {**named, "now": now},
+        )
 
 
 async def put_off_receipts(tx: Transaction, ids: Sequence[str], *, due_at: float) -> None:
-    await tx.execute_many(
-        f"UPDATE sms_message SET {_PUT_OFF.put}, receipt_at = :due_at WHERE id = :id AND {_PUT_OFF.where}",
-        [{"id": message, "due_at": due_at} for message in ids],
-    )
+    for listed, named in named_sets(ids):
+        await tx.execute(
+            f"UPDATE sms_message SET {_PUT_OFF.put}, receipt_at = :due_at WHERE id IN ({listed}) AND {_PUT_OFF.where}",
+            {**named, "due_at": due_at},
+        )

@@ -5,6 +5,7 @@ written in a thread, at most once a look; what was committed after the last one 
 """
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 
 from prikkfri.errors import FencedOut, StorageError
@@ -110,21 +111,27 @@ class Restores:
                 raise
 
     async def mark(self) -> None:
-        """Notes how far the centre has come, if it has come any further; raises nothing."""
+        """Notes how far the centre has come, if it has come any further.
+
+        Raises `FencedOut`, and nothing else: whoever is fenced out learns it here at the latest, so that what it has
+        claimed does not leave for as long as it has nothing to write.
+        """
         if self._kept is not None and self._noticed:
             async with self._one_at_a_time:
                 await self._mark(self._kept)
 
     async def mark_last(self) -> None:
         """When nothing is committed any more, so that a snapshot from just before the end is told from the end."""
-        await asyncio.wait([asyncio.create_task(self.mark())], timeout=self._shared.timing.mark_seconds_max)
+        marking = asyncio.create_task(self.mark(), name="mark")
+        await asyncio.wait([marking], timeout=self._shared.timing.mark_seconds_max)
+        if marking.done():
+            with suppress(FencedOut):  # the mark is another's now
+                marking.result()
 
     async def _mark(self, kept: Kept) -> None:
         shared = self._shared
         try:
             point = await shared.journal.point()
-        except FencedOut:
-            return  # the mark is another's now; our next write ends us
         except StorageError as error:
             self._say(f"how far the database has come cannot be read: {error}")
             return

@@ -110,10 +110,7 @@ class Submissions:
             await receipts_store.put_off_receipts(tx, intake.receipts_put_off, due_at=later)
             await store.add_events(tx, intake.events)
             shared.journal.record(tx, *intake.outcomes)
-            endings = [
-                await store.end(tx, message, state, reason=reason, now=now) for message, state, reason in intake.ended
-            ]
-            settling = ReceiptResult([ending for ending in endings if ending is not None])
+            settling = ReceiptResult(await store.end(tx, intake.ended, now=now))
             if party.kind == "link":
                 await self._receipts.answers_came(tx, party.name, [identity for _, identity in intake.sent], now)
             refused = await self._receipts.take(tx, settling, party.name, intake.told, now)
