@@ -172,3 +172,10 @@ def test_detect_refuses_what_is_no_series_and_says_where(tmp_path: Path) -> None
     assert refused("detect", file) == f"{file}: it is not UTF-8; name a CSV file that can be read"
     missing = tmp_path / "no" / "found.json"
     assert "there is no such folder" in refused("detect", file, "--json", missing)
+
+
+def test_a_server_on_which_nothing_is_stored_yet_is_said_in_one_line(tmp_path: Path, postgres_url: str) -> None:
+    (tmp_path / "prikkfri.toml").write_text(f"[storage]\nurl = {json.dumps(postgres_url)}\n")
+    told = refused("incidents", "--home", tmp_path)
+    assert told.startswith("nothing is stored there yet: PostgreSQL, assurance: ")
+    assert told.endswith("start the roles, or mend `storage.url`")

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from waiting import eventually
 
 from prikkfri.app.limits import AppLimits
-from prikkfri.app.serving import listen, serve, with_health
+from prikkfri.app.serving import listen, listen_at, serve, with_health
 from prikkfri.errors import FencedOut, InDoubt, StorageUnavailable, UsageError
 from prikkfri.simulation.installation import free_ports
 
@@ -63,6 +63,34 @@ def test_a_role_listens_where_it_should_and_nowhere_else(bind: str, addresses: l
     finally:
         for each in sockets:
             each.close()
+
+
+def test_for_other_machines_a_role_listens_where_they_find_it_and_nowhere_else(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def bound(host: str, port: int) -> list[str]:
+        sockets = listen_at(host, port)
+        try:
+            return [each.getsockname()[0] for each in sockets]
+        finally:
+            for each in sockets:
+                each.close()
+
+    [port] = free_ports(1)
+    assert bound("127.0.0.2", port) == ["127.0.0.2"]
+    assert set(bound("localhost", port)) <= {"127.0.0.1", "::1"}
+    assert caplog.text == ""
+    both = ["0.0.0.0", "::"][: 2 if machine_has_ipv6() else 1]
+    assert bound("192.0.2.7", port) == both  # of nobody (RFC 5737), as what a translation maps to us
+    assert f"192.0.2.7 is no address of this machine: port {port} is open at all of its own" in caplog.text
+    with pytest.raises(UsageError, match=r"nowhere\.invalid has no address"):
+        listen_at("nowhere.invalid", port)
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.2", port))
+        taken.listen()
+        with pytest.raises(UsageError, match=f"port {port} cannot be opened"):
+            listen_at("127.0.0.2", port)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])

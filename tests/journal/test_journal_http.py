@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 import struct
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -340,6 +341,20 @@ async def test_what_is_compressed_wrongly_is_refused(client: httpx.AsyncClient, 
     source, server = await source_of(answering(ZIPPED, body), client, JournalLimits(answer_bytes_max=1_000_000))
     with pytest.raises(StorageError, match=said):
         await source("sms", 0)
+    server.close()
+    await server.wait_closed()
+
+
+async def test_what_is_small_on_the_way_takes_no_more_room_here_than_it_may(client: httpx.AsyncClient) -> None:
+    bomb = gzip.compress(bytes(60_000_000), 9)
+    source, server = await source_of(answering(ZIPPED, bomb), client, JournalLimits(answer_bytes_max=1_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(StorageError, match="more than 1000000 bytes"):
+            await source("sms", 0)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
     server.close()
     await server.wait_closed()
 

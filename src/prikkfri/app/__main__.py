@@ -21,9 +21,9 @@ from prikkfri.app.locks import hold_lock, out_of_reach
 from prikkfri.app.logs import configure_logs
 from prikkfri.app.process import run_until_stopped, say_ready
 from prikkfri.app.roles import Role, build
-from prikkfri.app.serving import listen, serve, with_health
+from prikkfri.app.serving import listen, listen_at, serve, with_health
 from prikkfri.clock import SystemClock
-from prikkfri.config import ROLES, Config, is_loopback, load
+from prikkfri.config import ROLES, Config, load
 from prikkfri.errors import FatalError, StorageError, StorageUnavailable, StorageUnwritable, UsageError
 
 log = logging.getLogger("prikkfri.app")
@@ -37,8 +37,8 @@ async def run(name: str, config: Config) -> None:
         identity, among_machines = None, []
         if edge.tls_port:
             identity = Identity(config.home, SystemClock())
-            bind = "loopback" if is_loopback(urlsplit(edge.internal).hostname or "") else "all"
-            among_machines = [opened.enter_context(each) for each in listen(edge.tls_port, bind)]
+            host = urlsplit(edge.internal).hostname or ""
+            among_machines = [opened.enter_context(each) for each in listen_at(host, edge.tls_port)]
         descriptors = raise_descriptor_limit()
         smpp = smpp_connections_for(descriptors) if name == "sms" else 0
         connections = Connections(limits_for(descriptors, smpp=smpp), config.trusted_proxies)

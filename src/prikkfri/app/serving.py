@@ -44,6 +44,33 @@ def listen(port: int, bind: str) -> list[socket.socket]:
     return sockets
 
 
+def listen_at(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets at the addresses by which the other machines find this one, and at no others.
+
+    Where these are not this machine's own, as behind a network address translation: at all. Raises `UsageError`.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise UsageError(
+            f"{host} has no address ({error.strerror}); mend it where your machines look names up"
+        ) from None
+    sockets: list[socket.socket] = []
+    for family, address in dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found):
+        try:
+            sockets.append(_listening(family, address, port))
+        except OSError as error:
+            if error.errno in WITHOUT_IPV6:
+                continue
+            for opened in sockets:
+                opened.close()
+            raise UsageError(f"port {port} cannot be opened ({error.strerror}); is another Prikkfri running?") from None
+    if not sockets:
+        log.warning("%s is no address of this machine: port %d is open at all of its own", host, port)
+        return listen(port, "all")
+    return sockets
+
+
 def _listening(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
     # Named as TCP, since asyncio sets TCP_NODELAY on no other.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prikkfri.config import Config, load
-from prikkfri.errors import PrikkfriError, ProtocolError, UsageError
+from prikkfri.errors import PrikkfriError, ProtocolError, StorageUnmade, UsageError
 
 if TYPE_CHECKING:
     from prikkfri.storage import Database
@@ -53,6 +53,8 @@ def read(settings: Config, area: str, work: "Callable[[Database], Awaitable[T]]"
         database = open_reader(Location(settings.home, settings.storage.url), area)
         try:
             return await work(database)
+        except StorageUnmade as error:
+            raise UsageError(f"nothing is stored there yet: {error}; start the roles, or mend `storage.url`") from None
         finally:
             await database.close()
 

@@ -190,8 +190,8 @@ class PostgresEngine:
     async def _give_back(self, reader: psycopg.AsyncConnection[Row]) -> None:
         if self._closed:
             await reader.close()
-        elif not reader.closed:
-            self._idle.append(reader)
+        else:
+            self._idle.append(reader)  # also one that is lost: whoever takes it sees that
 
     async def between_groups(self) -> None:
         """PostgreSQL looks after itself."""
