@@ -1,10 +1,11 @@
 """Public keys and revocations on another machine: copied, kept without their publisher, and as old as they say."""
 
 import asyncio
+import gzip
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +14,16 @@ import pytest
 from machines import Machines
 from waiting import eventually
 
+from prikkfri.app.limits import AppLimits
 from prikkfri.app.locks import hold_lock
-from prikkfri.app.published import PLACES, READ, Copies, heard_at, reading_key
+from prikkfri.app.published import PLACES, READ, Copies, heard_at, reading_key, tag_of
 from prikkfri.clock import ManualClock, SystemClock
 from prikkfri.config import Config, Edge
 from prikkfri.protocols import device_token, jwt
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.signin.service import load_keys
 from prikkfri.storage.device_tokens import DeviceTokens
-from prikkfri.storage.keys import command_key
+from prikkfri.storage.keys import command_key, secret_file
 
 pytestmark = pytest.mark.usefixtures("own_logs")
 DAY = 86_400.0
@@ -140,7 +142,9 @@ def good(request: httpx.Request) -> httpx.Response:
 @pytest.mark.parametrize(
     "content",
     [b"", b"{}", b"[]", b'{"as_of": 1}', b'{"as_of": "now", "device_tokens": []}',
-     b'{"as_of": 1, "device_tokens": [1]}', b"\xff"],
+     b'{"as_of": 1, "device_tokens": [1]}', b"\xff", b"[" * 200_000, b'{"as_of": NaN, "device_tokens": []}',
+     '{"as_of": 1, "device_tokens": ["æ"]}'.encode()],
+    ids=range(10),
 )  # fmt: skip
 async def test_what_is_no_list_replaces_none(tmp_path: Path, clock: ManualClock, content: bytes) -> None:
     await copies_of(tmp_path, good, clock).step("signin")
@@ -206,3 +210,106 @@ async def test_roles_of_one_machine_copy_nothing(tmp_path: Path, clock: ManualCl
     assert not Copies("playout", Config(home=tmp_path), clock, client)
     await client.aclose()
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ([(b"etag", b'"\xe6"')], ""),
+        ([(b"etag", b"")], ""),
+        ([(b"content-encoding", b"gzip")], "in a coding that was not asked for"),
+        ([(b"content-encoding", b"deflate, gzip")], "in a coding that was not asked for"),
+    ],
+    ids=["no-letters", "empty", "packed", "packed-twice"],
+)
+async def test_a_publisher_ends_nobody_by_what_it_says_beside_its_keys(
+    tmp_path: Path, clock: ManualClock, headers: list[tuple[bytes, bytes]], said: str
+) -> None:
+    packed = gzip.compress(b" " * 1_000_000)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if said:
+            return httpx.Response(200, headers=headers, stream=httpx.ByteStream(packed))
+        return httpx.Response(200, content=good(request).content, headers=headers)
+
+    copies = copies_of(tmp_path, answer, clock)
+    for _ in range(3):
+        await copies.step("signin")
+    assert said in "".join(copies.troubles()) and bool(said) == bool(copies.troubles())
+
+
+async def test_more_than_can_be_a_list_is_not_read_to_its_end(tmp_path: Path, clock: ManualClock) -> None:
+    sent = 0
+
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            nonlocal sent
+            while sent < 3_000_000:
+                sent += 100_000
+                yield b" " * 100_000
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=Endless())))
+    limits = AppLimits(published_bytes_max=1_000_000)
+    copies = Copies("assurance", elsewhere(tmp_path), clock, client, limits=limits)
+    await copies.step("signin")
+    assert sent == 1_100_000 and "publishes too much as device-keys" in copies.troubles()[0]
+    await client.aclose()
+
+
+async def test_a_key_for_reading_that_is_torn_is_told_and_ends_nobody(tmp_path: Path, clock: ManualClock) -> None:
+    copies = copies_of(tmp_path, good, clock)
+    await copies.step("signin")
+    secret_file(tmp_path, reading_key("signin") + "-command").write_bytes(b"torn")
+    clock.advance(500)
+    await copies.step("signin")
+    assert "not 32 bytes" in copies.troubles()[0]
+    assert (tmp_path / "public" / "revoked.json").read_bytes() == LISTED
+
+
+async def test_a_copy_that_became_another_is_made_anew(tmp_path: Path, clock: ManualClock) -> None:
+    """Also where the publisher says that it still is as it was."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        answer = good(request)
+        same = request.headers.get("if-none-match") == tag_of(answer.content)
+        asked.append(same)
+        return httpx.Response(304) if same else answer
+
+    asked: list[bool] = []
+    copies = copies_of(tmp_path, answer, clock)
+    for _ in range(2):
+        await copies.step("signin")
+    assert asked == [False, False, True, True]
+    (copy := tmp_path / "public" / "revoked.json").write_bytes(LISTED[:-3])
+    await copies.step("signin")
+    assert copy.read_bytes() == LISTED and asked[-2:] == [True, False]
+
+
+async def test_what_a_role_published_that_has_moved_away_becomes_a_copy(tmp_path: Path, clock: ManualClock) -> None:
+    newer = tmp_path / "public" / "revoked.json"
+    newer.parent.mkdir()
+    newer.write_bytes(b'{"as_of": 2.0, "device_tokens": []}')
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        answer = good(request)
+        return httpx.Response(304) if request.headers.get("if-none-match") == tag_of(answer.content) else answer
+
+    copies = copies_of(tmp_path, answer, clock)
+    with hold_lock(tmp_path, "signin"):
+        await copies.step("signin")
+    await copies.step("signin")
+    assert newer.read_bytes() == LISTED
+
+
+async def test_what_was_heard_tomorrow_is_not_young_until_then(tmp_path: Path, clock: ManualClock) -> None:
+    """The clock was ahead when it was noted, and has been set right."""
+    await copies_of(tmp_path, good, clock).step("signin")
+    os.utime(tmp_path / "public" / "heard" / "signin", (tomorrow := clock.now() + DAY, tomorrow))
+
+    def away(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("away")
+
+    copies = copies_of(tmp_path, away, clock)
+    clock.advance(500)
+    await copies.step("signin")
+    assert copies.troubles()[0].startswith("what signin publishes is 500 s old here: ")

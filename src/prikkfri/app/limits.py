@@ -26,6 +26,8 @@ class AppLimits:
     published_read_seconds: float = 2.0
     """How often another machine is asked for its public keys and revocations."""
     published_seconds_max: float = 5.0
+    published_bytes_max: int = 64 << 20
+    """Of one document: a revocation list of two million device tokens."""
     published_age_seconds_max: float = 120.0
     """What was not heard for so long is called old; it stays in force."""
     mended_asked_seconds: float = 30.0

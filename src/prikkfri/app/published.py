@@ -7,7 +7,6 @@ says how old it is. Where the publisher runs on the same home nothing is copied.
 
 import asyncio
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from prikkfri.app.locks import lock_holder
 from prikkfri.app.roles import Role
 from prikkfri.clock import Clock
 from prikkfri.config import Config
-from prikkfri.errors import RemoteProtocolError
+from prikkfri.errors import RemoteProtocolError, StorageError
 from prikkfri.protocols import jwt
 from prikkfri.protocols.asgi import NOT_FOUND, HttpResponse, Request, Route, edge, header
 from prikkfri.storage.keys import command_key, made_command_key, write_whole
@@ -56,7 +55,7 @@ def reading_key(role: str) -> str:
 
 def serving_published(application: ASGIApp, role: str, home: Path) -> ASGIApp:
     """Answers `/published/NAME` to whoever has the key for reading it, and hands on the rest."""
-    seen: dict[str, tuple[int, bytes, str]] = {}
+    seen: dict[str, tuple[tuple[int, ...], bytes, str]] = {}
 
     async def answer(request: Request) -> HttpResponse:
         place = PLACES[role].get(name := request.parts["name"])
@@ -64,10 +63,11 @@ def serving_published(application: ASGIApp, role: str, home: Path) -> ASGIApp:
             return NOT_FOUND
         try:
             file = home / "public" / place
-            changed = file.stat().st_mtime_ns
-            if seen.get(name, (0, b"", ""))[0] != changed:
+            if not (changed := _stamp(file)):
+                return NOT_FOUND
+            if seen.get(name, ((), b"", ""))[0] != changed:
                 content = await asyncio.to_thread(file.read_bytes)
-                seen[name] = changed, content, f'"{hashlib.sha256(content).hexdigest()}"'
+                seen[name] = changed, content, tag_of(content)
         except OSError:
             return NOT_FOUND
         _, content, tag = seen[name]
@@ -105,9 +105,11 @@ class Copies:
         self._clock = clock
         self._client = client
         self._limits = limits
-        self._tags: dict[tuple[str, str], str] = {}
+        self._tags: dict[Path, tuple[tuple[int, ...], str]] = {}
+        """Of each copy as it was written here: of which file, and what the publisher calls its content."""
+        now = clock.now()  # what was noted by a clock that was ahead must not pass for young until then
         self._sources = [
-            _Source(each, config.roles.edge(each).internal, names, heard_at(config.home, each))
+            _Source(each, config.roles.edge(each).internal, names, min(heard_at(config.home, each), now))
             for each, names in READ.get(role, {}).items()
             if config.roles.edge(each).internal_url
         ]
@@ -148,38 +150,56 @@ class Copies:
     async def _copy(self, source: _Source, name: str) -> str:
         """Copies one document if it is another; returns what went wrong, empty when it is as it is there."""
         url, place = f"{source.url}/published/{name}", self._home / "public" / PLACES[source.role][name]
-        key = made_command_key(self._home, reading_key(source.role))
+        try:
+            key = made_command_key(self._home, reading_key(source.role))
+        except (StorageError, OSError) as error:  # to mend it is no reason to do without what is known
+            return f"what {source.role} publishes cannot be asked for: {error}"
         if key is None:
             return (
                 f"there is no keys/{reading_key(source.role)}-command.key: `prikkfri keys machine` makes a copy of it"
             )
-        tag = self._tags.get((source.role, name), "") if place.exists() else ""
-        headers = {"authorization": f"Bearer {key}", **({"if-none-match": tag} if tag else {})}
+        headers = {"authorization": f"Bearer {key}", "accept-encoding": "identity"}
         try:
-            async with self._clock.timeout(self._limits.published_seconds_max):
-                answer = await self._client.get(url, headers=headers)
+            written, tag = self._tags.get(place, ((), ""))
+            if written and _stamp(place) == written:
+                headers["if-none-match"] = tag
+            async with (
+                self._clock.timeout(self._limits.published_seconds_max),
+                self._client.stream("GET", url, headers=headers, follow_redirects=False) as answer,
+            ):
+                if answer.status_code == 304 and "if-none-match" in headers:
+                    return ""
+                if answer.status_code != 200:
+                    return f"{source.role} on {source.url} answers {answer.status_code} to /published/{name}"
+                if "content-encoding" in answer.headers:  # what is small on the way may be boundless here
+                    return f"{source.role} on {source.url} publishes {name} in a coding that was not asked for"
+                content = bytearray()
+                async for part in answer.aiter_bytes():
+                    content += part
+                    if len(content) > self._limits.published_bytes_max:
+                        return f"{source.role} on {source.url} publishes too much as {name}"
         except (httpx.HTTPError, TimeoutError) as error:
             return f"{source.role} does not answer on {source.url} ({type(error).__name__})"
-        if answer.status_code == 304:
-            return ""
-        if answer.status_code != 200:
-            return f"{source.role} on {source.url} answers {answer.status_code} to /published/{name}"
+        except OSError as error:
+            return f"{place}: {error.strerror}"
+        whole = bytes(content)
         try:
-            await asyncio.to_thread(self._keep, source.role, name, answer.content)
-        except (RemoteProtocolError, ValueError, TypeError, KeyError):
+            self._tags[place] = await asyncio.to_thread(self._keep, source.role, name, whole), tag_of(whole)
+        except RemoteProtocolError:
             return f"{source.role} on {source.url} publishes what is no {name}"
         except OSError as error:
             return f"{place}: {error.strerror}"
-        self._tags[source.role, name] = answer.headers.get("etag", "")
         return ""
 
-    def _keep(self, role: str, name: str, content: bytes) -> None:
+    def _keep(self, role: str, name: str, content: bytes) -> tuple[int, ...]:
+        """Returns what tells whether the copy is still that file; nothing where it is none."""
         check_published(name, content)
         place = self._home / "public" / PLACES[role][name]
-        if place.exists() and place.read_bytes() == content:
-            return
-        if not lock_holder(self._home, role):  # else it publishes on this very home, and knows better
+        if not place.exists() or place.read_bytes() != content:
+            if lock_holder(self._home, role):  # it publishes on this very home, and knows better
+                return ()
             write_whole(place, content)
+        return _stamp(place)
 
     def troubles(self) -> list[str]:
         """Whose keys and revocations are old here, a sentence each."""
@@ -199,13 +219,27 @@ class Copies:
 
 
 def check_published(name: str, content: bytes) -> None:
-    """Raises `RemoteProtocolError`, `ValueError`, `TypeError`, `KeyError` when it is not what it is called."""
+    """Raises `RemoteProtocolError` when it is not what it is called, as whoever reads it here would see it."""
     if name != REVOKED:
         jwt.read_jwks(content)
         return
-    document = json.loads(content)
-    if not (isinstance(document["as_of"], int | float) and all(isinstance(t, str) for t in document["device_tokens"])):
-        raise ValueError("no revocation list")
+    from prikkfri.streaming.revocations import read_revocations
+
+    read_revocations(content)
+
+
+def tag_of(content: bytes) -> str:
+    """By which a publisher knows whether somebody has the same."""
+    return f'"{hashlib.sha256(content).hexdigest()}"'
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    """Another one when the file is another; empty when it is missing. Raises `OSError`."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return ()
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def _heard_file(home: Path, role: str) -> Path:

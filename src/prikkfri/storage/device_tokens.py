@@ -69,7 +69,7 @@ class DeviceTokens:
                 self._revoked_changed = changed
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             log.error("the revocation list cannot be read: %s", type(error).__name__)
 
     def _verified(self, token: str) -> DeviceToken | None:

@@ -37,6 +37,6 @@ def read_revocations(document: bytes) -> Revocations:
     try:
         read = msgspec.json.decode(document, type=_Document)
         device_tokens = frozenset(base64.urlsafe_b64decode(token_id + "==") for token_id in read.device_tokens)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise RemoteProtocolError(f"not a revocation list: {error}") from None
     return Revocations(read.as_of, device_tokens)
