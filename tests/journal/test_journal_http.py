@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 import uvicorn
 from neighbours import move_in
@@ -17,8 +18,21 @@ from waiting import eventually
 
 from prikkfri.clock import ManualClock
 from prikkfri.errors import StorageError, StorageUnavailable
-from prikkfri.journal import Follower, Journal, JournalLimits, Outcome, Page, Source, open_journal, taken_to, trim
+from prikkfri.journal import (
+    Follower,
+    Journal,
+    JournalLimits,
+    Outcome,
+    Page,
+    Position,
+    Source,
+    open_journal,
+    taken_to,
+    trim,
+)
+from prikkfri.journal.following import Batches
 from prikkfri.journal.http import application, remote_source
+from prikkfri.journal.outcomes import encode_batch
 from prikkfri.storage import Location, Transaction, open_database
 
 KEY = "command-key-of-the-role"
@@ -278,6 +292,11 @@ async def test_what_a_follower_says_it_has_stored_is_kept_beside_the_stream(
     groups = journal.database.counters.groups
     assert await told(6) == 6 and journal.database.counters.groups == groups  # nothing new is no write
     assert await told(2, "second") == 2
+    # What is not written yet nobody can have stored: it would be dropped once it is.
+    ahead = {"follower": "second", "incarnation": journal.incarnation, "position": 10}
+    answer = await inside.post("/journal/sms", json=ahead, headers=bearer())
+    assert (answer.status_code, answer.json()["error"]) == (409, "not-written")
+    assert await taken_to(journal.database, "sms", incarnation=journal.incarnation) == 2
     assert await told(8, "second", "a lost one") == 0
 
 
@@ -357,6 +376,66 @@ async def test_what_is_small_on_the_way_takes_no_more_room_here_than_it_may(clie
         tracemalloc.stop()
     server.close()
     await server.wait_closed()
+
+
+async def test_what_comes_after_what_was_compressed_is_not_read(client: httpx.AsyncClient) -> None:
+    sent = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        with suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(ZIPPED + gzip.compress(msgspec.msgpack.encode(Batches("i", 0, 0, [], 0, 0, 0))))
+            while sent < 100_000_000:
+                sent += writer.write(bytes(65_536)) or 65_536
+                await writer.drain()
+        writer.close()
+
+    source, server = await source_of(answer, client, JournalLimits())
+    page = await source("sms", 0)
+    assert page is not None and page.newest == 0
+    assert sent < 100_000_000
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        Batches("i", 0, 0, [], (1 << 64) - 1, 0, 0),
+        Batches("i", 0, 0, [], -1, 0, 0),
+        Batches("i", 0, 0, [], 9, -1, 0),
+        Batches("i", 0, 0, [], 9, 0, 1 << 63),
+        Batches("i", 900, 900, [], 900, 0, 0),  # comes so far without a single outcome
+        Batches("i", 1, 5, [encode_batch([outcome(i) for i in range(5)])], 9, 0, 0),  # an old one
+        Batches("i", 6, 10, [encode_batch([outcome(i) for i in range(5)])], 9, 0, 0),  # beyond its end
+    ],
+    ids=range(7),
+)
+async def test_a_page_that_cannot_be_is_refused(clock: ManualClock, tmp_path: Path, batches: Batches) -> None:
+    """Whoever follows others, too, is not ended by it, and stays where it was."""
+
+    class Body(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield msgspec.msgpack.encode(batches)
+
+    async def nothing(transaction: Transaction, stream: str, page: Page) -> None:
+        raise AssertionError(page)
+
+    own = await open_database(Location(tmp_path), "assurance")
+    follower = Follower(own, name="assurance", take=nothing, alarm=lambda _: None)
+    good = Page("i", 1, 5, [], 5, 0, 0)
+
+    async def before(stream: str, after: int) -> Page:
+        return good
+
+    await follower.step("sms", before)
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Body()))
+    async with httpx.AsyncClient(transport=transport) as client:
+        with pytest.raises(StorageError, match="unreadable answer"):
+            await follower.step("sms", remote_source(client, "http://role", lambda: KEY))
+    assert follower.committed["sms"] == Position("i", 5)
+    await own.close()
 
 
 async def test_one_of_several_processes_of_a_role_answers_for_its_own_stream(

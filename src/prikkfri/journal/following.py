@@ -6,13 +6,18 @@ goes on from there. What it cannot explain (a gap, a new incarnation) is an alar
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 
 from prikkfri.errors import StorageError
 from prikkfri.journal.limits import LIMITS, JournalLimits
 from prikkfri.journal.outcomes import Outcome, decode_batch
-from prikkfri.storage import Database, Queries, Transaction
+from prikkfri.storage import Database, Queries, Row, Transaction
+
+POSITION_MAX = (1 << 63) - 1
+"""What a database can hold."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=POSITION_MAX)]
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,16 @@ class Batches(msgspec.Struct, frozen=True, array_like=True):
     """A page as it is stored and sent: whole batches, each still encoded."""
 
     incarnation: str
-    first: int
-    last: int
+    first: Count
+    last: Count
     payloads: list[bytes]
-    newest: int
-    trimmed_to: int
-    overflowed: int
+    newest: Count
+    trimmed_to: Count
+    overflowed: Count
+
+    def follow_on(self, after: int) -> bool:
+        """Whether they can be what a stream holds after a position: what another machine says is not believed."""
+        return after < self.last <= self.newest if self.payloads else self.first == self.last == after
 
 
 async def read_batches(
@@ -234,19 +243,29 @@ async def taken_to(followers: Database, stream: str, *, incarnation: str) -> int
     return await followers.read(work)
 
 
-async def note_taken(database: Database, stream: str, follower: str, at: Position) -> None:
+async def note_taken(database: Database, stream: str, follower: str, at: Position) -> bool:
     """Keeps, beside the stream itself, how far a follower elsewhere says that it has come; the last word holds.
 
-    A follower whose database was restored has taken less than it had. Raises `StorageError`, `InDoubt`.
+    A follower whose database was restored has taken less than it had. Returns False, and keeps nothing, when the
+    stream has not come so far: it was restored, and what it writes there now is not what was taken. Raises
+    `StorageError`, `InDoubt`.
     """
     key = {"follower": follower, "stream": stream}
-    known = await database.read(
-        lambda queries: queries.fetch_one(
+
+    async def work(queries: Queries) -> tuple[Row | None, Row | None]:
+        head = await queries.fetch_one(
+            "SELECT incarnation, position FROM journal_stream WHERE stream = :stream", {"stream": stream}
+        )
+        known = await queries.fetch_one(
             "SELECT incarnation, position FROM journal_follower WHERE follower = :follower AND stream = :stream", key
         )
-    )
+        return head, known
+
+    head, known = await database.read(work)
+    if head is None or (head[0] == at.incarnation and at.position > head[1]):
+        return False
     if known is not None and Position(*known) == at:
-        return
+        return True
     await database.write(
         lambda transaction: transaction.execute(
             "INSERT INTO journal_follower (follower, stream, incarnation, position)"
@@ -255,6 +274,7 @@ async def note_taken(database: Database, stream: str, follower: str, at: Positio
             {**key, "incarnation": at.incarnation, "position": at.position},
         )
     )
+    return True
 
 
 async def last_written_at(database: Database) -> float:

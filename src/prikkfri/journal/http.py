@@ -17,12 +17,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from prikkfri.clock import SYSTEM_CLOCK, Clock
 from prikkfri.errors import InDoubt, StorageError, StorageUnavailable
-from prikkfri.journal.following import Batches, Page, Position, Source, decode_page, note_taken, read_batches
+from prikkfri.journal.following import (
+    POSITION_MAX,
+    Batches,
+    Count,
+    Page,
+    Position,
+    Source,
+    decode_page,
+    note_taken,
+    read_batches,
+)
 from prikkfri.journal.limits import LIMITS, JournalLimits
 from prikkfri.journal.writing import Journal
 from prikkfri.protocols.asgi import NOT_FOUND, PLAIN, Application, HttpResponse, Request, Route, edge, header, refusal
 
-POSITION_MAX = (1 << 63) - 1
 RETRY_AFTER_SECONDS = 2.0
 PATH = "/journal/"
 BODY_BYTES_MAX = 1_024
@@ -37,7 +46,7 @@ _decoder = msgspec.msgpack.Decoder(Batches)
 class _Taken(msgspec.Struct, forbid_unknown_fields=True):
     follower: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PLAIN)]
     incarnation: Annotated[str, msgspec.Meta(max_length=64, pattern=PLAIN)]
-    position: Annotated[int, msgspec.Meta(ge=0, le=POSITION_MAX)]
+    position: Count
 
 
 def application(journal: Callable[[], Journal | None], key: str) -> Application:
@@ -78,10 +87,10 @@ def application(journal: Callable[[], Journal | None], key: str) -> Application:
             return opened
         try:
             at = Position(told.incarnation, told.position)
-            await note_taken(opened.database, opened.stream, told.follower, at)
+            noted = await note_taken(opened.database, opened.stream, told.follower, at)
         except (StorageError, InDoubt):  # what is noted twice is noted
             return refusal(503, "storage", "It is not noted just now.", retry_after_s=RETRY_AFTER_SECONDS)
-        return HttpResponse(204)
+        return HttpResponse(204) if noted else refusal(409, "not-written", "The journal has not come so far.")
 
     paths = (f"{PATH}{{stream}}", f"{PATH}{{role}}/{{instance}}")
     return edge(
@@ -139,6 +148,8 @@ def remote_source(
                     body += unzipping.decompress(chunk, room) if gzipped else chunk
                     if len(body) > limits.answer_bytes_max:
                         raise StorageError(f"journal at {url}: answers more than {limits.answer_bytes_max} bytes")
+                    if unzipping.eof:  # whatever comes after it would be kept
+                        break
                 if gzipped and not unzipping.eof:
                     raise StorageError(f"journal at {url}: unreadable answer: it breaks off")
         except zlib.error as error:
@@ -151,6 +162,8 @@ def remote_source(
             batches = _decoder.decode(body)
         except msgspec.DecodeError as error:
             raise StorageError(f"journal at {url}: unreadable answer: {error}") from None
+        if not batches.follow_on(after):
+            raise StorageError(f"journal at {url}: unreadable answer: it is none to what was asked")
         return decode_page(stream, batches)
 
     return source
