@@ -1,9 +1,11 @@
 """Keys that are changed while their role runs: no token, pass or command is refused for it, then or later."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
+from waiting import eventually
 
 from prikkfri.clock import ManualClock
 from prikkfri.errors import StorageError, UsageError
@@ -117,3 +119,37 @@ def test_a_command_key_is_taken_at_once_and_the_one_before_it_until_the_next(
 def test_only_the_owners_home_makes_a_next_key(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no keys/door-pass\.pem; go where the role runs"):
         make_next_key(tmp_path, "door-pass")
+
+
+class ImpatientClock(ManualClock):
+    """Whoever sleeps by it is awake at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slept = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept += 1
+        await asyncio.sleep(0)
+
+
+async def test_what_cannot_be_taken_up_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is looked at each second for as long as nobody mends it, and would push all else out of the log."""
+    clock = ImpatientClock()
+    key = signing_key(tmp_path, "door-pass")
+    before = command_key(tmp_path, "door")
+    signing_file(tmp_path, "door-pass.next").write_text("rubbish")
+    (command := secret_file(tmp_path, "door-command.next")).write_text("rubbish")
+    keys = AcceptedKeys(tmp_path, ["door"], clock)
+    tasks = [asyncio.create_task(each.follow()) for each in (KeyRotation(tmp_path, "door-pass", key, clock), keys)]
+    await eventually(lambda: clock.slept >= 10)
+    assert sorted(record.getMessage().partition(":")[0] for record in caplog.records) == [
+        "a next command key is not taken up",
+        "the next key door-pass is not taken up",
+    ]
+    command.unlink()
+    make_next_key(tmp_path, "door-command")
+    await eventually(lambda: command_key(tmp_path, "door") != before)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -33,6 +33,21 @@ def _nothing() -> None:
     """Most keys are verified elsewhere alone."""
 
 
+async def _following(step: Callable[[], None], what: str, clock: Clock, limits: StorageLimits) -> None:
+    """Until cancelled; what goes wrong again and again is said once."""
+    said = ""
+    while True:
+        trouble = ""
+        try:
+            step()
+        except (StorageError, OSError) as error:
+            trouble = str(error)
+            if trouble != said:
+                log.error("%s is not taken up: %s", what, trouble)
+        said = trouble
+        await clock.sleep(limits.next_key_read_seconds)
+
+
 class KeyRotation:
     """One signing key of a role."""
 
@@ -58,12 +73,7 @@ class KeyRotation:
 
     async def follow(self) -> None:
         """Until cancelled."""
-        while True:
-            try:
-                self.step()
-            except (StorageError, OSError) as error:
-                log.error("the next key %s is not taken up: %s", self._name, error)
-            await self._clock.sleep(self._limits.next_key_read_seconds)
+        await _following(self.step, f"the next key {self._name}", self._clock, self._limits)
 
     def step(self) -> None:
         """Publishes the next key, or signs with it from now on. Raises `StorageError` and `OSError`."""
@@ -100,12 +110,7 @@ class AcceptedKeys:
 
     async def follow(self) -> None:
         """Until cancelled."""
-        while True:
-            try:
-                self.step()
-            except (StorageError, OSError) as error:
-                log.error("a next command key is not taken up: %s", error)
-            await self._clock.sleep(self._limits.next_key_read_seconds)
+        await _following(self.step, "a next command key", self._clock, self._limits)
 
     def step(self) -> None:
         """Takes what is next, and keeps taking what is now. Raises `StorageError` and `OSError`."""
