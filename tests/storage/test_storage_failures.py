@@ -5,12 +5,14 @@ import random
 import stat
 import tempfile
 import threading
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 import apsw
 import psycopg
+import psycopg.conninfo
 import pytest
 from failing_engine import failing
 from waiting import WAIT_SECONDS_MAX, eventually
@@ -507,6 +509,46 @@ async def test_whatever_is_cut_off_at_any_moment_is_kept_as_it_was_told(wired: D
 
     await asyncio.gather(cut(), *(write(first * 10_000) for first in range(4)), read(), read())
     assert set(await ids(wired)) == {number for number, kept in told.items() if kept}
+
+
+async def test_where_the_server_gives_no_more_connections_a_read_waits_for_one_that_there_is(
+    wired: Database, postgres_url: str, tmp_path: Path
+) -> None:
+    """As long as there is none at all, it is refused."""
+    await wired.write(lambda t: insert(t, 1))
+    few = f"few_{uuid.uuid4().hex}"
+
+    async def tell(*statements: str) -> None:
+        async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
+            for statement in statements:
+                await connection.execute(statement.encode())
+
+    await tell(
+        f"CREATE ROLE {few} LOGIN CONNECTION LIMIT 2",
+        f"GRANT USAGE ON SCHEMA sms TO {few}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA sms TO {few}",
+    )
+    theirs = Location(tmp_path, psycopg.conninfo.make_conninfo(postgres_url, user=few))
+    database, another = open_reader(theirs, "sms"), open_reader(theirs, "sms")
+    try:
+        slowly = "SELECT id, pg_sleep(0.05) FROM thing"
+        for _ in range(3):
+            found = await asyncio.gather(*(database.read(lambda q: q.fetch(slowly)) for _ in range(8)))
+            assert [[row[0] for row in rows] for rows in found] == [[1]] * 8
+        with pytest.raises(StorageUnavailable, match="PostgreSQL, sms"):
+            await ids(another)
+        await database.close()
+        assert await eventually(lambda: readable(another)) == [1]
+    finally:
+        await database.close()
+        await another.close()
+        await tell(f"DROP OWNED BY {few}", f"DROP ROLE {few}")
+
+
+async def readable(database: Database) -> list[int]:
+    with suppress(StorageUnavailable):
+        return await ids(database)
+    return []
 
 
 async def test_a_long_read_holds_no_short_one_up(wired: Database, postgres_url: str) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -87,6 +87,9 @@ class PostgresEngine:
         self._idle: list[psycopg.AsyncConnection[Row]] = []
         """Connections for reading that nobody reads over."""
         self._reading = asyncio.Semaphore(limits.readers_max)
+        self._in_use = 0
+        """Connections for reading that are being opened, or that somebody reads over."""
+        self._given_back = asyncio.Event()
         self._closed = False
         self._settings = {
             "search_path": area,
@@ -170,28 +173,48 @@ class PostgresEngine:
 
     async def read(self, work: Callable[[Queries], Awaitable[T]]) -> T:
         async with self._reading:
-            while self._idle:
-                reader = self._idle.pop()
-                if reader.closed:
-                    continue
+            while True:
+                reader, is_new = await self._reader()
                 try:
                     return await work(_Connection(reader))
                 except psycopg.OperationalError:
-                    if not reader.closed:
+                    if is_new or not reader.closed:  # else all were lost: the server was restarted
                         raise
                 finally:
+                    self._in_use -= 1
                     await self._give_back(reader)
-            reader = await self._connect(read_only=True)  # one more, or all were lost: the server was restarted
+
+    async def _reader(self) -> tuple[psycopg.AsyncConnection[Row], bool]:
+        """One for reading, and whether it is a new one; where the server gives no more, the next that is given back."""
+        while True:
+            while self._idle:
+                if not (reader := self._idle.pop()).closed:
+                    self._in_use += 1
+                    return reader, False
+            self._in_use += 1
             try:
-                return await work(_Connection(reader))
-            finally:
-                await self._give_back(reader)
+                return await self._connect(read_only=True), True
+            except BaseException as error:
+                self._in_use -= 1
+                self._given_back.set()
+                if not isinstance(error, psycopg.OperationalError) or not await self._is_given_back():
+                    raise
+
+    async def _is_given_back(self) -> bool:
+        """Waits for a connection that others are opening, or read over; whether there is one."""
+        with suppress(TimeoutError):
+            async with self._clock.timeout(self._limits.connect_seconds_max):
+                while self._in_use and not self._idle:
+                    self._given_back.clear()
+                    await self._given_back.wait()
+        return bool(self._idle)
 
     async def _give_back(self, reader: psycopg.AsyncConnection[Row]) -> None:
+        self._given_back.set()
         if self._closed:
             await reader.close()
-        else:
-            self._idle.append(reader)  # also one that is lost: whoever takes it sees that
+        elif not reader.closed:
+            self._idle.append(reader)
 
     async def between_groups(self) -> None:
         """PostgreSQL looks after itself."""
