@@ -107,6 +107,16 @@ def test_every_role_that_is_told_something_owns_the_key_for_it() -> None:
     assert owned_keys("viewer") == []
 
 
+def test_where_a_changed_key_has_to_go_is_said(machines: Machines) -> None:
+    """The machine with the authority's key makes bundles of what it has: the next would put the earlier key back."""
+    edge, office = machines.home("b"), machines.home("office")
+    told = ran("keys", "rotate", "door-command", "--home", edge).output
+    assert "Copy keys/door-command.key to the machine with the authority's key first" in told
+    assert "keys machine" not in told
+    command_key(office, "sms")
+    assert "get it by `prikkfri keys machine" in ran("keys", "rotate", "sms-command", "--home", office).output
+
+
 def test_what_is_no_key_is_refused_with_those_that_are(tmp_path: Path) -> None:
     error = ran("keys", "rotate", "sealing", "--home", tmp_path).exception
     assert isinstance(error, UsageError) and "there are signin-device, signin-playback" in str(error)

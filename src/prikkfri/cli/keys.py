@@ -105,10 +105,11 @@ def rotate_key(
 ) -> None:
     """Have the role that owns a key take a new one up, without a pause."""
     from prikkfri.app.command_keys import owned_keys
+    from prikkfri.storage import certificates
     from prikkfri.storage.keys import SIGNING_KEYS, make_next_key
     from prikkfri.storage.limits import LIMITS
 
-    configuration(home, config)
+    settings = configuration(home, config)
     known = [*SIGNING_KEYS, *(f"{key}-command" for role in ROLES for key in owned_keys(role))]
     if name not in known:
         raise UsageError(f"{name}: no such key is changed like this; there are {', '.join(known)}")
@@ -119,7 +120,11 @@ def rotate_key(
         console.print("What the key before it has signed is good until it ends.", style="dim", soft_wrap=True)
     else:
         console.print("It is taken from now on, and the one before it until the next is made.", soft_wrap=True)
-        console.print("Other machines get it by `prikkfri keys machine --only ROLE,... --out DIR`.", style="dim")
+        if certificates.authority_key_file(home).exists() or not settings.roles.span_machines:
+            other = "Other machines get it by `prikkfri keys machine --only ROLE,... --out DIR`."
+        else:  # whose copy would put the earlier one back with the next certificate
+            other = f"Copy keys/{name}.key to the machine with the authority's key first, and to those that call."
+        console.print(other, style="dim", soft_wrap=True)
 
 
 def _hosts_of(settings: Config, roles: Sequence[str]) -> list[str]:

@@ -47,7 +47,7 @@ def machine_file(home: Path) -> Path:
     return home / "tls" / "machine.pem"
 
 
-def _authority_key_file(home: Path) -> Path:
+def authority_key_file(home: Path) -> Path:
     return home / "tls" / "ca.key"
 
 
@@ -60,13 +60,13 @@ def make_authority(home: Path, operator: str, now: float) -> Certificate:
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    if authority_file(home).exists() and not _authority_key_file(home).exists():
+    if authority_file(home).exists() and not authority_key_file(home).exists():
         raise UsageError(f"--home {home}: the authority's key, tls/ca.key, lies on another machine; renew it there")
-    if _authority_key_file(home).exists():
+    if authority_key_file(home).exists():
         key = _authority_key(home)
     else:
         key = ec.generate_private_key(ec.SECP256R1())
-        write_whole(_authority_key_file(home), _pem(key), mode=0o600)
+        write_whole(authority_key_file(home), _pem(key), mode=0o600)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"Prikkfri of {operator}"[:64])])
     begins, ends = _span(now, AUTHORITY_DAYS)
     usage = dict.fromkeys(_USAGES, False) | {"key_cert_sign": True, "crl_sign": True}
@@ -97,7 +97,7 @@ def make_machine(home: Path, names: Sequence[str], now: float, *, into: Path | N
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
-    if not _authority_key_file(home).exists():
+    if not authority_key_file(home).exists():
         elsewhere = "lies on another machine: make it there" if authority_file(home).exists() else "is not made yet"
         raise UsageError(f"--home {home}: the authority's key {elsewhere}; `prikkfri keys authority` makes one")
     authority, key = _read(authority_file(home)), ec.generate_private_key(ec.SECP256R1())
@@ -155,7 +155,7 @@ def _authority_key(home: Path) -> "ec.EllipticCurvePrivateKey":
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    path = _authority_key_file(home)
+    path = authority_key_file(home)
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
