@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prikkfri.assurance.counting import KINDS_IN_A_PAGE_MAX, TIME_MAX, Count, count, plausible_time
+from prikkfri.assurance.counting import (
+    KINDS_IN_A_PAGE_MAX,
+    PERIOD_SECONDS,
+    TIME_MAX,
+    Count,
+    CountWindow,
+    count,
+    plausible_time,
+)
 from prikkfri.journal import Outcome
 
 NOW = 1_700_000_003.0
@@ -94,3 +102,50 @@ def test_however_the_pages_are_cut_and_shuffled_the_counts_add_up(
         parts.update({each[:-1]: each.outcomes for each in count(page, NOW)})
     assert parts == whole
     assert sum(whole.values()) == len(outcomes)
+
+
+@given(st.lists(st.tuples(st.integers(-40, 40), st.integers(0, 60), st.sampled_from(["read", "fails", "meanwhile"]))))
+@settings(max_examples=200)
+def test_of_the_last_periods_all_is_known_that_is_stored_however_late_it_came(
+    steps: list[tuple[int, int, str]],
+) -> None:
+    """Each step: so many periods later, something is stored that many periods before it, and all is read."""
+    stored: Counter[int] = Counter()
+    window, now = CountWindow(), 10_000
+
+    def read(since: int, until: int) -> list[Count]:
+        return [
+            Count(at, "s", "t", "l", "kept", "", True, n) for at, n in sorted(stored.items()) if since <= at < until
+        ]
+
+    def store(at: int) -> None:
+        stored[at] += 1
+        window.add(at)
+
+    for later, before, what in steps:
+        now += later * PERIOD_SECONDS // 8 * PERIOD_SECONDS
+        store(now - before * PERIOD_SECONDS)
+        since, until = now - 20 * PERIOD_SECONDS, now + PERIOD_SECONDS
+        first = window.to_read(since=since, until=until)
+        found = read(first, until)
+        if what == "fails":
+            window.forget()
+            continue
+        if what == "meanwhile":  # by a page that was stored before it was read, or after
+            store(now - before * PERIOD_SECONDS)
+        assert window.completed(found, since=since, read_from=first) == read(since, until) or what == "meanwhile"
+    window.add(now)
+    first = window.to_read(since=now, until=now + PERIOD_SECONDS)
+    assert window.completed(read(first, now + PERIOD_SECONDS), since=now, read_from=first) == read(now, now + 5)
+
+
+def test_what_nothing_was_added_to_is_not_read_again() -> None:
+    window = CountWindow()
+    assert window.to_read(since=100, until=1_000) == 100
+    known = [Count(at, "s", "t", "l", "kept", "", True, 1) for at in (100, 500, 995)]
+    assert window.completed(known, since=100, read_from=100) == known
+    window.add(990)
+    assert window.to_read(since=105, until=1_005) == 990
+    assert window.completed([known[2]], since=105, read_from=990) == known[1:]
+    assert window.to_read(since=110, until=1_010) == 1_005
+    assert window.completed([], since=110, read_from=1_005) == known[1:]

@@ -31,6 +31,40 @@ class Count(NamedTuple):
     outcomes: int
 
 
+class CountWindow:
+    """The counts of the last periods as they are stored, of which only what was added to is read again.
+
+    `since` and `until` are starts of periods. One owner changes it.
+    """
+
+    def __init__(self) -> None:
+        self._periods: dict[int, list[Count]] = {}
+        """By their start, in order."""
+        self._known_from = 0
+        self._known_to = 0
+
+    def add(self, second: int) -> None:
+        """Something was stored in the period that starts then, or later."""
+        self._known_to = min(self._known_to, second)
+
+    def forget(self) -> None:
+        """Nobody knows what is stored."""
+        self._known_to = 0
+
+    def to_read(self, *, since: int, until: int) -> int:
+        """From when on to `until` it has to be read; what is added from now on is read again by the next."""
+        known_to = self._known_to if since >= self._known_from else since  # a clock was put back
+        self._known_from, self._known_to = since, until
+        return max(since, min(known_to, until))
+
+    def completed(self, read: Iterable[Count], *, since: int, read_from: int) -> list[Count]:
+        """All since `since`, with what was `read` from `read_from` on; oldest first."""
+        self._periods = {second: known for second, known in self._periods.items() if since <= second < read_from}
+        for each in read:
+            self._periods.setdefault(each.second, []).append(each)
+        return [each for known in self._periods.values() for each in known]
+
+
 def plausible_time(time: float, now: float) -> float:
     """`time`, or `now` when a writer's clock or a device gave what cannot be one."""
     return time if 0 <= time < TIME_MAX else now

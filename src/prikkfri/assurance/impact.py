@@ -161,12 +161,13 @@ class _Try:
     @property
     def last_word(self) -> Outcome | None:
         """What its own outcomes say of it: kept if it ever was, else broken; None when nobody answered."""
-        settled = [outcome for outcome in self.outcomes if outcome.verdict != "asked"]
-        kept = next((outcome for outcome in settled if outcome.verdict == "kept"), None)
-        if kept or not settled:
-            return kept
+        last: Outcome | None = None
+        for outcome in self.outcomes:
+            if outcome.verdict == "kept":
+                return outcome
+            last = outcome if outcome.verdict != "asked" else last
         # Who typed a wrong password, tried again and came back without an answer has none.
-        return None if self.is_own_error(settled[-1]) and settled[-1].time < self.returned_at else settled[-1]
+        return None if last is not None and last.time < self.returned_at and self.is_own_error(last) else last
 
     def is_own_error(self, outcome: Outcome) -> bool:
         return outcome.verdict == "broken" and own_error(self.asked.service, outcome.reason, outcome.layer)
@@ -181,8 +182,7 @@ def impact(
     expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
 ) -> Impact:
     """The list as of `now`; `outcomes` are those of the scope's time, with a grace time before and after."""
-    ordered = sorted(outcomes, key=lambda outcome: (outcome.time, outcome.verdict != "asked"))
-    ordered = _delivered(ordered, expectations)
+    ordered = _delivered(_ordered(outcomes), expectations)
     tries = _tries(ordered, _joined(ordered, holder), expectations)
     ours = [each for each in tries if _in_scope(each, scope, expectations)]
     _answer_repeats(ours, tries)
@@ -205,6 +205,15 @@ def impact(
         elif any(each.kept is None for each in theirs):
             unsettled += 1
     return Impact(scope, tuple(hits), asked, unsettled, _digest(scope, hits), unconfirmed)
+
+
+def _ordered(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """By time, and of one moment the askings first."""
+    asked: list[Outcome] = []
+    told: list[Outcome] = []
+    for outcome in outcomes:
+        (asked if outcome.verdict == "asked" else told).append(outcome)
+    return sorted((*asked, *told), key=_time)  # two runs in order, as a rule, which are only merged
 
 
 def devices_of(outcomes: Iterable[Outcome]) -> list[str]:
@@ -318,14 +327,20 @@ def _tries(
     for told in (*by_promise.values(), *alone):
         device = customer = ""
         returned_at = 0.0
-        seen = joins = False
+        seen = joins = returns = False
+        kept: Outcome | None = None
         for outcome in told:
+            step = outcome.step
             device = device or outcome.device
             customer = customer or outcome.customer
-            seen = seen or (outcome.observed and not _is_of_joining(outcome))
-            joins = joins or outcome.step == JOIN
-            if outcome.step == RETURN:
-                returned_at = max(returned_at, outcome.time)
+            if outcome.observed and not seen:  # what the door writes of whoever joins, made up or not, is no more
+                seen = step != JOIN and (step != "enter" or bool(outcome.promise))
+            if step == JOIN:
+                joins = True
+            elif step == RETURN:
+                returns, returned_at = True, max(returned_at, outcome.time)
+            elif kept is None and outcome.verdict == "kept":
+                kept = outcome
         customer = customer or (holder(device, told[0].time) if device else "")
         if not customer and not device:
             continue  # nobody is named: this counts in the figures and cannot stand on a list
@@ -340,25 +355,24 @@ def _tries(
             # What the door tells of them later has the time of joining to the second: the joining itself goes before.
             begun = sorted(told, key=lambda outcome: outcome.step != JOIN)
             told = [asking_of(outcome) if outcome.step == JOIN else outcome for outcome in begun]
-        kept = next((outcome for outcome in told if outcome.verdict == "kept"), None)
+        if joins or returns:
+            kept = next((outcome for outcome in told if outcome.verdict == "kept"), None)
         expected = expectation(told[0], expectations)
         tries.append(_Try(person, customer, device, told[0], expected, told, kept, returned_at))
     for each in tries:
-        told_by_token = any(outcome.customer for outcome in each.outcomes)
-        each.confirmed = each.person in real if each.asked.observed else told_by_token
+        if each.asked.observed:
+            each.confirmed = each.person in real
+        else:  # told by a token
+            each.confirmed = any(outcome.customer for outcome in each.outcomes)
     return sorted(tries, key=lambda each: each.asked.time)
-
-
-def _is_of_joining(outcome: Outcome) -> bool:
-    """What the door writes of whoever joins, made up or not."""
-    return outcome.step == JOIN or (outcome.step == "enter" and not outcome.promise)
 
 
 def _answer_repeats(ours: Sequence[_Try], tries: Sequence[_Try]) -> None:
     """At a repeatable step, the next thing that the person got by any of their tries answers the tries before it."""
+    persons = {each.person for each in ours if each.expectation.repeatable}
     got: dict[tuple[str, str, str], list[Outcome]] = {}
     for each in tries:
-        if each.kept and each.kept.observed:
+        if each.kept and each.kept.observed and each.person in persons:
             got.setdefault((each.person, each.kept.service, each.kept.step), []).append(each.kept)
     for theirs in got.values():
         theirs.sort(key=_time)
@@ -376,11 +390,11 @@ def _answer_repeats(ours: Sequence[_Try], tries: Sequence[_Try]) -> None:
 def _in_scope(each: _Try, scope: Scope, expectations: Mapping[tuple[str, str], Expectation]) -> bool:
     if each.deadline < scope.since:
         return False
-    last_word = each.last_word
-    open_until = min(each.deadline, last_word.time) if last_word else each.deadline
     # By the clocks of two roles the answer may come before the asking.
-    begun = min(outcome.time for outcome in each.outcomes)
-    if begun >= scope.until or open_until < scope.since:
+    if each.asked.time >= scope.until and all(outcome.time >= scope.until for outcome in each.outcomes):
+        return False
+    last_word = each.last_word
+    if last_word is not None and last_word.time < scope.since:
         return False
     if last_word is None:
         last = each.outcomes[-1]
@@ -395,7 +409,8 @@ def _lies_in(each: _Try, scope: Scope, expectations: Mapping[tuple[str, str], Ex
     if not told or told[0].time > each.deadline:
         asked = [outcome for outcome in each.outcomes if outcome.verdict == "asked"]
         told += [unanswered(outcome, expectations) for outcome in asked[-1:]]
-    return any(segment.holds(segment_of(outcome)) for segment in scope.segments for outcome in told)
+    places = [segment_of(outcome) for outcome in told]
+    return any(segment.holds(place) for segment in scope.segments for place in places)
 
 
 def _missed(each: _Try, now: float) -> bool:

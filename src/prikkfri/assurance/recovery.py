@@ -196,18 +196,23 @@ def _log_ratio(buckets: Sequence[Bucket], ordinary: float, fault: float, part: f
 
     Against the share of the fault itself, the first kept promise after a total outage would be proof enough.
     """
-    kept, broken = sum(b.kept for b in buckets), sum(b.broken for b in buckets)
+    a_kept, a_broken = _nats_of_one(ordinary, fault, part)
+    return sum(b.kept for b in buckets) * a_kept + sum(b.broken for b in buckets) * a_broken
+
+
+def _nats_of_one(ordinary: float, fault: float, part: float = STILL_PART) -> tuple[float, float]:
+    """The same of one promise that is kept, and of one that is broken."""
     still = min(fault, max(part * fault, STILL_TIMES_ORDINARY * ordinary))
     fault = min(max(still, 2 * ordinary), 0.999)
-    return kept * log((1 - ordinary) / (1 - fault)) + broken * log(ordinary / fault)
+    return log((1 - ordinary) / (1 - fault)), log(ordinary / fault)
 
 
 def _well_since(evidence: Evidence, criteria: Criteria) -> float | None:
     """The end of the last bucket in which the evidence for the fault stood at `PROOF_NATS`; it is summed as a CUSUM."""
-    ordinary = _ordinary(evidence, criteria)
+    a_kept, a_broken = _nats_of_one(_ordinary(evidence, criteria), evidence.fault_share)
     fault, since = 0.0, evidence.buckets[0].time if evidence.buckets else None
     for bucket in evidence.buckets:
-        fault = min(PROOF_NATS, max(0.0, fault - _log_ratio([bucket], ordinary, evidence.fault_share)))
+        fault = min(PROOF_NATS, max(0.0, fault - (bucket.kept * a_kept + bucket.broken * a_broken)))
         if fault == PROOF_NATS and bucket.broken:
             since = bucket.time + evidence.bucket_seconds
     return since

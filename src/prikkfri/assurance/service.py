@@ -19,7 +19,7 @@ import msgspec
 from prikkfri.assurance import clocks, store
 from prikkfri.assurance.console import store as console_store
 from prikkfri.assurance.controls import Controls
-from prikkfri.assurance.counting import PERIOD_SECONDS, count
+from prikkfri.assurance.counting import PERIOD_SECONDS, Count, CountWindow, count
 from prikkfri.assurance.customers import CustomerDevice, PasswordLink
 from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.loads import Layer, Measured, loads
@@ -109,6 +109,11 @@ class Assurance:
         self._capacities = capacities
         self._publishing = asyncio.Event()
         self._fresh_of: dict[str, Page] = {}
+        self._counts = CountWindow()
+        """What the overview counts; whoever reads it goes one after the other."""
+        self._counting = asyncio.Lock()
+        self._counted_from: dict[str, int] = {}
+        """By stream: the first period of what was taken and not handed on yet."""
         self._doubtful: dict[str, Page] = {}
         """What was perhaps stored: the next step of its stream finds out."""
         self._clocks: dict[str, clocks.RoleClock] = {}
@@ -169,6 +174,7 @@ class Assurance:
                 self._look_at_clock(stream, fresh, now)
             await self._store_alarms()
         except InDoubt as error:
+            self._counts.forget()
             if page := self._fresh_of.pop(stream, None):
                 self._doubtful[stream] = page
             return self._troubled(stream, error, now)
@@ -216,12 +222,15 @@ class Assurance:
 
     def _hand_on(self, stream: str, page: Page) -> None:
         self._taken += len(page.outcomes)
+        self._counts.add(self._counted_from.pop(stream, 0))
         self._arrived(stream, page.outcomes)
 
     async def _take(self, transaction: Transaction, stream: str, page: Page) -> None:
         now = self.clock.now()
         await store.add_outcomes(transaction, stream, page, now)
-        await store.add_counts(transaction, count(page.outcomes, now))
+        counted = count(page.outcomes, now)
+        self._counted_from[stream] = counted[0].second if counted else int(now)
+        await store.add_counts(transaction, counted)
         await store.join_devices(transaction, page.outcomes, now)
         await store.note_late(transaction, page.outcomes, now)
         self._fresh_of[stream] = page
@@ -397,7 +406,7 @@ class Assurance:
         now = self.clock.now()
         until = int(now) + PERIOD_SECONDS
         since = (int(now) - WINDOW_SECONDS) // PERIOD_SECONDS * PERIOD_SECONDS
-        counts = await self.database.read(lambda q: store.counts(q, since=since, until=until, period=PERIOD_SECONDS))
+        counts = await self._counted(since, until)
         streams, roles = list(self.streams.values()), list(self.roles.values())
         crowd = loads(counts, self._capacities, now)
         seen = overview(counts, streams, roles, now, loads=crowd)
@@ -405,6 +414,18 @@ class Assurance:
             return seen
         people = await self.database.read(lambda q: store.people(q, since=now - RECENT_SECONDS))
         return with_people(seen, people)
+
+    async def _counted(self, since: int, until: int) -> list[Count]:
+        async with self._counting:
+            first = self._counts.to_read(since=since, until=until)
+            try:
+                read = await self.database.read(
+                    lambda q: store.counts(q, since=first, until=until, period=PERIOD_SECONDS)
+                )
+            except BaseException:  # cancelled, too
+                self._counts.forget()
+                raise
+            return self._counts.completed(read, since=since, read_from=first)
 
     async def chart(self, *, seconds: int, period: int) -> Chart:
         """The last whole periods that are settled, over about `seconds`. Raises `StorageError`."""

@@ -22,6 +22,7 @@ class OthersArea:
         self._clock = clock
         self._reader: Database | None = None
         self._opened_at = 0.0
+        self._was_there = False
         self._using = asyncio.Lock()
 
     async def page(self, stream: str, after: int) -> Page | None:
@@ -40,13 +41,15 @@ class OthersArea:
                     return None
                 self._opened_at = self._clock.monotonic()
             try:
-                return await work(self._reader)
-            except StorageUnmade:  # on a server an area is there to be opened before its role has made it
+                found = await work(self._reader)
+            except StorageError as error:
                 await self._close()
-                return None
-            except StorageError:
-                await self._close()
+                # On a server an area is there to be opened before its role has made it; what was there is lost.
+                if isinstance(error, StorageUnmade) and not self._was_there:
+                    return None
                 raise
+            self._was_there = True
+            return found
 
     async def _close(self) -> None:
         if self._reader is not None:

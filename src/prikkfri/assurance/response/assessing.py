@@ -122,6 +122,14 @@ def lying_in(promises: Iterable[SettledPromise], segments: Sequence[Segment]) ->
     return found
 
 
+def outside(promises: Sequence[SettledPromise], segments: Sequence[Segment]) -> Sequence[SettledPromise]:
+    """Those of none of the segments."""
+    if not segments:
+        return promises
+    inside = {id(each) for each in lying_in(promises, segments)}
+    return [each for each in promises if id(each) not in inside]
+
+
 def parted(promises: Iterable[SettledPromise], segments: Sequence[Segment]) -> list[list[SettledPromise]]:
     """Those of each segment, in their order; what lies in several is the first one's."""
     known: dict[int, tuple[list[SettledPromise] | None, Segment]] = {}  # as above

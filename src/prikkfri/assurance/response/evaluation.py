@@ -64,7 +64,7 @@ class Evaluation:
 def evaluate(incident: Incident, outcomes: Sequence[Outcome], grounds: EvaluationContext, *, now: float) -> Evaluation:
     """`outcomes`: those of the incident's service from `BEFORE_SECONDS` before it began up to `now`, oldest first."""
     promises = assessing.settled(outcomes, now=now, expectations=grounds.expectations)
-    ours = [p for p in promises if not any(theirs.holds(p.segment) for theirs in grounds.others)]
+    ours = assessing.outside(promises, grounds.others)
     incident = _loaded(_placed(incident, ours, grounds, now), outcomes, grounds)
     if incident.state != "suspected":
         # A rule that acts on what it sees is one sign, not two: it does not confirm what it has raised itself.
@@ -117,15 +117,12 @@ def impact_of(incident: Incident, outcomes: Sequence[Outcome], grounds: Evaluati
 
 def _usually(
     promises: Sequence[assessing.SettledPromise], grounds: EvaluationContext
-) -> list[assessing.SettledPromise]:
+) -> Sequence[assessing.SettledPromise]:
     """Without what lies in the faults before."""
-    return [
-        promise
-        for promise in promises
-        if not any(
-            since <= promise.at <= until and place.holds(promise.segment) for place, since, until in grounds.earlier
-        )
-    ]
+    for theirs, since, until in grounds.earlier:
+        failing = {id(each) for each in assessing.lying_in(promises, [theirs]) if since <= each.at <= until}
+        promises = [each for each in promises if id(each) not in failing]
+    return promises
 
 
 def _placed(
@@ -211,6 +208,7 @@ def _evidence(
     now: float,
 ) -> recovery.Evidence:
     """What is known of the segments, of which at least `share` was broken since the fault began."""
+    promises = assessing.lying_in(promises, segments)
 
     def counted(since: float, until: float) -> list[Bucket]:
         return assessing.buckets(promises, segments, since=since, until=until, seconds=1.0)
