@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -323,13 +324,14 @@ async def test_each_machine_says_what_it_reaches_with_age_and_skew(tmp_path: Pat
 
             await eventually(heard, what="a copy of what signin publishes")
         ours = (await checked(machines, "b"))["reach signin"]
-        assert "its clock is ours; it takes our commands; what it publishes was heard " in ours.detail
+        of_ours = r"its clock is (ours|[0-4] s behind); it takes our commands; what it publishes was heard \d+ s ago"
+        assert re.search(of_ours, ours.detail), ours.detail
         # What signin itself tells of its own neighbour is handed on, and is no reason to call it well.
         assert ours.holds or "it says: what door publishes is not known here" in ours.detail
         ahead = (await checked(machines, "b", Ahead(-60.0)))["reach signin"]
-        assert not ahead.holds and "its clock is 60 s ahead; set the wrong one" in ahead.detail
+        assert not ahead.holds and re.search("its clock is (5[6-9]|6[01]) s ahead; set the wrong one", ahead.detail)
         behind = (await checked(machines, "b", Ahead(60.0)))["reach signin"]
-        assert not behind.holds and "its clock is 60 s behind; set the wrong one" in behind.detail
+        assert not behind.holds and re.search("its clock is (59|6[0-4]) s behind; set the wrong one", behind.detail)
         (config.home / "keys" / "signin-command.key").unlink()
         command_key(config.home, "signin")  # another one
         wrong = (await checked(machines, "b"))["reach signin"]

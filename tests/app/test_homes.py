@@ -53,6 +53,10 @@ NEEDS_A_HOME = {
     "rehearse kickoff": REHEARSE,
     "rehearse misdelivery": REHEARSE_MISDELIVERY,
     "check": ["check"],
+    "keys show": ["keys", "show"],
+    "keys authority": ["keys", "authority"],
+    "keys machine": ["keys", "machine", "door-1.internal"],
+    "keys rotate": ["keys", "rotate", "door-playback"],
     "subscribers import": ["subscribers", "import", "customers.csv"],
 }
 MAKES_A_HOME = {"serve": ["serve"]}

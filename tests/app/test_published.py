@@ -1,6 +1,5 @@
 """Public keys and revocations on another machine: copied, kept without their publisher, and as old as they say."""
 
-import asyncio
 import gzip
 import json
 import os
@@ -16,9 +15,11 @@ from waiting import eventually
 
 from prikkfri.app.limits import AppLimits
 from prikkfri.app.locks import hold_lock
-from prikkfri.app.published import PLACES, READ, Copies, heard_at, reading_key, tag_of
+from prikkfri.app.published import PLACES, READ, Copies, heard_at, reading_key, tag_of, with_published
+from prikkfri.app.roles import Role
 from prikkfri.clock import ManualClock, SystemClock
 from prikkfri.config import Config, Edge
+from prikkfri.errors import UsageError
 from prikkfri.protocols import device_token, jwt
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.signin.service import load_keys
@@ -205,13 +206,6 @@ async def test_where_the_publisher_runs_on_this_home_nothing_is_copied_over(tmp_
     assert newer.read_bytes() == LISTED
 
 
-async def test_roles_of_one_machine_copy_nothing(tmp_path: Path, clock: ManualClock) -> None:
-    client = httpx.AsyncClient()
-    assert not Copies("playout", Config(home=tmp_path), clock, client)
-    await client.aclose()
-    await asyncio.sleep(0)
-
-
 @pytest.mark.parametrize(
     ("headers", "said"),
     [
@@ -313,3 +307,17 @@ async def test_what_was_heard_tomorrow_is_not_young_until_then(tmp_path: Path, c
     clock.advance(500)
     await copies.step("signin")
     assert copies.troubles()[0].startswith("what signin publishes is 500 s old here: ")
+
+
+async def nothing(scope: object, receive: object, send: object) -> None:
+    """An application of which nothing is asked."""
+
+
+async def test_who_reads_nothing_elsewhere_is_left_as_it_is(tmp_path: Path, clock: ManualClock) -> None:
+    """And needs no certificate of its machine: a page is shown also where none was made yet."""
+    role = Role(nothing)
+    assert with_published(role, "playout", Config(home=tmp_path), clock) is role
+    for name in ("viewer", "status", "sms"):
+        assert with_published(role, name, elsewhere(tmp_path), clock) is role
+    with pytest.raises(UsageError, match="prikkfri keys machine"):
+        with_published(role, "playout", elsewhere(tmp_path), clock)

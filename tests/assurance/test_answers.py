@@ -247,7 +247,7 @@ def test_several_places_are_counted_and_named() -> None:
         ({"service": "television", "layer": "streams"}, "Streams"),
         ({"service": "messages", "layer": "sms-centre"}, "The message centre"),
         ({"service": "messages", "step": "deliver", "partner": "Telia"}, "Delivery of messages (partner Telia)"),
-        ({"partner": "Telia", "direction": "in"}, "Attendance in, partner Telia"),
+        ({"partner": "Telia", "direction": "in"}, "Coming in, partner Telia"),
     ],
 )
 def test_a_place_is_named_as_people_say_it(segment: dict[str, str], name: str) -> None:

@@ -8,12 +8,15 @@ import pytest
 
 from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER
 from prikkfri.protocols.smpp.pdu import HEADER, Command, ShortMessage, Tag, encode_body
+from prikkfri.protocols.smpp.session import Limits
 from prikkfri.simulation.messages.drawing import TABLE, draw
 from prikkfri.simulation.messages.many import Judgement, result, worlds
 from prikkfri.simulation.messages.oracle import Book, Figures, Piece, Row, judge
 from prikkfri.simulation.messages.peers import bodies
+from prikkfri.simulation.messages.running import TIMES
 from prikkfri.simulation.messages.texts import GSM, UCS2, WrittenMessage, compose, decode, encode, marks_in, proof_of
 from prikkfri.simulation.messages.wire import Frames, short
+from prikkfri.sms.timing import TIMING, Timing
 
 ANNA, BERIT = "4790000001", "4790000002"
 
@@ -353,3 +356,9 @@ def test_ids_of_a_link_whose_receipts_say_no_number_are_alike_whoever_they_are_f
         wire.book.nameless = nameless
         wire.book.heard.add(("nord", ANNA, "7"))
         assert (judge(wire.book, wire.rows)[1] == []) is known
+
+
+@pytest.mark.parametrize("times", [TIMING, TIMES])
+def test_a_receipt_that_overtook_its_answer_waits_for_longer_than_that_may_take(times: Timing) -> None:
+    """Held before its answer came, it was never looked at again: seed 555615993, in which a link stood for 22 s."""
+    assert times.early_receipt_seconds >= 2 * Limits().answer_seconds_max

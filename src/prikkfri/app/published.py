@@ -114,9 +114,6 @@ class Copies:
             if config.roles.edge(each).internal_url
         ]
 
-    def __bool__(self) -> bool:
-        return bool(self._sources)
-
     async def follow(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -265,11 +262,10 @@ def with_published(role: Role, name: str, config: Config, clock: Clock) -> Role:
     """The role with what it publishes, and with copies of what others publish on other machines."""
     if name in PLACES:
         role = replace(role, application=serving_published(role.application, name, config.home))
-    identity = identity_of(config, clock)
-    client = internal_client(identity)
+    if not any(config.roles.edge(each).internal_url for each in READ.get(name, ())):
+        return role  # who reads nothing elsewhere needs no certificate to start
+    client = internal_client(identity := identity_of(config, clock))
     copies = Copies(name, config, clock, client)
-    if not copies:
-        return role
     before, troubles, close = role.counters, role.troubles, role.close
 
     async def close_all() -> None:

@@ -30,7 +30,7 @@ def refusal(verdict: Verdict, channel: Channel, revocations: Revocations) -> Ref
     return None
 
 
-Attendance = Literal["start-playback", "switch-channel", ""]
+Coming = Literal["start-playback", "switch-channel", ""]
 """What a viewer did by asking for a channel's playlist; empty: went on watching."""
 Owed = Literal["", "broken", "kept"]
 """What is to be told of a viewer whose picture went: that it has, then that it is back."""
@@ -68,7 +68,7 @@ class Presence:
         self._viewers_max = viewers_max
         self._seen: dict[int, _Seen] = {}
 
-    def comes(self, claims: Claims, channel_id: str, now: float, away: PictureOutage | None = None) -> Attendance:
+    def comes(self, claims: Claims, channel_id: str, now: float, away: PictureOutage | None = None) -> Coming:
         """Whether the holder of the token comes, switches or stays; marks them as seen.
 
         `away`: of this channel. Who watched it then is owed word of it.
@@ -84,7 +84,7 @@ class Presence:
             del self._seen[next(iter(self._seen))]
         return coming
 
-    def coming(self, claims: Claims, channel_id: str, now: float) -> Attendance:
+    def coming(self, claims: Claims, channel_id: str, now: float) -> Coming:
         """Whether the holder of the token comes, switches or stays; marks nobody."""
         last = self._seen.get(hash((claims.token_id, claims.subscriber)))
         if last is None or now - last.at > self._absent_seconds:

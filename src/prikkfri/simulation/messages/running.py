@@ -38,10 +38,7 @@ from prikkfri.storage.sealing_keys import SealingKeysInMemory
 from prikkfri.storage.sqlite import SqliteEngine
 
 T = TypeVar("T")
-TIMES = replace(
-    TIMING, unreported_seconds=60.0, early_receipt_seconds=20.0, early_receipt_look_seconds=1.0, look_seconds=2.0,
-    mark_seconds=0.25,
-)  # fmt: skip
+TIMES = replace(TIMING, unreported_seconds=60.0, early_receipt_look_seconds=1.0, look_seconds=2.0, mark_seconds=0.25)
 NOBODY_WAITS = replace(LIMITS, busy_milliseconds_max=0)
 """For another's lock: while one waits, in this world nobody goes on."""
 LOCKED_SECONDS = 0.005
