@@ -286,7 +286,8 @@ async def test_what_a_role_published_that_has_moved_away_becomes_a_copy(tmp_path
 
     def answer(request: httpx.Request) -> httpx.Response:
         answer = good(request)
-        return httpx.Response(304) if request.headers.get("if-none-match") == tag_of(answer.content) else answer
+        answer.headers["etag"] = tag_of(answer.content)
+        return httpx.Response(304) if request.headers.get("if-none-match") == answer.headers["etag"] else answer
 
     copies = copies_of(tmp_path, answer, clock)
     with hold_lock(tmp_path, "signin"):
