@@ -219,6 +219,20 @@ def test_a_customers_own_error_is_neither_kept_nor_broken() -> None:
     assert [each.kept for each in settled([expired, refused(1_004.0)], now=2_000.0)] == [False, False]
 
 
+def test_whoever_mistyped_tried_again_and_came_back_without_an_answer_was_not_answered() -> None:
+    """The list has them; an incident of which the first was such a one began after that (seed 981847502)."""
+    wrong = [asking(1_000.0, "a"), refused(1_001.0, "wrong-credentials", promise="a")]
+    back = [*wrong, asking(1_014.0, "a", "return")]
+    assert settled(wrong, now=2_000.0) == settled(back, now=1_059.0) == []
+    assert settled(back, now=2_000.0) == settled([asking(1_000.0, "a")], now=2_000.0)
+    assert [(each.at, each.kept) for each in settled([*back, got(1_020.0, "a")], now=2_000.0)] == [(1_020.0, True)]
+    assert [(each.at, each.kept) for each in settled([*back, got(1_070.0, "a")], now=2_000.0)] == [(1_060.0, False)]
+    again = [*back, refused(1_020.0, "wrong-credentials", promise="a")]
+    assert settled(again, now=2_000.0) == []
+    late = [asking(1_000.0, "a"), refused(1_070.0, "wrong-credentials", promise="a"), asking(1_080.0, "a", "return")]
+    assert [(each.at, each.kept) for each in settled(late, now=2_000.0)] == [(1_060.0, False)]
+
+
 def test_a_promise_is_broken_when_its_grace_time_is_over_and_not_before() -> None:
     (only,) = settled([asking(1_000.0, "a")], now=1_060.0)
     assert (only.at, only.asked, only.kept) == (1_060.0, 1_000.0, False)

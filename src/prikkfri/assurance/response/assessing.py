@@ -15,6 +15,7 @@ from prikkfri.assurance.tally import (
     EXPECTATIONS,
     JOIN,
     ORDINARY_SHARES,
+    RETURN,
     Bucket,
     Expectation,
     Pairing,
@@ -71,14 +72,21 @@ def settled(
     """Every promise of `outcomes` (oldest first) that is settled at `now`.
 
     One that nobody answered in its grace time is broken when that ended, whatever came later: as on the list of those
-    hit. What is an account's own matter is none of them.
+    hit. So is that of whoever typed a wrong password, tried again and came back without an answer. What is an account's
+    own matter is none of them.
     """
     pairing, places = Pairing(expectations=expectations), Places()
     joined: dict[str, Outcome] = {}
+    mistyped: dict[str, Outcome] = {}
+    """The asking by promise, of whoever was told so last."""
+    returned: dict[str, Outcome] = {}
+    """Of them, who came back since."""
     found: list[SettledPromise] = []
     for outcome in outcomes:
         if outcome.observed and outcome.step == JOIN:
             joined[outcome.promise] = asking_of(outcome)
+        if outcome.step == RETURN and (asking := mistyped.pop(outcome.promise, None)) is not None:
+            returned[outcome.promise] = asking
         if not is_promise(outcome):
             continue
         if outcome.verdict == "asked":
@@ -87,12 +95,17 @@ def settled(
         asking, first = pairing.settle(outcome)
         asking = asking or joined.pop(outcome.promise, None)
         waited = asking is not None and own_layer(asking.service, asking.layer)
+        if asking is None:
+            asking = returned.pop(outcome.promise, None)
         if asking is not None and not waited and outcome.time > (deadline := _deadline(asking, expectations)):
             found.append(_unanswered(asking, deadline, expectations))
-        elif first and not own_error(outcome.service, outcome.reason, outcome.layer):
+        elif own_error(outcome.service, outcome.reason, outcome.layer):
+            if asking is not None and not waited:
+                mistyped[outcome.promise] = asking
+        elif first:
             asked = asking.time if asking is not None else outcome.time
             found.append(SettledPromise(outcome.time, asked, places.of(outcome), outcome.verdict == "kept"))
-    for asking in pairing.waiting.values():
+    for asking in (*pairing.waiting.values(), *returned.values()):
         if own_layer(asking.service, asking.layer):
             continue
         if (deadline := _deadline(asking, expectations)) <= now:
