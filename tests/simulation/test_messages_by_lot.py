@@ -184,11 +184,11 @@ PLANTS = (
     ),
     Plant(
         "messages of a moment by their ids", "sms/store.py",
-        "key=lambda each: (each.due_at, each.accepted_at, each.submission, each.part)", "key=lambda each: each.id",
+        "return message.due_at, message.accepted_at, message.submission, message.part", "return (message.id,)",
         "left before",
     ),
     Plant(
-        "a claim without its epoch", "journal/writing.py", " AND epoch = :epoch", "", "left before", ("second-owner",),
+        "a claim without its epoch", "journal/writing.py", " AND epoch = :epoch", "", "torn", ("second-owner",),
         (
             *LATE, ("messages", 600), ("faults", (4, 6)),
             ("accounts", (4, 5)), ("narrow", 0.0), ("windows", (400,)), ("long", 0.9), ("by_http", 0.5),
