@@ -401,7 +401,7 @@ def _plainly(http: LeanSession, url: str) -> Person:
 
 async def _plain_hashes(url: str) -> int:
     """By a connection of its own, and as patiently as it takes: the server may be far behind."""
-    http = LeanSession(answer_seconds_max=60.0)
+    http = LeanSession(answer_seconds_max=600.0)
     try:
         async with http.get(f"{url}/hashes") as answer:
             return int(json.loads(answer.body))
