@@ -179,10 +179,14 @@ def test_commands_make_an_authority_a_certificate_and_what_another_machine_needs
         "signin-published-command.key",
     ]
     assert command_key(out, "signin") == command_key(home, "signin")
+    # Renewed elsewhere: no key goes along, since it may have been changed there.
+    alone = tmp_path / "alone"
+    assert ran("keys", "machine", "door-1.internal", "--out", alone, "--home", home).exit_code == 0
+    assert not (alone / "keys").exists() and read_certificate(machine_file(alone)) is not None
     # Renewed under the names that it has.
     assert "signin-1.internal" in ran("keys", "machine", "--home", home).output
     for arguments, said in (
-        (("--out", out), "say with --only"),
+        (("--out", tmp_path / "unnamed"), "name the machine"),
         (("x", "--only", "porch"), "no role 'porch'"),
     ):
         error = ran("keys", "machine", *arguments, "--home", home).exception

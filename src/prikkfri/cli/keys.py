@@ -71,17 +71,13 @@ def make_machine(
     home: Home = HOME,
     config: ConfigFile = None,
 ) -> None:
-    """Make or renew a machine's certificate; with --out also the command keys that its roles need."""
+    """Make or renew a machine's certificate; with --out and --only also the command keys that its roles need."""
     from prikkfri.storage import certificates
 
     settings = configuration(home, config)
     roles = [role.strip() for role in only.split(",") if role.strip()]
     if unknown := [role for role in roles if role not in ROLES]:
         raise UsageError(f"--only: there is no role {unknown[0]!r}; the roles are {', '.join(ROLES)}")
-    if out is not None and not roles:
-        raise UsageError(
-            "--out: say with --only which roles run there, so that it gets their command keys and no others"
-        )
     had = certificates.read_certificate(certificates.machine_file(out or home))
     hosts = list(names or (had.names if had else _hosts_of(settings, roles)))
     if not hosts:
@@ -90,8 +86,10 @@ def make_machine(
     until = moment(made.expires_at, ZoneInfo(settings.streaming.timezone))
     console.print(f"{', '.join(made.names)}, until {until}: {certificates.machine_file(out or home)}", soft_wrap=True)
     if out is not None:
-        shared = share_keys(home, out, roles)
-        console.print(f"{len(shared)} keys for {', '.join(roles)}: {', '.join(shared)}", soft_wrap=True)
+        # Without roles the certificate alone: a machine's keys may have been changed there since it got them.
+        if roles:
+            shared = share_keys(home, out, roles)
+            console.print(f"{len(shared)} keys for {', '.join(roles)}: {', '.join(shared)}", soft_wrap=True)
         console.print(
             f"Take what is in {out} into that machine's home, and remove it here.", style="dim", soft_wrap=True
         )
