@@ -24,7 +24,7 @@ from prikkfri.door.steering import OrderRecord, OrderRefusal, OrderRequest, Stee
 from prikkfri.door.ticket import ID_BYTES, LIFETIME_SECONDS, LOTS, PROMISE_PREFIX, Ticket, lot, opened, sealed
 from prikkfri.door.timing import Timing
 from prikkfri.door.turns import TurnCalls
-from prikkfri.door.waiting_room import Attendance, Capacity, Line, LineMeasurements
+from prikkfri.door.waiting_room import Capacity, Line, LineMeasurements
 from prikkfri.door.windows import NUMBERS_PER_SECOND
 from prikkfri.journal.outcomes import Outcome, Verdict
 from prikkfri.protocols import admission_pass, cat, jwt
@@ -519,10 +519,7 @@ class Door:
         """And whether what it knew is lost: whoever has a ticket is then counted anew, and keeps their place."""
         now = self._clock.now()
         try:
-            state = json.loads(self._line_file.read_bytes())
-            windows = [tuple(map(int, row)) for row in state["windows"]]
-            coming = msgspec.convert(state.get("coming"), Attendance | None, strict=False)
-            return Line(float(state["front"]), now, windows, coming), False
+            return Line.as_left(json.loads(self._line_file.read_bytes()), now), False
         except FileNotFoundError:
             pass
         except (OSError, ValueError, TypeError, KeyError) as error:

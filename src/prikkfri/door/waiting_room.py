@@ -14,10 +14,12 @@ hurries past their places, up to whoever has come since. When signin is silent, 
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from math import inf
 from typing import Any
+
+import msgspec
 
 from prikkfri.door import forecast
 from prikkfri.door.forecast import Fit
@@ -185,6 +187,13 @@ class Line:
         self._share, self._trend = 1.0, 0.0
         """Of those to be called, who will spend a pass, and how that changes in a second."""
         self.steering = Steering()
+
+    @classmethod
+    def as_left(cls, state: Mapping[str, Any], now: float) -> "Line":
+        """What `state` told of an earlier line. Raises `ValueError`, `TypeError` or `KeyError` for what is none."""
+        windows = [tuple(map(int, row)) for row in state["windows"]]
+        coming = msgspec.convert(state.get("coming"), Attendance | None, strict=False)
+        return cls(float(state["front"]), now, windows, coming)
 
     # What happens
 

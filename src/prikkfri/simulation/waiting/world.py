@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from prikkfri.door.forecast import Fit
 from prikkfri.door.timing import Timing
 from prikkfri.door.waiting_room import (
     LOOK_SECONDS,
     LOOK_SECONDS_MIN,
     LOOK_SHARE,
     POLL_SHARE,
-    Attendance,
     Capacity,
     Line,
 )
@@ -179,7 +177,7 @@ class World:
             capacity = self.scene.capacity_per_second * share_at(self.scene.capacity_from, now - CALM_SECONDS)
             away = self._is_away(now)
             if not away and now >= self._door_away[1]:
-                self._line, self._door_away = self._line_as_left(now), (np.inf, np.inf)
+                self._line, self._door_away = Line.as_left(self._kept, now), (np.inf, np.inf)
                 self._line_number += 1
             line = self._line
             if now - reported >= REPORT_SECONDS - 1e-9:
@@ -209,11 +207,6 @@ class World:
                 quiet_since = now
             if (now > quiet_since + 2 and now > self._came[-1]) or now > seconds_max:
                 return evening
-
-    def _line_as_left(self, now: float) -> Line:
-        kept = self._kept["coming"]
-        coming = kept and Attendance(kept["called"], kept["came"], Fit(**kept["fit"]), kept["measured"])
-        return Line(self._kept["front"], now, self._kept["windows"], coming)
 
     def _is_away(self, now: float) -> bool:
         return self._door_away[0] <= now < self._door_away[1]
