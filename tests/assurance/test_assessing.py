@@ -451,6 +451,14 @@ def test_what_lies_just_at_the_edge_of_what_is_looked_at_first_belongs_to_it() -
     assert rose(delivered(600.0, 601.0, 602.0), risen(since=1_001.0)) == 600.0
 
 
+@pytest.mark.parametrize(("kept_between", "began_at"), [(12, 981.0), (15, 981.0), (40, 1_000.0)])
+def test_a_fault_that_comes_and_goes_began_with_its_first_spell(kept_between: int, began_at: float) -> None:
+    """The alarm came in a later spell, and saw six broken of six: that all are broken, no spell before it bears."""
+    spells = (981.0, 982.0, 983.0, 1_000.0, 1_001.0, 1_002.0, 1_003.0, 1_004.0, 1_005.0)
+    promises = delivered(*spells, kept=[984.0 + n / 10 for n in range(kept_between)])
+    assert rose(promises, risen(since=999.0, level=0.004, seen=1.0)) == began_at
+
+
 BY_NORD = Segment.of({**dict(LINK.values), "link": "nord"})
 ALL_LINKS = FaultSegment(LINK, settled=100.0, broken=20.0, outside=0.0, usual=0.05, evidence=30.0)
 
@@ -467,7 +475,7 @@ def test_the_mild_began_before_the_worse_that_its_alarm_saw() -> None:
     worse = delivered(*range(1_000, 1_100, 2), place=BY_NORD)
     quiet = delivered(110.0, 400.0, kept=[100.0 + 5 * n for n in range(120)])
     everything = sorted([*quiet, *mild, *worse], key=lambda each: each.at)
-    assert rose(everything, risen(since=1_000.0, level=0.01)) == 980.0, "it saw both together"
+    assert rose(everything, risen(since=1_000.0, level=0.01)) == 940.0, "it saw both together"
     assert beside(everything) == 700.0
     assert beside([*quiet, *worse, *delivered(*FAULT)]) == 1_000.0, "of the worse alone nothing is said of the mild"
     assert beside([*everything, *delivered(690.0, place=BY_NORD)]) == 700.0

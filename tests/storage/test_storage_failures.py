@@ -18,7 +18,7 @@ from failing_engine import failing
 from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.clock import ManualClock
-from prikkfri.errors import FencedOut, InDoubt, StorageError, StorageUnavailable
+from prikkfri.errors import FencedOut, InDoubt, StorageError, StorageUnavailable, StorageUnmade
 from prikkfri.journal import open_journal
 from prikkfri.storage import (
     Database,
@@ -54,6 +54,17 @@ async def test_a_few_bad_works_among_many_cost_few_transactions(database: Databa
     assert [i for i, result in enumerate(results) if result is not None] == [400, 900]
     assert await ids(database) == [i for i in range(1_000) if i not in (400, 900)]
     assert database.counters.groups + database.counters.failed_groups - before < 60
+
+
+async def test_a_work_on_a_table_that_is_not_made_takes_no_neighbour_down(database: Database) -> None:
+    await database.write(lambda t: t.execute(THING))
+    works = [
+        database.write(lambda t: t.execute("DELETE FROM another")),
+        *(database.write(lambda t, i=i: insert(t, i)) for i in range(9)),
+    ]
+    first, *others = await asyncio.gather(*works, return_exceptions=True)
+    assert isinstance(first, StorageUnmade) and others == [None] * 9
+    assert await ids(database) == list(range(9))
 
 
 async def test_failing_housekeeping_stops_nobody_and_is_told(

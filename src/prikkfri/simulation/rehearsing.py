@@ -44,6 +44,8 @@ QUIET_SECONDS_MAX = 600.0
 """An alarm goes two or three minutes after a minute's fault, and what is known of it is kept every half minute."""
 MESSAGES = ("messages", "receipts")
 LATE_SECONDS = 3.0
+OVER_SECONDS_MAX = 60.0
+"""How long a rehearsal waits for "over" when its evening has ended: on a busy machine everything comes later."""
 """So long the product gets, after the evening, to take in what came last."""
 
 
@@ -187,6 +189,8 @@ async def _stage(evening: Evening) -> tuple[Truth, list[IncidentReport]]:
     """The evening, the product's account of it, and the morning after."""
     truth = await evening.stage()
     await asyncio.sleep(LATE_SECONDS)
+    if truth.fault_at:
+        await _until_over(evening, truth.began_at)
     if truth.others_ask and truth.fault_at:
         evening.say("waiting until the status page is green again")
         truth.green_at = await until_green(evening.http, evening.status_url, evening.clock)
@@ -196,6 +200,19 @@ async def _stage(evening: Evening) -> tuple[Truth, list[IncidentReport]]:
     credited = {each.incident["id"]: {credit["customer"] for credit in each.credits} for each in told}
     await evening.look_back(truth, credited)
     return truth, told
+
+
+async def _until_over(evening: Evening, began_at: float) -> None:
+    """Waits until what was raised since is over as the product sees it, which credits those hit; or for long enough."""
+    give_up_at, told = evening.clock.now() + OVER_SECONDS_MAX, False
+    while evening.clock.now() < give_up_at:
+        found = await read_incidents(evening.installation, "television")
+        if all(each["resolved_at"] is not None for each in found if each["opened_at"] >= began_at):
+            return
+        if not told:
+            evening.say("waiting until the product has declared it over")
+            told = True
+        await asyncio.sleep(CALM_AGAIN_SECONDS)
 
 
 async def rehearse_misdelivery(

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from prikkfri.errors import FatalError, StorageUnavailable
+from prikkfri.errors import FatalError, StorageUnavailable, StorageUnmade
 from prikkfri.storage.limits import LIMITS, StorageLimits
 
 log = logging.getLogger(__name__)
@@ -181,7 +181,8 @@ class Database:
         except Exception as error:
             self.counters.failed_groups += 1
             portable = self.engine.portable(error)
-            if len(group) > 1 and not isinstance(portable, StorageUnavailable | FatalError):
+            by_one = isinstance(portable, StorageUnmade) or not isinstance(portable, StorageUnavailable | FatalError)
+            if len(group) > 1 and by_one:
                 # One bad work must not take its neighbours down: halving finds it in few transactions. (When the
                 # database itself has failed, trying again would only multiply the wait.)
                 middle = len(group) // 2

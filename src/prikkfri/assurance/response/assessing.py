@@ -234,9 +234,14 @@ def rose(promises: Iterable[SettledPromise], alarm: Alarm) -> float:
     theirs = lying_in((each for each in promises if each.at < alarm.raised_at), [alarm.segment])
     beginnings = _beginnings(theirs, alarm.level, alarm.seen, least_since=since)
     best = max(beginnings, default=(-inf, since))[0]
-    nearby = max((nats for nats, at in beginnings if at >= since), default=-inf)
+    near = [each for each in beginnings if each[1] >= since]
+    nearby = max(near, default=(-inf, since))[0]
     if best < nearby + ROSE_BEFORE_NATS:
-        best, beginnings = nearby, [each for each in beginnings if each[1] >= since]
+        best, beginnings = nearby, near
+        # The share that an alarm saw is often that of a few. One that comes and goes is lower than in its spells.
+        fitted = _fitted((each for each in theirs if each.at >= since), _at_most_ordinary(alarm.level))
+        most = max(fitted, default=(-inf, since))[0]
+        beginnings += [(best, at) for nats, at in fitted if nats >= most - ROSE_NATS]
     return min((at for nats, at in beginnings if nats >= best - ROSE_NATS), default=alarm.since)
 
 
@@ -281,6 +286,21 @@ def _beginnings(
         if not each.kept:
             found.append((evidence, each.at))
             best = max(best, evidence)
+    return found
+
+
+def _fitted(promises: Iterable[SettledPromise], ordinary: float) -> list[tuple[float, float]]:
+    """The same by the share that all from each beginning on has itself (a generalised likelihood ratio)."""
+    found: list[tuple[float, float]] = []
+    broken = 0
+    for settled, each in enumerate(reversed([*promises]), start=1):
+        if each.kept:
+            continue
+        broken += 1
+        share, kept = broken / settled, settled - broken
+        if share > ordinary:
+            nats = broken * log(share / ordinary) + (kept * log((1 - share) / (1 - ordinary)) if kept else 0.0)
+            found.append((nats, each.at))
     return found
 
 
