@@ -142,7 +142,7 @@ class Response:
         """Those of which nothing more is to be known than that what they were about was not usual."""
         """Those that are open, and those resolved lately."""
         self._recoveries: dict[str, Recovery] = {}
-        self._lists: dict[str, Mapping[str, Hit]] = {}
+        self._lists: dict[str, tuple[Mapping[str, Hit], tuple[int, int, int]]] = {}
         """Who stands on each incident's list in the database, by person; without one that is not known."""
         self._acting = asyncio.Lock()
         self._erasures = 0
@@ -408,11 +408,12 @@ class Response:
     # The list.
 
     async def _list(self, seen: evaluation.Evaluation, now: float) -> bool:
-        """Stores the list of those hit when it has changed; says whether it has."""
+        """Stores the list of those hit, and its figures, when they have changed; says whether the list has."""
         identifier, known = seen.incident.id, self._lists.get(seen.incident.id)
-        stored = known if known is not None else {hit.key: hit for hit in await self.hits(identifier)}
+        stored = known[0] if known is not None else {hit.key: hit for hit in await self.hits(identifier)}
         change = await asyncio.to_thread(ListChange.between, stored, seen.impact.hits)
-        if known is not None and not change and not seen.just_resolved:
+        changed = known is None or bool(change) or seen.just_resolved
+        if known is not None and not changed and known[1] == seen.impact.figures:
             return False
         incomplete = self._around.incomplete()
 
@@ -423,8 +424,8 @@ class Response:
 
         self._lists.pop(identifier, None)  # should the write fail, nobody knows what is stored
         await self._database.write(work)
-        self._lists[identifier] = change.by_person
-        return True
+        self._lists[identifier] = change.by_person, seen.impact.figures
+        return changed
 
     async def _holder(self, outcomes: Sequence[Outcome]) -> Holder:
         devices = await asyncio.to_thread(devices_of, outcomes)
