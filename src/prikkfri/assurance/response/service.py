@@ -483,7 +483,7 @@ class Response:
         incident = await self.incident(identifier)
         if incident is None:
             return None
-        listed = await self._database.read(lambda q: store.impact_of(q, incident))
+        listed = await self._database.snapshot(lambda q: store.impact_of(q, incident))
         return await self._known(incident, listed[0] if listed else None, await self.exposed(incident))
 
     async def _known(
@@ -520,7 +520,7 @@ class Response:
         return answer_sheet(known, now=self._clock.now(), zone=self._zone)
 
     async def hits(self, identifier: str) -> list[Hit]:
-        return await self._database.read(lambda q: store.hits_of(q, identifier))
+        return await self._database.snapshot(lambda q: store.hits_of(q, identifier))
 
     async def first_hits(self, identifier: str, *, most: int) -> tuple[list[Hit], int]:
         """The first of those hit, and how many there are."""
@@ -571,7 +571,7 @@ class Response:
         if incident is None:
             raise UsageError(f"there is no incident {identifier}")
         async with self._acting:
-            listed = await self._database.read(lambda q: store.impact_of(q, incident))
+            listed = await self._database.snapshot(lambda q: store.impact_of(q, incident))
             given = await self._give(incident, listed[0], by=by, by_person=True) if listed else []
             if given:
                 await self._save(
