@@ -16,21 +16,36 @@ import uvloop
 
 from prikkfri.app.connections import Connections, limits_for, raise_descriptor_limit
 from prikkfri.app.internal_network import Identity
-from prikkfri.app.limits import smpp_connections_for
+from prikkfri.app.limits import LIMITS, smpp_connections_for
 from prikkfri.app.locks import hold_lock, out_of_reach
 from prikkfri.app.logs import configure_logs
 from prikkfri.app.process import run_until_stopped, say_ready
 from prikkfri.app.roles import Role, build
+from prikkfri.app.roles.journals import location_of
 from prikkfri.app.serving import listen, listen_at, serve, with_health
-from prikkfri.clock import SystemClock
+from prikkfri.clock import Clock, SystemClock
 from prikkfri.config import ROLES, Config, load
 from prikkfri.errors import FatalError, StorageError, StorageUnavailable, StorageUnwritable, UsageError
+from prikkfri.storage.opening import AREAS, unreachable
 
 log = logging.getLogger("prikkfri.app")
 
 
+async def until_database(name: str, config: Config, clock: Clock) -> None:
+    """Waits until a role's PostgreSQL answers, if it has one: ended, it would be started later and later."""
+    location, said = location_of(config), ""
+    while name in AREAS and location.url and (trouble := await unreachable(location, name)):
+        if trouble != said:
+            log.warning("waits for its database: %s", trouble)
+        said = trouble
+        await clock.sleep(LIMITS.database_asked_seconds)
+    if said:
+        log.info("its database answers")
+
+
 async def run(name: str, config: Config) -> None:
     """Runs one role until cancelled."""
+    await until_database(name, config, SystemClock())
     with contextlib.ExitStack() as opened:
         edge = config.roles.edge(name)
         sockets = [opened.enter_context(each) for each in listen(edge.port, config.bind)]

@@ -18,6 +18,8 @@ class AppLimits:
     pause_seconds: float = 0.25
     """Before a role that has ended is started again; twice as long each time, up to `pause_seconds_max`."""
     pause_seconds_max: float = 30.0
+    database_asked_seconds: float = 0.5
+    """From one try to reach a PostgreSQL that does not answer at a role's start to the next."""
     crash_loop_ends: int = 4
     """So many ends within `crash_loop_seconds` are called a crash loop."""
     crash_loop_seconds: float = 60.0

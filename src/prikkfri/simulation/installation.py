@@ -64,6 +64,8 @@ class Installation:
     home: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     """`PRIKKFRI_...` variables for its roles; those of whoever runs the rehearsal are not theirs."""
+    launcher: Sequence[str] = ()
+    """What stands before the command line of each of its processes."""
     _running: dict[str, _Process] = field(default_factory=dict)
 
     def configuration(self) -> Config:
@@ -83,6 +85,7 @@ class Installation:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as errors:
             process = await asyncio.create_subprocess_exec(
+                *self.launcher,
                 *python(arguments),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,

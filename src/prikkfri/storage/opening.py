@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from prikkfri.errors import StorageDamaged, StorageError
+from prikkfri.errors import StorageDamaged, StorageError, StorageUnavailable
 from prikkfri.storage.database import Database, Queries, Transaction
 from prikkfri.storage.limits import LIMITS, StorageLimits
 from prikkfri.storage.sqlite import SqliteEngine
@@ -63,6 +63,18 @@ async def migrations_missing(location: Location, area: str) -> int | None:
     known = {number for number, _, _ in history()}
     _refuse_newer(area, had - known)
     return len(known - had)
+
+
+async def unreachable(location: Location, area: str) -> str:
+    """Why a PostgreSQL does not answer; empty when it does. Raises what else `StorageError` an answer is."""
+    database = open_reader(location, area)
+    try:
+        await database.read(lambda queries: queries.fetch_one("SELECT 1"))
+    except StorageUnavailable as error:
+        return str(error)
+    finally:
+        await database.close()
+    return ""
 
 
 def open_reader(location: Location, area: str) -> Database:
