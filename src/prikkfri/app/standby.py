@@ -12,6 +12,7 @@ from prikkfri.storage.leases import Lease, open_lease
 
 log = logging.getLogger("prikkfri.app")
 
+SILENT_TRIES = 2
 WITH_A_DATABASE = ("signin", *SINGLE)
 """Roles whose processes on several homes may meet in one database."""
 
@@ -30,9 +31,10 @@ class Turn:
 
         Raises `StorageUnavailable`.
         """
-        said = False
+        tries, said = 0, False
         while not await self._lease.take():
-            if not said:
+            tries += 1
+            if tries == SILENT_TRIES:  # one that was killed a moment ago may still be thought to live
                 said = True
                 line = f"another process is {self._name} and works; this one takes over when that one ends"
                 stands_by(line if self._name in SINGLE else f"{line}; or give it a name of its own (--instance)")
