@@ -169,7 +169,7 @@ class Personal:
 
     async def _befallen(self, customer: str, numbers: Sequence[Number]) -> list[IncidentHit]:
         found = []
-        for hit in await self._database.snapshot(lambda q: store.hits_of(q, customer, numbers, most=HITS_MAX)):
+        for hit in await self._database.read(lambda q: store.hits_of(q, customer, numbers, most=HITS_MAX)):
             of = await self._database.read(lambda q, hit=hit: incident(q, hit.incident))  # type: ignore[misc]
             if of is not None:
                 found.append(IncidentHit(of, hit))
